@@ -1,0 +1,61 @@
+//! footplate: one static binary that turns any container image into a training container.
+//!
+//! # The life of a job
+//!
+//! ```text
+//! input/config/*.json ─► config ─► Job ─► environment (SM_*, argv)
+//!                                   │
+//!    code (tar, folder) ─► entry ───┤
+//!    requirements (pip) ────────────┤
+//!                                   ▼
+//!                     launch: LaunchPlan (pure)
+//!                                   ▼
+//!       process: spawn, signals, reap ◄─► logs: relay to stdout, stderr
+//!                                   │
+//!                                   ▼
+//!       run::outcome ◄── failure: evidence → cause
+//!             │
+//!             ▼
+//!       failure or success file, exit code
+//! ```
+//!
+//! # The vocabulary
+//!
+//! - **host**: one container of the job, `algo-1` … `algo-N` on the platform.
+//! - **rank**: one training process among all of the job, counted from 0; **local rank**: among those of its host;
+//!   **world size**: how many there are.
+//! - **launcher**: the program or the scheme that starts the ranks: `process`, `torchrun`, `mpi`.
+//! - **grace period**: the time between passing SIGTERM on and killing what still runs.
+//! - **drain time**: how long processes that outlive the script may still write.
+//! - **reap**: to collect the status of a process that ended.
+//! - **evidence**: what was seen of a failure; **cause**: the judgement, made once, of why it failed.
+//! - **script**: the user's entry point, whatever language it is in.
+//!
+//! # Who may import whom
+//!
+//! A folder may import those that stand after it in this list, and no other (a test holds the source to it):
+//!
+//! `cli` → `local` → `run` → `launch` → `environment` → `requirements` → `code` → `failure` → `process` → `logs` →
+//! `hardware` → `config` → `settings` → `job` → `python` → `redact` → `kernel`
+//!
+//! `kernel` is the only folder with `unsafe`.
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod cli;
+pub mod code;
+pub mod config;
+pub mod environment;
+pub mod failure;
+pub mod hardware;
+pub mod job;
+pub mod kernel;
+pub mod launch;
+pub mod local;
+pub mod logs;
+pub mod process;
+pub mod python;
+pub mod redact;
+pub mod requirements;
+pub mod run;
+pub mod settings;

