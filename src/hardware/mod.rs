@@ -22,6 +22,8 @@ pub struct Hardware {
     pub neuron_cores: usize,
     /// Whether there are EFA devices.
     pub efa: bool,
+    /// Whether the network interface that the job names is there; the local mode of SDK version 3 names one that is not.
+    pub has_interface: bool,
     /// Where `smddprun` is, if the image has it.
     pub smddprun: Option<PathBuf>,
     /// Where `smddpmprun` is, if the image has it.
@@ -32,13 +34,14 @@ impl Hardware {
     /// Looks at this machine. `instance_type` tells what the machine's own tools do not.
     ///
     /// Starts `nvidia-smi` only where it is on PATH and no device node shows GPUs, `neuron-ls` only where it is on PATH.
-    pub fn detect(variables: &Variables, instance_type: &str) -> Hardware {
+    pub fn detect(variables: &Variables, instance_type: &str, interface: &str) -> Hardware {
         let path = variables.get_os("PATH").unwrap_or_default();
         Hardware {
             cpus: cpus(),
             gpus: gpus(path),
             neuron_cores: neuron_cores(path, instance_type),
             efa: has_efa(Path::new("/dev/infiniband")),
+            has_interface: !interface.contains('/') && Path::new("/sys/class/net").join(interface).exists(),
             smddprun: probe::which("smddprun", path),
             smddpmprun: probe::which("smddpmprun", path),
         }
