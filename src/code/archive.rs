@@ -229,19 +229,21 @@ impl<R: Read> Unpacking<'_, R> {
             self.space(data, name)?;
         }
         let (mut file, at) = self.destination.file(name, member.mode)?;
-        match &member.pieces {
-            None => self.copy(&mut file, &at, member.size)?,
-            Some(pieces) => {
-                let failed = |error| CodeError::writing(&at, error);
-                for piece in pieces {
-                    file.seek(SeekFrom::Start(piece.offset)).map_err(failed)?;
-                    self.copy(&mut file, &at, piece.length)?;
-                }
-                file.set_len(member.size).map_err(failed)?;
-            }
-        }
+        self.data(member, &mut file, &at).inspect_err(|_| {
+            let _ = std::fs::remove_file(&at); // half a file is of no use, and takes space that the failure file may need
+        })?;
         self.destination.report.bytes += member.size;
         Ok(())
+    }
+
+    fn data(&mut self, member: &Member, file: &mut File, at: &Path) -> Result<(), Stop> {
+        let Some(pieces) = &member.pieces else { return self.copy(file, at, member.size) };
+        let failed = |error| CodeError::writing(at, error);
+        for piece in pieces {
+            file.seek(SeekFrom::Start(piece.offset)).map_err(failed)?;
+            self.copy(file, at, piece.length)?;
+        }
+        Ok(file.set_len(member.size).map_err(failed)?)
     }
 
     fn copy(&mut self, file: &mut File, at: &Path, mut length: u64) -> Result<(), Stop> {
