@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -135,7 +136,9 @@ fn tree(folder: &Path, except: &Path) -> BTreeMap<PathBuf, String> {
         let about = path.symlink_metadata().unwrap();
         let content = if about.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
         let times = (about.ctime(), about.ctime_nsec());
-        let line = format!("{:o} {} {} {times:?} {content:?}", about.mode(), about.nlink(), about.len());
+        let mut hasher = DefaultHasher::new();
+        content.hash(&mut hasher);
+        let line = format!("{:o} {} {} {times:?} {}", about.mode(), about.nlink(), about.len(), hasher.finish());
         if about.is_dir() && path != except {
             found.extend(tree(&path, except));
         }
@@ -240,9 +243,9 @@ for number, form in enumerate([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile
 fn sparse_files_of_every_format_are_read() {
     let place = Place::new();
     let file = fs::File::create(place.at("beside/sparse")).unwrap();
-    let piece = |n: u64| std::os::unix::fs::FileExt::write_all_at(&file, b"data", n * 1_000_000).unwrap();
+    let piece = |n: u64| std::os::unix::fs::FileExt::write_all_at(&file, b"data", n * 100_000).unwrap();
     (1..40).for_each(piece);
-    file.set_len(50_000_000).unwrap();
+    file.set_len(5_000_000).unwrap();
     let expected = fs::read(place.at("beside/sparse")).unwrap();
     let formats: [&[&str]; 4] = [
         &["--format=gnu"],
@@ -258,9 +261,9 @@ fn sparse_files_of_every_format_are_read() {
         let bytes = fs::read(&packed).unwrap();
         assert!(bytes.len() < 1_000_000, "tar found no holes");
         let report = place.unpack(&bytes).unwrap();
-        assert_eq!((report.files, report.bytes, notes(&report)), (2, 50_000_009, String::new()), "{format:?}");
+        assert_eq!((report.files, report.bytes, notes(&report)), (2, 5_000_009, String::new()), "{format:?}");
         assert!(fs::read(place.at("jail/sparse")).unwrap() == expected, "{format:?}");
-        assert!(place.at("jail/sparse").metadata().unwrap().blocks() * 512 < 5_000_000, "{format:?}: no holes");
+        assert!(place.at("jail/sparse").metadata().unwrap().blocks() * 512 < 1_000_000, "{format:?}: no holes");
         assert_eq!(fs::read_to_string(place.at("jail/file")).unwrap(), "untouched");
     }
 }
