@@ -1,17 +1,15 @@
 //! Unpacking a tar archive, compressed with gzip or not, safely: nothing is written outside the code folder, nothing is
 //! taken over that a source has no need of, and what an archive can cost is limited.
 
-use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
-use flate2::read::MultiGzDecoder;
 use nix::sys::statvfs::statvfs;
 
+use super::budget::{self, Limits};
 use super::destination::{Destination, Report};
 use super::error::{Bytes, CodeError};
 use super::members::{Kind, Member, Members, Trouble};
@@ -23,42 +21,6 @@ const CHUNK: usize = 64 << 10;
 const SPACE_EVERY: u64 = 16 << 20;
 /// What a file takes on disk beside its bytes, about.
 const PER_FILE: u64 = 4 << 10;
-
-/// What an archive may cost. The defaults are far beyond any source, and below what takes a container down.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// How many headers: a million files are made in half a minute, and take as many inodes; no source has them.
-    pub entries: u64,
-    /// How many bytes it may unpack to: 64 GiB, twice the volume that a job has by default.
-    pub bytes: u64,
-    /// How many bytes one compressed byte may stand for: 500, where text comes to 10 and zeros come to 1030 …
-    pub ratio: u64,
-    /// … once this many bytes were unpacked: 1 GiB. A model that begins with zeros is no bomb.
-    pub ratio_from: u64,
-    /// How much space of the file system must stay free once an archive has unpacked that much itself: 64 MiB.
-    pub reserve: u64,
-    /// How long a path within the archive may be, in bytes; longer ones are left out.
-    pub path: usize,
-    /// How long one part of it may be, in bytes: 255, which is Linux's limit.
-    pub part: usize,
-    /// How many folders may lie in one another.
-    pub depth: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            entries: 1_000_000,
-            bytes: 64 << 30,
-            ratio: 500,
-            ratio_from: 1 << 30,
-            reserve: 64 << 20,
-            path: 3072,
-            part: 255,
-            depth: 128,
-        }
-    }
-}
 
 /// Unpacks the archive at `archive` over what is in `folder`.
 ///
@@ -81,15 +43,8 @@ pub(super) fn unpack_into(archive: &Path, destination: &mut Destination, limits:
     let mut input = BufReader::with_capacity(CHUNK, file);
     let magic = io::BufRead::fill_buf(&mut input).map_err(|error| CodeError::reading(archive, error))?;
     let compressed = magic.starts_with(&[0x1f, 0x8b]);
-    let taken = Rc::new(Cell::new(0));
-    let counted = Counted { input, taken: Rc::clone(&taken) };
-    let stream: Box<dyn Read> = match compressed {
-        true => Box::new(MultiGzDecoder::new(counted)),
-        false => Box::new(counted),
-    };
-    let metered = Metered { input: stream, taken, given: 0, limits };
     let mut unpacking = Unpacking {
-        members: Members::new(metered, limits.entries),
+        members: Members::new(budget::metered(input, compressed, limits), limits.entries),
         destination,
         limits,
         buffer: vec![0; CHUNK],
@@ -98,9 +53,15 @@ pub(super) fn unpack_into(archive: &Path, destination: &mut Destination, limits:
     };
     let result = unpacking.all().and_then(|()| unpacking.finish());
     let headers = unpacking.members.headers();
+    let damaged = |detail| CodeError::Damaged { path: archive.to_owned(), detail };
     result.map_err(|stop| match stop {
         Stop::Code(error) => error,
         Stop::Archive(Trouble::Limit(detail)) => CodeError::TooLarge { path: archive.to_owned(), detail },
+        Stop::Archive(Trouble::Read(error)) if budget::is_overrun(&error) => {
+            CodeError::TooLarge { path: archive.to_owned(), detail: error.to_string() }
+        }
+        // Errors of the disk have a number; those of the decompression have none.
+        Stop::Archive(Trouble::Read(error)) if error.raw_os_error().is_some() => CodeError::reading(archive, error),
         Stop::Archive(trouble) if headers == 0 => {
             let what = if compressed { "compressed data" } else { "a file" };
             let why = match trouble {
@@ -109,17 +70,11 @@ pub(super) fn unpack_into(archive: &Path, destination: &mut Destination, limits:
             };
             CodeError::NotArchive { path: archive.to_owned(), found: format!("{what} that holds none ({why})") }
         }
-        Stop::Archive(Trouble::Malformed(detail)) => CodeError::Damaged { path: archive.to_owned(), detail },
-        Stop::Archive(Trouble::Read(error)) => match (error.kind(), error.get_ref().is_some_and(|e| e.is::<Bomb>())) {
-            (_, true) => CodeError::TooLarge { path: archive.to_owned(), detail: error.to_string() },
-            // Errors of the disk have a number; those of the decompression have none.
-            _ if error.raw_os_error().is_some() => CodeError::reading(archive, error),
-            (io::ErrorKind::UnexpectedEof, _) => CodeError::Damaged {
-                path: archive.to_owned(),
-                detail: format!("it is cut off after {headers} entries"),
-            },
-            _ => CodeError::Damaged { path: archive.to_owned(), detail: format!("after {headers} entries: {error}") },
-        },
+        Stop::Archive(Trouble::Malformed(detail)) => damaged(detail),
+        Stop::Archive(Trouble::Read(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            damaged(format!("it is cut off after {headers} entries"))
+        }
+        Stop::Archive(Trouble::Read(error)) => damaged(format!("after {headers} entries: {error}")),
     })
 }
 
@@ -229,19 +184,21 @@ impl<R: Read> Unpacking<'_, R> {
             self.space(data, name)?;
         }
         let (mut file, at) = self.destination.file(name, member.mode)?;
-        match &member.pieces {
-            None => self.copy(&mut file, &at, member.size)?,
-            Some(pieces) => {
-                let failed = |error| CodeError::writing(&at, error);
-                for piece in pieces {
-                    file.seek(SeekFrom::Start(piece.offset)).map_err(failed)?;
-                    self.copy(&mut file, &at, piece.length)?;
-                }
-                file.set_len(member.size).map_err(failed)?;
-            }
-        }
+        self.data(member, &mut file, &at).inspect_err(|_| {
+            let _ = std::fs::remove_file(&at); // half a file is of no use, and takes space that the failure file may need
+        })?;
         self.destination.report.bytes += member.size;
         Ok(())
+    }
+
+    fn data(&mut self, member: &Member, file: &mut File, at: &Path) -> Result<(), Stop> {
+        let Some(pieces) = &member.pieces else { return self.copy(file, at, member.size) };
+        let failed = |error| CodeError::writing(at, error);
+        for piece in pieces {
+            file.seek(SeekFrom::Start(piece.offset)).map_err(failed)?;
+            self.copy(file, at, piece.length)?;
+        }
+        Ok(file.set_len(member.size).map_err(failed)?)
     }
 
     fn copy(&mut self, file: &mut File, at: &Path, mut length: u64) -> Result<(), Stop> {
@@ -313,57 +270,6 @@ fn inside(name: &[u8]) -> Option<(PathBuf, bool)> {
         false => Some((PathBuf::from(OsString::from_vec(path)), moved)),
     }
 }
-
-/// Counts what is read of the archive's file.
-struct Counted<R> {
-    input: R,
-    taken: Rc<Cell<u64>>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.input.read(buffer)?;
-        self.taken.set(self.taken.get() + count as u64);
-        Ok(count)
-    }
-}
-
-/// Refuses to decompress more than the limits allow, whatever it is for: what is skipped costs time, too.
-struct Metered<'a> {
-    input: Box<dyn Read>,
-    taken: Rc<Cell<u64>>,
-    given: u64,
-    limits: &'a Limits,
-}
-
-impl Read for Metered<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.input.read(buffer)?;
-        self.given += count as u64;
-        let Limits { bytes, ratio, ratio_from, .. } = *self.limits;
-        // The archive's own headers come on top of what the files may have.
-        if self.given > bytes.saturating_add(bytes / 8).saturating_add(1 << 20) {
-            return Err(io::Error::other(Bomb(format!("it decompresses to more than {}", Bytes(bytes)))));
-        }
-        if self.given > ratio_from && self.given / ratio > self.taken.get() {
-            let (given, taken) = (Bytes(self.given), Bytes(self.taken.get()));
-            return Err(io::Error::other(Bomb(format!("{taken} of it decompress to {given} and more"))));
-        }
-        Ok(count)
-    }
-}
-
-/// More than the limits allow came out of the decompression.
-#[derive(Debug)]
-struct Bomb(String);
-
-impl std::fmt::Display for Bomb {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Bomb {}
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::archive::{Limits, unpack_into};
+use super::archive::unpack_into;
+use super::budget::Limits;
 use super::destination::{Destination, Report};
 use super::error::{Bytes, CodeError};
 use super::folder::{copy_file, copy_folder};

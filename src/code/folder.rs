@@ -18,7 +18,9 @@ pub(super) fn copy_folder(source: &Path, destination: &mut Destination) -> Resul
     if destination.root().starts_with(&source) {
         return Err(CodeError::Overlaps { source, code: destination.root().to_owned() });
     }
-    copy_level(&source, Path::new(""), &mut Vec::new(), destination)
+    // A link in the source may lead to the code folder, which would then be copied into itself.
+    let code = destination.root().metadata().map_err(|error| CodeError::reading(destination.root(), error))?;
+    copy_level(&source, Path::new(""), &mut vec![(code.dev(), code.ino())], destination)
 }
 
 /// Copies one file into the destination, under its own name.
@@ -27,7 +29,10 @@ pub(super) fn copy_file(source: &Path, name: &Path, destination: &mut Destinatio
     let mut input = File::open(source).map_err(failed)?;
     let mode = input.metadata().map_err(failed)?.permissions().mode();
     let (mut output, at) = destination.file(name, mode)?;
-    let count = io::copy(&mut input, &mut output).map_err(|error| CodeError::writing(&at, error))?;
+    let count = io::copy(&mut input, &mut output).map_err(|error| {
+        let _ = fs::remove_file(&at); // half a file is of no use, and takes space that the failure file may need
+        CodeError::writing(&at, error)
+    })?;
     destination.report.bytes += count;
     Ok(())
 }
@@ -41,7 +46,7 @@ fn copy_level(
     let failed = |error| CodeError::reading(folder, error);
     let found = folder.metadata().map_err(failed)?;
     let identity = (found.dev(), found.ino());
-    if above.contains(&identity) || above.len() >= DEPTH || folder == destination.root() {
+    if above.contains(&identity) || above.len() > DEPTH {
         destination.note(below, || "leads in a circle or too deep: left out".to_owned());
         return Ok(());
     }

@@ -174,9 +174,6 @@ impl<R: Read> Members<R> {
         let mut name = name.unwrap_or_else(|| header.path_bytes().into_owned());
         let link = link.unwrap_or_else(|| header.link_name_bytes().unwrap_or_default().into_owned());
         let mut kind = kind(header);
-        if kind == Kind::File && name.ends_with(b"/") {
-            kind = Kind::Folder; // how archives from before 1988 mark folders
-        }
         // Folders, links and devices have no data, whatever their size says.
         let mut size = match (&kind, size) {
             (Kind::File, Some(size)) => size,
@@ -213,7 +210,9 @@ impl<R: Read> Members<R> {
                 (pieces, size) = (Some(map), whole);
             }
         }
-        // Fields of the header end at a NUL by themselves; those of extensions may hold one, which is judged later.
+        if kind == Kind::File && name.ends_with(b"/") {
+            kind = Kind::Folder; // how archives from before 1988 mark folders
+        }
         let mode = header.mode().unwrap_or(0o644);
         Ok(Member { name, link, kind, mode, size, pieces })
     }

@@ -10,6 +10,7 @@
 
 mod archive;
 mod bring;
+mod budget;
 mod destination;
 mod entry;
 mod error;
@@ -23,8 +24,9 @@ mod shebang;
 mod source;
 mod sparse;
 
-pub use archive::{Limits, unpack};
+pub use archive::unpack;
 pub use bring::{Brought, Precedence, bring};
+pub use budget::Limits;
 pub use destination::Report;
 pub use entry::{EntryError, EntryKind, EntryPoint};
 pub use error::CodeError;
