@@ -83,7 +83,7 @@ pub struct LaunchPlan {
     pub host: String,
     /// How many ranks there are on this host.
     pub local_ranks: usize,
-    /// The file to execute.
+    /// The file to execute; a relative one counts from the working directory.
     pub program: PathBuf,
     /// Its arguments, the first of which is its name.
     pub arguments: Vec<Vec<u8>>,

@@ -25,8 +25,9 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
             let python = facts.python()?;
             (python.to_owned(), words([path_bytes(python), b"-m", module.as_bytes()]))
         }
+        // Relative: a script sees in $0 the path that was executed.
         Entry::File { name, is_executable: true, .. } => {
-            (facts.job.code_dir().join(name), words([format!("./{name}")]))
+            (PathBuf::from(format!("./{name}")), words([format!("./{name}")]))
         }
         Entry::File { name, .. } => (PathBuf::from(SHELL), words([SHELL.to_owned(), format!("./{name}")])),
         Entry::Function { module, function } => {

@@ -51,7 +51,7 @@ fn each_kind_of_entry_has_its_command() {
     for (entry, program, expected) in [
         (entry(EntryKind::PythonScript, "sub/train.py"), "/usr/bin/python3", "/usr/bin/python3 sub/train.py --lr 1"),
         (entry(EntryKind::PythonPackage, "train.py"), "/usr/bin/python3", "/usr/bin/python3 -m train --lr 1"),
-        (entry(EntryKind::ShellScript, "run/me.sh"), "/opt/ml/code/run/me.sh", "./run/me.sh --lr 1"),
+        (entry(EntryKind::ShellScript, "run/me.sh"), "./run/me.sh", "./run/me.sh --lr 1"),
         (entry(EntryKind::ShellScript, "plain.sh"), "/bin/sh", "/bin/sh ./plain.sh --lr 1"),
         (Entry::ShellCommand("a && b".to_owned()), "/bin/sh", "/bin/sh -c a && b"),
     ] {

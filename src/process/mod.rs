@@ -23,3 +23,8 @@ mod tree;
 pub use ending::Ending;
 pub use supervisor::{FLUSH_PATIENCE, Interrupted, Report, Stop, Supervisor, Timing};
 pub use task::{SpawnError, Task};
+
+/// Kills every process that descends from this one, when nothing else can be done any more.
+pub fn kill_descendants() {
+    tree::signal_all(nix::sys::signal::Signal::SIGKILL, None);
+}

@@ -19,7 +19,7 @@ use crate::logs::Style;
 /// A program to run, whole and explicit: nothing of it is looked up when it starts.
 #[derive(Clone, Debug, Default)]
 pub struct Task {
-    /// The file to execute.
+    /// The file to execute; a relative one counts from the working directory.
     pub program: PathBuf,
     /// Its arguments, the first of which is its name.
     pub arguments: Vec<OsString>,
@@ -103,7 +103,7 @@ pub(super) struct Started {
 impl Task {
     /// Starts it.
     pub(super) fn start(&self, inherited: &Inherited) -> Result<Started, SpawnError> {
-        let failed = |step, error| SpawnError { program: self.program.clone(), step, error };
+        let failed = |step, error| SpawnError { program: self.working_dir.join(&self.program), step, error };
         let c_string =
             |bytes: &[u8]| CString::new(bytes).map_err(|_| failed(Step::Exec, io::Error::from(Errno::EINVAL)));
         let path = c_string(self.program.as_os_str().as_bytes())?;
