@@ -123,6 +123,9 @@ mod tests {
             "  warnings.warn(\"an error may follow\")",
             "E0314 12:00:00.000000 71 torch/distributed/elastic/multiprocessing/api.py:869] failed (exitcode: 1)",
             "  error_file: <N/A>",
+            "Primary job  terminated normally, but 1 process returned",
+            "a non-zero exit code. Per user-direction, the job has been aborted.",
+            "the job to be terminated. The first process to do so was:",
             "wandb: ERROR could not sync",
         ] {
             assert!(is_noise(line), "{line}");

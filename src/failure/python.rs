@@ -202,7 +202,7 @@ fn within<'l>(line: &'l str, margin: &str) -> Option<&'l str> {
 
 /// Whether a line begins something that is no part of an exception's message.
 fn ends_message(line: &str) -> bool {
-    const STARTS: [&str; 8] = [
+    const STARTS: [&str; 10] = [
         "Exception in thread ",
         "Exception ignored ",
         "During handling of the above",
@@ -210,6 +210,8 @@ fn ends_message(line: &str) -> bool {
         "Error in ",
         "Fatal Python error",
         "terminate called",
+        "usage: ",
+        "Usage: ",
         "\"\"\"",
     ];
     header(line).is_some()

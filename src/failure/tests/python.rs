@@ -128,6 +128,11 @@ fn exception_groups_name_their_members() {
             "exit code 1",
         ],
     );
+    // A member's own chain: only the exception that ended it is a member.
+    told(
+        "try:\n    try:\n        {}['x']\n    except KeyError as e:\n        raise ValueError('one') from e\nexcept ValueError as e:\n    raise ExceptionGroup('g', [e]) from None\n",
+        &["ExceptionGroup: g (1 sub-exception)", "at train.py:5", "caused by: ValueError: one", "exit code 1"],
+    );
     told(
         "try:\n    raise ExceptionGroup('g', [ValueError(1), ExceptionGroup('h', [KeyError('k')])])\nexcept ExceptionGroup as e:\n    raise RuntimeError('end') from e\n",
         &["RuntimeError: end", "at train.py:4", "caused by: ExceptionGroup: g (2 sub-exceptions)", "exit code 1"],
@@ -168,6 +173,10 @@ fn scripts_that_end_themselves() {
     );
     told(
         "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--lr', type=float)\nparser.parse_args(['--lr', '1', '--foo'])\n",
+        &["train.py: error: unrecognized arguments: --foo", "exit code 2"],
+    );
+    told(
+        "import argparse, traceback\ntry:\n    int('a')\nexcept ValueError:\n    traceback.print_exc()\nargparse.ArgumentParser().parse_args(['--foo'])\n",
         &["train.py: error: unrecognized arguments: --foo", "exit code 2"],
     );
     told(
@@ -303,6 +312,15 @@ fn text_around_a_traceback_is_told_from_it() {
     told(
         &after("ERROR:root:nothing was saved"),
         &["ValueError: bad", "at train.py:3", "last line: ERROR:root:nothing was saved", "exit code 1"],
+    );
+}
+
+/// A stack that the script prints is no traceback, whatever the next line looks like.
+#[test]
+fn a_printed_stack_claims_nothing() {
+    told(
+        "import sys, traceback\ntraceback.print_stack()\nprint('Step: 3', file=sys.stderr)\nsys.exit(3)\n",
+        &["Step: 3", "exit code 3"],
     );
 }
 

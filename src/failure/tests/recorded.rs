@@ -112,6 +112,30 @@ fn the_rank_that_failed_first_is_found_without_a_report() {
 }
 
 #[test]
+fn of_several_ranks_errors_that_of_the_reported_rank_counts() {
+    let of = |rank: usize, error: &str| {
+        format!(
+            "[rank{rank}]: Traceback (most recent call last):\n[rank{rank}]:   File \"train.py\", line 3, in f\n[rank{rank}]: {error}\n"
+        )
+    };
+    let stderr = of(0, "KeyError: 'zero'") + &of(1, "KeyError: 'one'") + &of(2, "KeyError: 'two'");
+    assert_eq!(recorded(EXIT_1, &stderr).lines().next(), Some("KeyError: 'zero'"));
+    assert_eq!(recorded(EXIT_1, &(stderr + &elastic("1"))).lines().next(), Some("KeyError: 'one'"));
+}
+
+#[test]
+fn another_process_may_write_into_a_traceback() {
+    let stderr = "Traceback (most recent call last):\nepoch 3, loss 0.1\n  File \"train.py\", line 3, in f\nstep 7 of 9\n    x\nKeyError: 'x'\n";
+    assert_eq!(recorded(EXIT_1, stderr), "KeyError: 'x'\nat train.py:3 in f\nexit code 1\ncommand: python3 train.py");
+}
+
+/// A script may run torchrun itself, survive its failure, and succeed.
+#[test]
+fn a_report_of_a_failure_that_was_survived_is_not_mined() {
+    assert_eq!(recorded(Ending::Exited(0), &elastic("1")), "exit code 0\ncommand: python3 train.py");
+}
+
+#[test]
 fn prefixes_of_torchrun_open_mpi_and_our_own_are_taken_off() {
     let plain = "Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nKeyError: 'x'\n";
     let prefixed = |prefix: &str| plain.lines().map(|line| format!("{prefix}{line}\n")).collect::<String>();
@@ -270,6 +294,10 @@ the job to be terminated. The first process to do so was:
     );
     let killed = "--------------------------------------------------------------------------\nmpirun noticed that process rank 3 with PID 77 on node algo-2 exited on signal 11 (Segmentation fault).\n--------------------------------------------------------------------------\n";
     assert_eq!(recorded(Ending::Exited(139), killed).lines().next(), Some("killed by SIGSEGV (signal 11)"));
+    let mut on_the_first_host = evidence(EXIT_1, killed);
+    on_the_first_host.host = Some("algo-1".into());
+    let status = text(&cause(&on_the_first_host)).lines().nth(1).unwrap().to_owned();
+    assert_eq!(status, "host algo-2, rank 3, exit code 1 of mpirun");
     assert_eq!(
         recorded(EXIT_1, killed),
         "killed by SIGSEGV (signal 11)\nhost algo-2, rank 3, exit code 1 of mpirun\nhint: native code crashed; set PYTHONFAULTHANDLER=1 to see in which line of Python\ncommand: python3 train.py"
@@ -308,6 +336,26 @@ socketProgress: Connection closed by remote peer algo-2<10.0.0.3:40120>
         recorded(EXIT_1, stderr),
         "torch.distributed.DistBackendError: NCCL error in: ../torch/csrc/distributed/c10d/ProcessGroupNCCL.cpp:1970, remote process exited or there was a network error, NCCL version 2.20.5 ncclRemoteError: A call failed possibly due to a network error or a remote process exiting prematurely. Last error: socketProgress: Connection closed by remote peer algo-2<10.0.0.3:40120>\nat train.py:8 in work\nexit code 1\nhint: the connection to algo-2<10.0.0.3:40120> was lost; that host or rank failed first: see its own logs\ncommand: python3 train.py"
     );
+}
+
+/// More than fits: what led to the error gives way to where it was.
+#[test]
+fn many_details_do_not_crowd_out_the_place() {
+    let member =
+        |n: usize| format!("    +---------------- {n} ----------------\n    | ValueError: {}\n", "m".repeat(400));
+    let stderr = format!(
+        "KeyError: 'x'\nTraceback (most recent call last):\n  File \"train.py\", line 1, in a\n    x\nKeyError: '{0}'\n\nThe above exception was the direct cause of the following exception:\n\nTraceback (most recent call last):\n  File \"train.py\", line 2, in b\n    x\nIndexError: {0}\n\nDuring handling of the above exception, another exception occurred:\n\n  + Exception Group Traceback (most recent call last):\n  |   File \"train.py\", line 3, in {0}\n  |     x\n  | ExceptionGroup: {1} (3 sub-exceptions)\n  +-+---------------- 1 ----------------\n    | ValueError: 1\n{2}{3}    +------------------------------------\nthe last line {0}\n",
+        "f".repeat(190),
+        "e".repeat(900),
+        member(2),
+        member(3),
+    );
+    let text = recorded(EXIT_1, &stderr);
+    assert_eq!(text.chars().count(), 1024);
+    assert!(text.contains("\nat train.py:3 in fff"), "{text}");
+    assert!(!text.contains("last line"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("caused by: ") || line.starts_with("while")).count(), 5);
+    assert!(text.ends_with("\nexit code 1\ncommand: python3 train.py"), "{text}");
 }
 
 #[test]
