@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use nix::libc;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, error::TryRecvError, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::signals::Caught;
 use super::task::{SpawnError, Started, Task};
-use super::{Ending, signals, tree};
+use super::{Ending, tree};
 use crate::kernel::{self, Inherited, Waited};
 use crate::logs::{Finished, Relay, StreamId};
 
@@ -18,13 +19,6 @@ const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the reader of standard output may take nothing before what is left is given up.
 pub const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
-
-/// What happens around a program.
-#[derive(Debug)]
-enum Event {
-    Signal(i32),
-    Stream(Finished),
-}
 
 /// How much time is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,26 +62,27 @@ pub struct Interrupted(pub Signal);
 pub struct Supervisor {
     inherited: Inherited,
     relay: Relay,
-    sender: UnboundedSender<Event>,
-    events: UnboundedReceiver<Event>,
+    signals: Caught,
+    sender: UnboundedSender<Finished>,
+    streams: UnboundedReceiver<Finished>,
     /// Programs run so far.
     started: usize,
 }
 
 impl Supervisor {
-    /// Begins to catch signals and to adopt orphans.
+    /// Begins to catch signals and to adopt orphans; to be called in the runtime.
     ///
     /// # Errors
     /// The kernel refuses handlers or a thread.
     pub fn new(relay: Relay) -> io::Result<Supervisor> {
         let inherited = Inherited::of_this_process();
-        let (sender, events) = unbounded_channel();
-        signals::catch(sender.clone(), Event::Signal)?;
+        let signals = Caught::begin()?;
+        let (sender, streams) = unbounded_channel();
         // As PID 1 it gets all orphans without it.
         if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
             tracing::debug!("cannot become a subreaper: {error}");
         }
-        Ok(Supervisor { inherited, relay, sender, events, started: 0 })
+        Ok(Supervisor { inherited, relay, signals, sender, streams, started: 0 })
     }
 
     /// Does some work of footplate's own on a thread, unless a stop signal comes meanwhile: then the work is abandoned.
@@ -112,8 +107,8 @@ impl Supervisor {
                     // The work panicked; the panic hook ends the process.
                     Err(_) => std::future::pending::<()>().await,
                 },
-                event = self.events.recv() => {
-                    if let Some(signal) = event.and_then(stop_signal) {
+                signal = self.signals.next() => {
+                    if let Some(signal) = stop_signal(signal) {
                         return Err(Interrupted(signal));
                     }
                 }
@@ -121,21 +116,17 @@ impl Supervisor {
         }
     }
 
-    /// The stop signal that has come, if any.
+    /// Whether a stop signal has come while no program was running.
     ///
     /// # Errors
     /// The stop signal.
     pub fn check(&mut self) -> Result<(), Interrupted> {
-        loop {
-            match self.events.try_recv() {
-                Ok(event) => {
-                    if let Some(signal) = stop_signal(event) {
-                        return Err(Interrupted(signal));
-                    }
-                }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(()),
+        while let Some(signal) = self.signals.try_next() {
+            if let Some(signal) = stop_signal(signal) {
+                return Err(Interrupted(signal));
             }
         }
+        Ok(())
     }
 
     /// Runs a program to its end, and to the end of all that it leaves behind.
@@ -143,6 +134,7 @@ impl Supervisor {
     /// # Errors
     /// It could not be started.
     pub async fn run(&mut self, task: &Task, timing: Timing) -> Result<Report, SpawnError> {
+        self.relay.begin().map_err(|error| task.not_started(error))?;
         let Started { pid, stdout, stderr } = task.start(&self.inherited)?;
         let process = self.started;
         self.started += 1;
@@ -150,7 +142,7 @@ impl Supervisor {
             let sender = self.sender.clone();
             self.relay.add(StreamId { process, is_stderr }, source, task.style.clone(), move |finished| {
                 // The receiver lives as long as the supervisor.
-                let _ = sender.send(Event::Stream(finished));
+                let _ = sender.send(finished);
             });
         }
         let mut run = Run {
@@ -167,13 +159,12 @@ impl Supervisor {
             let deadline = run.deadline();
             tokio::select! {
                 biased;
-                event = self.events.recv() => match event {
-                    Some(Event::Signal(signal)) => run.signal(signal),
-                    Some(Event::Stream(finished)) if finished.id.process == process => {
+                signal = self.signals.next() => run.signal(signal),
+                Some(finished) = self.streams.recv() => {
+                    if finished.id.process == process {
                         run.records[usize::from(finished.id.is_stderr)] = Some(finished.record);
                     }
-                    Some(Event::Stream(_)) | None => {}
-                },
+                }
                 () = sleep_until(deadline) => run.overdue(),
             }
             run.reap();
@@ -187,10 +178,10 @@ impl Supervisor {
     }
 }
 
-fn stop_signal(event: Event) -> Option<Signal> {
-    match event {
-        Event::Signal(libc::SIGTERM) => Some(Signal::SIGTERM),
-        Event::Signal(libc::SIGINT) => Some(Signal::SIGINT),
+fn stop_signal(number: i32) -> Option<Signal> {
+    match number {
+        libc::SIGTERM => Some(Signal::SIGTERM),
+        libc::SIGINT => Some(Signal::SIGINT),
         _ => None,
     }
 }

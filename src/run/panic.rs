@@ -3,7 +3,7 @@
 use std::panic::PanicHookInfo;
 use std::time::Duration;
 
-use crate::failure;
+use crate::failure::{self, Earlier};
 use crate::job::Paths;
 use crate::logs::Relay;
 use crate::process;
@@ -12,11 +12,11 @@ use crate::process;
 const EXIT_CODE: i32 = 70;
 
 /// Makes every panic end the job with a failure file that says so, and with nothing left running.
-pub(super) fn install(paths: Paths, relay: Relay) {
+pub(super) fn install(paths: Paths, earlier: Earlier, relay: Relay) {
     std::panic::set_hook(Box::new(move |panic| {
         let text = describe(panic);
         // The job is lost: what was written of it so far matters less than that the reason gets out.
-        if let Err(error) = failure::write(&paths.failure(), &text) {
+        if let Err(error) = failure::write(&paths.failure(), &text, &earlier) {
             relay.message(format!("{error:#}\n").into_bytes());
         }
         relay.message(format!("{text}\n").into_bytes());
