@@ -86,7 +86,7 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, Finding
         }
         Err(outcome) => ("entry point", wrong(&outcome, &redactor)),
     });
-    let image = match run::image(&prepared.settings, variables, &job.code_dir(), true) {
+    let image = match run::image(prepared, variables, true) {
         Ok((image, said)) => {
             findings.push(("python", Finding::Fine(said)));
             image

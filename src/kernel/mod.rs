@@ -97,7 +97,7 @@ struct Launch<'a> {
 }
 
 /// The stack that the child runs on until it executes the program: it calls nothing but system calls.
-const CHILD_STACK_SIZE: usize = 64 << 10;
+const CHILD_STACK_SIZE: usize = 16 << 10;
 
 /// Starts a program in a process group of its own.
 ///

@@ -29,22 +29,35 @@ pub(super) struct Caught {
     /// Tells when the delivery has something, on a descriptor of its own.
     ready: tokio::net::UnixStream,
     queue: VecDeque<i32>,
+    with_real_time: bool,
 }
 
 impl Caught {
-    /// Begins to catch; to be called in the runtime.
+    /// Begins to catch all but the real-time signals; to be called in the runtime.
     ///
     /// # Errors
     /// A handler cannot be installed.
     pub(super) fn begin() -> io::Result<Caught> {
-        let standard = 1..=31;
-        let real_time = libc::SIGRTMIN()..=libc::SIGRTMAX();
-        let caught: Vec<i32> = standard.chain(real_time).filter(|signal| !NOT_CAUGHT.contains(signal)).collect();
+        let standard: Vec<i32> = (1..=31).filter(|signal| !NOT_CAUGHT.contains(signal)).collect();
         let (read, write) = UnixStream::pair()?;
         read.set_nonblocking(true)?;
         let ready = tokio::net::UnixStream::from_std(read.try_clone()?)?;
-        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly::default(), caught)?;
-        Ok(Caught { delivery, ready, queue: VecDeque::new() })
+        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly::default(), standard)?;
+        Ok(Caught { delivery, ready, queue: VecDeque::new(), with_real_time: false })
+    }
+
+    /// Catches the real-time signals too. Only programs that want them are sent any, and catching each signal takes the
+    /// longer the more are caught, so this is done beside the program's start and not before it.
+    pub(super) fn add_real_time(&mut self) {
+        if std::mem::replace(&mut self.with_real_time, true) {
+            return;
+        }
+        let handle = self.delivery.handle();
+        for signal in libc::SIGRTMIN()..=libc::SIGRTMAX() {
+            if let Err(error) = handle.add_signal(signal) {
+                tracing::debug!("cannot catch signal {signal}: {error}");
+            }
+        }
     }
 
     /// The next signal that came, without waiting.

@@ -136,6 +136,7 @@ impl Supervisor {
     pub async fn run(&mut self, task: &Task, timing: Timing) -> Result<Report, SpawnError> {
         self.relay.begin().map_err(|error| task.not_started(error))?;
         let Started { pid, stdout, stderr } = task.start(&self.inherited)?;
+        self.signals.add_real_time();
         let process = self.started;
         self.started += 1;
         for (source, is_stderr) in [(stdout, false), (stderr, true)] {
