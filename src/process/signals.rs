@@ -3,6 +3,7 @@
 use std::io;
 
 use nix::libc;
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use signal_hook::iterator::Signals;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -19,7 +20,8 @@ const NOT_CAUGHT: [i32; 9] = [
     libc::SIGSYS,
 ];
 
-/// Catches every signal that can be, and sends its number.
+/// Catches every signal that can be, and sends its number. Those that footplate was started with blocked are unblocked in
+/// this thread: one that nobody receives, SIGCHLD above all, would be waited for without end.
 ///
 /// # Errors
 /// A handler cannot be installed.
@@ -28,6 +30,7 @@ pub(super) fn catch<E: Send + 'static>(events: UnboundedSender<E>, event: fn(i32
     let real_time = libc::SIGRTMIN()..=libc::SIGRTMAX();
     let caught: Vec<i32> = standard.chain(real_time).filter(|signal| !NOT_CAUGHT.contains(signal)).collect();
     let mut signals = Signals::new(caught)?;
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     std::thread::Builder::new().name("signals".to_owned()).stack_size(128 << 10).spawn(move || {
         for signal in signals.forever() {
             if events.send(event(signal)).is_err() {
