@@ -21,7 +21,7 @@ mod task;
 mod tree;
 
 pub use ending::Ending;
-pub use supervisor::{FLUSH_PATIENCE, Interrupted, Report, Stop, Supervisor, Timing};
+pub use supervisor::{FLUSH_PATIENCE, Interrupted, Killed, Report, Stop, Supervisor, Timing};
 pub use task::{SpawnError, Task};
 
 /// Kills every process that descends from this one, when nothing else can be done any more.

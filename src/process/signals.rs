@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 
 use nix::libc;
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use tokio::io::Interest;
@@ -33,7 +34,8 @@ pub(super) struct Caught {
 }
 
 impl Caught {
-    /// Begins to catch all but the real-time signals; to be called in the runtime.
+    /// Begins to catch all but the real-time signals; to be called in the runtime. Those that footplate was started with
+    /// blocked are unblocked in this thread: one that nobody receives, SIGCHLD above all, would be waited for without end.
     ///
     /// # Errors
     /// A handler cannot be installed.
@@ -43,6 +45,7 @@ impl Caught {
         read.set_nonblocking(true)?;
         let ready = tokio::net::UnixStream::from_std(read.try_clone()?)?;
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly::default(), standard)?;
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
         Ok(Caught { delivery, ready, queue: VecDeque::new(), with_real_time: false })
     }
 

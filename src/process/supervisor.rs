@@ -34,8 +34,17 @@ pub struct Timing {
 pub struct Stop {
     /// By SIGTERM or SIGINT.
     pub signal: Signal,
-    /// Whether something had to be killed when the grace period was over, or a second signal came.
-    pub killed: bool,
+    /// Why something had to be killed, if anything had.
+    pub killed: Option<Killed>,
+}
+
+/// Why what still ran was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Killed {
+    /// The grace period was over.
+    GraceOver,
+    /// A second stop signal came.
+    SecondSignal,
 }
 
 /// How a program ran.
@@ -159,14 +168,15 @@ impl Supervisor {
         while !run.is_over() {
             let deadline = run.deadline();
             tokio::select! {
+                // Time first: processes that are made and end without pause give events without end.
                 biased;
+                () = sleep_until(deadline) => run.overdue(),
                 signal = self.signals.next() => run.signal(signal),
                 Some(finished) = self.streams.recv() => {
                     if finished.id.process == process {
                         run.records[usize::from(finished.id.is_stderr)] = Some(finished.record);
                     }
                 }
-                () = sleep_until(deadline) => run.overdue(),
             }
             run.reap();
         }
@@ -268,11 +278,11 @@ impl Run<'_> {
                             "{signal}: passed on to {reached} processes, which have {} s",
                             grace.as_secs_f64()
                         );
-                        self.phase = Phase::Stopping(Stop { signal, killed: false }, Instant::now() + grace);
+                        self.phase = Phase::Stopping(Stop { signal, killed: None }, Instant::now() + grace);
                     }
                     Phase::Stopping(stop, _) => {
-                        tracing::warn!("{signal} came again: killing what still runs");
-                        self.kill(Some(stop));
+                        tracing::warn!("{signal} is the second stop signal: killing what still runs");
+                        self.kill(Some((stop, Killed::SecondSignal)));
                     }
                     Phase::Killed(..) | Phase::Flushing(..) | Phase::Over(_) => {}
                 }
@@ -296,7 +306,7 @@ impl Run<'_> {
             Phase::Ending(_) => self.kill(None),
             Phase::Stopping(stop, _) => {
                 tracing::warn!("the grace period is over: killing what still runs");
-                self.kill(Some(stop));
+                self.kill(Some((stop, Killed::GraceOver)));
             }
             Phase::Killed(stop, _) => {
                 tracing::warn!("some processes cannot even be killed, and are left behind");
@@ -309,9 +319,9 @@ impl Run<'_> {
         }
     }
 
-    fn kill(&mut self, stop: Option<Stop>) {
-        let killed = tree::signal_all(Signal::SIGKILL, self.group()) > 0;
-        let stop = stop.map(|stop| Stop { killed, ..stop });
+    fn kill(&mut self, stop: Option<(Stop, Killed)>) {
+        let any = tree::signal_all(Signal::SIGKILL, self.group()) > 0;
+        let stop = stop.map(|(stop, reason)| Stop { killed: any.then_some(reason), ..stop });
         self.phase = Phase::Killed(stop, Instant::now() + KILL_PATIENCE);
     }
 
