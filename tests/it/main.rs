@@ -10,4 +10,5 @@ mod parity;
 mod process;
 mod process_orphans;
 mod process_signals;
+mod readme;
 mod running;
