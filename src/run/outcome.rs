@@ -132,7 +132,11 @@ impl Outcome {
     pub fn record(&self, paths: &Paths, earlier: &Earlier, redactor: &Redactor) {
         let written = match self.failure_text(redactor) {
             None => failure::success(&paths.success()).map(|()| Written::Written),
-            Some(text) => failure::write(&paths.failure(), &text, earlier),
+            Some(text) => {
+                // One of an earlier run must not say otherwise.
+                let _ = std::fs::remove_file(paths.success());
+                failure::write(&paths.failure(), &text, earlier)
+            }
         };
         match self {
             Outcome::Succeeded => tracing::info!("the script succeeded"),

@@ -172,6 +172,8 @@ pub fn environment_of(
     variables: &Variables,
     given: Given,
 ) -> Result<Environment, Outcome> {
-    environment::build(&prepared.job, hardware, &prepared.settings, variables, given)
-        .map_err(|error| Outcome::refused(Refusal::Configuration, error))
+    environment::build(&prepared.job, hardware, &prepared.settings, variables, given).map_err(|error| {
+        let path = prepared.job.paths.config().join("hyperparameters.json");
+        Outcome::refused(Refusal::Configuration, format!("{}: {error}", path.display()))
+    })
 }
