@@ -327,6 +327,8 @@ fn exec_works_without_any_configuration() {
     assert_eq!(record.var("SM_CHANNELS"), "[]");
     assert_eq!(record.var("SM_MODEL_DIR"), job.path("model").display().to_string());
     // A part of a configuration is none: then the missing part is named.
+    let job = recording();
+    fs::remove_dir_all(job.path("input")).expect("removed");
     let job = job.file("input/config/hyperparameters.json", "{}");
     job.run(["exec", "true"]).failed(78, "configuration: ");
 }
