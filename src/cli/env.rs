@@ -43,11 +43,12 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
         Ok(built) => built,
         Err(outcome) => return super::plan::refuse(&outcome),
     };
-    let shown = |name: &str, value: &[u8]| -> String {
-        let value = String::from_utf8_lossy(value);
-        match matches.get_flag("show-secrets") {
-            true => value.into_owned(),
-            false => redactor.clean_value(name, &value).into_owned(),
+    // A value need not be text: a shell gets the very bytes of it.
+    let shown = |name: &str, value: &[u8]| -> Vec<u8> {
+        let text = String::from_utf8_lossy(value);
+        match redactor.clean_value(name, &text) {
+            clean if clean != text && !matches.get_flag("show-secrets") => clean.into_owned().into_bytes(),
+            _ => value.to_owned(),
         }
     };
     let pairs = environment.variables.iter().map(|(name, value)| {
@@ -56,16 +57,26 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
         (name, value)
     });
     if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
-        let object: serde_json::Map<_, _> = pairs.map(|(name, value)| (name, value.into())).collect();
-        super::print(&format!("{:#}\n", serde_json::Value::Object(object)));
+        let object: serde_json::Map<_, _> =
+            pairs.map(|(name, value)| (name, String::from_utf8_lossy(&value).into())).collect();
+        super::print(format!("{:#}\n", serde_json::Value::Object(object)));
         return 0;
     }
+    let mut script = Vec::new();
     for (name, value) in pairs {
         // SM_HP_BATCH-SIZE can be in an environment, but no shell can set it.
         if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            super::print(&format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
+            script.extend(format!("export {name}='").into_bytes());
+            for byte in value {
+                match byte {
+                    b'\'' => script.extend(br"'\''"),
+                    other => script.push(other),
+                }
+            }
+            script.extend(b"'\n");
         }
     }
+    super::print(script);
     for omitted in &environment.omitted {
         eprintln!("footplate: {} is left out: {}", omitted.name, omitted.reason);
     }

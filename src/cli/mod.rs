@@ -112,7 +112,7 @@ fn options(matches: &ArgMatches) -> Options {
 }
 
 /// Prints to standard output; a reader that is gone is no error.
-fn print(text: &str) {
+fn print(text: impl AsRef<[u8]>) {
     use std::io::Write;
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = std::io::stdout().write_all(text.as_ref());
 }

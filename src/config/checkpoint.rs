@@ -1,9 +1,11 @@
 //! `checkpointconfig.json`: where checkpoints are kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::ConfigError;
 use super::reader::Kind;
 use crate::job::Paths;
+use crate::python::Value;
 
 const FILE: &str = "checkpointconfig.json";
 
@@ -13,12 +15,21 @@ const KIND: Kind =
 /// The folder of the job's checkpoints: the one that the file names, else the platform's if it is there.
 pub(super) fn read(paths: &Paths, warnings: &mut Vec<String>) -> Option<PathBuf> {
     let path = paths.config().join(FILE);
-    let named = match KIND.read_optional(&path).and_then(|value| value.map(|v| KIND.object(&path, v)).transpose()) {
-        Ok(dict) => dict.and_then(|dict| dict.get("LocalPath").and_then(|path| path.as_str().map(PathBuf::from))),
-        Err(error) => {
-            warnings.push(format!("not used: {error}"));
-            None
-        }
-    };
-    named.filter(|path| !path.as_os_str().is_empty()).or_else(|| Some(paths.checkpoints()).filter(|path| path.is_dir()))
+    let named = named(&path).unwrap_or_else(|error| {
+        warnings.push(format!("not used: {error}"));
+        None
+    });
+    named.or_else(|| Some(paths.checkpoints()).filter(|path| path.is_dir()))
+}
+
+fn named(path: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    let Some(value) = KIND.read_optional(path)? else { return Ok(None) };
+    match KIND.object(path, value)?.get("LocalPath") {
+        None | Some(Value::None) => Ok(None),
+        Some(folder) => match folder.as_str() {
+            Some("") => Err(KIND.wrong(path, "the key \"LocalPath\" is empty")),
+            Some(folder) => Ok(Some(PathBuf::from(folder))),
+            None => Err(KIND.wrong(path, format!("the key \"LocalPath\" is {}, not a string", folder.kind()))),
+        },
+    }
 }

@@ -73,16 +73,16 @@ pub(super) fn without_nul(mut argument: Vec<u8>) -> Vec<u8> {
 /// Leaves out variables, the largest first, until all fits into `space` beside the `given` bytes of variables.
 pub(super) fn fit(environment: &mut Environment, given: usize, space: usize) -> Result<(), TooLarge> {
     let counted = |length: usize| length + 1 + size_of::<usize>();
-    let mut arguments = 0;
-    for pair in environment.arguments.windows(2) {
-        if pair[1].len() + 1 > MAX_STRING {
-            let name = String::from_utf8_lossy(&pair[0]).chars().take(80).collect::<String>();
-            return Err(TooLarge(format!("the value of {name} has {} bytes of at most {MAX_STRING}", pair[1].len())));
-        }
+    if let Some(at) = environment.arguments.iter().position(|argument| argument.len() + 1 > MAX_STRING) {
+        let argument = &environment.arguments[at];
+        let before = at.checked_sub(1).map(|before| String::from_utf8_lossy(&environment.arguments[before]));
+        let what = match before.filter(|before| before.starts_with('-') && !argument.starts_with(b"-")) {
+            Some(name) => format!("the value of {}", name.chars().take(80).collect::<String>()),
+            None => "a name or value".to_owned(),
+        };
+        return Err(TooLarge(format!("{what} has {} bytes of at most {MAX_STRING}", argument.len())));
     }
-    for argument in &environment.arguments {
-        arguments += counted(argument.len());
-    }
+    let arguments: usize = environment.arguments.iter().map(|argument| counted(argument.len())).sum();
     let room = space.saturating_sub(given + RESERVE);
     if arguments > room {
         let count = environment.arguments.len();
@@ -90,18 +90,20 @@ pub(super) fn fit(environment: &mut Environment, given: usize, space: usize) -> 
     }
     let size = |name: &[u8], value: &[u8]| counted(name.len() + 1 + value.len());
     let mut total: usize = environment.variables.iter().map(|(name, value)| size(name, value)).sum();
-    while arguments + total > room {
-        let largest = environment.variables.iter().max_by_key(|(name, value)| size(name, value));
-        let Some(name) = largest.map(|(name, _)| name.clone()) else { break };
-        if let Some(value) = environment.variables.remove(&name) {
-            total -= size(&name, &value);
-            let name = String::from_utf8_lossy(&name).into_owned();
-            environment.omitted.push(Omitted {
-                name,
-                value,
-                reason: "all variables together exceed the kernel's limit",
-            });
+    if arguments + total <= room {
+        return Ok(());
+    }
+    let mut names: Vec<(usize, Vec<u8>)> =
+        environment.variables.iter().map(|(name, value)| (size(name, value), name.clone())).collect();
+    names.sort_by(|a, b| b.cmp(a));
+    for (size, name) in names {
+        if arguments + total <= room {
+            break;
         }
+        let value = environment.variables.remove(&name).unwrap_or_default();
+        total -= size;
+        let reason = "all variables together exceed the kernel's limit";
+        environment.omitted.push(Omitted { name: String::from_utf8_lossy(&name).into_owned(), value, reason });
     }
     Ok(())
 }

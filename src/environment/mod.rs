@@ -27,7 +27,7 @@ pub type Table = BTreeMap<Vec<u8>, Vec<u8>>;
 pub struct Environment {
     /// Variables to set.
     pub variables: Table,
-    /// The script's arguments, without its name.
+    /// The script's arguments, without its name; none where it is passed none.
     pub arguments: Vec<Vec<u8>>,
     /// Variables that could not be set, with their whole values.
     pub omitted: Vec<Omitted>,
@@ -74,7 +74,11 @@ pub fn build(
         use std::os::unix::ffi::OsStrExt;
         table.retain(|name, _| given.get_os(std::ffi::OsStr::from_bytes(name)).is_none());
     }
-    let arguments = arguments.iter().map(|argument| limits::without_nul(argument.to_system())).collect();
+    // `footplate exec` runs a command as it is given.
+    let arguments = match treatment == Given::Overwritten && job.passes_arguments() {
+        true => arguments.iter().map(|argument| limits::without_nul(argument.to_system())).collect(),
+        false => Vec::new(),
+    };
     let mut environment = Environment { variables: table, arguments, omitted };
     limits::fit(&mut environment, given.exec_size(), limits::exec_space())?;
     Ok(environment)

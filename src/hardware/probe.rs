@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -40,18 +40,27 @@ pub(super) fn output(program: &Path, arguments: &[&str]) -> Option<String> {
         match poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)], timeout) {
             Err(nix::errno::Errno::EINTR) => continue,
             Ok(1..) => {}
-            _ => {
-                tracing::warn!("{} did not answer within {} s: not used", program.display(), PATIENCE.as_secs());
-                // It may be beyond even SIGKILL, in the driver: then it is left behind, and reaped with the other orphans.
-                let _ = child.kill();
-                return None;
-            }
+            _ => return give_up(program, child),
         }
         match stdout.read(&mut buffer).ok()? {
             0 => break,
             length => text.extend_from_slice(&buffer[..length]),
         }
     }
-    let status = child.wait().ok()?;
+    // It has closed its output, and so is about to end; but it can hang in the driver even then.
+    let status = loop {
+        match child.try_wait().ok()? {
+            Some(status) => break status,
+            None if Instant::now() >= deadline => return give_up(program, child),
+            None => std::thread::sleep(Duration::from_millis(1)),
+        }
+    };
     status.success().then(|| String::from_utf8_lossy(&text).into_owned())
+}
+
+fn give_up(program: &Path, mut child: Child) -> Option<String> {
+    tracing::warn!("{} did not answer within {} s: not used", program.display(), PATIENCE.as_secs());
+    // It may be beyond even SIGKILL, in the driver: then it is left behind, and reaped with the other orphans.
+    let _ = child.kill();
+    None
 }

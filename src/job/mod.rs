@@ -117,6 +117,12 @@ impl Job {
         }
     }
 
+    /// Whether what runs is passed the hyperparameters as arguments: a function and a shell command are not.
+    pub fn passes_arguments(&self) -> bool {
+        let command = self.drivers.as_ref().and_then(|drivers| drivers.command.as_ref());
+        self.request.training_module.is_none() && !(self.runs_as_drivers() && command.is_some())
+    }
+
     /// Whether the platform's flag of this name (without its prefix `sagemaker_`) is set.
     pub fn is_flag_set(&self, flag: &str) -> bool {
         self.framework_parameters.get(&format!("sagemaker_{flag}")).is_some_and(Value::is_true)

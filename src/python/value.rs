@@ -1,5 +1,8 @@
 //! Values as Python's `json` module knows them.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use super::Text;
 
 /// What a JSON text holds, as Python sees it.
@@ -191,11 +194,34 @@ impl Dict {
 }
 
 impl FromIterator<(Text, Value)> for Dict {
+    /// Of keys that come twice, the last value holds, in the first one's place.
     fn from_iter<I: IntoIterator<Item = (Text, Value)>>(pairs: I) -> Dict {
         let mut dict = Dict::new();
+        // A table, because a file can hold half a million keys.
+        let mut places: HashMap<Text, usize> = HashMap::new();
         for (key, value) in pairs {
-            dict.set(key, value);
+            match places.entry(key) {
+                Entry::Occupied(place) => dict.0[*place.get()].1 = value,
+                Entry::Vacant(place) => {
+                    dict.0.push((place.key().clone(), value));
+                    place.insert(dict.0.len() - 1);
+                }
+            }
         }
         dict
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dict, Text, Value};
+
+    #[test]
+    fn a_key_that_comes_twice_keeps_its_place_and_takes_the_last_value() {
+        let pairs = [("b", 1), ("a", 2), ("b", 3)].map(|(key, value)| (Text::from(key), Value::from(value as usize)));
+        let mut expected = Dict::new();
+        expected.set("b", 3);
+        expected.set("a", 2);
+        assert_eq!(pairs.into_iter().collect::<Dict>(), expected);
     }
 }

@@ -1,14 +1,21 @@
 //! The integration tests: the built binary with real processes.
 //!
+//! - `config`: configuration files that are wrong
+//! - `environment`: what the script is given, and the commands that show it
+//! - `failure`: failure files, from scripts that really fail
 //! - `parity`: the recorded runs of the incumbents
-//! - `process`: how the script is started, and how its end becomes an exit code and a failure text
 //! - `process_orphans`: what a script leaves behind: orphans, zombies, daemons, streams held open
 //! - `process_signals`: which processes get a signal, how long they have, and what the failure text says
+//! - `process`: how the script is started, and how its end becomes an exit code and a failure text
 
+mod config;
+mod environment;
+mod failure;
 mod job;
 mod parity;
 mod process;
 mod process_orphans;
 mod process_signals;
 mod readme;
+mod recorder;
 mod running;
