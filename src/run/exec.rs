@@ -13,12 +13,14 @@ use crate::process::Task;
 
 /// Runs the command in the present working directory; gives the exit code.
 ///
-/// What is exported already stays: in a job of SDK version 3 the drivers have set the variables before.
+/// The success and failure files are written if the base folder is there. What is exported already stays: in a job of SDK version 3 the drivers have set the variables before.
 pub fn exec(options: Options, command: Vec<OsString>) -> i32 {
     session::run(options, async |session: &mut Session| phases(session, command).await)
 }
 
 async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome, Outcome> {
+    // Outside a job, nobody reads the files, and /opt/ml is not to be made for them.
+    session.leaves_files = session.paths.base().exists();
     let prepared = prepare::prepare(session.paths.clone(), &session.variables, &session.options.settings, true)?;
     prepared.log_level().apply();
     session.set_redactor(prepare::redactor(&session.variables, &prepared.job.all_hyperparameters));

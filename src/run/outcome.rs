@@ -128,7 +128,15 @@ impl Outcome {
         }
     }
 
-    /// Writes the success or the failure file and logs the end. What cannot be written is named, and changes no exit code.
+    /// Logs the end.
+    pub fn log(&self, redactor: &Redactor) {
+        match self {
+            Outcome::Succeeded => tracing::info!("the script succeeded"),
+            _ => tracing::error!("failed with exit code {}: {}", self.exit_code(), self.headline(redactor)),
+        }
+    }
+
+    /// Writes the success or the failure file. What cannot be written is named, and changes no exit code.
     pub fn record(&self, paths: &Paths, earlier: &Earlier, redactor: &Redactor) {
         let written = match self.failure_text(redactor) {
             None => failure::success(&paths.success()).map(|()| Written::Written),
@@ -138,10 +146,6 @@ impl Outcome {
                 failure::write(&paths.failure(), &text, earlier)
             }
         };
-        match self {
-            Outcome::Succeeded => tracing::info!("the script succeeded"),
-            _ => tracing::error!("failed with exit code {}: {}", self.exit_code(), self.headline(redactor)),
-        }
         match written {
             Ok(Written::Written) => {}
             Ok(Written::Kept) => tracing::info!("{} was written by the script, and is kept", paths.failure().display()),

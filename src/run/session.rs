@@ -21,6 +21,8 @@ pub struct Options {
 pub(super) struct Session {
     pub(super) variables: Variables,
     pub(super) paths: Paths,
+    /// Whether the success or failure file is written.
+    pub(super) leaves_files: bool,
     earlier_failure: Earlier,
     pub(super) supervisor: Supervisor,
     pub(super) redactor: Redactor,
@@ -47,6 +49,7 @@ impl Session {
         Ok(Session {
             variables,
             paths,
+            leaves_files: true,
             earlier_failure,
             supervisor,
             redactor,
@@ -96,7 +99,10 @@ pub(super) fn run(options: Options, phases: impl AsyncFnOnce(&mut Session) -> Re
             Err(error) => return cannot_start(&error),
         };
         let outcome = phases(&mut session).await.unwrap_or_else(|outcome| outcome);
-        outcome.record(&session.paths, &session.earlier_failure, &session.redactor);
+        outcome.log(&session.redactor);
+        if session.leaves_files {
+            outcome.record(&session.paths, &session.earlier_failure, &session.redactor);
+        }
         session.supervisor.finish();
         outcome.exit_code()
     })
