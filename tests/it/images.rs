@@ -201,6 +201,11 @@ fn of_binary(name: &str) -> (String, String) {
     (format!("binary-{:08x}-{name}", digest(&[BINARY]) as u32), version)
 }
 
+/// A name of this checkout's own for an image.
+pub fn of_checkout(name: &str) -> String {
+    format!("footplate-test/{name}-{:08x}", digest(&[env!("CARGO_MANIFEST_DIR")]) as u32)
+}
+
 /// Removes the images of this name that hold an earlier build of the binary, except where a container still uses one.
 fn forget_older(tag: &str) {
     let (name, version) = tag.rsplit_once(':').expect("a tag has a version");

@@ -1,1 +1,5 @@
 //! The integration tests: the built binary with real processes.
+
+mod container;
+mod docker;
+mod images;
