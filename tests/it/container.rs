@@ -121,11 +121,22 @@ impl<'a> Container<'a> {
         start.elapsed()
     }
 
-    /// The state letters and command of every process in the container.
+    /// The state letter and the command of every process in the container, which must have Python. `docker top` would
+    /// not do: it goes by the control group, which a zombie has left.
     pub fn processes(&self) -> Vec<String> {
-        let shown = images::output(Command::new("docker").args(["top", &self.name, "-eo", "pid,stat,args"]));
-        let of_line = |line: &str| line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ");
-        shown.lines().skip(1).map(of_line).collect()
+        let script = r#"
+import os, pathlib
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        state = pathlib.Path("/proc", pid, "stat").read_text().rsplit(") ")[1][0]
+        command = pathlib.Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except FileNotFoundError:
+        continue
+    if int(pid) != os.getpid():
+        print(state, command)
+"#;
+        let shown = images::output(Command::new("docker").args(["exec", &self.name, "python3", "-c", script]));
+        shown.lines().map(str::to_owned).collect()
     }
 
     /// The files that came with the image; what Docker itself puts into every container is left out.
