@@ -255,22 +255,29 @@ fn a_script_killed_for_memory_is_told_with_the_limit() {
 }
 
 #[test]
-fn a_full_shared_memory_is_told_whether_it_raises_or_kills() {
+fn a_full_shared_memory_that_raises_is_told_beside_the_exception() {
     if !images::usable() {
         return;
     }
+    let script = "with open('/dev/shm/batch', 'wb') as file:\n    file.write(b'x' * (4 << 20))\n";
+    let job = Job::with_script("train.py", script);
     let image = images::with_train(images::debian("bookworm"));
-    let raises = "with open('/dev/shm/batch', 'wb') as file:\n    file.write(b'x' * (4 << 20))\n";
-    let job = Job::with_script("train.py", raises);
     let ended = Container::start(&job, image, &["--shm-size=1m"], &["train"]).end();
     assert_eq!(ended.code, 1, "{ended}");
     assert!(ended.failure().starts_with("OSError: [Errno 28] No space left on device"), "{ended}");
     assert!(ended.failure().contains("/dev/shm"), "{ended}");
+}
 
-    // Data loaders map a sparse file and die of SIGBUS where it cannot grow: no traceback, only a signal.
-    let killed = "import mmap\nfile = open('/dev/shm/batch', 'w+b')\nfile.truncate(4 << 20)\n\
+#[test]
+fn a_full_shared_memory_that_kills_is_told_though_there_is_only_a_signal() {
+    if !images::usable() {
+        return;
+    }
+    // As data loaders do: a sparse file is mapped, and cannot grow where it is written to.
+    let script = "import mmap\nfile = open('/dev/shm/batch', 'w+b')\nfile.truncate(4 << 20)\n\
                   memory = mmap.mmap(file.fileno(), 4 << 20)\nmemory.write(b'x' * (4 << 20))\n";
-    let job = Job::with_script("train.py", killed);
+    let job = Job::with_script("train.py", script);
+    let image = images::with_train(images::debian("bookworm"));
     let ended = Container::start(&job, image, &["--shm-size=1m"], &["train"]).end();
     assert_eq!(ended.code, 135, "{ended}");
     assert!(ended.failure().contains("SIGBUS"), "{ended}");
