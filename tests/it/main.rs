@@ -3,3 +3,4 @@
 mod container;
 mod docker;
 mod images;
+mod sdk;
