@@ -1,1 +1,118 @@
-//! (to be written)
+//! The command line: one file a subcommand. It reads words, calls [`crate::run`] or prints, and gives an exit code.
+
+mod check;
+mod env;
+mod exec;
+mod local;
+mod plan;
+mod serve;
+mod train;
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::config;
+use crate::job::Variables;
+use crate::run::Options;
+
+/// The exit code of a command line that is wrong, as most programs have it.
+const WRONG_USAGE: i32 = 2;
+
+/// Does what the command line says; gives the exit code.
+pub fn run(words: Vec<OsString>) -> i32 {
+    match parse(words) {
+        Ok(matches) => dispatch(&matches),
+        Err(error) => {
+            // The reader may be gone; the exit code says it all the same.
+            let _ = error.print();
+            match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
+                _ => WRONG_USAGE,
+            }
+        }
+    }
+}
+
+/// Reads the command line. The platform starts a training image as `IMAGE train`, as `train` on PATH, or, with an
+/// entrypoint of the image's own, without any word at all.
+fn parse(words: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
+    let called_train =
+        words.first().is_some_and(|name| Path::new(name).file_name().is_some_and(|name| name == "train"));
+    let mut words = words;
+    if words.is_empty() {
+        words.push("footplate".into());
+    }
+    let first = words.get(1).and_then(|word| word.to_str());
+    if called_train
+        && first.is_none_or(|word| word.starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&word))
+    {
+        words.insert(1, "train".into());
+    } else if words.len() == 1 && config::is_there(&config::base_paths(&Variables::of_this_process())) {
+        words.push("train".into());
+    }
+    command().try_get_matches_from(words)
+}
+
+fn dispatch(matches: &ArgMatches) -> i32 {
+    match matches.subcommand() {
+        Some(("train", matches)) => train::run(matches),
+        Some(("exec", matches)) => exec::run(matches),
+        Some(("env", matches)) => env::run(matches),
+        Some(("plan", matches)) => plan::run(matches),
+        Some(("check", matches)) => check::run(matches),
+        Some(("local", matches)) => local::run(matches),
+        Some(("serve", _)) => serve::run(),
+        _ => {
+            eprint!("{}", command().render_help());
+            WRONG_USAGE
+        }
+    }
+}
+
+/// The command line as clap knows it.
+pub fn command() -> Command {
+    Command::new("footplate")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Runs a training job in any container image: as its ENTRYPOINT, or as `train` on its PATH.")
+        .after_help(
+            "Examples:\n  \
+             footplate train                              run the job in /opt/ml\n  \
+             footplate exec -- python train.py            run a command as a job would\n  \
+             footplate local --entry-point train.py       run a job on this machine\n  \
+             footplate plan                               show what would run\n\n\
+             Without arguments: `footplate train`, if a job's configuration is there.",
+        )
+        .subcommand(train::command())
+        .subcommand(exec::command())
+        .subcommand(local::command())
+        .subcommand(plan::command())
+        .subcommand(env::command())
+        .subcommand(check::command())
+        .subcommand(serve::command())
+}
+
+/// The option that every subcommand has which reads settings.
+fn settings_option() -> Arg {
+    Arg::new("set")
+        .long("set")
+        .value_name("NAME=VALUE")
+        .action(ArgAction::Append)
+        .value_parser(|text: &str| match text.split_once('=') {
+            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+            None => Err("expected NAME=VALUE, such as grace_period=30"),
+        })
+        .help("A setting, stronger than its variable FOOTPLATE_NAME")
+}
+
+fn options(matches: &ArgMatches) -> Options {
+    Options { settings: matches.get_many("set").into_iter().flatten().cloned().collect() }
+}
+
+/// Prints to standard output; a reader that is gone is no error.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

@@ -1,1 +1,111 @@
-//! (to be written)
+//! What the machine has: processors, GPUs, Neuron cores, EFA devices.
+//!
+//! Counting must not slow the start down: a device node is looked at before a program is asked.
+
+mod probe;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{SysconfVar, sysconf};
+
+use crate::job::Variables;
+
+/// What this host has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hardware {
+    /// Processors that are online (`os.cpu_count()`).
+    pub cpus: usize,
+    /// NVIDIA GPUs.
+    pub gpus: usize,
+    /// Neuron cores.
+    pub neuron_cores: usize,
+    /// Whether there are EFA devices.
+    pub efa: bool,
+    /// Whether the network interface that the job names is there; the local mode of SDK version 3 names one that is not.
+    pub has_interface: bool,
+    /// Where `smddprun` is, if the image has it.
+    pub smddprun: Option<PathBuf>,
+    /// Where `smddpmprun` is, if the image has it.
+    pub smddpmprun: Option<PathBuf>,
+}
+
+impl Hardware {
+    /// Looks at this machine. `instance_type` tells what the machine's own tools do not.
+    ///
+    /// Starts `nvidia-smi` only where it is on PATH and no device node shows GPUs, `neuron-ls` only where it is on PATH.
+    pub fn detect(variables: &Variables, instance_type: &str, interface: &str) -> Hardware {
+        let path = variables.get_os("PATH").unwrap_or_default();
+        Hardware {
+            cpus: cpus(),
+            gpus: gpus(path),
+            neuron_cores: neuron_cores(path, instance_type),
+            efa: has_efa(Path::new("/dev/infiniband")),
+            has_interface: !interface.contains('/') && Path::new("/sys/class/net").join(interface).exists(),
+            smddprun: probe::which("smddprun", path),
+            smddpmprun: probe::which("smddpmprun", path),
+        }
+    }
+
+    /// How many training processes a host has room for: one for each GPU, else each Neuron core, else one.
+    pub fn default_processes(&self) -> usize {
+        [self.gpus, self.neuron_cores].into_iter().find(|count| *count > 0).unwrap_or(1)
+    }
+}
+
+/// `multiprocessing.cpu_count()`.
+fn cpus() -> usize {
+    let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+    online.and_then(|count| usize::try_from(count).ok()).unwrap_or(1)
+}
+
+fn gpus(path: &std::ffi::OsStr) -> usize {
+    let nodes = numbered(Path::new("/dev"), "nvidia");
+    if nodes > 0 {
+        return nodes;
+    }
+    let listed = probe::which("nvidia-smi", path).and_then(|program| probe::output(&program, &["--list-gpus"]));
+    listed.map_or(0, |text| text.lines().filter(|line| line.starts_with("GPU ")).count())
+}
+
+fn neuron_cores(path: &std::ffi::OsStr, instance_type: &str) -> usize {
+    // `neuron-ls` does not tell the logical cores of this one (toolkit: hard-coded as well).
+    if instance_type.contains("trn2.48xlarge") {
+        return 64;
+    }
+    let Some(text) = probe::which("neuron-ls", path).and_then(|program| probe::output(&program, &["-j"])) else {
+        return 0;
+    };
+    let devices: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap_or_default();
+    let cores = devices.iter().filter_map(|device| device.get("nc_count")?.as_u64());
+    usize::try_from(cores.sum::<u64>()).unwrap_or(0)
+}
+
+/// EFA devices show as uverbs nodes; lists of instance types are incomplete (platform contract, section 11).
+fn has_efa(folder: &Path) -> bool {
+    numbered(folder, "uverbs") > 0
+}
+
+/// How many entries of a folder are `prefix` and a number.
+fn numbered(folder: &Path, prefix: &str) -> usize {
+    let is_numbered = |name: &str| {
+        name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_numbered)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbered;
+
+    #[test]
+    fn only_numbered_nodes_count_as_devices() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["nvidia0", "nvidia7", "nvidia11", "nvidiactl", "nvidia-uvm", "nvidia", "xnvidia1"] {
+            std::fs::write(folder.path().join(name), "").expect("written");
+        }
+        assert_eq!(numbered(folder.path(), "nvidia"), 3);
+        assert_eq!(numbered(&folder.path().join("none"), "nvidia"), 0);
+    }
+}

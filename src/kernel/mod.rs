@@ -1,1 +1,230 @@
-//! (to be written)
+//! The one folder with `unsafe`: what neither the standard library nor nix offers in a safe form.
+//!
+//! Real-time signals, which nix does not know. And starting a program exactly as if no footplate were there: with the signal mask and the dispositions that footplate
+//! itself was given, in a process group of its own. The standard library's `Command` resets SIGPIPE and the mask instead,
+//! and cannot keep footplate's own handlers from running in the child between fork and exec.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::libc;
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use nix::unistd::Pid;
+
+/// The highest signal number of Linux.
+const MAX_SIGNAL: i32 = 64;
+
+/// Whether SIGPIPE was ignored before Rust's runtime, which ignores it in every program, came to it.
+static SIGPIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
+
+/// Runs before `main` and Rust's runtime.
+extern "C" fn look_at_sigpipe() {
+    SIGPIPE_WAS_IGNORED.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
+}
+
+// SAFETY: the section holds pointers to functions without arguments that the C library calls once before `main`;
+// `look_at_sigpipe` uses nothing of Rust's runtime.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK_AT_SIGPIPE: extern "C" fn() = look_at_sigpipe;
+
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: `sigaction` is plain data for which zeros are valid; a null new action only reads the present one.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// The signal mask and the ignored signals that this process was started with.
+#[derive(Clone, Debug)]
+pub struct Inherited {
+    mask: SigSet,
+    ignored: Vec<i32>,
+}
+
+impl Inherited {
+    /// Reads them; to be called before any handler is installed and any signal blocked.
+    pub fn of_this_process() -> Inherited {
+        let mask = SigSet::thread_get_mask().unwrap_or_else(|_| SigSet::empty());
+        let is_inherited = |signal: &i32| match *signal {
+            libc::SIGPIPE => SIGPIPE_WAS_IGNORED.load(Ordering::Relaxed),
+            signal => is_ignored(signal),
+        };
+        Inherited { mask, ignored: (1..=MAX_SIGNAL).filter(is_inherited).collect() }
+    }
+}
+
+/// A program to start.
+#[derive(Debug)]
+pub struct Program<'a> {
+    /// The file to execute.
+    pub path: &'a CStr,
+    /// Its arguments, the first of which is its name.
+    pub arguments: &'a [CString],
+    /// Its variables, `name=value`.
+    pub variables: &'a [CString],
+    /// Its working directory.
+    pub working_dir: &'a CStr,
+    /// Its standard input, output and error.
+    pub streams: [BorrowedFd<'a>; 3],
+}
+
+/// What failed on the way to a started program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Making the process.
+    Fork,
+    /// Setting its streams.
+    Streams,
+    /// Entering its working directory.
+    WorkingDir,
+    /// Executing the file.
+    Exec,
+}
+
+impl Step {
+    const ALL: [Step; 4] = [Step::Fork, Step::Streams, Step::WorkingDir, Step::Exec];
+}
+
+/// Starts a program in a process group of its own.
+///
+/// # Errors
+/// The step that failed, and why; a program that could not be executed has left no process behind.
+pub fn spawn(program: &Program<'_>, inherited: &Inherited) -> Result<Pid, (Step, io::Error)> {
+    let before = |error: Errno| (Step::Fork, io::Error::from(error));
+    let (report_read, report_write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(before)?;
+    let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
+        strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (arguments, variables) = (pointers(program.arguments), pointers(program.variables));
+
+    // With every signal blocked, none of footplate's handlers can run in the child, whose handlers would write into
+    // footplate's own pipes.
+    let mut own_mask = SigSet::empty();
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut own_mask)).map_err(before)?;
+    // SAFETY: between fork and exec the child calls only functions that are async-signal-safe (signal-safety(7)) and
+    // allocates nothing, because other threads of the parent may have held locks; the pointers are alive until exec.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        // SAFETY: see above; `become_program` never returns.
+        unsafe { become_program(program, &arguments, &variables, inherited, report_write.as_raw_fd()) }
+    }
+    let forked = Errno::result(pid);
+    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&own_mask), None);
+    let pid = Pid::from_raw(forked.map_err(before)?);
+    drop(report_write);
+
+    let mut report = [0; 5];
+    let length = read_all(&report_read, &mut report);
+    if length < report.len() {
+        return Ok(pid);
+    }
+    let _ = nix::sys::wait::waitpid(pid, None);
+    let errno = i32::from_ne_bytes([report[1], report[2], report[3], report[4]]);
+    let step = Step::ALL.get(usize::from(report[0])).copied().unwrap_or(Step::Exec);
+    Err((step, io::Error::from_raw_os_error(errno)))
+}
+
+fn read_all(from: &OwnedFd, buffer: &mut [u8]) -> usize {
+    let mut length = 0;
+    while length < buffer.len() {
+        match nix::unistd::read(from, &mut buffer[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(Errno::EINTR) => {}
+            Err(_) => break,
+        }
+    }
+    length
+}
+
+/// The child's part of [`spawn`].
+///
+/// # Safety
+/// Only in the child of a fork, with all signals blocked; the pointers must end in null.
+unsafe fn become_program(
+    program: &Program<'_>,
+    arguments: &[*const libc::c_char],
+    variables: &[*const libc::c_char],
+    inherited: &Inherited,
+    report: RawFd,
+) -> ! {
+    // SAFETY: each is a system call on values made before the fork.
+    unsafe {
+        let fail = |step: Step| -> ! {
+            let errno = Errno::last_raw().to_ne_bytes();
+            let message = [step as u8, errno[0], errno[1], errno[2], errno[3]];
+            libc::write(report, message.as_ptr().cast(), message.len());
+            libc::_exit(127)
+        };
+        libc::setpgid(0, 0);
+        for signal in 1..=MAX_SIGNAL {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = if inherited.ignored.contains(&signal) { libc::SIG_IGN } else { libc::SIG_DFL };
+            libc::sigaction(signal, &action, std::ptr::null_mut());
+        }
+        // First above the three, so that none is overwritten before it is used; without close-on-exec.
+        let mut streams = [0; 3];
+        for (stream, given) in streams.iter_mut().zip(&program.streams) {
+            *stream = libc::fcntl(given.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3);
+            if *stream < 0 {
+                fail(Step::Streams);
+            }
+        }
+        for (target, stream) in (0..).zip(streams) {
+            if libc::dup2(stream, target) < 0 {
+                fail(Step::Streams);
+            }
+        }
+        if libc::chdir(program.working_dir.as_ptr()) < 0 {
+            fail(Step::WorkingDir);
+        }
+        libc::sigprocmask(libc::SIG_SETMASK, inherited.mask.as_ref(), std::ptr::null_mut());
+        libc::execve(program.path.as_ptr(), arguments.as_ptr(), variables.as_ptr());
+        fail(Step::Exec)
+    }
+}
+
+/// What waiting for any child gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// This child ended with this exit code.
+    Exited(Pid, i32),
+    /// This child was ended by this signal, which may be a real-time signal: nix has no names for those, and would give an
+    /// error in the place of the child.
+    Signaled(Pid, i32),
+    /// There are children, but none has ended.
+    NoneEnded,
+    /// There are no children.
+    NoneLeft,
+}
+
+/// Collects one child that has ended, without waiting for it.
+pub fn wait_any() -> Waited {
+    loop {
+        let mut status = 0;
+        // SAFETY: the pointer is to a local variable.
+        let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+        match Errno::result(pid) {
+            Ok(0) => return Waited::NoneEnded,
+            Ok(pid) if libc::WIFEXITED(status) => return Waited::Exited(Pid::from_raw(pid), libc::WEXITSTATUS(status)),
+            Ok(pid) if libc::WIFSIGNALED(status) => {
+                return Waited::Signaled(Pid::from_raw(pid), libc::WTERMSIG(status));
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return Waited::NoneLeft,
+        }
+    }
+}
+
+/// Sends a signal by its number, real-time signals included, to a process that may have ended.
+pub fn send_signal(pid: Pid, signal: i32) {
+    // SAFETY: the call takes no pointers.
+    unsafe { libc::kill(pid.as_raw(), signal) };
+}

@@ -1,1 +1,175 @@
-//! (to be written)
+//! From a job to the command that runs it: a [`LaunchPlan`], pure, so that it is tested by tables and can be printed.
+//!
+//! One file a launcher. [`choice`] says which one a job asks for. Nothing here touches a file, a process or a clock: what
+//! the image has is handed in as [`Image`].
+
+pub mod choice;
+mod mpi;
+mod process;
+mod torchrun;
+
+use std::fmt;
+use std::path::PathBuf;
+
+pub use choice::choose;
+
+use crate::code::EntryKind;
+use crate::environment::Table;
+use crate::hardware::Hardware;
+use crate::job::Job;
+use crate::settings::{Launcher, Settings};
+
+/// What is to be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A file of the user's code.
+    File {
+        /// Its kind.
+        kind: EntryKind,
+        /// Its name, relative to the code folder.
+        name: String,
+        /// The name of its module, for `python -m`.
+        module: String,
+        /// Whether it can be executed itself; else a shell reads it.
+        is_executable: bool,
+    },
+    /// A function of a module that the image brings (SAGEMAKER_TRAINING_MODULE).
+    Function {
+        /// The module.
+        module: String,
+        /// The function.
+        function: String,
+    },
+    /// A command for the shell (SDK version 3, `SourceCode.command`).
+    ShellCommand(String),
+}
+
+/// What the image has to run it with.
+#[derive(Clone, Debug, Default)]
+pub struct Image {
+    /// The Python interpreter.
+    pub python: Option<PathBuf>,
+    /// torchrun.
+    pub torchrun: Option<PathBuf>,
+    /// mpirun.
+    pub mpirun: Option<PathBuf>,
+}
+
+/// All that a plan is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// What is set.
+    pub settings: &'a Settings,
+    /// What this host has.
+    pub hardware: &'a Hardware,
+    /// What the image has.
+    pub image: &'a Image,
+    /// What is to be run.
+    pub entry: &'a Entry,
+    /// Its arguments.
+    pub arguments: &'a [Vec<u8>],
+    /// Whether neuron_parallel_compile was asked for (RUN_NEURON_PARALLEL_COMPILE=1).
+    pub neuron_parallel_compile: Option<&'a std::path::Path>,
+}
+
+/// What runs on one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaunchPlan {
+    /// What starts the ranks.
+    pub launcher: Launcher,
+    /// The host.
+    pub host: String,
+    /// How many ranks there are on this host.
+    pub local_ranks: usize,
+    /// The file to execute; a relative one counts from the working directory.
+    pub program: PathBuf,
+    /// Its arguments, the first of which is its name.
+    pub arguments: Vec<Vec<u8>>,
+    /// Variables that the launcher needs; what the container was given is stronger.
+    pub variables: Table,
+    /// Where it runs.
+    pub working_dir: PathBuf,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// A launch that was asked for and cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaunchError(pub String);
+
+impl fmt::Display for LaunchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LaunchError {}
+
+/// Plans what this host runs.
+///
+/// # Errors
+/// What was asked for is not possible here. It never becomes a single process instead.
+pub fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
+    match choose(facts.job, facts.settings)? {
+        Launcher::Process => process::plan(facts),
+        Launcher::Torchrun => torchrun::plan(facts),
+        Launcher::Mpi => mpi::plan(facts),
+    }
+}
+
+impl Facts<'_> {
+    fn python(&self) -> Result<&std::path::Path, LaunchError> {
+        self.image.python.as_deref().ok_or_else(|| {
+            LaunchError("the image has no Python on PATH: install one, or name one in FOOTPLATE_PYTHON".to_owned())
+        })
+    }
+
+    /// The Python script that a launcher of ranks runs.
+    fn script(&self, launcher: &str) -> Result<&str, LaunchError> {
+        match self.entry {
+            Entry::File { kind: EntryKind::PythonPackage, name, .. } => Err(LaunchError(format!(
+                "{launcher} cannot run {name}, which is a package to be installed: name a script as the entry point"
+            ))),
+            Entry::File { name, .. } => Ok(name),
+            Entry::Function { module, function } => Err(LaunchError(format!(
+                "{launcher} cannot run the function {module}:{function}: name a script as the entry point"
+            ))),
+            Entry::ShellCommand(_) => Err(LaunchError(format!(
+                "{launcher} cannot run a shell command: name a script as the entry point, or start {launcher} in the command"
+            ))),
+        }
+    }
+
+    /// How many ranks a host has: what the job says, else one for each GPU or Neuron core, else one.
+    fn ranks_per_host(&self, asked: Option<usize>) -> usize {
+        asked.filter(|count| *count > 0).unwrap_or_else(|| self.hardware.default_processes())
+    }
+
+    /// Variables for NCCL and EFA by what the machine has (platform contract, section 11).
+    fn network_variables(&self) -> Table {
+        let mut variables = Table::new();
+        let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
+        if self.hardware.has_interface {
+            set("NCCL_SOCKET_IFNAME", &self.job.cluster.network_interface);
+        }
+        if self.hardware.efa {
+            set("FI_PROVIDER", "efa");
+            set("NCCL_PROTO", "simple");
+        }
+        variables
+    }
+}
+
+/// The words of a command as bytes.
+fn words<W: AsRef<[u8]>>(words: impl IntoIterator<Item = W>) -> Vec<Vec<u8>> {
+    words.into_iter().map(|word| word.as_ref().to_vec()).collect()
+}
+
+fn path_bytes(path: &std::path::Path) -> &[u8] {
+    std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,29 @@
-//! (to be written)
+//! Lines: from the processes' pipes to footplate's own standard output and error.
+//!
+//! One thread, the [`Relay`], reads every pipe and does all writing, footplate's own messages included, so that lines of
+//! different origin never mix, and a reader that is slow or gone can block nothing but this thread. What it promises:
+//!
+//! - The bytes of a stream come out as they came in, on the same stream, in order; nothing is lost while anybody reads.
+//! - Whole lines are written in one piece. A line without an end is passed on after [`PARTIAL_LINE_DELAY`].
+//! - Memory is bounded, whatever a line's length.
+//! - The last [`TAPE_SIZE`] bytes or so of each stream are kept as evidence.
+//! - When the other side of standard output or error is gone, reading goes on, so that the script does not die of it.
+//!
+//! It must not: look into lines, decide anything, or know what a job is.
+
+mod messages;
+mod relay;
+mod style;
+mod tape;
+
+pub use messages::{Level, init, set_redactor};
+pub use relay::{Finished, Relay, StreamId};
+pub use style::Style;
+
+use std::time::Duration;
+
+/// How long a line without an end is held back.
+pub const PARTIAL_LINE_DELAY: Duration = Duration::from_millis(50);
+
+/// How many bytes of a stream are kept in memory.
+pub const TAPE_SIZE: usize = 256 << 10;

@@ -1,5 +1,30 @@
 //! Processes: starting them, passing signals on, reaping them, and giving them their grace.
+//!
+//! One place, the [`Supervisor`], starts every program that runs for longer than a moment, and is the only one that
+//! waits for children. What it promises:
+//!
+//! - Signals are caught from before the first program is started, so that none is lost.
+//! - A program starts with the signal mask, the dispositions and the descriptors that footplate itself was given, in a
+//!   process group of its own.
+//! - SIGTERM and SIGINT go at once to every process that descends from footplate, whatever group or session it is in; what
+//!   runs on after the grace period is killed; a second one kills at once. Every other signal that can be caught goes to
+//!   the program.
+//! - Everything is reaped: as PID 1, or as a subreaper, footplate is the parent of all orphans.
+//! - When a program has ended, what it left behind may run on for the drain time, and is then ended.
+//!
+//! It must not decide whether an ending is a failure, nor why: it reports.
 
 mod ending;
+mod signals;
+mod supervisor;
+mod task;
+mod tree;
 
 pub use ending::Ending;
+pub use supervisor::{FLUSH_PATIENCE, Interrupted, Report, Stop, Supervisor, Timing};
+pub use task::{SpawnError, Task};
+
+/// Kills every process that descends from this one, when nothing else can be done any more.
+pub fn kill_descendants() {
+    tree::signal_all(nix::sys::signal::Signal::SIGKILL, None);
+}

@@ -108,24 +108,24 @@ impl Redactor {
         }
     }
 
-    /// A command as one line that a shell would read back, with the values after `--secret-name` hidden.
-    pub fn clean_command<A: AsRef<str>>(&self, arguments: &[A]) -> String {
-        let mut line = String::new();
+    /// A command's words, with the values after `--secret-name` hidden.
+    pub fn clean_words<A: AsRef<str>>(&self, words: &[A]) -> Vec<String> {
         let mut hide = false;
-        for argument in arguments {
-            let argument = argument.as_ref();
-            if !line.is_empty() {
-                line.push(' ');
+        let clean = |word: &A| {
+            let word = word.as_ref();
+            if std::mem::take(&mut hide) && !word.starts_with("--") {
+                return HIDDEN.to_owned();
             }
-            if hide && !argument.starts_with("--") {
-                line.push_str(HIDDEN);
-                hide = false;
-                continue;
-            }
-            hide = argument.starts_with('-') && !argument.contains('=') && is_secret_name(argument);
-            line.push_str(&quoted(&self.clean(argument)));
-        }
-        line
+            hide = word.starts_with('-') && !word.contains('=') && is_secret_name(word);
+            self.clean(word).into_owned()
+        };
+        words.iter().map(clean).collect()
+    }
+
+    /// A command as one line that a shell would read back, with the values after `--secret-name` hidden.
+    pub fn clean_command<A: AsRef<str>>(&self, words: &[A]) -> String {
+        let words: Vec<String> = self.clean_words(words).iter().map(|word| quoted(word).into_owned()).collect();
+        words.join(" ")
     }
 }
 

@@ -1,1 +1,25 @@
-//! (to be written)
+//! The phases of a job, in order, and what decides between them.
+//!
+//! ```text
+//! config ─► code ─► requirements ─► environment ─► launch ─► script ─► outcome
+//! ```
+//!
+//! Each phase either gives what the next needs or ends the job with an [`Outcome`], and [`Outcome`] alone says what exit
+//! code and what failure text that is. Before the script starts a stop signal ends the job at once; after that the
+//! [`Supervisor`](crate::process::Supervisor) gives everything its grace.
+
+mod bring;
+mod checkpoints;
+mod exec;
+mod outcome;
+mod panic;
+mod prepare;
+mod script;
+mod session;
+mod train;
+
+pub use exec::exec;
+pub use outcome::{EXIT_CODES, Outcome, Refusal};
+pub use prepare::{Prepared, entry_of, environment_of, image, prepare, redactor};
+pub use session::Options;
+pub use train::train;

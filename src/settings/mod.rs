@@ -1,1 +1,380 @@
-//! (to be written)
+//! What can be set about footplate itself, and reading it.
+//!
+//! [`REGISTRY`] is the one list of settings; the tables of the README and of `footplate train --help` come from it.
+//! Strongest first: the command line (`--set name=value`), the variable `FOOTPLATE_NAME` (of the Dockerfile or of the
+//! estimator's `environment`), the hyperparameter `footplate_name`, which never reaches the script.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::job::Variables;
+use crate::python::{Dict, Value};
+
+/// Hyperparameters that begin with this are footplate's own.
+pub const HYPERPARAMETER_PREFIX: &str = "footplate_";
+
+/// One thing that can be set.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its name: `grace_period` is the variable FOOTPLATE_GRACE_PERIOD and the hyperparameter `footplate_grace_period`.
+    pub name: &'static str,
+    /// The values that it takes.
+    pub values: &'static str,
+    /// What holds if it is not set.
+    pub default: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+impl Setting {
+    /// The environment variable.
+    pub fn variable(&self) -> String {
+        format!("FOOTPLATE_{}", self.name.to_uppercase())
+    }
+}
+
+/// Every setting.
+pub const REGISTRY: [Setting; 10] = [
+    Setting {
+        name: "grace_period",
+        values: "seconds",
+        default: "110",
+        meaning: "How long processes may run on after SIGTERM or SIGINT before they are killed. The platform kills the \
+                  container 120 s after SIGTERM.",
+    },
+    Setting {
+        name: "drain_time",
+        values: "seconds",
+        default: "1",
+        meaning: "How long processes that the script leaves behind may run on after its end; then they get SIGTERM, and \
+                  as long again later SIGKILL.",
+    },
+    Setting {
+        name: "python",
+        values: "a path or a name on PATH",
+        default: "virtual environment, python3, python",
+        meaning: "The Python interpreter that runs the script and installs requirements.",
+    },
+    Setting {
+        name: "arguments",
+        values: "`toolkit`, `json`, `flags`, `none`",
+        default: "toolkit",
+        meaning: "How hyperparameters become arguments. `toolkit`: as sagemaker-training (`--flag True`, null is an empty \
+                  argument). `json`: as JSON (`--flag true`). `flags`: true is a bare `--flag`, false and null give \
+                  nothing. `none`: no arguments. Jobs of SDK version 3 have `json`.",
+    },
+    Setting {
+        name: "launcher",
+        values: "`process`, `torchrun`, `mpi`",
+        default: "what the job asks for, else process",
+        meaning: "What starts the script: one process a host, or the image's own torchrun or mpirun.",
+    },
+    Setting {
+        name: "log_prefix",
+        values: "`auto`, `on`, `off`",
+        default: "auto",
+        meaning: "Whether each line of the script begins with `[host:rank]`. `auto`: where footplate starts several ranks.",
+    },
+    Setting {
+        name: "progress_interval",
+        values: "seconds",
+        default: "0",
+        meaning: "If more than 0, progress bars that redraw one line with `\\r` become lines, at most one in so many \
+                  seconds. 0 passes them on as they are.",
+    },
+    Setting {
+        name: "requirements",
+        values: "`on`, `off`, a file name",
+        default: "on",
+        meaning: "Whether requirements.txt, or another file in the code folder, is installed before the start.",
+    },
+    Setting {
+        name: "code_precedence",
+        values: "`supplied`, `baked-in`",
+        default: "supplied",
+        meaning: "Which code wins where the image has code in its code folder and the job supplies some, too. \
+                  sagemaker-training silently keeps the baked-in code.",
+    },
+    Setting {
+        name: "master_port",
+        values: "a port",
+        default: "7777",
+        meaning: "MASTER_PORT, the port that the ranks of a distributed job meet at on the master host.",
+    },
+];
+
+/// How hyperparameters become arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArgumentStyle {
+    /// As the toolkit: Python's `str` of each value.
+    Toolkit,
+    /// Each value as JSON, strings as they are.
+    Json,
+    /// As JSON, but true is a bare flag, false and null are left out.
+    Flags,
+    /// No arguments.
+    None,
+}
+
+/// What starts the script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Launcher {
+    /// One process a host.
+    Process,
+    /// The image's torchrun.
+    Torchrun,
+    /// The image's mpirun.
+    Mpi,
+}
+
+/// Whether lines begin with their host and rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogPrefix {
+    /// Where there are several ranks.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Which requirements are installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Requirements {
+    /// None.
+    Off,
+    /// requirements.txt, if it is there.
+    Default,
+    /// This file, which must be there.
+    File(String),
+}
+
+/// What is set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long processes may run on after SIGTERM.
+    pub grace_period: Duration,
+    /// How long processes that the script leaves behind may run on.
+    pub drain_time: Duration,
+    /// The Python interpreter.
+    pub python: Option<String>,
+    /// How hyperparameters become arguments, if it was said.
+    pub arguments: Option<ArgumentStyle>,
+    /// What starts the script, if it was said.
+    pub launcher: Option<Launcher>,
+    /// Whether lines begin with their host and rank.
+    pub log_prefix: LogPrefix,
+    /// How often a redrawn line is passed on; as it is where none.
+    pub progress_interval: Option<Duration>,
+    /// Which requirements are installed.
+    pub requirements: Requirements,
+    /// Whether code that is supplied wins over code that is baked in.
+    pub supplied_code_wins: bool,
+    /// The port that ranks meet at.
+    pub master_port: u16,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            grace_period: Duration::from_secs(110),
+            drain_time: Duration::from_secs(1),
+            python: None,
+            arguments: None,
+            launcher: None,
+            log_prefix: LogPrefix::Auto,
+            progress_interval: None,
+            requirements: Requirements::Default,
+            supplied_code_wins: true,
+            master_port: 7777,
+        }
+    }
+}
+
+/// A setting with a value that it does not take, or one that is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingError(String);
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SettingError {}
+
+impl Settings {
+    /// Reads every setting: `command_line` pairs first, then variables, then hyperparameters.
+    ///
+    /// # Errors
+    /// A value that the setting does not take, with where it was set; a name on the command line that is no setting.
+    pub fn read(
+        command_line: &[(String, String)],
+        variables: &Variables,
+        hyperparameters: &Dict,
+    ) -> Result<Settings, SettingError> {
+        if let Some((name, _)) = command_line.iter().find(|(name, _)| !REGISTRY.iter().any(|s| s.name == *name)) {
+            let known: Vec<_> = REGISTRY.iter().map(|setting| setting.name).collect();
+            return Err(SettingError(format!("there is no setting {name:?}: the settings are {}", known.join(", "))));
+        }
+        let mut settings = Settings::default();
+        for setting in &REGISTRY {
+            let (value, place) =
+                if let Some((_, value)) = command_line.iter().rev().find(|(name, _)| name == setting.name) {
+                    (value.clone(), format!("--set {}", setting.name))
+                } else if let Some(value) = variables.get_non_empty(&setting.variable()) {
+                    (value.into_owned(), format!("the variable {}", setting.variable()))
+                } else if let Some(value) = hyperparameters.get(&format!("{HYPERPARAMETER_PREFIX}{}", setting.name)) {
+                    (value_text(value), format!("the hyperparameter {HYPERPARAMETER_PREFIX}{}", setting.name))
+                } else {
+                    continue;
+                };
+            settings.set(setting.name, &value).ok_or_else(|| {
+                SettingError(format!("{place} is {value:?}, but takes {}: {}", setting.values, setting.meaning))
+            })?;
+        }
+        Ok(settings)
+    }
+
+    /// The names of hyperparameters that look like settings and are none, for a warning.
+    pub fn unknown_names(hyperparameters: &Dict) -> Vec<String> {
+        let names = hyperparameters.keys().filter_map(|key| key.as_str()?.strip_prefix(HYPERPARAMETER_PREFIX));
+        names.filter(|name| !REGISTRY.iter().any(|setting| setting.name == *name)).map(str::to_owned).collect()
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Option<()> {
+        match name {
+            "grace_period" => self.grace_period = seconds(value)?,
+            "drain_time" => self.drain_time = seconds(value)?,
+            "python" => self.python = Some(value.to_owned()),
+            "arguments" => {
+                self.arguments = Some(match value {
+                    "toolkit" => ArgumentStyle::Toolkit,
+                    "json" => ArgumentStyle::Json,
+                    "flags" => ArgumentStyle::Flags,
+                    "none" => ArgumentStyle::None,
+                    _ => return None,
+                });
+            }
+            "launcher" => {
+                self.launcher = Some(match value {
+                    "process" => Launcher::Process,
+                    "torchrun" => Launcher::Torchrun,
+                    "mpi" => Launcher::Mpi,
+                    _ => return None,
+                });
+            }
+            "log_prefix" => {
+                self.log_prefix = match value {
+                    "auto" => LogPrefix::Auto,
+                    "off" => LogPrefix::Off,
+                    _ if is_on(value) => LogPrefix::On,
+                    _ => return None,
+                };
+            }
+            "progress_interval" => self.progress_interval = Some(seconds(value)?).filter(|time| !time.is_zero()),
+            "requirements" => {
+                self.requirements = match value {
+                    "off" | "false" | "False" | "0" | "no" => Requirements::Off,
+                    _ if is_on(value) => Requirements::Default,
+                    file => Requirements::File(file.to_owned()),
+                };
+            }
+            "code_precedence" => {
+                self.supplied_code_wins = match value {
+                    "supplied" => true,
+                    "baked-in" => false,
+                    _ => return None,
+                };
+            }
+            "master_port" => self.master_port = u16::from_str(value).ok().filter(|port| *port > 0)?,
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// A hyperparameter's value as the text that it would have had in a variable.
+fn value_text(value: &Value) -> String {
+    match value {
+        Value::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
+        other => other.to_py_str().to_str().into_owned(),
+    }
+}
+
+fn is_on(value: &str) -> bool {
+    matches!(value, "on" | "true" | "True" | "1" | "yes")
+}
+
+/// A time in seconds, with fractions; at most about 30 years, so that adding it to a time cannot overflow.
+fn seconds(value: &str) -> Option<Duration> {
+    let seconds = value.trim().parse::<f64>().ok().filter(|seconds| (0.0..=1e9).contains(seconds))?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{ArgumentStyle, REGISTRY, Requirements, Settings};
+    use crate::job::Variables;
+    use crate::python::Dict;
+
+    fn hyperparameters(pairs: &[(&str, &str)]) -> Dict {
+        let mut dict = Dict::new();
+        for (name, value) in pairs {
+            dict.set(*name, *value);
+        }
+        dict
+    }
+
+    #[test]
+    fn the_command_line_is_stronger_than_variables_and_these_than_hyperparameters() {
+        let command_line = [("grace_period".to_owned(), "1".to_owned())];
+        let variables: Variables =
+            [("FOOTPLATE_GRACE_PERIOD", "2"), ("FOOTPLATE_DRAIN_TIME", "2.5")].into_iter().collect();
+        let given = hyperparameters(&[
+            ("footplate_grace_period", "3"),
+            ("footplate_drain_time", "3"),
+            ("footplate_arguments", "flags"),
+            ("footplate_requirements", "extra.txt"),
+        ]);
+        let settings = Settings::read(&command_line, &variables, &given).expect("read");
+        assert_eq!(settings.grace_period, Duration::from_secs(1));
+        assert_eq!(settings.drain_time, Duration::from_millis(2500));
+        assert_eq!(settings.arguments, Some(ArgumentStyle::Flags));
+        assert_eq!(settings.requirements, Requirements::File("extra.txt".to_owned()));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_place_and_what_it_takes() {
+        for (name, value) in
+            [("grace_period", "soon"), ("grace_period", "-1"), ("grace_period", "inf"), ("arguments", "x")]
+        {
+            let variables: Variables = [(format!("FOOTPLATE_{}", name.to_uppercase()), value)].into_iter().collect();
+            let error = Settings::read(&[], &variables, &Dict::new()).expect_err(value).to_string();
+            assert!(
+                error.starts_with(&format!("the variable FOOTPLATE_{} is {value:?}", name.to_uppercase())),
+                "{error}"
+            );
+        }
+        let error = Settings::read(&[("grace".to_owned(), String::new())], &Variables::default(), &Dict::new());
+        assert!(error.expect_err("no such setting").to_string().starts_with("there is no setting \"grace\""));
+        assert_eq!(Settings::unknown_names(&hyperparameters(&[("footplate_grce", "1"), ("lr", "1")])), ["grce"]);
+    }
+
+    #[test]
+    fn every_setting_of_the_registry_can_be_set() {
+        for setting in &REGISTRY {
+            let value = match setting.name {
+                "arguments" => "json",
+                "launcher" => "mpi",
+                "log_prefix" => "on",
+                "code_precedence" => "baked-in",
+                _ => "7",
+            };
+            assert!(Settings::default().set(setting.name, value).is_some(), "{}", setting.name);
+        }
+    }
+}

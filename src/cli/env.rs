@@ -1,0 +1,73 @@
+//! `footplate env`: the variables that the script would be given.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::config;
+use crate::environment::Given;
+use crate::hardware::Hardware;
+use crate::job::Variables;
+use crate::run;
+
+pub(super) fn command() -> Command {
+    Command::new("env")
+        .about("Print the variables that the script would be given")
+        .after_help("Example:\n  eval \"$(footplate env --show-secrets)\"")
+        .arg(super::settings_option())
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_name("FORMAT")
+                .value_parser(["shell", "json"])
+                .default_value("shell")
+                .help("For a shell to read, or as a JSON object"),
+        )
+        .arg(
+            Arg::new("show-secrets")
+                .long("show-secrets")
+                .action(ArgAction::SetTrue)
+                .help("Print also values whose names say that they are secret"),
+        )
+}
+
+pub(super) fn run(matches: &ArgMatches) -> i32 {
+    let variables = Variables::of_this_process();
+    let options = super::options(matches);
+    let built =
+        run::prepare(config::base_paths(&variables), &variables, &options.settings, false).and_then(|prepared| {
+            let cluster = &prepared.job.cluster;
+            let hardware = Hardware::detect(&variables, &cluster.instance_type, &cluster.network_interface);
+            let environment = run::environment_of(&prepared, &hardware, &variables, Given::Overwritten)?;
+            Ok((run::redactor(&variables, &prepared.job.all_hyperparameters), environment))
+        });
+    let (redactor, environment) = match built {
+        Ok(built) => built,
+        Err(outcome) => return super::plan::refuse(&outcome),
+    };
+    let shown = |name: &str, value: &[u8]| -> String {
+        let value = String::from_utf8_lossy(value);
+        match matches.get_flag("show-secrets") {
+            true => value.into_owned(),
+            false => redactor.clean_value(name, &value).into_owned(),
+        }
+    };
+    let pairs = environment.variables.iter().map(|(name, value)| {
+        let name = String::from_utf8_lossy(name).into_owned();
+        let value = shown(&name, value);
+        (name, value)
+    });
+    if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
+        let object: serde_json::Map<_, _> = pairs.map(|(name, value)| (name, value.into())).collect();
+        super::print(&format!("{:#}\n", serde_json::Value::Object(object)));
+        return 0;
+    }
+    for (name, value) in pairs {
+        // SM_HP_BATCH-SIZE can be in an environment, but no shell can set it.
+        if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            super::print(&format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
+        }
+    }
+    for omitted in &environment.omitted {
+        eprintln!("footplate: {} is left out: {}", omitted.name, omitted.reason);
+    }
+    0
+}

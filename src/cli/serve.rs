@@ -1,0 +1,15 @@
+//! `footplate serve`, which there is not.
+
+use clap::Command;
+
+pub(super) fn command() -> Command {
+    Command::new("serve").about("Say that this is a training image").hide(true)
+}
+
+pub(super) fn run() -> i32 {
+    eprintln!(
+        "footplate: this is a training image, and cannot serve: create an endpoint with an inference image, and give it \
+         the model that this one has trained"
+    );
+    super::WRONG_USAGE
+}

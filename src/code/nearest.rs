@@ -1,0 +1,76 @@
+//! The word that somebody may have meant.
+
+/// The candidate that `word` is most likely a misspelling of, or `None` if none comes near.
+///
+/// Near means: equal but for case, or at most one change (a letter added, left out, replaced, or two swapped) for every
+/// three letters. Of equally near candidates the first one wins.
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let word: Vec<char> = word.to_lowercase().chars().collect();
+    let allowed = word.len().div_ceil(3);
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in candidates {
+        let letters: Vec<char> = candidate.to_lowercase().chars().collect();
+        // The difference in length alone rules most out, and bounds what the rest costs.
+        if letters.len().abs_diff(word.len()) > allowed {
+            continue;
+        }
+        let changes = distance(&word, &letters);
+        if changes <= allowed && changes < letters.len() && best.is_none_or(|(least, _)| changes < least) {
+            best = Some((changes, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+/// How many changes make `a` into `b`: the optimal string alignment distance.
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let mut least = (last[j] + 1).min(row[j - 1] + 1).min(last[j - 1] + usize::from(a[i - 1] != b[j - 1]));
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(before[j - 2] + 1);
+            }
+            row.push(least);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{distance, nearest};
+
+    #[test]
+    fn the_nearest_word_is_found_and_a_far_one_is_not() {
+        let files = ["requirements.txt", "train.py", "evaluate.py", "model.py"];
+        for (word, expected) in [
+            ("trian.py", Some("train.py")),
+            ("Train.PY", Some("train.py")),
+            ("trains.py", Some("train.py")),
+            ("evalaute.py", Some("evaluate.py")),
+            ("requirement.txt", Some("requirements.txt")),
+            ("main.py", Some("train.py")),
+            ("inference_server.py", None),
+            ("", None),
+            ("x", None),
+        ] {
+            assert_eq!(nearest(word, files), expected, "{word}");
+        }
+        assert_eq!(nearest("ab", ["ac", "ad"]), Some("ac"));
+        assert_eq!(nearest("a", ["b"]), None, "a word of one letter is near to nothing");
+    }
+
+    #[test]
+    fn changes_are_counted_with_swapped_letters_as_one() {
+        for (a, b, changes) in
+            [("", "", 0), ("abc", "", 3), ("abc", "acb", 1), ("kitten", "sitting", 3), ("äö", "öä", 1)]
+        {
+            let letters = |text: &str| text.chars().collect::<Vec<char>>();
+            assert_eq!(distance(&letters(a), &letters(b)), changes, "{a} {b}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The first line of a script: which program the kernel would run it with.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// How much of a first line the kernel reads.
+const READ: u64 = 256;
+
+/// What a script's first line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shebang {
+    /// There is no such line.
+    None,
+    /// The program that runs the script, and what is passed to it before the script's name.
+    Interpreter(PathBuf, Option<String>),
+    /// The line ends the Windows way: the kernel looks for a program whose name ends with a carriage return, and says
+    /// "no such file or directory" of a script that is there.
+    WindowsLineEnds(PathBuf),
+    /// The program that the line names is not there.
+    Missing(PathBuf),
+}
+
+/// Reads a script's first line.
+///
+/// # Errors
+///
+/// The file cannot be read.
+pub fn shebang(script: &Path) -> io::Result<Shebang> {
+    let mut start = Vec::new();
+    File::open(script)?.take(READ).read_to_end(&mut start)?;
+    let Some(line) = start.strip_prefix(b"#!") else { return Ok(Shebang::None) };
+    let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let (line, windows) = match line.strip_suffix(b"\r") {
+        Some(line) => (line, true),
+        None => (line, false),
+    };
+    let line = String::from_utf8_lossy(line);
+    let line = line.trim_matches([' ', '\t']);
+    let (program, argument) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+    let argument = argument.trim_start_matches([' ', '\t']);
+    let path = PathBuf::from(program);
+    Ok(match program {
+        "" => Shebang::None,
+        _ if windows => Shebang::WindowsLineEnds(path),
+        _ if !path.is_file() => Shebang::Missing(path),
+        _ => Shebang::Interpreter(path, (!argument.is_empty()).then(|| argument.to_owned())),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::{Shebang, shebang};
+
+    #[test]
+    fn first_lines_are_read_as_the_kernel_reads_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("x.sh");
+        let long = format!("#!/bin/sh {}", "x".repeat(1000));
+        let sh = |argument: Option<&str>| Shebang::Interpreter(PathBuf::from("/bin/sh"), argument.map(str::to_owned));
+        for (text, expected) in [
+            ("", Shebang::None),
+            ("echo", Shebang::None),
+            ("#!", Shebang::None),
+            ("#!\n/bin/sh", Shebang::None),
+            ("#!/bin/sh", sh(None)),
+            ("#! /bin/sh \t\necho\r\n", sh(None)),
+            ("#!/bin/sh -e -x\n", sh(Some("-e -x"))),
+            ("#!/bin/sh\r\n", Shebang::WindowsLineEnds(PathBuf::from("/bin/sh"))),
+            ("#!/bin/sh -e\r\n", Shebang::WindowsLineEnds(PathBuf::from("/bin/sh"))),
+            ("#!/no/such/bash\necho", Shebang::Missing(PathBuf::from("/no/such/bash"))),
+            ("#!/bin\n", Shebang::Missing(PathBuf::from("/bin"))),
+            (&long, sh(Some(&"x".repeat(256 - 10)))),
+        ] {
+            fs::write(&script, text).unwrap();
+            assert_eq!(shebang(&script).unwrap(), expected, "{text:?}");
+        }
+        assert!(shebang(&folder.path().join("none")).is_err());
+    }
+}

@@ -1,0 +1,164 @@
+//! The script's arguments, from the hyperparameters.
+
+use crate::config::deserialize;
+use crate::job::Job;
+use crate::python::{Dict, Separators, Text, Value};
+use crate::settings::{ArgumentStyle, Settings};
+
+/// The arguments in the style that is set, else in that of the job's incumbent.
+pub fn build(job: &Job, settings: &Settings) -> Vec<Text> {
+    let as_drivers = job.runs_as_drivers();
+    let default = if as_drivers { ArgumentStyle::Json } else { ArgumentStyle::Toolkit };
+    match settings.arguments.unwrap_or(default) {
+        ArgumentStyle::Toolkit => toolkit(&job.hyperparameters),
+        ArgumentStyle::Json if as_drivers => drivers(&job.all_hyperparameters),
+        ArgumentStyle::Json => json(&job.hyperparameters),
+        ArgumentStyle::Flags => flags(&job.hyperparameters),
+        ArgumentStyle::None => Vec::new(),
+    }
+}
+
+/// As sagemaker-training: sorted by name; Python's `str` of each value, null empty, of an object its `key=value` pairs.
+fn toolkit(hyperparameters: &Dict) -> Vec<Text> {
+    let mut arguments = Vec::new();
+    for (name, value) in hyperparameters.sorted() {
+        arguments.push(option(name));
+        arguments.push(match value {
+            Value::None => Text::default(),
+            Value::Dict(dict) => pairs(dict),
+            other => other.to_py_str(),
+        });
+    }
+    arguments
+}
+
+/// `-x` for a name of one character, else `--name`; of an empty name an empty argument.
+fn option(name: &Text) -> Text {
+    let dashes = match name.code_points().take(2).count() {
+        0 => "",
+        1 => "-",
+        _ => "--",
+    };
+    joined(&[&Text::from(dashes), name])
+}
+
+/// `a=1,b=2`, sorted by name.
+fn pairs(dict: &Dict) -> Text {
+    let mut parts = Vec::new();
+    for (name, value) in dict.sorted() {
+        if !parts.is_empty() {
+            parts.push(Text::from(","));
+        }
+        parts.extend([name.clone(), Text::from("="), value.to_py_str()]);
+    }
+    joined(&parts.iter().collect::<Vec<_>>())
+}
+
+/// As the drivers of SDK version 3: every hyperparameter in the order of the file, `--name` and JSON.
+///
+/// The drivers read values as JSON twice, once for SM_HPS and once more for the arguments: a string that holds `1e5`
+/// comes out as `100000.0`.
+fn drivers(hyperparameters: &Dict) -> Vec<Text> {
+    let dashes = Text::from("--");
+    hyperparameters
+        .iter()
+        .flat_map(|(name, value)| [joined(&[&dashes, name]), json_text(&deserialize(value))])
+        .collect()
+}
+
+/// Sorted by name, each value as JSON.
+fn json(hyperparameters: &Dict) -> Vec<Text> {
+    hyperparameters.sorted().into_iter().flat_map(|(name, value)| [option(name), json_text(value)]).collect()
+}
+
+/// As [`json`], but true is a bare flag, and false and null give nothing.
+fn flags(hyperparameters: &Dict) -> Vec<Text> {
+    let mut arguments = Vec::new();
+    for (name, value) in hyperparameters.sorted() {
+        match value {
+            Value::None | Value::Bool(false) => {}
+            Value::Bool(true) => arguments.push(option(name)),
+            other => arguments.extend([option(name), json_text(other)]),
+        }
+    }
+    arguments
+}
+
+/// A value as JSON, but strings as they are.
+pub(super) fn json_text(value: &Value) -> Text {
+    match value {
+        Value::Str(text) => text.clone(),
+        other => Text::from(other.dumps(Separators::Default)),
+    }
+}
+
+fn joined(parts: &[&Text]) -> Text {
+    let mut all = Text::default();
+    for part in parts {
+        all.push_text(part);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{drivers, flags, json, toolkit};
+    use crate::python::{Dict, Text, Value, parse};
+
+    fn dict(json: &str) -> Dict {
+        match parse(json) {
+            Ok(Value::Dict(dict)) => dict,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn texts(arguments: Vec<Text>) -> Vec<String> {
+        arguments.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_style_gives_its_own_arguments() {
+        let given = dict(
+            r#"{"verbose": true, "amp": false, "n": null, "lr": 1e-5, "opt": {"b": [1, "x"], "a": null}, "s": "a b"}"#,
+        );
+        assert_eq!(
+            texts(toolkit(&given)),
+            [
+                "--amp",
+                "False",
+                "--lr",
+                "1e-05",
+                "-n",
+                "",
+                "--opt",
+                "a=None,b=[1, 'x']",
+                "-s",
+                "a b",
+                "--verbose",
+                "True"
+            ]
+        );
+        assert_eq!(
+            texts(json(&given)),
+            [
+                "--amp",
+                "false",
+                "--lr",
+                "1e-05",
+                "-n",
+                "null",
+                "--opt",
+                r#"{"b": [1, "x"], "a": null}"#,
+                "-s",
+                "a b",
+                "--verbose",
+                "true"
+            ]
+        );
+        assert_eq!(
+            texts(flags(&given)),
+            ["--lr", "1e-05", "--opt", r#"{"b": [1, "x"], "a": null}"#, "-s", "a b", "--verbose"]
+        );
+        assert_eq!(texts(drivers(&dict(r#"{"z": "1e5", "a": "x"}"#))), ["--z", "100000.0", "--a", "x"]);
+    }
+}

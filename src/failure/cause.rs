@@ -1,0 +1,376 @@
+//! The judgement: from evidence to the one cause that the user reads.
+//!
+//! How the process ended decides what may count. After an exit, an exception that nothing caught is the cause. After
+//! death by a signal it is the signal: a traceback further up was survived, whatever it says.
+
+use std::path::Path;
+
+use crate::process::Ending;
+use crate::redact::Redactor;
+
+use super::evidence::Evidence;
+use super::hints::{self, Facts};
+use super::launcher::{self, Report};
+use super::lines::{Log, Stream};
+use super::noise::{self, Level};
+use super::other::{self, Telling};
+use super::place::{self, Place};
+use super::python::{self, Link, Origin, Raised, Traceback};
+use super::select::{self, covered};
+use super::text::{Keep, Part, lay_out, one_line};
+
+/// Why a process failed, judged once. [`Cause::text`] is what the user reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    headline: String,
+    /// What stands below the headline: a label and a text each.
+    details: Vec<(&'static str, String)>,
+    place: Option<Place>,
+    thread: Option<String>,
+    host: Option<String>,
+    rank: Option<usize>,
+    ending: Ending,
+    /// The launcher whose exit code `ending` is, if it is not that of the rank itself.
+    launcher: Option<&'static str>,
+    hints: Vec<String>,
+    command: String,
+}
+
+/// What one way of looking at the evidence found.
+#[derive(Clone, Debug, Default)]
+struct Finding {
+    headline: String,
+    details: Vec<(&'static str, String)>,
+    place: Option<Place>,
+    thread: Option<String>,
+    /// Whose line it was read from, where several wrote.
+    source: Stream,
+    /// The first line of stderr after it; none if it was not read from stderr.
+    end: Option<usize>,
+}
+
+/// What both texts say, read once.
+struct Read<'e, 'r> {
+    evidence: &'r Evidence<'e>,
+    stderr: Log,
+    stdout: Log,
+    tracebacks: Vec<Traceback>,
+    /// The lines of stderr that belong to tracebacks.
+    covered: Vec<bool>,
+    report: Option<Report>,
+}
+
+/// Judges why a process failed. Never fails itself: the worst evidence still gives the exit code and the command.
+pub fn cause(evidence: &Evidence<'_>) -> Cause {
+    let read = Read::new(evidence);
+    // Where a launcher says how the rank ended that failed first, that counts, and not that the launcher exited with 1.
+    let report = read.report.as_ref().filter(|_| signal(evidence.ending).is_none());
+    let ending = report.map_or(evidence.ending, |report| report.ending);
+    let signal = signal(ending);
+    let finding = match (ending, &evidence.error_file, signal) {
+        (ending, _, _) if ending.is_success() => Finding { headline: ending.to_string(), ..Finding::default() },
+        (_, Some(error), _) => read.error_file(&error.message, error.traceback.as_deref()),
+        (_, None, Some(number)) => read.killed(number),
+        (_, None, None) => read.exited(ending.exit_code()),
+    };
+    let hints = match ending.is_success() {
+        true => Vec::new(),
+        false => {
+            let code = ending.exit_code();
+            let details = finding.details.iter().map(|(_, text)| text.as_str());
+            let claimed = [finding.headline.as_str()].into_iter().chain(details).collect::<Vec<_>>().join("\n");
+            hints::hints(&Facts::new(evidence, signal, code, claimed, &read.stderr, &read.stdout))
+        }
+    };
+    let details = match ending.is_success() {
+        true => Vec::new(),
+        false => read.details(&finding, report.is_some()),
+    };
+    let named = |stream: &Stream| (stream.host.clone(), stream.rank);
+    let (host, rank) = match (report, named(&finding.source)) {
+        (_, (host, Some(rank))) => (host, Some(rank)),
+        (Some(report), (host, None)) => (host.or(report.host.clone()), report.rank),
+        (None, found) => found,
+    };
+    Cause {
+        headline: finding.headline,
+        details,
+        place: finding.place,
+        thread: finding.thread,
+        host: evidence.host.clone().or(host),
+        rank: evidence.rank.or(rank),
+        ending: evidence.ending,
+        launcher: report.filter(|report| report.ending != evidence.ending).map(|report| report.launcher),
+        hints,
+        command: evidence.command.clone(),
+    }
+}
+
+/// The signal that ended a process, whether it was its own end or that of a child whose shell passed it on as 128 + n.
+fn signal(ending: Ending) -> Option<i32> {
+    // HUP INT QUIT ILL TRAP ABRT BUS FPE KILL SEGV PIPE ALRM TERM XCPU XFSZ SYS
+    const DEADLY: [i32; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 24, 25, 31];
+    match ending {
+        Ending::Signaled(number) => Some(number),
+        Ending::Exited(code) => Some(code - 128).filter(|number| DEADLY.contains(number)),
+    }
+}
+
+/// The signal that a child died of, if a Python program passed its return code on: `sys.exit(-9)` is exit code 247.
+fn negative(code: i32) -> Option<i32> {
+    Some(256 - code).filter(|number| [4, 6, 7, 8, 9, 11].contains(number))
+}
+
+impl<'e, 'r> Read<'e, 'r> {
+    fn new(evidence: &'r Evidence<'e>) -> Read<'e, 'r> {
+        let stderr = Log::read(evidence.stderr, evidence.host.as_deref());
+        let stdout = Log::read(evidence.stdout, evidence.host.as_deref());
+        let tracebacks = python::tracebacks(&stderr);
+        let covered = covered(&stderr, &tracebacks);
+        let report = launcher::report(&stderr);
+        Read { evidence, stderr, stdout, tracebacks, covered, report }
+    }
+
+    /// After an exit: an uncaught exception, else what else the program said.
+    fn exited(&self, code: i32) -> Finding {
+        let code_dir = self.evidence.code_dir;
+        let best = select::best(&self.stderr, &self.tracebacks, &self.covered, self.report.as_ref(), code, code_dir);
+        let after = best.map_or(0, |best| best.lines.end() + 1);
+        if code == 2
+            && let Some(found) = other::argument_error(&self.stderr, after)
+        {
+            return self.told(found);
+        }
+        // A shell that cannot start a program says so last, whatever failed before.
+        if matches!(code, 126 | 127)
+            && let Some(found) = other::telling(&self.stderr, after, &self.covered)
+        {
+            return self.told(found);
+        }
+        if let Some(best) = best {
+            return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
+        }
+        let passed = select::last_survived(&self.tracebacks);
+        self.fatal()
+            .or_else(|| self.printed())
+            .or_else(|| select::elsewhere(&self.tracebacks).map(|found| self.raised(&self.stderr, found, None)))
+            .or_else(|| other::telling(&self.stderr, passed, &self.covered).map(|found| self.told(found)))
+            .or_else(|| negative(code).map(|number| self.passed_on(code, number)))
+            .or_else(|| self.said(passed))
+            .or_else(|| select::ignored(&self.tracebacks).map(|found| self.raised(&self.stderr, found, None)))
+            .unwrap_or_else(|| self.silent(code))
+    }
+
+    /// After death by a signal: the signal; what a program says as it aborts; where the interpreter says it was.
+    fn killed(&self, number: i32) -> Finding {
+        const INTERRUPT: i32 = nix::libc::SIGINT;
+        const ABORT: i32 = nix::libc::SIGABRT;
+        let headline = Ending::Signaled(number).to_string();
+        let code_dir = self.evidence.code_dir;
+        let last = || select::best(&self.stderr, &self.tracebacks, &self.covered, self.report.as_ref(), 1, code_dir);
+        if number == INTERRUPT
+            && let Some(best) = last().filter(|best| best.last().name == "KeyboardInterrupt")
+        {
+            return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
+        }
+        if number == ABORT
+            && let Some(found) = other::abort(&self.stderr)
+        {
+            return self.told(found);
+        }
+        // An exception that nothing caught, and then threads that were still running as the process took itself down.
+        if number == ABORT
+            && self.stderr.lines.iter().any(|line| line.text == "terminate called without an active exception")
+            && let Some(best) = last()
+        {
+            return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
+        }
+        let fatal = python::fatal(&self.stderr);
+        let place = fatal.as_ref().and_then(|fatal| place::deepest(fatal.frames.iter(), code_dir));
+        let fatal = fatal.filter(|fatal| number == ABORT && fatal.error != "Aborted");
+        let headline = match (fatal, self.evidence.memory) {
+            (Some(fatal), _) => format!("Fatal Python error: {}", fatal.error),
+            (None, Some(_)) if number == nix::libc::SIGKILL => format!("{headline}: out of memory"),
+            (None, _) => headline,
+        };
+        Finding { headline, place, ..Finding::default() }
+    }
+
+    /// From torch elastic's error file: its traceback, if it has one, tells the place too.
+    fn error_file(&self, message: &str, traceback: Option<&str>) -> Finding {
+        let log = Log::read(traceback.unwrap_or_default().as_bytes(), None);
+        match python::tracebacks(&log).last() {
+            Some(found) => self.raised(&log, found, None),
+            None => Finding { headline: message.to_owned(), ..Finding::default() },
+        }
+    }
+
+    /// A fatal error of the interpreter that is no signal: it could not start.
+    fn fatal(&self) -> Option<Finding> {
+        let fatal = python::fatal(&self.stderr)?;
+        let place = place::deepest(fatal.frames.iter(), self.evidence.code_dir);
+        Some(Finding { headline: format!("Fatal Python error: {}", fatal.error), place, ..Finding::default() })
+    }
+
+    /// A traceback that the script printed to stdout.
+    fn printed(&self) -> Option<Finding> {
+        let tracebacks = python::tracebacks(&self.stdout);
+        let covered = covered(&self.stdout, &tracebacks);
+        let best = select::best(&self.stdout, &tracebacks, &covered, None, 0, self.evidence.code_dir)?;
+        Some(self.raised(&self.stdout, best, None))
+    }
+
+    /// The last words: of stderr whatever they are, of stdout only if they tell of an error.
+    fn said(&self, from: usize) -> Option<Finding> {
+        if let Some(found) = other::last_words(&self.stderr, from, &self.covered) {
+            return Some(self.told(found));
+        }
+        let found = other::telling(&self.stdout, 0, &[])?;
+        Some(Finding { end: None, ..self.told(found) })
+    }
+
+    fn silent(&self, code: i32) -> Finding {
+        let headline = format!("{}, with no error printed", Ending::Exited(code));
+        Finding { headline, end: Some(0), ..Finding::default() }
+    }
+
+    fn passed_on(&self, code: i32, number: i32) -> Finding {
+        let headline =
+            format!("{} (-{number}): a child process was {}", Ending::Exited(code), Ending::Signaled(number));
+        Finding { headline, end: Some(0), ..Finding::default() }
+    }
+
+    fn told(&self, found: Telling) -> Finding {
+        let source = self.stderr.lines.get(found.line).map(|line| self.stderr.streams[line.stream].clone());
+        Finding {
+            headline: found.headline,
+            place: found.place,
+            source: source.unwrap_or_default(),
+            end: Some(found.line + 1),
+            ..Finding::default()
+        }
+    }
+
+    /// What a traceback of `log` says; `end` is where stderr goes on after it.
+    fn raised(&self, log: &Log, found: &Traceback, end: Option<usize>) -> Finding {
+        let code_dir = self.evidence.code_dir;
+        let last = found.last();
+        let mut details = chain_details(&found.chain);
+        if end.is_some() && last.name.ends_with("CalledProcessError") {
+            let before = select::before(log, &self.tracebacks, found, &self.covered);
+            details.extend(before.map(|text| ("before it", text)));
+        }
+        let thread = match &found.origin {
+            Origin::Thread(name) => Some(format!("thread {name}")),
+            Origin::Child(name) => Some(format!("process {name}")),
+            Origin::Main | Origin::Logged | Origin::Ignored => None,
+        };
+        let source = log.streams[found.stream].clone();
+        Finding { headline: last.headline(), details, place: place_of(&found.chain, code_dir), thread, source, end }
+    }
+
+    /// The details of a finding, and what was written after it.
+    fn details(&self, finding: &Finding, reported: bool) -> Vec<(&'static str, String)> {
+        let mut details = finding.details.clone();
+        // A launcher goes on after the rank that failed, and what it says last is not the rank's.
+        if reported {
+            return details;
+        }
+        let log = &self.stderr;
+        let from = finding.end.unwrap_or(0);
+        let on_stdout = || Some((&self.stdout, other::last_line(&self.stdout, 0, &[])?));
+        let silent = matches!(finding.end, None | Some(0));
+        let found = match other::last_line(log, from, &self.covered) {
+            // After an error was told, what loggers record of the way out adds nothing.
+            Some(at) if !silent && noise::level(log.text(at)) == Some(Level::Harmless) => None,
+            Some(at) => Some((log, at)),
+            None if silent => on_stdout(),
+            None => None,
+        };
+        let said = found.map(|(log, at)| one_line(log.text(at))).filter(|said| *said != one_line(&finding.headline));
+        details.extend(said.map(|said| ("last line", said)));
+        details
+    }
+}
+
+/// What led to the last exception of a chain: the one before it, the first one, and the members of a group.
+fn chain_details(chain: &[Raised]) -> Vec<(&'static str, String)> {
+    const MEMBERS: usize = 3;
+    let Some((last, before)) = chain.split_last() else { return Vec::new() };
+    let told = |raised: &&Raised| {
+        !raised.name.ends_with("RemoteTraceback") && (&raised.name, &raised.message) != (&last.name, &last.message)
+    };
+    let linked: Vec<(&'static str, &Raised)> = before
+        .iter()
+        .zip(&chain[1..])
+        .filter(|(raised, _)| told(raised))
+        .map(|(raised, next)| match next.link {
+            Some(Link::Context) => ("while handling", raised),
+            Some(Link::Within) => ("passed on as", raised),
+            Some(Link::Cause) | None => ("caused by", raised),
+        })
+        .collect();
+    let first = linked.first().filter(|_| linked.len() > 1);
+    let members = last.members.iter().take(MEMBERS).map(|member| ("caused by", member));
+    let all = members.chain(linked.last().copied()).chain(first.copied());
+    all.map(|(label, raised)| (label, raised.headline())).collect()
+}
+
+/// Where a chain's last exception was raised: in the group's first member that says so; in the child process that it
+/// was passed on from; in its own frames; and if those are all of libraries, in the frames of what led to it.
+fn place_of(chain: &[Raised], code_dir: &Path) -> Option<Place> {
+    let last = chain.last()?;
+    let member = last.members.iter().find(|member| !member.frames.is_empty());
+    let original = chain.iter().find(|raised| (&raised.name, &raised.message) == (&last.name, &last.message));
+    let candidates = || member.into_iter().chain(original).chain(chain.iter().rev());
+    let own = candidates().find(|raised| place::any_own(&raised.frames, code_dir));
+    let frames = &own.or_else(|| candidates().find(|raised| !raised.frames.is_empty()))?.frames;
+    place::deepest(frames.iter(), code_dir)
+}
+
+impl Cause {
+    /// The text of the failure file: at most 1024 characters, the most telling first, without secrets and without an
+    /// end of line. A long message is shortened; the place, the exit code and the beginning of the command stay.
+    pub fn text(&self, redactor: &Redactor) -> String {
+        // Cleaned as it came, because a secret may span lines, and again as it is shown.
+        let clean = |text: &str| redactor.clean(&one_line(&redactor.clean(text))).into_owned();
+        let part = |text: String, least, turn, keep| Part { text: clean(&text), least, turn, keep };
+        let mut parts = vec![part(self.headline.clone(), 200, 0, Keep::Ends)];
+        let place = self.place.as_ref().map(|place| match &self.thread {
+            Some(thread) => format!("at {place} ({thread})"),
+            None => format!("at {place}"),
+        });
+        parts.push(part(place.unwrap_or_default(), 200, 1, Keep::Ends));
+        for (label, text) in self.details.iter().take(5) {
+            parts.push(part(format!("{label}: {text}"), 50, 2, Keep::Ends));
+        }
+        parts.push(part(self.status(), 120, 1, Keep::Ends));
+        for hint in &self.hints {
+            parts.push(part(format!("hint: {hint}"), 80, 3, Keep::Head));
+        }
+        let command = if self.command.is_empty() { String::new() } else { format!("command: {}", self.command) };
+        parts.push(part(command, 80, 4, Keep::Head));
+        lay_out(&parts)
+    }
+
+    /// The first line of the text: what happened, without secrets, of any length.
+    pub fn headline(&self, redactor: &Redactor) -> String {
+        redactor.clean(&one_line(&redactor.clean(&self.headline))).into_owned()
+    }
+
+    /// Where it happened and with what exit code, as far as the headline does not say it.
+    fn status(&self) -> String {
+        let ending = self.ending.to_string();
+        let code = format!("exit code {}", self.ending.exit_code());
+        let launcher = self.launcher.map(|name| format!("{code} of {name}"));
+        let parts = [
+            self.host.as_ref().map(|host| format!("host {host}")),
+            self.rank.map(|rank| format!("rank {rank}")),
+            matches!(self.ending, Ending::Signaled(_))
+                .then_some(ending)
+                .filter(|ending| !self.headline.starts_with(ending.as_str())),
+            launcher.or(Some(code).filter(|code| !self.headline.starts_with(code.as_str()))),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}

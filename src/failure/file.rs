@@ -1,0 +1,148 @@
+//! The failure file and the success file in the output folder.
+//!
+//! The platform shows the first 1024 characters of the failure file as the job's failure reason. The success file is a
+//! convention of the toolkits: an empty file that says that the script ended well.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// The mode of both files: whoever collects the output may read them.
+const MODE: u32 = 0o644;
+
+/// What became of a failure text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is in the file now.
+    Written,
+    /// The file already held a text, the script's own, which was kept.
+    Kept,
+}
+
+/// Writes `text` to the failure file at `path`, in one step: a reader sees all of it or nothing.
+///
+/// A file that already holds something is kept, because the script knows best why it failed; an empty one is replaced.
+/// The parent folder is created if it is missing.
+///
+/// # Errors
+///
+/// If the folder or the file cannot be written; the message names the path.
+pub fn write(path: &Path, text: &str) -> Result<Written> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() && found.len() > 0 => return Ok(Written::Kept),
+        Ok(found) if !found.is_file() => return direct(path, text),
+        _ => {}
+    }
+    create_parent(path)?;
+    let beside = beside(path);
+    let renamed = fs::write(&beside, text)
+        .and_then(|()| fs::set_permissions(&beside, Permissions::from_mode(MODE)))
+        .and_then(|()| fs::rename(&beside, path));
+    if renamed.is_ok() {
+        return Ok(Written::Written);
+    }
+    // The folder may be read-only with a writable, mounted file in it; what is left of the attempt must not stay.
+    let _ = fs::remove_file(&beside);
+    direct(path, text)
+}
+
+/// Creates the empty success file at `path`, and its parent folder if that is missing.
+///
+/// # Errors
+///
+/// If the folder or the file cannot be written; the message names the path.
+pub fn success(path: &Path) -> Result<()> {
+    create_parent(path)?;
+    fs::write(path, "").and_then(|()| permit(path)).with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// Writes to the file itself: whatever it is, a pipe or a device included.
+fn direct(path: &Path, text: &str) -> Result<Written> {
+    fs::write(path, text).and_then(|()| permit(path)).with_context(|| format!("failed to write {}", path.display()))?;
+    Ok(Written::Written)
+}
+
+/// Gives a regular file its mode, whatever the umask; a file of another owner keeps the one it has.
+fn permit(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.is_file() {
+        let _ = fs::set_permissions(path, Permissions::from_mode(MODE));
+    }
+    Ok(())
+}
+
+fn create_parent(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(folder) => {
+            fs::create_dir_all(folder).with_context(|| format!("failed to create the folder {}", folder.display()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The temporary name in the same folder, and so on the same file system.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::{Written, success, write};
+
+    #[test]
+    fn the_failure_file_is_written_once_and_never_over_the_scripts_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("output/failure");
+        assert_eq!(write(&path, "first").unwrap(), Written::Written);
+        assert_eq!(write(&path, "second").unwrap(), Written::Kept);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "a temporary file was left");
+    }
+
+    #[test]
+    fn an_empty_failure_file_says_nothing_and_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("failure");
+        fs::write(&path, "").unwrap();
+        assert_eq!(write(&path, "text").unwrap(), Written::Written);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "text");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_by_a_rename_is_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        // The temporary name would be too long; the file's own name is not.
+        let path = folder.path().join("f".repeat(252));
+        assert_eq!(write(&path, "text").unwrap(), Written::Written);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "text");
+        assert_eq!(write(std::path::Path::new("/dev/null"), "text").unwrap(), Written::Written);
+    }
+
+    #[test]
+    fn errors_name_the_path() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "x").unwrap();
+        let error = format!("{:#}", write(&folder.path().join("file/failure"), "x").unwrap_err());
+        assert!(error.starts_with("failed to create the folder ") && error.contains("/file"), "{error}");
+        let error = format!("{:#}", write(folder.path(), "x").unwrap_err());
+        assert!(error.starts_with(&format!("failed to write {}", folder.path().display())), "{error}");
+        let error = format!("{:#}", success(folder.path()).unwrap_err());
+        assert!(error.starts_with(&format!("failed to write {}", folder.path().display())), "{error}");
+    }
+
+    #[test]
+    fn the_success_file_is_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("output/success");
+        success(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
+    }
+}

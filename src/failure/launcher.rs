@@ -1,0 +1,144 @@
+//! What launchers report of the processes they started: torch elastic's error file and final report, mpirun's notices.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::Value;
+
+use crate::process::Ending;
+
+use super::lines::Log;
+
+/// What a rank left in its error file (`TORCHELASTIC_ERROR_FILE`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorFile {
+    /// `Type: message`.
+    pub message: String,
+    /// The traceback, if there is one.
+    pub traceback: Option<String>,
+    /// When the exception was raised, in seconds since 1970. Of several ranks the earliest is the root cause; ties are
+    /// broken by arrival.
+    pub timestamp: Option<u64>,
+    /// The error code, where the writer gave one.
+    pub error_code: Option<i64>,
+}
+
+/// Reads torch elastic's error file (`torch/distributed/elastic/multiprocessing/errors/error_handler.py`), of either
+/// form: `message` an object with `extraInfo`, or `message` a string with `timestamp` beside it. None if it is neither.
+pub fn error_file(bytes: &[u8]) -> Option<ErrorFile> {
+    let file: Value = serde_json::from_slice(bytes).ok()?;
+    let (message, extra) = match file.get("message")? {
+        Value::String(message) => (message.as_str(), &file),
+        inner => (inner.get("message")?.as_str()?, inner.get("extraInfo").unwrap_or(&Value::Null)),
+    };
+    let timestamp = extra.get("timestamp").and_then(|time| time.as_u64().or_else(|| time.as_str()?.parse().ok()));
+    let code = file.get("errorCode").or_else(|| file.get("message")?.get("errorCode"));
+    Some(ErrorFile {
+        message: message.to_owned(),
+        traceback: extra.get("py_callstack").and_then(Value::as_str).map(str::to_owned),
+        timestamp,
+        error_code: code.and_then(Value::as_i64),
+    })
+}
+
+/// How the rank that failed first ended, by its launcher.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Report {
+    pub(super) launcher: &'static str,
+    pub(super) host: Option<String>,
+    pub(super) rank: Option<usize>,
+    pub(super) local_rank: Option<usize>,
+    pub(super) ending: Ending,
+}
+
+static FIELD: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^\s+(host|rank|exitcode) *: (\S+)(?: \(local_rank: (\d+)\))?").expect("a pattern"));
+static SIGNALED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?:mpirun|prterun) noticed that process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d+)")
+        .expect("a valid pattern")
+});
+static PROCESS_NAME: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^\s*Process name: \[.*[\],](\d+)\]").expect("a valid pattern"));
+static EXIT_CODE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^\s*Exit code: +(\d{1,3})$").expect("a valid pattern"));
+
+/// The last report in a log.
+pub(super) fn report(log: &Log) -> Option<Report> {
+    log.lines.iter().enumerate().rev().find_map(|(at, line)| {
+        if line.text.trim() == "Root Cause (first observed failure):" {
+            return torchrun(log, at + 1);
+        }
+        if let Some(found) = SIGNALED.captures(&line.text) {
+            let ending = Ending::Signaled(found[3].parse().ok()?);
+            let (host, rank) = (Some(found[2].to_owned()), found[1].parse().ok());
+            return Some(Report { launcher: "mpirun", host, rank, local_rank: None, ending });
+        }
+        let rank = PROCESS_NAME.captures(&line.text)?[1].parse().ok();
+        let code = EXIT_CODE.captures(&log.lines.get(at + 1)?.text)?[1].parse().ok()?;
+        Some(Report { launcher: "mpirun", host: None, rank, local_rank: None, ending: Ending::Exited(code) })
+    })
+}
+
+/// The fields of torchrun's root cause, which begin at a line: a few lines of `name : value`.
+fn torchrun(log: &Log, from: usize) -> Option<Report> {
+    let (mut host, mut rank, mut local_rank, mut ending) = (None, None, None, None);
+    for line in log.lines.iter().skip(from).take(8) {
+        let Some(found) = FIELD.captures(&line.text) else { continue };
+        match &found[1] {
+            "host" => host = Some(found[2].to_owned()),
+            "rank" => {
+                rank = found[2].parse().ok();
+                local_rank = found.get(3).and_then(|digits| digits.as_str().parse().ok());
+            }
+            _ => {
+                ending = found[2].parse::<i32>().ok().map(|code| match code {
+                    ..0 => Ending::Signaled(code.saturating_neg()),
+                    code => Ending::Exited(code),
+                });
+            }
+        }
+    }
+    Some(Report { launcher: "torchrun", host, rank, local_rank, ending: ending? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ErrorFile, error_file, report};
+    use crate::failure::lines::Log;
+    use crate::process::Ending;
+
+    #[test]
+    fn both_forms_of_the_error_file_are_read() {
+        let new = br#"{"message": {"message": "ValueError: bad", "extraInfo": {"py_callstack": "Traceback\n", "timestamp": "1700000000"}, "errorCode": 3}}"#;
+        let expected = ErrorFile {
+            message: "ValueError: bad".into(),
+            traceback: Some("Traceback\n".into()),
+            timestamp: Some(1_700_000_000),
+            error_code: Some(3),
+        };
+        assert_eq!(error_file(new), Some(expected.clone()));
+        let old = br#"{"message": "ValueError: bad", "timestamp": 1700000000, "errorCode": 3}"#;
+        assert_eq!(error_file(old), Some(ErrorFile { traceback: None, ..expected }));
+        for nonsense in [&b""[..], b"{}", b"[1]", b"{\"message\": 3}", b"{\"message\": {\"message\": []}}", b"\xff"] {
+            assert_eq!(error_file(nonsense), None);
+        }
+    }
+
+    #[test]
+    fn reports_of_launchers_name_the_rank_that_failed_first() {
+        let of = |text: &str| report(&Log::read(text.as_bytes(), None));
+        let torchrun = of("Root Cause (first observed failure):\n[0]:\n  time      : 2024-03-14_12:00:00\n  host      : algo-2\n  rank      : 12 (local_rank: 4)\n  exitcode  : -9 (pid: 71)\n  error_file: <N/A>\n").unwrap();
+        assert_eq!((torchrun.host.as_deref(), torchrun.rank, torchrun.local_rank), (Some("algo-2"), Some(12), Some(4)));
+        assert_eq!(torchrun.ending, Ending::Signaled(9));
+        let mpirun = of(
+            "mpirun noticed that process rank 1 with PID 0 on node algo-1 exited on signal 11 (Segmentation fault).",
+        )
+        .unwrap();
+        assert_eq!((mpirun.rank, mpirun.ending), (Some(1), Ending::Signaled(11)));
+        let mpirun = of("  Process name: [[24871,1],13]\n  Exit code:    3\n").unwrap();
+        assert_eq!((mpirun.rank, mpirun.ending), (Some(13), Ending::Exited(3)));
+        let newer = of("   Process name: [prterun-algo-1-71@1,3]\n   Exit code:    3\n").unwrap();
+        assert_eq!(newer.rank, Some(3));
+        assert_eq!(of("Root Cause (first observed failure):\n"), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! Where in the user's code it happened.
+
+use std::fmt;
+use std::path::Path;
+
+/// One call in a traceback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) path: String,
+    pub(super) line: u64,
+    /// None for the frame of a syntax error.
+    pub(super) function: Option<String>,
+}
+
+/// A place in a source file, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file, relative to the folder of the user's code if it lies in it.
+    pub path: String,
+    /// The line, counted from 1.
+    pub line: u64,
+    /// The function, unless it is the top level of a file.
+    pub function: Option<String>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path, self.line)?;
+        match &self.function {
+            Some(function) => write!(f, " in {function}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How near to the user a frame's file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Distance {
+    /// In the folder of the user's code, or named relative to it.
+    Own,
+    /// Somewhere else, and not known to be a library.
+    Other,
+    /// An installed package, Python's own library, a launcher.
+    Library,
+    /// No file at all: the import system, generated code.
+    Inside,
+}
+
+/// The frame to show of `frames`, which begin with the outermost call: the deepest one in the user's code, else the
+/// deepest one outside libraries, else the deepest.
+pub(super) fn deepest<'f>(frames: impl DoubleEndedIterator<Item = &'f Frame>, code_dir: &Path) -> Option<Place> {
+    // `min_by_key` takes the first of equals, and so, backwards, the deepest.
+    let frame = frames.rev().min_by_key(|frame| distance(&frame.path, code_dir))?;
+    let path = match relative(&frame.path, code_dir) {
+        Some(path) if !path.is_empty() => path,
+        _ => &frame.path,
+    };
+    let function = frame.function.clone().filter(|name| name != "<module>");
+    Some(Place { path: path.to_owned(), line: frame.line, function })
+}
+
+/// Whether one of `frames` is in the user's code, or may be.
+pub(super) fn any_own(frames: &[Frame], code_dir: &Path) -> bool {
+    frames.iter().any(|frame| distance(&frame.path, code_dir) <= Distance::Other)
+}
+
+fn distance(path: &str, code_dir: &Path) -> Distance {
+    const PACKAGES: [&str; 2] = ["site-packages/", "dist-packages/"];
+    // `/bin/` holds the scripts that start launchers: torchrun, accelerate.
+    const LIBRARIES: [&str; 4] = ["/lib/python", "/lib64/python", "/bin/", ".zip/"];
+    if path.starts_with('<') && path != "<string>" && path != "<stdin>" {
+        return Distance::Inside;
+    }
+    let inside = relative(path, code_dir);
+    if PACKAGES.iter().any(|part| path.contains(part)) {
+        return Distance::Library;
+    }
+    match inside {
+        Some(inside) if LIBRARIES.iter().any(|part| inside.contains(part)) => Distance::Library,
+        Some(_) => Distance::Own,
+        None if LIBRARIES.iter().any(|part| path.contains(part)) => Distance::Library,
+        None => Distance::Other,
+    }
+}
+
+/// `path` relative to the folder of the user's code; none if it lies elsewhere.
+fn relative<'p>(path: &'p str, code_dir: &Path) -> Option<&'p str> {
+    if !path.starts_with(['/', '<']) {
+        return Some(path.trim_start_matches("./"));
+    }
+    let rest = path.strip_prefix(code_dir.to_str()?.trim_end_matches('/'))?;
+    rest.strip_prefix('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Frame, deepest};
+
+    fn shown(paths: &[&str]) -> String {
+        let frame = |(index, path): (usize, &&str)| Frame {
+            path: path.to_string(),
+            line: index as u64 + 1,
+            function: Some("f".into()),
+        };
+        let frames: Vec<Frame> = paths.iter().enumerate().map(frame).collect();
+        deepest(frames.iter(), Path::new("/opt/ml/code")).map(|place| place.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_deepest_frame_of_the_users_code_is_shown() {
+        let torch = "/usr/local/lib/python3.11/site-packages/torch/nn.py";
+        assert_eq!(shown(&["/opt/ml/code/train.py", "/opt/ml/code/net/a.py", torch]), "net/a.py:2 in f");
+        assert_eq!(
+            shown(&["/usr/bin/torchrun", "./train.py", torch, "<frozen importlib._bootstrap>"]),
+            "train.py:2 in f"
+        );
+        assert_eq!(
+            shown(&["/opt/ml/code/venv/lib/python3.11/json.py", "/opt/ml/codex/x.py"]),
+            "/opt/ml/codex/x.py:2 in f"
+        );
+        assert_eq!(shown(&["/usr/lib/python3.11/runpy.py", torch]), format!("{torch}:2 in f"));
+        assert_eq!(shown(&["<frozen runpy>", "<string>"]), "<string>:2 in f");
+        assert_eq!(shown(&["<frozen runpy>"]), "<frozen runpy>:1 in f");
+        assert_eq!(shown(&[]), "");
+    }
+}

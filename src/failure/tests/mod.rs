@@ -1,0 +1,83 @@
+//! What the user reads, held to the letter: failures of real programs, and recorded texts of programs that are not here.
+
+mod hints;
+mod mutated;
+mod programs;
+mod python;
+mod recorded;
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use super::{Cause, Evidence, cause};
+use crate::process::Ending;
+use crate::redact::Redactor;
+
+/// The folder of the user's code, with its files.
+struct Code {
+    folder: TempDir,
+}
+
+impl Code {
+    fn new(files: &[(&str, &str)]) -> Code {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        Code { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs a command in the folder, to its end.
+    fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        for name in ["PYTHONPATH", "PYTHONWARNINGS", "PYTHONFAULTHANDLER", "PYTHONUNBUFFERED", "PYTHON_COLORS"] {
+            command.env_remove(name);
+        }
+        command.env("LC_ALL", "C.UTF-8").output().unwrap_or_else(|error| panic!("failed to run {program}: {error}"))
+    }
+
+    /// What the user reads of `output`.
+    fn text(&self, output: &Output) -> String {
+        let evidence =
+            Evidence::new(ending(output), &output.stderr, &output.stdout, self.path(), "python3 train.py".into());
+        text(&cause(&evidence))
+    }
+}
+
+fn ending(output: &Output) -> Ending {
+    match output.status.code() {
+        Some(code) => Ending::Exited(code),
+        None => Ending::Signaled(output.status.signal().unwrap()),
+    }
+}
+
+fn text(cause: &Cause) -> String {
+    cause.text(&Redactor::default())
+}
+
+/// What the user reads of a Python script, `train.py`, run by the real interpreter.
+fn script(source: &str) -> String {
+    let code = Code::new(&[("train.py", source)]);
+    code.text(&code.run("python3", &["train.py"]))
+}
+
+/// What the user reads of a recorded stderr.
+fn recorded(ending: Ending, stderr: &str) -> String {
+    text(&cause(&evidence(ending, stderr)))
+}
+
+/// Evidence of a recorded stderr.
+fn evidence(ending: Ending, stderr: &str) -> Evidence<'_> {
+    Evidence::new(ending, stderr.as_bytes(), b"", Path::new("/opt/ml/code"), "python3 train.py".into())
+}

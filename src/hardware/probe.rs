@@ -1,0 +1,57 @@
+//! Asking the image's programs about the machine.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// How long a program may take: a driver in trouble can block `nvidia-smi` for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The first executable file of this name on a PATH.
+pub(super) fn which(name: &str, path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| {
+        file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    })
+}
+
+/// What a program prints; none where it fails or does not end in time.
+pub(super) fn output(program: &Path, arguments: &[&str]) -> Option<String> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .inspect_err(|error| tracing::debug!("cannot run {}: {error}", program.display()))
+        .ok()?;
+    let mut stdout = child.stdout.take()?;
+    let deadline = Instant::now() + PATIENCE;
+    let mut text = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)], timeout) {
+            Err(nix::errno::Errno::EINTR) => continue,
+            Ok(1..) => {}
+            _ => {
+                tracing::warn!("{} did not answer within {} s: not used", program.display(), PATIENCE.as_secs());
+                // It may be beyond even SIGKILL, in the driver: then it is left behind, and reaped with the other orphans.
+                let _ = child.kill();
+                return None;
+            }
+        }
+        match stdout.read(&mut buffer).ok()? {
+            0 => break,
+            length => text.extend_from_slice(&buffer[..length]),
+        }
+    }
+    let status = child.wait().ok()?;
+    status.success().then(|| String::from_utf8_lossy(&text).into_owned())
+}

@@ -1,0 +1,69 @@
+//! One process on each host: the script itself, with nothing between footplate and it.
+
+use std::path::PathBuf;
+
+use super::{Entry, Facts, LaunchError, LaunchPlan, path_bytes, words};
+use crate::code::EntryKind;
+use crate::environment::Table;
+use crate::settings::Launcher;
+
+/// Imports a module and calls a function of it; both are arguments, so that nothing needs quoting.
+const CALL: &str = "import importlib, sys; module, function = sys.argv[1:3]; sys.argv[:] = [module]; \
+                    getattr(importlib.import_module(module), function)()";
+
+/// The shell that is in every image that has one.
+const SHELL: &str = "/bin/sh";
+
+pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
+    let mut with_arguments = true;
+    let (program, mut arguments): (PathBuf, Vec<Vec<u8>>) = match facts.entry {
+        Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, name, .. } => {
+            let python = facts.python()?;
+            (python.to_owned(), words([path_bytes(python), name.as_bytes()]))
+        }
+        Entry::File { kind: EntryKind::PythonPackage, module, .. } => {
+            let python = facts.python()?;
+            (python.to_owned(), words([path_bytes(python), b"-m", module.as_bytes()]))
+        }
+        // Relative: a script sees in $0 the path that was executed.
+        Entry::File { name, is_executable: true, .. } => {
+            (PathBuf::from(format!("./{name}")), words([format!("./{name}")]))
+        }
+        Entry::File { name, .. } => (PathBuf::from(SHELL), words([SHELL.to_owned(), format!("./{name}")])),
+        Entry::Function { module, function } => {
+            with_arguments = false;
+            let python = facts.python()?;
+            (
+                python.to_owned(),
+                words([path_bytes(python), b"-c", CALL.as_bytes(), module.as_bytes(), function.as_bytes()]),
+            )
+        }
+        // The drivers evaluate it in the code folder, without hyperparameters.
+        Entry::ShellCommand(command) => {
+            with_arguments = false;
+            (PathBuf::from(SHELL), words([SHELL, "-c", command]))
+        }
+    };
+    if with_arguments {
+        arguments.extend(facts.arguments.iter().cloned());
+    }
+    let mut warnings = Vec::new();
+    let room = facts.hardware.default_processes();
+    if room > 1 {
+        let what = if facts.hardware.gpus > 0 { "GPUs" } else { "Neuron cores" };
+        warnings.push(format!(
+            "this host has {room} {what}, and one process is started: if the script does not start others itself, set \
+             FOOTPLATE_LAUNCHER=torchrun for one process each"
+        ));
+    }
+    Ok(LaunchPlan {
+        launcher: Launcher::Process,
+        host: facts.job.cluster.current_host.clone(),
+        local_ranks: 1,
+        program,
+        arguments,
+        variables: Table::new(),
+        working_dir: facts.job.code_dir(),
+        warnings,
+    })
+}

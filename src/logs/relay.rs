@@ -1,0 +1,347 @@
+//! The thread that reads the processes' pipes and writes to standard output and error.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+
+use super::PARTIAL_LINE_DELAY;
+use super::style::{Style, Styler};
+use super::tape::Tape;
+
+/// The size of the pipes between a process and footplate: the larger, the fewer turns a fast writer needs. The most
+/// that Linux gives without privileges.
+const PIPE_SIZE: i32 = 1 << 20;
+
+/// The relay's thread needs little stack.
+const STACK_SIZE: usize = 256 << 10;
+
+/// One of the streams that a relay reads, counted by whoever adds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamId {
+    /// The process, counted from 0.
+    pub process: usize,
+    /// Whether it is its standard error.
+    pub is_stderr: bool,
+}
+
+/// A stream that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Which.
+    pub id: StreamId,
+    /// Its last bytes.
+    pub record: Vec<u8>,
+}
+
+/// Told when a stream has ended.
+type OnEnd = Box<dyn FnOnce(Finished) + Send>;
+
+enum Command {
+    Add { id: StreamId, source: OwnedFd, style: Style, on_end: OnEnd },
+    Message(Vec<u8>),
+    Close(StreamId),
+    Finish,
+}
+
+/// A handle of the relay's thread.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    commands: Sender<Command>,
+    wake: Arc<EventFd>,
+    written: Arc<AtomicU64>,
+    ended: Arc<std::sync::Mutex<Receiver<()>>>,
+}
+
+impl Relay {
+    /// Starts the thread, which writes to this process's standard output and error.
+    ///
+    /// # Errors
+    /// No descriptor or thread is to be had.
+    pub fn start() -> io::Result<Relay> {
+        let destinations = [io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?]
+            .map(Destination::new);
+        let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+        let written = Arc::new(AtomicU64::new(0));
+        let (commands, receiver) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
+        let mut thread = Thread {
+            receiver,
+            wake: Arc::clone(&wake),
+            written: Arc::clone(&written),
+            destinations,
+            sources: Vec::new(),
+            finishing: false,
+        };
+        // The thread starts with every signal blocked: none is handled there, and the SIGPIPE of a write to a closed pipe
+        // stays with it, so that a SIGPIPE that reaches a handler was sent by somebody.
+        let mut mask = SigSet::empty();
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask))?;
+        let spawned = std::thread::Builder::new().name("relay".to_owned()).stack_size(STACK_SIZE).spawn(move || {
+            thread.run();
+            // The receiver may be gone: then nobody waits.
+            let _ = end.send(());
+        });
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
+        spawned?;
+        Ok(Relay { commands, wake, written, ended: Arc::new(std::sync::Mutex::new(ended)) })
+    }
+
+    /// Reads `source` to its end; `on_end` is called on the relay's thread.
+    pub fn add(&self, id: StreamId, source: OwnedFd, style: Style, on_end: impl FnOnce(Finished) + Send + 'static) {
+        self.send(Command::Add { id, source, style, on_end: Box::new(on_end) });
+    }
+
+    /// Writes a message of footplate's own, one or more whole lines, to standard error.
+    pub fn message(&self, message: Vec<u8>) {
+        self.send(Command::Message(message));
+    }
+
+    /// Ends a stream after what can be read of it at once, although others still hold its other end.
+    pub fn close(&self, id: StreamId) {
+        self.send(Command::Close(id));
+    }
+
+    /// How many bytes were written so far.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Ends the thread when everything is written, or when the other side has taken nothing for as long as `patience`.
+    ///
+    /// Gives whether everything was written.
+    pub fn finish(&self, patience: Duration) -> bool {
+        self.send(Command::Finish);
+        let Ok(ended) = self.ended.lock() else { return false };
+        loop {
+            let before = self.written();
+            match ended.recv_timeout(patience) {
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Timeout) if self.written() == before => return false,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn send(&self, command: Command) {
+        // Once the thread has ended nothing can be written any more, and nothing is left to be said.
+        if self.commands.send(command).is_ok() {
+            let _ = self.wake.write(1);
+        }
+    }
+}
+
+struct Source {
+    id: StreamId,
+    fd: OwnedFd,
+    tape: Tape,
+    styler: Styler,
+    on_end: Option<OnEnd>,
+    /// Whether there may be something to read.
+    ready: bool,
+    /// Whether to end it when nothing more can be read at once.
+    closing: bool,
+    /// When the unfinished line that waits will be passed on.
+    partial_due: Option<Instant>,
+}
+
+struct Destination {
+    fd: OwnedFd,
+    /// Why it cannot be written to.
+    broken: Option<Errno>,
+}
+
+impl Destination {
+    fn new(fd: OwnedFd) -> Destination {
+        Destination { fd, broken: None }
+    }
+
+    /// Writes everything, waiting as long as it takes. What cannot be written is dropped.
+    fn write(&mut self, mut bytes: &[u8], written: &AtomicU64) {
+        while !bytes.is_empty() && self.broken.is_none() {
+            match nix::unistd::write(&self.fd, bytes) {
+                Ok(length) => {
+                    written.fetch_add(length as u64, Ordering::Relaxed);
+                    bytes = &bytes[length..];
+                }
+                Err(Errno::EINTR) => {}
+                // Somebody who shares the stream made it non-blocking.
+                Err(Errno::EAGAIN) => {
+                    let _ = poll(&mut [PollFd::new(self.fd.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE);
+                }
+                Err(error) => self.broken = Some(error),
+            }
+        }
+    }
+}
+
+struct Thread {
+    receiver: Receiver<Command>,
+    wake: Arc<EventFd>,
+    written: Arc<AtomicU64>,
+    destinations: [Destination; 2],
+    sources: Vec<Source>,
+    finishing: bool,
+}
+
+impl Thread {
+    fn run(&mut self) {
+        loop {
+            self.obey();
+            let progressed = self.read_ready();
+            self.flush_partial_lines();
+            if progressed {
+                continue;
+            }
+            if self.finishing && self.sources.is_empty() {
+                return;
+            }
+            self.wait();
+        }
+    }
+
+    fn obey(&mut self) {
+        let commands: VecDeque<Command> = self.receiver.try_iter().collect();
+        for command in commands {
+            match command {
+                Command::Add { id, source, style, on_end } => self.add(id, source, style, on_end),
+                Command::Message(message) => self.destinations[1].write(&message, &self.written),
+                Command::Close(id) => {
+                    for source in self.sources.iter_mut().filter(|source| source.id == id) {
+                        (source.closing, source.ready) = (true, true);
+                    }
+                }
+                Command::Finish => {
+                    self.finishing = true;
+                    self.sources.iter_mut().for_each(|source| (source.closing, source.ready) = (true, true));
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, id: StreamId, fd: OwnedFd, style: Style, on_end: OnEnd) {
+        // Without it, reading would block the other streams; pipes take it always.
+        let _ = fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+        // Refused where the user's pipes are many already: then it is slower.
+        let _ = fcntl(&fd, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
+        self.sources.push(Source {
+            id,
+            fd,
+            tape: Tape::new(),
+            styler: Styler::new(style),
+            on_end: Some(on_end),
+            ready: true,
+            closing: false,
+            partial_due: None,
+        });
+    }
+
+    /// Reads once from each stream that is ready; gives whether any of them had something.
+    fn read_ready(&mut self) -> bool {
+        let mut progressed = false;
+        let mut index = 0;
+        while index < self.sources.len() {
+            let source = &mut self.sources[index];
+            let mut ended = false;
+            if source.ready {
+                match nix::unistd::read(&source.fd, source.tape.room()) {
+                    Ok(0) => ended = true,
+                    Ok(length) => {
+                        source.tape.advance(length);
+                        self.pass_on(index, false);
+                        progressed = true;
+                    }
+                    Err(Errno::EAGAIN) => (source.ready, ended) = (false, source.closing),
+                    Err(Errno::EINTR) => progressed = true,
+                    Err(_) => ended = true,
+                }
+            }
+            match ended {
+                true => self.end(index),
+                false => index += 1,
+            }
+        }
+        progressed
+    }
+
+    /// Writes the whole lines that wait, or all that waits.
+    fn pass_on(&mut self, index: usize, all: bool) {
+        let source = &mut self.sources[index];
+        let destination = &mut self.destinations[usize::from(source.id.is_stderr)];
+        let was_whole = destination.broken.is_none();
+        let bytes = if all { source.tape.waiting() } else { source.tape.lines() };
+        let length = bytes.len();
+        match source.styler.is_plain() {
+            true => destination.write(bytes, &self.written),
+            false => destination.write(&source.styler.style(bytes, Instant::now()), &self.written),
+        }
+        source.tape.take(length);
+        source.partial_due = match source.tape.waiting().is_empty() {
+            true => None,
+            false => source.partial_due.or_else(|| Some(Instant::now() + PARTIAL_LINE_DELAY)),
+        };
+        if let (true, Some(error)) = (was_whole, destination.broken) {
+            let name = ["standard output", "standard error"][usize::from(source.id.is_stderr)];
+            tracing::warn!(
+                "{name} cannot be written to ({}): what the script writes there is read and dropped",
+                error.desc()
+            );
+        }
+    }
+
+    fn flush_partial_lines(&mut self) {
+        if self.sources.iter().all(|source| source.partial_due.is_none()) {
+            return;
+        }
+        let now = Instant::now();
+        for index in 0..self.sources.len() {
+            if self.sources[index].partial_due.is_some_and(|due| due <= now) {
+                self.sources[index].partial_due = None;
+                self.pass_on(index, true);
+            }
+        }
+    }
+
+    fn end(&mut self, index: usize) {
+        self.pass_on(index, true);
+        let mut source = self.sources.remove(index);
+        let rest = source.styler.finish();
+        self.destinations[usize::from(source.id.is_stderr)].write(&rest, &self.written);
+        if let Some(on_end) = source.on_end.take() {
+            on_end(Finished { id: source.id, record: source.tape.record() });
+        }
+    }
+
+    /// Waits until a stream can be read, a command comes, or an unfinished line is due.
+    fn wait(&mut self) {
+        let due = self.sources.iter().filter_map(|source| source.partial_due).min();
+        let timeout = match due.map(|due| due.saturating_duration_since(Instant::now())) {
+            None => PollTimeout::NONE,
+            // Rounded up to milliseconds, or it would turn round without waiting.
+            Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::NONE),
+        };
+        let descriptors: Vec<BorrowedFd<'_>> =
+            std::iter::once(self.wake.as_fd()).chain(self.sources.iter().map(|source| source.fd.as_fd())).collect();
+        let mut polled: Vec<PollFd<'_>> =
+            descriptors.into_iter().map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
+        if poll(&mut polled, timeout).is_err() {
+            return;
+        }
+        let ready: Vec<bool> = polled.iter().map(|polled| polled.any().unwrap_or(true)).collect();
+        if ready[0] {
+            let _ = self.wake.read();
+        }
+        for (source, ready) in self.sources.iter_mut().zip(&ready[1..]) {
+            source.ready = *ready;
+        }
+    }
+}

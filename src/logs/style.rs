@@ -1,0 +1,135 @@
+//! Lines that are not passed on as they are: with a prefix, or with progress bars made into lines.
+
+use std::time::{Duration, Instant};
+
+/// What is done to the lines of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// What every line begins with; none where there is a single rank.
+    pub prefix: Vec<u8>,
+    /// How often a line that is redrawn with `\r` is passed on; as it comes where none.
+    pub progress_interval: Option<Duration>,
+}
+
+impl Style {
+    /// Whether bytes are passed on as they are.
+    pub fn is_plain(&self) -> bool {
+        self.prefix.is_empty() && self.progress_interval.is_none()
+    }
+}
+
+/// Turns the bytes of one stream into lines in a style.
+#[derive(Debug)]
+pub(super) struct Styler {
+    style: Style,
+    /// Whether the next byte belongs to a line whose beginning went out already.
+    in_line: bool,
+    /// The last state of a progress bar that was not passed on.
+    held: Vec<u8>,
+    /// When a state of a progress bar was last passed on.
+    shown: Option<Instant>,
+}
+
+impl Styler {
+    pub(super) fn new(style: Style) -> Styler {
+        Styler { style, in_line: false, held: Vec::new(), shown: None }
+    }
+
+    pub(super) fn is_plain(&self) -> bool {
+        self.style.is_plain()
+    }
+
+    /// The lines of `input`, of which the last may lack its end, as they are to be written at this time.
+    pub(super) fn style(&mut self, input: &[u8], now: Instant) -> Vec<u8> {
+        let mut output = Vec::with_capacity(input.len() + input.len() / 4);
+        for line in input.split_inclusive(|byte| *byte == b'\n') {
+            match self.style.progress_interval {
+                Some(interval) => self.progress_line(line, interval, now, &mut output),
+                None => self.line(line, &mut output),
+            }
+        }
+        output
+    }
+
+    /// What is still held when the stream has ended.
+    pub(super) fn finish(&mut self) -> Vec<u8> {
+        let mut output = Vec::new();
+        if !self.held.is_empty() {
+            self.emit(&mut output);
+        }
+        output
+    }
+
+    fn line(&mut self, line: &[u8], output: &mut Vec<u8>) {
+        if !self.in_line {
+            output.extend_from_slice(&self.style.prefix);
+        }
+        output.extend_from_slice(line);
+        self.in_line = !line.ends_with(b"\n");
+    }
+
+    /// A line in which `\r` stands between the states of a progress bar: one state in each interval goes out, and the last.
+    fn progress_line(&mut self, line: &[u8], interval: Duration, now: Instant, output: &mut Vec<u8>) {
+        let (line, ended) = match line.strip_suffix(b"\n") {
+            Some(line) => (line.strip_suffix(b"\r").unwrap_or(line), true),
+            None => (line, false),
+        };
+        let mut continues = std::mem::replace(&mut self.in_line, !ended);
+        let mut states = line.split(|byte| *byte == b'\r').peekable();
+        while let Some(state) = states.next() {
+            if std::mem::take(&mut continues) {
+                self.held.extend_from_slice(state);
+            } else if !state.is_empty() {
+                self.held = state.to_vec();
+            }
+            let due = self.shown.is_none_or(|shown| now.saturating_duration_since(shown) >= interval);
+            if states.peek().is_some() && due && !self.held.is_empty() {
+                self.shown = Some(now);
+                self.emit(output);
+            }
+        }
+        if ended {
+            self.emit(output);
+        }
+    }
+
+    fn emit(&mut self, output: &mut Vec<u8>) {
+        output.extend_from_slice(&self.style.prefix);
+        output.append(&mut self.held);
+        output.push(b'\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{Style, Styler};
+
+    #[test]
+    fn every_line_gets_its_prefix_once() {
+        let mut styler = Styler::new(Style { prefix: b"[algo-1:10] ".to_vec(), progress_interval: None });
+        let now = Instant::now();
+        let output = [styler.style(b"a\n\nhalf", now), styler.style(b" line\nb\n", now), styler.finish()].concat();
+        let expected = b"[algo-1:10] a\n[algo-1:10] \n[algo-1:10] half line\n[algo-1:10] b\n";
+        assert_eq!(output, expected);
+    }
+
+    #[test]
+    fn progress_bars_become_a_line_in_each_interval_and_end_with_their_last_state() {
+        let interval = Duration::from_secs(5);
+        let mut styler = Styler::new(Style { prefix: Vec::new(), progress_interval: Some(interval) });
+        let start = Instant::now();
+        let mut output = Vec::new();
+        for percent in 0..=100 {
+            let now = start + Duration::from_millis(100 * percent);
+            output.extend(styler.style(format!("\r{percent}%").as_bytes(), now));
+        }
+        output.extend(styler.style(b"\ndone\r\n", start + interval * 3));
+        output.extend(styler.style(b"in ", start + interval * 3));
+        output.extend(styler.style(b"parts\n", start + interval * 3));
+        output.extend(styler.style(b"\rnew 1%\rnew 2%", start + interval * 3));
+        output.extend(styler.finish());
+        assert_eq!(String::from_utf8(output).expect("text"), "0%\n50%\n100%\ndone\nin parts\nnew 1%\nnew 2%\n");
+    }
+}

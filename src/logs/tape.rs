@@ -1,0 +1,112 @@
+//! The memory that a stream is read into, which doubles as the record of its last bytes.
+
+use super::TAPE_SIZE;
+
+/// At least so much is free for a read.
+const MIN_READ: usize = 64 << 10;
+
+/// A loop of memory: bytes are read in at its head, taken out from there, and stay as the record until they are
+/// overwritten. Nothing is copied but an unfinished line at each turn.
+#[derive(Debug)]
+pub(super) struct Tape {
+    data: Box<[u8]>,
+    /// Where the bytes begin that were not taken out yet.
+    taken: usize,
+    /// Up to where no line ends.
+    searched: usize,
+    /// Where the next byte comes in.
+    head: usize,
+    /// Where the record of the last turn ends.
+    last_turn: usize,
+}
+
+impl Tape {
+    pub(super) fn new() -> Tape {
+        Tape { data: vec![0; TAPE_SIZE].into_boxed_slice(), taken: 0, searched: 0, head: 0, last_turn: 0 }
+    }
+
+    /// Room to read into, of at least [`MIN_READ`] bytes, unless more than half of the tape waits to be taken out.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        if self.data.len() - self.head < MIN_READ && self.head - self.taken <= self.data.len() / 2 {
+            self.last_turn = self.taken;
+            self.data.copy_within(self.taken..self.head, 0);
+            self.head -= self.taken;
+            self.searched -= self.taken;
+            self.taken = 0;
+        }
+        &mut self.data[self.head..]
+    }
+
+    /// Says that so many bytes were read into the room.
+    pub(super) fn advance(&mut self, length: usize) {
+        self.head += length;
+    }
+
+    /// What was not taken out yet.
+    pub(super) fn waiting(&self) -> &[u8] {
+        &self.data[self.taken..self.head]
+    }
+
+    /// Of what waits, the whole lines, or all of it where it has become too long to be held back.
+    pub(super) fn lines(&mut self) -> &[u8] {
+        let end = memchr::memrchr(b'\n', &self.data[self.searched..self.head]).map(|end| self.searched + end + 1);
+        let end = match end {
+            Some(end) => end,
+            None if self.head - self.taken >= self.data.len() / 2 => self.head,
+            None => self.taken,
+        };
+        self.searched = self.head;
+        &self.data[self.taken..end]
+    }
+
+    /// Takes so many bytes out.
+    pub(super) fn take(&mut self, length: usize) {
+        self.taken += length;
+    }
+
+    /// The record: the last bytes that came in, oldest first.
+    pub(super) fn record(&self) -> Vec<u8> {
+        let older = self.data.get(self.head..self.last_turn).unwrap_or_default();
+        [older, &self.data[..self.head]].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tape;
+
+    /// Feeds bytes in pieces of `size`, takes out lines, and gives what came out.
+    fn run(tape: &mut Tape, input: &[u8], size: usize) -> Vec<u8> {
+        let mut output = Vec::new();
+        for piece in input.chunks(size) {
+            let mut piece = piece;
+            while !piece.is_empty() {
+                let room = tape.room();
+                let length = piece.len().min(room.len());
+                room[..length].copy_from_slice(&piece[..length]);
+                tape.advance(length);
+                piece = &piece[length..];
+                let lines = tape.lines().to_vec();
+                output.extend_from_slice(&lines);
+                tape.take(lines.len());
+            }
+        }
+        output.extend_from_slice(tape.waiting());
+        output
+    }
+
+    #[test]
+    fn everything_comes_out_in_order_and_the_end_is_kept() {
+        let numbered: Vec<u8> = (0..200_000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
+        let one_line = vec![b'x'; 3 << 20];
+        for input in [&numbered, &one_line] {
+            for size in [7, 4096, 65_536, 1 << 20] {
+                let mut tape = Tape::new();
+                assert!(run(&mut tape, input, size) == *input, "{size}");
+                let record = tape.record();
+                assert!(record.len() >= 128 << 10, "{size}: {}", record.len());
+                assert!(input.ends_with(&record), "{size}");
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A program to run, and starting it.
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsString};
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::unistd::Pid;
+
+use crate::kernel::{self, Inherited, Step};
+use crate::logs::Style;
+
+/// A program to run, whole and explicit: nothing of it is looked up when it starts.
+#[derive(Clone, Debug, Default)]
+pub struct Task {
+    /// The file to execute; a relative one counts from the working directory.
+    pub program: PathBuf,
+    /// Its arguments, the first of which is its name.
+    pub arguments: Vec<OsString>,
+    /// Its variables; all of them, none is inherited.
+    pub variables: BTreeMap<OsString, OsString>,
+    /// Its working directory.
+    pub working_dir: PathBuf,
+    /// What is done to its lines.
+    pub style: Style,
+}
+
+/// A program that could not be started.
+#[derive(Debug)]
+pub struct SpawnError {
+    /// What was to be started.
+    pub program: PathBuf,
+    step: Step,
+    error: io::Error,
+}
+
+impl SpawnError {
+    /// The exit code that shells give: 127 if the file was not found, else 126.
+    pub fn exit_code(&self) -> i32 {
+        match (self.step, Errno::from_raw(self.error.raw_os_error().unwrap_or(0))) {
+            (Step::Exec, Errno::ENOENT | Errno::ENOTDIR) => 127,
+            _ => 126,
+        }
+    }
+
+    /// Whether the file is not in a format that the kernel executes: a script without `#!`.
+    pub fn is_unknown_format(&self) -> bool {
+        self.step == Step::Exec && self.error.raw_os_error() == Some(Errno::ENOEXEC as i32)
+    }
+
+    /// Whether the file, or the interpreter that it names, was refused.
+    pub fn is_not_executable(&self) -> bool {
+        self.step == Step::Exec && self.error.raw_os_error() == Some(Errno::EACCES as i32)
+    }
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (program, error) = (self.program.display(), &self.error);
+        match (self.step, Errno::from_raw(error.raw_os_error().unwrap_or(0))) {
+            (Step::Exec, Errno::ENOENT) if self.program.exists() => {
+                write!(f, "cannot execute {program}: the interpreter or loader that it names is not in this image")
+            }
+            (Step::Exec, Errno::ENOENT | Errno::ENOTDIR) => write!(f, "{program}: not found"),
+            (Step::Exec, Errno::EACCES) => {
+                write!(f, "cannot execute {program}: it may not be executed by this user (chmod +x it)")
+            }
+            (Step::Exec, Errno::ENOEXEC) => {
+                write!(
+                    f,
+                    "cannot execute {program}: it is no program for this machine, nor a script that begins with #!"
+                )
+            }
+            (Step::Exec, Errno::E2BIG) => {
+                write!(f, "cannot execute {program}: arguments and environment are larger than the kernel takes")
+            }
+            (Step::Exec, _) => write!(f, "cannot execute {program}: {error}"),
+            (Step::WorkingDir, _) => {
+                write!(f, "cannot start {program}: its working directory cannot be entered: {error}")
+            }
+            (Step::Streams, _) => write!(f, "cannot start {program}: its streams cannot be set: {error}"),
+            (Step::Fork, _) => write!(f, "cannot start {program}: no process can be made: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SpawnError {}
+
+/// A program that was started, with what it writes.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) pid: Pid,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+}
+
+impl Task {
+    /// Starts it.
+    pub(super) fn start(&self, inherited: &Inherited) -> Result<Started, SpawnError> {
+        let failed = |step, error| SpawnError { program: self.working_dir.join(&self.program), step, error };
+        let c_string =
+            |bytes: &[u8]| CString::new(bytes).map_err(|_| failed(Step::Exec, io::Error::from(Errno::EINVAL)));
+        let path = c_string(self.program.as_os_str().as_bytes())?;
+        let arguments =
+            self.arguments.iter().map(|argument| c_string(argument.as_bytes())).collect::<Result<Vec<_>, _>>()?;
+        let variables = self
+            .variables
+            .iter()
+            .map(|(name, value)| c_string(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let working_dir = c_string(self.working_dir.as_os_str().as_bytes())?;
+
+        let streams = |error: Errno| failed(Step::Streams, io::Error::from(error));
+        let (stdout, stdout_of_child) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(streams)?;
+        let (stderr, stderr_of_child) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(streams)?;
+        let stdin = standard_input().map_err(|error| failed(Step::Streams, error))?;
+        let program = kernel::Program {
+            path: &path,
+            arguments: &arguments,
+            variables: &variables,
+            working_dir: &working_dir,
+            streams: [stdin.as_fd(), stdout_of_child.as_fd(), stderr_of_child.as_fd()],
+        };
+        let pid = kernel::spawn(&program, inherited).map_err(|(step, error)| failed(step, error))?;
+        Ok(Started { pid, stdout, stderr })
+    }
+}
+
+/// footplate's own standard input, unless that is a terminal: a program in a group of its own that reads from a terminal
+/// is stopped by the kernel (SIGTTIN), and would hang.
+fn standard_input() -> io::Result<OwnedFd> {
+    let stdin = io::stdin();
+    match nix::unistd::isatty(stdin.as_fd()).unwrap_or(false) {
+        true => Ok(File::open(Path::new("/dev/null"))?.into()),
+        false => stdin.as_fd().try_clone_to_owned(),
+    }
+}

@@ -1,0 +1,69 @@
+//! The processes that descend from this one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpid};
+
+/// The numbers of all processes that descend from this one, zombies left out. Empty where there is no /proc.
+pub(super) fn descendants() -> BTreeSet<i32> {
+    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
+        if let Some(parent) = living_parent(&Path::new("/proc").join(pid.to_string()).join("stat")) {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut found = BTreeSet::new();
+    let mut waiting = vec![getpid().as_raw()];
+    while let Some(parent) = waiting.pop() {
+        for child in children.remove(&parent).into_iter().flatten() {
+            if found.insert(child) {
+                waiting.push(child);
+            }
+        }
+    }
+    found
+}
+
+/// The parent of a process that is not a zombie, from proc(5)'s `stat`: `pid (name) state parent …`, of which the name
+/// may hold anything.
+fn living_parent(stat: &Path) -> Option<i32> {
+    let stat = std::fs::read(stat).ok()?;
+    let name_end = memchr::memrchr(b')', &stat)?;
+    let rest = String::from_utf8_lossy(&stat[name_end + 1..]).into_owned();
+    let mut fields = rest.split_ascii_whitespace();
+    match fields.next()? {
+        "Z" | "X" => None,
+        _ => fields.next()?.parse().ok(),
+    }
+}
+
+/// Sends a signal once to every process that descends from this one; gives how many there were.
+///
+/// The processes of `group`, the program's own, get it together. A process that is made meanwhile by one that was not
+/// reached yet is found in a further look.
+pub(super) fn signal_all(signal: Signal, group: Option<Pid>) -> usize {
+    let mut reached = BTreeSet::new();
+    if let Some(group) = group {
+        let members = descendants().into_iter().filter(|pid| group_of(*pid) == Some(group));
+        reached.extend(members);
+        // Gone already: then there is nothing to signal.
+        let _ = nix::sys::signal::killpg(group, signal);
+    }
+    for _ in 0..3 {
+        let newly: Vec<i32> = descendants().into_iter().filter(|pid| reached.insert(*pid)).collect();
+        if newly.is_empty() {
+            break;
+        }
+        for pid in newly.into_iter().filter(|pid| group.is_none() || group_of(*pid) != group) {
+            let _ = nix::sys::signal::kill(Pid::from_raw(pid), signal);
+        }
+    }
+    reached.len()
+}
+
+fn group_of(pid: i32) -> Option<Pid> {
+    nix::unistd::getpgid(Some(Pid::from_raw(pid))).ok()
+}

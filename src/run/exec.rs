@@ -1,0 +1,57 @@
+//! `footplate exec -- COMMAND`: any command under the same variables, supervision and failure text.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use super::session::{self, Options, Session};
+use super::{Outcome, Refusal, bring, prepare, script};
+use crate::code::interpreter::{self, Lookup};
+use crate::environment::{Given, Table};
+use crate::hardware::Hardware;
+use crate::process::Task;
+
+/// Runs the command in the present working directory; gives the exit code.
+///
+/// What is exported already stays: in a job of SDK version 3 the drivers have set the variables before.
+pub fn exec(options: Options, command: Vec<OsString>) -> i32 {
+    session::run(options, async |session: &mut Session| phases(session, command).await)
+}
+
+async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome, Outcome> {
+    let prepared = prepare::prepare(session.paths.clone(), &session.variables, &session.options.settings, true)?;
+    prepared.log_level().apply();
+    session.set_redactor(prepare::redactor(&session.variables, &prepared.job.all_hyperparameters));
+    for warning in &prepared.warnings {
+        tracing::warn!("{warning}");
+    }
+    let cluster = &prepared.job.cluster;
+    let hardware = Hardware::detect(&session.variables, &cluster.instance_type, &cluster.network_interface);
+    let environment = prepare::environment_of(&prepared, &hardware, &session.variables, Given::Kept)?;
+    session.end_phase("environment");
+
+    let working_dir = std::env::current_dir()
+        .map_err(|error| Outcome::refused(Refusal::Internal, format!("no working directory: {error}")))?;
+    let name = command.first().cloned().unwrap_or_default();
+    let program = match interpreter::which(&name.to_string_lossy(), session.variables.get_os("PATH")) {
+        Lookup::Found(path) => path,
+        Lookup::NotExecutable(path) => {
+            let message = format!("{}: may not be executed by this user (chmod +x it)", path.display());
+            return Err(Outcome::refused(Refusal::NotExecutable, message));
+        }
+        Lookup::Missing if name.as_bytes().contains(&b'/') => {
+            return Err(Outcome::refused(Refusal::NotFound, format!("{}: not found", name.to_string_lossy())));
+        }
+        Lookup::Missing => {
+            return Err(Outcome::refused(Refusal::NotFound, format!("{}: not found on PATH", name.to_string_lossy())));
+        }
+    };
+    let task = Task {
+        program,
+        arguments: command,
+        variables: script::variables(session, &environment, &Table::new()),
+        style: script::style(&prepared.settings, &cluster.current_host, prepared.job.node_rank()),
+        working_dir: working_dir.clone(),
+    };
+    tracing::info!("footplate {}, command: {}", env!("CARGO_PKG_VERSION"), bring::display(session, &task.arguments));
+    script::run(session, &prepared, task, &working_dir).await
+}

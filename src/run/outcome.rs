@@ -1,0 +1,177 @@
+//! How a job ends: the one place that makes exit codes and failure texts.
+
+use nix::sys::signal::Signal;
+
+use crate::failure::{self, Cause, Written};
+use crate::job::Paths;
+use crate::process::Ending;
+use crate::redact::Redactor;
+
+/// The most characters of a failure file that the platform shows.
+const MAX_TEXT: usize = 1024;
+
+/// What each exit code means: the README's table comes from here.
+pub const EXIT_CODES: [(&str, &str); 10] = [
+    ("0", "The script ended with 0."),
+    ("1 to 255", "The script's own exit code. Of requirements that cannot be installed, pip's."),
+    ("128 + n", "The script was ended by signal n: 137 is SIGKILL, 143 SIGTERM, 139 SIGSEGV."),
+    ("2", "footplate's own command line is wrong."),
+    ("65", "The code that was supplied cannot be unpacked or copied."),
+    ("69", "What the job asks for cannot be launched in this image or on this machine."),
+    ("70", "A defect in footplate itself."),
+    ("78", "A configuration file or a setting is wrong."),
+    ("126", "The entry point cannot be executed."),
+    ("127", "The entry point, or the Python for it, was not found."),
+];
+
+/// Why a job ended before its script started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A configuration file or a setting.
+    Configuration,
+    /// The supplied code.
+    Code,
+    /// There is no such entry point, or no Python for it.
+    NotFound,
+    /// The entry point is no program.
+    NotExecutable,
+    /// The launcher.
+    Launch,
+    /// footplate itself, or the machine under it.
+    Internal,
+}
+
+impl Refusal {
+    fn exit_code(self) -> i32 {
+        match self {
+            Refusal::Configuration => 78,
+            Refusal::Code => 65,
+            Refusal::NotFound => 127,
+            Refusal::NotExecutable => 126,
+            Refusal::Launch => 69,
+            Refusal::Internal => 70,
+        }
+    }
+}
+
+/// How a job ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The script ended well.
+    Succeeded,
+    /// The script failed.
+    Failed {
+        /// How it ended.
+        ending: Ending,
+        /// Why.
+        cause: Box<Cause>,
+    },
+    /// The requirements could not be installed.
+    Requirements {
+        /// How the installer ended.
+        ending: Ending,
+        /// Its own words.
+        complaint: String,
+        /// Its command.
+        command: String,
+    },
+    /// The job ended before its script started.
+    Refused {
+        /// What refused it.
+        refusal: Refusal,
+        /// What was found, and what to do.
+        message: String,
+    },
+    /// A stop signal came before the script started.
+    Stopped(Signal),
+}
+
+impl Outcome {
+    /// A refusal with the words of an error.
+    pub fn refused(refusal: Refusal, error: impl std::fmt::Display) -> Outcome {
+        Outcome::Refused { refusal, message: error.to_string() }
+    }
+
+    /// The exit code of footplate.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Outcome::Succeeded => 0,
+            Outcome::Failed { ending, .. } | Outcome::Requirements { ending, .. } => ending.exit_code(),
+            Outcome::Refused { refusal, .. } => refusal.exit_code(),
+            Outcome::Stopped(signal) => 128 + *signal as i32,
+        }
+    }
+
+    /// The text of the failure file: at most 1,024 characters, the most telling first; none of a success.
+    pub fn failure_text(&self, redactor: &Redactor) -> Option<String> {
+        let text = match self {
+            Outcome::Succeeded => return None,
+            Outcome::Failed { cause, .. } => return Some(cause.text(redactor)),
+            Outcome::Requirements { ending, complaint, command } => {
+                format!("{complaint}\nwhile the requirements were installed, {ending}\ncommand: {command}")
+            }
+            Outcome::Refused { message, .. } => {
+                format!("{message}\nbefore the script started, exit code {}", self.exit_code())
+            }
+            Outcome::Stopped(signal) => {
+                format!("stopped by {signal} before the script started, exit code {}", self.exit_code())
+            }
+        };
+        Some(redactor.clean(&text).chars().take(MAX_TEXT).collect())
+    }
+
+    /// The first line of the failure text, for the log.
+    fn headline(&self, redactor: &Redactor) -> String {
+        match self {
+            Outcome::Failed { cause, .. } => cause.headline(redactor),
+            other => other.failure_text(redactor).unwrap_or_default().lines().next().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Writes the success or the failure file and logs the end. What cannot be written is named, and changes no exit code.
+    pub fn record(&self, paths: &Paths, redactor: &Redactor) {
+        let written = match self.failure_text(redactor) {
+            None => failure::success(&paths.success()).map(|()| Written::Written),
+            Some(text) => failure::write(&paths.failure(), &text),
+        };
+        match self {
+            Outcome::Succeeded => tracing::info!("the script succeeded"),
+            _ => tracing::error!("failed with exit code {}: {}", self.exit_code(), self.headline(redactor)),
+        }
+        match written {
+            Ok(Written::Written) => {}
+            Ok(Written::Kept) => tracing::info!("{} was written by the script, and is kept", paths.failure().display()),
+            Err(error) => tracing::error!("{error:#}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EXIT_CODES, Outcome, Refusal};
+    use crate::redact::Redactor;
+
+    #[test]
+    fn failure_texts_are_cut_on_a_character_and_hold_no_secret() {
+        let redactor = Redactor::new([("API_KEY", "0123456789")]);
+        let outcome = Outcome::refused(Refusal::Configuration, format!("bad 0123456789 {}", "é".repeat(3000)));
+        let text = outcome.failure_text(&redactor).expect("a text");
+        assert_eq!(text.chars().count(), 1024);
+        assert!(text.starts_with("bad ****** éé"), "{text}");
+    }
+
+    #[test]
+    fn every_exit_code_of_our_own_is_documented() {
+        for refusal in [
+            Refusal::Configuration,
+            Refusal::Code,
+            Refusal::NotFound,
+            Refusal::NotExecutable,
+            Refusal::Launch,
+            Refusal::Internal,
+        ] {
+            let code = refusal.exit_code().to_string();
+            assert!(EXIT_CODES.iter().any(|(documented, _)| *documented == code), "{code}");
+        }
+    }
+}

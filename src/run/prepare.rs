@@ -1,0 +1,172 @@
+//! From the configuration to what the script is given: everything that can be said before anything is started.
+
+use std::path::Path;
+
+use super::{Outcome, Refusal};
+use crate::code::{EntryPoint, interpreter};
+use crate::config::{self, Config};
+use crate::environment::{self, Environment, Given};
+use crate::hardware::Hardware;
+use crate::job::{Job, Paths, Variables};
+use crate::launch::{Entry, Image};
+use crate::logs::Level;
+use crate::python::{Dict, Value};
+use crate::redact::Redactor;
+use crate::settings::Settings;
+
+/// A job that was read, with its settings.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The job.
+    pub job: Job,
+    /// What is set.
+    pub settings: Settings,
+    /// What was odd.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the configuration and the settings.
+///
+/// # Errors
+/// The first thing that is wrong with them.
+pub fn prepare(
+    paths: Paths,
+    variables: &Variables,
+    command_line: &[(String, String)],
+    config_is_optional: bool,
+) -> Result<Prepared, Outcome> {
+    let config = match config_is_optional && config::is_absent(&paths) {
+        true => config::without_files(paths, variables),
+        false => config::read(paths, variables)
+            .map_err(|error| Outcome::refused(Refusal::Configuration, format!("configuration: {error}")))?,
+    };
+    let Config { job, own_hyperparameters, mut warnings } = config;
+    let settings = Settings::read(command_line, variables, &own_hyperparameters)
+        .map_err(|error| Outcome::refused(Refusal::Configuration, format!("settings: {error}")))?;
+    for name in Settings::unknown_names(&own_hyperparameters) {
+        warnings.push(format!("there is no setting {name:?}: the hyperparameter footplate_{name} is not used"));
+    }
+    Ok(Prepared { job, settings, warnings })
+}
+
+impl Prepared {
+    /// The level from which on messages are shown: `sagemaker_container_log_level`, a number or a name of Python's.
+    pub fn log_level(&self) -> Level {
+        let named = |name: &str| match name.to_ascii_lowercase().as_str() {
+            "debug" => Some(10),
+            "info" => Some(20),
+            "warning" | "warn" => Some(30),
+            "error" => Some(40),
+            "critical" | "fatal" => Some(50),
+            _ => None,
+        };
+        let level = self.job.request.log_level.as_ref();
+        let number = level.and_then(|level| level.as_i64().or_else(|| level.as_str().and_then(named)));
+        number.map_or(Level::INFO, Level)
+    }
+}
+
+/// What takes the secrets out: those of the variables and of the hyperparameters, nested ones included.
+pub fn redactor(variables: &Variables, hyperparameters: &Dict) -> Redactor {
+    fn collect(dict: &Dict, found: &mut Vec<(String, String)>) {
+        for (name, value) in dict.iter() {
+            match value {
+                Value::Dict(dict) => collect(dict, found),
+                other => found.push((name.to_str().into_owned(), other.to_py_str().to_str().into_owned())),
+            }
+        }
+    }
+    let mut found: Vec<(String, String)> = variables.texts().collect();
+    collect(hyperparameters, &mut found);
+    Redactor::new(found)
+}
+
+/// What the image has to run the job with; `required` where nothing runs without Python.
+///
+/// # Errors
+/// There is no Python although one is required, or the one that is set is not there.
+pub fn image(
+    settings: &Settings,
+    variables: &Variables,
+    code_dir: &Path,
+    required: bool,
+) -> Result<(Image, String), Outcome> {
+    let variable = |name: &str| variables.get(name).map(|value| value.into_owned());
+    let python = match interpreter::find(settings.python.as_deref(), code_dir, variable) {
+        Ok(python) => Some(python),
+        Err(error) if required || settings.python.is_some() => return Err(Outcome::refused(Refusal::NotFound, error)),
+        Err(_) => None,
+    };
+    let which = |name: &str| interpreter::which(name, variables.get_os("PATH")).found();
+    // An image can have a virtual environment that is not on PATH; its torchrun is the one for its PyTorch.
+    let beside_python = |name: &str| {
+        let folder = python.as_ref()?.path.parent()?;
+        interpreter::which(&folder.join(name).to_string_lossy(), None).found()
+    };
+    let said =
+        python.as_ref().map(|python| format!("{} ({})", python.path.display(), python.found_by)).unwrap_or_default();
+    let image = Image {
+        torchrun: which("torchrun").or_else(|| beside_python("torchrun")),
+        mpirun: which("mpirun"),
+        python: python.map(|python| python.path),
+    };
+    Ok((image, said))
+}
+
+/// What the job runs.
+///
+/// # Errors
+/// It names nothing, or nothing that is there.
+pub fn entry_of(job: &Job) -> Result<(Entry, Option<EntryPoint>), Outcome> {
+    if let Some(module) = &job.request.training_module {
+        return match module.split_once(':') {
+            Some((module, function)) if !module.is_empty() && !function.is_empty() => {
+                Ok((Entry::Function { module: module.to_owned(), function: function.to_owned() }, None))
+            }
+            _ => Err(Outcome::refused(
+                Refusal::Configuration,
+                format!(
+                    "SAGEMAKER_TRAINING_MODULE is {module:?}, but must be module:function, such as my_package.training:main"
+                ),
+            )),
+        };
+    }
+    if let (true, Some(command)) =
+        (job.runs_as_drivers(), job.drivers.as_ref().and_then(|drivers| drivers.command.clone()))
+    {
+        return Ok((Entry::ShellCommand(command), None));
+    }
+    let Some(name) = job.entry_name() else {
+        return Err(Outcome::refused(
+            Refusal::Configuration,
+            "no entry point is named: set the variable SAGEMAKER_PROGRAM in the image, or the hyperparameter \
+             sagemaker_program of the job, to a script such as train.py",
+        ));
+    };
+    use crate::code::EntryError;
+    let point = EntryPoint::find(&job.code_dir(), name).map_err(|error| {
+        let refusal = match error {
+            EntryError::NotAFile { .. } | EntryError::Unreadable { .. } => Refusal::NotExecutable,
+            EntryError::Name { .. } => Refusal::Configuration,
+            EntryError::Outside { .. } | EntryError::NoCode { .. } | EntryError::NotFound { .. } => Refusal::NotFound,
+        };
+        Outcome::refused(refusal, error)
+    })?;
+    let entry =
+        Entry::File { kind: point.kind(), name: point.name().to_owned(), module: point.module(), is_executable: true };
+    Ok((entry, Some(point)))
+}
+
+/// Builds variables and arguments.
+///
+/// # Errors
+/// The arguments are larger than the kernel takes.
+pub fn environment_of(
+    prepared: &Prepared,
+    hardware: &Hardware,
+    variables: &Variables,
+    given: Given,
+) -> Result<Environment, Outcome> {
+    environment::build(&prepared.job, hardware, &prepared.settings, variables, given)
+        .map_err(|error| Outcome::refused(Refusal::Configuration, error))
+}

@@ -1,0 +1,91 @@
+//! What every run has: the relay, the messages, the supervisor, and the variables that the container was given.
+
+use std::time::{Duration, Instant};
+
+use super::{Outcome, Refusal, panic};
+use crate::config;
+use crate::job::{Paths, Variables};
+use crate::logs::{self, Relay};
+use crate::process::{Interrupted, Supervisor};
+use crate::redact::Redactor;
+
+/// What the command line says about a run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Settings given as `--set name=value`.
+    pub settings: Vec<(String, String)>,
+}
+
+/// One run of footplate, from its start to its exit code.
+pub(super) struct Session {
+    pub(super) variables: Variables,
+    pub(super) paths: Paths,
+    pub(super) supervisor: Supervisor,
+    pub(super) redactor: Redactor,
+    pub(super) options: Options,
+    begun: Instant,
+    phase_begun: Instant,
+    phases: Vec<(&'static str, Duration)>,
+}
+
+impl Session {
+    /// Begins: from here on signals are caught, messages go out, and a panic is reported.
+    fn begin(options: Options) -> std::io::Result<Session> {
+        let begun = Instant::now();
+        let variables = Variables::of_this_process();
+        let redactor = Redactor::new(variables.texts());
+        let paths = config::base_paths(&variables);
+        let relay = Relay::start()?;
+        logs::init(relay.clone());
+        logs::set_redactor(redactor.clone());
+        panic::install(paths.clone(), relay.clone());
+        let supervisor = Supervisor::new(relay)?;
+        panic::on_request();
+        Ok(Session { variables, paths, supervisor, redactor, options, begun, phase_begun: begun, phases: Vec::new() })
+    }
+
+    /// Replaces what takes out secrets by one that knows more of them.
+    pub(super) fn set_redactor(&mut self, redactor: Redactor) {
+        logs::set_redactor(redactor.clone());
+        self.redactor = redactor;
+    }
+
+    /// Ends a phase of the start.
+    pub(super) fn end_phase(&mut self, name: &'static str) {
+        let now = Instant::now();
+        self.phases.push((name, now - self.phase_begun));
+        self.phase_begun = now;
+    }
+
+    /// How long the start took, and each of its phases, in seconds.
+    pub(super) fn phases(&self) -> String {
+        let phases: Vec<String> =
+            self.phases.iter().map(|(name, time)| format!("{name} {:.3}", time.as_secs_f64())).collect();
+        format!("ready in {:.3} s: {}", self.begun.elapsed().as_secs_f64(), phases.join(", "))
+    }
+}
+
+impl From<Interrupted> for Outcome {
+    fn from(interrupted: Interrupted) -> Outcome {
+        Outcome::Stopped(interrupted.0)
+    }
+}
+
+/// Runs all phases of a job and gives the exit code.
+pub(super) fn run(options: Options, phases: impl AsyncFnOnce(&mut Session) -> Result<Outcome, Outcome>) -> i32 {
+    let mut session = match Session::begin(options) {
+        Ok(session) => session,
+        Err(error) => {
+            eprintln!("footplate: cannot start: {error}");
+            return Outcome::refused(Refusal::Internal, error).exit_code();
+        }
+    };
+    // Without I/O: reading and writing are the relay's, and need no event queue of tokio's.
+    let outcome = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime.block_on(async { phases(&mut session).await.unwrap_or_else(|outcome| outcome) }),
+        Err(error) => Outcome::refused(Refusal::Internal, format!("cannot start a runtime: {error}")),
+    };
+    outcome.record(&session.paths, &session.redactor);
+    session.supervisor.finish();
+    outcome.exit_code()
+}

@@ -1,0 +1,219 @@
+//! A job's folders in a temporary folder, and footplate run on them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long anything may take before a test calls it a hang.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The binary under test.
+pub const FOOTPLATE: &str = env!("CARGO_BIN_EXE_footplate");
+
+/// PATH with the folder of the real Python first: a version manager's stand-in for it takes longer than all else.
+pub fn search_path() -> &'static str {
+    static PATH: OnceLock<String> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let program = "import os, sys; print(os.path.dirname(os.path.realpath(sys.executable)))";
+        let output = Command::new("python3").args(["-c", program]).output().expect("python3 runs");
+        let folder = String::from_utf8(output.stdout).expect("a path");
+        format!("{}:{}", folder.trim(), std::env::var("PATH").expect("a PATH"))
+    })
+}
+
+/// A job: its folders are removed with it.
+#[must_use]
+pub struct Job {
+    folder: TempDir,
+    variables: BTreeMap<String, String>,
+}
+
+impl Job {
+    /// A job on one host, without hyperparameters or channels, that runs `train.py`.
+    pub fn new() -> Job {
+        let folder = tempfile::Builder::new().prefix("footplate-job-").tempdir().expect("a temporary folder");
+        let mut variables = BTreeMap::new();
+        for (name, value) in [
+            ("PATH", search_path().to_owned()),
+            ("HOME", "/root".to_owned()),
+            ("LANG", "C.UTF-8".to_owned()),
+            ("SAGEMAKER_PROGRAM", "train.py".to_owned()),
+            ("SAGEMAKER_BASE_DIR", folder.path().display().to_string()),
+        ] {
+            variables.insert(name.to_owned(), value);
+        }
+        let job = Job { folder, variables };
+        for folder in ["input/config", "input/data", "model", "output/data", "code"] {
+            fs::create_dir_all(job.base().join(folder)).expect("a folder");
+        }
+        job.file("input/config/hyperparameters.json", "{}")
+            .file("input/config/inputdataconfig.json", "{}")
+            .file("input/config/resourceconfig.json", r#"{"current_host": "algo-1", "hosts": ["algo-1"]}"#)
+    }
+
+    /// A job that runs this Python script.
+    pub fn python(script: &str) -> Job {
+        Job::new().file("code/train.py", script)
+    }
+
+    /// A job that runs this shell script.
+    pub fn shell(script: &str) -> Job {
+        Job::new().file("code/train.sh", script).variable("SAGEMAKER_PROGRAM", "train.sh")
+    }
+
+    /// Writes a file below the base folder.
+    pub fn file(self, path: &str, content: impl AsRef<[u8]>) -> Job {
+        let path = self.base().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, content).expect("written");
+        self
+    }
+
+    /// Sets the hyperparameters, as JSON.
+    pub fn hyperparameters(self, json: &str) -> Job {
+        self.file("input/config/hyperparameters.json", json)
+    }
+
+    /// Sets a variable of the container.
+    pub fn variable(mut self, name: &str, value: &str) -> Job {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Takes a variable out.
+    pub fn without(mut self, name: &str) -> Job {
+        self.variables.remove(name);
+        self
+    }
+
+    /// The base folder.
+    pub fn base(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A path below the base folder.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.base().join(path)
+    }
+
+    /// The text of a file below the base folder, if it is there.
+    pub fn read(&self, path: &str) -> Option<String> {
+        fs::read(self.path(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// A command of footplate in this job's container.
+    pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(FOOTPLATE);
+        command.args(arguments).env_clear().envs(&self.variables).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `footplate train` to its end.
+    pub fn train(&self) -> Ended {
+        self.run(["train"])
+    }
+
+    /// Runs footplate to its end.
+    pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ended {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let begun = Instant::now();
+        let child = command.spawn().expect("footplate starts");
+        let output = wait_with_output(child);
+        self.ended(output, begun.elapsed())
+    }
+
+    /// What is left after a run.
+    pub fn ended(&self, output: Output, duration: Duration) -> Ended {
+        Ended {
+            status: output.status,
+            stdout: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            failure: self.read("output/failure"),
+            success: self.path("output/success").exists(),
+            duration,
+        }
+    }
+}
+
+/// Waits for a child and all that it writes; kills it, and fails, when it hangs.
+pub fn wait_with_output(child: Child) -> Output {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a process number"));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let waiter = std::thread::spawn(move || sender.send(child.wait_with_output()));
+    match receiver.recv_timeout(PATIENCE) {
+        Ok(output) => {
+            let _ = waiter.join();
+            output.expect("waited")
+        }
+        Err(_) => {
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+            panic!("footplate did not end within {PATIENCE:?}");
+        }
+    }
+}
+
+/// How a run of footplate ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+    pub failure: Option<String>,
+    pub success: bool,
+    pub duration: Duration,
+}
+
+impl Ended {
+    /// Its exit code; -1 if a signal ended it.
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or(-1)
+    }
+
+    /// Its standard output as text.
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Its failure text.
+    #[track_caller]
+    pub fn failure(&self) -> &str {
+        self.failure.as_deref().unwrap_or_else(|| panic!("there is no failure file: {self:#?}"))
+    }
+
+    /// Checks that the script succeeded.
+    #[track_caller]
+    pub fn succeeded(self) -> Ended {
+        assert!(self.code() == 0 && self.success && self.failure.is_none(), "{self:#?}");
+        self
+    }
+
+    /// Checks that it failed with this exit code, and that the failure file begins with this text.
+    #[track_caller]
+    pub fn failed(self, code: i32, text: &str) -> Ended {
+        assert_eq!(self.code(), code, "{self:#?}");
+        assert!(self.failure().starts_with(text), "{self:#?}");
+        assert!(!self.success, "{self:#?}");
+        assert!(self.failure().chars().count() <= 1024);
+        self
+    }
+}
+
+/// Asks until the answer is there, for as long as [`PATIENCE`].
+#[track_caller]
+pub fn eventually<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = answer() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
