@@ -1,69 +1,28 @@
-//! A job's /opt/ml in a temporary folder, and one container that runs it. Whatever a test started is removed when the
-//! test ends, however it ends; and what a container did can be printed, for the message of an assertion that fails.
+//! One container that runs a job whose base folder is a temporary folder here. Whatever a test started is removed when
+//! the test ends, however it ends; and what a container did can be printed, for the message of an assertion that fails.
 
 use std::fmt;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use tempfile::TempDir;
-
 use crate::images;
+use crate::job::{Job, PATIENCE};
 
-/// Longer than anything here takes on a busy machine: waiting that long is a failure, not a pause.
-pub const DEADLINE: Duration = Duration::from_secs(90);
-
-/// The folder that a container sees as /opt/ml. Anyone may write to it: some containers run as somebody else.
-pub struct Job {
-    folder: TempDir,
+/// A job for a container: what the script is comes by hyperparameters, and there is a channel `training` of CSV data
+/// on the line y = 2x.
+pub fn job_with(hyperparameters: &str) -> Job {
+    Job::new()
+        .hyperparameters(hyperparameters)
+        .file("input/config/inputdataconfig.json", r#"{"training": {"TrainingInputMode": "File"}}"#)
+        .file("input/data/training/data.csv", "x,y\n1,2\n2,4\n3,6\n")
 }
 
-impl Job {
-    /// A job without a script, with a channel `training` of CSV data on the line y = 2x.
-    pub fn new(hyperparameters: Value) -> Job {
-        let job = Job { folder: tempfile::tempdir().expect("failed to make a folder for the job") };
-        let resources = json!({"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"});
-        let channels = json!({"training": {"TrainingInputMode": "File"}});
-        job.write("input/config/hyperparameters.json", &hyperparameters.to_string());
-        job.write("input/config/resourceconfig.json", &resources.to_string());
-        job.write("input/config/inputdataconfig.json", &channels.to_string());
-        job.write("input/data/training/data.csv", "x,y\n1,2\n2,4\n3,6\n");
-        for folder in ["", "model", "output", "output/data", "checkpoints", "code"] {
-            job.open_folder(&job.path(folder));
-        }
-        job
-    }
-
-    /// A job whose code folder holds one script.
-    pub fn with_script(name: &str, text: &str) -> Job {
-        let job = Job::new(json!({ "sagemaker_program": name, "sagemaker_submit_directory": "/opt/ml/code" }));
-        job.write(&format!("code/{name}"), text);
-        job
-    }
-
-    pub fn write(&self, path: &str, text: &str) {
-        let path = self.path(path);
-        self.open_folder(path.parent().expect("a file of the job lies in a folder"));
-        fs::write(&path, text).unwrap_or_else(|error| panic!("failed to write {}: {error}", path.display()));
-    }
-
-    pub fn read(&self, path: &str) -> Option<String> {
-        fs::read(self.path(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    pub fn path(&self, path: &str) -> PathBuf {
-        self.folder.path().join(path)
-    }
-
-    fn open_folder(&self, folder: &Path) {
-        fs::create_dir_all(folder).unwrap_or_else(|error| panic!("failed to make {}: {error}", folder.display()));
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o777))
-            .unwrap_or_else(|error| panic!("failed to open {} to all: {error}", folder.display()));
-    }
+/// A job for a container whose code folder holds one script.
+pub fn job_of(script: &str, text: &str) -> Job {
+    let hyperparameters =
+        format!(r#"{{"sagemaker_program": "{script}", "sagemaker_submit_directory": "/opt/ml/code"}}"#);
+    job_with(&hyperparameters).file(&format!("code/{script}"), text)
 }
 
 /// A container, removed when this value is dropped.
@@ -85,7 +44,7 @@ pub struct Ended {
 impl<'a> Container<'a> {
     /// Starts `docker run OPTIONS IMAGE ARGUMENTS` with the job's folder as /opt/ml.
     pub fn start(job: &'a Job, image: &str, options: &[&str], arguments: &[&str]) -> Container<'a> {
-        let volume = format!("--volume={}:/opt/ml", job.path("").display());
+        let volume = format!("--volume={}:/opt/ml", job.base().display());
         Container::start_without_volume(job, image, &[&[volume.as_str()], options].concat(), arguments)
     }
 
@@ -156,7 +115,7 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
 
     /// Polls until the condition gives a value; what the container did is told if it never does.
     pub fn poll<T>(&self, what: &str, condition: impl Fn() -> Option<T>) -> T {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(value) = condition() {
                 return value;
