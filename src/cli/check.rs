@@ -1,11 +1,169 @@
-//! `footplate check`.
+//! `footplate check`: what a job would stumble over, with remedies, before it costs anything.
+
+use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Command};
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access};
+
+use crate::config;
+use crate::hardware::Hardware;
+use crate::job::Variables;
+use crate::launch;
+use crate::redact::Redactor;
+use crate::run::{self, Outcome, Prepared};
+use crate::settings::Launcher;
+
+/// PyTorch's data loaders pass batches through shared memory; Docker's default of 64 MiB is too small for most.
+const LEAST_SHARED_MEMORY: u64 = 1 << 30;
+
+/// Less free disk than this is worth a word.
+const LEAST_DISK: u64 = 1 << 30;
 
 pub(super) fn command() -> Command {
     Command::new("check")
+        .about(
+            "Look for what a job would stumble over: configuration, interpreter, launcher, GPUs, shared memory, disk",
+        )
+        .after_help("The exit code is 1 if a job would fail, else 0.")
+        .arg(super::settings_option())
 }
 
-pub(super) fn run(_: &ArgMatches) -> i32 {
-    0
+/// How something was found to be.
+enum Finding {
+    Fine(String),
+    /// It may go wrong; what to do.
+    Doubtful(String, &'static str),
+    /// It will go wrong.
+    Wrong(String),
+}
+
+pub(super) fn run(matches: &ArgMatches) -> i32 {
+    let variables = Variables::of_this_process();
+    let paths = config::base_paths(&variables);
+    let settings = super::options(matches).settings;
+    let mut findings = Vec::new();
+    let mut redactor = Redactor::new(variables.texts());
+    match run::prepare(paths.clone(), &variables, &settings, false) {
+        Ok(prepared) => {
+            redactor = run::redactor(&variables, &prepared.job.all_hyperparameters);
+            findings.push(("configuration", Finding::Fine(format!("in {}", paths.config().display()))));
+            findings.extend(job(&prepared, &variables));
+        }
+        Err(outcome) => findings.push(("configuration", wrong(&outcome, &redactor))),
+    }
+    for path in [paths.output(), paths.model(), std::env::temp_dir()] {
+        findings.push(("disk", disk(&path)));
+    }
+    findings.push(("shared memory", shared_memory()));
+    let mut text = String::new();
+    for (name, finding) in &findings {
+        let (mark, said) = match finding {
+            Finding::Fine(said) => ("ok   ", said.clone()),
+            Finding::Doubtful(said, remedy) => ("warn ", format!("{said}: {remedy}")),
+            Finding::Wrong(said) => ("FAIL ", said.clone()),
+        };
+        text.push_str(&format!("{mark} {name:<14} {}\n", redactor.clean(&said)));
+    }
+    super::print(&text);
+    i32::from(findings.iter().any(|(_, finding)| matches!(finding, Finding::Wrong(_))))
+}
+
+fn wrong(outcome: &Outcome, redactor: &Redactor) -> Finding {
+    let text = outcome.failure_text(redactor).unwrap_or_default();
+    Finding::Wrong(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, Finding)> {
+    let job = &prepared.job;
+    let redactor = Redactor::default();
+    let mut findings = Vec::new();
+    findings.push(match run::entry_of(job) {
+        Ok(_) => ("entry point", Finding::Fine(job.entry_name().unwrap_or_default().to_owned())),
+        // It comes with the job's code.
+        Err(_) if job.request.submit_directory.is_some() && job.entry_name().is_some() => {
+            ("entry point", Finding::Fine(format!("{}, not brought yet", job.entry_name().unwrap_or_default())))
+        }
+        Err(outcome) => ("entry point", wrong(&outcome, &redactor)),
+    });
+    let image = match run::image(prepared, variables, true) {
+        Ok((image, said)) => {
+            findings.push(("python", Finding::Fine(said)));
+            image
+        }
+        Err(outcome) => {
+            findings.push(("python", wrong(&outcome, &redactor)));
+            Default::default()
+        }
+    };
+    let found = |name: &str, path: &Option<PathBuf>| match path {
+        Some(path) => Finding::Fine(path.display().to_string()),
+        None => Finding::Wrong(format!("the job asks for {name}, which the image does not have: install it")),
+    };
+    findings.push(match launch::choose(job, &prepared.settings) {
+        Ok(Launcher::Process) => ("launcher", Finding::Fine("one process".to_owned())),
+        Ok(Launcher::Torchrun) => ("launcher", found("torchrun", &image.torchrun)),
+        Ok(Launcher::Mpi) => ("launcher", found("mpirun", &image.mpirun)),
+        Err(error) => ("launcher", Finding::Wrong(error.to_string())),
+    });
+    let hardware = Hardware::detect(variables, &job.cluster.instance_type, &job.cluster.network_interface);
+    let Hardware { cpus, gpus, neuron_cores, efa, .. } = hardware;
+    let efa = if efa { ", EFA" } else { "" };
+    let said = format!("{cpus} processors, {gpus} GPUs, {neuron_cores} Neuron cores{efa}");
+    findings.push(match (gpus, has_gpus(&job.cluster.instance_type)) {
+        (0, true) => (
+            "hardware",
+            Finding::Doubtful(
+                format!("{said}, although {} has GPUs", job.cluster.instance_type),
+                "run the container with --gpus all, and set NVIDIA_VISIBLE_DEVICES=all",
+            ),
+        ),
+        _ => ("hardware", Finding::Fine(said)),
+    });
+    findings
+}
+
+/// Whether instances of this type have NVIDIA GPUs, by their family: `ml.p4d.24xlarge`, `ml.g5.xlarge`.
+fn has_gpus(instance_type: &str) -> bool {
+    let family = instance_type.strip_prefix("ml.").and_then(|rest| rest.split('.').next()).unwrap_or_default();
+    let mut letters = family.chars();
+    matches!(letters.next(), Some('p' | 'g')) && letters.next().is_some_and(|c| c.is_ascii_digit())
+}
+
+fn disk(path: &Path) -> Finding {
+    let shown = path.display();
+    let existing = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    if access(existing, AccessFlags::W_OK).is_err() {
+        return Finding::Wrong(format!("{shown} cannot be written by this user: give the container a writable one"));
+    }
+    match statvfs(existing) {
+        Ok(found) => {
+            let free = found.blocks_available().saturating_mul(found.fragment_size());
+            let said = format!("{shown} has {} free", gibibytes(free));
+            match free < LEAST_DISK {
+                true => Finding::Doubtful(said, "ask for a larger volume"),
+                false => Finding::Fine(said),
+            }
+        }
+        Err(error) => Finding::Doubtful(format!("{shown}: {error}"), "mount it"),
+    }
+}
+
+fn shared_memory() -> Finding {
+    match statvfs("/dev/shm") {
+        Ok(found) => {
+            let size = found.blocks().saturating_mul(found.fragment_size());
+            let said = format!("/dev/shm has {}", gibibytes(size));
+            match size < LEAST_SHARED_MEMORY {
+                true => Finding::Doubtful(said, "data loaders with workers need more: docker run --shm-size 8g"),
+                false => Finding::Fine(said),
+            }
+        }
+        Err(error) => Finding::Doubtful(format!("/dev/shm: {error}"), "data loaders with workers need it"),
+    }
+}
+
+fn gibibytes(bytes: u64) -> String {
+    // Rounded for reading; the loss of precision is meant.
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }

@@ -1,11 +1,99 @@
-//! `footplate local`.
+//! `footplate local`: a job on this machine.
 
-use clap::{ArgMatches, Command};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use serde_json::Value;
+
+use crate::local::{self, Spec, pair};
+use crate::process::Ending;
+
+/// The exit code of a job that could not be set up: as that of a configuration that is wrong.
+const NOT_SET_UP: i32 = 78;
 
 pub(super) fn command() -> Command {
+    let path = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("DIR").value_parser(value_parser!(PathBuf)).help(help)
+    };
+    let pairs = |name: &'static str, value_name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value_name).action(ArgAction::Append).value_parser(pair).help(help)
+    };
     Command::new("local")
+        .about("Run a job on this machine as the platform would, without Docker")
+        .after_help(
+            "Example:\n  footplate local --source-dir src --entry-point train.py \\\n      \
+             --hyperparameter epochs=3 --channel training=data/train --output-dir out",
+        )
+        .arg(path("source-dir", "The folder of the code").default_value("."))
+        .arg(Arg::new("entry-point").long("entry-point").value_name("FILE").required(true).help("The script in it"))
+        .arg(pairs("hyperparameter", "NAME=VALUE", "A hyperparameter; may come several times"))
+        .arg(
+            Arg::new("hyperparameters")
+                .long("hyperparameters")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("A JSON object of hyperparameters"),
+        )
+        .arg(pairs("channel", "NAME=PATH", "A folder or file as an input channel; may come several times"))
+        .arg(path("checkpoint-dir", "The folder of checkpoints, which is kept"))
+        .arg(path("output-dir", "Where model.tar.gz, output.tar.gz and failure go").default_value("footplate-output"))
+        .arg(pairs("env", "NAME=VALUE", "A variable of the container; may come several times"))
+        .arg(Arg::new("job-name").long("job-name").value_name("NAME").help("TRAINING_JOB_NAME"))
+        .arg(super::settings_option())
 }
 
-pub(super) fn run(_: &ArgMatches) -> i32 {
-    0
+pub(super) fn run(matches: &ArgMatches) -> i32 {
+    let ran = spec(matches).and_then(|spec| local::run(&spec));
+    match ran {
+        Ok(results) => {
+            eprintln!("footplate: model {}", results.model.display());
+            eprintln!("footplate: output {}", results.output.display());
+            if let Some(failure) = &results.failure {
+                eprintln!("footplate: failure {}", failure.display());
+            }
+            if results.exit_code != 0 {
+                eprintln!("footplate: the job failed with {}", Ending::Exited(results.exit_code));
+            }
+            results.exit_code
+        }
+        Err(error) => {
+            eprintln!("footplate: {error:#}");
+            NOT_SET_UP
+        }
+    }
+}
+
+fn spec(matches: &ArgMatches) -> Result<Spec> {
+    let pairs =
+        |name: &str| -> Vec<(String, String)> { matches.get_many(name).into_iter().flatten().cloned().collect() };
+    let path = |name: &str| matches.get_one::<PathBuf>(name).cloned();
+    let entry_point = matches.get_one::<String>("entry-point").cloned().unwrap_or_default();
+    let mut hyperparameters = match path("hyperparameters") {
+        Some(path) => read_hyperparameters(&path)?,
+        None => Vec::new(),
+    };
+    hyperparameters.extend(pairs("hyperparameter"));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    Ok(Spec {
+        source_dir: path("source-dir").unwrap_or_default(),
+        name: matches.get_one::<String>("job-name").cloned().unwrap_or_else(|| local::job_name(&entry_point, now)),
+        entry_point,
+        hyperparameters,
+        channels: pairs("channel").into_iter().map(|(name, path)| (name, path.into())).collect(),
+        checkpoint_dir: path("checkpoint-dir"),
+        output_dir: path("output-dir").unwrap_or_default(),
+        variables: pairs("env"),
+        settings: super::options(matches).settings,
+    })
+}
+
+/// The values as the SDK sends them: each as JSON.
+fn read_hyperparameters(path: &std::path::Path) -> Result<Vec<(String, String)>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    match serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))? {
+        Value::Object(object) => Ok(object.into_iter().map(|(name, value)| (name, value.to_string())).collect()),
+        _ => bail!("{} must hold a JSON object such as {{\"epochs\": 3}}", path.display()),
+    }
 }

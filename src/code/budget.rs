@@ -11,7 +11,7 @@ use super::error::Bytes;
 /// What an archive may cost. The defaults are far beyond any source, and below what takes a container down.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// How many headers: a million files are made in half a minute, and take as many inodes; no source has them.
+    /// How many headers: a million. That many files take a minute or two and as many inodes; no source has them.
     pub entries: u64,
     /// How many bytes it may unpack to: 64 GiB, twice the volume that a job has by default.
     pub bytes: u64,

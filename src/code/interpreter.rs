@@ -222,7 +222,10 @@ mod tests {
         let real = program(at("b/x"), 0o755);
         program(at("a/y"), 0o600);
         fs::create_dir(at("a/z")).unwrap();
-        let path = format!(":relative:{}:{}", at("a").display(), at("b").display());
+        program(at("c/x"), 0o755);
+        let relative = format!("{}{}", "../".repeat(30), at("c").display().to_string().trim_start_matches('/'));
+        assert!(Path::new(&relative).join("x").is_file());
+        let path = format!(":{relative}:{}:{}", at("a").display(), at("b").display());
         let path = Some(OsStr::new(&path));
         assert_eq!(which("x", path), Lookup::Found(real.clone()));
         assert_eq!(which("x", path).found(), Some(real.clone()));

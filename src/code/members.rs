@@ -188,7 +188,7 @@ impl<R: Read> Members<R> {
         if header.entry_type().is_gnu_sparse() {
             let (map, whole) = sparse::old_map(header, &mut self.input)?;
             self.set_size(size)?;
-            sparse::check(&map, whole, self.unread)?;
+            sparse::check(&map, whole)?;
             (pieces, size) = (Some(map), whole);
         } else {
             self.set_size(size)?;
@@ -206,7 +206,7 @@ impl<R: Read> Members<R> {
                     }
                     Ok(())
                 })?;
-                sparse::check(&map, whole, self.unread)?;
+                sparse::check(&map, whole)?;
                 (pieces, size) = (Some(map), whole);
             }
         }

@@ -207,6 +207,7 @@ mod tests {
         let code = base.join("code");
         fs::create_dir(&code).unwrap();
         fs::write(base.join("100%.py"), "").unwrap();
+        fs::write(base.join("x%20y.py"), "").unwrap();
         std::os::unix::fs::symlink(&code, base.join("link")).unwrap();
         let parse = |text: &str| Source::parse(text, base, &code);
         let local = |path: &str| Source::Local(base.join(path));
@@ -222,6 +223,7 @@ mod tests {
         assert_eq!(parse(&url("", "a%20b%2F")).unwrap(), local("a b/"));
         assert_eq!(parse(&url("localhost", "x")).unwrap(), local("x"));
         assert_eq!(parse(&url("", "100%.py")).unwrap(), local("100%.py"));
+        assert_eq!(parse(&url("", "x%20y.py")).unwrap(), local("x%20y.py"));
         assert_eq!(parse(&url("", "50%zz%4")).unwrap(), local("50%zz%4"));
         assert_eq!(parse("/abs/x.tar.gz").unwrap(), Source::Local(PathBuf::from("/abs/x.tar.gz")));
         assert_eq!(

@@ -64,7 +64,7 @@ struct Read<'e, 'r> {
 pub fn cause(evidence: &Evidence<'_>) -> Cause {
     let read = Read::new(evidence);
     // Where a launcher says how the rank ended that failed first, that counts, and not that the launcher exited with 1.
-    let report = read.report.as_ref().filter(|_| signal(evidence.ending).is_none());
+    let report = read.report.as_ref().filter(|_| !evidence.ending.is_success() && signal(evidence.ending).is_none());
     let ending = report.map_or(evidence.ending, |report| report.ending);
     let signal = signal(ending);
     let finding = match (ending, &evidence.error_file, signal) {
@@ -86,24 +86,29 @@ pub fn cause(evidence: &Evidence<'_>) -> Cause {
         true => Vec::new(),
         false => read.details(&finding, report.is_some()),
     };
-    let named = |stream: &Stream| (stream.host.clone(), stream.rank);
-    let (host, rank) = match (report, named(&finding.source)) {
-        (_, (host, Some(rank))) => (host, Some(rank)),
-        (Some(report), (host, None)) => (host.or(report.host.clone()), report.rank),
-        (None, found) => found,
-    };
+    let host = whose_host(evidence, &finding.source, report);
+    let rank = evidence.rank.or(finding.source.rank).or(report.and_then(|report| report.rank));
     Cause {
         headline: finding.headline,
         details,
         place: finding.place,
         thread: finding.thread,
-        host: evidence.host.clone().or(host),
-        rank: evidence.rank.or(rank),
+        host,
+        rank,
         ending: evidence.ending,
         launcher: report.filter(|report| report.ending != evidence.ending).map(|report| report.launcher),
         hints,
         command: evidence.command.clone(),
     }
+}
+
+/// The host of the rank that failed: by its lines' prefix, by mpirun, which runs ranks on other hosts too, or this one.
+/// torchrun speaks only of its own host, and by a name that is not always the job's.
+fn whose_host(evidence: &Evidence<'_>, source: &Stream, report: Option<&Report>) -> Option<String> {
+    let reported = report.filter(|report| source.rank.is_none() || source.rank == report.rank);
+    let host = |report: &Report| report.host.clone();
+    let by_mpirun = reported.filter(|report| report.launcher == launcher::MPIRUN).and_then(host);
+    source.host.clone().or(by_mpirun).or(evidence.host.clone()).or(reported.and_then(host))
 }
 
 /// The signal that ended a process, whether it was its own end or that of a child whose shell passed it on as 128 + n.

@@ -65,7 +65,7 @@ patterns! {
     WORKER_KILLED = r"DataLoader worker \(pid\(?s?\)? [\d, ]+\) is killed by signal: Killed|DataLoader worker .* exited unexpectedly";
     NO_SPACE = r"(?i)no space left on device|\[Errno 28\]|disk quota exceeded";
     GPU_MEMORY = r"(?i)CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY|cuda\.OutOfMemoryError|torch\.OutOfMemoryError|OOM when allocating|RESOURCE_EXHAUSTED: Out of memory|CUBLAS_STATUS_ALLOC_FAILED";
-    NO_MEMORY = r"^MemoryError|MemoryError: |(?i:cannot allocate memory)|std::bad_alloc";
+    NO_MEMORY = r"\b(?:_Array)?MemoryError\b|(?i:cannot allocate memory)|std::bad_alloc";
     NO_MODULE = r"ModuleNotFoundError: No module named '([^']+)'|: No module named '?([\w.]+)'?";
     LINE_ENDS = r"\^M|\\r'|\$'\\r'";
     INTERPRETER = r"cannot execute: required file not found|bad interpreter|no such file or directory: '?/usr/bin/env";

@@ -41,6 +41,9 @@ pub fn error_file(bytes: &[u8]) -> Option<ErrorFile> {
     })
 }
 
+/// The name of Open MPI's launcher.
+pub(super) const MPIRUN: &str = "mpirun";
+
 /// How the rank that failed first ended, by its launcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Report {
@@ -54,8 +57,10 @@ pub(super) struct Report {
 static FIELD: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^\s+(host|rank|exitcode) *: (\S+)(?: \(local_rank: (\d+)\))?").expect("a pattern"));
 static SIGNALED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(?:mpirun|prterun) noticed that process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d+)")
-        .expect("a valid pattern")
+    Regex::new(
+        r"^(?:mpirun|prterun) noticed that process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d{1,2})\b",
+    )
+    .expect("a valid pattern")
 });
 static PROCESS_NAME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^\s*Process name: \[.*[\],](\d+)\]").expect("a valid pattern"));
@@ -69,14 +74,23 @@ pub(super) fn report(log: &Log) -> Option<Report> {
             return torchrun(log, at + 1);
         }
         if let Some(found) = SIGNALED.captures(&line.text) {
-            let ending = Ending::Signaled(found[3].parse().ok()?);
+            let ending = failed(-found[3].parse::<i32>().ok()?)?;
             let (host, rank) = (Some(found[2].to_owned()), found[1].parse().ok());
-            return Some(Report { launcher: "mpirun", host, rank, local_rank: None, ending });
+            return Some(Report { launcher: MPIRUN, host, rank, local_rank: None, ending });
         }
         let rank = PROCESS_NAME.captures(&line.text)?[1].parse().ok();
         let code = EXIT_CODE.captures(&log.lines.get(at + 1)?.text)?[1].parse().ok()?;
-        Some(Report { launcher: "mpirun", host: None, rank, local_rank: None, ending: Ending::Exited(code) })
+        Some(Report { launcher: MPIRUN, host: None, rank, local_rank: None, ending: failed(code)? })
     })
+}
+
+/// A return code as Python's subprocess module gives it: negative for a signal. None if it is none of a failure.
+fn failed(code: i32) -> Option<Ending> {
+    match code {
+        -64..=-1 => Some(Ending::Signaled(-code)),
+        1..=255 => Some(Ending::Exited(code)),
+        _ => None,
+    }
 }
 
 /// The fields of torchrun's root cause, which begin at a line: a few lines of `name : value`.
@@ -91,10 +105,7 @@ fn torchrun(log: &Log, from: usize) -> Option<Report> {
                 local_rank = found.get(3).and_then(|digits| digits.as_str().parse().ok());
             }
             _ => {
-                ending = found[2].parse::<i32>().ok().map(|code| match code {
-                    ..0 => Ending::Signaled(code.saturating_neg()),
-                    code => Ending::Exited(code),
-                });
+                ending = found[2].parse::<i32>().ok().and_then(failed);
             }
         }
     }
@@ -139,6 +150,8 @@ mod tests {
         assert_eq!((mpirun.rank, mpirun.ending), (Some(13), Ending::Exited(3)));
         let newer = of("   Process name: [prterun-algo-1-71@1,3]\n   Exit code:    3\n").unwrap();
         assert_eq!(newer.rank, Some(3));
-        assert_eq!(of("Root Cause (first observed failure):\n"), None);
+        for code in ["", "0", "-2147483648", "256", "x"] {
+            assert_eq!(of(&format!("Root Cause (first observed failure):\n  exitcode  : {code}\n")), None);
+        }
     }
 }

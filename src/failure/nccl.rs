@@ -18,7 +18,8 @@ static TIMEOUT: LazyLock<Regex> = LazyLock::new(|| {
 
 /// `[PG ID 0 PG GUID 0(default_pg) Rank 1]  … last enqueued work: 3, last completed work: 2`
 static PROGRESS: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"Rank (\d+)\].*last enqueued work: (\d+), last completed work: (\d+)").expect("a valid pattern")
+    Regex::new(r"Rank (\d+)\].*last enqueued (?:NCCL )?work: (\d+), last completed (?:NCCL )?work: \d+")
+        .expect("a valid pattern")
 });
 
 /// `Connection closed by remote peer algo-2<10.0.0.3:1234>` of NCCL, `Connection closed by peer [10.0.0.3]:1234` of

@@ -49,7 +49,7 @@ static LAUNCHER: LazyLock<Regex> = LazyLock::new(|| {
 static SERVICE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"^(?:wandb|neptune|comet_ml|mlflow|COMET \w+): |^frame #\d+: |^Exception ignored |^\s+at \S+ ?\(.*\)$|",
-        r#"^Fatal Python error: |^(?:Current t|T)hread 0x.* first\):$|^Extension modules: |^\s+File ".*", line \d+"#,
+        r#"^Fatal Python error: |^\w.*\(most recent call first\):$|^Extension modules: |^\s+File ".*", line \d+"#,
     ))
 });
 
@@ -98,11 +98,11 @@ pub(super) fn is_new_output(line: &str) -> bool {
         || LEVEL.captures(line).is_some_and(|found| found.name("level").is_some_and(|level| level.start() <= 1))
 }
 
-/// `line` without a progress bar in front, which had not ended its line.
+/// `line` without a progress bar in front, which had not ended its line. The indentation of other lines stays.
 pub(super) fn without_progress(line: &str) -> &str {
     static BAR: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^.{0,200}?\d+%\|[^|]{0,200}\| *[^\[\]]{0,60}\[[^\]]{0,80}\]"));
-    BAR.find(line).map_or(line, |bar| &line[bar.end()..]).trim()
+    BAR.find(line).map_or(line, |bar| &line[bar.end()..])
 }
 
 #[cfg(test)]
@@ -123,6 +123,9 @@ mod tests {
             "  warnings.warn(\"an error may follow\")",
             "E0314 12:00:00.000000 71 torch/distributed/elastic/multiprocessing/api.py:869] failed (exitcode: 1)",
             "  error_file: <N/A>",
+            "Primary job  terminated normally, but 1 process returned",
+            "a non-zero exit code. Per user-direction, the job has been aborted.",
+            "the job to be terminated. The first process to do so was:",
             "wandb: ERROR could not sync",
         ] {
             assert!(is_noise(line), "{line}");

@@ -81,13 +81,13 @@ pub(super) fn telling(log: &Log, from: usize, skipped: &[bool]) -> Option<Tellin
     }
     let lines = || meaningful(log, from, skipped).take(SEARCHED_LINES).filter(|&at| ERROR.is_match(log.text(at)));
     let line = lines().find(|&at| !SUMMARY.is_match(log.text(at))).or_else(|| lines().next())?;
-    Some(Telling { headline: noise::without_progress(log.text(line)).to_owned(), place: None, line })
+    Some(Telling { headline: noise::without_progress(log.text(line)).trim().to_owned(), place: None, line })
 }
 
 /// The last line that may be a message to the user: no record of a logger below error, no usage.
 pub(super) fn last_words(log: &Log, from: usize, skipped: &[bool]) -> Option<Telling> {
     let line = meaningful(log, from, skipped).next()?;
-    Some(Telling { headline: noise::without_progress(log.text(line)).to_owned(), place: None, line })
+    Some(Telling { headline: noise::without_progress(log.text(line)).trim().to_owned(), place: None, line })
         .filter(|_| noise::level(log.text(line)) != Some(Level::Harmless) && !SUMMARY.is_match(log.text(line)))
 }
 
@@ -107,8 +107,9 @@ fn meaningful<'l>(log: &'l Log, from: usize, skipped: &'l [bool]) -> impl Iterat
 }
 
 fn is_meaningful(log: &Log, at: usize, skipped: &[bool]) -> bool {
-    let said = noise::without_progress(log.text(at));
-    !skipped.get(at).copied().unwrap_or(false) && !noise::is_noise(said)
+    let text = log.text(at);
+    let skipped = text.is_empty() || skipped.get(at).copied().unwrap_or(false);
+    !skipped && !noise::is_noise(noise::without_progress(text))
 }
 
 /// `terminate called after throwing an instance of 'T'` and `what():  message`, of the C++ runtime.

@@ -115,6 +115,8 @@ static GROUP_RULE: LazyLock<Regex> =
 static GROUP_LINE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\s+[|+]").expect("a valid pattern"));
 static THREAD: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^Exception in thread ([^()]*?)\s*(?:\(.*\))?:$").expect("a valid pattern"));
+/// `train.sh: line 2: foo: command not found` of bash, `train.sh: 2: foo: not found` of dash.
+static SHELL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[^\s:]+: (?:line )?\d+: ").expect("a valid pattern"));
 static CHILD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^Process (\S+):$").expect("a valid pattern"));
 
 /// How many foreign lines, of other processes without a prefix, a traceback may hold.
@@ -200,7 +202,7 @@ fn within<'l>(line: &'l str, margin: &str) -> Option<&'l str> {
 
 /// Whether a line begins something that is no part of an exception's message.
 fn ends_message(line: &str) -> bool {
-    const STARTS: [&str; 8] = [
+    const STARTS: [&str; 10] = [
         "Exception in thread ",
         "Exception ignored ",
         "During handling of the above",
@@ -208,11 +210,14 @@ fn ends_message(line: &str) -> bool {
         "Error in ",
         "Fatal Python error",
         "terminate called",
+        "usage: ",
+        "Usage: ",
         "\"\"\"",
     ];
     header(line).is_some()
         || STARTS.iter().any(|start| line.starts_with(start))
         || CHILD.is_match(line)
+        || SHELL.is_match(line)
         || FRAME.is_match(line)
         || GROUP_RULE.is_match(line)
         || noise::is_new_output(line)
@@ -233,8 +238,7 @@ impl<'l> Reader<'l> {
     /// to see that.
     fn chain(&mut self) -> Option<Vec<Raised>> {
         let mut chain = vec![self.exception()?];
-        loop {
-            let Some(link) = self.link(chain.last()?) else { break };
+        while let Some(link) = self.link(chain.last()?) {
             // If the next one was cut off, what stands before it is still whole.
             let Some(next) = self.exception() else { break };
             chain.push(Raised { link: Some(link), ..next });

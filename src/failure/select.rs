@@ -65,6 +65,11 @@ pub(super) fn best<'t>(
         // What a launcher raises about a rank is not the rank's own error, unless there is nothing else.
         let own = main().find(|found| !is_launchers(found, code_dir));
         let logged = || of_stream().find(|found| found.origin == Origin::Logged && !is_elastic(found));
+        // With any other exit code than Python's 1, all were caught, and the last one decided.
+        let own = match (own, logged()) {
+            (Some(own), Some(logged)) if code != 1 && logged.lines.end() > own.lines.end() => Some(logged),
+            _ => own,
+        };
         let found = own.or_else(logged).or_else(|| main().find(|found| !is_elastic(found)));
         of_streams.extend(found.filter(ended));
     }

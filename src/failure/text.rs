@@ -96,6 +96,7 @@ mod tests {
         assert_eq!(lengths(&[part(10, 5, 0), part(20, 5, 1)]), [10, 20]);
         assert_eq!(lengths(&[part(5000, 240, 0), part(100, 100, 2), part(900, 80, 1)]), [842, 100, 80]);
         assert_eq!(lengths(&[part(500, 240, 1), part(0, 9, 0), part(900, 80, 2)]), [500, 523]);
+        assert_eq!(lengths(&[part(700, 50, 1), part(800, 50, 0)]), [223, 800]);
         assert_eq!(lay_out(&[part(5000, 4000, 0), part(50, 50, 1)]).chars().count(), LENGTH);
     }
 

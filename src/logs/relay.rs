@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -46,6 +46,7 @@ pub struct Finished {
 /// Told when a stream has ended.
 type OnEnd = Box<dyn FnOnce(Finished) + Send>;
 
+/// What the thread is told.
 enum Command {
     Add { id: StreamId, source: OwnedFd, style: Style, on_end: OnEnd },
     Message(Vec<u8>),
@@ -53,62 +54,65 @@ enum Command {
     Finish,
 }
 
-/// A handle of the relay's thread.
+/// A handle of the relay.
+///
+/// Its thread starts with the first program: until then messages are written by whoever has them.
 #[derive(Clone, Debug)]
 pub struct Relay {
-    commands: Sender<Command>,
-    wake: Arc<EventFd>,
+    state: Arc<Mutex<State>>,
     written: Arc<AtomicU64>,
-    ended: Arc<std::sync::Mutex<Receiver<()>>>,
 }
 
+#[derive(Debug)]
+enum State {
+    Idle(Destinations),
+    Running { commands: Sender<Command>, wake: Arc<EventFd>, ended: Receiver<()> },
+    Ended,
+}
+
+/// Standard output and error.
+type Destinations = [Destination; 2];
+
 impl Relay {
-    /// Starts the thread, which writes to this process's standard output and error.
+    /// A relay to this process's standard output and error.
     ///
     /// # Errors
-    /// No descriptor or thread is to be had.
-    pub fn start() -> io::Result<Relay> {
-        let destinations = [io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?]
-            .map(Destination::new);
-        let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
-        let written = Arc::new(AtomicU64::new(0));
-        let (commands, receiver) = mpsc::channel();
-        let (end, ended) = mpsc::channel();
-        let mut thread = Thread {
-            receiver,
-            wake: Arc::clone(&wake),
-            written: Arc::clone(&written),
-            destinations,
-            sources: Vec::new(),
-            finishing: false,
-        };
-        // The thread starts with every signal blocked: none is handled there, and the SIGPIPE of a write to a closed pipe
-        // stays with it, so that a SIGPIPE that reaches a handler was sent by somebody.
-        let mut mask = SigSet::empty();
-        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask))?;
-        let spawned = std::thread::Builder::new().name("relay".to_owned()).stack_size(STACK_SIZE).spawn(move || {
-            thread.run();
-            // The receiver may be gone: then nobody waits.
-            let _ = end.send(());
-        });
-        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
-        spawned?;
-        Ok(Relay { commands, wake, written, ended: Arc::new(std::sync::Mutex::new(ended)) })
+    /// No descriptors are to be had.
+    pub fn new() -> io::Result<Relay> {
+        let streams = [io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?];
+        let destinations = streams.map(Destination::new);
+        Ok(Relay { state: Arc::new(Mutex::new(State::Idle(destinations))), written: Arc::new(AtomicU64::new(0)) })
     }
 
-    /// Reads `source` to its end; `on_end` is called on the relay's thread.
+    /// Starts the thread, unless it runs.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn begin(&self) -> io::Result<()> {
+        let mut state = self.lock();
+        *state = match std::mem::replace(&mut *state, State::Ended) {
+            State::Idle(destinations) => start(destinations, Arc::clone(&self.written))?,
+            other => other,
+        };
+        Ok(())
+    }
+
+    /// Reads `source` to its end; `on_end` is called on the thread, which must have been started.
     pub fn add(&self, id: StreamId, source: OwnedFd, style: Style, on_end: impl FnOnce(Finished) + Send + 'static) {
-        self.send(Command::Add { id, source, style, on_end: Box::new(on_end) });
+        self.lock().send(Command::Add { id, source, style, on_end: Box::new(on_end) });
     }
 
     /// Writes a message of footplate's own, one or more whole lines, to standard error.
     pub fn message(&self, message: Vec<u8>) {
-        self.send(Command::Message(message));
+        match &mut *self.lock() {
+            State::Idle([_, stderr]) => stderr.write(&message, &self.written),
+            state => state.send(Command::Message(message)),
+        }
     }
 
     /// Ends a stream after what can be read of it at once, although others still hold its other end.
     pub fn close(&self, id: StreamId) {
-        self.send(Command::Close(id));
+        self.lock().send(Command::Close(id));
     }
 
     /// How many bytes were written so far.
@@ -120,8 +124,9 @@ impl Relay {
     ///
     /// Gives whether everything was written.
     pub fn finish(&self, patience: Duration) -> bool {
-        self.send(Command::Finish);
-        let Ok(ended) = self.ended.lock() else { return false };
+        let state = std::mem::replace(&mut *self.lock(), State::Ended);
+        state.send(Command::Finish);
+        let State::Running { ended, .. } = state else { return true };
         loop {
             let before = self.written();
             match ended.recv_timeout(patience) {
@@ -132,12 +137,41 @@ impl Relay {
         }
     }
 
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Once the thread has ended nothing can be written any more, and nothing is left to be said.
     fn send(&self, command: Command) {
-        // Once the thread has ended nothing can be written any more, and nothing is left to be said.
-        if self.commands.send(command).is_ok() {
-            let _ = self.wake.write(1);
+        if let State::Running { commands, wake, .. } = self
+            && commands.send(command).is_ok()
+        {
+            let _ = wake.write(1);
         }
     }
+}
+
+/// Starts the thread.
+fn start(destinations: Destinations, written: Arc<AtomicU64>) -> io::Result<State> {
+    let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+    let (commands, receiver) = mpsc::channel();
+    let (end, ended) = mpsc::channel();
+    let mut thread =
+        Thread { receiver, wake: Arc::clone(&wake), written, destinations, sources: Vec::new(), finishing: false };
+    // The thread starts with every signal blocked: none is handled there, and the SIGPIPE of a write to a closed pipe
+    // stays with it, so that a SIGPIPE that reaches a handler was sent by somebody.
+    let mut mask = SigSet::empty();
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask))?;
+    let spawned = std::thread::Builder::new().name("relay".to_owned()).stack_size(STACK_SIZE).spawn(move || {
+        thread.run();
+        // The receiver may be gone: then nobody waits.
+        let _ = end.send(());
+    });
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
+    spawned?;
+    Ok(State::Running { commands, wake, ended })
 }
 
 struct Source {
@@ -154,6 +188,7 @@ struct Source {
     partial_due: Option<Instant>,
 }
 
+#[derive(Debug)]
 struct Destination {
     fd: OwnedFd,
     /// Why it cannot be written to.
@@ -188,7 +223,7 @@ struct Thread {
     receiver: Receiver<Command>,
     wake: Arc<EventFd>,
     written: Arc<AtomicU64>,
-    destinations: [Destination; 2],
+    destinations: Destinations,
     sources: Vec<Source>,
     finishing: bool,
 }

@@ -9,8 +9,7 @@ const LONGEST: usize = 700;
 const NESTED: usize = 3;
 
 /// Lines that pip prints with `ERROR:` and that say nothing by themselves.
-const EMPTY_WORDS: [&str; 8] = [
-    "No matching distribution found", // the line before has the versions
+const EMPTY_WORDS: [&str; 7] = [
     "ResolutionImpossible",
     "Failed building",
     "Failed to build",
@@ -44,6 +43,10 @@ fn complaint(lines: &[&str], nested: usize) -> Option<String> {
             let mut other = lines.iter().map(|line| line.trim());
             let telling = |line: &&str| ["error: ", "fatal: "].iter().any(|word| line.contains(word));
             other.rfind(telling).map(str::to_owned)
+        })
+        // Better little than nothing.
+        .or_else(|| {
+            lines.iter().find_map(|line| line.strip_prefix("ERROR: Failed ")).map(|rest| format!("Failed {rest}"))
         })
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::session::{self, Options, Session};
 use super::{Outcome, Refusal, bring, prepare, script};
@@ -39,6 +40,10 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome
             return Err(Outcome::refused(Refusal::NotExecutable, message));
         }
         Lookup::Missing if name.as_bytes().contains(&b'/') => {
+            if Path::new(&name).is_dir() {
+                let message = format!("{}: is a folder", name.to_string_lossy());
+                return Err(Outcome::refused(Refusal::NotExecutable, message));
+            }
             return Err(Outcome::refused(Refusal::NotFound, format!("{}: not found", name.to_string_lossy())));
         }
         Lookup::Missing => {

@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 
-use crate::failure::{self, Cause, Written};
+use crate::failure::{self, Cause, Earlier, Written};
 use crate::job::Paths;
 use crate::process::Ending;
 use crate::redact::Redactor;
@@ -129,10 +129,10 @@ impl Outcome {
     }
 
     /// Writes the success or the failure file and logs the end. What cannot be written is named, and changes no exit code.
-    pub fn record(&self, paths: &Paths, redactor: &Redactor) {
+    pub fn record(&self, paths: &Paths, earlier: &Earlier, redactor: &Redactor) {
         let written = match self.failure_text(redactor) {
             None => failure::success(&paths.success()).map(|()| Written::Written),
-            Some(text) => failure::write(&paths.failure(), &text),
+            Some(text) => failure::write(&paths.failure(), &text, earlier),
         };
         match self {
             Outcome::Succeeded => tracing::info!("the script succeeded"),

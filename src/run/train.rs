@@ -29,7 +29,7 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
         entry,
         Entry::ShellCommand(_) | Entry::File { kind: EntryKind::ShellScript | EntryKind::Executable, .. }
     );
-    let (image, python) = prepare::image(&prepared.settings, &session.variables, &code_dir, needs_python)?;
+    let (image, python) = prepare::image(&prepared, &session.variables, needs_python)?;
     match &image.python {
         Some(_) => tracing::info!("python: {python}"),
         None => tracing::debug!("python: none"),
@@ -45,9 +45,6 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     let cluster = &prepared.job.cluster;
     let hardware = Hardware::detect(&session.variables, &cluster.instance_type, &cluster.network_interface);
     let environment = prepare::environment_of(&prepared, &hardware, &session.variables, Given::Overwritten)?;
-    let compiler = (session.variables.get("RUN_NEURON_PARALLEL_COMPILE").as_deref() == Some("1"))
-        .then(|| crate::code::interpreter::which("neuron_parallel_compile", session.variables.get_os("PATH")).found())
-        .flatten();
     let plan = launch::plan(&Facts {
         job: &prepared.job,
         settings: &prepared.settings,
@@ -55,7 +52,6 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
         image: &image,
         entry: &entry,
         arguments: &environment.arguments,
-        neuron_parallel_compile: compiler.as_deref(),
     })
     .map_err(|error| Outcome::refused(Refusal::Launch, error))?;
     session.end_phase("environment");

@@ -56,7 +56,11 @@ fn prepare(case: &Value, code: &str) -> Job {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let mut job = fake_tools(Job::new().without("SAGEMAKER_PROGRAM"), case);
     for (file, content) in case["files"].as_object().expect("files") {
-        job = job.file(&format!("input/config/{file}"), text(content));
+        // The drivers know no other base folder than /opt/ml, so that {BASE} stands for it also where a user wrote it.
+        let base = job.base().display().to_string();
+        let content =
+            if case.get("sourcecode.json").is_some() { text(content).replace("/opt/ml", &base) } else { text(content) };
+        job = job.file(&format!("input/config/{file}"), content);
     }
     for (name, value) in case["environ"].as_object().expect("variables") {
         job = job.variable(name, &text(value));
@@ -71,6 +75,10 @@ fn prepare(case: &Value, code: &str) -> Job {
 fn filled(text: &str, job: &Job) -> String {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     text.replace("{BASE}", &job.base().display().to_string()).replace("{NUM_CPUS}", &cpus.to_string())
+}
+
+fn filled_json(value: &Value, job: &Job) -> Value {
+    serde_json::from_str(&filled(&value.to_string(), job)).expect("JSON")
 }
 
 fn record(job: &Job) -> Value {
@@ -88,7 +96,8 @@ fn compare(job: &Job, case: &Value, record: &Value, as_json: bool) -> Vec<String
     if record["cwd"] != *cwd {
         differ("cwd", &cwd, &record["cwd"].to_string());
     }
-    if let Some(expected) = expect.get("argv").filter(|expected| record["argv"] != **expected) {
+    if let Some(expected) = expect.get("argv").map(|argv| filled_json(argv, job)).filter(|argv| record["argv"] != *argv)
+    {
         differ("argv", &expected.to_string(), &record["argv"].to_string());
     }
     for (name, value) in expect["env"].as_object().expect("variables") {
@@ -149,7 +158,7 @@ fn scripts_get_what_the_drivers_of_sdk_version_3_gave_them() {
         }
         differences.extend(compare(&job, &case, &record, true));
         if let Some(expected) = case["expect"].get("launch") {
-            let (expected, found) = (launch(expected, &case), launch(&record["argv"], &case));
+            let (expected, found) = (launch(&filled_json(expected, &job), &case), launch(&record["argv"], &case));
             if expected != found {
                 differences.push(format!("{}: launch\n  expected {expected:?}\n  found    {found:?}", case["name"]));
             }

@@ -269,6 +269,40 @@ fn sparse_files_of_every_format_are_read() {
 }
 
 #[test]
+fn sparse_files_that_make_no_sense_are_damaged() {
+    let place = Place::new();
+    let sparse = |size: &str, map: &str| {
+        let records = [("GNU.sparse.size", size.as_bytes()), ("GNU.sparse.map", map.as_bytes())];
+        place.unpack(&Tar::default().pax(&records).file("x", "12345678").end())
+    };
+    assert_eq!(sparse("20", "0,4,16,4").unwrap().bytes, 20);
+    assert_eq!(fs::read(place.at("jail/x")).unwrap(), b"1234\0\0\0\0\0\0\0\0\0\0\0\x005678");
+    let far = u64::MAX.to_string() + ",4";
+    for (size, map) in [
+        ("20", "4,4,0,4"),
+        ("20", "0,4,18,4"),
+        ("20", "0,4,2,4"),
+        ("20", "0,9"),
+        ("20", "0,x"),
+        ("x", "0,1"),
+        ("20", &far),
+    ] {
+        let error = sparse(size, map).unwrap_err();
+        assert!(matches!(error, CodeError::Damaged { .. }), "{map}: {error:?}");
+    }
+    let many = "0,0,".repeat(100_001);
+    assert!(matches!(sparse("20", &many).unwrap_err(), CodeError::TooLarge { .. }));
+}
+
+#[test]
+fn half_a_file_does_not_stay() {
+    let place = Place::new();
+    let tar = Tar::default().file("a", "x").file("b", &"y".repeat(9000)).end();
+    assert!(place.unpack(&tar[..5000]).is_err());
+    assert_eq!(place.jail(), ["a=x"]);
+}
+
+#[test]
 fn gzip_members_in_a_row_are_one_archive() {
     let place = Place::new();
     let tar = Tar::default().file("a", &"x".repeat(5000)).file("b", "y").end();
@@ -303,6 +337,7 @@ fn names_that_lead_out_are_brought_inside() {
     let text = notes(&report);
     assert!(text.starts_with("\"../secret\" would be outside the code folder: written to secret; "), "{text}");
     assert!(text.contains("\"..\" is no usable name: left out"), "{text}");
+    assert!(text.contains("\"//x\" would be outside the code folder: written to x"), "{text}");
     assert_eq!(report.files, 7);
 }
 
@@ -319,6 +354,7 @@ fn links_that_lead_out_are_left_out() {
         .link("l5", &format!("{jail}2/x"))
         .link("sub/l6", "../../beside")
         .link("l7", "")
+        .link("l8", "../not/there/yet")
         .hard_link("h1", "../secret")
         .hard_link("h2", &secret)
         .hard_link("h3", "../../../../../etc/hostname")
@@ -330,7 +366,7 @@ fn links_that_lead_out_are_left_out() {
     let report = place.unpack(&tar).unwrap();
     let found: Vec<String> = place.jail().into_iter().filter(|name| !name.ends_with('/')).collect();
     assert_eq!(found, ["dot -> .", "inside=i", "sub/also -> ../inside", "sub/fine -> ../inside"]);
-    assert_eq!((report.links, report.notes.kept().len()), (3, 10));
+    assert_eq!((report.links, report.notes.kept().len(), report.notes.more()), (3, 10, 1));
     assert!(notes(&report).starts_with("\"l1\" links to \"../secret\" outside the code folder: left out; "));
 }
 
@@ -427,8 +463,13 @@ fn devices_pipes_and_what_is_unknown_are_left_out() {
         // A size that devices do not have must not make what follows be taken for data.
         tar = tar.raw(kind, &[b'n', kind], b"", 0o666, if kind > b'6' { b"data" } else { b"" });
     }
+    for (kind, name) in [(b'4', "disk"), (b'5', "folder"), (b'2', "link"), (b'1', "other")] {
+        let before = tar.0.len();
+        tar = tar.raw(kind, name.as_bytes(), b"after", 0o644, &[b'x'; 512]);
+        tar.0.truncate(before + 512);
+    }
     let report = place.unpack(&tar.file("after", "x").end()).unwrap();
-    assert_eq!(place.jail(), ["after=x"]);
+    assert_eq!(place.jail(), ["after=x", "folder/", "link -> after"]);
     let text = notes(&report);
     for expected in
         ["\"n3\" is a device", "\"n4\" is a device", "\"n6\" is a named pipe", "\"nV\" is of the unknown type"]

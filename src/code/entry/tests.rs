@@ -147,6 +147,16 @@ fn what_is_not_there_is_answered_with_what_is() {
 }
 
 #[test]
+fn a_file_in_the_folder_that_was_named_is_meant_before_one_elsewhere() {
+    let folder = code(&["main.py", "src/main.py", "src/sub/run.sh", "sub/run.py"]);
+    for (name, expected) in [("SRC/main.py", "src/main.py"), ("Src/Main", "src/main.py"), ("run.sh", "src/sub/run.sh")]
+    {
+        let error = EntryPoint::find(folder.path(), name).unwrap_err().to_string();
+        assert!(error.contains(&format!("did you mean {expected:?}?")), "{error}");
+    }
+}
+
+#[test]
 fn a_long_listing_is_cut() {
     let names: Vec<String> = (0..40).map(|n| format!("f{n:02}")).collect();
     let folder = code(&names.iter().map(String::as_str).collect::<Vec<_>>());

@@ -1,1 +1,137 @@
-//! x
+//! Hints: each one where the evidence supports it, and not where it does not.
+
+use super::{evidence, text};
+use crate::failure::{Evidence, Full, FullDisk, OutOfMemory, Stop, cause};
+use crate::process::Ending;
+
+const GIB: u64 = 1 << 30;
+
+/// The hints in what the user reads, without their label.
+fn hints(evidence: &Evidence<'_>) -> Vec<String> {
+    text(&cause(evidence)).lines().filter_map(|line| line.strip_prefix("hint: ").map(str::to_owned)).collect()
+}
+
+fn of(ending: Ending, stderr: &str) -> Vec<String> {
+    hints(&evidence(ending, stderr))
+}
+
+#[test]
+fn out_of_memory_is_stated_with_peak_and_limit_where_the_cgroup_proves_it() {
+    let mut evidence = evidence(Ending::Signaled(9), "");
+    let memory = OutOfMemory { peak_bytes: Some(17_072_495_001), limit_bytes: Some(16 * GIB), whole_machine: false };
+    evidence.memory = Some(memory);
+    assert_eq!(
+        text(&cause(&evidence)),
+        "killed by SIGKILL (signal 9): out of memory\nexit code 137\nhint: out of memory: peak 15.9 GiB of the container's 16.0 GiB; use a smaller batch, fewer data-loading workers, or an instance with more memory\ncommand: python3 train.py"
+    );
+    let start = |evidence: &Evidence<'_>| hints(evidence)[0].split(';').next().unwrap().to_owned();
+    evidence.memory = Some(OutOfMemory { peak_bytes: None, whole_machine: true, ..memory });
+    assert_eq!(start(&evidence), "out of memory within the machine's 16.0 GiB");
+    evidence.memory = Some(OutOfMemory { peak_bytes: Some(GIB), limit_bytes: None, whole_machine: true });
+    assert_eq!(start(&evidence), "out of memory: peak 1.0 GiB");
+    evidence.ending = Ending::Exited(1);
+    assert_eq!(start(&evidence), "out of memory: peak 1.0 GiB", "a child was killed");
+}
+
+#[test]
+fn a_sigkill_without_proof_is_called_likely() {
+    let expected = "likely out of memory, though the container's cgroup does not prove it; use a smaller batch, fewer data-loading workers, or an instance with more memory";
+    assert_eq!(of(Ending::Signaled(9), ""), [expected]);
+    assert_eq!(of(Ending::Exited(137), ""), [expected]);
+    assert_eq!(of(Ending::Signaled(15), ""), [""; 0]);
+}
+
+#[test]
+fn a_stop_is_told_with_its_grace() {
+    let mut evidence = evidence(Ending::Signaled(15), "");
+    evidence.stopped = Some(Stop { signal: "SIGTERM".into(), grace_seconds: 110, killed_after_grace: false });
+    assert_eq!(
+        text(&cause(&evidence)),
+        "killed by SIGTERM (signal 15)\nexit code 143\nhint: the job was stopped: SIGTERM was passed on to the script; save a checkpoint when it comes\ncommand: python3 train.py"
+    );
+    evidence.ending = Ending::Signaled(9);
+    evidence.stopped.as_mut().unwrap().killed_after_grace = true;
+    assert_eq!(
+        hints(&evidence),
+        [
+            "the job was stopped: SIGTERM was passed on, and what still ran after 110 s was killed; save and end sooner after SIGTERM"
+        ]
+    );
+}
+
+#[test]
+fn shared_memory_is_named_for_bus_errors_and_data_loaders() {
+    let remedy = "give the container more (docker run --shm-size) or set the data loader's num_workers to 0";
+    assert_eq!(of(Ending::Signaled(7), ""), [format!("a bus error mostly means that /dev/shm was full; {remedy}")]);
+    let loader = "ERROR: Unexpected bus error encountered in worker. This might be caused by insufficient shared memory (shm).\nTraceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nRuntimeError: DataLoader worker (pid(s) 71) exited unexpectedly\n";
+    assert!(of(Ending::Exited(1), loader).contains(&format!("/dev/shm is too small or was full; {remedy}")));
+    let mut evidence = evidence(Ending::Signaled(7), "");
+    let what = Full::Space { free_bytes: 0, total_bytes: 64 << 20 };
+    evidence.full = vec![FullDisk { path: "/dev/shm".into(), what }];
+    assert_eq!(hints(&evidence), [format!("/dev/shm is full (0 bytes free of 64.0 MiB); {remedy}")]);
+}
+
+#[test]
+fn full_disks_are_named() {
+    let stderr = "Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nOSError: [Errno 28] No space left on device: '/opt/ml/model/a'\n";
+    let mut evidence = evidence(Ending::Exited(1), stderr);
+    assert_eq!(
+        hints(&evidence),
+        ["a file system was full, though none is now; write less, or give the job a larger volume"]
+    );
+    let what = Full::Space { free_bytes: 4096, total_bytes: 30 * GIB };
+    evidence.full = vec![FullDisk { path: "/opt/ml/model".into(), what }];
+    assert_eq!(
+        hints(&evidence),
+        ["/opt/ml/model is full (4.0 KiB free of 30.0 GiB); write less, or give the job a larger volume"]
+    );
+}
+
+#[test]
+fn memory_of_gpus_loaders_and_allocators() {
+    let raised = |message: &str| {
+        let stderr =
+            format!("Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\n{message}\n");
+        of(Ending::Exited(1), &stderr)
+    };
+    let gpu =
+        "the GPU's memory is full; use a smaller batch, gradient checkpointing or mixed precision, or a larger GPU";
+    assert_eq!(raised("torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."), [gpu]);
+    assert_eq!(raised("RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB."), [gpu]);
+    let less = "use a smaller batch, fewer data-loading workers, or an instance with more memory";
+    assert_eq!(
+        raised("RuntimeError: DataLoader worker (pid 71) is killed by signal: Killed. "),
+        [format!("a data loader's worker was killed, likely for want of memory: {less}")]
+    );
+    assert_eq!(
+        raised("numpy._core._exceptions._ArrayMemoryError: Unable to allocate 1 TiB\nMemoryError: x"),
+        [format!("no memory was left in the container: {less}")]
+    );
+    // A batch size was tried and given up; the failure came later and is another.
+    let survived = "CUDA out of memory. Tried to allocate 2.00 GiB.\nTraceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nKeyError: 'x'\n";
+    assert_eq!(of(Ending::Exited(1), survived), [""; 0]);
+}
+
+#[test]
+fn a_missing_module_is_named_as_it_is_installed() {
+    let raised = |module: &str| {
+        let message = format!("ModuleNotFoundError: No module named '{module}'");
+        let stderr =
+            format!("Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\n{message}\n");
+        of(Ending::Exited(1), &stderr).remove(0)
+    };
+    assert!(raised("cv2").starts_with("add opencv-python-headless to requirements.txt"));
+    assert!(raised("einops.layers").starts_with("add einops to requirements.txt"));
+}
+
+#[test]
+fn crashes_of_native_code() {
+    let cpu =
+        "a package was built for a newer CPU than this one; install a build for it, or take another instance type";
+    assert_eq!(of(Ending::Signaled(4), ""), [cpu]);
+    assert_eq!(of(Ending::Exited(132), ""), [cpu]);
+    let mut evidence = evidence(Ending::Signaled(11), "");
+    assert_eq!(hints(&evidence), ["native code crashed; set PYTHONFAULTHANDLER=1 to see in which line of Python"]);
+    evidence.command = "./prog".into();
+    assert_eq!(hints(&evidence), [""; 0]);
+}

@@ -1,152 +1,382 @@
-//! Failures of real Python scripts, run by the machine's `python3`.
+//! Failures of real Python scripts, run by the machine's `python3` (3.11 or later).
 
-use super::{Code, evidence, script, text};
+use super::{Code, evidence, script};
 use crate::failure::cause;
 use crate::process::Ending;
 
+/// Holds what the user reads of a script to these lines; the command, always the same, is left out.
+#[track_caller]
+fn told(source: &str, lines: &[&str]) {
+    assert_lines(&script(source), lines);
+}
+
+#[track_caller]
+fn assert_lines(text: &str, lines: &[&str]) {
+    let found: Vec<&str> = text.lines().collect();
+    let (last, found) = found.split_last().unwrap();
+    assert_eq!(found, lines);
+    assert_eq!(*last, "command: python3 train.py");
+}
+
 #[test]
-fn x() {
-    let show = |name: &str, source: &str| println!("---- {name}\n{}", script(source));
+fn the_deepest_frame_of_the_users_own_modules_is_the_place() {
     let code = Code::new(&[
         ("train.py", "import data.load\n\ndef main():\n    data.load.load('x.csv')\n\nmain()\n"),
         ("data/__init__.py", ""),
         (
             "data/load.py",
-            "import json\n\ndef load(path):\n    parse(path)\n\ndef parse(path):\n    raise ValueError(f'bad data in {path} line 3')\n",
+            "def load(path):\n    parse(path)\n\ndef parse(path):\n    raise ValueError(f'bad data in {path} line 3')\n",
         ),
     ]);
-    println!("{}", code.text(&code.run("python3", &["train.py"])));
-    println!("{}", code.text(&code.run("python3", &[code.path().join("train.py").to_str().unwrap()])));
-    show("lib", "import json\n\njson.loads('{')\n");
-    show("key", "def get(d):\n    return d['loss']\n\nget({})\n");
-    show("from", "try:\n    {}['x']\nexcept KeyError as error:\n    raise RuntimeError('no x') from error\n");
-    show("context", "try:\n    {}['x']\nexcept KeyError:\n    int('a')\n");
-    show(
-        "three",
+    let expected = ["ValueError: bad data in x.csv line 3", "at data/load.py:5 in parse", "exit code 1"];
+    assert_lines(&code.text(&code.run("python3", &["train.py"])), &expected);
+    let whole_path = code.path().join("train.py");
+    assert_lines(&code.text(&code.run("python3", &[whole_path.to_str().unwrap()])), &expected);
+    // In a library: the user's frame that called it.
+    told(
+        "import json\n\njson.loads('{')\n",
+        &[
+            "json.decoder.JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+            "at train.py:3",
+            "exit code 1",
+        ],
+    );
+}
+
+#[test]
+fn exceptions_of_all_kinds_of_names_and_messages() {
+    told("raise RuntimeError\n", &["RuntimeError", "at train.py:1", "exit code 1"]);
+    told("def get(d):\n    return d['loss']\nget({})\n", &["KeyError: 'loss'", "at train.py:2 in get", "exit code 1"]);
+    told(
+        "def f():\n    class MyError(Exception): pass\n    raise MyError('x')\nf()\n",
+        &["f.<locals>.MyError: x", "at train.py:3 in f", "exit code 1"],
+    );
+    told(
+        "raise ValueError('first line\\n\\tsecond   line\\nthird')\n",
+        &["ValueError: first line second line third", "at train.py:1", "exit code 1"],
+    );
+    told("raise ValueError('\\nfirst line')\n", &["ValueError: first line", "at train.py:1", "exit code 1"]);
+    told(
+        "e = ValueError('bad')\ne.add_note('row 7')\nraise e\n",
+        &["ValueError: bad row 7", "at train.py:3", "exit code 1"],
+    );
+    told(
+        "def größe():\n    raise ValueError('Größe 日本語 🚂')\ngröße()\n",
+        &["ValueError: Größe 日本語 🚂", "at train.py:2 in größe", "exit code 1"],
+    );
+    told(
+        "def f(n):\n    return f(n + 1)\nf(0)\n",
+        &["RecursionError: maximum recursion depth exceeded", "at train.py:2 in f", "exit code 1"],
+    );
+}
+
+#[test]
+fn a_long_message_is_shortened_and_the_rest_survives() {
+    let text = script("def load():\n    raise ValueError('begin ' + 'é' * 5000 + ' end')\nload()\n");
+    let rest = "\nat train.py:2 in load\nexit code 1\ncommand: python3 train.py";
+    let headline = text.strip_suffix(rest).unwrap();
+    assert_eq!(text.chars().count(), 1024);
+    assert!(headline.starts_with("ValueError: begin éé") && headline.ends_with("é end"), "{headline}");
+    assert!(headline.contains("é…é"), "{headline}");
+}
+
+#[test]
+fn chains_name_what_led_to_the_last_exception() {
+    told(
+        "try:\n    {}['x']\nexcept KeyError as error:\n    raise RuntimeError('no x') from error\n",
+        &["RuntimeError: no x", "at train.py:4", "caused by: KeyError: 'x'", "exit code 1"],
+    );
+    told(
+        "try:\n    {}['x']\nexcept KeyError:\n    int('a')\n",
+        &[
+            "ValueError: invalid literal for int() with base 10: 'a'",
+            "at train.py:4",
+            "while handling: KeyError: 'x'",
+            "exit code 1",
+        ],
+    );
+    told(
         "try:\n    try:\n        open('/no/file')\n    except OSError as e:\n        raise KeyError('b') from e\nexcept KeyError:\n    raise RuntimeError('c')\n",
+        &[
+            "RuntimeError: c",
+            "at train.py:7",
+            "while handling: KeyError: 'b'",
+            "caused by: FileNotFoundError: [Errno 2] No such file or directory: '/no/file'",
+            "exit code 1",
+        ],
     );
-    show("nomsg", "raise RuntimeError\n");
-    show("nested cls", "def f():\n    class MyError(Exception): pass\n    raise MyError('x')\nf()\n");
-    show("newlines", "raise ValueError('first line\\n\\tsecond   line\\nthird')\n");
-    show("newline first", "raise ValueError('\\nfirst line')\n");
-    show("notes", "e = ValueError('bad')\ne.add_note('row 7')\nraise e\n");
-    show(
-        "group",
+}
+
+#[test]
+fn exception_groups_name_their_members() {
+    told(
         "def a():\n    raise ValueError('one')\nerrors = []\nfor f in [a, lambda: int('x')]:\n    try:\n        f()\n    except Exception as e:\n        errors.append(e)\nraise ExceptionGroup('two jobs failed', errors)\n",
+        &[
+            "ExceptionGroup: two jobs failed (2 sub-exceptions)",
+            "at train.py:2 in a",
+            "caused by: ValueError: one",
+            "caused by: ValueError: invalid literal for int() with base 10: 'x'",
+            "exit code 1",
+        ],
     );
-    show(
-        "taskgroup",
+    told(
         "import asyncio\n\nasync def work():\n    raise ValueError('bad')\n\nasync def main():\n    async with asyncio.TaskGroup() as group:\n        group.create_task(work())\n\nasyncio.run(main())\n",
+        &[
+            "ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)",
+            "at train.py:4 in work",
+            "caused by: ValueError: bad",
+            "exit code 1",
+        ],
     );
-    show(
-        "group in chain",
+    // A member's own chain: only the exception that ended it is a member.
+    told(
+        "try:\n    try:\n        {}['x']\n    except KeyError as e:\n        raise ValueError('one') from e\nexcept ValueError as e:\n    raise ExceptionGroup('g', [e]) from None\n",
+        &["ExceptionGroup: g (1 sub-exception)", "at train.py:5", "caused by: ValueError: one", "exit code 1"],
+    );
+    told(
         "try:\n    raise ExceptionGroup('g', [ValueError(1), ExceptionGroup('h', [KeyError('k')])])\nexcept ExceptionGroup as e:\n    raise RuntimeError('end') from e\n",
+        &["RuntimeError: end", "at train.py:4", "caused by: ExceptionGroup: g (2 sub-exceptions)", "exit code 1"],
     );
-    show("syntax", "def f():\n    x = (1,\n    y = 2\n");
-    show("indent", "def f():\nreturn 1\n");
+}
+
+#[test]
+fn errors_of_syntax_have_no_traceback_and_yet_a_place() {
+    told("def f():\n    x = (1,\n    y = 2\n", &["SyntaxError: '(' was never closed", "at train.py:2", "exit code 1"]);
+    told(
+        "def f():\nreturn 1\n",
+        &[
+            "IndentationError: expected an indented block after function definition on line 1",
+            "at train.py:2",
+            "exit code 1",
+        ],
+    );
     let code = Code::new(&[("train.py", "import model\n"), ("model.py", "class Net\n    pass\n")]);
-    println!("---- imported syntax\n{}", code.text(&code.run("python3", &["train.py"])));
-    show("import", "import sklearn_is_not_here.metrics\n");
-    show(
-        "argparse",
+    let text = code.text(&code.run("python3", &["train.py"]));
+    assert_lines(&text, &["SyntaxError: expected ':'", "at model.py:1", "exit code 1"]);
+}
+
+#[test]
+fn scripts_that_end_themselves() {
+    told("import sys\nsys.exit('please pass --data')\n", &["please pass --data", "exit code 1"]);
+    told(
+        "import sys\nprint('epoch 1 loss 0.3')\nsys.exit(3)\n",
+        &["exit code 3, with no error printed", "last line: epoch 1 loss 0.3"],
+    );
+    told("import os\nos._exit(3)\n", &["exit code 3, with no error printed"]);
+    told(
+        "import warnings, sys\nwarnings.warn('this is an error-prone thing')\nsys.exit(3)\n",
+        &["exit code 3, with no error printed"],
+    );
+    told(
+        "import logging, sys\nlogging.warning('cannot find the cache')\nlogging.error('no data in %s', 'x')\nsys.exit(3)\n",
+        &["ERROR:root:no data in x", "exit code 3"],
+    );
+    told(
         "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--lr', type=float)\nparser.parse_args(['--lr', '1', '--foo'])\n",
+        &["train.py: error: unrecognized arguments: --foo", "exit code 2"],
     );
-    show("sysexit", "import sys\nprint('starting')\nsys.exit('please pass --data')\n");
-    show("sysexit3", "import sys\nprint('epoch 1 loss 0.3')\nsys.exit(3)\n");
-    show("exit3 silent", "import os\nos._exit(3)\n");
-    show("warn exit3", "import warnings, sys\nwarnings.warn('this is an error-prone thing')\nsys.exit(3)\n");
-    show("logged exit0", "import logging\ntry:\n    {}['x']\nexcept KeyError:\n    logging.exception('failed')\n");
-    show(
-        "logged kill",
-        "import logging, os, signal\ntry:\n    {}['x']\nexcept KeyError:\n    logging.exception('failed to read x')\nos.kill(os.getpid(), signal.SIGKILL)\n",
+    told(
+        "import argparse, traceback\ntry:\n    int('a')\nexcept ValueError:\n    traceback.print_exc()\nargparse.ArgumentParser().parse_args(['--foo'])\n",
+        &["train.py: error: unrecognized arguments: --foo", "exit code 2"],
     );
-    show(
-        "logged 137",
-        "import logging, sys\ntry:\n    {}['x']\nexcept KeyError:\n    logging.exception('failed to read x')\nsys.exit(137)\n",
+    told(
+        "import sys\nsys.exit(-9)\n",
+        &[
+            "exit code 247 (-9): a child process was killed by SIGKILL (signal 9)",
+            "hint: likely out of memory, though the container's cgroup does not prove it; use a smaller batch, fewer data-loading workers, or an instance with more memory",
+        ],
     );
-    show(
-        "logged exit1",
-        "import logging, sys\ntry:\n    {}['x']\nexcept KeyError:\n    logging.exception('failed to read x')\nsys.exit(1)\n",
-    );
-    show(
-        "logged long ago",
-        "import logging, sys\ntry:\n    {}['x']\nexcept KeyError:\n    logging.exception('failed to read x')\nfor n in range(50):\n    logging.warning('step %d', n)\nsys.exit('no improvement')\n",
-    );
-    show(
-        "toolkit sample",
+}
+
+#[test]
+fn an_exception_that_was_logged_is_the_cause_only_of_what_followed_from_it() {
+    const LOGGED: &str = "import logging, os, signal, sys\ntry:\n    {}['x']\nexcept KeyError:\n    logging.exception('failed to read x')\n";
+    told(LOGGED, &["exit code 0"]);
+    told(&format!("{LOGGED}sys.exit(1)\n"), &["KeyError: 'x'", "at train.py:3", "exit code 1"]);
+    let hint = "hint: likely out of memory, though the container's cgroup does not prove it; use a smaller batch, fewer data-loading workers, or an instance with more memory";
+    for end in ["os.kill(os.getpid(), signal.SIGKILL)", "sys.exit(137)"] {
+        told(&format!("{LOGGED}{end}\n"), &["killed by SIGKILL (signal 9)", "exit code 137", hint]);
+    }
+    // Printed first, logged last, and then an exit code of the script's own: the last one decided.
+    let printed = "import traceback\ntry:\n    int('a')\nexcept ValueError:\n    traceback.print_exc()\n";
+    told(&format!("{printed}{LOGGED}sys.exit(4)\n"), &["KeyError: 'x'", "at train.py:8", "exit code 4"]);
+    // Fifty records later the run was still going.
+    let later = "for n in range(50):\n    logging.warning('step %d', n)\nsys.exit('no improvement')\n";
+    told(&format!("{LOGGED}{later}"), &["no improvement", "exit code 1"]);
+    // The pattern of the platform's own examples.
+    told(
         "import sys, traceback\ntry:\n    {}['x']\nexcept Exception as e:\n    print('Exception during training: ' + str(e) + '\\n' + traceback.format_exc(), file=sys.stderr)\n    sys.exit(255)\n",
+        &["KeyError: 'x'", "at train.py:3", "exit code 255"],
     );
-    show(
-        "thread only",
+}
+
+#[test]
+fn tracebacks_of_threads_finalizers_and_exit_handlers_yield_to_the_main_one() {
+    told(
         "import threading, sys\ndef work():\n    raise ValueError('in thread')\nt = threading.Thread(target=work, name='loader')\nt.start()\nt.join()\nsys.exit(4)\n",
+        &["ValueError: in thread", "at train.py:3 in work (thread loader)", "exit code 4"],
     );
-    show(
-        "thread then main",
+    told(
         "import threading\ndef work():\n    raise ValueError('in thread')\nt = threading.Thread(target=work)\nt.start()\nt.join()\nraise RuntimeError('in main')\n",
+        &["RuntimeError: in main", "at train.py:7", "exit code 1"],
     );
-    show(
-        "main then thread",
+    told(
         "import threading, time\ndef work():\n    time.sleep(0.2)\n    raise ValueError('in thread')\nthreading.Thread(target=work).start()\nraise RuntimeError('in main')\n",
+        &["RuntimeError: in main", "at train.py:6", "exit code 1"],
     );
-    show(
-        "del",
+    told(
         "class A:\n    def __del__(self):\n        raise ValueError('in del')\na = A()\nraise RuntimeError('in main')\n",
+        &["RuntimeError: in main", "at train.py:5", "exit code 1"],
     );
-    show(
-        "atexit",
-        "import atexit\ndef bye():\n    print('cleaning up', flush=True)\n    raise ValueError('in bye')\natexit.register(bye)\nraise RuntimeError('in main')\n",
+    told(
+        "import atexit\ndef bye():\n    raise ValueError('in bye')\natexit.register(bye)\nraise RuntimeError('in main')\n",
+        &["RuntimeError: in main", "at train.py:5", "exit code 1"],
     );
-    show(
-        "pool",
+}
+
+#[test]
+fn exceptions_of_child_processes_are_shown_where_they_were_raised() {
+    let expected = ["ValueError: bad 1", "at train.py:3 in work", "exit code 1"];
+    told(
         "import multiprocessing\ndef work(n):\n    raise ValueError(f'bad {n}')\nif __name__ == '__main__':\n    with multiprocessing.Pool(1) as pool:\n        pool.map(work, [1])\n",
+        &expected,
     );
-    show(
-        "executor",
+    told(
         "import concurrent.futures as c\ndef work(n):\n    raise ValueError(f'bad {n}')\nif __name__ == '__main__':\n    with c.ProcessPoolExecutor(1) as pool:\n        list(pool.map(work, [1]))\n",
+        &expected,
     );
-    show(
-        "process",
+    told(
         "import multiprocessing, sys\ndef work():\n    raise ValueError('bad')\nif __name__ == '__main__':\n    p = multiprocessing.Process(target=work)\n    p.start()\n    p.join()\n    sys.exit(p.exitcode)\n",
+        &["ValueError: bad", "at train.py:3 in work (process Process-1)", "exit code 1"],
     );
-    show("called", "import subprocess\nsubprocess.run(['ls', '/does/not/exist'], check=True)\n");
-    show(
-        "called py",
-        "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'raise ValueError(3)'], check=True)\n",
+}
+
+#[test]
+fn what_a_child_printed_stands_beside_the_parents_exception() {
+    told(
+        "import subprocess\nsubprocess.run(['ls', '/does/not/exist'], check=True)\n",
+        &[
+            "subprocess.CalledProcessError: Command '['ls', '/does/not/exist']' returned non-zero exit status 2.",
+            "at train.py:2",
+            "before it: ls: cannot access '/does/not/exist': No such file or directory",
+            "exit code 1",
+        ],
     );
-    show("recursion", "def f(n):\n    return f(n + 1)\nf(0)\n");
-    show(
-        "kbd",
+    told(
+        "import subprocess\nsubprocess.run(['python3', '-c', 'raise ValueError(3)'], check=True)\n",
+        &[
+            "subprocess.CalledProcessError: Command '['python3', '-c', 'raise ValueError(3)']' returned non-zero exit status 1.",
+            "at train.py:2",
+            "before it: ValueError: 3",
+            "exit code 1",
+        ],
+    );
+}
+
+#[test]
+fn deaths_by_signals() {
+    told(
         "import os, signal, time\ndef wait():\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(5)\nwait()\n",
+        &["KeyboardInterrupt", "at train.py:3 in wait", "killed by SIGINT (signal 2), exit code 130"],
     );
-    show("unicode", "def größe():\n    raise ValueError('Größe 日本語 🚂')\ngröße()\n");
-    show("long", "def load():\n    raise ValueError('begin ' + 'x' * 5000 + ' end')\nload()\n");
-    show(
-        "segv",
+    told(
         "import ctypes, faulthandler\nfaulthandler.enable()\ndef crash():\n    ctypes.string_at(0)\ncrash()\n",
+        &["killed by SIGSEGV (signal 11)", "at train.py:4 in crash", "exit code 139"],
     );
-    show("segv blind", "import ctypes\nctypes.string_at(0)\n");
-    show("abort", "import os\nos.abort()\n");
-    show(
-        "progress",
-        "import sys\nfor n in range(3):\n    sys.stderr.write(f'\\r {n}%|##   | {n}/10 [00:00<00:01, 9.9it/s]')\nraise ValueError('bad')\n",
+    told(
+        "import ctypes\nctypes.string_at(0)\n",
+        &[
+            "killed by SIGSEGV (signal 11)",
+            "exit code 139",
+            "hint: native code crashed; set PYTHONFAULTHANDLER=1 to see in which line of Python",
+        ],
     );
-    show(
-        "progress exit",
-        "import sys\nfor n in range(3):\n    sys.stderr.write(f'\\r {n}%|##   | {n}/10 [00:00<00:01, 9.9it/s]')\nsys.exit('no data')\n",
+    told("import os\nos.abort()\n", &["killed by SIGABRT (signal 6)", "exit code 134"]);
+}
+
+#[test]
+fn text_around_a_traceback_is_told_from_it() {
+    const BAR: &str =
+        "import sys\nfor n in range(3):\n    sys.stderr.write(f'\\r {n}%|##   | {n}/10 [00:00<00:01, 9.9it/s]')\n";
+    told(&format!("{BAR}raise ValueError('bad')\n"), &["ValueError: bad", "at train.py:4", "exit code 1"]);
+    told(&format!("{BAR}sys.exit('no data')\n"), &["no data", "exit code 1"]);
+    let after = |text: &str| {
+        format!(
+            "import atexit, sys\natexit.register(lambda: print('{text}', file=sys.stderr))\nraise ValueError('bad')\n"
+        )
+    };
+    for noise in ["wandb: run synced", "INFO:root:bye", "2024-03-14 12:00:00 bye"] {
+        let text = script(&after(noise));
+        assert_eq!(text.lines().next(), Some("ValueError: bad"), "{noise}");
+    }
+    told(
+        &after("ERROR:root:nothing was saved"),
+        &["ValueError: bad", "at train.py:3", "last line: ERROR:root:nothing was saved", "exit code 1"],
     );
-    show(
-        "stdout",
+}
+
+/// A stack that the script prints is no traceback, whatever the next line looks like.
+#[test]
+fn a_printed_stack_claims_nothing() {
+    told(
+        "import sys, traceback\ntraceback.print_stack()\nprint('Step: 3', file=sys.stderr)\nsys.exit(3)\n",
+        &["Step: 3", "exit code 3"],
+    );
+}
+
+#[test]
+fn a_traceback_on_stdout_is_found_if_there_is_none_on_stderr() {
+    told(
         "import sys, traceback\ntry:\n    {}['x']\nexcept KeyError:\n    traceback.print_exc(file=sys.stdout)\n    sys.exit(1)\n",
+        &["KeyError: 'x'", "at train.py:3", "exit code 1"],
     );
-    show(
-        "after",
-        "import atexit, sys\natexit.register(lambda: print('wandb: run synced', file=sys.stderr))\natexit.register(lambda: print('INFO:root:bye', file=sys.stderr))\nraise ValueError('bad')\n",
+}
+
+#[test]
+fn hints_fit_what_was_raised() {
+    told(
+        "import einops_is_not_here.layers\n",
+        &[
+            "ModuleNotFoundError: No module named 'einops_is_not_here'",
+            "at train.py:1",
+            "exit code 1",
+            "hint: add einops_is_not_here to requirements.txt beside the script, or, if it is your own module, put it there too",
+        ],
     );
-    show("memerr", "x = bytearray(1 << 60)\n");
-    show("exit -9", "import sys\nsys.exit(-9)\n");
+    told(
+        "x = bytearray(1 << 60)\n",
+        &[
+            "MemoryError",
+            "at train.py:1",
+            "exit code 1",
+            "hint: no memory was left in the container: use a smaller batch, fewer data-loading workers, or an instance with more memory",
+        ],
+    );
+}
+
+#[test]
+fn a_script_that_python_cannot_start() {
     let code = Code::new(&[("train.py", "")]);
-    println!("---- no file\n{}", code.text(&code.run("python3", &["main.py"])));
-    println!("---- -m\n{}", code.text(&code.run("python3", &["-m", "nothing.here"])));
-    println!("---- -c\n{}", code.text(&code.run("python3", &["-c", "1/0"])));
-    let _ = (evidence, text, cause, Ending::Exited(1));
+    let text = code.text(&code.run("python3", &["main.py"]));
+    let headline = text.lines().next().unwrap();
+    assert!(
+        headline.contains("can't open file") && headline.ends_with("[Errno 2] No such file or directory"),
+        "{text}"
+    );
+    let text = code.text(&code.run("python3", &["-c", "1/0"]));
+    assert_lines(&text, &["ZeroDivisionError: division by zero", "at <string>:1", "exit code 1"]);
+}
+
+/// A secret that the script prints, whole or over several lines, does not get into the text.
+#[test]
+fn secrets_do_not_pass() {
+    let stderr = "Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nValueError: 401 for hf_0123456789,\nAPI_KEY=zzz\n";
+    let redactor = crate::redact::Redactor::new([("hub_token", "hf_0123456789"), ("pem_key", "for\nhf_999999")]);
+    let text = |stderr: &str| cause(&evidence(Ending::Exited(1), stderr)).text(&redactor);
+    assert_eq!(text(stderr).lines().next(), Some("ValueError: 401 for ******, API_KEY=******"));
+    let stderr = stderr.replace("hf_0123456789,", "\nhf_999999");
+    assert_eq!(text(&stderr.replace("for \n", "for\n")).lines().next(), Some("ValueError: 401 ****** API_KEY=******"));
+    let cause = cause(&evidence(Ending::Exited(1), "no access for hf_0123456789\n"));
+    assert_eq!(cause.headline(&redactor), "no access for ******");
+    assert!(super::text(&cause).contains("hf_0123456789"), "without a redactor it would be there");
 }

@@ -212,6 +212,11 @@ fn recorded_outputs_of_other_versions_are_told() {
         ("exception", EXCEPTION, "OSError: [Errno 28] No space left on device"),
         ("egg_info of pip 20", OLD, "RuntimeError: CUDA_HOME is not set (building ./bad)"),
         (
+            "wheel",
+            "ERROR: pip's dependency resolver does not currently\nERROR: Failed building wheel for x\nFailed to build x\n",
+            "Failed building wheel for x",
+        ),
+        (
             "managed",
             "error: externally-managed-environment\n\n× This environment is externally managed\n",
             "error: externally-managed-environment",
