@@ -112,7 +112,7 @@ pub fn image(prepared: &Prepared, variables: &Variables, required: bool) -> Resu
             }
         }
         Ok(Launcher::Mpi) => image.mpirun = which("mpirun"),
-        Ok(Launcher::Process) | Err(_) => {}
+        Ok(Launcher::Process | Launcher::PerGpu) | Err(_) => {}
     }
     image.python = python.map(|python| python.path);
     Ok((image, said))
