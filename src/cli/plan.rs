@@ -103,7 +103,7 @@ fn as_text(plan: &LaunchPlan, redactor: &Redactor, note: Option<&str>) -> String
             .map(|(name, value)| format!("{}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(value)));
         lines.push(format!("rank {:<7} {}", rank.rank, pairs.collect::<Vec<_>>().join(" ")));
     }
-    lines.extend(plan.warnings.iter().map(|warning| format!("warning      {warning}")));
+    lines.extend(plan.warnings.iter().map(|warning| format!("warning      {}", redactor.clean(warning))));
     lines.extend(note.map(|note| format!("note         {note}")));
     lines.join("\n") + "\n"
 }
@@ -125,7 +125,7 @@ fn as_json(plan: &LaunchPlan, redactor: &Redactor, note: Option<&str>) -> String
         "program": plan.program.to_string_lossy(),
         "arguments": redactor.clean_words(&words(plan)),
         "variables": variables,
-        "warnings": plan.warnings,
+        "warnings": plan.warnings.iter().map(|warning| redactor.clean(warning)).collect::<Vec<_>>(),
         "note": note,
     });
     format!("{object:#}\n")

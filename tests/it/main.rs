@@ -7,9 +7,11 @@
 //! - `output`: what the script writes: every byte, in order, whoever reads it and however
 //! - `parity`: the recorded runs of the incumbents
 //! - `process_orphans`: what a script leaves behind: orphans, zombies, daemons, streams held open
+//! - `process_places`: another user, a read-only folder, no /proc, a terminal
 //! - `process_signals`: which processes get a signal, how long they have, and what the failure text says
 //! - `process`: how the script is started, and how its end becomes an exit code and a failure text
 //! - `sdk`: jobs of the SageMaker Python SDKs' local modes
+//! - `secrets`: they are in nothing that footplate itself writes
 
 mod config;
 mod container;
@@ -22,8 +24,10 @@ mod output;
 mod parity;
 mod process;
 mod process_orphans;
+mod process_places;
 mod process_signals;
 mod readme;
 mod recorder;
 mod running;
 mod sdk;
+mod secrets;
