@@ -14,7 +14,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 
-use super::PARTIAL_LINE_DELAY;
 use super::style::{Style, Styler};
 use super::tape::Tape;
 
@@ -338,7 +337,7 @@ impl Thread {
         source.tape.take(length);
         source.partial_due = match source.tape.waiting().is_empty() {
             true => None,
-            false => source.partial_due.or_else(|| Some(Instant::now() + PARTIAL_LINE_DELAY)),
+            false => source.partial_due.or_else(|| Some(Instant::now() + source.styler.partial_line_delay())),
         };
         if let (true, Some(error)) = (was_whole, destination.error) {
             let name = ["standard output", "standard error"][usize::from(source.id.is_stderr)];

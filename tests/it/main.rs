@@ -10,6 +10,7 @@
 //! - `process_places`: another user, a read-only folder, no /proc, a terminal
 //! - `process_signals`: which processes get a signal, how long they have, and what the failure text says
 //! - `process`: how the script is started, and how its end becomes an exit code and a failure text
+//! - `ranks`: one process for each GPU
 //! - `sdk`: jobs of the SageMaker Python SDKs' local modes
 //! - `secrets`: they are in nothing that footplate itself writes
 
@@ -26,6 +27,7 @@ mod process;
 mod process_orphans;
 mod process_places;
 mod process_signals;
+mod ranks;
 mod readme;
 mod recorder;
 mod running;
