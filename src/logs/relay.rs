@@ -68,8 +68,10 @@ impl Relay {
     /// # Errors
     /// No descriptor or thread is to be had.
     pub fn start() -> io::Result<Relay> {
-        let destinations = [io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?]
-            .map(Destination::new);
+        Relay::writing_to([io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?])
+    }
+
+    fn writing_to(destinations: [OwnedFd; 2]) -> io::Result<Relay> {
         let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let written = Arc::new(AtomicU64::new(0));
         let (commands, receiver) = mpsc::channel();
@@ -78,7 +80,7 @@ impl Relay {
             receiver,
             wake: Arc::clone(&wake),
             written: Arc::clone(&written),
-            destinations,
+            destinations: destinations.map(Destination::new),
             sources: Vec::new(),
             finishing: false,
         };
@@ -359,5 +361,30 @@ impl Thread {
         for (source, ready) in self.sources.iter_mut().zip(&ready[1..]) {
             source.ready = *ready;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{File, OpenOptions};
+    use std::os::fd::OwnedFd;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::{Relay, StreamId};
+    use crate::logs::Style;
+
+    #[test]
+    fn a_stream_that_somebody_writes_to_without_end_is_closed_all_the_same() {
+        let null = || OwnedFd::from(OpenOptions::new().write(true).open("/dev/null").expect("opened"));
+        let relay = Relay::writing_to([null(), null()]).expect("started");
+        let id = StreamId { process: 0, is_stderr: false };
+        let (sender, ended) = mpsc::channel();
+        // There is always something to read.
+        let endless = File::open("/dev/zero").expect("opened");
+        relay.add(id, endless.into(), Style::default(), move |finished| sender.send(finished.id).expect("sent"));
+        relay.close(id);
+        assert_eq!(ended.recv_timeout(Duration::from_secs(30)), Ok(id));
+        assert!(relay.finish(Duration::from_secs(30)));
     }
 }
