@@ -148,8 +148,9 @@ pub(super) async fn run(
 /// mounted `noexec`. Shells do the same.
 fn by_shell(task: &Task, error: &SpawnError) -> Option<Task> {
     let is_script = task.program.extension().is_some_and(|extension| extension == "sh");
-    let may_be_script = error.is_unknown_format() && !is_binary(&error.program);
-    if !may_be_script && !(error.is_not_executable() && is_script) {
+    let has_no_interpreter = error.is_unknown_format() && !is_binary(&error.program);
+    let cannot_be_executed_here = error.is_not_executable() && is_script;
+    if !(has_no_interpreter || cannot_be_executed_here) {
         return None;
     }
     let mut arguments = vec![OsString::from(SHELL)];
