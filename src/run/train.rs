@@ -2,7 +2,6 @@
 
 use super::session::{self, Options, Session};
 use super::{Outcome, Prepared, Refusal, bring, prepare, script};
-use crate::code::EntryKind;
 use crate::environment::Given;
 use crate::hardware::Hardware;
 use crate::launch::{self, Entry, Facts};
@@ -25,10 +24,7 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
 
     let (mut entry, point) = prepare::entry_of(&prepared.job)?;
     let code_dir = prepared.job.code_dir();
-    let needs_python = !matches!(
-        entry,
-        Entry::ShellCommand(_) | Entry::File { kind: EntryKind::ShellScript | EntryKind::Executable, .. }
-    );
+    let needs_python = prepare::needs_python(&entry);
     let (image, python) = prepare::image(&prepared.settings, &session.variables, &code_dir, needs_python)?;
     match &image.python {
         Some(_) => tracing::info!("python: {python}"),

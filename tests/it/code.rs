@@ -4,12 +4,12 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::job::{Ended, FOOTPLATE, Job, wait_with_output};
+use super::empty_image::run;
+use super::job::Job;
 
 /// A file of an archive: its name, its mode, and its text, or a link to where it leads.
 type Member<'m> = (&'m str, u32, Content<'m>);
@@ -342,30 +342,10 @@ fn the_python_is_the_one_that_is_set_then_the_virtual_environments_then_the_firs
     job.train().failed(127, "the Python \"python10\" that FOOTPLATE_PYTHON names does not exist; set it to a path");
 }
 
-/// Runs the job in an image that has nothing but footplate and the job.
-fn in_an_empty_image(job: &Job) -> Ended {
-    fs::copy(FOOTPLATE, job.path("footplate")).expect("copied");
-    fs::create_dir_all(job.path("tmp")).expect("a folder");
-    let mut command = match nix::unistd::geteuid().is_root() {
-        true => Command::new("chroot"),
-        false => {
-            let mut command = Command::new("unshare");
-            command.args(["--map-root-user", "chroot"]);
-            command
-        }
-    };
-    command.arg(job.base()).args(["/footplate", "train"]);
-    command.env_clear().envs([("SAGEMAKER_BASE_DIR", "/"), ("SAGEMAKER_PROGRAM", "train.py")]);
-    // chroot itself is looked for on the PATH of the test, and footplate on that of the image.
-    command.env("PATH", format!("/image/bin:{}", std::env::var("PATH").expect("a PATH")));
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    job.ended(wait_with_output(child), std::time::Duration::ZERO)
-}
-
 #[test]
 fn an_image_without_python_says_so() {
     let job = Job::python("print('ran')");
-    let ended = in_an_empty_image(&job).failed(127, "no python3 or python on PATH (/image/bin:");
+    let ended = run(&job, &["train"]).failed(127, "no python3 or python on PATH (/image/bin:");
     let remedy = "; install Python in the image, or set FOOTPLATE_PYTHON to its path";
     assert!(ended.failure().contains(remedy), "{ended:#?}");
 }
