@@ -159,8 +159,10 @@ pub fn entry_of(job: &Job) -> Result<(Entry, Option<EntryPoint>), Outcome> {
 
 /// Whether this cannot be run without Python.
 pub fn needs_python(entry: &Entry) -> bool {
-    let is_program =
-        matches!(entry, Entry::File { kind: EntryKind::ShellScript | EntryKind::Executable, .. } | Entry::ShellCommand(_));
+    let is_program = matches!(
+        entry,
+        Entry::File { kind: EntryKind::ShellScript | EntryKind::Executable, .. } | Entry::ShellCommand(_)
+    );
     !is_program
 }
 

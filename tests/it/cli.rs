@@ -31,7 +31,8 @@ fn called(job: &Job, name: &str, words: &[&str]) -> Ended {
     let link = job.path(name);
     let _ = fs::remove_file(&link);
     symlink(FOOTPLATE, &link).expect("a link");
-    let variables: Vec<_> = job.command(words).get_envs().map(|(n, v)| (n.to_owned(), v.map(ToOwned::to_owned))).collect();
+    let variables: Vec<_> =
+        job.command(words).get_envs().map(|(n, v)| (n.to_owned(), v.map(ToOwned::to_owned))).collect();
     let mut command = Command::new(&link);
     command.args(words).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for (name, value) in variables {
@@ -170,14 +171,23 @@ fn check_finds_each_thing_that_would_fail_the_job() {
         assert!(ended.failure.is_none(), "a check must leave no failure file");
     };
     fails(Job::python("").hyperparameters("[]"), "configuration  configuration: ");
-    fails(Job::python("").variable("FOOTPLATE_GRACE_PERIOD", "soon"), "configuration  settings: the variable FOOTPLATE_GRACE_PERIOD");
+    fails(
+        Job::python("").variable("FOOTPLATE_GRACE_PERIOD", "soon"),
+        "configuration  settings: the variable FOOTPLATE_GRACE_PERIOD",
+    );
     fails(Job::new(), "entry point    the entry point \"train.py\" cannot be run: the code folder ");
-    fails(Job::python("").variable("SAGEMAKER_PROGRAM", "trian.py"), "entry point    the entry point \"trian.py\" is not in ");
+    fails(
+        Job::python("").variable("SAGEMAKER_PROGRAM", "trian.py"),
+        "entry point    the entry point \"trian.py\" is not in ",
+    );
     fails(Job::new().without("SAGEMAKER_PROGRAM"), "entry point    no entry point is named: ");
     fails(Job::python("").variable("FOOTPLATE_PYTHON", "python0"), "python         the Python \"python0\" that ");
     let empty = Job::python("");
     let bin = empty.path("bin").display().to_string();
-    fails(empty.variable("PATH", &bin).variable("FOOTPLATE_LAUNCHER", "mpi"), "launcher       the job asks for mpirun, which the image does not have");
+    fails(
+        empty.variable("PATH", &bin).variable("FOOTPLATE_LAUNCHER", "mpi"),
+        "launcher       the job asks for mpirun, which the image does not have",
+    );
     fails(
         Job::python("").hyperparameters(r#"{"sagemaker_distributed_dataparallel_enabled": "true"}"#),
         "launcher       the job asks for smdistributed data parallel",
@@ -198,7 +208,10 @@ fn check_warns_of_gpus_that_the_instance_has_and_the_container_has_not() {
     let ended = job.run(["check"]);
     let stdout = ended.stdout();
     let warned = findings(&stdout, "warn  ");
-    assert!(warned.iter().any(|line| line.contains("although ml.p4d.24xlarge has GPUs: run the container with --gpus all")), "{stdout}");
+    assert!(
+        warned.iter().any(|line| line.contains("although ml.p4d.24xlarge has GPUs: run the container with --gpus all")),
+        "{stdout}"
+    );
 }
 
 #[test]

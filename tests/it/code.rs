@@ -79,7 +79,9 @@ fn code_is_brought_from_every_form_of_source() {
         assert_eq!(ended.stdout(), "from archive\n", "{form}");
         assert!(ended.stderr.contains("code: unpacked 2 files ("), "{}", ended.stderr);
     }
-    let folder = |job: Job| job.file("src/train.py", "import model; print('from', model.NAME)").file("src/model.py", "NAME = 'folder'");
+    let folder = |job: Job| {
+        job.file("src/train.py", "import model; print('from', model.NAME)").file("src/model.py", "NAME = 'folder'")
+    };
     let job = folder(Job::new());
     let path = job.path("src").display().to_string();
     let job = from_source(job, &path);
@@ -262,9 +264,14 @@ fn a_function_of_a_module_of_the_image_is_called() {
 fn an_entry_point_that_is_not_there_gets_the_nearest_name_and_what_is_there() {
     let job = Job::python("").file("code/evaluate.py", "").file("code/src/model.py", "");
     let code = job.path("code").display().to_string();
-    for (name, meant) in [("trian.py", "train.py"), ("Train.py", "train.py"), ("train", "train.py"), ("model.py", "src/model.py")] {
+    for (name, meant) in
+        [("trian.py", "train.py"), ("Train.py", "train.py"), ("train", "train.py"), ("model.py", "src/model.py")]
+    {
         let job = Job::python("").file("code/evaluate.py", "").file("code/src/model.py", "");
-        let ended = job.variable("SAGEMAKER_PROGRAM", name).train().failed(127, &format!("the entry point {name:?} is not in "));
+        let ended = job
+            .variable("SAGEMAKER_PROGRAM", name)
+            .train()
+            .failed(127, &format!("the entry point {name:?} is not in "));
         let failure = ended.failure().to_owned();
         assert!(failure.contains("which holds evaluate.py, src/, train.py; did you mean "), "{failure}");
         assert!(failure.contains(&format!("did you mean {meant:?}?")), "{failure}");

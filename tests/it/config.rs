@@ -30,8 +30,7 @@ fn wrong(file: &str, content: &[u8], problem: &str) {
     let path = format!("input/config/{file}");
     let expected = REQUIRED.iter().find(|(name, _)| *name == file).expect("a required file").1;
     let job = Job::python("print('ran')").file(&path, content);
-    let message =
-        format!("configuration: {}: {problem}; expected {expected}; {IF_WRONG}", job.path(&path).display());
+    let message = format!("configuration: {}: {problem}; expected {expected}; {IF_WRONG}", job.path(&path).display());
     refused(job.train(), &message);
 }
 
@@ -58,8 +57,7 @@ fn each_required_file_that_is_missing_is_named_with_the_remedy() {
         let job = Job::python("print('ran')");
         let path = job.path(&format!("input/config/{file}"));
         fs::remove_file(&path).expect("removed");
-        let message =
-            format!("configuration: {}: is missing; expected {expected}; {remedy}", path.display());
+        let message = format!("configuration: {}: is missing; expected {expected}; {remedy}", path.display());
         refused(job.train(), &message);
     }
 }
@@ -124,10 +122,7 @@ fn hosts_of_the_wrong_shape_are_named_by_their_key() {
             r#"{"current_host": "a", "hosts": ["b"]}"#,
             "the key \"current_host\" is \"a\", which is not one of the hosts [\"b\"]",
         ),
-        (
-            r#"{"current_host": "a", "hosts": ["a"], "instance_groups": {}}"#,
-            "the key \"instance_groups\" is an object",
-        ),
+        (r#"{"current_host": "a", "hosts": ["a"], "instance_groups": {}}"#, "the key \"instance_groups\" is an object"),
         (
             r#"{"current_host": "a", "hosts": ["a"], "instance_groups": [{"hosts": ["a"]}]}"#,
             "the key \"instance_groups[0].instance_group_name\" is missing",

@@ -17,7 +17,12 @@ pub fn run(job: &Job, words: &[&str]) -> Ended {
             command
         }
     };
-    let program = job.command(words).get_envs().find(|(name, _)| *name == "SAGEMAKER_PROGRAM").and_then(|(_, v)| v).map(ToOwned::to_owned);
+    let program = job
+        .command(words)
+        .get_envs()
+        .find(|(name, _)| *name == "SAGEMAKER_PROGRAM")
+        .and_then(|(_, v)| v)
+        .map(ToOwned::to_owned);
     command.arg(job.base()).arg("/footplate").args(words);
     command.env_clear().env("SAGEMAKER_BASE_DIR", "/").envs(program.map(|program| ("SAGEMAKER_PROGRAM", program)));
     // chroot itself is looked for on the PATH of the test, and footplate on that of the image.

@@ -171,7 +171,8 @@ fn jobs_of_the_toolkit_have_the_names_of_sdk_version_3_too() {
 
 #[test]
 fn footplates_own_hyperparameters_never_reach_the_script() {
-    let own = r#"{"lr": "0.1", "footplate_grace_period": "9", "footplate_log_prefix": "\"off\"", "footplate_nonsense": "1"}"#;
+    let own =
+        r#"{"lr": "0.1", "footplate_grace_period": "9", "footplate_log_prefix": "\"off\"", "footplate_nonsense": "1"}"#;
     let v3 = |job: Job| {
         job.without("SAGEMAKER_PROGRAM")
             .file("input/data/code/train.py", RECORDER)
@@ -196,10 +197,8 @@ fn footplates_own_hyperparameters_never_reach_the_script() {
 #[test]
 fn hyperparameters_become_arguments_in_the_style_that_is_set() {
     let given = r#"{"amp": "true", "ema": "false", "lr": "1e-5", "n": "null", "tags": "[\"a\", 1]", "s": "a b"}"#;
-    let toolkit =
-        ["--amp", "True", "--ema", "False", "--lr", "1e-05", "-n", "", "-s", "a b", "--tags", "['a', 1]"];
-    let json =
-        ["--amp", "true", "--ema", "false", "--lr", "1e-05", "-n", "null", "-s", "a b", "--tags", "[\"a\", 1]"];
+    let toolkit = ["--amp", "True", "--ema", "False", "--lr", "1e-05", "-n", "", "-s", "a b", "--tags", "['a', 1]"];
+    let json = ["--amp", "true", "--ema", "false", "--lr", "1e-05", "-n", "null", "-s", "a b", "--tags", "[\"a\", 1]"];
     let flags = ["--amp", "--lr", "1e-05", "-s", "a b", "--tags", "[\"a\", 1]"];
     for (style, expected) in
         [("toolkit", &toolkit[..]), ("json", &json[..]), ("flags", &flags[..]), ("none", &[]), ("", &toolkit[..])]
@@ -456,7 +455,9 @@ fn gpus_and_neuron_cores_are_counted_by_the_images_own_tools() {
     job.train().succeeded();
     assert_eq!(Record::of(&job).var("SM_NUM_NEURONS"), "6");
 
-    for broken in ["#!/bin/sh\nexit 9\n", "#!/no/such/shell\n", "#!/bin/sh\nprintf '\\377\\376'\n", "#!/bin/sh\nkill -9 $$\n"] {
+    for broken in
+        ["#!/bin/sh\nexit 9\n", "#!/no/such/shell\n", "#!/bin/sh\nprintf '\\377\\376'\n", "#!/bin/sh\nkill -9 $$\n"]
+    {
         let job = stand_in(stand_in(recording(), "nvidia-smi", broken), "neuron-ls", broken);
         job.train().succeeded();
         let record = Record::of(&job);

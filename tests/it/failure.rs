@@ -175,10 +175,8 @@ fn a_long_message_is_cut_on_a_character_and_still_begins_with_the_cause() {
 
 #[test]
 fn the_host_is_told_where_there_are_several() {
-    let job = Job::python("raise ValueError('x')").file(
-        "input/config/resourceconfig.json",
-        r#"{"current_host": "algo-2", "hosts": ["algo-1", "algo-2"]}"#,
-    );
+    let job = Job::python("raise ValueError('x')")
+        .file("input/config/resourceconfig.json", r#"{"current_host": "algo-2", "hosts": ["algo-1", "algo-2"]}"#);
     let ended = job.train().failed(1, "ValueError: x\n");
     assert!(ended.failure().contains("host algo-2, "), "{}", ended.failure());
 }

@@ -135,7 +135,8 @@ fn hyperparameters_come_from_a_file_and_from_words_which_are_stronger() {
         "hps.json",
         r#"{"lr": 1e-05, "big": 123456789012345678901234567890, "opt": {"b": [1]}, "text": "1", "none": null, "nan": NaN}"#,
     );
-    let output = workplace.train(&["--hyperparameters", "hps.json", "--hyperparameter", "lr=0.5", "--hyperparameter", "x=a=b"]);
+    let output =
+        workplace.train(&["--hyperparameters", "hps.json", "--hyperparameter", "lr=0.5", "--hyperparameter", "x=a=b"]);
     assert_eq!(code(&output), 0, "{output:#?}");
     let expected = "['--big', '123456789012345678901234567890', '--lr', '0.5', '--nan', 'nan', '--none', '', '--opt', \
                     'b=[1]', '--text', '1', '-x', 'a=b']\n";

@@ -43,7 +43,12 @@ const IMPORTS: &str = "import footplate_fixture, sys; print('imported', footplat
 
 /// What the log says about requirements.
 fn said(ended: &Ended) -> Vec<&str> {
-    ended.stderr.lines().filter_map(|line| line.split_once(" footplate INFO  requirements: ")).map(|(_, said)| said).collect()
+    ended
+        .stderr
+        .lines()
+        .filter_map(|line| line.split_once(" footplate INFO  requirements: "))
+        .map(|(_, said)| said)
+        .collect()
 }
 
 #[test]
@@ -88,7 +93,9 @@ fn another_requirements_file_can_be_named_and_must_be_there() {
     let ended = job.train().succeeded();
     assert!(said(&ended)[0].starts_with("installing env/train.txt, found in "), "{}", ended.stderr);
     assert!(ended.stdout().contains("imported 1.2"));
-    let job = Job::python("print('ran')").file("code/requirements-gpu.txt", "").variable("FOOTPLATE_REQUIREMENTS", "requirements_gpu.txt");
+    let job = Job::python("print('ran')")
+        .file("code/requirements-gpu.txt", "")
+        .variable("FOOTPLATE_REQUIREMENTS", "requirements_gpu.txt");
     let ended = job.train().failed(127, "the requirements file \"requirements_gpu.txt\" is not in ");
     assert!(ended.failure().contains("did you mean \"requirements-gpu.txt\"?"), "{ended:#?}");
 }
@@ -116,7 +123,8 @@ fn a_requirements_file_that_pip_cannot_read_is_told_by_its_line() {
 
 #[test]
 fn a_password_in_an_index_url_reaches_neither_the_log_nor_the_failure_file() {
-    let job = job("").file("code/requirements.txt", "--index-url http://user:hunter2-hunter2@127.0.0.1:9/simple\nno_such_package");
+    let job = job("")
+        .file("code/requirements.txt", "--index-url http://user:hunter2-hunter2@127.0.0.1:9/simple\nno_such_package");
     let job = job.without("PIP_NO_INDEX").variable("PIP_RETRIES", "0");
     let ended = job.train();
     assert_ne!(ended.code(), 0);
@@ -146,7 +154,10 @@ fn a_package_is_installed_and_its_module_run() {
     let pyproject = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
     let job = job("")
         .file("code/trainer.py", script)
-        .file("code/setup.py", "from setuptools import setup\nsetup(name='trainer', version='3.0', py_modules=['trainer'])\n")
+        .file(
+            "code/setup.py",
+            "from setuptools import setup\nsetup(name='trainer', version='3.0', py_modules=['trainer'])\n",
+        )
         .file("code/pyproject.toml", pyproject)
         .file("code/backend.py", BACKEND)
         .file("code/requirements.txt", "footplate_fixture")
@@ -176,5 +187,9 @@ fn a_build_that_fails_is_told_by_its_own_error() {
 fn a_shell_script_is_left_to_install_what_it_needs() {
     let job = Job::shell("echo ran\n").file("code/requirements.txt", "no-such-package-anywhere");
     let ended = job.train().succeeded();
-    assert!(said(&ended)[0].starts_with("requirements.txt is not installed: train.sh is no Python script"), "{}", ended.stderr);
+    assert!(
+        said(&ended)[0].starts_with("requirements.txt is not installed: train.sh is no Python script"),
+        "{}",
+        ended.stderr
+    );
 }

@@ -21,7 +21,8 @@ fn sources() -> BTreeMap<PathBuf, String> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let below = path.strip_prefix(&root).expect("a source").to_owned();
-                let is_test = below.components().any(|part| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name));
+                let is_test =
+                    below.components().any(|part| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name));
                 if !is_test {
                     found.insert(below, code_of(&fs::read_to_string(&path).expect("a text")));
                 }
