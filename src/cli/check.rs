@@ -88,7 +88,7 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, Finding
         }
         Err(outcome) => ("entry point", wrong(&outcome, &redactor)),
     });
-    let image = match run::image(&prepared.settings, variables, &job.code_dir(), needs_python) {
+    let image = match run::image(prepared, variables, needs_python) {
         Ok((image, said)) => {
             let none = || "none, and none is needed".to_owned();
             findings.push(("python", Finding::Fine(image.python.as_ref().map_or_else(none, |_| said))));

@@ -43,7 +43,7 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     let prepared = run::prepare(config::base_paths(&variables), &variables, &options.settings, false)?;
     let job = &prepared.job;
     let (entry, note) = entry(job)?;
-    let (image, _) = run::image(&prepared.settings, &variables, &job.code_dir(), false)?;
+    let (image, _) = run::image(&prepared, &variables, false)?;
     let hardware = Hardware::detect(&variables, &job.cluster.instance_type, &job.cluster.network_interface);
     let environment = run::environment_of(&prepared, &hardware, &variables, Given::Overwritten)?;
     let plan = launch::plan(&Facts {
@@ -53,7 +53,6 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
         image: &image,
         entry: &entry,
         arguments: &environment.arguments,
-        neuron_parallel_compile: None,
     })
     .map_err(|error| Outcome::refused(Refusal::Launch, error))?;
     let redactor = run::redactor(&variables, &job.all_hyperparameters);

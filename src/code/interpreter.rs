@@ -79,12 +79,10 @@ impl Lookup {
 }
 
 /// Finds the Python that runs the script: `setting` (a path, or a name on PATH), else the virtual environment that is
-/// activated, else the code folder's `.venv`, else the first folder of PATH that has a `python3` or a `python`, else
-/// Conda's environment, else a folder where Python usually is.
+/// activated, else the code folder's `.venv`, else `python3` on PATH, else `python` on PATH, which in old images is
+/// Python 2, else Conda's environment, else a folder where Python usually is.
 ///
-/// Of one folder, `python3` comes before `python`; but a `python` in an earlier folder comes before a `python3` in a
-/// later one, because images put their own Python first: `/usr/local/bin/python`, before the distribution's
-/// `/usr/bin/python3`. An activated Conda environment is on PATH; its variable alone, overruled by PATH, is a leftover.
+/// An activated Conda environment is on PATH; its variable alone, overruled by PATH, is a leftover.
 /// `variable` looks up an environment variable.
 ///
 /// # Errors
@@ -109,7 +107,7 @@ pub fn find(
     }
     let in_folder = |folder: PathBuf| NAMES.iter().map(|name| folder.join(name)).find(|path| is_program(path));
     let in_environment = |folder: PathBuf| in_folder(folder.join("bin"));
-    let path_folders = || folders(path_list).into_iter().find_map(&in_folder);
+    let on_path = || NAMES.iter().find_map(|name| which(name, path_list).found());
     let found = None
         .or_else(|| Some((in_environment(variable("VIRTUAL_ENV")?.into())?, FoundBy::VirtualEnv)))
         .or_else(|| {
@@ -117,7 +115,7 @@ pub fn find(
             is_from_here(&environment).then_some(())?;
             Some((in_environment(environment)?, FoundBy::CodeFolder))
         })
-        .or_else(|| Some((path_folders()?, FoundBy::Path)))
+        .or_else(|| Some((on_path()?, FoundBy::Path)))
         .or_else(|| Some((in_environment(variable("CONDA_PREFIX")?.into())?, FoundBy::Conda)))
         .or_else(|| Some((LAST_RESORT.iter().map(PathBuf::from).find_map(&in_folder)?, FoundBy::UsualPlace)));
     match found {
@@ -262,7 +260,8 @@ mod tests {
         };
         let (path, usr, venv, conda) = (&*local_first, &*text("usr/bin"), &*text("venv"), &*text("conda"));
         let ok = |name: &str, by: FoundBy| Ok((at(name), by));
-        assert_eq!(search(None, &[("PATH", path)]), ok("local/bin/python", FoundBy::Path));
+        assert_eq!(search(None, &[("PATH", path)]), ok("usr/bin/python3", FoundBy::Path));
+        assert_eq!(search(None, &[("PATH", &text("local/bin"))]), ok("local/bin/python", FoundBy::Path));
         assert_eq!(search(None, &[("PATH", usr), ("CONDA_PREFIX", conda)]), ok("usr/bin/python3", FoundBy::Path));
         assert_eq!(search(None, &[("PATH", path), ("VIRTUAL_ENV", venv)]), ok("venv/bin/python3", FoundBy::VirtualEnv));
         assert_eq!(search(None, &[("PATH", usr), ("VIRTUAL_ENV", "/none")]), ok("usr/bin/python3", FoundBy::Path));

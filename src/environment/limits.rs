@@ -34,7 +34,7 @@ impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the hyperparameters are too large for a command line: {}; pass large values in a channel, or set \
+            "too large for a command line: {}; pass large values in a channel, or set \
              FOOTPLATE_ARGUMENTS=none and read hyperparameters.json",
             self.0
         )

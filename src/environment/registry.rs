@@ -1,1 +1,125 @@
-//! x
+//! Every variable that a script can rely on, in one list: the README's table comes from here, and a test holds what is
+//! built to it.
+
+/// A variable, or a family of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its name; `*` stands for the name of a hyperparameter or channel in capitals.
+    pub name: &'static str,
+    /// What it holds.
+    pub meaning: &'static str,
+}
+
+const fn variable(name: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, meaning }
+}
+
+/// Variables as sagemaker-training gives them.
+pub const TOOLKIT: [Variable; 42] = [
+    variable("SM_MODEL_DIR", "Where to leave the model."),
+    variable("SM_OUTPUT_DATA_DIR", "Where to leave what should be kept beside the model."),
+    variable("SM_OUTPUT_DIR", "The output folder, which the failure file is in."),
+    variable("SM_OUTPUT_INTERMEDIATE_DIR", "The folder for output while the job runs."),
+    variable("SM_INPUT_DIR", "The input folder."),
+    variable("SM_INPUT_CONFIG_DIR", "The folder of the configuration files."),
+    variable("SM_CHANNELS", "The names of the channels, sorted, as JSON."),
+    variable("SM_CHANNEL_*", "The folder of each channel."),
+    variable("SM_HPS", "The hyperparameters as JSON."),
+    variable("SM_HP_*", "Each hyperparameter."),
+    variable("SM_USER_ARGS", "The script's arguments as JSON."),
+    variable("SM_USER_ENTRY_POINT", "The script."),
+    variable("SM_MODULE_NAME", "The script's name without `.py`."),
+    variable("SM_MODULE_DIR", "Where the code came from, else the code folder."),
+    variable("SM_FRAMEWORK_MODULE", "SAGEMAKER_TRAINING_MODULE."),
+    variable("SM_FRAMEWORK_PARAMS", "The platform's flags as JSON."),
+    variable("SM_HOSTS", "The hosts as JSON."),
+    variable("SM_CURRENT_HOST", "This host."),
+    variable("SM_CURRENT_INSTANCE_TYPE", "The type of this host's instance."),
+    variable("SM_CURRENT_INSTANCE_GROUP", "This host's instance group."),
+    variable("SM_CURRENT_INSTANCE_GROUP_HOSTS", "The hosts of that group as JSON."),
+    variable("SM_INSTANCE_GROUPS", "The names of the instance groups as JSON."),
+    variable("SM_INSTANCE_GROUPS_DICT", "The instance groups by name as JSON."),
+    variable("SM_DISTRIBUTION_INSTANCE_GROUPS", "The groups that a distribution was asked for, as JSON."),
+    variable("SM_IS_HETERO", "Whether there are several instance groups."),
+    variable("SM_NETWORK_INTERFACE_NAME", "The interface that hosts talk over."),
+    variable("SM_TOPOLOGY", "The hosts' capacity units as JSON, where the platform tells them."),
+    variable("SM_RESOURCE_CONFIG", "`resourceconfig.json`."),
+    variable("SM_INPUT_DATA_CONFIG", "`inputdataconfig.json`."),
+    variable("SM_NUM_CPUS", "Processors of this host."),
+    variable("SM_NUM_GPUS", "GPUs of this host."),
+    variable("SM_NUM_NEURONS", "Neuron cores of this host."),
+    variable("SM_LOG_LEVEL", "The log level, as Python counts."),
+    variable("SM_TRAINING_ENV", "All of this in one JSON object."),
+    variable("CURRENT_HOST", "This host."),
+    variable("SAGEMAKER_JOB_NAME", "The hyperparameter `sagemaker_job_name`."),
+    variable("SAGEMAKER_REGION", "The job's region."),
+    variable("SM_INPUT_DATA_DIR", "The folder of the channels' folders (SDK version 3)."),
+    variable("SM_OUTPUT_FAILURE", "The failure file (SDK version 3)."),
+    variable("SM_SOURCE_DIR", "The folder that the script runs in (SDK version 3)."),
+    variable("SM_ENTRY_SCRIPT", "The script (SDK version 3)."),
+    variable("SM_HOST_COUNT", "How many hosts there are (SDK version 3)."),
+];
+
+/// Variables beyond that.
+pub const ADDITIONS: [Variable; 14] = [
+    variable("SM_CURRENT_HOST_RANK", "This host's node rank (SDK version 3)."),
+    variable("SM_MASTER_ADDR", "The host that ranks meet at (SDK version 3)."),
+    variable("SM_MASTER_PORT", "The port there (SDK version 3)."),
+    variable("SM_DISTRIBUTED_CONFIG", "`distributed.json`, in jobs of SDK version 3 that have one."),
+    variable("SM_DISTRIBUTED_DRIVER_DIR", "The folder of the drivers, in such jobs."),
+    variable("SM_HP_*", "Also with `_` for each character that a shell does not take: `SM_HP_BATCH_SIZE`."),
+    variable("SM_CHECKPOINT_DIR", "The folder of checkpoints, if the job has one."),
+    variable("MASTER_ADDR", "The host that ranks meet at, unless it is set."),
+    variable("MASTER_PORT", "The port there, unless it is set."),
+    variable("NNODES", "How many hosts take part, unless it is set."),
+    variable("NODE_RANK", "This host's place among them, unless it is set."),
+    variable("PYTHONUNBUFFERED", "`1`, unless it is set."),
+    variable("PYTHONPATH", "The code folder, before what was set."),
+    variable(
+        "FOOTPLATE_ENVIRONMENT_FILE",
+        "A JSON file of the variables that were too large to be set, if there are any.",
+    ),
+];
+
+/// Whether a variable is one of the documented ones.
+pub fn is_documented(name: &str) -> bool {
+    TOOLKIT.iter().chain(&ADDITIONS).any(|variable| match variable.name.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => name == variable.name,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_documented;
+    use crate::config;
+    use crate::environment::{Given, build};
+    use crate::hardware::Hardware;
+    use crate::job::{Drivers, Paths, Variables};
+    use crate::python::{Value, parse};
+    use crate::settings::Settings;
+
+    #[test]
+    fn every_variable_that_is_built_is_documented() {
+        let mut job = config::without_files(Paths::under("/opt/ml"), &Variables::default()).job;
+        job.checkpoint_dir = Some("/opt/ml/checkpoints".into());
+        job.hyperparameters.set("batch-size", "3");
+        let Ok(Value::Dict(resources)) = parse(r#"{"topology": [{"hostName": "algo-1"}]}"#) else { panic!() };
+        job.cluster.resource_config = Value::Dict(resources.clone());
+        let toolkit = job.clone();
+        job.drivers = Some(Drivers {
+            entry_script: Some("train.py".to_owned()),
+            distributed: Some(resources),
+            ..Drivers::default()
+        });
+        for job in [toolkit, job] {
+            let built =
+                build(&job, &Hardware::default(), &Settings::default(), &Variables::default(), Given::Overwritten)
+                    .expect("built");
+            for name in built.variables.keys() {
+                let name = String::from_utf8_lossy(name);
+                assert!(is_documented(&name), "{name}");
+            }
+        }
+    }
+}

@@ -5,8 +5,9 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 
@@ -22,17 +23,29 @@ pub enum Written {
     Kept,
 }
 
+/// What a failure file was like before the script started: one of an earlier run is not the script's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Earlier(Option<(u64, u64, Option<SystemTime>)>);
+
+impl Earlier {
+    /// Looks at `path`.
+    pub fn look(path: &Path) -> Earlier {
+        let found = fs::metadata(path).ok().filter(|found| found.is_file());
+        Earlier(found.map(|found| (found.ino(), found.len(), found.modified().ok())))
+    }
+}
+
 /// Writes `text` to the failure file at `path`, in one step: a reader sees all of it or nothing.
 ///
-/// A file that already holds something is kept, because the script knows best why it failed; an empty one is replaced.
-/// The parent folder is created if it is missing.
+/// A file that already holds something is kept, because the script knows best why it failed, unless it was there
+/// `earlier` just as it is now; that one and an empty one are replaced. The parent folder is created if it is missing.
 ///
 /// # Errors
 ///
 /// If the folder or the file cannot be written; the message names the path.
-pub fn write(path: &Path, text: &str) -> Result<Written> {
+pub fn write(path: &Path, text: &str, earlier: &Earlier) -> Result<Written> {
     match fs::metadata(path) {
-        Ok(found) if found.is_file() && found.len() > 0 => return Ok(Written::Kept),
+        Ok(found) if found.is_file() && found.len() > 0 && Earlier::look(path) != *earlier => return Ok(Written::Kept),
         Ok(found) if !found.is_file() => return direct(path, text),
         _ => {}
     }
@@ -93,17 +106,29 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    use super::{Written, success, write};
+    use super::{Earlier, Written, success, write};
 
     #[test]
     fn the_failure_file_is_written_once_and_never_over_the_scripts_own() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("output/failure");
-        assert_eq!(write(&path, "first").unwrap(), Written::Written);
-        assert_eq!(write(&path, "second").unwrap(), Written::Kept);
+        assert_eq!(write(&path, "first", &Earlier::default()).unwrap(), Written::Written);
+        assert_eq!(write(&path, "second", &Earlier::default()).unwrap(), Written::Kept);
         assert_eq!(fs::read_to_string(&path).unwrap(), "first");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "a temporary file was left");
+    }
+
+    #[test]
+    fn the_failure_file_of_an_earlier_run_is_replaced_unless_the_script_wrote_it_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("failure");
+        fs::write(&path, "of the last run").unwrap();
+        let earlier = Earlier::look(&path);
+        assert_eq!(write(&path, "of this run", &earlier).unwrap(), Written::Written);
+        let earlier = Earlier::look(&path);
+        fs::write(&path, "of the script").unwrap();
+        assert_eq!(write(&path, "of footplate", &earlier).unwrap(), Written::Kept);
     }
 
     #[test]
@@ -111,7 +136,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("failure");
         fs::write(&path, "").unwrap();
-        assert_eq!(write(&path, "text").unwrap(), Written::Written);
+        assert_eq!(write(&path, "text", &Earlier::default()).unwrap(), Written::Written);
         assert_eq!(fs::read_to_string(&path).unwrap(), "text");
     }
 
@@ -120,18 +145,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         // The temporary name would be too long; the file's own name is not.
         let path = folder.path().join("f".repeat(252));
-        assert_eq!(write(&path, "text").unwrap(), Written::Written);
+        assert_eq!(write(&path, "text", &Earlier::default()).unwrap(), Written::Written);
         assert_eq!(fs::read_to_string(&path).unwrap(), "text");
-        assert_eq!(write(std::path::Path::new("/dev/null"), "text").unwrap(), Written::Written);
+        assert_eq!(write(std::path::Path::new("/dev/null"), "text", &Earlier::default()).unwrap(), Written::Written);
     }
 
     #[test]
     fn errors_name_the_path() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("file"), "x").unwrap();
-        let error = format!("{:#}", write(&folder.path().join("file/failure"), "x").unwrap_err());
+        let error = format!("{:#}", write(&folder.path().join("file/failure"), "x", &Earlier::default()).unwrap_err());
         assert!(error.starts_with("failed to create the folder ") && error.contains("/file"), "{error}");
-        let error = format!("{:#}", write(folder.path(), "x").unwrap_err());
+        let error = format!("{:#}", write(folder.path(), "x", &Earlier::default()).unwrap_err());
         assert!(error.starts_with(&format!("failed to write {}", folder.path().display())), "{error}");
         let error = format!("{:#}", success(folder.path()).unwrap_err());
         assert!(error.starts_with(&format!("failed to write {}", folder.path().display())), "{error}");

@@ -41,7 +41,7 @@ mod tests;
 pub use cause::{Cause, cause};
 pub use disk::{Full, FullDisk, full_disks};
 pub use evidence::{Evidence, Stop};
-pub use file::{Written, success, write};
+pub use file::{Earlier, Written, success, write};
 pub use launcher::{ErrorFile, error_file};
 pub use memory::{MemoryWatch, OutOfMemory};
 pub use place::Place;

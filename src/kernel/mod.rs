@@ -7,11 +7,10 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::unistd::Pid;
@@ -88,106 +87,99 @@ pub enum Step {
     Exec,
 }
 
-impl Step {
-    const ALL: [Step; 4] = [Step::Fork, Step::Streams, Step::WorkingDir, Step::Exec];
+/// What the child of [`spawn`] is given, and what it leaves where it fails.
+struct Launch<'a> {
+    program: &'a Program<'a>,
+    arguments: Vec<*const libc::c_char>,
+    variables: Vec<*const libc::c_char>,
+    inherited: &'a Inherited,
+    failure: Option<(Step, i32)>,
 }
 
+/// The stack that the child runs on until it executes the program: it calls nothing but system calls.
+const CHILD_STACK_SIZE: usize = 16 << 10;
+
 /// Starts a program in a process group of its own.
+///
+/// The child shares footplate's memory until it executes the program, as posix_spawn(3) has it: copying page tables, as
+/// fork(2) does, would take longer than all the rest.
 ///
 /// # Errors
 /// The step that failed, and why; a program that could not be executed has left no process behind.
 pub fn spawn(program: &Program<'_>, inherited: &Inherited) -> Result<Pid, (Step, io::Error)> {
     let before = |error: Errno| (Step::Fork, io::Error::from(error));
-    let (report_read, report_write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(before)?;
     let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
         strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
     };
     let (arguments, variables) = (pointers(program.arguments), pointers(program.variables));
+    let mut launch = Launch { program, arguments, variables, inherited, failure: None };
+    let mut stack = vec![0_u128; CHILD_STACK_SIZE / size_of::<u128>()];
 
-    // With every signal blocked, none of footplate's handlers can run in the child, whose handlers would write into
-    // footplate's own pipes.
+    // With every signal blocked, none of footplate's handlers can run in the child before it has reset them.
     let mut own_mask = SigSet::empty();
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut own_mask)).map_err(before)?;
-    // SAFETY: between fork and exec the child calls only functions that are async-signal-safe (signal-safety(7)) and
-    // allocates nothing, because other threads of the parent may have held locks; the pointers are alive until exec.
-    let pid = unsafe { libc::fork() };
-    if pid == 0 {
-        // SAFETY: see above; `become_program` never returns.
-        unsafe { become_program(program, &arguments, &variables, inherited, report_write.as_raw_fd()) }
-    }
-    let forked = Errno::result(pid);
+    // SAFETY: the stack grows down from the end of `stack`, which is aligned to 16 bytes; it and `launch` are alive and
+    // untouched until the child has executed the program or ended, because CLONE_VFORK suspends this thread until then.
+    // The child calls only system calls and allocates nothing, because other threads may hold locks.
+    let pid = unsafe {
+        libc::clone(
+            become_program,
+            stack.as_mut_ptr_range().end.cast(),
+            libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
+            (&raw mut launch).cast(),
+        )
+    };
+    let cloned = Errno::result(pid);
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&own_mask), None);
-    let pid = Pid::from_raw(forked.map_err(before)?);
-    drop(report_write);
-
-    let mut report = [0; 5];
-    let length = read_all(&report_read, &mut report);
-    if length < report.len() {
-        return Ok(pid);
-    }
-    let _ = nix::sys::wait::waitpid(pid, None);
-    let errno = i32::from_ne_bytes([report[1], report[2], report[3], report[4]]);
-    let step = Step::ALL.get(usize::from(report[0])).copied().unwrap_or(Step::Exec);
-    Err((step, io::Error::from_raw_os_error(errno)))
-}
-
-fn read_all(from: &OwnedFd, buffer: &mut [u8]) -> usize {
-    let mut length = 0;
-    while length < buffer.len() {
-        match nix::unistd::read(from, &mut buffer[length..]) {
-            Ok(0) => break,
-            Ok(read) => length += read,
-            Err(Errno::EINTR) => {}
-            Err(_) => break,
+    let pid = Pid::from_raw(cloned.map_err(before)?);
+    match launch.failure {
+        None => Ok(pid),
+        Some((step, errno)) => {
+            let _ = nix::sys::wait::waitpid(pid, None);
+            Err((step, io::Error::from_raw_os_error(errno)))
         }
     }
-    length
 }
 
-/// The child's part of [`spawn`].
-///
-/// # Safety
-/// Only in the child of a fork, with all signals blocked; the pointers must end in null.
-unsafe fn become_program(
-    program: &Program<'_>,
-    arguments: &[*const libc::c_char],
-    variables: &[*const libc::c_char],
-    inherited: &Inherited,
-    report: RawFd,
-) -> ! {
-    // SAFETY: each is a system call on values made before the fork.
+/// The child's part of [`spawn`], with all signals blocked; returns, and so ends the child, only where it fails.
+extern "C" fn become_program(launch: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: `spawn` hands over its `Launch`, which nobody else touches meanwhile.
+    let launch = unsafe { &mut *launch.cast::<Launch<'_>>() };
+    let step = execute(launch);
+    launch.failure = Some((step, Errno::last_raw()));
+    127
+}
+
+/// Makes this process as the program should find it, and executes the program; gives the step that failed.
+fn execute(launch: &Launch<'_>) -> Step {
+    let Launch { program, arguments, variables, inherited, .. } = launch;
+    // SAFETY: each is a system call on values that `spawn` made and keeps; the pointers end in null.
     unsafe {
-        let fail = |step: Step| -> ! {
-            let errno = Errno::last_raw().to_ne_bytes();
-            let message = [step as u8, errno[0], errno[1], errno[2], errno[3]];
-            libc::write(report, message.as_ptr().cast(), message.len());
-            libc::_exit(127)
-        };
         libc::setpgid(0, 0);
         for signal in 1..=MAX_SIGNAL {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = if inherited.ignored.contains(&signal) { libc::SIG_IGN } else { libc::SIG_DFL };
             libc::sigaction(signal, &action, std::ptr::null_mut());
         }
-        // First above the three, so that none is overwritten before it is used; without close-on-exec.
+        // First above the three, so that none is overwritten before it is used.
         let mut streams = [0; 3];
         for (stream, given) in streams.iter_mut().zip(&program.streams) {
             *stream = libc::fcntl(given.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3);
             if *stream < 0 {
-                fail(Step::Streams);
+                return Step::Streams;
             }
         }
         for (target, stream) in (0..).zip(streams) {
             if libc::dup2(stream, target) < 0 {
-                fail(Step::Streams);
+                return Step::Streams;
             }
         }
         if libc::chdir(program.working_dir.as_ptr()) < 0 {
-            fail(Step::WorkingDir);
+            return Step::WorkingDir;
         }
         libc::sigprocmask(libc::SIG_SETMASK, inherited.mask.as_ref(), std::ptr::null_mut());
         libc::execve(program.path.as_ptr(), arguments.as_ptr(), variables.as_ptr());
-        fail(Step::Exec)
+        Step::Exec
     }
 }
 

@@ -44,7 +44,7 @@ pub enum Entry {
     ShellCommand(String),
 }
 
-/// What the image has to run it with.
+/// What the image has to run it with; launchers only where the job asks for them.
 #[derive(Clone, Debug, Default)]
 pub struct Image {
     /// The Python interpreter.
@@ -53,6 +53,8 @@ pub struct Image {
     pub torchrun: Option<PathBuf>,
     /// mpirun.
     pub mpirun: Option<PathBuf>,
+    /// neuron_parallel_compile, if it was asked for (RUN_NEURON_PARALLEL_COMPILE=1).
+    pub neuron_parallel_compile: Option<PathBuf>,
 }
 
 /// All that a plan is made from.
@@ -70,8 +72,6 @@ pub struct Facts<'a> {
     pub entry: &'a Entry,
     /// Its arguments.
     pub arguments: &'a [Vec<u8>],
-    /// Whether neuron_parallel_compile was asked for (RUN_NEURON_PARALLEL_COMPILE=1).
-    pub neuron_parallel_compile: Option<&'a std::path::Path>,
 }
 
 /// What runs on one host.

@@ -25,18 +25,11 @@ fn planned(job: &Job, hardware: &Hardware, entry: &Entry) -> Result<LaunchPlan, 
         python: Some(PathBuf::from("/usr/bin/python3")),
         torchrun: Some(PathBuf::from("/usr/bin/torchrun")),
         mpirun: Some(PathBuf::from("/usr/bin/mpirun")),
+        neuron_parallel_compile: None,
     };
     let arguments = [b"--lr".to_vec(), b"1".to_vec()];
     let settings = Settings::default();
-    let facts = Facts {
-        job,
-        settings: &settings,
-        hardware,
-        image: &image,
-        entry,
-        arguments: &arguments,
-        neuron_parallel_compile: None,
-    };
+    let facts = Facts { job, settings: &settings, hardware, image: &image, entry, arguments: &arguments };
     plan(&facts).map_err(|error| error.to_string())
 }
 

@@ -23,9 +23,9 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
     let mut arguments =
         words(["torchrun".to_owned(), format!("--nnodes={}", nodes.len()), format!("--nproc_per_node={ranks}")]);
     let mut program = torchrun;
-    if let Some(compiler) = facts.neuron_parallel_compile {
+    if let Some(compiler) = &facts.image.neuron_parallel_compile {
         arguments.insert(0, b"neuron_parallel_compile".to_vec());
-        program = compiler.to_owned();
+        program = compiler.clone();
     }
     if nodes.len() > 1 {
         arguments.extend(words([

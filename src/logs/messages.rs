@@ -32,7 +32,6 @@ pub fn init(relay: Relay) {
     }
 }
 
-/// Sets from which level on messages are shown.
 impl Level {
     /// Makes it the level from which on messages are shown.
     pub fn apply(self) {
@@ -44,6 +43,14 @@ impl Level {
 pub fn set_redactor(redactor: Redactor) {
     if let Ok(mut place) = REDACTOR.write() {
         *place = Some(redactor);
+    }
+}
+
+/// `text` without what the present redactor knows to be secret.
+pub fn clean(text: &str) -> String {
+    match REDACTOR.read().as_deref() {
+        Ok(Some(redactor)) => redactor.clean(text).into_owned(),
+        _ => Redactor::default().clean(text).into_owned(),
     }
 }
 
@@ -64,10 +71,7 @@ impl<S: tracing::Subscriber> Layer<S> for Messages {
         }
         let mut message = Message(String::new());
         event.record(&mut message);
-        let message = match REDACTOR.read().as_deref() {
-            Ok(Some(redactor)) => redactor.clean(&message.0).into_owned(),
-            _ => Redactor::default().clean(&message.0).into_owned(),
-        };
+        let message = clean(&message.0);
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut line = format!("{} footplate {name} ", Timestamp(since_epoch));
         line.extend(message.chars().map(|c| if c.is_control() { ' ' } else { c }));

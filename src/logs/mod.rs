@@ -16,7 +16,7 @@ mod relay;
 mod style;
 mod tape;
 
-pub use messages::{Level, init, set_redactor};
+pub use messages::{Level, clean, init, set_redactor};
 pub use relay::{Finished, Relay, StreamId};
 pub use style::Style;
 

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -46,6 +46,7 @@ pub struct Finished {
 /// Told when a stream has ended.
 type OnEnd = Box<dyn FnOnce(Finished) + Send>;
 
+/// What the thread is told.
 enum Command {
     Add { id: StreamId, source: OwnedFd, style: Style, on_end: OnEnd },
     Message(Vec<u8>),
@@ -53,62 +54,65 @@ enum Command {
     Finish,
 }
 
-/// A handle of the relay's thread.
+/// A handle of the relay.
+///
+/// Its thread starts with the first program: until then messages are written by whoever has them.
 #[derive(Clone, Debug)]
 pub struct Relay {
-    commands: Sender<Command>,
-    wake: Arc<EventFd>,
+    state: Arc<Mutex<State>>,
     written: Arc<AtomicU64>,
-    ended: Arc<std::sync::Mutex<Receiver<()>>>,
 }
 
+#[derive(Debug)]
+enum State {
+    Idle(Destinations),
+    Running { commands: Sender<Command>, wake: Arc<EventFd>, ended: Receiver<()> },
+    Ended,
+}
+
+/// Standard output and error.
+type Destinations = [Destination; 2];
+
 impl Relay {
-    /// Starts the thread, which writes to this process's standard output and error.
+    /// A relay to this process's standard output and error.
     ///
     /// # Errors
-    /// No descriptor or thread is to be had.
-    pub fn start() -> io::Result<Relay> {
-        let destinations = [io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?]
-            .map(Destination::new);
-        let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
-        let written = Arc::new(AtomicU64::new(0));
-        let (commands, receiver) = mpsc::channel();
-        let (end, ended) = mpsc::channel();
-        let mut thread = Thread {
-            receiver,
-            wake: Arc::clone(&wake),
-            written: Arc::clone(&written),
-            destinations,
-            sources: Vec::new(),
-            finishing: false,
-        };
-        // The thread starts with every signal blocked: none is handled there, and the SIGPIPE of a write to a closed pipe
-        // stays with it, so that a SIGPIPE that reaches a handler was sent by somebody.
-        let mut mask = SigSet::empty();
-        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask))?;
-        let spawned = std::thread::Builder::new().name("relay".to_owned()).stack_size(STACK_SIZE).spawn(move || {
-            thread.run();
-            // The receiver may be gone: then nobody waits.
-            let _ = end.send(());
-        });
-        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
-        spawned?;
-        Ok(Relay { commands, wake, written, ended: Arc::new(std::sync::Mutex::new(ended)) })
+    /// No descriptors are to be had.
+    pub fn new() -> io::Result<Relay> {
+        let streams = [io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?];
+        let destinations = streams.map(Destination::new);
+        Ok(Relay { state: Arc::new(Mutex::new(State::Idle(destinations))), written: Arc::new(AtomicU64::new(0)) })
     }
 
-    /// Reads `source` to its end; `on_end` is called on the relay's thread.
+    /// Starts the thread, unless it runs.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn begin(&self) -> io::Result<()> {
+        let mut state = self.lock();
+        *state = match std::mem::replace(&mut *state, State::Ended) {
+            State::Idle(destinations) => start(destinations, Arc::clone(&self.written))?,
+            other => other,
+        };
+        Ok(())
+    }
+
+    /// Reads `source` to its end; `on_end` is called on the thread, which must have been started.
     pub fn add(&self, id: StreamId, source: OwnedFd, style: Style, on_end: impl FnOnce(Finished) + Send + 'static) {
-        self.send(Command::Add { id, source, style, on_end: Box::new(on_end) });
+        self.lock().send(Command::Add { id, source, style, on_end: Box::new(on_end) });
     }
 
     /// Writes a message of footplate's own, one or more whole lines, to standard error.
     pub fn message(&self, message: Vec<u8>) {
-        self.send(Command::Message(message));
+        match &mut *self.lock() {
+            State::Idle([_, stderr]) => stderr.write(&message, &self.written),
+            state => state.send(Command::Message(message)),
+        }
     }
 
     /// Ends a stream after what can be read of it at once, although others still hold its other end.
     pub fn close(&self, id: StreamId) {
-        self.send(Command::Close(id));
+        self.lock().send(Command::Close(id));
     }
 
     /// How many bytes were written so far.
@@ -120,8 +124,9 @@ impl Relay {
     ///
     /// Gives whether everything was written.
     pub fn finish(&self, patience: Duration) -> bool {
-        self.send(Command::Finish);
-        let Ok(ended) = self.ended.lock() else { return false };
+        let state = std::mem::replace(&mut *self.lock(), State::Ended);
+        state.send(Command::Finish);
+        let State::Running { ended, .. } = state else { return true };
         loop {
             let before = self.written();
             match ended.recv_timeout(patience) {
@@ -132,12 +137,41 @@ impl Relay {
         }
     }
 
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Once the thread has ended nothing can be written any more, and nothing is left to be said.
     fn send(&self, command: Command) {
-        // Once the thread has ended nothing can be written any more, and nothing is left to be said.
-        if self.commands.send(command).is_ok() {
-            let _ = self.wake.write(1);
+        if let State::Running { commands, wake, .. } = self
+            && commands.send(command).is_ok()
+        {
+            let _ = wake.write(1);
         }
     }
+}
+
+/// Starts the thread.
+fn start(destinations: Destinations, written: Arc<AtomicU64>) -> io::Result<State> {
+    let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+    let (commands, receiver) = mpsc::channel();
+    let (end, ended) = mpsc::channel();
+    let mut thread =
+        Thread { receiver, wake: Arc::clone(&wake), written, destinations, sources: Vec::new(), finishing: false };
+    // The thread starts with every signal blocked: none is handled there, and the SIGPIPE of a write to a closed pipe
+    // stays with it, so that a SIGPIPE that reaches a handler was sent by somebody.
+    let mut mask = SigSet::empty();
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask))?;
+    let spawned = std::thread::Builder::new().name("relay".to_owned()).stack_size(STACK_SIZE).spawn(move || {
+        thread.run();
+        // The receiver may be gone: then nobody waits.
+        let _ = end.send(());
+    });
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
+    spawned?;
+    Ok(State::Running { commands, wake, ended })
 }
 
 struct Source {
@@ -148,26 +182,38 @@ struct Source {
     on_end: Option<OnEnd>,
     /// Whether there may be something to read.
     ready: bool,
-    /// Whether to end it when nothing more can be read at once.
-    closing: bool,
+    /// If it is to be ended when nothing more can be read at once: how much may still be read until then. No more than
+    /// the pipe holds, because somebody may write without end.
+    closing: Option<usize>,
     /// When the unfinished line that waits will be passed on.
     partial_due: Option<Instant>,
 }
 
+impl Source {
+    fn close(&mut self) {
+        let size = fcntl(&self.fd, FcntlArg::F_GETPIPE_SZ).ok().and_then(|size| usize::try_from(size).ok());
+        self.closing = self.closing.or(size).or(Some(PIPE_SIZE as usize));
+        self.ready = true;
+    }
+}
+
+#[derive(Debug)]
 struct Destination {
     fd: OwnedFd,
-    /// Why it cannot be written to.
-    broken: Option<Errno>,
+    /// Why it could not be written to, the first time.
+    error: Option<Errno>,
+    /// Whether it never will be again.
+    is_gone: bool,
 }
 
 impl Destination {
     fn new(fd: OwnedFd) -> Destination {
-        Destination { fd, broken: None }
+        Destination { fd, error: None, is_gone: false }
     }
 
     /// Writes everything, waiting as long as it takes. What cannot be written is dropped.
     fn write(&mut self, mut bytes: &[u8], written: &AtomicU64) {
-        while !bytes.is_empty() && self.broken.is_none() {
+        while !bytes.is_empty() && !self.is_gone {
             match nix::unistd::write(&self.fd, bytes) {
                 Ok(length) => {
                     written.fetch_add(length as u64, Ordering::Relaxed);
@@ -178,7 +224,12 @@ impl Destination {
                 Err(Errno::EAGAIN) => {
                     let _ = poll(&mut [PollFd::new(self.fd.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE);
                 }
-                Err(error) => self.broken = Some(error),
+                Err(error) => {
+                    self.error = self.error.or(Some(error));
+                    // A disk that is full may have room again.
+                    self.is_gone = !matches!(error, Errno::ENOSPC | Errno::EDQUOT);
+                    return;
+                }
             }
         }
     }
@@ -188,7 +239,7 @@ struct Thread {
     receiver: Receiver<Command>,
     wake: Arc<EventFd>,
     written: Arc<AtomicU64>,
-    destinations: [Destination; 2],
+    destinations: Destinations,
     sources: Vec<Source>,
     finishing: bool,
 }
@@ -216,13 +267,11 @@ impl Thread {
                 Command::Add { id, source, style, on_end } => self.add(id, source, style, on_end),
                 Command::Message(message) => self.destinations[1].write(&message, &self.written),
                 Command::Close(id) => {
-                    for source in self.sources.iter_mut().filter(|source| source.id == id) {
-                        (source.closing, source.ready) = (true, true);
-                    }
+                    self.sources.iter_mut().filter(|source| source.id == id).for_each(Source::close);
                 }
                 Command::Finish => {
                     self.finishing = true;
-                    self.sources.iter_mut().for_each(|source| (source.closing, source.ready) = (true, true));
+                    self.sources.iter_mut().for_each(Source::close);
                 }
             }
         }
@@ -240,7 +289,7 @@ impl Thread {
             styler: Styler::new(style),
             on_end: Some(on_end),
             ready: true,
-            closing: false,
+            closing: None,
             partial_due: None,
         });
     }
@@ -257,10 +306,12 @@ impl Thread {
                     Ok(0) => ended = true,
                     Ok(length) => {
                         source.tape.advance(length);
+                        source.closing = source.closing.map(|left| left.saturating_sub(length));
+                        ended = source.closing == Some(0);
                         self.pass_on(index, false);
                         progressed = true;
                     }
-                    Err(Errno::EAGAIN) => (source.ready, ended) = (false, source.closing),
+                    Err(Errno::EAGAIN) => (source.ready, ended) = (false, source.closing.is_some()),
                     Err(Errno::EINTR) => progressed = true,
                     Err(_) => ended = true,
                 }
@@ -277,7 +328,7 @@ impl Thread {
     fn pass_on(&mut self, index: usize, all: bool) {
         let source = &mut self.sources[index];
         let destination = &mut self.destinations[usize::from(source.id.is_stderr)];
-        let was_whole = destination.broken.is_none();
+        let was_whole = destination.error.is_none();
         let bytes = if all { source.tape.waiting() } else { source.tape.lines() };
         let length = bytes.len();
         match source.styler.is_plain() {
@@ -289,7 +340,7 @@ impl Thread {
             true => None,
             false => source.partial_due.or_else(|| Some(Instant::now() + PARTIAL_LINE_DELAY)),
         };
-        if let (true, Some(error)) = (was_whole, destination.broken) {
+        if let (true, Some(error)) = (was_whole, destination.error) {
             let name = ["standard output", "standard error"][usize::from(source.id.is_stderr)];
             tracing::warn!(
                 "{name} cannot be written to ({}): what the script writes there is read and dropped",

@@ -3,7 +3,7 @@
 //! One place, the [`Supervisor`], starts every program that runs for longer than a moment, and is the only one that
 //! waits for children. What it promises:
 //!
-//! - Signals are caught from before the first program is started, so that none is lost.
+//! - Signals are caught from before the first program is started, so that none is lost; real-time signals from then on.
 //! - A program starts with the signal mask, the dispositions and the descriptors that footplate itself was given, in a
 //!   process group of its own.
 //! - SIGTERM and SIGINT go at once to every process that descends from footplate, whatever group or session it is in; what
@@ -21,7 +21,7 @@ mod task;
 mod tree;
 
 pub use ending::Ending;
-pub use supervisor::{FLUSH_PATIENCE, Interrupted, Report, Stop, Supervisor, Timing};
+pub use supervisor::{FLUSH_PATIENCE, Interrupted, Killed, Report, Stop, Supervisor, Timing};
 pub use task::{SpawnError, Task};
 
 /// Kills every process that descends from this one, when nothing else can be done any more.

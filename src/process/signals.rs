@@ -1,10 +1,14 @@
 //! Catching signals.
 
+use std::collections::VecDeque;
 use std::io;
+use std::os::unix::net::UnixStream;
 
 use nix::libc;
-use signal_hook::iterator::Signals;
-use tokio::sync::mpsc::UnboundedSender;
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::SignalOnly;
+use tokio::io::Interest;
 
 /// Signals that are not caught: two cannot be, and the rest mean that footplate itself is at fault.
 const NOT_CAUGHT: [i32; 9] = [
@@ -19,21 +23,67 @@ const NOT_CAUGHT: [i32; 9] = [
     libc::SIGSYS,
 ];
 
-/// Catches every signal that can be, and sends its number.
-///
-/// # Errors
-/// A handler cannot be installed.
-pub(super) fn catch<E: Send + 'static>(events: UnboundedSender<E>, event: fn(i32) -> E) -> io::Result<()> {
-    let standard = 1..=31;
-    let real_time = libc::SIGRTMIN()..=libc::SIGRTMAX();
-    let caught: Vec<i32> = standard.chain(real_time).filter(|signal| !NOT_CAUGHT.contains(signal)).collect();
-    let mut signals = Signals::new(caught)?;
-    std::thread::Builder::new().name("signals".to_owned()).stack_size(128 << 10).spawn(move || {
-        for signal in signals.forever() {
-            if events.send(event(signal)).is_err() {
-                return;
+/// Every signal that can be caught, as it comes in.
+#[derive(Debug)]
+pub(super) struct Caught {
+    delivery: SignalDelivery<UnixStream, SignalOnly>,
+    /// Tells when the delivery has something, on a descriptor of its own.
+    ready: tokio::net::UnixStream,
+    queue: VecDeque<i32>,
+    with_real_time: bool,
+}
+
+impl Caught {
+    /// Begins to catch all but the real-time signals; to be called in the runtime. Those that footplate was started with
+    /// blocked are unblocked in this thread: one that nobody receives, SIGCHLD above all, would be waited for without end.
+    ///
+    /// # Errors
+    /// A handler cannot be installed.
+    pub(super) fn begin() -> io::Result<Caught> {
+        let standard: Vec<i32> = (1..=31).filter(|signal| !NOT_CAUGHT.contains(signal)).collect();
+        let (read, write) = UnixStream::pair()?;
+        read.set_nonblocking(true)?;
+        let ready = tokio::net::UnixStream::from_std(read.try_clone()?)?;
+        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly::default(), standard)?;
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+        Ok(Caught { delivery, ready, queue: VecDeque::new(), with_real_time: false })
+    }
+
+    /// Catches the real-time signals too. Only programs that want them are sent any, and catching each signal takes the
+    /// longer the more are caught, so this is done beside the program's start and not before it.
+    pub(super) fn add_real_time(&mut self) {
+        if std::mem::replace(&mut self.with_real_time, true) {
+            return;
+        }
+        let handle = self.delivery.handle();
+        for signal in libc::SIGRTMIN()..=libc::SIGRTMAX() {
+            if let Err(error) = handle.add_signal(signal) {
+                tracing::debug!("cannot catch signal {signal}: {error}");
             }
         }
-    })?;
-    Ok(())
+    }
+
+    /// The next signal that came, without waiting.
+    pub(super) fn try_next(&mut self) -> Option<i32> {
+        if self.queue.is_empty() {
+            self.queue.extend(self.delivery.pending());
+        }
+        self.queue.pop_front()
+    }
+
+    /// The next signal. Nothing is lost if the wait is given up.
+    pub(super) async fn next(&mut self) -> i32 {
+        loop {
+            if let Some(signal) = self.try_next() {
+                return signal;
+            }
+            if self.ready.readable().await.is_err() {
+                // The runtime is ending.
+                std::future::pending::<()>().await;
+            }
+            // The delivery reads it; here it is only said to be read, before the next look, so that a signal that comes in
+            // between is seen.
+            let _ = self.ready.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        }
+    }
 }

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, error::TryRecvError, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::signals::Caught;
 use super::task::{SpawnError, Started, Task};
-use super::{Ending, signals, tree};
+use super::{Ending, tree};
 use crate::kernel::{self, Inherited, Waited};
 use crate::logs::{Finished, Relay, StreamId};
 
@@ -19,12 +21,8 @@ const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the reader of standard output may take nothing before what is left is given up.
 pub const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What happens around a program.
-#[derive(Debug)]
-enum Event {
-    Signal(i32),
-    Stream(Finished),
-}
+/// The same once it was given up.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How much time is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +38,17 @@ pub struct Timing {
 pub struct Stop {
     /// By SIGTERM or SIGINT.
     pub signal: Signal,
-    /// Whether something had to be killed when the grace period was over, or a second signal came.
-    pub killed: bool,
+    /// Why something had to be killed, if anything had.
+    pub killed: Option<Killed>,
+}
+
+/// Why what still ran was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Killed {
+    /// The grace period was over.
+    GraceOver,
+    /// A second stop signal came.
+    SecondSignal,
 }
 
 /// How a program ran.
@@ -68,26 +75,29 @@ pub struct Interrupted(pub Signal);
 pub struct Supervisor {
     inherited: Inherited,
     relay: Relay,
-    sender: UnboundedSender<Event>,
-    events: UnboundedReceiver<Event>,
+    signals: Caught,
+    sender: UnboundedSender<Finished>,
+    streams: UnboundedReceiver<Finished>,
     /// Programs run so far.
     started: usize,
+    /// Whether the reader of the output was found to take nothing any more.
+    gave_up: bool,
 }
 
 impl Supervisor {
-    /// Begins to catch signals and to adopt orphans.
+    /// Begins to catch signals and to adopt orphans; to be called in the runtime.
     ///
     /// # Errors
     /// The kernel refuses handlers or a thread.
     pub fn new(relay: Relay) -> io::Result<Supervisor> {
         let inherited = Inherited::of_this_process();
-        let (sender, events) = unbounded_channel();
-        signals::catch(sender.clone(), Event::Signal)?;
+        let signals = Caught::begin()?;
+        let (sender, streams) = unbounded_channel();
         // As PID 1 it gets all orphans without it.
         if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
             tracing::debug!("cannot become a subreaper: {error}");
         }
-        Ok(Supervisor { inherited, relay, sender, events, started: 0 })
+        Ok(Supervisor { inherited, relay, signals, sender, streams, started: 0, gave_up: false })
     }
 
     /// Does some work of footplate's own on a thread, unless a stop signal comes meanwhile: then the work is abandoned.
@@ -112,8 +122,8 @@ impl Supervisor {
                     // The work panicked; the panic hook ends the process.
                     Err(_) => std::future::pending::<()>().await,
                 },
-                event = self.events.recv() => {
-                    if let Some(signal) = event.and_then(stop_signal) {
+                signal = self.signals.next() => {
+                    if let Some(signal) = stop_signal(signal) {
                         return Err(Interrupted(signal));
                     }
                 }
@@ -121,21 +131,17 @@ impl Supervisor {
         }
     }
 
-    /// The stop signal that has come, if any.
+    /// Whether a stop signal has come while no program was running.
     ///
     /// # Errors
     /// The stop signal.
     pub fn check(&mut self) -> Result<(), Interrupted> {
-        loop {
-            match self.events.try_recv() {
-                Ok(event) => {
-                    if let Some(signal) = stop_signal(event) {
-                        return Err(Interrupted(signal));
-                    }
-                }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(()),
+        while let Some(signal) = self.signals.try_next() {
+            if let Some(signal) = stop_signal(signal) {
+                return Err(Interrupted(signal));
             }
         }
+        Ok(())
     }
 
     /// Runs a program to its end, and to the end of all that it leaves behind.
@@ -143,14 +149,16 @@ impl Supervisor {
     /// # Errors
     /// It could not be started.
     pub async fn run(&mut self, task: &Task, timing: Timing) -> Result<Report, SpawnError> {
+        self.relay.begin().map_err(|error| task.not_started(error))?;
         let Started { pid, stdout, stderr } = task.start(&self.inherited)?;
+        self.signals.add_real_time();
         let process = self.started;
         self.started += 1;
         for (source, is_stderr) in [(stdout, false), (stderr, true)] {
             let sender = self.sender.clone();
             self.relay.add(StreamId { process, is_stderr }, source, task.style.clone(), move |finished| {
                 // The receiver lives as long as the supervisor.
-                let _ = sender.send(Event::Stream(finished));
+                let _ = sender.send(finished);
             });
         }
         let mut run = Run {
@@ -162,35 +170,37 @@ impl Supervisor {
             ending: None,
             records: [None, None],
             phase: Phase::Running,
+            gave_up: false,
         };
         while !run.is_over() {
             let deadline = run.deadline();
             tokio::select! {
+                // Time first: processes that are made and end without pause give events without end.
                 biased;
-                event = self.events.recv() => match event {
-                    Some(Event::Signal(signal)) => run.signal(signal),
-                    Some(Event::Stream(finished)) if finished.id.process == process => {
+                () = sleep_until(deadline) => run.overdue(),
+                signal = self.signals.next() => run.signal(signal),
+                Some(finished) = self.streams.recv() => {
+                    if finished.id.process == process {
                         run.records[usize::from(finished.id.is_stderr)] = Some(finished.record);
                     }
-                    Some(Event::Stream(_)) | None => {}
-                },
-                () = sleep_until(deadline) => run.overdue(),
+                }
             }
             run.reap();
         }
+        self.gave_up = run.gave_up;
         Ok(run.report())
     }
 
     /// Ends with everything written that somebody takes; gives whether that was everything.
     pub fn finish(self) -> bool {
-        self.relay.finish(FLUSH_PATIENCE)
+        self.relay.finish(if self.gave_up { LAST_PATIENCE } else { FLUSH_PATIENCE })
     }
 }
 
-fn stop_signal(event: Event) -> Option<Signal> {
-    match event {
-        Event::Signal(libc::SIGTERM) => Some(Signal::SIGTERM),
-        Event::Signal(libc::SIGINT) => Some(Signal::SIGINT),
+fn stop_signal(number: i32) -> Option<Signal> {
+    match number {
+        libc::SIGTERM => Some(Signal::SIGTERM),
+        libc::SIGINT => Some(Signal::SIGINT),
         _ => None,
     }
 }
@@ -231,6 +241,7 @@ struct Run<'a> {
     ending: Option<(Ending, Duration)>,
     records: [Option<Vec<u8>>; 2],
     phase: Phase,
+    gave_up: bool,
 }
 
 impl Run<'_> {
@@ -257,9 +268,11 @@ impl Run<'_> {
         }
     }
 
-    /// The program's process group, as long as its number cannot have become another's.
+    /// The program's process group, as long as its number cannot have become another's: while the program itself, or a
+    /// child of ours in it, was not reaped.
     fn group(&self) -> Option<Pid> {
-        self.ending.is_none().then_some(self.pid)
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        (self.ending.is_none() || waitid(Id::PGid(self.pid), flags).is_ok()).then_some(self.pid)
     }
 
     fn signal(&mut self, number: i32) {
@@ -276,11 +289,11 @@ impl Run<'_> {
                             "{signal}: passed on to {reached} processes, which have {} s",
                             grace.as_secs_f64()
                         );
-                        self.phase = Phase::Stopping(Stop { signal, killed: false }, Instant::now() + grace);
+                        self.phase = Phase::Stopping(Stop { signal, killed: None }, Instant::now() + grace);
                     }
                     Phase::Stopping(stop, _) => {
-                        tracing::warn!("{signal} came again: killing what still runs");
-                        self.kill(Some(stop));
+                        tracing::warn!("{signal} is the second stop signal: killing what still runs");
+                        self.kill(Some((stop, Killed::SecondSignal)));
                     }
                     Phase::Killed(..) | Phase::Flushing(..) | Phase::Over(_) => {}
                 }
@@ -294,7 +307,7 @@ impl Run<'_> {
     fn overdue(&mut self) {
         match self.phase {
             Phase::Running | Phase::Over(_) => {}
-            Phase::Draining(_) => match tree::signal_all(Signal::SIGTERM, None) {
+            Phase::Draining(_) => match tree::signal_all(Signal::SIGTERM, self.group()) {
                 0 => self.flush(None),
                 reached => {
                     tracing::info!("SIGTERM to {reached} processes that the script left behind");
@@ -304,22 +317,22 @@ impl Run<'_> {
             Phase::Ending(_) => self.kill(None),
             Phase::Stopping(stop, _) => {
                 tracing::warn!("the grace period is over: killing what still runs");
-                self.kill(Some(stop));
+                self.kill(Some((stop, Killed::GraceOver)));
             }
             Phase::Killed(stop, _) => {
                 tracing::warn!("some processes cannot even be killed, and are left behind");
                 self.flush(stop);
             }
             Phase::Flushing(stop, _, before) => match self.relay.written() == before {
-                true => self.phase = Phase::Over(stop),
+                true => (self.phase, self.gave_up) = (Phase::Over(stop), true),
                 false => self.flush(stop),
             },
         }
     }
 
-    fn kill(&mut self, stop: Option<Stop>) {
-        let killed = tree::signal_all(Signal::SIGKILL, self.group()) > 0;
-        let stop = stop.map(|stop| Stop { killed, ..stop });
+    fn kill(&mut self, stop: Option<(Stop, Killed)>) {
+        let any = tree::signal_all(Signal::SIGKILL, self.group()) > 0;
+        let stop = stop.map(|(stop, reason)| Stop { killed: any.then_some(reason), ..stop });
         self.phase = Phase::Killed(stop, Instant::now() + KILL_PATIENCE);
     }
 
@@ -349,7 +362,7 @@ impl Run<'_> {
             match self.phase {
                 Phase::Running => self.phase = Phase::Draining(Instant::now() + self.timing.drain_time),
                 // One that was made while the others were killed.
-                Phase::Killed(..) => drop(tree::signal_all(Signal::SIGKILL, None)),
+                Phase::Killed(..) => drop(tree::signal_all(Signal::SIGKILL, self.group())),
                 _ => {}
             }
         } else if self.records.iter().all(Option::is_some) {

@@ -101,6 +101,11 @@ pub(super) struct Started {
 }
 
 impl Task {
+    /// That the machine has not what it takes to start it.
+    pub(super) fn not_started(&self, error: io::Error) -> SpawnError {
+        SpawnError { program: self.working_dir.join(&self.program), step: Step::Fork, error }
+    }
+
     /// Starts it.
     pub(super) fn start(&self, inherited: &Inherited) -> Result<Started, SpawnError> {
         let failed = |step, error| SpawnError { program: self.working_dir.join(&self.program), step, error };

@@ -34,10 +34,17 @@ static NAMED: LazyLock<Regex> = LazyLock::new(|| {
 const PLAIN_WORDS: [&str; 9] =
     ["tokeniz", "tokens", "keyerror", "keypoint", "keyword", "keyboard", "keyframe", "monkey", "turkey"];
 
-/// Whether one of [`WORDS`] is in a text, in any case.
-fn holds_word(text: &str) -> bool {
+/// Whether one of [`WORDS`] is in a text, in any case, as part of a name that `=` or a quote follows.
+fn holds_named_value(text: &str) -> bool {
     let text = text.as_bytes();
-    WORDS.iter().any(|word| text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes())))
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
+    (0..text.len()).any(|at| {
+        WORDS.iter().any(|word| {
+            let found = text[at..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()));
+            let after = || text[at..].iter().find(|byte| !is_name(byte));
+            found && matches!(after(), Some(b'=' | b'"' | b'\''))
+        })
+    })
 }
 
 /// Whether a variable or hyperparameter of this name holds a secret.
@@ -90,7 +97,7 @@ impl Redactor {
             text = Cow::Owned(URL_USER.replace_all(&text, format!("${{1}}{HIDDEN}@")).into_owned());
         }
         // Looked at first, because the pattern takes a millisecond to compile, which most jobs need never spend.
-        if (text.contains('=') || text.contains(':')) && holds_word(&text) {
+        if holds_named_value(&text) {
             let cleaned = NAMED.replace_all(&text, |found: &Captures<'_>| {
                 let part = |n: usize| found.get(n).map_or("", |m| m.as_str());
                 let (name, quote) = if part(1).is_empty() { (part(3), "\"") } else { (part(1), "") };

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::session::{self, Options, Session};
 use super::{Outcome, Refusal, bring, prepare, script};
@@ -12,12 +13,14 @@ use crate::process::Task;
 
 /// Runs the command in the present working directory; gives the exit code.
 ///
-/// What is exported already stays: in a job of SDK version 3 the drivers have set the variables before.
+/// The success and failure files are written if the base folder is there. What is exported already stays: in a job of SDK version 3 the drivers have set the variables before.
 pub fn exec(options: Options, command: Vec<OsString>) -> i32 {
     session::run(options, async |session: &mut Session| phases(session, command).await)
 }
 
 async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome, Outcome> {
+    // Outside a job, nobody reads the files, and /opt/ml is not to be made for them.
+    session.leaves_files = session.paths.base().exists();
     let prepared = prepare::prepare(session.paths.clone(), &session.variables, &session.options.settings, true)?;
     prepared.log_level().apply();
     session.set_redactor(prepare::redactor(&session.variables, &prepared.job.all_hyperparameters));
@@ -39,6 +42,10 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome
             return Err(Outcome::refused(Refusal::NotExecutable, message));
         }
         Lookup::Missing if name.as_bytes().contains(&b'/') => {
+            if Path::new(&name).is_dir() {
+                let message = format!("{}: is a folder", name.to_string_lossy());
+                return Err(Outcome::refused(Refusal::NotExecutable, message));
+            }
             return Err(Outcome::refused(Refusal::NotFound, format!("{}: not found", name.to_string_lossy())));
         }
         Lookup::Missing => {

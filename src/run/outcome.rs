@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 
-use crate::failure::{self, Cause, Written};
+use crate::failure::{self, Cause, Earlier, Written};
 use crate::job::Paths;
 use crate::process::Ending;
 use crate::redact::Redactor;
@@ -128,16 +128,24 @@ impl Outcome {
         }
     }
 
-    /// Writes the success or the failure file and logs the end. What cannot be written is named, and changes no exit code.
-    pub fn record(&self, paths: &Paths, redactor: &Redactor) {
-        let written = match self.failure_text(redactor) {
-            None => failure::success(&paths.success()).map(|()| Written::Written),
-            Some(text) => failure::write(&paths.failure(), &text),
-        };
+    /// Logs the end.
+    pub fn log(&self, redactor: &Redactor) {
         match self {
             Outcome::Succeeded => tracing::info!("the script succeeded"),
             _ => tracing::error!("failed with exit code {}: {}", self.exit_code(), self.headline(redactor)),
         }
+    }
+
+    /// Writes the success or the failure file. What cannot be written is named, and changes no exit code.
+    pub fn record(&self, paths: &Paths, earlier: &Earlier, redactor: &Redactor) {
+        let written = match self.failure_text(redactor) {
+            None => failure::success(&paths.success()).map(|()| Written::Written),
+            Some(text) => {
+                // One of an earlier run must not say otherwise.
+                let _ = std::fs::remove_file(paths.success());
+                failure::write(&paths.failure(), &text, earlier)
+            }
+        };
         match written {
             Ok(Written::Written) => {}
             Ok(Written::Kept) => tracing::info!("{} was written by the script, and is kept", paths.failure().display()),

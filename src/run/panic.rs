@@ -3,20 +3,20 @@
 use std::panic::PanicHookInfo;
 use std::time::Duration;
 
-use crate::failure;
+use crate::failure::{self, Earlier};
 use crate::job::Paths;
-use crate::logs::Relay;
+use crate::logs::{self, Relay};
 use crate::process;
 
 /// The exit code of a defect (EX_SOFTWARE of sysexits.h).
 const EXIT_CODE: i32 = 70;
 
 /// Makes every panic end the job with a failure file that says so, and with nothing left running.
-pub(super) fn install(paths: Paths, relay: Relay) {
+pub(super) fn install(paths: Paths, earlier: Earlier, relay: Relay) {
     std::panic::set_hook(Box::new(move |panic| {
-        let text = describe(panic);
+        let text = logs::clean(&describe(panic));
         // The job is lost: what was written of it so far matters less than that the reason gets out.
-        if let Err(error) = failure::write(&paths.failure(), &text) {
+        if let Err(error) = failure::write(&paths.failure(), &text, &earlier) {
             relay.message(format!("{error:#}\n").into_bytes());
         }
         relay.message(format!("{text}\n").into_bytes());
@@ -36,9 +36,22 @@ fn describe(panic: &PanicHookInfo<'_>) -> String {
     )
 }
 
-/// In debug builds, a way for tests to see all of this.
+/// In debug builds, a way for tests to see all of this: FOOTPLATE_TEST_PANIC holds the path of a file whose appearance
+/// makes a thread panic; if it is empty, footplate panics at once.
 pub(super) fn on_request() {
-    if cfg!(debug_assertions) && std::env::var_os("FOOTPLATE_TEST_PANIC").is_some() {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let Some(trigger) = std::env::var_os("FOOTPLATE_TEST_PANIC") else { return };
+    if trigger.is_empty() {
         panic!("asked for by FOOTPLATE_TEST_PANIC");
     }
+    std::thread::spawn(move || {
+        loop {
+            if let Ok(message) = std::fs::read_to_string(&trigger) {
+                panic!("asked for by FOOTPLATE_TEST_PANIC: {message}");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
 }

@@ -1,18 +1,16 @@
 //! From the configuration to what the script is given: everything that can be said before anything is started.
 
-use std::path::Path;
-
 use super::{Outcome, Refusal};
 use crate::code::{EntryKind, EntryPoint, interpreter};
 use crate::config::{self, Config};
 use crate::environment::{self, Environment, Given};
 use crate::hardware::Hardware;
 use crate::job::{Job, Paths, Variables};
-use crate::launch::{Entry, Image};
+use crate::launch::{self, Entry, Image};
 use crate::logs::Level;
 use crate::python::{Dict, Value};
 use crate::redact::Redactor;
-use crate::settings::Settings;
+use crate::settings::{Launcher, Settings};
 
 /// A job that was read, with its settings.
 #[derive(Clone, Debug)]
@@ -81,18 +79,14 @@ pub fn redactor(variables: &Variables, hyperparameters: &Dict) -> Redactor {
     Redactor::new(found)
 }
 
-/// What the image has to run the job with; `required` where nothing runs without Python.
+/// What the image has to run the job with, and how the Python was found; `required` where nothing runs without one.
 ///
 /// # Errors
 /// There is no Python although one is required, or the one that is set is not there.
-pub fn image(
-    settings: &Settings,
-    variables: &Variables,
-    code_dir: &Path,
-    required: bool,
-) -> Result<(Image, String), Outcome> {
+pub fn image(prepared: &Prepared, variables: &Variables, required: bool) -> Result<(Image, String), Outcome> {
+    let Prepared { job, settings, .. } = prepared;
     let variable = |name: &str| variables.get(name).map(|value| value.into_owned());
-    let python = match interpreter::find(settings.python.as_deref(), code_dir, variable) {
+    let python = match interpreter::find(settings.python.as_deref(), &job.code_dir(), variable) {
         Ok(python) => Some(python),
         Err(error) if required || settings.python.is_some() => return Err(Outcome::refused(Refusal::NotFound, error)),
         Err(_) => None,
@@ -105,11 +99,22 @@ pub fn image(
     };
     let said =
         python.as_ref().map(|python| format!("{} ({})", python.path.display(), python.found_by)).unwrap_or_default();
-    let image = Image {
-        torchrun: which("torchrun").or_else(|| beside_python("torchrun")),
-        mpirun: which("mpirun"),
-        python: python.map(|python| python.path),
-    };
+    // Looked for only where it is needed: each look is a dozen system calls.
+    let mut image = Image::default();
+    match launch::choose(job, settings) {
+        Ok(Launcher::Torchrun) => {
+            image.torchrun = which("torchrun").or_else(|| beside_python("torchrun"));
+            if variables.get("RUN_NEURON_PARALLEL_COMPILE").as_deref() == Some("1") {
+                image.neuron_parallel_compile = Some(which("neuron_parallel_compile").ok_or_else(|| {
+                    let message = "RUN_NEURON_PARALLEL_COMPILE is 1, but neuron_parallel_compile is not on PATH";
+                    Outcome::refused(Refusal::Launch, message)
+                })?);
+            }
+        }
+        Ok(Launcher::Mpi) => image.mpirun = which("mpirun"),
+        Ok(Launcher::Process) | Err(_) => {}
+    }
+    image.python = python.map(|python| python.path);
     Ok((image, said))
 }
 
@@ -176,6 +181,8 @@ pub fn environment_of(
     variables: &Variables,
     given: Given,
 ) -> Result<Environment, Outcome> {
-    environment::build(&prepared.job, hardware, &prepared.settings, variables, given)
-        .map_err(|error| Outcome::refused(Refusal::Configuration, error))
+    environment::build(&prepared.job, hardware, &prepared.settings, variables, given).map_err(|error| {
+        let path = prepared.job.paths.config().join("hyperparameters.json");
+        Outcome::refused(Refusal::Configuration, format!("{}: {error}", path.display()))
+    })
 }

@@ -12,7 +12,7 @@ use crate::code::{Shebang, shebang};
 use crate::environment::{Environment, Omitted, Table};
 use crate::failure::{self, Evidence, MemoryWatch};
 use crate::logs::Style;
-use crate::process::{Report, SpawnError, Task};
+use crate::process::{Killed, Report, SpawnError, Task};
 use crate::settings::{LogPrefix, Settings};
 
 /// The shell that reads scripts which the kernel cannot execute.
@@ -117,12 +117,23 @@ pub(super) async fn run(
 /// mounted `noexec`. Shells do the same.
 fn by_shell(task: &Task, error: &SpawnError) -> Option<Task> {
     let is_script = task.program.extension().is_some_and(|extension| extension == "sh");
-    if !error.is_unknown_format() && !(error.is_not_executable() && is_script) {
+    let may_be_script = error.is_unknown_format() && !is_binary(&error.program);
+    if !may_be_script && !(error.is_not_executable() && is_script) {
         return None;
     }
     let mut arguments = vec![OsString::from(SHELL)];
     arguments.extend(task.arguments.iter().cloned());
     Some(Task { program: SHELL.into(), arguments, ..task.clone() })
+}
+
+/// Whether a file is a program after all, such as one for another machine, of which a shell would make nonsense. Bash
+/// decides it in the same way: by a NUL in the first line.
+fn is_binary(program: &Path) -> bool {
+    use std::io::Read;
+    let mut start = Vec::new();
+    let read = std::fs::File::open(program).and_then(|file| file.take(256).read_to_end(&mut start));
+    let first_line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    read.is_ok() && (start.starts_with(b"\x7fELF") || first_line.contains(&0))
 }
 
 fn not_started(error: &SpawnError) -> Outcome {
@@ -156,7 +167,7 @@ fn judge(
     evidence.stopped = report.stop.map(|stop| failure::Stop {
         signal: stop.signal.to_string(),
         grace_seconds: prepared.settings.grace_period.as_secs(),
-        killed_after_grace: stop.killed,
+        killed_after_grace: stop.killed == Some(Killed::GraceOver),
     });
     evidence.memory = memory.out_of_memory();
     let temporary = std::env::temp_dir();

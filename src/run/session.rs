@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Outcome, Refusal, panic};
 use crate::config;
+use crate::failure::Earlier;
 use crate::job::{Paths, Variables};
 use crate::logs::{self, Relay};
 use crate::process::{Interrupted, Supervisor};
@@ -20,6 +21,9 @@ pub struct Options {
 pub(super) struct Session {
     pub(super) variables: Variables,
     pub(super) paths: Paths,
+    /// Whether the success or failure file is written.
+    pub(super) leaves_files: bool,
+    earlier_failure: Earlier,
     pub(super) supervisor: Supervisor,
     pub(super) redactor: Redactor,
     pub(super) options: Options,
@@ -35,13 +39,25 @@ impl Session {
         let variables = Variables::of_this_process();
         let redactor = Redactor::new(variables.texts());
         let paths = config::base_paths(&variables);
-        let relay = Relay::start()?;
+        let relay = Relay::new()?;
         logs::init(relay.clone());
         logs::set_redactor(redactor.clone());
-        panic::install(paths.clone(), relay.clone());
+        let earlier_failure = Earlier::look(&paths.failure());
+        panic::install(paths.clone(), earlier_failure.clone(), relay.clone());
         let supervisor = Supervisor::new(relay)?;
         panic::on_request();
-        Ok(Session { variables, paths, supervisor, redactor, options, begun, phase_begun: begun, phases: Vec::new() })
+        Ok(Session {
+            variables,
+            paths,
+            leaves_files: true,
+            earlier_failure,
+            supervisor,
+            redactor,
+            options,
+            begun,
+            phase_begun: begun,
+            phases: Vec::new(),
+        })
     }
 
     /// Replaces what takes out secrets by one that knows more of them.
@@ -73,19 +89,26 @@ impl From<Interrupted> for Outcome {
 
 /// Runs all phases of a job and gives the exit code.
 pub(super) fn run(options: Options, phases: impl AsyncFnOnce(&mut Session) -> Result<Outcome, Outcome>) -> i32 {
-    let mut session = match Session::begin(options) {
-        Ok(session) => session,
-        Err(error) => {
-            eprintln!("footplate: cannot start: {error}");
-            return Outcome::refused(Refusal::Internal, error).exit_code();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return cannot_start(&error),
+    };
+    runtime.block_on(async {
+        let mut session = match Session::begin(options) {
+            Ok(session) => session,
+            Err(error) => return cannot_start(&error),
+        };
+        let outcome = phases(&mut session).await.unwrap_or_else(|outcome| outcome);
+        outcome.log(&session.redactor);
+        if session.leaves_files {
+            outcome.record(&session.paths, &session.earlier_failure, &session.redactor);
         }
-    };
-    // Without I/O: reading and writing are the relay's, and need no event queue of tokio's.
-    let outcome = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
-        Ok(runtime) => runtime.block_on(async { phases(&mut session).await.unwrap_or_else(|outcome| outcome) }),
-        Err(error) => Outcome::refused(Refusal::Internal, format!("cannot start a runtime: {error}")),
-    };
-    outcome.record(&session.paths, &session.redactor);
-    session.supervisor.finish();
-    outcome.exit_code()
+        session.supervisor.finish();
+        outcome.exit_code()
+    })
+}
+
+fn cannot_start(error: &std::io::Error) -> i32 {
+    eprintln!("footplate: cannot start: {error}");
+    Outcome::refused(Refusal::Internal, error).exit_code()
 }

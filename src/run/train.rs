@@ -25,7 +25,7 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     let (mut entry, point) = prepare::entry_of(&prepared.job)?;
     let code_dir = prepared.job.code_dir();
     let needs_python = prepare::needs_python(&entry);
-    let (image, python) = prepare::image(&prepared.settings, &session.variables, &code_dir, needs_python)?;
+    let (image, python) = prepare::image(&prepared, &session.variables, needs_python)?;
     match &image.python {
         Some(_) => tracing::info!("python: {python}"),
         None => tracing::debug!("python: none"),
@@ -41,9 +41,6 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     let cluster = &prepared.job.cluster;
     let hardware = Hardware::detect(&session.variables, &cluster.instance_type, &cluster.network_interface);
     let environment = prepare::environment_of(&prepared, &hardware, &session.variables, Given::Overwritten)?;
-    let compiler = (session.variables.get("RUN_NEURON_PARALLEL_COMPILE").as_deref() == Some("1"))
-        .then(|| crate::code::interpreter::which("neuron_parallel_compile", session.variables.get_os("PATH")).found())
-        .flatten();
     let plan = launch::plan(&Facts {
         job: &prepared.job,
         settings: &prepared.settings,
@@ -51,7 +48,6 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
         image: &image,
         entry: &entry,
         arguments: &environment.arguments,
-        neuron_parallel_compile: compiler.as_deref(),
     })
     .map_err(|error| Outcome::refused(Refusal::Launch, error))?;
     session.end_phase("environment");

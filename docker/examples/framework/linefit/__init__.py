@@ -1,0 +1,1 @@
+"""A training framework of one function."""

@@ -1,0 +1,178 @@
+//! One container that runs a job whose base folder is a temporary folder here. Whatever a test started is removed when
+//! the test ends, however it ends; and what a container did can be printed, for the message of an assertion that fails.
+
+use std::fmt;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::images;
+use crate::job::{Job, PATIENCE};
+
+/// A job for a container: what the script is comes by hyperparameters, and there is a channel `training` of CSV data
+/// on the line y = 2x.
+pub fn job_with(hyperparameters: &str) -> Job {
+    Job::new()
+        .hyperparameters(hyperparameters)
+        .file("input/config/inputdataconfig.json", r#"{"training": {"TrainingInputMode": "File"}}"#)
+        .file("input/data/training/data.csv", "x,y\n1,2\n2,4\n3,6\n")
+}
+
+/// A job for a container whose code folder holds one script.
+pub fn job_of(script: &str, text: &str) -> Job {
+    let hyperparameters =
+        format!(r#"{{"sagemaker_program": "{script}", "sagemaker_submit_directory": "/opt/ml/code"}}"#);
+    job_with(&hyperparameters).file(&format!("code/{script}"), text)
+}
+
+/// A container, removed when this value is dropped.
+pub struct Container<'a> {
+    name: String,
+    job: &'a Job,
+    started: Instant,
+}
+
+/// How a container ended; shown in full by `{}`.
+pub struct Ended {
+    pub code: i32,
+    pub logs: String,
+    pub failure: Option<String>,
+    pub success: bool,
+    pub took: Duration,
+}
+
+impl<'a> Container<'a> {
+    /// Starts `docker run OPTIONS IMAGE ARGUMENTS` with the job's folder as /opt/ml.
+    pub fn start(job: &'a Job, image: &str, options: &[&str], arguments: &[&str]) -> Container<'a> {
+        let volume = format!("--volume={}:/opt/ml", job.base().display());
+        Container::start_without_volume(job, image, &[&[volume.as_str()], options].concat(), arguments)
+    }
+
+    /// As [`Container::start`], for tests that mount parts of the job by options of their own.
+    pub fn start_without_volume(job: &'a Job, image: &str, options: &[&str], arguments: &[&str]) -> Container<'a> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("footplate-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let container = Container { name, job, started: Instant::now() };
+        let mut command = Command::new("docker");
+        command.args(["run", "--detach", "--name", &container.name]).args(options).arg(image).args(arguments);
+        images::run(&mut command);
+        container
+    }
+
+    /// Waits for the container's end.
+    pub fn end(&self) -> Ended {
+        self.until("it has ended", || {
+            let state = self.inspect("{{.State.Status}} {{.State.ExitCode}}");
+            let (status, code) = state.split_once(' ').expect("the state has two parts");
+            (status == "exited").then(|| code.parse().expect("the exit code is a number"))
+        })
+    }
+
+    /// Polls until the container's logs hold the text.
+    pub fn until_logged(&self, text: &str) {
+        self.poll(&format!("it has logged {text:?}"), || self.logs().contains(text).then_some(()));
+    }
+
+    /// `docker stop`, as the platform does it but for a shorter patience; gives how long it took.
+    pub fn stop(&self, patience: Duration) -> Duration {
+        let start = Instant::now();
+        images::run(Command::new("docker").args(["stop", "--time", &patience.as_secs().to_string(), &self.name]));
+        start.elapsed()
+    }
+
+    /// The state letter and the command of every process in the container, which must have Python. `docker top` would
+    /// not do: it goes by the control group, which a zombie has left.
+    pub fn processes(&self) -> Vec<String> {
+        let script = r#"
+import os, pathlib
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        state = pathlib.Path("/proc", pid, "stat").read_text().rsplit(") ")[1][0]
+        command = pathlib.Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except FileNotFoundError:
+        continue
+    if int(pid) != os.getpid():
+        print(state, command)
+"#;
+        let shown = images::output(Command::new("docker").args(["exec", &self.name, "python3", "-c", script]));
+        shown.lines().map(str::to_owned).collect()
+    }
+
+    /// The files that came with the image; what Docker itself puts into every container is left out.
+    pub fn files(&self) -> Vec<String> {
+        let script = format!("docker export {} | tar --list", self.name);
+        let listed = images::output(Command::new("sh").args(["-ec", &script]));
+        let of_docker = |path: &&str| {
+            path.starts_with(".dockerenv") || ["dev/", "etc/", "proc/", "sys/"].iter().any(|top| path.starts_with(top))
+        };
+        listed.lines().filter(|path| !of_docker(path)).map(str::to_owned).collect()
+    }
+
+    pub fn logs(&self) -> String {
+        let output = images::run(Command::new("docker").args(["logs", &self.name]));
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+
+    /// Polls until the condition gives a value; what the container did is told if it never does.
+    pub fn poll<T>(&self, what: &str, condition: impl Fn() -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(value) = condition() {
+                return value;
+            }
+            if Instant::now() > deadline {
+                panic!("waited in vain until {what}\n{}", self.ended(-1));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn until(&self, what: &str, condition: impl Fn() -> Option<i32>) -> Ended {
+        let code = self.poll(what, condition);
+        self.ended(code)
+    }
+
+    fn ended(&self, code: i32) -> Ended {
+        Ended {
+            code,
+            logs: self.logs(),
+            failure: self.job.read("output/failure"),
+            success: self.job.path("output/success").exists(),
+            took: self.started.elapsed(),
+        }
+    }
+
+    fn inspect(&self, format: &str) -> String {
+        images::output(Command::new("docker").args(["inspect", "--format", format, &self.name]))
+    }
+}
+
+impl Drop for Container<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(["rm", "--force", "--volumes", &self.name]).output();
+    }
+}
+
+impl Ended {
+    /// The job succeeded: exit code 0, the success file and no failure file.
+    #[track_caller]
+    pub fn succeeded(&self) {
+        assert_eq!(self.code, 0, "{self}");
+        assert!(self.success && self.failure.is_none(), "{self}");
+    }
+
+    /// The failure file's text, which must be there.
+    #[track_caller]
+    pub fn failure(&self) -> &str {
+        self.failure.as_deref().unwrap_or_else(|| panic!("no failure file\n{self}"))
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Ended { code, success, took, .. } = self;
+        writeln!(f, "exit code {code} after {took:.1?}, success file: {success}")?;
+        writeln!(f, "--- failure file ---\n{}", self.failure.as_deref().unwrap_or("(none)"))?;
+        write!(f, "--- logs ---\n{}---", self.logs)
+    }
+}

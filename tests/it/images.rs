@@ -1,0 +1,265 @@
+//! The container images that tests run in. No registry is needed: a base image is bootstrapped from Debian's packages,
+//! the others are built from it. Each is built once for the machine and shared between test processes: its tag holds a
+//! digest of its recipe, and a file lock lets one process build while the others wait.
+//!
+//! The binary under test gets its image from a `COPY` into `scratch` here, not from docker/Dockerfile: that would build
+//! another binary, not the one that the tests are about. docker.rs builds the Dockerfile in a test of its own.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, OnceLock};
+
+/// The binary under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_footplate");
+
+/// What every Debian image holds beyond the minimum.
+const PACKAGES: &str = "ca-certificates,python3,python3-pip,python3-venv";
+
+/// Whether containers can be run here. Where not, the reason is printed for the test that asks, unless CI is set: a
+/// test suite that is trusted must not pass because it ran nothing.
+pub fn usable() -> bool {
+    static REFUSAL: OnceLock<Option<String>> = OnceLock::new();
+    let refusal = REFUSAL.get_or_init(|| match Command::new("docker").arg("version").output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Some(format!("the program docker cannot be run: {error}")),
+    });
+    let Some(why) = refusal else { return true };
+    assert!(std::env::var_os("CI").is_none(), "no containers, which CI needs: {why}");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Not by eprintln: the test harness would hide it.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: no containers: {why}");
+    false
+}
+
+/// Debian of the given suite (`bookworm`: Python 3.11, `trixie`: Python 3.13) with Python, pip and venv.
+pub fn debian(suite: &str) -> &'static str {
+    once(&format!("{suite}-python"), &[PACKAGES], |tag| {
+        install_mmdebstrap();
+        let mut bootstrap = Command::new("mmdebstrap")
+            .args(["--quiet", "--variant=minbase", &format!("--include={PACKAGES}"), suite, "-"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("failed to start mmdebstrap");
+        let archive = bootstrap.stdout.take().expect("mmdebstrap's output is piped");
+        run(Command::new("docker").args(["import", "-", tag]).stdin(archive));
+        let status = bootstrap.wait().expect("failed to wait for mmdebstrap");
+        if !status.success() {
+            run(Command::new("docker").args(["image", "rm", tag]));
+            panic!("mmdebstrap {suite} ended with {status}");
+        }
+    })
+}
+
+/// [`debian`] with more of Debian's packages.
+pub fn debian_with(suite: &str, packages: &[&str]) -> &'static str {
+    let base = debian(suite);
+    let packages = packages.join(" ");
+    derived(
+        &format!("{suite}-more"),
+        &format!(
+            "FROM {base}\n\
+             RUN apt-get update && apt-get install -y --no-install-recommends {packages} && rm -rf /var/lib/apt/lists/*\n"
+        ),
+    )
+}
+
+/// A shell, Python, their libraries, an empty /tmp, and nothing else: no coreutils, no /etc, no package.
+pub fn shell_and_python() -> &'static str {
+    let base = debian("bookworm");
+    derived(
+        "shell-and-python",
+        &format!(
+            r#"FROM {base} AS debian
+RUN set -e; mkdir -p -m 1777 /bare/tmp; mkdir -p /bare/bin /bare/usr/bin /bare/usr/lib; \
+    cp /bin/dash /bare/bin/sh; cp -L /usr/bin/python3 /bare/usr/bin/; cp -a /usr/lib/python3.11 /bare/usr/lib/; \
+    for file in /bin/dash /usr/bin/python3 /usr/lib/python3.11/lib-dynload/*.so; do \
+        for library in $(ldd $file | grep -o '/[^ ]*'); do cp -L --parents $library /bare/; done; \
+    done
+FROM scratch
+COPY --from=debian /bare /
+ENV PATH=/usr/local/bin:/usr/bin:/bin
+"#
+        ),
+    )
+}
+
+/// The binary under test as the entry point of an image that holds nothing else.
+pub fn footplate() -> &'static str {
+    let (name, version) = of_binary("scratch");
+    let tag = once(&name, &[&version], |tag| {
+        let context = tempfile::tempdir().expect("failed to make a folder for the build");
+        fs::copy(BINARY, context.path().join("footplate")).expect("failed to copy the binary");
+        let dockerfile = "FROM scratch\nCOPY footplate /footplate\nENTRYPOINT [\"/footplate\"]\n";
+        fs::write(context.path().join("Dockerfile"), dockerfile).expect("failed to write the Dockerfile");
+        run(Command::new("docker").args(["build", "-q", "-t", tag]).arg(context.path()));
+    });
+    forget_older(tag);
+    tag
+}
+
+/// An image with the binary under test as `train` on PATH and no entry point.
+pub fn with_train(base: &str) -> &'static str {
+    with_footplate("train", base, "COPY --from=footplate /footplate /usr/local/bin/train\n")
+}
+
+/// An image with the binary under test as its entry point.
+pub fn with_entrypoint(base: &str) -> &'static str {
+    with_footplate(
+        "entrypoint",
+        base,
+        "COPY --from=footplate /footplate /usr/local/bin/footplate\nENTRYPOINT [\"footplate\"]\n",
+    )
+}
+
+/// An image on top of `base`: `steps` may copy from the stage named footplate.
+pub fn with_footplate(name: &str, base: &str, steps: &str) -> &'static str {
+    let binary = footplate();
+    let (name, _) = of_binary(&format!("{name}-{:08x}", digest(&[base]) as u32));
+    let tag = derived(&name, &format!("FROM {binary} AS footplate\nFROM {base}\n{steps}"));
+    forget_older(tag);
+    tag
+}
+
+/// An image with what docker/Dockerfile's build stage asks for: this machine's own cargo, rustc and downloaded crates,
+/// and a linker.
+pub fn builder() -> &'static str {
+    let base = debian_with("bookworm", &["gcc", "libc6-dev"]);
+    let version = output(Command::new("rustc").arg("-vV"));
+    once("builder", &[base, &version], |tag| {
+        let toolchain = output(Command::new("rustc").args(["--print", "sysroot"]));
+        let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from).unwrap_or_else(|| {
+            PathBuf::from(std::env::var_os("HOME").expect("neither CARGO_HOME nor HOME is set")).join(".cargo")
+        });
+        let certificates = std::env::var("SSL_CERT_FILE").unwrap_or("/etc/ssl/certs/ca-certificates.crt".to_owned());
+        let container = format!("footplate-test-builder-{}", std::process::id());
+        run(Command::new("docker").args(["run", "--name", &container]).args([
+            &format!("--volume={toolchain}:/toolchain:ro"),
+            &format!("--volume={}:/registry:ro", cargo.join("registry").display()),
+            &format!("--volume={certificates}:/certificates:ro"),
+            base,
+            "sh",
+            "-ec",
+            "cp /toolchain/bin/cargo /toolchain/bin/rustc /usr/local/bin/
+             cp -a /toolchain/lib/. /usr/local/lib/
+             mkdir -p /cargo/registry
+             for part in cache index; do
+                 [ ! -e /registry/$part ] || cp -a /registry/$part /cargo/registry/
+             done
+             cp /certificates /etc/ssl/certs/ca-certificates.crt",
+        ]));
+        let variables = "ENV CARGO_HOME=/cargo CARGO_HTTP_CAINFO=/etc/ssl/certs/ca-certificates.crt";
+        run(Command::new("docker").args(["commit", "--change", variables, &container, tag]));
+        run(Command::new("docker").args(["rm", &container]));
+    })
+}
+
+/// An image built from a Dockerfile that copies nothing from its context.
+pub fn derived(name: &str, dockerfile: &str) -> &'static str {
+    once(name, &[dockerfile], |tag| {
+        let mut context = tempfile::tempfile().expect("failed to make a file for the Dockerfile");
+        context.write_all(dockerfile.as_bytes()).expect("failed to write the Dockerfile");
+        std::io::Seek::rewind(&mut context).expect("failed to rewind the Dockerfile");
+        run(Command::new("docker").args(["build", "-q", "-t", tag, "-"]).stdin(context));
+    })
+}
+
+/// The image of that name and recipe, built unless the machine has it.
+fn once(name: &str, recipe: &[&str], build: impl FnOnce(&str)) -> &'static str {
+    let tag = format!("footplate-test/{name}:{:016x}", digest(recipe));
+    let lock = locked(&tag.replace(['/', ':'], "-"));
+    if !exists(&tag) {
+        build(&tag);
+        assert!(exists(&tag), "{tag} was built and is not there");
+    }
+    drop(lock);
+    remembered(tag)
+}
+
+/// The tag for as long as the process lives; each is kept once.
+fn remembered(tag: String) -> &'static str {
+    static TAGS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut tags = TAGS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if let Some(known) = tags.get(tag.as_str()) {
+        return known;
+    }
+    let tag: &'static str = tag.leak();
+    tags.insert(tag);
+    tag
+}
+
+/// The name of an image that holds the binary under test, and what tells this build of it from earlier ones. Other
+/// checkouts' binaries lie elsewhere and so have images of other names.
+fn of_binary(name: &str) -> (String, String) {
+    let metadata = fs::metadata(BINARY).expect("failed to look at the binary under test");
+    let version = format!("{} {}.{}", metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+    (format!("binary-{:08x}-{name}", digest(&[BINARY]) as u32), version)
+}
+
+/// A name of this checkout's own for an image.
+pub fn of_checkout(name: &str) -> String {
+    format!("footplate-test/{name}-{:08x}", digest(&[env!("CARGO_MANIFEST_DIR")]) as u32)
+}
+
+/// Removes the images of this name that hold an earlier build of the binary, except where a container still uses one.
+fn forget_older(tag: &str) {
+    let (name, version) = tag.rsplit_once(':').expect("a tag has a version");
+    for other in output(Command::new("docker").args(["image", "ls", "--format", "{{.Tag}}", name])).lines() {
+        if other != version {
+            let _ = Command::new("docker").args(["image", "rm", &format!("{name}:{other}")]).output();
+        }
+    }
+}
+
+fn exists(tag: &str) -> bool {
+    let inspect = Command::new("docker").args(["image", "inspect", tag]).output();
+    inspect.expect("failed to run docker").status.success()
+}
+
+/// A lock that other test processes on this machine take too; it is held until the file is dropped.
+pub fn locked(name: &str) -> File {
+    let folder = std::env::temp_dir().join("footplate-test-locks");
+    fs::create_dir_all(&folder).expect("failed to make the folder for locks");
+    let file = File::create(folder.join(name)).expect("failed to make a lock file");
+    file.lock().expect("failed to lock a file");
+    file
+}
+
+fn install_mmdebstrap() {
+    let _lock = locked("apt");
+    if Command::new("mmdebstrap").arg("--version").output().is_ok() {
+        return;
+    }
+    run(Command::new("apt-get").args(["update", "-q"]));
+    run(Command::new("apt-get").args(["install", "-y", "-q", "--no-install-recommends", "mmdebstrap"]));
+}
+
+fn digest(parts: &[&str]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Runs a command to its end; anything but success fails the test with all that the command said.
+pub fn run(command: &mut Command) -> Output {
+    let shown = format!("{command:?}");
+    let output = command.output().unwrap_or_else(|error| panic!("failed to start {shown}: {error}"));
+    assert!(
+        output.status.success(),
+        "{shown} ended with {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// What a command that must succeed printed, without the line end.
+pub fn output(command: &mut Command) -> String {
+    String::from_utf8_lossy(&run(command).stdout).trim_end().to_owned()
+}

@@ -1,0 +1,220 @@
+//! What a script leaves behind: orphans, zombies, daemons, and streams that are held open.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::job::{FOOTPLATE, Job, PATIENCE};
+use super::running::{Running, notes, nothing_survives, noting};
+
+/// More than any end takes that does not wait for something in vain; all of what it waits for takes seconds.
+const AT_ONCE: Duration = Duration::from_secs(20);
+
+/// A command that runs footplate as PID 1 of its own namespace, as in a container.
+pub fn as_pid_1(job: &Job, arguments: &[&str]) -> Command {
+    let mut command = job.command([""; 0]);
+    let mut unshare = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    unshare.args(["--pid", "--fork", "--mount-proc", "--kill-child", FOOTPLATE]).args(arguments);
+    let variables = command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    unshare.env_clear().envs(variables).stdin(std::process::Stdio::null());
+    command = unshare;
+    command
+}
+
+/// Makes 10,000 orphans that end, and waits until no zombie of them is left.
+const ORPHANS: &str = r#"
+import os, subprocess, time
+from notes import note
+
+# A shell's forks are cheaper than Python's.
+LOOP = "(n=0; while [ $n -lt 100 ]; do (exit 3) & n=$((n+1)); done)"
+subprocess.run(["sh", "-c", f"m=0; while [ $m -lt 100 ]; do {LOOP}; m=$((m+1)); done"], check=True)
+
+def zombies():
+    found = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as stat:
+                state, parent = stat.read().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        found += state == "Z" and int(parent) == os.getppid()
+    return found
+
+note(f"footplate is {os.getppid()}")
+deadline = time.monotonic() + 30
+while zombies() and time.monotonic() < deadline:
+    time.sleep(0.01)
+note(f"zombies: {zombies()}")
+"#;
+
+#[test]
+fn ten_thousand_orphans_are_reaped_under_pid_1() {
+    let job = noting(ORPHANS);
+    let ended = Running::of(&job, as_pid_1(&job, &["train"])).end(&job).succeeded();
+    assert_eq!(notes(job.base()), ["footplate is 1", "zombies: 0"], "{ended:#?}");
+    nothing_survives(&job);
+}
+
+#[test]
+fn ten_thousand_orphans_are_reaped_where_footplate_is_not_pid_1() {
+    let job = noting(ORPHANS);
+    let running = Running::start(&job, ["train"]);
+    let footplate = running.pid();
+    let ended = running.end(&job).succeeded();
+    assert_eq!(notes(job.base()), [format!("footplate is {footplate}"), "zombies: 0".to_owned()], "{ended:#?}");
+    nothing_survives(&job);
+}
+
+/// Leaves a daemon behind that holds the streams open; `DAEMON` is what it does about SIGTERM.
+const DAEMON: &str = r#"
+import os, signal, sys, time
+from notes import note, wait_for
+
+if os.fork() == 0:
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    def got(number, frame):
+        note(f"the daemon got {number}")
+        os._exit(0)
+    signal.signal(signal.SIGTERM, got if os.environ["DAEMON"] == "ends" else signal.SIG_IGN)
+    note("the daemon is ready")
+    while True:
+        time.sleep(1)
+wait_for("end")
+sys.exit(4)
+"#;
+
+/// Runs that script, whose daemon must be gone in the end; gives what was noted.
+fn leave_daemon(about_sigterm: &str, start: impl Fn(&Job) -> Running) -> Vec<String> {
+    let job = noting(DAEMON).variable("DAEMON", about_sigterm).variable("FOOTPLATE_DRAIN_TIME", "0.5");
+    let running = start(&job);
+    running.noted("the daemon is ready", 1);
+    running.tell("end");
+    let ended = running.end(&job).failed(4, "exit code 4");
+    assert!(ended.stderr.contains("SIGTERM to 1 processes that the script left behind"), "{ended:#?}");
+    assert!(ended.duration < AT_ONCE, "{ended:#?}");
+    nothing_survives(&job);
+    notes(job.base())
+}
+
+#[test]
+fn a_daemon_that_holds_the_streams_open_gets_sigterm_after_the_drain_time() {
+    for start in [|job: &Job| Running::start(job, ["train"]), |job: &Job| Running::of(job, as_pid_1(job, &["train"]))] {
+        assert_eq!(leave_daemon("ends", start), ["the daemon is ready", "the daemon got 15"]);
+    }
+}
+
+#[test]
+fn a_daemon_that_ignores_sigterm_is_killed() {
+    assert_eq!(leave_daemon("stays", |job| Running::start(job, ["train"])), ["the daemon is ready"]);
+}
+
+#[test]
+fn what_a_process_left_behind_writes_within_the_drain_time_is_shown() {
+    let job = Job::shell("(sleep 0.3; echo late) &\necho early\n").variable("FOOTPLATE_DRAIN_TIME", "30");
+    let ended = job.train().succeeded();
+    assert_eq!(ended.stdout(), "early\nlate\n");
+    assert!(ended.duration < AT_ONCE, "nothing is waited for once nothing is left: {ended:#?}");
+}
+
+#[test]
+fn a_stop_signal_in_the_drain_time_reaches_what_was_left_behind() {
+    let job = noting(DAEMON).variable("DAEMON", "ends").variable("FOOTPLATE_DRAIN_TIME", "1000");
+    let running = Running::start(&job, ["train"]);
+    running.noted("the daemon is ready", 1);
+    running.tell("end");
+    let script = || super::running::survivors(job.base()).len() == 2;
+    super::job::eventually("the script's end", || script().then_some(()));
+    running.signal(Signal::SIGTERM);
+    running.end(&job).failed(4, "exit code 4");
+    assert_eq!(notes(job.base()), ["the daemon is ready", "the daemon got 15"]);
+}
+
+/// Opens the script's standard output: then its pipe is held by a process that does not descend from footplate.
+fn hold(running: &Running) -> std::fs::File {
+    let notes = running.noted("pid ", 1);
+    let path = format!("/proc/{}/fd/1", notes[0].trim_start_matches("pid "));
+    OpenOptions::new().write(true).open(path).expect("opened")
+}
+
+const WAITER: &str =
+    "import os\nfrom notes import note, wait_for\nnote(f'pid {os.getpid()}')\nwait_for('end')\nprint('bye')";
+
+#[test]
+fn a_stranger_that_holds_the_pipe_open_delays_the_end_by_the_drain_time_only() {
+    let job = noting(WAITER);
+    let running = Running::start(&job, ["train"]);
+    let held = hold(&running);
+    running.tell("end");
+    let ended = running.end(&job).succeeded();
+    assert_eq!(ended.stdout(), "bye\n");
+    assert!(ended.duration < AT_ONCE, "{ended:#?}");
+    drop(held);
+}
+
+#[test]
+fn a_stranger_that_writes_without_end_does_not_hang_the_end() {
+    let job = noting(WAITER);
+    let running = Running::start(&job, ["train"]);
+    let mut held = hold(&running);
+    let over = AtomicBool::new(false);
+    let duration = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let begun = std::time::Instant::now();
+            let lines = b"more\n".repeat(1 << 13);
+            // It ends with the pipe, when footplate has ended.
+            while !over.load(Ordering::Relaxed) && begun.elapsed() < PATIENCE && held.write_all(&lines).is_ok() {}
+        });
+        running.tell("end");
+        let ended = running.end(&job).succeeded();
+        over.store(true, Ordering::Relaxed);
+        ended.duration
+    });
+    assert!(duration < AT_ONCE, "{duration:?}");
+}
+
+#[test]
+fn processes_that_are_made_without_pause_are_all_killed_in_the_end() {
+    // Two generations that replace each other, so that there is always a process that no look at /proc has seen.
+    let script = "import os, signal\nfrom notes import note\n\
+                  for n in range(2):\n    \
+                  if os.fork() == 0:\n        \
+                  os.setsid()\n        \
+                  signal.signal(signal.SIGTERM, signal.SIG_IGN)\n        \
+                  note('forking')\n        \
+                  while True:\n            \
+                  if os.fork(): os._exit(0)\n\
+                  from notes import wait_for\nwait_for('end')";
+    let job = noting(script).variable("FOOTPLATE_DRAIN_TIME", "0.3");
+    let running = Running::start(&job, ["train"]);
+    running.noted("forking", 2);
+    running.tell("end");
+    let ended = running.end(&job).succeeded();
+    assert!(ended.duration < PATIENCE, "{ended:#?}");
+    nothing_survives(&job);
+}
+
+#[test]
+fn under_pid_1_a_stop_signal_is_given_its_grace_too() {
+    let script = "import signal, sys\nfrom notes import note\n\
+                  signal.signal(signal.SIGTERM, lambda *args: sys.exit(0))\nnote('ready')\nsignal.pause()";
+    let job = noting(script);
+    let running = Running::of(&job, as_pid_1(&job, &["train"]));
+    running.noted("ready", 1);
+    // unshare's only child is the namespace's PID 1.
+    let children =
+        std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid())).expect("the children");
+    kill(Pid::from_raw(children.trim().parse().expect("one child")), Signal::SIGTERM).expect("it runs");
+    running.end(&job).succeeded();
+    nothing_survives(&job);
+}

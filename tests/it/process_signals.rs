@@ -1,0 +1,265 @@
+//! Signals: which processes get them, how long these have, and what the failure text says.
+
+use std::time::Duration;
+
+use nix::libc;
+use nix::sys::signal::Signal::{SIGINT, SIGKILL, SIGTERM};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::job::Job;
+use super::running::{Running, notes, nothing_survives, noting, with_notes};
+
+/// A tree of processes in several groups and sessions, each of which notes every signal that it gets: the script, a child
+/// in its group, one in a group and one in a session of its own, and an orphan in a session of its own.
+const TREE: &str = r#"
+import os, signal, sys, time
+from notes import note, wait_for
+
+def live(name):
+    def got(number, frame):
+        note(f"got {number} {name}")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, got)
+    note(f"ready {name}")
+    wait_for("go")
+
+def child(name, become):
+    if os.fork() == 0:
+        become()
+        live(name)
+        os._exit(0)
+
+def orphan():
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+
+child("child", lambda: None)
+child("group", os.setpgrp)
+child("session", os.setsid)
+child("orphan", orphan)
+live("script")
+"#;
+
+#[test]
+fn stop_signals_reach_every_process_of_the_tree_exactly_once() {
+    for signal in [SIGTERM, SIGINT] {
+        let job = noting(TREE);
+        let running = Running::start(&job, ["train"]);
+        running.noted("ready", 5);
+        running.signal(signal);
+        running.noted("got", 5);
+        running.says("passed on to 5 processes");
+        running.tell("go");
+        running.end(&job).succeeded();
+        let mut got: Vec<String> = notes(job.base()).into_iter().filter(|note| note.starts_with("got")).collect();
+        got.sort();
+        let expected = ["child", "group", "orphan", "script", "session"];
+        assert_eq!(got, expected.map(|name| format!("got {} {name}", signal as i32)));
+        nothing_survives(&job);
+    }
+}
+
+#[test]
+fn what_runs_on_after_the_grace_period_is_killed_with_all_its_descendants() {
+    let job = noting(TREE).variable("FOOTPLATE_GRACE_PERIOD", "0.5");
+    let running = Running::start(&job, ["train"]);
+    running.noted("ready", 5);
+    running.signal(SIGTERM);
+    let ended = running.end(&job).failed(137, "killed by SIGKILL (signal 9)");
+    assert!(ended.failure().contains("the job was stopped: SIGTERM was passed on, and what still ran"), "{ended:#?}");
+    assert!(ended.duration >= Duration::from_millis(500), "{ended:#?}");
+    assert_eq!(notes(job.base()).iter().filter(|note| note.starts_with("got")).count(), 5, "the grace was theirs");
+    nothing_survives(&job);
+}
+
+#[test]
+fn a_second_stop_signal_kills_at_once() {
+    let job = noting(TREE);
+    let running = Running::start(&job, ["train"]);
+    running.noted("ready", 5);
+    running.signal(SIGTERM);
+    running.noted("got", 5);
+    running.signal(SIGINT);
+    // The grace period is longer than a test has patience.
+    running.says("SIGINT is the second stop signal: killing what still runs");
+    let ended = running.end(&job).failed(137, "killed by SIGKILL (signal 9)");
+    assert!(ended.failure().contains("the job was stopped: SIGTERM was passed on to the script"), "{ended:#?}");
+    nothing_survives(&job);
+}
+
+/// Saves when SIGTERM comes, which takes as long as the test wants, and ends with the code in CODE.
+const SAVER: &str = r#"
+import os, signal, sys, time
+from notes import note, wait_for
+def save(number, frame):
+    note("saving")
+    wait_for("saved")
+    with open(os.environ["SM_MODEL_DIR"] + "/checkpoint", "w") as file:
+        file.write("weights")
+    print("checkpoint written")
+    sys.exit(int(os.environ["CODE"]))
+signal.signal(signal.SIGTERM, save)
+note("ready")
+while True:
+    time.sleep(0.01)
+"#;
+
+#[test]
+fn a_script_that_saves_within_its_grace_is_waited_for_and_its_exit_code_counts() {
+    for code in [0, 5] {
+        let job = noting(SAVER).variable("CODE", &code.to_string());
+        let running = Running::start(&job, ["train"]);
+        running.noted("ready", 1);
+        running.signal(SIGTERM);
+        running.noted("saving", 1);
+        running.tell("saved");
+        let ended = running.end(&job);
+        assert_eq!(job.read("model/checkpoint").as_deref(), Some("weights"));
+        assert!(ended.stdout().ends_with("checkpoint written\n"), "what is said on the way out is shown: {ended:#?}");
+        match code {
+            0 => drop(ended.succeeded()),
+            _ => {
+                let ended = ended.failed(5, "exit code 5");
+                assert!(ended.failure().contains("the job was stopped: SIGTERM was passed on"), "{ended:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_python_child_that_saves_is_waited_for_although_its_shell_died_at_once() {
+    let job = with_notes(Job::shell("python3 saver.py\n")).file("code/saver.py", SAVER).variable("CODE", "0");
+    let running = Running::start(&job, ["train"]);
+    running.noted("ready", 1);
+    running.signal(SIGTERM);
+    running.noted("saving", 1);
+    running.tell("saved");
+    let ended = running.end(&job).failed(143, "killed by SIGTERM (signal 15)");
+    assert!(ended.failure().contains("the job was stopped: SIGTERM was passed on to the script"), "{ended:#?}");
+    assert_eq!(job.read("model/checkpoint").as_deref(), Some("weights"));
+    assert!(ended.stdout().contains("checkpoint written\n"), "{ended:#?}");
+    nothing_survives(&job);
+}
+
+#[test]
+fn a_process_that_the_script_starts_to_save_with_is_not_stopped() {
+    let script = "from notes import note, wait_for\nimport os, signal, subprocess, sys\n\
+                  def save(number, frame):\n    \
+                  code = 'import notes; notes.note(\"uploading\"); notes.wait_for(\"saved\"); notes.note(\"uploaded\")'\n    \
+                  sys.exit(subprocess.run([sys.executable, '-c', code]).returncode)\n\
+                  signal.signal(signal.SIGTERM, save)\nnote('ready')\n\
+                  while True: signal.pause()";
+    let job = noting(script);
+    let running = Running::start(&job, ["train"]);
+    running.noted("ready", 1);
+    running.signal(SIGTERM);
+    running.noted("uploading", 1);
+    running.says("passed on to 1 processes");
+    running.tell("saved");
+    running.end(&job).succeeded();
+    assert_eq!(notes(job.base()).last().map(String::as_str), Some("uploaded"));
+}
+
+#[test]
+fn every_other_signal_that_can_be_caught_is_forwarded_to_the_script() {
+    let faults = [Signal::SIGFPE, Signal::SIGILL, Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGABRT, Signal::SIGTRAP];
+    let others = [SIGKILL, Signal::SIGSTOP, Signal::SIGCHLD, Signal::SIGSYS, SIGTERM, SIGINT];
+    let spared: Vec<i32> = faults.into_iter().chain(others).map(|signal| signal as i32).collect();
+    let forwarded: Vec<i32> =
+        (1..=31).chain(libc::SIGRTMIN()..=libc::SIGRTMAX()).filter(|number| !spared.contains(number)).collect();
+    assert_eq!(forwarded.len(), 50);
+    let script = format!(
+        "import signal\nfrom notes import note\n\
+         for number in {forwarded:?}:\n    signal.signal(number, lambda number, frame: note(f'got {{number}}.'))\n\
+         note('ready')\n\
+         while True: signal.pause()"
+    );
+    let job = noting(&script);
+    let running = Running::start(&job, ["train"]);
+    running.noted("ready", 1);
+    for number in &forwarded {
+        // nix has no names for real-time signals.
+        let sender =
+            std::process::Command::new("sh").args(["-c", &format!("kill -{number} {}", running.pid())]).status();
+        assert!(sender.expect("a shell").success());
+        running.noted(&format!("got {number}."), 1);
+    }
+    assert_eq!(notes(job.base()).len(), forwarded.len() + 1, "each came once");
+    running.signal(SIGTERM);
+    let ended = running.end(&job).failed(143, "killed by SIGTERM (signal 15)");
+    assert!(!ended.success);
+}
+
+#[test]
+fn a_signal_that_footplate_was_not_sent_is_the_scripts_own_affair() {
+    let job = noting("import os, time\nfrom notes import note\nnote(f'pid {os.getpid()}')\ntime.sleep(600)");
+    let running = Running::start(&job, ["train"]);
+    let notes = running.noted("pid", 1);
+    let script = notes[0].trim_start_matches("pid ").parse().expect("a number");
+    kill(Pid::from_raw(script), SIGTERM).expect("it runs");
+    let ended = running.end(&job).failed(143, "killed by SIGTERM (signal 15)");
+    assert!(!ended.failure().contains("the job was stopped"), "{ended:#?}");
+}
+
+#[test]
+fn a_stop_while_requirements_are_installed_ends_the_job_before_its_script() {
+    let setup = "import os\nfrom setuptools import setup\n\
+                 open(os.environ['NOTES'], 'w').write('installing\\n')\nopen(os.environ['FIFO']).read()\nsetup(name='local')";
+    let job = noting("from notes import note\nnote('the script runs')")
+        .file("code/requirements.txt", "./local\n")
+        .file("code/local/setup.py", setup)
+        // pip reads it upside down: this makes it build with the setuptools that are there.
+        .variable("PIP_NO_BUILD_ISOLATION", "false")
+        .variable("PIP_NO_INDEX", "1");
+    let fifo = job.path("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let job = job.variable("FIFO", &fifo.display().to_string());
+    let running = Running::start(&job, ["train"]);
+    running.noted("installing", 1);
+    running.signal(SIGTERM);
+    let ended = running.end(&job).failed(143, "stopped by SIGTERM before the script started, exit code 143");
+    assert_eq!(notes(job.base()), ["installing"], "{ended:#?}");
+    nothing_survives(&job);
+}
+
+#[test]
+fn a_stop_while_code_is_unpacked_ends_the_job_before_its_script() {
+    let job = noting("");
+    // Files so many that unpacking takes a while.
+    let mut archive = tar::Builder::new(std::fs::File::create(job.path("code.tar")).expect("created"));
+    for number in 0..60_000 {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(0o644);
+        header.set_size(0);
+        archive.append_data(&mut header, format!("data/{number}"), std::io::empty()).expect("appended");
+    }
+    archive.into_inner().expect("written");
+    let job = job.variable("SAGEMAKER_SUBMIT_DIRECTORY", "code.tar");
+    let running = Running::start(&job, ["train"]);
+    running.says("entry point: train.py");
+    running.signal(SIGTERM);
+    let ended = running.end(&job).failed(143, "stopped by SIGTERM before the script started, exit code 143");
+    assert!(!ended.stderr.contains("footplate INFO  code: "), "it was unpacked before the signal came: {ended:#?}");
+    nothing_survives(&job);
+}
+
+#[test]
+fn a_defect_of_footplate_is_told_as_such_and_leaves_nothing_running() {
+    let job = Job::new().variable("FOOTPLATE_TEST_PANIC", "");
+    let ended = job.train().failed(70, &format!("footplate {} itself failed at ", env!("CARGO_PKG_VERSION")));
+    assert!(ended.failure().contains("this is a defect of footplate, not of the script: please report it"));
+    assert!(ended.stderr.contains(ended.failure()), "{ended:#?}");
+
+    let job = noting(TREE);
+    let trigger = job.path("notes.panic").display().to_string();
+    let job = job.variable("FOOTPLATE_TEST_PANIC", &trigger);
+    let running = Running::start(&job, ["train"]);
+    running.noted("ready", 5);
+    running.tell("panic");
+    running.end(&job).failed(70, &format!("footplate {} itself failed at ", env!("CARGO_PKG_VERSION")));
+    super::job::eventually("the end of what was killed", || {
+        super::running::survivors(job.base()).is_empty().then_some(())
+    });
+}

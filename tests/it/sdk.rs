@@ -1,0 +1,228 @@
+//! The local modes of the SageMaker Python SDKs run jobs on images that hold the binary: the SDKs themselves, with
+//! docker-compose, decide how it is started and what it is given. AWS is not there: code and data are local files.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::images;
+
+/// The line of the SDK that the incumbent was made for.
+const V2: &str = "sagemaker[local]==2.257.7";
+
+/// The version whose drivers the recorded cases of v3 come from.
+const V3: &str = "sagemaker-train==1.27.0";
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/sdk");
+
+#[test]
+fn an_estimator_of_v2_trains_on_one_host() {
+    let Some(place) = Workplace::new() else { return };
+    let ended = place.v2("1", "generic", "train.py");
+    ended.trained(1, "two words");
+}
+
+#[test]
+fn a_framework_estimator_of_v2_trains_on_two_hosts_that_find_each_other() {
+    let Some(place) = Workplace::new() else { return };
+    let ended = place.v2("2", "framework", "train.py");
+    ended.trained(2, "two words");
+}
+
+#[test]
+fn a_script_that_fails_under_v2_leaves_its_error_among_the_artifacts() {
+    let Some(place) = Workplace::new() else { return };
+    let ended = place.v2("1", "generic", "fails.py");
+    ended.failed();
+}
+
+#[test]
+fn a_command_of_v3_trains_on_one_host() {
+    let Some(place) = Workplace::new() else { return };
+    let ended = place.v3("1", "command", "train.py");
+    ended.trained(1, "");
+}
+
+#[test]
+fn a_command_of_v3_trains_on_two_hosts_that_find_each_other() {
+    let Some(place) = Workplace::new() else { return };
+    let ended = place.v3("2", "command", "train.py");
+    ended.trained(2, "");
+}
+
+#[test]
+fn a_command_of_v3_that_fails_leaves_its_error_among_the_artifacts() {
+    let Some(place) = Workplace::new() else { return };
+    let ended = place.v3("1", "command", "fails.py");
+    ended.failed();
+}
+
+#[test]
+fn a_driver_for_v3_can_hand_the_job_to_the_binary() {
+    let Some(place) = Workplace::new() else { return };
+    let ended = place.v3("1", "driver", "train.py");
+    ended.trained(1, "two words");
+}
+
+#[test]
+fn an_image_that_v3_starts_without_arguments_trains() {
+    let Some(place) = Workplace::new() else { return };
+    let ended = place.v3("1", "entrypoint", "train.py");
+    ended.trained(1, "two words");
+}
+
+/// A folder with code and data for one job of an SDK, whose containers are removed when this value is dropped. There is
+/// one on this machine at a time: the SDKs give every job's network the same name.
+struct Workplace {
+    folder: TempDir,
+    _lock: File,
+}
+
+/// How an SDK's program ended; shown in full by `{}`.
+struct Ended {
+    output: Output,
+    folder: PathBuf,
+}
+
+impl Workplace {
+    /// None where the test is skipped.
+    fn new() -> Option<Workplace> {
+        if !images::usable() {
+            return None;
+        }
+        if Command::new("docker-compose").arg("version").output().is_err() {
+            assert!(std::env::var_os("CI").is_none(), "no docker-compose, which CI needs");
+            let _ = writeln!(std::io::stderr(), "SKIPPED: the SDKs' local modes need docker-compose");
+            return None;
+        }
+        let lock = images::locked("sdk");
+        let folder = tempfile::tempdir().expect("failed to make a folder for the job");
+        for part in ["code", "data"] {
+            fs::create_dir(folder.path().join(part)).expect("failed to make a folder of the job");
+        }
+        for script in ["train.py", "fails.py"] {
+            fs::copy(format!("{FIXTURES}/code/{script}"), folder.path().join("code").join(script))
+                .expect("failed to copy a script");
+        }
+        fs::write(folder.path().join("data/data.csv"), "x,y\n1,2\n2,4\n3,6\n").expect("failed to write the data");
+        Some(Workplace { folder, _lock: lock })
+    }
+
+    /// A job of SDK v2, which gives the container the command `train`.
+    fn v2(&self, hosts: &str, estimator: &str, script: &str) -> Ended {
+        let image = images::with_train(images::debian("bookworm"));
+        self.run(V2, "v2.py", [image, hosts, estimator, script])
+    }
+
+    /// A job of SDK v3, which gives the container an entry point of its own, or nothing.
+    fn v3(&self, hosts: &str, how: &str, script: &str) -> Ended {
+        let image = images::with_entrypoint(images::debian("bookworm"));
+        self.run(V3, "v3.py", [image, hosts, how, script])
+    }
+
+    fn run(&self, package: &str, program: &str, arguments: [&str; 4]) -> Ended {
+        let python = virtual_environment(package).join("bin/python3");
+        let output = Command::new(python)
+            .arg(format!("{FIXTURES}/{program}"))
+            .arg(self.folder.path())
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("HOME", self.folder.path())
+            .env("AWS_ACCESS_KEY_ID", "none")
+            .env("AWS_SECRET_ACCESS_KEY", "none")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("SAGEMAKER_USER_CONFIG_OVERRIDE", format!("{FIXTURES}/config.yaml"))
+            .output()
+            .expect("failed to start the SDK's program");
+        Ended { output, folder: self.folder.path().to_owned() }
+    }
+}
+
+impl Drop for Workplace {
+    fn drop(&mut self) {
+        for file in found(self.folder.path(), "docker-compose.yaml") {
+            let _ = Command::new("docker-compose").arg("-f").arg(file).args(["down", "--timeout", "1"]).output();
+        }
+    }
+}
+
+impl Ended {
+    /// Every host saved a model from the same data, knew of all hosts, and had the job's hyperparameters; `name` is what
+    /// came by argument.
+    #[track_caller]
+    fn trained(&self, hosts: usize, name: &str) {
+        assert!(self.output.status.success(), "{self}");
+        let models: Vec<Value> = (0..hosts)
+            .map(|rank| self.artifact("model.tar.gz", &format!("{rank}.json")))
+            .map(|text| {
+                serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text:?} is not a model: {error}\n{self}"))
+            })
+            .collect();
+        for model in models {
+            assert_eq!(model["hosts"], json!(hosts), "{self}");
+            assert_eq!(model["slope"], json!(2.0), "{self}");
+            assert_eq!(model["name"], json!(name), "{self}");
+            assert_eq!(model["hps"], json!({"ridge": 0.0, "name": "two words"}), "{self}");
+        }
+    }
+
+    /// The SDK saw the failure, and its artifacts hold the script's own error.
+    #[track_caller]
+    fn failed(&self) {
+        assert!(!self.output.status.success(), "{self}");
+        let failure = self.artifact("output.tar.gz", "failure");
+        assert!(failure.starts_with("ValueError: bad data in data.csv line 3"), "{failure}\n{self}");
+        assert!(failure.contains("fails.py:5"), "{failure}\n{self}");
+    }
+
+    /// A file in one of the archives that the SDK made from what the containers left.
+    #[track_caller]
+    fn artifact(&self, archive: &str, name: &str) -> String {
+        let archives = found(&self.folder, archive);
+        let [archive] = archives.as_slice() else { panic!("{archive} is not there once but {archives:?}\n{self}") };
+        let output = Command::new("tar").arg("-xzOf").arg(archive).arg(name).output().expect("failed to run tar");
+        assert!(output.status.success(), "{} has no {name}\n{self}", archive.display());
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "the SDK's program ended with {}", self.output.status)?;
+        writeln!(f, "--- stdout ---\n{}", String::from_utf8_lossy(&self.output.stdout))?;
+        write!(f, "--- stderr ---\n{}---", String::from_utf8_lossy(&self.output.stderr))
+    }
+}
+
+/// A virtual environment with one package, installed once for this target folder.
+fn virtual_environment(package: &str) -> PathBuf {
+    let name = package.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let installed = folder.join("installed");
+    if !installed.exists() {
+        let _ = fs::remove_dir_all(&folder);
+        images::run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+        images::run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", package]));
+        fs::write(&installed, "").expect("failed to mark the virtual environment as complete");
+    }
+    folder
+}
+
+/// The files of that name below a folder.
+fn found(folder: &Path, name: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    paths
+        .flat_map(|path| match path {
+            path if path.is_dir() => found(&path, name),
+            path if path.ends_with(name) => vec![path],
+            _ => Vec::new(),
+        })
+        .collect()
+}
