@@ -78,7 +78,9 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, Finding
     let job = &prepared.job;
     let redactor = Redactor::default();
     let mut findings = Vec::new();
-    findings.push(match run::entry_of(job) {
+    let entry = run::entry_of(job);
+    let needs_python = entry.as_ref().map_or(true, |(entry, _)| run::needs_python(entry));
+    findings.push(match entry {
         Ok(_) => ("entry point", Finding::Fine(job.entry_name().unwrap_or_default().to_owned())),
         // It comes with the job's code.
         Err(_) if job.request.submit_directory.is_some() && job.entry_name().is_some() => {
@@ -86,9 +88,10 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, Finding
         }
         Err(outcome) => ("entry point", wrong(&outcome, &redactor)),
     });
-    let image = match run::image(prepared, variables, true) {
+    let image = match run::image(prepared, variables, needs_python) {
         Ok((image, said)) => {
-            findings.push(("python", Finding::Fine(said)));
+            let none = || "none, and none is needed".to_owned();
+            findings.push(("python", Finding::Fine(image.python.as_ref().map_or_else(none, |_| said))));
             image
         }
         Err(outcome) => {
@@ -133,6 +136,9 @@ fn has_gpus(instance_type: &str) -> bool {
 fn disk(path: &Path) -> Finding {
     let shown = path.display();
     let existing = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    if !existing.is_dir() {
+        return Finding::Wrong(format!("{shown} cannot be a folder: {} is a file; remove it", existing.display()));
+    }
     if access(existing, AccessFlags::W_OK).is_err() {
         return Finding::Wrong(format!("{shown} cannot be written by this user: give the container a writable one"));
     }

@@ -5,10 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use serde_json::Value;
 
 use crate::local::{self, Spec, pair};
 use crate::process::Ending;
+use crate::python::{Separators, Value, parse};
 
 /// The exit code of a job that could not be set up: as that of a configuration that is wrong.
 const NOT_SET_UP: i32 = 78;
@@ -92,8 +92,11 @@ fn spec(matches: &ArgMatches) -> Result<Spec> {
 /// The values as the SDK sends them: each as JSON.
 fn read_hyperparameters(path: &std::path::Path) -> Result<Vec<(String, String)>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    match serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))? {
-        Value::Object(object) => Ok(object.into_iter().map(|(name, value)| (name, value.to_string())).collect()),
+    // As Python reads and writes it: integers of any size, NaN.
+    match parse(&text).with_context(|| format!("{} is not JSON", path.display()))? {
+        Value::Dict(dict) => {
+            Ok(dict.iter().map(|(name, value)| (name.to_string(), value.dumps(Separators::Default))).collect())
+        }
         _ => bail!("{} must hold a JSON object such as {{\"epochs\": 3}}", path.display()),
     }
 }

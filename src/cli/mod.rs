@@ -76,6 +76,7 @@ fn dispatch(matches: &ArgMatches) -> i32 {
 pub fn command() -> Command {
     Command::new("footplate")
         .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
         .about("Runs a training job in any container image: as its ENTRYPOINT, or as `train` on its PATH.")
         .after_help(
             "Examples:\n  \

@@ -9,6 +9,7 @@ use super::budget::Limits;
 use super::destination::{Destination, Report};
 use super::error::{Bytes, CodeError};
 use super::folder::{copy_file, copy_folder};
+use super::notes::Notes;
 use super::source::{Form, Source};
 
 /// Whose files count if both the image and the job bring code.
@@ -83,6 +84,16 @@ pub fn bring(source: &Source, code_dir: &Path, precedence: Precedence) -> Result
         }
     }
     Ok(Brought::Written { form, code_dir: destination.root().to_owned(), report: destination.report })
+}
+
+impl Brought {
+    /// What was left out or written otherwise, and why; none if everything came as it was.
+    pub fn notes(&self) -> Option<&Notes> {
+        match self {
+            Brought::Written { report, .. } if !report.notes.is_empty() => Some(&report.notes),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Source {

@@ -153,3 +153,6 @@ fn assemble(files: Files, variables: &Variables, warnings: Vec<String>) -> Confi
     };
     Config { job, own_hyperparameters, warnings }
 }
+
+#[cfg(test)]
+mod tests;

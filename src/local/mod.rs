@@ -23,6 +23,12 @@ use signal_hook::iterator::Signals;
 use crate::job::Paths;
 use crate::process::Ending;
 
+/// The folder of a job that runs, in the output folder: of a name that no user's own folder has, as it is removed.
+const JOB_FOLDER: &str = ".footplate-job";
+
+/// Variables that decide what runs: those of this machine's shell are not the job's.
+const NOT_INHERITED: [&str; 3] = ["SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY", "SAGEMAKER_TRAINING_MODULE"];
+
 /// What to run.
 #[derive(Clone, Debug, Default)]
 pub struct Spec {
@@ -70,12 +76,12 @@ pub fn run(spec: &Spec) -> Result<Results> {
     for old in ["model.tar.gz", "output.tar.gz", "failure"] {
         remove_file(&output_dir.join(old))?;
     }
-    let base = output_dir.join("ml");
+    let base = output_dir.join(JOB_FOLDER);
     if base.exists() {
         fs::remove_dir_all(&base).with_context(|| format!("cannot remove {}", base.display()))?;
     }
     let paths = Paths::under(&base);
-    tree::build(spec, &paths, &output_dir)?;
+    tree::build(spec, &paths, &[&output_dir, &base])?;
 
     let status = run_job(spec, &paths)?;
     let results = Results {
@@ -111,6 +117,9 @@ fn run_job(spec: &Spec, paths: &Paths) -> Result<ExitStatus> {
     command.arg("train").process_group(0);
     for (name, value) in &spec.settings {
         command.arg("--set").arg(format!("{name}={value}"));
+    }
+    for name in NOT_INHERITED {
+        command.env_remove(name);
     }
     command.envs(spec.variables.iter().map(|(name, value)| (name, value)));
     command.env("SAGEMAKER_BASE_DIR", paths.base()).env("TRAINING_JOB_NAME", &spec.name);

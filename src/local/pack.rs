@@ -20,11 +20,11 @@ pub(super) fn folder(folder: &Path, archive: &Path) -> Result<()> {
     pack(folder, archive, |_| true)
 }
 
-/// Packs the user's code, without the folder that the results go to, which may be within it.
-pub(super) fn source(folder: &Path, archive: &Path, output_dir: &Path) -> Result<()> {
+/// Packs the user's code, without the folders `not_code`, which may be within it.
+pub(super) fn source(folder: &Path, archive: &Path, not_code: &[&Path]) -> Result<()> {
     pack(folder, archive, |path| {
         let is_code = !path.file_name().is_some_and(|name| NOT_CODE.iter().any(|not| name == OsStr::new(not)));
-        is_code && path.canonicalize().map_or(true, |path| path != output_dir)
+        is_code && path.canonicalize().map_or(true, |path| !not_code.contains(&path.as_path()))
     })
 }
 

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::{Spec, pack};
 use crate::job::Paths;
 
-/// Builds them; the code is packed as the SDKs pack it.
-pub(super) fn build(spec: &Spec, paths: &Paths, output_dir: &Path) -> Result<()> {
+/// Builds them; the code is packed as the SDKs pack it, without the folders `not_code`, which may lie in it.
+pub(super) fn build(spec: &Spec, paths: &Paths, not_code: &[&Path]) -> Result<()> {
     for folder in [paths.config(), paths.data(), paths.model(), paths.output_data()] {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
@@ -19,7 +19,7 @@ pub(super) fn build(spec: &Spec, paths: &Paths, output_dir: &Path) -> Result<()>
         bail!("the source folder {} is not there: name one with --source-dir", spec.source_dir.display());
     }
     let archive = paths.base().join("sourcedir.tar.gz");
-    pack::source(&spec.source_dir, &archive, output_dir)?;
+    pack::source(&spec.source_dir, &archive, not_code)?;
 
     // The entry point and the source come last: they are not the user's to change here.
     let mut hyperparameters: Map<String, Value> =

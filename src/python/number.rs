@@ -8,16 +8,42 @@ pub(super) fn float_repr(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
-    // Rust's exponent form has the same shortest digits: `-1.5e-7`.
-    let scientific = format!("{number:e}");
+    let scientific = shortest(number);
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if (-4..16).contains(&exponent) {
-        let plain = format!("{number}");
-        return if plain.contains('.') { plain } else { plain + ".0" };
+        return plain(mantissa, exponent);
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.abs())
+}
+
+/// The shortest digits that read back as the same number, in exponent form: `-1.5e-7`.
+///
+/// Of two that are equally short and equally near, Rust takes the upper one and Python the even one: 1e14 + 0.125 is
+/// `100000000000000.12`. Rust rounds to even where it is told how many digits to write.
+fn shortest(number: f64) -> String {
+    let short = format!("{number:e}");
+    let digits = short.split('e').next().unwrap_or_default().bytes().filter(u8::is_ascii_digit).count();
+    let even = format!("{number:.*e}", digits.saturating_sub(1));
+    match even.parse() == Ok(number) {
+        true => even,
+        false => short,
+    }
+}
+
+/// `-1.5` and -3 as `-0.0015`, `1` and 3 as `1000.0`.
+fn plain(mantissa: &str, exponent: i32) -> String {
+    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
+    let digits = mantissa.replace('.', "");
+    let Ok(whole) = usize::try_from(exponent + 1) else {
+        return format!("{sign}0.{:0>width$}", digits, width = digits.len() + exponent.unsigned_abs() as usize - 1);
+    };
+    match digits.split_at_checked(whole) {
+        Some((whole, fraction)) if !whole.is_empty() && !fraction.is_empty() => format!("{sign}{whole}.{fraction}"),
+        Some(("", fraction)) => format!("{sign}0.{fraction}"),
+        _ => format!("{sign}{digits:0<whole$}.0"),
+    }
 }
 
 #[cfg(test)]
@@ -37,6 +63,13 @@ mod tests {
             (5e-324, "5e-324"),
             (1.7976931348623157e308, "1.7976931348623157e+308"),
             (0.1 + 0.2, "0.30000000000000004"),
+            (1e14 + 0.125, "100000000000000.12"),
+            (-0.00123, "-0.00123"),
+            (0.5, "0.5"),
+            (-120.0, "-120.0"),
+            (2f64.powi(53), "9007199254740992.0"),
+            (2251799813685248.5, "2251799813685248.5"),
+            (9.5367431640625e-07, "9.5367431640625e-07"),
             (f64::NAN, "nan"),
             (f64::NEG_INFINITY, "-inf"),
         ] {

@@ -30,6 +30,9 @@ pub(super) async fn code(session: &mut Session, prepared: &Prepared) -> Result<(
     let brought = session.supervisor.interruptible(move || code::bring(&source, &code_dir, precedence)).await?;
     let brought = brought.map_err(|error| Outcome::refused(Refusal::Code, error))?;
     tracing::info!("code: {brought}");
+    if let Some(notes) = brought.notes() {
+        tracing::warn!("code: {notes}");
+    }
     Ok(())
 }
 

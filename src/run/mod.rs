@@ -20,6 +20,6 @@ mod train;
 
 pub use exec::exec;
 pub use outcome::{EXIT_CODES, Outcome, Refusal};
-pub use prepare::{Prepared, entry_of, environment_of, image, prepare, redactor};
+pub use prepare::{Prepared, entry_of, environment_of, image, needs_python, prepare, redactor};
 pub use session::Options;
 pub use train::train;

@@ -1,7 +1,7 @@
 //! From the configuration to what the script is given: everything that can be said before anything is started.
 
 use super::{Outcome, Refusal};
-use crate::code::{EntryPoint, interpreter};
+use crate::code::{EntryKind, EntryPoint, interpreter};
 use crate::config::{self, Config};
 use crate::environment::{self, Environment, Given};
 use crate::hardware::Hardware;
@@ -167,6 +167,15 @@ pub fn entry_of(job: &Job) -> Result<(Entry, Option<EntryPoint>), Outcome> {
     let entry =
         Entry::File { kind: point.kind(), name: point.name().to_owned(), module: point.module(), is_executable: true };
     Ok((entry, Some(point)))
+}
+
+/// Whether this cannot be run without Python.
+pub fn needs_python(entry: &Entry) -> bool {
+    let is_program = matches!(
+        entry,
+        Entry::File { kind: EntryKind::ShellScript | EntryKind::Executable, .. } | Entry::ShellCommand(_)
+    );
+    !is_program
 }
 
 /// Builds variables and arguments.

@@ -7,7 +7,6 @@ use std::os::unix::ffi::OsStringExt;
 use super::script::RankTask;
 use super::session::{self, Options, Session};
 use super::{Outcome, Prepared, Refusal, bring, prepare, script};
-use crate::code::EntryKind;
 use crate::environment::Given;
 use crate::hardware::Hardware;
 use crate::launch::{self, Entry, Facts, LaunchPlan, Rank};
@@ -31,10 +30,7 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
 
     let (mut entry, point) = prepare::entry_of(&prepared.job)?;
     let code_dir = prepared.job.code_dir();
-    let needs_python = !matches!(
-        entry,
-        Entry::ShellCommand(_) | Entry::File { kind: EntryKind::ShellScript | EntryKind::Executable, .. }
-    );
+    let needs_python = prepare::needs_python(&entry);
     let (image, python) = prepare::image(&prepared, &session.variables, needs_python)?;
     match &image.python {
         Some(_) => tracing::info!("python: {python}"),

@@ -183,12 +183,13 @@ fn broken_optional_files_never_fail_a_job() {
 fn a_value_that_is_too_large_for_the_command_line_is_named_with_what_to_do() {
     let value = "x".repeat(200_000);
     let job = recording().hyperparameters(&format!(r#"{{"prompt": "{value}"}}"#));
-    let message = "the hyperparameters are too large for a command line: the value of --prompt has 200000 bytes of at \
-                   most 131072; pass large values in a channel, or set FOOTPLATE_ARGUMENTS=none and read \
-                   hyperparameters.json";
-    refused(job.train(), message);
+    let path = |job: &Job| job.path("input/config/hyperparameters.json").display().to_string();
+    let message = "too large for a command line: the value of --prompt has 200000 bytes of at most 131072; pass large \
+                   values in a channel, or set FOOTPLATE_ARGUMENTS=none and read hyperparameters.json";
+    refused(job.train(), &format!("{}: {message}", path(&job)));
     let job = recording().hyperparameters(&format!(r#"{{"{value}": "1"}}"#));
-    job.train().failed(78, "the hyperparameters are too large for a command line: a name or value has 200002 bytes");
+    let message = "too large for a command line: a name or value has 200002 bytes of at most 131072";
+    job.train().failed(78, &format!("{}: {message}", path(&job)));
 }
 
 /// Checks that all that a job's script lacks is whole in the file for it, which nobody else can read.
@@ -237,7 +238,8 @@ fn many(count: usize) -> String {
 #[test]
 fn more_hyperparameters_than_a_command_line_takes_are_counted() {
     let job = recording().hyperparameters(&many(200_000));
-    job.train().failed(78, "the hyperparameters are too large for a command line: 400000 arguments have ");
+    let path = job.path("input/config/hyperparameters.json").display().to_string();
+    job.train().failed(78, &format!("{path}: too large for a command line: 400000 arguments have "));
 }
 
 #[test]

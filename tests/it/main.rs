@@ -1,35 +1,49 @@
 //! The integration tests: the built binary with real processes.
 //!
+//! - `cli`: the command line, and `footplate check`
+//! - `code`: where the code comes from, which file of it runs, by which Python
 //! - `config`: configuration files that are wrong
 //! - `docker`: jobs in containers, and docker/
 //! - `environment`: what the script is given, and the commands that show it
 //! - `failure`: failure files, from scripts that really fail
+//! - `local`: a job on this machine
 //! - `output`: what the script writes: every byte, in order, whoever reads it and however
 //! - `parity`: the recorded runs of the incumbents
 //! - `process_orphans`: what a script leaves behind: orphans, zombies, daemons, streams held open
 //! - `process_places`: another user, a read-only folder, no /proc, a terminal
 //! - `process_signals`: which processes get a signal, how long they have, and what the failure text says
 //! - `process`: how the script is started, and how its end becomes an exit code and a failure text
+//! - `python`: values are read and written as real Python does
 //! - `ranks`: one process for each GPU
+//! - `readme`: what the README shows is true
+//! - `requirements`: installed with real pip
 //! - `sdk`: jobs of the SageMaker Python SDKs' local modes
 //! - `secrets`: they are in nothing that footplate itself writes
+//! - `structure`: who imports whom, where `unsafe` is, how long files are
 
+mod cli;
+mod code;
 mod config;
 mod container;
 mod docker;
+mod empty_image;
 mod environment;
 mod failure;
 mod images;
 mod job;
+mod local;
 mod output;
 mod parity;
 mod process;
 mod process_orphans;
 mod process_places;
 mod process_signals;
+mod python;
 mod ranks;
 mod readme;
 mod recorder;
+mod requirements;
 mod running;
 mod sdk;
 mod secrets;
+mod structure;

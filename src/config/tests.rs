@@ -1,0 +1,121 @@
+//! Random and mutated files: they give a job or an error, never a panic.
+
+use std::fs;
+
+use proptest::prelude::*;
+
+use super::{Config, ConfigError, read};
+use crate::job::{Paths, Variables};
+
+/// Every file that is read, below the base folder, with what it may hold.
+const FILES: [(&str, &str); 6] = [
+    (
+        "input/config/hyperparameters.json",
+        r#"{"lr": "1e-5", "n": "null", "s": "\"a\\u0000\"", "big": 12345678901234567890, "o": {"k": [1, true]},
+            "sagemaker_program": "\"train.py\"", "sagemaker_container_log_level": "20", "sagemaker_mpi_enabled": "true",
+            "sagemaker_distribution_instance_groups": "[\"g\"]", "footplate_grace_period": "3"}"#,
+    ),
+    (
+        "input/config/resourceconfig.json",
+        r#"{"current_group_name": "g", "current_host": "algo-2", "current_instance_type": "ml.p4d.24xlarge",
+            "hosts": ["algo-1", "algo-2"], "network_interface_name": "eth0", "topology": null,
+            "instance_groups": [{"hosts": ["algo-2", "algo-1"], "instance_group_name": "g", "instance_type": "x"}]}"#,
+    ),
+    ("input/config/inputdataconfig.json", r#"{"train": {"TrainingInputMode": "File"}, "test": {}}"#),
+    ("input/config/checkpointconfig.json", r#"{"LocalPath": "/state"}"#),
+    (
+        "input/data/sm_drivers/sourcecode.json",
+        r#"{"source_dir": "code", "requirements": null, "entry_script": "train.py", "command": null}"#,
+    ),
+    (
+        "input/data/sm_drivers/distributed.json",
+        r#"{"process_count_per_node": 4, "mpi_additional_options": ["-x", "VAR1"]}"#,
+    ),
+];
+
+/// The checkpoint file, which fails no job.
+const OPTIONAL: usize = 3;
+
+/// Reads a job's files, of which the one at `changed` holds `content`.
+fn read_with(changed: usize, content: &[u8]) -> (String, Result<Config, ConfigError>) {
+    let base = tempfile::tempdir().expect("a folder");
+    for (number, (file, usual)) in FILES.iter().enumerate() {
+        let path = base.path().join(file);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, if number == changed { content } else { usual.as_bytes() }).expect("written");
+    }
+    let path = base.path().join(FILES[changed].0).display().to_string();
+    (path, read(Paths::under(base.path()), &Variables::default()))
+}
+
+/// Checks what must hold of whatever the files hold.
+fn judged(changed: usize, content: &[u8]) {
+    match read_with(changed, content) {
+        (path, Ok(config)) => {
+            let job = &config.job;
+            assert!(job.cluster.hosts.contains(&job.cluster.current_host));
+            assert!(job.node_rank() < job.nodes().len());
+            assert!(!job.master().is_empty());
+            assert!(config.warnings.iter().all(|warning| warning.starts_with(&format!("not used: {path}: "))));
+        }
+        (path, Err(error)) => {
+            assert_ne!(changed, OPTIONAL, "{error}");
+            assert_eq!(error.path.display().to_string(), path);
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("{path}: ")) && text.contains("; expected an object "), "{text}");
+            assert!(text.len() < path.len() + 1000 + content.len(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_files_that_are_mutated_below_are_good() {
+    let (_, config) = read_with(0, FILES[0].1.as_bytes());
+    let config = config.expect("read");
+    assert_eq!(config.job.node_rank(), 1, "hosts are sorted where the drivers of SDK version 3 run");
+    assert_eq!(config.own_hyperparameters.len(), 1);
+    assert!(config.job.drivers.is_some() && config.warnings.is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_bytes_give_a_job_or_an_error_that_names_the_file(
+        changed in 0..FILES.len(),
+        content in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        judged(changed, &content);
+    }
+
+    #[test]
+    fn random_json_gives_a_job_or_an_error_that_names_the_file(
+        changed in 0..FILES.len(),
+        content in r#"(\{|\[|"hosts"|"current_host"|"LocalPath"|"a"|: ?|, |\]|\}|null|-?[0-9.e]{1,4}|"\\ud800"|"algo-1"){0,20}"#,
+    ) {
+        judged(changed, content.as_bytes());
+    }
+
+    #[test]
+    fn mutated_files_give_a_job_or_an_error_that_names_the_file(
+        changed in 0..FILES.len(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 1..6),
+        length in any::<prop::sample::Index>(),
+        cut in any::<bool>(),
+    ) {
+        let mut content = FILES[changed].1.as_bytes().to_vec();
+        for (index, byte, inserted) in changes {
+            let at = index.index(content.len());
+            // Mostly what JSON is made of, so that not every change ends in the same error.
+            let byte = if byte < 192 { b"\"\\{}[]:,0-e nt\x00"[usize::from(byte) % 15] } else { byte };
+            match inserted {
+                true => content.insert(at, byte),
+                false => content[at] = byte,
+            }
+        }
+        if cut {
+            content.truncate(length.index(content.len()));
+        }
+        judged(changed, &content);
+    }
+}

@@ -1,0 +1,356 @@
+//! Where the code comes from, which file of it runs, and by which Python.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::empty_image::run;
+use super::job::Job;
+
+/// A file of an archive: its name, its mode, and its text, or a link to where it leads.
+type Member<'m> = (&'m str, u32, Content<'m>);
+
+enum Content<'m> {
+    Text(&'m str),
+    Link(&'m str),
+    HardLink(&'m str),
+}
+
+use Content::{HardLink, Link, Text};
+
+/// A `tar.gz` with these members, whose names are taken as they are: the `tar` crate would refuse some.
+fn archive(members: &[Member<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, mode, content) in members {
+        let mut header = tar::Header::new_gnu();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_mode(*mode);
+        let (kind, link, text) = match content {
+            Text(text) => (tar::EntryType::Regular, "", *text),
+            Link(to) => (tar::EntryType::Symlink, *to, ""),
+            HardLink(to) => (tar::EntryType::Link, *to, ""),
+        };
+        header.set_entry_type(kind);
+        header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_size(text.len() as u64);
+        header.set_cksum();
+        bytes.extend(header.as_bytes());
+        bytes.extend(text.as_bytes());
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+    }
+    bytes.resize(bytes.len() + 1024, 0);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&bytes).expect("packed");
+    encoder.finish().expect("packed")
+}
+
+/// A job whose hyperparameters name this source.
+fn from_source(job: Job, source: &str) -> Job {
+    let hyperparameters = serde_json::json!({"sagemaker_submit_directory": serde_json::json!(source).to_string()});
+    job.hyperparameters(&hyperparameters.to_string())
+}
+
+/// The code that most tests here bring: a script and a module that it needs.
+fn source() -> Vec<u8> {
+    archive(&[
+        ("./train.py", 0o644, Text("import model; print('from', model.NAME)")),
+        ("./model.py", 0o644, Text("NAME = 'archive'")),
+    ])
+}
+
+#[test]
+fn code_that_is_baked_in_is_run_as_it_is() {
+    let ended = Job::python("print('from image')").train().succeeded();
+    assert_eq!(ended.stdout(), "from image\n");
+    assert!(!ended.stderr.contains(" code: "), "{}", ended.stderr);
+}
+
+#[test]
+fn code_is_brought_from_every_form_of_source() {
+    let job = Job::new().file("source.tar.gz", source());
+    let path = job.path("source.tar.gz").display().to_string();
+    for form in [path.clone(), format!("file://{path}"), "source.tar.gz".to_owned()] {
+        let job = from_source(Job::new().file("source.tar.gz", source()), &form);
+        let ended = job.train().succeeded();
+        assert_eq!(ended.stdout(), "from archive\n", "{form}");
+        assert!(ended.stderr.contains("code: unpacked 2 files ("), "{}", ended.stderr);
+    }
+    let folder = |job: Job| {
+        job.file("src/train.py", "import model; print('from', model.NAME)").file("src/model.py", "NAME = 'folder'")
+    };
+    let job = folder(Job::new());
+    let path = job.path("src").display().to_string();
+    let job = from_source(job, &path);
+    let ended = job.train().succeeded();
+    assert_eq!(ended.stdout(), "from folder\n");
+    assert!(ended.stderr.contains("code: copied 2 files ("), "{}", ended.stderr);
+    // The variable of an image that extends another.
+    let job = folder(Job::new());
+    let path = job.path("src").display().to_string();
+    assert_eq!(job.variable("SAGEMAKER_SUBMIT_DIRECTORY", &path).train().succeeded().stdout(), "from folder\n");
+    let job = Job::python("print('from image')");
+    let path = job.path("code").display().to_string();
+    assert_eq!(job.variable("SAGEMAKER_SUBMIT_DIRECTORY", &path).train().succeeded().stdout(), "from image\n");
+}
+
+#[test]
+fn the_hyperparameter_is_stronger_than_the_variable_of_the_image() {
+    let job = Job::new().file("a.tar.gz", source()).file("b/train.py", "print('from b')");
+    let job = from_source(job, "a.tar.gz").variable("SAGEMAKER_SUBMIT_DIRECTORY", "b");
+    assert_eq!(job.train().succeeded().stdout(), "from archive\n");
+}
+
+#[test]
+fn the_channel_named_code_brings_the_code() {
+    let channels = r#"{"code": {"TrainingInputMode": "File"}}"#;
+    let job = Job::new().file("input/config/inputdataconfig.json", channels);
+    let job = job.file("input/data/code/sourcedir.tar.gz", source());
+    assert_eq!(job.train().succeeded().stdout(), "from archive\n");
+    let job = Job::new().file("input/config/inputdataconfig.json", channels);
+    let job = job.file("input/data/code/train.py", "print('from channel')");
+    assert_eq!(job.train().succeeded().stdout(), "from channel\n");
+    // A tuning job of SDK version 3 names its source in S3, and brings it as the channel.
+    let job = Job::new().file("input/config/inputdataconfig.json", channels);
+    let job = from_source(job.file("input/data/code/train.py", "print('from channel')"), "s3://b/k/source.tar.gz");
+    let ended = job.train().succeeded();
+    assert_eq!(ended.stdout(), "from channel\n");
+    assert!(ended.stderr.contains("the channel code is used in place of s3://b/k/source.tar.gz"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_source_in_s3_says_what_to_do_instead() {
+    let job = from_source(Job::python("print('from image')"), "s3://bucket/prefix/sourcedir.tar.gz");
+    let message = "the source is key \"prefix/sourcedir.tar.gz\" of the S3 bucket \"bucket\", and this version does not \
+                   download from S3; mount it as the channel `code`";
+    let ended = job.train().failed(65, message);
+    assert_eq!(ended.stdout(), "", "the code of the image must not run in its place");
+}
+
+#[test]
+fn a_source_that_cannot_be_used_ends_the_job_with_its_path_and_what_it_is() {
+    for (name, content, said) in [
+        ("a.zip", &b"PK\x03\x04"[..], "is not a tar archive but a zip archive; make it with `tar czf"),
+        ("b.tar.gz", b"<Error>no</Error>", "is not a tar archive but an HTML or XML text"),
+        ("c.tar.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\0rubbish", "is not a tar archive but compressed data that holds none"),
+        ("d.tar.gz", &source()[..60], "is "),
+    ] {
+        let job = from_source(Job::new().file(name, content), name);
+        let path = job.path(name).display().to_string();
+        let ended = job.train();
+        let ended = match name {
+            "d.tar.gz" => ended.failed(65, "the source "),
+            _ => ended.failed(65, &format!("the source {path} {said}")),
+        };
+        assert!(ended.failure().contains(&path), "{ended:#?}");
+    }
+    let job = from_source(Job::new().file("present.tar.gz", ""), "absent.tar.gz");
+    let ended = job.train().failed(65, "the source ");
+    assert!(ended.failure().contains("does not exist (") && ended.failure().contains("present.tar.gz"), "{ended:#?}");
+    for (source, said) in [
+        ("https://host/x.tar.gz", "the source \"https://host/x.tar.gz\" cannot be used: its scheme is not known"),
+        ("s3://bucket", "the source \"s3://bucket\" cannot be used: it names no bucket or no key"),
+    ] {
+        from_source(Job::new(), source).train().failed(65, said);
+    }
+}
+
+#[test]
+fn supplied_code_is_put_over_the_code_of_the_image_unless_that_is_to_win() {
+    let job = || {
+        let job = Job::python("print('from image')").file("code/model.py", "NAME = 'image'").file("code/more.py", "");
+        from_source(job.file("source.tar.gz", source()), "source.tar.gz")
+    };
+    let supplied = job();
+    let ended = supplied.train().succeeded();
+    assert_eq!(ended.stdout(), "from archive\n");
+    let code = supplied.path("code").display().to_string();
+    let line = format!("to {code}, over the image's own code there (2 replaced)");
+    assert!(ended.stderr.contains(&line), "{}", ended.stderr);
+    assert!(supplied.path("code/more.py").exists());
+
+    let ended = job().variable("FOOTPLATE_CODE_PRECEDENCE", "baked-in").train().succeeded();
+    assert_eq!(ended.stdout(), "from image\n");
+    assert!(ended.stderr.contains("as it was not empty; "), "{}", ended.stderr);
+}
+
+#[test]
+fn a_hostile_archive_writes_nothing_outside_and_the_log_says_what_was_left_out() {
+    let target = tempfile::tempdir().expect("a folder");
+    let kept = target.path().join("kept");
+    fs::write(&kept, "kept").expect("written");
+    let outside = target.path().display().to_string();
+    let members = [
+        ("train.py", 0o644, Text("import os; print(sorted(os.listdir('.')))")),
+        ("../escaped", 0o644, Text("x")),
+        ("/tmp/footplate-absolute-escape", 0o644, Text("x")),
+        ("link", 0o777, Link(&outside)),
+        ("link/planted", 0o644, Text("x")),
+        ("up", 0o777, Link("../..")),
+        ("up/planted", 0o644, Text("x")),
+        ("hard", 0o644, HardLink("../../etc/passwd")),
+        ("setuid", 0o6755, Text("x")),
+    ];
+    let job = from_source(Job::new().file("source.tar.gz", archive(&members)), "source.tar.gz");
+    let before = fs::read_dir(job.base()).expect("the folder").count();
+    let ended = job.train().succeeded();
+    assert_eq!(fs::read_dir(target.path()).expect("the folder").count(), 1, "something was planted");
+    assert_eq!(fs::read_to_string(&kept).expect("the file"), "kept");
+    assert!(!Path::new("/tmp/footplate-absolute-escape").exists());
+    assert!(!job.path("escaped").exists() && !job.path("planted").exists());
+    assert_eq!(fs::read_dir(job.base()).expect("the folder").count(), before);
+    let mode = fs::metadata(job.path("code/setuid")).expect("the file").permissions().mode();
+    assert_eq!(mode & 0o7000, 0);
+    assert!(!job.path("code/hard").exists());
+    let warned = ended.stderr.lines().find(|line| line.contains(" footplate WARN  code: ")).expect("a warning");
+    assert!(warned.contains("\"link\"") && warned.contains("\"hard\""), "{warned}");
+}
+
+#[test]
+fn a_python_script_runs_in_the_code_folder_from_a_sub_folder_too() {
+    let script = "import os, sys; print(sys.argv, os.getcwd(), __name__)";
+    let job = Job::new().file("code/src/deep/main.py", script).variable("SAGEMAKER_PROGRAM", "src/deep/main.py");
+    let ended = job.train().succeeded();
+    assert_eq!(ended.stdout(), format!("['src/deep/main.py'] {} __main__\n", job.path("code").display()));
+    let job = Job::new().file("code/pkg/__main__.py", "print('folder')").variable("SAGEMAKER_PROGRAM", "pkg");
+    assert_eq!(job.train().succeeded().stdout(), "folder\n");
+}
+
+#[test]
+fn a_shell_script_runs_without_its_x_bit_and_without_its_first_line() {
+    let arguments = |job: Job| job.hyperparameters(r#"{"lr": "0.1"}"#).train().succeeded().stdout();
+    let job = Job::shell("#!/bin/sh\necho \"$0 $* $SM_HP_LR\"\n");
+    assert_eq!(fs::metadata(job.path("code/train.sh")).expect("it").permissions().mode() & 0o111, 0);
+    assert_eq!(arguments(job), "./train.sh --lr 0.1 0.1\n");
+    assert_eq!(arguments(Job::shell("echo \"$0 $*\"\n")), "./train.sh --lr 0.1\n");
+}
+
+#[test]
+fn any_executable_is_run_as_it_is() {
+    let job = Job::new().file("code/run", "#!/usr/bin/env python3\nimport sys; print(sys.argv)\n");
+    let job = job.variable("SAGEMAKER_PROGRAM", "run").hyperparameters(r#"{"lr": "0.1"}"#);
+    assert_eq!(job.train().succeeded().stdout(), "['./run', '--lr', '0.1']\n");
+    // A real program of the machine.
+    let job = Job::new().variable("SAGEMAKER_PROGRAM", "true");
+    fs::copy("/bin/true", job.path("code/true")).expect("copied");
+    job.train().succeeded();
+}
+
+#[test]
+fn a_function_of_a_module_of_the_image_is_called() {
+    let job = Job::new()
+        .without("SAGEMAKER_PROGRAM")
+        .file("lib/package/__init__.py", "")
+        .file("lib/package/training.py", "import sys\ndef main():\n    print('called', sys.argv)\n")
+        .hyperparameters(r#"{"lr": "0.1"}"#);
+    let lib = job.path("lib").display().to_string();
+    let job = job.variable("PYTHONPATH", &lib).variable("SAGEMAKER_TRAINING_MODULE", "package.training:main");
+    assert_eq!(job.train().succeeded().stdout(), "called ['package.training']\n");
+    let job = job.variable("SAGEMAKER_TRAINING_MODULE", "package.training:absent");
+    let ended = job.train();
+    assert_eq!(ended.code(), 1, "{ended:#?}");
+    assert!(ended.failure().contains("has no attribute 'absent'"), "{ended:#?}");
+    for wrong in ["package.training", ":main", "package.training:", ":"] {
+        let job = Job::new().variable("SAGEMAKER_TRAINING_MODULE", wrong);
+        let said = format!("SAGEMAKER_TRAINING_MODULE is {wrong:?}, but must be module:function, such as ");
+        job.train().failed(78, &said);
+    }
+}
+
+#[test]
+fn an_entry_point_that_is_not_there_gets_the_nearest_name_and_what_is_there() {
+    let job = Job::python("").file("code/evaluate.py", "").file("code/src/model.py", "");
+    let code = job.path("code").display().to_string();
+    for (name, meant) in
+        [("trian.py", "train.py"), ("Train.py", "train.py"), ("train", "train.py"), ("model.py", "src/model.py")]
+    {
+        let job = Job::python("").file("code/evaluate.py", "").file("code/src/model.py", "");
+        let ended = job
+            .variable("SAGEMAKER_PROGRAM", name)
+            .train()
+            .failed(127, &format!("the entry point {name:?} is not in "));
+        let failure = ended.failure().to_owned();
+        assert!(failure.contains("which holds evaluate.py, src/, train.py; did you mean "), "{failure}");
+        assert!(failure.contains(&format!("did you mean {meant:?}?")), "{failure}");
+    }
+    let ended = job.variable("SAGEMAKER_PROGRAM", "inference_server.py").train();
+    let ended = ended.failed(127, &format!("the entry point \"inference_server.py\" is not in {code}, which holds "));
+    assert!(!ended.failure().contains("did you mean"), "{ended:#?}");
+    let ended = Job::new().train().failed(127, "the entry point \"train.py\" cannot be run: the code folder ");
+    assert!(ended.failure().contains("is empty; COPY the code into it"), "{ended:#?}");
+    let ended = Job::new().without("SAGEMAKER_PROGRAM").train();
+    ended.failed(78, "no entry point is named: set the variable SAGEMAKER_PROGRAM in the image");
+}
+
+#[test]
+fn an_entry_point_outside_the_code_folder_is_refused() {
+    for (name, code, said) in [
+        ("../train.py", 78, "the entry point \"../train.py\" cannot be used: it holds `..`"),
+        ("-c", 78, "the entry point \"-c\" cannot be used: it begins with a dash"),
+        ("/etc/passwd", 127, "the entry point \"/etc/passwd\" leads to /etc/passwd, outside the code folder"),
+        ("link", 127, "the entry point \"link\" leads to /etc/passwd, outside the code folder"),
+        ("folder", 126, "the entry point "),
+    ] {
+        let job = Job::python("").file("train.py", "").file("code/folder/x", "");
+        symlink("/etc/passwd", job.path("code/link")).expect("a link");
+        job.variable("SAGEMAKER_PROGRAM", name).train().failed(code, said);
+    }
+}
+
+#[test]
+fn a_script_with_windows_line_ends_is_told_as_such() {
+    let job = Job::shell("#!/bin/sh\r\necho ran\r\n");
+    let ended = job.train().failed(127, "cannot execute ");
+    assert!(ended.failure().contains("train.sh: its lines end as on Windows (CRLF)"), "{ended:#?}");
+}
+
+#[test]
+fn a_script_whose_interpreter_is_not_in_the_image_is_told_as_such() {
+    let job = Job::shell("#!/no/such/bash\necho ran\n");
+    let ended = job.train().failed(127, "cannot execute ");
+    assert!(ended.failure().contains("the interpreter or loader that it names is not in this image"), "{ended:#?}");
+}
+
+#[test]
+fn a_file_that_is_no_program_is_told_as_such() {
+    let job = Job::new().file("code/model", b"\x7fELF\0\0\0\0").variable("SAGEMAKER_PROGRAM", "model");
+    let ended = job.train();
+    assert!([126, 127].contains(&ended.code()), "{ended:#?}");
+    assert!(ended.failure.is_some() && !ended.success, "{ended:#?}");
+}
+
+/// An executable that stands in for Python and says its own path.
+fn python(job: Job, path: &str) -> Job {
+    let job = job.file(path, format!("#!/bin/sh\necho \"{path} $*\"\n"));
+    fs::set_permissions(job.path(path), fs::Permissions::from_mode(0o755)).expect("made executable");
+    job
+}
+
+#[test]
+fn the_python_is_the_one_that_is_set_then_the_virtual_environments_then_the_first_on_path() {
+    let job = python(python(python(Job::python(""), "mine/python9"), "venv/bin/python"), "bin/python3");
+    let bin = job.path("bin").display().to_string();
+    let venv = job.path("venv").display().to_string();
+    let mine = job.path("mine/python9").display().to_string();
+    let job = job.variable("PATH", &format!("{bin}:/usr/bin:/bin"));
+    let ended = job.train().succeeded();
+    assert_eq!(ended.stdout(), "bin/python3 train.py\n");
+    assert!(ended.stderr.contains(&format!("python: {bin}/python3 (found on PATH)")), "{}", ended.stderr);
+    let job = job.variable("VIRTUAL_ENV", &venv);
+    assert_eq!(job.train().succeeded().stdout(), "venv/bin/python train.py\n");
+    let job = job.variable("FOOTPLATE_PYTHON", &mine);
+    assert_eq!(job.train().succeeded().stdout(), "mine/python9 train.py\n");
+    let job = job.variable("FOOTPLATE_PYTHON", "python10");
+    job.train().failed(127, "the Python \"python10\" that FOOTPLATE_PYTHON names does not exist; set it to a path");
+}
+
+#[test]
+fn an_image_without_python_says_so() {
+    let job = Job::python("print('ran')");
+    let ended = run(&job, &["train"]).failed(127, "no python3 or python on PATH (/image/bin:");
+    let remedy = "; install Python in the image, or set FOOTPLATE_PYTHON to its path";
+    assert!(ended.failure().contains(remedy), "{ended:#?}");
+}

@@ -1,0 +1,331 @@
+//! `footplate local`: a job on this machine.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use flate2::read::GzDecoder;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+use super::job::{FOOTPLATE, search_path, wait_with_output};
+
+/// A user's folder with code in it.
+struct Workplace(tempfile::TempDir);
+
+impl Workplace {
+    fn new(script: &str) -> Workplace {
+        let workplace = Workplace(tempfile::tempdir().expect("a folder"));
+        workplace.write("src/train.py", script);
+        workplace
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.at(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, content).expect("written");
+    }
+
+    /// `footplate local` in the folder, with these words.
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(FOOTPLATE);
+        command.arg("local").args(words).current_dir(self.0.path());
+        command.env_clear().env("PATH", search_path()).env("LANG", "C.UTF-8").env("HOME", "/root");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        wait_with_output(self.command(words).spawn().expect("footplate starts"))
+    }
+
+    /// Runs `src/train.py`, with more words.
+    fn train(&self, words: &[&str]) -> Output {
+        let all = ["--source-dir", "src", "--entry-point", "train.py", "--output-dir", "out"];
+        self.run(&[&all[..], words].concat())
+    }
+
+    fn read(&self, path: &str) -> Option<String> {
+        fs::read_to_string(self.at(path)).ok()
+    }
+
+    /// The members of an archive: name and text.
+    fn unpacked(&self, path: &str) -> Vec<(String, String)> {
+        let file = fs::File::open(self.at(path)).expect("the archive");
+        let mut members = Vec::new();
+        for entry in tar::Archive::new(GzDecoder::new(file)).entries().expect("a tar archive") {
+            let mut entry = entry.expect("a member");
+            let mut text = String::new();
+            let name = entry.path().expect("a name").display().to_string();
+            entry.read_to_string(&mut text).expect("a text");
+            members.push((name, text));
+        }
+        members
+    }
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or_else(|| panic!("{output:#?}"))
+}
+
+#[test]
+fn the_model_and_the_output_are_packed_as_the_platform_packs_them() {
+    let workplace = Workplace::new(
+        "
+import os, pathlib
+pathlib.Path(os.environ['SM_MODEL_DIR'], 'sub').mkdir()
+pathlib.Path(os.environ['SM_MODEL_DIR'], 'sub', 'weights').write_text('w')
+pathlib.Path(os.environ['SM_OUTPUT_DATA_DIR'], 'plot.txt').write_text('p')
+print('trained')
+",
+    );
+    let output = workplace.train(&[]);
+    assert_eq!(code(&output), 0, "{output:#?}");
+    assert_eq!(stdout(&output), "trained\n");
+    let text = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    assert_eq!(workplace.unpacked("out/model.tar.gz"), [text("sub", ""), text("sub/weights", "w")]);
+    assert_eq!(workplace.unpacked("out/output.tar.gz"), [text("plot.txt", "p")]);
+    let mut left: Vec<_> =
+        fs::read_dir(workplace.at("out")).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["model.tar.gz", "output.tar.gz"]);
+    for line in ["footplate: model ", "footplate: output "] {
+        assert!(stderr(&output).contains(line), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_job_that_fails_gives_its_exit_code_and_its_failure_and_what_it_left() {
+    let workplace = Workplace::new(
+        "import os, sys\nopen(os.environ['SM_MODEL_DIR'] + '/partial', 'w').close()\nraise ValueError('bad data')",
+    );
+    let output = workplace.train(&[]);
+    assert_eq!(code(&output), 1);
+    assert!(workplace.read("out/failure").expect("the failure").starts_with("ValueError: bad data\nat train.py:3\n"));
+    assert_eq!(workplace.unpacked("out/model.tar.gz").len(), 1);
+    assert!(stderr(&output).ends_with("footplate: the job failed with exit code 1\n"), "{}", stderr(&output));
+    // The next job of the same folder begins anew.
+    workplace.write("src/train.py", "import sys; sys.exit(0)");
+    assert_eq!(code(&workplace.train(&[])), 0);
+    assert_eq!(workplace.read("out/failure"), None);
+    assert_eq!(workplace.unpacked("out/model.tar.gz"), []);
+    workplace.write("src/train.py", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)");
+    assert_eq!(code(&workplace.train(&[])), 137);
+}
+
+#[test]
+fn hyperparameters_come_from_a_file_and_from_words_which_are_stronger() {
+    let workplace = Workplace::new("import sys; print(sys.argv[1:])");
+    workplace.write(
+        "hps.json",
+        r#"{"lr": 1e-05, "big": 123456789012345678901234567890, "opt": {"b": [1]}, "text": "1", "none": null, "nan": NaN}"#,
+    );
+    let output =
+        workplace.train(&["--hyperparameters", "hps.json", "--hyperparameter", "lr=0.5", "--hyperparameter", "x=a=b"]);
+    assert_eq!(code(&output), 0, "{output:#?}");
+    let expected = "['--big', '123456789012345678901234567890', '--lr', '0.5', '--nan', 'nan', '--none', '', '--opt', \
+                    'b=[1]', '--text', '1', '-x', 'a=b']\n";
+    assert_eq!(stdout(&output), expected);
+    for (content, said) in [("[]", "must hold a JSON object"), ("{'a'", "is not JSON: line 1, column 2: ")] {
+        workplace.write("hps.json", content);
+        let output = workplace.train(&["--hyperparameters", "hps.json"]);
+        assert!(code(&output) == 78 && stderr(&output).contains(said), "{output:#?}");
+    }
+    let output = workplace.train(&["--hyperparameters", "absent.json"]);
+    assert!(code(&output) == 78 && stderr(&output).contains("cannot read absent.json: "), "{output:#?}");
+}
+
+#[test]
+fn channels_are_folders_and_files_of_the_users() {
+    let workplace = Workplace::new(
+        "
+import os
+print(os.environ['SM_CHANNELS'])
+for channel in ('TRAIN', 'TEST'):
+    folder = os.environ['SM_CHANNEL_' + channel]
+    print([(name, open(os.path.join(folder, name)).read()) for name in sorted(os.listdir(folder))])
+",
+    );
+    workplace.write("data/a.csv", "1");
+    workplace.write("data/b.csv", "2");
+    workplace.write("one.csv", "3");
+    let output = workplace.train(&["--channel", "train=data", "--channel", "test=one.csv"]);
+    assert_eq!(code(&output), 0, "{output:#?}");
+    let expected = "[\"test\",\"train\"]\n[('a.csv', '1'), ('b.csv', '2')]\n[('one.csv', '3')]\n";
+    assert_eq!(stdout(&output), expected);
+    assert_eq!(workplace.read("data/a.csv").as_deref(), Some("1"), "the user's data must stay");
+    assert_eq!(workplace.read("one.csv").as_deref(), Some("3"));
+    for (words, said) in [
+        ("train=absent", "the channel train: absent is not there"),
+        ("a/b=data", "the channel name \"a/b\" is not possible"),
+    ] {
+        let output = workplace.train(&["--channel", words]);
+        assert!(code(&output) == 78 && stderr(&output).contains(said), "{output:#?}");
+    }
+}
+
+#[test]
+fn checkpoints_stay_where_the_user_wants_them() {
+    let script = "
+import os, pathlib
+folder = pathlib.Path(os.environ['SM_CHECKPOINT_DIR'])
+before = sorted(path.name for path in folder.iterdir())
+(folder / f'step-{len(before)}').write_text('c')
+print(before)
+";
+    let workplace = Workplace::new(script);
+    assert_eq!(stdout(&workplace.train(&["--checkpoint-dir", "kept"])), "[]\n");
+    assert_eq!(stdout(&workplace.train(&["--checkpoint-dir", "kept"])), "['step-0']\n");
+    assert!(workplace.at("kept/step-1").exists());
+}
+
+#[test]
+fn variables_settings_and_the_name_reach_the_job() {
+    let workplace = Workplace::new(
+        "import os; print(os.environ['MINE'], os.environ['MASTER_PORT'], os.environ['TRAINING_JOB_NAME'], os.environ['SM_CURRENT_HOST'])",
+    );
+    let words = ["--env", "MINE=a b=c", "--set", "master_port=1234", "--job-name", "my-job"];
+    assert_eq!(stdout(&workplace.train(&words)), "a b=c 1234 my-job algo-1\n");
+    let output = workplace.train(&["--set", "grace=1", "--env", "MINE=x"]);
+    assert_eq!(code(&output), 78);
+    assert!(workplace.read("out/failure").expect("the failure").contains("there is no setting \"grace\""));
+}
+
+#[test]
+fn the_entry_point_is_the_one_of_the_command_line_whatever_the_shell_has_exported() {
+    let workplace = Workplace::new("print('mine')");
+    let words = ["--source-dir", "src", "--entry-point", "train.py"];
+    let mut command = workplace.command(&words);
+    command.env("SAGEMAKER_PROGRAM", "other.py").env("SAGEMAKER_TRAINING_MODULE", "a:b");
+    command.env("SAGEMAKER_SUBMIT_DIRECTORY", "/nowhere");
+    assert_eq!(stdout(&wait_with_output(command.spawn().expect("footplate starts"))), "mine\n");
+    assert!(workplace.at("footplate-output/model.tar.gz").exists());
+}
+
+#[test]
+fn results_can_lie_in_the_folder_of_the_code_and_never_become_part_of_it() {
+    let workplace = Workplace::new("import os; print(sorted(os.listdir('.')))");
+    workplace.write("src/ml/__init__.py", "");
+    workplace.write("src/.git/config", "");
+    workplace.write("src/__pycache__/x.pyc", "");
+    for words in [
+        &["--source-dir", "src", "--entry-point", "train.py", "--output-dir", "src/out"][..],
+        &["--source-dir", "src", "--entry-point", "train.py", "--output-dir", "src"],
+    ] {
+        for _ in 0..2 {
+            let output = workplace.run(words);
+            assert_eq!(code(&output), 0, "{output:#?}");
+            let shown = stdout(&output);
+            assert!(!shown.contains("footplate") && !shown.contains(".git") && !shown.contains("pycache"), "{shown}");
+            assert!(shown.contains("'ml', 'train.py'"), "{shown}");
+        }
+        fs::remove_dir_all(workplace.at("src/out")).unwrap_or_default();
+    }
+    assert!(workplace.at("src/ml/__init__.py").exists(), "a folder of the user's was removed");
+}
+
+#[test]
+fn a_source_or_a_script_that_is_missing_is_named() {
+    let workplace = Workplace::new("");
+    let output = workplace.run(&["--source-dir", "absent", "--entry-point", "train.py"]);
+    let said = "footplate: the source folder absent is not there: name one with --source-dir";
+    assert!(code(&output) == 78 && stderr(&output).contains(said), "{output:#?}");
+    let output = workplace.run(&["--source-dir", "src", "--entry-point", "trian.py", "--output-dir", "out"]);
+    assert_eq!(code(&output), 127);
+    assert!(workplace.read("out/failure").expect("the failure").contains("did you mean \"train.py\"?"));
+    let output = workplace.run(&["--source-dir", "src"]);
+    assert!(code(&output) == 2 && stderr(&output).contains("--entry-point <FILE>"), "{output:#?}");
+    workplace.write("blocked", "");
+    let output = workplace.run(&["--source-dir", "src", "--entry-point", "train.py", "--output-dir", "blocked"]);
+    assert!(code(&output) == 78 && stderr(&output).contains("blocked"), "{output:#?}");
+}
+
+/// A script that says that it runs, and waits for the signal of this name; when it comes, it saves and says so.
+fn waiting(name: &str) -> String {
+    format!(
+        "
+import os, signal, sys
+def stop(number, frame):
+    open(os.environ['SM_MODEL_DIR'] + '/saved', 'w').close()
+    print('saved', flush=True)
+    sys.exit(5)
+signal.signal(signal.{name}, stop)
+print('running', flush=True)
+while True:
+    signal.pause()
+"
+    )
+}
+
+/// Runs the job until its script runs, sends a signal, and gives how all ended.
+fn stopped(workplace: &Workplace, send: impl FnOnce(Pid)) -> (i32, String) {
+    let mut command = workplace.command(&["--source-dir", "src", "--entry-point", "train.py", "--output-dir", "out"]);
+    let mut child = command.process_group(0).spawn().expect("footplate starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output"));
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("a line");
+    assert_eq!(line, "running\n");
+    send(Pid::from_raw(i32::try_from(child.id()).expect("a number")));
+    let output = wait_with_output(child);
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).expect("the rest");
+    (code(&output), rest)
+}
+
+#[test]
+fn ctrl_c_stops_the_job_with_its_grace_and_keeps_what_it_saved() {
+    let workplace = Workplace::new(&waiting("SIGINT"));
+    // A terminal sends it to the whole group in the foreground.
+    let (code, rest) = stopped(&workplace, |pid| killpg(pid, Signal::SIGINT).expect("sent"));
+    assert_eq!((code, rest.as_str()), (5, "saved\n"));
+    assert_eq!(workplace.unpacked("out/model.tar.gz"), [("saved".to_owned(), String::new())]);
+    assert!(workplace.read("out/failure").is_some());
+}
+
+#[test]
+fn a_stop_or_a_hang_up_reaches_the_job_too() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let workplace = Workplace::new(&waiting("SIGTERM"));
+        let (code, rest) = stopped(&workplace, |pid| kill(pid, signal).expect("sent"));
+        assert_eq!((code, rest.as_str()), (5, "saved\n"), "{signal}");
+    }
+}
+
+#[test]
+fn a_second_ctrl_c_kills_a_job_that_does_not_stop() {
+    let script = "
+import signal
+signal.signal(signal.SIGINT, lambda *_: print('no', flush=True))
+print('running', flush=True)
+while True:
+    signal.pause()
+";
+    let workplace = Workplace::new(script);
+    let mut command = workplace.command(&["--source-dir", "src", "--entry-point", "train.py", "--output-dir", "out"]);
+    let mut child = command.process_group(0).spawn().expect("footplate starts");
+    let group = Pid::from_raw(i32::try_from(child.id()).expect("a number"));
+    let mut lines = BufReader::new(child.stdout.take().expect("its output"));
+    for expected in ["running\n", "no\n"] {
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("a line");
+        assert_eq!(line, expected);
+        killpg(group, Signal::SIGINT).expect("sent");
+    }
+    assert_eq!(code(&wait_with_output(child)), 137);
+    assert!(Path::new(&workplace.at("out/model.tar.gz")).exists());
+}

@@ -1,0 +1,195 @@
+//! Requirements, installed with real pip.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::job::{Ended, Job, search_path};
+
+/// Writes a wheel with a module of this name.
+const MAKE_WHEEL: &str = r#"
+import sys, zipfile
+folder, name, version = sys.argv[1:]
+info = f"{name}-{version}.dist-info"
+with zipfile.ZipFile(f"{folder}/{name}-{version}-py3-none-any.whl", "w") as wheel:
+    wheel.writestr(f"{name}.py", f"VERSION = {version!r}\n")
+    wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+"#;
+
+fn python(arguments: &[&str]) {
+    let output = Command::new("python3").env("PATH", search_path()).args(arguments).output().expect("python3 runs");
+    assert!(output.status.success(), "{output:#?}");
+}
+
+/// A job whose Python is that of a virtual environment of its own, with the machine's pip, and whose only index is a
+/// folder with the wheel `footplate_fixture` 1.2.
+fn job(script: &str) -> Job {
+    let job = Job::python(script);
+    let (venv, wheels) = (job.path("venv"), job.path("wheels"));
+    std::fs::create_dir(&wheels).expect("a folder");
+    python(&["-m", "venv", "--without-pip", "--system-site-packages", venv.to_str().expect("a path")]);
+    python(&["-c", MAKE_WHEEL, wheels.to_str().expect("a path"), "footplate_fixture", "1.2"]);
+    let (venv, wheels) = (venv.display().to_string(), wheels.display().to_string());
+    let path = format!("{venv}/bin:{}", search_path());
+    job.variable("PATH", &path)
+        .variable("PIP_NO_INDEX", "1")
+        .variable("PIP_FIND_LINKS", &wheels)
+        .variable("PIP_CONFIG_FILE", "/dev/null")
+        .variable("PIP_NO_CACHE_DIR", "1")
+}
+
+const IMPORTS: &str = "import footplate_fixture, sys; print('imported', footplate_fixture.VERSION, sys.prefix)";
+
+/// What the log says about requirements.
+fn said(ended: &Ended) -> Vec<&str> {
+    ended
+        .stderr
+        .lines()
+        .filter_map(|line| line.split_once(" footplate INFO  requirements: "))
+        .map(|(_, said)| said)
+        .collect()
+}
+
+#[test]
+fn requirements_are_installed_with_the_images_own_python_before_the_script() {
+    let job = job(IMPORTS).file("code/requirements.txt", "# ours\nfootplate_fixture==1.2\n");
+    let ended = job.train().succeeded();
+    let code = job.path("code").display().to_string();
+    assert_eq!(said(&ended), [format!("installing requirements.txt, found in {code}")]);
+    let stdout = ended.stdout();
+    assert!(stdout.contains(&format!("imported 1.2 {}\n", job.path("venv").display())), "{stdout}");
+    // pip's own words reach the log, before the script's.
+    let installed = stdout.find("Successfully installed footplate").unwrap_or_else(|| panic!("{stdout}"));
+    assert!(installed < stdout.find("imported").expect("the script's line"));
+}
+
+#[test]
+fn a_job_without_requirements_says_so_and_starts_no_pip() {
+    let ended = Job::python("print('ran')").train().succeeded();
+    assert!(said(&ended)[0].starts_with("no requirements are installed: no requirements.txt in "), "{}", ended.stderr);
+    let ended = Job::python("").file("code/requirement.txt", "x").train().succeeded();
+    assert!(said(&ended)[0].contains("(there is requirement.txt; rename it if it is meant)"), "{}", ended.stderr);
+    let ended = Job::python("").file("code/requirements.txt", "# nothing\n").train().succeeded();
+    assert_eq!(said(&ended), ["no requirements are installed: requirements.txt holds none"]);
+}
+
+#[test]
+fn requirements_can_be_switched_off() {
+    for value in ["off", "false", "0"] {
+        let job = Job::python("print('ran')").file("code/requirements.txt", "no-such-package-anywhere");
+        let ended = job.variable("FOOTPLATE_REQUIREMENTS", value).train().succeeded();
+        assert_eq!(said(&ended), ["requirements.txt is not installed: switched off"], "{value}");
+        assert_eq!(ended.stdout(), "ran\n");
+    }
+}
+
+#[test]
+fn another_requirements_file_can_be_named_and_must_be_there() {
+    let job = job(IMPORTS)
+        .file("code/requirements.txt", "no-such-package-anywhere")
+        .file("code/env/train.txt", "footplate_fixture")
+        .variable("FOOTPLATE_REQUIREMENTS", "env/train.txt");
+    let ended = job.train().succeeded();
+    assert!(said(&ended)[0].starts_with("installing env/train.txt, found in "), "{}", ended.stderr);
+    assert!(ended.stdout().contains("imported 1.2"));
+    let job = Job::python("print('ran')")
+        .file("code/requirements-gpu.txt", "")
+        .variable("FOOTPLATE_REQUIREMENTS", "requirements_gpu.txt");
+    let ended = job.train().failed(127, "the requirements file \"requirements_gpu.txt\" is not in ");
+    assert!(ended.failure().contains("did you mean \"requirements-gpu.txt\"?"), "{ended:#?}");
+}
+
+#[test]
+fn requirements_that_cannot_be_installed_end_the_job_with_pips_own_words_and_exit_code() {
+    let job = job("print('ran')").file("code/requirements.txt", "footplate_fixture==9.9\n");
+    let ended = job.train();
+    let message = "Could not find a version that satisfies the requirement footplate_fixture==9.9";
+    let ended = ended.failed(1, message);
+    assert!(ended.failure().contains("\nwhile the requirements were installed, exit code 1\ncommand: "), "{ended:#?}");
+    assert!(ended.failure().contains("python3 -m pip install -r requirements.txt"), "{ended:#?}");
+    assert!(ended.stderr.contains(&format!("ERROR: {message}")), "pip's output is missing: {}", ended.stderr);
+    assert!(!ended.stdout().contains("ran"));
+}
+
+#[test]
+fn a_requirements_file_that_pip_cannot_read_is_told_by_its_line() {
+    let job = job("print('ran')").file("code/requirements.txt", "footplate_fixture\n=>=1\n");
+    let ended = job.train();
+    assert_ne!(ended.code(), 0);
+    assert!(ended.failure().starts_with("Invalid requirement: '=>=1'"), "{ended:#?}");
+    assert!(ended.failure().contains("line 2"), "{ended:#?}");
+}
+
+#[test]
+fn a_password_in_an_index_url_reaches_neither_the_log_nor_the_failure_file() {
+    let job = job("")
+        .file("code/requirements.txt", "--index-url http://user:hunter2-hunter2@127.0.0.1:9/simple\nno_such_package");
+    let job = job.without("PIP_NO_INDEX").variable("PIP_RETRIES", "0");
+    let ended = job.train();
+    assert_ne!(ended.code(), 0);
+    assert!(ended.failure().contains("no_such_package"), "{ended:#?}");
+    assert!(!ended.failure().contains("hunter2-hunter2"), "{ended:#?}");
+    let own = ended.stderr.lines().filter(|line| line.contains(" footplate "));
+    assert!(own.clone().count() > 0 && own.into_iter().all(|line| !line.contains("hunter2-hunter2")));
+}
+
+/// A build backend in the code folder itself, so that nothing has to be downloaded: real pip builds and installs with it.
+const BACKEND: &str = r#"
+import os, zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "trainer-3.0-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        wheel.write("trainer.py")
+        wheel.writestr("trainer-3.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: trainer\nVersion: 3.0\n")
+        wheel.writestr("trainer-3.0.dist-info/WHEEL",
+                       "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("trainer-3.0.dist-info/RECORD", "")
+    return name
+"#;
+
+#[test]
+fn a_package_is_installed_and_its_module_run() {
+    let script = "import importlib.metadata, sys; print(__name__, importlib.metadata.version('trainer'), sys.argv[1:])";
+    let pyproject = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
+    let job = job("")
+        .file("code/trainer.py", script)
+        .file(
+            "code/setup.py",
+            "from setuptools import setup\nsetup(name='trainer', version='3.0', py_modules=['trainer'])\n",
+        )
+        .file("code/pyproject.toml", pyproject)
+        .file("code/backend.py", BACKEND)
+        .file("code/requirements.txt", "footplate_fixture")
+        .hyperparameters(r#"{"lr": "0.1"}"#)
+        .variable("SAGEMAKER_PROGRAM", "trainer.py");
+    let ended = job.train().succeeded();
+    let code = job.path("code").display().to_string();
+    assert_eq!(said(&ended), [format!("installing the package in {code} and its requirements.txt")]);
+    assert!(ended.stdout().contains("__main__ 3.0 ['--lr', '0.1']\n"), "{}", ended.stdout());
+    assert!(ended.stderr.contains("python3 -m trainer --lr 0.1"), "{}", ended.stderr);
+    assert!(Path::new(&job.path("venv/lib")).exists());
+}
+
+#[test]
+fn a_build_that_fails_is_told_by_its_own_error() {
+    let pyproject = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
+    let job = job("")
+        .file("code/setup.py", "")
+        .file("code/pyproject.toml", pyproject)
+        .file("code/backend.py", "def build_wheel(*args):\n    raise RuntimeError('no compiler here')\n");
+    let ended = job.train();
+    assert_eq!(ended.code(), 1, "{ended:#?}");
+    assert!(ended.failure().starts_with("RuntimeError: no compiler here"), "{ended:#?}");
+}
+
+#[test]
+fn a_shell_script_is_left_to_install_what_it_needs() {
+    let job = Job::shell("echo ran\n").file("code/requirements.txt", "no-such-package-anywhere");
+    let ended = job.train().succeeded();
+    assert!(
+        said(&ended)[0].starts_with("requirements.txt is not installed: train.sh is no Python script"),
+        "{}",
+        ended.stderr
+    );
+}

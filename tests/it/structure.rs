@@ -1,0 +1,196 @@
+//! The order that the source is written in: who imports whom, where `unsafe` is, how long files are.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+
+/// More lines of code than this, tests not counted, and a file is about more than one thing.
+const LONGEST: usize = 400;
+
+/// The source files with their paths below `src`, and their text without comments and tests.
+fn sources() -> BTreeMap<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let below = path.strip_prefix(&root).expect("a source").to_owned();
+                let is_test =
+                    below.components().any(|part| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name));
+                if !is_test {
+                    found.insert(below, code_of(&fs::read_to_string(&path).expect("a text")));
+                }
+            }
+        }
+    }
+    assert!(found.len() > 50, "the source was not found");
+    found
+}
+
+/// The text without comments and test modules, of which one with a body stands last in its file.
+fn code_of(text: &str) -> String {
+    let mut code = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim() == "#[cfg(test)]" {
+            match lines.next() {
+                Some(module) if module.trim_end().ends_with(';') => continue,
+                _ => break,
+            }
+        }
+        if !line.trim_start().starts_with("//") {
+            code.push_str(line);
+            code.push('\n');
+        }
+    }
+    code
+}
+
+/// The folders in the order that the crate's own documentation gives: each may import those after it.
+fn order() -> Vec<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("lib.rs");
+    let section = text.split("# Who may import whom").nth(1).expect("the section");
+    let lines = section.lines().filter(|line| line.contains('→')).collect::<String>();
+    let name = Regex::new("`([a-z_]+)`").expect("a pattern");
+    let order: Vec<String> = name.captures_iter(&lines).map(|found| found[1].to_owned()).collect();
+    let mut declared: Vec<String> = Regex::new("(?m)^pub mod ([a-z_]+);")
+        .expect("a pattern")
+        .captures_iter(&text)
+        .map(|found| found[1].to_owned())
+        .collect();
+    let mut sorted = order.clone();
+    sorted.sort();
+    declared.sort();
+    assert_eq!(sorted, declared, "the list in lib.rs and its modules differ");
+    order
+}
+
+/// The top-level folders that a file imports: by `crate::x`, by `crate::{x, y}`, and by as many `super` as lead there.
+fn imports(path: &Path, code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for part in code.split("crate::").skip(1) {
+        found.extend(heads(part));
+    }
+    // How many `super` lead from the file to the crate's root: `mod.rs` is the folder itself.
+    let parts = path.with_extension("");
+    let mut depth = parts.components().count();
+    if parts.ends_with("mod") {
+        depth -= 1;
+    }
+    let up = "super::".repeat(depth);
+    for part in code.split(&up).skip(1) {
+        found.extend(heads(part));
+    }
+    found
+}
+
+/// The first names of a path or of a group of paths: of `a::b` a, of `{a::b, c}` a and c.
+fn heads(text: &str) -> Vec<String> {
+    let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let Some(group) = text.strip_prefix('{') else { return vec![name(text)] };
+    let (mut depth, mut heads, mut at_start) = (1, Vec::new(), true);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 1 => break,
+            '}' => depth -= 1,
+            ',' if depth == 1 => at_start = true,
+            c if at_start && !c.is_whitespace() => {
+                heads.push(name(&group[at..]));
+                at_start = false;
+            }
+            _ => {}
+        }
+    }
+    heads
+}
+
+/// The imports that go against the order.
+fn backward(path: &Path, code: &str, order: &[String]) -> Vec<String> {
+    let place = |name: &str| order.iter().position(|folder| folder == name);
+    let first = path.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
+    // main.rs and lib.rs stand above all.
+    let Some(own) = place(&first) else { return Vec::new() };
+    let imported = imports(path, code).into_iter();
+    imported
+        .filter(|name| place(name).is_some_and(|place| place < own))
+        .map(|name| format!("{} imports {name}", path.display()))
+        .collect()
+}
+
+#[test]
+fn folders_import_only_those_after_them() {
+    let order = order();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for (path, code) in sources() {
+        seen += imports(&path, &code).len();
+        wrong.extend(backward(&path, &code, &order));
+    }
+    assert!(seen > 100, "the imports were not seen");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn an_import_against_the_order_is_seen_however_it_is_written() {
+    let order = order();
+    for (path, code) in [
+        ("kernel/mod.rs", "use crate::cli::run;"),
+        ("python/deep/file.rs", "use crate::{kernel::exit, run::{Outcome, train}};"),
+        ("kernel/mod.rs", "use super::cli;"),
+        ("config/reader.rs", "fn f() { super::super::launch::plan() }"),
+        ("code/archive/deep.rs", "use super::super::super::run;"),
+        ("job/mod.rs", "pub fn f(x: &crate::settings::Settings) {}"),
+    ] {
+        assert_eq!(backward(Path::new(path), code, &order).len(), 1, "{path}: {code}");
+    }
+    for (path, code) in [
+        ("cli/mod.rs", "use crate::{kernel, run};\nuse super::local;"),
+        ("code/archive.rs", "use super::run;"),
+        ("main.rs", "footplate::cli::run();"),
+    ] {
+        assert_eq!(backward(Path::new(path), code, &order), [] as [&str; 0], "{path}: {code}");
+    }
+    let with_tests = "use crate::job;\n// crate::cli\n#[cfg(test)]\nmod more;\nuse crate::run;\n#[cfg(test)]\nmod tests {\n    \
+                      use crate::cli;\n}\n";
+    assert_eq!(imports(Path::new("kernel/mod.rs"), &code_of(with_tests)), ["job", "run"]);
+}
+
+#[test]
+fn unsafe_stands_only_in_the_kernel_folder() {
+    let word = Regex::new(r"\bunsafe\b").expect("a pattern");
+    let mut in_kernel = 0;
+    for (path, code) in sources() {
+        let count = word.find_iter(&code.replace("deny(unsafe_code)", "").replace("allow(unsafe_code)", "")).count();
+        match path.starts_with("kernel") {
+            true => in_kernel += count,
+            false => assert_eq!(count, 0, "{}", path.display()),
+        }
+        let allows = code.contains("allow(unsafe_code)");
+        assert!(!allows || path.starts_with("kernel"), "{} allows unsafe", path.display());
+    }
+    assert!(in_kernel > 0, "nothing was seen");
+}
+
+#[test]
+fn no_file_is_about_more_than_one_thing() {
+    let lengths = sources().into_iter().map(|(path, code)| (code.lines().count(), path));
+    let long: Vec<_> = lengths.filter(|(length, _)| *length > LONGEST).collect();
+    assert!(long.is_empty(), "{long:?}");
+}
+
+#[test]
+fn every_test_module_is_named_in_the_index_of_the_integration_tests() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/main.rs")).expect("main.rs");
+    for module in text.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';')) {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/{module}.rs"));
+        let tests = fs::read_to_string(&source).expect("a module").contains("#[test]");
+        assert!(!tests || text.contains(&format!("//! - `{module}`: ")), "{module} is not in the index");
+    }
+}
