@@ -191,15 +191,19 @@ fn a_stranger_that_writes_without_end_does_not_hang_the_end() {
 
 #[test]
 fn processes_that_are_made_without_pause_are_all_killed_in_the_end() {
-    // Two generations that replace each other, so that there is always a process that no look at /proc has seen.
-    let script = "import os, signal\nfrom notes import note\n\
+    // Two generations that replace each other, so that there is always a process that no look at /proc has seen. They end
+    // by themselves where nobody ends them.
+    let script = "import os, signal, time\nfrom notes import note\n\
+                  last = time.monotonic() + 10\n\
                   for n in range(2):\n    \
                   if os.fork() == 0:\n        \
                   os.setsid()\n        \
                   signal.signal(signal.SIGTERM, signal.SIG_IGN)\n        \
                   note('forking')\n        \
-                  while True:\n            \
-                  if os.fork(): os._exit(0)\n\
+                  while time.monotonic() < last:\n            \
+                  if os.fork(): os._exit(0)\n        \
+                  note('survived')\n        \
+                  os._exit(0)\n\
                   from notes import wait_for\nwait_for('end')";
     let job = noting(script).variable("FOOTPLATE_DRAIN_TIME", "0.3");
     let running = Running::start(&job, ["train"]);
@@ -208,6 +212,7 @@ fn processes_that_are_made_without_pause_are_all_killed_in_the_end() {
     let ended = running.end(&job).succeeded();
     assert!(ended.duration < PATIENCE, "{ended:#?}");
     nothing_survives(&job);
+    assert_eq!(super::running::notes(job.base()), ["forking", "forking"]);
 }
 
 #[test]
