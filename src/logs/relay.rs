@@ -182,27 +182,38 @@ struct Source {
     on_end: Option<OnEnd>,
     /// Whether there may be something to read.
     ready: bool,
-    /// Whether to end it when nothing more can be read at once.
-    closing: bool,
+    /// If it is to be ended when nothing more can be read at once: how much may still be read until then. No more than
+    /// the pipe holds, because somebody may write without end.
+    closing: Option<usize>,
     /// When the unfinished line that waits will be passed on.
     partial_due: Option<Instant>,
+}
+
+impl Source {
+    fn close(&mut self) {
+        let size = fcntl(&self.fd, FcntlArg::F_GETPIPE_SZ).ok().and_then(|size| usize::try_from(size).ok());
+        self.closing = self.closing.or(size).or(Some(PIPE_SIZE as usize));
+        self.ready = true;
+    }
 }
 
 #[derive(Debug)]
 struct Destination {
     fd: OwnedFd,
-    /// Why it cannot be written to.
-    broken: Option<Errno>,
+    /// Why it could not be written to, the first time.
+    error: Option<Errno>,
+    /// Whether it never will be again.
+    is_gone: bool,
 }
 
 impl Destination {
     fn new(fd: OwnedFd) -> Destination {
-        Destination { fd, broken: None }
+        Destination { fd, error: None, is_gone: false }
     }
 
     /// Writes everything, waiting as long as it takes. What cannot be written is dropped.
     fn write(&mut self, mut bytes: &[u8], written: &AtomicU64) {
-        while !bytes.is_empty() && self.broken.is_none() {
+        while !bytes.is_empty() && !self.is_gone {
             match nix::unistd::write(&self.fd, bytes) {
                 Ok(length) => {
                     written.fetch_add(length as u64, Ordering::Relaxed);
@@ -213,7 +224,12 @@ impl Destination {
                 Err(Errno::EAGAIN) => {
                     let _ = poll(&mut [PollFd::new(self.fd.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE);
                 }
-                Err(error) => self.broken = Some(error),
+                Err(error) => {
+                    self.error = self.error.or(Some(error));
+                    // A disk that is full may have room again.
+                    self.is_gone = !matches!(error, Errno::ENOSPC | Errno::EDQUOT);
+                    return;
+                }
             }
         }
     }
@@ -251,13 +267,11 @@ impl Thread {
                 Command::Add { id, source, style, on_end } => self.add(id, source, style, on_end),
                 Command::Message(message) => self.destinations[1].write(&message, &self.written),
                 Command::Close(id) => {
-                    for source in self.sources.iter_mut().filter(|source| source.id == id) {
-                        (source.closing, source.ready) = (true, true);
-                    }
+                    self.sources.iter_mut().filter(|source| source.id == id).for_each(Source::close);
                 }
                 Command::Finish => {
                     self.finishing = true;
-                    self.sources.iter_mut().for_each(|source| (source.closing, source.ready) = (true, true));
+                    self.sources.iter_mut().for_each(Source::close);
                 }
             }
         }
@@ -275,7 +289,7 @@ impl Thread {
             styler: Styler::new(style),
             on_end: Some(on_end),
             ready: true,
-            closing: false,
+            closing: None,
             partial_due: None,
         });
     }
@@ -292,10 +306,12 @@ impl Thread {
                     Ok(0) => ended = true,
                     Ok(length) => {
                         source.tape.advance(length);
+                        source.closing = source.closing.map(|left| left.saturating_sub(length));
+                        ended = source.closing == Some(0);
                         self.pass_on(index, false);
                         progressed = true;
                     }
-                    Err(Errno::EAGAIN) => (source.ready, ended) = (false, source.closing),
+                    Err(Errno::EAGAIN) => (source.ready, ended) = (false, source.closing.is_some()),
                     Err(Errno::EINTR) => progressed = true,
                     Err(_) => ended = true,
                 }
@@ -312,7 +328,7 @@ impl Thread {
     fn pass_on(&mut self, index: usize, all: bool) {
         let source = &mut self.sources[index];
         let destination = &mut self.destinations[usize::from(source.id.is_stderr)];
-        let was_whole = destination.broken.is_none();
+        let was_whole = destination.error.is_none();
         let bytes = if all { source.tape.waiting() } else { source.tape.lines() };
         let length = bytes.len();
         match source.styler.is_plain() {
@@ -324,7 +340,7 @@ impl Thread {
             true => None,
             false => source.partial_due.or_else(|| Some(Instant::now() + PARTIAL_LINE_DELAY)),
         };
-        if let (true, Some(error)) = (was_whole, destination.broken) {
+        if let (true, Some(error)) = (was_whole, destination.error) {
             let name = ["standard output", "standard error"][usize::from(source.id.is_stderr)];
             tracing::warn!(
                 "{name} cannot be written to ({}): what the script writes there is read and dropped",

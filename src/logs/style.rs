@@ -18,21 +18,28 @@ impl Style {
     }
 }
 
+/// The most of a state of a progress bar that is held back. What is longer is no progress bar.
+const MAX_HELD: usize = 64 << 10;
+
 /// Turns the bytes of one stream into lines in a style.
 #[derive(Debug)]
 pub(super) struct Styler {
     style: Style,
     /// Whether the next byte belongs to a line whose beginning went out already.
     in_line: bool,
+    /// Whether the present line was redrawn with `\r`: it is a progress bar.
+    is_bar: bool,
     /// The last state of a progress bar that was not passed on.
     held: Vec<u8>,
+    /// Whether that state is complete, so that the next byte begins another.
+    is_complete: bool,
     /// When a state of a progress bar was last passed on.
     shown: Option<Instant>,
 }
 
 impl Styler {
     pub(super) fn new(style: Style) -> Styler {
-        Styler { style, in_line: false, held: Vec::new(), shown: None }
+        Styler { style, in_line: false, is_bar: false, held: Vec::new(), is_complete: false, shown: None }
     }
 
     pub(super) fn is_plain(&self) -> bool {
@@ -56,6 +63,7 @@ impl Styler {
         let mut output = Vec::new();
         if !self.held.is_empty() {
             self.emit(&mut output);
+            output.push(b'\n');
         }
         output
     }
@@ -68,35 +76,68 @@ impl Styler {
         self.in_line = !line.ends_with(b"\n");
     }
 
-    /// A line in which `\r` stands between the states of a progress bar: one state in each interval goes out, and the last.
+    /// A line in which `\r` stands between the states of a progress bar: one state in each interval goes out, and the
+    /// last. What is no progress bar goes out as it comes.
     fn progress_line(&mut self, line: &[u8], interval: Duration, now: Instant, output: &mut Vec<u8>) {
         let (line, ended) = match line.strip_suffix(b"\n") {
             Some(line) => (line.strip_suffix(b"\r").unwrap_or(line), true),
             None => (line, false),
         };
-        let mut continues = std::mem::replace(&mut self.in_line, !ended);
-        let mut states = line.split(|byte| *byte == b'\r').peekable();
-        while let Some(state) = states.next() {
-            if std::mem::take(&mut continues) {
-                self.held.extend_from_slice(state);
-            } else if !state.is_empty() {
-                self.held = state.to_vec();
+        for (index, state) in line.split(|byte| *byte == b'\r').enumerate() {
+            if index > 0 {
+                self.complete_state(interval, now, output);
             }
-            let due = self.shown.is_none_or(|shown| now.saturating_duration_since(shown) >= interval);
-            if states.peek().is_some() && due && !self.held.is_empty() {
-                self.shown = Some(now);
+            if self.in_line {
+                output.extend_from_slice(state);
+            } else if !state.is_empty() {
+                if std::mem::take(&mut self.is_complete) {
+                    self.held.clear();
+                }
+                self.held.extend_from_slice(state);
+            }
+            if self.held.len() > MAX_HELD {
                 self.emit(output);
             }
         }
-        if ended {
-            self.emit(output);
+        match ended {
+            true => self.end_line(output),
+            false if !self.is_bar && !self.held.is_empty() => self.emit(output),
+            false => {}
         }
     }
 
+    /// Comes to a `\r`.
+    fn complete_state(&mut self, interval: Duration, now: Instant, output: &mut Vec<u8>) {
+        self.is_bar = true;
+        let due = self.shown.is_none_or(|shown| now.saturating_duration_since(shown) >= interval);
+        if self.in_line {
+            self.in_line = false;
+            output.push(b'\n');
+        } else if due && !self.held.is_empty() {
+            self.shown = Some(now);
+            self.emit(output);
+            self.in_line = false;
+            output.push(b'\n');
+        }
+        self.is_complete = true;
+    }
+
+    fn end_line(&mut self, output: &mut Vec<u8>) {
+        // The last state of a progress bar may be out already.
+        if !self.in_line && (!self.held.is_empty() || !self.is_bar) {
+            self.emit(output);
+        }
+        if self.in_line {
+            output.push(b'\n');
+        }
+        (self.in_line, self.is_bar, self.is_complete) = (false, false, false);
+    }
+
+    /// Begins a line with what is held.
     fn emit(&mut self, output: &mut Vec<u8>) {
         output.extend_from_slice(&self.style.prefix);
         output.append(&mut self.held);
-        output.push(b'\n');
+        self.in_line = true;
     }
 }
 
@@ -131,5 +172,26 @@ mod tests {
         output.extend(styler.style(b"\rnew 1%\rnew 2%", start + interval * 3));
         output.extend(styler.finish());
         assert_eq!(String::from_utf8(output).expect("text"), "0%\n50%\n100%\ndone\nin parts\nnew 1%\nnew 2%\n");
+    }
+
+    #[test]
+    fn what_is_no_progress_bar_is_not_held_back() {
+        let mut styler = Styler::new(Style { prefix: b"> ".to_vec(), progress_interval: Some(Duration::from_secs(5)) });
+        let now = Instant::now();
+        let mut styled = |input: &[u8]| String::from_utf8(styler.style(input, now)).expect("text");
+        assert_eq!(styled(b"Continue? "), "> Continue? ");
+        assert_eq!(styled(b"yes\n\n"), "yes\n> \n");
+        assert_eq!(styled(b"working"), "> working");
+        assert_eq!(styled(b"\r1%\r2%"), "\n> 1%\n", "it was one after all");
+        assert_eq!(styled(b"\r3%\r"), "");
+        assert_eq!(styled(b"\n"), "> 3%\n", "a line that ends as on Windows");
+        assert_eq!(styled(b"a\r"), "");
+        let later = now + Duration::from_secs(9);
+        assert_eq!(styler.style(b"b\r", later), b"> b\n");
+        assert_eq!(styler.style(b"\n", later), b"", "its last state is out already");
+        let long = styler.style(&[b"\r", &[b'x'; 100_000][..]].concat(), later);
+        assert_eq!(long.len(), 100_002, "memory is bounded");
+        assert_eq!(styler.style(b"yz\n", later), b"yz\n");
+        assert_eq!(styler.finish(), b"");
     }
 }

@@ -49,12 +49,10 @@ impl Tape {
 
     /// Of what waits, the whole lines, or all of it where it has become too long to be held back.
     pub(super) fn lines(&mut self) -> &[u8] {
-        let end = memchr::memrchr(b'\n', &self.data[self.searched..self.head]).map(|end| self.searched + end + 1);
-        let end = match end {
-            Some(end) => end,
-            None if self.head - self.taken >= self.data.len() / 2 => self.head,
-            None => self.taken,
-        };
+        let line_end = memchr::memrchr(b'\n', &self.data[self.searched..self.head]);
+        let end = line_end.map_or(self.taken, |end| self.searched + end + 1);
+        // Else there would be no room to read into, and a read of nothing looks like the end of the stream.
+        let end = if self.head - end >= self.data.len() / 2 { self.head } else { end };
         self.searched = self.head;
         &self.data[self.taken..end]
     }
@@ -82,6 +80,7 @@ mod tests {
             let mut piece = piece;
             while !piece.is_empty() {
                 let room = tape.room();
+                assert!(!room.is_empty());
                 let length = piece.len().min(room.len());
                 room[..length].copy_from_slice(&piece[..length]);
                 tape.advance(length);
@@ -99,7 +98,11 @@ mod tests {
     fn everything_comes_out_in_order_and_the_end_is_kept() {
         let numbered: Vec<u8> = (0..200_000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
         let one_line = vec![b'x'; 3 << 20];
-        for input in [&numbered, &one_line] {
+        let mut mixed = one_line.clone();
+        for at in [10, 300_000, 300_001, 500_000, 1_000_000, 2_500_000] {
+            mixed[at] = b'\n';
+        }
+        for input in [&numbered, &one_line, &mixed] {
             for size in [7, 4096, 65_536, 1 << 20] {
                 let mut tape = Tape::new();
                 assert!(run(&mut tape, input, size) == *input, "{size}");

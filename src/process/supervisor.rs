@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -19,6 +20,9 @@ const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the reader of standard output may take nothing before what is left is given up.
 pub const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same once it was given up.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How much time is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +80,8 @@ pub struct Supervisor {
     streams: UnboundedReceiver<Finished>,
     /// Programs run so far.
     started: usize,
+    /// Whether the reader of the output was found to take nothing any more.
+    gave_up: bool,
 }
 
 impl Supervisor {
@@ -91,7 +97,7 @@ impl Supervisor {
         if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
             tracing::debug!("cannot become a subreaper: {error}");
         }
-        Ok(Supervisor { inherited, relay, signals, sender, streams, started: 0 })
+        Ok(Supervisor { inherited, relay, signals, sender, streams, started: 0, gave_up: false })
     }
 
     /// Does some work of footplate's own on a thread, unless a stop signal comes meanwhile: then the work is abandoned.
@@ -164,6 +170,7 @@ impl Supervisor {
             ending: None,
             records: [None, None],
             phase: Phase::Running,
+            gave_up: false,
         };
         while !run.is_over() {
             let deadline = run.deadline();
@@ -180,12 +187,13 @@ impl Supervisor {
             }
             run.reap();
         }
+        self.gave_up = run.gave_up;
         Ok(run.report())
     }
 
     /// Ends with everything written that somebody takes; gives whether that was everything.
     pub fn finish(self) -> bool {
-        self.relay.finish(FLUSH_PATIENCE)
+        self.relay.finish(if self.gave_up { LAST_PATIENCE } else { FLUSH_PATIENCE })
     }
 }
 
@@ -233,6 +241,7 @@ struct Run<'a> {
     ending: Option<(Ending, Duration)>,
     records: [Option<Vec<u8>>; 2],
     phase: Phase,
+    gave_up: bool,
 }
 
 impl Run<'_> {
@@ -259,9 +268,11 @@ impl Run<'_> {
         }
     }
 
-    /// The program's process group, as long as its number cannot have become another's.
+    /// The program's process group, as long as its number cannot have become another's: while the program itself, or a
+    /// child of ours in it, was not reaped.
     fn group(&self) -> Option<Pid> {
-        self.ending.is_none().then_some(self.pid)
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        (self.ending.is_none() || waitid(Id::PGid(self.pid), flags).is_ok()).then_some(self.pid)
     }
 
     fn signal(&mut self, number: i32) {
@@ -296,7 +307,7 @@ impl Run<'_> {
     fn overdue(&mut self) {
         match self.phase {
             Phase::Running | Phase::Over(_) => {}
-            Phase::Draining(_) => match tree::signal_all(Signal::SIGTERM, None) {
+            Phase::Draining(_) => match tree::signal_all(Signal::SIGTERM, self.group()) {
                 0 => self.flush(None),
                 reached => {
                     tracing::info!("SIGTERM to {reached} processes that the script left behind");
@@ -313,7 +324,7 @@ impl Run<'_> {
                 self.flush(stop);
             }
             Phase::Flushing(stop, _, before) => match self.relay.written() == before {
-                true => self.phase = Phase::Over(stop),
+                true => (self.phase, self.gave_up) = (Phase::Over(stop), true),
                 false => self.flush(stop),
             },
         }
@@ -351,7 +362,7 @@ impl Run<'_> {
             match self.phase {
                 Phase::Running => self.phase = Phase::Draining(Instant::now() + self.timing.drain_time),
                 // One that was made while the others were killed.
-                Phase::Killed(..) => drop(tree::signal_all(Signal::SIGKILL, None)),
+                Phase::Killed(..) => drop(tree::signal_all(Signal::SIGKILL, self.group())),
                 _ => {}
             }
         } else if self.records.iter().all(Option::is_some) {

@@ -3,17 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpid};
 
-/// The numbers of all processes that descend from this one, zombies left out. Empty where there is no /proc.
-pub(super) fn descendants() -> BTreeSet<i32> {
+/// The numbers of all processes that descend from this one, zombies left out; none where there is no /proc.
+fn descendants() -> Option<BTreeSet<i32>> {
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let entries = std::fs::read_dir("/proc").ok()?.flatten();
+    let mut seen_itself = false;
     for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
         if let Some(parent) = living_parent(&Path::new("/proc").join(pid.to_string()).join("stat")) {
             children.entry(parent).or_default().push(pid);
+            seen_itself |= pid == getpid().as_raw();
         }
+    }
+    if !seen_itself {
+        return None;
     }
     let mut found = BTreeSet::new();
     let mut waiting = vec![getpid().as_raw()];
@@ -24,7 +29,7 @@ pub(super) fn descendants() -> BTreeSet<i32> {
             }
         }
     }
-    found
+    Some(found)
 }
 
 /// The parent of a process that is not a zombie, from proc(5)'s `stat`: `pid (name) state parent …`, of which the name
@@ -40,28 +45,40 @@ fn living_parent(stat: &Path) -> Option<i32> {
     }
 }
 
-/// Sends a signal once to every process that descends from this one; gives how many there were.
+/// Sends a signal once to every process that descends from this one; gives how many there were, as far as is known.
 ///
 /// The processes of `group`, the program's own, get it together. A process that is made meanwhile by one that was not
 /// reached yet is found in a further look.
 pub(super) fn signal_all(signal: Signal, group: Option<Pid>) -> usize {
+    let Some(found) = descendants() else { return signal_unseen(signal, group) };
     let mut reached = BTreeSet::new();
     if let Some(group) = group {
-        let members = descendants().into_iter().filter(|pid| group_of(*pid) == Some(group));
-        reached.extend(members);
+        reached.extend(found.into_iter().filter(|pid| group_of(*pid) == Some(group)));
         // Gone already: then there is nothing to signal.
-        let _ = nix::sys::signal::killpg(group, signal);
+        let _ = killpg(group, signal);
     }
     for _ in 0..3 {
-        let newly: Vec<i32> = descendants().into_iter().filter(|pid| reached.insert(*pid)).collect();
+        let newly: Vec<i32> =
+            descendants().unwrap_or_default().into_iter().filter(|pid| reached.insert(*pid)).collect();
         if newly.is_empty() {
             break;
         }
         for pid in newly.into_iter().filter(|pid| group.is_none() || group_of(*pid) != group) {
-            let _ = nix::sys::signal::kill(Pid::from_raw(pid), signal);
+            let _ = kill(Pid::from_raw(pid), signal);
         }
     }
     reached.len()
+}
+
+/// The same where there is no /proc to see processes in: PID 1 can signal all others, whoever they are; else only the
+/// program's own group is known.
+fn signal_unseen(signal: Signal, group: Option<Pid>) -> usize {
+    let sent = match (getpid().as_raw(), group) {
+        (1, _) => kill(Pid::from_raw(-1), signal),
+        (_, Some(group)) => killpg(group, signal),
+        (_, None) => return 0,
+    };
+    usize::from(sent.is_ok())
 }
 
 fn group_of(pid: i32) -> Option<Pid> {

@@ -4,6 +4,7 @@
 //! - `docker`: jobs in containers, and docker/
 //! - `environment`: what the script is given, and the commands that show it
 //! - `failure`: failure files, from scripts that really fail
+//! - `output`: what the script writes: every byte, in order, whoever reads it and however
 //! - `parity`: the recorded runs of the incumbents
 //! - `process_orphans`: what a script leaves behind: orphans, zombies, daemons, streams held open
 //! - `process_signals`: which processes get a signal, how long they have, and what the failure text says
@@ -17,6 +18,7 @@ mod environment;
 mod failure;
 mod images;
 mod job;
+mod output;
 mod parity;
 mod process;
 mod process_orphans;

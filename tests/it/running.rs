@@ -55,13 +55,26 @@ impl Running {
     }
 
     /// Starts a command that starts footplate in a job's container, and reads what it writes.
-    pub fn of(job: &Job, mut command: Command) -> Running {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    pub fn of(job: &Job, command: Command) -> Running {
+        Running::with_stdout(job, command, Stdio::piped())
+    }
+
+    /// The same with a standard output of the test's own.
+    pub fn with_stdout(job: &Job, mut command: Command, stdout: Stdio) -> Running {
+        command.stderr(Stdio::piped());
+        Running::with_streams(job, command, stdout)
+    }
+
+    /// The same with the standard error that the command has already.
+    pub fn with_streams(job: &Job, mut command: Command, stdout: Stdio) -> Running {
+        let mut child = command.stdout(stdout).spawn().expect("it starts");
+        // With it go the copies of the streams that it holds.
+        drop(command);
         let written = [Arc::default(), Arc::default()];
-        let stdout = Box::new(child.stdout.take().expect("a pipe")) as Box<dyn Read + Send>;
-        let stderr = Box::new(child.stderr.take().expect("a pipe")) as Box<dyn Read + Send>;
-        let readers =
-            [stdout, stderr].into_iter().zip(&written).map(|(stream, written)| read(stream, written)).collect();
+        let stdout = child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>);
+        let stderr = child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>);
+        let streams = [stdout, stderr].into_iter().zip(&written);
+        let readers = streams.filter_map(|(stream, written)| Some(read(stream?, written))).collect();
         Running { child, base: job.base().to_owned(), written, readers, begun: Instant::now() }
     }
 
@@ -103,6 +116,15 @@ impl Running {
     /// Lets the script go on that waits for this name.
     pub fn tell(&self, name: &str) {
         fs::write(self.base.join(format!("notes.{name}")), "").expect("written");
+    }
+
+    /// Waits for its end, as a success; gives all that it wrote, byte for byte.
+    #[track_caller]
+    pub fn end_with_streams(self, job: &Job) -> [Vec<u8>; 2] {
+        let written = self.written.clone();
+        let ended = self.end(job);
+        assert!(ended.code() == 0 && ended.success, "exit code {}", ended.code());
+        written.map(|written| written.lock().expect("no panic").clone())
     }
 
     /// Waits for its end.
