@@ -104,7 +104,7 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, Finding
         None => Finding::Wrong(format!("the job asks for {name}, which the image does not have: install it")),
     };
     findings.push(match launch::choose(job, &prepared.settings) {
-        Ok(Launcher::Process) => ("launcher", Finding::Fine("one process".to_owned())),
+        Ok(launcher @ (Launcher::Process | Launcher::PerGpu)) => ("launcher", Finding::Fine(launcher.to_string())),
         Ok(Launcher::Torchrun) => ("launcher", found("torchrun", &image.torchrun)),
         Ok(Launcher::Mpi) => ("launcher", found("mpirun", &image.mpirun)),
         Err(error) => ("launcher", Finding::Wrong(error.to_string())),

@@ -86,8 +86,8 @@ fn words(plan: &LaunchPlan) -> Vec<String> {
 fn as_text(plan: &LaunchPlan, redactor: &Redactor, note: Option<&str>) -> String {
     let mut lines = vec![
         format!("host         {}", plan.host),
-        format!("launcher     {:?}", plan.launcher).to_lowercase(),
-        format!("local ranks  {}", plan.local_ranks),
+        format!("launcher     {}", plan.launcher),
+        format!("processes    {}", plan.ranks.len()),
         format!("folder       {}", plan.working_dir.display()),
         format!("program      {}", plan.program.display()),
         format!("command      {}", redactor.clean_command(&words(plan))),
@@ -96,7 +96,14 @@ fn as_text(plan: &LaunchPlan, redactor: &Redactor, note: Option<&str>) -> String
         let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
         lines.push(format!("variable     {name}={}", redactor.clean_value(&name, &value)));
     }
-    lines.extend(plan.warnings.iter().map(|warning| format!("warning      {warning}")));
+    for rank in plan.ranks.iter().filter(|rank| !rank.variables.is_empty()) {
+        let pairs = rank
+            .variables
+            .iter()
+            .map(|(name, value)| format!("{}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(value)));
+        lines.push(format!("rank {:<7} {}", rank.rank, pairs.collect::<Vec<_>>().join(" ")));
+    }
+    lines.extend(plan.warnings.iter().map(|warning| format!("warning      {}", redactor.clean(warning))));
     lines.extend(note.map(|note| format!("note         {note}")));
     lines.join("\n") + "\n"
 }
@@ -112,13 +119,13 @@ fn as_json(plan: &LaunchPlan, redactor: &Redactor, note: Option<&str>) -> String
         .collect();
     let object = json!({
         "host": plan.host,
-        "launcher": format!("{:?}", plan.launcher).to_lowercase(),
-        "local_ranks": plan.local_ranks,
+        "launcher": plan.launcher.to_string(),
+        "ranks": plan.ranks.iter().map(|rank| rank.rank).collect::<Vec<_>>(),
         "folder": plan.working_dir.to_string_lossy(),
         "program": plan.program.to_string_lossy(),
         "arguments": redactor.clean_words(&words(plan)),
         "variables": variables,
-        "warnings": plan.warnings,
+        "warnings": plan.warnings.iter().map(|warning| redactor.clean(warning)).collect::<Vec<_>>(),
         "note": note,
     });
     format!("{object:#}\n")

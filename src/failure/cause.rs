@@ -29,12 +29,25 @@ pub struct Cause {
     thread: Option<String>,
     host: Option<String>,
     rank: Option<usize>,
+    followers: usize,
     ending: Ending,
     /// The launcher whose exit code `ending` is, if it is not that of the rank itself.
     launcher: Option<&'static str>,
     hints: Vec<String>,
     command: String,
 }
+
+/// What gloo, NCCL, MPI and sockets say of a peer that is gone.
+const CONSEQUENCES: [&str; 8] = [
+    "connection reset",
+    "connection closed",
+    "connection refused",
+    "closed by peer",
+    "broken pipe",
+    "remote process exited",
+    "ncclremoteerror",
+    "socket timeout",
+];
 
 /// What one way of looking at the evidence found.
 #[derive(Clone, Debug, Default)]
@@ -95,6 +108,7 @@ pub fn cause(evidence: &Evidence<'_>) -> Cause {
         thread: finding.thread,
         host,
         rank,
+        followers: evidence.followers,
         ending: evidence.ending,
         launcher: report.filter(|report| report.ending != evidence.ending).map(|report| report.launcher),
         hints,
@@ -334,6 +348,12 @@ fn place_of(chain: &[Raised], code_dir: &Path) -> Option<Place> {
 }
 
 impl Cause {
+    /// Whether it reads like what happens to a rank when another one goes: a connection that was closed or reset.
+    pub fn is_consequence(&self) -> bool {
+        let headline = self.headline.to_lowercase();
+        CONSEQUENCES.iter().any(|words| headline.contains(words))
+    }
+
     /// The text of the failure file: at most 1024 characters, the most telling first, without secrets and without an
     /// end of line. A long message is shortened; the place, the exit code and the beginning of the command stay.
     pub fn text(&self, redactor: &Redactor) -> String {
@@ -375,6 +395,11 @@ impl Cause {
                 .then_some(ending)
                 .filter(|ending| !self.headline.starts_with(ending.as_str())),
             launcher.or(Some(code).filter(|code| !self.headline.starts_with(code.as_str()))),
+            match self.followers {
+                0 => None,
+                1 => Some("1 other rank failed after it".to_owned()),
+                others => Some(format!("{others} other ranks failed after it")),
+            },
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }

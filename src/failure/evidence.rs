@@ -24,6 +24,8 @@ pub struct Evidence<'e> {
     pub host: Option<String>,
     /// Its rank; given only if the job has several.
     pub rank: Option<usize>,
+    /// How many other ranks of its host failed after it.
+    pub followers: usize,
     /// Set if footplate itself passed a stop signal on before it ended.
     pub stopped: Option<Stop>,
     /// Set if the kernel killed a process of the container for want of memory while it ran.
@@ -51,6 +53,7 @@ impl<'e> Evidence<'e> {
             command,
             host: None,
             rank: None,
+            followers: 0,
             stopped: None,
             memory: None,
             full: Vec::new(),

@@ -5,6 +5,7 @@
 
 pub mod choice;
 mod mpi;
+mod per_gpu;
 mod process;
 mod torchrun;
 
@@ -81,8 +82,8 @@ pub struct LaunchPlan {
     pub launcher: Launcher,
     /// The host.
     pub host: String,
-    /// How many ranks there are on this host.
-    pub local_ranks: usize,
+    /// What footplate starts on this host, one process each. Launchers of the image start ranks of their own.
+    pub ranks: Vec<Rank>,
     /// The file to execute; a relative one counts from the working directory.
     pub program: PathBuf,
     /// Its arguments, the first of which is its name.
@@ -93,6 +94,24 @@ pub struct LaunchPlan {
     pub working_dir: PathBuf,
     /// What the user should know.
     pub warnings: Vec<String>,
+}
+
+/// A process that footplate starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rank {
+    /// Its rank in the whole job; a host's node rank where each host has one process.
+    pub rank: usize,
+    /// Its rank among those of its host.
+    pub local_rank: usize,
+    /// Its own variables, stronger than all but those that the container was given.
+    pub variables: Table,
+}
+
+impl Rank {
+    /// The only one of its host.
+    fn only(job: &Job) -> Vec<Rank> {
+        vec![Rank { rank: job.node_rank(), local_rank: 0, variables: Table::new() }]
+    }
 }
 
 /// A launch that was asked for and cannot be.
@@ -114,6 +133,7 @@ impl std::error::Error for LaunchError {}
 pub fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
     match choose(facts.job, facts.settings)? {
         Launcher::Process => process::plan(facts),
+        Launcher::PerGpu => per_gpu::plan(facts),
         Launcher::Torchrun => torchrun::plan(facts),
         Launcher::Mpi => mpi::plan(facts),
     }
@@ -142,9 +162,10 @@ impl Facts<'_> {
         }
     }
 
-    /// How many ranks a host has: what the job says, else one for each GPU or Neuron core, else one.
+    /// How many ranks a host has: what is set, else what the job says, else one for each GPU or Neuron core, else one.
     fn ranks_per_host(&self, asked: Option<usize>) -> usize {
-        asked.filter(|count| *count > 0).unwrap_or_else(|| self.hardware.default_processes())
+        let set = self.settings.processes_per_host;
+        set.or(asked.filter(|count| *count > 0)).unwrap_or_else(|| self.hardware.default_processes())
     }
 
     /// Variables for NCCL and EFA by what the machine has (platform contract, section 11).

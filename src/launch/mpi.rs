@@ -3,7 +3,7 @@
 //! The options are those that the incumbents give Open MPI. Credentials are not among them: ranks on the same host inherit
 //! their environment, and a command line can be read by everybody.
 
-use super::{Facts, LaunchError, LaunchPlan, path_bytes, words};
+use super::{Facts, LaunchError, LaunchPlan, Rank, path_bytes, words};
 use crate::python::Value;
 use crate::settings::Launcher;
 
@@ -71,7 +71,7 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
     Ok(LaunchPlan {
         launcher: Launcher::Mpi,
         host: job.cluster.current_host.clone(),
-        local_ranks: ranks,
+        ranks: Rank::only(job),
         program: mpirun,
         arguments,
         variables: facts.network_variables(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Entry, Facts, LaunchError, LaunchPlan, path_bytes, words};
+use super::{Entry, Facts, LaunchError, LaunchPlan, Rank, path_bytes, words};
 use crate::code::EntryKind;
 use crate::environment::Table;
 use crate::settings::Launcher;
@@ -14,7 +14,8 @@ const CALL: &str = "import importlib, sys; module, function = sys.argv[1:3]; sys
 /// The shell that is in every image that has one.
 const SHELL: &str = "/bin/sh";
 
-pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
+/// The script's own command: the file to execute, and its arguments.
+pub(super) fn command(facts: &Facts<'_>) -> Result<(PathBuf, Vec<Vec<u8>>), LaunchError> {
     let mut with_arguments = true;
     let (program, mut arguments): (PathBuf, Vec<Vec<u8>>) = match facts.entry {
         Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, name, .. } => {
@@ -47,19 +48,24 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
     if with_arguments {
         arguments.extend(facts.arguments.iter().cloned());
     }
+    Ok((program, arguments))
+}
+
+pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
+    let (program, arguments) = command(facts)?;
     let mut warnings = Vec::new();
     let room = facts.hardware.default_processes();
     if room > 1 {
         let what = if facts.hardware.gpus > 0 { "GPUs" } else { "Neuron cores" };
         warnings.push(format!(
             "this host has {room} {what}, and one process is started: if the script does not start others itself, set \
-             FOOTPLATE_LAUNCHER=torchrun for one process each"
+             FOOTPLATE_LAUNCHER=per-gpu or torchrun for one process each"
         ));
     }
     Ok(LaunchPlan {
         launcher: Launcher::Process,
         host: facts.job.cluster.current_host.clone(),
-        local_ranks: 1,
+        ranks: Rank::only(facts.job),
         program,
         arguments,
         variables: Table::new(),

@@ -6,7 +6,7 @@ use crate::config;
 use crate::hardware::Hardware;
 use crate::job::{Drivers, Job, Paths, Variables};
 use crate::python::{Value, parse};
-use crate::settings::Settings;
+use crate::settings::{Launcher, Settings};
 
 fn job(hosts: &[&str]) -> Job {
     let mut job = config::without_files(Paths::under("/opt/ml"), &Variables::default()).job;
@@ -21,6 +21,10 @@ fn entry(kind: EntryKind, name: &str) -> Entry {
 }
 
 fn planned(job: &Job, hardware: &Hardware, entry: &Entry) -> Result<LaunchPlan, String> {
+    planned_with(job, hardware, &Settings::default(), entry)
+}
+
+fn planned_with(job: &Job, hardware: &Hardware, settings: &Settings, entry: &Entry) -> Result<LaunchPlan, String> {
     let image = Image {
         python: Some(PathBuf::from("/usr/bin/python3")),
         torchrun: Some(PathBuf::from("/usr/bin/torchrun")),
@@ -28,8 +32,7 @@ fn planned(job: &Job, hardware: &Hardware, entry: &Entry) -> Result<LaunchPlan, 
         neuron_parallel_compile: None,
     };
     let arguments = [b"--lr".to_vec(), b"1".to_vec()];
-    let settings = Settings::default();
-    let facts = Facts { job, settings: &settings, hardware, image: &image, entry, arguments: &arguments };
+    let facts = Facts { job, settings, hardware, image: &image, entry, arguments: &arguments };
     plan(&facts).map_err(|error| error.to_string())
 }
 
@@ -62,7 +65,7 @@ fn idle_gpus_are_pointed_out() {
     let hardware = Hardware { gpus: 4, ..Hardware::default() };
     let plan = planned(&job(&["algo-1"]), &hardware, &entry(EntryKind::PythonScript, "train.py")).expect("a plan");
     assert_eq!(plan.warnings.len(), 1);
-    assert!(plan.warnings[0].contains("4 GPUs") && plan.warnings[0].contains("FOOTPLATE_LAUNCHER=torchrun"));
+    assert!(plan.warnings[0].contains("4 GPUs") && plan.warnings[0].contains("FOOTPLATE_LAUNCHER=per-gpu"));
 }
 
 #[test]
@@ -82,6 +85,39 @@ fn torchrun_spans_all_hosts_and_gpus() {
     );
     let error = planned(&job, &hardware, &entry(EntryKind::PythonPackage, "train.py")).expect_err("a package");
     assert!(error.starts_with("torchrun cannot run train.py"), "{error}");
+}
+
+#[test]
+fn each_gpu_of_each_host_gets_a_rank_with_the_variables_of_torchrun() {
+    let hosts: Vec<String> = (1..=13).map(|n| format!("algo-{n}")).collect();
+    let job = job(&hosts.iter().map(String::as_str).collect::<Vec<_>>());
+    let hardware = Hardware { gpus: 8, ..Hardware::default() };
+    let settings = Settings { launcher: Some(Launcher::PerGpu), ..Settings::default() };
+    let script = entry(EntryKind::PythonScript, "train.py");
+    let plan = planned_with(&job, &hardware, &settings, &script).expect("a plan");
+    assert_eq!(command(&plan), "/usr/bin/python3 train.py --lr 1");
+    let ranks: Vec<usize> = plan.ranks.iter().map(|rank| rank.rank).collect();
+    assert_eq!(ranks, (96..104).collect::<Vec<_>>());
+    let variable =
+        |rank: usize, name: &str| String::from_utf8_lossy(&plan.ranks[rank].variables[name.as_bytes()]).into_owned();
+    for (name, value) in [
+        ("RANK", "103"),
+        ("LOCAL_RANK", "7"),
+        ("WORLD_SIZE", "104"),
+        ("LOCAL_WORLD_SIZE", "8"),
+        ("GROUP_RANK", "12"),
+        ("GROUP_WORLD_SIZE", "13"),
+        ("MASTER_ADDR", "algo-1"),
+        ("MASTER_PORT", "7777"),
+        ("TORCHELASTIC_USE_AGENT_STORE", "False"),
+        ("OMP_NUM_THREADS", "1"),
+    ] {
+        assert_eq!(variable(7, name), value, "{name}");
+    }
+    let error = planned_with(&job, &Hardware::default(), &settings, &script).expect_err("no GPU");
+    assert!(error.contains("this host has no GPU") && error.contains("FOOTPLATE_PROCESSES_PER_HOST"), "{error}");
+    let settings = Settings { processes_per_host: Some(2), ..settings };
+    assert_eq!(planned_with(&job, &Hardware::default(), &settings, &script).expect("a plan").ranks.len(), 2);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The image's own torchrun on each host, with a static rendezvous at the master host.
 
-use super::{Facts, LaunchError, LaunchPlan, words};
+use super::{Facts, LaunchError, LaunchPlan, Rank, words};
 use crate::python::Value;
 use crate::settings::Launcher;
 
@@ -39,7 +39,7 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
     Ok(LaunchPlan {
         launcher: Launcher::Torchrun,
         host: job.cluster.current_host.clone(),
-        local_ranks: ranks,
+        ranks: Rank::only(job),
         program,
         arguments,
         variables: facts.network_variables(),

@@ -25,5 +25,8 @@ use std::time::Duration;
 /// How long a line without an end is held back.
 pub const PARTIAL_LINE_DELAY: Duration = Duration::from_millis(50);
 
+/// The same where several processes write to one place: lines of different ranks must not mix.
+pub const SHARED_PARTIAL_LINE_DELAY: Duration = Duration::from_secs(1);
+
 /// How many bytes of a stream are kept in memory.
 pub const TAPE_SIZE: usize = 256 << 10;

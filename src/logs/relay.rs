@@ -14,7 +14,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 
-use super::PARTIAL_LINE_DELAY;
 use super::style::{Style, Styler};
 use super::tape::Tape;
 
@@ -79,9 +78,12 @@ impl Relay {
     /// # Errors
     /// No descriptors are to be had.
     pub fn new() -> io::Result<Relay> {
-        let streams = [io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?];
-        let destinations = streams.map(Destination::new);
-        Ok(Relay { state: Arc::new(Mutex::new(State::Idle(destinations))), written: Arc::new(AtomicU64::new(0)) })
+        Ok(Relay::writing_to([io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?]))
+    }
+
+    fn writing_to(streams: [OwnedFd; 2]) -> Relay {
+        let state = State::Idle(streams.map(Destination::new));
+        Relay { state: Arc::new(Mutex::new(state)), written: Arc::new(AtomicU64::new(0)) }
     }
 
     /// Starts the thread, unless it runs.
@@ -338,7 +340,7 @@ impl Thread {
         source.tape.take(length);
         source.partial_due = match source.tape.waiting().is_empty() {
             true => None,
-            false => source.partial_due.or_else(|| Some(Instant::now() + PARTIAL_LINE_DELAY)),
+            false => source.partial_due.or_else(|| Some(Instant::now() + source.styler.partial_line_delay())),
         };
         if let (true, Some(error)) = (was_whole, destination.error) {
             let name = ["standard output", "standard error"][usize::from(source.id.is_stderr)];
@@ -394,5 +396,31 @@ impl Thread {
         for (source, ready) in self.sources.iter_mut().zip(&ready[1..]) {
             source.ready = *ready;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{File, OpenOptions};
+    use std::os::fd::OwnedFd;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::{Relay, StreamId};
+    use crate::logs::Style;
+
+    #[test]
+    fn a_stream_that_somebody_writes_to_without_end_is_closed_all_the_same() {
+        let null = || OwnedFd::from(OpenOptions::new().write(true).open("/dev/null").expect("opened"));
+        let relay = Relay::writing_to([null(), null()]);
+        relay.begin().expect("started");
+        let id = StreamId { process: 0, is_stderr: false };
+        let (sender, ended) = mpsc::channel();
+        // There is always something to read.
+        let endless = File::open("/dev/zero").expect("opened");
+        relay.add(id, endless.into(), Style::default(), move |finished| sender.send(finished.id).expect("sent"));
+        relay.close(id);
+        assert_eq!(ended.recv_timeout(Duration::from_secs(30)), Ok(id));
+        assert!(relay.finish(Duration::from_secs(30)));
     }
 }

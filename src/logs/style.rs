@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::{PARTIAL_LINE_DELAY, SHARED_PARTIAL_LINE_DELAY};
+
 /// What is done to the lines of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Style {
@@ -9,12 +11,19 @@ pub struct Style {
     pub prefix: Vec<u8>,
     /// How often a line that is redrawn with `\r` is passed on; as it comes where none.
     pub progress_interval: Option<Duration>,
+    /// Whether others write lines to the same place: then a line that lacks its end for long is ended.
+    pub is_shared: bool,
 }
 
 impl Style {
+    /// How long a line without an end is held back.
+    pub(super) fn partial_line_delay(&self) -> Duration {
+        if self.is_shared { SHARED_PARTIAL_LINE_DELAY } else { PARTIAL_LINE_DELAY }
+    }
+
     /// Whether bytes are passed on as they are.
     pub fn is_plain(&self) -> bool {
-        self.prefix.is_empty() && self.progress_interval.is_none()
+        self.prefix.is_empty() && self.progress_interval.is_none() && !self.is_shared
     }
 }
 
@@ -46,6 +55,10 @@ impl Styler {
         self.style.is_plain()
     }
 
+    pub(super) fn partial_line_delay(&self) -> Duration {
+        self.style.partial_line_delay()
+    }
+
     /// The lines of `input`, of which the last may lack its end, as they are to be written at this time.
     pub(super) fn style(&mut self, input: &[u8], now: Instant) -> Vec<u8> {
         let mut output = Vec::with_capacity(input.len() + input.len() / 4);
@@ -54,6 +67,10 @@ impl Styler {
                 Some(interval) => self.progress_line(line, interval, now, &mut output),
                 None => self.line(line, &mut output),
             }
+        }
+        if self.style.is_shared && self.in_line {
+            output.push(b'\n');
+            self.in_line = false;
         }
         output
     }
@@ -148,8 +165,18 @@ mod tests {
     use super::{Style, Styler};
 
     #[test]
+    fn a_line_that_stays_without_an_end_is_ended_where_others_write_too() {
+        let style = Style { prefix: b"[algo-1:0] ".to_vec(), is_shared: true, ..Style::default() };
+        let mut styler = Styler::new(style);
+        let now = Instant::now();
+        let output = [styler.style(b"half", now), styler.style(b" line\n", now), styler.finish()].concat();
+        assert_eq!(output, b"[algo-1:0] half\n[algo-1:0]  line\n");
+    }
+
+    #[test]
     fn every_line_gets_its_prefix_once() {
-        let mut styler = Styler::new(Style { prefix: b"[algo-1:10] ".to_vec(), progress_interval: None });
+        let mut styler =
+            Styler::new(Style { prefix: b"[algo-1:10] ".to_vec(), progress_interval: None, is_shared: false });
         let now = Instant::now();
         let output = [styler.style(b"a\n\nhalf", now), styler.style(b" line\nb\n", now), styler.finish()].concat();
         let expected = b"[algo-1:10] a\n[algo-1:10] \n[algo-1:10] half line\n[algo-1:10] b\n";
@@ -159,7 +186,7 @@ mod tests {
     #[test]
     fn progress_bars_become_a_line_in_each_interval_and_end_with_their_last_state() {
         let interval = Duration::from_secs(5);
-        let mut styler = Styler::new(Style { prefix: Vec::new(), progress_interval: Some(interval) });
+        let mut styler = Styler::new(Style { prefix: Vec::new(), progress_interval: Some(interval), is_shared: false });
         let start = Instant::now();
         let mut output = Vec::new();
         for percent in 0..=100 {
@@ -176,7 +203,11 @@ mod tests {
 
     #[test]
     fn what_is_no_progress_bar_is_not_held_back() {
-        let mut styler = Styler::new(Style { prefix: b"> ".to_vec(), progress_interval: Some(Duration::from_secs(5)) });
+        let mut styler = Styler::new(Style {
+            prefix: b"> ".to_vec(),
+            progress_interval: Some(Duration::from_secs(5)),
+            is_shared: false,
+        });
         let now = Instant::now();
         let mut styled = |input: &[u8]| String::from_utf8(styler.style(input, now)).expect("text");
         assert_eq!(styled(b"Continue? "), "> Continue? ");

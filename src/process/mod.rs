@@ -10,21 +10,24 @@
 //!   runs on after the grace period is killed; a second one kills at once. Every other signal that can be caught goes to
 //!   the program.
 //! - Everything is reaped: as PID 1, or as a subreaper, footplate is the parent of all orphans.
-//! - When a program has ended, what it left behind may run on for the drain time, and is then ended.
+//! - Of programs that run side by side, the failure of one ends the others, with their grace.
+//! - When all have ended, what they left behind may run on for the drain time, and is then ended.
 //!
 //! It must not decide whether an ending is a failure, nor why: it reports.
 
 mod ending;
+mod run;
 mod signals;
 mod supervisor;
 mod task;
 mod tree;
 
 pub use ending::Ending;
-pub use supervisor::{FLUSH_PATIENCE, Interrupted, Killed, Report, Stop, Supervisor, Timing};
+pub use run::{Killed, Report, Reports, Stop, Timing};
+pub use supervisor::{FLUSH_PATIENCE, Interrupted, Supervisor};
 pub use task::{SpawnError, Task};
 
 /// Kills every process that descends from this one, when nothing else can be done any more.
 pub fn kill_descendants() {
-    tree::signal_all(nix::sys::signal::Signal::SIGKILL, None);
+    tree::signal_all(nix::sys::signal::Signal::SIGKILL, &[]);
 }

@@ -47,15 +47,15 @@ fn living_parent(stat: &Path) -> Option<i32> {
 
 /// Sends a signal once to every process that descends from this one; gives how many there were, as far as is known.
 ///
-/// The processes of `group`, the program's own, get it together. A process that is made meanwhile by one that was not
-/// reached yet is found in a further look.
-pub(super) fn signal_all(signal: Signal, group: Option<Pid>) -> usize {
-    let Some(found) = descendants() else { return signal_unseen(signal, group) };
-    let mut reached = BTreeSet::new();
-    if let Some(group) = group {
-        reached.extend(found.into_iter().filter(|pid| group_of(*pid) == Some(group)));
+/// The processes of each of `groups`, the programs' own, get it together. A process that is made meanwhile by one that was
+/// not reached yet is found in a further look.
+pub(super) fn signal_all(signal: Signal, groups: &[Pid]) -> usize {
+    let Some(found) = descendants() else { return signal_unseen(signal, groups) };
+    let in_groups = |pid: i32| group_of(pid).is_some_and(|group| groups.contains(&group));
+    let mut reached: BTreeSet<i32> = found.into_iter().filter(|pid| in_groups(*pid)).collect();
+    for group in groups {
         // Gone already: then there is nothing to signal.
-        let _ = killpg(group, signal);
+        let _ = killpg(*group, signal);
     }
     for _ in 0..3 {
         let newly: Vec<i32> =
@@ -63,7 +63,7 @@ pub(super) fn signal_all(signal: Signal, group: Option<Pid>) -> usize {
         if newly.is_empty() {
             break;
         }
-        for pid in newly.into_iter().filter(|pid| group.is_none() || group_of(*pid) != group) {
+        for pid in newly.into_iter().filter(|pid| !in_groups(*pid)) {
             let _ = kill(Pid::from_raw(pid), signal);
         }
     }
@@ -71,14 +71,12 @@ pub(super) fn signal_all(signal: Signal, group: Option<Pid>) -> usize {
 }
 
 /// The same where there is no /proc to see processes in: PID 1 can signal all others, whoever they are; else only the
-/// program's own group is known.
-fn signal_unseen(signal: Signal, group: Option<Pid>) -> usize {
-    let sent = match (getpid().as_raw(), group) {
-        (1, _) => kill(Pid::from_raw(-1), signal),
-        (_, Some(group)) => killpg(group, signal),
-        (_, None) => return 0,
-    };
-    usize::from(sent.is_ok())
+/// programs' own groups are known.
+fn signal_unseen(signal: Signal, groups: &[Pid]) -> usize {
+    match getpid().as_raw() {
+        1 => usize::from(kill(Pid::from_raw(-1), signal).is_ok()),
+        _ => groups.iter().filter(|group| killpg(**group, signal).is_ok()).count(),
+    }
 }
 
 fn group_of(pid: i32) -> Option<Pid> {

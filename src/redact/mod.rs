@@ -5,6 +5,7 @@
 //! turn up in it. The user part of a URL (`https://user:token@host/`) goes too.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
@@ -19,22 +20,29 @@ pub const HIDDEN: &str = "******";
 /// every 1 of a log into stars.
 const SEARCHED_LENGTH: usize = 6;
 
-/// `scheme://user:password@host`: the user part of a URL.
-static URL_USER: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/@\s'\x22]+)@").expect("a valid pattern"));
+/// A line of a secret of several lines is searched for by itself from this length on.
+const SEARCHED_LINE: usize = 16;
 
-/// `NAME=value` and `"name": "value"`: a secret's name and what follows it.
+/// `scheme://user:password@host`: the user part of a URL, up to the last `@` before its path.
+static URL_USER: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#\s'\x22]+)@").expect("a valid pattern"));
+
+/// `NAME=value`, `"name": "value"`, and `"--name", "value"` as in a list of arguments: a secret's name, what stands between,
+/// and the value. The quotes may be escaped, as in JSON within JSON.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
     const NAME: &str = r"[A-Z0-9_.-]*(?:secret|password|passwd|token|key|credential)[A-Z0-9_.-]*";
-    Regex::new(&format!(r#"(?i)(?:({NAME})(=["']?)|["']({NAME})(["']\s*:\s*["']))([^\s"',;&}}\])]+)"#))
-        .expect("a valid pattern")
+    const QUOTE: &str = r#"\\*["']"#;
+    Regex::new(&format!(
+        r#"(?i)(?:({NAME})(=["']?)|{QUOTE}({NAME})({QUOTE}\s*:\s*(?:{QUOTE})?)|{QUOTE}(--?{NAME})({QUOTE}\s*,\s*{QUOTE}))([^\s"',;&}}\])\\\[{{]+)"#
+    ))
+    .expect("a valid pattern")
 });
 
 /// Letters that hold a secret's word and yet name no secret.
 const PLAIN_WORDS: [&str; 9] =
     ["tokeniz", "tokens", "keyerror", "keypoint", "keyword", "keyboard", "keyframe", "monkey", "turkey"];
 
-/// Whether one of [`WORDS`] is in a text, in any case, as part of a name that `=` or a quote follows.
+/// Whether one of [`WORDS`] is in a text, in any case, as part of a name that `=`, a quote or an escaped one follows.
 fn holds_named_value(text: &str) -> bool {
     let text = text.as_bytes();
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
@@ -42,7 +50,7 @@ fn holds_named_value(text: &str) -> bool {
         WORDS.iter().any(|word| {
             let found = text[at..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()));
             let after = || text[at..].iter().find(|byte| !is_name(byte));
-            found && matches!(after(), Some(b'=' | b'"' | b'\''))
+            found && matches!(after(), Some(b'=' | b'"' | b'\'' | b'\\'))
         })
     })
 }
@@ -78,6 +86,7 @@ impl Redactor {
             .into_iter()
             .filter(|(name, _)| is_secret_name(name.as_ref()))
             .map(|(_, value)| value.into())
+            .flat_map(|value| spellings(&value))
             .filter(|value| value.len() >= SEARCHED_LENGTH)
             .collect();
         values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
@@ -99,13 +108,13 @@ impl Redactor {
         // Looked at first, because the pattern takes a millisecond to compile, which most jobs need never spend.
         if holds_named_value(&text) {
             let cleaned = NAMED.replace_all(&text, |found: &Captures<'_>| {
-                let part = |n: usize| found.get(n).map_or("", |m| m.as_str());
-                let (name, quote) = if part(1).is_empty() { (part(3), "\"") } else { (part(1), "") };
+                let name = [1, 3, 5].into_iter().find_map(|group| found.get(group)).map_or("", |found| found.as_str());
                 // `key=` alone is how Python passes a sorting function, and stands in many a traceback.
                 if name.eq_ignore_ascii_case("key") || !is_secret_name(name) {
                     return found[0].to_owned();
                 }
-                format!("{quote}{name}{}{}{HIDDEN}", part(2), part(4))
+                let value = found.get(7).map_or(0, |value| value.len());
+                format!("{}{HIDDEN}", &found[0][..found[0].len() - value])
             });
             if let Cow::Owned(cleaned) = cleaned {
                 text = Cow::Owned(cleaned);
@@ -143,6 +152,45 @@ impl Redactor {
     }
 }
 
+/// How often a secret may be wrapped: a hyperparameter that is JSON in a string is an argument in a JSON list, in a
+/// variable, in a message.
+const SEARCHED_DEPTH: usize = 4;
+
+/// A secret as it may be written: as it is, within strings of JSON and of Python and these within each other, and its
+/// lines one by one.
+fn spellings(value: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::from([value.to_owned()]);
+    let mut newest: Vec<String> = found.iter().cloned().collect();
+    for _ in 0..SEARCHED_DEPTH {
+        let wrapped = newest.iter().flat_map(|text| {
+            let json = in_json(text);
+            let repr = json.replace(r#"\""#, "\"");
+            [ascii(&json), repr.replace('\'', r"\'"), json, repr]
+        });
+        newest = wrapped.filter(|text| !found.contains(text)).collect();
+        found.extend(newest.iter().cloned());
+    }
+    found.extend(value.lines().map(str::trim).filter(|line| line.len() >= SEARCHED_LINE).map(str::to_owned));
+    found
+}
+
+/// What stands for `text` between the quotes of a JSON string.
+fn in_json(text: &str) -> String {
+    let string = serde_json::Value::from(text).to_string();
+    string[1..string.len() - 1].to_owned()
+}
+
+/// JSON without characters that are not ASCII, as Python writes it.
+fn ascii(json: &str) -> String {
+    json.chars().fold(String::new(), |mut text, c| {
+        match c.is_ascii() {
+            true => text.push(c),
+            false => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}"))),
+        }
+        text
+    })
+}
+
 /// `text` as a POSIX shell would have to be given it: bare where that is safe, else in single quotes.
 fn quoted(text: &str) -> Cow<'_, str> {
     let bare = |c: char| c.is_alphanumeric() || "_@%+=:,./-*".contains(c);
@@ -177,6 +225,10 @@ mod tests {
         );
         assert_eq!(clean("MY_PASSWORD=abc x"), format!("MY_PASSWORD={HIDDEN} x"));
         assert_eq!(clean(r#"{"api_key": "zz", "n": 1}"#), format!(r#"{{"api_key": "{HIDDEN}", "n": 1}}"#));
+        assert_eq!(clean("https://me:p@ss@host/x?mail=a@b"), format!("https://{HIDDEN}@host/x?mail=a@b"));
+        assert_eq!(clean(r#"{"api_key":12, "x":1}"#), format!(r#"{{"api_key":{HIDDEN}, "x":1}}"#));
+        assert_eq!(clean(r#"["--api_key","zz","-n"]"#), format!(r#"["--api_key","{HIDDEN}","-n"]"#));
+        assert_eq!(clean(r#""{\"api_key\": \"zz\"}""#), format!(r#""{{\"api_key\": \"{HIDDEN}\"}}""#));
         for innocent in ["KeyError: 'loss'", "sorted(xs, key=len)", "max_tokens=5", "a = b: c", "Unexpected token: x"] {
             assert_eq!(clean(innocent), innocent);
         }
@@ -185,5 +237,19 @@ mod tests {
             format!(r"python3 train.py --api-key {HIDDEN} --note 'it'\''s' ''")
         );
         assert_eq!(redactor.clean_value("SECRET", "x"), HIDDEN);
+    }
+
+    #[test]
+    fn secrets_are_found_in_every_spelling() {
+        let secret = "a \"quote\", a 'tick', a \\, é 😀\nand a second line";
+        let redactor = Redactor::new([("PRIVATE_KEY", secret)]);
+        let json = serde_json::json!([secret]).to_string();
+        let twice = serde_json::json!([json]).to_string();
+        let ascii = r#"a \"quote\", a 'tick', a \\, \u00e9 \ud83d\ude00\nand a second line"#.to_owned();
+        let repr = r#"a "quote", a \'tick\', a \\, é 😀\nand a second line"#.to_owned();
+        for text in [secret.to_owned(), json, twice, ascii, repr, "and a second line".to_owned()] {
+            let cleaned = redactor.clean(&text);
+            assert!(!cleaned.contains("second") && cleaned.contains(HIDDEN), "{text} became {cleaned}");
+        }
     }
 }

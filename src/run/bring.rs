@@ -90,14 +90,15 @@ pub(super) async fn requirements(
     let task =
         Task { program: python.to_owned(), arguments, variables, working_dir: job.code_dir(), ..Task::default() };
     let command = display(session, &task.arguments);
-    let report = session
+    let mut reports = session
         .supervisor
-        .run(&task, timing(&prepared.settings))
+        .run(std::slice::from_ref(&task), timing(&prepared.settings))
         .await
         .map_err(|error| Outcome::refused(Refusal::NotExecutable, error))?;
-    if let Some(stop) = report.stop {
+    if let Some(stop) = reports.stop {
         return Err(Outcome::Stopped(stop.signal));
     }
+    let Some(report) = reports.reports.pop() else { return Ok(()) };
     if report.ending.is_success() {
         return Ok(());
     }

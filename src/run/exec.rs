@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::script::RankTask;
 use super::session::{self, Options, Session};
 use super::{Outcome, Refusal, bring, prepare, script};
 use crate::code::interpreter::{self, Lookup};
@@ -56,9 +57,9 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome
         program,
         arguments: command,
         variables: script::variables(session, &environment, &Table::new()),
-        style: script::style(&prepared.settings, &cluster.current_host, prepared.job.node_rank()),
+        style: script::style(&prepared.settings, &cluster.current_host, prepared.job.node_rank(), true),
         working_dir: working_dir.clone(),
     };
     tracing::info!("footplate {}, command: {}", env!("CARGO_PKG_VERSION"), bring::display(session, &task.arguments));
-    script::run(session, &prepared, task, &working_dir).await
+    script::run(session, &prepared, vec![RankTask { task, rank: None, error_file: None }], &working_dir).await
 }

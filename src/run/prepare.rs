@@ -9,7 +9,7 @@ use crate::job::{Job, Paths, Variables};
 use crate::launch::{self, Entry, Image};
 use crate::logs::Level;
 use crate::python::{Dict, Value};
-use crate::redact::Redactor;
+use crate::redact::{Redactor, is_secret_name};
 use crate::settings::{Launcher, Settings};
 
 /// A job that was read, with its settings.
@@ -39,8 +39,10 @@ pub fn prepare(
             .map_err(|error| Outcome::refused(Refusal::Configuration, format!("configuration: {error}")))?,
     };
     let Config { job, own_hyperparameters, mut warnings } = config;
-    let settings = Settings::read(command_line, variables, &own_hyperparameters)
-        .map_err(|error| Outcome::refused(Refusal::Configuration, format!("settings: {error}")))?;
+    let settings = Settings::read(command_line, variables, &own_hyperparameters).map_err(|error| {
+        let error = format!("settings: {error}");
+        Outcome::refused(Refusal::Configuration, redactor(variables, &job.all_hyperparameters).clean(&error))
+    })?;
     for name in Settings::unknown_names(&own_hyperparameters) {
         warnings.push(format!("there is no setting {name:?}: the hyperparameter footplate_{name} is not used"));
     }
@@ -64,18 +66,23 @@ impl Prepared {
     }
 }
 
-/// What takes the secrets out: those of the variables and of the hyperparameters, nested ones included.
+/// What takes the secrets out: those of the variables and of the hyperparameters, nested ones included. Whatever is below
+/// a secret's name is secret, too.
 pub fn redactor(variables: &Variables, hyperparameters: &Dict) -> Redactor {
-    fn collect(dict: &Dict, found: &mut Vec<(String, String)>) {
-        for (name, value) in dict.iter() {
-            match value {
-                Value::Dict(dict) => collect(dict, found),
-                other => found.push((name.to_str().into_owned(), other.to_py_str().to_str().into_owned())),
+    fn collect(name: &str, value: &Value, found: &mut Vec<(String, String)>) {
+        match value {
+            Value::Dict(dict) => {
+                for (key, value) in dict.iter() {
+                    let key = key.to_str();
+                    collect(if is_secret_name(name) { name } else { &key }, value, found);
+                }
             }
+            Value::List(list) => list.iter().for_each(|value| collect(name, value, found)),
+            other => found.push((name.to_owned(), other.to_py_str().to_str().into_owned())),
         }
     }
     let mut found: Vec<(String, String)> = variables.texts().collect();
-    collect(hyperparameters, &mut found);
+    collect("", &Value::Dict(hyperparameters.clone()), &mut found);
     Redactor::new(found)
 }
 
@@ -112,7 +119,7 @@ pub fn image(prepared: &Prepared, variables: &Variables, required: bool) -> Resu
             }
         }
         Ok(Launcher::Mpi) => image.mpirun = which("mpirun"),
-        Ok(Launcher::Process) | Err(_) => {}
+        Ok(Launcher::Process | Launcher::PerGpu) | Err(_) => {}
     }
     image.python = python.map(|python| python.path);
     Ok((image, said))

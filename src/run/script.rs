@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::Signal;
 
 use super::bring::{display, timing};
 use super::session::Session;
 use super::{Outcome, Prepared, Refusal};
 use crate::code::{Shebang, shebang};
 use crate::environment::{Environment, Omitted, Table};
-use crate::failure::{self, Evidence, MemoryWatch};
+use crate::failure::{self, Cause, Evidence, MemoryWatch, OutOfMemory};
 use crate::logs::Style;
-use crate::process::{Killed, Report, SpawnError, Task};
+use crate::process::{Ending, Killed, Report, SpawnError, Stop, Task};
 use crate::settings::{LogPrefix, Settings};
 
 /// The shell that reads scripts which the kernel cannot execute.
@@ -79,46 +81,76 @@ fn keep_omitted(omitted: &[Omitted]) -> Option<OsString> {
     }
 }
 
-/// What is done to the lines of a host that runs so many ranks.
-pub(super) fn style(settings: &Settings, host: &str, rank: usize) -> Style {
-    let prefix = match settings.log_prefix {
-        LogPrefix::On => format!("[{host}:{rank}] ").into_bytes(),
+/// What is done to the lines of a rank.
+pub(super) fn style(settings: &Settings, host: &str, rank: usize, is_only: bool) -> Style {
+    let prefix = match (settings.log_prefix, is_only) {
+        (LogPrefix::On, _) | (LogPrefix::Auto, false) => format!("[{host}:{rank}] ").into_bytes(),
         // One process needs none, and the ranks of torchrun and mpirun share its streams.
-        LogPrefix::Auto | LogPrefix::Off => Vec::new(),
+        (LogPrefix::Auto, true) | (LogPrefix::Off, _) => Vec::new(),
     };
-    Style { prefix, progress_interval: settings.progress_interval }
+    Style { prefix, progress_interval: settings.progress_interval, is_shared: !is_only }
 }
 
-/// Runs the task to its end and judges it.
+/// A process of the script.
+pub(super) struct RankTask {
+    /// What to run.
+    pub(super) task: Task,
+    /// Its rank, where footplate starts several.
+    pub(super) rank: Option<usize>,
+    /// Where it may leave its error (torch elastic's TORCHELASTIC_ERROR_FILE).
+    pub(super) error_file: Option<PathBuf>,
+}
+
+/// Runs the script's processes to their ends and judges them.
 pub(super) async fn run(
     session: &mut Session,
     prepared: &Prepared,
-    task: Task,
+    ranks: Vec<RankTask>,
     code_dir: &Path,
 ) -> Result<Outcome, Outcome> {
     session.supervisor.check()?;
     let memory = MemoryWatch::start();
-    let command = display(session, &task.arguments);
-    let (report, command) = match session.supervisor.run(&task, timing(&prepared.settings)).await {
-        Ok(report) => (report, command),
+    let mut tasks: Vec<Task> = ranks.iter().map(|rank| rank.task.clone()).collect();
+    let timing = timing(&prepared.settings);
+    let reports = match session.supervisor.run(&tasks, timing).await {
+        Ok(reports) => reports,
         Err(error) => {
-            let task = by_shell(&task, &error).ok_or_else(|| not_started(&error))?;
-            let command = display(session, &task.arguments);
-            match session.supervisor.run(&task, timing(&prepared.settings)).await {
-                Ok(report) => (report, command),
-                Err(error) => return Err(not_started(&error)),
-            }
+            tasks = tasks
+                .iter()
+                .map(|task| by_shell(task, &error))
+                .collect::<Option<_>>()
+                .ok_or_else(|| not_started(&error))?;
+            session.supervisor.run(&tasks, timing).await.map_err(|error| not_started(&error))?
         }
     };
-    Ok(judge(session, prepared, &report, command, code_dir, &memory))
+    let memory = memory.out_of_memory();
+    let failed: Vec<usize> =
+        (0..reports.reports.len()).filter(|index| !reports.reports[*index].ending.is_success()).collect();
+    let causes = failed.iter().map(|index| {
+        let report = &reports.reports[*index];
+        let command = display(session, &tasks[*index].arguments);
+        let followers = failed.len() - 1;
+        let judged = Judged { report, rank: &ranks[*index], stop: reports.stop, memory, command, followers };
+        (report, cause_of(session, prepared, judged, code_dir))
+    });
+    // The rank that failed first, unless it only noticed that another was failing, or was told to end.
+    let first = causes.min_by_key(|(report, cause)| {
+        let told = report.followed && report.ending == Ending::Signaled(Signal::SIGTERM as i32);
+        (told, cause.is_consequence(), report.duration)
+    });
+    Ok(match first {
+        None => Outcome::Succeeded,
+        Some((report, cause)) => Outcome::Failed { ending: report.ending, cause: Box::new(cause) },
+    })
 }
 
 /// The same script read by a shell, where the kernel does not execute it: one without `#!`, or on a file system that is
 /// mounted `noexec`. Shells do the same.
 fn by_shell(task: &Task, error: &SpawnError) -> Option<Task> {
     let is_script = task.program.extension().is_some_and(|extension| extension == "sh");
-    let may_be_script = error.is_unknown_format() && !is_binary(&error.program);
-    if !may_be_script && !(error.is_not_executable() && is_script) {
+    let has_no_interpreter = error.is_unknown_format() && !is_binary(&error.program);
+    let cannot_be_executed_here = error.is_not_executable() && is_script;
+    if !(has_no_interpreter || cannot_be_executed_here) {
         return None;
     }
     let mut arguments = vec![OsString::from(SHELL)];
@@ -149,34 +181,37 @@ fn not_started(error: &SpawnError) -> Outcome {
     Outcome::refused(refusal, message)
 }
 
-fn judge(
-    session: &Session,
-    prepared: &Prepared,
-    report: &Report,
+/// What is known of a process that failed.
+struct Judged<'a> {
+    report: &'a Report,
+    rank: &'a RankTask,
+    stop: Option<Stop>,
+    memory: Option<OutOfMemory>,
     command: String,
-    code_dir: &Path,
-    memory: &MemoryWatch,
-) -> Outcome {
+    followers: usize,
+}
+
+fn cause_of(session: &Session, prepared: &Prepared, judged: Judged<'_>, code_dir: &Path) -> Cause {
+    let Judged { report, rank, stop, memory, command, followers } = judged;
     tracing::debug!("{} after {:.3} s", report.ending, report.duration.as_secs_f64());
-    if report.ending.is_success() {
-        return Outcome::Succeeded;
-    }
     let job = &prepared.job;
     let mut evidence = Evidence::new(report.ending, &report.stderr, &report.stdout, code_dir, command);
     evidence.host = (job.cluster.hosts.len() > 1).then(|| job.cluster.current_host.clone());
-    evidence.stopped = report.stop.map(|stop| failure::Stop {
+    evidence.rank = rank.rank;
+    evidence.followers = followers;
+    evidence.stopped = stop.map(|stop| failure::Stop {
         signal: stop.signal.to_string(),
         grace_seconds: prepared.settings.grace_period.as_secs(),
         killed_after_grace: stop.killed == Some(Killed::GraceOver),
     });
-    evidence.memory = memory.out_of_memory();
+    evidence.memory = memory;
     let temporary = std::env::temp_dir();
     evidence.full =
         failure::full_disks(&[job.paths.base().to_owned(), job.paths.output(), job.paths.model(), temporary]);
-    let error_file =
-        session.variables.get_os("TORCHELASTIC_ERROR_FILE").map(Path::new).and_then(|path| std::fs::read(path).ok());
+    let given = session.variables.get_os("TORCHELASTIC_ERROR_FILE").map(PathBuf::from);
+    let error_file = rank.error_file.clone().or(given).and_then(|path| std::fs::read(path).ok());
     evidence.error_file = error_file.and_then(|bytes| failure::error_file(&bytes));
-    Outcome::Failed { ending: report.ending, cause: Box::new(failure::cause(&evidence)) }
+    failure::cause(&evidence)
 }
 
 /// Words as the system takes them.

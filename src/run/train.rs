@@ -1,11 +1,17 @@
 //! `footplate train`: a training job on this host.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use super::script::RankTask;
 use super::session::{self, Options, Session};
 use super::{Outcome, Prepared, Refusal, bring, prepare, script};
 use crate::environment::Given;
 use crate::hardware::Hardware;
-use crate::launch::{self, Entry, Facts};
+use crate::launch::{self, Entry, Facts, LaunchPlan, Rank};
 use crate::process::Task;
+use crate::settings::Launcher;
 
 /// Runs the job whose configuration is in the base folder; gives the exit code.
 pub fn train(options: Options) -> i32 {
@@ -55,16 +61,51 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
-    let task = Task {
-        variables: script::variables(session, &environment, &plan.variables),
-        arguments: script::os_words(&plan.arguments),
-        style: script::style(&prepared.settings, &plan.host, prepared.job.node_rank()),
-        program: plan.program,
-        working_dir: plan.working_dir,
-    };
-    tracing::info!("command: {}", bring::display(session, &task.arguments));
+    let variables = script::variables(session, &environment, &plan.variables);
+    let tasks = rank_tasks(session, &prepared, plan, variables);
+    if let Some(first) = tasks.first() {
+        let times = if tasks.len() > 1 { format!("{} times ", tasks.len()) } else { String::new() };
+        tracing::info!("command: {times}{}", bring::display(session, &first.task.arguments));
+    }
     tracing::info!("{}", session.phases());
-    script::run(session, &prepared, task, &code_dir).await
+    script::run(session, &prepared, tasks, &code_dir).await
+}
+
+/// The processes of a plan; each rank's own variables are stronger than all but what the container was given.
+fn rank_tasks(
+    session: &Session,
+    prepared: &Prepared,
+    plan: LaunchPlan,
+    variables: BTreeMap<OsString, OsString>,
+) -> Vec<RankTask> {
+    let LaunchPlan { launcher, host, ranks, program, arguments, working_dir, .. } = plan;
+    let is_only = ranks.len() == 1;
+    let arguments = script::os_words(&arguments);
+    let task_of = |rank: Rank| {
+        let mut variables = variables.clone();
+        for (name, value) in rank.variables {
+            let (name, value) = (OsString::from_vec(name), OsString::from_vec(value));
+            if session.variables.get_os(&name).is_none() {
+                variables.insert(name, value);
+            }
+        }
+        let error_file = (launcher == Launcher::PerGpu).then(|| {
+            let name = format!("footplate-error-{}-{}.json", std::process::id(), rank.rank);
+            std::env::temp_dir().join(name)
+        });
+        if let Some(path) = &error_file {
+            variables.insert("TORCHELASTIC_ERROR_FILE".into(), path.into());
+        }
+        let task = Task {
+            program: program.clone(),
+            arguments: arguments.clone(),
+            variables,
+            working_dir: working_dir.clone(),
+            style: script::style(&prepared.settings, &host, rank.rank, is_only),
+        };
+        RankTask { task, rank: (launcher == Launcher::PerGpu).then_some(rank.rank), error_file }
+    };
+    ranks.into_iter().map(task_of).collect()
 }
 
 /// Says what matters of the job.

@@ -14,6 +14,9 @@ use crate::python::{Dict, Value};
 /// Hyperparameters that begin with this are footplate's own.
 pub const HYPERPARAMETER_PREFIX: &str = "footplate_";
 
+/// More processes on one host than this are a mistake in writing: the largest have 64 Neuron cores.
+const MAX_PROCESSES: usize = 1024;
+
 /// One thing that can be set.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
@@ -35,7 +38,7 @@ impl Setting {
 }
 
 /// Every setting.
-pub const REGISTRY: [Setting; 10] = [
+pub const REGISTRY: [Setting; 11] = [
     Setting {
         name: "grace_period",
         values: "seconds",
@@ -66,9 +69,16 @@ pub const REGISTRY: [Setting; 10] = [
     },
     Setting {
         name: "launcher",
-        values: "`process`, `torchrun`, `mpi`",
+        values: "`process`, `per-gpu`, `torchrun`, `mpi`",
         default: "what the job asks for, else process",
-        meaning: "What starts the script: one process a host, or the image's own torchrun or mpirun.",
+        meaning: "What starts the script: one process a host, one for each GPU or Neuron core, or the image's own torchrun \
+                  or mpirun.",
+    },
+    Setting {
+        name: "processes_per_host",
+        values: "a number",
+        default: "what the job says, else one for each GPU or Neuron core",
+        meaning: "How many ranks `per-gpu`, `torchrun` and `mpi` start on each host.",
     },
     Setting {
         name: "log_prefix",
@@ -122,10 +132,23 @@ pub enum ArgumentStyle {
 pub enum Launcher {
     /// One process a host.
     Process,
+    /// One process for each GPU or Neuron core.
+    PerGpu,
     /// The image's torchrun.
     Torchrun,
     /// The image's mpirun.
     Mpi,
+}
+
+impl fmt::Display for Launcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Launcher::Process => "process",
+            Launcher::PerGpu => "per-gpu",
+            Launcher::Torchrun => "torchrun",
+            Launcher::Mpi => "mpi",
+        })
+    }
 }
 
 /// Whether lines begin with their host and rank.
@@ -163,6 +186,8 @@ pub struct Settings {
     pub arguments: Option<ArgumentStyle>,
     /// What starts the script, if it was said.
     pub launcher: Option<Launcher>,
+    /// How many ranks each host has, if it was said; at least one.
+    pub processes_per_host: Option<usize>,
     /// Whether lines begin with their host and rank.
     pub log_prefix: LogPrefix,
     /// How often a redrawn line is passed on; as it is where none.
@@ -183,6 +208,7 @@ impl Default for Settings {
             python: None,
             arguments: None,
             launcher: None,
+            processes_per_host: None,
             log_prefix: LogPrefix::Auto,
             progress_interval: None,
             requirements: Requirements::Default,
@@ -260,10 +286,15 @@ impl Settings {
             "launcher" => {
                 self.launcher = Some(match value {
                     "process" => Launcher::Process,
+                    "per-gpu" => Launcher::PerGpu,
                     "torchrun" => Launcher::Torchrun,
                     "mpi" => Launcher::Mpi,
                     _ => return None,
                 });
+            }
+            "processes_per_host" => {
+                self.processes_per_host =
+                    Some(value.trim().parse().ok().filter(|count| (1..=MAX_PROCESSES).contains(count))?);
             }
             "log_prefix" => {
                 self.log_prefix = match value {

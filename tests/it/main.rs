@@ -10,12 +10,15 @@
 //! - `output`: what the script writes: every byte, in order, whoever reads it and however
 //! - `parity`: the recorded runs of the incumbents
 //! - `process_orphans`: what a script leaves behind: orphans, zombies, daemons, streams held open
+//! - `process_places`: another user, a read-only folder, no /proc, a terminal
 //! - `process_signals`: which processes get a signal, how long they have, and what the failure text says
 //! - `process`: how the script is started, and how its end becomes an exit code and a failure text
 //! - `python`: values are read and written as real Python does
+//! - `ranks`: one process for each GPU
 //! - `readme`: what the README shows is true
 //! - `requirements`: installed with real pip
 //! - `sdk`: jobs of the SageMaker Python SDKs' local modes
+//! - `secrets`: they are in nothing that footplate itself writes
 //! - `structure`: who imports whom, where `unsafe` is, how long files are
 
 mod cli;
@@ -33,11 +36,14 @@ mod output;
 mod parity;
 mod process;
 mod process_orphans;
+mod process_places;
 mod process_signals;
 mod python;
+mod ranks;
 mod readme;
 mod recorder;
 mod requirements;
 mod running;
 mod sdk;
+mod secrets;
 mod structure;

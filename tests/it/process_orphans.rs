@@ -166,15 +166,21 @@ fn a_stranger_that_holds_the_pipe_open_delays_the_end_by_the_drain_time_only() {
 fn a_stranger_that_writes_without_end_does_not_hang_the_end() {
     let job = noting(WAITER);
     let running = Running::start(&job, ["train"]);
-    let mut held = hold(&running);
+    let held = hold(&running);
     let over = AtomicBool::new(false);
+    // Several, so that footplate never finds the pipe empty.
+    let write = |mut held: std::fs::File| {
+        let begun = std::time::Instant::now();
+        let lines = b"more\n".repeat(1 << 18);
+        // It ends with the pipe, when footplate has ended.
+        while !over.load(Ordering::Relaxed) && begun.elapsed() < PATIENCE && held.write_all(&lines).is_ok() {}
+    };
     let duration = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let begun = std::time::Instant::now();
-            let lines = b"more\n".repeat(1 << 13);
-            // It ends with the pipe, when footplate has ended.
-            while !over.load(Ordering::Relaxed) && begun.elapsed() < PATIENCE && held.write_all(&lines).is_ok() {}
-        });
+        for _ in 0..8 {
+            let held = held.try_clone().expect("cloned");
+            scope.spawn(|| write(held));
+        }
+        drop(held);
         running.tell("end");
         let ended = running.end(&job).succeeded();
         over.store(true, Ordering::Relaxed);

@@ -1,0 +1,336 @@
+//! The life of programs that run side by side: a machine of [`Phase`]s, driven by signals, time and the ends of children.
+
+use std::time::{Duration, Instant};
+
+use nix::libc;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::supervisor::FLUSH_PATIENCE;
+use super::task::Started;
+use super::{Ending, tree};
+use crate::kernel::{self, Waited};
+use crate::logs::{Finished, Relay, StreamId, Style};
+
+/// How long a process that was killed may take to end. One that hangs in a driver can take for ever.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How much time is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// From the signal that stops to the kill.
+    pub grace_period: Duration,
+    /// For what a program leaves behind.
+    pub drain_time: Duration,
+}
+
+/// That the job was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// By SIGTERM or SIGINT.
+    pub signal: Signal,
+    /// Why something had to be killed, if anything had.
+    pub killed: Option<Killed>,
+}
+
+/// Why what still ran was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Killed {
+    /// The grace period was over.
+    GraceOver,
+    /// A second stop signal came.
+    SecondSignal,
+}
+
+/// How a program ran.
+#[derive(Debug)]
+pub struct Report {
+    /// How it ended.
+    pub ending: Ending,
+    /// The last bytes of its standard output.
+    pub stdout: Vec<u8>,
+    /// The last bytes of its standard error.
+    pub stderr: Vec<u8>,
+    /// How long it ran.
+    pub duration: Duration,
+    /// Whether it was told to end because another had failed before.
+    pub followed: bool,
+}
+
+/// How programs that ran side by side ended.
+#[derive(Debug)]
+pub struct Reports {
+    /// Each, in the order of the tasks.
+    pub reports: Vec<Report>,
+    /// Whether they were told to stop.
+    pub stop: Option<Stop>,
+}
+
+/// Where programs are between their start and the end of the last process that they left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// They run.
+    Running,
+    /// One has failed: the others have until then.
+    Failing(Instant),
+    /// All have ended: what they left behind may run on until then.
+    Draining(Instant),
+    /// What they left behind got SIGTERM, and may run on until then.
+    Ending(Instant),
+    /// A stop signal came: all have until then.
+    Stopping(Stop, Instant),
+    /// Everything was killed, and must end until then.
+    Killed(Option<Stop>, Instant),
+    /// No process is left that is waited for, only what they wrote: the relay is looked at again then, when it had written
+    /// so much before.
+    Flushing(Option<Stop>, Instant, u64),
+    /// Nothing is left to be waited for.
+    Over(Option<Stop>),
+}
+
+/// A program that was started.
+struct Program {
+    pid: Pid,
+    /// Which of all programs of the relay it is.
+    process: usize,
+    ending: Option<ProgramEnd>,
+    records: [Option<Vec<u8>>; 2],
+}
+
+/// How and when a program ended.
+#[derive(Clone, Copy)]
+struct ProgramEnd {
+    ending: Ending,
+    duration: Duration,
+    followed: bool,
+}
+
+impl Program {
+    fn has_failed(&self) -> bool {
+        self.ending.is_some_and(|end| !end.ending.is_success())
+    }
+}
+
+/// Programs that run side by side.
+pub(super) struct Run<'a> {
+    programs: Vec<Program>,
+    /// The number of the first of them.
+    first: usize,
+    timing: Timing,
+    relay: &'a Relay,
+    begun: Instant,
+    phase: Phase,
+    gave_up: bool,
+}
+
+impl<'a> Run<'a> {
+    /// None yet; `first` is how many programs there were before.
+    pub(super) fn new(first: usize, relay: &'a Relay, timing: Timing) -> Run<'a> {
+        Run { programs: Vec::new(), first, timing, relay, begun: Instant::now(), phase: Phase::Running, gave_up: false }
+    }
+
+    /// Adds one that was started, and has what it writes relayed; `ends` is told when a stream of it has ended.
+    pub(super) fn add(&mut self, started: Started, style: Style, ends: &UnboundedSender<Finished>) {
+        let process = self.first + self.programs.len();
+        for (source, is_stderr) in [(started.stdout, false), (started.stderr, true)] {
+            let ends = ends.clone();
+            self.relay.add(StreamId { process, is_stderr }, source, style.clone(), move |finished| {
+                // The receiver lives as long as the supervisor.
+                let _ = ends.send(finished);
+            });
+        }
+        self.programs.push(Program { pid: started.pid, process, ending: None, records: [None, None] });
+    }
+
+    /// Kills those that were started, because not all could be.
+    pub(super) fn abandon(self) {
+        tree::signal_all(Signal::SIGKILL, &self.groups());
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over(_))
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Running | Phase::Over(_) => None,
+            Phase::Failing(deadline)
+            | Phase::Draining(deadline)
+            | Phase::Ending(deadline)
+            | Phase::Stopping(_, deadline)
+            | Phase::Killed(_, deadline)
+            | Phase::Flushing(_, deadline, _) => Some(deadline),
+        }
+    }
+
+    fn stop(&self) -> Option<Stop> {
+        match self.phase {
+            Phase::Running | Phase::Failing(_) | Phase::Draining(_) | Phase::Ending(_) => None,
+            Phase::Stopping(stop, _) => Some(stop),
+            Phase::Killed(stop, _) | Phase::Flushing(stop, ..) | Phase::Over(stop) => stop,
+        }
+    }
+
+    /// The programs' process groups, as long as their numbers cannot have become others': while a program itself, or a
+    /// child of ours in its group, was not reaped.
+    fn groups(&self) -> Vec<Pid> {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let is_ours = |program: &&Program| program.ending.is_none() || waitid(Id::PGid(program.pid), flags).is_ok();
+        self.programs.iter().filter(is_ours).map(|program| program.pid).collect()
+    }
+
+    fn all_ended(&self) -> bool {
+        self.programs.iter().all(|program| program.ending.is_some())
+    }
+
+    pub(super) fn signal(&mut self, number: i32) {
+        match number {
+            // `reap` follows every event.
+            libc::SIGCHLD => {}
+            libc::SIGTERM | libc::SIGINT => {
+                let signal = if number == libc::SIGINT { Signal::SIGINT } else { Signal::SIGTERM };
+                match self.phase {
+                    Phase::Running | Phase::Failing(_) | Phase::Draining(_) | Phase::Ending(_) => {
+                        let reached = tree::signal_all(signal, &self.groups());
+                        let grace = self.timing.grace_period;
+                        tracing::info!(
+                            "{signal}: passed on to {reached} processes, which have {} s",
+                            grace.as_secs_f64()
+                        );
+                        self.phase = Phase::Stopping(Stop { signal, killed: None }, Instant::now() + grace);
+                    }
+                    Phase::Stopping(stop, _) => {
+                        tracing::warn!("{signal} is the second stop signal: killing what still runs");
+                        self.kill(Some((stop, Killed::SecondSignal)));
+                    }
+                    Phase::Killed(..) | Phase::Flushing(..) | Phase::Over(_) => {}
+                }
+            }
+            other => {
+                for program in self.programs.iter().filter(|program| program.ending.is_none()) {
+                    kernel::send_signal(program.pid, other);
+                }
+            }
+        }
+    }
+
+    /// What is due when the present phase has lasted long enough.
+    pub(super) fn overdue(&mut self) {
+        match self.phase {
+            Phase::Running | Phase::Over(_) => {}
+            Phase::Failing(_) => {
+                tracing::warn!("the grace period is over: killing the processes that still run");
+                self.kill(None);
+            }
+            Phase::Draining(_) => match tree::signal_all(Signal::SIGTERM, &self.groups()) {
+                0 => self.flush(None),
+                reached => {
+                    tracing::info!("SIGTERM to {reached} processes that the script left behind");
+                    self.phase = Phase::Ending(Instant::now() + self.timing.drain_time);
+                }
+            },
+            Phase::Ending(_) => self.kill(None),
+            Phase::Stopping(stop, _) => {
+                tracing::warn!("the grace period is over: killing what still runs");
+                self.kill(Some((stop, Killed::GraceOver)));
+            }
+            Phase::Killed(stop, _) => {
+                tracing::warn!("some processes cannot even be killed, and are left behind");
+                self.flush(stop);
+            }
+            Phase::Flushing(stop, _, before) => match self.relay.written() == before {
+                true => (self.phase, self.gave_up) = (Phase::Over(stop), true),
+                false => self.flush(stop),
+            },
+        }
+    }
+
+    fn kill(&mut self, stop: Option<(Stop, Killed)>) {
+        let any = tree::signal_all(Signal::SIGKILL, &self.groups()) > 0;
+        let stop = stop.map(|(stop, reason)| Stop { killed: any.then_some(reason), ..stop });
+        self.phase = Phase::Killed(stop, Instant::now() + KILL_PATIENCE);
+    }
+
+    /// Ends the streams, which others may still hold open, after what can be read of them.
+    fn flush(&mut self, stop: Option<Stop>) {
+        for program in &self.programs {
+            for is_stderr in [false, true] {
+                self.relay.close(StreamId { process: program.process, is_stderr });
+            }
+        }
+        self.phase = Phase::Flushing(stop, Instant::now() + FLUSH_PATIENCE, self.relay.written());
+    }
+
+    /// Collects whatever has ended, and moves on if a program was among it, or if nothing is left.
+    pub(super) fn reap(&mut self) {
+        let any_left = loop {
+            match kernel::wait_any() {
+                Waited::Exited(pid, code) => self.ended(pid, Ending::Exited(code)),
+                Waited::Signaled(pid, signal) => self.ended(pid, Ending::Signaled(signal)),
+                Waited::NoneEnded => break true,
+                Waited::NoneLeft => break false,
+            }
+        };
+        if self.is_over() {
+            return;
+        }
+        if !self.all_ended() {
+            if self.phase == Phase::Running && self.programs.iter().any(Program::has_failed) {
+                let reached = tree::signal_all(Signal::SIGTERM, &self.groups());
+                tracing::info!("a process failed: SIGTERM to the {reached} others");
+                self.phase = Phase::Failing(Instant::now() + self.timing.grace_period);
+            }
+            return;
+        }
+        let streams_ended = self.programs.iter().all(|program| program.records.iter().all(Option::is_some));
+        match (any_left, self.phase) {
+            (false, _) if streams_ended => self.phase = Phase::Over(self.stop()),
+            (_, Phase::Running) => self.phase = Phase::Draining(Instant::now() + self.timing.drain_time),
+            // What the ranks left behind, such as a child that saves, got its SIGTERM with them, and has the same grace.
+            (true, Phase::Killed(..)) => drop(tree::signal_all(Signal::SIGKILL, &self.groups())),
+            (true, _) => {}
+            // Nobody is left who could use the time.
+            (false, Phase::Failing(_) | Phase::Stopping(..) | Phase::Ending(_) | Phase::Killed(..)) => {
+                self.flush(self.stop())
+            }
+            (false, Phase::Draining(_) | Phase::Flushing(..) | Phase::Over(_)) => {}
+        }
+    }
+
+    /// Notes that a child has ended, if it is one of the programs.
+    fn ended(&mut self, pid: Pid, ending: Ending) {
+        let followed = !matches!(self.phase, Phase::Running | Phase::Draining(_));
+        let duration = self.begun.elapsed();
+        if let Some(program) = self.programs.iter_mut().find(|program| program.pid == pid && program.ending.is_none()) {
+            program.ending = Some(ProgramEnd { ending, duration, followed });
+        }
+    }
+
+    /// Notes that a stream has ended, if it is one of the programs'.
+    pub(super) fn stream_ended(&mut self, finished: Finished) {
+        if let Some(program) = self.programs.iter_mut().find(|program| program.process == finished.id.process) {
+            program.records[usize::from(finished.id.is_stderr)] = Some(finished.record);
+        }
+    }
+
+    /// Whether the reader of the output was found to take nothing any more.
+    pub(super) fn gave_up(&self) -> bool {
+        self.gave_up
+    }
+
+    /// How they ended.
+    pub(super) fn reports(self) -> Reports {
+        let stop = self.stop();
+        // Only what could not even be killed has no ending.
+        let unknown =
+            ProgramEnd { ending: Ending::Signaled(libc::SIGKILL), duration: self.begun.elapsed(), followed: true };
+        let report = |program: Program| {
+            let ProgramEnd { ending, duration, followed } = program.ending.unwrap_or(unknown);
+            let [stdout, stderr] = program.records.map(Option::unwrap_or_default);
+            Report { ending, stdout, stderr, duration, followed }
+        };
+        Reports { reports: self.programs.into_iter().map(report).collect(), stop }
+    }
+}

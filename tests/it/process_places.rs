@@ -1,0 +1,181 @@
+//! Places that are not what a container usually is: another user, a read-only folder, no /proc, a terminal.
+
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::Signal;
+
+use super::job::{FOOTPLATE, Job, eventually};
+use super::running::{Running, notes, nothing_survives, noting, with_notes};
+
+/// The job's variables for a command that starts footplate.
+fn in_container(job: &Job, mut command: Command) -> Command {
+    let footplate = job.command([""; 0]);
+    let variables = footplate.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    command.env_clear().envs(variables).stdin(Stdio::null());
+    command
+}
+
+/// A copy of the binary that any user can execute, in a job whose folders belong to nobody.
+fn of_nobody(job: Job) -> Job {
+    let job = job.variable("PATH", "/usr/local/bin:/usr/bin:/bin");
+    if !nix::unistd::geteuid().is_root() {
+        return job;
+    }
+    fn give(path: &Path) {
+        std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("given");
+        for entry in path.is_dir().then(|| fs::read_dir(path).expect("a folder")).into_iter().flatten() {
+            give(&entry.expect("an entry").path());
+        }
+    }
+    fs::copy(FOOTPLATE, job.path("footplate")).expect("copied");
+    give(job.base());
+    job
+}
+
+/// Runs `footplate train` as a user who is not root.
+fn as_nobody(job: &Job) -> Running {
+    if !nix::unistd::geteuid().is_root() {
+        return Running::start(job, ["train"]);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(job.path("footplate")).arg("train");
+    Running::of(job, in_container(job, command))
+}
+
+/// Runs `footplate train` where there is no /proc, by `unshare` with these options more.
+fn without_proc(job: &Job, options: &[&str]) -> Running {
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    let script = format!("mount -t tmpfs none /proc && exec {FOOTPLATE} train");
+    command.arg("--mount").args(options).args(["sh", "-c", &script]);
+    Running::of(job, in_container(job, command))
+}
+
+#[test]
+fn a_job_runs_as_a_user_who_is_not_root() {
+    let job = of_nobody(Job::shell("id -u\necho weights > $SM_MODEL_DIR/weights\nexit $CODE\n").variable("CODE", "0"));
+    let ended = as_nobody(&job).end(&job).succeeded();
+    assert_ne!(ended.stdout(), "0\n");
+    assert_eq!(job.read("model/weights").as_deref(), Some("weights\n"));
+
+    let job = of_nobody(Job::shell("exit 7\n"));
+    as_nobody(&job).end(&job).failed(7, "exit code 7");
+
+    let job = of_nobody(Job::shell("(trap 'echo stopped; exit' TERM; echo ready; while :; do sleep 0.05; done)\n"));
+    let running = as_nobody(&job);
+    eventually("the script", || (running.stdout() == b"ready\n").then_some(()));
+    running.signal(Signal::SIGTERM);
+    let ended = running.end(&job).failed(143, "killed by SIGTERM (signal 15)");
+    assert_eq!(ended.stdout(), "ready\nstopped\n");
+    nothing_survives(&job);
+}
+
+#[test]
+fn an_output_folder_that_cannot_be_written_is_named_and_the_exit_code_stays_true() {
+    for code in [0, 7] {
+        let job = of_nobody(Job::shell(&format!("exit {code}\n")));
+        fs::set_permissions(job.path("output"), Permissions::from_mode(0o555)).expect("made read-only");
+        let ended = as_nobody(&job).end(&job);
+        assert_eq!(ended.code(), code, "{ended:#?}");
+        assert!(ended.failure.is_none() && !ended.success, "{ended:#?}");
+        let file = if code == 0 { "output/success" } else { "output/failure" };
+        let expected = format!("footplate ERROR failed to write {}: Permission denied", job.path(file).display());
+        assert!(ended.stderr.contains(&expected), "{ended:#?}");
+        fs::set_permissions(job.path("output"), Permissions::from_mode(0o755)).expect("made writable");
+    }
+}
+
+#[test]
+fn a_job_runs_where_there_is_no_proc() {
+    let job = Job::shell("[ ! -e /proc/self ] || exit 99\necho out; echo err >&2; exit $CODE\n");
+    let job = job.variable("CODE", "0");
+    let ended = without_proc(&job, &[]).end(&job).succeeded();
+    assert!(ended.stdout() == "out\n" && ended.stderr.contains("err\n"), "{ended:#?}");
+    let job = Job::shell("exit 7\n");
+    without_proc(&job, &[]).end(&job).failed(7, "exit code 7");
+}
+
+/// A shell script with a child in its own group that outlives it; both note that they got SIGTERM.
+const PAIR: &str = "trap 'echo got script >> $NOTES; exit 5' TERM\n\
+                    (trap 'echo got child >> $NOTES; exit' TERM; echo ready >> $NOTES; while :; do sleep 0.05; done) &\n\
+                    echo ready >> $NOTES\n";
+
+#[test]
+fn stop_signals_reach_the_scripts_group_where_there_is_no_proc() {
+    let job = with_notes(Job::shell(&format!("{PAIR}while :; do sleep 0.05; done\n")));
+    let running = without_proc(&job, &[]);
+    running.noted("ready", 2);
+    running.signal(Signal::SIGTERM);
+    running.noted("got", 2);
+    running.end(&job).failed(5, "");
+    nothing_survives(&job);
+}
+
+#[test]
+fn what_a_script_left_behind_is_ended_where_there_is_no_proc() {
+    let job = with_notes(Job::shell(&format!("{PAIR}while [ ! -e $NOTES.end ]; do sleep 0.05; done\n")));
+    let running = without_proc(&job, &[]);
+    running.noted("ready", 2);
+    running.tell("end");
+    running.end(&job).succeeded();
+    assert_eq!(notes(job.base()), ["ready", "ready", "got child"]);
+    nothing_survives(&job);
+
+    // As PID 1 also what has left the group.
+    let script = "setsid sh -c 'trap \"echo got daemon >> $NOTES; exit\" TERM; echo ready >> $NOTES; \
+                  while :; do sleep 0.05; done' &\nwhile [ ! -e $NOTES.end ]; do sleep 0.05; done\n";
+    let job = with_notes(Job::shell(script));
+    let running = without_proc(&job, &["--pid", "--fork", "--kill-child"]);
+    running.noted("ready", 1);
+    running.tell("end");
+    running.end(&job).succeeded();
+    assert_eq!(notes(job.base()), ["ready", "got daemon"]);
+    nothing_survives(&job);
+}
+
+/// Runs a command on a terminal of its own; what is written to its standard input is typed there.
+const TERMINAL: &str = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+
+fn on_a_terminal(job: &Job) -> (Running, std::io::PipeWriter) {
+    let mut command = Command::new("python3");
+    command.args(["-Sc", TERMINAL, FOOTPLATE, "train"]);
+    let (read, write) = std::io::pipe().expect("a pipe");
+    let mut command = in_container(job, command);
+    command.stdin(read);
+    (Running::of(job, command), write)
+}
+
+#[test]
+fn on_a_terminal_a_script_writes_as_elsewhere_and_is_not_stopped_for_reading() {
+    let script = "import os, sys\nfrom notes import note\n\
+                  note([os.isatty(fd) for fd in range(3)])\nnote(sys.stdin.read())\n\
+                  print('out')\nprint('err', file=sys.stderr)\nsys.exit(6)";
+    let job = noting(script);
+    let (running, keyboard) = on_a_terminal(&job);
+    let ended = running.end(&job).failed(6, "err\nexit code 6");
+    drop(keyboard);
+    assert_eq!(notes(job.base()), ["[False, False, False]", ""]);
+    assert!(ended.stdout().contains("out\r\n") && ended.stdout().contains("err\r\n"), "{ended:#?}");
+}
+
+#[test]
+fn ctrl_c_on_a_terminal_reaches_the_script_once_and_a_second_one_kills() {
+    let script = "import signal\nfrom notes import note\n\
+                  signal.signal(signal.SIGINT, lambda *args: note('interrupted'))\nnote('ready')\n\
+                  while True: signal.pause()";
+    let job = noting(script);
+    let (running, mut keyboard) = on_a_terminal(&job);
+    running.noted("ready", 1);
+    keyboard.write_all(b"\x03").expect("typed");
+    running.noted("interrupted", 1);
+    keyboard.write_all(b"\x03").expect("typed");
+    running.end(&job).failed(137, "killed by SIGKILL (signal 9)");
+    assert_eq!(notes(job.base()), ["ready", "interrupted"]);
+    nothing_survives(&job);
+}

@@ -1,0 +1,62 @@
+//! One process for each GPU: the ranks' variables, lines, and what one that fails does to the others.
+//!
+//! There are no GPUs here: FOOTPLATE_PROCESSES_PER_HOST says how many ranks there are.
+
+use super::job::Job;
+
+fn ranks(count: usize, script: &str) -> Job {
+    let job = Job::python(script).variable("FOOTPLATE_LAUNCHER", "per-gpu");
+    job.variable("FOOTPLATE_PROCESSES_PER_HOST", &count.to_string())
+}
+
+#[test]
+fn every_rank_knows_its_place_and_its_lines_stay_whole() {
+    let script = "import os\n\
+                  for n in range(500): print(n, *(os.environ[v] for v in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE')))\n";
+    let ended = ranks(12, script).train().succeeded();
+    let stdout = ended.stdout();
+    let mut lines: Vec<&str> = stdout.lines().collect();
+    lines.sort_unstable();
+    let mut expected: Vec<String> =
+        (0..12).flat_map(|r| (0..500).map(move |n| format!("[algo-1:{r}] {n} {r} {r} 12"))).collect();
+    expected.sort_unstable();
+    assert!(lines == expected, "{stdout}");
+}
+
+#[test]
+fn the_rank_that_fails_ends_the_others_and_is_named() {
+    let script = "import os, time\n\
+                  if os.environ['RANK'] == '11':\n    raise ValueError('bad data')\n\
+                  time.sleep(600)\n";
+    let ended = ranks(12, script).train().failed(1, "ValueError: bad data\nat train.py:3");
+    assert!(ended.failure().contains("rank 11, exit code 1, 11 other ranks failed after it"), "{}", ended.failure());
+}
+
+#[test]
+fn the_rank_that_caused_it_is_named_and_not_the_one_that_noticed_it_first() {
+    // Rank 1 sees the connection go and is gone before rank 0, which caused it, has ended.
+    let script = "import os, socket, sys, time, atexit\n\
+                  path = os.path.join(os.environ['SM_OUTPUT_DATA_DIR'], 'socket')\n\
+                  if os.environ['RANK'] == '0':\n\
+                  \x20   server = socket.socket(socket.AF_UNIX); server.bind(path + '.new'); server.listen()\n\
+                  \x20   os.rename(path + '.new', path)\n\
+                  \x20   peer, _ = server.accept(); peer.recv(1)\n\
+                  \x20   import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
+                  \x20   peer.close()\n\
+                  \x20   while os.path.exists(path): time.sleep(0.01)\n\
+                  \x20   raise RuntimeError('loss is NaN')\n\
+                  while not os.path.exists(path): time.sleep(0.01)\n\
+                  s = socket.socket(socket.AF_UNIX); s.connect(path); s.send(b'x')\n\
+                  if not s.recv(1):\n\
+                  \x20   os.unlink(path)\n\
+                  \x20   raise ConnectionResetError('Connection reset by peer')\n";
+    let ended = ranks(2, script).train().failed(1, "RuntimeError: loss is NaN");
+    assert!(ended.failure().contains("rank 0, exit code 1, 1 other rank failed after it"), "{}", ended.failure());
+}
+
+#[test]
+fn ranks_for_gpus_that_are_not_there_are_refused() {
+    let job = Job::python("print('never')").variable("FOOTPLATE_LAUNCHER", "per-gpu");
+    let ended = job.train().failed(69, "one process for each GPU was asked for, and this host has no GPU");
+    assert_eq!(ended.stdout(), "");
+}
