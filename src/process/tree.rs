@@ -4,67 +4,90 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::{Pid, getpid};
+use nix::unistd::{Pid, getpgrp, getpid};
 
-/// The numbers of all processes that descend from this one, zombies left out; none where there is no /proc.
-fn descendants() -> Option<BTreeSet<i32>> {
-    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+/// What is known of a process.
+#[derive(Clone, Copy)]
+struct Process {
+    pid: i32,
+    parent: i32,
+    group: i32,
+    /// Whether it runs, and is no zombie.
+    is_alive: bool,
+}
+
+/// All processes that descend from this one, zombies included; none where there is no /proc.
+fn descendants() -> Option<Vec<Process>> {
+    let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
     let entries = std::fs::read_dir("/proc").ok()?.flatten();
+    let own = getpid().as_raw();
     let mut seen_itself = false;
     for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
-        if let Some(parent) = living_parent(&Path::new("/proc").join(pid.to_string()).join("stat")) {
-            children.entry(parent).or_default().push(pid);
-            seen_itself |= pid == getpid().as_raw();
+        if let Some(process) = look_at(pid) {
+            children.entry(process.parent).or_default().push(process);
+            seen_itself |= pid == own;
         }
     }
     if !seen_itself {
         return None;
     }
-    let mut found = BTreeSet::new();
-    let mut waiting = vec![getpid().as_raw()];
+    let mut found = Vec::new();
+    let mut waiting = vec![own];
     while let Some(parent) = waiting.pop() {
         for child in children.remove(&parent).into_iter().flatten() {
-            if found.insert(child) {
-                waiting.push(child);
-            }
+            found.push(child);
+            waiting.push(child.pid);
         }
     }
     Some(found)
 }
 
-/// The parent of a process that is not a zombie, from proc(5)'s `stat`: `pid (name) state parent …`, of which the name
-/// may hold anything.
-fn living_parent(stat: &Path) -> Option<i32> {
-    let stat = std::fs::read(stat).ok()?;
+/// Reads proc(5)'s `stat`: `pid (name) state parent group …`, of which the name may hold anything.
+fn look_at(pid: i32) -> Option<Process> {
+    let stat = std::fs::read(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
     let name_end = memchr::memrchr(b')', &stat)?;
     let rest = String::from_utf8_lossy(&stat[name_end + 1..]).into_owned();
     let mut fields = rest.split_ascii_whitespace();
-    match fields.next()? {
-        "Z" | "X" => None,
-        _ => fields.next()?.parse().ok(),
-    }
+    let is_alive = !matches!(fields.next()?, "Z" | "X");
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    Some(Process { pid, parent, group, is_alive })
 }
 
 /// Sends a signal once to every process that descends from this one; gives how many there were, as far as is known.
 ///
-/// The processes of each of `groups`, the programs' own, get it together. A process that is made meanwhile by one that was
-/// not reached yet is found in a further look.
+/// Each process group gets it together: the kernel sees to it that no process of the group escapes by forking, however
+/// fast its processes follow each other. Even a zombie shows which group its living successors are in. `groups` are the
+/// programs' own. A group that is made meanwhile by one that was not reached yet is found in a further look.
 pub(super) fn signal_all(signal: Signal, groups: &[Pid]) -> usize {
-    let Some(found) = descendants() else { return signal_unseen(signal, groups) };
-    let in_groups = |pid: i32| group_of(pid).is_some_and(|group| groups.contains(&group));
-    let mut reached: BTreeSet<i32> = found.into_iter().filter(|pid| in_groups(*pid)).collect();
-    for group in groups {
-        // Gone already: then there is nothing to signal.
-        let _ = killpg(*group, signal);
-    }
-    for _ in 0..3 {
-        let newly: Vec<i32> =
-            descendants().unwrap_or_default().into_iter().filter(|pid| reached.insert(*pid)).collect();
-        if newly.is_empty() {
-            break;
+    let Some(mut found) = descendants() else { return signal_unseen(signal, groups) };
+    let own_group = getpgrp().as_raw();
+    let mut reached = BTreeSet::new();
+    let mut reached_groups = BTreeSet::new();
+    for round in 0..3 {
+        let before = reached_groups.len() + reached.len();
+        if round > 0 {
+            found = descendants().unwrap_or_default();
         }
-        for pid in newly.into_iter().filter(|pid| !in_groups(*pid)) {
-            let _ = kill(Pid::from_raw(pid), signal);
+        let new_groups: BTreeSet<i32> = found
+            .iter()
+            .map(|process| process.group)
+            .chain(groups.iter().map(|group| group.as_raw()))
+            .filter(|group| *group != own_group && *group > 1 && !reached_groups.contains(group))
+            .collect();
+        for process in found.iter().filter(|process| process.is_alive) {
+            let is_new = new_groups.contains(&process.group) || process.group == own_group;
+            if is_new && reached.insert(process.pid) && process.group == own_group {
+                // Gone already: then there is nothing to signal.
+                let _ = kill(Pid::from_raw(process.pid), signal);
+            }
+        }
+        for group in &new_groups {
+            let _ = killpg(Pid::from_raw(*group), signal);
+        }
+        reached_groups.extend(new_groups);
+        if reached_groups.len() + reached.len() == before {
+            break;
         }
     }
     reached.len()
@@ -77,8 +100,4 @@ fn signal_unseen(signal: Signal, groups: &[Pid]) -> usize {
         1 => usize::from(kill(Pid::from_raw(-1), signal).is_ok()),
         _ => groups.iter().filter(|group| killpg(**group, signal).is_ok()).count(),
     }
-}
-
-fn group_of(pid: i32) -> Option<Pid> {
-    nix::unistd::getpgid(Some(Pid::from_raw(pid))).ok()
 }
