@@ -44,7 +44,7 @@ impl Caught {
         let (read, write) = UnixStream::pair()?;
         read.set_nonblocking(true)?;
         let ready = tokio::net::UnixStream::from_std(read.try_clone()?)?;
-        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly::default(), standard)?;
+        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, standard)?;
         pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
         Ok(Caught { delivery, ready, queue: VecDeque::new(), with_real_time: false })
     }
