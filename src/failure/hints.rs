@@ -135,7 +135,8 @@ fn shared_memory(facts: &Facts<'_>) -> Option<String> {
     let bus = facts.signal == Some(nix::libc::SIGBUS);
     let full = facts.evidence.full.iter().find(|full| full.path.as_os_str() == SHARED_MEMORY);
     let loaders = facts.mentions(&SHARED);
-    if !bus && !loaders {
+    let ran_out = full.is_some() && facts.mentions(&NO_SPACE);
+    if !bus && !loaders && !ran_out {
         return None;
     }
     let state = match full {
@@ -156,7 +157,7 @@ fn disk(facts: &Facts<'_>) -> Option<String> {
         .collect();
     match (full.is_empty(), facts.mentions(&NO_SPACE)) {
         (false, _) => Some(format!("{}; write less, or give the job a larger volume", full.join(", "))),
-        (true, true) if !facts.mentions(&SHARED) => {
+        (true, true) if !facts.mentions(&SHARED) && facts.evidence.full.is_empty() => {
             Some("a file system was full, though none is now; write less, or give the job a larger volume".to_owned())
         }
         _ => None,
