@@ -13,6 +13,9 @@ use crate::launch::{self, Entry, Facts, LaunchPlan, Rank};
 use crate::process::Task;
 use crate::settings::Launcher;
 
+/// Set around the command of a job of SDK version 3.
+const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
+
 /// Runs the job whose configuration is in the base folder; gives the exit code.
 pub fn train(options: Options) -> i32 {
     session::run(options, phases)
@@ -61,7 +64,17 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
-    let variables = script::variables(session, &environment, &plan.variables);
+    let mut variables = script::variables(session, &environment, &plan.variables);
+    if let Entry::ShellCommand(command) = &entry {
+        // `SourceCode.command` of SDK version 3 that is `footplate train` would run itself without end.
+        if session.variables.get(IN_COMMAND).is_some() {
+            let message = format!(
+                "the job's command {command:?} runs `footplate train`, which runs the command again: use `footplate exec -- …` in it"
+            );
+            return Err(Outcome::refused(Refusal::Launch, message));
+        }
+        variables.insert(IN_COMMAND.into(), "1".into());
+    }
     let tasks = rank_tasks(session, &prepared, plan, variables);
     if let Some(first) = tasks.first() {
         let times = if tasks.len() > 1 { format!("{} times ", tasks.len()) } else { String::new() };
