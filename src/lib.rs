@@ -5,15 +5,16 @@
 //! ```text
 //! input/config/*.json ─► config ─► Job ─► environment (SM_*, argv)
 //!                                   │
-//!    code (tar, folder) ─► entry ───┤
+//!    code (S3, tar, folder) ► entry ┤
 //!    requirements (pip) ────────────┤
 //!                                   ▼
 //!                     launch: LaunchPlan (pure)
+//!                                   │ ◄── cluster: all hosts are ready
 //!                                   ▼
 //!       process: spawn, signals, reap ◄─► logs: relay to stdout, stderr
 //!                                   │
 //!                                   ▼
-//!       run::outcome ◄── failure: evidence → cause
+//!       run::outcome ◄── failure: evidence → cause ◄─► cluster: the first failure of all hosts
 //!             │
 //!             ▼
 //!       failure or success file, exit code
@@ -35,14 +36,15 @@
 //!
 //! A folder may import those that stand after it in this list, and no other (a test holds the source to it):
 //!
-//! `cli` → `local` → `run` → `launch` → `environment` → `requirements` → `code` → `failure` → `process` → `logs` →
-//! `hardware` → `config` → `settings` → `job` → `python` → `redact` → `kernel`
+//! `cli` → `local` → `run` → `cluster` → `launch` → `environment` → `requirements` → `code` → `storage` → `failure` →
+//! `process` → `logs` → `hardware` → `config` → `settings` → `job` → `python` → `redact` → `resolve` → `kernel`
 //!
 //! `kernel` is the only folder with `unsafe`.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod cli;
+pub mod cluster;
 pub mod code;
 pub mod config;
 pub mod environment;
@@ -57,5 +59,7 @@ pub mod process;
 pub mod python;
 pub mod redact;
 pub mod requirements;
+pub mod resolve;
 pub mod run;
 pub mod settings;
+pub mod storage;

@@ -40,7 +40,17 @@ pub fn unpack(archive: &Path, folder: &Path, limits: &Limits) -> Result<Report, 
 /// Unpacks an archive into a folder that is open.
 pub(super) fn unpack_into(archive: &Path, destination: &mut Destination, limits: &Limits) -> Result<(), CodeError> {
     let file = File::open(archive).map_err(|error| CodeError::reading(archive, error))?;
-    let mut input = BufReader::with_capacity(CHUNK, file);
+    unpack_stream(archive, file, destination, limits)
+}
+
+/// The same for an archive that comes from somewhere else; `archive` is what it is called.
+pub(super) fn unpack_stream(
+    archive: &Path,
+    input: impl Read,
+    destination: &mut Destination,
+    limits: &Limits,
+) -> Result<(), CodeError> {
+    let mut input = BufReader::with_capacity(CHUNK, input);
     let magic = io::BufRead::fill_buf(&mut input).map_err(|error| CodeError::reading(archive, error))?;
     let compressed = magic.starts_with(&[0x1f, 0x8b]);
     let mut unpacking = Unpacking {
@@ -56,6 +66,7 @@ pub(super) fn unpack_into(archive: &Path, destination: &mut Destination, limits:
     let damaged = |detail| CodeError::Damaged { path: archive.to_owned(), detail };
     result.map_err(|stop| match stop {
         Stop::Code(error) => error,
+        Stop::Archive(Trouble::Read(error)) if CodeError::is_storage(&error) => CodeError::reading(archive, error),
         Stop::Archive(Trouble::Limit(detail)) => CodeError::TooLarge { path: archive.to_owned(), detail },
         Stop::Archive(Trouble::Read(error)) if budget::is_overrun(&error) => {
             CodeError::TooLarge { path: archive.to_owned(), detail: error.to_string() }
@@ -141,6 +152,7 @@ impl<R: Read> Unpacking<'_, R> {
                 // Something else may follow an archive; a wrong checksum or none is one that was not read right.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(error.into()),
                 Err(error) if error.to_string().contains("checksum") => return Err(error.into()),
+                Err(error) if CodeError::is_storage(&error) => return Err(error.into()),
                 Err(_) => break,
             }
         }
@@ -247,7 +259,7 @@ impl<R: Read> Unpacking<'_, R> {
 ///
 /// As in `sagemaker-training`, `..` is dropped: `../../etc/passwd` becomes `etc/passwd`. A backslash is a letter like
 /// any other.
-fn inside(name: &[u8]) -> Option<(PathBuf, bool)> {
+pub(super) fn inside(name: &[u8]) -> Option<(PathBuf, bool)> {
     if name.contains(&0) {
         return None;
     }

@@ -10,7 +10,9 @@ use super::destination::{Destination, Report};
 use super::error::{Bytes, CodeError};
 use super::folder::{copy_file, copy_folder};
 use super::notes::Notes;
+use super::s3::bring_from_s3;
 use super::source::{Form, Source};
+use crate::storage::Access;
 
 /// Whose files count if both the image and the job bring code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,12 +50,12 @@ pub enum Brought {
     },
 }
 
-/// Brings the source into `code_dir`, which is made if need be.
+/// Brings the source into `code_dir`, which is made if need be. `access` is for a source in S3.
 ///
 /// # Errors
 ///
-/// Any [`CodeError`]; what was written before stays. S3 is refused.
-pub fn bring(source: &Source, code_dir: &Path, precedence: Precedence) -> Result<Brought, CodeError> {
+/// Any [`CodeError`]; what was written before stays.
+pub fn bring(source: &Source, code_dir: &Path, precedence: Precedence, access: &Access) -> Result<Brought, CodeError> {
     if *source == Source::BakedIn {
         return Ok(Brought::Nothing { code_dir: code_dir.to_owned() });
     }
@@ -64,7 +66,9 @@ pub fn bring(source: &Source, code_dir: &Path, precedence: Precedence) -> Result
     let path = match source {
         Source::BakedIn => unreachable!("returned above"),
         Source::S3 { bucket, key } => {
-            return Err(CodeError::S3 { bucket: bucket.clone(), key: key.clone() });
+            let mut destination = Destination::open(code_dir, None)?;
+            let form = bring_from_s3(access, bucket, key, &mut destination)?;
+            return Ok(Brought::Written { form, code_dir: destination.root().to_owned(), report: destination.report });
         }
         Source::Local(path) => path,
     };

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use crate::storage::StorageError;
+
 /// Why the user's code could not be brought into the code folder. Its text names the path, what was found there, and
 /// what can be done.
 #[derive(Debug)]
@@ -16,13 +18,8 @@ pub enum CodeError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The source is in S3, from which this version does not download.
-    S3 {
-        /// The bucket.
-        bucket: String,
-        /// The key within it.
-        key: String,
-    },
+    /// The source is in S3, and could not be had from there.
+    Storage(StorageError),
     /// There is nothing at the source's path.
     Missing {
         /// The path that does not exist.
@@ -84,6 +81,11 @@ pub enum CodeError {
 }
 
 impl CodeError {
+    /// Whether reading failed because of S3.
+    pub(super) fn is_storage(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|error| error.is::<StorageError>())
+    }
+
     /// The error for a file that could not be made or written.
     pub(super) fn writing(path: &Path, source: io::Error) -> CodeError {
         let path = path.to_owned();
@@ -96,6 +98,9 @@ impl CodeError {
 
     /// The error for a file that could not be read.
     pub(super) fn reading(path: &Path, source: io::Error) -> CodeError {
+        if let Some(error) = source.get_ref().and_then(|error| error.downcast_ref::<StorageError>()) {
+            return CodeError::Storage(error.clone());
+        }
         match source.kind() {
             ErrorKind::NotFound => CodeError::Missing { path: path.to_owned(), beside: None },
             _ => CodeError::Io { action: "read", path: path.to_owned(), source },
@@ -108,14 +113,9 @@ impl fmt::Display for CodeError {
         match self {
             CodeError::Unsupported { text, reason } => write!(
                 f,
-                "the source {text:?} cannot be used: {reason}; give a folder, a .tar.gz file or a file:// URL of one"
+                "the source {text:?} cannot be used: {reason}; give a folder, a .tar.gz file, or a file:// or s3:// URL of one"
             ),
-            CodeError::S3 { bucket, key } => write!(
-                f,
-                "the source is key {key:?} of the S3 bucket {bucket:?}, and this version does not download from S3; \
-                 mount it as the channel `code` and set SAGEMAKER_SUBMIT_DIRECTORY to \
-                 /opt/ml/input/data/code/sourcedir.tar.gz, or bake the code into /opt/ml/code of the image"
-            ),
+            CodeError::Storage(error) => write!(f, "the source {error}"),
             CodeError::Missing { path, beside } => {
                 write!(f, "the source {} does not exist", path.display())?;
                 if let Some(beside) = beside {
@@ -165,6 +165,7 @@ impl std::error::Error for CodeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             CodeError::NotWritable { source, .. } | CodeError::Io { source, .. } => Some(source),
+            CodeError::Storage(error) => Some(error),
             _ => None,
         }
     }

@@ -20,6 +20,7 @@ mod listing;
 mod members;
 mod nearest;
 mod notes;
+mod s3;
 mod shebang;
 mod source;
 mod sparse;

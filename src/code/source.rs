@@ -11,7 +11,7 @@ use super::error::CodeError;
 use super::members::{BLOCK, is_header};
 
 /// What the SDK calls a packed source.
-const PACKED: &str = "sourcedir.tar.gz";
+pub(super) const PACKED: &str = "sourcedir.tar.gz";
 
 /// Where a job's code comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,16 +20,16 @@ pub enum Source {
     BakedIn,
     /// A folder or a file on this machine. What it is is seen when it is brought: see [`Form`].
     Local(PathBuf),
-    /// An object in S3.
+    /// An object in S3, or all that is below a prefix.
     S3 {
         /// The bucket.
         bucket: String,
-        /// The key within it.
+        /// The key or the prefix within it.
         key: String,
     },
 }
 
-/// What a local source turns out to be.
+/// What a source turns out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A folder, whose contents are copied.
@@ -124,20 +124,32 @@ impl Form {
         }
         let mut start = Vec::new();
         File::open(path).and_then(|file| file.take(BLOCK as u64).read_to_end(&mut start)).map_err(failed)?;
-        if start.starts_with(&[0x1f, 0x8b]) || start.first_chunk().is_some_and(is_header) {
-            return Ok(Form::Archive(path.to_owned()));
+        match is_archive(path, &start)? {
+            true => Ok(Form::Archive(path.to_owned())),
+            false => Ok(Form::File(path.to_owned())),
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        let named_tar = [".tar", ".tar.gz", ".tgz", ".gz"].iter().any(|end| name.ends_with(end));
-        // An empty tar archive is nothing but zeros.
-        if named_tar && start.len() == BLOCK && start.iter().all(|&byte| byte == 0) {
-            return Ok(Form::Archive(path.to_owned()));
-        }
-        match archive_of_another_kind(&start) {
-            Some(found) => Err(CodeError::NotArchive { path: path.to_owned(), found: found.to_owned() }),
-            None if named_tar => Err(CodeError::NotArchive { path: path.to_owned(), found: described(&start) }),
-            None => Ok(Form::File(path.to_owned())),
-        }
+    }
+}
+
+/// Whether a file of this name that begins so is a tar archive; `start` has [`BLOCK`] bytes where the file has as many.
+///
+/// # Errors
+/// [`CodeError::NotArchive`]: it is one of another kind, or has only the name of one.
+pub(super) fn is_archive(path: &Path, start: &[u8]) -> Result<bool, CodeError> {
+    if start.starts_with(&[0x1f, 0x8b]) || start.first_chunk().is_some_and(is_header) {
+        return Ok(true);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let named_tar = [".tar", ".tar.gz", ".tgz", ".gz"].iter().any(|end| name.ends_with(end));
+    // An empty tar archive is nothing but zeros.
+    if named_tar && start.len() == BLOCK && start.iter().all(|&byte| byte == 0) {
+        return Ok(true);
+    }
+    let other = |found: String| Err(CodeError::NotArchive { path: path.to_owned(), found });
+    match archive_of_another_kind(start) {
+        Some(found) => other(found.to_owned()),
+        None if named_tar => other(described(start)),
+        None => Ok(false),
     }
 }
 

@@ -383,8 +383,13 @@ impl Cause {
         redactor.clean(&one_line(&redactor.clean(&self.headline))).into_owned()
     }
 
-    /// Where it happened and with what exit code, as far as the headline does not say it.
-    fn status(&self) -> String {
+    /// The same without the others that failed after it.
+    pub fn by_itself(&self) -> Cause {
+        Cause { followers: 0, ..self.clone() }
+    }
+
+    /// Where it happened and with what exit code, as far as the headline does not say it: a line of the text.
+    pub fn status(&self) -> String {
         let ending = self.ending.to_string();
         let code = format!("exit code {}", self.ending.exit_code());
         let launcher = self.launcher.map(|name| format!("{code} of {name}"));

@@ -30,21 +30,62 @@ pub struct Hardware {
     pub smddpmprun: Option<PathBuf>,
 }
 
-impl Hardware {
-    /// Looks at this machine. `instance_type` tells what the machine's own tools do not.
-    ///
-    /// Starts `nvidia-smi` only where it is on PATH and no device node shows GPUs, `neuron-ls` only where it is on PATH.
-    pub fn detect(variables: &Variables, instance_type: &str, interface: &str) -> Hardware {
+/// What the machine shows at once, and which of the image's programs could tell more.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    hardware: Hardware,
+    nvidia_smi: Option<PathBuf>,
+    neuron_ls: Option<PathBuf>,
+}
+
+impl Probe {
+    /// Looks at this machine without asking a program. `instance_type` tells what the machine's own tools do not.
+    pub fn look(variables: &Variables, instance_type: &str, interface: &str) -> Probe {
         let path = variables.get_os("PATH").unwrap_or_default();
-        Hardware {
+        let gpus = numbered(Path::new("/dev"), "nvidia");
+        // `neuron-ls` does not tell the logical cores of this one (toolkit: hard-coded as well).
+        let neuron_cores = if instance_type.contains("trn2.48xlarge") { 64 } else { 0 };
+        let hardware = Hardware {
             cpus: cpus(),
-            gpus: gpus(path),
-            neuron_cores: neuron_cores(path, instance_type),
+            gpus,
+            neuron_cores,
             efa: has_efa(Path::new("/dev/infiniband")),
             has_interface: !interface.contains('/') && Path::new("/sys/class/net").join(interface).exists(),
             smddprun: probe::which("smddprun", path),
             smddpmprun: probe::which("smddpmprun", path),
+        };
+        Probe {
+            hardware,
+            nvidia_smi: (gpus == 0).then(|| probe::which("nvidia-smi", path)).flatten(),
+            neuron_ls: (neuron_cores == 0).then(|| probe::which("neuron-ls", path)).flatten(),
         }
+    }
+
+    /// Whether there is a program to be asked, which can take its time.
+    pub fn has_programs(&self) -> bool {
+        self.nvidia_smi.is_some() || self.neuron_ls.is_some()
+    }
+
+    /// Asks the programs, and gives what the host has.
+    pub fn ask(self) -> Hardware {
+        let Probe { mut hardware, nvidia_smi, neuron_ls } = self;
+        if let Some(text) = nvidia_smi.and_then(|program| probe::output(&program, &["--list-gpus"])) {
+            hardware.gpus = text.lines().filter(|line| line.starts_with("GPU ")).count();
+        }
+        if let Some(text) = neuron_ls.and_then(|program| probe::output(&program, &["-j"])) {
+            let devices: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap_or_default();
+            let cores = devices.iter().filter_map(|device| device.get("nc_count")?.as_u64());
+            hardware.neuron_cores = usize::try_from(cores.sum::<u64>()).unwrap_or(0);
+        }
+        hardware
+    }
+}
+
+impl Hardware {
+    /// Looks at this machine, and asks the image's programs: `nvidia-smi` only where it is on PATH and no device node shows
+    /// GPUs, `neuron-ls` only where it is on PATH.
+    pub fn detect(variables: &Variables, instance_type: &str, interface: &str) -> Hardware {
+        Probe::look(variables, instance_type, interface).ask()
     }
 
     /// How many training processes a host has room for: one for each GPU, else each Neuron core, else one.
@@ -57,28 +98,6 @@ impl Hardware {
 fn cpus() -> usize {
     let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
     online.and_then(|count| usize::try_from(count).ok()).unwrap_or(1)
-}
-
-fn gpus(path: &std::ffi::OsStr) -> usize {
-    let nodes = numbered(Path::new("/dev"), "nvidia");
-    if nodes > 0 {
-        return nodes;
-    }
-    let listed = probe::which("nvidia-smi", path).and_then(|program| probe::output(&program, &["--list-gpus"]));
-    listed.map_or(0, |text| text.lines().filter(|line| line.starts_with("GPU ")).count())
-}
-
-fn neuron_cores(path: &std::ffi::OsStr, instance_type: &str) -> usize {
-    // `neuron-ls` does not tell the logical cores of this one (toolkit: hard-coded as well).
-    if instance_type.contains("trn2.48xlarge") {
-        return 64;
-    }
-    let Some(text) = probe::which("neuron-ls", path).and_then(|program| probe::output(&program, &["-j"])) else {
-        return 0;
-    };
-    let devices: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap_or_default();
-    let cores = devices.iter().filter_map(|device| device.get("nc_count")?.as_u64());
-    usize::try_from(cores.sum::<u64>()).unwrap_or(0)
 }
 
 /// EFA devices show as uverbs nodes; lists of instance types are incomplete (platform contract, section 11).

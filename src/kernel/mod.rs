@@ -8,11 +8,13 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use nix::unistd::Pid;
 
 /// The highest signal number of Linux.
@@ -38,6 +40,21 @@ fn is_ignored(signal: i32) -> bool {
         let mut action: libc::sigaction = std::mem::zeroed();
         libc::sigaction(signal, std::ptr::null(), &mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
     }
+}
+
+/// Has a program get SIGTERM when the thread that starts it ends, whatever ends it: SIGKILL cannot be passed on.
+pub fn end_with_this_thread(command: &mut Command) {
+    let parent = std::process::id();
+    let arm = move || {
+        nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
+        // It may have ended before.
+        match nix::unistd::getppid().as_raw().unsigned_abs() == parent {
+            true => Ok(()),
+            false => Err(io::Error::from(Errno::ESRCH)),
+        }
+    };
+    // SAFETY: the closure calls nothing but system calls, and allocates nothing.
+    unsafe { command.pre_exec(arm) };
 }
 
 /// The signal mask and the ignored signals that this process was started with.

@@ -5,6 +5,7 @@
 
 pub mod choice;
 mod mpi;
+mod mpirun;
 mod per_gpu;
 mod process;
 mod torchrun;

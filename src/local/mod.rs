@@ -21,6 +21,7 @@ use nix::unistd::Pid;
 use signal_hook::iterator::Signals;
 
 use crate::job::Paths;
+use crate::kernel;
 use crate::process::Ending;
 
 /// The folder of a job that runs, in the output folder: of a name that no user's own folder has, as it is removed.
@@ -123,6 +124,7 @@ fn run_job(spec: &Spec, paths: &Paths) -> Result<ExitStatus> {
     }
     command.envs(spec.variables.iter().map(|(name, value)| (name, value)));
     command.env("SAGEMAKER_BASE_DIR", paths.base()).env("TRAINING_JOB_NAME", &spec.name);
+    kernel::end_with_this_thread(&mut command);
     let mut child = command.spawn().with_context(|| format!("cannot start {}", binary.display()))?;
     let pid = Pid::from_raw(i32::try_from(child.id())?);
     let handle = signals.handle();

@@ -59,6 +59,19 @@ pub struct Report {
     pub followed: bool,
 }
 
+/// A program that failed while others may still run.
+#[derive(Clone, Copy, Debug)]
+pub struct Failing<'a> {
+    /// Its place among the tasks.
+    pub index: usize,
+    /// How it ended.
+    pub ending: Ending,
+    /// How long it ran.
+    pub duration: Duration,
+    /// The last bytes of its standard output and its standard error, once both have ended.
+    pub streams: Option<[&'a [u8]; 2]>,
+}
+
 /// How programs that ran side by side ended.
 #[derive(Debug)]
 pub struct Reports {
@@ -97,6 +110,8 @@ struct Program {
     process: usize,
     ending: Option<ProgramEnd>,
     records: [Option<Vec<u8>>; 2],
+    /// How much of its failure was told: that it failed, and with what it wrote.
+    told: [bool; 2],
 }
 
 /// How and when a program ended.
@@ -141,12 +156,21 @@ impl<'a> Run<'a> {
                 let _ = ends.send(finished);
             });
         }
-        self.programs.push(Program { pid: started.pid, process, ending: None, records: [None, None] });
+        self.programs.push(Program {
+            pid: started.pid,
+            process,
+            ending: None,
+            records: [None, None],
+            told: [false; 2],
+        });
     }
 
     /// Kills those that were started, because not all could be.
     pub(super) fn abandon(self) {
-        tree::signal_all(Signal::SIGKILL, &self.groups());
+        // Looking at all processes of the machine takes a millisecond, in which a shell could have begun with the script.
+        if !self.programs.is_empty() {
+            tree::signal_all(Signal::SIGKILL, &self.groups());
+        }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -212,6 +236,33 @@ impl<'a> Run<'a> {
                 for program in self.programs.iter().filter(|program| program.ending.is_none()) {
                     kernel::send_signal(program.pid, other);
                 }
+            }
+        }
+    }
+
+    /// Another host says that the job has failed: the programs end, with their grace, unless they were told already.
+    pub(super) fn stop_for_others(&mut self) {
+        if matches!(self.phase, Phase::Running) {
+            let reached = tree::signal_all(Signal::SIGTERM, &self.groups());
+            let grace = self.timing.grace_period;
+            tracing::info!("SIGTERM to {reached} processes, which have {} s", grace.as_secs_f64());
+            self.phase = Phase::Failing(Instant::now() + grace);
+        }
+    }
+
+    /// Tells of each program that failed by itself, once as it has ended and once as its streams have. One that was told to
+    /// end and exits with a failure may have been failing before.
+    pub(super) fn tell_failures(&mut self, tell: &mut dyn FnMut(Failing<'_>)) {
+        for (index, program) in self.programs.iter_mut().enumerate() {
+            let was_ended = |end: &ProgramEnd| end.followed && matches!(end.ending, Ending::Signaled(_));
+            let Some(end) = program.ending.filter(|end| !end.ending.is_success() && !was_ended(end)) else { continue };
+            let streams = match &program.records {
+                [Some(stdout), Some(stderr)] => Some([stdout.as_slice(), stderr.as_slice()]),
+                _ => None,
+            };
+            let told = &mut program.told[usize::from(streams.is_some())];
+            if !std::mem::replace(told, true) {
+                tell(Failing { index, ending: end.ending, duration: end.duration, streams });
             }
         }
     }

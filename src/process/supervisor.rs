@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use nix::libc;
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
-use super::run::{Reports, Run, Timing};
+use super::run::{Failing, Reports, Run, Timing};
 use super::signals::Caught;
 use super::task::{SpawnError, Task};
 use crate::kernel::Inherited;
@@ -19,9 +20,14 @@ pub const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
 /// The same once it was given up.
 const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
-/// A stop signal came while no program was running.
+/// What came while no program was running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interrupted(pub Signal);
+pub enum Interrupted {
+    /// A stop signal.
+    Signal(Signal),
+    /// The job has failed on another host.
+    Elsewhere,
+}
 
 /// Runs programs. There can be one in a process.
 #[derive(Debug)]
@@ -35,6 +41,8 @@ pub struct Supervisor {
     started: usize,
     /// Whether the reader of the output was found to take nothing any more.
     gave_up: bool,
+    /// Becomes true when the job has failed on another host.
+    elsewhere: Option<watch::Receiver<bool>>,
 }
 
 impl Supervisor {
@@ -50,13 +58,44 @@ impl Supervisor {
         if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
             tracing::debug!("cannot become a subreaper: {error}");
         }
-        Ok(Supervisor { inherited, relay, signals, sender, streams, started: 0, gave_up: false })
+        Ok(Supervisor { inherited, relay, signals, sender, streams, started: 0, gave_up: false, elsewhere: None })
     }
 
-    /// Does some work of footplate's own on a thread, unless a stop signal comes meanwhile: then the work is abandoned.
+    /// From now on what runs is stopped, with its grace, when this becomes true: the job has failed on another host.
+    pub fn heed(&mut self, elsewhere: watch::Receiver<bool>) {
+        self.elsewhere = Some(elsewhere);
+    }
+
+    /// Nothing is stopped any more because of other hosts.
+    pub fn heed_nothing(&mut self) {
+        self.elsewhere = None;
+    }
+
+    /// Waits for something that another thread does, unless a stop signal comes meanwhile, or the job fails elsewhere.
     ///
     /// # Errors
-    /// The stop signal.
+    /// What came.
+    pub async fn wait_for<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Interrupted> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                value = &mut work => return Ok(value),
+                signal = self.signals.next() => {
+                    if let Some(signal) = stop_signal(signal) {
+                        return Err(Interrupted::Signal(signal));
+                    }
+                }
+                () = failed_elsewhere(&mut self.elsewhere) => return Err(Interrupted::Elsewhere),
+            }
+        }
+    }
+
+    /// Does some work of footplate's own on a thread, unless a stop signal comes meanwhile, or the job fails elsewhere:
+    /// then the work is abandoned.
+    ///
+    /// # Errors
+    /// What came.
     pub async fn interruptible<T, F>(&mut self, work: F) -> Result<T, Interrupted>
     where
         T: Send + 'static,
@@ -67,42 +106,40 @@ impl Supervisor {
             // Nobody waits any more if it was interrupted.
             let _ = sender.send(work());
         });
-        loop {
-            tokio::select! {
-                biased;
-                value = &mut result => match value {
-                    Ok(value) => return Ok(value),
-                    // The work panicked; the panic hook ends the process.
-                    Err(_) => std::future::pending::<()>().await,
-                },
-                signal = self.signals.next() => {
-                    if let Some(signal) = stop_signal(signal) {
-                        return Err(Interrupted(signal));
-                    }
-                }
-            }
+        match self.wait_for(&mut result).await? {
+            Ok(value) => Ok(value),
+            // The work panicked; the panic hook ends the process.
+            Err(_) => std::future::pending().await,
         }
     }
 
-    /// Whether a stop signal has come while no program was running.
+    /// Whether something has come while no program was running.
     ///
     /// # Errors
-    /// The stop signal.
+    /// What came.
     pub fn check(&mut self) -> Result<(), Interrupted> {
         while let Some(signal) = self.signals.try_next() {
             if let Some(signal) = stop_signal(signal) {
-                return Err(Interrupted(signal));
+                return Err(Interrupted::Signal(signal));
             }
         }
-        Ok(())
+        match self.elsewhere.as_ref().is_some_and(|elsewhere| *elsewhere.borrow()) {
+            true => Err(Interrupted::Elsewhere),
+            false => Ok(()),
+        }
     }
 
     /// Runs programs side by side to their ends, and to the end of all that they leave behind. When one of them fails, the
-    /// others are stopped; the reports are in the order of the tasks.
+    /// others are stopped; the reports are in the order of the tasks. `tell` hears of each failure as it happens.
     ///
     /// # Errors
     /// One could not be started; those that were are killed.
-    pub async fn run(&mut self, tasks: &[Task], timing: Timing) -> Result<Reports, SpawnError> {
+    pub async fn run(
+        &mut self,
+        tasks: &[Task],
+        timing: Timing,
+        tell: &mut dyn FnMut(Failing<'_>),
+    ) -> Result<Reports, SpawnError> {
         if let Some(first) = tasks.first() {
             self.relay.begin().map_err(|error| first.not_started(error))?;
         }
@@ -118,6 +155,7 @@ impl Supervisor {
         }
         self.started += tasks.len();
         self.signals.add_real_time();
+        let mut has_stopped = false;
         while !run.is_over() {
             let deadline = run.deadline();
             tokio::select! {
@@ -126,8 +164,13 @@ impl Supervisor {
                 () = sleep_until(deadline) => run.overdue(),
                 signal = self.signals.next() => run.signal(signal),
                 Some(finished) = self.streams.recv() => run.stream_ended(finished),
+                () = failed_elsewhere(&mut self.elsewhere), if !has_stopped => {
+                    has_stopped = true;
+                    run.stop_for_others();
+                }
             }
             run.reap();
+            run.tell_failures(tell);
         }
         self.gave_up = run.gave_up();
         Ok(run.reports())
@@ -145,6 +188,16 @@ fn stop_signal(number: i32) -> Option<Signal> {
         libc::SIGINT => Some(Signal::SIGINT),
         _ => None,
     }
+}
+
+/// Ends when the job has failed on another host.
+async fn failed_elsewhere(elsewhere: &mut Option<watch::Receiver<bool>>) {
+    if let Some(elsewhere) = elsewhere
+        && elsewhere.wait_for(|failed| *failed).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

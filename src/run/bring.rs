@@ -9,8 +9,10 @@ use super::{Outcome, Prepared, Refusal};
 use crate::code::{self, EntryPoint, Precedence, Source};
 use crate::job::Job;
 use crate::process::{Task, Timing};
+use crate::redact::Redactor;
 use crate::requirements::{self, Plan};
 use crate::settings::{Requirements, Settings};
+use crate::storage::Access;
 
 /// Brings the code into the code folder.
 pub(super) async fn code(session: &mut Session, prepared: &Prepared) -> Result<(), Outcome> {
@@ -27,7 +29,10 @@ pub(super) async fn code(session: &mut Session, prepared: &Prepared) -> Result<(
         true => Precedence::SuppliedWins,
         false => Precedence::BakedInWins,
     };
-    let brought = session.supervisor.interruptible(move || code::bring(&source, &code_dir, precedence)).await?;
+    let region = job.request.region.as_ref().and_then(|region| region.as_str());
+    let access = Access::of(&session.variables, region);
+    let brought =
+        session.supervisor.interruptible(move || code::bring(&source, &code_dir, precedence, &access)).await?;
     let brought = brought.map_err(|error| Outcome::refused(Refusal::Code, error))?;
     tracing::info!("code: {brought}");
     if let Some(notes) = brought.notes() {
@@ -89,10 +94,10 @@ pub(super) async fn requirements(
     }
     let task =
         Task { program: python.to_owned(), arguments, variables, working_dir: job.code_dir(), ..Task::default() };
-    let command = display(session, &task.arguments);
+    let command = display(&session.redactor, &task.arguments);
     let mut reports = session
         .supervisor
-        .run(std::slice::from_ref(&task), timing(&prepared.settings))
+        .run(std::slice::from_ref(&task), timing(&prepared.settings), &mut |_| {})
         .await
         .map_err(|error| Outcome::refused(Refusal::NotExecutable, error))?;
     if let Some(stop) = reports.stop {
@@ -128,7 +133,7 @@ pub(super) fn timing(settings: &Settings) -> Timing {
 }
 
 /// A command as it may be shown.
-pub(super) fn display(session: &Session, arguments: &[OsString]) -> String {
+pub(super) fn display(redactor: &Redactor, arguments: &[OsString]) -> String {
     let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    session.redactor.clean_command(&words)
+    redactor.clean_command(&words)
 }

@@ -9,7 +9,6 @@ use super::session::{self, Options, Session};
 use super::{Outcome, Refusal, bring, prepare, script};
 use crate::code::interpreter::{self, Lookup};
 use crate::environment::{Given, Table};
-use crate::hardware::Hardware;
 use crate::process::Task;
 
 /// Runs the command in the present working directory; gives the exit code.
@@ -29,7 +28,7 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome
         tracing::warn!("{warning}");
     }
     let cluster = &prepared.job.cluster;
-    let hardware = Hardware::detect(&session.variables, &cluster.instance_type, &cluster.network_interface);
+    let hardware = session.hardware(cluster).await?;
     let environment = prepare::environment_of(&prepared, &hardware, &session.variables, Given::Kept)?;
     session.end_phase("environment");
 
@@ -60,6 +59,10 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome
         style: script::style(&prepared.settings, &cluster.current_host, prepared.job.node_rank(), true),
         working_dir: working_dir.clone(),
     };
-    tracing::info!("footplate {}, command: {}", env!("CARGO_PKG_VERSION"), bring::display(session, &task.arguments));
+    tracing::info!(
+        "footplate {}, command: {}",
+        env!("CARGO_PKG_VERSION"),
+        bring::display(&session.redactor, &task.arguments)
+    );
     script::run(session, &prepared, vec![RankTask { task, rank: None, error_file: None }], &working_dir).await
 }

@@ -11,11 +11,14 @@
 mod bring;
 mod checkpoints;
 mod exec;
+mod hosts;
+mod judge;
 mod outcome;
 mod panic;
 mod prepare;
 mod script;
 mod session;
+mod temporary;
 mod train;
 
 pub use exec::exec;

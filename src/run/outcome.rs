@@ -2,6 +2,7 @@
 
 use nix::sys::signal::Signal;
 
+use crate::cluster::{NO_HOST, Verdict};
 use crate::failure::{self, Cause, Earlier, Written};
 use crate::job::Paths;
 use crate::process::Ending;
@@ -11,12 +12,13 @@ use crate::redact::Redactor;
 const MAX_TEXT: usize = 1024;
 
 /// What each exit code means: the README's table comes from here.
-pub const EXIT_CODES: [(&str, &str); 10] = [
+pub const EXIT_CODES: [(&str, &str); 11] = [
     ("0", "The script ended with 0."),
     ("1 to 255", "The script's own exit code. Of requirements that cannot be installed, pip's."),
     ("128 + n", "The script was ended by signal n: 137 is SIGKILL, 143 SIGTERM, 139 SIGSEGV."),
     ("2", "footplate's own command line is wrong."),
     ("65", "The code that was supplied cannot be unpacked or copied."),
+    ("68", "Another host of the job was lost, or did not come."),
     ("69", "What the job asks for cannot be launched in this image or on this machine."),
     ("70", "A defect in footplate itself."),
     ("78", "A configuration file or a setting is wrong."),
@@ -84,6 +86,10 @@ pub enum Outcome {
     },
     /// A stop signal came before the script started.
     Stopped(Signal),
+    /// The job failed, as all hosts agree.
+    Agreed(Verdict),
+    /// The job failed on another host before the script started on this one.
+    Elsewhere,
 }
 
 impl Outcome {
@@ -99,6 +105,8 @@ impl Outcome {
             Outcome::Failed { ending, .. } | Outcome::Requirements { ending, .. } => ending.exit_code(),
             Outcome::Refused { refusal, .. } => refusal.exit_code(),
             Outcome::Stopped(signal) => 128 + *signal as i32,
+            Outcome::Agreed(verdict) => verdict.exit_code,
+            Outcome::Elsewhere => NO_HOST,
         }
     }
 
@@ -115,6 +123,10 @@ impl Outcome {
             }
             Outcome::Stopped(signal) => {
                 format!("stopped by {signal} before the script started, exit code {}", self.exit_code())
+            }
+            Outcome::Agreed(verdict) => verdict.text.clone(),
+            Outcome::Elsewhere => {
+                format!("another host failed before the script started on this one, exit code {}", self.exit_code())
             }
         };
         Some(redactor.clean(&text).chars().take(MAX_TEXT).collect())

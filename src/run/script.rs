@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 
-use super::bring::{display, timing};
-use super::session::Session;
+use super::bring::timing;
+use super::judge::{Judge, Seen};
+use super::session::{End, Session};
+use super::temporary::TemporaryFolder;
 use super::{Outcome, Prepared, Refusal};
 use crate::code::{Shebang, shebang};
 use crate::environment::{Environment, Omitted, Table};
-use crate::failure::{self, Cause, Evidence, MemoryWatch, OutOfMemory};
+use crate::failure::MemoryWatch;
 use crate::logs::Style;
-use crate::process::{Ending, Killed, Report, SpawnError, Stop, Task};
+use crate::process::{Ending, Failing, SpawnError, Task};
 use crate::settings::{LogPrefix, Settings};
 
 /// The shell that reads scripts which the kernel cannot execute.
@@ -22,7 +24,7 @@ const SHELL: &str = "/bin/sh";
 
 /// The variables of a program: what the container was given, what the launcher needs where it was not, and the job's.
 pub(super) fn variables(
-    session: &Session,
+    session: &mut Session,
     environment: &Environment,
     launcher: &Table,
 ) -> BTreeMap<OsString, OsString> {
@@ -35,35 +37,31 @@ pub(super) fn variables(
     let mut variables: BTreeMap<OsString, OsString> = own(launcher).into_iter().collect();
     variables.extend(session.variables.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
     variables.extend(own(&environment.variables));
-    if let Some(path) = keep_omitted(&environment.omitted) {
+    if let Some(path) = keep_omitted(&mut session.temporary, &environment.omitted) {
         variables.insert("FOOTPLATE_ENVIRONMENT_FILE".into(), path);
     }
     variables
 }
 
 /// Writes the variables that could not be set into a file that only this user can read; gives its path.
-fn keep_omitted(omitted: &[Omitted]) -> Option<OsString> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
+fn keep_omitted(temporary: &mut TemporaryFolder, omitted: &[Omitted]) -> Option<OsString> {
     if omitted.is_empty() {
         return None;
     }
-    let path = std::env::temp_dir().join(format!("footplate-environment-{}.json", std::process::id()));
     let text = |bytes: &[u8]| serde_json::Value::from(String::from_utf8_lossy(bytes));
     let values: serde_json::Map<_, _> =
         omitted.iter().map(|variable| (variable.name.clone(), text(&variable.value))).collect();
-    let _ = std::fs::remove_file(&path);
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|mut file| file.write_all(serde_json::Value::Object(values).to_string().as_bytes()));
+    let written = temporary.path().map(|folder| folder.join("environment.json")).and_then(|path| {
+        std::fs::write(&path, serde_json::Value::Object(values).to_string())?;
+        Ok(path)
+    });
     for Omitted { name, value, reason } in omitted.iter().take(10) {
         let shown: String = name.chars().take(100).collect();
         let size = value.len();
         match &written {
-            Ok(()) => tracing::warn!("{shown} ({size} bytes) is not set: {reason}; its value is in {}", path.display()),
+            Ok(path) => {
+                tracing::warn!("{shown} ({size} bytes) is not set: {reason}; its value is in {}", path.display())
+            }
             Err(_) => {
                 tracing::warn!("{shown} ({size} bytes) is not set: {reason}; its value follows from input/config")
             }
@@ -73,9 +71,9 @@ fn keep_omitted(omitted: &[Omitted]) -> Option<OsString> {
         tracing::warn!("and {} more variables are not set", omitted.len() - 10);
     }
     match written {
-        Ok(()) => Some(path.into_os_string()),
+        Ok(path) => Some(path.into_os_string()),
         Err(error) => {
-            tracing::warn!("cannot write {}: {error}", path.display());
+            tracing::warn!("cannot write into {}: {error}", std::env::temp_dir().display());
             None
         }
     }
@@ -112,7 +110,16 @@ pub(super) async fn run(
     let memory = MemoryWatch::start();
     let mut tasks: Vec<Task> = ranks.iter().map(|rank| rank.task.clone()).collect();
     let timing = timing(&prepared.settings);
-    let reports = match session.supervisor.run(&tasks, timing).await {
+    let Session { supervisor, hosts, redactor, variables, .. } = session;
+    let judge = Judge { variables, redactor, prepared, code_dir };
+    let mut tell = |failing: Failing<'_>| {
+        if let Some(hosts) = hosts.as_mut() {
+            let [stdout, stderr] = failing.streams.unwrap_or_default();
+            let cause = judge.cause(&Seen { stdout, stderr, ..Seen::new(failing.ending, &ranks[failing.index]) });
+            hosts.failing(failing.index, failing.streams.is_some(), failing.ending, &cause, redactor);
+        }
+    };
+    let reports = match supervisor.run(&tasks, timing, &mut tell).await {
         Ok(reports) => reports,
         Err(error) => {
             tasks = tasks
@@ -120,7 +127,7 @@ pub(super) async fn run(
                 .map(|task| by_shell(task, &error))
                 .collect::<Option<_>>()
                 .ok_or_else(|| not_started(&error))?;
-            session.supervisor.run(&tasks, timing).await.map_err(|error| not_started(&error))?
+            supervisor.run(&tasks, timing, &mut tell).await.map_err(|error| not_started(&error))?
         }
     };
     let memory = memory.out_of_memory();
@@ -128,16 +135,29 @@ pub(super) async fn run(
         (0..reports.reports.len()).filter(|index| !reports.reports[*index].ending.is_success()).collect();
     let causes = failed.iter().map(|index| {
         let report = &reports.reports[*index];
-        let command = display(session, &tasks[*index].arguments);
-        let followers = failed.len() - 1;
-        let judged = Judged { report, rank: &ranks[*index], stop: reports.stop, memory, command, followers };
-        (report, cause_of(session, prepared, judged, code_dir))
+        tracing::debug!("{} after {:.3} s", report.ending, report.duration.as_secs_f64());
+        let seen = Seen {
+            stdout: &report.stdout,
+            stderr: &report.stderr,
+            stop: reports.stop,
+            memory,
+            followers: failed.len() - 1,
+            ..Seen::new(report.ending, &ranks[*index])
+        };
+        (report, judge.cause(&seen))
     });
     // The rank that failed first, unless it only noticed that another was failing, or was told to end.
     let first = causes.min_by_key(|(report, cause)| {
         let told = report.followed && report.ending == Ending::Signaled(Signal::SIGTERM as i32);
         (told, cause.is_consequence(), report.duration)
     });
+    session.end = End {
+        failed_ranks: failed.len(),
+        was_stopped: reports.stop.is_some(),
+        only_followed: first
+            .as_ref()
+            .is_some_and(|(report, _)| report.followed && matches!(report.ending, Ending::Signaled(_))),
+    };
     Ok(match first {
         None => Outcome::Succeeded,
         Some((report, cause)) => Outcome::Failed { ending: report.ending, cause: Box::new(cause) },
@@ -179,39 +199,6 @@ fn not_started(error: &SpawnError) -> Outcome {
     };
     let refusal = if error.exit_code() == 127 { Refusal::NotFound } else { Refusal::NotExecutable };
     Outcome::refused(refusal, message)
-}
-
-/// What is known of a process that failed.
-struct Judged<'a> {
-    report: &'a Report,
-    rank: &'a RankTask,
-    stop: Option<Stop>,
-    memory: Option<OutOfMemory>,
-    command: String,
-    followers: usize,
-}
-
-fn cause_of(session: &Session, prepared: &Prepared, judged: Judged<'_>, code_dir: &Path) -> Cause {
-    let Judged { report, rank, stop, memory, command, followers } = judged;
-    tracing::debug!("{} after {:.3} s", report.ending, report.duration.as_secs_f64());
-    let job = &prepared.job;
-    let mut evidence = Evidence::new(report.ending, &report.stderr, &report.stdout, code_dir, command);
-    evidence.host = (job.cluster.hosts.len() > 1).then(|| job.cluster.current_host.clone());
-    evidence.rank = rank.rank;
-    evidence.followers = followers;
-    evidence.stopped = stop.map(|stop| failure::Stop {
-        signal: stop.signal.to_string(),
-        grace_seconds: prepared.settings.grace_period.as_secs(),
-        killed_after_grace: stop.killed == Some(Killed::GraceOver),
-    });
-    evidence.memory = memory;
-    let temporary = std::env::temp_dir();
-    evidence.full =
-        failure::full_disks(&[job.paths.base().to_owned(), job.paths.output(), job.paths.model(), temporary]);
-    let given = session.variables.get_os("TORCHELASTIC_ERROR_FILE").map(PathBuf::from);
-    let error_file = rank.error_file.clone().or(given).and_then(|path| std::fs::read(path).ok());
-    evidence.error_file = error_file.and_then(|bytes| failure::error_file(&bytes));
-    failure::cause(&evidence)
 }
 
 /// Words as the system takes them.

@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use super::hosts::{self, Hosts};
+use super::temporary::TemporaryFolder;
 use super::{Outcome, Refusal, panic};
 use crate::config;
 use crate::failure::Earlier;
-use crate::job::{Paths, Variables};
+use crate::hardware::{Hardware, Probe};
+use crate::job::{Cluster, Paths, Variables};
 use crate::logs::{self, Relay};
-use crate::process::{Interrupted, Supervisor};
+use crate::process::{self, Interrupted, Supervisor};
 use crate::redact::Redactor;
 
 /// What the command line says about a run.
@@ -27,9 +30,23 @@ pub(super) struct Session {
     pub(super) supervisor: Supervisor,
     pub(super) redactor: Redactor,
     pub(super) options: Options,
+    pub(super) temporary: TemporaryFolder,
+    /// This host's part in the channel between hosts; none in a job of one host.
+    pub(super) hosts: Option<Hosts>,
+    pub(super) end: End,
     begun: Instant,
     phase_begun: Instant,
     phases: Vec<(&'static str, Duration)>,
+}
+
+/// How the processes of the script ended, for the other hosts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct End {
+    pub(super) failed_ranks: usize,
+    /// Whether they were told to stop by a signal to footplate.
+    pub(super) was_stopped: bool,
+    /// Whether those that failed were only told to end, because of another.
+    pub(super) only_followed: bool,
 }
 
 impl Session {
@@ -54,6 +71,9 @@ impl Session {
             supervisor,
             redactor,
             options,
+            temporary: TemporaryFolder::default(),
+            hosts: None,
+            end: End::default(),
             begun,
             phase_begun: begun,
             phases: Vec::new(),
@@ -64,6 +84,19 @@ impl Session {
     pub(super) fn set_redactor(&mut self, redactor: Redactor) {
         logs::set_redactor(redactor.clone());
         self.redactor = redactor;
+    }
+
+    /// What this host has. A program of the image that hangs while it is asked does not keep a stop signal waiting.
+    pub(super) async fn hardware(&mut self, cluster: &Cluster) -> Result<Hardware, Interrupted> {
+        let probe = Probe::look(&self.variables, &cluster.instance_type, &cluster.network_interface);
+        if !probe.has_programs() {
+            return Ok(probe.ask());
+        }
+        let asked = self.supervisor.interruptible(move || probe.ask()).await;
+        if asked.is_err() {
+            process::kill_descendants();
+        }
+        asked
     }
 
     /// Ends a phase of the start.
@@ -83,7 +116,10 @@ impl Session {
 
 impl From<Interrupted> for Outcome {
     fn from(interrupted: Interrupted) -> Outcome {
-        Outcome::Stopped(interrupted.0)
+        match interrupted {
+            Interrupted::Signal(signal) => Outcome::Stopped(signal),
+            Interrupted::Elsewhere => Outcome::Elsewhere,
+        }
     }
 }
 
@@ -99,6 +135,7 @@ pub(super) fn run(options: Options, phases: impl AsyncFnOnce(&mut Session) -> Re
             Err(error) => return cannot_start(&error),
         };
         let outcome = phases(&mut session).await.unwrap_or_else(|outcome| outcome);
+        let outcome = hosts::agree(&mut session, outcome).await;
         outcome.log(&session.redactor);
         if session.leaves_files {
             outcome.record(&session.paths, &session.earlier_failure, &session.redactor);

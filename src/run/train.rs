@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 use super::script::RankTask;
 use super::session::{self, Options, Session};
-use super::{Outcome, Prepared, Refusal, bring, prepare, script};
+use super::{Outcome, Prepared, Refusal, bring, hosts, prepare, script};
 use crate::environment::Given;
-use crate::hardware::Hardware;
 use crate::launch::{self, Entry, Facts, LaunchPlan, Rank};
 use crate::process::Task;
 use crate::settings::Launcher;
@@ -26,6 +26,7 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     prepared.log_level().apply();
     session.set_redactor(prepare::redactor(&session.variables, &prepared.job.all_hyperparameters));
     introduce(&prepared);
+    hosts::join(session, &prepared);
     session.end_phase("config");
 
     bring::code(session, &prepared).await?;
@@ -48,7 +49,7 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     session.end_phase("requirements");
 
     let cluster = &prepared.job.cluster;
-    let hardware = Hardware::detect(&session.variables, &cluster.instance_type, &cluster.network_interface);
+    let hardware = session.hardware(cluster).await?;
     let environment = prepare::environment_of(&prepared, &hardware, &session.variables, Given::Overwritten)?;
     let plan = launch::plan(&Facts {
         job: &prepared.job,
@@ -78,15 +79,16 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     let tasks = rank_tasks(session, &prepared, plan, variables);
     if let Some(first) = tasks.first() {
         let times = if tasks.len() > 1 { format!("{} times ", tasks.len()) } else { String::new() };
-        tracing::info!("command: {times}{}", bring::display(session, &first.task.arguments));
+        tracing::info!("command: {times}{}", bring::display(&session.redactor, &first.task.arguments));
     }
+    hosts::meet(session).await?;
     tracing::info!("{}", session.phases());
     script::run(session, &prepared, tasks, &code_dir).await
 }
 
 /// The processes of a plan; each rank's own variables are stronger than all but what the container was given.
 fn rank_tasks(
-    session: &Session,
+    session: &mut Session,
     prepared: &Prepared,
     plan: LaunchPlan,
     variables: BTreeMap<OsString, OsString>,
@@ -94,6 +96,8 @@ fn rank_tasks(
     let LaunchPlan { launcher, host, ranks, program, arguments, working_dir, .. } = plan;
     let is_only = ranks.len() == 1;
     let arguments = script::os_words(&arguments);
+    // Without a temporary folder, what the ranks write to standard error has to tell.
+    let folder = (launcher == Launcher::PerGpu).then(|| session.temporary.path().ok().map(Path::to_owned)).flatten();
     let task_of = |rank: Rank| {
         let mut variables = variables.clone();
         for (name, value) in rank.variables {
@@ -102,10 +106,7 @@ fn rank_tasks(
                 variables.insert(name, value);
             }
         }
-        let error_file = (launcher == Launcher::PerGpu).then(|| {
-            let name = format!("footplate-error-{}-{}.json", std::process::id(), rank.rank);
-            std::env::temp_dir().join(name)
-        });
+        let error_file = folder.as_ref().map(|folder| folder.join(format!("error-{}.json", rank.rank)));
         if let Some(path) = &error_file {
             variables.insert("TORCHELASTIC_ERROR_FILE".into(), path.into());
         }

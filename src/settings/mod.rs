@@ -4,7 +4,9 @@
 //! Strongest first: the command line (`--set name=value`), the variable `FOOTPLATE_NAME` (of the Dockerfile or of the
 //! estimator's `environment`), the hyperparameter `footplate_name`, which never reaches the script.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -38,7 +40,7 @@ impl Setting {
 }
 
 /// Every setting.
-pub const REGISTRY: [Setting; 11] = [
+pub const REGISTRY: [Setting; 15] = [
     Setting {
         name: "grace_period",
         values: "seconds",
@@ -111,6 +113,32 @@ pub const REGISTRY: [Setting; 11] = [
         values: "a port",
         default: "7777",
         meaning: "MASTER_PORT, the port that the ranks of a distributed job meet at on the master host.",
+    },
+    Setting {
+        name: "cluster_port",
+        values: "a port, `off`",
+        default: "7778",
+        meaning: "The port on the master host at which the hosts of a job meet each other, to start and to fail together. \
+                  `off`: they do not.",
+    },
+    Setting {
+        name: "cluster_key",
+        values: "a secret",
+        default: "derived from the job's configuration",
+        meaning: "What hosts prove to each other to have. Set it as a secret variable where others who know the job's whole \
+                  configuration can reach its network.",
+    },
+    Setting {
+        name: "cluster_timeout",
+        values: "seconds",
+        default: "900",
+        meaning: "How long a launch that needs every host waits for one that has not come.",
+    },
+    Setting {
+        name: "host_addresses",
+        values: "`host=address,…`",
+        default: "what the hosts' names resolve to",
+        meaning: "The addresses of hosts, where the hosts file and DNS do not know them.",
     },
 ];
 
@@ -198,6 +226,24 @@ pub struct Settings {
     pub supplied_code_wins: bool,
     /// The port that ranks meet at.
     pub master_port: u16,
+    /// The port that hosts meet at, if they do.
+    pub cluster_port: Option<u16>,
+    /// What hosts prove to each other to have, if it was said.
+    pub cluster_key: Option<Secret>,
+    /// How long a launch waits for a host that has not come.
+    pub cluster_timeout: Duration,
+    /// The addresses of hosts that are not looked up.
+    pub host_addresses: BTreeMap<String, IpAddr>,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 impl Default for Settings {
@@ -214,6 +260,10 @@ impl Default for Settings {
             requirements: Requirements::Default,
             supplied_code_wins: true,
             master_port: 7777,
+            cluster_port: Some(7778),
+            cluster_key: None,
+            cluster_timeout: Duration::from_secs(900),
+            host_addresses: BTreeMap::new(),
         }
     }
 }
@@ -319,7 +369,18 @@ impl Settings {
                     _ => return None,
                 };
             }
-            "master_port" => self.master_port = u16::from_str(value).ok().filter(|port| *port > 0)?,
+            "master_port" => self.master_port = port(value)?,
+            "cluster_port" => self.cluster_port = if value == "off" { None } else { Some(port(value)?) },
+            "cluster_key" => self.cluster_key = Some(Secret(value.to_owned())),
+            "cluster_timeout" => self.cluster_timeout = seconds(value)?,
+            "host_addresses" => {
+                let addresses = value.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+                let addresses = addresses.map(|pair| {
+                    let (host, address) = pair.split_once('=')?;
+                    Some((host.trim().to_owned(), address.trim().parse().ok()?))
+                });
+                self.host_addresses = addresses.collect::<Option<_>>()?;
+            }
             _ => return None,
         }
         Some(())
@@ -332,6 +393,10 @@ fn value_text(value: &Value) -> String {
         Value::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
         other => other.to_py_str().to_str().into_owned(),
     }
+}
+
+fn port(value: &str) -> Option<u16> {
+    u16::from_str(value).ok().filter(|port| *port > 0)
 }
 
 fn is_on(value: &str) -> bool {
@@ -403,6 +468,7 @@ mod tests {
                 "launcher" => "mpi",
                 "log_prefix" => "on",
                 "code_precedence" => "baked-in",
+                "host_addresses" => "algo-1=127.0.0.2, algo-2=::1",
                 _ => "7",
             };
             assert!(Settings::default().set(setting.name, value).is_some(), "{}", setting.name);

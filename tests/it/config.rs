@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use super::job::{Ended, FOOTPLATE, Job, wait_with_output};
-use super::recorder::{Record, recorded, recording};
+use super::recorder::{RECORDER, Record, recorded, recording};
 
 /// The files that a job must have, with what each must hold.
 const REQUIRED: [(&str, &str); 3] = [
@@ -199,8 +199,8 @@ fn all_is_there(job: &Job, ended: &Ended, expected: &[(&str, &str)]) {
     assert_eq!(record.arguments(), [] as [&str; 0]);
     let path = record.var("FOOTPLATE_ENVIRONMENT_FILE");
     assert!(path.starts_with(&job.path("tmp").display().to_string()), "{path}");
-    assert_eq!(fs::metadata(path).expect("the file").permissions().mode() & 0o7777, 0o600);
-    let file: serde_json::Value = serde_json::from_slice(&fs::read(path).expect("the file")).expect("JSON");
+    let file: serde_json::Value = serde_json::from_str(&job.read("omitted.json").expect("the file")).expect("JSON");
+    assert_eq!(job.read("access").as_deref(), Some("0o700"), "others can read it");
     for (name, value) in expected {
         let found = record.get(name).or_else(|| file[name].as_str()).unwrap_or_else(|| panic!("{name} is nowhere"));
         assert!(found == *value, "{name} has {} bytes, not {}", found.len(), value.len());
@@ -213,16 +213,30 @@ fn all_is_there(job: &Job, ended: &Ended, expected: &[(&str, &str)]) {
         assert!(ended.stderr.contains(&format!("WARN  {name} (")), "{}", ended.stderr);
     }
     assert!(ended.stderr.contains(path), "{}", ended.stderr);
+    assert_eq!(fs::read_dir(job.path("tmp")).expect("a folder").count(), 0, "something is left");
+}
+
+/// A recording job that also keeps the file of the variables that could not be set, in a temporary folder of its own.
+fn keeping(hyperparameters: &str) -> Job {
+    let script = format!(
+        "{RECORDER}
+import shutil
+path, base = os.environ['FOOTPLATE_ENVIRONMENT_FILE'], os.environ['SAGEMAKER_BASE_DIR']
+shutil.copy(path, base + '/omitted.json')
+open(base + '/access', 'w').write(oct(os.stat(os.path.dirname(path)).st_mode & 0o7777))
+"
+    );
+    let job = recorded(Job::python(&script)).hyperparameters(hyperparameters);
+    fs::create_dir(job.path("tmp")).expect("a folder");
+    let tmp = job.path("tmp").display().to_string();
+    job.variable("TMPDIR", &tmp)
 }
 
 #[test]
 fn a_value_that_is_too_large_for_a_variable_is_kept_in_a_file() {
     // 200 KB, with characters that have several bytes.
     let value = "é".repeat(100_000);
-    let job = recording().hyperparameters(&format!(r#"{{"prompt": "{value}", "lr": "0.1"}}"#));
-    fs::create_dir(job.path("tmp")).expect("a folder");
-    let tmp = job.path("tmp").display().to_string();
-    let job = job.variable("TMPDIR", &tmp).variable("FOOTPLATE_ARGUMENTS", "none");
+    let job = keeping(&format!(r#"{{"prompt": "{value}", "lr": "0.1"}}"#)).variable("FOOTPLATE_ARGUMENTS", "none");
     let ended = job.train().succeeded();
     let hps = format!(r#"{{"lr":0.1,"prompt":"{}"}}"#, "\\u00e9".repeat(100_000));
     all_is_there(&job, &ended, &[("SM_HP_PROMPT", &value), ("SM_HP_LR", "0.1"), ("SM_HPS", &hps)]);
@@ -247,10 +261,7 @@ fn ten_megabytes_of_small_hyperparameters_are_kept_whole() {
     let count = 500_000;
     let text = many(count);
     assert!(text.len() > 10_000_000);
-    let job = recording().hyperparameters(&text);
-    fs::create_dir(job.path("tmp")).expect("a folder");
-    let tmp = job.path("tmp").display().to_string();
-    let job = job.variable("TMPDIR", &tmp).variable("FOOTPLATE_ARGUMENTS", "none");
+    let job = keeping(&text).variable("FOOTPLATE_ARGUMENTS", "none");
     let ended = job.train().succeeded();
     let last = count - 1;
     all_is_there(&job, &ended, &[("SM_HP_K0000000", "0"), (&format!("SM_HP_K{last:07}"), &last.to_string())]);
@@ -260,10 +271,7 @@ fn ten_megabytes_of_small_hyperparameters_are_kept_whole() {
 #[test]
 fn one_value_of_ten_megabytes_is_kept_whole() {
     let value = "x".repeat(10_000_000);
-    let job = recording().hyperparameters(&format!(r#"{{"blob": "{value}"}}"#));
-    fs::create_dir(job.path("tmp")).expect("a folder");
-    let tmp = job.path("tmp").display().to_string();
-    let job = job.variable("TMPDIR", &tmp).variable("FOOTPLATE_ARGUMENTS", "none");
+    let job = keeping(&format!(r#"{{"blob": "{value}"}}"#)).variable("FOOTPLATE_ARGUMENTS", "none");
     let ended = job.train().succeeded();
     all_is_there(&job, &ended, &[("SM_HP_BLOB", &value)]);
 }
@@ -278,6 +286,27 @@ fn a_shell_command_runs_although_hyperparameters_are_too_large_for_arguments() {
         .file("input/data/code/train.py", "")
         .file("input/data/sm_drivers/sourcecode.json", r#"{"command": "echo ran"}"#);
     assert!(job.train().succeeded().stdout().contains("ran\n"));
+}
+
+#[test]
+fn a_command_that_runs_the_job_again_is_refused_and_not_run_without_end() {
+    let command = format!("{FOOTPLATE} train");
+    let job = Job::new()
+        .without("SAGEMAKER_PROGRAM")
+        .file("input/data/code/train.py", "")
+        .file("input/data/sm_drivers/sourcecode.json", format!(r#"{{"command": "echo once; {command}"}}"#));
+    let ended = job.train().failed(69, "the job's command \"echo once; ");
+    assert!(ended.failure().contains("runs `footplate train`, which runs the command again"), "{ended:#?}");
+    assert!(ended.failure().contains("use `footplate exec -- …` in it"), "{ended:#?}");
+    assert_eq!(ended.stdout(), "once\n");
+
+    // What it should be runs the script.
+    let command = format!("{FOOTPLATE} exec -- python3 train.py");
+    let job = job
+        .file("input/data/code/train.py", "print('ran')")
+        .file("input/data/sm_drivers/sourcecode.json", format!(r#"{{"command": "{command}"}}"#));
+    let _ = std::fs::remove_file(job.path("output/failure"));
+    assert_eq!(job.train().succeeded().stdout(), "ran\n");
 }
 
 #[test]

@@ -3,13 +3,15 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use footplate::settings::REGISTRY;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::job::{Job, search_path};
+use super::job::{Job, eventually, search_path};
 use super::recorder::{RECORDER, Record, recorded, recording};
+use super::running::{Running, survivors};
 
 /// Twelve hosts as the platform names and sorts them.
 fn twelve() -> Vec<String> {
@@ -474,6 +476,23 @@ fn gpus_and_neuron_cores_are_counted_by_the_images_own_tools() {
         let record = Record::of(&job);
         assert_eq!((record.var("SM_NUM_GPUS"), record.var("SM_NUM_NEURONS")), ("0", "0"), "{broken}");
     }
+}
+
+#[test]
+fn a_stop_signal_does_not_wait_for_a_tool_that_hangs() {
+    if has_gpus() {
+        return;
+    }
+    let hanging = "#!/bin/sh\n: > \"$SAGEMAKER_BASE_DIR/asked\"\nexec sleep 600\n";
+    let job = stand_in(recording(), "nvidia-smi", hanging);
+    let running = Running::start(&job, ["train"]);
+    eventually("the tool's start", || job.path("asked").exists().then_some(()));
+    let told = Instant::now();
+    running.signal(Signal::SIGTERM);
+    let ended = running.end(&job).failed(143, "stopped by SIGTERM before the script started");
+    assert!(told.elapsed() < Duration::from_secs(5), "{ended:#?}");
+    assert!(job.read("record.json").is_none());
+    eventually("the end of the tool", || survivors(job.base()).is_empty().then_some(()));
 }
 
 #[test]

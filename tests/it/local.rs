@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use flate2::read::GzDecoder;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -272,27 +272,34 @@ while True:
     )
 }
 
-/// Runs the job until its script runs, sends a signal, and gives how all ended.
-fn stopped(workplace: &Workplace, send: impl FnOnce(Pid)) -> (i32, String) {
+/// Runs the job until its script runs.
+fn running(workplace: &Workplace) -> (Child, BufReader<ChildStdout>) {
     let mut command = workplace.command(&["--source-dir", "src", "--entry-point", "train.py", "--output-dir", "out"]);
     let mut child = command.process_group(0).spawn().expect("footplate starts");
     let mut lines = BufReader::new(child.stdout.take().expect("its output"));
     let mut line = String::new();
     lines.read_line(&mut line).expect("a line");
     assert_eq!(line, "running\n");
+    (child, lines)
+}
+
+/// Runs the job until its script runs, sends a signal, and gives how all ended.
+fn stopped(workplace: &Workplace, send: impl FnOnce(Pid)) -> (Output, String) {
+    let (child, mut lines) = running(workplace);
     send(Pid::from_raw(i32::try_from(child.id()).expect("a number")));
+    // Its streams end when no process of the job holds them any more.
     let output = wait_with_output(child);
     let mut rest = String::new();
     lines.read_to_string(&mut rest).expect("the rest");
-    (code(&output), rest)
+    (output, rest)
 }
 
 #[test]
 fn ctrl_c_stops_the_job_with_its_grace_and_keeps_what_it_saved() {
     let workplace = Workplace::new(&waiting("SIGINT"));
     // A terminal sends it to the whole group in the foreground.
-    let (code, rest) = stopped(&workplace, |pid| killpg(pid, Signal::SIGINT).expect("sent"));
-    assert_eq!((code, rest.as_str()), (5, "saved\n"));
+    let (output, rest) = stopped(&workplace, |pid| killpg(pid, Signal::SIGINT).expect("sent"));
+    assert_eq!((code(&output), rest.as_str()), (5, "saved\n"));
     assert_eq!(workplace.unpacked("out/model.tar.gz"), [("saved".to_owned(), String::new())]);
     assert!(workplace.read("out/failure").is_some());
 }
@@ -301,9 +308,18 @@ fn ctrl_c_stops_the_job_with_its_grace_and_keeps_what_it_saved() {
 fn a_stop_or_a_hang_up_reaches_the_job_too() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP] {
         let workplace = Workplace::new(&waiting("SIGTERM"));
-        let (code, rest) = stopped(&workplace, |pid| kill(pid, signal).expect("sent"));
-        assert_eq!((code, rest.as_str()), (5, "saved\n"), "{signal}");
+        let (output, rest) = stopped(&workplace, |pid| kill(pid, signal).expect("sent"));
+        assert_eq!((code(&output), rest.as_str()), (5, "saved\n"), "{signal}");
     }
+}
+
+#[test]
+fn a_job_is_stopped_with_its_grace_when_the_command_that_started_it_is_killed() {
+    let workplace = Workplace::new(&waiting("SIGTERM"));
+    let (output, rest) = stopped(&workplace, |pid| kill(pid, Signal::SIGKILL).expect("sent"));
+    assert_eq!((output.status.signal(), rest.as_str()), (Some(9), "saved\n"));
+    assert!(workplace.at("out/.footplate-job/model/saved").exists());
+    assert!(workplace.read("out/.footplate-job/output/failure").expect("the failure").contains("SIGTERM"));
 }
 
 #[test]

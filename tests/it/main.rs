@@ -6,6 +6,7 @@
 //! - `docker`: jobs in containers, and docker/
 //! - `environment`: what the script is given, and the commands that show it
 //! - `failure`: failure files, from scripts that really fail
+//! - `hosts`: several hosts, that start and fail together
 //! - `local`: a job on this machine
 //! - `output`: what the script writes: every byte, in order, whoever reads it and however
 //! - `parity`: the recorded runs of the incumbents
@@ -17,6 +18,7 @@
 //! - `ranks`: one process for each GPU
 //! - `readme`: what the README shows is true
 //! - `requirements`: installed with real pip
+//! - `s3`: code from S3, and what can go wrong on the way
 //! - `sdk`: jobs of the SageMaker Python SDKs' local modes
 //! - `secrets`: they are in nothing that footplate itself writes
 //! - `structure`: who imports whom, where `unsafe` is, how long files are
@@ -29,6 +31,7 @@ mod docker;
 mod empty_image;
 mod environment;
 mod failure;
+mod hosts;
 mod images;
 mod job;
 mod local;
@@ -44,6 +47,8 @@ mod readme;
 mod recorder;
 mod requirements;
 mod running;
+mod s3;
 mod sdk;
 mod secrets;
+mod servers;
 mod structure;

@@ -60,3 +60,20 @@ fn ranks_for_gpus_that_are_not_there_are_refused() {
     let ended = job.train().failed(69, "one process for each GPU was asked for, and this host has no GPU");
     assert_eq!(ended.stdout(), "");
 }
+
+#[test]
+fn the_error_file_of_a_rank_tells_the_cause_and_is_removed() {
+    let script = "import json, os\n\
+                  if os.environ['RANK'] == '1':\n\
+                  \x20   error = {'message': {'message': 'RuntimeError: out of luck', 'extraInfo': {'py_callstack': 'Traceback'}}}\n\
+                  \x20   json.dump(error, open(os.environ['TORCHELASTIC_ERROR_FILE'], 'w'))\n\
+                  \x20   os._exit(3)\n\
+                  import time; time.sleep(600)\n";
+    let job = ranks(2, script);
+    std::fs::create_dir(job.path("tmp")).expect("a folder");
+    let tmp = job.path("tmp").display().to_string();
+    let job = job.variable("TMPDIR", &tmp);
+    let ended = job.train().failed(3, "RuntimeError: out of luck");
+    assert!(ended.failure().contains("rank 1, exit code 3"), "{}", ended.failure());
+    assert_eq!(std::fs::read_dir(job.path("tmp")).expect("a folder").count(), 0, "something is left");
+}

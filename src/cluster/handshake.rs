@@ -1,0 +1,92 @@
+//! Both sides prove to each other that they have the key, before anything else is said.
+//!
+//! ```text
+//! leader ► host    magic, version, challenge of the leader
+//! host   ► leader  challenge of the host, tag over both challenges and the name, name
+//! leader ► host    tag over both challenges and the name
+//! ```
+
+use std::io;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::net::TcpStream;
+
+use super::frame::{self, Direction, Sequence};
+use super::key::{Key, TAG_SIZE};
+
+const MAGIC: &[u8; 9] = b"footplate";
+
+/// The version of everything in this folder that goes over the wire.
+const VERSION: u8 = 1;
+
+const CHALLENGE_SIZE: usize = 32;
+
+/// The longest frame of a peer that has proved nothing yet.
+const MAX_UNPROVED_FRAME: usize = 1024;
+
+/// Both directions of a session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) sender: Sequence,
+    pub(super) receiver: Sequence,
+}
+
+fn challenge() -> io::Result<[u8; CHALLENGE_SIZE]> {
+    let mut bytes = [0; CHALLENGE_SIZE];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("the kernel gives no random numbers"))?;
+    Ok(bytes)
+}
+
+fn refused(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, what.into())
+}
+
+/// The leader's side; gives the name of the host.
+///
+/// # Errors
+/// The peer has not the key, does not speak this protocol, or the connection is broken.
+pub(super) async fn admit(stream: &mut TcpStream, key: &Key) -> io::Result<(String, Session)> {
+    let own = challenge()?;
+    frame::write(stream, &[MAGIC.as_slice(), &[VERSION], &own].concat()).await?;
+    let answer = frame::read(stream, MAX_UNPROVED_FRAME).await?;
+    let parts = answer.split_first_chunk::<CHALLENGE_SIZE>();
+    let parts = parts.and_then(|(theirs, rest)| Some((theirs, rest.split_first_chunk::<TAG_SIZE>()?)));
+    let (theirs, (tag, name)) = parts.ok_or_else(|| refused("it does not speak footplate's protocol"))?;
+    if !key.proves(&[b"host", &own, theirs, name], tag) {
+        return Err(refused("it has another key"));
+    }
+    let host = std::str::from_utf8(name).map_err(|_| refused("its name is no text"))?.to_owned();
+    frame::write(stream, &key.tag(&[b"leader", &own, theirs, name])).await?;
+    let session = key.session(&[b"session", &own, theirs, name]);
+    let sender = Sequence::new(session.clone(), Direction::FromLeader);
+    Ok((host, Session { sender, receiver: Sequence::new(session, Direction::ToLeader) }))
+}
+
+/// The other side.
+///
+/// # Errors
+/// The same of the leader.
+pub(super) async fn introduce(stream: &mut TcpStream, key: &Key, host: &str) -> io::Result<Session> {
+    let greeting = frame::read(stream, MAX_UNPROVED_FRAME).await?;
+    let rest = greeting.strip_prefix(MAGIC).ok_or_else(|| refused("what listens there is not footplate"))?;
+    let (version, theirs) = rest.split_first().ok_or_else(|| refused("what listens there is not footplate"))?;
+    if *version != VERSION {
+        return Err(refused(format!(
+            "it speaks version {version} of footplate's protocol, this host version {VERSION}: use the same footplate on all hosts"
+        )));
+    }
+    let own = challenge()?;
+    let name = host.as_bytes();
+    let tag = key.tag(&[b"host", theirs, &own, name]);
+    frame::write(stream, &[&own, tag.as_slice(), name].concat()).await?;
+    let proof = frame::read(stream, MAX_UNPROVED_FRAME).await.map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => refused("it has another key, or another configuration of the job"),
+        _ => error,
+    })?;
+    if !key.proves(&[b"leader", theirs, &own, name], &proof) {
+        return Err(refused("it has another key"));
+    }
+    let session = key.session(&[b"session", theirs, &own, name]);
+    let sender = Sequence::new(session.clone(), Direction::ToLeader);
+    Ok(Session { sender, receiver: Sequence::new(session, Direction::FromLeader) })
+}

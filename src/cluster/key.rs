@@ -1,0 +1,80 @@
+//! The key that all hosts of a job have, and tags made with it.
+
+use std::fmt;
+
+use ring::hmac;
+
+/// The length of a tag, in bytes.
+pub(super) const TAG_SIZE: usize = 32;
+
+/// A proof that somebody has a key.
+pub(super) type Tag = [u8; TAG_SIZE];
+
+/// A secret that all hosts of a job have, and nobody else. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key([u8; 32]);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+impl Key {
+    /// Of a secret that a user chose, or of all that only the job's containers are given.
+    pub fn new(parts: &[&[u8]]) -> Key {
+        Key(tag(b"footplate cluster key", parts))
+    }
+
+    /// What tells it from others and does not give it away.
+    pub fn fingerprint(&self) -> String {
+        tag(&self.0, &[b"fingerprint"]).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The key of a session.
+    pub(super) fn session(&self, parts: &[&[u8]]) -> Key {
+        Key(tag(&self.0, parts))
+    }
+
+    pub(super) fn tag(&self, parts: &[&[u8]]) -> Tag {
+        tag(&self.0, parts)
+    }
+
+    /// Whether a tag was made with this key; takes the same time wherever they differ.
+    pub(super) fn proves(&self, parts: &[&[u8]], tag: &[u8]) -> bool {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
+        hmac::verify(&key, &joined(parts), tag).is_ok()
+    }
+}
+
+fn tag(key: &[u8], parts: &[&[u8]]) -> Tag {
+    let mut tag = [0; TAG_SIZE];
+    tag.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), &joined(parts)).as_ref());
+    tag
+}
+
+/// Each part with its length before it, so that no two lists of parts are the same bytes.
+fn joined(parts: &[&[u8]]) -> Vec<u8> {
+    let mut joined = Vec::new();
+    for part in parts {
+        joined.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        joined.extend_from_slice(part);
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Key;
+
+    #[test]
+    fn a_tag_proves_the_key_and_the_parts_as_they_were_divided() {
+        let key = Key::new(&[b"secret"]);
+        let tag = key.tag(&[b"ab", b"c"]);
+        assert!(key.proves(&[b"ab", b"c"], &tag));
+        assert!(!key.proves(&[b"a", b"bc"], &tag));
+        assert!(!key.proves(&[b"ab", b"c"], &tag[..31]));
+        assert!(!Key::new(&[b"another"]).proves(&[b"ab", b"c"], &tag));
+        assert_eq!(format!("{key:?}"), "Key(…)");
+    }
+}

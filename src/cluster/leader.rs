@@ -1,0 +1,279 @@
+//! The leader: admits hosts, hears them, and tells all of them what follows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::timeout;
+
+use super::handshake::{self, Session};
+use super::message::Message;
+use super::table::{Action, Table};
+use super::{ALIVE_INTERVAL, Command, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Membership, View, apply};
+
+/// Connections that have proved nothing yet, beyond one for each host.
+const SPARE_CONNECTIONS: usize = 16;
+
+/// How often it is said who is waited for.
+const REMIND_INTERVAL: Duration = Duration::from_secs(30);
+
+/// What connections tell the leader's loop.
+enum Event {
+    Proved { host: String, address: IpAddr, session: Session, stream: TcpStream },
+    Heard { host: String, message: Message },
+    Gone { host: String, why: String },
+}
+
+/// Runs until this host leaves.
+pub(super) async fn run(
+    membership: Membership,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    view: watch::Sender<View>,
+) {
+    let membership = Arc::new(membership);
+    let now = Instant::now();
+    let Membership { leader, hosts, nodes, profile, patience, .. } = &*membership;
+    let mut hub = Hub {
+        table: Table::new(leader, hosts, nodes, profile.clone(), *patience, now),
+        outboxes: BTreeMap::new(),
+        hosts: hosts.len(),
+        connected: 0,
+        view,
+    };
+    let (events, mut receiver) = mpsc::unbounded_channel();
+    match listen(&membership).await {
+        Ok(listener) => {
+            tokio::spawn(accept(listener, Arc::clone(&membership), events.clone()));
+        }
+        Err(error) => {
+            let why = format!("cannot listen on port {} for the other hosts: {error}", membership.port);
+            return super::alone(&membership, &hub.view, &why);
+        }
+    }
+    let mut reminder = tokio::time::interval_at((now + REMIND_INTERVAL).into(), REMIND_INTERVAL);
+    loop {
+        let deadline = hub.table.deadline();
+        let actions = tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Tell(message)) => hub.table.heard(leader, message, Instant::now()),
+                Some(Command::Leave) | None => break,
+            },
+            Some(event) = receiver.recv() => hub.happened(event, &events),
+            () = super::sleep_until(deadline) => hub.table.tick(Instant::now()),
+            _ = reminder.tick() => hub.remind(),
+        };
+        hub.act(actions);
+    }
+    let actions = hub.table.close();
+    hub.act(actions);
+    hub.say_goodbye(&mut receiver, &events, nodes).await;
+}
+
+async fn listen(membership: &Membership) -> io::Result<TcpListener> {
+    let port = membership.port;
+    match membership.addresses.get(&membership.leader) {
+        Some(address) => TcpListener::bind((*address, port)).await,
+        None => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+            // No IPv6 here.
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => TcpListener::bind(("0.0.0.0", port)).await,
+            bound => bound,
+        },
+    }
+}
+
+/// Takes connections and has each prove itself, side by side.
+async fn accept(listener: TcpListener, membership: Arc<Membership>, events: mpsc::UnboundedSender<Event>) {
+    let places = Arc::new(Semaphore::new(membership.hosts.len() + SPARE_CONNECTIONS));
+    let mut refused = Refusals::default();
+    loop {
+        let (mut stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::debug!("a connection failed before it was accepted: {error}");
+                // Out of descriptors, perhaps: not to turn round without rest.
+                tokio::time::sleep(ALIVE_INTERVAL).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            refused.note(peer, "there are too many connections that have proved nothing");
+            continue;
+        };
+        let (membership, events) = (Arc::clone(&membership), events.clone());
+        tokio::spawn(async move {
+            let proved = timeout(HANDSHAKE_TIME, handshake::admit(&mut stream, &membership.key)).await;
+            drop(place);
+            match proved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                // Nobody listens any more at the end.
+                Ok((host, session)) => {
+                    let address = peer.ip().to_canonical();
+                    drop(events.send(Event::Proved { host, address, session, stream }));
+                }
+                Err(error) => tracing::warn!("a connection from {peer} is refused: {error}"),
+            }
+        });
+    }
+}
+
+/// One line in the log for each address, whatever it does.
+#[derive(Default)]
+struct Refusals(BTreeSet<IpAddr>);
+
+impl Refusals {
+    fn note(&mut self, peer: SocketAddr, why: &str) {
+        // Bounded: an attacker has many addresses.
+        if self.0.len() < 100 && self.0.insert(peer.ip()) {
+            tracing::warn!("connections from {} are refused: {why}", peer.ip());
+        }
+    }
+}
+
+struct Hub {
+    table: Table,
+    outboxes: BTreeMap<String, mpsc::UnboundedSender<Message>>,
+    /// How many hosts the job has.
+    hosts: usize,
+    /// Connections that have not ended yet.
+    connected: usize,
+    view: watch::Sender<View>,
+}
+
+impl Hub {
+    fn happened(&mut self, event: Event, events: &mpsc::UnboundedSender<Event>) -> Vec<Action> {
+        match event {
+            Event::Proved { host, address, session, stream } => {
+                if let Err(why) = self.table.may_join(&host) {
+                    tracing::warn!("a connection from {address} is refused: {why}");
+                    return Vec::new();
+                }
+                let (outbox, messages) = mpsc::unbounded_channel();
+                self.outboxes.insert(host.clone(), outbox);
+                self.connected += 1;
+                tracing::debug!("host {host} is connected");
+                if self.connected + 1 == self.hosts {
+                    tracing::info!("all {} hosts are connected", self.hosts);
+                }
+                tokio::spawn(serve(host.clone(), session, stream, messages, events.clone()));
+                self.table.joined(&host)
+            }
+            Event::Heard { host, message } => self.table.heard(&host, message, Instant::now()),
+            Event::Gone { host, why } => {
+                self.connected -= 1;
+                self.outboxes.remove(&host);
+                self.table.lost(&host, &why, Instant::now())
+            }
+        }
+    }
+
+    fn act(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::All(message) => {
+                    for outbox in self.outboxes.values() {
+                        // Its end is an event of its own.
+                        let _ = outbox.send(message.clone());
+                    }
+                    self.view.send_modify(|view| apply(view, message));
+                }
+                Action::To(host, message) => {
+                    if let Some(outbox) = self.outboxes.get(&host) {
+                        let _ = outbox.send(message);
+                    }
+                }
+                Action::Note(text) => tracing::warn!("{text}"),
+            }
+        }
+        let (waiting_for, is_connected) = (self.table.waiting_for(), !self.outboxes.is_empty());
+        self.view.send_if_modified(|view| {
+            let is_new = view.waiting_for != waiting_for || view.is_connected != is_connected;
+            (view.waiting_for, view.is_connected) = (waiting_for, is_connected);
+            is_new
+        });
+    }
+
+    fn remind(&self) -> Vec<Action> {
+        match self.table.waiting_for() {
+            waiting if waiting.is_empty() || self.table.is_decided() => Vec::new(),
+            waiting => {
+                let more = if waiting.len() > 8 { format!(" and {} more", waiting.len() - 8) } else { String::new() };
+                let named: Vec<&str> = waiting.iter().take(8).map(String::as_str).collect();
+                vec![Action::Note(format!("waiting for {}{more}", named.join(", ")))]
+            }
+        }
+    }
+
+    /// Waits until every host has taken what it was told; and after a failure for hosts of the launch that are still to
+    /// come, because they would wait for this one.
+    async fn say_goodbye(
+        mut self,
+        events: &mut mpsc::UnboundedReceiver<Event>,
+        sender: &mpsc::UnboundedSender<Event>,
+        nodes: &[String],
+    ) {
+        let begun = Instant::now();
+        let has_failed = self.view.borrow().verdict.is_some();
+        loop {
+            let is_awaited = has_failed && nodes.iter().any(|node| self.table.may_join(node).is_ok());
+            let limit = if is_awaited { LINGER_TIME } else { GOODBYE_TIME };
+            if self.connected == 0 && !is_awaited {
+                return;
+            }
+            // Each host closes its connection when it has heard the end.
+            let left = limit.saturating_sub(begun.elapsed());
+            let Ok(Some(event)) = timeout(left, events.recv()).await else { return };
+            let actions = self.happened(event, sender);
+            self.act(actions);
+        }
+    }
+}
+
+/// One connection: what the host says, until it says nothing any more, and what it is told.
+async fn serve(
+    host: String,
+    session: Session,
+    stream: TcpStream,
+    mut messages: mpsc::UnboundedReceiver<Message>,
+    events: mpsc::UnboundedSender<Event>,
+) {
+    let Session { mut sender, mut receiver } = session;
+    // Small messages that should not wait for others.
+    let _ = stream.set_nodelay(true);
+    let (mut reading, mut writing) = stream.into_split();
+    let heard = async {
+        loop {
+            match timeout(LOST_AFTER, receiver.receive(&mut reading)).await {
+                Ok(Ok(message)) => drop(events.send(Event::Heard { host: host.clone(), message })),
+                Ok(Err(error)) => return super::broken(&error),
+                Err(_) => return super::silent(),
+            }
+        }
+    };
+    let told = async {
+        let mut alive = tokio::time::interval(ALIVE_INTERVAL);
+        loop {
+            let message = tokio::select! {
+                message = messages.recv() => message,
+                _ = alive.tick() => Some(Message::Alive),
+            };
+            match message {
+                Some(message) => {
+                    // Whether it is broken is known by reading.
+                    if sender.send(&mut writing, &message).await.is_err() {
+                        return;
+                    }
+                }
+                None => return,
+            }
+        }
+    };
+    let why = tokio::select! {
+        why = heard => why,
+        () = async { told.await; std::future::pending().await } => unreachable!("it never ends"),
+    };
+    // The leader's loop may be over.
+    let _ = events.send(Event::Gone { host, why });
+}

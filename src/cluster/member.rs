@@ -1,0 +1,211 @@
+//! Every host but the leader: finds the leader, and is told what follows.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use super::handshake::{self, Session};
+use super::message::{Failure, Message, Verdict};
+use super::{
+    ALIVE_INTERVAL, Command, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Membership, View, apply, table,
+};
+use crate::resolve;
+
+/// The times between attempts to connect: short at first, because hosts start together.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a connection may take to come about.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+
+/// After so long it is said that the leader cannot be reached.
+const WARN_AFTER: Duration = Duration::from_secs(15);
+
+/// Runs until this host leaves, or the leader says that it is over.
+pub(super) async fn run(
+    membership: Membership,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    view: watch::Sender<View>,
+) {
+    let mut waiting = Waiting { messages: Vec::new(), leaves: false };
+    let Some((stream, session)) = connect(&membership, &mut commands, &mut waiting, &view).await else { return };
+    view.send_modify(|view| view.is_connected = true);
+    tracing::info!("connected to host {}", membership.leader);
+    talk(&membership, stream, session, commands, waiting, &view).await;
+}
+
+/// What this host has said before there was a connection.
+struct Waiting {
+    messages: Vec<Message>,
+    leaves: bool,
+}
+
+/// Connects, again and again; none if nobody needs it any more, or it took too long.
+async fn connect(
+    membership: &Membership,
+    commands: &mut mpsc::UnboundedReceiver<Command>,
+    waiting: &mut Waiting,
+    view: &watch::Sender<View>,
+) -> Option<(TcpStream, Session)> {
+    let leader = &membership.leader;
+    let begun = Instant::now();
+    let mut deadline = begun + membership.patience;
+    let mut pause = FIRST_PAUSE;
+    let mut has_warned = false;
+    view.send_modify(|view| view.waiting_for = vec![format!("{leader} (not connected)")]);
+    loop {
+        let mut attempt = std::pin::pin!(attempt(membership));
+        let error = loop {
+            tokio::select! {
+                result = &mut attempt => match result {
+                    Ok(connected) => return Some(connected),
+                    Err(error) => break error,
+                },
+                command = commands.recv(), if !waiting.leaves => match command {
+                    Some(Command::Tell(message)) => waiting.messages.push(message),
+                    Some(Command::Leave) | None => {
+                        // The others would wait for a host that has failed; for one that has not, nobody does.
+                        let has_failed = waiting.messages.iter().any(|message| matches!(message, Message::Failed(_)));
+                        if membership.nodes.is_empty() || !has_failed {
+                            return None;
+                        }
+                        waiting.leaves = true;
+                        deadline = deadline.min(Instant::now() + LINGER_TIME);
+                    }
+                },
+            }
+        };
+        let now = Instant::now();
+        if now >= deadline {
+            super::alone(membership, view, &format!("host {leader} cannot be reached: {error}"));
+            return None;
+        }
+        if !has_warned && now >= begun + WARN_AFTER {
+            has_warned = true;
+            let meanwhile = match membership.nodes.is_empty() {
+                true => "until it can, this host runs by itself",
+                false => "this host waits for it",
+            };
+            tracing::warn!("host {leader} cannot be reached yet: {error}; {meanwhile}");
+        }
+        tokio::time::sleep(pause.min(deadline - now)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Tries each address of the leader once.
+async fn attempt(membership: &Membership) -> io::Result<(TcpStream, Session)> {
+    let leader = &membership.leader;
+    let addresses = match membership.addresses.get(leader) {
+        Some(address) => vec![*address],
+        None => resolve::lookup(leader).await.map_err(io::Error::other)?,
+    };
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses {
+        let proved = async {
+            let mut stream = open(membership, address).await?;
+            let _ = stream.set_nodelay(true);
+            let introduced = handshake::introduce(&mut stream, &membership.key, &membership.host);
+            let session = timeout(HANDSHAKE_TIME, introduced).await.unwrap_or_else(|_| Err(silent()))?;
+            Ok((stream, session))
+        };
+        match proved.await {
+            Ok(connected) => return Ok(connected),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn silent() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "it does not answer")
+}
+
+/// A connection to the leader, from this host's own address where that is given.
+async fn open(membership: &Membership, address: IpAddr) -> io::Result<TcpStream> {
+    let to = SocketAddr::new(address, membership.port);
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(own) = membership.addresses.get(&membership.host) {
+        socket.bind(SocketAddr::new(*own, 0))?;
+    }
+    timeout(CONNECT_TIME, socket.connect(to)).await.unwrap_or_else(|_| Err(silent()))
+}
+
+/// Says and hears until the end.
+async fn talk(
+    membership: &Membership,
+    stream: TcpStream,
+    session: Session,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    waiting: Waiting,
+    view: &watch::Sender<View>,
+) {
+    let Session { mut sender, mut receiver } = session;
+    let (mut reading, mut writing) = stream.into_split();
+    let (heard, mut messages) = mpsc::unbounded_channel();
+    let listening = async move {
+        loop {
+            match timeout(LOST_AFTER, receiver.receive(&mut reading)).await {
+                Ok(Ok(message)) => drop(heard.send(Ok(message))),
+                Ok(Err(error)) => return drop(heard.send(Err(super::broken(&error)))),
+                Err(_) => return drop(heard.send(Err(super::silent()))),
+            }
+        }
+    };
+    tokio::spawn(listening);
+    let mut own_failure: Option<Failure> = None;
+    let mut alive = tokio::time::interval(ALIVE_INTERVAL);
+    let mut leaves = waiting.leaves;
+    let mut to_say = vec![Message::Hello(membership.profile.clone())];
+    to_say.extend(waiting.messages);
+    loop {
+        for message in to_say.drain(..) {
+            if let Message::Failed(failure) = &message {
+                own_failure = Some(failure.clone());
+            }
+            // Whether the connection is broken is known by reading.
+            let _ = timeout(LOST_AFTER, sender.send(&mut writing, &message)).await;
+        }
+        if leaves {
+            // What was said is only certain to arrive if the leader closes after it.
+            let _ = writing.shutdown().await;
+            let _ = timeout(GOODBYE_TIME, async { while messages.recv().await.is_some() {} }).await;
+            return;
+        }
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Tell(message)) => to_say.push(message),
+                Some(Command::Leave) | None => leaves = true,
+            },
+            _ = alive.tick() => to_say.push(Message::Alive),
+            message = messages.recv() => match message {
+                Some(Ok(message)) => {
+                    let is_end = matches!(message, Message::Verdict(_) | Message::Over);
+                    view.send_modify(|view| apply(view, message));
+                    if is_end {
+                        return;
+                    }
+                }
+                Some(Err(why)) => {
+                    let verdict = without_leader(membership, own_failure, &why);
+                    view.send_modify(|view| apply(view, Message::Verdict(verdict)));
+                    return;
+                }
+                None => return,
+            },
+        }
+    }
+}
+
+/// The verdict of a host that cannot ask the leader any more.
+fn without_leader(membership: &Membership, own: Option<Failure>, why: &str) -> Verdict {
+    tracing::warn!("host {} is lost: {why}", membership.leader);
+    let cause = own.filter(|failure| !failure.is_consequence);
+    let cause = cause.unwrap_or_else(|| table::lost(&membership.leader, why));
+    Verdict { host: cause.host, exit_code: cause.exit_code, text: cause.text }
+}

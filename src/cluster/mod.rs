@@ -1,0 +1,266 @@
+//! The channel between the hosts of a job: who is there, when all are ready, and why the job failed.
+//!
+//! # Shape
+//!
+//! A star: the footplate of the master host (the *leader*) listens, those of the other hosts connect to it. The leader's
+//! own host is a member like any other, without a connection. All of it runs on one thread of its own, so that a file
+//! system that hangs does not look like a host that is lost. A job of one host has no channel, and opens no port.
+//!
+//! # What a host says and hears
+//!
+//! ```text
+//! host                                leader
+//!  │ hello (profile) ───────────────────►│ compares what must be equal on all hosts
+//!  │ ready ─────────────────────────────►│
+//!  │◄──────────────────────────── start  │ once every host of the launch is ready
+//!  │ failed (text, exit code) ──────────►│
+//!  │◄───────────────────────────── stop  │ to all: end your ranks, with their grace
+//!  │ ended (how many ranks failed) ─────►│
+//!  │◄─────────────────────────── verdict │ the one cause, when all have ended or after [`SETTLE_TIME`]
+//!  │ finished ──────────────────────────►│
+//!  │◄────────────────────────────── over │ once every host that is there has finished
+//!  │◄────────── alive ──────────────────►│ every second; silence for [`LOST_AFTER`] is a loss
+//! ```
+//!
+//! The leader judges with a pure [`Table`](table::Table): the first failure that is not merely what a rank sees when
+//! another one goes. A host that is lost is a failure, too. If it is the leader, each host judges so for itself.
+//!
+//! # Frames
+//!
+//! A frame is its length (four bytes, big-endian), its payload (JSON, see [`message`]) and a tag of 32 bytes: HMAC-SHA-256
+//! with the session's key over direction, number of the frame and payload. Lengths are limited before anything is read.
+//!
+//! # Threats
+//!
+//! Whoever can reach the leader's port may connect, be silent, send anything, and replay what it has seen.
+//!
+//! - Nothing is taken from a peer that has not proved that it has the key: both sides answer a fresh random challenge of
+//!   the other ([`handshake`]), the session's key comes from both challenges, and every frame is numbered, so that what was
+//!   recorded is of no use in another session or place.
+//! - The key is FOOTPLATE_CLUSTER_KEY, else derived from the job's name and configuration, which the platform gives to the
+//!   job's containers alone. The derived key keeps out accidents and strangers; not those who know the whole
+//!   configuration: for them, set the key.
+//! - A peer must be a host of the job that is not there yet. Its address is not compared with its name's: a host can have
+//!   several interfaces, and has proved that it has the key.
+//! - A handshake has [`HANDSHAKE_TIME`]; there are at most as many unproved connections as hosts and a few. What is refused
+//!   gets one line in the log, and the job goes on.
+//! - Frames are authenticated, not encrypted. They hold failure texts, from which secrets were taken before, and for
+//!   mpirun the commands of its daemons, never variables.
+
+mod frame;
+mod handshake;
+mod key;
+mod leader;
+mod member;
+pub mod message;
+pub mod table;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use tokio::sync::{mpsc, watch};
+
+pub use key::Key;
+pub use message::{Failure, Verdict};
+
+/// How long the leader waits after the first failure for the accounts of other hosts.
+pub const SETTLE_TIME: Duration = Duration::from_millis(600);
+
+/// A host that was not heard of for so long is lost.
+pub const LOST_AFTER: Duration = Duration::from_secs(12);
+
+/// How often a host says that it is there.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a peer may take to prove that it has the key.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// How long hosts may take to hear the end, once this one leaves.
+const GOODBYE_TIME: Duration = Duration::from_secs(1);
+
+/// How long a host that has failed stays for those of its launch that it has not met yet: they would wait for it.
+const LINGER_TIME: Duration = Duration::from_secs(10);
+
+/// The exit code where another host was lost or never came (sysexits.h, EX_NOHOST).
+pub const NO_HOST: i32 = 68;
+
+/// Who is in the job, and how they find each other.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    /// This host.
+    pub host: String,
+    /// The host that the others connect to.
+    pub leader: String,
+    /// All hosts of the job.
+    pub hosts: Vec<String>,
+    /// The hosts that a launch spans: all of them must be ready before any of them starts.
+    pub nodes: Vec<String>,
+    /// Addresses of hosts whose names need not resolve.
+    pub addresses: BTreeMap<String, IpAddr>,
+    /// The leader's port.
+    pub port: u16,
+    /// What both sides prove to have.
+    pub key: Key,
+    /// How long a host may take to come.
+    pub patience: Duration,
+    /// What must be equal on all hosts: a name and what identifies the value.
+    pub profile: BTreeMap<String, String>,
+}
+
+/// What is known of the job on other hosts.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Whether this host is connected; the leader is once another host is.
+    pub is_connected: bool,
+    /// Whether all hosts of the launch are ready.
+    pub has_started: bool,
+    /// Why ranks are to be ended, if they are.
+    pub stopping: Option<String>,
+    /// Why the job failed.
+    pub verdict: Option<Verdict>,
+    /// Whether every host has finished, or the channel has ended for another reason.
+    pub is_over: bool,
+    /// The hosts that are waited for, and how far they are.
+    pub waiting_for: Vec<String>,
+}
+
+/// What this host tells the others.
+#[derive(Clone, Debug)]
+enum Command {
+    Tell(message::Message),
+    /// Nothing more is needed of the channel.
+    Leave,
+}
+
+/// This host's place in the channel.
+#[derive(Debug)]
+pub struct Cluster {
+    commands: mpsc::UnboundedSender<Command>,
+    view: watch::Receiver<View>,
+    /// Ends with the thread.
+    ended: std::sync::mpsc::Receiver<()>,
+}
+
+impl Cluster {
+    /// Begins to talk with the other hosts, on a thread of its own.
+    ///
+    /// # Errors
+    /// The kernel refuses a thread.
+    pub fn begin(membership: Membership) -> std::io::Result<Cluster> {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let (sender, view) = watch::channel(View::default());
+        let (end, ended) = std::sync::mpsc::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build()?;
+        // Signals are the supervisor's.
+        let mut mask = SigSet::empty();
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask))?;
+        let spawned = std::thread::Builder::new().name("cluster".to_owned()).spawn(move || {
+            runtime.block_on(async move {
+                match membership.host == membership.leader {
+                    true => leader::run(membership, receiver, sender).await,
+                    false => member::run(membership, receiver, sender).await,
+                }
+            });
+            // The receiver may be gone: then nobody waits.
+            let _ = end.send(());
+        });
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
+        spawned?;
+        Ok(Cluster { commands, view, ended })
+    }
+
+    fn tell(&self, message: message::Message) {
+        // Nobody listens any more once the channel is over.
+        let _ = self.commands.send(Command::Tell(message));
+    }
+
+    /// This host could start its ranks.
+    pub fn ready(&self) {
+        self.tell(message::Message::Ready);
+    }
+
+    /// A rank of this host has failed, or what comes before the ranks. A later account replaces an earlier one.
+    pub fn failed(&self, failure: Failure) {
+        self.tell(message::Message::Failed(failure));
+    }
+
+    /// The ranks of this host have ended, and so many of them failed.
+    pub fn ended(&self, failed_ranks: usize) {
+        self.tell(message::Message::Ended { failed_ranks });
+    }
+
+    /// The ranks of this host have ended well.
+    pub fn finished(&self) {
+        self.tell(message::Message::Finished);
+    }
+
+    /// What is known of the other hosts, now and later.
+    pub fn view(&self) -> watch::Receiver<View> {
+        self.view.clone()
+    }
+
+    /// Leaves: what was told is sent, and the thread ends, within a stated time.
+    pub fn leave(self) {
+        if self.commands.send(Command::Leave).is_ok() {
+            let _ = self.ended.recv_timeout(LINGER_TIME + GOODBYE_TIME);
+        }
+    }
+}
+
+/// What the view becomes when the leader has said something.
+fn apply(view: &mut View, message: message::Message) {
+    use message::Message;
+    match message {
+        Message::Start => (view.has_started, view.waiting_for) = (true, Vec::new()),
+        Message::Stop(why) => view.stopping = view.stopping.take().or(Some(why)),
+        Message::Verdict(verdict) => {
+            let why = || format!("host {}: {}", verdict.host, verdict.text.lines().next().unwrap_or_default());
+            view.stopping = view.stopping.take().or_else(|| Some(why()));
+            view.verdict = Some(verdict);
+            view.is_over = true;
+        }
+        Message::Over => view.is_over = true,
+        Message::Hello(_)
+        | Message::Alive
+        | Message::Ready
+        | Message::Failed(_)
+        | Message::Ended { .. }
+        | Message::Finished => {}
+    }
+}
+
+/// There will be no channel: a launch that needs the others has failed, any other goes on by itself.
+fn alone(membership: &Membership, view: &watch::Sender<View>, why: &str) {
+    let message = match membership.nodes.is_empty() {
+        true => {
+            tracing::warn!("{why}: this host runs by itself, and hears nothing of failures elsewhere");
+            message::Message::Over
+        }
+        false => {
+            let failure = table::alone(&membership.host, why, membership.patience);
+            message::Message::Verdict(Verdict { host: failure.host, exit_code: failure.exit_code, text: failure.text })
+        }
+    };
+    view.send_modify(|view| apply(view, message));
+}
+
+fn broken(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => "its connection was closed".to_owned(),
+        _ => format!("its connection is broken ({error})"),
+    }
+}
+
+fn silent() -> String {
+    format!("nothing was heard of it for {} s", LOST_AFTER.as_secs())
+}
+
+async fn sleep_until(deadline: Option<std::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

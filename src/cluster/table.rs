@@ -1,0 +1,350 @@
+//! Who is in the job and how far each host is: what the leader knows, and what follows from it.
+//!
+//! Pure: events in, messages out, time handed in. The job ends in one of two ways. Every host finishes: then it is over.
+//! Or something fails: then all are told to stop, and after a short time in which other hosts give their accounts, the
+//! verdict says which failure was the cause.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::message::{Failure, Message, Verdict};
+use super::{NO_HOST, SETTLE_TIME};
+
+/// The exit code where hosts do not have the same configuration, as that of a wrong configuration.
+const NOT_EQUAL: i32 = 78;
+
+/// The most characters of a failure text.
+const MAX_TEXT: usize = 1024;
+
+/// How far a host is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It has not come yet.
+    Absent,
+    /// It is there.
+    Present,
+    /// It could start its ranks.
+    Ready,
+    /// Its ranks have ended well.
+    Finished,
+    /// Its ranks have ended, after a failure.
+    Ended,
+    /// It is gone, and had not ended.
+    Lost,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Every host that is there is told, the leader's own too.
+    All(Message),
+    /// One host is told.
+    To(String, Message),
+    /// The log is told.
+    Note(String),
+}
+
+/// What the leader knows.
+#[derive(Debug)]
+pub struct Table {
+    leader: String,
+    hosts: BTreeMap<String, Standing>,
+    nodes: Vec<String>,
+    profile: BTreeMap<String, String>,
+    patience: Duration,
+    /// Until when hosts of the launch may come.
+    come_until: Instant,
+    failures: Vec<Failure>,
+    failed_ranks: BTreeMap<String, usize>,
+    settle_until: Option<Instant>,
+    has_started: bool,
+    is_decided: bool,
+    verdict: Option<Verdict>,
+}
+
+impl Table {
+    /// With the leader's host as the only one that is there. The hosts of `nodes` wait for each other.
+    pub fn new(
+        leader: &str,
+        hosts: &[String],
+        nodes: &[String],
+        profile: BTreeMap<String, String>,
+        patience: Duration,
+        now: Instant,
+    ) -> Table {
+        let mut standing: BTreeMap<String, Standing> =
+            hosts.iter().map(|host| (host.clone(), Standing::Absent)).collect();
+        standing.insert(leader.to_owned(), Standing::Present);
+        Table {
+            leader: leader.to_owned(),
+            hosts: standing,
+            nodes: nodes.to_vec(),
+            profile,
+            patience,
+            come_until: now + patience,
+            failures: Vec::new(),
+            failed_ranks: BTreeMap::new(),
+            settle_until: None,
+            has_started: false,
+            is_decided: false,
+            verdict: None,
+        }
+    }
+
+    /// Whether a host belongs to the job and is not there already; else why it is refused.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn may_join(&self, host: &str) -> Result<(), String> {
+        match self.hosts.get(host) {
+            None => Err(format!("{host:?} is no host of this job")),
+            Some(Standing::Absent) => Ok(()),
+            Some(Standing::Lost | Standing::Finished | Standing::Ended) => Err(format!("{host} was there before")),
+            Some(Standing::Present | Standing::Ready) => Err(format!("{host} is there already")),
+        }
+    }
+
+    /// A host has come.
+    pub fn joined(&mut self, host: &str) -> Vec<Action> {
+        self.hosts.insert(host.to_owned(), Standing::Present);
+        if let Some(verdict) = &self.verdict {
+            return vec![Action::To(host.to_owned(), Message::Verdict(verdict.clone()))];
+        }
+        match self.failures.first() {
+            Some(failure) => vec![Action::To(host.to_owned(), Message::Stop(because(failure)))],
+            None => Vec::new(),
+        }
+    }
+
+    /// A host has said something.
+    pub fn heard(&mut self, host: &str, message: Message, now: Instant) -> Vec<Action> {
+        match message {
+            Message::Hello(profile) => self.compared(host, &profile, now),
+            Message::Ready => {
+                self.stands(host, Standing::Ready);
+                let all = self.nodes.iter().all(|node| self.hosts.get(node) == Some(&Standing::Ready));
+                match all && !self.has_started && self.failures.is_empty() {
+                    true => {
+                        self.has_started = true;
+                        vec![Action::All(Message::Start)]
+                    }
+                    false => Vec::new(),
+                }
+            }
+            Message::Failed(failure) => self.failed(failure, now),
+            Message::Ended { failed_ranks } => {
+                self.failed_ranks.insert(host.to_owned(), failed_ranks);
+                self.stands(host, Standing::Ended);
+                self.settled()
+            }
+            Message::Finished => {
+                self.stands(host, Standing::Finished);
+                self.settled()
+            }
+            // What only the leader says is nothing that a host can say.
+            Message::Alive | Message::Start | Message::Stop(_) | Message::Verdict(_) | Message::Over => Vec::new(),
+        }
+    }
+
+    /// The connection to a host has ended.
+    pub fn lost(&mut self, host: &str, why: &str, now: Instant) -> Vec<Action> {
+        match self.hosts.get(host) {
+            None | Some(Standing::Absent | Standing::Finished | Standing::Ended | Standing::Lost) => Vec::new(),
+            Some(Standing::Present | Standing::Ready) if self.is_decided => Vec::new(),
+            Some(Standing::Present | Standing::Ready) => {
+                self.stands(host, Standing::Lost);
+                let mut actions = vec![Action::Note(format!("host {host} is lost: {why}"))];
+                actions.extend(self.failed(lost(host, why), now));
+                actions
+            }
+        }
+    }
+
+    /// When something is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        match (self.is_decided, self.settle_until) {
+            (true, _) => None,
+            (false, Some(settle)) => Some(settle),
+            (false, None) => self.is_waiting_for_hosts().then_some(self.come_until),
+        }
+    }
+
+    /// What is due.
+    pub fn tick(&mut self, now: Instant) -> Vec<Action> {
+        if self.is_decided {
+            return Vec::new();
+        }
+        if self.settle_until.is_some_and(|until| until <= now) {
+            return self.decide();
+        }
+        if self.settle_until.is_none() && self.is_waiting_for_hosts() && self.come_until <= now {
+            let absent: Vec<&str> = self.absent_nodes().collect();
+            let failure = never_came(&absent, self.patience);
+            return self.failed(failure, now);
+        }
+        Vec::new()
+    }
+
+    /// The leader leaves: what is known by then is said.
+    pub fn close(&mut self) -> Vec<Action> {
+        match (self.is_decided, self.failures.is_empty()) {
+            (true, _) => Vec::new(),
+            (false, false) => self.decide(),
+            (false, true) => {
+                self.is_decided = true;
+                vec![Action::All(Message::Over)]
+            }
+        }
+    }
+
+    /// Whether nothing can change any more.
+    pub fn is_decided(&self) -> bool {
+        self.is_decided
+    }
+
+    /// The hosts of the launch that are waited for, each with how far it is.
+    pub fn waiting_for(&self) -> Vec<String> {
+        if self.has_started {
+            return Vec::new();
+        }
+        let far = |node: &String| match self.hosts.get(node) {
+            Some(Standing::Absent) | None => Some(format!("{node} (not connected)")),
+            Some(Standing::Present) => Some(format!("{node} (not ready)")),
+            Some(_) => None,
+        };
+        self.nodes.iter().filter_map(far).collect()
+    }
+
+    fn absent_nodes(&self) -> impl Iterator<Item = &str> {
+        let is_absent = |node: &&String| self.hosts.get(*node).is_none_or(|standing| *standing == Standing::Absent);
+        self.nodes.iter().filter(is_absent).map(String::as_str)
+    }
+
+    fn is_waiting_for_hosts(&self) -> bool {
+        !self.has_started && self.absent_nodes().next().is_some()
+    }
+
+    fn stands(&mut self, host: &str, standing: Standing) {
+        if let Some(known) = self.hosts.get_mut(host) {
+            *known = standing;
+        }
+    }
+
+    fn compared(&mut self, host: &str, profile: &BTreeMap<String, String>, now: Instant) -> Vec<Action> {
+        let differs = |(name, value): &(&String, &String)| profile.get(*name) != Some(*value);
+        let names: Vec<&str> = self.profile.iter().filter(differs).map(|(name, _)| name.as_str()).collect();
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let difference = format!("host {host} has not the same {} as host {}", names.join(" and "), self.leader);
+        if !self.nodes.iter().any(|node| node == host) {
+            return vec![Action::Note(difference)];
+        }
+        let status = format!("host {host}, exit code {NOT_EQUAL}");
+        let text = format!("{difference}: all hosts need the same image and configuration\n{status}");
+        self.failed(Failure { host: host.to_owned(), exit_code: NOT_EQUAL, text, status, is_consequence: false }, now)
+    }
+
+    /// A failure; a later account of the same host takes the place of the earlier one.
+    fn failed(&mut self, failure: Failure, now: Instant) -> Vec<Action> {
+        if self.is_decided {
+            return Vec::new();
+        }
+        if let Some(known) = self.failures.iter_mut().find(|known| known.host == failure.host) {
+            *known = failure;
+            return Vec::new();
+        }
+        let stop = Message::Stop(because(&failure));
+        self.failures.push(failure);
+        let mut actions = Vec::new();
+        if self.settle_until.is_none() {
+            self.settle_until = Some(now + SETTLE_TIME);
+            actions.push(Action::All(stop));
+        }
+        actions.extend(self.settled());
+        actions
+    }
+
+    /// Decides if no host is left whose account could change it.
+    fn settled(&mut self) -> Vec<Action> {
+        if self.is_decided
+            || self.hosts.values().any(|standing| matches!(standing, Standing::Present | Standing::Ready))
+        {
+            return Vec::new();
+        }
+        self.decide()
+    }
+
+    fn decide(&mut self) -> Vec<Action> {
+        self.is_decided = true;
+        // The first in order of arrival among those that nothing else explains.
+        let cause = self.failures.iter().min_by_key(|failure| failure.is_consequence);
+        let Some(cause) = cause else { return vec![Action::All(Message::Over)] };
+        let failed: usize = self.failed_ranks.values().sum();
+        let of_cause = usize::from(self.failed_ranks.get(&cause.host).is_some_and(|failed| *failed > 0));
+        let verdict = Verdict {
+            host: cause.host.clone(),
+            exit_code: cause.exit_code,
+            text: with_followers(cause, failed - of_cause),
+        };
+        self.verdict = Some(verdict.clone());
+        vec![Action::All(Message::Verdict(verdict))]
+    }
+}
+
+fn because(failure: &Failure) -> String {
+    format!("host {}: {}", failure.host, failure.headline())
+}
+
+fn with_followers(failure: &Failure, others: usize) -> String {
+    let followers = match others {
+        0 => return failure.text.clone(),
+        1 => "1 other rank failed after it".to_owned(),
+        others => format!("{others} other ranks failed after it"),
+    };
+    let status = format!("{}, {followers}", failure.status);
+    failure.text.replacen(&failure.status, &status, 1).chars().take(MAX_TEXT).collect()
+}
+
+/// That a host is lost.
+pub(super) fn lost(host: &str, why: &str) -> Failure {
+    let status = format!("host {host}, exit code {NO_HOST}");
+    let text = format!(
+        "host {host} is lost: {why}\nhint: its container was killed, or its machine or network failed: see the log of {host}\n{status}"
+    );
+    Failure { host: host.to_owned(), exit_code: NO_HOST, text, status, is_consequence: false }
+}
+
+/// That hosts did not come.
+pub(super) fn never_came(hosts: &[&str], patience: Duration) -> Failure {
+    let names = hosts.join(", ");
+    let status = format!("exit code {NO_HOST}");
+    let (word, verb) = if hosts.len() == 1 { ("host", "has") } else { ("hosts", "have") };
+    let text = format!(
+        "{word} {names} {verb} not come within {} s (FOOTPLATE_CLUSTER_TIMEOUT)\nhint: see the log of {}: its container did \
+         not start, or its network does not reach the other hosts\n{status}",
+        patience.as_secs_f64(),
+        hosts.first().copied().unwrap_or_default()
+    );
+    Failure {
+        host: hosts.first().copied().unwrap_or_default().to_owned(),
+        exit_code: NO_HOST,
+        text,
+        status,
+        is_consequence: false,
+    }
+}
+
+/// That the others cannot be talked to.
+pub(super) fn alone(host: &str, why: &str, patience: Duration) -> Failure {
+    let status = format!("host {host}, exit code {NO_HOST}");
+    let text = format!(
+        "{why}\nhint: the launch needs every host, and waits {} s for each (FOOTPLATE_CLUSTER_TIMEOUT): see the other hosts' \
+         logs, and whether the network lets them reach each other\n{status}",
+        patience.as_secs_f64()
+    );
+    Failure { host: host.to_owned(), exit_code: NO_HOST, text, status, is_consequence: false }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::{Action, Failure, Message, SETTLE_TIME, Table};
+
+fn names(count: usize) -> Vec<String> {
+    (1..=count).map(|n| format!("algo-{n}")).collect()
+}
+
+fn table(count: usize, spans: bool, now: Instant) -> Table {
+    let hosts = names(count);
+    let nodes = if spans { hosts.clone() } else { Vec::new() };
+    let mut table = Table::new("algo-1", &hosts, &nodes, BTreeMap::new(), Duration::from_secs(900), now);
+    for host in &hosts[1..] {
+        table.may_join(host).expect("may join");
+        assert_eq!(table.joined(host), []);
+    }
+    table
+}
+
+fn failure(host: &str, text: &str, is_consequence: bool) -> Message {
+    let status = format!("host {host}, rank 1, exit code 3");
+    Message::Failed(Failure {
+        host: host.to_owned(),
+        exit_code: 3,
+        text: format!("{text}\n{status}"),
+        status,
+        is_consequence,
+    })
+}
+
+fn verdict(actions: &[Action]) -> (&str, &str) {
+    match actions.last() {
+        Some(Action::All(Message::Verdict(verdict))) => (&verdict.host, &verdict.text),
+        other => panic!("no verdict: {other:?}"),
+    }
+}
+
+#[test]
+fn all_start_when_the_last_one_is_ready() {
+    let now = Instant::now();
+    let mut table = table(64, true, now);
+    for host in &names(64)[..63] {
+        assert_eq!(table.heard(host, Message::Ready, now), []);
+    }
+    assert_eq!(table.waiting_for(), ["algo-64 (not ready)"]);
+    assert_eq!(table.heard("algo-64", Message::Ready, now), [Action::All(Message::Start)]);
+}
+
+#[test]
+fn the_first_failure_that_is_no_consequence_is_the_cause_and_the_others_are_counted() {
+    let now = Instant::now();
+    let mut table = table(3, true, now);
+    let stop = table.heard("algo-3", failure("algo-3", "Connection reset", true), now);
+    assert_eq!(stop, [Action::All(Message::Stop("host algo-3: Connection reset".to_owned()))]);
+    assert_eq!(table.deadline(), Some(now + SETTLE_TIME));
+    assert_eq!(table.heard("algo-2", failure("algo-2", "ValueError: bad", false), now), []);
+    assert_eq!(table.heard("algo-1", failure("algo-1", "ValueError: worse", false), now), []);
+    for host in ["algo-3", "algo-2"] {
+        assert_eq!(table.heard(host, Message::Ended { failed_ranks: 8 }, now), []);
+    }
+    let decided = table.heard("algo-1", Message::Ended { failed_ranks: 8 }, now);
+    let text = "ValueError: bad\nhost algo-2, rank 1, exit code 3, 23 other ranks failed after it";
+    assert_eq!(verdict(&decided), ("algo-2", text));
+    // Nothing changes it any more, and who comes late hears it.
+    assert_eq!(table.lost("algo-1", "gone", now), []);
+    assert_eq!(table.tick(now + SETTLE_TIME), []);
+}
+
+#[test]
+fn hosts_that_use_their_grace_do_not_hold_the_verdict_up() {
+    let now = Instant::now();
+    let mut table = table(3, false, now);
+    table.heard("algo-2", failure("algo-2", "provisional", true), now);
+    table.heard("algo-2", failure("algo-2", "ValueError: bad", false), now);
+    assert_eq!(table.tick(now + SETTLE_TIME / 2), []);
+    let decided = table.tick(now + SETTLE_TIME);
+    assert_eq!(verdict(&decided).0, "algo-2");
+    assert!(verdict(&decided).1.starts_with("ValueError: bad\n"));
+}
+
+#[test]
+fn a_lost_host_is_the_cause_unless_it_had_finished() {
+    let now = Instant::now();
+    let mut table = table(3, false, now);
+    assert_eq!(table.heard("algo-3", Message::Finished, now), []);
+    assert_eq!(table.lost("algo-3", "it closed the connection", now), []);
+    table.heard("algo-1", failure("algo-1", "Connection reset by peer", true), now);
+    table.lost("algo-2", "it closed the connection", now);
+    let decided = table.tick(now + SETTLE_TIME);
+    assert_eq!(verdict(&decided).0, "algo-2");
+    assert!(verdict(&decided).1.starts_with("host algo-2 is lost: it closed the connection\n"));
+}
+
+#[test]
+fn it_is_over_when_every_host_that_is_there_has_finished() {
+    let now = Instant::now();
+    let hosts = names(3);
+    let mut table = Table::new("algo-1", &hosts, &[], BTreeMap::new(), Duration::from_secs(1), now);
+    table.joined("algo-2");
+    assert_eq!(table.deadline(), None, "one process a host waits for nobody");
+    assert_eq!(table.heard("algo-1", Message::Finished, now), []);
+    assert_eq!(table.heard("algo-2", Message::Finished, now), [Action::All(Message::Over)]);
+}
+
+#[test]
+fn hosts_that_never_come_are_named() {
+    let now = Instant::now();
+    let hosts = names(12);
+    let mut table = Table::new("algo-1", &hosts, &hosts, BTreeMap::new(), Duration::from_secs(5), now);
+    for host in &hosts[1..10] {
+        table.joined(host);
+    }
+    assert_eq!(table.deadline(), Some(now + Duration::from_secs(5)));
+    table.tick(now + Duration::from_secs(5));
+    let decided = table.tick(now + Duration::from_secs(5) + SETTLE_TIME);
+    assert!(verdict(&decided).1.starts_with("hosts algo-11, algo-12 have not come within 5 s"), "{decided:?}");
+}
+
+#[test]
+fn strangers_and_doubles_are_refused() {
+    let table = table(2, false, Instant::now());
+    assert!(table.may_join("algo-9").expect_err("a stranger").contains("no host of this job"));
+    assert!(table.may_join("algo-2").expect_err("a double").contains("there already"));
+    assert!(table.may_join("algo-1").expect_err("the leader").contains("there already"));
+}
+
+#[test]
+fn a_host_with_another_configuration_is_named_with_what_differs() {
+    let now = Instant::now();
+    let hosts = names(2);
+    let profile = |launcher: &str| BTreeMap::from([("launcher".to_owned(), launcher.to_owned())]);
+    let mut spanning = Table::new("algo-1", &hosts, &hosts, profile("mpi"), Duration::from_secs(5), now);
+    spanning.joined("algo-2");
+    assert_eq!(spanning.heard("algo-2", Message::Hello(profile("mpi")), now), []);
+    spanning.heard("algo-2", Message::Hello(profile("torchrun")), now);
+    let decided = spanning.tick(now + SETTLE_TIME);
+    assert!(verdict(&decided).1.starts_with("host algo-2 has not the same launcher as host algo-1"), "{decided:?}");
+    let mut apart = Table::new("algo-1", &hosts, &[], profile("mpi"), Duration::from_secs(5), now);
+    apart.joined("algo-2");
+    let noted = apart.heard("algo-2", Message::Hello(profile("torchrun")), now);
+    assert!(matches!(noted.as_slice(), [Action::Note(_)]), "{noted:?}");
+}

@@ -1,0 +1,94 @@
+//! The command line of Open MPI's mpirun, for every launcher that uses it.
+//!
+//! The options are those that the incumbents give. What only serves ssh is left out; so are credentials, as a command line
+//! can be read by everybody.
+
+use super::{Facts, LaunchError, words};
+
+/// What one launch with mpirun differs in from another.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mpirun {
+    /// The hosts, in the order of the ranks, each with how many processes it takes: `algo-1:8`.
+    pub(super) hosts: Vec<String>,
+    /// How many processes there are.
+    pub(super) processes: usize,
+    /// The names of the variables that every rank gets as mpirun has them.
+    pub(super) exported: Vec<String>,
+    /// The user's own options.
+    pub(super) custom: Vec<Vec<u8>>,
+}
+
+/// mpirun and all of its options, up to the program that it starts. What the user's own options name is the user's alone:
+/// Open MPI would join two values of one parameter.
+pub(super) fn mpirun_options(facts: &Facts<'_>, mpirun: &Mpirun) -> Vec<Vec<u8>> {
+    let custom = Custom(&mpirun.custom);
+    let processes = mpirun.processes.to_string();
+    let mut options = words(["mpirun", "--host", &mpirun.hosts.join(","), "-np", &processes, "--allow-run-as-root"]);
+    if !custom.names(&["oversubscribe", "nooversubscribe"]) {
+        options.extend(words(["--oversubscribe"]));
+    }
+    // Else each rank, with its data loaders, would be bound to one core.
+    for (name, value) in [("bind-to", "none"), ("map-by", "slot")] {
+        if !custom.names(&[name]) {
+            options.extend(words([&format!("--{name}"), value]));
+        }
+    }
+    let interface = Some(facts.job.cluster.network_interface.as_str()).filter(|_| facts.hardware.has_interface);
+    for (parameter, value) in [
+        ("btl_tcp_if_include", interface),
+        ("oob_tcp_if_include", interface),
+        ("pml", Some("ob1")),
+        ("btl", Some("^openib")),
+        ("orte_abort_on_non_zero_status", Some("1")),
+        // Containers without privileges print megabytes of errors otherwise.
+        ("btl_vader_single_copy_mechanism", Some("none")),
+    ] {
+        if let Some(value) = value
+            && !custom.sets(parameter)
+        {
+            options.extend(words(["-mca", parameter, value]));
+        }
+    }
+    for name in &mpirun.exported {
+        if !custom.exports(name) {
+            options.extend(words(["-x", name]));
+        }
+    }
+    options.extend(mpirun.custom.iter().cloned());
+    options
+}
+
+/// The user's options.
+struct Custom<'a>(&'a [Vec<u8>]);
+
+impl Custom<'_> {
+    /// Whether one of these options is among them, with one or two dashes.
+    fn names(&self, names: &[&str]) -> bool {
+        let name_of = |word: &[u8]| Some(word.strip_prefix(b"--").or_else(|| word.strip_prefix(b"-"))?.to_vec());
+        self.0.iter().filter_map(|word| name_of(word)).any(|name| names.iter().any(|other| other.as_bytes() == name))
+    }
+
+    /// Whether a parameter of Open MPI's is among them.
+    fn sets(&self, parameter: &str) -> bool {
+        self.follows(&["mca", "gmca", "prtemca", "pmixmca"], |word| word == parameter.as_bytes())
+    }
+
+    /// Whether a variable is exported by them.
+    fn exports(&self, name: &str) -> bool {
+        self.follows(&["x"], |word| word.split(|byte| *byte == b'=').next() == Some(name.as_bytes()))
+    }
+
+    fn follows(&self, options: &[&str], is_it: impl Fn(&[u8]) -> bool) -> bool {
+        self.0.windows(2).any(|pair| Custom(&pair[..1]).names(options) && is_it(&pair[1]))
+    }
+}
+
+/// mpirun of the image.
+pub(super) fn program(facts: &Facts<'_>, what: &str) -> Result<std::path::PathBuf, LaunchError> {
+    facts.image.mpirun.clone().ok_or_else(|| {
+        LaunchError(format!(
+            "the job asks for {what}, and mpirun is not on PATH: install Open MPI in the image, or set \
+             FOOTPLATE_LAUNCHER=process"
+        ))
+    })
+}

@@ -1,0 +1,199 @@
+//! This host's part in the channel between hosts: joining it, waiting for the others, and agreeing on the end.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::session::{End, Session};
+use super::{Outcome, Prepared};
+use crate::cluster::{Cluster, Failure, Key, Membership, SETTLE_TIME, View};
+use crate::failure::Cause;
+use crate::launch;
+use crate::process::Ending;
+use crate::python::{Separators, Value};
+use crate::redact::Redactor;
+use crate::settings::Launcher;
+
+/// How long a host that has failed waits for the verdict: the leader gives it after [`SETTLE_TIME`].
+const VERDICT_TIME: Duration = SETTLE_TIME.saturating_add(Duration::from_secs(3));
+
+/// This host among the others.
+#[derive(Debug)]
+pub(super) struct Hosts {
+    cluster: Cluster,
+    host: String,
+    /// Whether the launch spans hosts, so that none starts before all are ready.
+    spans: bool,
+    /// The task of which a failure was told, and whether it may be the cause.
+    told: Option<(usize, bool)>,
+}
+
+impl Hosts {
+    /// A rank has failed, with all that it wrote or without: the others need not wait for the end of the rest. What reads
+    /// like a consequence gives way to what does not.
+    pub(super) fn failing(&mut self, task: usize, is_whole: bool, ending: Ending, cause: &Cause, redactor: &Redactor) {
+        let may_be_cause = is_whole && !cause.is_consequence();
+        let is_news = match self.told {
+            None => true,
+            Some((told, could_be)) => told == task || (may_be_cause && !could_be),
+        };
+        if is_news {
+            self.told = Some((task, may_be_cause));
+            self.cluster.failed(self.account(ending.exit_code(), cause, !may_be_cause, redactor));
+        }
+    }
+
+    fn account(&self, exit_code: i32, cause: &Cause, is_consequence: bool, redactor: &Redactor) -> Failure {
+        let cause = cause.by_itself();
+        Failure {
+            host: self.host.clone(),
+            exit_code,
+            text: cause.text(redactor),
+            status: cause.status(),
+            is_consequence,
+        }
+    }
+}
+
+/// Joins the other hosts of the job, if there are any. Nothing waits for it.
+pub(super) fn join(session: &mut Session, prepared: &Prepared) {
+    let Prepared { job, settings, .. } = prepared;
+    let cluster = &job.cluster;
+    let Some(port) = settings.cluster_port.filter(|_| cluster.hosts.len() > 1) else { return };
+    // A launcher that does not exist is refused when the launch is planned.
+    let launcher = launch::choose(job, settings).unwrap_or(Launcher::Process);
+    let nodes = job.nodes();
+    let spans = launcher != Launcher::Process && nodes.len() > 1;
+    let name = session.variables.get("TRAINING_JOB_ARN").or(session.variables.get("TRAINING_JOB_NAME"));
+    let hyperparameters = Value::Dict(job.all_hyperparameters.clone()).dumps(Separators::Default);
+    let key = match &settings.cluster_key {
+        Some(secret) => Key::new(&[secret.0.as_bytes()]),
+        None => Key::new(&[
+            name.unwrap_or_default().as_bytes(),
+            cluster.sorted_hosts().join(",").as_bytes(),
+            hyperparameters.as_bytes(),
+            Value::Dict(job.channels.clone()).dumps(Separators::Default).as_bytes(),
+        ]),
+    };
+    let digest = |text: &str| Key::new(&[text.as_bytes()]).fingerprint();
+    let profile = BTreeMap::from([
+        ("version of footplate".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("launcher".to_owned(), launcher.to_string()),
+        ("entry point".to_owned(), job.entry_name().unwrap_or_default().to_owned()),
+        ("hosts".to_owned(), digest(&nodes.join(","))),
+        ("hyperparameters".to_owned(), digest(&hyperparameters)),
+    ]);
+    let membership = Membership {
+        host: cluster.current_host.clone(),
+        leader: job.master(),
+        hosts: cluster.hosts.clone(),
+        nodes: if spans { nodes } else { Vec::new() },
+        addresses: settings.host_addresses.clone(),
+        port,
+        key,
+        patience: settings.cluster_timeout,
+        profile,
+    };
+    match Cluster::begin(membership) {
+        Ok(joined) => {
+            session.supervisor.heed(stop_of(joined.view()));
+            session.hosts = Some(Hosts { cluster: joined, host: cluster.current_host.clone(), spans, told: None });
+        }
+        Err(error) => tracing::warn!("there is no channel to the other hosts: {error}"),
+    }
+}
+
+/// Becomes true when the ranks are to end because of another host.
+fn stop_of(mut view: watch::Receiver<View>) -> watch::Receiver<bool> {
+    let (sender, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        if view.wait_for(|view| view.stopping.is_some()).await.is_err() {
+            // The channel is over: nothing will come of it.
+            return std::future::pending().await;
+        }
+        let why = view.borrow().stopping.clone().unwrap_or_default();
+        tracing::warn!("the job has failed, {why}");
+        // The session may be over.
+        let _ = sender.send(true);
+    });
+    stop
+}
+
+/// Waits until all hosts of the launch are ready, if it spans hosts.
+pub(super) async fn meet(session: &mut Session) -> Result<(), Outcome> {
+    let Some(hosts) = session.hosts.as_ref().filter(|hosts| hosts.spans) else { return Ok(()) };
+    hosts.cluster.ready();
+    let mut view = hosts.cluster.view();
+    session.supervisor.wait_for(view.wait_for(|view| view.has_started)).await?.map_err(|_| Outcome::Elsewhere)?;
+    session.end_phase("hosts");
+    Ok(())
+}
+
+/// Tells the others how this host ended, hears how they did, and gives the outcome of the job.
+pub(super) async fn agree(session: &mut Session, outcome: Outcome) -> Outcome {
+    let Some(hosts) = session.hosts.take() else { return outcome };
+    let mut view = hosts.cluster.view();
+    let End { failed_ranks, was_stopped, only_followed } = session.end;
+    let was_stopped = was_stopped || matches!(outcome, Outcome::Stopped(_));
+    let is_own = !matches!(outcome, Outcome::Succeeded | Outcome::Elsewhere) && !only_followed;
+    if (is_own && !was_stopped) || (was_stopped && hosts.spans) {
+        hosts.cluster.failed(own_account(&hosts, &outcome, &session.redactor));
+    }
+    let has_failed = is_own || view.borrow().stopping.is_some() || outcome.exit_code() != 0;
+    match has_failed && (hosts.spans || !was_stopped) {
+        true => hosts.cluster.ended(failed_ranks),
+        false => hosts.cluster.finished(),
+    }
+    // Who was told to stop waits for nobody; nor does who has met nobody.
+    let has_met = |view: &View| view.is_connected || view.stopping.is_some();
+    let is_waiting = !was_stopped && (hosts.spans || has_met(&view.borrow()));
+    let verdict = if is_waiting { verdict(session, &mut view, has_failed).await } else { None };
+    hosts.cluster.leave();
+    match verdict {
+        Some(verdict) if verdict.exit_code != 0 => Outcome::Agreed(verdict),
+        _ => outcome,
+    }
+}
+
+/// Waits for what all hosts agree on: of a failure for a short time, of a success until every host has ended, unless a
+/// signal comes.
+async fn verdict(
+    session: &mut Session,
+    view: &mut watch::Receiver<View>,
+    has_failed: bool,
+) -> Option<crate::cluster::Verdict> {
+    // What runs has ended already.
+    session.supervisor.heed_nothing();
+    if !has_failed && !view.borrow().is_over {
+        tracing::info!("this host has finished, and waits for the others");
+    }
+    let begun = Instant::now();
+    if !has_failed {
+        let failing = view.wait_for(|view| view.is_over || view.stopping.is_some());
+        let _ = session.supervisor.wait_for(failing).await.ok()?;
+    }
+    let left = VERDICT_TIME.saturating_sub(if has_failed { begun.elapsed() } else { Duration::ZERO });
+    let decided = timeout(left, view.wait_for(|view| view.is_over));
+    let decided = session.supervisor.wait_for(decided).await.ok()?.is_ok();
+    decided.then(|| view.borrow().verdict.clone()).flatten()
+}
+
+/// This host's account of its own failure.
+fn own_account(hosts: &Hosts, outcome: &Outcome, redactor: &Redactor) -> Failure {
+    match outcome {
+        Outcome::Failed { ending, cause } => hosts.account(ending.exit_code(), cause, cause.is_consequence(), redactor),
+        other => {
+            let status = format!("host {}", hosts.host);
+            let text = other.failure_text(redactor).unwrap_or_else(|| "stopped by a signal".to_owned());
+            Failure {
+                host: hosts.host.clone(),
+                exit_code: other.exit_code(),
+                text: format!("{text}\n{status}"),
+                status,
+                is_consequence: false,
+            }
+        }
+    }
+}

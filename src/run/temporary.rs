@@ -1,0 +1,33 @@
+//! A folder for what is of no use after the run.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A folder below the temporary folder that only this user can enter. It is made when it is first asked for, and removed,
+/// with all that is in it, when this value is dropped.
+#[derive(Debug, Default)]
+pub(super) struct TemporaryFolder(Option<PathBuf>);
+
+impl TemporaryFolder {
+    /// The folder.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(super) fn path(&mut self) -> io::Result<&Path> {
+        let made = match self.0.take() {
+            Some(path) => path,
+            None => nix::unistd::mkdtemp(&std::env::temp_dir().join("footplate-XXXXXX"))?,
+        };
+        Ok(self.0.insert(made))
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0
+            && let Err(error) = std::fs::remove_dir_all(path)
+        {
+            tracing::debug!("cannot remove {}: {error}", path.display());
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A bucket: what is in it, and reading it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredentialProvider};
+use object_store::path::Path as Place;
+use object_store::{BackoffConfig, GetOptions, GetResult, ObjectStore, RetryConfig};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::access::Access;
+use super::download::{self, Download, Fetched};
+use super::error::{Problem, StorageError};
+use super::wire::{Exactly, Wire};
+
+/// How often a request is repeated after an error of the server or the network, and how long in all.
+const RETRIES: usize = 4;
+const RETRY_TIME: Duration = Duration::from_secs(60);
+const BACKOFF: BackoffConfig =
+    BackoffConfig { init_backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(4), base: 2.0 };
+/// What a key's letters may be in a URL (S3's own rule for signatures).
+const IN_KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// A bucket that can be read.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    access: Access,
+    name: String,
+}
+
+/// An object below a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key, the prefix included.
+    pub key: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl Bucket {
+    /// A bucket of this name; nothing is asked yet.
+    pub fn new(access: Access, name: &str) -> Bucket {
+        Bucket { access, name: name.to_owned() }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Begins to read an object: waits for the answer's beginning, and no longer. What follows arrives on a thread of its
+    /// own, a few MiB ahead of what is read.
+    ///
+    /// # Errors
+    /// [`StorageError`], after a bounded number of attempts.
+    pub fn read(&self, key: &str) -> Result<Download, StorageError> {
+        download::begin(self.clone(), key)
+    }
+
+    /// What counts as small, in bytes: it is held in memory while it arrives.
+    pub const SMALL: u64 = 1 << 20;
+
+    /// Begins to read many small objects, several at once.
+    ///
+    /// # Errors
+    /// [`StorageError`] where no thread can be started; others come with the objects.
+    pub fn read_small(&self, keys: Vec<String>) -> Result<Fetched, StorageError> {
+        download::fetch(self.clone(), keys)
+    }
+
+    /// Everything below a prefix, which ends with a slash or is empty.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn list(&self, prefix: &str) -> Result<Vec<Listed>, StorageError> {
+        let error = |error: &object_store::Error| StorageError::of(&self.name, prefix, error);
+        let settings = |text: String| StorageError::new(&self.name, prefix, Problem::Settings, text);
+        let place = Place::parse(prefix).map_err(|found| settings(found.to_string()))?;
+        let runtime = runtime().map_err(|error| settings(error.to_string()))?;
+        runtime.block_on(self.with_region(prefix, async |client| {
+            let objects =
+                client.store.list(Some(&place)).map_ok(|found| Listed { key: found.location.into(), size: found.size });
+            objects.try_collect().await.map_err(|found| error(&found))
+        }))
+    }
+
+    /// Does something with a client; once more where S3 says that the bucket is in another region, or that the credentials
+    /// have expired and others can be had.
+    pub(super) async fn with_region<T>(
+        &self,
+        key: &str,
+        work: impl AsyncFn(Connected) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let connect = |region: &str| {
+            self.connect(region).map_err(|text| StorageError::new(&self.name, key, Problem::Settings, text))
+        };
+        let first = connect(&self.access.region)?;
+        let wire = first.wire.clone();
+        let error = match work(first).await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        match (error.problem, wire.region()) {
+            (Problem::OtherRegion | Problem::Denied | Problem::Failing, Some(region))
+                if region != self.access.region =>
+            {
+                tracing::debug!("s3://{}: is in {region}, not in {}", self.name, self.access.region);
+                work(connect(&region)?).await
+            }
+            (Problem::Expired, _) if self.access.sources.can_renew() => work(connect(&self.access.region)?).await,
+            _ => Err(error),
+        }
+    }
+
+    fn connect(&self, region: &str) -> Result<Connected, String> {
+        let http = super::http::client(&self.access.network)?;
+        let credentials = self.access.sources.provider(&http);
+        let wire = Wire::of(http);
+        let url = self.access.bucket_url(&self.name, region);
+        let store = AmazonS3Builder::new()
+            .with_bucket_name(&self.name)
+            .with_region(region)
+            .with_endpoint(&url)
+            .with_virtual_hosted_style_request(true) // the URL has the bucket already
+            .with_allow_http(true)
+            .with_credentials(Arc::clone(&credentials))
+            .with_http_connector(wire.clone())
+            .with_retry(RetryConfig { backoff: BACKOFF, max_retries: RETRIES, retry_timeout: RETRY_TIME })
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Connected { store: Arc::new(store), wire, url, region: region.to_owned(), credentials })
+    }
+}
+
+/// A client of a bucket in a region.
+#[derive(Clone)]
+pub(super) struct Connected {
+    store: Arc<AmazonS3>,
+    wire: Wire,
+    url: String,
+    region: String,
+    credentials: AwsCredentialProvider,
+}
+
+impl Connected {
+    /// Asks for an object or a range of it, under the key as it is.
+    pub async fn get(&self, key: &str, mut options: GetOptions) -> object_store::Result<GetResult> {
+        options.extensions.insert(Exactly {
+            url: format!("{}/{}", self.url, utf8_percent_encode(key, IN_KEY)),
+            region: self.region.clone(),
+            credentials: Arc::clone(&self.credentials),
+        });
+        // The wire puts the key in its place.
+        self.store.get_opts(&Place::from("object"), options).await
+    }
+}
+
+/// A runtime for one thread's own requests.
+pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build()
+}

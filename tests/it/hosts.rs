@@ -1,0 +1,298 @@
+//! Several hosts: processes on this machine, each with its own folders and an address of its own on the loopback network.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::job::{Ended, Job, eventually};
+use super::running::{Running, nothing_survives, with_notes};
+
+/// The port of the channel, at addresses that only this test process uses.
+const PORT: u16 = 7778;
+
+/// The hosts of a job, `algo-1` and so on.
+struct Hosts {
+    jobs: Vec<Job>,
+}
+
+impl Hosts {
+    fn new(count: usize, script: &str) -> Hosts {
+        let names: Vec<String> = (1..=count).map(|n| format!("algo-{n}")).collect();
+        let addresses: Vec<String> = (1..=count).map(|n| format!("algo-{n}={}", address(n))).collect();
+        let job_of = |name: &String| {
+            let resources = serde_json::json!({"current_host": name, "hosts": names, "network_interface_name": "lo"});
+            with_notes(Job::python(script))
+                .file("input/config/resourceconfig.json", resources.to_string())
+                .variable("FOOTPLATE_HOST_ADDRESSES", &addresses.join(","))
+        };
+        Hosts { jobs: names.iter().map(job_of).collect() }
+    }
+
+    fn variable(self, name: &str, value: &str) -> Hosts {
+        Hosts { jobs: self.jobs.into_iter().map(|job| job.variable(name, value)).collect() }
+    }
+
+    /// So many ranks on each host, which all start together.
+    fn ranks(self, per_host: usize) -> Hosts {
+        self.variable("FOOTPLATE_LAUNCHER", "per-gpu").variable("FOOTPLATE_PROCESSES_PER_HOST", &per_host.to_string())
+    }
+
+    fn start(&self) -> Vec<Running> {
+        self.jobs.iter().map(|job| Running::start(job, ["train"])).collect()
+    }
+
+    fn end(&self, running: Vec<Running>) -> Vec<Ended> {
+        let ended = self.jobs.iter().zip(running).map(|(job, running)| running.end(job)).collect();
+        self.jobs.iter().for_each(nothing_survives);
+        ended
+    }
+
+    fn train(&self) -> Vec<Ended> {
+        self.end(self.start())
+    }
+}
+
+/// The address of host n: every test has a process, and thus a network, of its own.
+fn address(n: usize) -> String {
+    let process = std::process::id();
+    format!("127.{}.{}.{}", 64 + (process >> 8) % 128, process % 256, n)
+}
+
+#[test]
+fn ranks_of_all_hosts_start_together_and_know_their_places() {
+    let script = "import os\nprint(*(os.environ[v] for v in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'GROUP_RANK')))\n";
+    let hosts = Hosts::new(3, script).ranks(2);
+    // The leader comes last.
+    let mut running: Vec<Running> = hosts.jobs[1..].iter().map(|job| Running::start(job, ["train"])).collect();
+    for host in &running {
+        host.says("requirements:");
+        assert!(!host.stderr().contains("ready in"), "{}", host.stderr());
+    }
+    running.insert(0, Running::start(&hosts.jobs[0], ["train"]));
+    for (node, ended) in hosts.end(running).into_iter().enumerate() {
+        let ended = ended.succeeded();
+        assert!(ended.stderr.contains(", hosts "), "the time that hosts waited is said: {}", ended.stderr);
+        let stdout = ended.stdout();
+        let mut lines: Vec<&str> = stdout.lines().collect();
+        lines.sort_unstable();
+        let line = |local: usize| {
+            let rank = node * 2 + local;
+            format!("[algo-{}:{rank}] {rank} {local} 6 {node}", node + 1)
+        };
+        assert_eq!(lines, [line(0), line(1)]);
+    }
+}
+
+#[test]
+fn the_rank_that_fails_ends_every_host_and_is_named_on_each() {
+    let script = "import os, time\nfrom notes import note\n\
+                  if os.environ['RANK'] == '5':\n    raise ValueError('bad data')\n\
+                  time.sleep(600)\n";
+    let hosts = Hosts::new(3, script).ranks(2);
+    for ended in hosts.train() {
+        let ended = ended.failed(1, "ValueError: bad data\nat train.py:4\n");
+        let status = "host algo-3, rank 5, exit code 1, 5 other ranks failed after it";
+        assert!(ended.failure().contains(status), "{}", ended.failure());
+        assert!(ended.duration < Duration::from_secs(20), "{:?}", ended.duration);
+    }
+}
+
+#[test]
+fn a_host_whose_ranks_use_their_grace_does_not_hold_the_others_up() {
+    let script = "import os, signal, sys\nfrom notes import note, wait_for\n\
+                  signal.signal(signal.SIGTERM, lambda *_: (note('told'), wait_for('saved'), sys.exit(0)))\n\
+                  if os.environ['RANK'] == '1': wait_for('go'); sys.exit('bad')\n\
+                  note('up')\nsignal.pause()\n";
+    let hosts = Hosts::new(3, script).ranks(1);
+    let mut running = hosts.start();
+    running[0].noted("up", 1);
+    running[2].noted("up", 1);
+    running[2].tell("saved");
+    running[1].tell("go");
+    let [slow, failing, quick] = [running.remove(0), running.remove(0), running.remove(0)];
+    slow.noted("told", 1);
+    for (job, running) in [(&hosts.jobs[1], failing), (&hosts.jobs[2], quick)] {
+        running.end(job).failed(1, "bad\n");
+    }
+    slow.tell("saved");
+    slow.end(&hosts.jobs[0]).failed(1, "bad\n");
+}
+
+#[test]
+fn the_failure_that_caused_the_others_is_named_though_they_came_first() {
+    // Rank 1 is failing, but takes longer to end than rank 0, which sees its connection go, and is told to end meanwhile.
+    let script = "import os, signal, time\n\
+                  if os.environ['RANK'] == '0': raise ConnectionResetError('Connection reset by peer')\n\
+                  told = []\n\
+                  signal.signal(signal.SIGTERM, lambda *_: told.append(1))\n\
+                  while not told: time.sleep(0.01)\n\
+                  raise RuntimeError('loss is NaN')\n";
+    for ended in Hosts::new(2, script).ranks(1).train() {
+        let ended = ended.failed(1, "RuntimeError: loss is NaN\nat train.py:6\n");
+        let status = "host algo-2, rank 1, exit code 1, 1 other rank failed after it";
+        assert!(ended.failure().contains(status), "{}", ended.failure());
+    }
+}
+
+#[test]
+fn one_process_a_host_waits_for_nobody() {
+    let hosts = Hosts::new(2, "print('done')");
+    let begun = Instant::now();
+    let ended = hosts.jobs[1].train().succeeded();
+    assert_eq!(ended.stdout(), "done\n");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    hosts.jobs[0].train().succeeded();
+}
+
+#[test]
+fn a_failure_of_one_process_a_host_reaches_those_that_have_finished() {
+    let script = "import os, sys\nfrom notes import note, wait_for\n\
+                  if os.environ['SM_CURRENT_HOST'] == 'algo-2': wait_for('go'); sys.exit('bad')\n";
+    let hosts = Hosts::new(2, script);
+    let running = hosts.start();
+    running[0].says("this host has finished, and waits for the others");
+    running[1].tell("go");
+    for ended in hosts.end(running) {
+        assert!(ended.failed(1, "bad\n").failure().contains("host algo-2, exit code 1"));
+    }
+}
+
+#[test]
+fn a_host_that_dies_ends_the_others_which_name_it() {
+    for victim in [0, 1] {
+        let hosts = Hosts::new(3, "from notes import note\nimport time\nnote('up')\ntime.sleep(600)\n").ranks(1);
+        let mut running = hosts.start();
+        running.iter().for_each(|host| drop(host.noted("up", 1)));
+        running.remove(victim).signal(Signal::SIGKILL);
+        let left = hosts.jobs.iter().enumerate().filter(|(n, _)| *n != victim).map(|(_, job)| job);
+        for (job, running) in left.zip(running) {
+            let text = format!("host algo-{} is lost: its connection was closed\n", victim + 1);
+            running.end(job).failed(68, &text);
+        }
+    }
+}
+
+#[test]
+fn a_host_that_is_cut_off_is_noticed() {
+    for victim in [0, 1] {
+        let hosts = Hosts::new(2, "from notes import note\nimport time\nnote('up')\ntime.sleep(600)\n");
+        let mut running = hosts.start();
+        running.iter().for_each(|host| drop(host.noted("up", 1)));
+        running[0].says("all 2 hosts are connected");
+        let cut_off = running.remove(victim);
+        cut_off.signal(Signal::SIGSTOP);
+        let text = format!("host algo-{} is lost: nothing was heard of it for 12 s\n", victim + 1);
+        running.remove(0).end(&hosts.jobs[1 - victim]).failed(68, &text);
+        cut_off.signal(Signal::SIGKILL);
+    }
+}
+
+#[test]
+fn a_host_that_never_comes_is_named() {
+    let hosts = Hosts::new(3, "print('never')").ranks(1).variable("FOOTPLATE_CLUSTER_TIMEOUT", "1");
+    let leader = hosts.jobs[0].train();
+    let leader = leader.failed(68, "hosts algo-2, algo-3 have not come within 1 s (FOOTPLATE_CLUSTER_TIMEOUT)\n");
+    assert_eq!(leader.stdout(), "");
+    let member = hosts.jobs[1].train();
+    let member = member.failed(68, "host algo-1 cannot be reached: Connection refused");
+    assert_eq!(member.stdout(), "");
+}
+
+#[test]
+fn what_is_refused_on_one_host_ends_those_that_wait_for_it() {
+    let hosts = Hosts::new(2, "print('never')").ranks(1);
+    fs::remove_file(hosts.jobs[1].path("code/train.py")).expect("removed");
+    for ended in hosts.train() {
+        assert!(ended.failure().contains("host algo-2"), "{ended:#?}");
+        ended.failed(127, "the entry point \"train.py\" is not in ");
+    }
+}
+
+#[test]
+fn a_stop_signal_to_one_host_stops_that_host_alone() {
+    let script = "import signal, sys\nfrom notes import note, wait_for\n\
+                  signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nnote('up')\nwait_for('go')\n";
+    for stopped in [0, 1] {
+        let hosts = Hosts::new(2, script);
+        let mut running = hosts.start();
+        running.iter().for_each(|host| drop(host.noted("up", 1)));
+        running[0].says("all 2 hosts are connected");
+        let told = running.remove(stopped);
+        told.signal(Signal::SIGTERM);
+        told.end(&hosts.jobs[stopped]).succeeded();
+        let other = running.remove(0);
+        other.tell("go");
+        other.end(&hosts.jobs[1 - stopped]).succeeded();
+    }
+}
+
+#[test]
+fn hosts_with_another_key_are_refused_and_the_job_goes_on() {
+    let mut hosts = Hosts::new(2, "from notes import wait_for\nwait_for('go')\n");
+    let other = hosts.jobs.remove(1).variable("FOOTPLATE_CLUSTER_KEY", "another-key-of-no-use");
+    hosts.jobs.push(other);
+    let running = hosts.start();
+    running[0].says("is refused: it has another key");
+    running.iter().for_each(|host| host.tell("go"));
+    for ended in hosts.end(running) {
+        let ended = ended.succeeded();
+        assert!(!ended.stderr.contains("another-key-of-no-use"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn strangers_at_the_port_do_not_disturb_the_job() {
+    let hosts = Hosts::new(2, "from notes import wait_for\nwait_for('go')\n").ranks(1);
+    let leader = Running::start(&hosts.jobs[0], ["train"]);
+    let connect = || TcpStream::connect((address(1), PORT)).ok();
+    let mut silent = vec![eventually("the leader's port", connect)];
+    silent.extend((0..40).filter_map(|_| connect()));
+    let mut noisy = connect().expect("a connection");
+    noisy.write_all(&[0xff; 4096]).expect("written");
+    // It is closed, and nothing more than the challenge is given away.
+    let mut answer = Vec::new();
+    noisy.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+    let _ = noisy.read_to_end(&mut answer);
+    assert!(answer.len() < 100, "{} bytes", answer.len());
+    leader.says("refused");
+    drop(silent);
+    let member = Running::start(&hosts.jobs[1], ["train"]);
+    for host in [&leader, &member] {
+        host.says("ready in");
+        host.tell("go");
+    }
+    for ended in hosts.end(vec![leader, member]) {
+        ended.succeeded();
+    }
+}
+
+#[test]
+fn a_job_of_one_host_opens_no_port() {
+    let hosts = Hosts::new(1, "from notes import note, wait_for\nnote('up')\nwait_for('go')\n");
+    let running = Running::start(&hosts.jobs[0], ["train"]);
+    running.noted("up", 1);
+    let listening = listening_sockets();
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", running.pid())).expect("descriptors");
+    let links = descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    let own: Vec<String> = links.map(|link| link.display().to_string()).collect();
+    assert!(own.iter().all(|link| !listening.contains(link)), "{own:?}");
+    running.tell("go");
+    running.end(&hosts.jobs[0]).succeeded();
+}
+
+/// The sockets of this machine that listen, as descriptors show them.
+fn listening_sockets() -> Vec<String> {
+    let mut found = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        for line in fs::read_to_string(table).unwrap_or_default().lines() {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            if fields.get(3) == Some(&"0A") {
+                found.push(format!("socket:[{}]", fields[9]));
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,312 @@
+//! Code from S3: moto's server, and faults between it and footplate.
+
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::code::{self, archive_of};
+use super::job::Job;
+use super::running::Running;
+use super::servers::{Fault, Relay, Server, tools};
+
+const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
+const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+/// A job whose code is at this S3 URL, on the server at this address.
+fn job(url: &str, source: &str) -> Job {
+    code::from_source(Job::new(), source)
+        .variable("AWS_ACCESS_KEY_ID", KEY)
+        .variable("AWS_SECRET_ACCESS_KEY", SECRET)
+        .variable("AWS_ENDPOINT_URL_S3", url)
+        .variable("AWS_REGION", "us-east-1")
+}
+
+/// An archive that is larger than what one answer is asked for, and does not compress.
+fn large() -> Vec<u8> {
+    let mut state = 1_u64;
+    let noise: String = (0..9_000_000)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b' ' + (state >> 58) as u8)
+        })
+        .collect();
+    let script = "import hashlib; print(hashlib.md5(open('noise.txt', 'rb').read()).hexdigest())";
+    archive_of(&[("train.py", script), ("noise.txt", &noise)])
+}
+
+/// What the script of [`large`] prints.
+fn digest_of(job: &Job) -> String {
+    let output = Command::new("md5sum").arg(job.path("code/noise.txt")).output().expect("md5sum runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    format!("{}\n", text.split(' ').next().expect("a digest"))
+}
+
+fn small() -> Vec<u8> {
+    archive_of(&[("train.py", "import model; print('from', model.NAME)"), ("model.py", "NAME = 's3'")])
+}
+
+#[test]
+fn code_comes_from_an_archive_a_file_and_a_prefix_in_s3() {
+    let server = Server::moto();
+    server.put("code", "jobs/1/source/sourcedir.tar.gz", &small());
+    server.put("code", "doubled//sourcedir.tar.gz", &small());
+    server.put("code", "odd%20name%2B%C3%A9/x.tar.gz", &small());
+    server.put("code", "alone/train.py", b"print('alone')");
+    server.put("code", "folder/train.py", b"from package import deep; print(deep.NAME)");
+    server.put("code", "folder/package/deep.py", b"NAME = 'prefix'");
+    server.put("code", "folder/", b"");
+    server.put("code", "packed/sourcedir.tar.gz", &small());
+    for (source, printed, said) in [
+        ("s3://code/jobs/1/source/sourcedir.tar.gz", "from s3\n", "unpacked 2 files ("),
+        ("s3://code/doubled//sourcedir.tar.gz", "from s3\n", "unpacked 2 files ("),
+        ("s3://code/odd name+é/x.tar.gz", "from s3\n", "unpacked 2 files ("),
+        ("s3://code/packed", "from s3\n", "unpacked 2 files ("),
+        ("s3://code/alone/train.py", "alone\n", "copied 1 file (14 bytes) from s3://code/alone/train.py"),
+        ("s3://code/folder/", "prefix\n", "copied 2 files ("),
+        ("s3://code/folder", "prefix\n", "copied 2 files ("),
+    ] {
+        let ended = job(&server.url(), source).train().succeeded();
+        assert_eq!(ended.stdout(), printed, "{source}");
+        assert!(ended.stderr.contains(&format!("code: {said}")), "{source}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn hostile_keys_below_a_prefix_stay_in_the_code_folder() {
+    let server = Server::moto();
+    server.put("code", "p/train.py", b"print('ran')");
+    server.put("code", "p/..%2F..%2Fescaped.py", b"no");
+    let job = job(&server.url(), "s3://code/p/");
+    let ended = job.train();
+    assert!(!job.path("escaped.py").exists() && !job.base().parent().expect("a folder").join("escaped.py").exists());
+    // What the list cannot be read with is told, and nothing of it runs.
+    if ended.code() != 0 {
+        assert!(ended.failure().contains("s3://code/p/"), "{ended:#?}");
+    }
+}
+
+#[test]
+fn a_large_archive_comes_in_ranges_and_goes_on_after_broken_connections() {
+    let server = Server::moto();
+    server.put("code", "large.tar.gz", &large());
+    // Every third answer is cut off, one is refused, and one is an error of the server.
+    let relay = Relay::start(server.port, |number, _| match number {
+        2 => Fault::Close,
+        4 => Fault::Answer("503 Slow Down", "", "<Error><Code>SlowDown</Code></Error>"),
+        number if number % 3 == 0 => Fault::CutAfter(300_000),
+        _ => Fault::None,
+    });
+    let job = job(&relay.url(), "s3://code/large.tar.gz");
+    let ended = job.train().succeeded();
+    assert_eq!(ended.stdout(), digest_of(&job));
+    let ranges = relay.requests().iter().filter(|head| head.to_ascii_lowercase().contains("\r\nrange: bytes=")).count();
+    assert!(ranges >= 5, "{:#?}", relay.requests());
+}
+
+#[test]
+fn what_s3_refuses_is_told_with_bucket_key_and_remedy() {
+    let server = Server::moto();
+    server.put("code", "x.tar.gz", &small());
+    let not_there = job(&server.url(), "s3://code/absent.tar.gz").train();
+    let not_there = not_there.failed(65, "the source s3://code/absent.tar.gz: there is no such key (");
+    assert!(not_there.duration < Duration::from_secs(10), "{not_there:#?}");
+    job(&server.url(), "s3://none/x.tar.gz")
+        .train()
+        .failed(65, "the source s3://none/x.tar.gz: there is no such bucket (");
+    type Case = (&'static str, &'static str, &'static str, &'static str);
+    let cases: [Case; 5] = [
+        ("403 Forbidden", "AccessDenied", "access denied (AccessDenied: said); allow the job's role s3:GetObject", ""),
+        ("400 Bad Request", "ExpiredToken", "the credentials have expired (ExpiredToken: said)", ""),
+        ("301 Moved Permanently", "PermanentRedirect", "the bucket is in another region", ""),
+        ("500 Internal Server Error", "InternalError", "S3 does not answer as it should (InternalError: said)", ""),
+        ("403 Forbidden", "SignatureDoesNotMatch", "access denied (SignatureDoesNotMatch: said)", "leaked"),
+    ];
+    for (status, code, said, hidden) in cases {
+        let body: &'static str = format!(
+            "<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>said</Message><StringToSign>{hidden}</StringToSign>\
+             <AWSAccessKeyId>{KEY}</AWSAccessKeyId></Error>"
+        )
+        .leak();
+        let relay = Relay::start(server.port, move |_, _| Fault::Answer(status, "", body));
+        let ended = job(&relay.url(), "s3://code/x.tar.gz").train();
+        let ended = ended.failed(65, &format!("the source s3://code/x.tar.gz: {said}"));
+        assert!(hidden.is_empty() || !format!("{ended:?}").contains(hidden), "{ended:#?}");
+        for secret in [KEY, SECRET] {
+            assert!(!format!("{ended:?}").contains(secret), "{ended:#?}");
+        }
+        assert!(relay.requests().len() <= 10, "{}", relay.requests().len());
+    }
+}
+
+#[test]
+fn a_body_that_never_comes_whole_or_is_changed_ends_the_job() {
+    let server = Server::moto();
+    server.put("code", "x.tar.gz", &small());
+    let cut = Relay::start(server.port, |_, _| Fault::CutAfter(20));
+    let ended = job(&cut.url(), "s3://code/x.tar.gz").train();
+    ended.failed(65, "the source s3://code/x.tar.gz: it did not arrive whole (");
+    // The checksum is S3's; the byte is one that nothing else would miss.
+    let checksum = "x-amz-checksum-crc32: AAAAAA==\r\nETag: \"a\"\r\nLast-Modified: Sat, 01 Jan 2022 00:00:00 GMT\r\n";
+    let wrong = Relay::start(server.port, move |_, _| Fault::Answer("200 OK", checksum, "print('ran')"));
+    let ended = job(&wrong.url(), "s3://code/train.py").train();
+    let ended =
+        ended.failed(65, "the source s3://code/train.py: it did not arrive whole (its checksum should be AAAAAA==");
+    assert_eq!(ended.stdout(), "");
+}
+
+#[test]
+fn no_server_no_name_and_no_credentials_are_told_within_seconds() {
+    let unused = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let refused = job(&format!("http://127.0.0.1:{unused}"), "s3://code/x.tar.gz").train();
+    let refused = refused.failed(65, "the source s3://code/x.tar.gz: S3 cannot be reached (");
+    assert!(refused.failure().contains("a job in a VPC needs an S3 endpoint there"), "{refused:#?}");
+    assert!(refused.duration < Duration::from_secs(30), "{refused:#?}");
+    let none = job("http://127.0.0.1:1", "s3://code/x.tar.gz")
+        .without("AWS_ACCESS_KEY_ID")
+        .variable("AWS_EC2_METADATA_DISABLED", "true");
+    let none = none.train().failed(65, "the source s3://code/x.tar.gz: there are no credentials for S3 (");
+    assert!(none.duration < Duration::from_secs(10), "{none:#?}");
+}
+
+#[test]
+fn the_region_that_s3_names_is_used() {
+    let server = Server::moto();
+    server.put("code", "x.tar.gz", &small());
+    let relay = Relay::start(server.port, |_, head| match head.contains("/eu-west-3/s3/aws4_request") {
+        true => Fault::None,
+        false => Fault::Answer(
+            "301 Moved Permanently",
+            "x-amz-bucket-region: eu-west-3\r\n",
+            "<Error><Code>PermanentRedirect</Code></Error>",
+        ),
+    });
+    let ended = job(&relay.url(), "s3://code/x.tar.gz").train().succeeded();
+    assert_eq!(ended.stdout(), "from s3\n");
+    assert_eq!(relay.requests().len(), 2);
+}
+
+#[test]
+fn credentials_come_from_the_containers_endpoint_with_its_token() {
+    let server = Server::moto();
+    server.put("code", "x.tar.gz", &small());
+    let answer = "{\"AccessKeyId\": \"ASIAFROMENDPOINT0000\", \"SecretAccessKey\": \"endpoint-secret\", \"Token\": \
+                  \"endpoint-token\", \"Expiration\": \"2099-01-01T00:00:00Z\"}";
+    let endpoint = Relay::start(server.port, move |number, head| {
+        match (number, head.to_ascii_lowercase().contains("authorization: bearer-1")) {
+            // It is busy when it is first asked.
+            (0, _) => Fault::Answer("500 Internal Server Error", "", ""),
+            (_, true) => Fault::Answer("200 OK", "", answer),
+            (_, false) => Fault::Answer("401 Unauthorized", "", ""),
+        }
+    });
+    let relay = Relay::start(server.port, |_, _| Fault::None);
+    let with = |token: &str, text: &str| {
+        job(&relay.url(), "s3://code/x.tar.gz")
+            .without("AWS_ACCESS_KEY_ID")
+            .without("AWS_SECRET_ACCESS_KEY")
+            .variable("AWS_CONTAINER_CREDENTIALS_FULL_URI", &format!("{}/creds?id=1", endpoint.url()))
+            .variable("http_proxy", "http://127.0.0.1:1") // must not be used for either
+            .variable(token, text)
+    };
+    let ended = with("AWS_CONTAINER_AUTHORIZATION_TOKEN", "bearer-1").train().succeeded();
+    assert_eq!(ended.stdout(), "from s3\n");
+    let request = relay.requests().remove(0);
+    assert!(request.contains("Credential=ASIAFROMENDPOINT0000/"), "{request}");
+    assert!(request.to_ascii_lowercase().contains("x-amz-security-token: endpoint-token"), "{request}");
+    assert!(!format!("{ended:?}").contains("endpoint-token"), "{ended:#?}");
+    let file = Job::new().file("token", "bearer-1\n");
+    let ended = with("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &file.path("token").display().to_string()).train();
+    ended.succeeded();
+    let refused = with("AWS_CONTAINER_AUTHORIZATION_TOKEN", "bearer-2").train();
+    let refused = refused.failed(65, "the source s3://code/x.tar.gz: there are no credentials for S3 (the container's");
+    assert!(!refused.failure().contains("bearer-2") && refused.failure().contains("401"), "{refused:#?}");
+}
+
+#[test]
+fn credentials_come_from_web_identity_and_instance_metadata() {
+    let server = Server::moto();
+    server.put("code", "x.tar.gz", &small());
+    let base =
+        || job(&server.url(), "s3://code/x.tar.gz").without("AWS_ACCESS_KEY_ID").without("AWS_SECRET_ACCESS_KEY");
+    let answer = "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>ASIA\
+                  </AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>\
+                  2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult>\
+                  </AssumeRoleWithWebIdentityResponse>";
+    let sts = Relay::start(server.port, move |_, _| Fault::Answer("200 OK", "", answer));
+    let web = base().file("token", "a-web-identity");
+    let token = web.path("token").display().to_string();
+    let web = web
+        .variable("AWS_WEB_IDENTITY_TOKEN_FILE", &token)
+        .variable("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/test")
+        .variable("AWS_ENDPOINT_URL_STS", &sts.url());
+    assert_eq!(web.train().succeeded().stdout(), "from s3\n");
+    assert!(sts.requests()[0].contains("WebIdentityToken=a-web-identity"), "{:#?}", sts.requests());
+    let answer = "{\"AccessKeyId\": \"ASIAFROMINSTANCE0000\", \"SecretAccessKey\": \"s\", \"Token\": \"t\", \
+                  \"Expiration\": \"2099-01-01T00:00:00Z\", \"Code\": \"Success\", \"Type\": \"AWS-HMAC\", \
+                  \"LastUpdated\": \"2022-01-01T00:00:00Z\"}";
+    let metadata = Relay::start(server.port, move |_, head| match head {
+        _ if head.starts_with("PUT /latest/api/token ") => Fault::Answer("200 OK", "", "session"),
+        _ if head.starts_with("GET /latest/meta-data/iam/security-credentials/role ") => {
+            Fault::Answer("200 OK", "", answer)
+        }
+        _ => Fault::Answer("200 OK", "", "role"),
+    });
+    let instance = base().variable("AWS_EC2_METADATA_SERVICE_ENDPOINT", &metadata.url());
+    assert_eq!(instance.train().succeeded().stdout(), "from s3\n");
+    assert!(metadata.requests().len() >= 3, "{:#?}", metadata.requests());
+}
+
+#[test]
+fn tls_is_checked_against_the_bundle_that_is_named() {
+    let folder = Job::new();
+    let (certificate, key) = (folder.path("cert.pem"), folder.path("key.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .expect("openssl runs");
+    assert!(made.status.success(), "{made:#?}");
+    let server = Server::start(|command, port| {
+        command.arg(tools().join("moto_server")).args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        command.arg("-s").arg("-c").arg(&certificate).arg("-k").arg(&key);
+    });
+    let job = || job(&format!("https://localhost:{}", server.port), "s3://code/x.tar.gz");
+    let trusted = job().variable("AWS_CA_BUNDLE", &certificate.display().to_string());
+    // The server is reached; that nothing is in it is its own answer.
+    trusted.train().failed(65, "the source s3://code/x.tar.gz: there is no such bucket (");
+    let unknown = job().train().failed(65, "the source s3://code/x.tar.gz: S3 cannot be reached (");
+    assert!(unknown.failure().contains("certificate"), "{unknown:#?}");
+    let absent = job().variable("AWS_CA_BUNDLE", "/absent.pem").train();
+    absent.failed(
+        65,
+        "the source s3://code/x.tar.gz: S3 cannot be used as the variables say (the CA bundle /absent.pem: ",
+    );
+}
+
+#[test]
+fn requests_go_through_the_proxy() {
+    let server = Server::moto();
+    server.put("code", "x.tar.gz", &small());
+    let proxy = Relay::start(server.port, |_, _| Fault::None);
+    let job = job("http://192.0.2.1", "s3://code/x.tar.gz").variable("HTTP_PROXY", &proxy.url());
+    assert_eq!(job.train().succeeded().stdout(), "from s3\n");
+    assert!(proxy.requests()[0].starts_with("GET http://192.0.2.1/code/x.tar.gz "), "{:#?}", proxy.requests());
+}
+
+#[test]
+fn a_stop_signal_ends_a_download_at_once() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let job = job(&format!("http://{}", silent.local_addr().expect("an address")), "s3://code/x.tar.gz");
+    let running = Running::start(&job, ["train"]);
+    let (_connection, _) = silent.accept().expect("it connects");
+    running.signal(Signal::SIGTERM);
+    let ended = running.end(&job);
+    assert_eq!(ended.code(), 143, "{ended:#?}");
+    assert!(ended.duration < Duration::from_secs(10), "{ended:#?}");
+}

@@ -1,0 +1,196 @@
+//! Servers on loopback: moto's S3, and a relay that puts faults between footplate and a server. The Python packages for
+//! them are in a virtual environment that is made once.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::images;
+use super::job::{eventually, search_path};
+
+/// What the servers need, and uv.
+const PACKAGES: [&str; 4] = ["moto[server]==5.2.5", "pypiserver==2.4.2", "boto3==1.44.5", "uv==0.13.9"];
+
+/// The folder of the programs of a virtual environment with [`PACKAGES`].
+pub fn tools() -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("tools-{}", PACKAGES.join("-").replace(['[', ']', '='], "")));
+    let ready = folder.join("ready");
+    let _lock = images::locked("tools");
+    if !ready.exists() {
+        images::run(Command::new("python3").env("PATH", search_path()).args(["-m", "venv", "--clear"]).arg(&folder));
+        images::run(Command::new(folder.join("bin/pip")).args(["install", "--quiet"]).args(PACKAGES));
+        std::fs::write(ready, "").expect("written");
+    }
+    folder.join("bin")
+}
+
+/// A server's process; it ends with this value.
+pub struct Server {
+    child: Child,
+    /// Where it listens on loopback.
+    pub port: u16,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// moto's server, with S3, STS and IAM in it.
+    pub fn moto() -> Server {
+        Server::start(|command, port| {
+            command.arg(tools().join("moto_server")).args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        })
+    }
+
+    /// Starts a Python program that is to listen on the port that it is given, and waits until it does.
+    pub fn start(arguments: impl FnOnce(&mut Command, u16)) -> Server {
+        // Taken and given back: nothing else takes it at once.
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let mut command = Command::new(tools().join("python"));
+        arguments(&mut command, port);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a server starts");
+        let server = Server { child, port };
+        eventually("a server", || TcpStream::connect(("127.0.0.1", port)).ok());
+        server
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Sends a request without a signature; gives the answer's status line.
+    #[track_caller]
+    pub fn send(&self, method: &str, path: &str, body: &[u8]) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("connected");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).expect("sent");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("answered");
+        String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// Puts an object into a bucket, which is made.
+    #[track_caller]
+    pub fn put(&self, bucket: &str, key: &str, content: &[u8]) {
+        self.send("PUT", &format!("/{bucket}"), b"");
+        let status = self.send("PUT", &format!("/{bucket}/{key}"), content);
+        assert!(status.contains(" 200 "), "{status}");
+    }
+}
+
+/// What a relay does with a request.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Passes it on.
+    None,
+    /// Answers this in its place: a status line's number and words, headers, and a body.
+    Answer(&'static str, &'static str, &'static str),
+    /// Passes it on, but closes the connection after this many bytes of the answer.
+    CutAfter(usize),
+    /// Closes the connection at once.
+    Close,
+}
+
+/// A relay in front of a server, one request a connection.
+pub struct Relay {
+    pub port: u16,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Relay {
+    /// Starts one; `fault` says what is done with a request, from its number and its head.
+    pub fn start(server: u16, fault: impl Fn(usize, &str) -> Fault + Send + Sync + 'static) -> Relay {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&requests);
+        let fault = Arc::new(fault);
+        let count = Arc::new(AtomicUsize::new(0));
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let (fault, seen, count) = (Arc::clone(&fault), Arc::clone(&seen), Arc::clone(&count));
+                std::thread::spawn(move || {
+                    let _ = relay(client, server, &*fault, &seen, &count);
+                });
+            }
+        });
+        Relay { port, requests }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The heads of the requests so far.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().expect("no panic").clone()
+    }
+}
+
+fn relay(
+    mut client: TcpStream,
+    server: u16,
+    fault: &dyn Fn(usize, &str) -> Fault,
+    seen: &Mutex<Vec<String>>,
+    count: &AtomicUsize,
+) -> std::io::Result<()> {
+    let mut reader = BufReader::new(client.try_clone()?);
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap_or(0);
+        }
+        if line == "\r\n" {
+            break;
+        }
+        // One request a connection.
+        if !line.to_ascii_lowercase().starts_with("connection:") {
+            head.push_str(&line);
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    seen.lock().expect("no panic").push(head.clone());
+    let fault = fault(count.fetch_add(1, Ordering::SeqCst), &head);
+    match fault {
+        Fault::Close => return client.shutdown(Shutdown::Both),
+        Fault::Answer(status, headers, text) => {
+            let length = text.len();
+            let answer =
+                format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{text}");
+            return client.write_all(answer.as_bytes());
+        }
+        Fault::None | Fault::CutAfter(_) => {}
+    }
+    // To a proxy the whole URL is sent.
+    let head = head.replacen(" http://192.0.2.1/", " /", 1);
+    let mut upstream = TcpStream::connect(("127.0.0.1", server))?;
+    upstream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes())?;
+    upstream.write_all(&body)?;
+    let mut answer = Vec::new();
+    upstream.read_to_end(&mut answer)?;
+    let start = answer.windows(4).position(|end| end == b"\r\n\r\n").map_or(0, |at| at + 4);
+    if let Fault::CutAfter(bytes) = fault {
+        answer.truncate(start + bytes);
+    }
+    // The server has said that it closes the connection; so has the answer.
+    client.write_all(&answer)?;
+    client.shutdown(Shutdown::Both)
+}
