@@ -36,14 +36,9 @@ pub(super) async fn run(
 ) {
     let membership = Arc::new(membership);
     let now = Instant::now();
-    let Membership { leader, hosts, nodes, profile, patience, .. } = &*membership;
-    let mut hub = Hub {
-        table: Table::new(leader, hosts, nodes, profile.clone(), *patience, now),
-        outboxes: BTreeMap::new(),
-        hosts: hosts.len(),
-        connected: 0,
-        view,
-    };
+    let Membership { leader, hosts, nodes, .. } = &*membership;
+    let mut hub =
+        Hub { table: Table::new(&membership, now), outboxes: BTreeMap::new(), hosts: hosts.len(), connected: 0, view };
     let (events, mut receiver) = mpsc::unbounded_channel();
     match listen(&membership).await {
         Ok(listener) => {

@@ -87,9 +87,9 @@ async fn connect(
         }
         if !has_warned && now >= begun + WARN_AFTER {
             has_warned = true;
-            let meanwhile = match membership.nodes.is_empty() {
-                true => "until it can, this host runs by itself",
-                false => "this host waits for it",
+            let meanwhile = match membership.needs_all {
+                true => "this host waits for it",
+                false => "until it can, this host runs by itself",
             };
             tracing::warn!("host {leader} cannot be reached yet: {error}; {meanwhile}");
         }

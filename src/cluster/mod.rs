@@ -12,7 +12,7 @@
 //! host                                leader
 //!  │ hello (profile) ───────────────────►│ compares what must be equal on all hosts
 //!  │ ready ─────────────────────────────►│
-//!  │◄──────────────────────────── start  │ once every host of the launch is ready
+//!  │◄──────────────────────────── start  │ once every host of the launch is ready (or, if not needed, not there)
 //!  │ failed (text, exit code) ──────────►│
 //!  │◄───────────────────────────── stop  │ to all: end your ranks, with their grace
 //!  │ ended (how many ranks failed) ─────►│
@@ -95,8 +95,10 @@ pub struct Membership {
     pub leader: String,
     /// All hosts of the job.
     pub hosts: Vec<String>,
-    /// The hosts that a launch spans: all of them must be ready before any of them starts.
+    /// The hosts that a launch spans: none starts while one of them that is there still prepares.
     pub nodes: Vec<String>,
+    /// Whether none of them starts before all are there.
+    pub needs_all: bool,
     /// Addresses of hosts whose names need not resolve.
     pub addresses: BTreeMap<String, IpAddr>,
     /// The leader's port.
@@ -233,12 +235,12 @@ fn apply(view: &mut View, message: message::Message) {
 
 /// There will be no channel: a launch that needs the others has failed, any other goes on by itself.
 fn alone(membership: &Membership, view: &watch::Sender<View>, why: &str) {
-    let message = match membership.nodes.is_empty() {
-        true => {
+    let message = match membership.needs_all {
+        false => {
             tracing::warn!("{why}: this host runs by itself, and hears nothing of failures elsewhere");
             message::Message::Over
         }
-        false => {
+        true => {
             let failure = table::alone(&membership.host, why, membership.patience);
             message::Message::Verdict(Verdict { host: failure.host, exit_code: failure.exit_code, text: failure.text })
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::message::{Failure, Message, Verdict};
-use super::{NO_HOST, SETTLE_TIME};
+use super::{Membership, NO_HOST, SETTLE_TIME};
 
 /// The exit code where hosts do not have the same configuration, as that of a wrong configuration.
 const NOT_EQUAL: i32 = 78;
@@ -50,6 +50,7 @@ pub struct Table {
     leader: String,
     hosts: BTreeMap<String, Standing>,
     nodes: Vec<String>,
+    needs_all: bool,
     profile: BTreeMap<String, String>,
     patience: Duration,
     /// Until when hosts of the launch may come.
@@ -63,25 +64,20 @@ pub struct Table {
 }
 
 impl Table {
-    /// With the leader's host as the only one that is there. The hosts of `nodes` wait for each other.
-    pub fn new(
-        leader: &str,
-        hosts: &[String],
-        nodes: &[String],
-        profile: BTreeMap<String, String>,
-        patience: Duration,
-        now: Instant,
-    ) -> Table {
+    /// With the leader's host as the only one that is there.
+    pub fn new(membership: &Membership, now: Instant) -> Table {
+        let Membership { leader, hosts, nodes, needs_all, profile, patience, .. } = membership;
         let mut standing: BTreeMap<String, Standing> =
             hosts.iter().map(|host| (host.clone(), Standing::Absent)).collect();
-        standing.insert(leader.to_owned(), Standing::Present);
+        standing.insert(leader.clone(), Standing::Present);
         Table {
-            leader: leader.to_owned(),
+            leader: leader.clone(),
             hosts: standing,
-            nodes: nodes.to_vec(),
-            profile,
-            patience,
-            come_until: now + patience,
+            nodes: nodes.clone(),
+            needs_all: *needs_all,
+            profile: profile.clone(),
+            patience: *patience,
+            come_until: now + *patience,
             failures: Vec::new(),
             failed_ranks: BTreeMap::new(),
             settle_until: None,
@@ -122,13 +118,13 @@ impl Table {
             Message::Hello(profile) => self.compared(host, &profile, now),
             Message::Ready => {
                 self.stands(host, Standing::Ready);
-                let all = self.nodes.iter().all(|node| self.hosts.get(node) == Some(&Standing::Ready));
-                match all && !self.has_started && self.failures.is_empty() {
-                    true => {
+                match (self.failures.is_empty(), self.has_started) {
+                    (true, true) => vec![Action::To(host.to_owned(), Message::Start)],
+                    (true, false) if self.nodes.iter().all(|node| self.may_start_with(node)) => {
                         self.has_started = true;
                         vec![Action::All(Message::Start)]
                     }
-                    false => Vec::new(),
+                    _ => Vec::new(),
                 }
             }
             Message::Failed(failure) => self.failed(failure, now),
@@ -221,7 +217,27 @@ impl Table {
     }
 
     fn is_waiting_for_hosts(&self) -> bool {
-        !self.has_started && self.absent_nodes().next().is_some()
+        self.needs_all && !self.has_started && self.absent_nodes().next().is_some()
+    }
+
+    /// Whether a start need not wait for this host: it is ready, or not there and not needed.
+    fn may_start_with(&self, node: &str) -> bool {
+        match self.hosts.get(node) {
+            Some(Standing::Ready) => true,
+            Some(Standing::Absent) => !self.needs_all,
+            _ => false,
+        }
+    }
+
+    /// Which hosts of a launch that started without them have never come: what failed may have waited for them.
+    fn missing(&self) -> String {
+        let absent: Vec<&str> = self.absent_nodes().collect();
+        match absent.as_slice() {
+            [] => String::new(),
+            _ if self.needs_all => String::new(),
+            [host] => format!("\nhost {host} was not connected"),
+            hosts => format!("\nhosts {} were not connected", hosts.join(", ")),
+        }
     }
 
     fn stands(&mut self, host: &str, standing: Standing) {
@@ -232,12 +248,13 @@ impl Table {
 
     fn compared(&mut self, host: &str, profile: &BTreeMap<String, String>, now: Instant) -> Vec<Action> {
         let differs = |(name, value): &(&String, &String)| profile.get(*name) != Some(*value);
+        let takes_part = self.nodes.is_empty() || self.nodes.iter().any(|node| node == host);
         let names: Vec<&str> = self.profile.iter().filter(differs).map(|(name, _)| name.as_str()).collect();
-        if names.is_empty() {
+        if names.is_empty() || !takes_part {
             return Vec::new();
         }
         let difference = format!("host {host} has not the same {} as host {}", names.join(" and "), self.leader);
-        if !self.nodes.iter().any(|node| node == host) {
+        if self.nodes.is_empty() {
             return vec![Action::Note(difference)];
         }
         let status = format!("host {host}, exit code {NOT_EQUAL}");
@@ -285,7 +302,7 @@ impl Table {
         let verdict = Verdict {
             host: cause.host.clone(),
             exit_code: cause.exit_code,
-            text: with_followers(cause, failed - of_cause),
+            text: with_followers(cause, failed - of_cause, &self.missing()),
         };
         self.verdict = Some(verdict.clone());
         vec![Action::All(Message::Verdict(verdict))]
@@ -296,13 +313,13 @@ fn because(failure: &Failure) -> String {
     format!("host {}: {}", failure.host, failure.headline())
 }
 
-fn with_followers(failure: &Failure, others: usize) -> String {
+fn with_followers(failure: &Failure, others: usize, missing: &str) -> String {
     let followers = match others {
-        0 => return failure.text.clone(),
-        1 => "1 other rank failed after it".to_owned(),
-        others => format!("{others} other ranks failed after it"),
+        0 => String::new(),
+        1 => ", 1 other rank failed after it".to_owned(),
+        others => format!(", {others} other ranks failed after it"),
     };
-    let status = format!("{}, {followers}", failure.status);
+    let status = format!("{}{followers}{missing}", failure.status);
     failure.text.replacen(&failure.status, &status, 1).chars().take(MAX_TEXT).collect()
 }
 

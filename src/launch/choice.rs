@@ -44,3 +44,9 @@ pub fn choose(job: &Job, settings: &Settings) -> Result<Launcher, LaunchError> {
         Ok(Launcher::Process)
     }
 }
+
+/// Whether a launch over several hosts can start only when all of them are there. torchrun cannot fail for want of waiting:
+/// its rendezvous waits for hosts that come later.
+pub fn needs_all_hosts(launcher: Launcher) -> bool {
+    !matches!(launcher, Launcher::Process | Launcher::Torchrun)
+}

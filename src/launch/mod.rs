@@ -13,7 +13,7 @@ mod torchrun;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use choice::choose;
+pub use choice::{choose, needs_all_hosts};
 
 use crate::code::EntryKind;
 use crate::environment::Table;

@@ -24,8 +24,10 @@ const VERDICT_TIME: Duration = SETTLE_TIME.saturating_add(Duration::from_secs(3)
 pub(super) struct Hosts {
     cluster: Cluster,
     host: String,
-    /// Whether the launch spans hosts, so that none starts before all are ready.
+    /// Whether the launch spans hosts.
     spans: bool,
+    /// Whether none of them starts before all are there.
+    needs_all: bool,
     /// The task of which a failure was told, and whether it may be the cause.
     told: Option<(usize, bool)>,
 }
@@ -66,6 +68,7 @@ pub(super) fn join(session: &mut Session, prepared: &Prepared) {
     let launcher = launch::choose(job, settings).unwrap_or(Launcher::Process);
     let nodes = job.nodes();
     let spans = launcher != Launcher::Process && nodes.len() > 1;
+    let needs_all = spans && launch::needs_all_hosts(launcher);
     let name = session.variables.get("TRAINING_JOB_ARN").or(session.variables.get("TRAINING_JOB_NAME"));
     let hyperparameters = Value::Dict(job.all_hyperparameters.clone()).dumps(Separators::Default);
     let key = match &settings.cluster_key {
@@ -90,6 +93,7 @@ pub(super) fn join(session: &mut Session, prepared: &Prepared) {
         leader: job.master(),
         hosts: cluster.hosts.clone(),
         nodes: if spans { nodes } else { Vec::new() },
+        needs_all,
         addresses: settings.host_addresses.clone(),
         port,
         key,
@@ -99,7 +103,8 @@ pub(super) fn join(session: &mut Session, prepared: &Prepared) {
     match Cluster::begin(membership) {
         Ok(joined) => {
             session.supervisor.heed(stop_of(joined.view()));
-            session.hosts = Some(Hosts { cluster: joined, host: cluster.current_host.clone(), spans, told: None });
+            let host = cluster.current_host.clone();
+            session.hosts = Some(Hosts { cluster: joined, host, spans, needs_all, told: None });
         }
         Err(error) => tracing::warn!("there is no channel to the other hosts: {error}"),
     }
@@ -121,12 +126,18 @@ fn stop_of(mut view: watch::Receiver<View>) -> watch::Receiver<bool> {
     stop
 }
 
-/// Waits until all hosts of the launch are ready, if it spans hosts.
+/// Waits for the hosts of the launch, if it spans hosts: for those that are there and still prepare, and for those that are
+/// not there yet if the launcher needs them.
 pub(super) async fn meet(session: &mut Session) -> Result<(), Outcome> {
     let Some(hosts) = session.hosts.as_ref().filter(|hosts| hosts.spans) else { return Ok(()) };
     hosts.cluster.ready();
+    let needs_all = hosts.needs_all;
     let mut view = hosts.cluster.view();
-    session.supervisor.wait_for(view.wait_for(|view| view.has_started)).await?.map_err(|_| Outcome::Elsewhere)?;
+    if needs_all || view.borrow().is_connected {
+        tracing::info!("this host is ready, and waits for the others");
+    }
+    let may_start = view.wait_for(|view| view.has_started || !needs_all && !view.is_connected);
+    session.supervisor.wait_for(may_start).await?.map_err(|_| Outcome::Elsewhere)?;
     session.end_phase("hosts");
     Ok(())
 }
@@ -148,7 +159,7 @@ pub(super) async fn agree(session: &mut Session, outcome: Outcome) -> Outcome {
     }
     // Who was told to stop waits for nobody; nor does who has met nobody.
     let has_met = |view: &View| view.is_connected || view.stopping.is_some();
-    let is_waiting = !was_stopped && (hosts.spans || has_met(&view.borrow()));
+    let is_waiting = !was_stopped && (hosts.needs_all || has_met(&view.borrow()));
     let verdict = if is_waiting { verdict(session, &mut view, has_failed).await } else { None };
     hosts.cluster.leave();
     match verdict {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::job::{Ended, Job, eventually};
+use super::job::{Ended, Job, eventually, executable, search_path};
 use super::running::{Running, nothing_survives, with_notes};
 
 /// The port of the channel, at addresses that only this test process uses.
@@ -145,6 +145,52 @@ fn one_process_a_host_waits_for_nobody() {
     assert_eq!(ended.stdout(), "done\n");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     hosts.jobs[0].train().succeeded();
+}
+
+/// A job with an executable script before all others on its PATH.
+fn with_program(job: Job, name: &str, script: &str) -> Job {
+    let bin = job.path("bin");
+    fs::create_dir_all(&bin).expect("a folder");
+    executable(&bin.join(name), script);
+    let path = format!("{}:{}", bin.display(), search_path());
+    job.variable("PATH", &path)
+}
+
+/// Two hosts with a stand-in for torchrun, which starts nothing.
+fn with_torchrun() -> Hosts {
+    let hosts = Hosts::new(2, "").variable("FOOTPLATE_LAUNCHER", "torchrun");
+    let with = |job| with_program(job, "torchrun", "#!/bin/sh\necho started \"$@\"\n");
+    Hosts { jobs: hosts.jobs.into_iter().map(with).collect() }
+}
+
+#[test]
+fn torchrun_starts_without_hosts_that_have_not_come() {
+    for (node, job) in with_torchrun().jobs.iter().enumerate() {
+        let ended = job.train().succeeded();
+        assert!(ended.stdout().contains(&format!("--node_rank={node}")), "{}", ended.stdout());
+    }
+}
+
+#[test]
+fn torchrun_waits_for_a_host_that_still_prepares() {
+    // Both install what their scripts need, by a stand-in for Python that takes its time; on the second it fails.
+    let wait = "#!/bin/sh\nuntil [ -e \"$NOTES.go\" ]; do sleep 0.01; done\n";
+    let Hosts { jobs } = with_torchrun();
+    let with = |(node, job): (usize, Job)| {
+        let job = job.file("code/requirements.txt", "fixture\n").variable("FOOTPLATE_INSTALLER", "pip");
+        with_program(job, "python3", &format!("{wait}exit {node}\n"))
+    };
+    let hosts = Hosts { jobs: jobs.into_iter().enumerate().map(with).collect() };
+    let running = hosts.start();
+    running[0].says("all 2 hosts are connected");
+    running[0].tell("go");
+    running[0].says("this host is ready, and waits for the others");
+    running[1].tell("go");
+    for ended in hosts.end(running) {
+        assert!(ended.failure().contains("host algo-2"), "{ended:#?}");
+        assert_ne!(ended.code(), 0);
+        assert!(!ended.stdout().contains("started"), "{}", ended.stdout());
+    }
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! Every recorded run of the incumbents, run again by footplate: the script must get the same (see tests/parity).
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::job::{Job, search_path};
+use super::job::{Job, executable, search_path};
 
 /// Writes what it was given: argv, working directory, variables.
 const RECORDER: &str = r#"
@@ -28,11 +27,6 @@ fn cases(file: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(file);
     let text = fs::read_to_string(path).expect("the recorded runs");
     text.lines().map(|line| serde_json::from_str(line).expect("a recorded run")).collect()
-}
-
-fn executable(path: &Path, content: &str) {
-    fs::write(path, content).expect("written");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("made executable");
 }
 
 /// Puts fake tools on PATH; hardware is missing here, these stand in for it.

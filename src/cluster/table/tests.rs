@@ -1,17 +1,33 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Action, Failure, Message, SETTLE_TIME, Table};
+use super::{Action, Failure, Membership, Message, SETTLE_TIME, Table};
+use crate::cluster::Key;
 
 fn names(count: usize) -> Vec<String> {
     (1..=count).map(|n| format!("algo-{n}")).collect()
 }
 
-fn table(count: usize, spans: bool, now: Instant) -> Table {
+fn membership(count: usize, spans: bool) -> Membership {
     let hosts = names(count);
-    let nodes = if spans { hosts.clone() } else { Vec::new() };
-    let mut table = Table::new("algo-1", &hosts, &nodes, BTreeMap::new(), Duration::from_secs(900), now);
-    for host in &hosts[1..] {
+    Membership {
+        host: "algo-1".to_owned(),
+        leader: "algo-1".to_owned(),
+        nodes: if spans { hosts.clone() } else { Vec::new() },
+        needs_all: spans,
+        hosts,
+        addresses: BTreeMap::new(),
+        port: 0,
+        key: Key::new(&[]),
+        patience: Duration::from_secs(900),
+        profile: BTreeMap::new(),
+    }
+}
+
+fn table(count: usize, spans: bool, now: Instant) -> Table {
+    let membership = membership(count, spans);
+    let mut table = Table::new(&membership, now);
+    for host in &membership.hosts[1..] {
         table.may_join(host).expect("may join");
         assert_eq!(table.joined(host), []);
     }
@@ -45,6 +61,28 @@ fn all_start_when_the_last_one_is_ready() {
     }
     assert_eq!(table.waiting_for(), ["algo-64 (not ready)"]);
     assert_eq!(table.heard("algo-64", Message::Ready, now), [Action::All(Message::Start)]);
+}
+
+#[test]
+fn a_start_that_does_not_need_all_waits_for_those_that_are_there() {
+    let now = Instant::now();
+    let mut table = Table::new(&Membership { needs_all: false, ..membership(3, true) }, now);
+    table.joined("algo-2");
+    assert_eq!(table.heard("algo-1", Message::Ready, now), []);
+    assert_eq!(table.deadline(), None);
+    assert_eq!(table.heard("algo-2", Message::Ready, now), [Action::All(Message::Start)]);
+    // One host has not come when another fails.
+    let mut failed = Table::new(&Membership { needs_all: false, ..membership(3, true) }, now);
+    failed.joined("algo-2");
+    failed.heard("algo-1", failure("algo-1", "Timeout", false), now);
+    failed.heard("algo-1", Message::Ended { failed_ranks: 1 }, now);
+    let decided = failed.heard("algo-2", Message::Ended { failed_ranks: 0 }, now);
+    let text = "Timeout\nhost algo-1, rank 1, exit code 3\nhost algo-3 was not connected";
+    assert_eq!(verdict(&decided), ("algo-1", text));
+    // The one that comes late need not wait for anybody.
+    assert_eq!(table.joined("algo-3"), []);
+    let start = Action::To("algo-3".to_owned(), Message::Start);
+    assert_eq!(table.heard("algo-3", Message::Ready, now), [start]);
 }
 
 #[test]
@@ -95,8 +133,7 @@ fn a_lost_host_is_the_cause_unless_it_had_finished() {
 #[test]
 fn it_is_over_when_every_host_that_is_there_has_finished() {
     let now = Instant::now();
-    let hosts = names(3);
-    let mut table = Table::new("algo-1", &hosts, &[], BTreeMap::new(), Duration::from_secs(1), now);
+    let mut table = Table::new(&membership(3, false), now);
     table.joined("algo-2");
     assert_eq!(table.deadline(), None, "one process a host waits for nobody");
     assert_eq!(table.heard("algo-1", Message::Finished, now), []);
@@ -106,9 +143,8 @@ fn it_is_over_when_every_host_that_is_there_has_finished() {
 #[test]
 fn hosts_that_never_come_are_named() {
     let now = Instant::now();
-    let hosts = names(12);
-    let mut table = Table::new("algo-1", &hosts, &hosts, BTreeMap::new(), Duration::from_secs(5), now);
-    for host in &hosts[1..10] {
+    let mut table = Table::new(&Membership { patience: Duration::from_secs(5), ..membership(12, true) }, now);
+    for host in &names(12)[1..10] {
         table.joined(host);
     }
     assert_eq!(table.deadline(), Some(now + Duration::from_secs(5)));
@@ -128,15 +164,14 @@ fn strangers_and_doubles_are_refused() {
 #[test]
 fn a_host_with_another_configuration_is_named_with_what_differs() {
     let now = Instant::now();
-    let hosts = names(2);
     let profile = |launcher: &str| BTreeMap::from([("launcher".to_owned(), launcher.to_owned())]);
-    let mut spanning = Table::new("algo-1", &hosts, &hosts, profile("mpi"), Duration::from_secs(5), now);
+    let mut spanning = Table::new(&Membership { profile: profile("mpi"), ..membership(2, true) }, now);
     spanning.joined("algo-2");
     assert_eq!(spanning.heard("algo-2", Message::Hello(profile("mpi")), now), []);
     spanning.heard("algo-2", Message::Hello(profile("torchrun")), now);
     let decided = spanning.tick(now + SETTLE_TIME);
     assert!(verdict(&decided).1.starts_with("host algo-2 has not the same launcher as host algo-1"), "{decided:?}");
-    let mut apart = Table::new("algo-1", &hosts, &[], profile("mpi"), Duration::from_secs(5), now);
+    let mut apart = Table::new(&Membership { profile: profile("mpi"), ..membership(2, false) }, now);
     apart.joined("algo-2");
     let noted = apart.heard("algo-2", Message::Hello(profile("torchrun")), now);
     assert!(matches!(noted.as_slice(), [Action::Note(_)]), "{noted:?}");
