@@ -11,6 +11,7 @@ use crate::hardware::Hardware;
 use crate::job::Variables;
 use crate::launch;
 use crate::redact::Redactor;
+use crate::resolve;
 use crate::run::{self, Outcome, Prepared};
 use crate::settings::Launcher;
 
@@ -23,7 +24,7 @@ const LEAST_DISK: u64 = 1 << 30;
 pub(super) fn command() -> Command {
     Command::new("check")
         .about(
-            "Look for what a job would stumble over: configuration, interpreter, launcher, GPUs, shared memory, disk",
+            "Look for what a job would stumble over: configuration, interpreter, launcher, GPUs, hosts' names, shared memory, disk",
         )
         .after_help("The exit code is 1 if a job would fail, else 0.")
         .arg(super::settings_option())
@@ -49,6 +50,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
             redactor = run::redactor(&variables, &prepared.job.all_hyperparameters);
             findings.push(("configuration", Finding::Fine(format!("in {}", paths.config().display()))));
             findings.extend(job(&prepared, &variables));
+            findings.extend(names(&prepared).map(|finding| ("hosts", finding)));
         }
         Err(outcome) => findings.push(("configuration", wrong(&outcome, &redactor))),
     }
@@ -125,6 +127,33 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, Finding
         _ => ("hardware", Finding::Fine(said)),
     });
     findings
+}
+
+/// Whether the names of the job's other hosts have addresses. Names come with their containers: what is missing now may not
+/// be missing when the job starts.
+fn names(prepared: &Prepared) -> Option<Finding> {
+    let cluster = &prepared.job.cluster;
+    let others: Vec<String> = cluster.hosts.iter().filter(|host| **host != cluster.current_host).cloned().collect();
+    if others.is_empty() {
+        return None;
+    }
+    let given = &prepared.settings.host_addresses;
+    let asked: Vec<String> = others.iter().filter(|host| !given.contains_key(*host)).cloned().collect();
+    let errors = match resolve::lookup_all(asked) {
+        Ok(errors) => errors,
+        Err(error) => return Some(Finding::Doubtful(error.to_string(), "no name can be looked up")),
+    };
+    Some(match errors.as_slice() {
+        [] if others.len() == 1 => Finding::Fine(format!("{} has an address", others[0])),
+        [] => Finding::Fine(format!("the {} other hosts have addresses", others.len())),
+        [first, rest @ ..] => {
+            let more = if rest.is_empty() { String::new() } else { format!(" ({} more like it)", rest.len()) };
+            Finding::Doubtful(
+                format!("{first}{more}"),
+                "if its container runs already, put all containers on one network, or set FOOTPLATE_HOST_ADDRESSES",
+            )
+        }
+    })
 }
 
 /// Whether instances of this type have NVIDIA GPUs, by their family: `ml.p4d.24xlarge`, `ml.g5.xlarge`.

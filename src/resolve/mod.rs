@@ -8,6 +8,7 @@
 use std::error::Error;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -66,6 +67,23 @@ pub async fn lookup(host: &str) -> Result<Vec<IpAddr>, ResolveError> {
     let (config, options) =
         system_conf::parse_resolv_conf(text).map_err(|error| unanswered(format!("{RESOLV_CONF}: {error}")))?;
     ask(host, config, options).await
+}
+
+/// Looks all of these hosts up side by side, and gives what went wrong, in their order.
+///
+/// # Errors
+/// The kernel refuses what waiting needs.
+pub fn lookup_all(hosts: Vec<String>) -> io::Result<Vec<ResolveError>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build()?;
+    runtime.block_on(async {
+        let mut tasks: Vec<_> =
+            hosts.into_iter().map(|host| tokio::spawn(async move { lookup(&host).await.err() })).collect();
+        let mut errors = Vec::new();
+        for task in &mut tasks {
+            errors.extend(task.await.map_err(io::Error::other)?);
+        }
+        Ok(errors)
+    })
 }
 
 /// The addresses for which no server has to be asked: `hosts` is the text of the hosts file.

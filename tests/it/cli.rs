@@ -222,3 +222,20 @@ fn check_asks_for_python_only_where_the_job_needs_it() {
     assert!(ended.stdout().contains("FAIL  python         no python3 or python on PATH"), "{ended:#?}");
     assert_eq!(ended.code(), 1);
 }
+
+#[test]
+fn check_looks_up_the_names_of_the_other_hosts() {
+    let with_hosts = |hosts: &str| {
+        let resources = format!(r#"{{"current_host": "algo-1", "hosts": ["algo-1", {hosts}]}}"#);
+        Job::python("")
+            .file("input/config/resourceconfig.json", resources)
+            .variable("FOOTPLATE_HOST_ADDRESSES", "algo-9=127.0.0.9")
+            .run(["check"])
+    };
+    let fine = with_hosts(r#""localhost", "algo-9""#);
+    assert!(fine.stdout().contains("ok    hosts          the 2 other hosts have addresses\n"), "{fine:#?}");
+    // RFC 6761: no such name ever exists.
+    let missing = with_hosts(r#""algo-9", "algo-2.invalid""#);
+    assert!(missing.stdout().contains("warn  hosts          the name algo-2.invalid "), "{missing:#?}");
+    assert_eq!(missing.code(), 0, "names may come later");
+}
