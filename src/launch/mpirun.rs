@@ -58,6 +58,21 @@ pub(super) fn mpirun_options(facts: &Facts<'_>, mpirun: &Mpirun) -> Vec<Vec<u8>>
     options
 }
 
+/// The user's own options, which are separated by blanks, and the level of `--NCCL_DEBUG`, which is none of mpirun's: the
+/// incumbents take it out, and set the variable.
+pub(super) fn user_options(text: &str) -> (Vec<Vec<u8>>, Option<String>) {
+    let (mut options, mut nccl_debug) = (Vec::new(), None);
+    let mut given = text.split_ascii_whitespace();
+    while let Some(option) = given.next() {
+        match option.strip_prefix("--NCCL_DEBUG") {
+            Some("") => nccl_debug = given.next().map(str::to_owned),
+            Some(level) if level.starts_with('=') => nccl_debug = Some(level[1..].to_owned()),
+            _ => options.push(option.into()),
+        }
+    }
+    (options, nccl_debug)
+}
+
 /// The user's options.
 struct Custom<'a>(&'a [Vec<u8>]);
 

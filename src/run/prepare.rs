@@ -118,8 +118,8 @@ pub fn image(prepared: &Prepared, variables: &Variables, required: bool) -> Resu
                 })?);
             }
         }
-        Ok(Launcher::Mpi) => image.mpirun = which("mpirun"),
-        Ok(Launcher::Process | Launcher::PerGpu) | Err(_) => {}
+        Ok(Launcher::Mpi | Launcher::Smddp) => image.mpirun = which("mpirun"),
+        Ok(Launcher::Process | Launcher::PerGpu | Launcher::Xla) | Err(_) => {}
     }
     image.python = python.map(|python| python.path);
     Ok((image, said))

@@ -16,6 +16,9 @@ use crate::settings::Launcher;
 /// Set around the command of a job of SDK version 3.
 const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
 
+/// Names the file that torch elastic's `record` writes a rank's exception into.
+const ERROR_FILE: &str = "TORCHELASTIC_ERROR_FILE";
+
 /// Runs the job whose configuration is in the base folder; gives the exit code.
 pub fn train(options: Options) -> i32 {
     session::run(options, phases)
@@ -97,7 +100,13 @@ fn rank_tasks(
     let is_only = ranks.len() == 1;
     let arguments = script::os_words(&arguments);
     // Without a temporary folder, what the ranks write to standard error has to tell.
-    let folder = (launcher == Launcher::PerGpu).then(|| session.temporary.path().ok().map(Path::to_owned)).flatten();
+    let leaves_error_file = match launcher {
+        Launcher::PerGpu => true,
+        // torchrun gives each of its ranks a file of its own, and copies that of the rank that failed first into this one.
+        Launcher::Torchrun => session.variables.get_os(ERROR_FILE).is_none(),
+        Launcher::Process | Launcher::Mpi | Launcher::Smddp | Launcher::Xla => false,
+    };
+    let folder = leaves_error_file.then(|| session.temporary.path().ok().map(Path::to_owned)).flatten();
     let task_of = |rank: Rank| {
         let mut variables = variables.clone();
         for (name, value) in rank.variables {
@@ -108,7 +117,7 @@ fn rank_tasks(
         }
         let error_file = folder.as_ref().map(|folder| folder.join(format!("error-{}.json", rank.rank)));
         if let Some(path) = &error_file {
-            variables.insert("TORCHELASTIC_ERROR_FILE".into(), path.into());
+            variables.insert(ERROR_FILE.into(), path.into());
         }
         let task = Task {
             program: program.clone(),
