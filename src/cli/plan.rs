@@ -10,7 +10,7 @@ use crate::hardware::Hardware;
 use crate::job::{Job, Variables};
 use crate::launch::{self, Entry, Facts, LaunchPlan, Span};
 use crate::redact::Redactor;
-use crate::run::{self, Outcome, Refusal};
+use crate::run::{self, Outcome, Prepared, Refusal};
 
 pub(super) fn command() -> Command {
     Command::new("plan")
@@ -46,21 +46,17 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     let prepared = run::prepare(config::base_paths(&variables), &variables, &options.settings, false)?;
     let job = &prepared.job;
     let (entry, note) = entry(job)?;
-    let (image, _) = run::image(&prepared, &variables, false)?;
     let hardware = Hardware::detect(&variables, &job.cluster.instance_type, &job.cluster.network_interface);
     let environment = run::environment_of(&prepared, &hardware, &variables, Given::Overwritten)?;
-    let plan_of = |job: &Job, hardware: &Hardware| {
-        launch::plan(&Facts {
-            job,
-            settings: &prepared.settings,
-            hardware,
-            image: &image,
-            entry: &entry,
-            arguments: &environment.arguments,
-        })
-        .map_err(|error| error.to_string())
+    // Each host's image is looked at for the launcher that it has.
+    let plan_of = |job: Job, hardware: &Hardware| {
+        let prepared = Prepared { job, ..prepared.clone() };
+        let (image, _) = run::image(&prepared, &variables, false)?;
+        let Prepared { job, settings, .. } = &prepared;
+        let facts = Facts { job, settings, hardware, image: &image, entry: &entry, arguments: &environment.arguments };
+        launch::plan(&facts).map_err(|error| Outcome::refused(Refusal::Launch, error))
     };
-    let own = plan_of(job, &hardware).map_err(|error| Outcome::refused(Refusal::Launch, error))?;
+    let own = plan_of(job.clone(), &hardware)?;
     let redactor = run::redactor(&variables, &job.all_hyperparameters);
     // The hosts by their node ranks, and then those that are not in the distribution.
     let cluster = &job.cluster;
@@ -73,7 +69,8 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
                 let job = job.seen_from(&host);
                 let instance_type = &job.cluster.instance_type;
                 let other = hardware.of_instance(instance_type).filter(|_| *instance_type != cluster.instance_type);
-                plan_of(&job, other.as_ref().unwrap_or(&hardware))
+                let plan = plan_of(job, other.as_ref().unwrap_or(&hardware));
+                plan.map_err(|outcome| outcome.failure_text(&redactor).unwrap_or_default())
             }
         };
         Planned { instance_type: cluster.instance_type_of(&host).to_owned(), host, plan }
