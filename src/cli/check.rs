@@ -1,6 +1,6 @@
 //! `footplate check`: what a job would stumble over, with remedies, before it costs anything.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{ArgMatches, Command};
 use nix::sys::statvfs::statvfs;
@@ -9,7 +9,7 @@ use nix::unistd::{AccessFlags, access};
 use crate::config;
 use crate::hardware::Hardware;
 use crate::job::Variables;
-use crate::launch;
+use crate::launch::{self, Facts, Image};
 use crate::redact::Redactor;
 use crate::resolve;
 use crate::run::{self, Outcome, Prepared};
@@ -98,21 +98,12 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, Finding
         }
         Err(outcome) => {
             findings.push(("python", wrong(&outcome, &redactor)));
-            Default::default()
+            // As if there were one, so that what else is missing is found.
+            Image { python: Some("python3".into()), ..Image::default() }
         }
     };
-    let found = |name: &str, path: &Option<PathBuf>| match path {
-        Some(path) => Finding::Fine(path.display().to_string()),
-        None => Finding::Wrong(format!("the job asks for {name}, which the image does not have: install it")),
-    };
-    findings.push(match launch::choose(job, &prepared.settings) {
-        Ok(Launcher::Process) => ("launcher", Finding::Fine("one process".to_owned())),
-        Ok(Launcher::PerGpu) => ("launcher", Finding::Fine("one process for each GPU".to_owned())),
-        Ok(Launcher::Torchrun) => ("launcher", found("torchrun", &image.torchrun)),
-        Ok(Launcher::Mpi) => ("launcher", found("mpirun", &image.mpirun)),
-        Err(error) => ("launcher", Finding::Wrong(error.to_string())),
-    });
     let hardware = Hardware::detect(variables, &job.cluster.instance_type, &job.cluster.network_interface);
+    findings.push(("launcher", launcher(prepared, &hardware, &image)));
     let Hardware { cpus, gpus, neuron_cores, efa, .. } = hardware;
     let efa = if efa { ", EFA" } else { "" };
     let said = format!("{cpus} processors, {gpus} GPUs, {neuron_cores} Neuron cores{efa}");
@@ -154,6 +145,25 @@ fn names(prepared: &Prepared) -> Option<Finding> {
             )
         }
     })
+}
+
+/// Whether what the job asks for can be launched on this host.
+fn launcher(prepared: &Prepared, hardware: &Hardware, image: &Image) -> Finding {
+    let Prepared { job, settings, .. } = prepared;
+    let name = |launcher| match launcher {
+        Launcher::Process => "one process".to_owned(),
+        Launcher::PerGpu => "one process for each GPU".to_owned(),
+        other => other.to_string(),
+    };
+    let planned = match super::plan::entry(job) {
+        Ok((entry, _)) => {
+            let facts = Facts { job, settings, hardware, image, entry: &entry, arguments: &[] };
+            launch::plan(&facts).map(|plan| plan.launcher)
+        }
+        // What is wrong with it was said.
+        Err(_) => launch::choose(job, settings),
+    };
+    planned.map_or_else(|error| Finding::Wrong(error.to_string()), |launcher| Finding::Fine(name(launcher)))
 }
 
 /// Whether instances of this type have NVIDIA GPUs, by their family: `ml.p4d.24xlarge`, `ml.g5.xlarge`.

@@ -14,6 +14,7 @@ use std::path::Path;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::cluster::agent;
 use crate::config;
 use crate::job::Variables;
 use crate::run::Options;
@@ -23,6 +24,9 @@ const WRONG_USAGE: i32 = 2;
 
 /// Does what the command line says; gives the exit code.
 pub fn run(words: Vec<OsString>) -> i32 {
+    if called(&words, agent::NAME) {
+        return agent::run(&words);
+    }
     match parse(words) {
         Ok(matches) => dispatch(&matches),
         Err(error) => {
@@ -36,11 +40,15 @@ pub fn run(words: Vec<OsString>) -> i32 {
     }
 }
 
+/// Whether footplate was called by this name.
+fn called(words: &[OsString], name: &str) -> bool {
+    words.first().is_some_and(|word| Path::new(word).file_name().is_some_and(|word| word == name))
+}
+
 /// Reads the command line. The platform starts a training image as `IMAGE train`, as `train` on PATH, or, with an
 /// entrypoint of the image's own, without any word at all.
 fn parse(words: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
-    let called_train =
-        words.first().is_some_and(|name| Path::new(name).file_name().is_some_and(|name| name == "train"));
+    let called_train = called(&words, "train");
     let mut words = words;
     if words.is_empty() {
         words.push("footplate".into());

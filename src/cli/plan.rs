@@ -5,17 +5,20 @@ use serde_json::json;
 
 use crate::code::EntryKind;
 use crate::config;
-use crate::environment::Given;
+use crate::environment::{Given, Table};
 use crate::hardware::Hardware;
 use crate::job::{Job, Variables};
-use crate::launch::{self, Entry, Facts, LaunchPlan};
+use crate::launch::{self, Entry, Facts, LaunchPlan, Span};
 use crate::redact::Redactor;
-use crate::run::{self, Outcome, Refusal};
+use crate::run::{self, Outcome, Prepared, Refusal};
 
 pub(super) fn command() -> Command {
     Command::new("plan")
-        .about("Show what would run on this host, without running it")
-        .after_help("Code that is supplied is not fetched for it: then the entry point is taken by its name.")
+        .about("Show what would run on every host, without running it")
+        .after_help(
+            "Code that is supplied is not fetched for it: then the entry point is taken by its name. Of other hosts, what \
+             they have is taken from their instance types, or to be as here.",
+        )
         .arg(super::settings_option())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As a JSON object"))
 }
@@ -43,27 +46,51 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     let prepared = run::prepare(config::base_paths(&variables), &variables, &options.settings, false)?;
     let job = &prepared.job;
     let (entry, note) = entry(job)?;
-    let (image, _) = run::image(&prepared, &variables, false)?;
     let hardware = Hardware::detect(&variables, &job.cluster.instance_type, &job.cluster.network_interface);
     let environment = run::environment_of(&prepared, &hardware, &variables, Given::Overwritten)?;
-    let plan = launch::plan(&Facts {
-        job,
-        settings: &prepared.settings,
-        hardware: &hardware,
-        image: &image,
-        entry: &entry,
-        arguments: &environment.arguments,
-    })
-    .map_err(|error| Outcome::refused(Refusal::Launch, error))?;
+    // Each host's image is looked at for the launcher that it has.
+    let plan_of = |job: Job, hardware: &Hardware| {
+        let prepared = Prepared { job, ..prepared.clone() };
+        let (image, _) = run::image(&prepared, &variables, false)?;
+        let Prepared { job, settings, .. } = &prepared;
+        let facts = Facts { job, settings, hardware, image: &image, entry: &entry, arguments: &environment.arguments };
+        launch::plan(&facts).map_err(|error| Outcome::refused(Refusal::Launch, error))
+    };
+    let own = plan_of(job.clone(), &hardware)?;
     let redactor = run::redactor(&variables, &job.all_hyperparameters);
+    // The hosts by their node ranks, and then those that are not in the distribution.
+    let cluster = &job.cluster;
+    let mut hosts = job.seen_from(&job.master()).nodes();
+    hosts.extend(cluster.hosts.iter().filter(|host| !hosts.contains(host)).cloned().collect::<Vec<_>>());
+    let planned = hosts.into_iter().map(|host| {
+        let plan = match host == cluster.current_host {
+            true => Ok(own.clone()),
+            false => {
+                let job = job.seen_from(&host);
+                let instance_type = &job.cluster.instance_type;
+                let other = hardware.of_instance(instance_type).filter(|_| *instance_type != cluster.instance_type);
+                let plan = plan_of(job, other.as_ref().unwrap_or(&hardware));
+                plan.map_err(|outcome| outcome.failure_text(&redactor).unwrap_or_default())
+            }
+        };
+        Planned { instance_type: cluster.instance_type_of(&host).to_owned(), host, plan }
+    });
+    let planned: Vec<Planned> = planned.collect();
     Ok(match matches.get_flag("json") {
-        true => as_json(&plan, &redactor, note),
-        false => as_text(&plan, &redactor, note),
+        true => as_json(&own, &planned, &redactor, note),
+        false => as_text(&planned, &redactor, note),
     })
 }
 
+/// What one host would run, or why it would refuse.
+struct Planned {
+    host: String,
+    instance_type: String,
+    plan: Result<LaunchPlan, String>,
+}
+
 /// The entry point; by its name where the code is not there yet.
-fn entry(job: &Job) -> Result<(Entry, Option<&'static str>), Outcome> {
+pub(super) fn entry(job: &Job) -> Result<(Entry, Option<&'static str>), Outcome> {
     match (run::entry_of(job), job.entry_name()) {
         (Err(Outcome::Refused { refusal: Refusal::NotFound, .. }), Some(name)) => {
             let module = name.trim_end_matches(".py");
@@ -83,50 +110,87 @@ fn words(plan: &LaunchPlan) -> Vec<String> {
     plan.arguments.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
-fn as_text(plan: &LaunchPlan, redactor: &Redactor, note: Option<&str>) -> String {
-    let mut lines = vec![
-        format!("host         {}", plan.host),
-        format!("launcher     {}", plan.launcher),
-        format!("processes    {}", plan.ranks.len()),
-        format!("folder       {}", plan.working_dir.display()),
-        format!("program      {}", plan.program.display()),
-        format!("command      {}", redactor.clean_command(&words(plan))),
-    ];
-    for (name, value) in &plan.variables {
-        let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
-        lines.push(format!("variable     {name}={}", redactor.clean_value(&name, &value)));
+fn as_text(planned: &[Planned], redactor: &Redactor, note: Option<&str>) -> String {
+    let mut blocks: Vec<String> = planned.iter().map(|planned| block(planned, redactor)).collect();
+    blocks.extend(note.map(|note| format!("note         {note}\n")));
+    match planned.len() {
+        1 => blocks.concat(),
+        _ => blocks.join("\n"),
     }
-    for rank in plan.ranks.iter().filter(|rank| !rank.variables.is_empty()) {
-        let pairs = rank
-            .variables
-            .iter()
-            .map(|(name, value)| format!("{}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(value)));
-        lines.push(format!("rank {:<7} {}", rank.rank, pairs.collect::<Vec<_>>().join(" ")));
+}
+
+/// One host's part of the text.
+fn block(planned: &Planned, redactor: &Redactor) -> String {
+    let Planned { host, instance_type, plan } = planned;
+    let mut lines = vec![format!("host         {host}"), format!("instance     {instance_type}")];
+    match plan {
+        Err(error) => lines.push(format!("refused      {}", redactor.clean(error))),
+        Ok(plan) => {
+            lines.push(format!("launcher     {}", plan.launcher));
+            lines.push(format!("processes    {}", plan.ranks.len()));
+            lines.extend(plan.span.map(|span| format!("ranks        {}", shown(span))));
+            lines.push(format!("folder       {}", plan.working_dir.display()));
+            lines.push(format!("program      {}", plan.program.display()));
+            lines.push(format!("command      {}", redactor.clean_command(&words(plan))));
+            lines.extend(pairs(&plan.variables, redactor).map(|(name, value)| format!("variable     {name}={value}")));
+            for rank in plan.ranks.iter().filter(|rank| !rank.variables.is_empty()) {
+                let pairs = pairs(&rank.variables, redactor).map(|(name, value)| format!("{name}={value}"));
+                lines.push(format!("rank {:<7} {}", rank.rank, pairs.collect::<Vec<_>>().join(" ")));
+            }
+            lines.extend(plan.warnings.iter().map(|warning| format!("warning      {}", redactor.clean(warning))));
+        }
     }
-    lines.extend(plan.warnings.iter().map(|warning| format!("warning      {}", redactor.clean(warning))));
-    lines.extend(note.map(|note| format!("note         {note}")));
     lines.join("\n") + "\n"
 }
 
-fn as_json(plan: &LaunchPlan, redactor: &Redactor, note: Option<&str>) -> String {
-    let variables: serde_json::Map<_, _> = plan
-        .variables
-        .iter()
-        .map(|(name, value)| {
-            let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
-            (name.clone().into_owned(), redactor.clean_value(&name, &value).into_owned().into())
-        })
-        .collect();
-    let object = json!({
+fn shown(Span { first, count, world_size }: Span) -> String {
+    match count {
+        0 => format!("none of {world_size}"),
+        1 => format!("{first} of {world_size}"),
+        _ => format!("{first}-{} of {world_size}", first + count - 1),
+    }
+}
+
+/// Names and values as they may be shown.
+fn pairs(variables: &Table, redactor: &Redactor) -> impl Iterator<Item = (String, String)> {
+    variables.iter().map(|(name, value)| {
+        let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+        (name.clone().into_owned(), redactor.clean_value(&name, &value).into_owned())
+    })
+}
+
+/// This host's plan, and those of all hosts.
+fn as_json(own: &LaunchPlan, planned: &[Planned], redactor: &Redactor, note: Option<&str>) -> String {
+    let hosts = planned.iter().map(|planned| {
+        let mut object = match &planned.plan {
+            Ok(plan) => object(plan, redactor),
+            Err(error) => json!({"host": planned.host, "refused": redactor.clean(error)}),
+        };
+        object["instance_type"] = planned.instance_type.as_str().into();
+        object
+    });
+    let mut object = object(own, redactor);
+    object["hosts"] = hosts.collect();
+    object["note"] = note.into();
+    format!("{object:#}\n")
+}
+
+fn object(plan: &LaunchPlan, redactor: &Redactor) -> serde_json::Value {
+    let table = |variables| pairs(variables, redactor).map(|(name, value)| (name, value.into())).collect();
+    let variables: serde_json::Map<_, _> = table(&plan.variables);
+    let own: serde_json::Map<_, _> =
+        plan.ranks.iter().map(|rank| (rank.rank.to_string(), table(&rank.variables).into())).collect();
+    json!({
         "host": plan.host,
         "launcher": plan.launcher.to_string(),
-        "ranks": plan.ranks.iter().map(|rank| rank.rank).collect::<Vec<_>>(),
+        "processes": plan.ranks.len(),
+        "ranks": plan.span.map(|span| (span.first..span.first + span.count).collect::<Vec<_>>()),
+        "world_size": plan.span.map(|span| span.world_size),
         "folder": plan.working_dir.to_string_lossy(),
         "program": plan.program.to_string_lossy(),
         "arguments": redactor.clean_words(&words(plan)),
         "variables": variables,
+        "variables_of_ranks": own,
         "warnings": plan.warnings.iter().map(|warning| redactor.clean(warning)).collect::<Vec<_>>(),
-        "note": note,
-    });
-    format!("{object:#}\n")
+    })
 }

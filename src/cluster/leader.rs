@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::agent::{self, Answer, Asked};
 use super::handshake::{self, Session};
 use super::message::Message;
 use super::table::{Action, Table};
@@ -37,8 +38,16 @@ pub(super) async fn run(
     let membership = Arc::new(membership);
     let now = Instant::now();
     let Membership { leader, hosts, nodes, .. } = &*membership;
-    let mut hub =
-        Hub { table: Table::new(&membership, now), outboxes: BTreeMap::new(), hosts: hosts.len(), connected: 0, view };
+    let mut hub = Hub {
+        table: Table::new(&membership, now),
+        outboxes: BTreeMap::new(),
+        hosts: hosts.len(),
+        connected: 0,
+        view,
+        membership: Arc::clone(&membership),
+        executing: BTreeMap::new(),
+        executed: 0,
+    };
     let (events, mut receiver) = mpsc::unbounded_channel();
     match listen(&membership).await {
         Ok(listener) => {
@@ -47,6 +56,14 @@ pub(super) async fn run(
         Err(error) => {
             let why = format!("cannot listen on port {} for the other hosts: {error}", membership.port);
             return super::alone(&membership, &hub.view, &why);
+        }
+    }
+    let (ask, mut asked) = mpsc::unbounded_channel();
+    if let Some(folder) = &membership.agent {
+        match agent::listen(folder) {
+            Ok(listener) => drop(tokio::spawn(agent::serve(listener, ask))),
+            // mpirun's agents will say that there is nobody.
+            Err(error) => tracing::warn!("cannot listen for mpirun's remote agent in {}: {error}", folder.display()),
         }
     }
     let mut reminder = tokio::time::interval_at((now + REMIND_INTERVAL).into(), REMIND_INTERVAL);
@@ -58,6 +75,7 @@ pub(super) async fn run(
                 Some(Command::Leave) | None => break,
             },
             Some(event) = receiver.recv() => hub.happened(event, &events),
+            Some(asked) = asked.recv() => hub.execute(asked),
             () = super::sleep_until(deadline) => hub.table.tick(Instant::now()),
             _ = reminder.tick() => hub.remind(),
         };
@@ -135,6 +153,10 @@ struct Hub {
     /// Connections that have not ended yet.
     connected: usize,
     view: watch::Sender<View>,
+    membership: Arc<Membership>,
+    /// The commands that other hosts run, and who waits for their ends.
+    executing: BTreeMap<u64, (String, oneshot::Sender<Answer>)>,
+    executed: u64,
 }
 
 impl Hub {
@@ -155,13 +177,46 @@ impl Hub {
                 tokio::spawn(serve(host.clone(), session, stream, messages, events.clone()));
                 self.table.joined(&host)
             }
+            Event::Heard { host, message: Message::Executed { id, code } } => {
+                if let Some((_, answer)) = self.executing.remove(&id) {
+                    tracing::debug!("mpirun's daemon on host {host} has ended with exit code {code}");
+                    // mpirun may have ended its agent.
+                    let _ = answer.send(Answer::Ended(code));
+                }
+                Vec::new()
+            }
             Event::Heard { host, message } => self.table.heard(&host, message, Instant::now()),
             Event::Gone { host, why } => {
                 self.connected -= 1;
                 self.outboxes.remove(&host);
+                // Whoever waits for its commands hears that it is gone.
+                self.executing.retain(|_, (other, _)| *other != host);
                 self.table.lost(&host, &why, Instant::now())
             }
         }
+    }
+
+    /// Has a host run a command of mpirun's.
+    fn execute(&mut self, asked: Asked) -> Vec<Action> {
+        let Asked { host, command, answer } = asked;
+        let Membership { leader, addresses, .. } = &*self.membership;
+        // mpirun was given the addresses of hosts whose names need not resolve.
+        let named = addresses.iter().find(|(_, address)| address.to_string() == host).map(|(name, _)| name.clone());
+        let host = named.unwrap_or(host);
+        let refused = match self.outboxes.get(&host) {
+            _ if host == *leader => Answer::RunItYourself,
+            None => Answer::Refused("it is not connected".to_owned()),
+            Some(outbox) => {
+                self.executed += 1;
+                let id = self.executed;
+                // Its end is an event of its own.
+                let _ = outbox.send(Message::Execute { id, command });
+                self.executing.insert(id, (host, answer));
+                return Vec::new();
+            }
+        };
+        let _ = answer.send(refused);
+        Vec::new()
     }
 
     fn act(&mut self, actions: Vec<Action>) {

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use super::handshake::{self, Session};
 use super::message::{Failure, Message, Verdict};
 use super::{
-    ALIVE_INTERVAL, Command, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Membership, View, apply, table,
+    ALIVE_INTERVAL, Command, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Membership, Order, View, apply,
+    table,
 };
 use crate::resolve;
 
@@ -31,12 +32,13 @@ pub(super) async fn run(
     membership: Membership,
     mut commands: mpsc::UnboundedReceiver<Command>,
     view: watch::Sender<View>,
+    orders: mpsc::UnboundedSender<Order>,
 ) {
     let mut waiting = Waiting { messages: Vec::new(), leaves: false };
     let Some((stream, session)) = connect(&membership, &mut commands, &mut waiting, &view).await else { return };
     view.send_modify(|view| view.is_connected = true);
     tracing::info!("connected to host {}", membership.leader);
-    talk(&membership, stream, session, commands, waiting, &view).await;
+    talk(&membership, stream, session, commands, waiting, &view, orders).await;
 }
 
 /// What this host has said before there was a connection.
@@ -144,7 +146,9 @@ async fn talk(
     mut commands: mpsc::UnboundedReceiver<Command>,
     waiting: Waiting,
     view: &watch::Sender<View>,
+    orders: mpsc::UnboundedSender<Order>,
 ) {
+    let mut orders = Some(orders);
     let Session { mut sender, mut receiver } = session;
     let (mut reading, mut writing) = stream.into_split();
     let (heard, mut messages) = mpsc::unbounded_channel();
@@ -184,6 +188,13 @@ async fn talk(
             },
             _ = alive.tick() => to_say.push(Message::Alive),
             message = messages.recv() => match message {
+                Some(Ok(Message::Execute { id, command })) => {
+                    // Whoever asks before it is wanted is answered when it is.
+                    if let Some(orders) = &orders {
+                        let _ = orders.send(Order { id, command });
+                    }
+                }
+                Some(Ok(Message::Dismissed)) => orders = None,
                 Some(Ok(message)) => {
                     let is_end = matches!(message, Message::Verdict(_) | Message::Over);
                     view.send_modify(|view| apply(view, message));

@@ -57,8 +57,29 @@ pub enum Message {
     },
     /// To the leader: this host's ranks have ended well.
     Finished,
-    /// From the leader: end the ranks, because of this.
-    Stop(String),
+    /// From the leader: run this command of mpirun's.
+    Execute {
+        /// Which one it is.
+        id: u64,
+        /// The command, for a shell.
+        command: String,
+    },
+    /// To the leader: a command has ended.
+    Executed {
+        /// Which one it is.
+        id: u64,
+        /// Its exit code.
+        code: i32,
+    },
+    /// From the leader: there will be no command more.
+    Dismissed,
+    /// From the leader: end the ranks.
+    Stop {
+        /// Why.
+        why: String,
+        /// Whether nothing has failed: a host was told to stop.
+        is_orderly: bool,
+    },
     /// From the leader: why the job failed.
     Verdict(Verdict),
     /// From the leader: every host has finished, or the leader leaves; nobody is waited for any more.

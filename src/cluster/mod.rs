@@ -19,6 +19,9 @@
 //!  │◄─────────────────────────── verdict │ the one cause, when all have ended or after [`SETTLE_TIME`]
 //!  │ finished ──────────────────────────►│
 //!  │◄────────────────────────────── over │ once every host that is there has finished
+//!  │◄────────────────── execute (command)│ mpirun's daemon, see [`agent`]
+//!  │ executed (exit code) ──────────────►│
+//!  │◄───────────────────────── dismissed │ mpirun has ended
 //!  │◄────────── alive ──────────────────►│ every second; silence for [`LOST_AFTER`] is a loss
 //! ```
 //!
@@ -47,6 +50,7 @@
 //! - Frames are authenticated, not encrypted. They hold failure texts, from which secrets were taken before, and for
 //!   mpirun the commands of its daemons, never variables.
 
+pub mod agent;
 mod frame;
 mod handshake;
 mod key;
@@ -57,6 +61,7 @@ pub mod table;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
@@ -109,6 +114,17 @@ pub struct Membership {
     pub patience: Duration,
     /// What must be equal on all hosts: a name and what identifies the value.
     pub profile: BTreeMap<String, String>,
+    /// The folder with mpirun's remote agent, where this host starts mpirun.
+    pub agent: Option<PathBuf>,
+}
+
+/// A command that this host is asked to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Which one it is.
+    pub id: u64,
+    /// The command, for a shell.
+    pub command: String,
 }
 
 /// What is known of the job on other hosts.
@@ -120,6 +136,8 @@ pub struct View {
     pub has_started: bool,
     /// Why ranks are to be ended, if they are.
     pub stopping: Option<String>,
+    /// Whether that is because a host was told to stop, and not of a failure.
+    pub is_orderly: bool,
     /// Why the job failed.
     pub verdict: Option<Verdict>,
     /// Whether every host has finished, or the channel has ended for another reason.
@@ -141,6 +159,7 @@ enum Command {
 pub struct Cluster {
     commands: mpsc::UnboundedSender<Command>,
     view: watch::Receiver<View>,
+    orders: mpsc::UnboundedReceiver<Order>,
     /// Ends with the thread.
     ended: std::sync::mpsc::Receiver<()>,
 }
@@ -153,6 +172,7 @@ impl Cluster {
     pub fn begin(membership: Membership) -> std::io::Result<Cluster> {
         let (commands, receiver) = mpsc::unbounded_channel();
         let (sender, view) = watch::channel(View::default());
+        let (order, orders) = mpsc::unbounded_channel();
         let (end, ended) = std::sync::mpsc::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build()?;
         // Signals are the supervisor's.
@@ -162,7 +182,7 @@ impl Cluster {
             runtime.block_on(async move {
                 match membership.host == membership.leader {
                     true => leader::run(membership, receiver, sender).await,
-                    false => member::run(membership, receiver, sender).await,
+                    false => member::run(membership, receiver, sender, order).await,
                 }
             });
             // The receiver may be gone: then nobody waits.
@@ -170,7 +190,7 @@ impl Cluster {
         });
         pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
         spawned?;
-        Ok(Cluster { commands, view, ended })
+        Ok(Cluster { commands, view, orders, ended })
     }
 
     fn tell(&self, message: message::Message) {
@@ -198,6 +218,16 @@ impl Cluster {
         self.tell(message::Message::Finished);
     }
 
+    /// The next command that this host is asked to run; none if there will be no more.
+    pub async fn order(&mut self) -> Option<Order> {
+        self.orders.recv().await
+    }
+
+    /// A command has ended.
+    pub fn executed(&self, id: u64, code: i32) {
+        self.tell(message::Message::Executed { id, code });
+    }
+
     /// What is known of the other hosts, now and later.
     pub fn view(&self) -> watch::Receiver<View> {
         self.view.clone()
@@ -216,19 +246,27 @@ fn apply(view: &mut View, message: message::Message) {
     use message::Message;
     match message {
         Message::Start => (view.has_started, view.waiting_for) = (true, Vec::new()),
-        Message::Stop(why) => view.stopping = view.stopping.take().or(Some(why)),
+        Message::Stop { why, is_orderly } if view.stopping.is_none() => {
+            (view.stopping, view.is_orderly) = (Some(why), is_orderly);
+        }
         Message::Verdict(verdict) => {
             let why = || format!("host {}: {}", verdict.host, verdict.text.lines().next().unwrap_or_default());
-            view.stopping = view.stopping.take().or_else(|| Some(why()));
+            if view.stopping.is_none() {
+                (view.stopping, view.is_orderly) = (Some(why()), verdict.exit_code == 0);
+            }
             view.verdict = Some(verdict);
             view.is_over = true;
         }
         Message::Over => view.is_over = true,
         Message::Hello(_)
+        | Message::Stop { .. }
         | Message::Alive
         | Message::Ready
         | Message::Failed(_)
         | Message::Ended { .. }
+        | Message::Execute { .. }
+        | Message::Executed { .. }
+        | Message::Dismissed
         | Message::Finished => {}
     }
 }

@@ -107,7 +107,7 @@ impl Table {
             return vec![Action::To(host.to_owned(), Message::Verdict(verdict.clone()))];
         }
         match self.failures.first() {
-            Some(failure) => vec![Action::To(host.to_owned(), Message::Stop(because(failure)))],
+            Some(failure) => vec![Action::To(host.to_owned(), stop_of(failure))],
             None => Vec::new(),
         }
     }
@@ -135,10 +135,21 @@ impl Table {
             }
             Message::Finished => {
                 self.stands(host, Standing::Finished);
-                self.settled()
+                let mut actions = self.settled();
+                if host == self.leader && actions.is_empty() && !self.nodes.is_empty() {
+                    actions.push(Action::All(Message::Dismissed));
+                }
+                actions
             }
-            // What only the leader says is nothing that a host can say.
-            Message::Alive | Message::Start | Message::Stop(_) | Message::Verdict(_) | Message::Over => Vec::new(),
+            // What only the leader says is nothing that a host can say; commands are the leader's loop's.
+            Message::Alive
+            | Message::Start
+            | Message::Execute { .. }
+            | Message::Executed { .. }
+            | Message::Dismissed
+            | Message::Stop { .. }
+            | Message::Verdict(_)
+            | Message::Over => Vec::new(),
         }
     }
 
@@ -271,7 +282,7 @@ impl Table {
             *known = failure;
             return Vec::new();
         }
-        let stop = Message::Stop(because(&failure));
+        let stop = stop_of(&failure);
         self.failures.push(failure);
         let mut actions = Vec::new();
         if self.settle_until.is_none() {
@@ -309,8 +320,9 @@ impl Table {
     }
 }
 
-fn because(failure: &Failure) -> String {
-    format!("host {}: {}", failure.host, failure.headline())
+fn stop_of(failure: &Failure) -> Message {
+    let why = format!("host {}: {}", failure.host, failure.headline());
+    Message::Stop { why, is_orderly: failure.exit_code == 0 }
 }
 
 fn with_followers(failure: &Failure, others: usize, missing: &str) -> String {

@@ -81,9 +81,35 @@ pub const ADDITIONS: [Variable; 14] = [
     ),
 ];
 
+/// Variables of launches, by what the machine has. What the container was given stays.
+pub const LAUNCH: [Variable; 22] = [
+    variable("NCCL_SOCKET_IFNAME", "The interface that hosts talk over, if it is there."),
+    variable("NCCL_DEBUG", "`WARN` on hosts with GPUs."),
+    variable("NCCL_IB_DISABLE", "`1` on hosts with GPUs and without EFA."),
+    variable("NCCL_PROTO", "`simple` with EFA, and with `mp_parameters`."),
+    variable("NCCL_ALGO", "`ring` with `mp_parameters`."),
+    variable("FI_PROVIDER", "`efa` with EFA."),
+    variable("FI_EFA_USE_DEVICE_RDMA", "`1` with EFA on instances that take part in RDMA."),
+    variable("RDMAV_FORK_SAFE", "`1` with EFA, and under `smddp`."),
+    variable("OFI_NCCL_NIC_DUP_CONNS", "The count of GPUs, with EFA under `xla`."),
+    variable("RANK", "Also WORLD_SIZE, LOCAL_RANK and the others of torchrun, under `per-gpu`."),
+    variable("OMP_NUM_THREADS", "`1` for several ranks, under `per-gpu`."),
+    variable("TORCHELASTIC_ERROR_FILE", "Where a rank's exception is left, under `per-gpu` and `torchrun`."),
+    variable("SMDATAPARALLEL_USE_SINGLENODE", "`1` on one host, under `smddp`."),
+    variable("SMDATAPARALLEL_USE_HOMOGENEOUS", "`1` on several hosts, under `smddp`."),
+    variable("SMDATAPARALLEL_SERVER_ADDR", "The master host, on several hosts under `smddp`."),
+    variable("SMDATAPARALLEL_SERVER_PORT", "`7592`, on several hosts under `smddp`."),
+    variable("SAGEMAKER_INSTANCE_TYPE", "The instance type, on several hosts under `smddp`."),
+    variable("XRT_HOST_ORDINAL", "This host's node rank, under `xla`."),
+    variable("XRT_SHARD_WORLD_SIZE", "How many hosts there are, under `xla`."),
+    variable("XRT_WORKERS", "The hosts' workers, under `xla`."),
+    variable("XRT_MESH_SERVICE_ADDRESS", "The mesh service at the master host, on several hosts under `xla`."),
+    variable("GPU_NUM_DEVICES", "The count of GPUs, under `xla`."),
+];
+
 /// Whether a variable is one of the documented ones.
 pub fn is_documented(name: &str) -> bool {
-    TOOLKIT.iter().chain(&ADDITIONS).any(|variable| match variable.name.strip_suffix('*') {
+    TOOLKIT.iter().chain(&ADDITIONS).chain(&LAUNCH).any(|variable| match variable.name.strip_suffix('*') {
         Some(prefix) => name.starts_with(prefix),
         None => name == variable.name,
     })

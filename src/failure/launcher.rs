@@ -24,13 +24,18 @@ pub struct ErrorFile {
 }
 
 /// Reads torch elastic's error file (`torch/distributed/elastic/multiprocessing/errors/error_handler.py`), of either
-/// form: `message` an object with `extraInfo`, or `message` a string with `timestamp` beside it. None if it is neither.
+/// form: `message` an object with `extraInfo`, or `message` a string with `timestamp` beside it. None if it is neither, or
+/// tells of no more than a signal that torchrun was ended by.
 pub fn error_file(bytes: &[u8]) -> Option<ErrorFile> {
     let file: Value = serde_json::from_slice(bytes).ok()?;
     let (message, extra) = match file.get("message")? {
         Value::String(message) => (message.as_str(), &file),
         inner => (inner.get("message")?.as_str()?, inner.get("extraInfo").unwrap_or(&Value::Null)),
     };
+    // torchrun's own end by a signal (`torch/distributed/elastic/multiprocessing/api.py`) tells nothing of a rank.
+    if message.starts_with("SignalException: ") {
+        return None;
+    }
     let timestamp = extra.get("timestamp").and_then(|time| time.as_u64().or_else(|| time.as_str()?.parse().ok()));
     let code = file.get("errorCode").or_else(|| file.get("message")?.get("errorCode"));
     Some(ErrorFile {
@@ -133,6 +138,8 @@ mod tests {
         for nonsense in [&b""[..], b"{}", b"[1]", b"{\"message\": 3}", b"{\"message\": {\"message\": []}}", b"\xff"] {
             assert_eq!(error_file(nonsense), None);
         }
+        let signal = br#"{"message": {"message": "SignalException: Process 71 got signal: 15", "extraInfo": {}}}"#;
+        assert_eq!(error_file(signal), None);
     }
 
     #[test]

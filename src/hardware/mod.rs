@@ -2,12 +2,15 @@
 //!
 //! Counting must not slow the start down: a device node is looked at before a program is asked.
 
+mod instances;
 mod probe;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{SysconfVar, sysconf};
+
+pub use instances::{Accelerators, accelerators, has_efa_rdma};
 
 use crate::job::Variables;
 
@@ -90,7 +93,19 @@ impl Hardware {
 
     /// How many training processes a host has room for: one for each GPU, else each Neuron core, else one.
     pub fn default_processes(&self) -> usize {
-        [self.gpus, self.neuron_cores].into_iter().find(|count| *count > 0).unwrap_or(1)
+        self.accelerators().processes()
+    }
+
+    /// The accelerators of this host.
+    pub fn accelerators(&self) -> Accelerators {
+        Accelerators { gpus: self.gpus, neuron_cores: self.neuron_cores }
+    }
+
+    /// What a host of another instance type has that runs the same image; none where the type is not known. Whether it has
+    /// EFA devices cannot be told from here.
+    pub fn of_instance(&self, instance_type: &str) -> Option<Hardware> {
+        let Accelerators { gpus, neuron_cores } = accelerators(instance_type)?;
+        Some(Hardware { gpus, neuron_cores, efa: false, ..self.clone() })
     }
 }
 

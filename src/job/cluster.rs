@@ -34,7 +34,28 @@ pub struct Group {
     pub raw: Value,
 }
 
+impl Group {
+    /// The type of its instances, if the file says it.
+    pub fn instance_type(&self) -> Option<&str> {
+        match &self.raw {
+            Value::Dict(group) => group.get("instance_type")?.as_str(),
+            _ => None,
+        }
+    }
+}
+
 impl Cluster {
+    /// The instance group of a host; none where there are no groups.
+    pub fn group_of(&self, host: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| group.hosts.iter().any(|other| other == host))
+    }
+
+    /// The type of a host's instance, as far as the file tells: without groups all hosts are alike.
+    pub fn instance_type_of(&self, host: &str) -> &str {
+        let of_group = self.group_of(host).filter(|_| host != self.current_host);
+        of_group.and_then(Group::instance_type).unwrap_or(&self.instance_type)
+    }
+
     /// The hosts that a distribution spans: those of its groups in the order of the file, or all where there are no groups.
     pub fn distribution_hosts(&self) -> Vec<String> {
         if self.groups.is_empty() {

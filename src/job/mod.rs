@@ -109,6 +109,22 @@ impl Job {
         }
     }
 
+    /// The same job as another of its hosts sees it.
+    pub fn seen_from(&self, host: &str) -> Job {
+        let mut job = self.clone();
+        let cluster = &mut job.cluster;
+        let group = cluster.group_of(host).map(|group| group.name.clone());
+        cluster.instance_type = cluster.instance_type_of(host).to_owned();
+        cluster.current_host = host.to_owned();
+        cluster.current_group = group.unwrap_or_else(|| cluster.current_group.clone());
+        // Where no groups were asked for, each host takes its own for the distribution's.
+        let were_asked_for = self.framework_parameters.get("sagemaker_distribution_instance_groups").is_some();
+        if !were_asked_for && !cluster.distribution_groups.is_empty() {
+            cluster.distribution_groups = vec![cluster.current_group.clone()];
+        }
+        job
+    }
+
     /// The entry point as the user named it, for messages.
     pub fn entry_name(&self) -> Option<&str> {
         match &self.drivers {

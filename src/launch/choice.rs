@@ -5,48 +5,51 @@ use crate::job::Job;
 use crate::settings::{Launcher, Settings};
 
 /// The launcher that is set, else the one that the drivers of SDK version 3 or the platform's flags ask for, else one
-/// process a host. The flags come in the PyTorch toolkit's order of priority, and count only where the host's group is
-/// one of those that the distribution is for.
+/// process a host. The flags come in the PyTorch toolkit's order of priority (sagemaker-pytorch-training 3.0.0,
+/// `training.py`). Where a distribution was asked for some instance groups, it is for these alone, whoever asked: the hosts
+/// of all others run one process.
 ///
 /// # Errors
-/// A flag asks for a launcher that there is not.
+/// The drivers ask for a launcher that is not known.
 pub fn choose(job: &Job, settings: &Settings) -> Result<Launcher, LaunchError> {
+    let groups = &job.cluster.distribution_groups;
+    let is_distributed = groups.contains(&job.cluster.current_group);
     if let Some(launcher) = settings.launcher {
-        return Ok(launcher);
+        return Ok(if is_distributed || groups.is_empty() { launcher } else { Launcher::Process });
     }
     if let Some(distributed) = job.drivers.as_ref().and_then(|drivers| drivers.distributed.as_ref()) {
-        return Ok(if distributed.get("mpi_additional_options").is_some() {
-            Launcher::Mpi
-        } else {
-            Launcher::Torchrun
-        });
+        let asks_for = |name| distributed.get(name).is_some();
+        return match () {
+            () if asks_for("mpi_additional_options") => Ok(Launcher::Mpi),
+            () if asks_for("process_count_per_node") || asks_for("smp") => Ok(Launcher::Torchrun),
+            () => Err(LaunchError(
+                "distributed.json asks for a distribution that is neither Torchrun nor MPI: set FOOTPLATE_LAUNCHER to what \
+                 starts the script, process for one process a host"
+                    .to_owned(),
+            )),
+        };
     }
-    if !job.cluster.distribution_groups.contains(&job.cluster.current_group) {
-        return Ok(Launcher::Process);
-    }
-    let unknown = |name: &str| {
-        Err(LaunchError(format!(
-            "the job asks for {name}, which this version of footplate does not launch: use torchrun or mpi, or set \
-             FOOTPLATE_LAUNCHER=process to run one process on each host"
-        )))
-    };
-    if job.is_flag_set("mpi_enabled") {
-        Ok(Launcher::Mpi)
-    } else if job.is_flag_set("pytorch_ddp_enabled") {
-        unknown("pytorch_ddp")
-    } else if job.is_flag_set("torch_distributed_enabled") {
-        Ok(Launcher::Torchrun)
-    } else if job.is_flag_set("distributed_dataparallel_enabled") {
-        unknown("smdistributed data parallel")
-    } else if job.is_flag_set("pytorch_xla_multi_worker_enabled") {
-        unknown("PyTorch/XLA")
-    } else {
-        Ok(Launcher::Process)
-    }
+    const FLAGS: [(&str, Launcher); 5] = [
+        ("mpi_enabled", Launcher::Mpi),
+        ("pytorch_ddp_enabled", Launcher::Smddp),
+        ("torch_distributed_enabled", Launcher::Torchrun),
+        ("distributed_dataparallel_enabled", Launcher::Smddp),
+        ("pytorch_xla_multi_worker_enabled", Launcher::Xla),
+    ];
+    let asked = FLAGS.into_iter().find(|(flag, _)| is_distributed && job.is_flag_set(flag));
+    Ok(asked.map_or(Launcher::Process, |(_, launcher)| launcher))
 }
 
-/// Whether a launch over several hosts can start only when all of them are there. torchrun cannot fail for want of waiting:
-/// its rendezvous waits for hosts that come later.
+/// Whether a launcher is mpirun, which starts the ranks of all hosts from the first one.
+pub fn is_mpirun(launcher: Launcher) -> bool {
+    matches!(launcher, Launcher::Mpi | Launcher::Smddp)
+}
+
+/// Whether a launch over several hosts can start only when all of them are there. The rendezvous of torchrun and of
+/// PyTorch/XLA waits for hosts that come later.
 pub fn needs_all_hosts(launcher: Launcher) -> bool {
-    !matches!(launcher, Launcher::Process | Launcher::Torchrun)
+    match launcher {
+        Launcher::Process | Launcher::Torchrun | Launcher::Xla => false,
+        Launcher::PerGpu | Launcher::Mpi | Launcher::Smddp => true,
+    }
 }

@@ -4,16 +4,22 @@
 //! the image has is handed in as [`Image`].
 
 pub mod choice;
+mod count;
+mod modelparallel;
 mod mpi;
 mod mpirun;
+mod network;
 mod per_gpu;
 mod process;
+mod smddp;
 mod torchrun;
+mod xla;
 
 use std::fmt;
 use std::path::PathBuf;
 
-pub use choice::{choose, needs_all_hosts};
+pub use choice::{choose, is_mpirun, needs_all_hosts};
+pub use count::Span;
 
 use crate::code::EntryKind;
 use crate::environment::Table;
@@ -55,6 +61,8 @@ pub struct Image {
     pub torchrun: Option<PathBuf>,
     /// mpirun.
     pub mpirun: Option<PathBuf>,
+    /// Whether mpirun is that of Open MPI 5, which has PRRTE beside it.
+    pub has_prrte: bool,
     /// neuron_parallel_compile, if it was asked for (RUN_NEURON_PARALLEL_COMPILE=1).
     pub neuron_parallel_compile: Option<PathBuf>,
 }
@@ -85,6 +93,8 @@ pub struct LaunchPlan {
     pub host: String,
     /// What footplate starts on this host, one process each. Launchers of the image start ranks of their own.
     pub ranks: Vec<Rank>,
+    /// The training ranks of this host, whoever starts them; none where the counts of other hosts are not known.
+    pub span: Option<Span>,
     /// The file to execute; a relative one counts from the working directory.
     pub program: PathBuf,
     /// Its arguments, the first of which is its name.
@@ -93,8 +103,21 @@ pub struct LaunchPlan {
     pub variables: Table,
     /// Where it runs.
     pub working_dir: PathBuf,
+    /// Whose lines the launcher's streams hold, if it tags them.
+    pub tagged: Option<Tagged>,
     /// What the user should know.
     pub warnings: Vec<String>,
+}
+
+/// The ranks whose lines come through the streams of one launcher.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tagged {
+    /// The host of each rank, as far as it is known.
+    pub hosts: Vec<String>,
+    /// How many ranks there are.
+    pub world_size: usize,
+    /// Whether a blank follows each tag, as with Open MPI 5.
+    pub has_blank: bool,
 }
 
 /// A process that footplate starts.
@@ -132,12 +155,24 @@ impl std::error::Error for LaunchError {}
 /// # Errors
 /// What was asked for is not possible here. It never becomes a single process instead.
 pub fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
-    match choose(facts.job, facts.settings)? {
+    let launcher = choose(facts.job, facts.settings)?;
+    let mut plan = match launcher {
         Launcher::Process => process::plan(facts),
         Launcher::PerGpu => per_gpu::plan(facts),
         Launcher::Torchrun => torchrun::plan(facts),
         Launcher::Mpi => mpi::plan(facts),
+        Launcher::Smddp => smddp::plan(facts),
+        Launcher::Xla => xla::plan(facts),
+    }?;
+    if let Some(set) = facts.settings.launcher.filter(|set| *set != launcher) {
+        let cluster = &facts.job.cluster;
+        plan.warnings.push(format!(
+            "FOOTPLATE_LAUNCHER={set} is for the instance groups {}: this host's, {}, runs one process a host",
+            cluster.distribution_groups.join(", "),
+            cluster.current_group
+        ));
     }
+    Ok(plan)
 }
 
 impl Facts<'_> {
@@ -146,41 +181,26 @@ impl Facts<'_> {
             LaunchError("the image has no Python on PATH: install one, or name one in FOOTPLATE_PYTHON".to_owned())
         })
     }
+}
 
-    /// The Python script that a launcher of ranks runs.
-    fn script(&self, launcher: &str) -> Result<&str, LaunchError> {
-        match self.entry {
-            Entry::File { kind: EntryKind::PythonPackage, name, .. } => Err(LaunchError(format!(
-                "{launcher} cannot run {name}, which is a package to be installed: name a script as the entry point"
-            ))),
-            Entry::File { name, .. } => Ok(name),
-            Entry::Function { module, function } => Err(LaunchError(format!(
-                "{launcher} cannot run the function {module}:{function}: name a script as the entry point"
-            ))),
-            Entry::ShellCommand(_) => Err(LaunchError(format!(
-                "{launcher} cannot run a shell command: name a script as the entry point, or start {launcher} in the command"
-            ))),
-        }
-    }
-
-    /// How many ranks a host has: what is set, else what the job says, else one for each GPU or Neuron core, else one.
-    fn ranks_per_host(&self, asked: Option<usize>) -> usize {
-        let set = self.settings.processes_per_host;
-        set.or(asked.filter(|count| *count > 0)).unwrap_or_else(|| self.hardware.default_processes())
-    }
-
-    /// Variables for NCCL and EFA by what the machine has (platform contract, section 11).
-    fn network_variables(&self) -> Table {
-        let mut variables = Table::new();
-        let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
-        if self.hardware.has_interface {
-            set("NCCL_SOCKET_IFNAME", &self.job.cluster.network_interface);
-        }
-        if self.hardware.efa {
-            set("FI_PROVIDER", "efa");
-            set("NCCL_PROTO", "simple");
-        }
-        variables
+impl Entry {
+    /// Why a launcher of Python scripts does not run this.
+    fn refused_by(&self, launcher: &str) -> LaunchError {
+        let script = "name a Python script as the entry point";
+        LaunchError(match self {
+            Entry::File { kind: EntryKind::PythonPackage, name, .. } => {
+                format!("{launcher} cannot run {name}, which is a package to be installed: {script}")
+            }
+            Entry::File { name, .. } => {
+                format!("{launcher} cannot run {name}, which is no Python script: {script}, or start {launcher} in it")
+            }
+            Entry::Function { module, function } => {
+                format!("{launcher} cannot run the function {module}:{function}: {script}")
+            }
+            Entry::ShellCommand(_) => {
+                format!("{launcher} cannot run a shell command: {script}, or start {launcher} in the command")
+            }
+        })
     }
 }
 

@@ -1,51 +1,112 @@
-//! The image's own mpirun, on one host.
+//! The image's own mpirun. Over several hosts that of the first one starts the ranks of all, and footplate is its remote
+//! agent in place of ssh (see [`crate::cluster::agent`]).
 
-use super::mpirun::{Mpirun, mpirun_options, program};
-use super::{Facts, LaunchError, LaunchPlan, Rank, path_bytes, words};
+use super::modelparallel::{ModelParallel, model_parallel};
+use super::mpirun::{Mpirun, mpirun_options, program, user_options};
+use super::{Entry, Facts, LaunchError, LaunchPlan, Rank, Tagged, path_bytes, process, words};
+use crate::code::EntryKind;
+use crate::environment::Table;
 use crate::python::Value;
 use crate::settings::Launcher;
 
+/// What one launch with mpirun differs in from another.
+pub(super) struct Variant {
+    pub(super) launcher: Launcher,
+    /// What the job asks for, in words.
+    pub(super) what: &'static str,
+    /// The user's own options.
+    pub(super) custom: Vec<Vec<u8>>,
+    /// How many ranks there are, if the job says it; else those of all hosts.
+    pub(super) processes: Option<usize>,
+    /// Variables of every rank.
+    pub(super) variables: Table,
+    /// What stands before the script's own command.
+    pub(super) command: Vec<Vec<u8>>,
+}
+
 pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = facts.job;
-    let script = facts.script("mpirun")?;
-    let program = program(facts, "MPI")?;
-    let nodes = job.nodes();
-    if nodes.len() > 1 {
-        return Err(LaunchError(format!(
-            "the job asks for MPI over {} hosts, which this version of footplate does not launch: use one host, or torchrun",
-            nodes.len()
-        )));
-    }
-    let python = facts.python()?;
     let distributed = job.drivers.as_ref().and_then(|drivers| drivers.distributed.as_ref());
     let parameter = |name: &str| job.framework_parameters.get(name);
-    let asked = match distributed {
-        Some(distributed) => distributed.get("process_count_per_node"),
-        None => parameter("sagemaker_mpi_num_of_processes_per_host"),
-    };
-    let ranks = facts.ranks_per_host(asked.and_then(Value::as_i64).and_then(|count| usize::try_from(count).ok()));
-    let hosts: Vec<String> =
-        nodes.iter().map(|host| if ranks > 1 { format!("{host}:{ranks}") } else { host.clone() }).collect();
+    let ModelParallel { mut variables, command } = model_parallel(facts)?;
     let custom = match (distributed, parameter("sagemaker_mpi_custom_mpi_options")) {
         (Some(distributed), _) => {
             let options = distributed.get("mpi_additional_options").and_then(Value::as_list).unwrap_or_default();
             options.iter().map(|option| option.to_py_str().to_system()).collect()
         }
-        (None, Some(options)) => words(options.to_py_str().to_str().split_ascii_whitespace()),
+        (None, Some(options)) => {
+            let (custom, nccl_debug) = user_options(&options.to_py_str().to_str());
+            variables.extend(nccl_debug.map(|level| ("NCCL_DEBUG".into(), level.into())));
+            custom
+        }
         (None, None) => Vec::new(),
     };
-    let mpirun = Mpirun { hosts, processes: ranks * nodes.len(), exported: Vec::new(), custom };
+    let processes = parameter("sagemaker_mpi_num_processes").and_then(Value::as_i64);
+    let processes = processes.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
+    start(facts, Variant { launcher: Launcher::Mpi, what: "MPI", custom, processes, variables, command })
+}
+
+/// Plans what mpirun starts.
+pub(super) fn start(facts: &Facts<'_>, variant: Variant) -> Result<LaunchPlan, LaunchError> {
+    let job = facts.job;
+    let program = program(facts, variant.what)?;
+    let script = script(facts)?;
+    let nodes = job.nodes();
+    let counts = facts.ranks_of_hosts(&nodes, facts.asked_ranks())?;
+    let mut span = facts.span(&counts);
+    if let Some(processes) = variant.processes {
+        span.count = processes.saturating_sub(span.first).min(span.count);
+        span.world_size = processes;
+    }
+    let slots = |(host, count): (&String, &usize)| match (facts.reach(host), count) {
+        (host, 2..) => format!("{host}:{count}"),
+        (host, _) => host,
+    };
+    let hosts: Vec<String> = nodes.iter().zip(&counts).map(slots).collect();
+    // What the container was given is stronger, and mpirun has it: names alone.
+    let exported = variant.variables.keys().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    let mpirun = Mpirun { hosts, processes: span.world_size, exported, custom: variant.custom };
+    let tagged = mpirun.is_tagged().then(|| {
+        let of_host = |(host, count): (&String, usize)| std::iter::repeat_n(host.clone(), count);
+        let hosts = nodes.iter().zip(counts).flat_map(of_host).take(mpirun.processes);
+        Tagged {
+            hosts: if mpirun.maps_by_slot() { hosts.collect() } else { Vec::new() },
+            world_size: mpirun.processes,
+            has_blank: facts.image.has_prrte,
+        }
+    });
     let mut arguments = mpirun_options(facts, &mpirun);
-    arguments.extend(words([path_bytes(python), b"-m", b"mpi4py", script.as_bytes()]));
-    arguments.extend(facts.arguments.iter().cloned());
+    arguments.extend(variant.command);
+    arguments.extend(script);
+    let mut variables = facts.network_variables();
+    variables.extend(variant.variables);
     Ok(LaunchPlan {
-        launcher: Launcher::Mpi,
+        launcher: variant.launcher,
         host: job.cluster.current_host.clone(),
-        ranks: Rank::only(job),
+        // The others serve it.
+        ranks: if job.node_rank() == 0 { Rank::only(job) } else { Vec::new() },
+        span: Some(span),
         program,
         arguments,
-        variables: facts.network_variables(),
+        variables,
         working_dir: job.code_dir(),
-        warnings: Vec::new(),
+        tagged,
+        warnings: facts.unseen_gpus().into_iter().collect(),
     })
+}
+
+/// The command of a rank. mpi4py ends the other ranks when an exception in one of them is not caught.
+fn script(facts: &Facts<'_>) -> Result<Vec<Vec<u8>>, LaunchError> {
+    let mut command = match facts.entry {
+        Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, name, .. } => {
+            words([path_bytes(facts.python()?), b"-m", b"mpi4py", name.as_bytes()])
+        }
+        Entry::File { kind: EntryKind::PythonPackage, module, .. } => {
+            words([path_bytes(facts.python()?), b"-m", b"mpi4py", b"-m", module.as_bytes()])
+        }
+        Entry::File { .. } => return Ok(process::command(facts)?.1),
+        other => return Err(other.refused_by("mpirun")),
+    };
+    command.extend(facts.arguments.iter().cloned());
+    Ok(command)
 }

@@ -18,6 +18,39 @@ pub(super) struct Mpirun {
     pub(super) custom: Vec<Vec<u8>>,
 }
 
+impl Mpirun {
+    /// Whether mpirun says of each piece of its output which rank wrote it, and in no other form than the usual one.
+    pub(super) fn is_tagged(&self) -> bool {
+        let own = ["timestamp-output", "xml", "output-filename", "output", "merge-stderr-to-stdout", "display"];
+        !Custom(&self.custom).names(&own)
+    }
+
+    /// Whether the ranks fill the hosts in their order, each to its number.
+    pub(super) fn maps_by_slot(&self) -> bool {
+        !Custom(&self.custom).names(&[
+            "map-by",
+            "rank-by",
+            "bynode",
+            "host",
+            "H",
+            "hostfile",
+            "machinefile",
+            "default-hostfile",
+            "np",
+            "n",
+            "c",
+            "npernode",
+            "N",
+            "pernode",
+            "ppr",
+            "rankfile",
+            "rf",
+            "nolocal",
+            "app",
+        ])
+    }
+}
+
 /// mpirun and all of its options, up to the program that it starts. What the user's own options name is the user's alone:
 /// Open MPI would join two values of one parameter.
 pub(super) fn mpirun_options(facts: &Facts<'_>, mpirun: &Mpirun) -> Vec<Vec<u8>> {
@@ -26,6 +59,10 @@ pub(super) fn mpirun_options(facts: &Facts<'_>, mpirun: &Mpirun) -> Vec<Vec<u8>>
     let mut options = words(["mpirun", "--host", &mpirun.hosts.join(","), "-np", &processes, "--allow-run-as-root"]);
     if !custom.names(&["oversubscribe", "nooversubscribe"]) {
         options.extend(words(["--oversubscribe"]));
+    }
+    // Ranks write their lines in pieces, which mpirun mixes.
+    if mpirun.is_tagged() && !custom.names(&["tag-output"]) {
+        options.extend(words(["--tag-output"]));
     }
     // Else each rank, with its data loaders, would be bound to one core.
     for (name, value) in [("bind-to", "none"), ("map-by", "slot")] {
@@ -56,6 +93,21 @@ pub(super) fn mpirun_options(facts: &Facts<'_>, mpirun: &Mpirun) -> Vec<Vec<u8>>
     }
     options.extend(mpirun.custom.iter().cloned());
     options
+}
+
+/// The user's own options, which are separated by blanks, and the level of `--NCCL_DEBUG`, which is none of mpirun's: the
+/// incumbents take it out, and set the variable.
+pub(super) fn user_options(text: &str) -> (Vec<Vec<u8>>, Option<String>) {
+    let (mut options, mut nccl_debug) = (Vec::new(), None);
+    let mut given = text.split_ascii_whitespace();
+    while let Some(option) = given.next() {
+        match option.strip_prefix("--NCCL_DEBUG") {
+            Some("") => nccl_debug = given.next().map(str::to_owned),
+            Some(level) if level.starts_with('=') => nccl_debug = Some(level[1..].to_owned()),
+            _ => options.push(option.into()),
+        }
+    }
+    (options, nccl_debug)
 }
 
 /// The user's options.

@@ -3,7 +3,7 @@
 //!
 //! `init_process_group` meets at MASTER_ADDR and MASTER_PORT by itself, and needs no launcher for that.
 
-use super::{Facts, LaunchError, LaunchPlan, Rank, process};
+use super::{Facts, LaunchError, LaunchPlan, Rank, Span, process};
 use crate::environment::Table;
 use crate::settings::Launcher;
 
@@ -12,29 +12,29 @@ const LOOPBACK: &str = "127.0.0.1";
 
 pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = facts.job;
-    let room = facts.hardware.default_processes();
-    let local_world_size = match facts.settings.processes_per_host {
-        Some(count) => count,
-        None if facts.hardware.gpus == 0 && facts.hardware.neuron_cores == 0 => {
-            return Err(LaunchError(
-                "one process for each GPU was asked for, and this host has no GPU or Neuron core: use an instance that \
-                 has, or set FOOTPLATE_PROCESSES_PER_HOST to how many processes to start"
-                    .to_owned(),
-            ));
-        }
-        None => room,
-    };
+    let none_is_seen = facts.hardware.gpus == 0 && facts.hardware.neuron_cores == 0;
+    if let Some(why) = facts.unseen_gpus().filter(|_| none_is_seen) {
+        return Err(LaunchError(format!("one process for each GPU was asked for: {why}")));
+    }
+    if facts.settings.processes_per_host.is_none() && none_is_seen {
+        return Err(LaunchError(
+            "one process for each GPU was asked for, and this host has no GPU or Neuron core: use an instance that has, \
+             or set FOOTPLATE_PROCESSES_PER_HOST to how many processes to start"
+                .to_owned(),
+        ));
+    }
     let nodes = job.nodes();
     let node_rank = job.node_rank();
-    let master = if nodes.len() == 1 { LOOPBACK.to_owned() } else { job.master() };
-    let world_size = nodes.len() * local_world_size;
+    let master = if nodes.len() == 1 { LOOPBACK.to_owned() } else { facts.reach(&job.master()) };
+    let span = facts.span(&facts.ranks_of_hosts(&nodes, None)?);
+    let Span { first, count: local_world_size, world_size } = span;
     let mut warnings = Vec::new();
     if facts.hardware.gpus > 0 && local_world_size > facts.hardware.gpus {
         warnings.push(format!("{local_world_size} processes share {} GPUs", facts.hardware.gpus));
     }
     let ranks = (0..local_world_size)
         .map(|local_rank| {
-            let rank = node_rank * local_world_size + local_rank;
+            let rank = first + local_rank;
             let mut variables = Table::new();
             let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
             set("RANK", &rank.to_string());
@@ -66,10 +66,12 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
         launcher: Launcher::PerGpu,
         host: job.cluster.current_host.clone(),
         ranks,
+        span: Some(span),
         program,
         arguments,
         variables: facts.network_variables(),
         working_dir: job.code_dir(),
+        tagged: None,
         warnings,
     })
 }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::{Entry, Facts, LaunchError, LaunchPlan, Rank, path_bytes, words};
 use crate::code::EntryKind;
-use crate::environment::Table;
 use crate::settings::Launcher;
 
 /// Imports a module and calls a function of it; both are arguments, so that nothing needs quoting.
@@ -53,7 +52,7 @@ pub(super) fn command(facts: &Facts<'_>) -> Result<(PathBuf, Vec<Vec<u8>>), Laun
 
 pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
     let (program, arguments) = command(facts)?;
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = facts.unseen_gpus().into_iter().collect();
     let room = facts.hardware.default_processes();
     if room > 1 {
         let what = if facts.hardware.gpus > 0 { "GPUs" } else { "Neuron cores" };
@@ -66,10 +65,12 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
         launcher: Launcher::Process,
         host: facts.job.cluster.current_host.clone(),
         ranks: Rank::only(facts.job),
+        span: Some(facts.span_of_one()),
         program,
         arguments,
-        variables: Table::new(),
+        variables: facts.network_variables_of_script(),
         working_dir: facts.job.code_dir(),
+        tagged: None,
         warnings,
     })
 }

@@ -1,10 +1,10 @@
 use std::path::PathBuf;
 
-use super::{Entry, Facts, Image, LaunchPlan, plan};
+use super::{Entry, Facts, Image, LaunchPlan, Span, choose, plan};
 use crate::code::EntryKind;
 use crate::config;
 use crate::hardware::Hardware;
-use crate::job::{Drivers, Job, Paths, Variables};
+use crate::job::{Drivers, Group, Job, Paths, Variables};
 use crate::python::{Value, parse};
 use crate::settings::{Launcher, Settings};
 
@@ -31,8 +31,18 @@ fn planned_with(job: &Job, hardware: &Hardware, settings: &Settings, entry: &Ent
         mpirun: Some(PathBuf::from("/usr/bin/mpirun")),
         neuron_parallel_compile: None,
     };
+    planned_in(&image, job, hardware, settings, entry)
+}
+
+fn planned_in(
+    image: &Image,
+    job: &Job,
+    hardware: &Hardware,
+    settings: &Settings,
+    entry: &Entry,
+) -> Result<LaunchPlan, String> {
     let arguments = [b"--lr".to_vec(), b"1".to_vec()];
-    let facts = Facts { job, settings, hardware, image: &image, entry, arguments: &arguments };
+    let facts = Facts { job, settings, hardware, image, entry, arguments: &arguments };
     plan(&facts).map_err(|error| error.to_string())
 }
 
@@ -120,16 +130,307 @@ fn each_gpu_of_each_host_gets_a_rank_with_the_variables_of_torchrun() {
     assert_eq!(planned_with(&job, &Hardware::default(), &settings, &script).expect("a plan").ranks.len(), 2);
 }
 
+fn script() -> Entry {
+    entry(EntryKind::PythonScript, "train.py")
+}
+
+fn gpus(gpus: usize) -> Hardware {
+    Hardware { gpus, ..Hardware::default() }
+}
+
+/// Sets a flag of the platform's, as the SDK does it, for all hosts.
+fn flagged(mut job: Job, flag: &str) -> Job {
+    job.framework_parameters.set(format!("sagemaker_{flag}"), true);
+    job.cluster.distribution_groups = vec![job.cluster.current_group.clone()];
+    job
+}
+
+/// Puts the hosts into groups: name, instance type and hosts of each.
+fn grouped(mut job: Job, groups: &[(&str, &str, &[&str])]) -> Job {
+    job.cluster.groups = groups
+        .iter()
+        .map(|(name, instance_type, hosts)| {
+            let raw = parse(&format!(r#"{{"instance_type": "{instance_type}"}}"#)).expect("JSON");
+            Group { name: (*name).to_owned(), hosts: hosts.iter().map(|host| (*host).to_owned()).collect(), raw }
+        })
+        .collect();
+    let host = job.cluster.current_host.clone();
+    let group = job.cluster.group_of(&host).expect("a group");
+    (job.cluster.current_group, job.cluster.instance_type) =
+        (group.name.clone(), group.instance_type().expect("a type").to_owned());
+    job
+}
+
+fn variables(plan: &LaunchPlan) -> Vec<String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    plan.variables.iter().map(|(name, value)| format!("{}={}", text(name), text(value))).collect()
+}
+
 #[test]
-fn what_cannot_be_launched_is_refused_and_never_becomes_one_process() {
-    for (flag, word) in [("pytorch_ddp_enabled", "pytorch_ddp"), ("pytorch_xla_multi_worker_enabled", "XLA")] {
+fn of_several_distributions_the_incumbents_first_one_counts() {
+    let order = [
+        ("mpi_enabled", Launcher::Mpi),
+        ("pytorch_ddp_enabled", Launcher::Smddp),
+        ("torch_distributed_enabled", Launcher::Torchrun),
+        ("distributed_dataparallel_enabled", Launcher::Smddp),
+        ("pytorch_xla_multi_worker_enabled", Launcher::Xla),
+    ];
+    for first in 0..order.len() {
+        let all = order[first..].iter().fold(job(&["algo-1"]), |job, (flag, _)| flagged(job, flag));
+        assert_eq!(choose(&all, &Settings::default()), Ok(order[first].1), "{}", order[first].0);
+        // A setting is stronger than all of them.
+        for launcher in Launcher::ALL {
+            let settings = Settings { launcher: Some(launcher), ..Settings::default() };
+            assert_eq!(choose(&all, &settings), Ok(launcher));
+        }
+    }
+    let mut job = job(&["algo-1"]);
+    let Ok(Value::Dict(distributed)) = parse(r#"{"my_driver": 1}"#) else { panic!() };
+    job.drivers = Some(Drivers { distributed: Some(distributed), ..Drivers::default() });
+    let error = choose(&job, &Settings::default()).expect_err("not known").to_string();
+    assert!(error.contains("neither Torchrun nor MPI") && error.contains("FOOTPLATE_LAUNCHER"), "{error}");
+}
+
+#[test]
+fn smdistributed_is_started_as_the_incumbent_does_it() {
+    for flag in ["distributed_dataparallel_enabled", "pytorch_ddp_enabled"] {
+        let mut job = flagged(job(&["algo-1"]), flag);
+        let options = "--NCCL_DEBUG INFO -x MINE=1";
+        job.framework_parameters.set("sagemaker_distributed_dataparallel_custom_mpi_options", options);
+        let smddprun = Some(PathBuf::from("/usr/bin/smddprun"));
+        let hardware = Hardware { gpus: 8, efa: true, smddprun, ..Hardware::default() };
+        let plan = planned(&job, &hardware, &script()).expect("a plan");
+        let words = command(&plan);
+        assert!(words.starts_with("mpirun --host algo-1:8 -np 8 --allow-run-as-root --oversubscribe "), "{words}");
+        let end = "-x NCCL_DEBUG -x RDMAV_FORK_SAFE -x SMDATAPARALLEL_USE_SINGLENODE -x MINE=1 \
+                   smddprun /usr/bin/python3 -m mpi4py train.py --lr 1";
+        assert!(words.ends_with(end), "{words}");
+        assert_eq!(
+            variables(&plan),
+            [
+                "FI_PROVIDER=efa",
+                "NCCL_DEBUG=INFO",
+                "NCCL_PROTO=simple",
+                "RDMAV_FORK_SAFE=1",
+                "SMDATAPARALLEL_USE_SINGLENODE=1"
+            ]
+        );
+        assert_eq!((plan.launcher, plan.ranks.len()), (Launcher::Smddp, 1));
+        assert_eq!(plan.span, Some(Span { first: 0, count: 8, world_size: 8 }));
+
+        for (hardware, expected) in
+            [(gpus(8), "smddprun is not on PATH"), (Hardware { gpus: 0, ..hardware.clone() }, "this host has no GPU")]
+        {
+            let error = planned(&job, &hardware, &script()).expect_err(expected);
+            assert!(error.contains(expected), "{error}");
+        }
+        for (image, expected) in [
+            (Image::default(), "mpirun is not on PATH"),
+            (Image { mpirun: Some(PathBuf::from("/usr/bin/mpirun")), ..Image::default() }, "no Python on PATH"),
+        ] {
+            let planned = planned_in(&image, &job, &hardware, &Settings::default(), &script());
+            assert!(planned.as_ref().is_err_and(|error| error.contains(expected)), "{planned:?}");
+        }
+    }
+}
+
+#[test]
+fn pytorch_xla_is_started_as_the_incumbent_does_it() {
+    let mut job = flagged(job(&["algo-1", "algo-2"]), "pytorch_xla_multi_worker_enabled");
+    // It does not count here.
+    job.framework_parameters.set("sagemaker_mpi_num_of_processes_per_host", 3usize);
+    let hardware = Hardware { efa: true, ..gpus(4) };
+    let plan = planned(&job, &hardware, &script()).expect("a plan");
+    assert_eq!(command(&plan), "/usr/bin/python3 -m torch_xla.distributed.xla_spawn --num_gpus 4 train.py --lr 1");
+    let variables = variables(&plan);
+    for variable in [
+        "XRT_HOST_ORDINAL=1",
+        "XRT_SHARD_WORLD_SIZE=2",
+        "XRT_WORKERS=localservice:0;algo-1:43857|localservice:1;algo-2:43857",
+        "XRT_MESH_SERVICE_ADDRESS=algo-1:53957",
+        "GPU_NUM_DEVICES=4",
+        "OFI_NCCL_NIC_DUP_CONNS=4",
+    ] {
+        assert!(variables.iter().any(|found| found == variable), "{variable}: {variables:?}");
+    }
+    assert_eq!(plan.span, Some(Span { first: 4, count: 4, world_size: 8 }));
+    for (hardware, entry, expected) in [
+        (gpus(0), script(), "this host has no GPU"),
+        (gpus(4), entry(EntryKind::PythonPackage, "train.py"), "PyTorch/XLA cannot run train.py, which is a package"),
+        (gpus(4), entry(EntryKind::ShellScript, "train.sh"), "PyTorch/XLA cannot run train.sh, which is no Python"),
+    ] {
+        let error = planned(&job, &hardware, &entry).expect_err(expected);
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn model_parallel_parameters_put_smddpmprun_before_python() {
+    let hardware = Hardware { smddpmprun: Some(PathBuf::from("/usr/bin/smddpmprun")), ..gpus(2) };
+    let mut job = flagged(job(&["algo-1"]), "mpi_enabled");
+    job.cluster.instance_type = "ml.p4d.24xlarge".to_owned();
+    for (parameters, expected) in [
+        (r#"{"partitions": 2}"#, Some("smddpmprun -i ml.p4d.24xlarge --allow-bypass ")),
+        (r#"{"ddp_dist_backend": "auto"}"#, Some("smddpmprun -i ml.p4d.24xlarge --allow-bypass ")),
+        (r#"{"ddp_dist_backend": "nccl"}"#, Some("")),
+        ("{}", None),
+    ] {
+        for value in [parse(parameters).expect("JSON"), Value::from(parameters)] {
+            job.hyperparameters.set("mp_parameters", value);
+            let plan = planned(&job, &hardware, &script()).expect("a plan");
+            let before = expected.unwrap_or_default();
+            let exported = if expected.is_some() { "-x NCCL_ALGO -x NCCL_PROTO " } else { "none " };
+            let end = format!("{exported}{before}/usr/bin/python3 -m mpi4py train.py --lr 1");
+            assert!(command(&plan).ends_with(&end), "{parameters}: {}", command(&plan));
+            let has_ring = variables(&plan).contains(&"NCCL_ALGO=ring".to_owned());
+            assert_eq!(has_ring, expected.is_some());
+        }
+    }
+    // Without it in the image, as without it.
+    job.hyperparameters.set("mp_parameters", parse(r#"{"partitions": 2}"#).expect("JSON"));
+    assert!(!command(&planned(&job, &gpus(2), &script()).expect("a plan")).contains("smddpmprun"));
+    job.hyperparameters.set("mp_parameters", "partitions");
+    let error = planned(&job, &hardware, &script()).expect_err("no object");
+    assert!(error.contains("mp_parameters is not a JSON object"), "{error}");
+}
+
+#[test]
+fn mpirun_starts_what_the_incumbent_lets_it_start() {
+    let job = flagged(job(&["algo-1"]), "mpi_enabled");
+    for (entry, end) in [
+        (script(), "none /usr/bin/python3 -m mpi4py train.py --lr 1"),
+        (entry(EntryKind::PythonPackage, "train.py"), "none /usr/bin/python3 -m mpi4py -m train --lr 1"),
+        (entry(EntryKind::ShellScript, "train.sh"), "none ./train.sh --lr 1"),
+    ] {
+        let plan = planned(&job, &gpus(2), &entry).expect("a plan");
+        assert!(command(&plan).ends_with(end), "{}", command(&plan));
+    }
+    let mut fewer = job.clone();
+    fewer.framework_parameters.set("sagemaker_mpi_num_processes", 3usize);
+    fewer.framework_parameters.set("sagemaker_mpi_num_of_processes_per_host", 4usize);
+    fewer.framework_parameters.set("sagemaker_mpi_custom_mpi_options", "--NCCL_DEBUG=TRACE --verbose");
+    let plan = planned(&fewer, &gpus(8), &script()).expect("a plan");
+    assert!(command(&plan).starts_with("mpirun --host algo-1:4 -np 3 "), "{}", command(&plan));
+    assert!(command(&plan).contains(" -x NCCL_DEBUG --verbose "), "{}", command(&plan));
+    assert!(variables(&plan).contains(&"NCCL_DEBUG=TRACE".to_owned()));
+    assert_eq!(plan.span, Some(Span { first: 0, count: 3, world_size: 3 }));
+    let command = Entry::ShellCommand("x".to_owned());
+    let error = planned(&job, &gpus(2), &command).expect_err("a command");
+    assert!(error.starts_with("mpirun cannot run a shell command"), "{error}");
+}
+
+#[test]
+fn torchrun_takes_further_arguments_and_runs_python_scripts_alone() {
+    let job = job(&["algo-1"]);
+    let settings = Settings {
+        launcher: Some(Launcher::Torchrun),
+        torchrun_arguments: vec!["--tee".to_owned(), "3".to_owned()],
+        ..Settings::default()
+    };
+    let plan = planned_with(&job, &gpus(2), &settings, &script()).expect("a plan");
+    assert_eq!(command(&plan), "torchrun --nnodes=1 --nproc_per_node=2 --tee 3 train.py --lr 1");
+    let shell = entry(EntryKind::ShellScript, "train.sh");
+    let error = planned_with(&job, &gpus(2), &settings, &shell).expect_err("no Python");
+    assert!(error.starts_with("torchrun cannot run train.sh, which is no Python script"), "{error}");
+    let settings = Settings { torchrun_arguments: vec!["--no-python".to_owned()], ..settings };
+    let plan = planned_with(&job, &gpus(2), &settings, &shell).expect("a plan");
+    assert_eq!(command(&plan), "torchrun --nnodes=1 --nproc_per_node=2 --no-python ./train.sh --lr 1");
+    let image = Image {
+        torchrun: Some(PathBuf::from("/usr/bin/torchrun")),
+        neuron_parallel_compile: Some(PathBuf::from("/opt/neuron_parallel_compile")),
+        ..Image::default()
+    };
+    let plan = planned_in(&image, &job, &gpus(2), &settings, &shell).expect("a plan");
+    assert_eq!(plan.program, PathBuf::from("/opt/neuron_parallel_compile"));
+    assert!(command(&plan).starts_with("neuron_parallel_compile torchrun --nnodes=1 "), "{}", command(&plan));
+    let error = planned_in(&Image::default(), &job, &gpus(2), &settings, &shell).expect_err("no torchrun");
+    assert!(error.contains("neither on PATH nor beside Python"), "{error}");
+}
+
+#[test]
+fn a_distribution_is_for_the_groups_that_it_was_asked_for() {
+    let hosts = ["algo-1", "algo-2", "algo-3", "algo-4", "algo-5"];
+    let groups: [(&str, &str, &[&str]); 3] = [
+        ("cpu", "ml.c5.xlarge", &["algo-1"]),
+        ("big", "ml.p4d.24xlarge", &["algo-4", "algo-3"]),
+        ("small", "ml.g5.12xlarge", &["algo-2", "algo-5"]),
+    ];
+    let mut job = grouped(job(&hosts), &groups);
+    job.framework_parameters.set("sagemaker_torch_distributed_enabled", true);
+    job.framework_parameters.set("sagemaker_distribution_instance_groups", Value::List(Vec::new()));
+    job.cluster.distribution_groups = vec!["small".to_owned(), "big".to_owned()];
+    let of = |host: &str, settings: &Settings| {
+        let job = job.seen_from(host);
+        let hardware = gpus(4).of_instance(&job.cluster.instance_type).expect("a known type");
+        planned_with(&job, &hardware, settings, &script()).expect("a plan")
+    };
+    let default = Settings::default();
+    let words = |host: &str| command(&of(host, &default));
+    assert_eq!(words("algo-1"), "/usr/bin/python3 train.py --lr 1");
+    for (host, count, rank) in [("algo-4", 8, 0), ("algo-3", 8, 1), ("algo-2", 4, 2), ("algo-5", 4, 3)] {
+        let expected = format!(
+            "torchrun --nnodes=4 --nproc_per_node={count} --master_addr=algo-4 --master_port=7777 --node_rank={rank} \
+             train.py --lr 1"
+        );
+        assert_eq!(words(host), expected);
+    }
+    let per_gpu = Settings { launcher: Some(Launcher::PerGpu), ..Settings::default() };
+    for (host, first, count) in [("algo-4", 0, 8), ("algo-3", 8, 8), ("algo-2", 16, 4), ("algo-5", 20, 4)] {
+        let plan = of(host, &per_gpu);
+        assert_eq!(plan.span, Some(Span { first, count, world_size: 24 }), "{host}");
+        assert_eq!((plan.ranks[0].rank, plan.ranks.len()), (first, count));
+        assert_eq!(plan.ranks[1].variables[&b"WORLD_SIZE"[..]], b"24");
+        assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+    }
+    let rest = of("algo-1", &per_gpu);
+    assert_eq!((rest.launcher, rest.ranks.len()), (Launcher::Process, 1));
+    assert!(rest.warnings[0].contains("FOOTPLATE_LAUNCHER=per-gpu is for the instance groups small, big"));
+
+    // Of an instance type that is not known, nothing is guessed.
+    let mut other =
+        grouped(job.clone(), &[("big", "ml.z9.large", &["algo-1"]), ("small", "ml.g5.12xlarge", &["algo-5"])]);
+    other.cluster.distribution_groups = vec!["big".to_owned(), "small".to_owned()];
+    let error = planned_with(&other, &gpus(4), &per_gpu, &script()).expect_err("not known");
+    assert!(error.contains("host algo-1") && error.contains("ml.z9.large"), "{error}");
+    let settings = Settings { processes_per_host: Some(2), ..per_gpu };
+    let plan = planned_with(&other, &gpus(4), &settings, &script()).expect("a plan");
+    assert_eq!(plan.span, Some(Span { first: 2, count: 2, world_size: 4 }));
+}
+
+#[test]
+fn network_variables_follow_the_machine() {
+    let efa = Hardware { efa: true, has_interface: true, ..gpus(8) };
+    let with_efa =
+        ["FI_PROVIDER=efa", "NCCL_DEBUG=WARN", "NCCL_PROTO=simple", "NCCL_SOCKET_IFNAME=eth0", "RDMAV_FORK_SAFE=1"];
+    let with_rdma = [&["FI_EFA_USE_DEVICE_RDMA=1"], &with_efa[..]].concat();
+    for (instance_type, hardware, expected) in [
+        ("ml.p4d.24xlarge", efa.clone(), &with_rdma[..]),
+        ("ml.g5.48xlarge", efa, &with_efa[..]),
+        ("ml.g5.xlarge", gpus(1), &["NCCL_DEBUG=WARN", "NCCL_IB_DISABLE=1"][..]),
+        ("ml.c5.xlarge", Hardware { has_interface: true, ..gpus(0) }, &[][..]),
+    ] {
         let mut job = job(&["algo-1"]);
-        job.framework_parameters.set(format!("sagemaker_{flag}"), true);
-        job.cluster.distribution_groups = vec![job.cluster.current_group.clone()];
-        let error = planned(&job, &Hardware::default(), &entry(EntryKind::PythonScript, "train.py")).expect_err(flag);
-        assert!(error.contains(word), "{error}");
-        // The flag is for another group: this host runs one process.
-        job.cluster.distribution_groups = vec!["other".to_owned()];
-        assert!(planned(&job, &Hardware::default(), &entry(EntryKind::PythonScript, "train.py")).is_ok());
+        job.cluster.instance_type = instance_type.to_owned();
+        let plan = planned(&job, &hardware, &script()).expect("a plan");
+        assert_eq!(variables(&plan), expected, "{instance_type}");
+        for variable in &plan.variables {
+            let name = String::from_utf8_lossy(variable.0);
+            assert!(crate::environment::registry::is_documented(&name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn gpus_that_an_instance_has_and_the_container_does_not_see_are_told() {
+    let mut job = job(&["algo-1"]);
+    job.cluster.instance_type = "ml.p4d.24xlarge".to_owned();
+    let per_gpu = Settings { launcher: Some(Launcher::PerGpu), processes_per_host: Some(8), ..Settings::default() };
+    let error = planned_with(&job, &gpus(0), &per_gpu, &script()).expect_err("no GPU is seen");
+    assert!(error.contains("ml.p4d.24xlarge has 8 GPUs, and none is seen") && error.contains("--gpus all"), "{error}");
+    // The incumbents go on.
+    for launcher in [Launcher::Process, Launcher::Torchrun, Launcher::Mpi] {
+        let settings = Settings { launcher: Some(launcher), ..Settings::default() };
+        let plan = planned_with(&job, &gpus(0), &settings, &script()).expect("a plan");
+        assert!(plan.warnings[0].contains("ml.p4d.24xlarge has 8 GPUs, and none is seen"), "{:?}", plan.warnings);
     }
 }

@@ -1,12 +1,21 @@
 //! The image's own torchrun on each host, with a static rendezvous at the master host.
 
-use super::{Facts, LaunchError, LaunchPlan, Rank, words};
-use crate::python::Value;
+use super::{Entry, Facts, LaunchError, LaunchPlan, Rank, words};
+use crate::code::EntryKind;
 use crate::settings::Launcher;
 
 pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = facts.job;
-    let script = facts.script("torchrun")?;
+    let further = &facts.settings.torchrun_arguments;
+    // With it torchrun runs programs of any kind.
+    let any_program = further.iter().any(|word| matches!(word.as_str(), "--no-python" | "--no_python"));
+    let script = match facts.entry {
+        Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, name, .. } => name.clone(),
+        Entry::File { kind: EntryKind::ShellScript | EntryKind::Executable, name, .. } if any_program => {
+            format!("./{name}")
+        }
+        other => return Err(other.refused_by("torchrun")),
+    };
     let torchrun = facts.image.torchrun.clone().ok_or_else(|| {
         LaunchError(
             "the job asks for torchrun, which is neither on PATH nor beside Python: install PyTorch in the image, or set \
@@ -14,11 +23,8 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
                 .to_owned(),
         )
     })?;
-    let asked = match &job.drivers {
-        Some(drivers) => drivers.distributed.as_ref().and_then(|distributed| distributed.get("process_count_per_node")),
-        None => job.framework_parameters.get("sagemaker_mpi_num_of_processes_per_host"),
-    };
-    let ranks = facts.ranks_per_host(asked.and_then(Value::as_i64).and_then(|count| usize::try_from(count).ok()));
+    let asked = facts.asked_ranks();
+    let ranks = facts.ranks_per_host(asked);
     let nodes = job.nodes();
     let mut arguments =
         words(["torchrun".to_owned(), format!("--nnodes={}", nodes.len()), format!("--nproc_per_node={ranks}")]);
@@ -29,21 +35,26 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
     }
     if nodes.len() > 1 {
         arguments.extend(words([
-            format!("--master_addr={}", job.master()),
+            format!("--master_addr={}", facts.reach(&job.master())),
             format!("--master_port={}", facts.settings.master_port),
             format!("--node_rank={}", job.node_rank()),
         ]));
     }
+    // Of an option that stands twice, torchrun takes the last.
+    arguments.extend(words(further));
     arguments.push(script.into());
     arguments.extend(facts.arguments.iter().cloned());
     Ok(LaunchPlan {
         launcher: Launcher::Torchrun,
         host: job.cluster.current_host.clone(),
         ranks: Rank::only(job),
+        // The torchruns of all hosts agree on the ranks by themselves, whatever is known here.
+        span: facts.ranks_of_hosts(&nodes, asked).ok().map(|counts| facts.span(&counts)),
         program,
         arguments,
         variables: facts.network_variables(),
         working_dir: job.code_dir(),
-        warnings: Vec::new(),
+        tagged: None,
+        warnings: facts.unseen_gpus().into_iter().collect(),
     })
 }

@@ -9,16 +9,18 @@
 //! - The last [`TAPE_SIZE`] bytes or so of each stream are kept as evidence.
 //! - When the other side of standard output or error is gone, reading goes on, so that the script does not die of it.
 //!
-//! It must not: look into lines, decide anything, or know what a job is.
+//! It must not: look into lines (but for the tags by which mpirun's ranks share a stream), decide anything, or know what a job is.
 
 mod messages;
 mod relay;
 mod style;
+mod tags;
 mod tape;
 
 pub use messages::{Level, clean, init, set_redactor};
 pub use relay::{Finished, Relay, StreamId};
 pub use style::Style;
+pub use tags::Tags;
 
 use std::time::Duration;
 
@@ -27,6 +29,9 @@ pub const PARTIAL_LINE_DELAY: Duration = Duration::from_millis(50);
 
 /// The same where several processes write to one place: lines of different ranks must not mix.
 pub const SHARED_PARTIAL_LINE_DELAY: Duration = Duration::from_secs(1);
+
+/// The most of an unfinished line, or of a state of a progress bar, that is held back outside of a stream's own memory.
+const MAX_HELD: usize = 64 << 10;
 
 /// How many bytes of a stream are kept in memory.
 pub const TAPE_SIZE: usize = 256 << 10;

@@ -337,8 +337,11 @@ impl Thread {
             true => destination.write(bytes, &self.written),
             false => destination.write(&source.styler.style(bytes, Instant::now()), &self.written),
         }
+        if all && source.styler.holds_lines() {
+            destination.write(&source.styler.flush(Instant::now()), &self.written);
+        }
         source.tape.take(length);
-        source.partial_due = match source.tape.waiting().is_empty() {
+        source.partial_due = match source.tape.waiting().is_empty() && !source.styler.holds_lines() {
             true => None,
             false => source.partial_due.or_else(|| Some(Instant::now() + source.styler.partial_line_delay())),
         };
@@ -370,7 +373,7 @@ impl Thread {
         let rest = source.styler.finish();
         self.destinations[usize::from(source.id.is_stderr)].write(&rest, &self.written);
         if let Some(on_end) = source.on_end.take() {
-            on_end(Finished { id: source.id, record: source.tape.record() });
+            on_end(Finished { id: source.id, record: source.styler.readable(source.tape.record()) });
         }
     }
 

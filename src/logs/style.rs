@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{PARTIAL_LINE_DELAY, SHARED_PARTIAL_LINE_DELAY};
+use super::tags::{Tags, Untagger, untagged};
+use super::{MAX_HELD, PARTIAL_LINE_DELAY, SHARED_PARTIAL_LINE_DELAY};
 
 /// What is done to the lines of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,27 +14,27 @@ pub struct Style {
     pub progress_interval: Option<Duration>,
     /// Whether others write lines to the same place: then a line that lacks its end for long is ended.
     pub is_shared: bool,
+    /// How to tell the lines of several ranks in the stream apart; none where it is one rank's.
+    pub tags: Option<Tags>,
 }
 
 impl Style {
     /// How long a line without an end is held back.
     pub(super) fn partial_line_delay(&self) -> Duration {
-        if self.is_shared { SHARED_PARTIAL_LINE_DELAY } else { PARTIAL_LINE_DELAY }
+        if self.is_shared || self.tags.is_some() { SHARED_PARTIAL_LINE_DELAY } else { PARTIAL_LINE_DELAY }
     }
 
     /// Whether bytes are passed on as they are.
     pub fn is_plain(&self) -> bool {
-        self.prefix.is_empty() && self.progress_interval.is_none() && !self.is_shared
+        self.prefix.is_empty() && self.progress_interval.is_none() && !self.is_shared && self.tags.is_none()
     }
 }
-
-/// The most of a state of a progress bar that is held back. What is longer is no progress bar.
-const MAX_HELD: usize = 64 << 10;
 
 /// Turns the bytes of one stream into lines in a style.
 #[derive(Debug)]
 pub(super) struct Styler {
     style: Style,
+    untagger: Option<Box<Untagger>>,
     /// Whether the next byte belongs to a line whose beginning went out already.
     in_line: bool,
     /// Whether the present line was redrawn with `\r`: it is a progress bar.
@@ -48,7 +49,8 @@ pub(super) struct Styler {
 
 impl Styler {
     pub(super) fn new(style: Style) -> Styler {
-        Styler { style, in_line: false, is_bar: false, held: Vec::new(), is_complete: false, shown: None }
+        let untagger = style.tags.clone().map(|tags| Box::new(Untagger::new(style.clone(), tags)));
+        Styler { style, untagger, in_line: false, is_bar: false, held: Vec::new(), is_complete: false, shown: None }
     }
 
     pub(super) fn is_plain(&self) -> bool {
@@ -61,6 +63,9 @@ impl Styler {
 
     /// The lines of `input`, of which the last may lack its end, as they are to be written at this time.
     pub(super) fn style(&mut self, input: &[u8], now: Instant) -> Vec<u8> {
+        if let Some(untagger) = &mut self.untagger {
+            return untagger.style(input, now);
+        }
         let mut output = Vec::with_capacity(input.len() + input.len() / 4);
         for line in input.split_inclusive(|byte| *byte == b'\n') {
             match self.style.progress_interval {
@@ -75,8 +80,29 @@ impl Styler {
         output
     }
 
+    /// Whether unfinished lines are held that are not in the stream's own memory any more.
+    pub(super) fn holds_lines(&self) -> bool {
+        self.untagger.as_ref().is_some_and(|untagger| untagger.holds())
+    }
+
+    /// Those lines, when they have waited for too long.
+    pub(super) fn flush(&mut self, now: Instant) -> Vec<u8> {
+        self.untagger.as_mut().map(|untagger| untagger.flush(now)).unwrap_or_default()
+    }
+
+    /// The record of a stream, for those who look for what failed.
+    pub(super) fn readable(&self, record: Vec<u8>) -> Vec<u8> {
+        match &self.style.tags {
+            Some(tags) => untagged(&record, tags),
+            None => record,
+        }
+    }
+
     /// What is still held when the stream has ended.
     pub(super) fn finish(&mut self) -> Vec<u8> {
+        if let Some(untagger) = &mut self.untagger {
+            return untagger.finish(Instant::now());
+        }
         let mut output = Vec::new();
         if !self.held.is_empty() {
             self.emit(&mut output);
@@ -175,8 +201,7 @@ mod tests {
 
     #[test]
     fn every_line_gets_its_prefix_once() {
-        let mut styler =
-            Styler::new(Style { prefix: b"[algo-1:10] ".to_vec(), progress_interval: None, is_shared: false });
+        let mut styler = Styler::new(Style { prefix: b"[algo-1:10] ".to_vec(), ..Style::default() });
         let now = Instant::now();
         let output = [styler.style(b"a\n\nhalf", now), styler.style(b" line\nb\n", now), styler.finish()].concat();
         let expected = b"[algo-1:10] a\n[algo-1:10] \n[algo-1:10] half line\n[algo-1:10] b\n";
@@ -186,7 +211,7 @@ mod tests {
     #[test]
     fn progress_bars_become_a_line_in_each_interval_and_end_with_their_last_state() {
         let interval = Duration::from_secs(5);
-        let mut styler = Styler::new(Style { prefix: Vec::new(), progress_interval: Some(interval), is_shared: false });
+        let mut styler = Styler::new(Style { progress_interval: Some(interval), ..Style::default() });
         let start = Instant::now();
         let mut output = Vec::new();
         for percent in 0..=100 {
@@ -206,7 +231,7 @@ mod tests {
         let mut styler = Styler::new(Style {
             prefix: b"> ".to_vec(),
             progress_interval: Some(Duration::from_secs(5)),
-            is_shared: false,
+            ..Style::default()
         });
         let now = Instant::now();
         let mut styled = |input: &[u8]| String::from_utf8(styler.style(input, now)).expect("text");

@@ -23,7 +23,7 @@ mod task;
 mod tree;
 
 pub use ending::Ending;
-pub use run::{Failing, Killed, Report, Reports, Stop, Timing};
+pub use run::{Elsewhere, Failing, Killed, Report, Reports, Stop, Timing, Told};
 pub use supervisor::{FLUSH_PATIENCE, Interrupted, Supervisor};
 pub use task::{SpawnError, Task};
 

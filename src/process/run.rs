@@ -9,10 +9,10 @@ use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::supervisor::FLUSH_PATIENCE;
-use super::task::Started;
+use super::task::{Started, Task};
 use super::{Ending, tree};
 use crate::kernel::{self, Waited};
-use crate::logs::{Finished, Relay, StreamId, Style};
+use crate::logs::{Finished, Relay, StreamId};
 
 /// How long a process that was killed may take to end. One that hangs in a driver can take for ever.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
@@ -72,6 +72,24 @@ pub struct Failing<'a> {
     pub streams: Option<[&'a [u8]; 2]>,
 }
 
+/// What is told while programs run.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    /// One has failed.
+    Failing(Failing<'a>),
+    /// A stop signal came.
+    Stopping(Signal),
+}
+
+/// Why programs are stopped because of other hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// The job has failed there.
+    Failed,
+    /// It was told to stop there.
+    Stopped,
+}
+
 /// How programs that ran side by side ended.
 #[derive(Debug)]
 pub struct Reports {
@@ -106,6 +124,7 @@ enum Phase {
 /// A program that was started.
 struct Program {
     pid: Pid,
+    is_launcher: bool,
     /// Which of all programs of the relay it is.
     process: usize,
     ending: Option<ProgramEnd>,
@@ -147,17 +166,18 @@ impl<'a> Run<'a> {
     }
 
     /// Adds one that was started, and has what it writes relayed; `ends` is told when a stream of it has ended.
-    pub(super) fn add(&mut self, started: Started, style: Style, ends: &UnboundedSender<Finished>) {
+    pub(super) fn add(&mut self, started: Started, task: &Task, ends: &UnboundedSender<Finished>) {
         let process = self.first + self.programs.len();
         for (source, is_stderr) in [(started.stdout, false), (started.stderr, true)] {
             let ends = ends.clone();
-            self.relay.add(StreamId { process, is_stderr }, source, style.clone(), move |finished| {
+            self.relay.add(StreamId { process, is_stderr }, source, task.style.clone(), move |finished| {
                 // The receiver lives as long as the supervisor.
                 let _ = ends.send(finished);
             });
         }
         self.programs.push(Program {
             pid: started.pid,
+            is_launcher: task.is_launcher,
             process,
             ending: None,
             records: [None, None],
@@ -189,7 +209,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn stop(&self) -> Option<Stop> {
+    pub(super) fn stop(&self) -> Option<Stop> {
         match self.phase {
             Phase::Running | Phase::Failing(_) | Phase::Draining(_) | Phase::Ending(_) => None,
             Phase::Stopping(stop, _) => Some(stop),
@@ -205,6 +225,16 @@ impl<'a> Run<'a> {
         self.programs.iter().filter(is_ours).map(|program| program.pid).collect()
     }
 
+    /// Passes a stop signal on, so that everybody has the grace period: launchers only where they have started nothing.
+    fn stop_orderly(&self, signal: Signal) -> usize {
+        let launchers: Vec<Pid> =
+            self.programs.iter().filter(|program| program.is_launcher).map(|program| program.pid).collect();
+        match tree::signal_all_but(&launchers, signal, &self.groups()) {
+            0 if !launchers.is_empty() => tree::signal_all(signal, &self.groups()),
+            reached => reached,
+        }
+    }
+
     fn all_ended(&self) -> bool {
         self.programs.iter().all(|program| program.ending.is_some())
     }
@@ -217,7 +247,7 @@ impl<'a> Run<'a> {
                 let signal = if number == libc::SIGINT { Signal::SIGINT } else { Signal::SIGTERM };
                 match self.phase {
                     Phase::Running | Phase::Failing(_) | Phase::Draining(_) | Phase::Ending(_) => {
-                        let reached = tree::signal_all(signal, &self.groups());
+                        let reached = self.stop_orderly(signal);
                         let grace = self.timing.grace_period;
                         tracing::info!(
                             "{signal}: passed on to {reached} processes, which have {} s",
@@ -241,9 +271,12 @@ impl<'a> Run<'a> {
     }
 
     /// Another host says that the job has failed: the programs end, with their grace, unless they were told already.
-    pub(super) fn stop_for_others(&mut self) {
+    pub(super) fn stop_for_others(&mut self, elsewhere: Elsewhere) {
         if matches!(self.phase, Phase::Running) {
-            let reached = tree::signal_all(Signal::SIGTERM, &self.groups());
+            let reached = match elsewhere {
+                Elsewhere::Failed => tree::signal_all(Signal::SIGTERM, &self.groups()),
+                Elsewhere::Stopped => self.stop_orderly(Signal::SIGTERM),
+            };
             let grace = self.timing.grace_period;
             tracing::info!("SIGTERM to {reached} processes, which have {} s", grace.as_secs_f64());
             self.phase = Phase::Failing(Instant::now() + grace);
@@ -252,7 +285,7 @@ impl<'a> Run<'a> {
 
     /// Tells of each program that failed by itself, once as it has ended and once as its streams have. One that was told to
     /// end and exits with a failure may have been failing before.
-    pub(super) fn tell_failures(&mut self, tell: &mut dyn FnMut(Failing<'_>)) {
+    pub(super) fn tell_failures(&mut self, tell: &mut dyn FnMut(Told<'_>)) {
         for (index, program) in self.programs.iter_mut().enumerate() {
             let was_ended = |end: &ProgramEnd| end.followed && matches!(end.ending, Ending::Signaled(_));
             let Some(end) = program.ending.filter(|end| !end.ending.is_success() && !was_ended(end)) else { continue };
@@ -262,7 +295,7 @@ impl<'a> Run<'a> {
             };
             let told = &mut program.told[usize::from(streams.is_some())];
             if !std::mem::replace(told, true) {
-                tell(Failing { index, ending: end.ending, duration: end.duration, streams });
+                tell(Told::Failing(Failing { index, ending: end.ending, duration: end.duration, streams }));
             }
         }
     }

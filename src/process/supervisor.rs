@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-use super::run::{Failing, Reports, Run, Timing};
+use super::run::{Elsewhere, Reports, Run, Timing, Told};
 use super::signals::Caught;
 use super::task::{SpawnError, Task};
 use crate::kernel::Inherited;
@@ -41,8 +41,8 @@ pub struct Supervisor {
     started: usize,
     /// Whether the reader of the output was found to take nothing any more.
     gave_up: bool,
-    /// Becomes true when the job has failed on another host.
-    elsewhere: Option<watch::Receiver<bool>>,
+    /// Says when the job has failed on another host, or was stopped there.
+    elsewhere: Option<watch::Receiver<Option<Elsewhere>>>,
 }
 
 impl Supervisor {
@@ -61,8 +61,9 @@ impl Supervisor {
         Ok(Supervisor { inherited, relay, signals, sender, streams, started: 0, gave_up: false, elsewhere: None })
     }
 
-    /// From now on what runs is stopped, with its grace, when this becomes true: the job has failed on another host.
-    pub fn heed(&mut self, elsewhere: watch::Receiver<bool>) {
+    /// From now on what runs is stopped, with its grace, when this says so: the job has failed on another host, or was
+    /// stopped there.
+    pub fn heed(&mut self, elsewhere: watch::Receiver<Option<Elsewhere>>) {
         self.elsewhere = Some(elsewhere);
     }
 
@@ -86,7 +87,7 @@ impl Supervisor {
                         return Err(Interrupted::Signal(signal));
                     }
                 }
-                () = failed_elsewhere(&mut self.elsewhere) => return Err(Interrupted::Elsewhere),
+                _ = ended_elsewhere(&mut self.elsewhere) => return Err(Interrupted::Elsewhere),
             }
         }
     }
@@ -123,14 +124,14 @@ impl Supervisor {
                 return Err(Interrupted::Signal(signal));
             }
         }
-        match self.elsewhere.as_ref().is_some_and(|elsewhere| *elsewhere.borrow()) {
+        match self.elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.borrow().is_some()) {
             true => Err(Interrupted::Elsewhere),
             false => Ok(()),
         }
     }
 
     /// Runs programs side by side to their ends, and to the end of all that they leave behind. When one of them fails, the
-    /// others are stopped; the reports are in the order of the tasks. `tell` hears of each failure as it happens.
+    /// others are stopped; the reports are in the order of the tasks. `tell` hears of failures and stop signals as they happen.
     ///
     /// # Errors
     /// One could not be started; those that were are killed.
@@ -138,7 +139,7 @@ impl Supervisor {
         &mut self,
         tasks: &[Task],
         timing: Timing,
-        tell: &mut dyn FnMut(Failing<'_>),
+        tell: &mut dyn FnMut(Told<'_>),
     ) -> Result<Reports, SpawnError> {
         if let Some(first) = tasks.first() {
             self.relay.begin().map_err(|error| first.not_started(error))?;
@@ -146,7 +147,7 @@ impl Supervisor {
         let mut run = Run::new(self.started, &self.relay, timing);
         for task in tasks {
             match task.start(&self.inherited) {
-                Ok(started) => run.add(started, task.style.clone(), &self.sender),
+                Ok(started) => run.add(started, task, &self.sender),
                 Err(error) => {
                     run.abandon();
                     return Err(error);
@@ -162,11 +163,17 @@ impl Supervisor {
                 // Time first: processes that are made and end without pause give events without end.
                 biased;
                 () = sleep_until(deadline) => run.overdue(),
-                signal = self.signals.next() => run.signal(signal),
+                signal = self.signals.next() => {
+                    let had_stop = run.stop().is_some();
+                    run.signal(signal);
+                    if let Some(stop) = run.stop().filter(|_| !had_stop) {
+                        tell(Told::Stopping(stop.signal));
+                    }
+                }
                 Some(finished) = self.streams.recv() => run.stream_ended(finished),
-                () = failed_elsewhere(&mut self.elsewhere), if !has_stopped => {
+                elsewhere = ended_elsewhere(&mut self.elsewhere), if !has_stopped => {
                     has_stopped = true;
-                    run.stop_for_others();
+                    run.stop_for_others(elsewhere);
                 }
             }
             run.reap();
@@ -190,12 +197,13 @@ fn stop_signal(number: i32) -> Option<Signal> {
     }
 }
 
-/// Ends when the job has failed on another host.
-async fn failed_elsewhere(elsewhere: &mut Option<watch::Receiver<bool>>) {
-    if let Some(elsewhere) = elsewhere
-        && elsewhere.wait_for(|failed| *failed).await.is_ok()
+/// Ends when the job has failed on another host, or was stopped there.
+async fn ended_elsewhere(elsewhere: &mut Option<watch::Receiver<Option<Elsewhere>>>) -> Elsewhere {
+    if let Some(receiver) = elsewhere
+        && let Ok(found) = receiver.wait_for(Option::is_some).await
+        && let Some(found) = *found
     {
-        return;
+        return found;
     }
     std::future::pending().await
 }

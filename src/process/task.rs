@@ -29,6 +29,9 @@ pub struct Task {
     pub working_dir: PathBuf,
     /// What is done to its lines.
     pub style: Style,
+    /// Whether it only starts others, in process groups of their own, and ends when they have: an orderly stop is for them.
+    /// mpirun that is told to stop kills its ranks after a second.
+    pub is_launcher: bool,
 }
 
 /// A program that could not be started.

@@ -60,7 +60,13 @@ fn look_at(pid: i32) -> Option<Process> {
 /// fast its processes follow each other. Even a zombie shows which group its living successors are in. `groups` are the
 /// programs' own. A group that is made meanwhile by one that was not reached yet is found in a further look.
 pub(super) fn signal_all(signal: Signal, groups: &[Pid]) -> usize {
+    signal_all_but(&[], signal, groups)
+}
+
+/// The same but for some groups.
+pub(super) fn signal_all_but(spared: &[Pid], signal: Signal, groups: &[Pid]) -> usize {
     let Some(mut found) = descendants() else { return signal_unseen(signal, groups) };
+    let is_spared = |group: i32| spared.iter().any(|spared| spared.as_raw() == group);
     let own_group = getpgrp().as_raw();
     let mut reached = BTreeSet::new();
     let mut reached_groups = BTreeSet::new();
@@ -73,7 +79,7 @@ pub(super) fn signal_all(signal: Signal, groups: &[Pid]) -> usize {
             .iter()
             .map(|process| process.group)
             .chain(groups.iter().map(|group| group.as_raw()))
-            .filter(|group| *group != own_group && *group > 1 && !reached_groups.contains(group))
+            .filter(|group| *group != own_group && *group > 1 && !is_spared(*group) && !reached_groups.contains(group))
             .collect();
         for process in found.iter().filter(|process| process.is_alive) {
             let is_new = new_groups.contains(&process.group) || process.group == own_group;

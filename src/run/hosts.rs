@@ -1,17 +1,19 @@
 //! This host's part in the channel between hosts: joining it, waiting for the others, and agreeing on the end.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::session::{End, Session};
 use super::{Outcome, Prepared};
-use crate::cluster::{Cluster, Failure, Key, Membership, SETTLE_TIME, View};
+use crate::cluster::{Cluster, Failure, Key, Membership, Order, SETTLE_TIME, View, agent};
 use crate::failure::Cause;
 use crate::launch;
-use crate::process::Ending;
+use crate::process::{Elsewhere, Ending};
 use crate::python::{Separators, Value};
 use crate::redact::Redactor;
 use crate::settings::Launcher;
@@ -45,6 +47,35 @@ impl Hosts {
             self.told = Some((task, may_be_cause));
             self.cluster.failed(self.account(ending.exit_code(), cause, !may_be_cause, redactor));
         }
+    }
+
+    /// This host was told to stop: ranks of other hosts would wait for its ranks for ever.
+    pub(super) fn stopping(&mut self, signal: Signal) {
+        if self.spans {
+            let status = format!("host {}", self.host);
+            let text = format!("the job was told to stop by {signal}\n{status}");
+            self.cluster.failed(Failure { host: self.host.clone(), exit_code: 0, text, status, is_consequence: false });
+        }
+    }
+
+    /// This host.
+    pub(super) fn name(&self) -> &str {
+        &self.host
+    }
+
+    /// Tells the others of a failure that is no rank's.
+    pub(super) fn tell_failed(&mut self, failure: Failure) {
+        self.cluster.failed(failure);
+    }
+
+    /// The next command of mpirun's that this host is to run; none if there will be no more.
+    pub(super) async fn order(&mut self) -> Option<Order> {
+        self.cluster.order().await
+    }
+
+    /// A command of mpirun's has ended.
+    pub(super) fn executed(&self, order: &Order, code: i32) {
+        self.cluster.executed(order.id, code);
     }
 
     fn account(&self, exit_code: i32, cause: &Cause, is_consequence: bool, redactor: &Redactor) -> Failure {
@@ -88,6 +119,8 @@ pub(super) fn join(session: &mut Session, prepared: &Prepared) {
         ("hosts".to_owned(), digest(&nodes.join(","))),
         ("hyperparameters".to_owned(), digest(&hyperparameters)),
     ]);
+    let starts_mpirun = launch::is_mpirun(launcher) && spans && nodes.first() == Some(&cluster.current_host);
+    let agent = starts_mpirun.then(|| install_agent(session)).flatten();
     let membership = Membership {
         host: cluster.current_host.clone(),
         leader: job.master(),
@@ -99,7 +132,11 @@ pub(super) fn join(session: &mut Session, prepared: &Prepared) {
         key,
         patience: settings.cluster_timeout,
         profile,
+        agent,
     };
+    if let Some(path) = &membership.agent {
+        session.agent = Some(path.join(agent::NAME));
+    }
     match Cluster::begin(membership) {
         Ok(joined) => {
             session.supervisor.heed(stop_of(joined.view()));
@@ -110,18 +147,31 @@ pub(super) fn join(session: &mut Session, prepared: &Prepared) {
     }
 }
 
-/// Becomes true when the ranks are to end because of another host.
-fn stop_of(mut view: watch::Receiver<View>) -> watch::Receiver<bool> {
-    let (sender, stop) = watch::channel(false);
+/// Makes footplate mpirun's remote agent; gives its folder.
+fn install_agent(session: &mut Session) -> Option<PathBuf> {
+    let installed = session.temporary.path().and_then(|folder| agent::install(folder).map(|_| folder.to_owned()));
+    installed.map_err(|error| tracing::warn!("mpirun cannot reach the other hosts by footplate: {error}")).ok()
+}
+
+/// Says when the ranks are to end because of another host.
+fn stop_of(mut view: watch::Receiver<View>) -> watch::Receiver<Option<Elsewhere>> {
+    let (sender, stop) = watch::channel(None);
     tokio::spawn(async move {
         if view.wait_for(|view| view.stopping.is_some()).await.is_err() {
             // The channel is over: nothing will come of it.
             return std::future::pending().await;
         }
         let why = view.borrow().stopping.clone().unwrap_or_default();
-        tracing::warn!("the job has failed, {why}");
+        let elsewhere = match view.borrow().is_orderly {
+            true => Elsewhere::Stopped,
+            false => Elsewhere::Failed,
+        };
+        match elsewhere {
+            Elsewhere::Stopped => tracing::info!("the job is to stop, {why}"),
+            Elsewhere::Failed => tracing::warn!("the job has failed, {why}"),
+        }
         // The session may be over.
-        let _ = sender.send(true);
+        let _ = sender.send(Some(elsewhere));
     });
     stop
 }

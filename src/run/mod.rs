@@ -16,6 +16,7 @@ mod judge;
 mod outcome;
 mod panic;
 mod prepare;
+mod remote;
 mod script;
 mod session;
 mod temporary;

@@ -118,8 +118,12 @@ pub fn image(prepared: &Prepared, variables: &Variables, required: bool) -> Resu
                 })?);
             }
         }
-        Ok(Launcher::Mpi) => image.mpirun = which("mpirun"),
-        Ok(Launcher::Process | Launcher::PerGpu) | Err(_) => {}
+        Ok(Launcher::Mpi | Launcher::Smddp) => {
+            image.mpirun = which("mpirun");
+            // Open MPI 5's mpirun is a front of PRRTE's.
+            image.has_prrte = image.mpirun.as_ref().is_some_and(|path| path.with_file_name("prterun").exists());
+        }
+        Ok(Launcher::Process | Launcher::PerGpu | Launcher::Xla) | Err(_) => {}
     }
     image.python = python.map(|python| python.path);
     Ok((image, said))

@@ -15,12 +15,13 @@ use super::{Outcome, Prepared, Refusal};
 use crate::code::{Shebang, shebang};
 use crate::environment::{Environment, Omitted, Table};
 use crate::failure::MemoryWatch;
-use crate::logs::Style;
-use crate::process::{Ending, Failing, SpawnError, Task};
+use crate::launch::Tagged;
+use crate::logs::{Style, Tags};
+use crate::process::{Ending, SpawnError, Task, Told};
 use crate::settings::{LogPrefix, Settings};
 
 /// The shell that reads scripts which the kernel cannot execute.
-const SHELL: &str = "/bin/sh";
+pub(super) const SHELL: &str = "/bin/sh";
 
 /// The variables of a program: what the container was given, what the launcher needs where it was not, and the job's.
 pub(super) fn variables(
@@ -80,13 +81,21 @@ fn keep_omitted(temporary: &mut TemporaryFolder, omitted: &[Omitted]) -> Option<
 }
 
 /// What is done to the lines of a rank.
-pub(super) fn style(settings: &Settings, host: &str, rank: usize, is_only: bool) -> Style {
+pub(super) fn style(settings: &Settings, host: &str, rank: usize, is_only: bool, tagged: Option<&Tagged>) -> Style {
     let prefix = match (settings.log_prefix, is_only) {
         (LogPrefix::On, _) | (LogPrefix::Auto, false) => format!("[{host}:{rank}] ").into_bytes(),
-        // One process needs none, and the ranks of torchrun and mpirun share its streams.
+        // One process needs none, and the ranks of torchrun share its streams.
         (LogPrefix::Auto, true) | (LogPrefix::Off, _) => Vec::new(),
     };
-    Style { prefix, progress_interval: settings.progress_interval, is_shared: !is_only }
+    let tags = tagged.map(|Tagged { hosts, world_size, has_blank }| Tags {
+        prefixes: match settings.log_prefix {
+            LogPrefix::Off => vec![Vec::new(); *world_size].into(),
+            LogPrefix::Auto if *world_size == 1 => vec![Vec::new()].into(),
+            _ => hosts.iter().enumerate().map(|(rank, host)| format!("[{host}:{rank}] ").into_bytes()).collect(),
+        },
+        has_blank: *has_blank,
+    });
+    Style { prefix, progress_interval: settings.progress_interval, is_shared: !is_only, tags }
 }
 
 /// A process of the script.
@@ -112,11 +121,15 @@ pub(super) async fn run(
     let timing = timing(&prepared.settings);
     let Session { supervisor, hosts, redactor, variables, .. } = session;
     let judge = Judge { variables, redactor, prepared, code_dir };
-    let mut tell = |failing: Failing<'_>| {
-        if let Some(hosts) = hosts.as_mut() {
-            let [stdout, stderr] = failing.streams.unwrap_or_default();
-            let cause = judge.cause(&Seen { stdout, stderr, ..Seen::new(failing.ending, &ranks[failing.index]) });
-            hosts.failing(failing.index, failing.streams.is_some(), failing.ending, &cause, redactor);
+    let mut tell = |told: Told<'_>| {
+        let Some(hosts) = hosts.as_mut() else { return };
+        match told {
+            Told::Stopping(signal) => hosts.stopping(signal),
+            Told::Failing(failing) => {
+                let [stdout, stderr] = failing.streams.unwrap_or_default();
+                let cause = judge.cause(&Seen { stdout, stderr, ..Seen::new(failing.ending, &ranks[failing.index]) });
+                hosts.failing(failing.index, failing.streams.is_some(), failing.ending, &cause, redactor);
+            }
         }
     };
     let reports = match supervisor.run(&tasks, timing, &mut tell).await {
@@ -188,7 +201,7 @@ fn is_binary(program: &Path) -> bool {
     read.is_ok() && (start.starts_with(b"\x7fELF") || first_line.contains(&0))
 }
 
-fn not_started(error: &SpawnError) -> Outcome {
+pub(super) fn not_started(error: &SpawnError) -> Outcome {
     let path = error.program.display();
     let message = match (error.exit_code(), shebang(&error.program)) {
         (_, Ok(Shebang::WindowsLineEnds { .. })) => format!(

@@ -1,5 +1,6 @@
 //! What every run has: the relay, the messages, the supervisor, and the variables that the container was given.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::hosts::{self, Hosts};
@@ -33,6 +34,8 @@ pub(super) struct Session {
     pub(super) temporary: TemporaryFolder,
     /// This host's part in the channel between hosts; none in a job of one host.
     pub(super) hosts: Option<Hosts>,
+    /// mpirun's remote agent, where this host starts mpirun.
+    pub(super) agent: Option<PathBuf>,
     pub(super) end: End,
     begun: Instant,
     phase_begun: Instant,
@@ -73,6 +76,7 @@ impl Session {
             options,
             temporary: TemporaryFolder::default(),
             hosts: None,
+            agent: None,
             end: End::default(),
             begun,
             phase_begun: begun,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::script::RankTask;
 use super::session::{self, Options, Session};
-use super::{Outcome, Prepared, Refusal, bring, hosts, prepare, script};
+use super::{Outcome, Prepared, Refusal, bring, hosts, prepare, remote, script};
 use crate::environment::Given;
 use crate::launch::{self, Entry, Facts, LaunchPlan, Rank};
 use crate::process::Task;
@@ -15,6 +15,9 @@ use crate::settings::Launcher;
 
 /// Set around the command of a job of SDK version 3.
 const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
+
+/// Names the file that torch elastic's `record` writes a rank's exception into.
+const ERROR_FILE: &str = "TORCHELASTIC_ERROR_FILE";
 
 /// Runs the job whose configuration is in the base folder; gives the exit code.
 pub fn train(options: Options) -> i32 {
@@ -76,6 +79,12 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
         }
         variables.insert(IN_COMMAND.into(), "1".into());
     }
+    let serves = plan.ranks.is_empty();
+    let nodes = prepared.job.nodes();
+    if let Some(agent) = &session.agent {
+        remote::name_agent(&mut variables, agent, nodes.len());
+    }
+    let orders = serves.then(|| variables.clone());
     let tasks = rank_tasks(session, &prepared, plan, variables);
     if let Some(first) = tasks.first() {
         let times = if tasks.len() > 1 { format!("{} times ", tasks.len()) } else { String::new() };
@@ -83,6 +92,9 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     }
     hosts::meet(session).await?;
     tracing::info!("{}", session.phases());
+    if let Some(variables) = orders {
+        return remote::serve(session, &prepared, variables, &nodes[0]).await;
+    }
     script::run(session, &prepared, tasks, &code_dir).await
 }
 
@@ -93,11 +105,17 @@ fn rank_tasks(
     plan: LaunchPlan,
     variables: BTreeMap<OsString, OsString>,
 ) -> Vec<RankTask> {
-    let LaunchPlan { launcher, host, ranks, program, arguments, working_dir, .. } = plan;
+    let LaunchPlan { launcher, host, ranks, program, arguments, working_dir, tagged, .. } = plan;
     let is_only = ranks.len() == 1;
     let arguments = script::os_words(&arguments);
     // Without a temporary folder, what the ranks write to standard error has to tell.
-    let folder = (launcher == Launcher::PerGpu).then(|| session.temporary.path().ok().map(Path::to_owned)).flatten();
+    let leaves_error_file = match launcher {
+        Launcher::PerGpu => true,
+        // torchrun gives each of its ranks a file of its own, and copies that of the rank that failed first into this one.
+        Launcher::Torchrun => session.variables.get_os(ERROR_FILE).is_none(),
+        Launcher::Process | Launcher::Mpi | Launcher::Smddp | Launcher::Xla => false,
+    };
+    let folder = leaves_error_file.then(|| session.temporary.path().ok().map(Path::to_owned)).flatten();
     let task_of = |rank: Rank| {
         let mut variables = variables.clone();
         for (name, value) in rank.variables {
@@ -108,14 +126,15 @@ fn rank_tasks(
         }
         let error_file = folder.as_ref().map(|folder| folder.join(format!("error-{}.json", rank.rank)));
         if let Some(path) = &error_file {
-            variables.insert("TORCHELASTIC_ERROR_FILE".into(), path.into());
+            variables.insert(ERROR_FILE.into(), path.into());
         }
         let task = Task {
             program: program.clone(),
             arguments: arguments.clone(),
             variables,
             working_dir: working_dir.clone(),
-            style: script::style(&prepared.settings, &host, rank.rank, is_only),
+            style: script::style(&prepared.settings, &host, rank.rank, is_only, tagged.as_ref()),
+            is_launcher: launch::is_mpirun(launcher),
         };
         RankTask { task, rank: (launcher == Launcher::PerGpu).then_some(rank.rank), error_file }
     };

@@ -4,6 +4,8 @@
 //! Strongest first: the command line (`--set name=value`), the variable `FOOTPLATE_NAME` (of the Dockerfile or of the
 //! estimator's `environment`), the hyperparameter `footplate_name`, which never reaches the script.
 
+mod words;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -40,7 +42,7 @@ impl Setting {
 }
 
 /// Every setting.
-pub const REGISTRY: [Setting; 15] = [
+pub const REGISTRY: [Setting; 16] = [
     Setting {
         name: "grace_period",
         values: "seconds",
@@ -71,16 +73,23 @@ pub const REGISTRY: [Setting; 15] = [
     },
     Setting {
         name: "launcher",
-        values: "`process`, `per-gpu`, `torchrun`, `mpi`",
+        values: "`process`, `per-gpu`, `torchrun`, `mpi`, `smddp`, `xla`",
         default: "what the job asks for, else process",
-        meaning: "What starts the script: one process a host, one for each GPU or Neuron core, or the image's own torchrun \
-                  or mpirun.",
+        meaning: "What starts the script: one process a host, one for each GPU or Neuron core, or the image's own torchrun, \
+                  mpirun, smddprun (smdistributed data parallel) or xla_spawn (PyTorch/XLA). Hosts of instance groups that \
+                  the job's distribution leaves out run one process.",
     },
     Setting {
         name: "processes_per_host",
         values: "a number",
         default: "what the job says, else one for each GPU or Neuron core",
-        meaning: "How many ranks `per-gpu`, `torchrun` and `mpi` start on each host.",
+        meaning: "How many ranks each host has, for every launcher but `process`.",
+    },
+    Setting {
+        name: "torchrun_arguments",
+        values: "words, quoted as in a shell",
+        default: "none",
+        meaning: "Further arguments of torchrun, after footplate's own and stronger than these: `--max-restarts=3 --tee 3`.",
     },
     Setting {
         name: "log_prefix",
@@ -166,6 +175,16 @@ pub enum Launcher {
     Torchrun,
     /// The image's mpirun.
     Mpi,
+    /// The image's mpirun with smddprun, for smdistributed data parallel and `pytorch_ddp`.
+    Smddp,
+    /// The image's `torch_xla.distributed.xla_spawn`.
+    Xla,
+}
+
+impl Launcher {
+    /// All of them.
+    pub const ALL: [Launcher; 6] =
+        [Launcher::Process, Launcher::PerGpu, Launcher::Torchrun, Launcher::Mpi, Launcher::Smddp, Launcher::Xla];
 }
 
 impl fmt::Display for Launcher {
@@ -175,6 +194,8 @@ impl fmt::Display for Launcher {
             Launcher::PerGpu => "per-gpu",
             Launcher::Torchrun => "torchrun",
             Launcher::Mpi => "mpi",
+            Launcher::Smddp => "smddp",
+            Launcher::Xla => "xla",
         })
     }
 }
@@ -216,6 +237,8 @@ pub struct Settings {
     pub launcher: Option<Launcher>,
     /// How many ranks each host has, if it was said; at least one.
     pub processes_per_host: Option<usize>,
+    /// Further arguments of torchrun.
+    pub torchrun_arguments: Vec<String>,
     /// Whether lines begin with their host and rank.
     pub log_prefix: LogPrefix,
     /// How often a redrawn line is passed on; as it is where none.
@@ -255,6 +278,7 @@ impl Default for Settings {
             arguments: None,
             launcher: None,
             processes_per_host: None,
+            torchrun_arguments: Vec::new(),
             log_prefix: LogPrefix::Auto,
             progress_interval: None,
             requirements: Requirements::Default,
@@ -334,18 +358,13 @@ impl Settings {
                 });
             }
             "launcher" => {
-                self.launcher = Some(match value {
-                    "process" => Launcher::Process,
-                    "per-gpu" => Launcher::PerGpu,
-                    "torchrun" => Launcher::Torchrun,
-                    "mpi" => Launcher::Mpi,
-                    _ => return None,
-                });
+                self.launcher = Some(Launcher::ALL.into_iter().find(|launcher| launcher.to_string() == value)?);
             }
             "processes_per_host" => {
                 self.processes_per_host =
                     Some(value.trim().parse().ok().filter(|count| (1..=MAX_PROCESSES).contains(count))?);
             }
+            "torchrun_arguments" => self.torchrun_arguments = words::words(value)?,
             "log_prefix" => {
                 self.log_prefix = match value {
                     "auto" => LogPrefix::Auto,

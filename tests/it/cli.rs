@@ -186,11 +186,11 @@ fn check_finds_each_thing_that_would_fail_the_job() {
     let bin = empty.path("bin").display().to_string();
     fails(
         empty.variable("PATH", &bin).variable("FOOTPLATE_LAUNCHER", "mpi"),
-        "launcher       the job asks for mpirun, which the image does not have",
+        "launcher       the job asks for MPI, and mpirun is not on PATH: install Open MPI",
     );
     fails(
         Job::python("").hyperparameters(r#"{"sagemaker_distributed_dataparallel_enabled": "true"}"#),
-        "launcher       the job asks for smdistributed data parallel",
+        "launcher       the job asks for smdistributed data parallel, and smddprun is not on PATH",
     );
     let blocked = Job::python("");
     fs::remove_dir_all(blocked.path("output")).expect("removed");

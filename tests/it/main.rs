@@ -7,6 +7,7 @@
 //! - `environment`: what the script is given, and the commands that show it
 //! - `failure`: failure files, from scripts that really fail
 //! - `hosts`: several hosts, that start and fail together
+//! - `launchers`: launchers of the image, what they get, what is refused
 //! - `local`: a job on this machine
 //! - `output`: what the script writes: every byte, in order, whoever reads it and however
 //! - `parity`: the recorded runs of the incumbents
@@ -34,6 +35,7 @@ mod failure;
 mod hosts;
 mod images;
 mod job;
+mod launchers;
 mod local;
 mod output;
 mod parity;

@@ -68,6 +68,7 @@ fn its_tables_are_those_of_the_code() {
         ("settings", settings),
         ("toolkit variables", variables(&registry::TOOLKIT)),
         ("further variables", variables(&registry::ADDITIONS)),
+        ("launch variables", variables(&registry::LAUNCH)),
         ("exit codes", codes),
     ] {
         expected = with_table(&expected, name, &table);

@@ -21,6 +21,7 @@ fn membership(count: usize, spans: bool) -> Membership {
         key: Key::new(&[]),
         patience: Duration::from_secs(900),
         profile: BTreeMap::new(),
+        agent: None,
     }
 }
 
@@ -90,7 +91,10 @@ fn the_first_failure_that_is_no_consequence_is_the_cause_and_the_others_are_coun
     let now = Instant::now();
     let mut table = table(3, true, now);
     let stop = table.heard("algo-3", failure("algo-3", "Connection reset", true), now);
-    assert_eq!(stop, [Action::All(Message::Stop("host algo-3: Connection reset".to_owned()))]);
+    assert_eq!(
+        stop,
+        [Action::All(Message::Stop { why: "host algo-3: Connection reset".to_owned(), is_orderly: false })]
+    );
     assert_eq!(table.deadline(), Some(now + SETTLE_TIME));
     assert_eq!(table.heard("algo-2", failure("algo-2", "ValueError: bad", false), now), []);
     assert_eq!(table.heard("algo-1", failure("algo-1", "ValueError: worse", false), now), []);

@@ -1,0 +1,88 @@
+//! What instances of a type have, for hosts that cannot be looked at: the others of a job with several instance groups.
+//!
+//! Of this host the machine itself tells. The numbers are those of the platform contract, section 11.
+
+/// The accelerators of an instance type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accelerators {
+    /// NVIDIA GPUs.
+    pub gpus: usize,
+    /// Neuron cores.
+    pub neuron_cores: usize,
+}
+
+impl Accelerators {
+    /// How many training processes there is room for: one for each GPU, else each Neuron core, else one.
+    pub fn processes(self) -> usize {
+        [self.gpus, self.neuron_cores].into_iter().find(|count| *count > 0).unwrap_or(1)
+    }
+}
+
+/// The accelerators of an instance type such as `ml.g5.12xlarge`; none where it is not known.
+pub fn accelerators(instance_type: &str) -> Option<Accelerators> {
+    let (family, size) = instance_type.strip_prefix("ml.")?.split_once('.')?;
+    let gpus = |gpus| Some(Accelerators { gpus, neuron_cores: 0 });
+    let neuron_cores = |neuron_cores| Some(Accelerators { gpus: 0, neuron_cores });
+    match (family, size) {
+        ("p4d" | "p4de" | "p5e" | "p5en" | "p6-b200" | "p6-b300" | "p3dn", _) => gpus(8),
+        ("p5", "48xlarge") | ("p3", "16xlarge") => gpus(8),
+        ("p5", "4xlarge") | ("p3", "2xlarge") => gpus(1),
+        ("p6e-gb200", "36xlarge") | ("p3", "8xlarge") | ("g4dn", "12xlarge") => gpus(4),
+        ("g5" | "g6" | "g6e" | "g7e", "48xlarge") => gpus(8),
+        ("g5" | "g6" | "g6e" | "g7e", "24xlarge") | ("g5" | "g6" | "g6e", "12xlarge") => gpus(4),
+        ("g7e", "12xlarge") => gpus(2),
+        ("g5" | "g6", "xlarge" | "2xlarge" | "4xlarge" | "8xlarge" | "16xlarge") => gpus(1),
+        ("g4dn", "xlarge" | "2xlarge" | "4xlarge" | "8xlarge" | "16xlarge") => gpus(1),
+        ("trn1", "32xlarge") => neuron_cores(32),
+        ("trn2", "48xlarge") => neuron_cores(64),
+        // Families of processors alone: c5, c6i, m5, m7g, r5, t3 and so on.
+        _ if has_no_accelerator(family) => Some(Accelerators::default()),
+        _ => None,
+    }
+}
+
+fn has_no_accelerator(family: &str) -> bool {
+    let mut letters = family.chars();
+    matches!(letters.next(), Some('c' | 'm' | 'r' | 't')) && letters.next().is_some_and(|c| c.is_ascii_digit())
+}
+
+/// Whether EFA devices of this instance type take part in remote direct memory access. Where they do not, asking for it
+/// crashed data loaders (platform contract, section 11).
+pub fn has_efa_rdma(instance_type: &str) -> bool {
+    let family = instance_type.strip_prefix("ml.").and_then(|rest| rest.split('.').next()).unwrap_or_default();
+    matches!(family, "p4d" | "p4de" | "p6e-gb200" | "trn1") || family.starts_with("p5")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Accelerators, accelerators, has_efa_rdma};
+
+    #[test]
+    fn types_are_told_apart_by_family_and_size() {
+        let gpus = |instance_type| accelerators(instance_type).map(|found| found.gpus);
+        for (instance_type, count) in [
+            ("ml.p4d.24xlarge", Some(8)),
+            ("ml.p5.4xlarge", Some(1)),
+            ("ml.p5.48xlarge", Some(8)),
+            ("ml.p6e-gb200.36xlarge", Some(4)),
+            ("ml.g5.16xlarge", Some(1)),
+            ("ml.g6.24xlarge", Some(4)),
+            ("ml.g7e.12xlarge", Some(2)),
+            ("ml.g4dn.12xlarge", Some(4)),
+            ("ml.c5.18xlarge", Some(0)),
+            ("ml.m7g.large", Some(0)),
+            ("ml.trn1.32xlarge", Some(0)),
+            ("ml.x9.large", None),
+            ("local", None),
+            ("", None),
+        ] {
+            assert_eq!(gpus(instance_type), count, "{instance_type}");
+        }
+        assert_eq!(accelerators("ml.trn2.48xlarge"), Some(Accelerators { gpus: 0, neuron_cores: 64 }));
+        let rdma = ["ml.p4d.24xlarge", "ml.p5en.48xlarge", "ml.trn1.32xlarge"];
+        assert!(rdma.iter().all(|instance_type| has_efa_rdma(instance_type)));
+        assert!(
+            !["ml.g5.48xlarge", "ml.p3dn.24xlarge", "local"].iter().any(|instance_type| has_efa_rdma(instance_type))
+        );
+    }
+}

@@ -1,0 +1,254 @@
+//! The lines of mpirun's ranks, which share its streams: taken apart by the tags that `--tag-output` puts before each piece.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::style::Styler;
+use super::{MAX_HELD, Style};
+
+/// How the pieces of a stream say which rank wrote them: `[1,3]<stdout>:` before each (Open MPI 4; 5 adds a blank). mpirun
+/// passes on what it reads, so that a tag can stand within a line of another rank.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tags {
+    /// What the lines of each rank begin with. A rank that is not among them is named by its number.
+    pub prefixes: Arc<[Vec<u8>]>,
+    /// Whether a blank follows each tag.
+    pub has_blank: bool,
+}
+
+/// Takes a stream apart into the lines of its ranks.
+#[derive(Debug)]
+pub(super) struct Untagger {
+    style: Style,
+    tags: Tags,
+    /// The rank that writes now; none for mpirun itself.
+    writer: Option<usize>,
+    /// The beginning of what may become a tag.
+    carry: Vec<u8>,
+    /// The unfinished line of each rank, and what is done to its lines.
+    ranks: BTreeMap<Option<usize>, (Vec<u8>, Styler)>,
+}
+
+/// What the start of some bytes is.
+#[derive(Debug, PartialEq, Eq)]
+enum Start {
+    /// The tag of a rank, so many bytes long.
+    Tag(usize, usize),
+    /// It may become one, with more bytes.
+    Cut,
+    Other,
+}
+
+/// A tag is no longer: two numbers of ten digits and the name of a stream.
+const MAX_TAG: usize = 36;
+
+/// Looks for `[JOB,RANK]<STREAM>:` at the start.
+fn start(bytes: &[u8]) -> Start {
+    let mut rest = bytes;
+    let mut rank = 0usize;
+    for (opening, closing) in [(b'[', b','), (b'\0', b']')] {
+        if opening != b'\0' {
+            rest = match rest.split_first() {
+                Some((first, rest)) if *first == opening => rest,
+                _ => return Start::Other,
+            };
+        }
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        match rest.get(digits) {
+            None if digits <= 10 => return Start::Cut,
+            Some(byte) if *byte == closing && (1..=10).contains(&digits) => {}
+            _ => return Start::Other,
+        }
+        rank = rest[..digits].iter().fold(0, |number, digit| number * 10 + usize::from(digit - b'0'));
+        rest = &rest[digits + 1..];
+    }
+    for name in [&b"<stdout>:"[..], b"<stderr>:", b"<stddiag>:"] {
+        if rest.starts_with(name) {
+            return Start::Tag(rank, bytes.len() - rest.len() + name.len());
+        }
+        if name.starts_with(rest) {
+            return Start::Cut;
+        }
+    }
+    Start::Other
+}
+
+impl Untagger {
+    /// `style` is that of every rank's lines, but for the prefix.
+    pub(super) fn new(style: Style, tags: Tags) -> Untagger {
+        Untagger { style, tags, writer: None, carry: Vec::new(), ranks: BTreeMap::new() }
+    }
+
+    /// The lines of the ranks that `input` completes.
+    pub(super) fn style(&mut self, input: &[u8], now: Instant) -> Vec<u8> {
+        let mut output = Vec::with_capacity(input.len());
+        let joined = match self.carry.is_empty() {
+            true => None,
+            false => Some([&std::mem::take(&mut self.carry)[..], input].concat()),
+        };
+        let mut rest = joined.as_deref().unwrap_or(input);
+        loop {
+            // Whatever comes before the next tag is the writer's.
+            let mut from = 0;
+            let (end, next) = loop {
+                let Some(at) = memchr::memchr(b'[', &rest[from..]).map(|at| at + from) else {
+                    break (rest.len(), None);
+                };
+                match start(&rest[at..]) {
+                    Start::Tag(rank, length) => {
+                        // The blank after a tag may not be there yet: lines come whole, but for a pause in one.
+                        let blank = usize::from(self.tags.has_blank && rest.get(at + length) == Some(&b' '));
+                        break (at, Some((rank, at + length + blank)));
+                    }
+                    Start::Cut if rest.len() - at < MAX_TAG => {
+                        self.carry = rest[at..].to_vec();
+                        break (at, None);
+                    }
+                    Start::Cut | Start::Other => from = at + 1,
+                }
+            };
+            self.add(&rest[..end], now, &mut output);
+            let Some((rank, length)) = next else { return output };
+            self.writer = Some(rank);
+            rest = &rest[length..];
+        }
+    }
+
+    /// What was held back for too long, as lines.
+    pub(super) fn flush(&mut self, now: Instant) -> Vec<u8> {
+        let mut output = Vec::new();
+        let carry = std::mem::take(&mut self.carry);
+        self.add(&carry, now, &mut output);
+        for (line, styler) in self.ranks.values_mut() {
+            output.extend(styler.style(&std::mem::take(line), now));
+        }
+        output
+    }
+
+    /// What is still held when the stream has ended.
+    pub(super) fn finish(&mut self, now: Instant) -> Vec<u8> {
+        let mut output = self.flush(now);
+        for (_, styler) in self.ranks.values_mut() {
+            output.extend(styler.finish());
+        }
+        output
+    }
+
+    /// Whether something is held back.
+    pub(super) fn holds(&self) -> bool {
+        !self.carry.is_empty() || self.ranks.values().any(|(line, _)| !line.is_empty())
+    }
+
+    /// Adds bytes of the present writer.
+    fn add(&mut self, bytes: &[u8], now: Instant, output: &mut Vec<u8>) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let writer = self.writer;
+            let (line, styler) = self
+                .ranks
+                .entry(writer)
+                .or_insert_with(|| (Vec::new(), Styler::new(of_rank(&self.style, &self.tags, writer))));
+            if line.is_empty() && piece.ends_with(b"\n") {
+                output.extend(styler.style(piece, now));
+            } else {
+                line.extend_from_slice(piece);
+                if piece.ends_with(b"\n") || line.len() > MAX_HELD {
+                    output.extend(styler.style(&std::mem::take(line), now));
+                }
+            }
+            // Every line has a tag of its own; without one it is mpirun's.
+            if piece.ends_with(b"\n") {
+                self.writer = None;
+            }
+        }
+    }
+}
+
+/// The style of one rank's lines.
+fn of_rank(style: &Style, tags: &Tags, writer: Option<usize>) -> Style {
+    let prefix = match writer {
+        None => Vec::new(),
+        Some(rank) => tags.prefixes.get(rank).cloned().unwrap_or_else(|| format!("[rank{rank}]: ").into_bytes()),
+    };
+    Style { prefix, tags: None, is_shared: true, ..style.clone() }
+}
+
+/// Bytes with tags as lines with prefixes.
+pub(super) fn untagged(bytes: &[u8], tags: &Tags) -> Vec<u8> {
+    let mut untagger = Untagger::new(Style::default(), tags.clone());
+    let now = Instant::now();
+    let mut output = untagger.style(bytes, now);
+    output.extend(untagger.finish(now));
+    output
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::{Style, Tags};
+    use super::{Start, Untagger, start};
+
+    fn tags(has_blank: bool) -> Tags {
+        Tags { prefixes: (0..12).map(|rank| format!("[algo-1:{rank}] ").into_bytes()).collect(), has_blank }
+    }
+
+    /// What comes out of pieces of this size.
+    fn lines(input: &str, size: usize, has_blank: bool) -> String {
+        let mut untagger = Untagger::new(Style::default(), tags(has_blank));
+        let mut output = Vec::new();
+        for piece in input.as_bytes().chunks(size) {
+            output.extend(untagger.style(piece, Instant::now()));
+        }
+        output.extend(untagger.finish(Instant::now()));
+        String::from_utf8(output).expect("text")
+    }
+
+    #[test]
+    fn tags_are_known_and_what_only_looks_like_one_is_not() {
+        assert_eq!(start(b"[1,0]<stdout>:x"), Start::Tag(0, 14));
+        assert_eq!(start(b"[12345,127]<stderr>: x"), Start::Tag(127, 20));
+        for cut in ["[", "[1", "[1,", "[1,2", "[1,2]", "[1,2]<", "[1,2]<std", "[1,2]<stderr>"] {
+            assert_eq!(start(cut.as_bytes()), Start::Cut, "{cut}");
+        }
+        for other in
+            ["", "x", "[]", "[,1]", "[1,]<stdout>:", "[1, 2]", "[1,2]<stdin>:", "[12345678901,", "[1,2] <stdout>:"]
+        {
+            assert!(matches!(start(other.as_bytes()), Start::Other), "{other}");
+        }
+    }
+
+    #[test]
+    fn lines_that_ranks_wrote_in_parts_come_whole() {
+        let input =
+            "[1,0]<stdout>:one [1,11]<stdout>:two\n[1,0]<stdout>:and [a,b] [1,2]\n--- mpirun says\n[1,0]<stdout>:last";
+        let expected = "[algo-1:11] two\n[algo-1:0] one and [a,b] [1,2]\n--- mpirun says\n[algo-1:0] last\n";
+        for size in [1, 2, 7, 16, 1000] {
+            assert_eq!(lines(input, size, false), expected, "{size}");
+        }
+    }
+
+    #[test]
+    fn the_blank_of_open_mpi_5_goes_and_indentation_stays() {
+        assert_eq!(lines("[1,0]<stderr>:   File x\n", 1000, true), "[algo-1:0]   File x\n");
+        assert_eq!(lines("[1,0]<stderr>:  File x\n", 1000, false), "[algo-1:0]   File x\n");
+        assert_eq!(lines("[1,200]<stdout>: x\n", 1000, true), "[rank200]: x\n");
+    }
+
+    #[test]
+    fn what_a_rank_leaves_unfinished_is_shown_after_a_while() {
+        let mut untagger = Untagger::new(Style::default(), tags(false));
+        assert_eq!(untagger.style(b"[1,0]<stdout>:50 %[1,1]<stdout>:x\n", Instant::now()), b"[algo-1:1] x\n");
+        assert!(untagger.holds());
+        assert_eq!(untagger.flush(Instant::now()), b"[algo-1:0] 50 %\n");
+        assert!(!untagger.holds());
+    }
+
+    #[test]
+    fn memory_is_bounded_whatever_a_line_is_long() {
+        let mut untagger = Untagger::new(Style::default(), tags(false));
+        untagger.style(b"[1,0]<stdout>:", Instant::now());
+        let written: usize = (0..100).map(|_| untagger.style(&[b'x'; 10_000], Instant::now()).len()).sum();
+        assert!(written > 900_000, "{written}");
+    }
+}

@@ -1,0 +1,337 @@
+//! Launchers of the image: the exact commands that they get, what is refused before anything starts, and torchrun's error
+//! file.
+//!
+//! smddprun, smddpmprun, PyTorch/XLA and neuron_parallel_compile are closed or need hardware that is not here, and PyTorch is
+//! too large to be installed for this: programs that record how they were called, or do what the real one does with the
+//! script, stand in for them. Each says by its name or its text that it does.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+
+use super::job::{Ended, Job, search_path};
+use super::recorder::{Record, recorded, recording};
+use super::running::nothing_survives;
+
+/// Writes down its words, and the variables that it has, in place of the program whose name it has; starts nothing.
+const STAND_IN: &str = r#"#!/usr/bin/env python3
+import json, os, sys
+argv = [os.path.basename(sys.argv[0])] + sys.argv[1:]
+with open(os.environ["RECORD"], "w") as f:
+    json.dump({"argv": argv, "cwd": os.getcwd(), "env": dict(os.environ)}, f)
+"#;
+
+/// Puts an executable on the job's PATH.
+fn tool(job: Job, name: &str, text: &str) -> Job {
+    let bin = job.path("bin");
+    let path = format!("{}:{}", bin.display(), search_path());
+    let job = job.file(&format!("bin/{name}"), text).variable("PATH", &path);
+    fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).expect("made executable");
+    job
+}
+
+/// A stand-in for GPUs: nvidia-smi lists so many.
+fn with_gpus(job: Job, count: usize) -> Job {
+    let lines: String = (0..count).map(|gpu| format!("echo 'GPU {gpu}: NVIDIA A100 (UUID: GPU-{gpu})'\n")).collect();
+    tool(job, "nvidia-smi", &format!("#!/bin/sh\n{lines}"))
+}
+
+/// A job whose launchers are stand-ins that record.
+fn with_stand_ins(hyperparameters: &str, launchers: &[&str]) -> Job {
+    let job = recorded(Job::python("print('never')")).hyperparameters(hyperparameters);
+    launchers.iter().fold(job, |job, launcher| tool(job, launcher, STAND_IN))
+}
+
+fn resources(groups: Value, host: &str, group: &str, instance_type: &str) -> String {
+    let hosts: Vec<&Value> =
+        groups.as_array().into_iter().flatten().flat_map(|group| group["hosts"].as_array().expect("hosts")).collect();
+    serde_json::json!({
+        "current_host": host, "hosts": hosts, "network_interface_name": "lo", "current_group_name": group,
+        "current_instance_type": instance_type, "instance_groups": groups,
+    })
+    .to_string()
+}
+
+/// Checks that a job was refused for a reason, and that nothing was started.
+#[track_caller]
+fn refused(job: &Job, reasons: &[&str]) -> Ended {
+    let ended = job.train();
+    assert_eq!(ended.code(), 69, "{ended:#?}");
+    assert!(reasons.iter().all(|reason| ended.failure().contains(reason)), "{reasons:?}: {ended:#?}");
+    assert!(ended.stdout().is_empty() && job.read("record.json").is_none(), "something was started: {ended:#?}");
+    ended
+}
+
+#[test]
+fn mpirun_gets_smddprun_as_the_incumbent_calls_it() {
+    for flag in ["distributed_dataparallel_enabled", "pytorch_ddp_enabled"] {
+        let hyperparameters = format!(
+            r#"{{"sagemaker_{flag}": "true", "lr": "0.1", "sagemaker_distributed_dataparallel_custom_mpi_options":
+                "--NCCL_DEBUG INFO --verbose"}}"#
+        );
+        let job = with_gpus(with_stand_ins(&hyperparameters, &["mpirun", "smddprun"]), 8);
+        let resources = r#"{"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"}"#;
+        let job = job.file("input/config/resourceconfig.json", resources).variable("AWS_SECRET_ACCESS_KEY", "hush");
+        job.train().succeeded();
+        let record = Record::of(&job);
+        let python = search_path().split(':').next().expect("a folder").to_owned() + "/python3";
+        let expected = "mpirun --host algo-1:8 -np 8 --allow-run-as-root --oversubscribe --bind-to none --map-by slot \
+                        -mca btl_tcp_if_include lo -mca oob_tcp_if_include lo -mca pml ob1 -mca btl ^openib \
+                        -mca orte_abort_on_non_zero_status 1 -mca btl_vader_single_copy_mechanism none \
+                        -x NCCL_DEBUG -x RDMAV_FORK_SAFE -x SMDATAPARALLEL_USE_SINGLENODE --verbose \
+                        smddprun PYTHON -m mpi4py train.py --lr 0.1";
+        assert_eq!(record.argv.join(" "), expected.replace("PYTHON", &python));
+        assert_eq!(record.cwd, job.path("code").display().to_string());
+        for (name, value) in [
+            ("SMDATAPARALLEL_USE_SINGLENODE", "1"),
+            ("RDMAV_FORK_SAFE", "1"),
+            ("NCCL_DEBUG", "INFO"),
+            ("NCCL_SOCKET_IFNAME", "lo"),
+            ("SM_HP_LR", "0.1"),
+        ] {
+            assert_eq!(record.var(name), value, "{name}");
+        }
+    }
+}
+
+#[test]
+fn variables_that_the_container_was_given_are_kept() {
+    let job = with_stand_ins(r#"{"sagemaker_torch_distributed_enabled": "true"}"#, &["torchrun"]);
+    let job = with_gpus(job, 2).variable("NCCL_DEBUG", "TRACE").variable("NCCL_SOCKET_IFNAME", "mine0");
+    let job = job.variable("TORCHELASTIC_ERROR_FILE", "/tmp/mine.json");
+    job.train().succeeded();
+    let record = Record::of(&job);
+    for (name, value) in [
+        ("NCCL_DEBUG", "TRACE"),
+        ("NCCL_SOCKET_IFNAME", "mine0"),
+        ("NCCL_IB_DISABLE", "1"),
+        ("TORCHELASTIC_ERROR_FILE", "/tmp/mine.json"),
+    ] {
+        assert_eq!(record.var(name), value, "{name}");
+    }
+}
+
+#[test]
+fn mpirun_gets_smddpmprun_for_model_parallel_parameters() {
+    let hyperparameters = r#"{"sagemaker_mpi_enabled": "true", "mp_parameters": "{\"partitions\": 2}"}"#;
+    let job = with_gpus(with_stand_ins(hyperparameters, &["mpirun", "smddpmprun"]), 2);
+    job.train().succeeded();
+    let record = Record::of(&job);
+    let words = record.argv.join(" ");
+    assert!(words.contains(" -x NCCL_ALGO -x NCCL_PROTO smddpmprun -i local --allow-bypass "), "{words}");
+    assert!(words.contains("/python3 -m mpi4py train.py --mp_parameters "), "{words}");
+    assert_eq!((record.var("NCCL_ALGO"), record.var("NCCL_PROTO")), ("ring", "simple"));
+}
+
+#[test]
+fn xla_spawn_gets_the_script_and_the_hosts() {
+    // The stand-in for torch_xla runs the script once, as the real one does for each GPU.
+    let spawn = "import runpy, sys\nsys.argv[:] = sys.argv[3:]\nrunpy.run_path(sys.argv[0], run_name='__main__')\n";
+    let job = recording().hyperparameters(r#"{"sagemaker_pytorch_xla_multi_worker_enabled": "true", "lr": "0.1"}"#);
+    let job = with_gpus(job, 4).file("code/torch_xla/distributed/xla_spawn.py", spawn);
+    job.train().succeeded();
+    let record = Record::of(&job);
+    assert_eq!(record.argv, ["train.py", "--lr", "0.1"]);
+    for (name, value) in [
+        ("XRT_HOST_ORDINAL", "0"),
+        ("XRT_SHARD_WORLD_SIZE", "1"),
+        ("XRT_WORKERS", "localservice:0;algo-1:43857"),
+        ("GPU_NUM_DEVICES", "4"),
+    ] {
+        assert_eq!(record.var(name), value, "{name}");
+    }
+    assert_eq!(record.get("XRT_MESH_SERVICE_ADDRESS"), None);
+    let ended = Job::python("").hyperparameters(r#"{"sagemaker_pytorch_xla_multi_worker_enabled": "true"}"#);
+    with_gpus(ended, 1).train().failed(1, "");
+}
+
+#[test]
+fn torchrun_gets_further_arguments_and_neuron_parallel_compile() {
+    let job = with_stand_ins(r#"{"lr": "0.1"}"#, &["torchrun"])
+        .variable("FOOTPLATE_LAUNCHER", "torchrun")
+        .variable("FOOTPLATE_TORCHRUN_ARGUMENTS", "--tee 3 --rdzv-conf 'a=1, b=2'")
+        .variable("FOOTPLATE_PROCESSES_PER_HOST", "3");
+    job.train().succeeded();
+    let expected = [
+        "torchrun",
+        "--nnodes=1",
+        "--nproc_per_node=3",
+        "--tee",
+        "3",
+        "--rdzv-conf",
+        "a=1, b=2",
+        "train.py",
+        "--lr",
+        "0.1",
+    ];
+    assert_eq!(Record::of(&job).argv, expected);
+
+    let job = tool(job, "neuron_parallel_compile", STAND_IN).variable("RUN_NEURON_PARALLEL_COMPILE", "1");
+    job.train().succeeded();
+    assert_eq!(Record::of(&job).argv[..2], ["neuron_parallel_compile", "torchrun"]);
+
+    let job = job.variable("FOOTPLATE_TORCHRUN_ARGUMENTS", "--tee '3");
+    job.train().failed(78, "settings: the variable FOOTPLATE_TORCHRUN_ARGUMENTS is \"--tee '3\", but takes words");
+}
+
+#[test]
+fn what_the_image_or_the_machine_lacks_is_refused_before_anything_starts() {
+    let asks = |flag: &str| format!(r#"{{"sagemaker_{flag}_enabled": "true"}}"#);
+    refused(
+        &with_gpus(with_stand_ins(&asks("distributed_dataparallel"), &["mpirun"]), 8),
+        &["smdistributed data parallel", "smddprun is not on PATH", "FOOTPLATE_LAUNCHER=torchrun"],
+    );
+    refused(
+        &with_stand_ins(&asks("distributed_dataparallel"), &["mpirun", "smddprun"]),
+        &["smdistributed data parallel", "this host has no GPU"],
+    );
+    refused(
+        &with_gpus(with_stand_ins(&asks("distributed_dataparallel"), &["smddprun"]), 8),
+        &["mpirun is not on PATH: install Open MPI"],
+    );
+    refused(&with_stand_ins(&asks("mpi"), &[]), &["the job asks for MPI, and mpirun is not on PATH"]);
+    refused(&with_stand_ins(&asks("torch_distributed"), &[]), &["torchrun", "neither on PATH nor beside Python"]);
+    refused(&with_stand_ins(&asks("pytorch_xla_multi_worker"), &[]), &["PyTorch/XLA", "this host has no GPU"]);
+
+    let package = with_stand_ins(&asks("torch_distributed"), &["torchrun"]);
+    let package = package.file("code/setup.py", "from setuptools import setup\nsetup(name='train')\n");
+    let package = package.variable("FOOTPLATE_REQUIREMENTS", "off");
+    refused(&package, &["torchrun cannot run train.py, which is a package to be installed"]);
+    let shell = with_stand_ins(&asks("torch_distributed"), &["torchrun"]).file("code/train.sh", "echo never\n");
+    let shell = shell.variable("SAGEMAKER_PROGRAM", "train.sh");
+    refused(&shell, &["torchrun cannot run train.sh, which is no Python script"]);
+
+    let resources = r#"{"current_host": "a", "hosts": ["a"], "current_instance_type": "ml.p4d.24xlarge"}"#;
+    let unseen = with_stand_ins("{}", &[]).file("input/config/resourceconfig.json", resources);
+    let unseen = unseen.variable("FOOTPLATE_LAUNCHER", "per-gpu").variable("FOOTPLATE_PROCESSES_PER_HOST", "8");
+    if fs::metadata("/dev/nvidia0").is_err() {
+        refused(&unseen, &["ml.p4d.24xlarge has 8 GPUs, and none is seen in this container: run it with --gpus all"]);
+    }
+}
+
+/// A job over instance groups of two kinds, of which the distribution is for the one.
+fn heterogeneous(host: &str, group: &str, instance_type: &str) -> Job {
+    let groups = serde_json::json!([
+        {"instance_group_name": "data", "instance_type": "ml.c5.xlarge", "hosts": ["algo-1", "algo-4"]},
+        {"instance_group_name": "train", "instance_type": "ml.g5.12xlarge", "hosts": ["algo-3", "algo-2"]},
+    ]);
+    let hyperparameters = r#"{"sagemaker_torch_distributed_enabled": "true",
+                              "sagemaker_distribution_instance_groups": "[\"train\"]", "lr": "0.1"}"#;
+    let job = recording().hyperparameters(hyperparameters).variable("FOOTPLATE_CLUSTER_PORT", "off");
+    let job = tool(job, "torchrun", STAND_IN);
+    job.file("input/config/resourceconfig.json", resources(groups, host, group, instance_type))
+}
+
+#[test]
+fn a_distribution_starts_on_the_groups_that_it_was_asked_for_alone() {
+    let job = with_gpus(heterogeneous("algo-2", "train", "ml.g5.12xlarge"), 4);
+    job.train().succeeded();
+    let words = Record::of(&job).argv.join(" ");
+    let expected = "torchrun --nnodes=2 --nproc_per_node=4 --master_addr=algo-3 --master_port=7777 --node_rank=1 \
+                    train.py --lr 0.1";
+    assert_eq!(words, expected);
+    for job in [
+        heterogeneous("algo-4", "data", "ml.c5.xlarge"),
+        // The setting is for the whole job, and the groups are the job's.
+        heterogeneous("algo-4", "data", "ml.c5.xlarge").variable("FOOTPLATE_LAUNCHER", "torchrun"),
+    ] {
+        job.train().succeeded();
+        assert_eq!(Record::of(&job).argv, ["train.py", "--lr", "0.1"]);
+        nothing_survives(&job);
+    }
+}
+
+#[test]
+fn plan_shows_every_host_and_rank() {
+    let job = heterogeneous("algo-4", "data", "ml.c5.xlarge");
+    let stdout = job.run(["plan"]).stdout();
+    let lines = |host: &str| -> Vec<String> {
+        let block =
+            stdout.split("\n\n").find(|block| block.contains(&format!("host         {host}\n"))).expect("a block");
+        block.lines().map(str::to_owned).collect()
+    };
+    let order: Vec<&str> = stdout.lines().filter_map(|line| line.strip_prefix("host         ")).collect();
+    assert_eq!(order, ["algo-3", "algo-2", "algo-1", "algo-4"], "{stdout}");
+    for (host, line) in [
+        ("algo-3", "ranks        0-3 of 8"),
+        ("algo-2", "ranks        4-7 of 8"),
+        ("algo-2", "launcher     torchrun"),
+        ("algo-2", "instance     ml.g5.12xlarge"),
+        ("algo-2", "variable     NCCL_IB_DISABLE=1"),
+        ("algo-4", "launcher     process"),
+        ("algo-1", "launcher     process"),
+    ] {
+        assert!(lines(host).iter().any(|found| found == line), "{line}: {stdout}");
+    }
+    let json: Value = serde_json::from_str(&job.run(["plan", "--json"]).stdout()).expect("JSON");
+    assert_eq!((&json["host"], &json["launcher"]), (&"algo-4".into(), &"process".into()));
+    assert_eq!(json["hosts"].as_array().expect("hosts").len(), 4);
+    assert_eq!(json["hosts"][1]["ranks"], serde_json::json!([4, 5, 6, 7]));
+    assert_eq!(json["hosts"][1]["world_size"], 8);
+    let words = json["hosts"][0]["arguments"].as_array().expect("words");
+    assert!(words.contains(&"--node_rank=0".into()), "{words:?}");
+
+    let job = job.variable("FOOTPLATE_LAUNCHER", "per-gpu");
+    let json: Value = serde_json::from_str(&job.run(["plan", "--json"]).stdout()).expect("JSON");
+    assert_eq!(json["hosts"][1]["processes"], 4);
+    assert_eq!(json["hosts"][1]["variables_of_ranks"]["7"]["WORLD_SIZE"], "8");
+    assert!(json["warnings"][0].as_str().expect("a warning").contains("instance groups train"), "{json:#}");
+    assert!(job.read("record.json").is_none(), "plan runs nothing");
+
+    let job = heterogeneous("algo-4", "data", "ml.c5.xlarge").variable("FOOTPLATE_LAUNCHER", "smddp");
+    let json: Value = serde_json::from_str(&job.run(["plan", "--json"]).stdout()).expect("JSON");
+    assert!(json["hosts"][0]["refused"].as_str().expect("a reason").contains("smddprun"), "{json:#}");
+}
+
+/// A stand-in for torchrun that does with its ranks' error files what the real one does (torch 2: `record` around a rank's
+/// main function writes the file that TORCHELASTIC_ERROR_FILE names; `record` around torchrun's own copies that of the rank
+/// that failed first, which its final report names), but runs one rank after the other.
+const TORCHRUN_STAND_IN: &str = r#"#!/usr/bin/env python3
+import os, shutil, subprocess, sys, tempfile
+words = [word for word in sys.argv[1:] if not word.startswith("--n")]
+own = os.environ["TORCHELASTIC_ERROR_FILE"]
+with tempfile.TemporaryDirectory() as folder:
+    for rank in range(3):
+        error = os.path.join(folder, f"{rank}.json")
+        variables = dict(os.environ, RANK=str(rank), LOCAL_RANK=str(rank), TORCHELASTIC_ERROR_FILE=error)
+        ended = subprocess.run([sys.executable, "-u"] + words, env=variables)
+        if ended.returncode:
+            if os.path.exists(error):
+                shutil.copyfile(error, own)
+            print("Root Cause (first observed failure):", "[0]:", f"  rank      : {rank} (local_rank: {rank})",
+                  f"  exitcode  : {ended.returncode} (pid: 71)", f"  error_file: {error}", sep="\n", file=sys.stderr)
+            sys.exit(1)
+"#;
+
+/// What torch's `record` does with an exception of the main function, but that nothing is written to standard error, so that
+/// only the file can tell.
+const RECORD: &str = r#"
+import json, os, sys, time, traceback
+def load(path):
+    raise ValueError(f"bad data in {path}")
+try:
+    if os.environ["RANK"] == "1":
+        load("x.csv")
+except Exception as error:
+    extra = {"py_callstack": traceback.format_exc(), "timestamp": str(int(time.time()))}
+    with open(os.environ["TORCHELASTIC_ERROR_FILE"], "w") as file:
+        json.dump({"message": {"message": f"{type(error).__name__}: {error}", "extraInfo": extra}}, file)
+    sys.exit(1)
+"#;
+
+#[test]
+fn the_error_file_of_a_rank_under_torchrun_tells_the_cause_and_is_removed() {
+    let job = tool(Job::python(RECORD).variable("FOOTPLATE_LAUNCHER", "torchrun"), "torchrun", TORCHRUN_STAND_IN);
+    fs::create_dir(job.path("tmp")).expect("a folder");
+    let tmp = job.path("tmp").display().to_string();
+    let job = job.variable("TMPDIR", &tmp);
+    let ended = job.train().failed(1, "ValueError: bad data in x.csv\nat train.py:4 in load\n");
+    assert!(ended.failure().contains("rank 1, exit code 1"), "{}", ended.failure());
+    assert_eq!(fs::read_dir(job.path("tmp")).expect("a folder").count(), 0, "something is left");
+
+    // A file that the container names itself is read in the same way.
+    let own = job.path("own.json").display().to_string();
+    let job = job.variable("TORCHELASTIC_ERROR_FILE", &own);
+    job.train().failed(1, "ValueError: bad data in x.csv\n");
+}
