@@ -17,6 +17,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
@@ -97,8 +99,11 @@ pub(super) async fn serve(listener: UnixListener, requests: mpsc::UnboundedSende
     }
 }
 
-/// Is the remote agent: gives the exit code.
+/// Is the remote agent: gives the exit code. A stop signal to all processes of the job is not for it: mpirun would take
+/// its end for that of the other host. It ends with mpirun.
 pub fn run(words: &[OsString]) -> i32 {
+    // Refused by no kernel; without it mpirun's end leaves it to footplate, which ends what is left behind.
+    let _ = prctl::set_pdeathsig(Signal::SIGKILL);
     match ask(words) {
         Ok(code) => code,
         Err(error) => {
@@ -106,6 +111,11 @@ pub fn run(words: &[OsString]) -> i32 {
             UNREACHABLE
         }
     }
+}
+
+fn stop_signals(how: SigmaskHow) -> nix::Result<()> {
+    let stop: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
+    pthread_sigmask(how, Some(&stop), None)
 }
 
 fn ask(words: &[OsString]) -> io::Result<i32> {
@@ -116,6 +126,7 @@ fn ask(words: &[OsString]) -> io::Result<i32> {
     // As ssh does: the shell of the other side takes them apart again.
     let command: Vec<String> = command.iter().map(text).collect::<io::Result<_>>()?;
     let request = Request { host: text(host)?, command: command.join(" ") };
+    stop_signals(SigmaskHow::SIG_BLOCK)?;
     let mut stream = UnixStream::connect(folder.join(SOCKET))?;
     stream.write_all(&serde_json::to_vec(&request)?)?;
     stream.shutdown(std::net::Shutdown::Write)?;
@@ -124,7 +135,10 @@ fn ask(words: &[OsString]) -> io::Result<i32> {
     let gone = || io::Error::new(io::ErrorKind::UnexpectedEof, "the footplate of this host is gone");
     match serde_json::from_slice(&answer).map_err(|_| gone())? {
         Answer::Ended(code) => Ok(code),
-        Answer::RunItYourself => Err(Command::new("/bin/sh").arg("-c").arg(&request.command).exec()),
+        Answer::RunItYourself => {
+            stop_signals(SigmaskHow::SIG_UNBLOCK)?;
+            Err(Command::new("/bin/sh").arg("-c").arg(&request.command).exec())
+        }
         Answer::Refused(why) => Err(io::Error::other(format!("host {}: {why}", request.host))),
     }
 }

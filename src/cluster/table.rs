@@ -283,10 +283,15 @@ impl Table {
             return Vec::new();
         }
         let stop = stop_of(&failure);
+        // A host that was told to stop has its grace, and its launcher needs the channel meanwhile.
+        let is_orderly = failure.exit_code == 0;
+        let is_first = self.failures.is_empty();
         self.failures.push(failure);
         let mut actions = Vec::new();
-        if self.settle_until.is_none() {
+        if self.settle_until.is_none() && !is_orderly {
             self.settle_until = Some(now + SETTLE_TIME);
+        }
+        if is_first {
             actions.push(Action::All(stop));
         }
         actions.extend(self.settled());
@@ -332,7 +337,12 @@ fn with_followers(failure: &Failure, others: usize, missing: &str) -> String {
         others => format!(", {others} other ranks failed after it"),
     };
     let status = format!("{}{followers}{missing}", failure.status);
-    failure.text.replacen(&failure.status, &status, 1).chars().take(MAX_TEXT).collect()
+    // It is a line of its own; the first line may hold the same words.
+    let text = match failure.text.rfind(&failure.status) {
+        Some(at) => [&failure.text[..at], &status, &failure.text[at + failure.status.len()..]].concat(),
+        None => failure.text.clone(),
+    };
+    text.chars().take(MAX_TEXT).collect()
 }
 
 /// That a host is lost.

@@ -38,7 +38,8 @@ pub struct Cause {
 }
 
 /// What gloo, NCCL, MPI and sockets say of a peer that is gone.
-const CONSEQUENCES: [&str; 8] = [
+const CONSEQUENCES: [&str; 9] = [
+    "mpirun has lost its daemon",
     "connection reset",
     "connection closed",
     "connection refused",
@@ -77,7 +78,11 @@ struct Read<'e, 'r> {
 pub fn cause(evidence: &Evidence<'_>) -> Cause {
     let read = Read::new(evidence);
     // Where a launcher says how the rank ended that failed first, that counts, and not that the launcher exited with 1.
-    let report = read.report.as_ref().filter(|_| !evidence.ending.is_success() && signal(evidence.ending).is_none());
+    let report = read.report.as_ref().filter(|report| match signal(evidence.ending) {
+        None => !evidence.ending.is_success(),
+        // mpirun passes the signal on that ended its rank.
+        Some(number) => report.ending == Ending::Signaled(number),
+    });
     let ending = report.map_or(evidence.ending, |report| report.ending);
     let signal = signal(ending);
     let finding = match (ending, &evidence.error_file, signal) {
@@ -170,7 +175,8 @@ impl<'e, 'r> Read<'e, 'r> {
             return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
         }
         let passed = select::last_survived(&self.tracebacks);
-        self.fatal()
+        let lost = launcher::lost_daemon(&self.stderr).map(|headline| Finding { headline, ..Finding::default() });
+        lost.or_else(|| self.fatal())
             .or_else(|| self.printed())
             .or_else(|| select::elsewhere(&self.tracebacks).map(|found| self.raised(&self.stderr, found, None)))
             .or_else(|| other::telling(&self.stderr, passed, &self.covered).map(|found| self.told(found)))
@@ -298,6 +304,9 @@ impl<'e, 'r> Read<'e, 'r> {
         let log = &self.stderr;
         let from = finding.end.unwrap_or(0);
         let on_stdout = || Some((&self.stdout, other::last_line(&self.stdout, 0, &[])?));
+        if launcher::lost_daemon(log).is_some() {
+            return details;
+        }
         let silent = matches!(finding.end, None | Some(0));
         let found = match other::last_line(log, from, &self.covered) {
             // After an error was told, what loggers record of the way out adds nothing.
@@ -381,6 +390,13 @@ impl Cause {
     /// The first line of the text: what happened, without secrets, of any length.
     pub fn headline(&self, redactor: &Redactor) -> String {
         redactor.clean(&one_line(&redactor.clean(&self.headline))).into_owned()
+    }
+
+    /// Calls the host by its name where a launcher knows it by this address.
+    pub fn call_host(&mut self, address: &str, name: &str) {
+        if self.host.as_deref() == Some(address) {
+            self.host = Some(name.to_owned());
+        }
     }
 
     /// The same without the others that failed after it.

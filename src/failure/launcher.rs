@@ -89,6 +89,19 @@ pub(super) fn report(log: &Log) -> Option<Report> {
     })
 }
 
+static LOST_DAEMON: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?:ORTE|PRTE|PRRTE) has lost communication with a remote daemon").expect("a valid pattern")
+});
+static DAEMON: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^\s*Remote daemon: *\[.*\] on node (\S+)").expect("a valid pattern"));
+
+/// That mpirun ended because its daemon on another host is gone, in words: what else it says of that is a guess.
+pub(super) fn lost_daemon(log: &Log) -> Option<String> {
+    let at = log.lines.iter().rposition(|line| LOST_DAEMON.is_match(&line.text))?;
+    let host = log.lines[at..].iter().find_map(|line| Some(DAEMON.captures(&line.text)?[1].to_owned()));
+    Some(format!("mpirun has lost its daemon on {}", host.as_deref().unwrap_or("another host")))
+}
+
 /// A return code as Python's subprocess module gives it: negative for a signal. None if it is none of a failure.
 fn failed(code: i32) -> Option<Ending> {
     match code {

@@ -40,7 +40,8 @@ static LAUNCHER: LazyLock<Regex> = LazyLock::new(|| {
         r"^\s*\[\d+\]:$|^\s+(?:time|host|rank|exitcode|error_file|traceback) *: |^\S+ FAILED$|",
         r"^Primary job  ?terminated normally|^a non-zero exit code\. Per user-direction|^(?:mpirun|prterun) detected that|",
         r"^the job to be terminated\. The first|^\s*Process name: \[|^\s*Exit code: +\d+$|",
-        r"^(?:mpirun|prterun) noticed that process rank|",
+        r"^(?:mpirun|prterun) noticed that process rank|^MPI_ABORT was invoked on rank|^with errorcode \d+\.$|",
+        r"^NOTE: invoking MPI_ABORT|^You may or may not see output|^exactly when Open MPI kills them|",
         r"\[launch\.py:\d+:|exits with return code|Sending process \d+ closing signal",
     ))
 });

@@ -58,7 +58,12 @@ pub(super) fn start(facts: &Facts<'_>, variant: Variant) -> Result<LaunchPlan, L
         span.count = processes.saturating_sub(span.first).min(span.count);
         span.world_size = processes;
     }
-    let slots = |(host, count): (&String, &usize)| match (facts.reach(host), count) {
+    // mpirun does not know the machine that it is on by every address.
+    let reach = |host: &String| match facts.settings.host_addresses.contains_key(host) && *host == nodes[0] {
+        true => "localhost".to_owned(),
+        false => facts.reach(host),
+    };
+    let slots = |(host, count): (&String, &usize)| match (reach(host), count) {
         (host, 2..) => format!("{host}:{count}"),
         (host, _) => host,
     };

@@ -57,6 +57,11 @@ impl Judge<'_> {
         let given = self.variables.get_os("TORCHELASTIC_ERROR_FILE").map(PathBuf::from);
         let error_file = seen.rank.error_file.clone().or(given).and_then(|path| std::fs::read(path).ok());
         evidence.error_file = error_file.and_then(|bytes| failure::error_file(&bytes));
-        failure::cause(&evidence)
+        let mut cause = failure::cause(&evidence);
+        // mpirun was given the addresses of hosts whose names need not resolve.
+        for (name, address) in &self.prepared.settings.host_addresses {
+            cause.call_host(&address.to_string(), name);
+        }
+        cause
     }
 }

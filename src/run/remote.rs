@@ -63,7 +63,7 @@ pub(super) async fn serve(
         let mut tell = |told: Told<'_>| match told {
             Told::Stopping(signal) => hosts.stopping(signal),
             Told::Failing(failing) => {
-                if failing.streams.is_none() && was_killed(failing.ending) {
+                if was_killed(failing.ending) {
                     hosts.lost_daemon(failing.ending);
                 }
             }
@@ -101,8 +101,13 @@ fn was_killed(ending: Ending) -> bool {
 impl Hosts {
     /// mpirun's daemon on this host has failed.
     fn lost_daemon(&mut self, ending: Ending) {
-        let status = format!("host {}", self.name());
-        let text = format!("mpirun's daemon on host {} has ended: {ending}\n{status}", self.name());
+        // Its shell passes the signal on.
+        let how = match ending {
+            Ending::Exited(code) if code > 128 => Ending::Signaled(code - 128),
+            ending => ending,
+        };
+        let status = format!("host {}, exit code {}", self.name(), ending.exit_code());
+        let text = format!("mpirun's daemon on host {} has ended: {how}\n{status}", self.name());
         let host = self.name().to_owned();
         self.tell_failed(Failure { host, exit_code: ending.exit_code(), text, status, is_consequence: false });
     }
