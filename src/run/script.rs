@@ -86,7 +86,7 @@ pub(super) fn style(settings: &Settings, host: &str, rank: usize, is_only: bool)
         // One process needs none, and the ranks of torchrun and mpirun share its streams.
         (LogPrefix::Auto, true) | (LogPrefix::Off, _) => Vec::new(),
     };
-    Style { prefix, progress_interval: settings.progress_interval, is_shared: !is_only }
+    Style { prefix, progress_interval: settings.progress_interval, is_shared: !is_only, rewrite: None }
 }
 
 /// A process of the script.

@@ -7,6 +7,7 @@
 //! - `environment`: what the script is given, and the commands that show it
 //! - `failure`: failure files, from scripts that really fail
 //! - `hosts`: several hosts, that start and fail together
+//! - `installers`: requirements by real uv and pip, from real indexes
 //! - `local`: a job on this machine
 //! - `output`: what the script writes: every byte, in order, whoever reads it and however
 //! - `parity`: the recorded runs of the incumbents
@@ -33,6 +34,7 @@ mod environment;
 mod failure;
 mod hosts;
 mod images;
+mod installers;
 mod job;
 mod local;
 mod output;
