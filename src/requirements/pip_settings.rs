@@ -5,11 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// pip's settings for `pip install`, by their long option without its dashes: `index-url`.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct PipSettings {
-    set: BTreeMap<String, String>,
-    /// An index that is stronger than all that is set.
-    own_index: Option<String>,
-}
+pub struct PipSettings(BTreeMap<String, String>);
 
 /// Variables that pip does not read as options.
 const NO_OPTIONS: [&str; 2] = ["PIP_CONFIG_FILE", "PIP_PYTHON_PATH"];
@@ -78,7 +74,7 @@ impl PipSettings {
                 global.insert(option.to_lowercase().replace('_', "-"), value);
             }
         }
-        PipSettings { set: global, own_index: None }
+        PipSettings(global)
     }
 
     /// Where pip looks for its files on Linux, the weakest first: the machine's, the user's, which PIP_CONFIG_FILE stands
@@ -102,20 +98,14 @@ impl PipSettings {
         paths
     }
 
-    /// Puts an index in the place of all others that are set; its URL may hold a password.
+    /// Puts an index in the place of the one that is set.
     pub fn set_index(&mut self, url: String) {
-        self.set.insert("index-url".to_owned(), url.clone());
-        self.own_index = Some(url);
-    }
-
-    /// The index that was put in so.
-    pub fn own_index(&self) -> Option<&str> {
-        self.own_index.as_deref()
+        self.0.insert("index-url".to_owned(), url);
     }
 
     /// The value of a setting.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.set.get(name).map(String::as_str)
+        self.0.get(name).map(String::as_str)
     }
 
     /// The words of a setting that takes several.
@@ -131,7 +121,7 @@ impl PipSettings {
     /// The same for uv.
     pub fn for_uv(&self) -> ForUv {
         let mut found = ForUv::default();
-        for (name, value) in &self.set {
+        for (name, value) in &self.0 {
             let mut set = |name, value: &str| found.variables.push((name, value.to_owned()));
             let words = value.split_whitespace().collect::<Vec<_>>().join(" ");
             // uv takes lists with commas where pip has spaces.
@@ -174,7 +164,7 @@ impl PipSettings {
 /// Without values: they may hold passwords.
 impl std::fmt::Debug for PipSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.set.keys().collect::<BTreeSet<_>>()).finish()
+        f.debug_set().entries(self.0.keys().collect::<BTreeSet<_>>()).finish()
     }
 }
 

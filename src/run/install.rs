@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -116,7 +118,7 @@ impl Work<'_> {
         // Whether something has to come from an index for certain, and not only perhaps.
         let plain = Scan { undecided: None, ..scan.clone() };
         let needs_index = installed.satisfy(&plain, &interpreter.values).is_err();
-        let known = Known { scan, settings, interpreter, installed, uv };
+        let known = Known { scan, settings, interpreter, installed, uv, index: None, netrc: None };
         self.protect(session, &known)?;
         self.install(session, known, needs_index, begun).await
     }
@@ -253,11 +255,13 @@ pub(super) fn environment(session: &Session) -> BTreeMap<OsString, OsString> {
 }
 
 /// Writes a file in the folder for what is of no use after the run.
-fn write(session: &mut Session, name: &str, text: &str) -> Result<PathBuf, Outcome> {
+pub(super) fn write(session: &mut Session, name: &str, text: &str) -> Result<PathBuf, Outcome> {
     let folder = session.temporary.path().map(Path::to_owned);
     let written = folder.and_then(|folder| {
         let path = folder.join(name);
-        fs::write(&path, text).map(|()| path)
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all(text.as_bytes()).map(|()| path)
     });
     written.map_err(|error| {
         let folder = std::env::temp_dir();

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::bring;
-use super::install::{Work, environment};
+use super::install::{Work, environment, write};
 use super::session::Session;
 use super::{Outcome, Refusal};
 use crate::logs::{Level, Rewrite, Style};
 use crate::process::{Ending, Report, Task};
 use crate::requirements::{self, Installed, Installer, Interpreter, PipSettings, Progress, Proxies, REMEDY, Scan};
 use crate::settings::Installer as Asked;
-use crate::storage::Repository;
+use crate::storage::{PackageIndex, Repository};
 
 /// The repository of CodeArtifact that `sagemaker-training` installs from (its `modules.py`).
 const REPOSITORY: &str = "CA_REPOSITORY_ARN";
@@ -27,6 +27,10 @@ pub(super) struct Known {
     pub(super) interpreter: Interpreter,
     pub(super) installed: Installed,
     pub(super) uv: Option<PathBuf>,
+    /// The index of CodeArtifact, if it is the one.
+    pub(super) index: Option<PackageIndex>,
+    /// The file that its token is in for pip.
+    pub(super) netrc: Option<PathBuf>,
 }
 
 impl Work<'_> {
@@ -46,7 +50,7 @@ impl Work<'_> {
         if let Some(note) = note {
             tracing::info!("requirements: {note}");
         }
-        self.log_in(session, &mut known).await?;
+        self.log_in(session, &mut known, installer).await?;
         let no_index = self.probe(session, &known, installer, needs_index).await?;
         loop {
             let task = self.task(session, &known, installer, no_index);
@@ -74,16 +78,27 @@ impl Work<'_> {
     }
 
     /// Makes the repository of CodeArtifact that the job names the index.
-    async fn log_in(&self, session: &mut Session, known: &mut Known) -> Result<(), Outcome> {
+    async fn log_in(&self, session: &mut Session, known: &mut Known, installer: Installer) -> Result<(), Outcome> {
         let Some(arn) = session.variables.get_non_empty(REPOSITORY).map(|arn| arn.into_owned()) else { return Ok(()) };
-        let refused = |error| Outcome::refused(Refusal::Code, error);
-        let repository = Repository::parse(&arn).map_err(refused)?;
         let variables = session.variables.clone();
-        let index = session.supervisor.interruptible(move || repository.index(&variables)).await?.map_err(refused)?;
+        let asked = session.supervisor.interruptible(move || Repository::parse(&arn)?.index(&variables)).await?;
+        let index = match asked {
+            Ok(index) => index,
+            Err(error) => return Err(self.not_begun(session, known, installer, error.to_string())),
+        };
         session.set_redactor(session.redactor.and(&index.token));
-        tracing::info!("requirements: from the CodeArtifact repository {arn}");
-        known.settings.set_index(index.url);
+        tracing::info!("requirements: from the CodeArtifact index {}", index.url);
+        // A pip that builds a package starts another one with the index as an argument: so the token is not in its URL.
+        known.netrc = Some(netrc(session, &index)?);
+        known.settings.set_index(index.url.clone());
+        known.index = Some(index);
         Ok(())
+    }
+
+    /// The end of a job whose installer is not even started.
+    fn not_begun(&self, session: &Session, known: &Known, installer: Installer, complaint: String) -> Outcome {
+        let command = bring::display(&session.redactor, &self.task(session, known, installer, false).arguments);
+        Outcome::Requirements { ending: Ending::Exited(1), complaint, command }
     }
 
     /// Sees whether the indexes can be reached; gives whether they are to be left out.
@@ -109,9 +124,7 @@ impl Work<'_> {
                 Ok(true)
             }
             Some(first) if unreachable.len() == places.indexes.len() && needs_index => {
-                let command = bring::display(&session.redactor, &self.task(session, known, installer, false).arguments);
-                let complaint = format!("{first}; {REMEDY}");
-                Err(Outcome::Requirements { ending: Ending::Exited(1), complaint, command })
+                Err(self.not_begun(session, known, installer, format!("{first}; {REMEDY}")))
             }
             _ => Ok(false),
         }
@@ -127,12 +140,17 @@ impl Work<'_> {
         let warm_pool = given(WARM_POOL).filter(|path| !path.is_empty()).map(PathBuf::from);
         let ours = requirements::variables(installer, &known.settings, &known.scan, warm_pool.as_deref(), given);
         variables.extend(ours.into_iter().map(|(name, value)| (name.into(), value.into())));
-        if let Some(url) = known.settings.own_index() {
+        if let Some(index) = &known.index {
             for name in ["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"] {
                 variables.remove(&OsString::from(name));
             }
-            let name = if installer == Installer::Uv { "UV_DEFAULT_INDEX" } else { "PIP_INDEX_URL" };
-            variables.insert(name.into(), url.into());
+            match (installer, &known.netrc) {
+                (Installer::Uv, _) => drop(variables.insert("UV_DEFAULT_INDEX".into(), index.url_with_token().into())),
+                (Installer::Pip, netrc) => {
+                    variables.insert("PIP_INDEX_URL".into(), index.url.clone().into());
+                    variables.extend(netrc.iter().map(|path| ("NETRC".into(), path.into())));
+                }
+            }
         }
         let mut order = self.order.clone();
         if installer == Installer::Uv {
@@ -144,6 +162,15 @@ impl Work<'_> {
         let arguments = requirements::command(installer, &program, &self.python, &order);
         Task { program, arguments, variables, working_dir: self.code_dir.clone(), ..Task::default() }
     }
+}
+
+/// Writes a file with the token, and with what the user's own says, that only this user can read, in a folder that is removed.
+fn netrc(session: &mut Session, index: &PackageIndex) -> Result<PathBuf, Outcome> {
+    let variable = |name: &str| session.variables.get_non_empty(name).map(|value| value.into_owned());
+    let own = variable("NETRC").or_else(|| Some(format!("{}/.netrc", variable("HOME")?)));
+    let own = own.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+    let text = format!("machine {} login {} password {}\n{own}", index.host(), PackageIndex::USER, index.token);
+    write(session, "netrc", &text)
 }
 
 /// Passes on what is worth a line, without secrets; at the level of debugging, all.

@@ -32,10 +32,25 @@ pub struct Repository {
 /// A repository's index for Python, and the token that lets in.
 #[derive(Clone)]
 pub struct PackageIndex {
-    /// Its URL, with the token in it.
+    /// Its URL, without the token.
     pub url: String,
-    /// The token alone.
+    /// The token, the password of [`USER`](PackageIndex::USER).
     pub token: String,
+}
+
+impl PackageIndex {
+    /// The user name that belongs to the token.
+    pub const USER: &str = "aws";
+
+    /// Its URL with user name and token.
+    pub fn url_with_token(&self) -> String {
+        self.url.replacen("://", &format!("://{}:{}@", PackageIndex::USER, encoded(&self.token)), 1)
+    }
+
+    /// Its host.
+    pub fn host(&self) -> String {
+        self.url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default()
+    }
 }
 
 /// Without the token.
@@ -100,10 +115,7 @@ impl Repository {
             let token = ask(Method::POST, &format!("/v1/authorization-token?{of}"), "authorizationToken").await?;
             let path = format!("/v1/repository/endpoint?{of}&format=pypi&repository={}", encoded(&self.name));
             let address = ask(Method::GET, &path, "repositoryEndpoint").await?;
-            let (scheme, rest) =
-                address.split_once("://").ok_or_else(|| failed(format!("it gives the address {address:?}")))?;
-            let url = format!("{scheme}://aws:{}@{}/simple/", encoded(&token), rest.trim_end_matches('/'));
-            Ok(PackageIndex { url, token })
+            Ok(PackageIndex { url: format!("{}/simple/", address.trim_end_matches('/')), token })
         })
     }
 
@@ -174,7 +186,14 @@ fn encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Repository;
+    use super::{PackageIndex, Repository};
+
+    #[test]
+    fn the_token_is_put_into_the_url_only_where_it_is_asked_for() {
+        let index = PackageIndex { url: "https://a.b:1/pypi/r/simple/".to_owned(), token: "t/=".to_owned() };
+        assert_eq!(index.url_with_token(), "https://aws:t%2F%3D@a.b:1/pypi/r/simple/");
+        assert_eq!((index.host().as_str(), format!("{index:?}").as_str()), ("a.b", "PackageIndex(…)"));
+    }
 
     #[test]
     fn an_arn_is_that_of_a_repository_or_is_refused() {

@@ -462,3 +462,136 @@ fn the_requirements_of_a_job_of_sdk_version_3_are_those_that_it_names() {
         }
     }
 }
+
+/// Writes two source packages into a folder: `outer`, which cannot be built without `inner`, whose own build looks at the
+/// arguments of all processes of the machine.
+const MAKE_SOURCES: &str = r#"
+import io, sys, tarfile
+folder, seen = sys.argv[1:]
+BACKEND = r"""
+import os, zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    {look}
+    name = "{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        wheel.writestr("{name}.py", "VERSION = '1.0'\n")
+        wheel.writestr("{name}-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        wheel.writestr("{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("{name}-1.0.dist-info/RECORD", "{name}.py,,\n")
+    return name
+"""
+LOOK = f"""
+    import glob
+    with open({seen!r}, "ab") as out:
+        for path in glob.glob("/proc/[0-9]*/cmdline"):
+            try:
+                out.write(open(path, "rb").read() + bytes([10]))
+            except OSError:
+                pass
+"""
+for name, requires, look in [("outer", '"inner"', "pass"), ("inner", "", LOOK)]:
+    project = f'[build-system]\nrequires = [{requires}]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    files = {
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        "pyproject.toml": project,
+        "backend.py": BACKEND.format(name=name, look=look.strip()),
+    }
+    with tarfile.open(f"{folder}/{name}-1.0.tar.gz", "w:gz") as archive:
+        for file, text in files.items():
+            member = tarfile.TarInfo(f"{name}-1.0/{file}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+"#;
+
+#[test]
+fn codeartifact_is_the_index_and_its_token_is_seen_nowhere() {
+    const TOKEN: &str = "eyJ2ZXIiOjEtoken-of-codeartifact";
+    let folder = tempfile::tempdir().expect("a folder");
+    wheel(folder.path(), &["fix", "1.2"]);
+    let seen = folder.path().join("seen");
+    let mut sources = Command::new("python3");
+    sources.env("PATH", search_path()).args(["-c", MAKE_SOURCES]).arg(folder.path()).arg(&seen);
+    images::run(&mut sources);
+    let server = index(folder.path());
+    let guarded = guarded(&server, "aws:eyJ2ZXIiOjEtoken-of-codeartifact");
+    let service = Server::start(|command, port| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/codeartifact.py");
+        command.env("TOKEN", TOKEN).arg(script);
+        command.args([&port.to_string(), "AKIDEXAMPLE", "secret-of-the-role", &guarded.url()]);
+    });
+    for installer in ["uv", "pip"] {
+        let job = job(IMPORTS)
+            .file("code/requirements.txt", "fix\nouter\n")
+            .variable("FOOTPLATE_UV", &uv())
+            .variable("FOOTPLATE_INSTALLER", installer)
+            .variable("CA_REPOSITORY_ARN", "arn:aws:codeartifact:eu-west-1:123456789012:repository/my-domain/my-repo")
+            .variable("AWS_ENDPOINT_URL_CODEARTIFACT", &service.url())
+            .variable("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+            .variable("AWS_SECRET_ACCESS_KEY", "secret-of-the-role")
+            .variable("TMPDIR", folder.path().to_str().expect("a path"))
+            .variable("PIP_NO_CACHE_DIR", "1")
+            .hyperparameters(r#"{"sagemaker_container_log_level": "10"}"#);
+        let ended = job.train().succeeded();
+        says(&ended, "from the CodeArtifact index ");
+        says(&ended, &format!("installed by {installer}"));
+        assert!(ended.stdout().ends_with("imported 1.2\n"), "{ended:#?}");
+        assert!(!format!("{ended:?}").contains(TOKEN), "{ended:#?}");
+        let arguments = std::fs::read(&seen).expect("the inner package was built");
+        let arguments = String::from_utf8_lossy(&arguments);
+        assert!(arguments.contains("-r\0requirements.txt"), "{installer}: the installer was not seen");
+        assert!(!arguments.contains(TOKEN), "{installer}: {arguments}");
+        std::fs::remove_file(&seen).expect("removed");
+        // Nothing with the token stays behind.
+        let left =
+            Command::new("grep").args(["-rl", TOKEN]).arg(folder.path()).arg(job.base()).output().expect("grep runs");
+        assert_eq!(String::from_utf8_lossy(&left.stdout), "", "{installer}");
+        let job = job.file("code/requirements.txt", "fix==7\n");
+        let ended = job.train();
+        assert_ne!(ended.code(), 0);
+        assert!(!format!("{ended:?}").contains(TOKEN), "{ended:#?}");
+    }
+    let job = job("").file("code/requirements.txt", "fix\n").variable("AWS_ENDPOINT_URL", &service.url());
+    let job = job.variable("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE").variable("AWS_SECRET_ACCESS_KEY", "another-secret");
+    let arn = "arn:aws:codeartifact:eu-west-1:123456789012:repository/my-domain/my-repo";
+    let job = job.variable("CA_REPOSITORY_ARN", arn);
+    let ended =
+        job.train().failed(1, &format!("the CodeArtifact repository {arn} (CA_REPOSITORY_ARN) cannot be used: "));
+    for text in ["403 Forbidden The request signature", "codeartifact:GetAuthorizationToken"] {
+        assert!(ended.failure().contains(text), "{ended:#?}");
+    }
+    let job = job.variable("CA_REPOSITORY_ARN", "my-repo");
+    std::fs::remove_file(job.path("output/failure")).expect("removed");
+    job.train().failed(1, "CA_REPOSITORY_ARN is \"my-repo\", but must be as arn:aws:codeartifact:");
+}
+
+/// Which versions and conditions hold, as the `packaging` within pip says; one line each: condition, version, verdict.
+const VERDICTS: &str = r#"
+import itertools, sys
+from pip._vendor.packaging.specifiers import SpecifierSet
+from pip._vendor.packaging.version import Version
+versions = sys.argv[1].split()
+for operator, version, found in itertools.product(["==", "!=", "<=", ">=", "<", ">", "~="], versions, versions):
+    try:
+        specifiers = SpecifierSet(operator + version)
+    except Exception:
+        continue
+    print(operator + version, found, specifiers.contains(Version(found), prereleases=True))
+"#;
+
+#[test]
+fn versions_are_judged_as_pip_judges_them() {
+    let versions = "0 1 1.0 1.0.0 1.0.1 1.1 1.10 2.0 1.0a1 1.0b2 1.0rc1 1.0.dev1 1.0a1.dev2 1.0.post1 1.0.post1.dev3 1.0-2 \
+                    1.0+cu121 1.0+cpu.1 1!1.0 1.0.post1+x 2024.1.2";
+    let python = environment().join("bin/python3");
+    let output = images::output(Command::new(python).args(["-c", VERDICTS, versions]));
+    let mut count = 0;
+    for line in output.lines() {
+        let [condition, version, verdict] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        // Conditions that are not decided are left to the installer.
+        let Some(specifiers) = footplate::requirements::Specifiers::parse(condition) else { continue };
+        let version = footplate::requirements::Version::parse(version).expect(version);
+        assert_eq!(if specifiers.hold_for(&version) { "True" } else { "False" }, verdict, "{line}");
+        count += 1;
+    }
+    assert!(count > 2000, "{count}");
+}
