@@ -6,7 +6,7 @@
 //! input/config/*.json ─► config ─► Job ─► environment (SM_*, argv)
 //!                                   │
 //!    code (S3, tar, folder) ► entry ┤
-//!    requirements (pip) ────────────┤
+//!    requirements (uv, pip) ────────┤
 //!                                   ▼
 //!                     launch: LaunchPlan (pure)
 //!                                   │ ◄── cluster: all hosts are ready

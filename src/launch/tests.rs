@@ -29,6 +29,7 @@ fn planned_with(job: &Job, hardware: &Hardware, settings: &Settings, entry: &Ent
         python: Some(PathBuf::from("/usr/bin/python3")),
         torchrun: Some(PathBuf::from("/usr/bin/torchrun")),
         mpirun: Some(PathBuf::from("/usr/bin/mpirun")),
+        has_prrte: false,
         neuron_parallel_compile: None,
     };
     planned_in(&image, job, hardware, settings, entry)

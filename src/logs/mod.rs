@@ -9,7 +9,8 @@
 //! - The last [`TAPE_SIZE`] bytes or so of each stream are kept as evidence.
 //! - When the other side of standard output or error is gone, reading goes on, so that the script does not die of it.
 //!
-//! It must not: look into lines (but for the tags by which mpirun's ranks share a stream), decide anything, or know what a job is.
+//! It must not: look into lines, but for what a [`Rewrite`] that it is given does, and for the [`Tags`] by which mpirun's
+//! ranks share a stream; decide anything, or know what a job is.
 
 mod messages;
 mod relay;
@@ -19,7 +20,7 @@ mod tape;
 
 pub use messages::{Level, clean, init, set_redactor};
 pub use relay::{Finished, Relay, StreamId};
-pub use style::Style;
+pub use style::{Rewrite, Style};
 pub use tags::Tags;
 
 use std::time::Duration;

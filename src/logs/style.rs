@@ -1,5 +1,7 @@
 //! Lines that are not passed on as they are: with a prefix, or with progress bars made into lines.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::tags::{Tags, Untagger, untagged};
@@ -16,7 +18,37 @@ pub struct Style {
     pub is_shared: bool,
     /// How to tell the lines of several ranks in the stream apart; none where it is one rank's.
     pub tags: Option<Tags>,
+    /// What becomes of each whole line, before all else; nothing where none.
+    pub rewrite: Option<Rewrite>,
 }
+
+/// What goes out in place of a line, which is given without its end: nothing where none. It is called on the relay's
+/// thread, and must not wait.
+#[derive(Clone)]
+pub struct Rewrite(Arc<RewriteLine>);
+
+type RewriteLine = dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync;
+
+impl Rewrite {
+    /// Does this with each line.
+    pub fn new(rewrite: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync + 'static) -> Rewrite {
+        Rewrite(Arc::new(rewrite))
+    }
+}
+
+impl fmt::Debug for Rewrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rewrite")
+    }
+}
+
+impl PartialEq for Rewrite {
+    fn eq(&self, other: &Rewrite) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Rewrite {}
 
 impl Style {
     /// How long a line without an end is held back.
@@ -26,7 +58,8 @@ impl Style {
 
     /// Whether bytes are passed on as they are.
     pub fn is_plain(&self) -> bool {
-        self.prefix.is_empty() && self.progress_interval.is_none() && !self.is_shared && self.tags.is_none()
+        let has_style = self.progress_interval.is_some() || self.rewrite.is_some() || self.tags.is_some();
+        self.prefix.is_empty() && !self.is_shared && !has_style
     }
 }
 
@@ -45,12 +78,23 @@ pub(super) struct Styler {
     is_complete: bool,
     /// When a state of a progress bar was last passed on.
     shown: Option<Instant>,
+    /// The beginning of a line that is to be rewritten.
+    begun: Vec<u8>,
 }
 
 impl Styler {
     pub(super) fn new(style: Style) -> Styler {
         let untagger = style.tags.clone().map(|tags| Box::new(Untagger::new(style.clone(), tags)));
-        Styler { style, untagger, in_line: false, is_bar: false, held: Vec::new(), is_complete: false, shown: None }
+        Styler {
+            style,
+            untagger,
+            in_line: false,
+            is_bar: false,
+            held: Vec::new(),
+            is_complete: false,
+            shown: None,
+            begun: Vec::new(),
+        }
     }
 
     pub(super) fn is_plain(&self) -> bool {
@@ -66,6 +110,27 @@ impl Styler {
         if let Some(untagger) = &mut self.untagger {
             return untagger.style(input, now);
         }
+        let Some(rewrite) = self.style.rewrite.clone() else { return self.styled(input, now) };
+        let mut rewritten = Vec::new();
+        for line in input.split_inclusive(|byte| *byte == b'\n') {
+            self.begun.extend_from_slice(line);
+            if line.ends_with(b"\n") || self.begun.len() > MAX_HELD {
+                self.rewrite(&rewrite, &mut rewritten);
+            }
+        }
+        self.styled(&rewritten, now)
+    }
+
+    /// Puts what comes in place of the line that was begun to the others.
+    fn rewrite(&mut self, rewrite: &Rewrite, rewritten: &mut Vec<u8>) {
+        let line = std::mem::take(&mut self.begun);
+        if let Some(line) = (rewrite.0)(line.strip_suffix(b"\n").unwrap_or(&line)) {
+            rewritten.extend(line);
+            rewritten.push(b'\n');
+        }
+    }
+
+    fn styled(&mut self, input: &[u8], now: Instant) -> Vec<u8> {
         let mut output = Vec::with_capacity(input.len() + input.len() / 4);
         for line in input.split_inclusive(|byte| *byte == b'\n') {
             match self.style.progress_interval {
@@ -104,6 +169,11 @@ impl Styler {
             return untagger.finish(Instant::now());
         }
         let mut output = Vec::new();
+        if let (Some(rewrite), false) = (self.style.rewrite.clone(), self.begun.is_empty()) {
+            let mut rewritten = Vec::new();
+            self.rewrite(&rewrite, &mut rewritten);
+            output = self.styled(&rewritten, Instant::now());
+        }
         if !self.held.is_empty() {
             self.emit(&mut output);
             output.push(b'\n');
@@ -188,7 +258,16 @@ impl Styler {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Style, Styler};
+    use super::{Rewrite, Style, Styler};
+
+    #[test]
+    fn lines_are_rewritten_whole_or_left_out() {
+        let rewrite = Rewrite::new(|line| (line != b"no").then(|| [b"<", line, b">"].concat()));
+        let mut styler = Styler::new(Style { prefix: b"> ".to_vec(), rewrite: Some(rewrite), ..Style::default() });
+        let now = Instant::now();
+        let output = [styler.style(b"a\nno\nhal", now), styler.style(b"f\nend", now), styler.finish()].concat();
+        assert_eq!(String::from_utf8_lossy(&output), "> <a>\n> <half>\n> <end>\n");
+    }
 
     #[test]
     fn a_line_that_stays_without_an_end_is_ended_where_others_write_too() {

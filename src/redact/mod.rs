@@ -94,6 +94,12 @@ impl Redactor {
         Redactor { values }
     }
 
+    /// The same, and one secret more, whatever its name.
+    pub fn and(&self, secret: &str) -> Redactor {
+        let named = self.values.iter().map(|value| ("secret", value.clone()));
+        Redactor::new(named.chain([("secret", secret.to_owned())]))
+    }
+
     /// `text` without any secret. The one function that every printed or written text of footplate goes through.
     pub fn clean<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);

@@ -1,6 +1,5 @@
 //! Whether packages are installed, which, and with what command.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,28 +9,45 @@ use crate::code::{EntryKind, EntryPoint, nearest};
 /// The file that is looked for if no other is named.
 const USUAL: &str = "requirements.txt";
 
-/// What pip is told unless the user has told it otherwise. They are variables and not options so that the user's own
-/// variables win, and so that a pip that does not know one passes over it.
-const VARIABLES: [(&str, &str); 5] = [
-    ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
-    ("PIP_NO_INPUT", "1"), // nobody is there to type a password: fail instead of waiting for ever
-    ("PIP_PROGRESS_BAR", "off"),
-    ("PIP_ROOT_USER_ACTION", "ignore"),
-    // Debian marks its Python as not to be touched by pip. In a container nobody else is hurt.
-    ("PIP_BREAK_SYSTEM_PACKAGES", "1"),
-];
+/// Files that say the same in another form, looked for where there is no [`USUAL`] one; the first counts.
+const OTHERS: [&str; 2] = ["uv.lock", "pyproject.toml"];
+
+/// How a file says what is required.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// As pip's requirements files.
+    Requirements,
+    /// As the dependencies in a pyproject.toml.
+    Pyproject,
+    /// As uv's lock file beside a pyproject.toml.
+    Lock,
+}
+
+impl Format {
+    /// The format of a file of this name.
+    pub fn of(name: &str) -> Format {
+        match Path::new(name).file_name().and_then(|name| name.to_str()) {
+            Some("pyproject.toml") => Format::Pyproject,
+            Some("uv.lock") => Format::Lock,
+            _ => Format::Requirements,
+        }
+    }
+}
 
 /// What is installed before the script runs. Its text is one line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// pip is run.
+    /// Something is.
     Install {
-        /// Where it is run.
+        /// The code folder.
         code_dir: PathBuf,
         /// The requirements file, relative to that.
         file: Option<String>,
         /// Whether the code itself is installed as a package.
         package: bool,
+        /// Whether nobody asked for it: `sagemaker-training` would not have installed it, and a job that works there has to
+        /// work where this fails.
+        is_unasked: bool,
     },
     /// Installing is switched off by the setting.
     SwitchedOff {
@@ -87,22 +103,27 @@ impl Plan {
     /// `entry_point.py`): a package is installed, a Python script's `requirements.txt` is, and shell scripts and other
     /// programs are left to do that themselves. `Some(true)` installs for these, too. `file` is another name than
     /// `requirements.txt`, relative to `code_dir`; a job that names one means it, so it is installed for any entry point,
-    /// and has to be there.
+    /// and has to be there. Where there is no `requirements.txt`, a `uv.lock` or `pyproject.toml` is taken. Without an entry
+    /// point the job is a command of the user's.
     ///
     /// # Errors
     ///
     /// [`RequirementsError`]: a file that was named is not there, or cannot be read.
     pub fn make(
         code_dir: &Path,
-        entry: &EntryPoint,
+        entry: Option<&EntryPoint>,
         install: Option<bool>,
         file: Option<&str>,
     ) -> Result<Plan, RequirementsError> {
         let named = file.map(str::trim).filter(|name| !name.is_empty());
-        let name = named.unwrap_or(USUAL);
+        let kind = entry.map(EntryPoint::kind);
+        let package = kind == Some(EntryKind::PythonPackage);
+        let is_there = |name: &&str| code_dir.join(name).is_file();
+        let other = || OTHERS.into_iter().filter(|_| !package).find(is_there);
+        let unnamed = || Some(USUAL).filter(is_there).or_else(other).unwrap_or(USUAL);
+        let name = named.unwrap_or_else(unnamed);
         let path = code_dir.join(name);
         let exists = path.is_file();
-        let package = entry.kind() == EntryKind::PythonPackage;
         let present = || exists.then(|| name.to_owned());
         if install == Some(false) {
             let left = present().or_else(|| package.then(|| "the package in the code folder".to_owned()));
@@ -112,16 +133,21 @@ impl Plan {
             let similar = similar(code_dir, name);
             return Err(RequirementsError::Missing { file: name.to_owned(), code_dir: code_dir.to_owned(), similar });
         }
-        let whole = |file| Ok(Plan::Install { code_dir: code_dir.to_owned(), file, package });
+        let is_unasked = named.is_none() && Format::of(name) != Format::Requirements;
+        let whole = |file| Ok(Plan::Install { code_dir: code_dir.to_owned(), file, package, is_unasked });
         if !exists {
             return match package {
                 true => whole(None),
                 false => Ok(Plan::NotFound { code_dir: code_dir.to_owned(), similar: similar(code_dir, name) }),
             };
         }
-        let script = matches!(entry.kind(), EntryKind::ShellScript | EntryKind::Executable);
-        if script && named.is_none() && install.is_none() {
-            return Ok(Plan::LeftToScript { file: name.to_owned(), script: entry.name().to_owned() });
+        let is_program = matches!(kind, None | Some(EntryKind::ShellScript | EntryKind::Executable));
+        if is_program && named.is_none() && install.is_none() {
+            let script = entry.map_or("the job's command", EntryPoint::name);
+            return Ok(Plan::LeftToScript { file: name.to_owned(), script: script.to_owned() });
+        }
+        if Format::of(name) != Format::Requirements {
+            return whole(present());
         }
         let text = fs::read(&path)
             .map_err(|error| RequirementsError::Unreadable { path: path.clone(), error: error.to_string() })?;
@@ -131,27 +157,6 @@ impl Plan {
             (false, false) => Ok(Plan::Empty { file: name.to_owned() }),
         }
     }
-
-    /// The command that installs, to be run in the code folder, or `None` if there is nothing to install. It is the
-    /// command of `sagemaker-training`; what else pip is to be told comes with [`variables`].
-    pub fn command(&self, python: &Path) -> Option<Vec<OsString>> {
-        let Plan::Install { file, package, .. } = self else { return None };
-        let mut command: Vec<OsString> = vec![python.into()];
-        command.extend(["-m", "pip", "install"].map(OsString::from));
-        if *package {
-            command.push(".".into());
-        }
-        if let Some(file) = file {
-            command.push("-r".into());
-            command.push(file.into());
-        }
-        Some(command)
-    }
-}
-
-/// The variables to run pip with: those that are not set yet, as `is_set` tells. The user's own are left alone.
-pub fn variables(is_set: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
-    VARIABLES.into_iter().filter(|(name, _)| !is_set(name)).collect()
 }
 
 /// Whether a requirements file holds more than comments and empty lines. A line with only an option counts: what it
@@ -174,10 +179,11 @@ fn similar(code_dir: &Path, name: &str) -> Option<String> {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Plan::Install { code_dir, file: Some(file), package: false } => {
-                write!(f, "installing {file}, found in {}", code_dir.display())
+            Plan::Install { code_dir, file: Some(file), package: false, .. } => {
+                let of = if Format::of(file) == Format::Requirements { "" } else { "the dependencies of " };
+                write!(f, "installing {of}{file}, found in {}", code_dir.display())
             }
-            Plan::Install { code_dir, file: Some(file), package: true } => {
+            Plan::Install { code_dir, file: Some(file), package: true, .. } => {
                 write!(f, "installing the package in {} and its {file}", code_dir.display())
             }
             Plan::Install { code_dir, file: None, .. } => {
@@ -226,8 +232,9 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{Plan, RequirementsError, variables};
+    use super::{Plan, RequirementsError};
     use crate::code::EntryPoint;
+    use crate::requirements::{Installer, Order, command};
 
     fn code(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -244,8 +251,15 @@ mod tests {
         file: Option<&str>,
     ) -> Result<(String, Option<String>), RequirementsError> {
         let entry = EntryPoint::find(folder, entry).unwrap();
-        let plan = Plan::make(folder, &entry, install, file)?;
-        let command = plan.command(Path::new("/py")).map(|argv| argv.join(" ".as_ref()).into_string().unwrap());
+        let plan = Plan::make(folder, Some(&entry), install, file)?;
+        let command = match &plan {
+            Plan::Install { file, package, .. } => {
+                let order = Order { package: *package, file: file.as_ref().map(Into::into), ..Order::default() };
+                let argv = command(Installer::Pip, Path::new("/py"), Path::new("/py"), &order);
+                Some(argv.join(" ".as_ref()).into_string().unwrap())
+            }
+            _ => None,
+        };
         Ok((plan.to_string().replace(folder.to_str().unwrap(), "CODE"), command))
     }
 
@@ -324,10 +338,24 @@ mod tests {
     }
 
     #[test]
-    fn the_users_own_variables_are_left_alone() {
-        let ours = variables(|name| name == "PIP_PROGRESS_BAR");
-        assert!(ours.contains(&("PIP_NO_INPUT", "1")) && ours.contains(&("PIP_BREAK_SYSTEM_PACKAGES", "1")));
-        assert!(!ours.iter().any(|(name, _)| *name == "PIP_PROGRESS_BAR"));
-        assert_eq!(variables(|_| false).len(), 5);
+    fn other_forms_are_taken_where_there_is_no_requirements_file() {
+        let folder = code(&[("train.py", ""), ("train.sh", ""), ("pyproject.toml", "")]);
+        let is_unasked = |entry: &str, file: Option<&str>| {
+            let entry = EntryPoint::find(folder.path(), entry).unwrap();
+            match Plan::make(folder.path(), Some(&entry), None, file).unwrap() {
+                Plan::Install { file, is_unasked, .. } => Some((file.unwrap(), is_unasked)),
+                _ => None,
+            }
+        };
+        assert_eq!(is_unasked("train.py", None), Some(("pyproject.toml".to_owned(), true)));
+        assert_eq!(is_unasked("train.sh", None), None);
+        assert_eq!(is_unasked("train.sh", Some("pyproject.toml")), Some(("pyproject.toml".to_owned(), false)));
+        fs::write(folder.path().join("uv.lock"), "").unwrap();
+        assert_eq!(is_unasked("train.py", None), Some(("uv.lock".to_owned(), true)));
+        fs::write(folder.path().join("requirements.txt"), "x").unwrap();
+        assert_eq!(is_unasked("train.py", None), Some(("requirements.txt".to_owned(), false)));
+        let command = Plan::make(folder.path(), None, Some(true), None).unwrap();
+        assert!(matches!(command, Plan::Install { package: false, is_unasked: false, .. }), "{command:?}");
+        assert!(matches!(Plan::make(folder.path(), None, None, None).unwrap(), Plan::LeftToScript { .. }));
     }
 }

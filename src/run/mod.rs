@@ -12,6 +12,8 @@ mod bring;
 mod checkpoints;
 mod exec;
 mod hosts;
+mod install;
+mod installer;
 mod judge;
 mod outcome;
 mod panic;

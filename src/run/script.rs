@@ -95,7 +95,7 @@ pub(super) fn style(settings: &Settings, host: &str, rank: usize, is_only: bool,
         },
         has_blank: *has_blank,
     });
-    Style { prefix, progress_interval: settings.progress_interval, is_shared: !is_only, tags }
+    Style { prefix, progress_interval: settings.progress_interval, is_shared: !is_only, rewrite: None, tags }
 }
 
 /// A process of the script.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::script::RankTask;
 use super::session::{self, Options, Session};
-use super::{Outcome, Prepared, Refusal, bring, hosts, prepare, remote, script};
+use super::{Outcome, Prepared, Refusal, bring, hosts, install, prepare, remote, script};
 use crate::environment::Given;
 use crate::launch::{self, Entry, Facts, LaunchPlan, Rank};
 use crate::process::Task;
@@ -43,11 +43,12 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
         Some(_) => tracing::info!("python: {python}"),
         None => tracing::debug!("python: none"),
     }
-    if let Some(point) = &point {
-        bring::requirements(session, &prepared, point, image.python.as_deref()).await?;
-        if let Entry::File { is_executable, .. } = &mut entry {
-            *is_executable = point.prepare();
-        }
+    // A module of the image's own installs what it needs itself.
+    if point.is_some() || prepared.job.runs_as_drivers() {
+        install::requirements(session, &prepared, point.as_ref(), image.python.as_deref()).await?;
+    }
+    if let (Some(point), Entry::File { is_executable, .. }) = (&point, &mut entry) {
+        *is_executable = point.prepare();
     }
     session.end_phase("requirements");
 

@@ -4,7 +4,10 @@
 //! Strongest first: the command line (`--set name=value`), the variable `FOOTPLATE_NAME` (of the Dockerfile or of the
 //! estimator's `environment`), the hyperparameter `footplate_name`, which never reaches the script.
 
+mod registry;
 mod words;
+
+pub use registry::{REGISTRY, Setting};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,136 +23,6 @@ pub const HYPERPARAMETER_PREFIX: &str = "footplate_";
 
 /// More processes on one host than this are a mistake in writing: the largest have 64 Neuron cores.
 const MAX_PROCESSES: usize = 1024;
-
-/// One thing that can be set.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting {
-    /// Its name: `grace_period` is the variable FOOTPLATE_GRACE_PERIOD and the hyperparameter `footplate_grace_period`.
-    pub name: &'static str,
-    /// The values that it takes.
-    pub values: &'static str,
-    /// What holds if it is not set.
-    pub default: &'static str,
-    /// What it does.
-    pub meaning: &'static str,
-}
-
-impl Setting {
-    /// The environment variable.
-    pub fn variable(&self) -> String {
-        format!("FOOTPLATE_{}", self.name.to_uppercase())
-    }
-}
-
-/// Every setting.
-pub const REGISTRY: [Setting; 16] = [
-    Setting {
-        name: "grace_period",
-        values: "seconds",
-        default: "110",
-        meaning: "How long processes may run on after SIGTERM or SIGINT before they are killed. The platform kills the \
-                  container 120 s after SIGTERM.",
-    },
-    Setting {
-        name: "drain_time",
-        values: "seconds",
-        default: "1",
-        meaning: "How long processes that the script leaves behind may run on after its end; then they get SIGTERM, and \
-                  as long again later SIGKILL.",
-    },
-    Setting {
-        name: "python",
-        values: "a path or a name on PATH",
-        default: "virtual environment, python3, python",
-        meaning: "The Python interpreter that runs the script and installs requirements.",
-    },
-    Setting {
-        name: "arguments",
-        values: "`toolkit`, `json`, `flags`, `none`",
-        default: "toolkit",
-        meaning: "How hyperparameters become arguments. `toolkit`: as sagemaker-training (`--flag True`, null is an empty \
-                  argument). `json`: as JSON (`--flag true`). `flags`: true is a bare `--flag`, false and null give \
-                  nothing. `none`: no arguments. Jobs of SDK version 3 have `json`.",
-    },
-    Setting {
-        name: "launcher",
-        values: "`process`, `per-gpu`, `torchrun`, `mpi`, `smddp`, `xla`",
-        default: "what the job asks for, else process",
-        meaning: "What starts the script: one process a host, one for each GPU or Neuron core, or the image's own torchrun, \
-                  mpirun, smddprun (smdistributed data parallel) or xla_spawn (PyTorch/XLA). Hosts of instance groups that \
-                  the job's distribution leaves out run one process.",
-    },
-    Setting {
-        name: "processes_per_host",
-        values: "a number",
-        default: "what the job says, else one for each GPU or Neuron core",
-        meaning: "How many ranks each host has, for every launcher but `process`.",
-    },
-    Setting {
-        name: "torchrun_arguments",
-        values: "words, quoted as in a shell",
-        default: "none",
-        meaning: "Further arguments of torchrun, after footplate's own and stronger than these: `--max-restarts=3 --tee 3`.",
-    },
-    Setting {
-        name: "log_prefix",
-        values: "`auto`, `on`, `off`",
-        default: "auto",
-        meaning: "Whether each line of the script begins with `[host:rank]`. `auto`: where footplate starts several ranks.",
-    },
-    Setting {
-        name: "progress_interval",
-        values: "seconds",
-        default: "0",
-        meaning: "If more than 0, progress bars that redraw one line with `\\r` become lines, at most one in so many \
-                  seconds. 0 passes them on as they are.",
-    },
-    Setting {
-        name: "requirements",
-        values: "`on`, `off`, a file name",
-        default: "on",
-        meaning: "Whether requirements.txt, or another file in the code folder, is installed before the start.",
-    },
-    Setting {
-        name: "code_precedence",
-        values: "`supplied`, `baked-in`",
-        default: "supplied",
-        meaning: "Which code wins where the image has code in its code folder and the job supplies some, too. \
-                  sagemaker-training silently keeps the baked-in code.",
-    },
-    Setting {
-        name: "master_port",
-        values: "a port",
-        default: "7777",
-        meaning: "MASTER_PORT, the port that the ranks of a distributed job meet at on the master host.",
-    },
-    Setting {
-        name: "cluster_port",
-        values: "a port, `off`",
-        default: "7778",
-        meaning: "The port on the master host at which the hosts of a job meet each other, to start and to fail together. \
-                  `off`: they do not.",
-    },
-    Setting {
-        name: "cluster_key",
-        values: "a secret",
-        default: "derived from the job's configuration",
-        meaning: "What hosts prove to each other to have. Set it as a secret variable where others who know the job's whole \
-                  configuration can reach its network.",
-    },
-    Setting {
-        name: "cluster_timeout",
-        values: "seconds",
-        default: "900",
-        meaning: "How long a launch that needs every host waits for one that has not come.",
-    },
-    Setting {
-        name: "host_addresses",
-        values: "`host=address,…`",
-        default: "what the hosts' names resolve to",
-        meaning: "The addresses of hosts, where the hosts file and DNS do not know them.",
-    },
-];
 
 /// How hyperparameters become arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,6 +95,28 @@ pub enum Requirements {
     File(String),
 }
 
+/// What installs requirements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Installer {
+    /// uv where it is there, else pip.
+    Auto,
+    /// uv.
+    Uv,
+    /// pip.
+    Pip,
+}
+
+/// Which packages requirements must leave as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protected {
+    /// None.
+    Nothing,
+    /// The frameworks.
+    Frameworks,
+    /// These.
+    Packages(Vec<String>),
+}
+
 /// What is set.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -245,6 +140,12 @@ pub struct Settings {
     pub progress_interval: Option<Duration>,
     /// Which requirements are installed.
     pub requirements: Requirements,
+    /// What installs them.
+    pub installer: Installer,
+    /// The uv to use, if it was said.
+    pub uv: Option<String>,
+    /// Which packages they must leave as they are.
+    pub protected_packages: Protected,
     /// Whether code that is supplied wins over code that is baked in.
     pub supplied_code_wins: bool,
     /// The port that ranks meet at.
@@ -282,6 +183,9 @@ impl Default for Settings {
             log_prefix: LogPrefix::Auto,
             progress_interval: None,
             requirements: Requirements::Default,
+            installer: Installer::Auto,
+            uv: None,
+            protected_packages: Protected::Nothing,
             supplied_code_wins: true,
             master_port: 7777,
             cluster_port: Some(7778),
@@ -376,9 +280,26 @@ impl Settings {
             "progress_interval" => self.progress_interval = Some(seconds(value)?).filter(|time| !time.is_zero()),
             "requirements" => {
                 self.requirements = match value {
-                    "off" | "false" | "False" | "0" | "no" => Requirements::Off,
+                    _ if is_off(value) => Requirements::Off,
                     _ if is_on(value) => Requirements::Default,
                     file => Requirements::File(file.to_owned()),
+                };
+            }
+            "installer" => {
+                self.installer = match value {
+                    "auto" => Installer::Auto,
+                    "uv" => Installer::Uv,
+                    "pip" => Installer::Pip,
+                    _ => return None,
+                };
+            }
+            "uv" => self.uv = Some(value.to_owned()),
+            "protected_packages" => {
+                let names = value.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+                self.protected_packages = match value {
+                    _ if is_off(value) => Protected::Nothing,
+                    _ if is_on(value) => Protected::Frameworks,
+                    _ => Protected::Packages(names.collect()),
                 };
             }
             "code_precedence" => {
@@ -420,6 +341,10 @@ fn port(value: &str) -> Option<u16> {
 
 fn is_on(value: &str) -> bool {
     matches!(value, "on" | "true" | "True" | "1" | "yes")
+}
+
+fn is_off(value: &str) -> bool {
+    matches!(value, "off" | "false" | "False" | "0" | "no")
 }
 
 /// A time in seconds, with fractions; at most about 30 years, so that adding it to a time cannot overflow.
@@ -486,6 +411,7 @@ mod tests {
                 "arguments" => "json",
                 "launcher" => "mpi",
                 "log_prefix" => "on",
+                "installer" => "uv",
                 "code_precedence" => "baked-in",
                 "host_addresses" => "algo-1=127.0.0.2, algo-2=::1",
                 _ => "7",

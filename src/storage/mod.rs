@@ -9,10 +9,14 @@
 //! crate's. What is added here: names are resolved by [`crate::resolve`], because the C library must not do it; keys are
 //! taken as they are, where the crate knows none with two slashes; a region that S3 corrects; the checksums that S3 has
 //! of an object; and one error with a remedy, [`StorageError`], that holds no credentials.
+//!
+//! [`Repository`] is a store of packages in place of objects, CodeArtifact's: with the same credentials and connections it
+//! gives the address of an index, which an installer then reads.
 
 mod access;
 mod bucket;
 mod checksum;
+mod codeartifact;
 mod credentials;
 mod download;
 mod error;
@@ -21,5 +25,6 @@ mod wire;
 
 pub use access::Access;
 pub use bucket::{Bucket, Listed};
+pub use codeartifact::{CodeArtifactError, PackageIndex, Repository};
 pub use download::{Download, Fetched};
 pub use error::{Problem, StorageError};

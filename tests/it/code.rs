@@ -111,6 +111,18 @@ fn the_hyperparameter_is_stronger_than_the_variable_of_the_image() {
 }
 
 #[test]
+fn under_network_isolation_the_code_is_an_archive_in_a_channel() {
+    let channels = r#"{"code": {"TrainingInputMode": "File"}}"#;
+    for channels in [channels, "{}"] {
+        let job = Job::new().file("input/config/inputdataconfig.json", channels);
+        let job = job.file("input/data/code/sourcedir.tar.gz", source());
+        let path = job.path("input/data/code/sourcedir.tar.gz").display().to_string();
+        let ended = from_source(job, &path).train().succeeded();
+        assert_eq!(ended.stdout(), "from archive\n");
+    }
+}
+
+#[test]
 fn the_channel_named_code_brings_the_code() {
     let channels = r#"{"code": {"TrainingInputMode": "File"}}"#;
     let job = Job::new().file("input/config/inputdataconfig.json", channels);

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::code::archive_of;
 use crate::container::{Container, job_of, job_with};
+
 use crate::images;
 use crate::job::Job;
 
@@ -390,6 +392,34 @@ fn the_example_of_a_script_mode_image_trains_a_job_s_own_script() {
     let hyperparameters = r#"{"sagemaker_program": "\"train.py\"", "sagemaker_submit_directory": "\"/opt/ml/input/data/code\"", "ridge": "0"}"#;
     let job = job_with(hyperparameters).file("input/data/code/train.py", script);
     example("script-mode", &job, None);
+}
+
+#[test]
+fn a_job_under_network_isolation_runs_the_archive_that_its_channel_brings() {
+    if !images::usable() {
+        return;
+    }
+    // As the SDK sends it: the path as it is in the container.
+    let hyperparameters = r#"{"sagemaker_program": "\"train.py\"", "sagemaker_submit_directory": "\"/opt/ml/input/data/code/sourcedir.tar.gz\""}"#;
+    let job = job_with(hyperparameters).file(
+        "input/data/code/sourcedir.tar.gz",
+        archive_of(&[("train.py", TRAINS), ("requirements.txt", "no-such-package")]),
+    );
+    let image = images::with_entrypoint(images::debian("bookworm"));
+    let ended =
+        Container::start(&job, image, &["--network=none", "--env=FOOTPLATE_REQUIREMENTS=off"], &["train"]).end();
+    ended.succeeded();
+    assert!(ended.logs.contains("trained as 0 with []"), "{ended}");
+    // What is not in the image cannot be had: that is told at once.
+    let job = job_with(hyperparameters).file(
+        "input/data/code/sourcedir.tar.gz",
+        archive_of(&[("train.py", TRAINS), ("requirements.txt", "no-such-package")]),
+    );
+    let options = ["--network=none", "--env=PIP_INDEX_URL=https://index.example/simple"];
+    let ended = Container::start(&job, image, &options, &["train"]).end();
+    assert_eq!(ended.code, 1, "{ended}");
+    let text = "the package index https://index.example/simple cannot be reached: ";
+    assert!(ended.failure().starts_with(text) && ended.failure().contains("under network isolation"), "{ended}");
 }
 
 #[test]

@@ -14,12 +14,12 @@ use super::running::{Running, nothing_survives, with_notes};
 const PORT: u16 = 7778;
 
 /// The hosts of a job, `algo-1` and so on.
-struct Hosts {
-    jobs: Vec<Job>,
+pub struct Hosts {
+    pub jobs: Vec<Job>,
 }
 
 impl Hosts {
-    fn new(count: usize, script: &str) -> Hosts {
+    pub fn new(count: usize, script: &str) -> Hosts {
         let names: Vec<String> = (1..=count).map(|n| format!("algo-{n}")).collect();
         let addresses: Vec<String> = (1..=count).map(|n| format!("algo-{n}={}", address(n))).collect();
         let job_of = |name: &String| {
@@ -31,7 +31,7 @@ impl Hosts {
         Hosts { jobs: names.iter().map(job_of).collect() }
     }
 
-    fn variable(self, name: &str, value: &str) -> Hosts {
+    pub fn variable(self, name: &str, value: &str) -> Hosts {
         Hosts { jobs: self.jobs.into_iter().map(|job| job.variable(name, value)).collect() }
     }
 
@@ -40,17 +40,17 @@ impl Hosts {
         self.variable("FOOTPLATE_LAUNCHER", "per-gpu").variable("FOOTPLATE_PROCESSES_PER_HOST", &per_host.to_string())
     }
 
-    fn start(&self) -> Vec<Running> {
+    pub fn start(&self) -> Vec<Running> {
         self.jobs.iter().map(|job| Running::start(job, ["train"])).collect()
     }
 
-    fn end(&self, running: Vec<Running>) -> Vec<Ended> {
+    pub fn end(&self, running: Vec<Running>) -> Vec<Ended> {
         let ended = self.jobs.iter().zip(running).map(|(job, running)| running.end(job)).collect();
         self.jobs.iter().for_each(nothing_survives);
         ended
     }
 
-    fn train(&self) -> Vec<Ended> {
+    pub fn train(&self) -> Vec<Ended> {
         self.end(self.start())
     }
 }

@@ -7,8 +7,10 @@
 //! - `environment`: what the script is given, and the commands that show it
 //! - `failure`: failure files, from scripts that really fail
 //! - `hosts`: several hosts, that start and fail together
+//! - `installers`: requirements by real uv and pip, from real indexes
 //! - `launchers`: launchers of the image, what they get, what is refused
 //! - `local`: a job on this machine
+//! - `mpi`: the image's mpirun over several hosts
 //! - `output`: what the script writes: every byte, in order, whoever reads it and however
 //! - `parity`: the recorded runs of the incumbents
 //! - `process_orphans`: what a script leaves behind: orphans, zombies, daemons, streams held open
@@ -34,9 +36,11 @@ mod environment;
 mod failure;
 mod hosts;
 mod images;
+mod installers;
 mod job;
 mod launchers;
 mod local;
+mod mpi;
 mod output;
 mod parity;
 mod process;

@@ -167,7 +167,12 @@ fn unsafe_stands_only_in_the_kernel_folder() {
     let word = Regex::new(r"\bunsafe\b").expect("a pattern");
     let mut in_kernel = 0;
     for (path, code) in sources() {
-        let count = word.find_iter(&code.replace("deny(unsafe_code)", "").replace("allow(unsafe_code)", "")).count();
+        // The last is a word of uv's.
+        let mut others = code.clone();
+        for harmless in ["deny(unsafe_code)", "allow(unsafe_code)", "unsafe-best-match"] {
+            others = others.replace(harmless, "");
+        }
+        let count = word.find_iter(&others).count();
         match path.starts_with("kernel") {
             true => in_kernel += count,
             false => assert_eq!(count, 0, "{}", path.display()),

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use super::failure_line;
+use crate::requirements::{Installer, PipSettings, Scan, variables};
 
 /// Makes wheels `alpha` 1.0 and 2.0, `beta` which needs alpha from 2, `gamma` which needs one below 2.
 const WHEELS: &str = "
@@ -52,7 +53,8 @@ fn pip(python: &str, folder: &Path, requirements: &str, options: &[&str]) -> Out
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PIP_")) {
         command.env_remove(name);
     }
-    command.env("PIP_CONFIG_FILE", "/dev/null").envs(crate::requirements::variables(|_| false));
+    let (installer, settings, scan) = (Installer::Pip, PipSettings::default(), Scan::default());
+    command.env("PIP_CONFIG_FILE", "/dev/null").envs(variables(installer, &settings, &scan, None, |_| None));
     command.output().unwrap()
 }
 

@@ -1,0 +1,55 @@
+# Says what an installer would ask of this Python, without importing more than is loaded at every start.
+import os
+import sys
+
+uname, version, implementation = os.uname(), sys.version_info, sys.implementation
+
+
+def number(version):
+    text = "%d.%d.%d" % tuple(version[:3])
+    return text if version[3] == "final" else text + version[3][0] + str(version[4])
+
+
+def say(name, value):
+    print(name + "=" + value.replace("\n", " "))
+
+
+say("prefix", sys.prefix)
+say("implementation_name", implementation.name)
+say("implementation_version", number(implementation.version))
+say("os_name", os.name)
+say("platform_machine", uname[4])
+say("platform_release", uname[2])
+say("platform_system", uname[0])
+say("platform_version", uname[3])
+if implementation.name == "cpython":
+    say("platform_python_implementation", "CPython")
+say("python_full_version", number(version))
+say("python_version", "%d.%d" % version[:2])
+say("sys_platform", sys.platform)
+for path in sys.path:
+    if path:
+        say("path", os.path.abspath(path))
+# The index that pip has built in: a distribution may have put in its own.
+for path in sys.path:
+    try:
+        with open(os.path.join(path, "pip/_internal/models/index.py"), encoding="utf-8") as file:
+            say("index", next(line.split('"')[1] for line in file if '"https://' in line).rstrip("/") + "/simple")
+        break
+    except (OSError, StopIteration):
+        pass
+# The dependencies in a pyproject.toml, if one is named.
+if len(sys.argv) > 1:
+    try:
+        import tomllib
+    except ImportError:
+        try:
+            from pip._vendor import tomli as tomllib
+        except ImportError:
+            import tomli as tomllib
+    with open(sys.argv[1], "rb") as file:
+        project = tomllib.load(file).get("project", {})
+    for requirement in project.get("dependencies", []):
+        say("requires", requirement)
+    if "dependencies" in project.get("dynamic", []):
+        say("dynamic", "dependencies")

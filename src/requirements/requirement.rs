@@ -1,0 +1,266 @@
+//! One requirement, `name[extra]>=1.0; python_version < "3.12"`, and whether its condition holds (PEP 508).
+
+use std::collections::BTreeMap;
+
+use super::version::{Specifiers, Version};
+
+/// A requirement that names a package by its version. Others, by URL or path, are not read here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Requirement {
+    /// The package's normal name: lower case, with `-` between words.
+    pub name: String,
+    /// The normal names of the extras that are asked for.
+    pub extras: Vec<String>,
+    /// Which versions will do.
+    pub specifiers: Specifiers,
+    /// The text of the condition, if there is one.
+    marker: Option<String>,
+}
+
+/// What markers ask of the interpreter: `python_version` and so on.
+pub type MarkerValues = BTreeMap<String, String>;
+
+/// The normal form of a package's or an extra's name.
+pub fn normal_name(name: &str) -> String {
+    let words = name.split(['-', '_', '.']).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-").to_ascii_lowercase()
+}
+
+impl Requirement {
+    /// Reads one; `None` if it is of another form, or cannot be read.
+    pub fn parse(text: &str) -> Option<Requirement> {
+        let (text, marker) = match text.split_once(';') {
+            Some((text, marker)) => (text.trim(), Some(marker.trim().to_owned())),
+            None => (text.trim(), None),
+        };
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let end = text.find(|c| !is_name(c)).unwrap_or(text.len());
+        let (name, rest) = text.split_at(end);
+        if !name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            || !name.ends_with(|c: char| c.is_ascii_alphanumeric())
+        {
+            return None;
+        }
+        let rest = rest.trim();
+        let (extras, rest) = match rest.strip_prefix('[') {
+            Some(rest) => rest.split_once(']')?,
+            None => ("", rest),
+        };
+        let rest = rest.trim();
+        let rest = rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(rest);
+        let extras = extras.split(',').map(str::trim).filter(|extra| !extra.is_empty()).map(normal_name).collect();
+        Some(Requirement { name: normal_name(name), extras, specifiers: Specifiers::parse(rest)?, marker })
+    }
+
+    /// Whether it is meant for this interpreter, with one of these extras of the package that requires it; `None` if that
+    /// cannot be told.
+    pub fn applies(&self, values: &MarkerValues, extras: &[String]) -> Option<bool> {
+        let Some(marker) = &self.marker else { return Some(true) };
+        let holds = |extra: &str| {
+            let mut parser = Parser { tokens: tokens(marker)?, at: 0, values, extra };
+            let value = parser.any()?;
+            (parser.at == parser.tokens.len()).then_some(value)
+        };
+        let mut applies = holds("")?;
+        for extra in extras {
+            applies |= holds(extra)?;
+        }
+        Some(applies)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Token {
+    Text(String),
+    Word(String),
+    Operator(String),
+}
+
+fn tokens(text: &str) -> Option<Vec<Token>> {
+    let (mut rest, mut found) = (text.trim_start(), Vec::new());
+    while let Some(first) = rest.chars().next() {
+        let taken = match first {
+            '"' | '\'' => {
+                let end = rest[1..].find(first)?;
+                found.push(Token::Text(rest[1..=end].to_owned()));
+                end + 2
+            }
+            '(' | ')' => {
+                found.push(Token::Operator(first.to_string()));
+                1
+            }
+            c if "<>=!~".contains(c) => {
+                let end = rest.find(|c| !"<>=!~".contains(c))?;
+                found.push(Token::Operator(rest[..end].to_owned()));
+                end
+            }
+            c if c.is_ascii_alphabetic() => {
+                let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "_.".contains(c))).unwrap_or(rest.len());
+                found.push(Token::Word(rest[..end].to_owned()));
+                end
+            }
+            _ => return None,
+        };
+        rest = rest[taken..].trim_start();
+    }
+    Some(found)
+}
+
+/// How deep parentheses may stand in each other.
+const DEEPEST: usize = 1000;
+
+struct Parser<'v> {
+    tokens: Vec<Token>,
+    at: usize,
+    values: &'v MarkerValues,
+    extra: &'v str,
+}
+
+/// One side of a comparison: its value, and whether it is the variable `extra`.
+type Side = (String, bool);
+
+impl Parser<'_> {
+    fn take(&mut self, token: &Token) -> bool {
+        let found = self.tokens.get(self.at) == Some(token);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn take_word(&mut self, word: &str) -> bool {
+        self.take(&Token::Word(word.to_owned()))
+    }
+
+    fn any(&mut self) -> Option<bool> {
+        let mut value = self.all()?;
+        while self.take_word("or") {
+            value |= self.all()?;
+        }
+        Some(value)
+    }
+
+    fn all(&mut self) -> Option<bool> {
+        let mut value = self.one()?;
+        while self.take_word("and") {
+            value &= self.one()?;
+        }
+        Some(value)
+    }
+
+    fn one(&mut self) -> Option<bool> {
+        if self.take(&Token::Operator("(".to_owned())) {
+            if self.tokens.len() > DEEPEST {
+                return None;
+            }
+            let value = self.any()?;
+            return self.take(&Token::Operator(")".to_owned())).then_some(value);
+        }
+        let left = self.side()?;
+        let operator = match self.tokens.get(self.at)?.clone() {
+            Token::Operator(operator) => operator,
+            Token::Word(word) if word == "in" => word,
+            Token::Word(word)
+                if word == "not" && self.tokens.get(self.at + 1) == Some(&Token::Word("in".to_owned())) =>
+            {
+                self.at += 1;
+                "not in".to_owned()
+            }
+            _ => return None,
+        };
+        self.at += 1;
+        let right = self.side()?;
+        compare(&left, &operator, &right)
+    }
+
+    fn side(&mut self) -> Option<Side> {
+        let side = match self.tokens.get(self.at)? {
+            Token::Text(text) => (text.clone(), false),
+            Token::Word(name) if name == "extra" => (self.extra.to_owned(), true),
+            Token::Word(name) => (self.values.get(name)?.clone(), false),
+            Token::Operator(_) => return None,
+        };
+        self.at += 1;
+        Some(side)
+    }
+}
+
+fn compare((left, left_is_extra): &Side, operator: &str, (right, right_is_extra): &Side) -> Option<bool> {
+    if *left_is_extra || *right_is_extra {
+        let equal = normal_name(left) == normal_name(right);
+        return match operator {
+            "==" => Some(equal),
+            "!=" => Some(!equal),
+            _ => None,
+        };
+    }
+    match operator {
+        "in" => return Some(right.contains(left.as_str())),
+        "not in" => return Some(!right.contains(left.as_str())),
+        _ => {}
+    }
+    if let Some(specifiers) = Specifiers::parse(&format!("{operator}{right}")) {
+        // A kernel's release is often no version: then nobody can say.
+        return Version::parse(left).map(|version| specifiers.hold_for(&version));
+    }
+    match operator {
+        "==" => Some(left == right),
+        "!=" => Some(left != right),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MarkerValues, Requirement, normal_name};
+
+    fn values() -> MarkerValues {
+        let pairs = [
+            ("python_version", "3.11"),
+            ("python_full_version", "3.11.7"),
+            ("sys_platform", "linux"),
+            ("platform_machine", "x86_64"),
+            ("platform_release", "5.15.0-aws"),
+        ];
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    #[test]
+    fn names_extras_and_versions_are_read() {
+        let found = Requirement::parse("Ruamel._Yaml [JSON, big_int] (>=1,<2) ; python_version>'3'").expect("read");
+        assert_eq!(
+            (found.name.as_str(), found.extras.as_slice()),
+            ("ruamel-yaml", &["json".to_owned(), "big-int".to_owned()][..])
+        );
+        assert_eq!(found.specifiers, super::Specifiers::parse(">=1,<2").expect("read"));
+        for text in ["", "./local", "name @ https://x/y.whl", "https://x/y.whl", "a b", "-e .", "name-", "a[b", "a===1"]
+        {
+            assert_eq!(Requirement::parse(text), None, "{text}");
+        }
+        assert_eq!(normal_name("A__b.-C"), "a-b-c");
+    }
+
+    #[test]
+    fn conditions_hold_or_not_or_cannot_be_told() {
+        for (marker, expected) in [
+            ("python_version >= '3.9'", Some(true)),
+            ("python_version < \"3.9\"", Some(false)),
+            ("'3.9' <= python_full_version", Some(true)),
+            ("sys_platform == 'win32' or platform_machine in 'x86_64 aarch64'", Some(true)),
+            ("sys_platform == 'linux' and (python_version == '3.1.*' or python_version ~= '3.10')", Some(true)),
+            ("sys_platform not in 'linux darwin'", Some(false)),
+            ("sys_platform != 'darwin'", Some(true)),
+            ("extra == 'json'", Some(false)),
+            ("platform_release >= '20'", None),
+            ("sys_platform > 'a'", None),
+            ("unheard_of == 'x'", None),
+            ("python_version >= '3.9' and", None),
+            ("(python_version >= '3.9'", None),
+            ("python_version >= '3.9') ", None),
+            ("'unfinished", None),
+        ] {
+            let requirement = Requirement::parse(&format!("x; {marker}")).expect(marker);
+            assert_eq!(requirement.applies(&values(), &[]), expected, "{marker}");
+        }
+        let requirement = Requirement::parse("x; extra == 'Big_Int'").expect("read");
+        assert_eq!(requirement.applies(&values(), &["big-int".to_owned()]), Some(true));
+    }
+}

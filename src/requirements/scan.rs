@@ -1,0 +1,260 @@
+//! Reading requirements files, as far as footplate itself has to understand them: whether everything in them is plainly a
+//! package of some version, which indexes they name, and what in them uv cannot read. Installing is the installer's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::requirement::Requirement;
+
+/// Files that include each other without end are the installer's to complain about.
+const DEEPEST: usize = 20;
+
+/// Options that uv refuses, for a whole file or for one requirement.
+const REFUSED_BY_UV: [&str; 8] = [
+    "--use-pep517",
+    "--no-use-pep517",
+    "--no-build-isolation",
+    "--no-deps",
+    "--global-option",
+    "--install-option",
+    "--config-settings",
+    "--pypi-url",
+];
+
+/// What requirements files hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scan {
+    /// The packages that are required by version.
+    pub requirements: Vec<Requirement>,
+    /// The same of constraints.
+    pub constraints: Vec<Requirement>,
+    /// The first line that only an installer can decide about.
+    pub undecided: Option<String>,
+    /// What uv cannot read, or would do otherwise.
+    pub not_for_uv: Option<String>,
+    /// The index, if a file names one.
+    pub index: Option<String>,
+    /// Further indexes.
+    pub extra_indexes: Vec<String>,
+    /// Whether no index is to be asked.
+    pub no_index: bool,
+    /// Where else packages are: folders and URLs.
+    pub find_links: Vec<String>,
+    /// Hosts whose certificate is not checked.
+    pub trusted_hosts: Vec<String>,
+    /// Whether pre-releases will do.
+    pub pre: bool,
+}
+
+impl Scan {
+    /// Reads a requirements file, and those that it includes. `variable` is for `${NAME}`.
+    pub fn of(path: &Path, variable: &impl Fn(&str) -> Option<String>) -> Scan {
+        let mut scan = Scan::default();
+        scan.file(path, false, variable, DEEPEST);
+        scan
+    }
+
+    /// Reads a file of constraints, too.
+    pub fn add_constraints(&mut self, path: &Path, variable: &impl Fn(&str) -> Option<String>) {
+        self.file(path, true, variable, DEEPEST);
+    }
+
+    fn leave(&mut self, what: String) {
+        self.undecided.get_or_insert(what);
+    }
+
+    fn file(&mut self, path: &Path, are_constraints: bool, variable: &impl Fn(&str) -> Option<String>, depth: usize) {
+        let Ok(bytes) = fs::read(path) else { return self.leave(format!("{} cannot be read", path.display())) };
+        if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+            self.not_for_uv.get_or_insert(format!("{} is not UTF-8", path.display()));
+            return self.leave(format!("{} is not UTF-8", path.display()));
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        for line in lines(&text) {
+            let line = expanded(&line, variable);
+            let Some(depth) = depth.checked_sub(1) else { return self.leave("files include each other".to_owned()) };
+            match included(&line) {
+                Some((name, _)) if name.contains("://") => {
+                    self.leave(line);
+                }
+                Some((name, constraints)) => {
+                    let path: PathBuf = folder.join(name);
+                    self.file(&path, are_constraints || constraints, variable, depth);
+                }
+                None => self.line(&line, are_constraints),
+            }
+        }
+    }
+
+    fn line(&mut self, line: &str, is_constraint: bool) {
+        let words = line.split_whitespace().map(|word| word.split('=').next().unwrap_or(word));
+        if let Some(option) = words.into_iter().find(|word| REFUSED_BY_UV.contains(word)) {
+            self.not_for_uv.get_or_insert(format!("uv does not read {option}"));
+            return self.leave(line.to_owned());
+        }
+        if line.starts_with('-') {
+            return self.option(line);
+        }
+        // Of a version that is installed already nobody asks for the hash.
+        let plain = line.split(" --hash").next().unwrap_or(line).trim();
+        match Requirement::parse(plain) {
+            Some(requirement) if is_constraint => self.constraints.push(requirement),
+            Some(requirement) => self.requirements.push(requirement),
+            None => self.leave(line.to_owned()),
+        }
+    }
+
+    fn option(&mut self, line: &str) {
+        let value = |names: &[&str]| {
+            let (name, value) = split_option(line);
+            names.contains(&name).then(|| value.to_owned())
+        };
+        if let Some(url) = value(&["-i", "--index-url"]) {
+            self.index = Some(url);
+        } else if let Some(url) = value(&["--extra-index-url"]) {
+            self.extra_indexes.push(url);
+        } else if let Some(place) = value(&["-f", "--find-links"]) {
+            self.find_links.push(place);
+        } else if let Some(host) = value(&["--trusted-host"]) {
+            self.trusted_hosts.push(host);
+        } else if line == "--no-index" {
+            self.no_index = true;
+        } else if line == "--pre" {
+            self.pre = true;
+        } else if !["--no-binary", "--only-binary", "--prefer-binary", "--require-hashes", "--use-feature"]
+            .contains(&split_option(line).0)
+        {
+            self.leave(line.to_owned());
+        }
+    }
+}
+
+/// The file that a line includes, and whether as constraints.
+fn included(line: &str) -> Option<(&str, bool)> {
+    let (name, value) = split_option(line);
+    match name {
+        "-r" | "--requirement" => Some((value, false)),
+        "-c" | "--constraint" => Some((value, true)),
+        _ => None,
+    }
+}
+
+/// An option's name and its value, which `=` or white space divides, or for one letter nothing.
+fn split_option(line: &str) -> (&str, &str) {
+    if !line.starts_with("--") && line.starts_with('-') && line.len() > 2 && line.is_char_boundary(2) {
+        return (&line[..2], line[2..].trim().trim_start_matches('='));
+    }
+    match line.find(|c: char| c == '=' || c.is_whitespace()) {
+        Some(end) => (&line[..end], line[end + 1..].trim()),
+        None => (line, ""),
+    }
+}
+
+/// The lines as pip reads them: a backslash at the end joins, a comment begins a line or follows a space.
+fn lines(text: &str) -> Vec<String> {
+    let (mut found, mut begun) = (Vec::new(), String::new());
+    for line in text.trim_start_matches('\u{feff}').split(['\n', '\r']) {
+        let is_comment = line.trim_start().starts_with('#');
+        if let (Some(part), false) = (line.strip_suffix('\\'), is_comment) {
+            begun.push_str(part);
+            continue;
+        }
+        begun.push_str(if is_comment { "" } else { line });
+        found.push(std::mem::take(&mut begun));
+    }
+    found.push(begun);
+    let without_comment = |line: String| {
+        let end = line.match_indices('#').map(|(at, _)| at).find(|at| line[..*at].ends_with(char::is_whitespace));
+        line[..end.unwrap_or(line.len())].trim().to_owned()
+    };
+    found.into_iter().map(without_comment).filter(|line| !line.is_empty()).collect()
+}
+
+/// A line with the values of variables such as `${TOKEN}` put in, where they are set.
+fn expanded(line: &str, variable: &impl Fn(&str) -> Option<String>) -> String {
+    let mut parts = line.split("${");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let name = part.split('}').next().unwrap_or_default();
+        match variable(name).filter(|value| !value.is_empty() && part.len() > name.len()) {
+            Some(value) => text.push_str(&format!("{value}{}", &part[name.len() + 1..])),
+            None => text.push_str(&format!("${{{part}")),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::Scan;
+
+    fn scan(files: &[(&str, &str)]) -> Scan {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        Scan::of(&folder.path().join(files[0].0), &|name| (name == "TOKEN").then(|| "t0k".to_owned()))
+    }
+
+    fn names(scan: &Scan) -> Vec<&str> {
+        scan.requirements.iter().map(|requirement| requirement.name.as_str()).collect()
+    }
+
+    #[test]
+    fn files_are_read_with_what_they_include() {
+        let found = scan(&[
+            (
+                "requirements.txt",
+                "# all\r\nnumpy>=1 \\\n  ,<3 # why\n-r env/more.txt\n--constraint=c.txt\nTorch[x] ; python_version>'3'",
+            ),
+            ("env/more.txt", "-rdeeper.txt\n"),
+            ("env/deeper.txt", "scipy==1.0 --hash=sha256:00 \\\n --hash=sha256:11\n"),
+            ("c.txt", "attrs<30\n"),
+        ]);
+        assert_eq!((names(&found), found.undecided.as_deref()), (vec!["numpy", "scipy", "torch"], None));
+        assert_eq!(found.constraints[0].name, "attrs");
+    }
+
+    #[test]
+    fn indexes_and_what_belongs_to_them_are_found() {
+        let found = scan(&[(
+            "r.txt",
+            "-i https://u:${TOKEN}@a/simple\n--extra-index-url=https://${NONE}b\n--extra-index-url https://c\n-f ./w\n--find-links=/x\n\
+             --trusted-host a\n--pre\n--prefer-binary\n--no-binary :all:",
+        )]);
+        assert_eq!(found.index.as_deref(), Some("https://u:t0k@a/simple"));
+        assert_eq!(found.extra_indexes, ["https://${NONE}b", "https://c"]);
+        assert_eq!(
+            (found.find_links, found.trusted_hosts),
+            (vec!["./w".to_owned(), "/x".to_owned()], vec!["a".to_owned()])
+        );
+        assert!(found.pre && !found.no_index && found.undecided.is_none() && found.not_for_uv.is_none());
+        assert!(scan(&[("r.txt", "--no-index")]).no_index);
+    }
+
+    #[test]
+    fn what_only_an_installer_can_decide_about_is_left_to_it() {
+        for line in [
+            "-e .",
+            "--editable=./x",
+            "./x.whl",
+            "x @ https://a/x.whl",
+            "-r https://a/r.txt",
+            "-r missing.txt",
+            "=>=1",
+            "-r r.txt",
+        ] {
+            let found = scan(&[("r.txt", &format!("a\n{line}"))]);
+            assert!(found.undecided.is_some() && found.not_for_uv.is_none(), "{line}: {found:?}");
+        }
+        for line in
+            ["--no-deps", "a --config-settings x=y", "a --global-option=x", "--no-build-isolation", "--use-pep517"]
+        {
+            assert!(scan(&[("r.txt", line)]).not_for_uv.is_some(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,597 @@
+//! Requirements by real uv and real pip, from real package indexes on loopback.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use super::images;
+use super::job::{Ended, Job, search_path};
+use super::servers::{Fault, Relay, Server, tools};
+
+/// Writes a wheel `name-version` with a module of that name; what follows are its own requirements.
+const MAKE_WHEEL: &str = r#"
+import sys, zipfile
+folder, name, version, *requires = sys.argv[1:]
+info = f"{name}-{version}.dist-info"
+with zipfile.ZipFile(f"{folder}/{name}-{version}-py3-none-any.whl", "w") as wheel:
+    wheel.writestr(f"{name}.py", f"VERSION = {version!r}\n")
+    lines = "".join(f"Requires-Dist: {line}\n" for line in requires)
+    wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{lines}")
+    wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+"#;
+
+/// A virtual environment with pip, made once and copied for each job: making one takes seconds.
+fn environment() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("pip-environment");
+        let _lock = images::locked("pip-environment");
+        if !folder.join("ready").exists() {
+            images::run(
+                Command::new("python3").env("PATH", search_path()).args(["-m", "venv", "--clear"]).arg(&folder),
+            );
+            std::fs::write(folder.join("ready"), "").expect("written");
+        }
+        folder
+    })
+}
+
+fn uv() -> String {
+    tools().join("uv").display().to_string()
+}
+
+fn wheel(folder: &Path, arguments: &[&str]) {
+    std::fs::create_dir_all(folder).expect("a folder");
+    images::run(
+        Command::new("python3").env("PATH", search_path()).args(["-c", MAKE_WHEEL]).arg(folder).args(arguments),
+    );
+}
+
+/// A job with a virtual environment of its own with pip, and no settings of the machine's.
+fn job(script: &str) -> Job {
+    let job = Job::python(script);
+    let venv = job.path("venv");
+    images::run(Command::new("cp").arg("-r").arg(environment()).arg(&venv));
+    let path = format!("{}/bin:{}", venv.display(), search_path());
+    let home = job.base().display().to_string();
+    job.variable("PATH", &path).variable("HOME", &home).variable("PIP_CONFIG_FILE", "/dev/null")
+}
+
+/// The same with wheels in a folder as the only source: `fix` 1.2 and 1.3, `needy` 1.0, which needs fix below 1.3.
+fn with_wheels(script: &str) -> Job {
+    let job = job(script);
+    let wheels = job.path("wheels");
+    wheel(&wheels, &["fix", "1.2"]);
+    wheel(&wheels, &["fix", "1.3"]);
+    wheel(&wheels, &["needy", "1.0", "fix<1.3"]);
+    let wheels = wheels.display().to_string();
+    job.variable("PIP_NO_INDEX", "1").variable("PIP_FIND_LINKS", &wheels)
+}
+
+/// What the log says about requirements.
+fn said(ended: &Ended) -> Vec<&str> {
+    ended
+        .stderr
+        .lines()
+        .filter_map(|line| line.split_once("  requirements: ").or(line.split_once(" requirements: ")))
+        .map(|(_, said)| said)
+        .collect()
+}
+
+#[track_caller]
+fn says(ended: &Ended, text: &str) {
+    assert!(said(ended).iter().any(|line| line.contains(text)), "not said: {text}\n{ended:#?}");
+}
+
+const IMPORTS: &str = "import fix, sys; print('imported', fix.VERSION)";
+
+#[test]
+fn uv_installs_where_it_is_there_with_pips_settings_and_pip_where_it_is_asked_for() {
+    let job = with_wheels(IMPORTS)
+        .file("code/requirements.txt", "needy\n-c limits.txt\n")
+        .file("code/limits.txt", "fix<2\n")
+        .variable("FOOTPLATE_UV", &uv());
+    let ended = job.train().succeeded();
+    says(&ended, "installed by uv in ");
+    says(&ended, "new: fix==1.2, needy==1.0");
+    assert_eq!(ended.stdout(), "imported 1.2\n");
+    for value in ["pip", "auto"] {
+        let mut job =
+            with_wheels(IMPORTS).file("code/requirements.txt", "fix\n").variable("FOOTPLATE_INSTALLER", value);
+        if value == "pip" {
+            job = job.variable("FOOTPLATE_UV", &uv());
+        }
+        let ended = job.train().succeeded();
+        says(&ended, "installed by pip in ");
+        assert!(ended.stdout().ends_with("imported 1.3\n"), "{ended:#?}");
+        // A few lines: one about each package is not among them.
+        assert!(!ended.stdout().contains("Processing "), "{ended:#?}");
+    }
+    let job = with_wheels("").file("code/requirements.txt", "fix").variable("FOOTPLATE_INSTALLER", "uv");
+    let job = job.variable("FOOTPLATE_UV", "no-such-uv");
+    job.train().failed(127, "the uv \"no-such-uv\" that FOOTPLATE_UV names is no program");
+}
+
+#[test]
+fn what_uv_cannot_read_or_has_not_is_left_to_pip() {
+    for (requirements, variable, reason) in [
+        ("--no-deps\nfix==1.2\n", None, ""),
+        ("fix==1.2 --config-settings a=b\n", None, "pip in place of uv: uv does not read --config-settings"),
+        ("fix==1.2\n", Some(("PIP_PREFER_BINARY", "1")), "installed by uv"),
+        ("fix==1.2\n", Some(("PIP_COMPILE", "1")), "pip in place of uv: uv has nothing like pip's setting compile"),
+        ("--pypi-url\t./none\n--no-index\nfix==1.2\n", None, "installed by pip"),
+    ] {
+        let mut job = with_wheels(IMPORTS).file("code/requirements.txt", requirements).variable("FOOTPLATE_UV", &uv());
+        if let Some((name, value)) = variable {
+            job = job.variable(name, value);
+        }
+        let ended = job.train();
+        if requirements.starts_with("--no-deps") {
+            // pip does not read it either: its words are the ones that are told.
+            assert!(ended.code() == 1 || ended.code() == 2, "{ended:#?}");
+            says(&ended, "pip in place of uv: uv does not read --no-deps");
+            continue;
+        }
+        let ended = ended.succeeded();
+        says(&ended, reason);
+        assert!(ended.stdout().ends_with("imported 1.2\n"), "{ended:#?}");
+    }
+}
+
+#[test]
+fn uvs_own_words_are_the_failure_text() {
+    let job = with_wheels("").file("code/requirements.txt", "fix==9.9\n").variable("FOOTPLATE_UV", &uv());
+    let ended = job.train();
+    assert_eq!(ended.code(), 1, "{ended:#?}");
+    assert!(ended.failure().contains("fix==9.9"), "{ended:#?}");
+    assert!(ended.failure().contains("uv pip install --python "), "{ended:#?}");
+    assert!(!ended.failure().starts_with("the requirements could not be installed"), "{ended:#?}");
+    // What uv cannot read, pip is asked about, and pip's are better words.
+    let job = with_wheels("").file("code/requirements.txt", "fix\n=>=1\n").variable("FOOTPLATE_UV", &uv());
+    let ended = job.train();
+    says(&ended, "uv cannot read them all; pip may");
+    assert!(ended.failure().starts_with("Invalid requirement: '=>=1'"), "{ended:#?}");
+}
+
+#[test]
+fn what_is_installed_already_starts_no_installer() {
+    let job = with_wheels(IMPORTS)
+        .file("code/requirements.txt", "needy[extra]>=1 ; python_version > '3'\nfix<1.3 --hash=sha256:00\n")
+        .variable("FOOTPLATE_UV", &uv());
+    let first = job.file("code/requirements.txt", "needy");
+    first.train().succeeded();
+    let job = first.file("code/requirements.txt", "needy[extra]>=1 ; python_version > '3'\nfix<1.3\n");
+    // An installer that cannot even start: nothing starts it.
+    let broken = job.path("broken-uv");
+    std::fs::write(&broken, "#!/bin/sh\nexit 99\n").expect("written");
+    std::fs::set_permissions(&broken, std::fs::Permissions::from_mode(0o755)).expect("set");
+    let broken = broken.display().to_string();
+    let job =
+        job.variable("FOOTPLATE_UV", &broken).without("PIP_NO_INDEX").variable("PIP_INDEX_URL", "http://127.0.0.1:9/");
+    let ended = job.train().succeeded();
+    says(&ended, "all is installed already (2 packages");
+    assert_eq!(ended.stdout(), "imported 1.2\n");
+    // One that is missing below starts it.
+    std::fs::remove_dir_all(find(&job.path("venv"), "fix-1.2.dist-info")).expect("removed");
+    assert_eq!(job.train().code(), 99);
+    // And so does a setting that asks for more than what is there.
+    let job = with_wheels("").file("code/requirements.txt", "pip\n").variable("PIP_UPGRADE", "1");
+    says(&job.train().succeeded(), "installed by pip");
+    let job = job.without("PIP_UPGRADE");
+    says(&job.train().succeeded(), "all is installed already (1 packages");
+}
+
+fn find(folder: &Path, name: &str) -> PathBuf {
+    let output = images::output(Command::new("find").arg(folder).args(["-name", name]));
+    PathBuf::from(output.lines().next().unwrap_or_else(|| panic!("no {name}")))
+}
+
+#[test]
+fn packages_of_the_image_are_protected_on_request() {
+    for installer in ["uv", "pip"] {
+        let job = with_wheels(IMPORTS)
+            .file("code/requirements.txt", "fix==1.2")
+            .variable("FOOTPLATE_UV", &uv())
+            .variable("FOOTPLATE_INSTALLER", installer);
+        job.train().succeeded();
+        let job = job.file("code/requirements.txt", "fix>1.2\n").variable("FOOTPLATE_PROTECTED_PACKAGES", "fix, torch");
+        let ended = job.train();
+        says(&ended, "protected: fix==1.2");
+        assert_eq!(ended.code(), 1, "{ended:#?}");
+        assert!(ended.failure().contains("fix==1.2"), "{ended:#?}");
+        std::fs::remove_file(job.path("output/failure")).expect("removed");
+        let job = job.file("code/requirements.txt", "needy\n");
+        assert!(job.train().succeeded().stdout().ends_with("imported 1.2\n"));
+        let job = job.file("code/requirements.txt", "fix>1.2\n").without("FOOTPLATE_PROTECTED_PACKAGES");
+        assert!(job.train().succeeded().stdout().ends_with("imported 1.3\n"));
+    }
+}
+
+/// A package index with the wheels in this folder.
+fn index(folder: &Path) -> Server {
+    let folder = folder.to_owned();
+    Server::start(move |command, port| {
+        command.arg(tools().join("pypi-server")).args(["run", "-i", "127.0.0.1", "-p", &port.to_string()]);
+        command.args(["--disable-fallback", "--cache-control", "3600", "-a", ".", "-P", "."]).arg(&folder);
+    })
+}
+
+/// What stands before an index and lets nobody in without this user's name and password.
+fn guarded(server: &Server, user: &'static str) -> Relay {
+    let script = "import base64, sys; print(base64.b64encode(sys.argv[1].encode()).decode())";
+    let encoded = images::output(Command::new("python3").env("PATH", search_path()).args(["-c", script, user]));
+    let header = format!("authorization: basic {}", encoded.trim().to_ascii_lowercase());
+    Relay::start(server.port, move |_, head| match head.to_ascii_lowercase().contains(&header) {
+        true => Fault::None,
+        false => Fault::Answer("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n", "no"),
+    })
+}
+
+#[test]
+fn private_and_extra_indexes_are_read_with_their_passwords_and_these_are_never_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    wheel(&folder.path().join("private"), &["fix", "1.2"]);
+    wheel(&folder.path().join("public"), &["other", "2.0"]);
+    let private = index(&folder.path().join("private"));
+    let public = index(&folder.path().join("public"));
+    let guarded = guarded(&private, "me:hunter2-hunter2");
+    let private_url = format!("http://me:hunter2-hunter2@127.0.0.1:{}/simple/", guarded.port);
+    for installer in ["uv", "pip"] {
+        let job = job("import fix, other; print('imported', fix.VERSION, other.VERSION)")
+            .file("code/requirements.txt", "fix\nother\n")
+            .variable("FOOTPLATE_UV", &uv())
+            .variable("FOOTPLATE_INSTALLER", installer)
+            .without("PIP_CONFIG_FILE")
+            .file(".config/pip/pip.conf", format!("[global]\nextra-index-url = {private_url}\n"))
+            .variable("PIP_INDEX_URL", &format!("{}/simple/", public.url()))
+            .hyperparameters(r#"{"sagemaker_container_log_level": "10"}"#);
+        let ended = job.train().succeeded();
+        says(&ended, &format!("installed by {installer} in "));
+        assert!(ended.stdout().ends_with("imported 1.2 2.0\n"), "{ended:#?}");
+        assert!(!format!("{ended:?}").contains("hunter2"), "{ended:#?}");
+        let job = job.file("code/requirements.txt", "fix==7\n");
+        let ended = job.train();
+        assert_eq!(ended.code(), 1, "{ended:#?}");
+        assert!(!format!("{ended:?}").contains("hunter2"), "{ended:#?}");
+    }
+}
+
+#[test]
+fn an_index_that_cannot_be_reached_is_told_at_once_with_what_can_be_done() {
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let refused = format!("http://u:hunter2-hunter2@127.0.0.1:{closed}/simple");
+    for (index, reason) in [
+        (
+            refused.as_str(),
+            format!("http://127.0.0.1:{closed}/simple cannot be reached: 127.0.0.1 port {closed}: Connection refused"),
+        ),
+        ("https://no-such-host.invalid/simple", "https://no-such-host.invalid/simple cannot be reached: ".to_owned()),
+    ] {
+        for installer in ["uv", "pip"] {
+            let job = job("")
+                .file("code/requirements.txt", "fix\n")
+                .variable("FOOTPLATE_UV", &uv())
+                .variable("FOOTPLATE_INSTALLER", installer)
+                .variable("PIP_INDEX_URL", index);
+            let ended = job.train().failed(1, &format!("the package index {reason}"));
+            assert!(
+                ended.failure().contains("PIP_FIND_LINKS") && ended.failure().contains("VPC endpoint"),
+                "{ended:#?}"
+            );
+            // The installer was not started: it would have tried again and again.
+            assert!(!ended.stderr.contains("etries") && !ended.stdout().contains("etry"), "{ended:#?}");
+            assert!(!format!("{ended:?}").contains("hunter2"), "{ended:#?}");
+        }
+    }
+    // Behind a proxy it is the proxy that has to be there.
+    let job = job("")
+        .file("code/requirements.txt", "fix\n")
+        .variable("PIP_INDEX_URL", "https://no-such-host.invalid/simple")
+        .variable("HTTPS_PROXY", &format!("http://127.0.0.1:{closed}"));
+    let ended = job.train();
+    assert!(ended.failure().contains(&format!("its proxy: 127.0.0.1 port {closed}")), "{ended:#?}");
+    // What is in a folder needs no index.
+    let job = with_wheels(IMPORTS).file("code/requirements.txt", "fix\n").without("PIP_NO_INDEX");
+    for installer in ["uv", "pip"] {
+        let job = with_wheels(IMPORTS)
+            .file("code/requirements.txt", "fix\n")
+            .without("PIP_NO_INDEX")
+            .variable("FOOTPLATE_UV", &uv())
+            .variable("FOOTPLATE_INSTALLER", installer)
+            .variable("PIP_INDEX_URL", &refused);
+        let ended = job.train().succeeded();
+        says(&ended, "packages are taken from --find-links only");
+        assert!(ended.stdout().ends_with("imported 1.3\n"), "{ended:#?}");
+    }
+    drop(job);
+}
+
+#[test]
+fn the_cache_is_the_warm_pools() {
+    let folder = tempfile::tempdir().expect("a folder");
+    wheel(folder.path(), &["fix", "1.2"]);
+    let server = index(folder.path());
+    for (installer, cache) in [("uv", "uv"), ("pip", "pip")] {
+        let job = job(IMPORTS)
+            .file("code/requirements.txt", "fix\n")
+            .variable("FOOTPLATE_UV", &uv())
+            .variable("FOOTPLATE_INSTALLER", installer)
+            .variable("PIP_INDEX_URL", &format!("{}/simple/", server.url()));
+        // pip caches nothing from http but of a host that it is to trust.
+        let job = job.variable("PIP_TRUSTED_HOST", "127.0.0.1");
+        let pool = job.path("pool");
+        let job = job.variable("SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY", &pool.display().to_string());
+        job.train().succeeded();
+        let cached = std::fs::read_dir(pool.join("footplate").join(cache)).map(Iterator::count).unwrap_or(0);
+        assert!(cached > 0, "{installer} has cached nothing in {}", pool.display());
+    }
+}
+
+#[test]
+fn the_dependencies_of_a_pyproject_file_are_installed_by_either() {
+    let project =
+        "[project]\nname = \"p\"\nversion = \"1\"\nrequires-python = \">=3.8\"\ndependencies = [\"needy >= 1\"]\n";
+    for installer in ["uv", "pip"] {
+        let job = with_wheels(IMPORTS)
+            .file("code/pyproject.toml", project)
+            .variable("FOOTPLATE_UV", &uv())
+            .variable("FOOTPLATE_INSTALLER", installer);
+        let ended = job.train().succeeded();
+        says(&ended, "installing the dependencies of pyproject.toml, found in ");
+        says(&ended, &format!("installed by {installer}"));
+        assert!(ended.stdout().ends_with("imported 1.2\n"), "{ended:#?}");
+        says(&job.train().succeeded(), "all is installed already (2 packages");
+    }
+    // The incumbent does not look at it: what nobody has asked for fails no job.
+    let project = project.replace("needy", "no-such-package");
+    let job = with_wheels("print('ran')").file("code/pyproject.toml", &project);
+    let ended = job.train().succeeded();
+    says(&ended, "not installed, and the job goes on");
+    let job = job.variable("FOOTPLATE_REQUIREMENTS", "pyproject.toml");
+    assert_eq!(job.train().code(), 1);
+}
+
+#[test]
+fn a_lock_file_of_uv_is_followed() {
+    let project = "[project]\nname = \"p\"\nversion = \"1\"\nrequires-python = \">=3.8\"\ndependencies = [\"fix\"]\n";
+    let job = with_wheels(IMPORTS).file("code/pyproject.toml", project).variable("FOOTPLATE_UV", &uv());
+    let wheels = job.path("wheels").display().to_string();
+    // Locked when there was no 1.3.
+    let newest = job.path("wheels/fix-1.3-py3-none-any.whl");
+    std::fs::rename(&newest, job.path("newest")).expect("moved");
+    let mut lock = Command::new(uv());
+    lock.args(["lock", "--no-index"]).current_dir(job.path("code")).env("UV_FIND_LINKS", wheels);
+    images::run(lock.env("PATH", search_path()));
+    std::fs::rename(job.path("newest"), &newest).expect("moved");
+    let ended = job.train().succeeded();
+    says(&ended, "installing the dependencies of uv.lock, found in ");
+    assert!(ended.stdout().ends_with("imported 1.2\n"), "{ended:#?}");
+    says(&job.train().succeeded(), "all is installed already (1 packages");
+    // Without uv, what is locked is not known.
+    let job = with_wheels(IMPORTS)
+        .file("code/pyproject.toml", project)
+        .file("code/uv.lock", job.read("code/uv.lock").expect("a lock"));
+    let ended = job.variable("FOOTPLATE_INSTALLER", "pip").train().succeeded();
+    says(&ended, "only uv reads uv.lock");
+    assert!(ended.stdout().ends_with("imported 1.3\n"), "{ended:#?}");
+}
+
+#[test]
+fn local_paths_editable_ones_and_hashes_are_the_installers() {
+    for installer in ["uv", "pip"] {
+        let job = with_wheels("import fix, mine; print('imported', fix.VERSION, mine.__file__)");
+        let backend = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n[project]\nname = \"mine\"\nversion = \"1.0\"\n";
+        let job = job
+            .file("code/mine/pyproject.toml", backend)
+            .file("code/mine/backend.py", BACKEND)
+            .file("code/mine/src/mine.py", "")
+            .file("code/requirements.txt", "-e ./mine\n./wheels/fix-1.2-py3-none-any.whl\n")
+            .variable("FOOTPLATE_UV", &uv())
+            .variable("FOOTPLATE_INSTALLER", installer);
+        images::run(Command::new("cp").arg("-r").arg(job.path("wheels")).arg(job.path("code/wheels")));
+        let ended = job.train().succeeded();
+        assert!(
+            ended.stdout().contains("imported 1.2 ") && ended.stdout().ends_with("code/mine/src/mine.py\n"),
+            "{ended:#?}"
+        );
+        let right = with_wheels(IMPORTS).variable("FOOTPLATE_UV", &uv()).variable("FOOTPLATE_INSTALLER", installer);
+        let digest = images::output(Command::new("sha256sum").arg(right.path("wheels/fix-1.2-py3-none-any.whl")));
+        let digest = digest.split(' ').next().expect("a digest").to_owned();
+        let right = right.file("code/requirements.txt", format!("fix==1.2 --hash=sha256:{digest}\n"));
+        assert!(right.train().succeeded().stdout().ends_with("imported 1.2\n"));
+        let wrong = with_wheels(IMPORTS).variable("FOOTPLATE_UV", &uv()).variable("FOOTPLATE_INSTALLER", installer);
+        let wrong =
+            wrong.file("code/requirements.txt", format!("fix==1.2 --hash=sha256:{}\n", digest.replace(|_| true, "0")));
+        let ended = wrong.train();
+        assert_eq!(ended.code(), 1, "{ended:#?}");
+        assert!(ended.failure().to_lowercase().contains("hash"), "{ended:#?}");
+    }
+}
+
+/// A build backend that needs nothing: an editable install is a `.pth` file.
+const BACKEND: &str = r#"
+import os, zipfile
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    name = "mine-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        wheel.writestr("mine.pth", os.path.abspath("src") + "\n")
+        wheel.writestr("mine-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+        wheel.writestr("mine-1.0.dist-info/WHEEL",
+                       "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("mine-1.0.dist-info/RECORD", "mine.pth,,\n")
+    return name
+"#;
+
+#[test]
+fn requirements_are_installed_once_for_all_ranks_of_a_host() {
+    let job = with_wheels("import fix, os; print('rank', os.environ['RANK'], fix.VERSION)")
+        .file("code/requirements.txt", "fix\n")
+        .variable("FOOTPLATE_UV", &uv())
+        .variable("FOOTPLATE_LAUNCHER", "per-gpu")
+        .variable("FOOTPLATE_PROCESSES_PER_HOST", "3");
+    let ended = job.train().succeeded();
+    assert_eq!(said(&ended).iter().filter(|line| line.starts_with("installed by")).count(), 1, "{ended:#?}");
+    assert_eq!(ended.stdout().matches(" 1.3\n").count(), 3, "{ended:#?}");
+}
+
+#[test]
+fn the_requirements_of_a_job_of_sdk_version_3_are_those_that_it_names() {
+    let source =
+        |requirements: &str, what: &str| format!(r#"{{"source_dir": "code", "requirements": {requirements}, {what}}}"#);
+    for (requirements, expected) in [("\"env/needs.txt\"", "1.2"), ("\"auto\"", "1.3"), ("null", "none")] {
+        for what in [r#""entry_script": "train.py""#, r#""command": "python3 train.py""#] {
+            let script =
+                "try:\n    import fix\n    print('found', fix.VERSION)\nexcept ImportError:\n    print('found none')\n";
+            let job = with_wheels("")
+                .without("SAGEMAKER_PROGRAM")
+                .file(
+                    "input/config/inputdataconfig.json",
+                    r#"{"code": {"TrainingInputMode": "File"}, "sm_drivers": {"TrainingInputMode": "File"}}"#,
+                )
+                .file("input/data/sm_drivers/sourcecode.json", source(requirements, what))
+                .file("input/data/sm_drivers/distributed.json", "{}")
+                .file("input/data/code/train.py", script)
+                .file("input/data/code/requirements.txt", "fix")
+                .file("input/data/code/env/needs.txt", "fix<1.3")
+                .variable("FOOTPLATE_UV", &uv());
+            let ended = job.train().succeeded();
+            assert!(ended.stdout().ends_with(&format!("found {expected}\n")), "{requirements} {what} {ended:#?}");
+        }
+    }
+}
+
+/// Writes two source packages into a folder: `outer`, which cannot be built without `inner`, whose own build looks at the
+/// arguments of all processes of the machine.
+const MAKE_SOURCES: &str = r#"
+import io, sys, tarfile
+folder, seen = sys.argv[1:]
+BACKEND = r"""
+import os, zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    {look}
+    name = "{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        wheel.writestr("{name}.py", "VERSION = '1.0'\n")
+        wheel.writestr("{name}-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        wheel.writestr("{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("{name}-1.0.dist-info/RECORD", "{name}.py,,\n")
+    return name
+"""
+LOOK = f"""
+    import glob
+    with open({seen!r}, "ab") as out:
+        for path in glob.glob("/proc/[0-9]*/cmdline"):
+            try:
+                out.write(open(path, "rb").read() + bytes([10]))
+            except OSError:
+                pass
+"""
+for name, requires, look in [("outer", '"inner"', "pass"), ("inner", "", LOOK)]:
+    project = f'[build-system]\nrequires = [{requires}]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    files = {
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        "pyproject.toml": project,
+        "backend.py": BACKEND.format(name=name, look=look.strip()),
+    }
+    with tarfile.open(f"{folder}/{name}-1.0.tar.gz", "w:gz") as archive:
+        for file, text in files.items():
+            member = tarfile.TarInfo(f"{name}-1.0/{file}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+"#;
+
+#[test]
+fn codeartifact_is_the_index_and_its_token_is_seen_nowhere() {
+    const TOKEN: &str = "eyJ2ZXIiOjEtoken-of-codeartifact";
+    let folder = tempfile::tempdir().expect("a folder");
+    wheel(folder.path(), &["fix", "1.2"]);
+    let seen = folder.path().join("seen");
+    let mut sources = Command::new("python3");
+    sources.env("PATH", search_path()).args(["-c", MAKE_SOURCES]).arg(folder.path()).arg(&seen);
+    images::run(&mut sources);
+    let server = index(folder.path());
+    let guarded = guarded(&server, "aws:eyJ2ZXIiOjEtoken-of-codeartifact");
+    let service = Server::start(|command, port| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/codeartifact.py");
+        command.env("TOKEN", TOKEN).arg(script);
+        command.args([&port.to_string(), "AKIDEXAMPLE", "secret-of-the-role", &guarded.url()]);
+    });
+    for installer in ["uv", "pip"] {
+        let job = job(IMPORTS)
+            .file("code/requirements.txt", "fix\nouter\n")
+            .variable("FOOTPLATE_UV", &uv())
+            .variable("FOOTPLATE_INSTALLER", installer)
+            .variable("CA_REPOSITORY_ARN", "arn:aws:codeartifact:eu-west-1:123456789012:repository/my-domain/my-repo")
+            .variable("AWS_ENDPOINT_URL_CODEARTIFACT", &service.url())
+            .variable("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+            .variable("AWS_SECRET_ACCESS_KEY", "secret-of-the-role")
+            .variable("TMPDIR", folder.path().to_str().expect("a path"))
+            .variable("PIP_NO_CACHE_DIR", "1")
+            .hyperparameters(r#"{"sagemaker_container_log_level": "10"}"#);
+        let ended = job.train().succeeded();
+        says(&ended, "from the CodeArtifact index ");
+        says(&ended, &format!("installed by {installer}"));
+        assert!(ended.stdout().ends_with("imported 1.2\n"), "{ended:#?}");
+        assert!(!format!("{ended:?}").contains(TOKEN), "{ended:#?}");
+        let arguments = std::fs::read(&seen).expect("the inner package was built");
+        let arguments = String::from_utf8_lossy(&arguments);
+        assert!(arguments.contains("-r\0requirements.txt"), "{installer}: the installer was not seen");
+        assert!(!arguments.contains(TOKEN), "{installer}: {arguments}");
+        std::fs::remove_file(&seen).expect("removed");
+        // Nothing with the token stays behind.
+        let left =
+            Command::new("grep").args(["-rl", TOKEN]).arg(folder.path()).arg(job.base()).output().expect("grep runs");
+        assert_eq!(String::from_utf8_lossy(&left.stdout), "", "{installer}");
+        let job = job.file("code/requirements.txt", "fix==7\n");
+        let ended = job.train();
+        assert_ne!(ended.code(), 0);
+        assert!(!format!("{ended:?}").contains(TOKEN), "{ended:#?}");
+    }
+    let job = job("").file("code/requirements.txt", "fix\n").variable("AWS_ENDPOINT_URL", &service.url());
+    let job = job.variable("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE").variable("AWS_SECRET_ACCESS_KEY", "another-secret");
+    let arn = "arn:aws:codeartifact:eu-west-1:123456789012:repository/my-domain/my-repo";
+    let job = job.variable("CA_REPOSITORY_ARN", arn);
+    let ended =
+        job.train().failed(1, &format!("the CodeArtifact repository {arn} (CA_REPOSITORY_ARN) cannot be used: "));
+    for text in ["403 Forbidden The request signature", "codeartifact:GetAuthorizationToken"] {
+        assert!(ended.failure().contains(text), "{ended:#?}");
+    }
+    let job = job.variable("CA_REPOSITORY_ARN", "my-repo");
+    std::fs::remove_file(job.path("output/failure")).expect("removed");
+    job.train().failed(1, "CA_REPOSITORY_ARN is \"my-repo\", but must be as arn:aws:codeartifact:");
+}
+
+/// Which versions and conditions hold, as the `packaging` within pip says; one line each: condition, version, verdict.
+const VERDICTS: &str = r#"
+import itertools, sys
+from pip._vendor.packaging.specifiers import SpecifierSet
+from pip._vendor.packaging.version import Version
+versions = sys.argv[1].split()
+for operator, version, found in itertools.product(["==", "!=", "<=", ">=", "<", ">", "~="], versions, versions):
+    try:
+        specifiers = SpecifierSet(operator + version)
+    except Exception:
+        continue
+    print(operator + version, found, specifiers.contains(Version(found), prereleases=True))
+"#;
+
+#[test]
+fn versions_are_judged_as_pip_judges_them() {
+    let versions = "0 1 1.0 1.0.0 1.0.1 1.1 1.10 2.0 1.0a1 1.0b2 1.0rc1 1.0.dev1 1.0a1.dev2 1.0.post1 1.0.post1.dev3 1.0-2 \
+                    1.0+cu121 1.0+cpu.1 1!1.0 1.0.post1+x 2024.1.2";
+    let python = environment().join("bin/python3");
+    let output = images::output(Command::new(python).args(["-c", VERDICTS, versions]));
+    let mut count = 0;
+    for line in output.lines() {
+        let [condition, version, verdict] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        // Conditions that are not decided are left to the installer.
+        let Some(specifiers) = footplate::requirements::Specifiers::parse(condition) else { continue };
+        let version = footplate::requirements::Version::parse(version).expect(version);
+        assert_eq!(if specifiers.hold_for(&version) { "True" } else { "False" }, verdict, "{line}");
+        count += 1;
+    }
+    assert!(count > 2000, "{count}");
+}

@@ -1,0 +1,121 @@
+//! mpirun over several hosts, without ssh: hosts as processes of this machine, each with a temporary folder of its own.
+
+use nix::sys::signal::Signal;
+
+use super::hosts::Hosts;
+use super::job::Ended;
+use super::running::Running;
+
+/// Two hosts with two ranks each. What ranks share memory by mistakes hosts on one machine for one host.
+fn hosts(script: &str) -> Hosts {
+    let mut hosts =
+        Hosts::new(2, script).variable("FOOTPLATE_LAUNCHER", "mpi").variable("FOOTPLATE_PROCESSES_PER_HOST", "2");
+    // Debian's mpi4py is for Debian's Python.
+    hosts = hosts.variable("FOOTPLATE_PYTHON", "/usr/bin/python3");
+    let with = |job: super::job::Job| {
+        let folder = job.path("tmp");
+        std::fs::create_dir(&folder).expect("a folder");
+        job.variable("TMPDIR", &folder.display().to_string())
+            .hyperparameters(r#"{"sagemaker_mpi_custom_mpi_options": "\"-mca btl tcp,self\""}"#)
+    };
+    hosts.jobs = hosts.jobs.into_iter().map(with).collect();
+    hosts
+}
+
+fn sorted(ended: &Ended) -> Vec<String> {
+    let mut lines: Vec<String> = ended.stdout().lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn ranks_of_all_hosts_compute_together_each_with_the_variables_of_its_host() {
+    let script = "import os, sys\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\n\
+                  total = world.allreduce(world.rank)\n\
+                  print(total, world.size, os.environ['SM_CURRENT_HOST'])\n";
+    let ended = hosts(script).train();
+    let [first, second] = [0, 1].map(|host: usize| &ended[host]);
+    for ended in [first, second] {
+        assert!(ended.code() == 0 && ended.success, "{ended:#?}");
+    }
+    let line = |host: usize, rank: usize| format!("[algo-{host}:{rank}] 6 4 algo-{host}");
+    assert_eq!(sorted(first), [line(1, 0), line(1, 1), line(2, 2), line(2, 3)]);
+    assert_eq!(second.stdout(), "", "mpirun passes everything on");
+}
+
+#[test]
+fn lines_that_ranks_write_in_parts_come_whole() {
+    let script = "import sys, time\nfrom mpi4py import MPI\nrank = MPI.COMM_WORLD.rank\n\
+                  for line in range(20):\n    for part in ('one ', 'two ', 'three\\n'):\n        \
+                  sys.stdout.write(part)\n        sys.stdout.flush()\n        time.sleep(0.001 * (rank + 1))\n";
+    let ended = hosts(script).train().remove(0).succeeded();
+    let expected: Vec<String> = (0..4)
+        .flat_map(|rank| std::iter::repeat_n(format!("[algo-{}:{rank}] one two three", rank / 2 + 1), 20))
+        .collect();
+    assert_eq!(sorted(&ended), expected);
+}
+
+#[test]
+fn a_rank_that_raises_is_named_on_every_host() {
+    let script = "import time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
+                  if world.rank == 3: raise ValueError('bad data')\ntime.sleep(600)\n";
+    for ended in hosts(script).train() {
+        let ended = ended.failed(1, "ValueError: bad data\nat train.py:5\n");
+        assert!(ended.failure().contains("host algo-2, rank 3, exit code 1"), "{}", ended.failure());
+    }
+}
+
+#[test]
+fn a_rank_that_is_killed_is_named_on_every_host() {
+    let script = "import os, signal, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
+                  if world.rank == 2: os.kill(os.getpid(), signal.SIGKILL)\ntime.sleep(600)\n";
+    for ended in hosts(script).train() {
+        let ended = ended.failed(137, "killed by SIGKILL (signal 9)\n");
+        assert!(ended.failure().contains("host algo-2, rank 2, "), "{}", ended.failure());
+    }
+}
+
+#[test]
+fn a_daemon_that_dies_is_named_on_every_host() {
+    let script = "import os, signal, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
+                  if world.rank == 2: os.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(600)\n";
+    for ended in hosts(script).train() {
+        ended.failed(137, "mpirun's daemon on host algo-2 has ended: killed by SIGKILL (signal 9)\n");
+    }
+}
+
+#[test]
+fn a_stop_signal_reaches_the_ranks_of_all_hosts_with_its_grace() {
+    let script = "import signal, sys, time\nfrom mpi4py import MPI\nfrom notes import note, wait_for\nrank = MPI.COMM_WORLD.rank\n\
+                  def save(*_):\n    note('told')\n    wait_for('saved')\n    print('saved', rank, flush=True)\n    sys.exit(0)\n\
+                  signal.signal(signal.SIGTERM, save)\nMPI.COMM_WORLD.barrier()\nnote('up')\ntime.sleep(600)\n";
+    // To one host: its ranks wait for those of the other in MPI_Finalize, so the other is to be told.
+    for signalled in [&[0][..], &[1], &[0, 1]] {
+        let hosts = hosts(script);
+        let running = hosts.start();
+        running.iter().for_each(|host| drop(host.noted("up", 2)));
+        for host in signalled {
+            running[*host].signal(Signal::SIGTERM);
+        }
+        running.iter().for_each(|host| drop(host.noted("told", 2)));
+        running.iter().for_each(|host: &Running| host.tell("saved"));
+        let ended = hosts.end(running);
+        let expected: Vec<String> = (0..4).map(|rank| format!("[algo-{}:{rank}] saved {rank}", rank / 2 + 1)).collect();
+        assert_eq!(sorted(&ended[0]), expected);
+        for ended in ended {
+            assert_eq!(ended.code(), 0, "{ended:#?}");
+        }
+    }
+}
+
+#[test]
+fn an_agent_that_nobody_answers_says_so() {
+    let hosts = hosts("");
+    let folder = hosts.jobs[0].path("tmp");
+    let agent = folder.join("footplate-agent");
+    std::os::unix::fs::symlink(super::images::BINARY, &agent).expect("linked");
+    let output = std::process::Command::new(&agent).args(["algo-2", "true"]).output().expect("run");
+    assert_eq!(output.status.code(), Some(255));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.starts_with("footplate-agent: No such file"), "{said}");
+}
