@@ -63,6 +63,11 @@ impl Hosts {
         &self.host
     }
 
+    /// Whether the job ends because of a host.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.cluster.view().borrow().stopping.is_some()
+    }
+
     /// Tells the others of a failure that is no rank's.
     pub(super) fn tell_failed(&mut self, failure: Failure) {
         self.cluster.failed(failure);

@@ -79,7 +79,7 @@ pub(super) async fn serve(
         hosts.executed(&order, ending.exit_code());
         failed = Some(ending).filter(|ending| !ending.is_success() && !was_killed(*ending)).or(failed);
         *end = End { was_stopped: reports.stop.is_some(), ..*end };
-        if reports.stop.is_some() {
+        if reports.stop.is_some() || hosts.is_stopping() {
             break;
         }
     }
