@@ -29,7 +29,7 @@ fn planned_with(job: &Job, hardware: &Hardware, settings: &Settings, entry: &Ent
         python: Some(PathBuf::from("/usr/bin/python3")),
         torchrun: Some(PathBuf::from("/usr/bin/torchrun")),
         mpirun: Some(PathBuf::from("/usr/bin/mpirun")),
-        neuron_parallel_compile: None,
+        ..Image::default()
     };
     planned_in(&image, job, hardware, settings, entry)
 }

@@ -76,7 +76,7 @@ fn mpirun_gets_smddprun_as_the_incumbent_calls_it() {
         job.train().succeeded();
         let record = Record::of(&job);
         let python = search_path().split(':').next().expect("a folder").to_owned() + "/python3";
-        let expected = "mpirun --host algo-1:8 -np 8 --allow-run-as-root --oversubscribe --bind-to none --map-by slot \
+        let expected = "mpirun --host algo-1:8 -np 8 --allow-run-as-root --oversubscribe --tag-output --bind-to none --map-by slot \
                         -mca btl_tcp_if_include lo -mca oob_tcp_if_include lo -mca pml ob1 -mca btl ^openib \
                         -mca orte_abort_on_non_zero_status 1 -mca btl_vader_single_copy_mechanism none \
                         -x NCCL_DEBUG -x RDMAV_FORK_SAFE -x SMDATAPARALLEL_USE_SINGLENODE --verbose \
