@@ -53,6 +53,15 @@ fn resources(groups: Value, host: &str, group: &str, instance_type: &str) -> Str
     .to_string()
 }
 
+/// The same job in an image that has Python and its stand-ins, and nothing of what this machine has.
+fn bare(job: Job) -> Job {
+    let job = job.file("bin/.keep", "");
+    let bin = job.path("bin");
+    let python = search_path().split(':').next().expect("a folder").to_owned() + "/python3";
+    std::os::unix::fs::symlink(python, bin.join("python3")).expect("linked");
+    job.variable("PATH", &bin.display().to_string())
+}
+
 /// Checks that a job was refused for a reason, and that nothing was started.
 #[track_caller]
 fn refused(job: &Job, reasons: &[&str]) -> Ended {
@@ -177,33 +186,34 @@ fn torchrun_gets_further_arguments_and_neuron_parallel_compile() {
 
 #[test]
 fn what_the_image_or_the_machine_lacks_is_refused_before_anything_starts() {
+    let stand_ins = |hyperparameters: &str, launchers: &[&str]| bare(with_stand_ins(hyperparameters, launchers));
     let asks = |flag: &str| format!(r#"{{"sagemaker_{flag}_enabled": "true"}}"#);
     refused(
-        &with_gpus(with_stand_ins(&asks("distributed_dataparallel"), &["mpirun"]), 8),
+        &bare(with_gpus(with_stand_ins(&asks("distributed_dataparallel"), &["mpirun"]), 8)),
         &["smdistributed data parallel", "smddprun is not on PATH", "FOOTPLATE_LAUNCHER=torchrun"],
     );
     refused(
-        &with_stand_ins(&asks("distributed_dataparallel"), &["mpirun", "smddprun"]),
+        &stand_ins(&asks("distributed_dataparallel"), &["mpirun", "smddprun"]),
         &["smdistributed data parallel", "this host has no GPU"],
     );
     refused(
-        &with_gpus(with_stand_ins(&asks("distributed_dataparallel"), &["smddprun"]), 8),
+        &bare(with_gpus(with_stand_ins(&asks("distributed_dataparallel"), &["smddprun"]), 8)),
         &["mpirun is not on PATH: install Open MPI"],
     );
-    refused(&with_stand_ins(&asks("mpi"), &[]), &["the job asks for MPI, and mpirun is not on PATH"]);
-    refused(&with_stand_ins(&asks("torch_distributed"), &[]), &["torchrun", "neither on PATH nor beside Python"]);
-    refused(&with_stand_ins(&asks("pytorch_xla_multi_worker"), &[]), &["PyTorch/XLA", "this host has no GPU"]);
+    refused(&stand_ins(&asks("mpi"), &[]), &["the job asks for MPI, and mpirun is not on PATH"]);
+    refused(&stand_ins(&asks("torch_distributed"), &[]), &["torchrun", "neither on PATH nor beside Python"]);
+    refused(&stand_ins(&asks("pytorch_xla_multi_worker"), &[]), &["PyTorch/XLA", "this host has no GPU"]);
 
-    let package = with_stand_ins(&asks("torch_distributed"), &["torchrun"]);
+    let package = stand_ins(&asks("torch_distributed"), &["torchrun"]);
     let package = package.file("code/setup.py", "from setuptools import setup\nsetup(name='train')\n");
     let package = package.variable("FOOTPLATE_REQUIREMENTS", "off");
     refused(&package, &["torchrun cannot run train.py, which is a package to be installed"]);
-    let shell = with_stand_ins(&asks("torch_distributed"), &["torchrun"]).file("code/train.sh", "echo never\n");
+    let shell = stand_ins(&asks("torch_distributed"), &["torchrun"]).file("code/train.sh", "echo never\n");
     let shell = shell.variable("SAGEMAKER_PROGRAM", "train.sh");
     refused(&shell, &["torchrun cannot run train.sh, which is no Python script"]);
 
     let resources = r#"{"current_host": "a", "hosts": ["a"], "current_instance_type": "ml.p4d.24xlarge"}"#;
-    let unseen = with_stand_ins("{}", &[]).file("input/config/resourceconfig.json", resources);
+    let unseen = stand_ins("{}", &[]).file("input/config/resourceconfig.json", resources);
     let unseen = unseen.variable("FOOTPLATE_LAUNCHER", "per-gpu").variable("FOOTPLATE_PROCESSES_PER_HOST", "8");
     if fs::metadata("/dev/nvidia0").is_err() {
         refused(&unseen, &["ml.p4d.24xlarge has 8 GPUs, and none is seen in this container: run it with --gpus all"]);
