@@ -432,5 +432,9 @@ fn gpus_that_an_instance_has_and_the_container_does_not_see_are_told() {
         let settings = Settings { launcher: Some(launcher), ..Settings::default() };
         let plan = planned_with(&job, &gpus(0), &settings, &script()).expect("a plan");
         assert!(plan.warnings[0].contains("ml.p4d.24xlarge has 8 GPUs, and none is seen"), "{:?}", plan.warnings);
+        let plan = planned_with(&job, &gpus(7), &settings, &script()).expect("a plan");
+        assert!(plan.warnings[0].contains("ml.p4d.24xlarge has 8 GPUs, and 7 are seen"), "{:?}", plan.warnings);
+        let plan = planned_with(&job, &gpus(8), &settings, &script()).expect("a plan");
+        assert!(!plan.warnings.iter().any(|warning| warning.contains("seen")), "{:?}", plan.warnings);
     }
 }
