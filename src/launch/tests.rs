@@ -235,6 +235,31 @@ fn smdistributed_is_started_as_the_incumbent_does_it() {
 }
 
 #[test]
+fn smdistributed_over_several_hosts_has_servers_on_the_first() {
+    let mut job = flagged(job(&["algo-1", "algo-2"]), "distributed_dataparallel_enabled");
+    job.cluster.instance_type = "ml.p4d.24xlarge".to_owned();
+    let hardware = Hardware { smddprun: Some(PathBuf::from("/usr/bin/smddprun")), ..gpus(8) };
+    let first = planned(&job.seen_from("algo-1"), &hardware, &script()).expect("a plan");
+    let words = command(&first);
+    assert!(words.starts_with("mpirun --host algo-1:8,algo-2:8 -np 16 "), "{words}");
+    let end = "-x RDMAV_FORK_SAFE -x SAGEMAKER_INSTANCE_TYPE -x SMDATAPARALLEL_SERVER_ADDR -x SMDATAPARALLEL_SERVER_PORT \
+               -x SMDATAPARALLEL_USE_HOMOGENEOUS smddprun /usr/bin/python3 -m mpi4py train.py --lr 1";
+    assert!(words.ends_with(end), "{words}");
+    let found = variables(&first);
+    for variable in [
+        "SAGEMAKER_INSTANCE_TYPE=ml.p4d.24xlarge",
+        "SMDATAPARALLEL_SERVER_ADDR=algo-1",
+        "SMDATAPARALLEL_SERVER_PORT=7592",
+        "SMDATAPARALLEL_USE_HOMOGENEOUS=1",
+    ] {
+        assert!(found.iter().any(|found| found == variable), "{variable}: {found:?}");
+    }
+    assert_eq!((first.ranks.len(), first.span), (1, Some(Span { first: 0, count: 8, world_size: 16 })));
+    let second = planned(&job, &hardware, &script()).expect("a plan");
+    assert_eq!((second.ranks.len(), second.span), (0, Some(Span { first: 8, count: 8, world_size: 16 })));
+}
+
+#[test]
 fn pytorch_xla_is_started_as_the_incumbent_does_it() {
     let mut job = flagged(job(&["algo-1", "algo-2"]), "pytorch_xla_multi_worker_enabled");
     // It does not count here.
