@@ -65,6 +65,11 @@ impl Cluster {
         chosen.flat_map(|group| group.hosts.iter().cloned()).collect()
     }
 
+    /// Whether a distribution was asked for other groups than this host's.
+    pub fn is_left_out(&self) -> bool {
+        !self.distribution_groups.is_empty() && !self.distribution_groups.contains(&self.current_group)
+    }
+
     /// The hosts of this host's group, as the toolkit has it: none where there are no groups.
     pub fn current_group_hosts(&self) -> &[String] {
         let group = self.groups.iter().find(|group| group.name == self.current_group);

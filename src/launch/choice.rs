@@ -12,10 +12,8 @@ use crate::settings::{Launcher, Settings};
 /// # Errors
 /// The drivers ask for a launcher that is not known.
 pub fn choose(job: &Job, settings: &Settings) -> Result<Launcher, LaunchError> {
-    let groups = &job.cluster.distribution_groups;
-    let is_distributed = groups.contains(&job.cluster.current_group);
     if let Some(launcher) = settings.launcher {
-        return Ok(if is_distributed || groups.is_empty() { launcher } else { Launcher::Process });
+        return Ok(if job.cluster.is_left_out() { Launcher::Process } else { launcher });
     }
     if let Some(distributed) = job.drivers.as_ref().and_then(|drivers| drivers.distributed.as_ref()) {
         let asks_for = |name| distributed.get(name).is_some();
@@ -36,6 +34,7 @@ pub fn choose(job: &Job, settings: &Settings) -> Result<Launcher, LaunchError> {
         ("distributed_dataparallel_enabled", Launcher::Smddp),
         ("pytorch_xla_multi_worker_enabled", Launcher::Xla),
     ];
+    let is_distributed = job.cluster.distribution_groups.contains(&job.cluster.current_group);
     let asked = FLAGS.into_iter().find(|(flag, _)| is_distributed && job.is_flag_set(flag));
     Ok(asked.map_or(Launcher::Process, |(_, launcher)| launcher))
 }

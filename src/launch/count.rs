@@ -73,15 +73,19 @@ impl Facts<'_> {
         Span { first: self.job.node_rank(), count: 1, world_size: self.job.nodes().len() }
     }
 
-    /// What to say where this type of instance has GPUs and none is seen.
+    /// What to say where this type of instance has more GPUs than are seen.
     pub(super) fn unseen_gpus(&self) -> Option<String> {
         let instance_type = &self.job.cluster.instance_type;
         let expected = accelerators(instance_type)?.gpus;
-        (self.hardware.gpus == 0 && expected > 0).then(|| {
-            format!(
-                "{instance_type} has {expected} GPUs, and none is seen in this container: run it with --gpus all, and \
-                 set NVIDIA_VISIBLE_DEVICES=all and NVIDIA_DRIVER_CAPABILITIES=compute,utility in the image"
-            )
-        })
+        let seen = match self.hardware.gpus {
+            seen if seen >= expected => return None,
+            0 => "none is seen".to_owned(),
+            1 => "1 is seen".to_owned(),
+            seen => format!("{seen} are seen"),
+        };
+        Some(format!(
+            "{instance_type} has {expected} GPUs, and {seen} in this container: run it with --gpus all, and set \
+             NVIDIA_VISIBLE_DEVICES=all and NVIDIA_DRIVER_CAPABILITIES=compute,utility in the image"
+        ))
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
     let master = if nodes.len() == 1 { LOOPBACK.to_owned() } else { facts.reach(&job.master()) };
     let span = facts.span(&facts.ranks_of_hosts(&nodes, None)?);
     let Span { first, count: local_world_size, world_size } = span;
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = facts.unseen_gpus().filter(|_| !none_is_seen).into_iter().collect();
     if facts.hardware.gpus > 0 && local_world_size > facts.hardware.gpus {
         warnings.push(format!("{local_world_size} processes share {} GPUs", facts.hardware.gpus));
     }

@@ -56,9 +56,12 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
     let room = facts.hardware.default_processes();
     if room > 1 {
         let what = if facts.hardware.gpus > 0 { "GPUs" } else { "Neuron cores" };
+        let remedy = match facts.job.cluster.is_left_out() {
+            true => format!("add its instance group, {}, to the distribution", facts.job.cluster.current_group),
+            false => "set FOOTPLATE_LAUNCHER=per-gpu or torchrun for one process each".to_owned(),
+        };
         warnings.push(format!(
-            "this host has {room} {what}, and one process is started: if the script does not start others itself, set \
-             FOOTPLATE_LAUNCHER=per-gpu or torchrun for one process each"
+            "this host has {room} {what}, and one process is started: if the script does not start others itself, {remedy}"
         ));
     }
     Ok(LaunchPlan {

@@ -29,8 +29,7 @@ fn planned_with(job: &Job, hardware: &Hardware, settings: &Settings, entry: &Ent
         python: Some(PathBuf::from("/usr/bin/python3")),
         torchrun: Some(PathBuf::from("/usr/bin/torchrun")),
         mpirun: Some(PathBuf::from("/usr/bin/mpirun")),
-        has_prrte: false,
-        neuron_parallel_compile: None,
+        ..Image::default()
     };
     planned_in(&image, job, hardware, settings, entry)
 }
@@ -236,6 +235,31 @@ fn smdistributed_is_started_as_the_incumbent_does_it() {
 }
 
 #[test]
+fn smdistributed_over_several_hosts_has_servers_on_the_first() {
+    let mut job = flagged(job(&["algo-1", "algo-2"]), "distributed_dataparallel_enabled");
+    job.cluster.instance_type = "ml.p4d.24xlarge".to_owned();
+    let hardware = Hardware { smddprun: Some(PathBuf::from("/usr/bin/smddprun")), ..gpus(8) };
+    let first = planned(&job.seen_from("algo-1"), &hardware, &script()).expect("a plan");
+    let words = command(&first);
+    assert!(words.starts_with("mpirun --host algo-1:8,algo-2:8 -np 16 "), "{words}");
+    let end = "-x RDMAV_FORK_SAFE -x SAGEMAKER_INSTANCE_TYPE -x SMDATAPARALLEL_SERVER_ADDR -x SMDATAPARALLEL_SERVER_PORT \
+               -x SMDATAPARALLEL_USE_HOMOGENEOUS smddprun /usr/bin/python3 -m mpi4py train.py --lr 1";
+    assert!(words.ends_with(end), "{words}");
+    let found = variables(&first);
+    for variable in [
+        "SAGEMAKER_INSTANCE_TYPE=ml.p4d.24xlarge",
+        "SMDATAPARALLEL_SERVER_ADDR=algo-1",
+        "SMDATAPARALLEL_SERVER_PORT=7592",
+        "SMDATAPARALLEL_USE_HOMOGENEOUS=1",
+    ] {
+        assert!(found.iter().any(|found| found == variable), "{variable}: {found:?}");
+    }
+    assert_eq!((first.ranks.len(), first.span), (1, Some(Span { first: 0, count: 8, world_size: 16 })));
+    let second = planned(&job, &hardware, &script()).expect("a plan");
+    assert_eq!((second.ranks.len(), second.span), (0, Some(Span { first: 8, count: 8, world_size: 16 })));
+}
+
+#[test]
 fn pytorch_xla_is_started_as_the_incumbent_does_it() {
     let mut job = flagged(job(&["algo-1", "algo-2"]), "pytorch_xla_multi_worker_enabled");
     // It does not count here.
@@ -360,13 +384,13 @@ fn a_distribution_is_for_the_groups_that_it_was_asked_for() {
     job.framework_parameters.set("sagemaker_torch_distributed_enabled", true);
     job.framework_parameters.set("sagemaker_distribution_instance_groups", Value::List(Vec::new()));
     job.cluster.distribution_groups = vec!["small".to_owned(), "big".to_owned()];
-    let of = |host: &str, settings: &Settings| {
+    let of = |job: &Job, host: &str, settings: &Settings| {
         let job = job.seen_from(host);
         let hardware = gpus(4).of_instance(&job.cluster.instance_type).expect("a known type");
         planned_with(&job, &hardware, settings, &script()).expect("a plan")
     };
     let default = Settings::default();
-    let words = |host: &str| command(&of(host, &default));
+    let words = |host: &str| command(&of(&job, host, &default));
     assert_eq!(words("algo-1"), "/usr/bin/python3 train.py --lr 1");
     for (host, count, rank) in [("algo-4", 8, 0), ("algo-3", 8, 1), ("algo-2", 4, 2), ("algo-5", 4, 3)] {
         let expected = format!(
@@ -377,15 +401,19 @@ fn a_distribution_is_for_the_groups_that_it_was_asked_for() {
     }
     let per_gpu = Settings { launcher: Some(Launcher::PerGpu), ..Settings::default() };
     for (host, first, count) in [("algo-4", 0, 8), ("algo-3", 8, 8), ("algo-2", 16, 4), ("algo-5", 20, 4)] {
-        let plan = of(host, &per_gpu);
+        let plan = of(&job, host, &per_gpu);
         assert_eq!(plan.span, Some(Span { first, count, world_size: 24 }), "{host}");
         assert_eq!((plan.ranks[0].rank, plan.ranks.len()), (first, count));
         assert_eq!(plan.ranks[1].variables[&b"WORLD_SIZE"[..]], b"24");
         assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
     }
-    let rest = of("algo-1", &per_gpu);
+    let rest = of(&job, "algo-1", &per_gpu);
     assert_eq!((rest.launcher, rest.ranks.len()), (Launcher::Process, 1));
     assert!(rest.warnings[0].contains("FOOTPLATE_LAUNCHER=per-gpu is for the instance groups small, big"));
+
+    job.cluster.distribution_groups = vec!["big".to_owned()];
+    let idle = of(&job, "algo-2", &default);
+    assert!(idle.warnings[0].ends_with("add its instance group, small, to the distribution"), "{:?}", idle.warnings);
 
     // Of an instance type that is not known, nothing is guessed.
     let mut other =
@@ -433,5 +461,22 @@ fn gpus_that_an_instance_has_and_the_container_does_not_see_are_told() {
         let settings = Settings { launcher: Some(launcher), ..Settings::default() };
         let plan = planned_with(&job, &gpus(0), &settings, &script()).expect("a plan");
         assert!(plan.warnings[0].contains("ml.p4d.24xlarge has 8 GPUs, and none is seen"), "{:?}", plan.warnings);
+        let plan = planned_with(&job, &gpus(7), &settings, &script()).expect("a plan");
+        assert!(plan.warnings[0].contains("ml.p4d.24xlarge has 8 GPUs, and 7 are seen"), "{:?}", plan.warnings);
+        let plan = planned_with(&job, &gpus(8), &settings, &script()).expect("a plan");
+        assert!(!plan.warnings.iter().any(|warning| warning.contains("seen")), "{:?}", plan.warnings);
     }
+}
+
+#[test]
+fn without_groups_that_were_asked_for_each_host_takes_its_own() {
+    let groups: [(&str, &str, &[&str]); 2] =
+        [("big", "ml.p4d.24xlarge", &["algo-1"]), ("small", "ml.g5.12xlarge", &["algo-2", "algo-3"])];
+    let job = flagged(grouped(job(&["algo-2", "algo-3", "algo-1"]), &groups), "torch_distributed_enabled");
+    assert_eq!(job.cluster.current_group, "big");
+    let other = job.seen_from("algo-3");
+    assert_eq!((other.nodes(), other.node_rank()), (vec!["algo-2".to_owned(), "algo-3".to_owned()], 1));
+    assert_eq!(other.cluster.instance_type, "ml.g5.12xlarge");
+    assert_eq!(choose(&other, &Settings::default()), Ok(Launcher::Torchrun));
+    assert_eq!(other.seen_from("algo-1").nodes(), ["algo-1"]);
 }

@@ -36,7 +36,7 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
     let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
     set("XRT_HOST_ORDINAL", &job.node_rank().to_string());
     set("XRT_SHARD_WORLD_SIZE", &nodes.len().to_string());
-    let worker = |(n, host): (usize, &String)| format!("localservice:{n};{host}:{WORKER_PORT}");
+    let worker = |(n, host): (usize, &String)| format!("localservice:{n};{}:{WORKER_PORT}", facts.reach(host));
     set("XRT_WORKERS", &nodes.iter().enumerate().map(worker).collect::<Vec<_>>().join("|"));
     set("GPU_NUM_DEVICES", &count);
     if nodes.len() > 1 {

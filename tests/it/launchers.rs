@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::job::{Ended, Job, search_path};
 use super::recorder::{Record, recorded, recording};
-use super::running::nothing_survives;
+use super::running::{Running, nothing_survives};
 
 /// Writes down its words, and the variables that it has, in place of the program whose name it has; starts nothing.
 const STAND_IN: &str = r#"#!/usr/bin/env python3
@@ -53,6 +53,15 @@ fn resources(groups: Value, host: &str, group: &str, instance_type: &str) -> Str
     .to_string()
 }
 
+/// The same job in an image that has Python and its stand-ins, and nothing of what this machine has.
+fn bare(job: Job) -> Job {
+    let job = job.file("bin/.keep", "");
+    let bin = job.path("bin");
+    let python = search_path().split(':').next().expect("a folder").to_owned() + "/python3";
+    std::os::unix::fs::symlink(python, bin.join("python3")).expect("linked");
+    job.variable("PATH", &bin.display().to_string())
+}
+
 /// Checks that a job was refused for a reason, and that nothing was started.
 #[track_caller]
 fn refused(job: &Job, reasons: &[&str]) -> Ended {
@@ -76,7 +85,7 @@ fn mpirun_gets_smddprun_as_the_incumbent_calls_it() {
         job.train().succeeded();
         let record = Record::of(&job);
         let python = search_path().split(':').next().expect("a folder").to_owned() + "/python3";
-        let expected = "mpirun --host algo-1:8 -np 8 --allow-run-as-root --oversubscribe --bind-to none --map-by slot \
+        let expected = "mpirun --host algo-1:8 -np 8 --allow-run-as-root --oversubscribe --tag-output --bind-to none --map-by slot \
                         -mca btl_tcp_if_include lo -mca oob_tcp_if_include lo -mca pml ob1 -mca btl ^openib \
                         -mca orte_abort_on_non_zero_status 1 -mca btl_vader_single_copy_mechanism none \
                         -x NCCL_DEBUG -x RDMAV_FORK_SAFE -x SMDATAPARALLEL_USE_SINGLENODE --verbose \
@@ -142,8 +151,13 @@ fn xla_spawn_gets_the_script_and_the_hosts() {
         assert_eq!(record.var(name), value, "{name}");
     }
     assert_eq!(record.get("XRT_MESH_SERVICE_ADDRESS"), None);
-    let ended = Job::python("").hyperparameters(r#"{"sagemaker_pytorch_xla_multi_worker_enabled": "true"}"#);
-    with_gpus(ended, 1).train().failed(1, "");
+    // An image without it has Python say so.
+    let job = Job::python("print('never')");
+    let job = job.hyperparameters(r#"{"sagemaker_pytorch_xla_multi_worker_enabled": "true"}"#);
+    let ended = with_gpus(job, 1).train();
+    let failure = ended.failure();
+    assert!(failure.lines().next().is_some_and(|line| line.contains("No module named 'torch_xla'")), "{failure}");
+    assert_eq!(ended.stdout(), "");
 }
 
 #[test]
@@ -177,33 +191,37 @@ fn torchrun_gets_further_arguments_and_neuron_parallel_compile() {
 
 #[test]
 fn what_the_image_or_the_machine_lacks_is_refused_before_anything_starts() {
+    let stand_ins = |hyperparameters: &str, launchers: &[&str]| bare(with_stand_ins(hyperparameters, launchers));
     let asks = |flag: &str| format!(r#"{{"sagemaker_{flag}_enabled": "true"}}"#);
     refused(
-        &with_gpus(with_stand_ins(&asks("distributed_dataparallel"), &["mpirun"]), 8),
+        &bare(with_gpus(with_stand_ins(&asks("distributed_dataparallel"), &["mpirun"]), 8)),
         &["smdistributed data parallel", "smddprun is not on PATH", "FOOTPLATE_LAUNCHER=torchrun"],
     );
     refused(
-        &with_stand_ins(&asks("distributed_dataparallel"), &["mpirun", "smddprun"]),
+        &stand_ins(&asks("distributed_dataparallel"), &["mpirun", "smddprun"]),
         &["smdistributed data parallel", "this host has no GPU"],
     );
     refused(
-        &with_gpus(with_stand_ins(&asks("distributed_dataparallel"), &["smddprun"]), 8),
+        &bare(with_gpus(with_stand_ins(&asks("distributed_dataparallel"), &["smddprun"]), 8)),
         &["mpirun is not on PATH: install Open MPI"],
     );
-    refused(&with_stand_ins(&asks("mpi"), &[]), &["the job asks for MPI, and mpirun is not on PATH"]);
-    refused(&with_stand_ins(&asks("torch_distributed"), &[]), &["torchrun", "neither on PATH nor beside Python"]);
-    refused(&with_stand_ins(&asks("pytorch_xla_multi_worker"), &[]), &["PyTorch/XLA", "this host has no GPU"]);
+    refused(&stand_ins(&asks("mpi"), &[]), &["the job asks for MPI, and mpirun is not on PATH"]);
+    refused(&stand_ins(&asks("torch_distributed"), &[]), &["torchrun", "neither on PATH nor beside Python"]);
+    refused(&stand_ins(&asks("pytorch_xla_multi_worker"), &[]), &["PyTorch/XLA", "this host has no GPU"]);
 
-    let package = with_stand_ins(&asks("torch_distributed"), &["torchrun"]);
+    let neuron = stand_ins(&asks("torch_distributed"), &["torchrun"]).variable("RUN_NEURON_PARALLEL_COMPILE", "1");
+    refused(&neuron, &["RUN_NEURON_PARALLEL_COMPILE is 1, but neuron_parallel_compile is not on PATH"]);
+
+    let package = stand_ins(&asks("torch_distributed"), &["torchrun"]);
     let package = package.file("code/setup.py", "from setuptools import setup\nsetup(name='train')\n");
     let package = package.variable("FOOTPLATE_REQUIREMENTS", "off");
     refused(&package, &["torchrun cannot run train.py, which is a package to be installed"]);
-    let shell = with_stand_ins(&asks("torch_distributed"), &["torchrun"]).file("code/train.sh", "echo never\n");
+    let shell = stand_ins(&asks("torch_distributed"), &["torchrun"]).file("code/train.sh", "echo never\n");
     let shell = shell.variable("SAGEMAKER_PROGRAM", "train.sh");
     refused(&shell, &["torchrun cannot run train.sh, which is no Python script"]);
 
     let resources = r#"{"current_host": "a", "hosts": ["a"], "current_instance_type": "ml.p4d.24xlarge"}"#;
-    let unseen = with_stand_ins("{}", &[]).file("input/config/resourceconfig.json", resources);
+    let unseen = stand_ins("{}", &[]).file("input/config/resourceconfig.json", resources);
     let unseen = unseen.variable("FOOTPLATE_LAUNCHER", "per-gpu").variable("FOOTPLATE_PROCESSES_PER_HOST", "8");
     if fs::metadata("/dev/nvidia0").is_err() {
         refused(&unseen, &["ml.p4d.24xlarge has 8 GPUs, and none is seen in this container: run it with --gpus all"]);
@@ -239,6 +257,51 @@ fn a_distribution_starts_on_the_groups_that_it_was_asked_for_alone() {
         job.train().succeeded();
         assert_eq!(Record::of(&job).argv, ["train.py", "--lr", "0.1"]);
         nothing_survives(&job);
+    }
+}
+
+/// A script that says its rank and the world's size, if it has any, and fails where it is told to.
+const PLACE: &str = "import os, time\n\
+                     place = [os.environ.get(name, '-') for name in ('RANK', 'WORLD_SIZE')]\n\
+                     print(*place)\n\
+                     if place[0] == os.environ.get('FAILING'): raise ValueError('bad data')\n\
+                     if 'FAILING' in os.environ: time.sleep(600)\n";
+
+#[test]
+fn hosts_of_all_groups_run_together_and_fail_together() {
+    // Two ranks on each host of the group `train`, and one process on the hosts of the other.
+    let process = std::process::id();
+    let address = |n: usize| format!("algo-{n}=127.{}.{}.{n}", 64 + (process >> 8) % 128, process % 256);
+    let addresses: Vec<String> = (1..=4).map(address).collect();
+    let places = [("algo-1", "data"), ("algo-2", "train"), ("algo-3", "train"), ("algo-4", "data")];
+    for failing in [None, Some("3")] {
+        let jobs = places.map(|(host, group)| {
+            let instance_type = if group == "data" { "ml.c5.xlarge" } else { "ml.g5.12xlarge" };
+            let job = with_gpus(heterogeneous(host, group, instance_type), 4).file("code/train.py", PLACE);
+            let job = job.without("FOOTPLATE_CLUSTER_PORT").variable("FOOTPLATE_HOST_ADDRESSES", &addresses.join(","));
+            let job = job.variable("FOOTPLATE_LAUNCHER", "per-gpu").variable("FOOTPLATE_PROCESSES_PER_HOST", "2");
+            failing.iter().fold(job, |job, rank| job.variable("FAILING", rank))
+        });
+        let running: Vec<Running> = jobs.iter().map(|job| Running::start(job, ["train"])).collect();
+        // The order of the ranks is that of the group's hosts: algo-3 comes first.
+        let expected =
+            [&["- -"][..], &["[algo-2:2] 2 4", "[algo-2:3] 3 4"], &["[algo-3:0] 0 4", "[algo-3:1] 1 4"], &["- -"]];
+        for ((job, running), expected) in jobs.iter().zip(running).zip(expected) {
+            let ended = running.end(job);
+            match failing {
+                None => {
+                    let ended = ended.succeeded();
+                    let mut lines: Vec<String> = ended.stdout().lines().map(str::to_owned).collect();
+                    lines.sort_unstable();
+                    assert_eq!(lines, expected);
+                }
+                Some(_) => {
+                    let ended = ended.failed(1, "ValueError: bad data\nat train.py:4\n");
+                    assert!(ended.failure().contains("host algo-2, rank 3, exit code 1"), "{}", ended.failure());
+                }
+            }
+            nothing_survives(job);
+        }
     }
 }
 
