@@ -35,7 +35,8 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     let built =
         run::prepare(config::base_paths(&variables), &variables, &options.settings, false).and_then(|prepared| {
             let cluster = &prepared.job.cluster;
-            let hardware = Hardware::detect(&variables, &cluster.instance_type, &cluster.network_interface);
+            let hardware = Hardware::detect(&variables, &cluster.instance_type, &cluster.network_interface)
+                .with_gpus(prepared.settings.gpus);
             let environment = run::environment_of(&prepared, &hardware, &variables, Given::Overwritten)?;
             Ok((run::redactor(&variables, &prepared.job.all_hyperparameters), environment))
         });

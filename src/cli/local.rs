@@ -13,6 +13,9 @@ use crate::python::{Separators, Value, parse};
 /// The exit code of a job that could not be set up: as that of a configuration that is wrong.
 const NOT_SET_UP: i32 = 78;
 
+/// More hosts do not fit into a network of 256 addresses, nor on any machine.
+const MAX_HOSTS: i64 = 250;
+
 pub(super) fn command() -> Command {
     let path = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name("DIR").value_parser(value_parser!(PathBuf)).help(help)
@@ -20,11 +23,15 @@ pub(super) fn command() -> Command {
     let pairs = |name: &'static str, value_name: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value_name).action(ArgAction::Append).value_parser(pair).help(help)
     };
+    let count = |name: &'static str, least: i64, help: &'static str| {
+        Arg::new(name).long(name).value_name("N").value_parser(value_parser!(u8).range(least..=MAX_HOSTS)).help(help)
+    };
     Command::new("local")
         .about("Run a job on this machine as the platform would, without Docker")
         .after_help(
             "Example:\n  footplate local --source-dir src --entry-point train.py \\\n      \
-             --hyperparameter epochs=3 --channel training=data/train --output-dir out",
+             --hyperparameter epochs=3 --channel training=data/train --output-dir out\n  \
+             footplate local --entry-point train.py --hosts 2 --gpus-per-host 4 --set launcher=per-gpu",
         )
         .arg(path("source-dir", "The folder of the code").default_value("."))
         .arg(Arg::new("entry-point").long("entry-point").value_name("FILE").required(true).help("The script in it"))
@@ -40,6 +47,8 @@ pub(super) fn command() -> Command {
         .arg(path("checkpoint-dir", "The folder of checkpoints, which is kept"))
         .arg(path("output-dir", "Where model.tar.gz, output.tar.gz and failure go").default_value("footplate-output"))
         .arg(pairs("env", "NAME=VALUE", "A variable of the container; may come several times"))
+        .arg(count("hosts", 1, "How many hosts it has, each with an address of its own").default_value("1"))
+        .arg(count("gpus-per-host", 0, "How many GPUs each host is taken to have, whatever this machine has"))
         .arg(Arg::new("job-name").long("job-name").value_name("NAME").help("TRAINING_JOB_NAME"))
         .arg(super::settings_option())
 }
@@ -86,6 +95,8 @@ fn spec(matches: &ArgMatches) -> Result<Spec> {
         output_dir: path("output-dir").unwrap_or_default(),
         variables: pairs("env"),
         settings: super::options(matches).settings,
+        hosts: matches.get_one::<u8>("hosts").copied().map_or(1, usize::from),
+        gpus_per_host: matches.get_one::<u8>("gpus-per-host").copied().map(usize::from),
     })
 }
 

@@ -91,6 +91,11 @@ impl Hardware {
         Probe::look(variables, instance_type, interface).ask()
     }
 
+    /// The same machine with as many GPUs, where somebody says how many it is to have.
+    pub fn with_gpus(self, gpus: Option<usize>) -> Hardware {
+        Hardware { gpus: gpus.unwrap_or(self.gpus), ..self }
+    }
+
     /// How many training processes a host has room for: one for each GPU, else each Neuron core, else one.
     pub fn default_processes(&self) -> usize {
         self.accelerators().processes()

@@ -4,6 +4,8 @@
 use super::modelparallel::{ModelParallel, model_parallel};
 use super::mpirun::{Mpirun, mpirun_options, program, user_options};
 use super::{Entry, Facts, LaunchError, LaunchPlan, Rank, Tagged, path_bytes, process, words};
+use std::net::IpAddr;
+
 use crate::code::EntryKind;
 use crate::environment::Table;
 use crate::python::Value;
@@ -70,7 +72,10 @@ pub(super) fn start(facts: &Facts<'_>, variant: Variant) -> Result<LaunchPlan, L
     let hosts: Vec<String> = nodes.iter().zip(&counts).map(slots).collect();
     // What the container was given is stronger, and mpirun has it: names alone.
     let exported = variant.variables.keys().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-    let mpirun = Mpirun { hosts, processes: span.world_size, exported, custom: variant.custom };
+    let addresses = &facts.settings.host_addresses;
+    let is_loopback = |host: &String| addresses.get(host).is_some_and(IpAddr::is_loopback);
+    let is_on_one_machine = nodes.len() > 1 && nodes.iter().all(is_loopback);
+    let mpirun = Mpirun { hosts, processes: span.world_size, is_on_one_machine, exported, custom: variant.custom };
     let tagged = mpirun.is_tagged().then(|| {
         let of_host = |(host, count): (&String, usize)| std::iter::repeat_n(host.clone(), count);
         let hosts = nodes.iter().zip(counts).flat_map(of_host).take(mpirun.processes);

@@ -12,6 +12,8 @@ pub(super) struct Mpirun {
     pub(super) hosts: Vec<String>,
     /// How many processes there are.
     pub(super) processes: usize,
+    /// Whether several hosts are one machine.
+    pub(super) is_on_one_machine: bool,
     /// The names of the variables that every rank gets as mpirun has them.
     pub(super) exported: Vec<String>,
     /// The user's own options.
@@ -75,7 +77,8 @@ pub(super) fn mpirun_options(facts: &Facts<'_>, mpirun: &Mpirun) -> Vec<Vec<u8>>
         ("btl_tcp_if_include", interface),
         ("oob_tcp_if_include", interface),
         ("pml", Some("ob1")),
-        ("btl", Some("^openib")),
+        // Ranks would share memory with those of hosts that are folders of one machine, and cannot.
+        ("btl", Some(if mpirun.is_on_one_machine { "tcp,self" } else { "^openib" })),
         ("orte_abort_on_non_zero_status", Some("1")),
         // Containers without privileges print megabytes of errors otherwise.
         ("btl_vader_single_copy_mechanism", Some("none")),

@@ -1,34 +1,25 @@
 //! A job on this machine as the platform would run it, without Docker: the same files in, the real binary, the same files
 //! out.
 //!
-//! [`run`] builds the folders of a job below the output folder, runs `footplate train` on them, and packs what it leaves.
+//! [`run`] builds the folders of a job below the output folder, runs `footplate train` on them, once for each host, and packs
+//! what it leaves.
 //! It must not know how a job is run: all that it does is what the platform does around a container.
 
+mod hosts;
 mod pack;
 mod tree;
 
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
 
 use anyhow::{Context, Result, bail};
-use nix::libc;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use signal_hook::iterator::Signals;
 
 use crate::job::Paths;
-use crate::kernel;
-use crate::process::Ending;
 
 /// The folder of a job that runs, in the output folder: of a name that no user's own folder has, as it is removed.
 const JOB_FOLDER: &str = ".footplate-job";
-
-/// Variables that decide what runs: those of this machine's shell are not the job's.
-const NOT_INHERITED: [&str; 3] = ["SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY", "SAGEMAKER_TRAINING_MODULE"];
 
 /// What to run.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +42,17 @@ pub struct Spec {
     pub settings: Vec<(String, String)>,
     /// The name of the job.
     pub name: String,
+    /// How many hosts it has, at least one.
+    pub hosts: usize,
+    /// How many GPUs each host is to be taken to have; what the machine has where none.
+    pub gpus_per_host: Option<usize>,
+}
+
+impl Spec {
+    /// The names of the hosts, as the platform gives them.
+    fn host_names(&self) -> Vec<String> {
+        (1..=self.hosts).map(|number| format!("algo-{number}")).collect()
+    }
 }
 
 /// What a job left.
@@ -81,19 +83,26 @@ pub fn run(spec: &Spec) -> Result<Results> {
     if base.exists() {
         fs::remove_dir_all(&base).with_context(|| format!("cannot remove {}", base.display()))?;
     }
-    let paths = Paths::under(&base);
-    tree::build(spec, &paths, &[&output_dir, &base])?;
+    fs::create_dir(&base).with_context(|| format!("cannot make {}", base.display()))?;
+    let archive = base.join("sourcedir.tar.gz");
+    tree::pack_code(spec, &archive, &[&output_dir, &base])?;
+    let hosts: Vec<Paths> = spec.host_names().iter().map(|host| Paths::under(&base.join(host))).collect();
+    for (host, paths) in spec.host_names().iter().zip(&hosts) {
+        tree::build(spec, paths, host, &archive)?;
+    }
 
-    let status = run_job(spec, &paths)?;
+    let exit_code = hosts::run(spec, &hosts)?;
+    let failed = hosts.iter().find(|paths| paths.failure().exists());
     let results = Results {
-        exit_code: ending(status).exit_code(),
+        exit_code,
         model: output_dir.join("model.tar.gz"),
         output: output_dir.join("output.tar.gz"),
-        failure: paths.failure().exists().then(|| output_dir.join("failure")),
+        failure: failed.map(|_| output_dir.join("failure")),
     };
-    pack::folder(&paths.model(), &results.model)?;
-    pack::folder(&paths.output_data(), &results.output)?;
-    if let Some(failure) = &results.failure {
+    let folders = |folder: fn(&Paths) -> PathBuf| hosts.iter().map(folder).collect::<Vec<_>>();
+    pack::folder(&tree::merged(&folders(Paths::model))?, &results.model)?;
+    pack::folder(&tree::merged(&folders(Paths::output_data))?, &results.output)?;
+    if let (Some(paths), Some(failure)) = (failed, &results.failure) {
         fs::copy(paths.failure(), failure).with_context(|| format!("cannot write {}", failure.display()))?;
     }
     fs::remove_dir_all(&base).with_context(|| format!("cannot remove {}", base.display()))?;
@@ -106,57 +115,6 @@ fn remove_file(path: &Path) -> Result<()> {
             bail!("cannot replace {}: {error}", path.display())
         }
         _ => Ok(()),
-    }
-}
-
-/// Runs this binary as the container's, and passes signals on. It gets a group of its own, so that Ctrl-C reaches it once,
-/// from here.
-fn run_job(spec: &Spec, paths: &Paths) -> Result<ExitStatus> {
-    let binary = std::env::current_exe().context("cannot find footplate's own binary")?;
-    let mut signals = Signals::new([libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT])?;
-    let mut command = Command::new(&binary);
-    command.arg("train").process_group(0);
-    for (name, value) in &spec.settings {
-        command.arg("--set").arg(format!("{name}={value}"));
-    }
-    for name in NOT_INHERITED {
-        command.env_remove(name);
-    }
-    command.envs(spec.variables.iter().map(|(name, value)| (name, value)));
-    command.env("SAGEMAKER_BASE_DIR", paths.base()).env("TRAINING_JOB_NAME", &spec.name);
-    kernel::end_with_this_thread(&mut command);
-    let mut child = command.spawn().with_context(|| format!("cannot start {}", binary.display()))?;
-    let pid = Pid::from_raw(i32::try_from(child.id())?);
-    let handle = signals.handle();
-    let forwarder = std::thread::spawn(move || {
-        for signal in signals.forever() {
-            if let Ok(signal) = Signal::try_from(signal) {
-                // A hang-up ends a job as Ctrl-C does.
-                let signal = if signal == Signal::SIGHUP { Signal::SIGTERM } else { signal };
-                let _ = kill(pid, signal);
-            }
-        }
-    });
-    let status = wait(&mut child);
-    handle.close();
-    let _ = forwarder.join();
-    status.context("cannot wait for the job")
-}
-
-fn wait(child: &mut Child) -> io::Result<ExitStatus> {
-    loop {
-        match child.wait() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            status => return status,
-        }
-    }
-}
-
-fn ending(status: ExitStatus) -> Ending {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Ending::Exited(code),
-        (None, signal) => Ending::Signaled(signal.unwrap_or(libc::SIGKILL)),
     }
 }
 

@@ -10,17 +10,19 @@ use serde_json::{Map, Value, json};
 use super::{Spec, pack};
 use crate::job::Paths;
 
-/// Builds them; the code is packed as the SDKs pack it, without the folders `not_code`, which may lie in it.
-pub(super) fn build(spec: &Spec, paths: &Paths, not_code: &[&Path]) -> Result<()> {
-    for folder in [paths.config(), paths.data(), paths.model(), paths.output_data()] {
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    }
+/// Packs the code as the SDKs pack it, without the folders `not_code`, which may lie in it.
+pub(super) fn pack_code(spec: &Spec, archive: &Path, not_code: &[&Path]) -> Result<()> {
     if !spec.source_dir.is_dir() {
         bail!("the source folder {} is not there: name one with --source-dir", spec.source_dir.display());
     }
-    let archive = paths.base().join("sourcedir.tar.gz");
-    pack::source(&spec.source_dir, &archive, not_code)?;
+    pack::source(&spec.source_dir, archive, not_code)
+}
 
+/// Builds those of one host; `archive` holds the code.
+pub(super) fn build(spec: &Spec, paths: &Paths, host: &str, archive: &Path) -> Result<()> {
+    for folder in [paths.config(), paths.data(), paths.model(), paths.output_data()] {
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
     // The entry point and the source come last: they are not the user's to change here.
     let mut hyperparameters: Map<String, Value> =
         spec.hyperparameters.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
@@ -41,8 +43,8 @@ pub(super) fn build(spec: &Spec, paths: &Paths, not_code: &[&Path]) -> Result<()
     write("hyperparameters.json", Value::Object(hyperparameters))?;
     write("inputdataconfig.json", Value::Object(channels))?;
     let resources = json!({
-        "current_host": "algo-1",
-        "hosts": ["algo-1"],
+        "current_host": host,
+        "hosts": spec.host_names(),
         "network_interface_name": "lo",
         "current_instance_type": "local",
     });
@@ -50,6 +52,29 @@ pub(super) fn build(spec: &Spec, paths: &Paths, not_code: &[&Path]) -> Result<()
     if let Some(folder) = &spec.checkpoint_dir {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         write("checkpointconfig.json", json!({"LocalPath": absolute(folder)?}))?;
+    }
+    Ok(())
+}
+
+/// Puts what the hosts left in folders of one kind into the first of them, as the platform does: of files of one name, the
+/// first host's stays.
+pub(super) fn merged(folders: &[PathBuf]) -> Result<PathBuf> {
+    let (first, others) = folders.split_first().context("there is a host")?;
+    for other in others {
+        merge(other, first)?;
+    }
+    Ok(first.clone())
+}
+
+fn merge(from: &Path, into: &Path) -> Result<()> {
+    let entries = fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let target = into.join(path.file_name().unwrap_or_default());
+        match target.symlink_metadata() {
+            Err(_) => fs::rename(&path, &target).with_context(|| format!("cannot move {}", path.display()))?,
+            Ok(there) if there.is_dir() && path.is_dir() => merge(&path, &target)?,
+            Ok(_) => {}
+        }
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome
         tracing::warn!("{warning}");
     }
     let cluster = &prepared.job.cluster;
-    let hardware = session.hardware(cluster).await?;
+    let hardware = session.hardware(cluster).await?.with_gpus(prepared.settings.gpus);
     let environment = prepare::environment_of(&prepared, &hardware, &session.variables, Given::Kept)?;
     session.end_phase("environment");
 

@@ -132,6 +132,8 @@ pub struct Settings {
     pub launcher: Option<Launcher>,
     /// How many ranks each host has, if it was said; at least one.
     pub processes_per_host: Option<usize>,
+    /// How many GPUs a host is to be taken to have.
+    pub gpus: Option<usize>,
     /// Further arguments of torchrun.
     pub torchrun_arguments: Vec<String>,
     /// Whether lines begin with their host and rank.
@@ -179,6 +181,7 @@ impl Default for Settings {
             arguments: None,
             launcher: None,
             processes_per_host: None,
+            gpus: None,
             torchrun_arguments: Vec::new(),
             log_prefix: LogPrefix::Auto,
             progress_interval: None,
@@ -268,6 +271,7 @@ impl Settings {
                 self.processes_per_host =
                     Some(value.trim().parse().ok().filter(|count| (1..=MAX_PROCESSES).contains(count))?);
             }
+            "gpus" => self.gpus = Some(value.trim().parse().ok().filter(|count| *count <= MAX_PROCESSES)?),
             "torchrun_arguments" => self.torchrun_arguments = words::words(value)?,
             "log_prefix" => {
                 self.log_prefix = match value {

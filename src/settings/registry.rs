@@ -21,7 +21,7 @@ impl Setting {
 }
 
 /// Every setting.
-pub const REGISTRY: [Setting; 19] = [
+pub const REGISTRY: [Setting; 20] = [
     Setting {
         name: "grace_period",
         values: "seconds",
@@ -63,6 +63,12 @@ pub const REGISTRY: [Setting; 19] = [
         values: "a number",
         default: "what the job says, else one for each GPU or Neuron core",
         meaning: "How many ranks each host has, for every launcher but `process`.",
+    },
+    Setting {
+        name: "gpus",
+        values: "a number",
+        default: "what the machine has",
+        meaning: "How many GPUs each host is taken to have: to try a job of many GPUs on a machine without.",
     },
     Setting {
         name: "torchrun_arguments",

@@ -318,7 +318,7 @@ fn a_job_is_stopped_with_its_grace_when_the_command_that_started_it_is_killed() 
     let workplace = Workplace::new(&waiting("SIGTERM"));
     let (output, rest) = stopped(&workplace, |pid| kill(pid, Signal::SIGKILL).expect("sent"));
     assert_eq!((output.status.signal(), rest.as_str()), (Some(9), "saved\n"));
-    assert!(workplace.at("out/.footplate-job/model/saved").exists());
+    assert!(workplace.at("out/.footplate-job/algo-1/model/saved").exists());
     assert!(workplace.read("out/.footplate-job/output/failure").expect("the failure").contains("SIGTERM"));
 }
 
@@ -344,4 +344,66 @@ while True:
     }
     assert_eq!(code(&wait_with_output(child)), 137);
     assert!(Path::new(&workplace.at("out/model.tar.gz")).exists());
+}
+
+#[test]
+fn a_job_over_several_hosts_runs_as_it_would_on_the_platform() {
+    let workplace = Workplace::new(
+        "
+import os, pathlib
+get = os.environ.get
+print(get('RANK'), get('WORLD_SIZE'), get('SM_CURRENT_HOST'), get('SM_NUM_GPUS'), get('SM_HP_EPOCHS'))
+pathlib.Path(get('SM_MODEL_DIR'), 'rank-' + get('RANK')).write_text('')
+pathlib.Path(get('SM_MODEL_DIR'), 'of-all').mkdir(exist_ok=True)
+pathlib.Path(get('SM_MODEL_DIR'), 'of-all', get('SM_CURRENT_HOST')).write_text('')
+",
+    );
+    let words = ["--hosts", "3", "--gpus-per-host", "2", "--set", "launcher=per-gpu", "--hyperparameter", "epochs=4"];
+    let output = workplace.train(&words);
+    assert_eq!(code(&output), 0, "{output:#?}");
+    let mut lines: Vec<String> = stdout(&output).lines().map(str::to_owned).collect();
+    lines.sort();
+    let line = |rank: usize| format!("[algo-{host}:{rank}] {rank} 6 algo-{host} 2 4", host = rank / 2 + 1);
+    assert_eq!(lines, (0..6).map(line).collect::<Vec<_>>());
+    let names: Vec<String> = workplace.unpacked("out/model.tar.gz").into_iter().map(|(name, _)| name).collect();
+    let of_all = ["of-all", "of-all/algo-1", "of-all/algo-2", "of-all/algo-3"].map(str::to_owned);
+    assert_eq!(names, of_all.into_iter().chain((0..6).map(|rank| format!("rank-{rank}"))).collect::<Vec<_>>());
+    for host in 1..=3 {
+        assert!(stderr(&output).contains(&format!("\n[algo-{host}] 20")), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_rank_that_fails_on_one_of_several_hosts_fails_the_job() {
+    let workplace = Workplace::new(
+        "import os, time\nif os.environ['RANK'] == '3': raise ValueError('bad data')\ntime.sleep(600)\n",
+    );
+    let output = workplace.train(&["--hosts", "2", "--gpus-per-host", "2", "--set", "launcher=per-gpu"]);
+    assert_eq!(code(&output), 1, "{output:#?}");
+    let failure = workplace.read("out/failure").expect("the failure");
+    assert!(failure.starts_with("ValueError: bad data\nat train.py:2\nhost algo-2, rank 3, exit code 1"), "{failure}");
+}
+
+#[test]
+fn mpirun_starts_ranks_on_several_hosts_of_this_machine() {
+    let workplace = Workplace::new(
+        "import os\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\n\
+         print(world.allreduce(1), os.environ['SM_CURRENT_HOST'])\n",
+    );
+    let words =
+        ["--hosts", "2", "--set", "launcher=mpi", "--set", "processes_per_host=2", "--set", "python=/usr/bin/python3"];
+    let output = workplace.train(&words);
+    assert_eq!(code(&output), 0, "{output:#?}");
+    let mut lines: Vec<String> = stdout(&output).lines().map(str::to_owned).collect();
+    lines.sort();
+    let line = |rank: usize| format!("[algo-{host}:{rank}] 4 algo-{host}", host = rank / 2 + 1);
+    assert_eq!(lines, (0..4).map(line).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_number_of_hosts_that_is_none_is_refused() {
+    for hosts in ["none", "0", "251"] {
+        let output = Workplace::new("").train(&["--hosts", hosts]);
+        assert_eq!(code(&output), 2, "{output:#?}");
+    }
 }
