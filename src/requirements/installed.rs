@@ -8,6 +8,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{AccessFlags, access};
+
 use super::requirement::{MarkerValues, Requirement, normal_name};
 use super::scan::Scan;
 use super::version::Version;
@@ -55,6 +57,19 @@ impl Interpreter {
             }
         }
         found
+    }
+
+    /// A folder that packages are installed in, if this user may write to none. pip installs for the user alone then, and uv
+    /// does not.
+    pub fn closed_folder(&self) -> Option<&Path> {
+        let is_for_packages = |path: &&PathBuf| {
+            path.starts_with(&self.prefix)
+                && path.file_name().is_some_and(|name| name == "site-packages" || name == "dist-packages")
+        };
+        let mut folders = self.path.iter().filter(is_for_packages);
+        let first = folders.clone().next()?;
+        let is_closed = folders.all(|folder| access(folder, AccessFlags::W_OK).is_err());
+        is_closed.then_some(first.as_path())
     }
 
     /// Whether it is a virtual environment that sees the packages of the Python below it. uv does not see those.
@@ -216,6 +231,20 @@ mod tests {
         }
         let scan = Scan { undecided: Some("-e .".to_owned()), ..Scan::default() };
         assert!(installed.satisfy(&scan, &values()).is_err());
+    }
+
+    #[test]
+    fn a_python_whose_packages_this_user_may_not_write_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let (open, closed) = (folder.path().join("lib/dist-packages"), folder.path().join("gone/site-packages"));
+        fs::create_dir_all(&open).unwrap();
+        let python = |path: &[&Path]| {
+            let path = path.iter().map(|path| (*path).to_owned()).collect();
+            Interpreter { prefix: folder.path().to_owned(), path, ..Interpreter::default() }
+        };
+        assert_eq!(python(&[&closed, Path::new("/lib")]).closed_folder(), Some(closed.as_path()));
+        assert_eq!(python(&[&closed, &open]).closed_folder(), None);
+        assert_eq!(python(&[Path::new("/elsewhere/site-packages")]).closed_folder(), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::installed::Installed;
+use super::installed::{Installed, Interpreter};
 use super::pip_settings::{ForUv, PipSettings};
 use super::progress::Installer;
 use super::scan::Scan;
@@ -54,13 +54,17 @@ pub fn choose(asked: Asked, has_uv: bool, obstacle: Option<&str>) -> Result<(Ins
 }
 
 /// Why uv would not install what pip would, if that is so.
-pub fn obstacle(scan: &Scan, for_uv: &ForUv, sees_packages_below: bool) -> Option<String> {
+pub fn obstacle(scan: &Scan, for_uv: &ForUv, interpreter: &Interpreter) -> Option<String> {
     let setting = || for_uv.unknown.first().map(|name| format!("uv has nothing like pip's setting {name}"));
     let below = || {
         let text = "uv does not see the packages below a virtual environment";
-        sees_packages_below.then(|| text.to_owned())
+        interpreter.sees_packages_below().then(|| text.to_owned())
     };
-    scan.not_for_uv.clone().or_else(setting).or_else(below)
+    let closed = || {
+        let folder = interpreter.closed_folder()?.display();
+        Some(format!("this user may not write to {folder}, and uv does not install for one user alone"))
+    };
+    scan.not_for_uv.clone().or_else(setting).or_else(below).or_else(closed)
 }
 
 /// What is to be installed.
@@ -118,6 +122,11 @@ pub fn variables(
             found.extend(OF_UV.map(|(name, value)| (name, value.to_owned())));
             found.extend(cache("uv").map(|path| ("UV_CACHE_DIR", path)));
             found.extend(settings.for_uv().variables);
+            // pip's requests reads this one.
+            let bundle = given("REQUESTS_CA_BUNDLE").filter(|path| !path.is_empty());
+            if let (Some(bundle), None) = (bundle, settings.get("cert")) {
+                found.push(("SSL_CERT_FILE", bundle));
+            }
             // uv passes over these where they stand in a file.
             if scan.pre {
                 found.push(("UV_PRERELEASE", "allow".to_owned()));

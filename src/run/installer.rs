@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use nix::unistd::{AccessFlags, access};
+
 use super::bring;
 use super::install::{Work, environment, write};
 use super::session::Session;
@@ -43,8 +45,7 @@ impl Work<'_> {
         begun: Instant,
     ) -> Result<(), Outcome> {
         let asked = self.prepared.settings.installer;
-        let sees_below = known.interpreter.sees_packages_below();
-        let obstacle = requirements::obstacle(&known.scan, &known.settings.for_uv(), sees_below);
+        let obstacle = requirements::obstacle(&known.scan, &known.settings.for_uv(), &known.interpreter);
         let (mut installer, note) = requirements::choose(asked, known.uv.is_some(), obstacle.as_deref())
             .map_err(|error| Outcome::refused(Refusal::NotFound, error))?;
         if let Some(note) = note {
@@ -140,6 +141,13 @@ impl Work<'_> {
         let warm_pool = given(WARM_POOL).filter(|path| !path.is_empty()).map(PathBuf::from);
         let ours = requirements::variables(installer, &known.settings, &known.scan, warm_pool.as_deref(), given);
         variables.extend(ours.into_iter().map(|(name, value)| (name.into(), value.into())));
+        // pip goes on without a cache where it cannot have one; uv ends.
+        let cache = given("XDG_CACHE_HOME").or_else(|| given("HOME")).unwrap_or_default();
+        if !variables.contains_key(&OsString::from("UV_CACHE_DIR"))
+            && access(cache.as_str(), AccessFlags::W_OK).is_err()
+        {
+            variables.entry("UV_NO_CACHE".into()).or_insert_with(|| "1".into());
+        }
         if let Some(index) = &known.index {
             for name in ["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"] {
                 variables.remove(&OsString::from(name));

@@ -14,7 +14,10 @@ const MAX_TEXT: usize = 1024;
 /// What each exit code means: the README's table comes from here.
 pub const EXIT_CODES: [(&str, &str); 11] = [
     ("0", "The script ended with 0."),
-    ("1 to 255", "The script's own exit code. Of requirements that cannot be installed, pip's."),
+    (
+        "1 to 255",
+        "The script's own exit code. Of requirements that cannot be installed, that of uv or pip; 1 if neither was started.",
+    ),
     ("128 + n", "The script was ended by signal n: 137 is SIGKILL, 143 SIGTERM, 139 SIGSEGV."),
     ("2", "footplate's own command line is wrong."),
     ("65", "The code that was supplied cannot be unpacked or copied."),

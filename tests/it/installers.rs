@@ -68,7 +68,8 @@ fn with_wheels(script: &str) -> Job {
     wheel(&wheels, &["fix", "1.3"]);
     wheel(&wheels, &["needy", "1.0", "fix<1.3"]);
     let wheels = wheels.display().to_string();
-    job.variable("PIP_NO_INDEX", "1").variable("PIP_FIND_LINKS", &wheels)
+    // Of two versions that were installed within a second Python would take the first one's compiled file.
+    job.variable("PIP_NO_INDEX", "1").variable("PIP_FIND_LINKS", &wheels).variable("PYTHONDONTWRITEBYTECODE", "1")
 }
 
 /// What the log says about requirements.
@@ -460,6 +461,24 @@ fn the_requirements_of_a_job_of_sdk_version_3_are_those_that_it_names() {
             let ended = job.train().succeeded();
             assert!(ended.stdout().ends_with(&format!("found {expected}\n")), "{requirements} {what} {ended:#?}");
         }
+    }
+}
+
+#[test]
+fn a_secret_that_a_build_prints_is_taken_out_of_the_installers_output() {
+    let project = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
+    for installer in ["uv", "pip"] {
+        let job = with_wheels("")
+            .file("code/requirements.txt", "./mine\n")
+            .file("code/mine/pyproject.toml", project)
+            .file("code/mine/backend.py", "import os\nraise RuntimeError('no ' + os.environ['HUB_TOKEN'])\n")
+            .variable("HUB_TOKEN", "hunter2-hunter2")
+            .variable("FOOTPLATE_UV", &uv())
+            .variable("FOOTPLATE_INSTALLER", installer);
+        let ended = job.train();
+        assert_eq!(ended.code(), 1, "{ended:#?}");
+        assert!(format!("{ended:?}").contains("RuntimeError: no ******"), "{ended:#?}");
+        assert!(!format!("{ended:?}").contains("hunter2"), "{ended:#?}");
     }
 }
 
