@@ -112,7 +112,7 @@ impl Styler {
         }
         let Some(rewrite) = self.style.rewrite.clone() else { return self.styled(input, now) };
         let mut rewritten = Vec::new();
-        for line in input.split_inclusive(|byte| *byte == b'\n') {
+        for line in lines(input) {
             self.begun.extend_from_slice(line);
             if line.ends_with(b"\n") || self.begun.len() > MAX_HELD {
                 self.rewrite(&rewrite, &mut rewritten);
@@ -132,7 +132,7 @@ impl Styler {
 
     fn styled(&mut self, input: &[u8], now: Instant) -> Vec<u8> {
         let mut output = Vec::with_capacity(input.len() + input.len() / 4);
-        for line in input.split_inclusive(|byte| *byte == b'\n') {
+        for line in lines(input) {
             match self.style.progress_interval {
                 Some(interval) => self.progress_line(line, interval, now, &mut output),
                 None => self.line(line, &mut output),
@@ -252,6 +252,14 @@ impl Styler {
         output.append(&mut self.held);
         self.in_line = true;
     }
+}
+
+/// The lines of some bytes with their ends, which the last may lack.
+pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut from = 0;
+    let ends = memchr::memchr_iter(b'\n', bytes).map(|end| end + 1);
+    let rest = (!bytes.is_empty() && !bytes.ends_with(b"\n")).then_some(bytes.len());
+    ends.chain(rest).map(move |end| &bytes[std::mem::replace(&mut from, end)..end])
 }
 
 #[cfg(test)]

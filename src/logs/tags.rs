@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::style::Styler;
+use super::style::{Styler, lines};
 use super::{MAX_HELD, Style};
 
 /// How the pieces of a stream say which rank wrote them: `[1,3]<stdout>:` before each (Open MPI 4; 5 adds a blank). mpirun
@@ -142,7 +142,7 @@ impl Untagger {
 
     /// Adds bytes of the present writer.
     fn add(&mut self, bytes: &[u8], now: Instant, output: &mut Vec<u8>) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+        for piece in lines(bytes) {
             let writer = self.writer;
             let (line, styler) = self
                 .ranks
@@ -194,7 +194,7 @@ mod tests {
     }
 
     /// What comes out of pieces of this size.
-    fn lines(input: &str, size: usize, has_blank: bool) -> String {
+    fn taken_apart(input: &str, size: usize, has_blank: bool) -> String {
         let mut untagger = Untagger::new(Style::default(), tags(has_blank));
         let mut output = Vec::new();
         for piece in input.as_bytes().chunks(size) {
@@ -224,15 +224,15 @@ mod tests {
             "[1,0]<stdout>:one [1,11]<stdout>:two\n[1,0]<stdout>:and [a,b] [1,2]\n--- mpirun says\n[1,0]<stdout>:last";
         let expected = "[algo-1:11] two\n[algo-1:0] one and [a,b] [1,2]\n--- mpirun says\n[algo-1:0] last\n";
         for size in [1, 2, 7, 16, 1000] {
-            assert_eq!(lines(input, size, false), expected, "{size}");
+            assert_eq!(taken_apart(input, size, false), expected, "{size}");
         }
     }
 
     #[test]
     fn the_blank_of_open_mpi_5_goes_and_indentation_stays() {
-        assert_eq!(lines("[1,0]<stderr>:   File x\n", 1000, true), "[algo-1:0]   File x\n");
-        assert_eq!(lines("[1,0]<stderr>:  File x\n", 1000, false), "[algo-1:0]   File x\n");
-        assert_eq!(lines("[1,200]<stdout>: x\n", 1000, true), "[rank200]: x\n");
+        assert_eq!(taken_apart("[1,0]<stderr>:   File x\n", 1000, true), "[algo-1:0]   File x\n");
+        assert_eq!(taken_apart("[1,0]<stderr>:  File x\n", 1000, false), "[algo-1:0]   File x\n");
+        assert_eq!(taken_apart("[1,200]<stdout>: x\n", 1000, true), "[rank200]: x\n");
     }
 
     #[test]
