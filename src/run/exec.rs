@@ -6,10 +6,12 @@ use std::path::Path;
 
 use super::script::RankTask;
 use super::session::{self, Options, Session};
-use super::{Outcome, Refusal, bring, prepare, script};
+use super::train::IN_COMMAND;
+use super::{Outcome, Refusal, bring, hosts, prepare, script};
 use crate::code::interpreter::{self, Lookup};
 use crate::environment::{Given, Table};
 use crate::process::Task;
+use crate::settings::Launcher;
 
 /// Runs the command in the present working directory; gives the exit code.
 ///
@@ -26,6 +28,10 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome
     session.set_redactor(prepare::redactor(&session.variables, &prepared.job.all_hyperparameters));
     for warning in &prepared.warnings {
         tracing::warn!("{warning}");
+    }
+    // In the command of a job, the footplate around it has joined.
+    if session.variables.get(IN_COMMAND).is_none() {
+        hosts::join(session, &prepared, Launcher::Process);
     }
     let cluster = &prepared.job.cluster;
     let hardware = session.hardware(cluster).await?.with_gpus(prepared.settings.gpus);

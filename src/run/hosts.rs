@@ -95,13 +95,11 @@ impl Hosts {
     }
 }
 
-/// Joins the other hosts of the job, if there are any. Nothing waits for it.
-pub(super) fn join(session: &mut Session, prepared: &Prepared) {
+/// Joins the other hosts of the job, if there are any, for what this launcher starts. Nothing waits for it.
+pub(super) fn join(session: &mut Session, prepared: &Prepared, launcher: Launcher) {
     let Prepared { job, settings, .. } = prepared;
     let cluster = &job.cluster;
     let Some(port) = settings.cluster_port.filter(|_| cluster.hosts.len() > 1) else { return };
-    // A launcher that does not exist is refused when the launch is planned.
-    let launcher = launch::choose(job, settings).unwrap_or(Launcher::Process);
     let nodes = job.nodes();
     let spans = launcher != Launcher::Process && nodes.len() > 1;
     let needs_all = spans && launch::needs_all_hosts(launcher);

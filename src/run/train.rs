@@ -14,7 +14,7 @@ use crate::process::Task;
 use crate::settings::Launcher;
 
 /// Set around the command of a job of SDK version 3.
-const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
+pub(super) const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
 
 /// Names the file that torch elastic's `record` writes a rank's exception into.
 const ERROR_FILE: &str = "TORCHELASTIC_ERROR_FILE";
@@ -29,7 +29,9 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     prepared.log_level().apply();
     session.set_redactor(prepare::redactor(&session.variables, &prepared.job.all_hyperparameters));
     introduce(&prepared);
-    hosts::join(session, &prepared);
+    // A launcher that does not exist is refused when the launch is planned.
+    let launcher = launch::choose(&prepared.job, &prepared.settings).unwrap_or(Launcher::Process);
+    hosts::join(session, &prepared, launcher);
     session.end_phase("config");
 
     bring::code(session, &prepared).await?;

@@ -80,7 +80,7 @@ pub const REGISTRY: [Setting; 20] = [
         name: "log_prefix",
         values: "`auto`, `on`, `off`",
         default: "auto",
-        meaning: "Whether each line of the script begins with `[host:rank]`. `auto`: where footplate starts several ranks.",
+        meaning: "Whether each line of the script begins with `[host:rank]`. `auto`: where there are several ranks whose lines footplate passes on.",
     },
     Setting {
         name: "progress_interval",

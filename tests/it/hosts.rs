@@ -207,6 +207,24 @@ fn a_failure_of_one_process_a_host_reaches_those_that_have_finished() {
 }
 
 #[test]
+fn a_command_that_fails_on_one_host_ends_those_of_the_others() {
+    let script = "import os, sys, time\nfrom notes import note, wait_for\n\
+                  if os.environ['SM_CURRENT_HOST'] == 'algo-2': wait_for('go'); sys.exit('bad')\nnote('up')\ntime.sleep(600)\n";
+    let hosts = Hosts::new(2, script);
+    let start = |job: &Job| {
+        let script = job.path("code/train.py").display().to_string();
+        Running::start(job, ["exec", "--", "python3", &script])
+    };
+    let running: Vec<Running> = hosts.jobs.iter().map(start).collect();
+    running[0].noted("up", 1);
+    running[0].says("all 2 hosts are connected");
+    running[1].tell("go");
+    for ended in hosts.end(running) {
+        assert!(ended.failed(1, "bad\n").failure().contains("host algo-2, exit code 1"));
+    }
+}
+
+#[test]
 fn a_host_that_dies_ends_the_others_which_name_it() {
     for victim in [0, 1] {
         let hosts = Hosts::new(3, "from notes import note\nimport time\nnote('up')\ntime.sleep(600)\n").ranks(1);
