@@ -237,11 +237,10 @@ impl Hub {
                 Action::Note(text) => tracing::warn!("{text}"),
             }
         }
-        let (waiting_for, is_connected) = (self.table.waiting_for(), !self.outboxes.is_empty());
+        let is_connected = !self.outboxes.is_empty();
         self.view.send_if_modified(|view| {
-            let is_new = view.waiting_for != waiting_for || view.is_connected != is_connected;
-            (view.waiting_for, view.is_connected) = (waiting_for, is_connected);
-            is_new
+            let was_connected = std::mem::replace(&mut view.is_connected, is_connected);
+            was_connected != is_connected
         });
     }
 

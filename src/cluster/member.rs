@@ -59,7 +59,6 @@ async fn connect(
     let mut deadline = begun + membership.patience;
     let mut pause = FIRST_PAUSE;
     let mut has_warned = false;
-    view.send_modify(|view| view.waiting_for = vec![format!("{leader} (not connected)")]);
     loop {
         let mut attempt = std::pin::pin!(attempt(membership));
         let error = loop {

@@ -142,8 +142,6 @@ pub struct View {
     pub verdict: Option<Verdict>,
     /// Whether every host has finished, or the channel has ended for another reason.
     pub is_over: bool,
-    /// The hosts that are waited for, and how far they are.
-    pub waiting_for: Vec<String>,
 }
 
 /// What this host tells the others.
@@ -245,7 +243,7 @@ impl Cluster {
 fn apply(view: &mut View, message: message::Message) {
     use message::Message;
     match message {
-        Message::Start => (view.has_started, view.waiting_for) = (true, Vec::new()),
+        Message::Start => view.has_started = true,
         Message::Stop { why, is_orderly } if view.stopping.is_none() => {
             (view.stopping, view.is_orderly) = (Some(why), is_orderly);
         }
@@ -304,3 +302,6 @@ async fn sleep_until(deadline: Option<std::time::Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

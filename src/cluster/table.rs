@@ -4,7 +4,7 @@
 //! Or something fails: then all are told to stop, and after a short time in which other hosts give their accounts, the
 //! verdict says which failure was the cause.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::message::{Failure, Message, Verdict};
@@ -50,6 +50,10 @@ pub struct Table {
     leader: String,
     hosts: BTreeMap<String, Standing>,
     nodes: Vec<String>,
+    /// Those of the launch that have not come.
+    absent: BTreeSet<String>,
+    /// Those of the launch that could not start yet.
+    unready: BTreeSet<String>,
     needs_all: bool,
     profile: BTreeMap<String, String>,
     patience: Duration,
@@ -74,6 +78,8 @@ impl Table {
             leader: leader.clone(),
             hosts: standing,
             nodes: nodes.clone(),
+            absent: nodes.iter().filter(|node| *node != leader).cloned().collect(),
+            unready: nodes.iter().cloned().collect(),
             needs_all: *needs_all,
             profile: profile.clone(),
             patience: *patience,
@@ -103,6 +109,7 @@ impl Table {
     /// A host has come.
     pub fn joined(&mut self, host: &str) -> Vec<Action> {
         self.hosts.insert(host.to_owned(), Standing::Present);
+        self.absent.remove(host);
         if let Some(verdict) = &self.verdict {
             return vec![Action::To(host.to_owned(), Message::Verdict(verdict.clone()))];
         }
@@ -118,9 +125,10 @@ impl Table {
             Message::Hello(profile) => self.compared(host, &profile, now),
             Message::Ready => {
                 self.stands(host, Standing::Ready);
+                self.unready.remove(host);
                 match (self.failures.is_empty(), self.has_started) {
                     (true, true) => vec![Action::To(host.to_owned(), Message::Start)],
-                    (true, false) if self.nodes.iter().all(|node| self.may_start_with(node)) => {
+                    (true, false) if self.may_start() => {
                         self.has_started = true;
                         vec![Action::All(Message::Start)]
                     }
@@ -222,21 +230,20 @@ impl Table {
         self.nodes.iter().filter_map(far).collect()
     }
 
+    /// The hosts of the launch that have not come, in its order.
     fn absent_nodes(&self) -> impl Iterator<Item = &str> {
-        let is_absent = |node: &&String| self.hosts.get(*node).is_none_or(|standing| *standing == Standing::Absent);
-        self.nodes.iter().filter(is_absent).map(String::as_str)
+        self.nodes.iter().filter(|node| self.absent.contains(*node)).map(String::as_str)
     }
 
     fn is_waiting_for_hosts(&self) -> bool {
-        self.needs_all && !self.has_started && self.absent_nodes().next().is_some()
+        self.needs_all && !self.has_started && !self.absent.is_empty()
     }
 
-    /// Whether a start need not wait for this host: it is ready, or not there and not needed.
-    fn may_start_with(&self, node: &str) -> bool {
-        match self.hosts.get(node) {
-            Some(Standing::Ready) => true,
-            Some(Standing::Absent) => !self.needs_all,
-            _ => false,
+    /// Whether nobody has to be waited for: the others are ready, or not there and not needed.
+    fn may_start(&self) -> bool {
+        match self.needs_all {
+            true => self.unready.is_empty(),
+            false => self.unready.is_subset(&self.absent),
         }
     }
 

@@ -1,0 +1,96 @@
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use super::message::{Failure, Message};
+use super::{Command, Key, Membership, View, leader, member};
+
+/// How many hosts: both ends of every connection are here, so that it costs as much as a leader of twice as many.
+const HOSTS: usize = 256;
+
+/// A host of a job whose hosts are all in this process.
+struct Host {
+    commands: mpsc::UnboundedSender<Command>,
+    view: watch::Receiver<View>,
+}
+
+impl Host {
+    fn begin(membership: Membership) -> Host {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let (sender, view) = watch::channel(View::default());
+        match membership.host == membership.leader {
+            true => drop(tokio::spawn(leader::run(membership, receiver, sender))),
+            false => {
+                let (orders, _) = mpsc::unbounded_channel();
+                drop(tokio::spawn(member::run(membership, receiver, sender, orders)));
+            }
+        }
+        Host { commands, view }
+    }
+
+    fn tell(&self, message: Message) {
+        self.commands.send(Command::Tell(message)).expect("the channel is there");
+    }
+}
+
+/// Waits until every host sees this; gives how long it took.
+async fn all_see(what: &str, hosts: &mut [Host], see: impl Fn(&View) -> bool) -> Duration {
+    let begun = Instant::now();
+    for host in hosts {
+        let seen = timeout(Duration::from_secs(60), host.view.wait_for(&see)).await;
+        seen.unwrap_or_else(|_| panic!("a host waits in vain for {what}")).expect("the channel is there");
+    }
+    begun.elapsed()
+}
+
+#[test]
+fn hundreds_of_hosts_start_together_and_hear_of_a_failure() {
+    // Both ends of every connection are here.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit");
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("a higher limit");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = free.local_addr().expect("its address").port();
+    drop(free);
+    let names: Vec<String> = (1..=HOSTS).map(|number| format!("algo-{number}")).collect();
+    let membership = Membership {
+        host: String::new(),
+        leader: names[0].clone(),
+        hosts: names.clone(),
+        nodes: names.clone(),
+        needs_all: true,
+        addresses: BTreeMap::from([(names[0].clone(), "127.0.0.1".parse().expect("an address"))]),
+        port,
+        key: Key::new(&[b"of this test"]),
+        patience: Duration::from_secs(60),
+        profile: BTreeMap::new(),
+        agent: None,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let begun = Instant::now();
+        let mut hosts: Vec<Host> =
+            names.iter().map(|host| Host::begin(Membership { host: host.clone(), ..membership.clone() })).collect();
+        hosts.iter().for_each(|host| host.tell(Message::Ready));
+        all_see("the start", &mut hosts, |view| view.has_started).await;
+        let up = begun.elapsed();
+        let failure = Failure {
+            host: names[HOSTS - 1].clone(),
+            exit_code: 3,
+            text: "ValueError: bad data".to_owned(),
+            status: format!("host algo-{HOSTS}"),
+            is_consequence: false,
+        };
+        hosts[HOSTS - 1].tell(Message::Failed(failure));
+        let told = all_see("the stop", &mut hosts, |view| view.stopping.is_some()).await;
+        hosts.iter().for_each(|host| host.tell(Message::Ended { failed_ranks: 1 }));
+        let judged = all_see("the verdict", &mut hosts, |view| view.is_over).await;
+        for host in &hosts {
+            let verdict = host.view.borrow().verdict.clone().expect("a verdict");
+            assert_eq!((verdict.host.as_str(), verdict.exit_code), (names[HOSTS - 1].as_str(), 3));
+        }
+        println!("{HOSTS} hosts: up in {up:?}, a failure told to all in {told:?}, judged in {judged:?}");
+    });
+}
