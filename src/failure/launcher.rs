@@ -63,7 +63,7 @@ static FIELD: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^\s+(host|rank|exitcode) *: (\S+)(?: \(local_rank: (\d+)\))?").expect("a pattern"));
 static SIGNALED: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"^(?:mpirun|prterun) noticed that process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d{1,2})\b",
+        r"^(?:mpirun|prterun) noticed that process rank (\d+) with PID \d+ on node (\S+)\s+exited\s+on\s+signal\s+(\d{1,2})\b",
     )
     .expect("a valid pattern")
 });
@@ -78,7 +78,9 @@ pub(super) fn report(log: &Log) -> Option<Report> {
         if line.text.trim() == "Root Cause (first observed failure):" {
             return torchrun(log, at + 1);
         }
-        if let Some(found) = SIGNALED.captures(&line.text) {
+        // Open MPI 5 breaks it after 74 characters.
+        let next = log.lines.get(at + 1).map_or("", |line| line.text.as_str());
+        if let Some(found) = SIGNALED.captures(&format!("{}\n{next}", line.text)) {
             let ending = failed(-found[3].parse::<i32>().ok()?)?;
             let (host, rank) = (Some(found[2].to_owned()), found[1].parse().ok());
             return Some(Report { launcher: MPIRUN, host, rank, local_rank: None, ending });
@@ -166,6 +168,9 @@ mod tests {
         )
         .unwrap();
         assert_eq!((mpirun.rank, mpirun.ending), (Some(1), Ending::Signaled(11)));
+        let newer =
+            of("prterun noticed that process rank 2 with PID 30 on node algo-2 exited on\nsignal 9 (Killed).\n");
+        assert_eq!(newer.map(|report| (report.rank, report.ending)), Some((Some(2), Ending::Signaled(9))));
         let mpirun = of("  Process name: [[24871,1],13]\n  Exit code:    3\n").unwrap();
         assert_eq!((mpirun.rank, mpirun.ending), (Some(13), Ending::Exited(3)));
         let newer = of("   Process name: [prterun-algo-1-71@1,3]\n   Exit code:    3\n").unwrap();

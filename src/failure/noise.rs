@@ -40,11 +40,16 @@ static LAUNCHER: LazyLock<Regex> = LazyLock::new(|| {
         r"^\s*\[\d+\]:$|^\s+(?:time|host|rank|exitcode|error_file|traceback) *: |^\S+ FAILED$|",
         r"^Primary job  ?terminated normally|^a non-zero exit code\. Per user-direction|^(?:mpirun|prterun) detected that|",
         r"^the job to be terminated\. The first|^\s*Process name: \[|^\s*Exit code: +\d+$|",
-        r"^(?:mpirun|prterun) noticed that process rank|^MPI_ABORT was invoked on rank|^with errorcode \d+\.$|",
+        r"^(?:mpirun|prterun) (?:noticed that|has exited due to) process rank|^\S*\s?signal \d+ \([A-Z][^)]*\)\.$|",
+        r#"^"abort"\. This may have caused|^terminated by signals sent by (?:mpirun|prterun)|"#,
+        r"^MPI_ABORT was invoked on rank|^with errorcode \d+\.$|",
         r"^NOTE: invoking MPI_ABORT|^You may or may not see output|^exactly when Open MPI kills them|",
         r"\[launch\.py:\d+:|exits with return code|Sending process \d+ closing signal",
     ))
 });
+
+/// What Open MPI frames its messages with.
+const MPI_RULE: &str = "--------------------------------------------------------------------------";
 
 /// Lines of services about themselves, stack frames of C++, Java and the interpreter, and what it says it ignored.
 static SERVICE: LazyLock<Regex> = LazyLock::new(|| {
@@ -91,7 +96,8 @@ pub(super) fn is_launchers(line: &str) -> bool {
 
 /// Whether a line is clearly a new piece of output, and so ends a message of several lines.
 pub(super) fn is_new_output(line: &str) -> bool {
-    DATED.is_match(line)
+    line == MPI_RULE
+        || DATED.is_match(line)
         || GLOG.is_match(line)
         || PROGRESS.is_match(line)
         || WARNING.is_match(line)

@@ -17,6 +17,13 @@ use crate::logs::{Finished, Relay, StreamId};
 /// How long a process that was killed may take to end. One that hangs in a driver can take for ever.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long launchers may go on when none of the processes that they started here is left, once another host has failed:
+/// mpirun can wait for ever for the daemon of a host that is cut off.
+const LAUNCHER_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often it is looked whether only launchers are left.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
 /// How much time is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
@@ -157,12 +164,23 @@ pub(super) struct Run<'a> {
     begun: Instant,
     phase: Phase,
     gave_up: bool,
+    /// While launchers end because of another host: when it is looked again what is left, and since when only they are.
+    next_look: Option<(Instant, Option<Instant>)>,
 }
 
 impl<'a> Run<'a> {
     /// None yet; `first` is how many programs there were before.
     pub(super) fn new(first: usize, relay: &'a Relay, timing: Timing) -> Run<'a> {
-        Run { programs: Vec::new(), first, timing, relay, begun: Instant::now(), phase: Phase::Running, gave_up: false }
+        Run {
+            programs: Vec::new(),
+            first,
+            timing,
+            relay,
+            begun: Instant::now(),
+            phase: Phase::Running,
+            gave_up: false,
+            next_look: None,
+        }
     }
 
     /// Adds one that was started, and has what it writes relayed; `ends` is told when a stream of it has ended.
@@ -200,8 +218,8 @@ impl<'a> Run<'a> {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Running | Phase::Over(_) => None,
-            Phase::Failing(deadline)
-            | Phase::Draining(deadline)
+            Phase::Failing(deadline) => Some(self.next_look.map_or(deadline, |(look, _)| look.min(deadline))),
+            Phase::Draining(deadline)
             | Phase::Ending(deadline)
             | Phase::Stopping(_, deadline)
             | Phase::Killed(_, deadline)
@@ -227,12 +245,15 @@ impl<'a> Run<'a> {
 
     /// Passes a stop signal on, so that everybody has the grace period: launchers only where they have started nothing.
     fn stop_orderly(&self, signal: Signal) -> usize {
-        let launchers: Vec<Pid> =
-            self.programs.iter().filter(|program| program.is_launcher).map(|program| program.pid).collect();
+        let launchers = self.launchers();
         match tree::signal_all_but(&launchers, signal, &self.groups()) {
             0 if !launchers.is_empty() => tree::signal_all(signal, &self.groups()),
             reached => reached,
         }
+    }
+
+    fn launchers(&self) -> Vec<Pid> {
+        self.programs.iter().filter(|program| program.is_launcher).map(|program| program.pid).collect()
     }
 
     fn all_ended(&self) -> bool {
@@ -280,7 +301,17 @@ impl<'a> Run<'a> {
             let grace = self.timing.grace_period;
             tracing::info!("SIGTERM to {reached} processes, which have {} s", grace.as_secs_f64());
             self.phase = Phase::Failing(Instant::now() + grace);
+            let is_due = elsewhere == Elsewhere::Failed && !self.launchers().is_empty();
+            self.next_look = is_due.then(|| (Instant::now() + LOOK_INTERVAL, None));
         }
+    }
+
+    /// Looks whether only launchers are left; gives whether they have been for long enough.
+    fn launchers_linger(&mut self, alone_since: Option<Instant>) -> bool {
+        let now = Instant::now();
+        let alone_since = tree::only_launchers(&self.launchers()).then(|| alone_since.unwrap_or(now));
+        self.next_look = Some((now + LOOK_INTERVAL, alone_since));
+        alone_since.is_some_and(|since| now - since >= LAUNCHER_PATIENCE)
     }
 
     /// Tells of each program that failed by itself, once as it has ended and once as its streams have. One that was told to
@@ -304,10 +335,18 @@ impl<'a> Run<'a> {
     pub(super) fn overdue(&mut self) {
         match self.phase {
             Phase::Running | Phase::Over(_) => {}
-            Phase::Failing(_) => {
-                tracing::warn!("the grace period is over: killing the processes that still run");
-                self.kill(None);
-            }
+            Phase::Failing(deadline) => match self.next_look {
+                Some((_, alone_since)) if Instant::now() < deadline => {
+                    if self.launchers_linger(alone_since) {
+                        tracing::info!("killing the launcher, which has nothing left to wait for");
+                        self.kill(None);
+                    }
+                }
+                _ => {
+                    tracing::warn!("the grace period is over: killing the processes that still run");
+                    self.kill(None);
+                }
+            },
             Phase::Draining(_) => match tree::signal_all(Signal::SIGTERM, &self.groups()) {
                 0 => self.flush(None),
                 reached => {

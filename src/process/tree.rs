@@ -14,7 +14,12 @@ struct Process {
     group: i32,
     /// Whether it runs, and is no zombie.
     is_alive: bool,
+    /// Whether it is a launcher's own, such as mpirun's daemon on the other hosts.
+    is_helper: bool,
 }
+
+/// The names of processes that are a launcher's own, but for the launcher itself.
+const HELPERS: [&[u8]; 3] = [b"orted", b"prted", b"footplate-agent"];
 
 /// All processes that descend from this one, zombies included; none where there is no /proc.
 fn descendants() -> Option<Vec<Process>> {
@@ -46,12 +51,13 @@ fn descendants() -> Option<Vec<Process>> {
 fn look_at(pid: i32) -> Option<Process> {
     let stat = std::fs::read(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
     let name_end = memchr::memrchr(b')', &stat)?;
+    let name = memchr::memchr(b'(', &stat[..name_end]).map_or(&[][..], |start| &stat[start + 1..name_end]);
     let rest = String::from_utf8_lossy(&stat[name_end + 1..]).into_owned();
     let mut fields = rest.split_ascii_whitespace();
     let is_alive = !matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    Some(Process { pid, parent, group, is_alive })
+    Some(Process { pid, parent, group, is_alive, is_helper: HELPERS.contains(&name) })
 }
 
 /// Sends a signal once to every process that descends from this one; gives how many there were, as far as is known.
@@ -63,10 +69,21 @@ pub(super) fn signal_all(signal: Signal, groups: &[Pid]) -> usize {
     signal_all_but(&[], signal, groups)
 }
 
-/// The same but for some groups.
-pub(super) fn signal_all_but(spared: &[Pid], signal: Signal, groups: &[Pid]) -> usize {
+/// Whether no process is left but launchers, by their groups, and what is their own.
+pub(super) fn only_launchers(launchers: &[Pid]) -> bool {
+    let is_launcher = |process: &Process| launchers.iter().any(|launcher| launcher.as_raw() == process.group);
+    descendants()
+        .is_some_and(|found| found.iter().all(|process| !process.is_alive || process.is_helper || is_launcher(process)))
+}
+
+/// The same but for launchers, by their groups, and what is their own.
+pub(super) fn signal_all_but(launchers: &[Pid], signal: Signal, groups: &[Pid]) -> usize {
     let Some(mut found) = descendants() else { return signal_unseen(signal, groups) };
-    let is_spared = |group: i32| spared.iter().any(|spared| spared.as_raw() == group);
+    let mut spared: Vec<i32> = launchers.iter().map(|launcher| launcher.as_raw()).collect();
+    if !launchers.is_empty() {
+        spared.extend(found.iter().filter(|process| process.is_helper).map(|process| process.group));
+    }
+    let is_spared = |group: i32| spared.contains(&group);
     let own_group = getpgrp().as_raw();
     let mut reached = BTreeSet::new();
     let mut reached_groups = BTreeSet::new();

@@ -20,13 +20,15 @@ const RADIX: usize = 64;
 const CONCURRENT: usize = 128;
 
 /// Tells mpirun of its remote agent, by variables: what the user sets on the command line is stronger (Open MPI 4 reads
-/// `OMPI_MCA_…`, the PRRTE of Open MPI 5 `PRTE_MCA_…`).
+/// `OMPI_MCA_…`, the PRRTE of Open MPI 5 `PRTE_MCA_…`). It hands the name on to its daemons, which end if they find no such
+/// program on their hosts, though they never call it: for them there is one more in the list, of which the first counts.
 pub(super) fn name_agent(variables: &mut BTreeMap<OsString, OsString>, agent: &Path, nodes: usize) {
     let mut set = |name: &str, value: OsString| {
         variables.entry(name.into()).or_insert(value);
     };
-    set("OMPI_MCA_plm_rsh_agent", agent.into());
-    set("PRTE_MCA_plm_ssh_agent", agent.into());
+    let agents: OsString = [agent.as_os_str(), ":".as_ref(), SHELL.as_ref()].into_iter().collect();
+    set("OMPI_MCA_plm_rsh_agent", agents.clone());
+    set("PRTE_MCA_plm_ssh_agent", agents);
     if nodes > RADIX {
         set("OMPI_MCA_routed_radix", nodes.to_string().into());
         set("PRTE_MCA_rml_base_radix", nodes.to_string().into());

@@ -16,6 +16,9 @@ use crate::settings::Launcher;
 /// Set around the command of a job of SDK version 3.
 pub(super) const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
 
+/// Lets Python write each piece by itself.
+const UNBUFFERED: &str = "PYTHONUNBUFFERED";
+
 /// Names the file that torch elastic's `record` writes a rank's exception into.
 const ERROR_FILE: &str = "TORCHELASTIC_ERROR_FILE";
 
@@ -86,6 +89,11 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     let nodes = prepared.job.nodes();
     if let Some(agent) = &session.agent {
         remote::name_agent(&mut variables, agent, nodes.len());
+    }
+    // Open MPI 5 mixes what ranks write in parts; on the terminals that it gives them Python writes whole lines by itself.
+    let is_mixed = plan.tagged.as_ref().is_some_and(|tagged| tagged.has_blank) || serves && image.has_prrte;
+    if is_mixed && session.variables.get(UNBUFFERED).is_none() {
+        variables.remove(std::ffi::OsStr::new(UNBUFFERED));
     }
     let orders = serves.then(|| variables.clone());
     let tasks = rank_tasks(session, &prepared, plan, variables);

@@ -80,6 +80,22 @@ impl<'a> Container<'a> {
         start.elapsed()
     }
 
+    /// `docker stop` of several containers at once.
+    pub fn stop_all(containers: &[Container], patience: Duration) {
+        let names = containers.iter().map(|container| &container.name);
+        images::run(Command::new("docker").args(["stop", "--time", &patience.as_secs().to_string()]).args(names));
+    }
+
+    /// `docker kill`: all of its processes end at once, as where a machine fails.
+    pub fn kill(&self) {
+        images::run(Command::new("docker").args(["kill", &self.name]));
+    }
+
+    /// Takes the container from a network, as where a cable is cut: nothing is said to those that were connected.
+    pub fn disconnect(&self, network: &str) {
+        images::run(Command::new("docker").args(["network", "disconnect", network, &self.name]));
+    }
+
     /// The state letter and the command of every process in the container, which must have Python. `docker top` would
     /// not do: it goes by the control group, which a zombie has left.
     pub fn processes(&self) -> Vec<String> {

@@ -4,6 +4,7 @@
 //! - `code`: where the code comes from, which file of it runs, by which Python
 //! - `config`: configuration files that are wrong
 //! - `docker`: jobs in containers, and docker/
+//! - `engines`: Open MPI and PyTorch over several hosts, in containers
 //! - `environment`: what the script is given, and the commands that show it
 //! - `failure`: failure files, from scripts that really fail
 //! - `hosts`: several hosts, that start and fail together
@@ -32,6 +33,7 @@ mod config;
 mod container;
 mod docker;
 mod empty_image;
+mod engines;
 mod environment;
 mod failure;
 mod hosts;
