@@ -319,7 +319,7 @@ fn a_job_is_stopped_with_its_grace_when_the_command_that_started_it_is_killed() 
     let (output, rest) = stopped(&workplace, |pid| kill(pid, Signal::SIGKILL).expect("sent"));
     assert_eq!((output.status.signal(), rest.as_str()), (Some(9), "saved\n"));
     assert!(workplace.at("out/.footplate-job/algo-1/model/saved").exists());
-    assert!(workplace.read("out/.footplate-job/output/failure").expect("the failure").contains("SIGTERM"));
+    assert!(workplace.read("out/.footplate-job/algo-1/output/failure").expect("the failure").contains("SIGTERM"));
 }
 
 #[test]
