@@ -86,7 +86,7 @@ pub fn run(spec: &Spec) -> Result<Results> {
     fs::create_dir(&base).with_context(|| format!("cannot make {}", base.display()))?;
     let archive = base.join("sourcedir.tar.gz");
     tree::pack_code(spec, &archive, &[&output_dir, &base])?;
-    let hosts: Vec<Paths> = spec.host_names().iter().map(|host| Paths::under(&base.join(host))).collect();
+    let hosts: Vec<Paths> = spec.host_names().iter().map(|host| Paths::under(base.join(host))).collect();
     for (host, paths) in spec.host_names().iter().zip(&hosts) {
         tree::build(spec, paths, host, &archive)?;
     }
