@@ -133,6 +133,10 @@ mod tests {
             "Primary job  terminated normally, but 1 process returned",
             "a non-zero exit code. Per user-direction, the job has been aborted.",
             "the job to be terminated. The first process to do so was:",
+            "prterun has exited due to process rank 3 with PID 29 on node algo-2 calling",
+            "\"abort\". This may have caused other processes in the application to be",
+            "terminated by signals sent by prterun (as reported here).",
+            "signal 9 (Killed).",
             "wandb: ERROR could not sync",
         ] {
             assert!(is_noise(line), "{line}");

@@ -16,6 +16,9 @@ use crate::process::{Ending, Task, Told};
 /// Hosts that mpirun reaches directly by default; beyond, its daemons would start others, and know no agent.
 const RADIX: usize = 64;
 
+/// The exit codes by which a shell says that a signal ended its command.
+const SIGNALED: std::ops::RangeInclusive<i32> = 129..=192;
+
 /// Agents that mpirun has running at once by default.
 const CONCURRENT: usize = 128;
 
@@ -105,7 +108,7 @@ impl Hosts {
     fn lost_daemon(&mut self, ending: Ending) {
         // Its shell passes the signal on.
         let how = match ending {
-            Ending::Exited(code) if code > 128 => Ending::Signaled(code - 128),
+            Ending::Exited(code) if SIGNALED.contains(&code) => Ending::Signaled(code - 128),
             ending => ending,
         };
         let status = format!("host {}, exit code {}", self.name(), ending.exit_code());

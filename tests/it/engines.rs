@@ -195,7 +195,7 @@ fn a_rank_of_mpirun_that_raises_ends_all_hosts_which_name_it() {
     for suite in SUITES {
         let hosts = Hosts::of_mpirun(suite, 2, &after_barrier("", "if rank == 3: raise ValueError('bad data')"));
         let started = hosts.start();
-        started.until_written("up", 4);
+        started.until_written("up", 1);
         for ended in started.end_in_time() {
             failed(&ended, 1, "ValueError: bad data\nat train.py:7\n", "host algo-2, rank 3, exit code 1");
         }
@@ -211,9 +211,28 @@ fn a_rank_of_mpirun_that_is_killed_ends_all_hosts_which_name_it() {
         let hosts =
             Hosts::of_mpirun(suite, 2, &after_barrier("", "if rank == 2: os.kill(os.getpid(), signal.SIGKILL)"));
         let started = hosts.start();
-        started.until_written("up", 4);
+        started.until_written("up", 1);
         for ended in started.end_in_time() {
             failed(&ended, 137, "killed by SIGKILL (signal 9)\n", "host algo-2, rank 2, ");
+        }
+    }
+}
+
+#[test]
+fn a_daemon_of_mpirun_that_is_killed_ends_all_hosts_which_name_it() {
+    if !images::usable() {
+        return;
+    }
+    for suite in SUITES {
+        let hosts =
+            Hosts::of_mpirun(suite, 2, &after_barrier("", "if rank == 2: os.kill(os.getppid(), signal.SIGKILL)"));
+        let started = hosts.start();
+        started.until_written("up", 1);
+        // With Open MPI 5 the command of the daemon ends with 255, whatever ended the daemon.
+        let (code, how) =
+            if suite == "trixie" { (255, "exit code 255") } else { (137, "killed by SIGKILL (signal 9)") };
+        for ended in started.end_in_time() {
+            failed(&ended, code, &format!("mpirun's daemon on host algo-2 has ended: {how}\n"), "");
         }
     }
 }
