@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::script::RankTask;
 use super::session::{self, Options, Session};
-use super::{Outcome, Prepared, Refusal, bring, hosts, install, prepare, remote, script};
+use super::{Outcome, Prepared, Refusal, bring, hosts, install, intermediate, prepare, remote, script};
 use crate::environment::Given;
 use crate::launch::{self, Entry, Facts, LaunchPlan, Rank};
 use crate::process::Task;
@@ -30,6 +30,7 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     session.set_redactor(prepare::redactor(&session.variables, &prepared.job.all_hyperparameters));
     introduce(&prepared);
     hosts::join(session, &prepared);
+    intermediate::begin(session, &prepared);
     session.end_phase("config");
 
     bring::code(session, &prepared).await?;
