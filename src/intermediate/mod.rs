@@ -108,7 +108,10 @@ impl Intermediate {
         let (sender, progress) = channel::channel(0);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build()?;
         // The script may write as soon as this returns.
-        let watch = runtime.block_on(async { watch::Watch::begin(&root, true) });
+        let watch = {
+            let _in_runtime = runtime.enter();
+            watch::Watch::begin(&root, true)
+        };
         // Signals are the supervisor's.
         let mut mask = SigSet::empty();
         pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask))?;

@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex};
 use super::images;
 use super::job::{eventually, search_path};
 
+/// With it, moto shows what was written with credentials; it checks no signature.
+const AUTHORIZATION: &str = "Authorization: AWS4-HMAC-SHA256 Credential=a/20200101/us-east-1/s3/aws4_request";
+
 /// What the servers need, and uv.
 const PACKAGES: [&str; 4] = ["moto[server]==5.2.5", "pypiserver==2.4.2", "boto3==1.44.5", "uv==0.13.9"];
 
@@ -67,18 +70,18 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Sends a request without a signature; gives the answer's status line.
+    /// Sends a request; gives the answer's status line.
     #[track_caller]
     pub fn send(&self, method: &str, path: &str, body: &[u8]) -> String {
         self.ask(method, path, body).0
     }
 
-    /// Sends a request without a signature; gives the answer's status line and its body.
+    /// Sends a request; gives the answer's status line and its body.
     #[track_caller]
     fn ask(&self, method: &str, path: &str, body: &[u8]) -> (String, Vec<u8>) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("connected");
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\nConnection: close\r\n{AUTHORIZATION}\r\n\r\n",
             body.len()
         );
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).expect("sent");
