@@ -11,7 +11,7 @@
 //!                     launch: LaunchPlan (pure)
 //!                                   │ ◄── cluster: all hosts are ready
 //!                                   ▼
-//!       process: spawn, signals, reap ◄─► logs: relay to stdout, stderr
+//!       process: spawn, signals, reap ◄─► logs: relay to stdout, stderr; beside it: intermediate → S3
 //!                                   │
 //!                                   ▼
 //!       run::outcome ◄── failure: evidence → cause ◄─► cluster: the first failure of all hosts
@@ -36,8 +36,8 @@
 //!
 //! A folder may import those that stand after it in this list, and no other (a test holds the source to it):
 //!
-//! `cli` → `local` → `run` → `cluster` → `launch` → `environment` → `requirements` → `code` → `storage` → `failure` →
-//! `process` → `logs` → `hardware` → `config` → `settings` → `job` → `python` → `redact` → `resolve` → `kernel`
+//! `cli` → `local` → `run` → `cluster` → `launch` → `environment` → `requirements` → `code` → `intermediate` → `storage` →
+//! `failure` → `process` → `logs` → `hardware` → `config` → `settings` → `job` → `python` → `redact` → `resolve` → `kernel`
 //!
 //! `kernel` is the only folder with `unsafe`.
 #![deny(unsafe_code)]
@@ -50,6 +50,7 @@ pub mod config;
 pub mod environment;
 pub mod failure;
 pub mod hardware;
+pub mod intermediate;
 pub mod job;
 pub mod kernel;
 pub mod launch;

@@ -138,6 +138,10 @@ fn assemble(files: Files, variables: &Variables, warnings: Vec<String>) -> Confi
             .get("sagemaker_region")
             .cloned()
             .or_else(|| variables.get_non_empty("AWS_DEFAULT_REGION").map(|region| Value::from(region.into_owned()))),
+        s3_output: all
+            .get("sagemaker_s3_output")
+            .filter(|output| output.is_true())
+            .map(|output| output.to_py_str().to_str().into_owned()),
     };
     let job = Job {
         paths,

@@ -45,3 +45,4 @@ pub use file::{Earlier, Written, success, write};
 pub use launcher::{ErrorFile, error_file};
 pub use memory::{MemoryWatch, OutOfMemory};
 pub use place::Place;
+pub use text::size;

@@ -67,7 +67,7 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// `bytes` in the unit that suits it, to one decimal.
-pub(super) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} bytes");

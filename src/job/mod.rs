@@ -54,6 +54,8 @@ pub struct Request {
     pub job_name: Option<Value>,
     /// The hyperparameter `sagemaker_region`, else the region that boto3 would take.
     pub region: Option<Value>,
+    /// The hyperparameter `sagemaker_s3_output`: where intermediate output goes.
+    pub s3_output: Option<String>,
 }
 
 /// What the container drivers of SDK version 3 are given (platform contract, `sm_drivers` channel).

@@ -1,9 +1,13 @@
 //! The one folder with `unsafe`: what neither the standard library nor nix offers in a safe form.
 //!
-//! Real-time signals, which nix does not know. And starting a program exactly as if no footplate were there: with the signal mask and the dispositions that footplate
+//! Real-time signals and a thread's priority, which nix does not know; inotify in a runtime. And starting a program exactly as if no footplate were there: with the signal mask and the dispositions that footplate
 //! itself was given, in a process group of its own. The standard library's `Command` resets SIGPIPE and the mask instead,
 //! and cannot keep footplate's own handlers from running in the child between fork and exec.
 #![allow(unsafe_code)]
+
+mod inotify;
+
+pub use inotify::{Queue, inotify};
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -55,6 +59,13 @@ pub fn end_with_this_thread(command: &mut Command) {
     };
     // SAFETY: the closure calls nothing but system calls, and allocates nothing.
     unsafe { command.pre_exec(arm) };
+}
+
+/// Has the calling thread, and no other, get less of the processor than the rest where it is scarce.
+pub fn yield_to_others() {
+    const NICE: i32 = 10;
+    // SAFETY: it takes and gives numbers; on Linux, 0 is the calling thread. That it fails does no harm.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
 }
 
 /// The signal mask and the ignored signals that this process was started with.

@@ -14,6 +14,7 @@ mod exec;
 mod hosts;
 mod install;
 mod installer;
+mod intermediate;
 mod judge;
 mod outcome;
 mod panic;

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::hosts::{self, Hosts};
+use super::intermediate;
 use super::temporary::TemporaryFolder;
 use super::{Outcome, Refusal, panic};
 use crate::config;
 use crate::failure::Earlier;
 use crate::hardware::{Hardware, Probe};
+use crate::intermediate::Intermediate;
 use crate::job::{Cluster, Paths, Variables};
 use crate::logs::{self, Relay};
 use crate::process::{self, Interrupted, Supervisor};
@@ -36,6 +38,10 @@ pub(super) struct Session {
     pub(super) hosts: Option<Hosts>,
     /// mpirun's remote agent, where this host starts mpirun.
     pub(super) agent: Option<PathBuf>,
+    /// The uploads of intermediate output, and the grace period.
+    pub(super) intermediate: Option<(Intermediate, Duration)>,
+    /// When a stop signal came.
+    pub(super) stopped_at: Option<Instant>,
     pub(super) end: End,
     begun: Instant,
     phase_begun: Instant,
@@ -77,6 +83,8 @@ impl Session {
             temporary: TemporaryFolder::default(),
             hosts: None,
             agent: None,
+            intermediate: None,
+            stopped_at: None,
             end: End::default(),
             begun,
             phase_begun: begun,
@@ -139,11 +147,13 @@ pub(super) fn run(options: Options, phases: impl AsyncFnOnce(&mut Session) -> Re
             Err(error) => return cannot_start(&error),
         };
         let outcome = phases(&mut session).await.unwrap_or_else(|outcome| outcome);
+        intermediate::end(&mut session, &outcome);
         let outcome = hosts::agree(&mut session, outcome).await;
         outcome.log(&session.redactor);
         if session.leaves_files {
             outcome.record(&session.paths, &session.earlier_failure, &session.redactor);
         }
+        intermediate::wait(&mut session).await;
         session.supervisor.finish();
         outcome.exit_code()
     })

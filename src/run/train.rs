@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::script::RankTask;
 use super::session::{self, Options, Session};
-use super::{Outcome, Prepared, Refusal, bring, hosts, install, prepare, remote, script};
+use super::{Outcome, Prepared, Refusal, bring, hosts, install, intermediate, prepare, remote, script};
 use crate::environment::Given;
 use crate::launch::{self, Entry, Facts, LaunchPlan, Rank};
 use crate::process::Task;
@@ -35,6 +35,7 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     // A launcher that does not exist is refused when the launch is planned.
     let launcher = launch::choose(&prepared.job, &prepared.settings).unwrap_or(Launcher::Process);
     hosts::join(session, &prepared, launcher);
+    intermediate::begin(session, &prepared);
     session.end_phase("config");
 
     bring::code(session, &prepared).await?;

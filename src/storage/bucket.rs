@@ -1,10 +1,10 @@
-//! A bucket: what is in it, and reading it.
+//! A bucket: what is in it, reading it, and clients of it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredentialProvider};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredentialProvider, Checksum};
 use object_store::path::Path as Place;
 use object_store::{BackoffConfig, GetOptions, GetResult, ObjectStore, RetryConfig};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -22,7 +22,7 @@ const BACKOFF: BackoffConfig =
 /// What a key's letters may be in a URL (S3's own rule for signatures).
 const IN_KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// A bucket that can be read.
+/// A bucket.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     access: Access,
@@ -96,28 +96,45 @@ impl Bucket {
             self.connect(region).map_err(|text| StorageError::new(&self.name, key, Problem::Settings, text))
         };
         let first = connect(&self.access.region)?;
-        let wire = first.wire.clone();
-        let error = match work(first).await {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        match (error.problem, wire.region()) {
-            (Problem::OtherRegion | Problem::Denied | Problem::Failing, Some(region))
-                if region != self.access.region =>
-            {
-                tracing::debug!("s3://{}: is in {region}, not in {}", self.name, self.access.region);
-                work(connect(&region)?).await
-            }
-            (Problem::Expired, _) if self.access.sources.can_renew() => work(connect(&self.access.region)?).await,
-            _ => Err(error),
+        match work(first.clone()).await {
+            Ok(value) => Ok(value),
+            Err(error) => match self.better_region(&first, &error) {
+                Some(region) => work(connect(&region)?).await,
+                None => Err(error),
+            },
         }
     }
 
+    /// The region in which to try once more, with new credentials, what has failed; none if that would be in vain.
+    pub(super) fn better_region(&self, client: &Connected, error: &StorageError) -> Option<String> {
+        match (error.problem, client.wire.region()) {
+            (Problem::OtherRegion | Problem::Denied | Problem::Failing, Some(region)) if region != client.region => {
+                tracing::debug!("s3://{}: is in {region}, not in {}", self.name, client.region);
+                Some(region)
+            }
+            (Problem::Expired, _) if self.access.sources.can_renew() => Some(client.region.clone()),
+            _ => None,
+        }
+    }
+
+    /// A client of the bucket in the region that the variables name.
+    pub(super) fn connect_at_first(&self, prefix: &str) -> Result<Connected, String> {
+        self.connect_below(&self.access.region, prefix)
+    }
+
     fn connect(&self, region: &str) -> Result<Connected, String> {
+        self.connect_below(region, "")
+    }
+
+    /// A client for the keys below a prefix. It is a part of the URL: `object_store` knows no keys with two slashes.
+    pub(super) fn connect_below(&self, region: &str, prefix: &str) -> Result<Connected, String> {
         let http = super::http::client(&self.access.network)?;
         let credentials = self.access.sources.provider(&http);
         let wire = Wire::of(http);
-        let url = self.access.bucket_url(&self.name, region);
+        let mut url = self.access.bucket_url(&self.name, region);
+        if !prefix.is_empty() {
+            url = format!("{url}/{}", utf8_percent_encode(prefix, IN_KEY));
+        }
         let store = AmazonS3Builder::new()
             .with_bucket_name(&self.name)
             .with_region(region)
@@ -126,6 +143,8 @@ impl Bucket {
             .with_allow_http(true)
             .with_credentials(Arc::clone(&credentials))
             .with_http_connector(wire.clone())
+            // What is written is hashed for its signature in any case.
+            .with_checksum_algorithm(Checksum::SHA256)
             .with_retry(RetryConfig { backoff: BACKOFF, max_retries: RETRIES, retry_timeout: RETRY_TIME })
             .build()
             .map_err(|error| error.to_string())?;
@@ -134,9 +153,9 @@ impl Bucket {
 }
 
 /// A client of a bucket in a region.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Connected {
-    store: Arc<AmazonS3>,
+    pub(super) store: Arc<AmazonS3>,
     wire: Wire,
     url: String,
     region: String,

@@ -51,13 +51,42 @@ pub struct StorageError {
     pub problem: Problem,
     /// What was said about it.
     pub detail: String,
+    /// Whether it was to be written.
+    pub(super) is_writing: bool,
 }
 
 impl fmt::Display for StorageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let StorageError { bucket, key, problem, detail } = self;
-        write!(f, "s3://{bucket}/{key}: ")?;
+        write!(f, "s3://{}/{}: {}", self.bucket, self.key, self.reason())
+    }
+}
+
+impl Error for StorageError {}
+
+impl StorageError {
+    pub(super) fn new(bucket: &str, key: &str, problem: Problem, detail: impl Into<String>) -> StorageError {
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        StorageError { bucket, key, problem, detail: detail.into(), is_writing: false }
+    }
+
+    /// The same of an object that was to be written: the remedies are others.
+    pub(super) fn writing(self) -> StorageError {
+        StorageError { is_writing: true, ..self }
+    }
+
+    /// What was found and what can be done, without bucket and key.
+    pub fn reason(&self) -> String {
+        let StorageError { problem, detail, is_writing, .. } = self;
         let (what, remedy) = match problem {
+            Problem::Denied if *is_writing => (
+                "access denied",
+                "allow the job's role s3:PutObject and s3:AbortMultipartUpload on the key, and kms:GenerateDataKey and \
+                 kms:Decrypt where the bucket is encrypted with a key",
+            ),
+            Problem::Unreachable if *is_writing => (
+                "S3 cannot be reached",
+                "a job in a VPC needs an S3 endpoint there, and one under network isolation cannot upload",
+            ),
             Problem::Credentials => (
                 "there are no credentials for S3",
                 "run the job with a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
@@ -83,17 +112,9 @@ impl fmt::Display for StorageError {
             Problem::Settings => ("S3 cannot be used as the variables say", "correct them"),
         };
         match detail.is_empty() {
-            true => write!(f, "{what}; {remedy}"),
-            false => write!(f, "{what} ({detail}); {remedy}"),
+            true => format!("{what}; {remedy}"),
+            false => format!("{what} ({detail}); {remedy}"),
         }
-    }
-}
-
-impl Error for StorageError {}
-
-impl StorageError {
-    pub(super) fn new(bucket: &str, key: &str, problem: Problem, detail: impl Into<String>) -> StorageError {
-        StorageError { bucket: bucket.to_owned(), key: key.to_owned(), problem, detail: detail.into() }
     }
 
     /// What an error of `object_store` means. Its text holds the answer of the server, an XML document, which may repeat

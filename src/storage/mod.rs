@@ -1,9 +1,10 @@
-//! Objects in S3: reading them, and the credentials, endpoints and connections that this takes.
+//! Objects in S3: reading and writing them, and the credentials, endpoints and connections that this takes.
 //!
 //! [`Access`] is what the container's variables say of all that; making one does nothing else, so that a job without an
 //! object in S3 pays nothing. [`Bucket`] opens a bucket with it: [`Bucket::read`] gives an object as a stream that
 //! arrives while it is read, in several ranges at once, and [`Bucket::list`] what is below a prefix. All of it blocks the
-//! thread that it is called on; the network is served by a thread of its own.
+//! thread that it is called on; the network is served by a thread of its own. [`Uploads`] writes below a prefix, in the
+//! runtime of whoever calls it.
 //!
 //! Requests, their signatures, their repetition, the list and the resumption of a broken body are the `object_store`
 //! crate's. What is added here: names are resolved by [`crate::resolve`], because the C library must not do it; keys are
@@ -21,6 +22,7 @@ mod credentials;
 mod download;
 mod error;
 mod http;
+mod upload;
 mod wire;
 
 pub use access::Access;
@@ -28,3 +30,4 @@ pub use bucket::{Bucket, Listed};
 pub use codeartifact::{CodeArtifactError, PackageIndex, Repository};
 pub use download::{Download, Fetched};
 pub use error::{Problem, StorageError};
+pub use upload::{Parts, Uploads};

@@ -9,6 +9,7 @@
 //! - `failure`: failure files, from scripts that really fail
 //! - `hosts`: several hosts, that start and fail together
 //! - `installers`: requirements by real uv and pip, from real indexes
+//! - `intermediate`: output that goes to S3 while the script runs
 //! - `launchers`: launchers of the image, what they get, what is refused
 //! - `local`: a job on this machine
 //! - `mpi`: the image's mpirun over several hosts
@@ -39,6 +40,7 @@ mod failure;
 mod hosts;
 mod images;
 mod installers;
+mod intermediate;
 mod job;
 mod launchers;
 mod local;

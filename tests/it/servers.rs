@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex};
 use super::images;
 use super::job::{eventually, search_path};
 
+/// With it, moto shows what was written with credentials; it checks no signature.
+const AUTHORIZATION: &str = "Authorization: AWS4-HMAC-SHA256 Credential=a/20200101/us-east-1/s3/aws4_request";
+
 /// What the servers need, and uv.
 const PACKAGES: [&str; 4] = ["moto[server]==5.2.5", "pypiserver==2.4.2", "boto3==1.44.5", "uv==0.13.9"];
 
@@ -67,18 +70,41 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Sends a request without a signature; gives the answer's status line.
+    /// Sends a request; gives the answer's status line.
     #[track_caller]
     pub fn send(&self, method: &str, path: &str, body: &[u8]) -> String {
+        self.ask(method, path, body).0
+    }
+
+    /// Sends a request; gives the answer's status line and its body.
+    #[track_caller]
+    fn ask(&self, method: &str, path: &str, body: &[u8]) -> (String, Vec<u8>) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("connected");
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\nConnection: close\r\n{AUTHORIZATION}\r\n\r\n",
             body.len()
         );
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).expect("sent");
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).expect("answered");
-        String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+        let start = answer.windows(4).position(|end| end == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
+        let body = answer.split_off(start);
+        (String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned(), body)
+    }
+
+    /// What an object holds, if it is there.
+    #[track_caller]
+    pub fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        let (status, body) = self.ask("GET", &format!("/{bucket}/{key}"), b"");
+        status.contains(" 200 ").then_some(body)
+    }
+
+    /// The keys below a prefix, as they stand in XML; at most 1,000.
+    #[track_caller]
+    pub fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {
+        let (_, body) = self.ask("GET", &format!("/{bucket}?list-type=2&prefix={prefix}"), b"");
+        let text = String::from_utf8(body).expect("a text");
+        text.split("<Key>").skip(1).filter_map(|rest| Some(rest.split_once("</Key>")?.0.to_owned())).collect()
     }
 
     /// Puts an object into a bucket, which is made.

@@ -1,0 +1,372 @@
+//! Which file is due: pure, and told of everything, the time included.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a file that nobody was seen to close must stay as it is.
+pub(super) const SETTLE_TIME: Duration = Duration::from_secs(1);
+
+/// How often a file is tried, each time with the attempts of a single request within it.
+const ATTEMPTS: u32 = 3;
+
+/// After so many failures in a row no other file is tried for a while; at the end, no more at all.
+const MANY_FAILURES: u32 = 8;
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// What tells whether a file is still the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub inode: u64,
+    pub size: u64,
+    /// When it was last written to: seconds and nanoseconds.
+    pub written: (i64, i64),
+}
+
+/// Why a file was not uploaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub why: String,
+    /// Whether it would be in vain to try again.
+    pub is_final: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    /// It was found as it is, and may still be written to.
+    Settling,
+    Queued,
+    /// It has failed, and is tried again then.
+    Waiting(Instant),
+    /// `again`: it was closed or replaced meanwhile.
+    Uploading {
+        stamp: Stamp,
+        again: bool,
+    },
+}
+
+#[derive(Debug)]
+struct File {
+    phase: Phase,
+    /// As what it is in S3.
+    sent: Option<Stamp>,
+    /// As what it was last found, and when first so.
+    seen: Option<(Stamp, Instant)>,
+    attempts: u32,
+    /// Why it is not in S3 as it is now.
+    problem: Option<String>,
+}
+
+/// The files of the folder, by their paths below it, and how far each is.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    files: BTreeMap<PathBuf, File>,
+    queue: VecDeque<PathBuf>,
+    failures_in_a_row: u32,
+    paused_until: Option<Instant>,
+    is_ending: bool,
+    /// How often a file was uploaded, and the bytes of these.
+    pub uploaded: (u64, u64),
+}
+
+impl Table {
+    fn file(&mut self, path: &Path) -> &mut File {
+        self.files.entry(path.to_owned()).or_insert(File {
+            phase: Phase::Idle,
+            sent: None,
+            seen: None,
+            attempts: 0,
+            problem: None,
+        })
+    }
+
+    fn enqueue(&mut self, path: &Path) {
+        self.file(path).phase = Phase::Queued;
+        self.queue.push_back(path.to_owned());
+    }
+
+    /// A file was closed after it was written to, or has got this name.
+    pub fn closed(&mut self, path: &Path) {
+        let file = self.file(path);
+        file.attempts = 0;
+        match &mut file.phase {
+            Phase::Uploading { again, .. } => *again = true,
+            Phase::Queued => {}
+            Phase::Idle | Phase::Settling | Phase::Waiting(_) => self.enqueue(path),
+        }
+    }
+
+    /// A file was found as it is: it is due once it has settled, or at once if nothing runs any more that could write.
+    pub fn found(&mut self, path: &Path, stamp: Stamp, now: Instant) {
+        let is_ending = self.is_ending;
+        let file = self.file(path);
+        match &mut file.phase {
+            Phase::Uploading { stamp: begun, again } => {
+                *again |= is_ending && *begun != stamp;
+                return;
+            }
+            Phase::Queued => return,
+            Phase::Waiting(_) if !is_ending => return,
+            Phase::Idle | Phase::Settling | Phase::Waiting(_) => {}
+        }
+        let since = file.seen.filter(|(seen, _)| *seen == stamp).map(|(_, since)| since);
+        let was_given_up = since.is_some() && file.problem.is_some();
+        file.seen = Some((stamp, since.unwrap_or(now)));
+        if file.sent == Some(stamp) {
+            (file.phase, file.problem) = (Phase::Idle, None);
+        } else if is_ending {
+            // One last time.
+            file.attempts = ATTEMPTS - 1;
+            self.enqueue(path);
+        } else if was_given_up {
+            file.phase = Phase::Idle;
+        } else if since.is_some_and(|since| now >= since + SETTLE_TIME) {
+            file.attempts = 0;
+            self.enqueue(path);
+        } else {
+            file.phase = Phase::Settling;
+        }
+    }
+
+    /// There is no such file any more.
+    pub fn gone(&mut self, path: &Path) {
+        self.files.remove(path);
+    }
+
+    /// A file cannot be uploaded; gives whether that is new.
+    pub fn leave_out(&mut self, path: &Path, why: String) -> bool {
+        let file = self.file(path);
+        file.phase = Phase::Idle;
+        let is_new = file.problem.as_ref() != Some(&why);
+        file.problem = Some(why);
+        is_new
+    }
+
+    /// The file to be uploaded next; [`Table::begun`], [`Table::gone`] or [`Table::leave_out`] must follow.
+    pub fn next(&mut self, now: Instant) -> Option<PathBuf> {
+        if self.paused_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        while let Some(path) = self.queue.pop_front() {
+            if self.files.get(&path).is_some_and(|file| file.phase == Phase::Queued) {
+                return Some(path);
+            }
+        }
+        None
+    }
+
+    /// A file was opened and its upload begins.
+    pub fn begun(&mut self, path: &Path, stamp: Stamp) {
+        let file = self.file(path);
+        file.phase = Phase::Uploading { stamp, again: false };
+        file.seen = file.seen.filter(|(seen, _)| *seen == stamp);
+    }
+
+    /// An upload has ended; gives whether it is tried again.
+    pub fn ended(&mut self, path: &Path, result: Result<(), Failure>, now: Instant) -> bool {
+        let is_ending = self.is_ending;
+        let file = self.file(path);
+        let Phase::Uploading { stamp, again } = file.phase else { return false };
+        file.phase = Phase::Idle;
+        let mut goes_on = again;
+        match result {
+            Ok(()) => {
+                (file.sent, file.problem) = (Some(stamp), None);
+                self.uploaded.0 += 1;
+                self.uploaded.1 += stamp.size;
+                self.failures_in_a_row = 0;
+            }
+            Err(failure) => {
+                file.attempts += 1;
+                file.problem = Some(failure.why);
+                // So that the same is not found to be new.
+                file.seen = Some((stamp, now));
+                if !failure.is_final && file.attempts < ATTEMPTS {
+                    file.phase = Phase::Waiting(now + Duration::from_secs(1 << file.attempts));
+                    goes_on = true;
+                }
+                self.failures_in_a_row += 1;
+                if self.failures_in_a_row >= MANY_FAILURES {
+                    self.paused_until = Some(now + PAUSE).filter(|_| !is_ending);
+                    if is_ending {
+                        self.give_up("so many uploads failed in a row that no more was tried");
+                        return false;
+                    }
+                }
+            }
+        }
+        if again {
+            self.enqueue(path);
+        }
+        goes_on
+    }
+
+    /// Nothing writes any more: what is there now is the last that there will be, and [`Table::found`] is told all of it.
+    pub fn end(&mut self) {
+        self.is_ending = true;
+        self.failures_in_a_row = 0;
+        self.paused_until = None;
+    }
+
+    /// Nothing that has not begun is tried any more.
+    pub fn give_up(&mut self, why: &str) {
+        self.queue.clear();
+        for file in self.files.values_mut() {
+            if !matches!(file.phase, Phase::Idle) {
+                file.problem.get_or_insert_with(|| why.to_owned());
+                if !matches!(file.phase, Phase::Uploading { .. }) {
+                    file.phase = Phase::Idle;
+                }
+            }
+        }
+    }
+
+    /// Lets those wait no longer whose time has come; gives the paths that must be looked at again.
+    pub fn tick(&mut self, now: Instant) -> Vec<PathBuf> {
+        let is_due = |file: &File| matches!(file.phase, Phase::Waiting(until) if until <= now);
+        let due: Vec<PathBuf> =
+            self.files.iter().filter(|(_, file)| is_due(file)).map(|(path, _)| path.clone()).collect();
+        due.iter().for_each(|path| self.enqueue(path));
+        self.files.iter().filter(|(_, file)| file.phase == Phase::Settling).map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Whether time alone makes something due.
+    pub fn needs_tick(&self) -> bool {
+        let waits = |file: &File| matches!(file.phase, Phase::Settling | Phase::Waiting(_));
+        self.paused_until.is_some() || self.files.values().any(waits)
+    }
+
+    /// Whether nothing is due, now or later, but what has not settled.
+    pub fn is_done(&self) -> bool {
+        self.files.values().all(|file| matches!(file.phase, Phase::Idle | Phase::Settling))
+    }
+
+    /// What is not in S3 as it is, by the reason.
+    pub fn missing(&self) -> BTreeMap<&str, Vec<&Path>> {
+        let mut missing: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
+        for (path, file) in &self.files {
+            if let Some(problem) = &file.problem {
+                missing.entry(problem).or_default().push(path);
+            }
+        }
+        missing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::{Duration, Instant};
+
+    use super::{Failure, PAUSE, SETTLE_TIME, Stamp, Table};
+
+    fn stamp(size: u64) -> Stamp {
+        Stamp { inode: 1, size, written: (1, 0) }
+    }
+
+    fn a() -> &'static Path {
+        Path::new("a")
+    }
+
+    /// Uploads what is due, with this result; gives what it was.
+    fn upload(table: &mut Table, result: Result<(), Failure>, now: Instant) -> Option<String> {
+        let path = table.next(now)?;
+        table.begun(&path, stamp(1));
+        table.ended(&path, result, now);
+        Some(path.display().to_string())
+    }
+
+    fn failing(is_final: bool) -> Result<(), Failure> {
+        Err(Failure { why: "broken".to_owned(), is_final })
+    }
+
+    #[test]
+    fn what_is_closed_is_due_once_and_again_if_it_is_closed_meanwhile() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        table.closed(a());
+        table.closed(a());
+        assert_eq!(table.next(now).as_deref(), Some(a()));
+        assert_eq!(table.next(now), None);
+        table.begun(a(), stamp(1));
+        table.closed(a());
+        assert_eq!(table.next(now), None, "two uploads of one file at once");
+        assert!(table.ended(a(), Ok(()), now));
+        assert_eq!(upload(&mut table, Ok(()), now).as_deref(), Some("a"));
+        assert_eq!((table.next(now), table.uploaded, table.is_done()), (None, (2, 2), true));
+    }
+
+    #[test]
+    fn what_is_found_is_due_when_it_has_settled_and_at_once_at_the_end() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        table.found(a(), stamp(1), now);
+        table.found(a(), stamp(2), now + SETTLE_TIME);
+        assert_eq!(table.next(now), None);
+        assert!(table.needs_tick() && table.tick(now) == [a()]);
+        table.found(a(), stamp(2), now + SETTLE_TIME * 2);
+        assert_eq!(table.next(now).as_deref(), Some(a()));
+        table.begun(a(), stamp(2));
+        table.ended(a(), Ok(()), now);
+        table.found(a(), stamp(2), now);
+        assert!(table.next(now).is_none() && !table.needs_tick());
+        table.end();
+        table.found(a(), stamp(2), now);
+        assert_eq!(table.next(now), None);
+        table.found(a(), stamp(3), now);
+        assert_eq!(table.next(now).as_deref(), Some(a()));
+        // The upload that is under way at the end may be of what was there before.
+        table.begun(a(), stamp(3));
+        table.found(a(), stamp(4), now);
+        assert!(table.ended(a(), Ok(()), now));
+        assert_eq!(table.next(now).as_deref(), Some(a()));
+    }
+
+    #[test]
+    fn failures_are_tried_again_a_bounded_number_of_times_and_once_at_the_end() {
+        let (mut table, mut now) = (Table::default(), Instant::now());
+        table.closed(a());
+        let mut attempts = 0;
+        for _ in 0..100 {
+            table.tick(now);
+            attempts += usize::from(upload(&mut table, failing(false), now).is_some());
+            now += Duration::from_secs(1);
+        }
+        assert_eq!(attempts, 3);
+        assert_eq!(table.missing()["broken"], [a()]);
+        table.found(a(), stamp(1), now);
+        table.found(a(), stamp(1), now + SETTLE_TIME);
+        assert!(table.next(now).is_none() && table.is_done(), "what was given up is tried for ever");
+        table.end();
+        table.found(a(), stamp(1), now);
+        assert!(upload(&mut table, failing(false), now).is_some() && table.is_done());
+        table.found(a(), stamp(1), now);
+        assert!(upload(&mut table, Ok(()), now).is_some() && table.missing().is_empty());
+        table.closed(a());
+        upload(&mut table, failing(true), now);
+        assert!(table.is_done() && !table.needs_tick());
+    }
+
+    #[test]
+    fn many_failures_in_a_row_pause_and_end_it_at_the_end() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        let paths: Vec<String> = (0..20).map(|number| format!("{number:02}")).collect();
+        paths.iter().for_each(|path| table.closed(Path::new(path)));
+        let count = (0..30).filter(|_| upload(&mut table, failing(true), now).is_some()).count();
+        assert_eq!(count, 8);
+        assert!(table.next(now + PAUSE).is_some());
+        let mut table = Table::default();
+        table.end();
+        paths.iter().for_each(|path| table.found(Path::new(path), stamp(1), now));
+        let count = (0..30).filter(|_| upload(&mut table, failing(false), now).is_some()).count();
+        assert_eq!((count, table.is_done(), table.missing().values().map(Vec::len).sum()), (8, true, 20));
+    }
+
+    #[test]
+    fn what_is_left_out_is_new_once_and_forgotten_when_it_is_gone() {
+        let mut table = Table::default();
+        assert!(table.leave_out(a(), "a pipe".to_owned()) && !table.leave_out(a(), "a pipe".to_owned()));
+        assert_eq!(table.missing()["a pipe"], [a()]);
+        table.gone(a());
+        assert!(table.missing().is_empty() && table.is_done());
+    }
+}

@@ -1,0 +1,279 @@
+//! The thread's work: what is heard goes into the table, what is due from it to S3.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{Semaphore, watch};
+
+use super::look::{Look, look, name_of, open};
+use super::table::{Failure, SETTLE_TIME, Stamp, Table};
+use super::watch::{Seen, Watch};
+use super::{Destination, Order};
+use crate::failure;
+use crate::storage::{Access, Problem, StorageError, Uploads};
+
+/// How many files are under way at once.
+const FILES_AT_ONCE: usize = 12;
+
+/// How many MiB of files are held at once; a large file takes as many parts of it as are under way.
+const HELD: u32 = 32;
+
+/// How often the folder is scanned where it must be.
+const SCAN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How many messages there are about single files; the rest is in the summary.
+const MOST_MESSAGES: u32 = 5;
+
+/// How many names there are for each reason, and how many reasons, in the summary.
+const MOST_NAMES: usize = 5;
+const MOST_REASONS: usize = 5;
+
+pub(super) struct Work {
+    pub root: PathBuf,
+    pub destination: Destination,
+    pub uploads: Uploads,
+    pub orders: watch::Receiver<Order>,
+    /// Counts what has arrived in S3: files and parts.
+    pub progress: watch::Sender<u64>,
+}
+
+impl Work {
+    pub fn new(
+        root: PathBuf,
+        destination: Destination,
+        access: Access,
+        orders: watch::Receiver<Order>,
+        progress: watch::Sender<u64>,
+    ) -> Work {
+        let uploads = destination.uploads(access);
+        Work { root, destination, uploads, orders, progress }
+    }
+
+    /// Uploads until all is done after the order to end, or until the order to give up.
+    pub async fn run(self, mut watch: Watch) {
+        let mut desk = Desk { root: self.root.clone(), table: Table::default(), messages: 0 };
+        let held = Semaphore::new(HELD as usize);
+        let mut running = FuturesUnordered::new();
+        let mut orders = self.orders.clone();
+        let mut order = Order::Run;
+        let mut last_scan = Instant::now();
+        loop {
+            while running.len() < FILES_AT_ONCE && order != Order::GiveUp {
+                let Some((path, file, stamp)) = desk.next() else { break };
+                running.push(self.upload(&held, path, file, stamp));
+            }
+            if order != Order::Run && running.is_empty() && desk.table.is_done() {
+                break;
+            }
+            let needs_tick = desk.table.needs_tick() || watch.needs_scans();
+            tokio::select! {
+                seen = watch.heard() => desk.hear(seen),
+                Some((path, result)) = running.next(), if !running.is_empty() => desk.ended(&path, result, &self),
+                Ok(()) = orders.changed() => {
+                    order = *orders.borrow_and_update();
+                    match order {
+                        Order::Run => {}
+                        Order::End => {
+                            desk.hear(watch.pending());
+                            desk.table.end();
+                            desk.hear(watch.scan());
+                        }
+                        Order::GiveUp => desk.table.give_up("there was no more time"),
+                    }
+                }
+                () = tokio::time::sleep(SETTLE_TIME / 2), if needs_tick => {
+                    let again = desk.table.tick(Instant::now());
+                    desk.hear(again.into_iter().map(Seen::Found).collect());
+                    if watch.needs_scans() && last_scan.elapsed() >= SCAN_INTERVAL {
+                        desk.hear(watch.scan());
+                        last_scan = Instant::now();
+                    }
+                }
+            }
+        }
+        drop(running);
+        summarize(&desk.table, &self.destination);
+    }
+
+    /// Uploads a file, as far as its size was when it was opened.
+    async fn upload(
+        &self,
+        held: &Semaphore,
+        path: PathBuf,
+        file: File,
+        stamp: Stamp,
+    ) -> (PathBuf, Result<(), Failure>) {
+        let result = self.send(held, &path, file, stamp.size).await;
+        if result.is_ok() {
+            self.progress.send_modify(|count| *count += 1);
+        }
+        (path, result)
+    }
+
+    async fn send(&self, held: &Semaphore, path: &Path, mut file: File, size: u64) -> Result<(), Failure> {
+        let name = name_of(path).map_err(|why| Failure { why, is_final: true })?;
+        let part = Uploads::part_size(size);
+        let is_large = size > part;
+        let parts = if is_large { Uploads::PARTS_AT_ONCE as u64 } else { 1 };
+        let share = (size.min(part) * parts).div_ceil(1 << 20).clamp(1, HELD.into());
+        // It is never closed.
+        let _share = held.acquire_many(u32::try_from(share).unwrap_or(HELD)).await;
+        let mut orders = self.orders.clone();
+        let mut given_up = std::pin::pin!(orders.wait_for(|order| *order == Order::GiveUp));
+        let no_time = || Failure { why: "there was no more time".to_owned(), is_final: true };
+        if !is_large {
+            let content = read(&mut file, size)?;
+            return tokio::select! {
+                sent = self.uploads.put(name, content) => sent.map_err(failure),
+                _ = &mut given_up => Err(no_time()),
+            };
+        }
+        let mut upload = tokio::select! {
+            begun = self.uploads.begin(name, part) => begun.map_err(failure)?,
+            _ = &mut given_up => return Err(no_time()),
+        };
+        let mut left = size;
+        while left > 0 {
+            let content = read(&mut file, left.min(part));
+            let sent = async {
+                let content = content?;
+                left -= content.len() as u64;
+                upload.send(content).await.map_err(failure)
+            };
+            let sent = tokio::select! {
+                sent = sent => sent,
+                _ = &mut given_up => Err(no_time()),
+            };
+            if let Err(failure) = sent {
+                upload.give_up().await;
+                return Err(failure);
+            }
+            self.progress.send_modify(|count| *count += 1);
+        }
+        upload.finish().await.map_err(failure)
+    }
+}
+
+/// Reads exactly so many bytes.
+fn read(file: &mut File, size: u64) -> Result<Bytes, Failure> {
+    let failed = |why: String| Failure { why, is_final: false };
+    let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+    file.take(size).read_to_end(&mut content).map_err(|error| failed(format!("cannot be read: {error}")))?;
+    match content.len() as u64 == size {
+        true => Ok(content.into()),
+        false => Err(failed("became shorter while it was uploaded".to_owned())),
+    }
+}
+
+fn failure(error: StorageError) -> Failure {
+    let is_final = !matches!(error.problem, Problem::Unreachable | Problem::Failing | Problem::Damaged);
+    Failure { why: error.reason(), is_final }
+}
+
+/// The table, and what it is told of and tells.
+struct Desk {
+    root: PathBuf,
+    table: Table,
+    messages: u32,
+}
+
+impl Desk {
+    fn hear(&mut self, seen: Vec<Seen>) {
+        let now = Instant::now();
+        for seen in seen {
+            match seen {
+                Seen::Closed(path) => self.table.closed(&path),
+                Seen::Found(path) => match look(&self.root, &path) {
+                    Look::File(_, stamp) => self.table.found(&path, stamp, now),
+                    other => self.not_a_file(&path, other),
+                },
+            }
+        }
+    }
+
+    /// Opens the file that is due next.
+    fn next(&mut self) -> Option<(PathBuf, File, Stamp)> {
+        while let Some(path) = self.table.next(Instant::now()) {
+            let opened = match look(&self.root, &path) {
+                Look::File(real, _) => open(&real),
+                other => Err(other),
+            };
+            match opened {
+                Ok((file, stamp)) => {
+                    self.table.begun(&path, stamp);
+                    return Some((path, file, stamp));
+                }
+                Err(other) => self.not_a_file(&path, other),
+            }
+        }
+        None
+    }
+
+    fn not_a_file(&mut self, path: &Path, look: Look) {
+        match look {
+            Look::LeftOut(why) => {
+                let text = format!("{} is left out: {why}", self.root.join(path).display());
+                if self.table.leave_out(path, why) {
+                    self.warn(&text);
+                }
+            }
+            Look::File(..) | Look::Gone => self.table.gone(path),
+        }
+    }
+
+    fn ended(&mut self, path: &Path, result: Result<(), Failure>, work: &Work) {
+        let why = result.as_ref().err().map(|failure| failure.why.clone());
+        let goes_on = self.table.ended(path, result, Instant::now());
+        match why {
+            None => tracing::debug!("intermediate output: {} is uploaded", path.display()),
+            Some(why) => {
+                let url = work.destination.url(path);
+                let then = if goes_on { "; it is tried again" } else { "" };
+                self.warn(&format!("{} is not uploaded to {url}: {why}{then}", self.root.join(path).display()));
+            }
+        }
+    }
+
+    /// Warns, but not of each of thousands of files.
+    fn warn(&mut self, text: &str) {
+        self.messages += 1;
+        match self.messages {
+            ..MOST_MESSAGES => tracing::warn!("intermediate output: {text}"),
+            MOST_MESSAGES => tracing::warn!("intermediate output: {text} (more such messages are left out)"),
+            _ => tracing::debug!("intermediate output: {text}"),
+        }
+    }
+}
+
+/// Says what was uploaded, and what was not and why.
+fn summarize(table: &Table, destination: &Destination) {
+    let (files, bytes) = table.uploaded;
+    let url = destination.url(Path::new(""));
+    if files > 0 {
+        let word = if files == 1 { "file" } else { "files" };
+        tracing::info!("intermediate output: uploaded {files} {word} ({}) to {url}", failure::size(bytes));
+    }
+    let missing = table.missing();
+    for (why, paths) in missing.iter().take(MOST_REASONS) {
+        let names: Vec<String> =
+            paths.iter().take(MOST_NAMES).map(|path| path.display().to_string().escape_debug().to_string()).collect();
+        let more = match paths.len().saturating_sub(MOST_NAMES) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let word = if paths.len() == 1 { "file was" } else { "files were" };
+        tracing::warn!(
+            "intermediate output: {} {word} not uploaded to {url}: {}{more}: {why}",
+            paths.len(),
+            names.join(", ")
+        );
+    }
+    if missing.len() > MOST_REASONS {
+        let more: usize = missing.values().skip(MOST_REASONS).map(Vec::len).sum();
+        tracing::warn!("intermediate output: nor were {more} more files, for other reasons");
+    }
+}

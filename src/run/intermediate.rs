@@ -1,0 +1,96 @@
+//! Intermediate output: when its uploads begin, and how long they may take at the end.
+
+use std::time::{Duration, Instant};
+
+use super::session::Session;
+use super::{Outcome, Prepared};
+use crate::intermediate::{Asked, Destination, Intermediate};
+use crate::process::Interrupted;
+use crate::storage::Access;
+
+/// How long the uploads have after the end of a script that has used up its own grace period: the platform kills the
+/// container 10 s after the default of that.
+const LEAST_TIME: Duration = Duration::from_secs(5);
+
+/// How long uploads that were given up have to take back what they have begun.
+const GOODBYE_TIME: Duration = Duration::from_secs(2);
+
+/// Begins the uploads, if the job asks for them. As with `sagemaker-training`, a folder that is there already is the
+/// platform's to upload.
+pub(super) fn begin(session: &mut Session, prepared: &Prepared) {
+    let job = &prepared.job;
+    let Some(url) = &job.request.s3_output else { return };
+    let folder = job.paths.intermediate();
+    if folder.exists() {
+        tracing::info!("intermediate output: {} is there already: whoever made it uploads it", folder.display());
+        return;
+    }
+    let asked = match Destination::parse(url, job.name.as_deref()) {
+        Ok(asked) => asked,
+        Err(error) => {
+            tracing::warn!("intermediate output: {error}: nothing is uploaded");
+            return;
+        }
+    };
+    if let Err(error) = std::fs::create_dir_all(&folder) {
+        tracing::warn!("intermediate output: cannot make {}: {error}: nothing is uploaded", folder.display());
+        return;
+    }
+    let Asked::Upload(destination) = asked else { return };
+    let region = job.request.region.as_ref().and_then(|region| region.as_str());
+    let access = Access::of(&session.variables, region);
+    let to = destination.url("".as_ref());
+    match Intermediate::begin(&folder, destination, access) {
+        Ok(uploads) => {
+            tracing::info!("intermediate output: what is written to {} goes to {to}", folder.display());
+            session.intermediate = Some((uploads, prepared.settings.grace_period));
+        }
+        Err(error) => tracing::warn!("intermediate output: nothing is uploaded to {to}: {error}"),
+    }
+}
+
+/// Nothing writes any more: what is left is uploaded from now on, while the outcome is made out.
+pub(super) fn end(session: &mut Session, outcome: &Outcome) {
+    if let Some((uploads, _)) = &session.intermediate {
+        uploads.end();
+    }
+    if matches!(outcome, Outcome::Stopped(_)) {
+        session.stopped_at.get_or_insert_with(Instant::now);
+    }
+}
+
+/// Waits for the uploads: after a stop signal for what is left of the grace period since then, else as long as something
+/// arrives at least once in a grace period. A second stop signal ends it at once.
+pub(super) async fn wait(session: &mut Session) {
+    let Some((mut uploads, grace)) = session.intermediate.take() else { return };
+    // What other hosts do changes nothing any more.
+    session.supervisor.heed_nothing();
+    let now = Instant::now();
+    let mut deadline = match session.stopped_at {
+        Some(stopped) => (stopped + grace).max(now + LEAST_TIME.min(grace)),
+        None => now + grace,
+    };
+    loop {
+        let progress = tokio::time::timeout_at(deadline.into(), uploads.has_progressed());
+        match session.supervisor.wait_for(progress).await {
+            Ok(Ok(true)) if session.stopped_at.is_some() => {}
+            Ok(Ok(true)) => deadline = Instant::now() + grace,
+            Ok(Ok(false)) => return,
+            Ok(Err(_)) => break,
+            Err(Interrupted::Signal(signal)) if session.stopped_at.is_none() => {
+                let seconds = grace.as_secs_f64();
+                tracing::info!("{signal}: the uploads of intermediate output have {seconds} s");
+                session.stopped_at = Some(Instant::now());
+                deadline = Instant::now() + grace;
+            }
+            Err(_) => break,
+        }
+    }
+    uploads.give_up();
+    let ended = async { while uploads.has_progressed().await {} };
+    if tokio::time::timeout(GOODBYE_TIME, ended).await.is_err() {
+        tracing::warn!(
+            "intermediate output: the uploads hang and are left to themselves: what was written last may not be in S3"
+        );
+    }
+}
