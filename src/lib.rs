@@ -25,7 +25,7 @@
 //! - **host**: one container of the job, `algo-1` … `algo-N` on the platform.
 //! - **rank**: one training process among all of the job, counted from 0; **local rank**: among those of its host;
 //!   **world size**: how many there are.
-//! - **launcher**: the program or the scheme that starts the ranks: `process`, `torchrun`, `mpi`.
+//! - **launcher**: the program or the scheme that starts the ranks: `process`, `per-gpu`, `torchrun`, `mpi`, `smddp`, `xla`.
 //! - **grace period**: the time between passing SIGTERM on and killing what still runs.
 //! - **drain time**: how long processes that outlive the script may still write.
 //! - **reap**: to collect the status of a process that ended.

@@ -19,14 +19,33 @@ use super::{ALIVE_INTERVAL, Command, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, 
 /// Connections that have proved nothing yet, beyond one for each host.
 const SPARE_CONNECTIONS: usize = 16;
 
+/// How long it is tried to get a port that another program has, and how often.
+const PORT_TIME: Duration = Duration::from_secs(20);
+const PORT_PAUSE: Duration = Duration::from_millis(100);
+
 /// How often it is said who is waited for.
 const REMIND_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What connections tell the leader's loop.
 enum Event {
-    Proved { host: String, address: IpAddr, session: Session, stream: TcpStream },
-    Heard { host: String, message: Message },
-    Gone { host: String, why: String },
+    Proved {
+        host: String,
+        address: IpAddr,
+        session: Session,
+        stream: TcpStream,
+    },
+    Heard {
+        host: String,
+        message: Message,
+    },
+    Gone {
+        host: String,
+        why: String,
+    },
+    /// No host can connect.
+    Deaf {
+        why: String,
+    },
 }
 
 /// Runs until this host leaves.
@@ -49,15 +68,7 @@ pub(super) async fn run(
         executed: 0,
     };
     let (events, mut receiver) = mpsc::unbounded_channel();
-    match listen(&membership).await {
-        Ok(listener) => {
-            tokio::spawn(accept(listener, Arc::clone(&membership), events.clone()));
-        }
-        Err(error) => {
-            let why = format!("cannot listen on port {} for the other hosts: {error}", membership.port);
-            return super::alone(&membership, &hub.view, &why);
-        }
-    }
+    tokio::spawn(serve_port(Arc::clone(&membership), events.clone()));
     let (ask, mut asked) = mpsc::unbounded_channel();
     if let Some(folder) = &membership.agent {
         match agent::listen(folder) {
@@ -74,7 +85,10 @@ pub(super) async fn run(
                 Some(Command::Tell(message)) => hub.table.heard(leader, message, Instant::now()),
                 Some(Command::Leave) | None => break,
             },
-            Some(event) = receiver.recv() => hub.happened(event, &events),
+            Some(event) = receiver.recv() => match event {
+                Event::Deaf { why } => return super::alone(&membership, &hub.view, &why),
+                event => hub.happened(event, &events),
+            },
             Some(asked) = asked.recv() => hub.execute(asked),
             () = super::sleep_until(deadline) => hub.table.tick(Instant::now()),
             _ = reminder.tick() => hub.remind(),
@@ -84,6 +98,25 @@ pub(super) async fn run(
     let actions = hub.table.close();
     hub.act(actions);
     hub.say_goodbye(&mut receiver, &events, nodes).await;
+}
+
+/// Listens, as soon as the port is free: another program, or a job that is about to end, may have it for a moment.
+async fn serve_port(membership: Arc<Membership>, events: mpsc::UnboundedSender<Event>) {
+    let begun = Instant::now();
+    let listener = loop {
+        match listen(&membership).await {
+            Ok(listener) => break listener,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && begun.elapsed() < PORT_TIME => {
+                tokio::time::sleep(PORT_PAUSE).await;
+            }
+            Err(error) => {
+                let why = format!("cannot listen on port {} for the other hosts: {error}", membership.port);
+                // The leader's loop may be over.
+                return drop(events.send(Event::Deaf { why }));
+            }
+        }
+    };
+    accept(listener, membership, events).await;
 }
 
 async fn listen(membership: &Membership) -> io::Result<TcpListener> {
@@ -186,6 +219,8 @@ impl Hub {
                 Vec::new()
             }
             Event::Heard { host, message } => self.table.heard(&host, message, Instant::now()),
+            // Nobody was there.
+            Event::Deaf { .. } => Vec::new(),
             Event::Gone { host, why } => {
                 self.connected -= 1;
                 self.outboxes.remove(&host);

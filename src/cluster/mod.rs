@@ -28,6 +28,14 @@
 //! The leader judges with a pure [`Table`](table::Table): the first failure that is not merely what a rank sees when
 //! another one goes. A host that is lost is a failure, too. If it is the leader, each host judges so for itself.
 //!
+//! # Size
+//!
+//! What the leader does for one host does not depend on how many there are: a handshake (two HMACs each way), a hello, a
+//! ready, a start, a second's heartbeat, a verdict of at most some kilobytes. 64 footplates on one machine of two cores,
+//! started one after the other, pass the barrier 0.14 s after the last start (`benches/ranks`), 2 ms for both ends of one
+//! host with its processes; so 1,024 hosts, each on a machine of its own, cost the leader less than 2 s of one core, and a
+//! failure told to all 1,024 messages of some 20 µs. It holds one descriptor for each host.
+//!
 //! # Frames
 //!
 //! A frame is its length (four bytes, big-endian), its payload (JSON, see [`message`]) and a tag of 32 bytes: HMAC-SHA-256

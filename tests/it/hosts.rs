@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -124,14 +124,18 @@ fn a_host_whose_ranks_use_their_grace_does_not_hold_the_others_up() {
 #[test]
 fn the_failure_that_caused_the_others_is_named_though_they_came_first() {
     // Rank 1 is failing, but takes longer to end than rank 0, which sees its connection go, and is told to end meanwhile.
-    let script = "import os, signal, time\n\
-                  if os.environ['RANK'] == '0': raise ConnectionResetError('Connection reset by peer')\n\
+    let script = "import os, signal, time\nfrom notes import note, wait_for\n\
+                  if os.environ['RANK'] == '0': wait_for('go'); raise ConnectionResetError('Connection reset by peer')\n\
                   told = []\n\
-                  signal.signal(signal.SIGTERM, lambda *_: told.append(1))\n\
+                  signal.signal(signal.SIGTERM, lambda *_: told.append(1))\nnote('up')\n\
                   while not told: time.sleep(0.01)\n\
                   raise RuntimeError('loss is NaN')\n";
-    for ended in Hosts::new(2, script).ranks(1).train() {
-        let ended = ended.failed(1, "RuntimeError: loss is NaN\nat train.py:6\n");
+    let hosts = Hosts::new(2, script).ranks(1);
+    let running = hosts.start();
+    running[1].noted("up", 1);
+    running[0].tell("go");
+    for ended in hosts.end(running) {
+        let ended = ended.failed(1, "RuntimeError: loss is NaN\nat train.py:8\n");
         let status = "host algo-2, rank 1, exit code 1, 1 other rank failed after it";
         assert!(ended.failure().contains(status), "{}", ended.failure());
     }
@@ -251,6 +255,18 @@ fn a_host_that_is_cut_off_is_noticed() {
         let text = format!("host algo-{} is lost: nothing was heard of it for 12 s\n", victim + 1);
         running.remove(0).end(&hosts.jobs[1 - victim]).failed(68, &text);
         cut_off.signal(Signal::SIGKILL);
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_for_a_moment_is_waited_for() {
+    let taken = TcpListener::bind((address(1), PORT)).expect("the port");
+    let hosts = Hosts::new(2, "print('ran')").ranks(1);
+    let running = hosts.start();
+    running[0].says("this host is ready, and waits for the others");
+    drop(taken);
+    for ended in hosts.end(running) {
+        ended.succeeded();
     }
 }
 
