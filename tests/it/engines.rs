@@ -79,14 +79,18 @@ impl Hosts {
 
     fn start(&self) -> Started<'_> {
         let network = Network::new();
-        let container = |(job, n): (_, usize)| {
+        let container = |(index, job): (usize, _)| {
+            let n = index + 1;
             let (name, alias) = (format!("--hostname=algo-{n}"), format!("--network-alias=algo-{n}"));
             let network = format!("--network={}", network.name);
             let mut options = vec![name.as_str(), &alias, &network];
             options.extend(self.options.iter().map(String::as_str));
             Container::start(job, self.image, &options, &["train"])
         };
-        Started { containers: self.jobs.iter().zip(1..).map(container).collect(), network }
+        // The first host comes last: until then its name is not known, as it can be on the platform.
+        let mut containers: Vec<Container<'_>> = self.jobs.iter().enumerate().rev().map(container).collect();
+        containers.reverse();
+        Started { containers, network }
     }
 }
 
@@ -197,7 +201,7 @@ fn a_rank_of_mpirun_that_raises_ends_all_hosts_which_name_it() {
         let started = hosts.start();
         started.until_written("up", 1);
         for ended in started.end_in_time() {
-            failed(&ended, 1, "ValueError: bad data\nat train.py:7\n", "host algo-2, rank 3, exit code 1");
+            failed(&ended, 1, "ValueError: bad data\nat train.py:8\n", "host algo-2, rank 3, exit code 1");
         }
     }
 }
@@ -343,12 +347,14 @@ fn torch() -> &'static str {
     VOLUME
 }
 
-/// A script of PyTorch that computes with all ranks.
+/// A script of PyTorch that computes with all ranks. Each writes its line in one piece: the ranks of one torchrun share its
+/// stream.
 fn all_reduced(then: &str) -> String {
     format!(
         "import os, time, torch\nimport torch.distributed as dist\ndist.init_process_group('gloo')\n\
          total = torch.tensor([dist.get_rank()])\ndist.all_reduce(total)\n\
-         print(total.item(), 'of', dist.get_world_size(), 'on', os.environ['SM_CURRENT_HOST'], flush=True)\n{then}\n\
+         line = f'{{total.item()}} of {{dist.get_world_size()}} on {{os.environ["SM_CURRENT_HOST"]}}\\n'\n\
+         os.write(1, line.encode())\n{then}\n\
          dist.destroy_process_group()\n"
     )
 }
@@ -379,6 +385,6 @@ fn torchruns_compute_together_and_a_rank_that_raises_ends_all_hosts_which_name_i
         started.until_written(&format!("6 of 4 on {host}"), 2);
     }
     for ended in started.end_in_time() {
-        failed(&ended, 1, "ValueError: bad data\nat train.py:7\n", "host algo-2, rank 3, exit code 1");
+        failed(&ended, 1, "ValueError: bad data\nat train.py:8\n", "host algo-2, rank 3, exit code 1");
     }
 }
