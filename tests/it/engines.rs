@@ -201,7 +201,7 @@ fn a_rank_of_mpirun_that_raises_ends_all_hosts_which_name_it() {
         let started = hosts.start();
         started.until_written("up", 1);
         for ended in started.end_in_time() {
-            failed(&ended, 1, "ValueError: bad data\nat train.py:8\n", "host algo-2, rank 3, exit code 1");
+            failed(&ended, 1, "ValueError: bad data\nat train.py:7\n", "host algo-2, rank 3, exit code 1");
         }
     }
 }
@@ -353,7 +353,7 @@ fn all_reduced(then: &str) -> String {
     format!(
         "import os, time, torch\nimport torch.distributed as dist\ndist.init_process_group('gloo')\n\
          total = torch.tensor([dist.get_rank()])\ndist.all_reduce(total)\n\
-         line = f'{{total.item()}} of {{dist.get_world_size()}} on {{os.environ["SM_CURRENT_HOST"]}}\\n'\n\
+         line = f'{{total.item()}} of {{dist.get_world_size()}} on {{os.environ[\"SM_CURRENT_HOST\"]}}\\n'\n\
          os.write(1, line.encode())\n{then}\n\
          dist.destroy_process_group()\n"
     )
