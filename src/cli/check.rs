@@ -102,8 +102,7 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, Finding
             Image { python: Some("python3".into()), ..Image::default() }
         }
     };
-    let hardware = Hardware::detect(variables, &job.cluster.instance_type, &job.cluster.network_interface)
-        .with_gpus(prepared.settings.gpus);
+    let hardware = run::hardware(prepared, variables);
     findings.push(("launcher", launcher(prepared, &hardware, &image)));
     let Hardware { cpus, gpus, neuron_cores, efa, .. } = hardware;
     let efa = if efa { ", EFA" } else { "" };

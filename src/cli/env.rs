@@ -4,7 +4,6 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config;
 use crate::environment::Given;
-use crate::hardware::Hardware;
 use crate::job::Variables;
 use crate::run;
 
@@ -34,9 +33,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     let options = super::options(matches);
     let built =
         run::prepare(config::base_paths(&variables), &variables, &options.settings, false).and_then(|prepared| {
-            let cluster = &prepared.job.cluster;
-            let hardware = Hardware::detect(&variables, &cluster.instance_type, &cluster.network_interface)
-                .with_gpus(prepared.settings.gpus);
+            let hardware = run::hardware(&prepared, &variables);
             let environment = run::environment_of(&prepared, &hardware, &variables, Given::Overwritten)?;
             Ok((run::redactor(&variables, &prepared.job.all_hyperparameters), environment))
         });

@@ -46,8 +46,7 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     let prepared = run::prepare(config::base_paths(&variables), &variables, &options.settings, false)?;
     let job = &prepared.job;
     let (entry, note) = entry(job)?;
-    let hardware = Hardware::detect(&variables, &job.cluster.instance_type, &job.cluster.network_interface)
-        .with_gpus(prepared.settings.gpus);
+    let hardware = run::hardware(&prepared, &variables);
     let environment = run::environment_of(&prepared, &hardware, &variables, Given::Overwritten)?;
     // Each host's image is looked at for the launcher that it has.
     let plan_of = |job: Job, hardware: &Hardware| {

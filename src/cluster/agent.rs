@@ -72,9 +72,9 @@ pub fn install(folder: &Path) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Listens for the agents of this folder.
-pub(super) fn listen(folder: &Path) -> io::Result<UnixListener> {
-    UnixListener::bind(folder.join(SOCKET))
+/// Listens for an agent that was installed.
+pub(super) fn listen(agent: &Path) -> io::Result<UnixListener> {
+    UnixListener::bind(agent.with_file_name(SOCKET))
 }
 
 /// Takes the requests of agents, side by side.
@@ -122,12 +122,11 @@ fn ask(words: &[OsString]) -> io::Result<i32> {
     let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
     let text = |word: &OsString| word.to_str().map(str::to_owned).ok_or_else(|| wrong("a word is no UTF-8"));
     let [name, host, command @ ..] = words else { return Err(wrong("mpirun calls it with a host and a command")) };
-    let folder = Path::new(name).parent().unwrap_or(Path::new("."));
     // As ssh does: the shell of the other side takes them apart again.
     let command: Vec<String> = command.iter().map(text).collect::<io::Result<_>>()?;
     let request = Request { host: text(host)?, command: command.join(" ") };
     stop_signals(SigmaskHow::SIG_BLOCK)?;
-    let mut stream = UnixStream::connect(folder.join(SOCKET))?;
+    let mut stream = UnixStream::connect(Path::new(name).with_file_name(SOCKET))?;
     stream.write_all(&serde_json::to_vec(&request)?)?;
     stream.shutdown(std::net::Shutdown::Write)?;
     let mut answer = Vec::new();

@@ -70,11 +70,11 @@ pub(super) async fn run(
     let (events, mut receiver) = mpsc::unbounded_channel();
     tokio::spawn(serve_port(Arc::clone(&membership), events.clone()));
     let (ask, mut asked) = mpsc::unbounded_channel();
-    if let Some(folder) = &membership.agent {
-        match agent::listen(folder) {
+    if let Some(agent) = &membership.agent {
+        match agent::listen(agent) {
             Ok(listener) => drop(tokio::spawn(agent::serve(listener, ask))),
             // mpirun's agents will say that there is nobody.
-            Err(error) => tracing::warn!("cannot listen for mpirun's remote agent in {}: {error}", folder.display()),
+            Err(error) => tracing::warn!("cannot listen for mpirun's remote agent {}: {error}", agent.display()),
         }
     }
     let mut reminder = tokio::time::interval_at((now + REMIND_INTERVAL).into(), REMIND_INTERVAL);

@@ -20,6 +20,13 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// One of a host, and of no rank: what was found, and a last line with host and exit code.
+    pub fn of_host(host: &str, exit_code: i32, found: &str) -> Failure {
+        let status = format!("host {host}, exit code {exit_code}");
+        let text = format!("{found}\n{status}");
+        Failure { host: host.to_owned(), exit_code, text, status, is_consequence: false }
+    }
+
     /// The first line of the text.
     pub fn headline(&self) -> &str {
         self.text.lines().next().unwrap_or_default()

@@ -122,7 +122,7 @@ pub struct Membership {
     pub patience: Duration,
     /// What must be equal on all hosts: a name and what identifies the value.
     pub profile: BTreeMap<String, String>,
-    /// The folder with mpirun's remote agent, where this host starts mpirun.
+    /// mpirun's remote agent, where this host starts mpirun.
     pub agent: Option<PathBuf>,
 }
 

@@ -275,9 +275,8 @@ impl Table {
         if self.nodes.is_empty() {
             return vec![Action::Note(difference)];
         }
-        let status = format!("host {host}, exit code {NOT_EQUAL}");
-        let text = format!("{difference}: all hosts need the same image and configuration\n{status}");
-        self.failed(Failure { host: host.to_owned(), exit_code: NOT_EQUAL, text, status, is_consequence: false }, now)
+        let found = format!("{difference}: all hosts need the same image and configuration");
+        self.failed(Failure::of_host(host, NOT_EQUAL, &found), now)
     }
 
     /// A failure; a later account of the same host takes the place of the earlier one.
@@ -354,11 +353,10 @@ fn with_followers(failure: &Failure, others: usize, missing: &str) -> String {
 
 /// That a host is lost.
 pub(super) fn lost(host: &str, why: &str) -> Failure {
-    let status = format!("host {host}, exit code {NO_HOST}");
-    let text = format!(
-        "host {host} is lost: {why}\nhint: its container was killed, or its machine or network failed: see the log of {host}\n{status}"
+    let found = format!(
+        "host {host} is lost: {why}\nhint: its container was killed, or its machine or network failed: see the log of {host}"
     );
-    Failure { host: host.to_owned(), exit_code: NO_HOST, text, status, is_consequence: false }
+    Failure::of_host(host, NO_HOST, &found)
 }
 
 /// That hosts did not come.
@@ -383,13 +381,12 @@ pub(super) fn never_came(hosts: &[&str], patience: Duration) -> Failure {
 
 /// That the others cannot be talked to.
 pub(super) fn alone(host: &str, why: &str, patience: Duration) -> Failure {
-    let status = format!("host {host}, exit code {NO_HOST}");
-    let text = format!(
+    let found = format!(
         "{why}\nhint: the launch needs every host, and waits {} s for each (FOOTPLATE_CLUSTER_TIMEOUT): see the other hosts' \
-         logs, and whether the network lets them reach each other\n{status}",
+         logs, and whether the network lets them reach each other",
         patience.as_secs_f64()
     );
-    Failure { host: host.to_owned(), exit_code: NO_HOST, text, status, is_consequence: false }
+    Failure::of_host(host, NO_HOST, &found)
 }
 
 #[cfg(test)]

@@ -64,6 +64,14 @@ impl Probe {
         }
     }
 
+    /// The same machine with so many GPUs, where somebody says how many it is to have: nobody is asked, then.
+    pub fn with_gpus(mut self, gpus: Option<usize>) -> Probe {
+        if let Some(gpus) = gpus {
+            (self.hardware.gpus, self.nvidia_smi) = (gpus, None);
+        }
+        self
+    }
+
     /// Whether there is a program to be asked, which can take its time.
     pub fn has_programs(&self) -> bool {
         self.nvidia_smi.is_some() || self.neuron_ls.is_some()
@@ -85,17 +93,6 @@ impl Probe {
 }
 
 impl Hardware {
-    /// Looks at this machine, and asks the image's programs: `nvidia-smi` only where it is on PATH and no device node shows
-    /// GPUs, `neuron-ls` only where it is on PATH.
-    pub fn detect(variables: &Variables, instance_type: &str, interface: &str) -> Hardware {
-        Probe::look(variables, instance_type, interface).ask()
-    }
-
-    /// The same machine with as many GPUs, where somebody says how many it is to have.
-    pub fn with_gpus(self, gpus: Option<usize>) -> Hardware {
-        Hardware { gpus: gpus.unwrap_or(self.gpus), ..self }
-    }
-
     /// How many training processes a host has room for: one for each GPU, else each Neuron core, else one.
     pub fn default_processes(&self) -> usize {
         self.accelerators().processes()

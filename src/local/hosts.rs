@@ -4,7 +4,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,6 +19,7 @@ use crate::job::Paths;
 use crate::kernel;
 use crate::logs::{Relay, Rewrite, StreamId, Style};
 use crate::process::{Ending, FLUSH_PATIENCE};
+use crate::run::TemporaryFolder;
 
 /// Variables that decide what runs: those of this machine's shell are not the job's.
 const NOT_INHERITED: [&str; 3] = ["SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY", "SAGEMAKER_TRAINING_MODULE"];
@@ -26,7 +27,7 @@ const NOT_INHERITED: [&str; 3] = ["SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTO
 /// Runs the hosts to their ends; gives the job's exit code: that of the first one that failed.
 pub(super) fn run(spec: &Spec, hosts: &[Paths]) -> Result<i32> {
     let mut signals = Signals::new([libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT])?;
-    let temporary = TemporaryFolders::make(hosts.len())?;
+    let mut temporary = TemporaryFolder::default();
     // Of a single host nothing stands between: its streams are this process's.
     let relay = if hosts.len() > 1 { Some(Relay::new()?) } else { None };
     if let Some(relay) = &relay {
@@ -37,7 +38,8 @@ pub(super) fn run(spec: &Spec, hosts: &[Paths]) -> Result<i32> {
         let mut command = command(spec, paths)?;
         if relay.is_some() {
             command.args(["--set", "log_prefix=on"]).stdout(Stdio::piped()).stderr(Stdio::piped());
-            command.env("FOOTPLATE_HOST_ADDRESSES", addresses(spec)).env("TMPDIR", temporary.of(index));
+            let folder = temporary_folder(temporary.path().context("cannot make a temporary folder")?, index)?;
+            command.env("FOOTPLATE_HOST_ADDRESSES", addresses(spec)).env("TMPDIR", folder);
         }
         let mut child = command.spawn().context("cannot start footplate for a host")?;
         if let Some(relay) = &relay {
@@ -124,30 +126,12 @@ fn pass_on(relay: &Relay, process: usize, host: &str, child: &mut Child) {
     }
 }
 
-/// A temporary folder for each host, as each has its own on the platform: mpirun keeps files of its host there. Their
-/// paths are short, because sockets' must be.
-struct TemporaryFolders(std::path::PathBuf);
-
-impl TemporaryFolders {
-    fn make(hosts: usize) -> Result<TemporaryFolders> {
-        let folders = nix::unistd::mkdtemp(&std::env::temp_dir().join("footplate-XXXXXX")).map(TemporaryFolders);
-        let folders = folders.context("cannot make a temporary folder")?;
-        for index in 0..hosts {
-            std::fs::create_dir(folders.of(index)).context("cannot make a temporary folder")?;
-        }
-        Ok(folders)
-    }
-
-    fn of(&self, index: usize) -> std::path::PathBuf {
-        Path::new(&self.0).join((index + 1).to_string())
-    }
-}
-
-impl Drop for TemporaryFolders {
-    fn drop(&mut self) {
-        // What is left there is nobody's.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// The temporary folder of a host, as each has its own on the platform: mpirun keeps files of its host there. Its path is
+/// short, because sockets' must be.
+fn temporary_folder(of_job: &Path, index: usize) -> Result<PathBuf> {
+    let folder = of_job.join((index + 1).to_string());
+    std::fs::create_dir(&folder).context("cannot make a temporary folder")?;
+    Ok(folder)
 }
 
 fn wait(child: &mut Child) -> io::Result<ExitStatus> {

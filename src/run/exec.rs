@@ -34,7 +34,7 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome
         hosts::join(session, &prepared, Launcher::Process);
     }
     let cluster = &prepared.job.cluster;
-    let hardware = session.hardware(cluster).await?.with_gpus(prepared.settings.gpus);
+    let hardware = session.hardware(&prepared).await?;
     let environment = prepare::environment_of(&prepared, &hardware, &session.variables, Given::Kept)?;
     session.end_phase("environment");
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::sync::watch;
@@ -137,9 +137,7 @@ pub(super) fn join(session: &mut Session, prepared: &Prepared, launcher: Launche
         profile,
         agent,
     };
-    if let Some(path) = &membership.agent {
-        session.agent = Some(path.join(agent::NAME));
-    }
+    session.agent = membership.agent.clone();
     match Cluster::begin(membership) {
         Ok(joined) => {
             session.supervisor.heed(stop_of(joined.view()));
@@ -150,9 +148,9 @@ pub(super) fn join(session: &mut Session, prepared: &Prepared, launcher: Launche
     }
 }
 
-/// Makes footplate mpirun's remote agent; gives its folder.
+/// Makes footplate mpirun's remote agent; gives its path.
 fn install_agent(session: &mut Session) -> Option<PathBuf> {
-    let installed = session.temporary.path().and_then(|folder| agent::install(folder).map(|_| folder.to_owned()));
+    let installed = session.temporary.path().and_then(agent::install);
     installed.map_err(|error| tracing::warn!("mpirun cannot reach the other hosts by footplate: {error}")).ok()
 }
 
@@ -233,13 +231,11 @@ async fn verdict(
     if !has_failed && !view.borrow().is_over {
         tracing::info!("this host has finished, and waits for the others");
     }
-    let begun = Instant::now();
     if !has_failed {
         let failing = view.wait_for(|view| view.is_over || view.stopping.is_some());
         let _ = session.supervisor.wait_for(failing).await.ok()?;
     }
-    let left = VERDICT_TIME.saturating_sub(if has_failed { begun.elapsed() } else { Duration::ZERO });
-    let decided = timeout(left, view.wait_for(|view| view.is_over));
+    let decided = timeout(VERDICT_TIME, view.wait_for(|view| view.is_over));
     let decided = session.supervisor.wait_for(decided).await.ok()?.is_ok();
     decided.then(|| view.borrow().verdict.clone()).flatten()
 }

@@ -4,7 +4,7 @@ use super::{Outcome, Refusal};
 use crate::code::{EntryKind, EntryPoint, interpreter};
 use crate::config::{self, Config};
 use crate::environment::{self, Environment, Given};
-use crate::hardware::Hardware;
+use crate::hardware::{Hardware, Probe};
 use crate::job::{Job, Paths, Variables};
 use crate::launch::{self, Entry, Image};
 use crate::logs::Level;
@@ -84,6 +84,17 @@ pub fn redactor(variables: &Variables, hyperparameters: &Dict) -> Redactor {
     let mut found: Vec<(String, String)> = variables.texts().collect();
     collect("", &Value::Dict(hyperparameters.clone()), &mut found);
     Redactor::new(found)
+}
+
+/// What this host has, or is to be taken to have. Programs of the image that are asked may take their time.
+pub fn hardware(prepared: &Prepared, variables: &Variables) -> Hardware {
+    probe(prepared, variables).ask()
+}
+
+/// The same before a program is asked.
+pub(super) fn probe(prepared: &Prepared, variables: &Variables) -> Probe {
+    let cluster = &prepared.job.cluster;
+    Probe::look(variables, &cluster.instance_type, &cluster.network_interface).with_gpus(prepared.settings.gpus)
 }
 
 /// What the image has to run the job with, and how the Python was found; `required` where nothing runs without one.

@@ -115,9 +115,7 @@ impl Hosts {
             Ending::Exited(code) if SIGNALED.contains(&code) => Ending::Signaled(code - 128),
             ending => ending,
         };
-        let status = format!("host {}, exit code {}", self.name(), ending.exit_code());
-        let text = format!("mpirun's daemon on host {} has ended: {how}\n{status}", self.name());
-        let host = self.name().to_owned();
-        self.tell_failed(Failure { host, exit_code: ending.exit_code(), text, status, is_consequence: false });
+        let found = format!("mpirun's daemon on host {} has ended: {how}", self.name());
+        self.tell_failed(Failure::of_host(self.name(), ending.exit_code(), &found));
     }
 }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use super::hosts::{self, Hosts};
 use super::intermediate;
 use super::temporary::TemporaryFolder;
-use super::{Outcome, Refusal, panic};
+use super::{Outcome, Prepared, Refusal, panic, prepare};
 use crate::config;
 use crate::failure::Earlier;
-use crate::hardware::{Hardware, Probe};
+use crate::hardware::Hardware;
 use crate::intermediate::Intermediate;
-use crate::job::{Cluster, Paths, Variables};
+use crate::job::{Paths, Variables};
 use crate::logs::{self, Relay};
 use crate::process::{self, Interrupted, Supervisor};
 use crate::redact::Redactor;
@@ -99,8 +99,8 @@ impl Session {
     }
 
     /// What this host has. A program of the image that hangs while it is asked does not keep a stop signal waiting.
-    pub(super) async fn hardware(&mut self, cluster: &Cluster) -> Result<Hardware, Interrupted> {
-        let probe = Probe::look(&self.variables, &cluster.instance_type, &cluster.network_interface);
+    pub(super) async fn hardware(&mut self, prepared: &Prepared) -> Result<Hardware, Interrupted> {
+        let probe = prepare::probe(prepared, &self.variables);
         if !probe.has_programs() {
             return Ok(probe.ask());
         }

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 /// A folder below the temporary folder that only this user can enter. It is made when it is first asked for, and removed,
 /// with all that is in it, when this value is dropped.
 #[derive(Debug, Default)]
-pub(super) struct TemporaryFolder(Option<PathBuf>);
+pub struct TemporaryFolder(Option<PathBuf>);
 
 impl TemporaryFolder {
     /// The folder.
     ///
     /// # Errors
     /// It cannot be made.
-    pub(super) fn path(&mut self) -> io::Result<&Path> {
+    pub fn path(&mut self) -> io::Result<&Path> {
         let made = match self.0.take() {
             Some(path) => path,
             None => nix::unistd::mkdtemp(&std::env::temp_dir().join("footplate-XXXXXX"))?,

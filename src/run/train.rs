@@ -58,8 +58,7 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     }
     session.end_phase("requirements");
 
-    let cluster = &prepared.job.cluster;
-    let hardware = session.hardware(cluster).await?.with_gpus(prepared.settings.gpus);
+    let hardware = session.hardware(&prepared).await?;
     let environment = prepare::environment_of(&prepared, &hardware, &session.variables, Given::Overwritten)?;
     let plan = launch::plan(&Facts {
         job: &prepared.job,

@@ -1,7 +1,6 @@
 //! CodeArtifact: a package index that a role is let into, by two signed requests.
 
 use std::fmt;
-use std::time::Duration;
 
 use http::Method;
 use object_store::aws::AwsAuthorizer;
@@ -12,10 +11,9 @@ use reqwest::Client;
 use super::access::Access;
 use super::bucket::runtime;
 use super::error::reason;
+use super::http::{client, persistently};
 use crate::job::Variables;
 
-/// How often a request is sent that is not answered as it should.
-const ATTEMPTS: u32 = 3;
 /// What stays as it is in a URL.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -104,13 +102,14 @@ impl Repository {
         let endpoint = configured.unwrap_or_else(usual);
         let access = Access::of(variables, Some(&self.region));
         let failed = |detail: String| self.failed(&detail);
-        let client = super::http::client(&access.network).map_err(failed)?;
+        let client = client(&access.network).map_err(failed)?;
         let runtime = runtime().map_err(|error| failed(error.to_string()))?;
         runtime.block_on(async {
             let of = format!("domain={}&domain-owner={}", encoded(&self.domain), encoded(&self.owner));
-            let ask = async |method, path: &str, field: &str| {
+            let ask = async |method: Method, path: &str, field: &str| {
                 let url = format!("{}{path}", endpoint.trim_end_matches('/'));
-                self.ask(&client, &access, method, &url, field).await.map_err(failed)
+                let once = || self.ask_once(&client, &access, method.clone(), &url, field);
+                persistently("CodeArtifact", once).await.map_err(failed)
             };
             let token = ask(Method::POST, &format!("/v1/authorization-token?{of}"), "authorizationToken").await?;
             let path = format!("/v1/repository/endpoint?{of}&format=pypi&repository={}", encoded(&self.name));
@@ -128,29 +127,7 @@ impl Repository {
         ))
     }
 
-    /// Sends a signed request; gives a field of the answer.
-    async fn ask(
-        &self,
-        client: &Client,
-        access: &Access,
-        method: Method,
-        url: &str,
-        field: &str,
-    ) -> Result<String, String> {
-        let mut attempt = 1;
-        loop {
-            match self.ask_once(client, access, method.clone(), url, field).await {
-                Err((error, true)) if attempt < ATTEMPTS => {
-                    tracing::debug!("CodeArtifact: {error}; asking again");
-                    tokio::time::sleep(Duration::from_millis(300) * attempt).await;
-                    attempt += 1;
-                }
-                other => return other.map_err(|(error, _)| error),
-            }
-        }
-    }
-
-    /// Asks once; an error comes with whether asking again may help.
+    /// Sends a signed request; gives a field of the answer. An error comes with whether asking again may help.
     async fn ask_once(
         &self,
         client: &Client,

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use super::access::Access;
 use super::error::reason;
+use super::http::persistently;
 use super::wire::Wire;
 
 /// The container's own endpoint, to which a relative path belongs.
@@ -19,8 +20,6 @@ const CONTAINER: &str = "http://169.254.170.2";
 /// How long credentials of the container's endpoint are used before it is asked again: it renews them long before they
 /// end, and asking costs a millisecond.
 const USED_FOR: Duration = Duration::from_secs(300);
-/// How often a source that does not answer is asked.
-const ATTEMPTS: u32 = 3;
 
 /// Where the credentials come from: the first that is there, in the order of the AWS SDKs.
 #[derive(Clone)]
@@ -207,18 +206,7 @@ impl CredentialProvider for Container {
         {
             return Ok(Arc::clone(credential));
         }
-        let mut attempt = 0;
-        let credential = loop {
-            attempt += 1;
-            match self.ask().await {
-                Ok(credential) => break Arc::new(credential),
-                Err((error, true)) if attempt < ATTEMPTS => {
-                    tracing::debug!("credentials: {error}; asking again");
-                    tokio::time::sleep(Duration::from_millis(300) * attempt).await;
-                }
-                Err((error, _)) => return Err(CredentialsError(error).into()),
-            }
-        };
+        let credential = Arc::new(persistently("credentials", || self.ask()).await.map_err(CredentialsError)?);
         *last = Some((Instant::now(), Arc::clone(&credential)));
         Ok(credential)
     }

@@ -22,6 +22,30 @@ const SILENCE: Duration = Duration::from_secs(20);
 /// Addresses within the machine that give credentials; no proxy reaches them.
 const WITHIN: &str = "169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254,localhost,127.0.0.1";
 
+/// How often a small request is asked at most.
+const ATTEMPTS: u32 = 3;
+
+/// Asks again where that may help, which an error says, with a pause that grows.
+///
+/// # Errors
+/// The last one.
+pub(super) async fn persistently<T, A>(what: &str, ask: impl Fn() -> A) -> Result<T, String>
+where
+    A: Future<Output = Result<T, (String, bool)>>,
+{
+    let mut attempt = 1;
+    loop {
+        match ask().await {
+            Err((error, true)) if attempt < ATTEMPTS => {
+                tracing::debug!("{what}: {error}; asking again");
+                tokio::time::sleep(Duration::from_millis(300) * attempt).await;
+                attempt += 1;
+            }
+            other => return other.map_err(|(error, _)| error),
+        }
+    }
+}
+
 /// Makes a client.
 ///
 /// # Errors

@@ -288,14 +288,7 @@ fn links_out_of_the_folder_and_special_files_are_left_out_with_a_note() {
 #[test]
 fn the_buckets_own_region_is_used() {
     let server = server();
-    let relay = Relay::start(server.port, |_, head| match head.contains("/eu-west-3/s3/aws4_request") {
-        true => Fault::None,
-        false => Fault::Answer(
-            "301 Moved Permanently",
-            "x-amz-bucket-region: eu-west-3\r\n",
-            "<Error><Code>PermanentRedirect</Code></Error>",
-        ),
-    });
+    let relay = Relay::of_region(server.port);
     let ended = job(&relay.url(), "write('a', 'x')").train().succeeded();
     assert_eq!(object(&server, "a").as_deref(), Some("x"), "{}", ended.stderr);
 }

@@ -174,14 +174,7 @@ fn no_server_no_name_and_no_credentials_are_told_within_seconds() {
 fn the_region_that_s3_names_is_used() {
     let server = Server::moto();
     server.put("code", "x.tar.gz", &small());
-    let relay = Relay::start(server.port, |_, head| match head.contains("/eu-west-3/s3/aws4_request") {
-        true => Fault::None,
-        false => Fault::Answer(
-            "301 Moved Permanently",
-            "x-amz-bucket-region: eu-west-3\r\n",
-            "<Error><Code>PermanentRedirect</Code></Error>",
-        ),
-    });
+    let relay = Relay::of_region(server.port);
     let ended = job(&relay.url(), "s3://code/x.tar.gz").train().succeeded();
     assert_eq!(ended.stdout(), "from s3\n");
     assert_eq!(relay.requests().len(), 2);

@@ -136,6 +136,18 @@ pub struct Relay {
 }
 
 impl Relay {
+    /// One in front of a bucket of the region eu-west-3, which S3 names to whoever signs for another.
+    pub fn of_region(server: u16) -> Relay {
+        Relay::start(server, |_, head| match head.contains("/eu-west-3/s3/aws4_request") {
+            true => Fault::None,
+            false => Fault::Answer(
+                "301 Moved Permanently",
+                "x-amz-bucket-region: eu-west-3\r\n",
+                "<Error><Code>PermanentRedirect</Code></Error>",
+            ),
+        })
+    }
+
     /// Starts one; `fault` says what is done with a request, from its number and its head.
     pub fn start(server: u16, fault: impl Fn(usize, &str) -> Fault + Send + Sync + 'static) -> Relay {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
