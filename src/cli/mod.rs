@@ -17,6 +17,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::cluster::agent;
 use crate::config;
 use crate::job::Variables;
+use crate::process::direct;
 use crate::run::Options;
 
 /// The exit code of a command line that is wrong, as most programs have it.
@@ -26,6 +27,9 @@ const WRONG_USAGE: i32 = 2;
 pub fn run(words: Vec<OsString>) -> i32 {
     if called(&words, agent::NAME) {
         return agent::run(&words);
+    }
+    if called(&words, direct::NAME) {
+        return direct::run(&words);
     }
     match parse(words) {
         Ok(matches) => dispatch(&matches),

@@ -29,6 +29,8 @@ const STACK_SIZE: usize = 256 << 10;
 pub struct StreamId {
     /// The process, counted from 0.
     pub process: usize,
+    /// 0 for its own; those of the ranks that it starts are counted from 1.
+    pub part: usize,
     /// Whether it is its standard error.
     pub is_stderr: bool,
 }
@@ -417,7 +419,7 @@ mod tests {
         let null = || OwnedFd::from(OpenOptions::new().write(true).open("/dev/null").expect("opened"));
         let relay = Relay::writing_to([null(), null()]);
         relay.begin().expect("started");
-        let id = StreamId { process: 0, is_stderr: false };
+        let id = StreamId { process: 0, part: 0, is_stderr: false };
         let (sender, ended) = mpsc::channel();
         // There is always something to read.
         let endless = File::open("/dev/zero").expect("opened");

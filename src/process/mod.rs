@@ -15,7 +15,9 @@
 //!
 //! It must not decide whether an ending is a failure, nor why: it reports.
 
+pub mod direct;
 mod ending;
+mod record;
 mod run;
 mod signals;
 mod supervisor;
@@ -23,6 +25,7 @@ mod task;
 mod tree;
 
 pub use ending::Ending;
+pub use record::RECORD_SIZE;
 pub use run::{Elsewhere, Failing, Killed, Report, Reports, Stop, Timing, Told};
 pub use supervisor::{FLUSH_PATIENCE, Interrupted, Supervisor};
 pub use task::{SpawnError, Task};

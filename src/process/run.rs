@@ -1,5 +1,7 @@
 //! The life of programs that run side by side: a machine of [`Phase`]s, driven by signals, time and the ends of children.
 
+use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use nix::libc;
@@ -8,11 +10,12 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::record::Record;
 use super::supervisor::FLUSH_PATIENCE;
 use super::task::{Started, Task};
 use super::{Ending, tree};
 use crate::kernel::{self, Waited};
-use crate::logs::{Finished, Relay, StreamId};
+use crate::logs::{Finished, Relay, StreamId, Style};
 
 /// How long a process that was killed may take to end. One that hangs in a driver can take for ever.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
@@ -135,7 +138,10 @@ struct Program {
     /// Which of all programs of the relay it is.
     process: usize,
     ending: Option<ProgramEnd>,
-    records: [Option<Vec<u8>>; 2],
+    /// Its standard output and its standard error.
+    records: [Record; 2],
+    /// What keeps the streams of its ranks from ending before it.
+    held: Vec<[File; 2]>,
     /// How much of its failure was told: that it failed, and with what it wrote.
     told: [bool; 2],
 }
@@ -186,19 +192,29 @@ impl<'a> Run<'a> {
     /// Adds one that was started, and has what it writes relayed; `ends` is told when a stream of it has ended.
     pub(super) fn add(&mut self, started: Started, task: &Task, ends: &UnboundedSender<Finished>) {
         let process = self.first + self.programs.len();
-        for (source, is_stderr) in [(started.stdout, false), (started.stderr, true)] {
-            let ends = ends.clone();
-            self.relay.add(StreamId { process, is_stderr }, source, task.style.clone(), move |finished| {
-                // The receiver lives as long as the supervisor.
-                let _ = ends.send(finished);
-            });
+        let add = |part, [stdout, stderr]: [OwnedFd; 2], style: &Style| {
+            for (source, is_stderr) in [(stdout, false), (stderr, true)] {
+                let ends = ends.clone();
+                self.relay.add(StreamId { process, part, is_stderr }, source, style.clone(), move |finished| {
+                    // The receiver lives as long as the supervisor.
+                    let _ = ends.send(finished);
+                });
+            }
+        };
+        add(0, [started.stdout, started.stderr], &task.style);
+        let mut held = Vec::new();
+        for (part, (rank, (readers, writers))) in (1..).zip(task.ranks.iter().zip(started.ranks)) {
+            add(part, readers, &rank.style);
+            held.push(writers);
         }
+        let names: Vec<Vec<u8>> = task.ranks.iter().map(|rank| rank.name.clone()).collect();
         self.programs.push(Program {
             pid: started.pid,
             is_launcher: task.is_launcher,
             process,
             ending: None,
-            records: [None, None],
+            records: [Record::new(names.clone()), Record::new(names)],
+            held,
             told: [false; 2],
         });
     }
@@ -320,10 +336,8 @@ impl<'a> Run<'a> {
         for (index, program) in self.programs.iter_mut().enumerate() {
             let was_ended = |end: &ProgramEnd| end.followed && matches!(end.ending, Ending::Signaled(_));
             let Some(end) = program.ending.filter(|end| !end.ending.is_success() && !was_ended(end)) else { continue };
-            let streams = match &program.records {
-                [Some(stdout), Some(stderr)] => Some([stdout.as_slice(), stderr.as_slice()]),
-                _ => None,
-            };
+            let [stdout, stderr] = &program.records;
+            let streams = stdout.whole().zip(stderr.whole()).map(|(stdout, stderr)| [stdout, stderr]);
             let told = &mut program.told[usize::from(streams.is_some())];
             if !std::mem::replace(told, true) {
                 tell(Told::Failing(Failing { index, ending: end.ending, duration: end.duration, streams }));
@@ -379,8 +393,10 @@ impl<'a> Run<'a> {
     /// Ends the streams, which others may still hold open, after what can be read of them.
     fn flush(&mut self, stop: Option<Stop>) {
         for program in &self.programs {
-            for is_stderr in [false, true] {
-                self.relay.close(StreamId { process: program.process, is_stderr });
+            for (is_stderr, record) in [false, true].into_iter().zip(&program.records) {
+                for part in 0..record.parts() {
+                    self.relay.close(StreamId { process: program.process, part, is_stderr });
+                }
             }
         }
         self.phase = Phase::Flushing(stop, Instant::now() + FLUSH_PATIENCE, self.relay.written());
@@ -407,7 +423,8 @@ impl<'a> Run<'a> {
             }
             return;
         }
-        let streams_ended = self.programs.iter().all(|program| program.records.iter().all(Option::is_some));
+        let streams_ended =
+            self.programs.iter().all(|program| program.records.iter().all(|record| record.whole().is_some()));
         match (any_left, self.phase) {
             (false, _) if streams_ended => self.phase = Phase::Over(self.stop()),
             (_, Phase::Running) => self.phase = Phase::Draining(Instant::now() + self.timing.drain_time),
@@ -428,13 +445,14 @@ impl<'a> Run<'a> {
         let duration = self.begun.elapsed();
         if let Some(program) = self.programs.iter_mut().find(|program| program.pid == pid && program.ending.is_none()) {
             program.ending = Some(ProgramEnd { ending, duration, followed });
+            program.held.clear();
         }
     }
 
     /// Notes that a stream has ended, if it is one of the programs'.
     pub(super) fn stream_ended(&mut self, finished: Finished) {
         if let Some(program) = self.programs.iter_mut().find(|program| program.process == finished.id.process) {
-            program.records[usize::from(finished.id.is_stderr)] = Some(finished.record);
+            program.records[usize::from(finished.id.is_stderr)].end(finished.id.part, finished.record);
         }
     }
 
@@ -451,7 +469,7 @@ impl<'a> Run<'a> {
             ProgramEnd { ending: Ending::Signaled(libc::SIGKILL), duration: self.begun.elapsed(), followed: true };
         let report = |program: Program| {
             let ProgramEnd { ending, duration, followed } = program.ending.unwrap_or(unknown);
-            let [stdout, stderr] = program.records.map(Option::unwrap_or_default);
+            let [stdout, stderr] = program.records.map(Record::take);
             Report { ending, stdout, stderr, duration, followed }
         };
         Reports { reports: self.programs.into_iter().map(report).collect(), stop }

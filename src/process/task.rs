@@ -16,6 +16,8 @@ use nix::unistd::Pid;
 use crate::kernel::{self, Inherited, Step};
 use crate::logs::Style;
 
+use super::direct::{Opened, RankStreams};
+
 /// A program to run, whole and explicit: nothing of it is looked up when it starts.
 #[derive(Clone, Debug, Default)]
 pub struct Task {
@@ -29,6 +31,8 @@ pub struct Task {
     pub working_dir: PathBuf,
     /// What is done to its lines.
     pub style: Style,
+    /// What ranks that it starts write past it.
+    pub ranks: Vec<RankStreams>,
     /// Whether it only starts others, in process groups of their own, and ends when they have: an orderly stop is for them.
     /// mpirun that is told to stop kills its ranks after a second.
     pub is_launcher: bool,
@@ -101,6 +105,7 @@ pub(super) struct Started {
     pub(super) pid: Pid,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
+    pub(super) ranks: Vec<Opened>,
 }
 
 impl Task {
@@ -127,6 +132,8 @@ impl Task {
         let streams = |error: Errno| failed(Step::Streams, io::Error::from(error));
         let (stdout, stdout_of_child) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(streams)?;
         let (stderr, stderr_of_child) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(streams)?;
+        let ranks = self.ranks.iter().map(RankStreams::open).collect::<io::Result<_>>();
+        let ranks = ranks.map_err(|error| failed(Step::Streams, error))?;
         let stdin = standard_input().map_err(|error| failed(Step::Streams, error))?;
         let program = kernel::Program {
             path: &path,
@@ -136,7 +143,7 @@ impl Task {
             streams: [stdin.as_fd(), stdout_of_child.as_fd(), stderr_of_child.as_fd()],
         };
         let pid = kernel::spawn(&program, inherited).map_err(|(step, error)| failed(step, error))?;
-        Ok(Started { pid, stdout, stderr })
+        Ok(Started { pid, stdout, stderr, ranks })
     }
 }
 

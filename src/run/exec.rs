@@ -63,8 +63,8 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome
         arguments: command,
         variables: script::variables(session, &environment, &Table::new()),
         style: script::style(&prepared.settings, &cluster.current_host, prepared.job.node_rank(), true, None),
-        is_launcher: false,
         working_dir: working_dir.clone(),
+        ..Task::default()
     };
     tracing::info!(
         "footplate {}, command: {}",

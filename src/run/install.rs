@@ -199,7 +199,7 @@ impl Work<'_> {
         let file = self.code_dir.join(self.file.as_deref().unwrap_or_default());
         let working_dir = file.parent().unwrap_or(&self.code_dir).to_owned();
         let style = Style::default();
-        let task = Task { program: uv.to_owned(), arguments, variables, working_dir, style, is_launcher: false };
+        let task = Task { program: uv.to_owned(), arguments, variables, working_dir, style, ..Task::default() };
         let report = self.supervise(session, &task).await?;
         match report.ending.is_success() {
             true => Ok(path),

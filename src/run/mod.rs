@@ -19,6 +19,7 @@ mod judge;
 mod outcome;
 mod panic;
 mod prepare;
+mod ranks;
 mod remote;
 mod script;
 mod session;

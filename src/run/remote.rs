@@ -65,6 +65,7 @@ pub(super) async fn serve(
             working_dir: prepared.job.code_dir(),
             style: Style::default(),
             is_launcher: true,
+            ..Task::default()
         };
         let mut tell = |told: Told<'_>| match told {
             Told::Stopping(signal) => {

@@ -81,18 +81,23 @@ fn keep_omitted(temporary: &mut TemporaryFolder, omitted: &[Omitted]) -> Option<
     }
 }
 
+/// What says whose a line is.
+pub(super) fn rank_name(host: &str, rank: usize) -> Vec<u8> {
+    format!("[{host}:{rank}] ").into_bytes()
+}
+
 /// What is done to the lines of a rank.
 pub(super) fn style(settings: &Settings, host: &str, rank: usize, is_only: bool, tagged: Option<&Tagged>) -> Style {
     let prefix = match (settings.log_prefix, is_only) {
-        (LogPrefix::On, _) | (LogPrefix::Auto, false) => format!("[{host}:{rank}] ").into_bytes(),
-        // One process needs none, and the ranks of torchrun share its streams.
+        (LogPrefix::On, _) | (LogPrefix::Auto, false) => rank_name(host, rank),
+        // One process needs none.
         (LogPrefix::Auto, true) | (LogPrefix::Off, _) => Vec::new(),
     };
     let tags = tagged.map(|Tagged { hosts, world_size, has_blank }| Tags {
         prefixes: match settings.log_prefix {
             LogPrefix::Off => vec![Vec::new(); *world_size].into(),
             LogPrefix::Auto if *world_size == 1 => vec![Vec::new()].into(),
-            _ => hosts.iter().enumerate().map(|(rank, host)| format!("[{host}:{rank}] ").into_bytes()).collect(),
+            _ => hosts.iter().enumerate().map(|(rank, host)| rank_name(host, rank)).collect(),
         },
         has_blank: *has_blank,
     });

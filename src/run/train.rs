@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::script::RankTask;
 use super::session::{self, Options, Session};
-use super::{Outcome, Prepared, Refusal, bring, hosts, install, intermediate, prepare, remote, script};
+use super::{Outcome, Prepared, Refusal, bring, hosts, install, intermediate, prepare, ranks, remote, script};
 use crate::environment::Given;
 use crate::launch::{self, Entry, Facts, LaunchPlan, Rank};
 use crate::process::Task;
@@ -96,7 +96,11 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
         variables.remove(std::ffi::OsStr::new(UNBUFFERED));
     }
     let orders = serves.then(|| variables.clone());
-    let tasks = rank_tasks(session, &prepared, plan, variables);
+    let separate = ranks::separate(session, &prepared, &plan, &image, &mut variables);
+    let mut tasks = rank_tasks(session, &prepared, plan, variables);
+    if let [torchrun] = &mut tasks[..] {
+        torchrun.task.ranks = separate;
+    }
     if let Some(first) = tasks.first() {
         let times = if tasks.len() > 1 { format!("{} times ", tasks.len()) } else { String::new() };
         tracing::info!("command: {times}{}", bring::display(&session.redactor, &first.task.arguments));
@@ -145,6 +149,7 @@ fn rank_tasks(
             variables,
             working_dir: working_dir.clone(),
             style: script::style(&prepared.settings, &host, rank.rank, is_only, tagged.as_ref()),
+            ranks: Vec::new(),
             is_launcher: launch::is_mpirun(launcher),
         };
         RankTask { task, rank: (launcher == Launcher::PerGpu).then_some(rank.rank), error_file }

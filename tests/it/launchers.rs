@@ -1,5 +1,4 @@
-//! Launchers of the image: the exact commands that they get, what is refused before anything starts, and torchrun's error
-//! file.
+//! Launchers of the image: the exact commands that they get, and what is refused before anything starts.
 //!
 //! smddprun, smddpmprun, PyTorch/XLA and neuron_parallel_compile are closed or need hardware that is not here, and PyTorch is
 //! too large to be installed for this: programs that record how they were called, or do what the real one does with the
@@ -23,7 +22,7 @@ with open(os.environ["RECORD"], "w") as f:
 "#;
 
 /// Puts an executable on the job's PATH.
-fn tool(job: Job, name: &str, text: &str) -> Job {
+pub fn tool(job: Job, name: &str, text: &str) -> Job {
     let bin = job.path("bin");
     let path = format!("{}:{}", bin.display(), search_path());
     let job = job.file(&format!("bin/{name}"), text).variable("PATH", &path);
@@ -345,56 +344,4 @@ fn plan_shows_every_host_and_rank() {
     let job = heterogeneous("algo-4", "data", "ml.c5.xlarge").variable("FOOTPLATE_LAUNCHER", "smddp");
     let json: Value = serde_json::from_str(&job.run(["plan", "--json"]).stdout()).expect("JSON");
     assert!(json["hosts"][0]["refused"].as_str().expect("a reason").contains("smddprun"), "{json:#}");
-}
-
-/// A stand-in for torchrun that does with its ranks' error files what the real one does (torch 2: `record` around a rank's
-/// main function writes the file that TORCHELASTIC_ERROR_FILE names; `record` around torchrun's own copies that of the rank
-/// that failed first, which its final report names), but runs one rank after the other.
-const TORCHRUN_STAND_IN: &str = r#"#!/usr/bin/env python3
-import os, shutil, subprocess, sys, tempfile
-words = [word for word in sys.argv[1:] if not word.startswith("--n")]
-own = os.environ["TORCHELASTIC_ERROR_FILE"]
-with tempfile.TemporaryDirectory() as folder:
-    for rank in range(3):
-        error = os.path.join(folder, f"{rank}.json")
-        variables = dict(os.environ, RANK=str(rank), LOCAL_RANK=str(rank), TORCHELASTIC_ERROR_FILE=error)
-        ended = subprocess.run([sys.executable, "-u"] + words, env=variables)
-        if ended.returncode:
-            if os.path.exists(error):
-                shutil.copyfile(error, own)
-            print("Root Cause (first observed failure):", "[0]:", f"  rank      : {rank} (local_rank: {rank})",
-                  f"  exitcode  : {ended.returncode} (pid: 71)", f"  error_file: {error}", sep="\n", file=sys.stderr)
-            sys.exit(1)
-"#;
-
-/// What torch's `record` does with an exception of the main function, but that nothing is written to standard error, so that
-/// only the file can tell.
-const RECORD: &str = r#"
-import json, os, sys, time, traceback
-def load(path):
-    raise ValueError(f"bad data in {path}")
-try:
-    if os.environ["RANK"] == "1":
-        load("x.csv")
-except Exception as error:
-    extra = {"py_callstack": traceback.format_exc(), "timestamp": str(int(time.time()))}
-    with open(os.environ["TORCHELASTIC_ERROR_FILE"], "w") as file:
-        json.dump({"message": {"message": f"{type(error).__name__}: {error}", "extraInfo": extra}}, file)
-    sys.exit(1)
-"#;
-
-#[test]
-fn the_error_file_of_a_rank_under_torchrun_tells_the_cause_and_is_removed() {
-    let job = tool(Job::python(RECORD).variable("FOOTPLATE_LAUNCHER", "torchrun"), "torchrun", TORCHRUN_STAND_IN);
-    fs::create_dir(job.path("tmp")).expect("a folder");
-    let tmp = job.path("tmp").display().to_string();
-    let job = job.variable("TMPDIR", &tmp);
-    let ended = job.train().failed(1, "ValueError: bad data in x.csv\nat train.py:4 in load\n");
-    assert!(ended.failure().contains("rank 1, exit code 1"), "{}", ended.failure());
-    assert_eq!(fs::read_dir(job.path("tmp")).expect("a folder").count(), 0, "something is left");
-
-    // A file that the container names itself is read in the same way.
-    let own = job.path("own.json").display().to_string();
-    let job = job.variable("TORCHELASTIC_ERROR_FILE", &own);
-    job.train().failed(1, "ValueError: bad data in x.csv\n");
 }

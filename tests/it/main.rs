@@ -27,6 +27,7 @@
 //! - `sdk`: jobs of the SageMaker Python SDKs' local modes
 //! - `secrets`: they are in nothing that footplate itself writes
 //! - `structure`: who imports whom, where `unsafe` is, how long files are
+//! - `torchrun`: the lines and the errors of its ranks
 
 mod cli;
 mod code;
@@ -62,3 +63,4 @@ mod sdk;
 mod secrets;
 mod servers;
 mod structure;
+mod torchrun;

@@ -1,0 +1,192 @@
+//! torchrun's ranks on one host: their lines, and their errors. A program of a few lines stands in for torchrun, because
+//! PyTorch is too large to be installed for each of these; the real one runs in `engines`.
+
+use std::fs;
+
+use super::job::Job;
+use super::launchers::tool;
+
+/// A stand-in for torchrun. It does what the real one (torch 2) does with its ranks' interpreter (PYTHON_EXEC), streams
+/// (`--redirects`), and error files: `record` around a rank's main function writes the file that TORCHELASTIC_ERROR_FILE
+/// names; `record` around torchrun's own copies that of the rank that failed first, which its final report names.
+const TORCHRUN: &str = r#"#!/usr/bin/env python3
+import os, shutil, subprocess, sys, tempfile
+first = next(index for index, word in enumerate(sys.argv) if index > 0 and not word.startswith("--"))
+options, words = sys.argv[1:first], sys.argv[first:]
+ranks = int(next(word.split("=")[1] for word in options if word.startswith("--nproc_per_node=")))
+own = os.environ["TORCHELASTIC_ERROR_FILE"]
+interpreter = os.environ.get("PYTHON_EXEC", sys.executable)
+print("torchrun's own line", flush=True)
+with tempfile.TemporaryDirectory() as folder:
+    error_files = [os.path.join(folder, f"{rank}.json") for rank in range(ranks)]
+    def start(rank):
+        variables = dict(os.environ, RANK=str(rank), LOCAL_RANK=str(rank), TORCHELASTIC_ERROR_FILE=error_files[rank])
+        stdout = open(f"rank-{rank}.log", "w") if "--redirects=1" in options else None
+        return subprocess.Popen([interpreter, "-u"] + words, env=variables, stdout=stdout)
+    processes = [start(rank) for rank in range(ranks)]
+    for rank in reversed(range(ranks)):
+        ended = processes[rank].wait()
+        if ended:
+            if os.path.exists(error_files[rank]):
+                shutil.copyfile(error_files[rank], own)
+            for process in processes:
+                process.terminate()
+            print("Root Cause (first observed failure):", "[0]:", f"  rank      : {rank} (local_rank: {rank})",
+                  f"  exitcode  : {ended} (pid: 71)", f"  error_file: {error_files[rank]}", sep="\n", file=sys.stderr)
+            sys.exit(1)
+"#;
+
+/// A job whose script torchrun starts three times.
+fn three_ranks(script: &str) -> Job {
+    let job = tool(Job::python(script), "torchrun", TORCHRUN);
+    fs::create_dir(job.path("tmp")).expect("a folder");
+    let tmp = job.path("tmp").display().to_string();
+    job.variable("FOOTPLATE_LAUNCHER", "torchrun")
+        .variable("FOOTPLATE_PROCESSES_PER_HOST", "3")
+        .variable("TMPDIR", &tmp)
+}
+
+/// Nothing may be left in the temporary folder.
+#[track_caller]
+fn is_tidy(job: &Job) {
+    assert_eq!(fs::read_dir(job.path("tmp")).expect("a folder").count(), 0, "something is left");
+}
+
+/// The lines of a text, sorted.
+fn sorted(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// Every rank writes its lines in parts, while the others do.
+const IN_PARTS: &str = r#"
+import os, sys, time
+for line in range(3):
+    for part in ["line ", str(line), " of ", os.environ["RANK"], "\n"]:
+        os.write(1, part.encode())
+        time.sleep(0.002)
+os.write(2, b"  on stderr\n")
+"#;
+
+#[test]
+fn the_lines_of_ranks_come_whole_and_say_whose_they_are() {
+    let job = three_ranks(IN_PARTS);
+    let ended = job.train().succeeded();
+    let mut expected: Vec<String> =
+        (0..3).flat_map(|rank| (0..3).map(move |line| format!("[algo-1:{rank}] line {line} of {rank}"))).collect();
+    expected.push("torchrun's own line".to_owned());
+    assert_eq!(sorted(&ended.stdout()), expected);
+    for rank in 0..3 {
+        assert!(ended.stderr.contains(&format!("\n[algo-1:{rank}]   on stderr\n")), "{}", ended.stderr);
+    }
+    is_tidy(&job);
+
+    let bare: Vec<String> =
+        expected.iter().map(|line| line.split("] ").last().unwrap_or_default().to_owned()).collect();
+    let ended = job.variable("FOOTPLATE_LOG_PREFIX", "off").train().succeeded();
+    assert_eq!(sorted(&ended.stdout()), sorted(&bare.join("\n")), "whole, without prefixes");
+}
+
+#[test]
+fn ranks_are_started_as_torchrun_would_start_them() {
+    let script = r#"
+import os, sys
+assert "PYTHON_EXEC" not in os.environ
+print(sys.executable, sys.argv, os.get_blocking(1), file=open(os.environ["RANK"], "w"))
+"#;
+    let job = three_ranks(script).hyperparameters(r#"{"lr": "0.1"}"#);
+    job.train().succeeded();
+    let ranks = ["0", "1", "2"].map(|rank| job.read(&format!("code/{rank}")).expect("it ran"));
+    // The same script without a launcher.
+    let alone = job.variable("FOOTPLATE_LAUNCHER", "process").variable("RANK", "alone");
+    alone.train().succeeded();
+    let alone = alone.read("code/alone").expect("it ran");
+    assert_eq!(ranks, [alone.as_str(); 3]);
+}
+
+#[test]
+fn what_the_user_sends_elsewhere_is_left_there() {
+    let job = three_ranks(IN_PARTS).variable("FOOTPLATE_TORCHRUN_ARGUMENTS", "--redirects=1");
+    let ended = job.train().succeeded();
+    assert_eq!(ended.stdout(), "torchrun's own line\n");
+    for rank in 0..3 {
+        let log = job.read(&format!("code/rank-{rank}.log")).expect("torchrun's log");
+        assert_eq!(log, (0..3).map(|line| format!("line {line} of {rank}\n")).collect::<String>());
+        assert!(ended.stderr.contains(&format!("\n[algo-1:{rank}]   on stderr\n")), "{}", ended.stderr);
+    }
+    // More ranks than were planned share torchrun's streams.
+    let job = three_ranks("import os\nos.write(1, os.environ['RANK'].encode() + b'\\n')\n");
+    let job = job.variable("FOOTPLATE_TORCHRUN_ARGUMENTS", "--a-rank-more");
+    let more = TORCHRUN.replace("ranks = int(", "ranks = 1 + int(");
+    let ended = tool(job, "torchrun", &more).train().succeeded();
+    assert_eq!(sorted(&ended.stdout()), ["3", "[algo-1:0] 0", "[algo-1:1] 1", "[algo-1:2] 2", "torchrun's own line"]);
+    // An interpreter of the user's own.
+    let job = three_ranks("import os\nprint(os.environ['PYTHON_EXEC'])\n").variable("PYTHON_EXEC", "python3");
+    let ended = job.train().succeeded();
+    assert_eq!(sorted(&ended.stdout()), ["python3", "python3", "python3", "torchrun's own line"]);
+}
+
+#[test]
+fn what_ranks_write_tells_which_of_them_failed_first() {
+    let script = r#"
+import os, signal, sys, time
+if os.environ["RANK"] == "2":
+    def load(path):
+        raise ValueError(f"bad data in {path}")
+    load("x.csv")
+signal.signal(signal.SIGTERM, lambda *_: None)
+signal.pause()
+raise ConnectionError("Connection closed by peer")
+"#;
+    let text = "ValueError: bad data in x.csv\nat train.py:5 in load\n";
+    let job = three_ranks(script);
+    let ended = job.train().failed(1, text);
+    assert!(ended.failure().contains("rank 2, exit code 1"), "{}", ended.failure());
+    is_tidy(&job);
+    let ended = job.variable("FOOTPLATE_LOG_PREFIX", "off").train().failed(1, text);
+    assert!(ended.failure().contains("rank 2, exit code 1"), "{}", ended.failure());
+}
+
+#[test]
+fn what_a_rank_leaves_behind_ends_with_the_job() {
+    let script = r#"
+import os, subprocess, sys
+if os.environ["RANK"] == "1":
+    subprocess.Popen([sys.executable, "-c", "import time; print('left', flush=True); time.sleep(600)"])
+    sys.exit("the model is gone")
+"#;
+    let job = three_ranks(script).variable("FOOTPLATE_DRAIN_TIME", "0.2");
+    let ended = job.train().failed(1, "the model is gone\n");
+    assert!(ended.failure().contains("rank 1, exit code 1"), "{}", ended.failure());
+    is_tidy(&job);
+}
+
+/// What torch's `record` does with an exception of the main function, but that nothing is written to standard error, so that
+/// only the file can tell.
+const RECORD: &str = r#"
+import json, os, sys, time, traceback
+def load(path):
+    raise ValueError(f"bad data in {path}")
+try:
+    if os.environ["RANK"] == "1":
+        load("x.csv")
+except Exception as error:
+    extra = {"py_callstack": traceback.format_exc(), "timestamp": str(int(time.time()))}
+    with open(os.environ["TORCHELASTIC_ERROR_FILE"], "w") as file:
+        json.dump({"message": {"message": f"{type(error).__name__}: {error}", "extraInfo": extra}}, file)
+    sys.exit(1)
+"#;
+
+#[test]
+fn the_error_file_of_a_rank_tells_the_cause_and_is_removed() {
+    let job = three_ranks(RECORD);
+    let ended = job.train().failed(1, "ValueError: bad data in x.csv\nat train.py:4 in load\n");
+    assert!(ended.failure().contains("rank 1, exit code 1"), "{}", ended.failure());
+    is_tidy(&job);
+
+    // A file that the container names itself is read in the same way.
+    let own = job.path("own.json").display().to_string();
+    let job = job.variable("TORCHELASTIC_ERROR_FILE", &own);
+    job.train().failed(1, "ValueError: bad data in x.csv\n");
+}
