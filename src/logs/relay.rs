@@ -162,8 +162,15 @@ fn start(destinations: Destinations, written: Arc<AtomicU64>) -> io::Result<Stat
     let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
     let (commands, receiver) = mpsc::channel();
     let (end, ended) = mpsc::channel();
-    let mut thread =
-        Thread { receiver, wake: Arc::clone(&wake), written, destinations, sources: Vec::new(), finishing: false };
+    let mut thread = Thread {
+        receiver,
+        wake: Arc::clone(&wake),
+        written,
+        destinations,
+        sources: Vec::new(),
+        styled: Vec::new(),
+        finishing: false,
+    };
     // The thread starts with every signal blocked: none is handled there, and the SIGPIPE of a write to a closed pipe
     // stays with it, so that a SIGPIPE that reaches a handler was sent by somebody.
     let mut mask = SigSet::empty();
@@ -245,6 +252,8 @@ struct Thread {
     written: Arc<AtomicU64>,
     destinations: Destinations,
     sources: Vec<Source>,
+    /// What is about to be written; its memory is used again and again.
+    styled: Vec<u8>,
     finishing: bool,
 }
 
@@ -337,10 +346,14 @@ impl Thread {
         let length = bytes.len();
         match source.styler.is_plain() {
             true => destination.write(bytes, &self.written),
-            false => destination.write(&source.styler.style(bytes, Instant::now()), &self.written),
-        }
-        if all && source.styler.holds_lines() {
-            destination.write(&source.styler.flush(Instant::now()), &self.written);
+            false => {
+                self.styled.clear();
+                source.styler.style(bytes, Instant::now(), &mut self.styled);
+                if all && source.styler.holds_lines() {
+                    source.styler.flush(Instant::now(), &mut self.styled);
+                }
+                destination.write(&self.styled, &self.written);
+            }
         }
         source.tape.take(length);
         source.partial_due = match source.tape.waiting().is_empty() && !source.styler.holds_lines() {
@@ -372,8 +385,9 @@ impl Thread {
     fn end(&mut self, index: usize) {
         self.pass_on(index, true);
         let mut source = self.sources.remove(index);
-        let rest = source.styler.finish();
-        self.destinations[usize::from(source.id.is_stderr)].write(&rest, &self.written);
+        self.styled.clear();
+        source.styler.finish(&mut self.styled);
+        self.destinations[usize::from(source.id.is_stderr)].write(&self.styled, &self.written);
         if let Some(on_end) = source.on_end.take() {
             on_end(Finished { id: source.id, record: source.styler.readable(source.tape.record()) });
         }

@@ -105,12 +105,12 @@ impl Styler {
         self.style.partial_line_delay()
     }
 
-    /// The lines of `input`, of which the last may lack its end, as they are to be written at this time.
-    pub(super) fn style(&mut self, input: &[u8], now: Instant) -> Vec<u8> {
+    /// Adds the lines of `input`, of which the last may lack its end, as they are to be written at this time.
+    pub(super) fn style(&mut self, input: &[u8], now: Instant, output: &mut Vec<u8>) {
         if let Some(untagger) = &mut self.untagger {
-            return untagger.style(input, now);
+            return untagger.style(input, now, output);
         }
-        let Some(rewrite) = self.style.rewrite.clone() else { return self.styled(input, now) };
+        let Some(rewrite) = self.style.rewrite.clone() else { return self.styled(input, now, output) };
         let mut rewritten = Vec::new();
         for line in lines(input) {
             self.begun.extend_from_slice(line);
@@ -118,7 +118,7 @@ impl Styler {
                 self.rewrite(&rewrite, &mut rewritten);
             }
         }
-        self.styled(&rewritten, now)
+        self.styled(&rewritten, now, output);
     }
 
     /// Puts what comes in place of the line that was begun to the others.
@@ -130,19 +130,17 @@ impl Styler {
         }
     }
 
-    fn styled(&mut self, input: &[u8], now: Instant) -> Vec<u8> {
-        let mut output = Vec::with_capacity(input.len() + input.len() / 4);
+    fn styled(&mut self, input: &[u8], now: Instant, output: &mut Vec<u8>) {
         for line in lines(input) {
             match self.style.progress_interval {
-                Some(interval) => self.progress_line(line, interval, now, &mut output),
-                None => self.line(line, &mut output),
+                Some(interval) => self.progress_line(line, interval, now, output),
+                None => self.line(line, output),
             }
         }
         if self.style.is_shared && self.in_line {
             output.push(b'\n');
             self.in_line = false;
         }
-        output
     }
 
     /// Whether unfinished lines are held that are not in the stream's own memory any more.
@@ -150,9 +148,11 @@ impl Styler {
         self.untagger.as_ref().is_some_and(|untagger| untagger.holds())
     }
 
-    /// Those lines, when they have waited for too long.
-    pub(super) fn flush(&mut self, now: Instant) -> Vec<u8> {
-        self.untagger.as_mut().map(|untagger| untagger.flush(now)).unwrap_or_default()
+    /// Adds those lines, when they have waited for too long.
+    pub(super) fn flush(&mut self, now: Instant, output: &mut Vec<u8>) {
+        if let Some(untagger) = &mut self.untagger {
+            untagger.flush(now, output);
+        }
     }
 
     /// The record of a stream, for those who look for what failed.
@@ -163,22 +163,20 @@ impl Styler {
         }
     }
 
-    /// What is still held when the stream has ended.
-    pub(super) fn finish(&mut self) -> Vec<u8> {
+    /// Adds what is still held when the stream has ended.
+    pub(super) fn finish(&mut self, output: &mut Vec<u8>) {
         if let Some(untagger) = &mut self.untagger {
-            return untagger.finish(Instant::now());
+            return untagger.finish(Instant::now(), output);
         }
-        let mut output = Vec::new();
         if let (Some(rewrite), false) = (self.style.rewrite.clone(), self.begun.is_empty()) {
             let mut rewritten = Vec::new();
             self.rewrite(&rewrite, &mut rewritten);
-            output = self.styled(&rewritten, Instant::now());
+            self.styled(&rewritten, Instant::now(), output);
         }
         if !self.held.is_empty() {
-            self.emit(&mut output);
+            self.emit(output);
             output.push(b'\n');
         }
-        output
     }
 
     fn line(&mut self, line: &[u8], output: &mut Vec<u8>) {
@@ -268,12 +266,28 @@ mod tests {
 
     use super::{Rewrite, Style, Styler};
 
+    /// What comes out at once.
+    impl Styler {
+        fn styled_at(&mut self, input: &[u8], now: Instant) -> Vec<u8> {
+            let mut output = Vec::new();
+            self.style(input, now, &mut output);
+            output
+        }
+
+        fn finished(&mut self) -> Vec<u8> {
+            let mut output = Vec::new();
+            self.finish(&mut output);
+            output
+        }
+    }
+
     #[test]
     fn lines_are_rewritten_whole_or_left_out() {
         let rewrite = Rewrite::new(|line| (line != b"no").then(|| [b"<", line, b">"].concat()));
         let mut styler = Styler::new(Style { prefix: b"> ".to_vec(), rewrite: Some(rewrite), ..Style::default() });
         let now = Instant::now();
-        let output = [styler.style(b"a\nno\nhal", now), styler.style(b"f\nend", now), styler.finish()].concat();
+        let output =
+            [styler.styled_at(b"a\nno\nhal", now), styler.styled_at(b"f\nend", now), styler.finished()].concat();
         assert_eq!(String::from_utf8_lossy(&output), "> <a>\n> <half>\n> <end>\n");
     }
 
@@ -282,7 +296,7 @@ mod tests {
         let style = Style { prefix: b"[algo-1:0] ".to_vec(), is_shared: true, ..Style::default() };
         let mut styler = Styler::new(style);
         let now = Instant::now();
-        let output = [styler.style(b"half", now), styler.style(b" line\n", now), styler.finish()].concat();
+        let output = [styler.styled_at(b"half", now), styler.styled_at(b" line\n", now), styler.finished()].concat();
         assert_eq!(output, b"[algo-1:0] half\n[algo-1:0]  line\n");
     }
 
@@ -290,7 +304,8 @@ mod tests {
     fn every_line_gets_its_prefix_once() {
         let mut styler = Styler::new(Style { prefix: b"[algo-1:10] ".to_vec(), ..Style::default() });
         let now = Instant::now();
-        let output = [styler.style(b"a\n\nhalf", now), styler.style(b" line\nb\n", now), styler.finish()].concat();
+        let output =
+            [styler.styled_at(b"a\n\nhalf", now), styler.styled_at(b" line\nb\n", now), styler.finished()].concat();
         let expected = b"[algo-1:10] a\n[algo-1:10] \n[algo-1:10] half line\n[algo-1:10] b\n";
         assert_eq!(output, expected);
     }
@@ -303,13 +318,13 @@ mod tests {
         let mut output = Vec::new();
         for percent in 0..=100 {
             let now = start + Duration::from_millis(100 * percent);
-            output.extend(styler.style(format!("\r{percent}%").as_bytes(), now));
+            output.extend(styler.styled_at(format!("\r{percent}%").as_bytes(), now));
         }
-        output.extend(styler.style(b"\ndone\r\n", start + interval * 3));
-        output.extend(styler.style(b"in ", start + interval * 3));
-        output.extend(styler.style(b"parts\n", start + interval * 3));
-        output.extend(styler.style(b"\rnew 1%\rnew 2%", start + interval * 3));
-        output.extend(styler.finish());
+        output.extend(styler.styled_at(b"\ndone\r\n", start + interval * 3));
+        output.extend(styler.styled_at(b"in ", start + interval * 3));
+        output.extend(styler.styled_at(b"parts\n", start + interval * 3));
+        output.extend(styler.styled_at(b"\rnew 1%\rnew 2%", start + interval * 3));
+        output.extend(styler.finished());
         assert_eq!(String::from_utf8(output).expect("text"), "0%\n50%\n100%\ndone\nin parts\nnew 1%\nnew 2%\n");
     }
 
@@ -321,7 +336,7 @@ mod tests {
             ..Style::default()
         });
         let now = Instant::now();
-        let mut styled = |input: &[u8]| String::from_utf8(styler.style(input, now)).expect("text");
+        let mut styled = |input: &[u8]| String::from_utf8(styler.styled_at(input, now)).expect("text");
         assert_eq!(styled(b"Continue? "), "> Continue? ");
         assert_eq!(styled(b"yes\n\n"), "yes\n> \n");
         assert_eq!(styled(b"working"), "> working");
@@ -330,11 +345,11 @@ mod tests {
         assert_eq!(styled(b"\n"), "> 3%\n", "a line that ends as on Windows");
         assert_eq!(styled(b"a\r"), "");
         let later = now + Duration::from_secs(9);
-        assert_eq!(styler.style(b"b\r", later), b"> b\n");
-        assert_eq!(styler.style(b"\n", later), b"", "its last state is out already");
-        let long = styler.style(&[b"\r", &[b'x'; 100_000][..]].concat(), later);
+        assert_eq!(styler.styled_at(b"b\r", later), b"> b\n");
+        assert_eq!(styler.styled_at(b"\n", later), b"", "its last state is out already");
+        let long = styler.styled_at(&[b"\r", &[b'x'; 100_000][..]].concat(), later);
         assert_eq!(long.len(), 100_002, "memory is bounded");
-        assert_eq!(styler.style(b"yz\n", later), b"yz\n");
-        assert_eq!(styler.finish(), b"");
+        assert_eq!(styler.styled_at(b"yz\n", later), b"yz\n");
+        assert_eq!(styler.finished(), b"");
     }
 }

@@ -80,9 +80,8 @@ impl Untagger {
         Untagger { style, tags, writer: None, carry: Vec::new(), ranks: BTreeMap::new() }
     }
 
-    /// The lines of the ranks that `input` completes.
-    pub(super) fn style(&mut self, input: &[u8], now: Instant) -> Vec<u8> {
-        let mut output = Vec::with_capacity(input.len());
+    /// Adds the lines of the ranks that `input` completes.
+    pub(super) fn style(&mut self, input: &[u8], now: Instant, output: &mut Vec<u8>) {
         let joined = match self.carry.is_empty() {
             true => None,
             false => Some([&std::mem::take(&mut self.carry)[..], input].concat()),
@@ -108,31 +107,28 @@ impl Untagger {
                     Start::Cut | Start::Other => from = at + 1,
                 }
             };
-            self.add(&rest[..end], now, &mut output);
-            let Some((rank, length)) = next else { return output };
+            self.add(&rest[..end], now, output);
+            let Some((rank, length)) = next else { return };
             self.writer = Some(rank);
             rest = &rest[length..];
         }
     }
 
-    /// What was held back for too long, as lines.
-    pub(super) fn flush(&mut self, now: Instant) -> Vec<u8> {
-        let mut output = Vec::new();
+    /// Adds what was held back for too long, as lines.
+    pub(super) fn flush(&mut self, now: Instant, output: &mut Vec<u8>) {
         let carry = std::mem::take(&mut self.carry);
-        self.add(&carry, now, &mut output);
+        self.add(&carry, now, output);
         for (line, styler) in self.ranks.values_mut() {
-            output.extend(styler.style(&std::mem::take(line), now));
+            styler.style(&std::mem::take(line), now, output);
         }
-        output
     }
 
-    /// What is still held when the stream has ended.
-    pub(super) fn finish(&mut self, now: Instant) -> Vec<u8> {
-        let mut output = self.flush(now);
+    /// Adds what is still held when the stream has ended.
+    pub(super) fn finish(&mut self, now: Instant, output: &mut Vec<u8>) {
+        self.flush(now, output);
         for (_, styler) in self.ranks.values_mut() {
-            output.extend(styler.finish());
+            styler.finish(output);
         }
-        output
     }
 
     /// Whether something is held back.
@@ -149,11 +145,12 @@ impl Untagger {
                 .entry(writer)
                 .or_insert_with(|| (Vec::new(), Styler::new(of_rank(&self.style, &self.tags, writer))));
             if line.is_empty() && piece.ends_with(b"\n") {
-                output.extend(styler.style(piece, now));
+                styler.style(piece, now, output);
             } else {
                 line.extend_from_slice(piece);
                 if piece.ends_with(b"\n") || line.len() > MAX_HELD {
-                    output.extend(styler.style(&std::mem::take(line), now));
+                    styler.style(line, now, output);
+                    line.clear();
                 }
             }
             // Every line has a tag of its own; without one it is mpirun's.
@@ -177,8 +174,9 @@ fn of_rank(style: &Style, tags: &Tags, writer: Option<usize>) -> Style {
 pub(super) fn untagged(bytes: &[u8], tags: &Tags) -> Vec<u8> {
     let mut untagger = Untagger::new(Style::default(), tags.clone());
     let now = Instant::now();
-    let mut output = untagger.style(bytes, now);
-    output.extend(untagger.finish(now));
+    let mut output = Vec::new();
+    untagger.style(bytes, now, &mut output);
+    untagger.finish(now, &mut output);
     output
 }
 
@@ -198,9 +196,9 @@ mod tests {
         let mut untagger = Untagger::new(Style::default(), tags(has_blank));
         let mut output = Vec::new();
         for piece in input.as_bytes().chunks(size) {
-            output.extend(untagger.style(piece, Instant::now()));
+            untagger.style(piece, Instant::now(), &mut output);
         }
-        output.extend(untagger.finish(Instant::now()));
+        untagger.finish(Instant::now(), &mut output);
         String::from_utf8(output).expect("text")
     }
 
@@ -238,17 +236,21 @@ mod tests {
     #[test]
     fn what_a_rank_leaves_unfinished_is_shown_after_a_while() {
         let mut untagger = Untagger::new(Style::default(), tags(false));
-        assert_eq!(untagger.style(b"[1,0]<stdout>:50 %[1,1]<stdout>:x\n", Instant::now()), b"[algo-1:1] x\n");
+        let mut output = Vec::new();
+        untagger.style(b"[1,0]<stdout>:50 %[1,1]<stdout>:x\n", Instant::now(), &mut output);
+        assert_eq!(output, b"[algo-1:1] x\n");
         assert!(untagger.holds());
-        assert_eq!(untagger.flush(Instant::now()), b"[algo-1:0] 50 %\n");
+        untagger.flush(Instant::now(), &mut output);
+        assert_eq!(output, b"[algo-1:1] x\n[algo-1:0] 50 %\n");
         assert!(!untagger.holds());
     }
 
     #[test]
     fn memory_is_bounded_whatever_a_line_is_long() {
         let mut untagger = Untagger::new(Style::default(), tags(false));
-        untagger.style(b"[1,0]<stdout>:", Instant::now());
-        let written: usize = (0..100).map(|_| untagger.style(&[b'x'; 10_000], Instant::now()).len()).sum();
-        assert!(written > 900_000, "{written}");
+        let mut output = Vec::new();
+        untagger.style(b"[1,0]<stdout>:", Instant::now(), &mut output);
+        (0..100).for_each(|_| untagger.style(&[b'x'; 10_000], Instant::now(), &mut output));
+        assert!(output.len() > 900_000, "{}", output.len());
     }
 }
