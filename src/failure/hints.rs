@@ -61,7 +61,7 @@ macro_rules! patterns {
 }
 
 patterns! {
-    SHARED = r"(?i)unable to mmap|insufficient shared memory|\(shm\)|shared memory object|bus error|/dev/shm|torch_shm_manager";
+    SHARED = r"(?i)unable to mmap|insufficient shared memory|\(shm\)|shared memory (?:object|segment)|bus error|no space left on device.{0,9}/dev/shm|torch_shm_manager";
     WORKER_KILLED = r"DataLoader worker \(pid\(?s?\)? [\d, ]+\) is killed by signal: Killed|DataLoader worker .* exited unexpectedly";
     NO_SPACE = r"(?i)no space left on device|\[Errno 28\]|disk quota exceeded";
     GPU_MEMORY = r"(?i)CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY|cuda\.OutOfMemoryError|torch\.OutOfMemoryError|OOM when allocating|RESOURCE_EXHAUSTED: Out of memory|CUBLAS_STATUS_ALLOC_FAILED";

@@ -174,7 +174,7 @@ fn plain(line: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::Log;
+    use super::{Log, READ_BYTES};
 
     fn read(text: &str) -> Vec<(String, usize)> {
         Log::read(text.as_bytes(), None).lines.into_iter().map(|line| (line.text, line.stream)).collect()
@@ -228,8 +228,8 @@ mod tests {
 
     #[test]
     fn of_a_long_text_the_end_is_read() {
-        let text = "x".repeat(300_000) + "\nend";
+        let text = "x".repeat(2 * READ_BYTES) + "\nend";
         let lines = texts(&text);
-        assert_eq!((lines.len(), lines[0].len(), lines[1].as_str()), (2, 256 * 1024 - 4, "end"));
+        assert_eq!((lines.len(), lines[0].len(), lines[1].as_str()), (2, READ_BYTES - 4, "end"));
     }
 }

@@ -64,7 +64,8 @@ fn interpreter(torchrun: &Path, variables: &Variables) -> Option<PathBuf> {
         Shebang::Interpreter(path, Some(name)) if path.ends_with("env") => {
             which(&name, variables.get_os("PATH")).found()?
         }
-        Shebang::Interpreter(path, None) => path,
+        // Options that stand there, torchrun does not pass on.
+        Shebang::Interpreter(path, _) => path,
         _ => return None,
     };
     is_python(&found).then_some(found)

@@ -65,6 +65,19 @@ fn shared_memory_is_named_for_bus_errors_and_data_loaders() {
     assert_eq!(of(Ending::Signaled(7), ""), [format!("a bus error mostly means that /dev/shm was full; {remedy}")]);
     let loader = "ERROR: Unexpected bus error encountered in worker. This might be caused by insufficient shared memory (shm).\nTraceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nRuntimeError: DataLoader worker (pid(s) 71) exited unexpectedly\n";
     assert!(of(Ending::Exited(1), loader).contains(&format!("/dev/shm is too small or was full; {remedy}")));
+    for said in [
+        "OSError: [Errno 28] No space left on device: '/dev/shm/batch'",
+        "NCCL WARN Error while creating shared memory segment /dev/shm/nccl-AbCdEf (size 9637888)",
+        "RuntimeError: unable to open shared memory object </torch_71_1> in read-write mode",
+    ] {
+        assert!(
+            of(Ending::Exited(1), said).contains(&format!("/dev/shm is too small or was full; {remedy}")),
+            "{said}"
+        );
+    }
+    // Data that is kept there is no sign that it is full.
+    let kept = "loading /dev/shm/train.bin\nTraceback (most recent call last):\n  File \"/dev/shm/code/train.py\", line 3, in <module>\n    read('/dev/shm/train.bin')\nValueError: bad header in /dev/shm/train.bin\n";
+    assert_eq!(of(Ending::Exited(1), kept), [""; 0]);
     let mut evidence = evidence(Ending::Signaled(7), "");
     let what = Full::Space { free_bytes: 0, total_bytes: 64 << 20 };
     evidence.full = vec![FullDisk { path: "/dev/shm".into(), what }];
