@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::record::Record;
+use super::signals::stop_signal;
 use super::supervisor::FLUSH_PATIENCE;
 use super::task::{Started, Task};
 use super::{Ending, tree};
@@ -277,31 +278,25 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn signal(&mut self, number: i32) {
-        match number {
-            // `reap` follows every event.
-            libc::SIGCHLD => {}
-            libc::SIGTERM | libc::SIGINT => {
-                let signal = if number == libc::SIGINT { Signal::SIGINT } else { Signal::SIGTERM };
-                match self.phase {
-                    Phase::Running | Phase::Failing(_) | Phase::Draining(_) | Phase::Ending(_) => {
-                        let reached = self.stop_orderly(signal);
-                        let grace = self.timing.grace_period;
-                        tracing::info!(
-                            "{signal}: passed on to {reached} processes, which have {} s",
-                            grace.as_secs_f64()
-                        );
-                        self.phase = Phase::Stopping(Stop { signal, killed: None }, Instant::now() + grace);
-                    }
-                    Phase::Stopping(stop, _) => {
-                        tracing::warn!("{signal} is the second stop signal: killing what still runs");
-                        self.kill(Some((stop, Killed::SecondSignal)));
-                    }
-                    Phase::Killed(..) | Phase::Flushing(..) | Phase::Over(_) => {}
+        match stop_signal(number) {
+            Some(signal) => match self.phase {
+                Phase::Running | Phase::Failing(_) | Phase::Draining(_) | Phase::Ending(_) => {
+                    let reached = self.stop_orderly(signal);
+                    let grace = self.timing.grace_period;
+                    tracing::info!("{signal}: passed on to {reached} processes, which have {} s", grace.as_secs_f64());
+                    self.phase = Phase::Stopping(Stop { signal, killed: None }, Instant::now() + grace);
                 }
-            }
-            other => {
+                Phase::Stopping(stop, _) => {
+                    tracing::warn!("{signal} is the second stop signal: killing what still runs");
+                    self.kill(Some((stop, Killed::SecondSignal)));
+                }
+                Phase::Killed(..) | Phase::Flushing(..) | Phase::Over(_) => {}
+            },
+            // `reap` follows every event.
+            None if number == libc::SIGCHLD => {}
+            None => {
                 for program in self.programs.iter().filter(|program| program.ending.is_none()) {
-                    kernel::send_signal(program.pid, other);
+                    kernel::send_signal(program.pid, number);
                 }
             }
         }

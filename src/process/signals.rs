@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
 use nix::libc;
-use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use tokio::io::Interest;
@@ -30,7 +31,18 @@ pub(super) struct Caught {
     /// Tells when the delivery has something, on a descriptor of its own.
     ready: tokio::net::UnixStream,
     queue: VecDeque<i32>,
+    /// When the first stop signal came.
+    pub(super) stopped_at: Option<Instant>,
     with_real_time: bool,
+}
+
+/// A signal that tells a job to stop.
+pub(super) fn stop_signal(number: i32) -> Option<Signal> {
+    match number {
+        libc::SIGTERM => Some(Signal::SIGTERM),
+        libc::SIGINT => Some(Signal::SIGINT),
+        _ => None,
+    }
 }
 
 impl Caught {
@@ -46,7 +58,7 @@ impl Caught {
         let ready = tokio::net::UnixStream::from_std(read.try_clone()?)?;
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, standard)?;
         pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
-        Ok(Caught { delivery, ready, queue: VecDeque::new(), with_real_time: false })
+        Ok(Caught { delivery, ready, queue: VecDeque::new(), stopped_at: None, with_real_time: false })
     }
 
     /// Catches the real-time signals too. Only programs that want them are sent any, and catching each signal takes the
@@ -68,7 +80,11 @@ impl Caught {
         if self.queue.is_empty() {
             self.queue.extend(self.delivery.pending());
         }
-        self.queue.pop_front()
+        let signal = self.queue.pop_front();
+        if signal.and_then(stop_signal).is_some() {
+            self.stopped_at.get_or_insert_with(Instant::now);
+        }
+        signal
     }
 
     /// The next signal. Nothing is lost if the wait is given up.

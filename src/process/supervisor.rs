@@ -3,13 +3,12 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use nix::libc;
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use super::run::{Elsewhere, Reports, Run, Timing, Told};
-use super::signals::Caught;
+use super::signals::{Caught, stop_signal};
 use super::task::{SpawnError, Task};
 use crate::kernel::Inherited;
 use crate::logs::{Finished, Relay};
@@ -70,6 +69,11 @@ impl Supervisor {
     /// Nothing is stopped any more because of other hosts.
     pub fn heed_nothing(&mut self) {
         self.elsewhere = None;
+    }
+
+    /// When the first stop signal came.
+    pub fn stopped_at(&self) -> Option<Instant> {
+        self.signals.stopped_at
     }
 
     /// Waits for something that another thread does, unless a stop signal comes meanwhile, or the job fails elsewhere.
@@ -186,14 +190,6 @@ impl Supervisor {
     /// Ends with everything written that somebody takes; gives whether that was everything.
     pub fn finish(self) -> bool {
         self.relay.finish(if self.gave_up { LAST_PATIENCE } else { FLUSH_PATIENCE })
-    }
-}
-
-fn stop_signal(number: i32) -> Option<Signal> {
-    match number {
-        libc::SIGTERM => Some(Signal::SIGTERM),
-        libc::SIGINT => Some(Signal::SIGINT),
-        _ => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::code::EntryPoint;
 use crate::code::interpreter;
 use crate::job::Job;
 use crate::logs::Style;
-use crate::process::{self, Report, Task};
+use crate::process::{self, Interrupted, Report, Task};
 use crate::requirements::{self, Format, Installed, Installer, Interpreter, Order, PROTECTED, PipSettings, Plan, Scan};
 use crate::settings::{Installer as Asked, Protected, Requirements, Settings};
 
@@ -81,6 +81,7 @@ impl Work<'_> {
         let uv = self.uv(session)?;
         let format = self.file.as_deref().map_or(Format::Requirements, Format::of);
         let interpreter = self.inspect(session, format).await?;
+        let _alone = alone(session, &interpreter.prefix).await?;
         let settings = pip_settings(session, &interpreter);
         match format {
             Format::Requirements => self.order.file = self.file.as_ref().map(PathBuf::from),
@@ -234,6 +235,19 @@ impl Work<'_> {
             (None, Some(report)) => Ok(report),
             (None, None) => Err(Outcome::refused(Refusal::Internal, "a program left no report")),
         }
+    }
+}
+
+/// Waits until no other footplate installs into this Python, as those of several hosts on one machine would; that lasts as
+/// long as what it gives. The lock is on the folder itself; one that cannot be locked is not waited for.
+async fn alone(session: &mut Session, prefix: &Path) -> Result<Option<File>, Interrupted> {
+    let Ok(folder) = File::open(prefix) else { return Ok(None) };
+    match folder.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            tracing::info!("requirements: another host installs into {}: waiting for it", prefix.display());
+            session.supervisor.interruptible(move || folder.lock().ok().map(|()| folder)).await
+        }
+        _ => Ok(Some(folder)),
     }
 }
 

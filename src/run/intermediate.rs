@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::Prepared;
 use super::session::Session;
-use super::{Outcome, Prepared};
 use crate::intermediate::{Asked, Destination, Intermediate};
 use crate::process::Interrupted;
 use crate::storage::Access;
@@ -50,12 +50,9 @@ pub(super) fn begin(session: &mut Session, prepared: &Prepared) {
 }
 
 /// Nothing writes any more: what is left is uploaded from now on, while the outcome is made out.
-pub(super) fn end(session: &mut Session, outcome: &Outcome) {
+pub(super) fn end(session: &Session) {
     if let Some((uploads, _)) = &session.intermediate {
         uploads.end();
-    }
-    if matches!(outcome, Outcome::Stopped(_)) {
-        session.stopped_at.get_or_insert_with(Instant::now);
     }
 }
 
@@ -66,21 +63,22 @@ pub(super) async fn wait(session: &mut Session) {
     // What other hosts do changes nothing any more.
     session.supervisor.heed_nothing();
     let now = Instant::now();
-    let mut deadline = match session.stopped_at {
+    let mut stopped_at = session.supervisor.stopped_at();
+    let mut deadline = match stopped_at {
         Some(stopped) => (stopped + grace).max(now + LEAST_TIME.min(grace)),
         None => now + grace,
     };
     loop {
         let progress = tokio::time::timeout_at(deadline.into(), uploads.has_progressed());
         match session.supervisor.wait_for(progress).await {
-            Ok(Ok(true)) if session.stopped_at.is_some() => {}
+            Ok(Ok(true)) if stopped_at.is_some() => {}
             Ok(Ok(true)) => deadline = Instant::now() + grace,
             Ok(Ok(false)) => return,
             Ok(Err(_)) => break,
-            Err(Interrupted::Signal(signal)) if session.stopped_at.is_none() => {
+            Err(Interrupted::Signal(signal)) if stopped_at.is_none() => {
                 let seconds = grace.as_secs_f64();
                 tracing::info!("{signal}: the uploads of intermediate output have {seconds} s");
-                session.stopped_at = Some(Instant::now());
+                stopped_at = session.supervisor.stopped_at();
                 deadline = Instant::now() + grace;
             }
             Err(_) => break,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
-use std::time::Instant;
 
 use super::bring::timing;
 use super::hosts::Hosts;
@@ -53,7 +52,7 @@ pub(super) async fn serve(
 ) -> Result<Outcome, Outcome> {
     tracing::info!("mpirun of host {first} starts the ranks of this host");
     let timing = timing(&prepared.settings);
-    let Session { supervisor, hosts, stopped_at, end, .. } = session;
+    let Session { supervisor, hosts, end, .. } = session;
     let Some(hosts) = hosts.as_mut() else { return Ok(Outcome::Succeeded) };
     let mut failed = None;
     while let Some(order) = supervisor.wait_for(hosts.order()).await? {
@@ -68,10 +67,7 @@ pub(super) async fn serve(
             ..Task::default()
         };
         let mut tell = |told: Told<'_>| match told {
-            Told::Stopping(signal) => {
-                stopped_at.get_or_insert_with(Instant::now);
-                hosts.stopping(signal);
-            }
+            Told::Stopping(signal) => hosts.stopping(signal),
             Told::Failing(failing) => {
                 if was_killed(failing.ending) {
                     hosts.lost_daemon(failing.ending);

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
@@ -125,12 +124,9 @@ pub(super) async fn run(
     let memory = MemoryWatch::start();
     let mut tasks: Vec<Task> = ranks.iter().map(|rank| rank.task.clone()).collect();
     let timing = timing(&prepared.settings);
-    let Session { supervisor, hosts, redactor, variables, stopped_at, .. } = session;
+    let Session { supervisor, hosts, redactor, variables, .. } = session;
     let judge = Judge { variables, redactor, prepared, code_dir };
     let mut tell = |told: Told<'_>| {
-        if matches!(told, Told::Stopping(_)) {
-            stopped_at.get_or_insert_with(Instant::now);
-        }
         let Some(hosts) = hosts.as_mut() else { return };
         match told {
             Told::Stopping(signal) => hosts.stopping(signal),

@@ -40,8 +40,6 @@ pub(super) struct Session {
     pub(super) agent: Option<PathBuf>,
     /// The uploads of intermediate output, and the grace period.
     pub(super) intermediate: Option<(Intermediate, Duration)>,
-    /// When a stop signal came.
-    pub(super) stopped_at: Option<Instant>,
     pub(super) end: End,
     begun: Instant,
     phase_begun: Instant,
@@ -84,7 +82,6 @@ impl Session {
             hosts: None,
             agent: None,
             intermediate: None,
-            stopped_at: None,
             end: End::default(),
             begun,
             phase_begun: begun,
@@ -147,7 +144,7 @@ pub(super) fn run(options: Options, phases: impl AsyncFnOnce(&mut Session) -> Re
             Err(error) => return cannot_start(&error),
         };
         let outcome = phases(&mut session).await.unwrap_or_else(|outcome| outcome);
-        intermediate::end(&mut session, &outcome);
+        intermediate::end(&session);
         let outcome = hosts::agree(&mut session, outcome).await;
         outcome.log(&session.redactor);
         if session.leaves_files {

@@ -310,6 +310,32 @@ fn a_stop_signal_to_one_host_stops_that_host_alone() {
 }
 
 #[test]
+fn a_stop_signal_while_a_host_waits_for_the_others_is_the_first_for_its_uploads() {
+    // Who connects is never answered.
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", server.local_addr().expect("an address"));
+    let script = "import os\nfrom notes import note, wait_for\n\
+                  if os.environ['SM_CURRENT_HOST'] == 'algo-2': wait_for('go')\n\
+                  else: open(os.environ['SM_OUTPUT_INTERMEDIATE_DIR'] + '/a', 'w').write('x')\n";
+    let hosts = Hosts::new(2, script)
+        .variable("AWS_ENDPOINT_URL_S3", &url)
+        .variable("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .variable("AWS_SECRET_ACCESS_KEY", "none")
+        .variable("FOOTPLATE_GRACE_PERIOD", "1000");
+    let asking = |job: Job| job.hyperparameters(r#"{"sagemaker_s3_output": "\"s3://out\""}"#);
+    let hosts = Hosts { jobs: hosts.jobs.into_iter().map(asking).collect() };
+    let mut running = hosts.start();
+    running[0].says("this host has finished, and waits for the others");
+    running[0].signal(Signal::SIGTERM);
+    eventually("the end of the wait", || hosts.jobs[0].path("output/success").exists().then_some(()));
+    running[0].signal(Signal::SIGTERM);
+    let ended = running.remove(0).end(&hosts.jobs[0]).succeeded();
+    assert!(ended.stderr.contains("a: there was no more time"), "{}", ended.stderr);
+    running[0].tell("go");
+    running.remove(0).end(&hosts.jobs[1]).succeeded();
+}
+
+#[test]
 fn hosts_with_another_key_are_refused_and_the_job_goes_on() {
     let mut hosts = Hosts::new(2, "from notes import wait_for\nwait_for('go')\n");
     let other = hosts.jobs.remove(1).variable("FOOTPLATE_CLUSTER_KEY", "another-key-of-no-use");

@@ -24,7 +24,7 @@ with zipfile.ZipFile(f"{folder}/{name}-{version}-py3-none-any.whl", "w") as whee
 "#;
 
 /// A virtual environment with pip, made once and copied for each job: making one takes seconds.
-fn environment() -> &'static Path {
+pub fn environment() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("pip-environment");
@@ -43,7 +43,7 @@ fn uv() -> String {
     tools().join("uv").display().to_string()
 }
 
-fn wheel(folder: &Path, arguments: &[&str]) {
+pub fn wheel(folder: &Path, arguments: &[&str]) {
     std::fs::create_dir_all(folder).expect("a folder");
     images::run(
         Command::new("python3").env("PATH", search_path()).args(["-c", MAKE_WHEEL]).arg(folder).args(arguments),

@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::job::{FOOTPLATE, search_path, wait_with_output};
+use super::{images, installers};
 
 /// A user's folder with code in it.
 struct Workplace(tempfile::TempDir);
@@ -398,6 +399,22 @@ fn mpirun_starts_ranks_on_several_hosts_of_this_machine() {
     lines.sort();
     let line = |rank: usize| format!("[algo-{host}:{rank}] 4 algo-{host}", host = rank / 2 + 1);
     assert_eq!(lines, (0..4).map(line).collect::<Vec<_>>());
+}
+
+#[test]
+fn hosts_that_share_a_python_install_into_it_one_after_the_other() {
+    let workplace = Workplace::new("import fix; print(fix.VERSION)");
+    workplace.write("src/requirements.txt", "fix\n");
+    images::run(Command::new("cp").arg("-r").arg(installers::environment()).arg(workplace.at("venv")));
+    installers::wheel(&workplace.at("wheels"), &["fix", "1.2"]);
+    let mut command = workplace.command(&["--source-dir", "src", "--entry-point", "train.py", "--hosts", "3"]);
+    command.env("PATH", format!("{}:{}", workplace.at("venv/bin").display(), search_path()));
+    command.env("PIP_CONFIG_FILE", "/dev/null").env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", workplace.at("wheels"));
+    let output = wait_with_output(command.spawn().expect("footplate starts"));
+    assert_eq!(code(&output), 0, "{output:#?}");
+    assert_eq!(stdout(&output).matches(" 1.2\n").count(), 3, "{output:#?}");
+    let said = |text: &str| stderr(&output).matches(text).count();
+    assert_eq!((said("installed by pip in "), said("all is installed already")), (1, 2), "{output:#?}");
 }
 
 #[test]
