@@ -1,5 +1,6 @@
 //! The integration tests: the built binary with real processes.
 //!
+//! - `cables`: several hosts whose network fails without a word
 //! - `cli`: the command line, and `footplate check`
 //! - `code`: where the code comes from, which file of it runs, by which Python
 //! - `config`: configuration files that are wrong
@@ -28,6 +29,7 @@
 //! - `secrets`: they are in nothing that footplate itself writes
 //! - `structure`: who imports whom, where `unsafe` is, how long files are
 
+mod cables;
 mod cli;
 mod code;
 mod config;
