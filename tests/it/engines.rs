@@ -61,20 +61,21 @@ impl Hosts {
         Hosts { jobs: names.iter().map(job).collect(), image, options }
     }
 
-    /// Two hosts whose ranks mpirun starts.
-    fn of_mpirun(suite: &str, per_host: usize, script: &str) -> Hosts {
+    /// So many hosts with so many ranks each, which mpirun starts.
+    fn of_mpirun(suite: &str, count: usize, per_host: usize, script: &str) -> Hosts {
         let image = images::with_train(images::debian_with(suite, &["openmpi-bin", "python3-mpi4py"]));
         let ranks = format!("--env=FOOTPLATE_PROCESSES_PER_HOST={per_host}");
-        Hosts::new(2, image, script, &["--env=FOOTPLATE_LAUNCHER=mpi", &ranks])
+        Hosts::new(count, image, script, &["--env=FOOTPLATE_LAUNCHER=mpi", &ranks])
     }
 
-    /// Two hosts with two ranks each that have PyTorch.
-    fn of_torch(launcher: &str, script: &str) -> Hosts {
+    /// The same with PyTorch.
+    fn of_torch(launcher: &str, count: usize, per_host: usize, script: &str) -> Hosts {
         let image = images::with_train(images::debian("bookworm"));
         let launcher = format!("--env=FOOTPLATE_LAUNCHER={launcher}");
+        let ranks = format!("--env=FOOTPLATE_PROCESSES_PER_HOST={per_host}");
         let folder = format!("--volume={}:{TORCH}:ro", torch());
         let path = format!("--env=PATH={TORCH}/bin:/usr/local/bin:/usr/bin:/bin");
-        Hosts::new(2, image, script, &[&launcher, "--env=FOOTPLATE_PROCESSES_PER_HOST=2", &folder, &path])
+        Hosts::new(count, image, script, &[&launcher, &ranks, &folder, &path])
     }
 
     fn start(&self) -> Started<'_> {
@@ -109,15 +110,50 @@ impl Started<'_> {
         self.containers.iter().map(Container::end).collect()
     }
 
+    /// Stops all hosts at once, as the platform does; they must not take much longer than their ranks.
+    #[track_caller]
+    fn stop(&self) -> Vec<Ended> {
+        let begun = Instant::now();
+        Container::stop_all(&self.containers, Duration::from_secs(60));
+        let ended = self.end();
+        assert!(begun.elapsed() < PROMPT, "{:?}\n{}", begun.elapsed(), all(&ended));
+        ended
+    }
+
     /// The same where it must follow soon, as what it waits for has happened.
     #[track_caller]
     fn end_in_time(&self) -> Vec<Ended> {
         let begun = Instant::now();
         let ended = self.end();
         let took = begun.elapsed();
-        assert!(took < PROMPT, "{took:?}\n{}\n{}", ended[0], ended[1]);
+        assert!(took < PROMPT, "{took:?}\n{}", all(&ended));
         ended
     }
+}
+
+/// A host was killed: all others name it, wherever the leader was.
+#[track_caller]
+fn host_is_lost(ended: &[Ended], victim: usize) {
+    for (n, ended) in ended.iter().enumerate() {
+        match n == victim {
+            true => assert_eq!((ended.code, ended.failure.as_deref()), (137, None), "{ended}"),
+            false => failed(ended, 68, &format!("host algo-{} is lost: its connection ", victim + 1), ""),
+        }
+    }
+}
+
+/// The second host was cut off: the others name it, and it names the first, the only one that it talks to.
+#[track_caller]
+fn host_is_cut_off(ended: &[Ended]) {
+    for (n, ended) in ended.iter().enumerate() {
+        let lost = if n == 1 { "algo-1" } else { "algo-2" };
+        failed(ended, 68, &format!("host {lost} is lost: nothing was heard of it for 12 s\n"), "");
+    }
+}
+
+/// What every host did, for a message.
+fn all(ended: &[Ended]) -> String {
+    ended.iter().zip(1..).map(|(ended, n)| format!("=== algo-{n}: {ended}\n")).collect()
 }
 
 /// The lines that ranks wrote, sorted.
@@ -143,7 +179,7 @@ fn mpirun_starts_the_ranks_of_all_hosts_without_ssh_and_their_lines_come_whole()
     // Open MPI 5 mixes what several ranks write in parts, and tags only the first: there, Python must write whole lines.
     let in_parts = "for part in parts:\n    sys.stdout.write(part)\n    sys.stdout.flush()\n    time.sleep(0.002)\n";
     let printed = "print(*parts, sep='', end='')\n";
-    for (suite, per_host, writes) in [("bookworm", 2, in_parts), ("trixie", 6, printed)] {
+    for (suite, count, per_host, writes) in [("bookworm", 4, 3, in_parts), ("trixie", 4, 3, printed)] {
         let script = format!(
             "import os, sys, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\n\
              total = world.allreduce(world.rank)\n\
@@ -151,12 +187,11 @@ fn mpirun_starts_the_ranks_of_all_hosts_without_ssh_and_their_lines_come_whole()
              {writes}print('  indented', file=sys.stderr)\n"
         );
         let script = script.as_str();
-        let hosts = Hosts::of_mpirun(suite, per_host, script);
+        let hosts = Hosts::of_mpirun(suite, count, per_host, script);
         let started = hosts.start();
-        let [first, second] = &started.end()[..] else { panic!("two hosts") };
-        first.succeeded();
-        second.succeeded();
-        let world = 2 * per_host;
+        let ended = started.end();
+        ended.iter().for_each(Ended::succeeded);
+        let world = count * per_host;
         let total: usize = (0..world).sum();
         let mut expected: Vec<String> = (0..world)
             .flat_map(|rank| {
@@ -165,8 +200,10 @@ fn mpirun_starts_the_ranks_of_all_hosts_without_ssh_and_their_lines_come_whole()
             })
             .collect();
         expected.sort();
-        assert_eq!(of_ranks(first), expected, "{suite}\n{first}");
-        assert_eq!(of_ranks(second), <[&str; 0]>::default(), "mpirun passes everything on\n{second}");
+        assert_eq!(of_ranks(&ended[0]), expected, "{suite}\n{}", ended[0]);
+        for other in &ended[1..] {
+            assert_eq!(of_ranks(other), <[&str; 0]>::default(), "mpirun passes everything on\n{other}");
+        }
     }
 }
 
@@ -176,7 +213,7 @@ fn the_images_of_mpirun_hold_no_ssh_server() {
         return;
     }
     for suite in SUITES {
-        let image = Hosts::of_mpirun(suite, 1, "").image;
+        let image = Hosts::of_mpirun(suite, 1, 1, "").image;
         let script = "PATH=$PATH:/usr/sbin:/sbin; command -v sshd mpirun || true";
         let found = images::output(Command::new("docker").args(["run", "--rm", image, "bash", "-c", script]));
         assert_eq!(found, "/usr/bin/mpirun", "{suite}");
@@ -196,8 +233,9 @@ fn a_rank_of_mpirun_that_raises_ends_all_hosts_which_name_it() {
     if !images::usable() {
         return;
     }
-    for suite in SUITES {
-        let hosts = Hosts::of_mpirun(suite, 2, &after_barrier("", "if rank == 3: raise ValueError('bad data')"));
+    for (suite, count) in [("bookworm", 4), ("trixie", 2)] {
+        let raises = after_barrier("", "if rank == 3: raise ValueError('bad data')");
+        let hosts = Hosts::of_mpirun(suite, count, 2, &raises);
         let started = hosts.start();
         started.until_written("up", 1);
         for ended in started.end_in_time() {
@@ -211,9 +249,9 @@ fn a_rank_of_mpirun_that_is_killed_ends_all_hosts_which_name_it() {
     if !images::usable() {
         return;
     }
-    for suite in SUITES {
-        let hosts =
-            Hosts::of_mpirun(suite, 2, &after_barrier("", "if rank == 2: os.kill(os.getpid(), signal.SIGKILL)"));
+    for (suite, count) in [("bookworm", 2), ("trixie", 4)] {
+        let killed = after_barrier("", "if rank == 2: os.kill(os.getpid(), signal.SIGKILL)");
+        let hosts = Hosts::of_mpirun(suite, count, 2, &killed);
         let started = hosts.start();
         started.until_written("up", 1);
         for ended in started.end_in_time() {
@@ -229,7 +267,7 @@ fn a_daemon_of_mpirun_that_is_killed_ends_all_hosts_which_name_it() {
     }
     for suite in SUITES {
         let hosts =
-            Hosts::of_mpirun(suite, 2, &after_barrier("", "if rank == 2: os.kill(os.getppid(), signal.SIGKILL)"));
+            Hosts::of_mpirun(suite, 2, 2, &after_barrier("", "if rank == 2: os.kill(os.getppid(), signal.SIGKILL)"));
         let started = hosts.start();
         started.until_written("up", 1);
         // With Open MPI 5 the command of the daemon ends with 255, whatever ended the daemon.
@@ -242,38 +280,34 @@ fn a_daemon_of_mpirun_that_is_killed_ends_all_hosts_which_name_it() {
 }
 
 #[test]
-fn a_host_of_mpirun_that_is_killed_ends_the_other_which_names_it() {
+fn a_host_of_mpirun_that_is_killed_ends_the_others_which_name_it() {
     if !images::usable() {
         return;
     }
     let script = after_barrier("", "");
-    for suite in SUITES {
+    for (suite, count) in [("bookworm", 4), ("trixie", 2)] {
         for victim in [0, 1] {
-            let hosts = Hosts::of_mpirun(suite, 2, &script);
+            let hosts = Hosts::of_mpirun(suite, count, 1, &script);
             let started = hosts.start();
-            started.until_written("up", 4);
+            started.until_written("up", count);
             started.containers[victim].kill();
-            let left = &started.end_in_time()[1 - victim];
-            failed(left, 68, &format!("host algo-{} is lost: its connection ", victim + 1), "");
+            host_is_lost(&started.end_in_time(), victim);
         }
     }
 }
 
 #[test]
-fn hosts_of_mpirun_that_are_cut_off_each_name_the_other() {
+fn a_host_of_mpirun_that_is_cut_off_is_named_by_the_others_and_ends_too() {
     if !images::usable() {
         return;
     }
     let script = after_barrier("", "");
-    for suite in SUITES {
-        let hosts = Hosts::of_mpirun(suite, 2, &script);
+    for (suite, count) in [("bookworm", 2), ("trixie", 4)] {
+        let hosts = Hosts::of_mpirun(suite, count, 1, &script);
         let started = hosts.start();
-        started.until_written("up", 4);
+        started.until_written("up", count);
         started.containers[1].disconnect(&started.network.name);
-        for (n, ended) in started.end_in_time().iter().enumerate() {
-            let text = format!("host algo-{} is lost: nothing was heard of it for 12 s\n", 2 - n);
-            failed(ended, 68, &text, "");
-        }
+        host_is_cut_off(&started.end_in_time());
     }
 }
 
@@ -288,20 +322,17 @@ fn a_stop_of_all_hosts_lets_every_rank_of_mpirun_save_its_checkpoint() {
          signal.signal(signal.SIGTERM, save)\n",
         "",
     );
-    for suite in SUITES {
-        let hosts = Hosts::of_mpirun(suite, 2, &script);
+    for (suite, count) in [("bookworm", 4), ("trixie", 2)] {
+        let hosts = Hosts::of_mpirun(suite, count, 2, &script);
         let started = hosts.start();
-        started.until_written("up", 4);
-        let begun = Instant::now();
-        Container::stop_all(&started.containers, Duration::from_secs(60));
-        let ended = started.end();
-        assert!(begun.elapsed() < PROMPT, "{:?}", begun.elapsed());
-        for (rank, job) in [&hosts.jobs[0], &hosts.jobs[0], &hosts.jobs[1], &hosts.jobs[1]].iter().enumerate() {
-            let saved = job.read(&format!("checkpoints/{rank}"));
-            assert_eq!(saved.as_deref(), Some("saved"), "{suite}, rank {rank}\n{}\n{}", ended[0], ended[1]);
+        started.until_written("up", 2 * count);
+        let ended = started.stop();
+        for rank in 0..2 * count {
+            let saved = hosts.jobs[rank / 2].read(&format!("checkpoints/{rank}"));
+            assert_eq!(saved.as_deref(), Some("saved"), "{suite}, rank {rank}\n{}", all(&ended));
         }
         let saved = of_ranks(&ended[0]).iter().filter(|line| line.ends_with("] saved")).count();
-        assert_eq!(saved, 4, "{suite}\n{}", ended[0]);
+        assert_eq!(saved, 2 * count, "{suite}\n{}", ended[0]);
         for ended in ended {
             assert_eq!((ended.code, ended.failure.as_deref()), (0, None), "{suite}\n{ended}");
         }
@@ -347,44 +378,146 @@ fn torch() -> &'static str {
     VOLUME
 }
 
-/// A script of PyTorch that computes with all ranks. Each writes its line in one piece: the ranks of one torchrun share its
-/// stream.
+/// A script of PyTorch that computes with all ranks and says so, and then does this. Each line is written in one piece: the
+/// ranks of one torchrun share its stream.
 fn all_reduced(then: &str) -> String {
     format!(
-        "import os, time, torch\nimport torch.distributed as dist\ndist.init_process_group('gloo')\n\
-         total = torch.tensor([dist.get_rank()])\ndist.all_reduce(total)\n\
-         line = f'{{total.item()}} of {{dist.get_world_size()}} on {{os.environ[\"SM_CURRENT_HOST\"]}}\\n'\n\
-         os.write(1, line.encode())\n{then}\n\
-         dist.destroy_process_group()\n"
+        "import os, signal, time, torch\nimport torch.distributed as dist\ndist.init_process_group('gloo')\n\
+         rank = dist.get_rank()\ntotal = torch.tensor([rank])\ndist.all_reduce(total)\n\
+         def say(what): os.write(1, f'{{what}} on {{os.environ[\"SM_CURRENT_HOST\"]}}\\n'.encode())\n\
+         say(f'{{total.item()}} of {{dist.get_world_size()}}')\n{then}\n"
     )
 }
 
-#[test]
-fn one_process_for_each_gpu_computes_with_those_of_all_hosts_by_pytorch() {
-    if !images::usable() {
-        return;
-    }
-    let hosts = Hosts::of_torch("per-gpu", &all_reduced(""));
-    let started = hosts.start();
-    for (n, ended) in (1..).zip(started.end()) {
-        ended.succeeded();
-        let line = |rank: usize| format!("[algo-{n}:{rank}] 6 of 4 on algo-{n}");
-        assert_eq!(of_ranks(&ended), [line(2 * n - 2), line(2 * n - 1)], "{ended}");
+/// The same, where a rank does this while the others go on to compute with it: they fail as well, by connections that
+/// break.
+fn while_computing(then: &str) -> String {
+    all_reduced(&format!("{then}\nwhile True:\n    dist.all_reduce(total)\n    time.sleep(0.01)"))
+}
+
+/// The launchers that leave it to PyTorch to find the ranks of other hosts.
+const OF_TORCH: [&str; 2] = ["per-gpu", "torchrun"];
+
+impl Started<'_> {
+    /// Waits until all ranks have computed together.
+    fn until_computed(&self, per_host: usize) {
+        let world = self.containers.len() * per_host;
+        let total: usize = (0..world).sum();
+        for n in 1..=self.containers.len() {
+            self.until_written(&format!("{total} of {world} on algo-{n}"), per_host);
+        }
     }
 }
 
 #[test]
-fn torchruns_compute_together_and_a_rank_that_raises_ends_all_hosts_which_name_it() {
+fn ranks_of_pytorch_compute_with_those_of_all_hosts() {
     if !images::usable() {
         return;
     }
-    let raises = "if dist.get_rank() == 3: raise ValueError('bad data')\ntime.sleep(600)";
-    let hosts = Hosts::of_torch("torchrun", &all_reduced(raises));
-    let started = hosts.start();
-    for host in ["algo-1", "algo-2"] {
-        started.until_written(&format!("6 of 4 on {host}"), 2);
+    for launcher in OF_TORCH {
+        let hosts = Hosts::of_torch(launcher, 4, 1, &all_reduced("dist.destroy_process_group()"));
+        let started = hosts.start();
+        for (n, ended) in (1..).zip(started.end()) {
+            ended.succeeded();
+            let line = format!("6 of 4 on algo-{n}");
+            let lines = ended.logs.lines().filter(|logged| logged.ends_with(&line)).count();
+            assert_eq!(lines, 1, "{launcher}\n{ended}");
+        }
     }
-    for ended in started.end_in_time() {
-        failed(&ended, 1, "ValueError: bad data\nat train.py:8\n", "host algo-2, rank 3, exit code 1");
+}
+
+#[test]
+fn a_rank_of_pytorch_that_raises_ends_all_hosts_which_name_it() {
+    if !images::usable() {
+        return;
+    }
+    for launcher in OF_TORCH {
+        let raises = while_computing("if rank == 3: raise ValueError('bad data')");
+        let hosts = Hosts::of_torch(launcher, 2, 2, &raises);
+        let started = hosts.start();
+        started.until_computed(2);
+        for (n, ended) in (1..).zip(started.end_in_time()) {
+            failed(&ended, 1, "ValueError: bad data\nat train.py:9\n", "host algo-2, rank 3, exit code 1");
+            if launcher == "per-gpu" {
+                for rank in [2 * n - 2, 2 * n - 1] {
+                    assert!(ended.logs.contains(&format!("[algo-{n}:{rank}] 6 of 4 on algo-{n}\n")), "{ended}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rank_of_pytorch_that_is_killed_ends_all_hosts_which_name_it() {
+    if !images::usable() {
+        return;
+    }
+    for launcher in OF_TORCH {
+        let killed = while_computing("if rank == 1: os.kill(os.getpid(), signal.SIGKILL)");
+        let hosts = Hosts::of_torch(launcher, 2, 1, &killed);
+        let started = hosts.start();
+        started.until_computed(1);
+        // torchrun ends with 1, whatever ended its rank.
+        let code = if launcher == "torchrun" { 1 } else { 137 };
+        for ended in started.end_in_time() {
+            failed(&ended, code, "killed by SIGKILL (signal 9)\n", "host algo-2, rank 1, ");
+        }
+    }
+}
+
+#[test]
+fn a_host_of_pytorch_that_is_killed_ends_the_others_which_name_it() {
+    if !images::usable() {
+        return;
+    }
+    // torchrun keeps what its ranks meet at on the first host.
+    for (launcher, victim) in [("per-gpu", 1), ("torchrun", 0)] {
+        let hosts = Hosts::of_torch(launcher, 2, 1, &while_computing(""));
+        let started = hosts.start();
+        started.until_computed(1);
+        started.containers[victim].kill();
+        host_is_lost(&started.end_in_time(), victim);
+    }
+}
+
+#[test]
+fn a_host_of_pytorch_that_is_cut_off_is_named_by_the_others_and_ends_too() {
+    if !images::usable() {
+        return;
+    }
+    for launcher in OF_TORCH {
+        let hosts = Hosts::of_torch(launcher, 2, 1, &while_computing(""));
+        let started = hosts.start();
+        started.until_computed(1);
+        started.containers[1].disconnect(&started.network.name);
+        host_is_cut_off(&started.end_in_time());
+    }
+}
+
+#[test]
+fn a_stop_of_all_hosts_lets_every_rank_of_pytorch_save_its_checkpoint() {
+    if !images::usable() {
+        return;
+    }
+    let script = all_reduced(
+        "def save(*_):\n    time.sleep(1)\n    os.makedirs('/opt/ml/checkpoints', exist_ok=True)\n    \
+         open(f'/opt/ml/checkpoints/{rank}', 'w').write('saved')\n    say('saved')\n    os._exit(0)\n\
+         signal.signal(signal.SIGTERM, save)\nsay('up')\nwhile True: time.sleep(0.1)",
+    );
+    for launcher in OF_TORCH {
+        let hosts = Hosts::of_torch(launcher, 2, 1, &script);
+        let started = hosts.start();
+        for n in [1, 2] {
+            started.until_written(&format!("up on algo-{n}"), 1);
+        }
+        let ended = started.stop();
+        for (rank, (job, ended)) in hosts.jobs.iter().zip(&ended).enumerate() {
+            let saved = job.read(&format!("checkpoints/{rank}"));
+            assert_eq!(saved.as_deref(), Some("saved"), "{launcher}, rank {rank}\n{ended}");
+            // torchrun ends by an exception of its own when it is told to stop.
+            if launcher != "torchrun" {
+                assert_eq!((ended.code, ended.failure.as_deref()), (0, None), "{launcher}\n{ended}");
+            }
+        }
     }
 }

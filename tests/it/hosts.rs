@@ -36,7 +36,7 @@ impl Hosts {
     }
 
     /// So many ranks on each host, which all start together.
-    fn ranks(self, per_host: usize) -> Hosts {
+    pub fn ranks(self, per_host: usize) -> Hosts {
         self.variable("FOOTPLATE_LAUNCHER", "per-gpu").variable("FOOTPLATE_PROCESSES_PER_HOST", &per_host.to_string())
     }
 
@@ -56,7 +56,7 @@ impl Hosts {
 }
 
 /// The address of host n: every test has a process, and thus a network, of its own.
-fn address(n: usize) -> String {
+pub fn address(n: usize) -> String {
     let process = std::process::id();
     format!("127.{}.{}.{}", 64 + (process >> 8) % 128, process % 256, n)
 }
@@ -152,7 +152,7 @@ fn one_process_a_host_waits_for_nobody() {
 }
 
 /// A job with an executable script before all others on its PATH.
-fn with_program(job: Job, name: &str, script: &str) -> Job {
+pub fn with_program(job: Job, name: &str, script: &str) -> Job {
     let bin = job.path("bin");
     fs::create_dir_all(&bin).expect("a folder");
     executable(&bin.join(name), script);

@@ -115,6 +115,11 @@ impl Job {
         command
     }
 
+    /// The variables of its container.
+    pub fn variables(&self) -> &BTreeMap<String, String> {
+        &self.variables
+    }
+
     /// Runs `footplate train` to its end.
     pub fn train(&self) -> Ended {
         self.run(["train"])

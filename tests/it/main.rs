@@ -1,5 +1,6 @@
 //! The integration tests: the built binary with real processes.
 //!
+//! - `cables`: several hosts whose network fails without a word
 //! - `cli`: the command line, and `footplate check`
 //! - `code`: where the code comes from, which file of it runs, by which Python
 //! - `config`: configuration files that are wrong
@@ -29,6 +30,7 @@
 //! - `structure`: who imports whom, where `unsafe` is, how long files are
 //! - `torchrun`: the lines and the errors of its ranks
 
+mod cables;
 mod cli;
 mod code;
 mod config;

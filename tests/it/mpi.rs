@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 
-use super::hosts::Hosts;
+use super::hosts::{Hosts, address, with_program};
 use super::job::Ended;
 use super::running::Running;
 
@@ -41,6 +41,26 @@ fn ranks_of_all_hosts_compute_together_each_with_the_variables_of_its_host() {
     let line = |host: usize, rank: usize| format!("[algo-{host}:{rank}] 6 4 algo-{host}");
     assert_eq!(sorted(first), [line(1, 0), line(1, 1), line(2, 2), line(2, 3)]);
     assert_eq!(second.stdout(), "", "mpirun passes everything on");
+}
+
+#[test]
+fn smddprun_gets_the_ranks_of_all_hosts_from_mpirun() {
+    let script = "import os\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\ntotal = world.allreduce(world.rank)\n\
+                  names = ('RANK', 'SMDATAPARALLEL_SERVER_ADDR', 'SM_CURRENT_HOST')\n\
+                  print(total, world.size, *(os.environ[name] for name in names))\n";
+    // The real one, which is closed, sets the variables of PyTorch's ranks too before it becomes what it is given.
+    let smddprun = "#!/bin/sh\nRANK=$OMPI_COMM_WORLD_RANK exec \"$@\"\n";
+    let gpus = "#!/bin/sh\necho 'GPU 0: NVIDIA A100 (UUID: GPU-0)'\necho 'GPU 1: NVIDIA A100 (UUID: GPU-1)'\n";
+    let mut hosts = hosts(script).variable("FOOTPLATE_LAUNCHER", "smddp");
+    let with = |job| with_program(with_program(job, "smddprun", smddprun), "nvidia-smi", gpus);
+    hosts.jobs = hosts.jobs.into_iter().map(with).collect();
+    let address = address(1);
+    let ended = hosts.train();
+    for ended in &ended {
+        assert!(ended.code() == 0 && ended.success, "{ended:#?}");
+    }
+    let line = |host: usize, rank: usize| format!("[algo-{host}:{rank}] 6 4 {rank} {address} algo-{host}");
+    assert_eq!(sorted(&ended[0]), [line(1, 0), line(1, 1), line(2, 2), line(2, 3)]);
 }
 
 #[test]

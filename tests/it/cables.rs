@@ -1,0 +1,158 @@
+//! Hosts with networks of their own, joined by a switch. Where a cable is pulled, nothing is said to either side: what is
+//! sent is lost, and no connection is closed.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::hosts::Hosts;
+use super::images;
+use super::job::{FOOTPLATE, eventually};
+use super::running::Running;
+
+/// More than it takes to notice that a host is silent, and to end.
+const PROMPT: Duration = Duration::from_secs(30);
+
+/// The switch and what is joined by it: networks that live as long as a process in each.
+struct Switch {
+    networks: Vec<Child>,
+}
+
+impl Switch {
+    /// A switch with so many hosts, none where this user may not make networks.
+    fn new(hosts: usize) -> Option<Switch> {
+        if let Err(why) = usable() {
+            let test = std::thread::current().name().unwrap_or("a test").to_owned();
+            // Not by eprintln: the test harness would hide it.
+            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SKIPPED {test}: {why}\n"));
+            return None;
+        }
+        let network = |_| {
+            let mut command = Command::new("unshare");
+            command.args(["--net", "setpriv", "--pdeathsig", "KILL", "sleep", "infinity"]).stdin(Stdio::null());
+            command.spawn().expect("a process with a network of its own")
+        };
+        let switch = Switch { networks: (0..=hosts).map(network).collect() };
+        let own = fs::read_link("/proc/self/ns/net").expect("a network");
+        for child in &switch.networks {
+            let path = format!("/proc/{}/ns/net", child.id());
+            eventually("it has its network", || (fs::read_link(&path).ok()? != own).then_some(()));
+        }
+        switch.ip(0, "link add switch type bridge");
+        switch.ip(0, "link set switch up");
+        for host in 1..=hosts {
+            let network = switch.networks[host].id();
+            switch.ip(0, &format!("link add port{host} type veth peer name eth0 netns {network}"));
+            switch.ip(0, &format!("link set port{host} master switch up"));
+            switch.ip(host, &format!("address add {}/24 dev eth0", address(host)));
+            switch.ip(host, "link set lo up");
+            switch.ip(host, "link set eth0 up");
+        }
+        Some(switch)
+    }
+
+    /// A command in the network of host n; the switch's is 0.
+    fn within(&self, n: usize, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{}/ns/net", self.networks[n].id())).arg(program).stdin(Stdio::null());
+        command
+    }
+
+    fn ip(&self, n: usize, words: &str) {
+        images::run(self.within(n, "ip").args(words.split(' ')));
+    }
+
+    /// Pulls the cable of host n.
+    fn pull(&self, n: usize) {
+        self.ip(0, &format!("link set port{n} nomaster"));
+    }
+
+    /// The hosts of a job with a rank each, which all start together.
+    fn hosts(&self, count: usize, script: &str) -> Hosts {
+        let addresses: Vec<String> = (1..=count).map(|n| format!("algo-{n}={}", address(n))).collect();
+        Hosts::new(count, script).ranks(1).variable("FOOTPLATE_HOST_ADDRESSES", &addresses.join(","))
+    }
+
+    fn start(&self, hosts: &Hosts, n: usize) -> Running {
+        let job = &hosts.jobs[n - 1];
+        let mut command = self.within(n, FOOTPLATE);
+        command.arg("train").env_clear().envs(job.variables());
+        Running::of(job, command)
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        for child in &mut self.networks {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn address(n: usize) -> String {
+    format!("10.77.0.{n}")
+}
+
+/// Whether networks can be made here.
+fn usable() -> Result<(), String> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err("only root may make networks".to_owned());
+    }
+    match Command::new("unshare").args(["--net", "ip", "link", "add", "switch", "type", "bridge"]).output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Err(format!("the program unshare cannot be run: {error}")),
+    }
+}
+
+#[test]
+fn a_cable_that_is_pulled_is_noticed_on_both_sides() {
+    for victim in [1, 3] {
+        let Some(switch) = Switch::new(3) else { return };
+        let hosts = switch.hosts(3, "from notes import note\nimport time\nnote('up')\ntime.sleep(600)\n");
+        let running: Vec<Running> = (1..=3).map(|n| switch.start(&hosts, n)).collect();
+        running.iter().for_each(|host| drop(host.noted("up", 1)));
+        let pulled = Instant::now();
+        switch.pull(victim);
+        for (n, ended) in (1..).zip(hosts.end(running)) {
+            // The host that is cut off from all misses the leader, or if it is the leader either of the others.
+            let lost = match (n == victim, victim) {
+                (false, _) => &[victim][..],
+                (true, 1) => &[2, 3],
+                (true, _) => &[1],
+            };
+            let ended = ended.failed(68, "host algo-");
+            let text = |lost: &usize| format!("host algo-{lost} is lost: nothing was heard of it for 12 s\n");
+            assert!(lost.iter().any(|lost| ended.failure().starts_with(&text(lost))), "host {n}: {}", ended.failure());
+        }
+        assert!(pulled.elapsed() < PROMPT, "{:?}", pulled.elapsed());
+    }
+}
+
+#[test]
+fn connections_that_fall_silent_before_they_have_proved_anything_do_not_keep_the_job_from_forming() {
+    let Some(switch) = Switch::new(3) else { return };
+    let hosts = switch.hosts(2, "print('ran')");
+    let leader = switch.start(&hosts, 1);
+    // More than the leader takes at once.
+    let connect = "import socket, time\nconnections = []\nwhile len(connections) < 40:\n    try:\n        \
+                   connections.append(socket.create_connection(('10.77.0.1', 7778), 1))\n    except OSError:\n        \
+                   time.sleep(0.05)\nprint('connected', flush=True)\ntime.sleep(600)\n";
+    let mut stranger = switch.within(3, "python3");
+    let mut stranger = stranger.args(["-c", connect]).stdout(Stdio::piped()).spawn().expect("python3");
+    let mut said = String::new();
+    BufReader::new(stranger.stdout.take().expect("it is piped")).read_line(&mut said).expect("read");
+    assert_eq!(said, "connected\n");
+    leader.says("connections from 10.77.0.3 are refused: there are too many");
+    switch.pull(3);
+    // Nobody hears that it ends.
+    stranger.kill().expect("it runs");
+    stranger.wait().expect("it has ended");
+    let member = switch.start(&hosts, 2);
+    for ended in hosts.end(vec![leader, member]) {
+        assert_eq!(ended.succeeded().stdout(), "ran\n");
+    }
+}
