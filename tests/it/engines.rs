@@ -438,10 +438,8 @@ fn a_rank_of_pytorch_that_raises_ends_all_hosts_which_name_it() {
         started.until_computed(2);
         for (n, ended) in (1..).zip(started.end_in_time()) {
             failed(&ended, 1, "ValueError: bad data\nat train.py:9\n", "host algo-2, rank 3, exit code 1");
-            if launcher == "per-gpu" {
-                for rank in [2 * n - 2, 2 * n - 1] {
-                    assert!(ended.logs.contains(&format!("[algo-{n}:{rank}] 6 of 4 on algo-{n}\n")), "{ended}");
-                }
+            for rank in [2 * n - 2, 2 * n - 1] {
+                assert!(ended.logs.contains(&format!("[algo-{n}:{rank}] 6 of 4 on algo-{n}\n")), "{ended}");
             }
         }
     }
