@@ -20,7 +20,7 @@ use crate::storage::{Access, Problem, StorageError, Uploads};
 const FILES_AT_ONCE: usize = 12;
 
 /// How many MiB of files are held at once; a large file takes as many parts of it as are under way.
-const HELD: u32 = 32;
+const HELD: u32 = 16;
 
 /// How often the folder is scanned where it must be.
 const SCAN_INTERVAL: Duration = Duration::from_secs(5);
@@ -61,6 +61,8 @@ impl Work {
         let mut orders = self.orders.clone();
         let mut order = Order::Run;
         let mut last_scan = Instant::now();
+        // The tick comes in its time, however much else happens meanwhile.
+        let mut next_tick = Instant::now();
         loop {
             while running.len() < FILES_AT_ONCE && order != Order::GiveUp {
                 let Some((path, file, stamp)) = desk.next() else { break };
@@ -69,7 +71,9 @@ impl Work {
             if order != Order::Run && running.is_empty() && desk.table.is_done() {
                 break;
             }
-            let needs_tick = desk.table.needs_tick() || watch.needs_scans();
+            // While so many are under way, what a tick would find could not begin.
+            let is_full = running.len() == FILES_AT_ONCE;
+            let needs_tick = !is_full && (desk.table.needs_tick() || watch.needs_scans());
             tokio::select! {
                 seen = watch.heard() => desk.hear(seen),
                 Some((path, result)) = running.next(), if !running.is_empty() => desk.ended(&path, result, &self),
@@ -85,7 +89,8 @@ impl Work {
                         Order::GiveUp => desk.table.give_up("there was no more time"),
                     }
                 }
-                () = tokio::time::sleep(SETTLE_TIME / 2), if needs_tick => {
+                () = tokio::time::sleep_until(next_tick.into()), if needs_tick => {
+                    next_tick = Instant::now() + SETTLE_TIME / 2;
                     let again = desk.table.tick(Instant::now());
                     desk.hear(again.into_iter().map(Seen::Found).collect());
                     if watch.needs_scans() && last_scan.elapsed() >= SCAN_INTERVAL {
@@ -138,11 +143,12 @@ impl Work {
         };
         let mut left = size;
         while left > 0 {
-            let content = read(&mut file, left.min(part));
             let sent = async {
-                let content = content?;
+                upload.wait().await.map_err(failure)?;
+                let content = read(&mut file, left.min(part))?;
                 left -= content.len() as u64;
-                upload.send(content).await.map_err(failure)
+                upload.send(content);
+                Ok(())
             };
             let sent = tokio::select! {
                 sent = sent => sent,

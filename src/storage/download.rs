@@ -21,8 +21,8 @@ const AT_ONCE: usize = 6;
 const LARGE: u64 = 4 * RANGE;
 /// How many small objects are under way.
 const FILES_AT_ONCE: usize = 16;
-/// How many pieces wait to be read.
-const WAITING: usize = 16;
+/// How many pieces, or small objects, wait to be read.
+const WAITING: usize = 4;
 
 /// An object that arrives. Reading gives an error that holds a [`StorageError`] where it does not arrive whole.
 #[derive(Debug)]

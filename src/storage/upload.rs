@@ -9,8 +9,8 @@ use object_store::{ObjectStoreExt, WriteMultipart};
 use super::bucket::{Bucket, Connected};
 use super::error::{Problem, StorageError};
 
-/// How long a part is at least (S3 takes no less than 5 MiB), and how many an object may have (S3 takes 10,000).
-const PART: u64 = 8 << 20;
+/// How long a part is at least (S3 takes no less), and how many an object may have (S3 takes 10,000).
+const PART: u64 = 5 << 20;
 const MOST_PARTS: u64 = 9_000;
 
 /// Writes objects below a prefix of a bucket. To be used in a runtime with time and I/O; nothing is asked before the first
@@ -106,15 +106,18 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Sends what follows, as soon as fewer than [`Uploads::PARTS_AT_ONCE`] parts are under way.
+    /// Waits until fewer than [`Uploads::PARTS_AT_ONCE`] parts are under way: what is sent next need not be held before.
     ///
     /// # Errors
-    /// [`StorageError`] of this part or of one before; then it is to be given up.
-    pub async fn send(&mut self, content: Bytes) -> Result<(), StorageError> {
+    /// [`StorageError`] of a part that was sent; then it is to be given up.
+    pub async fn wait(&mut self) -> Result<(), StorageError> {
         let free = self.upload.wait_for_capacity(Uploads::PARTS_AT_ONCE).await;
-        free.map_err(|error| StorageError::of(&self.bucket, &self.key, &error).writing())?;
+        free.map_err(|error| StorageError::of(&self.bucket, &self.key, &error).writing())
+    }
+
+    /// Sends what follows.
+    pub fn send(&mut self, content: Bytes) {
         self.upload.put(content);
-        Ok(())
     }
 
     /// Makes an object of the parts.

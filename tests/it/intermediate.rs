@@ -105,6 +105,24 @@ write("empty", "")
 }
 
 #[test]
+fn a_link_arrives_though_another_file_is_written_all_the_time() {
+    let server = server();
+    let script = r#"
+import time
+write("a", "x")
+os.link("a", "hard")
+while not os.path.exists(os.environ["NOTES"] + ".end"):
+    write("log", "y")
+    time.sleep(0.05)
+"#;
+    let job = job(&server.url(), script);
+    let running = Running::start(&job, ["train"]);
+    arrives(&server, &running, "hard", "x");
+    running.tell("end");
+    running.end(&job).succeeded();
+}
+
+#[test]
 fn a_large_file_goes_in_parts() {
     let server = server();
     let relay = Relay::start(server.port, |number, _| match number {
@@ -307,8 +325,13 @@ fn nothing_begins_that_was_not_asked_for() {
         running.tell("end");
         (names.contains(&"intermediate".to_owned()), job.path("output/intermediate").exists(), running.end(&job))
     };
-    let (begins, folder, _) = run(asking(noting(&script), "s3://out/x"));
-    assert!(begins && folder, "the test sees nothing");
+    let job = asking(noting(&script), "s3://out/x");
+    let running = Running::start(&job, ["train"]);
+    // A thread takes its name when it begins.
+    eventually("its thread", || names(&running).contains(&"intermediate".to_owned()).then_some(()));
+    assert!(job.path("output/intermediate").exists());
+    running.tell("end");
+    running.end(&job);
     let (begins, folder, ended) = run(noting(&script));
     assert!(!begins && !folder && !ended.stderr.contains("intermediate"), "{ended:#?}");
     let (begins, folder, ended) = run(asking(noting(&script), ""));
