@@ -224,7 +224,7 @@ fn the_images_of_mpirun_hold_no_ssh_server() {
 fn after_barrier(imports: &str, then: &str) -> String {
     format!(
         "import os, signal, sys, time\n{imports}from mpi4py import MPI\nworld = MPI.COMM_WORLD\nrank = world.rank\n\
-         world.barrier()\nprint('up', flush=True)\n{then}\ntime.sleep(600)\n"
+         world.barrier()\nprint('up', flush=True)\n{then}\nwhile True: time.sleep(0.1)\n"
     )
 }
 

@@ -105,7 +105,7 @@ fn a_host_whose_ranks_use_their_grace_does_not_hold_the_others_up() {
     let script = "import os, signal, sys\nfrom notes import note, wait_for\n\
                   signal.signal(signal.SIGTERM, lambda *_: (note('told'), wait_for('saved'), sys.exit(0)))\n\
                   if os.environ['RANK'] == '1': wait_for('go'); sys.exit('bad')\n\
-                  note('up')\nsignal.pause()\n";
+                  note('up')\nwait_for('end')\n";
     let hosts = Hosts::new(3, script).ranks(1);
     let mut running = hosts.start();
     running[0].noted("up", 1);

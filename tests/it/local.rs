@@ -259,7 +259,7 @@ fn a_source_or_a_script_that_is_missing_is_named() {
 fn waiting(name: &str) -> String {
     format!(
         "
-import os, signal, sys
+import os, signal, sys, time
 def stop(number, frame):
     open(os.environ['SM_MODEL_DIR'] + '/saved', 'w').close()
     print('saved', flush=True)
@@ -267,7 +267,7 @@ def stop(number, frame):
 signal.signal(signal.{name}, stop)
 print('running', flush=True)
 while True:
-    signal.pause()
+    time.sleep(0.01)
 "
     )
 }
@@ -325,11 +325,11 @@ fn a_job_is_stopped_with_its_grace_when_the_command_that_started_it_is_killed() 
 #[test]
 fn a_second_ctrl_c_kills_a_job_that_does_not_stop() {
     let script = "
-import signal
+import signal, time
 signal.signal(signal.SIGINT, lambda *_: print('no', flush=True))
 print('running', flush=True)
 while True:
-    signal.pause()
+    time.sleep(0.01)
 ";
     let workplace = Workplace::new(script);
     let mut command = workplace.command(&["--source-dir", "src", "--entry-point", "train.py", "--output-dir", "out"]);

@@ -108,7 +108,7 @@ fn a_daemon_that_dies_is_named_on_every_host() {
 fn a_stop_signal_reaches_the_ranks_of_all_hosts_with_its_grace() {
     let script = "import signal, sys, time\nfrom mpi4py import MPI\nfrom notes import note, wait_for\nrank = MPI.COMM_WORLD.rank\n\
                   def save(*_):\n    note('told')\n    wait_for('saved')\n    print('saved', rank, flush=True)\n    sys.exit(0)\n\
-                  signal.signal(signal.SIGTERM, save)\nMPI.COMM_WORLD.barrier()\nnote('up')\ntime.sleep(600)\n";
+                  signal.signal(signal.SIGTERM, save)\nMPI.COMM_WORLD.barrier()\nnote('up')\nwait_for('end')\n";
     // To one host: its ranks wait for those of the other in MPI_Finalize, so the other is to be told.
     for signalled in [&[0][..], &[1], &[0, 1]] {
         let hosts = hosts(script);

@@ -219,8 +219,8 @@ fn processes_that_are_made_without_pause_are_all_killed_in_the_end() {
 
 #[test]
 fn under_pid_1_a_stop_signal_is_given_its_grace_too() {
-    let script = "import signal, sys\nfrom notes import note\n\
-                  signal.signal(signal.SIGTERM, lambda *args: sys.exit(0))\nnote('ready')\nsignal.pause()";
+    let script = "import signal, sys\nfrom notes import note, wait_for\n\
+                  signal.signal(signal.SIGTERM, lambda *args: sys.exit(0))\nnote('ready')\nwait_for('end')";
     let job = noting(script);
     let running = Running::of(&job, as_pid_1(&job, &["train"]));
     running.noted("ready", 1);

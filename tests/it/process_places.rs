@@ -166,9 +166,9 @@ fn on_a_terminal_a_script_writes_as_elsewhere_and_is_not_stopped_for_reading() {
 
 #[test]
 fn ctrl_c_on_a_terminal_reaches_the_script_once_and_a_second_one_kills() {
-    let script = "import signal\nfrom notes import note\n\
+    let script = "import signal\nfrom notes import note, wait_for\n\
                   signal.signal(signal.SIGINT, lambda *args: note('interrupted'))\nnote('ready')\n\
-                  while True: signal.pause()";
+                  wait_for('end')";
     let job = noting(script);
     let (running, mut keyboard) = on_a_terminal(&job);
     running.noted("ready", 1);

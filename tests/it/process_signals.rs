@@ -150,7 +150,7 @@ fn a_process_that_the_script_starts_to_save_with_is_not_stopped() {
                   code = 'import notes; notes.note(\"uploading\"); notes.wait_for(\"saved\"); notes.note(\"uploaded\")'\n    \
                   sys.exit(subprocess.run([sys.executable, '-c', code]).returncode)\n\
                   signal.signal(signal.SIGTERM, save)\nnote('ready')\n\
-                  while True: signal.pause()";
+                  wait_for('end')";
     let job = noting(script);
     let running = Running::start(&job, ["train"]);
     running.noted("ready", 1);
@@ -171,10 +171,10 @@ fn every_other_signal_that_can_be_caught_is_forwarded_to_the_script() {
         (1..=31).chain(libc::SIGRTMIN()..=libc::SIGRTMAX()).filter(|number| !spared.contains(number)).collect();
     assert_eq!(forwarded.len(), 50);
     let script = format!(
-        "import signal\nfrom notes import note\n\
+        "import signal\nfrom notes import note, wait_for\n\
          for number in {forwarded:?}:\n    signal.signal(number, lambda number, frame: note(f'got {{number}}.'))\n\
          note('ready')\n\
-         while True: signal.pause()"
+         wait_for('end')"
     );
     let job = noting(&script);
     let running = Running::start(&job, ["train"]);

@@ -16,6 +16,8 @@ use nix::unistd::Pid;
 use super::job::{Ended, Job, eventually};
 
 /// A module that scripts import: `note(text)` adds a line to the job's notes, `wait_for(name)` waits for [`Running::tell`].
+/// Who waits for a signal waits so too: Python's handler of one that comes just before `signal.pause`, or before a sleep of
+/// minutes, runs only when that is over.
 const NOTES: &str = r#"
 import os, time
 def note(text):
