@@ -1,7 +1,6 @@
 //! An object that arrives while it is read: the beginning in one answer, the rest of a large one in several ranges at once.
 
 use std::io::{self, Read};
-use std::ops::Range;
 use std::thread;
 
 use bytes::Bytes;
@@ -13,12 +12,14 @@ use super::bucket::{Bucket, Connected, runtime};
 use super::checksum::{Check, Given};
 use super::error::{Problem, StorageError};
 
-/// How long a range is, and how many are under way. Together they are what a download takes of memory; longer ones are no
-/// faster where a round trip is a few milliseconds.
-const RANGE: u64 = 1 << 20;
-const AT_ONCE: usize = 6;
+/// How long a range is, and how many arrive at once. Together they are what a download takes of memory.
+const RANGE: u64 = 2 << 20;
+const AT_ONCE: usize = 4;
+/// How many more are asked for ahead of their turn, so that the time until they begin is over by then. What has arrived of
+/// them waits in the kernel.
+const AHEAD: usize = 12;
 /// From this size on ranges are asked for: below it, the answer to the first request brings all.
-const LARGE: u64 = 4 * RANGE;
+const LARGE: u64 = 2 * RANGE;
 /// How many small objects are under way.
 const FILES_AT_ONCE: usize = 16;
 /// How many pieces, or small objects, wait to be read.
@@ -153,11 +154,14 @@ impl Transfer<'_> {
         drop(stream);
         let (client, key, bucket) = (self.client.clone(), self.key, self.bucket);
         let starts = (0..).map(|count| RANGE + count * RANGE).take_while(|&start| start < size);
-        let ranges = starts.map(|start| {
-            let (client, etag) = (client.clone(), etag.clone());
-            async move { range(&client, bucket, key, etag, start..(start + RANGE).min(size)).await }
+        let asked = starts.map(|start| {
+            let range = start..(start + RANGE).min(size);
+            let (client, if_match, length) = (client.clone(), etag.clone(), range.end - range.start);
+            let options = GetOptions { if_match, range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+            async move { (client.get(key, options).await, length) }
         });
-        let mut ranges = stream::iter(ranges).buffered(AT_ONCE);
+        let asked = stream::iter(asked).buffered(AHEAD);
+        let mut ranges = asked.map(|(asked, length)| range(bucket, key, asked, length)).buffered(AT_ONCE);
         while let Some(pieces) = ranges.next().await {
             for piece in pieces? {
                 if !self.send(piece).await {
@@ -194,19 +198,15 @@ impl Transfer<'_> {
     }
 }
 
-/// One range of the object as it was when it was first asked for, in pieces.
+/// What was asked for of the object as it was at first, in pieces of this length together.
 async fn range(
-    client: &Connected,
     bucket: &str,
     key: &str,
-    if_match: Option<String>,
-    range: Range<u64>,
+    asked: object_store::Result<GetResult>,
+    length: u64,
 ) -> Result<Vec<Bytes>, StorageError> {
-    let length = range.end - range.start;
-    let options = GetOptions { if_match, range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
     let error = |error: object_store::Error| StorageError::of(bucket, key, &error);
-    let stream = client.get(key, options).await.map_err(error)?.into_stream();
-    let pieces: Vec<Bytes> = stream.try_collect().await.map_err(error)?;
+    let pieces: Vec<Bytes> = asked.map_err(error)?.into_stream().try_collect().await.map_err(error)?;
     let arrived: usize = pieces.iter().map(Bytes::len).sum();
     match arrived as u64 == length {
         true => Ok(pieces),
