@@ -85,6 +85,12 @@ pub(super) fn start(facts: &Facts<'_>, variant: Variant) -> Result<LaunchPlan, L
             has_blank: facts.image.has_prrte,
         }
     });
+    // PRRTE knows a host by the name of its machine, and waits for ranks that it takes for another host's.
+    let warning = (is_on_one_machine && facts.image.has_prrte).then(|| {
+        "the hosts are one machine, which mpirun of Open MPI 5 takes for one host: it can fail or hang; take Open MPI 4, or run \
+         each host in a container"
+            .to_owned()
+    });
     let mut arguments = mpirun_options(facts, &mpirun);
     arguments.extend(variant.command);
     arguments.extend(script);
@@ -101,7 +107,7 @@ pub(super) fn start(facts: &Facts<'_>, variant: Variant) -> Result<LaunchPlan, L
         variables,
         working_dir: job.code_dir(),
         tagged,
-        warnings: facts.unseen_gpus().into_iter().collect(),
+        warnings: facts.unseen_gpus().into_iter().chain(warning).collect(),
     })
 }
 

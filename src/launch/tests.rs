@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::{Entry, Facts, Image, LaunchPlan, Span, choose, plan};
@@ -342,6 +343,25 @@ fn mpirun_starts_what_the_incumbent_lets_it_start() {
     let command = Entry::ShellCommand("x".to_owned());
     let error = planned(&job, &gpus(2), &command).expect_err("a command");
     assert!(error.starts_with("mpirun cannot run a shell command"), "{error}");
+}
+
+#[test]
+fn open_mpi_5_is_warned_of_where_several_hosts_are_one_machine() {
+    let job = flagged(job(&["algo-1", "algo-2"]), "mpi_enabled");
+    let addresses = |net: u8| {
+        let address = |n: u8| (format!("algo-{n}"), IpAddr::from([net, 0, 0, n]));
+        Settings { host_addresses: [1, 2].map(address).into(), ..Settings::default() }
+    };
+    for (has_prrte, net, warns) in [(true, 127, true), (false, 127, false), (true, 10, false)] {
+        let image = Image {
+            python: Some(PathBuf::from("/usr/bin/python3")),
+            mpirun: Some(PathBuf::from("/usr/bin/mpirun")),
+            has_prrte,
+            ..Image::default()
+        };
+        let plan = planned_in(&image, &job, &gpus(0), &addresses(net), &script()).expect("a plan");
+        assert_eq!(plan.warnings.iter().any(|text| text.contains("Open MPI 5")), warns, "{:?}", plan.warnings);
+    }
 }
 
 #[test]
