@@ -44,11 +44,41 @@ pub fn is_mpirun(launcher: Launcher) -> bool {
     matches!(launcher, Launcher::Mpi | Launcher::Smddp)
 }
 
+/// Whether a launcher has its ranks in process groups of their own and ends when they have: an orderly stop is for them.
+/// mpirun that is told to stop kills its ranks after a second, torchrun after 30, and then fails. But torchrun that may
+/// restart ranks would.
+pub fn ends_with_its_ranks(launcher: Launcher, settings: &Settings) -> bool {
+    // torchrun takes an option that is cut short, and either way to write it.
+    let restarts = || settings.torchrun_arguments.iter().any(|word| word.starts_with("--max"));
+    is_mpirun(launcher) || launcher == Launcher::Torchrun && !restarts()
+}
+
 /// Whether a launch over several hosts can start only when all of them are there. The rendezvous of torchrun and of
 /// PyTorch/XLA waits for hosts that come later.
 pub fn needs_all_hosts(launcher: Launcher) -> bool {
     match launcher {
         Launcher::Process | Launcher::Torchrun | Launcher::Xla => false,
         Launcher::PerGpu | Launcher::Mpi | Launcher::Smddp => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ends_with_its_ranks;
+    use crate::settings::{Launcher, Settings};
+
+    #[test]
+    fn torchrun_that_restarts_ranks_does_not_end_with_them() {
+        for (launcher, arguments, ends) in [
+            (Launcher::Mpi, "", true),
+            (Launcher::PerGpu, "", false),
+            (Launcher::Torchrun, "--tee 3", true),
+            (Launcher::Torchrun, "--tee 3 --max-restarts=3", false),
+            (Launcher::Torchrun, "--max_restarts 3", false),
+        ] {
+            let torchrun_arguments = arguments.split_whitespace().map(str::to_owned).collect();
+            let settings = Settings { torchrun_arguments, ..Settings::default() };
+            assert_eq!(ends_with_its_ranks(launcher, &settings), ends, "{launcher} {arguments}");
+        }
     }
 }

@@ -18,7 +18,7 @@ mod xla;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use choice::{choose, is_mpirun, needs_all_hosts};
+pub use choice::{choose, ends_with_its_ranks, is_mpirun, needs_all_hosts};
 pub use count::Span;
 
 use crate::code::EntryKind;

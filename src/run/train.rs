@@ -131,6 +131,8 @@ fn rank_tasks(
         Launcher::Process | Launcher::Mpi | Launcher::Smddp | Launcher::Xla => false,
     };
     let folder = leaves_error_file.then(|| session.temporary.path().ok().map(Path::to_owned)).flatten();
+    // The variable by which torchrun takes its option.
+    let restarts = launcher == Launcher::Torchrun && session.variables.get("PET_MAX_RESTARTS").is_some();
     let task_of = |rank: Rank| {
         let mut variables = variables.clone();
         for (name, value) in rank.variables {
@@ -150,7 +152,7 @@ fn rank_tasks(
             working_dir: working_dir.clone(),
             style: script::style(&prepared.settings, &host, rank.rank, is_only, tagged.as_ref()),
             ranks: Vec::new(),
-            is_launcher: launch::is_mpirun(launcher),
+            is_launcher: launch::ends_with_its_ranks(launcher, &prepared.settings) && !restarts,
         };
         RankTask { task, rank: (launcher == Launcher::PerGpu).then_some(rank.rank), error_file }
     };

@@ -512,10 +512,7 @@ fn a_stop_of_all_hosts_lets_every_rank_of_pytorch_save_its_checkpoint() {
         for (rank, (job, ended)) in hosts.jobs.iter().zip(&ended).enumerate() {
             let saved = job.read(&format!("checkpoints/{rank}"));
             assert_eq!(saved.as_deref(), Some("saved"), "{launcher}, rank {rank}\n{ended}");
-            // torchrun ends by an exception of its own when it is told to stop.
-            if launcher != "torchrun" {
-                assert_eq!((ended.code, ended.failure.as_deref()), (0, None), "{launcher}\n{ended}");
-            }
+            assert_eq!((ended.code, ended.failure.as_deref()), (0, None), "{launcher}\n{ended}");
         }
     }
 }
