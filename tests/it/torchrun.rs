@@ -122,7 +122,8 @@ fn what_the_user_sends_elsewhere_is_left_there() {
     let ended = tool(job, "torchrun", &more).train().succeeded();
     assert_eq!(sorted(&ended.stdout()), ["3", "[algo-1:0] 0", "[algo-1:1] 1", "[algo-1:2] 2", "torchrun's own line"]);
     // An interpreter of the user's own.
-    let job = three_ranks("import os\nos.write(1, os.environ['PYTHON_EXEC'].encode() + b'\\n')\n").variable("PYTHON_EXEC", "python3");
+    let job = three_ranks("import os\nos.write(1, os.environ['PYTHON_EXEC'].encode() + b'\\n')\n")
+        .variable("PYTHON_EXEC", "python3");
     let ended = job.train().succeeded();
     assert_eq!(sorted(&ended.stdout()), ["python3", "python3", "python3", "torchrun's own line"]);
 }
