@@ -1,5 +1,6 @@
 //! Bringing code from S3: an archive, which is unpacked while it arrives, a single file, or all that is below a prefix.
 
+use std::collections::VecDeque;
 use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,8 @@ use crate::storage::{Access, Bucket, Download, Listed, Problem};
 const MODE: u32 = 0o644;
 /// What is read of an object beyond the end of the archive in it, to see its checksum: tar fills up to 10 KiB.
 const BEYOND_END: u64 = 1 << 20;
+/// How many files that are not small are asked for at once.
+const ASKED: usize = 8;
 
 /// Brings an object, or all that is below it as a prefix, and says what it was.
 pub(super) fn bring_from_s3(
@@ -106,11 +109,18 @@ fn folder(bucket: &Bucket, prefix: &str, listed: Vec<Listed>, destination: &mut 
         let (name, found) = &small[index];
         write(name, &url(bucket, &found.key), pieces.concat().as_slice(), destination)?;
     }
-    for (name, found) in &large {
-        let download = bucket.read(&found.key).map_err(CodeError::Storage)?;
-        write(name, &url(bucket, &found.key), download, destination)?;
+    let mut asked = VecDeque::new();
+    let mut rest = large.iter().peekable();
+    loop {
+        // One that comes in several answers at once waits for those before it.
+        while asked.len() < ASKED
+            && let Some((name, found)) = rest.next_if(|(_, found)| asked.is_empty() || found.size <= Bucket::IN_ONE)
+        {
+            asked.push_back((name, &found.key, bucket.ask(&found.key).map_err(CodeError::Storage)?));
+        }
+        let Some((name, key, object)) = asked.pop_front() else { return Ok(()) };
+        write(name, &url(bucket, key), object.answered().map_err(CodeError::Storage)?, destination)?;
     }
-    Ok(())
 }
 
 /// Writes what is read into a file of this name.

@@ -10,7 +10,7 @@ use object_store::{BackoffConfig, GetOptions, GetResult, ObjectStore, RetryConfi
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::access::Access;
-use super::download::{self, Download, Fetched};
+use super::download::{self, Asked, Download, Fetched};
 use super::error::{Problem, StorageError};
 use super::wire::{Exactly, Wire};
 
@@ -55,11 +55,22 @@ impl Bucket {
     /// # Errors
     /// [`StorageError`], after a bounded number of attempts.
     pub fn read(&self, key: &str) -> Result<Download, StorageError> {
+        self.ask(key)?.answered()
+    }
+
+    /// The same without waiting: several can be asked for before they are read, one after the other.
+    ///
+    /// # Errors
+    /// [`StorageError`] where no thread can be started.
+    pub fn ask(&self, key: &str) -> Result<Asked, StorageError> {
         download::begin(self.clone(), key)
     }
 
     /// What counts as small, in bytes: it is held in memory while it arrives.
     pub const SMALL: u64 = 1 << 20;
+
+    /// Up to this size, in bytes, an object comes in one answer, of which little is held; beyond it in several at once.
+    pub const IN_ONE: u64 = download::LARGE;
 
     /// Begins to read many small objects, several at once.
     ///

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 4;
 /// them waits in the kernel.
 const AHEAD: usize = 12;
 /// From this size on ranges are asked for: below it, the answer to the first request brings all.
-const LARGE: u64 = 2 * RANGE;
+pub(super) const LARGE: u64 = 2 * RANGE;
 /// How many small objects are under way.
 const FILES_AT_ONCE: usize = 16;
 /// How many pieces, or small objects, wait to be read.
@@ -36,8 +36,28 @@ pub struct Download {
     key: String,
 }
 
-/// Starts the thread that downloads, and waits for the beginning.
-pub(super) fn begin(bucket: Bucket, key: &str) -> Result<Download, StorageError> {
+/// An object that was asked for.
+#[derive(Debug)]
+pub struct Asked {
+    announced: std::sync::mpsc::Receiver<Result<u64, StorageError>>,
+    download: Download,
+}
+
+impl Asked {
+    /// Waits for the answer's beginning, and no longer.
+    ///
+    /// # Errors
+    /// [`StorageError`], after a bounded number of attempts.
+    pub fn answered(self) -> Result<Download, StorageError> {
+        let Download { bucket, key, .. } = &self.download;
+        let broken = || Err(StorageError::new(bucket, key, Problem::Settings, "its thread ended".to_owned()));
+        let size = self.announced.recv().unwrap_or_else(|_| broken())?;
+        Ok(Download { size, ..self.download })
+    }
+}
+
+/// Starts the thread that downloads.
+pub(super) fn begin(bucket: Bucket, key: &str) -> Result<Asked, StorageError> {
     let (sender, pieces) = channel(WAITING);
     let (announce, announced) = std::sync::mpsc::channel();
     let (name, key) = (bucket.name().to_owned(), key.to_owned());
@@ -46,8 +66,7 @@ pub(super) fn begin(bucket: Bucket, key: &str) -> Result<Download, StorageError>
     let of_thread = key.clone();
     let work = move || runtime.block_on(serve(&bucket, &of_thread, &announce, sender));
     thread::Builder::new().name("download".to_owned()).spawn(work).map_err(|error| broken(error.to_string()))?;
-    let size = announced.recv().unwrap_or_else(|_| Err(broken("its thread ended".to_owned())))?;
-    Ok(Download { size, taken: 0, current: Bytes::new(), pieces, bucket: name, key })
+    Ok(Asked { announced, download: Download { size: 0, taken: 0, current: Bytes::new(), pieces, bucket: name, key } })
 }
 
 impl Download {

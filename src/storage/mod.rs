@@ -28,6 +28,6 @@ mod wire;
 pub use access::Access;
 pub use bucket::{Bucket, Listed};
 pub use codeartifact::{CodeArtifactError, PackageIndex, Repository};
-pub use download::{Download, Fetched};
+pub use download::{Asked, Download, Fetched};
 pub use error::{Problem, StorageError};
 pub use upload::{Parts, Uploads};

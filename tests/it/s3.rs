@@ -2,7 +2,9 @@
 
 use std::net::TcpListener;
 use std::process::Command;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -71,6 +73,33 @@ fn code_comes_from_an_archive_a_file_and_a_prefix_in_s3() {
         assert_eq!(ended.stdout(), printed, "{source}");
         assert!(ended.stderr.contains(&format!("code: {said}")), "{source}: {}", ended.stderr);
     }
+}
+
+#[test]
+fn files_below_a_prefix_are_under_way_side_by_side() {
+    let server = Server::moto();
+    let sizes = [(1 << 20) + 1, 2 << 20, 3 << 20, 5 << 20, 1 << 21];
+    for (n, size) in (0..).zip(sizes) {
+        server.put("code", &format!("many/{n}.bin"), &vec![b'0' + n; size]);
+    }
+    server.put("code", "many/train.py", b"import os\nprint([os.path.getsize(f'{n}.bin') for n in range(5)])");
+    // Each waits until two more were asked for.
+    let (arrived, alone) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (count, late) = (Arc::clone(&arrived), Arc::clone(&alone));
+    let proxy = Relay::start(server.port, move |_, head| {
+        if head.contains("/many/0.bin ") || head.contains("/many/1.bin ") || head.contains("/many/2.bin ") {
+            count.fetch_add(1, Ordering::SeqCst);
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while count.load(Ordering::SeqCst) < 3 && !late.load(Ordering::SeqCst) {
+                late.store(Instant::now() > deadline, Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        Fault::None
+    });
+    let ended = job(&proxy.url(), "s3://code/many/").train().succeeded();
+    assert_eq!(ended.stdout(), format!("{sizes:?}\n"));
+    assert!(!alone.load(Ordering::SeqCst), "one came after the other: {:#?}", proxy.requests());
 }
 
 #[test]
