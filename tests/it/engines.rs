@@ -220,11 +220,11 @@ fn the_images_of_mpirun_hold_no_ssh_server() {
     }
 }
 
-/// A script of mpi4py that says `up` on all ranks once all are there, and then does this, and then sleeps.
+/// A script of mpi4py that says `up` on all ranks once all are there, and then, when all have said it, does this, and sleeps.
 fn after_barrier(imports: &str, then: &str) -> String {
     format!(
         "import os, signal, sys, time\n{imports}from mpi4py import MPI\nworld = MPI.COMM_WORLD\nrank = world.rank\n\
-         world.barrier()\nprint('up', flush=True)\n{then}\nwhile True: time.sleep(0.1)\n"
+         world.barrier()\nprint('up', flush=True); world.barrier()\n{then}\nwhile True: time.sleep(0.1)\n"
     )
 }
 
@@ -378,14 +378,13 @@ fn torch() -> &'static str {
     VOLUME
 }
 
-/// A script of PyTorch that computes with all ranks and says so, and then does this. Each line is written in one piece: the
-/// ranks of one torchrun share its stream.
+/// A script of PyTorch that computes with all ranks and says so, and then, when all have said it, does this.
 fn all_reduced(then: &str) -> String {
     format!(
         "import os, signal, time, torch\nimport torch.distributed as dist\ndist.init_process_group('gloo')\n\
          rank = dist.get_rank()\ntotal = torch.tensor([rank])\ndist.all_reduce(total)\n\
          def say(what): os.write(1, f'{{what}} on {{os.environ[\"SM_CURRENT_HOST\"]}}\\n'.encode())\n\
-         say(f'{{total.item()}} of {{dist.get_world_size()}}')\n{then}\n"
+         say(f'{{total.item()}} of {{dist.get_world_size()}}'); dist.barrier()\n{then}\n"
     )
 }
 
