@@ -24,6 +24,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::process;
+
 /// The name by which footplate is the remote agent.
 pub const NAME: &str = "footplate-agent";
 
@@ -67,9 +69,7 @@ pub(super) struct Asked {
 /// # Errors
 /// The link cannot be made.
 pub fn install(folder: &Path) -> io::Result<PathBuf> {
-    let path = folder.join(NAME);
-    std::os::unix::fs::symlink(std::env::current_exe()?, &path)?;
-    Ok(path)
+    process::link_under(NAME, folder)
 }
 
 /// Listens for an agent that was installed.

@@ -90,10 +90,8 @@ fn open(options: &mut OpenOptions, fifo: &Path) -> io::Result<File> {
 /// # Errors
 /// The links cannot be made.
 pub fn install(folder: &Path, interpreter: &Path) -> io::Result<PathBuf> {
-    let path = folder.join(NAME);
     symlink(interpreter, folder.join(INTERPRETER))?;
-    symlink(std::env::current_exe()?, &path)?;
-    Ok(path)
+    super::link_under(NAME, folder)
 }
 
 /// Becomes a rank; gives the exit code where it cannot.

@@ -30,6 +30,20 @@ pub use run::{Elsewhere, Failing, Killed, Report, Reports, Stop, Timing, Told};
 pub use supervisor::{FLUSH_PATIENCE, Interrupted, Supervisor};
 pub use task::{SpawnError, Task};
 
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// Makes this binary callable by another name, by a link in a folder; gives the link's path.
+///
+/// # Errors
+/// The link cannot be made.
+pub fn link_under(name: &str, folder: &Path) -> io::Result<PathBuf> {
+    let path = folder.join(name);
+    symlink(std::env::current_exe()?, &path)?;
+    Ok(path)
+}
+
 /// Kills every process that descends from this one, when nothing else can be done any more.
 pub fn kill_descendants() {
     tree::signal_all(nix::sys::signal::Signal::SIGKILL, &[]);

@@ -1,7 +1,7 @@
 //! torchrun's ranks, each with streams of its own: their lines come whole, and say whose they are.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -24,11 +24,9 @@ pub(super) fn separate(
 ) -> Vec<RankStreams> {
     // What neuron_parallel_compile makes of the output of its torchrun is not known.
     let is_torchrun = plan.launcher == Launcher::Torchrun && image.torchrun.as_ref() == Some(&plan.program);
-    let Some(span) = plan.span.filter(|span| is_torchrun && span.count > 1) else { return Vec::new() };
+    let is_free = is_torchrun && !variables.contains_key(OsStr::new(PYTHON_EXEC));
+    let Some(span) = plan.span.filter(|span| is_free && span.count > 1) else { return Vec::new() };
     let Some(python) = interpreter(&plan.program, &session.variables) else { return Vec::new() };
-    if variables.contains_key(std::ffi::OsStr::new(PYTHON_EXEC)) {
-        return Vec::new();
-    }
     let made = session.temporary.path().and_then(|folder| make(folder, prepared, plan, span, &python));
     match made {
         Ok((ranks, interpreter)) => {

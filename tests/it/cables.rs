@@ -24,9 +24,7 @@ impl Switch {
     /// A switch with so many hosts, none where this user may not make networks.
     fn new(hosts: usize) -> Option<Switch> {
         if let Err(why) = usable() {
-            let test = std::thread::current().name().unwrap_or("a test").to_owned();
-            // Not by eprintln: the test harness would hide it.
-            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SKIPPED {test}: {why}\n"));
+            images::skip(&why);
             return None;
         }
         let network = |_| {
