@@ -17,7 +17,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::cluster::agent;
 use crate::config;
 use crate::job::Variables;
-use crate::process::direct;
+use crate::process::{direct, keeper};
 use crate::run::Options;
 
 /// The exit code of a command line that is wrong, as most programs have it.
@@ -30,6 +30,9 @@ pub fn run(words: Vec<OsString>) -> i32 {
     }
     if called(&words, direct::NAME) {
         return direct::run(&words);
+    }
+    if words.get(1).is_some_and(|word| word == keeper::WORD) {
+        return keeper::run(&words[2..]);
     }
     match parse(words) {
         Ok(matches) => dispatch(&matches),

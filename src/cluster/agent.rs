@@ -36,7 +36,7 @@ const SOCKET: &str = "agent.sock";
 const MAX_REQUEST: u64 = 1 << 20;
 
 /// The agent's exit code where the host cannot be reached, as ssh has it.
-const UNREACHABLE: i32 = 255;
+pub(super) const UNREACHABLE: i32 = 255;
 
 /// What an agent asks for.
 #[derive(Debug, Serialize, Deserialize)]

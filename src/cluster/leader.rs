@@ -224,8 +224,13 @@ impl Hub {
             Event::Gone { host, why } => {
                 self.connected -= 1;
                 self.outboxes.remove(&host);
-                // Whoever waits for its commands hears that it is gone.
-                self.executing.retain(|_, (other, _)| *other != host);
+                let is_over = self.view.borrow().is_over;
+                for (_, (_, answer)) in self.executing.extract_if(.., |_, (other, _)| *other == host) {
+                    // That a host leaves at the end is nothing to tell; else whoever waits for it hears that it is gone.
+                    if is_over {
+                        let _ = answer.send(Answer::Ended(agent::UNREACHABLE));
+                    }
+                }
                 self.table.lost(&host, &why, Instant::now())
             }
         }

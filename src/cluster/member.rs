@@ -195,7 +195,7 @@ async fn talk(
                 }
                 Some(Ok(Message::Dismissed)) => orders = None,
                 Some(Ok(message)) => {
-                    let is_end = matches!(message, Message::Verdict(_) | Message::Over);
+                    let is_end = message == Message::Over;
                     view.send_modify(|view| apply(view, message));
                     if is_end {
                         return;
@@ -203,7 +203,12 @@ async fn talk(
                 }
                 Some(Err(why)) => {
                     let verdict = without_leader(membership, own_failure, &why);
-                    view.send_modify(|view| apply(view, Message::Verdict(verdict)));
+                    view.send_modify(|view| {
+                        if view.verdict.is_none() {
+                            apply(view, Message::Verdict(verdict));
+                        }
+                        apply(view, Message::Over);
+                    });
                     return;
                 }
                 None => return,

@@ -89,7 +89,7 @@ pub enum Message {
     },
     /// From the leader: why the job failed.
     Verdict(Verdict),
-    /// From the leader: every host has finished, or the leader leaves; nobody is waited for any more.
+    /// From the leader: every host has finished or ended, or the leader leaves; nobody is waited for any more.
     Over,
 }
 

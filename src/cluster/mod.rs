@@ -18,7 +18,7 @@
 //!  │ ended (how many ranks failed) ─────►│
 //!  │◄─────────────────────────── verdict │ the one cause, when all have ended or after [`SETTLE_TIME`]
 //!  │ finished ──────────────────────────►│
-//!  │◄────────────────────────────── over │ once every host that is there has finished
+//!  │◄────────────────────────────── over │ once every host that is there has finished or ended
 //!  │◄────────────────── execute (command)│ mpirun's daemon, see [`agent`]
 //!  │ executed (exit code) ──────────────►│
 //!  │◄───────────────────────── dismissed │ mpirun has ended
@@ -148,7 +148,7 @@ pub struct View {
     pub is_orderly: bool,
     /// Why the job failed.
     pub verdict: Option<Verdict>,
-    /// Whether every host has finished, or the channel has ended for another reason.
+    /// Whether the ranks of every host have ended, or the channel has for another reason.
     pub is_over: bool,
 }
 
@@ -261,7 +261,6 @@ fn apply(view: &mut View, message: message::Message) {
                 (view.stopping, view.is_orderly) = (Some(why()), verdict.exit_code == 0);
             }
             view.verdict = Some(verdict);
-            view.is_over = true;
         }
         Message::Over => view.is_over = true,
         Message::Hello(_)
@@ -279,17 +278,18 @@ fn apply(view: &mut View, message: message::Message) {
 
 /// There will be no channel: a launch that needs the others has failed, any other goes on by itself.
 fn alone(membership: &Membership, view: &watch::Sender<View>, why: &str) {
-    let message = match membership.needs_all {
+    use message::Message;
+    let verdict = match membership.needs_all {
         false => {
             tracing::warn!("{why}: this host runs by itself, and hears nothing of failures elsewhere");
-            message::Message::Over
+            None
         }
         true => {
-            let failure = table::alone(&membership.host, why, membership.patience);
-            message::Message::Verdict(Verdict { host: failure.host, exit_code: failure.exit_code, text: failure.text })
+            let Failure { host, exit_code, text, .. } = table::alone(&membership.host, why, membership.patience);
+            Some(Message::Verdict(Verdict { host, exit_code, text }))
         }
     };
-    view.send_modify(|view| apply(view, message));
+    view.send_modify(|view| verdict.into_iter().chain([Message::Over]).for_each(|message| apply(view, message)));
 }
 
 fn broken(error: &std::io::Error) -> String {

@@ -64,6 +64,8 @@ pub struct Table {
     settle_until: Option<Instant>,
     has_started: bool,
     is_decided: bool,
+    /// Whether that every host has ended was said.
+    is_over: bool,
     verdict: Option<Verdict>,
 }
 
@@ -89,6 +91,7 @@ impl Table {
             settle_until: None,
             has_started: false,
             is_decided: false,
+            is_over: false,
             verdict: None,
         }
     }
@@ -111,7 +114,9 @@ impl Table {
         self.hosts.insert(host.to_owned(), Standing::Present);
         self.absent.remove(host);
         if let Some(verdict) = &self.verdict {
-            return vec![Action::To(host.to_owned(), Message::Verdict(verdict.clone()))];
+            let over = self.is_over.then(|| Action::To(host.to_owned(), Message::Over));
+            let verdict = Action::To(host.to_owned(), Message::Verdict(verdict.clone()));
+            return [verdict].into_iter().chain(over).collect();
         }
         match self.failures.first() {
             Some(failure) => vec![Action::To(host.to_owned(), stop_of(failure))],
@@ -165,9 +170,11 @@ impl Table {
     pub fn lost(&mut self, host: &str, why: &str, now: Instant) -> Vec<Action> {
         match self.hosts.get(host) {
             None | Some(Standing::Absent | Standing::Finished | Standing::Ended | Standing::Lost) => Vec::new(),
-            Some(Standing::Present | Standing::Ready) if self.is_decided => Vec::new(),
             Some(Standing::Present | Standing::Ready) => {
                 self.stands(host, Standing::Lost);
+                if self.is_decided {
+                    return self.settled();
+                }
                 let mut actions = vec![Action::Note(format!("host {host} is lost: {why}"))];
                 actions.extend(self.failed(lost(host, why), now));
                 actions
@@ -202,14 +209,12 @@ impl Table {
 
     /// The leader leaves: what is known by then is said.
     pub fn close(&mut self) -> Vec<Action> {
-        match (self.is_decided, self.failures.is_empty()) {
-            (true, _) => Vec::new(),
-            (false, false) => self.decide(),
-            (false, true) => {
-                self.is_decided = true;
-                vec![Action::All(Message::Over)]
-            }
-        }
+        let mut actions = match self.is_decided {
+            true => Vec::new(),
+            false => self.decide(),
+        };
+        actions.extend(self.over());
+        actions
     }
 
     /// Whether nothing can change any more.
@@ -304,21 +309,27 @@ impl Table {
         actions
     }
 
-    /// Decides if no host is left whose account could change it.
+    /// Decides if no host is left whose account could change it; then it is over, too.
     fn settled(&mut self) -> Vec<Action> {
-        if self.is_decided
-            || self.hosts.values().any(|standing| matches!(standing, Standing::Present | Standing::Ready))
-        {
+        if self.hosts.values().any(|standing| matches!(standing, Standing::Present | Standing::Ready)) {
             return Vec::new();
         }
-        self.decide()
+        let mut actions = if self.is_decided { Vec::new() } else { self.decide() };
+        actions.extend(self.over());
+        actions
+    }
+
+    /// Says once that it is over.
+    fn over(&mut self) -> Option<Action> {
+        let was_over = std::mem::replace(&mut self.is_over, true);
+        (!was_over).then_some(Action::All(Message::Over))
     }
 
     fn decide(&mut self) -> Vec<Action> {
         self.is_decided = true;
         // The first in order of arrival among those that nothing else explains.
         let cause = self.failures.iter().min_by_key(|failure| failure.is_consequence);
-        let Some(cause) = cause else { return vec![Action::All(Message::Over)] };
+        let Some(cause) = cause else { return Vec::new() };
         let failed: usize = self.failed_ranks.values().sum();
         let of_cause = usize::from(self.failed_ranks.get(&cause.host).is_some_and(|failed| *failed > 0));
         let verdict = Verdict {

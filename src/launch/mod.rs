@@ -105,6 +105,8 @@ pub struct LaunchPlan {
     pub working_dir: PathBuf,
     /// Whose lines the launcher's streams hold, if it tags them.
     pub tagged: Option<Tagged>,
+    /// Whether footplate may start mpirun's ranks in its place: their places are known, and their streams are not the user's.
+    pub keeps_ranks: bool,
     /// What the user should know.
     pub warnings: Vec<String>,
 }

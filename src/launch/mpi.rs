@@ -107,6 +107,7 @@ pub(super) fn start(facts: &Facts<'_>, variant: Variant) -> Result<LaunchPlan, L
         variables,
         working_dir: job.code_dir(),
         tagged,
+        keeps_ranks: mpirun.can_be_kept(),
         warnings: facts.unseen_gpus().into_iter().chain(warning).collect(),
     })
 }

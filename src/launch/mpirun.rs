@@ -27,6 +27,13 @@ impl Mpirun {
         !Custom(&self.custom).names(&own)
     }
 
+    /// Whether footplate may start the ranks in mpirun's place.
+    pub(super) fn can_be_kept(&self) -> bool {
+        let custom = Custom(&self.custom);
+        let agent = || ["orte_fork_agent", "odls_base_exec_agent"].iter().any(|parameter| custom.sets(parameter));
+        self.is_tagged() && self.maps_by_slot() && !agent()
+    }
+
     /// Whether the ranks fill the hosts in their order, each to its number.
     pub(super) fn maps_by_slot(&self) -> bool {
         !Custom(&self.custom).names(&[

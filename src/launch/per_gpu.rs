@@ -72,6 +72,7 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
         variables: facts.network_variables(),
         working_dir: job.code_dir(),
         tagged: None,
+        keeps_ranks: false,
         warnings,
     })
 }

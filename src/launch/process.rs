@@ -74,6 +74,7 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
         variables: facts.network_variables_of_script(),
         working_dir: facts.job.code_dir(),
         tagged: None,
+        keeps_ranks: false,
         warnings,
     })
 }

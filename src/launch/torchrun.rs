@@ -55,6 +55,7 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
         variables: facts.network_variables(),
         working_dir: job.code_dir(),
         tagged: None,
+        keeps_ranks: false,
         warnings: facts.unseen_gpus().into_iter().collect(),
     })
 }

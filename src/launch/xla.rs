@@ -60,6 +60,7 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
         variables,
         working_dir: job.code_dir(),
         tagged: None,
+        keeps_ranks: false,
         warnings: Vec::new(),
     })
 }

@@ -43,6 +43,8 @@ const INTERPRETER: &str = "interpreter";
 /// The streams of a rank that its launcher does not pass on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RankStreams {
+    /// The rank.
+    pub rank: usize,
     /// What its lines begin with where they are evidence beside those of other ranks.
     pub name: Vec<u8>,
     /// What is done to its lines.
@@ -63,7 +65,7 @@ impl RankStreams {
         for fifo in &fifos {
             mkfifo(fifo, Mode::S_IRUSR | Mode::S_IWUSR)?;
         }
-        Ok(RankStreams { name, style, fifos })
+        Ok(RankStreams { rank, name, style, fifos })
     }
 
     /// Opens both for reading, before anybody writes.
@@ -78,6 +80,22 @@ impl RankStreams {
 /// A rank's standard output and error.
 fn fifos(folder: &Path, rank: &str) -> [PathBuf; 2] {
     ["out", "err"].map(|stream| folder.join(format!("rank-{rank}.{stream}")))
+}
+
+/// Opens both of a rank's for writing, as the rank finds them.
+///
+/// # Errors
+/// It has none.
+pub(super) fn writers(folder: &Path, rank: usize) -> io::Result<[File; 2]> {
+    let [stdout, stderr] = fifos(folder, &rank.to_string());
+    Ok([writer(&stdout)?, writer(&stderr)?])
+}
+
+/// A FIFO that a program writes to as to a pipe.
+fn writer(fifo: &Path) -> io::Result<File> {
+    let fifo = open(OpenOptions::new().write(true), fifo)?;
+    fcntl(&fifo, FcntlArg::F_SETFL(OFlag::empty()))?;
+    Ok(fifo)
 }
 
 /// Opens a FIFO without waiting for its other end.
@@ -122,9 +140,7 @@ fn take_over(
     let own = fstat(stream)?;
     let launchers = fs::metadata(format!("/proc/{}/fd/{number}", getppid()))?;
     if (own.st_dev, own.st_ino) == (launchers.dev(), launchers.ino()) {
-        let fifo = open(OpenOptions::new().write(true), fifo)?;
-        fcntl(&fifo, FcntlArg::F_SETFL(OFlag::empty()))?;
-        put(&fifo)?;
+        put(&writer(fifo)?)?;
     }
     Ok(())
 }

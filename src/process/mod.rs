@@ -17,7 +17,11 @@
 
 pub mod direct;
 mod ending;
+pub mod keeper;
+mod phase;
+mod program;
 mod record;
+mod report;
 mod run;
 mod signals;
 mod supervisor;
@@ -26,7 +30,7 @@ mod tree;
 
 pub use ending::Ending;
 pub use record::RECORD_SIZE;
-pub use run::{Elsewhere, Failing, Killed, Report, Reports, Stop, Timing, Told};
+pub use report::{Elsewhere, Failing, Killed, Report, Reports, Stop, Timing, Told};
 pub use supervisor::{FLUSH_PATIENCE, Interrupted, Supervisor};
 pub use task::{SpawnError, Task};
 

@@ -41,28 +41,40 @@ impl Record {
         self.whole.unwrap_or_default()
     }
 
-    /// The lines of ranks, each with its rank's name, and then the program's own: what it reports comes last.
+    /// Puts before it what ranks wrote that have records of their own.
+    pub(super) fn add_ranks<'a>(&mut self, ranks: impl ExactSizeIterator<Item = (&'a [u8], &'a Record)>) {
+        let own = self.whole.take().unwrap_or_default();
+        self.whole = Some(joined(own, ranks.map(|(name, record)| (name, record.whole().unwrap_or_default()))));
+    }
+
+    /// The lines of ranks, and then the program's own.
     fn join(&mut self) -> Vec<u8> {
         let mut parts = std::mem::take(&mut self.parts).into_iter().map(Option::unwrap_or_default);
         let own = parts.next().unwrap_or_default();
-        if self.names.is_empty() {
-            return own;
-        }
-        let most = RECORD_SIZE / self.parts();
-        let mut joined = Vec::new();
-        for (name, part) in self.names.iter().zip(parts) {
-            let from = part.len().saturating_sub(most);
-            for line in part[from..].split_inclusive(|byte| *byte == b'\n') {
-                joined.extend_from_slice(name);
-                joined.extend_from_slice(line);
-            }
-            if joined.last().is_some_and(|byte| *byte != b'\n') {
-                joined.push(b'\n');
-            }
-        }
-        joined.extend(own);
-        joined
+        let parts: Vec<Vec<u8>> = parts.collect();
+        joined(own, self.names.iter().zip(&parts).map(|(name, part)| (&name[..], &part[..])))
     }
+}
+
+/// The lines of ranks, each with its rank's name, and then the program's own: what it reports comes last.
+fn joined<'a>(own: Vec<u8>, ranks: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
+    if ranks.len() == 0 {
+        return own;
+    }
+    let most = RECORD_SIZE / (ranks.len() + 1);
+    let mut joined = Vec::new();
+    for (name, part) in ranks {
+        let from = part.len().saturating_sub(most);
+        for line in part[from..].split_inclusive(|byte| *byte == b'\n') {
+            joined.extend_from_slice(name);
+            joined.extend_from_slice(line);
+        }
+        if joined.last().is_some_and(|byte| *byte != b'\n') {
+            joined.push(b'\n');
+        }
+    }
+    joined.extend(own);
+    joined
 }
 
 #[cfg(test)]

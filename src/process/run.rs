@@ -1,7 +1,7 @@
 //! The life of programs that run side by side: a machine of [`Phase`]s, driven by signals, time and the ends of children.
 
-use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::libc;
@@ -10,156 +10,22 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::record::Record;
+use super::keeper::Keepers;
+use super::phase::Phase;
+use super::program::{self, Program, ProgramEnd};
 use super::signals::stop_signal;
 use super::supervisor::FLUSH_PATIENCE;
 use super::task::{Started, Task};
-use super::{Ending, tree};
+use super::{Elsewhere, Ending, Killed, Reports, Stop, Timing, Told, tree};
 use crate::kernel::{self, Waited};
 use crate::logs::{Finished, Relay, StreamId, Style};
 
+mod launchers;
+
+use launchers::{Drained, KEEPER_LOOK_INTERVAL, LOOK_INTERVAL};
+
 /// How long a process that was killed may take to end. One that hangs in a driver can take for ever.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long launchers may go on when none of the processes that they started here is left, once another host has failed:
-/// mpirun can wait for ever for the daemon of a host that is cut off.
-const LAUNCHER_PATIENCE: Duration = Duration::from_secs(3);
-
-/// How often it is looked whether only launchers are left.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-
-/// How much time is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
-    /// From the signal that stops to the kill.
-    pub grace_period: Duration,
-    /// For what a program leaves behind.
-    pub drain_time: Duration,
-}
-
-/// That the job was told to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stop {
-    /// By SIGTERM or SIGINT.
-    pub signal: Signal,
-    /// Why something had to be killed, if anything had.
-    pub killed: Option<Killed>,
-}
-
-/// Why what still ran was killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Killed {
-    /// The grace period was over.
-    GraceOver,
-    /// A second stop signal came.
-    SecondSignal,
-}
-
-/// How a program ran.
-#[derive(Debug)]
-pub struct Report {
-    /// How it ended.
-    pub ending: Ending,
-    /// The last bytes of its standard output.
-    pub stdout: Vec<u8>,
-    /// The last bytes of its standard error.
-    pub stderr: Vec<u8>,
-    /// How long it ran.
-    pub duration: Duration,
-    /// Whether it was told to end because another had failed before.
-    pub followed: bool,
-}
-
-/// A program that failed while others may still run.
-#[derive(Clone, Copy, Debug)]
-pub struct Failing<'a> {
-    /// Its place among the tasks.
-    pub index: usize,
-    /// How it ended.
-    pub ending: Ending,
-    /// How long it ran.
-    pub duration: Duration,
-    /// The last bytes of its standard output and its standard error, once both have ended.
-    pub streams: Option<[&'a [u8]; 2]>,
-}
-
-/// What is told while programs run.
-#[derive(Clone, Copy, Debug)]
-pub enum Told<'a> {
-    /// One has failed.
-    Failing(Failing<'a>),
-    /// A stop signal came.
-    Stopping(Signal),
-}
-
-/// Why programs are stopped because of other hosts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Elsewhere {
-    /// The job has failed there.
-    Failed,
-    /// It was told to stop there.
-    Stopped,
-}
-
-/// How programs that ran side by side ended.
-#[derive(Debug)]
-pub struct Reports {
-    /// Each, in the order of the tasks.
-    pub reports: Vec<Report>,
-    /// Whether they were told to stop.
-    pub stop: Option<Stop>,
-}
-
-/// Where programs are between their start and the end of the last process that they left behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// They run.
-    Running,
-    /// One has failed: the others have until then.
-    Failing(Instant),
-    /// All have ended: what they left behind may run on until then.
-    Draining(Instant),
-    /// What they left behind got SIGTERM, and may run on until then.
-    Ending(Instant),
-    /// A stop signal came: all have until then.
-    Stopping(Stop, Instant),
-    /// Everything was killed, and must end until then.
-    Killed(Option<Stop>, Instant),
-    /// No process is left that is waited for, only what they wrote: the relay is looked at again then, when it had written
-    /// so much before.
-    Flushing(Option<Stop>, Instant, u64),
-    /// Nothing is left to be waited for.
-    Over(Option<Stop>),
-}
-
-/// A program that was started.
-struct Program {
-    pid: Pid,
-    is_launcher: bool,
-    /// Which of all programs of the relay it is.
-    process: usize,
-    ending: Option<ProgramEnd>,
-    /// Its standard output and its standard error.
-    records: [Record; 2],
-    /// What keeps the streams of its ranks from ending before it.
-    held: Vec<[File; 2]>,
-    /// How much of its failure was told: that it failed, and with what it wrote.
-    told: [bool; 2],
-}
-
-/// How and when a program ended.
-#[derive(Clone, Copy)]
-struct ProgramEnd {
-    ending: Ending,
-    duration: Duration,
-    followed: bool,
-}
-
-impl Program {
-    fn has_failed(&self) -> bool {
-        self.ending.is_some_and(|end| !end.ending.is_success())
-    }
-}
 
 /// Programs that run side by side.
 pub(super) struct Run<'a> {
@@ -171,13 +37,20 @@ pub(super) struct Run<'a> {
     begun: Instant,
     phase: Phase,
     gave_up: bool,
-    /// While launchers end because of another host: when it is looked again what is left, and since when only they are.
+    /// While ranks are to end: when it is looked again what is left, and since when only launchers are.
     next_look: Option<(Instant, Option<Instant>)>,
+    /// Where the ends of ranks are heard of that have keepers.
+    keepers: Option<Arc<Keepers>>,
+    /// Whether the ranks of other hosts need the launchers of this one until it is said that they have ended.
+    awaits_release: bool,
+    /// Whether ranks are to end because somebody said so, and not because of a failure.
+    is_orderly: bool,
+    drained: Drained,
 }
 
 impl<'a> Run<'a> {
-    /// None yet; `first` is how many programs there were before.
-    pub(super) fn new(first: usize, relay: &'a Relay, timing: Timing) -> Run<'a> {
+    /// None yet; `first` is how many programs there were before, `awaits_release` whether other hosts need its launchers.
+    pub(super) fn new(first: usize, relay: &'a Relay, timing: Timing, awaits_release: bool) -> Run<'a> {
         Run {
             programs: Vec::new(),
             first,
@@ -187,12 +60,17 @@ impl<'a> Run<'a> {
             phase: Phase::Running,
             gave_up: false,
             next_look: None,
+            keepers: None,
+            awaits_release,
+            is_orderly: false,
+            drained: Drained::Not,
         }
     }
 
-    /// Adds one that was started, and has what it writes relayed; `ends` is told when a stream of it has ended.
+    /// Adds what was started for the next task, and has what it writes relayed; `ends` is told when a stream of it has ended.
     pub(super) fn add(&mut self, started: Started, task: &Task, ends: &UnboundedSender<Finished>) {
-        let process = self.first + self.programs.len();
+        let place = self.programs.iter().filter(|program| program.rank.is_none()).count();
+        let process = self.first + place;
         let add = |part, [stdout, stderr]: [OwnedFd; 2], style: &Style| {
             for (source, is_stderr) in [(stdout, false), (stderr, true)] {
                 let ends = ends.clone();
@@ -203,21 +81,28 @@ impl<'a> Run<'a> {
             }
         };
         add(0, [started.stdout, started.stderr], &task.style);
-        let mut held = Vec::new();
+        let has_keepers = task.keepers.is_some();
+        let names = task.ranks.iter().filter(|_| !has_keepers).map(|rank| rank.name.clone()).collect();
+        let mut own = Program::new(place, process, 0, names);
+        (own.pid, own.is_launcher) = (Some(started.pid), task.is_launcher);
+        let mut kept = Vec::new();
         for (part, (rank, (readers, writers))) in (1..).zip(task.ranks.iter().zip(started.ranks)) {
             add(part, readers, &rank.style);
-            held.push(writers);
+            match has_keepers {
+                false => own.held.push(writers),
+                true => {
+                    let program = Program::new(place, process, part, Vec::new());
+                    let (rank, name) = (Some(rank.rank), rank.name.clone());
+                    kept.push(Program { rank, name, held: vec![writers], ..program });
+                }
+            }
         }
-        let names: Vec<Vec<u8>> = task.ranks.iter().map(|rank| rank.name.clone()).collect();
-        self.programs.push(Program {
-            pid: started.pid,
-            is_launcher: task.is_launcher,
-            process,
-            ending: None,
-            records: [Record::new(names.clone()), Record::new(names)],
-            held,
-            told: [false; 2],
-        });
+        self.programs.push(own);
+        self.programs.extend(kept);
+        if let Some(keepers) = &task.keepers {
+            self.keepers = Some(Arc::clone(keepers));
+            self.next_look = Some((Instant::now() + KEEPER_LOOK_INTERVAL, None));
+        }
     }
 
     /// Kills those that were started, because not all could be.
@@ -232,59 +117,48 @@ impl<'a> Run<'a> {
         matches!(self.phase, Phase::Over(_))
     }
 
+    /// When something is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::Running | Phase::Over(_) => None,
-            Phase::Failing(deadline) => Some(self.next_look.map_or(deadline, |(look, _)| look.min(deadline))),
-            Phase::Draining(deadline)
-            | Phase::Ending(deadline)
-            | Phase::Stopping(_, deadline)
-            | Phase::Killed(_, deadline)
-            | Phase::Flushing(_, deadline, _) => Some(deadline),
-        }
+        let look = self.next_look.map(|(look, _)| look).filter(|_| self.phase.has_ranks());
+        look.into_iter().chain(self.phase.deadline()).min()
     }
 
     pub(super) fn stop(&self) -> Option<Stop> {
-        match self.phase {
-            Phase::Running | Phase::Failing(_) | Phase::Draining(_) | Phase::Ending(_) => None,
-            Phase::Stopping(stop, _) => Some(stop),
-            Phase::Killed(stop, _) | Phase::Flushing(stop, ..) | Phase::Over(stop) => stop,
-        }
+        self.phase.stop()
+    }
+
+    /// What footplate itself started.
+    fn own(&self) -> impl Iterator<Item = (&Program, Pid)> {
+        self.programs
+            .iter()
+            .filter(|program| program.rank.is_none())
+            .filter_map(|program| Some((program, program.pid?)))
     }
 
     /// The programs' process groups, as long as their numbers cannot have become others': while a program itself, or a
     /// child of ours in its group, was not reaped.
     fn groups(&self) -> Vec<Pid> {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        let is_ours = |program: &&Program| program.ending.is_none() || waitid(Id::PGid(program.pid), flags).is_ok();
-        self.programs.iter().filter(is_ours).map(|program| program.pid).collect()
-    }
-
-    /// Passes a stop signal on, so that everybody has the grace period: launchers only where they have started nothing.
-    fn stop_orderly(&self, signal: Signal) -> usize {
-        let launchers = self.launchers();
-        match tree::signal_all_but(&launchers, signal, &self.groups()) {
-            0 if !launchers.is_empty() => tree::signal_all(signal, &self.groups()),
-            reached => reached,
-        }
-    }
-
-    fn launchers(&self) -> Vec<Pid> {
-        self.programs.iter().filter(|program| program.is_launcher).map(|program| program.pid).collect()
+        let is_ours = |program: &Program, pid| program.ending.is_none() || waitid(Id::PGid(pid), flags).is_ok();
+        self.own().filter(|(program, pid)| is_ours(program, *pid)).map(|(_, pid)| pid).collect()
     }
 
     fn all_ended(&self) -> bool {
-        self.programs.iter().all(|program| program.ending.is_some())
+        self.own().all(|(program, _)| program.ending.is_some())
     }
 
     pub(super) fn signal(&mut self, number: i32) {
         match stop_signal(number) {
             Some(signal) => match self.phase {
                 Phase::Running | Phase::Failing(_) | Phase::Draining(_) | Phase::Ending(_) => {
-                    let reached = self.stop_orderly(signal);
+                    let reached = self.stop_ranks(signal);
                     let grace = self.timing.grace_period;
                     tracing::info!("{signal}: passed on to {reached} processes, which have {} s", grace.as_secs_f64());
                     self.phase = Phase::Stopping(Stop { signal, killed: None }, Instant::now() + grace);
+                    self.next_look = None;
+                    if self.keepers.is_some() {
+                        self.look_from_now(true);
+                    }
                 }
                 Phase::Stopping(stop, _) => {
                     tracing::warn!("{signal} is the second stop signal: killing what still runs");
@@ -295,8 +169,8 @@ impl<'a> Run<'a> {
             // `reap` follows every event.
             None if number == libc::SIGCHLD => {}
             None => {
-                for program in self.programs.iter().filter(|program| program.ending.is_none()) {
-                    kernel::send_signal(program.pid, number);
+                for (_, pid) in self.own().filter(|(program, _)| program.ending.is_none()) {
+                    kernel::send_signal(pid, number);
                 }
             }
         }
@@ -305,57 +179,56 @@ impl<'a> Run<'a> {
     /// Another host says that the job has failed: the programs end, with their grace, unless they were told already.
     pub(super) fn stop_for_others(&mut self, elsewhere: Elsewhere) {
         if matches!(self.phase, Phase::Running) {
-            let reached = match elsewhere {
-                Elsewhere::Failed => tree::signal_all(Signal::SIGTERM, &self.groups()),
-                Elsewhere::Stopped => self.stop_orderly(Signal::SIGTERM),
+            let is_orderly = elsewhere == Elsewhere::Stopped;
+            let reached = match is_orderly || self.keepers.is_some() {
+                true => self.stop_ranks(Signal::SIGTERM),
+                false => tree::signal_all(Signal::SIGTERM, &self.groups()),
             };
             let grace = self.timing.grace_period;
             tracing::info!("SIGTERM to {reached} processes, which have {} s", grace.as_secs_f64());
             self.phase = Phase::Failing(Instant::now() + grace);
-            let is_due = elsewhere == Elsewhere::Failed && !self.launchers().is_empty();
-            self.next_look = is_due.then(|| (Instant::now() + LOOK_INTERVAL, None));
+            if self.keepers.is_some() {
+                self.look_from_now(is_orderly);
+            } else if !is_orderly && !self.launchers().is_empty() {
+                self.next_look = Some((Instant::now() + LOOK_INTERVAL, None));
+            }
         }
     }
 
-    /// Looks whether only launchers are left; gives whether they have been for long enough.
-    fn launchers_linger(&mut self, alone_since: Option<Instant>) -> bool {
-        let now = Instant::now();
-        let alone_since = tree::only_launchers(&self.launchers()).then(|| alone_since.unwrap_or(now));
-        self.next_look = Some((now + LOOK_INTERVAL, alone_since));
-        alone_since.is_some_and(|since| now - since >= LAUNCHER_PATIENCE)
-    }
-
-    /// Tells of each program that failed by itself, once as it has ended and once as its streams have. One that was told to
-    /// end and exits with a failure may have been failing before.
+    /// Tells of each program that failed by itself, once as it has ended and once as its streams have; and when nothing is
+    /// left here that is to end. One that was told to end and exits with a failure may have been failing before.
     pub(super) fn tell_failures(&mut self, tell: &mut dyn FnMut(Told<'_>)) {
+        let kept_failed = self.kept_failed();
         for (index, program) in self.programs.iter_mut().enumerate() {
-            let was_ended = |end: &ProgramEnd| end.followed && matches!(end.ending, Ending::Signaled(_));
-            let Some(end) = program.ending.filter(|end| !end.ending.is_success() && !was_ended(end)) else { continue };
-            let [stdout, stderr] = &program.records;
-            let streams = stdout.whole().zip(stderr.whole()).map(|(stdout, stderr)| [stdout, stderr]);
-            let told = &mut program.told[usize::from(streams.is_some())];
-            if !std::mem::replace(told, true) {
-                tell(Told::Failing(Failing { index, ending: end.ending, duration: end.duration, streams }));
+            // It only follows its rank.
+            if !(program.is_launcher && kept_failed)
+                && let Some(failing) = program.news(index)
+            {
+                tell(Told::Failing(failing));
             }
+        }
+        let mut kept = self.programs.iter().filter(|program| program.rank.is_some() && program.pid.is_some());
+        if self.drained == Drained::Here && kept.all(Program::is_whole) {
+            self.drained = Drained::Told;
+            let has_failed = |program: &&Program| program.rank.is_some() && program.has_failed();
+            tell(Told::Drained(self.programs.iter().filter(has_failed).count()));
         }
     }
 
     /// What is due when the present phase has lasted long enough.
     pub(super) fn overdue(&mut self) {
         match self.phase {
-            Phase::Running | Phase::Over(_) => {}
-            Phase::Failing(deadline) => match self.next_look {
-                Some((_, alone_since)) if Instant::now() < deadline => {
-                    if self.launchers_linger(alone_since) {
-                        tracing::info!("killing the launcher, which has nothing left to wait for");
-                        self.kill(None);
-                    }
-                }
-                _ => {
-                    tracing::warn!("the grace period is over: killing the processes that still run");
-                    self.kill(None);
-                }
-            },
+            Phase::Running => self.look_for_keepers(),
+            Phase::Over(_) => {}
+            Phase::Failing(deadline) | Phase::Stopping(_, deadline)
+                if self.next_look.is_some() && Instant::now() < deadline =>
+            {
+                self.look(self.next_look.and_then(|(_, alone_since)| alone_since));
+            }
+            Phase::Failing(_) => {
+                tracing::warn!("the grace period is over: killing the processes that still run");
+                self.kill(None);
+            }
             Phase::Draining(_) => match tree::signal_all(Signal::SIGTERM, &self.groups()) {
                 0 => self.flush(None),
                 reached => {
@@ -389,7 +262,7 @@ impl<'a> Run<'a> {
     fn flush(&mut self, stop: Option<Stop>) {
         for program in &self.programs {
             for (is_stderr, record) in [false, true].into_iter().zip(&program.records) {
-                for part in 0..record.parts() {
+                for part in program.part..program.part + record.parts() {
                     self.relay.close(StreamId { process: program.process, part, is_stderr });
                 }
             }
@@ -399,6 +272,7 @@ impl<'a> Run<'a> {
 
     /// Collects whatever has ended, and moves on if a program was among it, or if nothing is left.
     pub(super) fn reap(&mut self) {
+        self.hear();
         let any_left = loop {
             match kernel::wait_any() {
                 Waited::Exited(pid, code) => self.ended(pid, Ending::Exited(code)),
@@ -410,16 +284,23 @@ impl<'a> Run<'a> {
         if self.is_over() {
             return;
         }
-        if !self.all_ended() {
-            if self.phase == Phase::Running && self.programs.iter().any(Program::has_failed) {
-                let reached = tree::signal_all(Signal::SIGTERM, &self.groups());
-                tracing::info!("a process failed: SIGTERM to the {reached} others");
-                self.phase = Phase::Failing(Instant::now() + self.timing.grace_period);
+        let all_ended = self.all_ended();
+        let any_runs = !all_ended || self.programs.iter().any(Program::is_kept);
+        if any_runs && self.phase == Phase::Running && self.programs.iter().any(Program::has_failed) {
+            let reached = match &self.keepers {
+                Some(_) => self.stop_ranks(Signal::SIGTERM),
+                None => tree::signal_all(Signal::SIGTERM, &self.groups()),
+            };
+            tracing::info!("a process failed: SIGTERM to the {reached} others");
+            self.phase = Phase::Failing(Instant::now() + self.timing.grace_period);
+            if self.keepers.is_some() {
+                self.look_from_now(false);
             }
+        }
+        if !all_ended {
             return;
         }
-        let streams_ended =
-            self.programs.iter().all(|program| program.records.iter().all(|record| record.whole().is_some()));
+        let streams_ended = self.programs.iter().all(Program::is_whole);
         match (any_left, self.phase) {
             (false, _) if streams_ended => self.phase = Phase::Over(self.stop()),
             (_, Phase::Running) => self.phase = Phase::Draining(Instant::now() + self.timing.drain_time),
@@ -434,20 +315,36 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Notes that a child has ended, if it is one of the programs.
+    /// Notes that a child has ended, if it is one of the programs, or a rank that has lost its keeper.
     fn ended(&mut self, pid: Pid, ending: Ending) {
+        // Its keeper may have ended before it was heard.
+        self.hear();
+        let found = self.programs.iter().position(|program| program.pid == Some(pid) && program.ending.is_none());
+        if let Some(at) = found {
+            self.end(at, ending);
+        }
+    }
+
+    fn end(&mut self, at: usize, ending: Ending) {
         let followed = !matches!(self.phase, Phase::Running | Phase::Draining(_));
         let duration = self.begun.elapsed();
-        if let Some(program) = self.programs.iter_mut().find(|program| program.pid == pid && program.ending.is_none()) {
-            program.ending = Some(ProgramEnd { ending, duration, followed });
-            program.held.clear();
+        let ending = if self.programs[at].is_dismissed { Ending::Exited(0) } else { ending };
+        let Program { task, rank, .. } = self.programs[at];
+        self.programs[at].ending = Some(ProgramEnd { ending, duration, followed });
+        // With a launcher, nobody writes any more whose keeper was never heard.
+        let is_gone = |program: &Program| program.task == task && rank.is_none() && !program.is_kept();
+        for (place, program) in self.programs.iter_mut().enumerate() {
+            if place == at || is_gone(program) {
+                program.held.clear();
+            }
         }
     }
 
     /// Notes that a stream has ended, if it is one of the programs'.
     pub(super) fn stream_ended(&mut self, finished: Finished) {
-        if let Some(program) = self.programs.iter_mut().find(|program| program.process == finished.id.process) {
-            program.records[usize::from(finished.id.is_stderr)].end(finished.id.part, finished.record);
+        let found = self.programs.iter_mut().find_map(|program| Some((program.part_of(finished.id)?, program)));
+        if let Some((part, program)) = found {
+            program.records[usize::from(finished.id.is_stderr)].end(part, finished.record);
         }
     }
 
@@ -459,14 +356,6 @@ impl<'a> Run<'a> {
     /// How they ended.
     pub(super) fn reports(self) -> Reports {
         let stop = self.stop();
-        // Only what could not even be killed has no ending.
-        let unknown =
-            ProgramEnd { ending: Ending::Signaled(libc::SIGKILL), duration: self.begun.elapsed(), followed: true };
-        let report = |program: Program| {
-            let ProgramEnd { ending, duration, followed } = program.ending.unwrap_or(unknown);
-            let [stdout, stderr] = program.records.map(Record::take);
-            Report { ending, stdout, stderr, duration, followed }
-        };
-        Reports { reports: self.programs.into_iter().map(report).collect(), stop }
+        Reports { reports: program::reports(self.programs, self.begun.elapsed()), stop }
     }
 }

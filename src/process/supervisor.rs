@@ -7,9 +7,11 @@ use nix::sys::signal::Signal;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-use super::run::{Elsewhere, Reports, Run, Timing, Told};
+use super::keeper::{Listener, Note};
+use super::run::Run;
 use super::signals::{Caught, stop_signal};
 use super::task::{SpawnError, Task};
+use super::{Elsewhere, Reports, Timing, Told};
 use crate::kernel::Inherited;
 use crate::logs::{Finished, Relay};
 
@@ -42,6 +44,8 @@ pub struct Supervisor {
     gave_up: bool,
     /// Says when the job has failed on another host, or was stopped there.
     elsewhere: Option<watch::Receiver<Option<Elsewhere>>>,
+    /// Says when the ranks of all hosts have ended.
+    released: Option<watch::Receiver<bool>>,
 }
 
 impl Supervisor {
@@ -57,13 +61,28 @@ impl Supervisor {
         if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
             tracing::debug!("cannot become a subreaper: {error}");
         }
-        Ok(Supervisor { inherited, relay, signals, sender, streams, started: 0, gave_up: false, elsewhere: None })
+        Ok(Supervisor {
+            inherited,
+            relay,
+            signals,
+            sender,
+            streams,
+            started: 0,
+            gave_up: false,
+            elsewhere: None,
+            released: None,
+        })
     }
 
     /// From now on what runs is stopped, with its grace, when this says so: the job has failed on another host, or was
     /// stopped there.
     pub fn heed(&mut self, elsewhere: watch::Receiver<Option<Elsewhere>>) {
         self.elsewhere = Some(elsewhere);
+    }
+
+    /// From now on launchers are kept for the ranks of other hosts until this says that those have ended.
+    pub fn await_release(&mut self, released: watch::Receiver<bool>) {
+        self.released = Some(released);
     }
 
     /// Nothing is stopped any more because of other hosts.
@@ -148,7 +167,8 @@ impl Supervisor {
         if let Some(first) = tasks.first() {
             self.relay.begin().map_err(|error| first.not_started(error))?;
         }
-        let mut run = Run::new(self.started, &self.relay, timing);
+        let awaits_release = self.released.as_ref().is_some_and(|released| !*released.borrow());
+        let mut run = Run::new(self.started, &self.relay, timing, awaits_release);
         for task in tasks {
             match task.start(&self.inherited) {
                 Ok(started) => run.add(started, task, &self.sender),
@@ -159,6 +179,8 @@ impl Supervisor {
             }
         }
         self.started += tasks.len();
+        let keepers = tasks.iter().find_map(|task| task.keepers.as_ref()?.listener().ok());
+        let mut awaits_release = awaits_release && keepers.is_some();
         self.signals.add_real_time();
         let mut has_stopped = false;
         while !run.is_over() {
@@ -179,6 +201,11 @@ impl Supervisor {
                     has_stopped = true;
                     run.stop_for_others(elsewhere);
                 }
+                () = released(&mut self.released), if awaits_release => {
+                    awaits_release = false;
+                    run.release();
+                }
+                note = said(keepers.as_ref()) => run.said(note),
             }
             run.reap();
             run.tell_failures(tell);
@@ -202,6 +229,23 @@ async fn ended_elsewhere(elsewhere: &mut Option<watch::Receiver<Option<Elsewhere
         return found;
     }
     std::future::pending().await
+}
+
+/// Ends when the ranks of all hosts have ended.
+async fn released(released: &mut Option<watch::Receiver<bool>>) {
+    match released {
+        // Nobody is left to say it.
+        Some(released) => drop(released.wait_for(|released| *released).await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends when a keeper has said something.
+async fn said(keepers: Option<&Listener>) -> Note {
+    match keepers {
+        Some(keepers) => keepers.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

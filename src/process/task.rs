@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -17,6 +18,7 @@ use crate::kernel::{self, Inherited, Step};
 use crate::logs::Style;
 
 use super::direct::{Opened, RankStreams};
+use super::keeper::Keepers;
 
 /// A program to run, whole and explicit: nothing of it is looked up when it starts.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +35,8 @@ pub struct Task {
     pub style: Style,
     /// What ranks that it starts write past it.
     pub ranks: Vec<RankStreams>,
+    /// Where the keepers of those ranks are heard, if they have keepers.
+    pub keepers: Option<Arc<Keepers>>,
     /// Whether it only starts others, in process groups of their own, and ends when they have: an orderly stop is for them.
     /// mpirun that is told to stop kills its ranks after a second.
     pub is_launcher: bool,

@@ -60,6 +60,11 @@ fn look_at(pid: i32) -> Option<Process> {
     Some(Process { pid, parent, group, is_alive, is_helper: HELPERS.contains(&name) })
 }
 
+/// Whether a process is a child of this one: one that was a grandchild has lost its parent.
+pub(super) fn is_child(pid: Pid) -> bool {
+    look_at(pid.as_raw()).is_some_and(|process| process.parent == getpid().as_raw())
+}
+
 /// Sends a signal once to every process that descends from this one; gives how many there were, as far as is known.
 ///
 /// Each process group gets it together: the kernel sees to it that no process of the group escapes by forking, however

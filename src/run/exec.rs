@@ -71,5 +71,6 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome
         env!("CARGO_PKG_VERSION"),
         bring::display(&session.redactor, &task.arguments)
     );
-    script::run(session, &prepared, vec![RankTask { task, rank: None, error_file: None }], &working_dir).await
+    script::run(session, &prepared, vec![RankTask { task, rank: None, serves: false, error_file: None }], &working_dir)
+        .await
 }

@@ -30,23 +30,32 @@ pub(super) struct Hosts {
     spans: bool,
     /// Whether none of them starts before all are there.
     needs_all: bool,
-    /// The task of which a failure was told, and whether it may be the cause.
+    /// The process of which a failure was told, by its place, and whether it may be the cause.
     told: Option<(usize, bool)>,
 }
 
 impl Hosts {
     /// A rank has failed, with all that it wrote or without: the others need not wait for the end of the rest. What reads
     /// like a consequence gives way to what does not.
-    pub(super) fn failing(&mut self, task: usize, is_whole: bool, ending: Ending, cause: &Cause, redactor: &Redactor) {
+    pub(super) fn failing(&mut self, place: usize, is_whole: bool, ending: Ending, cause: &Cause, redactor: &Redactor) {
         let may_be_cause = is_whole && !cause.is_consequence();
         let is_news = match self.told {
             None => true,
-            Some((told, could_be)) => told == task || (may_be_cause && !could_be),
+            Some((told, could_be)) => told == place || (may_be_cause && !could_be),
         };
         if is_news {
-            self.told = Some((task, may_be_cause));
-            self.cluster.failed(self.account(ending.exit_code(), cause, !may_be_cause, redactor));
+            self.told = Some((place, may_be_cause));
+            let mut account = self.account(ending.exit_code(), cause, !may_be_cause, redactor);
+            if !is_whole {
+                account.text = format!("{ending}\n{}", account.status);
+            }
+            self.cluster.failed(account);
         }
+    }
+
+    /// Nothing of this host is left that is to end but launchers, which the ranks of others may need.
+    pub(super) fn drained(&mut self, failed_ranks: usize) {
+        self.cluster.ended(failed_ranks);
     }
 
     /// This host was told to stop: ranks of other hosts would wait for its ranks for ever.
@@ -141,6 +150,9 @@ pub(super) fn join(session: &mut Session, prepared: &Prepared, launcher: Launche
     match Cluster::begin(membership) {
         Ok(joined) => {
             session.supervisor.heed(stop_of(joined.view()));
+            if launch::is_mpirun(launcher) && spans {
+                session.supervisor.await_release(over_of(joined.view()));
+            }
             let host = cluster.current_host.clone();
             session.hosts = Some(Hosts { cluster: joined, host, spans, needs_all, told: None });
         }
@@ -175,6 +187,17 @@ fn stop_of(mut view: watch::Receiver<View>) -> watch::Receiver<Option<Elsewhere>
         let _ = sender.send(Some(elsewhere));
     });
     stop
+}
+
+/// Says when the ranks of all hosts have ended.
+fn over_of(mut view: watch::Receiver<View>) -> watch::Receiver<bool> {
+    let (sender, over) = watch::channel(false);
+    tokio::spawn(async move {
+        // The channel may end otherwise; the session may be over.
+        let _ = view.wait_for(|view| view.is_over).await;
+        let _ = sender.send(true);
+    });
+    over
 }
 
 /// Waits for the hosts of the launch, if it spans hosts: for those that are there and still prepare, and for those that are
@@ -235,7 +258,7 @@ async fn verdict(
         let failing = view.wait_for(|view| view.is_over || view.stopping.is_some());
         let _ = session.supervisor.wait_for(failing).await.ok()?;
     }
-    let decided = timeout(VERDICT_TIME, view.wait_for(|view| view.is_over));
+    let decided = timeout(VERDICT_TIME, view.wait_for(|view| view.is_over || view.verdict.is_some()));
     let decided = session.supervisor.wait_for(decided).await.ok()?.is_ok();
     decided.then(|| view.borrow().verdict.clone()).flatten()
 }

@@ -21,7 +21,9 @@ pub(super) struct Judge<'a> {
 /// What was seen of a process.
 pub(super) struct Seen<'a> {
     pub(super) ending: Ending,
-    pub(super) rank: &'a RankTask,
+    pub(super) task: &'a RankTask,
+    /// Which rank it is, where there are several.
+    pub(super) rank: Option<usize>,
     pub(super) stdout: &'a [u8],
     pub(super) stderr: &'a [u8],
     pub(super) stop: Option<Stop>,
@@ -30,9 +32,18 @@ pub(super) struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    /// That it has ended.
-    pub(super) fn new(ending: Ending, rank: &'a RankTask) -> Seen<'a> {
-        Seen { ending, rank, stdout: &[], stderr: &[], stop: None, memory: None, followers: 0 }
+    /// That it has ended; `rank` is that of one which a launcher started.
+    pub(super) fn new(ending: Ending, task: &'a RankTask, rank: Option<usize>) -> Seen<'a> {
+        Seen {
+            ending,
+            task,
+            rank: rank.or(task.rank),
+            stdout: &[],
+            stderr: &[],
+            stop: None,
+            memory: None,
+            followers: 0,
+        }
     }
 }
 
@@ -40,10 +51,10 @@ impl Judge<'_> {
     /// Why it failed.
     pub(super) fn cause(&self, seen: &Seen<'_>) -> Cause {
         let job = &self.prepared.job;
-        let command = display(self.redactor, &seen.rank.task.arguments);
+        let command = display(self.redactor, &seen.task.task.arguments);
         let mut evidence = Evidence::new(seen.ending, seen.stderr, seen.stdout, self.code_dir, command);
         evidence.host = (job.cluster.hosts.len() > 1).then(|| job.cluster.current_host.clone());
-        evidence.rank = seen.rank.rank;
+        evidence.rank = seen.rank;
         evidence.followers = seen.followers;
         evidence.stopped = seen.stop.map(|stop| failure::Stop {
             signal: stop.signal.to_string(),
@@ -55,7 +66,7 @@ impl Judge<'_> {
         evidence.full =
             failure::full_disks(&[job.paths.base().to_owned(), job.paths.output(), job.paths.model(), temporary]);
         let given = self.variables.get_os("TORCHELASTIC_ERROR_FILE").map(PathBuf::from);
-        let error_file = seen.rank.error_file.clone().or(given).and_then(|path| std::fs::read(path).ok());
+        let error_file = seen.task.error_file.clone().or(given).and_then(|path| std::fs::read(path).ok());
         evidence.error_file = error_file.and_then(|bytes| failure::error_file(&bytes));
         let mut cause = failure::cause(&evidence);
         // mpirun was given the addresses of hosts whose names need not resolve.

@@ -1,9 +1,11 @@
-//! torchrun's ranks, each with streams of its own: their lines come whole, and say whose they are.
+//! The ranks that torchrun and mpirun start, each with streams of its own: their lines come whole, and say whose they are.
+//! Those of mpirun have keepers besides, which say how each ended.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::session::Session;
 use super::{Prepared, script};
@@ -11,23 +13,82 @@ use crate::code::{Shebang, interpreter::which, shebang};
 use crate::job::Variables;
 use crate::launch::{Image, LaunchPlan, Span};
 use crate::process::direct::{self, PYTHON_EXEC, RankStreams};
+use crate::process::keeper::{self, Keepers};
 use crate::settings::Launcher;
 
-/// Gives the ranks that torchrun starts here streams of their own, and names to torchrun the interpreter that takes them.
-/// Where that is not possible, or another is named already, they share torchrun's.
+/// How long mpirun of Open MPI 4 waits, twice, before it kills the ranks of a job in which one has failed, and so before its
+/// daemons end, without which ranks cannot be: in seconds. By default 1.
+const PATIENCE: &str = "OMPI_MCA_odls_base_sigkill_timeout";
+
+type Table = BTreeMap<OsString, OsString>;
+
+/// The streams of the ranks that a launcher starts here, and their keepers, if they have any. Where there are none they share
+/// the launcher's.
+#[derive(Default)]
+pub(super) struct Separate {
+    pub(super) streams: Vec<RankStreams>,
+    pub(super) keepers: Option<Arc<Keepers>>,
+}
+
+/// Gives the ranks that a launcher starts here streams of their own, and tells the launcher by variables how they take them.
 pub(super) fn separate(
     session: &mut Session,
     prepared: &Prepared,
     plan: &LaunchPlan,
     image: &Image,
-    variables: &mut BTreeMap<OsString, OsString>,
+    variables: &mut Table,
+) -> Separate {
+    if plan.keeps_ranks {
+        return keep(session, prepared, plan, variables);
+    }
+    Separate { streams: of_torchrun(session, prepared, plan, image, variables), keepers: None }
+}
+
+/// mpirun's.
+fn keep(session: &mut Session, prepared: &Prepared, plan: &LaunchPlan, variables: &mut Table) -> Separate {
+    let is_free = keeper::AGENTS.iter().all(|name| !variables.contains_key(OsStr::new(name)));
+    let (Some(span), Some(agent)) = (plan.span.filter(|_| is_free), keeper::agent()) else {
+        return Separate::default();
+    };
+    let made = session.temporary.path().and_then(|folder| {
+        let streams = streams(folder, prepared, plan, span)?;
+        Ok((folder.to_owned(), streams, Keepers::listen(folder)?))
+    });
+    match made {
+        Ok((folder, streams, keepers)) => {
+            variables.insert(keeper::FOLDER.into(), folder.into());
+            for name in keeper::AGENTS {
+                variables.insert(name.into(), agent.clone().into());
+            }
+            // As long as the ranks may take to end: the supervisor ends mpirun when they have.
+            let patience = prepared.settings.grace_period.as_secs().max(1);
+            variables.entry(PATIENCE.into()).or_insert_with(|| patience.to_string().into());
+            Separate { streams, keepers: Some(Arc::new(keepers)) }
+        }
+        Err(error) => {
+            tracing::debug!("the ranks share mpirun's streams: {error}");
+            Separate::default()
+        }
+    }
+}
+
+/// torchrun's, to which the interpreter is named that takes them, unless another is named already.
+fn of_torchrun(
+    session: &mut Session,
+    prepared: &Prepared,
+    plan: &LaunchPlan,
+    image: &Image,
+    variables: &mut Table,
 ) -> Vec<RankStreams> {
     // What neuron_parallel_compile makes of the output of its torchrun is not known.
     let is_torchrun = plan.launcher == Launcher::Torchrun && image.torchrun.as_ref() == Some(&plan.program);
     let is_free = is_torchrun && !variables.contains_key(OsStr::new(PYTHON_EXEC));
     let Some(span) = plan.span.filter(|span| is_free && span.count > 1) else { return Vec::new() };
     let Some(python) = interpreter(&plan.program, &session.variables) else { return Vec::new() };
-    let made = session.temporary.path().and_then(|folder| make(folder, prepared, plan, span, &python));
+    let made = session.temporary.path().and_then(|folder| {
+        let streams = streams(folder, prepared, plan, span)?;
+        Ok((streams, direct::install(folder, &python)?))
+    });
     match made {
         Ok((ranks, interpreter)) => {
             variables.insert(PYTHON_EXEC.into(), interpreter.into());
@@ -40,19 +101,13 @@ pub(super) fn separate(
     }
 }
 
-fn make(
-    folder: &Path,
-    prepared: &Prepared,
-    plan: &LaunchPlan,
-    span: Span,
-    python: &Path,
-) -> io::Result<(Vec<RankStreams>, PathBuf)> {
+fn streams(folder: &Path, prepared: &Prepared, plan: &LaunchPlan, span: Span) -> io::Result<Vec<RankStreams>> {
     let of_rank = |rank: usize| {
         let name = script::rank_name(&plan.host, rank);
-        RankStreams::make(folder, rank, name, script::style(&prepared.settings, &plan.host, rank, false, None))
+        let style = script::style(&prepared.settings, &plan.host, rank, span.world_size == 1, None);
+        RankStreams::make(folder, rank, name, style)
     };
-    let ranks = (span.first..span.first + span.count).map(of_rank).collect::<io::Result<_>>()?;
-    Ok((ranks, direct::install(folder, python)?))
+    (span.first..span.first + span.count).map(of_rank).collect()
 }
 
 /// The Python that runs torchrun, by its first line: its ranks run with the same.

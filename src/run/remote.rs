@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::bring::timing;
 use super::hosts::Hosts;
-use super::script::SHELL;
-use super::session::{End, Session};
+use super::script::{RankTask, SHELL, judge, not_started, supervise};
+use super::session::Session;
 use super::{Outcome, Prepared};
-use crate::cluster::Failure;
+use crate::cluster::{Failure, Order};
+use crate::failure::MemoryWatch;
 use crate::logs::Style;
-use crate::process::{Ending, Task, Told};
+use crate::process::{Ending, Task};
 
 /// Hosts that mpirun reaches directly by default; beyond, its daemons would start others, and know no agent.
 const RADIX: usize = 64;
@@ -42,58 +42,67 @@ pub(super) fn name_agent(variables: &mut BTreeMap<OsString, OsString>, agent: &P
     }
 }
 
-/// Runs what mpirun of the first host asks for, until it has ended. All that ranks write is mpirun's to pass on, and how
-/// they end is for its host to judge; but a daemon that dies is a failure, whatever mpirun makes of it.
+/// Runs what mpirun of the first host asks for, until it has ended. The daemon takes the place of what `launcher` starts
+/// there. What ranks that have no keepers write is mpirun's to pass on, and how they end is for its host to judge; but a
+/// daemon that dies is a failure, whatever mpirun makes of it.
 pub(super) async fn serve(
     session: &mut Session,
     prepared: &Prepared,
-    variables: BTreeMap<OsString, OsString>,
+    launcher: Vec<RankTask>,
     first: &str,
+    code_dir: &Path,
 ) -> Result<Outcome, Outcome> {
     tracing::info!("mpirun of host {first} starts the ranks of this host");
-    let timing = timing(&prepared.settings);
-    let Session { supervisor, hosts, end, .. } = session;
-    let Some(hosts) = hosts.as_mut() else { return Ok(Outcome::Succeeded) };
-    let mut failed = None;
-    while let Some(order) = supervisor.wait_for(hosts.order()).await? {
+    let memory = MemoryWatch::start();
+    let mut failed_daemon = None;
+    let mut outcome = None;
+    while let Some(order) = next_order(session).await? {
         tracing::debug!("mpirun's daemon: {}", order.command);
-        let task = Task {
+        let daemon = Task {
             program: SHELL.into(),
             arguments: [SHELL, "-c", &order.command].map(OsString::from).to_vec(),
-            variables: variables.clone(),
-            working_dir: prepared.job.code_dir(),
             style: Style::default(),
             is_launcher: true,
-            ..Task::default()
+            ..launcher[0].task.clone()
         };
-        let mut tell = |told: Told<'_>| match told {
-            Told::Stopping(signal) => hosts.stopping(signal),
-            Told::Failing(failing) => {
-                if was_killed(failing.ending) {
-                    hosts.lost_daemon(failing.ending);
-                }
-            }
-        };
-        let reports = match supervisor.run(&[task], timing, &mut tell).await {
+        let supervised = supervise(session, prepared, &launcher, &[daemon], code_dir).await;
+        let Some(hosts) = session.hosts.as_mut() else { break };
+        let mut reports = match supervised {
             Ok(reports) => reports,
             Err(error) => {
                 hosts.executed(&order, error.exit_code());
-                return Err(super::script::not_started(&error));
+                return Err(not_started(&error));
             }
         };
-        let ending = reports.reports.first().map_or(Ending::Exited(0), |report| report.ending);
+        let of_daemon = reports.reports.iter().position(|report| report.rank.is_none());
+        let ending = of_daemon.map_or(Ending::Exited(0), |at| reports.reports.swap_remove(at).ending);
         hosts.executed(&order, ending.exit_code());
-        failed = Some(ending).filter(|ending| !ending.is_success() && !was_killed(*ending)).or(failed);
-        *end = End { was_stopped: reports.stop.is_some(), ..*end };
-        if reports.stop.is_some() || hosts.is_stopping() {
+        failed_daemon = Some(ending).filter(|ending| !ending.is_success() && !was_killed(*ending)).or(failed_daemon);
+        let must_end = reports.stop.is_some() || hosts.is_stopping();
+        outcome = judge(session, prepared, &launcher, &reports, memory.out_of_memory(), code_dir).or(outcome);
+        if must_end {
             break;
         }
     }
-    // mpirun that failed too has said more.
-    if let Some(ending) = failed {
+    // mpirun that failed too has said more, and so has a rank.
+    if let (Some(ending), Some(hosts), None) = (failed_daemon, &mut session.hosts, &outcome) {
         hosts.lost_daemon(ending);
     }
-    Ok(Outcome::Succeeded)
+    Ok(outcome.unwrap_or(Outcome::Succeeded))
+}
+
+/// What this host is asked to run next; none when mpirun has ended.
+async fn next_order(session: &mut Session) -> Result<Option<Order>, Outcome> {
+    let Session { supervisor, hosts, .. } = session;
+    match hosts {
+        Some(hosts) => Ok(supervisor.wait_for(hosts.order()).await?),
+        None => Ok(None),
+    }
+}
+
+/// Whether what has failed is mpirun's daemon.
+pub(super) fn is_daemon(task: &RankTask, rank: Option<usize>) -> bool {
+    task.serves && rank.is_none()
 }
 
 /// Whether a daemon was killed: it has its command's shell around it.
@@ -105,7 +114,13 @@ fn was_killed(ending: Ending) -> bool {
 }
 
 impl Hosts {
-    /// mpirun's daemon on this host has failed.
+    /// mpirun's daemon on this host has ended with a failure. mpirun itself says most of one that was not killed.
+    pub(super) fn failing_daemon(&mut self, ending: Ending) {
+        if was_killed(ending) {
+            self.lost_daemon(ending);
+        }
+    }
+
     fn lost_daemon(&mut self, ending: Ending) {
         // Its shell passes the signal on.
         let how = match ending {

@@ -11,13 +11,13 @@ use super::bring::timing;
 use super::judge::{Judge, Seen};
 use super::session::{End, Session};
 use super::temporary::TemporaryFolder;
-use super::{Outcome, Prepared, Refusal};
+use super::{Outcome, Prepared, Refusal, remote};
 use crate::code::{Shebang, shebang};
 use crate::environment::{Environment, Omitted, Table};
-use crate::failure::MemoryWatch;
+use crate::failure::{MemoryWatch, OutOfMemory};
 use crate::launch::Tagged;
 use crate::logs::{Style, Tags};
-use crate::process::{Ending, SpawnError, Task, Told};
+use crate::process::{Ending, Report, Reports, SpawnError, Task, Told};
 use crate::settings::{LogPrefix, Settings};
 
 /// The shell that reads scripts which the kernel cannot execute.
@@ -109,6 +109,8 @@ pub(super) struct RankTask {
     pub(super) task: Task,
     /// Its rank, where footplate starts several.
     pub(super) rank: Option<usize>,
+    /// Whether it is not run here: mpirun's daemon takes its place.
+    pub(super) serves: bool,
     /// Where it may leave its error (torch elastic's TORCHELASTIC_ERROR_FILE).
     pub(super) error_file: Option<PathBuf>,
 }
@@ -122,37 +124,62 @@ pub(super) async fn run(
 ) -> Result<Outcome, Outcome> {
     session.supervisor.check()?;
     let memory = MemoryWatch::start();
-    let mut tasks: Vec<Task> = ranks.iter().map(|rank| rank.task.clone()).collect();
-    let timing = timing(&prepared.settings);
+    let tasks: Vec<Task> = ranks.iter().map(|rank| rank.task.clone()).collect();
+    let reports = match supervise(session, prepared, &ranks, &tasks, code_dir).await {
+        Ok(reports) => reports,
+        Err(error) => {
+            let tasks: Option<Vec<Task>> = tasks.iter().map(|task| by_shell(task, &error)).collect();
+            let tasks = tasks.ok_or_else(|| not_started(&error))?;
+            supervise(session, prepared, &ranks, &tasks, code_dir).await.map_err(|error| not_started(&error))?
+        }
+    };
+    let judged = judge(session, prepared, &ranks, &reports, memory.out_of_memory(), code_dir);
+    Ok(judged.unwrap_or(Outcome::Succeeded))
+}
+
+/// Runs processes to their ends; the other hosts hear of failures as they happen.
+pub(super) async fn supervise(
+    session: &mut Session,
+    prepared: &Prepared,
+    ranks: &[RankTask],
+    tasks: &[Task],
+    code_dir: &Path,
+) -> Result<Reports, SpawnError> {
     let Session { supervisor, hosts, redactor, variables, .. } = session;
     let judge = Judge { variables, redactor, prepared, code_dir };
     let mut tell = |told: Told<'_>| {
         let Some(hosts) = hosts.as_mut() else { return };
         match told {
             Told::Stopping(signal) => hosts.stopping(signal),
+            Told::Failing(failing) if remote::is_daemon(&ranks[failing.task], failing.rank) => {
+                hosts.failing_daemon(failing.ending);
+            }
             Told::Failing(failing) => {
                 let [stdout, stderr] = failing.streams.unwrap_or_default();
-                let cause = judge.cause(&Seen { stdout, stderr, ..Seen::new(failing.ending, &ranks[failing.index]) });
+                let seen = Seen::new(failing.ending, &ranks[failing.task], failing.rank);
+                let cause = judge.cause(&Seen { stdout, stderr, ..seen });
                 hosts.failing(failing.index, failing.streams.is_some(), failing.ending, &cause, redactor);
             }
+            Told::Drained(failed_ranks) => hosts.drained(failed_ranks),
         }
     };
-    let reports = match supervisor.run(&tasks, timing, &mut tell).await {
-        Ok(reports) => reports,
-        Err(error) => {
-            tasks = tasks
-                .iter()
-                .map(|task| by_shell(task, &error))
-                .collect::<Option<_>>()
-                .ok_or_else(|| not_started(&error))?;
-            supervisor.run(&tasks, timing, &mut tell).await.map_err(|error| not_started(&error))?
-        }
-    };
-    let memory = memory.out_of_memory();
+    supervisor.run(tasks, timing(&prepared.settings), &mut tell).await
+}
+
+/// The outcome of processes of which one has failed.
+pub(super) fn judge(
+    session: &mut Session,
+    prepared: &Prepared,
+    ranks: &[RankTask],
+    reports: &Reports,
+    memory: Option<OutOfMemory>,
+    code_dir: &Path,
+) -> Option<Outcome> {
+    let judge = Judge { variables: &session.variables, redactor: &session.redactor, prepared, code_dir };
     let failed: Vec<usize> =
         (0..reports.reports.len()).filter(|index| !reports.reports[*index].ending.is_success()).collect();
     let causes = failed.iter().map(|index| {
-        let report = &reports.reports[*index];
+        let report: &Report = &reports.reports[*index];
         tracing::debug!("{} after {:.3} s", report.ending, report.duration.as_secs_f64());
         let seen = Seen {
             stdout: &report.stdout,
@@ -160,7 +187,7 @@ pub(super) async fn run(
             stop: reports.stop,
             memory,
             followers: failed.len() - 1,
-            ..Seen::new(report.ending, &ranks[*index])
+            ..Seen::new(report.ending, &ranks[report.task], report.rank)
         };
         (report, judge.cause(&seen))
     });
@@ -176,10 +203,7 @@ pub(super) async fn run(
             .as_ref()
             .is_some_and(|(report, _)| report.followed && matches!(report.ending, Ending::Signaled(_))),
     };
-    Ok(match first {
-        None => Outcome::Succeeded,
-        Some((report, cause)) => Outcome::Failed { ending: report.ending, cause: Box::new(cause) },
-    })
+    first.map(|(report, cause)| Outcome::Failed { ending: report.ending, cause: Box::new(cause) })
 }
 
 /// The same script read by a shell, where the kernel does not execute it: one without `#!`, or on a file system that is

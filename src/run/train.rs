@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
+use super::ranks::Separate;
 use super::script::RankTask;
 use super::session::{self, Options, Session};
 use super::{Outcome, Prepared, Refusal, bring, hosts, install, intermediate, prepare, ranks, remote, script};
-use crate::environment::Given;
+use crate::environment::{Given, Table};
 use crate::launch::{self, Entry, Facts, LaunchPlan, Rank};
 use crate::process::Task;
 use crate::settings::Launcher;
@@ -90,37 +91,41 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     if let Some(agent) = &session.agent {
         remote::name_agent(&mut variables, agent, nodes.len());
     }
+    let Separate { streams, keepers } = ranks::separate(session, &prepared, &plan, &image, &mut variables);
     // Open MPI 5 mixes what ranks write in parts; on the terminals that it gives them Python writes whole lines by itself.
-    let is_mixed = plan.tagged.as_ref().is_some_and(|tagged| tagged.has_blank) || serves && image.has_prrte;
+    let is_mixed = plan.tagged.as_ref().is_some_and(|tagged| tagged.has_blank) && keepers.is_none();
     if is_mixed && session.variables.get(UNBUFFERED).is_none() {
         variables.remove(std::ffi::OsStr::new(UNBUFFERED));
     }
-    let orders = serves.then(|| variables.clone());
-    let separate = ranks::separate(session, &prepared, &plan, &image, &mut variables);
     let mut tasks = rank_tasks(session, &prepared, plan, variables);
-    if let [torchrun] = &mut tasks[..] {
-        torchrun.task.ranks = separate;
+    if let [launcher] = &mut tasks[..] {
+        (launcher.task.ranks, launcher.task.keepers) = (streams, keepers);
     }
-    if let Some(first) = tasks.first() {
+    if let Some(first) = tasks.first().filter(|_| !serves) {
         let times = if tasks.len() > 1 { format!("{} times ", tasks.len()) } else { String::new() };
         tracing::info!("command: {times}{}", bring::display(&session.redactor, &first.task.arguments));
     }
     hosts::meet(session).await?;
     tracing::info!("{}", session.phases());
-    if let Some(variables) = orders {
-        return remote::serve(session, &prepared, variables, &nodes[0]).await;
+    if serves {
+        return remote::serve(session, &prepared, tasks, &nodes[0], &code_dir).await;
     }
     script::run(session, &prepared, tasks, &code_dir).await
 }
 
-/// The processes of a plan; each rank's own variables are stronger than all but what the container was given.
+/// The processes of a plan, the launcher of another host's included that starts the ranks of this one; each rank's own variables are stronger than all but what the container was given.
 fn rank_tasks(
     session: &mut Session,
     prepared: &Prepared,
     plan: LaunchPlan,
     variables: BTreeMap<OsString, OsString>,
 ) -> Vec<RankTask> {
-    let LaunchPlan { launcher, host, ranks, program, arguments, working_dir, tagged, .. } = plan;
+    let LaunchPlan { launcher, host, mut ranks, program, arguments, working_dir, tagged, .. } = plan;
+    let serves = ranks.is_empty();
+    if serves {
+        let rank = prepared.job.node_rank();
+        ranks.push(Rank { rank, local_rank: 0, variables: Table::new() });
+    }
     let is_only = ranks.len() == 1;
     let arguments = script::os_words(&arguments);
     // Without a temporary folder, what the ranks write to standard error has to tell.
@@ -152,9 +157,10 @@ fn rank_tasks(
             working_dir: working_dir.clone(),
             style: script::style(&prepared.settings, &host, rank.rank, is_only, tagged.as_ref()),
             ranks: Vec::new(),
+            keepers: None,
             is_launcher: launch::ends_with_its_ranks(launcher, &prepared.settings) && !restarts,
         };
-        RankTask { task, rank: (launcher == Launcher::PerGpu).then_some(rank.rank), error_file }
+        RankTask { task, rank: (launcher == Launcher::PerGpu).then_some(rank.rank), serves, error_file }
     };
     ranks.into_iter().map(task_of).collect()
 }

@@ -1,5 +1,7 @@
 //! mpirun over several hosts, without ssh: hosts as processes of this machine, each with a temporary folder of its own.
 
+use std::time::Instant;
+
 use nix::sys::signal::Signal;
 
 use super::hosts::{Hosts, address, with_program};
@@ -22,8 +24,15 @@ fn hosts(script: &str) -> Hosts {
     hosts
 }
 
-fn sorted(ended: &Ended) -> Vec<String> {
-    let mut lines: Vec<String> = ended.stdout().lines().map(str::to_owned).collect();
+/// The lines of the ranks of all hosts. Each host has those of its own.
+#[track_caller]
+fn sorted(ended: &[Ended]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (ended, host) in ended.iter().zip(1..) {
+        let own: Vec<String> = ended.stdout().lines().map(str::to_owned).collect();
+        assert!(own.iter().all(|line| line.starts_with(&format!("[algo-{host}:"))), "{own:#?}");
+        lines.extend(own);
+    }
     lines.sort();
     lines
 }
@@ -34,13 +43,11 @@ fn ranks_of_all_hosts_compute_together_each_with_the_variables_of_its_host() {
                   total = world.allreduce(world.rank)\n\
                   print(total, world.size, os.environ['SM_CURRENT_HOST'])\n";
     let ended = hosts(script).train();
-    let [first, second] = [0, 1].map(|host: usize| &ended[host]);
-    for ended in [first, second] {
+    for ended in &ended {
         assert!(ended.code() == 0 && ended.success, "{ended:#?}");
     }
     let line = |host: usize, rank: usize| format!("[algo-{host}:{rank}] 6 4 algo-{host}");
-    assert_eq!(sorted(first), [line(1, 0), line(1, 1), line(2, 2), line(2, 3)]);
-    assert_eq!(second.stdout(), "", "mpirun passes everything on");
+    assert_eq!(sorted(&ended), [line(1, 0), line(1, 1), line(2, 2), line(2, 3)]);
 }
 
 #[test]
@@ -60,7 +67,7 @@ fn smddprun_gets_the_ranks_of_all_hosts_from_mpirun() {
         assert!(ended.code() == 0 && ended.success, "{ended:#?}");
     }
     let line = |host: usize, rank: usize| format!("[algo-{host}:{rank}] 6 4 {rank} {address} algo-{host}");
-    assert_eq!(sorted(&ended[0]), [line(1, 0), line(1, 1), line(2, 2), line(2, 3)]);
+    assert_eq!(sorted(&ended), [line(1, 0), line(1, 1), line(2, 2), line(2, 3)]);
 }
 
 #[test]
@@ -68,7 +75,7 @@ fn lines_that_ranks_write_in_parts_come_whole() {
     let script = "import sys, time\nfrom mpi4py import MPI\nrank = MPI.COMM_WORLD.rank\n\
                   for line in range(20):\n    for part in ('one ', 'two ', 'three\\n'):\n        \
                   sys.stdout.write(part)\n        sys.stdout.flush()\n        time.sleep(0.001 * (rank + 1))\n";
-    let ended = hosts(script).train().remove(0).succeeded();
+    let ended: Vec<Ended> = hosts(script).train().into_iter().map(Ended::succeeded).collect();
     let expected: Vec<String> = (0..4)
         .flat_map(|rank| std::iter::repeat_n(format!("[algo-{}:{rank}] one two three", rank / 2 + 1), 20))
         .collect();
@@ -97,8 +104,10 @@ fn a_rank_that_is_killed_is_named_on_every_host() {
 
 #[test]
 fn a_daemon_that_dies_is_named_on_every_host() {
+    // It is the parent of the rank's keeper.
     let script = "import os, signal, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
-                  if world.rank == 2: os.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(600)\n";
+                  parent = open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1]\n\
+                  if world.rank == 2: os.kill(int(parent), signal.SIGKILL)\ntime.sleep(600)\n";
     for ended in hosts(script).train() {
         ended.failed(137, "mpirun's daemon on host algo-2 has ended: killed by SIGKILL (signal 9)\n");
     }
@@ -121,11 +130,78 @@ fn a_stop_signal_reaches_the_ranks_of_all_hosts_with_its_grace() {
         running.iter().for_each(|host: &Running| host.tell("saved"));
         let ended = hosts.end(running);
         let expected: Vec<String> = (0..4).map(|rank| format!("[algo-{}:{rank}] saved {rank}", rank / 2 + 1)).collect();
-        assert_eq!(sorted(&ended[0]), expected);
+        assert_eq!(sorted(&ended), expected);
         for ended in ended {
             assert_eq!(ended.code(), 0, "{ended:#?}");
         }
     }
+}
+
+/// Ranks of which one of each host saves for longer than mpirun would give it, and the others end at once.
+fn saving(then: &str) -> String {
+    format!(
+        "import os, signal, sys, time\nfrom mpi4py import MPI\nfrom notes import note, wait_for\nrank = MPI.COMM_WORLD.rank\n\
+         def save(*_):\n    time.sleep(4)\n    print('saved', rank, flush=True)\n    os._exit(0)\n\
+         if rank in (0, 2): signal.signal(signal.SIGTERM, save)\nMPI.COMM_WORLD.barrier()\nnote('up')\n{then}\nwait_for('end')\n"
+    )
+}
+
+#[test]
+fn ranks_that_end_at_once_do_not_cut_the_grace_of_those_that_save() {
+    let hosts = hosts(&saving(""));
+    let running = hosts.start();
+    running.iter().for_each(|host| drop(host.noted("up", 2)));
+    running.iter().for_each(|host| host.signal(Signal::SIGTERM));
+    let ended = hosts.end(running);
+    assert_eq!(sorted(&ended), ["[algo-1:0] saved 0", "[algo-2:2] saved 2"]);
+    for ended in ended {
+        let ended = ended.failed(143, "");
+        assert!(ended.failure().contains("SIGTERM"), "{}", ended.failure());
+    }
+}
+
+#[test]
+fn a_rank_that_fails_does_not_cut_the_grace_of_those_that_save() {
+    let hosts = hosts(&saving("if rank == 3: raise ValueError('bad data')"));
+    let ended = hosts.train();
+    assert_eq!(sorted(&ended), ["[algo-1:0] saved 0", "[algo-2:2] saved 2"]);
+    for ended in ended {
+        ended.failed(1, "ValueError: bad data\nat train.py:12\n");
+    }
+}
+
+#[test]
+fn mpirun_that_would_wait_does_not_when_all_ranks_have_ended() {
+    let script = "import time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
+                  if world.rank == 3: raise ValueError('bad data')\ntime.sleep(600)\n";
+    let begun = Instant::now();
+    let hosts = hosts(script).variable("FOOTPLATE_GRACE_PERIOD", "600");
+    hosts.train().into_iter().for_each(|ended| drop(ended.failed(1, "ValueError: bad data\n")));
+    assert!(begun.elapsed().as_secs() < 60, "mpirun was waited for");
+}
+
+#[test]
+fn a_rank_whose_keeper_is_killed_ends_the_job() {
+    let script = "import os, signal, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
+                  if world.rank == 2: os.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(600)\n";
+    for ended in hosts(script).train() {
+        let ended = ended.failed(137, "killed by SIGKILL (signal 9)\n");
+        assert!(ended.failure().contains("host algo-2, rank 2, "), "{}", ended.failure());
+    }
+}
+
+#[test]
+fn mpirun_that_the_user_has_map_the_ranks_tags_their_lines() {
+    let script = "from mpi4py import MPI\nworld = MPI.COMM_WORLD\nprint(world.allreduce(1))\n";
+    let mut hosts = hosts(script);
+    let options = r#"{"sagemaker_mpi_custom_mpi_options": "\"-mca btl tcp,self --map-by node\""}"#;
+    hosts.jobs = hosts.jobs.into_iter().map(|job| job.hyperparameters(options)).collect();
+    let ended = hosts.train();
+    let written = ended[0].stdout();
+    let mut lines: Vec<&str> = written.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, (0..4).map(|rank| format!("[rank{rank}]: 4")).collect::<Vec<_>>());
+    assert_eq!(ended[1].stdout(), "", "mpirun passes everything on");
 }
 
 #[test]

@@ -47,10 +47,12 @@ fn failure(host: &str, text: &str, is_consequence: bool) -> Message {
 }
 
 fn verdict(actions: &[Action]) -> (&str, &str) {
-    match actions.last() {
-        Some(Action::All(Message::Verdict(verdict))) => (&verdict.host, &verdict.text),
-        other => panic!("no verdict: {other:?}"),
-    }
+    let found = actions.iter().find_map(|action| match action {
+        Action::All(Message::Verdict(verdict)) => Some(verdict),
+        _ => None,
+    });
+    let verdict = found.unwrap_or_else(|| panic!("no verdict: {actions:?}"));
+    (&verdict.host, &verdict.text)
 }
 
 #[test]
@@ -104,6 +106,7 @@ fn the_first_failure_that_is_no_consequence_is_the_cause_and_the_others_are_coun
     let decided = table.heard("algo-1", Message::Ended { failed_ranks: 8 }, now);
     let text = "ValueError: bad\nhost algo-2, rank 1, exit code 3, 23 other ranks failed after it";
     assert_eq!(verdict(&decided), ("algo-2", text));
+    assert_eq!(decided[1..], [Action::All(Message::Over)]);
     // Nothing changes it any more, and who comes late hears it.
     assert_eq!(table.lost("algo-1", "gone", now), []);
     assert_eq!(table.tick(now + SETTLE_TIME), []);
@@ -119,6 +122,13 @@ fn hosts_that_use_their_grace_do_not_hold_the_verdict_up() {
     let decided = table.tick(now + SETTLE_TIME);
     assert_eq!(verdict(&decided).0, "algo-2");
     assert!(verdict(&decided).1.starts_with("ValueError: bad\n"));
+    // But it is over only when their ranks have ended: mpirun's daemons are needed until then.
+    assert_eq!(decided.len(), 1);
+    for host in ["algo-1", "algo-2"] {
+        assert_eq!(table.heard(host, Message::Ended { failed_ranks: 1 }, now), []);
+    }
+    assert_eq!(table.lost("algo-3", "it closed the connection", now), [Action::All(Message::Over)]);
+    assert_eq!(table.close(), []);
 }
 
 #[test]

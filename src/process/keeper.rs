@@ -1,0 +1,249 @@
+//! Ranks that mpirun starts, each under a footplate of its own, its *keeper*.
+//!
+//! mpirun ends ranks in its own way: when one fails, it kills the others one to two seconds later, whether they are done or
+//! not, and it says little of how they ended. Its daemons start what their exec agent is given, and that is footplate:
+//!
+//! ```text
+//! mpirun ─► orted ─► keeper ─► rank ─► FIFOs of the rank ─► relay     (see `direct`)
+//!                      └─► socket: began 3 4711, ended 3 -9 ─► supervisor of this host
+//! ```
+//!
+//! The rank is in a process group of its own, which mpirun does not know: the supervisor alone signals it, with its grace.
+//! The keeper passes on what else mpirun sends, and ends as the rank did.
+//!
+//! Where a rank cannot be kept, such as one that MPI_Comm_spawn started, it runs as it would without a keeper.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use signal_hook::iterator::Signals;
+use tokio::net;
+
+use super::{Ending, direct};
+use crate::kernel;
+
+/// The word by which footplate is a keeper.
+pub const WORD: &str = "keep-rank";
+
+/// The variable that names the folder of a host's ranks.
+pub const FOLDER: &str = "FOOTPLATE_RANKS";
+
+/// The variables that name mpirun's exec agent: of Open MPI 4, and of the PRRTE of Open MPI 5.
+pub const AGENTS: [&str; 2] = ["OMPI_MCA_orte_fork_agent", "PRTE_MCA_odls_base_exec_agent"];
+
+/// The socket in that folder.
+const SOCKET: &str = "ranks.sock";
+
+/// What a keeper says is no longer: a word and two numbers.
+const MAX_NOTE: usize = 64;
+
+/// What a keeper says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Note {
+    /// The rank runs as this process.
+    Began(usize, Pid),
+    /// It has ended.
+    Ended(usize, Ending),
+}
+
+impl Note {
+    fn text(self) -> String {
+        match self {
+            Note::Began(rank, pid) => format!("began {rank} {pid}"),
+            Note::Ended(rank, Ending::Exited(code)) => format!("ended {rank} {code}"),
+            Note::Ended(rank, Ending::Signaled(number)) => format!("ended {rank} -{number}"),
+        }
+    }
+
+    fn read(text: &[u8]) -> Option<Note> {
+        let mut words = std::str::from_utf8(text).ok()?.split(' ');
+        let (what, rank) = (words.next()?, words.next()?.parse().ok()?);
+        let number: i32 = words.next()?.parse().ok()?;
+        match what {
+            "began" => Some(Note::Began(rank, Pid::from_raw(number))),
+            "ended" if number < 0 => Some(Note::Ended(rank, Ending::Signaled(-number))),
+            "ended" => Some(Note::Ended(rank, Ending::Exited(number))),
+            _ => None,
+        }
+    }
+}
+
+/// Where the keepers of a host's ranks are heard.
+#[derive(Debug)]
+pub struct Keepers(UnixDatagram);
+
+impl Keepers {
+    /// Listens in a folder.
+    ///
+    /// # Errors
+    /// The socket cannot be made.
+    pub fn listen(folder: &Path) -> io::Result<Keepers> {
+        let socket = UnixDatagram::bind(folder.join(SOCKET))?;
+        socket.set_nonblocking(true)?;
+        Ok(Keepers(socket))
+    }
+
+    /// What a keeper has said, if one has.
+    pub(super) fn next(&self) -> Option<Note> {
+        let mut text = [0; MAX_NOTE];
+        loop {
+            let size = self.0.recv(&mut text).ok()?;
+            if let Some(note) = Note::read(&text[..size]) {
+                return Some(note);
+            }
+        }
+    }
+
+    /// The same to wait for; to be called in the runtime.
+    pub(super) fn listener(&self) -> io::Result<Listener> {
+        Ok(Listener(net::UnixDatagram::from_std(self.0.try_clone()?)?))
+    }
+}
+
+/// Waits for keepers to say something.
+pub(super) struct Listener(net::UnixDatagram);
+
+impl Listener {
+    pub(super) async fn next(&self) -> Note {
+        let mut text = [0; MAX_NOTE];
+        loop {
+            match self.0.recv(&mut text).await {
+                Ok(size) => {
+                    if let Some(note) = Note::read(&text[..size]) {
+                        return note;
+                    }
+                }
+                // It cannot fail: it is bound. Then nothing more comes from here.
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// What mpirun is told to start its ranks with; none where this binary's path has blanks, at which mpirun would part it. It
+/// is the same on all hosts, as the image is: mpirun tells its daemons.
+pub fn agent() -> Option<String> {
+    let own = std::env::current_exe().ok()?;
+    let own = own.to_str().filter(|path| !path.contains(char::is_whitespace) && Path::new(path).exists())?;
+    Some(format!("{own} {WORD}"))
+}
+
+/// Is a rank's keeper; gives the exit code.
+pub fn run(words: &[OsString]) -> i32 {
+    let Some((program, arguments)) = words.split_first() else { return 127 };
+    let mut command = Command::new(program);
+    command.args(arguments).env_remove(FOLDER);
+    let kept = kept_rank().and_then(|(folder, rank)| {
+        let [stdout, stderr] = direct::writers(&folder, rank).ok()?;
+        let socket = UnixDatagram::unbound().ok()?;
+        socket.connect(folder.join(SOCKET)).ok()?;
+        command.stdout(stdout).stderr(stderr).process_group(0);
+        Some((rank, socket))
+    });
+    let Some((rank, socket)) = kept else { return failed(program, &command.exec()) };
+    match keep(command, rank, &socket) {
+        Ok(status) => end_as(status),
+        Err(error) => failed(program, &error),
+    }
+}
+
+fn failed(program: &OsString, error: &io::Error) -> i32 {
+    eprintln!("footplate: cannot start {}: {error}", program.display());
+    if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
+}
+
+/// The folder of this host's ranks, and which of them this one is. Not one of those that ranks start, which are counted anew.
+fn kept_rank() -> Option<(PathBuf, usize)> {
+    let rank = std::env::var("OMPI_COMM_WORLD_RANK").ok()?.parse().ok()?;
+    is_first_job(&std::env::var("PMIX_NAMESPACE").ok()?).then_some(())?;
+    Some((std::env::var_os(FOLDER)?.into(), rank))
+}
+
+/// Whether this is the job that mpirun was started for: Open MPI 4 has a number, of which the lower half counts jobs, Open
+/// MPI 5 a name, `prterun-HOST-PID@1`.
+fn is_first_job(namespace: &str) -> bool {
+    match namespace.rsplit_once('@') {
+        Some((_, job)) => job == "1",
+        None => namespace.parse::<u32>().is_ok_and(|number| number & 0xffff == 1),
+    }
+}
+
+/// Runs the rank to its end.
+fn keep(mut command: Command, rank: usize, socket: &UnixDatagram) -> io::Result<ExitStatus> {
+    let forbidden = signal_hook::consts::FORBIDDEN;
+    // A handler, unlike a signal that is ignored or blocked, ends where the rank is executed.
+    let mut signals = Signals::new((1..32).filter(|signal| !forbidden.contains(signal)))?;
+    let mut child = command.spawn()?;
+    // The rank's streams are the rank's alone.
+    drop(command);
+    let pid = Pid::from_raw(child.id().cast_signed());
+    // Without anybody who listens it runs all the same.
+    let say = |note: Note| drop(socket.send(note.text().as_bytes()));
+    say(Note::Began(rank, pid));
+    loop {
+        if let Some(status) = child.try_wait()? {
+            let ending = match status.signal() {
+                Some(number) => Ending::Signaled(number),
+                None => Ending::Exited(status.code().unwrap_or_default()),
+            };
+            say(Note::Ended(rank, ending));
+            return Ok(status);
+        }
+        for signal in signals.wait() {
+            // When ranks are to end, the supervisor tells them.
+            if !matches!(signal, libc::SIGCHLD | libc::SIGTERM | libc::SIGINT | libc::SIGCONT | libc::SIGPIPE) {
+                kernel::send_signal(pid, signal);
+            }
+        }
+    }
+}
+
+/// Ends as the rank did, so that mpirun says the same of it; gives the exit code where that is no signal.
+fn end_as(status: ExitStatus) -> i32 {
+    let Some(number) = status.signal() else { return status.code().unwrap_or_default() };
+    // The rank has left its core already, if it should.
+    let _ = prctl::set_dumpable(false);
+    let _ = match number {
+        libc::SIGKILL => nix::sys::signal::raise(Signal::SIGKILL).map_err(io::Error::from),
+        number => signal_hook::low_level::emulate_default_handler(number),
+    };
+    128 + number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Note, is_first_job};
+    use crate::process::Ending;
+    use nix::unistd::Pid;
+
+    #[test]
+    fn notes_are_read_as_they_were_written() {
+        for note in [
+            Note::Began(0, Pid::from_raw(4711)),
+            Note::Ended(127, Ending::Exited(3)),
+            Note::Ended(3, Ending::Signaled(9)),
+        ] {
+            assert_eq!(Note::read(note.text().as_bytes()), Some(note));
+        }
+        for nonsense in ["", "began", "began 1", "ended x 3", "other 1 2", "\u{fffd}"] {
+            assert_eq!(Note::read(nonsense.as_bytes()), None);
+        }
+    }
+
+    #[test]
+    fn ranks_that_ranks_start_are_of_another_job() {
+        for (namespace, is_first) in
+            [("1234567169", true), ("1234567170", false), ("prterun-algo-1-71@1", true), ("prterun-algo-1-71@2", false)]
+        {
+            assert_eq!(is_first_job(namespace), is_first, "{namespace}");
+        }
+    }
+}
