@@ -11,7 +11,7 @@ use super::error::{Bytes, CodeError};
 use super::members::BLOCK;
 use super::notes::shown;
 use super::source::{Form, PACKED, is_archive};
-use crate::storage::{Access, Bucket, Download, Listed, Problem};
+use crate::storage::{Access, Bucket, Download, Listed, PlaceError, Problem};
 
 /// The permissions of a file from S3, which has none.
 const MODE: u32 = 0o644;
@@ -74,6 +74,11 @@ fn object(
     (&mut download).take(BLOCK as u64).read_to_end(&mut start).map_err(|error| CodeError::reading(&url, error))?;
     if !is_archive(&url, &start)? {
         let name = PathBuf::from(url.file_name().unwrap_or_default());
+        if download.size() > Bucket::IN_ONE {
+            drop(download);
+            write_large(&name, bucket, key, destination)?;
+            return Ok(Form::File(url));
+        }
         write(&name, &url, Cursor::new(start).chain(download), destination)?;
         return Ok(Form::File(url));
     }
@@ -112,15 +117,36 @@ fn folder(bucket: &Bucket, prefix: &str, listed: Vec<Listed>, destination: &mut 
     let mut asked = VecDeque::new();
     let mut rest = large.iter().peekable();
     loop {
-        // One that comes in several answers at once waits for those before it.
         while asked.len() < ASKED
-            && let Some((name, found)) = rest.next_if(|(_, found)| asked.is_empty() || found.size <= Bucket::IN_ONE)
+            && let Some((name, found)) = rest.next_if(|(_, found)| found.size <= Bucket::IN_ONE)
         {
             asked.push_back((name, &found.key, bucket.ask(&found.key).map_err(CodeError::Storage)?));
         }
-        let Some((name, key, object)) = asked.pop_front() else { return Ok(()) };
-        write(name, &url(bucket, key), object.answered().map_err(CodeError::Storage)?, destination)?;
+        match (asked.pop_front(), rest.peek()) {
+            (Some((name, key, object)), _) => {
+                write(name, &url(bucket, key), object.answered().map_err(CodeError::Storage)?, destination)?;
+            }
+            // One that comes in several answers at once waits for those before it.
+            (None, Some((name, found))) => {
+                write_large(name, bucket, &found.key, destination)?;
+                rest.next();
+            }
+            (None, None) => return Ok(()),
+        }
     }
+}
+
+/// Brings an object that is not small into a file of this name.
+fn write_large(name: &Path, bucket: &Bucket, key: &str, destination: &mut Destination) -> Result<(), CodeError> {
+    let (file, at) = destination.file(name, MODE)?;
+    let brought = bucket.bring(key, &file, &at).inspect_err(|_| {
+        let _ = std::fs::remove_file(&at); // as below
+    });
+    destination.report.bytes += brought.map_err(|error| match error {
+        PlaceError::Storage(error) => CodeError::Storage(error),
+        PlaceError::File(error) => CodeError::writing(&at, error),
+    })?;
+    Ok(())
 }
 
 /// Writes what is read into a file of this name.

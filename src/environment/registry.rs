@@ -73,7 +73,10 @@ pub const ADDITIONS: [Variable; 14] = [
     variable("MASTER_PORT", "The port there, unless it is set."),
     variable("NNODES", "How many hosts take part, unless it is set."),
     variable("NODE_RANK", "This host's place among them, unless it is set."),
-    variable("PYTHONUNBUFFERED", "`1`, unless it is set; not for Open MPI 5, which mixes pieces of lines."),
+    variable(
+        "PYTHONUNBUFFERED",
+        "`1`, unless it is set; not where Open MPI 5 passes the lines on, because it mixes pieces of them.",
+    ),
     variable("PYTHONPATH", "The code folder, before what was set."),
     variable(
         "FOOTPLATE_ENVIRONMENT_FILE",

@@ -176,7 +176,10 @@ impl<'e, 'r> Read<'e, 'r> {
         }
         let passed = select::last_survived(&self.tracebacks);
         let lost = launcher::lost_daemon(&self.stderr).map(|headline| Finding { headline, ..Finding::default() });
-        lost.or_else(|| self.fatal())
+        let is_mpirun = self.evidence.command.starts_with(launcher::MPIRUN);
+        let notice = launcher::notice(&self.stderr).filter(|_| is_mpirun);
+        lost.or_else(|| notice.map(|(headline, end)| Finding { headline, end: Some(end), ..Finding::default() }))
+            .or_else(|| self.fatal())
             .or_else(|| self.printed())
             .or_else(|| select::elsewhere(&self.tracebacks).map(|found| self.raised(&self.stderr, found, None)))
             .or_else(|| other::telling(&self.stderr, passed, &self.covered).map(|found| self.told(found)))

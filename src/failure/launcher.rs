@@ -104,6 +104,30 @@ pub(super) fn lost_daemon(log: &Log) -> Option<String> {
     Some(format!("mpirun has lost its daemon on {}", host.as_deref().unwrap_or("another host")))
 }
 
+/// What stands above and below each notice of Open MPI's.
+const RULE: usize = 74;
+
+/// What begins notices that only follow the end of a rank.
+static FOLLOWING: LazyLock<Regex> = LazyLock::new(|| {
+    let patterns = r"^(?:MPI_ABORT was invoked|Primary job  terminated|\S+ noticed that process rank|\S+ has exited due to process)";
+    Regex::new(patterns).expect("a valid pattern")
+});
+
+/// Why mpirun itself failed: the first sentence of the first notice that does not only follow the end of a rank, and the line
+/// after that notice.
+pub(super) fn notice(log: &Log) -> Option<(String, usize)> {
+    let is_rule = |text: &str| text.len() == RULE && text.bytes().all(|byte| byte == b'-');
+    let rules: Vec<usize> = (0..log.lines.len()).filter(|at| is_rule(&log.lines[*at].text)).collect();
+    rules.chunks_exact(2).find_map(|rules| {
+        let lines = log.lines[rules[0] + 1..rules[1]].iter().map(|line| line.text.trim());
+        let first: Vec<&str> = lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty()).collect();
+        let text = first.join(" ");
+        let sentence =
+            text.split_once(". ").map_or(text.as_str(), |(sentence, _)| sentence).trim_end_matches(['.', ':', ',']);
+        (!sentence.is_empty() && !FOLLOWING.is_match(&text)).then(|| (sentence.to_owned(), rules[1] + 1))
+    })
+}
+
 /// A return code as Python's subprocess module gives it: negative for a signal. None if it is none of a failure.
 fn failed(code: i32) -> Option<Ending> {
     match code {
@@ -134,7 +158,7 @@ fn torchrun(log: &Log, from: usize) -> Option<Report> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ErrorFile, error_file, report};
+    use super::{ErrorFile, error_file, notice, report};
     use crate::failure::lines::Log;
     use crate::process::Ending;
 
@@ -155,6 +179,28 @@ mod tests {
         }
         let signal = br#"{"message": {"message": "SignalException: Process 71 got signal: 15", "extraInfo": {}}}"#;
         assert_eq!(error_file(signal), None);
+    }
+
+    #[test]
+    fn a_notice_of_mpirun_that_is_no_consequence_is_its_error() {
+        let rule = "-".repeat(74);
+        let block = |text: &str| format!("{rule}\n{text}\n{rule}\n");
+        let slots = block(
+            "There are not enough slots available in the system to satisfy the 4\nslots that were requested by the application:\n\n  \
+             python3",
+        );
+        let daemons =
+            block("ORTE was unable to reliably start one or more daemons.\nThis usually is caused by:\n\n* a");
+        let abort = block("MPI_ABORT was invoked on rank 3 in communicator MPI_COMM_WORLD\nwith errorcode 1.");
+        let of = |text: &str| notice(&Log::read(text.as_bytes(), None));
+        let expected = "There are not enough slots available in the system to satisfy the 4 slots that were requested by the \
+                        application";
+        assert_eq!(of(&format!("{abort}{slots}")), Some((expected.to_owned(), 10)));
+        let expected = "ORTE was unable to reliably start one or more daemons";
+        assert_eq!(of(&format!("ssh: x\n{daemons}{slots}")), Some((expected.to_owned(), 7)));
+        for none in ["", &abort, &rule, &format!("{rule}\n{rule}\n"), "----\nORTE was unable\n----\n"] {
+            assert_eq!(of(none), None, "{none}");
+        }
     }
 
     #[test]

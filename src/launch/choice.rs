@@ -45,7 +45,7 @@ pub fn is_mpirun(launcher: Launcher) -> bool {
 }
 
 /// Whether a launcher has its ranks in process groups of their own and ends when they have: an orderly stop is for them.
-/// mpirun that is told to stop kills its ranks after a second, torchrun after 30, and then fails. But torchrun that may
+/// mpirun that is told to stop kills its ranks after a second or less, torchrun after 30, and then fails. But torchrun that may
 /// restart ranks would.
 pub fn ends_with_its_ranks(launcher: Launcher, settings: &Settings) -> bool {
     // torchrun takes an option that is cut short, and either way to write it.

@@ -36,10 +36,12 @@ pub(super) fn run(spec: &Spec, hosts: &[Paths]) -> Result<i32> {
     let mut children = Vec::new();
     for (index, (paths, name)) in hosts.iter().zip(spec.host_names()).enumerate() {
         let mut command = command(spec, paths)?;
+        // Their names need not resolve on this machine.
+        command.env("FOOTPLATE_HOST_ADDRESSES", addresses(spec));
         if relay.is_some() {
             command.args(["--set", "log_prefix=on"]).stdout(Stdio::piped()).stderr(Stdio::piped());
             let folder = temporary_folder(temporary.path().context("cannot make a temporary folder")?, index)?;
-            command.env("FOOTPLATE_HOST_ADDRESSES", addresses(spec)).env("TMPDIR", folder);
+            command.env("TMPDIR", folder);
         }
         let mut child = command.spawn().context("cannot start footplate for a host")?;
         if let Some(relay) = &relay {

@@ -10,7 +10,8 @@
 //!   runs on after the grace period is killed; a second one kills at once. Every other signal that can be caught goes to
 //!   the program.
 //! - Everything is reaped: as PID 1, or as a subreaper, footplate is the parent of all orphans.
-//! - Of programs that run side by side, the failure of one ends the others, with their grace.
+//! - Of programs that run side by side, the failure of one ends the others, with their grace; so it is with the ranks that
+//!   mpirun starts, each of which has a [`keeper`].
 //! - When all have ended, what they left behind may run on for the drain time, and is then ended.
 //!
 //! It must not decide whether an ending is a failure, nor why: it reports.

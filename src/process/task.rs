@@ -38,7 +38,7 @@ pub struct Task {
     /// Where the keepers of those ranks are heard, if they have keepers.
     pub keepers: Option<Arc<Keepers>>,
     /// Whether it only starts others, in process groups of their own, and ends when they have: an orderly stop is for them.
-    /// mpirun that is told to stop kills its ranks after a second.
+    /// mpirun that is told to stop kills its ranks.
     pub is_launcher: bool,
 }
 

@@ -86,7 +86,6 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
         }
         variables.insert(IN_COMMAND.into(), "1".into());
     }
-    let serves = plan.ranks.is_empty();
     let nodes = prepared.job.nodes();
     if let Some(agent) = &session.agent {
         remote::name_agent(&mut variables, agent, nodes.len());
@@ -101,6 +100,7 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     if let [launcher] = &mut tasks[..] {
         (launcher.task.ranks, launcher.task.keepers) = (streams, keepers);
     }
+    let serves = tasks.iter().any(|task| task.serves);
     if let Some(first) = tasks.first().filter(|_| !serves) {
         let times = if tasks.len() > 1 { format!("{} times ", tasks.len()) } else { String::new() };
         tracing::info!("command: {times}{}", bring::display(&session.redactor, &first.task.arguments));

@@ -1,5 +1,7 @@
 //! A bucket: what is in it, reading it, and clients of it.
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::access::Access;
 use super::download::{self, Asked, Download, Fetched};
 use super::error::{Problem, StorageError};
+use super::placed::{self, PlaceError};
 use super::wire::{Exactly, Wire};
 
 /// How often a request is repeated after an error of the server or the network, and how long in all.
@@ -64,6 +67,15 @@ impl Bucket {
     /// [`StorageError`] where no thread can be started.
     pub fn ask(&self, key: &str) -> Result<Asked, StorageError> {
         download::begin(self.clone(), key)
+    }
+
+    /// Brings an object into a file that is new and empty, the one at this path; gives its size. What arrives is written at
+    /// once, and nothing waits for what comes before it.
+    ///
+    /// # Errors
+    /// [`PlaceError`]; the file may hold parts of it then.
+    pub fn bring(&self, key: &str, file: &File, at: &Path) -> Result<u64, PlaceError> {
+        placed::bring(self, key, file, at)
     }
 
     /// What counts as small, in bytes: it is held in memory while it arrives.

@@ -35,6 +35,11 @@ impl Given {
         Given(found.filter(|(_, value)| !value.contains('-')))
     }
 
+    /// Begins to compute it, if S3 has said one.
+    pub fn begin_if_any(self) -> Option<Check> {
+        self.0.is_some().then(|| self.begin())
+    }
+
     /// Begins to compute it.
     pub fn begin(self) -> Check {
         let state = self.0.as_ref().map(|(algorithm, _)| match algorithm {

@@ -22,6 +22,7 @@ mod credentials;
 mod download;
 mod error;
 mod http;
+mod placed;
 mod upload;
 mod wire;
 
@@ -30,4 +31,5 @@ pub use bucket::{Bucket, Listed};
 pub use codeartifact::{CodeArtifactError, PackageIndex, Repository};
 pub use download::{Asked, Download, Fetched};
 pub use error::{Problem, StorageError};
+pub use placed::PlaceError;
 pub use upload::{Parts, Uploads};

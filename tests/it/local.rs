@@ -402,6 +402,25 @@ fn mpirun_starts_ranks_on_several_hosts_of_this_machine() {
 }
 
 #[test]
+fn mpirun_starts_the_ranks_of_one_host_of_this_machine() {
+    let workplace = Workplace::new(
+        "import os, sys, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nprint(world.allreduce(1), os.environ.get('FOOTPLATE_RANKS'))\n\
+         if world.rank == 2 and len(sys.argv) > 1: raise ValueError('bad data')\nif len(sys.argv) > 1: time.sleep(600)\n",
+    );
+    let words = ["--set", "launcher=mpi", "--set", "processes_per_host=3", "--set", "python=/usr/bin/python3"];
+    let output = workplace.train(&words);
+    assert_eq!(code(&output), 0, "{output:#?}");
+    let mut lines: Vec<String> = stdout(&output).lines().map(str::to_owned).collect();
+    lines.sort();
+    assert_eq!(lines, (0..3).map(|rank| format!("[algo-1:{rank}] 3 None")).collect::<Vec<_>>());
+    // And one that fails.
+    let output = workplace.train(&[&words[..], &["--hyperparameter", "fails=1"]].concat());
+    assert_eq!(code(&output), 1, "{output:#?}");
+    let failure = workplace.read("out/failure").expect("the failure");
+    assert!(failure.starts_with("ValueError: bad data\nat train.py:5\nrank 2, exit code 1"), "{failure}");
+}
+
+#[test]
 fn hosts_that_share_a_python_install_into_it_one_after_the_other() {
     let workplace = Workplace::new("import fix; print(fix.VERSION)");
     workplace.write("src/requirements.txt", "fix\n");

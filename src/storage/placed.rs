@@ -1,0 +1,127 @@
+//! An object that arrives in a file: several ranges of it at once, each written where it belongs as it comes, so that next to
+//! nothing of it is held in memory.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use object_store::{GetOptions, GetRange};
+
+use super::bucket::{Bucket, Connected, runtime};
+use super::checksum::Given;
+use super::error::{Problem, StorageError};
+
+/// How long a range is, and how many arrive at once.
+const RANGE: u64 = 8 << 20;
+const AT_ONCE: usize = 10;
+/// What is read at once of a file whose checksum is computed.
+const BLOCK: usize = 64 << 10;
+
+/// Why an object is not in its file.
+#[derive(Debug)]
+pub enum PlaceError {
+    /// It did not arrive whole.
+    Storage(StorageError),
+    /// It could not be written.
+    File(io::Error),
+}
+
+/// Where an object goes.
+struct Place<'a> {
+    bucket: &'a str,
+    key: &'a str,
+    file: &'a File,
+}
+
+/// Brings an object into a new file; gives its size.
+pub(super) fn bring(bucket: &Bucket, key: &str, file: &File, at: &Path) -> Result<u64, PlaceError> {
+    let runtime = runtime().map_err(PlaceError::File)?;
+    let place = Place { bucket: bucket.name(), key, file };
+    // Only what S3 says can be mended by asking otherwise.
+    let brought = bucket.with_region(key, async |client: Connected| match place.all(client).await {
+        Ok(found) => Ok(Ok(found)),
+        Err(PlaceError::File(error)) => Ok(Err(error)),
+        Err(PlaceError::Storage(error)) => Err(error),
+    });
+    let (size, given) = runtime.block_on(brought).map_err(PlaceError::Storage)?.map_err(PlaceError::File)?;
+    place.check(given, at)?;
+    Ok(size)
+}
+
+impl Place<'_> {
+    /// The object as it is at first: the beginning by the first answer, the rest beside it.
+    async fn all(&self, client: Connected) -> Result<(u64, Given), PlaceError> {
+        let first = client.get(self.key, GetOptions::default()).await.map_err(|error| self.error(&error))?;
+        let (size, etag) = (first.meta.size, first.meta.e_tag.clone());
+        let given = first.extensions.get::<Given>().cloned().unwrap_or_default();
+        let head = self.write(first.into_stream(), 0..RANGE.min(size)).boxed_local();
+        let starts = (1..).map(|count| count * RANGE).take_while(|start| *start < size);
+        let rest = starts.map(|start| {
+            let range = start..(start + RANGE).min(size);
+            let (client, if_match) = (client.clone(), etag.clone());
+            let options =
+                GetOptions { if_match, range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
+            let written = async move {
+                let answer = client.get(self.key, options).await.map_err(|error| self.error(&error))?;
+                self.write(answer.into_stream(), range).await
+            };
+            written.boxed_local()
+        });
+        stream::iter([head].into_iter().chain(rest)).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        Ok((size, given))
+    }
+
+    /// Writes what arrives where it belongs. What comes beyond the range is not wanted: its connection ends then.
+    async fn write(
+        &self,
+        mut pieces: BoxStream<'static, object_store::Result<Bytes>>,
+        range: Range<u64>,
+    ) -> Result<(), PlaceError> {
+        let mut at = range.start;
+        while at < range.end
+            && let Some(piece) = pieces.next().await
+        {
+            let mut piece = piece.map_err(|error| self.error(&error))?;
+            piece.truncate(usize::try_from(range.end - at).unwrap_or(usize::MAX));
+            self.file.write_all_at(&piece, at).map_err(PlaceError::File)?;
+            at += piece.len() as u64;
+        }
+        match at == range.end {
+            true => Ok(()),
+            false => Err(self.damaged(format!("{} of {} bytes of a range", at - range.start, range.end - range.start))),
+        }
+    }
+
+    /// Compares the file with the checksum that S3 has of the object, if it has one.
+    fn check(&self, given: Given, at: &Path) -> Result<(), PlaceError> {
+        let Some(mut check) = given.begin_if_any() else { return Ok(()) };
+        let file = File::open(at).map_err(PlaceError::File)?;
+        let (mut block, mut taken) = (vec![0; BLOCK], 0);
+        loop {
+            match file.read_at(&mut block, taken).map_err(PlaceError::File)? {
+                0 => break,
+                count => {
+                    check.update(&block[..count]);
+                    taken += count as u64;
+                }
+            }
+        }
+        match check.finish() {
+            None => Ok(()),
+            Some((expected, found)) => Err(self.damaged(format!("its checksum should be {expected} and is {found}"))),
+        }
+    }
+
+    fn error(&self, error: &object_store::Error) -> PlaceError {
+        PlaceError::Storage(StorageError::of(self.bucket, self.key, error))
+    }
+
+    fn damaged(&self, detail: String) -> PlaceError {
+        PlaceError::Storage(StorageError::new(self.bucket, self.key, Problem::Damaged, detail))
+    }
+}
