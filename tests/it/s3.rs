@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::code::{self, archive_of};
+use super::images;
 use super::job::Job;
 use super::running::Running;
 use super::servers::{Fault, Relay, Server, tools};
@@ -132,6 +133,57 @@ fn a_large_archive_comes_in_ranges_and_goes_on_after_broken_connections() {
     assert_eq!(ended.stdout(), digest_of(&job));
     let ranges = relay.requests().iter().filter(|head| head.to_ascii_lowercase().contains("\r\nrange: bytes=")).count();
     assert!(ranges >= 5, "{:#?}", relay.requests());
+}
+
+/// A script of 20 MB, which says how long it is and what it sums up to.
+fn large_script() -> String {
+    let mut script = "text = open(__file__, 'rb').read(); print(len(text), hash_of(text))\n".to_owned();
+    script.insert_str(0, "import zlib\nhash_of = zlib.crc32\n");
+    (0..1_000_000).for_each(|line| script.push_str(&format!("# line {line:011}\n")));
+    script
+}
+
+#[test]
+fn a_large_file_is_written_range_by_range_and_goes_on_after_broken_connections() {
+    let server = Server::moto();
+    let script = large_script();
+    server.put("code", "alone/train.py", script.as_bytes());
+    server.put("code", "below/train.py", b"import large");
+    server.put("code", "below/large.py", script.as_bytes());
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("train.py");
+    std::fs::write(&path, &script).expect("written");
+    let expected = images::output(Command::new("python3").arg(path));
+    for source in ["s3://code/alone/train.py", "s3://code/below/"] {
+        let relay = Relay::start(server.port, |number, _| match number {
+            4 => Fault::Answer("503 Slow Down", "", "<Error><Code>SlowDown</Code></Error>"),
+            number if number % 3 == 0 => Fault::CutAfter(300_000),
+            _ => Fault::None,
+        });
+        let ended = job(&relay.url(), source).train().succeeded();
+        assert_eq!(ended.stdout(), format!("{expected}\n"), "{source}");
+        let is_range = |head: &&String| head.to_ascii_lowercase().contains("\r\nrange: bytes=");
+        assert!(relay.requests().iter().filter(is_range).count() >= 2, "{:#?}", relay.requests());
+    }
+}
+
+#[test]
+fn a_large_file_that_is_not_what_s3_says_ends_the_job() {
+    let server = Server::moto();
+    let script = large_script();
+    server.put("code", "train.py", script.as_bytes());
+    let headers = "x-amz-checksum-crc32: AAAAAA==\r\nLast-Modified: Sat, 01 Jan 2022 00:00:00 GMT\r\n";
+    let script: &'static str = script.leak();
+    let relay = Relay::start(server.port, move |_, head| match head.to_ascii_lowercase().contains("\r\nrange: ") {
+        true => Fault::None,
+        false => Fault::Answer("200 OK", headers, script),
+    });
+    let job = job(&relay.url(), "s3://code/train.py");
+    let ended = job.train();
+    let ended =
+        ended.failed(65, "the source s3://code/train.py: it did not arrive whole (its checksum should be AAAAAA==");
+    assert_eq!(ended.stdout(), "");
+    assert!(!job.path("code/train.py").exists(), "half a file is of no use");
 }
 
 #[test]
