@@ -26,6 +26,7 @@
 //! - **rank**: one training process among all of the job, counted from 0; **local rank**: among those of its host;
 //!   **world size**: how many there are.
 //! - **launcher**: the program or the scheme that starts the ranks: `process`, `per-gpu`, `torchrun`, `mpi`, `smddp`, `xla`.
+//! - **keeper**: the footplate under which a rank of mpirun runs, and which says how it ended.
 //! - **grace period**: the time between passing SIGTERM on and killing what still runs.
 //! - **drain time**: how long processes that outlive the script may still write.
 //! - **reap**: to collect the status of a process that ended.

@@ -30,8 +30,12 @@ impl Mpirun {
     /// Whether footplate may start the ranks in mpirun's place.
     pub(super) fn can_be_kept(&self) -> bool {
         let custom = Custom(&self.custom);
-        let agent = || ["orte_fork_agent", "odls_base_exec_agent"].iter().any(|parameter| custom.sets(parameter));
-        self.is_tagged() && self.maps_by_slot() && !agent()
+        // Another agent, or ranks that may fail.
+        let parameters =
+            ["orte_fork_agent", "odls_base_exec_agent", "orte_abort_on_non_zero_status", "orte_enable_recovery"];
+        let options = ["enable-recovery", "continuous", "recoverable", "runtime-options", "R"];
+        let differs = parameters.iter().any(|parameter| custom.sets(parameter)) || custom.names(&options);
+        self.is_tagged() && self.maps_by_slot() && !differs
     }
 
     /// Whether the ranks fill the hosts in their order, each to its number.

@@ -346,6 +346,24 @@ fn mpirun_starts_what_the_incumbent_lets_it_start() {
 }
 
 #[test]
+fn the_ranks_of_mpirun_are_kept_unless_an_option_says_where_they_are_what_starts_them_or_that_they_may_fail() {
+    let mut job = flagged(job(&["algo-1", "algo-2"]), "mpi_enabled");
+    for (options, keeps) in [
+        ("", true),
+        ("-x NCCL_DEBUG=INFO --mca btl_tcp_if_exclude lo --bind-to core", true),
+        ("--map-by node", false),
+        ("--output-filename out", false),
+        ("-mca orte_fork_agent valgrind", false),
+        ("--mca orte_abort_on_non_zero_status 0", false),
+        ("--enable-recovery", false),
+    ] {
+        job.framework_parameters.set("sagemaker_mpi_custom_mpi_options", options);
+        let plan = planned(&job, &Hardware::default(), &script()).expect("a plan");
+        assert_eq!(plan.keeps_ranks, keeps, "{options}");
+    }
+}
+
+#[test]
 fn open_mpi_5_is_warned_of_where_several_hosts_are_one_machine() {
     let job = flagged(job(&["algo-1", "algo-2"]), "mpi_enabled");
     let addresses = |net: u8| {

@@ -65,7 +65,7 @@ pub(super) async fn serve(
             is_launcher: true,
             ..launcher[0].task.clone()
         };
-        let supervised = supervise(session, prepared, &launcher, &[daemon], code_dir).await;
+        let supervised = supervise(session, prepared, &launcher, &[daemon], &memory, code_dir).await;
         let Some(hosts) = session.hosts.as_mut() else { break };
         let mut reports = match supervised {
             Ok(reports) => reports,
@@ -79,7 +79,7 @@ pub(super) async fn serve(
         hosts.executed(&order, ending.exit_code());
         failed_daemon = Some(ending).filter(|ending| !ending.is_success() && !was_killed(*ending)).or(failed_daemon);
         let must_end = reports.stop.is_some() || hosts.is_stopping();
-        outcome = judge(session, prepared, &launcher, &reports, memory.out_of_memory(), code_dir).or(outcome);
+        outcome = judge(session, prepared, &launcher, &reports, &memory, code_dir).or(outcome);
         if must_end {
             break;
         }

@@ -14,7 +14,7 @@ use super::temporary::TemporaryFolder;
 use super::{Outcome, Prepared, Refusal, remote};
 use crate::code::{Shebang, shebang};
 use crate::environment::{Environment, Omitted, Table};
-use crate::failure::{MemoryWatch, OutOfMemory};
+use crate::failure::MemoryWatch;
 use crate::launch::Tagged;
 use crate::logs::{Style, Tags};
 use crate::process::{Ending, Report, Reports, SpawnError, Task, Told};
@@ -125,15 +125,17 @@ pub(super) async fn run(
     session.supervisor.check()?;
     let memory = MemoryWatch::start();
     let tasks: Vec<Task> = ranks.iter().map(|rank| rank.task.clone()).collect();
-    let reports = match supervise(session, prepared, &ranks, &tasks, code_dir).await {
+    let reports = match supervise(session, prepared, &ranks, &tasks, &memory, code_dir).await {
         Ok(reports) => reports,
         Err(error) => {
             let tasks: Option<Vec<Task>> = tasks.iter().map(|task| by_shell(task, &error)).collect();
             let tasks = tasks.ok_or_else(|| not_started(&error))?;
-            supervise(session, prepared, &ranks, &tasks, code_dir).await.map_err(|error| not_started(&error))?
+            supervise(session, prepared, &ranks, &tasks, &memory, code_dir)
+                .await
+                .map_err(|error| not_started(&error))?
         }
     };
-    let judged = judge(session, prepared, &ranks, &reports, memory.out_of_memory(), code_dir);
+    let judged = judge(session, prepared, &ranks, &reports, &memory, code_dir);
     Ok(judged.unwrap_or(Outcome::Succeeded))
 }
 
@@ -143,6 +145,7 @@ pub(super) async fn supervise(
     prepared: &Prepared,
     ranks: &[RankTask],
     tasks: &[Task],
+    memory: &MemoryWatch,
     code_dir: &Path,
 ) -> Result<Reports, SpawnError> {
     let Session { supervisor, hosts, redactor, variables, .. } = session;
@@ -157,7 +160,7 @@ pub(super) async fn supervise(
             Told::Failing(failing) => {
                 let [stdout, stderr] = failing.streams.unwrap_or_default();
                 let seen = Seen::new(failing.ending, &ranks[failing.task], failing.rank);
-                let cause = judge.cause(&Seen { stdout, stderr, ..seen });
+                let cause = judge.cause(&Seen { stdout, stderr, memory: memory.out_of_memory(), ..seen });
                 hosts.failing(failing.index, failing.streams.is_some(), failing.ending, &cause, redactor);
             }
             Told::Drained(failed_ranks) => hosts.drained(failed_ranks),
@@ -172,9 +175,10 @@ pub(super) fn judge(
     prepared: &Prepared,
     ranks: &[RankTask],
     reports: &Reports,
-    memory: Option<OutOfMemory>,
+    memory: &MemoryWatch,
     code_dir: &Path,
 ) -> Option<Outcome> {
+    let memory = memory.out_of_memory();
     let judge = Judge { variables: &session.variables, redactor: &session.redactor, prepared, code_dir };
     let failed: Vec<usize> =
         (0..reports.reports.len()).filter(|index| !reports.reports[*index].ending.is_success()).collect();

@@ -253,6 +253,21 @@ fn a_rank_of_mpirun_that_is_killed_ends_all_hosts_which_name_it() {
 }
 
 #[test]
+fn a_rank_of_mpirun_that_is_killed_for_memory_is_told_so_on_all_hosts() {
+    if !images::usable() {
+        return;
+    }
+    let greedy = after_barrier("", "if rank == 2: held = b'x' * 2_000_000_000");
+    let mut hosts = Hosts::of_mpirun("bookworm", 2, 2, &greedy);
+    hosts.options.extend(["--memory=400m", "--memory-swap=400m"].map(str::to_owned));
+    let started = hosts.start();
+    started.until_written("up", 1);
+    for ended in started.end_in_time() {
+        failed(&ended, 137, "killed by SIGKILL (signal 9): out of memory\n", "host algo-2, rank 2, ");
+    }
+}
+
+#[test]
 fn a_daemon_of_mpirun_that_is_killed_ends_all_hosts_which_name_it() {
     if !images::usable() {
         return;
