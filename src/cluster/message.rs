@@ -57,6 +57,8 @@ pub enum Message {
     Start,
     /// To the leader: something has failed on this host.
     Failed(Failure),
+    /// To the leader, and from it to all: at an orderly stop, a rank of mpirun was killed by it.
+    RankKilled,
     /// To the leader: this host's ranks have ended.
     Ended {
         /// How many of them failed.

@@ -15,6 +15,8 @@
 //!  │◄──────────────────────────── start  │ once every host of the launch is ready (or, if not needed, not there)
 //!  │ failed (text, exit code) ──────────►│
 //!  │◄───────────────────────────── stop  │ to all: end your ranks, with their grace
+//!  │ rank killed ───────────────────────►│ at an orderly stop, one of mpirun's
+//!  │◄─────────────────────── rank killed │ to all: mpirun must not end the others
 //!  │ ended (how many ranks failed) ─────►│
 //!  │◄─────────────────────────── verdict │ the one cause, when all have ended or after [`SETTLE_TIME`]
 //!  │ finished ──────────────────────────►│
@@ -146,6 +148,8 @@ pub struct View {
     pub stopping: Option<String>,
     /// Whether that is because a host was told to stop, and not of a failure.
     pub is_orderly: bool,
+    /// Whether at an orderly stop, a rank of mpirun was killed by it.
+    pub rank_killed: bool,
     /// Why the job failed.
     pub verdict: Option<Verdict>,
     /// Whether the ranks of every host have ended, or the channel has for another reason.
@@ -214,6 +218,11 @@ impl Cluster {
         self.tell(message::Message::Failed(failure));
     }
 
+    /// At an orderly stop, a rank of mpirun was killed by it here.
+    pub fn rank_killed(&self) {
+        self.tell(message::Message::RankKilled);
+    }
+
     /// The ranks of this host have ended, and so many of them failed.
     pub fn ended(&self, failed_ranks: usize) {
         self.tell(message::Message::Ended { failed_ranks });
@@ -263,6 +272,7 @@ fn apply(view: &mut View, message: message::Message) {
             view.verdict = Some(verdict);
         }
         Message::Over => view.is_over = true,
+        Message::RankKilled => view.rank_killed = true,
         Message::Hello(_)
         | Message::Stop { .. }
         | Message::Alive

@@ -141,6 +141,7 @@ impl Table {
                 }
             }
             Message::Failed(failure) => self.failed(failure, now),
+            Message::RankKilled => vec![Action::All(Message::RankKilled)],
             Message::Ended { failed_ranks } => {
                 self.failed_ranks.insert(host.to_owned(), failed_ranks);
                 self.stands(host, Standing::Ended);

@@ -109,7 +109,7 @@ const RULE: usize = 74;
 
 /// What begins notices that only follow the end of a rank.
 static FOLLOWING: LazyLock<Regex> = LazyLock::new(|| {
-    let patterns = r"^(?:MPI_ABORT was invoked|Primary job  terminated|\S+ noticed that process rank|\S+ has exited due to process)";
+    let patterns = r"^(?:MPI_ABORT was invoked|Primary job  terminated|\S+ noticed that process rank|\S+ has exited due to process .* calling .abort)";
     Regex::new(patterns).expect("a valid pattern")
 });
 

@@ -31,7 +31,7 @@ mod tree;
 
 pub use ending::Ending;
 pub use record::RECORD_SIZE;
-pub use report::{Elsewhere, Failing, Killed, Report, Reports, Stop, Timing, Told};
+pub use report::{AllRanks, Elsewhere, Failing, Killed, Report, Reports, Stop, Timing, Told};
 pub use supervisor::{FLUSH_PATIENCE, Interrupted, Supervisor};
 pub use task::{SpawnError, Task};
 

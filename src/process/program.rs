@@ -1,7 +1,7 @@
 //! What runs: a program that footplate started, or a rank that one of them did, and what is known of it.
 
 use std::fs::File;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::unistd::Pid;
@@ -22,8 +22,8 @@ pub(super) struct Program {
     pub(super) is_launcher: bool,
     /// Whether it was killed because it had nothing to wait for any more.
     pub(super) is_dismissed: bool,
-    /// Whether it is a rank that has lost its keeper.
-    pub(super) is_orphan: bool,
+    /// Since when it is a rank that was seen without its keeper.
+    pub(super) orphan_since: Option<Instant>,
     /// Which of all programs of the relay it is, and which of its streams are the first.
     pub(super) process: usize,
     pub(super) part: usize,
@@ -56,7 +56,7 @@ impl Program {
             pid: None,
             is_launcher: false,
             is_dismissed: false,
-            is_orphan: false,
+            orphan_since: None,
             process,
             part,
             name: Vec::new(),
@@ -71,9 +71,19 @@ impl Program {
         self.ending.is_some_and(|end| !end.ending.is_success())
     }
 
+    /// The same, and not because of another one.
+    pub(super) fn has_failed_itself(&self) -> bool {
+        self.ending.is_some_and(|end| !end.ending.is_success() && !end.followed)
+    }
+
     /// Whether it is a rank that runs.
     pub(super) fn is_kept(&self) -> bool {
         self.rank.is_some() && self.pid.is_some() && self.ending.is_none()
+    }
+
+    /// Whether it is a rank that a signal has ended.
+    pub(super) fn was_killed(&self) -> bool {
+        self.rank.is_some() && self.ending.is_some_and(|end| matches!(end.ending, Ending::Signaled(_)))
     }
 
     /// Whether all that it wrote was read.
@@ -111,10 +121,9 @@ impl Program {
 /// How they ended. `lasted` is how long those ran that could not even be killed.
 pub(super) fn reports(programs: Vec<Program>, lasted: Duration) -> Vec<Report> {
     let unknown = ProgramEnd { ending: Ending::Signaled(libc::SIGKILL), duration: lasted, followed: true };
-    let by_itself = |end: ProgramEnd| !end.ending.is_success() && !end.followed;
     let (kept, own): (Vec<Program>, Vec<Program>) = programs.into_iter().partition(|program| program.rank.is_some());
     // A launcher of which a rank has failed says nothing new; else what the ranks wrote may tell why it failed.
-    let caused = kept.iter().any(|rank| rank.ending.is_some_and(by_itself));
+    let caused = kept.iter().any(Program::has_failed_itself);
     let mut reports = Vec::new();
     for mut program in own {
         let end = program.ending.unwrap_or(unknown);

@@ -76,8 +76,22 @@ pub enum Told<'a> {
     Failing(Failing<'a>),
     /// A stop signal came.
     Stopping(Signal),
+    /// At an orderly stop, a rank that a launcher started was killed by a signal.
+    RankKilled,
     /// Of what is to end nothing is left here but launchers, which wait for the ranks of other hosts. So many ranks failed.
     Drained(usize),
+}
+
+/// How far the ranks of all hosts are that one launcher started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AllRanks {
+    /// They run, or end by themselves.
+    #[default]
+    Run,
+    /// At an orderly stop, one was killed by a signal.
+    Killed,
+    /// They have ended.
+    Ended,
 }
 
 /// Why programs are stopped because of other hosts.

@@ -45,6 +45,9 @@ pub(super) struct Run<'a> {
     awaits_release: bool,
     /// Whether ranks are to end because somebody said so, and not because of a failure.
     is_orderly: bool,
+    /// Whether launchers were stopped for good, and whether it was told why.
+    is_frozen: bool,
+    told_frozen: bool,
     drained: Drained,
 }
 
@@ -63,6 +66,8 @@ impl<'a> Run<'a> {
             keepers: None,
             awaits_release,
             is_orderly: false,
+            is_frozen: false,
+            told_frozen: false,
             drained: Drained::Not,
         }
     }
@@ -207,6 +212,9 @@ impl<'a> Run<'a> {
                 tell(Told::Failing(failing));
             }
         }
+        if self.is_frozen && !std::mem::replace(&mut self.told_frozen, true) {
+            tell(Told::RankKilled);
+        }
         let mut kept = self.programs.iter().filter(|program| program.rank.is_some() && program.pid.is_some());
         if self.drained == Drained::Here && kept.all(Program::is_whole) {
             self.drained = Drained::Told;
@@ -286,7 +294,7 @@ impl<'a> Run<'a> {
         }
         let all_ended = self.all_ended();
         let any_runs = !all_ended || self.programs.iter().any(Program::is_kept);
-        if any_runs && self.phase == Phase::Running && self.programs.iter().any(Program::has_failed) {
+        if any_runs && self.phase == Phase::Running && self.programs.iter().any(Program::has_failed_itself) {
             let reached = match &self.keepers {
                 Some(_) => self.stop_ranks(Signal::SIGTERM),
                 None => tree::signal_all(Signal::SIGTERM, &self.groups()),
@@ -296,6 +304,9 @@ impl<'a> Run<'a> {
             if self.keepers.is_some() {
                 self.look_from_now(false);
             }
+        }
+        if self.programs.iter().any(Program::was_killed) {
+            self.freeze();
         }
         if !all_ended {
             return;
@@ -320,13 +331,18 @@ impl<'a> Run<'a> {
         // Its keeper may have ended before it was heard.
         self.hear();
         let found = self.programs.iter().position(|program| program.pid == Some(pid) && program.ending.is_none());
-        if let Some(at) = found {
-            self.end(at, ending);
+        let Some(at) = found else { return };
+        match self.programs[at].rank.is_some() && ending == launchers::LOST_DAEMON {
+            true => self.end_followed(at, launchers::BY_DAEMON, true),
+            false => self.end(at, ending),
         }
     }
 
     fn end(&mut self, at: usize, ending: Ending) {
-        let followed = !matches!(self.phase, Phase::Running | Phase::Draining(_));
+        self.end_followed(at, ending, !matches!(self.phase, Phase::Running | Phase::Draining(_)));
+    }
+
+    fn end_followed(&mut self, at: usize, ending: Ending, followed: bool) {
         let duration = self.begun.elapsed();
         let ending = if self.programs[at].is_dismissed { Ending::Exited(0) } else { ending };
         let Program { task, rank, .. } = self.programs[at];

@@ -11,7 +11,7 @@ use super::keeper::{Listener, Note};
 use super::run::Run;
 use super::signals::{Caught, stop_signal};
 use super::task::{SpawnError, Task};
-use super::{Elsewhere, Reports, Timing, Told};
+use super::{AllRanks, Elsewhere, Reports, Timing, Told};
 use crate::kernel::Inherited;
 use crate::logs::{Finished, Relay};
 
@@ -44,8 +44,8 @@ pub struct Supervisor {
     gave_up: bool,
     /// Says when the job has failed on another host, or was stopped there.
     elsewhere: Option<watch::Receiver<Option<Elsewhere>>>,
-    /// Says when the ranks of all hosts have ended.
-    released: Option<watch::Receiver<bool>>,
+    /// Says how far the ranks of all hosts are.
+    all_ranks: Option<watch::Receiver<AllRanks>>,
 }
 
 impl Supervisor {
@@ -70,7 +70,7 @@ impl Supervisor {
             started: 0,
             gave_up: false,
             elsewhere: None,
-            released: None,
+            all_ranks: None,
         })
     }
 
@@ -81,8 +81,8 @@ impl Supervisor {
     }
 
     /// From now on launchers are kept for the ranks of other hosts until this says that those have ended.
-    pub fn await_release(&mut self, released: watch::Receiver<bool>) {
-        self.released = Some(released);
+    pub fn heed_ranks(&mut self, all_ranks: watch::Receiver<AllRanks>) {
+        self.all_ranks = Some(all_ranks);
     }
 
     /// Nothing is stopped any more because of other hosts.
@@ -167,7 +167,8 @@ impl Supervisor {
         if let Some(first) = tasks.first() {
             self.relay.begin().map_err(|error| first.not_started(error))?;
         }
-        let awaits_release = self.released.as_ref().is_some_and(|released| !*released.borrow());
+        let mut known = AllRanks::Run;
+        let awaits_release = self.all_ranks.as_ref().is_some_and(|ranks| *ranks.borrow() != AllRanks::Ended);
         let mut run = Run::new(self.started, &self.relay, timing, awaits_release);
         for task in tasks {
             match task.start(&self.inherited) {
@@ -180,7 +181,7 @@ impl Supervisor {
         }
         self.started += tasks.len();
         let keepers = tasks.iter().find_map(|task| task.keepers.as_ref()?.listener().ok());
-        let mut awaits_release = awaits_release && keepers.is_some();
+        let heeds_ranks = awaits_release && keepers.is_some();
         self.signals.add_real_time();
         let mut has_stopped = false;
         while !run.is_over() {
@@ -201,9 +202,9 @@ impl Supervisor {
                     has_stopped = true;
                     run.stop_for_others(elsewhere);
                 }
-                () = released(&mut self.released), if awaits_release => {
-                    awaits_release = false;
-                    run.release();
+                ranks = more_of(&mut self.all_ranks, known), if heeds_ranks && known != AllRanks::Ended => {
+                    known = ranks;
+                    run.heed(ranks);
                 }
                 note = said(keepers.as_ref()) => run.said(note),
             }
@@ -231,11 +232,11 @@ async fn ended_elsewhere(elsewhere: &mut Option<watch::Receiver<Option<Elsewhere
     std::future::pending().await
 }
 
-/// Ends when the ranks of all hosts have ended.
-async fn released(released: &mut Option<watch::Receiver<bool>>) {
-    match released {
-        // Nobody is left to say it.
-        Some(released) => drop(released.wait_for(|released| *released).await),
+/// Ends when more than this is known of the ranks of all hosts.
+async fn more_of(all_ranks: &mut Option<watch::Receiver<AllRanks>>, known: AllRanks) -> AllRanks {
+    match all_ranks {
+        // Where nobody is left to say it, nobody needs the launchers.
+        Some(ranks) => ranks.wait_for(|ranks| *ranks != known).await.map_or(AllRanks::Ended, |ranks| *ranks),
         None => std::future::pending().await,
     }
 }

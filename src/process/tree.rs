@@ -65,6 +65,17 @@ pub(super) fn is_child(pid: Pid) -> bool {
     look_at(pid.as_raw()).is_some_and(|process| process.parent == getpid().as_raw())
 }
 
+/// Stops launchers, by their groups, and what is their own, for good.
+pub(super) fn freeze(launchers: &[Pid]) {
+    let helpers = descendants().unwrap_or_default().into_iter().filter(|process| process.is_helper);
+    let groups: BTreeSet<i32> =
+        helpers.map(|helper| helper.group).chain(launchers.iter().map(|launcher| launcher.as_raw())).collect();
+    for group in groups {
+        // Gone already: then there is nothing to stop.
+        let _ = killpg(Pid::from_raw(group), Signal::SIGSTOP);
+    }
+}
+
 /// Sends a signal once to every process that descends from this one; gives how many there were, as far as is known.
 ///
 /// Each process group gets it together: the kernel sees to it that no process of the group escapes by forking, however

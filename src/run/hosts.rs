@@ -13,7 +13,7 @@ use super::{Outcome, Prepared};
 use crate::cluster::{Cluster, Failure, Key, Membership, Order, SETTLE_TIME, View, agent};
 use crate::failure::Cause;
 use crate::launch;
-use crate::process::{Elsewhere, Ending};
+use crate::process::{AllRanks, Elsewhere, Ending};
 use crate::python::{Separators, Value};
 use crate::redact::Redactor;
 use crate::settings::Launcher;
@@ -51,6 +51,11 @@ impl Hosts {
             }
             self.cluster.failed(account);
         }
+    }
+
+    /// At an orderly stop, a rank of mpirun was killed by it here.
+    pub(super) fn rank_killed(&self) {
+        self.cluster.rank_killed();
     }
 
     /// Nothing of this host is left that is to end but launchers, which the ranks of others may need.
@@ -151,7 +156,7 @@ pub(super) fn join(session: &mut Session, prepared: &Prepared, launcher: Launche
         Ok(joined) => {
             session.supervisor.heed(stop_of(joined.view()));
             if launch::is_mpirun(launcher) && spans {
-                session.supervisor.await_release(over_of(joined.view()));
+                session.supervisor.heed_ranks(ranks_of(joined.view()));
             }
             let host = cluster.current_host.clone();
             session.hosts = Some(Hosts { cluster: joined, host, spans, needs_all, told: None });
@@ -189,15 +194,18 @@ fn stop_of(mut view: watch::Receiver<View>) -> watch::Receiver<Option<Elsewhere>
     stop
 }
 
-/// Says when the ranks of all hosts have ended.
-fn over_of(mut view: watch::Receiver<View>) -> watch::Receiver<bool> {
-    let (sender, over) = watch::channel(false);
+/// Says how far the ranks of all hosts are.
+fn ranks_of(mut view: watch::Receiver<View>) -> watch::Receiver<AllRanks> {
+    let (sender, ranks) = watch::channel(AllRanks::Run);
     tokio::spawn(async move {
         // The channel may end otherwise; the session may be over.
-        let _ = view.wait_for(|view| view.is_over).await;
-        let _ = sender.send(true);
+        if view.wait_for(|view| view.rank_killed || view.is_over).await.is_ok_and(|view| !view.is_over) {
+            let _ = sender.send(AllRanks::Killed);
+            let _ = view.wait_for(|view| view.is_over).await;
+        }
+        let _ = sender.send(AllRanks::Ended);
     });
-    over
+    ranks
 }
 
 /// Waits for the hosts of the launch, if it spans hosts: for those that are there and still prepare, and for those that are

@@ -16,10 +16,6 @@ use crate::process::direct::{self, PYTHON_EXEC, RankStreams};
 use crate::process::keeper::{self, Keepers};
 use crate::settings::Launcher;
 
-/// How long mpirun of Open MPI 4 waits, twice, before it kills the ranks of a job in which one has failed, and so before its
-/// daemons end, without which ranks cannot be: in seconds. By default 1.
-const PATIENCE: &str = "OMPI_MCA_odls_base_sigkill_timeout";
-
 type Table = BTreeMap<OsString, OsString>;
 
 /// The streams of the ranks that a launcher starts here, and their keepers, if they have any. Where there are none they share
@@ -60,9 +56,6 @@ fn keep(session: &mut Session, prepared: &Prepared, plan: &LaunchPlan, variables
             for name in keeper::AGENTS {
                 variables.insert(name.into(), agent.clone().into());
             }
-            // As long as the ranks may take to end: the supervisor ends mpirun when they have.
-            let patience = prepared.settings.grace_period.as_secs().max(1);
-            variables.entry(PATIENCE.into()).or_insert_with(|| patience.to_string().into());
             Separate { streams, keepers: Some(Arc::new(keepers)) }
         }
         Err(error) => {

@@ -163,6 +163,7 @@ pub(super) async fn supervise(
                 let cause = judge.cause(&Seen { stdout, stderr, memory: memory.out_of_memory(), ..seen });
                 hosts.failing(failing.index, failing.streams.is_some(), failing.ending, &cause, redactor);
             }
+            Told::RankKilled => hosts.rank_killed(),
             Told::Drained(failed_ranks) => hosts.drained(failed_ranks),
         }
     };

@@ -421,6 +421,21 @@ fn mpirun_starts_the_ranks_of_one_host_of_this_machine() {
 }
 
 #[test]
+fn a_rank_that_ends_without_mpi_finalize_fails_the_job_as_mpirun_has_it() {
+    let workplace = Workplace::new(
+        "import os, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
+         if world.rank == 1: os._exit(0)\ntime.sleep(600)\n",
+    );
+    let settings = ["launcher=mpi", "processes_per_host=3", "python=/usr/bin/python3", "grace_period=600"];
+    let words: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let output = workplace.train(&words);
+    assert_eq!(code(&output), 1, "{output:#?}");
+    let failure = workplace.read("out/failure").expect("the failure");
+    assert!(failure.starts_with("mpirun has exited due to process rank 1 with PID"), "{failure}");
+    assert!(failure.contains(" exiting improperly\n"), "{failure}");
+}
+
+#[test]
 fn hosts_that_share_a_python_install_into_it_one_after_the_other() {
     let workplace = Workplace::new("import fix; print(fix.VERSION)");
     workplace.write("src/requirements.txt", "fix\n");

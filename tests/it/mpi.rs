@@ -137,18 +137,19 @@ fn a_stop_signal_reaches_the_ranks_of_all_hosts_with_its_grace() {
     }
 }
 
-/// Ranks of which one of each host saves for longer than mpirun would give it, and the others end at once.
-fn saving(then: &str) -> String {
+/// Ranks of which one of each host saves for so many seconds, and the others end at once.
+fn saving(seconds: f64, then: &str) -> String {
     format!(
         "import os, signal, sys, time\nfrom mpi4py import MPI\nfrom notes import note, wait_for\nrank = MPI.COMM_WORLD.rank\n\
-         def save(*_):\n    time.sleep(4)\n    print('saved', rank, flush=True)\n    os._exit(0)\n\
+         def save(*_):\n    time.sleep({seconds})\n    print('saved', rank, flush=True)\n    os._exit(0)\n\
          if rank in (0, 2): signal.signal(signal.SIGTERM, save)\nMPI.COMM_WORLD.barrier()\nnote('up')\n{then}\nwait_for('end')\n"
     )
 }
 
 #[test]
 fn ranks_that_end_at_once_do_not_cut_the_grace_of_those_that_save() {
-    let hosts = hosts(&saving(""));
+    // mpirun would kill them after two seconds.
+    let hosts = hosts(&saving(4.0, ""));
     let running = hosts.start();
     running.iter().for_each(|host| drop(host.noted("up", 2)));
     running.iter().for_each(|host| host.signal(Signal::SIGTERM));
@@ -161,8 +162,9 @@ fn ranks_that_end_at_once_do_not_cut_the_grace_of_those_that_save() {
 }
 
 #[test]
-fn a_rank_that_fails_does_not_cut_the_grace_of_those_that_save() {
-    let hosts = hosts(&saving("if rank == 3: raise ValueError('bad data')"));
+fn a_rank_that_fails_leaves_those_that_save_some_time() {
+    // The daemons of Open MPI 4 end after two seconds, and what is left of their ranks after three.
+    let hosts = hosts(&saving(1.0, "if rank == 3: raise ValueError('bad data')"));
     let ended = hosts.train();
     assert_eq!(sorted(&ended), ["[algo-1:0] saved 0", "[algo-2:2] saved 2"]);
     for ended in ended {
@@ -177,6 +179,29 @@ fn mpirun_that_would_wait_does_not_when_all_ranks_have_ended() {
     let begun = Instant::now();
     let hosts = hosts(script).variable("FOOTPLATE_GRACE_PERIOD", "600");
     hosts.train().into_iter().for_each(|ended| drop(ended.failed(1, "ValueError: bad data\n")));
+    assert!(begun.elapsed().as_secs() < 60, "mpirun was waited for");
+}
+
+#[test]
+fn ranks_that_fail_together_end_though_they_do_not_heed_sigterm() {
+    // They wait in MPI_Abort, which the daemons answer to one of them only.
+    let script = "import signal\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\n\
+                  signal.signal(signal.SIGTERM, lambda *_: None)\nworld.barrier()\nraise ValueError('bad data')\n";
+    let begun = Instant::now();
+    let hosts = hosts(script).variable("FOOTPLATE_GRACE_PERIOD", "600");
+    hosts.train().into_iter().for_each(|ended| drop(ended.failed(1, "ValueError: bad data\n")));
+    assert!(begun.elapsed().as_secs() < 60, "they were waited for");
+}
+
+#[test]
+fn a_rank_that_ends_without_mpi_finalize_fails_the_job_as_mpirun_has_it() {
+    let script = "import os, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
+                  if world.rank == 2: os._exit(0)\ntime.sleep(600)\n";
+    let begun = Instant::now();
+    for ended in hosts(script).variable("FOOTPLATE_GRACE_PERIOD", "600").train() {
+        let ended = ended.failed(1, "mpirun has exited due to process rank 2 with PID");
+        assert!(ended.failure().contains(" exiting improperly\n"), "{}", ended.failure());
+    }
     assert!(begun.elapsed().as_secs() < 60, "mpirun was waited for");
 }
 

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use super::super::keeper::Note;
 use super::super::phase::Phase;
-use super::super::{Ending, tree};
+use super::super::{AllRanks, Ending, tree};
 use super::{KILL_PATIENCE, Run};
 
 /// How long launchers may go on when none of the processes that they started here is left, once another host has failed:
@@ -23,6 +23,16 @@ const KEPT_LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How often it is looked whether ranks have lost their keepers.
 pub(super) const KEEPER_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long ranks may be without keepers: mpirun that ends its ranks kills those, and then ends itself.
+const KEEPER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How a rank of Open MPI 4 ends, without a word, a second after the daemon that has started it: as an exit code,
+/// PMIX_ERR_LOST_CONNECTION_TO_SERVER, which is -61.
+pub(super) const LOST_DAEMON: Ending = Ending::Exited(195);
+
+/// As what that counts: mpirun has ended it.
+pub(super) const BY_DAEMON: Ending = Ending::Signaled(libc::SIGTERM);
 
 /// How far it is that launchers have nothing to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +48,9 @@ impl Run<'_> {
     /// Passes a stop signal on, so that everybody has the grace period: launchers only where they have started nothing.
     pub(super) fn stop_ranks(&self, signal: Signal) -> usize {
         let launchers = self.launchers();
+        let has_begun = self.programs.iter().any(|program| program.rank.is_some() && program.pid.is_some());
         match tree::signal_all_but(&launchers, signal, &self.groups()) {
-            0 if !launchers.is_empty() => tree::signal_all(signal, &self.groups()),
+            0 if !launchers.is_empty() && !has_begun => tree::signal_all(signal, &self.groups()),
             reached => reached,
         }
     }
@@ -50,7 +61,7 @@ impl Run<'_> {
 
     /// Whether a rank that has a keeper has failed.
     pub(super) fn kept_failed(&self) -> bool {
-        self.programs.iter().any(|program| program.rank.is_some() && program.has_failed())
+        self.programs.iter().any(|program| program.rank.is_some() && program.has_failed_itself())
     }
 
     /// From now on it is looked whether ranks are left that are to end.
@@ -59,11 +70,28 @@ impl Run<'_> {
         self.next_look = Some((Instant::now() + KEPT_LOOK_INTERVAL, None));
     }
 
-    /// The ranks of all hosts have ended: launchers are not needed any more.
-    pub(in crate::process) fn release(&mut self) {
-        self.awaits_release = false;
-        if self.drained != Drained::Not {
-            self.dismiss();
+    /// Stops mpirun and its daemons for good: at an orderly stop, a rank was killed by it, here or on another host, because
+    /// it does not handle the signal. Of that mpirun would make an end of the job within two seconds, and ranks of Open MPI 4
+    /// end when their daemon does, whether they have saved or not. After a failure it is left to do so: other ranks that fail
+    /// too wait in MPI_Abort for its answer.
+    pub(super) fn freeze(&mut self) {
+        let may_end = self.phase.has_ranks() && self.is_orderly && self.keepers.is_some();
+        if may_end && !std::mem::replace(&mut self.is_frozen, true) {
+            tree::freeze(&self.launchers());
+        }
+    }
+
+    /// Heeds how far the ranks of all hosts are.
+    pub(in crate::process) fn heed(&mut self, ranks: AllRanks) {
+        match ranks {
+            AllRanks::Run => {}
+            AllRanks::Killed => self.freeze(),
+            AllRanks::Ended => {
+                self.awaits_release = false;
+                if self.drained != Drained::Not {
+                    self.dismiss();
+                }
+            }
         }
     }
 
@@ -71,10 +99,10 @@ impl Run<'_> {
     pub(super) fn look(&mut self, alone_since: Option<Instant>) {
         let now = Instant::now();
         let alone_since = tree::only_launchers(&self.launchers()).then(|| alone_since.unwrap_or(now));
-        let (interval, patience) = match (&self.keepers, self.is_orderly && !self.kept_failed()) {
-            (Some(_), false) => (KEPT_LOOK_INTERVAL, Duration::ZERO),
+        let (interval, patience) = match (&self.keepers, self.is_frozen || !self.is_orderly) {
+            (Some(_), true) => (KEPT_LOOK_INTERVAL, Duration::ZERO),
             // A launcher whose ranks ended well ends by itself.
-            (Some(_), true) => (KEPT_LOOK_INTERVAL, LAUNCHER_PATIENCE),
+            (Some(_), false) => (KEPT_LOOK_INTERVAL, LAUNCHER_PATIENCE),
             (None, _) => (LOOK_INTERVAL, LAUNCHER_PATIENCE),
         };
         self.next_look = Some((now + interval, alone_since));
@@ -94,7 +122,8 @@ impl Run<'_> {
         for at in 0..self.programs.len() {
             let program = &mut self.programs[at];
             let is_orphan = program.is_kept() && program.pid.is_some_and(tree::is_child);
-            if std::mem::replace(&mut program.is_orphan, is_orphan) && is_orphan {
+            program.orphan_since = is_orphan.then(|| program.orphan_since.unwrap_or_else(Instant::now));
+            if program.orphan_since.is_some_and(|since| since.elapsed() >= KEEPER_PATIENCE) {
                 self.end(at, Ending::Signaled(libc::SIGKILL));
             }
         }
