@@ -4,6 +4,7 @@
 //! can be read by everybody.
 
 use super::{Facts, LaunchError, words};
+use crate::process::keeper;
 
 /// What one launch with mpirun differs in from another.
 #[derive(Clone, Debug, Default)]
@@ -30,12 +31,11 @@ impl Mpirun {
     /// Whether footplate may start the ranks in mpirun's place.
     pub(super) fn can_be_kept(&self) -> bool {
         let custom = Custom(&self.custom);
-        // Another agent, or ranks that may fail.
-        let parameters =
-            ["orte_fork_agent", "odls_base_exec_agent", "orte_abort_on_non_zero_status", "orte_enable_recovery"];
-        let options = ["enable-recovery", "continuous", "recoverable", "runtime-options", "R"];
-        let differs = parameters.iter().any(|parameter| custom.sets(parameter)) || custom.names(&options);
-        self.is_tagged() && self.maps_by_slot() && !differs
+        let is_agent = |name: &&str| name.split_once("_MCA_").is_some_and(|(_, parameter)| custom.sets(parameter));
+        let has_agent = keeper::AGENTS.iter().any(is_agent);
+        let may_fail = ["orte_abort_on_non_zero_status", "orte_enable_recovery"].iter().any(|name| custom.sets(name))
+            || custom.names(&["enable-recovery", "continuous", "recoverable", "runtime-options", "R"]);
+        self.is_tagged() && self.maps_by_slot() && !has_agent && !may_fail
     }
 
     /// Whether the ranks fill the hosts in their order, each to its number.

@@ -74,8 +74,13 @@ impl Check {
         }
     }
 
+    /// What is wrong, in words, if anything is.
+    pub fn complaint(self) -> Option<String> {
+        self.finish().map(|(expected, found)| format!("its checksum should be {expected} and is {found}"))
+    }
+
     /// What is wrong, if anything is: the checksum that was expected and the one that was found.
-    pub fn finish(self) -> Option<(String, String)> {
+    fn finish(self) -> Option<(String, String)> {
         let found = match self.state? {
             State::Crc(digest, length) => base64(&digest.finalize().to_be_bytes()[8 - length..]),
             State::Sha(context) => base64(context.finish().as_ref()),

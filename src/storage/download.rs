@@ -199,12 +199,9 @@ impl Transfer<'_> {
 
     fn finish(self) -> Result<(), StorageError> {
         let (bucket, key) = (self.bucket, self.key);
-        match self.check.finish() {
+        match self.check.complaint() {
             None => Ok(()),
-            Some((expected, found)) => {
-                let detail = format!("its checksum should be {expected} and is {found}");
-                Err(StorageError::new(bucket, key, Problem::Damaged, detail))
-            }
+            Some(detail) => Err(StorageError::new(bucket, key, Problem::Damaged, detail)),
         }
     }
 
@@ -291,12 +288,9 @@ async fn whole(client: &Connected, bucket: &str, key: &str) -> Result<Vec<Bytes>
     let pieces: Vec<Bytes> = result.into_stream().try_collect().await.map_err(error)?;
     let arrived: usize = pieces.iter().map(Bytes::len).sum();
     pieces.iter().for_each(|piece| check.update(piece));
-    match (arrived as u64 == size, check.finish()) {
+    match (arrived as u64 == size, check.complaint()) {
         (true, None) => Ok(pieces),
-        (true, Some((expected, found))) => {
-            let detail = format!("its checksum should be {expected} and is {found}");
-            Err(StorageError::new(bucket, key, Problem::Damaged, detail))
-        }
+        (true, Some(detail)) => Err(StorageError::new(bucket, key, Problem::Damaged, detail)),
         (false, _) => Err(StorageError::new(bucket, key, Problem::Damaged, format!("{arrived} of {size} bytes"))),
     }
 }

@@ -111,10 +111,7 @@ impl Place<'_> {
                 }
             }
         }
-        match check.finish() {
-            None => Ok(()),
-            Some((expected, found)) => Err(self.damaged(format!("its checksum should be {expected} and is {found}"))),
-        }
+        check.complaint().map_or(Ok(()), |detail| Err(self.damaged(detail)))
     }
 
     fn error(&self, error: &object_store::Error) -> PlaceError {

@@ -92,14 +92,22 @@ fn a_rank_that_raises_is_named_on_every_host() {
     }
 }
 
-#[test]
-fn a_rank_that_is_killed_is_named_on_every_host() {
-    let script = "import os, signal, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
-                  if world.rank == 2: os.kill(os.getpid(), signal.SIGKILL)\ntime.sleep(600)\n";
-    for ended in hosts(script).train() {
+/// Rank 2 kills this process, and every host says that the rank was killed.
+#[track_caller]
+fn rank_2_is_named_that_kills(process: &str) {
+    let script = format!(
+        "import os, signal, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
+         if world.rank == 2: os.kill({process}, signal.SIGKILL)\ntime.sleep(600)\n"
+    );
+    for ended in hosts(&script).train() {
         let ended = ended.failed(137, "killed by SIGKILL (signal 9)\n");
         assert!(ended.failure().contains("host algo-2, rank 2, "), "{}", ended.failure());
     }
+}
+
+#[test]
+fn a_rank_that_is_killed_is_named_on_every_host() {
+    rank_2_is_named_that_kills("os.getpid()");
 }
 
 #[test]
@@ -207,12 +215,7 @@ fn a_rank_that_ends_without_mpi_finalize_fails_the_job_as_mpirun_has_it() {
 
 #[test]
 fn a_rank_whose_keeper_is_killed_ends_the_job() {
-    let script = "import os, signal, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
-                  if world.rank == 2: os.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(600)\n";
-    for ended in hosts(script).train() {
-        let ended = ended.failed(137, "killed by SIGKILL (signal 9)\n");
-        assert!(ended.failure().contains("host algo-2, rank 2, "), "{}", ended.failure());
-    }
+    rank_2_is_named_that_kills("os.getppid()");
 }
 
 #[test]
