@@ -11,7 +11,7 @@ use super::error::{Bytes, CodeError};
 use super::members::BLOCK;
 use super::notes::shown;
 use super::source::{Form, PACKED, is_archive};
-use crate::storage::{Access, Bucket, Download, Listed, PlaceError, Problem};
+use crate::storage::{Access, Bucket, Download, Listed, Problem, TransferError};
 
 /// The permissions of a file from S3, which has none.
 const MODE: u32 = 0o644;
@@ -143,8 +143,8 @@ fn write_large(name: &Path, bucket: &Bucket, key: &str, destination: &mut Destin
         let _ = std::fs::remove_file(&at); // as below
     });
     destination.report.bytes += brought.map_err(|error| match error {
-        PlaceError::Storage(error) => CodeError::Storage(error),
-        PlaceError::File(error) => CodeError::writing(&at, error),
+        TransferError::Storage(error) => CodeError::Storage(error),
+        TransferError::File(error) => CodeError::writing(&at, error),
     })?;
     Ok(())
 }

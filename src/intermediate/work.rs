@@ -1,12 +1,13 @@
 //! The thread's work: what is heard goes into the table, what is due from it to S3.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::TryStreamExt;
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use tokio::sync::{Semaphore, watch};
 
 use super::look::{Look, look, name_of, open};
@@ -14,13 +15,14 @@ use super::table::{Failure, SETTLE_TIME, Stamp, Table};
 use super::watch::{Seen, Watch};
 use super::{Destination, Order};
 use crate::failure;
-use crate::storage::{Access, Problem, StorageError, Uploads};
+use crate::storage::{Access, Parts, Problem, Sent, TransferError, Uploads};
 
-/// How many files are under way at once.
+/// How many files are under way at once, and how many files and parts of files are being sent.
 const FILES_AT_ONCE: usize = 12;
+const SENT_AT_ONCE: usize = 12;
 
-/// How many MiB of files are held at once; a large file takes as many parts of it as are under way.
-const HELD: u32 = 16;
+/// How many parts of a file are under way at once.
+const PARTS_AT_ONCE: usize = 8;
 
 /// How often the folder is scanned where it must be.
 const SCAN_INTERVAL: Duration = Duration::from_secs(5);
@@ -56,7 +58,7 @@ impl Work {
     /// Uploads until all is done after the order to end, or until the order to give up.
     pub async fn run(self, mut watch: Watch) {
         let mut desk = Desk { root: self.root.clone(), table: Table::default(), messages: 0 };
-        let held = Semaphore::new(HELD as usize);
+        let turns = Semaphore::new(SENT_AT_ONCE);
         let mut running = FuturesUnordered::new();
         let mut orders = self.orders.clone();
         let mut order = Order::Run;
@@ -66,7 +68,7 @@ impl Work {
         loop {
             while running.len() < FILES_AT_ONCE && order != Order::GiveUp {
                 let Some((path, file, stamp)) = desk.next() else { break };
-                running.push(self.upload(&held, path, file, stamp));
+                running.push(self.upload(&turns, path, file, stamp));
             }
             if order != Order::Run && running.is_empty() && desk.table.is_done() {
                 break;
@@ -107,77 +109,75 @@ impl Work {
     /// Uploads a file, as far as its size was when it was opened.
     async fn upload(
         &self,
-        held: &Semaphore,
+        turns: &Semaphore,
         path: PathBuf,
         file: File,
         stamp: Stamp,
     ) -> (PathBuf, Result<(), Failure>) {
-        let result = self.send(held, &path, file, stamp.size).await;
+        let result = self.send(turns, &path, Arc::new(file), stamp.size).await;
         if result.is_ok() {
             self.progress.send_modify(|count| *count += 1);
         }
         (path, result)
     }
 
-    async fn send(&self, held: &Semaphore, path: &Path, mut file: File, size: u64) -> Result<(), Failure> {
+    async fn send(&self, turns: &Semaphore, path: &Path, file: Arc<File>, size: u64) -> Result<(), Failure> {
         let name = name_of(path).map_err(|why| Failure { why, is_final: true })?;
-        let part = Uploads::part_size(size);
-        let is_large = size > part;
-        let parts = if is_large { Uploads::PARTS_AT_ONCE as u64 } else { 1 };
-        let share = (size.min(part) * parts).div_ceil(1 << 20).clamp(1, HELD.into());
-        // It is never closed.
-        let _share = held.acquire_many(u32::try_from(share).unwrap_or(HELD)).await;
         let mut orders = self.orders.clone();
         let mut given_up = std::pin::pin!(orders.wait_for(|order| *order == Order::GiveUp));
         let no_time = || Failure { why: "there was no more time".to_owned(), is_final: true };
-        if !is_large {
-            let content = read(&mut file, size)?;
+        if size <= Uploads::part_size(size) {
+            let put = async {
+                // It is never closed.
+                let _turn = turns.acquire().await;
+                self.uploads.put(name, &file, size).await.map_err(failure)
+            };
             return tokio::select! {
-                sent = self.uploads.put(name, content) => sent.map_err(failure),
+                put = put => put,
                 _ = &mut given_up => Err(no_time()),
             };
         }
-        let mut upload = tokio::select! {
-            begun = self.uploads.begin(name, part) => begun.map_err(failure)?,
+        let upload = tokio::select! {
+            begun = self.uploads.begin(name) => begun.map_err(failure)?,
             _ = &mut given_up => return Err(no_time()),
         };
-        let mut left = size;
-        while left > 0 {
-            let sent = async {
-                upload.wait().await.map_err(failure)?;
-                let content = read(&mut file, left.min(part))?;
-                left -= content.len() as u64;
-                upload.send(content);
-                Ok(())
-            };
-            let sent = tokio::select! {
-                sent = sent => sent,
-                _ = &mut given_up => Err(no_time()),
-            };
-            if let Err(failure) = sent {
-                upload.give_up().await;
-                return Err(failure);
-            }
-            self.progress.send_modify(|count| *count += 1);
+        let written = tokio::select! {
+            written = self.parts(turns, &upload, &file, size) => written.map_err(failure),
+            _ = &mut given_up => Err(no_time()),
+        };
+        if written.is_err() {
+            upload.give_up().await;
         }
-        upload.finish().await.map_err(failure)
+        written
+    }
+
+    /// Writes the parts of an object, and makes it of them.
+    async fn parts(&self, turns: &Semaphore, upload: &Parts, file: &Arc<File>, size: u64) -> Result<(), TransferError> {
+        let length = Uploads::part_size(size);
+        let starts = (0..).map(|number| number * length).take_while(|start| *start < size);
+        let parts = starts.enumerate().map(async |(number, start)| {
+            let _turn = turns.acquire().await;
+            let sent = upload.send(number, file, start..(start + length).min(size)).await?;
+            self.progress.send_modify(|count| *count += 1);
+            Ok(sent)
+        });
+        let parts: Vec<Sent> = stream::iter(parts).buffered(PARTS_AT_ONCE).try_collect().await?;
+        upload.finish(parts).await
     }
 }
 
-/// Reads exactly so many bytes.
-fn read(file: &mut File, size: u64) -> Result<Bytes, Failure> {
-    let failed = |why: String| Failure { why, is_final: false };
-    let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-    file.take(size).read_to_end(&mut content).map_err(|error| failed(format!("cannot be read: {error}")))?;
-    match content.len() as u64 == size {
-        true => Ok(content.into()),
-        false => Err(failed("became shorter while it was uploaded".to_owned())),
+fn failure(error: TransferError) -> Failure {
+    match error {
+        TransferError::File(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            Failure { why: "became shorter while it was uploaded".to_owned(), is_final: false }
+        }
+        TransferError::File(error) => Failure { why: format!("cannot be read: {error}"), is_final: false },
+        TransferError::Storage(error) => {
+            let may_pass =
+                matches!(error.problem, Problem::Unreachable | Problem::Failing | Problem::Damaged | Problem::Changed);
+            Failure { why: error.reason(), is_final: !may_pass }
+        }
     }
-}
-
-fn failure(error: StorageError) -> Failure {
-    let is_final = !matches!(error.problem, Problem::Unreachable | Problem::Failing | Problem::Damaged);
-    Failure { why: error.reason(), is_final }
 }
 
 /// The table, and what it is told of and tells.

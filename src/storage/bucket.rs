@@ -1,6 +1,7 @@
 //! A bucket: what is in it, reading it, and clients of it.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +13,12 @@ use object_store::{BackoffConfig, GetOptions, GetResult, ObjectStore, RetryConfi
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::access::Access;
+use super::checksum::Sha256;
 use super::download::{self, Asked, Download, Fetched};
-use super::error::{Problem, StorageError};
-use super::placed::{self, PlaceError};
-use super::wire::{Exactly, Wire};
+use super::error::{Problem, StorageError, TransferError};
+use super::http::Client;
+use super::placed;
+use super::wire::{Exactly, Part, Wire};
 
 /// How often a request is repeated after an error of the server or the network, and how long in all.
 const RETRIES: usize = 4;
@@ -73,8 +76,8 @@ impl Bucket {
     /// once, and nothing waits for what comes before it.
     ///
     /// # Errors
-    /// [`PlaceError`]; the file may hold parts of it then.
-    pub fn bring(&self, key: &str, file: &File, at: &Path) -> Result<u64, PlaceError> {
+    /// [`TransferError`]; the file may hold parts of it then.
+    pub fn bring(&self, key: &str, file: &File, at: &Path) -> Result<u64, TransferError> {
         placed::bring(self, key, file, at)
     }
 
@@ -151,7 +154,7 @@ impl Bucket {
 
     /// A client for the keys below a prefix. It is a part of the URL: `object_store` knows no keys with two slashes.
     pub(super) fn connect_below(&self, region: &str, prefix: &str) -> Result<Connected, String> {
-        let http = super::http::client(&self.access.network)?;
+        let http = Client::of(&self.access.network)?;
         let credentials = self.access.sources.provider(&http);
         let wire = Wire::of(http);
         let mut url = self.access.bucket_url(&self.name, region);
@@ -195,6 +198,12 @@ impl Connected {
         });
         // The wire puts the key in its place.
         self.store.get_opts(&Place::from("object"), options).await
+    }
+
+    /// What a request is to send.
+    pub fn part(&self, file: &Arc<File>, range: Range<u64>, digest: Sha256) -> Part {
+        let (region, credentials) = (self.region.clone(), Arc::clone(&self.credentials));
+        Part { file: Arc::clone(file), range, digest, region, credentials }
     }
 }
 

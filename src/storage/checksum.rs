@@ -1,5 +1,10 @@
 //! The checksums that S3 has of an object, computed over what arrives.
 
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
 use crc_fast::{CrcAlgorithm, Digest};
 use ring::digest;
 
@@ -15,6 +20,9 @@ enum Algorithm {
     Sha256,
     Sha1,
 }
+
+/// How much of a file is read at once, in bytes.
+pub(super) const BLOCK: usize = 64 << 10;
 
 const ALGORITHMS: [(&str, Algorithm); 5] = [
     ("x-amz-checksum-crc64nvme", Algorithm::Crc64Nvme),
@@ -87,6 +95,35 @@ impl Check {
         };
         let expected = self.expected?;
         (expected != found).then_some((expected, found))
+    }
+}
+
+/// The SHA-256 of what is sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sha256(digest::Digest);
+
+impl Sha256 {
+    /// Of a part of a file, which must be there whole.
+    pub fn of(file: &File, range: &Range<u64>) -> io::Result<Sha256> {
+        let mut context = digest::Context::new(&digest::SHA256);
+        let (mut block, mut at) = (vec![0; BLOCK], range.start);
+        while at < range.end {
+            let count = usize::try_from(range.end - at).map_or(BLOCK, |left| left.min(BLOCK));
+            file.read_exact_at(&mut block[..count], at)?;
+            context.update(&block[..count]);
+            at += count as u64;
+        }
+        Ok(Sha256(context.finish()))
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+
+    /// As S3 has it in headers.
+    pub fn base64(&self) -> String {
+        base64(self.bytes())
     }
 }
 

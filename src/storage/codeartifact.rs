@@ -6,12 +6,11 @@ use http::Method;
 use object_store::aws::AwsAuthorizer;
 use object_store::client::{HttpRequestBody, HttpService};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::Client;
 
 use super::access::Access;
 use super::bucket::runtime;
 use super::error::reason;
-use super::http::{client, persistently};
+use super::http::{Client, persistently};
 use crate::job::Variables;
 
 /// What stays as it is in a URL.
@@ -102,7 +101,7 @@ impl Repository {
         let endpoint = configured.unwrap_or_else(usual);
         let access = Access::of(variables, Some(&self.region));
         let failed = |detail: String| self.failed(&detail);
-        let client = client(&access.network).map_err(failed)?;
+        let client = Client::of(&access.network).map_err(failed)?;
         let runtime = runtime().map_err(|error| failed(error.to_string()))?;
         runtime.block_on(async {
             let of = format!("domain={}&domain-owner={}", encoded(&self.domain), encoded(&self.owner));

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider};
+use object_store::client::{HttpRequestBody, HttpService};
 use object_store::{CredentialProvider, RetryConfig, StaticCredentialProvider};
-use reqwest::Client;
 use tokio::sync::Mutex;
 
 use super::access::Access;
 use super::error::reason;
-use super::http::persistently;
-use super::wire::Wire;
+use super::http::{Client, persistently};
 
 /// The container's own endpoint, to which a relative path belongs.
 const CONTAINER: &str = "http://169.254.170.2";
@@ -121,7 +120,7 @@ impl Sources {
 /// A builder of which only the credentials are wanted.
 fn metadata(client: &Client) -> AmazonS3Builder {
     let retry = RetryConfig { max_retries: 1, retry_timeout: Duration::from_secs(10), ..RetryConfig::default() };
-    AmazonS3Builder::new().with_bucket_name("none").with_retry(retry).with_http_connector(Wire::of(client.clone()))
+    AmazonS3Builder::new().with_bucket_name("none").with_retry(retry).with_http_connector(client.clone())
 }
 
 fn built(builder: AmazonS3Builder) -> AwsCredentialProvider {
@@ -215,7 +214,7 @@ impl CredentialProvider for Container {
 impl Container {
     /// Asks once; an error comes with whether asking again may help.
     async fn ask(&self) -> Result<AwsCredential, (String, bool)> {
-        let mut request = self.client.get(&self.url);
+        let mut request = http::Request::get(&self.url);
         let from_file = match &self.token_file {
             Some(path) => {
                 let read = std::fs::read_to_string(path);
@@ -226,12 +225,13 @@ impl Container {
         if let Some(token) = from_file.as_deref().or(self.token.as_deref()) {
             request = request.header("Authorization", token.trim());
         }
-        let answer = request.send().await.map_err(|error| (reason(&error), true))?;
+        let request = request.body(HttpRequestBody::empty()).map_err(|error| (error.to_string(), false))?;
+        let answer = self.client.call(request).await.map_err(|error| (reason(&error), true))?;
         let status = answer.status();
         if !status.is_success() {
             return Err((format!("it answered {status}"), status.is_server_error()));
         }
-        let body = answer.bytes().await.map_err(|error| (reason(&error), true))?;
+        let body = answer.into_body().bytes().await.map_err(|error| (reason(&error), true))?;
         let value: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
         let text = |name: &str| value.get(name).and_then(|value| value.as_str()).map(str::to_owned);
         match (text("AccessKeyId"), text("SecretAccessKey")) {

@@ -2,10 +2,12 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 use regex::Regex;
 
 use super::credentials::CredentialsError;
+use super::http::Failure;
 use crate::redact::Redactor;
 use crate::resolve::ResolveError;
 
@@ -31,7 +33,7 @@ pub enum Problem {
     Unreachable,
     /// The server was reached, but did not answer as it should, however often it was asked.
     Failing,
-    /// The object became another while it was read.
+    /// The object became another while it was read, or the file that was to become one.
     Changed,
     /// What arrived is not what S3 has: its length or its checksum.
     Damaged,
@@ -82,6 +84,10 @@ impl StorageError {
                 "access denied",
                 "allow the job's role s3:PutObject and s3:AbortMultipartUpload on the key, and kms:GenerateDataKey and \
                  kms:Decrypt where the bucket is encrypted with a key",
+            ),
+            Problem::Changed if *is_writing => (
+                "it was written to while it was uploaded",
+                "write under another name, and rename it when it is complete",
             ),
             Problem::Unreachable if *is_writing => (
                 "S3 cannot be reached",
@@ -155,7 +161,7 @@ impl StorageError {
                 Problem::OtherRegion
             }
             (_, 401 | 403) => Problem::Denied,
-            (_, 412) => Problem::Changed,
+            ("XAmzContentSHA256Mismatch" | "BadDigest", _) | (_, 412) => Problem::Changed,
             ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken", _) => Problem::Denied,
             (_, 400..) => Problem::Failing,
             _ if text.contains("redirect without LOCATION") => Problem::OtherRegion,
@@ -169,22 +175,27 @@ impl StorageError {
     }
 }
 
-/// Whether the answer had begun.
-fn is_body(error: &object_store::Error) -> bool {
-    let text: Vec<String> = chain(error).map(|error| error.to_string()).collect();
-    ["response body", "end of file", "incomplete", "content-length"]
-        .iter()
-        .any(|word| text.iter().any(|text| text.contains(word)))
+/// Why an object is not in its file, or a file not in its object.
+#[derive(Debug)]
+pub enum TransferError {
+    /// It did not arrive whole.
+    Storage(StorageError),
+    /// The file could not be written, or read.
+    File(io::Error),
 }
 
-/// The name that is not known, if that is why.
-pub(super) fn is_unknown_name(error: &(dyn Error + 'static)) -> Option<ResolveError> {
-    let found = chain(error).find_map(|error| error.downcast_ref::<ResolveError>());
-    found.filter(|error| matches!(error, ResolveError::Unknown { .. })).cloned()
+/// Whether the answer had begun.
+fn is_body(error: &object_store::Error) -> bool {
+    chain(error).any(|error| matches!(error.downcast_ref(), Some(Failure::Body(_))))
+}
+
+/// Whether it is that a name is not known.
+pub(super) fn is_unknown_name(error: &(dyn Error + 'static)) -> bool {
+    chain(error).any(|error| matches!(error.downcast_ref(), Some(ResolveError::Unknown { .. })))
 }
 
 /// An error and those that it comes from.
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 

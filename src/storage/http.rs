@@ -1,27 +1,41 @@
-//! The HTTP client: with a resolver, certificates and proxies of its own.
+//! The HTTP client: small buffers, so that many connections take little memory, and an end to a server's silence.
 
-use std::net::SocketAddr;
-use std::path::Path;
+use std::error::Error;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::redirect;
-use reqwest::{Client, NoProxy, Proxy};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Request;
+use http::header::{HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse, HttpResponseBody,
+    HttpService,
+};
+use tokio::time::{Instant, Sleep};
 
 use super::access::Network;
-use crate::resolve;
+use super::connect::{BoxError, Connector};
+use super::error::{chain, is_unknown_name};
 
-/// How long a connection may take to come about.
-const CONNECTING: Duration = Duration::from_secs(5);
-/// How long a server may send nothing while it is to send something.
+/// How long a server may send nothing while it is to send something, and take nothing while it is to take something.
 const SILENCE: Duration = Duration::from_secs(20);
-/// Addresses within the machine that give credentials; no proxy reaches them.
-const WITHIN: &str = "169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254,localhost,127.0.0.1";
-
+/// How much of a message a connection holds, in bytes.
+const HELD: usize = 64 << 10;
+/// How much of a file is read at once to be sent, in bytes.
+const BLOCK: usize = 32 << 10;
 /// How often a small request is asked at most.
 const ATTEMPTS: u32 = 3;
 
@@ -46,73 +60,240 @@ where
     }
 }
 
-/// Makes a client.
-///
-/// # Errors
-/// In words: the certificates or a proxy are not as they should be.
-pub(super) fn client(network: &Network) -> Result<Client, String> {
-    let mut builder = Client::builder()
-        .dns_resolver(Arc::new(Names))
-        .tls_backend_preconfigured(tls(network.ca_bundle.as_deref())?)
-        .http1_only()
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECTING)
-        .read_timeout(SILENCE)
-        .user_agent(concat!("footplate/", env!("CARGO_PKG_VERSION")));
-    let direct = || NoProxy::from_string(&format!("{},{WITHIN}", network.no_proxy));
-    for (scheme, proxy) in [("http", &network.http_proxy), ("https", &network.https_proxy)] {
-        let Some(url) = proxy else { continue };
-        // The URL may hold a password.
-        let bad = |_| format!("the variable {scheme}_proxy holds no URL of a proxy");
-        let proxy = match scheme {
-            "http" => Proxy::http(url),
-            _ => Proxy::https(url),
+/// A client; its connections are shared by its clones, and belong to the runtime that they were made in.
+#[derive(Clone)]
+pub(super) struct Client {
+    inner: legacy::Client<Connector, Payload>,
+    connector: Connector,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Makes a client.
+    ///
+    /// # Errors
+    /// In words: the certificates or a proxy are not as they should be.
+    pub fn of(network: &Network) -> Result<Client, String> {
+        let connector = Connector::of(network)?;
+        let inner = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .http1_max_buf_size(HELD)
+            .build(connector.clone());
+        Ok(Client { inner, connector })
+    }
+
+    /// Sends a request. An answer's body may end with an error, after which it can be asked for again.
+    ///
+    /// # Errors
+    /// No connection came about, it broke, or the server was silent for too long.
+    pub async fn send(&self, mut request: Request<Payload>) -> Result<HttpResponse, HttpError> {
+        request
+            .headers_mut()
+            .insert(USER_AGENT, HeaderValue::from_static(concat!("footplate/", env!("CARGO_PKG_VERSION"))));
+        if let Some(authorization) = self.connector.proxy_authorization(request.uri()) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
+        }
+        let taken = Arc::clone(&request.body().taken);
+        let mut answer = std::pin::pin!(self.inner.request(request));
+        let answer = loop {
+            match tokio::time::timeout(SILENCE, &mut answer).await {
+                Ok(answer) => break answer.map_err(|error| failed(Failure::NoAnswer(error.into())))?,
+                Err(_) if taken.swap(false, Ordering::Relaxed) => {}
+                Err(_) => return Err(failed(Failure::NoAnswer(Silent.into()))),
+            }
         };
-        builder = builder.proxy(proxy.map_err(bad)?.no_proxy(direct()));
+        let arriving = |body| Arriving { body, silence: Box::pin(tokio::time::sleep(SILENCE)), is_waiting: false };
+        Ok(answer.map(|body| HttpResponseBody::new(arriving(body))))
     }
-    builder.build().map_err(|error| error.to_string())
 }
 
-/// The certificates that are trusted: those of a bundle that was named, else the image's, else the ones built in.
-fn tls(bundle: Option<&Path>) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    match bundle {
-        Some(path) => {
-            let failed = |error: &dyn std::fmt::Display| format!("the CA bundle {}: {error}", path.display());
-            let text = std::fs::read(path).map_err(|error| failed(&error))?;
-            for certificate in CertificateDer::pem_slice_iter(&text) {
-                let certificate = certificate.map_err(|error| failed(&error))?;
-                // A bundle may hold a certificate that is of no use beside those that are.
-                let _ = roots.add(certificate);
-            }
-            if roots.is_empty() {
-                return Err(failed(&"it holds no certificate"));
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+#[async_trait]
+impl HttpService for Client {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        self.send(request.map(Payload::from)).await
+    }
+}
+
+impl HttpConnector for Client {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+/// What a request sends.
+pub(super) struct Payload {
+    content: Content,
+    /// Whether any of it was taken since this was last looked at.
+    taken: Arc<AtomicBool>,
+}
+
+enum Content {
+    Given(HttpRequestBody),
+    File(Arc<File>, Range<u64>),
+}
+
+impl Payload {
+    /// A part of a file, which is read while it is sent.
+    pub fn of_file(file: Arc<File>, range: Range<u64>) -> Payload {
+        Payload { content: Content::File(file, range), taken: Arc::default() }
+    }
+}
+
+impl From<HttpRequestBody> for Payload {
+    fn from(body: HttpRequestBody) -> Payload {
+        Payload { content: Content::Given(body), taken: Arc::default() }
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.taken.store(true, Ordering::Relaxed);
+        match &mut self.content {
+            Content::Given(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
+            Content::File(_, range) if range.is_empty() => Poll::Ready(None),
+            Content::File(file, range) => {
+                let mut block = vec![0; usize::try_from(range.end - range.start).map_or(BLOCK, |left| left.min(BLOCK))];
+                let read = file.read_exact_at(&mut block, range.start);
+                range.start += block.len() as u64;
+                Poll::Ready(Some(read.map(|()| Frame::data(block.into())).map_err(|error| Unreadable(error).into())))
             }
         }
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = versions.map_err(|error| error.to_string())?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Given(body) => body.is_end_stream(),
+            Content::File(_, range) => range.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Given(body) => body.size_hint(),
+            Content::File(_, range) => SizeHint::with_exact(range.end - range.start),
+        }
+    }
 }
 
-/// Looks names up without the C library.
+/// An answer's body: an error where the server is silent for too long while something is waited for.
+struct Arriving {
+    body: Incoming,
+    silence: Pin<Box<Sleep>>,
+    is_waiting: bool,
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = HttpError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.is_waiting = false;
+            return Poll::Ready(frame.map(|frame| frame.map_err(|error| failed(Failure::Body(error.into())))));
+        }
+        if !self.is_waiting {
+            self.is_waiting = true;
+            self.silence.as_mut().reset(Instant::now() + SILENCE);
+        }
+        ready!(self.silence.as_mut().poll(context));
+        Poll::Ready(Some(Err(failed(Failure::Body(Silent.into())))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Why there is no answer, or not all of it.
 #[derive(Debug)]
-struct Names;
+pub(super) enum Failure {
+    NoAnswer(BoxError),
+    /// The answer had begun.
+    Body(BoxError),
+}
 
-impl Resolve for Names {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let addresses = resolve::lookup(name.as_str()).await?;
-            // The port is put in by the client.
-            Ok(Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Failure::NoAnswer(_) => "no answer",
+            Failure::Body(_) => "the answer broke off",
         })
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let (Failure::NoAnswer(error) | Failure::Body(error)) = self;
+        Some(&**error)
+    }
+}
+
+/// The server did nothing.
+#[derive(Debug)]
+struct Silent;
+
+impl fmt::Display for Silent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server was silent for {} s", SILENCE.as_secs())
+    }
+}
+
+impl Error for Silent {}
+
+/// The file that was to be sent could not be read.
+#[derive(Debug)]
+pub(super) struct Unreadable(pub io::Error);
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Unreadable {}
+
+/// As an error that says whether asking again may help: a name that is not known stays so.
+fn failed(failure: Failure) -> HttpError {
+    let kind = match is_unknown_name(&failure) {
+        true => HttpErrorKind::Unknown,
+        false => chain(&failure).find_map(kind).unwrap_or(HttpErrorKind::Unknown),
+    };
+    HttpError::new(kind, failure)
+}
+
+fn kind(error: &(dyn Error + 'static)) -> Option<HttpErrorKind> {
+    if error.is::<Silent>() {
+        return Some(HttpErrorKind::Timeout);
+    }
+    if let Some(error) = error.downcast_ref::<legacy::Error>() {
+        return error.is_connect().then_some(HttpErrorKind::Connect);
+    }
+    if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        let was_cut =
+            error.is_closed() || error.is_canceled() || error.is_incomplete_message() || error.is_body_write_aborted();
+        return was_cut.then_some(HttpErrorKind::Request);
+    }
+    match error.downcast_ref::<io::Error>()?.kind() {
+        ErrorKind::TimedOut => Some(HttpErrorKind::Timeout),
+        ErrorKind::ConnectionAborted
+        | ErrorKind::ConnectionReset
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof => Some(HttpErrorKind::Interrupted),
+        _ => None,
     }
 }

@@ -4,7 +4,7 @@
 //! object in S3 pays nothing. [`Bucket`] opens a bucket with it: [`Bucket::read`] gives an object as a stream that
 //! arrives while it is read, in several ranges at once, and [`Bucket::list`] what is below a prefix. All of it blocks the
 //! thread that it is called on; the network is served by a thread of its own. [`Uploads`] writes below a prefix, in the
-//! runtime of whoever calls it.
+//! runtime of whoever calls it, and reads files while it sends them.
 //!
 //! Requests, their signatures, their repetition, the list and the resumption of a broken body are the `object_store`
 //! crate's. What is added here: names are resolved by [`crate::resolve`], because the C library must not do it; keys are
@@ -18,6 +18,7 @@ mod access;
 mod bucket;
 mod checksum;
 mod codeartifact;
+mod connect;
 mod credentials;
 mod download;
 mod error;
@@ -30,6 +31,5 @@ pub use access::Access;
 pub use bucket::{Bucket, Listed};
 pub use codeartifact::{CodeArtifactError, PackageIndex, Repository};
 pub use download::{Asked, Download, Fetched};
-pub use error::{Problem, StorageError};
-pub use placed::PlaceError;
-pub use upload::{Parts, Uploads};
+pub use error::{Problem, StorageError, TransferError};
+pub use upload::{Parts, Sent, Uploads};

@@ -2,7 +2,6 @@
 //! nothing of it is held in memory.
 
 use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -13,23 +12,12 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use object_store::{GetOptions, GetRange};
 
 use super::bucket::{Bucket, Connected, runtime};
-use super::checksum::Given;
-use super::error::{Problem, StorageError};
+use super::checksum::{BLOCK, Given};
+use super::error::{Problem, StorageError, TransferError};
 
 /// How long a range is, and how many arrive at once.
 const RANGE: u64 = 8 << 20;
 const AT_ONCE: usize = 10;
-/// What is read at once of a file whose checksum is computed.
-const BLOCK: usize = 64 << 10;
-
-/// Why an object is not in its file.
-#[derive(Debug)]
-pub enum PlaceError {
-    /// It did not arrive whole.
-    Storage(StorageError),
-    /// It could not be written.
-    File(io::Error),
-}
 
 /// Where an object goes.
 struct Place<'a> {
@@ -39,23 +27,23 @@ struct Place<'a> {
 }
 
 /// Brings an object into a new file; gives its size.
-pub(super) fn bring(bucket: &Bucket, key: &str, file: &File, at: &Path) -> Result<u64, PlaceError> {
-    let runtime = runtime().map_err(PlaceError::File)?;
+pub(super) fn bring(bucket: &Bucket, key: &str, file: &File, at: &Path) -> Result<u64, TransferError> {
+    let runtime = runtime().map_err(TransferError::File)?;
     let place = Place { bucket: bucket.name(), key, file };
     // Only what S3 says can be mended by asking otherwise.
     let brought = bucket.with_region(key, async |client: Connected| match place.all(client).await {
         Ok(found) => Ok(Ok(found)),
-        Err(PlaceError::File(error)) => Ok(Err(error)),
-        Err(PlaceError::Storage(error)) => Err(error),
+        Err(TransferError::File(error)) => Ok(Err(error)),
+        Err(TransferError::Storage(error)) => Err(error),
     });
-    let (size, given) = runtime.block_on(brought).map_err(PlaceError::Storage)?.map_err(PlaceError::File)?;
+    let (size, given) = runtime.block_on(brought).map_err(TransferError::Storage)?.map_err(TransferError::File)?;
     place.check(given, at)?;
     Ok(size)
 }
 
 impl Place<'_> {
     /// The object as it is at first: the beginning by the first answer, the rest beside it.
-    async fn all(&self, client: Connected) -> Result<(u64, Given), PlaceError> {
+    async fn all(&self, client: Connected) -> Result<(u64, Given), TransferError> {
         let first = client.get(self.key, GetOptions::default()).await.map_err(|error| self.error(&error))?;
         let (size, etag) = (first.meta.size, first.meta.e_tag.clone());
         let given = first.extensions.get::<Given>().cloned().unwrap_or_default();
@@ -81,14 +69,14 @@ impl Place<'_> {
         &self,
         mut pieces: BoxStream<'static, object_store::Result<Bytes>>,
         range: Range<u64>,
-    ) -> Result<(), PlaceError> {
+    ) -> Result<(), TransferError> {
         let mut at = range.start;
         while at < range.end
             && let Some(piece) = pieces.next().await
         {
             let mut piece = piece.map_err(|error| self.error(&error))?;
             piece.truncate(usize::try_from(range.end - at).unwrap_or(usize::MAX));
-            self.file.write_all_at(&piece, at).map_err(PlaceError::File)?;
+            self.file.write_all_at(&piece, at).map_err(TransferError::File)?;
             at += piece.len() as u64;
         }
         match at == range.end {
@@ -98,12 +86,12 @@ impl Place<'_> {
     }
 
     /// Compares the file with the checksum that S3 has of the object, if it has one.
-    fn check(&self, given: Given, at: &Path) -> Result<(), PlaceError> {
+    fn check(&self, given: Given, at: &Path) -> Result<(), TransferError> {
         let Some(mut check) = given.begin_if_any() else { return Ok(()) };
-        let file = File::open(at).map_err(PlaceError::File)?;
+        let file = File::open(at).map_err(TransferError::File)?;
         let (mut block, mut taken) = (vec![0; BLOCK], 0);
         loop {
-            match file.read_at(&mut block, taken).map_err(PlaceError::File)? {
+            match file.read_at(&mut block, taken).map_err(TransferError::File)? {
                 0 => break,
                 count => {
                     check.update(&block[..count]);
@@ -114,11 +102,11 @@ impl Place<'_> {
         check.complaint().map_or(Ok(()), |detail| Err(self.damaged(detail)))
     }
 
-    fn error(&self, error: &object_store::Error) -> PlaceError {
-        PlaceError::Storage(StorageError::of(self.bucket, self.key, error))
+    fn error(&self, error: &object_store::Error) -> TransferError {
+        TransferError::Storage(StorageError::of(self.bucket, self.key, error))
     }
 
-    fn damaged(&self, detail: String) -> PlaceError {
-        PlaceError::Storage(StorageError::new(self.bucket, self.key, Problem::Damaged, detail))
+    fn damaged(&self, detail: String) -> TransferError {
+        TransferError::Storage(StorageError::new(self.bucket, self.key, Problem::Damaged, detail))
     }
 }

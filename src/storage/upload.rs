@@ -1,13 +1,18 @@
-//! Writing objects: small ones in one request, large ones in parts.
+//! Writing objects: small ones in one request, large ones in parts; each from a file, of which next to nothing is in memory.
 
-use std::sync::{Mutex, PoisonError};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path as Place;
-use object_store::{ObjectStoreExt, WriteMultipart};
+use object_store::{MultipartId, ObjectStoreExt, PutPayload};
 
 use super::bucket::{Bucket, Connected};
-use super::error::{Problem, StorageError};
+use super::checksum::Sha256;
+use super::error::{Problem, StorageError, TransferError, chain};
+use super::http::Unreadable;
 
 /// How long a part is at least (S3 takes no less), and how many an object may have (S3 takes 10,000).
 const PART: u64 = 5 << 20;
@@ -28,33 +33,37 @@ impl Uploads {
         Uploads { bucket, prefix: prefix.to_owned(), client: Mutex::default() }
     }
 
-    /// How many parts of an object are under way at once.
-    pub const PARTS_AT_ONCE: usize = 3;
-
     /// How long the parts of an object of this size are, but for the last. One that is not longer is written by
     /// [`Uploads::put`].
     pub fn part_size(size: u64) -> u64 {
         PART.max(size.div_ceil(MOST_PARTS))
     }
 
-    /// Writes an object in one request.
+    /// Writes an object in one request: a file as far as this size, in bytes.
     ///
     /// # Errors
-    /// [`StorageError`], after a bounded number of attempts.
-    pub async fn put(&self, name: &str, content: Bytes) -> Result<(), StorageError> {
-        self.with_region(name, async |client, place| client.store.put(place, content.clone().into()).await.map(drop))
-            .await
+    /// [`TransferError`], after a bounded number of attempts.
+    pub async fn put(&self, name: &str, file: &Arc<File>, size: u64) -> Result<(), TransferError> {
+        let digest = Sha256::of(file, &(0..size)).map_err(TransferError::File)?;
+        let put = async |client: &Connected, place: &Place| {
+            let put = client.store.put(place, PutPayload::new());
+            client.part(file, 0..size, digest).send(put).await.map(drop)
+        };
+        self.with_region(name, put).await
     }
 
-    /// Begins to write an object in parts of this size.
+    /// Begins to write an object in parts.
     ///
     /// # Errors
-    /// [`StorageError`], after a bounded number of attempts.
-    pub async fn begin(&self, name: &str, part_size: u64) -> Result<Parts, StorageError> {
-        let begun = self.with_region(name, async |client, place| client.store.put_multipart(place).await).await?;
-        let part_size = usize::try_from(part_size).unwrap_or(usize::MAX);
-        let upload = WriteMultipart::new_with_chunk_size(begun, part_size);
-        Ok(Parts { upload, bucket: self.bucket.name().to_owned(), key: self.key(name) })
+    /// [`TransferError`], after a bounded number of attempts.
+    pub async fn begin(&self, name: &str) -> Result<Parts, TransferError> {
+        let (bucket, key) = (self.bucket.name().to_owned(), self.key(name));
+        self.with_region(name, async |client, place| {
+            let id = client.store.create_multipart(place).await?;
+            let (client, place) = (client.clone(), place.clone());
+            Ok(Parts { client, place, id, bucket: bucket.clone(), key: key.clone() })
+        })
+        .await
     }
 
     /// The whole key of an object below the prefix.
@@ -71,11 +80,11 @@ impl Uploads {
         &self,
         name: &str,
         work: impl AsyncFn(&Connected, &Place) -> object_store::Result<T>,
-    ) -> Result<T, StorageError> {
+    ) -> Result<T, TransferError> {
         let key = self.key(name);
         let bucket = self.bucket.name();
-        let settings = |text: String| StorageError::new(bucket, &key, Problem::Settings, text).writing();
-        let error = |error: object_store::Error| StorageError::of(bucket, &key, &error).writing();
+        let settings =
+            |text: String| TransferError::Storage(StorageError::new(bucket, &key, Problem::Settings, text).writing());
         let place = Place::parse(name).map_err(|found| settings(found.to_string()))?;
         let known = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let client = match known {
@@ -84,11 +93,12 @@ impl Uploads {
         };
         let found = match work(&client, &place).await {
             Ok(value) => return Ok(value),
-            Err(found) => error(found),
+            Err(found) => writing(bucket, &key, &found),
         };
-        let Some(region) = self.bucket.better_region(&client, &found) else { return Err(found) };
+        let TransferError::Storage(error) = &found else { return Err(found) };
+        let Some(region) = self.bucket.better_region(&client, error) else { return Err(found) };
         let client = self.keep(self.bucket.connect_below(&region, &self.prefix).map_err(settings)?);
-        work(&client, &place).await.map_err(error)
+        work(&client, &place).await.map_err(|found| writing(bucket, &key, &found))
     }
 
     fn keep(&self, client: Connected) -> Connected {
@@ -100,40 +110,52 @@ impl Uploads {
 /// An object that is written in parts. Nothing of it is there until [`Parts::finish`].
 #[derive(Debug)]
 pub struct Parts {
-    upload: WriteMultipart,
+    client: Connected,
+    place: Place,
+    id: MultipartId,
     bucket: String,
     key: String,
 }
 
+/// A part that has arrived.
+#[derive(Debug)]
+pub struct Sent(PartId);
+
 impl Parts {
-    /// Waits until fewer than [`Uploads::PARTS_AT_ONCE`] parts are under way: what is sent next need not be held before.
+    /// Writes a part: the one of this number, from 0, with these bytes of a file. Several can be under way.
     ///
     /// # Errors
-    /// [`StorageError`] of a part that was sent; then it is to be given up.
-    pub async fn wait(&mut self) -> Result<(), StorageError> {
-        let free = self.upload.wait_for_capacity(Uploads::PARTS_AT_ONCE).await;
-        free.map_err(|error| StorageError::of(&self.bucket, &self.key, &error).writing())
+    /// [`TransferError`]; then the object is to be given up.
+    pub async fn send(&self, number: usize, file: &Arc<File>, range: Range<u64>) -> Result<Sent, TransferError> {
+        let digest = Sha256::of(file, &range).map_err(TransferError::File)?;
+        let put = self.client.store.put_part(&self.place, &self.id, number, PutPayload::new());
+        let sent = self.client.part(file, range, digest).send(put).await;
+        sent.map(Sent).map_err(|error| writing(&self.bucket, &self.key, &error))
     }
 
-    /// Sends what follows.
-    pub fn send(&mut self, content: Bytes) {
-        self.upload.put(content);
-    }
-
-    /// Makes an object of the parts.
+    /// Makes an object of all parts, in their order.
     ///
     /// # Errors
-    /// [`StorageError`]; then the parts are taken back.
-    pub async fn finish(self) -> Result<(), StorageError> {
-        let Parts { upload, bucket, key } = self;
-        upload.finish().await.map(drop).map_err(|error| StorageError::of(&bucket, &key, &error).writing())
+    /// [`TransferError`]; then it is to be given up.
+    pub async fn finish(&self, parts: Vec<Sent>) -> Result<(), TransferError> {
+        let parts = parts.into_iter().map(|Sent(part)| part).collect();
+        let finished = self.client.store.complete_multipart(&self.place, &self.id, parts).await;
+        finished.map(drop).map_err(|error| writing(&self.bucket, &self.key, &error))
     }
 
     /// Takes back what was sent, so that S3 does not keep it.
-    pub async fn give_up(self) {
-        if let Err(error) = self.upload.abort().await {
+    pub async fn give_up(&self) {
+        if let Err(error) = self.client.store.abort_multipart(&self.place, &self.id).await {
             let error = StorageError::of(&self.bucket, &self.key, &error).writing();
             tracing::debug!("the parts are not taken back: {error}");
         }
+    }
+}
+
+/// Why an object was not written.
+fn writing(bucket: &str, key: &str, error: &object_store::Error) -> TransferError {
+    match chain(error).find_map(|error| error.downcast_ref()) {
+        Some(Unreadable(error)) => TransferError::File(io::Error::new(error.kind(), error.to_string())),
+        None => TransferError::Storage(StorageError::of(bucket, key, error).writing()),
     }
 }
