@@ -30,7 +30,7 @@ pub(super) fn bring_from_s3(
     let bucket = Bucket::new(access.clone(), bucket);
     let below = match key.ends_with('/') {
         true => bucket.list(key).map_err(CodeError::Storage)?,
-        false => match bucket.read(key) {
+        false => match bucket.read(key, destination.root()) {
             Ok(download) => return object(&bucket, key, download, destination),
             Err(error) if error.problem == Problem::NoSuchKey => match bucket.list(&format!("{key}/")) {
                 Ok(below) if !below.is_empty() => below,
@@ -48,7 +48,7 @@ pub(super) fn bring_from_s3(
             Err(CodeError::Missing { path: url, beside: Some("nothing is below that prefix".to_owned()) })
         }
         [only] if only.key[prefix.len()..] == *PACKED => {
-            let download = bucket.read(&only.key).map_err(CodeError::Storage)?;
+            let download = bucket.read(&only.key, destination.root()).map_err(CodeError::Storage)?;
             object(&bucket, &only.key, download, destination)
         }
         _ => {
@@ -120,7 +120,11 @@ fn folder(bucket: &Bucket, prefix: &str, listed: Vec<Listed>, destination: &mut 
         while asked.len() < ASKED
             && let Some((name, found)) = rest.next_if(|(_, found)| found.size <= Bucket::IN_ONE)
         {
-            asked.push_back((name, &found.key, bucket.ask(&found.key).map_err(CodeError::Storage)?));
+            asked.push_back((
+                name,
+                &found.key,
+                bucket.ask(&found.key, destination.root()).map_err(CodeError::Storage)?,
+            ));
         }
         match (asked.pop_front(), rest.peek()) {
             (Some((name, key, object)), _) => {

@@ -56,20 +56,20 @@ impl Bucket {
     }
 
     /// Begins to read an object: waits for the answer's beginning, and no longer. What follows arrives on a thread of its
-    /// own, a few MiB ahead of what is read.
+    /// own, some MiB ahead of what is read: they wait in a file without a name in the folder `beside`.
     ///
     /// # Errors
     /// [`StorageError`], after a bounded number of attempts.
-    pub fn read(&self, key: &str) -> Result<Download, StorageError> {
-        self.ask(key)?.answered()
+    pub fn read(&self, key: &str, beside: &Path) -> Result<Download, StorageError> {
+        self.ask(key, beside)?.answered()
     }
 
     /// The same without waiting: several can be asked for before they are read, one after the other.
     ///
     /// # Errors
     /// [`StorageError`] where no thread can be started.
-    pub fn ask(&self, key: &str) -> Result<Asked, StorageError> {
-        download::begin(self.clone(), key)
+    pub fn ask(&self, key: &str, beside: &Path) -> Result<Asked, StorageError> {
+        download::begin(self.clone(), key, beside)
     }
 
     /// Brings an object into a file that is new and empty, the one at this path; gives its size. What arrives is written at

@@ -1,45 +1,60 @@
 //! An object that arrives while it is read: the beginning in one answer, the rest of a large one in several ranges at once.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use nix::fcntl::OFlag;
 use object_store::{GetOptions, GetRange, GetResult};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::bucket::{Bucket, Connected, runtime};
 use super::checksum::{Check, Given};
-use super::error::{Problem, StorageError};
+use super::error::{Problem, StorageError, TransferError};
+use super::placed::Place;
 
-/// How long a range is, and how many arrive at once. Together they are what a download takes of memory.
+/// How long a range is, and how many arrive at once.
 const RANGE: u64 = 2 << 20;
-const AT_ONCE: usize = 4;
-/// How many more are asked for ahead of their turn, so that the time until they begin is over by then. What has arrived of
-/// them waits in the kernel.
-const AHEAD: usize = 12;
+const AT_ONCE: usize = 10;
 /// From this size on ranges are asked for: below it, the answer to the first request brings all.
 pub(super) const LARGE: u64 = 2 * RANGE;
 /// How many small objects are under way.
 const FILES_AT_ONCE: usize = 16;
 /// How many pieces, or small objects, wait to be read.
 const WAITING: usize = 4;
+/// For how many ranges there is room: those that arrive and wait, the one that is passed on, and the one that is read.
+const SLOTS: u64 = (AT_ONCE + WAITING + 2) as u64;
 
 /// An object that arrives. Reading gives an error that holds a [`StorageError`] where it does not arrive whole.
 #[derive(Debug)]
 pub struct Download {
     size: u64,
     taken: u64,
-    current: Bytes,
-    pieces: Receiver<Result<Bytes, StorageError>>,
+    /// Until all is read.
+    check: Option<Check>,
+    current: Piece,
+    pieces: Receiver<Result<Piece, StorageError>>,
     bucket: String,
     key: String,
+}
+
+/// What of an object is read next.
+#[derive(Debug)]
+enum Piece {
+    Held(Bytes),
+    /// So many bytes at a place in a file.
+    Kept(Arc<File>, u64, u64),
 }
 
 /// An object that was asked for.
 #[derive(Debug)]
 pub struct Asked {
-    announced: std::sync::mpsc::Receiver<Result<u64, StorageError>>,
+    announced: std::sync::mpsc::Receiver<Result<(u64, Given), StorageError>>,
     download: Download,
 }
 
@@ -51,22 +66,24 @@ impl Asked {
     pub fn answered(self) -> Result<Download, StorageError> {
         let Download { bucket, key, .. } = &self.download;
         let broken = || Err(StorageError::new(bucket, key, Problem::Settings, "its thread ended".to_owned()));
-        let size = self.announced.recv().unwrap_or_else(|_| broken())?;
-        Ok(Download { size, ..self.download })
+        let (size, given) = self.announced.recv().unwrap_or_else(|_| broken())?;
+        Ok(Download { size, check: Some(given.begin()), ..self.download })
     }
 }
 
-/// Starts the thread that downloads.
-pub(super) fn begin(bucket: Bucket, key: &str) -> Result<Asked, StorageError> {
+/// Starts the thread that asks for an object. What arrives before its turn waits in a file without a name in the folder
+/// `beside`.
+pub(super) fn begin(bucket: Bucket, key: &str, beside: &Path) -> Result<Asked, StorageError> {
     let (sender, pieces) = channel(WAITING);
     let (announce, announced) = std::sync::mpsc::channel();
     let (name, key) = (bucket.name().to_owned(), key.to_owned());
     let broken = |text: String| StorageError::new(&name, &key, Problem::Settings, text);
     let runtime = runtime().map_err(|error| broken(error.to_string()))?;
-    let of_thread = key.clone();
-    let work = move || runtime.block_on(serve(&bucket, &of_thread, &announce, sender));
+    let (of_thread, beside) = (key.clone(), beside.to_owned());
+    let work = move || runtime.block_on(serve(&bucket, &of_thread, &beside, &announce, sender));
     thread::Builder::new().name("download".to_owned()).spawn(work).map_err(|error| broken(error.to_string()))?;
-    Ok(Asked { announced, download: Download { size: 0, taken: 0, current: Bytes::new(), pieces, bucket: name, key } })
+    let current = Piece::Held(Bytes::new());
+    Ok(Asked { announced, download: Download { size: 0, taken: 0, check: None, current, pieces, bucket: name, key } })
 }
 
 impl Download {
@@ -75,14 +92,16 @@ impl Download {
         self.size
     }
 
-    fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
+    /// The piece that follows; none at the end, where the whole is as it should be.
+    fn next(&mut self) -> Result<Option<Piece>, StorageError> {
+        let damaged = |detail| StorageError::new(&self.bucket, &self.key, Problem::Damaged, detail);
         match self.pieces.blocking_recv() {
             Some(piece) => piece.map(Some),
-            None if self.taken == self.size => Ok(None),
-            None => {
-                let detail = format!("{} of {} bytes", self.taken, self.size);
-                Err(StorageError::new(&self.bucket, &self.key, Problem::Damaged, detail))
-            }
+            None if self.taken != self.size => Err(damaged(format!("{} of {} bytes", self.taken, self.size))),
+            None => match self.check.take().and_then(Check::complaint) {
+                Some(detail) => Err(damaged(detail)),
+                None => Ok(None),
+            },
         }
     }
 }
@@ -92,15 +111,32 @@ impl Read for Download {
         if buffer.is_empty() {
             return Ok(0);
         }
-        while self.current.is_empty() {
+        let count = loop {
+            let count = match &mut self.current {
+                Piece::Held(bytes) => {
+                    let count = buffer.len().min(bytes.len());
+                    buffer[..count].copy_from_slice(&bytes.split_to(count));
+                    count
+                }
+                Piece::Kept(file, at, length) => {
+                    let count = usize::try_from(*length).map_or(buffer.len(), |length| length.min(buffer.len()));
+                    file.read_exact_at(&mut buffer[..count], *at)?;
+                    (*at, *length) = (*at + count as u64, *length - count as u64);
+                    count
+                }
+            };
+            if count > 0 {
+                break count;
+            }
             match self.next().map_err(io::Error::other)? {
                 Some(piece) => self.current = piece,
                 None => return Ok(0),
             }
-        }
-        let count = buffer.len().min(self.current.len());
-        buffer[..count].copy_from_slice(&self.current.split_to(count));
+        };
         self.taken += count as u64;
+        if let Some(check) = &mut self.check {
+            check.update(&buffer[..count]);
+        }
         Ok(count)
     }
 }
@@ -109,8 +145,9 @@ impl Read for Download {
 async fn serve(
     bucket: &Bucket,
     key: &str,
-    announce: &std::sync::mpsc::Sender<Result<u64, StorageError>>,
-    sender: Sender<Result<Bytes, StorageError>>,
+    beside: &Path,
+    announce: &std::sync::mpsc::Sender<Result<(u64, Given), StorageError>>,
+    sender: Sender<Result<Piece, StorageError>>,
 ) {
     let error = |error: &object_store::Error| StorageError::of(bucket.name(), key, error);
     let begun = bucket
@@ -126,12 +163,11 @@ async fn serve(
             return;
         }
     };
-    let size = first.meta.size;
-    if announce.send(Ok(size)).is_err() {
+    let given = first.extensions.get::<Given>().cloned().unwrap_or_default();
+    if announce.send(Ok((first.meta.size, given))).is_err() {
         return;
     }
-    let check = first.extensions.get::<Given>().cloned().unwrap_or_default().begin();
-    let transfer = Transfer { client, bucket: bucket.name(), key, sender: &sender, check };
+    let transfer = Transfer { client, bucket: bucket.name(), key, beside, sender: &sender };
     if let Err(error) = transfer.all(first).await {
         // Where nobody reads any more, nobody is told.
         let _ = sender.send(Err(error)).await;
@@ -142,12 +178,12 @@ struct Transfer<'a> {
     client: Connected,
     bucket: &'a str,
     key: &'a str,
-    sender: &'a Sender<Result<Bytes, StorageError>>,
-    check: Check,
+    beside: &'a Path,
+    sender: &'a Sender<Result<Piece, StorageError>>,
 }
 
 impl Transfer<'_> {
-    async fn all(mut self, first: GetResult) -> Result<(), StorageError> {
+    async fn all(&self, first: GetResult) -> Result<(), StorageError> {
         let (size, etag) = (first.meta.size, first.meta.e_tag.clone());
         let whole_in_one = size <= LARGE;
         let head = if whole_in_one { size } else { RANGE };
@@ -158,51 +194,49 @@ impl Transfer<'_> {
             let mut piece = piece.map_err(|error| self.error(&error))?;
             piece.truncate(usize::try_from(head - arrived).unwrap_or(usize::MAX));
             arrived += piece.len() as u64;
-            if !self.send(piece).await {
+            if !self.send(Piece::Held(piece)).await {
                 return Ok(());
             }
         }
         if whole_in_one {
             // More than was announced would be another object.
-            if arrived != size || stream.try_next().await.ok().flatten().is_some_and(|more| !more.is_empty()) {
-                return Err(self.damaged(format!("{arrived} of {size} bytes")));
-            }
-            return self.finish();
+            return match arrived != size || stream.try_next().await.ok().flatten().is_some_and(|more| !more.is_empty())
+            {
+                true => Err(self.damaged(format!("{arrived} of {size} bytes"))),
+                false => Ok(()),
+            };
         }
         // The rest of the first answer is not wanted: its connection ends here.
         drop(stream);
-        let (client, key, bucket) = (self.client.clone(), self.key, self.bucket);
-        let starts = (0..).map(|count| RANGE + count * RANGE).take_while(|&start| start < size);
-        let asked = starts.map(|start| {
+        let file = Arc::new(nameless(self.beside).map_err(|error| self.no_room(&error))?);
+        let starts = (1..).map(|number| (number, number * RANGE)).take_while(|&(_, start)| start < size);
+        let ranges = starts.map(|(number, start)| {
             let range = start..(start + RANGE).min(size);
-            let (client, if_match, length) = (client.clone(), etag.clone(), range.end - range.start);
+            let (length, at) = (range.end - range.start, number % SLOTS * RANGE);
+            let (if_match, file) = (etag.clone(), Arc::clone(&file));
             let options = GetOptions { if_match, range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-            async move { (client.get(key, options).await, length) }
+            async move {
+                let answer = self.client.get(self.key, options).await.map_err(|error| self.error(&error))?;
+                let place = Place { bucket: self.bucket, key: self.key, file: &file };
+                place.write(answer.into_stream(), at..at + length).await.map_err(|error| match error {
+                    TransferError::Storage(error) => error,
+                    TransferError::File(error) => self.no_room(&error),
+                })?;
+                Ok(Piece::Kept(file, at, length))
+            }
         });
-        let asked = stream::iter(asked).buffered(AHEAD);
-        let mut ranges = asked.map(|(asked, length)| range(bucket, key, asked, length)).buffered(AT_ONCE);
-        while let Some(pieces) = ranges.next().await {
-            for piece in pieces? {
-                if !self.send(piece).await {
-                    return Ok(());
-                }
+        let mut ranges = stream::iter(ranges).buffered(AT_ONCE);
+        while let Some(piece) = ranges.next().await {
+            if !self.send(piece?).await {
+                return Ok(());
             }
         }
-        self.finish()
+        Ok(())
     }
 
     /// Passes a piece on; false where nobody reads any more.
-    async fn send(&mut self, piece: Bytes) -> bool {
-        self.check.update(&piece);
+    async fn send(&self, piece: Piece) -> bool {
         self.sender.send(Ok(piece)).await.is_ok()
-    }
-
-    fn finish(self) -> Result<(), StorageError> {
-        let (bucket, key) = (self.bucket, self.key);
-        match self.check.complaint() {
-            None => Ok(()),
-            Some(detail) => Err(StorageError::new(bucket, key, Problem::Damaged, detail)),
-        }
     }
 
     fn error(&self, error: &object_store::Error) -> StorageError {
@@ -212,25 +246,24 @@ impl Transfer<'_> {
     fn damaged(&self, detail: String) -> StorageError {
         StorageError::new(self.bucket, self.key, Problem::Damaged, detail)
     }
+
+    fn no_room(&self, error: &io::Error) -> StorageError {
+        StorageError::new(self.bucket, self.key, Problem::NoRoom, format!("{}: {error}", self.beside.display()))
+    }
 }
 
-/// What was asked for of the object as it was at first, in pieces of this length together.
-async fn range(
-    bucket: &str,
-    key: &str,
-    asked: object_store::Result<GetResult>,
-    length: u64,
-) -> Result<Vec<Bytes>, StorageError> {
-    let error = |error: object_store::Error| StorageError::of(bucket, key, &error);
-    let pieces: Vec<Bytes> = asked.map_err(error)?.into_stream().try_collect().await.map_err(error)?;
-    let arrived: usize = pieces.iter().map(Bytes::len).sum();
-    match arrived as u64 == length {
-        true => Ok(pieces),
-        false => {
-            let detail = format!("{arrived} of {length} bytes of a range");
-            Err(StorageError::new(bucket, key, Problem::Damaged, detail))
-        }
-    }
+/// A file without a name in a folder.
+fn nameless(folder: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    let without = options.clone().custom_flags(OFlag::O_TMPFILE.bits()).open(folder);
+    // Not every file system knows such files.
+    without.or_else(|_| {
+        let path = folder.join(format!(".footplate-{}-{:?}", std::process::id(), thread::current().id()));
+        let file = options.create_new(true).open(&path)?;
+        std::fs::remove_file(&path)?;
+        Ok(file)
+    })
 }
 
 /// Objects that arrive whole, in any order: the index of each key, and its content in pieces. It ends after the first

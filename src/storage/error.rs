@@ -37,6 +37,8 @@ pub enum Problem {
     Changed,
     /// What arrived is not what S3 has: its length or its checksum.
     Damaged,
+    /// There is no room for what arrives before its turn.
+    NoRoom,
     /// The variables say something that cannot be.
     Settings,
 }
@@ -115,6 +117,7 @@ impl StorageError {
             Problem::Failing => ("S3 does not answer as it should", "try again, or look at its status"),
             Problem::Changed => ("it was replaced while it was read", "upload a job's code under a name of its own"),
             Problem::Damaged => ("it did not arrive whole", "try again; if it comes again, upload it anew"),
+            Problem::NoRoom => ("it cannot be kept while it arrives", "give the folder more room"),
             Problem::Settings => ("S3 cannot be used as the variables say", "correct them"),
         };
         match detail.is_empty() {

@@ -20,10 +20,10 @@ const RANGE: u64 = 8 << 20;
 const AT_ONCE: usize = 10;
 
 /// Where an object goes.
-struct Place<'a> {
-    bucket: &'a str,
-    key: &'a str,
-    file: &'a File,
+pub(super) struct Place<'a> {
+    pub bucket: &'a str,
+    pub key: &'a str,
+    pub file: &'a File,
 }
 
 /// Brings an object into a new file; gives its size.
@@ -64,8 +64,8 @@ impl Place<'_> {
         Ok((size, given))
     }
 
-    /// Writes what arrives where it belongs. What comes beyond the range is not wanted: its connection ends then.
-    async fn write(
+    /// Writes what arrives into this range of the file. What comes beyond it is not wanted: its connection ends then.
+    pub async fn write(
         &self,
         mut pieces: BoxStream<'static, object_store::Result<Bytes>>,
         range: Range<u64>,
