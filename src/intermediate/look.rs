@@ -84,7 +84,8 @@ fn failed(error: &io::Error) -> Look {
 }
 
 fn stamp_of(found: &Metadata) -> Stamp {
-    Stamp { inode: found.ino(), size: found.size(), written: (found.mtime(), found.mtime_nsec()) }
+    let written = found.mtime().wrapping_mul(1_000_000_000).wrapping_add(found.mtime_nsec());
+    Stamp { inode: found.ino(), size: found.size(), written }
 }
 
 fn special(kind: FileType) -> &'static str {

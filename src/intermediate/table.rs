@@ -1,14 +1,15 @@
 //! Which file is due: pure, and told of everything, the time included.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a file that nobody was seen to close must stay as it is.
 pub(super) const SETTLE_TIME: Duration = Duration::from_secs(1);
 
 /// How often a file is tried, each time with the attempts of a single request within it.
-const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u8 = 3;
 
 /// After so many failures in a row no other file is tried for a while; at the end, no more at all.
 const MANY_FAILURES: u32 = 8;
@@ -19,8 +20,8 @@ const PAUSE: Duration = Duration::from_secs(30);
 pub(super) struct Stamp {
     pub inode: u64,
     pub size: u64,
-    /// When it was last written to: seconds and nanoseconds.
-    pub written: (i64, i64),
+    /// When it was last written to, in nanoseconds.
+    pub written: i64,
 }
 
 /// Why a file was not uploaded.
@@ -33,36 +34,44 @@ pub(super) struct Failure {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Nothing is to be done, or it is being uploaded.
     Idle,
     /// It was found as it is, and may still be written to.
     Settling,
     Queued,
-    /// It has failed, and is tried again then.
-    Waiting(Instant),
-    /// `again`: it was closed or replaced meanwhile.
-    Uploading {
-        stamp: Stamp,
-        again: bool,
-    },
+    /// It has failed, and is tried again.
+    Waiting,
 }
 
+/// One of many: there may be tens of thousands.
 #[derive(Debug)]
 struct File {
-    phase: Phase,
-    /// As what it is in S3.
-    sent: Option<Stamp>,
     /// As what it was last found, and when first so.
     seen: Option<(Stamp, Instant)>,
-    attempts: u32,
-    /// Why it is not in S3 as it is now.
-    problem: Option<String>,
+    /// Whether it is in S3 as it was last found.
+    is_sent: bool,
+    attempts: u8,
+    phase: Phase,
+}
+
+/// An upload that is under way.
+#[derive(Debug)]
+struct Upload {
+    stamp: Stamp,
+    /// The file was closed or replaced meanwhile.
+    again: bool,
 }
 
 /// The files of the folder, by their paths below it, and how far each is.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    files: BTreeMap<PathBuf, File>,
-    queue: VecDeque<PathBuf>,
+    files: BTreeMap<Arc<Path>, File>,
+    queue: VecDeque<Arc<Path>>,
+    uploads: BTreeMap<Arc<Path>, Upload>,
+    /// When those that have failed are tried again.
+    waiting: BTreeMap<Arc<Path>, Instant>,
+    /// Why a file is not in S3 as it is now.
+    problems: BTreeMap<Arc<Path>, String>,
     failures_in_a_row: u32,
     paused_until: Option<Instant>,
     is_ending: bool,
@@ -71,55 +80,57 @@ pub(super) struct Table {
 }
 
 impl Table {
-    fn file(&mut self, path: &Path) -> &mut File {
-        self.files.entry(path.to_owned()).or_insert(File {
-            phase: Phase::Idle,
-            sent: None,
-            seen: None,
-            attempts: 0,
-            problem: None,
-        })
+    fn file(&mut self, path: &Path) -> (Arc<Path>, &mut File) {
+        let key = self.files.get_key_value(path).map_or_else(|| Arc::from(path), |(key, _)| Arc::clone(key));
+        let new = || File { seen: None, is_sent: false, attempts: 0, phase: Phase::Idle };
+        (Arc::clone(&key), self.files.entry(key).or_insert_with(new))
     }
 
     fn enqueue(&mut self, path: &Path) {
-        self.file(path).phase = Phase::Queued;
-        self.queue.push_back(path.to_owned());
+        let (key, file) = self.file(path);
+        file.phase = Phase::Queued;
+        self.waiting.remove(path);
+        self.queue.push_back(key);
     }
 
     /// A file was closed after it was written to, or has got this name.
     pub fn closed(&mut self, path: &Path) {
-        let file = self.file(path);
+        if let Some(upload) = self.uploads.get_mut(path) {
+            upload.again = true;
+        }
+        let is_uploading = self.uploads.contains_key(path);
+        let (_, file) = self.file(path);
         file.attempts = 0;
-        match &mut file.phase {
-            Phase::Uploading { again, .. } => *again = true,
-            Phase::Queued => {}
-            Phase::Idle | Phase::Settling | Phase::Waiting(_) => self.enqueue(path),
+        if !is_uploading && file.phase != Phase::Queued {
+            self.enqueue(path);
         }
     }
 
     /// A file was found as it is: it is due once it has settled, or at once if nothing runs any more that could write.
     pub fn found(&mut self, path: &Path, stamp: Stamp, now: Instant) {
         let is_ending = self.is_ending;
-        let file = self.file(path);
-        match &mut file.phase {
-            Phase::Uploading { stamp: begun, again } => {
-                *again |= is_ending && *begun != stamp;
-                return;
-            }
-            Phase::Queued => return,
-            Phase::Waiting(_) if !is_ending => return,
-            Phase::Idle | Phase::Settling | Phase::Waiting(_) => {}
+        if let Some(upload) = self.uploads.get_mut(path) {
+            upload.again |= is_ending && upload.stamp != stamp;
+            return;
+        }
+        let has_problem = self.problems.contains_key(path);
+        let (_, file) = self.file(path);
+        if file.phase == Phase::Queued || (file.phase == Phase::Waiting && !is_ending) {
+            return;
         }
         let since = file.seen.filter(|(seen, _)| *seen == stamp).map(|(_, since)| since);
-        let was_given_up = since.is_some() && file.problem.is_some();
+        file.is_sent &= since.is_some();
         file.seen = Some((stamp, since.unwrap_or(now)));
-        if file.sent == Some(stamp) {
-            (file.phase, file.problem) = (Phase::Idle, None);
+        if file.is_sent {
+            file.phase = Phase::Idle;
+            self.waiting.remove(path);
+            self.problems.remove(path);
         } else if is_ending {
             // One last time.
             file.attempts = ATTEMPTS - 1;
             self.enqueue(path);
-        } else if was_given_up {
+        } else if since.is_some() && has_problem {
+            // It was given up as it is.
             file.phase = Phase::Idle;
         } else if since.is_some_and(|since| now >= since + SETTLE_TIME) {
             file.attempts = 0;
@@ -132,19 +143,22 @@ impl Table {
     /// There is no such file any more.
     pub fn gone(&mut self, path: &Path) {
         self.files.remove(path);
+        self.waiting.remove(path);
+        self.problems.remove(path);
     }
 
     /// A file cannot be uploaded; gives whether that is new.
     pub fn leave_out(&mut self, path: &Path, why: String) -> bool {
-        let file = self.file(path);
+        let (key, file) = self.file(path);
         file.phase = Phase::Idle;
-        let is_new = file.problem.as_ref() != Some(&why);
-        file.problem = Some(why);
+        self.waiting.remove(path);
+        let is_new = self.problems.get(path) != Some(&why);
+        self.problems.insert(key, why);
         is_new
     }
 
     /// The file to be uploaded next; [`Table::begun`], [`Table::gone`] or [`Table::leave_out`] must follow.
-    pub fn next(&mut self, now: Instant) -> Option<PathBuf> {
+    pub fn next(&mut self, now: Instant) -> Option<Arc<Path>> {
         if self.paused_until.is_some_and(|until| now < until) {
             return None;
         }
@@ -158,33 +172,41 @@ impl Table {
 
     /// A file was opened and its upload begins.
     pub fn begun(&mut self, path: &Path, stamp: Stamp) {
-        let file = self.file(path);
-        file.phase = Phase::Uploading { stamp, again: false };
+        let (key, file) = self.file(path);
+        file.phase = Phase::Idle;
         file.seen = file.seen.filter(|(seen, _)| *seen == stamp);
+        file.is_sent &= file.seen.is_some();
+        self.uploads.insert(key, Upload { stamp, again: false });
     }
 
     /// An upload has ended; gives whether it is tried again.
     pub fn ended(&mut self, path: &Path, result: Result<(), Failure>, now: Instant) -> bool {
+        let Some((key, Upload { stamp, again })) = self.uploads.remove_entry(path) else { return false };
         let is_ending = self.is_ending;
-        let file = self.file(path);
-        let Phase::Uploading { stamp, again } = file.phase else { return false };
-        file.phase = Phase::Idle;
+        let file = self.files.get_mut(path);
         let mut goes_on = again;
         match result {
             Ok(()) => {
-                (file.sent, file.problem) = (Some(stamp), None);
                 self.uploaded.0 += 1;
                 self.uploaded.1 += stamp.size;
                 self.failures_in_a_row = 0;
+                self.problems.remove(path);
+                if let Some(file) = file {
+                    (file.seen, file.is_sent) = (Some((stamp, now)), true);
+                }
             }
             Err(failure) => {
-                file.attempts += 1;
-                file.problem = Some(failure.why);
-                // So that the same is not found to be new.
-                file.seen = Some((stamp, now));
-                if !failure.is_final && file.attempts < ATTEMPTS {
-                    file.phase = Phase::Waiting(now + Duration::from_secs(1 << file.attempts));
-                    goes_on = true;
+                // What was deleted meanwhile is missed by nobody.
+                if let Some(file) = file {
+                    file.attempts += 1;
+                    // So that the same is not found to be new.
+                    file.seen = Some((stamp, now));
+                    if !failure.is_final && file.attempts < ATTEMPTS {
+                        file.phase = Phase::Waiting;
+                        self.waiting.insert(Arc::clone(&key), now + Duration::from_secs(1 << file.attempts));
+                        goes_on = true;
+                    }
+                    self.problems.insert(key, failure.why);
                 }
                 self.failures_in_a_row += 1;
                 if self.failures_in_a_row >= MANY_FAILURES {
@@ -212,43 +234,42 @@ impl Table {
     /// Nothing that has not begun is tried any more.
     pub fn give_up(&mut self, why: &str) {
         self.queue.clear();
-        for file in self.files.values_mut() {
-            if !matches!(file.phase, Phase::Idle) {
-                file.problem.get_or_insert_with(|| why.to_owned());
-                if !matches!(file.phase, Phase::Uploading { .. }) {
-                    file.phase = Phase::Idle;
-                }
+        self.waiting.clear();
+        for (path, file) in &mut self.files {
+            if file.phase != Phase::Idle || self.uploads.contains_key(path) {
+                self.problems.entry(Arc::clone(path)).or_insert_with(|| why.to_owned());
+                file.phase = Phase::Idle;
             }
         }
     }
 
     /// Lets those wait no longer whose time has come; gives the paths that must be looked at again.
-    pub fn tick(&mut self, now: Instant) -> Vec<PathBuf> {
-        let is_due = |file: &File| matches!(file.phase, Phase::Waiting(until) if until <= now);
-        let due: Vec<PathBuf> =
-            self.files.iter().filter(|(_, file)| is_due(file)).map(|(path, _)| path.clone()).collect();
+    pub fn tick(&mut self, now: Instant) -> Vec<Arc<Path>> {
+        let due = self.waiting.iter().filter(|(_, until)| **until <= now);
+        let due: Vec<Arc<Path>> = due.map(|(path, _)| Arc::clone(path)).collect();
         due.iter().for_each(|path| self.enqueue(path));
-        self.files.iter().filter(|(_, file)| file.phase == Phase::Settling).map(|(path, _)| path.clone()).collect()
+        let settling = self.files.iter().filter(|(_, file)| file.phase == Phase::Settling);
+        settling.map(|(path, _)| Arc::clone(path)).collect()
     }
 
     /// Whether time alone makes something due.
     pub fn needs_tick(&self) -> bool {
-        let waits = |file: &File| matches!(file.phase, Phase::Settling | Phase::Waiting(_));
-        self.paused_until.is_some() || self.files.values().any(waits)
+        self.paused_until.is_some()
+            || !self.waiting.is_empty()
+            || self.files.values().any(|file| file.phase == Phase::Settling)
     }
 
     /// Whether nothing is due, now or later, but what has not settled.
     pub fn is_done(&self) -> bool {
-        self.files.values().all(|file| matches!(file.phase, Phase::Idle | Phase::Settling))
+        let is_queued = |path| self.files.get(path).is_some_and(|file| file.phase == Phase::Queued);
+        self.uploads.is_empty() && self.waiting.is_empty() && !self.queue.iter().any(is_queued)
     }
 
     /// What is not in S3 as it is, by the reason.
     pub fn missing(&self) -> BTreeMap<&str, Vec<&Path>> {
         let mut missing: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
-        for (path, file) in &self.files {
-            if let Some(problem) = &file.problem {
-                missing.entry(problem).or_default().push(path);
-            }
+        for (path, problem) in &self.problems {
+            missing.entry(problem).or_default().push(path);
         }
         missing
     }
@@ -257,12 +278,13 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     use super::{Failure, PAUSE, SETTLE_TIME, Stamp, Table};
 
     fn stamp(size: u64) -> Stamp {
-        Stamp { inode: 1, size, written: (1, 0) }
+        Stamp { inode: 1, size, written: 1 }
     }
 
     fn a() -> &'static Path {
@@ -302,7 +324,7 @@ mod tests {
         table.found(a(), stamp(1), now);
         table.found(a(), stamp(2), now + SETTLE_TIME);
         assert_eq!(table.next(now), None);
-        assert!(table.needs_tick() && table.tick(now) == [a()]);
+        assert!(table.needs_tick() && table.tick(now) == [Arc::from(a())]);
         table.found(a(), stamp(2), now + SETTLE_TIME * 2);
         assert_eq!(table.next(now).as_deref(), Some(a()));
         table.begun(a(), stamp(2));

@@ -52,8 +52,8 @@ impl Watch {
         self.needs_scans
     }
 
-    /// Waits until something is heard; without inotify for ever.
-    pub async fn heard(&mut self) -> Vec<Seen> {
+    /// Waits until something is to be heard; without inotify for ever.
+    pub async fn is_heard(&mut self) {
         match &self.queue {
             None => std::future::pending().await,
             Some(queue) => match queue.readable().await {
@@ -64,16 +64,14 @@ impl Watch {
                 }
             },
         }
-        self.pending()
     }
 
-    /// What is to be heard without waiting.
-    pub fn pending(&mut self) -> Vec<Seen> {
-        let mut seen = Vec::new();
+    /// Tells what is to be heard without waiting.
+    pub fn pending(&mut self, tell: &mut dyn FnMut(Seen)) {
         while let Some(queue) = &self.queue {
             match queue.get_ref().inotify().read_events() {
                 Ok(events) if events.is_empty() => break,
-                Ok(events) => events.into_iter().for_each(|event| self.take(event, &mut seen)),
+                Ok(events) => events.into_iter().for_each(|event| self.take(event, tell)),
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => break,
                 Err(error) => {
@@ -82,17 +80,14 @@ impl Watch {
                 }
             }
         }
-        seen
     }
 
-    /// All that is in the folder.
-    pub fn scan(&mut self) -> Vec<Seen> {
-        let mut seen = Vec::new();
-        self.walk(PathBuf::new(), &mut seen);
-        seen
+    /// Tells all that is in the folder.
+    pub fn scan(&mut self, tell: &mut dyn FnMut(Seen)) {
+        self.walk(PathBuf::new(), tell);
     }
 
-    fn take(&mut self, event: InotifyEvent, seen: &mut Vec<Seen>) {
+    fn take(&mut self, event: InotifyEvent, tell: &mut dyn FnMut(Seen)) {
         let has = |flag| event.mask.contains(flag);
         if has(AddWatchFlags::IN_Q_OVERFLOW) {
             self.scan_from_now_on(&"more files were written at once than the kernel keeps account of");
@@ -108,17 +103,17 @@ impl Watch {
         let path = folder.join(name);
         if has(AddWatchFlags::IN_ISDIR) {
             // Something may be in it already, and a folder that was renamed has a new path.
-            self.walk(path, seen);
+            self.walk(path, tell);
         } else if has(AddWatchFlags::IN_CLOSE_WRITE) || has(AddWatchFlags::IN_MOVED_TO) {
-            seen.push(Seen::Closed(path));
+            tell(Seen::Closed(path));
         } else if fs::symlink_metadata(self.root.join(&path)).is_ok_and(|found| !found.is_file() || found.nlink() > 1) {
             // A link, which nobody closes. A new file is closed in its time.
-            seen.push(Seen::Found(path));
+            tell(Seen::Found(path));
         }
     }
 
     /// Watches a folder and all below it; what is in them is found. Links are not followed.
-    fn walk(&mut self, folder: PathBuf, seen: &mut Vec<Seen>) {
+    fn walk(&mut self, folder: PathBuf, tell: &mut dyn FnMut(Seen)) {
         let mut folders = vec![folder];
         while let Some(folder) = folders.pop() {
             self.add(&folder);
@@ -128,7 +123,7 @@ impl Watch {
                 let path = folder.join(entry.file_name());
                 match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     true => folders.push(path),
-                    false => seen.push(Seen::Found(path)),
+                    false => tell(Seen::Found(path)),
                 }
             }
         }
@@ -175,6 +170,18 @@ mod tests {
         runtime.block_on(async { test(&root) });
     }
 
+    fn pending(watch: &mut Watch) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        watch.pending(&mut |found| seen.push(found));
+        seen
+    }
+
+    fn scan(watch: &mut Watch) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        watch.scan(&mut |found| seen.push(found));
+        seen
+    }
+
     fn closed(path: &str) -> Seen {
         Seen::Closed(PathBuf::from(path))
     }
@@ -189,14 +196,14 @@ mod tests {
             let mut watch = Watch::begin(root, true);
             let mut file = fs::File::create(root.join("a")).expect("made");
             file.write_all(b"x").expect("written");
-            assert_eq!(watch.pending(), []);
+            assert_eq!(pending(&mut watch), []);
             drop(file);
-            assert_eq!(watch.pending(), [closed("a")]);
+            assert_eq!(pending(&mut watch), [closed("a")]);
             fs::hard_link(root.join("a"), root.join("b")).expect("linked");
             std::os::unix::fs::symlink("a", root.join("c")).expect("linked");
-            assert_eq!(watch.pending(), [found("b"), found("c")]);
+            assert_eq!(pending(&mut watch), [found("b"), found("c")]);
             fs::rename(root.join("a"), root.join("d")).expect("renamed");
-            assert_eq!(watch.pending(), [closed("d")]);
+            assert_eq!(pending(&mut watch), [closed("d")]);
             assert!(!watch.needs_scans());
         });
     }
@@ -207,15 +214,15 @@ mod tests {
             let mut watch = Watch::begin(root, true);
             fs::create_dir_all(root.join("x/y")).expect("made");
             fs::write(root.join("x/y/before"), "").expect("written");
-            assert_eq!(watch.pending(), [found("x/y/before")]);
+            assert_eq!(pending(&mut watch), [found("x/y/before")]);
             fs::write(root.join("x/y/after"), "").expect("written");
-            assert_eq!(watch.pending(), [closed("x/y/after")]);
+            assert_eq!(pending(&mut watch), [closed("x/y/after")]);
             fs::rename(root.join("x"), root.join("z")).expect("renamed");
-            let mut seen = watch.pending();
+            let mut seen = pending(&mut watch);
             seen.sort_by_key(|seen| format!("{seen:?}"));
             assert_eq!(seen, [found("z/y/after"), found("z/y/before")]);
             fs::write(root.join("z/y/later"), "").expect("written");
-            assert_eq!(watch.pending(), [closed("z/y/later")]);
+            assert_eq!(pending(&mut watch), [closed("z/y/later")]);
             assert!(!watch.needs_scans());
         });
     }
@@ -226,17 +233,17 @@ mod tests {
             let mut watch = Watch::begin(root, false);
             fs::create_dir(root.join("x")).expect("made");
             fs::write(root.join("x/a"), "").expect("written");
-            assert!(watch.pending().is_empty() && watch.needs_scans());
-            assert_eq!(watch.scan(), [found("x/a")]);
+            assert!(pending(&mut watch).is_empty() && watch.needs_scans());
+            assert_eq!(scan(&mut watch), [found("x/a")]);
             let below = root.join("x");
             let mut watch = Watch::begin(&below, true);
             fs::remove_dir_all(&below).expect("removed");
-            assert!(watch.pending().is_empty() && watch.needs_scans());
+            assert!(pending(&mut watch).is_empty() && watch.needs_scans());
             fs::create_dir(&below).expect("made");
             fs::write(below.join("a"), "").expect("written");
-            assert_eq!(watch.scan(), [found("a")]);
+            assert_eq!(scan(&mut watch), [found("a")]);
             fs::write(below.join("b"), "").expect("written");
-            assert_eq!(watch.pending(), [closed("b")], "it is watched again");
+            assert_eq!(pending(&mut watch), [closed("b")], "it is watched again");
         });
     }
 }

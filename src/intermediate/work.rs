@@ -77,16 +77,16 @@ impl Work {
             let is_full = running.len() == FILES_AT_ONCE;
             let needs_tick = !is_full && (desk.table.needs_tick() || watch.needs_scans());
             tokio::select! {
-                seen = watch.heard() => desk.hear(seen),
+                () = watch.is_heard() => watch.pending(&mut |seen| desk.hear(seen)),
                 Some((path, result)) = running.next(), if !running.is_empty() => desk.ended(&path, result, &self),
                 Ok(()) = orders.changed() => {
                     order = *orders.borrow_and_update();
                     match order {
                         Order::Run => {}
                         Order::End => {
-                            desk.hear(watch.pending());
+                            watch.pending(&mut |seen| desk.hear(seen));
                             desk.table.end();
-                            desk.hear(watch.scan());
+                            watch.scan(&mut |seen| desk.hear(seen));
                         }
                         Order::GiveUp => desk.table.give_up("there was no more time"),
                     }
@@ -94,9 +94,9 @@ impl Work {
                 () = tokio::time::sleep_until(next_tick.into()), if needs_tick => {
                     next_tick = Instant::now() + SETTLE_TIME / 2;
                     let again = desk.table.tick(Instant::now());
-                    desk.hear(again.into_iter().map(Seen::Found).collect());
+                    again.iter().for_each(|path| desk.found(path));
                     if watch.needs_scans() && last_scan.elapsed() >= SCAN_INTERVAL {
-                        desk.hear(watch.scan());
+                        watch.scan(&mut |seen| desk.hear(seen));
                         last_scan = Instant::now();
                     }
                 }
@@ -110,10 +110,10 @@ impl Work {
     async fn upload(
         &self,
         turns: &Semaphore,
-        path: PathBuf,
+        path: Arc<Path>,
         file: File,
         stamp: Stamp,
-    ) -> (PathBuf, Result<(), Failure>) {
+    ) -> (Arc<Path>, Result<(), Failure>) {
         let result = self.send(turns, &path, Arc::new(file), stamp.size).await;
         if result.is_ok() {
             self.progress.send_modify(|count| *count += 1);
@@ -188,21 +188,22 @@ struct Desk {
 }
 
 impl Desk {
-    fn hear(&mut self, seen: Vec<Seen>) {
-        let now = Instant::now();
-        for seen in seen {
-            match seen {
-                Seen::Closed(path) => self.table.closed(&path),
-                Seen::Found(path) => match look(&self.root, &path) {
-                    Look::File(_, stamp) => self.table.found(&path, stamp, now),
-                    other => self.not_a_file(&path, other),
-                },
-            }
+    fn hear(&mut self, seen: Seen) {
+        match seen {
+            Seen::Closed(path) => self.table.closed(&path),
+            Seen::Found(path) => self.found(&path),
+        }
+    }
+
+    fn found(&mut self, path: &Path) {
+        match look(&self.root, path) {
+            Look::File(_, stamp) => self.table.found(path, stamp, Instant::now()),
+            other => self.not_a_file(path, other),
         }
     }
 
     /// Opens the file that is due next.
-    fn next(&mut self) -> Option<(PathBuf, File, Stamp)> {
+    fn next(&mut self) -> Option<(Arc<Path>, File, Stamp)> {
         while let Some(path) = self.table.next(Instant::now()) {
             let opened = match look(&self.root, &path) {
                 Look::File(real, _) => open(&real),

@@ -1,7 +1,9 @@
 //! What the container's variables say of S3: where it is, in which region, and through what.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::connect::Tls;
 use super::credentials::Sources;
 use crate::job::Variables;
 
@@ -21,8 +23,7 @@ pub struct Access {
 /// What connections go through.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Network {
-    /// Certificates to trust, and no others.
-    pub ca_bundle: Option<PathBuf>,
+    pub tls: Arc<Tls>,
     pub http_proxy: Option<String>,
     pub https_proxy: Option<String>,
     /// Hosts to be reached directly.
@@ -47,7 +48,7 @@ impl Access {
             sources: Sources::of(&get, &region),
             region,
             network: Network {
-                ca_bundle: first(&["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"]).map(PathBuf::from),
+                tls: Arc::new(Tls::of(first(&["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"]).map(PathBuf::from))),
                 // The capital HTTP_PROXY is what a CGI program is given of a request's header `Proxy`; containers are none.
                 http_proxy: first(&["http_proxy", "HTTP_PROXY"]).or_else(|| all.clone()),
                 https_proxy: first(&["https_proxy", "HTTPS_PROXY"]).or(all),
@@ -79,6 +80,8 @@ impl Access {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::Access;
     use crate::job::Variables;
 
@@ -112,8 +115,8 @@ mod tests {
         assert_eq!(url(&pairs), "http://e:3/b");
         assert_eq!(access(&[]).bucket_url("a.b", "us-east-1"), "https://s3.us-east-1.amazonaws.com/a.b");
         assert_eq!(
-            access(&[("AWS_CA_BUNDLE", ""), ("REQUESTS_CA_BUNDLE", "/x")]).network.ca_bundle.unwrap().to_str(),
-            Some("/x")
+            access(&[("AWS_CA_BUNDLE", ""), ("REQUESTS_CA_BUNDLE", "/x")]).network.tls.bundle(),
+            Some(Path::new("/x"))
         );
     }
 }

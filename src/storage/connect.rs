@@ -2,9 +2,9 @@
 
 use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -35,9 +35,8 @@ type Pending<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 /// Connects to the server of a URL, or to the proxy that leads to it.
 #[derive(Clone)]
 pub(super) struct Connector {
-    /// To the server itself, or to a proxy: TLS where the URL has it.
-    direct: HttpsConnector<HttpConnector<Names>>,
-    tls: Arc<ClientConfig>,
+    tcp: HttpConnector<Names>,
+    tls: Arc<Tls>,
     proxies: Arc<Matcher>,
 }
 
@@ -63,9 +62,11 @@ impl Connector {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECTING));
-        let tls = Arc::new(tls(network.ca_bundle.as_deref())?);
-        let direct = HttpsConnector::from((tcp, Arc::clone(&tls)));
-        Ok(Connector { direct, tls, proxies: Arc::new(proxies.build()) })
+        let tls = Arc::clone(&network.tls);
+        if tls.bundle().is_some() {
+            tls.config()?;
+        }
+        Ok(Connector { tcp, tls, proxies: Arc::new(proxies.build()) })
     }
 
     /// What a request must say to the proxy that passes it on, if one does. In a tunnel nothing is said.
@@ -74,19 +75,28 @@ impl Connector {
         proxy.basic_auth().cloned()
     }
 
-    async fn connect(self, url: Uri) -> Result<Stream, BoxError> {
-        let Connector { mut direct, tls, proxies } = self;
-        let Some(proxy) = proxies.intercept(&url) else {
-            return Ok(Stream::of(direct.call(url).await?, false));
-        };
+    async fn connect(mut self, url: Uri) -> Result<Stream, BoxError> {
+        let Some(proxy) = self.proxies.intercept(&url) else { return self.reach(url, false).await };
         if url.scheme_str() == Some("http") {
-            return Ok(Stream::of(direct.call(proxy.uri().clone()).await?, true));
+            return self.reach(proxy.uri().clone(), true).await;
         }
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), direct);
+        let tls = self.tls.config()?;
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), HttpsConnector::from((self.tcp, Arc::clone(&tls))));
         if let Some(authorization) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(authorization.clone());
         }
         Ok(Stream::of(HttpsConnector::from((tunnel, tls)).call(url).await?, false))
+    }
+
+    /// Connects to a server, which may be a proxy.
+    async fn reach(&mut self, url: Uri, is_proxied: bool) -> Result<Stream, BoxError> {
+        match url.scheme_str() {
+            Some("http") => Ok(Stream::of(self.tcp.call(url).await?, is_proxied)),
+            _ => {
+                let mut secure = HttpsConnector::from((self.tcp.clone(), self.tls.config()?));
+                Ok(Stream::of(secure.call(url).await?, is_proxied))
+            }
+        }
     }
 }
 
@@ -115,8 +125,32 @@ fn is_proxy(url: &str) -> bool {
     proxy.is_some_and(|proxy| matches!(proxy.uri().scheme_str(), Some("http" | "https")))
 }
 
+/// What connections with TLS need. Certificates are read when the first one is made, and once.
+#[derive(Debug, Default)]
+pub(super) struct Tls {
+    /// Certificates to trust, and no others.
+    bundle: Option<PathBuf>,
+    config: OnceLock<Result<Arc<ClientConfig>, String>>,
+}
+
+impl Tls {
+    /// With the certificates of this file, if one is named.
+    pub fn of(bundle: Option<PathBuf>) -> Tls {
+        Tls { bundle, config: OnceLock::new() }
+    }
+
+    /// The file that is named.
+    pub fn bundle(&self) -> Option<&Path> {
+        self.bundle.as_deref()
+    }
+
+    fn config(&self) -> Result<Arc<ClientConfig>, String> {
+        self.config.get_or_init(|| config(self.bundle()).map(Arc::new)).clone()
+    }
+}
+
 /// The certificates that are trusted: those of a bundle that was named, else the image's, else the ones built in.
-fn tls(bundle: Option<&Path>) -> Result<ClientConfig, String> {
+fn config(bundle: Option<&Path>) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     match bundle {
         Some(path) => {

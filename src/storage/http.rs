@@ -33,9 +33,9 @@ use super::error::{chain, is_unknown_name};
 /// How long a server may send nothing while it is to send something, and take nothing while it is to take something.
 const SILENCE: Duration = Duration::from_secs(20);
 /// How much of a message a connection holds, in bytes.
-const HELD: usize = 64 << 10;
+const HELD: usize = 16 << 10;
 /// How much of a file is read at once to be sent, in bytes.
-const BLOCK: usize = 32 << 10;
+const BLOCK: usize = 16 << 10;
 /// How often a small request is asked at most.
 const ATTEMPTS: u32 = 3;
 
@@ -65,6 +65,7 @@ where
 pub(super) struct Client {
     inner: legacy::Client<Connector, Payload>,
     connector: Connector,
+    silence: Duration,
 }
 
 impl fmt::Debug for Client {
@@ -84,7 +85,7 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .http1_max_buf_size(HELD)
             .build(connector.clone());
-        Ok(Client { inner, connector })
+        Ok(Client { inner, connector, silence: SILENCE })
     }
 
     /// Sends a request. An answer's body may end with an error, after which it can be asked for again.
@@ -101,13 +102,15 @@ impl Client {
         let taken = Arc::clone(&request.body().taken);
         let mut answer = std::pin::pin!(self.inner.request(request));
         let answer = loop {
-            match tokio::time::timeout(SILENCE, &mut answer).await {
+            match tokio::time::timeout(self.silence, &mut answer).await {
                 Ok(answer) => break answer.map_err(|error| failed(Failure::NoAnswer(error.into())))?,
                 Err(_) if taken.swap(false, Ordering::Relaxed) => {}
-                Err(_) => return Err(failed(Failure::NoAnswer(Silent.into()))),
+                Err(_) => return Err(failed(Failure::NoAnswer(Silent(self.silence).into()))),
             }
         };
-        let arriving = |body| Arriving { body, silence: Box::pin(tokio::time::sleep(SILENCE)), is_waiting: false };
+        let silence = self.silence;
+        let arriving =
+            |body| Arriving { body, silence, ends: Box::pin(tokio::time::sleep(silence)), is_waiting: false };
         Ok(answer.map(|body| HttpResponseBody::new(arriving(body))))
     }
 }
@@ -186,7 +189,8 @@ impl Body for Payload {
 /// An answer's body: an error where the server is silent for too long while something is waited for.
 struct Arriving {
     body: Incoming,
-    silence: Pin<Box<Sleep>>,
+    silence: Duration,
+    ends: Pin<Box<Sleep>>,
     is_waiting: bool,
 }
 
@@ -204,10 +208,11 @@ impl Body for Arriving {
         }
         if !self.is_waiting {
             self.is_waiting = true;
-            self.silence.as_mut().reset(Instant::now() + SILENCE);
+            let ends = Instant::now() + self.silence;
+            self.ends.as_mut().reset(ends);
         }
-        ready!(self.silence.as_mut().poll(context));
-        Poll::Ready(Some(Err(failed(Failure::Body(Silent.into())))))
+        ready!(self.ends.as_mut().poll(context));
+        Poll::Ready(Some(Err(failed(Failure::Body(Silent(self.silence).into())))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -245,11 +250,11 @@ impl Error for Failure {
 
 /// The server did nothing.
 #[derive(Debug)]
-struct Silent;
+struct Silent(Duration);
 
 impl fmt::Display for Silent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server was silent for {} s", SILENCE.as_secs())
+        write!(f, "the server was silent for {} s", self.0.as_secs_f32())
     }
 }
 
@@ -295,5 +300,85 @@ fn kind(error: &(dyn Error + 'static)) -> Option<HttpErrorKind> {
         | ErrorKind::BrokenPipe
         | ErrorKind::UnexpectedEof => Some(HttpErrorKind::Interrupted),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::Duration;
+
+    use http::Request;
+    use object_store::client::{HttpError, HttpErrorKind, HttpRequestBody};
+
+    use super::{Client, Payload};
+    use crate::storage::access::Network;
+    use crate::storage::bucket::runtime;
+
+    /// What a server whose only connection is served so answers, where it may be silent for 200 ms.
+    fn ask(payload: Payload, serve: impl FnOnce(TcpStream) + Send + 'static) -> Result<String, HttpError> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let server = thread::spawn(move || serve(listener.accept().expect("a connection").0));
+        let silence = Duration::from_millis(200);
+        let found = runtime().expect("a runtime").block_on(async {
+            let client = Client { silence, ..Client::of(&Network::default()).expect("a client") };
+            let answer = client.send(Request::put(url).body(payload).expect("a request")).await?;
+            Ok(String::from_utf8_lossy(&answer.into_body().bytes().await?).into_owned())
+        });
+        server.join().expect("served");
+        found
+    }
+
+    fn nothing() -> Payload {
+        HttpRequestBody::empty().into()
+    }
+
+    #[track_caller]
+    fn is_timed_out(found: Result<String, HttpError>, what: &str) {
+        let error = found.expect_err("no answer");
+        let source = error.source().expect("a failure");
+        assert_eq!(error.kind(), HttpErrorKind::Timeout, "{error:?}");
+        assert_eq!(source.to_string(), what);
+        assert_eq!(source.source().expect("a reason").to_string(), "the server was silent for 0.2 s");
+    }
+
+    #[test]
+    fn a_server_that_is_silent_is_not_waited_for() {
+        let silent = |mut stream: TcpStream| drop(stream.read_to_end(&mut Vec::new()));
+        is_timed_out(ask(nothing(), silent), "no answer");
+        let stops = move |mut stream: TcpStream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").expect("written");
+            silent(stream);
+        };
+        is_timed_out(ask(nothing(), stops), "the answer broke off");
+    }
+
+    #[test]
+    fn one_that_is_slow_is_waited_for() {
+        let mut file = tempfile::tempfile().expect("a file");
+        // More than a connection holds before it waits for its reader.
+        let length = 16 << 20;
+        file.write_all(&vec![7; length]).expect("written");
+        let slow = move |mut stream: TcpStream| {
+            let mut left = length;
+            let mut block = vec![0; 1 << 20];
+            while left > 0 {
+                let count = stream.read(&mut block).expect("read");
+                left = left.saturating_sub(count);
+                thread::sleep(Duration::from_millis(if count > 1 << 18 { 50 } else { 1 }));
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n").expect("written");
+            for byte in b"steady" {
+                thread::sleep(Duration::from_millis(50));
+                stream.write_all(&[*byte]).expect("written");
+            }
+        };
+        let payload = Payload::of_file(Arc::new(file), 0..length as u64);
+        assert_eq!(ask(payload, slow).expect("answered"), "steady");
     }
 }

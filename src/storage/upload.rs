@@ -14,8 +14,8 @@ use super::checksum::Sha256;
 use super::error::{Problem, StorageError, TransferError, chain};
 use super::http::Unreadable;
 
-/// How long a part is at least (S3 takes no less), and how many an object may have (S3 takes 10,000).
-const PART: u64 = 5 << 20;
+/// How long a part is at least (S3 takes none below 5 MiB), and how many an object may have (S3 takes 10,000).
+const PART: u64 = 8 << 20;
 const MOST_PARTS: u64 = 9_000;
 
 /// Writes objects below a prefix of a bucket. To be used in a runtime with time and I/O; nothing is asked before the first

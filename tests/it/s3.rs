@@ -332,13 +332,12 @@ fn credentials_come_from_web_identity_and_instance_metadata() {
     assert!(metadata.requests().len() >= 3, "{:#?}", metadata.requests());
 }
 
-#[test]
-fn tls_is_checked_against_the_bundle_that_is_named() {
-    let folder = Job::new();
+/// moto's server with TLS, and the certificate of its name.
+fn with_tls(name: &str, folder: &Job) -> (Server, String) {
     let (certificate, key) = (folder.path("cert.pem"), folder.path("key.pem"));
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", &format!("/CN={name}")])
+        .args(["-addext", &format!("subjectAltName=DNS:{name}"), "-addext", "basicConstraints=critical,CA:FALSE"])
         .arg("-keyout")
         .arg(&key)
         .arg("-out")
@@ -350,10 +349,17 @@ fn tls_is_checked_against_the_bundle_that_is_named() {
         command.arg(tools().join("moto_server")).args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         command.arg("-s").arg("-c").arg(&certificate).arg("-k").arg(&key);
     });
+    (server, certificate.display().to_string())
+}
+
+#[test]
+fn tls_is_checked_against_the_bundle_that_is_named() {
+    let folder = Job::new();
+    let (server, certificate) = with_tls("localhost", &folder);
     let job = || job(&format!("https://localhost:{}", server.port), "s3://code/x.tar.gz");
-    let trusted = job().variable("AWS_CA_BUNDLE", &certificate.display().to_string());
     // The server is reached; that nothing is in it is its own answer.
-    trusted.train().failed(65, "the source s3://code/x.tar.gz: there is no such bucket (");
+    let trusted = job().variable("AWS_CA_BUNDLE", &certificate).train();
+    trusted.failed(65, "the source s3://code/x.tar.gz: there is no such bucket (");
     let unknown = job().train().failed(65, "the source s3://code/x.tar.gz: S3 cannot be reached (");
     assert!(unknown.failure().contains("certificate"), "{unknown:#?}");
     let absent = job().variable("AWS_CA_BUNDLE", "/absent.pem").train();
@@ -363,14 +369,47 @@ fn tls_is_checked_against_the_bundle_that_is_named() {
     );
 }
 
+/// A proxy at this address that wants a password, and what it is told then.
+fn password_at(port: u16) -> (String, &'static str) {
+    (format!("http://user:secret%40word@127.0.0.1:{port}"), "proxy-authorization: basic dxnlcjpzzwnyzxrad29yza==")
+}
+
 #[test]
 fn requests_go_through_the_proxy() {
     let server = Server::moto();
     server.put("code", "x.tar.gz", &small());
     let proxy = Relay::start(server.port, |_, _| Fault::None);
-    let job = job("http://192.0.2.1", "s3://code/x.tar.gz").variable("HTTP_PROXY", &proxy.url());
+    let (url, authorization) = password_at(proxy.port);
+    let job = job("http://192.0.2.1", "s3://code/x.tar.gz").variable("HTTP_PROXY", &url);
     assert_eq!(job.train().succeeded().stdout(), "from s3\n");
-    assert!(proxy.requests()[0].starts_with("GET http://192.0.2.1/code/x.tar.gz "), "{:#?}", proxy.requests());
+    let request = proxy.requests().remove(0);
+    assert!(request.starts_with("GET http://192.0.2.1/code/x.tar.gz "), "{request}");
+    assert!(request.to_ascii_lowercase().contains(authorization), "{request}");
+}
+
+#[test]
+fn connections_with_tls_go_through_a_tunnel_of_the_proxy() {
+    let folder = Job::new();
+    let (server, certificate) = with_tls("s3.test", &folder);
+    let proxy = Relay::start(server.port, |_, _| Fault::None);
+    let (url, authorization) = password_at(proxy.port);
+    let job = || job("https://s3.test", "s3://code/x.tar.gz").variable("AWS_CA_BUNDLE", &certificate);
+    // The name is known to the proxy alone, and the server behind it answers.
+    let through = job().variable("https_proxy", &url).train();
+    let through = through.failed(65, "the source s3://code/x.tar.gz: there is no such bucket (");
+    let request = proxy.requests().remove(0);
+    assert!(request.starts_with("CONNECT s3.test:443 "), "{request}");
+    assert!(request.to_ascii_lowercase().contains(authorization), "{request}");
+    assert!(!format!("{through:?}").contains("secret"), "{through:#?}");
+    let refusing = Relay::start(server.port, |_, _| Fault::Answer("407 Proxy Authentication Required", "", ""));
+    let refused = job().variable("https_proxy", &refusing.url()).train();
+    let refused = refused.failed(65, "the source s3://code/x.tar.gz: S3 cannot be reached (");
+    assert!(refused.failure().contains("proxy"), "{refused:#?}");
+    let unusable = job().variable("https_proxy", "socks5://user:secret@127.0.0.1:1").train();
+    unusable.failed(
+        65,
+        "the source s3://code/x.tar.gz: S3 cannot be used as the variables say (the variable https_proxy holds no URL",
+    );
 }
 
 #[test]

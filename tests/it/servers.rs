@@ -207,6 +207,9 @@ fn relay(
     reader.read_exact(&mut body)?;
     seen.lock().expect("no panic").push(head.clone());
     let fault = fault(count.fetch_add(1, Ordering::SeqCst), &head);
+    if head.starts_with("CONNECT ") && matches!(fault, Fault::None) {
+        return tunnel(client, server);
+    }
     match fault {
         Fault::Close => return client.shutdown(Shutdown::Both),
         Fault::Answer(status, headers, text) => {
@@ -231,4 +234,17 @@ fn relay(
     // The server has said that it closes the connection; so has the answer.
     client.write_all(&answer)?;
     client.shutdown(Shutdown::Both)
+}
+
+/// Passes bytes on in both directions.
+fn tunnel(mut client: TcpStream, server: u16) -> std::io::Result<()> {
+    let mut upstream = TcpStream::connect(("127.0.0.1", server))?;
+    client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
+    let (mut from_server, mut to_client) = (upstream.try_clone()?, client.try_clone()?);
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from_server, &mut to_client);
+        let _ = to_client.shutdown(Shutdown::Both);
+    });
+    std::io::copy(&mut client, &mut upstream)?;
+    upstream.shutdown(Shutdown::Write)
 }
