@@ -31,6 +31,10 @@ pub(super) fn look(root: &Path, below: &Path) -> Look {
         Err(error) => return failed(&error),
     };
     // Also a folder on the way may have become a link.
+    let is_folder = |below: &Path| fs::symlink_metadata(root.join(below)).is_ok_and(|found| found.is_dir());
+    if own.is_file() && below.ancestors().skip(1).filter(|on_the_way| *on_the_way != Path::new("")).all(is_folder) {
+        return Look::File(path, stamp_of(&own));
+    }
     let real = match fs::canonicalize(&path) {
         Ok(real) => real,
         Err(error) if own.is_symlink() && error.kind() == ErrorKind::NotFound => {

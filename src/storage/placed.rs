@@ -89,7 +89,7 @@ impl Place<'_> {
     fn check(&self, given: Given, at: &Path) -> Result<(), TransferError> {
         let Some(mut check) = given.begin_if_any() else { return Ok(()) };
         let file = File::open(at).map_err(TransferError::File)?;
-        let (mut block, mut taken) = (vec![0; BLOCK], 0);
+        let (mut block, mut taken) = ([0; BLOCK], 0);
         loop {
             match file.read_at(&mut block, taken).map_err(TransferError::File)? {
                 0 => break,
