@@ -1,13 +1,15 @@
 //! Intermediate output: moto's server, and faults between it and footplate.
 
 use std::fs;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::job::{Job, eventually};
+use super::job::{FOOTPLATE, Job, eventually};
 use super::running::{Running, nothing_survives, noting};
 use super::servers::{Fault, Relay, Server};
 
@@ -142,6 +144,83 @@ fn a_large_file_goes_in_parts() {
     assert_eq!(parts, [true; 3], "{requests:#?}");
     assert!(requests.iter().all(|head| head.contains("/eu-west-1/s3/aws4_request")), "{requests:#?}");
     assert!(ended.stderr.contains("uploaded 1 file (19.1 MiB)"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_file_that_becomes_shorter_while_it_is_uploaded_arrives_as_it_is_then() {
+    let server = server();
+    let place: Arc<OnceLock<PathBuf>> = Arc::default();
+    let file = Arc::clone(&place);
+    let relay = Relay::start(server.port, move |_, head| {
+        let file = file.get().expect("a job");
+        if head.contains("?uploads") && fs::metadata(file).expect("it is there").len() > 9_000_000 {
+            let file = fs::File::options().write(true).open(file).expect("opened");
+            file.set_len(9_000_000).expect("made shorter");
+        }
+        Fault::None
+    });
+    let script = "open('large', 'wb').write(bytes(20_000_000))\nwait_for('end')";
+    let job = job(&relay.url(), script);
+    place.set(job.path("output/intermediate/large")).expect("set once");
+    let running = Running::start(&job, ["train"]);
+    running.says("became shorter while it was uploaded; it is tried again");
+    eventually("the shorter file in S3", || {
+        (server.get("out", &format!("{PREFIX}/large"))?.len() == 9_000_000).then_some(())
+    });
+    running.tell("end");
+    let ended = running.end(&job).succeeded();
+    assert!(!ended.stderr.contains("not uploaded to s3://out/some/prefix/job-1/output/intermediate/: "), "{ended:#?}");
+    let taken_back = |head: &String| head.starts_with("DELETE ") && head.contains("uploadId=");
+    assert!(relay.requests().iter().any(taken_back), "{:#?}", relay.requests());
+}
+
+#[test]
+fn a_file_that_is_written_to_while_it_is_uploaded_is_tried_again() {
+    let server = server();
+    // As S3 answers where what arrives is not what was signed.
+    let mismatch =
+        "<Error><Code>XAmzContentSHA256Mismatch</Code><Message>The provided does not match.</Message></Error>";
+    let relay = Relay::start(server.port, move |number, _| match number {
+        0 => Fault::Answer("400 Bad Request", "", mismatch),
+        _ => Fault::None,
+    });
+    let job = job(&relay.url(), "write('a', 'one')\nwait_for('end')");
+    let running = Running::start(&job, ["train"]);
+    running.says("it was written to while it was uploaded (XAmzContentSHA256Mismatch");
+    arrives(&server, &running, "a", "one");
+    running.tell("end");
+    running.end(&job).succeeded();
+}
+
+#[test]
+fn without_inotify_the_folder_is_scanned() {
+    let server = server();
+    // The limit holds in the namespace, for footplate and the script.
+    let script = "
+import ctypes
+assert ctypes.CDLL(None).inotify_init() == -1
+os.makedirs('new/deep')
+write('new/deep/a', 'one')
+wait_for('again')
+write('new/deep/a', 'another')
+wait_for('rename')
+os.rename('new', 'renamed')
+wait_for('end')
+write('last', 'x')
+";
+    let job = job(&server.url(), script);
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "sh", "-ec"]);
+    unshare.arg("echo 0 > /proc/sys/user/max_inotify_instances; exec \"$0\" train").arg(FOOTPLATE);
+    let running = Running::of(&job, job.within(unshare));
+    arrives(&server, &running, "new/deep/a", "one");
+    running.tell("again");
+    arrives(&server, &running, "new/deep/a", "another");
+    running.tell("rename");
+    arrives(&server, &running, "renamed/deep/a", "another");
+    running.tell("end");
+    let ended = running.end(&job).succeeded();
+    assert_eq!(object(&server, "last").as_deref(), Some("x"), "{ended:#?}");
 }
 
 #[test]

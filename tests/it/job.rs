@@ -115,6 +115,14 @@ impl Job {
         command
     }
 
+    /// Another command that starts footplate, with what footplate is given by [`Job::command`].
+    pub fn within(&self, mut command: Command) -> Command {
+        let own = self.command([""; 0]);
+        let variables = own.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        command.env_clear().envs(variables).stdin(Stdio::null());
+        command
+    }
+
     /// The variables of its container.
     pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.variables

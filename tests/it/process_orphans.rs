@@ -17,16 +17,12 @@ const AT_ONCE: Duration = Duration::from_secs(20);
 
 /// A command that runs footplate as PID 1 of its own namespace, as in a container.
 pub fn as_pid_1(job: &Job, arguments: &[&str]) -> Command {
-    let mut command = job.command([""; 0]);
     let mut unshare = Command::new("unshare");
     if !nix::unistd::geteuid().is_root() {
         unshare.args(["--user", "--map-root-user"]);
     }
     unshare.args(["--pid", "--fork", "--mount-proc", "--kill-child", FOOTPLATE]).args(arguments);
-    let variables = command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
-    unshare.env_clear().envs(variables).stdin(std::process::Stdio::null());
-    command = unshare;
-    command
+    job.within(unshare)
 }
 
 /// Makes 10,000 orphans that end, and waits until no zombie of them is left.
