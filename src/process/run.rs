@@ -37,6 +37,8 @@ pub(super) struct Run<'a> {
     begun: Instant,
     phase: Phase,
     gave_up: bool,
+    /// Whether there were children when they were last looked for, ended or not.
+    has_children: bool,
     /// While ranks are to end: when it is looked again what is left, and since when only launchers are.
     next_look: Option<(Instant, Option<Instant>)>,
     /// Where the ends of ranks are heard of that have keepers.
@@ -62,6 +64,7 @@ impl<'a> Run<'a> {
             begun: Instant::now(),
             phase: Phase::Running,
             gave_up: false,
+            has_children: false,
             next_look: None,
             keepers: None,
             awaits_release,
@@ -237,13 +240,17 @@ impl<'a> Run<'a> {
                 tracing::warn!("the grace period is over: killing the processes that still run");
                 self.kill(None);
             }
-            Phase::Draining(_) => match tree::signal_all(Signal::SIGTERM, &self.groups()) {
-                0 => self.flush(None),
-                reached => {
+            Phase::Draining(_) => {
+                let reached = tree::signal_all(Signal::SIGTERM, &self.groups());
+                if reached > 0 {
                     tracing::info!("SIGTERM to {reached} processes that the script left behind");
-                    self.phase = Phase::Ending(Instant::now() + self.timing.drain_time);
                 }
-            },
+                // Of processes that follow each other without pause a look can find none but those that have just ended.
+                match reached > 0 || self.has_children {
+                    true => self.phase = Phase::Ending(Instant::now() + self.timing.drain_time),
+                    false => self.flush(None),
+                }
+            }
             Phase::Ending(_) => self.kill(None),
             Phase::Stopping(stop, _) => {
                 tracing::warn!("the grace period is over: killing what still runs");
@@ -289,6 +296,7 @@ impl<'a> Run<'a> {
                 Waited::NoneLeft => break false,
             }
         };
+        self.has_children = any_left;
         if self.is_over() {
             return;
         }

@@ -19,10 +19,10 @@ use super::error::{Problem, StorageError, TransferError};
 use super::placed::Place;
 
 /// How long a range is, and how many arrive at once.
-const RANGE: u64 = 2 << 20;
+const RANGE: u64 = 4 << 20;
 const AT_ONCE: usize = 10;
 /// From this size on ranges are asked for: below it, the answer to the first request brings all.
-pub(super) const LARGE: u64 = 2 * RANGE;
+pub(super) const LARGE: u64 = RANGE;
 /// How many small objects are under way.
 const FILES_AT_ONCE: usize = 16;
 /// How many pieces, or small objects, wait to be read.

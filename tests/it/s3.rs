@@ -135,6 +135,30 @@ fn a_large_archive_comes_in_ranges_and_goes_on_after_broken_connections() {
     assert!(ranges >= 5, "{:#?}", relay.requests());
 }
 
+#[test]
+fn an_archive_that_is_larger_than_what_waits_comes_whole_and_in_order() {
+    // More than the ranges for which there is room, each of which can be told from the others.
+    let text: String = (0..5_000_000).map(|number| format!("{number:015}\n")).collect();
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, content) in [("numbers.txt", text.as_bytes()), ("train.py", b"print('from s3')")] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, content).expect("written");
+    }
+    let server = Server::moto();
+    server.put("code", "numbers.tar", &archive.into_inner().expect("written"));
+    // What comes first may come last.
+    let relay = Relay::start(server.port, |number, _| match number % 5 {
+        1 => Fault::CutAfter(300_000),
+        _ => Fault::None,
+    });
+    let job = job(&relay.url(), "s3://code/numbers.tar");
+    assert_eq!(job.train().succeeded().stdout(), "from s3\n");
+    let arrived = std::fs::read(job.path("code/numbers.txt")).expect("read");
+    assert!(arrived == text.as_bytes(), "{} bytes", arrived.len());
+}
+
 /// A script of 20 MB, which says how long it is and what it sums up to.
 fn large_script() -> String {
     let mut script = "text = open(__file__, 'rb').read(); print(len(text), hash_of(text))\n".to_owned();
