@@ -1,7 +1,7 @@
 //! Which launcher a job asks for.
 
 use super::LaunchError;
-use crate::job::Job;
+use crate::job::{Job, Variables};
 use crate::settings::{Launcher, Settings};
 
 /// The launcher that is set, else the one that the drivers of SDK version 3 or the platform's flags ask for, else one
@@ -47,10 +47,11 @@ pub fn is_mpirun(launcher: Launcher) -> bool {
 /// Whether a launcher has its ranks in process groups of their own and ends when they have: an orderly stop is for them.
 /// mpirun that is told to stop kills its ranks after a second or less, torchrun after 30, and then fails. But torchrun that may
 /// restart ranks would.
-pub fn ends_with_its_ranks(launcher: Launcher, settings: &Settings) -> bool {
-    // torchrun takes an option that is cut short, and either way to write it.
-    let restarts = || settings.torchrun_arguments.iter().any(|word| word.starts_with("--max"));
-    is_mpirun(launcher) || launcher == Launcher::Torchrun && !restarts()
+pub fn ends_with_its_ranks(launcher: Launcher, settings: &Settings, variables: &Variables) -> bool {
+    // torchrun takes an option that is cut short, either way to write it, and a variable in its place.
+    let is_asked = || settings.torchrun_arguments.iter().any(|word| word.starts_with("--max"));
+    let is_set = || variables.get_non_empty("PET_MAX_RESTARTS").is_some_and(|value| value != "0");
+    is_mpirun(launcher) || launcher == Launcher::Torchrun && !is_asked() && !is_set()
 }
 
 /// Whether a launch over several hosts can start only when all of them are there. The rendezvous of torchrun and of
@@ -65,20 +66,25 @@ pub fn needs_all_hosts(launcher: Launcher) -> bool {
 #[cfg(test)]
 mod tests {
     use super::ends_with_its_ranks;
+    use crate::job::Variables;
     use crate::settings::{Launcher, Settings};
 
     #[test]
     fn torchrun_that_restarts_ranks_does_not_end_with_them() {
-        for (launcher, arguments, ends) in [
-            (Launcher::Mpi, "", true),
-            (Launcher::PerGpu, "", false),
-            (Launcher::Torchrun, "--tee 3", true),
-            (Launcher::Torchrun, "--tee 3 --max-restarts=3", false),
-            (Launcher::Torchrun, "--max_restarts 3", false),
+        for (launcher, arguments, variable, ends) in [
+            (Launcher::Mpi, "", "3", true),
+            (Launcher::PerGpu, "", "", false),
+            (Launcher::Torchrun, "--tee 3", "", true),
+            (Launcher::Torchrun, "", "0", true),
+            (Launcher::Torchrun, "", "3", false),
+            (Launcher::Torchrun, "--tee 3 --max-restarts=3", "", false),
+            (Launcher::Torchrun, "--max_restarts 3", "", false),
         ] {
             let torchrun_arguments = arguments.split_whitespace().map(str::to_owned).collect();
             let settings = Settings { torchrun_arguments, ..Settings::default() };
-            assert_eq!(ends_with_its_ranks(launcher, &settings), ends, "{launcher} {arguments}");
+            let variables: Variables = [("PET_MAX_RESTARTS", variable)].into_iter().collect();
+            let found = ends_with_its_ranks(launcher, &settings, &variables);
+            assert_eq!(found, ends, "{launcher} {arguments} {variable}");
         }
     }
 }

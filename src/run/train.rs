@@ -136,8 +136,6 @@ fn rank_tasks(
         Launcher::Process | Launcher::Mpi | Launcher::Smddp | Launcher::Xla => false,
     };
     let folder = leaves_error_file.then(|| session.temporary.path().ok().map(Path::to_owned)).flatten();
-    // The variable by which torchrun takes its option.
-    let restarts = launcher == Launcher::Torchrun && session.variables.get("PET_MAX_RESTARTS").is_some();
     let task_of = |rank: Rank| {
         let mut variables = variables.clone();
         for (name, value) in rank.variables {
@@ -158,7 +156,7 @@ fn rank_tasks(
             style: script::style(&prepared.settings, &host, rank.rank, is_only, tagged.as_ref()),
             ranks: Vec::new(),
             keepers: None,
-            is_launcher: launch::ends_with_its_ranks(launcher, &prepared.settings) && !restarts,
+            is_launcher: launch::ends_with_its_ranks(launcher, &prepared.settings, &session.variables),
         };
         RankTask { task, rank: (launcher == Launcher::PerGpu).then_some(rank.rank), serves, error_file }
     };

@@ -254,7 +254,7 @@ struct Silent(Duration);
 
 impl fmt::Display for Silent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server was silent for {} s", self.0.as_secs_f32())
+        write!(f, "the server was silent for {} s", self.0.as_secs())
     }
 }
 
@@ -319,12 +319,12 @@ mod tests {
     use crate::storage::access::Network;
     use crate::storage::bucket::runtime;
 
-    /// What a server whose only connection is served so answers, where it may be silent for 200 ms.
+    /// What a server whose only connection is served so answers, where it may be silent for a second.
     fn ask(payload: Payload, serve: impl FnOnce(TcpStream) + Send + 'static) -> Result<String, HttpError> {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/", listener.local_addr().expect("an address"));
         let server = thread::spawn(move || serve(listener.accept().expect("a connection").0));
-        let silence = Duration::from_millis(200);
+        let silence = Duration::from_secs(1);
         let found = runtime().expect("a runtime").block_on(async {
             let client = Client { silence, ..Client::of(&Network::default()).expect("a client") };
             let answer = client.send(Request::put(url).body(payload).expect("a request")).await?;
@@ -344,7 +344,7 @@ mod tests {
         let source = error.source().expect("a failure");
         assert_eq!(error.kind(), HttpErrorKind::Timeout, "{error:?}");
         assert_eq!(source.to_string(), what);
-        assert_eq!(source.source().expect("a reason").to_string(), "the server was silent for 0.2 s");
+        assert_eq!(source.source().expect("a reason").to_string(), "the server was silent for 1 s");
     }
 
     #[test]
@@ -361,8 +361,8 @@ mod tests {
     #[test]
     fn one_that_is_slow_is_waited_for() {
         let mut file = tempfile::tempfile().expect("a file");
-        // More than a connection holds before it waits for its reader.
-        let length = 16 << 20;
+        // More than a connection holds before it waits for its reader, who takes 1.6 s.
+        let length = 32 << 20;
         file.write_all(&vec![7; length]).expect("written");
         let slow = move |mut stream: TcpStream| {
             let mut left = length;
@@ -370,11 +370,11 @@ mod tests {
             while left > 0 {
                 let count = stream.read(&mut block).expect("read");
                 left = left.saturating_sub(count);
-                thread::sleep(Duration::from_millis(if count > 1 << 18 { 50 } else { 1 }));
+                thread::sleep(Duration::from_nanos(50 * count as u64));
             }
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n").expect("written");
             for byte in b"steady" {
-                thread::sleep(Duration::from_millis(50));
+                thread::sleep(Duration::from_millis(250));
                 stream.write_all(&[*byte]).expect("written");
             }
         };

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use super::code::{self, archive_of};
 use super::images;
-use super::job::Job;
+use super::job::{FOOTPLATE, Job};
 use super::running::Running;
 use super::servers::{Fault, Relay, Server, tools};
 
@@ -320,6 +320,64 @@ fn credentials_come_from_the_containers_endpoint_with_its_token() {
     let refused = with("AWS_CONTAINER_AUTHORIZATION_TOKEN", "bearer-2").train();
     let refused = refused.failed(65, "the source s3://code/x.tar.gz: there are no credentials for S3 (the container's");
     assert!(!refused.failure().contains("bearer-2") && refused.failure().contains("401"), "{refused:#?}");
+}
+
+/// Runs a job in a network of its own that has the endpoint of a container's credentials, and moto's server with its code.
+const WITHIN: &str = r#"
+import http.server, subprocess, sys, threading, time, urllib.error, urllib.request
+
+moto, footplate, archive = sys.argv[1:]
+server = subprocess.Popen([moto, "-H", "127.0.0.1", "-p", "5000"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+class Endpoint(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        known = self.path == "/v2/credentials/1?a=b"
+        answer = b'{"AccessKeyId": "ASIAOFTHECONTAINER00", "SecretAccessKey": "s", "Token": "t"}' if known else b""
+        self.send_response(200 if known else 404)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+endpoint = http.server.HTTPServer(("169.254.170.2", 80), Endpoint)
+threading.Thread(target=endpoint.serve_forever, daemon=True).start()
+last = time.monotonic() + 60
+for path, body in [("code", b""), ("code/x.tar.gz", open(archive, "rb").read())]:
+    while True:
+        try:
+            # Without a type it would be that of a form, which moto takes apart.
+            headers = {"Content-Type": "application/octet-stream"}
+            urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:5000/{path}", body, headers, method="PUT"))
+            break
+        except urllib.error.URLError:
+            if time.monotonic() > last:
+                raise
+            time.sleep(0.05)
+code = subprocess.run([footplate, "train"]).returncode
+server.kill()
+server.wait()
+sys.exit(code)
+"#;
+
+#[test]
+fn credentials_come_from_the_relative_address_that_a_container_is_given() {
+    let archive = Job::new().file("x.tar.gz", small()).file("within.py", WITHIN);
+    let job = job("http://127.0.0.1:5000", "s3://code/x.tar.gz")
+        .without("AWS_ACCESS_KEY_ID")
+        .without("AWS_SECRET_ACCESS_KEY")
+        .variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/1?a=b");
+    let mut unshare = Command::new("unshare");
+    let network = "PATH=$PATH:/usr/sbin:/sbin\nip link set lo up\nip address add 169.254.170.2/32 dev lo\nexec \"$@\"";
+    unshare.args(["--user", "--map-root-user", "--net", "sh", "-ec", network, "sh"]).arg(tools().join("python"));
+    unshare
+        .arg(archive.path("within.py"))
+        .arg(tools().join("moto_server"))
+        .arg(FOOTPLATE)
+        .arg(archive.path("x.tar.gz"));
+    let ended = Running::of(&job, job.within(unshare)).end(&job).succeeded();
+    assert_eq!(ended.stdout(), "from s3\n");
 }
 
 #[test]
