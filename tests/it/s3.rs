@@ -159,6 +159,29 @@ fn an_archive_that_is_larger_than_what_waits_comes_whole_and_in_order() {
     assert!(arrived == text.as_bytes(), "{} bytes", arrived.len());
 }
 
+#[test]
+fn a_code_folder_without_room_for_what_arrives_ends_the_job() {
+    let server = Server::moto();
+    // Unpacked it would have room: each file takes the place of the one before.
+    let megabyte = "x".repeat(1 << 20);
+    let mut archive = tar::Builder::new(Vec::new());
+    for _ in 0..12 {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(1 << 20);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, "train.py", megabyte.as_bytes()).expect("written");
+    }
+    server.put("code", "x.tar", &archive.into_inner().expect("written"));
+    let job = job(&server.url(), "s3://code/x.tar");
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--mount", "sh", "-ec"]);
+    unshare.arg("mount -t tmpfs -o size=3m none \"$1\"; exec \"$0\" train").arg(FOOTPLATE).arg(job.path("code"));
+    let ended = Running::of(&job, job.within(unshare)).end(&job);
+    let text = ended.failure().to_owned();
+    assert!(ended.code() != 0 && text.contains(&job.path("code").display().to_string()), "{ended:#?}");
+    assert!(text.to_ascii_lowercase().contains("no space"), "{ended:#?}");
+}
+
 /// A script of 20 MB, which says how long it is and what it sums up to.
 fn large_script() -> String {
     let mut script = "text = open(__file__, 'rb').read(); print(len(text), hash_of(text))\n".to_owned();
