@@ -352,6 +352,8 @@ mod tests {
         let silent = |mut stream: TcpStream| drop(stream.read_to_end(&mut Vec::new()));
         is_timed_out(ask(nothing(), silent), "no answer");
         let stops = move |mut stream: TcpStream| {
+            // An answer that comes before its request is none.
+            assert!(stream.read(&mut [0; 4096]).expect("a request") > 0);
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").expect("written");
             silent(stream);
         };
