@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
@@ -24,6 +24,10 @@ const NOT_CAUGHT: [i32; 9] = [
     libc::SIGSYS,
 ];
 
+/// For how long the signals of a parent's death are one. The kernel sends it for each thread of the parent that ends after the
+/// one before it has (prctl(2) on PR_SET_PDEATHSIG), and a second stop signal would end the grace of the first.
+const DEATH_TIME: Duration = Duration::from_millis(500);
+
 /// Every signal that can be caught, as it comes in.
 #[derive(Debug)]
 pub(super) struct Caught {
@@ -34,6 +38,8 @@ pub(super) struct Caught {
     /// When the first stop signal came.
     pub(super) stopped_at: Option<Instant>,
     with_real_time: bool,
+    /// The signal that tells that the parent has died, if one was asked for (PR_SET_PDEATHSIG).
+    of_death: Option<Signal>,
 }
 
 /// A signal that tells a job to stop.
@@ -58,7 +64,8 @@ impl Caught {
         let ready = tokio::net::UnixStream::from_std(read.try_clone()?)?;
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, standard)?;
         pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
-        Ok(Caught { delivery, ready, queue: VecDeque::new(), stopped_at: None, with_real_time: false })
+        let of_death = nix::sys::prctl::get_pdeathsig().unwrap_or_default();
+        Ok(Caught { delivery, ready, queue: VecDeque::new(), stopped_at: None, with_real_time: false, of_death })
     }
 
     /// Catches the real-time signals too. Only programs that want them are sent any, and catching each signal takes the
@@ -80,11 +87,15 @@ impl Caught {
         if self.queue.is_empty() {
             self.queue.extend(self.delivery.pending());
         }
-        let signal = self.queue.pop_front();
-        if signal.and_then(stop_signal).is_some() {
+        let signal = self.queue.pop_front()?;
+        if let Some(stop) = stop_signal(signal) {
+            let is_told = self.stopped_at.is_some_and(|at| at.elapsed() < DEATH_TIME);
+            if is_told && self.of_death == Some(stop) {
+                return self.try_next();
+            }
             self.stopped_at.get_or_insert_with(Instant::now);
         }
-        signal
+        Some(signal)
     }
 
     /// The next signal. Nothing is lost if the wait is given up.
