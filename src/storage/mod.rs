@@ -6,6 +6,10 @@
 //! thread that it is called on; the network is served by a thread of its own. [`Uploads`] writes below a prefix, in the
 //! runtime of whoever calls it, and reads files while it sends them.
 //!
+//! ```text
+//! bucket, download, placed, upload ─► object_store ─► wire ─► http ─► connect
+//! ```
+//!
 //! Requests, their signatures, their repetition, the list and the resumption of a broken body are the `object_store`
 //! crate's. What is added here: names are resolved by [`crate::resolve`], because the C library must not do it; keys are
 //! taken as they are, where the crate knows none with two slashes; a region that S3 corrects; the checksums that S3 has
