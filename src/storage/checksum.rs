@@ -23,7 +23,7 @@ enum Algorithm {
 }
 
 /// How much of a file is read at once, in bytes.
-pub(super) const BLOCK: usize = 16 << 10;
+const BLOCK: usize = 16 << 10;
 
 const ALGORITHMS: [(&str, Algorithm); 5] = [
     ("x-amz-checksum-crc64nvme", Algorithm::Crc64Nvme),
@@ -113,13 +113,7 @@ impl Sha256 {
     /// Of a part of a file, which must be there whole.
     pub fn of(file: &File, range: &Range<u64>) -> io::Result<Sha256> {
         let mut context = digest::Context::new(&digest::SHA256);
-        let (mut block, mut at) = ([0; BLOCK], range.start);
-        while at < range.end {
-            let count = usize::try_from(range.end - at).map_or(BLOCK, |left| left.min(BLOCK));
-            file.read_exact_at(&mut block[..count], at)?;
-            context.update(&block[..count]);
-            at += count as u64;
-        }
+        blocks(file, range, |block| context.update(block))?;
         Ok(Sha256(context.finish()))
     }
 
@@ -132,6 +126,18 @@ impl Sha256 {
     pub fn base64(&self) -> String {
         base64(self.bytes())
     }
+}
+
+/// Reads a part of a file, which must be there whole, block by block.
+pub(super) fn blocks(file: &File, range: &Range<u64>, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    let (mut block, mut at) = ([0; BLOCK], range.start);
+    while at < range.end {
+        let count = usize::try_from(range.end - at).map_or(BLOCK, |left| left.min(BLOCK));
+        file.read_exact_at(&mut block[..count], at)?;
+        take(&block[..count]);
+        at += count as u64;
+    }
+    Ok(())
 }
 
 fn base64(bytes: &[u8]) -> String {

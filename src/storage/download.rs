@@ -10,7 +10,7 @@ use std::thread;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use nix::fcntl::OFlag;
-use object_store::{GetOptions, GetRange, GetResult};
+use object_store::{GetOptions, GetResult};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::bucket::{Bucket, Connected, runtime};
@@ -213,12 +213,10 @@ impl Transfer<'_> {
         let ranges = starts.map(|(number, start)| {
             let range = start..(start + RANGE).min(size);
             let (length, at) = (range.end - range.start, number % SLOTS * RANGE);
-            let (if_match, file) = (etag.clone(), Arc::clone(&file));
-            let options = GetOptions { if_match, range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+            let (etag, file) = (etag.clone(), Arc::clone(&file));
             async move {
-                let answer = self.client.get(self.key, options).await.map_err(|error| self.error(&error))?;
                 let place = Place { bucket: self.bucket, key: self.key, file: &file };
-                place.write(answer.into_stream(), at..at + length).await.map_err(|error| match error {
+                place.range(&self.client, etag, range, at).await.map_err(|error| match error {
                     TransferError::Storage(error) => error,
                     TransferError::File(error) => self.no_room(&error),
                 })?;

@@ -12,7 +12,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use object_store::{GetOptions, GetRange};
 
 use super::bucket::{Bucket, Connected, runtime};
-use super::checksum::{BLOCK, Given};
+use super::checksum::{self, Given};
 use super::error::{Problem, StorageError, TransferError};
 
 /// How long a range is, and how many arrive at once.
@@ -37,7 +37,7 @@ pub(super) fn bring(bucket: &Bucket, key: &str, file: &File, at: &Path) -> Resul
         Err(TransferError::Storage(error)) => Err(error),
     });
     let (size, given) = runtime.block_on(brought).map_err(TransferError::Storage)?.map_err(TransferError::File)?;
-    place.check(given, at)?;
+    place.check(given, at, size)?;
     Ok(size)
 }
 
@@ -51,21 +51,29 @@ impl Place<'_> {
         let starts = (1..).map(|count| count * RANGE).take_while(|start| *start < size);
         let rest = starts.map(|start| {
             let range = start..(start + RANGE).min(size);
-            let (client, if_match) = (client.clone(), etag.clone());
-            let options =
-                GetOptions { if_match, range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
-            let written = async move {
-                let answer = client.get(self.key, options).await.map_err(|error| self.error(&error))?;
-                self.write(answer.into_stream(), range).await
-            };
-            written.boxed_local()
+            self.range(&client, etag.clone(), range, start).boxed_local()
         });
         stream::iter([head].into_iter().chain(rest)).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         Ok((size, given))
     }
 
+    /// Brings a range of the object as it was at first to this place in the file.
+    pub async fn range(
+        &self,
+        client: &Connected,
+        etag: Option<String>,
+        range: Range<u64>,
+        at: u64,
+    ) -> Result<(), TransferError> {
+        let length = range.end - range.start;
+        let range = Some(GetRange::Bounded(range));
+        let options = GetOptions { if_match: etag, range, ..GetOptions::default() };
+        let answer = client.get(self.key, options).await.map_err(|error| self.error(&error))?;
+        self.write(answer.into_stream(), at..at + length).await
+    }
+
     /// Writes what arrives into this range of the file. What comes beyond it is not wanted: its connection ends then.
-    pub async fn write(
+    async fn write(
         &self,
         mut pieces: BoxStream<'static, object_store::Result<Bytes>>,
         range: Range<u64>,
@@ -86,19 +94,10 @@ impl Place<'_> {
     }
 
     /// Compares the file with the checksum that S3 has of the object, if it has one.
-    fn check(&self, given: Given, at: &Path) -> Result<(), TransferError> {
+    fn check(&self, given: Given, at: &Path, size: u64) -> Result<(), TransferError> {
         let Some(mut check) = given.begin_if_any() else { return Ok(()) };
         let file = File::open(at).map_err(TransferError::File)?;
-        let (mut block, mut taken) = ([0; BLOCK], 0);
-        loop {
-            match file.read_at(&mut block, taken).map_err(TransferError::File)? {
-                0 => break,
-                count => {
-                    check.update(&block[..count]);
-                    taken += count as u64;
-                }
-            }
-        }
+        checksum::blocks(&file, &(0..size), |block| check.update(block)).map_err(TransferError::File)?;
         check.complaint().map_or(Ok(()), |detail| Err(self.damaged(detail)))
     }
 
