@@ -37,8 +37,8 @@
 //!
 //! A folder may import those that stand after it in this list, and no other (a test holds the source to it):
 //!
-//! `cli` → `local` → `run` → `cluster` → `launch` → `environment` → `requirements` → `code` → `intermediate` → `storage` →
-//! `failure` → `process` → `logs` → `hardware` → `config` → `settings` → `job` → `python` → `redact` → `resolve` → `kernel`
+//! `cli` → `local` → `run` → `cluster` → `launch` → `prepare` → `storage` → `failure` → `supervise` → `logs` → `machine` →
+//! `job` → `python` → `redact` → `resolve` → `kernel`
 //!
 //! `kernel` is the only folder with `unsafe`.
 #![deny(unsafe_code)]
@@ -46,22 +46,17 @@
 
 pub mod cli;
 pub mod cluster;
-pub mod code;
-pub mod config;
-pub mod environment;
 pub mod failure;
-pub mod hardware;
-pub mod intermediate;
 pub mod job;
 pub mod kernel;
 pub mod launch;
 pub mod local;
 pub mod logs;
-pub mod process;
+pub mod machine;
+pub mod prepare;
 pub mod python;
 pub mod redact;
-pub mod requirements;
 pub mod resolve;
 pub mod run;
-pub mod settings;
 pub mod storage;
+pub mod supervise;

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use footplate::code::{Limits, unpack};
+use footplate::prepare::code::{Limits, unpack};
 use libfuzzer_sys::fuzz_target;
 
 const BLOCK: usize = 512;

@@ -5,7 +5,7 @@
 use std::fs;
 use std::sync::LazyLock;
 
-use footplate::config;
+use footplate::job::config;
 use footplate::job::{Paths, Variables};
 use libfuzzer_sys::fuzz_target;
 

@@ -6,14 +6,14 @@ use clap::{ArgMatches, Command};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
-use crate::config;
-use crate::hardware::Hardware;
 use crate::job::Variables;
+use crate::job::config;
+use crate::job::settings::Launcher;
 use crate::launch::{self, Facts, Image};
+use crate::machine::Hardware;
 use crate::redact::Redactor;
 use crate::resolve;
 use crate::run::{self, Outcome, Prepared};
-use crate::settings::Launcher;
 
 /// PyTorch's data loaders pass batches through shared memory; Docker's default of 64 MiB is too small for most.
 const LEAST_SHARED_MEMORY: u64 = 1 << 30;

@@ -2,9 +2,9 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config;
-use crate::environment::Given;
 use crate::job::Variables;
+use crate::job::config;
+use crate::prepare::environment::Given;
 use crate::run;
 
 pub(super) fn command() -> Command {

@@ -15,10 +15,10 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::cluster::agent;
-use crate::config;
 use crate::job::Variables;
-use crate::process::{direct, keeper};
+use crate::job::config;
 use crate::run::Options;
+use crate::supervise::{direct, keeper};
 
 /// The exit code of a command line that is wrong, as most programs have it.
 const WRONG_USAGE: i32 = 2;

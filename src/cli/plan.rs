@@ -3,12 +3,12 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
-use crate::code::EntryKind;
-use crate::config;
-use crate::environment::{Given, Table};
-use crate::hardware::Hardware;
+use crate::job::config;
 use crate::job::{Job, Variables};
 use crate::launch::{self, Entry, Facts, LaunchPlan, Span};
+use crate::machine::Hardware;
+use crate::prepare::code::EntryKind;
+use crate::prepare::environment::{Given, Table};
 use crate::redact::Redactor;
 use crate::run::{self, Outcome, Prepared, Refusal};
 

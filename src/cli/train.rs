@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use clap::{ArgMatches, Command};
 
+use crate::job::settings::REGISTRY;
 use crate::run;
-use crate::settings::REGISTRY;
 
 pub(super) fn command() -> Command {
     let mut settings =

@@ -24,7 +24,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::process;
+use crate::supervise;
 
 /// The name by which footplate is the remote agent.
 pub const NAME: &str = "footplate-agent";
@@ -69,7 +69,7 @@ pub(super) struct Asked {
 /// # Errors
 /// The link cannot be made.
 pub fn install(folder: &Path) -> io::Result<PathBuf> {
-    process::link_under(NAME, folder)
+    supervise::link_under(NAME, folder)
 }
 
 /// Listens for an agent that was installed.

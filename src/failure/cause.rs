@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use crate::process::Ending;
 use crate::redact::Redactor;
+use crate::supervise::Ending;
 
 use super::evidence::Evidence;
 use super::hints::{self, Facts};

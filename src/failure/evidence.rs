@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::process::Ending;
+use crate::supervise::Ending;
 
 use super::{ErrorFile, FullDisk, OutOfMemory};
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::process::Ending;
+use crate::supervise::Ending;
 
 use super::lines::Log;
 
@@ -160,7 +160,7 @@ fn torchrun(log: &Log, from: usize) -> Option<Report> {
 mod tests {
     use super::{ErrorFile, error_file, notice, report};
     use crate::failure::lines::Log;
-    use crate::process::Ending;
+    use crate::supervise::Ending;
 
     #[test]
     fn both_forms_of_the_error_file_are_read() {

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 /// How much of a text is read, from its end, in bytes.
-const READ_BYTES: usize = crate::process::RECORD_SIZE;
+const READ_BYTES: usize = crate::supervise::RECORD_SIZE;
 
 /// More streams than this are not told apart: no job has as many ranks in one text.
 const MOST_STREAMS: usize = 2048;

@@ -1,9 +1,11 @@
 //! What a job is: its folders, hosts, channels, hyperparameters, and what it was asked to run.
 //!
-//! Plain data, and questions that can be answered from it. [`crate::config`] makes it from the platform's files.
+//! Plain data, and questions that can be answered from it. [`crate::job::config`] makes it from the platform's files.
 
 mod cluster;
+pub mod config;
 mod paths;
+pub mod settings;
 mod variables;
 
 pub use cluster::{Cluster, Group};

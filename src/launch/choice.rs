@@ -1,8 +1,8 @@
 //! Which launcher a job asks for.
 
 use super::LaunchError;
+use crate::job::settings::{Launcher, Settings};
 use crate::job::{Job, Variables};
-use crate::settings::{Launcher, Settings};
 
 /// The launcher that is set, else the one that the drivers of SDK version 3 or the platform's flags ask for, else one
 /// process a host. The flags come in the PyTorch toolkit's order of priority (sagemaker-pytorch-training 3.0.0,
@@ -67,7 +67,7 @@ pub fn needs_all_hosts(launcher: Launcher) -> bool {
 mod tests {
     use super::ends_with_its_ranks;
     use crate::job::Variables;
-    use crate::settings::{Launcher, Settings};
+    use crate::job::settings::{Launcher, Settings};
 
     #[test]
     fn torchrun_that_restarts_ranks_does_not_end_with_them() {

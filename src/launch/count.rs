@@ -1,7 +1,7 @@
 //! How many ranks each host has, and which of them are this host's.
 
 use super::{Facts, LaunchError};
-use crate::hardware::accelerators;
+use crate::machine::accelerators;
 use crate::python::Value;
 
 /// The ranks of one host among those of all.

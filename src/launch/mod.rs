@@ -21,11 +21,11 @@ use std::path::PathBuf;
 pub use choice::{choose, ends_with_its_ranks, is_mpirun, needs_all_hosts};
 pub use count::Span;
 
-use crate::code::EntryKind;
-use crate::environment::Table;
-use crate::hardware::Hardware;
 use crate::job::Job;
-use crate::settings::{Launcher, Settings};
+use crate::job::settings::{Launcher, Settings};
+use crate::machine::Hardware;
+use crate::prepare::code::EntryKind;
+use crate::prepare::environment::Table;
 
 /// What is to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]

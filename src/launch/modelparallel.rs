@@ -1,7 +1,7 @@
 //! smdistributed model parallel: what the hyperparameter `mp_parameters` adds to a launch with mpirun.
 
 use super::{Facts, LaunchError, words};
-use crate::environment::Table;
+use crate::prepare::environment::Table;
 use crate::python::{Dict, Value, parse};
 
 /// What it adds.

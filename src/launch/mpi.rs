@@ -6,10 +6,10 @@ use super::mpirun::{Mpirun, mpirun_options, program, user_options};
 use super::{Entry, Facts, LaunchError, LaunchPlan, Rank, Tagged, path_bytes, process, words};
 use std::net::IpAddr;
 
-use crate::code::EntryKind;
-use crate::environment::Table;
+use crate::job::settings::Launcher;
+use crate::prepare::code::EntryKind;
+use crate::prepare::environment::Table;
 use crate::python::Value;
-use crate::settings::Launcher;
 
 /// What one launch with mpirun differs in from another.
 pub(super) struct Variant {

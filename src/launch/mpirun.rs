@@ -4,7 +4,7 @@
 //! can be read by everybody.
 
 use super::{Facts, LaunchError, words};
-use crate::process::keeper;
+use crate::supervise::keeper;
 
 /// What one launch with mpirun differs in from another.
 #[derive(Clone, Debug, Default)]

@@ -3,8 +3,8 @@
 //! What the container was given is stronger than all of them.
 
 use super::Facts;
-use crate::environment::Table;
-use crate::hardware::has_efa_rdma;
+use crate::machine::has_efa_rdma;
+use crate::prepare::environment::Table;
 
 impl Facts<'_> {
     /// The variables for ranks that talk with each other.

@@ -4,8 +4,8 @@
 //! `init_process_group` meets at MASTER_ADDR and MASTER_PORT by itself, and needs no launcher for that.
 
 use super::{Facts, LaunchError, LaunchPlan, Rank, Span, process};
-use crate::environment::Table;
-use crate::settings::Launcher;
+use crate::job::settings::Launcher;
+use crate::prepare::environment::Table;
 
 /// Where ranks meet that are all on one host: its name need not resolve.
 const LOOPBACK: &str = "127.0.0.1";

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{Entry, Facts, LaunchError, LaunchPlan, Rank, path_bytes, words};
-use crate::code::EntryKind;
-use crate::settings::Launcher;
+use crate::job::settings::Launcher;
+use crate::prepare::code::EntryKind;
 
 /// Imports a module and calls a function of it; both are arguments, so that nothing needs quoting.
 const CALL: &str = "import importlib, sys; module, function = sys.argv[1:3]; sys.argv[:] = [module]; \

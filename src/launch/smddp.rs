@@ -7,9 +7,9 @@
 use super::mpi::{Variant, start};
 use super::mpirun::user_options;
 use super::{Facts, LaunchError, LaunchPlan, words};
-use crate::environment::Table;
+use crate::job::settings::Launcher;
+use crate::prepare::environment::Table;
 use crate::python::Value;
-use crate::settings::Launcher;
 
 /// Where the servers of the library listen on the master host.
 const SERVER_PORT: u16 = 7592;

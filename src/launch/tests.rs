@@ -2,12 +2,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::{Entry, Facts, Image, LaunchPlan, Span, choose, plan};
-use crate::code::EntryKind;
-use crate::config;
-use crate::hardware::Hardware;
+use crate::job::config;
+use crate::job::settings::{Launcher, Settings};
 use crate::job::{Drivers, Group, Job, Paths, Variables};
+use crate::machine::Hardware;
+use crate::prepare::code::EntryKind;
 use crate::python::{Value, parse};
-use crate::settings::{Launcher, Settings};
 
 fn job(hosts: &[&str]) -> Job {
     let mut job = config::without_files(Paths::under("/opt/ml"), &Variables::default()).job;
@@ -482,7 +482,7 @@ fn network_variables_follow_the_machine() {
         assert_eq!(variables(&plan), expected, "{instance_type}");
         for variable in &plan.variables {
             let name = String::from_utf8_lossy(variable.0);
-            assert!(crate::environment::registry::is_documented(&name), "{name}");
+            assert!(crate::prepare::environment::registry::is_documented(&name), "{name}");
         }
     }
 }

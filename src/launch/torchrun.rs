@@ -1,8 +1,8 @@
 //! The image's own torchrun on each host, with a static rendezvous at the master host.
 
 use super::{Entry, Facts, LaunchError, LaunchPlan, Rank, words};
-use crate::code::EntryKind;
-use crate::settings::Launcher;
+use crate::job::settings::Launcher;
+use crate::prepare::code::EntryKind;
 
 pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = facts.job;

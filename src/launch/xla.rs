@@ -4,8 +4,8 @@
 //! machine.
 
 use super::{Entry, Facts, LaunchError, LaunchPlan, Rank, path_bytes, words};
-use crate::code::EntryKind;
-use crate::settings::Launcher;
+use crate::job::settings::Launcher;
+use crate::prepare::code::EntryKind;
 
 /// Where the hosts' workers listen.
 const WORKER_PORT: u16 = 43857;

@@ -18,8 +18,8 @@ use super::Spec;
 use crate::job::Paths;
 use crate::kernel;
 use crate::logs::{Relay, Rewrite, StreamId, Style};
-use crate::process::{Ending, FLUSH_PATIENCE};
 use crate::run::TemporaryFolder;
+use crate::supervise::{Ending, FLUSH_PATIENCE};
 
 /// Variables that decide what runs: those of this machine's shell are not the job's.
 const NOT_INHERITED: [&str; 3] = ["SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY", "SAGEMAKER_TRAINING_MODULE"];

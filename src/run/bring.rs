@@ -4,12 +4,12 @@ use std::ffi::OsString;
 
 use super::session::Session;
 use super::{Outcome, Prepared, Refusal};
-use crate::code::{self, Precedence, Source};
 use crate::job::Job;
-use crate::process::Timing;
+use crate::job::settings::Settings;
+use crate::prepare::code::{self, Precedence, Source};
 use crate::redact::Redactor;
-use crate::settings::Settings;
 use crate::storage::Access;
+use crate::supervise::Timing;
 
 /// Brings the code into the code folder.
 pub(super) async fn code(session: &mut Session, prepared: &Prepared) -> Result<(), Outcome> {

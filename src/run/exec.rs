@@ -8,10 +8,10 @@ use super::script::RankTask;
 use super::session::{self, Options, Session};
 use super::train::IN_COMMAND;
 use super::{Outcome, Refusal, bring, hosts, prepare, script};
-use crate::code::interpreter::{self, Lookup};
-use crate::environment::{Given, Table};
-use crate::process::Task;
-use crate::settings::Launcher;
+use crate::job::settings::Launcher;
+use crate::prepare::code::interpreter::{self, Lookup};
+use crate::prepare::environment::{Given, Table};
+use crate::supervise::Task;
 
 /// Runs the command in the present working directory; gives the exit code.
 ///

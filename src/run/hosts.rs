@@ -12,11 +12,11 @@ use super::session::{End, Session};
 use super::{Outcome, Prepared};
 use crate::cluster::{Cluster, Failure, Key, Membership, Order, SETTLE_TIME, View, agent};
 use crate::failure::Cause;
+use crate::job::settings::Launcher;
 use crate::launch;
-use crate::process::{AllRanks, Elsewhere, Ending};
 use crate::python::{Separators, Value};
 use crate::redact::Redactor;
-use crate::settings::Launcher;
+use crate::supervise::{AllRanks, Elsewhere, Ending};
 
 /// How long a host that has failed waits for the verdict: the leader gives it after [`SETTLE_TIME`].
 const VERDICT_TIME: Duration = SETTLE_TIME.saturating_add(Duration::from_secs(3));

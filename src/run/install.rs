@@ -13,13 +13,15 @@ use super::bring::timing;
 use super::installer::{self, Known};
 use super::session::Session;
 use super::{Outcome, Prepared, Refusal};
-use crate::code::EntryPoint;
-use crate::code::interpreter;
 use crate::job::Job;
+use crate::job::settings::{Installer as Asked, Protected, Requirements, Settings};
 use crate::logs::Style;
-use crate::process::{self, Interrupted, Report, Task};
-use crate::requirements::{self, Format, Installed, Installer, Interpreter, Order, PROTECTED, PipSettings, Plan, Scan};
-use crate::settings::{Installer as Asked, Protected, Requirements, Settings};
+use crate::prepare::code::EntryPoint;
+use crate::prepare::code::interpreter;
+use crate::prepare::requirements::{
+    self, Format, Installed, Installer, Interpreter, Order, PROTECTED, PipSettings, Plan, Scan,
+};
+use crate::supervise::{self, Interrupted, Report, Task};
 
 /// Installs what the code needs.
 pub(super) async fn requirements(
@@ -158,7 +160,7 @@ impl Work<'_> {
         command.args(&arguments[1..]).current_dir(&self.code_dir).stdin(Stdio::null());
         let output = session.supervisor.interruptible(move || command.output()).await;
         if output.is_err() {
-            process::kill_descendants();
+            supervise::kill_descendants();
         }
         match output? {
             Ok(output) if output.status.success() => Ok(Interpreter::read(&String::from_utf8_lossy(&output.stdout))),

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::Prepared;
 use super::session::Session;
-use crate::intermediate::{Asked, Destination, Intermediate};
-use crate::process::Interrupted;
 use crate::storage::Access;
+use crate::storage::uploads::{Asked, Destination, Intermediate};
+use crate::supervise::Interrupted;
 
 /// How long the uploads have after the end of a script that has used up its own grace period: the platform kills the
 /// container 10 s after the default of that.

@@ -7,8 +7,8 @@ use super::bring::display;
 use super::script::RankTask;
 use crate::failure::{self, Cause, Evidence, OutOfMemory};
 use crate::job::Variables;
-use crate::process::{Ending, Killed, Stop};
 use crate::redact::Redactor;
+use crate::supervise::{Ending, Killed, Stop};
 
 /// What is the same for all processes of a run.
 pub(super) struct Judge<'a> {

@@ -6,7 +6,7 @@
 //!
 //! Each phase either gives what the next needs or ends the job with an [`Outcome`], and [`Outcome`] alone says what exit
 //! code and what failure text that is. Before the script starts a stop signal ends the job at once; after that the
-//! [`Supervisor`](crate::process::Supervisor) gives everything its grace.
+//! [`Supervisor`](crate::supervise::Supervisor) gives everything its grace.
 
 mod bring;
 mod checkpoints;

@@ -5,8 +5,8 @@ use nix::sys::signal::Signal;
 use crate::cluster::{NO_HOST, Verdict};
 use crate::failure::{self, Cause, Earlier, Written};
 use crate::job::Paths;
-use crate::process::Ending;
 use crate::redact::Redactor;
+use crate::supervise::Ending;
 
 /// The most characters of a failure file that the platform shows.
 const MAX_TEXT: usize = 1024;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::failure::{self, Earlier};
 use crate::job::Paths;
 use crate::logs::{self, Relay};
-use crate::process;
+use crate::supervise;
 
 /// The exit code of a defect (EX_SOFTWARE of sysexits.h).
 const EXIT_CODE: i32 = 70;
@@ -20,7 +20,7 @@ pub(super) fn install(paths: Paths, earlier: Earlier, relay: Relay) {
             relay.message(format!("{error:#}\n").into_bytes());
         }
         relay.message(format!("{text}\n").into_bytes());
-        process::kill_descendants();
+        supervise::kill_descendants();
         relay.finish(Duration::from_secs(1));
         std::process::exit(EXIT_CODE);
     }));

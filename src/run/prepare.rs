@@ -1,16 +1,16 @@
 //! From the configuration to what the script is given: everything that can be said before anything is started.
 
 use super::{Outcome, Refusal};
-use crate::code::{EntryKind, EntryPoint, interpreter};
-use crate::config::{self, Config};
-use crate::environment::{self, Environment, Given};
-use crate::hardware::{Hardware, Probe};
+use crate::job::config::{self, Config};
+use crate::job::settings::{Launcher, Settings};
 use crate::job::{Job, Paths, Variables};
 use crate::launch::{self, Entry, Image};
 use crate::logs::Level;
+use crate::machine::{Hardware, Probe};
+use crate::prepare::code::{EntryKind, EntryPoint, interpreter};
+use crate::prepare::environment::{self, Environment, Given};
 use crate::python::{Dict, Value};
 use crate::redact::{Redactor, is_secret_name};
-use crate::settings::{Launcher, Settings};
 
 /// A job that was read, with its settings.
 #[derive(Clone, Debug)]
@@ -170,7 +170,7 @@ pub fn entry_of(job: &Job) -> Result<(Entry, Option<EntryPoint>), Outcome> {
              sagemaker_program of the job, to a script such as train.py",
         ));
     };
-    use crate::code::EntryError;
+    use crate::prepare::code::EntryError;
     let point = EntryPoint::find(&job.code_dir(), name).map_err(|error| {
         let refusal = match error {
             EntryError::NotAFile { .. } | EntryError::Unreadable { .. } => Refusal::NotExecutable,

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use super::session::Session;
 use super::{Prepared, script};
-use crate::code::{Shebang, interpreter::which, shebang};
 use crate::job::Variables;
+use crate::job::settings::Launcher;
 use crate::launch::{Image, LaunchPlan, Span};
-use crate::process::direct::{self, PYTHON_EXEC, RankStreams};
-use crate::process::keeper::{self, Keepers};
-use crate::settings::Launcher;
+use crate::prepare::code::{Shebang, interpreter::which, shebang};
+use crate::supervise::direct::{self, PYTHON_EXEC, RankStreams};
+use crate::supervise::keeper::{self, Keepers};
 
 type Table = BTreeMap<OsString, OsString>;
 

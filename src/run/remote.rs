@@ -11,7 +11,7 @@ use super::{Outcome, Prepared};
 use crate::cluster::{Failure, Order};
 use crate::failure::MemoryWatch;
 use crate::logs::Style;
-use crate::process::{Ending, Task};
+use crate::supervise::{Ending, Task};
 
 /// Hosts that mpirun reaches directly by default; beyond, its daemons would start others, and know no agent.
 const RADIX: usize = 64;

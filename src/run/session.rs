@@ -7,14 +7,14 @@ use super::hosts::{self, Hosts};
 use super::intermediate;
 use super::temporary::TemporaryFolder;
 use super::{Outcome, Prepared, Refusal, panic, prepare};
-use crate::config;
 use crate::failure::Earlier;
-use crate::hardware::Hardware;
-use crate::intermediate::Intermediate;
+use crate::job::config;
 use crate::job::{Paths, Variables};
 use crate::logs::{self, Relay};
-use crate::process::{self, Interrupted, Supervisor};
+use crate::machine::Hardware;
 use crate::redact::Redactor;
+use crate::storage::uploads::Intermediate;
+use crate::supervise::{self, Interrupted, Supervisor};
 
 /// What the command line says about a run.
 #[derive(Clone, Debug, Default)]
@@ -103,7 +103,7 @@ impl Session {
         }
         let asked = self.supervisor.interruptible(move || probe.ask()).await;
         if asked.is_err() {
-            process::kill_descendants();
+            supervise::kill_descendants();
         }
         asked
     }

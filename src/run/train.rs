@@ -9,10 +9,10 @@ use super::ranks::Separate;
 use super::script::RankTask;
 use super::session::{self, Options, Session};
 use super::{Outcome, Prepared, Refusal, bring, hosts, install, intermediate, prepare, ranks, remote, script};
-use crate::environment::{Given, Table};
+use crate::job::settings::Launcher;
 use crate::launch::{self, Entry, Facts, LaunchPlan, Rank};
-use crate::process::Task;
-use crate::settings::Launcher;
+use crate::prepare::environment::{Given, Table};
+use crate::supervise::Task;
 
 /// Set around the command of a job of SDK version 3.
 pub(super) const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";

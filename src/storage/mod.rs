@@ -29,6 +29,7 @@ mod error;
 mod http;
 mod placed;
 mod upload;
+pub mod uploads;
 mod wire;
 
 pub use access::Access;

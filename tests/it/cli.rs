@@ -78,7 +78,7 @@ fn the_main_help_is_what_the_snapshot_says() {
 #[test]
 fn the_help_of_train_lists_every_setting_with_its_default() {
     let (_, stdout, _) = without_job(&["train", "--help"]);
-    for setting in &footplate::settings::REGISTRY {
+    for setting in &footplate::job::settings::REGISTRY {
         let line = stdout.lines().find(|line| line.trim_start().starts_with(&format!("{} ", setting.name)));
         assert!(line.is_some_and(|line| line.contains(&format!("[default: {}]", setting.default))), "{stdout}");
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use footplate::settings::REGISTRY;
+use footplate::job::settings::REGISTRY;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 

@@ -607,8 +607,8 @@ fn versions_are_judged_as_pip_judges_them() {
     for line in output.lines() {
         let [condition, version, verdict] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
         // Conditions that are not decided are left to the installer.
-        let Some(specifiers) = footplate::requirements::Specifiers::parse(condition) else { continue };
-        let version = footplate::requirements::Version::parse(version).expect(version);
+        let Some(specifiers) = footplate::prepare::requirements::Specifiers::parse(condition) else { continue };
+        let version = footplate::prepare::requirements::Version::parse(version).expect(version);
         assert_eq!(if specifiers.hold_for(&version) { "True" } else { "False" }, verdict, "{line}");
         count += 1;
     }

@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use footplate::environment::registry;
+use footplate::job::settings::REGISTRY;
+use footplate::prepare::environment::registry;
 use footplate::run::EXIT_CODES;
-use footplate::settings::REGISTRY;
 
 use super::job::{FOOTPLATE, Job, search_path};
 

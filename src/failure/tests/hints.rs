@@ -2,7 +2,7 @@
 
 use super::{evidence, text};
 use crate::failure::{Evidence, Full, FullDisk, OutOfMemory, Stop, cause};
-use crate::process::Ending;
+use crate::supervise::Ending;
 
 const GIB: u64 = 1 << 30;
 

@@ -14,8 +14,8 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 use super::{Cause, Evidence, cause};
-use crate::process::Ending;
 use crate::redact::Redactor;
+use crate::supervise::Ending;
 
 /// The folder of the user's code, with its files.
 struct Code {

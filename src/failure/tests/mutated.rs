@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::{Evidence, cause, evidence, text};
 use crate::failure::error_file;
-use crate::process::Ending;
 use crate::redact::Redactor;
+use crate::supervise::Ending;
 
 const SEEDS: [&str; 5] = [
     "[rank1]: Traceback (most recent call last):\n[rank1]:   File \"/opt/ml/code/a.py\", line 4, in load\n[rank1]:     x\n[rank1]: ValueError: bad\n[rank1]: data\nDuring handling of the above exception, another exception occurred:\n[rank1]: Traceback (most recent call last):\n[rank1]:   File \"a.py\", line 99999999999999999999999, in f\n[rank1]: KeyError: 'x'\n",

@@ -2,7 +2,7 @@
 
 use super::{Code, evidence, recorded, text};
 use crate::failure::cause;
-use crate::process::Ending;
+use crate::supervise::Ending;
 
 /// What the user reads of a shell script, `train.sh`.
 fn shell(source: &str) -> String {

@@ -2,7 +2,7 @@
 
 use super::{Code, evidence, script};
 use crate::failure::cause;
-use crate::process::Ending;
+use crate::supervise::Ending;
 
 /// Holds what the user reads of a script to these lines; the command, always the same, is left out.
 #[track_caller]

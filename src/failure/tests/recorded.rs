@@ -2,7 +2,7 @@
 
 use super::{evidence, recorded, text};
 use crate::failure::{ErrorFile, cause, error_file};
-use crate::process::Ending;
+use crate::supervise::Ending;
 
 const EXIT_1: Ending = Ending::Exited(1);
 

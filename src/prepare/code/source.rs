@@ -210,7 +210,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::{Form, Source};
-    use crate::code::CodeError;
+    use crate::prepare::code::CodeError;
 
     #[test]
     fn every_form_of_the_setting_is_read() {

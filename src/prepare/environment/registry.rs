@@ -121,12 +121,12 @@ pub fn is_documented(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::is_documented;
-    use crate::config;
-    use crate::environment::{Given, build};
-    use crate::hardware::Hardware;
+    use crate::job::config;
+    use crate::job::settings::Settings;
     use crate::job::{Drivers, Paths, Variables};
+    use crate::machine::Hardware;
+    use crate::prepare::environment::{Given, build};
     use crate::python::{Value, parse};
-    use crate::settings::Settings;
 
     #[test]
     fn every_variable_that_is_built_is_documented() {

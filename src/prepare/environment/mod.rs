@@ -12,10 +12,10 @@ mod toolkit;
 
 use std::collections::BTreeMap;
 
-use crate::hardware::Hardware;
+use crate::job::settings::Settings;
 use crate::job::{Job, Variables};
+use crate::machine::Hardware;
 use crate::python::{Text, Value};
-use crate::settings::Settings;
 
 pub use limits::{Omitted, TooLarge};
 

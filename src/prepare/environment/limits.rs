@@ -111,7 +111,7 @@ pub(super) fn fit(environment: &mut Environment, given: usize, space: usize) -> 
 #[cfg(test)]
 mod tests {
     use super::{MAX_STRING, fit, why_not_a_variable};
-    use crate::environment::Environment;
+    use crate::prepare::environment::Environment;
 
     #[test]
     fn what_cannot_be_a_variable_is_told_why() {

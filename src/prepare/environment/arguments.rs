@@ -1,9 +1,9 @@
 //! The script's arguments, from the hyperparameters.
 
-use crate::config::deserialize;
 use crate::job::Job;
+use crate::job::config::deserialize;
+use crate::job::settings::{ArgumentStyle, Settings};
 use crate::python::{Dict, Separators, Text, Value};
-use crate::settings::{ArgumentStyle, Settings};
 
 /// The arguments in the style that is set, else in that of the job's incumbent.
 pub fn build(job: &Job, settings: &Settings) -> Vec<Text> {

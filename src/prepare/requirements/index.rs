@@ -169,9 +169,9 @@ async fn connect(host: &str, port: u16) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::{Places, Proxies, parts, places};
-    use crate::requirements::pip_settings::PipSettings;
-    use crate::requirements::progress::Installer;
-    use crate::requirements::scan::Scan;
+    use crate::prepare::requirements::pip_settings::PipSettings;
+    use crate::prepare::requirements::progress::Installer;
+    use crate::prepare::requirements::scan::Scan;
 
     #[test]
     fn the_places_are_those_of_the_files_then_of_the_variables_then_of_pips_settings() {

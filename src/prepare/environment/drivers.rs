@@ -6,10 +6,10 @@
 use std::path::PathBuf;
 
 use super::{Draft, name_of};
-use crate::hardware::Hardware;
 use crate::job::Job;
+use crate::job::settings::Settings;
+use crate::machine::Hardware;
 use crate::python::{Dict, Separators, Text, Value};
-use crate::settings::Settings;
 
 /// The level that the drivers log at whatever the job says, unless SM_LOG_LEVEL is set.
 const LOG_LEVEL: usize = 20;

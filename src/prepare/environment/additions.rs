@@ -1,9 +1,9 @@
 //! The variables that footplate gives beyond the incumbents. They never replace what the container was given.
 
 use super::{Draft, name_of, value_of};
+use crate::job::settings::Settings;
 use crate::job::{Job, Variables};
 use crate::python::{Text, Value};
-use crate::settings::Settings;
 
 /// Adds them to `variables`.
 pub(super) fn add(job: &Job, settings: &Settings, given: &Variables, variables: &mut Draft) {

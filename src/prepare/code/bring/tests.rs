@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Brought, Precedence, bring};
-use crate::code::{CodeError, Form, Report, Source};
 use crate::job::Variables;
+use crate::prepare::code::{CodeError, Form, Report, Source};
 use crate::storage::Access;
 
 /// A folder with the files of `written`, `name=content` each.

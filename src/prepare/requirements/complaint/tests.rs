@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use super::failure_line;
-use crate::requirements::{Installer, PipSettings, Scan, variables};
+use crate::prepare::requirements::{Installer, PipSettings, Scan, variables};
 
 /// Makes wheels `alpha` 1.0 and 2.0, `beta` which needs alpha from 2, `gamma` which needs one below 2.
 const WHEELS: &str = "

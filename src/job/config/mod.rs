@@ -14,9 +14,9 @@ mod resource;
 pub use error::ConfigError;
 pub use hyperparameters::deserialize;
 
+use crate::job::settings;
 use crate::job::{Job, Paths, Request, Variables};
 use crate::python::{Dict, Value};
-use crate::settings;
 
 /// Hyperparameters that begin with this are the platform's.
 const PLATFORM_PREFIX: &str = "sagemaker_";

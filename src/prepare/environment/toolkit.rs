@@ -1,8 +1,8 @@
 //! The variables that sagemaker-training 5.1.4 gives.
 
 use super::{Draft, name_of, value_of};
-use crate::hardware::Hardware;
 use crate::job::{Job, Variables};
+use crate::machine::Hardware;
 use crate::python::{Dict, Text, Value};
 
 /// Python's `logging.INFO`, the level where the job gives none.

@@ -7,7 +7,7 @@ use super::installed::{Installed, Interpreter};
 use super::pip_settings::{ForUv, PipSettings};
 use super::progress::Installer;
 use super::scan::Scan;
-use crate::settings::Installer as Asked;
+use crate::job::settings::Installer as Asked;
 
 /// What pip is told unless the user has told it otherwise. They are variables and not options so that the user's own
 /// variables win, and so that a pip that does not know one passes over it.
@@ -159,10 +159,10 @@ mod tests {
     use std::path::Path;
 
     use super::{Order, choose, command, variables};
-    use crate::requirements::pip_settings::PipSettings;
-    use crate::requirements::progress::Installer;
-    use crate::requirements::scan::Scan;
-    use crate::settings::Installer as Asked;
+    use crate::job::settings::Installer as Asked;
+    use crate::prepare::requirements::pip_settings::PipSettings;
+    use crate::prepare::requirements::progress::Installer;
+    use crate::prepare::requirements::scan::Scan;
 
     #[test]
     fn uv_is_run_where_it_is_there_and_can_read_everything() {

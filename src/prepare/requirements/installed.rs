@@ -175,8 +175,8 @@ mod tests {
     use std::path::Path;
 
     use super::{Installed, Interpreter};
-    use crate::requirements::requirement::{MarkerValues, Requirement};
-    use crate::requirements::scan::Scan;
+    use crate::prepare::requirements::requirement::{MarkerValues, Requirement};
+    use crate::prepare::requirements::scan::Scan;
 
     fn package(folder: &Path, name: &str, requires: &[&str]) {
         let info = folder.join(format!("{name}.dist-info"));

@@ -82,7 +82,7 @@ impl Run<'_> {
     }
 
     /// Heeds how far the ranks of all hosts are.
-    pub(in crate::process) fn heed(&mut self, ranks: AllRanks) {
+    pub(in crate::supervise) fn heed(&mut self, ranks: AllRanks) {
         match ranks {
             AllRanks::Run => {}
             AllRanks::Killed => self.freeze(),
@@ -152,7 +152,7 @@ impl Run<'_> {
     }
 
     /// Notes what a keeper has said of its rank.
-    pub(in crate::process) fn said(&mut self, note: Note) {
+    pub(in crate::supervise) fn said(&mut self, note: Note) {
         let (Note::Began(rank, _) | Note::Ended(rank, _)) = note;
         let Some(at) = self.programs.iter().position(|program| program.rank == Some(rank)) else { return };
         match note {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::code::{EntryKind, EntryPoint, nearest};
+use crate::prepare::code::{EntryKind, EntryPoint, nearest};
 
 /// The file that is looked for if no other is named.
 const USUAL: &str = "requirements.txt";
@@ -233,8 +233,8 @@ mod tests {
     use std::path::Path;
 
     use super::{Plan, RequirementsError};
-    use crate::code::EntryPoint;
-    use crate::requirements::{Installer, Order, command};
+    use crate::prepare::code::EntryPoint;
+    use crate::prepare::requirements::{Installer, Order, command};
 
     fn code(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

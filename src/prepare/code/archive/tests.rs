@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use tar::{EntryType, Header};
 
 use super::{Limits, unpack};
-use crate::code::{CodeError, Report};
+use crate::prepare::code::{CodeError, Report};
 
 /// A tar archive in the making, from headers that the `tar` crate would refuse to write.
 #[derive(Clone, Default)]

@@ -221,7 +221,7 @@ fn end_as(status: ExitStatus) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::{Note, is_first_job};
-    use crate::process::Ending;
+    use crate::supervise::Ending;
     use nix::unistd::Pid;
 
     #[test]
