@@ -37,7 +37,7 @@
 //!
 //! A folder may import those that stand after it in this list, and no other (a test holds the source to it):
 //!
-//! `cli` → `local` → `run` → `cluster` → `launch` → `prepare` → `storage` → `failure` → `supervise` → `logs` → `machine` →
+//! `cli` → `local` → `run` → `cluster` → `launch` → `prepare` → `storage` → `failure` → `supervise` → `logs` → `event` → `machine` →
 //! `job` → `python` → `redact` → `resolve` → `kernel`
 //!
 //! `kernel` is the only folder with `unsafe`.
@@ -46,6 +46,7 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod event;
 pub mod failure;
 pub mod job;
 pub mod kernel;

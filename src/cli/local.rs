@@ -6,9 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use crate::event::Ending;
 use crate::local::{self, Spec, pair};
 use crate::python::{Separators, Value, parse};
-use crate::supervise::Ending;
 
 /// The exit code of a job that could not be set up: as that of a configuration that is wrong.
 const NOT_SET_UP: i32 = 78;

@@ -9,12 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::message::{Failure, Message, Verdict};
 use super::{Membership, NO_HOST, SETTLE_TIME};
+use crate::failure::MAX_TEXT;
 
 /// The exit code where hosts do not have the same configuration, as that of a wrong configuration.
 const NOT_EQUAL: i32 = 78;
-
-/// The most characters of a failure text.
-const MAX_TEXT: usize = 1024;
 
 /// How far a host is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,7 @@
 
 use std::path::Path;
 
-use crate::redact::Redactor;
-use crate::supervise::Ending;
+use crate::event::{Cause, CauseDetail, CauseEnding, DetailLabel, Ending, SourcePlace};
 
 use super::evidence::Evidence;
 use super::hints::{self, Facts};
@@ -14,48 +13,17 @@ use super::launcher::{self, Report};
 use super::lines::{Log, Stream};
 use super::noise::{self, Level};
 use super::other::{self, Telling};
-use super::place::{self, Place};
+use super::place;
 use super::python::{self, Link, Origin, Raised, Traceback};
 use super::select::{self, covered};
-use super::text::{Keep, Part, lay_out, one_line};
-
-/// Why a process failed, judged once. [`Cause::text`] is what the user reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
-    headline: String,
-    /// What stands below the headline: a label and a text each.
-    details: Vec<(&'static str, String)>,
-    place: Option<Place>,
-    thread: Option<String>,
-    host: Option<String>,
-    rank: Option<usize>,
-    followers: usize,
-    ending: Ending,
-    /// The launcher whose exit code `ending` is, if it is not that of the rank itself.
-    launcher: Option<&'static str>,
-    hints: Vec<String>,
-    command: String,
-}
-
-/// What gloo, NCCL, MPI and sockets say of a peer that is gone.
-const CONSEQUENCES: [&str; 9] = [
-    "mpirun has lost its daemon",
-    "connection reset",
-    "connection closed",
-    "connection refused",
-    "closed by peer",
-    "broken pipe",
-    "remote process exited",
-    "ncclremoteerror",
-    "socket timeout",
-];
+use super::text::one_line;
 
 /// What one way of looking at the evidence found.
 #[derive(Clone, Debug, Default)]
 struct Finding {
     headline: String,
-    details: Vec<(&'static str, String)>,
-    place: Option<Place>,
+    details: Vec<CauseDetail>,
+    place: Option<SourcePlace>,
     thread: Option<String>,
     /// Whose line it was read from, where several wrote.
     source: Stream,
@@ -95,7 +63,7 @@ pub fn cause(evidence: &Evidence<'_>) -> Cause {
         true => Vec::new(),
         false => {
             let code = ending.exit_code();
-            let details = finding.details.iter().map(|(_, text)| text.as_str());
+            let details = finding.details.iter().map(|detail| detail.text.as_str());
             let claimed = [finding.headline.as_str()].into_iter().chain(details).collect::<Vec<_>>().join("\n");
             hints::hints(&Facts::new(evidence, signal, code, claimed, &read.stderr, &read.stdout))
         }
@@ -107,17 +75,16 @@ pub fn cause(evidence: &Evidence<'_>) -> Cause {
     let host = whose_host(evidence, &finding.source, report);
     let rank = evidence.rank.or(finding.source.rank).or(report.and_then(|report| report.rank));
     Cause {
-        headline: finding.headline,
         details,
         place: finding.place,
         thread: finding.thread,
         host,
         rank,
         followers: evidence.followers,
-        ending: evidence.ending,
-        launcher: report.filter(|report| report.ending != evidence.ending).map(|report| report.launcher),
+        launcher: report.filter(|report| report.ending != evidence.ending).map(|report| report.launcher.to_owned()),
         hints,
         command: evidence.command.clone(),
+        ..Cause::new(finding.headline, CauseEnding::Process(evidence.ending))
     }
 }
 
@@ -286,7 +253,7 @@ impl<'e, 'r> Read<'e, 'r> {
         let mut details = chain_details(&found.chain);
         if end.is_some() && last.name.ends_with("CalledProcessError") {
             let before = select::before(log, &self.tracebacks, found, &self.covered);
-            details.extend(before.map(|text| ("before it", text)));
+            details.extend(before.map(|text| detail(DetailLabel::BeforeIt, text)));
         }
         let thread = match &found.origin {
             Origin::Thread(name) => Some(format!("thread {name}")),
@@ -298,7 +265,7 @@ impl<'e, 'r> Read<'e, 'r> {
     }
 
     /// The details of a finding, and what was written after it.
-    fn details(&self, finding: &Finding, reported: bool) -> Vec<(&'static str, String)> {
+    fn details(&self, finding: &Finding, reported: bool) -> Vec<CauseDetail> {
         let mut details = finding.details.clone();
         // A launcher goes on after the rank that failed, and what it says last is not the rank's.
         if reported {
@@ -319,37 +286,41 @@ impl<'e, 'r> Read<'e, 'r> {
             None => None,
         };
         let said = found.map(|(log, at)| one_line(log.text(at))).filter(|said| *said != one_line(&finding.headline));
-        details.extend(said.map(|said| ("last line", said)));
+        details.extend(said.map(|said| detail(DetailLabel::LastLine, said)));
         details
     }
 }
 
 /// What led to the last exception of a chain: the one before it, the first one, and the members of a group.
-fn chain_details(chain: &[Raised]) -> Vec<(&'static str, String)> {
+fn chain_details(chain: &[Raised]) -> Vec<CauseDetail> {
     const MEMBERS: usize = 3;
     let Some((last, before)) = chain.split_last() else { return Vec::new() };
     let told = |raised: &&Raised| {
         !raised.name.ends_with("RemoteTraceback") && (&raised.name, &raised.message) != (&last.name, &last.message)
     };
-    let linked: Vec<(&'static str, &Raised)> = before
+    let linked: Vec<(DetailLabel, &Raised)> = before
         .iter()
         .zip(&chain[1..])
         .filter(|(raised, _)| told(raised))
         .map(|(raised, next)| match next.link {
-            Some(Link::Context) => ("while handling", raised),
-            Some(Link::Within) => ("passed on as", raised),
-            Some(Link::Cause) | None => ("caused by", raised),
+            Some(Link::Context) => (DetailLabel::WhileHandling, raised),
+            Some(Link::Within) => (DetailLabel::PassedOnAs, raised),
+            Some(Link::Cause) | None => (DetailLabel::CausedBy, raised),
         })
         .collect();
     let first = linked.first().filter(|_| linked.len() > 1);
-    let members = last.members.iter().take(MEMBERS).map(|member| ("caused by", member));
+    let members = last.members.iter().take(MEMBERS).map(|member| (DetailLabel::CausedBy, member));
     let all = members.chain(linked.last().copied()).chain(first.copied());
-    all.map(|(label, raised)| (label, raised.headline())).collect()
+    all.map(|(label, raised)| detail(label, raised.headline())).collect()
+}
+
+fn detail(label: DetailLabel, text: String) -> CauseDetail {
+    CauseDetail { label: Some(label), text }
 }
 
 /// Where a chain's last exception was raised: in the group's first member that says so; in the child process that it
 /// was passed on from; in its own frames; and if those are all of libraries, in the frames of what led to it.
-fn place_of(chain: &[Raised], code_dir: &Path) -> Option<Place> {
+fn place_of(chain: &[Raised], code_dir: &Path) -> Option<SourcePlace> {
     let last = chain.last()?;
     let member = last.members.iter().find(|member| !member.frames.is_empty());
     let original = chain.iter().find(|raised| (&raised.name, &raised.message) == (&last.name, &last.message));
@@ -357,74 +328,4 @@ fn place_of(chain: &[Raised], code_dir: &Path) -> Option<Place> {
     let own = candidates().find(|raised| place::any_own(&raised.frames, code_dir));
     let frames = &own.or_else(|| candidates().find(|raised| !raised.frames.is_empty()))?.frames;
     place::deepest(frames.iter(), code_dir)
-}
-
-impl Cause {
-    /// Whether it reads like what happens to a rank when another one goes: a connection that was closed or reset.
-    pub fn is_consequence(&self) -> bool {
-        let headline = self.headline.to_lowercase();
-        CONSEQUENCES.iter().any(|words| headline.contains(words))
-    }
-
-    /// The text of the failure file: at most 1024 characters, the most telling first, without secrets and without an
-    /// end of line. A long message is shortened; the place, the exit code and the beginning of the command stay.
-    pub fn text(&self, redactor: &Redactor) -> String {
-        // Cleaned as it came, because a secret may span lines, and again as it is shown.
-        let clean = |text: &str| redactor.clean(&one_line(&redactor.clean(text))).into_owned();
-        let part = |text: String, least, turn, keep| Part { text: clean(&text), least, turn, keep };
-        let mut parts = vec![part(self.headline.clone(), 200, 0, Keep::Ends)];
-        let place = self.place.as_ref().map(|place| match &self.thread {
-            Some(thread) => format!("at {place} ({thread})"),
-            None => format!("at {place}"),
-        });
-        parts.push(part(place.unwrap_or_default(), 200, 1, Keep::Ends));
-        for (label, text) in self.details.iter().take(5) {
-            parts.push(part(format!("{label}: {text}"), 50, 2, Keep::Ends));
-        }
-        parts.push(part(self.status(), 120, 1, Keep::Ends));
-        for hint in &self.hints {
-            parts.push(part(format!("hint: {hint}"), 80, 3, Keep::Head));
-        }
-        let command = if self.command.is_empty() { String::new() } else { format!("command: {}", self.command) };
-        parts.push(part(command, 80, 4, Keep::Head));
-        lay_out(&parts)
-    }
-
-    /// The first line of the text: what happened, without secrets, of any length.
-    pub fn headline(&self, redactor: &Redactor) -> String {
-        redactor.clean(&one_line(&redactor.clean(&self.headline))).into_owned()
-    }
-
-    /// Calls the host by its name where a launcher knows it by this address.
-    pub fn call_host(&mut self, address: &str, name: &str) {
-        if self.host.as_deref() == Some(address) {
-            self.host = Some(name.to_owned());
-        }
-    }
-
-    /// The same without the others that failed after it.
-    pub fn by_itself(&self) -> Cause {
-        Cause { followers: 0, ..self.clone() }
-    }
-
-    /// Where it happened and with what exit code, as far as the headline does not say it: a line of the text.
-    pub fn status(&self) -> String {
-        let ending = self.ending.to_string();
-        let code = format!("exit code {}", self.ending.exit_code());
-        let launcher = self.launcher.map(|name| format!("{code} of {name}"));
-        let parts = [
-            self.host.as_ref().map(|host| format!("host {host}")),
-            self.rank.map(|rank| format!("rank {rank}")),
-            matches!(self.ending, Ending::Signaled(_))
-                .then_some(ending)
-                .filter(|ending| !self.headline.starts_with(ending.as_str())),
-            launcher.or(Some(code).filter(|code| !self.headline.starts_with(code.as_str()))),
-            match self.followers {
-                0 => None,
-                1 => Some("1 other rank failed after it".to_owned()),
-                others => Some(format!("{others} other ranks failed after it")),
-            },
-        ];
-        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-    }
 }

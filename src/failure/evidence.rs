@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::supervise::Ending;
+use crate::event::Ending;
 
 use super::{ErrorFile, FullDisk, OutOfMemory};
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::supervise::Ending;
+use crate::event::Ending;
 
 use super::lines::Log;
 
@@ -159,8 +159,8 @@ fn torchrun(log: &Log, from: usize) -> Option<Report> {
 #[cfg(test)]
 mod tests {
     use super::{ErrorFile, error_file, notice, report};
+    use crate::event::Ending;
     use crate::failure::lines::Log;
-    use crate::supervise::Ending;
 
     #[test]
     fn both_forms_of_the_error_file_are_read() {

@@ -1,7 +1,7 @@
 //! Failures: from evidence to a cause, and the failure file.
 //!
 //! This folder answers one question, once, after a process has failed: what does the user need to read? It is handed
-//! [`Evidence`] (how the process ended, the last that it wrote, what the kernel counted) and judges the [`Cause`]:
+//! [`Evidence`] (how the process ended, the last that it wrote, what the kernel counted) and judges the [`Cause`](crate::event::Cause):
 //!
 //! ```text
 //! ValueError: bad data in x.csv line 3        what happened: the exception, the signal, the telling line
@@ -25,6 +25,7 @@ mod evidence;
 mod file;
 mod hints;
 mod launcher;
+mod layout;
 mod lines;
 mod memory;
 mod nccl;
@@ -38,11 +39,11 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use cause::{Cause, cause};
+pub use cause::cause;
 pub use disk::{Full, FullDisk, full_disks};
 pub use evidence::{Evidence, Stop};
 pub use file::{Earlier, Written, success, write};
 pub use launcher::{ErrorFile, error_file};
+pub use layout::{MAX_TEXT, headline, redacted, status, text};
 pub use memory::{MemoryWatch, OutOfMemory};
-pub use place::Place;
 pub use text::size;

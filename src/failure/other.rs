@@ -4,15 +4,16 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::event::SourcePlace;
+
 use super::lines::Log;
 use super::noise::{self, Level};
-use super::place::Place;
 
 /// What a program said last of its failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Telling {
     pub(super) headline: String,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<SourcePlace>,
     /// The last line it was read from.
     pub(super) line: usize,
 }
@@ -129,7 +130,7 @@ fn exception(log: &Log, from: usize) -> Option<Telling> {
 /// `thread 'main' panicked at src/main.rs:3:5:` and the message after it, or between (before Rust 1.73).
 fn panic(log: &Log, from: usize) -> Option<Telling> {
     let (at, found) = (from..log.lines.len()).rev().find_map(|at| Some((at, PANIC.captures(log.text(at))?)))?;
-    let place = Place { path: found[3].to_owned(), line: found[4].parse().unwrap_or(0), function: None };
+    let place = SourcePlace { path: found[3].to_owned(), line: found[4].parse().unwrap_or(0), function: None };
     let (message, line) = match (found.get(2), log.lines.get(at + 1)) {
         (Some(message), _) => (message.as_str(), at),
         (None, Some(next)) => (next.text.as_str(), at + 1),

@@ -1,7 +1,8 @@
 //! Where in the user's code it happened.
 
-use std::fmt;
 use std::path::Path;
+
+use crate::event::SourcePlace;
 
 /// One call in a traceback.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,27 +11,6 @@ pub(super) struct Frame {
     pub(super) line: u64,
     /// None for the frame of a syntax error.
     pub(super) function: Option<String>,
-}
-
-/// A place in a source file, as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The file, relative to the folder of the user's code if it lies in it.
-    pub path: String,
-    /// The line, counted from 1.
-    pub line: u64,
-    /// The function, unless it is the top level of a file.
-    pub function: Option<String>,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.path, self.line)?;
-        match &self.function {
-            Some(function) => write!(f, " in {function}"),
-            None => Ok(()),
-        }
-    }
 }
 
 /// How near to the user a frame's file is.
@@ -48,7 +28,7 @@ enum Distance {
 
 /// The frame to show of `frames`, which begin with the outermost call: the deepest one in the user's code, else the
 /// deepest one outside libraries, else the deepest.
-pub(super) fn deepest<'f>(frames: impl DoubleEndedIterator<Item = &'f Frame>, code_dir: &Path) -> Option<Place> {
+pub(super) fn deepest<'f>(frames: impl DoubleEndedIterator<Item = &'f Frame>, code_dir: &Path) -> Option<SourcePlace> {
     // `min_by_key` takes the first of equals, and so, backwards, the deepest.
     let frame = frames.rev().min_by_key(|frame| distance(&frame.path, code_dir))?;
     let path = match relative(&frame.path, code_dir) {
@@ -56,7 +36,7 @@ pub(super) fn deepest<'f>(frames: impl DoubleEndedIterator<Item = &'f Frame>, co
         _ => &frame.path,
     };
     let function = frame.function.clone().filter(|name| name != "<module>");
-    Some(Place { path: path.to_owned(), line: frame.line, function })
+    Some(SourcePlace { path: path.to_owned(), line: frame.line, function })
 }
 
 /// Whether one of `frames` is in the user's code, or may be.

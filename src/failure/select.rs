@@ -1,9 +1,8 @@
 //! Which of several tracebacks is the one that ended the process.
 
 use std::path::Path;
-use std::sync::LazyLock;
 
-use regex::Regex;
+use crate::event;
 
 use super::launcher::Report;
 use super::lines::Log;
@@ -18,16 +17,6 @@ const LINES_AFTER: usize = 100;
 
 /// The same where it is not certain that nothing caught it: it was logged, or the exit code is not Python's 1.
 const LINES_AFTER_UNCERTAIN: usize = 20;
-
-/// Exceptions that a rank raises because another one failed.
-static CONSEQUENCE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(concat!(
-        r"(?i)connection (?:was )?(?:closed|reset|refused)|ncclRemoteError|NCCL (?:error|communicator was aborted)|",
-        r"broken pipe|watchdog|DistStoreError|DistNetworkError|DistBackendError|SignalException|BrokenProcessPool|",
-        r"Gloo .*timeout|timed out (?:after|waiting)",
-    ))
-    .expect("a valid pattern")
-});
 
 /// Which lines of a log belong to tracebacks, with the line before that says whose they are.
 pub(super) fn covered(log: &Log, tracebacks: &[Traceback]) -> Vec<bool> {
@@ -80,7 +69,7 @@ pub(super) fn best<'t>(
                 || (report.local_rank.is_some() && report.local_rank == stream.local_rank)
         })
     };
-    let caused = |found: &Traceback| CONSEQUENCE.is_match(&one_line(&found.last().headline()));
+    let caused = |found: &Traceback| event::reads_like_consequence(&one_line(&found.last().headline()));
     of_streams.into_iter().min_by_key(|found| {
         (
             found.origin != Origin::Main,

@@ -1,7 +1,4 @@
-//! Laying a cause out as text: at most 1024 characters, in which nothing that matters is crowded out.
-
-/// The length of a failure text, in characters: as much as the platform shows.
-pub(super) const LENGTH: usize = 1024;
+//! Laying lines out as a text of bounded length, in which nothing that matters is crowded out.
 
 /// Which end of a part survives when it has to be shortened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,15 +20,15 @@ pub(super) struct Part {
     pub(super) keep: Keep,
 }
 
-/// The parts, a line each, in no more than [`LENGTH`] characters.
+/// The parts, a line each, in no more than `most` characters.
 ///
 /// Every part first gets its least; what is left over goes to the parts in turn, as much as each can use.
-pub(super) fn lay_out(parts: &[Part]) -> String {
+pub(super) fn lay_out(parts: &[Part], most: usize) -> String {
     let parts: Vec<&Part> = parts.iter().filter(|part| !part.text.is_empty()).collect();
     let lengths: Vec<usize> = parts.iter().map(|part| part.text.chars().count()).collect();
     let mut given: Vec<usize> = parts.iter().zip(&lengths).map(|(part, &length)| length.min(part.least)).collect();
     let used = given.iter().sum::<usize>() + parts.len().saturating_sub(1);
-    let mut left = LENGTH.saturating_sub(used);
+    let mut left = most.saturating_sub(used);
     let mut order: Vec<usize> = (0..parts.len()).collect();
     order.sort_by_key(|&index| parts[index].turn);
     for index in order {
@@ -41,7 +38,7 @@ pub(super) fn lay_out(parts: &[Part]) -> String {
     }
     let lines: Vec<String> =
         parts.iter().zip(given).map(|(part, length)| shortened(&part.text, length, part.keep)).collect();
-    shortened(&lines.join("\n"), LENGTH, Keep::Head)
+    shortened(&lines.join("\n"), most, Keep::Head)
 }
 
 /// `text` in no more than `length` characters, with `…` where something was taken out.
@@ -83,7 +80,13 @@ pub fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Keep, LENGTH, Part, lay_out, one_line, shortened, size};
+    use super::{Keep, Part, one_line, shortened, size};
+
+    const LENGTH: usize = 1024;
+
+    fn lay_out(parts: &[Part]) -> String {
+        super::lay_out(parts, LENGTH)
+    }
 
     fn part(length: usize, least: usize, turn: usize) -> Part {
         Part { text: "é".repeat(length), least, turn, keep: Keep::Ends }

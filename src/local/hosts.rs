@@ -15,11 +15,12 @@ use nix::unistd::Pid;
 use signal_hook::iterator::Signals;
 
 use super::Spec;
+use crate::event::Ending;
 use crate::job::Paths;
 use crate::kernel;
 use crate::logs::{Relay, Rewrite, StreamId, Style};
 use crate::run::TemporaryFolder;
-use crate::supervise::{Ending, FLUSH_PATIENCE};
+use crate::supervise::FLUSH_PATIENCE;
 
 /// Variables that decide what runs: those of this machine's shell are not the job's.
 const NOT_INHERITED: [&str; 3] = ["SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY", "SAGEMAKER_TRAINING_MODULE"];

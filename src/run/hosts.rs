@@ -11,12 +11,13 @@ use tokio::time::timeout;
 use super::session::{End, Session};
 use super::{Outcome, Prepared};
 use crate::cluster::{Cluster, Failure, Key, Membership, Order, SETTLE_TIME, View, agent};
-use crate::failure::Cause;
+use crate::event::{Cause, Ending};
+use crate::failure;
 use crate::job::settings::Launcher;
 use crate::launch;
 use crate::python::{Separators, Value};
 use crate::redact::Redactor;
-use crate::supervise::{AllRanks, Elsewhere, Ending};
+use crate::supervise::{AllRanks, Elsewhere};
 
 /// How long a host that has failed waits for the verdict: the leader gives it after [`SETTLE_TIME`].
 const VERDICT_TIME: Duration = SETTLE_TIME.saturating_add(Duration::from_secs(3));
@@ -98,12 +99,12 @@ impl Hosts {
     }
 
     fn account(&self, exit_code: i32, cause: &Cause, is_consequence: bool, redactor: &Redactor) -> Failure {
-        let cause = cause.by_itself();
+        let cause = Cause { followers: 0, ..cause.clone() };
         Failure {
             host: self.host.clone(),
             exit_code,
-            text: cause.text(redactor),
-            status: cause.status(),
+            text: failure::text(&cause, redactor),
+            status: failure::status(&cause),
             is_consequence,
         }
     }

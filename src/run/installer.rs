@@ -11,13 +11,14 @@ use super::bring;
 use super::install::{Work, environment, write};
 use super::session::Session;
 use super::{Outcome, Refusal};
+use crate::event::Ending;
 use crate::job::settings::Installer as Asked;
 use crate::logs::{Level, Rewrite, Style};
 use crate::prepare::requirements::{
     self, Installed, Installer, Interpreter, PipSettings, Progress, Proxies, REMEDY, Scan,
 };
 use crate::storage::{PackageIndex, Repository};
-use crate::supervise::{Ending, Report, Task};
+use crate::supervise::{Report, Task};
 
 /// The repository of CodeArtifact that `sagemaker-training` installs from (its `modules.py`).
 const REPOSITORY: &str = "CA_REPOSITORY_ARN";

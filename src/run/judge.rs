@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use super::Prepared;
 use super::bring::display;
 use super::script::RankTask;
-use crate::failure::{self, Cause, Evidence, OutOfMemory};
+use crate::event::{Cause, Ending};
+use crate::failure::{self, Evidence, OutOfMemory};
 use crate::job::Variables;
 use crate::redact::Redactor;
-use crate::supervise::{Ending, Killed, Stop};
+use crate::supervise::{Killed, Stop};
 
 /// What is the same for all processes of a run.
 pub(super) struct Judge<'a> {

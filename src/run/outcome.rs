@@ -3,13 +3,10 @@
 use nix::sys::signal::Signal;
 
 use crate::cluster::{NO_HOST, Verdict};
-use crate::failure::{self, Cause, Earlier, Written};
+use crate::event::{Cause, Ending};
+use crate::failure::{self, Earlier, MAX_TEXT, Written};
 use crate::job::Paths;
 use crate::redact::Redactor;
-use crate::supervise::Ending;
-
-/// The most characters of a failure file that the platform shows.
-const MAX_TEXT: usize = 1024;
 
 /// What each exit code means: the README's table comes from here.
 pub const EXIT_CODES: [(&str, &str); 11] = [
@@ -117,7 +114,7 @@ impl Outcome {
     pub fn failure_text(&self, redactor: &Redactor) -> Option<String> {
         let text = match self {
             Outcome::Succeeded => return None,
-            Outcome::Failed { cause, .. } => return Some(cause.text(redactor)),
+            Outcome::Failed { cause, .. } => return Some(failure::text(cause, redactor)),
             Outcome::Requirements { ending, complaint, command } => {
                 format!("{complaint}\nwhile the requirements were installed, {ending}\ncommand: {command}")
             }
@@ -138,7 +135,7 @@ impl Outcome {
     /// The first line of the failure text, for the log.
     fn headline(&self, redactor: &Redactor) -> String {
         match self {
-            Outcome::Failed { cause, .. } => cause.headline(redactor),
+            Outcome::Failed { cause, .. } => failure::headline(cause, redactor),
             other => other.failure_text(redactor).unwrap_or_default().lines().next().unwrap_or_default().to_owned(),
         }
     }

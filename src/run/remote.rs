@@ -9,9 +9,10 @@ use super::script::{RankTask, SHELL, judge, not_started, supervise};
 use super::session::Session;
 use super::{Outcome, Prepared};
 use crate::cluster::{Failure, Order};
+use crate::event::Ending;
 use crate::failure::MemoryWatch;
 use crate::logs::Style;
-use crate::supervise::{Ending, Task};
+use crate::supervise::Task;
 
 /// Hosts that mpirun reaches directly by default; beyond, its daemons would start others, and know no agent.
 const RADIX: usize = 64;

@@ -12,13 +12,14 @@ use super::judge::{Judge, Seen};
 use super::session::{End, Session};
 use super::temporary::TemporaryFolder;
 use super::{Outcome, Prepared, Refusal, remote};
+use crate::event::Ending;
 use crate::failure::MemoryWatch;
 use crate::job::settings::{LogPrefix, Settings};
 use crate::launch::Tagged;
 use crate::logs::{Style, Tags};
 use crate::prepare::code::{Shebang, shebang};
 use crate::prepare::environment::{Environment, Omitted, Table};
-use crate::supervise::{Ending, Report, Reports, SpawnError, Task, Told};
+use crate::supervise::{Report, Reports, SpawnError, Task, Told};
 
 /// The shell that reads scripts which the kernel cannot execute.
 pub(super) const SHELL: &str = "/bin/sh";

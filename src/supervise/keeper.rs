@@ -27,7 +27,8 @@ use nix::unistd::Pid;
 use signal_hook::iterator::Signals;
 use tokio::net;
 
-use super::{Ending, direct};
+use super::direct;
+use crate::event::Ending;
 use crate::kernel;
 
 /// The word by which footplate is a keeper.
@@ -221,7 +222,7 @@ fn end_as(status: ExitStatus) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::{Note, is_first_job};
-    use crate::supervise::Ending;
+    use crate::event::Ending;
     use nix::unistd::Pid;
 
     #[test]

@@ -17,7 +17,6 @@
 //! It must not decide whether an ending is a failure, nor why: it reports.
 
 pub mod direct;
-mod ending;
 pub mod keeper;
 mod phase;
 mod program;
@@ -29,7 +28,6 @@ mod supervisor;
 mod task;
 mod tree;
 
-pub use ending::Ending;
 pub use record::RECORD_SIZE;
 pub use report::{AllRanks, Elsewhere, Failing, Killed, Report, Reports, Stop, Timing, Told};
 pub use supervisor::{FLUSH_PATIENCE, Interrupted, Supervisor};

@@ -7,7 +7,8 @@ use nix::libc;
 use nix::unistd::Pid;
 
 use super::record::Record;
-use super::{Ending, Failing, Report};
+use super::{Failing, Report};
+use crate::event::Ending;
 use crate::logs::StreamId;
 
 /// A program that was started, or a rank that one of them started, under a keeper.

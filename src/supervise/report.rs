@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::Ending;
+use crate::event::Ending;
 
 /// How much time is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,8 @@ use super::program::{self, Program, ProgramEnd};
 use super::signals::stop_signal;
 use super::supervisor::FLUSH_PATIENCE;
 use super::task::{Started, Task};
-use super::{Elsewhere, Ending, Killed, Reports, Stop, Timing, Told, tree};
+use super::{Elsewhere, Killed, Reports, Stop, Timing, Told, tree};
+use crate::event::Ending;
 use crate::kernel::{self, Waited};
 use crate::logs::{Finished, Relay, StreamId, Style};
 

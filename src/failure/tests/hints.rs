@@ -1,8 +1,8 @@
 //! Hints: each one where the evidence supports it, and not where it does not.
 
 use super::{evidence, text};
+use crate::event::Ending;
 use crate::failure::{Evidence, Full, FullDisk, OutOfMemory, Stop, cause};
-use crate::supervise::Ending;
 
 const GIB: u64 = 1 << 30;
 

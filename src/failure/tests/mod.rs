@@ -13,9 +13,10 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use super::{Cause, Evidence, cause};
+use super::{Evidence, cause};
+use crate::event::Cause;
+use crate::event::Ending;
 use crate::redact::Redactor;
-use crate::supervise::Ending;
 
 /// The folder of the user's code, with its files.
 struct Code {
@@ -63,7 +64,7 @@ fn ending(output: &Output) -> Ending {
 }
 
 fn text(cause: &Cause) -> String {
-    cause.text(&Redactor::default())
+    super::text(cause, &Redactor::default())
 }
 
 /// What the user reads of a Python script, `train.py`, run by the real interpreter.

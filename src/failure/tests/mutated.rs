@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::{Evidence, cause, evidence, text};
+use crate::event::Ending;
 use crate::failure::error_file;
 use crate::redact::Redactor;
-use crate::supervise::Ending;
 
 const SEEDS: [&str; 5] = [
     "[rank1]: Traceback (most recent call last):\n[rank1]:   File \"/opt/ml/code/a.py\", line 4, in load\n[rank1]:     x\n[rank1]: ValueError: bad\n[rank1]: data\nDuring handling of the above exception, another exception occurred:\n[rank1]: Traceback (most recent call last):\n[rank1]:   File \"a.py\", line 99999999999999999999999, in f\n[rank1]: KeyError: 'x'\n",
@@ -47,7 +47,7 @@ fn judge(ending: Ending, stderr: &[u8], stdout: &[u8]) -> Result<(), TestCaseErr
     let command = "python3 train.py --x ".to_owned() + &"1".repeat(3000);
     let evidence = Evidence::new(ending, stderr, stdout, Path::new("/opt/ml/code"), command);
     let redactor = Redactor::new([("token", "Traceback")]);
-    let text = cause(&evidence).text(&redactor);
+    let text = crate::failure::text(&cause(&evidence), &redactor);
     prop_assert!(text.chars().count() <= 1024, "{} characters", text.chars().count());
     prop_assert!(!text.contains("Traceback"), "a secret in {}", text);
     prop_assert!(text.contains(&format!("exit code {}", ending.exit_code())), "no exit code in {}", text);

@@ -1,8 +1,8 @@
 //! Failures of programs that are not Python: real shells, and recorded texts of others.
 
 use super::{Code, evidence, recorded, text};
+use crate::event::Ending;
 use crate::failure::cause;
-use crate::supervise::Ending;
 
 /// What the user reads of a shell script, `train.sh`.
 fn shell(source: &str) -> String {

@@ -1,8 +1,8 @@
 //! Failures of real Python scripts, run by the machine's `python3` (3.11 or later).
 
 use super::{Code, evidence, script};
-use crate::failure::cause;
-use crate::supervise::Ending;
+use crate::event::Ending;
+use crate::failure::{self, cause};
 
 /// Holds what the user reads of a script to these lines; the command, always the same, is left out.
 #[track_caller]
@@ -372,11 +372,11 @@ fn a_script_that_python_cannot_start() {
 fn secrets_do_not_pass() {
     let stderr = "Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nValueError: 401 for hf_0123456789,\nAPI_KEY=zzz\n";
     let redactor = crate::redact::Redactor::new([("hub_token", "hf_0123456789"), ("pem_key", "for\nhf_999999")]);
-    let text = |stderr: &str| cause(&evidence(Ending::Exited(1), stderr)).text(&redactor);
+    let text = |stderr: &str| failure::text(&cause(&evidence(Ending::Exited(1), stderr)), &redactor);
     assert_eq!(text(stderr).lines().next(), Some("ValueError: 401 for ******, API_KEY=******"));
     let stderr = stderr.replace("hf_0123456789,", "\nhf_999999");
     assert_eq!(text(&stderr.replace("for \n", "for\n")).lines().next(), Some("ValueError: 401 ****** API_KEY=******"));
     let cause = cause(&evidence(Ending::Exited(1), "no access for hf_0123456789\n"));
-    assert_eq!(cause.headline(&redactor), "no access for ******");
+    assert_eq!(failure::headline(&cause, &redactor), "no access for ******");
     assert!(super::text(&cause).contains("hf_0123456789"), "without a redactor it would be there");
 }

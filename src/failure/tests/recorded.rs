@@ -1,8 +1,8 @@
 //! Recorded texts of what is not on every machine: Python 3.13 and 3.14, torch, torchrun, mpirun, NCCL, Ray.
 
 use super::{evidence, recorded, text};
+use crate::event::Ending;
 use crate::failure::{ErrorFile, cause, error_file};
-use crate::supervise::Ending;
 
 const EXIT_1: Ending = Ending::Exited(1);
 

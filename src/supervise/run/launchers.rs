@@ -9,8 +9,9 @@ use nix::unistd::Pid;
 
 use super::super::keeper::Note;
 use super::super::phase::Phase;
-use super::super::{AllRanks, Ending, tree};
+use super::super::{AllRanks, tree};
 use super::{KILL_PATIENCE, Run};
+use crate::event::Ending;
 
 /// How long launchers may go on when none of the processes that they started here is left, once another host has failed:
 /// mpirun can wait for ever for the daemon of a host that is cut off.

@@ -1,20 +1,23 @@
-//! How a process ended, in numbers and in words.
+//! The end of a process: an exit code or a signal.
 
 use std::fmt;
 
 use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
 
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The end of a process, as the kernel reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ending {
-    /// It ended by itself with this exit code, 0 to 255.
+    /// The process exited with this code, 0 to 255.
     Exited(i32),
-    /// It was ended by the signal of this number.
+    /// The signal of this number killed the process.
     Signaled(i32),
 }
 
 impl Ending {
-    /// The exit code that stands for this ending: the process's own, or 128 + n for death by signal n, as shells have it.
+    /// Returns the exit code that stands for this ending: the process's own, or 128 + n after death by signal n, as shells
+    /// report it.
     pub fn exit_code(self) -> i32 {
         match self {
             Ending::Exited(code) => code,
@@ -22,7 +25,7 @@ impl Ending {
         }
     }
 
-    /// Whether it ended as a success: by itself, with code 0.
+    /// Returns true if the process exited with code 0.
     pub fn is_success(self) -> bool {
         self == Ending::Exited(0)
     }
@@ -45,11 +48,19 @@ mod tests {
     use super::Ending;
 
     #[test]
-    fn endings_read_as_words_and_as_codes() {
+    fn an_ending_is_shown_in_words_and_as_an_exit_code() {
         assert_eq!(Ending::Exited(3).to_string(), "exit code 3");
         assert_eq!(Ending::Signaled(9).to_string(), "killed by SIGKILL (signal 9)");
         assert_eq!(Ending::Signaled(40).to_string(), "killed by signal 40");
         assert_eq!(Ending::Signaled(11).exit_code(), 139);
         assert!(!Ending::Signaled(0).is_success());
+    }
+
+    #[test]
+    fn an_ending_survives_serialization() {
+        for (ending, json) in [(Ending::Exited(3), r#"{"exited":3}"#), (Ending::Signaled(9), r#"{"signaled":9}"#)] {
+            assert_eq!(serde_json::to_string(&ending).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Ending>(json).unwrap(), ending);
+        }
     }
 }

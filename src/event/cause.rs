@@ -1,0 +1,303 @@
+//! The cause of a failure, as plain data.
+//!
+//! A cause is judged or made once, on the host on which the failure happened. It travels to other hosts and into the run
+//! record without secrets (`failure::redacted`) and becomes text once, at the end (`failure::text`).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Ending;
+
+/// The reason why a process, a host or the job failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// What happened: an exception, a signal, the telling line. The first line of the failure file.
+    pub headline: String,
+    /// The facts that explain the headline, in the order in which they are shown.
+    pub details: Vec<CauseDetail>,
+    /// The place in the user's code, if it is known.
+    pub place: Option<SourcePlace>,
+    /// The thread or child process in which an exception was raised, such as `thread loader`, if it was not the main one.
+    pub thread: Option<String>,
+    /// The host on which the failure happened, if the job has several hosts.
+    pub host: Option<String>,
+    /// The rank that failed, if the job has several ranks.
+    pub rank: Option<usize>,
+    /// The number of other ranks that failed after this one.
+    pub followers: usize,
+    /// The part of the job in which it failed, if that was not the script.
+    pub stage: Option<CauseStage>,
+    /// The end of what failed. It decides the exit code of the job.
+    pub ending: CauseEnding,
+    /// The launcher that ended with [`Cause::ending`], if that is not the ending of the rank itself.
+    pub launcher: Option<String>,
+    /// The hosts of the launch that had not connected when the job failed: what failed may have waited for them.
+    pub absent_hosts: Vec<String>,
+    /// Advice that the evidence supports, the most certain first.
+    pub hints: Vec<String>,
+    /// The command of the process that failed, without secrets; empty if no process failed.
+    pub command: String,
+    /// The attempt of the job in which it failed, counted from 0.
+    pub attempt: u32,
+}
+
+/// One line of a cause below the headline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CauseDetail {
+    /// The relation of the text to the headline; `None` if the text continues the headline.
+    pub label: Option<DetailLabel>,
+    /// The text, of one line or several.
+    pub text: String,
+}
+
+/// The relation of a detail to the headline. Its display form is the label in the failure file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DetailLabel {
+    /// An exception from which the headline's was raised, or a member of an exception group.
+    CausedBy,
+    /// An exception that was being handled when the headline's was raised.
+    WhileHandling,
+    /// The exception in which another process reported the headline's.
+    PassedOnAs,
+    /// The output of a child process before its parent raised the headline's exception.
+    BeforeIt,
+    /// The last line that the process wrote.
+    LastLine,
+}
+
+impl fmt::Display for DetailLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DetailLabel::CausedBy => "caused by",
+            DetailLabel::WhileHandling => "while handling",
+            DetailLabel::PassedOnAs => "passed on as",
+            DetailLabel::BeforeIt => "before it",
+            DetailLabel::LastLine => "last line",
+        })
+    }
+}
+
+/// A place in a source file. Its display form is `path:line in function`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcePlace {
+    /// The file, relative to the folder of the user's code if it lies in that folder.
+    pub path: String,
+    /// The line, counted from 1.
+    pub line: u64,
+    /// The function; `None` at the top level of a file.
+    pub function: Option<String>,
+}
+
+impl fmt::Display for SourcePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path, self.line)?;
+        match &self.function {
+            Some(function) => write!(f, " in {function}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The end of what failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CauseEnding {
+    /// A process ended.
+    Process(Ending),
+    /// No process ended; footplate ends the job with this exit code. 0 if the job was only told to stop.
+    NoProcess(i32),
+}
+
+impl CauseEnding {
+    /// Returns the exit code of the job, 0 to 255.
+    pub fn exit_code(self) -> i32 {
+        match self {
+            CauseEnding::Process(ending) => ending.exit_code(),
+            CauseEnding::NoProcess(code) => code,
+        }
+    }
+}
+
+/// A part of a job that can fail apart from the script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CauseStage {
+    /// The installation of the requirements.
+    Requirements,
+    /// Any other preparation of the job.
+    BeforeScript,
+}
+
+impl fmt::Display for CauseStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CauseStage::Requirements => "while the requirements were installed",
+            CauseStage::BeforeScript => "before the script started",
+        })
+    }
+}
+
+impl Cause {
+    /// Returns a cause that consists of a headline and an ending.
+    pub fn new(headline: impl Into<String>, ending: CauseEnding) -> Cause {
+        Cause {
+            headline: headline.into(),
+            details: Vec::new(),
+            place: None,
+            thread: None,
+            host: None,
+            rank: None,
+            followers: 0,
+            stage: None,
+            ending,
+            launcher: None,
+            absent_hosts: Vec::new(),
+            hints: Vec::new(),
+            command: String::new(),
+            attempt: 0,
+        }
+    }
+
+    /// Returns a cause with a message of one line or several. The first line is the headline; a line that begins with
+    /// `hint: ` is a hint; every other line is a detail without a label.
+    pub fn from_message(message: &str, ending: CauseEnding) -> Cause {
+        let mut lines = message.lines().filter(|line| !line.trim().is_empty());
+        let mut cause = Cause::new(lines.next().unwrap_or_default(), ending);
+        for line in lines {
+            match line.strip_prefix("hint: ") {
+                Some(hint) => cause.hints.push(hint.to_owned()),
+                None => cause.details.push(CauseDetail { label: None, text: line.to_owned() }),
+            }
+        }
+        cause
+    }
+
+    /// Returns the exit code of the job if this is its cause.
+    pub fn exit_code(&self) -> i32 {
+        self.ending.exit_code()
+    }
+
+    /// Returns true if the headline reads like a consequence of another failure; see [`reads_like_consequence`].
+    pub fn is_consequence(&self) -> bool {
+        reads_like_consequence(&self.headline)
+    }
+
+    /// Replaces the host by its name if a launcher reported it by this address.
+    pub fn call_host(&mut self, address: &str, name: &str) {
+        if self.host.as_deref() == Some(address) {
+            self.host = Some(name.to_owned());
+        }
+    }
+}
+
+/// The wording of errors that a rank reports after another rank or host is gone, in lower case. `*` stands for any text.
+///
+/// Sources: gloo, NCCL, Open MPI, sockets (`connection …`, `broken pipe`), torch (`watchdog`, `Dist…Error`), torchrun
+/// (`SignalException`), and Python's `concurrent.futures` (`BrokenProcessPool`).
+const CONSEQUENCES: [&str; 23] = [
+    "mpirun has lost its daemon",
+    "connection closed",
+    "connection reset",
+    "connection refused",
+    "connection was closed",
+    "connection was reset",
+    "connection was refused",
+    "closed by peer",
+    "broken pipe",
+    "remote process exited",
+    "ncclremoteerror",
+    "nccl error",
+    "nccl communicator was aborted",
+    "socket timeout",
+    "gloo *timeout",
+    "timed out after",
+    "timed out waiting",
+    "watchdog",
+    "diststoreerror",
+    "distnetworkerror",
+    "distbackenderror",
+    "signalexception",
+    "brokenprocesspool",
+];
+
+/// Returns true if an error reads like something that happens to a rank after another rank failed, such as a connection that
+/// was closed or reset. Such an error is the cause only if no other failure is known.
+pub fn reads_like_consequence(headline: &str) -> bool {
+    let headline = headline.to_lowercase();
+    CONSEQUENCES.iter().any(|wording| {
+        let mut rest = headline.as_str();
+        wording.split('*').all(|part| match rest.split_once(part) {
+            Some((_, after)) => {
+                rest = after;
+                true
+            }
+            None => false,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cause, CauseDetail, CauseEnding, CauseStage, DetailLabel, SourcePlace, reads_like_consequence};
+    use crate::event::Ending;
+
+    #[test]
+    fn errors_about_a_rank_that_is_gone_read_like_consequences() {
+        for headline in [
+            "RuntimeError: [../gloo/transport/tcp/pair.cc:534] Connection closed by peer [10.0.0.3]:51234",
+            "ConnectionResetError: [Errno 104] Connection reset by peer",
+            "requests: the connection was refused",
+            "BrokenPipeError: [Errno 32] Broken pipe",
+            "mpirun has lost its daemon on algo-2",
+            "torch.distributed.DistBackendError: NCCL error in: x",
+            "RuntimeError: Gloo connectFullMesh failed with timeout",
+            "Socket Timeout",
+            "RuntimeError: Timed out after 1801 seconds waiting for clients",
+        ] {
+            assert!(reads_like_consequence(headline), "{headline}");
+        }
+        for headline in
+            ["ValueError: bad", "timeout of Gloo 3", "TimeoutError: timed out", "connection string is bad", ""]
+        {
+            assert!(!reads_like_consequence(headline), "{headline}");
+        }
+    }
+
+    #[test]
+    fn a_cause_survives_serialization() {
+        let cause = Cause {
+            details: vec![CauseDetail { label: Some(DetailLabel::CausedBy), text: "KeyError: 'x'".into() }],
+            place: Some(SourcePlace { path: "train.py".into(), line: 4, function: Some("load".into()) }),
+            thread: Some("thread loader".into()),
+            host: Some("algo-2".into()),
+            rank: Some(3),
+            followers: 2,
+            stage: Some(CauseStage::Requirements),
+            launcher: Some("torchrun".into()),
+            absent_hosts: vec!["algo-4".into()],
+            command: "python3 train.py".into(),
+            attempt: 1,
+            ..Cause::from_message("ValueError: bad\nhint: a hint", CauseEnding::Process(Ending::Signaled(9)))
+        };
+        let json = serde_json::to_string(&cause).unwrap();
+        assert_eq!(serde_json::from_str::<Cause>(&json).unwrap(), cause);
+    }
+
+    #[test]
+    fn a_message_of_several_lines_becomes_headline_details_and_hints() {
+        let cause = Cause::from_message("bad\n\nmore\nhint: a\nhint: b\n", CauseEnding::NoProcess(78));
+        assert_eq!((cause.headline.as_str(), cause.exit_code()), ("bad", 78));
+        assert_eq!(cause.details, [CauseDetail { label: None, text: "more".into() }]);
+        assert_eq!(cause.hints, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_host_that_a_launcher_knows_by_its_address_gets_its_name() {
+        let mut cause = Cause { host: Some("10.0.0.3".into()), ..Cause::new("x", CauseEnding::NoProcess(1)) };
+        cause.call_host("10.0.0.30", "algo-9");
+        cause.call_host("10.0.0.3", "algo-2");
+        assert_eq!(cause.host.as_deref(), Some("algo-2"));
+    }
+}

@@ -1,0 +1,214 @@
+//! The text of a cause: the failure file, within what the platform shows of it.
+//!
+//! A cause travels between hosts and into the run record as [`redacted`] structure, and [`text`] lays it out once, at the
+//! end. Laying out a redacted cause without a redactor gives the text that the first host would have written.
+
+use crate::event::{Cause, CauseDetail, CauseEnding, Ending, SourcePlace};
+use crate::redact::Redactor;
+
+use super::text::{Keep, Part, lay_out, one_line, shortened};
+
+/// The maximum length of a failure text, in characters: the platform shows no more of the failure file.
+pub const MAX_TEXT: usize = 1024;
+
+/// The maximum length of each text of a redacted cause, in characters. Twice [`MAX_TEXT`], so that a text that is shortened
+/// for the journey and shortened again for the file reads as if it had been shortened once.
+const MAX_FIELD: usize = 2 * MAX_TEXT;
+
+/// The maximum number of details that are shown.
+const MAX_DETAILS: usize = 5;
+
+/// Returns the text of the failure file: at most [`MAX_TEXT`] characters, without secrets and without a final line end.
+///
+/// The most telling line comes first. A long message is shortened; the place, the exit code and the beginning of the command
+/// stay.
+pub fn text(cause: &Cause, redactor: &Redactor) -> String {
+    let cause = redacted(cause, redactor);
+    let part = |text: String, least, turn, keep| Part { text, least, turn, keep };
+    let mut parts = vec![part(cause.headline.clone(), 200, 0, Keep::Ends)];
+    let place = cause.place.as_ref().map(|place| match &cause.thread {
+        Some(thread) => format!("at {place} ({thread})"),
+        None => format!("at {place}"),
+    });
+    parts.push(part(place.unwrap_or_default(), 200, 1, Keep::Ends));
+    for CauseDetail { label, text } in &cause.details {
+        let line = label.map_or_else(|| text.clone(), |label| format!("{label}: {text}"));
+        parts.push(part(line, 50, 2, Keep::Ends));
+    }
+    parts.push(part(status(&cause), 120, 1, Keep::Ends));
+    let absent = match cause.absent_hosts.as_slice() {
+        [] => String::new(),
+        [host] => format!("host {host} was not connected"),
+        hosts => format!("hosts {} were not connected", hosts.join(", ")),
+    };
+    parts.push(part(absent, 80, 2, Keep::Head));
+    for hint in &cause.hints {
+        parts.push(part(format!("hint: {hint}"), 80, 3, Keep::Head));
+    }
+    let command = if cause.command.is_empty() { String::new() } else { format!("command: {}", cause.command) };
+    parts.push(part(command, 80, 4, Keep::Head));
+    lay_out(&parts, MAX_TEXT)
+}
+
+/// Returns the first line of the text, for a log: what happened, without secrets, whatever its length.
+pub fn headline(cause: &Cause, redactor: &Redactor) -> String {
+    clean(&cause.headline, redactor)
+}
+
+/// Returns the cause without secrets, each of its texts on one line and of bounded length: the form that leaves this host.
+pub fn redacted(cause: &Cause, redactor: &Redactor) -> Cause {
+    let ends = |text: &str| shortened(&clean(text, redactor), MAX_FIELD, Keep::Ends);
+    let head = |text: &str| shortened(&clean(text, redactor), MAX_FIELD, Keep::Head);
+    let detail = |detail: &CauseDetail| CauseDetail { label: detail.label, text: ends(&detail.text) };
+    let place = |place: &SourcePlace| SourcePlace {
+        path: ends(&place.path),
+        line: place.line,
+        function: place.function.as_deref().map(ends),
+    };
+    Cause {
+        headline: ends(&cause.headline),
+        details: cause.details.iter().take(MAX_DETAILS).map(detail).collect(),
+        place: cause.place.as_ref().map(place),
+        thread: cause.thread.as_deref().map(ends),
+        host: cause.host.as_deref().map(ends),
+        rank: cause.rank,
+        followers: cause.followers,
+        stage: cause.stage,
+        ending: cause.ending,
+        launcher: cause.launcher.as_deref().map(ends),
+        absent_hosts: cause.absent_hosts.iter().map(|host| head(host)).collect(),
+        hints: cause.hints.iter().map(|hint| head(hint)).collect(),
+        command: head(&cause.command),
+        attempt: cause.attempt,
+    }
+}
+
+/// Returns the line that says on which host and rank it happened and with which exit code, as far as the headline does not
+/// say so.
+pub fn status(cause: &Cause) -> String {
+    let code = format!("exit code {}", cause.exit_code());
+    let (signal, has_code) = match cause.ending {
+        CauseEnding::Process(ending) => {
+            let words = ending.to_string();
+            let is_told = cause.headline.starts_with(words.as_str());
+            let signal = matches!(ending, Ending::Signaled(_)).then_some(words).filter(|_| !is_told);
+            (signal, !cause.headline.starts_with(code.as_str()))
+        }
+        // Nothing failed: the job was told to stop.
+        CauseEnding::NoProcess(0) => (None, false),
+        // The headline is footplate's own.
+        CauseEnding::NoProcess(_) => (None, !cause.headline.ends_with(code.as_str())),
+    };
+    let parts = [
+        cause.host.as_ref().map(|host| format!("host {host}")),
+        cause.rank.map(|rank| format!("rank {rank}")),
+        cause.stage.map(|stage| stage.to_string()),
+        signal,
+        cause.launcher.as_ref().map(|name| format!("{code} of {name}")).or(Some(code).filter(|_| has_code)),
+        match cause.followers {
+            0 => None,
+            1 => Some("1 other rank failed after it".to_owned()),
+            others => Some(format!("{others} other ranks failed after it")),
+        },
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the text without secrets, on one line. It is cleaned before the lines are joined, because a secret may span
+/// lines, and again afterwards, as it is shown.
+fn clean(text: &str, redactor: &Redactor) -> String {
+    redactor.clean(&one_line(&redactor.clean(text))).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_TEXT, headline, redacted, status, text};
+    use crate::event::{Cause, CauseDetail, CauseEnding, CauseStage, DetailLabel, Ending, SourcePlace};
+    use crate::redact::Redactor;
+
+    fn process(headline: &str, ending: Ending) -> Cause {
+        Cause::new(headline, CauseEnding::Process(ending))
+    }
+
+    fn whole() -> Cause {
+        let detail = |label, text: &str| CauseDetail { label, text: text.into() };
+        Cause {
+            details: vec![detail(Some(DetailLabel::CausedBy), "KeyError: 'x'"), detail(None, "a line\nof two")],
+            place: Some(SourcePlace { path: "train.py".into(), line: 4, function: Some("load".into()) }),
+            thread: Some("thread loader".into()),
+            host: Some("algo-2".into()),
+            rank: Some(3),
+            followers: 2,
+            launcher: Some("torchrun".into()),
+            absent_hosts: vec!["algo-4".into(), "algo-5".into()],
+            hints: vec!["a hint".into()],
+            command: "python3 train.py".into(),
+            ..process("ValueError: bad", Ending::Exited(1))
+        }
+    }
+
+    #[test]
+    fn every_field_of_a_cause_has_its_line() {
+        assert_eq!(
+            text(&whole(), &Redactor::default()),
+            "ValueError: bad\nat train.py:4 in load (thread loader)\ncaused by: KeyError: 'x'\na line of two\n\
+             host algo-2, rank 3, exit code 1 of torchrun, 2 other ranks failed after it\n\
+             hosts algo-4, algo-5 were not connected\nhint: a hint\ncommand: python3 train.py"
+        );
+    }
+
+    #[test]
+    fn a_failure_without_a_process_has_an_exit_code_and_a_stage() {
+        let lost = Cause {
+            host: Some("algo-2".into()),
+            hints: vec!["see its log".into()],
+            ..Cause::new("host algo-2 is lost: it closed the connection", CauseEnding::NoProcess(68))
+        };
+        assert_eq!(
+            text(&lost, &Redactor::default()),
+            "host algo-2 is lost: it closed the connection\nhost algo-2, exit code 68\nhint: see its log"
+        );
+        let refused = Cause { stage: Some(CauseStage::BeforeScript), ..Cause::new("bad", CauseEnding::NoProcess(78)) };
+        assert_eq!(text(&refused, &Redactor::default()), "bad\nbefore the script started, exit code 78");
+        let stopped = "stopped by SIGTERM before the script started, exit code 143";
+        assert_eq!(text(&Cause::new(stopped, CauseEnding::NoProcess(143)), &Redactor::default()), stopped);
+        let told = Cause { host: Some("algo-1".into()), ..Cause::new("told to stop", CauseEnding::NoProcess(0)) };
+        assert_eq!(text(&told, &Redactor::default()), "told to stop\nhost algo-1");
+    }
+
+    #[test]
+    fn the_status_omits_what_the_headline_says() {
+        assert_eq!(status(&process("exit code 3, with no error printed", Ending::Exited(3))), "");
+        assert_eq!(status(&process("the tool gave exit code 3", Ending::Exited(3))), "exit code 3");
+        assert_eq!(status(&process("killed by SIGKILL (signal 9): x", Ending::Signaled(9))), "exit code 137");
+        assert_eq!(status(&process("x", Ending::Signaled(9))), "killed by SIGKILL (signal 9), exit code 137");
+        let one = Cause { followers: 1, ..process("x", Ending::Exited(3)) };
+        assert_eq!(status(&one), "exit code 3, 1 other rank failed after it");
+    }
+
+    #[test]
+    fn a_redacted_cause_is_laid_out_as_the_cause_itself() {
+        let redactor = Redactor::new([("API_KEY", "0123456789"), ("pem_key", "for\nhf_999999")]);
+        let long = |fill: &str| format!("begin 0123456789 for\nhf_999999 {} password=secret end", fill.repeat(3000));
+        let mut causes = vec![whole()];
+        for fill in ["é", "x ", "  wide  ", "words\n"] {
+            let mut cause = Cause { headline: long(fill), command: long(fill), hints: vec![long(fill); 2], ..whole() };
+            cause.details = vec![CauseDetail { label: Some(DetailLabel::LastLine), text: long(fill) }; 9];
+            cause.place = Some(SourcePlace { path: long(fill), line: 1, function: Some(long(fill)) });
+            causes.push(cause.clone());
+            causes.push(Cause { place: None, details: Vec::new(), hints: Vec::new(), ..cause });
+        }
+        for cause in causes {
+            let expected = text(&cause, &redactor);
+            let travelled = redacted(&cause, &redactor);
+            assert_eq!(text(&travelled, &Redactor::default()), expected);
+            assert!(expected.chars().count() <= MAX_TEXT, "{expected}");
+            let json = serde_json::to_string(&travelled).unwrap();
+            assert!(json.len() < 100_000, "{} bytes", json.len());
+            for secret in ["0123456789", "hf_999999", "=secret"] {
+                assert!(!json.contains(secret) && !expected.contains(secret), "{secret} in {json}");
+            }
+            assert!(!headline(&cause, &redactor).contains("0123456789"));
+        }
+    }
+}
