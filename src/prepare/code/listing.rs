@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::nearest::nearest;
+use crate::prepare::nearest::nearest;
 
 /// How many names a message shows.
 const SHOWN: usize = 15;

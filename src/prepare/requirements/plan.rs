@@ -4,7 +4,8 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::prepare::code::{EntryKind, EntryPoint, nearest};
+use crate::prepare::code::{EntryKind, EntryPoint};
+use crate::prepare::nearest::nearest;
 
 /// The file that is looked for if no other is named.
 const USUAL: &str = "requirements.txt";
