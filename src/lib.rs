@@ -37,7 +37,7 @@
 //!
 //! A folder may import those that stand after it in this list, and no other (a test holds the source to it):
 //!
-//! `cli` → `local` → `run` → `cluster` → `launch` → `prepare` → `storage` → `failure` → `supervise` → `logs` → `event` → `machine` →
+//! `cli` → `local` → `run` → `observe` → `cluster` → `launch` → `prepare` → `storage` → `failure` → `supervise` → `logs` → `event` → `machine` →
 //! `job` → `python` → `redact` → `resolve` → `kernel`
 //!
 //! `kernel` is the only folder with `unsafe`.
@@ -54,6 +54,7 @@ pub mod launch;
 pub mod local;
 pub mod logs;
 pub mod machine;
+pub mod observe;
 pub mod prepare;
 pub mod python;
 pub mod redact;

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::agent::{self, Answer, Asked};
 use super::handshake::{self, Session};
 use super::message::Message;
-use super::table::{Action, Table};
-use super::{ALIVE_INTERVAL, Command, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Membership, View, apply};
+use super::table::{Action, HostTable};
+use super::{
+    ALIVE_INTERVAL, Command, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Link, Membership, Observed,
+};
+use crate::event::Kind;
 
 /// Connections that have proved nothing yet, beyond one for each host.
 const SPARE_CONNECTIONS: usize = 16;
@@ -27,7 +30,7 @@ const PORT_PAUSE: Duration = Duration::from_millis(100);
 const REMIND_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What connections tell the leader's loop.
-enum Event {
+enum LeaderEvent {
     Proved {
         host: String,
         address: IpAddr,
@@ -49,20 +52,16 @@ enum Event {
 }
 
 /// Runs until this host leaves.
-pub(super) async fn run(
-    membership: Membership,
-    mut commands: mpsc::UnboundedReceiver<Command>,
-    view: watch::Sender<View>,
-) {
+pub(super) async fn run(membership: Membership, mut commands: mpsc::UnboundedReceiver<Command>, observed: &Observed) {
     let membership = Arc::new(membership);
     let now = Instant::now();
     let Membership { leader, hosts, nodes, .. } = &*membership;
     let mut hub = Hub {
-        table: Table::new(&membership, now),
+        table: HostTable::new(&membership, now),
         outboxes: BTreeMap::new(),
         hosts: hosts.len(),
         connected: 0,
-        view,
+        observed,
         membership: Arc::clone(&membership),
         executing: BTreeMap::new(),
         executed: 0,
@@ -72,7 +71,9 @@ pub(super) async fn run(
     let (ask, mut asked) = mpsc::unbounded_channel();
     if let Some(agent) = &membership.agent {
         match agent::listen(agent) {
-            Ok(listener) => drop(tokio::spawn(agent::serve(listener, ask))),
+            Ok(listener) => {
+                tokio::spawn(agent::serve(listener, ask));
+            }
             // mpirun's agents will say that there is nobody.
             Err(error) => tracing::warn!("cannot listen for mpirun's remote agent {}: {error}", agent.display()),
         }
@@ -86,7 +87,7 @@ pub(super) async fn run(
                 Some(Command::Leave) | None => break,
             },
             Some(event) = receiver.recv() => match event {
-                Event::Deaf { why } => return super::alone(&membership, &hub.view, &why),
+                LeaderEvent::Deaf { why } => return super::alone(&membership, observed, &why),
                 event => hub.happened(event, &events),
             },
             Some(asked) = asked.recv() => hub.execute(asked),
@@ -101,7 +102,7 @@ pub(super) async fn run(
 }
 
 /// Listens, as soon as the port is free: another program, or a job that is about to end, may have it for a moment.
-async fn serve_port(membership: Arc<Membership>, events: mpsc::UnboundedSender<Event>) {
+async fn serve_port(membership: Arc<Membership>, events: mpsc::UnboundedSender<LeaderEvent>) {
     let begun = Instant::now();
     let listener = loop {
         match listen(&membership).await {
@@ -112,7 +113,8 @@ async fn serve_port(membership: Arc<Membership>, events: mpsc::UnboundedSender<E
             Err(error) => {
                 let why = format!("cannot listen on port {} for the other hosts: {error}", membership.port);
                 // The leader's loop may be over.
-                return drop(events.send(Event::Deaf { why }));
+                let _ = events.send(LeaderEvent::Deaf { why });
+                return;
             }
         }
     };
@@ -132,7 +134,7 @@ async fn listen(membership: &Membership) -> io::Result<TcpListener> {
 }
 
 /// Takes connections and has each prove itself, side by side.
-async fn accept(listener: TcpListener, membership: Arc<Membership>, events: mpsc::UnboundedSender<Event>) {
+async fn accept(listener: TcpListener, membership: Arc<Membership>, events: mpsc::UnboundedSender<LeaderEvent>) {
     let places = Arc::new(Semaphore::new(membership.hosts.len() + SPARE_CONNECTIONS));
     let mut refused = Refusals::default();
     loop {
@@ -157,7 +159,7 @@ async fn accept(listener: TcpListener, membership: Arc<Membership>, events: mpsc
                 // Nobody listens any more at the end.
                 Ok((host, session)) => {
                     let address = peer.ip().to_canonical();
-                    drop(events.send(Event::Proved { host, address, session, stream }));
+                    let _ = events.send(LeaderEvent::Proved { host, address, session, stream });
                 }
                 Err(error) => tracing::warn!("a connection from {peer} is refused: {error}"),
             }
@@ -178,24 +180,24 @@ impl Refusals {
     }
 }
 
-struct Hub {
-    table: Table,
+struct Hub<'a> {
+    table: HostTable,
     outboxes: BTreeMap<String, mpsc::UnboundedSender<Message>>,
     /// How many hosts the job has.
     hosts: usize,
     /// Connections that have not ended yet.
     connected: usize,
-    view: watch::Sender<View>,
+    observed: &'a Observed,
     membership: Arc<Membership>,
     /// The commands that other hosts run, and who waits for their ends.
     executing: BTreeMap<u64, (String, oneshot::Sender<Answer>)>,
     executed: u64,
 }
 
-impl Hub {
-    fn happened(&mut self, event: Event, events: &mpsc::UnboundedSender<Event>) -> Vec<Action> {
+impl Hub<'_> {
+    fn happened(&mut self, event: LeaderEvent, events: &mpsc::UnboundedSender<LeaderEvent>) -> Vec<Action> {
         match event {
-            Event::Proved { host, address, session, stream } => {
+            LeaderEvent::Proved { host, address, session, stream } => {
                 if let Err(why) = self.table.may_join(&host) {
                     tracing::warn!("a connection from {address} is refused: {why}");
                     return Vec::new();
@@ -207,10 +209,11 @@ impl Hub {
                 if self.connected + 1 == self.hosts {
                     tracing::info!("all {} hosts are connected", self.hosts);
                 }
+                self.observed.events.emit(Kind::HostJoined(host.clone()));
                 tokio::spawn(serve(host.clone(), session, stream, messages, events.clone()));
                 self.table.joined(&host)
             }
-            Event::Heard { host, message: Message::Executed { id, code } } => {
+            LeaderEvent::Heard { host, message: Message::Executed { id, code } } => {
                 if let Some((_, answer)) = self.executing.remove(&id) {
                     tracing::debug!("mpirun's daemon on host {host} has ended with exit code {code}");
                     // mpirun may have ended its agent.
@@ -218,13 +221,21 @@ impl Hub {
                 }
                 Vec::new()
             }
-            Event::Heard { host, message } => self.table.heard(&host, message, Instant::now()),
+            LeaderEvent::Heard { host, message } => {
+                if message == Message::Ready {
+                    self.observed.events.emit(Kind::HostReady(host.clone()));
+                }
+                self.table.heard(&host, message, Instant::now())
+            }
             // Nobody was there.
-            Event::Deaf { .. } => Vec::new(),
-            Event::Gone { host, why } => {
+            LeaderEvent::Deaf { .. } => Vec::new(),
+            LeaderEvent::Gone { host, why } => {
                 self.connected -= 1;
                 self.outboxes.remove(&host);
-                let is_over = self.view.borrow().is_over;
+                let is_over = self.observed.stage().is_over();
+                if !is_over {
+                    self.observed.events.emit(Kind::HostLost { host: host.clone(), why: why.clone() });
+                }
                 for (_, (_, answer)) in self.executing.extract_if(.., |_, (other, _)| *other == host) {
                     // That a host leaves at the end is nothing to tell; else whoever waits for it hears that it is gone.
                     if is_over {
@@ -267,7 +278,7 @@ impl Hub {
                         // Its end is an event of its own.
                         let _ = outbox.send(message.clone());
                     }
-                    self.view.send_modify(|view| apply(view, message));
+                    self.observed.apply(message);
                 }
                 Action::To(host, message) => {
                     if let Some(outbox) = self.outboxes.get(&host) {
@@ -277,11 +288,7 @@ impl Hub {
                 Action::Note(text) => tracing::warn!("{text}"),
             }
         }
-        let is_connected = !self.outboxes.is_empty();
-        self.view.send_if_modified(|view| {
-            let was_connected = std::mem::replace(&mut view.is_connected, is_connected);
-            was_connected != is_connected
-        });
+        self.observed.set_link(if self.outboxes.is_empty() { Link::Apart } else { Link::Connected });
     }
 
     fn remind(&self) -> Vec<Action> {
@@ -299,12 +306,12 @@ impl Hub {
     /// come, because they would wait for this one.
     async fn say_goodbye(
         mut self,
-        events: &mut mpsc::UnboundedReceiver<Event>,
-        sender: &mpsc::UnboundedSender<Event>,
+        events: &mut mpsc::UnboundedReceiver<LeaderEvent>,
+        sender: &mpsc::UnboundedSender<LeaderEvent>,
         nodes: &[String],
     ) {
         let begun = Instant::now();
-        let has_failed = self.view.borrow().verdict.is_some();
+        let has_failed = self.observed.stage().verdict().is_some();
         loop {
             let is_awaited = has_failed && nodes.iter().any(|node| self.table.may_join(node).is_ok());
             let limit = if is_awaited { LINGER_TIME } else { GOODBYE_TIME };
@@ -326,7 +333,7 @@ async fn serve(
     session: Session,
     stream: TcpStream,
     mut messages: mpsc::UnboundedReceiver<Message>,
-    events: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedSender<LeaderEvent>,
 ) {
     let Session { mut sender, mut receiver } = session;
     // Small messages that should not wait for others.
@@ -335,7 +342,10 @@ async fn serve(
     let heard = async {
         loop {
             match timeout(LOST_AFTER, receiver.receive(&mut reading)).await {
-                Ok(Ok(message)) => drop(events.send(Event::Heard { host: host.clone(), message })),
+                Ok(Ok(message)) => {
+                    // The leader's loop may be over.
+                    let _ = events.send(LeaderEvent::Heard { host: host.clone(), message });
+                }
                 Ok(Err(error)) => return super::broken(&error),
                 Err(_) => return super::silent(),
             }
@@ -364,5 +374,5 @@ async fn serve(
         () = async { told.await; std::future::pending().await } => unreachable!("it never ends"),
     };
     // The leader's loop may be over.
-    let _ = events.send(Event::Gone { host, why });
+    let _ = events.send(LeaderEvent::Gone { host, why });
 }

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::handshake::{self, Session};
-use super::message::{Failure, Message, Verdict};
+use super::message::Message;
 use super::{
-    ALIVE_INTERVAL, Command, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Membership, Order, View, apply,
+    ALIVE_INTERVAL, Command, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Link, Membership, Observed, Order,
     table,
 };
+use crate::event::{Cause, Kind, Verdict};
 use crate::resolve;
 
 /// The times between attempts to connect: short at first, because hosts start together.
@@ -31,14 +32,15 @@ const WARN_AFTER: Duration = Duration::from_secs(15);
 pub(super) async fn run(
     membership: Membership,
     mut commands: mpsc::UnboundedReceiver<Command>,
-    view: watch::Sender<View>,
+    observed: &Observed,
     orders: mpsc::UnboundedSender<Order>,
 ) {
     let mut waiting = Waiting { messages: Vec::new(), leaves: false };
-    let Some((stream, session)) = connect(&membership, &mut commands, &mut waiting, &view).await else { return };
-    view.send_modify(|view| view.is_connected = true);
+    let Some((stream, session)) = connect(&membership, &mut commands, &mut waiting, observed).await else { return };
+    observed.set_link(Link::Connected);
+    observed.events.emit(Kind::HostJoined(membership.leader.clone()));
     tracing::info!("connected to host {}", membership.leader);
-    talk(&membership, stream, session, commands, waiting, &view, orders).await;
+    talk(&membership, stream, session, commands, waiting, observed, orders).await;
 }
 
 /// What this host has said before there was a connection.
@@ -52,7 +54,7 @@ async fn connect(
     membership: &Membership,
     commands: &mut mpsc::UnboundedReceiver<Command>,
     waiting: &mut Waiting,
-    view: &watch::Sender<View>,
+    observed: &Observed,
 ) -> Option<(TcpStream, Session)> {
     let leader = &membership.leader;
     let begun = Instant::now();
@@ -71,7 +73,7 @@ async fn connect(
                     Some(Command::Tell(message)) => waiting.messages.push(message),
                     Some(Command::Leave) | None => {
                         // The others would wait for a host that has failed; for one that has not, nobody does.
-                        let has_failed = waiting.messages.iter().any(|message| matches!(message, Message::Failed(_)));
+                        let has_failed = waiting.messages.iter().any(|message| matches!(message, Message::Failed { .. }));
                         if membership.nodes.is_empty() || !has_failed {
                             return None;
                         }
@@ -83,7 +85,7 @@ async fn connect(
         };
         let now = Instant::now();
         if now >= deadline {
-            super::alone(membership, view, &format!("host {leader} cannot be reached: {error}"));
+            super::alone(membership, observed, &format!("host {leader} cannot be reached: {error}"));
             return None;
         }
         if !has_warned && now >= begun + WARN_AFTER {
@@ -144,7 +146,7 @@ async fn talk(
     session: Session,
     mut commands: mpsc::UnboundedReceiver<Command>,
     waiting: Waiting,
-    view: &watch::Sender<View>,
+    observed: &Observed,
     orders: mpsc::UnboundedSender<Order>,
 ) {
     let mut orders = Some(orders);
@@ -154,22 +156,25 @@ async fn talk(
     let listening = async move {
         loop {
             match timeout(LOST_AFTER, receiver.receive(&mut reading)).await {
-                Ok(Ok(message)) => drop(heard.send(Ok(message))),
-                Ok(Err(error)) => return drop(heard.send(Err(super::broken(&error)))),
-                Err(_) => return drop(heard.send(Err(super::silent()))),
+                Ok(Ok(message)) => {
+                    // Nobody listens any more at the end.
+                    let _ = heard.send(Ok(message));
+                }
+                Ok(Err(error)) => break heard.send(Err(super::broken(&error))),
+                Err(_) => break heard.send(Err(super::silent())),
             }
         }
     };
     tokio::spawn(listening);
-    let mut own_failure: Option<Failure> = None;
+    let mut own_failure: Option<Cause> = None;
     let mut alive = tokio::time::interval(ALIVE_INTERVAL);
     let mut leaves = waiting.leaves;
     let mut to_say = vec![Message::Hello(membership.profile.clone())];
     to_say.extend(waiting.messages);
     loop {
         for message in to_say.drain(..) {
-            if let Message::Failed(failure) = &message {
-                own_failure = Some(failure.clone());
+            if let Message::Failed { cause, is_final } = &message {
+                own_failure = Some((**cause).clone()).filter(|cause| *is_final && !cause.is_consequence());
             }
             // Whether the connection is broken is known by reading.
             let _ = timeout(LOST_AFTER, sender.send(&mut writing, &message)).await;
@@ -196,19 +201,16 @@ async fn talk(
                 Some(Ok(Message::Dismissed)) => orders = None,
                 Some(Ok(message)) => {
                     let is_end = message == Message::Over;
-                    view.send_modify(|view| apply(view, message));
+                    observed.apply(message);
                     if is_end {
                         return;
                     }
                 }
                 Some(Err(why)) => {
-                    let verdict = without_leader(membership, own_failure, &why);
-                    view.send_modify(|view| {
-                        if view.verdict.is_none() {
-                            apply(view, Message::Verdict(verdict));
-                        }
-                        apply(view, Message::Over);
-                    });
+                    let host = membership.leader.clone();
+                    observed.events.emit(Kind::HostLost { host, why: why.clone() });
+                    observed.apply(Message::Verdict(Box::new(without_leader(membership, own_failure, &why))));
+                    observed.over();
                     return;
                 }
                 None => return,
@@ -217,10 +219,10 @@ async fn talk(
     }
 }
 
-/// The verdict of a host that cannot ask the leader any more.
-fn without_leader(membership: &Membership, own: Option<Failure>, why: &str) -> Verdict {
+/// Returns the verdict of a host that cannot ask the leader any more: its own failure, unless something else explains it.
+fn without_leader(membership: &Membership, own: Option<Cause>, why: &str) -> Verdict {
     tracing::warn!("host {} is lost: {why}", membership.leader);
-    let cause = own.filter(|failure| !failure.is_consequence);
-    let cause = cause.unwrap_or_else(|| table::lost(&membership.leader, why));
-    Verdict { host: cause.host, exit_code: cause.exit_code, text: cause.text }
+    let host = if own.is_some() { &membership.host } else { &membership.leader };
+    let cause = own.unwrap_or_else(|| table::lost(&membership.leader, why));
+    Verdict { host: host.clone(), exit_code: cause.exit_code(), cause }
 }

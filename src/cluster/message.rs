@@ -4,45 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// How and why something failed, as the host saw it on which it failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// The host.
-    pub host: String,
-    /// The exit code of the job, if this is its cause.
-    pub exit_code: i32,
-    /// The text of the failure file, without secrets.
-    pub text: String,
-    /// The line of the text after which it is said how many other ranks failed.
-    pub status: String,
-    /// Whether it reads like what a rank sees when another one goes, so that another failure is rather the cause.
-    pub is_consequence: bool,
-}
-
-impl Failure {
-    /// One of a host, and of no rank: what was found, and a last line with host and exit code.
-    pub fn of_host(host: &str, exit_code: i32, found: &str) -> Failure {
-        let status = format!("host {host}, exit code {exit_code}");
-        let text = format!("{found}\n{status}");
-        Failure { host: host.to_owned(), exit_code, text, status, is_consequence: false }
-    }
-
-    /// The first line of the text.
-    pub fn headline(&self) -> &str {
-        self.text.lines().next().unwrap_or_default()
-    }
-}
-
-/// Why the job failed: the same on every host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
-    /// The host on which it failed first.
-    pub host: String,
-    /// The exit code of the job.
-    pub exit_code: i32,
-    /// The text of the failure file.
-    pub text: String,
-}
+use crate::event::{Cause, Verdict};
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,8 +17,13 @@ pub enum Message {
     Ready,
     /// From the leader: all hosts of the launch are ready.
     Start,
-    /// To the leader: something has failed on this host.
-    Failed(Failure),
+    /// To the leader: something has failed on this host, or it was told to stop. A later one replaces an earlier one.
+    Failed {
+        /// The cause, without secrets.
+        cause: Box<Cause>,
+        /// True if all output of what failed was read, so that the cause is not provisional.
+        is_final: bool,
+    },
     /// To the leader, and from it to all: at an orderly stop, a rank of mpirun was killed by it.
     RankKilled,
     /// To the leader: this host's ranks have ended.
@@ -90,7 +57,7 @@ pub enum Message {
         is_orderly: bool,
     },
     /// From the leader: why the job failed.
-    Verdict(Verdict),
+    Verdict(Box<Verdict>),
     /// From the leader: every host has finished or ended, or the leader leaves; nobody is waited for any more.
     Over,
 }

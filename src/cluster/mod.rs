@@ -27,7 +27,7 @@
 //!  │◄────────── alive ──────────────────►│ every second; silence for [`LOST_AFTER`] is a loss
 //! ```
 //!
-//! The leader judges with a pure [`Table`](table::Table): the first failure that is not merely what a rank sees when
+//! The leader judges with a pure [`HostTable`](table::HostTable): the first failure that is not merely what a rank sees when
 //! another one goes. A host that is lost is a failure, too. If it is the leader, each host judges so for itself.
 //!
 //! # Size
@@ -74,11 +74,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use tokio::sync::{mpsc, watch};
 
+use crate::event::{Cause, Events, Kind, StopReason, Verdict};
+use crate::failure;
+use crate::kernel;
+use crate::redact::Redactor;
 pub use key::Key;
-pub use message::{Failure, Verdict};
 
 /// How long the leader waits after the first failure for the accounts of other hosts.
 pub const SETTLE_TIME: Duration = Duration::from_millis(600);
@@ -137,23 +139,59 @@ pub struct Order {
     pub command: String,
 }
 
-/// What is known of the job on other hosts.
+/// The state of the channel, as this host sees it.
 #[derive(Clone, Debug, Default)]
 pub struct View {
-    /// Whether this host is connected; the leader is once another host is.
-    pub is_connected: bool,
-    /// Whether all hosts of the launch are ready.
-    pub has_started: bool,
-    /// Why ranks are to be ended, if they are.
-    pub stopping: Option<String>,
-    /// Whether that is because a host was told to stop, and not of a failure.
-    pub is_orderly: bool,
-    /// Whether at an orderly stop, a rank of mpirun was killed by it.
-    pub rank_killed: bool,
-    /// Why the job failed.
-    pub verdict: Option<Verdict>,
-    /// Whether the ranks of every host have ended, or the channel has for another reason.
-    pub is_over: bool,
+    /// The connection to the other hosts.
+    pub link: Link,
+    /// The stage of the job.
+    pub stage: Stage,
+}
+
+/// The connection of a host to the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Link {
+    /// This host is not connected. The leader is not while no other host is.
+    #[default]
+    Apart,
+    /// This host is connected.
+    Connected,
+}
+
+/// The stage of a job of several hosts. It only advances.
+#[derive(Clone, Debug, Default)]
+pub enum Stage {
+    /// Hosts of the launch are not ready yet.
+    #[default]
+    Gathering,
+    /// All hosts of the launch are ready.
+    Started,
+    /// The ranks of all hosts are to end.
+    Stopping,
+    /// The hosts agree why the job failed, and the ranks of some host still run.
+    Decided(Box<Verdict>),
+    /// The ranks of every host have ended, or the channel has for another reason. Holds the verdict, if the job failed.
+    Over(Option<Box<Verdict>>),
+}
+
+impl Stage {
+    /// Returns true if the job ends because something failed or was told to stop.
+    pub fn is_stopping(&self) -> bool {
+        matches!(self, Stage::Stopping | Stage::Decided(_) | Stage::Over(Some(_)))
+    }
+
+    /// Returns true if nothing more is heard of the other hosts.
+    pub fn is_over(&self) -> bool {
+        matches!(self, Stage::Over(_))
+    }
+
+    /// Returns why the job failed, once the hosts agree.
+    pub fn verdict(&self) -> Option<&Verdict> {
+        match self {
+            Stage::Decided(verdict) | Stage::Over(Some(verdict)) => Some(verdict),
+            Stage::Gathering | Stage::Started | Stage::Stopping | Stage::Over(None) => None,
+        }
+    }
 }
 
 /// What this host tells the others.
@@ -167,139 +205,200 @@ enum Command {
 /// This host's place in the channel.
 #[derive(Debug)]
 pub struct Cluster {
-    commands: mpsc::UnboundedSender<Command>,
+    speaker: Speaker,
     view: watch::Receiver<View>,
     orders: mpsc::UnboundedReceiver<Order>,
     /// Ends with the thread.
     ended: std::sync::mpsc::Receiver<()>,
 }
 
+/// The view of the channel together with the events that its changes are.
+#[derive(Debug)]
+struct Observed {
+    view: watch::Sender<View>,
+    events: Events,
+}
+
 impl Cluster {
-    /// Begins to talk with the other hosts, on a thread of its own.
+    /// Begins to talk with the other hosts, on a thread of its own. What they say is emitted as events.
     ///
     /// # Errors
     /// The kernel refuses a thread.
-    pub fn begin(membership: Membership) -> std::io::Result<Cluster> {
+    pub fn begin(membership: Membership, events: Events) -> std::io::Result<Cluster> {
         let (commands, receiver) = mpsc::unbounded_channel();
         let (sender, view) = watch::channel(View::default());
         let (order, orders) = mpsc::unbounded_channel();
         let (end, ended) = std::sync::mpsc::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build()?;
-        // Signals are the supervisor's.
-        let mut mask = SigSet::empty();
-        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask))?;
-        let spawned = std::thread::Builder::new().name("cluster".to_owned()).spawn(move || {
-            runtime.block_on(async move {
-                match membership.host == membership.leader {
-                    true => leader::run(membership, receiver, sender).await,
-                    false => member::run(membership, receiver, sender, order).await,
+        let observed = Observed { view: sender, events };
+        kernel::spawn_thread("cluster", None, move || {
+            runtime.block_on(async {
+                if membership.host == membership.leader {
+                    leader::run(membership, receiver, &observed).await;
+                } else {
+                    member::run(membership, receiver, &observed, order).await;
                 }
             });
+            observed.over();
             // The receiver may be gone: then nobody waits.
             let _ = end.send(());
-        });
-        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
-        spawned?;
-        Ok(Cluster { commands, view, orders, ended })
+        })?;
+        Ok(Cluster { speaker: Speaker { commands }, view, orders, ended })
     }
 
-    fn tell(&self, message: message::Message) {
-        // Nobody listens any more once the channel is over.
-        let _ = self.commands.send(Command::Tell(message));
+    /// Returns the way to speak to the other hosts.
+    pub fn speaker(&self) -> &Speaker {
+        &self.speaker
     }
 
-    /// This host could start its ranks.
-    pub fn ready(&self) {
-        self.tell(message::Message::Ready);
-    }
-
-    /// A rank of this host has failed, or what comes before the ranks. A later account replaces an earlier one.
-    pub fn failed(&self, failure: Failure) {
-        self.tell(message::Message::Failed(failure));
-    }
-
-    /// At an orderly stop, a rank of mpirun was killed by it here.
-    pub fn rank_killed(&self) {
-        self.tell(message::Message::RankKilled);
-    }
-
-    /// The ranks of this host have ended, and so many of them failed.
-    pub fn ended(&self, failed_ranks: usize) {
-        self.tell(message::Message::Ended { failed_ranks });
-    }
-
-    /// The ranks of this host have ended well.
-    pub fn finished(&self) {
-        self.tell(message::Message::Finished);
-    }
-
-    /// The next command that this host is asked to run; none if there will be no more.
+    /// Returns the next command that this host is asked to run. `None` if there will be no more.
     pub async fn order(&mut self) -> Option<Order> {
         self.orders.recv().await
     }
 
-    /// A command has ended.
-    pub fn executed(&self, id: u64, code: i32) {
-        self.tell(message::Message::Executed { id, code });
-    }
-
-    /// What is known of the other hosts, now and later.
+    /// Returns the state of the channel, now and later.
     pub fn view(&self) -> watch::Receiver<View> {
         self.view.clone()
     }
 
-    /// Leaves: what was told is sent, and the thread ends, within a stated time.
+    /// Leaves the channel: what was told is sent, and the thread ends, within a stated time.
     pub fn leave(self) {
-        if self.commands.send(Command::Leave).is_ok() {
+        if self.speaker.commands.send(Command::Leave).is_ok() {
             let _ = self.ended.recv_timeout(LINGER_TIME + GOODBYE_TIME);
         }
     }
 }
 
-/// What the view becomes when the leader has said something.
-fn apply(view: &mut View, message: message::Message) {
-    use message::Message;
-    match message {
-        Message::Start => view.has_started = true,
-        Message::Stop { why, is_orderly } if view.stopping.is_none() => {
-            (view.stopping, view.is_orderly) = (Some(why), is_orderly);
-        }
-        Message::Verdict(verdict) => {
-            let why = || format!("host {}: {}", verdict.host, verdict.text.lines().next().unwrap_or_default());
-            if view.stopping.is_none() {
-                (view.stopping, view.is_orderly) = (Some(why()), verdict.exit_code == 0);
-            }
-            view.verdict = Some(verdict);
-        }
-        Message::Over => view.is_over = true,
-        Message::RankKilled => view.rank_killed = true,
-        Message::Hello(_)
-        | Message::Stop { .. }
-        | Message::Alive
-        | Message::Ready
-        | Message::Failed(_)
-        | Message::Ended { .. }
-        | Message::Execute { .. }
-        | Message::Executed { .. }
-        | Message::Dismissed
-        | Message::Finished => {}
+/// The way by which this host speaks to the others.
+#[derive(Clone, Debug)]
+pub struct Speaker {
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+impl Speaker {
+    fn tell(&self, message: message::Message) {
+        // Nobody listens any more once the channel is over.
+        let _ = self.commands.send(Command::Tell(message));
+    }
+
+    /// Tells that this host could start its ranks.
+    pub fn ready(&self) {
+        self.tell(message::Message::Ready);
+    }
+
+    /// Tells that something on this host has failed, or that it was told to stop. The cause must hold no secrets. A later
+    /// one replaces an earlier one.
+    pub fn failed(&self, cause: Cause, is_final: bool) {
+        self.tell(message::Message::Failed { cause: Box::new(cause), is_final });
+    }
+
+    /// Tells that at an orderly stop a rank of mpirun was killed by the signal here.
+    pub fn rank_killed(&self) {
+        self.tell(message::Message::RankKilled);
+    }
+
+    /// Tells that the ranks of this host have ended, and how many of them failed.
+    pub fn ended(&self, failed_ranks: usize) {
+        self.tell(message::Message::Ended { failed_ranks });
+    }
+
+    /// Tells that the ranks of this host have ended well.
+    pub fn finished(&self) {
+        self.tell(message::Message::Finished);
+    }
+
+    /// Tells that a command of mpirun's has ended.
+    pub fn executed(&self, id: u64, code: i32) {
+        self.tell(message::Message::Executed { id, code });
     }
 }
 
-/// There will be no channel: a launch that needs the others has failed, any other goes on by itself.
-fn alone(membership: &Membership, view: &watch::Sender<View>, why: &str) {
-    use message::Message;
-    let verdict = match membership.needs_all {
-        false => {
-            tracing::warn!("{why}: this host runs by itself, and hears nothing of failures elsewhere");
-            None
+impl Observed {
+    fn set_link(&self, link: Link) {
+        self.view.send_if_modified(|view| {
+            let was = std::mem::replace(&mut view.link, link);
+            was != link
+        });
+    }
+
+    fn stage(&self) -> Stage {
+        self.view.borrow().stage.clone()
+    }
+
+    /// Takes what the leader has said.
+    fn apply(&self, message: message::Message) {
+        use message::Message;
+        match message {
+            Message::Start => {
+                if matches!(self.stage(), Stage::Gathering) {
+                    self.advance(Stage::Started);
+                    self.events.emit(Kind::HostsStarted);
+                }
+            }
+            Message::Stop { why, is_orderly } => self.stop(why, is_orderly),
+            Message::Verdict(verdict) => {
+                let headline = failure::headline(&verdict.cause, &Redactor::default());
+                self.stop(format!("host {}: {headline}", verdict.host), verdict.cause.is_stop());
+                if self.stage().verdict().is_none() && !self.stage().is_over() {
+                    self.advance(Stage::Decided(verdict.clone()));
+                    self.events.emit(Kind::Agreed(verdict.into()));
+                }
+            }
+            Message::Over => self.over(),
+            Message::RankKilled => self.events.emit(Kind::PeerRankKilled),
+            Message::Hello(_)
+            | Message::Alive
+            | Message::Ready
+            | Message::Failed { .. }
+            | Message::Ended { .. }
+            | Message::Execute { .. }
+            | Message::Executed { .. }
+            | Message::Dismissed
+            | Message::Finished => {}
         }
-        true => {
-            let Failure { host, exit_code, text, .. } = table::alone(&membership.host, why, membership.patience);
-            Some(Message::Verdict(Verdict { host, exit_code, text }))
+    }
+
+    /// Notes that the ranks of all hosts are to end.
+    fn stop(&self, why: String, is_orderly: bool) {
+        if !matches!(self.stage(), Stage::Gathering | Stage::Started) {
+            return;
         }
-    };
-    view.send_modify(|view| verdict.into_iter().chain([Message::Over]).for_each(|message| apply(view, message)));
+        self.advance(Stage::Stopping);
+        let reason = if is_orderly {
+            tracing::info!("the job is to stop, {why}");
+            StopReason::PeerStopped(why)
+        } else {
+            tracing::warn!("the job has failed, {why}");
+            StopReason::PeerFailed(why)
+        };
+        self.events.emit(Kind::Stopping(reason));
+    }
+
+    /// Notes that nothing more is heard of the other hosts.
+    fn over(&self) {
+        let stage = self.stage();
+        if stage.is_over() {
+            return;
+        }
+        self.advance(Stage::Over(stage.verdict().cloned().map(Box::new)));
+        self.events.emit(Kind::PeersEnded);
+    }
+
+    fn advance(&self, stage: Stage) {
+        self.view.send_modify(|view| view.stage = stage);
+    }
+}
+
+/// Gives the channel up. A launch that needs the other hosts has failed; any other goes on by itself.
+fn alone(membership: &Membership, observed: &Observed, why: &str) {
+    if membership.needs_all {
+        let cause = table::alone(&membership.host, why, membership.patience);
+        let verdict = Verdict { host: membership.host.clone(), exit_code: cause.exit_code(), cause };
+        observed.apply(message::Message::Verdict(Box::new(verdict)));
+    } else {
+        tracing::warn!("{why}: this host runs by itself, and hears nothing of failures elsewhere");
+    }
+    observed.over();
 }
 
 fn broken(error: &std::io::Error) -> String {

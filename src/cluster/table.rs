@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::message::{Failure, Message, Verdict};
+use super::message::Message;
 use super::{Membership, NO_HOST, SETTLE_TIME};
-use crate::failure::MAX_TEXT;
+use crate::event::{Cause, CauseEnding, Verdict};
+use crate::failure;
+use crate::redact::Redactor;
 
 /// The exit code where hosts do not have the same configuration, as that of a wrong configuration.
 const NOT_EQUAL: i32 = 78;
@@ -42,9 +44,35 @@ pub enum Action {
     Note(String),
 }
 
+/// A host's account of its failure.
+#[derive(Clone, Debug)]
+struct Account {
+    host: String,
+    cause: Cause,
+    is_final: bool,
+}
+
+impl Account {
+    /// An account of the leader's own about a host.
+    fn of_host(host: &str, cause: Cause) -> Account {
+        Account { host: host.to_owned(), cause, is_final: true }
+    }
+
+    /// Returns true if another account explains the failure better: this one is provisional, or reads like a consequence.
+    fn gives_way(&self) -> bool {
+        !self.is_final || self.cause.is_consequence()
+    }
+
+    /// Returns the message that ends the ranks of all hosts.
+    fn stop(&self) -> Message {
+        let headline = failure::headline(&self.cause, &Redactor::default());
+        Message::Stop { why: format!("host {}: {headline}", self.host), is_orderly: self.cause.is_stop() }
+    }
+}
+
 /// What the leader knows.
 #[derive(Debug)]
-pub struct Table {
+pub struct HostTable {
     leader: String,
     hosts: BTreeMap<String, Standing>,
     nodes: Vec<String>,
@@ -57,7 +85,7 @@ pub struct Table {
     patience: Duration,
     /// Until when hosts of the launch may come.
     come_until: Instant,
-    failures: Vec<Failure>,
+    failures: Vec<Account>,
     failed_ranks: BTreeMap<String, usize>,
     settle_until: Option<Instant>,
     has_started: bool,
@@ -67,14 +95,14 @@ pub struct Table {
     verdict: Option<Verdict>,
 }
 
-impl Table {
+impl HostTable {
     /// With the leader's host as the only one that is there.
-    pub fn new(membership: &Membership, now: Instant) -> Table {
+    pub fn new(membership: &Membership, now: Instant) -> HostTable {
         let Membership { leader, hosts, nodes, needs_all, profile, patience, .. } = membership;
         let mut standing: BTreeMap<String, Standing> =
             hosts.iter().map(|host| (host.clone(), Standing::Absent)).collect();
         standing.insert(leader.clone(), Standing::Present);
-        Table {
+        HostTable {
             leader: leader.clone(),
             hosts: standing,
             nodes: nodes.clone(),
@@ -113,11 +141,11 @@ impl Table {
         self.absent.remove(host);
         if let Some(verdict) = &self.verdict {
             let over = self.is_over.then(|| Action::To(host.to_owned(), Message::Over));
-            let verdict = Action::To(host.to_owned(), Message::Verdict(verdict.clone()));
+            let verdict = Action::To(host.to_owned(), Message::Verdict(Box::new(verdict.clone())));
             return [verdict].into_iter().chain(over).collect();
         }
         match self.failures.first() {
-            Some(failure) => vec![Action::To(host.to_owned(), stop_of(failure))],
+            Some(account) => vec![Action::To(host.to_owned(), account.stop())],
             None => Vec::new(),
         }
     }
@@ -138,7 +166,9 @@ impl Table {
                     _ => Vec::new(),
                 }
             }
-            Message::Failed(failure) => self.failed(failure, now),
+            Message::Failed { cause, is_final } => {
+                self.failed(Account { host: host.to_owned(), cause: *cause, is_final }, now)
+            }
             Message::RankKilled => vec![Action::All(Message::RankKilled)],
             Message::Ended { failed_ranks } => {
                 self.failed_ranks.insert(host.to_owned(), failed_ranks);
@@ -175,7 +205,7 @@ impl Table {
                     return self.settled();
                 }
                 let mut actions = vec![Action::Note(format!("host {host} is lost: {why}"))];
-                actions.extend(self.failed(lost(host, why), now));
+                actions.extend(self.failed(Account::of_host(host, lost(host, why)), now));
                 actions
             }
         }
@@ -200,8 +230,9 @@ impl Table {
         }
         if self.settle_until.is_none() && self.is_waiting_for_hosts() && self.come_until <= now {
             let absent: Vec<&str> = self.absent_nodes().collect();
-            let failure = never_came(&absent, self.patience);
-            return self.failed(failure, now);
+            let host = absent.first().copied().unwrap_or_default().to_owned();
+            let cause = never_came(&absent, self.patience);
+            return self.failed(Account::of_host(&host, cause), now);
         }
         Vec::new()
     }
@@ -251,15 +282,9 @@ impl Table {
         }
     }
 
-    /// Which hosts of a launch that started without them have never come: what failed may have waited for them.
-    fn missing(&self) -> String {
-        let absent: Vec<&str> = self.absent_nodes().collect();
-        match absent.as_slice() {
-            [] => String::new(),
-            _ if self.needs_all => String::new(),
-            [host] => format!("\nhost {host} was not connected"),
-            hosts => format!("\nhosts {} were not connected", hosts.join(", ")),
-        }
+    /// Returns the hosts that have never come of a launch that started without them: what failed may have waited for them.
+    fn missing(&self) -> Vec<String> {
+        if self.needs_all { Vec::new() } else { self.absent_nodes().map(str::to_owned).collect() }
     }
 
     fn stands(&mut self, host: &str, standing: Standing) {
@@ -280,30 +305,27 @@ impl Table {
             return vec![Action::Note(difference)];
         }
         let found = format!("{difference}: all hosts need the same image and configuration");
-        self.failed(Failure::of_host(host, NOT_EQUAL, &found), now)
+        self.failed(Account::of_host(host, of_host(host, NOT_EQUAL, &found)), now)
     }
 
-    /// A failure; a later account of the same host takes the place of the earlier one.
-    fn failed(&mut self, failure: Failure, now: Instant) -> Vec<Action> {
+    /// Takes an account of a failure. A later account of a host replaces the earlier one.
+    fn failed(&mut self, account: Account, now: Instant) -> Vec<Action> {
         if self.is_decided {
             return Vec::new();
         }
-        if let Some(known) = self.failures.iter_mut().find(|known| known.host == failure.host) {
-            *known = failure;
+        if let Some(known) = self.failures.iter_mut().find(|known| known.host == account.host) {
+            *known = account;
             return Vec::new();
         }
-        let stop = stop_of(&failure);
-        // A host that was told to stop has its grace, and its launcher needs the channel meanwhile.
-        let is_orderly = failure.exit_code == 0;
-        let is_first = self.failures.is_empty();
-        self.failures.push(failure);
-        let mut actions = Vec::new();
-        if self.settle_until.is_none() && !is_orderly {
+        // A host that was told to stop has its grace period, and its launcher needs the channel meanwhile.
+        if self.settle_until.is_none() && !account.cause.is_stop() {
             self.settle_until = Some(now + SETTLE_TIME);
         }
-        if is_first {
-            actions.push(Action::All(stop));
+        let mut actions = Vec::new();
+        if self.failures.is_empty() {
+            actions.push(Action::All(account.stop()));
         }
+        self.failures.push(account);
         actions.extend(self.settled());
         actions
     }
@@ -320,83 +342,61 @@ impl Table {
 
     /// Says once that it is over.
     fn over(&mut self) -> Option<Action> {
-        let was_over = std::mem::replace(&mut self.is_over, true);
-        (!was_over).then_some(Action::All(Message::Over))
+        if self.is_over {
+            return None;
+        }
+        self.is_over = true;
+        Some(Action::All(Message::Over))
     }
 
     fn decide(&mut self) -> Vec<Action> {
         self.is_decided = true;
         // The first in order of arrival among those that nothing else explains.
-        let cause = self.failures.iter().min_by_key(|failure| failure.is_consequence);
-        let Some(cause) = cause else { return Vec::new() };
+        let Some(account) = self.failures.iter().min_by_key(|account| account.gives_way()) else { return Vec::new() };
         let failed: usize = self.failed_ranks.values().sum();
-        let of_cause = usize::from(self.failed_ranks.get(&cause.host).is_some_and(|failed| *failed > 0));
-        let verdict = Verdict {
-            host: cause.host.clone(),
-            exit_code: cause.exit_code,
-            text: with_followers(cause, failed - of_cause, &self.missing()),
-        };
+        let of_cause = usize::from(self.failed_ranks.get(&account.host).is_some_and(|failed| *failed > 0));
+        let mut cause = account.cause.clone();
+        (cause.followers, cause.absent_hosts) = (failed - of_cause, self.missing());
+        let verdict = Verdict { host: account.host.clone(), exit_code: cause.exit_code(), cause };
         self.verdict = Some(verdict.clone());
-        vec![Action::All(Message::Verdict(verdict))]
+        vec![Action::All(Message::Verdict(Box::new(verdict)))]
     }
 }
 
-fn stop_of(failure: &Failure) -> Message {
-    let why = format!("host {}: {}", failure.host, failure.headline());
-    Message::Stop { why, is_orderly: failure.exit_code == 0 }
+/// Returns the cause of a failure that is a host's and no rank's. `found` is a headline and, on lines of their own, hints.
+pub(super) fn of_host(host: &str, exit_code: i32, found: &str) -> Cause {
+    Cause { host: Some(host.to_owned()), ..Cause::from_message(found, CauseEnding::NoProcess(exit_code)) }
 }
 
-fn with_followers(failure: &Failure, others: usize, missing: &str) -> String {
-    let followers = match others {
-        0 => String::new(),
-        1 => ", 1 other rank failed after it".to_owned(),
-        others => format!(", {others} other ranks failed after it"),
-    };
-    let status = format!("{}{followers}{missing}", failure.status);
-    // It is a line of its own; the first line may hold the same words.
-    let text = match failure.text.rfind(&failure.status) {
-        Some(at) => [&failure.text[..at], &status, &failure.text[at + failure.status.len()..]].concat(),
-        None => failure.text.clone(),
-    };
-    text.chars().take(MAX_TEXT).collect()
-}
-
-/// That a host is lost.
-pub(super) fn lost(host: &str, why: &str) -> Failure {
+/// Returns the cause for a host that is lost.
+pub(super) fn lost(host: &str, why: &str) -> Cause {
     let found = format!(
         "host {host} is lost: {why}\nhint: its container was killed, or its machine or network failed: see the log of {host}"
     );
-    Failure::of_host(host, NO_HOST, &found)
+    of_host(host, NO_HOST, &found)
 }
 
-/// That hosts did not come.
-pub(super) fn never_came(hosts: &[&str], patience: Duration) -> Failure {
+/// Returns the cause for hosts that did not come.
+pub(super) fn never_came(hosts: &[&str], patience: Duration) -> Cause {
     let names = hosts.join(", ");
-    let status = format!("exit code {NO_HOST}");
     let (word, verb) = if hosts.len() == 1 { ("host", "has") } else { ("hosts", "have") };
-    let text = format!(
+    let found = format!(
         "{word} {names} {verb} not come within {} s (FOOTPLATE_CLUSTER_TIMEOUT)\nhint: see the log of {}: its container did \
-         not start, or its network does not reach the other hosts\n{status}",
+         not start, or its network does not reach the other hosts",
         patience.as_secs_f64(),
         hosts.first().copied().unwrap_or_default()
     );
-    Failure {
-        host: hosts.first().copied().unwrap_or_default().to_owned(),
-        exit_code: NO_HOST,
-        text,
-        status,
-        is_consequence: false,
-    }
+    Cause::from_message(&found, CauseEnding::NoProcess(NO_HOST))
 }
 
-/// That the others cannot be talked to.
-pub(super) fn alone(host: &str, why: &str, patience: Duration) -> Failure {
+/// Returns the cause for a host that cannot talk to the others.
+pub(super) fn alone(host: &str, why: &str, patience: Duration) -> Cause {
     let found = format!(
         "{why}\nhint: the launch needs every host, and waits {} s for each (FOOTPLATE_CLUSTER_TIMEOUT): see the other hosts' \
          logs, and whether the network lets them reach each other",
         patience.as_secs_f64()
     );
-    Failure::of_host(host, NO_HOST, &found)
+    of_host(host, NO_HOST, &found)
 }
 
 #[cfg(test)]

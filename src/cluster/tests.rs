@@ -3,10 +3,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::{mpsc, watch};
+
 use tokio::time::timeout;
 
-use super::message::{Failure, Message};
-use super::{Command, Key, Membership, View, leader, member};
+use super::message::Message;
+use super::{Command, Key, Membership, Observed, Stage, View, leader, member};
+use crate::event::{Cause, CauseEnding, Ending, Events};
 
 /// How many hosts: both ends of every connection are here, so that it costs as much as a leader of twice as many.
 const HOSTS: usize = 256;
@@ -21,13 +23,15 @@ impl Host {
     fn begin(membership: Membership) -> Host {
         let (commands, receiver) = mpsc::unbounded_channel();
         let (sender, view) = watch::channel(View::default());
-        match membership.host == membership.leader {
-            true => drop(tokio::spawn(leader::run(membership, receiver, sender))),
-            false => {
+        let observed = Observed { view: sender, events: Events::new(&membership.host) };
+        tokio::spawn(async move {
+            if membership.host == membership.leader {
+                leader::run(membership, receiver, &observed).await;
+            } else {
                 let (orders, _) = mpsc::unbounded_channel();
-                drop(tokio::spawn(member::run(membership, receiver, sender, orders)));
+                member::run(membership, receiver, &observed, orders).await;
             }
-        }
+        });
         Host { commands, view }
     }
 
@@ -74,21 +78,16 @@ fn hundreds_of_hosts_start_together_and_hear_of_a_failure() {
         let mut hosts: Vec<Host> =
             names.iter().map(|host| Host::begin(Membership { host: host.clone(), ..membership.clone() })).collect();
         hosts.iter().for_each(|host| host.tell(Message::Ready));
-        all_see("the start", &mut hosts, |view| view.has_started).await;
+        all_see("the start", &mut hosts, |view| matches!(view.stage, Stage::Started)).await;
         let up = begun.elapsed();
-        let failure = Failure {
-            host: names[HOSTS - 1].clone(),
-            exit_code: 3,
-            text: "ValueError: bad data".to_owned(),
-            status: format!("host algo-{HOSTS}"),
-            is_consequence: false,
-        };
-        hosts[HOSTS - 1].tell(Message::Failed(failure));
-        let told = all_see("the stop", &mut hosts, |view| view.stopping.is_some()).await;
+        let ending = CauseEnding::Process(Ending::Exited(3));
+        let cause = Box::new(Cause::new("ValueError: bad data", ending));
+        hosts[HOSTS - 1].tell(Message::Failed { cause, is_final: true });
+        let told = all_see("the stop", &mut hosts, |view| view.stage.is_stopping()).await;
         hosts.iter().for_each(|host| host.tell(Message::Ended { failed_ranks: 1 }));
-        let judged = all_see("the verdict", &mut hosts, |view| view.is_over).await;
+        let judged = all_see("the verdict", &mut hosts, |view| view.stage.is_over()).await;
         for host in &hosts {
-            let verdict = host.view.borrow().verdict.clone().expect("a verdict");
+            let verdict = host.view.borrow().stage.verdict().cloned().expect("a verdict");
             assert_eq!((verdict.host.as_str(), verdict.exit_code), (names[HOSTS - 1].as_str(), 3));
         }
         println!("{HOSTS} hosts: up in {up:?}, a failure told to all in {told:?}, judged in {judged:?}");

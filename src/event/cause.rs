@@ -179,9 +179,16 @@ impl Cause {
         self.ending.exit_code()
     }
 
-    /// Returns true if the headline reads like a consequence of another failure; see [`reads_like_consequence`].
+    /// Returns true if a process of the script failed with an error that reads like a consequence of another failure; see
+    /// [`reads_like_consequence`].
     pub fn is_consequence(&self) -> bool {
-        reads_like_consequence(&self.headline)
+        let is_of_script = matches!(self.ending, CauseEnding::Process(_)) && self.stage.is_none();
+        is_of_script && reads_like_consequence(&self.headline)
+    }
+
+    /// Returns true if nothing has failed: the job was told to stop.
+    pub fn is_stop(&self) -> bool {
+        self.ending == CauseEnding::NoProcess(0)
     }
 
     /// Replaces the host by its name if a launcher reported it by this address.

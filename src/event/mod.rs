@@ -1,10 +1,17 @@
-//! The facts of a job as plain data: what can be recorded, sent to another host, and shown.
+//! The facts of a job as plain data, and the way by which components tell them to each other.
 //!
-//! Every type here can be serialized, so that a fact travels as structure and becomes text only where a person reads it.
+//! Components emit [`Event`]s where things happen, through [`Events`]. Subscribers receive them: the supervisor, the channel to
+//! the other hosts, the judge of failures and the run record. A fact travels as structure and becomes text only where a person
+//! reads it.
+//!
 //! This folder must not observe, decide or format for a user: it imports no other folder that does.
 
+mod bus;
 mod cause;
 mod ending;
+mod kind;
 
+pub use bus::{Events, Subscriber};
 pub use cause::{Cause, CauseDetail, CauseEnding, CauseStage, DetailLabel, SourcePlace, reads_like_consequence};
 pub use ending::Ending;
+pub use kind::{Event, KillReason, Kind, Moment, Output, Phase, Process, RankOutput, StopReason, Stream, Verdict};

@@ -67,6 +67,11 @@ impl Paths {
         self.base.join("output/intermediate")
     }
 
+    /// The folder of a host's run record. Each host has its own, because the platform merges the output of all hosts.
+    pub fn record(&self, host: &str) -> PathBuf {
+        self.output_data().join("footplate").join(host)
+    }
+
     /// The file whose first 1,024 characters become the reason of the failure.
     pub fn failure(&self) -> PathBuf {
         self.base.join("output/failure")

@@ -6,8 +6,10 @@
 #![allow(unsafe_code)]
 
 mod inotify;
+mod thread;
 
 pub use inotify::{Queue, inotify};
+pub use thread::spawn_thread;
 
 use std::ffi::{CStr, CString};
 use std::io;

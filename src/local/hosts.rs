@@ -124,7 +124,7 @@ fn pass_on(relay: &Relay, process: usize, host: &str, child: &mut Child) {
     for (source, is_stderr) in [(stdout, false), (stderr, true)] {
         let style = Style { rewrite: is_stderr.then(|| named.clone()), is_shared: true, ..Style::default() };
         if let Some(source) = source {
-            relay.add(StreamId { process, part: 0, is_stderr }, source, style, |_| {});
+            relay.add(StreamId { process, part: 0, is_stderr }, source, style, None, |_| {});
         }
     }
 }

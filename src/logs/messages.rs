@@ -46,6 +46,11 @@ pub fn set_redactor(redactor: Redactor) {
     }
 }
 
+/// Returns the present redactor.
+pub fn redactor() -> Redactor {
+    REDACTOR.read().ok().and_then(|redactor| redactor.clone()).unwrap_or_default()
+}
+
 /// `text` without what the present redactor knows to be secret.
 pub fn clean(text: &str) -> String {
     match REDACTOR.read().as_deref() {

@@ -18,8 +18,8 @@ mod style;
 mod tags;
 mod tape;
 
-pub use messages::{Level, clean, init, set_redactor};
-pub use relay::{Finished, Relay, StreamId};
+pub use messages::{Level, clean, init, redactor, set_redactor};
+pub use relay::{Relay, StreamId, StreamNews};
 pub use style::{Rewrite, Style};
 pub use tags::Tags;
 

@@ -12,10 +12,11 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 
 use super::style::{Style, Styler};
 use super::tape::Tape;
+use crate::event::Moment;
+use crate::kernel;
 
 /// The size of the pipes between a process and footplate: the larger, the fewer turns a fast writer needs. The most
 /// that Linux gives without privileges.
@@ -35,24 +36,63 @@ pub struct StreamId {
     pub is_stderr: bool,
 }
 
-/// A stream that has ended.
+/// A fact about a stream.
 #[derive(Debug)]
-pub struct Finished {
-    /// Which.
-    pub id: StreamId,
-    /// Its last bytes.
-    pub record: Vec<u8>,
+pub enum StreamNews {
+    /// Its first bytes were read.
+    Began {
+        /// The stream.
+        id: StreamId,
+        /// The time.
+        at: Moment,
+    },
+    /// A line contains the awaited text. Reported once.
+    Matched {
+        /// The stream.
+        id: StreamId,
+    },
+    /// It has ended, and all of it was passed on.
+    Ended {
+        /// The stream.
+        id: StreamId,
+        /// Its last bytes.
+        record: Vec<u8>,
+        /// The number of line ends in it.
+        lines: u64,
+        /// Its size in bytes.
+        bytes: u64,
+        /// The time of its last bytes. `None` if there were none.
+        last_output: Option<Moment>,
+    },
 }
 
-/// Told when a stream has ended.
-type OnEnd = Box<dyn FnOnce(Finished) + Send>;
+impl StreamNews {
+    /// Returns the stream.
+    pub fn id(&self) -> StreamId {
+        match self {
+            StreamNews::Began { id, .. } | StreamNews::Matched { id } | StreamNews::Ended { id, .. } => *id,
+        }
+    }
+}
+
+/// Takes the facts about a stream, on the relay's thread.
+type Tell = Box<dyn FnMut(StreamNews) + Send>;
 
 /// What the thread is told.
 enum Command {
-    Add { id: StreamId, source: OwnedFd, style: Style, on_end: OnEnd },
+    Add(Box<Added>),
     Message(Vec<u8>),
     Close(StreamId),
     Finish,
+}
+
+/// A stream to read.
+struct Added {
+    id: StreamId,
+    source: OwnedFd,
+    style: Style,
+    awaited: Option<Vec<u8>>,
+    tell: Tell,
 }
 
 /// A handle of the relay.
@@ -101,9 +141,18 @@ impl Relay {
         Ok(())
     }
 
-    /// Reads `source` to its end; `on_end` is called on the thread, which must have been started.
-    pub fn add(&self, id: StreamId, source: OwnedFd, style: Style, on_end: impl FnOnce(Finished) + Send + 'static) {
-        self.lock().send(Command::Add { id, source, style, on_end: Box::new(on_end) });
+    /// Reads `source` to its end. `tell` is called on the relay's thread, which must have been started, and must not block.
+    /// If `awaited` is given, the first line that contains it is reported.
+    pub fn add(
+        &self,
+        id: StreamId,
+        source: OwnedFd,
+        style: Style,
+        awaited: Option<&[u8]>,
+        tell: impl FnMut(StreamNews) + Send + 'static,
+    ) {
+        let awaited = awaited.map(<[u8]>::to_vec);
+        self.lock().send(Command::Add(Box::new(Added { id, source, style, awaited, tell: Box::new(tell) })));
     }
 
     /// Writes a message of footplate's own, one or more whole lines, to standard error.
@@ -171,17 +220,13 @@ fn start(destinations: Destinations, written: Arc<AtomicU64>) -> io::Result<Stat
         styled: Vec::new(),
         finishing: false,
     };
-    // The thread starts with every signal blocked: none is handled there, and the SIGPIPE of a write to a closed pipe
-    // stays with it, so that a SIGPIPE that reaches a handler was sent by somebody.
-    let mut mask = SigSet::empty();
-    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask))?;
-    let spawned = std::thread::Builder::new().name("relay".to_owned()).stack_size(STACK_SIZE).spawn(move || {
+    // No signal is handled there, and the SIGPIPE of a write to a closed pipe stays with the thread, so that a SIGPIPE that
+    // reaches a handler was sent by somebody.
+    kernel::spawn_thread("relay", Some(STACK_SIZE), move || {
         thread.run();
         // The receiver may be gone: then nobody waits.
         let _ = end.send(());
-    });
-    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
-    spawned?;
+    })?;
     Ok(State::Running { commands, wake, ended })
 }
 
@@ -190,7 +235,14 @@ struct Source {
     fd: OwnedFd,
     tape: Tape,
     styler: Styler,
-    on_end: Option<OnEnd>,
+    tell: Tell,
+    /// The text to report a line of, until one was found.
+    awaited: Option<memchr::memmem::Finder<'static>>,
+    /// The number of line ends and of bytes so far.
+    lines: u64,
+    bytes: u64,
+    /// The time of the last bytes.
+    last_output: Option<Instant>,
     /// Whether there may be something to read.
     ready: bool,
     /// If it is to be ended when nothing more can be read at once: how much may still be read until then. No more than
@@ -201,6 +253,25 @@ struct Source {
 }
 
 impl Source {
+    /// Counts bytes that were read.
+    fn note(&mut self, length: usize) {
+        if self.last_output.is_none() {
+            (self.tell)(StreamNews::Began { id: self.id, at: Moment::now() });
+        }
+        self.last_output = Some(Instant::now());
+        self.bytes += length as u64;
+    }
+
+    /// Looks at whole lines, or at what is passed on without an end of line, before it is passed on.
+    fn look(&mut self, length: usize) {
+        let passed = &self.tape.waiting()[..length];
+        self.lines += memchr::memchr_iter(b'\n', passed).count() as u64;
+        if self.awaited.as_ref().is_some_and(|awaited| awaited.find(passed).is_some()) {
+            self.awaited = None;
+            (self.tell)(StreamNews::Matched { id: self.id });
+        }
+    }
+
     fn close(&mut self) {
         let size = fcntl(&self.fd, FcntlArg::F_GETPIPE_SZ).ok().and_then(|size| usize::try_from(size).ok());
         self.closing = self.closing.or(size).or(Some(PIPE_SIZE as usize));
@@ -277,7 +348,7 @@ impl Thread {
         let commands: VecDeque<Command> = self.receiver.try_iter().collect();
         for command in commands {
             match command {
-                Command::Add { id, source, style, on_end } => self.add(id, source, style, on_end),
+                Command::Add(added) => self.add(*added),
                 Command::Message(message) => self.destinations[1].write(&message, &self.written),
                 Command::Close(id) => {
                     self.sources.iter_mut().filter(|source| source.id == id).for_each(Source::close);
@@ -290,7 +361,8 @@ impl Thread {
         }
     }
 
-    fn add(&mut self, id: StreamId, fd: OwnedFd, style: Style, on_end: OnEnd) {
+    fn add(&mut self, added: Added) {
+        let Added { id, source: fd, style, awaited, tell } = added;
         // Without it, reading would block the other streams; pipes take it always.
         let _ = fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
         // Refused where the user's pipes are many already: then it is slower.
@@ -300,7 +372,11 @@ impl Thread {
             fd,
             tape: Tape::new(),
             styler: Styler::new(style),
-            on_end: Some(on_end),
+            tell,
+            awaited: awaited.map(|text| memchr::memmem::Finder::new(&text).into_owned()),
+            lines: 0,
+            bytes: 0,
+            last_output: None,
             ready: true,
             closing: None,
             partial_due: None,
@@ -319,6 +395,7 @@ impl Thread {
                     Ok(0) => ended = true,
                     Ok(length) => {
                         source.tape.advance(length);
+                        source.note(length);
                         source.closing = source.closing.map(|left| left.saturating_sub(length));
                         ended = source.closing == Some(0);
                         self.pass_on(index, false);
@@ -355,6 +432,7 @@ impl Thread {
                 destination.write(&self.styled, &self.written);
             }
         }
+        source.look(length);
         source.tape.take(length);
         source.partial_due = match source.tape.waiting().is_empty() && !source.styler.holds_lines() {
             true => None,
@@ -388,9 +466,10 @@ impl Thread {
         self.styled.clear();
         source.styler.finish(&mut self.styled);
         self.destinations[usize::from(source.id.is_stderr)].write(&self.styled, &self.written);
-        if let Some(on_end) = source.on_end.take() {
-            on_end(Finished { id: source.id, record: source.styler.readable(source.tape.record()) });
-        }
+        let record = source.styler.readable(source.tape.record());
+        let Source { id, lines, bytes, last_output, .. } = source;
+        let last_output = last_output.map(Moment::of);
+        (source.tell)(StreamNews::Ended { id, record, lines, bytes, last_output });
     }
 
     /// Waits until a stream can be read, a command comes, or an unfinished line is due.
@@ -425,7 +504,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::{Relay, StreamId};
+    use super::{Relay, StreamId, StreamNews};
     use crate::logs::Style;
 
     #[test]
@@ -437,7 +516,12 @@ mod tests {
         let (sender, ended) = mpsc::channel();
         // There is always something to read.
         let endless = File::open("/dev/zero").expect("opened");
-        relay.add(id, endless.into(), Style::default(), move |finished| sender.send(finished.id).expect("sent"));
+        let tell = move |news| {
+            if let StreamNews::Ended { id, .. } = news {
+                sender.send(id).expect("sent");
+            }
+        };
+        relay.add(id, endless.into(), Style::default(), None, tell);
         relay.close(id);
         assert_eq!(ended.recv_timeout(Duration::from_secs(30)), Ok(id));
         assert!(relay.finish(Duration::from_secs(30)));

@@ -67,7 +67,7 @@ pub(super) fn timing(settings: &Settings) -> Timing {
     Timing { grace_period: settings.grace_period, drain_time: settings.drain_time }
 }
 
-/// A command as it may be shown.
+/// Returns a command as it may be shown.
 pub(super) fn display(redactor: &Redactor, arguments: &[OsString]) -> String {
     let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     redactor.clean_command(&words)

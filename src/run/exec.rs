@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::judge::Ended;
 use super::script::RankTask;
 use super::session::{self, Options, Session};
 use super::train::IN_COMMAND;
-use super::{Outcome, Refusal, bring, hosts, prepare, script};
+use super::{Outcome, Refusal, bring, peers, prepare, record, script};
+use crate::event::{Kind, Phase, Process};
 use crate::job::settings::Launcher;
 use crate::prepare::code::interpreter::{self, Lookup};
 use crate::prepare::environment::{Given, Table};
@@ -20,7 +22,7 @@ pub fn exec(options: Options, command: Vec<OsString>) -> i32 {
     session::run(options, async |session: &mut Session| phases(session, command).await)
 }
 
-async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome, Outcome> {
+async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Ended, Outcome> {
     // Outside a job, nobody reads the files, and /opt/ml is not to be made for them.
     session.leaves_files = session.paths.base().exists();
     let prepared = prepare::prepare(session.paths.clone(), &session.variables, &session.options.settings, true)?;
@@ -29,14 +31,19 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome
     for warning in &prepared.warnings {
         tracing::warn!("{warning}");
     }
+    session.events.name_host(&prepared.job.cluster.current_host);
+    let is_own_job = session.variables.get(IN_COMMAND).is_none();
+    if is_own_job {
+        record::begin(session, &prepared);
+    }
     // In the command of a job, the footplate around it has joined.
     if session.variables.get(IN_COMMAND).is_none() {
-        hosts::join(session, &prepared, Launcher::Process);
+        peers::join(session, &prepared, Launcher::Process);
     }
     let cluster = &prepared.job.cluster;
     let hardware = session.hardware(&prepared).await?;
     let environment = prepare::environment_of(&prepared, &hardware, &session.variables, Given::Kept)?;
-    session.end_phase("environment");
+    session.events.emit(Kind::PhaseEnded(Phase::Environment));
 
     let working_dir = std::env::current_dir()
         .map_err(|error| Outcome::refused(Refusal::Internal, format!("no working directory: {error}")))?;
@@ -59,6 +66,7 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Outcome
         }
     };
     let task = Task {
+        process: Process::Rank(prepared.job.node_rank()),
         program,
         arguments: command,
         variables: script::variables(session, &environment, &Table::new()),

@@ -229,7 +229,7 @@ impl Work<'_> {
     pub(super) async fn supervise(&self, session: &mut Session, task: &Task) -> Result<Report, Outcome> {
         let mut reports = session
             .supervisor
-            .run(std::slice::from_ref(task), timing(&self.prepared.settings), &mut |_| {})
+            .run(std::slice::from_ref(task), timing(&self.prepared.settings))
             .await
             .map_err(|error| Outcome::refused(Refusal::NotExecutable, error))?;
         match (reports.stop, reports.reports.pop()) {

@@ -71,7 +71,7 @@ impl Work<'_> {
             }
             if installer == Installer::Uv
                 && asked == Asked::Auto
-                && requirements::cannot_read(&[&*report.stdout, &*report.stderr].concat())
+                && requirements::cannot_read(&[&*report.output.stdout, &*report.output.stderr].concat())
             {
                 tracing::info!("requirements: uv cannot read them all; pip may");
                 installer = Installer::Pip;
@@ -206,7 +206,7 @@ fn say_done(installer: Installer, progress: &Progress, begun: Instant) {
 
 /// The end of a job whose requirements could not be installed.
 pub(super) fn failed(session: &Session, installer: Installer, report: &Report, task: &Task) -> Outcome {
-    let output = [&*report.stdout, &*report.stderr].concat();
+    let output = [&*report.output.stdout, &*report.output.stderr].concat();
     let complaint = match installer {
         Installer::Pip => requirements::failure_line(&output),
         Installer::Uv => requirements::uv_failure_line(&output),

@@ -61,7 +61,7 @@ pub(super) fn end(session: &Session) {
 pub(super) async fn wait(session: &mut Session) {
     let Some((mut uploads, grace)) = session.intermediate.take() else { return };
     // What other hosts do changes nothing any more.
-    session.supervisor.heed_nothing();
+    session.supervisor.ignore_peers();
     let now = Instant::now();
     let mut stopped_at = session.supervisor.stopped_at();
     let mut deadline = match stopped_at {

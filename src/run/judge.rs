@@ -1,73 +1,144 @@
-//! From what was seen of a process that failed to its cause.
+//! From the evidence about a failed process to its cause: at once for the other hosts, and once more at the end.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
 
-use super::Prepared;
 use super::bring::display;
 use super::script::RankTask;
-use crate::event::{Cause, Ending};
-use crate::failure::{self, Evidence, OutOfMemory};
+use super::{Outcome, Prepared};
+use crate::event::{Cause, CauseEnding, Ending, Event, Events, KillReason, Kind, Output, Process, RankOutput};
+use crate::failure::{self, Evidence, MemoryWatch};
 use crate::job::Variables;
-use crate::redact::Redactor;
-use crate::supervise::{Killed, Stop};
+use crate::kernel;
+use crate::logs;
+use crate::supervise::{RECORD_SIZE, Report, Reports, Stop};
 
-/// What is the same for all processes of a run.
-pub(super) struct Judge<'a> {
-    pub(super) variables: &'a Variables,
-    pub(super) redactor: &'a Redactor,
-    pub(super) prepared: &'a Prepared,
-    pub(super) code_dir: &'a Path,
+/// The end of the script's processes, for this host and for the others.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    /// The number of ranks that failed on this host.
+    pub(super) failed_ranks: usize,
+    /// True if the processes were told to stop by a signal to footplate.
+    pub(super) was_stopped: bool,
+    /// True if those that failed were only told to end, because of another one.
+    pub(super) only_followed: bool,
 }
 
-/// What was seen of a process.
-pub(super) struct Seen<'a> {
-    pub(super) ending: Ending,
-    pub(super) task: &'a RankTask,
-    /// Which rank it is, where there are several.
-    pub(super) rank: Option<usize>,
-    pub(super) stdout: &'a [u8],
-    pub(super) stderr: &'a [u8],
-    pub(super) stop: Option<Stop>,
-    pub(super) memory: Option<OutOfMemory>,
-    pub(super) followers: usize,
-}
-
-impl<'a> Seen<'a> {
-    /// That it has ended; `rank` is that of one which a launcher started.
-    pub(super) fn new(ending: Ending, task: &'a RankTask, rank: Option<usize>) -> Seen<'a> {
-        Seen {
-            ending,
-            task,
-            rank: rank.or(task.rank),
-            stdout: &[],
-            stderr: &[],
-            stop: None,
-            memory: None,
-            followers: 0,
-        }
+impl From<Outcome> for Ended {
+    /// Returns the end of a host on which no process of the script ran.
+    fn from(outcome: Outcome) -> Ended {
+        Ended { outcome, failed_ranks: 0, was_stopped: false, only_followed: false }
     }
 }
 
-impl Judge<'_> {
-    /// Why it failed.
-    pub(super) fn cause(&self, seen: &Seen<'_>) -> Cause {
+/// Judges the processes of the script.
+#[derive(Debug)]
+pub(super) struct Judge {
+    variables: Variables,
+    prepared: Prepared,
+    code_dir: PathBuf,
+    memory: MemoryWatch,
+    processes: Vec<Judged>,
+}
+
+/// The facts about a process that are known before it runs.
+#[derive(Debug)]
+struct Judged {
+    process: Process,
+    /// Its rank, if the job has several.
+    rank: Option<usize>,
+    /// The command without secrets.
+    command: String,
+    /// The file into which it may write its error.
+    error_file: Option<PathBuf>,
+    /// True if the process on this host is mpirun's daemon, which is judged by [`super::remote`].
+    serves: bool,
+}
+
+impl Judge {
+    /// Prepares to judge these tasks, and begins to watch the memory.
+    pub(super) fn new(variables: &Variables, prepared: &Prepared, code_dir: PathBuf, tasks: &[RankTask]) -> Judge {
+        let redactor = logs::redactor();
+        let judged = |task: &RankTask| Judged {
+            process: task.task.process.clone(),
+            rank: task.rank,
+            command: display(&redactor, &task.task.arguments),
+            error_file: task.error_file.clone(),
+            serves: task.serves,
+        };
+        Judge {
+            variables: variables.clone(),
+            prepared: prepared.clone(),
+            code_dir,
+            memory: MemoryWatch::start(),
+            processes: tasks.iter().map(judged).collect(),
+        }
+    }
+
+    /// Judges failures as they are told, on a thread of its own, and tells the causes.
+    pub(super) fn listen(self: &Arc<Self>, events: &Events) {
+        let (sender, failures) = mpsc::channel::<(Process, Ending, Option<Arc<Output>>)>();
+        let (judge, told) = (Arc::clone(self), events.clone());
+        let spawned = kernel::spawn_thread("judge", None, move || {
+            for (process, ending, output) in failures {
+                let is_final = output.is_some();
+                let cause = Arc::new(judge.early_cause(&process, ending, output.as_deref()));
+                told.emit(Kind::CauseJudged { process: Some(process), cause, is_final });
+            }
+        });
+        if let Err(error) = spawned {
+            // The others hear of the failure at the end.
+            tracing::debug!("failures are not judged early: {error}");
+            return;
+        }
+        let serves = self.processes.iter().any(|judged| judged.serves);
+        events.subscribe(move |event: &Event| {
+            if let Kind::ProcessFailed { process, ending, output, .. } = &event.kind
+                && !(serves && matches!(process, Process::Launcher(_)))
+            {
+                // The thread ends with the process.
+                let _ = sender.send((process.clone(), *ending, output.clone()));
+            }
+        });
+    }
+
+    /// Returns the cause of a failure while others may still run. Before its output was read, only the ending is known.
+    fn early_cause(&self, process: &Process, ending: Ending, output: Option<&Output>) -> Cause {
+        match output {
+            Some(output) => self.cause(process, ending, output, None, 0),
+            None => {
+                let own = self.processes.iter().find(|judged| judged.process == *process);
+                let rank = own.map_or(process.rank(), |own| own.rank);
+                Cause { rank, ..Cause::new(ending.to_string(), CauseEnding::Process(ending)) }
+            }
+        }
+    }
+
+    /// Judges why a process failed.
+    fn cause(&self, process: &Process, ending: Ending, output: &Output, stop: Option<Stop>, followers: usize) -> Cause {
         let job = &self.prepared.job;
-        let command = display(self.redactor, &seen.task.task.arguments);
-        let mut evidence = Evidence::new(seen.ending, seen.stderr, seen.stdout, self.code_dir, command);
+        let own = self.processes.iter().find(|judged| judged.process == *process);
+        // A rank that a launcher started runs by the launcher's command.
+        let judged = own.or(self.processes.first());
+        let command = judged.map(|judged| judged.command.clone()).unwrap_or_default();
+        let joined = joined_output(output, &job.cluster.current_host);
+        let mut evidence = Evidence::new(ending, &joined[1], &joined[0], &self.code_dir, command);
         evidence.host = (job.cluster.hosts.len() > 1).then(|| job.cluster.current_host.clone());
-        evidence.rank = seen.rank;
-        evidence.followers = seen.followers;
-        evidence.stopped = seen.stop.map(|stop| failure::Stop {
+        evidence.rank = own.map_or(process.rank(), |own| own.rank);
+        evidence.followers = followers;
+        evidence.stopped = stop.map(|stop| failure::Stop {
             signal: stop.signal.to_string(),
             grace_seconds: self.prepared.settings.grace_period.as_secs(),
-            killed_after_grace: stop.killed == Some(Killed::GraceOver),
+            killed_after_grace: stop.killed == Some(KillReason::GraceOver),
         });
-        evidence.memory = seen.memory;
+        evidence.memory = self.memory.out_of_memory();
         let temporary = std::env::temp_dir();
         evidence.full =
             failure::full_disks(&[job.paths.base().to_owned(), job.paths.output(), job.paths.model(), temporary]);
         let given = self.variables.get_os("TORCHELASTIC_ERROR_FILE").map(PathBuf::from);
-        let error_file = seen.task.error_file.clone().or(given).and_then(|path| std::fs::read(path).ok());
+        let error_file = judged.and_then(|judged| judged.error_file.clone()).or(given);
+        let error_file = error_file.and_then(|path| std::fs::read(path).ok());
         evidence.error_file = error_file.and_then(|bytes| failure::error_file(&bytes));
         let mut cause = failure::cause(&evidence);
         // mpirun was given the addresses of hosts whose names need not resolve.
@@ -76,4 +147,49 @@ impl Judge<'_> {
         }
         cause
     }
+
+    /// Judges how the processes of the script ended.
+    pub(super) fn outcome(&self, reports: &Reports) -> Ended {
+        let failed: Vec<&Report> = reports.reports.iter().filter(|report| !report.ending.is_success()).collect();
+        let causes = failed.iter().map(|report| {
+            tracing::debug!("{} after {:.3} s", report.ending, report.duration.as_secs_f64());
+            let followers = failed.len() - 1;
+            (report, self.cause(&report.process, report.ending, &report.output, reports.stop, followers))
+        });
+        // The rank that failed first, unless it only noticed that another was failing, or was told to end.
+        let first = causes.min_by_key(|(report, cause)| {
+            let told = report.followed && report.ending == Ending::Signaled(nix::libc::SIGTERM);
+            (told, cause.is_consequence(), report.duration)
+        });
+        let only_followed =
+            first.as_ref().is_some_and(|(report, _)| report.followed && matches!(report.ending, Ending::Signaled(_)));
+        Ended {
+            outcome: first.map_or(Outcome::Succeeded, |(_, cause)| Outcome::Failed(Box::new(cause))),
+            failed_ranks: failed.len(),
+            was_stopped: reports.stop.is_some(),
+            only_followed,
+        }
+    }
+}
+
+/// Returns the lines of ranks that share a launcher, each with its rank's prefix, before the launcher's own: what it reports
+/// comes last.
+fn joined_output(output: &Output, host: &str) -> [Vec<u8>; 2] {
+    let most = RECORD_SIZE / (output.ranks.len() + 1);
+    let join = |own: &[u8], of_rank: &dyn Fn(&RankOutput) -> Vec<u8>| {
+        let mut joined = Vec::new();
+        for rank in &output.ranks {
+            let bytes = of_rank(rank);
+            for line in bytes[bytes.len().saturating_sub(most)..].split_inclusive(|byte| *byte == b'\n') {
+                joined.extend_from_slice(&super::script::rank_name(host, rank.rank));
+                joined.extend_from_slice(line);
+            }
+            if joined.last().is_some_and(|byte| *byte != b'\n') {
+                joined.push(b'\n');
+            }
+        }
+        joined.extend_from_slice(own);
+        joined
+    };
+    [join(&output.stdout, &|rank| rank.stdout.clone()), join(&output.stderr, &|rank| rank.stderr.clone())]
 }

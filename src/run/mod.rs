@@ -11,19 +11,21 @@
 mod bring;
 mod checkpoints;
 mod exec;
-mod hosts;
 mod install;
 mod installer;
 mod intermediate;
 mod judge;
 mod outcome;
 mod panic;
+mod peers;
 mod prepare;
 mod ranks;
+mod record;
 mod remote;
 mod script;
 mod session;
 mod temporary;
+mod timeline;
 mod train;
 
 pub use exec::exec;

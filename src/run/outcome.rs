@@ -2,9 +2,9 @@
 
 use nix::sys::signal::Signal;
 
-use crate::cluster::{NO_HOST, Verdict};
-use crate::event::{Cause, Ending};
-use crate::failure::{self, Earlier, MAX_TEXT, Written};
+use crate::cluster::NO_HOST;
+use crate::event::{Cause, CauseEnding, CauseStage, Ending};
+use crate::failure::{self, Earlier, Written};
 use crate::job::Paths;
 use crate::redact::Redactor;
 
@@ -61,13 +61,8 @@ impl Refusal {
 pub enum Outcome {
     /// The script ended well.
     Succeeded,
-    /// The script failed.
-    Failed {
-        /// How it ended.
-        ending: Ending,
-        /// Why.
-        cause: Box<Cause>,
-    },
+    /// The script failed, here or on another host.
+    Failed(Box<Cause>),
     /// The requirements could not be installed.
     Requirements {
         /// How the installer ended.
@@ -86,10 +81,8 @@ pub enum Outcome {
     },
     /// A stop signal came before the script started.
     Stopped(Signal),
-    /// The job failed, as all hosts agree.
-    Agreed(Verdict),
     /// The job failed on another host before the script started on this one.
-    Elsewhere,
+    PeerFailed,
 }
 
 impl Outcome {
@@ -98,46 +91,51 @@ impl Outcome {
         Outcome::Refused { refusal, message: error.to_string() }
     }
 
-    /// The exit code of footplate.
+    /// Returns the exit code of footplate.
     pub fn exit_code(&self) -> i32 {
         match self {
             Outcome::Succeeded => 0,
-            Outcome::Failed { ending, .. } | Outcome::Requirements { ending, .. } => ending.exit_code(),
+            Outcome::Failed(cause) => cause.exit_code(),
+            Outcome::Requirements { ending, .. } => ending.exit_code(),
             Outcome::Refused { refusal, .. } => refusal.exit_code(),
             Outcome::Stopped(signal) => 128 + *signal as i32,
-            Outcome::Agreed(verdict) => verdict.exit_code,
-            Outcome::Elsewhere => NO_HOST,
+            Outcome::PeerFailed => NO_HOST,
         }
     }
 
-    /// The text of the failure file: at most 1,024 characters, the most telling first; none of a success.
-    pub fn failure_text(&self, redactor: &Redactor) -> Option<String> {
-        let text = match self {
+    /// Returns the cause of the failure. `None` for a success.
+    pub fn cause(&self) -> Option<Cause> {
+        let code = self.exit_code();
+        let before = |found: &str| Cause::new(found, CauseEnding::NoProcess(code));
+        Some(match self {
             Outcome::Succeeded => return None,
-            Outcome::Failed { cause, .. } => return Some(failure::text(cause, redactor)),
-            Outcome::Requirements { ending, complaint, command } => {
-                format!("{complaint}\nwhile the requirements were installed, {ending}\ncommand: {command}")
-            }
-            Outcome::Refused { message, .. } => {
-                format!("{message}\nbefore the script started, exit code {}", self.exit_code())
-            }
+            Outcome::Failed(cause) => (**cause).clone(),
+            Outcome::Requirements { ending, complaint, command } => Cause {
+                stage: Some(CauseStage::Requirements),
+                command: command.clone(),
+                ..Cause::from_message(complaint, CauseEnding::Process(*ending))
+            },
+            Outcome::Refused { message, .. } => Cause {
+                stage: Some(CauseStage::BeforeScript),
+                ..Cause::from_message(message, CauseEnding::NoProcess(code))
+            },
             Outcome::Stopped(signal) => {
-                format!("stopped by {signal} before the script started, exit code {}", self.exit_code())
+                before(&format!("stopped by {signal} before the script started, exit code {code}"))
             }
-            Outcome::Agreed(verdict) => verdict.text.clone(),
-            Outcome::Elsewhere => {
-                format!("another host failed before the script started on this one, exit code {}", self.exit_code())
+            Outcome::PeerFailed => {
+                before(&format!("another host failed before the script started on this one, exit code {code}"))
             }
-        };
-        Some(redactor.clean(&text).chars().take(MAX_TEXT).collect())
+        })
     }
 
-    /// The first line of the failure text, for the log.
+    /// Returns the text of the failure file. `None` for a success.
+    pub fn failure_text(&self, redactor: &Redactor) -> Option<String> {
+        Some(failure::text(&self.cause()?, redactor))
+    }
+
+    /// Returns the first line of the failure text, for the log.
     fn headline(&self, redactor: &Redactor) -> String {
-        match self {
-            Outcome::Failed { cause, .. } => failure::headline(cause, redactor),
-            other => other.failure_text(redactor).unwrap_or_default().lines().next().unwrap_or_default().to_owned(),
-        }
+        self.cause().map(|cause| failure::headline(&cause, redactor)).unwrap_or_default()
     }
 
     /// Logs the end.

@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::hosts::Hosts;
-use super::script::{RankTask, SHELL, judge, not_started, supervise};
+use super::bring::timing;
+use super::judge::Ended;
+use super::script::{RankTask, SHELL, judge, not_started};
 use super::session::Session;
 use super::{Outcome, Prepared};
-use crate::cluster::{Failure, Order};
-use crate::event::Ending;
-use crate::failure::MemoryWatch;
+use crate::cluster::Order;
+use crate::event::{Cause, CauseEnding, Ending, Event, Events, Kind, Phase, Process, Subscriber};
 use crate::logs::Style;
-use crate::supervise::Task;
+use crate::supervise::{Role, Task, keeper};
+
+/// The name of mpirun's daemon in events.
+const DAEMON: &str = "mpirun daemon";
 
 /// Hosts that mpirun reaches directly by default; beyond, its daemons would start others, and know no agent.
 const RADIX: usize = 64;
@@ -52,58 +56,85 @@ pub(super) async fn serve(
     launcher: Vec<RankTask>,
     first: &str,
     code_dir: &Path,
-) -> Result<Outcome, Outcome> {
+) -> Result<Ended, Outcome> {
     tracing::info!("mpirun of host {first} starts the ranks of this host");
-    let memory = MemoryWatch::start();
+    let judge = judge(session, prepared, &launcher, code_dir);
+    session.events.subscribe(DaemonWatch::of(session));
+    session.events.emit(Kind::PhaseStarted(Phase::Script));
     let mut failed_daemon = None;
-    let mut outcome = None;
+    let mut ended = Ended::from(Outcome::Succeeded);
     while let Some(order) = next_order(session).await? {
         tracing::debug!("mpirun's daemon: {}", order.command);
         let daemon = Task {
+            process: Process::Launcher(DAEMON.into()),
             program: SHELL.into(),
             arguments: [SHELL, "-c", &order.command].map(OsString::from).to_vec(),
             style: Style::default(),
-            is_launcher: true,
+            role: Role::Launcher(keeper::MPIRUN),
             ..launcher[0].task.clone()
         };
-        let supervised = supervise(session, prepared, &launcher, &[daemon], &memory, code_dir).await;
-        let Some(hosts) = session.hosts.as_mut() else { break };
+        let supervised = session.supervisor.run(&[daemon], timing(&prepared.settings)).await;
+        let Some(peers) = session.peers.as_mut() else { break };
         let mut reports = match supervised {
             Ok(reports) => reports,
             Err(error) => {
-                hosts.executed(&order, error.exit_code());
+                peers.executed(&order, error.exit_code());
                 return Err(not_started(&error));
             }
         };
-        let of_daemon = reports.reports.iter().position(|report| report.rank.is_none());
+        let of_daemon = reports.reports.iter().position(|report| !report.is_launched);
         let ending = of_daemon.map_or(Ending::Exited(0), |at| reports.reports.swap_remove(at).ending);
-        hosts.executed(&order, ending.exit_code());
+        peers.executed(&order, ending.exit_code());
         failed_daemon = Some(ending).filter(|ending| !ending.is_success() && !was_killed(*ending)).or(failed_daemon);
-        let must_end = reports.stop.is_some() || hosts.is_stopping();
-        outcome = judge(session, prepared, &launcher, &reports, &memory, code_dir).or(outcome);
+        let must_end = reports.stop.is_some() || peers.is_stopping();
+        let of_order = judge.outcome(&reports);
+        let has_failed = !matches!(of_order.outcome, Outcome::Succeeded);
+        // A later order that went well changes nothing about an earlier failure.
+        let outcome = if has_failed { of_order.outcome } else { ended.outcome };
+        ended = Ended { outcome, ..of_order };
         if must_end {
             break;
         }
     }
+    session.events.emit(Kind::PhaseEnded(Phase::Script));
     // mpirun that failed too has said more, and so has a rank.
-    if let (Some(ending), Some(hosts), None) = (failed_daemon, &mut session.hosts, &outcome) {
-        hosts.lost_daemon(ending);
+    if let (Some(ending), Some(peers), Outcome::Succeeded) = (failed_daemon, &session.peers, &ended.outcome) {
+        peers.failed(&lost_daemon(peers.host(), ending));
     }
-    Ok(outcome.unwrap_or(Outcome::Succeeded))
+    Ok(ended)
+}
+
+/// Tells the other hosts when mpirun's daemon on this host is killed: mpirun itself says most about one that was not.
+struct DaemonWatch {
+    host: String,
+    events: Events,
+}
+
+impl DaemonWatch {
+    fn of(session: &Session) -> DaemonWatch {
+        let host = session.peers.as_ref().map(|peers| peers.host().to_owned()).unwrap_or_default();
+        DaemonWatch { host, events: session.events.clone() }
+    }
+}
+
+impl Subscriber for DaemonWatch {
+    fn receive(&mut self, event: &Event) {
+        if let Kind::ProcessFailed { process: Process::Launcher(_), ending, .. } = &event.kind
+            && was_killed(*ending)
+        {
+            let cause = Arc::new(lost_daemon(&self.host, *ending));
+            self.events.emit(Kind::CauseJudged { process: None, cause, is_final: true });
+        }
+    }
 }
 
 /// What this host is asked to run next; none when mpirun has ended.
 async fn next_order(session: &mut Session) -> Result<Option<Order>, Outcome> {
-    let Session { supervisor, hosts, .. } = session;
-    match hosts {
-        Some(hosts) => Ok(supervisor.wait_for(hosts.order()).await?),
+    let Session { supervisor, peers, .. } = session;
+    match peers {
+        Some(peers) => Ok(supervisor.wait_for(peers.order()).await?),
         None => Ok(None),
     }
-}
-
-/// Whether what has failed is mpirun's daemon.
-pub(super) fn is_daemon(task: &RankTask, rank: Option<usize>) -> bool {
-    task.serves && rank.is_none()
 }
 
 /// Whether a daemon was killed: it has its command's shell around it.
@@ -114,21 +145,13 @@ fn was_killed(ending: Ending) -> bool {
     }
 }
 
-impl Hosts {
-    /// mpirun's daemon on this host has ended with a failure. mpirun itself says most of one that was not killed.
-    pub(super) fn failing_daemon(&mut self, ending: Ending) {
-        if was_killed(ending) {
-            self.lost_daemon(ending);
-        }
-    }
-
-    fn lost_daemon(&mut self, ending: Ending) {
-        // Its shell passes the signal on.
-        let how = match ending {
-            Ending::Exited(code) if SIGNALED.contains(&code) => Ending::Signaled(code - 128),
-            ending => ending,
-        };
-        let found = format!("mpirun's daemon on host {} has ended: {how}", self.name());
-        self.tell_failed(Failure::of_host(self.name(), ending.exit_code(), &found));
-    }
+/// Returns the cause for a daemon of mpirun's that has ended with a failure.
+fn lost_daemon(host: &str, ending: Ending) -> Cause {
+    // Its shell passes the signal on.
+    let how = match ending {
+        Ending::Exited(code) if SIGNALED.contains(&code) => Ending::Signaled(code - 128),
+        ending => ending,
+    };
+    let found = format!("mpirun's daemon on host {host} has ended: {how}");
+    Cause { host: Some(host.to_owned()), ..Cause::new(found, CauseEnding::NoProcess(ending.exit_code())) }
 }

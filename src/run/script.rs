@@ -4,22 +4,20 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-
-use nix::sys::signal::Signal;
+use std::sync::Arc;
 
 use super::bring::timing;
-use super::judge::{Judge, Seen};
-use super::session::{End, Session};
+use super::judge::{Ended, Judge};
+use super::session::Session;
 use super::temporary::TemporaryFolder;
-use super::{Outcome, Prepared, Refusal, remote};
-use crate::event::Ending;
-use crate::failure::MemoryWatch;
+use super::{Outcome, Prepared, Refusal};
+use crate::event::{Kind, Phase};
 use crate::job::settings::{LogPrefix, Settings};
 use crate::launch::Tagged;
 use crate::logs::{Style, Tags};
 use crate::prepare::code::{Shebang, shebang};
 use crate::prepare::environment::{Environment, Omitted, Table};
-use crate::supervise::{Report, Reports, SpawnError, Task, Told};
+use crate::supervise::{SpawnError, Task};
 
 /// The shell that reads scripts which the kernel cannot execute.
 pub(super) const SHELL: &str = "/bin/sh";
@@ -122,94 +120,31 @@ pub(super) async fn run(
     prepared: &Prepared,
     ranks: Vec<RankTask>,
     code_dir: &Path,
-) -> Result<Outcome, Outcome> {
+) -> Result<Ended, Outcome> {
     session.supervisor.check()?;
-    let memory = MemoryWatch::start();
+    let judge = judge(session, prepared, &ranks, code_dir);
     let tasks: Vec<Task> = ranks.iter().map(|rank| rank.task.clone()).collect();
-    let reports = match supervise(session, prepared, &ranks, &tasks, &memory, code_dir).await {
+    let timing = timing(&prepared.settings);
+    session.events.emit(Kind::PhaseStarted(Phase::Script));
+    let reports = match session.supervisor.run(&tasks, timing).await {
         Ok(reports) => reports,
         Err(error) => {
             let tasks: Option<Vec<Task>> = tasks.iter().map(|task| by_shell(task, &error)).collect();
             let tasks = tasks.ok_or_else(|| not_started(&error))?;
-            supervise(session, prepared, &ranks, &tasks, &memory, code_dir)
-                .await
-                .map_err(|error| not_started(&error))?
+            session.supervisor.run(&tasks, timing).await.map_err(|error| not_started(&error))?
         }
     };
-    let judged = judge(session, prepared, &ranks, &reports, &memory, code_dir);
-    Ok(judged.unwrap_or(Outcome::Succeeded))
+    session.events.emit(Kind::PhaseEnded(Phase::Script));
+    Ok(judge.outcome(&reports))
 }
 
-/// Runs processes to their ends; the other hosts hear of failures as they happen.
-pub(super) async fn supervise(
-    session: &mut Session,
-    prepared: &Prepared,
-    ranks: &[RankTask],
-    tasks: &[Task],
-    memory: &MemoryWatch,
-    code_dir: &Path,
-) -> Result<Reports, SpawnError> {
-    let Session { supervisor, hosts, redactor, variables, .. } = session;
-    let judge = Judge { variables, redactor, prepared, code_dir };
-    let mut tell = |told: Told<'_>| {
-        let Some(hosts) = hosts.as_mut() else { return };
-        match told {
-            Told::Stopping(signal) => hosts.stopping(signal),
-            Told::Failing(failing) if remote::is_daemon(&ranks[failing.task], failing.rank) => {
-                hosts.failing_daemon(failing.ending);
-            }
-            Told::Failing(failing) => {
-                let [stdout, stderr] = failing.streams.unwrap_or_default();
-                let seen = Seen::new(failing.ending, &ranks[failing.task], failing.rank);
-                let cause = judge.cause(&Seen { stdout, stderr, memory: memory.out_of_memory(), ..seen });
-                hosts.failing(failing.index, failing.streams.is_some(), failing.ending, &cause, redactor);
-            }
-            Told::RankKilled => hosts.rank_killed(),
-            Told::Drained(failed_ranks) => hosts.drained(failed_ranks),
-        }
-    };
-    supervisor.run(tasks, timing(&prepared.settings), &mut tell).await
-}
-
-/// The outcome of processes of which one has failed.
-pub(super) fn judge(
-    session: &mut Session,
-    prepared: &Prepared,
-    ranks: &[RankTask],
-    reports: &Reports,
-    memory: &MemoryWatch,
-    code_dir: &Path,
-) -> Option<Outcome> {
-    let memory = memory.out_of_memory();
-    let judge = Judge { variables: &session.variables, redactor: &session.redactor, prepared, code_dir };
-    let failed: Vec<usize> =
-        (0..reports.reports.len()).filter(|index| !reports.reports[*index].ending.is_success()).collect();
-    let causes = failed.iter().map(|index| {
-        let report: &Report = &reports.reports[*index];
-        tracing::debug!("{} after {:.3} s", report.ending, report.duration.as_secs_f64());
-        let seen = Seen {
-            stdout: &report.stdout,
-            stderr: &report.stderr,
-            stop: reports.stop,
-            memory,
-            followers: failed.len() - 1,
-            ..Seen::new(report.ending, &ranks[report.task], report.rank)
-        };
-        (report, judge.cause(&seen))
-    });
-    // The rank that failed first, unless it only noticed that another was failing, or was told to end.
-    let first = causes.min_by_key(|(report, cause)| {
-        let told = report.followed && report.ending == Ending::Signaled(Signal::SIGTERM as i32);
-        (told, cause.is_consequence(), report.duration)
-    });
-    session.end = End {
-        failed_ranks: failed.len(),
-        was_stopped: reports.stop.is_some(),
-        only_followed: first
-            .as_ref()
-            .is_some_and(|(report, _)| report.followed && matches!(report.ending, Ending::Signaled(_))),
-    };
-    first.map(|(report, cause)| Outcome::Failed { ending: report.ending, cause: Box::new(cause) })
+/// Returns the judge of these processes. If there are other hosts, it tells them of failures as they happen.
+pub(super) fn judge(session: &Session, prepared: &Prepared, ranks: &[RankTask], code_dir: &Path) -> Arc<Judge> {
+    let judge = Arc::new(Judge::new(&session.variables, prepared, code_dir.to_owned(), ranks));
+    if session.peers.is_some() {
+        judge.listen(&session.events);
+    }
+    judge
 }
 
 /// The same script read by a shell, where the kernel does not execute it: one without `#!`, or on a file system that is

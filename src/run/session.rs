@@ -1,17 +1,21 @@
 //! What every run has: the relay, the messages, the supervisor, and the variables that the container was given.
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::hosts::{self, Hosts};
 use super::intermediate;
+use super::judge::Ended;
+use super::peers::{self, PeerLink};
 use super::temporary::TemporaryFolder;
+use super::timeline::Timeline;
 use super::{Outcome, Prepared, Refusal, panic, prepare};
+use crate::event::{Events, Kind, Phase};
 use crate::failure::Earlier;
 use crate::job::config;
 use crate::job::{Paths, Variables};
 use crate::logs::{self, Relay};
 use crate::machine::Hardware;
+use crate::observe::record::RunRecord;
 use crate::redact::Redactor;
 use crate::storage::uploads::Intermediate;
 use crate::supervise::{self, Interrupted, Supervisor};
@@ -34,32 +38,23 @@ pub(super) struct Session {
     pub(super) redactor: Redactor,
     pub(super) options: Options,
     pub(super) temporary: TemporaryFolder,
-    /// This host's part in the channel between hosts; none in a job of one host.
-    pub(super) hosts: Option<Hosts>,
-    /// mpirun's remote agent, where this host starts mpirun.
-    pub(super) agent: Option<PathBuf>,
+    /// The way by which components tell what happens.
+    pub(super) events: Events,
+    /// The times of the phases.
+    pub(super) timeline: Timeline,
+    /// The run record. `None` before the job is known, and if it is turned off.
+    pub(super) record: Option<RunRecord>,
+    /// The link to the other hosts. `None` in a job of one host.
+    pub(super) peers: Option<PeerLink>,
     /// The uploads of intermediate output, and the grace period.
     pub(super) intermediate: Option<(Intermediate, Duration)>,
-    pub(super) end: End,
-    begun: Instant,
-    phase_begun: Instant,
-    phases: Vec<(&'static str, Duration)>,
-}
-
-/// How the processes of the script ended, for the other hosts.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct End {
-    pub(super) failed_ranks: usize,
-    /// Whether they were told to stop by a signal to footplate.
-    pub(super) was_stopped: bool,
-    /// Whether those that failed were only told to end, because of another.
-    pub(super) only_followed: bool,
 }
 
 impl Session {
     /// Begins: from here on signals are caught, messages go out, and a panic is reported.
     fn begin(options: Options) -> std::io::Result<Session> {
-        let begun = Instant::now();
+        let events = Events::default();
+        let timeline = Timeline::subscribe(&events);
         let variables = Variables::of_this_process();
         let redactor = Redactor::new(variables.texts());
         let paths = config::base_paths(&variables);
@@ -68,7 +63,7 @@ impl Session {
         logs::set_redactor(redactor.clone());
         let earlier_failure = Earlier::look(&paths.failure());
         panic::install(paths.clone(), earlier_failure.clone(), relay.clone());
-        let supervisor = Supervisor::new(relay)?;
+        let supervisor = Supervisor::new(relay, events.clone())?;
         panic::on_request();
         Ok(Session {
             variables,
@@ -79,13 +74,11 @@ impl Session {
             redactor,
             options,
             temporary: TemporaryFolder::default(),
-            hosts: None,
-            agent: None,
+            events,
+            timeline,
+            record: None,
+            peers: None,
             intermediate: None,
-            end: End::default(),
-            begun,
-            phase_begun: begun,
-            phases: Vec::new(),
         })
     }
 
@@ -108,18 +101,10 @@ impl Session {
         asked
     }
 
-    /// Ends a phase of the start.
-    pub(super) fn end_phase(&mut self, name: &'static str) {
-        let now = Instant::now();
-        self.phases.push((name, now - self.phase_begun));
-        self.phase_begun = now;
-    }
-
-    /// How long the start took, and each of its phases, in seconds.
-    pub(super) fn phases(&self) -> String {
-        let phases: Vec<String> =
-            self.phases.iter().map(|(name, time)| format!("{name} {:.3}", time.as_secs_f64())).collect();
-        format!("ready in {:.3} s: {}", self.begun.elapsed().as_secs_f64(), phases.join(", "))
+    /// Ends a phase and starts the next one.
+    pub(super) fn next_phase(&self, ended: Phase, started: Phase) {
+        self.events.emit(Kind::PhaseEnded(ended));
+        self.events.emit(Kind::PhaseStarted(started));
     }
 }
 
@@ -127,13 +112,13 @@ impl From<Interrupted> for Outcome {
     fn from(interrupted: Interrupted) -> Outcome {
         match interrupted {
             Interrupted::Signal(signal) => Outcome::Stopped(signal),
-            Interrupted::Elsewhere => Outcome::Elsewhere,
+            Interrupted::Peers => Outcome::PeerFailed,
         }
     }
 }
 
 /// Runs all phases of a job and gives the exit code.
-pub(super) fn run(options: Options, phases: impl AsyncFnOnce(&mut Session) -> Result<Outcome, Outcome>) -> i32 {
+pub(super) fn run(options: Options, phases: impl AsyncFnOnce(&mut Session) -> Result<Ended, Outcome>) -> i32 {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build() {
         Ok(runtime) => runtime,
         Err(error) => return cannot_start(&error),
@@ -143,16 +128,22 @@ pub(super) fn run(options: Options, phases: impl AsyncFnOnce(&mut Session) -> Re
             Ok(session) => session,
             Err(error) => return cannot_start(&error),
         };
-        let outcome = phases(&mut session).await.unwrap_or_else(|outcome| outcome);
+        session.events.emit(Kind::PhaseStarted(Phase::Config));
+        let ended = phases(&mut session).await.unwrap_or_else(Ended::from);
         intermediate::end(&session);
-        let outcome = hosts::agree(&mut session, outcome).await;
+        let outcome = peers::agree(&mut session, ended).await;
         outcome.log(&session.redactor);
         if session.leaves_files {
             outcome.record(&session.paths, &session.earlier_failure, &session.redactor);
         }
         intermediate::wait(&mut session).await;
+        let exit_code = outcome.exit_code();
+        session.events.emit(Kind::JobOver { exit_code, cause: outcome.cause().map(Arc::new) });
+        if let Some(record) = session.record.take() {
+            record.finish();
+        }
         session.supervisor.finish();
-        outcome.exit_code()
+        exit_code
     })
 }
 

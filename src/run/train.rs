@@ -5,14 +5,16 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
+use super::judge::Ended;
 use super::ranks::Separate;
 use super::script::RankTask;
 use super::session::{self, Options, Session};
-use super::{Outcome, Prepared, Refusal, bring, hosts, install, intermediate, prepare, ranks, remote, script};
+use super::{Outcome, Prepared, Refusal, bring, install, intermediate, peers, prepare, ranks, record, remote, script};
+use crate::event::{Phase, Process};
 use crate::job::settings::Launcher;
 use crate::launch::{self, Entry, Facts, LaunchPlan, Rank};
 use crate::prepare::environment::{Given, Table};
-use crate::supervise::Task;
+use crate::supervise::{Launching, Role, Task, keeper};
 
 /// Set around the command of a job of SDK version 3.
 pub(super) const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
@@ -28,19 +30,21 @@ pub fn train(options: Options) -> i32 {
     session::run(options, phases)
 }
 
-async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
+async fn phases(session: &mut Session) -> Result<Ended, Outcome> {
     let prepared = prepare::prepare(session.paths.clone(), &session.variables, &session.options.settings, false)?;
     prepared.log_level().apply();
     session.set_redactor(prepare::redactor(&session.variables, &prepared.job.all_hyperparameters));
     introduce(&prepared);
     // A launcher that does not exist is refused when the launch is planned.
     let launcher = launch::choose(&prepared.job, &prepared.settings).unwrap_or(Launcher::Process);
-    hosts::join(session, &prepared, launcher);
+    session.events.name_host(&prepared.job.cluster.current_host);
+    record::begin(session, &prepared);
+    peers::join(session, &prepared, launcher);
     intermediate::begin(session, &prepared);
-    session.end_phase("config");
+    session.next_phase(Phase::Config, Phase::Code);
 
     bring::code(session, &prepared).await?;
-    session.end_phase("code");
+    session.next_phase(Phase::Code, Phase::Requirements);
 
     let (mut entry, point) = prepare::entry_of(&prepared.job)?;
     let code_dir = prepared.job.code_dir();
@@ -57,7 +61,7 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     if let (Some(point), Entry::File { is_executable, .. }) = (&point, &mut entry) {
         *is_executable = point.prepare();
     }
-    session.end_phase("requirements");
+    session.next_phase(Phase::Requirements, Phase::Environment);
 
     let hardware = session.hardware(&prepared).await?;
     let environment = prepare::environment_of(&prepared, &hardware, &session.variables, Given::Overwritten)?;
@@ -70,7 +74,7 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
         arguments: &environment.arguments,
     })
     .map_err(|error| Outcome::refused(Refusal::Launch, error))?;
-    session.end_phase("environment");
+    session.next_phase(Phase::Environment, Phase::Hosts);
 
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
@@ -87,7 +91,7 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
         variables.insert(IN_COMMAND.into(), "1".into());
     }
     let nodes = prepared.job.nodes();
-    if let Some(agent) = &session.agent {
+    if let Some(agent) = session.peers.as_ref().and_then(|peers| peers.agent()) {
         remote::name_agent(&mut variables, agent, nodes.len());
     }
     let Separate { streams, keepers } = ranks::separate(session, &prepared, &plan, &image, &mut variables);
@@ -96,17 +100,19 @@ async fn phases(session: &mut Session) -> Result<Outcome, Outcome> {
     if is_mixed && session.variables.get(UNBUFFERED).is_none() {
         variables.remove(std::ffi::OsStr::new(UNBUFFERED));
     }
+    let launcher = plan.launcher;
     let mut tasks = rank_tasks(session, &prepared, plan, variables);
     if let [launcher] = &mut tasks[..] {
         (launcher.task.ranks, launcher.task.keepers) = (streams, keepers);
     }
+    record::plan(session, launcher, &tasks);
     let serves = tasks.iter().any(|task| task.serves);
     if let Some(first) = tasks.first().filter(|_| !serves) {
         let times = if tasks.len() > 1 { format!("{} times ", tasks.len()) } else { String::new() };
         tracing::info!("command: {times}{}", bring::display(&session.redactor, &first.task.arguments));
     }
-    hosts::meet(session).await?;
-    tracing::info!("{}", session.phases());
+    peers::meet(session).await?;
+    tracing::info!("{}", session.timeline.ready());
     if serves {
         return remote::serve(session, &prepared, tasks, &nodes[0], &code_dir).await;
     }
@@ -136,6 +142,12 @@ fn rank_tasks(
         Launcher::Process | Launcher::Mpi | Launcher::Smddp | Launcher::Xla => false,
     };
     let folder = leaves_error_file.then(|| session.temporary.path().ok().map(Path::to_owned)).flatten();
+    let starts_ranks = !matches!(launcher, Launcher::Process | Launcher::PerGpu);
+    let role = match launch::ends_with_its_ranks(launcher, &prepared.settings, &session.variables) {
+        true if launch::is_mpirun(launcher) => Role::Launcher(keeper::MPIRUN),
+        true => Role::Launcher(Launching::default()),
+        false => Role::Process,
+    };
     let task_of = |rank: Rank| {
         let mut variables = variables.clone();
         for (name, value) in rank.variables {
@@ -149,6 +161,11 @@ fn rank_tasks(
             variables.insert(ERROR_FILE.into(), path.into());
         }
         let task = Task {
+            process: if starts_ranks {
+                Process::Launcher(launcher.to_string().into())
+            } else {
+                Process::Rank(rank.rank)
+            },
             program: program.clone(),
             arguments: arguments.clone(),
             variables,
@@ -156,7 +173,8 @@ fn rank_tasks(
             style: script::style(&prepared.settings, &host, rank.rank, is_only, tagged.as_ref()),
             ranks: Vec::new(),
             keepers: None,
-            is_launcher: launch::ends_with_its_ranks(launcher, &prepared.settings, &session.variables),
+            role: role.clone(),
+            attempt: 0,
         };
         RankTask { task, rank: (launcher == Launcher::PerGpu).then_some(rank.rank), serves, error_file }
     };

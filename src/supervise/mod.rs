@@ -17,21 +17,23 @@
 //! It must not decide whether an ending is a failure, nor why: it reports.
 
 pub mod direct;
+mod group;
 pub mod keeper;
-mod phase;
-mod program;
-mod record;
+mod outputs;
 mod report;
-mod run;
+mod shell;
 mod signals;
 mod supervisor;
 mod task;
+mod timing;
 mod tree;
 
-pub use record::RECORD_SIZE;
-pub use report::{AllRanks, Elsewhere, Failing, Killed, Report, Reports, Stop, Timing, Told};
-pub use supervisor::{FLUSH_PATIENCE, Interrupted, Supervisor};
-pub use task::{SpawnError, Task};
+pub use group::{Service, ServiceEnd};
+pub use outputs::RECORD_SIZE;
+pub use report::{PeerRanks, PeerStop, Report, Reports, Stop};
+pub use supervisor::{Interrupted, Supervisor};
+pub use task::{Launching, Readiness, Role, SpawnError, Task};
+pub use timing::{FLUSH_PATIENCE, Timing};
 
 use std::io;
 use std::os::unix::fs::symlink;

@@ -1,33 +1,34 @@
-//! Running programs, one after the other, under all that signals and orphans can do.
+//! Running programs, one group after the other, under all that signals and orphans can do.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::watch;
 
+use super::group::{Input, Release};
 use super::keeper::{Listener, Note};
-use super::run::Run;
+use super::shell::{Shell, Surroundings};
 use super::signals::{Caught, stop_signal};
 use super::task::{SpawnError, Task};
-use super::{AllRanks, Elsewhere, Reports, Timing, Told};
-use crate::kernel::Inherited;
-use crate::logs::{Finished, Relay};
+use super::timing::{FLUSH_PATIENCE, LAST_PATIENCE, Timing};
+use super::{PeerRanks, PeerStop, Reports};
+use crate::event::{Event, Events, Kind, StopReason};
+use crate::kernel::{self, Inherited};
+use crate::logs::{Relay, StreamNews};
 
-/// How long the reader of standard output may take nothing before what is left is given up.
-pub const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
+/// The interval of attempts to reach a service at its port.
+const PORT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The same once it was given up.
-const LAST_PATIENCE: Duration = Duration::from_millis(500);
-
-/// What came while no program was running.
+/// An event that ends a wait while no program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupted {
-    /// A stop signal.
+    /// A stop signal came.
     Signal(Signal),
-    /// The job has failed on another host.
-    Elsewhere,
+    /// The job has failed or was told to stop on another host.
+    Peers,
 }
 
 /// Runs programs. There can be one in a process.
@@ -35,101 +36,105 @@ pub enum Interrupted {
 pub struct Supervisor {
     inherited: Inherited,
     relay: Relay,
+    events: Events,
     signals: Caught,
-    sender: UnboundedSender<Finished>,
-    streams: UnboundedReceiver<Finished>,
-    /// Programs run so far.
+    sender: UnboundedSender<StreamNews>,
+    streams: UnboundedReceiver<StreamNews>,
+    peers: Peers,
+    /// The number of programs that were run so far.
     started: usize,
-    /// Whether the reader of the output was found to take nothing any more.
+    /// True if the reader of the output was found to take nothing any more.
     gave_up: bool,
-    /// Says when the job has failed on another host, or was stopped there.
-    elsewhere: Option<watch::Receiver<Option<Elsewhere>>>,
-    /// Says how far the ranks of all hosts are.
-    all_ranks: Option<watch::Receiver<AllRanks>>,
+}
+
+/// The news of other hosts.
+#[derive(Debug)]
+struct Peers {
+    inbox: UnboundedReceiver<PeerNews>,
+    stop: Option<PeerStop>,
+    ranks: Option<PeerRanks>,
+    attention: Attention,
+    release: Release,
+}
+
+/// The attention that is paid to other hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attention {
+    Paid,
+    Withdrawn,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum PeerNews {
+    Stop(PeerStop),
+    Ranks(PeerRanks),
 }
 
 impl Supervisor {
-    /// Begins to catch signals and to adopt orphans; to be called in the runtime.
+    /// Begins to catch signals and to adopt orphans, and subscribes to what other hosts say. Must be called in the runtime.
     ///
     /// # Errors
     /// The kernel refuses handlers or a thread.
-    pub fn new(relay: Relay) -> io::Result<Supervisor> {
+    pub fn new(relay: Relay, events: Events) -> io::Result<Supervisor> {
         let inherited = Inherited::of_this_process();
         let signals = Caught::begin()?;
         let (sender, streams) = unbounded_channel();
-        // As PID 1 it gets all orphans without it.
+        // PID 1 adopts all orphans anyway.
         if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
             tracing::debug!("cannot become a subreaper: {error}");
         }
-        Ok(Supervisor {
-            inherited,
-            relay,
-            signals,
-            sender,
-            streams,
-            started: 0,
-            gave_up: false,
-            elsewhere: None,
-            all_ranks: None,
-        })
+        let peers = Peers::subscribe(&events);
+        Ok(Supervisor { inherited, relay, events, signals, sender, streams, peers, started: 0, gave_up: false })
     }
 
-    /// From now on what runs is stopped, with its grace, when this says so: the job has failed on another host, or was
-    /// stopped there.
-    pub fn heed(&mut self, elsewhere: watch::Receiver<Option<Elsewhere>>) {
-        self.elsewhere = Some(elsewhere);
+    /// Keeps the launchers of this host until the ranks of all hosts have ended, because those need them.
+    pub fn await_peers(&mut self) {
+        self.peers.release = Release::Awaited;
     }
 
-    /// From now on launchers are kept for the ranks of other hosts until this says that those have ended.
-    pub fn heed_ranks(&mut self, all_ranks: watch::Receiver<AllRanks>) {
-        self.all_ranks = Some(all_ranks);
+    /// Stops nothing any more because of other hosts.
+    pub fn ignore_peers(&mut self) {
+        self.peers.attention = Attention::Withdrawn;
     }
 
-    /// Nothing is stopped any more because of other hosts.
-    pub fn heed_nothing(&mut self) {
-        self.elsewhere = None;
-    }
-
-    /// When the first stop signal came.
+    /// Returns the time of the first stop signal.
     pub fn stopped_at(&self) -> Option<Instant> {
         self.signals.stopped_at
     }
 
-    /// Waits for something that another thread does, unless a stop signal comes meanwhile, or the job fails elsewhere.
+    /// Waits for some work until a stop signal comes or another host ends the job.
     ///
     /// # Errors
-    /// What came.
+    /// The wait was interrupted.
     pub async fn wait_for<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Interrupted> {
         let mut work = std::pin::pin!(work);
         loop {
             tokio::select! {
                 biased;
                 value = &mut work => return Ok(value),
-                signal = self.signals.next() => {
-                    if let Some(signal) = stop_signal(signal) {
-                        return Err(Interrupted::Signal(signal));
-                    }
-                }
-                _ = ended_elsewhere(&mut self.elsewhere) => return Err(Interrupted::Elsewhere),
+                signal = self.signals.next() => self.interrupted_by(signal)?,
+                () = self.peers.stopped() => return Err(Interrupted::Peers),
             }
         }
     }
 
-    /// Does some work of footplate's own on a thread, unless a stop signal comes meanwhile, or the job fails elsewhere:
-    /// then the work is abandoned.
+    /// Runs some work of footplate's own on a thread until a stop signal comes or another host ends the job. Then the work is
+    /// abandoned.
     ///
     /// # Errors
-    /// What came.
+    /// The work was interrupted.
     pub async fn interruptible<T, F>(&mut self, work: F) -> Result<T, Interrupted>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
         let (sender, mut result) = tokio::sync::oneshot::channel();
-        std::thread::spawn(move || {
+        let spawned = kernel::spawn_thread("work", None, move || {
             // Nobody waits any more if it was interrupted.
             let _ = sender.send(work());
         });
+        // As std::thread::spawn: without a thread nothing goes on.
+        spawned.unwrap_or_else(|error| panic!("no thread can be started: {error}"));
         match self.wait_for(&mut result).await? {
             Ok(value) => Ok(value),
             // The work panicked; the panic hook ends the process.
@@ -137,115 +142,169 @@ impl Supervisor {
         }
     }
 
-    /// Whether something has come while no program was running.
+    /// Checks if anything came while no program was running.
     ///
     /// # Errors
-    /// What came.
+    /// A stop signal came, or another host ends the job.
     pub fn check(&mut self) -> Result<(), Interrupted> {
         while let Some(signal) = self.signals.try_next() {
-            if let Some(signal) = stop_signal(signal) {
-                return Err(Interrupted::Signal(signal));
-            }
+            self.interrupted_by(signal)?;
         }
-        match self.elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.borrow().is_some()) {
-            true => Err(Interrupted::Elsewhere),
-            false => Ok(()),
-        }
+        self.peers.hear();
+        if self.peers.is_stopped() { Err(Interrupted::Peers) } else { Ok(()) }
     }
 
-    /// Runs programs side by side to their ends, and to the end of all that they leave behind. When one of them fails, the
-    /// others are stopped; the reports are in the order of the tasks. `tell` hears of failures and stop signals as they happen.
+    fn interrupted_by(&self, number: i32) -> Result<(), Interrupted> {
+        let Some(signal) = stop_signal(number) else { return Ok(()) };
+        self.events.emit(Kind::Stopping(StopReason::Signal(signal)));
+        Err(Interrupted::Signal(signal))
+    }
+
+    /// Runs programs side by side to their ends, and to the end of everything that they leave behind. If one fails, the
+    /// others are stopped. The reports are in the order of the tasks.
     ///
     /// # Errors
-    /// One could not be started; those that were are killed.
-    pub async fn run(
-        &mut self,
-        tasks: &[Task],
-        timing: Timing,
-        tell: &mut dyn FnMut(Told<'_>),
-    ) -> Result<Reports, SpawnError> {
+    /// One could not be started. Those that were are killed.
+    pub async fn run(&mut self, tasks: &[Task], timing: Timing) -> Result<Reports, SpawnError> {
         if let Some(first) = tasks.first() {
             self.relay.begin().map_err(|error| first.not_started(error))?;
         }
-        let mut known = AllRanks::Run;
-        let awaits_release = self.all_ranks.as_ref().is_some_and(|ranks| *ranks.borrow() != AllRanks::Ended);
-        let mut run = Run::new(self.started, &self.relay, timing, awaits_release);
-        for task in tasks {
-            match task.start(&self.inherited) {
-                Ok(started) => run.add(started, task, &self.sender),
-                Err(error) => {
-                    run.abandon();
-                    return Err(error);
-                }
-            }
-        }
+        self.peers.hear();
+        let has_services = tasks.iter().any(|task| matches!(task.role, super::Role::Service { .. }));
+        let around = Surroundings {
+            inherited: &self.inherited,
+            relay: &self.relay,
+            events: &self.events,
+            streams: &self.sender,
+        };
+        let mut shell = Shell::new(tasks, self.started, timing, self.peers.release, around);
         self.started += tasks.len();
+        shell.begin()?;
         let keepers = tasks.iter().find_map(|task| task.keepers.as_ref()?.listener().ok());
-        let heeds_ranks = awaits_release && keepers.is_some();
+        let heeds_ranks = keepers.is_some() || has_services;
         self.signals.add_real_time();
-        let mut has_stopped = false;
-        while !run.is_over() {
-            let deadline = run.deadline();
+        let mut seen = Seen::default();
+        while !shell.is_over() {
+            let ports = if has_services { shell.awaited_ports() } else { Vec::new() };
             tokio::select! {
-                // Time first: processes that are made and end without pause give events without end.
+                // Time first: processes that are made and end without pause make events without end.
                 biased;
-                () = sleep_until(deadline) => run.overdue(),
-                signal = self.signals.next() => {
-                    let had_stop = run.stop().is_some();
-                    run.signal(signal);
-                    if let Some(stop) = run.stop().filter(|_| !had_stop) {
-                        tell(Told::Stopping(stop.signal));
-                    }
-                }
-                Some(finished) = self.streams.recv() => run.stream_ended(finished),
-                elsewhere = ended_elsewhere(&mut self.elsewhere), if !has_stopped => {
-                    has_stopped = true;
-                    run.stop_for_others(elsewhere);
-                }
-                ranks = more_of(&mut self.all_ranks, known), if heeds_ranks && known != AllRanks::Ended => {
-                    known = ranks;
-                    run.heed(ranks);
-                }
-                note = said(keepers.as_ref()) => run.said(note),
+                () = sleep_until(shell.deadline()) => shell.feed(Input::Deadline)?,
+                signal = self.signals.next() => shell.feed(Input::Caught(signal))?,
+                Some(news) = self.streams.recv() => shell.feed_stream(news)?,
+                input = self.peers.next(&mut seen, heeds_ranks) => shell.feed(input)?,
+                note = said(keepers.as_ref()) => shell.feed_note(note)?,
+                member = first_open(&ports) => shell.feed(Input::Ready { member })?,
             }
-            run.reap();
-            run.tell_failures(tell);
+            shell.sweep()?;
         }
-        self.gave_up = run.gave_up();
-        Ok(run.reports())
+        self.gave_up = shell.gave_up();
+        Ok(shell.reports())
     }
 
-    /// Ends with everything written that somebody takes; gives whether that was everything.
+    /// Ends with everything written that somebody takes, and returns true if that was everything.
     pub fn finish(self) -> bool {
         self.relay.finish(if self.gave_up { LAST_PATIENCE } else { FLUSH_PATIENCE })
     }
 }
 
-/// Ends when the job has failed on another host, or was stopped there.
-async fn ended_elsewhere(elsewhere: &mut Option<watch::Receiver<Option<Elsewhere>>>) -> Elsewhere {
-    if let Some(receiver) = elsewhere
-        && let Ok(found) = receiver.wait_for(Option::is_some).await
-        && let Some(found) = *found
-    {
-        return found;
-    }
-    std::future::pending().await
+/// The news of other hosts that a group was told.
+#[derive(Debug, Default)]
+struct Seen {
+    stop: Option<PeerStop>,
+    ranks: Option<PeerRanks>,
 }
 
-/// Ends when more than this is known of the ranks of all hosts.
-async fn more_of(all_ranks: &mut Option<watch::Receiver<AllRanks>>, known: AllRanks) -> AllRanks {
-    match all_ranks {
-        // Where nobody is left to say it, nobody needs the launchers.
-        Some(ranks) => ranks.wait_for(|ranks| *ranks != known).await.map_or(AllRanks::Ended, |ranks| *ranks),
-        None => std::future::pending().await,
+impl Peers {
+    fn subscribe(events: &Events) -> Peers {
+        let (sender, inbox) = unbounded_channel();
+        events.subscribe(move |event: &Event| {
+            let news = match &event.kind {
+                Kind::Stopping(StopReason::PeerFailed(_)) => PeerNews::Stop(PeerStop::Failed),
+                Kind::Stopping(StopReason::PeerStopped(_)) => PeerNews::Stop(PeerStop::Stopped),
+                Kind::PeerRankKilled => PeerNews::Ranks(PeerRanks::Killed),
+                Kind::PeersEnded => PeerNews::Ranks(PeerRanks::Ended),
+                _ => return,
+            };
+            // The supervisor may have ended.
+            let _ = sender.send(news);
+        });
+        Peers { inbox, stop: None, ranks: None, attention: Attention::Paid, release: Release::Free }
+    }
+
+    fn note(&mut self, news: PeerNews) {
+        match news {
+            PeerNews::Stop(stop) => self.stop = self.stop.or(Some(stop)),
+            PeerNews::Ranks(PeerRanks::Killed) => self.ranks = self.ranks.or(Some(PeerRanks::Killed)),
+            PeerNews::Ranks(PeerRanks::Ended) => {
+                (self.ranks, self.release) = (Some(PeerRanks::Ended), Release::Free);
+            }
+        }
+    }
+
+    /// Takes what has come already.
+    fn hear(&mut self) {
+        while let Ok(news) = self.inbox.try_recv() {
+            self.note(news);
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.attention == Attention::Paid && self.stop.is_some()
+    }
+
+    /// Waits for the next news.
+    async fn hear_next(&mut self) {
+        match self.inbox.recv().await {
+            Some(news) => self.note(news),
+            // The events are over.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until another host ends the job.
+    async fn stopped(&mut self) {
+        while !self.is_stopped() {
+            self.hear_next().await;
+        }
+    }
+
+    /// Waits for the next fact that a group was not told yet.
+    async fn next(&mut self, seen: &mut Seen, heeds_ranks: bool) -> Input {
+        loop {
+            if let Some(stop) = self.stop.filter(|_| self.is_stopped() && seen.stop.is_none()) {
+                seen.stop = Some(stop);
+                return Input::PeersStop(stop);
+            }
+            if let Some(ranks) = self.ranks.filter(|ranks| heeds_ranks && seen.ranks != Some(*ranks)) {
+                seen.ranks = Some(ranks);
+                return Input::PeerRanks(ranks);
+            }
+            self.hear_next().await;
+        }
     }
 }
 
-/// Ends when a keeper has said something.
+/// Waits until a keeper has said something.
 async fn said(keepers: Option<&Listener>) -> Note {
     match keepers {
         Some(keepers) => keepers.next().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Waits until something listens at one of these addresses, and returns the member that it belongs to.
+async fn first_open(ports: &[(usize, SocketAddr)]) -> usize {
+    if ports.is_empty() {
+        return std::future::pending().await;
+    }
+    loop {
+        for (member, address) in ports {
+            if TcpStream::connect(address).await.is_ok() {
+                return *member;
+            }
+        }
+        tokio::time::sleep(PORT_INTERVAL).await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::ffi::{CString, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,32 +15,75 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::Pid;
 
+use crate::event::{Ending, Process};
 use crate::kernel::{self, Inherited, Step};
 use crate::logs::Style;
 
 use super::direct::{Opened, RankStreams};
+use super::group::Service;
 use super::keeper::Keepers;
 
-/// A program to run, whole and explicit: nothing of it is looked up when it starts.
+/// A program to run, whole and explicit: nothing about it is looked up when it starts.
 #[derive(Clone, Debug, Default)]
 pub struct Task {
-    /// The file to execute; a relative one counts from the working directory.
+    /// Its identity in events and reports.
+    pub process: Process,
+    /// The file to execute. A relative path counts from the working directory.
     pub program: PathBuf,
-    /// Its arguments, the first of which is its name.
+    /// Its arguments. The first one is its name.
     pub arguments: Vec<OsString>,
-    /// Its variables; all of them, none is inherited.
+    /// All of its variables. None is inherited.
     pub variables: BTreeMap<OsString, OsString>,
     /// Its working directory.
     pub working_dir: PathBuf,
-    /// What is done to its lines.
+    /// The changes that are made to its lines.
     pub style: Style,
-    /// What ranks that it starts write past it.
+    /// Its role beside the other tasks.
+    pub role: Role,
+    /// The streams of ranks that it starts and that write past it.
     pub ranks: Vec<RankStreams>,
-    /// Where the keepers of those ranks are heard, if they have keepers.
+    /// The socket of the keepers of those ranks, if they have keepers.
     pub keepers: Option<Arc<Keepers>>,
-    /// Whether it only starts others, in process groups of their own, and ends when they have: an orderly stop is for them.
-    /// mpirun that is told to stop kills its ranks.
-    pub is_launcher: bool,
+    /// The attempt at running the ranks, counted from 0.
+    pub attempt: u32,
+}
+
+/// The role of a program beside those that run with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// A process like the others.
+    #[default]
+    Process,
+    /// A launcher.
+    Launcher(Launching),
+    /// A service of an engine.
+    Service {
+        /// The rules of its start and end.
+        rules: Service,
+        /// The sign that it is ready.
+        readiness: Readiness,
+    },
+}
+
+/// The traits of a launcher that starts ranks in process groups of their own and ends when they have ended. An orderly stop is
+/// for its ranks: mpirun that is told to stop kills them within a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Launching {
+    /// The names of further processes that belong to the launcher, such as its daemons.
+    pub daemons: &'static [&'static str],
+    /// The ending of a rank that only followed its daemon, if there is one to tell it by.
+    pub lost_daemon: Option<Ending>,
+}
+
+/// The sign that a service is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It was started.
+    Started,
+    /// A line of its output contains this text.
+    Line(String),
+    /// Something listens at this address.
+    Port(SocketAddr),
 }
 
 /// A program that could not be started.
@@ -113,7 +157,7 @@ pub(super) struct Started {
 }
 
 impl Task {
-    /// That the machine has not what it takes to start it.
+    /// Returns the error of a program that could not be started for lack of resources.
     pub(super) fn not_started(&self, error: io::Error) -> SpawnError {
         SpawnError { program: self.working_dir.join(&self.program), step: Step::Fork, error }
     }

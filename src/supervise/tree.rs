@@ -6,30 +6,62 @@ use std::path::Path;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgrp, getpid};
 
-/// What is known of a process.
-#[derive(Clone, Copy)]
-struct Process {
+/// An entry of the process table.
+#[derive(Clone)]
+struct Entry {
     pid: i32,
     parent: i32,
     group: i32,
-    /// Whether it runs, and is no zombie.
+    /// False for a zombie.
     is_alive: bool,
-    /// Whether it is a launcher's own, such as mpirun's daemon on the other hosts.
-    is_helper: bool,
+    name: Vec<u8>,
 }
 
-/// The names of processes that are a launcher's own, but for the launcher itself.
-const HELPERS: [&[u8]; 3] = [b"orted", b"prted", b"footplate-agent"];
+/// The processes that a signal or a look leaves out.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spared {
+    /// The leaders of process groups that are left out whole.
+    pub(super) groups: Vec<Pid>,
+    /// The names of processes whose groups are left out whole, such as a launcher's daemons.
+    pub(super) names: Vec<&'static str>,
+    /// Entryes that are left out with all their descendants.
+    pub(super) trees: Vec<Pid>,
+}
 
-/// All processes that descend from this one, zombies included; none where there is no /proc.
-fn descendants() -> Option<Vec<Process>> {
-    let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
+impl Spared {
+    /// Returns the process groups among `found` that are left out.
+    fn groups_among(&self, found: &[Entry]) -> BTreeSet<i32> {
+        let mut spared: BTreeSet<i32> = self.groups.iter().map(|group| group.as_raw()).collect();
+        let is_named = |entry: &&Entry| self.names.iter().any(|name| name.as_bytes() == entry.name);
+        spared.extend(found.iter().filter(is_named).map(|entry| entry.group));
+        spared.extend(below(&self.trees, found).map(|entry| entry.group));
+        spared
+    }
+}
+
+/// The entries that are among these processes or descend from them.
+fn below<'a>(roots: &[Pid], found: &'a [Entry]) -> impl Iterator<Item = &'a Entry> {
+    let mut known: BTreeSet<i32> = roots.iter().map(|root| root.as_raw()).collect();
+    if !known.is_empty() {
+        // Parents come before their children.
+        for entry in found {
+            if known.contains(&entry.parent) {
+                known.insert(entry.pid);
+            }
+        }
+    }
+    found.iter().filter(move |entry| known.contains(&entry.pid))
+}
+
+/// Returns all processes that descend from this one, zombies included, parents before children. `None` without /proc.
+fn descendants() -> Option<Vec<Entry>> {
+    let mut children: BTreeMap<i32, Vec<Entry>> = BTreeMap::new();
     let entries = std::fs::read_dir("/proc").ok()?.flatten();
     let own = getpid().as_raw();
     let mut seen_itself = false;
     for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
-        if let Some(process) = look_at(pid) {
-            children.entry(process.parent).or_default().push(process);
+        if let Some(entry) = look_at(pid) {
+            children.entry(entry.parent).or_default().push(entry);
             seen_itself |= pid == own;
         }
     }
@@ -40,15 +72,15 @@ fn descendants() -> Option<Vec<Process>> {
     let mut waiting = vec![own];
     while let Some(parent) = waiting.pop() {
         for child in children.remove(&parent).into_iter().flatten() {
-            found.push(child);
             waiting.push(child.pid);
+            found.push(child);
         }
     }
     Some(found)
 }
 
-/// Reads proc(5)'s `stat`: `pid (name) state parent group …`, of which the name may hold anything.
-fn look_at(pid: i32) -> Option<Process> {
+/// Reads the entry of a process from proc(5)'s `stat`: `pid (name) state parent group …`. The name may contain anything.
+fn look_at(pid: i32) -> Option<Entry> {
     let stat = std::fs::read(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
     let name_end = memchr::memrchr(b')', &stat)?;
     let name = memchr::memchr(b'(', &stat[..name_end]).map_or(&[][..], |start| &stat[start + 1..name_end]);
@@ -57,49 +89,63 @@ fn look_at(pid: i32) -> Option<Process> {
     let is_alive = !matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    Some(Process { pid, parent, group, is_alive, is_helper: HELPERS.contains(&name) })
+    Some(Entry { pid, parent, group, is_alive, name: name.to_vec() })
 }
 
-/// Whether a process is a child of this one: one that was a grandchild has lost its parent.
+/// Returns true if a process is a child of this one. One that was a grandchild has lost its parent.
 pub(super) fn is_child(pid: Pid) -> bool {
-    look_at(pid.as_raw()).is_some_and(|process| process.parent == getpid().as_raw())
+    look_at(pid.as_raw()).is_some_and(|entry| entry.parent == getpid().as_raw())
 }
 
-/// Stops launchers, by their groups, and what is their own, for good.
-pub(super) fn freeze(launchers: &[Pid]) {
-    let helpers = descendants().unwrap_or_default().into_iter().filter(|process| process.is_helper);
-    let groups: BTreeSet<i32> =
-        helpers.map(|helper| helper.group).chain(launchers.iter().map(|launcher| launcher.as_raw())).collect();
-    for group in groups {
-        // Gone already: then there is nothing to stop.
+/// Stops the spared processes for good (SIGSTOP).
+pub(super) fn freeze(spared: &Spared) {
+    for group in spared.groups_among(&descendants().unwrap_or_default()) {
+        // If it has ended already, there is nothing to stop.
         let _ = killpg(Pid::from_raw(group), Signal::SIGSTOP);
     }
 }
 
-/// Sends a signal once to every process that descends from this one; gives how many there were, as far as is known.
-///
-/// Each process group gets it together: the kernel sees to it that no process of the group escapes by forking, however
-/// fast its processes follow each other. Even a zombie shows which group its living successors are in. `groups` are the
-/// programs' own. A group that is made meanwhile by one that was not reached yet is found in a further look.
+/// Returns true if no process is left but the spared ones. False without /proc.
+pub(super) fn only_left(spared: &Spared) -> bool {
+    descendants().is_some_and(|found| {
+        let groups = spared.groups_among(&found);
+        found.iter().all(|entry| !entry.is_alive || groups.contains(&entry.group))
+    })
+}
+
+/// Sends a signal once to every process that descends from this one, and returns how many there were, as far as is known.
 pub(super) fn signal_all(signal: Signal, groups: &[Pid]) -> usize {
-    signal_all_but(&[], signal, groups)
+    signal_all_but(&Spared::default(), signal, groups)
 }
 
-/// Whether no process is left but launchers, by their groups, and what is their own.
-pub(super) fn only_launchers(launchers: &[Pid]) -> bool {
-    let is_launcher = |process: &Process| launchers.iter().any(|launcher| launcher.as_raw() == process.group);
-    descendants()
-        .is_some_and(|found| found.iter().all(|process| !process.is_alive || process.is_helper || is_launcher(process)))
+/// Sends a signal once to every process that descends from this one but the spared ones, and returns how many there were, as
+/// far as is known.
+///
+/// Each process group gets it as a whole: the kernel sees to it that no process of the group escapes by forking, however
+/// fast its processes follow each other. Even a zombie shows which group its living successors are in. `groups` are the
+/// groups of the programs that footplate started. A group that is made meanwhile, by a process that was not reached yet, is
+/// found in a further look.
+pub(super) fn signal_all_but(spared: &Spared, signal: Signal, groups: &[Pid]) -> usize {
+    let Some(found) = descendants() else { return signal_unseen(signal, groups) };
+    let spared = spared.groups_among(&found);
+    signal_groups(signal, found, |found| {
+        let seen = found.iter().map(|entry| entry.group).chain(groups.iter().map(|group| group.as_raw()));
+        seen.filter(|group| !spared.contains(group)).collect()
+    })
 }
 
-/// The same but for launchers, by their groups, and what is their own.
-pub(super) fn signal_all_but(launchers: &[Pid], signal: Signal, groups: &[Pid]) -> usize {
-    let Some(mut found) = descendants() else { return signal_unseen(signal, groups) };
-    let mut spared: Vec<i32> = launchers.iter().map(|launcher| launcher.as_raw()).collect();
-    if !launchers.is_empty() {
-        spared.extend(found.iter().filter(|process| process.is_helper).map(|process| process.group));
-    }
-    let is_spared = |group: i32| spared.contains(&group);
+/// Sends a signal once to the process groups of these processes and of all that descend from them, and returns how many
+/// processes there were.
+pub(super) fn signal_below(roots: &[Pid], signal: Signal) -> usize {
+    let Some(found) = descendants() else { return signal_unseen(signal, roots) };
+    signal_groups(signal, found, |found| {
+        let seen = below(roots, found).map(|entry| entry.group);
+        seen.chain(roots.iter().map(|root| root.as_raw())).collect()
+    })
+}
+
+/// Sends a signal to the wanted groups among the descendants, and looks again until no new group appears.
+fn signal_groups(signal: Signal, mut found: Vec<Entry>, wanted: impl Fn(&[Entry]) -> BTreeSet<i32>) -> usize {
     let own_group = getpgrp().as_raw();
     let mut reached = BTreeSet::new();
     let mut reached_groups = BTreeSet::new();
@@ -108,19 +154,17 @@ pub(super) fn signal_all_but(launchers: &[Pid], signal: Signal, groups: &[Pid]) 
         if round > 0 {
             found = descendants().unwrap_or_default();
         }
-        let new_groups: BTreeSet<i32> = found
-            .iter()
-            .map(|process| process.group)
-            .chain(groups.iter().map(|group| group.as_raw()))
-            .filter(|group| *group != own_group && *group > 1 && !is_spared(*group) && !reached_groups.contains(group))
-            .collect();
-        for process in found.iter().filter(|process| process.is_alive) {
-            let is_new = new_groups.contains(&process.group) || process.group == own_group;
-            if is_new && reached.insert(process.pid) && process.group == own_group {
-                // Gone already: then there is nothing to signal.
-                let _ = kill(Pid::from_raw(process.pid), signal);
+        let wanted = wanted(&found);
+        for entry in found.iter().filter(|entry| entry.is_alive && wanted.contains(&entry.group)) {
+            let is_new = !reached_groups.contains(&entry.group) && reached.insert(entry.pid);
+            // footplate itself is in this group, so its processes are signalled one by one.
+            if is_new && entry.group == own_group {
+                // If it has ended already, there is nothing to signal.
+                let _ = kill(Pid::from_raw(entry.pid), signal);
             }
         }
+        let is_new = |group: &i32| *group != own_group && *group > 1 && !reached_groups.contains(group);
+        let new_groups: Vec<i32> = wanted.into_iter().filter(is_new).collect();
         for group in &new_groups {
             let _ = killpg(Pid::from_raw(*group), signal);
         }
@@ -132,11 +176,11 @@ pub(super) fn signal_all_but(launchers: &[Pid], signal: Signal, groups: &[Pid]) 
     reached.len()
 }
 
-/// The same where there is no /proc to see processes in: PID 1 can signal all others, whoever they are; else only the
-/// programs' own groups are known.
+/// Sends a signal without /proc to see processes in. PID 1 can signal all others, whoever they are; else only these groups
+/// are known.
 fn signal_unseen(signal: Signal, groups: &[Pid]) -> usize {
-    match getpid().as_raw() {
-        1 => usize::from(kill(Pid::from_raw(-1), signal).is_ok()),
-        _ => groups.iter().filter(|group| killpg(**group, signal).is_ok()).count(),
+    if getpid().as_raw() == 1 {
+        return usize::from(kill(Pid::from_raw(-1), signal).is_ok());
     }
+    groups.iter().filter(|group| killpg(**group, signal).is_ok()).count()
 }

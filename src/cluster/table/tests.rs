@@ -1,8 +1,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Action, Failure, Membership, Message, SETTLE_TIME, Table};
+use super::{Action, HostTable, Membership, Message, SETTLE_TIME};
 use crate::cluster::Key;
+use crate::event::{Cause, CauseEnding, Ending, Verdict};
+use crate::failure;
+use crate::redact::Redactor;
 
 fn names(count: usize) -> Vec<String> {
     (1..=count).map(|n| format!("algo-{n}")).collect()
@@ -25,9 +28,9 @@ fn membership(count: usize, spans: bool) -> Membership {
     }
 }
 
-fn table(count: usize, spans: bool, now: Instant) -> Table {
+fn table(count: usize, spans: bool, now: Instant) -> HostTable {
     let membership = membership(count, spans);
-    let mut table = Table::new(&membership, now);
+    let mut table = HostTable::new(&membership, now);
     for host in &membership.hosts[1..] {
         table.may_join(host).expect("may join");
         assert_eq!(table.joined(host), []);
@@ -35,24 +38,28 @@ fn table(count: usize, spans: bool, now: Instant) -> Table {
     table
 }
 
-fn failure(host: &str, text: &str, is_consequence: bool) -> Message {
-    let status = format!("host {host}, rank 1, exit code 3");
-    Message::Failed(Failure {
-        host: host.to_owned(),
-        exit_code: 3,
-        text: format!("{text}\n{status}"),
-        status,
-        is_consequence,
-    })
+fn cause(host: &str, text: &str) -> Cause {
+    let ending = CauseEnding::Process(Ending::Exited(3));
+    Cause { host: Some(host.to_owned()), rank: Some(1), ..Cause::new(text, ending) }
 }
 
-fn verdict(actions: &[Action]) -> (&str, &str) {
+fn failure(host: &str, text: &str) -> Message {
+    Message::Failed { cause: Box::new(cause(host, text)), is_final: true }
+}
+
+/// The host and the failure text of the verdict among these actions.
+fn verdict(actions: &[Action]) -> (String, String) {
     let found = actions.iter().find_map(|action| match action {
         Action::All(Message::Verdict(verdict)) => Some(verdict),
         _ => None,
     });
-    let verdict = found.unwrap_or_else(|| panic!("no verdict: {actions:?}"));
-    (&verdict.host, &verdict.text)
+    let verdict: &Verdict = found.unwrap_or_else(|| panic!("no verdict: {actions:?}"));
+    (verdict.host.clone(), failure::text(&verdict.cause, &Redactor::default()))
+}
+
+/// A host and a text, to compare a verdict with.
+fn told(host: &str, text: &str) -> (String, String) {
+    (host.to_owned(), text.to_owned())
 }
 
 #[test]
@@ -69,19 +76,19 @@ fn all_start_when_the_last_one_is_ready() {
 #[test]
 fn a_start_that_does_not_need_all_waits_for_those_that_are_there() {
     let now = Instant::now();
-    let mut table = Table::new(&Membership { needs_all: false, ..membership(3, true) }, now);
+    let mut table = HostTable::new(&Membership { needs_all: false, ..membership(3, true) }, now);
     table.joined("algo-2");
     assert_eq!(table.heard("algo-1", Message::Ready, now), []);
     assert_eq!(table.deadline(), None);
     assert_eq!(table.heard("algo-2", Message::Ready, now), [Action::All(Message::Start)]);
     // One host has not come when another fails.
-    let mut failed = Table::new(&Membership { needs_all: false, ..membership(3, true) }, now);
+    let mut failed = HostTable::new(&Membership { needs_all: false, ..membership(3, true) }, now);
     failed.joined("algo-2");
-    failed.heard("algo-1", failure("algo-1", "Timeout", false), now);
+    failed.heard("algo-1", failure("algo-1", "Timeout"), now);
     failed.heard("algo-1", Message::Ended { failed_ranks: 1 }, now);
     let decided = failed.heard("algo-2", Message::Ended { failed_ranks: 0 }, now);
     let text = "Timeout\nhost algo-1, rank 1, exit code 3\nhost algo-3 was not connected";
-    assert_eq!(verdict(&decided), ("algo-1", text));
+    assert_eq!(verdict(&decided), told("algo-1", text));
     // The one that comes late need not wait for anybody.
     assert_eq!(table.joined("algo-3"), []);
     let start = Action::To("algo-3".to_owned(), Message::Start);
@@ -92,20 +99,20 @@ fn a_start_that_does_not_need_all_waits_for_those_that_are_there() {
 fn the_first_failure_that_is_no_consequence_is_the_cause_and_the_others_are_counted() {
     let now = Instant::now();
     let mut table = table(3, true, now);
-    let stop = table.heard("algo-3", failure("algo-3", "Connection reset", true), now);
+    let stop = table.heard("algo-3", failure("algo-3", "Connection reset"), now);
     assert_eq!(
         stop,
         [Action::All(Message::Stop { why: "host algo-3: Connection reset".to_owned(), is_orderly: false })]
     );
     assert_eq!(table.deadline(), Some(now + SETTLE_TIME));
-    assert_eq!(table.heard("algo-2", failure("algo-2", "ValueError: bad", false), now), []);
-    assert_eq!(table.heard("algo-1", failure("algo-1", "ValueError: worse", false), now), []);
+    assert_eq!(table.heard("algo-2", failure("algo-2", "ValueError: bad"), now), []);
+    assert_eq!(table.heard("algo-1", failure("algo-1", "ValueError: worse"), now), []);
     for host in ["algo-3", "algo-2"] {
         assert_eq!(table.heard(host, Message::Ended { failed_ranks: 8 }, now), []);
     }
     let decided = table.heard("algo-1", Message::Ended { failed_ranks: 8 }, now);
     let text = "ValueError: bad\nhost algo-2, rank 1, exit code 3, 23 other ranks failed after it";
-    assert_eq!(verdict(&decided), ("algo-2", text));
+    assert_eq!(verdict(&decided), told("algo-2", text));
     assert_eq!(decided[1..], [Action::All(Message::Over)]);
     // Nothing changes it any more, and who comes late hears it.
     assert_eq!(table.lost("algo-1", "gone", now), []);
@@ -116,8 +123,8 @@ fn the_first_failure_that_is_no_consequence_is_the_cause_and_the_others_are_coun
 fn hosts_that_use_their_grace_do_not_hold_the_verdict_up() {
     let now = Instant::now();
     let mut table = table(3, false, now);
-    table.heard("algo-2", failure("algo-2", "provisional", true), now);
-    table.heard("algo-2", failure("algo-2", "ValueError: bad", false), now);
+    table.heard("algo-2", Message::Failed { cause: Box::new(cause("algo-2", "exit code 3")), is_final: false }, now);
+    table.heard("algo-2", failure("algo-2", "ValueError: bad"), now);
     assert_eq!(table.tick(now + SETTLE_TIME / 2), []);
     let decided = table.tick(now + SETTLE_TIME);
     assert_eq!(verdict(&decided).0, "algo-2");
@@ -137,7 +144,7 @@ fn a_lost_host_is_the_cause_unless_it_had_finished() {
     let mut table = table(3, false, now);
     assert_eq!(table.heard("algo-3", Message::Finished, now), []);
     assert_eq!(table.lost("algo-3", "it closed the connection", now), []);
-    table.heard("algo-1", failure("algo-1", "Connection reset by peer", true), now);
+    table.heard("algo-1", failure("algo-1", "Connection reset by peer"), now);
     table.lost("algo-2", "it closed the connection", now);
     let decided = table.tick(now + SETTLE_TIME);
     assert_eq!(verdict(&decided).0, "algo-2");
@@ -147,7 +154,7 @@ fn a_lost_host_is_the_cause_unless_it_had_finished() {
 #[test]
 fn it_is_over_when_every_host_that_is_there_has_finished() {
     let now = Instant::now();
-    let mut table = Table::new(&membership(3, false), now);
+    let mut table = HostTable::new(&membership(3, false), now);
     table.joined("algo-2");
     assert_eq!(table.deadline(), None, "one process a host waits for nobody");
     assert_eq!(table.heard("algo-1", Message::Finished, now), []);
@@ -157,7 +164,7 @@ fn it_is_over_when_every_host_that_is_there_has_finished() {
 #[test]
 fn hosts_that_never_come_are_named() {
     let now = Instant::now();
-    let mut table = Table::new(&Membership { patience: Duration::from_secs(5), ..membership(12, true) }, now);
+    let mut table = HostTable::new(&Membership { patience: Duration::from_secs(5), ..membership(12, true) }, now);
     for host in &names(12)[1..10] {
         table.joined(host);
     }
@@ -179,13 +186,13 @@ fn strangers_and_doubles_are_refused() {
 fn a_host_with_another_configuration_is_named_with_what_differs() {
     let now = Instant::now();
     let profile = |launcher: &str| BTreeMap::from([("launcher".to_owned(), launcher.to_owned())]);
-    let mut spanning = Table::new(&Membership { profile: profile("mpi"), ..membership(2, true) }, now);
+    let mut spanning = HostTable::new(&Membership { profile: profile("mpi"), ..membership(2, true) }, now);
     spanning.joined("algo-2");
     assert_eq!(spanning.heard("algo-2", Message::Hello(profile("mpi")), now), []);
     spanning.heard("algo-2", Message::Hello(profile("torchrun")), now);
     let decided = spanning.tick(now + SETTLE_TIME);
     assert!(verdict(&decided).1.starts_with("host algo-2 has not the same launcher as host algo-1"), "{decided:?}");
-    let mut apart = Table::new(&Membership { profile: profile("mpi"), ..membership(2, false) }, now);
+    let mut apart = HostTable::new(&Membership { profile: profile("mpi"), ..membership(2, false) }, now);
     apart.joined("algo-2");
     let noted = apart.heard("algo-2", Message::Hello(profile("torchrun")), now);
     assert!(matches!(noted.as_slice(), [Action::Note(_)]), "{noted:?}");

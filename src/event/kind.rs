@@ -1,0 +1,308 @@
+//! The vocabulary of events.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::sys::signal::Signal;
+
+use super::{Cause, Ending};
+
+/// Something that happened in a job.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The time at which it happened.
+    pub at: Moment,
+    /// The host on which it was seen to happen.
+    pub host: Arc<str>,
+    /// The attempt at running the ranks, counted from 0.
+    pub attempt: u32,
+    /// The fact.
+    pub kind: Kind,
+}
+
+/// A point in time, by both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The time by the clock that nobody sets.
+    pub monotonic: Instant,
+    /// The time by the wall clock.
+    pub wall: SystemTime,
+}
+
+impl Moment {
+    /// Returns the present time.
+    pub fn now() -> Moment {
+        Moment { monotonic: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// Returns the moment of a time that has passed.
+    pub fn of(monotonic: Instant) -> Moment {
+        Moment { monotonic, wall: SystemTime::now() - monotonic.elapsed() }
+    }
+
+    /// Returns the time in seconds since 1970. A clock that is set to before counts as 0.
+    pub fn unix_seconds(&self) -> f64 {
+        self.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+    }
+}
+
+/// A phase of a job on one host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Reading the configuration.
+    Config,
+    /// Fetching the user's code.
+    Code,
+    /// Installing requirements.
+    Requirements,
+    /// Building the script's variables and arguments, and planning the launch.
+    Environment,
+    /// Waiting for the other hosts.
+    Hosts,
+    /// Running the script.
+    Script,
+    /// Uploading the rest of the intermediate output.
+    Uploads,
+}
+
+impl Phase {
+    /// Returns the name by which the log and the run record know the phase.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Config => "config",
+            Phase::Code => "code",
+            Phase::Requirements => "requirements",
+            Phase::Environment => "environment",
+            Phase::Hosts => "hosts",
+            Phase::Script => "script",
+            Phase::Uploads => "uploads",
+        }
+    }
+}
+
+/// The identity of a process on its host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Process {
+    /// A rank of the script, by its number in the whole job.
+    Rank(usize),
+    /// A launcher of the image, such as `torchrun`, by its name.
+    Launcher(Arc<str>),
+    /// A service of an engine, by its name.
+    Service(Arc<str>),
+    /// A program that prepares the job, such as `pip`, by its name.
+    Tool(Arc<str>),
+}
+
+impl Default for Process {
+    fn default() -> Process {
+        Process::Tool("program".into())
+    }
+}
+
+impl Process {
+    /// Returns the rank of a process of the script.
+    pub fn rank(&self) -> Option<usize> {
+        match self {
+            Process::Rank(rank) => Some(*rank),
+            Process::Launcher(_) | Process::Service(_) | Process::Tool(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Process::Rank(rank) => write!(f, "rank {rank}"),
+            Process::Launcher(name) | Process::Service(name) | Process::Tool(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One of the two streams of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// The last bytes that a process wrote, by stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// The last bytes of standard output.
+    pub stdout: Vec<u8>,
+    /// The last bytes of standard error.
+    pub stderr: Vec<u8>,
+    /// The last bytes of ranks that it started and that have streams of their own.
+    pub ranks: Vec<RankOutput>,
+}
+
+/// The last bytes that a rank of a launcher wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RankOutput {
+    /// The rank.
+    pub rank: usize,
+    /// The last bytes of standard output.
+    pub stdout: Vec<u8>,
+    /// The last bytes of standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// The reason why processes are told to stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// footplate got this signal.
+    Signal(Signal),
+    /// A process on this host has failed.
+    Failure,
+    /// Another host has failed. Holds the host with its error.
+    PeerFailed(String),
+    /// Another host was told to stop. Holds the host with the reason.
+    PeerStopped(String),
+}
+
+impl StopReason {
+    /// Returns true if the job ends because of other hosts.
+    pub fn is_of_peers(&self) -> bool {
+        matches!(self, StopReason::PeerFailed(_) | StopReason::PeerStopped(_))
+    }
+}
+
+/// The reason why processes were killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KillReason {
+    /// The grace period was over.
+    GraceOver,
+    /// A second stop signal came.
+    SecondSignal,
+}
+
+/// The verdict of all hosts on why the job failed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Verdict {
+    /// The host on which the job failed first.
+    pub host: String,
+    /// The exit code of the job. 0 if a host was told to stop.
+    pub exit_code: i32,
+    /// The cause, without secrets.
+    pub cause: Cause,
+}
+
+/// The facts that are told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// A phase has started.
+    PhaseStarted(Phase),
+    /// A phase has ended.
+    PhaseEnded(Phase),
+    /// A process was started.
+    ProcessStarted {
+        /// The process.
+        process: Process,
+        /// Its number.
+        pid: i32,
+    },
+    /// A service is ready.
+    ProcessReady(Process),
+    /// The first bytes of a stream were read.
+    FirstOutput {
+        /// The process.
+        process: Process,
+        /// The stream.
+        stream: Stream,
+    },
+    /// A stream has ended, with all its output passed on.
+    StreamClosed {
+        /// The process.
+        process: Process,
+        /// The stream.
+        stream: Stream,
+        /// The number of line ends in it.
+        lines: u64,
+        /// Its size in bytes.
+        bytes: u64,
+        /// The time of its last bytes. `None` if there were none.
+        last_output: Option<Moment>,
+    },
+    /// A process has ended.
+    ProcessEnded {
+        /// The process.
+        process: Process,
+        /// The way it ended.
+        ending: Ending,
+        /// The time that it ran.
+        duration: Duration,
+        /// True if it was told to end before.
+        followed: bool,
+    },
+    /// A process has failed by itself. It is told again with the output, once all of that was read.
+    ProcessFailed {
+        /// The process.
+        process: Process,
+        /// The way it ended.
+        ending: Ending,
+        /// The time that it ran.
+        duration: Duration,
+        /// Its last output, once all of it was read.
+        output: Option<Arc<Output>>,
+    },
+    /// The processes of this host are told to stop.
+    Stopping(StopReason),
+    /// Processes were killed. Holds the reason if they had been told to stop by a signal.
+    Killed(Option<KillReason>),
+    /// At an orderly stop, a rank that a launcher started on this host was killed by the signal.
+    RankKilled,
+    /// At an orderly stop, a rank that a launcher started was killed on some host.
+    PeerRankKilled,
+    /// Only launchers are left on this host, which wait for the ranks of other hosts. Holds the number of failed ranks.
+    RanksEnded(usize),
+    /// The ranks of all hosts have ended, or nothing is heard of the other hosts any more.
+    PeersEnded,
+    /// A file was uploaded while the job runs.
+    UploadFinished {
+        /// The path below the folder of intermediate output.
+        path: String,
+        /// The size in bytes.
+        bytes: u64,
+    },
+    /// A file could not be uploaded.
+    UploadFailed {
+        /// The path below the folder of intermediate output.
+        path: String,
+        /// The reason, without secrets.
+        error: String,
+    },
+    /// Another host is connected.
+    HostJoined(String),
+    /// Another host could start its ranks.
+    HostReady(String),
+    /// Another host is lost.
+    HostLost {
+        /// The host.
+        host: String,
+        /// The reason.
+        why: String,
+    },
+    /// Every host of the launch is ready.
+    HostsStarted,
+    /// A failure was judged. A better judgement may follow once all output was read.
+    CauseJudged {
+        /// The process that failed, if the failure is one's.
+        process: Option<Process>,
+        /// The cause, with secrets.
+        cause: Arc<Cause>,
+        /// True if all output was read.
+        is_final: bool,
+    },
+    /// All hosts agree why the job failed.
+    Agreed(Arc<Verdict>),
+    /// The job is over on this host.
+    JobOver {
+        /// The exit code of footplate.
+        exit_code: i32,
+        /// The cause, if the job failed.
+        cause: Option<Arc<Cause>>,
+    },
+}

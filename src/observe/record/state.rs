@@ -1,0 +1,277 @@
+//! The state of a run record: what the events have told so far.
+
+use std::collections::BTreeMap;
+
+use super::document::{
+    Document, EvidencePart, FailurePart, JobFacts, JobPart, PeerPart, PhasePart, Plan, PlannedProcess, ProcessPart,
+    SCHEMA, Status, StopPart, UploadPart,
+};
+use crate::event::{Cause, Ending, Event, KillReason, Kind, Moment, Output, Process, StopReason};
+use crate::failure;
+use crate::logs;
+
+/// The maximum length of the evidence of each stream, in bytes.
+const EVIDENCE_SIZE: usize = 8 << 10;
+
+/// What a record knows.
+#[derive(Debug)]
+pub(super) struct State {
+    /// Counts the changes.
+    version: u64,
+    job: JobFacts,
+    attempt: u32,
+    started: Moment,
+    ended: Option<Moment>,
+    exit_code: Option<i32>,
+    plan: Option<Plan>,
+    phases: Vec<PhasePart>,
+    processes: BTreeMap<Process, ProcessPart>,
+    uploads: UploadPart,
+    peers: Vec<PeerPart>,
+    stop: Option<StopPart>,
+    failure: Option<FailurePart>,
+    /// The evidence of the first process that failed by itself.
+    evidence: Option<(Process, EvidencePart)>,
+}
+
+impl State {
+    pub(super) fn new(job: JobFacts) -> State {
+        State {
+            version: 0,
+            job,
+            attempt: 0,
+            started: Moment::now(),
+            ended: None,
+            exit_code: None,
+            plan: None,
+            phases: Vec::new(),
+            processes: BTreeMap::new(),
+            uploads: UploadPart::default(),
+            peers: Vec::new(),
+            stop: None,
+            failure: None,
+            evidence: None,
+        }
+    }
+
+    /// Returns a number that changes with the state.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(super) fn plan(&mut self, launcher: &str, processes: Vec<PlannedProcess>) {
+        self.version += 1;
+        self.plan = Some(Plan { launcher: launcher.to_owned(), processes });
+    }
+
+    /// Takes an event.
+    pub(super) fn receive(&mut self, event: &Event) {
+        self.version += 1;
+        self.attempt = event.attempt;
+        let at = seconds(event.at);
+        match &event.kind {
+            Kind::PhaseStarted(phase) => self.phases.push(PhasePart { name: phase.name(), start: at, end: None }),
+            Kind::PhaseEnded(phase) => {
+                let open = self.phases.iter_mut().rev().find(|part| part.name == phase.name() && part.end.is_none());
+                if let Some(part) = open {
+                    part.end = Some(at);
+                }
+            }
+            Kind::ProcessStarted { process, pid } => {
+                let part = self.process(process, event);
+                (part.pid, part.started) = (Some(*pid), Some(at));
+            }
+            Kind::FirstOutput { process, .. } => {
+                let part = self.process(process, event);
+                part.first_line = part.first_line.or(Some(at));
+            }
+            Kind::StreamClosed { process, lines, bytes, last_output, .. } => {
+                let part = self.process(process, event);
+                part.lines += lines;
+                part.bytes += bytes;
+                let last = last_output.map(seconds);
+                part.last_line = part.last_line.max_by_time(last);
+            }
+            Kind::ProcessEnded { process, ending, followed, .. } => {
+                let part = self.process(process, event);
+                (part.ended, part.followed) = (Some(at), *followed);
+                (part.exit_code, part.signal) = match ending {
+                    Ending::Exited(code) => (Some(*code), None),
+                    Ending::Signaled(number) => (None, Some(*number)),
+                };
+            }
+            Kind::ProcessFailed { process, output: Some(output), .. } if self.evidence.is_none() => {
+                self.evidence = Some((process.clone(), evidence(output)));
+            }
+            Kind::Stopping(reason) if self.stop.is_none() => self.stop = Some(stop(reason, at)),
+            Kind::Killed(reason) => {
+                if let Some(stop) = &mut self.stop {
+                    stop.killed = Some(at);
+                    stop.killed_because = reason.map(|reason| match reason {
+                        KillReason::GraceOver => "grace period over",
+                        KillReason::SecondSignal => "second stop signal",
+                    });
+                }
+            }
+            Kind::UploadFinished { bytes, .. } => {
+                self.uploads.files += 1;
+                self.uploads.bytes += bytes;
+            }
+            Kind::UploadFailed { error, .. } => {
+                self.uploads.failed += 1;
+                self.uploads.last_error = Some(logs::clean(error));
+            }
+            Kind::HostJoined(host) => self.peer(host).joined = Some(at),
+            Kind::HostReady(host) => self.peer(host).ready = Some(at),
+            Kind::HostLost { host, why } => {
+                let peer = self.peer(host);
+                (peer.lost, peer.why) = (Some(at), Some(why.clone()));
+            }
+            Kind::JobOver { exit_code, cause } => {
+                (self.ended, self.exit_code) = (Some(event.at), Some(*exit_code));
+                self.failure = cause.as_ref().map(|cause| self.failed(cause));
+                self.phases.iter_mut().filter(|part| part.end.is_none()).for_each(|part| part.end = Some(at));
+            }
+            Kind::ProcessReady(_)
+            | Kind::ProcessFailed { .. }
+            | Kind::Stopping(_)
+            | Kind::RankKilled
+            | Kind::PeerRankKilled
+            | Kind::RanksEnded(_)
+            | Kind::PeersEnded
+            | Kind::HostsStarted
+            | Kind::CauseJudged { .. }
+            | Kind::Agreed(_) => {}
+        }
+    }
+
+    /// Returns the entry of a process, a new one if there is none.
+    fn process(&mut self, process: &Process, event: &Event) -> &mut ProcessPart {
+        let (host, attempt) = (event.host.to_string(), event.attempt);
+        self.processes.entry(process.clone()).or_insert_with(|| ProcessPart {
+            name: if process.rank().is_some() { None } else { Some(process.to_string()) },
+            rank: process.rank(),
+            host,
+            attempt,
+            ..ProcessPart::default()
+        })
+    }
+
+    fn peer(&mut self, host: &str) -> &mut PeerPart {
+        let at = self.peers.iter().position(|peer| peer.host == host).unwrap_or_else(|| {
+            let host = host.to_owned();
+            self.peers.push(PeerPart { host, joined: None, ready: None, lost: None, why: None });
+            self.peers.len() - 1
+        });
+        &mut self.peers[at]
+    }
+
+    fn failed(&self, cause: &Cause) -> FailurePart {
+        let cause = failure::redacted(cause, &logs::redactor());
+        let text = failure::text(&cause, &logs::redactor());
+        let is_own =
+            |(process, _): &&(Process, EvidencePart)| cause.rank.is_none_or(|rank| process.rank() == Some(rank));
+        FailurePart {
+            first_line: text.lines().next().unwrap_or_default().to_owned(),
+            text,
+            rank: cause.rank,
+            host: cause.host.clone(),
+            exit_code: cause.exit_code(),
+            evidence: self.evidence.as_ref().filter(is_own).map(|(_, evidence)| evidence.clone()).unwrap_or_default(),
+            cause,
+        }
+    }
+
+    /// Returns the record as JSON.
+    pub(super) fn text(&self) -> String {
+        let was_stopped = self.stop.as_ref().is_some_and(|stop| matches!(stop.by, "signal" | "peer stopped"));
+        let status = match self.exit_code {
+            None => Status::Running,
+            Some(0) => Status::Completed,
+            Some(_) if was_stopped => Status::Stopped,
+            Some(_) => Status::Failed,
+        };
+        let part =
+            |is_rank: bool| self.processes.values().filter(move |process| process.rank.is_some() == is_rank).collect();
+        let document = Document {
+            schema: SCHEMA,
+            footplate: env!("CARGO_PKG_VERSION"),
+            status,
+            attempt: self.attempt,
+            host: &self.job.host,
+            hosts: &self.job.hosts,
+            instance_type: &self.job.instance_type,
+            started: seconds(self.started),
+            ended: self.ended.map(seconds),
+            exit_code: self.exit_code,
+            job: JobPart {
+                name: self.job.name.as_deref(),
+                command: self.job.command.as_deref(),
+                hyperparameters: &self.job.hyperparameters,
+            },
+            plan: self.plan.as_ref(),
+            phases: &self.phases,
+            ranks: part(true),
+            services: part(false),
+            uploads: &self.uploads,
+            peers: &self.peers,
+            stop: self.stop.as_ref(),
+            metrics: serde_json::Map::new(),
+            tuning: None,
+            resources: serde_json::Map::new(),
+            advice: [],
+            failure: self.failure.as_ref(),
+            hang: None,
+        };
+        let mut text = serde_json::to_string_pretty(&document)
+            .unwrap_or_else(|error| unreachable!("every key is a text and every number is finite: {error}"));
+        text.push('\n');
+        text
+    }
+}
+
+/// Takes the later of two times.
+trait MaxByTime {
+    fn max_by_time(self, other: Option<f64>) -> Option<f64>;
+}
+
+impl MaxByTime for Option<f64> {
+    fn max_by_time(self, other: Option<f64>) -> Option<f64> {
+        match (self, other) {
+            (Some(one), Some(other)) => Some(one.max(other)),
+            (one, other) => one.or(other),
+        }
+    }
+}
+
+/// Returns a time in Unix seconds, to the millisecond.
+fn seconds(moment: Moment) -> f64 {
+    (moment.unix_seconds() * 1000.0).round() / 1000.0
+}
+
+fn stop(reason: &StopReason, at: f64) -> StopPart {
+    let (by, signal, why) = match reason {
+        StopReason::Signal(signal) => ("signal", Some(signal.to_string()), None),
+        StopReason::Failure => ("failure", None, None),
+        StopReason::PeerFailed(why) => ("peer failed", None, Some(logs::clean(why))),
+        StopReason::PeerStopped(why) => ("peer stopped", None, Some(logs::clean(why))),
+    };
+    StopPart { by, signal, why, at, killed: None, killed_because: None }
+}
+
+/// Returns the last lines of an output, without secrets.
+fn evidence(output: &Output) -> EvidencePart {
+    let redactor = logs::redactor();
+    let tail = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(4 * EVIDENCE_SIZE)..]).into_owned();
+        // Cleaned before it is cut, because a secret may stand at the cut.
+        let clean = redactor.clean(&text);
+        let mut start = clean.len().saturating_sub(EVIDENCE_SIZE);
+        while !clean.is_char_boundary(start) {
+            start += 1;
+        }
+        let from = if start == 0 { 0 } else { clean[start..].find('\n').map_or(start, |end| start + end + 1) };
+        clean[from..].to_owned()
+    };
+    EvidencePart { stdout: tail(&output.stdout), stderr: tail(&output.stderr) }
+}

@@ -1,0 +1,100 @@
+//! The beginning of the run record: the facts about the job and the plan, without secrets.
+
+use super::Prepared;
+use super::bring::display;
+use super::script::RankTask;
+use super::session::Session;
+use crate::job::settings::Launcher;
+use crate::logs;
+use crate::observe::record::{JobFacts, PlannedProcess, RunRecord};
+use crate::python::{Separators, Value};
+use crate::redact::{HIDDEN, is_secret_name};
+use crate::supervise::Role;
+
+/// Begins the record of this host, unless it is turned off.
+pub(super) fn begin(session: &mut Session, prepared: &Prepared) {
+    if !session.leaves_files {
+        return;
+    }
+    let job = &prepared.job;
+    let host = job.cluster.current_host.clone();
+    let folder = job.paths.record(&host);
+    let facts = JobFacts {
+        name: job.name.clone(),
+        hosts: job.nodes(),
+        instance_type: job.cluster.instance_type.clone(),
+        command: job.entry_name().map(logs::clean),
+        hyperparameters: without_secrets("", &plain(&Value::Dict(job.all_hyperparameters.clone()))),
+        host,
+    };
+    session.record = Some(RunRecord::subscribe(&session.events, folder, facts));
+}
+
+/// Notes the processes that this host will run.
+pub(super) fn plan(session: &Session, launcher: Launcher, tasks: &[RankTask]) {
+    let Some(record) = &session.record else { return };
+    let redactor = logs::redactor();
+    let planned = tasks.iter().map(|task| PlannedProcess {
+        role: match task.task.role {
+            _ if task.task.process.rank().is_some() => "rank",
+            Role::Service { .. } => "service",
+            Role::Process | Role::Launcher(_) => "launcher",
+        },
+        name: task.task.process.to_string(),
+        rank: task.task.process.rank(),
+        command: display(&redactor, &task.task.arguments),
+    });
+    record.plan(&launcher.to_string(), planned.collect());
+}
+
+/// Returns a value as JSON has it. Python's NaN and infinities, which JSON does not have, become texts.
+fn plain(value: &Value) -> serde_json::Value {
+    let text = value.dumps(Separators::Default);
+    match value {
+        Value::Dict(dict) => dict
+            .iter()
+            .map(|(key, value)| (key.to_str().into_owned(), plain(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        Value::List(list) => list.iter().map(plain).collect::<Vec<_>>().into(),
+        _ => serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text)),
+    }
+}
+
+/// Returns a value without secrets: whatever has the name of a secret, or stands below one, is hidden.
+fn without_secrets(name: &str, value: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(object) => object
+            .iter()
+            .map(|(key, value)| {
+                let name = if is_secret_name(name) { name } else { key };
+                (key.clone(), without_secrets(name, value))
+            })
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        Value::Array(list) => list.iter().map(|value| without_secrets(name, value)).collect(),
+        Value::Null => Value::Null,
+        _ if is_secret_name(name) => HIDDEN.into(),
+        Value::String(text) => logs::clean(text).into(),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_secrets;
+
+    #[test]
+    fn hyperparameters_with_a_secret_name_are_hidden_whatever_they_are() {
+        let given = serde_json::json!({
+            "lr": 0.1, "api_token": 1234, "password": {"a": ["b"]}, "list": [{"secret": "x"}], "url": "https://me:pw@host/"
+        });
+        let hidden = "******";
+        let expected = serde_json::json!({
+            "lr": 0.1, "api_token": hidden, "password": {"a": [hidden]}, "list": [{"secret": hidden}],
+            "url": "https://******@host/"
+        });
+        assert_eq!(without_secrets("", &given), expected);
+    }
+}

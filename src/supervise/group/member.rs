@@ -1,0 +1,185 @@
+//! The members of a group: processes that footplate starts, and ranks that one of them starts under a keeper.
+
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+
+use crate::event::Ending;
+
+/// The part that a member plays in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::supervise) enum Part {
+    /// A process of the script that footplate starts.
+    Process,
+    /// A launcher. It starts ranks in process groups of their own and ends when they have ended, so an orderly stop is for
+    /// the ranks and not for the launcher.
+    Launcher,
+    /// A rank of the script that a launcher starts, under a keeper. The number is its rank.
+    KeptRank(usize),
+    /// A service of an engine. It runs until every rank has ended.
+    Service(Service),
+}
+
+/// The rules of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// The stage in which it starts. Members of a stage start when all services of lower stages are ready; ranks start last.
+    pub stage: u8,
+    /// The meaning of an end before the ranks have ended.
+    pub end: ServiceEnd,
+    /// The place in the shutdown order. Lower places are ended first.
+    pub stop_order: u8,
+}
+
+/// The meaning of a service's end before the ranks have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceEnd {
+    /// Any end is a failure.
+    Failure,
+    /// An end with exit code 0 is no failure.
+    FailureUnlessZero,
+}
+
+/// The state of a member's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::supervise) enum Life {
+    /// It was not started yet, or its keeper was not heard yet.
+    Waiting,
+    /// It runs.
+    Running(Pid),
+    /// It has ended, or the group ended without it.
+    Ended(End),
+}
+
+/// The end of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::supervise) struct End {
+    /// The way it ended.
+    pub ending: Ending,
+    /// The time that it ran.
+    pub duration: Duration,
+    /// True if it was told to end before, because another member failed, another host said so, or a stop signal came.
+    pub followed: bool,
+}
+
+/// The part of a member's failure that was announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Announced {
+    Nothing,
+    Failure,
+    FailureWithOutput,
+}
+
+/// A member of a group.
+#[derive(Debug)]
+pub(in crate::supervise) struct Member {
+    /// The position of its specification, which it shares with the ranks that it launches.
+    pub spec: usize,
+    /// The part that it plays.
+    pub part: Part,
+    /// The state of its process.
+    pub life: Life,
+    /// True once a service is ready. Other members are ready as soon as they run.
+    pub is_ready: bool,
+    /// True once all that it wrote was read.
+    pub is_read: bool,
+    /// True if a launcher was killed because it had nothing to wait for any more, which is a success.
+    pub is_dismissed: bool,
+    /// The time since which a kept rank was seen without its keeper.
+    pub orphan_since: Option<Instant>,
+    announced: Announced,
+}
+
+impl Member {
+    pub(in crate::supervise) fn new(spec: usize, part: Part) -> Member {
+        Member {
+            spec,
+            part,
+            life: Life::Waiting,
+            is_ready: !matches!(part, Part::Service(_)),
+            is_read: false,
+            is_dismissed: false,
+            orphan_since: None,
+            announced: Announced::Nothing,
+        }
+    }
+
+    /// Returns the rank of a member that runs under a keeper.
+    pub(in crate::supervise) fn kept_rank(&self) -> Option<usize> {
+        match self.part {
+            Part::KeptRank(rank) => Some(rank),
+            Part::Process | Part::Launcher | Part::Service(_) => None,
+        }
+    }
+
+    /// Returns true for a process that footplate itself starts.
+    pub(in crate::supervise) fn is_own(&self) -> bool {
+        self.kept_rank().is_none()
+    }
+
+    pub(in crate::supervise) fn is_launcher(&self) -> bool {
+        self.part == Part::Launcher
+    }
+
+    pub(in crate::supervise) fn service(&self) -> Option<Service> {
+        match self.part {
+            Part::Service(service) => Some(service),
+            Part::Process | Part::Launcher | Part::KeptRank(_) => None,
+        }
+    }
+
+    /// Returns true once its process was started, whether it still runs or not.
+    pub(in crate::supervise) fn has_begun(&self) -> bool {
+        self.life != Life::Waiting
+    }
+
+    pub(in crate::supervise) fn is_running(&self) -> bool {
+        matches!(self.life, Life::Running(_))
+    }
+
+    /// Returns the process number while it runs.
+    pub(in crate::supervise) fn pid(&self) -> Option<Pid> {
+        match self.life {
+            Life::Running(pid) => Some(pid),
+            Life::Waiting | Life::Ended(_) => None,
+        }
+    }
+
+    pub(in crate::supervise) fn end(&self) -> Option<End> {
+        match self.life {
+            Life::Ended(end) => Some(end),
+            Life::Waiting | Life::Running(_) => None,
+        }
+    }
+
+    /// Returns true if its end is a failure. The end of a service counts as one unless it was told to end.
+    pub(in crate::supervise) fn has_failed(&self) -> bool {
+        let Some(end) = self.end() else { return false };
+        let fails_anyway = self.service().is_some_and(|service| service.end == ServiceEnd::Failure && !end.followed);
+        !end.ending.is_success() || fails_anyway
+    }
+
+    /// Returns true if it failed before it was told to end.
+    pub(in crate::supervise) fn has_failed_itself(&self) -> bool {
+        self.has_failed() && self.end().is_some_and(|end| !end.followed)
+    }
+
+    /// Returns true for a kept rank that a signal has ended.
+    pub(in crate::supervise) fn is_killed_rank(&self) -> bool {
+        !self.is_own() && self.end().is_some_and(|end| matches!(end.ending, Ending::Signaled(_)))
+    }
+
+    /// Returns true if there is something new to announce about its failure: that it failed, and later that all its output
+    /// was read. A member that was told to end and exits with a failure may have been failing before; one that a signal
+    /// ended after it was told to end has not failed.
+    pub(in crate::supervise) fn has_news(&mut self) -> bool {
+        let Some(end) = self.end().filter(|_| self.has_failed()) else { return false };
+        if end.followed && (matches!(end.ending, Ending::Signaled(_)) || self.service().is_some()) {
+            return false;
+        }
+        let known = if self.is_read { Announced::FailureWithOutput } else { Announced::Failure };
+        let is_new = known > self.announced;
+        self.announced = known;
+        is_new
+    }
+}

@@ -1,0 +1,573 @@
+//! The life of processes that run side by side, as a pure state machine.
+//!
+//! [`Group::step`] takes an [`Input`] and the time and returns [`Action`]s. It starts nothing, sends no signal, reads no file
+//! and no clock: the [`Shell`](super::shell) does, and hands the results back as inputs.
+//!
+//! ```text
+//! Running ─► Stopping ─► Closing ─► Draining ─► Ending ─► Killed ─► Flushing ─► Over
+//! ```
+//!
+//! Each phase may be skipped. A failure, a stop signal or another host leads from Running to Stopping; the end of all members
+//! to Draining; a second stop signal or the end of a grace period to Killed.
+
+mod launchers;
+mod member;
+mod phase;
+mod services;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use nix::libc;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use super::signals::stop_signal;
+use super::timing::Timing;
+use super::timing::{FLUSH_PATIENCE, KILL_PATIENCE};
+use super::{PeerRanks, PeerStop, Stop};
+use crate::event::{Ending, KillReason};
+
+pub(super) use launchers::{Release, Watch};
+pub(super) use member::{End, Member, Part};
+pub use member::{Service, ServiceEnd};
+pub(super) use phase::{Output, Phase, Why};
+
+use launchers::{Drained, Frozen};
+
+/// A fact that the shell reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// A member was started.
+    Started {
+        /// The member.
+        member: usize,
+        /// Its process.
+        pid: Pid,
+    },
+    /// A service is ready.
+    Ready {
+        /// The member.
+        member: usize,
+    },
+    /// A signal was caught.
+    Caught(i32),
+    /// Another host has failed or was told to stop.
+    PeersStop(PeerStop),
+    /// The ranks of all hosts have come so far.
+    PeerRanks(PeerRanks),
+    /// A keeper has started its rank.
+    RankBegan {
+        /// The rank.
+        rank: usize,
+        /// Its process.
+        pid: Pid,
+    },
+    /// A keeper has seen its rank end.
+    RankEnded {
+        /// The rank.
+        rank: usize,
+        /// The way it ended.
+        ending: Ending,
+    },
+    /// A child was reaped, which may be a member.
+    Reaped {
+        /// The child.
+        pid: Pid,
+        /// The way it ended.
+        ending: Ending,
+    },
+    /// A kept rank has ended because its launcher's daemon has, and not by itself.
+    EndedByLauncher {
+        /// The member.
+        member: usize,
+    },
+    /// All children that had ended were reaped.
+    Swept {
+        /// True if children are left, ended or not.
+        has_children: bool,
+    },
+    /// All that a member wrote was read.
+    OutputRead {
+        /// The member.
+        member: usize,
+    },
+    /// A signal was sent.
+    Signalled {
+        /// The reason.
+        purpose: Purpose,
+        /// True if it was not for every process.
+        is_limited: bool,
+        /// The number of processes that got it.
+        reached: usize,
+    },
+    /// The answer to [`Action::LookForOthers`].
+    OnlyLaunchers(bool),
+    /// The answer to [`Action::LookForKeepers`] for one rank: true if it was seen without its keeper.
+    KeeperSeen {
+        /// The member.
+        member: usize,
+        /// True if the keeper is gone.
+        is_gone: bool,
+    },
+    /// The number of bytes that the relay has written so far.
+    Written(u64),
+    /// The time of [`Group::deadline`] has come.
+    Deadline,
+}
+
+/// A request to the shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Start a member.
+    Start(usize),
+    /// Send a signal to the processes that descend from footplate; [`Input::Signalled`] follows.
+    Signal {
+        /// The signal.
+        signal: Signal,
+        /// The processes that get it.
+        to: Target,
+        /// The reason, which comes back with the answer.
+        purpose: Purpose,
+    },
+    /// Send a signal to these processes alone.
+    Forward {
+        /// The number of the signal.
+        number: i32,
+        /// The processes.
+        to: Vec<Pid>,
+    },
+    /// Stop launchers and their daemons for good (SIGSTOP), by their members.
+    Freeze(Vec<usize>),
+    /// Look if any process is left but these launchers and their daemons; [`Input::OnlyLaunchers`] follows.
+    LookForOthers(Vec<usize>),
+    /// Look which of these ranks have lost their keeper; [`Input::KeeperSeen`] follows for each.
+    LookForKeepers(Vec<(usize, Pid)>),
+    /// Close the writing ends that keep a member's streams open.
+    Release(usize),
+    /// End all streams after what can be read at once; [`Input::Written`] follows.
+    CloseStreams,
+    /// Ask the relay how far it is; [`Input::Written`] follows.
+    AskWritten,
+    /// Announce something.
+    Tell(News),
+    /// Log a sentence.
+    Log(tracing::Level, String),
+}
+
+/// The processes that a signal is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Every descendant of footplate.
+    Everything,
+    /// Every descendant but these members and, for launchers, their daemons.
+    AllBut(Vec<usize>),
+    /// These members with their descendants.
+    Only(Vec<usize>),
+}
+
+/// The reason why a signal is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Pass a stop signal on.
+    Stop(Signal),
+    /// End ranks because a member has failed.
+    Failure,
+    /// End ranks because of another host.
+    Peers,
+    /// End services, because the ranks have ended.
+    Close,
+    /// End what the members left behind.
+    Leftovers,
+    /// Kill what still runs.
+    Kill(Option<KillReason>),
+    /// Send it again, or without a word in the log.
+    Again,
+}
+
+/// An announcement about the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// A member runs.
+    Began(usize),
+    /// A service is ready.
+    Ready(usize),
+    /// A member has ended.
+    Ended(usize),
+    /// A member has failed. It is announced again when all its output was read.
+    Failed(usize),
+    /// A stop signal came.
+    Stopping(Signal),
+    /// Processes were killed.
+    Killed(Option<KillReason>),
+    /// At an orderly stop, a signal ended a rank that a launcher started.
+    RankKilled,
+    /// Only launchers are left, which wait for the ranks of other hosts. Holds the number of ranks that failed.
+    Drained(usize),
+}
+
+/// Processes that run side by side.
+#[derive(Debug)]
+pub(super) struct Group {
+    members: Vec<Member>,
+    timing: Timing,
+    begun: Instant,
+    phase: Phase,
+    /// True if there were children at the last sweep, ended or not.
+    has_children: bool,
+    /// The time of the next look at launchers and keepers.
+    watch: Watch,
+    /// True if the ranks of a launcher have keepers, so that the end of each is known.
+    has_keepers: bool,
+    release: Release,
+    frozen: Frozen,
+    drained: Drained,
+}
+
+impl Group {
+    /// Makes a group of members that all wait to be started. A spec's own part comes before the ranks that it launches.
+    pub(super) fn new(parts: &[(usize, Part)], timing: Timing, release: Release, now: Instant) -> Group {
+        let members: Vec<Member> = parts.iter().map(|(spec, part)| Member::new(*spec, *part)).collect();
+        let has_keepers = members.iter().any(|member| !member.is_own());
+        Group {
+            members,
+            timing,
+            begun: now,
+            phase: Phase::Running,
+            has_children: false,
+            watch: Watch::Off,
+            has_keepers,
+            release,
+            frozen: Frozen::No,
+            drained: Drained::No,
+        }
+    }
+
+    /// Returns the first actions: the members of the lowest stage start.
+    pub(super) fn begin(&mut self, now: Instant) -> Vec<Action> {
+        if self.has_keepers {
+            self.watch_keepers(now);
+        }
+        self.start_next()
+    }
+
+    /// Takes a fact and returns what follows from it.
+    pub(super) fn step(&mut self, input: Input, now: Instant) -> Vec<Action> {
+        match input {
+            Input::Started { member, pid } => self.began(member, pid),
+            Input::Ready { member } => self.ready(member),
+            Input::Caught(number) => self.caught(number, now),
+            Input::PeersStop(stop) => self.stop_for_peers(stop, now),
+            Input::PeerRanks(ranks) => self.heed(ranks, now),
+            Input::RankBegan { rank, pid } => match self.kept(rank) {
+                Some(member) => self.began(member, pid),
+                None => Vec::new(),
+            },
+            Input::RankEnded { rank, ending } => match self.kept(rank) {
+                Some(member) => self.ended(member, ending, now),
+                None => Vec::new(),
+            },
+            Input::Reaped { pid, ending } => self.reaped(pid, ending, now),
+            Input::EndedByLauncher { member } => self.ended_as(member, Ending::Signaled(libc::SIGTERM), true, now),
+            Input::Swept { has_children } => {
+                self.has_children = has_children;
+                let mut actions = self.swept(now);
+                actions.extend(self.news());
+                actions
+            }
+            Input::OutputRead { member } => {
+                self.members[member].is_read = true;
+                Vec::new()
+            }
+            Input::Signalled { purpose, is_limited, reached } => {
+                let is_in_vain = is_limited && reached == 0 && self.waits_for_first_rank();
+                if is_in_vain { self.signal_everything(purpose) } else { self.signalled(purpose, reached, now) }
+            }
+            Input::OnlyLaunchers(is_so) => self.looked(is_so, now),
+            Input::KeeperSeen { member, is_gone } => self.looked_for_keeper(member, is_gone, now),
+            Input::Written(bytes) => self.written(bytes, now),
+            Input::Deadline => self.overdue(now),
+        }
+    }
+
+    /// Returns the time at which [`Input::Deadline`] is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let look = self.watch.next_look().filter(|_| self.phase.has_ranks());
+        look.into_iter().chain(self.phase.deadline()).min()
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(super) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Returns the time since the group began.
+    pub(super) fn lasted(&self, now: Instant) -> Duration {
+        now - self.begun
+    }
+
+    /// The members that footplate itself starts.
+    fn own(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.is_own())
+    }
+
+    /// The member of a rank that has a keeper.
+    fn kept(&self, rank: usize) -> Option<usize> {
+        self.members.iter().position(|member| member.kept_rank() == Some(rank))
+    }
+
+    fn positions(&self, is_wanted: impl Fn(&Member) -> bool) -> Vec<usize> {
+        (0..self.members.len()).filter(|at| is_wanted(&self.members[*at])).collect()
+    }
+
+    fn began(&mut self, member: usize, pid: Pid) -> Vec<Action> {
+        self.members[member].life = member::Life::Running(pid);
+        vec![Action::Tell(News::Began(member))]
+    }
+
+    /// Handles a caught signal.
+    fn caught(&mut self, number: i32, now: Instant) -> Vec<Action> {
+        let Some(signal) = stop_signal(number) else {
+            // A sweep follows every event.
+            if number == libc::SIGCHLD {
+                return Vec::new();
+            }
+            let to = self.own().filter_map(Member::pid).collect();
+            return vec![Action::Forward { number, to }];
+        };
+        match self.phase {
+            Phase::Stopping { why: Why::Signal(stop), .. } | Phase::Closing { stop: Some(stop), .. } => {
+                let log = format!("{signal} is the second stop signal: killing what still runs");
+                let mut actions = vec![Action::Log(tracing::Level::WARN, log)];
+                actions.extend(self.kill(Some(stop), Some(KillReason::SecondSignal), now));
+                actions
+            }
+            Phase::Running
+            | Phase::Stopping { .. }
+            | Phase::Draining { .. }
+            | Phase::Ending { .. }
+            | Phase::Closing { .. } => {
+                let mut actions = vec![Action::Tell(News::Stopping(signal))];
+                let stop = Stop { signal, killed: None };
+                match self.phase {
+                    // The ranks have ended, and the services are ending already.
+                    Phase::Closing { order, until, .. } => {
+                        self.phase = Phase::Closing { stop: Some(stop), order, until };
+                    }
+                    _ => actions.extend(self.stop_members(Why::Signal(stop), signal, Purpose::Stop(signal), now)),
+                }
+                actions
+            }
+            Phase::Killed { .. } | Phase::Flushing { .. } | Phase::Over { .. } => Vec::new(),
+        }
+    }
+
+    /// Ends the members, with their grace period, because another host has failed or was told to stop.
+    fn stop_for_peers(&mut self, stop: PeerStop, now: Instant) -> Vec<Action> {
+        if self.phase != Phase::Running {
+            return Vec::new();
+        }
+        self.stop_members(Why::Peers(stop), Signal::SIGTERM, Purpose::Peers, now)
+    }
+
+    /// Sends a signal that ends ranks, and gives them the grace period.
+    ///
+    /// Launchers are spared if an orderly stop is for their ranks, or if the end of each rank is known. Services are always
+    /// spared: they end after the ranks.
+    fn stop_members(&mut self, why: Why, signal: Signal, purpose: Purpose, now: Instant) -> Vec<Action> {
+        let spares_launchers = why.is_orderly() || self.has_keepers;
+        let spared = self.positions(|member| {
+            member.has_begun() && (member.service().is_some() || spares_launchers && member.is_launcher())
+        });
+        self.phase = Phase::Stopping { why, until: now + self.timing.grace_period };
+        self.watch_launchers(why, now);
+        let to = if spared.is_empty() { Target::Everything } else { Target::AllBut(spared) };
+        vec![Action::Signal { signal, to, purpose }]
+    }
+
+    /// Sends a signal again, to launchers too: they have started no rank that it could have been for.
+    fn signal_everything(&self, purpose: Purpose) -> Vec<Action> {
+        let signal = if let Purpose::Stop(signal) = purpose { signal } else { Signal::SIGTERM };
+        vec![Action::Signal { signal, to: Target::Everything, purpose }]
+    }
+
+    /// Handles the number of processes that a signal has reached.
+    fn signalled(&mut self, purpose: Purpose, reached: usize, now: Instant) -> Vec<Action> {
+        let grace = self.timing.grace_period.as_secs_f64();
+        let log = match purpose {
+            Purpose::Stop(signal) => {
+                format!("{signal}: passed on to {reached} processes, which have {grace} s")
+            }
+            Purpose::Failure => format!("a process failed: SIGTERM to the {reached} others"),
+            Purpose::Peers => format!("SIGTERM to {reached} processes, which have {grace} s"),
+            Purpose::Close => format!("the ranks have ended: SIGTERM to {reached} processes of services"),
+            Purpose::Leftovers if reached > 0 => {
+                format!("SIGTERM to {reached} processes that the script left behind")
+            }
+            // Of processes that follow each other without pause, a look can find none but those that have just ended.
+            Purpose::Leftovers if !self.has_children => return self.flush(None, now),
+            Purpose::Leftovers | Purpose::Again => return Vec::new(),
+            Purpose::Kill(reason) => {
+                if let Phase::Killed { stop: Some(stop), .. } = &mut self.phase {
+                    stop.killed = reason.filter(|_| reached > 0);
+                }
+                return if reached > 0 { vec![Action::Tell(News::Killed(reason))] } else { Vec::new() };
+            }
+        };
+        vec![Action::Log(tracing::Level::INFO, log)]
+    }
+
+    /// Does what is due when the present phase has lasted long enough, or when a look is due.
+    fn overdue(&mut self, now: Instant) -> Vec<Action> {
+        let warn = |text: &str| Action::Log(tracing::Level::WARN, text.to_owned());
+        match self.phase {
+            Phase::Over { .. } => Vec::new(),
+            Phase::Running => self.look_for_keepers(now),
+            Phase::Stopping { until, .. } if now < until => self.look_for_others(),
+            Phase::Stopping { why, .. } => {
+                let (text, killed) = match why {
+                    Why::Signal(_) => {
+                        ("the grace period is over: killing what still runs", Some(KillReason::GraceOver))
+                    }
+                    Why::Failure | Why::Peers(_) => {
+                        ("the grace period is over: killing the processes that still run", None)
+                    }
+                };
+                let mut actions = vec![warn(text)];
+                actions.extend(self.kill(self.phase.stop(), killed, now));
+                actions
+            }
+            Phase::Closing { stop, .. } => {
+                let mut actions = vec![warn("the grace period is over: killing the services that still run")];
+                actions.extend(self.kill(stop, stop.map(|_| KillReason::GraceOver), now));
+                actions
+            }
+            Phase::Draining { .. } => {
+                self.phase = Phase::Ending { until: now + self.timing.drain_time };
+                let (signal, to) = (Signal::SIGTERM, Target::Everything);
+                vec![Action::Signal { signal, to, purpose: Purpose::Leftovers }]
+            }
+            Phase::Ending { .. } => self.kill(None, None, now),
+            Phase::Killed { stop, .. } => {
+                let mut actions = vec![warn("some processes cannot even be killed, and are left behind")];
+                actions.extend(self.flush(stop, now));
+                actions
+            }
+            Phase::Flushing { stop, written, .. } => {
+                // The next answer is compared with what was written before.
+                self.phase = Phase::Flushing { stop, written, until: now + FLUSH_PATIENCE };
+                vec![Action::AskWritten]
+            }
+        }
+    }
+
+    fn kill(&mut self, stop: Option<Stop>, killed: Option<KillReason>, now: Instant) -> Vec<Action> {
+        self.phase = Phase::Killed { stop, until: now + KILL_PATIENCE };
+        let (signal, to) = (Signal::SIGKILL, Target::Everything);
+        vec![Action::Signal { signal, to, purpose: Purpose::Kill(killed) }]
+    }
+
+    /// Ends the streams, which others may still hold open, after what can be read of them.
+    fn flush(&mut self, stop: Option<Stop>, now: Instant) -> Vec<Action> {
+        self.phase = Phase::Flushing { stop, until: now + FLUSH_PATIENCE, written: None };
+        vec![Action::CloseStreams]
+    }
+
+    /// Compares the relay's progress with that of the last look.
+    fn written(&mut self, bytes: u64, now: Instant) -> Vec<Action> {
+        let Phase::Flushing { stop, until, written } = self.phase else { return Vec::new() };
+        match written {
+            None => self.phase = Phase::Flushing { stop, until, written: Some(bytes) },
+            Some(before) if before == bytes => self.phase = Phase::Over { stop, output: Output::GivenUp },
+            Some(_) => return self.flush(stop, now),
+        }
+        Vec::new()
+    }
+
+    /// Notes the end of a child, if it is a member.
+    fn reaped(&mut self, pid: Pid, ending: Ending, now: Instant) -> Vec<Action> {
+        match self.members.iter().position(|member| member.pid() == Some(pid)) {
+            Some(at) => self.ended(at, ending, now),
+            None => Vec::new(),
+        }
+    }
+
+    /// Notes the end of a member.
+    fn ended(&mut self, at: usize, ending: Ending, now: Instant) -> Vec<Action> {
+        if self.members[at].end().is_some() {
+            return Vec::new();
+        }
+        let followed = !matches!(self.phase, Phase::Running | Phase::Draining { .. });
+        self.ended_as(at, ending, followed, now)
+    }
+
+    fn ended_as(&mut self, at: usize, ending: Ending, followed: bool, now: Instant) -> Vec<Action> {
+        let member = &mut self.members[at];
+        let ending = if member.is_dismissed { Ending::Exited(0) } else { ending };
+        member.life = member::Life::Ended(End { ending, duration: now - self.begun, followed });
+        let (spec, is_own) = (member.spec, member.is_own());
+        // With its launcher, a rank whose keeper was never heard has nobody left who writes.
+        let is_gone = |member: &Member| is_own && member.spec == spec && !member.is_running();
+        let released = (0..self.members.len()).filter(|place| *place == at || is_gone(&self.members[*place]));
+        let mut actions: Vec<Action> = released.map(Action::Release).collect();
+        actions.push(Action::Tell(News::Ended(at)));
+        actions
+    }
+
+    /// Moves on if a member has ended, or if nothing is left.
+    fn swept(&mut self, now: Instant) -> Vec<Action> {
+        if self.phase.is_over() {
+            return Vec::new();
+        }
+        let mut actions = Vec::new();
+        let any_runs = self.members.iter().any(Member::is_running) || self.own().any(|member| !member.has_begun());
+        if any_runs && self.phase == Phase::Running && self.members.iter().any(Member::has_failed_itself) {
+            actions.extend(self.stop_members(Why::Failure, Signal::SIGTERM, Purpose::Failure, now));
+        }
+        if self.members.iter().any(Member::is_killed_rank) {
+            actions.extend(self.freeze());
+        }
+        actions.extend(self.close_services(now));
+        if self.own().any(|member| member.is_running() || self.still_starts(member)) {
+            return actions;
+        }
+        let is_all_read = self.members.iter().all(|member| member.is_read || member.is_own() && !member.has_begun());
+        match (self.has_children, self.phase) {
+            (false, _) if is_all_read => self.phase = Phase::Over { stop: self.phase.stop(), output: Output::Read },
+            (_, Phase::Running | Phase::Closing { stop: None, .. }) => {
+                self.phase = Phase::Draining { until: now + self.timing.drain_time };
+            }
+            // Leftovers of ranks, such as a child that saves, got SIGTERM with them and have the same grace period.
+            (true, Phase::Killed { .. }) => {
+                let (signal, to) = (Signal::SIGKILL, Target::Everything);
+                actions.push(Action::Signal { signal, to, purpose: Purpose::Again });
+            }
+            (true, _) => {}
+            // Nobody is left who could use the time.
+            (false, Phase::Stopping { .. } | Phase::Closing { .. } | Phase::Ending { .. } | Phase::Killed { .. }) => {
+                actions.extend(self.flush(self.phase.stop(), now))
+            }
+            (false, Phase::Draining { .. } | Phase::Flushing { .. } | Phase::Over { .. }) => {}
+        }
+        actions
+    }
+
+    /// Returns what is new since the last sweep.
+    fn news(&mut self) -> Vec<Action> {
+        // A launcher only follows a rank of its own that failed.
+        let rank_failed = self.members.iter().any(|member| !member.is_own() && member.has_failed_itself());
+        let mut actions = Vec::new();
+        for (at, member) in self.members.iter_mut().enumerate() {
+            if !(member.is_launcher() && rank_failed) && member.has_news() {
+                actions.push(Action::Tell(News::Failed(at)));
+            }
+        }
+        actions.extend(self.drained());
+        actions
+    }
+}

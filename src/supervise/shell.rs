@@ -1,0 +1,420 @@
+//! The thin shell around a [`Group`]: it starts members, sends signals, reaps, looks at /proc, and tells the group what came
+//! of it.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::group::{Action, Group, Input, Member, News, Output as Fate, Part, Release, Target};
+use super::keeper::{Keepers, Note};
+use super::outputs::Streams;
+use super::task::{Readiness, Role, SpawnError, Started, Task};
+use super::timing::Timing;
+use super::tree::{self, Spared};
+use super::{Report, Reports};
+use crate::event::{Ending, Events, Kind, Moment, Process, StopReason, Stream};
+use crate::kernel::{self, Inherited, Waited};
+use crate::logs::{Relay, StreamId, StreamNews, Style};
+
+/// The parts of the supervisor that a group needs.
+pub(super) struct Surroundings<'a> {
+    pub(super) inherited: &'a Inherited,
+    pub(super) relay: &'a Relay,
+    pub(super) events: &'a Events,
+    /// Takes what the relay says about streams.
+    pub(super) streams: &'a UnboundedSender<StreamNews>,
+}
+
+/// The processes of a group.
+pub(super) struct Shell<'a> {
+    tasks: &'a [Task],
+    around: Surroundings<'a>,
+    group: Group,
+    /// One for each member.
+    processes: Vec<Child>,
+    keepers: Option<Arc<Keepers>>,
+}
+
+/// The shell's side of a member.
+struct Child {
+    identity: Process,
+    /// The process that footplate started.
+    pid: Option<Pid>,
+    streams: Streams,
+    /// The writing ends that keep the streams of ranks open until the ranks have ended.
+    held: Vec<[File; 2]>,
+}
+
+impl<'a> Shell<'a> {
+    /// Makes the group of these tasks. `first` is the number of the relay's process for the first of them.
+    pub(super) fn new(
+        tasks: &'a [Task],
+        first: usize,
+        timing: Timing,
+        release: Release,
+        around: Surroundings<'a>,
+    ) -> Shell<'a> {
+        let (mut parts, mut processes) = (Vec::new(), Vec::new());
+        for (spec, task) in tasks.iter().enumerate() {
+            let part = match &task.role {
+                Role::Process => Part::Process,
+                Role::Launcher(_) => Part::Launcher,
+                Role::Service { rules, .. } => Part::Service(*rules),
+            };
+            let has_keepers = task.keepers.is_some();
+            let shared = task.ranks.iter().filter(|_| !has_keepers).map(|rank| rank.rank).collect();
+            parts.push((spec, part));
+            let streams = Streams::new(first + spec, 0, shared);
+            processes.push(Child { identity: task.process.clone(), pid: None, streams, held: Vec::new() });
+            for (at, rank) in (1..).zip(task.ranks.iter().filter(|_| has_keepers)) {
+                parts.push((spec, Part::KeptRank(rank.rank)));
+                let streams = Streams::new(first + spec, at, Vec::new());
+                let identity = Process::Rank(rank.rank);
+                processes.push(Child { identity, pid: None, streams, held: Vec::new() });
+            }
+        }
+        let group = Group::new(&parts, timing, release, Instant::now());
+        let keepers = tasks.iter().find_map(|task| task.keepers.clone());
+        Shell { tasks, around, group, processes, keepers }
+    }
+
+    /// Starts the members of the first stage.
+    ///
+    /// # Errors
+    /// One could not be started. Those that were are killed.
+    pub(super) fn begin(&mut self) -> Result<(), SpawnError> {
+        let actions = self.group.begin(Instant::now());
+        self.act(actions)
+    }
+
+    /// Returns true once nothing is left to wait for.
+    pub(super) fn is_over(&self) -> bool {
+        self.group.phase().is_over()
+    }
+
+    /// Returns true if the reader of the output was found to take nothing any more.
+    pub(super) fn gave_up(&self) -> bool {
+        matches!(self.group.phase(), super::group::Phase::Over { output: Fate::GivenUp, .. })
+    }
+
+    /// Returns the time at which [`Input::Deadline`] is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.group.deadline()
+    }
+
+    /// Hands a fact to the group and does what follows from it.
+    ///
+    /// # Errors
+    /// A member could not be started. The others are killed.
+    pub(super) fn feed(&mut self, input: Input) -> Result<(), SpawnError> {
+        let actions = self.group.step(input, Instant::now());
+        self.act(actions)
+    }
+
+    /// Takes what a keeper says of its rank.
+    pub(super) fn feed_note(&mut self, note: Note) -> Result<(), SpawnError> {
+        self.feed(match note {
+            Note::Began(rank, pid) => Input::RankBegan { rank, pid },
+            Note::Ended(rank, ending) => Input::RankEnded { rank, ending },
+        })
+    }
+
+    /// Takes what the relay says of a stream.
+    pub(super) fn feed_stream(&mut self, news: StreamNews) -> Result<(), SpawnError> {
+        let id = news.id();
+        let known = self.processes.iter().enumerate().find_map(|(at, child)| {
+            let writer = child.streams.writer(id, &child.identity)?;
+            Some((at, writer))
+        });
+        let Some((at, process)) = known else { return Ok(()) };
+        let stream = if id.is_stderr { Stream::Stderr } else { Stream::Stdout };
+        match news {
+            StreamNews::Began { at: moment, .. } => {
+                self.around.events.emit_at(moment, Kind::FirstOutput { process, stream });
+                Ok(())
+            }
+            StreamNews::Matched { .. } => self.feed(Input::Ready { member: at }),
+            StreamNews::Ended { record, lines, bytes, last_output, .. } => {
+                self.around.events.emit(Kind::StreamClosed { process, stream, lines, bytes, last_output });
+                let is_read = self.processes[at].streams.end(id, record);
+                if is_read { self.feed(Input::OutputRead { member: at }) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Collects whatever has ended, and lets the group move on.
+    ///
+    /// # Errors
+    /// A member could not be started. The others are killed.
+    pub(super) fn sweep(&mut self) -> Result<(), SpawnError> {
+        self.hear()?;
+        let has_children = loop {
+            let (pid, ending) = match kernel::wait_any() {
+                Waited::Exited(pid, code) => (pid, Ending::Exited(code)),
+                Waited::Signaled(pid, signal) => (pid, Ending::Signaled(signal)),
+                Waited::NoneEnded => break true,
+                Waited::NoneLeft => break false,
+            };
+            // The keeper of a rank that was reaped may have ended before it was heard.
+            self.hear()?;
+            let input = match self.followed_its_daemon(pid, ending) {
+                Some(member) => Input::EndedByLauncher { member },
+                None => Input::Reaped { pid, ending },
+            };
+            self.feed(input)?;
+        };
+        self.feed(Input::Swept { has_children })
+    }
+
+    /// Hears what keepers have said.
+    fn hear(&mut self) -> Result<(), SpawnError> {
+        let Some(keepers) = self.keepers.clone() else { return Ok(()) };
+        while let Some(note) = keepers.next() {
+            self.feed_note(note)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the kept rank that this child is, if it ended only because its launcher's daemon did.
+    fn followed_its_daemon(&self, pid: Pid, ending: Ending) -> Option<usize> {
+        let members = self.group.members();
+        let member = members.iter().position(|member| !member.is_own() && member.pid() == Some(pid))?;
+        match &self.tasks[members[member].spec].role {
+            Role::Launcher(launching) if launching.lost_daemon == Some(ending) => Some(member),
+            _ => None,
+        }
+    }
+
+    fn act(&mut self, actions: Vec<Action>) -> Result<(), SpawnError> {
+        let mut waiting = VecDeque::from(actions);
+        while let Some(action) = waiting.pop_front() {
+            for input in self.perform(action)? {
+                waiting.extend(self.group.step(input, Instant::now()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does one thing, and returns what came of it.
+    fn perform(&mut self, action: Action) -> Result<Vec<Input>, SpawnError> {
+        match action {
+            Action::Start(member) => return self.start(member),
+            Action::Signal { signal, to, purpose } => {
+                let reached = self.signal(signal, &to);
+                return Ok(vec![Input::Signalled { purpose, is_limited: to != Target::Everything, reached }]);
+            }
+            Action::Forward { number, to } => to.into_iter().for_each(|pid| kernel::send_signal(pid, number)),
+            Action::Freeze(launchers) => tree::freeze(&self.spared(&launchers)),
+            Action::LookForOthers(launchers) => {
+                return Ok(vec![Input::OnlyLaunchers(tree::only_left(&self.spared(&launchers)))]);
+            }
+            Action::LookForKeepers(ranks) => {
+                let look = |(member, pid)| Input::KeeperSeen { member, is_gone: tree::is_child(pid) };
+                return Ok(ranks.into_iter().map(look).collect());
+            }
+            Action::Release(member) => self.processes[member].held.clear(),
+            Action::CloseStreams => {
+                for id in self.processes.iter().flat_map(|child| child.streams.ids()) {
+                    self.around.relay.close(id);
+                }
+                return Ok(vec![Input::Written(self.around.relay.written())]);
+            }
+            Action::AskWritten => return Ok(vec![Input::Written(self.around.relay.written())]),
+            Action::Tell(news) => self.tell(news),
+            Action::Log(level, text) => match level {
+                tracing::Level::WARN => tracing::warn!("{text}"),
+                tracing::Level::DEBUG => tracing::debug!("{text}"),
+                _ => tracing::info!("{text}"),
+            },
+        }
+        Ok(Vec::new())
+    }
+
+    /// Starts a member and has what it writes relayed.
+    fn start(&mut self, member: usize) -> Result<Vec<Input>, SpawnError> {
+        let task = &self.tasks[self.group.members()[member].spec];
+        let Started { pid, stdout, stderr, ranks } = match task.start(self.around.inherited) {
+            Ok(started) => started,
+            Err(error) => {
+                self.abandon();
+                return Err(error);
+            }
+        };
+        self.processes[member].pid = Some(pid);
+        let ids: Vec<StreamId> = self.processes[member].streams.ids().collect();
+        self.relay(&ids[..2], [stdout, stderr], &task.style, task);
+        for (at, (rank, (readers, writers))) in task.ranks.iter().zip(ranks).enumerate() {
+            // The streams of kept ranks are those of the members that follow.
+            let (owner, ids) = match task.keepers {
+                Some(_) => (member + 1 + at, self.processes[member + 1 + at].streams.ids().collect()),
+                None => (member, ids[2 + 2 * at..4 + 2 * at].to_vec()),
+            };
+            self.relay(&ids, readers, &rank.style, task);
+            self.processes[owner].held.push(writers);
+        }
+        let mut inputs = vec![Input::Started { member, pid }];
+        if matches!(task.role, Role::Service { readiness: Readiness::Started, .. }) {
+            inputs.push(Input::Ready { member });
+        }
+        Ok(inputs)
+    }
+
+    fn relay(&self, ids: &[StreamId], sources: [OwnedFd; 2], style: &Style, task: &Task) {
+        let awaited = match &task.role {
+            Role::Service { readiness: Readiness::Line(text), .. } => Some(text.as_bytes()),
+            _ => None,
+        };
+        for (id, source) in ids.iter().zip(sources) {
+            let streams = self.around.streams.clone();
+            self.around.relay.add(*id, source, style.clone(), awaited, move |news| {
+                // The receiver lives as long as the supervisor.
+                let _ = streams.send(news);
+            });
+        }
+    }
+
+    /// Kills what was started, because not all could be.
+    fn abandon(&self) {
+        // A look at all processes of the machine takes a millisecond, in which a shell could have begun with the script.
+        if self.processes.iter().any(|child| child.pid.is_some()) {
+            tree::signal_all(Signal::SIGKILL, &self.groups());
+        }
+    }
+
+    fn signal(&self, signal: Signal, to: &Target) -> usize {
+        match to {
+            Target::Everything => tree::signal_all(signal, &self.groups()),
+            Target::AllBut(members) => tree::signal_all_but(&self.spared(members), signal, &self.groups()),
+            Target::Only(members) => tree::signal_below(&self.pids(members), signal),
+        }
+    }
+
+    fn pids(&self, members: &[usize]) -> Vec<Pid> {
+        members.iter().filter_map(|member| self.processes[*member].pid).collect()
+    }
+
+    /// Returns the processes that belong to these members.
+    fn spared(&self, members: &[usize]) -> Spared {
+        let mut spared = Spared::default();
+        for member in members {
+            let Some(pid) = self.processes[*member].pid else { continue };
+            match &self.tasks[self.group.members()[*member].spec].role {
+                Role::Launcher(launching) => {
+                    spared.groups.push(pid);
+                    spared.names.extend(launching.daemons);
+                }
+                Role::Service { .. } => spared.trees.push(pid),
+                Role::Process => spared.groups.push(pid),
+            }
+        }
+        spared
+    }
+
+    /// Returns the members' process groups, as long as their numbers cannot have become others': while the member itself or
+    /// a child of footplate in its group was not reaped.
+    fn groups(&self) -> Vec<Pid> {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let is_ours = |member: &Member, pid| member.is_running() || waitid(Id::PGid(pid), flags).is_ok();
+        let children = self.group.members().iter().zip(&self.processes);
+        children.filter_map(|(member, child)| child.pid.filter(|pid| is_ours(member, *pid))).collect()
+    }
+
+    /// Emits what the group announces.
+    fn tell(&self, news: News) {
+        let process = |member: usize| self.processes[member].identity.clone();
+        let end = |member: usize| self.group.members()[member].end();
+        let kind = match news {
+            News::Began(member) => {
+                let Some(pid) = self.group.members()[member].pid() else { return };
+                Kind::ProcessStarted { process: process(member), pid: pid.as_raw() }
+            }
+            News::Ready(member) => Kind::ProcessReady(process(member)),
+            News::Ended(member) => {
+                let Some(end) = end(member) else { return };
+                let (ending, duration, followed) = (end.ending, end.duration, end.followed);
+                Kind::ProcessEnded { process: process(member), ending, duration, followed }
+            }
+            News::Failed(member) => {
+                let Some(end) = end(member) else { return };
+                let is_read = self.group.members()[member].is_read;
+                let output = is_read.then(|| Arc::new(self.processes[member].streams.output()));
+                Kind::ProcessFailed { process: process(member), ending: end.ending, duration: end.duration, output }
+            }
+            News::Stopping(signal) => Kind::Stopping(StopReason::Signal(signal)),
+            News::Killed(reason) => Kind::Killed(reason),
+            News::RankKilled => Kind::RankKilled,
+            News::Drained(failed) => Kind::RanksEnded(failed),
+        };
+        self.around.events.emit_at(Moment::now(), kind);
+    }
+
+    /// Returns how the members ended.
+    pub(super) fn reports(self) -> Reports {
+        let stop = self.group.phase().stop();
+        let unknown = Ending::Signaled(nix::libc::SIGKILL);
+        let lasted = self.group.lasted(Instant::now());
+        let members = self.group.members();
+        let has_kept = members.iter().any(|member| !member.is_own());
+        // A launcher of which a rank has failed says nothing new; else what the ranks wrote may tell why it failed.
+        let rank_failed = members.iter().any(|member| !member.is_own() && member.has_failed_itself());
+        let mut reports = Vec::new();
+        for (member, child) in members.iter().zip(&self.processes) {
+            let is_silent = match member.part {
+                Part::Launcher => has_kept && (rank_failed || member.is_dismissed),
+                // Nothing is known of a rank without an ending.
+                Part::KeptRank(_) => member.end().is_none(),
+                // A service that was told to end, or was not needed yet, ends as it likes.
+                Part::Service(_) => !member.has_failed_itself(),
+                Part::Process => false,
+            };
+            if is_silent {
+                continue;
+            }
+            let (ending, duration, followed) = match member.end() {
+                Some(end) => (end.ending, end.duration, end.followed),
+                None => (unknown, lasted, true),
+            };
+            let mut output = child.streams.output();
+            if member.is_own() && !ending.is_success() {
+                let kept = members.iter().zip(&self.processes).filter(|(other, _)| !other.is_own());
+                for (other, rank) in kept.filter(|(other, _)| other.spec == member.spec) {
+                    let streams = rank.streams.output();
+                    let (stdout, stderr) = (streams.stdout, streams.stderr);
+                    let rank = other.kept_rank().unwrap_or_default();
+                    output.ranks.push(crate::event::RankOutput { rank, stdout, stderr });
+                }
+            }
+            reports.push(Report {
+                task: member.spec,
+                process: child.identity.clone(),
+                is_launched: !member.is_own(),
+                ending,
+                output,
+                duration,
+                followed,
+            });
+        }
+        // Those of launched ranks come last.
+        reports.sort_by_key(|report| report.is_launched);
+        Reports { reports, stop }
+    }
+
+    /// Returns the services that are ready once something listens at their address.
+    pub(super) fn awaited_ports(&self) -> Vec<(usize, std::net::SocketAddr)> {
+        let members = self.group.members().iter().enumerate();
+        members
+            .filter(|(_, member)| member.is_running() && !member.is_ready)
+            .filter_map(|(at, member)| match &self.tasks[member.spec].role {
+                Role::Service { readiness: Readiness::Port(address), .. } => Some((at, *address)),
+                _ => None,
+            })
+            .collect()
+    }
+}

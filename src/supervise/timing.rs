@@ -1,0 +1,37 @@
+//! The times that the supervisor gives, waits and looks after.
+
+use std::time::Duration;
+
+/// The times that the settings give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// The time between a stop signal and the kill.
+    pub grace_period: Duration,
+    /// The time that processes which a program leaves behind may run on.
+    pub drain_time: Duration,
+}
+
+/// The time that the reader of standard output may take nothing before the rest of the output is given up.
+pub const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same time once the reader was given up.
+pub(super) const LAST_PATIENCE: Duration = Duration::from_millis(500);
+
+/// The time that a killed process may take to end. One that hangs in a driver can take for ever.
+pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The time that launchers may go on when no other process is left here and another host has failed: mpirun can wait for
+/// ever for the daemon of a host that is cut off.
+pub(super) const LAUNCHER_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The interval of looks for processes other than launchers.
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The same interval if keepers tell how each rank ended: then nothing else is waited for.
+pub(super) const KEPT_LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The interval of looks for ranks that have lost their keepers.
+pub(super) const KEEPER_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The time that a rank may be without its keeper: mpirun that ends its ranks kills the keepers, and then ends itself.
+pub(super) const KEEPER_PATIENCE: Duration = Duration::from_secs(5);
