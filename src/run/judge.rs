@@ -54,10 +54,11 @@ impl Judge<'_> {
         let job = &self.prepared.job;
         let command = display(self.redactor, &seen.task.task.arguments);
         let mut evidence = Evidence::new(seen.ending, seen.stderr, seen.stdout, self.code_dir, command);
+        evidence.hosts = &job.cluster.hosts;
         evidence.host = (job.cluster.hosts.len() > 1).then(|| job.cluster.current_host.clone());
         evidence.rank = seen.rank;
         evidence.followers = seen.followers;
-        evidence.stopped = seen.stop.map(|stop| failure::Stop {
+        evidence.stopped = seen.stop.map(|stop| failure::StopEvidence {
             signal: stop.signal.to_string(),
             grace_seconds: self.prepared.settings.grace_period.as_secs(),
             killed_after_grace: stop.killed == Some(Killed::GraceOver),

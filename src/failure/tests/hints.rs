@@ -2,7 +2,7 @@
 
 use super::{evidence, text};
 use crate::event::Ending;
-use crate::failure::{Evidence, Full, FullDisk, OutOfMemory, Stop, cause};
+use crate::failure::{Evidence, Full, FullDisk, OutOfMemory, StopEvidence, cause};
 
 const GIB: u64 = 1 << 30;
 
@@ -44,7 +44,7 @@ fn a_sigkill_without_proof_is_called_likely() {
 #[test]
 fn a_stop_is_told_with_its_grace() {
     let mut evidence = evidence(Ending::Signaled(15), "");
-    evidence.stopped = Some(Stop { signal: "SIGTERM".into(), grace_seconds: 110, killed_after_grace: false });
+    evidence.stopped = Some(StopEvidence { signal: "SIGTERM".into(), grace_seconds: 110, killed_after_grace: false });
     assert_eq!(
         text(&cause(&evidence)),
         "killed by SIGTERM (signal 15)\nexit code 143\nhint: the job was stopped: SIGTERM was passed on to the script; save a checkpoint when it comes\ncommand: python3 train.py"
