@@ -4,6 +4,7 @@ mod hints;
 mod mutated;
 mod programs;
 mod python;
+mod ranks;
 mod recorded;
 
 use std::fs;
