@@ -164,7 +164,7 @@ mod tests {
     use crate::failure::lines::Log;
 
     #[test]
-    fn both_forms_of_the_error_file_are_read() {
+    fn an_error_file_is_read_in_both_forms() {
         let new = br#"{"message": {"message": "ValueError: bad", "extraInfo": {"py_callstack": "Traceback\n", "timestamp": "1700000000"}, "errorCode": 3}}"#;
         let expected = ErrorFile {
             message: "ValueError: bad".into(),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_of_mpirun_that_is_no_consequence_is_its_error() {
+    fn a_notice_of_mpirun_is_its_error_unless_it_follows_from_a_rank() {
         let rule = "-".repeat(74);
         let block = |text: &str| format!("{rule}\n{text}\n{rule}\n");
         let slots = block(
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_of_launchers_name_the_rank_that_failed_first() {
+    fn a_launchers_report_names_the_rank_that_failed_first() {
         let of = |text: &str| report(&Log::read(text.as_bytes()));
         let torchrun = of("Root Cause (first observed failure):\n[0]:\n  time      : 2024-03-14_12:00:00\n  host      : algo-2\n  rank      : 12 (local_rank: 4)\n  exitcode  : -9 (pid: 71)\n  error_file: <N/A>\n").unwrap();
         assert_eq!((torchrun.host.as_deref(), torchrun.rank, torchrun.local_rank), (Some("algo-2"), Some(12), Some(4)));

@@ -46,7 +46,7 @@ pub(super) fn any_own(frames: &[Frame], code_dir: &Path) -> bool {
 
 fn distance(path: &str, code_dir: &Path) -> Distance {
     const PACKAGES: [&str; 2] = ["site-packages/", "dist-packages/"];
-    // `/bin/` holds the scripts that start launchers: torchrun, accelerate.
+    // `/bin/` contains the scripts that start launchers: torchrun, accelerate.
     const LIBRARIES: [&str; 4] = ["/lib/python", "/lib64/python", "/bin/", ".zip/"];
     if path.starts_with('<') && path != "<string>" && path != "<stdin>" {
         return Distance::Inside;
