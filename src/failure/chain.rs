@@ -46,7 +46,7 @@ pub(super) fn place(chain: &[Raised], code_dir: &Path) -> Option<SourcePlace> {
     place::deepest(frames.iter(), code_dir)
 }
 
-/// Returns true if two exceptions have the same type and message: one is then passed on as the other.
+/// Returns true if two exceptions have the same type and message: one then passes the other on.
 fn is_equal(one: &Raised, other: &Raised) -> bool {
     (&one.name, &one.message) == (&other.name, &other.message)
 }

@@ -229,7 +229,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         Account { headline, end: Some(0), ..Account::default() }
     }
 
-    /// Returns the account that a line of stderr gives.
+    /// Returns an account from a line of stderr.
     fn said_by_line(&self, found: TellingLine) -> Account {
         Account {
             headline: found.headline,
@@ -240,7 +240,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         }
     }
 
-    /// Returns the account that a traceback of `log` gives. `end` is the first line of stderr after it.
+    /// Returns an account from a traceback of `log`. `end` is the first line of stderr after it.
     fn raised(&self, log: &Log, found: &Traceback, end: Option<usize>) -> Account {
         let last = found.last();
         let mut details = chain::details(&found.chain);

@@ -1,7 +1,7 @@
 //! The text of a cause: the failure file, within what the platform shows of it.
 //!
 //! A cause travels between hosts and into the run record as [`redacted`] structure, and [`text`] lays it out once, at the
-//! end. Laying out a redacted cause without a redactor gives the text that the first host would have written.
+//! end. Laying out a redacted cause without a redactor yields the text of the host where it was judged.
 
 use crate::event::{Cause, CauseDetail, CauseEnding, Ending, SourcePlace};
 use crate::redact::Redactor;
