@@ -1,5 +1,6 @@
 //! Exact failure texts: of real programs that run here, and of recorded output of programs that do not.
 
+mod boundaries;
 mod hints;
 mod mutated;
 mod programs;
