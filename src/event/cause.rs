@@ -12,7 +12,7 @@ use super::Ending;
 /// The reason why a process, a host or the job failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
-    /// What happened: an exception, a signal, the telling line. The first line of the failure file.
+    /// The first line of the failure file: an exception, a signal, or the most telling line.
     pub headline: String,
     /// The facts that explain the headline, in the order in which they are shown.
     pub details: Vec<CauseDetail>,

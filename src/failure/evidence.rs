@@ -1,43 +1,61 @@
-//! What was seen of a failure: plain data, gathered by others, judged by [`cause`](super::cause()).
+//! The evidence of a failure: plain data that others gather, and that [`cause`](super::cause()) judges.
 
 use std::path::Path;
 
 use crate::event::Ending;
+use crate::logs::RankLabel;
 
-use super::{ErrorFile, FullDisk, OutOfMemory};
+use super::disk::FullDisk;
+use super::launcher::ErrorFile;
+use super::memory::OutOfMemory;
 
-/// What was seen of one process that failed.
+/// The evidence of one process that failed.
 #[derive(Clone, Debug)]
 pub struct Evidence<'e> {
-    /// How it ended.
+    /// The ending of the process.
     pub ending: Ending,
-    /// The last that it wrote to stderr, as it wrote it: any bytes, perhaps beginning mid-line. Of more than 256 KiB
-    /// the last 256 KiB are read.
+    /// The last bytes that the process wrote to stderr: any bytes, perhaps beginning within a line. Of more than 1 MiB the
+    /// last 1 MiB is read.
     pub stderr: &'e [u8],
-    /// The same of stdout.
+    /// The last bytes that the process wrote to stdout, as [`Evidence::stderr`].
     pub stdout: &'e [u8],
+    /// The output of ranks that the process started and that have streams of their own.
+    pub ranks: Vec<RankEvidence<'e>>,
     /// The folder of the user's code: paths in it are shown relative to it.
     pub code_dir: &'e Path,
-    /// The command as it may be shown, secrets already taken out.
+    /// The command as it may be shown, without secrets.
     pub command: String,
-    /// The host it ran on; given only if the job has several.
+    /// The hosts of the job. Only with these names is `[host:rank] ` before a line a [`RankLabel`].
+    pub hosts: &'e [String],
+    /// The host on which the process ran; `None` if the job has only one.
     pub host: Option<String>,
-    /// Its rank; given only if the job has several.
+    /// The rank of the process; `None` if the job has only one, or if the process is a launcher.
     pub rank: Option<usize>,
-    /// How many other ranks of its host failed after it.
+    /// The number of other ranks of this host that failed after it.
     pub followers: usize,
-    /// Set if footplate itself passed a stop signal on before it ended.
-    pub stopped: Option<Stop>,
-    /// Set if the kernel killed a process of the container for want of memory while it ran.
+    /// The stop signal that footplate passed on before the process ended, if there was one.
+    pub stopped: Option<StopEvidence>,
+    /// Set if the kernel killed a process of the container for lack of memory while this process ran.
     pub memory: Option<OutOfMemory>,
-    /// The file systems that were full when it had ended.
+    /// The file systems that were full after the process had ended.
     pub full: Vec<FullDisk>,
-    /// What it left in the error file of torch elastic (`TORCHELASTIC_ERROR_FILE`), if it had one.
+    /// The content of the process's error file (torch elastic, `TORCHELASTIC_ERROR_FILE`), if it left one.
     pub error_file: Option<ErrorFile>,
 }
 
+/// The output of one rank of a launcher.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RankEvidence<'e> {
+    /// The rank and its host.
+    pub label: RankLabel,
+    /// The last bytes that the rank wrote to stdout.
+    pub stdout: &'e [u8],
+    /// The last bytes that the rank wrote to stderr.
+    pub stderr: &'e [u8],
+}
+
 impl<'e> Evidence<'e> {
-    /// The evidence that every process leaves; the rest is to be filled in where it was seen.
+    /// Returns the evidence that every process leaves. The caller sets the other fields as far as they are known.
     pub fn new(
         ending: Ending,
         stderr: &'e [u8],
@@ -49,8 +67,10 @@ impl<'e> Evidence<'e> {
             ending,
             stderr,
             stdout,
+            ranks: Vec::new(),
             code_dir,
             command,
+            hosts: &[],
             host: None,
             rank: None,
             followers: 0,
@@ -64,11 +84,11 @@ impl<'e> Evidence<'e> {
 
 /// A stop that footplate passed on to the processes of the job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stop {
+pub struct StopEvidence {
     /// The signal's name, such as `SIGTERM`.
     pub signal: String,
     /// The grace period, in seconds.
     pub grace_seconds: u64,
-    /// Whether the process still ran after the grace period and was killed for that.
+    /// True if the process was killed because it still ran after the grace period.
     pub killed_after_grace: bool,
 }

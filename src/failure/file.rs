@@ -1,7 +1,7 @@
 //! The failure file and the success file in the output folder.
 //!
 //! The platform shows the first 1024 characters of the failure file as the job's failure reason. The success file is a
-//! convention of the toolkits: an empty file that says that the script ended well.
+//! convention of the toolkits: an empty file after a script that succeeded.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -11,76 +11,78 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 
-/// The mode of both files: whoever collects the output may read them.
+/// The mode of both files: every user may read them, because another one may collect the output.
 const MODE: u32 = 0o644;
 
-/// What became of a failure text.
+/// The result of writing a failure text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// It is in the file now.
+    /// The file contains the text now.
     Written,
-    /// The file already held a text, the script's own, which was kept.
+    /// The file already contained a text of the script's own, which was kept.
     Kept,
 }
 
-/// What a failure file was like before the script started: one of an earlier run is not the script's.
+/// The state of the failure file before the script started. A file that was there by then is of an earlier run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Earlier(Option<(u64, u64, Option<SystemTime>)>);
 
 impl Earlier {
-    /// Looks at `path`.
+    /// Returns the present state of the file at `path`.
     pub fn look(path: &Path) -> Earlier {
         let found = fs::metadata(path).ok().filter(|found| found.is_file());
         Earlier(found.map(|found| (found.ino(), found.len(), found.modified().ok())))
     }
 }
 
-/// Writes `text` to the failure file at `path`, in one step: a reader sees all of it or nothing.
+/// Writes `text` to the failure file at `path`. The file is replaced in one step: a reader sees all of the text or nothing.
 ///
-/// A file that already holds something is kept, because the script knows best why it failed, unless it was there
-/// `earlier` just as it is now; that one and an empty one are replaced. The parent folder is created if it is missing.
+/// A file that the script wrote is kept, because the script knows best why it failed. An empty file is replaced, and so is one
+/// that has not changed since `earlier`. The parent folder is created if it does not exist.
 ///
 /// # Errors
 ///
-/// If the folder or the file cannot be written; the message names the path.
+/// The folder or the file cannot be written; the message names the path.
 pub fn write(path: &Path, text: &str, earlier: &Earlier) -> Result<Written> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() && found.len() > 0 && Earlier::look(path) != *earlier => return Ok(Written::Kept),
-        Ok(found) if !found.is_file() => return direct(path, text),
+        Ok(found) if !found.is_file() => return overwrite(path, text),
         _ => {}
     }
     create_parent(path)?;
-    let beside = beside(path);
-    let renamed = fs::write(&beside, text)
-        .and_then(|()| fs::set_permissions(&beside, Permissions::from_mode(MODE)))
-        .and_then(|()| fs::rename(&beside, path));
+    let temporary = temporary_path(path);
+    let renamed = fs::write(&temporary, text)
+        .and_then(|()| fs::set_permissions(&temporary, Permissions::from_mode(MODE)))
+        .and_then(|()| fs::rename(&temporary, path));
     if renamed.is_ok() {
         return Ok(Written::Written);
     }
-    // The folder may be read-only with a writable, mounted file in it; what is left of the attempt must not stay.
-    let _ = fs::remove_file(&beside);
-    direct(path, text)
+    // The folder may be read-only and contain a writable, mounted file. Removing the temporary file may fail: then it was not
+    // created.
+    let _ = fs::remove_file(&temporary);
+    overwrite(path, text)
 }
 
-/// Creates the empty success file at `path`, and its parent folder if that is missing.
+/// Creates the empty success file at `path`, and its parent folder if that does not exist.
 ///
 /// # Errors
 ///
-/// If the folder or the file cannot be written; the message names the path.
+/// The folder or the file cannot be written; the message names the path.
 pub fn success(path: &Path) -> Result<()> {
     create_parent(path)?;
     fs::write(path, "").and_then(|()| permit(path)).with_context(|| format!("failed to write {}", path.display()))
 }
 
-/// Writes to the file itself: whatever it is, a pipe or a device included.
-fn direct(path: &Path, text: &str) -> Result<Written> {
+/// Writes to the file itself, which may also be a pipe or a device.
+fn overwrite(path: &Path, text: &str) -> Result<Written> {
     fs::write(path, text).and_then(|()| permit(path)).with_context(|| format!("failed to write {}", path.display()))?;
     Ok(Written::Written)
 }
 
-/// Gives a regular file its mode, whatever the umask; a file of another owner keeps the one it has.
+/// Sets the mode of a regular file, whatever the umask.
 fn permit(path: &Path) -> io::Result<()> {
     if fs::metadata(path)?.is_file() {
+        // A file of another owner keeps its mode.
         let _ = fs::set_permissions(path, Permissions::from_mode(MODE));
     }
     Ok(())
@@ -95,8 +97,8 @@ fn create_parent(path: &Path) -> Result<()> {
     }
 }
 
-/// The temporary name in the same folder, and so on the same file system.
-fn beside(path: &Path) -> PathBuf {
+/// Returns a temporary path in the folder of `path`, and so on its file system.
+fn temporary_path(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{}", std::process::id()))
 }
@@ -109,7 +111,7 @@ mod tests {
     use super::{Earlier, Written, success, write};
 
     #[test]
-    fn the_failure_file_is_written_once_and_never_over_the_scripts_own() {
+    fn the_failure_file_is_written_once_and_never_replaces_the_scripts_own() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("output/failure");
         assert_eq!(write(&path, "first", &Earlier::default()).unwrap(), Written::Written);
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_failure_file_of_an_earlier_run_is_replaced_unless_the_script_wrote_it_anew() {
+    fn the_failure_file_of_an_earlier_run_is_replaced_unless_the_script_rewrote_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("failure");
         fs::write(&path, "of the last run").unwrap();
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_failure_file_says_nothing_and_is_replaced() {
+    fn an_empty_failure_file_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("failure");
         fs::write(&path, "").unwrap();
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_replaced_by_a_rename_is_written_to() {
+    fn a_file_that_cannot_be_replaced_by_a_rename_is_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         // The temporary name would be too long; the file's own name is not.
         let path = folder.path().join("f".repeat(252));
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_path() {
+    fn an_error_names_the_path() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("file"), "x").unwrap();
         let error = format!("{:#}", write(&folder.path().join("file/failure"), "x", &Earlier::default()).unwrap_err());

@@ -1,4 +1,4 @@
-//! One sentence on what the evidence points to, with the remedy.
+//! Hints: one sentence on what the evidence points to, with the remedy.
 
 use std::sync::LazyLock;
 
@@ -10,26 +10,26 @@ use super::lines::Log;
 use super::nccl;
 use super::text::size;
 
-/// More than these crowd out the rest.
-const MOST: usize = 2;
+/// The maximum number of hints: more would crowd out the other lines of the failure text.
+const MAX_HINTS: usize = 2;
 
-/// How many of the last lines may support a hint.
+/// The number of last lines that may support a hint.
 const TAIL_LINES: usize = 60;
 
-/// What hints are judged by.
-pub(super) struct Facts<'f> {
+/// The facts from which hints are derived.
+pub(super) struct HintFacts<'f> {
     evidence: &'f Evidence<'f>,
     signal: Option<i32>,
     code: i32,
-    /// The headline and what led to it.
+    /// The headline and its details.
     claimed: String,
-    /// The last lines of both texts.
+    /// The last lines of stdout and of stderr.
     tail: String,
-    /// All of stderr, for what several ranks say of each other.
+    /// All of stderr, for the messages of several ranks about each other.
     stderr: &'f Log,
 }
 
-impl<'f> Facts<'f> {
+impl<'f> HintFacts<'f> {
     pub(super) fn new(
         evidence: &'f Evidence<'f>,
         signal: Option<i32>,
@@ -37,18 +37,20 @@ impl<'f> Facts<'f> {
         claimed: String,
         stderr: &'f Log,
         stdout: &Log,
-    ) -> Facts<'f> {
+    ) -> HintFacts<'f> {
         let last = |log: &Log| {
             let from = log.lines.len().saturating_sub(TAIL_LINES);
             log.lines[from..].iter().map(|line| line.text.clone() + "\n").collect::<String>()
         };
-        Facts { evidence, signal, code, claimed, tail: last(stdout) + &last(stderr), stderr }
+        HintFacts { evidence, signal, code, claimed, tail: last(stdout) + &last(stderr), stderr }
     }
 
+    /// Returns true if the headline or its details match.
     fn claims(&self, pattern: &Regex) -> bool {
         pattern.is_match(&self.claimed)
     }
 
+    /// Returns true if the headline, its details or the last lines match.
     fn mentions(&self, pattern: &Regex) -> bool {
         self.claims(pattern) || pattern.is_match(&self.tail)
     }
@@ -75,9 +77,9 @@ patterns! {
     FATAL = r"(?m)^Fatal Python error: ";
 }
 
-/// The hints that the evidence supports, the most certain first, at most two.
-pub(super) fn hints(facts: &Facts<'_>) -> Vec<String> {
-    const ALL: [fn(&Facts<'_>) -> Option<String>; 10] = [
+/// Returns the hints that the evidence supports, the most certain first, at most [`MAX_HINTS`].
+pub(super) fn hints(facts: &HintFacts<'_>) -> Vec<String> {
+    const ALL: [fn(&HintFacts<'_>) -> Option<String>; 10] = [
         out_of_memory,
         stopped,
         killed,
@@ -89,13 +91,13 @@ pub(super) fn hints(facts: &Facts<'_>) -> Vec<String> {
         not_executable,
         crashed,
     ];
-    ALL.iter().filter_map(|hint| hint(facts)).take(MOST).collect()
+    ALL.iter().filter_map(|hint| hint(facts)).take(MAX_HINTS).collect()
 }
 
 const LESS_MEMORY: &str = "use a smaller batch, fewer data-loading workers, or an instance with more memory";
 
-/// The cgroup counted a kill; or the program itself was refused memory; or a data loader's worker was killed.
-fn out_of_memory(facts: &Facts<'_>) -> Option<String> {
+/// The cgroup counted a kill, a data loader's worker was killed, or the program itself was refused memory.
+fn out_of_memory(facts: &HintFacts<'_>) -> Option<String> {
     let Some(memory) = facts.evidence.memory else {
         if facts.mentions(&WORKER_KILLED) {
             return Some(format!("a data loader's worker was killed, likely for want of memory: {LESS_MEMORY}"));
@@ -112,26 +114,29 @@ fn out_of_memory(facts: &Facts<'_>) -> Option<String> {
     Some(format!("out of memory{figures}; {LESS_MEMORY}"))
 }
 
-fn stopped(facts: &Facts<'_>) -> Option<String> {
+/// footplate passed on a stop signal.
+fn stopped(facts: &HintFacts<'_>) -> Option<String> {
     let stop = facts.evidence.stopped.as_ref()?;
     let (signal, grace) = (&stop.signal, stop.grace_seconds);
-    Some(match stop.killed_after_grace {
-        true => format!(
+    Some(if stop.killed_after_grace {
+        format!(
             "the job was stopped: {signal} was passed on, and what still ran after {grace} s was killed; save and end sooner after {signal}"
-        ),
-        false => format!("the job was stopped: {signal} was passed on to the script; save a checkpoint when it comes"),
+        )
+    } else {
+        format!("the job was stopped: {signal} was passed on to the script; save a checkpoint when it comes")
     })
 }
 
-/// SIGKILL that neither the cgroup nor footplate explains.
-fn killed(facts: &Facts<'_>) -> Option<String> {
+/// A SIGKILL that neither the cgroup nor a stop explains.
+fn killed(facts: &HintFacts<'_>) -> Option<String> {
     let known = facts.evidence.memory.is_some() || facts.evidence.stopped.is_some();
     let child = facts.claimed.contains("killed by SIGKILL");
     (!known && (facts.signal == Some(nix::libc::SIGKILL) || child))
         .then(|| format!("likely out of memory, though the container's cgroup does not prove it; {LESS_MEMORY}"))
 }
 
-fn shared_memory(facts: &Facts<'_>) -> Option<String> {
+/// A bus error, or an error about shared memory.
+fn shared_memory(facts: &HintFacts<'_>) -> Option<String> {
     let bus = facts.signal == Some(nix::libc::SIGBUS);
     let full = facts.evidence.full.iter().find(|full| full.path.as_os_str() == SHARED_MEMORY);
     let loaders = facts.mentions(&SHARED);
@@ -147,7 +152,8 @@ fn shared_memory(facts: &Facts<'_>) -> Option<String> {
     Some(format!("{state}; give the container more (docker run --shm-size) or set the data loader's num_workers to 0"))
 }
 
-fn disk(facts: &Facts<'_>) -> Option<String> {
+/// A full disk.
+fn disk(facts: &HintFacts<'_>) -> Option<String> {
     let full: Vec<String> = facts
         .evidence
         .full
@@ -164,20 +170,23 @@ fn disk(facts: &Facts<'_>) -> Option<String> {
     }
 }
 
-fn gpu_memory(facts: &Facts<'_>) -> Option<String> {
+/// A GPU whose memory is full.
+fn gpu_memory(facts: &HintFacts<'_>) -> Option<String> {
     facts.claims(&GPU_MEMORY).then(|| {
         "the GPU's memory is full; use a smaller batch, gradient checkpointing or mixed precision, or a larger GPU"
             .to_owned()
     })
 }
 
-fn nccl(facts: &Facts<'_>) -> Option<String> {
+/// A collective operation that failed.
+fn nccl(facts: &HintFacts<'_>) -> Option<String> {
     let aborted = facts.signal == Some(nix::libc::SIGABRT);
     nccl::hint(&facts.claimed, facts.stderr, aborted)
 }
 
-fn missing_module(facts: &Facts<'_>) -> Option<String> {
-    // Names under which a few modules are imported that are installed under another.
+/// A Python module that is not installed.
+fn missing_module(facts: &HintFacts<'_>) -> Option<String> {
+    // Modules that are installed under another name than they are imported under.
     const INSTALLED_AS: [(&str, &str); 5] = [
         ("cv2", "opencv-python-headless"),
         ("PIL", "Pillow"),
@@ -192,8 +201,8 @@ fn missing_module(facts: &Facts<'_>) -> Option<String> {
     Some(format!("add {package} to requirements.txt beside the script, or, if it is your own module, put it there too"))
 }
 
-/// The shell or the kernel could not start a program.
-fn not_executable(facts: &Facts<'_>) -> Option<String> {
+/// A program that the shell or the kernel could not start.
+fn not_executable(facts: &HintFacts<'_>) -> Option<String> {
     if facts.claims(&LINE_ENDS) {
         return Some("the script has Windows line ends; convert it with dos2unix or sed -i 's/\\r$//'".to_owned());
     }
@@ -212,8 +221,8 @@ fn not_executable(facts: &Facts<'_>) -> Option<String> {
         .then(|| "a program was not found: install it in the image, or correct its name or PATH".to_owned())
 }
 
-/// Crashes of native code.
-fn crashed(facts: &Facts<'_>) -> Option<String> {
+/// A crash of native code.
+fn crashed(facts: &HintFacts<'_>) -> Option<String> {
     if facts.signal == Some(nix::libc::SIGILL) || facts.claims(&ILLEGAL) {
         let text =
             "a package was built for a newer CPU than this one; install a build for it, or take another instance type";

@@ -1,4 +1,4 @@
-//! What launchers report of the processes they started: torch elastic's error file and final report, mpirun's notices.
+//! Reports of launchers about their processes: torch elastic's error file and final report, and mpirun's notices.
 
 use std::sync::LazyLock;
 
@@ -9,30 +9,29 @@ use crate::event::Ending;
 
 use super::lines::Log;
 
-/// What a rank left in its error file (`TORCHELASTIC_ERROR_FILE`).
+/// The content of a rank's error file (`TORCHELASTIC_ERROR_FILE`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorFile {
-    /// `Type: message`.
+    /// The exception, as `Type: message`.
     pub message: String,
     /// The traceback, if there is one.
     pub traceback: Option<String>,
-    /// When the exception was raised, in seconds since 1970. Of several ranks the earliest is the root cause; ties are
-    /// broken by arrival.
+    /// The time at which the exception was raised, in seconds since 1970.
     pub timestamp: Option<u64>,
-    /// The error code, where the writer gave one.
+    /// The error code, if the writer gave one.
     pub error_code: Option<i64>,
 }
 
-/// Reads torch elastic's error file (`torch/distributed/elastic/multiprocessing/errors/error_handler.py`), of either
-/// form: `message` an object with `extraInfo`, or `message` a string with `timestamp` beside it. None if it is neither, or
-/// tells of no more than a signal that torchrun was ended by.
+/// Reads torch elastic's error file (`torch/distributed/elastic/multiprocessing/errors/error_handler.py`) in either form: with
+/// `message` an object that holds `extraInfo`, or with `message` a string and `timestamp` beside it. Returns `None` if it has
+/// neither form, or if it reports only the signal that ended torchrun.
 pub fn error_file(bytes: &[u8]) -> Option<ErrorFile> {
     let file: Value = serde_json::from_slice(bytes).ok()?;
     let (message, extra) = match file.get("message")? {
         Value::String(message) => (message.as_str(), &file),
         inner => (inner.get("message")?.as_str()?, inner.get("extraInfo").unwrap_or(&Value::Null)),
     };
-    // torchrun's own end by a signal (`torch/distributed/elastic/multiprocessing/api.py`) tells nothing of a rank.
+    // The signal that ended torchrun itself (`torch/distributed/elastic/multiprocessing/api.py`) says nothing about a rank.
     if message.starts_with("SignalException: ") {
         return None;
     }
@@ -49,9 +48,9 @@ pub fn error_file(bytes: &[u8]) -> Option<ErrorFile> {
 /// The name of Open MPI's launcher.
 pub(super) const MPIRUN: &str = "mpirun";
 
-/// How the rank that failed first ended, by its launcher.
+/// A launcher's report about the rank that failed first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Report {
+pub(super) struct RankReport {
     pub(super) launcher: &'static str,
     pub(super) host: Option<String>,
     pub(super) rank: Option<usize>,
@@ -72,22 +71,22 @@ static PROCESS_NAME: LazyLock<Regex> =
 static EXIT_CODE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^\s*Exit code: +(\d{1,3})$").expect("a valid pattern"));
 
-/// The last report in a log.
-pub(super) fn report(log: &Log) -> Option<Report> {
+/// Returns the last report in a log.
+pub(super) fn report(log: &Log) -> Option<RankReport> {
     log.lines.iter().enumerate().rev().find_map(|(at, line)| {
         if line.text.trim() == "Root Cause (first observed failure):" {
             return torchrun(log, at + 1);
         }
-        // Open MPI 5 breaks it after 74 characters.
+        // Open MPI 5 breaks the line after 74 characters.
         let next = log.lines.get(at + 1).map_or("", |line| line.text.as_str());
         if let Some(found) = SIGNALED.captures(&format!("{}\n{next}", line.text)) {
             let ending = failed(-found[3].parse::<i32>().ok()?)?;
             let (host, rank) = (Some(found[2].to_owned()), found[1].parse().ok());
-            return Some(Report { launcher: MPIRUN, host, rank, local_rank: None, ending });
+            return Some(RankReport { launcher: MPIRUN, host, rank, local_rank: None, ending });
         }
         let rank = PROCESS_NAME.captures(&line.text)?[1].parse().ok();
         let code = EXIT_CODE.captures(&log.lines.get(at + 1)?.text)?[1].parse().ok()?;
-        Some(Report { launcher: MPIRUN, host: None, rank, local_rank: None, ending: failed(code)? })
+        Some(RankReport { launcher: MPIRUN, host: None, rank, local_rank: None, ending: failed(code)? })
     })
 }
 
@@ -97,24 +96,25 @@ static LOST_DAEMON: LazyLock<Regex> = LazyLock::new(|| {
 static DAEMON: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^\s*Remote daemon: *\[.*\] on node (\S+)").expect("a valid pattern"));
 
-/// That mpirun ended because its daemon on another host is gone, in words: what else it says of that is a guess.
+/// Returns a headline if mpirun ended because its daemon on another host is gone. Whatever else mpirun writes about that is a
+/// guess.
 pub(super) fn lost_daemon(log: &Log) -> Option<String> {
     let at = log.lines.iter().rposition(|line| LOST_DAEMON.is_match(&line.text))?;
     let host = log.lines[at..].iter().find_map(|line| Some(DAEMON.captures(&line.text)?[1].to_owned()));
     Some(format!("mpirun has lost its daemon on {}", host.as_deref().unwrap_or("another host")))
 }
 
-/// What stands above and below each notice of Open MPI's.
+/// The length of the line of `-` above and below each notice of Open MPI.
 const RULE: usize = 74;
 
-/// What begins notices that only follow the end of a rank.
+/// The beginnings of notices that only follow from the end of a rank.
 static FOLLOWING: LazyLock<Regex> = LazyLock::new(|| {
     let patterns = r"^(?:MPI_ABORT was invoked|Primary job  terminated|\S+ noticed that process rank|\S+ has exited due to process .* calling .abort)";
     Regex::new(patterns).expect("a valid pattern")
 });
 
-/// Why mpirun itself failed: the first sentence of the first notice that does not only follow the end of a rank, and the line
-/// after that notice.
+/// Returns the reason why mpirun itself failed, and the line after it: the first sentence of the first notice that does not only
+/// follow from the end of a rank.
 pub(super) fn notice(log: &Log) -> Option<(String, usize)> {
     let is_rule = |text: &str| text.len() == RULE && text.bytes().all(|byte| byte == b'-');
     let rules: Vec<usize> = (0..log.lines.len()).filter(|at| is_rule(&log.lines[*at].text)).collect();
@@ -128,7 +128,8 @@ pub(super) fn notice(log: &Log) -> Option<(String, usize)> {
     })
 }
 
-/// A return code as Python's subprocess module gives it: negative for a signal. None if it is none of a failure.
+/// Converts a return code of Python's subprocess module, where signals are negative. Returns `None` if it is not that of a
+/// failure.
 fn failed(code: i32) -> Option<Ending> {
     match code {
         -64..=-1 => Some(Ending::Signaled(-code)),
@@ -137,8 +138,8 @@ fn failed(code: i32) -> Option<Ending> {
     }
 }
 
-/// The fields of torchrun's root cause, which begin at a line: a few lines of `name : value`.
-fn torchrun(log: &Log, from: usize) -> Option<Report> {
+/// Reads torchrun's root cause: a few lines of `name : value`, from the line `from` on.
+fn torchrun(log: &Log, from: usize) -> Option<RankReport> {
     let (mut host, mut rank, mut local_rank, mut ending) = (None, None, None, None);
     for line in log.lines.iter().skip(from).take(8) {
         let Some(found) = FIELD.captures(&line.text) else { continue };
@@ -153,7 +154,7 @@ fn torchrun(log: &Log, from: usize) -> Option<Report> {
             }
         }
     }
-    Some(Report { launcher: "torchrun", host, rank, local_rank, ending: ending? })
+    Some(RankReport { launcher: "torchrun", host, rank, local_rank, ending: ending? })
 }
 
 #[cfg(test)]
@@ -163,7 +164,7 @@ mod tests {
     use crate::failure::lines::Log;
 
     #[test]
-    fn both_forms_of_the_error_file_are_read() {
+    fn an_error_file_is_read_in_both_forms() {
         let new = br#"{"message": {"message": "ValueError: bad", "extraInfo": {"py_callstack": "Traceback\n", "timestamp": "1700000000"}, "errorCode": 3}}"#;
         let expected = ErrorFile {
             message: "ValueError: bad".into(),
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_of_mpirun_that_is_no_consequence_is_its_error() {
+    fn a_notice_of_mpirun_is_its_error_unless_it_follows_from_a_rank() {
         let rule = "-".repeat(74);
         let block = |text: &str| format!("{rule}\n{text}\n{rule}\n");
         let slots = block(
@@ -192,7 +193,7 @@ mod tests {
         let daemons =
             block("ORTE was unable to reliably start one or more daemons.\nThis usually is caused by:\n\n* a");
         let abort = block("MPI_ABORT was invoked on rank 3 in communicator MPI_COMM_WORLD\nwith errorcode 1.");
-        let of = |text: &str| notice(&Log::read(text.as_bytes(), None));
+        let of = |text: &str| notice(&Log::read(text.as_bytes()));
         let expected = "There are not enough slots available in the system to satisfy the 4 slots that were requested by the \
                         application";
         assert_eq!(of(&format!("{abort}{slots}")), Some((expected.to_owned(), 10)));
@@ -204,8 +205,8 @@ mod tests {
     }
 
     #[test]
-    fn reports_of_launchers_name_the_rank_that_failed_first() {
-        let of = |text: &str| report(&Log::read(text.as_bytes(), None));
+    fn a_launchers_report_names_the_rank_that_failed_first() {
+        let of = |text: &str| report(&Log::read(text.as_bytes()));
         let torchrun = of("Root Cause (first observed failure):\n[0]:\n  time      : 2024-03-14_12:00:00\n  host      : algo-2\n  rank      : 12 (local_rank: 4)\n  exitcode  : -9 (pid: 71)\n  error_file: <N/A>\n").unwrap();
         assert_eq!((torchrun.host.as_deref(), torchrun.rank, torchrun.local_rank), (Some("algo-2"), Some(12), Some(4)));
         assert_eq!(torchrun.ending, Ending::Signaled(9));

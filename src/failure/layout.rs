@@ -1,12 +1,12 @@
 //! The text of a cause: the failure file, within what the platform shows of it.
 //!
 //! A cause travels between hosts and into the run record as [`redacted`] structure, and [`text`] lays it out once, at the
-//! end. Laying out a redacted cause without a redactor gives the text that the first host would have written.
+//! end. Laying out a redacted cause without a redactor yields the text of the host where it was judged.
 
 use crate::event::{Cause, CauseDetail, CauseEnding, Ending, SourcePlace};
 use crate::redact::Redactor;
 
-use super::text::{Keep, Part, lay_out, one_line, shortened};
+use super::text::{Keep, TextPart, lay_out, one_line, shortened};
 
 /// The maximum length of a failure text, in characters: the platform shows no more of the failure file.
 pub const MAX_TEXT: usize = 1024;
@@ -24,7 +24,7 @@ const MAX_DETAILS: usize = 5;
 /// stay.
 pub fn text(cause: &Cause, redactor: &Redactor) -> String {
     let cause = redacted(cause, redactor);
-    let part = |text: String, least, turn, keep| Part { text, least, turn, keep };
+    let part = |text: String, least, turn, keep| TextPart { text, least, turn, keep };
     let mut parts = vec![part(cause.headline.clone(), 200, 0, Keep::Ends)];
     let place = cause.place.as_ref().map(|place| match &cause.thread {
         Some(thread) => format!("at {place} ({thread})"),

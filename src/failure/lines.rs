@@ -1,7 +1,7 @@
-//! From the bytes that processes wrote to clean lines: no colours, no carriage returns, no prefixes of ranks.
+//! Clean lines from the bytes that processes wrote: no colours, no carriage returns, no prefixes of ranks.
 //!
-//! Lines of several ranks may be mixed in one text. A rank's prefix is taken off, and the line is counted to that
-//! rank's [`Stream`], so that a traceback can be read from one stream even where other ranks wrote in between.
+//! The lines of several ranks may be mixed in one text. Each line is attributed to its [`Writer`] and loses its prefix, so
+//! that a traceback can be read even if other ranks wrote between its lines.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,160 +9,206 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// How much of a text is read, from its end, in bytes.
-const READ_BYTES: usize = crate::supervise::RECORD_SIZE;
+use crate::logs::RankLabel;
 
-/// More streams than this are not told apart: no job has as many ranks in one text.
-const MOST_STREAMS: usize = 2048;
+/// The maximum number of bytes that are read of one standard stream of all processes together.
+const READ_BYTES: usize = 1 << 20;
+
+/// The minimum number of bytes that are read of a launcher's own stream, however many ranks share [`READ_BYTES`] with it.
+const OWN_BYTES: usize = READ_BYTES / 4;
+
+/// The maximum number of writers that are told apart. No job has as many ranks in one text.
+const MAX_WRITERS: usize = 2048;
 
 /// The first line of every traceback.
 pub(super) const TRACEBACK: &str = "Traceback (most recent call last):";
 
-/// What a process wrote, line by line.
-#[derive(Debug, Default)]
+/// The lines that processes wrote to one standard stream.
+#[derive(Debug)]
 pub(super) struct Log {
     pub(super) lines: Vec<Line>,
-    /// Who wrote: the first stream is that of the lines without a prefix.
-    pub(super) streams: Vec<Stream>,
-    /// The lines of each stream, by index.
-    of_stream: Vec<Vec<usize>>,
+    /// The writers of the lines. The first one stands for the lines without a prefix.
+    pub(super) writers: Vec<Writer>,
+    /// The indices of the lines of each writer, by the writer's index.
+    by_writer: Vec<Vec<usize>>,
 }
 
 /// A line without colours, prefix and trailing white space.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) text: String,
-    /// Index in [`Log::streams`].
-    pub(super) stream: usize,
+    /// The index of its writer in [`Log::writers`].
+    pub(super) writer: usize,
 }
 
-/// One of those whose lines are mixed in a text, by its prefix.
+/// The process that wrote a line, as far as it is known.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stream {
+pub(super) struct Writer {
     pub(super) host: Option<String>,
     pub(super) rank: Option<usize>,
     pub(super) local_rank: Option<usize>,
 }
 
-/// Terminal escapes: CSI (colours, cursor), OSC (titles, links), and the two-character ones.
+/// Terminal escapes: CSI (colours, cursor), OSC (titles, links), and those of two characters.
 static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\x1b(?:\[[\x20-\x3f]*[@-~]?|\][^\x07\x1b]*(?:\x07|\x1b\\)|[^\[\]\x1b])?").expect("a valid pattern")
 });
 
-/// `[rank0]: ` of torch's exception hook, `[default0]:` of torchrun --tee, `[1,0]<stderr>:` of Open MPI, and our own
-/// `[algo-1:3] `.
+/// The prefixes of launchers: `[rank0]: ` of torch's exception hook, `[default0]:` of `torchrun --tee`, and
+/// `[1,0]<stderr>:` of Open MPI.
 ///
-/// The space after the prefix goes only where its writer always puts one; otherwise it is the line's own indentation.
+/// The blank after a prefix belongs to it only if its writer always puts one there; otherwise it is the line's indentation.
 static PREFIX: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(concat!(
-        r"^(?:\[rank(?P<rank>\d+)\]: ?|\[default(?P<local>\d+)\]:|\[\d+,(?P<mpi>\d+)\]<std(?:err|out|diag)>:",
-        r"|\[(?P<host>[A-Za-z0-9][A-Za-z0-9._-]*):(?P<ours>\d+)\](?: |$))",
-    ))
-    .expect("a valid pattern")
+    Regex::new(r"^(?:\[rank(?P<rank>\d+)\]: ?|\[default(?P<local>\d+)\]:|\[\d+,(?P<mpi>\d+)\]<std(?:err|out|diag)>:)")
+        .expect("a valid pattern")
 });
 
-/// A host as the platform and its local mode name them.
-static HOST: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^algo-\d+(?:-[a-z0-9]+)?$").expect("a valid pattern"));
+/// The text of a standard stream, before it is split into lines.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogText<'t> {
+    /// The bytes of the process that footplate started: a launcher or the script itself. They may contain lines of ranks.
+    pub(super) own: &'t [u8],
+    /// The bytes of ranks that have streams of their own.
+    pub(super) ranks: &'t [(&'t RankLabel, &'t [u8])],
+    /// The hosts of the job: a prefix with another host is not footplate's.
+    pub(super) hosts: &'t [&'t str],
+}
+
+/// The lines that were read so far, and the index of each writer by its key.
+struct Builder<'h> {
+    lines: Vec<Line>,
+    writers: Vec<Writer>,
+    known: HashMap<String, usize>,
+    hosts: &'h [&'h str],
+}
 
 impl Log {
-    /// The lines of `bytes`, or of the end of them. `host` is the name of the host they come from, if it is known: it
-    /// may stand in our own prefix.
-    pub(super) fn read(bytes: &[u8], host: Option<&str>) -> Log {
-        let bytes = &bytes[bytes.len().saturating_sub(READ_BYTES)..];
-        let text = String::from_utf8_lossy(bytes);
-        let mut log = Log { lines: Vec::new(), streams: vec![Stream::default()], of_stream: Vec::new() };
-        let mut known = HashMap::new();
-        for line in text.split('\n') {
-            // A terminal would show only what follows the last carriage return, but an error message may stand
-            // before it: every part is a line.
-            let mut parts = line.split('\r').filter(|part| !part.trim().is_empty()).peekable();
-            if parts.peek().is_none() {
-                log.lines.push(Line { text: String::new(), stream: 0 });
-            }
-            for part in parts {
-                log.push(&plain(part), host, &mut known);
-            }
-        }
-        log.of_stream = vec![Vec::new(); log.streams.len()];
-        for (at, line) in log.lines.iter().enumerate() {
-            log.of_stream[line.stream].push(at);
-        }
-        log
+    /// Reads a text without ranks that have streams of their own, and without prefixes of footplate's.
+    pub(super) fn read(bytes: &[u8]) -> Log {
+        Log::from_text(LogText { own: bytes, ranks: &[], hosts: &[] })
     }
 
-    /// The indices of the lines of one stream, from a line on.
-    pub(super) fn of_stream(&self, stream: usize, from: usize) -> &[usize] {
-        let lines = &self.of_stream[stream];
+    /// Reads the ends of a stream's texts. The lines of ranks come first, because a launcher's report about them comes last.
+    pub(super) fn from_text(text: LogText<'_>) -> Log {
+        let mut builder =
+            Builder { lines: Vec::new(), writers: vec![Writer::default()], known: HashMap::new(), hosts: text.hosts };
+        let share = READ_BYTES / (text.ranks.len() + 1);
+        for (label, bytes) in text.ranks.iter().filter(|(_, bytes)| !bytes.is_empty()) {
+            let writer = Writer { host: Some(label.host.clone()), rank: Some(label.rank), local_rank: None };
+            builder.add(end(bytes, share), &writer);
+        }
+        builder.add(end(text.own, share.max(OWN_BYTES)), &Writer::default());
+        let Builder { lines, writers, .. } = builder;
+        let mut by_writer = vec![Vec::new(); writers.len()];
+        for (at, line) in lines.iter().enumerate() {
+            by_writer[line.writer].push(at);
+        }
+        Log { lines, writers, by_writer }
+    }
+
+    /// Returns the indices of one writer's lines, beginning with the line `from`.
+    pub(super) fn lines_of(&self, writer: usize, from: usize) -> &[usize] {
+        let lines = &self.by_writer[writer];
         &lines[lines.partition_point(|&at| at < from)..]
     }
 
-    /// The text of a line.
+    /// Returns the text of a line.
     pub(super) fn text(&self, index: usize) -> &str {
         &self.lines[index].text
     }
 
-    fn push(&mut self, line: &str, host: Option<&str>, known: &mut HashMap<String, usize>) {
-        let mut stream = Stream::default();
-        let mut text = line;
-        // At most one prefix of each kind: torchrun's and, inside it, torch's own.
-        for _ in 0..3 {
-            let Some(found) = PREFIX.captures(text) else { break };
-            let part = |name| found.name(name).map(|part| part.as_str());
-            let number = |name| part(name).and_then(|digits| digits.parse::<usize>().ok());
-            if let Some(name) = part("host") {
-                if host != Some(name) && !HOST.is_match(name) {
-                    break;
-                }
-                stream.host = Some(name.to_owned());
+    /// Returns the writer of a line.
+    pub(super) fn writer(&self, index: usize) -> &Writer {
+        &self.writers[self.lines[index].writer]
+    }
+}
+
+impl Builder<'_> {
+    /// Adds the lines of a text of which `writer` wrote all lines without a prefix.
+    fn add(&mut self, bytes: &[u8], writer: &Writer) {
+        let text = String::from_utf8_lossy(bytes);
+        // The end of the last line begins no further one, if a text of another writer follows.
+        let text = if writer.rank.is_some() { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
+        for line in text.split('\n') {
+            // A terminal would show only the part after the last carriage return, but an error message may stand before it:
+            // every part is a line.
+            let mut parts = line.split('\r').filter(|part| !part.trim().is_empty()).peekable();
+            if parts.peek().is_none() {
+                let writer = self.index(writer);
+                self.lines.push(Line { text: String::new(), writer });
             }
-            stream.rank = number("rank").or(number("mpi")).or(number("ours")).or(stream.rank);
-            stream.local_rank = number("local").or(stream.local_rank);
+            for part in parts {
+                self.add_line(&plain(part), writer);
+            }
+        }
+    }
+
+    fn add_line(&mut self, line: &str, writer: &Writer) {
+        let mut writer = writer.clone();
+        let mut text = line;
+        // At most one prefix of each kind: footplate's, inside it torchrun's, and inside that torch's.
+        for _ in 0..3 {
+            if let Some((label, length)) = RankLabel::parse(text.as_bytes())
+                && self.hosts.contains(&label.host.as_str())
+            {
+                (writer.host, writer.rank) = (Some(label.host), Some(label.rank));
+                text = &text[length..];
+                continue;
+            }
+            let Some(found) = PREFIX.captures(text) else { break };
+            let number = |name| found.name(name).and_then(|digits| digits.as_str().parse::<usize>().ok());
+            writer.rank = number("rank").or(number("mpi")).or(writer.rank);
+            writer.local_rank = number("local").or(writer.local_rank);
             text = &text[found[0].len()..];
         }
-        let stream = self.stream(stream, known);
+        let writer = self.index(&writer);
         // A progress bar or a logger may stand before the first line of a traceback.
         if let Some(at) = text.find(TRACEBACK)
             && at > 0
-            && !known_before_traceback(&text[..at])
+            && !belongs_to_traceback(&text[..at])
         {
-            self.lines.push(Line { text: text[..at].trim_end().to_owned(), stream });
+            self.lines.push(Line { text: text[..at].trim_end().to_owned(), writer });
             text = &text[at..];
         }
-        self.lines.push(Line { text: text.trim_end().to_owned(), stream });
+        self.lines.push(Line { text: text.trim_end().to_owned(), writer });
     }
 
-    fn stream(&mut self, stream: Stream, known: &mut HashMap<String, usize>) -> usize {
-        if stream.host.is_none() && stream.rank.is_none() && stream.local_rank.is_none() {
-            return 0;
-        }
-        // torch's own prefix names the rank within what torchrun prefixes with the local rank: one stream.
-        let key = match (stream.local_rank, stream.rank) {
-            (Some(local), _) => format!("{:?} local {local}", stream.host),
-            (None, rank) => format!("{:?} {rank:?}", stream.host),
+    /// Returns the index of a writer, which is added if it is new.
+    fn index(&mut self, writer: &Writer) -> usize {
+        // torch's prefix names the rank inside torchrun's prefix, which names the local rank: one writer.
+        let key = match (writer.local_rank, writer.rank) {
+            (None, None) => return 0,
+            (Some(local), _) => format!("{:?} local {local}", writer.host),
+            (None, Some(rank)) => format!("{:?} {rank}", writer.host),
         };
-        if known.len() == MOST_STREAMS && !known.contains_key(&key) {
+        if self.known.len() == MAX_WRITERS && !self.known.contains_key(&key) {
             return 0;
         }
-        let index = *known.entry(key).or_insert_with(|| {
-            self.streams.push(stream.clone());
-            self.streams.len() - 1
+        let index = *self.known.entry(key).or_insert_with(|| {
+            self.writers.push(writer.clone());
+            self.writers.len() - 1
         });
-        if self.streams[index].rank.is_none() {
-            self.streams[index].rank = stream.rank;
+        if self.writers[index].rank.is_none() {
+            self.writers[index].rank = writer.rank;
         }
         index
     }
 }
 
-/// What may stand before `Traceback …` as a part of the format itself: indentation, the margin of an exception group,
-/// `Original ` of torch's data loader, `traceback : ` of torchrun's report.
-fn known_before_traceback(before: &str) -> bool {
+/// Returns the last `most` bytes.
+fn end(bytes: &[u8], most: usize) -> &[u8] {
+    &bytes[bytes.len().saturating_sub(most)..]
+}
+
+/// Returns true if the text before `Traceback …` is part of the format: indentation, the margin of an exception group,
+/// `Original ` of torch's data loader, or `traceback : ` of torchrun's report.
+fn belongs_to_traceback(before: &str) -> bool {
     let margin = before.trim_end_matches("Original ").trim_end_matches("Exception Group ");
     let margin = margin.trim_end_matches("traceback : ");
     margin.chars().all(|c| matches!(c, ' ' | '\t' | '|' | '+'))
 }
 
-/// `line` without terminal escapes and other control characters.
+/// Returns the line without terminal escapes and other control characters; tabs stay.
 fn plain(line: &str) -> Cow<'_, str> {
     if !line.contains(|c: char| c.is_control() && c != '\t') {
         return Cow::Borrowed(line);
@@ -174,46 +220,63 @@ fn plain(line: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Log, READ_BYTES};
-
-    fn read(text: &str) -> Vec<(String, usize)> {
-        Log::read(text.as_bytes(), None).lines.into_iter().map(|line| (line.text, line.stream)).collect()
-    }
+    use super::{Log, LogText, OWN_BYTES, READ_BYTES};
+    use crate::logs::RankLabel;
 
     fn texts(text: &str) -> Vec<String> {
-        read(text).into_iter().map(|(text, _)| text).collect()
+        Log::read(text.as_bytes()).lines.into_iter().map(|line| line.text).collect()
+    }
+
+    fn of_hosts<'t>(own: &'t str, hosts: &'t [&'t str]) -> Log {
+        Log::from_text(LogText { own: own.as_bytes(), ranks: &[], hosts })
+    }
+
+    /// The lines of a log, each with the index of its writer.
+    fn lines(log: &Log) -> Vec<(&str, usize)> {
+        log.lines.iter().map(|line| (line.text.as_str(), line.writer)).collect()
     }
 
     #[test]
-    fn colours_links_and_control_characters_go() {
+    fn colours_links_and_control_characters_are_removed() {
         assert_eq!(texts("\x1b[1;31mValueError\x1b[0m: \x1b[35mbad\x1b[0m"), ["ValueError: bad"]);
         assert_eq!(texts("a\x1b]8;;http://x\x1b\\b\x1b]8;;\x07c\x1b(Bd\x08\x00\t|\x1b"), ["abcBd\t|"]);
         assert_eq!(texts("open \x1b]8;;never closed"), ["open ]8;;never closed"]);
     }
 
     #[test]
-    fn carriage_returns_end_lines_and_windows_line_ends_are_one() {
+    fn a_carriage_return_ends_a_line_and_a_windows_line_end_is_one() {
         assert_eq!(texts("10%\r20%\rbad\r\n\r\nend"), ["10%", "20%", "bad", "", "end"]);
     }
 
     #[test]
-    fn prefixes_of_ranks_are_taken_off_and_remembered() {
-        let log = Log::read(
-            b"[rank12]:   File\n[rank12]:\n[1,3]<stderr>:  x\n[default1]:[rank5]: y\n[algo-2:7] z\n[train.py:7] w",
-            None,
+    fn prefixes_of_ranks_are_removed_and_remembered() {
+        let log = of_hosts(
+            "[rank12]:   File\n[rank12]:\n[1,3]<stderr>:  x\n[default1]:[rank5]: y\n[algo-2:7] z\n[train.py:7] w",
+            &["algo-1", "algo-2"],
         );
-        let lines: Vec<_> = log.lines.iter().map(|line| (line.text.as_str(), line.stream)).collect();
-        assert_eq!(lines, [("  File", 1), ("", 1), ("  x", 2), ("y", 3), ("z", 4), ("[train.py:7] w", 0)]);
-        let ranks: Vec<_> = log.streams.iter().map(|stream| (stream.rank, stream.local_rank)).collect();
+        assert_eq!(lines(&log), [("  File", 1), ("", 1), ("  x", 2), ("y", 3), ("z", 4), ("[train.py:7] w", 0)]);
+        let ranks: Vec<_> = log.writers.iter().map(|writer| (writer.rank, writer.local_rank)).collect();
         assert_eq!(ranks, [(None, None), (Some(12), None), (Some(3), None), (Some(5), Some(1)), (Some(7), None)]);
-        assert_eq!(log.streams[4].host.as_deref(), Some("algo-2"));
+        assert_eq!(log.writers[4].host.as_deref(), Some("algo-2"));
     }
 
     #[test]
-    fn our_own_prefix_is_known_by_the_hosts_name() {
+    fn a_prefix_counts_only_with_a_host_of_the_job() {
         let text = "[trainer-0:1] x";
-        assert_eq!(Log::read(text.as_bytes(), None).lines[0].text, text);
-        assert_eq!(Log::read(text.as_bytes(), Some("trainer-0")).lines[0].text, "x");
+        assert_eq!(of_hosts(text, &["algo-1", "trainer-1"]).lines[0].text, text);
+        assert_eq!(of_hosts(text, &["algo-1", "trainer-0"]).lines[0].text, "x");
+    }
+
+    #[test]
+    fn ranks_with_streams_of_their_own_come_before_the_launcher() {
+        let (zero, one) = (RankLabel::new("algo-1", 0), RankLabel::new("algo-1", 1));
+        let ranks = [(&zero, &b"a\n\nb"[..]), (&RankLabel::new("algo-1", 2), b""), (&one, b"[rank1]: c\n[rank7]: d\n")];
+        let own = b"own\n[algo-1:0] e";
+        let log = Log::from_text(LogText { own, ranks: &ranks, hosts: &["algo-1"] });
+        assert_eq!(lines(&log), [("a", 1), ("", 1), ("b", 1), ("c", 2), ("d", 3), ("own", 0), ("e", 1)]);
+        let ranks: Vec<_> = log.writers.iter().map(|writer| (writer.host.as_deref(), writer.rank)).collect();
+        let host = Some("algo-1");
+        assert_eq!(ranks, [(None, None), (host, Some(0)), (host, Some(1)), (host, Some(7))]);
     }
 
     #[test]
@@ -227,9 +290,19 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_text_the_end_is_read() {
+    fn the_end_of_a_long_text_is_read() {
         let text = "x".repeat(2 * READ_BYTES) + "\nend";
         let lines = texts(&text);
         assert_eq!((lines.len(), lines[0].len(), lines[1].as_str()), (2, READ_BYTES - 4, "end"));
+    }
+
+    #[test]
+    fn ranks_share_the_bytes_that_are_read_and_the_launcher_keeps_its_part() {
+        let label = RankLabel::new("algo-1", 0);
+        let text = "x".repeat(2 * READ_BYTES).into_bytes();
+        let ranks = vec![(&label, &text[..]); 15];
+        let log = Log::from_text(LogText { own: &text, ranks: &ranks, hosts: &[] });
+        let lengths: Vec<usize> = log.lines.iter().map(|line| line.text.len()).collect();
+        assert_eq!(lengths, [vec![READ_BYTES / 16; 15], vec![OWN_BYTES]].concat());
     }
 }

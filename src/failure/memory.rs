@@ -1,75 +1,78 @@
-//! Whether the kernel killed a process of this container for want of memory, by the container's cgroup.
+//! Kills of the container's processes by the kernel for lack of memory, as the container's cgroup counts them.
 //!
-//! The counter `oom_kill` is read at the start and again after the end: if it grew, a process was killed. In cgroup v2
-//! it stands in `memory.events`, in v1 in `memory.oom_control` (kernel documentation: admin-guide/cgroup-v2.rst,
-//! cgroup-v1/memory.rst). Where neither is there, nothing is claimed and nothing is said.
+//! The counter `oom_kill` is read at the start and again after the end: if it grew, a process was killed. cgroup v2 has it in
+//! `memory.events`, v1 in `memory.oom_control` (kernel documentation: admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst). If
+//! neither file exists, nothing is claimed and nothing is logged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A process of the container was killed for want of memory.
+/// A kill of a process of the container for lack of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory {
-    /// The most memory that the container ever held, in bytes; unknown before Linux 5.19 on cgroup v2.
+    /// The largest amount of memory that the container ever used, in bytes; unknown on cgroup v2 before Linux 5.19.
     pub peak_bytes: Option<u64>,
-    /// How much it could have, in bytes: its own limit, or all memory of the machine if it had none.
+    /// The amount that it could use, in bytes: its own limit, or all memory of the machine if it had none.
     pub limit_bytes: Option<u64>,
-    /// Whether `limit_bytes` is all memory of the machine.
+    /// True if `limit_bytes` is all memory of the machine.
     pub whole_machine: bool,
 }
 
-/// Where the kernel's files are. Others than the defaults are for tests.
+/// The folders of the kernel's files. Tests use other folders than the defaults.
 #[derive(Clone, Debug)]
 struct Roots {
-    /// Where the cgroup file systems are mounted.
+    /// The folder in which the cgroup file systems are mounted.
     cgroup: PathBuf,
     proc: PathBuf,
 }
 
-/// One of the two interfaces of the memory controller: its files' names.
+/// One of the two interfaces of the memory controller, by the names of its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Interface {
+struct MemoryInterface {
     counters: &'static str,
     limit: &'static str,
     peak: &'static str,
 }
 
-const V1: Interface =
-    Interface { counters: "memory.oom_control", limit: "memory.limit_in_bytes", peak: "memory.max_usage_in_bytes" };
-const V2: Interface = Interface { counters: "memory.events", limit: "memory.max", peak: "memory.peak" };
+const V1: MemoryInterface = MemoryInterface {
+    counters: "memory.oom_control",
+    limit: "memory.limit_in_bytes",
+    peak: "memory.max_usage_in_bytes",
+};
+const V2: MemoryInterface = MemoryInterface { counters: "memory.events", limit: "memory.max", peak: "memory.peak" };
 
-/// The watch over the container's memory: started before the script, asked after it.
+/// A watch over the container's memory: started before the script, and asked after it.
 #[derive(Debug)]
 pub struct MemoryWatch {
     roots: Roots,
-    group: Option<Group>,
+    group: Option<MemoryGroup>,
 }
 
 /// The memory cgroup of this process, as it was at the start.
 #[derive(Debug)]
-struct Group {
-    interface: Interface,
-    /// Where the controller's hierarchy begins.
+struct MemoryGroup {
+    interface: MemoryInterface,
+    /// The root of the controller's hierarchy.
     mount: PathBuf,
     folder: PathBuf,
-    /// `oom_kill` at the start.
+    /// The value of `oom_kill` at the start.
     kills: u64,
-    /// `oom` at the start: how often the limit was hit (v2 only).
+    /// The value of `oom` at the start: the number of times that the limit was hit (v2 only).
     hits: u64,
 }
 
 impl MemoryWatch {
-    /// Starts the watch: two small files are read. Never fails; without a cgroup there is nothing to watch.
+    /// Starts the watch by reading two small files. It never fails; without a cgroup there is nothing to watch.
     pub fn start() -> MemoryWatch {
         MemoryWatch::start_at(Roots { cgroup: "/sys/fs/cgroup".into(), proc: "/proc".into() })
     }
 
     fn start_at(roots: Roots) -> MemoryWatch {
-        let group = Group::find(&roots);
+        let group = MemoryGroup::find(&roots);
         MemoryWatch { roots, group }
     }
 
-    /// What is known if a process of the container was killed for want of memory since the start; else nothing.
+    /// Returns what is known about a kill since the start; `None` if no process of the container was killed for lack of memory.
     ///
     /// The kernel counts a kill before it sends the signal, so the answer is right as soon as the process is reaped.
     pub fn out_of_memory(&self) -> Option<OutOfMemory> {
@@ -93,10 +96,10 @@ impl MemoryWatch {
     }
 }
 
-impl Group {
-    /// The memory cgroup of this process, by /proc/self/cgroup. Where the path written there is not in view, as in a
-    /// container without a cgroup namespace, the container's own cgroup is mounted at the hierarchy's root.
-    fn find(roots: &Roots) -> Option<Group> {
+impl MemoryGroup {
+    /// Finds the memory cgroup of this process by /proc/self/cgroup. In a container without a cgroup namespace the path in that
+    /// file does not exist; the container's own cgroup is then mounted at the root of the hierarchy.
+    fn find(roots: &Roots) -> Option<MemoryGroup> {
         let text = fs::read_to_string(roots.proc.join("self/cgroup")).ok()?;
         let mut found = Vec::new();
         for line in text.lines() {
@@ -115,31 +118,31 @@ impl Group {
                 let Ok(counters) = fs::read_to_string(folder.join(interface.counters)) else { continue };
                 let Some(kills) = counter(&counters, "oom_kill") else { continue };
                 let hits = counter(&counters, "oom").unwrap_or(0);
-                return Some(Group { interface, mount, folder, kills, hits });
+                return Some(MemoryGroup { interface, mount, folder, kills, hits });
             }
         }
         None
     }
 
-    /// The least limit of the cgroup and of those it lies in, in bytes.
+    /// Returns the lowest limit of the cgroup and of those that contain it, in bytes; `None` if there is no limit.
     fn limit(&self) -> Option<u64> {
         let above = self.folder.ancestors().take_while(|folder| folder.starts_with(&self.mount));
         above.filter_map(|folder| number(&folder.join(self.interface.limit))).min()
     }
 }
 
-/// The number in a file that holds one; none if it is `max` or not there.
+/// Returns the number in a file; `None` if the file contains `max` or does not exist.
 fn number(path: &Path) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// The number after `name` in lines of `name number`.
+/// Returns the number after `name` in lines of the form `name number`.
 fn counter(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
     line.trim().parse().ok()
 }
 
-/// All memory of the machine, in bytes.
+/// Returns the memory of the machine, in bytes.
 fn machine_memory(proc: &Path) -> Option<u64> {
     let text = fs::read_to_string(proc.join("meminfo")).ok()?;
     let kilobytes = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?;
@@ -157,7 +160,7 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    /// A recorded tree: files below one folder, `proc/…` and `cgroup/…`.
+    /// Writes a recorded tree of files below one folder: `proc/…` and `cgroup/…`.
     fn tree(files: &[(&str, &str)]) -> (TempDir, Roots) {
         let folder = tempfile::tempdir().unwrap();
         let put = |name: &str, text: &str| write(folder.path(), name, text);
@@ -188,7 +191,7 @@ mod tests {
             ("cgroup/memory.peak", "17072495001\n"),
         ]);
         let watch = MemoryWatch::start_at(roots);
-        assert_eq!(watch.out_of_memory(), None, "a kill before the start is not ours");
+        assert_eq!(watch.out_of_memory(), None, "a kill before the start does not count");
         write(folder.path(), "cgroup/memory.events", &events(2, 2));
         assert_eq!(
             watch.out_of_memory(),
@@ -205,14 +208,14 @@ mod tests {
         write(folder.path(), "cgroup/memory.events", &events(1, 1));
         let known = OutOfMemory { peak_bytes: Some(GIB), limit_bytes: Some(GIB), whole_machine: false };
         assert_eq!(watch.out_of_memory(), Some(known));
-        // The whole machine ran out: this container's share of it is not known.
+        // The whole machine ran out of memory: this container's share is not known.
         write(folder.path(), "cgroup/memory.max", "max\n");
         let known = OutOfMemory { peak_bytes: None, limit_bytes: Some(32 * GIB), whole_machine: true };
         assert_eq!(watch.out_of_memory(), Some(known));
     }
 
     #[test]
-    fn a_v2_limit_further_up_counts() {
+    fn the_limit_of_a_containing_v2_cgroup_counts() {
         let (folder, roots) = tree(&[
             ("proc/self/cgroup", "0::/job/script\n"),
             ("cgroup/job/script/memory.events", &events(0, 0)),
@@ -224,7 +227,7 @@ mod tests {
         assert_eq!(watch.out_of_memory().unwrap().limit_bytes, Some(2 * GIB));
     }
 
-    /// v1, as a container sees it: the path is the host's, the files are at the root of the mount.
+    /// cgroup v1 as a container sees it: the path is the host's, and the files are at the root of the mount.
     #[test]
     fn a_kill_in_a_v1_container_is_seen_through_the_mount_root() {
         let control = |kills: u64| format!("oom_kill_disable 0\nunder_oom 0\noom_kill {kills}\n");
@@ -244,9 +247,9 @@ mod tests {
         assert_eq!(watch.out_of_memory(), Some(known));
     }
 
-    /// Hybrid: v1 carries the memory controller, v2 is mounted for systemd only.
+    /// A hybrid: v1 has the memory controller, and v2 is mounted for systemd only.
     #[test]
-    fn in_a_hybrid_the_v1_controller_is_read() {
+    fn the_v1_controller_is_read_in_a_hybrid() {
         let (folder, roots) = tree(&[
             ("proc/self/cgroup", "0::/job\n4:memory:/job\n"),
             ("cgroup/unified/job/cgroup.procs", "1\n"),
@@ -261,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_cgroup_or_with_nonsense_in_it_nothing_is_claimed() {
+    fn nothing_is_claimed_without_a_cgroup_or_from_nonsense_in_it() {
         let nonsense = [("proc/self/cgroup", "0::/\nx\n::\n"), ("cgroup/memory.events", "oom_kill many\n")];
         let old_kernel = [("proc/self/cgroup", "4:memory:/\n"), ("cgroup/memory/memory.oom_control", "under_oom 0\n")];
         for files in [&[][..], &nonsense, &old_kernel] {
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn on_this_machine_nothing_was_killed_just_now() {
+    fn nothing_was_killed_on_this_machine_just_now() {
         assert_eq!(MemoryWatch::start().out_of_memory(), None);
     }
 }

@@ -1,29 +1,31 @@
 //! Failures: from evidence to a cause, and the failure file.
 //!
-//! This folder answers one question, once, after a process has failed: what does the user need to read? It is handed
-//! [`Evidence`] (how the process ended, the last that it wrote, what the kernel counted) and judges the [`Cause`](crate::event::Cause):
+//! This folder decides, once after a process has failed, what the user needs to read. From [`Evidence`] (the ending of the
+//! process, the end of its output, the counters of the kernel) it judges the [`Cause`](crate::event::Cause), and it lays a cause
+//! out as text:
 //!
 //! ```text
-//! ValueError: bad data in x.csv line 3        what happened: the exception, the signal, the telling line
-//! at train.py:4 in load                       where in the user's code
-//! caused by: KeyError: 'x'                    what led to it
-//! host algo-2, rank 3, exit code 1            on whom, and how it ended
-//! hint: …                                     what it points to, and the remedy
+//! ValueError: bad data in x.csv line 3        headline: the exception, the signal, or the most telling line
+//! at train.py:4 in load                       place in the user's code
+//! caused by: KeyError: 'x'                    details: what led to it
+//! host algo-2, rank 3, exit code 1            status: where it failed, and how it ended
+//! hint: …                                     what the evidence points to, and the remedy
 //! command: python3 train.py --lr 0.1
 //! ```
 //!
-//! The judgement is pure; what has to be read from the machine is read by [`MemoryWatch`] (started before the script)
-//! and [`full_disks`] (asked after it), and written by [`write()`]. It claims no more than the evidence supports: an
-//! exception that was caught and logged is not the cause of a SIGKILL that came later.
+//! The judgement is pure. Only [`MemoryWatch`] (started before the script), [`full_disks`] (asked after it) and [`write()`]
+//! touch the machine. A cause claims no more than the evidence supports: an exception that was caught and logged is not the
+//! cause of a SIGKILL that came later.
 //!
-//! It must not decide on exit codes, stop or start anything, or print. Text of the user leaves it only through a
+//! This folder must not decide on exit codes, stop or start anything, or print. Text of the user leaves it only through a
 //! [`Redactor`](crate::redact::Redactor).
 
-mod cause;
+mod chain;
 mod disk;
 mod evidence;
 mod file;
 mod hints;
+mod judge;
 mod launcher;
 mod layout;
 mod lines;
@@ -34,15 +36,16 @@ mod other;
 mod place;
 mod python;
 mod select;
+mod signal;
 mod text;
 
 #[cfg(test)]
 mod tests;
 
-pub use cause::cause;
 pub use disk::{Full, FullDisk, full_disks};
-pub use evidence::{Evidence, Stop};
+pub use evidence::{Evidence, RankEvidence, StopEvidence};
 pub use file::{Earlier, Written, success, write};
+pub use judge::cause;
 pub use launcher::{ErrorFile, error_file};
 pub use layout::{MAX_TEXT, headline, redacted, status, text};
 pub use memory::{MemoryWatch, OutOfMemory};

@@ -1,4 +1,4 @@
-//! What ranks say of each other when their collective communication fails (NCCL, Gloo).
+//! Messages of ranks about each other when their collective communication fails (NCCL, Gloo).
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -7,7 +7,7 @@ use regex::Regex;
 
 use super::lines::Log;
 
-/// `[Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=1580, OpType=ALLREDUCE, …,
+/// The end of a collective operation that took too long: `[Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=1580, OpType=ALLREDUCE, …,
 /// Timeout(ms)=600000) ran for 600004 milliseconds before timing out.`
 static TIMEOUT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
@@ -16,14 +16,14 @@ static TIMEOUT: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a valid pattern")
 });
 
-/// `[PG ID 0 PG GUID 0(default_pg) Rank 1]  … last enqueued work: 3, last completed work: 2`
+/// The progress of a rank: `[PG ID 0 PG GUID 0(default_pg) Rank 1]  … last enqueued work: 3, last completed work: 2`
 static PROGRESS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"Rank (\d+)\].*last enqueued (?:NCCL )?work: (\d+), last completed (?:NCCL )?work: \d+")
         .expect("a valid pattern")
 });
 
-/// `Connection closed by remote peer algo-2<10.0.0.3:1234>` of NCCL, `Connection closed by peer [10.0.0.3]:1234` of
-/// Gloo.
+/// The peer of a lost connection: `Connection closed by remote peer algo-2<10.0.0.3:1234>` of NCCL,
+/// `Connection closed by peer [10.0.0.3]:1234` of Gloo.
 static PEER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(?i)(?:closed|reset|refused) by (?:remote )?peer:?\s+([\w.-]+<[^>\s]+>|\[[\w.:%-]+\](?::\d+)?|ip-[\w.-]+)",
@@ -31,12 +31,13 @@ static PEER: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a valid pattern")
 });
 
+/// Errors about a connection that was lost.
 static LOST: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)ncclRemoteError|ncclSystemError|connection (?:closed|reset) by (?:remote )?peer|socketProgress")
         .expect("a valid pattern")
 });
 
-/// A hint, if `claimed` (the headline and what led to it), or after an abort the log, speaks of such a failure.
+/// Returns a hint if such a failure is named by `claimed`, the headline with its details, or, after an abort, by the log.
 pub(super) fn hint(claimed: &str, log: &Log, aborted: bool) -> Option<String> {
     let claims_timeout = claimed.contains("Watchdog caught") || claimed.contains("collective operation timeout");
     let timeouts = log.lines.iter().filter_map(|line| TIMEOUT.captures(&line.text));
@@ -59,7 +60,7 @@ pub(super) fn hint(claimed: &str, log: &Log, aborted: bool) -> Option<String> {
     })
 }
 
-/// A collective operation ran out of time, on these ranks.
+/// Returns the hint for a collective operation that ran out of time on these ranks.
 fn timed_out(ranks: &BTreeMap<usize, (u64, String, u64)>, log: &Log) -> String {
     let remedy = "the ranks did not all call it: look for a branch or a data loader that differs between ranks";
     let Some((_, (number, operation, limit))) = ranks.iter().min_by_key(|(_, (number, _, _))| *number) else {
@@ -76,7 +77,7 @@ fn timed_out(ranks: &BTreeMap<usize, (u64, String, u64)>, log: &Log) -> String {
     )
 }
 
-/// The ranks that are furthest behind, where ranks differ in how far they came.
+/// Returns the ranks that are furthest behind; `None` if all ranks are equally far.
 fn suspects(timed_out: &BTreeMap<usize, (u64, String, u64)>, log: &Log) -> Option<String> {
     let mut enqueued: BTreeMap<usize, u64> = timed_out.iter().map(|(&rank, (number, _, _))| (rank, *number)).collect();
     for found in log.lines.iter().filter_map(|line| PROGRESS.captures(&line.text)) {
@@ -88,6 +89,7 @@ fn suspects(timed_out: &BTreeMap<usize, (u64, String, u64)>, log: &Log) -> Optio
     (least < most).then(|| list(enqueued.iter().filter(|&(_, &number)| number == least).map(|(rank, _)| rank)))
 }
 
+/// Returns the ranks separated by commas, at most eight of them.
 fn list<'r>(ranks: impl Iterator<Item = &'r usize>) -> String {
     const SHOWN: usize = 8;
     let mut names: Vec<String> = ranks.map(usize::to_string).collect();
@@ -98,6 +100,7 @@ fn list<'r>(ranks: impl Iterator<Item = &'r usize>) -> String {
     names.join(", ")
 }
 
+/// Returns the peer of the lost connection: that of the headline, else the first one in the log.
 fn peer(claimed: &str, log: &Log) -> Option<String> {
     let named = |text: &str| PEER.captures(text).map(|found| found[1].to_owned());
     named(claimed).or_else(|| log.lines.iter().find_map(|line| named(&line.text)))

@@ -1,4 +1,4 @@
-//! What programs write that is no error: progress bars, rules, warnings, log records, the frame of a launcher's report.
+//! Output that is not an error: progress bars, rules, warnings, log records, and the frame of a launcher's report.
 
 use std::sync::LazyLock;
 
@@ -15,24 +15,25 @@ static PROGRESS: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// `file.py:3: UserWarning: …` of Python's warnings module, and the source line below it.
+/// Warnings of Python's warnings module, `file.py:3: UserWarning: …`, and the source line below them.
 static WARNING: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^\S.*:\d+: \w*Warning: |^\w*Warning: |^\s*warnings?\.warn\(|^\s+warn\("));
 
-/// The level of a log record, where loggers put it: among the first fields of a line, set off from them.
+/// The level of a log record where loggers put it: among the first fields of a line, with a separator on both sides.
 static LEVEL: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"^(?:.{0,80}?[\s\[(|:,-])?(?P<level>DEBUG|INFO|NOTICE|WARNING|WARN|ERROR|CRITICAL|FATAL|EXCEPTION)(?:[\s\]):|,-]|$)",
     )
 });
 
-/// The first letter and date of Google's logging library: `E0314 12:00:00.000000 …`, as torch and TensorFlow write it.
+/// The first letter and date of a record of Google's logging library, which torch and TensorFlow use:
+/// `E0314 12:00:00.000000 …`.
 static GLOG: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\[?(?P<letter>[IWEF])\d{4} \d\d:\d\d:\d\d"));
 
-/// A date and time in front.
+/// A date and time at the start of a line.
 static DATED: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\W?\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d"));
 
-/// Lines of launchers about processes that failed: they say that, not why.
+/// Lines of launchers about processes that failed, without the reason.
 static LAUNCHER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"torch/distributed/(?:elastic|run|launcher)|torch\.distributed\.(?:elastic|run)\b|local_rank: \d+ \(pid: |",
@@ -48,10 +49,10 @@ static LAUNCHER: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// What Open MPI frames its messages with.
+/// The line above and below each message of Open MPI.
 const MPI_RULE: &str = "--------------------------------------------------------------------------";
 
-/// Lines of services about themselves, stack frames of C++, Java and the interpreter, and what it says it ignored.
+/// Lines of services about themselves, stack frames of C++, Java and the interpreter, and exceptions that it ignored.
 static SERVICE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"^(?:wandb|neptune|comet_ml|mlflow|COMET \w+): |^frame #\d+: |^Exception ignored |^\s+at \S+ ?\(.*\)$|",
@@ -59,28 +60,28 @@ static SERVICE: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// How grave the writer of a log record found it.
+/// The severity of a log record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Level {
-    /// Debug, info, notice, warning.
+pub(super) enum RecordLevel {
+    /// Debug, info, notice or warning.
     Harmless,
-    /// Error and above.
+    /// Error or above.
     Error,
 }
 
-/// The level of a log record; none if the line is not one.
-pub(super) fn level(line: &str) -> Option<Level> {
+/// Returns the level of a log record; `None` if the line is not one.
+pub(super) fn level(line: &str) -> Option<RecordLevel> {
     if let Some(found) = GLOG.captures(line) {
-        return Some(if matches!(&found["letter"], "I" | "W") { Level::Harmless } else { Level::Error });
+        return Some(if matches!(&found["letter"], "I" | "W") { RecordLevel::Harmless } else { RecordLevel::Error });
     }
     let found = LEVEL.captures(line)?;
     Some(match &found["level"] {
-        "ERROR" | "CRITICAL" | "FATAL" | "EXCEPTION" => Level::Error,
-        _ => Level::Harmless,
+        "ERROR" | "CRITICAL" | "FATAL" | "EXCEPTION" => RecordLevel::Error,
+        _ => RecordLevel::Harmless,
     })
 }
 
-/// Whether a line says nothing about a failure, whatever words it holds.
+/// Returns true if a line says nothing about a failure, whatever words it contains.
 pub(super) fn is_noise(line: &str) -> bool {
     !line.contains(char::is_alphanumeric)
         || PROGRESS.is_match(line)
@@ -89,12 +90,12 @@ pub(super) fn is_noise(line: &str) -> bool {
         || is_launchers(line)
 }
 
-/// Whether a line is part of what a launcher says of processes that failed.
+/// Returns true if a line is part of a launcher's report about processes that failed.
 pub(super) fn is_launchers(line: &str) -> bool {
     LAUNCHER.is_match(line)
 }
 
-/// Whether a line is clearly a new piece of output, and so ends a message of several lines.
+/// Returns true if a line clearly begins new output, and so ends a message of several lines.
 pub(super) fn is_new_output(line: &str) -> bool {
     line == MPI_RULE
         || DATED.is_match(line)
@@ -105,7 +106,7 @@ pub(super) fn is_new_output(line: &str) -> bool {
         || LEVEL.captures(line).is_some_and(|found| found.name("level").is_some_and(|level| level.start() <= 1))
 }
 
-/// `line` without a progress bar in front, which had not ended its line. The indentation of other lines stays.
+/// Returns `line` without the progress bar before it, which had not ended its own line. Other lines keep their indentation.
 pub(super) fn without_progress(line: &str) -> &str {
     static BAR: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^.{0,200}?\d+%\|[^|]{0,200}\| *[^\[\]]{0,60}\[[^\]]{0,80}\]"));
@@ -114,10 +115,10 @@ pub(super) fn without_progress(line: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Level, is_new_output, is_noise, level, without_progress};
+    use super::{RecordLevel, is_new_output, is_noise, level, without_progress};
 
     #[test]
-    fn progress_rules_warnings_and_launchers_are_noise() {
+    fn progress_bars_rules_warnings_and_launchers_are_noise() {
         for line in [
             "",
             "======",
@@ -147,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn log_records_have_a_level() {
+    fn a_log_record_has_a_level_and_other_lines_have_none() {
         for (line, expected) in [
-            ("INFO:root:done", Some(Level::Harmless)),
-            ("2024-03-14 12:00:00,123 - train - WARNING - slow", Some(Level::Harmless)),
-            ("[2024-03-14 12:00:00] [ERROR] bad", Some(Level::Error)),
-            ("CRITICAL bad", Some(Level::Error)),
-            ("E0314 12:00:00.000000 71 file.cc:3] bad", Some(Level::Error)),
+            ("INFO:root:done", Some(RecordLevel::Harmless)),
+            ("2024-03-14 12:00:00,123 - train - WARNING - slow", Some(RecordLevel::Harmless)),
+            ("[2024-03-14 12:00:00] [ERROR] bad", Some(RecordLevel::Error)),
+            ("CRITICAL bad", Some(RecordLevel::Error)),
+            ("E0314 12:00:00.000000 71 file.cc:3] bad", Some(RecordLevel::Error)),
             ("please set INFORMATION", None),
             ("ERRORS were found", None),
             ("bad", None),
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_record_is_told_from_a_messages_next_line() {
+    fn a_new_record_is_distinguished_from_the_next_line_of_a_message() {
         for line in ["2024-03-14 12:00:00 x", "[2024-03-14T12:00:00] x", "ERROR:root:x", "[INFO] x", "wandb: x"] {
             assert!(is_new_output(line), "{line}");
         }
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_in_front_of_a_message_goes() {
+    fn a_progress_bar_before_a_message_is_removed() {
         assert_eq!(without_progress(" 50%|##   | 5/10 [00:01<00:01, 4it/s]bad data"), "bad data");
         assert_eq!(without_progress("bad data"), "bad data");
     }

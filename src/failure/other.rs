@@ -1,4 +1,4 @@
-//! Programs that are not Python, and Python's own errors without a traceback: the line that tells most.
+//! The most telling line of programs that are not Python, and of Python's errors without a traceback.
 
 use std::sync::LazyLock;
 
@@ -7,22 +7,21 @@ use regex::Regex;
 use crate::event::SourcePlace;
 
 use super::lines::Log;
-use super::noise::{self, Level};
+use super::noise::{self, RecordLevel};
 
-/// What a program said last of its failure.
+/// A line about the failure, and the place that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Telling {
+pub(super) struct TellingLine {
     pub(super) headline: String,
     pub(super) place: Option<SourcePlace>,
-    /// The last line it was read from.
+    /// The index of the last line that it was read from.
     pub(super) line: usize,
 }
 
-/// How many meaningful lines before the end are searched for one that tells of an error. Errors further up were
-/// survived.
+/// The number of meaningful lines before the end that are searched for an error. The program survived errors before those.
 const SEARCHED_LINES: usize = 12;
 
-/// Words of errors.
+/// Words by which a line tells of an error.
 static ERROR: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
         r"(?i)\b(?:errors?|fatal|\w*exception|cannot|can't|could not|couldn't|unable to|not found|no such|denied|killed|",
@@ -33,7 +32,7 @@ static ERROR: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a valid pattern")
 });
 
-/// Lines that only sum up what was said before them.
+/// Lines that only summarize the lines before them.
 static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(?i)^g?make(?:\[\d+\])?: \*\*\*|exit(?:ed)? (?:status|code|with)|non-zero|^execution halted|^ninja: |^usage:",
@@ -49,7 +48,7 @@ static PANIC: LazyLock<Regex> = LazyLock::new(|| {
 static ARGUMENT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^[^\s:]+(?: [^\s:]+)*: error: ").expect("a valid pattern"));
 
-/// What ends a program by SIGABRT, beside a C++ exception and a Rust panic.
+/// Messages before SIGABRT, apart from those of a C++ exception and a Rust panic.
 static ABORT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
         r"Assertion .*failed|Check failed:|double free or corruption|^(?:malloc|free|realloc|munmap_chunk)\(\): |",
@@ -58,51 +57,51 @@ static ABORT: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a valid pattern")
 });
 
-/// The message of argparse, if the log ends with one.
-pub(super) fn argument_error(log: &Log, from: usize) -> Option<Telling> {
+/// Returns the last message of argparse from the line `from` on, if its usage stands there too.
+pub(super) fn argument_error(log: &Log, from: usize) -> Option<TellingLine> {
     let used = log.lines[from.min(log.lines.len())..].iter().any(|line| line.text.starts_with("usage: "));
     let line = (from..log.lines.len()).rev().find(|&at| used && ARGUMENT.is_match(log.text(at)))?;
-    Some(Telling { headline: log.text(line).to_owned(), place: None, line })
+    Some(TellingLine { headline: log.text(line).to_owned(), place: None, line })
 }
 
-/// Why a program called `abort`: an uncaught C++ exception, a Rust panic, a failed assertion.
-pub(super) fn abort(log: &Log) -> Option<Telling> {
+/// Returns the reason why a program called `abort`: an uncaught C++ exception, a Rust panic, or a failed assertion.
+pub(super) fn abort(log: &Log) -> Option<TellingLine> {
     let last = log.lines.len();
     exception(log, 0).or_else(|| panic(log, 0)).or_else(|| {
         let line = (0..last).rev().find(|&at| ABORT.is_match(log.text(at)))?;
-        Some(Telling { headline: log.text(line).trim().to_owned(), place: None, line })
+        Some(TellingLine { headline: log.text(line).trim().to_owned(), place: None, line })
     })
 }
 
-/// The line, among the last ones from `from` on, that tells most of an error. `skipped` lines belong to something that
-/// was judged already.
-pub(super) fn telling(log: &Log, from: usize, skipped: &[bool]) -> Option<Telling> {
+/// Returns the most telling line about an error among the last lines from `from` on. `skipped` is true for each line that
+/// belongs to something else, such as a traceback.
+pub(super) fn telling(log: &Log, from: usize, skipped: &[bool]) -> Option<TellingLine> {
     if let Some(found) = panic(log, from).or_else(|| exception(log, from)) {
         return Some(found);
     }
     let lines = || meaningful(log, from, skipped).take(SEARCHED_LINES).filter(|&at| ERROR.is_match(log.text(at)));
     let line = lines().find(|&at| !SUMMARY.is_match(log.text(at))).or_else(|| lines().next())?;
-    Some(Telling { headline: noise::without_progress(log.text(line)).trim().to_owned(), place: None, line })
+    Some(TellingLine { headline: noise::without_progress(log.text(line)).trim().to_owned(), place: None, line })
 }
 
-/// The last line that may be a message to the user: no record of a logger below error, no usage.
-pub(super) fn last_words(log: &Log, from: usize, skipped: &[bool]) -> Option<Telling> {
+/// Returns the last meaningful line, unless it is a log record below error or only a summary.
+pub(super) fn last_words(log: &Log, from: usize, skipped: &[bool]) -> Option<TellingLine> {
     let line = meaningful(log, from, skipped).next()?;
-    Some(Telling { headline: noise::without_progress(log.text(line)).trim().to_owned(), place: None, line })
-        .filter(|_| noise::level(log.text(line)) != Some(Level::Harmless) && !SUMMARY.is_match(log.text(line)))
+    Some(TellingLine { headline: noise::without_progress(log.text(line)).trim().to_owned(), place: None, line })
+        .filter(|_| noise::level(log.text(line)) != Some(RecordLevel::Harmless) && !SUMMARY.is_match(log.text(line)))
 }
 
-/// The last line of a log that is no noise, whatever it says.
+/// Returns the index of the last line, from `from` on, that is neither noise nor skipped.
 pub(super) fn last_line(log: &Log, from: usize, skipped: &[bool]) -> Option<usize> {
     meaningful(log, from, skipped).next()
 }
 
-/// How many lines of one stream, from `from` on, are neither noise nor skipped.
-pub(super) fn count(log: &Log, from: usize, skipped: &[bool], stream: usize) -> usize {
-    log.of_stream(stream, from).iter().filter(|&&at| is_meaningful(log, at, skipped)).count()
+/// Returns the number of one writer's lines, from `from` on, that are neither noise nor skipped.
+pub(super) fn count(log: &Log, from: usize, skipped: &[bool], writer: usize) -> usize {
+    log.lines_of(writer, from).iter().filter(|&&at| is_meaningful(log, at, skipped)).count()
 }
 
-/// The lines from `from` on that are neither noise nor skipped, the last one first.
+/// Returns the indices of the lines from `from` on that are neither noise nor skipped, the last one first.
 fn meaningful<'l>(log: &'l Log, from: usize, skipped: &'l [bool]) -> impl Iterator<Item = usize> + 'l {
     (from..log.lines.len()).rev().filter(move |&at| is_meaningful(log, at, skipped))
 }
@@ -113,8 +112,9 @@ fn is_meaningful(log: &Log, at: usize, skipped: &[bool]) -> bool {
     !skipped && !noise::is_noise(noise::without_progress(text))
 }
 
-/// `terminate called after throwing an instance of 'T'` and `what():  message`, of the C++ runtime.
-fn exception(log: &Log, from: usize) -> Option<Telling> {
+/// Returns the last uncaught exception of the C++ runtime: `terminate called after throwing an instance of 'T'`, and
+/// `what():  message` on the next line.
+fn exception(log: &Log, from: usize) -> Option<TellingLine> {
     const THROWN: &str = "terminate called after throwing an instance of '";
     let at = (from..log.lines.len()).rev().find(|&at| log.text(at).starts_with(THROWN))?;
     let name = log.text(at)[THROWN.len()..].trim_end_matches('\'');
@@ -124,11 +124,12 @@ fn exception(log: &Log, from: usize) -> Option<Telling> {
         Some(what) => (format!("{name}: {}", what.trim()), next),
         None => (name.to_owned(), at),
     };
-    Some(Telling { headline, place: None, line })
+    Some(TellingLine { headline, place: None, line })
 }
 
-/// `thread 'main' panicked at src/main.rs:3:5:` and the message after it, or between (before Rust 1.73).
-fn panic(log: &Log, from: usize) -> Option<Telling> {
+/// Returns the last panic of Rust: `thread 'main' panicked at src/main.rs:3:5:` with the message on the next line, or, before
+/// Rust 1.73, with the message within the line.
+fn panic(log: &Log, from: usize) -> Option<TellingLine> {
     let (at, found) = (from..log.lines.len()).rev().find_map(|at| Some((at, PANIC.captures(log.text(at))?)))?;
     let place = SourcePlace { path: found[3].to_owned(), line: found[4].parse().unwrap_or(0), function: None };
     let (message, line) = match (found.get(2), log.lines.get(at + 1)) {
@@ -137,5 +138,5 @@ fn panic(log: &Log, from: usize) -> Option<Telling> {
         (None, None) => ("", at),
     };
     let headline = format!("thread '{}' panicked: {message}", &found[1]);
-    Some(Telling { headline, place: Some(place), line })
+    Some(TellingLine { headline, place: Some(place), line })
 }

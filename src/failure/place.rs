@@ -1,4 +1,4 @@
-//! Where in the user's code it happened.
+//! The place in the user's code that a traceback points to.
 
 use std::path::Path;
 
@@ -9,27 +9,27 @@ use crate::event::SourcePlace;
 pub(super) struct Frame {
     pub(super) path: String,
     pub(super) line: u64,
-    /// None for the frame of a syntax error.
+    /// The function; `None` in the frame of a syntax error.
     pub(super) function: Option<String>,
 }
 
-/// How near to the user a frame's file is.
+/// The distance of a frame's file from the user, the nearest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Distance {
     /// In the folder of the user's code, or named relative to it.
     Own,
-    /// Somewhere else, and not known to be a library.
+    /// Outside that folder, and not known to be a library.
     Other,
-    /// An installed package, Python's own library, a launcher.
+    /// An installed package, Python's own library, or a launcher.
     Library,
-    /// No file at all: the import system, generated code.
+    /// Not a file: the import system, or generated code.
     Inside,
 }
 
-/// The frame to show of `frames`, which begin with the outermost call: the deepest one in the user's code, else the
-/// deepest one outside libraries, else the deepest.
+/// Returns the place to show of `frames`, which begin with the outermost call: that of the deepest frame in the user's code,
+/// else of the deepest one outside libraries, else of the deepest one.
 pub(super) fn deepest<'f>(frames: impl DoubleEndedIterator<Item = &'f Frame>, code_dir: &Path) -> Option<SourcePlace> {
-    // `min_by_key` takes the first of equals, and so, backwards, the deepest.
+    // `min_by_key` returns the first of equals, which is the deepest in reverse order.
     let frame = frames.rev().min_by_key(|frame| distance(&frame.path, code_dir))?;
     let path = match relative(&frame.path, code_dir) {
         Some(path) if !path.is_empty() => path,
@@ -39,14 +39,14 @@ pub(super) fn deepest<'f>(frames: impl DoubleEndedIterator<Item = &'f Frame>, co
     Some(SourcePlace { path: path.to_owned(), line: frame.line, function })
 }
 
-/// Whether one of `frames` is in the user's code, or may be.
+/// Returns true if one of `frames` is in the user's code or may be.
 pub(super) fn any_own(frames: &[Frame], code_dir: &Path) -> bool {
     frames.iter().any(|frame| distance(&frame.path, code_dir) <= Distance::Other)
 }
 
 fn distance(path: &str, code_dir: &Path) -> Distance {
     const PACKAGES: [&str; 2] = ["site-packages/", "dist-packages/"];
-    // `/bin/` holds the scripts that start launchers: torchrun, accelerate.
+    // `/bin/` contains the scripts that start launchers: torchrun, accelerate.
     const LIBRARIES: [&str; 4] = ["/lib/python", "/lib64/python", "/bin/", ".zip/"];
     if path.starts_with('<') && path != "<string>" && path != "<stdin>" {
         return Distance::Inside;
@@ -63,7 +63,7 @@ fn distance(path: &str, code_dir: &Path) -> Distance {
     }
 }
 
-/// `path` relative to the folder of the user's code; none if it lies elsewhere.
+/// Returns `path` relative to the folder of the user's code; `None` if it is not in that folder.
 fn relative<'p>(path: &'p str, code_dir: &Path) -> Option<&'p str> {
     if !path.starts_with(['/', '<']) {
         return Some(path.trim_start_matches("./"));

@@ -1,8 +1,8 @@
-//! Reading Python's tracebacks.
+//! Python's tracebacks.
 //!
-//! The formats are those of the `traceback` module of CPython 3.8 to 3.14, of torch's and multiprocessing's way to
-//! carry one process's traceback in another's, and of torchrun's report. A traceback has a margin: what stands in front
-//! of its first line (nothing, indentation, or the `  | ` of an exception group). Its body is indented by two more.
+//! The formats are those of the `traceback` module of CPython 3.8 to 3.14, those in which torch and multiprocessing carry one
+//! process's traceback within another's, and that of torchrun's report. A traceback has a margin: the text before its first
+//! line (nothing, indentation, or the `  | ` of an exception group). Its body is indented by two more characters.
 
 use std::ops::RangeInclusive;
 use std::sync::LazyLock;
@@ -10,57 +10,54 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::lines::{Log, TRACEBACK};
-use super::noise::{self, Level};
+use super::noise::{self, RecordLevel};
 use super::place::Frame;
 
-/// How an exception came to be raised after the one before it in a chain.
+/// The relation of an exception to the one before it in a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Link {
-    /// `raise … from`: the one before is its cause.
+    /// It was raised with `raise … from` the one before.
     Cause,
-    /// It was raised while the one before was being handled.
+    /// It was raised while the one before was handled.
     Context,
-    /// It stands within the message of the one before, which only passes it on from another process.
+    /// It stands in the message of the one before, which only passes it on from another process.
     Within,
 }
 
 /// An exception of a traceback.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Raised {
-    /// Its type, qualified as it was printed.
+    /// The name of its type, qualified as it was printed.
     pub(super) name: String,
     /// Its message, of one line or several.
     pub(super) message: String,
     /// The calls, the outermost first.
     pub(super) frames: Vec<Frame>,
-    /// If it is a group: the exceptions in it and in its inner groups.
+    /// The exceptions in it and in its inner groups, if it is a group.
     pub(super) members: Vec<Raised>,
-    /// How it follows the one before it in its chain.
+    /// Its relation to the exception before it in its chain; `None` for the first one.
     pub(super) link: Option<Link>,
 }
 
 impl Raised {
-    /// `Type: message`, as Python prints it.
+    /// Returns `Type: message`, as Python prints it.
     pub(super) fn headline(&self) -> String {
-        match self.message.is_empty() {
-            true => self.name.clone(),
-            false => format!("{}: {}", self.name, self.message),
-        }
+        if self.message.is_empty() { self.name.clone() } else { format!("{}: {}", self.name, self.message) }
     }
 }
 
-/// Who printed a traceback, and so what it means for the process.
+/// The part of the program that printed a traceback, which decides its meaning for the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// The interpreter, about an exception that nothing caught; or the script, in the same form.
+    /// The interpreter, about an exception that nothing caught; or the script in this form.
     Main,
-    /// A logger, after a record of level error: it was caught.
+    /// A logger, after a record of level error: the exception was caught.
     Logged,
-    /// The threading module: the named thread ended, the process went on.
+    /// The threading module: the named thread ended, and the process went on.
     Thread(String),
     /// The multiprocessing module: the named child process ended.
     Child(String),
-    /// The interpreter, about an exception it ignored.
+    /// The interpreter, about an exception that it ignored.
     Ignored,
 }
 
@@ -68,27 +65,27 @@ pub(super) enum Origin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Traceback {
     pub(super) origin: Origin,
-    /// The chain of exceptions, in the order they are printed: the last one is the one that ended it. Never empty.
+    /// The chain of exceptions in the order in which they were printed, never empty. The last one ended the process.
     pub(super) chain: Vec<Raised>,
-    /// Its first and last line in the log.
+    /// Its lines in the log, from the first to the last; other writers' lines may be among them.
     pub(super) lines: RangeInclusive<usize>,
-    /// Whose it is, in [`Log::streams`].
-    pub(super) stream: usize,
+    /// The index of its writer in [`Log::writers`].
+    pub(super) writer: usize,
 }
 
 impl Traceback {
-    /// The last exception of the chain.
+    /// Returns the last exception of the chain.
     pub(super) fn last(&self) -> &Raised {
         self.chain.last().expect("a chain has an exception")
     }
 }
 
-/// What the interpreter printed on a fatal error or a deadly signal (the faulthandler module).
+/// The interpreter's report of a fatal error or a deadly signal (the faulthandler module).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fatal {
-    /// Such as `Segmentation fault`.
+    /// The error, such as `Segmentation fault`.
     pub(super) error: String,
-    /// The calls of the thread it happened in, the outermost first.
+    /// The calls of the thread in which it happened, the outermost first.
     pub(super) frames: Vec<Frame>,
 }
 
@@ -97,44 +94,44 @@ static FRAME: LazyLock<Regex> =
 static FATAL_FRAME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"^\s+File "(.*)", line (\d+) in (.*)$"#).expect("a valid pattern"));
 
-/// `Type`, `Type: message`, `package.module.Type: message`, `RayTaskError(ValueError): message`.
+/// The line that names an exception: `Type`, `Type: message`, `package.module.Type: message`, `RayTaskError(ValueError): message`.
 static RAISED: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^([\p{L}_][\p{L}\p{N}_]*(?:\.(?:[\p{L}_][\p{L}\p{N}_]*|<locals>))*(?:\([\w.]+\))?)(?::(?:\s(.*))?)?$")
         .expect("a valid pattern")
 });
 
-/// Names that are certainly exceptions, needed where no header says that a traceback is being read.
+/// Names that are certainly those of exceptions, for a text in which no header announced a traceback.
 static CERTAIN: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?:Error|Exception|Interrupt|Exit|Warning|Failure|Timeout|Group|StopIteration)(?:\([\w.]+\))?$")
         .expect("a valid pattern")
 });
 
-/// `+-+---------------- 1 ----------------` and the closing rule of an exception group.
+/// The rules of an exception group: `+-+---------------- 1 ----------------` and the closing one.
 static GROUP_RULE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^\s*\+(?:-\+)?-{3,}(?: (?:\d+|\.\.\.) -+)?$").expect("a valid pattern"));
 static GROUP_LINE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\s+[|+]").expect("a valid pattern"));
 static THREAD: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^Exception in thread ([^()]*?)\s*(?:\(.*\))?:$").expect("a valid pattern"));
-/// `train.sh: line 2: foo: command not found` of bash, `train.sh: 2: foo: not found` of dash.
+/// An error of a shell: `train.sh: line 2: foo: command not found` of bash, `train.sh: 2: foo: not found` of dash.
 static SHELL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[^\s:]+: (?:line )?\d+: ").expect("a valid pattern"));
 static CHILD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^Process (\S+):$").expect("a valid pattern"));
 
-/// How many foreign lines, of other processes without a prefix, a traceback may hold.
+/// The maximum number of lines of other processes, without a prefix, within a traceback.
 const FOREIGN_LINES: usize = 3;
 
-/// All complete tracebacks of a log, in the order in which they end within their streams.
+/// Returns all complete tracebacks of a log: writer by writer, and each writer's in the order of their lines.
 pub(super) fn tracebacks(log: &Log) -> Vec<Traceback> {
     let mut found = Vec::new();
-    for stream in 0..log.streams.len() {
-        let indices = log.of_stream(stream, 0);
+    for writer in 0..log.writers.len() {
+        let indices = log.lines_of(writer, 0);
         let lines: Vec<&str> = indices.iter().map(|&index| log.text(index)).collect();
         let mut at = 0;
         while at < lines.len() {
-            let mut reader = Reader { lines: &lines, at };
+            let mut reader = TracebackReader { lines: &lines, at };
             if let Some(chain) = reader.chain() {
                 let last = reader.at - 1;
                 let origin = origin(lines[..at].last().copied().unwrap_or_default());
-                found.push(Traceback { origin, chain, lines: indices[at]..=indices[last], stream });
+                found.push(Traceback { origin, chain, lines: indices[at]..=indices[last], writer });
             }
             at = reader.at.max(at + 1);
         }
@@ -142,13 +139,13 @@ pub(super) fn tracebacks(log: &Log) -> Vec<Traceback> {
     found
 }
 
-/// The last report of a fatal error of the interpreter.
+/// Returns the last report of a fatal error of the interpreter.
 pub(super) fn fatal(log: &Log) -> Option<Fatal> {
     const FATAL: &str = "Fatal Python error: ";
     let (first, error) =
         log.lines.iter().enumerate().rev().find_map(|(at, line)| Some((at, line.text.strip_prefix(FATAL)?)))?;
-    let stream = log.lines[first].stream;
-    let mut rest = log.lines[first + 1..].iter().filter(|line| line.stream == stream).map(|line| line.text.as_str());
+    let writer = log.lines[first].writer;
+    let mut rest = log.lines[first + 1..].iter().filter(|line| line.writer == writer).map(|line| line.text.as_str());
     let current = rest.by_ref().any(|line| line.starts_with("Current thread ") && line.ends_with("first):"));
     let mut frames = Vec::new();
     while let Some(found) = rest.next().filter(|_| current).and_then(|line| FATAL_FRAME.captures(line)) {
@@ -158,7 +155,7 @@ pub(super) fn fatal(log: &Log) -> Option<Fatal> {
     Some(Fatal { error: error.to_owned(), frames })
 }
 
-/// What the line before a traceback says of it.
+/// Returns the origin of a traceback, by the line before it.
 fn origin(before: &str) -> Origin {
     const IGNORED: [&str; 5] =
         ["Exception ignored", "Error in atexit", "Error in sys.excepthook", "--- Logging error", "future: <"];
@@ -168,7 +165,7 @@ fn origin(before: &str) -> Origin {
         Origin::Child(found[1].to_owned())
     } else if IGNORED.iter().any(|start| before.starts_with(start)) {
         Origin::Ignored
-    } else if !noise::is_launchers(before) && noise::level(before) == Some(Level::Error) {
+    } else if !noise::is_launchers(before) && noise::level(before) == Some(RecordLevel::Error) {
         Origin::Logged
     } else {
         Origin::Main
@@ -180,7 +177,7 @@ fn frame(found: &regex::Captures<'_>) -> Frame {
     Frame { path: found[1].to_owned(), line: found[2].parse().unwrap_or(0), function }
 }
 
-/// The margin of the traceback that `line` begins; none if it begins none.
+/// Returns the margin of the traceback that `line` begins; `None` if it does not begin one.
 fn header(line: &str) -> Option<String> {
     let before = line.strip_suffix(TRACEBACK)?;
     let indent: String = before.chars().take_while(|c| c.is_whitespace()).collect();
@@ -192,7 +189,7 @@ fn header(line: &str) -> Option<String> {
     }
 }
 
-/// `line` without the margin; none if it does not have it. An empty line has every margin.
+/// Returns `line` without the margin; `None` if it does not have that margin. An empty line has every margin.
 fn within<'l>(line: &'l str, margin: &str) -> Option<&'l str> {
     if line.trim_start().is_empty() || line == margin.trim_end() {
         return Some("");
@@ -200,7 +197,7 @@ fn within<'l>(line: &'l str, margin: &str) -> Option<&'l str> {
     line.strip_prefix(margin)
 }
 
-/// Whether a line begins something that is no part of an exception's message.
+/// Returns true if a line begins something that is not part of an exception's message.
 fn ends_message(line: &str) -> bool {
     const STARTS: [&str; 10] = [
         "Exception in thread ",
@@ -223,30 +220,30 @@ fn ends_message(line: &str) -> bool {
         || noise::is_new_output(line)
 }
 
-/// A reader over the lines of one stream. Whatever it does not understand it leaves behind: every line is read once.
-struct Reader<'l> {
+/// A reader of the lines of one writer. It passes over what it does not understand, so that it reads every line once.
+struct TracebackReader<'l> {
     lines: &'l [&'l str],
     at: usize,
 }
 
-impl<'l> Reader<'l> {
+impl<'l> TracebackReader<'l> {
     fn line(&self) -> Option<&'l str> {
         self.lines.get(self.at).copied()
     }
 
-    /// A chain of exceptions that begins at this line. If there is none, the reader has moved past what it had to read
-    /// to see that.
+    /// Reads the chain of exceptions that begins at this line. Returns `None` if there is none; the reader has then passed the
+    /// lines that it had to read to find that out.
     fn chain(&mut self) -> Option<Vec<Raised>> {
         let mut chain = vec![self.exception()?];
         while let Some(link) = self.link(chain.last()?) {
-            // If the next one was cut off, what stands before it is still whole.
+            // If the next exception was cut off, those before it are still whole.
             let Some(next) = self.exception() else { break };
             chain.push(Raised { link: Some(link), ..next });
         }
         Some(chain)
     }
 
-    /// Moves on to the next exception of the chain, if one follows `last`, and says how they are linked.
+    /// Moves on to the next exception of the chain and returns its relation to `last`; returns `None` if none follows.
     fn link(&mut self, last: &Raised) -> Option<Link> {
         let mut at = self.at;
         let mut link = None;
@@ -271,7 +268,7 @@ impl<'l> Reader<'l> {
         None
     }
 
-    /// One exception with its frames, message and members.
+    /// Reads one exception with its frames, message and members.
     fn exception(&mut self) -> Option<Raised> {
         let line = self.line()?;
         let (margin, announced) = match header(line) {
@@ -279,7 +276,7 @@ impl<'l> Reader<'l> {
                 self.at += 1;
                 (margin, true)
             }
-            // Syntax errors have no first line, and that of a long traceback may have been cut off.
+            // A syntax error has no header, and the header of a long traceback may have been cut off.
             None if FRAME.is_match(line) => {
                 let indent = line.len() - line.trim_start().len();
                 (line[..indent].strip_suffix("  ").unwrap_or_default().to_owned(), false)
@@ -297,7 +294,7 @@ impl<'l> Reader<'l> {
         Some(Raised { name: found[1].to_owned(), message, frames, members, link: None })
     }
 
-    /// The indented lines of a traceback, up to the line that names the exception.
+    /// Reads the indented lines of a traceback, up to the line that names the exception.
     fn frames(&mut self, margin: &str) -> Vec<Frame> {
         let mut frames = Vec::new();
         let mut foreign = 0;
@@ -318,8 +315,7 @@ impl<'l> Reader<'l> {
         frames
     }
 
-    /// The message that begins with `first`: the lines after it too, until one is empty or clearly begins something
-    /// else.
+    /// Reads the message that begins with `first`, and the lines after it until one is empty or clearly begins something else.
     fn message(&mut self, first: &str, margin: &str) -> String {
         let mut message = first.trim().to_owned();
         while let Some(line) = self.line() {
@@ -340,7 +336,7 @@ impl<'l> Reader<'l> {
         message.trim_start().to_owned()
     }
 
-    /// The exceptions in a group, and in the groups in it, each with its frames.
+    /// Reads the exceptions in a group and in its inner groups, each with its frames.
     fn members(&mut self) -> Vec<Raised> {
         let mut members: Vec<Raised> = Vec::new();
         let mut frames = Vec::new();
@@ -354,7 +350,7 @@ impl<'l> Reader<'l> {
             } else if let Some(found) = FRAME.captures(body) {
                 frames.push(frame(&found));
             } else if body.starts_with("During handling of") || body.starts_with("The above exception was") {
-                // Only the last of a member's own chain counts.
+                // Of a member's own chain only the last exception counts.
                 members.pop();
                 begins = false;
             } else if begins && let Some(found) = RAISED.captures(body) {
@@ -371,7 +367,7 @@ impl<'l> Reader<'l> {
             }
             self.at += 1;
         }
-        // A group's line is its title; the exceptions in it stand below.
+        // A group's own line is only its title; its exceptions stand below.
         members.retain(|member| !member.message.contains(" sub-exception"));
         members
     }

@@ -1,6 +1,6 @@
-//! Laying lines out as a text of bounded length, in which nothing that matters is crowded out.
+//! The layout of lines as a text of bounded length, in which nothing that matters is crowded out.
 
-/// Which end of a part survives when it has to be shortened.
+/// The part of a line that stays when it is shortened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
     /// The beginning.
@@ -9,22 +9,22 @@ pub(super) enum Keep {
     Ends,
 }
 
-/// One line of the text.
+/// One line of a text.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct TextPart {
     pub(super) text: String,
-    /// How many characters of it must survive, if it has as many.
+    /// The number of its characters that must stay, if it has as many.
     pub(super) least: usize,
-    /// Who gets what is left over: the smallest number first.
+    /// Its turn when the remaining characters are distributed: the smallest number comes first.
     pub(super) turn: usize,
     pub(super) keep: Keep,
 }
 
-/// The parts, a line each, in no more than `most` characters.
+/// Returns the parts, a line each, in at most `most` characters.
 ///
-/// Every part first gets its least; what is left over goes to the parts in turn, as much as each can use.
-pub(super) fn lay_out(parts: &[Part], most: usize) -> String {
-    let parts: Vec<&Part> = parts.iter().filter(|part| !part.text.is_empty()).collect();
+/// Every part first gets [`TextPart::least`]. The remaining characters go to the parts in turn, as many as each can use.
+pub(super) fn lay_out(parts: &[TextPart], most: usize) -> String {
+    let parts: Vec<&TextPart> = parts.iter().filter(|part| !part.text.is_empty()).collect();
     let lengths: Vec<usize> = parts.iter().map(|part| part.text.chars().count()).collect();
     let mut given: Vec<usize> = parts.iter().zip(&lengths).map(|(part, &length)| length.min(part.least)).collect();
     let used = given.iter().sum::<usize>() + parts.len().saturating_sub(1);
@@ -41,7 +41,7 @@ pub(super) fn lay_out(parts: &[Part], most: usize) -> String {
     shortened(&lines.join("\n"), most, Keep::Head)
 }
 
-/// `text` in no more than `length` characters, with `…` where something was taken out.
+/// Returns `text` in at most `length` characters, with `…` in place of what was removed.
 pub(super) fn shortened(text: &str, length: usize, keep: Keep) -> String {
     let count = text.chars().count();
     if count <= length {
@@ -58,12 +58,12 @@ pub(super) fn shortened(text: &str, length: usize, keep: Keep) -> String {
     short + end.trim_start()
 }
 
-/// `text` on one line: every run of white space is one space.
+/// Returns `text` on one line, with every run of white space replaced by one blank.
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// `bytes` in the unit that suits it, to one decimal.
+/// Returns a number of bytes in a unit that suits it, with one decimal.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
@@ -80,22 +80,23 @@ pub fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Keep, Part, one_line, shortened, size};
+    use super::{Keep, TextPart, one_line, shortened, size};
 
     const LENGTH: usize = 1024;
 
-    fn lay_out(parts: &[Part]) -> String {
+    fn lay_out(parts: &[TextPart]) -> String {
         super::lay_out(parts, LENGTH)
     }
 
-    fn part(length: usize, least: usize, turn: usize) -> Part {
-        Part { text: "é".repeat(length), least, turn, keep: Keep::Ends }
+    fn part(length: usize, least: usize, turn: usize) -> TextPart {
+        TextPart { text: "é".repeat(length), least, turn, keep: Keep::Ends }
     }
 
     #[test]
-    fn what_is_left_over_goes_to_the_parts_in_turn() {
-        let lengths =
-            |parts: &[Part]| -> Vec<usize> { lay_out(parts).split('\n').map(|line| line.chars().count()).collect() };
+    fn the_remaining_characters_go_to_the_parts_in_turn() {
+        let lengths = |parts: &[TextPart]| -> Vec<usize> {
+            lay_out(parts).split('\n').map(|line| line.chars().count()).collect()
+        };
         assert_eq!(lengths(&[part(10, 5, 0), part(20, 5, 1)]), [10, 20]);
         assert_eq!(lengths(&[part(5000, 240, 0), part(100, 100, 2), part(900, 80, 1)]), [842, 100, 80]);
         assert_eq!(lengths(&[part(500, 240, 1), part(0, 9, 0), part(900, 80, 2)]), [500, 523]);
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn shortening_keeps_whole_characters_and_says_that_it_happened() {
+    fn a_shortened_text_has_whole_characters_and_shows_the_gap() {
         assert_eq!(shortened("abcdefghij", 10, Keep::Ends), "abcdefghij");
         assert_eq!(shortened("abcdefghijk", 10, Keep::Ends), "abcdef…ijk");
         assert_eq!(shortened("ä b cdefghijk", 6, Keep::Head), "ä b c…");
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_collapses_and_sizes_read_well() {
+    fn white_space_is_collapsed_and_sizes_have_units() {
         assert_eq!(one_line(" a\n\t b  c\r\n"), "a b c");
         assert_eq!((size(512).as_str(), size(64 << 20).as_str()), ("512 bytes", "64.0 MiB"));
         assert_eq!((size(17_072_495_001).as_str(), size(3 << 50).as_str()), ("15.9 GiB", "3072.0 TiB"));

@@ -18,7 +18,7 @@ use super::Spec;
 use crate::event::Ending;
 use crate::job::Paths;
 use crate::kernel;
-use crate::logs::{Relay, Rewrite, StreamId, Style};
+use crate::logs::{RankLabel, Relay, Rewrite, StreamId, Style};
 use crate::run::TemporaryFolder;
 use crate::supervise::FLUSH_PATIENCE;
 
@@ -114,10 +114,10 @@ fn addresses(spec: &Spec) -> String {
 
 /// Has a host's lines passed on whole. Its ranks' have a prefix; to footplate's own the host's name is put.
 fn pass_on(relay: &Relay, process: usize, host: &str, child: &mut Child) {
-    let (ranks, own) = (format!("[{host}:").into_bytes(), format!("[{host}] ").into_bytes());
-    let named = Rewrite::new(move |line| match line.starts_with(&ranks) {
-        true => Some(line.to_vec()),
-        false => Some([&own, line].concat()),
+    let (name, own) = (host.to_owned(), format!("[{host}] ").into_bytes());
+    let named = Rewrite::new(move |line| {
+        let is_ranks = RankLabel::parse(line).is_some_and(|(label, _)| label.host == name);
+        Some(if is_ranks { line.to_vec() } else { [&own, line].concat() })
     });
     let stdout = child.stdout.take().map(OwnedFd::from);
     let stderr = child.stderr.take().map(OwnedFd::from);

@@ -12,12 +12,14 @@
 //! It must not: look into lines, but for what a [`Rewrite`] that it is given does, and for the [`Tags`] by which mpirun's
 //! ranks share a stream; decide anything, or know what a job is.
 
+mod label;
 mod messages;
 mod relay;
 mod style;
 mod tags;
 mod tape;
 
+pub use label::RankLabel;
 pub use messages::{Level, clean, init, redactor, set_redactor};
 pub use relay::{Relay, StreamId, StreamNews};
 pub use style::{Rewrite, Style};

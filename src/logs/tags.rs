@@ -184,11 +184,11 @@ pub(super) fn untagged(bytes: &[u8], tags: &Tags) -> Vec<u8> {
 mod tests {
     use std::time::Instant;
 
-    use super::super::{Style, Tags};
+    use super::super::{RankLabel, Style, Tags};
     use super::{Start, Untagger, start};
 
     fn tags(has_blank: bool) -> Tags {
-        Tags { prefixes: (0..12).map(|rank| format!("[algo-1:{rank}] ").into_bytes()).collect(), has_blank }
+        Tags { prefixes: (0..12).map(|rank| RankLabel::new("algo-1", rank).prefix()).collect(), has_blank }
     }
 
     /// What comes out of pieces of this size.

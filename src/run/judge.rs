@@ -7,11 +7,11 @@ use super::bring::display;
 use super::script::RankTask;
 use super::{Outcome, Prepared};
 use crate::event::{Cause, CauseEnding, Ending, Event, Events, KillReason, Kind, Output, Process, RankOutput};
-use crate::failure::{self, Evidence, MemoryWatch};
+use crate::failure::{self, Evidence, MemoryWatch, RankEvidence};
 use crate::job::Variables;
 use crate::kernel;
-use crate::logs;
-use crate::supervise::{RECORD_SIZE, Report, Reports, Stop};
+use crate::logs::{self, RankLabel};
+use crate::supervise::{Report, Reports, Stop};
 
 /// The end of the script's processes, for this host and for the others.
 #[derive(Debug)]
@@ -122,12 +122,17 @@ impl Judge {
         // A rank that a launcher started runs by the launcher's command.
         let judged = own.or(self.processes.first());
         let command = judged.map(|judged| judged.command.clone()).unwrap_or_default();
-        let joined = joined_output(output, &job.cluster.current_host);
-        let mut evidence = Evidence::new(ending, &joined[1], &joined[0], &self.code_dir, command);
+        let mut evidence = Evidence::new(ending, &output.stderr, &output.stdout, &self.code_dir, command);
+        let of_rank = |rank: &RankOutput| RankLabel::new(job.cluster.current_host.clone(), rank.rank);
+        let ranks = output.ranks.iter();
+        evidence.ranks = ranks
+            .map(|rank| RankEvidence { label: of_rank(rank), stdout: &rank.stdout, stderr: &rank.stderr })
+            .collect();
+        evidence.hosts = &job.cluster.hosts;
         evidence.host = (job.cluster.hosts.len() > 1).then(|| job.cluster.current_host.clone());
         evidence.rank = own.map_or(process.rank(), |own| own.rank);
         evidence.followers = followers;
-        evidence.stopped = stop.map(|stop| failure::Stop {
+        evidence.stopped = stop.map(|stop| failure::StopEvidence {
             signal: stop.signal.to_string(),
             grace_seconds: self.prepared.settings.grace_period.as_secs(),
             killed_after_grace: stop.killed == Some(KillReason::GraceOver),
@@ -170,26 +175,4 @@ impl Judge {
             only_followed,
         }
     }
-}
-
-/// Returns the lines of ranks that share a launcher, each with its rank's prefix, before the launcher's own: what it reports
-/// comes last.
-fn joined_output(output: &Output, host: &str) -> [Vec<u8>; 2] {
-    let most = RECORD_SIZE / (output.ranks.len() + 1);
-    let join = |own: &[u8], of_rank: &dyn Fn(&RankOutput) -> Vec<u8>| {
-        let mut joined = Vec::new();
-        for rank in &output.ranks {
-            let bytes = of_rank(rank);
-            for line in bytes[bytes.len().saturating_sub(most)..].split_inclusive(|byte| *byte == b'\n') {
-                joined.extend_from_slice(&super::script::rank_name(host, rank.rank));
-                joined.extend_from_slice(line);
-            }
-            if joined.last().is_some_and(|byte| *byte != b'\n') {
-                joined.push(b'\n');
-            }
-        }
-        joined.extend_from_slice(own);
-        joined
-    };
-    [join(&output.stdout, &|rank| rank.stdout.clone()), join(&output.stderr, &|rank| rank.stderr.clone())]
 }

@@ -12,6 +12,7 @@ use super::{Prepared, script};
 use crate::job::Variables;
 use crate::job::settings::Launcher;
 use crate::launch::{Image, LaunchPlan, Span};
+use crate::logs::RankLabel;
 use crate::prepare::code::{Shebang, interpreter::which, shebang};
 use crate::supervise::direct::{self, PYTHON_EXEC, RankStreams};
 use crate::supervise::keeper::{self, Keepers};
@@ -96,7 +97,7 @@ fn of_torchrun(
 
 fn streams(folder: &Path, prepared: &Prepared, plan: &LaunchPlan, span: Span) -> io::Result<Vec<RankStreams>> {
     let of_rank = |rank: usize| {
-        let name = script::rank_name(&plan.host, rank);
+        let name = RankLabel::new(&plan.host, rank).prefix();
         let style = script::style(&prepared.settings, &plan.host, rank, span.world_size == 1, None);
         RankStreams::make(folder, rank, name, style)
     };

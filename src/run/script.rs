@@ -14,7 +14,7 @@ use super::{Outcome, Prepared, Refusal};
 use crate::event::{Kind, Phase};
 use crate::job::settings::{LogPrefix, Settings};
 use crate::launch::Tagged;
-use crate::logs::{Style, Tags};
+use crate::logs::{RankLabel, Style, Tags};
 use crate::prepare::code::{Shebang, shebang};
 use crate::prepare::environment::{Environment, Omitted, Table};
 use crate::supervise::{SpawnError, Task};
@@ -79,15 +79,10 @@ fn keep_omitted(temporary: &mut TemporaryFolder, omitted: &[Omitted]) -> Option<
     }
 }
 
-/// What says whose a line is.
-pub(super) fn rank_name(host: &str, rank: usize) -> Vec<u8> {
-    format!("[{host}:{rank}] ").into_bytes()
-}
-
 /// What is done to the lines of a rank.
 pub(super) fn style(settings: &Settings, host: &str, rank: usize, is_only: bool, tagged: Option<&Tagged>) -> Style {
     let prefix = match (settings.log_prefix, is_only) {
-        (LogPrefix::On, _) | (LogPrefix::Auto, false) => rank_name(host, rank),
+        (LogPrefix::On, _) | (LogPrefix::Auto, false) => RankLabel::new(host, rank).prefix(),
         // One process needs none.
         (LogPrefix::Auto, true) | (LogPrefix::Off, _) => Vec::new(),
     };
@@ -95,7 +90,7 @@ pub(super) fn style(settings: &Settings, host: &str, rank: usize, is_only: bool,
         prefixes: match settings.log_prefix {
             LogPrefix::Off => vec![Vec::new(); *world_size].into(),
             LogPrefix::Auto if *world_size == 1 => vec![Vec::new()].into(),
-            _ => hosts.iter().enumerate().map(|(rank, host)| rank_name(host, rank)).collect(),
+            _ => hosts.iter().enumerate().map(|(rank, host)| RankLabel::new(host, rank).prefix()).collect(),
         },
         has_blank: *has_blank,
     });

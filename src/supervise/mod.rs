@@ -29,7 +29,6 @@ mod timing;
 mod tree;
 
 pub use group::{Service, ServiceEnd};
-pub use outputs::RECORD_SIZE;
 pub use report::{PeerRanks, PeerStop, Report, Reports, Stop};
 pub use supervisor::{Interrupted, Supervisor};
 pub use task::{Launching, Readiness, Role, SpawnError, Task};

@@ -3,9 +3,6 @@
 use crate::event::{Output, Process, RankOutput};
 use crate::logs::StreamId;
 
-/// The maximum size of the output of several ranks that is kept together, in bytes.
-pub const RECORD_SIZE: usize = 1 << 20;
-
 /// The streams of a member: its own, and after them those of ranks that it starts and that are not members themselves.
 #[derive(Debug)]
 pub(super) struct Streams {

@@ -1,12 +1,12 @@
-//! Hints: each one where the evidence supports it, and not where it does not.
+//! Hints: each is given if the evidence supports it, and only then.
 
 use super::{evidence, text};
 use crate::event::Ending;
-use crate::failure::{Evidence, Full, FullDisk, OutOfMemory, Stop, cause};
+use crate::failure::{Evidence, Full, FullDisk, OutOfMemory, StopEvidence, cause};
 
 const GIB: u64 = 1 << 30;
 
-/// The hints in what the user reads, without their label.
+/// Returns the hints of the failure text, without their label.
 fn hints(evidence: &Evidence<'_>) -> Vec<String> {
     text(&cause(evidence)).lines().filter_map(|line| line.strip_prefix("hint: ").map(str::to_owned)).collect()
 }
@@ -16,7 +16,7 @@ fn of(ending: Ending, stderr: &str) -> Vec<String> {
 }
 
 #[test]
-fn out_of_memory_is_stated_with_peak_and_limit_where_the_cgroup_proves_it() {
+fn out_of_memory_is_stated_with_peak_and_limit_if_the_cgroup_proves_it() {
     let mut evidence = evidence(Ending::Signaled(9), "");
     let memory = OutOfMemory { peak_bytes: Some(17_072_495_001), limit_bytes: Some(16 * GIB), whole_machine: false };
     evidence.memory = Some(memory);
@@ -42,9 +42,9 @@ fn a_sigkill_without_proof_is_called_likely() {
 }
 
 #[test]
-fn a_stop_is_told_with_its_grace() {
+fn a_stop_is_named_with_its_grace_period() {
     let mut evidence = evidence(Ending::Signaled(15), "");
-    evidence.stopped = Some(Stop { signal: "SIGTERM".into(), grace_seconds: 110, killed_after_grace: false });
+    evidence.stopped = Some(StopEvidence { signal: "SIGTERM".into(), grace_seconds: 110, killed_after_grace: false });
     assert_eq!(
         text(&cause(&evidence)),
         "killed by SIGTERM (signal 15)\nexit code 143\nhint: the job was stopped: SIGTERM was passed on to the script; save a checkpoint when it comes\ncommand: python3 train.py"
@@ -75,7 +75,7 @@ fn shared_memory_is_named_for_bus_errors_and_data_loaders() {
             "{said}"
         );
     }
-    // Data that is kept there is no sign that it is full.
+    // Data that is stored there does not show that it is full.
     let kept = "loading /dev/shm/train.bin\nTraceback (most recent call last):\n  File \"/dev/shm/code/train.py\", line 3, in <module>\n    read('/dev/shm/train.bin')\nValueError: bad header in /dev/shm/train.bin\n";
     assert_eq!(of(Ending::Exited(1), kept), [""; 0]);
     let mut evidence = evidence(Ending::Signaled(7), "");
@@ -101,7 +101,7 @@ fn full_disks_are_named() {
 }
 
 #[test]
-fn memory_of_gpus_loaders_and_allocators() {
+fn errors_of_gpus_data_loaders_and_allocators_about_memory_are_explained() {
     let raised = |message: &str| {
         let stderr =
             format!("Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\n{message}\n");
@@ -120,13 +120,13 @@ fn memory_of_gpus_loaders_and_allocators() {
         raised("numpy._core._exceptions._ArrayMemoryError: Unable to allocate 1 TiB\nMemoryError: x"),
         [format!("no memory was left in the container: {less}")]
     );
-    // A batch size was tried and given up; the failure came later and is another.
+    // The script gave up a batch size that was too large; another failure came later.
     let survived = "CUDA out of memory. Tried to allocate 2.00 GiB.\nTraceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nKeyError: 'x'\n";
     assert_eq!(of(Ending::Exited(1), survived), [""; 0]);
 }
 
 #[test]
-fn a_missing_module_is_named_as_it_is_installed() {
+fn a_missing_module_is_named_by_the_package_to_install() {
     let raised = |module: &str| {
         let message = format!("ModuleNotFoundError: No module named '{module}'");
         let stderr =
@@ -138,7 +138,7 @@ fn a_missing_module_is_named_as_it_is_installed() {
 }
 
 #[test]
-fn crashes_of_native_code() {
+fn a_crash_of_native_code_has_a_hint_if_python_ran_it() {
     let cpu =
         "a package was built for a newer CPU than this one; install a build for it, or take another instance type";
     assert_eq!(of(Ending::Signaled(4), ""), [cpu]);

@@ -1,15 +1,18 @@
-//! What the user reads, held to the letter: failures of real programs, and recorded texts of programs that are not here.
+//! Exact failure texts: of real programs that run here, and of recorded output of programs that do not.
 
+mod boundaries;
 mod hints;
 mod mutated;
 mod programs;
 mod python;
+mod ranks;
 mod recorded;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
@@ -18,7 +21,7 @@ use crate::event::Cause;
 use crate::event::Ending;
 use crate::redact::Redactor;
 
-/// The folder of the user's code, with its files.
+/// A folder of user code.
 struct Code {
     folder: TempDir,
 }
@@ -38,7 +41,7 @@ impl Code {
         self.folder.path()
     }
 
-    /// Runs a command in the folder, to its end.
+    /// Runs a command in the folder until it ends.
     fn run(&self, program: &str, arguments: &[&str]) -> Output {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
@@ -48,7 +51,7 @@ impl Code {
         command.env("LC_ALL", "C.UTF-8").output().unwrap_or_else(|error| panic!("failed to run {program}: {error}"))
     }
 
-    /// What the user reads of `output`.
+    /// Returns the failure text of a program with this output.
     fn text(&self, output: &Output) -> String {
         let evidence =
             Evidence::new(ending(output), &output.stderr, &output.stdout, self.path(), "python3 train.py".into());
@@ -67,18 +70,24 @@ fn text(cause: &Cause) -> String {
     super::text(cause, &Redactor::default())
 }
 
-/// What the user reads of a Python script, `train.py`, run by the real interpreter.
+/// Returns the failure text of a Python script, `train.py`, that the real interpreter runs.
 fn script(source: &str) -> String {
     let code = Code::new(&[("train.py", source)]);
     code.text(&code.run("python3", &["train.py"]))
 }
 
-/// What the user reads of a recorded stderr.
+/// Returns the failure text of a recorded stderr.
 fn recorded(ending: Ending, stderr: &str) -> String {
     text(&cause(&evidence(ending, stderr)))
 }
 
-/// Evidence of a recorded stderr.
+/// The hosts of the job of a recorded text.
+static HOSTS: LazyLock<Vec<String>> =
+    LazyLock::new(|| ["algo-1", "algo-2", "algo-1-x7k2p"].map(str::to_owned).to_vec());
+
+/// Returns the evidence of a recorded stderr.
 fn evidence(ending: Ending, stderr: &str) -> Evidence<'_> {
-    Evidence::new(ending, stderr.as_bytes(), b"", Path::new("/opt/ml/code"), "python3 train.py".into())
+    let command = "python3 train.py".into();
+    let evidence = Evidence::new(ending, stderr.as_bytes(), b"", Path::new("/opt/ml/code"), command);
+    Evidence { hosts: &HOSTS, ..evidence }
 }

@@ -1,5 +1,5 @@
-//! Bad input: random bytes, and real texts cut and changed at arbitrary places. The judge must neither fail nor write
-//! more than the platform shows, and must always give the exit code and the beginning of the command.
+//! Bad input: random bytes, and real texts that are cut and changed anywhere. The judge must not fail, the text must not be
+//! longer than the platform shows, and it must always contain the exit code and the beginning of the command.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ fn any_ending() -> impl Strategy<Value = Ending> {
     prop_oneof![(0..256).prop_map(Ending::Exited), (1..70).prop_map(Ending::Signaled)]
 }
 
-/// Seeds after one another, cut at both ends, with bytes changed.
+/// Generates seeds after one another, cut at both ends, with some bytes changed.
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let pieces =
         prop::collection::vec((0..SEEDS.len(), any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..6);
@@ -60,20 +60,20 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_bytes_are_judged(ending in any_ending(), stderr in prop::collection::vec(any::<u8>(), 0..800)) {
+    fn random_bytes_yield_a_complete_text(ending in any_ending(), stderr in prop::collection::vec(any::<u8>(), 0..800)) {
         judge(ending, &stderr, &stderr)?;
         let _ = error_file(&stderr);
     }
 
     #[test]
-    fn mutated_texts_are_judged(ending in any_ending(), stderr in mutated(), stdout in mutated()) {
+    fn mutated_texts_yield_a_complete_text(ending in any_ending(), stderr in mutated(), stdout in mutated()) {
         judge(ending, &stderr, &stdout)?;
     }
 }
 
-/// Every prefix and every suffix of a traceback: what is there is judged, what is not is not made up.
+/// Judges every prefix and every suffix of each seed.
 #[test]
-fn a_traceback_cut_anywhere_is_judged() {
+fn a_text_that_is_cut_anywhere_yields_a_complete_text() {
     for seed in SEEDS {
         for at in 0..seed.len() {
             let bytes = seed.as_bytes();
@@ -84,7 +84,7 @@ fn a_traceback_cut_anywhere_is_judged() {
     }
 }
 
-/// Texts made to be slow to read: each is 256 KiB. In a debug build, on a busy machine.
+/// Judges texts of 256 KiB that are made to be slow to read. The limit is for a debug build on a busy machine.
 #[test]
 fn long_texts_are_read_in_time() {
     let long = |piece: &str| piece.repeat((256 << 10) / piece.len());

@@ -1,10 +1,10 @@
-//! Failures of programs that are not Python: real shells, and recorded texts of others.
+//! Failures of programs that are not Python: real shells, and recorded output of others.
 
 use super::{Code, evidence, recorded, text};
 use crate::event::Ending;
 use crate::failure::cause;
 
-/// What the user reads of a shell script, `train.sh`.
+/// Returns the failure text of a shell script, `train.sh`, that the real bash runs.
 fn shell(source: &str) -> String {
     let code = Code::new(&[("train.sh", source)]);
     code.text(&code.run("bash", &["train.sh"]))
@@ -29,20 +29,20 @@ fn the_last_telling_line_of_a_shell_script_is_the_headline() {
 }
 
 #[test]
-fn an_error_that_was_survived_long_ago_is_not_the_headline() {
+fn an_error_that_the_script_survived_long_before_is_not_the_headline() {
     let script = "echo 'error: no cache' >&2\nfor n in $(seq 20); do echo \"step $n\" >&2; done\necho 'please set DATA' >&2\nexit 1\n";
     assert_eq!(shell(script), "please set DATA\nexit code 1\ncommand: python3 train.py");
 }
 
 #[test]
-fn a_failure_after_a_childs_traceback_is_the_shells() {
+fn the_shells_own_error_after_a_childs_traceback_is_the_headline() {
     let script = "python3 -c 'raise ValueError(3)'\nfoo-is-not-here\n";
     assert_eq!(shell(script).lines().next(), Some("train.sh: line 2: foo-is-not-here: command not found"));
     assert_eq!(shell("set -e\npython3 -c 'raise ValueError(3)'\n").lines().next(), Some("ValueError: 3"));
 }
 
 #[test]
-fn death_by_a_signal_is_seen_through_a_shell() {
+fn death_by_a_signal_is_recognized_through_a_shell() {
     let text = shell("bash -c 'kill -SEGV $$'\nexit $?\n");
     let (before, after) = text.split_once("line 1: ").unwrap();
     let text = format!("{before}line 1: PID{}", after.trim_start_matches(|c: char| c.is_ascii_digit()));
@@ -76,7 +76,7 @@ fn a_file_that_may_not_be_run_and_one_with_windows_line_ends_are_explained() {
 }
 
 #[test]
-fn panics_of_rust_name_message_and_place() {
+fn a_panic_of_rust_is_shown_with_message_and_place() {
     let expected = |code: &str| {
         format!(
             "thread 'main' panicked: index out of bounds: the len is 3\nat src/main.rs:3\n{code}\ncommand: python3 train.py"
@@ -94,7 +94,7 @@ fn panics_of_rust_name_message_and_place() {
 }
 
 #[test]
-fn aborts_of_cpp_and_c_say_why() {
+fn the_message_before_an_abort_of_cpp_or_c_is_the_headline() {
     let headline = |stderr: &str| recorded(Ending::Signaled(6), stderr).lines().next().unwrap().to_owned();
     assert_eq!(
         headline("terminate called after throwing an instance of 'std::runtime_error'\n  what():  bad data\n"),
@@ -107,7 +107,7 @@ fn aborts_of_cpp_and_c_say_why() {
 }
 
 #[test]
-fn summaries_yield_to_what_they_sum_up() {
+fn a_line_that_only_summarizes_is_not_the_headline() {
     let headline = |code, stderr: &str| recorded(Ending::Exited(code), stderr).lines().next().unwrap().to_owned();
     assert_eq!(
         headline(2, "a.c:3:1: error: unknown type name 'x'\nmake: *** [Makefile:2: a.o] Error 1\n"),
@@ -128,13 +128,13 @@ fn summaries_yield_to_what_they_sum_up() {
 }
 
 #[test]
-fn an_exit_of_0_is_never_mined_for_errors() {
+fn the_output_of_a_process_that_exited_with_0_is_not_searched_for_errors() {
     let stderr = "Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nKeyError: 'x'\n";
     assert_eq!(recorded(Ending::Exited(0), stderr), "exit code 0\ncommand: python3 train.py");
 }
 
 #[test]
-fn the_hosts_name_and_the_rank_are_given_where_there_are_several() {
+fn host_and_rank_are_shown_if_the_job_has_several() {
     let mut evidence = evidence(Ending::Exited(2), "bad\n");
     evidence.host = Some("algo-2".into());
     evidence.rank = Some(11);

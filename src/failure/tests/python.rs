@@ -4,7 +4,7 @@ use super::{Code, evidence, script};
 use crate::event::Ending;
 use crate::failure::{self, cause};
 
-/// Holds what the user reads of a script to these lines; the command, always the same, is left out.
+/// Asserts that the failure text of a script consists of these lines and of the command.
 #[track_caller]
 fn told(source: &str, lines: &[&str]) {
     assert_lines(&script(source), lines);
@@ -32,7 +32,7 @@ fn the_deepest_frame_of_the_users_own_modules_is_the_place() {
     assert_lines(&code.text(&code.run("python3", &["train.py"])), &expected);
     let whole_path = code.path().join("train.py");
     assert_lines(&code.text(&code.run("python3", &[whole_path.to_str().unwrap()])), &expected);
-    // In a library: the user's frame that called it.
+    // An error in a library: the place is the user's frame that called it.
     told(
         "import json\n\njson.loads('{')\n",
         &[
@@ -44,7 +44,7 @@ fn the_deepest_frame_of_the_users_own_modules_is_the_place() {
 }
 
 #[test]
-fn exceptions_of_all_kinds_of_names_and_messages() {
+fn exceptions_with_unusual_names_and_messages_are_shown_whole() {
     told("raise RuntimeError\n", &["RuntimeError", "at train.py:1", "exit code 1"]);
     told("def get(d):\n    return d['loss']\nget({})\n", &["KeyError: 'loss'", "at train.py:2 in get", "exit code 1"]);
     told(
@@ -71,7 +71,7 @@ fn exceptions_of_all_kinds_of_names_and_messages() {
 }
 
 #[test]
-fn a_long_message_is_shortened_and_the_rest_survives() {
+fn a_long_message_is_shortened_and_the_other_lines_stay() {
     let text = script("def load():\n    raise ValueError('begin ' + 'é' * 5000 + ' end')\nload()\n");
     let rest = "\nat train.py:2 in load\nexit code 1\ncommand: python3 train.py";
     let headline = text.strip_suffix(rest).unwrap();
@@ -81,7 +81,7 @@ fn a_long_message_is_shortened_and_the_rest_survives() {
 }
 
 #[test]
-fn chains_name_what_led_to_the_last_exception() {
+fn a_chain_names_the_exceptions_that_led_to_the_last_one() {
     told(
         "try:\n    {}['x']\nexcept KeyError as error:\n    raise RuntimeError('no x') from error\n",
         &["RuntimeError: no x", "at train.py:4", "caused by: KeyError: 'x'", "exit code 1"],
@@ -108,7 +108,7 @@ fn chains_name_what_led_to_the_last_exception() {
 }
 
 #[test]
-fn exception_groups_name_their_members() {
+fn an_exception_group_names_its_members() {
     told(
         "def a():\n    raise ValueError('one')\nerrors = []\nfor f in [a, lambda: int('x')]:\n    try:\n        f()\n    except Exception as e:\n        errors.append(e)\nraise ExceptionGroup('two jobs failed', errors)\n",
         &[
@@ -128,7 +128,7 @@ fn exception_groups_name_their_members() {
             "exit code 1",
         ],
     );
-    // A member's own chain: only the exception that ended it is a member.
+    // Of a member's own chain only the last exception is a member.
     told(
         "try:\n    try:\n        {}['x']\n    except KeyError as e:\n        raise ValueError('one') from e\nexcept ValueError as e:\n    raise ExceptionGroup('g', [e]) from None\n",
         &["ExceptionGroup: g (1 sub-exception)", "at train.py:5", "caused by: ValueError: one", "exit code 1"],
@@ -140,7 +140,7 @@ fn exception_groups_name_their_members() {
 }
 
 #[test]
-fn errors_of_syntax_have_no_traceback_and_yet_a_place() {
+fn a_syntax_error_has_a_place_without_a_traceback() {
     told("def f():\n    x = (1,\n    y = 2\n", &["SyntaxError: '(' was never closed", "at train.py:2", "exit code 1"]);
     told(
         "def f():\nreturn 1\n",
@@ -156,7 +156,7 @@ fn errors_of_syntax_have_no_traceback_and_yet_a_place() {
 }
 
 #[test]
-fn scripts_that_end_themselves() {
+fn a_script_that_exits_without_a_traceback_is_explained_by_its_last_words() {
     told("import sys\nsys.exit('please pass --data')\n", &["please pass --data", "exit code 1"]);
     told(
         "import sys\nprint('epoch 1 loss 0.3')\nsys.exit(3)\n",
@@ -189,7 +189,7 @@ fn scripts_that_end_themselves() {
 }
 
 #[test]
-fn an_exception_that_was_logged_is_the_cause_only_of_what_followed_from_it() {
+fn a_logged_exception_is_the_cause_only_if_the_failure_followed_from_it() {
     const LOGGED: &str = "import logging, os, signal, sys\ntry:\n    {}['x']\nexcept KeyError:\n    logging.exception('failed to read x')\n";
     told(LOGGED, &["exit code 0"]);
     told(&format!("{LOGGED}sys.exit(1)\n"), &["KeyError: 'x'", "at train.py:3", "exit code 1"]);
@@ -197,13 +197,13 @@ fn an_exception_that_was_logged_is_the_cause_only_of_what_followed_from_it() {
     for end in ["os.kill(os.getpid(), signal.SIGKILL)", "sys.exit(137)"] {
         told(&format!("{LOGGED}{end}\n"), &["killed by SIGKILL (signal 9)", "exit code 137", hint]);
     }
-    // Printed first, logged last, and then an exit code of the script's own: the last one decided.
+    // One exception was printed, then another logged, and the exit code is the script's own: the last exception decided.
     let printed = "import traceback\ntry:\n    int('a')\nexcept ValueError:\n    traceback.print_exc()\n";
     told(&format!("{printed}{LOGGED}sys.exit(4)\n"), &["KeyError: 'x'", "at train.py:8", "exit code 4"]);
-    // Fifty records later the run was still going.
+    // The run went on for fifty records.
     let later = "for n in range(50):\n    logging.warning('step %d', n)\nsys.exit('no improvement')\n";
     told(&format!("{LOGGED}{later}"), &["no improvement", "exit code 1"]);
-    // The pattern of the platform's own examples.
+    // The platform's own examples do this.
     told(
         "import sys, traceback\ntry:\n    {}['x']\nexcept Exception as e:\n    print('Exception during training: ' + str(e) + '\\n' + traceback.format_exc(), file=sys.stderr)\n    sys.exit(255)\n",
         &["KeyError: 'x'", "at train.py:3", "exit code 255"],
@@ -211,7 +211,7 @@ fn an_exception_that_was_logged_is_the_cause_only_of_what_followed_from_it() {
 }
 
 #[test]
-fn tracebacks_of_threads_finalizers_and_exit_handlers_yield_to_the_main_one() {
+fn the_main_threads_traceback_counts_before_those_of_threads_finalizers_and_exit_handlers() {
     told(
         "import threading, sys\ndef work():\n    raise ValueError('in thread')\nt = threading.Thread(target=work, name='loader')\nt.start()\nt.join()\nsys.exit(4)\n",
         &["ValueError: in thread", "at train.py:3 in work (thread loader)", "exit code 4"],
@@ -235,7 +235,7 @@ fn tracebacks_of_threads_finalizers_and_exit_handlers_yield_to_the_main_one() {
 }
 
 #[test]
-fn exceptions_of_child_processes_are_shown_where_they_were_raised() {
+fn an_exception_of_a_child_process_is_shown_at_the_place_where_it_was_raised() {
     let expected = ["ValueError: bad 1", "at train.py:3 in work", "exit code 1"];
     told(
         "import multiprocessing\ndef work(n):\n    raise ValueError(f'bad {n}')\nif __name__ == '__main__':\n    with multiprocessing.Pool(1) as pool:\n        pool.map(work, [1])\n",
@@ -252,7 +252,7 @@ fn exceptions_of_child_processes_are_shown_where_they_were_raised() {
 }
 
 #[test]
-fn what_a_child_printed_stands_beside_the_parents_exception() {
+fn the_output_of_a_child_is_a_detail_of_the_parents_exception() {
     told(
         "import subprocess\nsubprocess.run(['ls', '/does/not/exist'], check=True)\n",
         &[
@@ -274,7 +274,7 @@ fn what_a_child_printed_stands_beside_the_parents_exception() {
 }
 
 #[test]
-fn deaths_by_signals() {
+fn death_by_a_signal_is_shown_with_the_place_if_the_interpreter_reported_it() {
     told(
         "import os, signal, time\ndef wait():\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(5)\nwait()\n",
         &["KeyboardInterrupt", "at train.py:3 in wait", "killed by SIGINT (signal 2), exit code 130"],
@@ -295,7 +295,7 @@ fn deaths_by_signals() {
 }
 
 #[test]
-fn text_around_a_traceback_is_told_from_it() {
+fn other_output_around_a_traceback_is_not_part_of_it() {
     const BAR: &str =
         "import sys\nfor n in range(3):\n    sys.stderr.write(f'\\r {n}%|##   | {n}/10 [00:00<00:01, 9.9it/s]')\n";
     told(&format!("{BAR}raise ValueError('bad')\n"), &["ValueError: bad", "at train.py:4", "exit code 1"]);
@@ -315,9 +315,9 @@ fn text_around_a_traceback_is_told_from_it() {
     );
 }
 
-/// A stack that the script prints is no traceback, whatever the next line looks like.
+/// A stack that the script prints is not a traceback, whatever the next line looks like.
 #[test]
-fn a_printed_stack_claims_nothing() {
+fn a_printed_stack_is_not_an_exception() {
     told(
         "import sys, traceback\ntraceback.print_stack()\nprint('Step: 3', file=sys.stderr)\nsys.exit(3)\n",
         &["Step: 3", "exit code 3"],
@@ -333,7 +333,7 @@ fn a_traceback_on_stdout_is_found_if_there_is_none_on_stderr() {
 }
 
 #[test]
-fn hints_fit_what_was_raised() {
+fn hints_fit_the_exception() {
     told(
         "import einops_is_not_here.layers\n",
         &[
@@ -355,7 +355,7 @@ fn hints_fit_what_was_raised() {
 }
 
 #[test]
-fn a_script_that_python_cannot_start() {
+fn a_script_that_python_cannot_start_is_explained() {
     let code = Code::new(&[("train.py", "")]);
     let text = code.text(&code.run("python3", &["main.py"]));
     let headline = text.lines().next().unwrap();
@@ -367,9 +367,9 @@ fn a_script_that_python_cannot_start() {
     assert_lines(&text, &["ZeroDivisionError: division by zero", "at <string>:1", "exit code 1"]);
 }
 
-/// A secret that the script prints, whole or over several lines, does not get into the text.
+/// A secret that the script prints, on one line or over several, must not appear in the text.
 #[test]
-fn secrets_do_not_pass() {
+fn a_secret_in_the_output_is_hidden_in_the_text() {
     let stderr = "Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nValueError: 401 for hf_0123456789,\nAPI_KEY=zzz\n";
     let redactor = crate::redact::Redactor::new([("hub_token", "hf_0123456789"), ("pem_key", "for\nhf_999999")]);
     let text = |stderr: &str| failure::text(&cause(&evidence(Ending::Exited(1), stderr)), &redactor);

@@ -1,4 +1,4 @@
-//! Recorded texts of what is not on every machine: Python 3.13 and 3.14, torch, torchrun, mpirun, NCCL, Ray.
+//! Recorded output of programs that are not on every machine: Python 3.13 and 3.14, torch, torchrun, mpirun, NCCL, Ray.
 
 use super::{evidence, recorded, text};
 use crate::event::Ending;
@@ -7,7 +7,7 @@ use crate::failure::{ErrorFile, cause, error_file};
 const EXIT_1: Ending = Ending::Exited(1);
 
 #[test]
-fn python_3_13_in_colour_with_markers_and_repeated_lines() {
+fn a_traceback_of_python_3_13_is_read_with_colours_markers_and_repeated_lines() {
     let stderr = "Traceback (most recent call last):\n  File \x1b[35m\"/opt/ml/code/train.py\"\x1b[0m, line \x1b[35m9\x1b[0m, in \x1b[35m<module>\x1b[0m\n    \x1b[31mmain\x1b[0m\x1b[1;31m()\x1b[0m\n    \x1b[31m~~~~\x1b[0m\x1b[1;31m^^\x1b[0m\n  File \x1b[35m\"/opt/ml/code/train.py\"\x1b[0m, line \x1b[35m4\x1b[0m, in \x1b[35mload\x1b[0m\n    return load(\n        path,\n\n        depth=1)\n  [Previous line repeated 995 more times]\n\x1b[1;35mRecursionError\x1b[0m: \x1b[35mmaximum recursion depth exceeded\x1b[0m\n";
     assert_eq!(
         recorded(EXIT_1, stderr),
@@ -16,7 +16,7 @@ fn python_3_13_in_colour_with_markers_and_repeated_lines() {
 }
 
 #[test]
-fn python_3_14_says_otherwise_what_it_ignored() {
+fn an_exception_that_python_3_14_ignored_is_not_the_cause() {
     let stderr = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 5, in <module>\n    raise RuntimeError('in main')\nRuntimeError: in main\nException ignored while calling deallocator <function A.__del__ at 0x7f>:\nTraceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 3, in __del__\n    raise ValueError('in del')\nValueError: in del\n";
     assert_eq!(
         recorded(EXIT_1, stderr),
@@ -32,12 +32,12 @@ fn the_beginning_of_the_traceback_may_be_cut_off() {
 }
 
 #[test]
-fn a_traceback_that_was_cut_off_at_its_end_claims_nothing() {
+fn a_traceback_without_its_end_is_not_an_exception() {
     let stderr = "bad config\nTraceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 9, in <module>\n    main()\n";
     assert!(!recorded(EXIT_1, stderr).contains("Error"), "{}", recorded(EXIT_1, stderr));
 }
 
-/// What torch's exception hook prints of each rank, mixed as it came. Rank 1 failed first; rank 0 only noticed.
+/// The output of torch's exception hook in two ranks, mixed as it was written. Rank 1 failed, and rank 0 lost its peer.
 const RANKS: &str = "\
 [rank1]: Traceback (most recent call last):
 [rank0]: Traceback (most recent call last):
@@ -95,7 +95,7 @@ fn torchruns_report_does_not_hide_the_ranks_own_traceback() {
         recorded(EXIT_1, &format!("{RANKS}{}", elastic("1"))),
         "ValueError: bad batch\nat train.py:31 in main\nhost algo-1, rank 1, exit code 1\ncommand: python3 train.py"
     );
-    // Without ranks in front of the lines: the last traceback before torchrun's own.
+    // Without prefixes of ranks, the last traceback before torchrun's own counts.
     let plain = "Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nKeyError: 'x'\n";
     assert_eq!(
         recorded(EXIT_1, &format!("{plain}{}", elastic("1"))),
@@ -112,7 +112,7 @@ fn the_rank_that_failed_first_is_found_without_a_report() {
 }
 
 #[test]
-fn of_several_ranks_errors_that_of_the_reported_rank_counts() {
+fn the_error_of_the_rank_that_the_launcher_reports_counts() {
     let of = |rank: usize, error: &str| {
         format!(
             "[rank{rank}]: Traceback (most recent call last):\n[rank{rank}]:   File \"train.py\", line 3, in f\n[rank{rank}]: {error}\n"
@@ -131,12 +131,12 @@ fn another_process_may_write_into_a_traceback() {
 
 /// A script may run torchrun itself, survive its failure, and succeed.
 #[test]
-fn a_report_of_a_failure_that_was_survived_is_not_mined() {
+fn a_report_about_a_failure_that_the_script_survived_does_not_count() {
     assert_eq!(recorded(Ending::Exited(0), &elastic("1")), "exit code 0\ncommand: python3 train.py");
 }
 
 #[test]
-fn prefixes_of_torchrun_open_mpi_and_our_own_are_taken_off() {
+fn prefixes_of_torchrun_of_open_mpi_and_of_footplate_are_removed() {
     let plain = "Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nKeyError: 'x'\n";
     let prefixed = |prefix: &str| plain.lines().map(|line| format!("{prefix}{line}\n")).collect::<String>();
     let expected =
@@ -155,7 +155,7 @@ fn prefixes_of_torchrun_open_mpi_and_our_own_are_taken_off() {
 }
 
 #[test]
-fn torchruns_report_counts_where_the_rank_left_no_traceback() {
+fn torchruns_report_counts_if_the_rank_left_no_traceback() {
     assert_eq!(
         recorded(EXIT_1, &elastic("-9")),
         "killed by SIGKILL (signal 9)\nhost algo-1, rank 1, exit code 1 of torchrun\nhint: likely out of memory, though the container's cgroup does not prove it; use a smaller batch, fewer data-loading workers, or an instance with more memory\ncommand: python3 train.py"
@@ -171,7 +171,7 @@ fn torchruns_report_counts_where_the_rank_left_no_traceback() {
     );
 }
 
-/// With `@record`, torchrun prints the rank's traceback in its report, indented.
+/// With `@record`, torchrun prints the rank's traceback in its report, with an indentation.
 #[test]
 fn the_traceback_in_torchruns_report_is_read() {
     let report = elastic("1").replace(
@@ -185,7 +185,7 @@ fn the_traceback_in_torchruns_report_is_read() {
 }
 
 #[test]
-fn the_error_file_of_torch_elastic_counts_before_the_text() {
+fn the_error_file_of_torch_elastic_counts_before_the_output() {
     let bytes = br#"{"message": {"message": "ValueError: bad", "extraInfo": {"py_callstack": "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 5, in main\n    raise ValueError(\"bad\")\nValueError: bad\n", "timestamp": "1700000000"}}}"#;
     let mut evidence = evidence(EXIT_1, "KeyError: 'x'\n");
     evidence.error_file = error_file(bytes);
@@ -338,7 +338,7 @@ socketProgress: Connection closed by remote peer algo-2<10.0.0.3:40120>
     );
 }
 
-/// More than fits: what led to the error gives way to where it was.
+/// If not everything fits, the place counts before the details.
 #[test]
 fn many_details_do_not_crowd_out_the_place() {
     let member =
@@ -373,7 +373,7 @@ ValueError: bad
 }
 
 #[test]
-fn a_fatal_error_of_the_interpreter_is_no_segmentation_fault() {
+fn a_fatal_error_of_the_interpreter_is_the_headline_of_an_abort() {
     let stderr = "Fatal Python error: _enter_buffered_busy: could not acquire lock for <_io.BufferedWriter name='<stderr>'> at interpreter shutdown\nPython runtime state: finalizing (tstate=0x1)\n\nCurrent thread 0x00007f12 (most recent call first):\n  <no Python frame>\n";
     assert_eq!(
         recorded(Ending::Signaled(6), stderr).lines().next(),

@@ -1,0 +1,52 @@
+//! A chain of exceptions: the explanation of the last one, and the place where it was raised.
+
+use std::path::Path;
+
+use crate::event::{CauseDetail, DetailLabel, SourcePlace};
+
+use super::place;
+use super::python::{Link, Raised};
+
+/// The maximum number of a group's members that are named.
+const MAX_MEMBERS: usize = 3;
+
+/// Returns the details that explain the last exception of a chain: the members of a group, the exception before the last
+/// one, and the first one.
+pub(super) fn details(chain: &[Raised]) -> Vec<CauseDetail> {
+    let Some((last, before)) = chain.split_last() else { return Vec::new() };
+    let is_own = |raised: &Raised| !raised.name.ends_with("RemoteTraceback") && !is_equal(raised, last);
+    let linked: Vec<(DetailLabel, &Raised)> = before
+        .iter()
+        .zip(&chain[1..])
+        .filter(|(raised, _)| is_own(raised))
+        .map(|(raised, next)| match next.link {
+            Some(Link::Context) => (DetailLabel::WhileHandling, raised),
+            Some(Link::Within) => (DetailLabel::PassedOnAs, raised),
+            Some(Link::Cause) | None => (DetailLabel::CausedBy, raised),
+        })
+        .collect();
+    let first = linked.first().filter(|_| linked.len() > 1);
+    let members = last.members.iter().take(MAX_MEMBERS).map(|member| (DetailLabel::CausedBy, member));
+    let all = members.chain(linked.last().copied()).chain(first.copied());
+    all.map(|(label, raised)| CauseDetail { label: Some(label), text: raised.headline() }).collect()
+}
+
+/// Returns the place where the last exception of a chain was raised.
+///
+/// It is looked for in the first member of a group that has frames, then in the child process from which the exception was
+/// passed on, then in its own frames, and then in those of the exceptions that led to it. Frames of the user's code are
+/// preferred to those of libraries.
+pub(super) fn place(chain: &[Raised], code_dir: &Path) -> Option<SourcePlace> {
+    let last = chain.last()?;
+    let member = last.members.iter().find(|member| !member.frames.is_empty());
+    let original = chain.iter().find(|raised| is_equal(raised, last));
+    let candidates = || member.into_iter().chain(original).chain(chain.iter().rev());
+    let own = candidates().find(|raised| place::any_own(&raised.frames, code_dir));
+    let frames = &own.or_else(|| candidates().find(|raised| !raised.frames.is_empty()))?.frames;
+    place::deepest(frames.iter(), code_dir)
+}
+
+/// Returns true if two exceptions have the same type and message: one then passes the other on.
+fn is_equal(one: &Raised, other: &Raised) -> bool {
+    (&one.name, &one.message) == (&other.name, &other.message)
+}

@@ -1,0 +1,293 @@
+//! The judgement: from evidence to the one cause that the user reads.
+//!
+//! The ending of the process decides which evidence counts. After an exit, the cause is an exception that nothing caught.
+//! After death by a signal, the cause is the signal: the process survived every traceback before it.
+
+use crate::event::{Cause, CauseDetail, CauseEnding, DetailLabel, Ending, SourcePlace};
+
+use super::evidence::{Evidence, RankEvidence};
+use super::hints::{self, HintFacts};
+use super::launcher::{self, RankReport};
+use super::lines::{Log, LogText, Writer};
+use super::noise::{self, RecordLevel};
+use super::other::{self, TellingLine};
+use super::place;
+use super::python::{self, Origin, Traceback};
+use super::select::{self, covered};
+use super::text::one_line;
+use super::{chain, signal};
+
+/// One explanation of the failure, from one part of the evidence.
+#[derive(Clone, Debug, Default)]
+struct Account {
+    headline: String,
+    details: Vec<CauseDetail>,
+    place: Option<SourcePlace>,
+    thread: Option<String>,
+    /// The writer of the lines that it was read from, if several wrote.
+    writer: Writer,
+    /// The first line of stderr after those that it was read from; `None` if it was not read from stderr.
+    end: Option<usize>,
+}
+
+/// The evidence, with everything that several steps of the judgement read from it.
+struct ParsedEvidence<'e, 'r> {
+    evidence: &'r Evidence<'e>,
+    stderr: Log,
+    stdout: Log,
+    /// The tracebacks on stderr.
+    tracebacks: Vec<Traceback>,
+    /// For each line of stderr: true if it belongs to a traceback.
+    covered: Vec<bool>,
+    report: Option<RankReport>,
+}
+
+/// Returns the cause of a failure. It never fails: the worst evidence still yields the exit code and the command.
+pub fn cause(evidence: &Evidence<'_>) -> Cause {
+    let parsed = ParsedEvidence::new(evidence);
+    // A launcher's report of the rank that failed first says more than that the launcher exited with 1.
+    let report = parsed.report.as_ref().filter(|report| match signal::deadly(evidence.ending) {
+        None => !evidence.ending.is_success(),
+        // mpirun passes on the signal that killed its rank.
+        Some(number) => report.ending == Ending::Signaled(number),
+    });
+    let ending = report.map_or(evidence.ending, |report| report.ending);
+    let signal = signal::deadly(ending);
+    let account = match (&evidence.error_file, signal) {
+        _ if ending.is_success() => Account { headline: ending.to_string(), ..Account::default() },
+        (Some(error), _) => parsed.error_file(&error.message, error.traceback.as_deref()),
+        (None, Some(number)) => parsed.killed(number),
+        (None, None) => parsed.exited(ending.exit_code()),
+    };
+    let (hints, details) = if ending.is_success() {
+        (Vec::new(), Vec::new())
+    } else {
+        (parsed.hints(&account, ending), parsed.details(&account, report.is_some()))
+    };
+    Cause {
+        details,
+        place: account.place,
+        thread: account.thread,
+        host: host(evidence, &account.writer, report),
+        rank: evidence.rank.or(account.writer.rank).or(report.and_then(|report| report.rank)),
+        followers: evidence.followers,
+        launcher: report.filter(|report| report.ending != evidence.ending).map(|report| report.launcher.to_owned()),
+        hints,
+        command: evidence.command.clone(),
+        ..Cause::new(account.headline, CauseEnding::Process(evidence.ending))
+    }
+}
+
+/// Returns the host of the rank that failed: from the rank's own lines, else from mpirun, which runs ranks on other hosts
+/// too, else this host. torchrun reports only about its own host, and by a name that is not always the job's.
+fn host(evidence: &Evidence<'_>, writer: &Writer, report: Option<&RankReport>) -> Option<String> {
+    let reported = report.filter(|report| writer.rank.is_none() || writer.rank == report.rank);
+    let host = |report: &RankReport| report.host.clone();
+    let by_mpirun = reported.filter(|report| report.launcher == launcher::MPIRUN).and_then(host);
+    writer.host.clone().or(by_mpirun).or(evidence.host.clone()).or(reported.and_then(host))
+}
+
+impl<'e, 'r> ParsedEvidence<'e, 'r> {
+    fn new(evidence: &'r Evidence<'e>) -> ParsedEvidence<'e, 'r> {
+        let hosts: Vec<&str> = evidence.hosts.iter().map(String::as_str).chain(evidence.host.as_deref()).collect();
+        let log = |own, of_rank: fn(&RankEvidence<'e>) -> &'e [u8]| {
+            let ranks: Vec<_> = evidence.ranks.iter().map(|rank| (&rank.label, of_rank(rank))).collect();
+            Log::from_text(LogText { own, ranks: &ranks, hosts: &hosts })
+        };
+        let stderr = log(evidence.stderr, |rank| rank.stderr);
+        let stdout = log(evidence.stdout, |rank| rank.stdout);
+        let tracebacks = python::tracebacks(&stderr);
+        let covered = covered(&stderr, &tracebacks);
+        let report = launcher::report(&stderr);
+        ParsedEvidence { evidence, stderr, stdout, tracebacks, covered, report }
+    }
+
+    /// Explains an exit: by an uncaught exception, else by what else the program wrote.
+    fn exited(&self, code: i32) -> Account {
+        let best = self.best(code);
+        let after = best.map_or(0, |best| best.lines.end() + 1);
+        if code == 2
+            && let Some(found) = other::argument_error(&self.stderr, after)
+        {
+            return self.said_by_line(found);
+        }
+        // A shell that cannot start a program says so last, whatever failed before.
+        if matches!(code, 126 | 127)
+            && let Some(found) = other::telling(&self.stderr, after, &self.covered)
+        {
+            return self.said_by_line(found);
+        }
+        if let Some(best) = best {
+            return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
+        }
+        let survived = select::last_survived(&self.tracebacks);
+        self.launchers_own()
+            .or_else(|| self.interpreters_own())
+            .or_else(|| self.printed())
+            .or_else(|| select::of_other_thread(&self.tracebacks).map(|found| self.raised(&self.stderr, found, None)))
+            .or_else(|| other::telling(&self.stderr, survived, &self.covered).map(|found| self.said_by_line(found)))
+            .or_else(|| signal::negative(code).map(|number| self.passed_on(code, number)))
+            .or_else(|| self.last_words(survived))
+            .or_else(|| select::ignored(&self.tracebacks).map(|found| self.raised(&self.stderr, found, None)))
+            .unwrap_or_else(|| self.silent(code))
+    }
+
+    /// Explains death by a signal: by the signal, what the program wrote as it aborted, and where the interpreter was.
+    fn killed(&self, number: i32) -> Account {
+        const INTERRUPT: i32 = nix::libc::SIGINT;
+        const ABORT: i32 = nix::libc::SIGABRT;
+        let headline = Ending::Signaled(number).to_string();
+        if number == INTERRUPT
+            && let Some(best) = self.best(1).filter(|best| best.last().name == "KeyboardInterrupt")
+        {
+            return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
+        }
+        if number == ABORT
+            && let Some(found) = other::abort(&self.stderr)
+        {
+            return self.said_by_line(found);
+        }
+        // Nothing caught the exception, and threads were still running when the process ended itself.
+        if number == ABORT
+            && self.stderr.lines.iter().any(|line| line.text == "terminate called without an active exception")
+            && let Some(best) = self.best(1)
+        {
+            return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
+        }
+        let fatal = python::fatal(&self.stderr);
+        let place = fatal.as_ref().and_then(|fatal| place::deepest(fatal.frames.iter(), self.evidence.code_dir));
+        let fatal = fatal.filter(|fatal| number == ABORT && fatal.error != "Aborted");
+        let headline = match (fatal, self.evidence.memory) {
+            (Some(fatal), _) => format!("Fatal Python error: {}", fatal.error),
+            (None, Some(_)) if number == nix::libc::SIGKILL => format!("{headline}: out of memory"),
+            (None, _) => headline,
+        };
+        Account { headline, place, ..Account::default() }
+    }
+
+    /// Returns the traceback on stderr that ended a process with this exit code, if one did.
+    fn best(&self, code: i32) -> Option<&Traceback> {
+        let code_dir = self.evidence.code_dir;
+        select::best(&self.stderr, &self.tracebacks, &self.covered, self.report.as_ref(), code, code_dir)
+    }
+
+    /// Explains the failure by torch elastic's error file. The traceback in it, if there is one, tells the place too.
+    fn error_file(&self, message: &str, traceback: Option<&str>) -> Account {
+        let log = Log::read(traceback.unwrap_or_default().as_bytes());
+        match python::tracebacks(&log).last() {
+            Some(found) => self.raised(&log, found, None),
+            None => Account { headline: message.to_owned(), ..Account::default() },
+        }
+    }
+
+    /// Explains an exit by an error of mpirun itself: it lost a daemon, or it could not start the ranks.
+    fn launchers_own(&self) -> Option<Account> {
+        if let Some(headline) = launcher::lost_daemon(&self.stderr) {
+            return Some(Account { headline, ..Account::default() });
+        }
+        let is_mpirun = self.evidence.command.starts_with(launcher::MPIRUN);
+        let (headline, end) = launcher::notice(&self.stderr).filter(|_| is_mpirun)?;
+        Some(Account { headline, end: Some(end), ..Account::default() })
+    }
+
+    /// Explains an exit by a fatal error of the interpreter that is not a signal: it could not start.
+    fn interpreters_own(&self) -> Option<Account> {
+        let fatal = python::fatal(&self.stderr)?;
+        let place = place::deepest(fatal.frames.iter(), self.evidence.code_dir);
+        Some(Account { headline: format!("Fatal Python error: {}", fatal.error), place, ..Account::default() })
+    }
+
+    /// Explains an exit by a traceback that the script printed to stdout.
+    fn printed(&self) -> Option<Account> {
+        let tracebacks = python::tracebacks(&self.stdout);
+        let covered = covered(&self.stdout, &tracebacks);
+        let best = select::best(&self.stdout, &tracebacks, &covered, None, 0, self.evidence.code_dir)?;
+        Some(self.raised(&self.stdout, best, None))
+    }
+
+    /// Explains an exit by the last words: those of stderr, whatever they are, else those of stdout that tell of an error.
+    /// `from` is the first line of stderr that counts.
+    fn last_words(&self, from: usize) -> Option<Account> {
+        if let Some(found) = other::last_words(&self.stderr, from, &self.covered) {
+            return Some(self.said_by_line(found));
+        }
+        let found = other::telling(&self.stdout, 0, &[])?;
+        let writer = self.stdout.writer(found.line).clone();
+        Some(Account { headline: found.headline, place: found.place, writer, ..Account::default() })
+    }
+
+    /// Explains an exit about which nothing was written.
+    fn silent(&self, code: i32) -> Account {
+        let headline = format!("{}, with no error printed", Ending::Exited(code));
+        Account { headline, end: Some(0), ..Account::default() }
+    }
+
+    /// Explains an exit by the signal that killed a child process.
+    fn passed_on(&self, code: i32, number: i32) -> Account {
+        let headline =
+            format!("{} (-{number}): a child process was {}", Ending::Exited(code), Ending::Signaled(number));
+        Account { headline, end: Some(0), ..Account::default() }
+    }
+
+    /// Returns an account from a line of stderr.
+    fn said_by_line(&self, found: TellingLine) -> Account {
+        Account {
+            headline: found.headline,
+            place: found.place,
+            writer: self.stderr.writer(found.line).clone(),
+            end: Some(found.line + 1),
+            ..Account::default()
+        }
+    }
+
+    /// Returns an account from a traceback of `log`. `end` is the first line of stderr after it.
+    fn raised(&self, log: &Log, found: &Traceback, end: Option<usize>) -> Account {
+        let last = found.last();
+        let mut details = chain::details(&found.chain);
+        if end.is_some() && last.name.ends_with("CalledProcessError") {
+            let before = select::output_before(log, &self.tracebacks, found, &self.covered);
+            details.extend(before.map(|text| CauseDetail { label: Some(DetailLabel::BeforeIt), text }));
+        }
+        let thread = match &found.origin {
+            Origin::Thread(name) => Some(format!("thread {name}")),
+            Origin::Child(name) => Some(format!("process {name}")),
+            Origin::Main | Origin::Logged | Origin::Ignored => None,
+        };
+        Account {
+            headline: last.headline(),
+            details,
+            place: chain::place(&found.chain, self.evidence.code_dir),
+            thread,
+            writer: log.writers[found.writer].clone(),
+            end,
+        }
+    }
+
+    /// Returns the details of an account and, if it says more, the last line that was written after it.
+    fn details(&self, account: &Account, is_reported: bool) -> Vec<CauseDetail> {
+        let mut details = account.details.clone();
+        // A launcher writes on after the rank that failed, and its last line is not the rank's.
+        if is_reported || launcher::lost_daemon(&self.stderr).is_some() {
+            return details;
+        }
+        let is_silent = matches!(account.end, None | Some(0));
+        let found = match other::last_line(&self.stderr, account.end.unwrap_or(0), &self.covered) {
+            // After an error, the records that loggers write on the way out add nothing.
+            Some(at) if !is_silent && noise::level(self.stderr.text(at)) == Some(RecordLevel::Harmless) => None,
+            Some(at) => Some(self.stderr.text(at)),
+            None if is_silent => other::last_line(&self.stdout, 0, &[]).map(|at| self.stdout.text(at)),
+            None => None,
+        };
+        let line = found.map(one_line).filter(|line| *line != one_line(&account.headline));
+        details.extend(line.map(|text| CauseDetail { label: Some(DetailLabel::LastLine), text }));
+        details
+    }
+
+    /// Returns the hints that fit an account of a process that ended so.
+    fn hints(&self, account: &Account, ending: Ending) -> Vec<String> {
+        let details = account.details.iter().map(|detail| detail.text.as_str());
+        let claimed = [account.headline.as_str()].into_iter().chain(details).collect::<Vec<_>>().join("\n");
+        let (signal, code) = (signal::deadly(ending), ending.exit_code());
+        hints::hints(&HintFacts::new(self.evidence, signal, code, claimed, &self.stderr, &self.stdout))
+    }
+}

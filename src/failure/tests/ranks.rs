@@ -1,0 +1,73 @@
+//! Failures of launchers whose ranks have streams of their own.
+
+use super::{evidence, text};
+use crate::event::Ending;
+use crate::failure::{Evidence, RankEvidence, cause};
+use crate::logs::RankLabel;
+
+const EXIT_1: Ending = Ending::Exited(1);
+
+const TRACEBACK: &str = "Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\n";
+
+/// Returns evidence of a launcher with this stderr, and with ranks that wrote to stdout and stderr.
+fn launched<'e>(stderr: &'e str, ranks: &[(&str, usize, &'e str, &'e str)]) -> Evidence<'e> {
+    let output = |(host, rank, stdout, stderr): &(&str, usize, &'e str, &'e str)| RankEvidence {
+        label: RankLabel::new(*host, *rank),
+        stdout: stdout.as_bytes(),
+        stderr: stderr.as_bytes(),
+    };
+    Evidence { ranks: ranks.iter().map(output).collect(), ..evidence(EXIT_1, stderr) }
+}
+
+#[test]
+fn a_traceback_is_attributed_to_the_rank_on_whose_stream_it_is() {
+    let raised = |message: &str| format!("{TRACEBACK}{message}\n");
+    let (lost, bad) = (raised("ConnectionResetError: Connection reset by peer"), raised("ValueError: bad"));
+    let evidence = launched("", &[("algo-1", 0, "", &lost), ("algo-2", 5, "", &bad)]);
+    assert_eq!(
+        text(&cause(&evidence)),
+        "ValueError: bad\nat train.py:3 in f\nhost algo-2, rank 5, exit code 1\ncommand: python3 train.py"
+    );
+}
+
+#[test]
+fn the_prefix_of_torchs_exception_hook_is_removed_from_a_ranks_stream() {
+    let stderr: String =
+        format!("{TRACEBACK}ValueError: bad").lines().map(|line| format!("[rank5]: {line}\n")).collect();
+    let evidence = launched("", &[("algo-2", 5, "", &stderr)]);
+    assert_eq!(
+        text(&cause(&evidence)),
+        "ValueError: bad\nat train.py:3 in f\nhost algo-2, rank 5, exit code 1\ncommand: python3 train.py"
+    );
+}
+
+#[test]
+fn an_error_on_stdout_is_attributed_to_the_rank_that_wrote_it() {
+    let evidence = launched("", &[("algo-1", 0, "step 1\nstep 2\n", ""), ("algo-2", 7, "Error: bad data\n", "")]);
+    assert_eq!(text(&cause(&evidence)), "Error: bad data\nhost algo-2, rank 7, exit code 1\ncommand: python3 train.py");
+}
+
+#[test]
+fn the_report_of_the_launcher_chooses_among_its_ranks() {
+    let (zero, one) = (format!("{TRACEBACK}KeyError: 'zero'\n"), format!("{TRACEBACK}KeyError: 'one'\n"));
+    let report =
+        "Root Cause (first observed failure):\n[0]:\n  rank      : 1 (local_rank: 1)\n  exitcode  : 1 (pid: 124)\n";
+    let ranks = [("algo-1", 0, "", zero.as_str()), ("algo-1", 1, "", one.as_str())];
+    assert_eq!(text(&cause(&launched("", &ranks))).lines().next(), Some("KeyError: 'zero'"));
+    assert_eq!(text(&cause(&launched(report, &ranks))).lines().next(), Some("KeyError: 'one'"));
+}
+
+/// mpirun names a host by the address that it was given; a rank's own stream names it by its name.
+#[test]
+fn a_rank_that_wrote_the_error_names_its_host_better_than_the_launcher() {
+    let bad = format!("{TRACEBACK}ValueError: bad\n");
+    let notice =
+        "mpirun noticed that process rank 3 with PID 7 on node 10.0.0.3 exited on signal 11 (Segmentation fault).\n";
+    let launched = Evidence { host: Some("algo-1".into()), ..launched(notice, &[("algo-2", 3, "", &bad)]) };
+    let status = |evidence: &Evidence<'_>| {
+        text(&cause(evidence)).lines().find(|line| line.starts_with("host")).map(str::to_owned)
+    };
+    assert_eq!(status(&launched).as_deref(), Some("host 10.0.0.3, rank 3, exit code 1 of mpirun"));
+    let exited = Evidence { stderr: b"", ..launched };
+    assert_eq!(status(&exited).as_deref(), Some("host algo-2, rank 3, exit code 1"));
+}
