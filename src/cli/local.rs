@@ -7,11 +7,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::event::Ending;
+use crate::job::exit_code;
 use crate::local::{self, Spec, pair};
 use crate::python::{Separators, Value, parse};
-
-/// The exit code of a job that could not be set up: as that of a configuration that is wrong.
-const NOT_SET_UP: i32 = 78;
 
 /// More hosts do not fit into a network of 256 addresses, nor on any machine.
 const MAX_HOSTS: i64 = 250;
@@ -69,7 +67,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
         }
         Err(error) => {
             eprintln!("footplate: {error:#}");
-            NOT_SET_UP
+            exit_code::CONFIGURATION
         }
     }
 }

@@ -15,13 +15,9 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::cluster::agent;
-use crate::job::Variables;
-use crate::job::config;
+use crate::job::{Variables, config, exit_code};
 use crate::run::Options;
 use crate::supervise::{direct, keeper};
-
-/// The exit code of a command line that is wrong, as most programs have it.
-const WRONG_USAGE: i32 = 2;
 
 /// Does what the command line says; gives the exit code.
 pub fn run(words: Vec<OsString>) -> i32 {
@@ -41,7 +37,7 @@ pub fn run(words: Vec<OsString>) -> i32 {
             let _ = error.print();
             match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
-                _ => WRONG_USAGE,
+                _ => exit_code::USAGE,
             }
         }
     }
@@ -82,7 +78,7 @@ fn dispatch(matches: &ArgMatches) -> i32 {
         Some(("serve", _)) => serve::run(),
         _ => {
             eprint!("{}", command().render_help());
-            WRONG_USAGE
+            exit_code::USAGE
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use clap::Command;
 
+use crate::job::exit_code;
+
 pub(super) fn command() -> Command {
     Command::new("serve").about("Say that this is a training image").hide(true)
 }
@@ -11,5 +13,5 @@ pub(super) fn run() -> i32 {
         "footplate: this is a training image, and cannot serve: create an endpoint with an inference image, and give it \
          the model that this one has trained"
     );
-    super::WRONG_USAGE
+    exit_code::USAGE
 }

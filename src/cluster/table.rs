@@ -8,11 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::message::{Failure, Message, Verdict};
-use super::{Membership, NO_HOST, SETTLE_TIME};
+use super::{Membership, SETTLE_TIME};
 use crate::failure::MAX_TEXT;
-
-/// The exit code where hosts do not have the same configuration, as that of a wrong configuration.
-const NOT_EQUAL: i32 = 78;
+use crate::job::exit_code;
 
 /// How far a host is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,7 +278,7 @@ impl Table {
             return vec![Action::Note(difference)];
         }
         let found = format!("{difference}: all hosts need the same image and configuration");
-        self.failed(Failure::of_host(host, NOT_EQUAL, &found), now)
+        self.failed(Failure::of_host(host, exit_code::CONFIGURATION, &found), now)
     }
 
     /// A failure; a later account of the same host takes the place of the earlier one.
@@ -366,13 +364,13 @@ pub(super) fn lost(host: &str, why: &str) -> Failure {
     let found = format!(
         "host {host} is lost: {why}\nhint: its container was killed, or its machine or network failed: see the log of {host}"
     );
-    Failure::of_host(host, NO_HOST, &found)
+    Failure::of_host(host, exit_code::HOST_LOST, &found)
 }
 
 /// That hosts did not come.
 pub(super) fn never_came(hosts: &[&str], patience: Duration) -> Failure {
     let names = hosts.join(", ");
-    let status = format!("exit code {NO_HOST}");
+    let status = format!("exit code {}", exit_code::HOST_LOST);
     let (word, verb) = if hosts.len() == 1 { ("host", "has") } else { ("hosts", "have") };
     let text = format!(
         "{word} {names} {verb} not come within {} s (FOOTPLATE_CLUSTER_TIMEOUT)\nhint: see the log of {}: its container did \
@@ -382,7 +380,7 @@ pub(super) fn never_came(hosts: &[&str], patience: Duration) -> Failure {
     );
     Failure {
         host: hosts.first().copied().unwrap_or_default().to_owned(),
-        exit_code: NO_HOST,
+        exit_code: exit_code::HOST_LOST,
         text,
         status,
         is_consequence: false,
@@ -396,7 +394,7 @@ pub(super) fn alone(host: &str, why: &str, patience: Duration) -> Failure {
          logs, and whether the network lets them reach each other",
         patience.as_secs_f64()
     );
-    Failure::of_host(host, NO_HOST, &found)
+    Failure::of_host(host, exit_code::HOST_LOST, &found)
 }
 
 #[cfg(test)]

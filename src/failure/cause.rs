@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use crate::event::{Cause, CauseDetail, CauseEnding, DetailLabel, Ending, SourcePlace};
+use crate::job::exit_code;
 
 use super::evidence::Evidence;
 use super::hints::{self, Facts};
@@ -103,7 +104,7 @@ fn signal(ending: Ending) -> Option<i32> {
     const DEADLY: [i32; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 24, 25, 31];
     match ending {
         Ending::Signaled(number) => Some(number),
-        Ending::Exited(code) => Some(code - 128).filter(|number| DEADLY.contains(number)),
+        Ending::Exited(code) => exit_code::as_signal(code).filter(|number| DEADLY.contains(number)),
     }
 }
 
@@ -133,7 +134,7 @@ impl<'e, 'r> Read<'e, 'r> {
             return self.told(found);
         }
         // A shell that cannot start a program says so last, whatever failed before.
-        if matches!(code, 126 | 127)
+        if matches!(code, exit_code::NOT_EXECUTABLE | exit_code::NOT_FOUND)
             && let Some(found) = other::telling(&self.stderr, after, &self.covered)
         {
             return self.told(found);

@@ -9,6 +9,7 @@ use super::evidence::Evidence;
 use super::lines::Log;
 use super::nccl;
 use super::text::size;
+use crate::job::exit_code;
 
 /// More than these crowd out the rest.
 const MOST: usize = 2;
@@ -205,10 +206,10 @@ fn not_executable(facts: &Facts<'_>) -> Option<String> {
             "the program that its first line (#!) names is not in the image, or the line ends in a Windows line end";
         return Some(text.to_owned());
     }
-    if facts.code == 126 {
+    if facts.code == exit_code::NOT_EXECUTABLE {
         return Some("it was found but may not be run: chmod +x it, or run it by its interpreter".to_owned());
     }
-    (facts.code == 127)
+    (facts.code == exit_code::NOT_FOUND)
         .then(|| "a program was not found: install it in the image, or correct its name or PATH".to_owned())
 }
 

@@ -4,6 +4,7 @@
 
 mod cluster;
 pub mod config;
+pub mod exit_code;
 mod paths;
 pub mod settings;
 mod variables;

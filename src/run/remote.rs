@@ -11,14 +11,12 @@ use super::{Outcome, Prepared};
 use crate::cluster::{Failure, Order};
 use crate::event::Ending;
 use crate::failure::MemoryWatch;
+use crate::job::exit_code;
 use crate::logs::Style;
 use crate::supervise::Task;
 
 /// Hosts that mpirun reaches directly by default; beyond, its daemons would start others, and know no agent.
 const RADIX: usize = 64;
-
-/// The exit codes by which a shell says that a signal ended its command.
-const SIGNALED: std::ops::RangeInclusive<i32> = 129..=192;
 
 /// Agents that mpirun has running at once by default.
 const CONCURRENT: usize = 128;
@@ -110,7 +108,7 @@ pub(super) fn is_daemon(task: &RankTask, rank: Option<usize>) -> bool {
 fn was_killed(ending: Ending) -> bool {
     match ending {
         Ending::Signaled(_) => true,
-        Ending::Exited(code) => code > 128,
+        Ending::Exited(code) => code > exit_code::SIGNALS,
     }
 }
 
@@ -125,8 +123,8 @@ impl Hosts {
     fn lost_daemon(&mut self, ending: Ending) {
         // Its shell passes the signal on.
         let how = match ending {
-            Ending::Exited(code) if SIGNALED.contains(&code) => Ending::Signaled(code - 128),
-            ending => ending,
+            Ending::Exited(code) => exit_code::as_signal(code).map_or(ending, Ending::Signaled),
+            Ending::Signaled(_) => ending,
         };
         let found = format!("mpirun's daemon on host {} has ended: {how}", self.name());
         self.tell_failed(Failure::of_host(self.name(), ending.exit_code(), &found));

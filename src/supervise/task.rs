@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::Pid;
 
+use crate::job::exit_code;
 use crate::kernel::{self, Inherited, Step};
 use crate::logs::Style;
 
@@ -55,8 +56,8 @@ impl SpawnError {
     /// The exit code that shells give: 127 if the file was not found, else 126.
     pub fn exit_code(&self) -> i32 {
         match (self.step, Errno::from_raw(self.error.raw_os_error().unwrap_or(0))) {
-            (Step::Exec, Errno::ENOENT | Errno::ENOTDIR) => 127,
-            _ => 126,
+            (Step::Exec, Errno::ENOENT | Errno::ENOTDIR) => exit_code::NOT_FOUND,
+            _ => exit_code::NOT_EXECUTABLE,
         }
     }
 
