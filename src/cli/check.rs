@@ -10,7 +10,7 @@ use crate::job::Variables;
 use crate::job::config;
 use crate::job::settings::Launcher;
 use crate::launch::{self, Facts, Image};
-use crate::machine::Hardware;
+use crate::machine::{Bytes, Hardware};
 use crate::redact::Redactor;
 use crate::resolve;
 use crate::run::{self, Outcome, Prepared};
@@ -185,7 +185,7 @@ fn disk(path: &Path) -> Finding {
     match statvfs(existing) {
         Ok(found) => {
             let free = found.blocks_available().saturating_mul(found.fragment_size());
-            let said = format!("{shown} has {} free", gibibytes(free));
+            let said = format!("{shown} has {} free", Bytes(free));
             match free < LEAST_DISK {
                 true => Finding::Doubtful(said, "ask for a larger volume"),
                 false => Finding::Fine(said),
@@ -199,7 +199,7 @@ fn shared_memory() -> Finding {
     match statvfs("/dev/shm") {
         Ok(found) => {
             let size = found.blocks().saturating_mul(found.fragment_size());
-            let said = format!("/dev/shm has {}", gibibytes(size));
+            let said = format!("/dev/shm has {}", Bytes(size));
             match size < LEAST_SHARED_MEMORY {
                 true => Finding::Doubtful(said, "data loaders with workers need more: docker run --shm-size 8g"),
                 false => Finding::Fine(said),
@@ -207,9 +207,4 @@ fn shared_memory() -> Finding {
         }
         Err(error) => Finding::Doubtful(format!("/dev/shm: {error}"), "data loaders with workers need it"),
     }
-}
-
-fn gibibytes(bytes: u64) -> String {
-    // Rounded for reading; the loss of precision is meant.
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
+use crate::machine::Bytes;
+
 /// Where POSIX shared memory lives: data loaders pass their batches through it.
 pub(super) const SHARED_MEMORY: &str = "/dev/shm";
 
@@ -34,13 +36,9 @@ pub enum Full {
 impl fmt::Display for FullDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.what {
-            Full::Space { free_bytes, total_bytes } => write!(
-                f,
-                "{} is full ({} free of {})",
-                self.path.display(),
-                super::text::size(free_bytes),
-                super::text::size(total_bytes)
-            ),
+            Full::Space { free_bytes, total_bytes } => {
+                write!(f, "{} is full ({} free of {})", self.path.display(), Bytes(free_bytes), Bytes(total_bytes))
+            }
             Full::Inodes => write!(f, "{} has no inodes left (too many files)", self.path.display()),
         }
     }

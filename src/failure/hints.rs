@@ -8,8 +8,8 @@ use super::disk::SHARED_MEMORY;
 use super::evidence::Evidence;
 use super::lines::Log;
 use super::nccl;
-use super::text::size;
 use crate::job::exit_code;
+use crate::machine::Bytes;
 
 /// More than these crowd out the rest.
 const MOST: usize = 2;
@@ -105,9 +105,9 @@ fn out_of_memory(facts: &Facts<'_>) -> Option<String> {
     };
     let whose = if memory.whole_machine { "the machine's" } else { "the container's" };
     let figures = match (memory.peak_bytes, memory.limit_bytes) {
-        (Some(peak), Some(limit)) => format!(": peak {} of {whose} {}", size(peak), size(limit)),
-        (None, Some(limit)) => format!(" within {whose} {}", size(limit)),
-        (Some(peak), None) => format!(": peak {}", size(peak)),
+        (Some(peak), Some(limit)) => format!(": peak {} of {whose} {}", Bytes(peak), Bytes(limit)),
+        (None, Some(limit)) => format!(" within {whose} {}", Bytes(limit)),
+        (Some(peak), None) => format!(": peak {}", Bytes(peak)),
         (None, None) => String::new(),
     };
     Some(format!("out of memory{figures}; {LESS_MEMORY}"))

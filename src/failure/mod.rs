@@ -46,4 +46,3 @@ pub use file::{Earlier, Written, success, write};
 pub use launcher::{ErrorFile, error_file};
 pub use layout::{MAX_TEXT, headline, redacted, status, text};
 pub use memory::{MemoryWatch, OutOfMemory};
-pub use text::size;

@@ -2,6 +2,7 @@
 //!
 //! Counting must not slow the start down: a device node is looked at before a program is asked.
 
+mod bytes;
 mod instances;
 mod probe;
 
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{SysconfVar, sysconf};
 
+pub use bytes::Bytes;
 pub use instances::{Accelerators, accelerators, has_efa_rdma};
 
 use crate::job::Variables;
