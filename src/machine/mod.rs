@@ -5,6 +5,7 @@
 mod bytes;
 mod instances;
 mod probe;
+mod which;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use nix::unistd::{SysconfVar, sysconf};
 
 pub use bytes::Bytes;
 pub use instances::{Accelerators, accelerators, has_efa_rdma};
+pub use which::{DEFAULT_PATH, Lookup, is_program, which};
 
 use crate::job::Variables;
 
@@ -46,7 +48,7 @@ pub struct Probe {
 impl Probe {
     /// Looks at this machine without asking a program. `instance_type` tells what the machine's own tools do not.
     pub fn look(variables: &Variables, instance_type: &str, interface: &str) -> Probe {
-        let path = variables.get_os("PATH").unwrap_or_default();
+        let find = |name: &str| which(name, variables.get_os("PATH")).found();
         let gpus = numbered(Path::new("/dev"), "nvidia");
         // `neuron-ls` does not tell the logical cores of this one (toolkit: hard-coded as well).
         let neuron_cores = if instance_type.contains("trn2.48xlarge") { 64 } else { 0 };
@@ -56,13 +58,13 @@ impl Probe {
             neuron_cores,
             efa: has_efa(Path::new("/dev/infiniband")),
             has_interface: !interface.contains('/') && Path::new("/sys/class/net").join(interface).exists(),
-            smddprun: probe::which("smddprun", path),
-            smddpmprun: probe::which("smddpmprun", path),
+            smddprun: find("smddprun"),
+            smddpmprun: find("smddpmprun"),
         };
         Probe {
             hardware,
-            nvidia_smi: (gpus == 0).then(|| probe::which("nvidia-smi", path)).flatten(),
-            neuron_ls: (neuron_cores == 0).then(|| probe::which("neuron-ls", path)).flatten(),
+            nvidia_smi: (gpus == 0).then(|| find("nvidia-smi")).flatten(),
+            neuron_ls: (neuron_cores == 0).then(|| find("neuron-ls")).flatten(),
         }
     }
 

@@ -1,10 +1,8 @@
 //! Asking the image's programs about the machine.
 
-use std::ffi::OsStr;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,13 +10,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// How long a program may take: a driver in trouble can block `nvidia-smi` for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The first executable file of this name on a PATH.
-pub(super) fn which(name: &str, path: &OsStr) -> Option<PathBuf> {
-    std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| {
-        file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-    })
-}
 
 /// What a program prints; none where it fails or does not end in time.
 pub(super) fn output(program: &Path, arguments: &[&str]) -> Option<String> {

@@ -16,8 +16,8 @@ use super::{Outcome, Prepared, Refusal};
 use crate::job::Job;
 use crate::job::settings::{Installer as Asked, Protected, Requirements, Settings};
 use crate::logs::Style;
+use crate::machine::which;
 use crate::prepare::code::EntryPoint;
-use crate::prepare::code::interpreter;
 use crate::prepare::requirements::{
     self, Format, Installed, Installer, Interpreter, Order, PROTECTED, PipSettings, Plan, Scan,
 };
@@ -128,7 +128,7 @@ impl Work<'_> {
 
     /// The uv of the image.
     fn uv(&self, session: &Session) -> Result<Option<PathBuf>, Outcome> {
-        let which = |name: &str| interpreter::which(name, session.variables.get_os("PATH")).found();
+        let which = |name: &str| which(name, session.variables.get_os("PATH")).found();
         match &self.prepared.settings.uv {
             Some(name) => match which(name) {
                 Some(path) => Ok(Some(path)),
