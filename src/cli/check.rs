@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use clap::{ArgMatches, Command};
-use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
 use crate::job::Variables;
 use crate::job::config;
 use crate::job::settings::Launcher;
 use crate::launch::{self, Facts, Image};
-use crate::machine::{Bytes, Hardware};
+use crate::machine::{Bytes, FileSystem, Hardware, SHARED_MEMORY};
 use crate::redact::Redactor;
 use crate::resolve;
 use crate::run::{self, Outcome, Prepared};
@@ -182,13 +181,13 @@ fn disk(path: &Path) -> Finding {
     if access(existing, AccessFlags::W_OK).is_err() {
         return Finding::Wrong(format!("{shown} cannot be written by this user: give the container a writable one"));
     }
-    match statvfs(existing) {
-        Ok(found) => {
-            let free = found.blocks_available().saturating_mul(found.fragment_size());
-            let said = format!("{shown} has {} free", Bytes(free));
-            match free < LEAST_DISK {
-                true => Finding::Doubtful(said, "ask for a larger volume"),
-                false => Finding::Fine(said),
+    match FileSystem::of(existing) {
+        Ok(FileSystem { free_bytes, .. }) => {
+            let said = format!("{shown} has {} free", Bytes(free_bytes));
+            if free_bytes < LEAST_DISK {
+                Finding::Doubtful(said, "ask for a larger volume")
+            } else {
+                Finding::Fine(said)
             }
         }
         Err(error) => Finding::Doubtful(format!("{shown}: {error}"), "mount it"),
@@ -196,15 +195,15 @@ fn disk(path: &Path) -> Finding {
 }
 
 fn shared_memory() -> Finding {
-    match statvfs("/dev/shm") {
-        Ok(found) => {
-            let size = found.blocks().saturating_mul(found.fragment_size());
-            let said = format!("/dev/shm has {}", Bytes(size));
-            match size < LEAST_SHARED_MEMORY {
-                true => Finding::Doubtful(said, "data loaders with workers need more: docker run --shm-size 8g"),
-                false => Finding::Fine(said),
+    match FileSystem::of(Path::new(SHARED_MEMORY)) {
+        Ok(FileSystem { total_bytes, .. }) => {
+            let said = format!("{SHARED_MEMORY} has {}", Bytes(total_bytes));
+            if total_bytes < LEAST_SHARED_MEMORY {
+                Finding::Doubtful(said, "data loaders with workers need more: docker run --shm-size 8g")
+            } else {
+                Finding::Fine(said)
             }
         }
-        Err(error) => Finding::Doubtful(format!("/dev/shm: {error}"), "data loaders with workers need it"),
+        Err(error) => Finding::Doubtful(format!("{SHARED_MEMORY}: {error}"), "data loaders with workers need it"),
     }
 }

@@ -3,12 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use nix::sys::statvfs::{FsFlags, statvfs};
-
-use crate::machine::Bytes;
-
-/// Where POSIX shared memory lives: data loaders pass their batches through it.
-pub(super) const SHARED_MEMORY: &str = "/dev/shm";
+use crate::machine::{Bytes, FileSystem, SHARED_MEMORY};
 
 /// A file system that nothing more can be written to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,16 +47,13 @@ pub fn full_disks<P: AsRef<Path>>(paths: &[P]) -> Vec<FullDisk> {
     let mut seen = Vec::new();
     let mut full = Vec::new();
     for path in paths.iter().map(AsRef::as_ref).chain([Path::new(SHARED_MEMORY)]) {
-        let Ok(found) = statvfs(path) else { continue };
-        // Two file systems of the same kind may share an identity of 0; they seldom share their figures too.
-        let identity = (found.filesystem_id(), found.blocks(), found.blocks_free(), found.files_free());
-        if found.flags().contains(FsFlags::ST_RDONLY) || seen.contains(&identity) {
+        let Ok(found) = FileSystem::of(path) else { continue };
+        if found.is_read_only || seen.contains(&found.identity) {
             continue;
         }
-        seen.push(identity);
-        let block = found.fragment_size();
-        let space = (found.blocks_available().saturating_mul(block), found.blocks().saturating_mul(block));
-        if let Some(what) = judge(space, (found.files_available(), found.files())) {
+        seen.push(found.identity);
+        let space = (found.free_bytes, found.total_bytes);
+        if let Some(what) = judge(space, (found.free_inodes, found.inodes)) {
             full.push(FullDisk { path: path.to_path_buf(), what });
         }
     }

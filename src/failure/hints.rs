@@ -4,12 +4,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::disk::SHARED_MEMORY;
 use super::evidence::Evidence;
 use super::lines::Log;
 use super::nccl;
 use crate::job::exit_code;
-use crate::machine::Bytes;
+use crate::machine::{Bytes, SHARED_MEMORY};
 
 /// More than these crowd out the rest.
 const MOST: usize = 2;

@@ -1,11 +1,9 @@
-//! Whether the kernel killed a process of this container for want of memory, by the container's cgroup.
+//! Judgement of whether the kernel killed a process of this container because memory ran out.
 //!
-//! The counter `oom_kill` is read at the start and again after the end: if it grew, a process was killed. In cgroup v2
-//! it stands in `memory.events`, in v1 in `memory.oom_control` (kernel documentation: admin-guide/cgroup-v2.rst,
-//! cgroup-v1/memory.rst). Where neither is there, nothing is claimed and nothing is said.
+//! The container's cgroup counts such kills. The counter is read before the script starts and again after it ended: if it
+//! grew, a process was killed. Without a memory cgroup, nothing is claimed.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::machine::{MemoryCounters, MemoryGroup, Roots, machine_memory};
 
 /// A process of the container was killed for want of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,132 +16,46 @@ pub struct OutOfMemory {
     pub whole_machine: bool,
 }
 
-/// Where the kernel's files are. Others than the defaults are for tests.
-#[derive(Clone, Debug)]
-struct Roots {
-    /// Where the cgroup file systems are mounted.
-    cgroup: PathBuf,
-    proc: PathBuf,
-}
-
-/// One of the two interfaces of the memory controller: its files' names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Interface {
-    counters: &'static str,
-    limit: &'static str,
-    peak: &'static str,
-}
-
-const V1: Interface =
-    Interface { counters: "memory.oom_control", limit: "memory.limit_in_bytes", peak: "memory.max_usage_in_bytes" };
-const V2: Interface = Interface { counters: "memory.events", limit: "memory.max", peak: "memory.peak" };
-
-/// The watch over the container's memory: started before the script, asked after it.
+/// A watch over the container's memory: started before the script, asked after it.
 #[derive(Debug)]
 pub struct MemoryWatch {
     roots: Roots,
-    group: Option<Group>,
-}
-
-/// The memory cgroup of this process, as it was at the start.
-#[derive(Debug)]
-struct Group {
-    interface: Interface,
-    /// Where the controller's hierarchy begins.
-    mount: PathBuf,
-    folder: PathBuf,
-    /// `oom_kill` at the start.
-    kills: u64,
-    /// `oom` at the start: how often the limit was hit (v2 only).
-    hits: u64,
+    /// The memory cgroup of this process, and its counters at the start.
+    group: Option<(MemoryGroup, MemoryCounters)>,
 }
 
 impl MemoryWatch {
-    /// Starts the watch: two small files are read. Never fails; without a cgroup there is nothing to watch.
+    /// Starts the watch by reading two small files. It never fails; without a cgroup there is nothing to watch.
     pub fn start() -> MemoryWatch {
-        MemoryWatch::start_at(Roots { cgroup: "/sys/fs/cgroup".into(), proc: "/proc".into() })
+        MemoryWatch::start_at(Roots::default())
     }
 
     fn start_at(roots: Roots) -> MemoryWatch {
-        let group = Group::find(&roots);
+        let group = MemoryGroup::of_this_process(&roots);
         MemoryWatch { roots, group }
     }
 
-    /// What is known if a process of the container was killed for want of memory since the start; else nothing.
+    /// Returns what is known of the memory if a process of the container was killed because it ran out since the start.
     ///
     /// The kernel counts a kill before it sends the signal, so the answer is right as soon as the process is reaped.
     pub fn out_of_memory(&self) -> Option<OutOfMemory> {
-        let group = self.group.as_ref()?;
-        let counters = fs::read_to_string(group.folder.join(group.interface.counters)).ok()?;
-        if counter(&counters, "oom_kill")? <= group.kills {
+        let (group, at_start) = self.group.as_ref()?;
+        let counters = group.counters()?;
+        if counters.kills <= at_start.kills {
             return None;
         }
-        let machine = machine_memory(&self.roots.proc);
+        let machine = machine_memory(&self.roots);
         let own = group.limit();
-        // v1 writes "no limit" as a number beyond any machine.
+        // Version 1 reports "no limit" as a number beyond any machine.
         let whole_machine = match (own, machine) {
             (Some(own), Some(machine)) => own >= machine,
             (own, _) => own.is_none(),
         };
         let limit_bytes = if whole_machine { machine } else { own };
-        let hit = counter(&counters, "oom").is_some_and(|hits| hits > group.hits);
-        let peak_bytes =
-            number(&group.folder.join(group.interface.peak)).or(if hit && !whole_machine { limit_bytes } else { None });
+        let was_at_limit = counters.limit_hits > at_start.limit_hits && !whole_machine;
+        let peak_bytes = group.peak().or(if was_at_limit { limit_bytes } else { None });
         Some(OutOfMemory { peak_bytes, limit_bytes, whole_machine })
     }
-}
-
-impl Group {
-    /// The memory cgroup of this process, by /proc/self/cgroup. Where the path written there is not in view, as in a
-    /// container without a cgroup namespace, the container's own cgroup is mounted at the hierarchy's root.
-    fn find(roots: &Roots) -> Option<Group> {
-        let text = fs::read_to_string(roots.proc.join("self/cgroup")).ok()?;
-        let mut found = Vec::new();
-        for line in text.lines() {
-            let mut parts = line.splitn(3, ':');
-            let (Some(hierarchy), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
-                continue;
-            };
-            if controllers.split(',').any(|controller| controller == "memory") {
-                found.insert(0, (V1, roots.cgroup.join("memory"), path));
-            } else if hierarchy == "0" && controllers.is_empty() {
-                found.push((V2, roots.cgroup.clone(), path));
-            }
-        }
-        for (interface, mount, path) in found {
-            for folder in [mount.join(path.trim_start_matches('/')), mount.clone()] {
-                let Ok(counters) = fs::read_to_string(folder.join(interface.counters)) else { continue };
-                let Some(kills) = counter(&counters, "oom_kill") else { continue };
-                let hits = counter(&counters, "oom").unwrap_or(0);
-                return Some(Group { interface, mount, folder, kills, hits });
-            }
-        }
-        None
-    }
-
-    /// The least limit of the cgroup and of those it lies in, in bytes.
-    fn limit(&self) -> Option<u64> {
-        let above = self.folder.ancestors().take_while(|folder| folder.starts_with(&self.mount));
-        above.filter_map(|folder| number(&folder.join(self.interface.limit))).min()
-    }
-}
-
-/// The number in a file that holds one; none if it is `max` or not there.
-fn number(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
-}
-
-/// The number after `name` in lines of `name number`.
-fn counter(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-    line.trim().parse().ok()
-}
-
-/// All memory of the machine, in bytes.
-fn machine_memory(proc: &Path) -> Option<u64> {
-    let text = fs::read_to_string(proc.join("meminfo")).ok()?;
-    let kilobytes = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?;
-    kilobytes.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 #[cfg(test)]

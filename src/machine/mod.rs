@@ -3,6 +3,8 @@
 //! Counting must not slow the start down: a device node is looked at before a program is asked.
 
 mod bytes;
+mod cgroup;
+mod disk;
 mod instances;
 mod probe;
 mod which;
@@ -13,6 +15,8 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{SysconfVar, sysconf};
 
 pub use bytes::Bytes;
+pub use cgroup::{MemoryCounters, MemoryGroup, Roots, machine_memory};
+pub use disk::{FileSystem, SHARED_MEMORY};
 pub use instances::{Accelerators, accelerators, has_efa_rdma};
 pub use which::{DEFAULT_PATH, Lookup, is_program, which};
 
