@@ -1,41 +1,28 @@
-//! What can be set about footplate itself, and reading it.
+//! The settings of footplate itself.
 //!
-//! [`REGISTRY`] is the one list of settings; the tables of the README and of `footplate train --help` come from it.
-//! Strongest first: the command line (`--set name=value`), the variable `FOOTPLATE_NAME` (of the Dockerfile or of the
-//! estimator's `environment`), the hyperparameter `footplate_name`, which never reaches the script.
+//! [`REGISTRY`] lists them; the tables of the README and of `footplate train --help` come from it. The strongest source is the
+//! command line (`--set name=value`), then the variable `FOOTPLATE_NAME` (from the Dockerfile or the estimator's
+//! `environment`), then the hyperparameter `footplate_name`, which never reaches the script.
 
-mod registry;
-mod words;
+mod parse;
+mod table;
+mod values;
 
-pub use registry::{REGISTRY, Setting};
+pub use table::{REGISTRY, Settings};
+pub use values::{
+    ArgumentStyle, CodePrecedence, InstallerChoice, LogPrefix, ProtectedPackages, RequirementsChoice, Secret,
+};
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
-use std::str::FromStr;
-use std::time::Duration;
 
 use crate::job::Variables;
 use crate::python::{Dict, Value};
 
-/// Hyperparameters that begin with this are footplate's own.
+/// The prefix of hyperparameters that are settings of footplate.
 pub const HYPERPARAMETER_PREFIX: &str = "footplate_";
 
-/// More processes on one host than this are a mistake in writing: the largest have 64 Neuron cores.
-const MAX_PROCESSES: usize = 1024;
-
-/// How hyperparameters become arguments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ArgumentStyle {
-    /// As the toolkit: Python's `str` of each value.
-    Toolkit,
-    /// Each value as JSON, strings as they are.
-    Json,
-    /// As JSON, but true is a bare flag, false and null are left out.
-    Flags,
-    /// No arguments.
-    None,
-}
+/// The prefix of environment variables that are settings of footplate.
+const VARIABLE_PREFIX: &str = "FOOTPLATE_";
 
 /// What starts the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,265 +60,108 @@ impl fmt::Display for Launcher {
     }
 }
 
-/// Whether lines begin with their host and rank.
+/// The description of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogPrefix {
-    /// Where there are several ranks.
-    Auto,
-    /// Always.
-    On,
-    /// Never.
-    Off,
+pub struct Setting {
+    /// The name: `grace_period` is the variable FOOTPLATE_GRACE_PERIOD and the hyperparameter `footplate_grace_period`.
+    pub name: &'static str,
+    /// The values that it takes.
+    pub values: &'static str,
+    /// The default, or a description of what happens if it is not set.
+    pub default: &'static str,
+    /// The documentation.
+    pub meaning: &'static str,
 }
 
-/// Which requirements are installed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Requirements {
-    /// None.
-    Off,
-    /// requirements.txt, if it is there.
-    Default,
-    /// This file, which must be there.
-    File(String),
-}
+impl Setting {
+    /// Returns the name of the environment variable.
+    pub fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.name.to_uppercase())
+    }
 
-/// What installs requirements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Installer {
-    /// uv where it is there, else pip.
-    Auto,
-    /// uv.
-    Uv,
-    /// pip.
-    Pip,
-}
-
-/// Which packages requirements must leave as they are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Protected {
-    /// None.
-    Nothing,
-    /// The frameworks.
-    Frameworks,
-    /// These.
-    Packages(Vec<String>),
-}
-
-/// What is set.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// How long processes may run on after SIGTERM.
-    pub grace_period: Duration,
-    /// How long processes that the script leaves behind may run on.
-    pub drain_time: Duration,
-    /// The Python interpreter.
-    pub python: Option<String>,
-    /// How hyperparameters become arguments, if it was said.
-    pub arguments: Option<ArgumentStyle>,
-    /// What starts the script, if it was said.
-    pub launcher: Option<Launcher>,
-    /// How many ranks each host has, if it was said; at least one.
-    pub processes_per_host: Option<usize>,
-    /// How many GPUs a host is to be taken to have.
-    pub gpus: Option<usize>,
-    /// Further arguments of torchrun.
-    pub torchrun_arguments: Vec<String>,
-    /// Whether lines begin with their host and rank.
-    pub log_prefix: LogPrefix,
-    /// How often a redrawn line is passed on; as it is where none.
-    pub progress_interval: Option<Duration>,
-    /// Which requirements are installed.
-    pub requirements: Requirements,
-    /// What installs them.
-    pub installer: Installer,
-    /// The uv to use, if it was said.
-    pub uv: Option<String>,
-    /// Which packages they must leave as they are.
-    pub protected_packages: Protected,
-    /// Whether code that is supplied wins over code that is baked in.
-    pub supplied_code_wins: bool,
-    /// The port that ranks meet at.
-    pub master_port: u16,
-    /// The port that hosts meet at, if they do.
-    pub cluster_port: Option<u16>,
-    /// What hosts prove to each other to have, if it was said.
-    pub cluster_key: Option<Secret>,
-    /// How long a launch waits for a host that has not come.
-    pub cluster_timeout: Duration,
-    /// The addresses of hosts that are not looked up.
-    pub host_addresses: BTreeMap<String, IpAddr>,
-}
-
-/// A text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
+    /// Returns the name of the hyperparameter.
+    fn hyperparameter(&self) -> String {
+        format!("{HYPERPARAMETER_PREFIX}{}", self.name)
     }
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            grace_period: Duration::from_secs(110),
-            drain_time: Duration::from_secs(1),
-            python: None,
-            arguments: None,
-            launcher: None,
-            processes_per_host: None,
-            gpus: None,
-            torchrun_arguments: Vec::new(),
-            log_prefix: LogPrefix::Auto,
-            progress_interval: None,
-            requirements: Requirements::Default,
-            installer: Installer::Auto,
-            uv: None,
-            protected_packages: Protected::Nothing,
-            supplied_code_wins: true,
-            master_port: 7777,
-            cluster_port: Some(7778),
-            cluster_key: None,
-            cluster_timeout: Duration::from_secs(900),
-            host_addresses: BTreeMap::new(),
-        }
+/// A value that somebody gave a setting.
+struct GivenValue {
+    text: String,
+    /// The place where it was given, for messages: `the variable FOOTPLATE_UV`.
+    place: String,
+}
+
+impl GivenValue {
+    /// Returns the error for a value that `setting` does not take.
+    fn refused(self, setting: Setting) -> SettingError {
+        SettingError::NotTaken { value: self.text, place: self.place, setting }
     }
 }
 
-/// A setting with a value that it does not take, or one that is not known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettingError(String);
-
-impl fmt::Display for SettingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// An error in the settings that were given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// A name on the command line that no setting has.
+    #[error(
+        "there is no setting {name:?}: the settings are {}",
+        REGISTRY.map(|setting| setting.name).join(", ")
+    )]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// A value that the setting does not take.
+    #[error("{place} is {value:?}, but takes {}: {}", setting.values, setting.meaning)]
+    NotTaken {
+        /// The place where it was given.
+        place: String,
+        /// The value.
+        value: String,
+        /// The setting.
+        setting: Setting,
+    },
 }
-
-impl std::error::Error for SettingError {}
 
 impl Settings {
     /// Reads every setting: `command_line` pairs first, then variables, then hyperparameters.
     ///
     /// # Errors
-    /// A value that the setting does not take, with where it was set; a name on the command line that is no setting.
+    /// A setting does not take the value that it was given, or a name on the command line is not a setting.
     pub fn read(
         command_line: &[(String, String)],
         variables: &Variables,
         hyperparameters: &Dict,
     ) -> Result<Settings, SettingError> {
-        if let Some((name, _)) = command_line.iter().find(|(name, _)| !REGISTRY.iter().any(|s| s.name == *name)) {
-            let known: Vec<_> = REGISTRY.iter().map(|setting| setting.name).collect();
-            return Err(SettingError(format!("there is no setting {name:?}: the settings are {}", known.join(", "))));
+        if let Some((name, _)) = command_line.iter().find(|(name, _)| !is_setting(name)) {
+            return Err(SettingError::Unknown { name: name.clone() });
         }
-        let mut settings = Settings::default();
-        for setting in &REGISTRY {
-            let (value, place) =
-                if let Some((_, value)) = command_line.iter().rev().find(|(name, _)| name == setting.name) {
-                    (value.clone(), format!("--set {}", setting.name))
-                } else if let Some(value) = variables.get_non_empty(&setting.variable()) {
-                    (value.into_owned(), format!("the variable {}", setting.variable()))
-                } else if let Some(value) = hyperparameters.get(&format!("{HYPERPARAMETER_PREFIX}{}", setting.name)) {
-                    (value_text(value), format!("the hyperparameter {HYPERPARAMETER_PREFIX}{}", setting.name))
-                } else {
-                    continue;
-                };
-            settings.set(setting.name, &value).ok_or_else(|| {
-                SettingError(format!("{place} is {value:?}, but takes {}: {}", setting.values, setting.meaning))
-            })?;
-        }
-        Ok(settings)
+        Settings::from_given(|setting| {
+            if let Some((_, text)) = command_line.iter().rev().find(|(name, _)| name == setting.name) {
+                return Some(GivenValue { text: text.clone(), place: format!("--set {}", setting.name) });
+            }
+            if let Some(text) = variables.get_non_empty(&setting.variable()) {
+                let place = format!("the variable {}", setting.variable());
+                return Some(GivenValue { text: text.into_owned(), place });
+            }
+            let value = hyperparameters.get(&setting.hyperparameter())?;
+            let place = format!("the hyperparameter {}", setting.hyperparameter());
+            Some(GivenValue { text: value_text(value), place })
+        })
     }
 
-    /// The names of hyperparameters that look like settings and are none, for a warning.
+    /// Returns the names, without their prefix, of hyperparameters that look like settings but are none, for a warning.
     pub fn unknown_names(hyperparameters: &Dict) -> Vec<String> {
         let names = hyperparameters.keys().filter_map(|key| key.as_str()?.strip_prefix(HYPERPARAMETER_PREFIX));
-        names.filter(|name| !REGISTRY.iter().any(|setting| setting.name == *name)).map(str::to_owned).collect()
-    }
-
-    fn set(&mut self, name: &str, value: &str) -> Option<()> {
-        match name {
-            "grace_period" => self.grace_period = seconds(value)?,
-            "drain_time" => self.drain_time = seconds(value)?,
-            "python" => self.python = Some(value.to_owned()),
-            "arguments" => {
-                self.arguments = Some(match value {
-                    "toolkit" => ArgumentStyle::Toolkit,
-                    "json" => ArgumentStyle::Json,
-                    "flags" => ArgumentStyle::Flags,
-                    "none" => ArgumentStyle::None,
-                    _ => return None,
-                });
-            }
-            "launcher" => {
-                self.launcher = Some(Launcher::ALL.into_iter().find(|launcher| launcher.to_string() == value)?);
-            }
-            "processes_per_host" => {
-                self.processes_per_host =
-                    Some(value.trim().parse().ok().filter(|count| (1..=MAX_PROCESSES).contains(count))?);
-            }
-            "gpus" => self.gpus = Some(value.trim().parse().ok().filter(|count| *count <= MAX_PROCESSES)?),
-            "torchrun_arguments" => self.torchrun_arguments = words::words(value)?,
-            "log_prefix" => {
-                self.log_prefix = match value {
-                    "auto" => LogPrefix::Auto,
-                    "off" => LogPrefix::Off,
-                    _ if is_on(value) => LogPrefix::On,
-                    _ => return None,
-                };
-            }
-            "progress_interval" => self.progress_interval = Some(seconds(value)?).filter(|time| !time.is_zero()),
-            "requirements" => {
-                self.requirements = match value {
-                    _ if is_off(value) => Requirements::Off,
-                    _ if is_on(value) => Requirements::Default,
-                    file => Requirements::File(file.to_owned()),
-                };
-            }
-            "installer" => {
-                self.installer = match value {
-                    "auto" => Installer::Auto,
-                    "uv" => Installer::Uv,
-                    "pip" => Installer::Pip,
-                    _ => return None,
-                };
-            }
-            "uv" => self.uv = Some(value.to_owned()),
-            "protected_packages" => {
-                let names = value.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
-                self.protected_packages = match value {
-                    _ if is_off(value) => Protected::Nothing,
-                    _ if is_on(value) => Protected::Frameworks,
-                    _ => Protected::Packages(names.collect()),
-                };
-            }
-            "code_precedence" => {
-                self.supplied_code_wins = match value {
-                    "supplied" => true,
-                    "baked-in" => false,
-                    _ => return None,
-                };
-            }
-            "master_port" => self.master_port = port(value)?,
-            "cluster_port" => self.cluster_port = if value == "off" { None } else { Some(port(value)?) },
-            "cluster_key" => self.cluster_key = Some(Secret(value.to_owned())),
-            "cluster_timeout" => self.cluster_timeout = seconds(value)?,
-            "host_addresses" => {
-                let addresses = value.split(',').map(str::trim).filter(|pair| !pair.is_empty());
-                let addresses = addresses.map(|pair| {
-                    let (host, address) = pair.split_once('=')?;
-                    Some((host.trim().to_owned(), address.trim().parse().ok()?))
-                });
-                self.host_addresses = addresses.collect::<Option<_>>()?;
-            }
-            _ => return None,
-        }
-        Some(())
+        names.filter(|name| !is_setting(name)).map(str::to_owned).collect()
     }
 }
 
-/// A hyperparameter's value as the text that it would have had in a variable.
+fn is_setting(name: &str) -> bool {
+    REGISTRY.iter().any(|setting| setting.name == name)
+}
+
+/// Returns a hyperparameter's value as the text that it would have as a variable.
 fn value_text(value: &Value) -> String {
     match value {
         Value::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
@@ -339,29 +169,11 @@ fn value_text(value: &Value) -> String {
     }
 }
 
-fn port(value: &str) -> Option<u16> {
-    u16::from_str(value).ok().filter(|port| *port > 0)
-}
-
-fn is_on(value: &str) -> bool {
-    matches!(value, "on" | "true" | "True" | "1" | "yes")
-}
-
-fn is_off(value: &str) -> bool {
-    matches!(value, "off" | "false" | "False" | "0" | "no")
-}
-
-/// A time in seconds, with fractions; at most about 30 years, so that adding it to a time cannot overflow.
-fn seconds(value: &str) -> Option<Duration> {
-    let seconds = value.trim().parse::<f64>().ok().filter(|seconds| (0.0..=1e9).contains(seconds))?;
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{ArgumentStyle, REGISTRY, Requirements, Settings};
+    use super::{ArgumentStyle, RequirementsChoice, Settings};
     use crate::job::Variables;
     use crate::python::Dict;
 
@@ -388,7 +200,7 @@ mod tests {
         assert_eq!(settings.grace_period, Duration::from_secs(1));
         assert_eq!(settings.drain_time, Duration::from_millis(2500));
         assert_eq!(settings.arguments, Some(ArgumentStyle::Flags));
-        assert_eq!(settings.requirements, Requirements::File("extra.txt".to_owned()));
+        assert_eq!(settings.requirements, RequirementsChoice::File("extra.txt".to_owned()));
     }
 
     #[test]
@@ -406,21 +218,5 @@ mod tests {
         let error = Settings::read(&[("grace".to_owned(), String::new())], &Variables::default(), &Dict::new());
         assert!(error.expect_err("no such setting").to_string().starts_with("there is no setting \"grace\""));
         assert_eq!(Settings::unknown_names(&hyperparameters(&[("footplate_grce", "1"), ("lr", "1")])), ["grce"]);
-    }
-
-    #[test]
-    fn every_setting_of_the_registry_can_be_set() {
-        for setting in &REGISTRY {
-            let value = match setting.name {
-                "arguments" => "json",
-                "launcher" => "mpi",
-                "log_prefix" => "on",
-                "installer" => "uv",
-                "code_precedence" => "baked-in",
-                "host_addresses" => "algo-1=127.0.0.2, algo-2=::1",
-                _ => "7",
-            };
-            assert!(Settings::default().set(setting.name, value).is_some(), "{}", setting.name);
-        }
     }
 }
