@@ -1,4 +1,4 @@
-//! Asking the image's programs about the machine.
+//! Programs of the image that report on the machine.
 
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// How long a program may take: a driver in trouble can block `nvidia-smi` for ever.
+/// The time that a program may take. A driver in trouble can block `nvidia-smi` for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a program prints; none where it fails or does not end in time.
+/// Runs a program and returns its standard output, or `None` if it fails or does not end in time.
 pub(super) fn output(program: &Path, arguments: &[&str]) -> Option<String> {
     let mut child = Command::new(program)
         .args(arguments)
@@ -38,7 +38,7 @@ pub(super) fn output(program: &Path, arguments: &[&str]) -> Option<String> {
             length => text.extend_from_slice(&buffer[..length]),
         }
     }
-    // It has closed its output, and so is about to end; but it can hang in the driver even then.
+    // The program has closed its output and so is about to end, but even then it can hang in the driver.
     let status = loop {
         match child.try_wait().ok()? {
             Some(status) => break status,
@@ -51,7 +51,7 @@ pub(super) fn output(program: &Path, arguments: &[&str]) -> Option<String> {
 
 fn give_up(program: &Path, mut child: Child) -> Option<String> {
     tracing::warn!("{} did not answer within {} s: not used", program.display(), PATIENCE.as_secs());
-    // It may be beyond even SIGKILL, in the driver: then it is left behind, and reaped with the other orphans.
+    // SIGKILL may have no effect while the program hangs in the driver. It is reaped with the other orphans then.
     let _ = child.kill();
     None
 }

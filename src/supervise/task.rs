@@ -140,7 +140,7 @@ impl Task {
         let ranks = self.ranks.iter().map(RankStreams::open).collect::<io::Result<_>>();
         let ranks = ranks.map_err(|error| failed(Step::Streams, error))?;
         let stdin = standard_input().map_err(|error| failed(Step::Streams, error))?;
-        let program = kernel::Program {
+        let program = kernel::Executable {
             path: &path,
             arguments: &arguments,
             variables: &variables,
