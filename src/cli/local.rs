@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::event::Ending;
 use crate::job::exit_code;
-use crate::local::{self, Spec, pair};
+use crate::local::{self, LocalJob, pair};
 use crate::python::{Separators, Value, parse};
 
 /// More hosts do not fit into a network of 256 addresses, nor on any machine.
@@ -52,7 +52,7 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) fn run(matches: &ArgMatches) -> i32 {
-    let ran = spec(matches).and_then(|spec| local::run(&spec));
+    let ran = job(matches).and_then(|job| local::run(&job));
     match ran {
         Ok(results) => {
             eprintln!("footplate: model {}", results.model.display());
@@ -72,7 +72,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     }
 }
 
-fn spec(matches: &ArgMatches) -> Result<Spec> {
+fn job(matches: &ArgMatches) -> Result<LocalJob> {
     let pairs =
         |name: &str| -> Vec<(String, String)> { matches.get_many(name).into_iter().flatten().cloned().collect() };
     let path = |name: &str| matches.get_one::<PathBuf>(name).cloned();
@@ -83,7 +83,7 @@ fn spec(matches: &ArgMatches) -> Result<Spec> {
     };
     hyperparameters.extend(pairs("hyperparameter"));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    Ok(Spec {
+    Ok(LocalJob {
         source_dir: path("source-dir").unwrap_or_default(),
         name: matches.get_one::<String>("job-name").cloned().unwrap_or_else(|| local::job_name(&entry_point, now)),
         entry_point,

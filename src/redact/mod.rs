@@ -263,4 +263,82 @@ mod tests {
             assert!(!cleaned.contains("second") && cleaned.contains(HIDDEN), "{text} became {cleaned}");
         }
     }
+
+    #[test]
+    fn a_secret_of_six_bytes_is_searched_for_and_a_shorter_one_is_not() {
+        let redactor = Redactor::new([("A_TOKEN", "abc123"), ("B_TOKEN", "xyz12")]);
+        assert_eq!(redactor.clean("abc123 xyz12"), format!("{HIDDEN} xyz12"));
+    }
+
+    #[test]
+    fn a_line_of_sixteen_bytes_is_searched_for_by_itself_and_a_shorter_one_is_not() {
+        let redactor = Redactor::new([("PRIVATE_KEY", "-- begin --\n  0123456789abcdef \n0123456789ABCDE\n")]);
+        assert_eq!(redactor.clean("x 0123456789abcdef x"), format!("x {HIDDEN} x"), "without the blanks around it");
+        for kept in ["a -- begin -- b", "0123456789ABCDE"] {
+            assert_eq!(redactor.clean(kept), kept);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_part_of_another_leaves_nothing_of_that() {
+        for secrets in [["abcdef", "abcdefghij"], ["abcdefghij", "abcdef"]] {
+            let redactor = Redactor::new(secrets.map(|secret| ("token", secret)));
+            assert_eq!(redactor.clean("abcdefghij, abcdef"), format!("{HIDDEN}, {HIDDEN}"));
+        }
+    }
+
+    #[test]
+    fn a_secret_is_found_after_it_was_quoted_four_times() {
+        let secret = r#"say "SEKRIT" aloud"#;
+        let redactor = Redactor::new([("token", secret)]);
+        let mut text = secret.to_owned();
+        for times in 1..=4 {
+            text = serde_json::Value::from(text).to_string();
+            assert!(!redactor.clean(&text).contains("SEKRIT"), "quoted {times} times: {text}");
+        }
+    }
+
+    #[test]
+    fn a_bare_key_is_shown_in_upper_and_lower_case() {
+        for code in ["sorted(xs, key=len)", "max(xs, KEY=len)"] {
+            assert_eq!(Redactor::default().clean(code), code);
+        }
+        assert_eq!(Redactor::default().clean("my_key=len"), format!("my_key={HIDDEN}"));
+    }
+
+    #[test]
+    fn only_the_word_after_a_secret_option_is_hidden() {
+        let clean = |words: &[&str]| Redactor::default().clean_words(words).join(" ");
+        assert_eq!(clean(&["--api-key", "a", "b"]), format!("--api-key {HIDDEN} b"));
+        assert_eq!(clean(&["-token", "a", "b"]), format!("-token {HIDDEN} b"));
+        assert_eq!(clean(&["--api-key", "-x", "b"]), format!("--api-key {HIDDEN} b"));
+        assert_eq!(clean(&["--use-token", "--lr", "1"]), "--use-token --lr 1", "an option without a value");
+        assert_eq!(clean(&["--token", "--api-key", "a"]), format!("--token --api-key {HIDDEN}"));
+        assert_eq!(clean(&["--api-key=a", "b"]), format!("--api-key={HIDDEN} b"));
+        assert_eq!(clean(&["token", "a"]), "token a", "a word that is not an option");
+    }
+
+    #[test]
+    fn a_value_is_hidden_by_its_name_or_cleaned() {
+        let redactor = Redactor::new([("token", "abc123")]);
+        assert_eq!(redactor.clean_value("token", ""), "", "an empty value is shown to be empty");
+        assert_eq!(redactor.clean_value("TOKEN", "x"), HIDDEN);
+        assert_eq!(redactor.clean_value("url", "?q=abc123"), format!("?q={HIDDEN}"));
+    }
+
+    #[test]
+    fn one_more_secret_is_removed_beside_the_others() {
+        let redactor = Redactor::new([("token", "abc123")]).and("login-42");
+        assert_eq!(redactor.clean("abc123 login-42 other"), format!("{HIDDEN} {HIDDEN} other"));
+    }
+
+    #[test]
+    fn words_that_contain_a_secrets_word_are_not_secret() {
+        for plain in
+            ["tokenizer", "n_tokens", "keyerror", "keypoints", "keywords", "keyboard", "keyframes", "monkeys", "turkey"]
+        {
+            assert!(!is_secret_name(plain), "{plain}");
+            assert!(is_secret_name(&format!("{plain}_password")), "{plain}_password");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use super::{Config, ConfigError, read};
+use crate::job::config::{Config, ConfigError, read};
 use crate::job::{Paths, Variables};
 
 /// Every configuration file, relative to the base folder, with valid content.
