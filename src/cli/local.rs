@@ -1,4 +1,4 @@
-//! `footplate local`: a job on this machine.
+//! `footplate local`: runs a job on this machine.
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,7 +11,7 @@ use crate::job::exit_code;
 use crate::local::{self, LocalJob, pair};
 use crate::python::{Separators, Value, parse};
 
-/// More hosts do not fit into a network of 256 addresses, nor on any machine.
+/// The maximum number of hosts. Their addresses share a network of 256, and no machine has room for more.
 const MAX_HOSTS: i64 = 250;
 
 pub(super) fn command() -> Command {
@@ -32,8 +32,14 @@ pub(super) fn command() -> Command {
              footplate local --entry-point train.py --hosts 2 --gpus-per-host 4 --set launcher=per-gpu",
         )
         .arg(path("source-dir", "The folder of the code").default_value("."))
-        .arg(Arg::new("entry-point").long("entry-point").value_name("FILE").required(true).help("The script in it"))
-        .arg(pairs("hyperparameter", "NAME=VALUE", "A hyperparameter; may come several times"))
+        .arg(
+            Arg::new("entry-point")
+                .long("entry-point")
+                .value_name("FILE")
+                .required(true)
+                .help("The script, relative to the folder of the code"),
+        )
+        .arg(pairs("hyperparameter", "NAME=VALUE", "A hyperparameter; may be given several times"))
         .arg(
             Arg::new("hyperparameters")
                 .long("hyperparameters")
@@ -41,12 +47,19 @@ pub(super) fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("A JSON object of hyperparameters"),
         )
-        .arg(pairs("channel", "NAME=PATH", "A folder or file as an input channel; may come several times"))
+        .arg(pairs("channel", "NAME=PATH", "A folder or file as an input channel; may be given several times"))
         .arg(path("checkpoint-dir", "The folder of checkpoints, which is kept"))
-        .arg(path("output-dir", "Where model.tar.gz, output.tar.gz and failure go").default_value("footplate-output"))
-        .arg(pairs("env", "NAME=VALUE", "A variable of the container; may come several times"))
-        .arg(count("hosts", 1, "How many hosts it has, each with an address of its own").default_value("1"))
-        .arg(count("gpus-per-host", 0, "How many GPUs each host is taken to have, whatever this machine has"))
+        .arg(
+            path("output-dir", "The folder for model.tar.gz, output.tar.gz and failure")
+                .default_value("footplate-output"),
+        )
+        .arg(pairs("env", "NAME=VALUE", "A variable of the container; may be given several times"))
+        .arg(count("hosts", 1, "The number of hosts, each with its own address").default_value("1"))
+        .arg(count(
+            "gpus-per-host",
+            0,
+            "The number of GPUs that each host is assumed to have, whatever this machine has",
+        ))
         .arg(Arg::new("job-name").long("job-name").value_name("NAME").help("TRAINING_JOB_NAME"))
         .arg(super::settings_option())
 }
@@ -72,6 +85,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     }
 }
 
+/// Returns the job that the command line describes.
 fn job(matches: &ArgMatches) -> Result<LocalJob> {
     let pairs =
         |name: &str| -> Vec<(String, String)> { matches.get_many(name).into_iter().flatten().cloned().collect() };
@@ -98,10 +112,10 @@ fn job(matches: &ArgMatches) -> Result<LocalJob> {
     })
 }
 
-/// The values as the SDK sends them: each as JSON.
+/// Reads a file of hyperparameters and returns each value as JSON, as the SDK sends it.
 fn read_hyperparameters(path: &std::path::Path) -> Result<Vec<(String, String)>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    // As Python reads and writes it: integers of any size, NaN.
+    // The file is read and written as Python would: with integers of any size, and NaN.
     match parse(&text).with_context(|| format!("{} is not JSON", path.display()))? {
         Value::Dict(dict) => {
             Ok(dict.iter().map(|(name, value)| (name.to_string(), value.dumps(Separators::Default))).collect())

@@ -1,4 +1,6 @@
-//! The command line: one file a subcommand. It reads words, calls [`crate::run`] or prints, and gives an exit code.
+//! The command line, with one file for each subcommand.
+//!
+//! It reads words, calls [`crate::run`] or prints, and returns an exit code. It must not contain a rule about jobs.
 
 mod check;
 mod env;
@@ -19,7 +21,7 @@ use crate::job::{Variables, config, exit_code};
 use crate::run::Options;
 use crate::supervise::{direct, keeper};
 
-/// Does what the command line says; gives the exit code.
+/// Runs the command line `words`, of which the first is the program's name, and returns the exit code.
 pub fn run(words: Vec<OsString>) -> i32 {
     if called(&words, agent::NAME) {
         return agent::run(&words);
@@ -33,7 +35,7 @@ pub fn run(words: Vec<OsString>) -> i32 {
     match parse(words) {
         Ok(matches) => dispatch(&matches),
         Err(error) => {
-            // The reader may be gone; the exit code says it all the same.
+            // The reader may be gone. The exit code reports the error anyway.
             let _ = error.print();
             match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
@@ -43,13 +45,13 @@ pub fn run(words: Vec<OsString>) -> i32 {
     }
 }
 
-/// Whether footplate was called by this name.
+/// Returns true if footplate was called by `name`.
 fn called(words: &[OsString], name: &str) -> bool {
     words.first().is_some_and(|word| Path::new(word).file_name().is_some_and(|word| word == name))
 }
 
-/// Reads the command line. The platform starts a training image as `IMAGE train`, as `train` on PATH, or, with an
-/// entrypoint of the image's own, without any word at all.
+/// Parses the command line. The platform starts a training image as `IMAGE train`, as `train` on PATH, or, if the image has its
+/// own ENTRYPOINT, without arguments.
 fn parse(words: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
     let called_train = called(&words, "train");
     let mut words = words;
@@ -83,7 +85,7 @@ fn dispatch(matches: &ArgMatches) -> i32 {
     }
 }
 
-/// The command line as clap knows it.
+/// Returns the definition of the command line.
 pub fn command() -> Command {
     Command::new("footplate")
         .version(env!("CARGO_PKG_VERSION"))
@@ -106,7 +108,7 @@ pub fn command() -> Command {
         .subcommand(serve::command())
 }
 
-/// The option that every subcommand has which reads settings.
+/// Returns the option `--set`, which every subcommand that reads settings has.
 fn settings_option() -> Arg {
     Arg::new("set")
         .long("set")
@@ -116,14 +118,15 @@ fn settings_option() -> Arg {
             Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
             None => Err("expected NAME=VALUE, such as grace_period=30"),
         })
-        .help("A setting, stronger than its variable FOOTPLATE_NAME")
+        .help("A setting; it overrides the variable FOOTPLATE_NAME")
 }
 
+/// Returns the options that all subcommands share.
 fn options(matches: &ArgMatches) -> Options {
     Options { settings: matches.get_many("set").into_iter().flatten().cloned().collect() }
 }
 
-/// Prints to standard output; a reader that is gone is no error.
+/// Prints to standard output. A reader that is gone is not an error.
 fn print(text: impl AsRef<[u8]>) {
     use std::io::Write;
     let _ = std::io::stdout().write_all(text.as_ref());

@@ -1,4 +1,4 @@
-//! `footplate plan`: what would run, without running it.
+//! `footplate plan`: shows what would run on every host, without running it.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
@@ -16,11 +16,11 @@ pub(super) fn command() -> Command {
     Command::new("plan")
         .about("Show what would run on every host, without running it")
         .after_help(
-            "Code that is supplied is not fetched for it: then the entry point is taken by its name. Of other hosts, what \
-             they have is taken from their instance types, or to be as here.",
+            "Supplied code is not fetched, so the kind of the entry point follows from its name. The hardware of other hosts \
+             follows from their instance types, or is assumed to be that of this host.",
         )
         .arg(super::settings_option())
-        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As a JSON object"))
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print a JSON object"))
 }
 
 pub(super) fn run(matches: &ArgMatches) -> i32 {
@@ -33,7 +33,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     }
 }
 
-/// Says on standard error why something cannot be done; gives the exit code that the job would have.
+/// Prints on standard error why something cannot be done. Returns the exit code that the job would have.
 pub(super) fn refuse(outcome: &Outcome) -> i32 {
     let redactor = Redactor::new(Variables::of_this_process().texts());
     eprintln!("footplate: {}", outcome.failure_text(&redactor).unwrap_or_default());

@@ -1,4 +1,4 @@
-//! `footplate serve`, which there is not.
+//! `footplate serve`: reports that serving is not supported. The platform starts inference images in this way.
 
 use clap::Command;
 
@@ -10,8 +10,8 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run() -> i32 {
     eprintln!(
-        "footplate: this is a training image, and cannot serve: create an endpoint with an inference image, and give it \
-         the model that this one has trained"
+        "footplate: this is a training image, and cannot serve: create an endpoint with an inference image and the model that \
+         this image has trained"
     );
     exit_code::USAGE
 }
