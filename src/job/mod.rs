@@ -42,7 +42,7 @@ pub struct Job {
     pub drivers: Option<DriverConfig>,
 }
 
-/// What the platform and the image ask footplate to run.
+/// The request of the platform and the image: the program to run, and where its code comes from.
 #[derive(Clone, Debug, Default)]
 pub struct JobRequest {
     /// The entry point: the variable SAGEMAKER_PROGRAM, else the hyperparameter `sagemaker_program`.

@@ -24,10 +24,10 @@ pub const HYPERPARAMETER_PREFIX: &str = "footplate_";
 /// The prefix of environment variables that are settings of footplate.
 const VARIABLE_PREFIX: &str = "FOOTPLATE_";
 
-/// What starts the script.
+/// The launcher: the program or the scheme that starts the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Launcher {
-    /// One process a host.
+    /// One process on each host.
     Process,
     /// One process for each GPU or Neuron core.
     PerGpu,
@@ -42,7 +42,7 @@ pub enum Launcher {
 }
 
 impl Launcher {
-    /// All of them.
+    /// All launchers.
     pub const ALL: [Launcher; 6] =
         [Launcher::Process, Launcher::PerGpu, Launcher::Torchrun, Launcher::Mpi, Launcher::Smddp, Launcher::Xla];
 }
