@@ -27,7 +27,7 @@ pub(super) fn command() -> Command {
             "Find problems before a job starts: configuration, interpreter, launcher, GPUs, hosts' names, shared memory, disk",
         )
         .after_help("The exit code is 1 if a job would fail, else 0.")
-        .arg(super::settings_option())
+        .arg(super::common::settings_option())
 }
 
 /// The result of one check.
@@ -43,7 +43,7 @@ enum CheckResult {
 pub(super) fn run(matches: &ArgMatches) -> i32 {
     let variables = Variables::of_this_process();
     let paths = config::base_paths(&variables);
-    let settings = super::options(matches).settings;
+    let settings = super::common::options(matches).settings;
     let mut findings = Vec::new();
     let mut redactor = Redactor::new(variables.texts());
     match run::prepare(paths.clone(), &variables, &settings, false) {
@@ -68,7 +68,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
         };
         text.push_str(&format!("{mark} {name:<14} {}\n", redactor.clean(&said)));
     }
-    super::print(&text);
+    super::common::print(&text);
     i32::from(findings.iter().any(|(_, finding)| matches!(finding, CheckResult::Wrong(_))))
 }
 

@@ -11,7 +11,7 @@ pub(super) fn command() -> Command {
     Command::new("env")
         .about("Print the variables that the script would get")
         .after_help("Example:\n  eval \"$(footplate env --show-secrets)\"")
-        .arg(super::settings_option())
+        .arg(super::common::settings_option())
         .arg(
             Arg::new("format")
                 .long("format")
@@ -30,7 +30,7 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(matches: &ArgMatches) -> i32 {
     let variables = Variables::of_this_process();
-    let options = super::options(matches);
+    let options = super::common::options(matches);
     let built =
         run::prepare(config::base_paths(&variables), &variables, &options.settings, false).and_then(|prepared| {
             let hardware = run::hardware(&prepared, &variables);
@@ -57,7 +57,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
         let object: serde_json::Map<_, _> =
             pairs.map(|(name, value)| (name, String::from_utf8_lossy(&value).into())).collect();
-        super::print(format!("{:#}\n", serde_json::Value::Object(object)));
+        super::common::print(format!("{:#}\n", serde_json::Value::Object(object)));
         return 0;
     }
     let mut script = Vec::new();
@@ -74,7 +74,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
             script.extend(b"'\n");
         }
     }
-    super::print(script);
+    super::common::print(script);
     for omitted in &environment.omitted {
         eprintln!("footplate: {} is left out: {}", omitted.name, omitted.reason);
     }

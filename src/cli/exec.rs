@@ -14,7 +14,7 @@ pub(super) fn command() -> Command {
              footplate exec -- python train.py --lr 0.1\n  \
              footplate exec -- sh -c 'make data && python train.py'",
         )
-        .arg(super::settings_option())
+        .arg(super::common::settings_option())
         .arg(
             Arg::new("command")
                 .value_name("COMMAND")
@@ -29,5 +29,5 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(matches: &ArgMatches) -> i32 {
     let command: Vec<OsString> = matches.get_many("command").into_iter().flatten().cloned().collect();
-    run::exec(super::options(matches), command)
+    run::exec(super::common::options(matches), command)
 }

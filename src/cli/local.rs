@@ -61,7 +61,7 @@ pub(super) fn command() -> Command {
             "The number of GPUs that each host is assumed to have, whatever this machine has",
         ))
         .arg(Arg::new("job-name").long("job-name").value_name("NAME").help("TRAINING_JOB_NAME"))
-        .arg(super::settings_option())
+        .arg(super::common::settings_option())
 }
 
 pub(super) fn run(matches: &ArgMatches) -> i32 {
@@ -106,7 +106,7 @@ fn job(matches: &ArgMatches) -> Result<LocalJob> {
         checkpoint_dir: path("checkpoint-dir"),
         output_dir: path("output-dir").unwrap_or_default(),
         variables: pairs("env"),
-        settings: super::options(matches).settings,
+        settings: super::common::options(matches).settings,
         hosts: matches.get_one::<u8>("hosts").copied().map_or(1, usize::from),
         gpus_per_host: matches.get_one::<u8>("gpus-per-host").copied().map(usize::from),
     })

@@ -3,6 +3,7 @@
 //! It reads words, calls [`crate::run`] or prints, and returns an exit code. It must not contain a rule about jobs.
 
 mod check;
+mod common;
 mod env;
 mod exec;
 mod local;
@@ -14,11 +15,10 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 
 use crate::cluster::agent;
 use crate::job::{Variables, config, exit_code};
-use crate::run::Options;
 use crate::supervise::{direct, keeper};
 
 /// Runs the command line `words`, of which the first is the program's name, and returns the exit code.
@@ -106,28 +106,4 @@ pub fn command() -> Command {
         .subcommand(env::command())
         .subcommand(check::command())
         .subcommand(serve::command())
-}
-
-/// Returns the option `--set`, which every subcommand that reads settings has.
-fn settings_option() -> Arg {
-    Arg::new("set")
-        .long("set")
-        .value_name("NAME=VALUE")
-        .action(ArgAction::Append)
-        .value_parser(|text: &str| match text.split_once('=') {
-            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-            None => Err("expected NAME=VALUE, such as grace_period=30"),
-        })
-        .help("A setting; it overrides the variable FOOTPLATE_NAME")
-}
-
-/// Returns the options that all subcommands share.
-fn options(matches: &ArgMatches) -> Options {
-    Options { settings: matches.get_many("set").into_iter().flatten().cloned().collect() }
-}
-
-/// Prints to standard output. A reader that is gone is not an error.
-fn print(text: impl AsRef<[u8]>) {
-    use std::io::Write;
-    let _ = std::io::stdout().write_all(text.as_ref());
 }

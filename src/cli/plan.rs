@@ -19,14 +19,14 @@ pub(super) fn command() -> Command {
             "Supplied code is not fetched, so the kind of the entry point follows from its name. The hardware of other hosts \
              follows from their instance types, or is assumed to be that of this host.",
         )
-        .arg(super::settings_option())
+        .arg(super::common::settings_option())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print a JSON object"))
 }
 
 pub(super) fn run(matches: &ArgMatches) -> i32 {
     match planned(matches) {
         Ok(text) => {
-            super::print(&text);
+            super::common::print(&text);
             0
         }
         Err(outcome) => refuse(&outcome),
@@ -42,7 +42,7 @@ pub(super) fn refuse(outcome: &Outcome) -> i32 {
 
 fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     let variables = Variables::of_this_process();
-    let options = super::options(matches);
+    let options = super::common::options(matches);
     let prepared = run::prepare(config::base_paths(&variables), &variables, &options.settings, false)?;
     let job = &prepared.job;
     let (entry, note) = entry(job)?;

@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use signal_hook::iterator::Signals;
 
-use super::LocalJob;
+use super::job::LocalJob;
 use crate::event::Ending;
 use crate::job::Paths;
 use crate::kernel;

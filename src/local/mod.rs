@@ -4,8 +4,11 @@
 //! results. It does only what the platform does around a container, and must not know how a job is run.
 
 mod hosts;
+mod job;
 mod pack;
 mod tree;
+
+pub use job::{LocalJob, LocalResults};
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,53 +21,6 @@ use crate::job::Paths;
 
 /// The name of the running job's folder in the output folder. It is removed, so no folder of a user must have this name.
 const JOB_FOLDER: &str = ".footplate-job";
-
-/// The description of a job to run on this machine.
-#[derive(Clone, Debug, Default)]
-pub struct LocalJob {
-    /// The folder of the code.
-    pub source_dir: PathBuf,
-    /// The script, relative to the folder of the code.
-    pub entry_point: String,
-    /// The names and values of hyperparameters; a value is JSON or raw text.
-    pub hyperparameters: Vec<(String, String)>,
-    /// The names and paths of channels; a path is that of a folder or a file.
-    pub channels: Vec<(String, PathBuf)>,
-    /// The folder of checkpoints, if the job has one. It is kept after the job.
-    pub checkpoint_dir: Option<PathBuf>,
-    /// The folder of the results.
-    pub output_dir: PathBuf,
-    /// The environment variables of the container.
-    pub variables: Vec<(String, String)>,
-    /// The settings of footplate, which are passed on.
-    pub settings: Vec<(String, String)>,
-    /// The name of the job.
-    pub name: String,
-    /// The number of hosts, at least one.
-    pub hosts: usize,
-    /// The number of GPUs that each host is assumed to have; `None` for those of the machine.
-    pub gpus_per_host: Option<usize>,
-}
-
-impl LocalJob {
-    /// Returns the names of the hosts, as the platform names them.
-    fn host_names(&self) -> Vec<String> {
-        (1..=self.hosts).map(|number| format!("algo-{number}")).collect()
-    }
-}
-
-/// The results of a job.
-#[derive(Clone, Debug)]
-pub struct LocalResults {
-    /// The exit code of the job.
-    pub exit_code: i32,
-    /// The archive of the model.
-    pub model: PathBuf,
-    /// The archive of the output data.
-    pub output: PathBuf,
-    /// The failure file, if the job failed.
-    pub failure: Option<PathBuf>,
-}
 
 /// Runs a job to its end.
 ///

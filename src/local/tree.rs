@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
-use super::{LocalJob, pack};
+use super::job::LocalJob;
+use super::pack;
 use crate::job::Paths;
 
 /// Packs the code as the SDKs do, without the folders `not_code`, which may lie in it.

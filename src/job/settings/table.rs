@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::setting::{GivenValue, Setting, SettingError};
 use super::values::{
     ArgumentStyle, CodePrecedence, InstallerChoice, LogPrefix, ProtectedPackages, RequirementsChoice, Secret,
 };
-use super::{GivenValue, Launcher, Setting, SettingError, parse};
+use super::{Launcher, parse};
 
 macro_rules! settings {
     ($($name:ident: $type:ty = $parse:expr, takes $values:literal, $kind:ident $default:literal, $meaning:literal;)+) => {
@@ -148,7 +149,8 @@ mod tests {
     use std::time::Duration;
 
     use super::{REGISTRY, Settings};
-    use crate::job::settings::{GivenValue, LogPrefix, ProtectedPackages, RequirementsChoice, SettingError};
+    use crate::job::settings::setting::GivenValue;
+    use crate::job::settings::{LogPrefix, ProtectedPackages, RequirementsChoice, SettingError};
 
     /// Sets one setting, as if by the command line.
     fn set(name: &str, text: &str) -> Result<Settings, SettingError> {
