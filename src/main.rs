@@ -1,4 +1,4 @@
-//! The footplate binary: hands the command line to [`footplate::cli`] and ends with the exit code that it gives.
+//! The footplate binary: passes the command line to [`footplate::cli`] and exits with the exit code that it returns.
 
 fn main() {
     std::process::exit(footplate::cli::run(std::env::args_os().collect()));

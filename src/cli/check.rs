@@ -1,54 +1,55 @@
-//! `footplate check`: what a job would stumble over, with remedies, before it costs anything.
+//! `footplate check`: finds problems that would make a job fail, with remedies, before they cost anything.
 
 use std::path::Path;
 
 use clap::{ArgMatches, Command};
-use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
 use crate::job::Variables;
 use crate::job::config;
 use crate::job::settings::Launcher;
 use crate::launch::{self, Facts, Image};
-use crate::machine::Hardware;
+use crate::machine::{Bytes, FileSystem, Hardware, SHARED_MEMORY};
 use crate::redact::Redactor;
 use crate::resolve;
 use crate::run::{self, Outcome, Prepared};
 
-/// PyTorch's data loaders pass batches through shared memory; Docker's default of 64 MiB is too small for most.
+/// The size of shared memory, in bytes, below which `check` warns. PyTorch's data loaders pass batches through it, and Docker's
+/// default of 64 MiB is too small for most.
 const LEAST_SHARED_MEMORY: u64 = 1 << 30;
 
-/// Less free disk than this is worth a word.
+/// The free space of a disk, in bytes, below which `check` warns.
 const LEAST_DISK: u64 = 1 << 30;
 
 pub(super) fn command() -> Command {
     Command::new("check")
         .about(
-            "Look for what a job would stumble over: configuration, interpreter, launcher, GPUs, hosts' names, shared memory, disk",
+            "Find problems before a job starts: configuration, interpreter, launcher, GPUs, hosts' names, shared memory, disk",
         )
         .after_help("The exit code is 1 if a job would fail, else 0.")
-        .arg(super::settings_option())
+        .arg(super::common::settings_option())
 }
 
-/// How something was found to be.
-enum Finding {
+/// The result of one check.
+enum CheckResult {
+    /// A description of what was found.
     Fine(String),
-    /// It may go wrong; what to do.
+    /// A problem that may make the job fail, and advice.
     Doubtful(String, &'static str),
-    /// It will go wrong.
+    /// A problem that makes the job fail, with advice.
     Wrong(String),
 }
 
 pub(super) fn run(matches: &ArgMatches) -> i32 {
     let variables = Variables::of_this_process();
     let paths = config::base_paths(&variables);
-    let settings = super::options(matches).settings;
+    let settings = super::common::options(matches).settings;
     let mut findings = Vec::new();
     let mut redactor = Redactor::new(variables.texts());
     match run::prepare(paths.clone(), &variables, &settings, false) {
         Ok(prepared) => {
             redactor = run::redactor(&variables, &prepared.job.all_hyperparameters);
-            findings.push(("configuration", Finding::Fine(format!("in {}", paths.config().display()))));
+            findings.push(("configuration", CheckResult::Fine(format!("in {}", paths.config().display()))));
             findings.extend(job(&prepared, &variables));
             findings.extend(names(&prepared).map(|finding| ("hosts", finding)));
         }
@@ -61,44 +62,45 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     let mut text = String::new();
     for (name, finding) in &findings {
         let (mark, said) = match finding {
-            Finding::Fine(said) => ("ok   ", said.clone()),
-            Finding::Doubtful(said, remedy) => ("warn ", format!("{said}: {remedy}")),
-            Finding::Wrong(said) => ("FAIL ", said.clone()),
+            CheckResult::Fine(said) => ("ok   ", said.clone()),
+            CheckResult::Doubtful(said, remedy) => ("warn ", format!("{said}: {remedy}")),
+            CheckResult::Wrong(said) => ("FAIL ", said.clone()),
         };
         text.push_str(&format!("{mark} {name:<14} {}\n", redactor.clean(&said)));
     }
-    super::print(&text);
-    i32::from(findings.iter().any(|(_, finding)| matches!(finding, Finding::Wrong(_))))
+    super::common::print(&text);
+    i32::from(findings.iter().any(|(_, finding)| matches!(finding, CheckResult::Wrong(_))))
 }
 
-fn wrong(outcome: &Outcome, redactor: &Redactor) -> Finding {
+fn wrong(outcome: &Outcome, redactor: &Redactor) -> CheckResult {
     let text = outcome.failure_text(redactor).unwrap_or_default();
-    Finding::Wrong(text.lines().next().unwrap_or_default().to_owned())
+    CheckResult::Wrong(text.lines().next().unwrap_or_default().to_owned())
 }
 
-fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, Finding)> {
+fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, CheckResult)> {
     let job = &prepared.job;
     let redactor = Redactor::default();
     let mut findings = Vec::new();
     let entry = run::entry_of(job);
     let needs_python = entry.as_ref().map_or(true, |(entry, _)| run::needs_python(entry));
     findings.push(match entry {
-        Ok(_) => ("entry point", Finding::Fine(job.entry_name().unwrap_or_default().to_owned())),
-        // It comes with the job's code.
-        Err(_) if job.request.submit_directory.is_some() && job.entry_name().is_some() => {
-            ("entry point", Finding::Fine(format!("{}, not brought yet", job.entry_name().unwrap_or_default())))
-        }
+        Ok(_) => ("entry point", CheckResult::Fine(job.entry_name().unwrap_or_default().to_owned())),
+        // The entry point comes with the job's code.
+        Err(_) if job.request.submit_directory.is_some() && job.entry_name().is_some() => (
+            "entry point",
+            CheckResult::Fine(format!("{}, whose code is not fetched yet", job.entry_name().unwrap_or_default())),
+        ),
         Err(outcome) => ("entry point", wrong(&outcome, &redactor)),
     });
     let image = match run::image(prepared, variables, needs_python) {
         Ok((image, said)) => {
             let none = || "none, and none is needed".to_owned();
-            findings.push(("python", Finding::Fine(image.python.as_ref().map_or_else(none, |_| said))));
+            findings.push(("python", CheckResult::Fine(image.python.as_ref().map_or_else(none, |_| said))));
             image
         }
         Err(outcome) => {
             findings.push(("python", wrong(&outcome, &redactor)));
-            // As if there were one, so that what else is missing is found.
+            // The checks go on as if there were a Python, to find what else is missing.
             Image { python: Some("python3".into()), ..Image::default() }
         }
     };
@@ -110,19 +112,19 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, Finding
     findings.push(match (gpus, has_gpus(&job.cluster.instance_type)) {
         (0, true) => (
             "hardware",
-            Finding::Doubtful(
+            CheckResult::Doubtful(
                 format!("{said}, although {} has GPUs", job.cluster.instance_type),
                 "run the container with --gpus all, and set NVIDIA_VISIBLE_DEVICES=all",
             ),
         ),
-        _ => ("hardware", Finding::Fine(said)),
+        _ => ("hardware", CheckResult::Fine(said)),
     });
     findings
 }
 
-/// Whether the names of the job's other hosts have addresses. Names come with their containers: what is missing now may not
-/// be missing when the job starts.
-fn names(prepared: &Prepared) -> Option<Finding> {
+/// Checks that the names of the job's other hosts have addresses. A name that is missing now may exist when the job starts,
+/// because names come with their containers.
+fn names(prepared: &Prepared) -> Option<CheckResult> {
     let cluster = &prepared.job.cluster;
     let others: Vec<String> = cluster.hosts.iter().filter(|host| **host != cluster.current_host).cloned().collect();
     if others.is_empty() {
@@ -132,14 +134,14 @@ fn names(prepared: &Prepared) -> Option<Finding> {
     let asked: Vec<String> = others.iter().filter(|host| !given.contains_key(*host)).cloned().collect();
     let errors = match resolve::lookup_all(asked) {
         Ok(errors) => errors,
-        Err(error) => return Some(Finding::Doubtful(error.to_string(), "no name can be looked up")),
+        Err(error) => return Some(CheckResult::Doubtful(error.to_string(), "no name can be looked up")),
     };
     Some(match errors.as_slice() {
-        [] if others.len() == 1 => Finding::Fine(format!("{} has an address", others[0])),
-        [] => Finding::Fine(format!("the {} other hosts have addresses", others.len())),
+        [] if others.len() == 1 => CheckResult::Fine(format!("{} has an address", others[0])),
+        [] => CheckResult::Fine(format!("the {} other hosts have addresses", others.len())),
         [first, rest @ ..] => {
             let more = if rest.is_empty() { String::new() } else { format!(" ({} more like it)", rest.len()) };
-            Finding::Doubtful(
+            CheckResult::Doubtful(
                 format!("{first}{more}"),
                 "if its container runs already, put all containers on one network, or set FOOTPLATE_HOST_ADDRESSES",
             )
@@ -147,8 +149,8 @@ fn names(prepared: &Prepared) -> Option<Finding> {
     })
 }
 
-/// Whether what the job asks for can be launched on this host.
-fn launcher(prepared: &Prepared, hardware: &Hardware, image: &Image) -> Finding {
+/// Checks that this host can launch what the job asks for.
+fn launcher(prepared: &Prepared, hardware: &Hardware, image: &Image) -> CheckResult {
     let Prepared { job, settings, .. } = prepared;
     let name = |launcher| match launcher {
         Launcher::Process => "one process".to_owned(),
@@ -160,56 +162,54 @@ fn launcher(prepared: &Prepared, hardware: &Hardware, image: &Image) -> Finding 
             let facts = Facts { job, settings, hardware, image, entry: &entry, arguments: &[] };
             launch::plan(&facts).map(|plan| plan.launcher)
         }
-        // What is wrong with it was said.
+        // The problem with the entry point is reported by its own check.
         Err(_) => launch::choose(job, settings),
     };
-    planned.map_or_else(|error| Finding::Wrong(error.to_string()), |launcher| Finding::Fine(name(launcher)))
+    planned.map_or_else(|error| CheckResult::Wrong(error.to_string()), |launcher| CheckResult::Fine(name(launcher)))
 }
 
-/// Whether instances of this type have NVIDIA GPUs, by their family: `ml.p4d.24xlarge`, `ml.g5.xlarge`.
+/// Returns true if the family of an instance type, such as `ml.p4d.24xlarge` or `ml.g5.xlarge`, is one with NVIDIA GPUs.
 fn has_gpus(instance_type: &str) -> bool {
     let family = instance_type.strip_prefix("ml.").and_then(|rest| rest.split('.').next()).unwrap_or_default();
     let mut letters = family.chars();
     matches!(letters.next(), Some('p' | 'g')) && letters.next().is_some_and(|c| c.is_ascii_digit())
 }
 
-fn disk(path: &Path) -> Finding {
+/// Checks that a folder exists or can be created, is writable, and has space.
+fn disk(path: &Path) -> CheckResult {
     let shown = path.display();
     let existing = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     if !existing.is_dir() {
-        return Finding::Wrong(format!("{shown} cannot be a folder: {} is a file; remove it", existing.display()));
+        return CheckResult::Wrong(format!("{shown} cannot be a folder: {} is a file; remove it", existing.display()));
     }
     if access(existing, AccessFlags::W_OK).is_err() {
-        return Finding::Wrong(format!("{shown} cannot be written by this user: give the container a writable one"));
+        return CheckResult::Wrong(format!(
+            "{shown} cannot be written by this user: give the container a writable one"
+        ));
     }
-    match statvfs(existing) {
-        Ok(found) => {
-            let free = found.blocks_available().saturating_mul(found.fragment_size());
-            let said = format!("{shown} has {} free", gibibytes(free));
-            match free < LEAST_DISK {
-                true => Finding::Doubtful(said, "ask for a larger volume"),
-                false => Finding::Fine(said),
+    match FileSystem::of(existing) {
+        Ok(FileSystem { free_bytes, .. }) => {
+            let said = format!("{shown} has {} free", Bytes(free_bytes));
+            if free_bytes < LEAST_DISK {
+                CheckResult::Doubtful(said, "ask for a larger volume")
+            } else {
+                CheckResult::Fine(said)
             }
         }
-        Err(error) => Finding::Doubtful(format!("{shown}: {error}"), "mount it"),
+        Err(error) => CheckResult::Doubtful(format!("{shown}: {error}"), "mount it"),
     }
 }
 
-fn shared_memory() -> Finding {
-    match statvfs("/dev/shm") {
-        Ok(found) => {
-            let size = found.blocks().saturating_mul(found.fragment_size());
-            let said = format!("/dev/shm has {}", gibibytes(size));
-            match size < LEAST_SHARED_MEMORY {
-                true => Finding::Doubtful(said, "data loaders with workers need more: docker run --shm-size 8g"),
-                false => Finding::Fine(said),
+fn shared_memory() -> CheckResult {
+    match FileSystem::of(Path::new(SHARED_MEMORY)) {
+        Ok(FileSystem { total_bytes, .. }) => {
+            let said = format!("{SHARED_MEMORY} has {}", Bytes(total_bytes));
+            if total_bytes < LEAST_SHARED_MEMORY {
+                CheckResult::Doubtful(said, "data loaders with workers need more: docker run --shm-size 8g")
+            } else {
+                CheckResult::Fine(said)
             }
         }
-        Err(error) => Finding::Doubtful(format!("/dev/shm: {error}"), "data loaders with workers need it"),
+        Err(error) => CheckResult::Doubtful(format!("{SHARED_MEMORY}: {error}"), "data loaders with workers need it"),
     }
-}
-
-fn gibibytes(bytes: u64) -> String {
-    // Rounded for reading; the loss of precision is meant.
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }

@@ -1,4 +1,4 @@
-//! `footplate env`: the variables that the script would be given.
+//! `footplate env`: prints the variables that the script would get.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
@@ -9,28 +9,28 @@ use crate::run;
 
 pub(super) fn command() -> Command {
     Command::new("env")
-        .about("Print the variables that the script would be given")
+        .about("Print the variables that the script would get")
         .after_help("Example:\n  eval \"$(footplate env --show-secrets)\"")
-        .arg(super::settings_option())
+        .arg(super::common::settings_option())
         .arg(
             Arg::new("format")
                 .long("format")
                 .value_name("FORMAT")
                 .value_parser(["shell", "json"])
                 .default_value("shell")
-                .help("For a shell to read, or as a JSON object"),
+                .help("Lines that a shell can read, or a JSON object"),
         )
         .arg(
             Arg::new("show-secrets")
                 .long("show-secrets")
                 .action(ArgAction::SetTrue)
-                .help("Print also values whose names say that they are secret"),
+                .help("Print the values of secrets too"),
         )
 }
 
 pub(super) fn run(matches: &ArgMatches) -> i32 {
     let variables = Variables::of_this_process();
-    let options = super::options(matches);
+    let options = super::common::options(matches);
     let built =
         run::prepare(config::base_paths(&variables), &variables, &options.settings, false).and_then(|prepared| {
             let hardware = run::hardware(&prepared, &variables);
@@ -41,7 +41,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
         Ok(built) => built,
         Err(outcome) => return super::plan::refuse(&outcome),
     };
-    // A value need not be text: a shell gets the very bytes of it.
+    // A value need not be UTF-8. A shell gets its bytes unchanged, unless there is a secret in it.
     let shown = |name: &str, value: &[u8]| -> Vec<u8> {
         let text = String::from_utf8_lossy(value);
         match redactor.clean_value(name, &text) {
@@ -57,12 +57,12 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
         let object: serde_json::Map<_, _> =
             pairs.map(|(name, value)| (name, String::from_utf8_lossy(&value).into())).collect();
-        super::print(format!("{:#}\n", serde_json::Value::Object(object)));
+        super::common::print(format!("{:#}\n", serde_json::Value::Object(object)));
         return 0;
     }
     let mut script = Vec::new();
     for (name, value) in pairs {
-        // SM_HP_BATCH-SIZE can be in an environment, but no shell can set it.
+        // A variable such as SM_HP_BATCH-SIZE can be in an environment, but a shell cannot set it.
         if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             script.extend(format!("export {name}='").into_bytes());
             for byte in value {
@@ -74,7 +74,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
             script.extend(b"'\n");
         }
     }
-    super::print(script);
+    super::common::print(script);
     for omitted in &environment.omitted {
         eprintln!("footplate: {} is left out: {}", omitted.name, omitted.reason);
     }

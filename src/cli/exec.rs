@@ -1,4 +1,4 @@
-//! `footplate exec -- COMMAND`.
+//! `footplate exec -- COMMAND`: runs any command as the script of the job.
 
 use std::ffi::OsString;
 
@@ -8,13 +8,13 @@ use crate::run;
 
 pub(super) fn command() -> Command {
     Command::new("exec")
-        .about("Run any command with the job's variables, under the same supervision and failure text")
+        .about("Run any command with the job's variables, supervision and failure text")
         .after_help(
-            "Variables that are exported already stay as they are.\n\nExamples:\n  \
+            "Variables that are already set keep their values.\n\nExamples:\n  \
              footplate exec -- python train.py --lr 0.1\n  \
              footplate exec -- sh -c 'make data && python train.py'",
         )
-        .arg(super::settings_option())
+        .arg(super::common::settings_option())
         .arg(
             Arg::new("command")
                 .value_name("COMMAND")
@@ -29,5 +29,5 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(matches: &ArgMatches) -> i32 {
     let command: Vec<OsString> = matches.get_many("command").into_iter().flatten().cloned().collect();
-    run::exec(super::options(matches), command)
+    run::exec(super::common::options(matches), command)
 }

@@ -1,4 +1,4 @@
-//! `footplate local`: a job on this machine.
+//! `footplate local`: runs a job on this machine.
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,13 +7,11 @@ use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::event::Ending;
-use crate::local::{self, Spec, pair};
+use crate::job::exit_code;
+use crate::local::{self, LocalJob, pair};
 use crate::python::{Separators, Value, parse};
 
-/// The exit code of a job that could not be set up: as that of a configuration that is wrong.
-const NOT_SET_UP: i32 = 78;
-
-/// More hosts do not fit into a network of 256 addresses, nor on any machine.
+/// The maximum number of hosts. Their addresses share a network of 256, and no machine has room for more.
 const MAX_HOSTS: i64 = 250;
 
 pub(super) fn command() -> Command {
@@ -34,8 +32,14 @@ pub(super) fn command() -> Command {
              footplate local --entry-point train.py --hosts 2 --gpus-per-host 4 --set launcher=per-gpu",
         )
         .arg(path("source-dir", "The folder of the code").default_value("."))
-        .arg(Arg::new("entry-point").long("entry-point").value_name("FILE").required(true).help("The script in it"))
-        .arg(pairs("hyperparameter", "NAME=VALUE", "A hyperparameter; may come several times"))
+        .arg(
+            Arg::new("entry-point")
+                .long("entry-point")
+                .value_name("FILE")
+                .required(true)
+                .help("The script, relative to the folder of the code"),
+        )
+        .arg(pairs("hyperparameter", "NAME=VALUE", "A hyperparameter; may be given several times"))
         .arg(
             Arg::new("hyperparameters")
                 .long("hyperparameters")
@@ -43,18 +47,25 @@ pub(super) fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("A JSON object of hyperparameters"),
         )
-        .arg(pairs("channel", "NAME=PATH", "A folder or file as an input channel; may come several times"))
+        .arg(pairs("channel", "NAME=PATH", "A folder or file as an input channel; may be given several times"))
         .arg(path("checkpoint-dir", "The folder of checkpoints, which is kept"))
-        .arg(path("output-dir", "Where model.tar.gz, output.tar.gz and failure go").default_value("footplate-output"))
-        .arg(pairs("env", "NAME=VALUE", "A variable of the container; may come several times"))
-        .arg(count("hosts", 1, "How many hosts it has, each with an address of its own").default_value("1"))
-        .arg(count("gpus-per-host", 0, "How many GPUs each host is taken to have, whatever this machine has"))
+        .arg(
+            path("output-dir", "The folder for model.tar.gz, output.tar.gz and failure")
+                .default_value("footplate-output"),
+        )
+        .arg(pairs("env", "NAME=VALUE", "A variable of the container; may be given several times"))
+        .arg(count("hosts", 1, "The number of hosts, each with its own address").default_value("1"))
+        .arg(count(
+            "gpus-per-host",
+            0,
+            "The number of GPUs that each host is assumed to have, whatever this machine has",
+        ))
         .arg(Arg::new("job-name").long("job-name").value_name("NAME").help("TRAINING_JOB_NAME"))
-        .arg(super::settings_option())
+        .arg(super::common::settings_option())
 }
 
 pub(super) fn run(matches: &ArgMatches) -> i32 {
-    let ran = spec(matches).and_then(|spec| local::run(&spec));
+    let ran = job(matches).and_then(|job| local::run(&job));
     match ran {
         Ok(results) => {
             eprintln!("footplate: model {}", results.model.display());
@@ -69,12 +80,13 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
         }
         Err(error) => {
             eprintln!("footplate: {error:#}");
-            NOT_SET_UP
+            exit_code::CONFIGURATION
         }
     }
 }
 
-fn spec(matches: &ArgMatches) -> Result<Spec> {
+/// Returns the job that the command line describes.
+fn job(matches: &ArgMatches) -> Result<LocalJob> {
     let pairs =
         |name: &str| -> Vec<(String, String)> { matches.get_many(name).into_iter().flatten().cloned().collect() };
     let path = |name: &str| matches.get_one::<PathBuf>(name).cloned();
@@ -85,7 +97,7 @@ fn spec(matches: &ArgMatches) -> Result<Spec> {
     };
     hyperparameters.extend(pairs("hyperparameter"));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    Ok(Spec {
+    Ok(LocalJob {
         source_dir: path("source-dir").unwrap_or_default(),
         name: matches.get_one::<String>("job-name").cloned().unwrap_or_else(|| local::job_name(&entry_point, now)),
         entry_point,
@@ -94,16 +106,16 @@ fn spec(matches: &ArgMatches) -> Result<Spec> {
         checkpoint_dir: path("checkpoint-dir"),
         output_dir: path("output-dir").unwrap_or_default(),
         variables: pairs("env"),
-        settings: super::options(matches).settings,
+        settings: super::common::options(matches).settings,
         hosts: matches.get_one::<u8>("hosts").copied().map_or(1, usize::from),
         gpus_per_host: matches.get_one::<u8>("gpus-per-host").copied().map(usize::from),
     })
 }
 
-/// The values as the SDK sends them: each as JSON.
+/// Reads a file of hyperparameters and returns each value as JSON, as the SDK sends it.
 fn read_hyperparameters(path: &std::path::Path) -> Result<Vec<(String, String)>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    // As Python reads and writes it: integers of any size, NaN.
+    // The file is read and written as Python would: with integers of any size, and NaN.
     match parse(&text).with_context(|| format!("{} is not JSON", path.display()))? {
         Value::Dict(dict) => {
             Ok(dict.iter().map(|(name, value)| (name.to_string(), value.dumps(Separators::Default))).collect())

@@ -1,6 +1,9 @@
-//! The command line: one file a subcommand. It reads words, calls [`crate::run`] or prints, and gives an exit code.
+//! The command line, with one file for each subcommand.
+//!
+//! It reads words, calls [`crate::run`] or prints, and returns an exit code. It must not contain a rule about jobs.
 
 mod check;
+mod common;
 mod env;
 mod exec;
 mod local;
@@ -12,18 +15,13 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 
 use crate::cluster::agent;
-use crate::job::Variables;
-use crate::job::config;
-use crate::run::Options;
+use crate::job::{Variables, config, exit_code};
 use crate::supervise::{direct, keeper};
 
-/// The exit code of a command line that is wrong, as most programs have it.
-const WRONG_USAGE: i32 = 2;
-
-/// Does what the command line says; gives the exit code.
+/// Runs the command line `words`, of which the first is the program's name, and returns the exit code.
 pub fn run(words: Vec<OsString>) -> i32 {
     if called(&words, agent::NAME) {
         return agent::run(&words);
@@ -37,23 +35,23 @@ pub fn run(words: Vec<OsString>) -> i32 {
     match parse(words) {
         Ok(matches) => dispatch(&matches),
         Err(error) => {
-            // The reader may be gone; the exit code says it all the same.
+            // The reader may be gone. The exit code reports the error anyway.
             let _ = error.print();
             match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
-                _ => WRONG_USAGE,
+                _ => exit_code::USAGE,
             }
         }
     }
 }
 
-/// Whether footplate was called by this name.
+/// Returns true if footplate was called by `name`.
 fn called(words: &[OsString], name: &str) -> bool {
     words.first().is_some_and(|word| Path::new(word).file_name().is_some_and(|word| word == name))
 }
 
-/// Reads the command line. The platform starts a training image as `IMAGE train`, as `train` on PATH, or, with an
-/// entrypoint of the image's own, without any word at all.
+/// Parses the command line. The platform starts a training image as `IMAGE train`, as `train` on PATH, or, if the image has its
+/// own ENTRYPOINT, without arguments.
 fn parse(words: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
     let called_train = called(&words, "train");
     let mut words = words;
@@ -82,12 +80,12 @@ fn dispatch(matches: &ArgMatches) -> i32 {
         Some(("serve", _)) => serve::run(),
         _ => {
             eprint!("{}", command().render_help());
-            WRONG_USAGE
+            exit_code::USAGE
         }
     }
 }
 
-/// The command line as clap knows it.
+/// Returns the definition of the command line.
 pub fn command() -> Command {
     Command::new("footplate")
         .version(env!("CARGO_PKG_VERSION"))
@@ -108,27 +106,4 @@ pub fn command() -> Command {
         .subcommand(env::command())
         .subcommand(check::command())
         .subcommand(serve::command())
-}
-
-/// The option that every subcommand has which reads settings.
-fn settings_option() -> Arg {
-    Arg::new("set")
-        .long("set")
-        .value_name("NAME=VALUE")
-        .action(ArgAction::Append)
-        .value_parser(|text: &str| match text.split_once('=') {
-            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-            None => Err("expected NAME=VALUE, such as grace_period=30"),
-        })
-        .help("A setting, stronger than its variable FOOTPLATE_NAME")
-}
-
-fn options(matches: &ArgMatches) -> Options {
-    Options { settings: matches.get_many("set").into_iter().flatten().cloned().collect() }
-}
-
-/// Prints to standard output; a reader that is gone is no error.
-fn print(text: impl AsRef<[u8]>) {
-    use std::io::Write;
-    let _ = std::io::stdout().write_all(text.as_ref());
 }

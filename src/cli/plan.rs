@@ -1,4 +1,4 @@
-//! `footplate plan`: what would run, without running it.
+//! `footplate plan`: shows what would run on every host, without running it.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
@@ -16,24 +16,24 @@ pub(super) fn command() -> Command {
     Command::new("plan")
         .about("Show what would run on every host, without running it")
         .after_help(
-            "Code that is supplied is not fetched for it: then the entry point is taken by its name. Of other hosts, what \
-             they have is taken from their instance types, or to be as here.",
+            "Supplied code is not fetched, so the kind of the entry point follows from its name. The hardware of other hosts \
+             follows from their instance types, or is assumed to be that of this host.",
         )
-        .arg(super::settings_option())
-        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As a JSON object"))
+        .arg(super::common::settings_option())
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print a JSON object"))
 }
 
 pub(super) fn run(matches: &ArgMatches) -> i32 {
     match planned(matches) {
         Ok(text) => {
-            super::print(&text);
+            super::common::print(&text);
             0
         }
         Err(outcome) => refuse(&outcome),
     }
 }
 
-/// Says on standard error why something cannot be done; gives the exit code that the job would have.
+/// Prints on standard error why something cannot be done. Returns the exit code that the job would have.
 pub(super) fn refuse(outcome: &Outcome) -> i32 {
     let redactor = Redactor::new(Variables::of_this_process().texts());
     eprintln!("footplate: {}", outcome.failure_text(&redactor).unwrap_or_default());
@@ -42,7 +42,7 @@ pub(super) fn refuse(outcome: &Outcome) -> i32 {
 
 fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     let variables = Variables::of_this_process();
-    let options = super::options(matches);
+    let options = super::common::options(matches);
     let prepared = run::prepare(config::base_paths(&variables), &variables, &options.settings, false)?;
     let job = &prepared.job;
     let (entry, note) = entry(job)?;
@@ -58,38 +58,35 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     };
     let own = plan_of(job.clone(), &hardware)?;
     let redactor = run::redactor(&variables, &job.all_hyperparameters);
-    // The hosts by their node ranks, and then those that are not in the distribution.
+    // The hosts in the order of their node ranks, and then those that the distribution leaves out.
     let cluster = &job.cluster;
     let mut hosts = job.seen_from(&job.master()).nodes();
     hosts.extend(cluster.hosts.iter().filter(|host| !hosts.contains(host)).cloned().collect::<Vec<_>>());
     let planned = hosts.into_iter().map(|host| {
-        let plan = match host == cluster.current_host {
-            true => Ok(own.clone()),
-            false => {
-                let job = job.seen_from(&host);
-                let instance_type = &job.cluster.instance_type;
-                let other = hardware.of_instance(instance_type).filter(|_| *instance_type != cluster.instance_type);
-                let plan = plan_of(job, other.as_ref().unwrap_or(&hardware));
-                plan.map_err(|outcome| outcome.failure_text(&redactor).unwrap_or_default())
-            }
+        let plan = if host == cluster.current_host {
+            Ok(own.clone())
+        } else {
+            let job = job.seen_from(&host);
+            let instance_type = &job.cluster.instance_type;
+            let other = hardware.of_instance(instance_type).filter(|_| *instance_type != cluster.instance_type);
+            let plan = plan_of(job, other.as_ref().unwrap_or(&hardware));
+            plan.map_err(|outcome| outcome.failure_text(&redactor).unwrap_or_default())
         };
         Planned { instance_type: cluster.instance_type_of(&host).to_owned(), host, plan }
     });
     let planned: Vec<Planned> = planned.collect();
-    Ok(match matches.get_flag("json") {
-        true => as_json(&own, &planned, &redactor, note),
-        false => as_text(&planned, &redactor, note),
-    })
+    let as_json_object = matches.get_flag("json");
+    Ok(if as_json_object { as_json(&own, &planned, &redactor, note) } else { as_text(&planned, &redactor, note) })
 }
 
-/// What one host would run, or why it would refuse.
+/// The plan of one host, or the text with which it would refuse the job.
 struct Planned {
     host: String,
     instance_type: String,
     plan: Result<LaunchPlan, String>,
 }
 
-/// The entry point; by its name where the code is not there yet.
+/// Returns the entry point. If the code is not in its folder yet, its kind follows from its name, and a note says so.
 pub(super) fn entry(job: &Job) -> Result<(Entry, Option<&'static str>), Outcome> {
     match (run::entry_of(job), job.entry_name()) {
         (Err(Outcome::Refused { refusal: Refusal::NotFound, .. }), Some(name)) => {
@@ -159,7 +156,7 @@ fn pairs(variables: &Table, redactor: &Redactor) -> impl Iterator<Item = (String
     })
 }
 
-/// This host's plan, and those of all hosts.
+/// Returns this host's plan as a JSON object, with the plans of all hosts in `hosts`.
 fn as_json(own: &LaunchPlan, planned: &[Planned], redactor: &Redactor, note: Option<&str>) -> String {
     let hosts = planned.iter().map(|planned| {
         let mut object = match &planned.plan {

@@ -1,6 +1,8 @@
-//! `footplate serve`, which there is not.
+//! `footplate serve`: reports that serving is not supported. The platform starts inference images in this way.
 
 use clap::Command;
+
+use crate::job::exit_code;
 
 pub(super) fn command() -> Command {
     Command::new("serve").about("Say that this is a training image").hide(true)
@@ -8,8 +10,8 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run() -> i32 {
     eprintln!(
-        "footplate: this is a training image, and cannot serve: create an endpoint with an inference image, and give it \
-         the model that this one has trained"
+        "footplate: this is a training image, and cannot serve: create an endpoint with an inference image and the model that \
+         this image has trained"
     );
-    super::WRONG_USAGE
+    exit_code::USAGE
 }

@@ -23,9 +23,9 @@ pub(super) fn command() -> Command {
     Command::new("train")
         .about("Run the training job whose configuration is in /opt/ml (or SAGEMAKER_BASE_DIR)")
         .after_help(settings + "\nExample:\n  footplate train --set grace_period=30")
-        .arg(super::settings_option())
+        .arg(super::common::settings_option())
 }
 
 pub(super) fn run(matches: &ArgMatches) -> i32 {
-    run::train(super::options(matches))
+    run::train(super::common::options(matches))
 }

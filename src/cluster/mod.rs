@@ -100,9 +100,6 @@ const GOODBYE_TIME: Duration = Duration::from_secs(1);
 /// How long a host that has failed stays for those of its launch that it has not met yet: they would wait for it.
 const LINGER_TIME: Duration = Duration::from_secs(10);
 
-/// The exit code where another host was lost or never came (sysexits.h, EX_NOHOST).
-pub const NO_HOST: i32 = 68;
-
 /// Who is in the job, and how they find each other.
 #[derive(Clone, Debug)]
 pub struct Membership {

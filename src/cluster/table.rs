@@ -8,13 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::message::Message;
-use super::{Membership, NO_HOST, SETTLE_TIME};
+use super::{Membership, SETTLE_TIME};
 use crate::event::{Cause, CauseEnding, Verdict};
 use crate::failure;
+use crate::job::exit_code;
 use crate::redact::Redactor;
-
-/// The exit code where hosts do not have the same configuration, as that of a wrong configuration.
-const NOT_EQUAL: i32 = 78;
 
 /// How far a host is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -305,7 +303,7 @@ impl HostTable {
             return vec![Action::Note(difference)];
         }
         let found = format!("{difference}: all hosts need the same image and configuration");
-        self.failed(Account::of_host(host, of_host(host, NOT_EQUAL, &found)), now)
+        self.failed(Account::of_host(host, of_host(host, exit_code::CONFIGURATION, &found)), now)
     }
 
     /// Takes an account of a failure. A later account of a host replaces the earlier one.
@@ -373,7 +371,7 @@ pub(super) fn lost(host: &str, why: &str) -> Cause {
     let found = format!(
         "host {host} is lost: {why}\nhint: its container was killed, or its machine or network failed: see the log of {host}"
     );
-    of_host(host, NO_HOST, &found)
+    of_host(host, exit_code::HOST_LOST, &found)
 }
 
 /// Returns the cause for hosts that did not come.
@@ -386,7 +384,7 @@ pub(super) fn never_came(hosts: &[&str], patience: Duration) -> Cause {
         patience.as_secs_f64(),
         hosts.first().copied().unwrap_or_default()
     );
-    Cause::from_message(&found, CauseEnding::NoProcess(NO_HOST))
+    Cause::from_message(&found, CauseEnding::NoProcess(exit_code::HOST_LOST))
 }
 
 /// Returns the cause for a host that cannot talk to the others.
@@ -396,7 +394,7 @@ pub(super) fn alone(host: &str, why: &str, patience: Duration) -> Cause {
          logs, and whether the network lets them reach each other",
         patience.as_secs_f64()
     );
-    of_host(host, NO_HOST, &found)
+    of_host(host, exit_code::HOST_LOST, &found)
 }
 
 #[cfg(test)]

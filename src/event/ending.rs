@@ -5,6 +5,8 @@ use std::fmt;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use crate::job::exit_code;
+
 /// The end of a process, as the kernel reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -21,7 +23,7 @@ impl Ending {
     pub fn exit_code(self) -> i32 {
         match self {
             Ending::Exited(code) => code,
-            Ending::Signaled(number) => 128 + number,
+            Ending::Signaled(number) => exit_code::of_signal(number),
         }
     }
 

@@ -4,11 +4,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::disk::SHARED_MEMORY;
 use super::evidence::Evidence;
 use super::lines::Log;
 use super::nccl;
-use super::text::size;
+use crate::job::exit_code;
+use crate::machine::{Bytes, SHARED_MEMORY};
 
 /// The maximum number of hints: more would crowd out the other lines of the failure text.
 const MAX_HINTS: usize = 2;
@@ -106,9 +106,9 @@ fn out_of_memory(facts: &HintFacts<'_>) -> Option<String> {
     };
     let whose = if memory.whole_machine { "the machine's" } else { "the container's" };
     let figures = match (memory.peak_bytes, memory.limit_bytes) {
-        (Some(peak), Some(limit)) => format!(": peak {} of {whose} {}", size(peak), size(limit)),
-        (None, Some(limit)) => format!(" within {whose} {}", size(limit)),
-        (Some(peak), None) => format!(": peak {}", size(peak)),
+        (Some(peak), Some(limit)) => format!(": peak {} of {whose} {}", Bytes(peak), Bytes(limit)),
+        (None, Some(limit)) => format!(" within {whose} {}", Bytes(limit)),
+        (Some(peak), None) => format!(": peak {}", Bytes(peak)),
         (None, None) => String::new(),
     };
     Some(format!("out of memory{figures}; {LESS_MEMORY}"))
@@ -214,10 +214,10 @@ fn not_executable(facts: &HintFacts<'_>) -> Option<String> {
             "the program that its first line (#!) names is not in the image, or the line ends in a Windows line end";
         return Some(text.to_owned());
     }
-    if facts.code == 126 {
+    if facts.code == exit_code::NOT_EXECUTABLE {
         return Some("it was found but may not be run: chmod +x it, or run it by its interpreter".to_owned());
     }
-    (facts.code == 127)
+    (facts.code == exit_code::NOT_FOUND)
         .then(|| "a program was not found: install it in the image, or correct its name or PATH".to_owned())
 }
 

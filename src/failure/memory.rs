@@ -1,152 +1,61 @@
-//! Kills of the container's processes by the kernel for lack of memory, as the container's cgroup counts them.
+//! Judgement of whether the kernel killed a process of this container because memory ran out.
 //!
-//! The counter `oom_kill` is read at the start and again after the end: if it grew, a process was killed. cgroup v2 has it in
-//! `memory.events`, v1 in `memory.oom_control` (kernel documentation: admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst). If
-//! neither file exists, nothing is claimed and nothing is logged.
+//! The container's cgroup counts such kills. The counter is read before the script starts and again after it ended: if it
+//! grew, a process was killed. Without a memory cgroup, nothing is claimed.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::machine::{MemoryCounters, MemoryGroup, Roots, machine_memory};
 
-/// A kill of a process of the container for lack of memory.
+/// A process of the container was killed for want of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory {
-    /// The largest amount of memory that the container ever used, in bytes; unknown on cgroup v2 before Linux 5.19.
+    /// The most memory that the container ever held, in bytes; unknown before Linux 5.19 on cgroup v2.
     pub peak_bytes: Option<u64>,
-    /// The amount that it could use, in bytes: its own limit, or all memory of the machine if it had none.
+    /// How much it could have, in bytes: its own limit, or all memory of the machine if it had none.
     pub limit_bytes: Option<u64>,
-    /// True if `limit_bytes` is all memory of the machine.
+    /// Whether `limit_bytes` is all memory of the machine.
     pub whole_machine: bool,
 }
 
-/// The folders of the kernel's files. Tests use other folders than the defaults.
-#[derive(Clone, Debug)]
-struct Roots {
-    /// The folder in which the cgroup file systems are mounted.
-    cgroup: PathBuf,
-    proc: PathBuf,
-}
-
-/// One of the two interfaces of the memory controller, by the names of its files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct MemoryInterface {
-    counters: &'static str,
-    limit: &'static str,
-    peak: &'static str,
-}
-
-const V1: MemoryInterface = MemoryInterface {
-    counters: "memory.oom_control",
-    limit: "memory.limit_in_bytes",
-    peak: "memory.max_usage_in_bytes",
-};
-const V2: MemoryInterface = MemoryInterface { counters: "memory.events", limit: "memory.max", peak: "memory.peak" };
-
-/// A watch over the container's memory: started before the script, and asked after it.
+/// A watch over the container's memory: started before the script, asked after it.
 #[derive(Debug)]
 pub struct MemoryWatch {
     roots: Roots,
-    group: Option<MemoryGroup>,
-}
-
-/// The memory cgroup of this process, as it was at the start.
-#[derive(Debug)]
-struct MemoryGroup {
-    interface: MemoryInterface,
-    /// The root of the controller's hierarchy.
-    mount: PathBuf,
-    folder: PathBuf,
-    /// The value of `oom_kill` at the start.
-    kills: u64,
-    /// The value of `oom` at the start: the number of times that the limit was hit (v2 only).
-    hits: u64,
+    /// The memory cgroup of this process, and its counters at the start.
+    group: Option<(MemoryGroup, MemoryCounters)>,
 }
 
 impl MemoryWatch {
     /// Starts the watch by reading two small files. It never fails; without a cgroup there is nothing to watch.
     pub fn start() -> MemoryWatch {
-        MemoryWatch::start_at(Roots { cgroup: "/sys/fs/cgroup".into(), proc: "/proc".into() })
+        MemoryWatch::start_at(Roots::default())
     }
 
     fn start_at(roots: Roots) -> MemoryWatch {
-        let group = MemoryGroup::find(&roots);
+        let group = MemoryGroup::of_this_process(&roots);
         MemoryWatch { roots, group }
     }
 
-    /// Returns what is known about a kill since the start; `None` if no process of the container was killed for lack of memory.
+    /// Returns what is known of the memory if a process of the container was killed because it ran out since the start.
     ///
     /// The kernel counts a kill before it sends the signal, so the answer is right as soon as the process is reaped.
     pub fn out_of_memory(&self) -> Option<OutOfMemory> {
-        let group = self.group.as_ref()?;
-        let counters = fs::read_to_string(group.folder.join(group.interface.counters)).ok()?;
-        if counter(&counters, "oom_kill")? <= group.kills {
+        let (group, at_start) = self.group.as_ref()?;
+        let counters = group.counters()?;
+        if counters.kills <= at_start.kills {
             return None;
         }
-        let machine = machine_memory(&self.roots.proc);
+        let machine = machine_memory(&self.roots);
         let own = group.limit();
-        // v1 writes "no limit" as a number beyond any machine.
+        // Version 1 reports "no limit" as a number beyond any machine.
         let whole_machine = match (own, machine) {
             (Some(own), Some(machine)) => own >= machine,
             (own, _) => own.is_none(),
         };
         let limit_bytes = if whole_machine { machine } else { own };
-        let hit = counter(&counters, "oom").is_some_and(|hits| hits > group.hits);
-        let peak_bytes =
-            number(&group.folder.join(group.interface.peak)).or(if hit && !whole_machine { limit_bytes } else { None });
+        let was_at_limit = counters.limit_hits > at_start.limit_hits && !whole_machine;
+        let peak_bytes = group.peak().or(if was_at_limit { limit_bytes } else { None });
         Some(OutOfMemory { peak_bytes, limit_bytes, whole_machine })
     }
-}
-
-impl MemoryGroup {
-    /// Finds the memory cgroup of this process by /proc/self/cgroup. In a container without a cgroup namespace the path in that
-    /// file does not exist; the container's own cgroup is then mounted at the root of the hierarchy.
-    fn find(roots: &Roots) -> Option<MemoryGroup> {
-        let text = fs::read_to_string(roots.proc.join("self/cgroup")).ok()?;
-        let mut found = Vec::new();
-        for line in text.lines() {
-            let mut parts = line.splitn(3, ':');
-            let (Some(hierarchy), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
-                continue;
-            };
-            if controllers.split(',').any(|controller| controller == "memory") {
-                found.insert(0, (V1, roots.cgroup.join("memory"), path));
-            } else if hierarchy == "0" && controllers.is_empty() {
-                found.push((V2, roots.cgroup.clone(), path));
-            }
-        }
-        for (interface, mount, path) in found {
-            for folder in [mount.join(path.trim_start_matches('/')), mount.clone()] {
-                let Ok(counters) = fs::read_to_string(folder.join(interface.counters)) else { continue };
-                let Some(kills) = counter(&counters, "oom_kill") else { continue };
-                let hits = counter(&counters, "oom").unwrap_or(0);
-                return Some(MemoryGroup { interface, mount, folder, kills, hits });
-            }
-        }
-        None
-    }
-
-    /// Returns the lowest limit of the cgroup and of those that contain it, in bytes; `None` if there is no limit.
-    fn limit(&self) -> Option<u64> {
-        let above = self.folder.ancestors().take_while(|folder| folder.starts_with(&self.mount));
-        above.filter_map(|folder| number(&folder.join(self.interface.limit))).min()
-    }
-}
-
-/// Returns the number in a file; `None` if the file contains `max` or does not exist.
-fn number(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
-}
-
-/// Returns the number after `name` in lines of the form `name number`.
-fn counter(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-    line.trim().parse().ok()
-}
-
-/// Returns the memory of the machine, in bytes.
-fn machine_memory(proc: &Path) -> Option<u64> {
-    let text = fs::read_to_string(proc.join("meminfo")).ok()?;
-    let kilobytes = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?;
-    kilobytes.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 #[cfg(test)]
@@ -160,7 +69,7 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    /// Writes a recorded tree of files below one folder: `proc/…` and `cgroup/…`.
+    /// A recorded tree: files below one folder, `proc/…` and `cgroup/…`.
     fn tree(files: &[(&str, &str)]) -> (TempDir, Roots) {
         let folder = tempfile::tempdir().unwrap();
         let put = |name: &str, text: &str| write(folder.path(), name, text);
@@ -191,7 +100,7 @@ mod tests {
             ("cgroup/memory.peak", "17072495001\n"),
         ]);
         let watch = MemoryWatch::start_at(roots);
-        assert_eq!(watch.out_of_memory(), None, "a kill before the start does not count");
+        assert_eq!(watch.out_of_memory(), None, "a kill before the start is not ours");
         write(folder.path(), "cgroup/memory.events", &events(2, 2));
         assert_eq!(
             watch.out_of_memory(),
@@ -208,14 +117,14 @@ mod tests {
         write(folder.path(), "cgroup/memory.events", &events(1, 1));
         let known = OutOfMemory { peak_bytes: Some(GIB), limit_bytes: Some(GIB), whole_machine: false };
         assert_eq!(watch.out_of_memory(), Some(known));
-        // The whole machine ran out of memory: this container's share is not known.
+        // The whole machine ran out: this container's share of it is not known.
         write(folder.path(), "cgroup/memory.max", "max\n");
         let known = OutOfMemory { peak_bytes: None, limit_bytes: Some(32 * GIB), whole_machine: true };
         assert_eq!(watch.out_of_memory(), Some(known));
     }
 
     #[test]
-    fn the_limit_of_a_containing_v2_cgroup_counts() {
+    fn a_v2_limit_further_up_counts() {
         let (folder, roots) = tree(&[
             ("proc/self/cgroup", "0::/job/script\n"),
             ("cgroup/job/script/memory.events", &events(0, 0)),
@@ -227,7 +136,7 @@ mod tests {
         assert_eq!(watch.out_of_memory().unwrap().limit_bytes, Some(2 * GIB));
     }
 
-    /// cgroup v1 as a container sees it: the path is the host's, and the files are at the root of the mount.
+    /// v1, as a container sees it: the path is the host's, the files are at the root of the mount.
     #[test]
     fn a_kill_in_a_v1_container_is_seen_through_the_mount_root() {
         let control = |kills: u64| format!("oom_kill_disable 0\nunder_oom 0\noom_kill {kills}\n");
@@ -247,9 +156,9 @@ mod tests {
         assert_eq!(watch.out_of_memory(), Some(known));
     }
 
-    /// A hybrid: v1 has the memory controller, and v2 is mounted for systemd only.
+    /// Hybrid: v1 carries the memory controller, v2 is mounted for systemd only.
     #[test]
-    fn the_v1_controller_is_read_in_a_hybrid() {
+    fn in_a_hybrid_the_v1_controller_is_read() {
         let (folder, roots) = tree(&[
             ("proc/self/cgroup", "0::/job\n4:memory:/job\n"),
             ("cgroup/unified/job/cgroup.procs", "1\n"),
@@ -264,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_claimed_without_a_cgroup_or_from_nonsense_in_it() {
+    fn without_a_cgroup_or_with_nonsense_in_it_nothing_is_claimed() {
         let nonsense = [("proc/self/cgroup", "0::/\nx\n::\n"), ("cgroup/memory.events", "oom_kill many\n")];
         let old_kernel = [("proc/self/cgroup", "4:memory:/\n"), ("cgroup/memory/memory.oom_control", "under_oom 0\n")];
         for files in [&[][..], &nonsense, &old_kernel] {
@@ -274,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_was_killed_on_this_machine_just_now() {
+    fn on_this_machine_nothing_was_killed_just_now() {
         assert_eq!(MemoryWatch::start().out_of_memory(), None);
     }
 }

@@ -49,4 +49,3 @@ pub use judge::cause;
 pub use launcher::{ErrorFile, error_file};
 pub use layout::{MAX_TEXT, headline, redacted, status, text};
 pub use memory::{MemoryWatch, OutOfMemory};
-pub use text::size;

@@ -63,24 +63,9 @@ pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns a number of bytes in a unit that suits it, with one decimal.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return format!("{bytes} bytes");
-    }
-    let mut size = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while size >= 1024.0 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    format!("{size:.1} {}", UNITS[unit])
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Keep, TextPart, one_line, shortened, size};
+    use super::{Keep, TextPart, one_line, shortened};
 
     const LENGTH: usize = 1024;
 
@@ -114,9 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_is_collapsed_and_sizes_have_units() {
+    fn white_space_is_collapsed() {
         assert_eq!(one_line(" a\n\t b  c\r\n"), "a b c");
-        assert_eq!((size(512).as_str(), size(64 << 20).as_str()), ("512 bytes", "64.0 MiB"));
-        assert_eq!((size(17_072_495_001).as_str(), size(3 << 50).as_str()), ("15.9 GiB", "3072.0 TiB"));
     }
 }

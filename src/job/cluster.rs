@@ -2,40 +2,40 @@
 
 use crate::python::Value;
 
-/// A job's hosts and instance groups.
+/// The hosts and instance groups of a job, as one host sees them.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    /// This host.
+    /// The name of this host.
     pub current_host: String,
-    /// All hosts, in the order of the file.
+    /// All hosts, in the order of resourceconfig.json.
     pub hosts: Vec<String>,
-    /// The network interface that hosts talk over.
+    /// The network interface between the hosts.
     pub network_interface: String,
-    /// The type of this host's instance; `local` where the file does not say.
+    /// The instance type of this host; `local` if the file does not name it.
     pub instance_type: String,
     /// The name of this host's instance group.
     pub current_group: String,
-    /// The instance groups, in the order of the file; none in local mode.
-    pub groups: Vec<Group>,
-    /// The groups that a distribution was asked for.
+    /// The instance groups, in the order of the file; empty in local mode.
+    pub groups: Vec<InstanceGroup>,
+    /// The groups that the job's distribution spans; empty if it has none.
     pub distribution_groups: Vec<String>,
-    /// `resourceconfig.json` as it stands.
+    /// The content of `resourceconfig.json`.
     pub resource_config: Value,
 }
 
-/// An instance group.
+/// A group of hosts that have the same instance type.
 #[derive(Clone, Debug)]
-pub struct Group {
-    /// Its name.
+pub struct InstanceGroup {
+    /// The name.
     pub name: String,
-    /// Its hosts, in the order of the file, which is not sorted.
+    /// The hosts, in the order of the file, which is not sorted.
     pub hosts: Vec<String>,
-    /// What the file says of it.
+    /// The group's object in the file.
     pub raw: Value,
 }
 
-impl Group {
-    /// The type of its instances, if the file says it.
+impl InstanceGroup {
+    /// Returns the instance type, if the file names it.
     pub fn instance_type(&self) -> Option<&str> {
         match &self.raw {
             Value::Dict(group) => group.get("instance_type")?.as_str(),
@@ -45,18 +45,18 @@ impl Group {
 }
 
 impl Cluster {
-    /// The instance group of a host; none where there are no groups.
-    pub fn group_of(&self, host: &str) -> Option<&Group> {
+    /// Returns the instance group of a host, or `None` if there are no groups.
+    pub fn group_of(&self, host: &str) -> Option<&InstanceGroup> {
         self.groups.iter().find(|group| group.hosts.iter().any(|other| other == host))
     }
 
-    /// The type of a host's instance, as far as the file tells: without groups all hosts are alike.
+    /// Returns the instance type of a host. Without instance groups, all hosts have the type of this one.
     pub fn instance_type_of(&self, host: &str) -> &str {
         let of_group = self.group_of(host).filter(|_| host != self.current_host);
-        of_group.and_then(Group::instance_type).unwrap_or(&self.instance_type)
+        of_group.and_then(InstanceGroup::instance_type).unwrap_or(&self.instance_type)
     }
 
-    /// The hosts that a distribution spans: those of its groups in the order of the file, or all where there are no groups.
+    /// Returns the hosts that the distribution spans: those of its groups in the order of the file, or all if there are no groups.
     pub fn distribution_hosts(&self) -> Vec<String> {
         if self.groups.is_empty() {
             return self.hosts.clone();
@@ -65,24 +65,24 @@ impl Cluster {
         chosen.flat_map(|group| group.hosts.iter().cloned()).collect()
     }
 
-    /// Whether a distribution was asked for other groups than this host's.
+    /// Returns true if the distribution spans other groups but not this host's.
     pub fn is_left_out(&self) -> bool {
         !self.distribution_groups.is_empty() && !self.distribution_groups.contains(&self.current_group)
     }
 
-    /// The hosts of this host's group, as the toolkit has it: none where there are no groups.
+    /// Returns the hosts of this host's group; empty if there are no groups, as in sagemaker-training.
     pub fn current_group_hosts(&self) -> &[String] {
         let group = self.groups.iter().find(|group| group.name == self.current_group);
         group.map_or(&[], |group| group.hosts.as_slice())
     }
 
-    /// The host that the others look to: the first that a distribution spans, else the first of all.
+    /// Returns the master host: the first that the distribution spans, else the first of all.
     pub fn master(&self) -> String {
         let first = self.distribution_hosts().into_iter().next();
         first.or_else(|| self.hosts.first().cloned()).unwrap_or_else(|| self.current_host.clone())
     }
 
-    /// The hosts in the order of their node ranks: the distribution's if this host is one of them, else all.
+    /// Returns the hosts in the order of their node ranks: those of the distribution if this host is one of them, else all.
     pub fn nodes(&self) -> Vec<String> {
         let spanned = self.distribution_hosts();
         if spanned.contains(&self.current_host) {
@@ -91,7 +91,7 @@ impl Cluster {
         self.hosts.clone()
     }
 
-    /// The hosts sorted as text, in which algo-10 comes before algo-2: the order of SDK version 3.
+    /// Returns the hosts sorted as text, so that algo-10 comes before algo-2. This is the order of SDK version 3.
     pub fn sorted_hosts(&self) -> Vec<String> {
         let mut hosts = self.hosts.clone();
         hosts.sort();

@@ -1,119 +1,118 @@
-//! What a job is: its folders, hosts, channels, hyperparameters, and what it was asked to run.
+//! The job: its folders, hosts, channels and hyperparameters, what it was asked to run, and footplate's settings for it.
 //!
-//! Plain data, and questions that can be answered from it. [`crate::job::config`] makes it from the platform's files.
+//! A [`Job`] is plain data, with methods that answer questions from it alone. [`config`] reads it from the platform's files,
+//! [`settings`] reads footplate's own settings, and [`exit_code`] defines how a job can end. This folder must not look at the
+//! machine, start anything, or decide how the job is launched.
 
 mod cluster;
 pub mod config;
+pub mod exit_code;
 mod paths;
 pub mod settings;
 mod variables;
 
-pub use cluster::{Cluster, Group};
+pub use cluster::{Cluster, InstanceGroup};
 pub use paths::Paths;
 pub use variables::Variables;
 
 use crate::python::{Dict, Value};
 
-/// A training job, as one host of it sees it.
+/// A training job, as one of its hosts sees it.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Its folders.
+    /// The folders.
     pub paths: Paths,
-    /// Its name, if the platform gave one (`TRAINING_JOB_NAME`).
+    /// The name, if the platform set one (`TRAINING_JOB_NAME`).
     pub name: Option<String>,
-    /// Its hosts.
+    /// The hosts.
     pub cluster: Cluster,
-    /// Its channels in the order of the file, with what the file says of each.
+    /// The channels in the order of inputdataconfig.json, with their descriptions.
     pub channels: Dict,
-    /// What the hyperparameters file holds but for footplate's own settings, each value read as JSON where it is JSON.
+    /// All hyperparameters except footplate's own settings. A value that is JSON is parsed.
     pub all_hyperparameters: Dict,
-    /// Of these, the user's: what the toolkit passes to the script.
+    /// The user's hyperparameters, which sagemaker-training passes to the script.
     pub hyperparameters: Dict,
-    /// Of these, the platform's flags that the toolkit keeps apart (`sagemaker_mpi_enabled` and the like).
+    /// The platform's flags, such as `sagemaker_mpi_enabled`, which sagemaker-training keeps apart.
     pub framework_parameters: Dict,
-    /// What to run, and where its code comes from.
-    pub request: Request,
-    /// The folder that checkpoints are kept in, if the job has one.
+    /// The request: what to run, and where its code comes from.
+    pub request: JobRequest,
+    /// The folder of checkpoints, if the job has one.
     pub checkpoint_dir: Option<std::path::PathBuf>,
-    /// Set for jobs of version 3 of the SDK.
-    pub drivers: Option<Drivers>,
+    /// The configuration of the container drivers, for jobs of version 3 of the SDK.
+    pub drivers: Option<DriverConfig>,
 }
 
-/// What the platform and the image ask to run.
+/// The request of the platform and the image: the program to run, and where its code comes from.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
-    /// The entry point: SAGEMAKER_PROGRAM, else the hyperparameter `sagemaker_program`.
+pub struct JobRequest {
+    /// The entry point: the variable SAGEMAKER_PROGRAM, else the hyperparameter `sagemaker_program`.
     pub program: Option<String>,
     /// The hyperparameter `sagemaker_submit_directory`.
     pub submit_directory: Option<String>,
-    /// SAGEMAKER_SUBMIT_DIRECTORY, which images that extend a prebuilt one set.
+    /// The variable SAGEMAKER_SUBMIT_DIRECTORY, which images that extend a prebuilt one set.
     pub image_submit_directory: Option<String>,
-    /// SAGEMAKER_TRAINING_MODULE, `module:function`.
+    /// The variable SAGEMAKER_TRAINING_MODULE: `module:function`.
     pub training_module: Option<String>,
-    /// The hyperparameter `sagemaker_container_log_level`, as it came.
+    /// The hyperparameter `sagemaker_container_log_level`, unchecked.
     pub log_level: Option<Value>,
     /// The hyperparameter `sagemaker_job_name`.
     pub job_name: Option<Value>,
-    /// The hyperparameter `sagemaker_region`, else the region that boto3 would take.
+    /// The hyperparameter `sagemaker_region`, else the variable AWS_DEFAULT_REGION, as boto3 would choose.
     pub region: Option<Value>,
-    /// The hyperparameter `sagemaker_s3_output`: where intermediate output goes.
+    /// The hyperparameter `sagemaker_s3_output`: the destination of intermediate output.
     pub s3_output: Option<String>,
 }
 
-/// What the container drivers of SDK version 3 are given (platform contract, `sm_drivers` channel).
+/// The configuration of the container drivers of SDK version 3 (platform contract, `sm_drivers` channel).
 #[derive(Clone, Debug, Default)]
-pub struct Drivers {
+pub struct DriverConfig {
     /// `sourcecode.json`: the script, relative to the code channel.
     pub entry_script: Option<String>,
-    /// `sourcecode.json`: a shell command in place of the script.
+    /// `sourcecode.json`: a shell command that runs instead of the script.
     pub command: Option<String>,
-    /// `sourcecode.json`: the requirements file, `auto` for requirements.txt if it is there.
+    /// `sourcecode.json`: the requirements file; `auto` for requirements.txt if it exists.
     pub requirements: Option<String>,
-    /// `distributed.json`, if it asks for anything.
+    /// `distributed.json`, if it is not empty.
     pub distributed: Option<Dict>,
 }
 
 impl Job {
-    /// Whether the job runs as the drivers of SDK version 3 would run it, with their variables and arguments.
+    /// Returns true if the job runs as the drivers of SDK version 3 would run it, with their variables and arguments.
     ///
-    /// A tuning job of version 3 brings the drivers' channel but is started like one of version 2, with
+    /// A tuning job of version 3 has the drivers' channel but is started like one of version 2, with
     /// `sagemaker_submit_directory`.
     pub fn runs_as_drivers(&self) -> bool {
         let described = self.drivers.as_ref().is_some_and(|d| d.entry_script.is_some() || d.command.is_some());
         described && self.request.submit_directory.is_none() && self.request.training_module.is_none()
     }
 
-    /// The folder that the script runs in and its modules are imported from.
+    /// Returns the folder in which the script runs and from which its modules are imported.
     pub fn code_dir(&self) -> std::path::PathBuf {
-        match self.runs_as_drivers() {
-            true => self.paths.channel("code"),
-            false => self.paths.code(),
-        }
+        if self.runs_as_drivers() { self.paths.channel("code") } else { self.paths.code() }
     }
 
-    /// The hosts in the order of their node ranks. SDK version 3 sorts them; else they are the distribution's.
+    /// Returns the hosts in the order of their node ranks: sorted for SDK version 3, else the hosts of the distribution.
     pub fn nodes(&self) -> Vec<String> {
-        match self.runs_as_drivers() {
-            true => self.cluster.sorted_hosts(),
-            false => self.cluster.nodes(),
-        }
+        if self.runs_as_drivers() { self.cluster.sorted_hosts() } else { self.cluster.nodes() }
     }
 
-    /// This host's place among [`Job::nodes`].
+    /// Returns the position of this host among [`Job::nodes`], counted from 0.
     pub fn node_rank(&self) -> usize {
         self.nodes().iter().position(|host| *host == self.cluster.current_host).unwrap_or(0)
     }
 
-    /// The host that ranks meet at. SDK version 3 always takes algo-1, which is the first of the platform's names.
+    /// Returns the host at which ranks meet. SDK version 3 always uses algo-1, the first of the platform's names.
     pub fn master(&self) -> String {
-        match self.runs_as_drivers() {
-            true if self.cluster.hosts.iter().any(|host| host == "algo-1") => "algo-1".to_owned(),
-            true => self.cluster.sorted_hosts().swap_remove(0),
-            false => self.cluster.master(),
+        if !self.runs_as_drivers() {
+            self.cluster.master()
+        } else if self.cluster.hosts.iter().any(|host| host == "algo-1") {
+            "algo-1".to_owned()
+        } else {
+            self.cluster.sorted_hosts().swap_remove(0)
         }
     }
 
-    /// The same job as another of its hosts sees it.
+    /// Returns the job as another of its hosts sees it.
     pub fn seen_from(&self, host: &str) -> Job {
         let mut job = self.clone();
         let cluster = &mut job.cluster;
@@ -121,15 +120,15 @@ impl Job {
         cluster.instance_type = cluster.instance_type_of(host).to_owned();
         cluster.current_host = host.to_owned();
         cluster.current_group = group.unwrap_or_else(|| cluster.current_group.clone());
-        // Where no groups were asked for, each host takes its own for the distribution's.
-        let were_asked_for = self.framework_parameters.get("sagemaker_distribution_instance_groups").is_some();
-        if !were_asked_for && !cluster.distribution_groups.is_empty() {
+        // If no groups were requested, each host takes its own group for that of the distribution.
+        let were_requested = self.framework_parameters.get("sagemaker_distribution_instance_groups").is_some();
+        if !were_requested && !cluster.distribution_groups.is_empty() {
             cluster.distribution_groups = vec![cluster.current_group.clone()];
         }
         job
     }
 
-    /// The entry point as the user named it, for messages.
+    /// Returns the entry point as the user named it, for messages.
     pub fn entry_name(&self) -> Option<&str> {
         match &self.drivers {
             Some(drivers) if self.runs_as_drivers() => drivers.command.as_deref().or(drivers.entry_script.as_deref()),
@@ -137,13 +136,13 @@ impl Job {
         }
     }
 
-    /// Whether what runs is passed the hyperparameters as arguments: a function and a shell command are not.
+    /// Returns true if the hyperparameters are passed as arguments. A function or a shell command gets none.
     pub fn passes_arguments(&self) -> bool {
         let command = self.drivers.as_ref().and_then(|drivers| drivers.command.as_ref());
         self.request.training_module.is_none() && !(self.runs_as_drivers() && command.is_some())
     }
 
-    /// Whether the platform's flag of this name (without its prefix `sagemaker_`) is set.
+    /// Returns true if a flag of the platform is set; `flag` is its name without the prefix `sagemaker_`.
     pub fn is_flag_set(&self, flag: &str) -> bool {
         self.framework_parameters.get(&format!("sagemaker_{flag}")).is_some_and(Value::is_true)
     }

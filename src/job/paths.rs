@@ -9,80 +9,80 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// Where the platform puts a job.
+    /// The platform's base folder of a job.
     pub const PLATFORM_BASE: &'static str = "/opt/ml";
 
-    /// The folders under `base`.
+    /// Creates the folders of a job whose base folder is `base`. Nothing is created on disk.
     pub fn under(base: impl Into<PathBuf>) -> Paths {
         Paths { base: base.into() }
     }
 
-    /// `/opt/ml`, or what SAGEMAKER_BASE_DIR says.
+    /// Returns the base folder: `/opt/ml`, or the value of SAGEMAKER_BASE_DIR.
     pub fn base(&self) -> &Path {
         &self.base
     }
 
-    /// The baked-in or unpacked code.
+    /// Returns the folder of the baked-in or unpacked code.
     pub fn code(&self) -> PathBuf {
         self.base.join("code")
     }
 
-    /// What should be kept as the model.
+    /// Returns the folder whose content the platform keeps as the model.
     pub fn model(&self) -> PathBuf {
         self.base.join("model")
     }
 
-    /// All of the input.
+    /// Returns the folder of all input.
     pub fn input(&self) -> PathBuf {
         self.base.join("input")
     }
 
-    /// The configuration files.
+    /// Returns the folder of the configuration files.
     pub fn config(&self) -> PathBuf {
         self.base.join("input/config")
     }
 
-    /// The folder that holds a folder for each channel.
+    /// Returns the folder that contains a folder for each channel.
     pub fn data(&self) -> PathBuf {
         self.base.join("input/data")
     }
 
-    /// The folder of one channel.
+    /// Returns the folder of one channel.
     pub fn channel(&self, name: &str) -> PathBuf {
         self.data().join(name)
     }
 
-    /// All of the output.
+    /// Returns the folder of all output.
     pub fn output(&self) -> PathBuf {
         self.base.join("output")
     }
 
-    /// What should be kept beside the model.
+    /// Returns the folder whose content the platform keeps beside the model.
     pub fn output_data(&self) -> PathBuf {
         self.base.join("output/data")
     }
 
-    /// What is to be uploaded while the job runs.
+    /// Returns the folder whose content is uploaded while the job runs.
     pub fn intermediate(&self) -> PathBuf {
         self.base.join("output/intermediate")
     }
 
-    /// The folder of a host's run record. Each host has its own, because the platform merges the output of all hosts.
+    /// Returns the folder of a host's run record. Each host has its own, because the platform merges the output of all hosts.
     pub fn record(&self, host: &str) -> PathBuf {
         self.output_data().join("footplate").join(host)
     }
 
-    /// The file whose first 1,024 characters become the reason of the failure.
+    /// Returns the failure file, whose first 1,024 characters become the job's failure reason.
     pub fn failure(&self) -> PathBuf {
         self.base.join("output/failure")
     }
 
-    /// The empty file that says that the job succeeded.
+    /// Returns the success file, which is empty and exists only after a success.
     pub fn success(&self) -> PathBuf {
         self.base.join("output/success")
     }
 
-    /// Where the platform keeps checkpoints, unless the job names another folder.
+    /// Returns the platform's folder of checkpoints, which is used unless the job names another.
     pub fn checkpoints(&self) -> PathBuf {
         self.base.join("checkpoints")
     }

@@ -1,31 +1,31 @@
-//! The environment variables that this process was given.
+//! The environment variables with which this process was started.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// A snapshot of environment variables: taken once, so that nothing depends on when it is asked.
+/// A snapshot of environment variables. It is taken once, so that no answer depends on the time of the question.
 #[derive(Clone, Debug, Default)]
 pub struct Variables(BTreeMap<OsString, OsString>);
 
 impl Variables {
-    /// Those of this process.
+    /// Takes a snapshot of the variables of this process.
     pub fn of_this_process() -> Variables {
         Variables(std::env::vars_os().collect())
     }
 
-    /// The value of a variable, with U+FFFD for what is not UTF-8.
+    /// Returns the value of a variable, with U+FFFD in place of bytes that are not UTF-8.
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
         self.0.get(OsStr::new(name)).map(|value| value.to_string_lossy())
     }
 
-    /// The value of a variable that is there and not empty.
+    /// Returns the value of a variable, or `None` if it is not set or empty.
     pub fn get_non_empty(&self, name: &str) -> Option<Cow<'_, str>> {
         self.get(name).filter(|value| !value.is_empty())
     }
 
-    /// The value of a variable, byte for byte.
+    /// Returns the value of a variable, byte for byte.
     pub fn get_os(&self, name: impl AsRef<OsStr>) -> Option<&OsStr> {
         self.0.get(name.as_ref()).map(OsString::as_os_str)
     }
@@ -35,17 +35,17 @@ impl Variables {
         self.0.insert(name.into(), value.into());
     }
 
-    /// All of them, sorted by name.
+    /// Returns all variables, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
-    /// Names and values as text, for [`crate::redact::Redactor::new`].
+    /// Returns names and values as text, for [`crate::redact::Redactor::new`].
     pub fn texts(&self) -> impl Iterator<Item = (String, String)> {
         self.iter().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
     }
 
-    /// How many bytes the kernel counts for them when a program is started (execve(2)).
+    /// Returns the number of bytes that the kernel counts for the variables when a program is executed (execve(2)).
     pub fn exec_size(&self) -> usize {
         self.iter().map(|(name, value)| name.as_bytes().len() + value.as_bytes().len() + 2 + size_of::<usize>()).sum()
     }

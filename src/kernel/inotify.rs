@@ -1,4 +1,4 @@
-//! inotify in a runtime.
+//! An inotify queue that an asynchronous runtime can wait for.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -6,12 +6,12 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use nix::sys::inotify::{InitFlags, Inotify};
 use tokio::io::unix::AsyncFd;
 
-/// A queue of inotify's, which owns its descriptor and keeps it.
+/// An inotify queue. It owns its descriptor and lends it to nobody.
 #[derive(Debug)]
 pub struct Queue(Inotify);
 
 impl Queue {
-    /// inotify itself.
+    /// Returns the inotify instance.
     pub fn inotify(&self) -> &Inotify {
         &self.0
     }
@@ -23,12 +23,12 @@ impl AsRawFd for Queue {
     }
 }
 
-/// Makes a queue that can be waited for; to be called in a runtime with I/O.
+/// Creates a queue that can be awaited. It must be called within a Tokio runtime with I/O enabled.
 ///
 /// # Errors
-/// The kernel refuses it.
+/// The kernel refuses another inotify instance or descriptor.
 pub fn inotify() -> io::Result<AsyncFd<Queue>> {
     let queue = Queue(Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?);
-    // SAFETY: the descriptor is open and the queue's own, and stays so for as long as the queue is, which gives it to nobody.
+    // SAFETY: the queue owns the descriptor, keeps it open for as long as it lives, and lends it to nobody.
     unsafe { AsyncFd::register(queue) }.map_err(Into::into)
 }

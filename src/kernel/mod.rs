@@ -1,8 +1,12 @@
-//! The one folder with `unsafe`: what neither the standard library nor nix offers in a safe form.
+//! System calls that neither the standard library nor nix offers in a safe form. `unsafe` stands only in this folder.
 //!
-//! Real-time signals and a thread's priority, which nix does not know; inotify in a runtime. And starting a program exactly as if no footplate were there: with the signal mask and the dispositions that footplate
-//! itself was given, in a process group of its own. The standard library's `Command` resets SIGPIPE and the mask instead,
-//! and cannot keep footplate's own handlers from running in the child between fork and exec.
+//! - [`spawn`] starts a program exactly as if footplate were not there: with the signal mask and the dispositions that footplate
+//!   itself was given, in a process group of its own. The standard library's `Command` resets SIGPIPE and the mask instead, and
+//!   cannot keep footplate's own handlers from running in the child between fork and exec.
+//! - [`wait_any`] and [`send_signal`] know real-time signals, which nix does not.
+//! - [`yield_to_others`] lowers the priority of one thread, and [`inotify()`] creates a queue that a runtime can wait for.
+//!
+//! It must not decide anything about a job, and imports nothing of the crate.
 #![allow(unsafe_code)]
 
 mod inotify;
@@ -26,19 +30,20 @@ use nix::unistd::Pid;
 /// The highest signal number of Linux.
 const MAX_SIGNAL: i32 = 64;
 
-/// Whether SIGPIPE was ignored before Rust's runtime, which ignores it in every program, came to it.
+/// True if this process was started with SIGPIPE ignored. Rust's runtime ignores it in every program, so it is too late to ask in
+/// `main`.
 static SIGPIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
 
-/// Runs before `main` and Rust's runtime.
-extern "C" fn look_at_sigpipe() {
+/// Records the disposition of SIGPIPE. It runs before `main` and before Rust's runtime.
+extern "C" fn record_sigpipe() {
     SIGPIPE_WAS_IGNORED.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
 }
 
 // SAFETY: the section holds pointers to functions without arguments that the C library calls once before `main`;
-// `look_at_sigpipe` uses nothing of Rust's runtime.
+// `record_sigpipe` uses nothing of Rust's runtime.
 #[used]
 #[unsafe(link_section = ".init_array")]
-static LOOK_AT_SIGPIPE: extern "C" fn() = look_at_sigpipe;
+static RECORD_SIGPIPE: extern "C" fn() = record_sigpipe;
 
 fn is_ignored(signal: i32) -> bool {
     // SAFETY: `sigaction` is plain data for which zeros are valid; a null new action only reads the present one.
@@ -48,29 +53,31 @@ fn is_ignored(signal: i32) -> bool {
     }
 }
 
-/// Has a program get SIGTERM when the thread that starts it ends, whatever ends it: SIGKILL cannot be passed on.
+/// Makes the kernel send SIGTERM to a program when the thread that starts it ends, even if SIGKILL ended it, which cannot be
+/// passed on.
 pub fn end_with_this_thread(command: &mut Command) {
     let parent = std::process::id();
     let arm = move || {
         nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
-        // It may have ended before.
-        match nix::unistd::getppid().as_raw().unsigned_abs() == parent {
-            true => Ok(()),
-            false => Err(io::Error::from(Errno::ESRCH)),
+        // The parent may have ended before the call above.
+        if nix::unistd::getppid().as_raw().unsigned_abs() == parent {
+            Ok(())
+        } else {
+            Err(io::Error::from(Errno::ESRCH))
         }
     };
     // SAFETY: the closure calls nothing but system calls, and allocates nothing.
     unsafe { command.pre_exec(arm) };
 }
 
-/// Has the calling thread, and no other, get less of the processor than the rest where it is scarce.
+/// Lowers the scheduling priority of the calling thread only.
 pub fn yield_to_others() {
     const NICE: i32 = 10;
-    // SAFETY: it takes and gives numbers; on Linux, 0 is the calling thread. That it fails does no harm.
+    // SAFETY: the call takes and returns numbers. On Linux, 0 is the calling thread. A failure does no harm.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
 }
 
-/// The signal mask and the ignored signals that this process was started with.
+/// The signal mask and the ignored signals with which this process was started.
 #[derive(Clone, Debug)]
 pub struct Inherited {
     mask: SigSet,
@@ -78,7 +85,7 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Reads them; to be called before any handler is installed and any signal blocked.
+    /// Reads them. It must be called before any handler is installed and any signal is blocked.
     pub fn of_this_process() -> Inherited {
         let mask = SigSet::thread_get_mask().unwrap_or_else(|_| SigSet::empty());
         let is_inherited = |signal: &i32| match *signal {
@@ -89,14 +96,14 @@ impl Inherited {
     }
 }
 
-/// A program to start.
+/// A program to start with [`spawn`].
 #[derive(Debug)]
-pub struct Program<'a> {
+pub struct Executable<'a> {
     /// The file to execute.
     pub path: &'a CStr,
-    /// Its arguments, the first of which is its name.
+    /// Its arguments. The first one is its name.
     pub arguments: &'a [CString],
-    /// Its variables, `name=value`.
+    /// Its environment variables, as `name=value`.
     pub variables: &'a [CString],
     /// Its working directory.
     pub working_dir: &'a CStr,
@@ -104,12 +111,12 @@ pub struct Program<'a> {
     pub streams: [BorrowedFd<'a>; 3],
 }
 
-/// What failed on the way to a started program.
+/// A step of [`spawn`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Making the process.
+    /// Creating the process.
     Fork,
-    /// Setting its streams.
+    /// Setting its standard streams.
     Streams,
     /// Entering its working directory.
     WorkingDir,
@@ -117,26 +124,27 @@ pub enum Step {
     Exec,
 }
 
-/// What the child of [`spawn`] is given, and what it leaves where it fails.
+/// The memory that [`spawn`] shares with the child: its orders and, if it fails, its answer.
 struct Launch<'a> {
-    program: &'a Program<'a>,
+    program: &'a Executable<'a>,
     arguments: Vec<*const libc::c_char>,
     variables: Vec<*const libc::c_char>,
     inherited: &'a Inherited,
+    /// The step that failed in the child, with its `errno`.
     failure: Option<(Step, i32)>,
 }
 
-/// The stack that the child runs on until it executes the program: it calls nothing but system calls.
+/// The size, in bytes, of the stack on which the child runs until it executes the program. It makes nothing but system calls.
 const CHILD_STACK_SIZE: usize = 16 << 10;
 
 /// Starts a program in a process group of its own.
 ///
-/// The child shares footplate's memory until it executes the program, as posix_spawn(3) has it: copying page tables, as
-/// fork(2) does, would take longer than all the rest.
+/// The child shares footplate's memory until it executes the program, as with posix_spawn(3). Copying page tables, as fork(2)
+/// does, would take longer than everything else.
 ///
 /// # Errors
-/// The step that failed, and why; a program that could not be executed has left no process behind.
-pub fn spawn(program: &Program<'_>, inherited: &Inherited) -> Result<Pid, (Step, io::Error)> {
+/// The step that failed, with its error. No process is left behind then.
+pub fn spawn(program: &Executable<'_>, inherited: &Inherited) -> Result<Pid, (Step, io::Error)> {
     let before = |error: Errno| (Step::Fork, io::Error::from(error));
     let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
         strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
@@ -145,7 +153,7 @@ pub fn spawn(program: &Program<'_>, inherited: &Inherited) -> Result<Pid, (Step,
     let mut launch = Launch { program, arguments, variables, inherited, failure: None };
     let mut stack = vec![0_u128; CHILD_STACK_SIZE / size_of::<u128>()];
 
-    // With every signal blocked, none of footplate's handlers can run in the child before it has reset them.
+    // Every signal is blocked, so that none of footplate's handlers can run in the child before it has reset them.
     let mut own_mask = SigSet::empty();
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut own_mask)).map_err(before)?;
     // SAFETY: the stack grows down from the end of `stack`, which is aligned to 16 bytes; it and `launch` are alive and
@@ -171,16 +179,17 @@ pub fn spawn(program: &Program<'_>, inherited: &Inherited) -> Result<Pid, (Step,
     }
 }
 
-/// The child's part of [`spawn`], with all signals blocked; returns, and so ends the child, only where it fails.
+/// Runs the child's part of [`spawn`], with all signals blocked. It returns, which ends the child, only after a failure.
 extern "C" fn become_program(launch: *mut libc::c_void) -> libc::c_int {
-    // SAFETY: `spawn` hands over its `Launch`, which nobody else touches meanwhile.
+    // SAFETY: `spawn` passes its `Launch`, which nobody else touches while the child runs.
     let launch = unsafe { &mut *launch.cast::<Launch<'_>>() };
     let step = execute(launch);
     launch.failure = Some((step, Errno::last_raw()));
+    // Nobody sees this exit code: `spawn` reads the failure and reaps the child.
     127
 }
 
-/// Makes this process as the program should find it, and executes the program; gives the step that failed.
+/// Prepares this process for the program and executes it. Returns the step that failed.
 fn execute(launch: &Launch<'_>) -> Step {
     let Launch { program, arguments, variables, inherited, .. } = launch;
     // SAFETY: each is a system call on values that `spawn` made and keeps; the pointers end in null.
@@ -191,7 +200,7 @@ fn execute(launch: &Launch<'_>) -> Step {
             action.sa_sigaction = if inherited.ignored.contains(&signal) { libc::SIG_IGN } else { libc::SIG_DFL };
             libc::sigaction(signal, &action, std::ptr::null_mut());
         }
-        // First above the three, so that none is overwritten before it is used.
+        // The streams are first copied to descriptors above 2, so that none is overwritten before it is used.
         let mut streams = [0; 3];
         for (stream, given) in streams.iter_mut().zip(&program.streams) {
             *stream = libc::fcntl(given.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3);
@@ -213,13 +222,12 @@ fn execute(launch: &Launch<'_>) -> Step {
     }
 }
 
-/// What waiting for any child gave.
+/// The result of [`wait_any`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
-    /// This child ended with this exit code.
+    /// The child exited with this code.
     Exited(Pid, i32),
-    /// This child was ended by this signal, which may be a real-time signal: nix has no names for those, and would give an
-    /// error in the place of the child.
+    /// This signal killed the child. It may be a real-time signal, for which nix returns an error instead of the child.
     Signaled(Pid, i32),
     /// There are children, but none has ended.
     NoneEnded,
@@ -227,11 +235,11 @@ pub enum Waited {
     NoneLeft,
 }
 
-/// Collects one child that has ended, without waiting for it.
+/// Reaps one child that has ended. It does not block.
 pub fn wait_any() -> Waited {
     loop {
         let mut status = 0;
-        // SAFETY: the pointer is to a local variable.
+        // SAFETY: the pointer points to a local variable.
         let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
         match Errno::result(pid) {
             Ok(0) => return Waited::NoneEnded,
@@ -245,7 +253,7 @@ pub fn wait_any() -> Waited {
     }
 }
 
-/// Sends a signal by its number, real-time signals included, to a process that may have ended.
+/// Sends a signal by its number, which may be that of a real-time signal. Nothing happens if the process has ended.
 pub fn send_signal(pid: Pid, signal: i32) {
     // SAFETY: the call takes no pointers.
     unsafe { libc::kill(pid.as_raw(), signal) };

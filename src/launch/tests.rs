@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use super::{Entry, Facts, Image, LaunchPlan, Span, choose, plan};
 use crate::job::config;
 use crate::job::settings::{Launcher, Settings};
-use crate::job::{Drivers, Group, Job, Paths, Variables};
+use crate::job::{DriverConfig, InstanceGroup, Job, Paths, Variables};
 use crate::machine::Hardware;
 use crate::prepare::code::EntryKind;
 use crate::python::{Value, parse};
@@ -83,10 +83,10 @@ fn idle_gpus_are_pointed_out() {
 fn torchrun_spans_all_hosts_and_gpus() {
     let mut job = job(&["algo-1", "algo-10", "algo-2"]);
     let Ok(Value::Dict(distributed)) = parse(r#"{"process_count_per_node": null, "smp": null}"#) else { panic!() };
-    job.drivers = Some(Drivers {
+    job.drivers = Some(DriverConfig {
         entry_script: Some("train.py".to_owned()),
         distributed: Some(distributed),
-        ..Drivers::default()
+        ..DriverConfig::default()
     });
     let hardware = Hardware { gpus: 8, ..Hardware::default() };
     let plan = planned(&job, &hardware, &entry(EntryKind::PythonScript, "train.py")).expect("a plan");
@@ -152,7 +152,11 @@ fn grouped(mut job: Job, groups: &[(&str, &str, &[&str])]) -> Job {
         .iter()
         .map(|(name, instance_type, hosts)| {
             let raw = parse(&format!(r#"{{"instance_type": "{instance_type}"}}"#)).expect("JSON");
-            Group { name: (*name).to_owned(), hosts: hosts.iter().map(|host| (*host).to_owned()).collect(), raw }
+            InstanceGroup {
+                name: (*name).to_owned(),
+                hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+                raw,
+            }
         })
         .collect();
     let host = job.cluster.current_host.clone();
@@ -187,7 +191,7 @@ fn of_several_distributions_the_incumbents_first_one_counts() {
     }
     let mut job = job(&["algo-1"]);
     let Ok(Value::Dict(distributed)) = parse(r#"{"my_driver": 1}"#) else { panic!() };
-    job.drivers = Some(Drivers { distributed: Some(distributed), ..Drivers::default() });
+    job.drivers = Some(DriverConfig { distributed: Some(distributed), ..DriverConfig::default() });
     let error = choose(&job, &Settings::default()).expect_err("not known").to_string();
     assert!(error.contains("neither Torchrun nor MPI") && error.contains("FOOTPLATE_LAUNCHER"), "{error}");
 }

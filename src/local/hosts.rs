@@ -1,4 +1,4 @@
-//! The hosts of a job on this machine: one footplate each, with folders and a loopback address of its own.
+//! The hosts of a job on this machine: each is a footplate with its own folders and its own loopback address.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use signal_hook::iterator::Signals;
 
-use super::Spec;
+use super::job::LocalJob;
 use crate::event::Ending;
 use crate::job::Paths;
 use crate::kernel;
@@ -22,23 +22,23 @@ use crate::logs::{RankLabel, Relay, Rewrite, StreamId, Style};
 use crate::run::TemporaryFolder;
 use crate::supervise::FLUSH_PATIENCE;
 
-/// Variables that decide what runs: those of this machine's shell are not the job's.
+/// The variables that decide what runs. The job does not inherit them from this machine's shell.
 const NOT_INHERITED: [&str; 3] = ["SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY", "SAGEMAKER_TRAINING_MODULE"];
 
-/// Runs the hosts to their ends; gives the job's exit code: that of the first one that failed.
-pub(super) fn run(spec: &Spec, hosts: &[Paths]) -> Result<i32> {
+/// Runs the hosts to their ends. Returns the exit code of the job: that of the first host, in order of rank, that failed.
+pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<i32> {
     let mut signals = Signals::new([libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT])?;
     let mut temporary = TemporaryFolder::default();
-    // Of a single host nothing stands between: its streams are this process's.
+    // A single host uses the streams of this process directly.
     let relay = if hosts.len() > 1 { Some(Relay::new()?) } else { None };
     if let Some(relay) = &relay {
         relay.begin()?;
     }
     let mut children = Vec::new();
-    for (index, (paths, name)) in hosts.iter().zip(spec.host_names()).enumerate() {
-        let mut command = command(spec, paths)?;
-        // Their names need not resolve on this machine.
-        command.env("FOOTPLATE_HOST_ADDRESSES", addresses(spec));
+    for (index, (paths, name)) in hosts.iter().zip(job.host_names()).enumerate() {
+        let mut command = command(job, paths)?;
+        // The hosts' names need not resolve on this machine.
+        command.env("FOOTPLATE_HOST_ADDRESSES", addresses(job));
         if relay.is_some() {
             command.args(["--set", "log_prefix=on"]).stdout(Stdio::piped()).stderr(Stdio::piped());
             let folder = temporary_folder(temporary.path().context("cannot make a temporary folder")?, index)?;
@@ -59,7 +59,7 @@ pub(super) fn run(spec: &Spec, hosts: &[Paths]) -> Result<i32> {
     let forwarder = std::thread::spawn(move || {
         for signal in signals.forever() {
             if let Ok(signal) = Signal::try_from(signal) {
-                // A hang-up ends a job as Ctrl-C does.
+                // footplate passes SIGHUP on to the script and continues; here it must end the job, as Ctrl-C does.
                 let signal = if signal == Signal::SIGHUP { Signal::SIGTERM } else { signal };
                 for pid in signalled.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                     let _ = kill(*pid, signal);
@@ -70,7 +70,7 @@ pub(super) fn run(spec: &Spec, hosts: &[Paths]) -> Result<i32> {
     let mut exit_code = 0;
     for child in &mut children {
         let status = wait(child).context("cannot wait for the job")?;
-        // Its number may become another's.
+        // The kernel may assign its process ID to another process now.
         running.lock().unwrap_or_else(PoisonError::into_inner).retain(|pid| pid.as_raw().unsigned_abs() != child.id());
         if exit_code == 0 {
             exit_code = ending(status).exit_code();
@@ -84,35 +84,36 @@ pub(super) fn run(spec: &Spec, hosts: &[Paths]) -> Result<i32> {
     Ok(exit_code)
 }
 
-/// This binary as a container's. It gets a group of its own, so that Ctrl-C reaches it once, from here.
-fn command(spec: &Spec, paths: &Paths) -> Result<Command> {
+/// Returns the command that runs one host. It gets its own process group, so that it receives Ctrl-C once, from this process.
+fn command(job: &LocalJob, paths: &Paths) -> Result<Command> {
     let binary = std::env::current_exe().context("cannot find footplate's own binary")?;
     let mut command = Command::new(&binary);
     command.arg("train").process_group(0);
-    if let Some(gpus) = spec.gpus_per_host {
+    if let Some(gpus) = job.gpus_per_host {
         command.arg("--set").arg(format!("gpus={gpus}"));
     }
-    for (name, value) in &spec.settings {
+    for (name, value) in &job.settings {
         command.arg("--set").arg(format!("{name}={value}"));
     }
     for name in NOT_INHERITED {
         command.env_remove(name);
     }
-    command.envs(spec.variables.iter().map(|(name, value)| (name, value)));
-    command.env("SAGEMAKER_BASE_DIR", paths.base()).env("TRAINING_JOB_NAME", &spec.name);
+    command.envs(job.variables.iter().map(|(name, value)| (name, value)));
+    command.env("SAGEMAKER_BASE_DIR", paths.base()).env("TRAINING_JOB_NAME", &job.name);
     kernel::end_with_this_thread(&mut command);
     Ok(command)
 }
 
-/// The hosts' addresses: of the loopback network, and no other job's on this machine.
-fn addresses(spec: &Spec) -> String {
+/// Returns the addresses of the hosts, in the loopback network and derived from this process's ID, so that two jobs on this
+/// machine have different ones.
+fn addresses(job: &LocalJob) -> String {
     let [_, _, high, low] = std::process::id().to_be_bytes();
     let address = |number: usize| Ipv4Addr::new(127, 64 + high % 128, low, u8::try_from(number).unwrap_or(u8::MAX));
-    let pairs = spec.host_names().into_iter().zip(1..).map(|(host, number)| format!("{host}={}", address(number)));
+    let pairs = job.host_names().into_iter().zip(1..).map(|(host, number)| format!("{host}={}", address(number)));
     pairs.collect::<Vec<_>>().join(",")
 }
 
-/// Has a host's lines passed on whole. Its ranks' have a prefix; to footplate's own the host's name is put.
+/// Passes the output of a host on in whole lines. Lines of its ranks have a prefix already; the others get the host's name.
 fn pass_on(relay: &Relay, process: usize, host: &str, child: &mut Child) {
     let (name, own) = (host.to_owned(), format!("[{host}] ").into_bytes());
     let named = Rewrite::new(move |line| {
@@ -129,14 +130,15 @@ fn pass_on(relay: &Relay, process: usize, host: &str, child: &mut Child) {
     }
 }
 
-/// The temporary folder of a host, as each has its own on the platform: mpirun keeps files of its host there. Its path is
-/// short, because sockets' must be.
+/// Creates the temporary folder of a host. On the platform each host has its own, and mpirun keeps files of its host there. The
+/// path is short, because paths of sockets must be.
 fn temporary_folder(of_job: &Path, index: usize) -> Result<PathBuf> {
     let folder = of_job.join((index + 1).to_string());
     std::fs::create_dir(&folder).context("cannot make a temporary folder")?;
     Ok(folder)
 }
 
+/// Waits until a child ends, also if a signal interrupts the wait.
 fn wait(child: &mut Child) -> io::Result<ExitStatus> {
     loop {
         match child.wait() {

@@ -1,4 +1,4 @@
-//! Packing folders as `tar.gz`.
+//! Packs folders as `tar.gz`.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -10,17 +10,17 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tar::Builder;
 
-/// Folders that are no part of anybody's code.
+/// The names of folders that are never part of the user's code.
 const NOT_CODE: [&str; 3] = [".git", "__pycache__", ".ipynb_checkpoints"];
 
 type Archive = Builder<GzEncoder<BufWriter<File>>>;
 
-/// Packs all of a folder's content.
+/// Packs the content of a folder.
 pub(super) fn folder(folder: &Path, archive: &Path) -> Result<()> {
     pack(folder, archive, |_| true)
 }
 
-/// Packs the user's code, without the folders `not_code`, which may be within it.
+/// Packs the user's code without the folders `not_code`, which may lie in it.
 pub(super) fn source(folder: &Path, archive: &Path, not_code: &[&Path]) -> Result<()> {
     pack(folder, archive, |path| {
         let is_code = !path.file_name().is_some_and(|name| NOT_CODE.iter().any(|not| name == OsStr::new(not)));
@@ -28,6 +28,7 @@ pub(super) fn source(folder: &Path, archive: &Path, not_code: &[&Path]) -> Resul
     })
 }
 
+/// Packs the entries of a folder for which `wanted` returns true.
 fn pack(folder: &Path, archive: &Path, wanted: impl Fn(&Path) -> bool) -> Result<()> {
     let file = File::create(archive).with_context(|| format!("cannot write {}", archive.display()))?;
     let mut builder = Builder::new(GzEncoder::new(BufWriter::new(file), Compression::fast()));
@@ -37,7 +38,7 @@ fn pack(folder: &Path, archive: &Path, wanted: impl Fn(&Path) -> bool) -> Result
     written.with_context(|| format!("cannot write {}", archive.display()))
 }
 
-/// Adds the entries of `folder/below`, sorted, so that the same content gives the same archive.
+/// Adds the entries of `folder/below`. They are sorted, so that equal content makes equal archives.
 fn add(builder: &mut Archive, folder: &Path, below: &Path, wanted: &impl Fn(&Path) -> bool) -> Result<()> {
     let here = folder.join(below);
     let entries = fs::read_dir(&here).with_context(|| format!("cannot read {}", here.display()))?;

@@ -1,4 +1,4 @@
-//! The folders and files that a job finds.
+//! The folders and files of a job: those that it finds, and those that it leaves.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,32 +7,33 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
-use super::{Spec, pack};
+use super::job::LocalJob;
+use super::pack;
 use crate::job::Paths;
 
-/// Packs the code as the SDKs pack it, without the folders `not_code`, which may lie in it.
-pub(super) fn pack_code(spec: &Spec, archive: &Path, not_code: &[&Path]) -> Result<()> {
-    if !spec.source_dir.is_dir() {
-        bail!("the source folder {} is not there: name one with --source-dir", spec.source_dir.display());
+/// Packs the code as the SDKs do, without the folders `not_code`, which may lie in it.
+pub(super) fn pack_code(job: &LocalJob, archive: &Path, not_code: &[&Path]) -> Result<()> {
+    if !job.source_dir.is_dir() {
+        bail!("the source folder {} is not there: name one with --source-dir", job.source_dir.display());
     }
-    pack::source(&spec.source_dir, archive, not_code)
+    pack::source(&job.source_dir, archive, not_code)
 }
 
-/// Builds those of one host; `archive` holds the code.
-pub(super) fn build(spec: &Spec, paths: &Paths, host: &str, archive: &Path) -> Result<()> {
+/// Creates the folders and configuration files of one host. `archive` contains the code.
+pub(super) fn build(job: &LocalJob, paths: &Paths, host: &str, archive: &Path) -> Result<()> {
     for folder in [paths.config(), paths.data(), paths.model(), paths.output_data()] {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    // The entry point and the source come last: they are not the user's to change here.
+    // The entry point and the source come last, so that the user's hyperparameters cannot replace them.
     let mut hyperparameters: Map<String, Value> =
-        spec.hyperparameters.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        job.hyperparameters.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
     let text = |value: &str| Value::from(Value::from(value).to_string());
-    hyperparameters.insert("sagemaker_program".to_owned(), text(&spec.entry_point));
+    hyperparameters.insert("sagemaker_program".to_owned(), text(&job.entry_point));
     hyperparameters.insert("sagemaker_submit_directory".to_owned(), text(&archive.to_string_lossy()));
-    hyperparameters.insert("sagemaker_job_name".to_owned(), text(&spec.name));
+    hyperparameters.insert("sagemaker_job_name".to_owned(), text(&job.name));
 
     let mut channels = Map::new();
-    for (name, path) in &spec.channels {
+    for (name, path) in &job.channels {
         channel(name, path, paths)?;
         channels.insert(name.clone(), json!({"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated"}));
     }
@@ -44,20 +45,20 @@ pub(super) fn build(spec: &Spec, paths: &Paths, host: &str, archive: &Path) -> R
     write("inputdataconfig.json", Value::Object(channels))?;
     let resources = json!({
         "current_host": host,
-        "hosts": spec.host_names(),
+        "hosts": job.host_names(),
         "network_interface_name": "lo",
         "current_instance_type": "local",
     });
     write("resourceconfig.json", resources)?;
-    if let Some(folder) = &spec.checkpoint_dir {
+    if let Some(folder) = &job.checkpoint_dir {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         write("checkpointconfig.json", json!({"LocalPath": absolute(folder)?}))?;
     }
     Ok(())
 }
 
-/// Puts what the hosts left in folders of one kind into the first of them, as the platform does: of files of one name, the
-/// first host's stays.
+/// Moves the content of all folders into the first one and returns it, as the platform merges the hosts' output. If several
+/// contain a file of one name, that of the first host stays.
 pub(super) fn merged(folders: &[PathBuf]) -> Result<PathBuf> {
     let (first, others) = folders.split_first().context("there is a host")?;
     for other in others {
@@ -79,7 +80,7 @@ fn merge(from: &Path, into: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes the channel's folder: a link to the user's, or a folder with a link to the user's file.
+/// Creates the folder of a channel: a link to the user's folder, or a folder with a link to the user's file.
 fn channel(name: &str, path: &Path, paths: &Paths) -> Result<()> {
     if name.is_empty() || name.contains('/') || name.starts_with('.') {
         bail!("the channel name {name:?} is not possible: use letters, digits, '.', '-' and '_'");

@@ -1,24 +1,24 @@
-//! What instances of a type have, for hosts that cannot be looked at: the others of a job with several instance groups.
+//! The accelerators of instance types, for hosts that cannot be examined: the others of a job with several instance groups.
 //!
-//! Of this host the machine itself tells. The numbers are those of the platform contract, section 11.
+//! This host is examined itself. The numbers come from the platform contract, section 11.
 
 /// The accelerators of an instance type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accelerators {
-    /// NVIDIA GPUs.
+    /// The number of NVIDIA GPUs.
     pub gpus: usize,
-    /// Neuron cores.
+    /// The number of Neuron cores.
     pub neuron_cores: usize,
 }
 
 impl Accelerators {
-    /// How many training processes there is room for: one for each GPU, else each Neuron core, else one.
+    /// Returns the number of training processes that there is room for: one for each GPU, else for each Neuron core, else one.
     pub fn processes(self) -> usize {
         [self.gpus, self.neuron_cores].into_iter().find(|count| *count > 0).unwrap_or(1)
     }
 }
 
-/// The accelerators of an instance type such as `ml.g5.12xlarge`; none where it is not known.
+/// Returns the accelerators of an instance type such as `ml.g5.12xlarge`, or `None` if the type is unknown.
 pub fn accelerators(instance_type: &str) -> Option<Accelerators> {
     let (family, size) = instance_type.strip_prefix("ml.")?.split_once('.')?;
     let gpus = |gpus| Some(Accelerators { gpus, neuron_cores: 0 });
@@ -35,7 +35,7 @@ pub fn accelerators(instance_type: &str) -> Option<Accelerators> {
         ("g4dn", "xlarge" | "2xlarge" | "4xlarge" | "8xlarge" | "16xlarge") => gpus(1),
         ("trn1", "32xlarge") => neuron_cores(32),
         ("trn2", "48xlarge") => neuron_cores(64),
-        // Families of processors alone: c5, c6i, m5, m7g, r5, t3 and so on.
+        // Families without accelerators: c5, c6i, m5, m7g, r5, t3 and so on.
         _ if has_no_accelerator(family) => Some(Accelerators::default()),
         _ => None,
     }
@@ -46,8 +46,8 @@ fn has_no_accelerator(family: &str) -> bool {
     matches!(letters.next(), Some('c' | 'm' | 'r' | 't')) && letters.next().is_some_and(|c| c.is_ascii_digit())
 }
 
-/// Whether EFA devices of this instance type take part in remote direct memory access. Where they do not, asking for it
-/// crashed data loaders (platform contract, section 11).
+/// Returns true if EFA devices of this instance type support remote direct memory access. On other types, enabling it crashed
+/// data loaders (platform contract, section 11).
 pub fn has_efa_rdma(instance_type: &str) -> bool {
     let family = instance_type.strip_prefix("ml.").and_then(|rest| rest.split('.').next()).unwrap_or_default();
     matches!(family, "p4d" | "p4de" | "p6e-gb200" | "trn1") || family.starts_with("p5")
@@ -58,7 +58,7 @@ mod tests {
     use super::{Accelerators, accelerators, has_efa_rdma};
 
     #[test]
-    fn types_are_told_apart_by_family_and_size() {
+    fn instance_types_are_recognized_by_family_and_size() {
         let gpus = |instance_type| accelerators(instance_type).map(|found| found.gpus);
         for (instance_type, count) in [
             ("ml.p4d.24xlarge", Some(8)),

@@ -1,39 +1,48 @@
-//! What the machine has: processors, GPUs, Neuron cores, EFA devices.
+//! Facts about the machine under the job: processors, GPUs, Neuron cores and EFA devices, memory and disks, programs on PATH.
 //!
-//! Counting must not slow the start down: a device node is looked at before a program is asked.
+//! It only reads, and must not judge what it reads. Counting devices must not slow the start down, so device nodes are counted
+//! first, and a program such as nvidia-smi is asked only if there are none.
 
+mod bytes;
+mod cgroup;
+mod disk;
 mod instances;
 mod probe;
+mod which;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{SysconfVar, sysconf};
 
+pub use bytes::Bytes;
+pub use cgroup::{MemoryCounters, MemoryGroup, Roots, machine_memory};
+pub use disk::{FileSystem, SHARED_MEMORY};
 pub use instances::{Accelerators, accelerators, has_efa_rdma};
+pub use which::{DEFAULT_PATH, Lookup, is_program, which};
 
 use crate::job::Variables;
 
-/// What this host has.
+/// The hardware of a host, and the launchers of its image that depend on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hardware {
-    /// Processors that are online (`os.cpu_count()`).
+    /// The number of processors that are online (`os.cpu_count()` in Python).
     pub cpus: usize,
-    /// NVIDIA GPUs.
+    /// The number of NVIDIA GPUs.
     pub gpus: usize,
-    /// Neuron cores.
+    /// The number of Neuron cores.
     pub neuron_cores: usize,
-    /// Whether there are EFA devices.
+    /// True if there are EFA devices.
     pub efa: bool,
-    /// Whether the network interface that the job names is there; the local mode of SDK version 3 names one that is not.
+    /// True if the network interface that the job names exists. The local mode of SDK version 3 names one that does not.
     pub has_interface: bool,
-    /// Where `smddprun` is, if the image has it.
+    /// The path of `smddprun`, if the image has it.
     pub smddprun: Option<PathBuf>,
-    /// Where `smddpmprun` is, if the image has it.
+    /// The path of `smddpmprun`, if the image has it.
     pub smddpmprun: Option<PathBuf>,
 }
 
-/// What the machine shows at once, and which of the image's programs could tell more.
+/// A first look at the hardware, and the programs of the image that can say more.
 #[derive(Clone, Debug)]
 pub struct Probe {
     hardware: Hardware,
@@ -42,11 +51,11 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Looks at this machine without asking a program. `instance_type` tells what the machine's own tools do not.
+    /// Looks at this machine without starting a program. `instance_type` says what the machine's own tools do not.
     pub fn look(variables: &Variables, instance_type: &str, interface: &str) -> Probe {
-        let path = variables.get_os("PATH").unwrap_or_default();
+        let find = |name: &str| which(name, variables.get_os("PATH")).found();
         let gpus = numbered(Path::new("/dev"), "nvidia");
-        // `neuron-ls` does not tell the logical cores of this one (toolkit: hard-coded as well).
+        // `neuron-ls` does not report the logical cores of this type; sagemaker-training hard-codes their number as well.
         let neuron_cores = if instance_type.contains("trn2.48xlarge") { 64 } else { 0 };
         let hardware = Hardware {
             cpus: cpus(),
@@ -54,17 +63,17 @@ impl Probe {
             neuron_cores,
             efa: has_efa(Path::new("/dev/infiniband")),
             has_interface: !interface.contains('/') && Path::new("/sys/class/net").join(interface).exists(),
-            smddprun: probe::which("smddprun", path),
-            smddpmprun: probe::which("smddpmprun", path),
+            smddprun: find("smddprun"),
+            smddpmprun: find("smddpmprun"),
         };
         Probe {
             hardware,
-            nvidia_smi: (gpus == 0).then(|| probe::which("nvidia-smi", path)).flatten(),
-            neuron_ls: (neuron_cores == 0).then(|| probe::which("neuron-ls", path)).flatten(),
+            nvidia_smi: (gpus == 0).then(|| find("nvidia-smi")).flatten(),
+            neuron_ls: (neuron_cores == 0).then(|| find("neuron-ls")).flatten(),
         }
     }
 
-    /// The same machine with so many GPUs, where somebody says how many it is to have: nobody is asked, then.
+    /// Assumes `gpus` GPUs, if a number is set, so that no program is asked for it.
     pub fn with_gpus(mut self, gpus: Option<usize>) -> Probe {
         if let Some(gpus) = gpus {
             (self.hardware.gpus, self.nvidia_smi) = (gpus, None);
@@ -72,12 +81,12 @@ impl Probe {
         self
     }
 
-    /// Whether there is a program to be asked, which can take its time.
+    /// Returns true if there is a program to ask, which can take up to 10 s.
     pub fn has_programs(&self) -> bool {
         self.nvidia_smi.is_some() || self.neuron_ls.is_some()
     }
 
-    /// Asks the programs, and gives what the host has.
+    /// Asks the programs and returns the hardware. A program that fails or does not answer changes nothing.
     pub fn ask(self) -> Hardware {
         let Probe { mut hardware, nvidia_smi, neuron_ls } = self;
         if let Some(text) = nvidia_smi.and_then(|program| probe::output(&program, &["--list-gpus"])) {
@@ -93,36 +102,38 @@ impl Probe {
 }
 
 impl Hardware {
-    /// How many training processes a host has room for: one for each GPU, else each Neuron core, else one.
+    /// Returns the number of training processes that a host has room for: one for each GPU, else for each Neuron core, else one.
     pub fn default_processes(&self) -> usize {
         self.accelerators().processes()
     }
 
-    /// The accelerators of this host.
+    /// Returns the accelerators of this host.
     pub fn accelerators(&self) -> Accelerators {
         Accelerators { gpus: self.gpus, neuron_cores: self.neuron_cores }
     }
 
-    /// What a host of another instance type has that runs the same image; none where the type is not known. Whether it has
-    /// EFA devices cannot be told from here.
+    /// Returns the hardware of a host of another instance type that runs the same image, or `None` if the type is unknown.
+    ///
+    /// EFA devices cannot be known from here, so it has none.
     pub fn of_instance(&self, instance_type: &str) -> Option<Hardware> {
         let Accelerators { gpus, neuron_cores } = accelerators(instance_type)?;
         Some(Hardware { gpus, neuron_cores, efa: false, ..self.clone() })
     }
 }
 
-/// `multiprocessing.cpu_count()`.
+/// Returns the number that `multiprocessing.cpu_count()` in Python returns.
 fn cpus() -> usize {
     let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
     online.and_then(|count| usize::try_from(count).ok()).unwrap_or(1)
 }
 
-/// EFA devices show as uverbs nodes; lists of instance types are incomplete (platform contract, section 11).
+/// Returns true if there are EFA devices, which appear as uverbs nodes. Lists of instance types are incomplete (platform contract,
+/// section 11).
 fn has_efa(folder: &Path) -> bool {
     numbered(folder, "uverbs") > 0
 }
 
-/// How many entries of a folder are `prefix` and a number.
+/// Counts the entries of a folder whose names are `prefix` and a number.
 fn numbered(folder: &Path, prefix: &str) -> usize {
     let is_numbered = |name: &str| {
         name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))

@@ -1,26 +1,17 @@
-//! Asking the image's programs about the machine.
+//! Programs of the image that report on the machine.
 
-use std::ffi::OsStr;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// How long a program may take: a driver in trouble can block `nvidia-smi` for ever.
+/// The time that a program may take. A driver in trouble can block `nvidia-smi` for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The first executable file of this name on a PATH.
-pub(super) fn which(name: &str, path: &OsStr) -> Option<PathBuf> {
-    std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| {
-        file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-    })
-}
-
-/// What a program prints; none where it fails or does not end in time.
+/// Runs a program and returns its standard output, or `None` if it fails or does not end in time.
 pub(super) fn output(program: &Path, arguments: &[&str]) -> Option<String> {
     let mut child = Command::new(program)
         .args(arguments)
@@ -47,7 +38,7 @@ pub(super) fn output(program: &Path, arguments: &[&str]) -> Option<String> {
             length => text.extend_from_slice(&buffer[..length]),
         }
     }
-    // It has closed its output, and so is about to end; but it can hang in the driver even then.
+    // The program has closed its output and so is about to end, but even then it can hang in the driver.
     let status = loop {
         match child.try_wait().ok()? {
             Some(status) => break status,
@@ -60,7 +51,7 @@ pub(super) fn output(program: &Path, arguments: &[&str]) -> Option<String> {
 
 fn give_up(program: &Path, mut child: Child) -> Option<String> {
     tracing::warn!("{} did not answer within {} s: not used", program.display(), PATIENCE.as_secs());
-    // It may be beyond even SIGKILL, in the driver: then it is left behind, and reaped with the other orphans.
+    // SIGKILL may have no effect while the program hangs in the driver. It is reaped with the other orphans then.
     let _ = child.kill();
     None
 }

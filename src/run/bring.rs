@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::session::Session;
 use super::{Outcome, Prepared, Refusal};
 use crate::job::Job;
-use crate::job::settings::Settings;
+use crate::job::settings::{CodePrecedence, Settings};
 use crate::prepare::code::{self, Precedence, Source};
 use crate::redact::Redactor;
 use crate::storage::Access;
@@ -22,9 +22,9 @@ pub(super) async fn code(session: &mut Session, prepared: &Prepared) -> Result<(
     if source == Source::BakedIn {
         return Ok(());
     }
-    let precedence = match prepared.settings.supplied_code_wins {
-        true => Precedence::SuppliedWins,
-        false => Precedence::BakedInWins,
+    let precedence = match prepared.settings.code_precedence {
+        CodePrecedence::Supplied => Precedence::SuppliedWins,
+        CodePrecedence::BakedIn => Precedence::BakedInWins,
     };
     let region = job.request.region.as_ref().and_then(|region| region.as_str());
     let access = Access::of(&session.variables, region);

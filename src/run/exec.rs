@@ -11,7 +11,7 @@ use super::train::IN_COMMAND;
 use super::{Outcome, Refusal, bring, peers, prepare, record, script};
 use crate::event::{Kind, Phase, Process};
 use crate::job::settings::Launcher;
-use crate::prepare::code::interpreter::{self, Lookup};
+use crate::machine::{Lookup, which};
 use crate::prepare::environment::{Given, Table};
 use crate::supervise::Task;
 
@@ -48,7 +48,7 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Ended, 
     let working_dir = std::env::current_dir()
         .map_err(|error| Outcome::refused(Refusal::Internal, format!("no working directory: {error}")))?;
     let name = command.first().cloned().unwrap_or_default();
-    let program = match interpreter::which(&name.to_string_lossy(), session.variables.get_os("PATH")) {
+    let program = match which(&name.to_string_lossy(), session.variables.get_os("PATH")) {
         Lookup::Found(path) => path,
         Lookup::NotExecutable(path) => {
             let message = format!("{}: may not be executed by this user (chmod +x it)", path.display());

@@ -14,10 +14,10 @@ use super::installer::{self, Known};
 use super::session::Session;
 use super::{Outcome, Prepared, Refusal};
 use crate::job::Job;
-use crate::job::settings::{Installer as Asked, Protected, Requirements, Settings};
+use crate::job::settings::{InstallerChoice, ProtectedPackages, RequirementsChoice, Settings};
 use crate::logs::Style;
+use crate::machine::which;
 use crate::prepare::code::EntryPoint;
-use crate::prepare::code::interpreter;
 use crate::prepare::requirements::{
     self, Format, Installed, Installer, Interpreter, Order, PROTECTED, PipSettings, Plan, Scan,
 };
@@ -57,13 +57,13 @@ pub(super) async fn requirements(
 fn asked(settings: &Settings, job: &Job) -> (Option<bool>, Option<String>) {
     let drivers = job.drivers.as_ref().filter(|_| job.runs_as_drivers());
     match (&settings.requirements, drivers.map(|drivers| drivers.requirements.as_deref())) {
-        (Requirements::Off, _) => (Some(false), None),
-        (Requirements::File(file), _) => (Some(true), Some(file.clone())),
+        (RequirementsChoice::Off, _) => (Some(false), None),
+        (RequirementsChoice::File(file), _) => (Some(true), Some(file.clone())),
         // The drivers install nothing unless they are told to.
-        (Requirements::Default, Some(None)) => (Some(false), None),
-        (Requirements::Default, Some(Some("auto"))) => (Some(true), None),
-        (Requirements::Default, Some(Some(file))) => (Some(true), Some(file.to_owned())),
-        (Requirements::Default, None) => (None, None),
+        (RequirementsChoice::Default, Some(None)) => (Some(false), None),
+        (RequirementsChoice::Default, Some(Some("auto"))) => (Some(true), None),
+        (RequirementsChoice::Default, Some(Some(file))) => (Some(true), Some(file.to_owned())),
+        (RequirementsChoice::Default, None) => (None, None),
     }
 }
 
@@ -87,7 +87,7 @@ impl Work<'_> {
         let settings = pip_settings(session, &interpreter);
         match format {
             Format::Requirements => self.order.file = self.file.as_ref().map(PathBuf::from),
-            Format::Lock if uv.is_some() && self.prepared.settings.installer != Asked::Pip => {
+            Format::Lock if uv.is_some() && self.prepared.settings.installer != InstallerChoice::Pip => {
                 self.order.file = Some(self.export(session, uv.as_deref().unwrap_or(Path::new("uv"))).await?);
             }
             Format::Lock | Format::Pyproject => {
@@ -128,7 +128,7 @@ impl Work<'_> {
 
     /// The uv of the image.
     fn uv(&self, session: &Session) -> Result<Option<PathBuf>, Outcome> {
-        let which = |name: &str| interpreter::which(name, session.variables.get_os("PATH")).found();
+        let which = |name: &str| which(name, session.variables.get_os("PATH")).found();
         match &self.prepared.settings.uv {
             Some(name) => match which(name) {
                 Some(path) => Ok(Some(path)),
@@ -213,9 +213,9 @@ impl Work<'_> {
     /// Writes the constraints that keep packages as they are, if it is asked for.
     fn protect(&mut self, session: &mut Session, known: &Known) -> Result<(), Outcome> {
         let names = match &self.prepared.settings.protected_packages {
-            Protected::Nothing => return Ok(()),
-            Protected::Frameworks => PROTECTED.map(str::to_owned).to_vec(),
-            Protected::Packages(names) => names.clone(),
+            ProtectedPackages::Nothing => return Ok(()),
+            ProtectedPackages::Frameworks => PROTECTED.map(str::to_owned).to_vec(),
+            ProtectedPackages::Packages(names) => names.clone(),
         };
         let text = requirements::constraints(&names, &known.installed);
         if !text.is_empty() {

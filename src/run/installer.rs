@@ -12,7 +12,7 @@ use super::install::{Work, environment, write};
 use super::session::Session;
 use super::{Outcome, Refusal};
 use crate::event::Ending;
-use crate::job::settings::Installer as Asked;
+use crate::job::settings::InstallerChoice;
 use crate::logs::{Level, Rewrite, Style};
 use crate::prepare::requirements::{
     self, Installed, Installer, Interpreter, PipSettings, Progress, Proxies, REMEDY, Scan,
@@ -70,7 +70,7 @@ impl Work<'_> {
                 return Ok(());
             }
             if installer == Installer::Uv
-                && asked == Asked::Auto
+                && asked == InstallerChoice::Auto
                 && requirements::cannot_read(&[&*report.output.stdout, &*report.output.stderr].concat())
             {
                 tracing::info!("requirements: uv cannot read them all; pip may");

@@ -29,7 +29,7 @@ mod timeline;
 mod train;
 
 pub use exec::exec;
-pub use outcome::{EXIT_CODES, Outcome, Refusal};
+pub use outcome::{Outcome, Refusal};
 pub use prepare::{Prepared, entry_of, environment_of, hardware, image, needs_python, prepare, redactor};
 pub use session::Options;
 pub use temporary::TemporaryFolder;

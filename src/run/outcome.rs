@@ -2,29 +2,10 @@
 
 use nix::sys::signal::Signal;
 
-use crate::cluster::NO_HOST;
 use crate::event::{Cause, CauseEnding, CauseStage, Ending};
 use crate::failure::{self, Earlier, Written};
-use crate::job::Paths;
+use crate::job::{Paths, exit_code};
 use crate::redact::Redactor;
-
-/// What each exit code means: the README's table comes from here.
-pub const EXIT_CODES: [(&str, &str); 11] = [
-    ("0", "The script ended with 0."),
-    (
-        "1 to 255",
-        "The script's own exit code. Of requirements that cannot be installed, that of uv or pip; 1 if neither was started.",
-    ),
-    ("128 + n", "The script was ended by signal n: 137 is SIGKILL, 143 SIGTERM, 139 SIGSEGV."),
-    ("2", "footplate's own command line is wrong."),
-    ("65", "The code that was supplied cannot be unpacked or copied."),
-    ("68", "Another host of the job was lost, or did not come."),
-    ("69", "What the job asks for cannot be launched in this image or on this machine."),
-    ("70", "A defect in footplate itself."),
-    ("78", "A configuration file or a setting is wrong."),
-    ("126", "The entry point cannot be executed."),
-    ("127", "The entry point, or the Python for it, was not found."),
-];
 
 /// Why a job ended before its script started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +27,12 @@ pub enum Refusal {
 impl Refusal {
     fn exit_code(self) -> i32 {
         match self {
-            Refusal::Configuration => 78,
-            Refusal::Code => 65,
-            Refusal::NotFound => 127,
-            Refusal::NotExecutable => 126,
-            Refusal::Launch => 69,
-            Refusal::Internal => 70,
+            Refusal::Configuration => exit_code::CONFIGURATION,
+            Refusal::Code => exit_code::CODE,
+            Refusal::NotFound => exit_code::NOT_FOUND,
+            Refusal::NotExecutable => exit_code::NOT_EXECUTABLE,
+            Refusal::Launch => exit_code::LAUNCH,
+            Refusal::Internal => exit_code::DEFECT,
         }
     }
 }
@@ -94,12 +75,12 @@ impl Outcome {
     /// Returns the exit code of footplate.
     pub fn exit_code(&self) -> i32 {
         match self {
-            Outcome::Succeeded => 0,
+            Outcome::Succeeded => exit_code::SUCCESS,
             Outcome::Failed(cause) => cause.exit_code(),
             Outcome::Requirements { ending, .. } => ending.exit_code(),
             Outcome::Refused { refusal, .. } => refusal.exit_code(),
-            Outcome::Stopped(signal) => 128 + *signal as i32,
-            Outcome::PeerFailed => NO_HOST,
+            Outcome::Stopped(signal) => exit_code::of_signal(*signal as i32),
+            Outcome::PeerFailed => exit_code::HOST_LOST,
         }
     }
 
@@ -166,7 +147,8 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::{EXIT_CODES, Outcome, Refusal};
+    use super::{Outcome, Refusal};
+    use crate::job::exit_code::EXIT_CODES;
     use crate::redact::Redactor;
 
     #[test]

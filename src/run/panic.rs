@@ -4,12 +4,9 @@ use std::panic::PanicHookInfo;
 use std::time::Duration;
 
 use crate::failure::{self, Earlier};
-use crate::job::Paths;
+use crate::job::{Paths, exit_code};
 use crate::logs::{self, Relay};
 use crate::supervise;
-
-/// The exit code of a defect (EX_SOFTWARE of sysexits.h).
-const EXIT_CODE: i32 = 70;
 
 /// Makes every panic end the job with a failure file that says so, and with nothing left running.
 pub(super) fn install(paths: Paths, earlier: Earlier, relay: Relay) {
@@ -22,7 +19,7 @@ pub(super) fn install(paths: Paths, earlier: Earlier, relay: Relay) {
         relay.message(format!("{text}\n").into_bytes());
         supervise::kill_descendants();
         relay.finish(Duration::from_secs(1));
-        std::process::exit(EXIT_CODE);
+        std::process::exit(exit_code::DEFECT);
     }));
 }
 
@@ -30,9 +27,10 @@ fn describe(panic: &PanicHookInfo<'_>) -> String {
     let message = panic.payload_as_str().unwrap_or("no message");
     let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
     format!(
-        "footplate {} itself failed{place}: {message}; the job was ended with exit code {EXIT_CODE}; this is a defect of \
+        "footplate {} itself failed{place}: {message}; the job was ended with exit code {}; this is a defect of \
          footplate, not of the script: please report it",
-        env!("CARGO_PKG_VERSION")
+        env!("CARGO_PKG_VERSION"),
+        exit_code::DEFECT
     )
 }
 

@@ -6,7 +6,7 @@ use crate::job::settings::{Launcher, Settings};
 use crate::job::{Job, Paths, Variables};
 use crate::launch::{self, Entry, Image};
 use crate::logs::Level;
-use crate::machine::{Hardware, Probe};
+use crate::machine::{Hardware, Probe, which};
 use crate::prepare::code::{EntryKind, EntryPoint, interpreter};
 use crate::prepare::environment::{self, Environment, Given};
 use crate::python::{Dict, Value};
@@ -109,11 +109,11 @@ pub fn image(prepared: &Prepared, variables: &Variables, required: bool) -> Resu
         Err(error) if required || settings.python.is_some() => return Err(Outcome::refused(Refusal::NotFound, error)),
         Err(_) => None,
     };
-    let which = |name: &str| interpreter::which(name, variables.get_os("PATH")).found();
+    let on_path = |name: &str| which(name, variables.get_os("PATH")).found();
     // An image can have a virtual environment that is not on PATH; its torchrun is the one for its PyTorch.
     let beside_python = |name: &str| {
         let folder = python.as_ref()?.path.parent()?;
-        interpreter::which(&folder.join(name).to_string_lossy(), None).found()
+        which(&folder.join(name).to_string_lossy(), None).found()
     };
     let said =
         python.as_ref().map(|python| format!("{} ({})", python.path.display(), python.found_by)).unwrap_or_default();
@@ -121,16 +121,16 @@ pub fn image(prepared: &Prepared, variables: &Variables, required: bool) -> Resu
     let mut image = Image::default();
     match launch::choose(job, settings) {
         Ok(Launcher::Torchrun) => {
-            image.torchrun = which("torchrun").or_else(|| beside_python("torchrun"));
+            image.torchrun = on_path("torchrun").or_else(|| beside_python("torchrun"));
             if variables.get("RUN_NEURON_PARALLEL_COMPILE").as_deref() == Some("1") {
-                image.neuron_parallel_compile = Some(which("neuron_parallel_compile").ok_or_else(|| {
+                image.neuron_parallel_compile = Some(on_path("neuron_parallel_compile").ok_or_else(|| {
                     let message = "RUN_NEURON_PARALLEL_COMPILE is 1, but neuron_parallel_compile is not on PATH";
                     Outcome::refused(Refusal::Launch, message)
                 })?);
             }
         }
         Ok(Launcher::Mpi | Launcher::Smddp) => {
-            image.mpirun = which("mpirun");
+            image.mpirun = on_path("mpirun");
             // Open MPI 5's mpirun is a front of PRRTE's.
             image.has_prrte = image.mpirun.as_ref().is_some_and(|path| path.with_file_name("prterun").exists());
         }

@@ -13,7 +13,8 @@ use crate::job::Variables;
 use crate::job::settings::Launcher;
 use crate::launch::{Image, LaunchPlan, Span};
 use crate::logs::RankLabel;
-use crate::prepare::code::{Shebang, interpreter::which, shebang};
+use crate::machine::which;
+use crate::prepare::code::{Shebang, shebang};
 use crate::supervise::direct::{self, PYTHON_EXEC, RankStreams};
 use crate::supervise::keeper::{self, Keepers};
 

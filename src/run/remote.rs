@@ -12,6 +12,7 @@ use super::session::Session;
 use super::{Outcome, Prepared};
 use crate::cluster::Order;
 use crate::event::{Cause, CauseEnding, Ending, Event, Events, Kind, Phase, Process, Subscriber};
+use crate::job::exit_code;
 use crate::logs::Style;
 use crate::supervise::{Role, Task, keeper};
 
@@ -20,9 +21,6 @@ const DAEMON: &str = "mpirun daemon";
 
 /// Hosts that mpirun reaches directly by default; beyond, its daemons would start others, and know no agent.
 const RADIX: usize = 64;
-
-/// The exit codes by which a shell says that a signal ended its command.
-const SIGNALED: std::ops::RangeInclusive<i32> = 129..=192;
 
 /// Agents that mpirun has running at once by default.
 const CONCURRENT: usize = 128;
@@ -141,7 +139,7 @@ async fn next_order(session: &mut Session) -> Result<Option<Order>, Outcome> {
 fn was_killed(ending: Ending) -> bool {
     match ending {
         Ending::Signaled(_) => true,
-        Ending::Exited(code) => code > 128,
+        Ending::Exited(code) => code > exit_code::SIGNALS,
     }
 }
 
@@ -149,8 +147,8 @@ fn was_killed(ending: Ending) -> bool {
 fn lost_daemon(host: &str, ending: Ending) -> Cause {
     // Its shell passes the signal on.
     let how = match ending {
-        Ending::Exited(code) if SIGNALED.contains(&code) => Ending::Signaled(code - 128),
-        ending => ending,
+        Ending::Exited(code) => exit_code::as_signal(code).map_or(ending, Ending::Signaled),
+        Ending::Signaled(_) => ending,
     };
     let found = format!("mpirun's daemon on host {host} has ended: {how}");
     Cause { host: Some(host.to_owned()), ..Cause::new(found, CauseEnding::NoProcess(ending.exit_code())) }

@@ -12,6 +12,7 @@ use super::session::Session;
 use super::temporary::TemporaryFolder;
 use super::{Outcome, Prepared, Refusal};
 use crate::event::{Kind, Phase};
+use crate::job::exit_code;
 use crate::job::settings::{LogPrefix, Settings};
 use crate::launch::Tagged;
 use crate::logs::{RankLabel, Style, Tags};
@@ -175,7 +176,7 @@ pub(super) fn not_started(error: &SpawnError) -> Outcome {
         ),
         _ => error.to_string(),
     };
-    let refusal = if error.exit_code() == 127 { Refusal::NotFound } else { Refusal::NotExecutable };
+    let refusal = if error.exit_code() == exit_code::NOT_FOUND { Refusal::NotFound } else { Refusal::NotExecutable };
     Outcome::refused(refusal, message)
 }
 

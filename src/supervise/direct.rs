@@ -26,6 +26,7 @@ use nix::libc;
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{dup2_stderr, dup2_stdout, getppid, mkfifo};
 
+use crate::job::exit_code;
 use crate::logs::Style;
 
 /// The name by which footplate starts ranks.
@@ -114,7 +115,7 @@ pub fn install(folder: &Path, interpreter: &Path) -> io::Result<PathBuf> {
 
 /// Becomes a rank; gives the exit code where it cannot.
 pub fn run(words: &[OsString]) -> i32 {
-    let Some((own, arguments)) = words.split_first() else { return 127 };
+    let Some((own, arguments)) = words.split_first() else { return exit_code::NOT_FOUND };
     let own = Path::new(own);
     if let (Some(folder), Ok(rank)) = (own.parent(), std::env::var(RANK)) {
         let [stdout, stderr] = fifos(folder, &rank);
@@ -127,7 +128,7 @@ pub fn run(words: &[OsString]) -> i32 {
         Err(error) => error,
     };
     eprintln!("{NAME}: cannot start the interpreter: {error}");
-    126
+    exit_code::NOT_EXECUTABLE
 }
 
 /// Puts a FIFO in place of a stream, if that is the launcher's own.

@@ -29,6 +29,7 @@ use tokio::net;
 
 use super::{Launching, direct};
 use crate::event::Ending;
+use crate::job::exit_code;
 use crate::kernel;
 
 /// The word by which footplate is a keeper.
@@ -144,7 +145,7 @@ pub fn agent() -> Option<String> {
 
 /// Is a rank's keeper; gives the exit code.
 pub fn run(words: &[OsString]) -> i32 {
-    let Some((program, arguments)) = words.split_first() else { return 127 };
+    let Some((program, arguments)) = words.split_first() else { return exit_code::NOT_FOUND };
     let mut command = Command::new(program);
     command.args(arguments).env_remove(FOLDER);
     let kept = kept_rank().and_then(|(folder, rank)| {
@@ -163,7 +164,7 @@ pub fn run(words: &[OsString]) -> i32 {
 
 fn failed(program: &OsString, error: &io::Error) -> i32 {
     eprintln!("footplate: cannot start {}: {error}", program.display());
-    if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
+    if error.kind() == io::ErrorKind::NotFound { exit_code::NOT_FOUND } else { exit_code::NOT_EXECUTABLE }
 }
 
 /// The folder of this host's ranks, and which of them this one is. Not one of those that ranks start, which are counted anew.
@@ -221,7 +222,7 @@ fn end_as(status: ExitStatus) -> i32 {
         libc::SIGKILL => nix::sys::signal::raise(Signal::SIGKILL).map_err(io::Error::from),
         number => signal_hook::low_level::emulate_default_handler(number),
     };
-    128 + number
+    exit_code::of_signal(number)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::Pid;
 
 use crate::event::{Ending, Process};
+use crate::job::exit_code;
 use crate::kernel::{self, Inherited, Step};
 use crate::logs::Style;
 
@@ -99,8 +100,8 @@ impl SpawnError {
     /// The exit code that shells give: 127 if the file was not found, else 126.
     pub fn exit_code(&self) -> i32 {
         match (self.step, Errno::from_raw(self.error.raw_os_error().unwrap_or(0))) {
-            (Step::Exec, Errno::ENOENT | Errno::ENOTDIR) => 127,
-            _ => 126,
+            (Step::Exec, Errno::ENOENT | Errno::ENOTDIR) => exit_code::NOT_FOUND,
+            _ => exit_code::NOT_EXECUTABLE,
         }
     }
 
@@ -183,7 +184,7 @@ impl Task {
         let ranks = self.ranks.iter().map(RankStreams::open).collect::<io::Result<_>>();
         let ranks = ranks.map_err(|error| failed(Step::Streams, error))?;
         let stdin = standard_input().map_err(|error| failed(Step::Streams, error))?;
-        let program = kernel::Program {
+        let program = kernel::Executable {
             path: &path,
             arguments: &arguments,
             variables: &variables,

@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use footplate::job::exit_code::EXIT_CODES;
 use footplate::job::settings::REGISTRY;
 use footplate::prepare::environment::registry;
-use footplate::run::EXIT_CODES;
 
 use super::job::{FOOTPLATE, Job, search_path};
 

@@ -1,18 +1,20 @@
-//! `checkpointconfig.json`: where checkpoints are kept.
+//! Reader of `checkpointconfig.json`, which names the folder of checkpoints.
 
 use std::path::{Path, PathBuf};
 
 use super::ConfigError;
-use super::reader::Kind;
+use super::reader::FileKind;
 use crate::job::Paths;
 use crate::python::Value;
 
 const FILE: &str = "checkpointconfig.json";
 
-const KIND: Kind =
-    Kind { expected: r#"an object such as {"LocalPath": "/opt/ml/checkpoints"}"#, if_missing: "it may be missing" };
+const KIND: FileKind =
+    FileKind { expected: r#"an object such as {"LocalPath": "/opt/ml/checkpoints"}"#, if_missing: "it may be missing" };
 
-/// The folder of the job's checkpoints: the one that the file names, else the platform's if it is there.
+/// Returns the folder of the job's checkpoints: the one that the file names, else the platform's if it exists.
+///
+/// An invalid file is only a warning, because the job can run without it.
 pub(super) fn read(paths: &Paths, warnings: &mut Vec<String>) -> Option<PathBuf> {
     let path = paths.config().join(FILE);
     let named = named(&path).unwrap_or_else(|error| {
@@ -22,6 +24,7 @@ pub(super) fn read(paths: &Paths, warnings: &mut Vec<String>) -> Option<PathBuf>
     named.or_else(|| Some(paths.checkpoints()).filter(|path| path.is_dir()))
 }
 
+/// Returns the folder that the file names, or `None` if the file does not exist or names none.
 fn named(path: &Path) -> Result<Option<PathBuf>, ConfigError> {
     let Some(value) = KIND.read_optional(path)? else { return Ok(None) };
     match KIND.object(path, value)?.get("LocalPath") {

@@ -1,7 +1,7 @@
-//! Reading the platform's configuration files into a [`Job`].
+//! Reader of the platform's configuration files, which make a [`Job`].
 //!
-//! One file here for each file there (platform contract). `hyperparameters.json`, `resourceconfig.json` and
-//! `inputdataconfig.json` must be there and of the right shape; the others are used where they are.
+//! Each file of the platform contract has a module. `hyperparameters.json`, `resourceconfig.json` and `inputdataconfig.json` must
+//! exist and be valid; the other files are optional.
 
 mod checkpoint;
 mod drivers;
@@ -15,14 +15,13 @@ pub use error::ConfigError;
 pub use hyperparameters::deserialize;
 
 use crate::job::settings;
-use crate::job::{Job, Paths, Request, Variables};
+use crate::job::{Job, JobRequest, Paths, Variables};
 use crate::python::{Dict, Value};
 
-/// Hyperparameters that begin with this are the platform's.
+/// The prefix of the platform's hyperparameters.
 const PLATFORM_PREFIX: &str = "sagemaker_";
 
-/// The platform's hyperparameters that the toolkit uses itself, and passes neither to the script nor on as framework
-/// parameters.
+/// The hyperparameters that sagemaker-training uses itself, and passes neither to the script nor on as framework parameters.
 const TOOLKIT_HYPERPARAMETERS: [&str; 9] = [
     "sagemaker_program",
     "sagemaker_submit_directory",
@@ -35,7 +34,7 @@ const TOOLKIT_HYPERPARAMETERS: [&str; 9] = [
     "sagemaker_s3_output",
 ];
 
-/// Flags that ask for a distribution over the current group, if the job does not name groups.
+/// The flags that ask for a distribution. If the job names no groups, it spans the group of the current host.
 const DISTRIBUTION_FLAGS: [&str; 7] = [
     "sagemaker_mpi_enabled",
     "sagemaker_parameter_server_enabled",
@@ -46,38 +45,38 @@ const DISTRIBUTION_FLAGS: [&str; 7] = [
     "sagemaker_torch_distributed_enabled",
 ];
 
-/// What was read: the job, and what its hyperparameters say about footplate itself.
+/// The content of the configuration files.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The job.
     pub job: Job,
-    /// The hyperparameters `footplate_*`.
+    /// The hyperparameters `footplate_*`, which are settings of footplate.
     pub own_hyperparameters: Dict,
-    /// What was odd, but no reason to fail: for the log.
+    /// Warnings for the log.
     pub warnings: Vec<String>,
 }
 
-/// The base folder: SAGEMAKER_BASE_DIR, else /opt/ml.
+/// Returns the folders of the job below its base folder: SAGEMAKER_BASE_DIR, else /opt/ml.
 pub fn base_paths(variables: &Variables) -> Paths {
     Paths::under(
         variables.get_os("SAGEMAKER_BASE_DIR").filter(|base| !base.is_empty()).unwrap_or(Paths::PLATFORM_BASE.as_ref()),
     )
 }
 
-/// Whether a job's configuration is there, so that `footplate` without arguments knows what to do.
+/// Returns true if a job's configuration exists, so that `footplate` without arguments runs the job.
 pub fn is_there(paths: &Paths) -> bool {
     resource::path(paths).exists() || paths.config().join(hyperparameters::FILE).exists()
 }
 
-/// Whether no configuration file is there at all: the container was not started as a training job.
+/// Returns true if none of the required files exists: the container was not started as a training job.
 pub fn is_absent(paths: &Paths) -> bool {
     !is_there(paths) && !paths.config().join(input_data::FILE).exists()
 }
 
-/// Reads all of a job's configuration.
+/// Reads the configuration of a job.
 ///
 /// # Errors
-/// The first required file that is missing or of which anything is wrong.
+/// The first file that is required and missing, or that is invalid. An invalid checkpoint file is only a warning.
 pub fn read(paths: Paths, variables: &Variables) -> Result<Config, ConfigError> {
     let all = hyperparameters::read(&paths)?;
     let resources = resource::read(&paths)?;
@@ -88,7 +87,7 @@ pub fn read(paths: Paths, variables: &Variables) -> Result<Config, ConfigError> 
     Ok(assemble(Files { paths, all, resources, channels, drivers, checkpoint_dir }, variables, warnings))
 }
 
-/// A job for `footplate exec` in a container that was started without configuration: one host, no hyperparameters.
+/// Returns a job for `footplate exec` in a container without configuration: it has one host and no hyperparameters.
 pub fn without_files(paths: Paths, variables: &Variables) -> Config {
     let mut warnings = Vec::new();
     let checkpoint_dir = checkpoint::read(&paths, &mut warnings);
@@ -97,24 +96,26 @@ pub fn without_files(paths: Paths, variables: &Variables) -> Config {
     assemble(files, variables, warnings)
 }
 
+/// The content of the files, each as its module returns it.
 struct Files {
     paths: Paths,
     all: Dict,
     resources: crate::job::Cluster,
     channels: Dict,
-    drivers: Option<crate::job::Drivers>,
+    drivers: Option<crate::job::DriverConfig>,
     checkpoint_dir: Option<std::path::PathBuf>,
 }
 
+/// Builds the job: sorts the hyperparameters by whom they are for, and applies the variables of the image.
 fn assemble(files: Files, variables: &Variables, warnings: Vec<String>) -> Config {
     let Files { paths, all, resources: mut cluster, channels, drivers, checkpoint_dir } = files;
-    let is_own = |key: &crate::python::Text| key.to_str().starts_with(settings::HYPERPARAMETER_PREFIX);
-    let is_toolkits = |key: &crate::python::Text| TOOLKIT_HYPERPARAMETERS.contains(&&*key.to_str());
-    let is_platforms = |key: &crate::python::Text| key.to_str().starts_with(PLATFORM_PREFIX);
-    let own_hyperparameters = all.filtered(is_own);
-    let all = all.filtered(|key| !is_own(key));
-    let hyperparameters = all.filtered(|key| !is_toolkits(key) && !is_platforms(key));
-    let framework_parameters = all.filtered(|key| is_platforms(key) && !is_toolkits(key));
+    let is_setting = |key: &crate::python::Text| key.to_str().starts_with(settings::HYPERPARAMETER_PREFIX);
+    let is_for_toolkit = |key: &crate::python::Text| TOOLKIT_HYPERPARAMETERS.contains(&&*key.to_str());
+    let is_for_platform = |key: &crate::python::Text| key.to_str().starts_with(PLATFORM_PREFIX);
+    let own_hyperparameters = all.filtered(is_setting);
+    let all = all.filtered(|key| !is_setting(key));
+    let hyperparameters = all.filtered(|key| !is_for_toolkit(key) && !is_for_platform(key));
+    let framework_parameters = all.filtered(|key| is_for_platform(key) && !is_for_toolkit(key));
 
     cluster.distribution_groups = match framework_parameters.get("sagemaker_distribution_instance_groups") {
         Some(Value::List(names)) => names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),
@@ -124,7 +125,7 @@ fn assemble(files: Files, variables: &Variables, warnings: Vec<String>) -> Confi
         _ => Vec::new(),
     };
     let text = |name: &str| all.get(name).map(|value| value.to_py_str().to_str().into_owned());
-    let request = Request {
+    let request = JobRequest {
         program: variables
             .get_non_empty("SAGEMAKER_PROGRAM")
             .map(|program| program.into_owned())

@@ -1,4 +1,4 @@
-//! Reading one JSON file, whatever it holds.
+//! Reader of one JSON file, whatever it contains.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -6,28 +6,32 @@ use std::path::Path;
 use super::ConfigError;
 use crate::python::{Dict, Parser, Value};
 
-/// No configuration file is larger: the platform allows 100 hyperparameters of 2,500 characters.
+/// The maximum size of a configuration file, in bytes. The platform allows 100 hyperparameters of 2,500 characters, so real files
+/// are far smaller.
 const MAX_SIZE: u64 = 256 << 20;
 
-/// What a file is, for messages.
+/// A kind of configuration file, with its texts for messages.
 #[derive(Clone, Copy)]
-pub(super) struct Kind {
-    /// What should be there.
+pub(super) struct FileKind {
+    /// A description of the expected content, with an example.
     pub expected: &'static str,
-    /// What to do where it is missing.
+    /// Advice if the file is missing.
     pub if_missing: &'static str,
 }
 
-/// What to do about a file whose content is wrong.
+/// Advice if the content of a file is wrong.
 const IF_WRONG: &str = "correct what writes this file";
 
-impl Kind {
-    /// An error about the content of `path`.
+impl FileKind {
+    /// Returns an error about the content of `path`.
     pub(super) fn wrong(&self, path: &Path, problem: impl Into<String>) -> ConfigError {
         ConfigError { path: path.to_owned(), problem: problem.into(), expected: self.expected, remedy: IF_WRONG }
     }
 
-    /// Reads `path` as JSON; none where there is no such file.
+    /// Reads `path` as JSON. Returns `None` if the file does not exist.
+    ///
+    /// # Errors
+    /// The file cannot be read, is empty, or is not JSON in UTF-8.
     pub(super) fn read_optional(&self, path: &Path) -> Result<Option<Value>, ConfigError> {
         let bytes = match read_bytes(path) {
             Ok(bytes) => bytes,
@@ -57,6 +61,9 @@ impl Kind {
     }
 
     /// Reads `path` as JSON.
+    ///
+    /// # Errors
+    /// The file is missing, or as for [`FileKind::read_optional`].
     pub(super) fn read(&self, path: &Path) -> Result<Value, ConfigError> {
         self.read_optional(path)?.ok_or_else(|| ConfigError {
             path: path.to_owned(),
@@ -66,7 +73,10 @@ impl Kind {
         })
     }
 
-    /// The object that a file must hold.
+    /// Returns the object that the file at `path` must contain.
+    ///
+    /// # Errors
+    /// `value` is not an object.
     pub(super) fn object(&self, path: &Path, value: Value) -> Result<Dict, ConfigError> {
         match value {
             Value::Dict(dict) => Ok(dict),
@@ -75,7 +85,7 @@ impl Kind {
     }
 }
 
-/// The bytes of a regular file: a FIFO or a device in its place must not block the job.
+/// Reads a regular file. A FIFO or a device is refused, because it could block the job.
 fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
@@ -90,12 +100,12 @@ fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::Kind;
+    use super::FileKind;
 
-    const KIND: Kind = Kind { expected: "an object", if_missing: "make it" };
+    const KIND: FileKind = FileKind { expected: "an object", if_missing: "make it" };
 
     #[test]
-    fn every_kind_of_bad_file_ends_in_one_message_with_its_place() {
+    fn every_kind_of_bad_file_is_reported_in_one_form_with_its_place() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("x.json");
         let mut cases: Vec<(&[u8], &str)> = vec![

@@ -1,21 +1,21 @@
-//! `resourceconfig.json`: the hosts.
+//! Reader of `resourceconfig.json`, which names the hosts.
 
 use std::path::{Path, PathBuf};
 
 use super::ConfigError;
-use super::reader::Kind;
-use crate::job::{Cluster, Group, Paths};
+use super::reader::FileKind;
+use crate::job::{Cluster, InstanceGroup, Paths};
 use crate::python::{Dict, Value};
 
-const KIND: Kind = Kind {
+const KIND: FileKind = FileKind {
     expected: r#"an object such as {"current_host": "algo-1", "hosts": ["algo-1"]}"#,
     if_missing: "start the container as a training job does, or run `footplate local` on your machine",
 };
 
-/// What the toolkit takes for the group's name where the file has none.
+/// The name of the group if the file has none, as in sagemaker-training.
 const DEFAULT_GROUP: &str = "homogeneousCluster";
 
-/// The file, in the one or the other spelling.
+/// Returns the path of the file. `resourceConfig.json` is used if only that exists.
 pub(super) fn path(paths: &Paths) -> PathBuf {
     let usual = paths.config().join("resourceconfig.json");
     let other = paths.config().join("resourceConfig.json");
@@ -23,6 +23,9 @@ pub(super) fn path(paths: &Paths) -> PathBuf {
 }
 
 /// Reads the file.
+///
+/// # Errors
+/// The file is missing, is not a JSON object, or a key has the wrong type.
 pub(super) fn read(paths: &Paths) -> Result<Cluster, ConfigError> {
     let path = path(paths);
     let dict = KIND.object(&path, KIND.read(&path)?)?;
@@ -55,7 +58,7 @@ pub(super) fn read(paths: &Paths) -> Result<Cluster, ConfigError> {
     })
 }
 
-/// One host that is alone.
+/// Returns the hosts of a job that has one host and no configuration.
 pub(super) fn single_host() -> Cluster {
     let mut dict = Dict::new();
     dict.set("current_host", "algo-1");
@@ -72,7 +75,8 @@ pub(super) fn single_host() -> Cluster {
     }
 }
 
-fn group(path: &Path, index: usize, raw: &Value) -> Result<Group, ConfigError> {
+/// Reads one instance group, the element `index` of the list.
+fn group(path: &Path, index: usize, raw: &Value) -> Result<InstanceGroup, ConfigError> {
     let place = format!("instance_groups[{index}]");
     let Value::Dict(dict) = raw else {
         return Err(KIND.wrong(path, format!("the key {place:?} is {}", raw.kind())));
@@ -83,9 +87,10 @@ fn group(path: &Path, index: usize, raw: &Value) -> Result<Group, ConfigError> {
         None => return Err(KIND.wrong(path, format!("the key \"{place}.hosts\" is missing"))),
         Some(value) => strings(path, &format!("{place}.hosts"), value)?,
     };
-    Ok(Group { name, hosts, raw: raw.clone() })
+    Ok(InstanceGroup { name, hosts, raw: raw.clone() })
 }
 
+/// Returns the string of a key, or `None` if the key is missing or null. An empty string is an error.
 fn string(path: &Path, dict: &Dict, key: &str) -> Result<Option<String>, ConfigError> {
     match dict.get(key) {
         None | Some(Value::None) => Ok(None),
@@ -97,16 +102,13 @@ fn string(path: &Path, dict: &Dict, key: &str) -> Result<Option<String>, ConfigE
     }
 }
 
+/// Returns the strings of a list, which must not be empty; `key` is for messages.
 fn strings(path: &Path, key: &str, value: &Value) -> Result<Vec<String>, ConfigError> {
-    let texts = value.as_list().map(|list| list.iter().map(|item| item.as_str().map(str::to_owned)).collect());
+    let texts: Option<Option<Vec<String>>> =
+        value.as_list().map(|list| list.iter().map(|item| item.as_str().map(str::to_owned)).collect());
     match texts {
-        Some(Some(texts)) => {
-            let texts: Vec<String> = texts;
-            match texts.is_empty() {
-                false => Ok(texts),
-                true => Err(KIND.wrong(path, format!("the key {key:?} is an empty list"))),
-            }
-        }
+        Some(Some(texts)) if texts.is_empty() => Err(KIND.wrong(path, format!("the key {key:?} is an empty list"))),
+        Some(Some(texts)) => Ok(texts),
         Some(None) => Err(KIND.wrong(path, format!("the key {key:?} holds something that is not a string"))),
         None => Err(KIND.wrong(path, format!("the key {key:?} is {}, not a list of strings", value.kind()))),
     }

@@ -11,9 +11,10 @@ use nix::sys::statvfs::statvfs;
 
 use super::budget::{self, Limits};
 use super::destination::{Destination, Report};
-use super::error::{Bytes, CodeError};
+use super::error::CodeError;
 use super::members::{Kind, Member, Members, Trouble};
 use super::notes::shown;
+use crate::machine::Bytes;
 
 /// How much is read and written at a time.
 const CHUNK: usize = 64 << 10;

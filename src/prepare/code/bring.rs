@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use super::archive::unpack_into;
 use super::budget::Limits;
 use super::destination::{Destination, Report};
-use super::error::{Bytes, CodeError};
+use super::error::CodeError;
 use super::folder::{copy_file, copy_folder};
 use super::notes::Notes;
 use super::s3::bring_from_s3;
 use super::source::{Form, Source};
+use crate::machine::Bytes;
 use crate::storage::Access;
 
 /// Whose files count if both the image and the job bring code.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use flate2::read::MultiGzDecoder;
 
-use super::error::Bytes;
+use crate::machine::Bytes;
 
 /// What an archive may cost. The defaults are far beyond any source, and below what takes a container down.
 #[derive(Clone, Debug)]

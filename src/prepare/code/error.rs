@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use crate::machine::Bytes;
 use crate::storage::StorageError;
 
 /// Why the user's code could not be brought into the code folder. Its text names the path, what was found there, and
@@ -171,30 +172,6 @@ impl std::error::Error for CodeError {
     }
 }
 
-/// A number of bytes in words: `512 bytes`, `3.4 MiB`.
-pub(super) struct Bytes(pub(super) u64);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-        let mut amount = self.0 as f64;
-        let mut unit = match self.0 {
-            1 => "byte",
-            _ => "bytes",
-        };
-        for larger in units {
-            if amount < 1024.0 {
-                break;
-            }
-            (amount, unit) = (amount / 1024.0, larger);
-        }
-        match unit.starts_with("byte") {
-            true => write!(f, "{} {unit}", self.0),
-            false => write!(f, "{amount:.1} {unit}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -202,7 +179,7 @@ mod tests {
 
     use nix::errno::Errno;
 
-    use super::{Bytes, CodeError};
+    use super::CodeError;
 
     #[test]
     fn what_the_system_says_of_writing_is_told_apart() {
@@ -219,12 +196,5 @@ mod tests {
             assert!(error.to_string().contains("make the code folder writable"), "{error}");
         }
         assert!(matches!(error(Errno::EIO), CodeError::Io { .. }));
-    }
-
-    #[test]
-    fn bytes_are_written_in_words() {
-        let texts: Vec<String> =
-            [0, 1, 1023, 1024, 1536, 5 << 20, u64::MAX].iter().map(|&n| Bytes(n).to_string()).collect();
-        assert_eq!(texts, ["0 bytes", "1 byte", "1023 bytes", "1.0 KiB", "1.5 KiB", "5.0 MiB", "16.0 EiB"]);
     }
 }

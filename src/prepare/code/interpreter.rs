@@ -5,10 +5,8 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{AccessFlags, access};
+use crate::machine::{DEFAULT_PATH, Lookup, is_program, which};
 
-/// What PATH is where it is not set: what Linux's C libraries and Docker take.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where Python is in nearly every image, if PATH does not say.
 const LAST_RESORT: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/opt/conda/bin"];
 /// The names of Python, the first one first.
@@ -57,27 +55,6 @@ pub enum InterpreterError {
     },
 }
 
-/// What looking for a program came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lookup {
-    /// The program.
-    Found(PathBuf),
-    /// There are only files of that name which cannot be executed; the first of them.
-    NotExecutable(PathBuf),
-    /// There is none.
-    Missing,
-}
-
-impl Lookup {
-    /// The program, if it was found.
-    pub fn found(self) -> Option<PathBuf> {
-        match self {
-            Lookup::Found(path) => Some(path),
-            Lookup::NotExecutable(_) | Lookup::Missing => None,
-        }
-    }
-}
-
 /// Finds the Python that runs the script: `setting` (a path, or a name on PATH), else the virtual environment that is
 /// activated, else the code folder's `.venv`, else `python3` on PATH, else `python` on PATH, which in old images is
 /// Python 2, else Conda's environment, else a folder where Python usually is.
@@ -124,37 +101,6 @@ pub fn find(
     }
 }
 
-/// Looks for a program: a name with a slash is a path, any other is looked for in the folders of PATH (`path`; if it is
-/// not set, those that are usual).
-pub fn which(name: &str, path: Option<&OsStr>) -> Lookup {
-    let candidates = match name.contains('/') {
-        true => vec![PathBuf::from(name)],
-        false if name.is_empty() => return Lookup::Missing,
-        false => folders(path).into_iter().map(|folder| folder.join(name)).collect(),
-    };
-    let mut not_executable = None;
-    for candidate in candidates {
-        if is_program(&candidate) {
-            return Lookup::Found(candidate);
-        }
-        if not_executable.is_none() && candidate.is_file() {
-            not_executable = Some(candidate);
-        }
-    }
-    not_executable.map_or(Lookup::Missing, Lookup::NotExecutable)
-}
-
-/// The folders of PATH. Empty and relative ones are left out: which folder they mean changes with the working
-/// directory.
-fn folders(path: Option<&OsStr>) -> Vec<PathBuf> {
-    let path = path.filter(|path| !path.is_empty()).unwrap_or(OsStr::new(DEFAULT_PATH));
-    std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect()
-}
-
-fn is_program(path: &Path) -> bool {
-    path.is_file() && access(path, AccessFlags::X_OK).is_ok()
-}
-
 /// Whether a virtual environment can work on this machine: the folder of the Python that it was made with is here. One
 /// that was uploaded with the code from a laptop names a folder of the laptop.
 fn is_from_here(environment: &Path) -> bool {
@@ -198,42 +144,17 @@ impl std::error::Error for InterpreterError {}
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::{Path, PathBuf};
 
-    use super::{FoundBy, InterpreterError, Lookup, find, which};
+    use super::{FoundBy, InterpreterError, find};
 
     fn program(path: PathBuf, mode: u32) -> PathBuf {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         path
-    }
-
-    #[test]
-    fn a_program_is_told_from_a_file_that_cannot_be_executed() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        let plain = program(at("a/x"), 0o644);
-        let real = program(at("b/x"), 0o755);
-        program(at("a/y"), 0o600);
-        fs::create_dir(at("a/z")).unwrap();
-        program(at("c/x"), 0o755);
-        let relative = format!("{}{}", "../".repeat(30), at("c").display().to_string().trim_start_matches('/'));
-        assert!(Path::new(&relative).join("x").is_file());
-        let path = format!(":{relative}:{}:{}", at("a").display(), at("b").display());
-        let path = Some(OsStr::new(&path));
-        assert_eq!(which("x", path), Lookup::Found(real.clone()));
-        assert_eq!(which("x", path).found(), Some(real.clone()));
-        assert_eq!(which("y", path), Lookup::NotExecutable(at("a/y")));
-        assert_eq!(which(real.to_str().unwrap(), None), Lookup::Found(real));
-        assert_eq!(which(plain.to_str().unwrap(), None), Lookup::NotExecutable(plain));
-        for missing in ["z", "", "none", "/none/x"] {
-            assert_eq!(which(missing, path), Lookup::Missing, "{missing}");
-        }
-        assert_eq!(which("sh", None).found().map(|sh| sh.ends_with("sh")), Some(true));
     }
 
     #[test]

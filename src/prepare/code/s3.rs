@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use super::archive::{inside, unpack_stream};
 use super::budget::Limits;
 use super::destination::Destination;
-use super::error::{Bytes, CodeError};
+use super::error::CodeError;
 use super::members::BLOCK;
 use super::notes::shown;
 use super::source::{Form, PACKED, is_archive};
+use crate::machine::Bytes;
 use crate::storage::{Access, Bucket, Download, Listed, Problem, TransferError};
 
 /// The permissions of a file from S3, which has none.

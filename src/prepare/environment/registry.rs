@@ -123,7 +123,7 @@ mod tests {
     use super::is_documented;
     use crate::job::config;
     use crate::job::settings::Settings;
-    use crate::job::{Drivers, Paths, Variables};
+    use crate::job::{DriverConfig, Paths, Variables};
     use crate::machine::Hardware;
     use crate::prepare::environment::{Given, build};
     use crate::python::{Value, parse};
@@ -136,10 +136,10 @@ mod tests {
         let Ok(Value::Dict(resources)) = parse(r#"{"topology": [{"hostName": "algo-1"}]}"#) else { panic!() };
         job.cluster.resource_config = Value::Dict(resources.clone());
         let toolkit = job.clone();
-        job.drivers = Some(Drivers {
+        job.drivers = Some(DriverConfig {
             entry_script: Some("train.py".to_owned()),
             distributed: Some(resources),
-            ..Drivers::default()
+            ..DriverConfig::default()
         });
         for job in [toolkit, job] {
             let built =

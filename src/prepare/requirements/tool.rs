@@ -7,7 +7,7 @@ use super::installed::{Installed, Interpreter};
 use super::pip_settings::{ForUv, PipSettings};
 use super::progress::Installer;
 use super::scan::Scan;
-use crate::job::settings::Installer as Asked;
+use crate::job::settings::InstallerChoice;
 
 /// What pip is told unless the user has told it otherwise. They are variables and not options so that the user's own
 /// variables win, and so that a pip that does not know one passes over it.
@@ -39,17 +39,25 @@ pub const PROTECTED: [&str; 9] =
 ///
 /// # Errors
 /// uv is asked for, and there is none.
-pub fn choose(asked: Asked, has_uv: bool, obstacle: Option<&str>) -> Result<(Installer, Option<String>), String> {
+pub fn choose(
+    asked: InstallerChoice,
+    has_uv: bool,
+    obstacle: Option<&str>,
+) -> Result<(Installer, Option<String>), String> {
     match (asked, has_uv, obstacle) {
-        (Asked::Uv, false, _) => {
+        (InstallerChoice::Uv, false, _) => {
             Err("FOOTPLATE_INSTALLER is uv, but there is no uv on PATH or beside Python: install uv in the image, or \
                  set FOOTPLATE_UV to its path"
                 .to_owned())
         }
-        (Asked::Uv, true, Some(obstacle)) => Ok((Installer::Uv, Some(format!("uv is asked for, although {obstacle}")))),
-        (Asked::Auto, true, Some(obstacle)) => Ok((Installer::Pip, Some(format!("pip in place of uv: {obstacle}")))),
-        (Asked::Uv | Asked::Auto, true, None) => Ok((Installer::Uv, None)),
-        (Asked::Pip, ..) | (Asked::Auto, false, _) => Ok((Installer::Pip, None)),
+        (InstallerChoice::Uv, true, Some(obstacle)) => {
+            Ok((Installer::Uv, Some(format!("uv is asked for, although {obstacle}"))))
+        }
+        (InstallerChoice::Auto, true, Some(obstacle)) => {
+            Ok((Installer::Pip, Some(format!("pip in place of uv: {obstacle}"))))
+        }
+        (InstallerChoice::Uv | InstallerChoice::Auto, true, None) => Ok((Installer::Uv, None)),
+        (InstallerChoice::Pip, ..) | (InstallerChoice::Auto, false, _) => Ok((Installer::Pip, None)),
     }
 }
 
@@ -159,7 +167,7 @@ mod tests {
     use std::path::Path;
 
     use super::{Order, choose, command, variables};
-    use crate::job::settings::Installer as Asked;
+    use crate::job::settings::InstallerChoice;
     use crate::prepare::requirements::pip_settings::PipSettings;
     use crate::prepare::requirements::progress::Installer;
     use crate::prepare::requirements::scan::Scan;
@@ -167,12 +175,12 @@ mod tests {
     #[test]
     fn uv_is_run_where_it_is_there_and_can_read_everything() {
         for (asked, has_uv, obstacle, expected) in [
-            (Asked::Auto, true, None, Some(Installer::Uv)),
-            (Asked::Auto, true, Some("x"), Some(Installer::Pip)),
-            (Asked::Auto, false, None, Some(Installer::Pip)),
-            (Asked::Pip, true, None, Some(Installer::Pip)),
-            (Asked::Uv, true, Some("x"), Some(Installer::Uv)),
-            (Asked::Uv, false, None, None),
+            (InstallerChoice::Auto, true, None, Some(Installer::Uv)),
+            (InstallerChoice::Auto, true, Some("x"), Some(Installer::Pip)),
+            (InstallerChoice::Auto, false, None, Some(Installer::Pip)),
+            (InstallerChoice::Pip, true, None, Some(Installer::Pip)),
+            (InstallerChoice::Uv, true, Some("x"), Some(Installer::Uv)),
+            (InstallerChoice::Uv, false, None, None),
         ] {
             let found = choose(asked, has_uv, obstacle).ok().map(|(installer, _)| installer);
             assert_eq!(found, expected, "{asked:?} {has_uv} {obstacle:?}");

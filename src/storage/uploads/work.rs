@@ -14,7 +14,7 @@ use super::look::{Look, look, name_of, open};
 use super::table::{Failure, SETTLE_TIME, Stamp, Table};
 use super::watch::{Seen, Watch};
 use super::{Destination, Order};
-use crate::failure;
+use crate::machine::Bytes;
 use crate::storage::{Access, Parts, Problem, Sent, TransferError, Uploads};
 
 /// How many files are under way at once, and how many files and parts of files are being sent.
@@ -262,7 +262,7 @@ fn summarize(table: &Table, destination: &Destination) {
     let url = destination.url(Path::new(""));
     if files > 0 {
         let word = if files == 1 { "file" } else { "files" };
-        tracing::info!("intermediate output: uploaded {files} {word} ({}) to {url}", failure::size(bytes));
+        tracing::info!("intermediate output: uploaded {files} {word} ({}) to {url}", Bytes(bytes));
     }
     let missing = table.missing();
     for (why, paths) in missing.iter().take(MOST_REASONS) {

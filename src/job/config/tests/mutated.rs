@@ -1,13 +1,13 @@
-//! Random and mutated files: they give a job or an error, never a panic.
+//! Random and mutated files: reading them returns a job or an error, and never panics.
 
 use std::fs;
 
 use proptest::prelude::*;
 
-use super::{Config, ConfigError, read};
+use crate::job::config::{Config, ConfigError, read};
 use crate::job::{Paths, Variables};
 
-/// Every file that is read, below the base folder, with what it may hold.
+/// Every configuration file, relative to the base folder, with valid content.
 const FILES: [(&str, &str); 6] = [
     (
         "input/config/hyperparameters.json",
@@ -33,10 +33,10 @@ const FILES: [(&str, &str); 6] = [
     ),
 ];
 
-/// The checkpoint file, which fails no job.
+/// The index of the checkpoint file, whose errors are only warnings.
 const OPTIONAL: usize = 3;
 
-/// Reads a job's files, of which the one at `changed` holds `content`.
+/// Reads the files of a job; the one with the index `changed` contains `content`.
 fn read_with(changed: usize, content: &[u8]) -> (String, Result<Config, ConfigError>) {
     let base = tempfile::tempdir().expect("a folder");
     for (number, (file, usual)) in FILES.iter().enumerate() {
@@ -48,8 +48,8 @@ fn read_with(changed: usize, content: &[u8]) -> (String, Result<Config, ConfigEr
     (path, read(Paths::under(base.path()), &Variables::default()))
 }
 
-/// Checks what must hold of whatever the files hold.
-fn judged(changed: usize, content: &[u8]) {
+/// Checks the invariants of the result, whatever the files contain.
+fn check_result(changed: usize, content: &[u8]) {
     match read_with(changed, content) {
         (path, Ok(config)) => {
             let job = &config.job;
@@ -69,7 +69,7 @@ fn judged(changed: usize, content: &[u8]) {
 }
 
 #[test]
-fn the_files_that_are_mutated_below_are_good() {
+fn the_files_that_the_other_tests_mutate_are_valid() {
     let (_, config) = read_with(0, FILES[0].1.as_bytes());
     let config = config.expect("read");
     assert_eq!(config.job.node_rank(), 1, "hosts are sorted where the drivers of SDK version 3 run");
@@ -81,23 +81,23 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_bytes_give_a_job_or_an_error_that_names_the_file(
+    fn random_bytes_result_in_a_job_or_an_error_that_names_the_file(
         changed in 0..FILES.len(),
         content in prop::collection::vec(any::<u8>(), 0..200),
     ) {
-        judged(changed, &content);
+        check_result(changed, &content);
     }
 
     #[test]
-    fn random_json_gives_a_job_or_an_error_that_names_the_file(
+    fn random_json_results_in_a_job_or_an_error_that_names_the_file(
         changed in 0..FILES.len(),
         content in r#"(\{|\[|"hosts"|"current_host"|"LocalPath"|"a"|: ?|, |\]|\}|null|-?[0-9.e]{1,4}|"\\ud800"|"algo-1"){0,20}"#,
     ) {
-        judged(changed, content.as_bytes());
+        check_result(changed, content.as_bytes());
     }
 
     #[test]
-    fn mutated_files_give_a_job_or_an_error_that_names_the_file(
+    fn mutated_files_result_in_a_job_or_an_error_that_names_the_file(
         changed in 0..FILES.len(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 1..6),
         length in any::<prop::sample::Index>(),
@@ -106,16 +106,17 @@ proptest! {
         let mut content = FILES[changed].1.as_bytes().to_vec();
         for (index, byte, inserted) in changes {
             let at = index.index(content.len());
-            // Mostly what JSON is made of, so that not every change ends in the same error.
+            // Most bytes are those of JSON, so that not every change leads to the same error.
             let byte = if byte < 192 { b"\"\\{}[]:,0-e nt\x00"[usize::from(byte) % 15] } else { byte };
-            match inserted {
-                true => content.insert(at, byte),
-                false => content[at] = byte,
+            if inserted {
+                content.insert(at, byte);
+            } else {
+                content[at] = byte;
             }
         }
         if cut {
             content.truncate(length.index(content.len()));
         }
-        judged(changed, &content);
+        check_result(changed, &content);
     }
 }

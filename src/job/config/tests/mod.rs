@@ -1,0 +1,2 @@
+mod mutated;
+mod rules;

@@ -1,0 +1,105 @@
+//! The sources of settings, in the order of their strength.
+
+use super::setting::{GivenValue, HYPERPARAMETER_PREFIX, SettingError};
+use super::table::{REGISTRY, Settings};
+use crate::job::Variables;
+use crate::python::{Dict, Value};
+
+impl Settings {
+    /// Reads every setting: `command_line` pairs first, then variables, then hyperparameters.
+    ///
+    /// # Errors
+    /// A setting does not take the value that it was given, or a name on the command line is not a setting.
+    pub fn read(
+        command_line: &[(String, String)],
+        variables: &Variables,
+        hyperparameters: &Dict,
+    ) -> Result<Settings, SettingError> {
+        if let Some((name, _)) = command_line.iter().find(|(name, _)| !is_setting(name)) {
+            let known = REGISTRY.map(|setting| setting.name).join(", ");
+            return Err(SettingError::Unknown { name: name.clone(), known });
+        }
+        Settings::from_given(|setting| {
+            if let Some((_, text)) = command_line.iter().rev().find(|(name, _)| name == setting.name) {
+                return Some(GivenValue { text: text.clone(), place: format!("--set {}", setting.name) });
+            }
+            if let Some(text) = variables.get_non_empty(&setting.variable()) {
+                let place = format!("the variable {}", setting.variable());
+                return Some(GivenValue { text: text.into_owned(), place });
+            }
+            let value = hyperparameters.get(&setting.hyperparameter())?;
+            let place = format!("the hyperparameter {}", setting.hyperparameter());
+            Some(GivenValue { text: value_text(value), place })
+        })
+    }
+
+    /// Returns the names, without their prefix, of hyperparameters that look like settings but are none, for a warning.
+    pub fn unknown_names(hyperparameters: &Dict) -> Vec<String> {
+        let names = hyperparameters.keys().filter_map(|key| key.as_str()?.strip_prefix(HYPERPARAMETER_PREFIX));
+        names.filter(|name| !is_setting(name)).map(str::to_owned).collect()
+    }
+}
+
+fn is_setting(name: &str) -> bool {
+    REGISTRY.iter().any(|setting| setting.name == name)
+}
+
+/// Returns a hyperparameter's value as the text that it would have as a variable.
+fn value_text(value: &Value) -> String {
+    match value {
+        Value::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
+        other => other.to_py_str().to_str().into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::job::Variables;
+    use crate::job::settings::{ArgumentStyle, RequirementsChoice, Settings};
+    use crate::python::Dict;
+
+    fn hyperparameters(pairs: &[(&str, &str)]) -> Dict {
+        let mut dict = Dict::new();
+        for (name, value) in pairs {
+            dict.set(*name, *value);
+        }
+        dict
+    }
+
+    #[test]
+    fn the_command_line_is_stronger_than_variables_and_these_than_hyperparameters() {
+        let command_line = [("grace_period".to_owned(), "1".to_owned())];
+        let variables: Variables =
+            [("FOOTPLATE_GRACE_PERIOD", "2"), ("FOOTPLATE_DRAIN_TIME", "2.5")].into_iter().collect();
+        let given = hyperparameters(&[
+            ("footplate_grace_period", "3"),
+            ("footplate_drain_time", "3"),
+            ("footplate_arguments", "flags"),
+            ("footplate_requirements", "extra.txt"),
+        ]);
+        let settings = Settings::read(&command_line, &variables, &given).expect("read");
+        assert_eq!(settings.grace_period, Duration::from_secs(1));
+        assert_eq!(settings.drain_time, Duration::from_millis(2500));
+        assert_eq!(settings.arguments, Some(ArgumentStyle::Flags));
+        assert_eq!(settings.requirements, RequirementsChoice::File("extra.txt".to_owned()));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_place_and_what_it_takes() {
+        for (name, value) in
+            [("grace_period", "soon"), ("grace_period", "-1"), ("grace_period", "inf"), ("arguments", "x")]
+        {
+            let variables: Variables = [(format!("FOOTPLATE_{}", name.to_uppercase()), value)].into_iter().collect();
+            let error = Settings::read(&[], &variables, &Dict::new()).expect_err(value).to_string();
+            assert!(
+                error.starts_with(&format!("the variable FOOTPLATE_{} is {value:?}", name.to_uppercase())),
+                "{error}"
+            );
+        }
+        let error = Settings::read(&[("grace".to_owned(), String::new())], &Variables::default(), &Dict::new());
+        assert!(error.expect_err("no such setting").to_string().starts_with("there is no setting \"grace\""));
+        assert_eq!(Settings::unknown_names(&hyperparameters(&[("footplate_grce", "1"), ("lr", "1")])), ["grce"]);
+    }
+}

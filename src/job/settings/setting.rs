@@ -1,0 +1,69 @@
+//! A setting, a value that it was given, and the errors of both.
+
+/// The prefix of hyperparameters that are settings of footplate.
+pub const HYPERPARAMETER_PREFIX: &str = "footplate_";
+
+/// The prefix of environment variables that are settings of footplate.
+const VARIABLE_PREFIX: &str = "FOOTPLATE_";
+
+/// The description of a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The name: `grace_period` is the variable FOOTPLATE_GRACE_PERIOD and the hyperparameter `footplate_grace_period`.
+    pub name: &'static str,
+    /// The values that it takes.
+    pub values: &'static str,
+    /// The default, or a description of what happens if it is not set.
+    pub default: &'static str,
+    /// The documentation.
+    pub meaning: &'static str,
+}
+
+impl Setting {
+    /// Returns the name of the environment variable.
+    pub fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.name.to_uppercase())
+    }
+
+    /// Returns the name of the hyperparameter.
+    pub(super) fn hyperparameter(&self) -> String {
+        format!("{HYPERPARAMETER_PREFIX}{}", self.name)
+    }
+}
+
+/// A value that somebody gave a setting.
+pub(super) struct GivenValue {
+    pub(super) text: String,
+    /// The place where it was given, for messages: `the variable FOOTPLATE_UV`.
+    pub(super) place: String,
+}
+
+impl GivenValue {
+    /// Returns the error for a value that `setting` does not take.
+    pub(super) fn refused(self, setting: Setting) -> SettingError {
+        SettingError::NotTaken { value: self.text, place: self.place, setting }
+    }
+}
+
+/// An error in the settings that were given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// A name on the command line that no setting has.
+    #[error("there is no setting {name:?}: the settings are {known}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names of all settings, separated by commas.
+        known: String,
+    },
+    /// A value that the setting does not take.
+    #[error("{place} is {value:?}, but takes {}: {}", setting.values, setting.meaning)]
+    NotTaken {
+        /// The place where it was given.
+        place: String,
+        /// The value.
+        value: String,
+        /// The setting.
+        setting: Setting,
+    },
+}

@@ -1,0 +1,241 @@
+//! The table of settings. A new setting is one row here.
+//!
+//! A row has the setting's name, which is also the field of [`Settings`]; its type; the function that reads a value from
+//! text, or returns `None` for a text that the setting does not take; what it takes and its default, in words; and its
+//! documentation. `default` is a value that the row's function reads; `unset` describes what happens without a value.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::setting::{GivenValue, Setting, SettingError};
+use super::values::{
+    ArgumentStyle, CodePrecedence, InstallerChoice, LogPrefix, ProtectedPackages, RequirementsChoice, Secret,
+};
+use super::{Launcher, parse};
+
+macro_rules! settings {
+    ($($name:ident: $type:ty = $parse:expr, takes $values:literal, $kind:ident $default:literal, $meaning:literal;)+) => {
+        /// The values of all settings.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Settings {
+            $(
+                #[doc = $meaning]
+                pub $name: $type,
+            )+
+        }
+
+        /// Every setting.
+        pub const REGISTRY: [Setting; [$($values),+].len()] = [
+            $(Setting { name: stringify!($name), values: $values, default: $default, meaning: $meaning },)+
+        ];
+
+        impl Default for Settings {
+            fn default() -> Settings {
+                Settings { $($name: settings!(@ $kind $default, $type, $parse),)+ }
+            }
+        }
+
+        impl Settings {
+            /// Sets every setting that `given` returns a value for, and leaves the others at their defaults.
+            pub(super) fn from_given(
+                given: impl Fn(&Setting) -> Option<GivenValue>,
+            ) -> Result<Settings, SettingError> {
+                let mut settings = Settings::default();
+                let [$($name),+] = &REGISTRY;
+                $(
+                    if let Some(value) = given($name) {
+                        let parse: fn(&str) -> Option<$type> = $parse;
+                        settings.$name = parse(&value.text).ok_or_else(|| value.refused(*$name))?;
+                    }
+                )+
+                Ok(settings)
+            }
+        }
+    };
+    (@ default $default:literal, $type:ty, $parse:expr) => {{
+        let parse: fn(&str) -> Option<$type> = $parse;
+        parse($default).expect("a default that the setting takes")
+    }};
+    (@ unset $described:literal, $type:ty, $parse:expr) => {
+        <$type>::default()
+    };
+}
+
+settings! {
+    grace_period: Duration = parse::seconds, takes "seconds", default "110",
+        "The time that processes have to end after SIGTERM or SIGINT, before they are killed. The platform kills the container \
+         120 s after SIGTERM.";
+
+    drain_time: Duration = parse::seconds, takes "seconds", default "1",
+        "The time that processes which the script leaves behind may run on after its end. They then get SIGTERM and, after as \
+         long again, SIGKILL.";
+
+    python: Option<String> = parse::text, takes "a path or a name on PATH",
+        unset "virtual environment, python3, python",
+        "The Python interpreter that runs the script and installs requirements.";
+
+    arguments: Option<ArgumentStyle> = ArgumentStyle::parse, takes "`toolkit`, `json`, `flags`, `none`", unset "toolkit",
+        "The form in which hyperparameters become arguments. `toolkit`: as sagemaker-training (`--flag True`, null is an empty \
+         argument). `json`: as JSON (`--flag true`). `flags`: true is a bare `--flag`, false and null are left out. `none`: no \
+         arguments. Jobs of SDK version 3 have `json`.";
+
+    launcher: Option<Launcher> = |text| Launcher::ALL.into_iter().find(|launcher| launcher.to_string() == text).map(Some),
+        takes "`process`, `per-gpu`, `torchrun`, `mpi`, `smddp`, `xla`", unset "what the job asks for, else process",
+        "The launcher of the script: one process on each host, one for each GPU or Neuron core, or the image's own torchrun, \
+         mpirun, smddprun (smdistributed data parallel) or xla_spawn (PyTorch/XLA). Hosts of instance groups that the job's \
+         distribution leaves out run one process.";
+
+    processes_per_host: Option<usize> = |text| parse::count(text).filter(|count| *count > 0).map(Some), takes "a number",
+        unset "what the job says, else one for each GPU or Neuron core",
+        "The number of ranks on each host, for every launcher but `process`.";
+
+    gpus: Option<usize> = |text| parse::count(text).map(Some), takes "a number", unset "what the machine has",
+        "The number of GPUs that each host is assumed to have, to try a job for many GPUs on a machine without them.";
+
+    torchrun_arguments: Vec<String> = parse::words, takes "words, quoted as in a shell", unset "none",
+        "Further arguments of torchrun, such as `--max-restarts=3 --tee 3`. They follow footplate's own and override them.";
+
+    log_prefix: LogPrefix = LogPrefix::parse, takes "`auto`, `on`, `off`", default "auto",
+        "The prefix `[host:rank]` of each line of the script. `auto`: if there are several ranks whose lines footplate passes \
+         on.";
+
+    progress_interval: Option<Duration> = |text| parse::seconds(text).map(|time| Some(time).filter(|time| !time.is_zero())),
+        takes "seconds", default "0",
+        "If more than 0, progress bars that redraw one line with `\\r` become lines, at least this time apart. 0 passes them \
+         on unchanged.";
+
+    requirements: RequirementsChoice = RequirementsChoice::parse, takes "`on`, `off`, a file name", default "on",
+        "The requirements that are installed before the start. `on`: requirements.txt, if it is in the code folder. A file \
+         name: this file in the code folder, which can also be a pyproject.toml or a uv.lock.";
+
+    installer: InstallerChoice = InstallerChoice::parse, takes "`auto`, `uv`, `pip`", default "auto",
+        "The installer of requirements. `auto`: uv if the image has it and it can do what pip would, else pip.";
+
+    uv: Option<String> = parse::text, takes "a path or a name on PATH", unset "on PATH, beside Python",
+        "The uv that installs requirements.";
+
+    protected_packages: ProtectedPackages = ProtectedPackages::parse, takes "`off`, `on`, `name,…`", default "off",
+        "Packages that requirements must leave at the image's version. `on`: torch, tensorflow, jax, numpy and what belongs to \
+         them.";
+
+    code_precedence: CodePrecedence = CodePrecedence::parse, takes "`supplied`, `baked-in`", default "supplied",
+        "The code that wins if the image has code in its code folder and the job supplies some too. sagemaker-training \
+         silently keeps the baked-in code.";
+
+    master_port: u16 = parse::port, takes "a port", default "7777",
+        "MASTER_PORT, the port on the master host at which the ranks of a distributed job meet.";
+
+    cluster_port: Option<u16> = |text| if text == "off" { Some(None) } else { parse::port(text).map(Some) },
+        takes "a port, `off`", default "7778",
+        "The port on the master host at which the hosts of a job meet, to start and to fail together. `off`: they do not \
+         connect.";
+
+    cluster_key: Option<Secret> = |text| Some(Some(Secret(text.to_owned()))), takes "a secret",
+        unset "derived from the job's configuration",
+        "The secret by which hosts prove to each other that they are of one job. Set it as a secret variable if others who \
+         know the job's whole configuration can reach its network.";
+
+    cluster_timeout: Duration = parse::seconds, takes "seconds", default "900",
+        "The time that a launch which needs every host waits for a host that has not joined.";
+
+    host_addresses: BTreeMap<String, IpAddr> = parse::addresses, takes "`host=address,…`",
+        unset "what the hosts' names resolve to",
+        "The addresses of hosts that neither the hosts file nor DNS knows.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{REGISTRY, Settings};
+    use crate::job::settings::setting::GivenValue;
+    use crate::job::settings::{LogPrefix, ProtectedPackages, RequirementsChoice, SettingError};
+
+    /// Sets one setting, as if by the command line.
+    fn set(name: &str, text: &str) -> Result<Settings, SettingError> {
+        Settings::from_given(|setting| {
+            (setting.name == name).then(|| GivenValue { text: text.to_owned(), place: format!("--set {name}") })
+        })
+    }
+
+    #[test]
+    fn every_setting_of_the_registry_can_be_set() {
+        for setting in &REGISTRY {
+            let value = match setting.name {
+                "arguments" => "json",
+                "launcher" => "mpi",
+                "log_prefix" => "on",
+                "installer" => "uv",
+                "code_precedence" => "baked-in",
+                "host_addresses" => "algo-1=127.0.0.2, algo-2=::1",
+                _ => "7",
+            };
+            let set = set(setting.name, value).expect(setting.name);
+            assert_ne!(set, Settings::default(), "{} changes nothing", setting.name);
+        }
+    }
+
+    #[test]
+    fn values_beyond_what_a_setting_takes_are_refused() {
+        for (name, texts) in [
+            ("grace_period", &["-1", "soon", "inf", "NaN", "1000000001"][..]),
+            ("processes_per_host", &["0", "1025", "x", "-1"]),
+            ("gpus", &["1025", "many"]),
+            ("master_port", &["0", "65536", "off"]),
+            ("cluster_port", &["0", "65536", "on"]),
+            ("torchrun_arguments", &["--tee '3"]),
+            ("installer", &["conda"]),
+            ("log_prefix", &["maybe"]),
+            ("host_addresses", &["algo-1", "algo-1=x", "algo-1=127.0.0.1 algo-2=127.0.0.2"]),
+        ] {
+            for text in texts {
+                let error = set(name, text).expect_err(text).to_string();
+                assert!(error.starts_with(&format!("--set {name} is {text:?}, but takes ")), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_least_and_the_greatest_values_are_taken() {
+        assert_eq!(set("grace_period", " 0 ").expect("0").grace_period, Duration::ZERO);
+        assert_eq!(set("grace_period", "1e9").expect("30 years").grace_period, Duration::from_secs(1_000_000_000));
+        assert_eq!(set("processes_per_host", "1").expect("1").processes_per_host, Some(1));
+        assert_eq!(set("processes_per_host", "1024").expect("1024").processes_per_host, Some(1024));
+        assert_eq!(set("gpus", "0").expect("0").gpus, Some(0));
+        assert_eq!(set("master_port", "65535").expect("a port").master_port, 65535);
+        assert_eq!(set("cluster_port", "off").expect("off").cluster_port, None);
+        assert_eq!(set("progress_interval", "0").expect("0").progress_interval, None);
+        assert_eq!(
+            set("progress_interval", "0.5").expect("a time").progress_interval,
+            Some(Duration::from_millis(500))
+        );
+        assert_eq!(set("host_addresses", " , ").expect("none").host_addresses.len(), 0);
+    }
+
+    #[test]
+    fn on_and_off_are_taken_in_all_their_spellings() {
+        for on in ["on", "true", "True", "1", "yes"] {
+            assert_eq!(set("log_prefix", on).expect(on).log_prefix, LogPrefix::On);
+            assert_eq!(set("requirements", on).expect(on).requirements, RequirementsChoice::Default);
+            assert_eq!(set("protected_packages", on).expect(on).protected_packages, ProtectedPackages::Frameworks);
+        }
+        for off in ["off", "false", "False", "0", "no"] {
+            assert_eq!(set("requirements", off).expect(off).requirements, RequirementsChoice::Off);
+            assert_eq!(set("protected_packages", off).expect(off).protected_packages, ProtectedPackages::Nothing);
+        }
+        let named = ProtectedPackages::Packages(vec!["torch".to_owned(), "numpy".to_owned()]);
+        assert_eq!(set("protected_packages", "torch, numpy,").expect("names").protected_packages, named);
+    }
+
+    #[test]
+    fn the_defaults_are_those_that_the_contracts_ask_for() {
+        let defaults = Settings::default();
+        assert_eq!(defaults.grace_period, Duration::from_secs(110));
+        assert_eq!(defaults.drain_time, Duration::from_secs(1));
+        assert_eq!(defaults.progress_interval, None);
+        assert_eq!((defaults.master_port, defaults.cluster_port), (7777, Some(7778)));
+        assert_eq!(defaults.cluster_timeout, Duration::from_secs(900));
+        assert_eq!(defaults.requirements, RequirementsChoice::Default);
+    }
+}

@@ -1,0 +1,156 @@
+//! The types of settings that take one of several words.
+
+use std::fmt;
+
+use super::parse::{is_off, is_on};
+
+/// The form in which hyperparameters become arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArgumentStyle {
+    /// Python's `str` of each value, as sagemaker-training passes it.
+    Toolkit,
+    /// Each value as JSON; strings unquoted.
+    Json,
+    /// As JSON, except that true is a bare flag, and false and null are left out.
+    Flags,
+    /// No arguments.
+    None,
+}
+
+impl ArgumentStyle {
+    pub(super) fn parse(text: &str) -> Option<Option<ArgumentStyle>> {
+        Some(Some(match text {
+            "toolkit" => ArgumentStyle::Toolkit,
+            "json" => ArgumentStyle::Json,
+            "flags" => ArgumentStyle::Flags,
+            "none" => ArgumentStyle::None,
+            _ => return None,
+        }))
+    }
+}
+
+/// The condition under which lines of the script begin with their host and rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogPrefix {
+    /// If there are several ranks.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+impl LogPrefix {
+    pub(super) fn parse(text: &str) -> Option<LogPrefix> {
+        match text {
+            "auto" => Some(LogPrefix::Auto),
+            "off" => Some(LogPrefix::Off),
+            _ if is_on(text) => Some(LogPrefix::On),
+            _ => None,
+        }
+    }
+}
+
+/// The requirements that are installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequirementsChoice {
+    /// None.
+    Off,
+    /// Those of requirements.txt, if it exists.
+    Default,
+    /// Those of this file, which must exist.
+    File(String),
+}
+
+impl RequirementsChoice {
+    pub(super) fn parse(text: &str) -> Option<RequirementsChoice> {
+        Some(match text {
+            _ if is_off(text) => RequirementsChoice::Off,
+            _ if is_on(text) => RequirementsChoice::Default,
+            file => RequirementsChoice::File(file.to_owned()),
+        })
+    }
+}
+
+/// The installer of requirements that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstallerChoice {
+    /// uv if the image has it, else pip.
+    Auto,
+    /// uv.
+    Uv,
+    /// pip.
+    Pip,
+}
+
+impl InstallerChoice {
+    pub(super) fn parse(text: &str) -> Option<InstallerChoice> {
+        match text {
+            "auto" => Some(InstallerChoice::Auto),
+            "uv" => Some(InstallerChoice::Uv),
+            "pip" => Some(InstallerChoice::Pip),
+            _ => None,
+        }
+    }
+}
+
+/// The packages that requirements must leave at the image's version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProtectedPackages {
+    /// None.
+    Nothing,
+    /// The frameworks and the packages that belong to them.
+    Frameworks,
+    /// These.
+    Packages(Vec<String>),
+}
+
+impl ProtectedPackages {
+    pub(super) fn parse(text: &str) -> Option<ProtectedPackages> {
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+        Some(match text {
+            _ if is_off(text) => ProtectedPackages::Nothing,
+            _ if is_on(text) => ProtectedPackages::Frameworks,
+            _ => ProtectedPackages::Packages(names.collect()),
+        })
+    }
+}
+
+/// The code that wins if the image has code and the job supplies some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodePrecedence {
+    /// The code that the job supplies.
+    Supplied,
+    /// The code in the image.
+    BakedIn,
+}
+
+impl CodePrecedence {
+    pub(super) fn parse(text: &str) -> Option<CodePrecedence> {
+        match text {
+            "supplied" => Some(CodePrecedence::Supplied),
+            "baked-in" => Some(CodePrecedence::BakedIn),
+            _ => None,
+        }
+    }
+}
+
+/// A text that is never shown, not even by `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn a_secret_is_not_shown_for_debugging() {
+        assert_eq!(format!("{:?}", Secret("0123456789".to_owned())), "Secret(…)");
+    }
+}

@@ -1,0 +1,156 @@
+//! Reader of the memory cgroup of this process, versions 1 and 2.
+//!
+//! The files are described in the kernel's documentation: admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst. A file that
+//! is missing or cannot be understood is reported as unknown, never as an error.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The mount points of the kernel's files. [`Roots::default`] has the real ones; tests have others.
+#[derive(Clone, Debug)]
+pub struct Roots {
+    /// The folder that cgroup file systems are mounted on: `/sys/fs/cgroup`.
+    pub cgroup: PathBuf,
+    /// The proc file system: `/proc`.
+    pub proc: PathBuf,
+}
+
+impl Default for Roots {
+    fn default() -> Roots {
+        Roots { cgroup: "/sys/fs/cgroup".into(), proc: "/proc".into() }
+    }
+}
+
+/// The file names of one version of the memory controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Interface {
+    counters: &'static str,
+    limit: &'static str,
+    peak: &'static str,
+}
+
+const V1: Interface =
+    Interface { counters: "memory.oom_control", limit: "memory.limit_in_bytes", peak: "memory.max_usage_in_bytes" };
+const V2: Interface = Interface { counters: "memory.events", limit: "memory.max", peak: "memory.peak" };
+
+/// The memory cgroup of this process, whose counters can be read again and again.
+#[derive(Clone, Debug)]
+pub struct MemoryGroup {
+    interface: Interface,
+    /// The root of the controller's hierarchy.
+    mount: PathBuf,
+    folder: PathBuf,
+}
+
+/// The counters of a memory cgroup. They only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryCounters {
+    /// The number of processes that the kernel killed because memory ran out (`oom_kill`).
+    pub kills: u64,
+    /// The number of times that the cgroup ran out of memory at its limit (`oom`); always 0 in version 1.
+    pub limit_hits: u64,
+}
+
+impl MemoryGroup {
+    /// Finds the memory cgroup of this process in `/proc/self/cgroup`, and reads its counters, which costs two small files.
+    /// Returns `None` if there is none that counts kills.
+    ///
+    /// A container without a cgroup namespace sees the host's path there, under which nothing is mounted. The root of the
+    /// hierarchy that it sees is then the container's own cgroup.
+    pub fn of_this_process(roots: &Roots) -> Option<(MemoryGroup, MemoryCounters)> {
+        let text = fs::read_to_string(roots.proc.join("self/cgroup")).ok()?;
+        let mut found = Vec::new();
+        for line in text.lines() {
+            let mut parts = line.splitn(3, ':');
+            let (Some(hierarchy), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
+                continue;
+            };
+            if controllers.split(',').any(|controller| controller == "memory") {
+                found.insert(0, (V1, roots.cgroup.join("memory"), path));
+            } else if hierarchy == "0" && controllers.is_empty() {
+                found.push((V2, roots.cgroup.clone(), path));
+            }
+        }
+        found.into_iter().find_map(|(interface, mount, path)| {
+            let folders = [mount.join(path.trim_start_matches('/')), mount.clone()];
+            let mut groups = folders.map(|folder| MemoryGroup { interface, mount: mount.clone(), folder }).into_iter();
+            groups.find_map(|group| group.counters().map(|counters| (group, counters)))
+        })
+    }
+
+    /// Reads the counters; returns `None` if they cannot be read.
+    pub fn counters(&self) -> Option<MemoryCounters> {
+        let text = fs::read_to_string(self.folder.join(self.interface.counters)).ok()?;
+        let counter = |name: &str| -> Option<u64> {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+            line.trim().parse().ok()
+        };
+        Some(MemoryCounters { kills: counter("oom_kill")?, limit_hits: counter("oom").unwrap_or(0) })
+    }
+
+    /// Reads the smallest limit of the cgroup and of those around it, in bytes; returns `None` if none of them has one.
+    ///
+    /// Version 1 reports the absence of a limit as a number that is larger than the memory of any machine.
+    pub fn limit(&self) -> Option<u64> {
+        let around = self.folder.ancestors().take_while(|folder| folder.starts_with(&self.mount));
+        around.filter_map(|folder| number(&folder.join(self.interface.limit))).min()
+    }
+
+    /// Reads the most memory that the cgroup ever held, in bytes; returns `None` on cgroup v2 before Linux 5.19.
+    pub fn peak(&self) -> Option<u64> {
+        number(&self.folder.join(self.interface.peak))
+    }
+}
+
+/// Reads a file that holds one number; returns `None` if the file holds `max` or is missing.
+fn number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// Reads the size of the machine's memory from `/proc/meminfo`, in bytes.
+pub fn machine_memory(roots: &Roots) -> Option<u64> {
+    let text = fs::read_to_string(roots.proc.join("meminfo")).ok()?;
+    let kilobytes = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?;
+    kilobytes.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{MemoryCounters, MemoryGroup, Roots, machine_memory};
+
+    /// The roots of a recorded tree in `folder`, with one cgroup of version 2.
+    fn roots(folder: &std::path::Path) -> Roots {
+        let roots = Roots { cgroup: folder.join("cgroup"), proc: folder.join("proc") };
+        for (path, text) in [
+            (roots.proc.join("self/cgroup"), "0::/job/script\n"),
+            (roots.proc.join("meminfo"), "MemTotal:       33554432 kB\nMemFree:        30000000 kB\n"),
+            (roots.cgroup.join("job/script/memory.events"), "low 0\nhigh 0\nmax 9\noom 3\noom_kill 2\n"),
+            (roots.cgroup.join("job/script/memory.max"), "max\n"),
+            (roots.cgroup.join("job/script/memory.peak"), "4096\n"),
+            (roots.cgroup.join("job/memory.max"), "2147483648\n"),
+            (roots.cgroup.join("memory.max"), "4294967296\n"),
+            // Above the mount, which is not this hierarchy's.
+            (folder.join("memory.max"), "1\n"),
+        ] {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        roots
+    }
+
+    #[test]
+    fn counters_peak_and_the_smallest_limit_around_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let roots = roots(folder.path());
+        let (group, counters) = MemoryGroup::of_this_process(&roots).expect("a cgroup");
+        assert_eq!(counters, MemoryCounters { kills: 2, limit_hits: 3 });
+        assert_eq!(group.counters(), Some(counters));
+        assert_eq!((group.peak(), group.limit()), (Some(4096), Some(2 << 30)));
+        assert_eq!(machine_memory(&roots), Some(32 << 30));
+        fs::remove_file(roots.cgroup.join("job/script/memory.events")).unwrap();
+        assert_eq!(group.counters(), None);
+        assert!(MemoryGroup::of_this_process(&roots).is_none());
+    }
+}

@@ -1,0 +1,60 @@
+//! Reader of file systems: how much space and how many inodes they have.
+
+use std::path::Path;
+
+use nix::sys::statvfs::{FsFlags, statvfs};
+
+/// The folder of POSIX shared memory, through which data loaders pass their batches.
+pub const SHARED_MEMORY: &str = "/dev/shm";
+
+/// The state of a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileSystem {
+    /// The space that is left to ordinary users, in bytes.
+    pub free_bytes: u64,
+    /// The size, in bytes; 0 if the file system does not count it, as /proc.
+    pub total_bytes: u64,
+    /// The inodes that are left to ordinary users.
+    pub free_inodes: u64,
+    /// The number of inodes; 0 if the file system does not count them, as btrfs.
+    pub inodes: u64,
+    /// True if it is mounted read-only.
+    pub is_read_only: bool,
+    /// The identity of the file system. Some kinds have none (0), so their figures are part of it: two file systems seldom
+    /// share those too.
+    pub identity: (u64, u64, u64, u64),
+}
+
+impl FileSystem {
+    /// Reads the state of the file system that `path` lies on.
+    ///
+    /// # Errors
+    /// The path does not exist, or the file system does not answer.
+    pub fn of(path: &Path) -> nix::Result<FileSystem> {
+        let found = statvfs(path)?;
+        let block = found.fragment_size();
+        Ok(FileSystem {
+            free_bytes: found.blocks_available().saturating_mul(block),
+            total_bytes: found.blocks().saturating_mul(block),
+            free_inodes: found.files_available(),
+            inodes: found.files(),
+            is_read_only: found.flags().contains(FsFlags::ST_RDONLY),
+            identity: (found.filesystem_id(), found.blocks(), found.blocks_free(), found.files_free()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::FileSystem;
+
+    #[test]
+    fn a_file_system_is_read_and_a_missing_path_is_an_error() {
+        let here = FileSystem::of(Path::new("/")).expect("a file system");
+        assert!(here.free_bytes <= here.total_bytes && here.total_bytes > 0, "{here:?}");
+        assert_eq!(FileSystem::of(Path::new("/proc")).expect("a file system").total_bytes, 0);
+        assert_eq!(FileSystem::of(Path::new("/does/not/exist")), Err(nix::errno::Errno::ENOENT));
+    }
+}
