@@ -13,7 +13,6 @@ mod checkpoints;
 mod exec;
 mod hosts;
 mod install;
-mod installer;
 mod intermediate;
 mod judge;
 mod outcome;
