@@ -1,10 +1,10 @@
-//! Python's view of data: JSON as `json.loads` reads it and `json.dumps` writes it, and what `str` and `repr` make of it.
+//! JSON and values as Python reads and writes them: `json.loads`, `json.dumps`, `str` and `repr`.
 //!
-//! The scripts that run under footplate were written for variables and arguments made by Python, so these must be the
-//! same to the letter: `1e-05`, `True`, lists as `repr`, integers of any size, NaN. Contracts: Python's `json` module
-//! and `float.__repr__` (CPython 3.11), and the recorded runs in `tests/parity`.
+//! The scripts that run under footplate were written for variables and arguments made by Python, so every character must
+//! match: `1e-05`, `True`, lists as `repr`, integers of any size, NaN. The contracts are Python's `json` module and
+//! `float.__repr__` (CPython 3.11), and the recorded runs in `tests/parity`.
 //!
-//! Nothing here touches a file, a process or a clock.
+//! This folder must not use files, processes or clocks.
 
 mod number;
 mod parse;

@@ -1,6 +1,7 @@
-//! How Python writes a float.
+//! The text of a float in Python.
 
-/// `repr(number)`: the shortest digits that read back as the same number, with an exponent below 1e-4 and from 1e16 on.
+/// Returns `repr(number)`: the shortest digits that parse to the same number. Numbers below 1e-4 and from 1e16 on have an
+/// exponent.
 pub(super) fn float_repr(number: f64) -> String {
     if number.is_nan() {
         return "nan".to_owned();
@@ -18,21 +19,19 @@ pub(super) fn float_repr(number: f64) -> String {
     format!("{mantissa}e{sign}{:02}", exponent.abs())
 }
 
-/// The shortest digits that read back as the same number, in exponent form: `-1.5e-7`.
+/// Returns the shortest digits that parse to the same number, in exponent form: `-1.5e-7`.
 ///
-/// Of two that are equally short and equally near, Rust takes the upper one and Python the even one: 1e14 + 0.125 is
-/// `100000000000000.12`. Rust rounds to even where it is told how many digits to write.
+/// If two texts are equally short and equally near, Rust's `{:e}` chooses the upper one, but Python chooses the even one:
+/// 1e14 + 0.125 is `100000000000000.12`. Rust rounds to even if the number of digits is given, so the number is formatted
+/// twice.
 fn shortest(number: f64) -> String {
     let short = format!("{number:e}");
     let digits = short.split('e').next().unwrap_or_default().bytes().filter(u8::is_ascii_digit).count();
     let even = format!("{number:.*e}", digits.saturating_sub(1));
-    match even.parse() == Ok(number) {
-        true => even,
-        false => short,
-    }
+    if even.parse() == Ok(number) { even } else { short }
 }
 
-/// `-1.5` and -3 as `-0.0015`, `1` and 3 as `1000.0`.
+/// Returns a number without an exponent: `-1.5` and -3 become `-0.0015`, `1` and 3 become `1000.0`.
 fn plain(mantissa: &str, exponent: i32) -> String {
     let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
     let digits = mantissa.replace('.', "");

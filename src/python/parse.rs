@@ -1,66 +1,65 @@
-//! Reading JSON as Python's `json.loads` does: NaN and Infinity, integers of any size, lone surrogates; no comments, no
-//! trailing commas, no control characters in strings.
+//! A JSON parser that accepts the texts that Python's `json.loads` accepts, up to a fixed depth.
+//!
+//! It accepts NaN and Infinity, integers of any size, and lone surrogates. It refuses comments, trailing commas, and control
+//! characters in strings.
 
 use std::collections::HashMap;
-use std::fmt;
 
-use super::{Dict, Text, Value};
+use super::text::Text;
+use super::value::{Dict, Value};
 
-/// How deep lists and objects may be nested, so that no text can exhaust the stack. Python's limit is a RecursionError at
-/// about 1,000.
+/// The maximum depth of nested lists and objects. It keeps the recursion within the stack; Python's own limit is a
+/// RecursionError at about 1,000.
 const MAX_DEPTH: usize = 500;
 
-/// Python refuses to make an integer of more digits (CVE-2020-10735): `json.loads` then raises ValueError.
+/// The maximum number of digits of an integer. Python raises ValueError for a longer one (CVE-2020-10735).
 const MAX_INTEGER_DIGITS: usize = 4300;
 
-/// From how many keys on a table is kept to find one that came before.
+/// The number of keys in an object from which a hash table finds duplicates.
 const INDEXED_KEYS: usize = 16;
 
-/// Why a text is not JSON, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An error in a JSON text, with its position.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {message}")]
 pub struct ParseError {
     /// The line, counted from 1.
     pub line: usize,
     /// The column in code points, counted from 1.
     pub column: usize,
-    /// What is wrong there, as a lower-case fragment.
+    /// The error, as a lower-case fragment.
     pub message: String,
 }
 
-impl fmt::Display for ParseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, column {}: {}", self.line, self.column, self.message)
-    }
-}
-
-impl std::error::Error for ParseError {}
-
-/// Reads a JSON text as `json.loads` does; of keys that come twice, the last value holds.
+/// Parses a JSON text as `json.loads` does. If an object has a key twice, the last value counts.
 ///
 /// # Errors
-/// Where the text is not JSON as Python knows it.
+///
+/// The first position at which Python would refuse the text, or one of the two limits: 500 nested levels, and 4,300 digits
+/// of an integer.
 pub fn parse(text: &str) -> Result<Value, ParseError> {
     Parser { text, at: 0, depth: 0, unique_keys: false }.whole()
 }
 
-/// A reader at a place in a text.
+/// A parser at a position in a text.
 pub struct Parser<'t> {
     text: &'t str,
+    /// The position, in bytes.
     at: usize,
     depth: usize,
     unique_keys: bool,
 }
 
 impl<'t> Parser<'t> {
-    /// A reader that refuses a key that comes twice in an object.
+    /// Returns a parser that refuses an object with a duplicate key.
     pub fn with_unique_keys(text: &'t str) -> Parser<'t> {
         Parser { text, at: 0, depth: 0, unique_keys: true }
     }
 
-    /// Reads the whole text as one value.
+    /// Parses the whole text as one value.
     ///
     /// # Errors
-    /// Where the text is not JSON as Python knows it, or holds a key twice and must not.
+    ///
+    /// The errors of [`parse`], and a duplicate key if this parser refuses those.
     pub fn whole(mut self) -> Result<Value, ParseError> {
         if self.text.starts_with('\u{FEFF}') {
             return Err(self.error(0, "begins with a byte-order mark (U+FEFF)"));
@@ -68,9 +67,10 @@ impl<'t> Parser<'t> {
         self.skip_space();
         let value = self.value()?;
         self.skip_space();
-        match self.at == self.text.len() {
-            true => Ok(value),
-            false => Err(self.error(self.at, format!("{} after the end of the value", self.found()))),
+        if self.at == self.text.len() {
+            Ok(value)
+        } else {
+            Err(self.error(self.at, format!("{} after the end of the value", self.found())))
         }
     }
 
@@ -98,6 +98,7 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// Parses the inside of a list or an object, one level deeper.
     fn nested(&mut self, read: fn(&mut Self) -> Result<Value, ParseError>) -> Result<Value, ParseError> {
         if self.depth == MAX_DEPTH {
             return Err(self.error(self.at, format!("nested deeper than {MAX_DEPTH} levels")));
@@ -148,18 +149,17 @@ impl<'t> Parser<'t> {
             }
             self.skip_space();
             let value = self.value()?;
-            let before = match pairs.len() < INDEXED_KEYS {
-                true => pairs.iter().position(|(name, _)| *name == key),
-                false => {
-                    if index.is_empty() {
-                        index = pairs.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
-                    }
-                    index.get(&key).copied()
+            let earlier = if pairs.len() < INDEXED_KEYS {
+                pairs.iter().position(|(name, _)| *name == key)
+            } else {
+                if index.is_empty() {
+                    index = pairs.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
                 }
+                index.get(&key).copied()
             };
-            match before {
+            match earlier {
                 Some(_) if self.unique_keys => return Err(self.error(key_at, format!("the key {key:?} comes twice"))),
-                Some(before) => pairs[before].1 = value,
+                Some(earlier) => pairs[earlier].1 = value,
                 None => {
                     if !index.is_empty() {
                         index.insert(key.clone(), pairs.len());
@@ -192,7 +192,8 @@ impl<'t> Parser<'t> {
             return Err(self.error(start, format!("expected digits after -, found {}", self.found())));
         }
         let integer_end = self.at;
-        // Python reads as far as a number goes: of `1.` and `1e` the 1, and then finds extra data.
+        // Python ends the number before an incomplete fraction or exponent: in `1.` and `1e` it reads 1, and then refuses the
+        // rest as extra data.
         if self.eat(b'.') && self.digits() == 0 {
             self.at = integer_end;
         }
@@ -216,6 +217,7 @@ impl<'t> Parser<'t> {
         Ok(Value::Int(if text == "-0" { "0" } else { text }.to_owned()))
     }
 
+    /// Skips ASCII digits and returns their number.
     fn digits(&mut self) -> usize {
         let length = self.text[self.at..].bytes().take_while(u8::is_ascii_digit).count();
         self.at += length;
@@ -247,6 +249,7 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// Parses an escape in a string and returns its code point. A pair of escaped surrogates is one code point.
     fn escape(&mut self) -> Result<u32, ParseError> {
         let start = self.at;
         self.at += 1;
@@ -282,6 +285,7 @@ impl<'t> Parser<'t> {
         Ok(code_point)
     }
 
+    /// Takes four hexadecimal digits.
     fn hex4(&mut self) -> Option<u32> {
         let digits = self.text.get(self.at..self.at + 4)?;
         if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -295,10 +299,11 @@ impl<'t> Parser<'t> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    /// Skips the byte if it is the next one; returns true if it was.
     fn eat(&mut self, byte: u8) -> bool {
-        let there = self.peek() == Some(byte);
-        self.at += usize::from(there);
-        there
+        let is_next = self.peek() == Some(byte);
+        self.at += usize::from(is_next);
+        is_next
     }
 
     fn skip_space(&mut self) {
@@ -307,7 +312,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// What stands at the present place, for a message.
+    /// Describes the next character, for an error.
     fn found(&self) -> String {
         match self.text[self.at..].chars().next() {
             None => "the end of the text".to_owned(),
@@ -317,6 +322,7 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// Returns an error at a position in bytes.
     fn error(&self, at: usize, message: impl Into<String>) -> ParseError {
         let before = &self.text[..at];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -334,7 +340,7 @@ mod tests {
     use crate::python::Value;
 
     #[test]
-    fn what_python_refuses_is_refused_with_its_place() {
+    fn a_text_that_python_refuses_is_refused_with_its_position() {
         for (text, error) in [
             ("", "line 1, column 1: expected a value, found the end of the text"),
             ("{'a': 1}", "line 1, column 2: expected a key in double quotes, found a single quote"),
@@ -358,14 +364,14 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_come_twice_are_overwritten_or_refused() {
+    fn a_duplicate_key_is_overwritten_or_refused() {
         let text = r#"{"a": 1, "b": 2, "a": 3}"#;
         let Ok(Value::Dict(dict)) = parse(text) else { panic!("not read") };
         assert_eq!(dict.get("a"), Some(&Value::Int("3".to_owned())));
         assert_eq!(dict.len(), 2);
         let error = Parser::with_unique_keys(text).whole().map_err(|error| error.to_string());
         assert_eq!(error, Err(r#"line 1, column 18: the key "a" comes twice"#.to_owned()));
-        // The same where there are enough keys for a table.
+        // With so many keys, the hash table finds the duplicate.
         let many: String = (0..100).map(|n| format!("\"k{n}\": {n}, ")).collect();
         assert!(Parser::with_unique_keys(&format!("{{{many}\"k50\": 0}}")).whole().is_err());
         assert!(Parser::with_unique_keys(&format!("{{{many}\"k100\": 0}}")).whole().is_ok());

@@ -1,17 +1,18 @@
-//! A Python string.
+//! The strings of Python.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// A Python `str`: code points, lone surrogates included, which JSON can hold (`"\ud800"`) and Rust's `str` cannot.
+/// A Python `str`: a sequence of code points that can include lone surrogates. JSON can hold those (`"\ud800"`), but Rust's
+/// `str` cannot.
 ///
-/// Kept as WTF-8, that is UTF-8 in which a surrogate is encoded like any other code point. Its byte order is the order
-/// of code points, which is the order in which Python sorts.
+/// The encoding is WTF-8: UTF-8 in which a surrogate is encoded like any other code point. Its byte order is the order of
+/// code points, and so the order in which Python sorts.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text(Vec<u8>);
 
 impl Text {
-    /// Adds a code point, which may be a surrogate.
+    /// Appends a code point, which can be a surrogate.
     pub(super) fn push(&mut self, code_point: u32) {
         match char::from_u32(code_point) {
             Some(c) => self.0.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
@@ -23,17 +24,17 @@ impl Text {
         }
     }
 
-    /// Adds text without surrogates.
+    /// Appends a text without surrogates.
     pub(super) fn push_str(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    /// Adds a text. A high surrogate at the end of the one and a low one at the start of the other stay two.
+    /// Appends a text. A high surrogate at the end of this text and a low one at the start of the other stay two code points.
     pub fn push_text(&mut self, text: &Text) {
         self.0.extend_from_slice(&text.0);
     }
 
-    /// Its code points.
+    /// Returns the code points.
     pub fn code_points(&self) -> impl Iterator<Item = u32> + '_ {
         let mut rest = self.0.as_slice();
         std::iter::from_fn(move || {
@@ -50,12 +51,12 @@ impl Text {
         })
     }
 
-    /// Its text, if it holds no surrogate.
+    /// Returns the text; `None` if it holds a surrogate.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// Its text, with U+FFFD in the place of surrogates.
+    /// Returns the text with each surrogate replaced by U+FFFD.
     pub fn to_str(&self) -> Cow<'_, str> {
         match self.as_str() {
             Some(text) => Cow::Borrowed(text),
@@ -63,8 +64,8 @@ impl Text {
         }
     }
 
-    /// The bytes that Python gives to the system for it (`os.fsencode`): UTF-8, in which the surrogates U+DC80 to U+DCFF
-    /// stand for single bytes (PEP 383). Other surrogates have no bytes, and become U+FFFD.
+    /// Returns the bytes that Python passes to the system (`os.fsencode`): UTF-8, in which each surrogate from U+DC80 to
+    /// U+DCFF stands for one byte (PEP 383). Python refuses all other surrogates; here, they become U+FFFD.
     pub fn to_system(&self) -> Vec<u8> {
         if self.as_str().is_some() {
             return self.0.clone();
@@ -80,7 +81,7 @@ impl Text {
         bytes
     }
 
-    /// Whether it has no code points.
+    /// Returns true if there is no code point.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

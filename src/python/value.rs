@@ -1,18 +1,18 @@
-//! Values as Python's `json` module knows them.
+//! The values of Python's `json` module.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::Text;
+use super::text::Text;
 
-/// What a JSON text holds, as Python sees it.
+/// A Python value that a JSON text can hold.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `None`.
     None,
     /// `True` or `False`.
     Bool(bool),
-    /// An integer of any size, as its decimal text.
+    /// An integer of any size, as its decimal digits with a sign if it is negative.
     Int(String),
     /// A float.
     Float(f64),
@@ -25,7 +25,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The text of a string, if it is one without surrogates.
+    /// Returns the text of a string; `None` for another type, or if the string holds a surrogate.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::Str(text) => text.as_str(),
@@ -33,7 +33,7 @@ impl Value {
         }
     }
 
-    /// The dictionary, if it is one.
+    /// Returns the dictionary; `None` for another type.
     pub fn as_dict(&self) -> Option<&Dict> {
         match self {
             Value::Dict(dict) => Some(dict),
@@ -41,7 +41,7 @@ impl Value {
         }
     }
 
-    /// The list, if it is one.
+    /// Returns the items of a list; `None` for another type.
     pub fn as_list(&self) -> Option<&[Value]> {
         match self {
             Value::List(list) => Some(list),
@@ -49,7 +49,7 @@ impl Value {
         }
     }
 
-    /// The integer, if it is one that fits.
+    /// Returns the integer; `None` for another type, a float included, or if it exceeds 64 bits.
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             Value::Int(digits) => digits.parse().ok(),
@@ -57,7 +57,7 @@ impl Value {
         }
     }
 
-    /// `bool(value)`: whether Python takes it for true.
+    /// Returns `bool(value)`.
     pub fn is_true(&self) -> bool {
         match self {
             Value::None => false,
@@ -70,7 +70,7 @@ impl Value {
         }
     }
 
-    /// What it is called in a message: `a list`, `null`.
+    /// Returns the name of the JSON type for a message, with its article: `a list`, `null`.
     pub fn kind(&self) -> &'static str {
         match self {
             Value::None => "null",
@@ -131,27 +131,27 @@ impl<V: Into<Value>> FromIterator<V> for Value {
     }
 }
 
-/// A dictionary with strings as keys, in the order in which they came in.
+/// A dictionary with strings as keys, in insertion order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dict(Vec<(Text, Value)>);
 
 impl Dict {
-    /// An empty dictionary.
+    /// Returns an empty dictionary.
     pub fn new() -> Dict {
         Dict::default()
     }
 
-    /// A dictionary of pairs whose keys are known to differ.
+    /// Returns a dictionary of pairs whose keys are known to be distinct.
     pub(super) fn from_distinct(pairs: Vec<(Text, Value)>) -> Dict {
         Dict(pairs)
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
-    /// Sets the value of a key, which keeps its place if it was there.
+    /// Sets the value of a key. An existing key keeps its position, as in Python.
     pub fn set(&mut self, key: impl Into<Text>, value: impl Into<Value>) {
         let (key, value) = (key.into(), value.into());
         match self.0.iter_mut().find(|(name, _)| *name == key) {
@@ -160,44 +160,44 @@ impl Dict {
         }
     }
 
-    /// Its keys and values in order.
+    /// Returns the keys and values in insertion order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Text, &Value)> {
         self.0.iter().map(|(key, value)| (key, value))
     }
 
-    /// Its keys in order.
+    /// Returns the keys in insertion order.
     pub fn keys(&self) -> impl Iterator<Item = &Text> {
         self.0.iter().map(|(key, _)| key)
     }
 
-    /// Its keys and values, sorted by key as Python sorts.
+    /// Returns the keys and values, sorted by key as Python sorts: by code points.
     pub fn sorted(&self) -> Vec<(&Text, &Value)> {
         let mut pairs: Vec<_> = self.iter().collect();
         pairs.sort_by(|a, b| a.0.cmp(b.0));
         pairs
     }
 
-    /// Those of its pairs that the condition holds for.
+    /// Returns a dictionary of the pairs whose key meets the condition.
     pub fn filtered(&self, mut condition: impl FnMut(&Text) -> bool) -> Dict {
         Dict(self.0.iter().filter(|(key, _)| condition(key)).cloned().collect())
     }
 
-    /// How many keys it has.
+    /// Returns the number of keys.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether it has no key.
+    /// Returns true if there is no key.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 impl FromIterator<(Text, Value)> for Dict {
-    /// Of keys that come twice, the last value holds, in the first one's place.
+    /// Collects pairs. If a key occurs twice, the last value counts, at the position of the first.
     fn from_iter<I: IntoIterator<Item = (Text, Value)>>(pairs: I) -> Dict {
         let mut dict = Dict::new();
-        // A table, because a file can hold half a million keys.
+        // A linear search for each key would be too slow: a file can hold half a million keys.
         let mut places: HashMap<Text, usize> = HashMap::new();
         for (key, value) in pairs {
             match places.entry(key) {
@@ -217,7 +217,7 @@ mod tests {
     use super::{Dict, Text, Value};
 
     #[test]
-    fn a_key_that_comes_twice_keeps_its_place_and_takes_the_last_value() {
+    fn a_duplicate_key_keeps_its_position_and_takes_the_last_value() {
         let pairs = [("b", 1), ("a", 2), ("b", 3)].map(|(key, value)| (Text::from(key), Value::from(value as usize)));
         let mut expected = Dict::new();
         expected.set("b", 3);

@@ -3,26 +3,27 @@
 use std::fmt::Write;
 
 use super::number::float_repr;
-use super::{Dict, Text, Value};
+use super::text::Text;
+use super::value::{Dict, Value};
 
-/// What stands between the parts of a JSON text.
+/// The separators of a JSON text, and the order of its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Separators {
-    /// `,` and `:`, with sorted keys: what the toolkit writes (`separators=(",", ":"), sort_keys=True`).
+    /// `,` and `:`, with sorted keys, as in the toolkit (`separators=(",", ":"), sort_keys=True`).
     CompactSorted,
-    /// `, ` and `: `, with keys in their order: `json.dumps` as it is.
+    /// `, ` and `: `, with keys in insertion order, the default of `json.dumps`.
     Default,
 }
 
 impl Value {
-    /// `json.dumps(value)`: ASCII only.
+    /// Returns `json.dumps(value)`, which is ASCII only.
     pub fn dumps(&self, separators: Separators) -> String {
         let mut out = String::new();
         write_json(self, separators, &mut out);
         out
     }
 
-    /// `str(value)`.
+    /// Returns `str(value)`.
     pub fn to_py_str(&self) -> Text {
         match self {
             Value::Str(text) => text.clone(),
@@ -30,7 +31,7 @@ impl Value {
         }
     }
 
-    /// `repr(value)`.
+    /// Returns `repr(value)`.
     pub fn repr(&self) -> Text {
         let mut out = Text::default();
         write_repr(self, &mut out);
@@ -106,7 +107,7 @@ fn write_json_string(text: &Text, out: &mut String) {
     out.push('"');
 }
 
-/// Writing to a string cannot fail.
+/// Appends an escape. Writing to a `String` cannot fail.
 fn escape(out: &mut String, escaped: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(escaped);
 }
@@ -146,7 +147,7 @@ fn write_dict_repr(dict: &Dict, out: &mut Text) {
     out.push_str("}");
 }
 
-/// Python quotes with `'`, unless the text holds `'` and no `"`.
+/// Writes the `repr` of a string. Python quotes with `'`, unless the text holds `'` but no `"`.
 fn write_string_repr(text: &Text, out: &mut Text) {
     let (mut single, mut double) = (false, false);
     for code_point in text.code_points() {
@@ -180,10 +181,11 @@ fn write_string_repr(text: &Text, out: &mut Text) {
     out.push(quote);
 }
 
-/// `str.isprintable` of one code point: not of the categories Cc, Cf, Cs, Co, Cn, Zl, Zp, nor Zs but for the space.
+/// Returns `str.isprintable()` of one code point: false for the categories Cc, Cf, Cs, Co, Cn, Zl, Zp and Zs, except for the
+/// space.
 ///
-/// Rust's `escape_debug` escapes the same categories. It also escapes combining marks, but only at the start of a
-/// string, hence the letter before it.
+/// Rust's `escape_debug` escapes the same categories. It also escapes a combining mark, but only at the start of a string,
+/// so a letter is put before the code point.
 fn is_printable(code_point: u32) -> bool {
     match char::from_u32(code_point) {
         None => false,
@@ -203,7 +205,7 @@ mod tests {
 
     #[test]
     fn values_are_written_as_python_writes_them() {
-        // Each line was made by CPython 3.11: json.dumps(v, sort_keys=True, separators=(",", ":")), json.dumps(v), str(v).
+        // CPython 3.11 made each line: json.dumps(v, sort_keys=True, separators=(",", ":")), json.dumps(v), str(v).
         for (json, compact, default, str) in [
             ("null", "null", "null", "None"),
             ("[true, null, 1.0]", "[true,null,1.0]", "[true, null, 1.0]", "[True, None, 1.0]"),

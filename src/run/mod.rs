@@ -12,7 +12,6 @@ mod bring;
 mod checkpoints;
 mod exec;
 mod install;
-mod installer;
 mod intermediate;
 mod judge;
 mod outcome;

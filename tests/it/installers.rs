@@ -113,7 +113,8 @@ fn uv_installs_where_it_is_there_with_pips_settings_and_pip_where_it_is_asked_fo
     }
     let job = with_wheels("").file("code/requirements.txt", "fix").variable("FOOTPLATE_INSTALLER", "uv");
     let job = job.variable("FOOTPLATE_UV", "no-such-uv");
-    job.train().failed(127, "the uv \"no-such-uv\" that FOOTPLATE_UV names is no program");
+    job.train()
+        .failed(127, "FOOTPLATE_UV is \"no-such-uv\", which is not an executable; set it to a path or a name on PATH");
 }
 
 #[test]

@@ -190,7 +190,9 @@ fn a_shell_script_is_left_to_install_what_it_needs() {
     let job = Job::shell("echo ran\n").file("code/requirements.txt", "no-such-package-anywhere");
     let ended = job.train().succeeded();
     assert!(
-        said(&ended)[0].starts_with("requirements.txt is not installed: train.sh is no Python script"),
+        said(&ended)[0].starts_with(
+            "requirements.txt is not installed: train.sh is not a Python script, and installs what it needs itself"
+        ),
         "{}",
         ended.stderr
     );

@@ -1,6 +1,9 @@
-//! Whether the package indexes can be reached, asked before an installer asks them again and again.
+//! The package indexes that an installer will use, and the check that they can be reached.
+//!
+//! The check runs before the installer, because an installer that cannot reach an index retries for minutes and then
+//! reports a missing package.
 
-use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -8,75 +11,77 @@ use http::Uri;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::installer::InstallerKind;
 use super::pip_settings::PipSettings;
-use super::progress::Installer;
 use super::scan::Scan;
-use crate::resolve;
+use crate::resolve::{self, ResolveError};
 
-/// How long looking a name up, and connecting, may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The maximum time for looking up a name, and again for connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where an installer looks for packages.
+/// The sources that an installer takes packages from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places {
-    /// The indexes.
+pub struct PackageSources {
+    /// The URLs of the indexes. They can hold passwords.
     pub indexes: Vec<String>,
-    /// Whether packages can come from elsewhere, too: folders, or pages with links.
-    pub has_others: bool,
+    /// True if there are other sources (`--find-links`): folders, or pages with links.
+    pub has_find_links: bool,
 }
 
-/// The places that the files, the variables and pip's settings name, the strongest of which counts as the one index;
-/// `built_in` is the index where none is named.
-pub fn places(
-    installer: Installer,
+/// Returns the sources that the requirements files, the variables and pip's settings name.
+///
+/// There is one main index: the one in the files, else in uv's variables (for uv only), else in pip's settings, else
+/// `default_index`. All further indexes are added to it.
+pub fn package_sources(
+    installer: InstallerKind,
     scan: &Scan,
     settings: &PipSettings,
-    built_in: Option<&str>,
+    default_index: Option<&str>,
     variable: impl Fn(&str) -> Option<String>,
-) -> Places {
+) -> PackageSources {
     let words = |name: &str| -> Vec<String> {
-        let value = if installer == Installer::Uv { variable(name) } else { None };
+        let value = if installer == InstallerKind::Uv { variable(name) } else { None };
         value.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     };
-    let own = || words("UV_DEFAULT_INDEX").pop().or_else(|| words("UV_INDEX_URL").pop());
-    let set = || settings.get("index-url").map(|url| url.trim().to_owned());
-    let index = scan.index.clone().or_else(own).or_else(set).or_else(|| built_in.map(str::to_owned));
+    let uv_index = || words("UV_DEFAULT_INDEX").pop().or_else(|| words("UV_INDEX_URL").pop());
+    let pip_index = || settings.get("index-url").map(|url| url.trim().to_owned());
+    let index = scan.index.clone().or_else(uv_index).or_else(pip_index).or_else(|| default_index.map(str::to_owned));
     let mut indexes: Vec<String> = index.into_iter().chain(scan.extra_indexes.iter().cloned()).collect();
     indexes.extend(words("UV_INDEX").into_iter().chain(words("UV_EXTRA_INDEX_URL")));
     indexes.extend(settings.words("extra-index-url").into_iter().map(str::to_owned));
     if scan.no_index || settings.is_on("no-index") {
         indexes.clear();
     }
-    let has_others =
+    let has_find_links =
         !scan.find_links.is_empty() || !settings.words("find-links").is_empty() || !words("UV_FIND_LINKS").is_empty();
-    Places { indexes, has_others }
+    PackageSources { indexes, has_find_links }
 }
 
-/// Proxies that the installer goes through.
+/// The proxies between an installer and the indexes.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies {
-    /// For `http`.
+    /// The proxy for `http`.
     pub http: Option<String>,
-    /// For `https`.
+    /// The proxy for `https`.
     pub https: Option<String>,
-    /// Hosts that are reached without.
+    /// The hosts that are reached without a proxy, separated by commas (`no_proxy`).
     pub none_for: String,
 }
 
 impl Proxies {
-    /// As the variables and pip's own setting say.
-    pub fn of(settings: &PipSettings, variable: impl Fn(&str) -> Option<String>) -> Proxies {
+    /// Returns the proxies that pip's setting `proxy` names, else those of the usual variables.
+    pub fn from_settings(settings: &PipSettings, variable: impl Fn(&str) -> Option<String>) -> Proxies {
         let first = |names: &[&str]| names.iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));
-        let own = settings.get("proxy").map(|url| url.trim().to_owned());
+        let pip_proxy = settings.get("proxy").map(|url| url.trim().to_owned());
         let all = first(&["all_proxy", "ALL_PROXY"]);
         Proxies {
-            http: own.clone().or_else(|| first(&["http_proxy", "HTTP_PROXY"])).or_else(|| all.clone()),
-            https: own.or_else(|| first(&["https_proxy", "HTTPS_PROXY"])).or(all),
+            http: pip_proxy.clone().or_else(|| first(&["http_proxy", "HTTP_PROXY"])).or_else(|| all.clone()),
+            https: pip_proxy.or_else(|| first(&["https_proxy", "HTTPS_PROXY"])).or(all),
             none_for: first(&["no_proxy", "NO_PROXY"]).unwrap_or_default(),
         }
     }
 
-    /// The proxy for a host.
+    /// Returns the proxy for a host; `None` if the host is reached directly.
     fn proxy_for(&self, scheme: &str, host: &str) -> Option<&str> {
         let mut direct = self.none_for.split(',').map(|name| name.trim().trim_start_matches('.'));
         let is_direct = direct.any(|name| {
@@ -89,49 +94,68 @@ impl Proxies {
 }
 
 /// An index that cannot be reached. Its text holds no user name or password.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreachable {
-    /// The index.
-    pub index: String,
-    reason: String,
+#[derive(Debug, thiserror::Error)]
+#[error("the package index {index} cannot be reached: {reason}")]
+pub struct UnreachableIndex {
+    /// The URL of the index, without user name and password.
+    index: String,
+    reason: Unreachable,
 }
 
-impl fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the package index {} cannot be reached: {}", self.index, self.reason)
-    }
+/// The server of an index that a connection cannot be made to.
+#[derive(Debug, thiserror::Error)]
+enum Unreachable {
+    #[error("{0}")]
+    Index(ConnectError),
+    #[error("its proxy: {0}")]
+    Proxy(ConnectError),
 }
 
-/// What can be done about indexes that cannot be reached.
-pub const REMEDY: &str = "under network isolation bring the packages as a channel of wheels (PIP_NO_INDEX=1 and \
-                          PIP_FIND_LINKS=its folder) or in the image; in a VPC give the job a NAT gateway, or the VPC \
-                          endpoint of a CodeArtifact repository (CA_REPOSITORY_ARN)";
+/// The reason why a connection cannot be made.
+#[derive(Debug, thiserror::Error)]
+enum ConnectError {
+    #[error(transparent)]
+    Lookup(#[from] ResolveError),
+    #[error("no name server answers for {0} within {seconds} s", seconds = CONNECT_TIMEOUT.as_secs())]
+    LookupTimeout(String),
+    #[error("{host} port {port}: {error}")]
+    Refused { host: String, port: u16, error: io::Error },
+    #[error("{host} port {port}: no connection within {seconds} s", seconds = CONNECT_TIMEOUT.as_secs())]
+    Timeout { host: String, port: u16 },
+}
 
-/// Connects to each index, or to the proxy before it, all at once; gives those that cannot be connected to. What an index
-/// answers is the installer's to see.
-pub async fn probe(indexes: &[String], proxies: &Proxies) -> Vec<Unreachable> {
+/// The remedies for indexes that cannot be reached, for messages.
+pub const INDEX_REMEDY: &str = "under network isolation bring the packages as a channel of wheels (PIP_NO_INDEX=1 and \
+                                PIP_FIND_LINKS=its folder) or in the image; in a VPC give the job a NAT gateway, or the \
+                                VPC endpoint of a CodeArtifact repository (CA_REPOSITORY_ARN)";
+
+/// Connects to all indexes at once, or to their proxies, and returns those that cannot be reached. No request is sent: the
+/// installer sees the answers of the indexes. A text that is not a URL is left to the installer, too.
+pub async fn unreachable_indexes(indexes: &[String], proxies: &Proxies) -> Vec<UnreachableIndex> {
     let probes = indexes.iter().map(|url| async move {
-        // What is no URL, the installer will say.
         let (scheme, host, port) = parts(url)?;
-        let shown = match url.split_once("://") {
-            Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, rest)| rest)),
-            None => url.clone(),
-        };
-        let unreachable = |reason| Unreachable { index: shown.clone(), reason };
-        match proxies.proxy_for(&scheme, &host) {
-            None => connect(&host, port).await.err().map(unreachable),
+        let reason = match proxies.proxy_for(&scheme, &host) {
+            None => Unreachable::Index(connect(&host, port).await.err()?),
             Some(proxy) => {
                 let proxy = if proxy.contains("://") { proxy.to_owned() } else { format!("http://{proxy}") };
                 let (_, host, port) = parts(&proxy)?;
-                let error = connect(&host, port).await.err()?;
-                Some(unreachable(format!("its proxy: {error}")))
+                Unreachable::Proxy(connect(&host, port).await.err()?)
             }
-        }
+        };
+        Some(UnreachableIndex { index: without_password(url), reason })
     });
     join_all(probes).await.into_iter().flatten().collect()
 }
 
-/// Scheme, host and port of a URL that is reached over a network.
+/// Returns a URL without its user name and password.
+fn without_password(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, rest)| rest)),
+        None => url.to_owned(),
+    }
+}
+
+/// Returns scheme, host and port of an `http` or `https` URL; `None` for any other text.
 fn parts(url: &str) -> Option<(String, String, u16)> {
     let uri: Uri = url.trim().parse().ok()?;
     let scheme = uri.scheme_str()?.to_ascii_lowercase();
@@ -143,67 +167,68 @@ fn parts(url: &str) -> Option<(String, String, u16)> {
     Some((scheme, uri.host()?.to_owned(), uri.port_u16().unwrap_or(usual)))
 }
 
-async fn connect(host: &str, port: u16) -> Result<(), String> {
-    let addresses = match timeout(PATIENCE, resolve::lookup(host)).await {
-        Ok(Ok(addresses)) => addresses,
-        Ok(Err(error)) => return Err(error.to_string()),
-        Err(_) => return Err(format!("no name server tells within {} s what {host} is", PATIENCE.as_secs())),
+/// Connects to a host and closes the connection. The addresses of the host are tried one after the other.
+async fn connect(host: &str, port: u16) -> Result<(), ConnectError> {
+    let addresses = match timeout(CONNECT_TIMEOUT, resolve::lookup(host)).await {
+        Ok(addresses) => addresses?,
+        Err(_) => return Err(ConnectError::LookupTimeout(host.to_owned())),
     };
-    let mut reason = String::new();
-    let connected = timeout(PATIENCE, async {
+    let connected = timeout(CONNECT_TIMEOUT, async {
+        let mut last_error = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in &addresses {
             match TcpStream::connect((*address, port)).await {
-                Ok(_) => return true,
-                Err(error) => reason = format!("{host} port {port}: {error}"),
+                Ok(_) => return Ok(()),
+                Err(error) => last_error = error,
             }
         }
-        false
+        Err(last_error)
     });
+    let host = || host.to_owned();
     match connected.await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(reason),
-        Err(_) => Err(format!("{host} port {port}: no connection within {} s", PATIENCE.as_secs())),
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(ConnectError::Refused { host: host(), port, error }),
+        Err(_) => Err(ConnectError::Timeout { host: host(), port }),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Places, Proxies, parts, places};
+    use super::{PackageSources, Proxies, package_sources, parts};
+    use crate::prepare::requirements::installer::InstallerKind;
     use crate::prepare::requirements::pip_settings::PipSettings;
-    use crate::prepare::requirements::progress::Installer;
     use crate::prepare::requirements::scan::Scan;
 
     #[test]
-    fn the_places_are_those_of_the_files_then_of_the_variables_then_of_pips_settings() {
+    fn the_index_of_the_files_precedes_that_of_the_variables_and_that_of_pips_settings() {
         let found = |installer, scan: Scan, settings: &str, variables: &[(&str, &str)]| {
             let settings = PipSettings::read([settings], []);
             let variable =
                 |name: &str| variables.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned());
-            places(installer, &scan, &settings, Some("https://built-in"), variable)
+            package_sources(installer, &scan, &settings, Some("https://built-in"), variable)
         };
         let scan = |index: Option<&str>| Scan { index: index.map(str::to_owned), ..Scan::default() };
-        let indexes = |places: Places| places.indexes.join(" ");
+        let indexes = |sources: PackageSources| sources.indexes.join(" ");
         assert_eq!(
-            indexes(found(Installer::Pip, scan(None), "", &[("UV_INDEX_URL", "https://uv")])),
+            indexes(found(InstallerKind::Pip, scan(None), "", &[("UV_INDEX_URL", "https://uv")])),
             "https://built-in"
         );
-        assert_eq!(indexes(found(Installer::Uv, scan(None), "", &[("UV_INDEX_URL", "https://uv")])), "https://uv");
+        assert_eq!(indexes(found(InstallerKind::Uv, scan(None), "", &[("UV_INDEX_URL", "https://uv")])), "https://uv");
         let settings = "[global]\nindex-url = https://set\nextra-index-url = https://x https://y\nfind-links = /w";
-        let set = found(Installer::Pip, scan(None), settings, &[]);
-        assert!(set.has_others);
+        let set = found(InstallerKind::Pip, scan(None), settings, &[]);
+        assert!(set.has_find_links);
         assert_eq!(indexes(set), "https://set https://x https://y");
-        assert_eq!(indexes(found(Installer::Uv, scan(Some("https://file")), "", &[])), "https://file");
-        assert_eq!(indexes(found(Installer::Uv, scan(None), "[install]\nno-index = true", &[])), "");
+        assert_eq!(indexes(found(InstallerKind::Uv, scan(Some("https://file")), "", &[])), "https://file");
+        assert_eq!(indexes(found(InstallerKind::Uv, scan(None), "[install]\nno-index = true", &[])), "");
         let none = Scan { no_index: true, ..scan(Some("https://file")) };
-        assert_eq!(indexes(found(Installer::Pip, none, "", &[])), "");
+        assert_eq!(indexes(found(InstallerKind::Pip, none, "", &[])), "");
     }
 
     #[test]
-    fn proxies_are_passed_through_but_for_the_hosts_that_need_none() {
+    fn each_host_has_its_proxy_unless_no_proxy_lists_it() {
         let variables = [("HTTPS_PROXY", "http://p:3128"), ("no_proxy", "a.org, .b.org,127.0.0.1")];
         let variable =
             |name: &str| variables.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned());
-        let proxies = Proxies::of(&PipSettings::default(), variable);
+        let proxies = Proxies::from_settings(&PipSettings::default(), variable);
         for (scheme, host, expected) in [
             ("https", "c.org", true),
             ("http", "c.org", false),

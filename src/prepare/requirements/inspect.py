@@ -1,4 +1,4 @@
-# Says what an installer would ask of this Python, without importing more than is loaded at every start.
+# Prints the facts about this Python that an installer would need. It imports only modules that every start loads.
 import os
 import sys
 
@@ -30,7 +30,7 @@ say("sys_platform", sys.platform)
 for path in sys.path:
     if path:
         say("path", os.path.abspath(path))
-# The index that pip has built in: a distribution may have put in its own.
+# The default index of pip, from its source: a distribution may have changed it.
 for path in sys.path:
     try:
         with open(os.path.join(path, "pip/_internal/models/index.py"), encoding="utf-8") as file:
@@ -38,7 +38,7 @@ for path in sys.path:
         break
     except (OSError, StopIteration):
         pass
-# The dependencies in a pyproject.toml, if one is named.
+# The dependencies in the pyproject.toml that the first argument names.
 if len(sys.argv) > 1:
     try:
         import tomllib

@@ -1,33 +1,42 @@
-//! The packages that the user's code needs: whether any are to be installed, by which installer, and why that failed.
+//! The packages that the user's code requires: which to install, with which installer, and why an installation failed.
 //!
-//! The order: [`Plan`] decides what to install. [`Interpreter`] and [`Installed`] tell what the image's Python has, [`Scan`]
-//! what the files require: where all of it is there, nothing is started. [`choose`] takes uv or pip, [`probe`] sees whether
-//! the indexes can be reached at all, [`command`] and [`variables`] are what the caller runs, [`Progress`] looks at what the
-//! installer prints meanwhile, and [`failure_line`] finds its complaint.
+//! The order of use:
 //!
-//! No program is started here, and no secret is taken out here: installers print the URLs that they were given, and the
-//! caller must clean them.
+//! 1. [`InstallPlan`] decides whether anything is to be installed, and from which file.
+//! 2. [`PythonEnvironment`] and [`Installed`] describe the image's Python, and [`Scan`] reads the requirements files. If all
+//!    requirements are met ([`Installed::satisfy`]), no installer is started.
+//! 3. [`choose_installer`] chooses uv or pip, and [`unreachable_indexes`] finds the indexes that cannot be reached.
+//! 4. The caller runs [`install_command`] with [`install_variables`]. [`Progress`] observes its output.
+//! 5. If it fails, [`pip_failure_line`] or [`uv_failure_line`] finds the reason in its output.
+//!
+//! This folder starts no program, and it does not remove secrets: installers print the URLs that they are given, and the
+//! caller must redact the texts from here.
 
-mod complaint;
 mod index;
 mod installed;
+mod installer;
+mod pip_failure;
 mod pip_settings;
 mod plan;
 mod progress;
 mod requirement;
 mod scan;
 mod tool;
-mod uv_complaint;
+mod uv_failure;
 mod version;
 
-pub use complaint::failure_line;
-pub use index::{Places, Proxies, REMEDY, Unreachable, places, probe};
-pub use installed::{Installed, Interpreter, inspection};
-pub use pip_settings::{ForUv, PipSettings};
-pub use plan::{Format, Plan, RequirementsError};
-pub use progress::{Installer, Progress};
+pub use index::{INDEX_REMEDY, PackageSources, Proxies, UnreachableIndex, package_sources, unreachable_indexes};
+pub use installed::{Installed, PythonEnvironment, Unsatisfied, inspection_command};
+pub use installer::InstallerKind;
+pub use pip_failure::pip_failure_line;
+pub use pip_settings::{PipSettings, UvSettings};
+pub use plan::{Format, InstallPlan, RequirementsError};
+pub use progress::Progress;
 pub use requirement::{MarkerValues, Requirement, normal_name};
 pub use scan::Scan;
-pub use tool::{Order, PROTECTED, choose, command, constraints, obstacle, variables};
-pub use uv_complaint::{cannot_read, uv_failure_line};
+pub use tool::{
+    FRAMEWORKS, InstallRequest, UvMissing, choose_installer, install_command, install_variables, obstacle_to_uv,
+    pinning_constraints,
+};
+pub use uv_failure::{uv_cannot_read, uv_failure_line};
 pub use version::{Specifiers, Version};

@@ -1,17 +1,19 @@
-//! pip's settings, from its configuration files and its variables, and what they are called for uv, which reads neither.
+//! pip's settings, from its configuration files and its variables, and their translation for uv, which reads neither.
+//!
+//! The names and their meaning were read from pip 23.2.1 and uv 0.13.9.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// pip's settings for `pip install`, by their long option without its dashes: `index-url`.
+/// The settings of `pip install`, by their long options without the dashes: `index-url`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct PipSettings(BTreeMap<String, String>);
 
-/// Variables that pip does not read as options.
-const NO_OPTIONS: [&str; 2] = ["PIP_CONFIG_FILE", "PIP_PYTHON_PATH"];
+/// The variables that begin with `PIP_` but are not options.
+const NOT_OPTIONS: [&str; 2] = ["PIP_CONFIG_FILE", "PIP_PYTHON_PATH"];
 
-/// Settings that mean nothing to uv, or that uv does anyway.
-const WITHOUT_MEANING: [&str; 24] = [
+/// The settings that do not change what uv installs: they do not apply to uv, or uv behaves so by default.
+const IRRELEVANT_TO_UV: [&str; 24] = [
     "break-system-packages",
     "cache-dir",
     "default-timeout",
@@ -38,19 +40,20 @@ const WITHOUT_MEANING: [&str; 24] = [
     "resume-retries",
 ];
 
-/// What [`PipSettings::for_uv`] gives.
+/// pip's settings, translated for uv by [`PipSettings::for_uv`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ForUv {
-    /// uv's variables.
+pub struct UvSettings {
+    /// Variables of uv.
     pub variables: Vec<(&'static str, String)>,
-    /// Its arguments, for what it has no variable for.
+    /// Arguments of uv, for settings that have no variable.
     pub arguments: Vec<String>,
-    /// Settings that uv has nothing like: where there are any, uv would install something else than pip.
-    pub unknown: Vec<String>,
+    /// The names of pip's settings that uv cannot express. If there are any, uv may install something other than pip.
+    pub unsupported: Vec<String>,
 }
 
 impl PipSettings {
-    /// Reads the files, the weakest first, and then the variables, which are stronger.
+    /// Parses the texts of the configuration files, in ascending order of precedence, and the `PIP_` variables, which take
+    /// precedence over all files. In the files, the section `install` takes precedence over `global`.
     pub fn read<'t>(
         files: impl IntoIterator<Item = &'t str>,
         variables: impl IntoIterator<Item = (String, String)>,
@@ -58,18 +61,18 @@ impl PipSettings {
         let (mut global, mut install) = (BTreeMap::new(), BTreeMap::new());
         for text in files {
             for (section, name, value) in entries(text) {
-                match section.as_str() {
-                    "global" => drop(global.insert(name, value)),
-                    "install" => drop(install.insert(name, value)),
-                    _ => {}
+                if section == "global" {
+                    global.insert(name, value);
+                } else if section == "install" {
+                    install.insert(name, value);
                 }
             }
         }
         global.append(&mut install);
         for (name, value) in variables {
-            // An empty variable is no setting, as for pip.
+            // pip ignores empty variables.
             if let (Some(option), false) = (name.strip_prefix("PIP_"), value.is_empty())
-                && !NO_OPTIONS.contains(&name.as_str())
+                && !NOT_OPTIONS.contains(&name.as_str())
             {
                 global.insert(option.to_lowercase().replace('_', "-"), value);
             }
@@ -77,10 +80,11 @@ impl PipSettings {
         PipSettings(global)
     }
 
-    /// Where pip looks for its files on Linux, the weakest first: the machine's, the user's, which PIP_CONFIG_FILE stands
-    /// in for, and the interpreter's.
+    /// Returns the paths of pip's configuration files on Linux, in ascending order of precedence: those of the machine, of
+    /// the user, of the interpreter, and last the file that `PIP_CONFIG_FILE` names, which replaces those of the user.
+    /// `prefix` is the interpreter's `sys.prefix`.
     pub fn paths(prefix: &Path, variable: impl Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-        let own = variable("PIP_CONFIG_FILE").map(PathBuf::from).filter(|path| path.exists());
+        let named = variable("PIP_CONFIG_FILE").map(PathBuf::from).filter(|path| path.exists());
         let machine = variable("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".to_owned());
         let mut paths: Vec<PathBuf> = machine
             .split(':')
@@ -88,48 +92,48 @@ impl PipSettings {
             .map(|folder| Path::new(folder).join("pip/pip.conf"))
             .collect();
         paths.push("/etc/pip.conf".into());
-        if let (None, Some(home)) = (&own, variable("HOME").map(PathBuf::from)) {
+        if let (None, Some(home)) = (&named, variable("HOME").map(PathBuf::from)) {
             paths.push(home.join(".pip/pip.conf"));
             let config = variable("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
             paths.push(config.join("pip/pip.conf"));
         }
         paths.push(prefix.join("pip.conf"));
-        paths.extend(own);
+        paths.extend(named);
         paths
     }
 
-    /// Puts an index in the place of the one that is set.
+    /// Replaces the index (`index-url`).
     pub fn set_index(&mut self, url: String) {
         self.0.insert("index-url".to_owned(), url);
     }
 
-    /// The value of a setting.
+    /// Returns the value of a setting.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// The words of a setting that takes several.
+    /// Returns the words of a setting that takes several, separated by white space.
     pub fn words(&self, name: &str) -> Vec<&str> {
         self.get(name).unwrap_or_default().split_whitespace().collect()
     }
 
-    /// Whether a switch is on.
+    /// Returns true if a switch is on.
     pub fn is_on(&self, name: &str) -> bool {
         self.get(name).is_some_and(is_on)
     }
 
-    /// The same for uv.
-    pub fn for_uv(&self) -> ForUv {
-        let mut found = ForUv::default();
+    /// Translates the settings for uv.
+    pub fn for_uv(&self) -> UvSettings {
+        let mut found = UvSettings::default();
         for (name, value) in &self.0 {
             let mut set = |name, value: &str| found.variables.push((name, value.to_owned()));
             let words = value.split_whitespace().collect::<Vec<_>>().join(" ");
-            // uv takes lists with commas where pip has spaces.
-            let list = words.replace(' ', ",");
+            // Some of uv's variables separate their values by commas.
+            let comma_separated = words.replace(' ', ",");
             match name.as_str() {
                 "index-url" | "pypi-url" => set("UV_DEFAULT_INDEX", value.trim()),
                 "extra-index-url" => set("UV_EXTRA_INDEX_URL", &words),
-                "find-links" => set("UV_FIND_LINKS", &list),
+                "find-links" => set("UV_FIND_LINKS", &comma_separated),
                 "trusted-host" => set("UV_INSECURE_HOST", &words),
                 "constraint" => {
                     set("UV_CONSTRAINT", &words);
@@ -147,12 +151,12 @@ impl PipSettings {
                 "no-cache-dir" if is_on(value) => set("UV_NO_CACHE", "1"),
                 "pre" if is_on(value) => set("UV_PRERELEASE", "allow"),
                 "require-hashes" if is_on(value) => set("UV_REQUIRE_HASHES", "1"),
-                name if WITHOUT_MEANING.contains(&name) || is_off(value) => {}
-                name => found.unknown.push(name.to_owned()),
+                name if IRRELEVANT_TO_UV.contains(&name) || is_off(value) => {}
+                name => found.unsupported.push(name.to_owned()),
             }
         }
         if let Some(seconds) = self.get("timeout").or_else(|| self.get("default-timeout")) {
-            // uv takes whole seconds.
+            // uv accepts whole seconds only.
             if let Ok(seconds) = seconds.trim().parse::<f64>() {
                 found.variables.push(("UV_HTTP_TIMEOUT", format!("{:.0}", seconds.max(1.0))));
             }
@@ -161,7 +165,7 @@ impl PipSettings {
     }
 }
 
-/// Without values: they may hold passwords.
+/// Shows the names only, because values can hold passwords.
 impl std::fmt::Debug for PipSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys().collect::<BTreeSet<_>>()).finish()
@@ -176,7 +180,8 @@ fn is_off(value: &str) -> bool {
     matches!(value.trim().to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off" | "n" | "f")
 }
 
-/// Section, name and value of each entry of a configuration file, as Python's configparser reads it.
+/// Returns section, name and value of each entry of a configuration file, as Python's configparser reads it. The values
+/// of a multi-line entry are separated by line feeds.
 fn entries(text: &str) -> Vec<(String, String, String)> {
     let (mut section, mut found) = (String::new(), Vec::<(String, String, String)>::new());
     for line in text.trim_start_matches('\u{feff}').lines() {
@@ -210,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_stronger_than_files_and_a_commands_section_than_the_global_one() {
+    fn variables_take_precedence_over_files_and_the_commands_section_over_the_global_one() {
         let read = settings(&[("PIP_INDEX_URL", "https://four"), ("PIP_NO_INPUT", ""), ("PIP_CONFIG_FILE", "/x")]);
         assert_eq!(read.get("index-url"), Some("https://four"));
         assert_eq!(read.words("extra-index-url"), ["https://two/simple", "https://three/simple"]);
@@ -221,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn each_setting_has_its_name_for_uv() {
+    fn each_setting_is_translated_for_uv_or_reported_as_unsupported() {
         let found = settings(&[
             ("PIP_TRUSTED_HOST", "one two"),
             ("PIP_CONSTRAINT", "a.txt b.txt"),
@@ -246,8 +251,8 @@ mod tests {
             ("UV_PRERELEASE", "allow"),
         ];
         assert_eq!(variables, expected.map(|(name, value)| (name, value.to_owned())));
-        assert!(found.unknown.is_empty(), "{:?}", found.unknown);
+        assert!(found.unsupported.is_empty(), "{:?}", found.unsupported);
         assert_eq!(found.arguments, ["--only-binary", "numpy", "--only-binary", ":all:"]);
-        assert_eq!(settings(&[("PIP_TARGET", "/t"), ("PIP_USER", "1")]).for_uv().unknown, ["target", "user"]);
+        assert_eq!(settings(&[("PIP_TARGET", "/t"), ("PIP_USER", "1")]).for_uv().unsupported, ["target", "user"]);
     }
 }

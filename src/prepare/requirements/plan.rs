@@ -1,32 +1,33 @@
-//! Whether packages are installed, which, and with what command.
+//! The decision which requirements file, and whether the code itself, is installed before the script starts.
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::prepare::code::{EntryKind, EntryPoint};
 use crate::prepare::nearest::nearest;
 
-/// The file that is looked for if no other is named.
-const USUAL: &str = "requirements.txt";
+/// The requirements file if the job names no other.
+const DEFAULT_FILE: &str = "requirements.txt";
 
-/// Files that say the same in another form, looked for where there is no [`USUAL`] one; the first counts.
-const OTHERS: [&str; 2] = ["uv.lock", "pyproject.toml"];
+/// The files that are used if there is no [`DEFAULT_FILE`]; the first that exists counts.
+const ALTERNATIVES: [&str; 2] = ["uv.lock", "pyproject.toml"];
 
-/// How a file says what is required.
+/// The format of a file that lists requirements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// As pip's requirements files.
+    /// A requirements file of pip.
     Requirements,
-    /// As the dependencies in a pyproject.toml.
+    /// A pyproject.toml, for the dependencies in it.
     Pyproject,
-    /// As uv's lock file beside a pyproject.toml.
+    /// The lock file of uv, beside a pyproject.toml.
     Lock,
 }
 
 impl Format {
-    /// The format of a file of this name.
-    pub fn of(name: &str) -> Format {
+    /// Returns the format of a file with this name.
+    pub fn of_name(name: &str) -> Format {
         match Path::new(name).file_name().and_then(|name| name.to_str()) {
             Some("pyproject.toml") => Format::Pyproject,
             Some("uv.lock") => Format::Lock,
@@ -35,140 +36,161 @@ impl Format {
     }
 }
 
-/// What is installed before the script runs. Its text is one line for the log.
+/// The packages to install before the script starts. Its text is one line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// Something is.
+pub enum InstallPlan {
+    /// Packages are installed.
     Install {
         /// The code folder.
         code_dir: PathBuf,
-        /// The requirements file, relative to that.
+        /// The requirements file, relative to the code folder.
         file: Option<String>,
-        /// Whether the code itself is installed as a package.
+        /// True if the code itself is installed as a package.
         package: bool,
-        /// Whether nobody asked for it: `sagemaker-training` would not have installed it, and a job that works there has to
-        /// work where this fails.
+        /// True if the job did not ask for it: `sagemaker-training` ignores such a file. A failure to install it must not
+        /// fail a job that works there.
         is_unasked: bool,
     },
-    /// Installing is switched off by the setting.
+    /// The setting forbids to install anything.
     SwitchedOff {
-        /// What would have been installed.
+        /// The file or package that would have been installed.
         left: Option<String>,
     },
     /// There is no requirements file.
     NotFound {
-        /// Where there is none.
+        /// The code folder.
         code_dir: PathBuf,
-        /// A file there whose name comes near.
+        /// A file in it with a similar name.
         similar: Option<String>,
     },
-    /// The requirements file holds no requirement.
+    /// The requirements file lists no requirement.
     Empty {
-        /// The file.
+        /// The requirements file.
         file: String,
     },
-    /// There is one, but the entry point is no Python script, and installs what it needs itself.
+    /// There is a requirements file, but the entry point is not a Python script, and installs what it needs itself.
     LeftToScript {
-        /// The file.
+        /// The requirements file.
         file: String,
         /// The entry point.
         script: String,
     },
 }
 
-/// Why no plan can be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The reason why no plan can be made.
+#[derive(Debug, thiserror::Error)]
 pub enum RequirementsError {
-    /// The file that the job names is not there.
+    /// The file that the job names does not exist.
+    #[error(
+        "the requirements file {file:?} is not in {code_dir}{hint}; name one that is there, by its path in the code folder",
+        code_dir = .code_dir.display(),
+        hint = suggestion(.similar.as_deref())
+    )]
     Missing {
-        /// The file's name.
+        /// The name of the file.
         file: String,
         /// The code folder.
         code_dir: PathBuf,
-        /// A file there whose name comes near.
+        /// A file in it with a similar name.
         similar: Option<String>,
     },
     /// The file cannot be read.
+    #[error(
+        "cannot read the requirements file {path}: {error}; make it readable for the container's user",
+        path = .path.display()
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        error: String,
+        /// The error of the system.
+        error: io::Error,
     },
 }
 
-impl Plan {
-    /// Decides what is installed for the code in `code_dir`.
+/// Returns the question after a name that is not found.
+fn suggestion(similar: Option<&str>) -> String {
+    similar.map(|similar| format!("; did you mean {similar:?}?")).unwrap_or_default()
+}
+
+impl InstallPlan {
+    /// Decides what is installed for the code in `code_dir`. `entry` is `None` if the job is a command of the user.
     ///
-    /// `install` is the setting: `None` if it is not given. Then it is as `sagemaker-training` has it (its
-    /// `entry_point.py`): a package is installed, a Python script's `requirements.txt` is, and shell scripts and other
-    /// programs are left to do that themselves. `Some(true)` installs for these, too. `file` is another name than
-    /// `requirements.txt`, relative to `code_dir`; a job that names one means it, so it is installed for any entry point,
-    /// and has to be there. Where there is no `requirements.txt`, a `uv.lock` or `pyproject.toml` is taken. Without an entry
-    /// point the job is a command of the user's.
+    /// `install` is the setting, `None` if the job does not set it:
+    ///
+    /// - `None` does as `sagemaker-training` (its `entry_point.py`): a package is installed, and so is the
+    ///   `requirements.txt` of a Python script. Shell scripts and other programs install what they need themselves.
+    /// - `Some(true)` installs for all entry points.
+    /// - `Some(false)` installs nothing.
+    ///
+    /// `file` is the name of another file than `requirements.txt`, relative to `code_dir`. A file that the job names is
+    /// installed for any entry point and must exist. If no file is named and there is no `requirements.txt`, the plan uses
+    /// a `uv.lock` or `pyproject.toml`.
     ///
     /// # Errors
     ///
-    /// [`RequirementsError`]: a file that was named is not there, or cannot be read.
+    /// The named file does not exist, or the requirements file cannot be read.
     pub fn make(
         code_dir: &Path,
         entry: Option<&EntryPoint>,
         install: Option<bool>,
         file: Option<&str>,
-    ) -> Result<Plan, RequirementsError> {
+    ) -> Result<InstallPlan, RequirementsError> {
         let named = file.map(str::trim).filter(|name| !name.is_empty());
         let kind = entry.map(EntryPoint::kind);
         let package = kind == Some(EntryKind::PythonPackage);
-        let is_there = |name: &&str| code_dir.join(name).is_file();
-        let other = || OTHERS.into_iter().filter(|_| !package).find(is_there);
-        let unnamed = || Some(USUAL).filter(is_there).or_else(other).unwrap_or(USUAL);
+        let is_file = |name: &&str| code_dir.join(name).is_file();
+        let alternative = || ALTERNATIVES.into_iter().filter(|_| !package).find(is_file);
+        let unnamed = || Some(DEFAULT_FILE).filter(is_file).or_else(alternative).unwrap_or(DEFAULT_FILE);
         let name = named.unwrap_or_else(unnamed);
         let path = code_dir.join(name);
         let exists = path.is_file();
-        let present = || exists.then(|| name.to_owned());
+        let existing = || exists.then(|| name.to_owned());
         if install == Some(false) {
-            let left = present().or_else(|| package.then(|| "the package in the code folder".to_owned()));
-            return Ok(Plan::SwitchedOff { left });
+            let left = existing().or_else(|| package.then(|| "the package in the code folder".to_owned()));
+            return Ok(InstallPlan::SwitchedOff { left });
         }
         if named.is_some() && !exists {
             let similar = similar(code_dir, name);
             return Err(RequirementsError::Missing { file: name.to_owned(), code_dir: code_dir.to_owned(), similar });
         }
-        let is_unasked = named.is_none() && Format::of(name) != Format::Requirements;
-        let whole = |file| Ok(Plan::Install { code_dir: code_dir.to_owned(), file, package, is_unasked });
+        let is_unasked = named.is_none() && Format::of_name(name) != Format::Requirements;
+        let install_all = |file| Ok(InstallPlan::Install { code_dir: code_dir.to_owned(), file, package, is_unasked });
         if !exists {
-            return match package {
-                true => whole(None),
-                false => Ok(Plan::NotFound { code_dir: code_dir.to_owned(), similar: similar(code_dir, name) }),
+            return if package {
+                install_all(None)
+            } else {
+                Ok(InstallPlan::NotFound { code_dir: code_dir.to_owned(), similar: similar(code_dir, name) })
             };
         }
         let is_program = matches!(kind, None | Some(EntryKind::ShellScript | EntryKind::Executable));
         if is_program && named.is_none() && install.is_none() {
             let script = entry.map_or("the job's command", EntryPoint::name);
-            return Ok(Plan::LeftToScript { file: name.to_owned(), script: script.to_owned() });
+            return Ok(InstallPlan::LeftToScript { file: name.to_owned(), script: script.to_owned() });
         }
-        if Format::of(name) != Format::Requirements {
-            return whole(present());
+        if Format::of_name(name) != Format::Requirements {
+            return install_all(existing());
         }
-        let text = fs::read(&path)
-            .map_err(|error| RequirementsError::Unreadable { path: path.clone(), error: error.to_string() })?;
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) => return Err(RequirementsError::Unreadable { path, error }),
+        };
         match (has_requirements(&text), package) {
-            (true, _) => whole(present()),
-            (false, true) => whole(None),
-            (false, false) => Ok(Plan::Empty { file: name.to_owned() }),
+            (true, _) => install_all(existing()),
+            (false, true) => install_all(None),
+            (false, false) => Ok(InstallPlan::Empty { file: name.to_owned() }),
         }
     }
 }
 
-/// Whether a requirements file holds more than comments and empty lines. A line with only an option counts: what it
-/// means is pip's to say.
+/// Returns true if a requirements file holds more than comments and empty lines. A line with only an option counts,
+/// because it can require packages.
 fn has_requirements(text: &[u8]) -> bool {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut lines = text.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii);
     lines.any(|line| !line.is_empty() && !line.starts_with(b"#"))
 }
 
-/// A file in the folder that somebody may have meant to be the requirements file.
+/// Returns the file in the folder whose name is most similar to `name`, if one is similar.
 fn similar(code_dir: &Path, name: &str) -> Option<String> {
     let entries = fs::read_dir(code_dir).ok()?;
     let mut names: Vec<String> =
@@ -177,65 +199,44 @@ fn similar(code_dir: &Path, name: &str) -> Option<String> {
     nearest(name, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for InstallPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Plan::Install { code_dir, file: Some(file), package: false, .. } => {
-                let of = if Format::of(file) == Format::Requirements { "" } else { "the dependencies of " };
-                write!(f, "installing {of}{file}, found in {}", code_dir.display())
+            InstallPlan::Install { code_dir, file: Some(file), package: false, .. } => {
+                let part = if Format::of_name(file) == Format::Requirements { "" } else { "the dependencies of " };
+                write!(f, "installing {part}{file}, found in {}", code_dir.display())
             }
-            Plan::Install { code_dir, file: Some(file), package: true, .. } => {
+            InstallPlan::Install { code_dir, file: Some(file), package: true, .. } => {
                 write!(f, "installing the package in {} and its {file}", code_dir.display())
             }
-            Plan::Install { code_dir, file: None, .. } => {
+            InstallPlan::Install { code_dir, file: None, .. } => {
                 write!(f, "installing the package in {}", code_dir.display())
             }
-            Plan::SwitchedOff { left: None } => f.write_str("no requirements are installed: switched off"),
-            Plan::SwitchedOff { left: Some(left) } => write!(f, "{left} is not installed: switched off"),
-            Plan::NotFound { code_dir, similar } => {
-                write!(f, "no requirements are installed: no {USUAL} in {}", code_dir.display())?;
+            InstallPlan::SwitchedOff { left: None } => f.write_str("no requirements are installed: switched off"),
+            InstallPlan::SwitchedOff { left: Some(left) } => write!(f, "{left} is not installed: switched off"),
+            InstallPlan::NotFound { code_dir, similar } => {
+                write!(f, "no requirements are installed: no {DEFAULT_FILE} in {}", code_dir.display())?;
                 match similar {
                     Some(similar) => write!(f, " (there is {similar}; rename it if it is meant)"),
                     None => Ok(()),
                 }
             }
-            Plan::Empty { file } => write!(f, "no requirements are installed: {file} holds none"),
-            Plan::LeftToScript { file, script } => {
-                write!(f, "{file} is not installed: {script} is no Python script and does that itself if it needs to")
+            InstallPlan::Empty { file } => write!(f, "no requirements are installed: {file} holds none"),
+            InstallPlan::LeftToScript { file, script } => {
+                write!(f, "{file} is not installed: {script} is not a Python script, and installs what it needs itself")
             }
         }
     }
 }
-
-impl fmt::Display for RequirementsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RequirementsError::Missing { file, code_dir, similar } => {
-                write!(f, "the requirements file {file:?} is not in {}", code_dir.display())?;
-                if let Some(similar) = similar {
-                    write!(f, "; did you mean {similar:?}?")?;
-                }
-                f.write_str("; name one that is there, by its path in the code folder")
-            }
-            RequirementsError::Unreadable { path, error } => write!(
-                f,
-                "cannot read the requirements file {}: {error}; make it readable for the container's user",
-                path.display()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for RequirementsError {}
 
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{Plan, RequirementsError};
+    use super::{InstallPlan, RequirementsError};
     use crate::prepare::code::EntryPoint;
-    use crate::prepare::requirements::{Installer, Order, command};
+    use crate::prepare::requirements::{InstallRequest, InstallerKind, install_command};
 
     fn code(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -245,6 +246,7 @@ mod tests {
         folder
     }
 
+    /// Returns the plan as text, with `CODE` for the folder, and pip's command if something is installed.
     fn plan(
         folder: &Path,
         entry: &str,
@@ -252,11 +254,12 @@ mod tests {
         file: Option<&str>,
     ) -> Result<(String, Option<String>), RequirementsError> {
         let entry = EntryPoint::find(folder, entry).unwrap();
-        let plan = Plan::make(folder, Some(&entry), install, file)?;
+        let plan = InstallPlan::make(folder, Some(&entry), install, file)?;
         let command = match &plan {
-            Plan::Install { file, package, .. } => {
-                let order = Order { package: *package, file: file.as_ref().map(Into::into), ..Order::default() };
-                let argv = command(Installer::Pip, Path::new("/py"), Path::new("/py"), &order);
+            InstallPlan::Install { file, package, .. } => {
+                let file = file.as_ref().map(Into::into);
+                let request = InstallRequest { package: *package, file, ..InstallRequest::default() };
+                let argv = install_command(InstallerKind::Pip, Path::new("/py"), Path::new("/py"), &request);
                 Some(argv.join(" ".as_ref()).into_string().unwrap())
             }
             _ => None,
@@ -265,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_installed_depends_on_the_file_the_entry_point_and_the_setting() {
+    fn the_file_the_entry_point_and_the_setting_decide_what_is_installed() {
         let plain =
             [("train.py", ""), ("train.sh", ""), ("run", ""), ("requirements.txt", "numpy\n"), ("more.txt", "x")];
         let folder = code(&plain);
@@ -308,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_requirements_starts_no_pip() {
+    fn a_file_without_requirements_starts_no_installer() {
         let folder = code(&[("train.py", "")]);
         let write = |bytes: &[u8]| fs::write(folder.path().join("requirements.txt"), bytes).unwrap();
         for empty in [&b""[..], b"\n \r\n\t", b"# numpy\r\n  # torch", b"\xef\xbb\xbf# numpy\n"] {
@@ -323,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_said_and_one_that_comes_near_is_named() {
+    fn a_missing_file_is_reported_with_a_similar_name() {
         let folder = code(&[("train.py", "")]);
         let (text, _) = plan(folder.path(), "train.py", None, None).unwrap();
         assert_eq!(text, "no requirements are installed: no requirements.txt in CODE");
@@ -339,12 +342,12 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_taken_where_there_is_no_requirements_file() {
+    fn other_formats_are_used_if_there_is_no_requirements_file() {
         let folder = code(&[("train.py", ""), ("train.sh", ""), ("pyproject.toml", "")]);
         let is_unasked = |entry: &str, file: Option<&str>| {
             let entry = EntryPoint::find(folder.path(), entry).unwrap();
-            match Plan::make(folder.path(), Some(&entry), None, file).unwrap() {
-                Plan::Install { file, is_unasked, .. } => Some((file.unwrap(), is_unasked)),
+            match InstallPlan::make(folder.path(), Some(&entry), None, file).unwrap() {
+                InstallPlan::Install { file, is_unasked, .. } => Some((file.unwrap(), is_unasked)),
                 _ => None,
             }
         };
@@ -355,8 +358,11 @@ mod tests {
         assert_eq!(is_unasked("train.py", None), Some(("uv.lock".to_owned(), true)));
         fs::write(folder.path().join("requirements.txt"), "x").unwrap();
         assert_eq!(is_unasked("train.py", None), Some(("requirements.txt".to_owned(), false)));
-        let command = Plan::make(folder.path(), None, Some(true), None).unwrap();
-        assert!(matches!(command, Plan::Install { package: false, is_unasked: false, .. }), "{command:?}");
-        assert!(matches!(Plan::make(folder.path(), None, None, None).unwrap(), Plan::LeftToScript { .. }));
+        let command = InstallPlan::make(folder.path(), None, Some(true), None).unwrap();
+        assert!(matches!(command, InstallPlan::Install { package: false, is_unasked: false, .. }), "{command:?}");
+        assert!(matches!(
+            InstallPlan::make(folder.path(), None, None, None).unwrap(),
+            InstallPlan::LeftToScript { .. }
+        ));
     }
 }

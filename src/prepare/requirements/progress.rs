@@ -1,15 +1,20 @@
-//! What of an installer's output is worth a line, and which packages took longest.
+//! The output of an installer while it runs: the lines that the log shows, and the packages that took longest.
+//!
+//! The beginnings of the lines were read from pip 22.0.4 to 26.3 and from uv 0.13.9. A line in an unknown wording is shown,
+//! and a package in one has no time; nothing else depends on the wording.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Packages that took less are not worth a word.
-const WORTH_NAMING: Duration = Duration::from_secs(1);
-/// How many of the slowest packages are named.
-const NAMED: usize = 3;
+use super::installer::InstallerKind;
 
-/// pip's lines about each single package.
-const OF_PIP: [&str; 17] = [
+/// The shortest time for which a package is named as slow.
+const MIN_SLOW: Duration = Duration::from_secs(1);
+/// The maximum number of slow packages to name.
+const MAX_SLOW: usize = 3;
+
+/// The beginnings of pip's lines about single packages, which the log leaves out.
+const PIP_DETAILS: [&str; 17] = [
     "Collecting ",
     "Requirement already satisfied",
     "Downloading ",
@@ -28,56 +33,50 @@ const OF_PIP: [&str; 17] = [
     "Looking in links",
     "Looking in indexes",
 ];
-/// uv's.
-const OF_UV: [&str; 7] = ["Downloading ", "Downloaded ", "Building ", "Built ", "Using Python ", "+ ", "~ "];
+/// The beginnings of uv's lines about single packages.
+const UV_DETAILS: [&str; 7] = ["Downloading ", "Downloaded ", "Building ", "Built ", "Using Python ", "+ ", "~ "];
 
-/// An installer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Installer {
-    /// pip.
-    Pip,
-    /// uv.
-    Uv,
-}
-
-/// Watches the lines that an installer prints.
+/// An observer of the lines that an installer prints.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    installer: Installer,
-    /// What is being done for a package, and since when.
+    installer: InstallerKind,
+    /// The packages in progress, with the time of the line that began each.
     begun: BTreeMap<String, Instant>,
     took: BTreeMap<String, Duration>,
     added: Vec<String>,
 }
 
 impl Progress {
-    /// Of an installer that is about to start.
-    pub fn new(installer: Installer) -> Progress {
+    /// Returns the observer of an installer that is about to start.
+    pub fn new(installer: InstallerKind) -> Progress {
         Progress { installer, begun: BTreeMap::new(), took: BTreeMap::new(), added: Vec::new() }
     }
 
-    /// Takes notice of a line that was printed at this time; gives whether it is worth being shown.
-    pub fn line(&mut self, line: &str, now: Instant) -> bool {
+    /// Observes a line that was printed at this time. Returns true if the log should show the line.
+    pub fn observe(&mut self, line: &str, now: Instant) -> bool {
         let line = line.trim();
-        let words = match self.installer {
-            Installer::Pip => &OF_PIP[..],
-            Installer::Uv => &OF_UV[..],
+        let details = match self.installer {
+            InstallerKind::Pip => &PIP_DETAILS[..],
+            InstallerKind::Uv => &UV_DETAILS[..],
         };
-        self.note(line, now);
-        !line.is_empty() && !words.iter().any(|word| line.starts_with(word))
+        self.record(line, now);
+        !line.is_empty() && !details.iter().any(|beginning| line.starts_with(beginning))
     }
 
-    fn note(&mut self, line: &str, now: Instant) {
+    /// Records the beginning or the end of a package's work.
+    fn record(&mut self, line: &str, now: Instant) {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let package = rest.split(' ').next().unwrap_or_default();
         let package = package.split(['=', '<', '>', '!', '~', ';', '[']).next().unwrap_or(package);
         match (self.installer, verb) {
-            // uv does several at once.
-            (Installer::Uv, "Downloading" | "Building") => drop(self.begun.insert(package.to_owned(), now)),
-            (Installer::Uv, "Downloaded" | "Built") => self.end(package, now),
-            (Installer::Uv, "+") => self.added.push(rest.to_owned()),
-            // pip does one after the other, but only says when it begins.
-            (Installer::Pip, "Collecting" | "Processing" | "Obtaining" | "Installing" | "Successfully") => {
+            // uv works on several packages at once.
+            (InstallerKind::Uv, "Downloading" | "Building") => {
+                self.begun.insert(package.to_owned(), now);
+            }
+            (InstallerKind::Uv, "Downloaded" | "Built") => self.end(package, now),
+            (InstallerKind::Uv, "+") => self.added.push(rest.to_owned()),
+            // pip works on one package after the other and prints only the beginning of each.
+            (InstallerKind::Pip, "Collecting" | "Processing" | "Obtaining" | "Installing" | "Successfully") => {
                 for package in self.begun.keys().cloned().collect::<Vec<_>>() {
                     self.end(&package, now);
                 }
@@ -95,16 +94,17 @@ impl Progress {
         }
     }
 
-    /// What uv has put in, `name==version` each. pip says it in one line by itself.
+    /// Returns the packages that uv has installed, each as `name==version`. Always empty for pip, which prints them in a
+    /// line that the log shows.
     pub fn added(&self) -> &[String] {
         &self.added
     }
 
-    /// The packages that took longest, in words; empty if none took long.
+    /// Returns the packages that took longest, with their times in seconds; empty if none took a second.
     pub fn slowest(&self) -> String {
-        let mut slow: Vec<_> = self.took.iter().filter(|(_, time)| **time >= WORTH_NAMING).collect();
+        let mut slow: Vec<_> = self.took.iter().filter(|(_, time)| **time >= MIN_SLOW).collect();
         slow.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
-        let named = slow.iter().take(NAMED).map(|(name, time)| format!("{name} {:.1} s", time.as_secs_f64()));
+        let named = slow.iter().take(MAX_SLOW).map(|(name, time)| format!("{name} {:.1} s", time.as_secs_f64()));
         named.collect::<Vec<_>>().join(", ")
     }
 }
@@ -113,19 +113,21 @@ impl Progress {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Installer, Progress};
+    use super::Progress;
+    use crate::prepare::requirements::installer::InstallerKind;
 
-    fn shown(installer: Installer, lines: &[(u64, &'static str)]) -> (Vec<&'static str>, String) {
+    /// Returns the lines that the log shows, and the slow packages. The times are in milliseconds.
+    fn shown(installer: InstallerKind, lines: &[(u64, &'static str)]) -> (Vec<&'static str>, String) {
         let (mut progress, start) = (Progress::new(installer), Instant::now());
-        let shown = lines.iter().filter(|(at, line)| progress.line(line, start + Duration::from_millis(*at)));
+        let shown = lines.iter().filter(|(at, line)| progress.observe(line, start + Duration::from_millis(*at)));
         let shown = shown.map(|(_, line)| *line).collect();
         (shown, progress.slowest())
     }
 
     #[test]
-    fn of_pip_the_packages_take_the_time_until_the_next_one() {
+    fn a_package_of_pip_takes_the_time_until_the_next_one_begins() {
         let (lines, slowest) = shown(
-            Installer::Pip,
+            InstallerKind::Pip,
             &[
                 (0, "Collecting numpy<2,>=1 (from -r requirements.txt (line 1))"),
                 (10, "  Downloading numpy-1.26.4-cp311.whl (18.2 MB)"),
@@ -142,9 +144,9 @@ mod tests {
     }
 
     #[test]
-    fn of_uv_they_take_from_their_beginning_to_their_end() {
+    fn a_package_of_uv_takes_the_time_from_its_beginning_to_its_end() {
         let (lines, slowest) = shown(
-            Installer::Uv,
+            InstallerKind::Uv,
             &[
                 (0, "Resolved 3 packages in 3ms"),
                 (0, "Downloading torch (780.0MiB)"),

@@ -1,33 +1,33 @@
-//! One requirement, `name[extra]>=1.0; python_version < "3.12"`, and whether its condition holds (PEP 508).
+//! One requirement, such as `name[extra]>=1.0; python_version < "3.12"`, and its marker, the condition after `;` (PEP 508).
 
 use std::collections::BTreeMap;
 
 use super::version::{Specifiers, Version};
 
-/// A requirement that names a package by its version. Others, by URL or path, are not read here.
+/// A requirement that selects a package by name and version. Requirements by URL or path are not represented.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Requirement {
-    /// The package's normal name: lower case, with `-` between words.
+    /// The normal name of the package: lower case, with `-` between words.
     pub name: String,
-    /// The normal names of the extras that are asked for.
+    /// The normal names of the requested extras.
     pub extras: Vec<String>,
-    /// Which versions will do.
+    /// The conditions on the version.
     pub specifiers: Specifiers,
-    /// The text of the condition, if there is one.
+    /// The text of the marker, if there is one.
     marker: Option<String>,
 }
 
-/// What markers ask of the interpreter: `python_version` and so on.
+/// The values of the variables in markers, such as `python_version`, for one interpreter.
 pub type MarkerValues = BTreeMap<String, String>;
 
-/// The normal form of a package's or an extra's name.
+/// Returns the normal form of the name of a package or an extra: `A__b.C` becomes `a-b-c`.
 pub fn normal_name(name: &str) -> String {
     let words = name.split(['-', '_', '.']).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-").to_ascii_lowercase()
 }
 
 impl Requirement {
-    /// Reads one; `None` if it is of another form, or cannot be read.
+    /// Parses a requirement; returns `None` if it has another form (a URL, a path, an option) or is malformed.
     pub fn parse(text: &str) -> Option<Requirement> {
         let (text, marker) = match text.split_once(';') {
             Some((text, marker)) => (text.trim(), Some(marker.trim().to_owned())),
@@ -52,12 +52,12 @@ impl Requirement {
         Some(Requirement { name: normal_name(name), extras, specifiers: Specifiers::parse(rest)?, marker })
     }
 
-    /// Whether it is meant for this interpreter, with one of these extras of the package that requires it; `None` if that
-    /// cannot be told.
+    /// Returns true if the marker holds for the interpreter, either without an extra or with one of `extras`, the requested
+    /// extras of the package that lists this requirement. Returns `None` if the marker cannot be evaluated.
     pub fn applies(&self, values: &MarkerValues, extras: &[String]) -> Option<bool> {
         let Some(marker) = &self.marker else { return Some(true) };
         let holds = |extra: &str| {
-            let mut parser = Parser { tokens: tokens(marker)?, at: 0, values, extra };
+            let mut parser = MarkerParser { tokens: tokens(marker)?, at: 0, values, extra };
             let value = parser.any()?;
             (parser.at == parser.tokens.len()).then_some(value)
         };
@@ -69,34 +69,39 @@ impl Requirement {
     }
 }
 
+/// A lexical unit of a marker.
 #[derive(Clone, Debug, PartialEq)]
-enum Token {
+enum MarkerToken {
+    /// A string, without its quotes.
     Text(String),
+    /// A variable, or one of `and`, `or`, `in` and `not`.
     Word(String),
+    /// A comparison or a parenthesis.
     Operator(String),
 }
 
-fn tokens(text: &str) -> Option<Vec<Token>> {
+/// Splits a marker into tokens; returns `None` at a character that no token begins with.
+fn tokens(text: &str) -> Option<Vec<MarkerToken>> {
     let (mut rest, mut found) = (text.trim_start(), Vec::new());
     while let Some(first) = rest.chars().next() {
         let taken = match first {
             '"' | '\'' => {
                 let end = rest[1..].find(first)?;
-                found.push(Token::Text(rest[1..=end].to_owned()));
+                found.push(MarkerToken::Text(rest[1..=end].to_owned()));
                 end + 2
             }
             '(' | ')' => {
-                found.push(Token::Operator(first.to_string()));
+                found.push(MarkerToken::Operator(first.to_string()));
                 1
             }
             c if "<>=!~".contains(c) => {
                 let end = rest.find(|c| !"<>=!~".contains(c))?;
-                found.push(Token::Operator(rest[..end].to_owned()));
+                found.push(MarkerToken::Operator(rest[..end].to_owned()));
                 end
             }
             c if c.is_ascii_alphabetic() => {
                 let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "_.".contains(c))).unwrap_or(rest.len());
-                found.push(Token::Word(rest[..end].to_owned()));
+                found.push(MarkerToken::Word(rest[..end].to_owned()));
                 end
             }
             _ => return None,
@@ -106,30 +111,33 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
     Some(found)
 }
 
-/// How deep parentheses may stand in each other.
-const DEEPEST: usize = 1000;
+/// The maximum number of tokens in a marker with parentheses. It bounds the depth of the recursion.
+const MAX_TOKENS: usize = 1000;
 
-struct Parser<'v> {
-    tokens: Vec<Token>,
+/// A recursive descent parser that evaluates a marker while it reads it.
+struct MarkerParser<'v> {
+    tokens: Vec<MarkerToken>,
     at: usize,
     values: &'v MarkerValues,
     extra: &'v str,
 }
 
-/// One side of a comparison: its value, and whether it is the variable `extra`.
+/// One side of a comparison: its value, and true if it is the variable `extra`.
 type Side = (String, bool);
 
-impl Parser<'_> {
-    fn take(&mut self, token: &Token) -> bool {
+impl MarkerParser<'_> {
+    /// Takes this token if it is the next one; returns true if it was.
+    fn take(&mut self, token: &MarkerToken) -> bool {
         let found = self.tokens.get(self.at) == Some(token);
         self.at += usize::from(found);
         found
     }
 
     fn take_word(&mut self, word: &str) -> bool {
-        self.take(&Token::Word(word.to_owned()))
+        self.take(&MarkerToken::Word(word.to_owned()))
     }
 
+    /// Evaluates operands joined by `or`.
     fn any(&mut self) -> Option<bool> {
         let mut value = self.all()?;
         while self.take_word("or") {
@@ -138,6 +146,7 @@ impl Parser<'_> {
         Some(value)
     }
 
+    /// Evaluates operands joined by `and`.
     fn all(&mut self) -> Option<bool> {
         let mut value = self.one()?;
         while self.take_word("and") {
@@ -146,20 +155,21 @@ impl Parser<'_> {
         Some(value)
     }
 
+    /// Evaluates a comparison or a group in parentheses.
     fn one(&mut self) -> Option<bool> {
-        if self.take(&Token::Operator("(".to_owned())) {
-            if self.tokens.len() > DEEPEST {
+        if self.take(&MarkerToken::Operator("(".to_owned())) {
+            if self.tokens.len() > MAX_TOKENS {
                 return None;
             }
             let value = self.any()?;
-            return self.take(&Token::Operator(")".to_owned())).then_some(value);
+            return self.take(&MarkerToken::Operator(")".to_owned())).then_some(value);
         }
         let left = self.side()?;
         let operator = match self.tokens.get(self.at)?.clone() {
-            Token::Operator(operator) => operator,
-            Token::Word(word) if word == "in" => word,
-            Token::Word(word)
-                if word == "not" && self.tokens.get(self.at + 1) == Some(&Token::Word("in".to_owned())) =>
+            MarkerToken::Operator(operator) => operator,
+            MarkerToken::Word(word) if word == "in" => word,
+            MarkerToken::Word(word)
+                if word == "not" && self.tokens.get(self.at + 1) == Some(&MarkerToken::Word("in".to_owned())) =>
             {
                 self.at += 1;
                 "not in".to_owned()
@@ -173,16 +183,18 @@ impl Parser<'_> {
 
     fn side(&mut self) -> Option<Side> {
         let side = match self.tokens.get(self.at)? {
-            Token::Text(text) => (text.clone(), false),
-            Token::Word(name) if name == "extra" => (self.extra.to_owned(), true),
-            Token::Word(name) => (self.values.get(name)?.clone(), false),
-            Token::Operator(_) => return None,
+            MarkerToken::Text(text) => (text.clone(), false),
+            MarkerToken::Word(name) if name == "extra" => (self.extra.to_owned(), true),
+            MarkerToken::Word(name) => (self.values.get(name)?.clone(), false),
+            MarkerToken::Operator(_) => return None,
         };
         self.at += 1;
         Some(side)
     }
 }
 
+/// Compares two values as versions if the right one is a version, else as text. Returns `None` if the operator is
+/// not defined for text, or if versions are compared and the left one is not a version.
 fn compare((left, left_is_extra): &Side, operator: &str, (right, right_is_extra): &Side) -> Option<bool> {
     if *left_is_extra || *right_is_extra {
         let equal = normal_name(left) == normal_name(right);
@@ -198,7 +210,7 @@ fn compare((left, left_is_extra): &Side, operator: &str, (right, right_is_extra)
         _ => {}
     }
     if let Some(specifiers) = Specifiers::parse(&format!("{operator}{right}")) {
-        // A kernel's release is often no version: then nobody can say.
+        // `platform_release` is often not a version, for example 5.15.0-aws.
         return Version::parse(left).map(|version| specifiers.hold_for(&version));
     }
     match operator {
@@ -224,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn names_extras_and_versions_are_read() {
+    fn a_requirement_is_read_with_its_name_extras_and_versions() {
         let found = Requirement::parse("Ruamel._Yaml [JSON, big_int] (>=1,<2) ; python_version>'3'").expect("read");
         assert_eq!(
             (found.name.as_str(), found.extras.as_slice()),
@@ -239,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_hold_or_not_or_cannot_be_told() {
+    fn a_marker_holds_or_fails_or_cannot_be_evaluated() {
         for (marker, expected) in [
             ("python_version >= '3.9'", Some(true)),
             ("python_version < \"3.9\"", Some(false)),

@@ -1,15 +1,18 @@
-//! Reading requirements files, as far as footplate itself has to understand them: whether everything in them is plainly a
-//! package of some version, which indexes they name, and what in them uv cannot read. Installing is the installer's.
+//! Reading requirements files: the packages and versions that they require, the indexes that they name, and the lines that
+//! uv cannot read.
+//!
+//! The format is that of pip's requirements files. Lines that this module cannot evaluate are left to the installer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::requirement::Requirement;
 
-/// Files that include each other without end are the installer's to complain about.
-const DEEPEST: usize = 20;
+/// The maximum depth of files that include files. A deeper one, such as a file that includes itself, is left to the
+/// installer, which reports it.
+const MAX_DEPTH: usize = 20;
 
-/// Options that uv refuses, for a whole file or for one requirement.
+/// Options that uv refuses in a requirements file, for the whole file or for one requirement. Read from uv 0.13.9.
 const REFUSED_BY_UV: [&str; 8] = [
     "--use-pep517",
     "--no-use-pep517",
@@ -21,62 +24,68 @@ const REFUSED_BY_UV: [&str; 8] = [
     "--pypi-url",
 ];
 
-/// What requirements files hold.
+/// The content of a requirements file and of the files that it includes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scan {
-    /// The packages that are required by version.
+    /// The packages that are required by name and version.
     pub requirements: Vec<Requirement>,
-    /// The same of constraints.
+    /// The constraints: conditions on packages that apply only if something requires them.
     pub constraints: Vec<Requirement>,
-    /// The first line that only an installer can decide about.
+    /// The first line, or file, that only an installer can evaluate.
     pub undecided: Option<String>,
-    /// What uv cannot read, or would do otherwise.
+    /// The reason why uv cannot read a file, or would install something other than pip does.
     pub not_for_uv: Option<String>,
-    /// The index, if a file names one.
+    /// The index that replaces the default one, if a file names one.
     pub index: Option<String>,
-    /// Further indexes.
+    /// The URLs of further indexes.
     pub extra_indexes: Vec<String>,
-    /// Whether no index is to be asked.
+    /// True if no index may be used.
     pub no_index: bool,
-    /// Where else packages are: folders and URLs.
+    /// Other sources of packages: folders, and URLs of pages with links.
     pub find_links: Vec<String>,
-    /// Hosts whose certificate is not checked.
+    /// Hosts whose certificates are not verified.
     pub trusted_hosts: Vec<String>,
-    /// Whether pre-releases will do.
+    /// True if pre-releases may be installed.
     pub pre: bool,
 }
 
 impl Scan {
-    /// Reads a requirements file, and those that it includes. `variable` is for `${NAME}`.
-    pub fn of(path: &Path, variable: &impl Fn(&str) -> Option<String>) -> Scan {
+    /// Reads a requirements file and the files that it includes. `variable` returns the values for `${NAME}`.
+    pub fn of_file(path: &Path, variable: &impl Fn(&str) -> Option<String>) -> Scan {
         let mut scan = Scan::default();
-        scan.file(path, false, variable, DEEPEST);
+        scan.file(path, false, variable, MAX_DEPTH);
         scan
     }
 
-    /// Reads a file of constraints, too.
+    /// Adds the content of a constraints file.
     pub fn add_constraints(&mut self, path: &Path, variable: &impl Fn(&str) -> Option<String>) {
-        self.file(path, true, variable, DEEPEST);
+        self.file(path, true, variable, MAX_DEPTH);
     }
 
-    fn leave(&mut self, what: String) {
-        self.undecided.get_or_insert(what);
+    /// Leaves a line or a file to the installer. Only the first one is recorded.
+    fn leave_to_installer(&mut self, line: String) {
+        self.undecided.get_or_insert(line);
     }
 
+    /// Reads a file and, up to `depth` levels, the files that it includes.
     fn file(&mut self, path: &Path, are_constraints: bool, variable: &impl Fn(&str) -> Option<String>, depth: usize) {
-        let Ok(bytes) = fs::read(path) else { return self.leave(format!("{} cannot be read", path.display())) };
+        let Ok(bytes) = fs::read(path) else {
+            return self.leave_to_installer(format!("{} cannot be read", path.display()));
+        };
         if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
             self.not_for_uv.get_or_insert(format!("{} is not UTF-8", path.display()));
-            return self.leave(format!("{} is not UTF-8", path.display()));
+            return self.leave_to_installer(format!("{} is not UTF-8", path.display()));
         }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         for line in lines(&text) {
             let line = expanded(&line, variable);
-            let Some(depth) = depth.checked_sub(1) else { return self.leave("files include each other".to_owned()) };
+            let Some(depth) = depth.checked_sub(1) else {
+                return self.leave_to_installer("files include each other".to_owned());
+            };
             match included(&line) {
                 Some((name, _)) if name.contains("://") => {
-                    self.leave(line);
+                    self.leave_to_installer(line);
                 }
                 Some((name, constraints)) => {
                     let path: PathBuf = folder.join(name);
@@ -87,24 +96,26 @@ impl Scan {
         }
     }
 
+    /// Reads a line that includes no other file.
     fn line(&mut self, line: &str, is_constraint: bool) {
         let words = line.split_whitespace().map(|word| word.split('=').next().unwrap_or(word));
         if let Some(option) = words.into_iter().find(|word| REFUSED_BY_UV.contains(word)) {
             self.not_for_uv.get_or_insert(format!("uv does not read {option}"));
-            return self.leave(line.to_owned());
+            return self.leave_to_installer(line.to_owned());
         }
         if line.starts_with('-') {
             return self.option(line);
         }
-        // Of a version that is installed already nobody asks for the hash.
+        // pip does not verify the hash of a version that is already installed.
         let plain = line.split(" --hash").next().unwrap_or(line).trim();
         match Requirement::parse(plain) {
             Some(requirement) if is_constraint => self.constraints.push(requirement),
             Some(requirement) => self.requirements.push(requirement),
-            None => self.leave(line.to_owned()),
+            None => self.leave_to_installer(line.to_owned()),
         }
     }
 
+    /// Reads a line that is an option of the whole file.
     fn option(&mut self, line: &str) {
         let value = |names: &[&str]| {
             let (name, value) = split_option(line);
@@ -125,12 +136,12 @@ impl Scan {
         } else if !["--no-binary", "--only-binary", "--prefer-binary", "--require-hashes", "--use-feature"]
             .contains(&split_option(line).0)
         {
-            self.leave(line.to_owned());
+            self.leave_to_installer(line.to_owned());
         }
     }
 }
 
-/// The file that a line includes, and whether as constraints.
+/// Returns the file that a line includes, and true if it is a constraints file.
 fn included(line: &str) -> Option<(&str, bool)> {
     let (name, value) = split_option(line);
     match name {
@@ -140,7 +151,8 @@ fn included(line: &str) -> Option<(&str, bool)> {
     }
 }
 
-/// An option's name and its value, which `=` or white space divides, or for one letter nothing.
+/// Splits an option into its name and its value. They are separated by `=` or white space, or by nothing after a short
+/// option such as `-r`.
 fn split_option(line: &str) -> (&str, &str) {
     if !line.starts_with("--") && line.starts_with('-') && line.len() > 2 && line.is_char_boundary(2) {
         return (&line[..2], line[2..].trim().trim_start_matches('='));
@@ -151,7 +163,8 @@ fn split_option(line: &str) -> (&str, &str) {
     }
 }
 
-/// The lines as pip reads them: a backslash at the end joins, a comment begins a line or follows a space.
+/// Splits a text into lines as pip does: a backslash at the end continues a line, and a comment starts at the beginning
+/// of a line or after white space. Empty lines are left out.
 fn lines(text: &str) -> Vec<String> {
     let (mut found, mut begun) = (Vec::new(), String::new());
     for line in text.trim_start_matches('\u{feff}').split(['\n', '\r']) {
@@ -171,7 +184,7 @@ fn lines(text: &str) -> Vec<String> {
     found.into_iter().map(without_comment).filter(|line| !line.is_empty()).collect()
 }
 
-/// A line with the values of variables such as `${TOKEN}` put in, where they are set.
+/// Replaces variables such as `${TOKEN}` by their values. A variable that is unset or empty stays as it is, as in pip.
 fn expanded(line: &str, variable: &impl Fn(&str) -> Option<String>) -> String {
     let mut parts = line.split("${");
     let mut text = parts.next().unwrap_or_default().to_owned();
@@ -197,7 +210,7 @@ mod tests {
             fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
             fs::write(folder.path().join(name), text).unwrap();
         }
-        Scan::of(&folder.path().join(files[0].0), &|name| (name == "TOKEN").then(|| "t0k".to_owned()))
+        Scan::of_file(&folder.path().join(files[0].0), &|name| (name == "TOKEN").then(|| "t0k".to_owned()))
     }
 
     fn names(scan: &Scan) -> Vec<&str> {
@@ -205,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_read_with_what_they_include() {
+    fn included_requirements_and_constraints_are_read() {
         let found = scan(&[
             (
                 "requirements.txt",
@@ -220,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn indexes_and_what_belongs_to_them_are_found() {
+    fn options_of_indexes_are_found_with_the_values_of_variables() {
         let found = scan(&[(
             "r.txt",
             "-i https://u:${TOKEN}@a/simple\n--extra-index-url=https://${NONE}b\n--extra-index-url https://c\n-f ./w\n--find-links=/x\n\
@@ -237,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_an_installer_can_decide_about_is_left_to_it() {
+    fn lines_that_only_an_installer_can_evaluate_are_left_to_it() {
         for line in [
             "-e .",
             "--editable=./x",

@@ -1,119 +1,133 @@
-//! Which installer is run, with which arguments and variables.
+//! The choice of the installer, and its command and variables.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::installed::{Installed, Interpreter};
-use super::pip_settings::{ForUv, PipSettings};
-use super::progress::Installer;
+use super::installed::{Installed, PythonEnvironment};
+use super::installer::InstallerKind;
+use super::pip_settings::{PipSettings, UvSettings};
 use super::scan::Scan;
 use crate::job::settings::InstallerChoice;
 
-/// What pip is told unless the user has told it otherwise. They are variables and not options so that the user's own
-/// variables win, and so that a pip that does not know one passes over it.
-const OF_PIP: [(&str, &str); 5] = [
+/// The variables that pip is started with, unless the job sets them. They are not options, because the variables of the
+/// job must win and an older pip must ignore the ones that it does not know.
+const PIP_VARIABLES: [(&str, &str); 5] = [
     ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
-    ("PIP_NO_INPUT", "1"), // nobody is there to type a password: fail instead of waiting for ever
+    ("PIP_NO_INPUT", "1"), // pip fails instead of waiting for a password
     ("PIP_PROGRESS_BAR", "off"),
     ("PIP_ROOT_USER_ACTION", "ignore"),
-    // Debian marks its Python as not to be touched by pip. In a container nobody else is hurt.
+    // Debian forbids pip to change the system's Python. In a container, nothing else depends on it.
     ("PIP_BREAK_SYSTEM_PACKAGES", "1"),
 ];
-/// The same for uv.
-const OF_UV: [(&str, &str); 5] = [
+/// The variables that uv is started with, unless the job sets them.
+const UV_VARIABLES: [(&str, &str); 5] = [
     ("UV_BREAK_SYSTEM_PACKAGES", "1"),
-    ("UV_PYTHON_DOWNLOADS", "never"),           // the image's Python, and no other
-    ("UV_LINK_MODE", "copy"),                   // a cache on another volume cannot be linked to
-    ("UV_INDEX_STRATEGY", "unsafe-best-match"), // pip takes the best version of all indexes
+    ("UV_PYTHON_DOWNLOADS", "never"),           // uv must use the image's Python
+    ("UV_LINK_MODE", "copy"),                   // files cannot be linked to a cache on another volume
+    ("UV_INDEX_STRATEGY", "unsafe-best-match"), // as pip, which takes the best version of all indexes
     ("UV_NO_PROGRESS", "1"),
 ];
-/// Any of these of the user's own is stronger than the index of pip's settings.
-const INDEXES_OF_UV: [&str; 3] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX"];
+/// The variables that name uv's main index. If the job sets one of them, the index of pip's settings is not passed to uv.
+const UV_INDEX_VARIABLES: [&str; 3] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX"];
 
-/// What keeps what is installed already as it is: the packages that [`constraints`] names for `on`.
-pub const PROTECTED: [&str; 9] =
+/// The packages that the setting `protected_packages` protects if it is `on`: their installed versions are kept.
+pub const FRAMEWORKS: [&str; 9] =
     ["torch", "torchvision", "torchaudio", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "numpy", "triton"];
 
-/// Chooses between uv, if there is one, and pip; `obstacle` is why uv would not do as pip does. Gives what is worth saying
-/// about it, too.
+/// Error for a job that demands uv in an image without uv.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "FOOTPLATE_INSTALLER is uv, but there is no uv on PATH or beside Python: install uv in the image, or set \
+     FOOTPLATE_UV to its path"
+)]
+pub struct UvMissing;
+
+/// Chooses between uv, if the image has it, and pip. `obstacle` is the reason why uv would not install what pip would.
+/// Returns the installer, and a note for the log if the choice needs an explanation.
 ///
 /// # Errors
-/// uv is asked for, and there is none.
-pub fn choose(
-    asked: InstallerChoice,
+///
+/// The setting demands uv, but the image has no uv.
+pub fn choose_installer(
+    setting: InstallerChoice,
     has_uv: bool,
     obstacle: Option<&str>,
-) -> Result<(Installer, Option<String>), String> {
-    match (asked, has_uv, obstacle) {
-        (InstallerChoice::Uv, false, _) => {
-            Err("FOOTPLATE_INSTALLER is uv, but there is no uv on PATH or beside Python: install uv in the image, or \
-                 set FOOTPLATE_UV to its path"
-                .to_owned())
-        }
+) -> Result<(InstallerKind, Option<String>), UvMissing> {
+    match (setting, has_uv, obstacle) {
+        (InstallerChoice::Uv, false, _) => Err(UvMissing),
         (InstallerChoice::Uv, true, Some(obstacle)) => {
-            Ok((Installer::Uv, Some(format!("uv is asked for, although {obstacle}"))))
+            Ok((InstallerKind::Uv, Some(format!("uv is used, as FOOTPLATE_INSTALLER demands, although {obstacle}"))))
         }
         (InstallerChoice::Auto, true, Some(obstacle)) => {
-            Ok((Installer::Pip, Some(format!("pip in place of uv: {obstacle}"))))
+            Ok((InstallerKind::Pip, Some(format!("pip in place of uv: {obstacle}"))))
         }
-        (InstallerChoice::Uv | InstallerChoice::Auto, true, None) => Ok((Installer::Uv, None)),
-        (InstallerChoice::Pip, ..) | (InstallerChoice::Auto, false, _) => Ok((Installer::Pip, None)),
+        (InstallerChoice::Uv | InstallerChoice::Auto, true, None) => Ok((InstallerKind::Uv, None)),
+        (InstallerChoice::Pip, ..) | (InstallerChoice::Auto, false, _) => Ok((InstallerKind::Pip, None)),
     }
 }
 
-/// Why uv would not install what pip would, if that is so.
-pub fn obstacle(scan: &Scan, for_uv: &ForUv, interpreter: &Interpreter) -> Option<String> {
-    let setting = || for_uv.unknown.first().map(|name| format!("uv has nothing like pip's setting {name}"));
-    let below = || {
-        let text = "uv does not see the packages below a virtual environment";
-        interpreter.sees_packages_below().then(|| text.to_owned())
+/// Returns the reason why uv would fail or install something other than pip would; `None` if there is none.
+pub fn obstacle_to_uv(scan: &Scan, uv_settings: &UvSettings, environment: &PythonEnvironment) -> Option<String> {
+    let setting = || {
+        let name = uv_settings.unsupported.first()?;
+        Some(format!("uv has nothing like pip's setting {name}"))
     };
-    let closed = || {
-        let folder = interpreter.closed_folder()?.display();
-        Some(format!("this user may not write to {folder}, and uv does not install for one user alone"))
+    let system_packages = || {
+        let text = "this virtual environment includes the system's packages, and uv does not see those";
+        environment.sees_system_packages().then(|| text.to_owned())
     };
-    scan.not_for_uv.clone().or_else(setting).or_else(below).or_else(closed)
+    let unwritable = || {
+        let folder = environment.unwritable_folder()?.display();
+        Some(format!("this user cannot write to {folder}, and uv does not install for one user alone"))
+    };
+    scan.not_for_uv.clone().or_else(setting).or_else(system_packages).or_else(unwritable)
 }
 
-/// What is to be installed.
+/// The packages to install, as arguments of an installer.
 #[derive(Clone, Debug, Default)]
-pub struct Order {
-    /// Whether the code folder itself is, as a package.
+pub struct InstallRequest {
+    /// True if the code folder itself is installed as a package.
     pub package: bool,
-    /// The requirements file.
+    /// The requirements file, relative to the code folder or absolute.
     pub file: Option<PathBuf>,
-    /// A file of constraints.
+    /// A constraints file.
     pub constraints: Option<PathBuf>,
-    /// What else the installer is to be told by arguments; no URL.
+    /// Further options. They hold no URL, because the command is logged and visible to all processes.
     pub options: Vec<String>,
 }
 
-/// The command, to be run in the code folder. pip's is that of `sagemaker-training`; what else the installer is to be told
-/// comes with [`variables`].
-pub fn command(installer: Installer, program: &Path, python: &Path, order: &Order) -> Vec<OsString> {
+/// Returns the command of the installer, for the code folder as its working directory. `program` is Python for pip, else
+/// uv. pip's command is that of `sagemaker-training`; all other settings are passed by [`install_variables`].
+pub fn install_command(
+    installer: InstallerKind,
+    program: &Path,
+    python: &Path,
+    request: &InstallRequest,
+) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec![program.into()];
     match installer {
-        Installer::Pip => words.extend(["-m", "pip", "install"].map(OsString::from)),
-        Installer::Uv => {
+        InstallerKind::Pip => words.extend(["-m", "pip", "install"].map(OsString::from)),
+        InstallerKind::Uv => {
             words.extend(["pip", "install", "--python"].map(OsString::from));
             words.push(python.into());
         }
     }
-    if order.package {
+    if request.package {
         words.push(".".into());
     }
-    for (option, path) in [("-r", &order.file), ("-c", &order.constraints)] {
+    for (option, path) in [("-r", &request.file), ("-c", &request.constraints)] {
         if let Some(path) = path {
             words.extend([option.into(), path.into()]);
         }
     }
-    words.extend(order.options.iter().map(OsString::from));
+    words.extend(request.options.iter().map(OsString::from));
     words
 }
 
-/// The variables to run the installer with: those that are not set yet, as `given` tells. The user's own are left alone.
-pub fn variables(
-    installer: Installer,
+/// Returns the variables to add for the installer. `given` returns the variables of the container: those are not replaced.
+/// `warm_pool` is the folder in which a warm pool keeps caches for later jobs.
+pub fn install_variables(
+    installer: InstallerKind,
     settings: &PipSettings,
     scan: &Scan,
     warm_pool: Option<&Path>,
@@ -122,20 +136,20 @@ pub fn variables(
     let mut found: Vec<(&'static str, String)> = Vec::new();
     let cache = |name: &str| warm_pool.map(|folder| folder.join("footplate").join(name).to_string_lossy().into_owned());
     match installer {
-        Installer::Pip => {
-            found.extend(OF_PIP.map(|(name, value)| (name, value.to_owned())));
+        InstallerKind::Pip => {
+            found.extend(PIP_VARIABLES.map(|(name, value)| (name, value.to_owned())));
             found.extend(cache("pip").map(|path| ("PIP_CACHE_DIR", path)));
         }
-        Installer::Uv => {
-            found.extend(OF_UV.map(|(name, value)| (name, value.to_owned())));
+        InstallerKind::Uv => {
+            found.extend(UV_VARIABLES.map(|(name, value)| (name, value.to_owned())));
             found.extend(cache("uv").map(|path| ("UV_CACHE_DIR", path)));
             found.extend(settings.for_uv().variables);
-            // pip's requests reads this one.
+            // pip reads this variable through the library requests.
             let bundle = given("REQUESTS_CA_BUNDLE").filter(|path| !path.is_empty());
             if let (Some(bundle), None) = (bundle, settings.get("cert")) {
                 found.push(("SSL_CERT_FILE", bundle));
             }
-            // uv passes over these where they stand in a file.
+            // uv ignores these options in a requirements file.
             if scan.pre {
                 found.push(("UV_PRERELEASE", "allow".to_owned()));
             }
@@ -144,8 +158,8 @@ pub fn variables(
                 found.retain(|(name, _)| *name != "UV_INSECURE_HOST");
                 found.push(("UV_INSECURE_HOST", hosts.trim().to_owned()));
             }
-            if INDEXES_OF_UV.iter().any(|name| given(name).is_some()) {
-                found.retain(|(name, _)| !INDEXES_OF_UV.contains(name));
+            if UV_INDEX_VARIABLES.iter().any(|name| given(name).is_some()) {
+                found.retain(|(name, _)| !UV_INDEX_VARIABLES.contains(name));
             }
         }
     }
@@ -153,8 +167,9 @@ pub fn variables(
     found
 }
 
-/// Constraints that keep packages at the versions that are installed, for those of `names` that are.
-pub fn constraints(names: &[String], installed: &Installed) -> String {
+/// Returns the text of a constraints file that keeps the packages in `names` at their installed versions. Packages that
+/// are not installed are left out.
+pub fn pinning_constraints(names: &[String], installed: &Installed) -> String {
     let pinned = names.iter().filter_map(|name| {
         let version = installed.version(name).filter(|version| !version.is_empty())?;
         Some(format!("{name}=={version}\n"))
@@ -166,54 +181,55 @@ pub fn constraints(names: &[String], installed: &Installed) -> String {
 mod tests {
     use std::path::Path;
 
-    use super::{Order, choose, command, variables};
+    use super::{InstallRequest, choose_installer, install_command, install_variables};
     use crate::job::settings::InstallerChoice;
+    use crate::prepare::requirements::installer::InstallerKind;
     use crate::prepare::requirements::pip_settings::PipSettings;
-    use crate::prepare::requirements::progress::Installer;
     use crate::prepare::requirements::scan::Scan;
 
     #[test]
-    fn uv_is_run_where_it_is_there_and_can_read_everything() {
-        for (asked, has_uv, obstacle, expected) in [
-            (InstallerChoice::Auto, true, None, Some(Installer::Uv)),
-            (InstallerChoice::Auto, true, Some("x"), Some(Installer::Pip)),
-            (InstallerChoice::Auto, false, None, Some(Installer::Pip)),
-            (InstallerChoice::Pip, true, None, Some(Installer::Pip)),
-            (InstallerChoice::Uv, true, Some("x"), Some(Installer::Uv)),
+    fn uv_is_chosen_if_the_image_has_it_and_nothing_speaks_against_it() {
+        for (setting, has_uv, obstacle, expected) in [
+            (InstallerChoice::Auto, true, None, Some(InstallerKind::Uv)),
+            (InstallerChoice::Auto, true, Some("x"), Some(InstallerKind::Pip)),
+            (InstallerChoice::Auto, false, None, Some(InstallerKind::Pip)),
+            (InstallerChoice::Pip, true, None, Some(InstallerKind::Pip)),
+            (InstallerChoice::Uv, true, Some("x"), Some(InstallerKind::Uv)),
             (InstallerChoice::Uv, false, None, None),
         ] {
-            let found = choose(asked, has_uv, obstacle).ok().map(|(installer, _)| installer);
-            assert_eq!(found, expected, "{asked:?} {has_uv} {obstacle:?}");
+            let found = choose_installer(setting, has_uv, obstacle).ok().map(|(installer, _)| installer);
+            assert_eq!(found, expected, "{setting:?} {has_uv} {obstacle:?}");
         }
     }
 
     #[test]
     fn commands_are_short_and_hold_no_url() {
-        let order = Order {
+        let request = InstallRequest {
             package: true,
             file: Some("r.txt".into()),
             constraints: Some("/t/c.txt".into()),
             options: vec!["--no-index".to_owned()],
         };
-        let text =
-            |installer, program| command(installer, Path::new(program), Path::new("/py"), &order).join(" ".as_ref());
-        assert_eq!(text(Installer::Pip, "/py"), "/py -m pip install . -r r.txt -c /t/c.txt --no-index");
-        assert_eq!(text(Installer::Uv, "/uv"), "/uv pip install --python /py . -r r.txt -c /t/c.txt --no-index");
+        let text = |installer, program| {
+            install_command(installer, Path::new(program), Path::new("/py"), &request).join(" ".as_ref())
+        };
+        assert_eq!(text(InstallerKind::Pip, "/py"), "/py -m pip install . -r r.txt -c /t/c.txt --no-index");
+        assert_eq!(text(InstallerKind::Uv, "/uv"), "/uv pip install --python /py . -r r.txt -c /t/c.txt --no-index");
     }
 
     #[test]
-    fn the_users_own_variables_are_left_alone() {
+    fn variables_of_the_container_are_not_replaced() {
         let settings = PipSettings::read(["[global]\nindex-url = https://a\ntrusted-host = a"], []);
         let scan = Scan { trusted_hosts: vec!["b".to_owned()], pre: true, ..Scan::default() };
         let found = |installer, pool: Option<&str>, given: &[&str]| {
             let given = |name: &str| given.contains(&name).then(String::new);
-            variables(installer, &settings, &scan, pool.map(Path::new), given)
+            install_variables(installer, &settings, &scan, pool.map(Path::new), given)
         };
         let has = |found: &[(&str, String)], name: &str, value: &str| found.contains(&(name, value.to_owned()));
-        let pip = found(Installer::Pip, Some("/pool"), &["PIP_PROGRESS_BAR"]);
+        let pip = found(InstallerKind::Pip, Some("/pool"), &["PIP_PROGRESS_BAR"]);
         assert!(has(&pip, "PIP_NO_INPUT", "1") && has(&pip, "PIP_CACHE_DIR", "/pool/footplate/pip"), "{pip:?}");
         assert!(!pip.iter().any(|(name, _)| *name == "PIP_PROGRESS_BAR" || name.starts_with("UV_")), "{pip:?}");
-        let uv = found(Installer::Uv, Some("/pool"), &[]);
+        let uv = found(InstallerKind::Uv, Some("/pool"), &[]);
         for (name, value) in [
             ("UV_CACHE_DIR", "/pool/footplate/uv"),
             ("UV_DEFAULT_INDEX", "https://a"),
@@ -223,7 +239,7 @@ mod tests {
         ] {
             assert!(has(&uv, name, value), "{name}: {uv:?}");
         }
-        let uv = found(Installer::Uv, None, &["UV_INDEX_URL", "UV_LINK_MODE"]);
+        let uv = found(InstallerKind::Uv, None, &["UV_INDEX_URL", "UV_LINK_MODE"]);
         assert!(
             !uv.iter().any(|(name, _)| ["UV_DEFAULT_INDEX", "UV_LINK_MODE", "UV_CACHE_DIR"].contains(name)),
             "{uv:?}"

@@ -1,11 +1,14 @@
-//! What uv complains about: its error with the reasons below it, on one line.
+//! The reason why uv failed, from its output: its error with the causes below it, on one line.
+//!
+//! uv has no machine-readable errors, so this module follows its wording. The wording was read from uv 0.13.9; where older
+//! releases differ, a comment says so. The integration tests `installers` run the real uv and fail if its wording changes.
 
-/// How many characters a complaint may have.
-const LONGEST: usize = 700;
-/// What begins a reason, in this and in older versions of uv.
-const REASONS: [&str; 4] = ["cause: ", "Caused by: ", "╰─▶ ", "├─▶ "];
-/// What uv says where a requirements file has something that pip may be able to read.
-const UNREAD: [&str; 6] = [
+/// The maximum length of a complaint, in characters.
+const MAX_LENGTH: usize = 700;
+/// The beginnings of the lines with a cause. uv 0.13.9 prints the first; older releases print the others.
+const CAUSES: [&str; 4] = ["cause: ", "Caused by: ", "╰─▶ ", "├─▶ "];
+/// Parts of uv's errors about lines of a requirements file that pip may be able to read.
+const UNREADABLE: [&str; 6] = [
     "Unexpected '",
     "Expected `--hash`, found",
     "Couldn't parse requirement",
@@ -14,28 +17,28 @@ const UNREAD: [&str; 6] = [
     "Invalid URL in `",
 ];
 
-/// uv's own words for why it failed, from its standard output and standard error; `None` if there are none. It may hold
-/// URLs with passwords: the caller has to take them out.
+/// Returns uv's own error as one line, from its standard output and standard error; `None` if there is none. The line can
+/// hold URLs with passwords, which the caller must redact.
 pub fn uv_failure_line(output: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(output);
-    let begins = |line: &str| {
+    let error_of = |line: &str| {
         let line = line.trim_start();
         line.strip_prefix("error: ").or_else(|| line.strip_prefix("× ")).map(str::to_owned)
     };
     let mut parts: Vec<String> = Vec::new();
-    let mut has_reason = false;
+    let mut has_cause = false;
     for line in text.lines() {
-        if let Some(error) = begins(line) {
-            (parts, has_reason) = (vec![error.trim_end_matches(':').to_owned()], false);
+        if let Some(error) = error_of(line) {
+            (parts, has_cause) = (vec![error.trim_end_matches(':').to_owned()], false);
         } else if !parts.is_empty() {
             let line = line.trim().trim_start_matches("│").trim();
-            match REASONS.iter().find_map(|word| line.strip_prefix(word)) {
-                Some(reason) => {
-                    parts.push(reason.to_owned());
-                    has_reason = true;
+            match CAUSES.iter().find_map(|word| line.strip_prefix(word)) {
+                Some(cause) => {
+                    parts.push(cause.to_owned());
+                    has_cause = true;
                 }
-                // A reason goes on in lines of its own.
-                None if has_reason && !line.is_empty() => {
+                // A cause can continue on the next lines.
+                None if has_cause && !line.is_empty() => {
                     let last = parts.last_mut()?;
                     last.push(' ');
                     last.push_str(line);
@@ -44,30 +47,32 @@ pub fn uv_failure_line(output: &[u8]) -> Option<String> {
             }
         }
     }
-    // What the requirement was comes last, and says most: uv puts "no solution found" before it.
+    // The cause names the requirement, and the general error before it would only take space.
     if parts.len() > 1 && parts[0].starts_with("No solution found") {
         parts.remove(0);
     }
     parts.dedup();
     let line = parts.join(": ");
-    match line.char_indices().nth(LONGEST) {
+    match line.char_indices().nth(MAX_LENGTH) {
         Some((end, _)) => Some(format!("{}…", &line[..end])),
         None => Some(line).filter(|line| !line.is_empty()),
     }
 }
 
-/// Whether uv failed because it cannot read a requirements file.
-pub fn cannot_read(output: &[u8]) -> bool {
+/// Returns true if uv failed because of a line in a requirements file that pip may be able to read.
+pub fn uv_cannot_read(output: &[u8]) -> bool {
     let text = String::from_utf8_lossy(output);
-    text.lines().filter(|line| line.starts_with("error: ")).any(|line| UNREAD.iter().any(|word| line.contains(word)))
+    text.lines()
+        .filter(|line| line.starts_with("error: "))
+        .any(|line| UNREADABLE.iter().any(|word| line.contains(word)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{cannot_read, uv_failure_line};
+    use super::{uv_cannot_read, uv_failure_line};
 
     #[test]
-    fn the_error_and_its_reasons_are_one_line() {
+    fn an_error_and_its_causes_become_one_line() {
         for (output, expected) in [
             (
                 "Using Python 3.11.7\nerror: No solution found when resolving dependencies\n  cause: Because there is no \
@@ -90,10 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn what_pip_may_be_able_to_read_is_told_from_what_it_cannot_install_either() {
-        assert!(cannot_read(
+    fn an_unreadable_line_is_distinguished_from_a_failed_resolution() {
+        assert!(uv_cannot_read(
             b"error: Unexpected '-', expected '-c', '-e', '-r' or the start of a requirement: r.txt:2:1\n"
         ));
-        assert!(!cannot_read(b"error: No solution found when resolving dependencies\n"));
+        assert!(!uv_cannot_read(b"error: No solution found when resolving dependencies\n"));
     }
 }

@@ -1,14 +1,16 @@
-//! What real pip prints. The packages are made by the test; nothing is downloaded.
+//! The output of the machine's pip, and recorded outputs of other releases. The tests make the packages and download
+//! nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use super::failure_line;
-use crate::prepare::requirements::{Installer, PipSettings, Scan, variables};
+use super::pip_failure_line;
+use crate::prepare::requirements::{InstallerKind, PipSettings, Scan, install_variables};
 
-/// Makes wheels `alpha` 1.0 and 2.0, `beta` which needs alpha from 2, `gamma` which needs one below 2.
+/// A Python program that makes the wheels `alpha` 1.0 and 2.0, `beta`, which requires alpha>=2, and `gamma`, which requires
+/// alpha<2.
 const WHEELS: &str = "
 import zipfile
 for name, version, needs in [('alpha', '1.0', ''), ('alpha', '2.0', ''), ('beta', '1.0', 'alpha>=2'), ('gamma', '1.0', 'alpha<2')]:
@@ -20,12 +22,12 @@ for name, version, needs in [('alpha', '1.0', ''), ('alpha', '2.0', ''), ('beta'
         wheel.writestr(info + '/RECORD', '')
 ";
 
-/// A folder with a virtual environment `venv`, another one `bare` without pip, and `wheels`. Shared, as making it takes
-/// seconds.
+/// Returns a folder with a virtual environment `venv`, another one, `bare`, without pip, and `wheels`. All tests share it,
+/// because making it takes seconds.
 fn workshop() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        // Under the build folder, so that it is made once and not once a run.
+        // The build folder keeps it between runs.
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pip-workshop");
         let folder =
             std::env::var_os("CARGO_TARGET_DIR").map_or(folder, |target| Path::new(&target).join("pip-workshop"));
@@ -45,7 +47,7 @@ fn workshop() -> &'static Path {
     })
 }
 
-/// Runs pip on a requirements file, and gives all that it wrote.
+/// Runs pip on a requirements file and returns its output.
 fn pip(python: &str, folder: &Path, requirements: &str, options: &[&str]) -> Output {
     fs::write(folder.join("requirements.txt"), requirements).unwrap();
     let mut command = Command::new(workshop().join(python).join("bin/python"));
@@ -53,25 +55,28 @@ fn pip(python: &str, folder: &Path, requirements: &str, options: &[&str]) -> Out
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PIP_")) {
         command.env_remove(name);
     }
-    let (installer, settings, scan) = (Installer::Pip, PipSettings::default(), Scan::default());
-    command.env("PIP_CONFIG_FILE", "/dev/null").envs(variables(installer, &settings, &scan, None, |_| None));
+    let (settings, scan) = (PipSettings::default(), Scan::default());
+    let variables = install_variables(InstallerKind::Pip, &settings, &scan, None, |_| None);
+    command.env("PIP_CONFIG_FILE", "/dev/null").envs(variables);
     command.output().unwrap()
 }
 
-fn told(python: &str, folder: &Path, requirements: &str, options: &[&str]) -> String {
+/// Runs pip on requirements that it cannot install, and returns the reason that was found in its output.
+fn reason(python: &str, folder: &Path, requirements: &str, options: &[&str]) -> String {
     let output = pip(python, folder, requirements, options);
     let text = [output.stdout, output.stderr].concat();
     let shown = String::from_utf8_lossy(&text);
     assert!(!output.status.success(), "{requirements:?} was installed:\n{shown}");
-    failure_line(&text).unwrap_or_else(|| panic!("{requirements:?}: nothing told:\n{shown}"))
+    pip_failure_line(&text).unwrap_or_else(|| panic!("{requirements:?}: no reason found:\n{shown}"))
 }
 
+/// Returns the options that make the wheels the only source of packages.
 fn local() -> [String; 3] {
     ["--no-index".to_owned(), "--find-links".to_owned(), workshop().join("wheels").display().to_string()]
 }
 
 #[test]
-fn what_pip_says_first_is_told() {
+fn the_first_telling_error_is_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let local = local();
     let local: Vec<&str> = local.iter().map(String::as_str).collect();
@@ -83,101 +88,102 @@ fn what_pip_says_first_is_told() {
         ("--nosuch x\n", "Invalid requirement: --nosuch x: no such option: --nosuch"),
         ("./nodir\n", "Invalid requirement: './nodir'"),
     ] {
-        let told = told("venv", folder.path(), requirements, &local);
-        assert!(told.starts_with(expected), "{requirements:?}: {told}");
+        let reason = reason("venv", folder.path(), requirements, &local);
+        assert!(reason.starts_with(expected), "{requirements:?}: {reason}");
     }
-    let told = told("venv", folder.path(), "alpha\nalpha=1\n", &local);
-    assert!(told.contains("(from line 2 of requirements.txt); Hint: = is not a valid operator."), "{told}");
+    let reason = reason("venv", folder.path(), "alpha\nalpha=1\n", &local);
+    assert!(reason.contains("(from line 2 of requirements.txt); Hint: = is not a valid operator."), "{reason}");
 }
 
 #[test]
-fn a_conflict_is_told_with_who_wants_what() {
+fn a_conflict_names_the_packages_that_require_each_version() {
     let folder = tempfile::tempdir().unwrap();
     let local = local();
-    let told = told("venv", folder.path(), "beta\ngamma\n", &local.each_ref().map(String::as_str));
-    assert!(told.starts_with("Cannot install "), "{told}");
+    let reason = reason("venv", folder.path(), "beta\ngamma\n", &local.each_ref().map(String::as_str));
+    assert!(reason.starts_with("Cannot install "), "{reason}");
     assert!(
-        told.ends_with("conflicting dependencies: beta 1.0 depends on alpha>=2; gamma 1.0 depends on alpha<2"),
-        "{told}"
+        reason.ends_with("conflicting dependencies: beta 1.0 depends on alpha>=2; gamma 1.0 depends on alpha<2"),
+        "{reason}"
     );
 }
 
 #[test]
-fn a_wrong_hash_is_told_with_both() {
+fn a_wrong_hash_is_reported_with_both_hashes() {
     let folder = tempfile::tempdir().unwrap();
     let local = local();
     let zeros = "0".repeat(64);
     let requirements = format!("alpha==1.0 --hash=sha256:{zeros}\n");
-    let told = told("venv", folder.path(), &requirements, &local.each_ref().map(String::as_str));
-    assert!(told.starts_with("the hash of alpha==1.0 from file://"), "{told}");
-    assert!(told.contains(&format!("expected sha256 {zeros}, got ")), "{told}");
+    let reason = reason("venv", folder.path(), &requirements, &local.each_ref().map(String::as_str));
+    assert!(reason.starts_with("the hash of alpha==1.0 from file://"), "{reason}");
+    assert!(reason.contains(&format!("expected sha256 {zeros}, got ")), "{reason}");
 }
 
 #[test]
-fn a_build_that_fails_is_told_with_its_own_error() {
+fn a_failed_build_is_reported_with_its_own_error() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("bad")).unwrap();
     let setup = "def check():\n    raise RuntimeError('CUDA_HOME is not set')\ncheck()\n";
     fs::write(folder.path().join("bad/setup.py"), setup).unwrap();
-    let told = |options: &[&str]| told("venv", folder.path(), "./bad\n", options);
-    // Without isolation the build runs with what the environment has; newer Pythons have no setuptools there.
-    let own = told(&["--no-index", "--no-build-isolation"]);
+    let build = |options: &[&str]| reason("venv", folder.path(), "./bad\n", options);
+    // Without isolation the build uses the packages of the environment, which has no setuptools from Python 3.12 on.
+    let own = build(&["--no-index", "--no-build-isolation"]);
     let (error, package) = own.split_once(" (building ").unwrap();
     assert!(error == "RuntimeError: CUDA_HOME is not set" || error.contains("setuptools"), "{own}");
     assert_eq!(package, "./bad)");
-    // pip runs pip to get what the build needs, and that has the error.
-    let inner = told(&["--no-index"]);
+    // pip runs another pip to install the requirements of the build, and the error is in the output of that one.
+    let inner = build(&["--no-index"]);
     let expected = "Could not find a version that satisfies the requirement setuptools>=40.8.0 (from versions: none)";
     assert!(inner == format!("{expected} (building ./bad)") || inner == own, "{inner}");
 }
 
 #[test]
-fn an_index_that_is_not_reached_is_told_with_the_reason() {
+fn an_unreachable_index_is_reported_with_the_error_of_the_connection() {
     let folder = tempfile::tempdir().unwrap();
     let index = ["--index-url", "http://127.0.0.1:9/simple"];
-    let once = told("venv", folder.path(), "alpha\n", &[&index[..], &["--retries", "0"]].concat());
+    let once = reason("venv", folder.path(), "alpha\n", &[&index[..], &["--retries", "0"]].concat());
     assert!(
         once.starts_with("Could not find a version that satisfies the requirement alpha (from versions: none)"),
         "{once}"
     );
-    let twice = told("venv", folder.path(), "alpha\n", &[&index[..], &["--retries", "1"]].concat());
+    let twice = reason("venv", folder.path(), "alpha\n", &[&index[..], &["--retries", "1"]].concat());
     let expected = ": the index could not be reached: [Errno 111] Connection refused";
     assert!(twice.ends_with(expected), "{twice}");
 }
 
 #[test]
-fn a_python_without_pip_is_told_with_the_remedy() {
+fn a_python_without_pip_is_reported_with_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
-    let told = told("bare", folder.path(), "alpha\n", &[]);
-    assert!(told.contains("No module named pip; install pip in the image"), "{told}");
+    let reason = reason("bare", folder.path(), "alpha\n", &[]);
+    assert!(reason.contains("No module named pip; install pip in the image"), "{reason}");
 }
 
 #[test]
-fn what_cannot_be_written_is_told() {
+fn a_folder_that_cannot_be_written_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let local = local();
-    // `/proc` cannot be written by anyone, so that this works for root, too.
+    // Nobody, not even root, can write to /proc.
     let options = [&local.each_ref().map(String::as_str)[..], &["--prefix", "/proc/nowhere"]].concat();
-    let told = told("venv", folder.path(), "alpha\n", &options);
-    assert!(told.starts_with("Could not install packages due to an OSError: [Errno 2]"), "{told}");
+    let reason = reason("venv", folder.path(), "alpha\n", &options);
+    assert!(reason.starts_with("Could not install packages due to an OSError: [Errno 2]"), "{reason}");
 }
 
 #[test]
-fn a_pip_that_succeeds_or_says_nothing_has_no_complaint() {
+fn a_success_and_an_empty_output_have_no_reason() {
     let folder = tempfile::tempdir().unwrap();
     let local = local();
     let target = folder.path().join("to").display().to_string();
     let options = [&local.each_ref().map(String::as_str)[..], &["--target", &target]].concat();
     let output = pip("venv", folder.path(), "alpha\n", &options);
     assert!(output.status.success());
-    assert_eq!(failure_line(&[output.stdout, output.stderr].concat()), None);
-    assert_eq!(failure_line(b""), None);
-    assert_eq!(failure_line(b"Killed\n\xff\xfe"), None);
+    assert_eq!(pip_failure_line(&[output.stdout, output.stderr].concat()), None);
+    assert_eq!(pip_failure_line(b""), None);
+    assert_eq!(pip_failure_line(b"Killed\n\xff\xfe"), None);
 }
 
-/// Recorded from pip 22.0.4 (Python 3.7), 23.2.1 and 26.3 (3.11): what the pip at hand does not print.
+/// Checks outputs that the pip of the machine does not print, recorded from pip 20, 22.0.4 (Python 3.7), 23.2.1 and 26.3
+/// (Python 3.11).
 #[test]
-fn recorded_outputs_of_other_versions_are_told() {
+fn recorded_outputs_of_other_releases_have_their_reason() {
     for (name, output, expected) in [
         ("compiler", COMPILER, "badc.c:1:10: fatal error: nosuch.h: No such file or directory (building ./badc)"),
         (
@@ -224,10 +230,10 @@ fn recorded_outputs_of_other_versions_are_told() {
             "error: externally-managed-environment",
         ),
     ] {
-        assert_eq!(failure_line(output.as_bytes()).as_deref(), Some(expected), "{name}");
+        assert_eq!(pip_failure_line(output.as_bytes()).as_deref(), Some(expected), "{name}");
     }
     let long = format!("ERROR: {}", "ä".repeat(5000));
-    assert_eq!(failure_line(long.as_bytes()).unwrap().chars().count(), 701);
+    assert_eq!(pip_failure_line(long.as_bytes()).unwrap().chars().count(), 701);
 }
 
 const COMPILER: &str = "\

@@ -1,60 +1,67 @@
-//! What pip complains about: the line of all that it wrote that tells a user what to change.
+//! The reason why pip failed: the line of its output that tells a user what to change.
 //!
-//! pip prints several lines that begin with `ERROR:`, and the first is not always the one, nor the last. What it prints
-//! differs little from pip 20 to 26.
+//! pip has no machine-readable errors, so this module follows its wording. pip prints several lines that begin with
+//! `ERROR:`, and neither the first nor the last is always the telling one. The wording was read from pip 22.0.4, 23.2.1 and
+//! 26.3, which differ little, and from pip 20 for builds with `setup.py egg_info`. The tests hold recorded outputs of these
+//! releases, and run the pip of the machine, so that they fail if its wording changes.
 
-/// How many characters a complaint may have.
-const LONGEST: usize = 700;
-/// pip runs pip to install what a build needs: how many outputs within one another are looked into.
-const NESTED: usize = 3;
+/// The maximum length of a complaint, in characters.
+const MAX_LENGTH: usize = 700;
+/// The maximum depth of outputs within outputs: pip runs another pip to install the requirements of a build.
+const MAX_NESTED: usize = 3;
 
-/// Lines that pip prints with `ERROR:` and that say nothing by themselves.
-const EMPTY_WORDS: [&str; 7] = [
+/// The beginnings of errors that say nothing without the lines around them (pip 20 to 26).
+const UNTELLING: [&str; 7] = [
     "ResolutionImpossible",
     "Failed building",
     "Failed to build",
     "Could not build wheels",
     "Exception:",
     "Command errored out",
-    "pip's dependency resolver does not currently", // a warning, after which it goes on
+    "pip's dependency resolver does not currently", // a warning: pip continues
 ];
 
-/// pip's own words for why it failed, on one line, from its standard output and standard error in any order; `None` if
-/// there are none.
+/// Returns pip's own error as one line, from its standard output and standard error in any order; `None` if there is none.
 ///
-/// Of a build that failed it is the build's error, of an index that was not reached the reason, of a conflict who wants
-/// what. It may hold URLs with passwords: the caller has to take them out.
-pub fn failure_line(output: &[u8]) -> Option<String> {
+/// If a build failed, the line is the error of the build. If an index could not be reached, it includes the reason. If
+/// requirements conflict, it names the packages that require each version. The line can hold URLs with passwords, which the
+/// caller must redact.
+pub fn pip_failure_line(output: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(output);
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    let line = complaint(&lines, NESTED)?;
-    Some(match line.char_indices().nth(LONGEST) {
+    let line = complaint(&lines, MAX_NESTED)?;
+    Some(match line.char_indices().nth(MAX_LENGTH) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     })
 }
 
+/// Returns the most telling error in the lines. `nested` is the number of outputs within this one to look into.
 fn complaint(lines: &[&str], nested: usize) -> Option<String> {
     build(lines, nested)
         .or_else(|| error_line(lines))
-        .or_else(|| lines.iter().find(|line| line.contains("No module named pip")).map(|line| no_pip(line)))
+        .or_else(|| lines.iter().find(|line| line.contains("No module named pip")).map(|line| without_pip(line)))
         .or_else(|| exception(lines))
         .or_else(|| {
             let mut other = lines.iter().map(|line| line.trim());
             let telling = |line: &&str| ["error: ", "fatal: "].iter().any(|word| line.contains(word));
             other.rfind(telling).map(str::to_owned)
         })
-        // Better little than nothing.
+        // These errors tell little, but nothing better was found.
         .or_else(|| {
             lines.iter().find_map(|line| line.strip_prefix("ERROR: Failed ")).map(|rest| format!("Failed {rest}"))
         })
 }
 
-fn no_pip(line: &str) -> String {
+/// Adds the remedy to the error of a Python that has no pip.
+fn without_pip(line: &str) -> String {
     format!("{}; install pip in the image, or set FOOTPLATE_PYTHON to a Python that has it", line.trim())
 }
 
-/// The error of a program that pip ran: a build, or git.
+/// Returns the error of a program that pip ran: a build, or git.
+///
+/// The output of a build stands between `╰─> [N lines of output]` and `[end of output]` (pip 22 to 26), or between
+/// `Complete output (N lines):` and a line of dashes (pip 20). git's output stands in no frame.
 fn build(lines: &[&str], nested: usize) -> Option<String> {
     let nested = nested.checked_sub(1)?;
     let begins = |line: &&str| {
@@ -62,13 +69,9 @@ fn build(lines: &[&str], nested: usize) -> Option<String> {
         line.starts_with("Complete output (") || (line.starts_with("╰─> [") && line.ends_with("of output]"))
     };
     let Some(start) = lines.iter().position(begins) else {
-        let ran = lines.iter().any(|line| line.trim() == "error: subprocess-exited-with-error");
-        return lines
-            .iter()
-            .filter(|_| ran)
-            .map(|line| line.trim())
-            .find(|line| line.starts_with("fatal: "))
-            .map(str::to_owned);
+        let mut lines = lines.iter().map(|line| line.trim());
+        let has_run = lines.clone().any(|line| line == "error: subprocess-exited-with-error");
+        return lines.find(|line| has_run && line.starts_with("fatal: ")).map(str::to_owned);
     };
     let ends = |line: &&str| line.trim() == "[end of output]" || line.trim_start().starts_with("----------");
     let inner: Vec<&str> = lines[start + 1..].iter().take_while(|line| !ends(line)).copied().collect();
@@ -80,21 +83,21 @@ fn build(lines: &[&str], nested: usize) -> Option<String> {
     };
     let last = || inner.iter().map(|line| line.trim()).rfind(|line| !line.is_empty()).map(str::to_owned);
     let cause = compiler().or_else(|| complaint(&inner, nested)).or_else(last)?;
-    let of = |line: &&str| {
+    let package_of = |line: &&str| {
         let words = ["Collecting ", "Processing ", "Obtaining "];
         let package = words.iter().find_map(|word| line.strip_prefix(word))?;
         Some(package.split(" (from ").next().unwrap_or(package).to_owned())
     };
-    match lines[..start].iter().rev().find_map(of) {
+    match lines[..start].iter().rev().find_map(package_of) {
         Some(package) => Some(format!("{cause} (building {package})")),
         None => Some(cause),
     }
 }
 
-/// The first telling line that begins with `ERROR:`, with what belongs to it.
+/// Returns the first telling line that begins with `ERROR:`, with details from the lines around it.
 fn error_line(lines: &[&str]) -> Option<String> {
-    let errors = || lines.iter().enumerate().filter_map(|(at, line)| Some((at, line.strip_prefix("ERROR: ")?)));
-    let (at, error) = errors().find(|(_, error)| !EMPTY_WORDS.iter().any(|word| error.starts_with(word)))?;
+    let mut errors = lines.iter().enumerate().filter_map(|(at, line)| Some((at, line.strip_prefix("ERROR: ")?)));
+    let (at, error) = errors.find(|(_, error)| !UNTELLING.iter().any(|beginning| error.starts_with(beginning)))?;
     let after = &lines[at + 1..];
     if error.contains("(from versions: none)") {
         return Some(match unreached(lines) {
@@ -106,12 +109,13 @@ fn error_line(lines: &[&str]) -> Option<String> {
         return Some(hashes(after).unwrap_or_else(|| error.to_owned()));
     }
     if error.contains("conflicting dependencies") {
-        // Informal, and so on standard output, which may come first.
+        // pip prints the causes to standard output, which can stand before this error.
         let causes = lines.iter().skip_while(|line| !line.starts_with("The conflict is caused by")).skip(1);
         let causes: Vec<&str> = causes.take_while(|line| line.starts_with(' ')).map(|line| line.trim()).collect();
-        return Some(match causes.is_empty() {
-            true => error.to_owned(),
-            false => format!("{}: {}", error.trim_end_matches('.'), causes.join("; ")),
+        return Some(if causes.is_empty() {
+            error.to_owned()
+        } else {
+            format!("{}: {}", error.trim_end_matches('.'), causes.join("; "))
         });
     }
     if error.starts_with("Invalid requirement") {
@@ -120,7 +124,8 @@ fn error_line(lines: &[&str]) -> Option<String> {
     Some(error.trim().to_owned())
 }
 
-/// A requirement that pip cannot read: newer ones draw an arrow under it, and say the line number after that.
+/// Returns the error about a requirement that pip cannot read, with the details after it. Releases with `packaging` 22 and
+/// later (pip 24.1) draw an arrow under the requirement and print the line number after the arrow.
 fn invalid(error: &str, after: &[&str]) -> String {
     let mut text = error.to_owned();
     for line in after.iter().take(4) {
@@ -136,7 +141,7 @@ fn invalid(error: &str, after: &[&str]) -> String {
     text
 }
 
-/// Why the index was not reached, from the warnings about it.
+/// Returns the reason why the index could not be reached, from pip's warnings.
 fn unreached(lines: &[&str]) -> Option<String> {
     lines.iter().rev().find_map(|line| {
         if let Some((_, broken)) = line.split_once("after connection broken by ") {
@@ -149,7 +154,7 @@ fn unreached(lines: &[&str]) -> Option<String> {
     })
 }
 
-/// Which package has another hash than the requirements file says.
+/// Returns the package whose hash differs from the one in the requirements file, with both hashes.
 fn hashes(after: &[&str]) -> Option<String> {
     let package = after.first()?.trim().split(" (from ").next()?;
     let value = |word: &str| after.iter().take(8).find_map(|line| line.trim().strip_prefix(word)).map(str::trim);
@@ -160,7 +165,7 @@ fn hashes(after: &[&str]) -> Option<String> {
     ))
 }
 
-/// The last exception of a Python traceback.
+/// Returns the exception of the last Python traceback.
 fn exception(lines: &[&str]) -> Option<String> {
     let start = lines.iter().rposition(|line| line.starts_with("Traceback (most recent call last)"))?;
     let named = |line: &&&str| {

@@ -1,0 +1,97 @@
+//! The facts about the image that an installation depends on: its uv, its Python, and pip's settings.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::machine;
+use crate::prepare::requirements::{PipSettings, PythonEnvironment, inspection_command};
+use crate::run::session::Session;
+use crate::run::{Outcome, Refusal};
+use crate::supervise::{self, Interrupted};
+
+/// Returns the uv that the setting names, else the one on `PATH` or beside Python; `None` if the image has no uv.
+///
+/// # Errors
+///
+/// The setting names a uv that is not an executable.
+pub(super) fn find_uv(session: &Session, named: Option<&str>, python: &Path) -> Result<Option<PathBuf>, Outcome> {
+    let which = |name: &str| machine::which(name, session.variables.get_os("PATH")).found();
+    let Some(name) = named else {
+        let beside_python = || which(&python.parent()?.join("uv").to_string_lossy());
+        return Ok(which("uv").or_else(beside_python));
+    };
+    let missing = || {
+        let message =
+            format!("FOOTPLATE_UV is {name:?}, which is not an executable; set it to a path or a name on PATH");
+        Outcome::refused(Refusal::NotFound, message)
+    };
+    which(name).map(Some).ok_or_else(missing)
+}
+
+/// Runs Python to report on its environment and, if `pyproject` is given, on the dependencies in this pyproject.toml.
+///
+/// A Python that fails without a pyproject.toml counts as one with no packages: the installer then runs and reports the
+/// error.
+///
+/// # Errors
+///
+/// The outcome of the job if Python cannot be started or cannot read the pyproject.toml, or if the job was stopped.
+pub(super) async fn inspect_python(
+    session: &mut Session,
+    python: &Path,
+    code_dir: &Path,
+    pyproject: Option<&Path>,
+) -> Result<PythonEnvironment, Outcome> {
+    let arguments = inspection_command(python, pyproject);
+    let mut command = Command::new(python);
+    command.args(&arguments[1..]).current_dir(code_dir).stdin(Stdio::null());
+    let output = session.supervisor.interruptible(move || command.output()).await;
+    if output.is_err() {
+        supervise::kill_descendants();
+    }
+    let output = match output? {
+        Ok(output) => output,
+        Err(error) => {
+            let message = format!("cannot start {}: {error}", python.display());
+            return Err(Outcome::refused(Refusal::NotExecutable, message));
+        }
+    };
+    if output.status.success() {
+        return Ok(PythonEnvironment::parse(&String::from_utf8_lossy(&output.stdout)));
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let reason = text.lines().last().unwrap_or("it printed no error");
+    if let Some(path) = pyproject {
+        let message = format!("{} cannot be read with {}: {reason}", path.display(), python.display());
+        return Err(Outcome::refused(Refusal::NotFound, message));
+    }
+    tracing::debug!("requirements: {} cannot report its packages: {reason}", python.display());
+    Ok(PythonEnvironment::default())
+}
+
+/// Waits until no other footplate installs into this Python: several hosts on one machine can share it. The lock is on the
+/// folder `prefix` itself, and lasts until the returned file is dropped. `None` if the folder cannot be locked, for example
+/// because its file system has no locks; the installation then goes on without a lock.
+pub(super) async fn lock_environment(session: &mut Session, prefix: &Path) -> Result<Option<File>, Interrupted> {
+    let Ok(folder) = File::open(prefix) else { return Ok(None) };
+    match folder.try_lock() {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => {
+            tracing::info!("requirements: another host installs into {}: waiting until it is done", prefix.display());
+            session.supervisor.interruptible(move || folder.lock().ok().map(|()| folder)).await
+        }
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+/// Reads pip's settings from the files and variables that pip itself would read.
+pub(super) fn pip_settings(session: &Session, environment: &PythonEnvironment) -> PipSettings {
+    let variable = |name: &str| session.variables.get_non_empty(name).map(|value| value.into_owned());
+    let paths = match variable("PIP_CONFIG_FILE").as_deref() {
+        Some("/dev/null") => Vec::new(),
+        _ => PipSettings::paths(&environment.prefix, variable),
+    };
+    let texts: Vec<String> = paths.iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
+    PipSettings::read(texts.iter().map(String::as_str), session.variables.texts())
+}

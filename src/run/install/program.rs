@@ -1,0 +1,70 @@
+//! Running one program of an installation to its end.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::prepare::requirements::{InstallerKind, pip_failure_line, uv_failure_line};
+use crate::run::bring::{display, timing};
+use crate::run::session::Session;
+use crate::run::{Outcome, Prepared, Refusal};
+use crate::supervise::{Report, Task};
+
+/// Runs a program to its end and returns its report, also if the program failed.
+///
+/// # Errors
+///
+/// The outcome of the job if the program cannot be started or the job was stopped.
+pub(super) async fn run_to_end(session: &mut Session, prepared: &Prepared, task: &Task) -> Result<Report, Outcome> {
+    let mut reports = session
+        .supervisor
+        .run(std::slice::from_ref(task), timing(&prepared.settings))
+        .await
+        .map_err(|error| Outcome::refused(Refusal::NotExecutable, error))?;
+    match (reports.stop, reports.reports.pop()) {
+        (Some(stop), _) => Err(Outcome::Stopped(stop.signal)),
+        (None, Some(report)) => Ok(report),
+        (None, None) => {
+            let message = format!("{} has ended without a report", task.program.display());
+            Err(Outcome::refused(Refusal::Internal, message))
+        }
+    }
+}
+
+/// Returns the outcome of a job whose installer failed, with the reason in the installer's own words.
+pub(super) fn failure(session: &Session, installer: InstallerKind, report: &Report, task: &Task) -> Outcome {
+    let output = [&*report.output.stdout, &*report.output.stderr].concat();
+    let reason = match installer {
+        InstallerKind::Pip => pip_failure_line(&output),
+        InstallerKind::Uv => uv_failure_line(&output),
+    };
+    Outcome::Requirements {
+        ending: report.ending,
+        complaint: reason.unwrap_or_else(|| format!("the requirements could not be installed: {}", report.ending)),
+        command: display(&session.redactor, &task.arguments),
+    }
+}
+
+/// Returns the variables of the container.
+pub(super) fn container_variables(session: &Session) -> BTreeMap<OsString, OsString> {
+    session.variables.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Writes a file that only this user can read into the run's temporary folder, which is removed at the end.
+pub(super) fn write_temporary(session: &mut Session, name: &str, text: &str) -> Result<PathBuf, Outcome> {
+    let folder = session.temporary.path().map(Path::to_owned);
+    let written = folder.and_then(|folder| {
+        let path = folder.join(name);
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all(text.as_bytes()).map(|()| path)
+    });
+    written.map_err(|error| {
+        let folder = std::env::temp_dir();
+        let message =
+            format!("cannot write {name} to {}: {error}; give the job a TMPDIR to write to", folder.display());
+        Outcome::refused(Refusal::Internal, message)
+    })
+}
