@@ -22,7 +22,7 @@
 //! - `process`: how the script is started, and how its end becomes an exit code and a failure text
 //! - `python`: values are read and written as real Python does
 //! - `ranks`: one process for each GPU
-//! - `readme`: what the README shows is true
+//! - `readme`: what the documents show is true
 //! - `requirements`: installed with real pip
 //! - `s3`: code from S3, and what can go wrong on the way
 //! - `sdk`: jobs of the SageMaker Python SDKs' local modes
