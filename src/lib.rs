@@ -20,6 +20,9 @@
 //!       failure or success file, exit code
 //! ```
 //!
+//! `ARCHITECTURE.md` in the repository follows four paths through the code: a hyperparameter, a log line, the death of a rank,
+//! and a stop signal.
+//!
 //! # The vocabulary
 //!
 //! - **host**: one container of the job, `algo-1` … `algo-N` on the platform.

@@ -49,7 +49,8 @@ fn table<R: AsRef<[String]>>(head: &[&str], rows: impl IntoIterator<Item = R>) -
 /// Returns the document with this table between `<!-- name -->` and `<!-- end -->`.
 fn with_table(document: &str, name: &str, table: &str) -> String {
     let start = format!("<!-- {name} -->\n");
-    let (before, rest) = document.split_once(&start).unwrap_or_else(|| panic!("there is no place for the table {name}"));
+    let (before, rest) =
+        document.split_once(&start).unwrap_or_else(|| panic!("there is no place for the table {name}"));
     let (_, after) = rest.split_once("<!-- end -->").expect("an end");
     format!("{before}{start}{table}<!-- end -->{after}")
 }
@@ -138,7 +139,8 @@ fn the_readme_counts_the_recorded_runs() {
 
 #[test]
 fn the_readmes_dockerfile_lines_are_those_of_the_examples() {
-    let examples = document("docker/examples/script-mode/Dockerfile") + &document("docker/examples/baked-in/Dockerfile");
+    let examples =
+        document("docker/examples/script-mode/Dockerfile") + &document("docker/examples/baked-in/Dockerfile");
     let examples = examples.replace("${BASE_IMAGE}", "python:3.11-slim");
     for block in blocks(&readme().1, "dockerfile") {
         for line in block.lines() {
@@ -199,6 +201,38 @@ fn every_path_that_the_documents_name_exists() {
         }
     }
     assert!(seen > 40, "the paths were not seen");
+}
+
+#[test]
+fn every_test_that_the_documents_name_exists() {
+    let name = Regex::new(r"`([a-z0-9]+(?:_[a-z0-9]+){4,})`").expect("a pattern");
+    let mut sources = String::new();
+    let mut folders = vec![root().join("src"), root().join("tests/it")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).expect("a folder").flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources += &fs::read_to_string(&path).expect("a text");
+            }
+        }
+    }
+    let text = document("CONTRIBUTING.md");
+    let named: BTreeSet<&str> = name.captures_iter(&text).map(|found| found.get(1).expect("a name").as_str()).collect();
+    assert!(named.len() > 4, "the tests were not seen");
+    for test in named {
+        assert!(sources.contains(&format!("fn {test}(")), "there is no test {test}");
+    }
+}
+
+#[test]
+fn the_architectures_folders_stand_in_the_order_of_lib_rs() {
+    let text = document("src/lib.rs");
+    let (_, section) = text.split_once("# Who may import whom").expect("the section");
+    let order: String = section.lines().filter(|line| line.contains('→')).collect();
+    let folder = Regex::new("`([a-z_]+)`").expect("a pattern");
+    let order: Vec<String> = folder.captures_iter(&order).map(|found| format!("src/{}", &found[1])).collect();
+    assert_eq!(first_column(&document("ARCHITECTURE.md"), "## Folders"), order);
 }
 
 /// Expands one pair of braces as a shell does: `a/{b,c}.rs` is `a/b.rs` and `a/c.rs`.
