@@ -1,4 +1,4 @@
-"""What the benches share: their options, the binary, what they install, the machine that they ran on, and a table."""
+"""Shared by the benchmarks: options, the binary to measure, installation, the machine's description, and tables."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ INCUMBENT = "sagemaker-training==5.1.4"
 
 
 def options(doc, quick):
-    """A parser of the options that all of them have."""
+    """Returns a parser for the options that all benchmarks have."""
     parser = argparse.ArgumentParser(description=doc.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--footplate", type=pathlib.Path, help="the binary to measure (default: a release build)")
@@ -22,7 +22,7 @@ def options(doc, quick):
 
 
 def binary(arguments):
-    """The binary that is asked for, else that of this checkout."""
+    """Returns the path of the binary from --footplate, or builds a release binary of this checkout."""
     if arguments.footplate:
         return arguments.footplate.resolve()
     command = ["cargo", "build", "--release", "--locked", "--message-format=json-render-diagnostics"]
@@ -33,7 +33,7 @@ def binary(arguments):
 
 
 def installed(name, requirement):
-    """A virtual environment below target/ that holds this, installed once."""
+    """Returns a virtual environment below target/bench with this requirement, and installs it if it is not there."""
     folder = ROOT / "target/bench" / name
     ready = folder / "installed"
     if not ready.exists() or ready.read_text() != requirement:
@@ -46,7 +46,7 @@ def installed(name, requirement):
 
 
 def memory_folder(free):
-    """Where there is one with so many bytes free, files in memory: a disk's speed is no part of this."""
+    """Returns a folder in memory with at least `free` bytes, so that the disk's speed does not count, or None."""
     shared = pathlib.Path("/dev/shm")
     return shared if shared.is_dir() and shutil.disk_usage(shared).free > free else None
 
@@ -56,7 +56,7 @@ def load():
 
 
 def machine(load_before):
-    """What it ran on, and what else ran."""
+    """Describes the machine and its load average before and now."""
     models = [line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
               if line.startswith("model name")]
     return (f"{(models or [platform.machine()])[0]}, {os.cpu_count()} cores, Linux {platform.release()}; "

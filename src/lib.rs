@@ -11,7 +11,7 @@
 //!                     launch: LaunchPlan (pure)
 //!                                   │ ◄── cluster: all hosts are ready
 //!                                   ▼
-//!       process: spawn, signals, reap ◄─► logs: relay to stdout, stderr; beside it: intermediate → S3
+//!     supervise: spawn, signals, reap ◄─► logs: relay to stdout, stderr; beside it: storage::uploads → S3
 //!                                   │
 //!                                   ▼
 //!       run::outcome ◄── failure: evidence → cause ◄─► cluster: the first failure of all hosts
@@ -20,22 +20,29 @@
 //!       failure or success file, exit code
 //! ```
 //!
+//! `ARCHITECTURE.md` in the repository explains the phases and follows four paths through the code: a hyperparameter, a log line,
+//! the death of a rank, and a stop signal.
+//!
 //! # The vocabulary
 //!
 //! - **host**: one container of the job, `algo-1` … `algo-N` on the platform.
-//! - **rank**: one training process among all of the job, counted from 0; **local rank**: among those of its host;
-//!   **world size**: how many there are.
+//! - **script**: the user's entry point, in any language.
+//! - **rank**: one training process of the job, counted from 0 over all hosts. **Local rank**: its number on its host.
+//!   **World size**: the number of ranks of the job.
+//! - **service**: a process that an engine needs beside the ranks, such as a scheduler.
 //! - **launcher**: the program or the scheme that starts the ranks: `process`, `per-gpu`, `torchrun`, `mpi`, `smddp`, `xla`.
-//! - **keeper**: the footplate under which a rank of mpirun runs, and which says how it ended.
-//! - **grace period**: the time between passing SIGTERM on and killing what still runs.
-//! - **drain time**: how long processes that outlive the script may still write.
+//! - **keeper**: the footplate that starts one rank of mpirun, and that reports the rank's ending to the supervisor.
+//! - **leader**: the footplate of the master host, which the footplates of the other hosts connect to.
+//! - **barrier**: the point at which hosts wait until all of them are ready to start their ranks.
+//! - **grace period**: the time between a stop signal and the kill of the processes that still run.
+//! - **drain time**: the time that processes which outlive the script may run on.
 //! - **reap**: to collect the status of a process that ended.
-//! - **evidence**: what was seen of a failure; **cause**: the judgement, made once, of why it failed.
-//! - **script**: the user's entry point, whatever language it is in.
+//! - **evidence**: the observations about a failure. **Cause**: the judgement, made once, of why it failed. **Verdict**: the cause
+//!   that all hosts agree on.
 //!
 //! # Who may import whom
 //!
-//! A folder may import those that stand after it in this list, and no other (a test holds the source to it):
+//! A folder may import only the folders that follow it in this list. A test checks this.
 //!
 //! `cli` → `local` → `run` → `observe` → `cluster` → `launch` → `prepare` → `storage` → `failure` → `supervise` → `logs` → `event` → `machine` →
 //! `job` → `python` → `redact` → `resolve` → `kernel`

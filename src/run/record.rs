@@ -13,7 +13,7 @@ use crate::supervise::Role;
 
 /// Begins the record of this host, unless it is turned off.
 pub(super) fn begin(session: &mut Session, prepared: &Prepared) {
-    if !session.leaves_files {
+    if !prepared.settings.record || !session.leaves_files {
         return;
     }
     let job = &prepared.job;

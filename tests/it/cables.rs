@@ -1,5 +1,5 @@
-//! Hosts with networks of their own, joined by a switch. Where a cable is pulled, nothing is said to either side: what is
-//! sent is lost, and no connection is closed.
+//! Hosts with networks of their own, connected by a switch. When a cable is pulled, neither side is told: packets are lost,
+//! and no connection is closed.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,16 +12,16 @@ use super::images;
 use super::job::{FOOTPLATE, eventually};
 use super::running::Running;
 
-/// More than it takes to notice that a host is silent, and to end.
+/// The upper bound for noticing that a host is silent, and for ending.
 const PROMPT: Duration = Duration::from_secs(30);
 
-/// The switch and what is joined by it: networks that live as long as a process in each.
+/// A switch and the networks that it connects. Each network exists as long as the process in it.
 struct Switch {
     networks: Vec<Child>,
 }
 
 impl Switch {
-    /// A switch with so many hosts, none where this user may not make networks.
+    /// Creates a switch with this many hosts. Returns `None` if this user may not create networks.
     fn new(hosts: usize) -> Option<Switch> {
         if let Err(why) = usable() {
             images::skip(&why);
@@ -51,7 +51,7 @@ impl Switch {
         Some(switch)
     }
 
-    /// A command in the network of host n; the switch's is 0.
+    /// Returns a command that runs in the network of host n; 0 is the switch.
     fn within(&self, n: usize, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/proc/{}/ns/net", self.networks[n].id())).arg(program).stdin(Stdio::null());
@@ -62,12 +62,12 @@ impl Switch {
         images::run(self.within(n, "ip").args(words.split(' ')));
     }
 
-    /// Pulls the cable of host n.
+    /// Disconnects host n from the switch.
     fn pull(&self, n: usize) {
         self.ip(0, &format!("link set port{n} nomaster"));
     }
 
-    /// The hosts of a job with a rank each, which all start together.
+    /// The hosts of a job, with one rank each, that wait for each other.
     fn hosts(&self, count: usize, script: &str) -> Hosts {
         let addresses: Vec<String> = (1..=count).map(|n| format!("algo-{n}={}", address(n))).collect();
         Hosts::new(count, script).ranks(1).variable("FOOTPLATE_HOST_ADDRESSES", &addresses.join(","))
@@ -94,7 +94,7 @@ fn address(n: usize) -> String {
     format!("10.77.0.{n}")
 }
 
-/// Whether networks can be made here.
+/// Returns the reason if networks cannot be created here.
 fn usable() -> Result<(), String> {
     if !nix::unistd::geteuid().is_root() {
         return Err("only root may make networks".to_owned());
@@ -116,7 +116,7 @@ fn a_cable_that_is_pulled_is_noticed_on_both_sides() {
         let pulled = Instant::now();
         switch.pull(victim);
         for (n, ended) in (1..).zip(hosts.end(running)) {
-            // The host that is cut off from all misses the leader, or if it is the leader either of the others.
+            // The disconnected host loses the leader or, if it is the leader, one of the others.
             let lost = match (n == victim, victim) {
                 (false, _) => &[victim][..],
                 (true, 1) => &[2, 3],
@@ -131,11 +131,11 @@ fn a_cable_that_is_pulled_is_noticed_on_both_sides() {
 }
 
 #[test]
-fn connections_that_fall_silent_before_they_have_proved_anything_do_not_keep_the_job_from_forming() {
+fn silent_connections_without_proof_do_not_keep_hosts_out() {
     let Some(switch) = Switch::new(3) else { return };
     let hosts = switch.hosts(2, "print('ran')");
     let leader = switch.start(&hosts, 1);
-    // More than the leader takes at once.
+    // More connections than the leader accepts at once.
     let connect = "import socket, time\nconnections = []\nwhile len(connections) < 40:\n    try:\n        \
                    connections.append(socket.create_connection(('10.77.0.1', 7778), 1))\n    except OSError:\n        \
                    time.sleep(0.05)\nprint('connected', flush=True)\ntime.sleep(600)\n";
@@ -146,7 +146,7 @@ fn connections_that_fall_silent_before_they_have_proved_anything_do_not_keep_the
     assert_eq!(said, "connected\n");
     leader.says("connections from 10.77.0.3 are refused: there are too many");
     switch.pull(3);
-    // Nobody hears that it ends.
+    // With the cable pulled, nobody learns that the stranger ends.
     stranger.kill().expect("it runs");
     stranger.wait().expect("it has ended");
     let member = switch.start(&hosts, 2);

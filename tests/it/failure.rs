@@ -1,16 +1,16 @@
-//! Failure files, from scripts that really fail.
+//! Failure files of real scripts that fail.
 
 use std::fs;
 
 use super::job::{Ended, Job};
 
-/// The lines of a failure text.
+/// Returns the lines of the failure text.
 fn lines(ended: &Ended) -> Vec<&str> {
     ended.failure().lines().collect()
 }
 
 #[test]
-fn an_exception_is_told_with_its_place_and_the_command() {
+fn an_exception_is_reported_with_its_place_and_the_command() {
     let job = Job::new()
         .file("code/train.py", "import data\ndata.load('x.csv')\n")
         .file("code/data.py", "def load(path):\n    raise ValueError(f'bad data in {path} line 3')\n")
@@ -22,12 +22,12 @@ fn an_exception_is_told_with_its_place_and_the_command() {
     assert!(command.ends_with("python3 train.py --lr 0.1"), "{command}");
     let logged = "ERROR failed with exit code 1: ValueError: bad data in x.csv line 3";
     assert!(ended.stderr.contains(logged), "{}", ended.stderr);
-    // The script's own output is passed on as it is.
+    // The script's own output is relayed unchanged.
     assert!(ended.stderr.contains("\nValueError: bad data in x.csv line 3\n"), "{}", ended.stderr);
 }
 
 #[test]
-fn what_led_to_an_exception_is_told_after_it() {
+fn the_cause_of_an_exception_is_reported_after_it() {
     let script = "
 def load():
     try:
@@ -41,7 +41,7 @@ load()
 }
 
 #[test]
-fn a_script_that_is_no_python_is_told_with_its_line() {
+fn a_script_that_is_not_valid_python_is_reported_with_its_line() {
     let ended = Job::python("x = 1\ndef f(:\n    pass\n").train().failed(1, "SyntaxError: ");
     assert!(ended.failure().contains("\nat train.py:2"), "{}", ended.failure());
     let ended = Job::python("import no_such_module_at_all").train();
@@ -49,13 +49,13 @@ fn a_script_that_is_no_python_is_told_with_its_line() {
 }
 
 #[test]
-fn system_exit_with_a_message_is_told_by_the_message() {
+fn system_exit_with_a_message_is_reported_by_the_message() {
     let ended = Job::python("raise SystemExit('no data for 2024')").train();
     ended.failed(1, "no data for 2024\n");
 }
 
 #[test]
-fn an_exit_code_without_a_word_is_told_as_it_is() {
+fn an_exit_code_without_any_output_is_reported_as_it_is() {
     for code in [2, 3, 255] {
         let ended = Job::python(&format!("import sys\nsys.exit({code})")).train().failed(code, "");
         assert!(ended.failure().starts_with(&format!("exit code {code}")), "{}", ended.failure());
@@ -64,9 +64,9 @@ fn an_exit_code_without_a_word_is_told_as_it_is() {
 }
 
 #[test]
-fn an_interrupt_that_the_script_raises_itself_is_told_with_its_place() {
+fn an_interrupt_that_the_script_raises_is_reported_with_its_place() {
     let ended = Job::python("def step():\n    raise KeyboardInterrupt\nstep()").train();
-    // Python ends itself with SIGINT then, which shells give as 130.
+    // Python then ends itself with SIGINT, which shells report as 130.
     let ended = ended.failed(130, "KeyboardInterrupt");
     assert!(ended.failure().contains("at train.py:2 in step"), "{}", ended.failure());
     assert!(ended.failure().contains("SIGINT"), "{}", ended.failure());
@@ -85,13 +85,13 @@ raise ValueError('lost')
     assert_eq!(ended.failure(), "my own words");
     assert!(ended.stderr.contains("was written by the script, and is kept"), "{}", ended.stderr);
     assert!(ended.stderr.contains("ERROR failed with exit code 1: ValueError: lost"), "{}", ended.stderr);
-    // An empty one says nothing.
+    // An empty file is replaced.
     let job = Job::python(&script.replace("f.write('my own words')", "pass"));
     job.train().failed(1, "ValueError: lost");
 }
 
 #[test]
-fn tracebacks_that_a_successful_script_printed_are_no_failure() {
+fn tracebacks_of_a_successful_script_are_not_a_failure() {
     let script = "
 import traceback
 for n in range(3):
@@ -106,7 +106,7 @@ print('ERROR: CUDA out of memory')
 }
 
 #[test]
-fn a_shell_script_is_told_by_what_it_wrote_last() {
+fn a_shell_script_is_reported_by_its_last_line() {
     let script = "#!/bin/sh\nset -e\necho 'starting' >&2\necho 'data.bin: checksum mismatch' >&2\nexit 7\n";
     Job::shell(script).train().failed(7, "data.bin: checksum mismatch\n");
     let ended = Job::shell("#!/bin/sh\nset -e\ncat /no/such/file\n").train().failed(1, "cat: ");
@@ -116,11 +116,11 @@ fn a_shell_script_is_told_by_what_it_wrote_last() {
 }
 
 #[test]
-fn a_crash_is_told_by_its_signal() {
+fn a_crash_is_reported_by_its_signal() {
     let ended = Job::python("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)").train();
     let ended = ended.failed(139, "killed by SIGSEGV (signal 11)");
     assert!(ended.failure().contains("command: "), "{}", ended.failure());
-    // With Python's own handler there is a stack to tell.
+    // Python's fault handler prints a stack, from which the place is read.
     let script = "import faulthandler, ctypes\nfaulthandler.enable()\ndef crash():\n    ctypes.string_at(0)\ncrash()";
     let ended = Job::python(script).train().failed(139, "");
     assert!(ended.failure().contains("SIGSEGV") && ended.failure().contains("train.py:4"), "{}", ended.failure());
@@ -129,7 +129,7 @@ fn a_crash_is_told_by_its_signal() {
 }
 
 #[test]
-fn a_cause_that_was_handled_is_not_taken_for_the_crash_after_it() {
+fn a_handled_exception_is_not_the_cause_of_a_later_crash() {
     let script = "
 import os, signal, traceback
 try:
@@ -142,7 +142,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 }
 
 #[test]
-fn the_output_folder_is_made_if_it_is_missing() {
+fn a_missing_output_folder_is_created() {
     let job = Job::python("raise ValueError('x')");
     fs::remove_dir_all(job.path("output")).expect("removed");
     job.train().failed(1, "ValueError: x\n");
@@ -152,7 +152,7 @@ fn the_output_folder_is_made_if_it_is_missing() {
 }
 
 #[test]
-fn an_output_folder_that_cannot_be_written_changes_no_exit_code() {
+fn an_unwritable_output_folder_does_not_change_the_exit_code() {
     for (script, code) in [("print('ran')", 0), ("raise ValueError('x')", 1)] {
         let job = Job::python(script);
         fs::remove_dir_all(job.path("output")).expect("removed");
@@ -165,16 +165,16 @@ fn an_output_folder_that_cannot_be_written_changes_no_exit_code() {
 }
 
 #[test]
-fn a_long_message_is_cut_on_a_character_and_still_begins_with_the_cause() {
+fn a_long_message_is_cut_between_characters_and_begins_with_the_cause() {
     let script = "raise ValueError('ä' * 5000)";
     let ended = Job::python(script).train().failed(1, "ValueError: ääää");
     assert!(ended.failure().chars().count() <= 1024);
-    // The place and the exit code are not crowded out.
+    // A long message does not displace the place.
     assert!(ended.failure().contains("at train.py:1"), "{}", ended.failure());
 }
 
 #[test]
-fn the_host_is_told_where_there_are_several() {
+fn the_host_is_named_if_there_are_several() {
     let job = Job::python("raise ValueError('x')")
         .file("input/config/resourceconfig.json", r#"{"current_host": "algo-2", "hosts": ["algo-1", "algo-2"]}"#);
     let ended = job.train().failed(1, "ValueError: x\n");

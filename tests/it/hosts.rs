@@ -1,4 +1,4 @@
-//! Several hosts: processes on this machine, each with its own folders and an address of its own on the loopback network.
+//! Several hosts: processes on this machine, each with its own folders and its own loopback address.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,10 +10,10 @@ use nix::sys::signal::Signal;
 use super::job::{Ended, Job, eventually, executable, search_path};
 use super::running::{Running, nothing_survives, with_notes};
 
-/// The port of the channel, at addresses that only this test process uses.
+/// The default port of the channel. The addresses belong to this test process alone, so it is free.
 const PORT: u16 = 7778;
 
-/// The hosts of a job, `algo-1` and so on.
+/// The hosts of a job: `algo-1`, `algo-2` and so on.
 pub struct Hosts {
     pub jobs: Vec<Job>,
 }
@@ -35,7 +35,7 @@ impl Hosts {
         Hosts { jobs: self.jobs.into_iter().map(|job| job.variable(name, value)).collect() }
     }
 
-    /// So many ranks on each host, which all start together.
+    /// Starts this many ranks on each host with `per-gpu`, which waits for all hosts.
     pub fn ranks(self, per_host: usize) -> Hosts {
         self.variable("FOOTPLATE_LAUNCHER", "per-gpu").variable("FOOTPLATE_PROCESSES_PER_HOST", &per_host.to_string())
     }
@@ -55,17 +55,17 @@ impl Hosts {
     }
 }
 
-/// The address of host n: every test has a process, and thus a network, of its own.
+/// Returns the address of host n. Every test runs in its own process and so has its own network.
 pub fn address(n: usize) -> String {
     let process = std::process::id();
     format!("127.{}.{}.{}", 64 + (process >> 8) % 128, process % 256, n)
 }
 
 #[test]
-fn ranks_of_all_hosts_start_together_and_know_their_places() {
+fn ranks_of_all_hosts_start_together_with_their_variables() {
     let script = "import os\nprint(*(os.environ[v] for v in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'GROUP_RANK')))\n";
     let hosts = Hosts::new(3, script).ranks(2);
-    // The leader comes last.
+    // The leader starts last.
     let mut running: Vec<Running> = hosts.jobs[1..].iter().map(|job| Running::start(job, ["train"])).collect();
     for host in &running {
         host.says("requirements:");
@@ -101,7 +101,7 @@ fn the_rank_that_fails_ends_every_host_and_is_named_on_each() {
 }
 
 #[test]
-fn a_host_whose_ranks_use_their_grace_does_not_hold_the_others_up() {
+fn a_host_whose_ranks_use_their_grace_does_not_delay_the_others() {
     let script = "import os, signal, sys\nfrom notes import note, wait_for\n\
                   signal.signal(signal.SIGTERM, lambda *_: (note('told'), wait_for('saved'), sys.exit(0)))\n\
                   if os.environ['RANK'] == '1': wait_for('go'); sys.exit('bad')\n\
@@ -122,8 +122,8 @@ fn a_host_whose_ranks_use_their_grace_does_not_hold_the_others_up() {
 }
 
 #[test]
-fn the_failure_that_caused_the_others_is_named_though_they_came_first() {
-    // Rank 1 is failing, but takes longer to end than rank 0, which sees its connection go, and is told to end meanwhile.
+fn the_failure_that_caused_an_earlier_one_is_named() {
+    // Rank 1 is the cause, but ends later than rank 0, which loses its connection to rank 1. Rank 1 gets SIGTERM in between.
     let script = "import os, signal, time\nfrom notes import note, wait_for\n\
                   if os.environ['RANK'] == '0': wait_for('go'); raise ConnectionResetError('Connection reset by peer')\n\
                   told = []\n\
@@ -142,7 +142,7 @@ fn the_failure_that_caused_the_others_is_named_though_they_came_first() {
 }
 
 #[test]
-fn one_process_a_host_waits_for_nobody() {
+fn one_process_per_host_starts_without_the_other_hosts() {
     let hosts = Hosts::new(2, "print('done')");
     let begun = Instant::now();
     let ended = hosts.jobs[1].train().succeeded();
@@ -151,7 +151,7 @@ fn one_process_a_host_waits_for_nobody() {
     hosts.jobs[0].train().succeeded();
 }
 
-/// A job with an executable script before all others on its PATH.
+/// Puts an executable script before all others on the job's `PATH`.
 pub fn with_program(job: Job, name: &str, script: &str) -> Job {
     let bin = job.path("bin");
     fs::create_dir_all(&bin).expect("a folder");
@@ -160,7 +160,7 @@ pub fn with_program(job: Job, name: &str, script: &str) -> Job {
     job.variable("PATH", &path)
 }
 
-/// Two hosts with a stand-in for torchrun, which starts nothing.
+/// Two hosts with a stand-in for torchrun that prints its arguments and starts nothing.
 fn with_torchrun() -> Hosts {
     let hosts = Hosts::new(2, "").variable("FOOTPLATE_LAUNCHER", "torchrun");
     let with = |job| with_program(job, "torchrun", "#!/bin/sh\necho started \"$@\"\n");
@@ -168,7 +168,7 @@ fn with_torchrun() -> Hosts {
 }
 
 #[test]
-fn torchrun_starts_without_hosts_that_have_not_come() {
+fn torchrun_starts_without_hosts_that_have_not_connected() {
     for (node, job) in with_torchrun().jobs.iter().enumerate() {
         let ended = job.train().succeeded();
         assert!(ended.stdout().contains(&format!("--node_rank={node}")), "{}", ended.stdout());
@@ -176,8 +176,8 @@ fn torchrun_starts_without_hosts_that_have_not_come() {
 }
 
 #[test]
-fn torchrun_waits_for_a_host_that_still_prepares() {
-    // Both install what their scripts need, by a stand-in for Python that takes its time; on the second it fails.
+fn torchrun_waits_for_a_connected_host_that_still_prepares() {
+    // Both hosts install requirements with a stand-in for Python that waits for the test; on the second host it fails.
     let wait = "#!/bin/sh\nuntil [ -e \"$NOTES.go\" ]; do sleep 0.01; done\n";
     let Hosts { jobs } = with_torchrun();
     let with = |(node, job): (usize, Job)| {
@@ -198,7 +198,7 @@ fn torchrun_waits_for_a_host_that_still_prepares() {
 }
 
 #[test]
-fn a_failure_of_one_process_a_host_reaches_those_that_have_finished() {
+fn a_failure_reaches_hosts_that_have_finished() {
     let script = "import os, sys\nfrom notes import note, wait_for\n\
                   if os.environ['SM_CURRENT_HOST'] == 'algo-2': wait_for('go'); sys.exit('bad')\n";
     let hosts = Hosts::new(2, script);
@@ -211,7 +211,7 @@ fn a_failure_of_one_process_a_host_reaches_those_that_have_finished() {
 }
 
 #[test]
-fn a_command_that_fails_on_one_host_ends_those_of_the_others() {
+fn a_command_that_fails_on_one_host_ends_those_of_other_hosts() {
     let script = "import os, sys, time\nfrom notes import note, wait_for\n\
                   if os.environ['SM_CURRENT_HOST'] == 'algo-2': wait_for('go'); sys.exit('bad')\nnote('up')\ntime.sleep(600)\n";
     let hosts = Hosts::new(2, script);
@@ -229,7 +229,7 @@ fn a_command_that_fails_on_one_host_ends_those_of_the_others() {
 }
 
 #[test]
-fn a_host_that_dies_ends_the_others_which_name_it() {
+fn a_host_that_dies_ends_the_others_and_is_named() {
     for victim in [0, 1] {
         let hosts = Hosts::new(3, "from notes import note\nimport time\nnote('up')\ntime.sleep(600)\n").ranks(1);
         let mut running = hosts.start();
@@ -244,7 +244,7 @@ fn a_host_that_dies_ends_the_others_which_name_it() {
 }
 
 #[test]
-fn a_host_that_is_cut_off_is_noticed() {
+fn a_silent_host_is_lost_after_12_seconds() {
     for victim in [0, 1] {
         let hosts = Hosts::new(2, "from notes import note\nimport time\nnote('up')\ntime.sleep(600)\n");
         let mut running = hosts.start();
@@ -259,7 +259,7 @@ fn a_host_that_is_cut_off_is_noticed() {
 }
 
 #[test]
-fn a_port_that_is_taken_for_a_moment_is_waited_for() {
+fn the_leader_waits_for_a_port_that_is_in_use_for_a_moment() {
     let taken = TcpListener::bind((address(1), PORT)).expect("the port");
     let hosts = Hosts::new(2, "print('ran')").ranks(1);
     let running = hosts.start();
@@ -271,7 +271,7 @@ fn a_port_that_is_taken_for_a_moment_is_waited_for() {
 }
 
 #[test]
-fn a_host_that_never_comes_is_named() {
+fn a_host_that_never_connects_is_named() {
     let hosts = Hosts::new(3, "print('never')").ranks(1).variable("FOOTPLATE_CLUSTER_TIMEOUT", "1");
     let leader = hosts.jobs[0].train();
     let leader = leader.failed(68, "hosts algo-2, algo-3 have not come within 1 s (FOOTPLATE_CLUSTER_TIMEOUT)\n");
@@ -282,7 +282,7 @@ fn a_host_that_never_comes_is_named() {
 }
 
 #[test]
-fn what_is_refused_on_one_host_ends_those_that_wait_for_it() {
+fn a_refusal_on_one_host_ends_the_hosts_that_wait_for_it() {
     let hosts = Hosts::new(2, "print('never')").ranks(1);
     fs::remove_file(hosts.jobs[1].path("code/train.py")).expect("removed");
     for ended in hosts.train() {
@@ -292,7 +292,7 @@ fn what_is_refused_on_one_host_ends_those_that_wait_for_it() {
 }
 
 #[test]
-fn a_stop_signal_to_one_host_stops_that_host_alone() {
+fn with_one_process_per_host_a_stop_signal_stops_only_that_host() {
     let script = "import signal, sys\nfrom notes import note, wait_for\n\
                   signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nnote('up')\nwait_for('go')\n";
     for stopped in [0, 1] {
@@ -310,8 +310,8 @@ fn a_stop_signal_to_one_host_stops_that_host_alone() {
 }
 
 #[test]
-fn a_stop_signal_while_a_host_waits_for_the_others_is_the_first_for_its_uploads() {
-    // Who connects is never answered.
+fn a_stop_while_a_host_waits_for_others_starts_the_grace_of_its_uploads() {
+    // The server never answers.
     let server = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", server.local_addr().expect("an address"));
     let script = "import os\nfrom notes import note, wait_for\n\
@@ -336,7 +336,7 @@ fn a_stop_signal_while_a_host_waits_for_the_others_is_the_first_for_its_uploads(
 }
 
 #[test]
-fn hosts_with_another_key_are_refused_and_the_job_goes_on() {
+fn hosts_with_another_key_are_refused_and_the_job_continues() {
     let mut hosts = Hosts::new(2, "from notes import wait_for\nwait_for('go')\n");
     let other = hosts.jobs.remove(1).variable("FOOTPLATE_CLUSTER_KEY", "another-key-of-no-use");
     hosts.jobs.push(other);
@@ -358,7 +358,7 @@ fn strangers_at_the_port_do_not_disturb_the_job() {
     silent.extend((0..40).filter_map(|_| connect()));
     let mut noisy = connect().expect("a connection");
     noisy.write_all(&[0xff; 4096]).expect("written");
-    // It is closed, and nothing more than the challenge is given away.
+    // The leader closes the connection and sends nothing but its challenge.
     let mut answer = Vec::new();
     noisy.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
     let _ = noisy.read_to_end(&mut answer);
@@ -389,7 +389,7 @@ fn a_job_of_one_host_opens_no_port() {
     running.end(&hosts.jobs[0]).succeeded();
 }
 
-/// The sockets of this machine that listen, as descriptors show them.
+/// Returns the listening TCP sockets of this machine, in the form in which /proc/PID/fd shows them.
 fn listening_sockets() -> Vec<String> {
     let mut found = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {

@@ -1,8 +1,8 @@
-//! Launchers of the image: the exact commands that they get, and what is refused before anything starts.
+//! Launchers of the image: their exact command lines, and launches that are refused before anything starts.
 //!
-//! smddprun, smddpmprun, PyTorch/XLA and neuron_parallel_compile are closed or need hardware that is not here, and PyTorch is
-//! too large to be installed for this: programs that record how they were called, or do what the real one does with the
-//! script, stand in for them. Each says by its name or its text that it does.
+//! smddprun, smddpmprun, PyTorch/XLA and neuron_parallel_compile are closed or need hardware that is missing here, and
+//! PyTorch is too large to install for these tests. Stand-ins record how they were called, or do what the real program does
+//! with the script. Each stand-in says that it is one, by its name or its text.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ use super::job::{Ended, Job, search_path};
 use super::recorder::{Record, recorded, recording};
 use super::running::{Running, nothing_survives};
 
-/// Writes down its words, and the variables that it has, in place of the program whose name it has; starts nothing.
+/// A stand-in for the program whose name it has. It records its arguments and variables, and starts nothing.
 const STAND_IN: &str = r#"#!/usr/bin/env python3
 import json, os, sys
 argv = [os.path.basename(sys.argv[0])] + sys.argv[1:]
@@ -21,7 +21,7 @@ with open(os.environ["RECORD"], "w") as f:
     json.dump({"argv": argv, "cwd": os.getcwd(), "env": dict(os.environ)}, f)
 "#;
 
-/// Puts an executable on the job's PATH.
+/// Puts an executable on the job's `PATH`, before all others.
 pub fn tool(job: Job, name: &str, text: &str) -> Job {
     let bin = job.path("bin");
     let path = format!("{}:{}", bin.display(), search_path());
@@ -30,13 +30,13 @@ pub fn tool(job: Job, name: &str, text: &str) -> Job {
     job
 }
 
-/// A stand-in for GPUs: nvidia-smi lists so many.
+/// Adds a stand-in for nvidia-smi that lists `count` GPUs.
 fn with_gpus(job: Job, count: usize) -> Job {
     let lines: String = (0..count).map(|gpu| format!("echo 'GPU {gpu}: NVIDIA A100 (UUID: GPU-{gpu})'\n")).collect();
     tool(job, "nvidia-smi", &format!("#!/bin/sh\n{lines}"))
 }
 
-/// A job whose launchers are stand-ins that record.
+/// A job whose launchers are stand-ins that record their calls.
 fn with_stand_ins(hyperparameters: &str, launchers: &[&str]) -> Job {
     let job = recorded(Job::python("print('never')")).hyperparameters(hyperparameters);
     launchers.iter().fold(job, |job, launcher| tool(job, launcher, STAND_IN))
@@ -52,7 +52,7 @@ fn resources(groups: Value, host: &str, group: &str, instance_type: &str) -> Str
     .to_string()
 }
 
-/// The same job in an image that has Python and its stand-ins, and nothing of what this machine has.
+/// Restricts the `PATH` of the job to Python and its stand-ins, so that nothing else of this machine is found.
 fn bare(job: Job) -> Job {
     let job = job.file("bin/.keep", "");
     let bin = job.path("bin");
@@ -61,7 +61,7 @@ fn bare(job: Job) -> Job {
     job.variable("PATH", &bin.display().to_string())
 }
 
-/// Checks that a job was refused for a reason, and that nothing was started.
+/// Checks that the job is refused with all these reasons and that nothing is started.
 #[track_caller]
 fn refused(job: &Job, reasons: &[&str]) -> Ended {
     let ended = job.train();
@@ -104,7 +104,7 @@ fn mpirun_gets_smddprun_as_the_incumbent_calls_it() {
 }
 
 #[test]
-fn variables_that_the_container_was_given_are_kept() {
+fn variables_that_the_container_has_are_kept() {
     let job = with_stand_ins(r#"{"sagemaker_torch_distributed_enabled": "true"}"#, &["torchrun"]);
     let job = with_gpus(job, 2).variable("NCCL_DEBUG", "TRACE").variable("NCCL_SOCKET_IFNAME", "mine0");
     let job = job.variable("TORCHELASTIC_ERROR_FILE", "/tmp/mine.json");
@@ -134,7 +134,7 @@ fn mpirun_gets_smddpmprun_for_model_parallel_parameters() {
 
 #[test]
 fn xla_spawn_gets_the_script_and_the_hosts() {
-    // The stand-in for torch_xla runs the script once, as the real one does for each GPU.
+    // The stand-in for torch_xla runs the script once; the real one runs it once per GPU.
     let spawn = "import runpy, sys\nsys.argv[:] = sys.argv[3:]\nrunpy.run_path(sys.argv[0], run_name='__main__')\n";
     let job = recording().hyperparameters(r#"{"sagemaker_pytorch_xla_multi_worker_enabled": "true", "lr": "0.1"}"#);
     let job = with_gpus(job, 4).file("code/torch_xla/distributed/xla_spawn.py", spawn);
@@ -150,7 +150,7 @@ fn xla_spawn_gets_the_script_and_the_hosts() {
         assert_eq!(record.var(name), value, "{name}");
     }
     assert_eq!(record.get("XRT_MESH_SERVICE_ADDRESS"), None);
-    // An image without it has Python say so.
+    // In an image without it, Python reports that the module is missing.
     let job = Job::python("print('never')");
     let job = job.hyperparameters(r#"{"sagemaker_pytorch_xla_multi_worker_enabled": "true"}"#);
     let ended = with_gpus(job, 1).train();
@@ -189,7 +189,7 @@ fn torchrun_gets_further_arguments_and_neuron_parallel_compile() {
 }
 
 #[test]
-fn what_the_image_or_the_machine_lacks_is_refused_before_anything_starts() {
+fn a_launch_without_what_it_needs_is_refused_before_anything_starts() {
     let stand_ins = |hyperparameters: &str, launchers: &[&str]| bare(with_stand_ins(hyperparameters, launchers));
     let asks = |flag: &str| format!(r#"{{"sagemaker_{flag}_enabled": "true"}}"#);
     refused(
@@ -227,7 +227,7 @@ fn what_the_image_or_the_machine_lacks_is_refused_before_anything_starts() {
     }
 }
 
-/// A job over instance groups of two kinds, of which the distribution is for the one.
+/// A job with two instance groups, `data` and `train`, whose distribution is for `train` only.
 fn heterogeneous(host: &str, group: &str, instance_type: &str) -> Job {
     let groups = serde_json::json!([
         {"instance_group_name": "data", "instance_type": "ml.c5.xlarge", "hosts": ["algo-1", "algo-4"]},
@@ -241,7 +241,7 @@ fn heterogeneous(host: &str, group: &str, instance_type: &str) -> Job {
 }
 
 #[test]
-fn a_distribution_starts_on_the_groups_that_it_was_asked_for_alone() {
+fn a_distribution_starts_only_on_the_groups_it_was_requested_for() {
     let job = with_gpus(heterogeneous("algo-2", "train", "ml.g5.12xlarge"), 4);
     job.train().succeeded();
     let words = Record::of(&job).argv.join(" ");
@@ -250,7 +250,7 @@ fn a_distribution_starts_on_the_groups_that_it_was_asked_for_alone() {
     assert_eq!(words, expected);
     for job in [
         heterogeneous("algo-4", "data", "ml.c5.xlarge"),
-        // The setting is for the whole job, and the groups are the job's.
+        // The setting applies to the whole job, but only hosts of the requested groups use it.
         heterogeneous("algo-4", "data", "ml.c5.xlarge").variable("FOOTPLATE_LAUNCHER", "torchrun"),
     ] {
         job.train().succeeded();
@@ -259,7 +259,7 @@ fn a_distribution_starts_on_the_groups_that_it_was_asked_for_alone() {
     }
 }
 
-/// A script that says its rank and the world's size, if it has any, and fails where it is told to.
+/// A script that prints its rank and the world size, or `-`, and fails if `FAILING` is its rank.
 const PLACE: &str = "import os, time\n\
                      place = [os.environ.get(name, '-') for name in ('RANK', 'WORLD_SIZE')]\n\
                      print(*place)\n\
@@ -268,7 +268,7 @@ const PLACE: &str = "import os, time\n\
 
 #[test]
 fn hosts_of_all_groups_run_together_and_fail_together() {
-    // Two ranks on each host of the group `train`, and one process on the hosts of the other.
+    // Two ranks on each host of the group `train`, and one process on each host of the group `data`.
     let process = std::process::id();
     let address = |n: usize| format!("algo-{n}=127.{}.{}.{n}", 64 + (process >> 8) % 128, process % 256);
     let addresses: Vec<String> = (1..=4).map(address).collect();
@@ -282,7 +282,7 @@ fn hosts_of_all_groups_run_together_and_fail_together() {
             failing.iter().fold(job, |job, rank| job.variable("FAILING", rank))
         });
         let running: Vec<Running> = jobs.iter().map(|job| Running::start(job, ["train"])).collect();
-        // The order of the ranks is that of the group's hosts: algo-3 comes first.
+        // Ranks follow the order of the group's hosts, so algo-3 has the first ones.
         let expected =
             [&["- -"][..], &["[algo-2:2] 2 4", "[algo-2:3] 3 4"], &["[algo-3:0] 0 4", "[algo-3:1] 1 4"], &["- -"]];
         for ((job, running), expected) in jobs.iter().zip(running).zip(expected) {

@@ -22,7 +22,8 @@
 //! - `process`: how the script is started, and how its end becomes an exit code and a failure text
 //! - `python`: values are read and written as real Python does
 //! - `ranks`: one process for each GPU
-//! - `readme`: what the README shows is true
+//! - `readme`: what the documents show is true
+//! - `record`: the run record, after every kind of end
 //! - `requirements`: installed with real pip
 //! - `s3`: code from S3, and what can go wrong on the way
 //! - `sdk`: jobs of the SageMaker Python SDKs' local modes
@@ -57,6 +58,7 @@ mod process_signals;
 mod python;
 mod ranks;
 mod readme;
+mod record;
 mod recorder;
 mod requirements;
 mod running;

@@ -1,4 +1,4 @@
-//! mpirun over several hosts, without ssh: hosts as processes of this machine, each with a temporary folder of its own.
+//! mpirun over several hosts, without ssh. Hosts are processes of this machine, each with its own temporary folder.
 
 use std::time::Instant;
 
@@ -8,11 +8,12 @@ use super::hosts::{Hosts, address, with_program};
 use super::job::Ended;
 use super::running::Running;
 
-/// Two hosts with two ranks each. What ranks share memory by mistakes hosts on one machine for one host.
+/// Two hosts with two ranks each. The ranks use TCP, because Open MPI's shared memory takes hosts on one machine for one
+/// host.
 fn hosts(script: &str) -> Hosts {
     let mut hosts =
         Hosts::new(2, script).variable("FOOTPLATE_LAUNCHER", "mpi").variable("FOOTPLATE_PROCESSES_PER_HOST", "2");
-    // Debian's mpi4py is for Debian's Python.
+    // Debian's mpi4py works only with Debian's Python.
     hosts = hosts.variable("FOOTPLATE_PYTHON", "/usr/bin/python3");
     let with = |job: super::job::Job| {
         let folder = job.path("tmp");
@@ -24,7 +25,7 @@ fn hosts(script: &str) -> Hosts {
     hosts
 }
 
-/// The lines of the ranks of all hosts. Each host has those of its own.
+/// Returns the lines of the ranks of all hosts, sorted. Checks that each host has only the lines of its own ranks.
 #[track_caller]
 fn sorted(ended: &[Ended]) -> Vec<String> {
     let mut lines = Vec::new();
@@ -38,7 +39,7 @@ fn sorted(ended: &[Ended]) -> Vec<String> {
 }
 
 #[test]
-fn ranks_of_all_hosts_compute_together_each_with_the_variables_of_its_host() {
+fn ranks_of_all_hosts_compute_together_with_the_variables_of_their_hosts() {
     let script = "import os, sys\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\n\
                   total = world.allreduce(world.rank)\n\
                   print(total, world.size, os.environ['SM_CURRENT_HOST'])\n";
@@ -51,11 +52,11 @@ fn ranks_of_all_hosts_compute_together_each_with_the_variables_of_its_host() {
 }
 
 #[test]
-fn smddprun_gets_the_ranks_of_all_hosts_from_mpirun() {
+fn mpirun_starts_smddprun_for_the_ranks_of_all_hosts() {
     let script = "import os\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\ntotal = world.allreduce(world.rank)\n\
                   names = ('RANK', 'SMDATAPARALLEL_SERVER_ADDR', 'SM_CURRENT_HOST')\n\
                   print(total, world.size, *(os.environ[name] for name in names))\n";
-    // The real one, which is closed, sets the variables of PyTorch's ranks too before it becomes what it is given.
+    // The real smddprun is closed. It, too, sets the variables of PyTorch's ranks before it executes its arguments.
     let smddprun = "#!/bin/sh\nRANK=$OMPI_COMM_WORLD_RANK exec \"$@\"\n";
     let gpus = "#!/bin/sh\necho 'GPU 0: NVIDIA A100 (UUID: GPU-0)'\necho 'GPU 1: NVIDIA A100 (UUID: GPU-1)'\n";
     let mut hosts = hosts(script).variable("FOOTPLATE_LAUNCHER", "smddp");
@@ -71,7 +72,7 @@ fn smddprun_gets_the_ranks_of_all_hosts_from_mpirun() {
 }
 
 #[test]
-fn lines_that_ranks_write_in_parts_come_whole() {
+fn lines_that_ranks_write_in_parts_are_relayed_whole() {
     let script = "import sys, time\nfrom mpi4py import MPI\nrank = MPI.COMM_WORLD.rank\n\
                   for line in range(20):\n    for part in ('one ', 'two ', 'three\\n'):\n        \
                   sys.stdout.write(part)\n        sys.stdout.flush()\n        time.sleep(0.001 * (rank + 1))\n";
@@ -92,9 +93,9 @@ fn a_rank_that_raises_is_named_on_every_host() {
     }
 }
 
-/// Rank 2 kills this process, and every host says that the rank was killed.
+/// Has rank 2 kill `process`, a Python expression for a process ID, and checks that every host names rank 2 as killed.
 #[track_caller]
-fn rank_2_is_named_that_kills(process: &str) {
+fn rank_2_is_named_when_it_kills(process: &str) {
     let script = format!(
         "import os, signal, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
          if world.rank == 2: os.kill({process}, signal.SIGKILL)\ntime.sleep(600)\n"
@@ -107,12 +108,12 @@ fn rank_2_is_named_that_kills(process: &str) {
 
 #[test]
 fn a_rank_that_is_killed_is_named_on_every_host() {
-    rank_2_is_named_that_kills("os.getpid()");
+    rank_2_is_named_when_it_kills("os.getpid()");
 }
 
 #[test]
 fn a_daemon_that_dies_is_named_on_every_host() {
-    // It is the parent of the rank's keeper.
+    // The daemon is the parent of the rank's keeper.
     let script = "import os, signal, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
                   parent = open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1]\n\
                   if world.rank == 2: os.kill(int(parent), signal.SIGKILL)\ntime.sleep(600)\n";
@@ -122,11 +123,11 @@ fn a_daemon_that_dies_is_named_on_every_host() {
 }
 
 #[test]
-fn a_stop_signal_reaches_the_ranks_of_all_hosts_with_its_grace() {
+fn a_stop_signal_gives_the_ranks_of_all_hosts_their_grace_period() {
     let script = "import signal, sys, time\nfrom mpi4py import MPI\nfrom notes import note, wait_for\nrank = MPI.COMM_WORLD.rank\n\
                   def save(*_):\n    note('told')\n    wait_for('saved')\n    print('saved', rank, flush=True)\n    sys.exit(0)\n\
                   signal.signal(signal.SIGTERM, save)\nMPI.COMM_WORLD.barrier()\nnote('up')\nwait_for('end')\n";
-    // To one host: its ranks wait for those of the other in MPI_Finalize, so the other is to be told.
+    // If one host gets the signal, its ranks wait in MPI_Finalize for those of the other host, so that host must be told.
     for signalled in [&[0][..], &[1], &[0, 1]] {
         let hosts = hosts(script);
         let running = hosts.start();
@@ -145,7 +146,7 @@ fn a_stop_signal_reaches_the_ranks_of_all_hosts_with_its_grace() {
     }
 }
 
-/// Ranks of which one of each host saves for so many seconds, and the others end at once.
+/// A script of which one rank per host saves for this many seconds at a stop, and the others end at once.
 fn saving(seconds: f64, then: &str) -> String {
     format!(
         "import os, signal, sys, time\nfrom mpi4py import MPI\nfrom notes import note, wait_for\nrank = MPI.COMM_WORLD.rank\n\
@@ -155,8 +156,8 @@ fn saving(seconds: f64, then: &str) -> String {
 }
 
 #[test]
-fn ranks_that_end_at_once_do_not_cut_the_grace_of_those_that_save() {
-    // mpirun would kill them after two seconds.
+fn ranks_that_end_at_once_do_not_shorten_the_grace_of_those_that_save() {
+    // mpirun would kill the ranks that save after two seconds.
     let hosts = hosts(&saving(4.0, ""));
     let running = hosts.start();
     running.iter().for_each(|host| drop(host.noted("up", 2)));
@@ -170,8 +171,8 @@ fn ranks_that_end_at_once_do_not_cut_the_grace_of_those_that_save() {
 }
 
 #[test]
-fn a_rank_that_fails_leaves_those_that_save_some_time() {
-    // The daemons of Open MPI 4 end after two seconds, and what is left of their ranks after three.
+fn a_rank_that_fails_leaves_the_others_time_to_save() {
+    // The daemons of Open MPI 4 end after two seconds, and their remaining ranks after three.
     let hosts = hosts(&saving(1.0, "if rank == 3: raise ValueError('bad data')"));
     let ended = hosts.train();
     assert_eq!(sorted(&ended), ["[algo-1:0] saved 0", "[algo-2:2] saved 2"]);
@@ -181,7 +182,7 @@ fn a_rank_that_fails_leaves_those_that_save_some_time() {
 }
 
 #[test]
-fn mpirun_that_would_wait_does_not_when_all_ranks_have_ended() {
+fn mpirun_is_not_waited_for_after_all_ranks_have_ended() {
     let script = "import time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
                   if world.rank == 3: raise ValueError('bad data')\ntime.sleep(600)\n";
     let begun = Instant::now();
@@ -191,8 +192,8 @@ fn mpirun_that_would_wait_does_not_when_all_ranks_have_ended() {
 }
 
 #[test]
-fn ranks_that_fail_together_end_though_they_do_not_heed_sigterm() {
-    // They wait in MPI_Abort, which the daemons answer to one of them only.
+fn ranks_that_fail_together_end_although_they_ignore_sigterm() {
+    // The ranks wait in MPI_Abort, which the daemons answer for only one of them.
     let script = "import signal\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\n\
                   signal.signal(signal.SIGTERM, lambda *_: None)\nworld.barrier()\nraise ValueError('bad data')\n";
     let begun = Instant::now();
@@ -202,7 +203,7 @@ fn ranks_that_fail_together_end_though_they_do_not_heed_sigterm() {
 }
 
 #[test]
-fn a_rank_that_ends_without_mpi_finalize_fails_the_job_as_mpirun_has_it() {
+fn a_rank_that_ends_without_mpi_finalize_fails_the_job() {
     let script = "import os, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
                   if world.rank == 2: os._exit(0)\ntime.sleep(600)\n";
     let begun = Instant::now();
@@ -215,11 +216,11 @@ fn a_rank_that_ends_without_mpi_finalize_fails_the_job_as_mpirun_has_it() {
 
 #[test]
 fn a_rank_whose_keeper_is_killed_ends_the_job() {
-    rank_2_is_named_that_kills("os.getppid()");
+    rank_2_is_named_when_it_kills("os.getppid()");
 }
 
 #[test]
-fn mpirun_that_the_user_has_map_the_ranks_tags_their_lines() {
+fn if_the_user_maps_the_ranks_mpirun_relays_and_tags_their_lines() {
     let script = "from mpi4py import MPI\nworld = MPI.COMM_WORLD\nprint(world.allreduce(1))\n";
     let mut hosts = hosts(script);
     let options = r#"{"sagemaker_mpi_custom_mpi_options": "\"-mca btl tcp,self --map-by node\""}"#;
@@ -233,7 +234,7 @@ fn mpirun_that_the_user_has_map_the_ranks_tags_their_lines() {
 }
 
 #[test]
-fn an_agent_that_nobody_answers_says_so() {
+fn an_agent_without_a_footplate_to_answer_it_reports_that() {
     let hosts = hosts("");
     let folder = hosts.jobs[0].path("tmp");
     let agent = folder.join("footplate-agent");

@@ -1,4 +1,4 @@
-//! What the script writes: every byte comes out, on the same stream, in order, whoever reads it and however.
+//! The output of the script: every byte is relayed, on the same stream, in order, for every kind of reader.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -12,26 +12,26 @@ use nix::sys::signal::Signal;
 use super::job::{Job, eventually};
 use super::running::{Running, notes, nothing_survives, noting};
 
-/// footplate writes nothing of its own at this level.
+/// The log level at which footplate writes nothing of its own.
 const QUIET: &str = r#"{"sagemaker_container_log_level": 60}"#;
 
-/// A pipe whose read end is the test's.
+/// Returns a pipe: the read end for the test, the write end for footplate.
 fn pipe() -> (File, OwnedFd) {
     let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).expect("a pipe");
     (read.into(), write)
 }
 
-/// Runs the job with this as its standard output.
+/// Runs the job with this standard output.
 fn with_stdout(job: &Job, stdout: impl Into<Stdio>) -> Running {
     Running::with_stdout(job, job.command(["train"]), stdout.into())
 }
 
 #[test]
-fn binary_output_of_both_streams_at_once_comes_out_byte_for_byte() {
+fn binary_output_of_both_streams_is_relayed_byte_for_byte() {
     const SIZE: usize = 25 << 20;
     let mut random = vec![0; 2 * SIZE];
     File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random)).expect("random bytes");
-    // NULs, `\r` and what is not UTF-8 are in it anyway; these are ends of lines in a row and a line of megabytes.
+    // Random bytes contain NUL, `\r` and invalid UTF-8. Added here: many empty lines in a row, and a line of megabytes.
     random[1000..5000].fill(b'\n');
     random[100_000..3_000_000].fill(b'x');
     let script = "import os, random, threading\n\
@@ -47,13 +47,13 @@ fn binary_output_of_both_streams_at_once_comes_out_byte_for_byte() {
     let job = Job::python(script).hyperparameters(QUIET).file("code/out", out).file("code/err", err);
     let running = Running::start(&job, ["train"]);
     let streams = running.end_with_streams(&job);
-    // assert_eq! would print them.
+    // assert_eq! would print the bytes.
     assert!(streams[0] == out, "standard output: {} bytes", streams[0].len());
     assert!(streams[1] == err, "standard error: {} bytes", streams[1].len());
 }
 
 #[test]
-fn nothing_is_lost_of_a_script_that_ends_right_after_writing_much() {
+fn output_written_right_before_the_end_is_not_lost() {
     for ending in ["os._exit(0)", "os.kill(os.getpid(), 9)"] {
         let script = format!(
             "import fcntl, os\nfcntl.fcntl(1, 1031, 1 << 20)\ndata = b'0123456789abcde\\n' * (1 << 16)\n\
@@ -66,7 +66,7 @@ fn nothing_is_lost_of_a_script_that_ends_right_after_writing_much() {
 
 #[test]
 fn whole_lines_are_written_in_one_piece() {
-    // Each line is written in two parts, the second when footplate has taken the first.
+    // The script writes each line in two parts, the second after footplate has read the first.
     let script = "import fcntl, os, struct, termios\n\
                   def taken():\n    \
                   return struct.unpack('i', fcntl.ioctl(1, termios.FIONREAD, b'1234'))[0] == 0\n\
@@ -75,7 +75,7 @@ fn whole_lines_are_written_in_one_piece() {
                   while not taken(): pass\n    \
                   os.write(1, b'and ends\\n')";
     let job = Job::python(script);
-    // A pipe in packet mode: a read gives what one write wrote.
+    // A pipe in packet mode: one read returns what one write wrote.
     let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_DIRECT).expect("a pipe");
     let running = with_stdout(&job, write);
     let mut read = File::from(read);
@@ -87,13 +87,13 @@ fn whole_lines_are_written_in_one_piece() {
     running.end(&job).succeeded();
     let expected: String = (0..200).map(|n| format!("line {n} begins and ends\n")).collect();
     assert_eq!(writes.concat(), expected);
-    // A script that the machine let wait in mid-line for as long as footplate waits has its line in parts.
+    // If the machine delays the script in the middle of a line for longer than footplate waits, that line comes in parts.
     let parts = writes.iter().filter(|text| !text.ends_with('\n')).count();
     assert!(parts < 20, "{parts} of {} writes ended within a line", writes.len());
 }
 
 #[test]
-fn a_prompt_without_an_end_of_line_is_shown_while_the_script_waits() {
+fn a_prompt_without_a_line_end_is_shown_while_the_script_waits() {
     for settings in ["{}", r#"{"footplate_progress_interval": 5}"#] {
         let job =
             noting("import sys\nfrom notes import wait_for\nsys.stdout.write('Go on? ')\nwait_for('go')\nprint('yes')");
@@ -138,7 +138,7 @@ fn a_line_of_a_gigabyte_takes_little_memory() {
 }
 
 #[test]
-fn a_reader_that_is_gone_neither_ends_the_script_nor_stops_the_other_stream() {
+fn a_reader_that_is_gone_ends_neither_the_script_nor_the_other_stream() {
     let script = "import os, sys\nfrom notes import note\n\
                   for n in range(20000): os.write(1, b'a line of standard output\\n')\n\
                   print('an error', file=sys.stderr)\nnote('the end')";
@@ -167,7 +167,7 @@ fn a_slow_reader_loses_nothing() {
     let job = Job::python(script);
     let (mut read, write) = pipe();
     let running = with_stdout(&job, write);
-    // Less at a time than the script writes, and not before it can write no more.
+    // Reads less at a time than the script writes, and only after the script is blocked.
     let stat = || fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid())).unwrap_or_default();
     let blocked = || {
         let script = stat();
@@ -186,11 +186,11 @@ fn a_slow_reader_loses_nothing() {
     assert!(output == expected.as_bytes(), "{} bytes", output.len());
 }
 
-/// More than footplate gives a reader that takes nothing.
+/// The upper bound for the end of a job whose reader reads nothing; footplate waits 10 s for such a reader.
 const BOUND: Duration = Duration::from_secs(40);
 
 #[test]
-fn a_reader_that_never_reads_delays_the_end_by_no_more_than_the_patience_for_it() {
+fn a_reader_that_never_reads_delays_the_end_by_a_bounded_time() {
     let job = Job::python("import os\nos.write(1, b'x' * 300000)");
     let (read, write) = pipe();
     let ended = with_stdout(&job, write).end(&job);
@@ -215,9 +215,10 @@ fn a_script_that_waits_for_a_reader_that_never_reads_can_be_stopped() {
 }
 
 #[test]
-fn lines_of_both_streams_do_not_mix_where_both_are_the_same_pipe() {
+fn lines_of_both_streams_do_not_mix_in_one_pipe() {
     const LINES: usize = 100_000;
-    // Each write is whole lines, and small enough for the kernel to keep it in one piece; footplate reads across them.
+    // Each write consists of whole lines and is small enough for the kernel to keep it in one piece. footplate reads across
+    // writes.
     let script = format!(
         "import os, threading\n\
          def write(fd, name):\n    \
@@ -245,7 +246,7 @@ fn lines_of_both_streams_do_not_mix_where_both_are_the_same_pipe() {
 }
 
 #[test]
-fn progress_bars_come_as_they_are_unless_an_interval_is_set() {
+fn progress_bars_are_relayed_unchanged_unless_an_interval_is_set() {
     let script = "import sys, time\n\
                   begun = time.monotonic()\n\
                   n = 0\n\
@@ -272,7 +273,7 @@ fn progress_bars_come_as_they_are_unless_an_interval_is_set() {
 }
 
 #[test]
-fn lines_have_a_prefix_where_it_is_asked_for() {
+fn lines_have_a_prefix_if_the_setting_asks_for_it() {
     let job = Job::python("import sys\nprint('one\\ntwo')\nprint('three', file=sys.stderr)").hyperparameters(QUIET);
     let job = job.variable("FOOTPLATE_LOG_PREFIX", "on");
     let ended = job.train().succeeded();
@@ -283,7 +284,7 @@ fn lines_have_a_prefix_where_it_is_asked_for() {
 }
 
 #[test]
-fn python_writes_unbuffered_unless_the_user_said_otherwise() {
+fn python_writes_unbuffered_unless_the_user_sets_the_variable() {
     let script = "import os\nfrom notes import note\nnote(os.environ['PYTHONUNBUFFERED'])";
     let job = noting(script);
     job.train().succeeded();
@@ -296,7 +297,7 @@ fn python_writes_unbuffered_unless_the_user_said_otherwise() {
 }
 
 #[test]
-fn messages_of_footplate_itself_go_to_standard_error_only() {
+fn messages_of_footplate_go_to_standard_error_only() {
     let job = Job::python("import sys\nprint('mine')\nsys.exit(3)")
         .hyperparameters(r#"{"sagemaker_container_log_level": 10}"#);
     let ended = job.train().failed(3, "");
@@ -308,7 +309,7 @@ fn messages_of_footplate_itself_go_to_standard_error_only() {
 }
 
 #[test]
-fn standard_input_is_the_scripts() {
+fn the_script_gets_standard_input() {
     let job = Job::python("import sys\nprint(sys.stdin.read().upper())");
     let (read, write) = pipe();
     let mut command = job.command(["train"]);

@@ -1,4 +1,4 @@
-//! How the script is started, and how its end becomes an exit code and a failure text.
+//! The start of the script, and its end as an exit code and a failure text.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -28,7 +28,7 @@ fn the_script_has_a_process_group_of_its_own() {
 }
 
 #[test]
-fn every_exit_code_comes_through() {
+fn every_exit_code_is_passed_on() {
     for_each(&(0..256).collect::<Vec<_>>(), |code| {
         let job = Job::new();
         let ended = job.run(["exec", "--", "sh", "-c", &format!("exit {code}")]);
@@ -40,11 +40,11 @@ fn every_exit_code_comes_through() {
 }
 
 #[test]
-fn death_by_any_signal_is_128_and_its_number() {
+fn death_by_a_signal_is_128_plus_its_number() {
     let stops = [Signal::SIGSTOP, Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
     let harmless = [Signal::SIGCHLD, Signal::SIGCONT, Signal::SIGURG, Signal::SIGWINCH];
     let spared: Vec<i32> = stops.into_iter().chain(harmless).map(|signal| signal as i32).collect();
-    // 32 and 33 are the C library's own.
+    // The C library keeps 32 and 33 for itself.
     let deadly: Vec<i32> = (1..=64).filter(|number| !spared.contains(number) && ![32, 33].contains(number)).collect();
     assert_eq!(deadly.len(), 54);
     for_each(&deadly, |number| {
@@ -55,9 +55,9 @@ fn death_by_any_signal_is_128_and_its_number() {
             Err(_) => format!("killed by signal {number}"),
         };
         match Signal::try_from(number) {
-            // Python makes an exception of it, and then dies of it as other programs do.
+            // Python raises KeyboardInterrupt, and then dies of the signal as other programs do.
             Ok(Signal::SIGINT) => drop(ended.failed(130, "KeyboardInterrupt")),
-            // It ignores these.
+            // Python ignores these.
             Ok(Signal::SIGPIPE | Signal::SIGXFSZ) => drop(ended.succeeded()),
             _ => drop(ended.failed(128 + number, &in_words)),
         }
@@ -65,7 +65,7 @@ fn death_by_any_signal_is_128_and_its_number() {
 }
 
 #[test]
-fn a_script_killed_by_a_signal_that_python_ignores_dies_of_it_all_the_same() {
+fn a_shell_script_dies_of_signals_that_python_ignores() {
     for (number, name) in [(13, "SIGPIPE"), (25, "SIGXFSZ")] {
         let job = Job::shell(&format!("kill -{number} $$\n"));
         job.train().failed(128 + number, &format!("killed by {name} (signal {number})"));
@@ -73,7 +73,7 @@ fn a_script_killed_by_a_signal_that_python_ignores_dies_of_it_all_the_same() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_127_and_one_that_may_not_be_executed_126() {
+fn a_missing_program_is_127_and_one_that_cannot_be_executed_is_126() {
     let job = Job::new();
     job.run(["exec", "--", "no-such-program"]).failed(127, "no-such-program: not found on PATH");
     let job = Job::new();
@@ -97,7 +97,8 @@ fn a_program_that_is_not_there_is_127_and_one_that_may_not_be_executed_126() {
     Job::new().variable("SAGEMAKER_PROGRAM", "missing.py").train().failed(127, "");
 }
 
-/// Starts a program in an inherited state that `setup`, Python statements, makes of the present one.
+/// Returns a command that starts a program after `setup`, Python statements, has changed the state that the program
+/// inherits.
 fn in_state(setup: &str, words: &[&str]) -> Command {
     let program = format!(
         "import os, resource, sys\n\
@@ -129,8 +130,8 @@ const STATES: [(&str, &str); 9] = [
 ];
 
 #[test]
-fn the_program_is_given_all_that_footplate_was_given() {
-    // What it cannot be the same: process numbers and the like.
+fn the_program_inherits_everything_that_footplate_inherited() {
+    // Only fields that must be equal; process IDs and the like differ.
     let kept = ["Umask", "Sig", "Cap", "NoNewPrivs", "Seccomp", "Groups", "Uid", "Gid", "Max", "Cpus_allowed"];
     let observe = |setup: &str, before: &[&str], program: &[&str]| -> String {
         let words = [before, program].concat();
@@ -158,9 +159,9 @@ fn the_program_is_given_all_that_footplate_was_given() {
 }
 
 #[test]
-fn the_end_is_seen_although_footplate_was_started_with_every_signal_blocked() {
+fn the_end_is_seen_if_footplate_starts_with_every_signal_blocked() {
     let job = Job::new();
-    // Closed streams, so that nothing but SIGCHLD tells of the end.
+    // With its streams closed, only SIGCHLD reports the end.
     let script = "exec >&- 2>&-; sleep 0.2; exit 9";
     let setup = format!(
         "os.environ['SAGEMAKER_BASE_DIR'] = '{}'; pthread_sigmask(SIG_BLOCK, range(1, 65))",

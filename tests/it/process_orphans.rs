@@ -1,4 +1,4 @@
-//! What a script leaves behind: orphans, zombies, daemons, and streams that are held open.
+//! Leftovers of a script: orphans, zombies, daemons, and streams that other processes hold open.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -12,10 +12,10 @@ use nix::unistd::Pid;
 use super::job::{FOOTPLATE, Job, PATIENCE};
 use super::running::{Running, notes, nothing_survives, noting};
 
-/// More than any end takes that does not wait for something in vain; all of what it waits for takes seconds.
+/// The upper bound for an end that waits for nothing in vain.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
-/// A command that runs footplate as PID 1 of its own namespace, as in a container.
+/// Returns a command that runs footplate as PID 1 of its own namespace, as in a container.
 pub fn as_pid_1(job: &Job, arguments: &[&str]) -> Command {
     let mut unshare = Command::new("unshare");
     if !nix::unistd::geteuid().is_root() {
@@ -25,7 +25,7 @@ pub fn as_pid_1(job: &Job, arguments: &[&str]) -> Command {
     job.within(unshare)
 }
 
-/// Makes 10,000 orphans that end, and waits until no zombie of them is left.
+/// Creates 10,000 orphans that end, and waits until none of them is a zombie.
 const ORPHANS: &str = r#"
 import os, subprocess, time
 from notes import note
@@ -61,7 +61,7 @@ fn ten_thousand_orphans_are_reaped_under_pid_1() {
 }
 
 #[test]
-fn ten_thousand_orphans_are_reaped_where_footplate_is_not_pid_1() {
+fn ten_thousand_orphans_are_reaped_if_footplate_is_not_pid_1() {
     let job = noting(ORPHANS);
     let running = Running::start(&job, ["train"]);
     let footplate = running.pid();
@@ -70,7 +70,7 @@ fn ten_thousand_orphans_are_reaped_where_footplate_is_not_pid_1() {
     nothing_survives(&job);
 }
 
-/// Leaves a daemon behind that holds the streams open; `DAEMON` is what it does about SIGTERM.
+/// Leaves a daemon behind that holds the streams open. It ends on SIGTERM if the variable `DAEMON` is `ends`.
 const DAEMON: &str = r#"
 import os, signal, sys, time
 from notes import note, wait_for
@@ -90,7 +90,7 @@ wait_for("end")
 sys.exit(4)
 "#;
 
-/// Runs that script, whose daemon must be gone in the end; gives what was noted.
+/// Runs [`DAEMON`], checks that its daemon is gone at the end, and returns the notes.
 fn leave_daemon(about_sigterm: &str, start: impl Fn(&Job) -> Running) -> Vec<String> {
     let job = noting(DAEMON).variable("DAEMON", about_sigterm).variable("FOOTPLATE_DRAIN_TIME", "0.5");
     let running = start(&job);
@@ -104,7 +104,7 @@ fn leave_daemon(about_sigterm: &str, start: impl Fn(&Job) -> Running) -> Vec<Str
 }
 
 #[test]
-fn a_daemon_that_holds_the_streams_open_gets_sigterm_after_the_drain_time() {
+fn a_daemon_that_holds_streams_open_gets_sigterm_after_the_drain_time() {
     for start in [|job: &Job| Running::start(job, ["train"]), |job: &Job| Running::of(job, as_pid_1(job, &["train"]))] {
         assert_eq!(leave_daemon("ends", start), ["the daemon is ready", "the daemon got 15"]);
     }
@@ -116,7 +116,7 @@ fn a_daemon_that_ignores_sigterm_is_killed() {
 }
 
 #[test]
-fn what_a_process_left_behind_writes_within_the_drain_time_is_shown() {
+fn output_of_a_process_left_behind_is_shown_during_the_drain_time() {
     let job = Job::shell("(sleep 0.3; echo late) &\necho early\n").variable("FOOTPLATE_DRAIN_TIME", "30");
     let ended = job.train().succeeded();
     assert_eq!(ended.stdout(), "early\nlate\n");
@@ -124,7 +124,7 @@ fn what_a_process_left_behind_writes_within_the_drain_time_is_shown() {
 }
 
 #[test]
-fn a_stop_signal_in_the_drain_time_reaches_what_was_left_behind() {
+fn a_stop_signal_in_the_drain_time_reaches_processes_left_behind() {
     let job = noting(DAEMON).variable("DAEMON", "ends").variable("FOOTPLATE_DRAIN_TIME", "1000");
     let running = Running::start(&job, ["train"]);
     running.noted("the daemon is ready", 1);
@@ -136,7 +136,7 @@ fn a_stop_signal_in_the_drain_time_reaches_what_was_left_behind() {
     assert_eq!(notes(job.base()), ["the daemon is ready", "the daemon got 15"]);
 }
 
-/// Opens the script's standard output: then its pipe is held by a process that does not descend from footplate.
+/// Opens the script's standard output, so that a process that does not descend from footplate (this one) holds its pipe.
 fn hold(running: &Running) -> std::fs::File {
     let notes = running.noted("pid ", 1);
     let path = format!("/proc/{}/fd/1", notes[0].trim_start_matches("pid "));
@@ -147,7 +147,7 @@ const WAITER: &str =
     "import os\nfrom notes import note, wait_for\nnote(f'pid {os.getpid()}')\nwait_for('end')\nprint('bye')";
 
 #[test]
-fn a_stranger_that_holds_the_pipe_open_delays_the_end_by_the_drain_time_only() {
+fn a_foreign_process_that_holds_the_pipe_delays_the_end_only_briefly() {
     let job = noting(WAITER);
     let running = Running::start(&job, ["train"]);
     let held = hold(&running);
@@ -159,16 +159,16 @@ fn a_stranger_that_holds_the_pipe_open_delays_the_end_by_the_drain_time_only() {
 }
 
 #[test]
-fn a_stranger_that_writes_without_end_does_not_hang_the_end() {
+fn a_foreign_process_that_writes_forever_does_not_block_the_end() {
     let job = noting(WAITER);
     let running = Running::start(&job, ["train"]);
     let held = hold(&running);
     let over = AtomicBool::new(false);
-    // Several, so that footplate never finds the pipe empty.
+    // Several writers, so that footplate never finds the pipe empty.
     let write = |mut held: std::fs::File| {
         let begun = std::time::Instant::now();
         let lines = b"more\n".repeat(1 << 18);
-        // It ends with the pipe, when footplate has ended.
+        // Writing fails when footplate has ended and the pipe is closed.
         while !over.load(Ordering::Relaxed) && begun.elapsed() < PATIENCE && held.write_all(&lines).is_ok() {
             std::hint::spin_loop();
         }
@@ -188,9 +188,9 @@ fn a_stranger_that_writes_without_end_does_not_hang_the_end() {
 }
 
 #[test]
-fn processes_that_are_made_without_pause_are_all_killed_in_the_end() {
-    // Two generations that replace each other, so that there is always a process that no look at /proc has seen. They end
-    // by themselves where nobody ends them.
+fn processes_that_fork_without_pause_are_all_killed() {
+    // Processes that replace each other, so that one always exists that no scan of /proc has seen. They end by themselves if
+    // nobody ends them.
     let script = "import os, signal, time\nfrom notes import note\n\
                   last = time.monotonic() + 10\n\
                   for n in range(2):\n    \
@@ -214,13 +214,13 @@ fn processes_that_are_made_without_pause_are_all_killed_in_the_end() {
 }
 
 #[test]
-fn under_pid_1_a_stop_signal_is_given_its_grace_too() {
+fn as_pid_1_footplate_gives_the_grace_period_too() {
     let script = "import signal, sys\nfrom notes import note, wait_for\n\
                   signal.signal(signal.SIGTERM, lambda *args: sys.exit(0))\nnote('ready')\nwait_for('end')";
     let job = noting(script);
     let running = Running::of(&job, as_pid_1(&job, &["train"]));
     running.noted("ready", 1);
-    // unshare's only child is the namespace's PID 1.
+    // The only child of unshare is PID 1 of the namespace.
     let children =
         std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid())).expect("the children");
     kill(Pid::from_raw(children.trim().parse().expect("one child")), Signal::SIGTERM).expect("it runs");

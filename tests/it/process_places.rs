@@ -1,4 +1,4 @@
-//! Places that are not what a container usually is: another user, a read-only folder, no /proc, a terminal.
+//! Unusual surroundings: another user, a read-only folder, no /proc, a terminal.
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use super::job::{FOOTPLATE, Job, eventually};
 use super::running::{Running, notes, nothing_survives, noting, with_notes};
 
-/// The job's variables for a command that starts footplate.
+/// Gives the job's variables to a command that starts footplate.
 fn in_container(job: &Job, mut command: Command) -> Command {
     let footplate = job.command([""; 0]);
     let variables = footplate.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
@@ -19,7 +19,7 @@ fn in_container(job: &Job, mut command: Command) -> Command {
     command
 }
 
-/// A copy of the binary that any user can execute, in a job whose folders belong to nobody.
+/// Gives the job to the user nobody: its folders, and a copy of the binary that any user can execute.
 fn of_nobody(job: Job) -> Job {
     let job = job.variable("PATH", "/usr/local/bin:/usr/bin:/bin");
     if !nix::unistd::geteuid().is_root() {
@@ -36,7 +36,7 @@ fn of_nobody(job: Job) -> Job {
     job
 }
 
-/// Runs `footplate train` as a user who is not root.
+/// Runs `footplate train` as the user nobody, or as the present user if that is not root.
 fn as_nobody(job: &Job) -> Running {
     if !nix::unistd::geteuid().is_root() {
         return Running::start(job, ["train"]);
@@ -46,7 +46,7 @@ fn as_nobody(job: &Job) -> Running {
     Running::of(job, in_container(job, command))
 }
 
-/// Runs `footplate train` where there is no /proc, by `unshare` with these options more.
+/// Runs `footplate train` without /proc, by `unshare` with these further options.
 fn without_proc(job: &Job, options: &[&str]) -> Running {
     let mut command = Command::new("unshare");
     if !nix::unistd::geteuid().is_root() {
@@ -77,7 +77,7 @@ fn a_job_runs_as_a_user_who_is_not_root() {
 }
 
 #[test]
-fn an_output_folder_that_cannot_be_written_is_named_and_the_exit_code_stays_true() {
+fn an_unwritable_output_folder_is_named_and_the_exit_code_is_kept() {
     for code in [0, 7] {
         let job = of_nobody(Job::shell(&format!("exit {code}\n")));
         fs::set_permissions(job.path("output"), Permissions::from_mode(0o555)).expect("made read-only");
@@ -92,7 +92,7 @@ fn an_output_folder_that_cannot_be_written_is_named_and_the_exit_code_stays_true
 }
 
 #[test]
-fn a_job_runs_where_there_is_no_proc() {
+fn a_job_runs_without_proc() {
     let job = Job::shell("[ ! -e /proc/self ] || exit 99\necho out; echo err >&2; exit $CODE\n");
     let job = job.variable("CODE", "0");
     let ended = without_proc(&job, &[]).end(&job).succeeded();
@@ -101,13 +101,13 @@ fn a_job_runs_where_there_is_no_proc() {
     without_proc(&job, &[]).end(&job).failed(7, "exit code 7");
 }
 
-/// A shell script with a child in its own group that outlives it; both note that they got SIGTERM.
+/// A shell script and a child that outlives it in the same process group; both note that they got SIGTERM.
 const PAIR: &str = "trap 'echo got script >> $NOTES; exit 5' TERM\n\
                     (trap 'echo got child >> $NOTES; exit' TERM; echo ready >> $NOTES; while :; do sleep 0.05; done) &\n\
                     echo ready >> $NOTES\n";
 
 #[test]
-fn stop_signals_reach_the_scripts_group_where_there_is_no_proc() {
+fn stop_signals_reach_the_scripts_group_without_proc() {
     let job = with_notes(Job::shell(&format!("{PAIR}while :; do sleep 0.05; done\n")));
     let running = without_proc(&job, &[]);
     running.noted("ready", 2);
@@ -118,7 +118,7 @@ fn stop_signals_reach_the_scripts_group_where_there_is_no_proc() {
 }
 
 #[test]
-fn what_a_script_left_behind_is_ended_where_there_is_no_proc() {
+fn processes_left_behind_are_ended_without_proc() {
     let job = with_notes(Job::shell(&format!("{PAIR}while [ ! -e $NOTES.end ]; do sleep 0.05; done\n")));
     let running = without_proc(&job, &[]);
     running.noted("ready", 2);
@@ -127,7 +127,7 @@ fn what_a_script_left_behind_is_ended_where_there_is_no_proc() {
     assert_eq!(notes(job.base()), ["ready", "ready", "got child"]);
     nothing_survives(&job);
 
-    // As PID 1 also what has left the group.
+    // As PID 1, footplate also ends processes that left the group.
     let script = "setsid sh -c 'trap \"echo got daemon >> $NOTES; exit\" TERM; echo ready >> $NOTES; \
                   while :; do sleep 0.05; done' &\nwhile [ ! -e $NOTES.end ]; do sleep 0.05; done\n";
     let job = with_notes(Job::shell(script));
@@ -139,7 +139,7 @@ fn what_a_script_left_behind_is_ended_where_there_is_no_proc() {
     nothing_survives(&job);
 }
 
-/// Runs a command on a terminal of its own; what is written to its standard input is typed there.
+/// Runs a command on a terminal of its own. Bytes written to its standard input are typed there.
 const TERMINAL: &str = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
 
 fn on_a_terminal(job: &Job) -> (Running, std::io::PipeWriter) {
@@ -152,7 +152,7 @@ fn on_a_terminal(job: &Job) -> (Running, std::io::PipeWriter) {
 }
 
 #[test]
-fn on_a_terminal_a_script_writes_as_elsewhere_and_is_not_stopped_for_reading() {
+fn on_a_terminal_a_script_can_write_and_is_not_stopped_when_it_reads() {
     let script = "import os, sys\nfrom notes import note\n\
                   note([os.isatty(fd) for fd in range(3)])\nnote(sys.stdin.read())\n\
                   print('out')\nprint('err', file=sys.stderr)\nsys.exit(6)";

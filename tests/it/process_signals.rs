@@ -1,4 +1,4 @@
-//! Signals: which processes get them, how long these have, and what the failure text says.
+//! Signals: the processes that get them, the time that these have, and the failure text.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use nix::unistd::Pid;
 use super::job::Job;
 use super::running::{Running, notes, nothing_survives, noting, with_notes};
 
-/// A tree of processes in several groups and sessions, each of which notes every signal that it gets: the script, a child
-/// in its group, one in a group and one in a session of its own, and an orphan in a session of its own.
+/// A tree of processes in several groups and sessions, each of which notes every stop signal that it gets: the script, a
+/// child in its group, a child in its own group, a child in its own session, and an orphan in its own session.
 const TREE: &str = r#"
 import os, signal, sys, time
 from notes import note, wait_for
@@ -43,7 +43,7 @@ live("script")
 "#;
 
 #[test]
-fn stop_signals_reach_every_process_of_the_tree_exactly_once() {
+fn stop_signals_reach_every_process_of_the_tree_once() {
     for signal in [SIGTERM, SIGINT] {
         let job = noting(TREE);
         let running = Running::start(&job, ["train"]);
@@ -62,7 +62,7 @@ fn stop_signals_reach_every_process_of_the_tree_exactly_once() {
 }
 
 #[test]
-fn what_runs_on_after_the_grace_period_is_killed_with_all_its_descendants() {
+fn after_the_grace_period_all_descendants_are_killed() {
     let job = noting(TREE).variable("FOOTPLATE_GRACE_PERIOD", "0.5");
     let running = Running::start(&job, ["train"]);
     running.noted("ready", 5);
@@ -89,7 +89,7 @@ fn a_second_stop_signal_kills_at_once() {
     nothing_survives(&job);
 }
 
-/// Saves when SIGTERM comes, which takes as long as the test wants, and ends with the code in CODE.
+/// Saves on SIGTERM, for as long as the test wants, and exits with the code in the variable `CODE`.
 const SAVER: &str = r#"
 import os, signal, sys, time
 from notes import note, wait_for
@@ -107,7 +107,7 @@ while True:
 "#;
 
 #[test]
-fn a_script_that_saves_within_its_grace_is_waited_for_and_its_exit_code_counts() {
+fn a_script_that_saves_in_its_grace_period_keeps_its_exit_code() {
     for code in [0, 5] {
         let job = noting(SAVER).variable("CODE", &code.to_string());
         let running = Running::start(&job, ["train"]);
@@ -129,7 +129,7 @@ fn a_script_that_saves_within_its_grace_is_waited_for_and_its_exit_code_counts()
 }
 
 #[test]
-fn a_python_child_that_saves_is_waited_for_although_its_shell_died_at_once() {
+fn a_python_child_can_save_although_its_shell_died_at_once() {
     let job = with_notes(Job::shell("python3 saver.py\n")).file("code/saver.py", SAVER).variable("CODE", "0");
     let running = Running::start(&job, ["train"]);
     running.noted("ready", 1);
@@ -144,7 +144,7 @@ fn a_python_child_that_saves_is_waited_for_although_its_shell_died_at_once() {
 }
 
 #[test]
-fn a_process_that_the_script_starts_to_save_with_is_not_stopped() {
+fn a_process_that_the_script_starts_in_order_to_save_is_not_stopped() {
     let script = "from notes import note, wait_for\nimport os, signal, subprocess, sys\n\
                   def save(number, frame):\n    \
                   code = 'import notes; notes.note(\"uploading\"); notes.wait_for(\"saved\"); notes.note(\"uploaded\")'\n    \
@@ -163,7 +163,7 @@ fn a_process_that_the_script_starts_to_save_with_is_not_stopped() {
 }
 
 #[test]
-fn every_other_signal_that_can_be_caught_is_forwarded_to_the_script() {
+fn every_other_signal_is_forwarded_to_the_script() {
     let faults = [Signal::SIGFPE, Signal::SIGILL, Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGABRT, Signal::SIGTRAP];
     let others = [SIGKILL, Signal::SIGSTOP, Signal::SIGCHLD, Signal::SIGSYS, SIGTERM, SIGINT];
     let spared: Vec<i32> = faults.into_iter().chain(others).map(|signal| signal as i32).collect();
@@ -193,7 +193,7 @@ fn every_other_signal_that_can_be_caught_is_forwarded_to_the_script() {
 }
 
 #[test]
-fn a_signal_that_footplate_was_not_sent_is_the_scripts_own_affair() {
+fn a_signal_sent_only_to_the_script_is_not_reported_as_a_stop() {
     let job = noting("import os, time\nfrom notes import note\nnote(f'pid {os.getpid()}')\ntime.sleep(600)");
     let running = Running::start(&job, ["train"]);
     let notes = running.noted("pid", 1);
@@ -204,13 +204,13 @@ fn a_signal_that_footplate_was_not_sent_is_the_scripts_own_affair() {
 }
 
 #[test]
-fn a_stop_while_requirements_are_installed_ends_the_job_before_its_script() {
+fn a_stop_while_requirements_are_installed_ends_the_job() {
     let setup = "import os\nfrom setuptools import setup\n\
                  open(os.environ['NOTES'], 'w').write('installing\\n')\nopen(os.environ['FIFO']).read()\nsetup(name='local')";
     let job = noting("from notes import note\nnote('the script runs')")
         .file("code/requirements.txt", "./local\n")
         .file("code/local/setup.py", setup)
-        // pip reads it upside down: this makes it build with the setuptools that are there.
+        // pip inverts this variable: "false" makes it build with the setuptools that are installed.
         .variable("PIP_NO_BUILD_ISOLATION", "false")
         .variable("PIP_NO_INDEX", "1");
     let fifo = job.path("fifo");
@@ -225,9 +225,9 @@ fn a_stop_while_requirements_are_installed_ends_the_job_before_its_script() {
 }
 
 #[test]
-fn a_stop_while_code_is_unpacked_ends_the_job_before_its_script() {
+fn a_stop_while_code_is_unpacked_ends_the_job() {
     let job = noting("");
-    // Files so many that unpacking takes a while.
+    // So many files that unpacking takes a while.
     let mut archive = tar::Builder::new(std::fs::File::create(job.path("code.tar")).expect("created"));
     for number in 0..60_000 {
         let mut header = tar::Header::new_ustar();
@@ -246,7 +246,7 @@ fn a_stop_while_code_is_unpacked_ends_the_job_before_its_script() {
 }
 
 #[test]
-fn a_defect_of_footplate_is_told_as_such_and_leaves_nothing_running() {
+fn a_panic_is_reported_as_a_defect_and_leaves_nothing_running() {
     let job = Job::new().variable("FOOTPLATE_TEST_PANIC", "");
     let ended = job.train().failed(70, &format!("footplate {} itself failed at ", env!("CARGO_PKG_VERSION")));
     assert!(ended.failure().contains("this is a defect of footplate, not of the script: please report it"));

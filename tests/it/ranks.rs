@@ -1,6 +1,6 @@
-//! One process for each GPU: the ranks' variables, lines, and what one that fails does to the others.
+//! One process per GPU: the ranks' variables, their lines, and the effect of a rank that fails on the others.
 //!
-//! There are no GPUs here: FOOTPLATE_PROCESSES_PER_HOST says how many ranks there are.
+//! No GPU is needed: FOOTPLATE_PROCESSES_PER_HOST sets the number of ranks.
 
 use super::job::Job;
 
@@ -10,7 +10,7 @@ fn ranks(count: usize, script: &str) -> Job {
 }
 
 #[test]
-fn every_rank_knows_its_place_and_its_lines_stay_whole() {
+fn every_rank_has_its_variables_and_its_lines_stay_whole() {
     let script = "import os\n\
                   for n in range(500): print(n, *(os.environ[v] for v in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE')))\n";
     let ended = ranks(12, script).train().succeeded();
@@ -33,8 +33,8 @@ fn the_rank_that_fails_ends_the_others_and_is_named() {
 }
 
 #[test]
-fn the_rank_that_caused_it_is_named_and_not_the_one_that_noticed_it_first() {
-    // Rank 1 sees the connection go and is gone before rank 0, which caused it, has ended.
+fn the_rank_that_caused_the_failure_is_named_not_the_first_to_notice() {
+    // Rank 0 closes the connection and is the cause. Rank 1 notices and ends before rank 0 does.
     let script = "import os, socket, sys, time, atexit\n\
                   path = os.path.join(os.environ['SM_OUTPUT_DATA_DIR'], 'socket')\n\
                   if os.environ['RANK'] == '0':\n\
@@ -55,14 +55,14 @@ fn the_rank_that_caused_it_is_named_and_not_the_one_that_noticed_it_first() {
 }
 
 #[test]
-fn ranks_for_gpus_that_are_not_there_are_refused() {
+fn one_rank_per_gpu_is_refused_without_gpus() {
     let job = Job::python("print('never')").variable("FOOTPLATE_LAUNCHER", "per-gpu");
     let ended = job.train().failed(69, "one process for each GPU was asked for, and this host has no GPU");
     assert_eq!(ended.stdout(), "");
 }
 
 #[test]
-fn the_error_file_of_a_rank_tells_the_cause_and_is_removed() {
+fn the_error_file_of_a_rank_becomes_the_cause_and_is_removed() {
     let script = "import json, os\n\
                   if os.environ['RANK'] == '1':\n\
                   \x20   error = {'message': {'message': 'RuntimeError: out of luck', 'extraInfo': {'py_callstack': 'Traceback'}}}\n\

@@ -1,7 +1,8 @@
-//! What the README shows is true: its tables come from the code, its commands run.
+//! The documents tell the truth: their tables come from the code, their commands run, and what they name exists.
 //!
-//! `UPDATE_README=1` writes the tables anew.
+//! `UPDATE_README=1` rewrites the generated tables.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,17 +10,34 @@ use std::process::Command;
 use footplate::job::exit_code::EXIT_CODES;
 use footplate::job::settings::REGISTRY;
 use footplate::prepare::environment::registry;
+use regex::Regex;
 
 use super::job::{FOOTPLATE, Job, search_path};
+
+/// Every document that is checked, relative to the repository's root.
+const DOCUMENTS: [&str; 10] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "benches/README.md",
+    "docs/benchmarks.md",
+    "docs/reference.md",
+    "docs/releasing.md",
+    ".github/ISSUE_TEMPLATE/bug_report.md",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+fn document(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
 fn readme() -> (PathBuf, String) {
-    let path = root().join("README.md");
-    let text = fs::read_to_string(&path).expect("the README");
-    (path, text)
+    (root().join("README.md"), document("README.md"))
 }
 
 fn table<R: AsRef<[String]>>(head: &[&str], rows: impl IntoIterator<Item = R>) -> String {
@@ -28,17 +46,18 @@ fn table<R: AsRef<[String]>>(head: &[&str], rows: impl IntoIterator<Item = R>) -
     lines.join("\n") + "\n"
 }
 
-/// The README with the table between `<!-- name -->` and `<!-- end -->` put in.
-fn with_table(readme: &str, name: &str, table: &str) -> String {
+/// Returns the document with this table between `<!-- name -->` and `<!-- end -->`.
+fn with_table(document: &str, name: &str, table: &str) -> String {
     let start = format!("<!-- {name} -->\n");
-    let (before, rest) = readme.split_once(&start).unwrap_or_else(|| panic!("the README has no place for {name}"));
+    let (before, rest) =
+        document.split_once(&start).unwrap_or_else(|| panic!("there is no place for the table {name}"));
     let (_, after) = rest.split_once("<!-- end -->").expect("an end");
     format!("{before}{start}{table}<!-- end -->{after}")
 }
 
 #[test]
-fn its_tables_are_those_of_the_code() {
-    let (path, text) = readme();
+fn the_tables_of_the_reference_are_those_of_the_code() {
+    let text = document("docs/reference.md");
     let code = |text: &str| format!("`{text}`");
     let settings = table(
         &["setting", "variable", "values", "default", "what it does"],
@@ -74,13 +93,199 @@ fn its_tables_are_those_of_the_code() {
         expected = with_table(&expected, name, &table);
     }
     if std::env::var_os("UPDATE_README").is_some() {
-        fs::write(path, expected).expect("written");
+        fs::write(root().join("docs/reference.md"), expected).expect("written");
     } else {
-        assert!(text == expected, "the README's tables are not up to date: run this test with UPDATE_README=1");
+        assert!(text == expected, "docs/reference.md is not up to date: run this test with UPDATE_README=1");
     }
 }
 
-/// The fenced blocks of a language.
+/// The cells of the first column of the table below this heading or line, without the backquotes.
+fn first_column(text: &str, before: &str) -> Vec<String> {
+    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("there is no {before:?}"));
+    let lines = rest.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let cell = |line: &str| line.split('|').nth(1).unwrap_or_default().trim().trim_matches('`').to_owned();
+    lines.skip(2).map(cell).collect()
+}
+
+#[test]
+fn the_readme_lists_every_launcher() {
+    let help = Command::new(FOOTPLATE).args(["train", "--help"]).output().expect("it runs");
+    let help = String::from_utf8(help.stdout).expect("text");
+    let launchers: Vec<&str> = match help.split_once("\nLaunchers:\n") {
+        Some((_, rest)) => rest.lines().map_while(|line| line.split_whitespace().next()).collect(),
+        None => {
+            let line = help.lines().find_map(|line| line.strip_prefix("  launcher ")).expect("the setting");
+            line.split(" [").next().unwrap_or_default().trim().split(", ").collect()
+        }
+    };
+    assert!(launchers.len() > 4, "the launchers were not seen: {help}");
+    assert_eq!(first_column(&readme().1, "## Distributed jobs"), launchers);
+}
+
+#[test]
+fn the_lists_of_benchmarks_are_complete() {
+    let scripts: BTreeSet<String> = fs::read_dir(root().join("benches"))
+        .expect("the folder")
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.contains('.') && !name.starts_with('_'))
+        .collect();
+    let index: BTreeSet<String> = first_column(&document("benches/README.md"), "# Benchmarks").into_iter().collect();
+    assert_eq!(index, scripts);
+    let figures = first_column(&document("docs/benchmarks.md"), "# Benchmarks");
+    let figures: BTreeSet<String> = figures.iter().map(|name| name.replace("benches/", "")).collect();
+    assert_eq!(figures, scripts);
+}
+
+#[test]
+fn the_readme_counts_the_recorded_runs() {
+    let runs = |name: &str| document(&format!("tests/parity/{name}")).lines().count();
+    let text = readme().1.replace('\n', " ");
+    assert!(text.contains(&format!("{} recorded runs", runs("cases.jsonl"))), "{text}");
+    assert!(text.contains(&format!("and {} of the", runs("cases-v3.jsonl"))), "{text}");
+}
+
+#[test]
+fn the_readmes_dockerfile_lines_are_those_of_the_examples() {
+    let examples =
+        document("docker/examples/script-mode/Dockerfile") + &document("docker/examples/baked-in/Dockerfile");
+    let examples = examples.replace("${BASE_IMAGE}", "python:3.11-slim");
+    for block in blocks(&readme().1, "dockerfile") {
+        for line in block.lines() {
+            assert!(examples.lines().any(|instruction| instruction == line), "no example has {line:?}");
+        }
+    }
+    let listed: BTreeSet<String> = first_column(&readme().1, "`docker/examples` has").into_iter().collect();
+    let folders = fs::read_dir(root().join("docker/examples")).expect("the folder").flatten();
+    assert_eq!(listed, folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect());
+}
+
+/// The anchor that a heading gets: lower-case letters, digits, and hyphens for blanks.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-'));
+    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+}
+
+#[test]
+fn every_link_leads_to_a_file_or_a_heading() {
+    let link = Regex::new(r"\]\(([^)\s]+)\)").expect("a pattern");
+    let mut seen = 0;
+    for name in DOCUMENTS {
+        let text = document(name);
+        for target in link.captures_iter(&text).map(|found| found[1].to_owned()) {
+            if target.starts_with("https://") {
+                continue;
+            }
+            seen += 1;
+            let (path, heading) = target.split_once('#').map_or((target.as_str(), None), |(p, h)| (p, Some(h)));
+            let path = match path {
+                "" => root().join(name),
+                path => root().join(name).parent().expect("a folder").join(path),
+            };
+            assert!(path.exists(), "{name}: {target}");
+            if let Some(heading) = heading {
+                let text = fs::read_to_string(&path).expect("a text");
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                let found = headings.any(|line| anchor(line.trim_start_matches('#').trim()) == heading);
+                assert!(found, "{name}: {target}");
+            }
+        }
+    }
+    assert!(seen > 20, "the links were not seen");
+}
+
+#[test]
+fn every_path_that_the_documents_name_exists() {
+    // In backquotes, and below one of the repository's folders; `{a,b}` stands for several.
+    let path = Regex::new(r"`((?:src|tests|docs|benches|docker|examples|fuzz|\.ci|\.config)/[A-Za-z0-9_./{},-]*)`")
+        .expect("a pattern");
+    let mut seen = 0;
+    for name in DOCUMENTS {
+        for found in path.captures_iter(&document(name)) {
+            for path in braces(&found[1]) {
+                seen += 1;
+                assert!(root().join(&path).exists(), "{name} names {path}");
+            }
+        }
+    }
+    assert!(seen > 40, "the paths were not seen");
+}
+
+#[test]
+fn every_test_that_the_documents_name_exists() {
+    let name = Regex::new(r"`([a-z0-9]+(?:_[a-z0-9]+){4,})`").expect("a pattern");
+    let mut sources = String::new();
+    let mut folders = vec![root().join("src"), root().join("tests/it")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).expect("a folder").flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources += &fs::read_to_string(&path).expect("a text");
+            }
+        }
+    }
+    let text = document("CONTRIBUTING.md");
+    let named: BTreeSet<&str> = name.captures_iter(&text).map(|found| found.get(1).expect("a name").as_str()).collect();
+    assert!(named.len() > 4, "the tests were not seen");
+    for test in named {
+        assert!(sources.contains(&format!("fn {test}(")), "there is no test {test}");
+    }
+}
+
+#[test]
+fn the_architectures_folders_stand_in_the_order_of_lib_rs() {
+    let text = document("src/lib.rs");
+    let (_, section) = text.split_once("# Who may import whom").expect("the section");
+    let order: String = section.lines().filter(|line| line.contains('→')).collect();
+    let folder = Regex::new("`([a-z_]+)`").expect("a pattern");
+    let order: Vec<String> = folder.captures_iter(&order).map(|found| format!("src/{}", &found[1])).collect();
+    assert_eq!(first_column(&document("ARCHITECTURE.md"), "## Folders"), order);
+}
+
+/// Expands one pair of braces as a shell does: `a/{b,c}.rs` is `a/b.rs` and `a/c.rs`.
+fn braces(path: &str) -> Vec<String> {
+    let Some((before, rest)) = path.split_once('{') else { return vec![path.to_owned()] };
+    let (inside, after) = rest.split_once('}').expect("a closing brace");
+    inside.split(',').map(|part| format!("{before}{part}{after}")).collect()
+}
+
+#[test]
+fn the_documents_commands_exist() {
+    let mut benchmarks = BTreeSet::new();
+    let mut seen = 0;
+    for name in DOCUMENTS.into_iter().filter(|name| *name != "README.md") {
+        for line in blocks(&document(name), "sh").into_iter().flat_map(str::lines) {
+            let line = line.split(" #").next().unwrap_or_default();
+            let words: Vec<&str> = line.split_whitespace().skip_while(|word| word.contains("=1")).collect();
+            seen += 1;
+            match words[..] {
+                [] => {}
+                ["cargo", "build" | "check" | "clippy" | "fmt" | "nextest" | "doc", ..] => {}
+                // The test docker::the_dockerfile_builds runs it.
+                ["docker", "build", "-f", "docker/Dockerfile", ..] => {}
+                ["footplate", command, ..] => {
+                    let help = Command::new(FOOTPLATE).args([command, "--help"]).output().expect("it runs");
+                    assert!(help.status.success(), "{name}: {line}");
+                }
+                [script, ..] => {
+                    assert!(root().join(script).is_file(), "{name}: nothing is known of {line:?}");
+                    if script.starts_with("benches/") {
+                        benchmarks.insert(script.to_owned());
+                    }
+                }
+            }
+        }
+    }
+    assert!(seen > 8, "the commands were not seen");
+    for script in benchmarks {
+        let help = Command::new(root().join(&script)).arg("--help").env("PYTHONDONTWRITEBYTECODE", "1").output();
+        let help = help.expect("it runs");
+        assert!(help.status.success(), "{script}: {}", String::from_utf8_lossy(&help.stderr));
+    }
+}
+
+/// The fenced blocks of a language, without the indentation of a list.
 fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
     let start = format!("```{language}\n");
     text.split(&start).skip(1).map(|rest| rest.split("```").next().expect("a block")).collect()

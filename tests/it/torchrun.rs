@@ -1,14 +1,14 @@
-//! torchrun's ranks on one host: their lines, and their errors. A program of a few lines stands in for torchrun, because
-//! PyTorch is too large to be installed for each of these; the real one runs in `engines`.
+//! torchrun's ranks on one host: their lines and their errors. A short program stands in for torchrun, because PyTorch is
+//! too large to install for these tests; the real torchrun runs in `engines`.
 
 use std::fs;
 
 use super::job::Job;
 use super::launchers::tool;
 
-/// A stand-in for torchrun. It does what the real one (torch 2) does with its ranks' interpreter (PYTHON_EXEC), streams
-/// (`--redirects`), and error files: `record` around a rank's main function writes the file that TORCHELASTIC_ERROR_FILE
-/// names; `record` around torchrun's own copies that of the rank that failed first, which its final report names.
+/// A stand-in for torchrun. It treats its ranks' interpreter (PYTHON_EXEC), streams (`--redirects`) and error files as the
+/// real one (torch 2) does. `record` around a rank's main function writes the file that TORCHELASTIC_ERROR_FILE names.
+/// `record` around torchrun's main function copies the file of the rank that failed first, which the final report names.
 const TORCHRUN: &str = r#"#!/usr/bin/env python3
 import os, shutil, subprocess, sys, tempfile
 first = next(index for index, word in enumerate(sys.argv) if index > 0 and not word.startswith("--"))
@@ -36,7 +36,7 @@ with tempfile.TemporaryDirectory() as folder:
             sys.exit(1)
 "#;
 
-/// A job whose script torchrun starts three times.
+/// A job whose script torchrun starts as three ranks.
 fn three_ranks(script: &str) -> Job {
     let job = tool(Job::python(script), "torchrun", TORCHRUN);
     fs::create_dir(job.path("tmp")).expect("a folder");
@@ -46,20 +46,20 @@ fn three_ranks(script: &str) -> Job {
         .variable("TMPDIR", &tmp)
 }
 
-/// Nothing may be left in the temporary folder.
+/// Checks that nothing is left in the temporary folder.
 #[track_caller]
 fn is_tidy(job: &Job) {
     assert_eq!(fs::read_dir(job.path("tmp")).expect("a folder").count(), 0, "something is left");
 }
 
-/// The lines of a text, sorted.
+/// Returns the lines of a text, sorted.
 fn sorted(text: &str) -> Vec<&str> {
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
     lines
 }
 
-/// Every rank writes its lines in parts, while the others do.
+/// A script that writes its lines in parts, while the other ranks do the same.
 const IN_PARTS: &str = r#"
 import os, sys, time
 for line in range(3):
@@ -70,7 +70,7 @@ os.write(2, b"  on stderr\n")
 "#;
 
 #[test]
-fn the_lines_of_ranks_come_whole_and_say_whose_they_are() {
+fn the_lines_of_ranks_are_whole_and_have_a_prefix() {
     let job = three_ranks(IN_PARTS);
     let ended = job.train().succeeded();
     let mut expected: Vec<String> =
@@ -98,7 +98,7 @@ print(sys.executable, sys.argv, os.get_blocking(1), file=open(os.environ["RANK"]
     let job = three_ranks(script).hyperparameters(r#"{"lr": "0.1"}"#);
     job.train().succeeded();
     let ranks = ["0", "1", "2"].map(|rank| job.read(&format!("code/{rank}")).expect("it ran"));
-    // The same script without a launcher.
+    // For comparison: the script without a launcher.
     let alone = job.variable("FOOTPLATE_LAUNCHER", "process").variable("RANK", "alone");
     alone.train().succeeded();
     let alone = alone.read("code/alone").expect("it ran");
@@ -106,7 +106,7 @@ print(sys.executable, sys.argv, os.get_blocking(1), file=open(os.environ["RANK"]
 }
 
 #[test]
-fn what_the_user_sends_elsewhere_is_left_there() {
+fn output_that_the_user_redirects_stays_redirected() {
     let job = three_ranks(IN_PARTS).variable("FOOTPLATE_TORCHRUN_ARGUMENTS", "--redirects=1");
     let ended = job.train().succeeded();
     assert_eq!(ended.stdout(), "torchrun's own line\n");
@@ -115,13 +115,13 @@ fn what_the_user_sends_elsewhere_is_left_there() {
         assert_eq!(log, (0..3).map(|line| format!("line {line} of {rank}\n")).collect::<String>());
         assert!(ended.stderr.contains(&format!("\n[algo-1:{rank}]   on stderr\n")), "{}", ended.stderr);
     }
-    // More ranks than were planned share torchrun's streams.
+    // Ranks beyond the planned number share torchrun's streams.
     let job = three_ranks("import os\nos.write(1, os.environ['RANK'].encode() + b'\\n')\n");
     let job = job.variable("FOOTPLATE_TORCHRUN_ARGUMENTS", "--a-rank-more");
     let more = TORCHRUN.replace("ranks = int(", "ranks = 1 + int(");
     let ended = tool(job, "torchrun", &more).train().succeeded();
     assert_eq!(sorted(&ended.stdout()), ["3", "[algo-1:0] 0", "[algo-1:1] 1", "[algo-1:2] 2", "torchrun's own line"]);
-    // An interpreter of the user's own.
+    // The user's own interpreter is kept.
     let job = three_ranks("import os\nos.write(1, os.environ['PYTHON_EXEC'].encode() + b'\\n')\n")
         .variable("PYTHON_EXEC", "python3");
     let ended = job.train().succeeded();
@@ -129,7 +129,7 @@ fn what_the_user_sends_elsewhere_is_left_there() {
 }
 
 #[test]
-fn what_ranks_write_tells_which_of_them_failed_first() {
+fn the_output_of_ranks_shows_which_of_them_failed_first() {
     let script = r#"
 import os, signal, sys, time
 if os.environ["RANK"] == "2":
@@ -152,7 +152,7 @@ raise ConnectionError("Connection closed by peer")
 }
 
 #[test]
-fn what_a_rank_leaves_behind_ends_with_the_job() {
+fn a_process_that_a_rank_leaves_behind_ends_with_the_job() {
     let script = r#"
 import os, subprocess, sys
 if os.environ["RANK"] == "1":
@@ -165,8 +165,8 @@ if os.environ["RANK"] == "1":
     is_tidy(&job);
 }
 
-/// What torch's `record` does with an exception of the main function, but that nothing is written to standard error, so that
-/// only the file can tell.
+/// A script that does what torch's `record` does with an exception of the main function, except that it writes nothing to
+/// standard error. So only the error file has the cause.
 const RECORD: &str = r#"
 import json, os, sys, time, traceback
 def load(path):
@@ -182,13 +182,13 @@ except Exception as error:
 "#;
 
 #[test]
-fn the_error_file_of_a_rank_tells_the_cause_and_is_removed() {
+fn the_error_file_of_a_rank_becomes_the_cause_and_is_removed() {
     let job = three_ranks(RECORD);
     let ended = job.train().failed(1, "ValueError: bad data in x.csv\nat train.py:4 in load\n");
     assert!(ended.failure().contains("rank 1, exit code 1"), "{}", ended.failure());
     is_tidy(&job);
 
-    // A file that the container names itself is read in the same way.
+    // An error file that the container names is read in the same way.
     let own = job.path("own.json").display().to_string();
     let job = job.variable("TORCHELASTIC_ERROR_FILE", &own);
     job.train().failed(1, "ValueError: bad data in x.csv\n");

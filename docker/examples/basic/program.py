@@ -1,4 +1,4 @@
-"""A program that keeps to the platform's contract by itself: it reads and writes /opt/ml."""
+"""A program that follows the platform's contract without a toolkit: it reads and writes /opt/ml."""
 
 import csv
 import json

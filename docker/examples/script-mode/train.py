@@ -1,4 +1,4 @@
-"""Fits y = slope * x to a channel of CSV data. A plain script: it knows its arguments and the SM_* variables."""
+"""Fits y = slope * x to a channel of CSV data. A plain script that uses only its arguments and the SM_* variables."""
 
 import argparse
 import csv

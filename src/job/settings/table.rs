@@ -105,6 +105,10 @@ settings! {
         "If more than 0, progress bars that redraw one line with `\\r` become lines, at least this time apart. 0 passes them \
          on unchanged.";
 
+    record: bool = |text| if parse::is_on(text) { Some(true) } else if parse::is_off(text) { Some(false) } else { None },
+        takes "`on`, `off`", default "on",
+        "The run record, `output/data/footplate/<host>/run.json`. `off`: it is not written.";
+
     requirements: RequirementsChoice = RequirementsChoice::parse, takes "`on`, `off`, a file name", default "on",
         "The requirements that are installed before the start. `on`: requirements.txt, if it is in the code folder. A file \
          name: this file in the code folder, which can also be a pyproject.toml or a uv.lock.";
@@ -166,6 +170,7 @@ mod tests {
                 "arguments" => "json",
                 "launcher" => "mpi",
                 "log_prefix" => "on",
+                "record" => "off",
                 "installer" => "uv",
                 "code_precedence" => "baked-in",
                 "host_addresses" => "algo-1=127.0.0.2, algo-2=::1",

@@ -586,7 +586,7 @@ fn what_does_not_fit_is_not_begun() {
 fn very_many_entries_cost_neither_memory_nor_patience() {
     if std::env::var_os("FOOTPLATE_TEST_ALONE").is_none() {
         // In a process of its own, because the most memory that one took is measured.
-        let name = "code::archive::tests::very_many_entries_cost_neither_memory_nor_patience";
+        let name = "prepare::code::archive::tests::very_many_entries_cost_neither_memory_nor_patience";
         let mut alone = Command::new(std::env::current_exe().unwrap());
         let output = alone.args([name, "--exact", "--nocapture"]).env("FOOTPLATE_TEST_ALONE", "1").output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);

@@ -225,7 +225,7 @@ fn what_cannot_be_brought_is_said_with_the_remedy() {
 /// On file systems made for it, in a namespace of its own: run again by [`on_a_file_system`].
 #[test]
 fn a_full_and_a_read_only_file_system_are_told_apart() {
-    const NAME: &str = "code::bring::tests::a_full_and_a_read_only_file_system_are_told_apart";
+    const NAME: &str = "prepare::code::bring::tests::a_full_and_a_read_only_file_system_are_told_apart";
     let Some(folder) = std::env::var_os("FOOTPLATE_TEST_FILE_SYSTEM").map(PathBuf::from) else {
         return on_a_file_system(NAME);
     };
