@@ -1,12 +1,10 @@
-//! Names of hosts to addresses: the hosts file first, then DNS.
+//! Resolving host names to addresses: from the hosts file, then by DNS.
 //!
-//! The C library's own resolver (`getaddrinfo`) must not be called: in a static binary it loads modules of the image's C
-//! library into the process, and fails or crashes where that is another one. So this folder reads `/etc/hosts` and
-//! `/etc/resolv.conf` itself and asks the servers that are named there. Nothing is kept between look-ups: both files and
-//! the answers may change while a job starts, when names of other hosts appear.
+//! The C library's resolver (`getaddrinfo`) must not be called: in a static binary it loads modules of the image's C library
+//! into the process, and fails or crashes if that library is another one. So this folder reads `/etc/hosts` and
+//! `/etc/resolv.conf` itself and asks the servers that are named there. It caches nothing: while a job starts, the names of
+//! other hosts appear, so that both files and the answers change.
 
-use std::error::Error;
-use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,51 +13,43 @@ use std::time::Duration;
 use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::{Resolver, system_conf};
+use thiserror::Error;
 
 const HOSTS: &str = "/etc/hosts";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// How long a server may take for an answer, and how often it is asked again, at most: what resolv.conf says is often
-/// meant for patient people, five seconds and more.
+/// The maximum time for one answer of a server. The file resolv.conf may ask for less; its default is five seconds.
 const SERVER_TIME: Duration = Duration::from_secs(2);
+/// The maximum number of further attempts after the first. The file resolv.conf may ask for fewer.
 const ATTEMPTS: usize = 2;
 
-/// A name that has no address, as far as can be told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A name that could not be resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ResolveError {
-    /// The servers answered that there is no such name.
+    /// The servers answered that the name does not exist.
+    #[error("the name {host} is not known to the hosts file or DNS")]
     Unknown {
         /// The name.
         host: String,
     },
     /// No server could be asked, or none answered.
+    #[error("the name {host} cannot be looked up: {reason}")]
     Unanswered {
         /// The name.
         host: String,
-        /// Why.
+        /// The error of the configuration file or of the server.
         reason: String,
     },
 }
 
-impl fmt::Display for ResolveError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ResolveError::Unknown { host } => write!(f, "the name {host} is not known to the hosts file or DNS"),
-            ResolveError::Unanswered { host, reason } => write!(f, "the name {host} cannot be looked up: {reason}"),
-        }
-    }
-}
-
-impl Error for ResolveError {}
-
-/// The addresses of a host, IPv4 before IPv6, at least one. An address in text is its own. To be called in a tokio
-/// runtime with time and IO.
+/// Returns the addresses of a host: at least one, IPv4 before IPv6. `host` may also be an address. Must be called in a
+/// tokio runtime with time and I/O.
 ///
 /// # Errors
-/// [`ResolveError`], after a few seconds where no server answers.
+/// [`ResolveError`]; if no server answers, after a few seconds.
 pub async fn lookup(host: &str) -> Result<Vec<IpAddr>, ResolveError> {
     let hosts = fs::read(HOSTS).unwrap_or_default();
-    if let Some(found) = at_hand(host, &String::from_utf8_lossy(&hosts)) {
+    if let Some(found) = without_server(host, &String::from_utf8_lossy(&hosts)) {
         return Ok(found);
     }
     let unanswered = |reason: String| ResolveError::Unanswered { host: host.to_owned(), reason };
@@ -69,10 +59,10 @@ pub async fn lookup(host: &str) -> Result<Vec<IpAddr>, ResolveError> {
     ask(host, config, options).await
 }
 
-/// Looks all of these hosts up side by side, and gives what went wrong, in their order.
+/// Resolves all of these hosts at once and returns the errors, in the order of the hosts. Blocks the calling thread.
 ///
 /// # Errors
-/// The kernel refuses what waiting needs.
+/// The kernel refuses the runtime that this needs.
 pub fn lookup_all(hosts: Vec<String>) -> io::Result<Vec<ResolveError>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build()?;
     runtime.block_on(async {
@@ -86,8 +76,9 @@ pub fn lookup_all(hosts: Vec<String>) -> io::Result<Vec<ResolveError>> {
     })
 }
 
-/// The addresses for which no server has to be asked: `hosts` is the text of the hosts file.
-fn at_hand(host: &str, hosts: &str) -> Option<Vec<IpAddr>> {
+/// Returns the addresses of a host that is an address itself, or that the hosts file names. `hosts` is the text of that
+/// file. `None` if a server must be asked.
+fn without_server(host: &str, hosts: &str) -> Option<Vec<IpAddr>> {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = bare.parse() {
         return Some(vec![address]);
@@ -100,15 +91,17 @@ fn at_hand(host: &str, hosts: &str) -> Option<Vec<IpAddr>> {
     };
     let mut found: Vec<IpAddr> = hosts.lines().filter_map(of_line).collect();
     found.sort_by_key(IpAddr::is_ipv6);
-    match found.is_empty() {
-        // An image without a hosts file.
-        true if name.eq_ignore_ascii_case("localhost") => Some(vec![Ipv4Addr::LOCALHOST.into()]),
-        true => None,
-        false => Some(found),
+    if found.is_empty() && name.eq_ignore_ascii_case("localhost") {
+        // The image has no hosts file.
+        found.push(Ipv4Addr::LOCALHOST.into());
     }
+    (!found.is_empty()).then_some(found)
 }
 
-/// Asks the servers.
+/// Asks the servers of `config`.
+///
+/// # Errors
+/// [`ResolveError`].
 async fn ask(host: &str, config: ResolverConfig, options: ResolverOpts) -> Result<Vec<IpAddr>, ResolveError> {
     let unanswered = |reason: String| ResolveError::Unanswered { host: host.to_owned(), reason };
     let mut builder = Resolver::builder_with_config(config, TokioRuntimeProvider::default());
@@ -125,10 +118,10 @@ async fn ask(host: &str, config: ResolverConfig, options: ResolverOpts) -> Resul
         Ok(found) => {
             let mut addresses: Vec<IpAddr> = found.iter().collect();
             addresses.sort_by_key(IpAddr::is_ipv6);
-            match addresses.is_empty() {
-                true => Err(ResolveError::Unknown { host: host.to_owned() }),
-                false => Ok(addresses),
+            if addresses.is_empty() {
+                return Err(ResolveError::Unknown { host: host.to_owned() });
             }
+            Ok(addresses)
         }
         Err(error) if error.is_nx_domain() || error.is_no_records_found() => {
             Err(ResolveError::Unknown { host: host.to_owned() })

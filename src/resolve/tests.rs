@@ -4,20 +4,20 @@ use std::time::{Duration, Instant};
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::proto::rr::Name;
 
-use super::{ResolveError, ask, at_hand};
+use super::{ResolveError, ask, without_server};
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
 }
 
-/// A DNS server on loopback that knows these names, and says of others that there are none; its port.
+/// Starts a DNS server on loopback that knows these names and answers NXDOMAIN for others. Returns its port.
 fn server(known: &'static [(&'static str, [u8; 4])]) -> u16 {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let port = socket.local_addr().expect("an address").port();
     std::thread::spawn(move || {
         let mut buffer = [0; 512];
         while let Ok((length, from)) = socket.recv_from(&mut buffer) {
-            // The name: labels after their lengths, from byte 12 on; the type follows.
+            // The question starts at byte 12: the labels of the name, each after its length; then the type.
             let (mut name, mut at) = (String::new(), 12);
             while buffer[at] != 0 {
                 let end = at + 1 + usize::from(buffer[at]);
@@ -51,9 +51,9 @@ fn config(port: u16, search: &[&str]) -> ResolverConfig {
 }
 
 #[test]
-fn addresses_and_names_of_the_hosts_file_need_no_server() {
+fn addresses_and_names_in_the_hosts_file_need_no_server() {
     let hosts = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n10.0.0.7\talgo-1 algo_1 # this one\nbroken line\n";
-    let find = |name: &str| at_hand(name, hosts);
+    let find = |name: &str| without_server(name, hosts);
     let address = |text: &str| text.parse::<IpAddr>().expect("an address");
     assert_eq!(find("algo-1"), Some(vec![address("10.0.0.7")]));
     assert_eq!(find("ALGO-1"), Some(vec![address("10.0.0.7")]));
@@ -63,11 +63,11 @@ fn addresses_and_names_of_the_hosts_file_need_no_server() {
     assert_eq!(find("[fe80::1]"), Some(vec![address("fe80::1")]));
     assert_eq!(find("algo-2"), None);
     assert_eq!(find("not a name, that"), None);
-    assert_eq!(at_hand("localhost", ""), Some(vec![address("127.0.0.1")]));
+    assert_eq!(without_server("localhost", ""), Some(vec![address("127.0.0.1")]));
 }
 
 #[test]
-fn servers_are_asked_and_search_domains_tried() {
+fn the_server_is_asked_with_the_search_domains_too() {
     let port = server(&[("algo-2.cluster.test.", [10, 0, 0, 2]), ("s3.test.", [10, 0, 0, 3])]);
     let find = |name: &str| run(ask(name, config(port, &["cluster.test."]), ResolverOpts::default()));
     assert_eq!(find("algo-2"), Ok(vec![IpAddr::from([10, 0, 0, 2])]));
@@ -78,7 +78,7 @@ fn servers_are_asked_and_search_domains_tried() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_given_up_within_seconds() {
+fn a_silent_server_is_given_up_within_seconds() {
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let port = silent.local_addr().expect("an address").port();
     let begun = Instant::now();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Prepared;
 use super::session::Session;
 use crate::storage::Access;
-use crate::storage::uploads::{Asked, Destination, Intermediate};
+use crate::storage::uploads::{IntermediateUploads, OutputTarget};
 use crate::supervise::Interrupted;
 
 /// How long the uploads have after the end of a script that has used up its own grace period: the platform kills the
@@ -25,7 +25,7 @@ pub(super) fn begin(session: &mut Session, prepared: &Prepared) {
         tracing::info!("intermediate output: {} is there already: whoever made it uploads it", folder.display());
         return;
     }
-    let asked = match Destination::parse(url, job.name.as_deref()) {
+    let asked = match OutputTarget::parse(url, job.name.as_deref()) {
         Ok(asked) => asked,
         Err(error) => {
             tracing::warn!("intermediate output: {error}: nothing is uploaded");
@@ -36,11 +36,11 @@ pub(super) fn begin(session: &mut Session, prepared: &Prepared) {
         tracing::warn!("intermediate output: cannot make {}: {error}: nothing is uploaded", folder.display());
         return;
     }
-    let Asked::Upload(destination) = asked else { return };
+    let OutputTarget::S3(destination) = asked else { return };
     let region = job.request.region.as_ref().and_then(|region| region.as_str());
     let access = Access::of(&session.variables, region);
     let to = destination.url("".as_ref());
-    match Intermediate::begin(&folder, destination, access) {
+    match IntermediateUploads::begin(&folder, destination, access) {
         Ok(uploads) => {
             tracing::info!("intermediate output: what is written to {} goes to {to}", folder.display());
             session.intermediate = Some((uploads, prepared.settings.grace_period));
@@ -69,7 +69,7 @@ pub(super) async fn wait(session: &mut Session) {
         None => now + grace,
     };
     loop {
-        let progress = tokio::time::timeout_at(deadline.into(), uploads.has_progressed());
+        let progress = tokio::time::timeout_at(deadline.into(), uploads.progressed());
         match session.supervisor.wait_for(progress).await {
             Ok(Ok(true)) if stopped_at.is_some() => {}
             Ok(Ok(true)) => deadline = Instant::now() + grace,
@@ -85,7 +85,7 @@ pub(super) async fn wait(session: &mut Session) {
         }
     }
     uploads.give_up();
-    let ended = async { while uploads.has_progressed().await {} };
+    let ended = async { while uploads.progressed().await {} };
     if tokio::time::timeout(GOODBYE_TIME, ended).await.is_err() {
         tracing::warn!(
             "intermediate output: the uploads hang and are left to themselves: what was written last may not be in S3"

@@ -17,7 +17,7 @@ use crate::logs::{self, Relay};
 use crate::machine::Hardware;
 use crate::observe::record::RunRecord;
 use crate::redact::Redactor;
-use crate::storage::uploads::Intermediate;
+use crate::storage::uploads::IntermediateUploads;
 use crate::supervise::{self, Interrupted, Supervisor};
 
 /// What the command line says about a run.
@@ -47,7 +47,7 @@ pub(super) struct Session {
     /// The link to the other hosts. `None` in a job of one host.
     pub(super) peers: Option<PeerLink>,
     /// The uploads of intermediate output, and the grace period.
-    pub(super) intermediate: Option<(Intermediate, Duration)>,
+    pub(super) intermediate: Option<(IntermediateUploads, Duration)>,
 }
 
 impl Session {

@@ -1,81 +1,56 @@
-//! What the container's variables say of S3: where it is, in which region, and through what.
+//! The location of S3 and the means to reach it, as the container's variables describe them.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use super::connect::Tls;
-use super::credentials::Sources;
+use super::credentials::CredentialSource;
+use super::network::NetworkSettings;
+use super::region;
 use crate::job::Variables;
 
-/// The region where nothing names one, as in boto3: S3 tells the right one.
-const DEFAULT_REGION: &str = "us-east-1";
-
-/// Where S3 is and how it is reached. Making one reads variables and nothing else.
+/// The location of S3, the region, the credentials and the network settings. Creating one only reads variables.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// A server other than AWS's, without a slash at its end.
+    /// The URL of a server other than AWS's, without a slash at its end.
     pub(super) endpoint: Option<String>,
+    /// The region to try first.
     pub(super) region: String,
-    pub(super) sources: Sources,
-    pub(super) network: Network,
-}
-
-/// What connections go through.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Network {
-    pub tls: Arc<Tls>,
-    pub http_proxy: Option<String>,
-    pub https_proxy: Option<String>,
-    /// Hosts to be reached directly.
-    pub no_proxy: String,
+    pub(super) credentials: CredentialSource,
+    pub(super) network: NetworkSettings,
 }
 
 impl Access {
-    /// Reads the variables: those of the AWS SDKs, and S3_ENDPOINT_URL and SAGEMAKER_REGION as `sagemaker-training` does
-    /// (its `files.py`). `region` is what the job itself says, and the weakest.
+    /// Reads the variables of the AWS SDKs, and S3_ENDPOINT_URL and SAGEMAKER_REGION as `sagemaker-training` does (its
+    /// `files.py`). `region` is the region that the job itself names; variables take precedence over it.
     pub fn of(variables: &Variables, region: Option<&str>) -> Access {
         let get = |name: &str| variables.get_non_empty(name).map(|value| value.trim().to_owned());
-        let first = |names: &[&str]| names.iter().find_map(|name| get(name));
-        let ignored =
-            get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let configured = || first(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]).filter(|_| !ignored);
-        let region = first(&["AWS_REGION", "SAGEMAKER_REGION", "AWS_DEFAULT_REGION"])
-            .or_else(|| region.map(str::to_owned))
-            .unwrap_or_else(|| DEFAULT_REGION.to_owned());
-        let all = first(&["ALL_PROXY", "all_proxy"]);
+        let named = ["AWS_REGION", "SAGEMAKER_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| get(name));
+        let region = named.unwrap_or_else(|| region.unwrap_or(region::DEFAULT_REGION).to_owned());
         Access {
-            endpoint: get("S3_ENDPOINT_URL").or_else(configured).map(|url| url.trim_end_matches('/').to_owned()),
-            sources: Sources::of(&get, &region),
+            endpoint: get("S3_ENDPOINT_URL")
+                .or_else(|| configured_endpoint(&get, "S3"))
+                .map(|url| url.trim_end_matches('/').to_owned()),
+            credentials: CredentialSource::from_variables(&get, &region),
             region,
-            network: Network {
-                tls: Arc::new(Tls::of(first(&["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"]).map(PathBuf::from))),
-                // The capital HTTP_PROXY is what a CGI program is given of a request's header `Proxy`; containers are none.
-                http_proxy: first(&["http_proxy", "HTTP_PROXY"]).or_else(|| all.clone()),
-                https_proxy: first(&["https_proxy", "HTTPS_PROXY"]).or(all),
-                no_proxy: first(&["no_proxy", "NO_PROXY"]).unwrap_or_default(),
-            },
+            network: NetworkSettings::from_variables(&get),
         }
     }
 
-    /// What the addresses of AWS's services in a region end with.
-    pub(super) fn suffix(region: &str) -> &'static str {
-        match region {
-            _ if region.starts_with("cn-") => "amazonaws.com.cn",
-            _ if region.starts_with("us-iso-") => "c2s.ic.gov",
-            _ if region.starts_with("us-isob-") => "sc2s.sgov.gov",
-            _ => "amazonaws.com",
-        }
-    }
-
-    /// The URL of a bucket, without a slash at its end.
+    /// Returns the URL of a bucket, without a slash at its end.
     pub(super) fn bucket_url(&self, bucket: &str, region: &str) -> String {
         match &self.endpoint {
             Some(endpoint) => format!("{endpoint}/{bucket}"),
-            // AWS's certificates cover one label before s3.
-            None if bucket.contains('.') => format!("https://s3.{region}.{}/{bucket}", Access::suffix(region)),
-            None => format!("https://{bucket}.s3.{region}.{}", Access::suffix(region)),
+            // AWS's certificates cover only one label before `s3`.
+            None if bucket.contains('.') => format!("https://s3.{region}.{}/{bucket}", region::domain(region)),
+            None => format!("https://{bucket}.s3.{region}.{}", region::domain(region)),
         }
     }
+}
+
+/// Returns the endpoint that the AWS SDKs' variables name for a service, such as `S3`. `get` returns variables that are
+/// set and not empty.
+pub(super) fn configured_endpoint(get: &impl Fn(&str) -> Option<String>, service: &str) -> Option<String> {
+    if get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return None;
+    }
+    get(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| get("AWS_ENDPOINT_URL"))
 }
 
 #[cfg(test)]
@@ -90,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_and_regions_come_from_the_variables_in_order() {
+    fn variables_name_the_endpoint_and_the_region_in_order_of_precedence() {
         let url = |pairs: &[(&str, &str)]| {
             let access = access(pairs);
             access.bucket_url("b", &access.region)

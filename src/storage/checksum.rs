@@ -1,4 +1,4 @@
-//! The checksums that S3 has of an object, computed over what arrives.
+//! The checksums that S3 stores with objects: computed over the bytes that arrive or that are sent.
 
 use std::fmt;
 use std::fs::File;
@@ -6,12 +6,15 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use crc_fast::{CrcAlgorithm, Digest};
 use ring::digest;
 
-/// What S3 says of an object: the algorithm and the checksum in base64, or none.
+/// The checksum that S3 states for an object: the algorithm and the value in base64. `None` if S3 states none that can be
+/// compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Given(Option<(Algorithm, String)>);
+pub(super) struct StatedChecksum(Option<(Algorithm, String)>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Algorithm {
@@ -22,7 +25,7 @@ enum Algorithm {
     Sha1,
 }
 
-/// How much of a file is read at once, in bytes.
+/// The size of the blocks in which a file is read, in bytes.
 const BLOCK: usize = 16 << 10;
 
 const ALGORITHMS: [(&str, Algorithm); 5] = [
@@ -33,24 +36,24 @@ const ALGORITHMS: [(&str, Algorithm); 5] = [
     ("x-amz-checksum-sha1", Algorithm::Sha1),
 ];
 
-impl Given {
-    /// Reads the headers of an answer. Those of an object that was uploaded in parts are often the checksum of the parts'
-    /// checksums, with the number of parts after a dash: of no use here.
-    pub fn of(header: &impl Fn(&str) -> Option<String>) -> Given {
+impl StatedChecksum {
+    /// Reads the headers of an answer. The checksum of an object that was uploaded in parts is often one of the parts'
+    /// checksums, with the number of parts after a dash. It cannot be compared, because the parts are unknown.
+    pub fn from_headers(header: &impl Fn(&str) -> Option<String>) -> StatedChecksum {
         if header("x-amz-checksum-type").is_some_and(|kind| kind.eq_ignore_ascii_case("COMPOSITE")) {
-            return Given(None);
+            return StatedChecksum(None);
         }
         let found = ALGORITHMS.iter().find_map(|(name, algorithm)| Some((*algorithm, header(name)?)));
-        Given(found.filter(|(_, value)| !value.contains('-')))
+        StatedChecksum(found.filter(|(_, value)| !value.contains('-')))
     }
 
-    /// Begins to compute it, if S3 has said one.
-    pub fn begin_if_any(self) -> Option<Check> {
+    /// Starts the computation if S3 states a checksum.
+    pub fn begin_if_any(self) -> Option<ChecksumCheck> {
         self.0.is_some().then(|| self.begin())
     }
 
-    /// Begins to compute it.
-    pub fn begin(self) -> Check {
+    /// Starts the computation. If S3 states no checksum, every content passes.
+    pub fn begin(self) -> ChecksumCheck {
         let state = self.0.as_ref().map(|(algorithm, _)| match algorithm {
             Algorithm::Crc64Nvme => State::Crc(Digest::new(CrcAlgorithm::Crc64Nvme), 8),
             Algorithm::Crc32 => State::Crc(Digest::new(CrcAlgorithm::Crc32IsoHdlc), 4),
@@ -58,29 +61,30 @@ impl Given {
             Algorithm::Sha256 => State::Sha(digest::Context::new(&digest::SHA256)),
             Algorithm::Sha1 => State::Sha(digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY)),
         });
-        Check { expected: self.0.map(|(_, text)| text), state }
+        ChecksumCheck { expected: self.0.map(|(_, text)| text), state }
     }
 }
 
-/// A checksum that is being computed.
-pub(super) struct Check {
+/// A checksum that is being computed, to be compared with the stated one.
+pub(super) struct ChecksumCheck {
     expected: Option<String>,
     state: Option<State>,
 }
 
 enum State {
+    /// The computation and the length of the result in bytes.
     Crc(Digest, usize),
     Sha(digest::Context),
 }
 
-impl fmt::Debug for Check {
+impl fmt::Debug for ChecksumCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Check").field("expected", &self.expected).finish_non_exhaustive()
+        f.debug_struct("ChecksumCheck").field("expected", &self.expected).finish_non_exhaustive()
     }
 }
 
-impl Check {
-    /// Takes what comes next of the object.
+impl ChecksumCheck {
+    /// Adds the next bytes of the object.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.state {
             Some(State::Crc(digest, _)) => digest.update(bytes),
@@ -89,46 +93,52 @@ impl Check {
         }
     }
 
-    /// What is wrong, in words, if anything is.
+    /// Returns a description of the difference, or `None` if the checksums are equal.
     pub fn complaint(self) -> Option<String> {
         self.finish().map(|(expected, found)| format!("its checksum should be {expected} and is {found}"))
     }
 
-    /// What is wrong, if anything is: the checksum that was expected and the one that was found.
+    /// Returns the stated and the computed checksum if they differ.
     fn finish(self) -> Option<(String, String)> {
         let found = match self.state? {
-            State::Crc(digest, length) => base64(&digest.finalize().to_be_bytes()[8 - length..]),
-            State::Sha(context) => base64(context.finish().as_ref()),
+            State::Crc(digest, length) => BASE64_STANDARD.encode(&digest.finalize().to_be_bytes()[8 - length..]),
+            State::Sha(context) => BASE64_STANDARD.encode(context.finish()),
         };
         let expected = self.expected?;
         (expected != found).then_some((expected, found))
     }
 }
 
-/// The SHA-256 of what is sent.
+/// The SHA-256 of the bytes that a request sends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sha256(digest::Digest);
 
 impl Sha256 {
-    /// Of a part of a file, which must be there whole.
-    pub fn of(file: &File, range: &Range<u64>) -> io::Result<Sha256> {
+    /// Computes the digest of a range of a file, in bytes.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` if the file is shorter, or any error of reading.
+    pub fn of_range(file: &File, range: &Range<u64>) -> io::Result<Sha256> {
         let mut context = digest::Context::new(&digest::SHA256);
         blocks(file, range, |block| context.update(block))?;
         Ok(Sha256(context.finish()))
     }
 
-    /// Its bytes.
+    /// Returns the 32 bytes of the digest.
     pub fn bytes(&self) -> &[u8] {
         self.0.as_ref()
     }
 
-    /// As S3 has it in headers.
+    /// Returns the digest as S3 expects it in headers.
     pub fn base64(&self) -> String {
-        base64(self.bytes())
+        BASE64_STANDARD.encode(self.bytes())
     }
 }
 
-/// Reads a part of a file, which must be there whole, block by block.
+/// Reads a range of a file, in bytes, and passes it to `take` block by block.
+///
+/// # Errors
+/// `UnexpectedEof` if the file is shorter, or any error of reading.
 pub(super) fn blocks(file: &File, range: &Range<u64>, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let (mut block, mut at) = ([0; BLOCK], range.start);
     while at < range.end {
@@ -140,28 +150,13 @@ pub(super) fn blocks(file: &File, range: &Range<u64>, mut take: impl FnMut(&[u8]
     Ok(())
 }
 
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0u32, |group, &byte| group << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            text.push(match place <= chunk.len() {
-                true => char::from(LETTERS[(group >> (18 - 6 * place)) as usize & 63]),
-                false => '=',
-            });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
-    use super::Given;
+    use super::StatedChecksum;
 
     #[test]
-    fn every_algorithm_of_s3_is_computed() {
-        // Each was made by Python's zlib, hashlib and base64, and by awscrt for the other two, over b"hello world".
+    fn each_algorithm_of_s3_yields_the_known_checksum() {
+        // Computed over b"hello world" by Python's zlib, hashlib and base64; CRC-32C and CRC-64 by awscrt.
         for (name, value) in [
             ("x-amz-checksum-crc32", "DUoRhQ=="),
             ("x-amz-checksum-crc32c", "yZRlqg=="),
@@ -169,7 +164,8 @@ mod tests {
             ("x-amz-checksum-sha1", "Kq5sNclPz7QV2+lfQIuc6R7oRu0="),
             ("x-amz-checksum-crc64nvme", "jSnVw/bqjr4="),
         ] {
-            let given = |value: &str| Given::of(&|header: &str| (header == name).then(|| value.to_owned()));
+            let given =
+                |value: &str| StatedChecksum::from_headers(&|header: &str| (header == name).then(|| value.to_owned()));
             let wrong = |value: &str, text: &[&[u8]]| {
                 let mut check = given(value).begin();
                 text.iter().for_each(|part| check.update(part));
@@ -178,7 +174,7 @@ mod tests {
             assert_eq!(wrong(value, &[b"hello", b" world"]), None, "{name}");
             let found = wrong("AAAA", &[b"hello world"]);
             assert_eq!(found, Some(("AAAA".to_owned(), value.to_owned())), "{name}");
-            assert_eq!(given(&format!("{value}-2")), Given(None), "of parts");
+            assert_eq!(given(&format!("{value}-2")), StatedChecksum(None), "of parts");
         }
     }
 }

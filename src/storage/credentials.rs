@@ -1,4 +1,4 @@
-//! Credentials: which of the sources of the AWS SDKs a container has, and asking it.
+//! Credentials: chooses among the sources that the AWS SDKs know, and asks the chosen one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,92 +10,95 @@ use object_store::client::{HttpRequestBody, HttpService};
 use object_store::{CredentialProvider, RetryConfig, StaticCredentialProvider};
 use tokio::sync::Mutex;
 
-use super::access::Access;
-use super::error::reason;
-use super::http::{Client, persistently};
+use super::error::{CredentialsError, reason};
+use super::http::Client;
+use super::region;
+use super::retry::{FailedAttempt, repeated};
 
-/// The container's own endpoint, to which a relative path belongs.
-const CONTAINER: &str = "http://169.254.170.2";
-/// How long credentials of the container's endpoint are used before it is asked again: it renews them long before they
-/// end, and asking costs a millisecond.
-const USED_FOR: Duration = Duration::from_secs(300);
+/// The server of AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, by the contract of Amazon ECS.
+const CONTAINER_SERVER: &str = "http://169.254.170.2";
+/// The time for which credentials from the container's endpoint are reused. The endpoint renews them long before they
+/// expire, and a request costs about a millisecond.
+const REUSE_TIME: Duration = Duration::from_secs(300);
 
-/// Where the credentials come from: the first that is there, in the order of the AWS SDKs.
+/// The source of the credentials: the first one that the variables name, in the order of the AWS SDKs.
 #[derive(Clone)]
-pub(super) enum Sources {
-    /// AWS_ACCESS_KEY_ID and what belongs to it.
+pub(super) enum CredentialSource {
+    /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
     Environment { key_id: String, secret_key: String, token: Option<String> },
-    /// AWS_WEB_IDENTITY_TOKEN_FILE.
+    /// AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN: a token that STS exchanges for credentials.
     WebIdentity { file: String, role: String, session: Option<String>, endpoint: String },
-    /// The endpoint that the platform gives a container.
+    /// The endpoint that the platform provides for a container (AWS_CONTAINER_CREDENTIALS_*).
     Container { url: String, token: Option<String>, token_file: Option<String> },
-    /// The machine's.
+    /// The instance metadata service of the machine.
     Instance { endpoint: Option<String> },
-    /// None is there, and the machine's may not be asked.
+    /// No source: the variables name none, and AWS_EC2_METADATA_DISABLED forbids the instance metadata.
     Nothing,
 }
 
-/// Without what is secret.
-impl fmt::Debug for Sources {
+/// Shows the kind of source and never a secret.
+impl fmt::Debug for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl fmt::Display for Sources {
+impl fmt::Display for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Sources::Environment { .. } => f.write_str("the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
-            Sources::WebIdentity { file, .. } => write!(f, "the web identity token {file}"),
-            Sources::Container { url, .. } => {
+            CredentialSource::Environment { .. } => {
+                f.write_str("the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+            }
+            CredentialSource::WebIdentity { file, .. } => write!(f, "the web identity token {file}"),
+            CredentialSource::Container { url, .. } => {
                 write!(f, "the container's credentials endpoint {}", url.split(['?', '#']).next().unwrap_or_default())
             }
-            Sources::Instance { .. } => f.write_str("the instance metadata"),
-            Sources::Nothing => f.write_str("no source of credentials"),
+            CredentialSource::Instance { .. } => f.write_str("the instance metadata"),
+            CredentialSource::Nothing => f.write_str("no source of credentials"),
         }
     }
 }
 
-impl Sources {
-    /// Reads the variables with `get`, which gives those that are set and not empty.
-    pub fn of(get: &impl Fn(&str) -> Option<String>, region: &str) -> Sources {
+impl CredentialSource {
+    /// Chooses the source. `get` returns variables that are set and not empty; `region` is where STS is asked.
+    pub fn from_variables(get: &impl Fn(&str) -> Option<String>, region: &str) -> CredentialSource {
         if let (Some(key_id), Some(secret_key)) = (get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY")) {
-            return Sources::Environment { key_id, secret_key, token: get("AWS_SESSION_TOKEN") };
+            return CredentialSource::Environment { key_id, secret_key, token: get("AWS_SESSION_TOKEN") };
         }
         if let (Some(file), Some(role)) = (get("AWS_WEB_IDENTITY_TOKEN_FILE"), get("AWS_ROLE_ARN")) {
             let endpoint = get("AWS_ENDPOINT_URL_STS").or_else(|| get("AWS_ENDPOINT_URL"));
-            let endpoint = endpoint.unwrap_or_else(|| format!("https://sts.{region}.{}", Access::suffix(region)));
-            return Sources::WebIdentity { file, role, session: get("AWS_ROLE_SESSION_NAME"), endpoint };
+            let endpoint = endpoint.unwrap_or_else(|| format!("https://sts.{region}.{}", region::domain(region)));
+            return CredentialSource::WebIdentity { file, role, session: get("AWS_ROLE_SESSION_NAME"), endpoint };
         }
-        let relative = get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").map(|path| format!("{CONTAINER}{path}"));
+        let relative = get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").map(|path| format!("{CONTAINER_SERVER}{path}"));
         if let Some(url) = relative.or_else(|| get("AWS_CONTAINER_CREDENTIALS_FULL_URI")) {
             let (token, token_file) =
                 (get("AWS_CONTAINER_AUTHORIZATION_TOKEN"), get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"));
-            return Sources::Container { url, token, token_file };
+            return CredentialSource::Container { url, token, token_file };
         }
         match get("AWS_EC2_METADATA_DISABLED") {
-            Some(value) if value.eq_ignore_ascii_case("true") => Sources::Nothing,
-            _ => Sources::Instance { endpoint: get("AWS_EC2_METADATA_SERVICE_ENDPOINT") },
+            Some(value) if value.eq_ignore_ascii_case("true") => CredentialSource::Nothing,
+            _ => CredentialSource::Instance { endpoint: get("AWS_EC2_METADATA_SERVICE_ENDPOINT") },
         }
     }
 
-    /// Whether asking again can give others.
+    /// Returns true if another request can yield newer credentials.
     pub fn can_renew(&self) -> bool {
-        !matches!(self, Sources::Environment { .. } | Sources::Nothing)
+        !matches!(self, CredentialSource::Environment { .. } | CredentialSource::Nothing)
     }
 
-    /// What gives the credentials, asked when the first request is made.
+    /// Creates the provider, which asks the source when the first request needs credentials.
     pub fn provider(&self, client: &Client) -> AwsCredentialProvider {
         let inner: AwsCredentialProvider = match self.clone() {
-            Sources::Environment { key_id, secret_key, token } => {
+            CredentialSource::Environment { key_id, secret_key, token } => {
                 return Arc::new(StaticCredentialProvider::new(AwsCredential { key_id, secret_key, token }));
             }
-            Sources::Nothing => Arc::new(Failing("no credentials are set".to_owned())),
-            Sources::Container { url, token, token_file } => {
-                Arc::new(Container { url, token, token_file, client: client.clone(), last: Mutex::default() })
+            CredentialSource::Nothing => Arc::new(FailingProvider("no credentials are set".to_owned())),
+            CredentialSource::Container { url, token, token_file } => {
+                Arc::new(ContainerProvider { url, token, token_file, client: client.clone(), last: Mutex::default() })
             }
-            Sources::WebIdentity { file, role, session, endpoint } => {
-                let mut builder = metadata(client)
+            CredentialSource::WebIdentity { file, role, session, endpoint } => {
+                let mut builder = provider_builder(client)
                     .with_config(AmazonS3ConfigKey::WebIdentityTokenFile, file)
                     .with_config(AmazonS3ConfigKey::RoleArn, role)
                     .with_config(AmazonS3ConfigKey::StsEndpoint, endpoint);
@@ -104,8 +107,8 @@ impl Sources {
                 }
                 built(builder)
             }
-            Sources::Instance { endpoint } => {
-                let mut builder = metadata(client);
+            CredentialSource::Instance { endpoint } => {
+                let mut builder = provider_builder(client);
                 if let Some(endpoint) = endpoint {
                     let endpoint = endpoint.trim_end_matches('/');
                     builder = builder.with_config(AmazonS3ConfigKey::MetadataEndpoint, endpoint);
@@ -113,50 +116,33 @@ impl Sources {
                 built(builder)
             }
         };
-        Arc::new(Named { source: self.clone(), inner })
+        Arc::new(NamedProvider { source: self.clone(), inner })
     }
 }
 
-/// A builder of which only the credentials are wanted.
-fn metadata(client: &Client) -> AmazonS3Builder {
+/// Returns a builder for a store that is never used: only its credentials provider is.
+fn provider_builder(client: &Client) -> AmazonS3Builder {
     let retry = RetryConfig { max_retries: 1, retry_timeout: Duration::from_secs(10), ..RetryConfig::default() };
     AmazonS3Builder::new().with_bucket_name("none").with_retry(retry).with_http_connector(client.clone())
 }
 
+/// Returns the credentials provider of the store.
 fn built(builder: AmazonS3Builder) -> AwsCredentialProvider {
     match builder.build() {
         Ok(store) => Arc::clone(store.credentials()),
-        Err(error) => Arc::new(Failing(reason(&error))),
+        Err(error) => Arc::new(FailingProvider(reason(&error))),
     }
 }
 
-/// No credentials could be had.
+/// A provider whose errors name the source.
 #[derive(Debug)]
-pub(super) struct CredentialsError(String);
-
-impl fmt::Display for CredentialsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for CredentialsError {}
-
-impl From<CredentialsError> for object_store::Error {
-    fn from(error: CredentialsError) -> object_store::Error {
-        object_store::Error::Generic { store: "S3", source: Box::new(error) }
-    }
-}
-
-/// Credentials whose errors say where they were to come from.
-#[derive(Debug)]
-struct Named {
-    source: Sources,
+struct NamedProvider {
+    source: CredentialSource,
     inner: AwsCredentialProvider,
 }
 
 #[async_trait]
-impl CredentialProvider for Named {
+impl CredentialProvider for NamedProvider {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
@@ -167,11 +153,12 @@ impl CredentialProvider for Named {
     }
 }
 
+/// A provider that always fails with this text.
 #[derive(Debug)]
-struct Failing(String);
+struct FailingProvider(String);
 
 #[async_trait]
-impl CredentialProvider for Failing {
+impl CredentialProvider for FailingProvider {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
@@ -179,64 +166,103 @@ impl CredentialProvider for Failing {
     }
 }
 
-/// The endpoint that the platform gives a container: JSON with AccessKeyId, SecretAccessKey and Token.
-struct Container {
+/// A provider that asks the container's endpoint, which answers JSON with AccessKeyId, SecretAccessKey and Token.
+struct ContainerProvider {
     url: String,
     token: Option<String>,
     token_file: Option<String>,
     client: Client,
+    /// The credentials that were fetched last, and when.
     last: Mutex<Option<(Instant, Arc<AwsCredential>)>>,
 }
 
-impl fmt::Debug for Container {
+impl fmt::Debug for ContainerProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Container").finish_non_exhaustive()
+        f.debug_struct("ContainerProvider").finish_non_exhaustive()
     }
 }
 
 #[async_trait]
-impl CredentialProvider for Container {
+impl CredentialProvider for ContainerProvider {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
         let mut last = self.last.lock().await;
         if let Some((at, credential)) = &*last
-            && at.elapsed() < USED_FOR
+            && at.elapsed() < REUSE_TIME
         {
             return Ok(Arc::clone(credential));
         }
-        let credential = Arc::new(persistently("credentials", || self.ask()).await.map_err(CredentialsError)?);
+        let credential = Arc::new(repeated("credentials", || self.ask()).await.map_err(CredentialsError)?);
         *last = Some((Instant::now(), Arc::clone(&credential)));
         Ok(credential)
     }
 }
 
-impl Container {
-    /// Asks once; an error comes with whether asking again may help.
-    async fn ask(&self) -> Result<AwsCredential, (String, bool)> {
+impl ContainerProvider {
+    /// Asks the endpoint once.
+    async fn ask(&self) -> Result<AwsCredential, FailedAttempt> {
         let mut request = http::Request::get(&self.url);
         let from_file = match &self.token_file {
             Some(path) => {
                 let read = std::fs::read_to_string(path);
-                Some(read.map_err(|error| (format!("the token file {path}: {error}"), false))?)
+                Some(read.map_err(|error| FailedAttempt::for_good(format!("the token file {path}: {error}")))?)
             }
             None => None,
         };
         if let Some(token) = from_file.as_deref().or(self.token.as_deref()) {
             request = request.header("Authorization", token.trim());
         }
-        let request = request.body(HttpRequestBody::empty()).map_err(|error| (error.to_string(), false))?;
-        let answer = self.client.call(request).await.map_err(|error| (reason(&error), true))?;
+        let request =
+            request.body(HttpRequestBody::empty()).map_err(|error| FailedAttempt::for_good(error.to_string()))?;
+        let answer = self.client.call(request).await.map_err(|error| FailedAttempt::for_now(reason(&error)))?;
         let status = answer.status();
         if !status.is_success() {
-            return Err((format!("it answered {status}"), status.is_server_error()));
+            let reason = format!("it answered {status}");
+            return Err(FailedAttempt { reason, may_pass: status.is_server_error() });
         }
-        let body = answer.into_body().bytes().await.map_err(|error| (reason(&error), true))?;
+        let body = answer.into_body().bytes().await.map_err(|error| FailedAttempt::for_now(reason(&error)))?;
         let value: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
         let text = |name: &str| value.get(name).and_then(|value| value.as_str()).map(str::to_owned);
         match (text("AccessKeyId"), text("SecretAccessKey")) {
             (Some(key_id), Some(secret_key)) => Ok(AwsCredential { key_id, secret_key, token: text("Token") }),
-            _ => Err(("its answer holds no credentials".to_owned(), false)),
+            _ => Err(FailedAttempt::for_good("its answer holds no credentials")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CredentialSource;
+
+    #[test]
+    fn the_first_source_that_the_variables_name_is_used_and_shows_no_secret() {
+        let mut variables = vec![("AWS_EC2_METADATA_DISABLED", "true")];
+        let source = |variables: &[(&str, &str)]| {
+            let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            let source = CredentialSource::from_variables(&get, "cn-north-1");
+            let url = match &source {
+                CredentialSource::WebIdentity { endpoint, .. } => endpoint.clone(),
+                CredentialSource::Container { url, .. } => url.clone(),
+                _ => String::new(),
+            };
+            (format!("{source:?}"), url, source.can_renew())
+        };
+        let expect = |text: &str, url: &str, can_renew| (text.to_owned(), url.to_owned(), can_renew);
+        assert_eq!(source(&[]), expect("the instance metadata", "", true));
+        assert_eq!(source(&variables), expect("no source of credentials", "", false));
+        variables.push(("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://h/x?secret"));
+        assert_eq!(
+            source(&variables),
+            expect("the container's credentials endpoint http://h/x", "http://h/x?secret", true)
+        );
+        variables.push(("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/1"));
+        assert_eq!(source(&variables).1, "http://169.254.170.2/v2/1");
+        variables.extend([("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"), ("AWS_ROLE_ARN", "arn")]);
+        let sts = "https://sts.cn-north-1.amazonaws.com.cn";
+        assert_eq!(source(&variables), expect("the web identity token /token", sts, true));
+        variables.extend([("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "hidden")]);
+        let text = "the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+        assert_eq!(source(&variables), expect(text, "", false));
     }
 }

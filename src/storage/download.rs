@@ -1,104 +1,119 @@
-//! An object that arrives while it is read: the beginning in one answer, the rest of a large one in several ranges at once.
+//! Reading an object while it arrives: the beginning in one answer, the rest of a large object in several ranges at once.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc as sync_channel};
 use std::thread;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use nix::fcntl::OFlag;
-use object_store::{GetOptions, GetResult};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::bucket::{Bucket, Connected, runtime};
-use super::checksum::{Check, Given};
+use super::bucket_access::{BucketAccess, runtime};
+use super::checksum::{ChecksumCheck, StatedChecksum};
+use super::client::BucketClient;
 use super::error::{Problem, StorageError, TransferError};
-use super::placed::Place;
+use super::into_file::FileWriter;
+use super::object::{self, ObjectBody, ObjectRange};
 
-/// How long a range is, and how many arrive at once.
+/// The size of the ranges, in bytes.
 const RANGE: u64 = 4 << 20;
+/// The number of ranges that arrive at once.
 const AT_ONCE: usize = 10;
-/// From this size on ranges are asked for: below it, the answer to the first request brings all.
+/// The maximum size, in bytes, of an object that the first answer brings whole.
 pub(super) const LARGE: u64 = RANGE;
-/// How many small objects are under way.
+/// The number of small objects that arrive at once.
 const FILES_AT_ONCE: usize = 16;
-/// How many pieces, or small objects, wait to be read.
+/// The number of chunks, or of small objects, that wait for the reader.
 const WAITING: usize = 4;
-/// For how many ranges there is room: those that arrive and wait, the one that is passed on, and the one that is read.
+/// The number of ranges that the spool file has room for: those that arrive, those that wait, the one that is being passed
+/// on, and the one that is being read.
 const SLOTS: u64 = (AT_ONCE + WAITING + 2) as u64;
 
-/// An object that arrives. Reading gives an error that holds a [`StorageError`] where it does not arrive whole.
+/// An object that arrives while it is read. If it does not arrive whole, reading fails with an error that holds a
+/// [`StorageError`].
 #[derive(Debug)]
 pub struct Download {
     size: u64,
+    /// The number of bytes that were read.
     taken: u64,
-    /// Until all is read.
-    check: Option<Check>,
-    current: Piece,
-    pieces: Receiver<Result<Piece, StorageError>>,
+    /// `None` after the whole object was compared.
+    check: Option<ChecksumCheck>,
+    current: Chunk,
+    chunks: Receiver<Result<Chunk, StorageError>>,
     bucket: String,
     key: String,
 }
 
-/// What of an object is read next.
+/// A chunk of an object, which is read after the one before it.
 #[derive(Debug)]
-enum Piece {
-    Held(Bytes),
-    /// So many bytes at a place in a file.
-    Kept(Arc<File>, u64, u64),
+enum Chunk {
+    Memory(Bytes),
+    /// A number of bytes at an offset in the spool file.
+    Spooled {
+        file: Arc<File>,
+        offset: u64,
+        length: u64,
+    },
 }
 
-/// An object that was asked for.
+/// An object that was requested and whose answer may not have begun.
 #[derive(Debug)]
-pub struct Asked {
-    announced: std::sync::mpsc::Receiver<Result<(u64, Given), StorageError>>,
+pub struct PendingDownload {
+    announced: sync_channel::Receiver<Result<(u64, StatedChecksum), StorageError>>,
     download: Download,
 }
 
-impl Asked {
-    /// Waits for the answer's beginning, and no longer.
+impl PendingDownload {
+    /// Waits until the answer begins.
     ///
     /// # Errors
     /// [`StorageError`], after a bounded number of attempts.
-    pub fn answered(self) -> Result<Download, StorageError> {
+    pub fn wait(self) -> Result<Download, StorageError> {
         let Download { bucket, key, .. } = &self.download;
-        let broken = || Err(StorageError::new(bucket, key, Problem::Settings, "its thread ended".to_owned()));
-        let (size, given) = self.announced.recv().unwrap_or_else(|_| broken())?;
-        Ok(Download { size, check: Some(given.begin()), ..self.download })
+        let broken = || Err(StorageError::new(bucket, key, Problem::Settings, "its thread ended"));
+        let (size, checksum) = self.announced.recv().unwrap_or_else(|_| broken())?;
+        Ok(Download { size, check: Some(checksum.begin()), ..self.download })
     }
 }
 
-/// Starts the thread that asks for an object. What arrives before its turn waits in a file without a name in the folder
-/// `beside`.
-pub(super) fn begin(bucket: Bucket, key: &str, beside: &Path) -> Result<Asked, StorageError> {
-    let (sender, pieces) = channel(WAITING);
-    let (announce, announced) = std::sync::mpsc::channel();
+/// Starts a thread that requests an object. Ranges that arrive before their turn wait in a spool file without a name in the
+/// folder `spool_folder`.
+///
+/// # Errors
+/// [`StorageError`] if the thread cannot be started.
+pub(super) fn begin(bucket: BucketAccess, key: &str, spool_folder: &Path) -> Result<PendingDownload, StorageError> {
+    let (sender, chunks) = channel(WAITING);
+    let (announce, announced) = sync_channel::channel();
     let (name, key) = (bucket.name().to_owned(), key.to_owned());
-    let broken = |text: String| StorageError::new(&name, &key, Problem::Settings, text);
-    let runtime = runtime().map_err(|error| broken(error.to_string()))?;
-    let (of_thread, beside) = (key.clone(), beside.to_owned());
-    let work = move || runtime.block_on(serve(&bucket, &of_thread, &beside, &announce, sender));
-    thread::Builder::new().name("download".to_owned()).spawn(work).map_err(|error| broken(error.to_string()))?;
-    let current = Piece::Held(Bytes::new());
-    Ok(Asked { announced, download: Download { size: 0, taken: 0, check: None, current, pieces, bucket: name, key } })
+    let runtime = runtime().map_err(|error| StorageError::of_settings(&name, &key, &error))?;
+    let (key_of_thread, spool_folder) = (key.clone(), spool_folder.to_owned());
+    let work = move || runtime.block_on(serve(&bucket, &key_of_thread, &spool_folder, &announce, sender));
+    let started = thread::Builder::new().name("download".to_owned()).spawn(work);
+    started.map_err(|error| StorageError::new(&name, &key, Problem::Settings, error.to_string()))?;
+    let current = Chunk::Memory(Bytes::new());
+    Ok(PendingDownload {
+        announced,
+        download: Download { size: 0, taken: 0, check: None, current, chunks, bucket: name, key },
+    })
 }
 
 impl Download {
-    /// How many bytes the object has.
+    /// Returns the size of the object in bytes.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The piece that follows; none at the end, where the whole is as it should be.
-    fn next(&mut self) -> Result<Option<Piece>, StorageError> {
+    /// Waits for the next chunk. Returns `None` at the end, if the length and the checksum are right.
+    fn next(&mut self) -> Result<Option<Chunk>, StorageError> {
         let damaged = |detail| StorageError::new(&self.bucket, &self.key, Problem::Damaged, detail);
-        match self.pieces.blocking_recv() {
-            Some(piece) => piece.map(Some),
+        match self.chunks.blocking_recv() {
+            Some(chunk) => chunk.map(Some),
             None if self.taken != self.size => Err(damaged(format!("{} of {} bytes", self.taken, self.size))),
-            None => match self.check.take().and_then(Check::complaint) {
+            None => match self.check.take().and_then(ChecksumCheck::complaint) {
                 Some(detail) => Err(damaged(detail)),
                 None => Ok(None),
             },
@@ -112,24 +127,12 @@ impl Read for Download {
             return Ok(0);
         }
         let count = loop {
-            let count = match &mut self.current {
-                Piece::Held(bytes) => {
-                    let count = buffer.len().min(bytes.len());
-                    buffer[..count].copy_from_slice(&bytes.split_to(count));
-                    count
-                }
-                Piece::Kept(file, at, length) => {
-                    let count = usize::try_from(*length).map_or(buffer.len(), |length| length.min(buffer.len()));
-                    file.read_exact_at(&mut buffer[..count], *at)?;
-                    (*at, *length) = (*at + count as u64, *length - count as u64);
-                    count
-                }
-            };
+            let count = self.current.read(buffer)?;
             if count > 0 {
                 break count;
             }
             match self.next().map_err(io::Error::other)? {
-                Some(piece) => self.current = piece,
+                Some(chunk) => self.current = chunk,
                 None => return Ok(0),
             }
         };
@@ -141,104 +144,119 @@ impl Read for Download {
     }
 }
 
-/// Asks for the object, announces its size, and sends it in pieces.
+impl Read for Chunk {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Chunk::Memory(bytes) => {
+                let count = buffer.len().min(bytes.len());
+                buffer[..count].copy_from_slice(&bytes.split_to(count));
+                Ok(count)
+            }
+            Chunk::Spooled { file, offset, length } => {
+                let count = usize::try_from(*length).map_or(buffer.len(), |length| length.min(buffer.len()));
+                file.read_exact_at(&mut buffer[..count], *offset)?;
+                (*offset, *length) = (*offset + count as u64, *length - count as u64);
+                Ok(count)
+            }
+        }
+    }
+}
+
+/// Requests the object, announces its size and checksum, and sends it in chunks.
 async fn serve(
-    bucket: &Bucket,
+    bucket: &BucketAccess,
     key: &str,
-    beside: &Path,
-    announce: &std::sync::mpsc::Sender<Result<(u64, Given), StorageError>>,
-    sender: Sender<Result<Piece, StorageError>>,
+    spool_folder: &Path,
+    announce: &sync_channel::Sender<Result<(u64, StatedChecksum), StorageError>>,
+    sender: Sender<Result<Chunk, StorageError>>,
 ) {
-    let error = |error: &object_store::Error| StorageError::of(bucket.name(), key, error);
     let begun = bucket
-        .with_region(key, async |client: Connected| {
-            let result = client.get(key, GetOptions::default()).await.map_err(|found| error(&found))?;
-            Ok((client, result))
+        .with_region(key, async |client| {
+            let first = object::get(&client, key, None).await?;
+            Ok((client, first))
         })
         .await;
     let (client, first) = match begun {
         Ok(begun) => begun,
         Err(error) => {
+            // The result is ignored: if the receiver is gone, nobody waits for the object any more.
             let _ = announce.send(Err(error));
             return;
         }
     };
-    let given = first.extensions.get::<Given>().cloned().unwrap_or_default();
-    if announce.send(Ok((first.meta.size, given))).is_err() {
+    if announce.send(Ok((first.head.size, first.head.checksum.clone()))).is_err() {
         return;
     }
-    let transfer = Transfer { client, bucket: bucket.name(), key, beside, sender: &sender };
+    let transfer = Transfer { client, bucket: bucket.name(), key, spool_folder, sender: &sender };
     if let Err(error) = transfer.all(first).await {
-        // Where nobody reads any more, nobody is told.
+        // The result is ignored: if the receiver is gone, nobody reads the object any more.
         let _ = sender.send(Err(error)).await;
     }
 }
 
+/// An object that is sent to its reader.
 struct Transfer<'a> {
-    client: Connected,
+    client: Arc<BucketClient>,
     bucket: &'a str,
     key: &'a str,
-    beside: &'a Path,
-    sender: &'a Sender<Result<Piece, StorageError>>,
+    spool_folder: &'a Path,
+    sender: &'a Sender<Result<Chunk, StorageError>>,
 }
 
 impl Transfer<'_> {
-    async fn all(&self, first: GetResult) -> Result<(), StorageError> {
-        let (size, etag) = (first.meta.size, first.meta.e_tag.clone());
-        let whole_in_one = size <= LARGE;
-        let head = if whole_in_one { size } else { RANGE };
+    /// Sends the object in order. `first` is the answer to a request for the whole object.
+    async fn all(&self, mut first: ObjectBody) -> Result<(), StorageError> {
+        let (size, etag) = (first.head.size, first.head.etag.clone());
+        let is_whole_in_first = size <= LARGE;
+        let length = if is_whole_in_first { size } else { RANGE };
         let mut arrived = 0;
-        let mut stream = first.into_stream();
-        while arrived < head {
-            let Some(piece) = stream.next().await else { break };
-            let mut piece = piece.map_err(|error| self.error(&error))?;
-            piece.truncate(usize::try_from(head - arrived).unwrap_or(usize::MAX));
-            arrived += piece.len() as u64;
-            if !self.send(Piece::Held(piece)).await {
+        while arrived < length
+            && let Some(mut bytes) = first.next().await?
+        {
+            bytes.truncate(usize::try_from(length - arrived).unwrap_or(usize::MAX));
+            arrived += bytes.len() as u64;
+            if !self.send(Chunk::Memory(bytes)).await {
                 return Ok(());
             }
         }
-        if whole_in_one {
-            // More than was announced would be another object.
-            return match arrived != size || stream.try_next().await.ok().flatten().is_some_and(|more| !more.is_empty())
-            {
-                true => Err(self.damaged(format!("{arrived} of {size} bytes"))),
-                false => Ok(()),
-            };
+        if is_whole_in_first {
+            // More bytes than the announced size would belong to another object.
+            let has_more = matches!(first.next().await, Ok(Some(more)) if !more.is_empty());
+            if arrived < size || has_more {
+                return Err(self.damaged(format!("{arrived} of {size} bytes")));
+            }
+            return Ok(());
         }
-        // The rest of the first answer is not wanted: its connection ends here.
-        drop(stream);
-        let file = Arc::new(nameless(self.beside).map_err(|error| self.no_room(&error))?);
+        // Ends the connection of the first answer, whose rest is not needed.
+        drop(first);
+        let file = Arc::new(spool_file(self.spool_folder).map_err(|error| self.no_room(&error))?);
         let starts = (1..).map(|number| (number, number * RANGE)).take_while(|&(_, start)| start < size);
         let ranges = starts.map(|(number, start)| {
             let range = start..(start + RANGE).min(size);
-            let (length, at) = (range.end - range.start, number % SLOTS * RANGE);
-            let (etag, file) = (etag.clone(), Arc::clone(&file));
+            let (length, offset) = (range.end - range.start, number % SLOTS * RANGE);
+            let part = ObjectRange { range, etag: etag.clone() };
+            let file = Arc::clone(&file);
             async move {
-                let place = Place { bucket: self.bucket, key: self.key, file: &file };
-                place.range(&self.client, etag, range, at).await.map_err(|error| match error {
+                let writer = FileWriter { bucket: self.bucket, key: self.key, file: &file };
+                writer.download_range(&self.client, part, offset).await.map_err(|error| match error {
                     TransferError::Storage(error) => error,
                     TransferError::File(error) => self.no_room(&error),
                 })?;
-                Ok(Piece::Kept(file, at, length))
+                Ok(Chunk::Spooled { file, offset, length })
             }
         });
         let mut ranges = stream::iter(ranges).buffered(AT_ONCE);
-        while let Some(piece) = ranges.next().await {
-            if !self.send(piece?).await {
+        while let Some(chunk) = ranges.next().await {
+            if !self.send(chunk?).await {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Passes a piece on; false where nobody reads any more.
-    async fn send(&self, piece: Piece) -> bool {
-        self.sender.send(Ok(piece)).await.is_ok()
-    }
-
-    fn error(&self, error: &object_store::Error) -> StorageError {
-        StorageError::of(self.bucket, self.key, error)
+    /// Passes a chunk on. Returns false if nobody reads the object any more.
+    async fn send(&self, chunk: Chunk) -> bool {
+        self.sender.send(Ok(chunk)).await.is_ok()
     }
 
     fn damaged(&self, detail: String) -> StorageError {
@@ -246,17 +264,17 @@ impl Transfer<'_> {
     }
 
     fn no_room(&self, error: &io::Error) -> StorageError {
-        StorageError::new(self.bucket, self.key, Problem::NoRoom, format!("{}: {error}", self.beside.display()))
+        StorageError::new(self.bucket, self.key, Problem::NoRoom, format!("{}: {error}", self.spool_folder.display()))
     }
 }
 
-/// A file without a name in a folder.
-fn nameless(folder: &Path) -> io::Result<File> {
+/// Creates a file without a name in a folder.
+fn spool_file(folder: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
-    let without = options.clone().custom_flags(OFlag::O_TMPFILE.bits()).open(folder);
-    // Not every file system knows such files.
-    without.or_else(|_| {
+    let without_name = options.clone().custom_flags(OFlag::O_TMPFILE.bits()).open(folder);
+    // Some file systems, such as NFS and overlayfs on old kernels, lack O_TMPFILE.
+    without_name.or_else(|_| {
         let path = folder.join(format!(".footplate-{}-{:?}", std::process::id(), thread::current().id()));
         let file = options.create_new(true).open(&path)?;
         std::fs::remove_file(&path)?;
@@ -264,12 +282,12 @@ fn nameless(folder: &Path) -> io::Result<File> {
     })
 }
 
-/// Objects that arrive whole, in any order: the index of each key, and its content in pieces. It ends after the first
-/// error.
+/// Small objects that arrive, each whole, in any order: the index of the key and the content in pieces. The iterator ends
+/// after the first error.
 #[derive(Debug)]
-pub struct Fetched(Receiver<Result<(usize, Vec<Bytes>), StorageError>>);
+pub struct SmallObjects(Receiver<Result<(usize, Vec<Bytes>), StorageError>>);
 
-impl Iterator for Fetched {
+impl Iterator for SmallObjects {
     type Item = Result<(usize, Vec<Bytes>), StorageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -277,20 +295,22 @@ impl Iterator for Fetched {
     }
 }
 
-/// Starts the thread that fetches small objects.
-pub(super) fn fetch(bucket: Bucket, keys: Vec<String>) -> Result<Fetched, StorageError> {
+/// Starts a thread that reads small objects.
+///
+/// # Errors
+/// [`StorageError`] if the thread cannot be started.
+pub(super) fn read_small(bucket: BucketAccess, keys: Vec<String>) -> Result<SmallObjects, StorageError> {
     let (sender, receiver) = channel(WAITING);
     let name = bucket.name().to_owned();
-    let broken = |error: io::Error| StorageError::new(&name, "", Problem::Settings, error.to_string());
-    let runtime = runtime().map_err(broken)?;
+    let runtime = runtime().map_err(|error| StorageError::of_settings(&name, "", &error))?;
     let work = move || {
         runtime.block_on(async {
-            let (bucket, sender, keys) = (&bucket, &sender, &keys);
+            let (sender, keys) = (&sender, &keys);
             let result = bucket
-                .with_region("", async |client: Connected| {
+                .with_region("", async |client| {
                     let objects = keys.iter().enumerate().map(|(index, key)| {
-                        let client = client.clone();
-                        async move { Ok::<_, StorageError>((index, whole(&client, bucket.name(), key).await?)) }
+                        let (client, bucket) = (Arc::clone(&client), bucket.name());
+                        async move { Ok::<_, StorageError>((index, whole(&client, bucket, key).await?)) }
                     });
                     let mut objects = stream::iter(objects).buffer_unordered(FILES_AT_ONCE);
                     while let Some(object) = objects.try_next().await? {
@@ -302,26 +322,57 @@ pub(super) fn fetch(bucket: Bucket, keys: Vec<String>) -> Result<Fetched, Storag
                 })
                 .await;
             if let Err(error) = result {
+                // The result is ignored: if the receiver is gone, nobody reads the objects any more.
                 let _ = sender.send(Err(error)).await;
             }
         });
     };
-    thread::Builder::new().name("download".to_owned()).spawn(work).map_err(broken)?;
-    Ok(Fetched(receiver))
+    let started = thread::Builder::new().name("download".to_owned()).spawn(work);
+    started.map_err(|error| StorageError::new(&name, "", Problem::Settings, error.to_string()))?;
+    Ok(SmallObjects(receiver))
 }
 
-/// A whole object.
-async fn whole(client: &Connected, bucket: &str, key: &str) -> Result<Vec<Bytes>, StorageError> {
-    let error = |error: object_store::Error| StorageError::of(bucket, key, &error);
-    let result = client.get(key, GetOptions::default()).await.map_err(error)?;
-    let size = result.meta.size;
-    let mut check = result.extensions.get::<Given>().cloned().unwrap_or_default().begin();
-    let pieces: Vec<Bytes> = result.into_stream().try_collect().await.map_err(error)?;
-    let arrived: usize = pieces.iter().map(Bytes::len).sum();
-    pieces.iter().for_each(|piece| check.update(piece));
-    match (arrived as u64 == size, check.complaint()) {
-        (true, None) => Ok(pieces),
-        (true, Some(detail)) => Err(StorageError::new(bucket, key, Problem::Damaged, detail)),
-        (false, _) => Err(StorageError::new(bucket, key, Problem::Damaged, format!("{arrived} of {size} bytes"))),
+/// Reads a whole object into memory, in the pieces that arrive.
+async fn whole(client: &Arc<BucketClient>, bucket: &str, key: &str) -> Result<Vec<Bytes>, StorageError> {
+    let damaged = |detail: String| StorageError::new(bucket, key, Problem::Damaged, detail);
+    let mut body = object::get(client, key, None).await?;
+    let size = body.head.size;
+    let mut check = body.head.checksum.clone().begin();
+    let (mut pieces, mut arrived) = (Vec::new(), 0);
+    while let Some(piece) = body.next().await? {
+        check.update(&piece);
+        arrived += piece.len() as u64;
+        pieces.push(piece);
+    }
+    if arrived != size {
+        return Err(damaged(format!("{arrived} of {size} bytes")));
+    }
+    check.complaint().map_or(Ok(pieces), |detail| Err(damaged(detail)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::{Chunk, spool_file};
+
+    #[test]
+    fn chunks_are_read_from_memory_and_from_the_spool_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut file = spool_file(folder.path()).expect("a file");
+        file.write_all(b"abcdef").expect("written");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "the file has a name");
+        for mut chunk in
+            [Chunk::Spooled { file: Arc::new(file), offset: 2, length: 3 }, Chunk::Memory(Bytes::from_static(b"cde"))]
+        {
+            let mut buffer = [0; 2];
+            assert_eq!((chunk.read(&mut buffer).expect("read"), &buffer), (2, b"cd"));
+            let mut rest = String::new();
+            chunk.read_to_string(&mut rest).expect("read");
+            assert_eq!(rest, "e");
+        }
     }
 }

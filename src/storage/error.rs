@@ -1,95 +1,246 @@
-//! Why something in S3 could not be read or written.
+//! The errors of this folder. Each type says as much as its callers decide on; none holds credentials.
 
 use std::error::Error;
-use std::fmt;
 use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use regex::Regex;
+use http::StatusCode;
+use thiserror::Error;
 
-use super::credentials::CredentialsError;
-use super::http::Failure;
 use crate::redact::Redactor;
 use crate::resolve::ResolveError;
 
-/// How much of what a server says is passed on.
-const LONGEST: usize = 300;
+/// The maximum number of characters of a server's message that an error quotes.
+const LONGEST_QUOTE: usize = 300;
 
-/// What went wrong, as far as the remedy differs.
+/// An error of any type.
+pub(super) type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Variables that do not describe a usable connection.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum SettingsError {
+    /// The file with the certificate authorities is unusable.
+    #[error("the CA bundle {}: {reason}", path.display())]
+    CaBundle { path: PathBuf, reason: String },
+    /// A proxy's URL is unusable. The text leaves the URL out, because it may hold a password.
+    #[error("the variable {scheme}_proxy holds no URL of a proxy")]
+    Proxy { scheme: &'static str },
+    /// The endpoint, together with the bucket, makes no URL.
+    #[error("{url} is no URL of a bucket: {reason}")]
+    Endpoint { url: String, reason: String },
+    /// rustls refuses its own defaults.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// The kernel refuses a thread or the event queue of a runtime.
+    #[error("{0}")]
+    Runtime(String),
+}
+
+/// A request that got no answer, or not all of it.
+#[derive(Debug, Error)]
+pub(super) enum TransportError {
+    #[error("no answer")]
+    NoAnswer(#[source] BoxError),
+    /// The answer began and then broke off.
+    #[error("the answer broke off")]
+    BrokeOff(#[source] BoxError),
+}
+
+impl TransportError {
+    /// Returns true if the name of the server does not exist, so that another attempt would fail too.
+    pub fn is_unknown_name(&self) -> bool {
+        chain(self).any(|error| matches!(error.downcast_ref(), Some(ResolveError::Unknown { .. })))
+    }
+}
+
+/// A server that neither sent nor took anything for this time.
+#[derive(Debug, Error)]
+#[error("the server was silent for {} s", .0.as_secs())]
+pub(super) struct SilentServer(pub Duration);
+
+/// A file that could not be read while it was sent.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(super) struct UnreadableFile(pub io::Error);
+
+/// Credentials that could not be had. The text names their source.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub(super) struct CredentialsError(pub String);
+
+impl CredentialsError {
+    /// Converts an error of a credentials provider.
+    pub fn from_provider(error: &object_store::Error) -> CredentialsError {
+        let own = chain(error).find_map(|error| error.downcast_ref::<CredentialsError>());
+        own.cloned().unwrap_or_else(|| CredentialsError(reason(error)))
+    }
+}
+
+impl From<CredentialsError> for object_store::Error {
+    fn from(error: CredentialsError) -> object_store::Error {
+        object_store::Error::Generic { store: "S3", source: Box::new(error) }
+    }
+}
+
+/// An answer of S3 that refuses a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub status: StatusCode,
+    /// S3's error code, such as `NoSuchKey`; empty if the answer has none.
+    pub code: String,
+    /// S3's own words; empty if the answer has none.
+    pub message: String,
+    /// The region of the bucket, if the answer names it.
+    pub region: Option<String>,
+    /// True for a redirection without a target, which S3 sends if the bucket is in another region.
+    pub is_bare_redirect: bool,
+}
+
+impl Refusal {
+    /// Returns true if another attempt may succeed.
+    pub fn may_pass(&self) -> bool {
+        self.status.is_server_error()
+            || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&self.status)
+            // S3 may begin an answer with 200 and fail only then.
+            || (self.status.is_success() && ["InternalError", "SlowDown"].contains(&&*self.code))
+    }
+
+    /// Returns the problem that it means: by S3's code, which says more, or else by the HTTP status.
+    fn problem(&self) -> Problem {
+        match (&*self.code, self.status.as_u16()) {
+            ("NoSuchBucket", _) => Problem::NoSuchBucket,
+            ("NoSuchKey", _) | (_, 404) => Problem::NoSuchKey,
+            ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired", _) => {
+                Problem::Expired
+            }
+            ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed", _) | (_, 301 | 307) => {
+                Problem::OtherRegion
+            }
+            (_, 401 | 403) => Problem::Denied,
+            ("XAmzContentSHA256Mismatch" | "BadDigest", _) | (_, 412) => Problem::Changed,
+            ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken", _) => Problem::Denied,
+            _ if self.is_bare_redirect => Problem::OtherRegion,
+            _ => Problem::Failing,
+        }
+    }
+
+    /// Returns S3's code and message, or the HTTP status if there is no code.
+    fn quote(&self) -> String {
+        match (&*self.code, &*self.message) {
+            ("", _) => self.status.to_string(),
+            (code, "") => clean(code),
+            (code, message) => clean(&format!("{code}: {message}")),
+        }
+    }
+}
+
+/// A request to S3 that failed.
+#[derive(Debug, Error)]
+pub(super) enum RequestError {
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    #[error("{}", .0.quote())]
+    Refused(Refusal),
+    /// The answer is not as S3's documentation has it, or the request cannot be made.
+    #[error("{0}")]
+    Unexpected(String),
+}
+
+/// A kind of failure that has a remedy of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// There are no credentials, or they could not be had.
     Credentials,
-    /// The credentials are not valid any more.
+    /// The credentials have expired.
     Expired,
-    /// The credentials are not allowed to.
+    /// The credentials do not permit the request.
     Denied,
     /// The bucket exists, the key does not.
     NoSuchKey,
-    /// There is no such bucket.
+    /// The bucket does not exist.
     NoSuchBucket,
     /// The bucket is in another region.
     OtherRegion,
     /// No server could be reached.
     Unreachable,
-    /// The server was reached, but did not answer as it should, however often it was asked.
+    /// The server was reached, but failed in every attempt.
     Failing,
-    /// The object became another while it was read, or the file that was to become one.
+    /// The object was replaced while it was read, or the file was written to while it was uploaded.
     Changed,
-    /// What arrived is not what S3 has: its length or its checksum.
+    /// The bytes that arrived differ from the object's length or checksum.
     Damaged,
-    /// There is no room for what arrives before its turn.
+    /// The folder has no room for bytes that arrive before their turn.
     NoRoom,
-    /// The variables say something that cannot be.
+    /// The variables do not describe a usable connection.
     Settings,
 }
 
-/// Why an object, or what is below a prefix, could not be read or written. Its text names the bucket and the key, what
-/// was found and what can be done, and never credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An object, or the objects below a prefix, that could not be read or written. The text names the bucket, the key, the
+/// problem and a remedy.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("s3://{bucket}/{key}: {}", self.reason())]
 pub struct StorageError {
     /// The bucket.
     pub bucket: String,
-    /// The key or the prefix within it.
+    /// The key or the prefix within the bucket.
     pub key: String,
-    /// What went wrong.
+    /// The kind of failure.
     pub problem: Problem,
-    /// What was said about it.
+    /// The words of the server or the system; may be empty.
     pub detail: String,
-    /// Whether it was to be written.
-    pub(super) is_writing: bool,
+    /// True if the object was to be written.
+    is_writing: bool,
+    /// The region of the bucket, if S3 named it.
+    pub(super) region: Option<String>,
 }
-
-impl fmt::Display for StorageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3://{}/{}: {}", self.bucket, self.key, self.reason())
-    }
-}
-
-impl Error for StorageError {}
 
 impl StorageError {
+    /// Creates an error of reading.
     pub(super) fn new(bucket: &str, key: &str, problem: Problem, detail: impl Into<String>) -> StorageError {
-        let (bucket, key) = (bucket.to_owned(), key.to_owned());
-        StorageError { bucket, key, problem, detail: detail.into(), is_writing: false }
+        let (bucket, key, detail) = (bucket.to_owned(), key.to_owned(), detail.into());
+        StorageError { bucket, key, problem, detail, is_writing: false, region: None }
     }
 
-    /// The same of an object that was to be written: the remedies are others.
+    /// Creates an error for variables that do not describe a usable connection.
+    pub(super) fn of_settings(bucket: &str, key: &str, error: &SettingsError) -> StorageError {
+        StorageError::new(bucket, key, Problem::Settings, error.to_string())
+    }
+
+    /// Converts the error of a request.
+    pub(super) fn of_request(bucket: &str, key: &str, error: &RequestError) -> StorageError {
+        let (problem, detail) = match error {
+            RequestError::Credentials(error) => (Problem::Credentials, clean(&error.0)),
+            RequestError::Transport(error @ TransportError::NoAnswer(_)) => (Problem::Unreachable, reason(error)),
+            RequestError::Transport(error @ TransportError::BrokeOff(_)) => (Problem::Damaged, reason(error)),
+            RequestError::Unexpected(text) => (Problem::Failing, clean(text)),
+            RequestError::Refused(refusal) => {
+                let found = StorageError::new(bucket, key, refusal.problem(), refusal.quote());
+                return StorageError { region: refusal.region.clone(), ..found };
+            }
+        };
+        StorageError::new(bucket, key, problem, detail)
+    }
+
+    /// Turns it into an error of writing, which has other remedies.
     pub(super) fn writing(self) -> StorageError {
         StorageError { is_writing: true, ..self }
     }
 
-    /// What was found and what can be done, without bucket and key.
+    /// Returns the problem and the remedy, without the bucket and the key.
     pub fn reason(&self) -> String {
         let StorageError { problem, detail, is_writing, .. } = self;
         let (what, remedy) = match problem {
             Problem::Denied if *is_writing => (
                 "access denied",
                 "allow the job's role s3:PutObject and s3:AbortMultipartUpload on the key, and kms:GenerateDataKey and \
-                 kms:Decrypt where the bucket is encrypted with a key",
+                 kms:Decrypt if the bucket is encrypted with a key",
             ),
             Problem::Changed if *is_writing => (
                 "it was written to while it was uploaded",
-                "write under another name, and rename it when it is complete",
+                "write under another name, and rename the file when it is complete",
             ),
             Problem::Unreachable if *is_writing => (
                 "S3 cannot be reached",
@@ -105,114 +256,164 @@ impl StorageError {
             Problem::Denied => (
                 "access denied",
                 "allow the job's role s3:GetObject on the key and s3:ListBucket on the bucket, and kms:Decrypt on its \
-                 key where it is encrypted with one",
+                 key if the bucket is encrypted with one",
             ),
-            Problem::NoSuchKey => ("there is no such key", "see whether it was uploaded, and under this name"),
-            Problem::NoSuchBucket => ("there is no such bucket", "see whether its name is right"),
+            Problem::NoSuchKey => ("there is no such key", "check that it was uploaded, and under this name"),
+            Problem::NoSuchBucket => ("there is no such bucket", "check its name"),
             Problem::OtherRegion => ("the bucket is in another region", "set AWS_REGION to that region"),
             Problem::Unreachable => (
                 "S3 cannot be reached",
                 "a job in a VPC needs an S3 endpoint there, and one under network isolation its code as a channel",
             ),
             Problem::Failing => ("S3 does not answer as it should", "try again, or look at its status"),
-            Problem::Changed => ("it was replaced while it was read", "upload a job's code under a name of its own"),
-            Problem::Damaged => ("it did not arrive whole", "try again; if it comes again, upload it anew"),
-            Problem::NoRoom => ("it cannot be kept while it arrives", "give the folder more room"),
+            Problem::Changed => ("it was replaced while it was read", "upload each job's code under a key of its own"),
+            Problem::Damaged => ("it did not arrive whole", "try again; if this happens again, upload it anew"),
+            Problem::NoRoom => ("it cannot be stored while it arrives", "give the folder more room"),
             Problem::Settings => ("S3 cannot be used as the variables say", "correct them"),
         };
-        match detail.is_empty() {
-            true => format!("{what}; {remedy}"),
-            false => format!("{what} ({detail}); {remedy}"),
-        }
-    }
-
-    /// What an error of `object_store` means. Its text holds the answer of the server, an XML document, which may repeat
-    /// the request with its signature: only the code and the message in it are taken.
-    pub(super) fn of(bucket: &str, key: &str, error: &object_store::Error) -> StorageError {
-        let make = |problem, detail: String| StorageError::new(bucket, key, problem, detail);
-        if let Some(error) = chain(error).find_map(|error| error.downcast_ref::<CredentialsError>()) {
-            return make(Problem::Credentials, clean(&error.to_string()));
-        }
-        if let Some(error) = chain(error).find_map(|error| error.downcast_ref::<ResolveError>()) {
-            return make(Problem::Unreachable, error.to_string());
-        }
-        let text = error.to_string();
-        let element = |name: &str| {
-            let pattern = Regex::new(&format!("(?s)<{name}>(.*?)</{name}>")).ok()?;
-            Some(pattern.captures(&text)?[1].to_owned())
-        };
-        let status = Regex::new(r"status code: (\d{3})[^:]*").ok().and_then(|pattern| {
-            let found = pattern.captures(&text)?;
-            Some((found[1].parse::<u16>().ok()?, found[0].trim_start_matches("status code: ").to_owned()))
-        });
-        let code = element("Code");
-        let message = element("Message").unwrap_or_default();
-        let said = |fallback: String| match &code {
-            Some(code) if message.is_empty() => clean(code),
-            Some(code) => clean(&format!("{code}: {message}")),
-            None => fallback,
-        };
-        let number = status.as_ref().map_or(0, |(number, _)| *number);
-        let status = status.map(|(_, text)| text).unwrap_or_default();
-        let problem = match (code.as_deref().unwrap_or_default(), number) {
-            ("NoSuchBucket", _) => Problem::NoSuchBucket,
-            ("NoSuchKey", _) | (_, 404) => Problem::NoSuchKey,
-            ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired", _) => {
-                Problem::Expired
-            }
-            ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed", _) | (_, 301 | 307) => {
-                Problem::OtherRegion
-            }
-            (_, 401 | 403) => Problem::Denied,
-            ("XAmzContentSHA256Mismatch" | "BadDigest", _) | (_, 412) => Problem::Changed,
-            ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken", _) => Problem::Denied,
-            (_, 400..) => Problem::Failing,
-            _ if text.contains("redirect without LOCATION") => Problem::OtherRegion,
-            _ if text.contains("HTTP error") => match is_body(error) {
-                true => Problem::Damaged,
-                false => Problem::Unreachable,
-            },
-            _ => Problem::Failing,
-        };
-        make(problem, said(if status.is_empty() { reason(error) } else { status }))
+        if detail.is_empty() { format!("{what}; {remedy}") } else { format!("{what} ({detail}); {remedy}") }
     }
 }
 
-/// Why an object is not in its file, or a file not in its object.
-#[derive(Debug)]
+/// An object that could not be brought into a file, or a file that could not be uploaded.
+#[derive(Debug, Error)]
 pub enum TransferError {
-    /// It did not arrive whole.
-    Storage(StorageError),
+    /// S3 failed, or the object did not arrive whole.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The file could not be written, or read.
+    #[error(transparent)]
     File(io::Error),
 }
 
-/// Whether the answer had begun.
-fn is_body(error: &object_store::Error) -> bool {
-    chain(error).any(|error| matches!(error.downcast_ref(), Some(Failure::Body(_))))
+impl TransferError {
+    /// Converts the error of a request that was to send a file.
+    pub(super) fn of_upload(bucket: &str, key: &str, error: &RequestError) -> TransferError {
+        match chain(error).find_map(|error| error.downcast_ref()) {
+            Some(UnreadableFile(error)) => TransferError::File(io::Error::new(error.kind(), error.to_string())),
+            None => TransferError::Storage(StorageError::of_request(bucket, key, error).writing()),
+        }
+    }
 }
 
-/// Whether it is that a name is not known.
-pub(super) fn is_unknown_name(error: &(dyn Error + 'static)) -> bool {
-    chain(error).any(|error| matches!(error.downcast_ref(), Some(ResolveError::Unknown { .. })))
-}
-
-/// An error and those that it comes from.
+/// Returns an error and its sources, outermost first.
 pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// The innermost reason of an error, which is the one in plain words.
+/// Returns the text of an error's innermost source, which says the cause in plain words, without secrets.
 pub(super) fn reason(error: &(dyn Error + 'static)) -> String {
     clean(&chain(error).last().map(ToString::to_string).unwrap_or_default())
 }
 
-/// A text of a server, without secrets and not too long.
-fn clean(text: &str) -> String {
+/// Returns the text of a server as one line, without secrets, shortened to [`LONGEST_QUOTE`].
+pub(super) fn clean(text: &str) -> String {
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = Redactor::default().clean(&line).into_owned();
-    match line.char_indices().nth(LONGEST) {
+    match line.char_indices().nth(LONGEST_QUOTE) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use http::StatusCode;
+
+    use super::{Problem, Refusal, RequestError, StorageError, TransferError, TransportError, UnreadableFile, clean};
+    use crate::resolve::ResolveError;
+
+    fn refusal(status: u16, code: &str, message: &str) -> Refusal {
+        Refusal {
+            status: StatusCode::from_u16(status).expect("a status"),
+            code: code.to_owned(),
+            message: message.to_owned(),
+            region: None,
+            is_bare_redirect: false,
+        }
+    }
+
+    fn error(refusal: Refusal) -> StorageError {
+        StorageError::of_request("b", "k", &RequestError::Refused(refusal))
+    }
+
+    #[test]
+    fn a_refusal_becomes_the_problem_that_its_code_or_else_its_status_names() {
+        for (status, code, expected, may_pass) in [
+            (404, "NoSuchBucket", Problem::NoSuchBucket, false),
+            (404, "NoSuchKey", Problem::NoSuchKey, false),
+            (404, "", Problem::NoSuchKey, false),
+            (400, "ExpiredToken", Problem::Expired, false),
+            (403, "RequestExpired", Problem::Expired, false),
+            (301, "PermanentRedirect", Problem::OtherRegion, false),
+            (307, "", Problem::OtherRegion, false),
+            (400, "AuthorizationHeaderMalformed", Problem::OtherRegion, false),
+            (403, "AccessDenied", Problem::Denied, false),
+            (401, "", Problem::Denied, false),
+            (400, "InvalidToken", Problem::Denied, false),
+            (400, "XAmzContentSHA256Mismatch", Problem::Changed, false),
+            (412, "PreconditionFailed", Problem::Changed, false),
+            (416, "InvalidRange", Problem::Failing, false),
+            (302, "", Problem::Failing, false),
+            (408, "", Problem::Failing, true),
+            (429, "", Problem::Failing, true),
+            (500, "InternalError", Problem::Failing, true),
+            (503, "SlowDown", Problem::Failing, true),
+            (200, "SlowDown", Problem::Failing, true),
+            (200, "", Problem::Failing, false),
+        ] {
+            let refusal = refusal(status, code, "");
+            assert_eq!(refusal.may_pass(), may_pass, "{status} {code}");
+            assert_eq!(error(refusal).problem, expected, "{status} {code}");
+        }
+        let bare = Refusal { is_bare_redirect: true, region: Some("eu-west-3".to_owned()), ..refusal(302, "", "") };
+        let found = error(bare);
+        assert_eq!((found.problem, found.region.as_deref()), (Problem::OtherRegion, Some("eu-west-3")));
+    }
+
+    #[test]
+    fn the_text_names_the_object_the_problem_and_the_remedy() {
+        let denied = error(refusal(403, "AccessDenied", "said"));
+        assert!(
+            denied
+                .to_string()
+                .starts_with("s3://b/k: access denied (AccessDenied: said); allow the job's role s3:GetObject"),
+            "{denied}"
+        );
+        let denied = denied.writing().to_string();
+        assert!(denied.contains("allow the job's role s3:PutObject"), "{denied}");
+        let by_status = error(refusal(503, "", "")).to_string();
+        assert!(by_status.contains("S3 does not answer as it should (503 Service Unavailable); "), "{by_status}");
+    }
+
+    #[test]
+    fn an_answer_that_broke_off_is_told_from_none() {
+        let problem = |error| StorageError::of_request("b", "k", &RequestError::Transport(error)).problem;
+        assert_eq!(problem(TransportError::NoAnswer("x".into())), Problem::Unreachable);
+        assert_eq!(problem(TransportError::BrokeOff("x".into())), Problem::Damaged);
+        let unknown = ResolveError::Unknown { host: "h".to_owned() };
+        let unknown = TransportError::NoAnswer(unknown.into());
+        assert!(unknown.is_unknown_name());
+        let text = StorageError::of_request("b", "k", &RequestError::Transport(unknown)).to_string();
+        assert!(text.contains("S3 cannot be reached (the name h is not known to the hosts file or DNS); "), "{text}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_no_error_of_s3() {
+        let unreadable = UnreadableFile(io::ErrorKind::UnexpectedEof.into());
+        let error = RequestError::Transport(TransportError::NoAnswer(unreadable.into()));
+        let found = TransferError::of_upload("b", "k", &error);
+        assert!(
+            matches!(&found, TransferError::File(error) if error.kind() == io::ErrorKind::UnexpectedEof),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn quotes_are_one_short_line() {
+        assert_eq!(clean(" a\n b\t"), "a b");
+        assert_eq!(clean(&"é".repeat(500)).chars().count(), 301);
     }
 }

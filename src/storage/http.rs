@@ -1,66 +1,36 @@
-//! The HTTP client: small buffers, so that many connections take little memory, and an end to a server's silence.
+//! The HTTP client: small buffers, so that many connections take little memory, and a limit on a server's silence.
 
 use std::error::Error;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Request;
 use http::header::{HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use http::{Request, Response};
+use hyper::body::{Body, Frame, SizeHint};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use object_store::ClientOptions;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse, HttpResponseBody,
-    HttpService,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
 };
-use tokio::time::{Instant, Sleep};
 
-use super::access::Network;
-use super::connect::{BoxError, Connector};
-use super::error::{chain, is_unknown_name};
+use super::connect::Connector;
+use super::error::{SettingsError, SilentServer, TransportError, chain};
+use super::network::NetworkSettings;
+use super::payload::{AnswerBody, Payload};
 
-/// How long a server may send nothing while it is to send something, and take nothing while it is to take something.
+/// The maximum time in which a server sends nothing of an answer, or takes nothing of a request.
 const SILENCE: Duration = Duration::from_secs(20);
-/// How much of a message a connection holds, in bytes.
-const HELD: usize = 16 << 10;
-/// How much of a file is read at once to be sent, in bytes.
-const BLOCK: usize = 16 << 10;
-/// How often a small request is asked at most.
-const ATTEMPTS: u32 = 3;
+/// The maximum size of a connection's buffer, in bytes.
+const BUFFER: usize = 16 << 10;
 
-/// Asks again where that may help, which an error says, with a pause that grows.
-///
-/// # Errors
-/// The last one.
-pub(super) async fn persistently<T, A>(what: &str, ask: impl Fn() -> A) -> Result<T, String>
-where
-    A: Future<Output = Result<T, (String, bool)>>,
-{
-    let mut attempt = 1;
-    loop {
-        match ask().await {
-            Err((error, true)) if attempt < ATTEMPTS => {
-                tracing::debug!("{what}: {error}; asking again");
-                tokio::time::sleep(Duration::from_millis(300) * attempt).await;
-                attempt += 1;
-            }
-            other => return other.map_err(|(error, _)| error),
-        }
-    }
-}
-
-/// A client; its connections are shared by its clones, and belong to the runtime that they were made in.
+/// A client with a pool of connections. Its clones share the pool, which belongs to the runtime that first uses it.
 #[derive(Clone)]
 pub(super) struct Client {
     inner: legacy::Client<Connector, Payload>,
@@ -75,50 +45,49 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Makes a client.
+    /// Creates a client with the job's network settings.
     ///
     /// # Errors
-    /// In words: the certificates or a proxy are not as they should be.
-    pub fn of(network: &Network) -> Result<Client, String> {
-        let connector = Connector::of(network)?;
+    /// [`SettingsError`] if the bundle of certificates or the URL of a proxy is unusable.
+    pub fn new(network: &NetworkSettings) -> Result<Client, SettingsError> {
+        let connector = Connector::new(network)?;
         let inner = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .http1_max_buf_size(HELD)
+            .http1_max_buf_size(BUFFER)
             .build(connector.clone());
         Ok(Client { inner, connector, silence: SILENCE })
     }
 
-    /// Sends a request. An answer's body may end with an error, after which it can be asked for again.
+    /// Sends a request once and waits for the head of the answer.
     ///
     /// # Errors
-    /// No connection came about, it broke, or the server was silent for too long.
-    pub async fn send(&self, mut request: Request<Payload>) -> Result<HttpResponse, HttpError> {
+    /// [`TransportError::NoAnswer`] if no connection was established, it broke, or the server was silent for too long.
+    pub async fn send(&self, mut request: Request<Payload>) -> Result<Response<AnswerBody>, TransportError> {
         request
             .headers_mut()
             .insert(USER_AGENT, HeaderValue::from_static(concat!("footplate/", env!("CARGO_PKG_VERSION"))));
         if let Some(authorization) = self.connector.proxy_authorization(request.uri()) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
         }
-        let taken = Arc::clone(&request.body().taken);
+        let taken = request.body().taken();
         let mut answer = std::pin::pin!(self.inner.request(request));
         let answer = loop {
             match tokio::time::timeout(self.silence, &mut answer).await {
-                Ok(answer) => break answer.map_err(|error| failed(Failure::NoAnswer(error.into())))?,
+                Ok(answer) => break answer.map_err(|error| TransportError::NoAnswer(error.into()))?,
                 Err(_) if taken.swap(false, Ordering::Relaxed) => {}
-                Err(_) => return Err(failed(Failure::NoAnswer(Silent(self.silence).into()))),
+                Err(_) => return Err(TransportError::NoAnswer(SilentServer(self.silence).into())),
             }
         };
-        let silence = self.silence;
-        let arriving =
-            |body| Arriving { body, silence, ends: Box::pin(tokio::time::sleep(silence)), is_waiting: false };
-        Ok(answer.map(|body| HttpResponseBody::new(arriving(body))))
+        Ok(answer.map(|body| AnswerBody::new(body, self.silence)))
     }
 }
 
+/// Sends the requests of `object_store`'s credentials providers.
 #[async_trait]
 impl HttpService for Client {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        self.send(request.map(Payload::from)).await
+        let answer = self.send(request.map(Payload::from)).await.map_err(http_error)?;
+        Ok(answer.map(|body| HttpResponseBody::new(ProviderBody(body))))
     }
 }
 
@@ -128,73 +97,10 @@ impl HttpConnector for Client {
     }
 }
 
-/// What a request sends.
-pub(super) struct Payload {
-    content: Content,
-    /// Whether any of it was taken since this was last looked at.
-    taken: Arc<AtomicBool>,
-}
+/// An answer's body with the errors of `object_store`.
+struct ProviderBody(AnswerBody);
 
-enum Content {
-    Given(HttpRequestBody),
-    File(Arc<File>, Range<u64>),
-}
-
-impl Payload {
-    /// A part of a file, which is read while it is sent.
-    pub fn of_file(file: Arc<File>, range: Range<u64>) -> Payload {
-        Payload { content: Content::File(file, range), taken: Arc::default() }
-    }
-}
-
-impl From<HttpRequestBody> for Payload {
-    fn from(body: HttpRequestBody) -> Payload {
-        Payload { content: Content::Given(body), taken: Arc::default() }
-    }
-}
-
-impl Body for Payload {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.taken.store(true, Ordering::Relaxed);
-        match &mut self.content {
-            Content::Given(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
-            Content::File(_, range) if range.is_empty() => Poll::Ready(None),
-            Content::File(file, range) => {
-                let mut block = vec![0; usize::try_from(range.end - range.start).map_or(BLOCK, |left| left.min(BLOCK))];
-                let read = file.read_exact_at(&mut block, range.start);
-                range.start += block.len() as u64;
-                Poll::Ready(Some(read.map(|()| Frame::data(block.into())).map_err(|error| Unreadable(error).into())))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Given(body) => body.is_end_stream(),
-            Content::File(_, range) => range.is_empty(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Given(body) => body.size_hint(),
-            Content::File(_, range) => SizeHint::with_exact(range.end - range.start),
-        }
-    }
-}
-
-/// An answer's body: an error where the server is silent for too long while something is waited for.
-struct Arriving {
-    body: Incoming,
-    silence: Duration,
-    ends: Pin<Box<Sleep>>,
-    is_waiting: bool,
-}
-
-impl Body for Arriving {
+impl Body for ProviderBody {
     type Data = Bytes;
     type Error = HttpError;
 
@@ -202,87 +108,39 @@ impl Body for Arriving {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            self.is_waiting = false;
-            return Poll::Ready(frame.map(|frame| frame.map_err(|error| failed(Failure::Body(error.into())))));
-        }
-        if !self.is_waiting {
-            self.is_waiting = true;
-            let ends = Instant::now() + self.silence;
-            self.ends.as_mut().reset(ends);
-        }
-        ready!(self.ends.as_mut().poll(context));
-        Poll::Ready(Some(Err(failed(Failure::Body(Silent(self.silence).into())))))
+        Pin::new(&mut self.0).poll_frame(context).map_err(http_error)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.0.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.0.size_hint()
     }
 }
 
-/// Why there is no answer, or not all of it.
-#[derive(Debug)]
-pub(super) enum Failure {
-    NoAnswer(BoxError),
-    /// The answer had begun.
-    Body(BoxError),
+/// Converts an error for `object_store`, which repeats the request unless the kind is `Unknown`.
+fn http_error(error: TransportError) -> HttpError {
+    HttpError::new(kind(&error), error)
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Failure::NoAnswer(_) => "no answer",
-            Failure::Body(_) => "the answer broke off",
-        })
+/// Returns true if another attempt of the request may succeed.
+pub(super) fn may_pass(error: &TransportError) -> bool {
+    kind(error) != HttpErrorKind::Unknown
+}
+
+/// Returns the kind of an error; `Unknown` if another attempt would fail too, as for a name that does not exist.
+fn kind(error: &TransportError) -> HttpErrorKind {
+    if error.is_unknown_name() {
+        return HttpErrorKind::Unknown;
     }
+    chain(error).find_map(kind_of_source).unwrap_or(HttpErrorKind::Unknown)
 }
 
-impl Error for Failure {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        let (Failure::NoAnswer(error) | Failure::Body(error)) = self;
-        Some(&**error)
-    }
-}
-
-/// The server did nothing.
-#[derive(Debug)]
-struct Silent(Duration);
-
-impl fmt::Display for Silent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server was silent for {} s", self.0.as_secs())
-    }
-}
-
-impl Error for Silent {}
-
-/// The file that was to be sent could not be read.
-#[derive(Debug)]
-pub(super) struct Unreadable(pub io::Error);
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Error for Unreadable {}
-
-/// As an error that says whether asking again may help: a name that is not known stays so.
-fn failed(failure: Failure) -> HttpError {
-    let kind = match is_unknown_name(&failure) {
-        true => HttpErrorKind::Unknown,
-        false => chain(&failure).find_map(kind).unwrap_or(HttpErrorKind::Unknown),
-    };
-    HttpError::new(kind, failure)
-}
-
-fn kind(error: &(dyn Error + 'static)) -> Option<HttpErrorKind> {
-    if error.is::<Silent>() {
+/// Returns the kind that one error in a chain of sources decides, or `None` if it decides none.
+fn kind_of_source(error: &(dyn Error + 'static)) -> Option<HttpErrorKind> {
+    if error.is::<SilentServer>() {
         return Some(HttpErrorKind::Timeout);
     }
     if let Some(error) = error.downcast_ref::<legacy::Error>() {
@@ -313,23 +171,28 @@ mod tests {
     use std::time::Duration;
 
     use http::Request;
-    use object_store::client::{HttpError, HttpErrorKind, HttpRequestBody};
+    use object_store::client::{HttpErrorKind, HttpRequestBody};
 
-    use super::{Client, Payload};
-    use crate::storage::access::Network;
-    use crate::storage::bucket::runtime;
+    use super::{Client, Payload, kind, may_pass};
+    use crate::resolve::ResolveError;
+    use crate::storage::error::{TransportError, UnreadableFile};
+    use crate::storage::network::NetworkSettings;
 
-    /// What a server whose only connection is served so answers, where it may be silent for a second.
-    fn ask(payload: Payload, serve: impl FnOnce(TcpStream) + Send + 'static) -> Result<String, HttpError> {
+    /// Sends a payload to a server that serves one connection with `serve`, and returns the body of its answer. The
+    /// client accepts a silence of one second.
+    fn ask(payload: Payload, serve: impl FnOnce(TcpStream) + Send + 'static) -> Result<String, TransportError> {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/", listener.local_addr().expect("an address"));
         let server = thread::spawn(move || serve(listener.accept().expect("a connection").0));
         let silence = Duration::from_secs(1);
-        let found = runtime().expect("a runtime").block_on(async {
-            let client = Client { silence, ..Client::of(&Network::default()).expect("a client") };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let found = runtime.block_on(async {
+            let client = Client { silence, ..Client::new(&NetworkSettings::default()).expect("a client") };
             let answer = client.send(Request::put(url).body(payload).expect("a request")).await?;
-            Ok(String::from_utf8_lossy(&answer.into_body().bytes().await?).into_owned())
+            Ok(String::from_utf8_lossy(&answer.into_body().read_to(usize::MAX).await?).into_owned())
         });
+        // Closes the connection, for whose end the server may wait.
+        drop(runtime);
         server.join().expect("served");
         found
     }
@@ -339,20 +202,22 @@ mod tests {
     }
 
     #[track_caller]
-    fn is_timed_out(found: Result<String, HttpError>, what: &str) {
+    fn is_timed_out(found: Result<String, TransportError>, what: &str) {
         let error = found.expect_err("no answer");
-        let source = error.source().expect("a failure");
-        assert_eq!(error.kind(), HttpErrorKind::Timeout, "{error:?}");
-        assert_eq!(source.to_string(), what);
-        assert_eq!(source.source().expect("a reason").to_string(), "the server was silent for 1 s");
+        assert_eq!(kind(&error), HttpErrorKind::Timeout, "{error:?}");
+        assert_eq!(error.to_string(), what);
+        assert_eq!(error.source().expect("a reason").to_string(), "the server was silent for 1 s");
     }
 
     #[test]
-    fn a_server_that_is_silent_is_not_waited_for() {
-        let silent = |mut stream: TcpStream| drop(stream.read_to_end(&mut Vec::new()));
+    fn a_silent_server_is_given_up() {
+        let silent = |mut stream: TcpStream| {
+            // The result is ignored: the client may reset the connection.
+            let _ = stream.read_to_end(&mut Vec::new());
+        };
         is_timed_out(ask(nothing(), silent), "no answer");
         let stops = move |mut stream: TcpStream| {
-            // An answer that comes before its request is none.
+            // hyper takes bytes that arrive before the request for an error.
             assert!(stream.read(&mut [0; 4096]).expect("a request") > 0);
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").expect("written");
             silent(stream);
@@ -361,9 +226,9 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_slow_is_waited_for() {
+    fn a_slow_server_is_waited_for() {
         let mut file = tempfile::tempfile().expect("a file");
-        // More than a connection holds before it waits for its reader, who takes 1.6 s.
+        // More than the socket buffers hold. The server takes 1.6 s to read it.
         let length = 32 << 20;
         file.write_all(&vec![7; length]).expect("written");
         let slow = move |mut stream: TcpStream| {
@@ -380,7 +245,20 @@ mod tests {
                 stream.write_all(&[*byte]).expect("written");
             }
         };
-        let payload = Payload::of_file(Arc::new(file), 0..length as u64);
+        let payload = Payload::from_file(Arc::new(file), 0..length as u64);
         assert_eq!(ask(payload, slow).expect("answered"), "steady");
+    }
+
+    #[test]
+    fn an_unknown_name_and_an_unreadable_file_are_not_tried_again() {
+        let unknown = ResolveError::Unknown { host: "h".to_owned() };
+        let unanswered = ResolveError::Unanswered { host: "h".to_owned(), reason: "r".to_owned() };
+        assert!(!may_pass(&TransportError::NoAnswer(unknown.into())));
+        let unreadable = UnreadableFile(std::io::ErrorKind::UnexpectedEof.into());
+        assert!(!may_pass(&TransportError::NoAnswer(unreadable.into())));
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(may_pass(&TransportError::BrokeOff(reset.into())));
+        // hyper wraps the errors of the resolver into one of connecting.
+        assert!(!may_pass(&TransportError::NoAnswer(unanswered.into())));
     }
 }

@@ -1,40 +1,66 @@
-//! Objects in S3: reading and writing them, and the credentials, endpoints and connections that this takes.
+//! Objects in S3: reading and writing them, with the credentials, endpoints and connections that the container's variables
+//! describe. Signed requests to other AWS services use the same means.
 //!
-//! [`Access`] is what the container's variables say of all that; making one does nothing else, so that a job without an
-//! object in S3 pays nothing. [`Bucket`] opens a bucket with it: [`Bucket::read`] gives an object as a stream that
-//! arrives while it is read, in several ranges at once, and [`Bucket::list`] what is below a prefix. All of it blocks the
-//! thread that it is called on; the network is served by a thread of its own. [`Uploads`] writes below a prefix, in the
-//! runtime of whoever calls it, and reads files while it sends them.
+//! - [`Access`] holds the location of S3 and the means to reach it. Creating one only reads variables, so that a job
+//!   without an object in S3 pays nothing.
+//! - [`Bucket`] reads. [`Bucket::read`] returns an object as a stream that arrives while it is read, in several ranges at
+//!   once; [`Bucket::list`] returns the objects below a prefix. Its functions block the calling thread; the network is
+//!   served by threads of its own.
+//! - [`Uploader`] writes below a prefix, in the caller's runtime, and reads files while it sends them. [`uploads`] uploads
+//!   a folder with it while the script runs.
+//! - [`AwsService`] sends requests to a service such as CodeArtifact.
+//!
+//! # Layers
+//!
+//! Each file imports only those below it:
 //!
 //! ```text
-//! bucket, download, placed, upload ─► object_store ─► wire ─► http ─► connect
+//! bucket ► download ► into_file ► object     uploads ► upload     aws_service
+//!                         │                              │             │
+//!                     bucket_access: a client in the right region      │
+//!                         │                                            │
+//!                     client: S3's operations; signs, sends, repeats   │
+//!                         │                                            │
+//!                     access ► credentials ────────────────────────────┘
+//!                         │
+//!                     http ► payload, connect ► network ► tls
+//!
+//! used by all of them: retry, answers, checksum, region, error
 //! ```
 //!
-//! Requests, their signatures, their repetition, the list and the resumption of a broken body are the `object_store`
-//! crate's. What is added here: names are resolved by [`crate::resolve`], because the C library must not do it; keys are
-//! taken as they are, where the crate knows none with two slashes; a region that S3 corrects; the checksums that S3 has
-//! of an object; and one error with a remedy, [`StorageError`], that holds no credentials.
+//! The `object_store` crate supplies the signatures (AWS Signature Version 4) and the credentials of web identities and
+//! instances. The operations of S3 are footplate's own, for four reasons. A file is read while it is sent, where the crate
+//! wants the content in memory. Keys stay as they are, where the crate has none with two slashes in a row. Names are
+//! resolved by [`crate::resolve`], because the C library must not resolve them. Errors keep S3's code, status and region as
+//! data, where the crate has only text; [`StorageError`] adds a remedy and holds no credentials.
 //!
-//! [`Repository`] is a store of packages in place of objects, CodeArtifact's: with the same credentials and connections it
-//! gives the address of an index, which an installer then reads.
+//! This folder knows nothing of archives, packages or the code folder: [`crate::prepare`] does.
 
 mod access;
+mod answers;
+mod aws_service;
 mod bucket;
+mod bucket_access;
 mod checksum;
-mod codeartifact;
+mod client;
 mod connect;
 mod credentials;
 mod download;
 mod error;
 mod http;
-mod placed;
+mod into_file;
+mod network;
+mod object;
+mod payload;
+mod region;
+mod retry;
+mod tls;
 mod upload;
 pub mod uploads;
-mod wire;
 
 pub use access::Access;
-pub use bucket::{Bucket, Listed};
-pub use codeartifact::{CodeArtifactError, PackageIndex, Repository};
-pub use download::{Asked, Download, Fetched};
+pub use aws_service::{AwsService, AwsServiceError};
+pub use bucket::{Bucket, ListedObject};
+pub use download::{Download, PendingDownload, SmallObjects};
 pub use error::{Problem, StorageError, TransferError};
-pub use upload::{Parts, Sent, Uploads};
+pub use upload::{MultipartUpload, SentPart, Uploader};

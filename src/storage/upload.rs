@@ -1,161 +1,147 @@
-//! Writing objects: small ones in one request, large ones in parts; each from a file, of which next to nothing is in memory.
+//! Uploading files: small ones in one request, large ones in parts. A file is read while it is sent, so that almost none
+//! of it is in memory.
 
 use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use object_store::multipart::{MultipartStore, PartId};
-use object_store::path::Path as Place;
-use object_store::{MultipartId, ObjectStoreExt, PutPayload};
+use super::access::Access;
+use super::answers::StoredPart;
+use super::bucket_access::BucketAccess;
+use super::client::{BucketClient, FilePart};
+use super::error::{SettingsError, StorageError, TransferError};
 
-use super::bucket::{Bucket, Connected};
-use super::checksum::Sha256;
-use super::error::{Problem, StorageError, TransferError, chain};
-use super::http::Unreadable;
-
-/// How long a part is at least (S3 takes none below 5 MiB), and how many an object may have (S3 takes 10,000).
+/// The minimum size of a part, in bytes. S3 accepts none below 5 MiB, except for the last.
 const PART: u64 = 8 << 20;
+/// The maximum number of parts of an object. S3 accepts 10,000.
 const MOST_PARTS: u64 = 9_000;
 
-/// Writes objects below a prefix of a bucket. To be used in a runtime with time and I/O; nothing is asked before the first
-/// object.
+/// Uploads files below a prefix of a bucket. It must be used in a tokio runtime with time and I/O, and connects when it
+/// uploads the first file.
 #[derive(Debug)]
-pub struct Uploads {
-    bucket: Bucket,
+pub struct Uploader {
+    bucket: BucketAccess,
     prefix: String,
-    client: Mutex<Option<Connected>>,
+    client: Mutex<Option<Arc<BucketClient>>>,
 }
 
-impl Uploads {
-    /// Below this prefix, which neither begins nor ends with a slash.
-    pub fn new(bucket: Bucket, prefix: &str) -> Uploads {
-        Uploads { bucket, prefix: prefix.to_owned(), client: Mutex::default() }
+impl Uploader {
+    /// Creates an uploader for a prefix that neither begins nor ends with a slash.
+    pub fn new(access: Access, bucket: &str, prefix: &str) -> Uploader {
+        Uploader { bucket: BucketAccess::new(access, bucket), prefix: prefix.to_owned(), client: Mutex::default() }
     }
 
-    /// How long the parts of an object of this size are, but for the last. One that is not longer is written by
-    /// [`Uploads::put`].
+    /// Returns the size of the parts of an object of `size` bytes, except for the last part. An object that is not larger
+    /// than that is uploaded by [`Uploader::put`].
     pub fn part_size(size: u64) -> u64 {
         PART.max(size.div_ceil(MOST_PARTS))
     }
 
-    /// Writes an object in one request: a file as far as this size, in bytes.
+    /// Uploads the first `size` bytes of a file in one request.
     ///
     /// # Errors
     /// [`TransferError`], after a bounded number of attempts.
     pub async fn put(&self, name: &str, file: &Arc<File>, size: u64) -> Result<(), TransferError> {
-        let digest = Sha256::of(file, &(0..size)).map_err(TransferError::File)?;
-        let put = async |client: &Connected, place: &Place| {
-            let put = client.store.put(place, PutPayload::new());
-            client.part(file, 0..size, digest).send(put).await.map(drop)
-        };
-        self.with_region(name, put).await
+        let part = FilePart::new(file, 0..size)?;
+        self.with_region(name, async |client, key| client.put(key, part.clone()).await).await
     }
 
-    /// Begins to write an object in parts.
+    /// Begins to upload a file in parts.
     ///
     /// # Errors
     /// [`TransferError`], after a bounded number of attempts.
-    pub async fn begin(&self, name: &str) -> Result<Parts, TransferError> {
-        let (bucket, key) = (self.bucket.name().to_owned(), self.key(name));
-        self.with_region(name, async |client, place| {
-            let id = client.store.create_multipart(place).await?;
-            let (client, place) = (client.clone(), place.clone());
-            Ok(Parts { client, place, id, bucket: bucket.clone(), key: key.clone() })
+    pub async fn begin(&self, name: &str) -> Result<MultipartUpload, TransferError> {
+        self.with_region(name, async |client, key| {
+            let id = client.create_upload(key).await?;
+            Ok(MultipartUpload { client: Arc::clone(client), key: key.to_owned(), id })
         })
         .await
     }
 
-    /// The whole key of an object below the prefix.
-    pub fn key(&self, name: &str) -> String {
-        match self.prefix.is_empty() {
-            true => name.to_owned(),
-            false => format!("{}/{name}", self.prefix),
-        }
+    fn key(&self, name: &str) -> String {
+        if self.prefix.is_empty() { name.to_owned() } else { format!("{}/{name}", self.prefix) }
     }
 
-    /// Asks; once more where S3 says that the bucket is in another region, which is kept, or that the credentials have
-    /// expired and others can be had.
+    /// Does `work` with the client and the key of an object. Does it once more, with a client that is kept, if S3 says that
+    /// the bucket is in another region, or if the credentials have expired and can be renewed.
     async fn with_region<T>(
         &self,
         name: &str,
-        work: impl AsyncFn(&Connected, &Place) -> object_store::Result<T>,
+        work: impl AsyncFn(&Arc<BucketClient>, &str) -> Result<T, TransferError>,
     ) -> Result<T, TransferError> {
         let key = self.key(name);
-        let bucket = self.bucket.name();
-        let settings =
-            |text: String| TransferError::Storage(StorageError::new(bucket, &key, Problem::Settings, text).writing());
-        let place = Place::parse(name).map_err(|found| settings(found.to_string()))?;
+        let settings = |error: SettingsError| StorageError::of_settings(self.bucket.name(), &key, &error).writing();
         let known = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let client = match known {
             Some(client) => client,
-            None => self.keep(self.bucket.connect_at_first(&self.prefix).map_err(settings)?),
+            None => self.keep(self.bucket.connect(None).map_err(settings)?),
         };
-        let found = match work(&client, &place).await {
+        let error = match work(&client, &key).await {
             Ok(value) => return Ok(value),
-            Err(found) => writing(bucket, &key, &found),
+            Err(TransferError::Storage(error)) => error,
+            Err(error @ TransferError::File(_)) => return Err(error),
         };
-        let TransferError::Storage(error) = &found else { return Err(found) };
-        let Some(region) = self.bucket.better_region(&client, error) else { return Err(found) };
-        let client = self.keep(self.bucket.connect_below(&region, &self.prefix).map_err(settings)?);
-        work(&client, &place).await.map_err(|found| writing(bucket, &key, &found))
+        let Some(region) = self.bucket.region_for_retry(&client, &error) else { return Err(error.into()) };
+        let client = self.keep(self.bucket.connect(Some(&region)).map_err(settings)?);
+        work(&client, &key).await
     }
 
-    fn keep(&self, client: Connected) -> Connected {
-        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = Some(client.clone());
+    fn keep(&self, client: Arc<BucketClient>) -> Arc<BucketClient> {
+        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&client));
         client
     }
 }
 
-/// An object that is written in parts. Nothing of it is there until [`Parts::finish`].
+/// An upload in parts. The object does not exist before [`MultipartUpload::finish`].
 #[derive(Debug)]
-pub struct Parts {
-    client: Connected,
-    place: Place,
-    id: MultipartId,
-    bucket: String,
+pub struct MultipartUpload {
+    client: Arc<BucketClient>,
     key: String,
+    id: String,
 }
 
-/// A part that has arrived.
+/// A part that S3 has stored.
 #[derive(Debug)]
-pub struct Sent(PartId);
+pub struct SentPart(StoredPart);
 
-impl Parts {
-    /// Writes a part: the one of this number, from 0, with these bytes of a file. Several can be under way.
+impl MultipartUpload {
+    /// Sends a range of a file, in bytes, as the part with this number, which counts from 0. Several parts can be sent at
+    /// once.
     ///
     /// # Errors
-    /// [`TransferError`]; then the object is to be given up.
-    pub async fn send(&self, number: usize, file: &Arc<File>, range: Range<u64>) -> Result<Sent, TransferError> {
-        let digest = Sha256::of(file, &range).map_err(TransferError::File)?;
-        let put = self.client.store.put_part(&self.place, &self.id, number, PutPayload::new());
-        let sent = self.client.part(file, range, digest).send(put).await;
-        sent.map(Sent).map_err(|error| writing(&self.bucket, &self.key, &error))
+    /// [`TransferError`]; the upload is then to be aborted.
+    pub async fn send(&self, number: usize, file: &Arc<File>, range: Range<u64>) -> Result<SentPart, TransferError> {
+        let part = FilePart::new(file, range)?;
+        self.client.put_part(&self.key, &self.id, number, part).await.map(SentPart)
     }
 
-    /// Makes an object of all parts, in their order.
+    /// Joins the parts, in this order, into the object.
     ///
     /// # Errors
-    /// [`TransferError`]; then it is to be given up.
-    pub async fn finish(&self, parts: Vec<Sent>) -> Result<(), TransferError> {
-        let parts = parts.into_iter().map(|Sent(part)| part).collect();
-        let finished = self.client.store.complete_multipart(&self.place, &self.id, parts).await;
-        finished.map(drop).map_err(|error| writing(&self.bucket, &self.key, &error))
+    /// [`TransferError`]; the upload is then to be aborted.
+    pub async fn finish(&self, parts: Vec<SentPart>) -> Result<(), TransferError> {
+        let parts: Vec<StoredPart> = parts.into_iter().map(|SentPart(part)| part).collect();
+        Ok(self.client.complete_upload(&self.key, &self.id, &parts).await?)
     }
 
-    /// Takes back what was sent, so that S3 does not keep it.
-    pub async fn give_up(&self) {
-        if let Err(error) = self.client.store.abort_multipart(&self.place, &self.id).await {
-            let error = StorageError::of(&self.bucket, &self.key, &error).writing();
-            tracing::debug!("the parts are not taken back: {error}");
+    /// Tells S3 to delete the parts. Logs an error, because nothing can be done about it.
+    pub async fn abort(&self) {
+        if let Err(error) = self.client.abort_upload(&self.key, &self.id).await {
+            tracing::debug!("the parts of an upload are left in S3: {error}");
         }
     }
 }
 
-/// Why an object was not written.
-fn writing(bucket: &str, key: &str, error: &object_store::Error) -> TransferError {
-    match chain(error).find_map(|error| error.downcast_ref()) {
-        Some(Unreadable(error)) => TransferError::File(io::Error::new(error.kind(), error.to_string())),
-        None => TransferError::Storage(StorageError::of(bucket, key, error).writing()),
+#[cfg(test)]
+mod tests {
+    use super::{MOST_PARTS, PART, Uploader};
+
+    #[test]
+    fn an_object_has_no_more_parts_than_s3_accepts() {
+        assert_eq!(Uploader::part_size(0), PART);
+        assert_eq!(Uploader::part_size(PART * MOST_PARTS), PART);
+        for size in [PART * MOST_PARTS + 1, 5 << 40] {
+            assert!(size.div_ceil(Uploader::part_size(size)) <= MOST_PARTS);
+        }
     }
 }

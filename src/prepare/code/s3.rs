@@ -12,7 +12,7 @@ use super::members::BLOCK;
 use super::notes::shown;
 use super::source::{Form, PACKED, is_archive};
 use crate::machine::Bytes;
-use crate::storage::{Access, Bucket, Download, Listed, Problem, TransferError};
+use crate::storage::{Access, Bucket, Download, ListedObject, Problem, TransferError};
 
 /// The permissions of a file from S3, which has none.
 const MODE: u32 = 0o644;
@@ -42,7 +42,7 @@ pub(super) fn bring_from_s3(
         },
     };
     let prefix = format!("{}/", key.trim_end_matches('/'));
-    let listed: Vec<Listed> = below.into_iter().filter(|found| found.key.len() > prefix.len()).collect();
+    let listed: Vec<ListedObject> = below.into_iter().filter(|found| found.key.len() > prefix.len()).collect();
     match listed.as_slice() {
         [] => {
             let url = url(&bucket, key);
@@ -89,7 +89,12 @@ fn object(
 }
 
 /// All objects below a prefix.
-fn folder(bucket: &Bucket, prefix: &str, listed: Vec<Listed>, destination: &mut Destination) -> Result<(), CodeError> {
+fn folder(
+    bucket: &Bucket,
+    prefix: &str,
+    listed: Vec<ListedObject>,
+    destination: &mut Destination,
+) -> Result<(), CodeError> {
     let limits = Limits::default();
     let too_large = |detail| CodeError::TooLarge { path: url(bucket, prefix), detail };
     if listed.len() as u64 > limits.entries {
@@ -124,12 +129,12 @@ fn folder(bucket: &Bucket, prefix: &str, listed: Vec<Listed>, destination: &mut 
             asked.push_back((
                 name,
                 &found.key,
-                bucket.ask(&found.key, destination.root()).map_err(CodeError::Storage)?,
+                bucket.request(&found.key, destination.root()).map_err(CodeError::Storage)?,
             ));
         }
         match (asked.pop_front(), rest.peek()) {
             (Some((name, key, object)), _) => {
-                write(name, &url(bucket, key), object.answered().map_err(CodeError::Storage)?, destination)?;
+                write(name, &url(bucket, key), object.wait().map_err(CodeError::Storage)?, destination)?;
             }
             // One that comes in several answers at once waits for those before it.
             (None, Some((name, found))) => {
@@ -144,7 +149,7 @@ fn folder(bucket: &Bucket, prefix: &str, listed: Vec<Listed>, destination: &mut 
 /// Brings an object that is not small into a file of this name.
 fn write_large(name: &Path, bucket: &Bucket, key: &str, destination: &mut Destination) -> Result<(), CodeError> {
     let (file, at) = destination.file(name, MODE)?;
-    let brought = bucket.bring(key, &file, &at).inspect_err(|_| {
+    let brought = bucket.download_into(key, &file, &at).inspect_err(|_| {
         let _ = std::fs::remove_file(&at); // as below
     });
     destination.report.bytes += brought.map_err(|error| match error {

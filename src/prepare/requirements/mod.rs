@@ -12,6 +12,7 @@
 //! This folder starts no program, and it does not remove secrets: installers print the URLs that they are given, and the
 //! caller must redact the texts from here.
 
+mod codeartifact;
 mod index;
 mod installed;
 mod installer;
@@ -25,6 +26,7 @@ mod tool;
 mod uv_failure;
 mod version;
 
+pub use codeartifact::{CodeArtifactError, PackageIndex, Repository};
 pub use index::{INDEX_REMEDY, PackageSources, Proxies, UnreachableIndex, package_sources, unreachable_indexes};
 pub use installed::{Installed, PythonEnvironment, Unsatisfied, inspection_command};
 pub use installer::InstallerKind;

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use super::program::write_temporary;
 use crate::prepare::requirements::{
-    INDEX_REMEDY, InstallerKind, PackageSources, PipSettings, Proxies, PythonEnvironment, Scan, package_sources,
-    unreachable_indexes,
+    INDEX_REMEDY, InstallerKind, PackageIndex, PackageSources, PipSettings, Proxies, PythonEnvironment, Repository,
+    Scan, package_sources, unreachable_indexes,
 };
 use crate::run::Outcome;
 use crate::run::session::Session;
-use crate::storage::{PackageIndex, Repository};
 use crate::supervise::Interrupted;
 
 /// The variable with the ARN of the CodeArtifact repository to install from, as in `sagemaker-training` (its `modules.py`).

@@ -1,4 +1,4 @@
-//! Looking at a path of the folder: whether what is there can be uploaded, and opening it.
+//! Inspecting a path of the folder: decides if it can be uploaded, and opens it.
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -7,32 +7,32 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
-use super::table::Stamp;
+use super::table::FileStamp;
 
-/// What a path leads to.
+/// The result of looking at a path.
 #[derive(Debug)]
 pub(super) enum Look {
-    /// A file: where it is, links resolved, and as what.
-    File(PathBuf, Stamp),
-    /// Nothing, or a folder.
+    /// A file that can be uploaded: its path with links resolved, and its present state.
+    File(PathBuf, FileStamp),
+    /// Nothing is there, or a folder.
     Gone,
-    /// What is not uploaded, and why.
+    /// Something is there that is not uploaded, for this reason.
     LeftOut(String),
 }
 
-/// Looks at a path below `root`, which is itself without links.
+/// Looks at the path `below`, which is relative to `root`. `root` must be free of links.
 pub(super) fn look(root: &Path, below: &Path) -> Look {
-    if let Err(why) = name_of(below) {
-        return Look::LeftOut(why);
+    if let Err(reason) = name_of(below) {
+        return Look::LeftOut(reason);
     }
     let path = root.join(below);
     let own = match fs::symlink_metadata(&path) {
         Ok(own) => own,
         Err(error) => return failed(&error),
     };
-    // Also a folder on the way may have become a link.
+    // A folder of the path may be a link, too. Then the path must be resolved, as for a link.
     let is_folder = |below: &Path| fs::symlink_metadata(root.join(below)).is_ok_and(|found| found.is_dir());
-    if own.is_file() && below.ancestors().skip(1).filter(|on_the_way| *on_the_way != Path::new("")).all(is_folder) {
+    if own.is_file() && below.ancestors().skip(1).filter(|parent| *parent != Path::new("")).all(is_folder) {
         return Look::File(path, stamp_of(&own));
     }
     let real = match fs::canonicalize(&path) {
@@ -54,20 +54,23 @@ pub(super) fn look(root: &Path, below: &Path) -> Look {
     }
 }
 
-/// A path below the folder as the end of a key.
+/// Returns a relative path as the end of a key.
 ///
 /// # Errors
-/// Why it cannot be one.
+/// The reason that the path cannot be one, for the log.
 pub(super) fn name_of(below: &Path) -> Result<&str, String> {
     let name = below.to_str().ok_or("names that are not UTF-8 cannot be keys")?;
-    match name.chars().any(|c| c.is_ascii_control()) {
-        true => Err("names with control characters cannot be keys".to_owned()),
-        false => Ok(name),
+    if name.chars().any(|c| c.is_ascii_control()) {
+        return Err("names with control characters cannot be keys".to_owned());
     }
+    Ok(name)
 }
 
-/// Opens a file that [`look`] has found; nothing that it has become meanwhile can make it wait.
-pub(super) fn open(real: &Path) -> Result<(File, Stamp), Look> {
+/// Opens a file that [`look`] has found. Does not block, even if the path has become a named pipe since then.
+///
+/// # Errors
+/// The [`Look`] of a path that is no file any more or cannot be opened.
+pub(super) fn open(real: &Path) -> Result<(File, FileStamp), Look> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(real).and_then(|file| {
         let found = file.metadata()?;
@@ -80,6 +83,7 @@ pub(super) fn open(real: &Path) -> Result<(File, Stamp), Look> {
     }
 }
 
+/// Converts an error of looking at a path or opening it.
 fn failed(error: &io::Error) -> Look {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Look::Gone,
@@ -87,11 +91,12 @@ fn failed(error: &io::Error) -> Look {
     }
 }
 
-fn stamp_of(found: &Metadata) -> Stamp {
+fn stamp_of(found: &Metadata) -> FileStamp {
     let written = found.mtime().wrapping_mul(1_000_000_000).wrapping_add(found.mtime_nsec());
-    Stamp { inode: found.ino(), size: found.size(), written }
+    FileStamp { inode: found.ino(), size: found.size(), written }
 }
 
+/// Returns the reason that a special file is left out.
 fn special(kind: FileType) -> &'static str {
     match kind {
         _ if kind.is_fifo() => "named pipes are not uploaded",
@@ -111,7 +116,7 @@ mod tests {
     use super::{Look, look, open};
 
     #[test]
-    fn only_files_of_the_folder_are_taken() {
+    fn only_regular_files_inside_the_folder_can_be_uploaded() {
         let folder = tempfile::tempdir().expect("a folder");
         let base = folder.path().canonicalize().expect("a path");
         let root = base.join("root");
@@ -127,7 +132,7 @@ mod tests {
         let said = |name: &str| match look(&root, Path::new(name)) {
             Look::File(path, stamp) => format!("{} {}", path.strip_prefix(&root).expect("below").display(), stamp.size),
             Look::Gone => "gone".to_owned(),
-            Look::LeftOut(why) => why,
+            Look::LeftOut(reason) => reason,
         };
         for (name, expected) in [
             ("below/file", "below/file 4"),
@@ -146,7 +151,7 @@ mod tests {
         }
         assert!(matches!(look(&root, Path::new(OsStr::from_bytes(b"\xff"))), Look::LeftOut(_)));
         assert!(open(&root.join("below/file")).is_ok());
-        assert!(matches!(open(&root.join("pipe")), Err(Look::Gone)), "it waits for a writer");
+        assert!(matches!(open(&root.join("pipe")), Err(Look::Gone)), "opening a pipe waited for a writer");
         assert!(open(&root.join("outside")).is_err());
     }
 }

@@ -1,19 +1,27 @@
-//! Intermediate output: what the script writes into `output/intermediate` is uploaded to S3 while it runs.
+//! Intermediate output: the files that the script writes into `output/intermediate` are uploaded to S3 while it runs.
 //!
 //! ```text
-//! inotify, scans ─► watch ─► look ─► table: which file is due ─► work: storage::Uploads ─► S3
+//! inotify, scans ─► watch ─► look ─► table: which file is due ─► worker: storage::Uploader ─► S3
 //! ```
 //!
-//! All of it runs on a thread of its own, which gets less of the processor than the script; no error of it is more than a
-//! warning. A file is due when it is closed after it was written to, when it gets its name by a rename, and, where nobody
-//! was seen to close it (links, files in folders that are new, and all where there is no inotify), when it has stayed as it
-//! is for a second. What is closed again while it is uploaded is uploaded again. Nothing is ever deleted in S3. At the end the
-//! folder is scanned once more, and what is not in S3 as it is by then is tried one last time.
+//! All of it runs on a thread of its own, with less of the processor than the script. Its errors are only warnings. A file
+//! is due
+//!
+//! - after it was closed by a writer, or after a rename gave it its name;
+//! - after it was unchanged for a second, if nobody was seen to close it: links, files in new folders, and every file if
+//!   inotify is unavailable.
+//!
+//! A file that is closed again during its upload is uploaded again. Nothing is ever deleted in S3. At the end the folder is
+//! scanned once more, and each file whose present content is not in S3 is tried one last time.
+//!
+//! `table` decides and is pure: it gets every fact, and the time, as arguments. This folder must not end the job, and must
+//! not delay the script.
 
+mod destination;
 mod look;
 mod table;
 mod watch;
-mod work;
+mod worker;
 
 use std::io;
 use std::path::Path;
@@ -21,151 +29,60 @@ use std::path::Path;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use tokio::sync::watch as channel;
 
+pub use self::destination::{OutputTarget, UploadDestination};
+use self::watch::FolderWatch;
+use self::worker::{UploadOrder, Worker};
 use crate::kernel;
-use crate::storage::{Access, Bucket, Uploads};
+use crate::storage::access::Access;
 
-/// Where the files go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Destination {
-    bucket: String,
-    /// What stands before the files' paths in their keys, without a slash at its end.
-    prefix: String,
-}
-
-/// What `sagemaker_s3_output` asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// To upload.
-    Upload(Destination),
-    /// To leave the files where they are: a `file://` URL.
-    Local,
-}
-
-impl Destination {
-    /// Reads the URL of a job's output, as `sagemaker-training` does: the files go to
-    /// `<url>/<TRAINING_JOB_NAME>/output/intermediate/`.
-    ///
-    /// # Errors
-    /// It is no URL of a bucket.
-    pub fn parse(url: &str, job_name: Option<&str>) -> Result<Asked, String> {
-        let wrong = || format!("sagemaker_s3_output is {url:?}, but must be s3://bucket/prefix");
-        let (scheme, place) = url.split_once("://").ok_or_else(wrong)?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "file" => return Ok(Asked::Local),
-            "s3" => {}
-            _ => return Err(wrong()),
-        }
-        let place = place.split(['?', '#']).next().unwrap_or_default();
-        let (bucket, path) = place.split_once('/').unwrap_or((place, ""));
-        if bucket.is_empty() {
-            return Err(wrong());
-        }
-        let mut prefix = path.trim_start_matches('/').to_owned();
-        for part in [job_name.unwrap_or_default(), "output/intermediate"] {
-            if !prefix.is_empty() && !prefix.ends_with('/') {
-                prefix.push('/');
-            }
-            prefix.push_str(part);
-        }
-        Ok(Asked::Upload(Destination { bucket: bucket.to_owned(), prefix }))
-    }
-
-    fn uploads(&self, access: Access) -> Uploads {
-        Uploads::new(Bucket::new(access, &self.bucket), &self.prefix)
-    }
-
-    /// The URL of a file.
-    pub fn url(&self, below: &Path) -> String {
-        format!("s3://{}/{}/{}", self.bucket, self.prefix, below.display())
-    }
-}
-
-/// How far the thread is to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
-    Run,
-    /// Nothing writes any more: to upload what is left, and to end.
-    End,
-    /// To end at once.
-    GiveUp,
-}
-
-/// The uploads of a folder.
+/// The uploads of a folder, which run until they are told to end.
 #[derive(Debug)]
-pub struct Intermediate {
-    orders: channel::Sender<Order>,
+pub struct IntermediateUploads {
+    orders: channel::Sender<UploadOrder>,
+    /// Counts the files and parts that have arrived; closed when the thread ends.
     progress: channel::Receiver<u64>,
 }
 
-impl Intermediate {
-    /// Begins to upload what is written into a folder, which is there.
+impl IntermediateUploads {
+    /// Starts to upload the files that are written into a folder from now on.
     ///
     /// # Errors
-    /// The folder is not there, or the kernel refuses a thread.
-    pub fn begin(folder: &Path, destination: Destination, access: Access) -> io::Result<Intermediate> {
+    /// The folder does not exist, or the kernel refuses a thread.
+    pub fn begin(folder: &Path, destination: UploadDestination, access: Access) -> io::Result<IntermediateUploads> {
         let root = folder.canonicalize()?;
-        let (orders, receiver) = channel::channel(Order::Run);
+        let (orders, receiver) = channel::channel(UploadOrder::Run);
         let (sender, progress) = channel::channel(0);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build()?;
-        // The script may write as soon as this returns.
+        // The watch must exist before this function returns, because the script may write at once.
         let watch = {
             let _in_runtime = runtime.enter();
-            watch::Watch::begin(&root, true)
+            FolderWatch::begin(&root, true)
         };
-        // Signals are the supervisor's.
+        // The thread blocks all signals, because only the supervisor's thread may take them.
         let mut mask = SigSet::empty();
         pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask))?;
         let spawned = std::thread::Builder::new().name("intermediate".to_owned()).spawn(move || {
             kernel::yield_to_others();
-            let work = work::Work::new(root, destination, access, receiver, sender);
-            runtime.block_on(work.run(watch));
+            let worker = Worker::new(root, destination, access, receiver, sender);
+            runtime.block_on(worker.run(watch));
         });
         pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
         spawned?;
-        Ok(Intermediate { orders, progress })
+        Ok(IntermediateUploads { orders, progress })
     }
 
-    /// Nothing writes any more: uploads what is left, and ends.
+    /// Says that nothing writes to the folder any more: the thread uploads the rest and ends.
     pub fn end(&self) {
-        self.orders.send_replace(Order::End);
+        self.orders.send_replace(UploadOrder::End);
     }
 
-    /// Ends at once; what has not arrived is not waited for.
+    /// Tells the thread to end at once and to leave out the files that have not arrived.
     pub fn give_up(&self) {
-        self.orders.send_replace(Order::GiveUp);
+        self.orders.send_replace(UploadOrder::GiveUp);
     }
 
-    /// Waits until something more has arrived in S3, or until all has ended; gives whether it goes on.
-    pub async fn has_progressed(&mut self) -> bool {
+    /// Waits until another file or part has arrived in S3. Returns false after the thread has ended.
+    pub async fn progressed(&mut self) -> bool {
         self.progress.changed().await.is_ok()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::{Asked, Destination};
-
-    #[test]
-    fn keys_are_those_of_the_toolkit() {
-        let url = |output: &str, job: Option<&str>| match Destination::parse(output, job) {
-            Ok(Asked::Upload(destination)) => destination.url(Path::new("a/b")),
-            other => format!("{other:?}"),
-        };
-        for (output, job, expected) in [
-            ("s3://bucket/p/q", Some("job-1"), "s3://bucket/p/q/job-1/output/intermediate/a/b"),
-            ("s3://bucket/p/q/", Some("job-1"), "s3://bucket/p/q/job-1/output/intermediate/a/b"),
-            ("s3://bucket//p//q//", Some("job-1"), "s3://bucket/p//q//job-1/output/intermediate/a/b"),
-            ("s3://bucket", Some("job-1"), "s3://bucket/job-1/output/intermediate/a/b"),
-            ("S3://bucket/?x#y", None, "s3://bucket/output/intermediate/a/b"),
-            ("s3://bucket/p", Some(""), "s3://bucket/p/output/intermediate/a/b"),
-        ] {
-            assert_eq!(url(output, job), expected, "{output}");
-        }
-        assert_eq!(Destination::parse("file:///tmp/x", None), Ok(Asked::Local));
-        for wrong in ["", "bucket/p", "https://bucket/p", "s3:///p", "s3://"] {
-            assert!(Destination::parse(wrong, None).is_err(), "{wrong}");
-        }
     }
 }

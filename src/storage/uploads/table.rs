@@ -1,4 +1,4 @@
-//! Which file is due: pure, and told of everything, the time included.
+//! The state of every file, and the decision which file is due. Pure: the caller passes every fact, including the time.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
@@ -6,83 +6,90 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a file that nobody was seen to close must stay as it is.
+/// The time for which a file must be unchanged if nobody was seen to close it.
 pub(super) const SETTLE_TIME: Duration = Duration::from_millis(100 * SETTLE_TENTHS as u64);
 const SETTLE_TENTHS: u32 = 10;
 
-/// How often a file is tried, each time with the attempts of a single request within it.
+/// The maximum number of uploads of a file that fail. Each upload repeats its requests by itself.
 const ATTEMPTS: u8 = 3;
 
-/// After so many failures in a row no other file is tried for a while; at the end, no more at all.
+/// The number of failures in a row after which no file is tried for [`PAUSE`], or, at the end, no more at all.
 const MANY_FAILURES: u32 = 8;
+/// The pause after [`MANY_FAILURES`].
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// What tells whether a file is still the same.
+/// The state of a file. Two equal stamps mean that the content is unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct FileStamp {
     pub inode: u64,
+    /// In bytes.
     pub size: u64,
-    /// When it was last written to, in nanoseconds.
+    /// The time of the last write, in nanoseconds since 1970.
     pub written: i64,
 }
 
-/// Why a file was not uploaded.
+/// An upload that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub why: String,
-    /// Whether it would be in vain to try again.
+pub(super) struct UploadFailure {
+    pub reason: String,
+    /// True if another attempt would fail, too.
     pub is_final: bool,
 }
 
-/// One of many: there may be tens of thousands.
+/// The state of a file. It is small, because there may be tens of thousands.
 #[derive(Debug, Default)]
-struct File {
-    /// As what it was last found.
-    seen: Stamp,
-    /// Since when it is so, if it may still be written to.
+struct FileState {
+    /// The stamp at the last look.
+    seen: FileStamp,
+    /// The time of the last change, if the file may still be open for writing.
     settling: Option<Moment>,
-    /// Whether it is in S3 as it was last found.
+    /// True if the content at the last look is in S3.
     is_sent: bool,
     is_queued: bool,
+    /// The number of uploads that failed since the last change.
     attempts: u8,
 }
 
-/// Tenths of a second since the first, from 1: four bytes of memory instead of sixteen.
+/// A time in tenths of a second since the table's first one, counted from 1. It takes 4 bytes, an `Option<Instant>` 16.
 type Moment = NonZeroU32;
 
-/// An upload that is under way.
+/// An upload that is in progress.
 #[derive(Debug)]
-struct Upload {
-    stamp: Stamp,
-    /// The file was closed or replaced meanwhile.
+struct RunningUpload {
+    /// The state of the file when it was opened.
+    stamp: FileStamp,
+    /// True if the file was closed or replaced since then, so that it must be uploaded again.
     again: bool,
 }
 
-/// The files of the folder, by their paths below it, and how far each is.
+/// The files of the folder, by their paths relative to it, and the state of each.
 #[derive(Debug, Default)]
-pub(super) struct Table {
-    files: BTreeMap<Arc<Path>, File>,
+pub(super) struct UploadTable {
+    files: BTreeMap<Arc<Path>, FileState>,
+    /// The files that are due, oldest first. An entry counts only while the file's `is_queued` is set.
     queue: VecDeque<Arc<Path>>,
-    uploads: BTreeMap<Arc<Path>, Upload>,
-    /// When those that have failed are tried again.
+    uploads: BTreeMap<Arc<Path>, RunningUpload>,
+    /// The files whose upload failed, and the time of the next attempt.
     waiting: BTreeMap<Arc<Path>, Instant>,
-    /// Why a file is not in S3 as it is now.
+    /// The reasons that files are not in S3 with their present content.
     problems: BTreeMap<Arc<Path>, String>,
     failures_in_a_row: u32,
     paused_until: Option<Instant>,
     is_ending: bool,
-    /// When the first moment was.
+    /// The time that [`Moment`]s count from.
     began: Option<Instant>,
-    /// How often a file was uploaded, and the bytes of these.
+    /// The number of uploads that succeeded, and their bytes.
     pub uploaded: (u64, u64),
 }
 
-impl Table {
-    fn file(&mut self, path: &Path) -> (Arc<Path>, &mut File) {
+impl UploadTable {
+    /// Returns the entry of a file, which is new if there was none.
+    fn file(&mut self, path: &Path) -> (Arc<Path>, &mut FileState) {
         let key = self.files.get_key_value(path).map_or_else(|| Arc::from(path), |(key, _)| Arc::clone(key));
         (Arc::clone(&key), self.files.entry(key).or_default())
     }
 
+    /// Makes a file due.
     fn enqueue(&mut self, path: &Path) {
         let (key, file) = self.file(path);
         (file.is_queued, file.settling) = (true, None);
@@ -90,7 +97,7 @@ impl Table {
         self.queue.push_back(key);
     }
 
-    /// A file was closed after it was written to, or has got this name.
+    /// Records that a file was closed after a write, or was renamed to this path: it is due.
     pub fn closed(&mut self, path: &Path) {
         let (_, file) = self.file(path);
         file.attempts = 0;
@@ -102,8 +109,9 @@ impl Table {
         }
     }
 
-    /// A file was found as it is: it is due once it has settled, or at once if nothing runs any more that could write.
-    pub fn found(&mut self, path: &Path, stamp: Stamp, now: Instant) {
+    /// Records the state of a file that was looked at. It is due after it was unchanged for [`SETTLE_TIME`], or at once if
+    /// no process is left that could write.
+    pub fn found(&mut self, path: &Path, stamp: FileStamp, now: Instant) {
         let is_ending = self.is_ending;
         if let Some(upload) = self.uploads.get_mut(path) {
             upload.again |= is_ending && upload.stamp != stamp;
@@ -124,7 +132,7 @@ impl Table {
             self.waiting.remove(path);
             self.problems.remove(path);
         } else if is_ending {
-            // One last time.
+            // Leaves one attempt, the last.
             file.attempts = ATTEMPTS - 1;
             self.enqueue(path);
         } else if is_same && was_given_up {
@@ -140,29 +148,31 @@ impl Table {
         }
     }
 
+    /// Converts a time, rounded down.
     fn moment(&mut self, now: Instant) -> Moment {
         let elapsed = now.saturating_duration_since(*self.began.get_or_insert(now));
         Moment::MIN.saturating_add(u32::try_from(elapsed.as_millis() / 100).unwrap_or(u32::MAX))
     }
 
-    /// There is no such file any more.
+    /// Records that a file does not exist any more.
     pub fn gone(&mut self, path: &Path) {
         self.files.remove(path);
         self.problems.remove(path);
         self.waiting.remove(path);
     }
 
-    /// A file cannot be uploaded; gives whether that is new.
-    pub fn leave_out(&mut self, path: &Path, why: String) -> bool {
+    /// Records that a file cannot be uploaded. Returns true unless the same reason was recorded before.
+    pub fn leave_out(&mut self, path: &Path, reason: String) -> bool {
         let (key, file) = self.file(path);
         (file.is_queued, file.settling) = (false, None);
         self.waiting.remove(path);
-        let is_new = self.problems.get(path) != Some(&why);
-        self.problems.insert(key, why);
+        let is_new = self.problems.get(path) != Some(&reason);
+        self.problems.insert(key, reason);
         is_new
     }
 
-    /// The file to be uploaded next; [`Table::begun`], [`Table::gone`] or [`Table::leave_out`] must follow.
+    /// Takes the next file that is due. The caller must then call [`UploadTable::begun`], [`UploadTable::gone`] or
+    /// [`UploadTable::leave_out`] for it.
     pub fn next(&mut self, now: Instant) -> Option<Arc<Path>> {
         if self.paused_until.is_some_and(|until| now < until) {
             return None;
@@ -175,18 +185,18 @@ impl Table {
         None
     }
 
-    /// A file was opened and its upload begins.
-    pub fn begun(&mut self, path: &Path, stamp: Stamp) {
+    /// Records that a file was opened with this state and that its upload begins.
+    pub fn begun(&mut self, path: &Path, stamp: FileStamp) {
         let (key, file) = self.file(path);
         file.is_queued = false;
         file.is_sent &= file.seen == stamp;
         file.seen = stamp;
-        self.uploads.insert(key, Upload { stamp, again: false });
+        self.uploads.insert(key, RunningUpload { stamp, again: false });
     }
 
-    /// An upload has ended; gives whether it is tried again.
-    pub fn ended(&mut self, path: &Path, result: Result<(), Failure>, now: Instant) -> bool {
-        let Some((key, Upload { stamp, again })) = self.uploads.remove_entry(path) else { return false };
+    /// Records the end of an upload. Returns true if the file is to be uploaded again.
+    pub fn ended(&mut self, path: &Path, result: Result<(), UploadFailure>, now: Instant) -> bool {
+        let Some((key, RunningUpload { stamp, again })) = self.uploads.remove_entry(path) else { return false };
         let is_ending = self.is_ending;
         let file = self.files.get_mut(path);
         let mut goes_on = again;
@@ -201,16 +211,16 @@ impl Table {
                 }
             }
             Err(failure) => {
-                // What was deleted meanwhile is missed by nobody.
+                // A file that was deleted during its upload needs no other attempt.
                 if let Some(file) = file {
                     file.attempts += 1;
-                    // So that the same is not found to be new.
+                    // The next look must not take this state for a change.
                     file.seen = stamp;
                     if !failure.is_final && file.attempts < ATTEMPTS {
                         self.waiting.insert(Arc::clone(&key), now + Duration::from_secs(1 << file.attempts));
                         goes_on = true;
                     }
-                    self.problems.insert(key, failure.why);
+                    self.problems.insert(key, failure.reason);
                 }
                 self.failures_in_a_row += 1;
                 if self.failures_in_a_row >= MANY_FAILURES {
@@ -228,27 +238,28 @@ impl Table {
         goes_on
     }
 
-    /// Nothing writes any more: what is there now is the last that there will be, and [`Table::found`] is told all of it.
+    /// Records that no process writes any more. The caller then calls [`UploadTable::found`] for every file.
     pub fn end(&mut self) {
         self.is_ending = true;
         self.failures_in_a_row = 0;
         self.paused_until = None;
     }
 
-    /// Nothing that has not begun is tried any more.
-    pub fn give_up(&mut self, why: &str) {
+    /// Stops all uploads that have not begun, for this reason.
+    pub fn give_up(&mut self, reason: &str) {
         self.queue.clear();
         let waiting = std::mem::take(&mut self.waiting);
         for (path, file) in &mut self.files {
             let is_left = file.is_queued || file.settling.is_some();
             if is_left || waiting.contains_key(path) || self.uploads.contains_key(path) {
-                self.problems.entry(Arc::clone(path)).or_insert_with(|| why.to_owned());
+                self.problems.entry(Arc::clone(path)).or_insert_with(|| reason.to_owned());
                 (file.is_queued, file.settling) = (false, None);
             }
         }
     }
 
-    /// Lets those wait no longer whose time has come; gives the paths that must be looked at again.
+    /// Makes the files due whose time for another attempt has come. Returns the files that are settling, which the caller
+    /// must look at.
     pub fn tick(&mut self, now: Instant) -> Vec<Arc<Path>> {
         let due = self.waiting.iter().filter(|(_, until)| **until <= now);
         let due: Vec<Arc<Path>> = due.map(|(path, _)| Arc::clone(path)).collect();
@@ -257,20 +268,20 @@ impl Table {
         settling.map(|(path, _)| Arc::clone(path)).collect()
     }
 
-    /// Whether time alone makes something due.
+    /// Returns true if the passing of time may make a file due.
     pub fn needs_tick(&self) -> bool {
         self.paused_until.is_some()
             || !self.waiting.is_empty()
             || self.files.values().any(|file| file.settling.is_some())
     }
 
-    /// Whether nothing is due, now or later, but what has not settled.
+    /// Returns true if no file is due or will be due later, except for files that are settling.
     pub fn is_done(&self) -> bool {
         let is_queued = |path| self.files.get(path).is_some_and(|file| file.is_queued);
         self.uploads.is_empty() && self.waiting.is_empty() && !self.queue.iter().any(is_queued)
     }
 
-    /// What is not in S3 as it is, by the reason.
+    /// Returns the files whose present content is not in S3, by the reason.
     pub fn missing(&self) -> BTreeMap<&str, Vec<&Path>> {
         let mut missing: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
         for (path, problem) in &self.problems {
@@ -286,31 +297,31 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use super::{Failure, PAUSE, SETTLE_TIME, Stamp, Table};
+    use super::{FileStamp, PAUSE, SETTLE_TIME, UploadFailure, UploadTable};
 
-    fn stamp(size: u64) -> Stamp {
-        Stamp { inode: 1, size, written: 1 }
+    fn stamp(size: u64) -> FileStamp {
+        FileStamp { inode: 1, size, written: 1 }
     }
 
     fn a() -> &'static Path {
         Path::new("a")
     }
 
-    /// Uploads what is due, with this result; gives what it was.
-    fn upload(table: &mut Table, result: Result<(), Failure>, now: Instant) -> Option<String> {
+    /// Ends the upload of the next file that is due with this result, and returns the path.
+    fn upload(table: &mut UploadTable, result: Result<(), UploadFailure>, now: Instant) -> Option<String> {
         let path = table.next(now)?;
         table.begun(&path, stamp(1));
         table.ended(&path, result, now);
         Some(path.display().to_string())
     }
 
-    fn failing(is_final: bool) -> Result<(), Failure> {
-        Err(Failure { why: "broken".to_owned(), is_final })
+    fn failing(is_final: bool) -> Result<(), UploadFailure> {
+        Err(UploadFailure { reason: "broken".to_owned(), is_final })
     }
 
     #[test]
-    fn what_is_closed_is_due_once_and_again_if_it_is_closed_meanwhile() {
-        let (mut table, now) = (Table::default(), Instant::now());
+    fn a_closed_file_is_due_once_and_again_if_it_is_closed_during_its_upload() {
+        let (mut table, now) = (UploadTable::default(), Instant::now());
         table.closed(a());
         table.closed(a());
         assert_eq!(table.next(now).as_deref(), Some(a()));
@@ -324,8 +335,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_is_due_when_it_has_settled_and_at_once_at_the_end() {
-        let (mut table, now) = (Table::default(), Instant::now());
+    fn a_found_file_is_due_after_it_settled_and_at_the_end_at_once() {
+        let (mut table, now) = (UploadTable::default(), Instant::now());
         table.found(a(), stamp(1), now);
         table.found(a(), stamp(2), now + SETTLE_TIME);
         assert_eq!(table.next(now), None);
@@ -341,7 +352,7 @@ mod tests {
         assert_eq!(table.next(now), None);
         table.found(a(), stamp(3), now);
         assert_eq!(table.next(now).as_deref(), Some(a()));
-        // The upload that is under way at the end may be of what was there before.
+        // The content may have changed after the upload began.
         table.begun(a(), stamp(3));
         table.found(a(), stamp(4), now);
         assert!(table.ended(a(), Ok(()), now));
@@ -349,8 +360,8 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_tried_again_a_bounded_number_of_times_and_once_at_the_end() {
-        let (mut table, mut now) = (Table::default(), Instant::now());
+    fn a_failed_upload_is_repeated_a_bounded_number_of_times_and_once_at_the_end() {
+        let (mut table, mut now) = (UploadTable::default(), Instant::now());
         table.closed(a());
         let mut attempts = 0;
         for _ in 0..100 {
@@ -362,7 +373,7 @@ mod tests {
         assert_eq!(table.missing()["broken"], [a()]);
         table.found(a(), stamp(1), now);
         table.found(a(), stamp(1), now + SETTLE_TIME);
-        assert!(table.next(now).is_none() && table.is_done(), "what was given up is tried for ever");
+        assert!(table.next(now).is_none() && table.is_done(), "a file that was given up is tried forever");
         table.end();
         table.found(a(), stamp(1), now);
         assert!(upload(&mut table, failing(false), now).is_some() && table.is_done());
@@ -374,14 +385,14 @@ mod tests {
     }
 
     #[test]
-    fn many_failures_in_a_row_pause_and_end_it_at_the_end() {
-        let (mut table, now) = (Table::default(), Instant::now());
+    fn many_failures_in_a_row_pause_the_uploads_or_end_them_at_the_end() {
+        let (mut table, now) = (UploadTable::default(), Instant::now());
         let paths: Vec<String> = (0..20).map(|number| format!("{number:02}")).collect();
         paths.iter().for_each(|path| table.closed(Path::new(path)));
         let count = (0..30).filter(|_| upload(&mut table, failing(true), now).is_some()).count();
         assert_eq!(count, 8);
         assert!(table.next(now + PAUSE).is_some());
-        let mut table = Table::default();
+        let mut table = UploadTable::default();
         table.end();
         paths.iter().for_each(|path| table.found(Path::new(path), stamp(1), now));
         let count = (0..30).filter(|_| upload(&mut table, failing(false), now).is_some()).count();
@@ -389,8 +400,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_new_once_and_forgotten_when_it_is_gone() {
-        let mut table = Table::default();
+    fn a_left_out_file_is_reported_once_and_forgotten_when_it_is_gone() {
+        let mut table = UploadTable::default();
         assert!(table.leave_out(a(), "a pipe".to_owned()) && !table.leave_out(a(), "a pipe".to_owned()));
         assert_eq!(table.missing()["a pipe"], [a()]);
         table.gone(a());

@@ -1,4 +1,4 @@
-//! Hearing of files: from the kernel's inotify, and by scanning the folder where that is not to be had or has missed some.
+//! Watching the folder: by inotify, and by scans if inotify is unavailable or has lost events.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,49 +11,50 @@ use tokio::io::unix::AsyncFd;
 
 use crate::kernel::{self, Queue};
 
-/// What was heard of a file, with its path below the folder.
+/// An event of a file, with its path relative to the folder.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Seen {
-    /// It was closed after it was written to, or has got this name.
+pub(super) enum FileEvent {
+    /// The file was closed after a write, or was renamed to this path.
     Closed(PathBuf),
-    /// It is there; it may be written to just now.
+    /// The file exists; some process may be writing to it.
     Found(PathBuf),
 }
 
-/// Watches a folder and all below it.
+/// A watch on a folder and all folders below it.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct FolderWatch {
     root: PathBuf,
+    /// The inotify queue; `None` if inotify is unavailable.
     queue: Option<AsyncFd<Queue>>,
-    /// The watched folders, by their paths below the root.
+    /// The watched folders, with their paths relative to the root.
     folders: HashMap<WatchDescriptor, PathBuf>,
-    /// Whether something may be missed, so that the folder must be scanned from time to time.
+    /// True if events may be lost, so that the folder must be scanned regularly.
     needs_scans: bool,
 }
 
-impl Watch {
-    /// Begins to watch what is in the folder from now on; to be called in a runtime. `uses_kernel`: by inotify.
-    pub fn begin(root: &Path, uses_kernel: bool) -> Watch {
-        let queue = match uses_kernel.then(kernel::inotify).transpose() {
+impl FolderWatch {
+    /// Starts to watch the folder. Must be called in a runtime. If `use_inotify` is false, the folder is only scanned.
+    pub fn begin(root: &Path, use_inotify: bool) -> FolderWatch {
+        let queue = match use_inotify.then(kernel::inotify).transpose() {
             Ok(queue) => queue,
             Err(error) => {
-                tracing::debug!("{}: inotify is not to be had: {error}", root.display());
+                tracing::debug!("{}: inotify is unavailable: {error}", root.display());
                 None
             }
         };
         let needs_scans = queue.is_none();
-        let mut watch = Watch { root: root.to_owned(), queue, folders: HashMap::new(), needs_scans };
+        let mut watch = FolderWatch { root: root.to_owned(), queue, folders: HashMap::new(), needs_scans };
         watch.add(Path::new(""));
         watch
     }
 
-    /// Whether the folder must be scanned from time to time.
+    /// Returns true if the caller must scan the folder regularly.
     pub fn needs_scans(&self) -> bool {
         self.needs_scans
     }
 
-    /// Waits until something is to be heard; without inotify for ever.
-    pub async fn is_heard(&mut self) {
+    /// Waits for the next event; forever if inotify is unavailable.
+    pub async fn readable(&mut self) {
         match &self.queue {
             None => std::future::pending().await,
             Some(queue) => match queue.readable().await {
@@ -66,8 +67,8 @@ impl Watch {
         }
     }
 
-    /// Tells what is to be heard without waiting.
-    pub fn pending(&mut self, tell: &mut dyn FnMut(Seen)) {
+    /// Passes the events that have arrived to `tell`. Does not wait.
+    pub fn pending(&mut self, tell: &mut dyn FnMut(FileEvent)) {
         while let Some(queue) = &self.queue {
             match queue.get_ref().inotify().read_events() {
                 Ok(events) if events.is_empty() => break,
@@ -82,19 +83,20 @@ impl Watch {
         }
     }
 
-    /// Tells all that is in the folder.
-    pub fn scan(&mut self, tell: &mut dyn FnMut(Seen)) {
+    /// Passes every file in the folder to `tell`.
+    pub fn scan(&mut self, tell: &mut dyn FnMut(FileEvent)) {
         self.walk(PathBuf::new(), tell);
     }
 
-    fn take(&mut self, event: InotifyEvent, tell: &mut dyn FnMut(Seen)) {
+    /// Handles an event of inotify.
+    fn take(&mut self, event: InotifyEvent, tell: &mut dyn FnMut(FileEvent)) {
         let has = |flag| event.mask.contains(flag);
         if has(AddWatchFlags::IN_Q_OVERFLOW) {
-            self.scan_from_now_on(&"more files were written at once than the kernel keeps account of");
+            self.scan_from_now_on(&"the kernel lost events, because its queue was full");
             return;
         }
         if has(AddWatchFlags::IN_IGNORED) {
-            // The watched folder is gone. Another may take its place.
+            // The watched folder is gone. If it is the root, only scans notice that it is created again.
             let folder = self.folders.remove(&event.wd);
             self.needs_scans |= folder.is_some_and(|folder| folder.as_os_str().is_empty());
             return;
@@ -102,33 +104,35 @@ impl Watch {
         let (Some(folder), Some(name)) = (self.folders.get(&event.wd), event.name) else { return };
         let path = folder.join(name);
         if has(AddWatchFlags::IN_ISDIR) {
-            // Something may be in it already, and a folder that was renamed has a new path.
+            // Files may be in it already, and a renamed folder needs its new path.
             self.walk(path, tell);
         } else if has(AddWatchFlags::IN_CLOSE_WRITE) || has(AddWatchFlags::IN_MOVED_TO) {
-            tell(Seen::Closed(path));
+            tell(FileEvent::Closed(path));
         } else if fs::symlink_metadata(self.root.join(&path)).is_ok_and(|found| !found.is_file() || found.nlink() > 1) {
-            // A link, which nobody closes. A new file is closed in its time.
-            tell(Seen::Found(path));
+            // A link is never closed, so this is the only event. A new regular file will be closed later.
+            tell(FileEvent::Found(path));
         }
     }
 
-    /// Watches a folder and all below it; what is in them is found. Links are not followed.
-    fn walk(&mut self, folder: PathBuf, tell: &mut dyn FnMut(Seen)) {
+    /// Watches a folder and all folders below it, and passes their files to `tell`. Does not follow links.
+    fn walk(&mut self, folder: PathBuf, tell: &mut dyn FnMut(FileEvent)) {
         let mut folders = vec![folder];
         while let Some(folder) = folders.pop() {
             self.add(&folder);
-            // It may be gone again.
+            // The folder may have been deleted in the meantime.
             let Ok(entries) = fs::read_dir(self.root.join(&folder)) else { continue };
             for entry in entries.flatten() {
                 let path = folder.join(entry.file_name());
-                match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    true => folders.push(path),
-                    false => tell(Seen::Found(path)),
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    folders.push(path);
+                } else {
+                    tell(FileEvent::Found(path));
                 }
             }
         }
     }
 
+    /// Watches a folder, but not those below it.
     fn add(&mut self, folder: &Path) {
         let Some(queue) = &self.queue else { return };
         let flags = AddWatchFlags::IN_CLOSE_WRITE
@@ -136,7 +140,7 @@ impl Watch {
             | AddWatchFlags::IN_MOVED_TO
             | AddWatchFlags::IN_ONLYDIR
             | AddWatchFlags::IN_DONT_FOLLOW;
-        // `join` of nothing would end with a slash, and follow a link.
+        // Joining an empty path would append a slash, with which the kernel follows a link.
         let path = if folder.as_os_str().is_empty() { self.root.clone() } else { self.root.join(folder) };
         match queue.get_ref().inotify().add_watch(&path, flags) {
             Ok(watch) => {
@@ -147,9 +151,11 @@ impl Watch {
         }
     }
 
-    fn scan_from_now_on(&mut self, why: &dyn std::fmt::Display) {
-        if !std::mem::replace(&mut self.needs_scans, true) {
-            tracing::debug!("{}: is scanned from now on: {why}", self.root.display());
+    /// Makes the caller scan the folder, for this reason.
+    fn scan_from_now_on(&mut self, reason: &dyn std::fmt::Display) {
+        if !self.needs_scans {
+            self.needs_scans = true;
+            tracing::debug!("{}: the folder is scanned from now on: {reason}", self.root.display());
         }
     }
 }
@@ -160,7 +166,7 @@ mod tests {
     use std::io::Write;
     use std::path::{Path, PathBuf};
 
-    use super::{Seen, Watch};
+    use super::{FileEvent, FolderWatch};
 
     /// Runs a test in a runtime, with an empty folder.
     fn with_folder(test: impl FnOnce(&Path)) {
@@ -170,30 +176,30 @@ mod tests {
         runtime.block_on(async { test(&root) });
     }
 
-    fn pending(watch: &mut Watch) -> Vec<Seen> {
+    fn pending(watch: &mut FolderWatch) -> Vec<FileEvent> {
         let mut seen = Vec::new();
         watch.pending(&mut |found| seen.push(found));
         seen
     }
 
-    fn scan(watch: &mut Watch) -> Vec<Seen> {
+    fn scan(watch: &mut FolderWatch) -> Vec<FileEvent> {
         let mut seen = Vec::new();
         watch.scan(&mut |found| seen.push(found));
         seen
     }
 
-    fn closed(path: &str) -> Seen {
-        Seen::Closed(PathBuf::from(path))
+    fn closed(path: &str) -> FileEvent {
+        FileEvent::Closed(PathBuf::from(path))
     }
 
-    fn found(path: &str) -> Seen {
-        Seen::Found(PathBuf::from(path))
+    fn found(path: &str) -> FileEvent {
+        FileEvent::Found(PathBuf::from(path))
     }
 
     #[test]
-    fn files_are_heard_of_when_they_are_closed_linked_and_renamed() {
+    fn closing_linking_and_renaming_a_file_is_an_event() {
         with_folder(|root| {
-            let mut watch = Watch::begin(root, true);
+            let mut watch = FolderWatch::begin(root, true);
             let mut file = fs::File::create(root.join("a")).expect("made");
             file.write_all(b"x").expect("written");
             assert_eq!(pending(&mut watch), []);
@@ -209,9 +215,9 @@ mod tests {
     }
 
     #[test]
-    fn new_and_renamed_folders_are_watched_under_their_names() {
+    fn new_and_renamed_folders_are_watched_under_their_present_paths() {
         with_folder(|root| {
-            let mut watch = Watch::begin(root, true);
+            let mut watch = FolderWatch::begin(root, true);
             fs::create_dir_all(root.join("x/y")).expect("made");
             fs::write(root.join("x/y/before"), "").expect("written");
             assert_eq!(pending(&mut watch), [found("x/y/before")]);
@@ -228,22 +234,22 @@ mod tests {
     }
 
     #[test]
-    fn without_inotify_and_without_the_folder_it_scans() {
+    fn scans_are_needed_without_inotify_and_after_the_folder_was_deleted() {
         with_folder(|root| {
-            let mut watch = Watch::begin(root, false);
+            let mut watch = FolderWatch::begin(root, false);
             fs::create_dir(root.join("x")).expect("made");
             fs::write(root.join("x/a"), "").expect("written");
             assert!(pending(&mut watch).is_empty() && watch.needs_scans());
             assert_eq!(scan(&mut watch), [found("x/a")]);
             let below = root.join("x");
-            let mut watch = Watch::begin(&below, true);
+            let mut watch = FolderWatch::begin(&below, true);
             fs::remove_dir_all(&below).expect("removed");
             assert!(pending(&mut watch).is_empty() && watch.needs_scans());
             fs::create_dir(&below).expect("made");
             fs::write(below.join("a"), "").expect("written");
             assert_eq!(scan(&mut watch), [found("a")]);
             fs::write(below.join("b"), "").expect("written");
-            assert_eq!(pending(&mut watch), [closed("b")], "it is watched again");
+            assert_eq!(pending(&mut watch), [closed("b")], "the new folder is not watched");
         });
     }
 }

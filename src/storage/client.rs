@@ -1,0 +1,315 @@
+//! The operations of S3 on one bucket in one region.
+//!
+//! Each request is signed anew for every attempt, so that a repetition may use newer credentials. A file is read while it
+//! is sent, block by block: the signature and the checksum cover the digest that was computed before.
+
+use std::fs::File;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::{Method, Response};
+use object_store::aws::{AwsAuthorizer, AwsCredentialProvider};
+use object_store::client::HttpRequestBody;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+use super::access::Access;
+use super::answers::{self, CompletedUpload, CreatedUpload, ErrorDocument, ListEntry, ListPage, StoredPart};
+use super::checksum::Sha256;
+use super::error::{CredentialsError, Refusal, RequestError, SettingsError, StorageError, TransferError, reason};
+use super::http::{Client, may_pass};
+use super::payload::{AnswerBody, Payload};
+use super::retry::Repetitions;
+
+/// The characters that a query's value escapes, by the rules of AWS's signatures.
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The characters that a key escapes in a URL. A key is kept as it is, also with two slashes in a row.
+const IN_KEY: &AsciiSet = &IN_QUERY.remove(b'/');
+/// The maximum size of an answer that is no object, in bytes. A page of 1,000 keys has at most about 2 MB.
+const LONGEST_ANSWER: usize = 16 << 20;
+/// The maximum size of a refusal that is read, in bytes.
+const LONGEST_REFUSAL: usize = 64 << 10;
+
+const SHA256: HeaderName = HeaderName::from_static("x-amz-checksum-sha256");
+const CHECKSUM_ALGORITHM: HeaderName = HeaderName::from_static("x-amz-checksum-algorithm");
+const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
+
+/// A client of a bucket in a region.
+#[derive(Debug)]
+pub(super) struct BucketClient {
+    http: Client,
+    credentials: AwsCredentialProvider,
+    bucket: String,
+    /// The URL of the bucket, without a slash at its end.
+    url: String,
+    region: String,
+}
+
+/// A range of a file that a request sends, in bytes, with its digest.
+#[derive(Clone, Debug)]
+pub(super) struct FilePart {
+    file: Arc<File>,
+    range: Range<u64>,
+    digest: Sha256,
+}
+
+impl FilePart {
+    /// Reads the range once to compute its digest.
+    ///
+    /// # Errors
+    /// [`TransferError::File`] if the file is shorter or cannot be read.
+    pub fn new(file: &Arc<File>, range: Range<u64>) -> Result<FilePart, TransferError> {
+        let digest = Sha256::of_range(file, &range).map_err(TransferError::File)?;
+        Ok(FilePart { file: Arc::clone(file), range, digest })
+    }
+}
+
+/// A request before it is signed.
+pub(super) struct UnsignedRequest {
+    method: Method,
+    url: String,
+    pub headers: HeaderMap,
+    content: Content,
+}
+
+enum Content {
+    Nothing,
+    Text(Bytes),
+    File(FilePart),
+}
+
+impl BucketClient {
+    /// Creates a client. It connects when it sends its first request.
+    ///
+    /// # Errors
+    /// [`SettingsError`] if the network settings are unusable, or the endpoint and the bucket make no URL.
+    pub fn new(access: &Access, bucket: &str, region: &str) -> Result<BucketClient, SettingsError> {
+        let http = Client::new(&access.network)?;
+        let url = access.bucket_url(bucket, region);
+        // The signer panics if it cannot parse the URL of a request.
+        if let Err(error) = Url::parse(&format!("{url}/")) {
+            return Err(SettingsError::Endpoint { url, reason: error.to_string() });
+        }
+        let credentials = access.credentials.provider(&http);
+        Ok(BucketClient { http, credentials, bucket: bucket.to_owned(), url, region: region.to_owned() })
+    }
+
+    /// Returns the region that the requests are signed for.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Returns all objects below a prefix.
+    ///
+    /// # Errors
+    /// [`StorageError`] after the last attempt of a request.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<ListEntry>, StorageError> {
+        let mut found = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let mut url = format!("{}/?list-type=2&prefix={}", self.url, in_query(prefix));
+            if let Some(token) = &token {
+                url.push_str(&format!("&continuation-token={}", in_query(token)));
+            }
+            let request =
+                UnsignedRequest { method: Method::GET, url, headers: HeaderMap::new(), content: Content::Nothing };
+            let page: Result<ListPage, RequestError> = async {
+                let answer = self.send_repeatedly(&request, &mut Repetitions::new()).await?;
+                answers::parse(&whole(answer).await?).map_err(RequestError::Unexpected)
+            }
+            .await;
+            let page = page.map_err(|error| self.error(prefix, &error))?;
+            found.extend(page.contents);
+            match page.next_continuation_token {
+                Some(next) if token.as_ref() != Some(&next) => token = Some(next),
+                _ => return Ok(found),
+            }
+        }
+    }
+
+    /// Writes an object in one request.
+    ///
+    /// # Errors
+    /// [`TransferError`] after the last attempt.
+    pub async fn put(&self, key: &str, part: FilePart) -> Result<(), TransferError> {
+        let request = self.request(Method::PUT, key).sending(part);
+        let sent = self.send_repeatedly(&request, &mut Repetitions::new()).await;
+        sent.map(|_| ()).map_err(|error| self.upload_error(key, &error))
+    }
+
+    /// Begins to write an object in parts and returns the ID of the upload.
+    ///
+    /// # Errors
+    /// [`StorageError`] after the last attempt.
+    pub async fn create_upload(&self, key: &str) -> Result<String, StorageError> {
+        let mut request = self.request(Method::POST, key);
+        request.url.push_str("?uploads=");
+        request.headers.insert(CHECKSUM_ALGORITHM, HeaderValue::from_static("SHA256"));
+        request.headers.insert(CONTENT_LENGTH, 0.into());
+        let created: Result<CreatedUpload, RequestError> = async {
+            let answer = self.send_repeatedly(&request, &mut Repetitions::new()).await?;
+            answers::parse(&whole(answer).await?).map_err(RequestError::Unexpected)
+        }
+        .await;
+        created.map(|created| created.upload_id).map_err(|error| self.error(key, &error).writing())
+    }
+
+    /// Sends a part of an upload. `number` counts from 0.
+    ///
+    /// # Errors
+    /// [`TransferError`] after the last attempt.
+    pub async fn put_part(
+        &self,
+        key: &str,
+        upload: &str,
+        number: usize,
+        part: FilePart,
+    ) -> Result<StoredPart, TransferError> {
+        let mut request = self.request(Method::PUT, key).sending(part);
+        request.url.push_str(&format!("?partNumber={}&uploadId={}", number + 1, in_query(upload)));
+        let sent = self.send_repeatedly(&request, &mut Repetitions::new()).await.and_then(|answer| {
+            let text = |name: HeaderName| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
+            let etag = text(ETAG).ok_or_else(|| RequestError::Unexpected("its answer has no ETag".to_owned()))?;
+            Ok(StoredPart { etag, sha256: text(SHA256) })
+        });
+        sent.map_err(|error| self.upload_error(key, &error))
+    }
+
+    /// Joins the parts of an upload into the object.
+    ///
+    /// # Errors
+    /// [`StorageError`] after the last attempt.
+    pub async fn complete_upload(&self, key: &str, upload: &str, parts: &[StoredPart]) -> Result<(), StorageError> {
+        let mut request = self.request(Method::POST, key);
+        request.url.push_str(&format!("?uploadId={}", in_query(upload)));
+        request.content = Content::Text(answers::completion(parts).into());
+        let completed = async {
+            let mut repetitions = Repetitions::new();
+            loop {
+                let answer = self.send_repeatedly(&request, &mut repetitions).await?;
+                let (status, text) = (answer.status(), whole(answer).await?);
+                let completed: CompletedUpload = answers::parse(&text).map_err(RequestError::Unexpected)?;
+                if completed.etag.is_some() {
+                    return Ok(());
+                }
+                // S3 sends the status before it joins the parts, so that an error may follow 200.
+                let ErrorDocument { code, message } = ErrorDocument::parse(text.as_bytes());
+                let refusal = Refusal { status, code, message, region: None, is_bare_redirect: false };
+                if !refusal.may_pass() || !repetitions.wait().await {
+                    return Err(RequestError::Refused(refusal));
+                }
+            }
+        };
+        completed.await.map_err(|error| self.error(key, &error).writing())
+    }
+
+    /// Gives an upload up, so that S3 deletes its parts.
+    ///
+    /// # Errors
+    /// [`StorageError`] after the last attempt.
+    pub async fn abort_upload(&self, key: &str, upload: &str) -> Result<(), StorageError> {
+        let mut request = self.request(Method::DELETE, key);
+        request.url.push_str(&format!("?uploadId={}", in_query(upload)));
+        let sent = self.send_repeatedly(&request, &mut Repetitions::new()).await;
+        sent.map(|_| ()).map_err(|error| self.error(key, &error).writing())
+    }
+
+    /// Creates a request for an object without a query, headers and a content.
+    pub fn request(&self, method: Method, key: &str) -> UnsignedRequest {
+        let url = format!("{}/{}", self.url, utf8_percent_encode(key, IN_KEY));
+        UnsignedRequest { method, url, headers: HeaderMap::new(), content: Content::Nothing }
+    }
+
+    /// Sends a request until it succeeds or another attempt would be in vain.
+    ///
+    /// # Errors
+    /// The error of the last attempt.
+    pub async fn send_repeatedly(
+        &self,
+        request: &UnsignedRequest,
+        repetitions: &mut Repetitions,
+    ) -> Result<Response<AnswerBody>, RequestError> {
+        loop {
+            let error = match self.send(request).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let repeat = match &error {
+                RequestError::Transport(error) => may_pass(error),
+                RequestError::Refused(refusal) => refusal.may_pass(),
+                RequestError::Credentials(_) | RequestError::Unexpected(_) => false,
+            };
+            if !repeat || !repetitions.wait().await {
+                return Err(error);
+            }
+            tracing::debug!("s3://{}: {} is repeated after: {}", self.bucket, request.method, reason(&error));
+        }
+    }
+
+    /// Signs a request and sends it once.
+    async fn send(&self, request: &UnsignedRequest) -> Result<Response<AnswerBody>, RequestError> {
+        let unexpected = |error: &dyn std::fmt::Display| RequestError::Unexpected(error.to_string());
+        let credential = self.credentials.get_credential().await;
+        let credential = credential.map_err(|error| CredentialsError::from_provider(&error))?;
+        let (body, digest) = match &request.content {
+            Content::Text(text) => (HttpRequestBody::from(text.clone()), None),
+            Content::File(part) => (HttpRequestBody::empty(), Some(part.digest.bytes())),
+            Content::Nothing => (HttpRequestBody::empty(), None),
+        };
+        let signed = http::Request::builder().method(&request.method).uri(&request.url).body(body);
+        let mut signed = signed.map_err(|error| unexpected(&error))?;
+        signed.headers_mut().clone_from(&request.headers);
+        AwsAuthorizer::new(&credential, "s3", &self.region)
+            .try_authorize(&mut signed, digest)
+            .map_err(|error| unexpected(&reason(&error)))?;
+        let signed = signed.map(|body| match &request.content {
+            Content::File(part) => Payload::from_file(Arc::clone(&part.file), part.range.clone()),
+            Content::Text(_) | Content::Nothing => Payload::from(body),
+        });
+        let answer = self.http.send(signed).await?;
+        if answer.status().is_success() { Ok(answer) } else { Err(RequestError::Refused(refusal(answer).await?)) }
+    }
+
+    /// Converts the error of a request for an object.
+    pub fn error(&self, key: &str, error: &RequestError) -> StorageError {
+        StorageError::of_request(&self.bucket, key, error)
+    }
+
+    fn upload_error(&self, key: &str, error: &RequestError) -> TransferError {
+        TransferError::of_upload(&self.bucket, key, error)
+    }
+}
+
+impl UnsignedRequest {
+    /// Adds a range of a file as the content, with its length and checksum.
+    fn sending(mut self, part: FilePart) -> UnsignedRequest {
+        self.headers.insert(CONTENT_LENGTH, (part.range.end - part.range.start).into());
+        // Base64 is always valid in a header.
+        if let Ok(digest) = HeaderValue::try_from(part.digest.base64()) {
+            self.headers.insert(SHA256, digest);
+        }
+        self.content = Content::File(part);
+        self
+    }
+}
+
+/// Reads the answer that refuses a request.
+async fn refusal(answer: Response<AnswerBody>) -> Result<Refusal, RequestError> {
+    let (head, body) = answer.into_parts();
+    let region = head.headers.get(BUCKET_REGION).and_then(|region| region.to_str().ok()).map(str::to_owned);
+    let is_bare_redirect = head.status.is_redirection() && !head.headers.contains_key(LOCATION);
+    let ErrorDocument { code, message } = ErrorDocument::parse(&body.read_to(LONGEST_REFUSAL).await?);
+    Ok(Refusal { status: head.status, code, message, region, is_bare_redirect })
+}
+
+/// Reads the whole answer as text.
+async fn whole(answer: Response<AnswerBody>) -> Result<String, RequestError> {
+    let body = answer.into_body().read_to(LONGEST_ANSWER).await?;
+    String::from_utf8(body).map_err(|error| RequestError::Unexpected(format!("its answer is no text: {error}")))
+}
+
+fn in_query(text: &str) -> String {
+    utf8_percent_encode(text, IN_QUERY).to_string()
+}
