@@ -16,9 +16,10 @@ use signal_hook::iterator::Signals;
 
 use super::job::LocalJob;
 use crate::event::Ending;
+use crate::event::Process;
 use crate::job::Paths;
 use crate::kernel;
-use crate::logs::{RankLabel, Relay, Rewrite, StreamId, Style};
+use crate::logs::{RankLabel, Relay, Relayed, Rewrite, StreamId, Style};
 use crate::run::TemporaryFolder;
 use crate::supervise::FLUSH_PATIENCE;
 
@@ -125,7 +126,9 @@ fn pass_on(relay: &Relay, process: usize, host: &str, child: &mut Child) {
     for (source, is_stderr) in [(stdout, false), (stderr, true)] {
         let style = Style { rewrite: is_stderr.then(|| named.clone()), is_shared: true, ..Style::default() };
         if let Some(source) = source {
-            relay.add(StreamId { process, part: 0, is_stderr }, source, style, None, |_| {});
+            let id = StreamId { process, part: 0, is_stderr, attempt: 0 };
+            let writer = Process::Tool(host.into());
+            relay.add(Relayed { id, writer, source, style, awaited: None }, |_| {});
         }
     }
 }

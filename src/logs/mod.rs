@@ -17,13 +17,15 @@ mod messages;
 mod relay;
 mod style;
 mod tags;
+mod tap;
 mod tape;
 
 pub use label::RankLabel;
 pub use messages::{Level, clean, init, redactor, set_redactor};
-pub use relay::{Relay, StreamId, StreamNews};
+pub use relay::{Relay, Relayed, StreamId, StreamNews};
 pub use style::{Rewrite, Style};
 pub use tags::Tags;
+pub use tap::{Line, LineSubscriber, Tap};
 
 use std::time::Duration;
 

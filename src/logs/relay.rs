@@ -14,8 +14,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::style::{Style, Styler};
+use super::tap::Tap;
 use super::tape::Tape;
-use crate::event::Moment;
+use crate::event::{Moment, Process};
 use crate::kernel;
 
 /// The size of the pipes between a process and footplate: the larger, the fewer turns a fast writer needs. The most
@@ -32,8 +33,10 @@ pub struct StreamId {
     pub process: usize,
     /// 0 for its own; those of the ranks that it starts are counted from 1.
     pub part: usize,
-    /// Whether it is its standard error.
+    /// True for its standard error.
     pub is_stderr: bool,
+    /// The attempt at running the ranks, counted from 0.
+    pub attempt: u32,
 }
 
 /// A fact about a stream.
@@ -80,19 +83,26 @@ type Tell = Box<dyn FnMut(StreamNews) + Send>;
 
 /// What the thread is told.
 enum Command {
-    Add(Box<Added>),
+    Add(Box<Relayed>, Tell),
+    Tap(Tap),
     Message(Vec<u8>),
     Close(StreamId),
     Finish,
 }
 
-/// A stream to read.
-struct Added {
-    id: StreamId,
-    source: OwnedFd,
-    style: Style,
-    awaited: Option<Vec<u8>>,
-    tell: Tell,
+/// A stream for the relay to read.
+#[derive(Debug)]
+pub struct Relayed {
+    /// The number by which the relay knows it.
+    pub id: StreamId,
+    /// The process that writes to it, for taps.
+    pub writer: Process,
+    /// Its reading end.
+    pub source: OwnedFd,
+    /// The changes that are made to its lines.
+    pub style: Style,
+    /// The text of which the first line that contains it is reported.
+    pub awaited: Option<Vec<u8>>,
 }
 
 /// A handle of the relay.
@@ -141,18 +151,14 @@ impl Relay {
         Ok(())
     }
 
-    /// Reads `source` to its end. `tell` is called on the relay's thread, which must have been started, and must not block.
-    /// If `awaited` is given, the first line that contains it is reported.
-    pub fn add(
-        &self,
-        id: StreamId,
-        source: OwnedFd,
-        style: Style,
-        awaited: Option<&[u8]>,
-        tell: impl FnMut(StreamNews) + Send + 'static,
-    ) {
-        let awaited = awaited.map(<[u8]>::to_vec);
-        self.lock().send(Command::Add(Box::new(Added { id, source, style, awaited, tell: Box::new(tell) })));
+    /// Reads a stream to its end. `tell` is called on the relay's thread, which must have been started, and must not block.
+    pub fn add(&self, stream: Relayed, tell: impl FnMut(StreamNews) + Send + 'static) {
+        self.lock().send(Command::Add(Box::new(stream), Box::new(tell)));
+    }
+
+    /// Copies all further lines of processes into a tap. The thread must have been started.
+    pub fn tap(&self, tap: Tap) {
+        self.lock().send(Command::Tap(tap));
     }
 
     /// Writes a message of footplate's own, one or more whole lines, to standard error.
@@ -219,6 +225,7 @@ fn start(destinations: Destinations, written: Arc<AtomicU64>) -> io::Result<Stat
         sources: Vec::new(),
         styled: Vec::new(),
         finishing: false,
+        tap: None,
     };
     // No signal is handled there, and the SIGPIPE of a write to a closed pipe stays with the thread, so that a SIGPIPE that
     // reaches a handler was sent by somebody.
@@ -232,6 +239,7 @@ fn start(destinations: Destinations, written: Arc<AtomicU64>) -> io::Result<Stat
 
 struct Source {
     id: StreamId,
+    writer: Arc<Process>,
     fd: OwnedFd,
     tape: Tape,
     styler: Styler,
@@ -326,6 +334,7 @@ struct Thread {
     /// What is about to be written; its memory is used again and again.
     styled: Vec<u8>,
     finishing: bool,
+    tap: Option<Tap>,
 }
 
 impl Thread {
@@ -348,7 +357,8 @@ impl Thread {
         let commands: VecDeque<Command> = self.receiver.try_iter().collect();
         for command in commands {
             match command {
-                Command::Add(added) => self.add(*added),
+                Command::Add(stream, tell) => self.add(*stream, tell),
+                Command::Tap(tap) => self.tap = Some(tap),
                 Command::Message(message) => self.destinations[1].write(&message, &self.written),
                 Command::Close(id) => {
                     self.sources.iter_mut().filter(|source| source.id == id).for_each(Source::close);
@@ -361,14 +371,15 @@ impl Thread {
         }
     }
 
-    fn add(&mut self, added: Added) {
-        let Added { id, source: fd, style, awaited, tell } = added;
+    fn add(&mut self, stream: Relayed, tell: Tell) {
+        let Relayed { id, writer, source: fd, style, awaited } = stream;
         // Without it, reading would block the other streams; pipes take it always.
         let _ = fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
         // Refused where the user's pipes are many already: then it is slower.
         let _ = fcntl(&fd, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
         self.sources.push(Source {
             id,
+            writer: Arc::new(writer),
             fd,
             tape: Tape::new(),
             styler: Styler::new(style),
@@ -433,6 +444,9 @@ impl Thread {
             }
         }
         source.look(length);
+        if let Some(tap) = &self.tap {
+            tap.pass(source.id, &source.writer, &source.tape.waiting()[..length], false);
+        }
         source.tape.take(length);
         source.partial_due = match source.tape.waiting().is_empty() && !source.styler.holds_lines() {
             true => None,
@@ -466,6 +480,9 @@ impl Thread {
         self.styled.clear();
         source.styler.finish(&mut self.styled);
         self.destinations[usize::from(source.id.is_stderr)].write(&self.styled, &self.written);
+        if let Some(tap) = &self.tap {
+            tap.pass(source.id, &source.writer, &[], true);
+        }
         let record = source.styler.readable(source.tape.record());
         let Source { id, lines, bytes, last_output, .. } = source;
         let last_output = last_output.map(Moment::of);
@@ -504,7 +521,8 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::{Relay, StreamId, StreamNews};
+    use super::{Relay, Relayed, StreamId, StreamNews};
+    use crate::event::Process;
     use crate::logs::Style;
 
     #[test]
@@ -512,7 +530,7 @@ mod tests {
         let null = || OwnedFd::from(OpenOptions::new().write(true).open("/dev/null").expect("opened"));
         let relay = Relay::writing_to([null(), null()]);
         relay.begin().expect("started");
-        let id = StreamId { process: 0, part: 0, is_stderr: false };
+        let id = StreamId { process: 0, part: 0, is_stderr: false, attempt: 0 };
         let (sender, ended) = mpsc::channel();
         // There is always something to read.
         let endless = File::open("/dev/zero").expect("opened");
@@ -521,7 +539,8 @@ mod tests {
                 sender.send(id).expect("sent");
             }
         };
-        relay.add(id, endless.into(), Style::default(), None, tell);
+        let (writer, style) = (Process::default(), Style::default());
+        relay.add(Relayed { id, writer, source: endless.into(), style, awaited: None }, tell);
         relay.close(id);
         assert_eq!(ended.recv_timeout(Duration::from_secs(30)), Ok(id));
         assert!(relay.finish(Duration::from_secs(30)));

@@ -208,6 +208,7 @@ fn install_agent(session: &mut Session) -> Option<PathBuf> {
 /// launcher needs them.
 pub(super) async fn meet(session: &mut Session) -> Result<(), Outcome> {
     let Some(link) = session.peers.as_ref().filter(|link| link.spans_hosts()) else { return Ok(()) };
+    session.events.emit(Kind::PhaseStarted(Phase::Hosts));
     link.cluster.speaker().ready();
     let needs_all = link.launch == SpanOfLaunch::AllHosts;
     let mut view = link.cluster.view();

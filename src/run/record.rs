@@ -21,6 +21,7 @@ pub(super) fn begin(session: &mut Session, prepared: &Prepared) {
     let folder = job.paths.record(&host);
     let facts = JobFacts {
         name: job.name.clone(),
+        started: Some(session.timeline.begun()),
         hosts: job.nodes(),
         instance_type: job.cluster.instance_type.clone(),
         command: job.entry_name().map(logs::clean),
@@ -40,7 +41,7 @@ pub(super) fn plan(session: &Session, launcher: Launcher, tasks: &[RankTask]) {
             Role::Service { .. } => "service",
             Role::Process | Role::Launcher(_) => "launcher",
         },
-        name: task.task.process.to_string(),
+        name: task.task.process.rank().map_or_else(|| task.task.process.to_string(), |rank| rank.to_string()),
         rank: task.task.process.rank(),
         command: display(&redactor, &task.task.arguments),
     });

@@ -128,7 +128,6 @@ pub(super) fn run(options: Options, phases: impl AsyncFnOnce(&mut Session) -> Re
             Ok(session) => session,
             Err(error) => return cannot_start(&error),
         };
-        session.events.emit(Kind::PhaseStarted(Phase::Config));
         let ended = phases(&mut session).await.unwrap_or_else(Ended::from);
         intermediate::end(&session);
         let outcome = peers::agree(&mut session, ended).await;

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::event::{Event, Events, Kind, Phase};
+use crate::event::{Event, Events, Kind, Moment, Phase};
 
 /// The phases that have ended, with their durations.
 #[derive(Clone, Debug)]
 pub(super) struct Timeline {
-    begun: Instant,
+    begun: Moment,
     phases: Arc<Mutex<Phases>>,
 }
 
@@ -21,8 +21,8 @@ struct Phases {
 impl Timeline {
     /// Begins a timeline that receives events.
     pub(super) fn subscribe(events: &Events) -> Timeline {
-        let begun = Instant::now();
-        let phases = Arc::new(Mutex::new(Phases { last_end: begun, ended: Vec::new() }));
+        let begun = Moment::now();
+        let phases = Arc::new(Mutex::new(Phases { last_end: begun.monotonic, ended: Vec::new() }));
         let seen = Arc::clone(&phases);
         events.subscribe(move |event: &Event| {
             if let Kind::PhaseEnded(phase) = event.kind {
@@ -35,11 +35,16 @@ impl Timeline {
         Timeline { begun, phases }
     }
 
+    /// Returns the time at which footplate began.
+    pub(super) fn begun(&self) -> Moment {
+        self.begun
+    }
+
     /// Returns how long the start took, and each of its phases, in seconds.
     pub(super) fn ready(&self) -> String {
         let phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
         let phases: Vec<String> =
             phases.ended.iter().map(|(phase, time)| format!("{} {:.3}", phase.name(), time.as_secs_f64())).collect();
-        format!("ready in {:.3} s: {}", self.begun.elapsed().as_secs_f64(), phases.join(", "))
+        format!("ready in {:.3} s: {}", self.begun.monotonic.elapsed().as_secs_f64(), phases.join(", "))
     }
 }

@@ -10,7 +10,7 @@ use super::ranks::Separate;
 use super::script::RankTask;
 use super::session::{self, Options, Session};
 use super::{Outcome, Prepared, Refusal, bring, install, intermediate, peers, prepare, ranks, record, remote, script};
-use crate::event::{Phase, Process};
+use crate::event::{Kind, Phase, Process};
 use crate::job::settings::Launcher;
 use crate::launch::{self, Entry, Facts, LaunchPlan, Rank};
 use crate::prepare::environment::{Given, Table};
@@ -74,7 +74,7 @@ async fn phases(session: &mut Session) -> Result<Ended, Outcome> {
         arguments: &environment.arguments,
     })
     .map_err(|error| Outcome::refused(Refusal::Launch, error))?;
-    session.next_phase(Phase::Environment, Phase::Hosts);
+    session.events.emit(Kind::PhaseEnded(Phase::Environment));
 
     for warning in &plan.warnings {
         tracing::warn!("{warning}");

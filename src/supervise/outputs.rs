@@ -10,6 +10,8 @@ pub(super) struct Streams {
     process: usize,
     /// The part of the first of them.
     first_part: usize,
+    /// The attempt at running the ranks.
+    attempt: u32,
     /// The ranks of the streams after the first.
     ranks: Vec<usize>,
     /// The last bytes of standard output and standard error of each part. `None` until the stream has ended.
@@ -17,15 +19,15 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(process: usize, first_part: usize, ranks: Vec<usize>) -> Streams {
+    pub(super) fn new(process: usize, first_part: usize, attempt: u32, ranks: Vec<usize>) -> Streams {
         let parts = vec![[None, None]; ranks.len() + 1];
-        Streams { process, first_part, ranks, parts }
+        Streams { process, first_part, attempt, ranks, parts }
     }
 
     /// Returns the position of a stream's part, if it is one of these.
     fn part_of(&self, id: StreamId) -> Option<usize> {
         let part = id.part.checked_sub(self.first_part).filter(|part| *part < self.parts.len())?;
-        (id.process == self.process).then_some(part)
+        (id.process == self.process && id.attempt == self.attempt).then_some(part)
     }
 
     /// Returns whose stream it is: that of the member itself or of a rank that it starts. `None` if it is not one of these.
@@ -38,8 +40,9 @@ impl Streams {
 
     /// Returns every stream.
     pub(super) fn ids(&self) -> impl Iterator<Item = StreamId> {
-        let (process, parts) = (self.process, self.first_part..self.first_part + self.parts.len());
-        parts.flat_map(move |part| [false, true].map(|is_stderr| StreamId { process, part, is_stderr }))
+        let (process, attempt) = (self.process, self.attempt);
+        let parts = self.first_part..self.first_part + self.parts.len();
+        parts.flat_map(move |part| [false, true].map(|is_stderr| StreamId { process, part, is_stderr, attempt }))
     }
 
     /// Takes the last bytes of a stream that has ended, and returns true if that was the last stream.
@@ -68,8 +71,8 @@ mod tests {
 
     #[test]
     fn the_output_of_several_ranks_is_kept_by_rank() {
-        let mut streams = Streams::new(7, 0, vec![4, 5]);
-        let id = |part, is_stderr| StreamId { process: 7, part, is_stderr };
+        let mut streams = Streams::new(7, 0, 0, vec![4, 5]);
+        let id = |part, is_stderr| StreamId { process: 7, part, is_stderr, attempt: 0 };
         let ids: Vec<_> = streams.ids().collect();
         assert_eq!(ids.len(), 6);
         assert_eq!(streams.writer(id(2, true), &Process::default()), Some(Process::Rank(5)));

@@ -21,7 +21,7 @@ use super::tree::{self, Spared};
 use super::{Report, Reports};
 use crate::event::{Ending, Events, Kind, Moment, Process, StopReason, Stream};
 use crate::kernel::{self, Inherited, Waited};
-use crate::logs::{Relay, StreamId, StreamNews, Style};
+use crate::logs::{Relay, Relayed, StreamId, StreamNews, Style};
 
 /// The parts of the supervisor that a group needs.
 pub(super) struct Surroundings<'a> {
@@ -71,11 +71,11 @@ impl<'a> Shell<'a> {
             let has_keepers = task.keepers.is_some();
             let shared = task.ranks.iter().filter(|_| !has_keepers).map(|rank| rank.rank).collect();
             parts.push((spec, part));
-            let streams = Streams::new(first + spec, 0, shared);
+            let streams = Streams::new(first + spec, 0, task.attempt, shared);
             processes.push(Child { identity: task.process.clone(), pid: None, streams, held: Vec::new() });
             for (at, rank) in (1..).zip(task.ranks.iter().filter(|_| has_keepers)) {
                 parts.push((spec, Part::KeptRank(rank.rank)));
-                let streams = Streams::new(first + spec, at, Vec::new());
+                let streams = Streams::new(first + spec, at, task.attempt, Vec::new());
                 let identity = Process::Rank(rank.rank);
                 processes.push(Child { identity, pid: None, streams, held: Vec::new() });
             }
@@ -268,12 +268,15 @@ impl<'a> Shell<'a> {
 
     fn relay(&self, ids: &[StreamId], sources: [OwnedFd; 2], style: &Style, task: &Task) {
         let awaited = match &task.role {
-            Role::Service { readiness: Readiness::Line(text), .. } => Some(text.as_bytes()),
+            Role::Service { readiness: Readiness::Line(text), .. } => Some(text.as_bytes().to_vec()),
             _ => None,
         };
         for (id, source) in ids.iter().zip(sources) {
             let streams = self.around.streams.clone();
-            self.around.relay.add(*id, source, style.clone(), awaited, move |news| {
+            let known = self.processes.iter().find_map(|child| child.streams.writer(*id, &child.identity));
+            let (id, style, awaited) = (*id, style.clone(), awaited.clone());
+            let stream = Relayed { id, writer: known.unwrap_or_default(), source, style, awaited };
+            self.around.relay.add(stream, move |news| {
                 // The receiver lives as long as the supervisor.
                 let _ = streams.send(news);
             });

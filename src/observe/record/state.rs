@@ -6,7 +6,7 @@ use super::document::{
     Document, EvidencePart, FailurePart, JobFacts, JobPart, PeerPart, PhasePart, Plan, PlannedProcess, ProcessPart,
     SCHEMA, Status, StopPart, UploadPart,
 };
-use crate::event::{Cause, Ending, Event, KillReason, Kind, Moment, Output, Process, StopReason};
+use crate::event::{Cause, Ending, Event, KillReason, Kind, Moment, Output, Phase, Process, StopReason};
 use crate::failure;
 use crate::logs;
 
@@ -36,15 +36,18 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(job: JobFacts) -> State {
+        let started = job.started.unwrap_or_else(Moment::now);
+        // The first phase began before the job was known.
+        let config = PhasePart { name: Phase::Config.name(), start: seconds(started), end: None };
         State {
             version: 0,
             job,
             attempt: 0,
-            started: Moment::now(),
+            started,
             ended: None,
             exit_code: None,
             plan: None,
-            phases: Vec::new(),
+            phases: vec![config],
             processes: BTreeMap::new(),
             uploads: UploadPart::default(),
             peers: Vec::new(),

@@ -1,0 +1,275 @@
+//! A tap beside the relay: subscribers get whole lines with their process, stream and time.
+//!
+//! The relay copies what it has passed on into a queue of bounded size and goes on. A thread of the tap splits it into lines and
+//! hands them to the subscribers. A subscriber that falls behind never delays the relay: if the queue is full, lines are
+//! dropped, counted, and reported to the subscribers and in the log.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::StreamId;
+use crate::event::{Moment, Process, Stream};
+use crate::kernel;
+
+/// The maximum size of what waits for the subscribers, in bytes.
+const QUEUE_SIZE: usize = 1 << 20;
+
+/// The maximum length of a line, in bytes. The rest of a longer line is handed over as a line of its own.
+const MAX_LINE: usize = 64 << 10;
+
+/// A line that a process of the script wrote.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// The process: a rank, a launcher or a service.
+    pub process: &'a Process,
+    /// The stream.
+    pub stream: Stream,
+    /// The time at which the relay passed the line on.
+    pub at: Moment,
+    /// The bytes as the process wrote them, without the end of line.
+    pub text: &'a [u8],
+}
+
+/// A receiver of lines.
+pub trait LineSubscriber: Send {
+    /// Takes a line.
+    fn line(&mut self, line: &Line<'_>);
+
+    /// Takes the number of lines that were dropped before the next one, because the subscribers had fallen behind.
+    fn dropped(&mut self, lines: u64);
+}
+
+/// The relay's end of a tap. The tap ends with its last clone.
+#[derive(Clone, Debug)]
+pub struct Tap {
+    queue: Arc<TapQueue>,
+    /// Ends the thread when the last clone is dropped.
+    _open: Arc<Open>,
+}
+
+#[derive(Debug)]
+struct Open(Arc<TapQueue>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        lock(&self.0.state).is_closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+#[derive(Debug, Default)]
+struct TapQueue {
+    state: Mutex<QueueState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    pieces: VecDeque<Piece>,
+    /// The bytes that wait.
+    size: usize,
+    /// The lines dropped since the last piece that was queued.
+    dropped: u64,
+    is_closed: bool,
+}
+
+/// Bytes that a process wrote.
+#[derive(Debug)]
+struct Piece {
+    id: StreamId,
+    process: Arc<Process>,
+    at: Instant,
+    bytes: Vec<u8>,
+    /// The lines dropped before this piece.
+    dropped: u64,
+    /// True if the stream has ended with this piece.
+    is_last: bool,
+}
+
+impl Tap {
+    /// Starts the thread that hands lines to the subscribers.
+    ///
+    /// # Errors
+    /// The kernel refuses a thread.
+    pub fn start(subscribers: Vec<Box<dyn LineSubscriber>>) -> io::Result<Tap> {
+        let queue = Arc::new(TapQueue::default());
+        let open = Arc::new(Open(Arc::clone(&queue)));
+        let served = Arc::clone(&queue);
+        kernel::spawn_thread("tap", None, move || serve(&served, subscribers))?;
+        Ok(Tap { queue, _open: open })
+    }
+
+    /// Queues bytes of a stream, or drops and counts their lines if the subscribers have fallen behind. Never waits for a
+    /// subscriber.
+    pub(super) fn pass(&self, id: StreamId, process: &Arc<Process>, bytes: &[u8], is_last: bool) {
+        let mut state = lock(&self.queue.state);
+        if state.size + bytes.len() > QUEUE_SIZE {
+            state.dropped += memchr::memchr_iter(b'\n', bytes).count() as u64;
+            if !is_last {
+                return;
+            }
+        }
+        let bytes = if state.size + bytes.len() > QUEUE_SIZE { Vec::new() } else { bytes.to_vec() };
+        state.size += bytes.len();
+        let dropped = std::mem::take(&mut state.dropped);
+        state.pieces.push_back(Piece { id, process: Arc::clone(process), at: Instant::now(), bytes, dropped, is_last });
+        drop(state);
+        self.queue.changed.notify_one();
+    }
+}
+
+/// Hands lines to the subscribers until the tap is closed and empty.
+fn serve(queue: &TapQueue, mut subscribers: Vec<Box<dyn LineSubscriber>>) {
+    let mut unfinished: BTreeMap<(usize, usize, bool), Vec<u8>> = BTreeMap::new();
+    let mut all_dropped = 0;
+    while let Some(piece) = next(queue) {
+        let Piece { id, process, at, bytes, dropped, is_last } = piece;
+        if dropped > 0 {
+            all_dropped += dropped;
+            // The beginning of the next line may be among what was dropped.
+            unfinished.clear();
+            subscribers.iter_mut().for_each(|subscriber| subscriber.dropped(dropped));
+        }
+        let stream = if id.is_stderr { Stream::Stderr } else { Stream::Stdout };
+        let at = Moment::of(at);
+        let mut hand_over = |text: &[u8]| {
+            let line = Line { process: &process, stream, at, text };
+            subscribers.iter_mut().for_each(|subscriber| subscriber.line(&line));
+        };
+        let rest = unfinished.entry((id.process, id.part, id.is_stderr)).or_default();
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            rest.extend_from_slice(part);
+            if let Some(text) = rest.strip_suffix(b"\n") {
+                hand_over(text);
+                rest.clear();
+            } else if rest.len() >= MAX_LINE {
+                hand_over(rest);
+                rest.clear();
+            }
+        }
+        if is_last && !rest.is_empty() {
+            hand_over(rest);
+            rest.clear();
+        }
+    }
+    if all_dropped > 0 {
+        tracing::warn!(
+            "{all_dropped} lines of the script were passed on without being looked at: there were too many at once"
+        );
+    }
+}
+
+/// Waits for the next piece. `None` if the tap is closed and empty.
+fn next(queue: &TapQueue) -> Option<Piece> {
+    let mut state = lock(&queue.state);
+    loop {
+        if let Some(piece) = state.pieces.pop_front() {
+            state.size -= piece.bytes.len();
+            return Some(piece);
+        }
+        if state.is_closed {
+            return None;
+        }
+        state = queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+    use std::time::Duration;
+
+    use super::{Line, LineSubscriber, MAX_LINE, QUEUE_SIZE, Tap};
+    use crate::event::Process;
+    use crate::logs::StreamId;
+
+    /// Tells what it gets, and waits before its first line until it may go on.
+    struct Slow {
+        gate: Option<mpsc::Receiver<()>>,
+        told: mpsc::Sender<String>,
+    }
+
+    impl LineSubscriber for Slow {
+        fn line(&mut self, line: &Line<'_>) {
+            if let Some(gate) = self.gate.take() {
+                gate.recv().expect("opened");
+            }
+            let text = String::from_utf8_lossy(&line.text[..line.text.len().min(20)]);
+            self.told.send(format!("{} {:?} {text}", line.process, line.stream)).expect("taken");
+        }
+
+        fn dropped(&mut self, lines: u64) {
+            self.told.send(format!("dropped {lines}")).expect("taken");
+        }
+    }
+
+    fn id(part: usize) -> StreamId {
+        StreamId { process: 0, part, is_stderr: part == 1, attempt: 0 }
+    }
+
+    fn next(told: &mpsc::Receiver<String>) -> String {
+        told.recv_timeout(Duration::from_secs(60)).expect("a line")
+    }
+
+    #[test]
+    fn lines_arrive_whole_with_their_process_and_stream() {
+        let (told, lines) = mpsc::channel();
+        let tap = Tap::start(vec![Box::new(Slow { gate: None, told })]).expect("started");
+        let (zero, one) = (Arc::new(Process::Rank(0)), Arc::new(Process::Rank(1)));
+        tap.pass(id(0), &zero, b"a\nhalf", false);
+        tap.pass(id(1), &one, b"other\n", false);
+        tap.pass(id(0), &zero, b" and half\n", false);
+        tap.pass(id(1), &one, b"no end", true);
+        tap.pass(id(0), &zero, &vec![b'x'; MAX_LINE + 3], true);
+        drop(tap);
+        let expected = [
+            "rank 0 Stdout a",
+            "rank 1 Stderr other",
+            "rank 0 Stdout half and half",
+            "rank 1 Stderr no end",
+            "rank 0 Stdout xxxxxxxxxxxxxxxxxxxx",
+        ];
+        for line in expected {
+            assert_eq!(next(&lines), line);
+        }
+        assert!(lines.recv_timeout(Duration::from_secs(60)).is_err(), "the tap has ended");
+    }
+
+    #[test]
+    fn a_subscriber_that_falls_behind_loses_lines_that_are_counted() {
+        let (open, gate) = mpsc::channel();
+        let (told, lines) = mpsc::channel();
+        let tap = Tap::start(vec![Box::new(Slow { gate: Some(gate), told })]).expect("started");
+        let rank = Arc::new(Process::Rank(0));
+        tap.pass(id(0), &rank, b"first\n", false);
+        // Fills the queue while the subscriber waits. None of this blocks.
+        for _ in 0..40 {
+            tap.pass(id(0), &rank, &[b'\n'; QUEUE_SIZE / 16], false);
+        }
+        open.send(()).expect("waits");
+        assert_eq!(next(&lines), "rank 0 Stdout first");
+        let mut seen = 0;
+        while seen < QUEUE_SIZE / 16 * 15 {
+            assert_eq!(next(&lines), "rank 0 Stdout ");
+            seen += 1;
+        }
+        // The drops are told before the next line.
+        tap.pass(id(0), &rank, b"last\n", false);
+        drop(tap);
+        let mut dropped = 0;
+        while let Ok(line) = lines.recv_timeout(Duration::from_secs(60)) {
+            if let Some(count) = line.strip_prefix("dropped ") {
+                dropped += count.parse::<usize>().expect("a number");
+            } else if line == "rank 0 Stdout " {
+                seen += 1;
+            }
+        }
+        assert_eq!(dropped + seen, 40 * QUEUE_SIZE / 16);
+    }
+}
