@@ -7,8 +7,7 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::job::Variables;
 use crate::job::config;
-use crate::job::settings::Launcher;
-use crate::launch::{self, Facts, Image};
+use crate::launch::{self, Image, LaunchInput};
 use crate::machine::{Bytes, FileSystem, Hardware, SHARED_MEMORY};
 use crate::redact::Redactor;
 use crate::resolve;
@@ -105,7 +104,7 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, CheckRe
         }
     };
     let hardware = run::hardware(prepared, variables);
-    findings.push(("launcher", launcher(prepared, &hardware, &image)));
+    findings.push(("launcher", launcher(prepared, variables, &hardware, &image)));
     let Hardware { cpus, gpus, neuron_cores, efa, .. } = hardware;
     let efa = if efa { ", EFA" } else { "" };
     let said = format!("{cpus} processors, {gpus} GPUs, {neuron_cores} Neuron cores{efa}");
@@ -150,22 +149,18 @@ fn names(prepared: &Prepared) -> Option<CheckResult> {
 }
 
 /// Checks that this host can launch what the job asks for.
-fn launcher(prepared: &Prepared, hardware: &Hardware, image: &Image) -> CheckResult {
+fn launcher(prepared: &Prepared, variables: &Variables, hardware: &Hardware, image: &Image) -> CheckResult {
     let Prepared { job, settings, .. } = prepared;
-    let name = |launcher| match launcher {
-        Launcher::Process => "one process".to_owned(),
-        Launcher::PerGpu => "one process for each GPU".to_owned(),
-        other => other.to_string(),
-    };
     let planned = match super::plan::entry(job) {
         Ok((entry, _)) => {
-            let facts = Facts { job, settings, hardware, image, entry: &entry, arguments: &[] };
-            launch::plan(&facts).map(|plan| plan.launcher)
+            let input = LaunchInput { job, settings, variables, hardware, image, entry: &entry, arguments: &[] };
+            launch::plan(&input).and_then(|_| launch::choose(job, settings))
         }
         // The problem with the entry point is reported by its own check.
         Err(_) => launch::choose(job, settings),
     };
-    planned.map_or_else(|error| CheckResult::Wrong(error.to_string()), |launcher| CheckResult::Fine(name(launcher)))
+    planned
+        .map_or_else(|error| CheckResult::Wrong(error.to_string()), |engine| CheckResult::Fine(engine.title.to_owned()))
 }
 
 /// Returns true if the family of an instance type, such as `ml.p4d.24xlarge` or `ml.g5.xlarge`, is one with NVIDIA GPUs.

@@ -5,10 +5,10 @@ use serde_json::json;
 
 use crate::job::config;
 use crate::job::{Job, Variables};
-use crate::launch::{self, Entry, Facts, LaunchPlan, Span};
+use crate::launch::{self, Entry, LaunchInput, LaunchPlan};
 use crate::machine::Hardware;
 use crate::prepare::code::EntryKind;
-use crate::prepare::environment::{Given, Table};
+use crate::prepare::environment::Given;
 use crate::redact::Redactor;
 use crate::run::{self, Outcome, Prepared, Refusal};
 
@@ -53,8 +53,16 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
         let prepared = Prepared { job, ..prepared.clone() };
         let (image, _) = run::image(&prepared, &variables, false)?;
         let Prepared { job, settings, .. } = &prepared;
-        let facts = Facts { job, settings, hardware, image: &image, entry: &entry, arguments: &environment.arguments };
-        launch::plan(&facts).map_err(|error| Outcome::refused(Refusal::Launch, error))
+        let input = LaunchInput {
+            job,
+            settings,
+            variables: &variables,
+            hardware,
+            image: &image,
+            entry: &entry,
+            arguments: &environment.arguments,
+        };
+        launch::plan(&input).map_err(|error| Outcome::refused(Refusal::Launch, error))
     };
     let own = plan_of(job.clone(), &hardware)?;
     let redactor = run::redactor(&variables, &job.all_hyperparameters);
@@ -103,10 +111,6 @@ pub(super) fn entry(job: &Job) -> Result<(Entry, Option<&'static str>), Outcome>
     }
 }
 
-fn words(plan: &LaunchPlan) -> Vec<String> {
-    plan.arguments.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect()
-}
-
 fn as_text(planned: &[Planned], redactor: &Redactor, note: Option<&str>) -> String {
     let mut blocks: Vec<String> = planned.iter().map(|planned| block(planned, redactor)).collect();
     blocks.extend(note.map(|note| format!("note         {note}\n")));
@@ -122,72 +126,23 @@ fn block(planned: &Planned, redactor: &Redactor) -> String {
     let mut lines = vec![format!("host         {host}"), format!("instance     {instance_type}")];
     match plan {
         Err(error) => lines.push(format!("refused      {}", redactor.clean(error))),
-        Ok(plan) => {
-            lines.push(format!("launcher     {}", plan.launcher));
-            lines.push(format!("processes    {}", plan.ranks.len()));
-            lines.extend(plan.span.map(|span| format!("ranks        {}", shown(span))));
-            lines.push(format!("folder       {}", plan.working_dir.display()));
-            lines.push(format!("program      {}", plan.program.display()));
-            lines.push(format!("command      {}", redactor.clean_command(&words(plan))));
-            lines.extend(pairs(&plan.variables, redactor).map(|(name, value)| format!("variable     {name}={value}")));
-            for rank in plan.ranks.iter().filter(|rank| !rank.variables.is_empty()) {
-                let pairs = pairs(&rank.variables, redactor).map(|(name, value)| format!("{name}={value}"));
-                lines.push(format!("rank {:<7} {}", rank.rank, pairs.collect::<Vec<_>>().join(" ")));
-            }
-            lines.extend(plan.warnings.iter().map(|warning| format!("warning      {}", redactor.clean(warning))));
-        }
+        Ok(plan) => lines.extend(launch::plan_text(plan, redactor)),
     }
     lines.join("\n") + "\n"
-}
-
-fn shown(Span { first, count, world_size }: Span) -> String {
-    match count {
-        0 => format!("none of {world_size}"),
-        1 => format!("{first} of {world_size}"),
-        _ => format!("{first}-{} of {world_size}", first + count - 1),
-    }
-}
-
-/// Names and values as they may be shown.
-fn pairs(variables: &Table, redactor: &Redactor) -> impl Iterator<Item = (String, String)> {
-    variables.iter().map(|(name, value)| {
-        let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
-        (name.clone().into_owned(), redactor.clean_value(&name, &value).into_owned())
-    })
 }
 
 /// Returns this host's plan as a JSON object, with the plans of all hosts in `hosts`.
 fn as_json(own: &LaunchPlan, planned: &[Planned], redactor: &Redactor, note: Option<&str>) -> String {
     let hosts = planned.iter().map(|planned| {
         let mut object = match &planned.plan {
-            Ok(plan) => object(plan, redactor),
+            Ok(plan) => launch::plan_json(plan, redactor),
             Err(error) => json!({"host": planned.host, "refused": redactor.clean(error)}),
         };
         object["instance_type"] = planned.instance_type.as_str().into();
         object
     });
-    let mut object = object(own, redactor);
+    let mut object = launch::plan_json(own, redactor);
     object["hosts"] = hosts.collect();
     object["note"] = note.into();
     format!("{object:#}\n")
-}
-
-fn object(plan: &LaunchPlan, redactor: &Redactor) -> serde_json::Value {
-    let table = |variables| pairs(variables, redactor).map(|(name, value)| (name, value.into())).collect();
-    let variables: serde_json::Map<_, _> = table(&plan.variables);
-    let own: serde_json::Map<_, _> =
-        plan.ranks.iter().map(|rank| (rank.rank.to_string(), table(&rank.variables).into())).collect();
-    json!({
-        "host": plan.host,
-        "launcher": plan.launcher.to_string(),
-        "processes": plan.ranks.len(),
-        "ranks": plan.span.map(|span| (span.first..span.first + span.count).collect::<Vec<_>>()),
-        "world_size": plan.span.map(|span| span.world_size),
-        "folder": plan.working_dir.to_string_lossy(),
-        "program": plan.program.to_string_lossy(),
-        "arguments": redactor.clean_words(&words(plan)),
-        "variables": variables,
-        "variables_of_ranks": own,
-        "warnings": plan.warnings.iter().map(|warning| redactor.clean(warning)).collect::<Vec<_>>(),
-    })
 }

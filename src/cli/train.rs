@@ -5,6 +5,7 @@ use std::fmt::Write;
 use clap::{ArgMatches, Command};
 
 use crate::job::settings::REGISTRY;
+use crate::launch;
 use crate::run;
 
 pub(super) fn command() -> Command {
@@ -19,6 +20,10 @@ pub(super) fn command() -> Command {
             setting.values.replace('`', ""),
             setting.default
         );
+    }
+    settings.push_str("\nLaunchers:\n");
+    for engine in launch::ENGINES {
+        let _ = writeln!(settings, "  {:<19} {}", engine.name, engine.summary.replace('`', ""));
     }
     Command::new("train")
         .about("Run the training job whose configuration is in /opt/ml (or SAGEMAKER_BASE_DIR)")

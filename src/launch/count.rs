@@ -1,28 +1,29 @@
-//! How many ranks each host has, and which of them are this host's.
+//! The number of ranks on each host, and the ranks of this host among all.
 
-use super::{Facts, LaunchError};
+use super::error::LaunchError;
+use super::input::LaunchInput;
 use crate::machine::accelerators;
 use crate::python::Value;
 
-/// The ranks of one host among those of all.
+/// The ranks of one host among those of all hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// The host's first rank.
+    /// The first rank of the host.
     pub first: usize,
-    /// How many it has.
+    /// The number of ranks on the host.
     pub count: usize,
-    /// How many there are on all hosts.
+    /// The number of ranks on all hosts.
     pub world_size: usize,
 }
 
-impl Facts<'_> {
-    /// By what launchers reach a host: its address where that is given (FOOTPLATE_HOST_ADDRESSES), else its name.
+impl LaunchInput<'_> {
+    /// Returns the address by which other hosts reach a host: the given one (FOOTPLATE_HOST_ADDRESSES), else the host's name.
     pub(super) fn reach(&self, host: &str) -> String {
         self.settings.host_addresses.get(host).map_or_else(|| host.to_owned(), ToString::to_string)
     }
 
-    /// The count that the job asks for, if it does: with SDK version 3 `process_count_per_node`, else the platform's flag,
-    /// which also torchrun and smdistributed heed.
+    /// Returns the number of ranks per host that the job asks for. Jobs of SDK version 3 ask by `process_count_per_node`, all
+    /// others by the platform's flag, which torchrun and smdistributed heed, too.
     pub(super) fn asked_ranks(&self) -> Option<usize> {
         let distributed = self.job.drivers.as_ref().and_then(|drivers| drivers.distributed.as_ref());
         let asked = match distributed {
@@ -32,15 +33,16 @@ impl Facts<'_> {
         asked.and_then(Value::as_i64).and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0)
     }
 
-    /// How many ranks a host has: what is set, else what the job says, else one for each GPU or Neuron core, else one.
+    /// Returns the number of ranks on this host: the setting, else `asked`, else one for each GPU or Neuron core, else one.
     pub(super) fn ranks_per_host(&self, asked: Option<usize>) -> usize {
         self.settings.processes_per_host.or(asked).unwrap_or_else(|| self.hardware.default_processes())
     }
 
-    /// How many ranks each of the hosts has. Of those whose instance type is not this host's, the type tells.
+    /// Returns the number of ranks on each of the hosts. The GPUs of a host whose instance type is not this host's follow from
+    /// that type.
     ///
     /// # Errors
-    /// It does not.
+    /// The GPUs of an instance type are not known.
     pub(super) fn ranks_of_hosts(&self, nodes: &[String], asked: Option<usize>) -> Result<Vec<usize>, LaunchError> {
         let cluster = &self.job.cluster;
         let count = |host: &String| {
@@ -49,16 +51,16 @@ impl Facts<'_> {
                 return Ok(self.ranks_per_host(asked));
             }
             accelerators(instance_type).map(|found| found.processes()).ok_or_else(|| {
-                LaunchError(format!(
-                    "how many GPUs host {host} has is not known of its instance type {instance_type}: set \
-                     FOOTPLATE_PROCESSES_PER_HOST to how many ranks each host has"
+                LaunchError::new(format!(
+                    "the number of GPUs of host {host} is not known from its instance type {instance_type}: set \
+                     FOOTPLATE_PROCESSES_PER_HOST to the number of ranks per host"
                 ))
             })
         };
         nodes.iter().map(count).collect()
     }
 
-    /// This host's ranks, where each host of the launch has so many.
+    /// Returns this host's ranks if each host of the launch has `counts` ranks, in the order of the node ranks.
     pub(super) fn span(&self, counts: &[usize]) -> Span {
         let node_rank = self.job.node_rank();
         Span {
@@ -68,12 +70,12 @@ impl Facts<'_> {
         }
     }
 
-    /// The ranks where each host has one.
+    /// Returns this host's ranks if each host has one.
     pub(super) fn span_of_one(&self) -> Span {
         Span { first: self.job.node_rank(), count: 1, world_size: self.job.nodes().len() }
     }
 
-    /// What to say where this type of instance has more GPUs than are seen.
+    /// Returns a warning if the instance type has more GPUs than this container sees.
     pub(super) fn unseen_gpus(&self) -> Option<String> {
         let instance_type = &self.job.cluster.instance_type;
         let expected = accelerators(instance_type)?.gpus;

@@ -1,13 +1,13 @@
-//! Variables for NCCL and EFA by what the machine has (platform contract, sections 10 and 11).
+//! Variables for NCCL and EFA that follow from what the machine has (platform contract, sections 10 and 11).
 //!
-//! What the container was given is stronger than all of them.
+//! The variables that the container was given are stronger than all of them.
 
-use super::Facts;
+use super::input::LaunchInput;
 use crate::machine::has_efa_rdma;
 use crate::prepare::environment::Table;
 
-impl Facts<'_> {
-    /// The variables for ranks that talk with each other.
+impl LaunchInput<'_> {
+    /// Returns the variables for ranks that talk with each other.
     pub(super) fn network_variables(&self) -> Table {
         let hardware = self.hardware;
         let mut variables = Table::new();
@@ -16,18 +16,19 @@ impl Facts<'_> {
             set("NCCL_SOCKET_IFNAME", &self.job.cluster.network_interface);
         }
         if hardware.gpus > 0 {
-            // What NCCL says of its own failures; the incumbent's `INFO` under mpirun is thousands of lines of success.
+            // NCCL reports its own failures at this level. The incumbent's `INFO` under mpirun prints thousands of lines of a
+            // success.
             set("NCCL_DEBUG", "WARN");
-            // There is no InfiniBand: without EFA, NCCL is to take sockets.
+            // The platform has no InfiniBand: without EFA, NCCL has to use sockets.
             if !hardware.efa {
                 set("NCCL_IB_DISABLE", "1");
             }
         }
         if hardware.efa {
             set("FI_PROVIDER", "efa");
-            // For data that arrives out of order.
+            // EFA delivers data out of order.
             set("NCCL_PROTO", "simple");
-            // For data loaders that fork.
+            // Data loaders fork.
             set("RDMAV_FORK_SAFE", "1");
             if has_efa_rdma(&self.job.cluster.instance_type) {
                 set("FI_EFA_USE_DEVICE_RDMA", "1");
@@ -36,12 +37,14 @@ impl Facts<'_> {
         variables
     }
 
-    /// The same for a script that may start ranks of its own: none where the host has nothing that they would talk about.
+    /// Returns the variables for a script that may start ranks of its own: those of ranks, but none if the host has no
+    /// accelerator and no EFA device.
     pub(super) fn network_variables_of_script(&self) -> Table {
         let hardware = self.hardware;
-        match hardware.gpus > 0 || hardware.neuron_cores > 0 || hardware.efa {
-            true => self.network_variables(),
-            false => Table::new(),
+        if hardware.gpus > 0 || hardware.neuron_cores > 0 || hardware.efa {
+            self.network_variables()
+        } else {
+            Table::new()
         }
     }
 }

@@ -1,78 +1,101 @@
 //! One process for each GPU or Neuron core of each host, with the variables of a torchrun rank and nothing between
 //! footplate and the ranks.
 //!
-//! `init_process_group` meets at MASTER_ADDR and MASTER_PORT by itself, and needs no launcher for that.
+//! `init_process_group` meets the other ranks at MASTER_ADDR and MASTER_PORT by itself, and needs no launcher for that.
 
-use super::{Facts, LaunchError, LaunchPlan, Rank, Span, process};
-use crate::job::settings::Launcher;
+use super::count::Span;
+use super::engine::{Engine, locate_nothing, nothing_further};
+use super::error::LaunchError;
+use super::input::LaunchInput;
+use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole};
+use super::process;
 use crate::prepare::environment::Table;
 
-/// Where ranks meet that are all on one host: its name need not resolve.
+/// The engine that starts one rank for each GPU or Neuron core.
+pub(super) static PER_GPU: Engine = Engine {
+    name: "per-gpu",
+    title: "one process for each GPU",
+    summary: "one process per GPU or Neuron core, with torchrun's variables",
+    needs: "nothing",
+    flags: &[],
+    variables: &[],
+    spans_hosts: true,
+    needs_all_hosts: true,
+    starts_ranks_of_other_hosts: false,
+    locate: locate_nothing,
+    further_profile: nothing_further,
+    plan,
+};
+
+/// The address at which ranks meet that are all on one host, whose name need not resolve.
 const LOOPBACK: &str = "127.0.0.1";
 
-pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
-    let job = facts.job;
-    let none_is_seen = facts.hardware.gpus == 0 && facts.hardware.neuron_cores == 0;
-    if let Some(why) = facts.unseen_gpus().filter(|_| none_is_seen) {
-        return Err(LaunchError(format!("one process for each GPU was asked for: {why}")));
+fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
+    let job = input.job;
+    let none_is_seen = input.hardware.gpus == 0 && input.hardware.neuron_cores == 0;
+    if let Some(why) = input.unseen_gpus().filter(|_| none_is_seen) {
+        return Err(LaunchError::new(format!("one process for each GPU was asked for: {why}")));
     }
-    if facts.settings.processes_per_host.is_none() && none_is_seen {
-        return Err(LaunchError(
-            "one process for each GPU was asked for, and this host has no GPU or Neuron core: use an instance that has, \
-             or set FOOTPLATE_PROCESSES_PER_HOST to how many processes to start"
-                .to_owned(),
+    if input.settings.processes_per_host.is_none() && none_is_seen {
+        return Err(LaunchError::new(
+            "one process for each GPU was asked for, and this host has no GPU or Neuron core: use an instance that has \
+             some, or set FOOTPLATE_PROCESSES_PER_HOST to the number of processes",
         ));
     }
     let nodes = job.nodes();
-    let node_rank = job.node_rank();
-    let master = if nodes.len() == 1 { LOOPBACK.to_owned() } else { facts.reach(&job.master()) };
-    let span = facts.span(&facts.ranks_of_hosts(&nodes, None)?);
-    let Span { first, count: local_world_size, world_size } = span;
-    let mut warnings: Vec<String> = facts.unseen_gpus().filter(|_| !none_is_seen).into_iter().collect();
-    if facts.hardware.gpus > 0 && local_world_size > facts.hardware.gpus {
-        warnings.push(format!("{local_world_size} processes share {} GPUs", facts.hardware.gpus));
+    let master = if nodes.len() == 1 { LOOPBACK.to_owned() } else { input.reach(&job.master()) };
+    let span = input.span(&input.ranks_of_hosts(&nodes, None)?);
+    let mut warnings: Vec<String> = input.unseen_gpus().filter(|_| !none_is_seen).into_iter().collect();
+    if input.hardware.gpus > 0 && span.count > input.hardware.gpus {
+        warnings.push(format!("{} processes share {} GPUs", span.count, input.hardware.gpus));
     }
-    let ranks = (0..local_world_size)
-        .map(|local_rank| {
-            let rank = first + local_rank;
-            let mut variables = Table::new();
-            let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
-            set("RANK", &rank.to_string());
-            set("LOCAL_RANK", &local_rank.to_string());
-            set("WORLD_SIZE", &world_size.to_string());
-            set("LOCAL_WORLD_SIZE", &local_world_size.to_string());
-            set("GROUP_RANK", &node_rank.to_string());
-            set("GROUP_WORLD_SIZE", &nodes.len().to_string());
-            set("ROLE_NAME", "default");
-            set("ROLE_RANK", &rank.to_string());
-            set("ROLE_WORLD_SIZE", &world_size.to_string());
-            set("MASTER_ADDR", &master);
-            set("MASTER_PORT", &facts.settings.master_port.to_string());
-            set("TORCHELASTIC_RESTART_COUNT", "0");
-            set("TORCHELASTIC_MAX_RESTARTS", "0");
-            set("TORCHELASTIC_RUN_ID", job.name.as_deref().unwrap_or("none"));
-            // There is no agent here that serves a store: rank 0 serves its own.
-            set("TORCHELASTIC_USE_AGENT_STORE", "False");
-            set("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1");
-            if local_world_size > 1 {
-                // As torchrun does: ranks that each take all processors slow each other down.
-                set("OMP_NUM_THREADS", "1");
-            }
-            Rank { rank, local_rank, variables }
-        })
-        .collect();
-    let (program, arguments) = process::command(facts)?;
+    let command = process::command(input)?;
+    let process_of = |local_rank: usize| {
+        let variables = variables_of_rank(input, span, local_rank, nodes.len(), &master);
+        let role = ProcessRole::Rank { rank: span.first + local_rank, local_rank };
+        let command = CommandPlan { variables, ..command.clone() };
+        ProcessPlan { leaves_error_file: true, ..ProcessPlan::of_script(role, command) }
+    };
     Ok(LaunchPlan {
-        launcher: Launcher::PerGpu,
-        host: job.cluster.current_host.clone(),
-        ranks,
+        processes: (0..span.count).map(process_of).collect(),
+        variables: input.network_variables(),
         span: Some(span),
-        program,
-        arguments,
-        variables: facts.network_variables(),
-        working_dir: job.code_dir(),
-        tagged: None,
-        keeps_ranks: false,
         warnings,
+        ..LaunchPlan::new(PER_GPU.name, input)
     })
+}
+
+/// Returns the variables that torchrun sets for a rank.
+fn variables_of_rank(
+    input: &LaunchInput<'_>,
+    Span { first, count: local_world_size, world_size }: Span,
+    local_rank: usize,
+    nodes: usize,
+    master: &str,
+) -> Table {
+    let rank = first + local_rank;
+    let mut variables = Table::new();
+    let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
+    set("RANK", &rank.to_string());
+    set("LOCAL_RANK", &local_rank.to_string());
+    set("WORLD_SIZE", &world_size.to_string());
+    set("LOCAL_WORLD_SIZE", &local_world_size.to_string());
+    set("GROUP_RANK", &input.job.node_rank().to_string());
+    set("GROUP_WORLD_SIZE", &nodes.to_string());
+    set("ROLE_NAME", "default");
+    set("ROLE_RANK", &rank.to_string());
+    set("ROLE_WORLD_SIZE", &world_size.to_string());
+    set("MASTER_ADDR", master);
+    set("MASTER_PORT", &input.settings.master_port.to_string());
+    set("TORCHELASTIC_RESTART_COUNT", "0");
+    set("TORCHELASTIC_MAX_RESTARTS", "0");
+    set("TORCHELASTIC_RUN_ID", input.job.name.as_deref().unwrap_or("none"));
+    // No agent serves a store here: rank 0 serves its own.
+    set("TORCHELASTIC_USE_AGENT_STORE", "False");
+    set("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1");
+    if local_world_size > 1 {
+        // torchrun does so, too: ranks that each use all processors slow each other down.
+        set("OMP_NUM_THREADS", "1");
+    }
+    variables
 }

@@ -2,79 +2,98 @@
 
 use std::path::PathBuf;
 
-use super::{Entry, Facts, LaunchError, LaunchPlan, Rank, path_bytes, words};
-use crate::job::settings::Launcher;
+use super::engine::{Engine, locate_nothing, nothing_further};
+use super::error::LaunchError;
+use super::input::{Entry, LaunchInput, path_bytes, words};
+use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole};
 use crate::prepare::code::EntryKind;
+use crate::prepare::environment::Table;
 
-/// Imports a module and calls a function of it; both are arguments, so that nothing needs quoting.
+/// The engine that runs the script once on each host.
+pub static PROCESS: Engine = Engine {
+    name: "process",
+    title: "one process",
+    summary: "one process per host; the default",
+    needs: "nothing",
+    flags: &[],
+    variables: &[],
+    spans_hosts: false,
+    needs_all_hosts: false,
+    starts_ranks_of_other_hosts: false,
+    locate: locate_nothing,
+    further_profile: nothing_further,
+    plan,
+};
+
+/// Python code that imports a module and calls a function of it. Both names are arguments, so that nothing needs quoting.
 const CALL: &str = "import importlib, sys; module, function = sys.argv[1:3]; sys.argv[:] = [module]; \
                     getattr(importlib.import_module(module), function)()";
 
-/// The shell that is in every image that has one.
+/// The path of the shell in every image that has one.
 const SHELL: &str = "/bin/sh";
 
-/// The script's own command: the file to execute, and its arguments.
-pub(super) fn command(facts: &Facts<'_>) -> Result<(PathBuf, Vec<Vec<u8>>), LaunchError> {
+/// Returns the command of the script itself.
+///
+/// # Errors
+/// The script needs Python, and the image has none.
+pub(super) fn command(input: &LaunchInput<'_>) -> Result<CommandPlan, LaunchError> {
     let mut with_arguments = true;
-    let (program, mut arguments): (PathBuf, Vec<Vec<u8>>) = match facts.entry {
+    let (program, mut arguments): (PathBuf, Vec<Vec<u8>>) = match input.entry {
         Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, name, .. } => {
-            let python = facts.python()?;
+            let python = input.python()?;
             (python.to_owned(), words([path_bytes(python), name.as_bytes()]))
         }
         Entry::File { kind: EntryKind::PythonPackage, module, .. } => {
-            let python = facts.python()?;
+            let python = input.python()?;
             (python.to_owned(), words([path_bytes(python), b"-m", module.as_bytes()]))
         }
-        // Relative: a script sees in $0 the path that was executed.
+        // A script sees in $0 the path that was executed, which is relative for the incumbent, too.
         Entry::File { name, is_executable: true, .. } => {
             (PathBuf::from(format!("./{name}")), words([format!("./{name}")]))
         }
         Entry::File { name, .. } => (PathBuf::from(SHELL), words([SHELL.to_owned(), format!("./{name}")])),
         Entry::Function { module, function } => {
             with_arguments = false;
-            let python = facts.python()?;
+            let python = input.python()?;
             (
                 python.to_owned(),
                 words([path_bytes(python), b"-c", CALL.as_bytes(), module.as_bytes(), function.as_bytes()]),
             )
         }
-        // The drivers evaluate it in the code folder, without hyperparameters.
+        // The drivers of SDK version 3 run the command in the code folder, without hyperparameters.
         Entry::ShellCommand(command) => {
             with_arguments = false;
             (PathBuf::from(SHELL), words([SHELL, "-c", command]))
         }
     };
     if with_arguments {
-        arguments.extend(facts.arguments.iter().cloned());
+        arguments.extend(input.arguments.iter().cloned());
     }
-    Ok((program, arguments))
+    Ok(CommandPlan { program, arguments, variables: Table::new(), working_dir: input.job.code_dir() })
 }
 
-pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
-    let (program, arguments) = command(facts)?;
-    let mut warnings: Vec<String> = facts.unseen_gpus().into_iter().collect();
-    let room = facts.hardware.default_processes();
+fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
+    let command = command(input)?;
+    let mut warnings: Vec<String> = input.unseen_gpus().into_iter().collect();
+    let room = input.hardware.default_processes();
     if room > 1 {
-        let what = if facts.hardware.gpus > 0 { "GPUs" } else { "Neuron cores" };
-        let remedy = match facts.job.cluster.is_left_out() {
-            true => format!("add its instance group, {}, to the distribution", facts.job.cluster.current_group),
-            false => "set FOOTPLATE_LAUNCHER=per-gpu or torchrun for one process each".to_owned(),
+        let devices = if input.hardware.gpus > 0 { "GPUs" } else { "Neuron cores" };
+        let cluster = &input.job.cluster;
+        let remedy = if cluster.is_left_out() {
+            format!("add its instance group, {}, to the distribution", cluster.current_group)
+        } else {
+            "set FOOTPLATE_LAUNCHER=per-gpu or torchrun for one process each".to_owned()
         };
         warnings.push(format!(
-            "this host has {room} {what}, and one process is started: if the script does not start others itself, {remedy}"
+            "this host has {room} {devices}, and one process is started: if the script does not start others itself, {remedy}"
         ));
     }
+    let role = ProcessRole::Script { node_rank: input.job.node_rank() };
     Ok(LaunchPlan {
-        launcher: Launcher::Process,
-        host: facts.job.cluster.current_host.clone(),
-        ranks: Rank::only(facts.job),
-        span: Some(facts.span_of_one()),
-        program,
-        arguments,
-        variables: facts.network_variables_of_script(),
-        working_dir: facts.job.code_dir(),
-        tagged: None,
-        keeps_ranks: false,
+        processes: vec![ProcessPlan::of_script(role, command)],
+        variables: input.network_variables_of_script(),
+        span: Some(input.span_of_one()),
         warnings,
+        ..LaunchPlan::new(PROCESS.name, input)
     })
 }

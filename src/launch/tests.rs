@@ -1,9 +1,14 @@
+mod services;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::{Entry, Facts, Image, LaunchPlan, Span, choose, plan};
+use super::{
+    ENGINES, Entry, Image, LaunchError, LaunchInput, LaunchPlan, ProcessRole, Separation, Span, StopTarget, choose,
+    plan,
+};
 use crate::job::config;
-use crate::job::settings::{Launcher, Settings};
+use crate::job::settings::Settings;
 use crate::job::{DriverConfig, InstanceGroup, Job, Paths, Variables};
 use crate::machine::Hardware;
 use crate::prepare::code::EntryKind;
@@ -26,13 +31,14 @@ fn planned(job: &Job, hardware: &Hardware, entry: &Entry) -> Result<LaunchPlan, 
 }
 
 fn planned_with(job: &Job, hardware: &Hardware, settings: &Settings, entry: &Entry) -> Result<LaunchPlan, String> {
-    let image = Image {
-        python: Some(PathBuf::from("/usr/bin/python3")),
-        torchrun: Some(PathBuf::from("/usr/bin/torchrun")),
-        mpirun: Some(PathBuf::from("/usr/bin/mpirun")),
-        ..Image::default()
-    };
+    let image = image(&[("torchrun", "/usr/bin/torchrun"), ("mpirun", "/usr/bin/mpirun")]);
     planned_in(&image, job, hardware, settings, entry)
+}
+
+/// Returns an image with Python and these programs.
+fn image(programs: &[(&'static str, &str)]) -> Image {
+    let programs = programs.iter().map(|(name, path)| (*name, PathBuf::from(path))).collect();
+    Image { python: Some(PathBuf::from("/usr/bin/python3")), programs }
 }
 
 fn planned_in(
@@ -43,13 +49,20 @@ fn planned_in(
     entry: &Entry,
 ) -> Result<LaunchPlan, String> {
     let arguments = [b"--lr".to_vec(), b"1".to_vec()];
-    let facts = Facts { job, settings, hardware, image, entry, arguments: &arguments };
-    plan(&facts).map_err(|error| error.to_string())
+    let variables = Variables::default();
+    let input = LaunchInput { job, settings, variables: &variables, hardware, image, entry, arguments: &arguments };
+    plan(&input).map_err(|error| error.to_string())
 }
 
 fn command(plan: &LaunchPlan) -> String {
-    let words: Vec<_> = plan.arguments.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-    words.join(" ")
+    let words = &plan.processes[0].command.arguments;
+    words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns the numbers of the processes that this host starts by itself.
+fn numbers(plan: &LaunchPlan) -> Vec<usize> {
+    let own = plan.script_processes().filter(|process| !matches!(process.role, ProcessRole::Daemon(_)));
+    own.filter_map(|process| process.role.number()).collect()
 }
 
 #[test]
@@ -63,8 +76,8 @@ fn each_kind_of_entry_has_its_command() {
         (Entry::ShellCommand("a && b".to_owned()), "/bin/sh", "/bin/sh -c a && b"),
     ] {
         let plan = planned(&job, &Hardware::default(), &entry).expect("a plan");
-        assert_eq!((plan.program.to_str(), command(&plan)), (Some(program), expected.to_owned()));
-        assert_eq!(plan.working_dir, PathBuf::from("/opt/ml/code"));
+        assert_eq!((plan.processes[0].command.program.to_str(), command(&plan)), (Some(program), expected.to_owned()));
+        assert_eq!(plan.processes[0].command.working_dir, PathBuf::from("/opt/ml/code"));
     }
     let function = Entry::Function { module: "pkg.training".to_owned(), function: "main".to_owned() };
     let plan = planned(&job, &Hardware::default(), &function).expect("a plan");
@@ -72,7 +85,7 @@ fn each_kind_of_entry_has_its_command() {
 }
 
 #[test]
-fn idle_gpus_are_pointed_out() {
+fn a_warning_names_gpus_that_would_be_idle() {
     let hardware = Hardware { gpus: 4, ..Hardware::default() };
     let plan = planned(&job(&["algo-1"]), &hardware, &entry(EntryKind::PythonScript, "train.py")).expect("a plan");
     assert_eq!(plan.warnings.len(), 1);
@@ -80,7 +93,7 @@ fn idle_gpus_are_pointed_out() {
 }
 
 #[test]
-fn torchrun_spans_all_hosts_and_gpus() {
+fn torchrun_starts_a_rank_for_each_gpu_of_all_hosts() {
     let mut job = job(&["algo-1", "algo-10", "algo-2"]);
     let Ok(Value::Dict(distributed)) = parse(r#"{"process_count_per_node": null, "smp": null}"#) else { panic!() };
     job.drivers = Some(DriverConfig {
@@ -103,14 +116,14 @@ fn each_gpu_of_each_host_gets_a_rank_with_the_variables_of_torchrun() {
     let hosts: Vec<String> = (1..=13).map(|n| format!("algo-{n}")).collect();
     let job = job(&hosts.iter().map(String::as_str).collect::<Vec<_>>());
     let hardware = Hardware { gpus: 8, ..Hardware::default() };
-    let settings = Settings { launcher: Some(Launcher::PerGpu), ..Settings::default() };
+    let settings = Settings { launcher: Some("per-gpu".to_owned()), ..Settings::default() };
     let script = entry(EntryKind::PythonScript, "train.py");
     let plan = planned_with(&job, &hardware, &settings, &script).expect("a plan");
     assert_eq!(command(&plan), "/usr/bin/python3 train.py --lr 1");
-    let ranks: Vec<usize> = plan.ranks.iter().map(|rank| rank.rank).collect();
-    assert_eq!(ranks, (96..104).collect::<Vec<_>>());
-    let variable =
-        |rank: usize, name: &str| String::from_utf8_lossy(&plan.ranks[rank].variables[name.as_bytes()]).into_owned();
+    assert_eq!(numbers(&plan), (96..104).collect::<Vec<_>>());
+    let variable = |local_rank: usize, name: &str| {
+        String::from_utf8_lossy(&plan.processes[local_rank].command.variables[name.as_bytes()]).into_owned()
+    };
     for (name, value) in [
         ("RANK", "103"),
         ("LOCAL_RANK", "7"),
@@ -128,7 +141,7 @@ fn each_gpu_of_each_host_gets_a_rank_with_the_variables_of_torchrun() {
     let error = planned_with(&job, &Hardware::default(), &settings, &script).expect_err("no GPU");
     assert!(error.contains("this host has no GPU") && error.contains("FOOTPLATE_PROCESSES_PER_HOST"), "{error}");
     let settings = Settings { processes_per_host: Some(2), ..settings };
-    assert_eq!(planned_with(&job, &Hardware::default(), &settings, &script).expect("a plan").ranks.len(), 2);
+    assert_eq!(numbers(&planned_with(&job, &Hardware::default(), &settings, &script).expect("a plan")).len(), 2);
 }
 
 fn script() -> Entry {
@@ -139,14 +152,14 @@ fn gpus(gpus: usize) -> Hardware {
     Hardware { gpus, ..Hardware::default() }
 }
 
-/// Sets a flag of the platform's, as the SDK does it, for all hosts.
+/// Sets a flag of the platform for all hosts, as the SDK does.
 fn flagged(mut job: Job, flag: &str) -> Job {
     job.framework_parameters.set(format!("sagemaker_{flag}"), true);
     job.cluster.distribution_groups = vec![job.cluster.current_group.clone()];
     job
 }
 
-/// Puts the hosts into groups: name, instance type and hosts of each.
+/// Puts the hosts into groups, each with its name, instance type and hosts.
 fn grouped(mut job: Job, groups: &[(&str, &str, &[&str])]) -> Job {
     job.cluster.groups = groups
         .iter()
@@ -171,22 +184,59 @@ fn variables(plan: &LaunchPlan) -> Vec<String> {
     plan.variables.iter().map(|(name, value)| format!("{}={}", text(name), text(value))).collect()
 }
 
+/// Returns the name of the engine that a job gets.
+fn chosen(job: &Job, settings: &Settings) -> Result<&'static str, LaunchError> {
+    choose(job, settings).map(|engine| engine.name)
+}
+
 #[test]
-fn of_several_distributions_the_incumbents_first_one_counts() {
+fn a_stop_signals_the_ranks_of_mpirun_and_of_torchrun_that_does_not_restart_them() {
+    let job = job(&["algo-1"]);
+    for (launcher, arguments, variable, ends) in [
+        ("mpi", "", "3", true),
+        ("per-gpu", "", "", false),
+        ("torchrun", "--tee 3", "", true),
+        ("torchrun", "", "0", true),
+        ("torchrun", "", "3", false),
+        ("torchrun", "--tee 3 --max-restarts=3", "", false),
+        ("torchrun", "--max_restarts 3", "", false),
+    ] {
+        let settings = Settings {
+            launcher: Some(launcher.to_owned()),
+            torchrun_arguments: arguments.split_whitespace().map(str::to_owned).collect(),
+            ..Settings::default()
+        };
+        let input = LaunchInput {
+            job: &job,
+            settings: &settings,
+            variables: &[("PET_MAX_RESTARTS", variable)].into_iter().collect(),
+            hardware: &gpus(2),
+            image: &image(&[("torchrun", "/usr/bin/torchrun"), ("mpirun", "/usr/bin/mpirun")]),
+            entry: &script(),
+            arguments: &[],
+        };
+        let plan = plan(&input).expect("a plan");
+        let found = plan.processes[0].stop == StopTarget::Ranks;
+        assert_eq!(found, ends, "{launcher} {arguments} {variable}");
+    }
+}
+
+#[test]
+fn if_a_job_asks_for_several_distributions_the_first_in_the_toolkits_order_counts() {
     let order = [
-        ("mpi_enabled", Launcher::Mpi),
-        ("pytorch_ddp_enabled", Launcher::Smddp),
-        ("torch_distributed_enabled", Launcher::Torchrun),
-        ("distributed_dataparallel_enabled", Launcher::Smddp),
-        ("pytorch_xla_multi_worker_enabled", Launcher::Xla),
+        ("mpi_enabled", "mpi"),
+        ("pytorch_ddp_enabled", "smddp"),
+        ("torch_distributed_enabled", "torchrun"),
+        ("distributed_dataparallel_enabled", "smddp"),
+        ("pytorch_xla_multi_worker_enabled", "xla"),
     ];
     for first in 0..order.len() {
         let all = order[first..].iter().fold(job(&["algo-1"]), |job, (flag, _)| flagged(job, flag));
-        assert_eq!(choose(&all, &Settings::default()), Ok(order[first].1), "{}", order[first].0);
+        assert_eq!(chosen(&all, &Settings::default()), Ok(order[first].1), "{}", order[first].0);
         // A setting is stronger than all of them.
-        for launcher in Launcher::ALL {
-            let settings = Settings { launcher: Some(launcher), ..Settings::default() };
-            assert_eq!(choose(&all, &settings), Ok(launcher));
+        for engine in ENGINES {
+            let settings = Settings { launcher: Some(engine.name.to_owned()), ..Settings::default() };
+            assert_eq!(chosen(&all, &settings), Ok(engine.name));
         }
     }
     let mut job = job(&["algo-1"]);
@@ -197,7 +247,7 @@ fn of_several_distributions_the_incumbents_first_one_counts() {
 }
 
 #[test]
-fn smdistributed_is_started_as_the_incumbent_does_it() {
+fn smdistributed_gets_the_command_and_variables_of_the_toolkit() {
     for flag in ["distributed_dataparallel_enabled", "pytorch_ddp_enabled"] {
         let mut job = flagged(job(&["algo-1"]), flag);
         let options = "--NCCL_DEBUG INFO -x MINE=1";
@@ -220,7 +270,7 @@ fn smdistributed_is_started_as_the_incumbent_does_it() {
                 "SMDATAPARALLEL_USE_SINGLENODE=1"
             ]
         );
-        assert_eq!((plan.launcher, plan.ranks.len()), (Launcher::Smddp, 1));
+        assert_eq!((plan.launcher, numbers(&plan).len()), ("smddp", 1));
         assert_eq!(plan.span, Some(Span { first: 0, count: 8, world_size: 8 }));
 
         for (hardware, expected) in
@@ -231,7 +281,7 @@ fn smdistributed_is_started_as_the_incumbent_does_it() {
         }
         for (image, expected) in [
             (Image::default(), "mpirun is not on PATH"),
-            (Image { mpirun: Some(PathBuf::from("/usr/bin/mpirun")), ..Image::default() }, "no Python on PATH"),
+            (Image { python: None, ..image(&[("mpirun", "/usr/bin/mpirun")]) }, "no Python on PATH"),
         ] {
             let planned = planned_in(&image, &job, &hardware, &Settings::default(), &script());
             assert!(planned.as_ref().is_err_and(|error| error.contains(expected)), "{planned:?}");
@@ -240,7 +290,7 @@ fn smdistributed_is_started_as_the_incumbent_does_it() {
 }
 
 #[test]
-fn smdistributed_over_several_hosts_has_servers_on_the_first() {
+fn smdistributed_over_several_hosts_has_its_servers_on_the_first_host() {
     let mut job = flagged(job(&["algo-1", "algo-2"]), "distributed_dataparallel_enabled");
     job.cluster.instance_type = "ml.p4d.24xlarge".to_owned();
     let hardware = Hardware { smddprun: Some(PathBuf::from("/usr/bin/smddprun")), ..gpus(8) };
@@ -259,15 +309,15 @@ fn smdistributed_over_several_hosts_has_servers_on_the_first() {
     ] {
         assert!(found.iter().any(|found| found == variable), "{variable}: {found:?}");
     }
-    assert_eq!((first.ranks.len(), first.span), (1, Some(Span { first: 0, count: 8, world_size: 16 })));
+    assert_eq!((numbers(&first).len(), first.span), (1, Some(Span { first: 0, count: 8, world_size: 16 })));
     let second = planned(&job, &hardware, &script()).expect("a plan");
-    assert_eq!((second.ranks.len(), second.span), (0, Some(Span { first: 8, count: 8, world_size: 16 })));
+    assert_eq!((numbers(&second).len(), second.span), (0, Some(Span { first: 8, count: 8, world_size: 16 })));
 }
 
 #[test]
-fn pytorch_xla_is_started_as_the_incumbent_does_it() {
+fn pytorch_xla_gets_the_command_and_variables_of_the_toolkit() {
     let mut job = flagged(job(&["algo-1", "algo-2"]), "pytorch_xla_multi_worker_enabled");
-    // It does not count here.
+    // The runtime has one worker for each GPU, whatever this flag says.
     job.framework_parameters.set("sagemaker_mpi_num_of_processes_per_host", 3usize);
     let hardware = Hardware { efa: true, ..gpus(4) };
     let plan = planned(&job, &hardware, &script()).expect("a plan");
@@ -316,7 +366,7 @@ fn model_parallel_parameters_put_smddpmprun_before_python() {
             assert_eq!(has_ring, expected.is_some());
         }
     }
-    // Without it in the image, as without it.
+    // An image without smddpmprun starts Python directly.
     job.hyperparameters.set("mp_parameters", parse(r#"{"partitions": 2}"#).expect("JSON"));
     assert!(!command(&planned(&job, &gpus(2), &script()).expect("a plan")).contains("smddpmprun"));
     job.hyperparameters.set("mp_parameters", "partitions");
@@ -325,7 +375,7 @@ fn model_parallel_parameters_put_smddpmprun_before_python() {
 }
 
 #[test]
-fn mpirun_starts_what_the_incumbent_lets_it_start() {
+fn mpirun_starts_each_kind_of_script_as_the_toolkit_does() {
     let job = flagged(job(&["algo-1"]), "mpi_enabled");
     for (entry, end) in [
         (script(), "none /usr/bin/python3 -m mpi4py train.py --lr 1"),
@@ -350,7 +400,7 @@ fn mpirun_starts_what_the_incumbent_lets_it_start() {
 }
 
 #[test]
-fn the_ranks_of_mpirun_are_kept_unless_an_option_says_where_they_are_what_starts_them_or_that_they_may_fail() {
+fn ranks_of_mpirun_have_keepers_unless_an_option_moves_them_names_an_agent_or_lets_them_fail() {
     let mut job = flagged(job(&["algo-1", "algo-2"]), "mpi_enabled");
     for (options, keeps) in [
         ("", true),
@@ -363,34 +413,33 @@ fn the_ranks_of_mpirun_are_kept_unless_an_option_says_where_they_are_what_starts
     ] {
         job.framework_parameters.set("sagemaker_mpi_custom_mpi_options", options);
         let plan = planned(&job, &Hardware::default(), &script()).expect("a plan");
-        assert_eq!(plan.keeps_ranks, keeps, "{options}");
+        let (_, starter) = plan.rank_starter().expect("mpirun");
+        assert_eq!(starter.separation == Separation::Agent, keeps, "{options}");
     }
 }
 
 #[test]
-fn open_mpi_5_is_warned_of_where_several_hosts_are_one_machine() {
+fn several_hosts_on_one_machine_draw_a_warning_with_open_mpi_5() {
     let job = flagged(job(&["algo-1", "algo-2"]), "mpi_enabled");
     let addresses = |net: u8| {
         let address = |n: u8| (format!("algo-{n}"), IpAddr::from([net, 0, 0, n]));
         Settings { host_addresses: [1, 2].map(address).into(), ..Settings::default() }
     };
     for (has_prrte, net, warns) in [(true, 127, true), (false, 127, false), (true, 10, false)] {
-        let image = Image {
-            python: Some(PathBuf::from("/usr/bin/python3")),
-            mpirun: Some(PathBuf::from("/usr/bin/mpirun")),
-            has_prrte,
-            ..Image::default()
-        };
+        let mut image = image(&[("mpirun", "/usr/bin/mpirun")]);
+        if has_prrte {
+            image.programs.insert("prterun", PathBuf::from("/usr/bin/prterun"));
+        }
         let plan = planned_in(&image, &job, &gpus(0), &addresses(net), &script()).expect("a plan");
         assert_eq!(plan.warnings.iter().any(|text| text.contains("Open MPI 5")), warns, "{:?}", plan.warnings);
     }
 }
 
 #[test]
-fn torchrun_takes_further_arguments_and_runs_python_scripts_alone() {
+fn torchrun_takes_further_arguments_and_runs_only_python_scripts() {
     let job = job(&["algo-1"]);
     let settings = Settings {
-        launcher: Some(Launcher::Torchrun),
+        launcher: Some("torchrun".to_owned()),
         torchrun_arguments: vec!["--tee".to_owned(), "3".to_owned()],
         ..Settings::default()
     };
@@ -402,20 +451,19 @@ fn torchrun_takes_further_arguments_and_runs_python_scripts_alone() {
     let settings = Settings { torchrun_arguments: vec!["--no-python".to_owned()], ..settings };
     let plan = planned_with(&job, &gpus(2), &settings, &shell).expect("a plan");
     assert_eq!(command(&plan), "torchrun --nnodes=1 --nproc_per_node=2 --no-python ./train.sh --lr 1");
-    let image = Image {
-        torchrun: Some(PathBuf::from("/usr/bin/torchrun")),
-        neuron_parallel_compile: Some(PathBuf::from("/opt/neuron_parallel_compile")),
-        ..Image::default()
-    };
+    let image =
+        image(&[("torchrun", "/usr/bin/torchrun"), ("neuron_parallel_compile", "/opt/neuron_parallel_compile")]);
     let plan = planned_in(&image, &job, &gpus(2), &settings, &shell).expect("a plan");
-    assert_eq!(plan.program, PathBuf::from("/opt/neuron_parallel_compile"));
+    assert_eq!(plan.processes[0].command.program, PathBuf::from("/opt/neuron_parallel_compile"));
+    let (_, starter) = plan.rank_starter().expect("torchrun");
+    assert_eq!(starter.separation, Separation::Shared);
     assert!(command(&plan).starts_with("neuron_parallel_compile torchrun --nnodes=1 "), "{}", command(&plan));
     let error = planned_in(&Image::default(), &job, &gpus(2), &settings, &shell).expect_err("no torchrun");
     assert!(error.contains("neither on PATH nor beside Python"), "{error}");
 }
 
 #[test]
-fn a_distribution_is_for_the_groups_that_it_was_asked_for() {
+fn a_distribution_applies_only_to_the_instance_groups_that_it_names() {
     let hosts = ["algo-1", "algo-2", "algo-3", "algo-4", "algo-5"];
     let groups: [(&str, &str, &[&str]); 3] = [
         ("cpu", "ml.c5.xlarge", &["algo-1"]),
@@ -441,23 +489,23 @@ fn a_distribution_is_for_the_groups_that_it_was_asked_for() {
         );
         assert_eq!(words(host), expected);
     }
-    let per_gpu = Settings { launcher: Some(Launcher::PerGpu), ..Settings::default() };
+    let per_gpu = Settings { launcher: Some("per-gpu".to_owned()), ..Settings::default() };
     for (host, first, count) in [("algo-4", 0, 8), ("algo-3", 8, 8), ("algo-2", 16, 4), ("algo-5", 20, 4)] {
         let plan = of(&job, host, &per_gpu);
         assert_eq!(plan.span, Some(Span { first, count, world_size: 24 }), "{host}");
-        assert_eq!((plan.ranks[0].rank, plan.ranks.len()), (first, count));
-        assert_eq!(plan.ranks[1].variables[&b"WORLD_SIZE"[..]], b"24");
+        assert_eq!((numbers(&plan)[0], numbers(&plan).len()), (first, count));
+        assert_eq!(plan.processes[1].command.variables[&b"WORLD_SIZE"[..]], b"24");
         assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
     }
     let rest = of(&job, "algo-1", &per_gpu);
-    assert_eq!((rest.launcher, rest.ranks.len()), (Launcher::Process, 1));
+    assert_eq!((rest.launcher, numbers(&rest).len()), ("process", 1));
     assert!(rest.warnings[0].contains("FOOTPLATE_LAUNCHER=per-gpu is for the instance groups small, big"));
 
     job.cluster.distribution_groups = vec!["big".to_owned()];
     let idle = of(&job, "algo-2", &default);
     assert!(idle.warnings[0].ends_with("add its instance group, small, to the distribution"), "{:?}", idle.warnings);
 
-    // Of an instance type that is not known, nothing is guessed.
+    // The GPUs of an instance type that is not known are not guessed.
     let mut other =
         grouped(job.clone(), &[("big", "ml.z9.large", &["algo-1"]), ("small", "ml.g5.12xlarge", &["algo-5"])]);
     other.cluster.distribution_groups = vec!["big".to_owned(), "small".to_owned()];
@@ -469,7 +517,7 @@ fn a_distribution_is_for_the_groups_that_it_was_asked_for() {
 }
 
 #[test]
-fn network_variables_follow_the_machine() {
+fn network_variables_follow_from_the_machine() {
     let efa = Hardware { efa: true, has_interface: true, ..gpus(8) };
     let with_efa =
         ["FI_PROVIDER=efa", "NCCL_DEBUG=WARN", "NCCL_PROTO=simple", "NCCL_SOCKET_IFNAME=eth0", "RDMAV_FORK_SAFE=1"];
@@ -492,15 +540,15 @@ fn network_variables_follow_the_machine() {
 }
 
 #[test]
-fn gpus_that_an_instance_has_and_the_container_does_not_see_are_told() {
+fn a_warning_or_an_error_names_gpus_that_the_container_does_not_see() {
     let mut job = job(&["algo-1"]);
     job.cluster.instance_type = "ml.p4d.24xlarge".to_owned();
-    let per_gpu = Settings { launcher: Some(Launcher::PerGpu), processes_per_host: Some(8), ..Settings::default() };
+    let per_gpu = Settings { launcher: Some("per-gpu".to_owned()), processes_per_host: Some(8), ..Settings::default() };
     let error = planned_with(&job, &gpus(0), &per_gpu, &script()).expect_err("no GPU is seen");
     assert!(error.contains("ml.p4d.24xlarge has 8 GPUs, and none is seen") && error.contains("--gpus all"), "{error}");
-    // The incumbents go on.
-    for launcher in [Launcher::Process, Launcher::Torchrun, Launcher::Mpi] {
-        let settings = Settings { launcher: Some(launcher), ..Settings::default() };
+    // The incumbents go on, so that these launchers only warn.
+    for launcher in ["process", "torchrun", "mpi"] {
+        let settings = Settings { launcher: Some(launcher.to_owned()), ..Settings::default() };
         let plan = planned_with(&job, &gpus(0), &settings, &script()).expect("a plan");
         assert!(plan.warnings[0].contains("ml.p4d.24xlarge has 8 GPUs, and none is seen"), "{:?}", plan.warnings);
         let plan = planned_with(&job, &gpus(7), &settings, &script()).expect("a plan");
@@ -511,7 +559,7 @@ fn gpus_that_an_instance_has_and_the_container_does_not_see_are_told() {
 }
 
 #[test]
-fn without_groups_that_were_asked_for_each_host_takes_its_own() {
+fn if_a_distribution_names_no_groups_each_host_uses_its_own_group() {
     let groups: [(&str, &str, &[&str]); 2] =
         [("big", "ml.p4d.24xlarge", &["algo-1"]), ("small", "ml.g5.12xlarge", &["algo-2", "algo-3"])];
     let job = flagged(grouped(job(&["algo-2", "algo-3", "algo-1"]), &groups), "torch_distributed_enabled");
@@ -519,6 +567,6 @@ fn without_groups_that_were_asked_for_each_host_takes_its_own() {
     let other = job.seen_from("algo-3");
     assert_eq!((other.nodes(), other.node_rank()), (vec!["algo-2".to_owned(), "algo-3".to_owned()], 1));
     assert_eq!(other.cluster.instance_type, "ml.g5.12xlarge");
-    assert_eq!(choose(&other, &Settings::default()), Ok(Launcher::Torchrun));
+    assert_eq!(chosen(&other, &Settings::default()), Ok("torchrun"));
     assert_eq!(other.seen_from("algo-1").nodes(), ["algo-1"]);
 }

@@ -1,61 +1,120 @@
 //! The image's own torchrun on each host, with a static rendezvous at the master host.
 
-use super::{Entry, Facts, LaunchError, LaunchPlan, Rank, words};
-use crate::job::settings::Launcher;
+use super::engine::{Engine, Flag, nothing_further};
+use super::error::LaunchError;
+use super::image::{ImageProbe, Programs};
+use super::input::{Entry, LaunchInput, words};
+use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, Separation, StopTarget};
 use crate::prepare::code::EntryKind;
+use crate::prepare::environment::Table;
 
-pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
-    let job = facts.job;
-    let further = &facts.settings.torchrun_arguments;
-    // With it torchrun runs programs of any kind.
+/// The engine that runs the image's torchrun.
+pub(super) static TORCHRUN: Engine = Engine {
+    name: "torchrun",
+    title: "torchrun",
+    summary: "torchrun on every host",
+    needs: "PyTorch",
+    flags: &[Flag { name: "torch_distributed_enabled", priority: 30 }],
+    variables: &[],
+    spans_hosts: true,
+    // The rendezvous of torchrun waits for hosts that come later.
+    needs_all_hosts: false,
+    starts_ranks_of_other_hosts: false,
+    locate,
+    further_profile: nothing_further,
+    plan,
+};
+
+const PROGRAM: &str = "torchrun";
+
+/// The program that compiles a training script for Neuron cores and runs torchrun for that.
+const COMPILER: &str = "neuron_parallel_compile";
+
+/// The variable that asks for the compiler, if it is 1.
+const COMPILES: &str = "RUN_NEURON_PARALLEL_COMPILE";
+
+/// The variable that names the file into which torchrun copies the error file of the rank that failed first.
+const ERROR_FILE: &str = "TORCHELASTIC_ERROR_FILE";
+
+fn locate(probe: &dyn ImageProbe) -> Result<Programs, LaunchError> {
+    let mut programs = Programs::new();
+    if let Some(path) = probe.on_path(PROGRAM).or_else(|| probe.beside_python(PROGRAM)) {
+        programs.insert(PROGRAM, path);
+    }
+    if probe.variable(COMPILES).as_deref() == Some("1") {
+        let compiler = probe
+            .on_path(COMPILER)
+            .ok_or_else(|| LaunchError::new(format!("{COMPILES} is 1, but {COMPILER} is not on PATH")))?;
+        programs.insert(COMPILER, compiler);
+    }
+    Ok(programs)
+}
+
+fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
+    let job = input.job;
+    let further = &input.settings.torchrun_arguments;
+    // With this option, torchrun runs programs of any kind.
     let any_program = further.iter().any(|word| matches!(word.as_str(), "--no-python" | "--no_python"));
-    let script = match facts.entry {
+    let script = match input.entry {
         Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, name, .. } => name.clone(),
         Entry::File { kind: EntryKind::ShellScript | EntryKind::Executable, name, .. } if any_program => {
             format!("./{name}")
         }
-        other => return Err(other.refused_by("torchrun")),
+        other => return Err(other.refused_by(PROGRAM)),
     };
-    let torchrun = facts.image.torchrun.clone().ok_or_else(|| {
-        LaunchError(
+    let torchrun = input.image.program(PROGRAM).ok_or_else(|| {
+        LaunchError::new(
             "the job asks for torchrun, which is neither on PATH nor beside Python: install PyTorch in the image, or set \
-             FOOTPLATE_LAUNCHER=process"
-                .to_owned(),
+             FOOTPLATE_LAUNCHER=process",
         )
     })?;
-    let asked = facts.asked_ranks();
-    let ranks = facts.ranks_per_host(asked);
+    let asked = input.asked_ranks();
+    let ranks = input.ranks_per_host(asked);
     let nodes = job.nodes();
     let mut arguments =
-        words(["torchrun".to_owned(), format!("--nnodes={}", nodes.len()), format!("--nproc_per_node={ranks}")]);
+        words([PROGRAM.to_owned(), format!("--nnodes={}", nodes.len()), format!("--nproc_per_node={ranks}")]);
     let mut program = torchrun;
-    if let Some(compiler) = &facts.image.neuron_parallel_compile {
-        arguments.insert(0, b"neuron_parallel_compile".to_vec());
-        program = compiler.clone();
+    let compiler = input.image.program(COMPILER);
+    if let Some(compiler) = compiler {
+        arguments.insert(0, COMPILER.into());
+        program = compiler;
     }
     if nodes.len() > 1 {
         arguments.extend(words([
-            format!("--master_addr={}", facts.reach(&job.master())),
-            format!("--master_port={}", facts.settings.master_port),
+            format!("--master_addr={}", input.reach(&job.master())),
+            format!("--master_port={}", input.settings.master_port),
             format!("--node_rank={}", job.node_rank()),
         ]));
     }
-    // Of an option that stands twice, torchrun takes the last.
+    // If an option stands twice, torchrun takes the last one.
     arguments.extend(words(further));
     arguments.push(script.into());
-    arguments.extend(facts.arguments.iter().cloned());
+    arguments.extend(input.arguments.iter().cloned());
+    // Nothing is known of what neuron_parallel_compile does with the output of its torchrun.
+    let separation = if compiler.is_none() { Separation::Interpreter } else { Separation::Shared };
+    let role = ProcessRole::Launcher(RankStarter { node_rank: job.node_rank(), separation, ..RankStarter::default() });
+    let command =
+        CommandPlan { program: program.to_owned(), arguments, variables: Table::new(), working_dir: job.code_dir() };
+    let process = ProcessPlan {
+        stop: stop_target(input),
+        leaves_error_file: input.variables.get_os(ERROR_FILE).is_none(),
+        ..ProcessPlan::of_script(role, command)
+    };
     Ok(LaunchPlan {
-        launcher: Launcher::Torchrun,
-        host: job.cluster.current_host.clone(),
-        ranks: Rank::only(job),
-        // The torchruns of all hosts agree on the ranks by themselves, whatever is known here.
-        span: facts.ranks_of_hosts(&nodes, asked).ok().map(|counts| facts.span(&counts)),
-        program,
-        arguments,
-        variables: facts.network_variables(),
-        working_dir: job.code_dir(),
-        tagged: None,
-        keeps_ranks: false,
-        warnings: facts.unseen_gpus().into_iter().collect(),
+        processes: vec![process],
+        variables: input.network_variables(),
+        // The torchruns of all hosts agree on the ranks by themselves, so that counts that are not known here are no error.
+        span: input.ranks_of_hosts(&nodes, asked).ok().map(|counts| input.span(&counts)),
+        warnings: input.unseen_gpus().into_iter().collect(),
+        ..LaunchPlan::new(TORCHRUN.name, input)
     })
+}
+
+/// Returns the processes that an orderly stop signals. torchrun that is told to stop kills its ranks after 30 s, and then
+/// fails. It ends by itself after its ranks have ended. But torchrun that may restart ranks would start them again.
+fn stop_target(input: &LaunchInput<'_>) -> StopTarget {
+    // torchrun takes an option that is cut short, either way to write it, and a variable in its place.
+    let has_option = input.settings.torchrun_arguments.iter().any(|word| word.starts_with("--max"));
+    let has_variable = input.variables.get_non_empty("PET_MAX_RESTARTS").is_some_and(|value| value != "0");
+    if has_option || has_variable { StopTarget::Process } else { StopTarget::Ranks }
 }

@@ -1,66 +1,82 @@
 //! PyTorch/XLA on GPUs: the image's `torch_xla.distributed.xla_spawn` on each host, which starts one rank for each GPU.
 //!
-//! The command and the variables are those of sagemaker-training 5.1.4 (`pytorch_xla.py`), but for EFA's, which follow the
-//! machine.
+//! The command and the variables are those of sagemaker-training 5.1.4 (`pytorch_xla.py`), except those for EFA, which follow
+//! from the machine.
 
-use super::{Entry, Facts, LaunchError, LaunchPlan, Rank, path_bytes, words};
-use crate::job::settings::Launcher;
+use super::engine::{Engine, Flag, locate_nothing, nothing_further};
+use super::error::LaunchError;
+use super::input::{Entry, LaunchInput, path_bytes, words};
+use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole, RankStarter};
 use crate::prepare::code::EntryKind;
+use crate::prepare::environment::Table;
 
-/// Where the hosts' workers listen.
+/// The engine that runs the image's xla_spawn.
+pub(super) static XLA: Engine = Engine {
+    name: "xla",
+    title: "xla",
+    summary: "xla_spawn on every host",
+    needs: "PyTorch/XLA",
+    flags: &[Flag { name: "pytorch_xla_multi_worker_enabled", priority: 50 }],
+    variables: &[],
+    spans_hosts: true,
+    // The rendezvous of PyTorch/XLA waits for hosts that come later.
+    needs_all_hosts: false,
+    starts_ranks_of_other_hosts: false,
+    locate: locate_nothing,
+    further_profile: nothing_further,
+    plan,
+};
+
+/// The port of each host's worker.
 const WORKER_PORT: u16 = 43857;
 
-/// Where the mesh service listens on the master host.
+/// The port of the mesh service on the master host.
 const MESH_SERVICE_PORT: u16 = 53957;
 
-const WHAT: &str = "PyTorch/XLA";
+/// The engine's name in sentences.
+const IN_WORDS: &str = "PyTorch/XLA";
 
-pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
-    let job = facts.job;
-    let script = match facts.entry {
+fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
+    let job = input.job;
+    let script = match input.entry {
         Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, name, .. } => name,
-        other => return Err(other.refused_by(WHAT)),
+        other => return Err(other.refused_by(IN_WORDS)),
     };
-    if facts.hardware.gpus == 0 {
-        let why = facts.unseen_gpus().unwrap_or_else(|| "use an instance that has".to_owned());
-        return Err(LaunchError(format!("the job asks for {WHAT}, and this host has no GPU: {why}")));
+    if input.hardware.gpus == 0 {
+        let why = input.unseen_gpus().unwrap_or_else(|| "use an instance that has some".to_owned());
+        return Err(LaunchError::new(format!("the job asks for {IN_WORDS}, and this host has no GPU: {why}")));
     }
-    let python = facts.python()?;
+    let python = input.python()?;
     let nodes = job.nodes();
-    // The platform's flag for ranks per host does not count here: the runtime has one worker for each GPU.
-    let counts = facts.ranks_of_hosts(&nodes, None)?;
-    let span = facts.span(&counts);
+    // The runtime has one worker for each GPU, whatever the platform's flag for ranks per host says.
+    let span = input.span(&input.ranks_of_hosts(&nodes, None)?);
     let count = span.count.to_string();
 
-    let mut variables = facts.network_variables();
+    let mut variables = input.network_variables();
     let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
     set("XRT_HOST_ORDINAL", &job.node_rank().to_string());
     set("XRT_SHARD_WORLD_SIZE", &nodes.len().to_string());
-    let worker = |(n, host): (usize, &String)| format!("localservice:{n};{}:{WORKER_PORT}", facts.reach(host));
+    let worker = |(n, host): (usize, &String)| format!("localservice:{n};{}:{WORKER_PORT}", input.reach(host));
     set("XRT_WORKERS", &nodes.iter().enumerate().map(worker).collect::<Vec<_>>().join("|"));
     set("GPU_NUM_DEVICES", &count);
     if nodes.len() > 1 {
-        set("XRT_MESH_SERVICE_ADDRESS", &format!("{}:{MESH_SERVICE_PORT}", facts.reach(&job.master())));
+        set("XRT_MESH_SERVICE_ADDRESS", &format!("{}:{MESH_SERVICE_PORT}", input.reach(&job.master())));
     }
-    if facts.hardware.efa {
-        // Connections for each GPU, to fill the width of EFA.
+    if input.hardware.efa {
+        // One connection for each GPU fills the width of EFA.
         set("OFI_NCCL_NIC_DUP_CONNS", &count);
     }
 
     let mut arguments = words([path_bytes(python), b"-m", b"torch_xla.distributed.xla_spawn", b"--num_gpus"]);
     arguments.extend(words([&count, script]));
-    arguments.extend(facts.arguments.iter().cloned());
+    arguments.extend(input.arguments.iter().cloned());
+    let role = ProcessRole::Launcher(RankStarter { node_rank: job.node_rank(), ..RankStarter::default() });
+    let command =
+        CommandPlan { program: python.to_owned(), arguments, variables: Table::new(), working_dir: job.code_dir() };
     Ok(LaunchPlan {
-        launcher: Launcher::Xla,
-        host: job.cluster.current_host.clone(),
-        ranks: Rank::only(job),
-        span: Some(span),
-        program: python.to_owned(),
-        arguments,
+        processes: vec![ProcessPlan::of_script(role, command)],
         variables,
-        working_dir: job.code_dir(),
-        tagged: None,
-        keeps_ranks: false,
-        warnings: Vec::new(),
+        span: Some(span),
+        ..LaunchPlan::new(XLA.name, input)
     })
 }

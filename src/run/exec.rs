@@ -10,7 +10,7 @@ use super::session::{self, Options, Session};
 use super::train::IN_COMMAND;
 use super::{Outcome, Refusal, bring, peers, prepare, record, script};
 use crate::event::{Kind, Phase, Process};
-use crate::job::settings::Launcher;
+use crate::launch::PROCESS;
 use crate::machine::{Lookup, which};
 use crate::prepare::environment::{Given, Table};
 use crate::supervise::Task;
@@ -38,7 +38,7 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Ended, 
     }
     // In the command of a job, the footplate around it has joined.
     if session.variables.get(IN_COMMAND).is_none() {
-        peers::join(session, &prepared, Launcher::Process);
+        peers::join(session, &prepared, &PROCESS);
     }
     let cluster = &prepared.job.cluster;
     let hardware = session.hardware(&prepared).await?;

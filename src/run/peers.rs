@@ -1,6 +1,5 @@
 //! This host's link to the other hosts: joining them, waiting for them, telling them of failures, and agreeing on the end.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,13 +12,15 @@ use super::{Outcome, Prepared};
 use crate::cluster::{Cluster, Key, Link, Membership, Order, SETTLE_TIME, Speaker, Stage, View, agent};
 use crate::event::{Cause, CauseEnding, Event, Kind, Phase, Process, StopReason, Subscriber, Verdict};
 use crate::failure;
-use crate::job::settings::Launcher;
-use crate::launch;
+use crate::launch::Engine;
 use crate::logs;
 use crate::python::{Separators, Value};
 
 /// The time that a host which has failed waits for the verdict. The leader decides after [`SETTLE_TIME`].
 const VERDICT_TIME: Duration = SETTLE_TIME.saturating_add(Duration::from_secs(3));
+
+/// The length up to which a fact that hosts compare is sent as it is, in bytes.
+const LONGEST_FACT: usize = 64;
 
 /// This host's link to its peers.
 #[derive(Debug)]
@@ -136,17 +137,18 @@ impl Herald {
     }
 }
 
-/// Joins the other hosts of the job, if there are any, for what this launcher starts. Nothing waits for it.
-pub(super) fn join(session: &mut Session, prepared: &Prepared, launcher: Launcher) {
+/// Joins the other hosts of the job, if there are any, for what this engine starts. Nothing waits for it.
+pub(super) fn join(session: &mut Session, prepared: &Prepared, engine: &Engine) {
     let Prepared { job, settings, .. } = prepared;
     let cluster = &job.cluster;
     let Some(port) = settings.cluster_port.filter(|_| cluster.hosts.len() > 1) else { return };
     let nodes = job.nodes();
-    let launch = match launcher {
-        Launcher::Process => SpanOfLaunch::EachHost,
-        _ if nodes.len() == 1 => SpanOfLaunch::EachHost,
-        launcher if launch::needs_all_hosts(launcher) => SpanOfLaunch::AllHosts,
-        _ => SpanOfLaunch::PresentHosts,
+    let launch = if !engine.spans_hosts || nodes.len() == 1 {
+        SpanOfLaunch::EachHost
+    } else if engine.needs_all_hosts {
+        SpanOfLaunch::AllHosts
+    } else {
+        SpanOfLaunch::PresentHosts
     };
     let spans_hosts = launch != SpanOfLaunch::EachHost;
     let name = session.variables.get("TRAINING_JOB_ARN").or(session.variables.get("TRAINING_JOB_NAME"));
@@ -161,14 +163,14 @@ pub(super) fn join(session: &mut Session, prepared: &Prepared, launcher: Launche
         ]),
     };
     let digest = |text: &str| Key::new(&[text.as_bytes()]).fingerprint();
-    let profile = BTreeMap::from([
+    // A digest keeps the message to the leader short.
+    let shortened = |value: String| if value.len() > LONGEST_FACT { digest(&value) } else { value };
+    let of_launch = engine.profile(job, settings).into_iter().map(|(name, value)| (name.to_owned(), shortened(value)));
+    let profile = of_launch.chain([
         ("version of footplate".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        ("launcher".to_owned(), launcher.to_string()),
-        ("entry point".to_owned(), job.entry_name().unwrap_or_default().to_owned()),
-        ("hosts".to_owned(), digest(&nodes.join(","))),
         ("hyperparameters".to_owned(), digest(&hyperparameters)),
     ]);
-    let starts_ranks_elsewhere = launch::is_mpirun(launcher) && spans_hosts;
+    let starts_ranks_elsewhere = engine.starts_ranks_of_other_hosts && spans_hosts;
     let starts_mpirun = starts_ranks_elsewhere && nodes.first() == Some(&cluster.current_host);
     let agent = starts_mpirun.then(|| install_agent(session)).flatten();
     let host = cluster.current_host.clone();
@@ -182,7 +184,7 @@ pub(super) fn join(session: &mut Session, prepared: &Prepared, launcher: Launche
         port,
         key,
         patience: settings.cluster_timeout,
-        profile,
+        profile: profile.collect(),
         agent: agent.clone(),
     };
     match Cluster::begin(membership, session.events.clone()) {

@@ -1,10 +1,12 @@
 //! From the configuration to what the script is given: everything that can be said before anything is started.
 
+use std::path::{Path, PathBuf};
+
 use super::{Outcome, Refusal};
 use crate::job::config::{self, Config};
-use crate::job::settings::{Launcher, Settings};
+use crate::job::settings::Settings;
 use crate::job::{Job, Paths, Variables};
-use crate::launch::{self, Entry, Image};
+use crate::launch::{self, Entry, Image, ImageProbe};
 use crate::logs::Level;
 use crate::machine::{Hardware, Probe, which};
 use crate::prepare::code::{EntryKind, EntryPoint, interpreter};
@@ -39,10 +41,11 @@ pub fn prepare(
             .map_err(|error| Outcome::refused(Refusal::Configuration, format!("configuration: {error}")))?,
     };
     let Config { job, own_hyperparameters, mut warnings } = config;
-    let settings = Settings::read(command_line, variables, &own_hyperparameters).map_err(|error| {
-        let error = format!("settings: {error}");
-        Outcome::refused(Refusal::Configuration, redactor(variables, &job.all_hyperparameters).clean(&error))
-    })?;
+    let settings =
+        Settings::read(command_line, variables, &own_hyperparameters, &launch::names()).map_err(|error| {
+            let error = format!("settings: {error}");
+            Outcome::refused(Refusal::Configuration, redactor(variables, &job.all_hyperparameters).clean(&error))
+        })?;
     for name in Settings::unknown_names(&own_hyperparameters) {
         warnings.push(format!("there is no setting {name:?}: the hyperparameter footplate_{name} is not used"));
     }
@@ -109,35 +112,41 @@ pub fn image(prepared: &Prepared, variables: &Variables, required: bool) -> Resu
         Err(error) if required || settings.python.is_some() => return Err(Outcome::refused(Refusal::NotFound, error)),
         Err(_) => None,
     };
-    let on_path = |name: &str| which(name, variables.get_os("PATH")).found();
-    // An image can have a virtual environment that is not on PATH; its torchrun is the one for its PyTorch.
-    let beside_python = |name: &str| {
-        let folder = python.as_ref()?.path.parent()?;
-        which(&folder.join(name).to_string_lossy(), None).found()
-    };
     let said =
         python.as_ref().map(|python| format!("{} ({})", python.path.display(), python.found_by)).unwrap_or_default();
-    // Looked for only where it is needed: each look is a dozen system calls.
-    let mut image = Image::default();
-    match launch::choose(job, settings) {
-        Ok(Launcher::Torchrun) => {
-            image.torchrun = on_path("torchrun").or_else(|| beside_python("torchrun"));
-            if variables.get("RUN_NEURON_PARALLEL_COMPILE").as_deref() == Some("1") {
-                image.neuron_parallel_compile = Some(on_path("neuron_parallel_compile").ok_or_else(|| {
-                    let message = "RUN_NEURON_PARALLEL_COMPILE is 1, but neuron_parallel_compile is not on PATH";
-                    Outcome::refused(Refusal::Launch, message)
-                })?);
-            }
-        }
-        Ok(Launcher::Mpi | Launcher::Smddp) => {
-            image.mpirun = on_path("mpirun");
-            // Open MPI 5's mpirun is a front of PRRTE's.
-            image.has_prrte = image.mpirun.as_ref().is_some_and(|path| path.with_file_name("prterun").exists());
-        }
-        Ok(Launcher::Process | Launcher::PerGpu | Launcher::Xla) | Err(_) => {}
+    let python = python.map(|python| python.path);
+    // The engine looks only for what it needs: each look is a dozen system calls. An unknown launcher is refused when the
+    // launch is planned.
+    let probe = FileProbe { python: python.as_deref(), variables };
+    let programs = match launch::choose(job, settings) {
+        Ok(engine) => (engine.locate)(&probe).map_err(|error| Outcome::refused(Refusal::Launch, error))?,
+        Err(_) => launch::Programs::new(),
+    };
+    Ok((Image { python, programs }, said))
+}
+
+/// Answers an engine's questions by looking at the files of the image.
+struct FileProbe<'a> {
+    python: Option<&'a Path>,
+    variables: &'a Variables,
+}
+
+impl ImageProbe for FileProbe<'_> {
+    fn on_path(&self, name: &str) -> Option<PathBuf> {
+        which(name, self.variables.get_os("PATH")).found()
     }
-    image.python = python.map(|python| python.path);
-    Ok((image, said))
+
+    fn beside_python(&self, name: &str) -> Option<PathBuf> {
+        which(&self.python?.parent()?.join(name).to_string_lossy(), None).found()
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).map(|value| value.into_owned())
+    }
 }
 
 /// What the job runs.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::session::Session;
 use super::{Prepared, script};
 use crate::job::Variables;
-use crate::job::settings::Launcher;
-use crate::launch::{Image, LaunchPlan, Span};
+use crate::launch::mpi::FORK_AGENTS;
+use crate::launch::{LaunchPlan, Separation, Span};
 use crate::logs::RankLabel;
 use crate::machine::which;
 use crate::prepare::code::{Shebang, shebang};
@@ -33,18 +33,22 @@ pub(super) fn separate(
     session: &mut Session,
     prepared: &Prepared,
     plan: &LaunchPlan,
-    image: &Image,
     variables: &mut Table,
 ) -> Separate {
-    if plan.keeps_ranks {
-        return keep(session, prepared, plan, variables);
+    let Some((launcher, starter)) = plan.rank_starter() else { return Separate::default() };
+    match starter.separation {
+        Separation::Shared => Separate::default(),
+        Separation::Agent => keep(session, prepared, plan, variables),
+        Separation::Interpreter => {
+            let streams = of_torchrun(session, prepared, plan, &launcher.command.program, variables);
+            Separate { streams, keepers: None }
+        }
     }
-    Separate { streams: of_torchrun(session, prepared, plan, image, variables), keepers: None }
 }
 
 /// mpirun's.
 fn keep(session: &mut Session, prepared: &Prepared, plan: &LaunchPlan, variables: &mut Table) -> Separate {
-    let is_free = keeper::AGENTS.iter().all(|name| !variables.contains_key(OsStr::new(name)));
+    let is_free = FORK_AGENTS.iter().all(|name| !variables.contains_key(OsStr::new(name)));
     let (Some(span), Some(agent)) = (plan.span.filter(|_| is_free), keeper::agent()) else {
         return Separate::default();
     };
@@ -55,7 +59,7 @@ fn keep(session: &mut Session, prepared: &Prepared, plan: &LaunchPlan, variables
     match made {
         Ok((folder, streams, keepers)) => {
             variables.insert(keeper::FOLDER.into(), folder.into());
-            for name in keeper::AGENTS {
+            for name in FORK_AGENTS {
                 variables.insert(name.into(), agent.clone().into());
             }
             Separate { streams, keepers: Some(Arc::new(keepers)) }
@@ -72,14 +76,12 @@ fn of_torchrun(
     session: &mut Session,
     prepared: &Prepared,
     plan: &LaunchPlan,
-    image: &Image,
+    torchrun: &Path,
     variables: &mut Table,
 ) -> Vec<RankStreams> {
-    // What neuron_parallel_compile makes of the output of its torchrun is not known.
-    let is_torchrun = plan.launcher == Launcher::Torchrun && image.torchrun.as_ref() == Some(&plan.program);
-    let is_free = is_torchrun && !variables.contains_key(OsStr::new(PYTHON_EXEC));
+    let is_free = !variables.contains_key(OsStr::new(PYTHON_EXEC));
     let Some(span) = plan.span.filter(|span| is_free && span.count > 1) else { return Vec::new() };
-    let Some(python) = interpreter(&plan.program, &session.variables) else { return Vec::new() };
+    let Some(python) = interpreter(torchrun, &session.variables) else { return Vec::new() };
     let made = session.temporary.path().and_then(|folder| {
         let streams = streams(folder, prepared, plan, span)?;
         Ok((streams, direct::install(folder, &python)?))

@@ -4,7 +4,6 @@ use super::Prepared;
 use super::bring::display;
 use super::script::RankTask;
 use super::session::Session;
-use crate::job::settings::Launcher;
 use crate::logs;
 use crate::observe::record::{JobFacts, PlannedProcess, RunRecord};
 use crate::python::{Separators, Value};
@@ -32,7 +31,7 @@ pub(super) fn begin(session: &mut Session, prepared: &Prepared) {
 }
 
 /// Notes the processes that this host will run.
-pub(super) fn plan(session: &Session, launcher: Launcher, tasks: &[RankTask]) {
+pub(super) fn plan(session: &Session, launcher: &str, tasks: &[RankTask]) {
     let Some(record) = &session.record else { return };
     let redactor = logs::redactor();
     let planned = tasks.iter().map(|task| PlannedProcess {
@@ -45,7 +44,7 @@ pub(super) fn plan(session: &Session, launcher: Launcher, tasks: &[RankTask]) {
         rank: task.task.process.rank(),
         command: display(&redactor, &task.task.arguments),
     });
-    record.plan(&launcher.to_string(), planned.collect());
+    record.plan(launcher, planned.collect());
 }
 
 /// Returns a value as JSON has it. Python's NaN and infinities, which JSON does not have, become texts.

@@ -14,7 +14,7 @@ use crate::cluster::Order;
 use crate::event::{Cause, CauseEnding, Ending, Event, Events, Kind, Phase, Process, Subscriber};
 use crate::job::exit_code;
 use crate::logs::Style;
-use crate::supervise::{Role, Task, keeper};
+use crate::supervise::Task;
 
 /// The name of mpirun's daemon in events.
 const DAEMON: &str = "mpirun daemon";
@@ -68,7 +68,6 @@ pub(super) async fn serve(
             program: SHELL.into(),
             arguments: [SHELL, "-c", &order.command].map(OsString::from).to_vec(),
             style: Style::default(),
-            role: Role::Launcher(keeper::MPIRUN),
             ..launcher[0].task.clone()
         };
         let supervised = session.supervisor.run(&[daemon], timing(&prepared.settings)).await;

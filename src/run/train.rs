@@ -10,11 +10,12 @@ use super::ranks::Separate;
 use super::script::RankTask;
 use super::session::{self, Options, Session};
 use super::{Outcome, Prepared, Refusal, bring, install, intermediate, peers, prepare, ranks, record, remote, script};
-use crate::event::{Kind, Phase, Process};
-use crate::job::settings::Launcher;
-use crate::launch::{self, Entry, Facts, LaunchPlan, Rank};
-use crate::prepare::environment::{Given, Table};
-use crate::supervise::{Launching, Role, Task, keeper};
+use crate::event::{Ending, Kind, Phase, Process};
+use crate::launch::{
+    self, EndMeaning, Entry, LaunchInput, LaunchPlan, ProcessPlan, ProcessRole, ReadySign, StopTarget,
+};
+use crate::prepare::environment::Given;
+use crate::supervise::{Launching, Readiness, Role, Service, ServiceEnd, Task};
 
 /// Set around the command of a job of SDK version 3.
 pub(super) const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
@@ -36,10 +37,10 @@ async fn phases(session: &mut Session) -> Result<Ended, Outcome> {
     session.set_redactor(prepare::redactor(&session.variables, &prepared.job.all_hyperparameters));
     introduce(&prepared);
     // A launcher that does not exist is refused when the launch is planned.
-    let launcher = launch::choose(&prepared.job, &prepared.settings).unwrap_or(Launcher::Process);
+    let engine = launch::choose(&prepared.job, &prepared.settings).unwrap_or(&launch::PROCESS);
     session.events.name_host(&prepared.job.cluster.current_host);
     record::begin(session, &prepared);
-    peers::join(session, &prepared, launcher);
+    peers::join(session, &prepared, engine);
     intermediate::begin(session, &prepared);
     session.next_phase(Phase::Config, Phase::Code);
 
@@ -65,9 +66,10 @@ async fn phases(session: &mut Session) -> Result<Ended, Outcome> {
 
     let hardware = session.hardware(&prepared).await?;
     let environment = prepare::environment_of(&prepared, &hardware, &session.variables, Given::Overwritten)?;
-    let plan = launch::plan(&Facts {
+    let plan = launch::plan(&LaunchInput {
         job: &prepared.job,
         settings: &prepared.settings,
+        variables: &session.variables,
         hardware: &hardware,
         image: &image,
         entry: &entry,
@@ -94,14 +96,15 @@ async fn phases(session: &mut Session) -> Result<Ended, Outcome> {
     if let Some(agent) = session.peers.as_ref().and_then(|peers| peers.agent()) {
         remote::name_agent(&mut variables, agent, nodes.len());
     }
-    let Separate { streams, keepers } = ranks::separate(session, &prepared, &plan, &image, &mut variables);
+    let Separate { streams, keepers } = ranks::separate(session, &prepared, &plan, &mut variables);
     // Open MPI 5 mixes what ranks write in parts; on the terminals that it gives them Python writes whole lines by itself.
-    let is_mixed = plan.tagged.as_ref().is_some_and(|tagged| tagged.has_blank) && keepers.is_none();
+    let tagged = plan.rank_starter().and_then(|(_, starter)| starter.tagged.as_ref());
+    let is_mixed = tagged.is_some_and(|tagged| tagged.has_blank) && keepers.is_none();
     if is_mixed && session.variables.get(UNBUFFERED).is_none() {
         variables.remove(std::ffi::OsStr::new(UNBUFFERED));
     }
     let launcher = plan.launcher;
-    let mut tasks = rank_tasks(session, &prepared, plan, variables);
+    let mut tasks = rank_tasks(session, &prepared, plan, &variables);
     if let [launcher] = &mut tasks[..] {
         (launcher.task.ranks, launcher.task.keepers) = (streams, keepers);
     }
@@ -119,66 +122,88 @@ async fn phases(session: &mut Session) -> Result<Ended, Outcome> {
     script::run(session, &prepared, tasks, &code_dir).await
 }
 
-/// The processes of a plan, the launcher of another host's included that starts the ranks of this one; each rank's own variables are stronger than all but what the container was given.
+/// Returns the processes of a plan. Each process's own variables are stronger than all but those that the container was given.
 fn rank_tasks(
     session: &mut Session,
     prepared: &Prepared,
     plan: LaunchPlan,
-    variables: BTreeMap<OsString, OsString>,
+    variables: &BTreeMap<OsString, OsString>,
 ) -> Vec<RankTask> {
-    let LaunchPlan { launcher, host, mut ranks, program, arguments, working_dir, tagged, .. } = plan;
-    let serves = ranks.is_empty();
-    if serves {
-        let rank = prepared.job.node_rank();
-        ranks.push(Rank { rank, local_rank: 0, variables: Table::new() });
-    }
-    let is_only = ranks.len() == 1;
-    let arguments = script::os_words(&arguments);
-    // Without a temporary folder, what the ranks write to standard error has to tell.
-    let leaves_error_file = match launcher {
-        Launcher::PerGpu => true,
-        // torchrun gives each of its ranks a file of its own, and copies that of the rank that failed first into this one.
-        Launcher::Torchrun => session.variables.get_os(ERROR_FILE).is_none(),
-        Launcher::Process | Launcher::Mpi | Launcher::Smddp | Launcher::Xla => false,
-    };
-    let folder = leaves_error_file.then(|| session.temporary.path().ok().map(Path::to_owned)).flatten();
-    let starts_ranks = !matches!(launcher, Launcher::Process | Launcher::PerGpu);
-    let role = match launch::ends_with_its_ranks(launcher, &prepared.settings, &session.variables) {
-        true if launch::is_mpirun(launcher) => Role::Launcher(keeper::MPIRUN),
-        true => Role::Launcher(Launching::default()),
-        false => Role::Process,
-    };
-    let task_of = |rank: Rank| {
+    let LaunchPlan { launcher, host, processes, .. } = plan;
+    let is_only = processes.len() == 1;
+    // Without a temporary folder, the failure is told by what the ranks write to standard error.
+    let needs_folder = processes.iter().any(|process| process.leaves_error_file);
+    let folder = needs_folder.then(|| session.temporary.path().ok().map(Path::to_owned)).flatten();
+    let task_of = |process: ProcessPlan| {
         let mut variables = variables.clone();
-        for (name, value) in rank.variables {
-            let (name, value) = (OsString::from_vec(name), OsString::from_vec(value));
+        for (name, value) in &process.command.variables {
+            let (name, value) = (OsString::from_vec(name.clone()), OsString::from_vec(value.clone()));
             if session.variables.get_os(&name).is_none() {
                 variables.insert(name, value);
             }
         }
-        let error_file = folder.as_ref().map(|folder| folder.join(format!("error-{}.json", rank.rank)));
+        let number = process.role.number().unwrap_or_default();
+        let error_file = folder.as_ref().filter(|_| process.leaves_error_file);
+        let error_file = error_file.map(|folder| folder.join(format!("error-{number}.json")));
         if let Some(path) = &error_file {
             variables.insert(ERROR_FILE.into(), path.into());
         }
+        let role = role_of(&process);
+        let ProcessPlan { role: part, command, attempt, .. } = process;
+        let identity = match &part {
+            ProcessRole::Script { .. } | ProcessRole::Rank { .. } => Process::Rank(number),
+            ProcessRole::Launcher(_) | ProcessRole::Daemon(_) => Process::Launcher(launcher.into()),
+            ProcessRole::Service { name, .. } => Process::Service((*name).into()),
+        };
+        let (rank, tagged, serves) = match part {
+            ProcessRole::Rank { rank, .. } => (Some(rank), None, false),
+            ProcessRole::Launcher(starter) => (None, starter.tagged, false),
+            ProcessRole::Daemon(starter) => (None, starter.tagged, true),
+            ProcessRole::Script { .. } | ProcessRole::Service { .. } => (None, None, false),
+        };
         let task = Task {
-            process: if starts_ranks {
-                Process::Launcher(launcher.to_string().into())
-            } else {
-                Process::Rank(rank.rank)
-            },
-            program: program.clone(),
-            arguments: arguments.clone(),
+            process: identity,
+            program: command.program,
+            arguments: script::os_words(&command.arguments),
             variables,
-            working_dir: working_dir.clone(),
-            style: script::style(&prepared.settings, &host, rank.rank, is_only, tagged.as_ref()),
+            working_dir: command.working_dir,
+            style: script::style(&prepared.settings, &host, number, is_only, tagged.as_ref()),
             ranks: Vec::new(),
             keepers: None,
-            role: role.clone(),
-            attempt: 0,
+            role,
+            attempt,
         };
-        RankTask { task, rank: (launcher == Launcher::PerGpu).then_some(rank.rank), serves, error_file }
+        RankTask { task, rank, serves, error_file }
     };
-    ranks.into_iter().map(task_of).collect()
+    processes.into_iter().map(task_of).collect()
+}
+
+/// Returns the role that a process has for the supervisor.
+fn role_of(process: &ProcessPlan) -> Role {
+    match &process.role {
+        ProcessRole::Launcher(starter) | ProcessRole::Daemon(starter) if process.stop == StopTarget::Ranks => {
+            Role::Launcher(Launching {
+                daemons: starter.daemons,
+                lost_daemon: starter.lost_daemon_code.map(Ending::Exited),
+            })
+        }
+        ProcessRole::Service { .. } => Role::Service {
+            rules: Service {
+                stage: process.stage,
+                end: match process.end {
+                    EndMeaning::Failure => ServiceEnd::Failure,
+                    EndMeaning::FailureUnlessZero => ServiceEnd::FailureUnlessZero,
+                },
+                stop_order: process.stop_order,
+            },
+            readiness: match process.ready {
+                ReadySign::Started => Readiness::Started,
+                ReadySign::Line(text) => Readiness::Line(text.to_owned()),
+                ReadySign::Port(address) => Readiness::Port(address),
+            },
+        },
+        _ => Role::Process,
+    }
 }
 
 /// Says what matters of the job.

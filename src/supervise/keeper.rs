@@ -27,7 +27,7 @@ use nix::unistd::Pid;
 use signal_hook::iterator::Signals;
 use tokio::net;
 
-use super::{Launching, direct};
+use super::direct;
 use crate::event::Ending;
 use crate::job::exit_code;
 use crate::kernel;
@@ -37,14 +37,6 @@ pub const WORD: &str = "keep-rank";
 
 /// The variable that names the folder of a host's ranks.
 pub const FOLDER: &str = "FOOTPLATE_RANKS";
-
-/// The variables that name mpirun's exec agent: of Open MPI 4, and of the PRRTE of Open MPI 5.
-pub const AGENTS: [&str; 2] = ["OMPI_MCA_orte_fork_agent", "PRTE_MCA_odls_base_exec_agent"];
-
-/// mpirun as a launcher. A rank of Open MPI 4 ends a second after the daemon that has started it, without a word, with the
-/// exit code 195: PMIX_ERR_LOST_CONNECTION_TO_SERVER, which is -61.
-pub const MPIRUN: Launching =
-    Launching { daemons: &["orted", "prted", "footplate-agent"], lost_daemon: Some(Ending::Exited(195)) };
 
 /// The socket in that folder.
 const SOCKET: &str = "ranks.sock";

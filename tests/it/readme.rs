@@ -9,6 +9,7 @@ use std::process::Command;
 
 use footplate::job::exit_code::EXIT_CODES;
 use footplate::job::settings::REGISTRY;
+use footplate::launch;
 use footplate::prepare::environment::registry;
 use regex::Regex;
 
@@ -87,7 +88,7 @@ fn the_tables_of_the_reference_are_those_of_the_code() {
         ("settings", settings),
         ("toolkit variables", variables(&registry::TOOLKIT)),
         ("further variables", variables(&registry::ADDITIONS)),
-        ("launch variables", variables(&registry::LAUNCH)),
+        ("launch variables", variables(&launch::variables())),
         ("exit codes", codes),
     ] {
         expected = with_table(&expected, name, &table);

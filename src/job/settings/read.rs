@@ -1,25 +1,28 @@
 //! The sources of settings, in the order of their strength.
 
-use super::setting::{GivenValue, HYPERPARAMETER_PREFIX, SettingError};
+use super::setting::{GivenValue, HYPERPARAMETER_PREFIX, Setting, SettingError};
 use super::table::{REGISTRY, Settings};
 use crate::job::Variables;
 use crate::python::{Dict, Value};
 
 impl Settings {
-    /// Reads every setting: `command_line` pairs first, then variables, then hyperparameters.
+    /// Reads every setting: `command_line` pairs first, then variables, then hyperparameters. `launchers` are the names of the
+    /// launchers that exist: their table stands in a folder above this one.
     ///
     /// # Errors
-    /// A setting does not take the value that it was given, or a name on the command line is not a setting.
+    /// A setting does not take the value that it was given, the launcher does not exist, or a name on the command line is not
+    /// a setting.
     pub fn read(
         command_line: &[(String, String)],
         variables: &Variables,
         hyperparameters: &Dict,
+        launchers: &[&str],
     ) -> Result<Settings, SettingError> {
         if let Some((name, _)) = command_line.iter().find(|(name, _)| !is_setting(name)) {
             let known = REGISTRY.map(|setting| setting.name).join(", ");
             return Err(SettingError::Unknown { name: name.clone(), known });
         }
-        Settings::from_given(|setting| {
+        let given = |setting: &Setting| {
             if let Some((_, text)) = command_line.iter().rev().find(|(name, _)| name == setting.name) {
                 return Some(GivenValue { text: text.clone(), place: format!("--set {}", setting.name) });
             }
@@ -30,7 +33,16 @@ impl Settings {
             let value = hyperparameters.get(&setting.hyperparameter())?;
             let place = format!("the hyperparameter {}", setting.hyperparameter());
             Some(GivenValue { text: value_text(value), place })
-        })
+        };
+        let settings = Settings::from_given(given)?;
+        let is_known = |name: &String| launchers.contains(&name.as_str());
+        if settings.launcher.as_ref().is_some_and(|name| !is_known(name))
+            && let Some(setting) = REGISTRY.iter().find(|setting| setting.name == "launcher")
+            && let Some(GivenValue { text: value, place }) = given(setting)
+        {
+            return Err(SettingError::NoLauncher { place, value, setting: *setting, known: launchers.join(", ") });
+        }
+        Ok(settings)
     }
 
     /// Returns the names, without their prefix, of hyperparameters that look like settings but are none, for a warning.
@@ -79,11 +91,23 @@ mod tests {
             ("footplate_arguments", "flags"),
             ("footplate_requirements", "extra.txt"),
         ]);
-        let settings = Settings::read(&command_line, &variables, &given).expect("read");
+        let settings = Settings::read(&command_line, &variables, &given, &[]).expect("read");
         assert_eq!(settings.grace_period, Duration::from_secs(1));
         assert_eq!(settings.drain_time, Duration::from_millis(2500));
         assert_eq!(settings.arguments, Some(ArgumentStyle::Flags));
         assert_eq!(settings.requirements, RequirementsChoice::File("extra.txt".to_owned()));
+    }
+
+    #[test]
+    fn a_launcher_must_be_one_of_those_that_exist() {
+        let set = |name: &str| {
+            let variables: Variables = [("FOOTPLATE_LAUNCHER", name)].into_iter().collect();
+            Settings::read(&[], &variables, &Dict::new(), &["process", "mpi"])
+        };
+        assert_eq!(set("mpi").expect("a launcher").launcher.as_deref(), Some("mpi"));
+        let error = set("slurm").expect_err("no launcher").to_string();
+        assert!(error.starts_with("the variable FOOTPLATE_LAUNCHER is \"slurm\", but takes the name of"), "{error}");
+        assert!(error.ends_with(" The launchers are process, mpi."), "{error}");
     }
 
     #[test]
@@ -92,13 +116,13 @@ mod tests {
             [("grace_period", "soon"), ("grace_period", "-1"), ("grace_period", "inf"), ("arguments", "x")]
         {
             let variables: Variables = [(format!("FOOTPLATE_{}", name.to_uppercase()), value)].into_iter().collect();
-            let error = Settings::read(&[], &variables, &Dict::new()).expect_err(value).to_string();
+            let error = Settings::read(&[], &variables, &Dict::new(), &[]).expect_err(value).to_string();
             assert!(
                 error.starts_with(&format!("the variable FOOTPLATE_{} is {value:?}", name.to_uppercase())),
                 "{error}"
             );
         }
-        let error = Settings::read(&[("grace".to_owned(), String::new())], &Variables::default(), &Dict::new());
+        let error = Settings::read(&[("grace".to_owned(), String::new())], &Variables::default(), &Dict::new(), &[]);
         assert!(error.expect_err("no such setting").to_string().starts_with("there is no setting \"grace\""));
         assert_eq!(Settings::unknown_names(&hyperparameters(&[("footplate_grce", "1"), ("lr", "1")])), ["grce"]);
     }

@@ -56,6 +56,18 @@ pub enum SettingError {
         /// The names of all settings, separated by commas.
         known: String,
     },
+    /// A launcher that does not exist.
+    #[error("{place} is {value:?}, but takes {}: {} The launchers are {known}.", setting.values, setting.meaning)]
+    NoLauncher {
+        /// The place where it was given.
+        place: String,
+        /// The value.
+        value: String,
+        /// The setting.
+        setting: Setting,
+        /// The names of all launchers, separated by commas.
+        known: String,
+    },
     /// A value that the setting does not take.
     #[error("{place} is {value:?}, but takes {}: {}", setting.values, setting.meaning)]
     NotTaken {

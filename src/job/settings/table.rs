@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::parse;
 use super::setting::{GivenValue, Setting, SettingError};
 use super::values::{
     ArgumentStyle, CodePrecedence, InstallerChoice, LogPrefix, ProtectedPackages, RequirementsChoice, Secret,
 };
-use super::{Launcher, parse};
 
 macro_rules! settings {
     ($($name:ident: $type:ty = $parse:expr, takes $values:literal, $kind:ident $default:literal, $meaning:literal;)+) => {
@@ -80,11 +80,9 @@ settings! {
          argument). `json`: as JSON (`--flag true`). `flags`: true is a bare `--flag`, false and null are left out. `none`: no \
          arguments. Jobs of SDK version 3 have `json`.";
 
-    launcher: Option<Launcher> = |text| Launcher::ALL.into_iter().find(|launcher| launcher.to_string() == text).map(Some),
-        takes "`process`, `per-gpu`, `torchrun`, `mpi`, `smddp`, `xla`", unset "what the job asks for, else process",
-        "The launcher of the script: one process on each host, one for each GPU or Neuron core, or the image's own torchrun, \
-         mpirun, smddprun (smdistributed data parallel) or xla_spawn (PyTorch/XLA). Hosts of instance groups that the job's \
-         distribution leaves out run one process.";
+    launcher: Option<String> = parse::text, takes "the name of a launcher", unset "what the job asks for, else process",
+        "The launcher of the script: footplate itself, or a program of the image such as torchrun. Hosts of instance groups \
+         that the job's distribution leaves out run one process.";
 
     processes_per_host: Option<usize> = |text| parse::count(text).filter(|count| *count > 0).map(Some), takes "a number",
         unset "what the job says, else one for each GPU or Neuron core",

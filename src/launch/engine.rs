@@ -1,0 +1,85 @@
+//! The description of an engine: a way to start the script of a job.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::error::LaunchError;
+use super::image::{ImageProbe, Programs};
+use super::input::LaunchInput;
+use super::plan::LaunchPlan;
+use crate::job::Job;
+use crate::job::settings::Settings;
+use crate::prepare::environment::registry::Variable;
+
+/// A way to start the script of a job: by footplate itself, or by a program of the image such as torchrun or mpirun.
+///
+/// Each engine is a constant in a file of its own. The table [`ENGINES`](super::ENGINES) lists them.
+#[derive(Debug)]
+pub struct Engine {
+    /// The name in the setting `launcher`, in plans and in the comparison of hosts.
+    pub name: &'static str,
+    /// The engine in the words of `footplate check`, such as "one process for each GPU".
+    pub title: &'static str,
+    /// The processes that the engine starts, for the help and the documentation.
+    pub summary: &'static str,
+    /// The requirements on the image, for the documentation.
+    pub needs: &'static str,
+    /// The flags of the platform that ask for the engine.
+    pub flags: &'static [Flag],
+    /// The variables that this engine alone sets, for the documentation.
+    pub variables: &'static [Variable],
+    /// True if the engine starts one distributed job over several hosts. False if every host runs for itself.
+    pub spans_hosts: bool,
+    /// True if a launch over several hosts can start only after all of them are there. False if the processes of the engine
+    /// wait for late hosts by themselves.
+    pub needs_all_hosts: bool,
+    /// True if the process on the first host also starts the ranks of all other hosts, as mpirun does.
+    pub starts_ranks_of_other_hosts: bool,
+    /// Finds the programs that the engine needs in the image. A program that is missing is an error only if nothing can be
+    /// planned without it; else the plan says so.
+    pub locate: fn(&dyn ImageProbe) -> Result<Programs, LaunchError>,
+    /// Returns further facts that must be equal on all hosts, beside those of [`Engine::profile`].
+    pub further_profile: fn(&Job, &Settings) -> Profile,
+    /// Plans what one host runs. Pure.
+    pub plan: fn(&LaunchInput<'_>) -> Result<LaunchPlan, LaunchError>,
+}
+
+/// A flag of the platform that asks for an engine: the framework parameter `sagemaker_NAME`, set to true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flag {
+    /// The name of the framework parameter, without `sagemaker_`.
+    pub name: &'static str,
+    /// If a job sets several flags, the one with the lowest priority number counts.
+    pub priority: u8,
+}
+
+/// The facts that must be equal on all hosts of a launch, by the names that the error text uses.
+pub type Profile = BTreeMap<&'static str, String>;
+
+impl Engine {
+    /// Returns the facts that must be equal on all hosts of a launch. They are known before anything is planned, so that hosts
+    /// with different images or configurations are told apart when they meet.
+    pub fn profile(&self, job: &Job, settings: &Settings) -> Profile {
+        let mut profile = (self.further_profile)(job, settings);
+        profile.insert("launcher", self.name.to_owned());
+        profile.insert("entry point", job.entry_name().unwrap_or_default().to_owned());
+        profile.insert("hosts", job.nodes().join(","));
+        profile
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Returns no further facts, for engines of which every host has the same view.
+pub(super) fn nothing_further(_: &Job, _: &Settings) -> Profile {
+    Profile::new()
+}
+
+/// Finds nothing, for engines that need no program beside Python.
+pub(super) fn locate_nothing(_: &dyn ImageProbe) -> Result<Programs, LaunchError> {
+    Ok(Programs::new())
+}

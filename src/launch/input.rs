@@ -1,0 +1,97 @@
+//! The input of a plan: the job, its settings, and what the host and the image have.
+
+use std::path::Path;
+
+use super::error::LaunchError;
+use super::image::Image;
+use crate::job::settings::Settings;
+use crate::job::{Job, Variables};
+use crate::machine::Hardware;
+use crate::prepare::code::EntryKind;
+
+/// What the job runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A file of the user's code.
+    File {
+        /// The kind of the file.
+        kind: EntryKind,
+        /// The file's path, relative to the code folder.
+        name: String,
+        /// The name of the Python module, for `python -m`.
+        module: String,
+        /// True if the kernel can execute the file. If not, a shell reads it.
+        is_executable: bool,
+    },
+    /// A function of a module that the image has (SAGEMAKER_TRAINING_MODULE).
+    Function {
+        /// The module.
+        module: String,
+        /// The function.
+        function: String,
+    },
+    /// A command for the shell (SDK version 3, `SourceCode.command`).
+    ShellCommand(String),
+}
+
+impl Entry {
+    /// Returns the error of a launcher that runs Python scripts only.
+    pub(super) fn refused_by(&self, launcher: &str) -> LaunchError {
+        let script = "name a Python script as the entry point";
+        LaunchError::new(match self {
+            Entry::File { kind: EntryKind::PythonPackage, name, .. } => {
+                format!("{launcher} cannot run {name}, which is a package to be installed: {script}")
+            }
+            Entry::File { name, .. } => {
+                format!("{launcher} cannot run {name}, which is no Python script: {script}, or start {launcher} in it")
+            }
+            Entry::Function { module, function } => {
+                format!("{launcher} cannot run the function {module}:{function}: {script}")
+            }
+            Entry::ShellCommand(_) => {
+                format!("{launcher} cannot run a shell command: {script}, or start {launcher} in the command")
+            }
+        })
+    }
+}
+
+/// All that the plan of one host is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct LaunchInput<'a> {
+    /// The job, as this host sees it.
+    pub job: &'a Job,
+    /// The settings.
+    pub settings: &'a Settings,
+    /// The variables that the container was given.
+    pub variables: &'a Variables,
+    /// What this host has.
+    pub hardware: &'a Hardware,
+    /// What the image has.
+    pub image: &'a Image,
+    /// What the job runs.
+    pub entry: &'a Entry,
+    /// The arguments of the script.
+    pub arguments: &'a [Vec<u8>],
+}
+
+impl LaunchInput<'_> {
+    /// Returns the path of the Python interpreter.
+    ///
+    /// # Errors
+    /// The image has no Python.
+    pub(super) fn python(&self) -> Result<&Path, LaunchError> {
+        self.image.python.as_deref().ok_or_else(|| {
+            LaunchError::new("the image has no Python on PATH: install one, or name one in FOOTPLATE_PYTHON")
+        })
+    }
+}
+
+/// Returns the words of a command as bytes.
+pub(super) fn words<W: AsRef<[u8]>>(words: impl IntoIterator<Item = W>) -> Vec<Vec<u8>> {
+    words.into_iter().map(|word| word.as_ref().to_vec()).collect()
+}
+
+/// Returns a path as bytes.
+pub(super) fn path_bytes(path: &Path) -> &[u8] {
+    std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())
+}

@@ -1,0 +1,244 @@
+//! The plan of one host: the processes that footplate starts there, and the rules by which they start and end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::count::Span;
+use super::input::LaunchInput;
+use crate::prepare::environment::Table;
+
+/// What footplate runs on one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaunchPlan {
+    /// The name of the engine that made the plan.
+    pub launcher: &'static str,
+    /// The name of the host.
+    pub host: String,
+    /// The processes of the host, in the order in which they start.
+    pub processes: Vec<ProcessPlan>,
+    /// The variables that all processes of the host get. Those of the container and of the job are stronger.
+    pub variables: Table,
+    /// The training ranks of the host, whoever starts them. `None` if the counts of other hosts are not known.
+    pub span: Option<Span>,
+    /// The hosts that run the script, or ranks of it. Other hosts of the launch only run services.
+    pub script_hosts: Vec<String>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl LaunchPlan {
+    /// Returns a plan without processes in which every host of the launch runs the script.
+    pub(super) fn new(launcher: &'static str, input: &LaunchInput<'_>) -> LaunchPlan {
+        LaunchPlan {
+            launcher,
+            host: input.job.cluster.current_host.clone(),
+            processes: Vec::new(),
+            variables: Table::new(),
+            span: None,
+            script_hosts: input.job.nodes(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Returns the processes that run the script or start its ranks.
+    pub fn script_processes(&self) -> impl Iterator<Item = &ProcessPlan> {
+        self.processes.iter().filter(|process| !process.role.is_service())
+    }
+
+    /// Returns the services of the host.
+    pub fn services(&self) -> impl Iterator<Item = &ProcessPlan> {
+        self.processes.iter().filter(|process| process.role.is_service())
+    }
+
+    /// Returns the process that starts the ranks of this host, if they are started by a program of the image, with what is
+    /// known of these ranks.
+    pub fn rank_starter(&self) -> Option<(&ProcessPlan, &RankStarter)> {
+        self.processes.iter().find_map(|process| match &process.role {
+            ProcessRole::Launcher(starter) | ProcessRole::Daemon(starter) => Some((process, starter)),
+            ProcessRole::Script { .. } | ProcessRole::Rank { .. } | ProcessRole::Service { .. } => None,
+        })
+    }
+}
+
+/// A process that footplate starts, with its command and the rules by which it starts and ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessPlan {
+    /// The part that the process has in the job.
+    pub role: ProcessRole,
+    /// What it executes.
+    pub command: CommandPlan,
+    /// The place in the start order: processes of a lower stage start earlier.
+    pub stage: u8,
+    /// What must be ready before the process starts.
+    pub starts: StartAfter,
+    /// The sign by which the process is ready, which processes of higher stages can wait for.
+    pub ready: ReadySign,
+    /// The meaning of the process's end while the script runs.
+    pub end: EndMeaning,
+    /// The place in the shutdown order: processes with a lower number are told to end earlier.
+    pub stop_order: u8,
+    /// The processes that an orderly stop signals.
+    pub stop: StopTarget,
+    /// True if the process gets a file for its error (torch elastic's TORCHELASTIC_ERROR_FILE).
+    pub leaves_error_file: bool,
+    /// How often the process was started before.
+    pub attempt: u32,
+}
+
+impl ProcessPlan {
+    /// Returns a process of the script: it starts at once, fails the job unless it ends with 0, and is the first to be
+    /// told to end.
+    pub(super) fn of_script(role: ProcessRole, command: CommandPlan) -> ProcessPlan {
+        ProcessPlan {
+            role,
+            command,
+            stage: 0,
+            starts: StartAfter::Nothing,
+            ready: ReadySign::Started,
+            end: EndMeaning::FailureUnlessZero,
+            stop_order: 0,
+            stop: StopTarget::Process,
+            leaves_error_file: false,
+            attempt: 0,
+        }
+    }
+}
+
+/// The part that a process has in the job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProcessRole {
+    /// The script, which runs once on this host.
+    Script {
+        /// The position of the host among those of the launch.
+        node_rank: usize,
+    },
+    /// A rank of the script that footplate starts.
+    Rank {
+        /// The rank in the whole job.
+        rank: usize,
+        /// The rank among those of its host.
+        local_rank: usize,
+    },
+    /// A program of the image that starts the ranks of this host, or of all hosts.
+    Launcher(RankStarter),
+    /// The daemon of a launcher on another host, which starts the ranks of this host. The launcher sends the daemon's command
+    /// when it runs. The command in the plan is that of the launcher.
+    Daemon(RankStarter),
+    /// A long-running part of the engine that serves the script.
+    Service {
+        /// The name in the prefix of log lines, such as "ray-worker".
+        name: &'static str,
+        /// The name in sentences, such as "the Ray worker".
+        title: &'static str,
+    },
+}
+
+impl ProcessRole {
+    /// Returns true for a service of the engine.
+    pub fn is_service(&self) -> bool {
+        matches!(self, ProcessRole::Service { .. })
+    }
+
+    /// Returns the number in the prefix `[host:number]` of the process's lines: its rank, or the node rank if the process is
+    /// the only one of its kind on the host. Services have names instead.
+    pub fn number(&self) -> Option<usize> {
+        match self {
+            ProcessRole::Script { node_rank } => Some(*node_rank),
+            ProcessRole::Rank { rank, .. } => Some(*rank),
+            ProcessRole::Launcher(starter) | ProcessRole::Daemon(starter) => Some(starter.node_rank),
+            ProcessRole::Service { .. } => None,
+        }
+    }
+}
+
+/// What is known of the ranks that a program of the image starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RankStarter {
+    /// The position of the host among those of the launch.
+    pub node_rank: usize,
+    /// The tags of the ranks' lines, if the program tags them.
+    pub tagged: Option<Tagged>,
+    /// The way in which footplate can give each rank streams of its own.
+    pub separation: Separation,
+    /// The names of further processes that belong to the program, such as its daemons.
+    pub daemons: &'static [&'static str],
+    /// The exit code of a rank that only ended because the daemon which had started it did, if the program has one.
+    pub lost_daemon_code: Option<i32>,
+}
+
+/// The ranks whose lines come through the streams of one launcher.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tagged {
+    /// The host of each rank, in the order of the ranks. Empty if the ranks' places are not known.
+    pub hosts: Vec<String>,
+    /// The number of ranks in the job.
+    pub world_size: usize,
+    /// True if a blank follows each tag, as with Open MPI 5.
+    pub has_blank: bool,
+}
+
+/// The way in which footplate gives ranks that a program of the image starts streams of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Separation {
+    /// There is none: the ranks share the streams of their launcher.
+    #[default]
+    Shared,
+    /// The launcher starts its ranks by the interpreter that the variable PYTHON_EXEC names, as torchrun does.
+    Interpreter,
+    /// The launcher starts its ranks by an agent, as mpirun does. The agent is footplate, as the keeper of the rank.
+    Agent,
+}
+
+/// A command, whole and explicit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommandPlan {
+    /// The file to execute. A relative path counts from the working directory.
+    pub program: PathBuf,
+    /// The arguments, of which the first is the program's name.
+    pub arguments: Vec<Vec<u8>>,
+    /// The variables of this process alone. Only those that the container was given are stronger.
+    pub variables: Table,
+    /// The working directory.
+    pub working_dir: PathBuf,
+}
+
+/// What must be ready before a process starts. The stages are those of [`ProcessPlan::stage`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartAfter {
+    /// Nothing: the process starts at once.
+    Nothing,
+    /// The processes of all lower stages on this host.
+    LowerStages,
+    /// The processes of all lower stages on every host of the launch.
+    LowerStagesOfAllHosts,
+}
+
+/// The sign by which a process is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadySign {
+    /// The process has started.
+    Started,
+    /// The process has written a line that contains this text.
+    Line(&'static str),
+    /// A connection to this address succeeds.
+    Port(SocketAddr),
+}
+
+/// The meaning of a process's end while the script runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndMeaning {
+    /// The process has failed unless its exit code is 0. A rank with 0 has done its work, and so has a service that ends by
+    /// itself with the last rank.
+    FailureUnlessZero,
+    /// The process has failed, whatever its exit code is.
+    Failure,
+}
+
+/// The processes that an orderly stop signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopTarget {
+    /// The process itself. Also for a launcher that would start ranks again.
+    Process,
+    /// The ranks that the process has started: it ends after they have ended. If it were told to end, it would kill them.
+    Ranks,
+}
