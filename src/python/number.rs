@@ -1,7 +1,7 @@
 //! The text of a float in Python.
 
-/// Returns `repr(number)`: the shortest digits that parse to the same number. Numbers below 1e-4 and from 1e16 on have an
-/// exponent.
+/// Returns `repr(number)`: the shortest digits that parse to the same number. Numbers below 1e-4 and from 1e16 on have
+/// an exponent.
 pub(super) fn float_repr(number: f64) -> String {
     if number.is_nan() {
         return "nan".to_owned();
@@ -21,9 +21,9 @@ pub(super) fn float_repr(number: f64) -> String {
 
 /// Returns the shortest digits that parse to the same number, in exponent form: `-1.5e-7`.
 ///
-/// If two texts are equally short and equally near, Rust's `{:e}` chooses the upper one, but Python chooses the even one:
-/// 1e14 + 0.125 is `100000000000000.12`. Rust rounds to even if the number of digits is given, so the number is formatted
-/// twice.
+/// If two texts are equally short and equally near, Rust's `{:e}` chooses the upper one, but Python chooses the even
+/// one: 1e14 + 0.125 is `100000000000000.12`. Rust rounds to even if the number of digits is given, so the number is
+/// formatted twice.
 fn shortest(number: f64) -> String {
     let short = format!("{number:e}");
     let digits = short.split('e').next().unwrap_or_default().bytes().filter(u8::is_ascii_digit).count();

@@ -1,7 +1,7 @@
 //! A JSON parser that accepts the texts that Python's `json.loads` accepts, up to a fixed depth.
 //!
-//! It accepts NaN and Infinity, integers of any size, and lone surrogates. It refuses comments, trailing commas, and control
-//! characters in strings.
+//! It accepts NaN and Infinity, integers of any size, and lone surrogates. It refuses comments, trailing commas, and
+//! control characters in strings.
 
 use std::collections::HashMap;
 
@@ -34,8 +34,8 @@ pub struct ParseError {
 ///
 /// # Errors
 ///
-/// The first position at which Python would refuse the text, or one of the two limits: 500 nested levels, and 4,300 digits
-/// of an integer.
+/// The first position at which Python would refuse the text, or one of the two limits: 500 nested levels, and 4,300
+/// digits of an integer.
 pub fn parse(text: &str) -> Result<Value, ParseError> {
     Parser { text, at: 0, depth: 0, unique_keys: false }.whole()
 }
@@ -192,8 +192,8 @@ impl<'t> Parser<'t> {
             return Err(self.error(start, format!("expected digits after -, found {}", self.found())));
         }
         let integer_end = self.at;
-        // Python ends the number before an incomplete fraction or exponent: in `1.` and `1e` it reads 1, and then refuses the
-        // rest as extra data.
+        // Python ends the number before an incomplete fraction or exponent: in `1.` and `1e` it reads 1, and then
+        // refuses the rest as extra data.
         if self.eat(b'.') && self.digits() == 0 {
             self.at = integer_end;
         }

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// A Python `str`: a sequence of code points that can include lone surrogates. JSON can hold those (`"\ud800"`), but Rust's
-/// `str` cannot.
+/// A Python `str`: a sequence of code points that can include lone surrogates. JSON can hold those (`"\ud800"`), but
+/// Rust's `str` cannot.
 ///
-/// The encoding is WTF-8: UTF-8 in which a surrogate is encoded like any other code point. Its byte order is the order of
-/// code points, and so the order in which Python sorts.
+/// The encoding is WTF-8: UTF-8 in which a surrogate is encoded like any other code point. Its byte order is the order
+/// of code points, and so the order in which Python sorts.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text(Vec<u8>);
 
@@ -29,7 +29,8 @@ impl Text {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    /// Appends a text. A high surrogate at the end of this text and a low one at the start of the other stay two code points.
+    /// Appends a text. A high surrogate at the end of this text and a low one at the start of the other stay two code
+    /// points.
     pub fn push_text(&mut self, text: &Text) {
         self.0.extend_from_slice(&text.0);
     }
@@ -64,8 +65,8 @@ impl Text {
         }
     }
 
-    /// Returns the bytes that Python passes to the system (`os.fsencode`): UTF-8, in which each surrogate from U+DC80 to
-    /// U+DCFF stands for one byte (PEP 383). Python refuses all other surrogates; here, they become U+FFFD.
+    /// Returns the bytes that Python passes to the system (`os.fsencode`): UTF-8, in which each surrogate from U+DC80
+    /// to U+DCFF stands for one byte (PEP 383). Python refuses all other surrogates; here, they become U+FFFD.
     pub fn to_system(&self) -> Vec<u8> {
         if self.as_str().is_some() {
             return self.0.clone();

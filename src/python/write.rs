@@ -181,11 +181,11 @@ fn write_string_repr(text: &Text, out: &mut Text) {
     out.push(quote);
 }
 
-/// Returns `str.isprintable()` of one code point: false for the categories Cc, Cf, Cs, Co, Cn, Zl, Zp and Zs, except for the
-/// space.
+/// Returns `str.isprintable()` of one code point: false for the categories Cc, Cf, Cs, Co, Cn, Zl, Zp and Zs, except
+/// for the space.
 ///
-/// Rust's `escape_debug` escapes the same categories. It also escapes a combining mark, but only at the start of a string,
-/// so a letter is put before the code point.
+/// Rust's `escape_debug` escapes the same categories. It also escapes a combining mark, but only at the start of a
+/// string, so a letter is put before the code point.
 fn is_printable(code_point: u32) -> bool {
     match char::from_u32(code_point) {
         None => false,

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use footplate::prepare::requirements;
+
 use super::images;
 use super::job::{Ended, Job, search_path};
 use super::servers::{Fault, Relay, Server, tools};
@@ -156,6 +158,36 @@ fn uvs_own_words_are_the_failure_text() {
     let ended = job.train();
     says(&ended, "uv cannot read them all; pip may");
     assert!(ended.failure().starts_with("Invalid requirement: '=>=1'"), "{ended:#?}");
+}
+
+/// footplate decides by the wording of uv's errors whether pip may succeed, because uv has no other form of them. If this
+/// test fails for a new uv, `src/prepare/requirements/uv_failure.rs` has to follow its wording.
+#[test]
+fn uvs_errors_have_the_wording_that_decides_whether_pip_may_succeed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (line, is_unreadable, reason) in [
+        ("=>=1", true, "Unexpected '=', expected "),
+        ("--no-deps", true, "Unexpected '-', expected "),
+        ("fix==1 --config-settings a=b", true, "Expected `--hash`, found "),
+        ("fix other", true, "Couldn't parse requirement in `r.txt` at position 0: Expected one of `@`"),
+        ("svn+http://127.0.0.1:9/fix", true, "Couldn't parse requirement in `r.txt` at position 0: Unsupported URL"),
+        ("--index-url http://[", true, "Invalid URL in `r.txt` at position 0: http://[: invalid IPv6 address"),
+        ("no-such-package", false, "Because no-such-package was not found in the provided package locations"),
+        ("./missing", false, "Distribution not found at: file://"),
+    ] {
+        std::fs::write(folder.path().join("r.txt"), format!("{line}\n")).expect("written");
+        let mut command = Command::new(uv());
+        command
+            .args(["pip", "install", "--no-index", "-r", "r.txt", "--python"])
+            .arg(environment().join("bin/python3"));
+        command.current_dir(folder.path()).env("UV_NO_CACHE", "1").env("PATH", search_path());
+        let output = command.output().expect("uv runs");
+        let text = [output.stdout, output.stderr].concat();
+        let shown = String::from_utf8_lossy(&text);
+        assert_eq!(requirements::uv_cannot_read(&text), is_unreadable, "{line}: {shown}");
+        let found = requirements::uv_failure_line(&text).unwrap_or_default();
+        assert!(found.starts_with(reason), "{line}: {found}\n{shown}");
+    }
 }
 
 #[test]
@@ -608,8 +640,8 @@ fn versions_are_judged_as_pip_judges_them() {
     for line in output.lines() {
         let [condition, version, verdict] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
         // Conditions that are not decided are left to the installer.
-        let Some(specifiers) = footplate::prepare::requirements::Specifiers::parse(condition) else { continue };
-        let version = footplate::prepare::requirements::Version::parse(version).expect(version);
+        let Some(specifiers) = requirements::Specifiers::parse(condition) else { continue };
+        let version = requirements::Version::parse(version).expect(version);
         assert_eq!(if specifiers.hold_for(&version) { "True" } else { "False" }, verdict, "{line}");
         count += 1;
     }

@@ -125,12 +125,12 @@ enum ConnectError {
 }
 
 /// The remedies for indexes that cannot be reached, for messages.
-pub const INDEX_REMEDY: &str = "under network isolation bring the packages as a channel of wheels (PIP_NO_INDEX=1 and \
-                                PIP_FIND_LINKS=its folder) or in the image; in a VPC give the job a NAT gateway, or the \
-                                VPC endpoint of a CodeArtifact repository (CA_REPOSITORY_ARN)";
+pub const INDEX_REMEDY: &str = "under network isolation bring the packages as a channel of wheels (PIP_NO_INDEX=1 and PIP_FIND_LINKS=its folder) \
+     or in the image; in a VPC give the job a NAT gateway, or the VPC endpoint of a CodeArtifact repository \
+     (CA_REPOSITORY_ARN)";
 
-/// Connects to all indexes at once, or to their proxies, and returns those that cannot be reached. No request is sent: the
-/// installer sees the answers of the indexes. A text that is not a URL is left to the installer, too.
+/// Connects to all indexes at once, or to their proxies, and returns those that cannot be reached. No request is sent:
+/// the installer sees the answers of the indexes. A text that is not a URL is left to the installer, too.
 pub async fn unreachable_indexes(indexes: &[String], proxies: &Proxies) -> Vec<UnreachableIndex> {
     let probes = indexes.iter().map(|url| async move {
         let (scheme, host, port) = parts(url)?;
@@ -193,7 +193,7 @@ async fn connect(host: &str, port: u16) -> Result<(), ConnectError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PackageSources, Proxies, package_sources, parts};
+    use super::{PackageSources, Proxies, package_sources, parts, unreachable_indexes, without_password};
     use crate::prepare::requirements::installer::InstallerKind;
     use crate::prepare::requirements::pip_settings::PipSettings;
     use crate::prepare::requirements::scan::Scan;
@@ -221,6 +221,30 @@ mod tests {
         assert_eq!(indexes(found(InstallerKind::Uv, scan(None), "[install]\nno-index = true", &[])), "");
         let none = Scan { no_index: true, ..scan(Some("https://file")) };
         assert_eq!(indexes(found(InstallerKind::Pip, none, "", &[])), "");
+    }
+
+    #[tokio::test]
+    async fn an_index_that_refuses_connections_is_named_without_its_password() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = socket.local_addr().unwrap().port();
+        let closed = {
+            let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            socket.local_addr().unwrap().port()
+        };
+        let index = |port: u16| format!("http://me:p@ss@127.0.0.1:{port}/simple");
+        let indexes = [index(open), index(closed), "not a URL".to_owned(), "file:///x".to_owned()];
+        let found = unreachable_indexes(&indexes, &Proxies::default()).await;
+        let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let expected = format!(
+            "the package index http://127.0.0.1:{closed}/simple cannot be reached: 127.0.0.1 port {closed}: Connection \
+             refused (os error 111)"
+        );
+        assert_eq!(texts, [expected]);
+        let proxies = Proxies { http: Some(format!("127.0.0.1:{closed}")), ..Proxies::default() };
+        let found = unreachable_indexes(&indexes[..1], &proxies).await;
+        assert!(found[0].to_string().contains("cannot be reached: its proxy: 127.0.0.1 port "), "{}", found[0]);
+        assert_eq!(without_password("https://token@host/simple"), "https://host/simple");
+        assert_eq!(without_password("host/simple"), "host/simple");
     }
 
     #[test]

@@ -18,8 +18,8 @@ use super::version::Version;
 /// The Python program whose output [`PythonEnvironment::parse`] reads.
 const INSPECT: &str = include_str!("inspect.py");
 
-/// Returns the command, including `python` itself, that prints what [`PythonEnvironment::parse`] reads. If `pyproject` is
-/// given, the command also prints the dependencies in this pyproject.toml; it fails if the file cannot be read.
+/// Returns the command, including `python` itself, that prints what [`PythonEnvironment::parse`] reads. If `pyproject`
+/// is given, the command also prints the dependencies in this pyproject.toml; it fails if the file cannot be read.
 pub fn inspection_command(python: &Path, pyproject: Option<&Path>) -> Vec<OsString> {
     let mut arguments = vec![python.into(), "-c".into(), INSPECT.into()];
     arguments.extend(pyproject.map(OsString::from));
@@ -62,8 +62,8 @@ impl PythonEnvironment {
         found
     }
 
-    /// Returns the first folder for packages below the prefix if this user cannot write to any of them. pip then installs
-    /// into the user's own folder; uv fails.
+    /// Returns the first folder for packages below the prefix if this user cannot write to any of them. pip then
+    /// installs into the user's own folder; uv fails.
     pub fn unwritable_folder(&self) -> Option<&Path> {
         let is_for_packages = |path: &&PathBuf| {
             path.starts_with(&self.prefix)
@@ -171,8 +171,8 @@ impl Installed {
         self.0.get(&normal_name(name)).map(|package| package.version.as_str())
     }
 
-    /// Checks that the requirements and, recursively, the dependencies of the required packages are installed. Returns the
-    /// number of packages that were checked.
+    /// Checks that the requirements and, recursively, the dependencies of the required packages are installed. Returns
+    /// the number of packages that were checked.
     ///
     /// # Errors
     ///

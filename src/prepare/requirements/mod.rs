@@ -3,14 +3,14 @@
 //! The order of use:
 //!
 //! 1. [`InstallPlan`] decides whether anything is to be installed, and from which file.
-//! 2. [`PythonEnvironment`] and [`Installed`] describe the image's Python, and [`Scan`] reads the requirements files. If all
-//!    requirements are met ([`Installed::satisfy`]), no installer is started.
+//! 2. [`PythonEnvironment`] and [`Installed`] describe the image's Python, and [`Scan`] reads the requirements files.
+//!    If all requirements are met ([`Installed::satisfy`]), no installer is started.
 //! 3. [`choose_installer`] chooses uv or pip, and [`unreachable_indexes`] finds the indexes that cannot be reached.
 //! 4. The caller runs [`install_command`] with [`install_variables`]. [`Progress`] observes its output.
 //! 5. If it fails, [`pip_failure_line`] or [`uv_failure_line`] finds the reason in its output.
 //!
-//! This folder starts no program, and it does not remove secrets: installers print the URLs that they are given, and the
-//! caller must redact the texts from here.
+//! This folder starts no program, and it does not remove secrets: installers print the URLs that they are given, and
+//! the caller must redact the texts from here.
 
 mod codeartifact;
 mod index;

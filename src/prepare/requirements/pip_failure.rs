@@ -1,9 +1,9 @@
 //! The reason why pip failed: the line of its output that tells a user what to change.
 //!
 //! pip has no machine-readable errors, so this module follows its wording. pip prints several lines that begin with
-//! `ERROR:`, and neither the first nor the last is always the telling one. The wording was read from pip 22.0.4, 23.2.1 and
-//! 26.3, which differ little, and from pip 20 for builds with `setup.py egg_info`. The tests hold recorded outputs of these
-//! releases, and run the pip of the machine, so that they fail if its wording changes.
+//! `ERROR:`, and neither the first nor the last is always the telling one. The wording was read from pip 22.0.4, 23.2.1
+//! and 26.3, which differ little, and from pip 20 for builds with `setup.py egg_info`. The tests hold recorded outputs
+//! of these releases, and run the pip of the machine, so that they fail if its wording changes.
 
 /// The maximum length of a complaint, in characters.
 const MAX_LENGTH: usize = 700;
@@ -21,11 +21,12 @@ const UNTELLING: [&str; 7] = [
     "pip's dependency resolver does not currently", // a warning: pip continues
 ];
 
-/// Returns pip's own error as one line, from its standard output and standard error in any order; `None` if there is none.
+/// Returns pip's own error as one line, from its standard output and standard error in any order; `None` if there is
+/// none.
 ///
 /// If a build failed, the line is the error of the build. If an index could not be reached, it includes the reason. If
-/// requirements conflict, it names the packages that require each version. The line can hold URLs with passwords, which the
-/// caller must redact.
+/// requirements conflict, it names the packages that require each version. The line can hold URLs with passwords, which
+/// the caller must redact.
 pub fn pip_failure_line(output: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(output);
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
@@ -124,8 +125,8 @@ fn error_line(lines: &[&str]) -> Option<String> {
     Some(error.trim().to_owned())
 }
 
-/// Returns the error about a requirement that pip cannot read, with the details after it. Releases with `packaging` 22 and
-/// later (pip 24.1) draw an arrow under the requirement and print the line number after the arrow.
+/// Returns the error about a requirement that pip cannot read, with the details after it. Releases with `packaging` 22
+/// and later (pip 24.1) draw an arrow under the requirement and print the line number after the arrow.
 fn invalid(error: &str, after: &[&str]) -> String {
     let mut text = error.to_owned();
     for line in after.iter().take(4) {

@@ -52,8 +52,8 @@ pub struct UvSettings {
 }
 
 impl PipSettings {
-    /// Parses the texts of the configuration files, in ascending order of precedence, and the `PIP_` variables, which take
-    /// precedence over all files. In the files, the section `install` takes precedence over `global`.
+    /// Parses the texts of the configuration files, in ascending order of precedence, and the `PIP_` variables, which
+    /// take precedence over all files. In the files, the section `install` takes precedence over `global`.
     pub fn read<'t>(
         files: impl IntoIterator<Item = &'t str>,
         variables: impl IntoIterator<Item = (String, String)>,
@@ -80,9 +80,9 @@ impl PipSettings {
         PipSettings(global)
     }
 
-    /// Returns the paths of pip's configuration files on Linux, in ascending order of precedence: those of the machine, of
-    /// the user, of the interpreter, and last the file that `PIP_CONFIG_FILE` names, which replaces those of the user.
-    /// `prefix` is the interpreter's `sys.prefix`.
+    /// Returns the paths of pip's configuration files on Linux, in ascending order of precedence: those of the machine,
+    /// of the user, of the interpreter, and last the file that `PIP_CONFIG_FILE` names, which replaces those of the
+    /// user. `prefix` is the interpreter's `sys.prefix`.
     pub fn paths(prefix: &Path, variable: impl Fn(&str) -> Option<String>) -> Vec<PathBuf> {
         let named = variable("PIP_CONFIG_FILE").map(PathBuf::from).filter(|path| path.exists());
         let machine = variable("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".to_owned());

@@ -47,8 +47,8 @@ pub enum InstallPlan {
         file: Option<String>,
         /// True if the code itself is installed as a package.
         package: bool,
-        /// True if the job did not ask for it: `sagemaker-training` ignores such a file. A failure to install it must not
-        /// fail a job that works there.
+        /// True if the job did not ask for it: `sagemaker-training` ignores such a file. A failure to install it must
+        /// not fail a job that works there.
         is_unasked: bool,
     },
     /// The setting forbids to install anything.
@@ -82,7 +82,8 @@ pub enum InstallPlan {
 pub enum RequirementsError {
     /// The file that the job names does not exist.
     #[error(
-        "the requirements file {file:?} is not in {code_dir}{hint}; name one that is there, by its path in the code folder",
+        "the requirements file {file:?} is not in {code_dir}{hint}; name one that is there, by its path in the code \
+         folder",
         code_dir = .code_dir.display(),
         hint = suggestion(.similar.as_deref())
     )]
@@ -123,8 +124,8 @@ impl InstallPlan {
     /// - `Some(false)` installs nothing.
     ///
     /// `file` is the name of another file than `requirements.txt`, relative to `code_dir`. A file that the job names is
-    /// installed for any entry point and must exist. If no file is named and there is no `requirements.txt`, the plan uses
-    /// a `uv.lock` or `pyproject.toml`.
+    /// installed for any entry point and must exist. If no file is named and there is no `requirements.txt`, the plan
+    /// uses a `uv.lock` or `pyproject.toml`.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! The output of an installer while it runs: the lines that the log shows, and the packages that took longest.
 //!
-//! The beginnings of the lines were read from pip 22.0.4 to 26.3 and from uv 0.13.9. A line in an unknown wording is shown,
-//! and a package in one has no time; nothing else depends on the wording.
+//! The beginnings of the lines were read from pip 22.0.4 to 26.3 and from uv 0.13.9. A line in an unknown wording is
+//! shown, and a package in one has no time; nothing else depends on the wording.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -94,8 +94,8 @@ impl Progress {
         }
     }
 
-    /// Returns the packages that uv has installed, each as `name==version`. Always empty for pip, which prints them in a
-    /// line that the log shows.
+    /// Returns the packages that uv has installed, each as `name==version`. Always empty for pip, which prints them in
+    /// a line that the log shows.
     pub fn added(&self) -> &[String] {
         &self.added
     }

@@ -1,4 +1,5 @@
-//! One requirement, such as `name[extra]>=1.0; python_version < "3.12"`, and its marker, the condition after `;` (PEP 508).
+//! One requirement, such as `name[extra]>=1.0; python_version < "3.12"`, and its marker (PEP 508). The marker is the
+//! condition after `;`.
 
 use std::collections::BTreeMap;
 
@@ -52,8 +53,8 @@ impl Requirement {
         Some(Requirement { name: normal_name(name), extras, specifiers: Specifiers::parse(rest)?, marker })
     }
 
-    /// Returns true if the marker holds for the interpreter, either without an extra or with one of `extras`, the requested
-    /// extras of the package that lists this requirement. Returns `None` if the marker cannot be evaluated.
+    /// Returns true if the marker holds for the interpreter, either without an extra or with one of `extras`, the
+    /// requested extras of the package that lists this requirement. Returns `None` if the marker cannot be evaluated.
     pub fn applies(&self, values: &MarkerValues, extras: &[String]) -> Option<bool> {
         let Some(marker) = &self.marker else { return Some(true) };
         let holds = |extra: &str| {

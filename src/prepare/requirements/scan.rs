@@ -1,5 +1,5 @@
-//! Reading requirements files: the packages and versions that they require, the indexes that they name, and the lines that
-//! uv cannot read.
+//! Reading requirements files: the packages and versions that they require, the indexes that they name, and the lines
+//! that uv cannot read.
 //!
 //! The format is that of pip's requirements files. Lines that this module cannot evaluate are left to the installer.
 

@@ -27,7 +27,8 @@ const UV_VARIABLES: [(&str, &str); 5] = [
     ("UV_INDEX_STRATEGY", "unsafe-best-match"), // as pip, which takes the best version of all indexes
     ("UV_NO_PROGRESS", "1"),
 ];
-/// The variables that name uv's main index. If the job sets one of them, the index of pip's settings is not passed to uv.
+/// The variables that name uv's main index. If the job sets one, uv does not receive the index of pip's
+/// settings.
 const UV_INDEX_VARIABLES: [&str; 3] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX"];
 
 /// The packages that the setting `protected_packages` protects if it is `on`: their installed versions are kept.
@@ -96,8 +97,8 @@ pub struct InstallRequest {
     pub options: Vec<String>,
 }
 
-/// Returns the command of the installer, for the code folder as its working directory. `program` is Python for pip, else
-/// uv. pip's command is that of `sagemaker-training`; all other settings are passed by [`install_variables`].
+/// Returns the command of the installer, for the code folder as its working directory. `program` is Python for pip,
+/// else uv. pip's command is that of `sagemaker-training`; all other settings are passed by [`install_variables`].
 pub fn install_command(
     installer: InstallerKind,
     program: &Path,
@@ -124,8 +125,8 @@ pub fn install_command(
     words
 }
 
-/// Returns the variables to add for the installer. `given` returns the variables of the container: those are not replaced.
-/// `warm_pool` is the folder in which a warm pool keeps caches for later jobs.
+/// Returns the variables to add for the installer. `given` returns the variables of the container: those are not
+/// replaced. `warm_pool` is the folder in which a warm pool keeps caches for later jobs.
 pub fn install_variables(
     installer: InstallerKind,
     settings: &PipSettings,
@@ -181,10 +182,14 @@ pub fn pinning_constraints(names: &[String], installed: &Installed) -> String {
 mod tests {
     use std::path::Path;
 
-    use super::{InstallRequest, choose_installer, install_command, install_variables};
+    use super::{
+        FRAMEWORKS, InstallRequest, choose_installer, install_command, install_variables, obstacle_to_uv,
+        pinning_constraints,
+    };
     use crate::job::settings::InstallerChoice;
+    use crate::prepare::requirements::installed::{Installed, PythonEnvironment};
     use crate::prepare::requirements::installer::InstallerKind;
-    use crate::prepare::requirements::pip_settings::PipSettings;
+    use crate::prepare::requirements::pip_settings::{PipSettings, UvSettings};
     use crate::prepare::requirements::scan::Scan;
 
     #[test]
@@ -200,6 +205,34 @@ mod tests {
             let found = choose_installer(setting, has_uv, obstacle).ok().map(|(installer, _)| installer);
             assert_eq!(found, expected, "{setting:?} {has_uv} {obstacle:?}");
         }
+    }
+
+    #[test]
+    fn an_unsupported_setting_an_unreadable_line_and_system_packages_speak_against_uv() {
+        let folder = tempfile::tempdir().unwrap();
+        let environment = PythonEnvironment { prefix: folder.path().to_owned(), ..PythonEnvironment::default() };
+        let scan = Scan::default();
+        let settings = UvSettings::default();
+        assert_eq!(obstacle_to_uv(&scan, &settings, &environment), None);
+        let unsupported = UvSettings { unsupported: vec!["target".to_owned()], ..UvSettings::default() };
+        let reason = obstacle_to_uv(&scan, &unsupported, &environment).unwrap();
+        assert!(reason.contains("pip's setting target"), "{reason}");
+        let unreadable = Scan { not_for_uv: Some("uv does not read --no-deps".to_owned()), ..Scan::default() };
+        assert_eq!(obstacle_to_uv(&unreadable, &unsupported, &environment), unreadable.not_for_uv);
+        std::fs::write(folder.path().join("pyvenv.cfg"), "include-system-site-packages = true\n").unwrap();
+        let reason = obstacle_to_uv(&scan, &settings, &environment).unwrap();
+        assert!(reason.contains("uv does not see"), "{reason}");
+    }
+
+    #[test]
+    fn only_installed_packages_are_pinned() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["torch-2.3.0+cu121.dist-info", "numpy-1.26.4.dist-info", "other-1.0.dist-info", "jax.egg-info"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let installed = Installed::in_folders(&[folder.path().to_owned()]);
+        let names = FRAMEWORKS.map(str::to_owned);
+        assert_eq!(pinning_constraints(&names, &installed), "torch==2.3.0+cu121\nnumpy==1.26.4\n");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The reason why uv failed, from its output: its error with the causes below it, on one line.
 //!
-//! uv has no machine-readable errors, so this module follows its wording. The wording was read from uv 0.13.9; where older
-//! releases differ, a comment says so. The integration tests `installers` run the real uv and fail if its wording changes.
+//! uv has no machine-readable errors, so this module follows its wording. The wording was read from uv 0.13.9; where
+//! older releases differ, a comment says so. The integration tests `installers` run the real uv and fail if its wording
+//! changes.
 
 /// The maximum length of a complaint, in characters.
 const MAX_LENGTH: usize = 700;
@@ -17,8 +18,8 @@ const UNREADABLE: [&str; 6] = [
     "Invalid URL in `",
 ];
 
-/// Returns uv's own error as one line, from its standard output and standard error; `None` if there is none. The line can
-/// hold URLs with passwords, which the caller must redact.
+/// Returns uv's own error as one line, from its standard output and standard error; `None` if there is none. The line
+/// can hold URLs with passwords, which the caller must redact.
 pub fn uv_failure_line(output: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(output);
     let error_of = |line: &str| {

@@ -2,8 +2,8 @@
 //!
 //! The contract is PyPA's package `packaging`, which every pip contains. Its releases 21.3 (in pip 23.2.1) and 26.3
 //! disagree about a few conditions with `<` and `>` that involve pre-releases, post-releases or local versions, for
-//! example about `>1.0.dev1` for 1.0.post1. This module returns the stricter answer: a condition that wrongly fails only
-//! starts an installer, but one that wrongly holds would leave a package out.
+//! example about `>1.0.dev1` for 1.0.post1. This module returns the stricter answer: a condition that wrongly fails
+//! only starts an installer, but one that wrongly holds would leave a package out.
 
 use std::cmp::Ordering;
 

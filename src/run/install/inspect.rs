@@ -70,9 +70,9 @@ pub(super) async fn inspect_python(
     Ok(PythonEnvironment::default())
 }
 
-/// Waits until no other footplate installs into this Python: several hosts on one machine can share it. The lock is on the
-/// folder `prefix` itself, and lasts until the returned file is dropped. `None` if the folder cannot be locked, for example
-/// because its file system has no locks; the installation then goes on without a lock.
+/// Waits until no other footplate installs into this Python: several hosts on one machine can share it. The lock is on
+/// the folder `prefix` itself, and lasts until the returned file is dropped. `None` if the folder cannot be locked, for
+/// example because its file system has no locks; the installation then goes on without a lock.
 pub(super) async fn lock_environment(session: &mut Session, prefix: &Path) -> Result<Option<File>, Interrupted> {
     let Ok(folder) = File::open(prefix) else { return Ok(None) };
     match folder.try_lock() {

@@ -1,8 +1,8 @@
 //! The phase that installs the packages which the user's code requires, unless all of them are installed already.
 //!
-//! [`work`] decides what is missing and runs the installer. It uses [`inspect`], which describes the image's Python, its uv
-//! and pip's settings, [`sources`], which logs in to CodeArtifact and looks for unreachable indexes, and [`program`], which
-//! runs one program to its end. None of these imports this module.
+//! [`work`] decides what is missing and runs the installer. It uses [`inspect`], which describes the image's Python,
+//! its uv and pip's settings, [`sources`], which logs in to CodeArtifact and looks for unreachable indexes, and
+//! [`program`], which runs one program to its end. None of these imports this module.
 
 mod inspect;
 mod program;
@@ -24,8 +24,8 @@ use crate::run::{Outcome, Prepared, Refusal};
 ///
 /// # Errors
 ///
-/// The outcome of the job if the packages cannot be installed or the job was stopped. A failure to install packages that
-/// the job did not ask for is only logged.
+/// The outcome of the job if the packages cannot be installed or the job was stopped. A failure to install packages
+/// that the job did not ask for is only logged.
 pub(super) async fn requirements(
     session: &mut Session,
     prepared: &Prepared,
@@ -39,8 +39,8 @@ pub(super) async fn requirements(
     tracing::info!("requirements: {plan}");
     let InstallPlan::Install { file, package, is_unasked, code_dir } = plan else { return Ok(()) };
     let Some(python) = python else {
-        let message = "requirements cannot be installed: the image has no Python on PATH; install Python in the image, or \
-                       set FOOTPLATE_PYTHON to its path";
+        let message = "requirements cannot be installed: the image has no Python on PATH; install Python in the image, \
+                       or set FOOTPLATE_PYTHON to its path";
         return if is_unasked { Ok(()) } else { Err(Outcome::refused(Refusal::NotFound, message)) };
     };
     let installation = Installation::new(prepared, python.to_owned(), code_dir, file, package);

@@ -11,7 +11,8 @@ use crate::run::Outcome;
 use crate::run::session::Session;
 use crate::supervise::Interrupted;
 
-/// The variable with the ARN of the CodeArtifact repository to install from, as in `sagemaker-training` (its `modules.py`).
+/// The variable with the ARN of the CodeArtifact repository to install from, as in `sagemaker-training` (its
+/// `modules.py`).
 const REPOSITORY: &str = "CA_REPOSITORY_ARN";
 
 /// The index of a CodeArtifact repository, with the credentials for it.
@@ -50,8 +51,8 @@ pub(super) async fn log_in(session: &mut Session) -> Result<Option<CodeArtifactI
 
 /// Writes a netrc file with the token and the content of the user's own netrc file.
 ///
-/// The token must not be in the URL of the index: a pip that builds a package passes the URL to another pip as an argument,
-/// which all processes can see.
+/// The token must not be in the URL of the index: a pip that builds a package passes the URL to another pip as an
+/// argument, which all processes can see.
 fn write_netrc(session: &mut Session, index: &PackageIndex) -> Result<PathBuf, Outcome> {
     let variable = |name: &str| session.variables.get_non_empty(name).map(|value| value.into_owned());
     let path = variable("NETRC").or_else(|| Some(format!("{}/.netrc", variable("HOME")?)));
@@ -60,8 +61,8 @@ fn write_netrc(session: &mut Session, index: &PackageIndex) -> Result<PathBuf, O
     write_temporary(session, "netrc", &text)
 }
 
-/// Connects to the indexes and returns true if the installer must ignore all of them, because none can be reached but there
-/// are other sources (`--find-links`).
+/// Connects to the indexes and returns true if the installer must ignore all of them, because none can be reached but
+/// there are other sources (`--find-links`).
 ///
 /// # Errors
 ///

@@ -37,7 +37,7 @@ pub(super) struct Installation<'j> {
 }
 
 /// The facts that the choice and the command of the installer depend on.
-struct Facts {
+struct InstallFacts {
     scan: Scan,
     settings: PipSettings,
     environment: PythonEnvironment,
@@ -86,7 +86,7 @@ impl<'j> Installation<'j> {
         let decided = Scan { undecided: None, ..scan.clone() };
         let needs_index = installed.satisfy(&decided, &environment.markers).is_err();
         self.protect(session, &installed)?;
-        let facts = Facts { scan, settings, environment, uv, code_artifact: None };
+        let facts = InstallFacts { scan, settings, environment, uv, code_artifact: None };
         self.install(session, facts, needs_index, begun).await
     }
 
@@ -181,7 +181,7 @@ impl<'j> Installation<'j> {
     async fn install(
         &self,
         session: &mut Session,
-        mut facts: Facts,
+        mut facts: InstallFacts,
         needs_index: bool,
         begun: Instant,
     ) -> Result<(), Outcome> {
@@ -201,7 +201,7 @@ impl<'j> Installation<'j> {
             }
             Err(error) => return Err(self.not_started(session, &facts, installer, error)),
         }
-        let Facts { scan, settings, environment, .. } = &facts;
+        let InstallFacts { scan, settings, environment, .. } = &facts;
         let ignores_indexes = must_ignore_indexes(session, installer, scan, settings, environment, needs_index).await;
         let ignores_indexes = ignores_indexes.map_err(|error| self.not_started(session, &facts, installer, error))?;
         loop {
@@ -229,7 +229,13 @@ impl<'j> Installation<'j> {
     }
 
     /// Returns the outcome of a job that ends before its installer starts.
-    fn not_started(&self, session: &Session, facts: &Facts, installer: InstallerKind, error: SourceError) -> Outcome {
+    fn not_started(
+        &self,
+        session: &Session,
+        facts: &InstallFacts,
+        installer: InstallerKind,
+        error: SourceError,
+    ) -> Outcome {
         let complaint = match error {
             SourceError::Ended(outcome) => return outcome,
             SourceError::Unusable(reason) => reason,
@@ -239,7 +245,7 @@ impl<'j> Installation<'j> {
     }
 
     /// Returns the installer as a program to run.
-    fn task(&self, session: &Session, facts: &Facts, installer: InstallerKind, ignores_indexes: bool) -> Task {
+    fn task(&self, session: &Session, facts: &InstallFacts, installer: InstallerKind, ignores_indexes: bool) -> Task {
         let program = match (installer, &facts.uv) {
             (InstallerKind::Uv, Some(uv)) => uv.clone(),
             _ => self.python.clone(),
@@ -282,8 +288,8 @@ impl<'j> Installation<'j> {
     }
 }
 
-/// Returns the filter of the installer's output. It passes the lines that the log should show, without secrets; at the level
-/// of debugging, it passes all lines.
+/// Returns the filter of the installer's output. It passes the lines that the log should show, without secrets; at the
+/// level of debugging, it passes all lines.
 fn log_filter(session: &Session, progress: &Arc<Mutex<Progress>>, level: Level) -> Rewrite {
     let (redactor, progress) = (session.redactor.clone(), Arc::clone(progress));
     Rewrite::new(move |line| {

@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 use super::pip_failure_line;
 use crate::prepare::requirements::{InstallerKind, PipSettings, Scan, install_variables};
 
-/// A Python program that makes the wheels `alpha` 1.0 and 2.0, `beta`, which requires alpha>=2, and `gamma`, which requires
-/// alpha<2.
+/// A Python program that makes the wheels `alpha` 1.0 and 2.0, `beta`, which requires alpha>=2, and `gamma`, which
+/// requires alpha<2.
 const WHEELS: &str = "
 import zipfile
 for name, version, needs in [('alpha', '1.0', ''), ('alpha', '2.0', ''), ('beta', '1.0', 'alpha>=2'), ('gamma', '1.0', 'alpha<2')]:
@@ -22,8 +22,8 @@ for name, version, needs in [('alpha', '1.0', ''), ('alpha', '2.0', ''), ('beta'
         wheel.writestr(info + '/RECORD', '')
 ";
 
-/// Returns a folder with a virtual environment `venv`, another one, `bare`, without pip, and `wheels`. All tests share it,
-/// because making it takes seconds.
+/// Returns a folder with a virtual environment `venv`, another one, `bare`, without pip, and `wheels`. All tests share
+/// it, because making it takes seconds.
 fn workshop() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -180,8 +180,8 @@ fn a_success_and_an_empty_output_have_no_reason() {
     assert_eq!(pip_failure_line(b"Killed\n\xff\xfe"), None);
 }
 
-/// Checks outputs that the pip of the machine does not print, recorded from pip 20, 22.0.4 (Python 3.7), 23.2.1 and 26.3
-/// (Python 3.11).
+/// Checks outputs that the pip of the machine does not print, recorded from pip 20, 22.0.4 (Python 3.7), 23.2.1 and
+/// 26.3 (Python 3.11).
 #[test]
 fn recorded_outputs_of_other_releases_have_their_reason() {
     for (name, output, expected) in [
