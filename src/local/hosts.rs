@@ -20,7 +20,7 @@ use crate::event::Process;
 use crate::job::Paths;
 use crate::kernel;
 use crate::logs::{RankLabel, Relay, Relayed, Rewrite, StreamId, Style};
-use crate::run::TemporaryFolder;
+use crate::run::Scratch;
 use crate::supervise::FLUSH_PATIENCE;
 
 /// The variables that decide what runs. The job does not inherit them from this machine's shell.
@@ -29,7 +29,7 @@ const NOT_INHERITED: [&str; 3] = ["SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTO
 /// Runs the hosts to their ends. Returns the exit code of the job: that of the first host, in order of rank, that failed.
 pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<i32> {
     let mut signals = Signals::new([libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT])?;
-    let mut temporary = TemporaryFolder::default();
+    let mut temporary = Scratch::default();
     // A single host uses the streams of this process directly.
     let relay = if hosts.len() > 1 { Some(Relay::new()?) } else { None };
     if let Some(relay) = &relay {

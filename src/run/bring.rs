@@ -1,18 +1,15 @@
 //! Bringing the user's code.
 
-use std::ffi::OsString;
-
-use super::session::Session;
+use super::context::Context;
+use super::live::Live;
 use super::{Outcome, Prepared, Refusal};
 use crate::job::Job;
-use crate::job::settings::{CodePrecedence, Settings};
+use crate::job::settings::CodePrecedence;
 use crate::prepare::code::{self, Precedence, Source};
-use crate::redact::Redactor;
 use crate::storage::Access;
-use crate::supervise::Timing;
 
 /// Brings the code into the code folder.
-pub(super) async fn code(session: &mut Session, prepared: &Prepared) -> Result<(), Outcome> {
+pub(super) async fn code(context: &Context, live: &mut Live, prepared: &Prepared) -> Result<(), Outcome> {
     let job = &prepared.job;
     if job.runs_as_drivers() || job.request.training_module.is_some() {
         return Ok(());
@@ -27,9 +24,8 @@ pub(super) async fn code(session: &mut Session, prepared: &Prepared) -> Result<(
         CodePrecedence::BakedIn => Precedence::BakedInWins,
     };
     let region = job.request.region.as_ref().and_then(|region| region.as_str());
-    let access = Access::of(&session.variables, region);
-    let brought =
-        session.supervisor.interruptible(move || code::bring(&source, &code_dir, precedence, &access)).await?;
+    let access = Access::of(&context.variables, region);
+    let brought = live.supervisor.interruptible(move || code::bring(&source, &code_dir, precedence, &access)).await?;
     let brought = brought.map_err(|error| Outcome::refused(Refusal::Code, error))?;
     tracing::info!("code: {brought}");
     if let Some(notes) = brought.notes() {
@@ -60,15 +56,4 @@ fn source_of(job: &Job) -> Result<Option<Source>, Outcome> {
         }
         (None, None) => Ok(None),
     }
-}
-
-/// How much time the settings give.
-pub(super) fn timing(settings: &Settings) -> Timing {
-    Timing { grace_period: settings.grace_period, drain_time: settings.drain_time }
-}
-
-/// Returns a command as it may be shown.
-pub(super) fn display(redactor: &Redactor, arguments: &[OsString]) -> String {
-    let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    redactor.clean_command(&words)
 }

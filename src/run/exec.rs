@@ -4,13 +4,15 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::context::{Context, LeavesFiles, Options};
 use super::judge::Ended;
-use super::script::RankTask;
-use super::session::{self, Options, Session};
+use super::live::Live;
+use super::start::{self, RankTask, shown_command};
 use super::train::IN_COMMAND;
-use super::{Outcome, Refusal, bring, peers, prepare, record, script};
+use super::{Outcome, Refusal, lifecycle, peers, prepare, record, script};
 use crate::event::{Kind, Phase, Process};
 use crate::launch::PROCESS;
+use crate::logs;
 use crate::machine::{Lookup, which};
 use crate::prepare::environment::{Given, Table};
 use crate::supervise::Task;
@@ -19,36 +21,36 @@ use crate::supervise::Task;
 ///
 /// The success and failure files are written if the base folder is there. What is exported already stays: in a job of SDK version 3 the drivers have set the variables before.
 pub fn exec(options: Options, command: Vec<OsString>) -> i32 {
-    session::run(options, async |session: &mut Session| phases(session, command).await)
+    lifecycle::run(options, LeavesFiles::InBaseFolder, async |context: &Context, live: &mut Live| {
+        phases(context, live, command).await
+    })
 }
 
-async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Ended, Outcome> {
-    // Outside a job, nobody reads the files, and /opt/ml is not to be made for them.
-    session.leaves_files = session.paths.base().exists();
-    let prepared = prepare::prepare(session.paths.clone(), &session.variables, &session.options.settings, true)?;
+async fn phases(context: &Context, live: &mut Live, command: Vec<OsString>) -> Result<Ended, Outcome> {
+    let prepared = prepare::prepare(context.paths.clone(), &context.variables, &context.options.settings, true)?;
     prepared.log_level().apply();
-    session.set_redactor(prepare::redactor(&session.variables, &prepared.job.all_hyperparameters));
+    logs::set_redactor(prepare::redactor(&context.variables, &prepared.job.all_hyperparameters));
     for warning in &prepared.warnings {
         tracing::warn!("{warning}");
     }
-    session.events.name_host(&prepared.job.cluster.current_host);
-    let is_own_job = session.variables.get(IN_COMMAND).is_none();
+    live.events.name_host(&prepared.job.cluster.current_host);
+    let is_own_job = context.variables.get(IN_COMMAND).is_none();
     if is_own_job {
-        record::begin(session, &prepared);
+        record::begin(context, live, &prepared);
     }
     // In the command of a job, the footplate around it has joined.
-    if session.variables.get(IN_COMMAND).is_none() {
-        peers::join(session, &prepared, &PROCESS);
+    if context.variables.get(IN_COMMAND).is_none() {
+        peers::join(context, live, &prepared, &PROCESS);
     }
     let cluster = &prepared.job.cluster;
-    let hardware = session.hardware(&prepared).await?;
-    let environment = prepare::environment_of(&prepared, &hardware, &session.variables, Given::Kept)?;
-    session.events.emit(Kind::PhaseEnded(Phase::Environment));
+    let hardware = live.hardware(context, &prepared).await?;
+    let environment = prepare::environment_of(&prepared, &hardware, &context.variables, Given::Kept)?;
+    live.events.emit(Kind::PhaseEnded(Phase::Environment));
 
     let working_dir = std::env::current_dir()
         .map_err(|error| Outcome::refused(Refusal::Internal, format!("no working directory: {error}")))?;
     let name = command.first().cloned().unwrap_or_default();
-    let program = match which(&name.to_string_lossy(), session.variables.get_os("PATH")) {
+    let program = match which(&name.to_string_lossy(), context.variables.get_os("PATH")) {
         Lookup::Found(path) => path,
         Lookup::NotExecutable(path) => {
             let message = format!("{}: may not be executed by this user (chmod +x it)", path.display());
@@ -69,16 +71,22 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Ended, 
         process: Process::Rank(prepared.job.node_rank()),
         program,
         arguments: command,
-        variables: script::variables(session, &environment, &Table::new()),
-        style: script::style(&prepared.settings, &cluster.current_host, prepared.job.node_rank(), true, None),
+        variables: start::variables(context, live, &environment, &Table::new()),
+        style: start::style(&prepared.settings, &cluster.current_host, prepared.job.node_rank(), true, None),
         working_dir: working_dir.clone(),
         ..Task::default()
     };
     tracing::info!(
         "footplate {}, command: {}",
         env!("CARGO_PKG_VERSION"),
-        bring::display(&session.redactor, &task.arguments)
+        shown_command(&logs::redactor(), &task.arguments)
     );
-    script::run(session, &prepared, vec![RankTask { task, rank: None, serves: false, error_file: None }], &working_dir)
-        .await
+    script::run(
+        context,
+        live,
+        &prepared,
+        vec![RankTask { task, rank: None, serves: false, error_file: None }],
+        &working_dir,
+    )
+    .await
 }

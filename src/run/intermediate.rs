@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::Prepared;
-use super::session::Session;
+use super::context::Context;
+use super::live::Live;
 use crate::storage::Access;
 use crate::storage::uploads::{IntermediateUploads, OutputTarget};
 use crate::supervise::Interrupted;
@@ -17,7 +18,7 @@ const GOODBYE_TIME: Duration = Duration::from_secs(2);
 
 /// Begins the uploads, if the job asks for them. As with `sagemaker-training`, a folder that is there already is the
 /// platform's to upload.
-pub(super) fn begin(session: &mut Session, prepared: &Prepared) {
+pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared) {
     let job = &prepared.job;
     let Some(url) = &job.request.s3_output else { return };
     let folder = job.paths.intermediate();
@@ -38,39 +39,39 @@ pub(super) fn begin(session: &mut Session, prepared: &Prepared) {
     }
     let OutputTarget::S3(destination) = asked else { return };
     let region = job.request.region.as_ref().and_then(|region| region.as_str());
-    let access = Access::of(&session.variables, region);
+    let access = Access::of(&context.variables, region);
     let to = destination.url("".as_ref());
     match IntermediateUploads::begin(&folder, destination, access) {
         Ok(uploads) => {
             tracing::info!("intermediate output: what is written to {} goes to {to}", folder.display());
-            session.intermediate = Some((uploads, prepared.settings.grace_period));
+            live.uploads = Some((uploads, prepared.settings.grace_period));
         }
         Err(error) => tracing::warn!("intermediate output: nothing is uploaded to {to}: {error}"),
     }
 }
 
 /// Nothing writes any more: what is left is uploaded from now on, while the outcome is made out.
-pub(super) fn end(session: &Session) {
-    if let Some((uploads, _)) = &session.intermediate {
+pub(super) fn end(live: &Live) {
+    if let Some((uploads, _)) = &live.uploads {
         uploads.end();
     }
 }
 
 /// Waits for the uploads: after a stop signal for what is left of the grace period since then, else as long as something
 /// arrives at least once in a grace period. A second stop signal ends it at once.
-pub(super) async fn wait(session: &mut Session) {
-    let Some((mut uploads, grace)) = session.intermediate.take() else { return };
+pub(super) async fn wait(live: &mut Live) {
+    let Some((mut uploads, grace)) = live.uploads.take() else { return };
     // What other hosts do changes nothing any more.
-    session.supervisor.ignore_peers();
+    live.supervisor.ignore_peers();
     let now = Instant::now();
-    let mut stopped_at = session.supervisor.stopped_at();
+    let mut stopped_at = live.supervisor.stopped_at();
     let mut deadline = match stopped_at {
         Some(stopped) => (stopped + grace).max(now + LEAST_TIME.min(grace)),
         None => now + grace,
     };
     loop {
         let progress = tokio::time::timeout_at(deadline.into(), uploads.progressed());
-        match session.supervisor.wait_for(progress).await {
+        match live.supervisor.wait_for(progress).await {
             Ok(Ok(true)) if stopped_at.is_some() => {}
             Ok(Ok(true)) => deadline = Instant::now() + grace,
             Ok(Ok(false)) => return,
@@ -78,7 +79,7 @@ pub(super) async fn wait(session: &mut Session) {
             Err(Interrupted::Signal(signal)) if stopped_at.is_none() => {
                 let seconds = grace.as_secs_f64();
                 tracing::info!("{signal}: the uploads of intermediate output have {seconds} s");
-                stopped_at = session.supervisor.stopped_at();
+                stopped_at = live.supervisor.stopped_at();
                 deadline = Instant::now() + grace;
             }
             Err(_) => break,

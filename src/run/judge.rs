@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
-use super::bring::display;
-use super::script::RankTask;
+use super::start::{RankTask, shown_command};
 use super::{Outcome, Prepared};
 use crate::event::{Cause, CauseEnding, Ending, Event, Events, KillReason, Kind, Output, Process, RankOutput};
 use crate::failure::{self, Evidence, MemoryWatch, RankEvidence};
@@ -63,7 +62,7 @@ impl Judge {
         let judged = |task: &RankTask| Judged {
             process: task.task.process.clone(),
             rank: task.rank,
-            command: display(&redactor, &task.task.arguments),
+            command: shown_command(&redactor, &task.task.arguments),
             error_file: task.error_file.clone(),
             serves: task.serves,
         };

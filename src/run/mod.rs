@@ -10,10 +10,14 @@
 
 mod bring;
 mod checkpoints;
+mod context;
 mod exec;
 mod install;
 mod intermediate;
 mod judge;
+mod lifecycle;
+mod link;
+mod live;
 mod outcome;
 mod panic;
 mod peers;
@@ -21,15 +25,15 @@ mod prepare;
 mod ranks;
 mod record;
 mod remote;
+mod scratch;
 mod script;
-mod session;
-mod temporary;
+mod start;
 mod timeline;
 mod train;
 
+pub use context::Options;
 pub use exec::exec;
 pub use outcome::{Outcome, Refusal};
 pub use prepare::{Prepared, entry_of, environment_of, hardware, image, needs_python, prepare, redactor};
-pub use session::Options;
-pub use temporary::TemporaryFolder;
+pub use scratch::Scratch;
 pub use train::train;

@@ -6,6 +6,7 @@ use crate::event::{Cause, CauseEnding, CauseStage, Ending};
 use crate::failure::{self, Earlier, Written};
 use crate::job::{Paths, exit_code};
 use crate::redact::Redactor;
+use crate::supervise::Interrupted;
 
 /// Why a job ended before its script started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +142,15 @@ impl Outcome {
             Ok(Written::Written) => {}
             Ok(Written::Kept) => tracing::info!("{} was written by the script, and is kept", paths.failure().display()),
             Err(error) => tracing::error!("{error:#}"),
+        }
+    }
+}
+
+impl From<Interrupted> for Outcome {
+    fn from(interrupted: Interrupted) -> Outcome {
+        match interrupted {
+            Interrupted::Signal(signal) => Outcome::Stopped(signal),
+            Interrupted::Peers => Outcome::PeerFailed,
         }
     }
 }

@@ -7,8 +7,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::session::Session;
-use super::{Prepared, script};
+use super::context::Context;
+use super::live::Live;
+use super::{Prepared, start};
 use crate::job::Variables;
 use crate::launch::mpi::FORK_AGENTS;
 use crate::launch::{LaunchPlan, Separation, Span};
@@ -30,7 +31,8 @@ pub(super) struct Separate {
 
 /// Gives the ranks that a launcher starts here streams of their own, and tells the launcher by variables how they take them.
 pub(super) fn separate(
-    session: &mut Session,
+    context: &Context,
+    live: &mut Live,
     prepared: &Prepared,
     plan: &LaunchPlan,
     variables: &mut Table,
@@ -38,21 +40,21 @@ pub(super) fn separate(
     let Some((launcher, starter)) = plan.rank_starter() else { return Separate::default() };
     match starter.separation {
         Separation::Shared => Separate::default(),
-        Separation::Agent => keep(session, prepared, plan, variables),
+        Separation::Agent => keep(live, prepared, plan, variables),
         Separation::Interpreter => {
-            let streams = of_torchrun(session, prepared, plan, &launcher.command.program, variables);
+            let streams = of_torchrun(context, live, prepared, plan, &launcher.command.program, variables);
             Separate { streams, keepers: None }
         }
     }
 }
 
 /// mpirun's.
-fn keep(session: &mut Session, prepared: &Prepared, plan: &LaunchPlan, variables: &mut Table) -> Separate {
+fn keep(live: &mut Live, prepared: &Prepared, plan: &LaunchPlan, variables: &mut Table) -> Separate {
     let is_free = FORK_AGENTS.iter().all(|name| !variables.contains_key(OsStr::new(name)));
     let (Some(span), Some(agent)) = (plan.span.filter(|_| is_free), keeper::agent()) else {
         return Separate::default();
     };
-    let made = session.temporary.path().and_then(|folder| {
+    let made = live.scratch.path().and_then(|folder| {
         let streams = streams(folder, prepared, plan, span)?;
         Ok((folder.to_owned(), streams, Keepers::listen(folder)?))
     });
@@ -73,7 +75,8 @@ fn keep(session: &mut Session, prepared: &Prepared, plan: &LaunchPlan, variables
 
 /// torchrun's, to which the interpreter is named that takes them, unless another is named already.
 fn of_torchrun(
-    session: &mut Session,
+    context: &Context,
+    live: &mut Live,
     prepared: &Prepared,
     plan: &LaunchPlan,
     torchrun: &Path,
@@ -81,8 +84,8 @@ fn of_torchrun(
 ) -> Vec<RankStreams> {
     let is_free = !variables.contains_key(OsStr::new(PYTHON_EXEC));
     let Some(span) = plan.span.filter(|span| is_free && span.count > 1) else { return Vec::new() };
-    let Some(python) = interpreter(torchrun, &session.variables) else { return Vec::new() };
-    let made = session.temporary.path().and_then(|folder| {
+    let Some(python) = interpreter(torchrun, &context.variables) else { return Vec::new() };
+    let made = live.scratch.path().and_then(|folder| {
         let streams = streams(folder, prepared, plan, span)?;
         Ok((streams, direct::install(folder, &python)?))
     });
@@ -101,7 +104,7 @@ fn of_torchrun(
 fn streams(folder: &Path, prepared: &Prepared, plan: &LaunchPlan, span: Span) -> io::Result<Vec<RankStreams>> {
     let of_rank = |rank: usize| {
         let name = RankLabel::new(&plan.host, rank).prefix();
-        let style = script::style(&prepared.settings, &plan.host, rank, span.world_size == 1, None);
+        let style = start::style(&prepared.settings, &plan.host, rank, span.world_size == 1, None);
         RankStreams::make(folder, rank, name, style)
     };
     (span.first..span.first + span.count).map(of_rank).collect()

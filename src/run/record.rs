@@ -1,9 +1,9 @@
 //! The beginning of the run record: the facts about the job and the plan, without secrets.
 
 use super::Prepared;
-use super::bring::display;
-use super::script::RankTask;
-use super::session::Session;
+use super::context::Context;
+use super::live::Live;
+use super::start::{RankTask, shown_command};
 use crate::logs;
 use crate::observe::record::{JobFacts, PlannedProcess, RunRecord};
 use crate::python::{Separators, Value};
@@ -11,8 +11,8 @@ use crate::redact::{HIDDEN, is_secret_name};
 use crate::supervise::Role;
 
 /// Begins the record of this host, unless it is turned off.
-pub(super) fn begin(session: &mut Session, prepared: &Prepared) {
-    if !prepared.settings.record || !session.leaves_files {
+pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared) {
+    if !prepared.settings.record || !context.leaves_files {
         return;
     }
     let job = &prepared.job;
@@ -20,19 +20,19 @@ pub(super) fn begin(session: &mut Session, prepared: &Prepared) {
     let folder = job.paths.record(&host);
     let facts = JobFacts {
         name: job.name.clone(),
-        started: Some(session.timeline.begun()),
+        started: Some(live.timeline.begun()),
         hosts: job.nodes(),
         instance_type: job.cluster.instance_type.clone(),
         command: job.entry_name().map(logs::clean),
         hyperparameters: without_secrets("", &plain(&Value::Dict(job.all_hyperparameters.clone()))),
         host,
     };
-    session.record = Some(RunRecord::subscribe(&session.events, folder, facts));
+    live.record = Some(RunRecord::subscribe(&live.events, folder, facts));
 }
 
 /// Notes the processes that this host will run.
-pub(super) fn plan(session: &Session, launcher: &str, tasks: &[RankTask]) {
-    let Some(record) = &session.record else { return };
+pub(super) fn plan(live: &Live, launcher: &str, tasks: &[RankTask]) {
+    let Some(record) = &live.record else { return };
     let redactor = logs::redactor();
     let planned = tasks.iter().map(|task| PlannedProcess {
         role: match task.task.role {
@@ -42,7 +42,7 @@ pub(super) fn plan(session: &Session, launcher: &str, tasks: &[RankTask]) {
         },
         name: task.task.process.rank().map_or_else(|| task.task.process.to_string(), |rank| rank.to_string()),
         rank: task.task.process.rank(),
-        command: display(&redactor, &task.task.arguments),
+        command: shown_command(&redactor, &task.task.arguments),
     });
     record.plan(launcher, planned.collect());
 }

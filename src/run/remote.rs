@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::bring::timing;
+use super::context::Context;
 use super::judge::Ended;
-use super::script::{RankTask, SHELL, judge, not_started};
-use super::session::Session;
+use super::live::Live;
+use super::script::{SHELL, judge, not_started};
+use super::start::{RankTask, timing};
 use super::{Outcome, Prepared};
 use crate::cluster::Order;
 use crate::event::{Cause, CauseEnding, Ending, Event, Events, Kind, Phase, Process, Subscriber};
@@ -49,19 +50,20 @@ pub(super) fn name_agent(variables: &mut BTreeMap<OsString, OsString>, agent: &P
 /// there. What ranks that have no keepers write is mpirun's to pass on, and how they end is for its host to judge; but a
 /// daemon that dies is a failure, whatever mpirun makes of it.
 pub(super) async fn serve(
-    session: &mut Session,
+    context: &Context,
+    live: &mut Live,
     prepared: &Prepared,
     launcher: Vec<RankTask>,
     first: &str,
     code_dir: &Path,
 ) -> Result<Ended, Outcome> {
     tracing::info!("mpirun of host {first} starts the ranks of this host");
-    let judge = judge(session, prepared, &launcher, code_dir);
-    session.events.subscribe(DaemonWatch::of(session));
-    session.events.emit(Kind::PhaseStarted(Phase::Script));
+    let judge = judge(context, live, prepared, &launcher, code_dir);
+    live.events.subscribe(DaemonWatch::of(live));
+    live.events.emit(Kind::PhaseStarted(Phase::Script));
     let mut failed_daemon = None;
     let mut ended = Ended::from(Outcome::Succeeded);
-    while let Some(order) = next_order(session).await? {
+    while let Some(order) = next_order(live).await? {
         tracing::debug!("mpirun's daemon: {}", order.command);
         let daemon = Task {
             process: Process::Launcher(DAEMON.into()),
@@ -70,8 +72,8 @@ pub(super) async fn serve(
             style: Style::default(),
             ..launcher[0].task.clone()
         };
-        let supervised = session.supervisor.run(&[daemon], timing(&prepared.settings)).await;
-        let Some(peers) = session.peers.as_mut() else { break };
+        let supervised = live.supervisor.run(&[daemon], timing(&prepared.settings)).await;
+        let Some(peers) = live.peers.as_mut() else { break };
         let mut reports = match supervised {
             Ok(reports) => reports,
             Err(error) => {
@@ -93,9 +95,9 @@ pub(super) async fn serve(
             break;
         }
     }
-    session.events.emit(Kind::PhaseEnded(Phase::Script));
+    live.events.emit(Kind::PhaseEnded(Phase::Script));
     // mpirun that failed too has said more, and so has a rank.
-    if let (Some(ending), Some(peers), Outcome::Succeeded) = (failed_daemon, &session.peers, &ended.outcome) {
+    if let (Some(ending), Some(peers), Outcome::Succeeded) = (failed_daemon, &live.peers, &ended.outcome) {
         peers.failed(&lost_daemon(peers.host(), ending));
     }
     Ok(ended)
@@ -108,9 +110,9 @@ struct DaemonWatch {
 }
 
 impl DaemonWatch {
-    fn of(session: &Session) -> DaemonWatch {
-        let host = session.peers.as_ref().map(|peers| peers.host().to_owned()).unwrap_or_default();
-        DaemonWatch { host, events: session.events.clone() }
+    fn of(live: &Live) -> DaemonWatch {
+        let host = live.peers.as_ref().map(|peers| peers.host().to_owned()).unwrap_or_default();
+        DaemonWatch { host, events: live.events.clone() }
     }
 }
 
@@ -126,8 +128,8 @@ impl Subscriber for DaemonWatch {
 }
 
 /// What this host is asked to run next; none when mpirun has ended.
-async fn next_order(session: &mut Session) -> Result<Option<Order>, Outcome> {
-    let Session { supervisor, peers, .. } = session;
+async fn next_order(live: &mut Live) -> Result<Option<Order>, Outcome> {
+    let Live { supervisor, peers, .. } = live;
     match peers {
         Some(peers) => Ok(supervisor.wait_for(peers.order()).await?),
         None => Ok(None),

@@ -1,21 +1,17 @@
 //! `footplate train`: a training job on this host.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
-
+use super::context::{Context, LeavesFiles, Options};
 use super::judge::Ended;
+use super::live::Live;
 use super::ranks::Separate;
-use super::script::RankTask;
-use super::session::{self, Options, Session};
-use super::{Outcome, Prepared, Refusal, bring, install, intermediate, peers, prepare, ranks, record, remote, script};
-use crate::event::{Ending, Kind, Phase, Process};
-use crate::launch::{
-    self, EndMeaning, Entry, LaunchInput, LaunchPlan, ProcessPlan, ProcessRole, ReadySign, StopTarget,
+use super::start::{self, rank_tasks, shown_command};
+use super::{
+    Outcome, Prepared, Refusal, bring, install, intermediate, lifecycle, peers, prepare, ranks, record, remote, script,
 };
+use crate::event::{Kind, Phase};
+use crate::launch::{self, Entry, LaunchInput};
+use crate::logs;
 use crate::prepare::environment::Given;
-use crate::supervise::{Launching, Readiness, Role, Service, ServiceEnd, Task};
 
 /// Set around the command of a job of SDK version 3.
 pub(super) const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
@@ -23,68 +19,65 @@ pub(super) const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
 /// Lets Python write each piece by itself.
 const UNBUFFERED: &str = "PYTHONUNBUFFERED";
 
-/// Names the file that torch elastic's `record` writes a rank's exception into.
-const ERROR_FILE: &str = "TORCHELASTIC_ERROR_FILE";
-
 /// Runs the job whose configuration is in the base folder; gives the exit code.
 pub fn train(options: Options) -> i32 {
-    session::run(options, phases)
+    lifecycle::run(options, LeavesFiles::Always, phases)
 }
 
-async fn phases(session: &mut Session) -> Result<Ended, Outcome> {
-    let prepared = prepare::prepare(session.paths.clone(), &session.variables, &session.options.settings, false)?;
+async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
+    let prepared = prepare::prepare(context.paths.clone(), &context.variables, &context.options.settings, false)?;
     prepared.log_level().apply();
-    session.set_redactor(prepare::redactor(&session.variables, &prepared.job.all_hyperparameters));
+    logs::set_redactor(prepare::redactor(&context.variables, &prepared.job.all_hyperparameters));
     introduce(&prepared);
     // A launcher that does not exist is refused when the launch is planned.
     let engine = launch::choose(&prepared.job, &prepared.settings).unwrap_or(&launch::PROCESS);
-    session.events.name_host(&prepared.job.cluster.current_host);
-    record::begin(session, &prepared);
-    peers::join(session, &prepared, engine);
-    intermediate::begin(session, &prepared);
-    session.next_phase(Phase::Config, Phase::Code);
+    live.events.name_host(&prepared.job.cluster.current_host);
+    record::begin(context, live, &prepared);
+    peers::join(context, live, &prepared, engine);
+    intermediate::begin(context, live, &prepared);
+    live.next_phase(Phase::Config, Phase::Code);
 
-    bring::code(session, &prepared).await?;
-    session.next_phase(Phase::Code, Phase::Requirements);
+    bring::code(context, live, &prepared).await?;
+    live.next_phase(Phase::Code, Phase::Requirements);
 
     let (mut entry, point) = prepare::entry_of(&prepared.job)?;
     let code_dir = prepared.job.code_dir();
     let needs_python = prepare::needs_python(&entry);
-    let (image, python) = prepare::image(&prepared, &session.variables, needs_python)?;
+    let (image, python) = prepare::image(&prepared, &context.variables, needs_python)?;
     match &image.python {
         Some(_) => tracing::info!("python: {python}"),
         None => tracing::debug!("python: none"),
     }
     // A module of the image's own installs what it needs itself.
     if point.is_some() || prepared.job.runs_as_drivers() {
-        install::requirements(session, &prepared, point.as_ref(), image.python.as_deref()).await?;
+        install::requirements(context, live, &prepared, point.as_ref(), image.python.as_deref()).await?;
     }
     if let (Some(point), Entry::File { is_executable, .. }) = (&point, &mut entry) {
         *is_executable = point.prepare();
     }
-    session.next_phase(Phase::Requirements, Phase::Environment);
+    live.next_phase(Phase::Requirements, Phase::Environment);
 
-    let hardware = session.hardware(&prepared).await?;
-    let environment = prepare::environment_of(&prepared, &hardware, &session.variables, Given::Overwritten)?;
+    let hardware = live.hardware(context, &prepared).await?;
+    let environment = prepare::environment_of(&prepared, &hardware, &context.variables, Given::Overwritten)?;
     let plan = launch::plan(&LaunchInput {
         job: &prepared.job,
         settings: &prepared.settings,
-        variables: &session.variables,
+        variables: &context.variables,
         hardware: &hardware,
         image: &image,
         entry: &entry,
         arguments: &environment.arguments,
     })
     .map_err(|error| Outcome::refused(Refusal::Launch, error))?;
-    session.events.emit(Kind::PhaseEnded(Phase::Environment));
+    live.events.emit(Kind::PhaseEnded(Phase::Environment));
 
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
-    let mut variables = script::variables(session, &environment, &plan.variables);
+    let mut variables = start::variables(context, live, &environment, &plan.variables);
     if let Entry::ShellCommand(command) = &entry {
         // `SourceCode.command` of SDK version 3 that is `footplate train` would run itself without end.
-        if session.variables.get(IN_COMMAND).is_some() {
+        if context.variables.get(IN_COMMAND).is_some() {
             let message = format!(
                 "the job's command {command:?} runs `footplate train`, which runs the command again: use `footplate exec -- …` in it"
             );
@@ -93,117 +86,33 @@ async fn phases(session: &mut Session) -> Result<Ended, Outcome> {
         variables.insert(IN_COMMAND.into(), "1".into());
     }
     let nodes = prepared.job.nodes();
-    if let Some(agent) = session.peers.as_ref().and_then(|peers| peers.agent()) {
+    if let Some(agent) = live.peers.as_ref().and_then(|peers| peers.agent()) {
         remote::name_agent(&mut variables, agent, nodes.len());
     }
-    let Separate { streams, keepers } = ranks::separate(session, &prepared, &plan, &mut variables);
+    let Separate { streams, keepers } = ranks::separate(context, live, &prepared, &plan, &mut variables);
     // Open MPI 5 mixes what ranks write in parts; on the terminals that it gives them Python writes whole lines by itself.
     let tagged = plan.rank_starter().and_then(|(_, starter)| starter.tagged.as_ref());
     let is_mixed = tagged.is_some_and(|tagged| tagged.has_blank) && keepers.is_none();
-    if is_mixed && session.variables.get(UNBUFFERED).is_none() {
+    if is_mixed && context.variables.get(UNBUFFERED).is_none() {
         variables.remove(std::ffi::OsStr::new(UNBUFFERED));
     }
     let launcher = plan.launcher;
-    let mut tasks = rank_tasks(session, &prepared, plan, &variables);
+    let mut tasks = rank_tasks(context, live, &prepared, plan, &variables);
     if let [launcher] = &mut tasks[..] {
         (launcher.task.ranks, launcher.task.keepers) = (streams, keepers);
     }
-    record::plan(session, launcher, &tasks);
+    record::plan(live, launcher, &tasks);
     let serves = tasks.iter().any(|task| task.serves);
     if let Some(first) = tasks.first().filter(|_| !serves) {
         let times = if tasks.len() > 1 { format!("{} times ", tasks.len()) } else { String::new() };
-        tracing::info!("command: {times}{}", bring::display(&session.redactor, &first.task.arguments));
+        tracing::info!("command: {times}{}", shown_command(&logs::redactor(), &first.task.arguments));
     }
-    peers::meet(session).await?;
-    tracing::info!("{}", session.timeline.ready());
+    peers::meet(live).await?;
+    tracing::info!("{}", live.timeline.ready());
     if serves {
-        return remote::serve(session, &prepared, tasks, &nodes[0], &code_dir).await;
+        return remote::serve(context, live, &prepared, tasks, &nodes[0], &code_dir).await;
     }
-    script::run(session, &prepared, tasks, &code_dir).await
-}
-
-/// Returns the processes of a plan. Each process's own variables are stronger than all but those that the container was given.
-fn rank_tasks(
-    session: &mut Session,
-    prepared: &Prepared,
-    plan: LaunchPlan,
-    variables: &BTreeMap<OsString, OsString>,
-) -> Vec<RankTask> {
-    let LaunchPlan { launcher, host, processes, .. } = plan;
-    let is_only = processes.len() == 1;
-    // Without a temporary folder, the failure is told by what the ranks write to standard error.
-    let needs_folder = processes.iter().any(|process| process.leaves_error_file);
-    let folder = needs_folder.then(|| session.temporary.path().ok().map(Path::to_owned)).flatten();
-    let task_of = |process: ProcessPlan| {
-        let mut variables = variables.clone();
-        for (name, value) in &process.command.variables {
-            let (name, value) = (OsString::from_vec(name.clone()), OsString::from_vec(value.clone()));
-            if session.variables.get_os(&name).is_none() {
-                variables.insert(name, value);
-            }
-        }
-        let number = process.role.number().unwrap_or_default();
-        let error_file = folder.as_ref().filter(|_| process.leaves_error_file);
-        let error_file = error_file.map(|folder| folder.join(format!("error-{number}.json")));
-        if let Some(path) = &error_file {
-            variables.insert(ERROR_FILE.into(), path.into());
-        }
-        let role = role_of(&process);
-        let ProcessPlan { role: part, command, attempt, .. } = process;
-        let identity = match &part {
-            ProcessRole::Script { .. } | ProcessRole::Rank { .. } => Process::Rank(number),
-            ProcessRole::Launcher(_) | ProcessRole::Daemon(_) => Process::Launcher(launcher.into()),
-            ProcessRole::Service { name, .. } => Process::Service((*name).into()),
-        };
-        let (rank, tagged, serves) = match part {
-            ProcessRole::Rank { rank, .. } => (Some(rank), None, false),
-            ProcessRole::Launcher(starter) => (None, starter.tagged, false),
-            ProcessRole::Daemon(starter) => (None, starter.tagged, true),
-            ProcessRole::Script { .. } | ProcessRole::Service { .. } => (None, None, false),
-        };
-        let task = Task {
-            process: identity,
-            program: command.program,
-            arguments: script::os_words(&command.arguments),
-            variables,
-            working_dir: command.working_dir,
-            style: script::style(&prepared.settings, &host, number, is_only, tagged.as_ref()),
-            ranks: Vec::new(),
-            keepers: None,
-            role,
-            attempt,
-        };
-        RankTask { task, rank, serves, error_file }
-    };
-    processes.into_iter().map(task_of).collect()
-}
-
-/// Returns the role that a process has for the supervisor.
-fn role_of(process: &ProcessPlan) -> Role {
-    match &process.role {
-        ProcessRole::Launcher(starter) | ProcessRole::Daemon(starter) if process.stop == StopTarget::Ranks => {
-            Role::Launcher(Launching {
-                daemons: starter.daemons,
-                lost_daemon: starter.lost_daemon_code.map(Ending::Exited),
-            })
-        }
-        ProcessRole::Service { .. } => Role::Service {
-            rules: Service {
-                stage: process.stage,
-                end: match process.end {
-                    EndMeaning::Failure => ServiceEnd::Failure,
-                    EndMeaning::FailureUnlessZero => ServiceEnd::FailureUnlessZero,
-                },
-                stop_order: process.stop_order,
-            },
-            readiness: match process.ready {
-                ReadySign::Started => Readiness::Started,
-                ReadySign::Line(text) => Readiness::Line(text.to_owned()),
-                ReadySign::Port(address) => Readiness::Port(address),
-            },
-        },
-        _ => Role::Process,
-    }
+    script::run(context, live, &prepared, tasks, &code_dir).await
 }
 
 /// Says what matters of the job.

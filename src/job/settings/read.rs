@@ -40,7 +40,7 @@ impl Settings {
             && let Some(setting) = REGISTRY.iter().find(|setting| setting.name == "launcher")
             && let Some(GivenValue { text: value, place }) = given(setting)
         {
-            return Err(SettingError::NoLauncher { place, value, setting: *setting, known: launchers.join(", ") });
+            return Err(SettingError::NoLauncher { place, value, setting, known: launchers.join(", ") });
         }
         Ok(settings)
     }

@@ -40,7 +40,7 @@ pub(super) struct GivenValue {
 
 impl GivenValue {
     /// Returns the error for a value that `setting` does not take.
-    pub(super) fn refused(self, setting: Setting) -> SettingError {
+    pub(super) fn refused(self, setting: &'static Setting) -> SettingError {
         SettingError::NotTaken { value: self.text, place: self.place, setting }
     }
 }
@@ -64,7 +64,7 @@ pub enum SettingError {
         /// The value.
         value: String,
         /// The setting.
-        setting: Setting,
+        setting: &'static Setting,
         /// The names of all launchers, separated by commas.
         known: String,
     },
@@ -76,6 +76,6 @@ pub enum SettingError {
         /// The value.
         value: String,
         /// The setting.
-        setting: Setting,
+        setting: &'static Setting,
     },
 }

@@ -46,7 +46,7 @@ macro_rules! settings {
                 $(
                     if let Some(value) = given($name) {
                         let parse: fn(&str) -> Option<$type> = $parse;
-                        settings.$name = parse(&value.text).ok_or_else(|| value.refused(*$name))?;
+                        settings.$name = parse(&value.text).ok_or_else(|| value.refused($name))?;
                     }
                 )+
                 Ok(settings)

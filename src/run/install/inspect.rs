@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use crate::machine;
 use crate::prepare::requirements::{PipSettings, PythonEnvironment, inspection_command};
-use crate::run::session::Session;
+use crate::run::context::Context;
+use crate::run::live::Live;
 use crate::run::{Outcome, Refusal};
 use crate::supervise::{self, Interrupted};
 
@@ -15,8 +16,8 @@ use crate::supervise::{self, Interrupted};
 /// # Errors
 ///
 /// The setting names a uv that is not an executable.
-pub(super) fn find_uv(session: &Session, named: Option<&str>, python: &Path) -> Result<Option<PathBuf>, Outcome> {
-    let which = |name: &str| machine::which(name, session.variables.get_os("PATH")).found();
+pub(super) fn find_uv(context: &Context, named: Option<&str>, python: &Path) -> Result<Option<PathBuf>, Outcome> {
+    let which = |name: &str| machine::which(name, context.variables.get_os("PATH")).found();
     let Some(name) = named else {
         let beside_python = || which(&python.parent()?.join("uv").to_string_lossy());
         return Ok(which("uv").or_else(beside_python));
@@ -38,7 +39,7 @@ pub(super) fn find_uv(session: &Session, named: Option<&str>, python: &Path) -> 
 ///
 /// The outcome of the job if Python cannot be started or cannot read the pyproject.toml, or if the job was stopped.
 pub(super) async fn inspect_python(
-    session: &mut Session,
+    live: &mut Live,
     python: &Path,
     code_dir: &Path,
     pyproject: Option<&Path>,
@@ -46,7 +47,7 @@ pub(super) async fn inspect_python(
     let arguments = inspection_command(python, pyproject);
     let mut command = Command::new(python);
     command.args(&arguments[1..]).current_dir(code_dir).stdin(Stdio::null());
-    let output = session.supervisor.interruptible(move || command.output()).await;
+    let output = live.supervisor.interruptible(move || command.output()).await;
     if output.is_err() {
         supervise::kill_descendants();
     }
@@ -73,25 +74,25 @@ pub(super) async fn inspect_python(
 /// Waits until no other footplate installs into this Python: several hosts on one machine can share it. The lock is on
 /// the folder `prefix` itself, and lasts until the returned file is dropped. `None` if the folder cannot be locked, for
 /// example because its file system has no locks; the installation then goes on without a lock.
-pub(super) async fn lock_environment(session: &mut Session, prefix: &Path) -> Result<Option<File>, Interrupted> {
+pub(super) async fn lock_environment(live: &mut Live, prefix: &Path) -> Result<Option<File>, Interrupted> {
     let Ok(folder) = File::open(prefix) else { return Ok(None) };
     match folder.try_lock() {
         Ok(()) => Ok(Some(folder)),
         Err(TryLockError::WouldBlock) => {
             tracing::info!("requirements: another host installs into {}: waiting until it is done", prefix.display());
-            session.supervisor.interruptible(move || folder.lock().ok().map(|()| folder)).await
+            live.supervisor.interruptible(move || folder.lock().ok().map(|()| folder)).await
         }
         Err(TryLockError::Error(_)) => Ok(None),
     }
 }
 
 /// Reads pip's settings from the files and variables that pip itself would read.
-pub(super) fn pip_settings(session: &Session, environment: &PythonEnvironment) -> PipSettings {
-    let variable = |name: &str| session.variables.get_non_empty(name).map(|value| value.into_owned());
+pub(super) fn pip_settings(context: &Context, environment: &PythonEnvironment) -> PipSettings {
+    let variable = |name: &str| context.variables.get_non_empty(name).map(|value| value.into_owned());
     let paths = match variable("PIP_CONFIG_FILE").as_deref() {
         Some("/dev/null") => Vec::new(),
         _ => PipSettings::paths(&environment.prefix, variable),
     };
     let texts: Vec<String> = paths.iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
-    PipSettings::read(texts.iter().map(String::as_str), session.variables.texts())
+    PipSettings::read(texts.iter().map(String::as_str), context.variables.texts())
 }

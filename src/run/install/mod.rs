@@ -14,9 +14,11 @@ use std::path::Path;
 use self::work::Installation;
 use crate::job::Job;
 use crate::job::settings::{RequirementsChoice, Settings};
+use crate::logs;
 use crate::prepare::code::EntryPoint;
 use crate::prepare::requirements::InstallPlan;
-use crate::run::session::Session;
+use crate::run::context::Context;
+use crate::run::live::Live;
 use crate::run::{Outcome, Prepared, Refusal};
 
 /// Installs the packages that the code requires. `entry` is `None` if the job is a command of the user, and `python` is
@@ -27,7 +29,8 @@ use crate::run::{Outcome, Prepared, Refusal};
 /// The outcome of the job if the packages cannot be installed or the job was stopped. A failure to install packages
 /// that the job did not ask for is only logged.
 pub(super) async fn requirements(
-    session: &mut Session,
+    context: &Context,
+    live: &mut Live,
     prepared: &Prepared,
     entry: Option<&EntryPoint>,
     python: Option<&Path>,
@@ -44,9 +47,9 @@ pub(super) async fn requirements(
         return if is_unasked { Ok(()) } else { Err(Outcome::refused(Refusal::NotFound, message)) };
     };
     let installation = Installation::new(prepared, python.to_owned(), code_dir, file, package);
-    match installation.run(session).await {
+    match installation.run(context, live).await {
         Err(outcome @ (Outcome::Requirements { .. } | Outcome::Refused { .. })) if is_unasked => {
-            let text = outcome.failure_text(&session.redactor).unwrap_or_default();
+            let text = outcome.failure_text(&logs::redactor()).unwrap_or_default();
             let reason = text.lines().next().unwrap_or_default();
             tracing::warn!(
                 "requirements: not installed, and the job goes on, because it did not ask for them: {reason}"

@@ -7,9 +7,11 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::logs;
 use crate::prepare::requirements::{InstallerKind, pip_failure_line, uv_failure_line};
-use crate::run::bring::{display, timing};
-use crate::run::session::Session;
+use crate::run::context::Context;
+use crate::run::live::Live;
+use crate::run::start::{shown_command, timing};
 use crate::run::{Outcome, Prepared, Refusal};
 use crate::supervise::{Report, Task};
 
@@ -18,8 +20,8 @@ use crate::supervise::{Report, Task};
 /// # Errors
 ///
 /// The outcome of the job if the program cannot be started or the job was stopped.
-pub(super) async fn run_to_end(session: &mut Session, prepared: &Prepared, task: &Task) -> Result<Report, Outcome> {
-    let mut reports = session
+pub(super) async fn run_to_end(live: &mut Live, prepared: &Prepared, task: &Task) -> Result<Report, Outcome> {
+    let mut reports = live
         .supervisor
         .run(std::slice::from_ref(task), timing(&prepared.settings))
         .await
@@ -35,7 +37,7 @@ pub(super) async fn run_to_end(session: &mut Session, prepared: &Prepared, task:
 }
 
 /// Returns the outcome of a job whose installer failed, with the reason in the installer's own words.
-pub(super) fn failure(session: &Session, installer: InstallerKind, report: &Report, task: &Task) -> Outcome {
+pub(super) fn failure(installer: InstallerKind, report: &Report, task: &Task) -> Outcome {
     let output = [&*report.output.stdout, &*report.output.stderr].concat();
     let reason = match installer {
         InstallerKind::Pip => pip_failure_line(&output),
@@ -44,18 +46,18 @@ pub(super) fn failure(session: &Session, installer: InstallerKind, report: &Repo
     Outcome::Requirements {
         ending: report.ending,
         complaint: reason.unwrap_or_else(|| format!("the requirements could not be installed: {}", report.ending)),
-        command: display(&session.redactor, &task.arguments),
+        command: shown_command(&logs::redactor(), &task.arguments),
     }
 }
 
 /// Returns the variables of the container.
-pub(super) fn container_variables(session: &Session) -> BTreeMap<OsString, OsString> {
-    session.variables.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+pub(super) fn container_variables(context: &Context) -> BTreeMap<OsString, OsString> {
+    context.variables.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// Writes a file that only this user can read into the run's temporary folder, which is removed at the end.
-pub(super) fn write_temporary(session: &mut Session, name: &str, text: &str) -> Result<PathBuf, Outcome> {
-    let folder = session.temporary.path().map(Path::to_owned);
+pub(super) fn write_temporary(live: &mut Live, name: &str, text: &str) -> Result<PathBuf, Outcome> {
+    let folder = live.scratch.path().map(Path::to_owned);
     let written = folder.and_then(|folder| {
         let path = folder.join(name);
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;

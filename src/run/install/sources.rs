@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use super::program::write_temporary;
+use crate::logs;
 use crate::prepare::requirements::{
     INDEX_REMEDY, InstallerKind, PackageIndex, PackageSources, PipSettings, Proxies, PythonEnvironment, Repository,
     Scan, package_sources, unreachable_indexes,
 };
 use crate::run::Outcome;
-use crate::run::session::Session;
+use crate::run::context::Context;
+use crate::run::live::Live;
 use crate::supervise::Interrupted;
 
 /// The variable with the ARN of the CodeArtifact repository to install from, as in `sagemaker-training` (its
@@ -38,14 +40,14 @@ impl From<Interrupted> for SourceError {
 
 /// Logs in to the CodeArtifact repository that the job names; `None` if it names none. From here on, the log and the
 /// failure file hide the token.
-pub(super) async fn log_in(session: &mut Session) -> Result<Option<CodeArtifactIndex>, SourceError> {
-    let Some(arn) = session.variables.get_non_empty(REPOSITORY).map(|arn| arn.into_owned()) else { return Ok(None) };
-    let variables = session.variables.clone();
-    let answer = session.supervisor.interruptible(move || Repository::parse(&arn)?.index(&variables)).await?;
+pub(super) async fn log_in(context: &Context, live: &mut Live) -> Result<Option<CodeArtifactIndex>, SourceError> {
+    let Some(arn) = context.variables.get_non_empty(REPOSITORY).map(|arn| arn.into_owned()) else { return Ok(None) };
+    let variables = context.variables.clone();
+    let answer = live.supervisor.interruptible(move || Repository::parse(&arn)?.index(&variables)).await?;
     let index = answer.map_err(|error| SourceError::Unusable(error.to_string()))?;
-    session.set_redactor(session.redactor.and(&index.token));
+    logs::set_redactor(logs::redactor().and(&index.token));
     tracing::info!("requirements: installing from the CodeArtifact index {}", index.url);
-    let netrc = write_netrc(session, &index).map_err(SourceError::Ended)?;
+    let netrc = write_netrc(context, live, &index).map_err(SourceError::Ended)?;
     Ok(Some(CodeArtifactIndex { index, netrc }))
 }
 
@@ -53,12 +55,12 @@ pub(super) async fn log_in(session: &mut Session) -> Result<Option<CodeArtifactI
 ///
 /// The token must not be in the URL of the index: a pip that builds a package passes the URL to another pip as an
 /// argument, which all processes can see.
-fn write_netrc(session: &mut Session, index: &PackageIndex) -> Result<PathBuf, Outcome> {
-    let variable = |name: &str| session.variables.get_non_empty(name).map(|value| value.into_owned());
+fn write_netrc(context: &Context, live: &mut Live, index: &PackageIndex) -> Result<PathBuf, Outcome> {
+    let variable = |name: &str| context.variables.get_non_empty(name).map(|value| value.into_owned());
     let path = variable("NETRC").or_else(|| Some(format!("{}/.netrc", variable("HOME")?)));
     let own = path.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
     let text = format!("machine {} login {} password {}\n{own}", index.host(), PackageIndex::USER, index.token);
-    write_temporary(session, "netrc", &text)
+    write_temporary(live, "netrc", &text)
 }
 
 /// Connects to the indexes and returns true if the installer must ignore all of them, because none can be reached but
@@ -68,20 +70,21 @@ fn write_netrc(session: &mut Session, index: &PackageIndex) -> Result<PathBuf, O
 ///
 /// No index can be reached, there are no other sources, and `needs_index` says that a package is missing for certain.
 pub(super) async fn must_ignore_indexes(
-    session: &mut Session,
+    context: &Context,
+    live: &mut Live,
     installer: InstallerKind,
     scan: &Scan,
     settings: &PipSettings,
     environment: &PythonEnvironment,
     needs_index: bool,
 ) -> Result<bool, SourceError> {
-    let variables = session.variables.clone();
+    let variables = context.variables.clone();
     let variable = |name: &str| variables.get(name).map(|value| value.into_owned());
     let default_index = environment.default_index.as_deref();
     let PackageSources { indexes, has_find_links } =
         package_sources(installer, scan, settings, default_index, variable);
     let proxies = Proxies::from_settings(settings, variable);
-    let unreachable = session.supervisor.wait_for(unreachable_indexes(&indexes, &proxies)).await?;
+    let unreachable = live.supervisor.wait_for(unreachable_indexes(&indexes, &proxies)).await?;
     for index in &unreachable {
         tracing::warn!("requirements: {index}");
     }

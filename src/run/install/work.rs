@@ -11,15 +11,16 @@ use nix::unistd::{AccessFlags, access};
 use super::inspect::{find_uv, inspect_python, lock_environment, pip_settings};
 use super::program::{container_variables, failure, run_to_end, write_temporary};
 use super::sources::{CodeArtifactIndex, SourceError, log_in, must_ignore_indexes};
-use crate::event::Ending;
+use crate::event::{Ending, Process};
 use crate::job::settings::{InstallerChoice, ProtectedPackages};
-use crate::logs::{Level, Rewrite, Style};
+use crate::logs::{self, Level, Rewrite, Style};
 use crate::prepare::requirements::{
     FRAMEWORKS, Format, InstallRequest, Installed, InstallerKind, PipSettings, Progress, PythonEnvironment, Scan,
     choose_installer, install_command, install_variables, obstacle_to_uv, pinning_constraints, uv_cannot_read,
 };
-use crate::run::bring;
-use crate::run::session::Session;
+use crate::run::context::Context;
+use crate::run::live::Live;
+use crate::run::start::shown_command;
 use crate::run::{Outcome, Prepared, Refusal};
 use crate::supervise::Task;
 
@@ -63,14 +64,14 @@ impl<'j> Installation<'j> {
     /// # Errors
     ///
     /// The outcome of the job if the requirements cannot be installed, or if the job was stopped.
-    pub(super) async fn run(mut self, session: &mut Session) -> Result<(), Outcome> {
+    pub(super) async fn run(mut self, context: &Context, live: &mut Live) -> Result<(), Outcome> {
         let begun = Instant::now();
-        let uv = find_uv(session, self.prepared.settings.uv.as_deref(), &self.python)?;
-        let environment = self.inspect(session).await?;
-        let _lock: Option<File> = lock_environment(session, &environment.prefix).await?;
-        let settings = pip_settings(session, &environment);
-        self.request.file = self.requirements_file(session, uv.as_deref(), &environment).await?;
-        let scan = self.scan(session, &settings);
+        let uv = find_uv(context, self.prepared.settings.uv.as_deref(), &self.python)?;
+        let environment = self.inspect(live).await?;
+        let _lock: Option<File> = lock_environment(live, &environment.prefix).await?;
+        let settings = pip_settings(context, &environment);
+        self.request.file = self.requirements_file(context, live, uv.as_deref(), &environment).await?;
+        let scan = self.scan(context, &settings);
         let installed = Installed::in_folders(&environment.path);
         let has_unsupported_settings = !settings.for_uv().unsupported.is_empty();
         match installed.satisfy(&scan, &environment.markers) {
@@ -85,9 +86,9 @@ impl<'j> Installation<'j> {
         // A line that only the installer can evaluate may be met already: it does not prove that an index is needed.
         let decided = Scan { undecided: None, ..scan.clone() };
         let needs_index = installed.satisfy(&decided, &environment.markers).is_err();
-        self.protect(session, &installed)?;
+        self.protect(live, &installed)?;
         let facts = InstallFacts { scan, settings, environment, uv, code_artifact: None };
-        self.install(session, facts, needs_index, begun).await
+        self.install(context, live, facts, needs_index, begun).await
     }
 
     /// Returns the format of the requirements file.
@@ -96,27 +97,28 @@ impl<'j> Installation<'j> {
     }
 
     /// Inspects the Python, and the pyproject.toml if the dependencies come from there.
-    async fn inspect(&self, session: &mut Session) -> Result<PythonEnvironment, Outcome> {
+    async fn inspect(&self, live: &mut Live) -> Result<PythonEnvironment, Outcome> {
         let pyproject = match (&self.file, self.format()) {
             (Some(file), Format::Pyproject | Format::Lock) => {
                 Some(self.code_dir.join(file).with_file_name("pyproject.toml"))
             }
             _ => None,
         };
-        inspect_python(session, &self.python, &self.code_dir, pyproject.as_deref()).await
+        inspect_python(live, &self.python, &self.code_dir, pyproject.as_deref()).await
     }
 
     /// Returns a requirements file in pip's format. It is written if the job has another format.
     async fn requirements_file(
         &self,
-        session: &mut Session,
+        context: &Context,
+        live: &mut Live,
         uv: Option<&Path>,
         environment: &PythonEnvironment,
     ) -> Result<Option<PathBuf>, Outcome> {
         match (self.format(), uv) {
             (Format::Requirements, _) => return Ok(self.file.as_ref().map(PathBuf::from)),
             (Format::Lock, Some(uv)) if self.prepared.settings.installer != InstallerChoice::Pip => {
-                return self.export_lock(session, uv).await.map(Some);
+                return self.export_lock(context, live, uv).await.map(Some);
             }
             (Format::Lock, _) => {
                 tracing::warn!("requirements: only uv reads uv.lock: installing the dependencies of pyproject.toml");
@@ -129,28 +131,29 @@ impl<'j> Installation<'j> {
             );
         }
         let text = environment.project_dependencies.join("\n") + "\n";
-        write_temporary(session, "pyproject.txt", &text).map(Some)
+        write_temporary(live, "pyproject.txt", &text).map(Some)
     }
 
     /// Makes uv write its lock file as a requirements file.
-    async fn export_lock(&self, session: &mut Session, uv: &Path) -> Result<PathBuf, Outcome> {
-        let path = write_temporary(session, "uv.lock.txt", "")?;
+    async fn export_lock(&self, context: &Context, live: &mut Live, uv: &Path) -> Result<PathBuf, Outcome> {
+        let path = write_temporary(live, "uv.lock.txt", "")?;
         let mut arguments: Vec<OsString> = vec![uv.into()];
         arguments
             .extend(["export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--quiet"].map(Into::into));
         arguments.extend(["--python".into(), self.python.clone().into(), "--output-file".into(), path.clone().into()]);
-        let mut variables = container_variables(session);
+        let mut variables = container_variables(context);
         variables.entry("UV_PYTHON_DOWNLOADS".into()).or_insert_with(|| "never".into());
         let file = self.code_dir.join(self.file.as_deref().unwrap_or_default());
         let working_dir = file.parent().unwrap_or(&self.code_dir).to_owned();
-        let task = Task { program: uv.to_owned(), arguments, variables, working_dir, ..Task::default() };
-        let report = run_to_end(session, self.prepared, &task).await?;
-        if report.ending.is_success() { Ok(path) } else { Err(failure(session, InstallerKind::Uv, &report, &task)) }
+        let process = Process::Tool("uv export".into());
+        let task = Task { process, program: uv.to_owned(), arguments, variables, working_dir, ..Task::default() };
+        let report = run_to_end(live, self.prepared, &task).await?;
+        if report.ending.is_success() { Ok(path) } else { Err(failure(InstallerKind::Uv, &report, &task)) }
     }
 
     /// Reads the requirements file, and the constraints that pip's settings and uv's variable name.
-    fn scan(&self, session: &Session, settings: &PipSettings) -> Scan {
-        let variable = |name: &str| session.variables.get(name).map(|value| value.into_owned());
+    fn scan(&self, context: &Context, settings: &PipSettings) -> Scan {
+        let variable = |name: &str| context.variables.get(name).map(|value| value.into_owned());
         let mut scan = match &self.request.file {
             Some(file) => Scan::of_file(&self.code_dir.join(file), &variable),
             None => Scan::default(),
@@ -163,7 +166,7 @@ impl<'j> Installation<'j> {
     }
 
     /// Writes constraints that keep the protected packages at their installed versions, if the setting protects any.
-    fn protect(&mut self, session: &mut Session, installed: &Installed) -> Result<(), Outcome> {
+    fn protect(&mut self, live: &mut Live, installed: &Installed) -> Result<(), Outcome> {
         let names = match &self.prepared.settings.protected_packages {
             ProtectedPackages::Nothing => return Ok(()),
             ProtectedPackages::Frameworks => FRAMEWORKS.map(str::to_owned).to_vec(),
@@ -172,7 +175,7 @@ impl<'j> Installation<'j> {
         let text = pinning_constraints(&names, installed);
         if !text.is_empty() {
             tracing::info!("requirements: protected: {}", text.split_whitespace().collect::<Vec<_>>().join(", "));
-            self.request.constraints = Some(write_temporary(session, "protected.txt", &text)?);
+            self.request.constraints = Some(write_temporary(live, "protected.txt", &text)?);
         }
         Ok(())
     }
@@ -180,7 +183,8 @@ impl<'j> Installation<'j> {
     /// Chooses an installer and runs it. If the choice is free and uv cannot read the requirements, pip runs after it.
     async fn install(
         &self,
-        session: &mut Session,
+        context: &Context,
+        live: &mut Live,
         mut facts: InstallFacts,
         needs_index: bool,
         begun: Instant,
@@ -192,25 +196,26 @@ impl<'j> Installation<'j> {
         if let Some(note) = note {
             tracing::info!("requirements: {note}");
         }
-        match log_in(session).await {
+        match log_in(context, live).await {
             Ok(code_artifact) => {
                 if let Some(CodeArtifactIndex { index, .. }) = &code_artifact {
                     facts.settings.set_index(index.url.clone());
                 }
                 facts.code_artifact = code_artifact;
             }
-            Err(error) => return Err(self.not_started(session, &facts, installer, error)),
+            Err(error) => return Err(self.not_started(context, &facts, installer, error)),
         }
         let InstallFacts { scan, settings, environment, .. } = &facts;
-        let ignores_indexes = must_ignore_indexes(session, installer, scan, settings, environment, needs_index).await;
-        let ignores_indexes = ignores_indexes.map_err(|error| self.not_started(session, &facts, installer, error))?;
+        let ignores_indexes =
+            must_ignore_indexes(context, live, installer, scan, settings, environment, needs_index).await;
+        let ignores_indexes = ignores_indexes.map_err(|error| self.not_started(context, &facts, installer, error))?;
         loop {
-            let task = self.task(session, &facts, installer, ignores_indexes);
-            tracing::debug!("requirements: {}", bring::display(&session.redactor, &task.arguments));
+            let task = self.task(context, &facts, installer, ignores_indexes);
+            tracing::debug!("requirements: {}", shown_command(&logs::redactor(), &task.arguments));
             let progress = Arc::new(Mutex::new(Progress::new(installer)));
-            let rewrite = Some(log_filter(session, &progress, self.prepared.log_level()));
+            let rewrite = Some(log_filter(&progress, self.prepared.log_level()));
             let task = Task { style: Style { rewrite, ..Style::default() }, ..task };
-            let report = run_to_end(session, self.prepared, &task).await?;
+            let report = run_to_end(live, self.prepared, &task).await?;
             if report.ending.is_success() {
                 let progress = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 log_success(installer, &progress, begun);
@@ -224,14 +229,14 @@ impl<'j> Installation<'j> {
                 installer = InstallerKind::Pip;
                 continue;
             }
-            return Err(failure(session, installer, &report, &task));
+            return Err(failure(installer, &report, &task));
         }
     }
 
     /// Returns the outcome of a job that ends before its installer starts.
     fn not_started(
         &self,
-        session: &Session,
+        context: &Context,
         facts: &InstallFacts,
         installer: InstallerKind,
         error: SourceError,
@@ -240,18 +245,18 @@ impl<'j> Installation<'j> {
             SourceError::Ended(outcome) => return outcome,
             SourceError::Unusable(reason) => reason,
         };
-        let command = bring::display(&session.redactor, &self.task(session, facts, installer, false).arguments);
+        let command = shown_command(&logs::redactor(), &self.task(context, facts, installer, false).arguments);
         Outcome::Requirements { ending: Ending::Exited(1), complaint, command }
     }
 
     /// Returns the installer as a program to run.
-    fn task(&self, session: &Session, facts: &InstallFacts, installer: InstallerKind, ignores_indexes: bool) -> Task {
+    fn task(&self, context: &Context, facts: &InstallFacts, installer: InstallerKind, ignores_indexes: bool) -> Task {
         let program = match (installer, &facts.uv) {
             (InstallerKind::Uv, Some(uv)) => uv.clone(),
             _ => self.python.clone(),
         };
-        let mut variables = container_variables(session);
-        let given = |name: &str| session.variables.get(name).map(|value| value.into_owned());
+        let mut variables = container_variables(context);
+        let given = |name: &str| context.variables.get(name).map(|value| value.into_owned());
         let warm_pool = given(WARM_POOL).filter(|path| !path.is_empty()).map(PathBuf::from);
         let added = install_variables(installer, &facts.settings, &facts.scan, warm_pool.as_deref(), given);
         variables.extend(added.into_iter().map(|(name, value)| (name.into(), value.into())));
@@ -284,14 +289,15 @@ impl<'j> Installation<'j> {
             request.options.push("--no-index".to_owned());
         }
         let arguments = install_command(installer, &program, &self.python, &request);
-        Task { program, arguments, variables, working_dir: self.code_dir.clone(), ..Task::default() }
+        let process = Process::Tool(installer.to_string().into());
+        Task { process, program, arguments, variables, working_dir: self.code_dir.clone(), ..Task::default() }
     }
 }
 
 /// Returns the filter of the installer's output. It passes the lines that the log should show, without secrets; at the
 /// level of debugging, it passes all lines.
-fn log_filter(session: &Session, progress: &Arc<Mutex<Progress>>, level: Level) -> Rewrite {
-    let (redactor, progress) = (session.redactor.clone(), Arc::clone(progress));
+fn log_filter(progress: &Arc<Mutex<Progress>>, level: Level) -> Rewrite {
+    let (redactor, progress) = (logs::redactor(), Arc::clone(progress));
     Rewrite::new(move |line| {
         let line = String::from_utf8_lossy(line);
         let is_shown = progress.lock().unwrap_or_else(PoisonError::into_inner).observe(&line, Instant::now());

@@ -1,4 +1,4 @@
-//! A folder for what is of no use after the run.
+//! A folder for files that are of no use after the run.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 /// A folder below the temporary folder that only this user can enter. It is made when it is first asked for, and removed,
 /// with all that is in it, when this value is dropped.
 #[derive(Debug, Default)]
-pub struct TemporaryFolder(Option<PathBuf>);
+pub struct Scratch(Option<PathBuf>);
 
-impl TemporaryFolder {
+impl Scratch {
     /// The folder.
     ///
     /// # Errors
@@ -22,7 +22,7 @@ impl TemporaryFolder {
     }
 }
 
-impl Drop for TemporaryFolder {
+impl Drop for Scratch {
     fn drop(&mut self) {
         if let Some(path) = &self.0
             && let Err(error) = std::fs::remove_dir_all(path)

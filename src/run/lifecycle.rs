@@ -1,0 +1,65 @@
+//! The order of a run: begin, phases, agreement with the other hosts, files, uploads, record, end.
+
+use std::sync::Arc;
+
+use super::context::{Context, LeavesFiles, Options};
+use super::judge::Ended;
+use super::live::Live;
+use super::timeline::Timeline;
+use super::{Outcome, Refusal, intermediate, panic, peers};
+use crate::event::{Events, Kind};
+use crate::logs::{self, Relay};
+use crate::redact::Redactor;
+
+/// Runs the phases of a job, and returns the exit code of footplate.
+pub(super) fn run(
+    options: Options,
+    leaves: LeavesFiles,
+    phases: impl AsyncFnOnce(&Context, &mut Live) -> Result<Ended, Outcome>,
+) -> i32 {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return cannot_start(&error),
+    };
+    runtime.block_on(async {
+        let events = Events::default();
+        let timeline = Timeline::subscribe(&events);
+        let context = Context::read(options, leaves);
+        let mut live = match begin(&context, events, timeline) {
+            Ok(live) => live,
+            Err(error) => return cannot_start(&error),
+        };
+        let ended = phases(&context, &mut live).await.unwrap_or_else(Ended::from);
+        intermediate::end(&live);
+        let outcome = peers::agree(&mut live, ended).await;
+        let redactor = logs::redactor();
+        outcome.log(&redactor);
+        if context.leaves_files {
+            outcome.record(&context.paths, &context.earlier_failure, &redactor);
+        }
+        intermediate::wait(&mut live).await;
+        let exit_code = outcome.exit_code();
+        live.events.emit(Kind::JobOver { exit_code, cause: outcome.cause().map(Arc::new) });
+        if let Some(record) = live.record.take() {
+            record.finish();
+        }
+        live.supervisor.finish();
+        exit_code
+    })
+}
+
+/// Begins a run. From here on messages go out, a panic is reported, and signals are caught.
+fn begin(context: &Context, events: Events, timeline: Timeline) -> std::io::Result<Live> {
+    let relay = Relay::new()?;
+    logs::init(relay.clone());
+    logs::set_redactor(Redactor::new(context.variables.texts()));
+    panic::install(context.paths.clone(), context.earlier_failure.clone(), relay.clone());
+    let live = Live::begin(relay, events, timeline)?;
+    panic::on_request();
+    Ok(live)
+}
+
+fn cannot_start(error: &std::io::Error) -> i32 {
+    eprintln!("footplate: cannot start: {error}");
+    Outcome::refused(Refusal::Internal, error).exit_code()
+}

@@ -1,0 +1,123 @@
+//! The link of this host to the other hosts, and the herald that tells them of events.
+
+use std::path::PathBuf;
+
+use crate::cluster::{Cluster, Order, Speaker};
+use crate::event::{Cause, CauseEnding, Event, Kind, Process, StopReason, Subscriber};
+use crate::failure;
+use crate::logs;
+
+/// This host's link to its peers.
+#[derive(Debug)]
+pub(super) struct PeerLink {
+    pub(super) cluster: Cluster,
+    pub(super) host: String,
+    pub(super) launch: SpanOfLaunch,
+    /// mpirun's remote agent, if this host starts mpirun for the others.
+    pub(super) agent: Option<PathBuf>,
+}
+
+/// The hosts that a launch spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SpanOfLaunch {
+    /// Every host runs by itself.
+    EachHost,
+    /// The launch spans hosts, and each starts when those that are there are ready.
+    PresentHosts,
+    /// The launch spans hosts, and none starts before all are ready.
+    AllHosts,
+}
+
+impl PeerLink {
+    /// Returns the name of this host.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns mpirun's remote agent, if this host starts mpirun for the others.
+    pub(super) fn agent(&self) -> Option<&PathBuf> {
+        self.agent.as_ref()
+    }
+
+    /// Returns true if the job ends because of a host.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.cluster.view().borrow().stage.is_stopping()
+    }
+
+    /// Returns the next command of mpirun's that this host is to run. `None` if there will be no more.
+    pub(super) async fn order(&mut self) -> Option<Order> {
+        self.cluster.order().await
+    }
+
+    /// Tells that a command of mpirun's has ended.
+    pub(super) fn executed(&self, order: &Order, code: i32) {
+        self.cluster.speaker().executed(order.id, code);
+    }
+
+    /// Tells of a failure on this host that is no rank's.
+    pub(super) fn failed(&self, cause: &Cause) {
+        self.cluster.speaker().failed(accounted(cause, &self.host), true);
+    }
+
+    pub(super) fn spans_hosts(&self) -> bool {
+        self.launch != SpanOfLaunch::EachHost
+    }
+
+    /// Returns what tells the other hosts of the events on this one.
+    pub(super) fn herald(&self) -> impl Subscriber + use<> {
+        Herald {
+            speaker: self.cluster.speaker().clone(),
+            host: self.host.clone(),
+            spans_hosts: self.spans_hosts(),
+            told: None,
+        }
+    }
+}
+
+/// Returns a cause as other hosts are told it: with this host's name, and without secrets.
+pub(super) fn accounted(cause: &Cause, host: &str) -> Cause {
+    let own = Cause { host: cause.host.clone().or_else(|| Some(host.to_owned())), followers: 0, ..cause.clone() };
+    failure::redacted(&own, &logs::redactor())
+}
+
+/// Tells the other hosts of the events on this one.
+struct Herald {
+    speaker: Speaker,
+    host: String,
+    spans_hosts: bool,
+    /// The process of which a failure was told, and true if it may be the cause.
+    told: Option<(Option<Process>, bool)>,
+}
+
+impl Subscriber for Herald {
+    fn receive(&mut self, event: &Event) {
+        match &event.kind {
+            Kind::CauseJudged { process, cause, is_final } => self.failed(process.as_ref(), cause, *is_final),
+            // Ranks of other hosts would wait for those of this one for ever.
+            Kind::Stopping(StopReason::Signal(signal)) if self.spans_hosts => {
+                let headline = format!("the job was told to stop by {signal}");
+                let cause = Cause::new(headline, CauseEnding::NoProcess(0));
+                self.speaker.failed(accounted(&cause, &self.host), true);
+            }
+            Kind::RankKilled => self.speaker.rank_killed(),
+            Kind::RanksEnded(failed) => self.speaker.ended(*failed),
+            _ => {}
+        }
+    }
+}
+
+impl Herald {
+    /// Tells of a failed process, possibly before all of its output was read: the others need not wait for the rest. A cause
+    /// that reads like a consequence gives way to one that does not.
+    fn failed(&mut self, process: Option<&Process>, cause: &Cause, is_final: bool) {
+        let may_be_cause = is_final && !cause.is_consequence();
+        let is_news = match &self.told {
+            None => true,
+            Some((told, could_be)) => told.as_ref() == process || (may_be_cause && !could_be),
+        };
+        if is_news {
+            self.told = Some((process.cloned(), may_be_cause));
+            self.speaker.failed(accounted(cause, &self.host), is_final);
+        }
+    }
+}

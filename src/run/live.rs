@@ -1,0 +1,68 @@
+//! The things that live as long as a run of footplate.
+
+use std::time::Duration;
+
+use super::context::Context;
+use super::link::PeerLink;
+use super::scratch::Scratch;
+use super::timeline::Timeline;
+use super::{Prepared, prepare};
+use crate::event::{Events, Kind, Phase};
+use crate::logs::Relay;
+use crate::machine::Hardware;
+use crate::observe::record::RunRecord;
+use crate::storage::uploads::IntermediateUploads;
+use crate::supervise::{self, Interrupted, Supervisor};
+
+/// The things that live as long as a run.
+#[derive(Debug)]
+pub(super) struct Live {
+    /// Runs all programs.
+    pub(super) supervisor: Supervisor,
+    /// The way by which components tell what happens.
+    pub(super) events: Events,
+    /// The times of the phases.
+    pub(super) timeline: Timeline,
+    /// A folder for files of this run.
+    pub(super) scratch: Scratch,
+    /// The run record. `None` before the job is known, and if the record is turned off.
+    pub(super) record: Option<RunRecord>,
+    /// The link to the other hosts. `None` in a job of one host.
+    pub(super) peers: Option<PeerLink>,
+    /// The uploads of intermediate output, with the grace period.
+    pub(super) uploads: Option<(IntermediateUploads, Duration)>,
+}
+
+impl Live {
+    /// Begins to catch signals. Must be called in the runtime.
+    ///
+    /// # Errors
+    /// The kernel refuses handlers.
+    pub(super) fn begin(relay: Relay, events: Events, timeline: Timeline) -> std::io::Result<Live> {
+        let supervisor = Supervisor::new(relay, events.clone())?;
+        let scratch = Scratch::default();
+        Ok(Live { supervisor, events, timeline, scratch, record: None, peers: None, uploads: None })
+    }
+
+    /// Ends a phase and starts the next one.
+    pub(super) fn next_phase(&self, ended: Phase, started: Phase) {
+        self.events.emit(Kind::PhaseEnded(ended));
+        self.events.emit(Kind::PhaseStarted(started));
+    }
+
+    /// Returns the hardware of this host. A stop signal ends the wait for a program of the image that hangs while it is asked.
+    ///
+    /// # Errors
+    /// A stop signal came, or another host ends the job.
+    pub(super) async fn hardware(&mut self, context: &Context, prepared: &Prepared) -> Result<Hardware, Interrupted> {
+        let probe = prepare::probe(prepared, &context.variables);
+        if !probe.has_programs() {
+            return Ok(probe.ask());
+        }
+        let asked = self.supervisor.interruptible(move || probe.ask()).await;
+        if asked.is_err() {
+            supervise::kill_descendants();
+        }
+        asked
+    }
+}

@@ -1,0 +1,211 @@
+//! From a plan to the programs to start: their variables, the style of their lines, and their roles.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::Prepared;
+use super::context::Context;
+use super::live::Live;
+use super::scratch::Scratch;
+use crate::event::{Ending, Process};
+use crate::job::settings::{LogPrefix, Settings};
+use crate::launch::{EndMeaning, LaunchPlan, ProcessPlan, ProcessRole, ReadySign, StopTarget, Tagged};
+use crate::logs::{RankLabel, Style, Tags};
+use crate::prepare::environment::{Environment, Omitted, Table};
+use crate::redact::Redactor;
+use crate::supervise::{Launching, Readiness, Role, Service, ServiceEnd, Task, Timing};
+
+/// The variable that names the file into which torch elastic's `record` writes a rank's exception.
+const ERROR_FILE: &str = "TORCHELASTIC_ERROR_FILE";
+
+/// Returns the variables of a program: those of the container, stronger than those that the launcher needs, and those of the
+/// job, stronger than both.
+pub(super) fn variables(
+    context: &Context,
+    live: &mut Live,
+    environment: &Environment,
+    launcher: &Table,
+) -> BTreeMap<OsString, OsString> {
+    let own = |table: &Table| -> Vec<(OsString, OsString)> {
+        table
+            .iter()
+            .map(|(name, value)| (OsString::from_vec(name.clone()), OsString::from_vec(value.clone())))
+            .collect()
+    };
+    let mut variables: BTreeMap<OsString, OsString> = own(launcher).into_iter().collect();
+    variables.extend(context.variables.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+    variables.extend(own(&environment.variables));
+    if let Some(path) = keep_omitted(&mut live.scratch, &environment.omitted) {
+        variables.insert("FOOTPLATE_ENVIRONMENT_FILE".into(), path);
+    }
+    variables
+}
+
+/// Writes the variables that could not be set into a file that only this user can read, and returns its path.
+fn keep_omitted(temporary: &mut Scratch, omitted: &[Omitted]) -> Option<OsString> {
+    if omitted.is_empty() {
+        return None;
+    }
+    let text = |bytes: &[u8]| serde_json::Value::from(String::from_utf8_lossy(bytes));
+    let values: serde_json::Map<_, _> =
+        omitted.iter().map(|variable| (variable.name.clone(), text(&variable.value))).collect();
+    let written = temporary.path().map(|folder| folder.join("environment.json")).and_then(|path| {
+        std::fs::write(&path, serde_json::Value::Object(values).to_string())?;
+        Ok(path)
+    });
+    for Omitted { name, value, reason } in omitted.iter().take(10) {
+        let shown: String = name.chars().take(100).collect();
+        let size = value.len();
+        match &written {
+            Ok(path) => {
+                tracing::warn!("{shown} ({size} bytes) is not set: {reason}; its value is in {}", path.display())
+            }
+            Err(_) => {
+                tracing::warn!("{shown} ({size} bytes) is not set: {reason}; its value follows from input/config")
+            }
+        }
+    }
+    if omitted.len() > 10 {
+        tracing::warn!("and {} more variables are not set", omitted.len() - 10);
+    }
+    match written {
+        Ok(path) => Some(path.into_os_string()),
+        Err(error) => {
+            tracing::warn!("cannot write into {}: {error}", std::env::temp_dir().display());
+            None
+        }
+    }
+}
+
+/// Returns the changes that are made to the lines of a rank.
+pub(super) fn style(settings: &Settings, host: &str, rank: usize, is_only: bool, tagged: Option<&Tagged>) -> Style {
+    let prefix = match (settings.log_prefix, is_only) {
+        (LogPrefix::On, _) | (LogPrefix::Auto, false) => RankLabel::new(host, rank).prefix(),
+        // One process needs none.
+        (LogPrefix::Auto, true) | (LogPrefix::Off, _) => Vec::new(),
+    };
+    let tags = tagged.map(|Tagged { hosts, world_size, has_blank }| Tags {
+        prefixes: match settings.log_prefix {
+            LogPrefix::Off => vec![Vec::new(); *world_size].into(),
+            LogPrefix::Auto if *world_size == 1 => vec![Vec::new()].into(),
+            _ => hosts.iter().enumerate().map(|(rank, host)| RankLabel::new(host, rank).prefix()).collect(),
+        },
+        has_blank: *has_blank,
+    });
+    Style { prefix, progress_interval: settings.progress_interval, is_shared: !is_only, rewrite: None, tags }
+}
+
+/// A process of the script, or of an engine that serves it.
+pub(super) struct RankTask {
+    /// The program.
+    pub(super) task: Task,
+    /// Its rank, if footplate starts several.
+    pub(super) rank: Option<usize>,
+    /// True if it is not run here: mpirun's daemon takes its place.
+    pub(super) serves: bool,
+    /// The file into which it may write its error (torch elastic's TORCHELASTIC_ERROR_FILE).
+    pub(super) error_file: Option<PathBuf>,
+}
+
+/// Returns the processes of a plan. Each process's own variables are stronger than all but those that the container was given.
+pub(super) fn rank_tasks(
+    context: &Context,
+    live: &mut Live,
+    prepared: &Prepared,
+    plan: LaunchPlan,
+    variables: &BTreeMap<OsString, OsString>,
+) -> Vec<RankTask> {
+    let LaunchPlan { launcher, host, processes, .. } = plan;
+    let is_only = processes.len() == 1;
+    // Without a temporary folder, the failure is told by what the ranks write to standard error.
+    let needs_folder = processes.iter().any(|process| process.leaves_error_file);
+    let folder = needs_folder.then(|| live.scratch.path().ok().map(Path::to_owned)).flatten();
+    let task_of = |process: ProcessPlan| {
+        let mut variables = variables.clone();
+        for (name, value) in &process.command.variables {
+            let (name, value) = (OsString::from_vec(name.clone()), OsString::from_vec(value.clone()));
+            if context.variables.get_os(&name).is_none() {
+                variables.insert(name, value);
+            }
+        }
+        let number = process.role.number().unwrap_or_default();
+        let error_file = folder.as_ref().filter(|_| process.leaves_error_file);
+        let error_file = error_file.map(|folder| folder.join(format!("error-{number}.{}.json", process.attempt)));
+        if let Some(path) = &error_file {
+            variables.insert(ERROR_FILE.into(), path.into());
+        }
+        let role = role_of(&process);
+        let ProcessPlan { role: part, command, attempt, .. } = process;
+        let identity = match &part {
+            ProcessRole::Script { .. } | ProcessRole::Rank { .. } => Process::Rank(number),
+            ProcessRole::Launcher(_) | ProcessRole::Daemon(_) => Process::Launcher(launcher.into()),
+            ProcessRole::Service { name, .. } => Process::Service((*name).into()),
+        };
+        let (rank, tagged, serves) = match part {
+            ProcessRole::Rank { rank, .. } => (Some(rank), None, false),
+            ProcessRole::Launcher(starter) => (None, starter.tagged, false),
+            ProcessRole::Daemon(starter) => (None, starter.tagged, true),
+            ProcessRole::Script { .. } | ProcessRole::Service { .. } => (None, None, false),
+        };
+        let task = Task {
+            process: identity,
+            program: command.program,
+            arguments: os_words(&command.arguments),
+            variables,
+            working_dir: command.working_dir,
+            style: style(&prepared.settings, &host, number, is_only, tagged.as_ref()),
+            ranks: Vec::new(),
+            keepers: None,
+            role,
+            attempt,
+        };
+        RankTask { task, rank, serves, error_file }
+    };
+    processes.into_iter().map(task_of).collect()
+}
+
+/// Returns the role that a process has for the supervisor.
+fn role_of(process: &ProcessPlan) -> Role {
+    match &process.role {
+        ProcessRole::Launcher(starter) | ProcessRole::Daemon(starter) if process.stop == StopTarget::Ranks => {
+            Role::Launcher(Launching {
+                daemons: starter.daemons,
+                lost_daemon: starter.lost_daemon_code.map(Ending::Exited),
+            })
+        }
+        ProcessRole::Service { .. } => Role::Service {
+            rules: Service {
+                stage: process.stage,
+                end: match process.end {
+                    EndMeaning::Failure => ServiceEnd::Failure,
+                    EndMeaning::FailureUnlessZero => ServiceEnd::FailureUnlessZero,
+                },
+                stop_order: process.stop_order,
+            },
+            readiness: match process.ready {
+                ReadySign::Started => Readiness::Started,
+                ReadySign::Line(text) => Readiness::Line(text.to_owned()),
+                ReadySign::Port(address) => Readiness::Port(address),
+            },
+        },
+        _ => Role::Process,
+    }
+}
+
+/// Returns words as the system takes them.
+pub(super) fn os_words(words: &[Vec<u8>]) -> Vec<OsString> {
+    words.iter().map(|word| std::ffi::OsStr::from_bytes(word).to_owned()).collect()
+}
+
+/// Returns the times that the settings give.
+pub(super) fn timing(settings: &Settings) -> Timing {
+    Timing { grace_period: settings.grace_period, drain_time: settings.drain_time }
+}
+
+/// Returns a command without secrets.
+pub(super) fn shown_command(redactor: &Redactor, arguments: &[OsString]) -> String {
+    let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    redactor.clean_command(&words)
+}
