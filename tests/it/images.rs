@@ -34,12 +34,18 @@ pub fn usable() -> bool {
     false
 }
 
-/// Says why a test cannot run here, which is a failure where CI is set.
+/// Prints why a test cannot run on this machine, and adds it to the list that tests/run shows at its end. If CI is set, it
+/// fails the test.
 pub fn skip(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "CI must not skip it: {why}");
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    // Not by eprintln: the test harness would hide it.
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+    let line = format!("SKIPPED {test}: {why}\n");
+    // Not by eprintln, whose text the test harness hides.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(list) = std::env::var_os("FOOTPLATE_TEST_SKIPPED") {
+        let list = fs::OpenOptions::new().append(true).create(true).open(list);
+        let _ = list.and_then(|mut list| list.write_all(line.as_bytes()));
+    }
 }
 
 /// Debian of the given suite (`bookworm`: Python 3.11, `trixie`: Python 3.13) with Python, pip and venv.
@@ -244,7 +250,8 @@ fn install_mmdebstrap() {
     run(Command::new("apt-get").args(["install", "-y", "-q", "--no-install-recommends", "mmdebstrap"]));
 }
 
-fn digest(parts: &[&str]) -> u64 {
+/// Returns a digest of a recipe, which names what is built by it.
+pub fn digest(parts: &[&str]) -> u64 {
     let mut hasher = DefaultHasher::new();
     parts.hash(&mut hasher);
     hasher.finish()

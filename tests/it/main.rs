@@ -14,6 +14,7 @@
 //! - `launchers`: launchers of the image, what they get, what is refused
 //! - `local`: a job on this machine
 //! - `mpi`: the image's mpirun over several hosts
+//! - `mutated`: the fuzz targets, on their seeds and on mutations of these
 //! - `output`: what the script writes: every byte, in order, whoever reads it and however
 //! - `parity`: the recorded runs of the incumbents
 //! - `process_orphans`: what a script leaves behind: orphans, zombies, daemons, streams held open
@@ -46,9 +47,11 @@ mod images;
 mod installers;
 mod intermediate;
 mod job;
+mod kept;
 mod launchers;
 mod local;
 mod mpi;
+mod mutated;
 mod output;
 mod parity;
 mod process;
