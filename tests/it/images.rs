@@ -100,6 +100,11 @@ ENV PATH=/usr/local/bin:/usr/bin:/bin
     )
 }
 
+/// The option that mounts the binary under test as `train` on the PATH of a container. It costs less than an image.
+pub fn mounted_as_train() -> String {
+    format!("--volume={BINARY}:/usr/local/bin/train:ro")
+}
+
 /// The binary under test as the entry point of an image that holds nothing else.
 pub fn footplate() -> &'static str {
     let (name, version) = of_binary("scratch");
@@ -137,7 +142,43 @@ pub fn with_footplate(name: &str, base: &str, steps: &str) -> &'static str {
     tag
 }
 
-/// An image with what docker/Dockerfile's build stage asks for: this machine's own cargo, rustc and downloaded crates,
+/// Returns an image whose `cargo` takes the binary under test instead of compiling it, for the build stage of
+/// docker/Dockerfile. Like the real one it needs the files of the package.
+pub fn builder_of_prebuilt() -> &'static str {
+    let cargo = r#"#!/bin/sh\n\
+set -eu\n\
+[ "$1 $2" = "install --locked" ]\n\
+ls Cargo.toml Cargo.lock .cargo/config.toml src/main.rs src/lib.rs >/dev/null\n\
+while [ "$1" != --root ]; do shift; done\n\
+mkdir -p "$2/bin"\n\
+cp /prebuilt "$2/bin/footplate"\n"#;
+    let steps = format!(
+        "COPY --from=footplate /footplate /prebuilt\n\
+         RUN printf '{cargo}' > /usr/local/bin/cargo && chmod +x /usr/local/bin/cargo\n"
+    );
+    // A small base: the classic builder looks at every file of an image after every step.
+    let base = debian("bookworm");
+    let base = derived(
+        "shell-and-files",
+        &format!(
+            r#"FROM {base} AS debian
+RUN set -e; mkdir -p /small/bin /small/tmp /small/usr/local/bin; cp /bin/dash /small/bin/sh; \
+    for program in chmod cp ls mkdir rm touch; do \
+        cp /bin/$program /small/bin/; \
+        for library in $(ldd /bin/$program /bin/dash | grep -o '/[^ ]*'); do \
+            [ ! -f $library ] || cp -L --parents $library /small/; \
+        done; \
+    done
+FROM scratch
+COPY --from=debian /small /
+ENV PATH=/usr/local/bin:/usr/bin:/bin
+"#
+        ),
+    );
+    with_footplate("builder", base, &steps)
+}
+
+/// Returns an image with what docker/Dockerfile's build stage needs: this machine's own cargo, rustc and downloaded crates,
 /// and a linker.
 pub fn builder() -> &'static str {
     let base = debian_with("bookworm", &["gcc", "libc6-dev"]);
