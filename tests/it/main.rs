@@ -1,6 +1,7 @@
 //! The integration tests: the built binary with real processes.
 //!
 //! - `cables`: several hosts whose network fails without a word
+//! - `circles`: no file imports itself by way of others
 //! - `cli`: the command line, and `footplate check`
 //! - `code`: where the code comes from, which file of it runs, by which Python
 //! - `config`: configuration files that are wrong
@@ -33,6 +34,7 @@
 //! - `torchrun`: the lines and the errors of its ranks
 
 mod cables;
+mod circles;
 mod cli;
 mod code;
 mod config;
