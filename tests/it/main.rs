@@ -32,6 +32,7 @@
 //! - `secrets`: they are in nothing that footplate itself writes
 //! - `structure`: who imports whom, where `unsafe` is, how long files are
 //! - `torchrun`: the lines and the errors of its ranks
+//! - `wording`: how doc comments begin, and that one name has one meaning
 
 mod cables;
 mod circles;
@@ -73,3 +74,4 @@ mod secrets;
 mod servers;
 mod structure;
 mod torchrun;
+mod wording;

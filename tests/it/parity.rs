@@ -9,8 +9,8 @@ use std::fs;
 use std::path::Path;
 
 use footplate::job::{Paths, Variables};
-use footplate::launch::{self, Facts};
-use footplate::prepare::environment::Given;
+use footplate::launch::{self, CommandPlan, LaunchInput};
+use footplate::prepare::environment::{Given, Table};
 use footplate::run;
 use serde_json::{Value, json};
 
@@ -147,26 +147,37 @@ fn planned(job: &Job) -> Result<Value, String> {
     let (entry, _) = run::entry_of(&prepared.job).map_err(refused)?;
     let (image, _) = run::image(&prepared, &variables, run::needs_python(&entry)).map_err(refused)?;
     let run::Prepared { job, settings, .. } = &prepared;
-    let facts = Facts { job, settings, hardware: &hardware, image: &image, entry: &entry, arguments: &given.arguments };
-    let plan = launch::plan(&facts).map_err(|error| error.to_string())?;
+    let plan = launch::plan(&LaunchInput {
+        job,
+        settings,
+        variables: &variables,
+        hardware: &hardware,
+        image: &image,
+        entry: &entry,
+        arguments: &given.arguments,
+    })
+    .map_err(|error| error.to_string())?;
+    let process = plan.script_processes().next().ok_or("no process runs the script")?;
+    let CommandPlan { program, arguments, variables: own, working_dir } = &process.command;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let mut argv: Vec<String> = plan.arguments.iter().map(|word| text(word)).collect();
-    let program = plan.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    if program.starts_with("python") {
+    let mut argv: Vec<String> = arguments.iter().map(|word| text(word)).collect();
+    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if name.starts_with("python") {
         argv.remove(0);
     } else {
         // The stand-ins for launchers record their names, and a shell script records the path that was executed.
-        argv[0] = if plan.program.is_absolute() { program } else { plan.program.display().to_string() };
+        argv[0] = if program.is_absolute() { name } else { program.display().to_string() };
     }
     let mut env = serde_json::Map::new();
-    let pairs = |table: &std::collections::BTreeMap<Vec<u8>, Vec<u8>>| -> Vec<(String, String)> {
+    let pairs = |table: &Table| -> Vec<(String, String)> {
         table.iter().map(|(name, value)| (text(name), text(value))).collect()
     };
-    // The later win.
-    for (name, value) in pairs(&plan.variables).into_iter().chain(variables.texts()).chain(pairs(&given.variables)) {
+    let (launchers, jobs) = (pairs(&plan.variables), pairs(&given.variables));
+    // Each of these tables is stronger than those before it.
+    for (name, value) in launchers.into_iter().chain(pairs(own)).chain(variables.texts()).chain(jobs) {
         env.insert(name, value.into());
     }
-    Ok(json!({"argv": argv, "cwd": plan.working_dir, "env": env}))
+    Ok(json!({"argv": argv, "cwd": working_dir, "env": env}))
 }
 
 /// Returns which kinds a case belongs to: its type of entry point, machine and launch, the forms of its files, and which
