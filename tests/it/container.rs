@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::images;
-use crate::job::{Job, PATIENCE};
+use crate::job::{Job, patience};
+
+/// How long a container engine on a busy machine may take, at least.
+const CONTAINER_PATIENCE: Duration = Duration::from_secs(120);
 
 /// A job for a container: what the script is comes by hyperparameters, and there is a channel `training` of CSV data
 /// on the line y = 2x.
@@ -131,7 +134,7 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
 
     /// Polls until the condition gives a value; what the container did is told if it never does.
     pub fn poll<T>(&self, what: &str, condition: impl Fn() -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + CONTAINER_PATIENCE.max(patience());
         loop {
             if let Some(value) = condition() {
                 return value;

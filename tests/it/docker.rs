@@ -11,7 +11,7 @@ use crate::code::archive_of;
 use crate::container::{Container, job_of, job_with};
 
 use crate::images;
-use crate::job::Job;
+use crate::job::{Job, is_full};
 
 /// Writes a model and says who and where it is.
 const TRAINS: &str = r#"
@@ -457,11 +457,13 @@ fn the_dockerfile_builds_an_image_that_holds_one_file() {
     if !images::usable() {
         return;
     }
+    // Only .ci/full compiles the binary anew, in an image that has cargo.
+    let builder = if is_full() { images::builder() } else { images::builder_of_prebuilt() };
     let _lock = images::locked("dockerfile");
     for stage in ["dependencies", "build", "checked"] {
-        build_stage(stage, &["--target", stage]);
+        build_stage(builder, stage, &["--target", stage]);
     }
-    let tag = build_stage("dockerfile", &[]);
+    let tag = build_stage(builder, "dockerfile", &[]);
 
     let job = Job::new();
     let container = Container::start_without_volume(&job, &tag, &[], &["--version"]);
@@ -475,16 +477,16 @@ fn the_dockerfile_builds_an_image_that_holds_one_file() {
     assert_eq!(entry_point, r#"["/footplate"]"#);
 }
 
-/// Builds a stage of docker/Dockerfile in the quick profile. It keeps a name of this checkout's own, so that the next
-/// build starts from it; what had the name before is removed.
-fn build_stage(name: &str, target: &[&str]) -> String {
+/// Builds a stage of docker/Dockerfile with the development profile, and returns the image's tag. The tag is this checkout's
+/// own, so that the next build starts from the image. An image that had the tag before is removed.
+fn build_stage(builder: &str, name: &str, target: &[&str]) -> String {
     let tag = images::of_checkout(name);
     let id = || images::output(Command::new("docker").args(["image", "ls", "--quiet", "--no-trunc", &tag]));
     let before = id();
     images::run(
         Command::new("docker")
             .args(["build", "--file", "docker/Dockerfile", "--build-arg", "PROFILE=dev", "--tag", &tag])
-            .args(["--build-arg", &format!("BUILDER_IMAGE={}", images::builder())])
+            .args(["--build-arg", &format!("BUILDER_IMAGE={builder}")])
             .args(target)
             .arg(".")
             .current_dir(env!("CARGO_MANIFEST_DIR")),
@@ -495,7 +497,7 @@ fn build_stage(name: &str, target: &[&str]) -> String {
     tag
 }
 
-/// An image that goes when the test ends.
+/// An image that is removed when the value is dropped.
 struct Removed(String);
 
 impl Drop for Removed {

@@ -63,14 +63,14 @@ impl Hosts {
 
     /// So many hosts with so many ranks each, which mpirun starts.
     fn of_mpirun(suite: &str, count: usize, per_host: usize, script: &str) -> Hosts {
-        let image = images::with_train(images::debian_with(suite, &["openmpi-bin", "python3-mpi4py"]));
+        let image = images::debian_with(suite, &["openmpi-bin", "python3-mpi4py"]);
         let ranks = format!("--env=FOOTPLATE_PROCESSES_PER_HOST={per_host}");
         Hosts::new(count, image, script, &["--env=FOOTPLATE_LAUNCHER=mpi", &ranks])
     }
 
     /// The same with PyTorch.
     fn of_torch(launcher: &str, count: usize, per_host: usize, script: &str) -> Hosts {
-        let image = images::with_train(images::debian("bookworm"));
+        let image = images::debian("bookworm");
         let launcher = format!("--env=FOOTPLATE_LAUNCHER={launcher}");
         let ranks = format!("--env=FOOTPLATE_PROCESSES_PER_HOST={per_host}");
         let folder = format!("--volume={}:{TORCH}:ro", torch());
@@ -84,7 +84,8 @@ impl Hosts {
             let n = index + 1;
             let (name, alias) = (format!("--hostname=algo-{n}"), format!("--network-alias=algo-{n}"));
             let network = format!("--network={}", network.name);
-            let mut options = vec![name.as_str(), &alias, &network];
+            let binary = images::mounted_as_train();
+            let mut options = vec![name.as_str(), &alias, &network, &binary];
             options.extend(self.options.iter().map(String::as_str));
             Container::start(job, self.image, &options, &["train"])
         };

@@ -34,12 +34,18 @@ pub fn usable() -> bool {
     false
 }
 
-/// Says why a test cannot run here, which is a failure where CI is set.
+/// Prints why a test cannot run on this machine, and adds it to the list that tests/run shows at its end. If CI is set, it
+/// fails the test.
 pub fn skip(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "CI must not skip it: {why}");
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    // Not by eprintln: the test harness would hide it.
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+    let line = format!("SKIPPED {test}: {why}\n");
+    // Not by eprintln, whose text the test harness hides.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(list) = std::env::var_os("FOOTPLATE_TEST_SKIPPED") {
+        let list = fs::OpenOptions::new().append(true).create(true).open(list);
+        let _ = list.and_then(|mut list| list.write_all(line.as_bytes()));
+    }
 }
 
 /// Debian of the given suite (`bookworm`: Python 3.11, `trixie`: Python 3.13) with Python, pip and venv.
@@ -94,6 +100,11 @@ ENV PATH=/usr/local/bin:/usr/bin:/bin
     )
 }
 
+/// The option that mounts the binary under test as `train` on the PATH of a container. It costs less than an image.
+pub fn mounted_as_train() -> String {
+    format!("--volume={BINARY}:/usr/local/bin/train:ro")
+}
+
 /// The binary under test as the entry point of an image that holds nothing else.
 pub fn footplate() -> &'static str {
     let (name, version) = of_binary("scratch");
@@ -131,7 +142,43 @@ pub fn with_footplate(name: &str, base: &str, steps: &str) -> &'static str {
     tag
 }
 
-/// An image with what docker/Dockerfile's build stage asks for: this machine's own cargo, rustc and downloaded crates,
+/// Returns an image whose `cargo` takes the binary under test instead of compiling it, for the build stage of
+/// docker/Dockerfile. Like the real one it needs the files of the package.
+pub fn builder_of_prebuilt() -> &'static str {
+    let cargo = r#"#!/bin/sh\n\
+set -eu\n\
+[ "$1 $2" = "install --locked" ]\n\
+ls Cargo.toml Cargo.lock .cargo/config.toml src/main.rs src/lib.rs >/dev/null\n\
+while [ "$1" != --root ]; do shift; done\n\
+mkdir -p "$2/bin"\n\
+cp /prebuilt "$2/bin/footplate"\n"#;
+    let steps = format!(
+        "COPY --from=footplate /footplate /prebuilt\n\
+         RUN printf '{cargo}' > /usr/local/bin/cargo && chmod +x /usr/local/bin/cargo\n"
+    );
+    // A small base: the classic builder looks at every file of an image after every step.
+    let base = debian("bookworm");
+    let base = derived(
+        "shell-and-files",
+        &format!(
+            r#"FROM {base} AS debian
+RUN set -e; mkdir -p /small/bin /small/tmp /small/usr/local/bin; cp /bin/dash /small/bin/sh; \
+    for program in chmod cp ls mkdir rm touch; do \
+        cp /bin/$program /small/bin/; \
+        for library in $(ldd /bin/$program /bin/dash | grep -o '/[^ ]*'); do \
+            [ ! -f $library ] || cp -L --parents $library /small/; \
+        done; \
+    done
+FROM scratch
+COPY --from=debian /small /
+ENV PATH=/usr/local/bin:/usr/bin:/bin
+"#
+        ),
+    );
+    with_footplate("builder", base, &steps)
+}
+
+/// Returns an image with what docker/Dockerfile's build stage needs: this machine's own cargo, rustc and downloaded crates,
 /// and a linker.
 pub fn builder() -> &'static str {
     let base = debian_with("bookworm", &["gcc", "libc6-dev"]);
@@ -244,7 +291,8 @@ fn install_mmdebstrap() {
     run(Command::new("apt-get").args(["install", "-y", "-q", "--no-install-recommends", "mmdebstrap"]));
 }
 
-fn digest(parts: &[&str]) -> u64 {
+/// Returns a digest of a recipe, which names what is built by it.
+pub fn digest(parts: &[&str]) -> u64 {
     let mut hasher = DefaultHasher::new();
     parts.hash(&mut hasher);
     hasher.finish()

@@ -10,46 +10,17 @@ use footplate::prepare::requirements;
 
 use super::images;
 use super::job::{Ended, Job, search_path};
+use super::kept::{self, wheel};
 use super::servers::{Fault, Relay, Server, tools};
 
-/// Writes a wheel `name-version` with a module of that name; what follows are its own requirements.
-const MAKE_WHEEL: &str = r#"
-import sys, zipfile
-folder, name, version, *requires = sys.argv[1:]
-info = f"{name}-{version}.dist-info"
-with zipfile.ZipFile(f"{folder}/{name}-{version}-py3-none-any.whl", "w") as wheel:
-    wheel.writestr(f"{name}.py", f"VERSION = {version!r}\n")
-    lines = "".join(f"Requires-Dist: {line}\n" for line in requires)
-    wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{lines}")
-    wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-    wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
-"#;
-
-/// A virtual environment with pip, made once and copied for each job: making one takes seconds.
+/// Returns the folder of a virtual environment with pip. Each job gets a copy, because making one takes seconds.
 pub fn environment() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("pip-environment");
-        let _lock = images::locked("pip-environment");
-        if !folder.join("ready").exists() {
-            images::run(
-                Command::new("python3").env("PATH", search_path()).args(["-m", "venv", "--clear"]).arg(&folder),
-            );
-            std::fs::write(folder.join("ready"), "").expect("written");
-        }
-        folder
-    })
+    FOLDER.get_or_init(|| kept::environment(&[]))
 }
 
 fn uv() -> String {
     tools().join("uv").display().to_string()
-}
-
-pub fn wheel(folder: &Path, arguments: &[&str]) {
-    std::fs::create_dir_all(folder).expect("a folder");
-    images::run(
-        Command::new("python3").env("PATH", search_path()).args(["-c", MAKE_WHEEL]).arg(folder).args(arguments),
-    );
 }
 
 /// A job with a virtual environment of its own with pip, and no settings of the machine's.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -11,20 +12,41 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// How long anything may take before a test calls it a hang.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+/// Returns how long a test waits for anything before it calls it a hang: 30 s, or the number of seconds in
+/// FOOTPLATE_TEST_PATIENCE, for machines that do much else.
+pub fn patience() -> Duration {
+    static PATIENCE: OnceLock<Duration> = OnceLock::new();
+    *PATIENCE.get_or_init(|| {
+        let seconds = std::env::var("FOOTPLATE_TEST_PATIENCE");
+        Duration::from_secs(seconds.map_or(30, |text| text.parse().expect("FOOTPLATE_TEST_PATIENCE is a number")))
+    })
+}
+
+/// Returns true if FOOTPLATE_TEST_FULL is set: then nothing is replaced by a shorter form (see .ci/full).
+pub fn is_full() -> bool {
+    std::env::var_os("FOOTPLATE_TEST_FULL").is_some()
+}
 
 /// The binary under test.
 pub const FOOTPLATE: &str = env!("CARGO_BIN_EXE_footplate");
 
-/// PATH with the folder of the real Python first: a version manager's stand-in for it takes longer than all else.
+/// Returns PATH with the folder of the real Python first: a version manager's script in its place takes longer to start
+/// than all else.
 pub fn search_path() -> &'static str {
     static PATH: OnceLock<String> = OnceLock::new();
     PATH.get_or_init(|| {
+        let path = std::env::var("PATH").expect("a PATH");
+        let found = std::env::split_paths(&path).map(|folder| folder.join("python3")).find(|file| file.is_file());
+        let found = found.and_then(|file| file.canonicalize().ok()).expect("python3 is on PATH");
+        let mut start = [0; 2];
+        fs::File::open(&found).and_then(|mut file| file.read_exact(&mut start)).expect("python3 can be read");
+        if start != *b"#!" {
+            return format!("{}:{path}", found.parent().expect("a folder").display());
+        }
         let program = "import os, sys; print(os.path.dirname(os.path.realpath(sys.executable)))";
         let output = Command::new("python3").args(["-c", program]).output().expect("python3 runs");
         let folder = String::from_utf8(output.stdout).expect("a path");
-        format!("{}:{}", folder.trim(), std::env::var("PATH").expect("a PATH"))
+        format!("{}:{path}", folder.trim())
     })
 }
 
@@ -161,14 +183,14 @@ pub fn wait_with_output(child: Child) -> Output {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a process number"));
     let (sender, receiver) = std::sync::mpsc::channel();
     let waiter = std::thread::spawn(move || sender.send(child.wait_with_output()));
-    match receiver.recv_timeout(PATIENCE) {
+    match receiver.recv_timeout(patience()) {
         Ok(output) => {
             let _ = waiter.join();
             output.expect("waited")
         }
         Err(_) => {
             let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
-            panic!("footplate did not end within {PATIENCE:?}");
+            panic!("footplate did not end within {:?}", patience());
         }
     }
 }
@@ -219,10 +241,10 @@ impl Ended {
     }
 }
 
-/// Asks until the answer is there, for as long as [`PATIENCE`].
+/// Asks until there is an answer, and returns it. Panics after [`patience`].
 #[track_caller]
 pub fn eventually<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     loop {
         if let Some(answer) = answer() {
             return answer;

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::job::{FOOTPLATE, search_path, wait_with_output};
-use super::{images, installers};
+use super::{images, installers, kept};
 
 /// A user's folder with code in it.
 struct Workplace(tempfile::TempDir);
@@ -445,7 +445,7 @@ fn hosts_that_share_a_python_install_into_it_one_after_the_other() {
     let workplace = Workplace::new("import fix; print(fix.VERSION)");
     workplace.write("src/requirements.txt", "fix\n");
     images::run(Command::new("cp").arg("-r").arg(installers::environment()).arg(workplace.at("venv")));
-    installers::wheel(&workplace.at("wheels"), &["fix", "1.2"]);
+    kept::wheel(&workplace.at("wheels"), &["fix", "1.2"]);
     let mut command = workplace.command(&["--source-dir", "src", "--entry-point", "train.py", "--hosts", "3"]);
     command.env("PATH", format!("{}:{}", workplace.at("venv/bin").display(), search_path()));
     command.env("PIP_CONFIG_FILE", "/dev/null").env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", workplace.at("wheels"));

@@ -1,6 +1,7 @@
 //! The integration tests: the built binary with real processes.
 //!
 //! - `cables`: several hosts whose network fails without a word
+//! - `circles`: no file imports itself by way of others
 //! - `cli`: the command line, and `footplate check`
 //! - `code`: where the code comes from, which file of it runs, by which Python
 //! - `config`: configuration files that are wrong
@@ -14,6 +15,7 @@
 //! - `launchers`: launchers of the image, what they get, what is refused
 //! - `local`: a job on this machine
 //! - `mpi`: the image's mpirun over several hosts
+//! - `mutated`: the fuzz targets, on their seeds and on mutations of these
 //! - `output`: what the script writes: every byte, in order, whoever reads it and however
 //! - `parity`: the recorded runs of the incumbents
 //! - `process_orphans`: what a script leaves behind: orphans, zombies, daemons, streams held open
@@ -30,8 +32,10 @@
 //! - `secrets`: they are in nothing that footplate itself writes
 //! - `structure`: who imports whom, where `unsafe` is, how long files are
 //! - `torchrun`: the lines and the errors of its ranks
+//! - `wording`: how doc comments begin, and that one name has one meaning
 
 mod cables;
+mod circles;
 mod cli;
 mod code;
 mod config;
@@ -46,9 +50,11 @@ mod images;
 mod installers;
 mod intermediate;
 mod job;
+mod kept;
 mod launchers;
 mod local;
 mod mpi;
+mod mutated;
 mod output;
 mod parity;
 mod process;
@@ -68,3 +74,4 @@ mod secrets;
 mod servers;
 mod structure;
 mod torchrun;
+mod wording;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::job::{FOOTPLATE, Job, PATIENCE};
+use super::job::{FOOTPLATE, Job, patience};
 use super::running::{Running, notes, nothing_survives, noting};
 
 /// The upper bound for an end that waits for nothing in vain.
@@ -169,7 +169,7 @@ fn a_foreign_process_that_writes_forever_does_not_block_the_end() {
         let begun = std::time::Instant::now();
         let lines = b"more\n".repeat(1 << 18);
         // Writing fails when footplate has ended and the pipe is closed.
-        while !over.load(Ordering::Relaxed) && begun.elapsed() < PATIENCE && held.write_all(&lines).is_ok() {
+        while !over.load(Ordering::Relaxed) && begun.elapsed() < patience() && held.write_all(&lines).is_ok() {
             std::hint::spin_loop();
         }
     };
@@ -208,7 +208,7 @@ fn processes_that_fork_without_pause_are_all_killed() {
     running.noted("forking", 2);
     running.tell("end");
     let ended = running.end(&job).succeeded();
-    assert!(ended.duration < PATIENCE, "{ended:#?}");
+    assert!(ended.duration < patience(), "{ended:#?}");
     nothing_survives(&job);
     assert_eq!(super::running::notes(job.base()), ["forking", "forking"]);
 }

@@ -4,18 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::job::{Ended, Job, search_path};
-
-/// Writes a wheel with a module of this name.
-const MAKE_WHEEL: &str = r#"
-import sys, zipfile
-folder, name, version = sys.argv[1:]
-info = f"{name}-{version}.dist-info"
-with zipfile.ZipFile(f"{folder}/{name}-{version}-py3-none-any.whl", "w") as wheel:
-    wheel.writestr(f"{name}.py", f"VERSION = {version!r}\n")
-    wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-    wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
-"#;
+use super::kept::wheel;
 
 fn python(arguments: &[&str]) {
     let output = Command::new("python3").env("PATH", search_path()).args(arguments).output().expect("python3 runs");
@@ -29,7 +18,7 @@ fn job(script: &str) -> Job {
     let (venv, wheels) = (job.path("venv"), job.path("wheels"));
     std::fs::create_dir(&wheels).expect("a folder");
     python(&["-m", "venv", "--without-pip", "--system-site-packages", venv.to_str().expect("a path")]);
-    python(&["-c", MAKE_WHEEL, wheels.to_str().expect("a path"), "footplate_fixture", "1.2"]);
+    wheel(&wheels, &["footplate_fixture", "1.2"]);
     let (venv, wheels) = (venv.display().to_string(), wheels.display().to_string());
     let path = format!("{venv}/bin:{}", search_path());
     job.variable("PATH", &path)

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::images;
+use crate::{images, kept};
 
 /// The line of the SDK that the incumbent was made for.
 const V2: &str = "sagemaker[local]==2.257.7";
@@ -124,7 +124,7 @@ impl Workplace {
     }
 
     fn run(&self, package: &str, program: &str, arguments: [&str; 4]) -> Ended {
-        let python = virtual_environment(package).join("bin/python3");
+        let python = kept::environment(&[package]).join("bin/python3");
         let output = Command::new(python)
             .arg(format!("{FIXTURES}/{program}"))
             .arg(self.folder.path())
@@ -196,20 +196,6 @@ impl fmt::Display for Ended {
         writeln!(f, "--- stdout ---\n{}", String::from_utf8_lossy(&self.output.stdout))?;
         write!(f, "--- stderr ---\n{}---", String::from_utf8_lossy(&self.output.stderr))
     }
-}
-
-/// A virtual environment with one package, installed once for this target folder.
-fn virtual_environment(package: &str) -> PathBuf {
-    let name = package.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let installed = folder.join("installed");
-    if !installed.exists() {
-        let _ = fs::remove_dir_all(&folder);
-        images::run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
-        images::run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", package]));
-        fs::write(&installed, "").expect("failed to mark the virtual environment as complete");
-    }
-    folder
 }
 
 /// The files of that name below a folder.

@@ -6,10 +6,10 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use super::images;
-use super::job::{eventually, search_path};
+use super::job::eventually;
+use super::kept;
 
 /// With it, moto shows what was written with credentials; it checks no signature.
 const AUTHORIZATION: &str = "Authorization: AWS4-HMAC-SHA256 Credential=a/20200101/us-east-1/s3/aws4_request";
@@ -17,18 +17,10 @@ const AUTHORIZATION: &str = "Authorization: AWS4-HMAC-SHA256 Credential=a/202001
 /// What the servers need, and uv.
 const PACKAGES: [&str; 4] = ["moto[server]==5.2.5", "pypiserver==2.4.2", "boto3==1.44.5", "uv==0.13.9"];
 
-/// The folder of the programs of a virtual environment with [`PACKAGES`].
+/// Returns the folder of the programs of a virtual environment with [`PACKAGES`].
 pub fn tools() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-        .join(format!("tools-{}", PACKAGES.join("-").replace(['[', ']', '='], "")));
-    let ready = folder.join("ready");
-    let _lock = images::locked("tools");
-    if !ready.exists() {
-        images::run(Command::new("python3").env("PATH", search_path()).args(["-m", "venv", "--clear"]).arg(&folder));
-        images::run(Command::new(folder.join("bin/pip")).args(["install", "--quiet"]).args(PACKAGES));
-        std::fs::write(ready, "").expect("written");
-    }
-    folder.join("bin")
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| kept::environment(&PACKAGES).join("bin")).clone()
 }
 
 /// A server's process; it ends with this value.

@@ -9,8 +9,8 @@ use regex::Regex;
 /// More lines of code than this, tests not counted, and a file is about more than one thing.
 const LONGEST: usize = 400;
 
-/// The source files with their paths below `src`, and their text without comments and tests.
-fn sources() -> BTreeMap<PathBuf, String> {
+/// Returns the source files by their paths below `src`, without comments and tests.
+pub fn sources() -> BTreeMap<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = BTreeMap::new();
     let mut folders = vec![root.clone()];

@@ -1,0 +1,74 @@
+//! Python environments and wheels that are built once and kept for later runs of the tests on this machine.
+//!
+//! They are below `~/.cache/footplate-test`, or the folder that FOOTPLATE_TEST_CACHE names. The name of each holds a digest
+//! of its recipe, so a changed recipe builds anew.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::images;
+use super::job::search_path;
+
+/// Writes a wheel `name-version` with a module of that name into a folder. Further arguments are its requirements.
+const MAKE_WHEEL: &str = r#"
+import sys, zipfile
+folder, name, version, *requires = sys.argv[1:]
+info = f"{name}-{version}.dist-info"
+with zipfile.ZipFile(f"{folder}/{name}-{version}-py3-none-any.whl", "w") as wheel:
+    wheel.writestr(f"{name}.py", f"VERSION = {version!r}\n")
+    lines = "".join(f"Requires-Dist: {line}\n" for line in requires)
+    wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{lines}")
+    wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+"#;
+
+/// Returns a folder with this name and recipe. `build` fills it if no earlier run has; meanwhile other tests that need it
+/// wait.
+fn kept(name: &str, recipe: &[&str], build: impl FnOnce(&Path)) -> PathBuf {
+    let cache = std::env::var_os("FOOTPLATE_TEST_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+        PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| OsString::from("/root"))).join(".cache/footplate-test")
+    });
+    let name = format!("{name}-{:016x}", images::digest(recipe));
+    let _lock = images::locked(&name);
+    let folder = cache.join(name);
+    let ready = folder.join("ready");
+    if !ready.exists() {
+        let _ = fs::remove_dir_all(&folder); // what an interrupted build left
+        fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("failed to make {}: {error}", folder.display()));
+        build(&folder);
+        fs::write(&ready, "").expect("failed to mark the folder as complete");
+    }
+    folder
+}
+
+/// Returns the folder of a virtual environment that holds pip and these packages.
+pub fn environment(packages: &[&str]) -> PathBuf {
+    let version = images::output(python().arg("-VV"));
+    let recipe = [&[search_path(), version.as_str()], packages].concat();
+    kept("environment", &recipe, |folder| {
+        images::run(python().args(["-m", "venv", "--clear"]).arg(folder));
+        if !packages.is_empty() {
+            images::run(Command::new(folder.join("bin/pip")).args(["install", "--quiet"]).args(packages));
+        }
+    })
+}
+
+/// Puts a wheel into a folder, which is created if necessary. The arguments are a name, a version, and the requirements of
+/// the package.
+pub fn wheel(folder: &Path, arguments: &[&str]) {
+    let recipe = [&[MAKE_WHEEL], arguments].concat();
+    let kept = kept("wheel", &recipe, |kept| {
+        images::run(python().args(["-c", MAKE_WHEEL]).arg(kept).args(arguments));
+    });
+    let file = format!("{}-{}-py3-none-any.whl", arguments[0], arguments[1]);
+    fs::create_dir_all(folder).expect("failed to make a folder for wheels");
+    fs::copy(kept.join(&file), folder.join(&file)).expect("failed to copy a wheel");
+}
+
+fn python() -> Command {
+    let mut command = Command::new("python3");
+    command.env("PATH", search_path());
+    command
+}
