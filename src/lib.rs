@@ -20,6 +20,8 @@
 //!       failure or success file, exit code
 //! ```
 //!
+//! All of them emit events (`event`), which the run record (`observe`) and others receive.
+//!
 //! `ARCHITECTURE.md` in the repository explains the phases and follows four paths through the code: a hyperparameter, a log line,
 //! the death of a rank, and a stop signal.
 //!
@@ -44,8 +46,8 @@
 //!
 //! A folder may import only the folders that follow it in this list. A test checks this.
 //!
-//! `cli` → `local` → `run` → `observe` → `cluster` → `launch` → `prepare` → `storage` → `failure` → `supervise` → `logs` → `event` → `machine` →
-//! `job` → `python` → `redact` → `resolve` → `kernel`
+//! `cli` → `local` → `run` → `observe` → `cluster` → `launch` → `prepare` → `storage` → `failure` → `supervise` → `logs` →
+//! `event` → `machine` → `job` → `python` → `redact` → `resolve` → `kernel`
 //!
 //! `kernel` is the only folder with `unsafe`.
 #![deny(unsafe_code)]

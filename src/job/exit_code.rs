@@ -1,6 +1,6 @@
 //! The exit codes of footplate: the only place that defines them and says what each one means.
 //!
-//! The README's table is [`EXIT_CODES`]. The numbers are a contract with users; those from 64 to 78 follow sysexits.h, and
+//! The table in `docs/reference.md` is [`EXIT_CODES`]. The numbers are a contract with users; those from 64 to 78 follow sysexits.h, and
 //! those from 126 up follow POSIX shells.
 
 /// Defines the constants, and the table that documents them together with the codes that are not footplate's own.

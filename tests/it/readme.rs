@@ -162,6 +162,18 @@ fn the_readmes_dockerfile_lines_are_those_of_the_examples() {
     assert_eq!(listed, folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect());
 }
 
+#[test]
+fn the_reference_lists_the_keys_of_the_run_record() {
+    let job = Job::python("print('ran')");
+    job.train().succeeded();
+    let record = job.read("output/data/footplate/algo-1/run.json").expect("the record");
+    let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+    let keys: Vec<&String> = record.as_object().expect("an object").keys().collect();
+    let text = document("docs/reference.md");
+    assert_eq!(first_column(&text, "## The run record").iter().collect::<Vec<_>>(), keys);
+    assert!(text.contains(&format!("`{}`", record["schema"].as_str().expect("the schema"))), "the schema");
+}
+
 /// The anchor that a heading gets: lower-case letters, digits, and hyphens for blanks.
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-'));

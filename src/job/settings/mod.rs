@@ -1,6 +1,6 @@
 //! The settings of footplate itself.
 //!
-//! [`REGISTRY`] lists them; the tables of the README and of `footplate train --help` come from it. The strongest source is the
+//! [`REGISTRY`] lists them; the table in `docs/reference.md` and `footplate train --help` come from it. The strongest source is the
 //! command line (`--set name=value`), then the variable `FOOTPLATE_NAME` (from the Dockerfile or the estimator's
 //! `environment`), then the hyperparameter `footplate_name`, which never reaches the script.
 
