@@ -1,30 +1,30 @@
-//! Which file systems are full. Asked only after a failure.
+//! Full file systems. They are looked for only after a failure.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::machine::{Bytes, FileSystem, SHARED_MEMORY};
 
-/// A file system that nothing more can be written to.
+/// A file system to which nothing more can be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FullDisk {
-    /// The path that was asked about, on that file system.
+    /// The path by which the file system was found.
     pub path: PathBuf,
-    /// What has run out.
+    /// The resource that ran out.
     pub what: Full,
 }
 
-/// What has run out on a full file system.
+/// The resource that ran out on a full file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
     /// Space.
     Space {
-        /// How much is left to an ordinary user, in bytes.
+        /// The space that an ordinary user can still use, in bytes.
         free_bytes: u64,
-        /// How large the file system is, in bytes.
+        /// The size of the file system, in bytes.
         total_bytes: u64,
     },
-    /// Inodes: there is space, but no new file can be made.
+    /// Inodes: there is space, but no new file can be created.
     Inodes,
 }
 
@@ -39,10 +39,10 @@ impl fmt::Display for FullDisk {
     }
 }
 
-/// Those of `paths`, and of `/dev/shm`, that lie on a full file system: each file system once, by the first path on it.
+/// Returns the full file systems among those of `paths` and of `/dev/shm`, each once, by its first path.
 ///
-/// Full means less than 1 MiB or less than 0.1 % free, whichever is more, or no inodes. Paths that are not there and
-/// file systems that are read-only are passed over.
+/// A file system is full if less than 1 MiB or less than 0.1 % is free, whichever is more, or if no inodes are left. Paths that
+/// do not exist and file systems that are read-only are skipped.
 pub fn full_disks<P: AsRef<Path>>(paths: &[P]) -> Vec<FullDisk> {
     let mut seen = Vec::new();
     let mut full = Vec::new();
@@ -53,16 +53,16 @@ pub fn full_disks<P: AsRef<Path>>(paths: &[P]) -> Vec<FullDisk> {
         }
         seen.push(found.identity);
         let space = (found.free_bytes, found.total_bytes);
-        if let Some(what) = judge(space, (found.free_inodes, found.inodes)) {
+        if let Some(what) = exhausted(space, (found.free_inodes, found.inodes)) {
             full.push(FullDisk { path: path.to_path_buf(), what });
         }
     }
     full
 }
 
-/// What has run out, given what is left and what there is, of bytes and of inodes. A file system that counts neither
-/// (total 0: /proc, or the inodes of btrfs) is never full.
-fn judge((free_bytes, total_bytes): (u64, u64), (free_inodes, inodes): (u64, u64)) -> Option<Full> {
+/// Returns the resource that ran out, from the free and the total number of bytes and of inodes. A resource with a total of 0 is
+/// not counted and never runs out: that of /proc, and the inodes of btrfs.
+fn exhausted((free_bytes, total_bytes): (u64, u64), (free_inodes, inodes): (u64, u64)) -> Option<Full> {
     const LEAST: u64 = 1 << 20;
     if total_bytes > 0 && free_bytes < LEAST.max(total_bytes / 1000) {
         return Some(Full::Space { free_bytes, total_bytes });
@@ -72,28 +72,28 @@ fn judge((free_bytes, total_bytes): (u64, u64), (free_inodes, inodes): (u64, u64
 
 #[cfg(test)]
 mod tests {
-    use super::{Full, FullDisk, full_disks, judge};
+    use super::{Full, FullDisk, exhausted, full_disks};
 
     #[test]
-    fn full_is_less_than_a_mebibyte_or_a_thousandth() {
+    fn a_file_system_is_full_below_a_mebibyte_or_a_thousandth() {
         const GIB: u64 = 1 << 30;
         let space = |free_bytes, total_bytes| Some(Full::Space { free_bytes, total_bytes });
-        assert_eq!(judge((1 << 20, 64 << 20), (5, 9)), None);
-        assert_eq!(judge(((1 << 20) - 1, 64 << 20), (5, 9)), space((1 << 20) - 1, 64 << 20));
-        assert_eq!(judge((GIB, 900 * GIB), (5, 9)), None);
-        assert_eq!(judge((GIB, 1100 * GIB), (5, 9)), space(GIB, 1100 * GIB));
-        assert_eq!(judge((GIB, 2 * GIB), (0, 9)), Some(Full::Inodes));
-        assert_eq!(judge((GIB, 2 * GIB), (0, 0)), None, "btrfs counts no inodes");
-        assert_eq!(judge((0, 0), (0, 0)), None, "/proc counts nothing");
+        assert_eq!(exhausted((1 << 20, 64 << 20), (5, 9)), None);
+        assert_eq!(exhausted(((1 << 20) - 1, 64 << 20), (5, 9)), space((1 << 20) - 1, 64 << 20));
+        assert_eq!(exhausted((GIB, 900 * GIB), (5, 9)), None);
+        assert_eq!(exhausted((GIB, 1100 * GIB), (5, 9)), space(GIB, 1100 * GIB));
+        assert_eq!(exhausted((GIB, 2 * GIB), (0, 9)), Some(Full::Inodes));
+        assert_eq!(exhausted((GIB, 2 * GIB), (0, 0)), None, "btrfs counts no inodes");
+        assert_eq!(exhausted((0, 0), (0, 0)), None, "/proc counts nothing");
     }
 
     #[test]
-    fn what_is_not_there_or_cannot_fill_up_is_passed_over() {
+    fn paths_that_do_not_exist_or_cannot_fill_up_are_skipped() {
         assert_eq!(full_disks(&["/proc", "/sys", "/does/not/exist"]), []);
     }
 
     #[test]
-    fn a_full_disk_reads_as_words() {
+    fn a_full_disk_is_shown_in_words() {
         let full = |what| FullDisk { path: "/opt/ml/model".into(), what }.to_string();
         assert_eq!(
             full(Full::Space { free_bytes: 4096, total_bytes: 30 << 30 }),

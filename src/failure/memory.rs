@@ -1,22 +1,22 @@
-//! Judgement of whether the kernel killed a process of this container because memory ran out.
+//! The judgement that the kernel killed a process of this container for lack of memory.
 //!
 //! The container's cgroup counts such kills. The counter is read before the script starts and again after it ended: if it
 //! grew, a process was killed. Without a memory cgroup, nothing is claimed.
 
 use crate::machine::{MemoryCounters, MemoryGroup, Roots, machine_memory};
 
-/// A process of the container was killed for want of memory.
+/// A kill of a process of the container for lack of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory {
-    /// The most memory that the container ever held, in bytes; unknown before Linux 5.19 on cgroup v2.
+    /// The largest amount of memory that the container ever used, in bytes; unknown on cgroup v2 before Linux 5.19.
     pub peak_bytes: Option<u64>,
-    /// How much it could have, in bytes: its own limit, or all memory of the machine if it had none.
+    /// The amount that it could use, in bytes: its own limit, or all memory of the machine if it had none.
     pub limit_bytes: Option<u64>,
-    /// Whether `limit_bytes` is all memory of the machine.
+    /// True if `limit_bytes` is all memory of the machine.
     pub whole_machine: bool,
 }
 
-/// A watch over the container's memory: started before the script, asked after it.
+/// A watch over the container's memory: started before the script, and asked after it.
 #[derive(Debug)]
 pub struct MemoryWatch {
     roots: Roots,
@@ -35,7 +35,7 @@ impl MemoryWatch {
         MemoryWatch { roots, group }
     }
 
-    /// Returns what is known of the memory if a process of the container was killed because it ran out since the start.
+    /// Returns what is known about a kill since the start; `None` if no process of the container was killed for lack of memory.
     ///
     /// The kernel counts a kill before it sends the signal, so the answer is right as soon as the process is reaped.
     pub fn out_of_memory(&self) -> Option<OutOfMemory> {
@@ -69,7 +69,7 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    /// A recorded tree: files below one folder, `proc/…` and `cgroup/…`.
+    /// Writes a recorded tree of files below one folder: `proc/…` and `cgroup/…`.
     fn tree(files: &[(&str, &str)]) -> (TempDir, Roots) {
         let folder = tempfile::tempdir().unwrap();
         let put = |name: &str, text: &str| write(folder.path(), name, text);
