@@ -306,13 +306,16 @@ impl HostTable {
         self.failed(Account::of_host(host, of_host(host, exit_code::CONFIGURATION, &found)), now)
     }
 
-    /// Takes an account of a failure. A later account of a host replaces the earlier one.
+    /// Takes an account of a failure. A later account of a host replaces the earlier one, unless only the earlier one is final.
     fn failed(&mut self, account: Account, now: Instant) -> Vec<Action> {
         if self.is_decided {
             return Vec::new();
         }
         if let Some(known) = self.failures.iter_mut().find(|known| known.host == account.host) {
-            *known = account;
+            // A provisional account may be late.
+            if account.is_final || !known.is_final {
+                *known = account;
+            }
             return Vec::new();
         }
         // A host that was told to stop has its grace period, and its launcher needs the channel meanwhile.

@@ -15,6 +15,7 @@
 mod label;
 mod messages;
 mod relay;
+mod stream;
 mod style;
 mod tags;
 mod tap;
@@ -22,7 +23,8 @@ mod tape;
 
 pub use label::RankLabel;
 pub use messages::{Level, clean, init, redactor, set_redactor};
-pub use relay::{Relay, Relayed, StreamId, StreamNews};
+pub use relay::Relay;
+pub use stream::{Relayed, StreamId, StreamNews};
 pub use style::{Rewrite, Style};
 pub use tags::Tags;
 pub use tap::{Line, LineSubscriber, Tap};

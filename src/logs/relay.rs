@@ -13,7 +13,8 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::style::{Style, Styler};
+use super::stream::{Relayed, StreamId, StreamNews};
+use super::style::Styler;
 use super::tap::Tap;
 use super::tape::Tape;
 use crate::event::{Moment, Process};
@@ -26,58 +27,6 @@ const PIPE_SIZE: i32 = 1 << 20;
 /// The relay's thread needs little stack.
 const STACK_SIZE: usize = 256 << 10;
 
-/// One of the streams that a relay reads, counted by whoever adds them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamId {
-    /// The process, counted from 0.
-    pub process: usize,
-    /// 0 for its own; those of the ranks that it starts are counted from 1.
-    pub part: usize,
-    /// True for its standard error.
-    pub is_stderr: bool,
-    /// The attempt at running the ranks, counted from 0.
-    pub attempt: u32,
-}
-
-/// A fact about a stream.
-#[derive(Debug)]
-pub enum StreamNews {
-    /// Its first bytes were read.
-    Began {
-        /// The stream.
-        id: StreamId,
-        /// The time.
-        at: Moment,
-    },
-    /// A line contains the awaited text. Reported once.
-    Matched {
-        /// The stream.
-        id: StreamId,
-    },
-    /// It has ended, and all of it was passed on.
-    Ended {
-        /// The stream.
-        id: StreamId,
-        /// Its last bytes.
-        record: Vec<u8>,
-        /// The number of line ends in it.
-        lines: u64,
-        /// Its size in bytes.
-        bytes: u64,
-        /// The time of its last bytes. `None` if there were none.
-        last_output: Option<Moment>,
-    },
-}
-
-impl StreamNews {
-    /// Returns the stream.
-    pub fn id(&self) -> StreamId {
-        match self {
-            StreamNews::Began { id, .. } | StreamNews::Matched { id } | StreamNews::Ended { id, .. } => *id,
-        }
-    }
-}
-
 /// Takes the facts about a stream, on the relay's thread.
 type Tell = Box<dyn FnMut(StreamNews) + Send>;
 
@@ -88,21 +37,6 @@ enum Command {
     Message(Vec<u8>),
     Close(StreamId),
     Finish,
-}
-
-/// A stream for the relay to read.
-#[derive(Debug)]
-pub struct Relayed {
-    /// The number by which the relay knows it.
-    pub id: StreamId,
-    /// The process that writes to it, for taps.
-    pub writer: Process,
-    /// Its reading end.
-    pub source: OwnedFd,
-    /// The changes that are made to its lines.
-    pub style: Style,
-    /// The text of which the first line that contains it is reported.
-    pub awaited: Option<Vec<u8>>,
 }
 
 /// A handle of the relay.

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::StreamId;
+use super::stream::StreamId;
 use crate::event::{Moment, Process, Stream};
 use crate::kernel;
 

@@ -1,6 +1,7 @@
 //! The link of this host to the other hosts, and the herald that tells them of events.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cluster::{Cluster, Order, Speaker};
 use crate::event::{Cause, CauseEnding, Event, Kind, Process, StopReason, Subscriber};
@@ -15,6 +16,25 @@ pub(super) struct PeerLink {
     pub(super) launch: SpanOfLaunch,
     /// mpirun's remote agent, if this host starts mpirun for the others.
     pub(super) agent: Option<PathBuf>,
+    /// The failures that the others were told.
+    pub(super) announced: Arc<Mutex<Announced>>,
+}
+
+/// The failures that the other hosts were told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Announced {
+    /// None.
+    #[default]
+    Nothing,
+    /// One of this process. It may be the cause, or gives way to another.
+    Failure {
+        /// The process. `None` for a failure that is no process's.
+        process: Option<Process>,
+        /// True if the failure may be the cause.
+        may_be_cause: bool,
+    },
+    /// The last account of this host. Judgements that come later change nothing.
+    LastAccount,
 }
 
 /// The hosts that a launch spans.
@@ -54,8 +74,9 @@ impl PeerLink {
         self.cluster.speaker().executed(order.id, code);
     }
 
-    /// Tells of a failure on this host that is no rank's.
+    /// Tells the last account of this host. Judgements that come later are not told.
     pub(super) fn failed(&self, cause: &Cause) {
+        *lock(&self.announced) = Announced::LastAccount;
         self.cluster.speaker().failed(accounted(cause, &self.host), true);
     }
 
@@ -69,7 +90,7 @@ impl PeerLink {
             speaker: self.cluster.speaker().clone(),
             host: self.host.clone(),
             spans_hosts: self.spans_hosts(),
-            told: None,
+            announced: Arc::clone(&self.announced),
         }
     }
 }
@@ -85,8 +106,7 @@ struct Herald {
     speaker: Speaker,
     host: String,
     spans_hosts: bool,
-    /// The process of which a failure was told, and true if it may be the cause.
-    told: Option<(Option<Process>, bool)>,
+    announced: Arc<Mutex<Announced>>,
 }
 
 impl Subscriber for Herald {
@@ -111,13 +131,21 @@ impl Herald {
     /// that reads like a consequence gives way to one that does not.
     fn failed(&mut self, process: Option<&Process>, cause: &Cause, is_final: bool) {
         let may_be_cause = is_final && !cause.is_consequence();
-        let is_news = match &self.told {
-            None => true,
-            Some((told, could_be)) => told.as_ref() == process || (may_be_cause && !could_be),
+        let mut announced = lock(&self.announced);
+        let is_news = match &*announced {
+            Announced::Nothing => true,
+            Announced::Failure { process: told, may_be_cause: could_be } => {
+                told.as_ref() == process || (may_be_cause && !could_be)
+            }
+            Announced::LastAccount => false,
         };
         if is_news {
-            self.told = Some((process.cloned(), may_be_cause));
+            *announced = Announced::Failure { process: process.cloned(), may_be_cause };
             self.speaker.failed(accounted(cause, &self.host), is_final);
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

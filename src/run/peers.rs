@@ -1,6 +1,7 @@
 //! The other hosts of the job: joining them, waiting for them, and agreeing on the end.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -8,7 +9,7 @@ use tokio::time::timeout;
 
 use super::context::Context;
 use super::judge::Ended;
-use super::link::{PeerLink, SpanOfLaunch, accounted};
+use super::link::{PeerLink, SpanOfLaunch};
 use super::live::Live;
 use super::{Outcome, Prepared};
 use crate::cluster::{Cluster, Key, Link, Membership, SETTLE_TIME, Stage, View, agent};
@@ -77,7 +78,7 @@ pub(super) fn join(context: &Context, live: &mut Live, prepared: &Prepared, engi
             if starts_ranks_elsewhere {
                 live.supervisor.await_peers();
             }
-            let link = PeerLink { cluster, host, launch, agent };
+            let link = PeerLink { cluster, host, launch, agent, announced: Arc::default() };
             live.events.subscribe(link.herald());
             live.peers = Some(link);
         }
@@ -123,7 +124,7 @@ pub(super) async fn agree(live: &mut Live, ended: Ended) -> Outcome {
     if ((is_own && !was_stopped) || (was_stopped && link.spans_hosts()))
         && let Some(cause) = outcome.cause()
     {
-        speaker.failed(accounted(&cause, &link.host), true);
+        link.failed(&cause);
     }
     let has_failed = is_own || view.borrow().stage.is_stopping() || outcome.exit_code() != 0;
     if has_failed && (link.spans_hosts() || !was_stopped) {

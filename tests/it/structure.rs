@@ -144,7 +144,7 @@ fn an_import_against_the_order_is_seen_however_it_is_written() {
         ("kernel/mod.rs", "use crate::cli::run;"),
         ("python/deep/file.rs", "use crate::{kernel::exit, run::{Outcome, train}};"),
         ("kernel/mod.rs", "use super::cli;"),
-        ("config/reader.rs", "fn f() { super::super::launch::plan() }"),
+        ("job/config/reader.rs", "fn f() { super::super::super::launch::plan() }"),
         ("code/archive/deep.rs", "use super::super::super::run;"),
         ("job/mod.rs", "pub fn f(x: &crate::settings::Settings) {}"),
     ] {

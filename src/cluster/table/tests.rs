@@ -125,6 +125,9 @@ fn hosts_that_use_their_grace_do_not_hold_the_verdict_up() {
     let mut table = table(3, false, now);
     table.heard("algo-2", Message::Failed { cause: Box::new(cause("algo-2", "exit code 3")), is_final: false }, now);
     table.heard("algo-2", failure("algo-2", "ValueError: bad"), now);
+    // One that is late changes nothing.
+    let late = Message::Failed { cause: Box::new(cause("algo-2", "exit code 3")), is_final: false };
+    assert_eq!(table.heard("algo-2", late, now), []);
     assert_eq!(table.tick(now + SETTLE_TIME / 2), []);
     let decided = table.tick(now + SETTLE_TIME);
     assert_eq!(verdict(&decided).0, "algo-2");

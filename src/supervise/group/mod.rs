@@ -13,6 +13,7 @@
 mod launchers;
 mod member;
 mod phase;
+mod protocol;
 mod services;
 
 #[cfg(test)]
@@ -27,186 +28,16 @@ use nix::unistd::Pid;
 use super::signals::stop_signal;
 use super::timing::Timing;
 use super::timing::{FLUSH_PATIENCE, KILL_PATIENCE};
-use super::{PeerRanks, PeerStop, Stop};
+use super::{PeerStop, Stop};
 use crate::event::{Ending, KillReason};
 
 pub(super) use launchers::{Release, Watch};
 pub(super) use member::{End, Member, Part};
 pub use member::{Service, ServiceEnd};
 pub(super) use phase::{Output, Phase, Why};
+pub(super) use protocol::{Action, Input, News, Purpose, Target};
 
 use launchers::{Drained, Frozen};
-
-/// A fact that the shell reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Input {
-    /// A member was started.
-    Started {
-        /// The member.
-        member: usize,
-        /// Its process.
-        pid: Pid,
-    },
-    /// A service is ready.
-    Ready {
-        /// The member.
-        member: usize,
-    },
-    /// A signal was caught.
-    Caught(i32),
-    /// Another host has failed or was told to stop.
-    PeersStop(PeerStop),
-    /// The ranks of all hosts have come so far.
-    PeerRanks(PeerRanks),
-    /// A keeper has started its rank.
-    RankBegan {
-        /// The rank.
-        rank: usize,
-        /// Its process.
-        pid: Pid,
-    },
-    /// A keeper has seen its rank end.
-    RankEnded {
-        /// The rank.
-        rank: usize,
-        /// The way it ended.
-        ending: Ending,
-    },
-    /// A child was reaped, which may be a member.
-    Reaped {
-        /// The child.
-        pid: Pid,
-        /// The way it ended.
-        ending: Ending,
-    },
-    /// A kept rank has ended because its launcher's daemon has, and not by itself.
-    EndedByLauncher {
-        /// The member.
-        member: usize,
-    },
-    /// All children that had ended were reaped.
-    Swept {
-        /// True if children are left, ended or not.
-        has_children: bool,
-    },
-    /// All that a member wrote was read.
-    OutputRead {
-        /// The member.
-        member: usize,
-    },
-    /// A signal was sent.
-    Signalled {
-        /// The reason.
-        purpose: Purpose,
-        /// True if it was not for every process.
-        is_limited: bool,
-        /// The number of processes that got it.
-        reached: usize,
-    },
-    /// The answer to [`Action::LookForOthers`].
-    OnlyLaunchers(bool),
-    /// The answer to [`Action::LookForKeepers`] for one rank: true if it was seen without its keeper.
-    KeeperSeen {
-        /// The member.
-        member: usize,
-        /// True if the keeper is gone.
-        is_gone: bool,
-    },
-    /// The number of bytes that the relay has written so far.
-    Written(u64),
-    /// The time of [`Group::deadline`] has come.
-    Deadline,
-}
-
-/// A request to the shell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    /// Start a member.
-    Start(usize),
-    /// Send a signal to the processes that descend from footplate; [`Input::Signalled`] follows.
-    Signal {
-        /// The signal.
-        signal: Signal,
-        /// The processes that get it.
-        to: Target,
-        /// The reason, which comes back with the answer.
-        purpose: Purpose,
-    },
-    /// Send a signal to these processes alone.
-    Forward {
-        /// The number of the signal.
-        number: i32,
-        /// The processes.
-        to: Vec<Pid>,
-    },
-    /// Stop launchers and their daemons for good (SIGSTOP), by their members.
-    Freeze(Vec<usize>),
-    /// Look if any process is left but these launchers and their daemons; [`Input::OnlyLaunchers`] follows.
-    LookForOthers(Vec<usize>),
-    /// Look which of these ranks have lost their keeper; [`Input::KeeperSeen`] follows for each.
-    LookForKeepers(Vec<(usize, Pid)>),
-    /// Close the writing ends that keep a member's streams open.
-    Release(usize),
-    /// End all streams after what can be read at once; [`Input::Written`] follows.
-    CloseStreams,
-    /// Ask the relay how far it is; [`Input::Written`] follows.
-    AskWritten,
-    /// Announce something.
-    Tell(News),
-    /// Log a sentence.
-    Log(tracing::Level, String),
-}
-
-/// The processes that a signal is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
-    /// Every descendant of footplate.
-    Everything,
-    /// Every descendant but these members and, for launchers, their daemons.
-    AllBut(Vec<usize>),
-    /// These members with their descendants.
-    Only(Vec<usize>),
-}
-
-/// The reason why a signal is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Pass a stop signal on.
-    Stop(Signal),
-    /// End ranks because a member has failed.
-    Failure,
-    /// End ranks because of another host.
-    Peers,
-    /// End services, because the ranks have ended.
-    Close,
-    /// End what the members left behind.
-    Leftovers,
-    /// Kill what still runs.
-    Kill(Option<KillReason>),
-    /// Send it again, or without a word in the log.
-    Again,
-}
-
-/// An announcement about the group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
-    /// A member runs.
-    Began(usize),
-    /// A service is ready.
-    Ready(usize),
-    /// A member has ended.
-    Ended(usize),
-    /// A member has failed. It is announced again when all its output was read.
-    Failed(usize),
-    /// A stop signal came.
-    Stopping(Signal),
-    /// Processes were killed.
-    Killed(Option<KillReason>),
-    /// At an orderly stop, a signal ended a rank that a launcher started.
-    RankKilled,
-    /// Only launchers are left, which wait for the ranks of other hosts. Holds the number of ranks that failed.
-    Drained(usize),
-}
 
 /// Processes that run side by side.
 #[derive(Debug)]
