@@ -101,6 +101,21 @@ fn the_tables_of_the_reference_are_those_of_the_code() {
     }
 }
 
+#[test]
+fn the_table_of_launchers_is_that_of_the_code() {
+    let (path, text) = readme();
+    let rows = launch::ENGINES
+        .iter()
+        .map(|engine| [format!("`{}`", engine.name), engine.summary.to_owned(), engine.needs.to_owned()]);
+    let expected =
+        with_table(&text, "launchers", &table(&["launcher", "what it starts", "what the image needs"], rows));
+    if std::env::var_os("UPDATE_README").is_some() {
+        fs::write(path, expected).expect("written");
+    } else {
+        assert!(text == expected, "the README is not up to date: run this test with UPDATE_README=1");
+    }
+}
+
 /// The cells of the first column of the table below this heading or line, without the backquotes.
 fn first_column(text: &str, before: &str) -> Vec<String> {
     let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("there is no {before:?}"));

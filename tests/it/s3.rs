@@ -61,6 +61,8 @@ fn code_comes_from_an_archive_a_file_and_a_prefix_in_s3() {
     server.put("code", "folder/package/deep.py", b"NAME = 'prefix'");
     server.put("code", "folder/", b"");
     server.put("code", "packed/sourcedir.tar.gz", &small());
+    server.put("code", "deep//train.py", b"print(open('a/b').read())");
+    server.put("code", "deep//a//b", b"two slashes");
     for (source, printed, said) in [
         ("s3://code/jobs/1/source/sourcedir.tar.gz", "from s3\n", "unpacked 2 files ("),
         ("s3://code/doubled//sourcedir.tar.gz", "from s3\n", "unpacked 2 files ("),
@@ -69,6 +71,7 @@ fn code_comes_from_an_archive_a_file_and_a_prefix_in_s3() {
         ("s3://code/alone/train.py", "alone\n", "copied 1 file (14 bytes) from s3://code/alone/train.py"),
         ("s3://code/folder/", "prefix\n", "copied 2 files ("),
         ("s3://code/folder", "prefix\n", "copied 2 files ("),
+        ("s3://code/deep//", "two slashes\n", "copied 2 files ("),
     ] {
         let ended = job(&server.url(), source).train().succeeded();
         assert_eq!(ended.stdout(), printed, "{source}");

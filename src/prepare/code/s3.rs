@@ -41,7 +41,7 @@ pub(super) fn bring_from_s3(
             Err(error) => return Err(CodeError::Storage(error)),
         },
     };
-    let prefix = format!("{}/", key.trim_end_matches('/'));
+    let prefix = if key.ends_with('/') { key.to_owned() } else { format!("{key}/") };
     let listed: Vec<ListedObject> = below.into_iter().filter(|found| found.key.len() > prefix.len()).collect();
     match listed.as_slice() {
         [] => {
