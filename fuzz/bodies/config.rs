@@ -21,8 +21,8 @@ const FILES: [&str; 6] = [
 /// The base folder, in memory because a disk would take most of the time. Each process has its own.
 static BASE: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let base = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
-    for number in 0..FILES.len() {
-        let path = base.path().join(FILES[number]);
+    for (number, file) in FILES.iter().enumerate() {
+        let path = base.path().join(file);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
         fs::write(&path, usual(number)).expect("written");
     }

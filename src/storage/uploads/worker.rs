@@ -97,15 +97,16 @@ impl Worker {
                 () = watch.readable() => watch.pending(&mut |event| desk.record(event)),
                 Some((path, result)) = running.next(), if !running.is_empty() => desk.ended(&path, result, &self.destination),
                 Ok(()) = orders.changed() => {
+                    let was_running = order == UploadOrder::Run;
                     order = *orders.borrow_and_update();
-                    match order {
-                        UploadOrder::Run => {}
-                        UploadOrder::End => {
-                            watch.pending(&mut |event| desk.record(event));
-                            desk.table.end();
-                            watch.scan(&mut |event| desk.record(event));
-                        }
-                        UploadOrder::GiveUp => desk.table.give_up("there was no more time"),
+                    // Of two orders in quick succession only the second is seen. Files that were written last are still named.
+                    if was_running && order != UploadOrder::Run {
+                        watch.pending(&mut |event| desk.record(event));
+                        desk.table.end();
+                        watch.scan(&mut |event| desk.record(event));
+                    }
+                    if order == UploadOrder::GiveUp {
+                        desk.table.give_up("there was no more time");
                     }
                 }
                 () = tokio::time::sleep_until(next_tick.into()), if needs_tick => {
