@@ -1,14 +1,14 @@
-//! footplate in place of ssh: mpirun starts its daemons on the other hosts over the channel.
+//! The remote agent of mpirun, in place of ssh: mpirun starts its daemons on the other hosts over the channel.
 //!
-//! mpirun calls its remote agent as `AGENT HOST COMMAND…`, once for each host, and takes the agent's end for the daemon's
-//! (Open MPI, `plm_rsh_agent`). Here the agent is footplate under the name [`NAME`], a link in a folder that only this user
-//! can enter. It asks the footplate that started mpirun, at a Unix socket beside the link, and waits:
+//! mpirun calls its remote agent as `AGENT HOST COMMAND…`, once for each host, and takes the agent's end for the
+//! daemon's (Open MPI, `plm_rsh_agent`). This agent is footplate under the name [`NAME`], a link in a folder that only
+//! this user can enter. It asks the footplate that started mpirun, at a Unix socket beside the link, and waits:
 //!
 //! ```text
 //! mpirun ─► footplate-agent HOST COMMAND ─► this host's footplate ─► channel ─► HOST's footplate ─► sh -c COMMAND
 //! ```
 //!
-//! The daemon there has that host's own variables: none travels, and no credential stands on a command line.
+//! The daemon has the variables of its own host: no variable travels, and no credential stands on a command line.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -26,33 +26,33 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::supervise;
 
-/// The name by which footplate is the remote agent.
+/// The name of footplate as the remote agent.
 pub const NAME: &str = "footplate-agent";
 
-/// The socket beside it.
+/// The name of the socket beside the agent.
 const SOCKET: &str = "agent.sock";
 
-/// No command of mpirun's is longer: it names every host.
+/// The maximum length of a command of mpirun's, in bytes: it names every host.
 const MAX_REQUEST: u64 = 1 << 20;
 
-/// The agent's exit code where the host cannot be reached, as ssh has it.
+/// The exit code of the agent if the host cannot be reached. ssh has the same.
 pub(super) const UNREACHABLE: i32 = 255;
 
-/// What an agent asks for.
+/// A request of an agent.
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
     host: String,
     command: String,
 }
 
-/// What an agent hears.
+/// An answer to an agent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
     /// The command has ended with this exit code.
     Ended(i32),
-    /// It is for the host that the agent itself is on.
+    /// The command is for the agent's own host.
     RunItYourself,
-    /// It cannot be run there.
+    /// The command cannot be run there.
     Refused(String),
 }
 
@@ -64,7 +64,7 @@ pub(super) struct Asked {
     pub(super) answer: oneshot::Sender<Answer>,
 }
 
-/// Puts the agent into a folder; gives the path that mpirun calls.
+/// Puts the agent into a folder, and returns the path that mpirun calls.
 ///
 /// # Errors
 /// The link cannot be made.
@@ -72,12 +72,12 @@ pub fn install(folder: &Path) -> io::Result<PathBuf> {
     supervise::link_under(NAME, folder)
 }
 
-/// Listens for an agent that was installed.
+/// Listens for requests of an installed agent.
 pub(super) fn listen(agent: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(agent.with_file_name(SOCKET))
 }
 
-/// Takes the requests of agents, side by side.
+/// Takes the requests of agents while others wait.
 pub(super) async fn serve(listener: UnixListener, requests: mpsc::UnboundedSender<Asked>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let requests = requests.clone();
@@ -99,10 +99,10 @@ pub(super) async fn serve(listener: UnixListener, requests: mpsc::UnboundedSende
     }
 }
 
-/// Is the remote agent: gives the exit code. A stop signal to all processes of the job is not for it: mpirun would take
-/// its end for that of the other host. It ends with mpirun.
+/// Runs as the remote agent, and returns its exit code. The agent ignores stop signals that go to all processes of the
+/// job: mpirun would take its end for that of the other host. It ends with mpirun.
 pub fn run(words: &[OsString]) -> i32 {
-    // Refused by no kernel; without it mpirun's end leaves it to footplate, which ends what is left behind.
+    // No kernel refuses this. Without it, the agent is left to footplate, which ends leftovers.
     let _ = prctl::set_pdeathsig(Signal::SIGKILL);
     match ask(words) {
         Ok(code) => code,
@@ -122,7 +122,7 @@ fn ask(words: &[OsString]) -> io::Result<i32> {
     let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
     let text = |word: &OsString| word.to_str().map(str::to_owned).ok_or_else(|| wrong("a word is no UTF-8"));
     let [name, host, command @ ..] = words else { return Err(wrong("mpirun calls it with a host and a command")) };
-    // As ssh does: the shell of the other side takes them apart again.
+    // The words are joined as ssh does it: the shell on the other side splits them again.
     let command: Vec<String> = command.iter().map(text).collect::<io::Result<_>>()?;
     let request = Request { host: text(host)?, command: command.join(" ") };
     stop_signals(SigmaskHow::SIG_BLOCK)?;

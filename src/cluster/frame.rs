@@ -1,4 +1,4 @@
-//! Frames: a length, a payload, and a tag that says who sent it and in which place.
+//! Frames: a length, a payload, and a tag that proves the sender and the position of the frame.
 
 use std::io;
 
@@ -7,10 +7,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::key::{Key, TAG_SIZE};
 use super::message::Message;
 
-/// The longest frame of a peer that has proved itself: mpirun's commands name every host.
+/// The maximum size of a frame from a peer that has proved itself, in bytes: mpirun's commands name every host.
 const MAX_FRAME: usize = 1 << 20;
 
-/// Which way a frame goes: one that is sent back is not taken.
+/// The direction of a frame. A frame that is sent back to its sender is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     ToLeader,
@@ -51,7 +51,8 @@ impl Sequence {
     /// Receives the next message.
     ///
     /// # Errors
-    /// The connection has ended or is broken, or what came is too long, not the next of this session, or no message.
+    /// The connection has ended or is broken, or the data is too long, is not the next frame of this session, or is no
+    /// message.
     pub(super) async fn receive(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Message> {
         let frame = read(stream, MAX_FRAME).await?;
         let wrong = |what| io::Error::new(io::ErrorKind::InvalidData, what);
@@ -65,13 +66,13 @@ impl Sequence {
     }
 }
 
-/// Writes a frame, with one call.
+/// Writes a frame in one call.
 pub(super) async fn write(stream: &mut (impl AsyncWrite + Unpin), payload: &[u8]) -> io::Result<()> {
     let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
     stream.write_all(&[&length.to_be_bytes(), payload].concat()).await
 }
 
-/// Reads a frame of at most so many bytes.
+/// Reads a frame of at most `limit` bytes.
 pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin), limit: usize) -> io::Result<Vec<u8>> {
     let length = stream.read_u32().await? as usize;
     if length > limit {

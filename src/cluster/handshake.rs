@@ -1,4 +1,4 @@
-//! Both sides prove to each other that they have the key, before anything else is said.
+//! The handshake: both sides prove to each other that they have the key, before any message.
 //!
 //! ```text
 //! leader ► host    magic, version, challenge of the leader
@@ -16,12 +16,12 @@ use super::key::{Key, TAG_SIZE};
 
 const MAGIC: &[u8; 9] = b"footplate";
 
-/// The version of everything in this folder that goes over the wire.
+/// The version of the protocol of this folder.
 const VERSION: u8 = 1;
 
 const CHALLENGE_SIZE: usize = 32;
 
-/// The longest frame of a peer that has proved nothing yet.
+/// The maximum size of a frame from a peer that has proved nothing yet, in bytes.
 const MAX_UNPROVED_FRAME: usize = 1024;
 
 /// Both directions of a session.
@@ -41,10 +41,10 @@ fn refused(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, what.into())
 }
 
-/// The leader's side; gives the name of the host.
+/// Does the leader's side, and returns the name of the host.
 ///
 /// # Errors
-/// The peer has not the key, does not speak this protocol, or the connection is broken.
+/// The peer does not have the key or does not speak this protocol, or the connection is broken.
 pub(super) async fn admit(stream: &mut TcpStream, key: &Key) -> io::Result<(String, Session)> {
     let own = challenge()?;
     frame::write(stream, &[MAGIC.as_slice(), &[VERSION], &own].concat()).await?;
@@ -62,10 +62,10 @@ pub(super) async fn admit(stream: &mut TcpStream, key: &Key) -> io::Result<(Stri
     Ok((host, Session { sender, receiver: Sequence::new(session, Direction::ToLeader) }))
 }
 
-/// The other side.
+/// Does the side of the other hosts.
 ///
 /// # Errors
-/// The same of the leader.
+/// The leader does not have the key or does not speak this protocol, or the connection is broken.
 pub(super) async fn introduce(stream: &mut TcpStream, key: &Key, host: &str) -> io::Result<Session> {
     let greeting = frame::read(stream, MAX_UNPROVED_FRAME).await?;
     let rest = greeting.strip_prefix(MAGIC).ok_or_else(|| refused("what listens there is not footplate"))?;

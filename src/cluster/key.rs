@@ -1,4 +1,4 @@
-//! The key that all hosts of a job have, and tags made with it.
+//! The key that all hosts of a job have, and the tags that are made with it.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use ring::hmac;
 /// The length of a tag, in bytes.
 pub(super) const TAG_SIZE: usize = 32;
 
-/// A proof that somebody has a key.
+/// A proof that its sender has a key.
 pub(super) type Tag = [u8; TAG_SIZE];
 
-/// A secret that all hosts of a job have, and nobody else. It is never shown.
+/// The secret that all hosts of a job have, and nobody else. It is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key([u8; 32]);
 
@@ -21,17 +21,17 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// Of a secret that a user chose, or of all that only the job's containers are given.
+    /// Makes the key from a secret that a user chose, or from facts that only the job's containers are given.
     pub fn new(parts: &[&[u8]]) -> Key {
         Key(tag(b"footplate cluster key", parts))
     }
 
-    /// What tells it from others and does not give it away.
+    /// Returns a digest that tells keys apart and does not reveal them.
     pub fn fingerprint(&self) -> String {
         tag(&self.0, &[b"fingerprint"]).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The key of a session.
+    /// Returns the key of a session.
     pub(super) fn session(&self, parts: &[&[u8]]) -> Key {
         Key(tag(&self.0, parts))
     }
@@ -40,7 +40,7 @@ impl Key {
         tag(&self.0, parts)
     }
 
-    /// Whether a tag was made with this key; takes the same time wherever they differ.
+    /// Returns true if a tag was made with this key. Takes the same time wherever the two differ.
     pub(super) fn proves(&self, parts: &[&[u8]], tag: &[u8]) -> bool {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
         hmac::verify(&key, &joined(parts), tag).is_ok()
@@ -53,7 +53,7 @@ fn tag(key: &[u8], parts: &[&[u8]]) -> Tag {
     tag
 }
 
-/// Each part with its length before it, so that no two lists of parts are the same bytes.
+/// Adds each part with its length before it, so that no two lists of parts have the same bytes.
 fn joined(parts: &[&[u8]]) -> Vec<u8> {
     let mut joined = Vec::new();
     for part in parts {

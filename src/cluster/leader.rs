@@ -1,4 +1,4 @@
-//! The leader: admits hosts, hears them, and tells all of them what follows.
+//! The leader: admits hosts, receives their messages, and tells all of them the consequences.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,17 +19,17 @@ use super::{
 };
 use crate::event::Kind;
 
-/// Connections that have proved nothing yet, beyond one for each host.
+/// The number of unproved connections beyond one for each host.
 const SPARE_CONNECTIONS: usize = 16;
 
-/// How long it is tried to get a port that another program has, and how often.
+/// The time for which the leader tries to get a port that another program has, and the interval of its attempts.
 const PORT_TIME: Duration = Duration::from_secs(20);
 const PORT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often it is said who is waited for.
+/// The interval of the log line that names the hosts which are waited for.
 const REMIND_INTERVAL: Duration = Duration::from_secs(30);
 
-/// What connections tell the leader's loop.
+/// A message from a connection to the leader's loop.
 enum LeaderEvent {
     Proved {
         host: String,
@@ -45,7 +45,7 @@ enum LeaderEvent {
         host: String,
         why: String,
     },
-    /// No host can connect.
+    /// No host can connect, because the port is not to be had.
     Deaf {
         why: String,
     },
@@ -101,7 +101,7 @@ pub(super) async fn run(membership: Membership, mut commands: mpsc::UnboundedRec
     hub.say_goodbye(&mut receiver, &events, nodes).await;
 }
 
-/// Listens, as soon as the port is free: another program, or a job that is about to end, may have it for a moment.
+/// Listens as soon as the port is free. Another program, or a job that is about to end, may hold it for a moment.
 async fn serve_port(membership: Arc<Membership>, events: mpsc::UnboundedSender<LeaderEvent>) {
     let begun = Instant::now();
     let listener = loop {
@@ -133,7 +133,7 @@ async fn listen(membership: &Membership) -> io::Result<TcpListener> {
     }
 }
 
-/// Takes connections and has each prove itself, side by side.
+/// Accepts connections, and lets each prove itself while others do.
 async fn accept(listener: TcpListener, membership: Arc<Membership>, events: mpsc::UnboundedSender<LeaderEvent>) {
     let places = Arc::new(Semaphore::new(membership.hosts.len() + SPARE_CONNECTIONS));
     let mut refused = Refusals::default();
@@ -142,7 +142,7 @@ async fn accept(listener: TcpListener, membership: Arc<Membership>, events: mpsc
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::debug!("a connection failed before it was accepted: {error}");
-                // Out of descriptors, perhaps: not to turn round without rest.
+                // Possibly there are no descriptors left. The loop must not spin.
                 tokio::time::sleep(ALIVE_INTERVAL).await;
                 continue;
             }
@@ -167,13 +167,13 @@ async fn accept(listener: TcpListener, membership: Arc<Membership>, events: mpsc
     }
 }
 
-/// One line in the log for each address, whatever it does.
+/// Limits the log to one line for each address.
 #[derive(Default)]
 struct Refusals(BTreeSet<IpAddr>);
 
 impl Refusals {
     fn note(&mut self, peer: SocketAddr, why: &str) {
-        // Bounded: an attacker has many addresses.
+        // Bounded, because an attacker has many addresses.
         if self.0.len() < 100 && self.0.insert(peer.ip()) {
             tracing::warn!("connections from {} are refused: {why}", peer.ip());
         }
@@ -183,13 +183,13 @@ impl Refusals {
 struct Hub<'a> {
     table: HostTable,
     outboxes: BTreeMap<String, mpsc::UnboundedSender<Message>>,
-    /// How many hosts the job has.
+    /// The number of hosts in the job.
     hosts: usize,
-    /// Connections that have not ended yet.
+    /// The number of connections that have not ended yet.
     connected: usize,
     observed: &'a Observed,
     membership: Arc<Membership>,
-    /// The commands that other hosts run, and who waits for their ends.
+    /// The commands that other hosts run, with the agents that wait for their ends.
     executing: BTreeMap<u64, (String, oneshot::Sender<Answer>)>,
     executed: u64,
 }
@@ -227,7 +227,7 @@ impl Hub<'_> {
                 }
                 self.table.heard(&host, message, Instant::now())
             }
-            // Nobody was there.
+            // No connection had come.
             LeaderEvent::Deaf { .. } => Vec::new(),
             LeaderEvent::Gone { host, why } => {
                 self.connected -= 1;
@@ -237,7 +237,7 @@ impl Hub<'_> {
                     self.observed.events.emit(Kind::HostLost { host: host.clone(), why: why.clone() });
                 }
                 for (_, (_, answer)) in self.executing.extract_if(.., |_, (other, _)| *other == host) {
-                    // That a host leaves at the end is nothing to tell; else whoever waits for it hears that it is gone.
+                    // A host that leaves at the end is no news. Otherwise the agent hears of the loss by its verdict.
                     if is_over {
                         let _ = answer.send(Answer::Ended(agent::UNREACHABLE));
                     }
@@ -247,7 +247,7 @@ impl Hub<'_> {
         }
     }
 
-    /// Has a host run a command of mpirun's.
+    /// Asks a host to run a command of mpirun's.
     fn execute(&mut self, asked: Asked) -> Vec<Action> {
         let Asked { host, command, answer } = asked;
         let Membership { leader, addresses, .. } = &*self.membership;
@@ -302,8 +302,8 @@ impl Hub<'_> {
         }
     }
 
-    /// Waits until every host has taken what it was told; and after a failure for hosts of the launch that are still to
-    /// come, because they would wait for this one.
+    /// Waits until every host has received what it was told and, after a failure, for hosts of the launch that are
+    /// still to connect: they would wait for this one.
     async fn say_goodbye(
         mut self,
         events: &mut mpsc::UnboundedReceiver<LeaderEvent>,
@@ -318,7 +318,7 @@ impl Hub<'_> {
             if self.connected == 0 && !is_awaited {
                 return;
             }
-            // Each host closes its connection when it has heard the end.
+            // Each host closes its connection when it has received the end.
             let left = limit.saturating_sub(begun.elapsed());
             let Ok(Some(event)) = timeout(left, events.recv()).await else { return };
             let actions = self.happened(event, sender);
@@ -327,7 +327,7 @@ impl Hub<'_> {
     }
 }
 
-/// One connection: what the host says, until it says nothing any more, and what it is told.
+/// Serves one connection until its host sends nothing any more.
 async fn serve(
     host: String,
     session: Session,
@@ -336,7 +336,7 @@ async fn serve(
     events: mpsc::UnboundedSender<LeaderEvent>,
 ) {
     let Session { mut sender, mut receiver } = session;
-    // Small messages that should not wait for others.
+    // Small messages must not wait for others.
     let _ = stream.set_nodelay(true);
     let (mut reading, mut writing) = stream.into_split();
     let heard = async {
@@ -360,7 +360,7 @@ async fn serve(
             };
             match message {
                 Some(message) => {
-                    // Whether it is broken is known by reading.
+                    // A broken connection is noticed by reading.
                     if sender.send(&mut writing, &message).await.is_err() {
                         return;
                     }

@@ -1,4 +1,4 @@
-//! Every host but the leader: finds the leader, and is told what follows.
+//! The hosts other than the leader: finding the leader, and following what it says.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -18,14 +18,14 @@ use super::{
 use crate::event::{Cause, Kind, Verdict};
 use crate::resolve;
 
-/// The times between attempts to connect: short at first, because hosts start together.
+/// The pauses between attempts to connect: short at first, because hosts start together.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a connection may take to come about.
+/// The time in which a connection must be established.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
-/// After so long it is said that the leader cannot be reached.
+/// The time after which the log says that the leader cannot be reached.
 const WARN_AFTER: Duration = Duration::from_secs(15);
 
 /// Runs until this host leaves, or the leader says that it is over.
@@ -43,13 +43,13 @@ pub(super) async fn run(
     talk(&membership, stream, session, commands, waiting, observed, orders).await;
 }
 
-/// What this host has said before there was a connection.
+/// The messages from before there was a connection.
 struct Waiting {
     messages: Vec<Message>,
     leaves: bool,
 }
 
-/// Connects, again and again; none if nobody needs it any more, or it took too long.
+/// Tries to connect until it succeeds. `None` if nobody needs the connection any more, or it took too long.
 async fn connect(
     membership: &Membership,
     commands: &mut mpsc::UnboundedReceiver<Command>,
@@ -72,7 +72,7 @@ async fn connect(
                 command = commands.recv(), if !waiting.leaves => match command {
                     Some(Command::Tell(message)) => waiting.messages.push(message),
                     Some(Command::Leave) | None => {
-                        // The others would wait for a host that has failed; for one that has not, nobody does.
+                        // The others would wait for a host that has failed, but not for one that has not.
                         let has_failed = waiting.messages.iter().any(|message| matches!(message, Message::Failed { .. }));
                         if membership.nodes.is_empty() || !has_failed {
                             return None;
@@ -129,7 +129,7 @@ fn silent() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "it does not answer")
 }
 
-/// A connection to the leader, from this host's own address where that is given.
+/// Connects to the leader, from this host's own address if that is given.
 async fn open(membership: &Membership, address: IpAddr) -> io::Result<TcpStream> {
     let to = SocketAddr::new(address, membership.port);
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -139,7 +139,7 @@ async fn open(membership: &Membership, address: IpAddr) -> io::Result<TcpStream>
     timeout(CONNECT_TIME, socket.connect(to)).await.unwrap_or_else(|_| Err(silent()))
 }
 
-/// Says and hears until the end.
+/// Sends and receives messages until the end.
 async fn talk(
     membership: &Membership,
     stream: TcpStream,
@@ -176,11 +176,11 @@ async fn talk(
             if let Message::Failed { cause, is_final } = &message {
                 own_failure = Some((**cause).clone()).filter(|cause| *is_final && !cause.is_consequence());
             }
-            // Whether the connection is broken is known by reading.
+            // A broken connection is noticed by reading.
             let _ = timeout(LOST_AFTER, sender.send(&mut writing, &message)).await;
         }
         if leaves {
-            // What was said is only certain to arrive if the leader closes after it.
+            // Messages are only certain to arrive if the leader closes the connection after them.
             let _ = writing.shutdown().await;
             let _ = timeout(GOODBYE_TIME, async { while messages.recv().await.is_some() {} }).await;
             return;
@@ -193,7 +193,7 @@ async fn talk(
             _ = alive.tick() => to_say.push(Message::Alive),
             message = messages.recv() => match message {
                 Some(Ok(Message::Execute { id, command })) => {
-                    // Whoever asks before it is wanted is answered when it is.
+                    // A command that comes early is run when this host is ready for it.
                     if let Some(orders) = &orders {
                         let _ = orders.send(Order { id, command });
                     }

@@ -1,4 +1,4 @@
-//! What hosts tell each other.
+//! The messages between hosts.
 
 use std::collections::BTreeMap;
 
@@ -6,34 +6,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Cause, Verdict};
 
-/// One message.
+/// A message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
-    /// To the leader, first of all: what must be equal on all hosts.
+    /// To the leader, before all others: the facts that must be equal on all hosts.
     Hello(BTreeMap<String, String>),
-    /// The sender is there.
+    /// The heartbeat of the sender.
     Alive,
     /// To the leader: this host could start its ranks.
     Ready,
     /// From the leader: all hosts of the launch are ready.
     Start,
-    /// To the leader: something has failed on this host, or it was told to stop. A later one replaces an earlier one.
+    /// To the leader: something has failed on this host, or it was told to stop. A later message replaces an earlier
+    /// one.
     Failed {
         /// The cause, without secrets.
         cause: Box<Cause>,
-        /// True if all output of what failed was read, so that the cause is not provisional.
+        /// True if all output of the failed process was read, so that the cause is not provisional.
         is_final: bool,
     },
     /// To the leader, and from it to all: at an orderly stop, a rank of mpirun was killed by it.
     RankKilled,
     /// To the leader: this host's ranks have ended.
     Ended {
-        /// How many of them failed.
+        /// The number of ranks that failed.
         failed_ranks: usize,
     },
     /// To the leader: this host's ranks have ended well.
     Finished,
-    /// From the leader: run this command of mpirun's.
+    /// From the leader: run a command of mpirun's.
     Execute {
         /// Which one it is.
         id: u64,
@@ -44,21 +45,21 @@ pub enum Message {
     Executed {
         /// Which one it is.
         id: u64,
-        /// Its exit code.
+        /// The exit code.
         code: i32,
     },
-    /// From the leader: there will be no command more.
+    /// From the leader: there will be no further command.
     Dismissed,
     /// From the leader: end the ranks.
     Stop {
-        /// Why.
+        /// The reason.
         why: String,
-        /// Whether nothing has failed: a host was told to stop.
+        /// True if nothing has failed: a host was told to stop.
         is_orderly: bool,
     },
-    /// From the leader: why the job failed.
+    /// From the leader: the cause of the job's failure.
     Verdict(Box<Verdict>),
-    /// From the leader: every host has finished or ended, or the leader leaves; nobody is waited for any more.
+    /// From the leader: every host has finished or ended, or the leader leaves. Nobody needs to wait any more.
     Over,
 }
 

@@ -2,9 +2,9 @@
 //!
 //! # Shape
 //!
-//! A star: the footplate of the master host (the *leader*) listens, those of the other hosts connect to it. The leader's
-//! own host is a member like any other, without a connection. All of it runs on one thread of its own, so that a file
-//! system that hangs does not look like a host that is lost. A job of one host has no channel, and opens no port.
+//! A star: the footplate of the master host (the *leader*) listens, and those of the other hosts connect to it. The
+//! leader's own host is a member like any other, without a connection. The channel runs on a thread of its own, so that
+//! a file system that hangs does not look like a lost host. A job of one host has no channel and opens no port.
 //!
 //! # What a host says and hears
 //!
@@ -27,25 +27,25 @@
 //!  │◄────────── alive ──────────────────►│ every second; silence for [`LOST_AFTER`] is a loss
 //! ```
 //!
-//! The leader judges with a pure [`HostTable`](table::HostTable): the first failure that is not merely what a rank sees when
-//! another one goes. A host that is lost is a failure, too. If it is the leader, each host judges so for itself.
+//! The leader decides with a pure [`HostTable`](table::HostTable): the cause is the first failure that is not only a
+//! consequence of another one. A lost host is a failure, too. If the leader is lost, each host decides for itself.
 //!
 //! # Size
 //!
-//! What the leader does for one host does not depend on how many there are: a handshake (two HMACs each way), a hello, a
-//! ready, a start, a second's heartbeat, a verdict of at most some kilobytes. 64 footplates on one machine of two cores,
-//! started one after the other, all run 59 ms after the last start, and have all ended 402 ms after one failed
-//! (`benches/ranks`): 1 ms and 6 ms for a host with its processes. So 1,024 hosts, each on a machine of its own, cost the
-//! leader less than a second of one core. It holds one descriptor for each host.
+//! The leader's work for one host does not depend on the number of hosts: a handshake (two HMACs each way), a hello, a
+//! ready, a start, a heartbeat each second, a verdict of at most some kilobytes. 64 footplates on one machine of two
+//! cores, started one after the other, all run 59 ms after the last start, and have all ended 402 ms after one failed
+//! (`benches/ranks`): 1 ms and 6 ms for a host with its processes. So 1,024 hosts, each on a machine of its own, cost
+//! the leader less than a second of one core. The leader holds one descriptor for each host.
 //!
 //! # Frames
 //!
-//! A frame is its length (four bytes, big-endian), its payload (JSON, see [`message`]) and a tag of 32 bytes: HMAC-SHA-256
+//! A frame is a length (four bytes, big-endian), a payload (JSON, see [`message`]) and a tag of 32 bytes: HMAC-SHA-256
 //! with the session's key over direction, number of the frame and payload. Lengths are limited before anything is read.
 //!
 //! # Threats
 //!
-//! Whoever can reach the leader's port may connect, be silent, send anything, and replay what it has seen.
+//! Anyone who can reach the leader's port may connect, stay silent, send anything, and replay recorded traffic.
 //!
 //! - Nothing is taken from a peer that has not proved that it has the key: both sides answer a fresh random challenge of
 //!   the other ([`handshake`]), the session's key comes from both challenges, and every frame is numbered, so that what was
@@ -82,55 +82,56 @@ use crate::kernel;
 use crate::redact::Redactor;
 pub use key::Key;
 
-/// How long the leader waits after the first failure for the accounts of other hosts.
+/// The time for which the leader waits after the first failure for the accounts of other hosts.
 pub const SETTLE_TIME: Duration = Duration::from_millis(600);
 
-/// A host that was not heard of for so long is lost.
+/// The time without a message after which a host counts as lost.
 pub const LOST_AFTER: Duration = Duration::from_secs(12);
 
-/// How often a host says that it is there.
+/// The interval of a host's heartbeat.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a peer may take to prove that it has the key.
+/// The time in which a peer must prove that it has the key.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
-/// How long hosts may take to hear the end, once this one leaves.
+/// The time in which the other hosts must hear the end, once this one leaves.
 const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
-/// How long a host that has failed stays for those of its launch that it has not met yet: they would wait for it.
+/// The time for which a host that has failed stays for hosts of its launch that it has not met yet: they would wait for
+/// it.
 const LINGER_TIME: Duration = Duration::from_secs(10);
 
-/// Who is in the job, and how they find each other.
+/// The members of a job, and the facts by which they find each other.
 #[derive(Clone, Debug)]
 pub struct Membership {
-    /// This host.
+    /// The name of this host.
     pub host: String,
-    /// The host that the others connect to.
+    /// The host to which the others connect.
     pub leader: String,
     /// All hosts of the job.
     pub hosts: Vec<String>,
-    /// The hosts that a launch spans: none starts while one of them that is there still prepares.
+    /// The hosts that the launch spans. None starts while one that is there still prepares.
     pub nodes: Vec<String>,
-    /// Whether none of them starts before all are there.
+    /// True if no host of the launch starts before all are there.
     pub needs_all: bool,
-    /// Addresses of hosts whose names need not resolve.
+    /// The addresses of hosts whose names need not resolve.
     pub addresses: BTreeMap<String, IpAddr>,
     /// The leader's port.
     pub port: u16,
-    /// What both sides prove to have.
+    /// The secret that both sides prove to have.
     pub key: Key,
-    /// How long a host may take to come.
+    /// The time for which a launch that needs every host waits for one.
     pub patience: Duration,
-    /// What must be equal on all hosts: a name and what identifies the value.
+    /// The facts that must be equal on all hosts: a name, and the value or its digest.
     pub profile: BTreeMap<String, String>,
-    /// mpirun's remote agent, where this host starts mpirun.
+    /// mpirun's remote agent, if this host starts mpirun.
     pub agent: Option<PathBuf>,
 }
 
 /// A command that this host is asked to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Which one it is.
+    /// The number of the command.
     pub id: u64,
     /// The command, for a shell.
     pub command: String,
@@ -148,7 +149,7 @@ pub struct View {
 /// The connection of a host to the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Link {
-    /// This host is not connected. The leader is not while no other host is.
+    /// This host is not connected. For the leader: no other host is.
     #[default]
     Apart,
     /// This host is connected.
@@ -191,11 +192,11 @@ impl Stage {
     }
 }
 
-/// What this host tells the others.
+/// A request to the thread of the channel.
 #[derive(Clone, Debug)]
 enum Command {
     Tell(message::Message),
-    /// Nothing more is needed of the channel.
+    /// The channel is not needed any more.
     Leave,
 }
 
@@ -386,7 +387,7 @@ impl Observed {
     }
 }
 
-/// Gives the channel up. A launch that needs the other hosts has failed; any other goes on by itself.
+/// Gives the channel up. A launch that needs the other hosts has failed; any other launch continues alone.
 fn alone(membership: &Membership, observed: &Observed, why: &str) {
     if membership.needs_all {
         let cause = table::alone(&membership.host, why, membership.patience);

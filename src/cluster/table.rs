@@ -1,8 +1,8 @@
-//! Who is in the job and how far each host is: what the leader knows, and what follows from it.
+//! The leader's table of hosts: what each has done, and what follows.
 //!
-//! Pure: events in, messages out, time handed in. The job ends in one of two ways. Every host finishes: then it is over.
-//! Or something fails: then all are told to stop, and after a short time in which other hosts give their accounts, the
-//! verdict says which failure was the cause.
+//! Pure: messages in, actions out, the time handed in. The job ends in one of two ways. If every host finishes, it is
+//! over. If something fails, all hosts are told to stop, and the verdict names the cause after a short time in which
+//! other hosts send their accounts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,12 +14,12 @@ use crate::failure;
 use crate::job::exit_code;
 use crate::redact::Redactor;
 
-/// How far a host is.
+/// The progress of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// It has not come yet.
+    /// It has not connected yet.
     Absent,
-    /// It is there.
+    /// It is connected.
     Present,
     /// It could start its ranks.
     Ready,
@@ -27,18 +27,18 @@ enum Standing {
     Finished,
     /// Its ranks have ended, after a failure.
     Ended,
-    /// It is gone, and had not ended.
+    /// Its connection ended before its ranks had.
     Lost,
 }
 
-/// What is to be done.
+/// An action for the leader's loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Every host that is there is told, the leader's own too.
+    /// Send a message to every connected host and to the leader's own.
     All(Message),
-    /// One host is told.
+    /// Send a message to one host.
     To(String, Message),
-    /// The log is told.
+    /// Log a warning.
     Note(String),
 }
 
@@ -51,7 +51,7 @@ struct Account {
 }
 
 impl Account {
-    /// An account of the leader's own about a host.
+    /// Makes an account of the leader's own about a host.
     fn of_host(host: &str, cause: Cause) -> Account {
         Account { host: host.to_owned(), cause, is_final: true }
     }
@@ -68,33 +68,33 @@ impl Account {
     }
 }
 
-/// What the leader knows.
+/// The leader's knowledge of the job.
 #[derive(Debug)]
 pub struct HostTable {
     leader: String,
     hosts: BTreeMap<String, Standing>,
     nodes: Vec<String>,
-    /// Those of the launch that have not come.
+    /// The hosts of the launch that have not connected.
     absent: BTreeSet<String>,
-    /// Those of the launch that could not start yet.
+    /// The hosts of the launch that are not ready.
     unready: BTreeSet<String>,
     needs_all: bool,
     profile: BTreeMap<String, String>,
     patience: Duration,
-    /// Until when hosts of the launch may come.
+    /// The time until which hosts of the launch may connect.
     come_until: Instant,
     failures: Vec<Account>,
     failed_ranks: BTreeMap<String, usize>,
     settle_until: Option<Instant>,
     has_started: bool,
     is_decided: bool,
-    /// Whether that every host has ended was said.
+    /// True once all hosts were told that the job is over.
     is_over: bool,
     verdict: Option<Verdict>,
 }
 
 impl HostTable {
-    /// With the leader's host as the only one that is there.
+    /// Makes a table in which only the leader's host is present.
     pub fn new(membership: &Membership, now: Instant) -> HostTable {
         let Membership { leader, hosts, nodes, needs_all, profile, patience, .. } = membership;
         let mut standing: BTreeMap<String, Standing> =
@@ -120,10 +120,10 @@ impl HostTable {
         }
     }
 
-    /// Whether a host belongs to the job and is not there already; else why it is refused.
+    /// Checks if a host belongs to the job and is not connected already.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// The reason of a refusal.
     pub fn may_join(&self, host: &str) -> Result<(), String> {
         match self.hosts.get(host) {
             None => Err(format!("{host:?} is no host of this job")),
@@ -133,7 +133,7 @@ impl HostTable {
         }
     }
 
-    /// A host has come.
+    /// Notes that a host has connected.
     pub fn joined(&mut self, host: &str) -> Vec<Action> {
         self.hosts.insert(host.to_owned(), Standing::Present);
         self.absent.remove(host);
@@ -148,7 +148,7 @@ impl HostTable {
         }
     }
 
-    /// A host has said something.
+    /// Takes a message from a host.
     pub fn heard(&mut self, host: &str, message: Message, now: Instant) -> Vec<Action> {
         match message {
             Message::Hello(profile) => self.compared(host, &profile, now),
@@ -181,7 +181,7 @@ impl HostTable {
                 }
                 actions
             }
-            // What only the leader says is nothing that a host can say; commands are the leader's loop's.
+            // A host cannot send what only the leader sends. Commands are handled by the leader's loop.
             Message::Alive
             | Message::Start
             | Message::Execute { .. }
@@ -193,7 +193,7 @@ impl HostTable {
         }
     }
 
-    /// The connection to a host has ended.
+    /// Notes that the connection to a host has ended.
     pub fn lost(&mut self, host: &str, why: &str, now: Instant) -> Vec<Action> {
         match self.hosts.get(host) {
             None | Some(Standing::Absent | Standing::Finished | Standing::Ended | Standing::Lost) => Vec::new(),
@@ -209,7 +209,7 @@ impl HostTable {
         }
     }
 
-    /// When something is due.
+    /// Returns the time at which [`HostTable::tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         match (self.is_decided, self.settle_until) {
             (true, _) => None,
@@ -218,7 +218,7 @@ impl HostTable {
         }
     }
 
-    /// What is due.
+    /// Does what is due.
     pub fn tick(&mut self, now: Instant) -> Vec<Action> {
         if self.is_decided {
             return Vec::new();
@@ -235,7 +235,7 @@ impl HostTable {
         Vec::new()
     }
 
-    /// The leader leaves: what is known by then is said.
+    /// Ends the table because the leader leaves: the verdict is made from what is known.
     pub fn close(&mut self) -> Vec<Action> {
         let mut actions = match self.is_decided {
             true => Vec::new(),
@@ -245,12 +245,12 @@ impl HostTable {
         actions
     }
 
-    /// Whether nothing can change any more.
+    /// Returns true if nothing can change the verdict any more.
     pub fn is_decided(&self) -> bool {
         self.is_decided
     }
 
-    /// The hosts of the launch that are waited for, each with how far it is.
+    /// Returns the hosts of the launch that are waited for, each with its progress.
     pub fn waiting_for(&self) -> Vec<String> {
         if self.has_started {
             return Vec::new();
@@ -263,7 +263,7 @@ impl HostTable {
         self.nodes.iter().filter_map(far).collect()
     }
 
-    /// The hosts of the launch that have not come, in its order.
+    /// Returns the hosts of the launch that have not connected, in its order.
     fn absent_nodes(&self) -> impl Iterator<Item = &str> {
         self.nodes.iter().filter(|node| self.absent.contains(*node)).map(String::as_str)
     }
@@ -272,7 +272,7 @@ impl HostTable {
         self.needs_all && !self.has_started && !self.absent.is_empty()
     }
 
-    /// Whether nobody has to be waited for: the others are ready, or not there and not needed.
+    /// Returns true if no host has to be waited for: the others are ready, or absent and not needed.
     fn may_start(&self) -> bool {
         match self.needs_all {
             true => self.unready.is_empty(),
@@ -280,7 +280,7 @@ impl HostTable {
         }
     }
 
-    /// Returns the hosts that have never come of a launch that started without them: what failed may have waited for them.
+    /// Returns the absent hosts of a launch that started without them: what failed may have waited for them.
     fn missing(&self) -> Vec<String> {
         if self.needs_all { Vec::new() } else { self.absent_nodes().map(str::to_owned).collect() }
     }
@@ -331,7 +331,7 @@ impl HostTable {
         actions
     }
 
-    /// Decides if no host is left whose account could change it; then it is over, too.
+    /// Decides if no host is left whose account could change the verdict. Then the job is over, too.
     fn settled(&mut self) -> Vec<Action> {
         if self.hosts.values().any(|standing| matches!(standing, Standing::Present | Standing::Ready)) {
             return Vec::new();
@@ -341,7 +341,7 @@ impl HostTable {
         actions
     }
 
-    /// Says once that it is over.
+    /// Returns the message that the job is over, once.
     fn over(&mut self) -> Option<Action> {
         if self.is_over {
             return None;
@@ -352,7 +352,7 @@ impl HostTable {
 
     fn decide(&mut self) -> Vec<Action> {
         self.is_decided = true;
-        // The first in order of arrival among those that nothing else explains.
+        // The first account, in order of arrival, that nothing else explains.
         let Some(account) = self.failures.iter().min_by_key(|account| account.gives_way()) else { return Vec::new() };
         let failed: usize = self.failed_ranks.values().sum();
         let of_cause = usize::from(self.failed_ranks.get(&account.host).is_some_and(|failed| *failed > 0));

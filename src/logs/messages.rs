@@ -1,4 +1,4 @@
-//! footplate's own messages: one format, on standard error, through the redactor.
+//! footplate's own messages: one format, on standard error, without secrets.
 
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,7 +11,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use super::Relay;
 use crate::redact::Redactor;
 
-/// How important a message must be to be shown: Python's numbers, which `sagemaker_container_log_level` uses.
+/// The importance from which on messages are shown, as one of Python's numbers, which `sagemaker_container_log_level`
+/// uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Level(pub i64);
 
@@ -24,22 +25,22 @@ static LEVEL: AtomicI64 = AtomicI64::new(Level::INFO.0);
 static REDACTOR: RwLock<Option<Redactor>> = RwLock::new(None);
 static RELAY: OnceLock<Relay> = OnceLock::new();
 
-/// Sends the messages of this process through `relay`; of a second call nothing comes.
+/// Sends the messages of this process through `relay`. Later calls have no effect.
 pub fn init(relay: Relay) {
     if RELAY.set(relay).is_ok() {
-        // Another subscriber can only be a test's: then messages go there.
+        // Another subscriber can only be a test's. Then messages go there.
         let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Messages));
     }
 }
 
 impl Level {
-    /// Makes it the level from which on messages are shown.
+    /// Shows messages from this level on.
     pub fn apply(self) {
         LEVEL.store(self.0, Ordering::Relaxed);
     }
 }
 
-/// Sets what takes the secrets out of messages.
+/// Sets the redactor that takes the secrets out of messages.
 pub fn set_redactor(redactor: Redactor) {
     if let Ok(mut place) = REDACTOR.write() {
         *place = Some(redactor);
@@ -51,7 +52,7 @@ pub fn redactor() -> Redactor {
     REDACTOR.read().ok().and_then(|redactor| redactor.clone()).unwrap_or_default()
 }
 
-/// `text` without what the present redactor knows to be secret.
+/// Returns a text without the secrets that the present redactor knows.
 pub fn clean(text: &str) -> String {
     match REDACTOR.read().as_deref() {
         Ok(Some(redactor)) => redactor.clean(text).into_owned(),
@@ -70,7 +71,7 @@ impl<S: tracing::Subscriber> Layer<S> for Messages {
             tracing::Level::INFO => (20, "INFO "),
             tracing::Level::DEBUG | tracing::Level::TRACE => (10, "DEBUG"),
         };
-        // What other crates say about themselves is for their developers.
+        // Messages of other crates are for their developers.
         if number < LEVEL.load(Ordering::Relaxed) || !metadata.target().starts_with("footplate") {
             return;
         }
@@ -99,7 +100,7 @@ impl Visit for Message {
     }
 }
 
-/// A time as RFC 3339 has it, in UTC with milliseconds.
+/// A time in the form of RFC 3339, in UTC with milliseconds.
 struct Timestamp(Duration);
 
 impl fmt::Display for Timestamp {

@@ -1,16 +1,17 @@
-//! Lines: from the processes' pipes to footplate's own standard output and error.
+//! The way of lines from the processes' pipes to footplate's own standard output and error.
 //!
-//! One thread, the [`Relay`], reads every pipe and does all writing, footplate's own messages included, so that lines of
-//! different origin never mix, and a reader that is slow or gone can block nothing but this thread. What it promises:
+//! One thread, the [`Relay`], reads every pipe and does all writing, footplate's own messages included. So lines of
+//! different origin never mix, and a slow or absent reader blocks only this thread. It promises:
 //!
-//! - The bytes of a stream come out as they came in, on the same stream, in order; nothing is lost while anybody reads.
+//! - The bytes of a stream come out as they came in, on the same stream and in order. Nothing is lost while anybody
+//!   reads.
 //! - Whole lines are written in one piece. A line without an end is passed on after [`PARTIAL_LINE_DELAY`].
 //! - Memory is bounded, whatever a line's length.
 //! - The last [`TAPE_SIZE`] bytes or so of each stream are kept as evidence.
-//! - When the other side of standard output or error is gone, reading goes on, so that the script does not die of it.
+//! - If the reader of standard output or error is gone, reading goes on, so that the script does not die of it.
 //!
-//! It must not: look into lines, but for what a [`Rewrite`] that it is given does, and for the [`Tags`] by which mpirun's
-//! ranks share a stream; decide anything, or know what a job is.
+//! It must not decide anything or know what a job is. It looks into lines only for a [`Rewrite`], for the [`Tags`] by
+//! which mpirun's ranks share a stream, and for the line by which a service says that it is ready.
 
 mod label;
 mod messages;
@@ -31,14 +32,15 @@ pub use tap::{Line, LineSubscriber, Tap};
 
 use std::time::Duration;
 
-/// How long a line without an end is held back.
+/// The time for which a line without an end is held back.
 pub const PARTIAL_LINE_DELAY: Duration = Duration::from_millis(50);
 
-/// The same where several processes write to one place: lines of different ranks must not mix.
+/// The same time if several processes write to one place, because lines of different ranks must not mix.
 pub const SHARED_PARTIAL_LINE_DELAY: Duration = Duration::from_secs(1);
 
-/// The most of an unfinished line, or of a state of a progress bar, that is held back outside of a stream's own memory.
+/// The maximum size of an unfinished line, or of a progress bar's state, that is held back outside of a stream's own
+/// memory, in bytes.
 const MAX_HELD: usize = 64 << 10;
 
-/// How many bytes of a stream are kept in memory.
+/// The size of a stream's memory, in bytes.
 pub const TAPE_SIZE: usize = 256 << 10;

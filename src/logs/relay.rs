@@ -20,17 +20,17 @@ use super::tape::Tape;
 use crate::event::{Moment, Process};
 use crate::kernel;
 
-/// The size of the pipes between a process and footplate: the larger, the fewer turns a fast writer needs. The most
-/// that Linux gives without privileges.
+/// The size of the pipes between a process and footplate, in bytes. A larger pipe needs fewer turns for a fast writer.
+/// This is the maximum that Linux allows without privileges.
 const PIPE_SIZE: i32 = 1 << 20;
 
-/// The relay's thread needs little stack.
+/// The size of the thread's stack, in bytes.
 const STACK_SIZE: usize = 256 << 10;
 
-/// Takes the facts about a stream, on the relay's thread.
+/// A function that takes the facts about a stream, on the relay's thread.
 type Tell = Box<dyn FnMut(StreamNews) + Send>;
 
-/// What the thread is told.
+/// A request to the thread.
 enum Command {
     Add(Box<Relayed>, Tell),
     Tap(Tap),
@@ -41,7 +41,7 @@ enum Command {
 
 /// A handle of the relay.
 ///
-/// Its thread starts with the first program: until then messages are written by whoever has them.
+/// The thread starts with the first program. Until then, whoever has a message writes it.
 #[derive(Clone, Debug)]
 pub struct Relay {
     state: Arc<Mutex<State>>,
@@ -59,10 +59,10 @@ enum State {
 type Destinations = [Destination; 2];
 
 impl Relay {
-    /// A relay to this process's standard output and error.
+    /// Makes a relay to this process's standard output and error.
     ///
     /// # Errors
-    /// No descriptors are to be had.
+    /// No descriptors are left.
     pub fn new() -> io::Result<Relay> {
         Ok(Relay::writing_to([io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?]))
     }
@@ -108,14 +108,13 @@ impl Relay {
         self.lock().send(Command::Close(id));
     }
 
-    /// How many bytes were written so far.
+    /// Returns the number of bytes that were written so far.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Ends the thread when everything is written, or when the other side has taken nothing for as long as `patience`.
-    ///
-    /// Gives whether everything was written.
+    /// Ends the thread when everything is written, or when the reader has taken nothing for as long as `patience`.
+    /// Returns true if everything was written.
     pub fn finish(&self, patience: Duration) -> bool {
         let state = std::mem::replace(&mut *self.lock(), State::Ended);
         state.send(Command::Finish);
@@ -136,7 +135,7 @@ impl Relay {
 }
 
 impl State {
-    /// Once the thread has ended nothing can be written any more, and nothing is left to be said.
+    /// Once the thread has ended, nothing can be written any more.
     fn send(&self, command: Command) {
         if let State::Running { commands, wake, .. } = self
             && commands.send(command).is_ok()
@@ -185,12 +184,12 @@ struct Source {
     bytes: u64,
     /// The time of the last bytes.
     last_output: Option<Instant>,
-    /// Whether there may be something to read.
+    /// True if there may be something to read.
     ready: bool,
-    /// If it is to be ended when nothing more can be read at once: how much may still be read until then. No more than
-    /// the pipe holds, because somebody may write without end.
+    /// The number of bytes that may still be read before the stream is ended. Set if it is to end when nothing more can
+    /// be read at once; no more than the pipe holds, because somebody may write without end.
     closing: Option<usize>,
-    /// When the unfinished line that waits will be passed on.
+    /// The time at which the waiting unfinished line is passed on.
     partial_due: Option<Instant>,
 }
 
@@ -224,9 +223,9 @@ impl Source {
 #[derive(Debug)]
 struct Destination {
     fd: OwnedFd,
-    /// Why it could not be written to, the first time.
+    /// The first error of a write.
     error: Option<Errno>,
-    /// Whether it never will be again.
+    /// True if it will never be written to again.
     is_gone: bool,
 }
 
@@ -235,7 +234,7 @@ impl Destination {
         Destination { fd, error: None, is_gone: false }
     }
 
-    /// Writes everything, waiting as long as it takes. What cannot be written is dropped.
+    /// Writes everything, waiting as long as it takes. Bytes that cannot be written are dropped.
     fn write(&mut self, mut bytes: &[u8], written: &AtomicU64) {
         while !bytes.is_empty() && !self.is_gone {
             match nix::unistd::write(&self.fd, bytes) {
@@ -244,13 +243,13 @@ impl Destination {
                     bytes = &bytes[length..];
                 }
                 Err(Errno::EINTR) => {}
-                // Somebody who shares the stream made it non-blocking.
+                // A process that shares the stream made it non-blocking.
                 Err(Errno::EAGAIN) => {
                     let _ = poll(&mut [PollFd::new(self.fd.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE);
                 }
                 Err(error) => {
                     self.error = self.error.or(Some(error));
-                    // A disk that is full may have room again.
+                    // A full disk may have room again.
                     self.is_gone = !matches!(error, Errno::ENOSPC | Errno::EDQUOT);
                     return;
                 }
@@ -265,7 +264,7 @@ struct Thread {
     written: Arc<AtomicU64>,
     destinations: Destinations,
     sources: Vec<Source>,
-    /// What is about to be written; its memory is used again and again.
+    /// The bytes that are about to be written. The memory is reused.
     styled: Vec<u8>,
     finishing: bool,
     tap: Option<Tap>,
@@ -307,9 +306,9 @@ impl Thread {
 
     fn add(&mut self, stream: Relayed, tell: Tell) {
         let Relayed { id, writer, source: fd, style, awaited } = stream;
-        // Without it, reading would block the other streams; pipes take it always.
+        // Without it, reading would block the other streams. Pipes always accept it.
         let _ = fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
-        // Refused where the user's pipes are many already: then it is slower.
+        // Refused if the user has many pipes already. Then reading is slower.
         let _ = fcntl(&fd, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
         self.sources.push(Source {
             id,
@@ -328,7 +327,7 @@ impl Thread {
         });
     }
 
-    /// Reads once from each stream that is ready; gives whether any of them had something.
+    /// Reads once from each stream that is ready. Returns true if any of them had something.
     fn read_ready(&mut self) -> bool {
         let mut progressed = false;
         let mut index = 0;
@@ -428,7 +427,7 @@ impl Thread {
         let due = self.sources.iter().filter_map(|source| source.partial_due).min();
         let timeout = match due.map(|due| due.saturating_duration_since(Instant::now())) {
             None => PollTimeout::NONE,
-            // Rounded up to milliseconds, or it would turn round without waiting.
+            // Rounded up to milliseconds, or the loop would spin.
             Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::NONE),
         };
         let descriptors: Vec<BorrowedFd<'_>> =

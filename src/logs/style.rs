@@ -1,4 +1,4 @@
-//! Lines that are not passed on as they are: with a prefix, or with progress bars made into lines.
+//! Changes to lines: a prefix, and progress bars that become lines.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,30 +7,30 @@ use std::time::{Duration, Instant};
 use super::tags::{Tags, Untagger, untagged};
 use super::{MAX_HELD, PARTIAL_LINE_DELAY, SHARED_PARTIAL_LINE_DELAY};
 
-/// What is done to the lines of a stream.
+/// The changes that are made to the lines of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Style {
-    /// What every line begins with; none where there is a single rank.
+    /// The prefix of every line. Empty if there is a single rank.
     pub prefix: Vec<u8>,
-    /// How often a line that is redrawn with `\r` is passed on; as it comes where none.
+    /// The interval at which a line that is redrawn with `\r` is passed on. `None` passes it on as it comes.
     pub progress_interval: Option<Duration>,
-    /// Whether others write lines to the same place: then a line that lacks its end for long is ended.
+    /// True if others write lines to the same place: then a line that lacks its end for long is ended.
     pub is_shared: bool,
-    /// How to tell the lines of several ranks in the stream apart; none where it is one rank's.
+    /// The tags by which the lines of several ranks in the stream are told apart. `None` if the stream is one rank's.
     pub tags: Option<Tags>,
-    /// What becomes of each whole line, before all else; nothing where none.
+    /// A function that changes each whole line before all else.
     pub rewrite: Option<Rewrite>,
 }
 
-/// What goes out in place of a line, which is given without its end: nothing where none. It is called on the relay's
-/// thread, and must not wait.
+/// A function from a line without its end to the line that goes out in its place. `None` drops the line. It is called
+/// on the relay's thread and must not wait.
 #[derive(Clone)]
 pub struct Rewrite(Arc<RewriteLine>);
 
 type RewriteLine = dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync;
 
 impl Rewrite {
-    /// Does this with each line.
+    /// Makes a rewrite from a function.
     pub fn new(rewrite: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync + 'static) -> Rewrite {
         Rewrite(Arc::new(rewrite))
     }
@@ -51,32 +51,32 @@ impl PartialEq for Rewrite {
 impl Eq for Rewrite {}
 
 impl Style {
-    /// How long a line without an end is held back.
+    /// Returns the time for which a line without an end is held back.
     pub(super) fn partial_line_delay(&self) -> Duration {
         if self.is_shared || self.tags.is_some() { SHARED_PARTIAL_LINE_DELAY } else { PARTIAL_LINE_DELAY }
     }
 
-    /// Whether bytes are passed on as they are.
+    /// Returns true if bytes are passed on unchanged.
     pub fn is_plain(&self) -> bool {
         let has_style = self.progress_interval.is_some() || self.rewrite.is_some() || self.tags.is_some();
         self.prefix.is_empty() && !self.is_shared && !has_style
     }
 }
 
-/// Turns the bytes of one stream into lines in a style.
+/// The state that turns the bytes of one stream into lines in a style.
 #[derive(Debug)]
 pub(super) struct Styler {
     style: Style,
     untagger: Option<Box<Untagger>>,
-    /// Whether the next byte belongs to a line whose beginning went out already.
+    /// True if the next byte belongs to a line whose beginning was written already.
     in_line: bool,
-    /// Whether the present line was redrawn with `\r`: it is a progress bar.
+    /// True if the present line was redrawn with `\r`: it is a progress bar.
     is_bar: bool,
     /// The last state of a progress bar that was not passed on.
     held: Vec<u8>,
-    /// Whether that state is complete, so that the next byte begins another.
+    /// True if that state is complete, so that the next byte begins another.
     is_complete: bool,
-    /// When a state of a progress bar was last passed on.
+    /// The time at which a state of a progress bar was last passed on.
     shown: Option<Instant>,
     /// The beginning of a line that is to be rewritten.
     begun: Vec<u8>,
@@ -105,7 +105,7 @@ impl Styler {
         self.style.partial_line_delay()
     }
 
-    /// Adds the lines of `input`, of which the last may lack its end, as they are to be written at this time.
+    /// Adds the lines of `input` in the form in which they are written now. The last line may lack its end.
     pub(super) fn style(&mut self, input: &[u8], now: Instant, output: &mut Vec<u8>) {
         if let Some(untagger) = &mut self.untagger {
             return untagger.style(input, now, output);
@@ -121,7 +121,7 @@ impl Styler {
         self.styled(&rewritten, now, output);
     }
 
-    /// Puts what comes in place of the line that was begun to the others.
+    /// Adds the replacement of the line that was begun.
     fn rewrite(&mut self, rewrite: &Rewrite, rewritten: &mut Vec<u8>) {
         let line = std::mem::take(&mut self.begun);
         if let Some(line) = (rewrite.0)(line.strip_suffix(b"\n").unwrap_or(&line)) {
@@ -143,19 +143,19 @@ impl Styler {
         }
     }
 
-    /// Whether unfinished lines are held that are not in the stream's own memory any more.
+    /// Returns true if unfinished lines are held that are not in the stream's own memory any more.
     pub(super) fn holds_lines(&self) -> bool {
         self.untagger.as_ref().is_some_and(|untagger| untagger.holds())
     }
 
-    /// Adds those lines, when they have waited for too long.
+    /// Adds held lines that have waited for too long.
     pub(super) fn flush(&mut self, now: Instant, output: &mut Vec<u8>) {
         if let Some(untagger) = &mut self.untagger {
             untagger.flush(now, output);
         }
     }
 
-    /// The record of a stream, for those who look for what failed.
+    /// Returns the record of a stream in a readable form, for the judge.
     pub(super) fn readable(&self, record: Vec<u8>) -> Vec<u8> {
         match &self.style.tags {
             Some(tags) => untagged(&record, tags),
@@ -187,8 +187,8 @@ impl Styler {
         self.in_line = !line.ends_with(b"\n");
     }
 
-    /// A line in which `\r` stands between the states of a progress bar: one state in each interval goes out, and the
-    /// last. What is no progress bar goes out as it comes.
+    /// Adds a line in which `\r` stands between the states of a progress bar: one state in each interval, and the last
+    /// one. A line that is no progress bar is added as it comes.
     fn progress_line(&mut self, line: &[u8], interval: Duration, now: Instant, output: &mut Vec<u8>) {
         let (line, ended) = match line.strip_suffix(b"\n") {
             Some(line) => (line.strip_suffix(b"\r").unwrap_or(line), true),
@@ -217,7 +217,7 @@ impl Styler {
         }
     }
 
-    /// Comes to a `\r`.
+    /// Handles a `\r`.
     fn complete_state(&mut self, interval: Duration, now: Instant, output: &mut Vec<u8>) {
         self.is_bar = true;
         let due = self.shown.is_none_or(|shown| now.saturating_duration_since(shown) >= interval);
@@ -234,7 +234,7 @@ impl Styler {
     }
 
     fn end_line(&mut self, output: &mut Vec<u8>) {
-        // The last state of a progress bar may be out already.
+        // The last state may have been written already.
         if !self.in_line && (!self.held.is_empty() || !self.is_bar) {
             self.emit(output);
         }
@@ -252,7 +252,7 @@ impl Styler {
     }
 }
 
-/// The lines of some bytes with their ends, which the last may lack.
+/// Returns the lines of some bytes with their ends. The last line may lack its end.
 pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut from = 0;
     let ends = memchr::memchr_iter(b'\n', bytes).map(|end| end + 1);
@@ -266,7 +266,7 @@ mod tests {
 
     use super::{Rewrite, Style, Styler};
 
-    /// What comes out at once.
+    /// Returns what is written at once.
     impl Styler {
         fn styled_at(&mut self, input: &[u8], now: Instant) -> Vec<u8> {
             let mut output = Vec::new();

@@ -1,4 +1,5 @@
-//! The lines of mpirun's ranks, which share its streams: taken apart by the tags that `--tag-output` puts before each piece.
+//! The lines of mpirun's ranks, which share its streams. They are taken apart by the tags that `--tag-output` puts
+//! before each piece.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,40 +8,40 @@ use std::time::Instant;
 use super::style::{Styler, lines};
 use super::{MAX_HELD, Style};
 
-/// How the pieces of a stream say which rank wrote them: `[1,3]<stdout>:` before each (Open MPI 4; 5 adds a blank). mpirun
-/// passes on what it reads, so that a tag can stand within a line of another rank.
+/// The tags of a stream's pieces: `[1,3]<stdout>:` before each (Open MPI 4; Open MPI 5 adds a blank). mpirun passes on
+/// what it reads, so that a tag can stand within a line of another rank.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tags {
-    /// What the lines of each rank begin with. A rank that is not among them is named by its number.
+    /// The prefix of each rank's lines. A rank without one is named by its number.
     pub prefixes: Arc<[Vec<u8>]>,
-    /// Whether a blank follows each tag.
+    /// True if a blank follows each tag.
     pub has_blank: bool,
 }
 
-/// Takes a stream apart into the lines of its ranks.
+/// The state that takes a stream apart into the lines of its ranks.
 #[derive(Debug)]
 pub(super) struct Untagger {
     style: Style,
     tags: Tags,
-    /// The rank that writes now; none for mpirun itself.
+    /// The rank that writes now. `None` for mpirun itself.
     writer: Option<usize>,
-    /// The beginning of what may become a tag.
+    /// The beginning of a possible tag.
     carry: Vec<u8>,
-    /// The unfinished line of each rank, and what is done to its lines.
+    /// The unfinished line of each rank, and the changes to its lines.
     ranks: BTreeMap<Option<usize>, (Vec<u8>, Styler)>,
 }
 
-/// What the start of some bytes is.
+/// The meaning of the first bytes.
 #[derive(Debug, PartialEq, Eq)]
 enum Start {
-    /// The tag of a rank, so many bytes long.
+    /// The tag of a rank, with its length in bytes.
     Tag(usize, usize),
-    /// It may become one, with more bytes.
+    /// They may become a tag, with more bytes.
     Cut,
     Other,
 }
 
-/// A tag is no longer: two numbers of ten digits and the name of a stream.
+/// The maximum length of a tag, in bytes: two numbers of ten digits and the name of a stream.
 const MAX_TAG: usize = 36;
 
 /// Looks for `[JOB,RANK]<STREAM>:` at the start.
@@ -75,12 +76,12 @@ fn start(bytes: &[u8]) -> Start {
 }
 
 impl Untagger {
-    /// `style` is that of every rank's lines, but for the prefix.
+    /// Makes the state. `style` holds for every rank's lines, but for the prefix.
     pub(super) fn new(style: Style, tags: Tags) -> Untagger {
         Untagger { style, tags, writer: None, carry: Vec::new(), ranks: BTreeMap::new() }
     }
 
-    /// Adds the lines of the ranks that `input` completes.
+    /// Adds the lines of ranks that `input` completes.
     pub(super) fn style(&mut self, input: &[u8], now: Instant, output: &mut Vec<u8>) {
         let joined = match self.carry.is_empty() {
             true => None,
@@ -88,7 +89,7 @@ impl Untagger {
         };
         let mut rest = joined.as_deref().unwrap_or(input);
         loop {
-            // Whatever comes before the next tag is the writer's.
+            // Bytes before the next tag are the present writer's.
             let mut from = 0;
             let (end, next) = loop {
                 let Some(at) = memchr::memchr(b'[', &rest[from..]).map(|at| at + from) else {
@@ -96,7 +97,7 @@ impl Untagger {
                 };
                 match start(&rest[at..]) {
                     Start::Tag(rank, length) => {
-                        // The blank after a tag may not be there yet: lines come whole, but for a pause in one.
+                        // The blank after a tag may not have come yet, if there is a pause within a line.
                         let blank = usize::from(self.tags.has_blank && rest.get(at + length) == Some(&b' '));
                         break (at, Some((rank, at + length + blank)));
                     }
@@ -131,7 +132,7 @@ impl Untagger {
         }
     }
 
-    /// Whether something is held back.
+    /// Returns true if something is held back.
     pub(super) fn holds(&self) -> bool {
         !self.carry.is_empty() || self.ranks.values().any(|(line, _)| !line.is_empty())
     }
@@ -153,7 +154,7 @@ impl Untagger {
                     line.clear();
                 }
             }
-            // Every line has a tag of its own; without one it is mpirun's.
+            // Every line of a rank has a tag. A line without one is mpirun's.
             if piece.ends_with(b"\n") {
                 self.writer = None;
             }
@@ -161,7 +162,7 @@ impl Untagger {
     }
 }
 
-/// The style of one rank's lines.
+/// Returns the style of one rank's lines.
 fn of_rank(style: &Style, tags: &Tags, writer: Option<usize>) -> Style {
     let prefix = match writer {
         None => Vec::new(),

@@ -2,21 +2,21 @@
 
 use super::TAPE_SIZE;
 
-/// At least so much is free for a read.
+/// The minimum of free space for a read, in bytes.
 const MIN_READ: usize = 64 << 10;
 
-/// A loop of memory: bytes are read in at its head, taken out from there, and stay as the record until they are
-/// overwritten. Nothing is copied but an unfinished line at each turn.
+/// A loop of memory. Bytes are read in at its head, taken out from there, and stay as the record until they are
+/// overwritten. Only an unfinished line is copied, once at each turn.
 #[derive(Debug)]
 pub(super) struct Tape {
     data: Box<[u8]>,
-    /// Where the bytes begin that were not taken out yet.
+    /// The start of the bytes that were not taken out yet.
     taken: usize,
-    /// Up to where no line ends.
+    /// The position up to which no line ends.
     searched: usize,
-    /// Where the next byte comes in.
+    /// The position of the next byte.
     head: usize,
-    /// Where the record of the last turn ends.
+    /// The end of the last turn's record.
     last_turn: usize,
 }
 
@@ -25,7 +25,8 @@ impl Tape {
         Tape { data: vec![0; TAPE_SIZE].into_boxed_slice(), taken: 0, searched: 0, head: 0, last_turn: 0 }
     }
 
-    /// Room to read into, of at least [`MIN_READ`] bytes, unless more than half of the tape waits to be taken out.
+    /// Returns room to read into, of at least [`MIN_READ`] bytes, unless more than half of the tape waits to be taken
+    /// out.
     pub(super) fn room(&mut self) -> &mut [u8] {
         if self.data.len() - self.head < MIN_READ && self.head - self.taken <= self.data.len() / 2 {
             self.last_turn = self.taken;
@@ -37,32 +38,32 @@ impl Tape {
         &mut self.data[self.head..]
     }
 
-    /// Says that so many bytes were read into the room.
+    /// Notes that `length` bytes were read into the room.
     pub(super) fn advance(&mut self, length: usize) {
         self.head += length;
     }
 
-    /// What was not taken out yet.
+    /// Returns the bytes that were not taken out yet.
     pub(super) fn waiting(&self) -> &[u8] {
         &self.data[self.taken..self.head]
     }
 
-    /// Of what waits, the whole lines, or all of it where it has become too long to be held back.
+    /// Returns the whole lines that wait, or everything that waits if it has become too long to be held back.
     pub(super) fn lines(&mut self) -> &[u8] {
         let line_end = memchr::memrchr(b'\n', &self.data[self.searched..self.head]);
         let end = line_end.map_or(self.taken, |end| self.searched + end + 1);
-        // Else there would be no room to read into, and a read of nothing looks like the end of the stream.
+        // Otherwise there would be no room to read into, and a read of nothing looks like the end of the stream.
         let end = if self.head - end >= self.data.len() / 2 { self.head } else { end };
         self.searched = self.head;
         &self.data[self.taken..end]
     }
 
-    /// Takes so many bytes out.
+    /// Takes `length` bytes out.
     pub(super) fn take(&mut self, length: usize) {
         self.taken += length;
     }
 
-    /// The record: the last bytes that came in, oldest first.
+    /// Returns the record: the last bytes that came in, oldest first.
     pub(super) fn record(&self) -> Vec<u8> {
         let older = self.data.get(self.head..self.last_turn).unwrap_or_default();
         [older, &self.data[..self.head]].concat()

@@ -29,6 +29,9 @@ pub(super) async fn run(
     let judge = judge(context, live, prepared, &ranks, code_dir);
     let tasks: Vec<Task> = ranks.iter().map(|rank| rank.task.clone()).collect();
     let timing = timing(&prepared.settings);
+    if let Some(record) = &live.record {
+        record.wait_until_reserved();
+    }
     live.events.emit(Kind::PhaseStarted(Phase::Script));
     let reports = match live.supervisor.run(&tasks, timing).await {
         Ok(reports) => reports,

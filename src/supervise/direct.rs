@@ -1,16 +1,16 @@
-//! Ranks that a launcher starts, but that write to footplate directly: else all ranks of a host share the launcher's two
-//! pipes, where pieces of their lines mix and nothing says whose they are.
+//! Streams of their own for ranks that a launcher starts. Otherwise all ranks of a host share the launcher's two pipes,
+//! in which pieces of their lines mix and nothing tells them apart.
 //!
-//! The launcher is told of an interpreter that is footplate under the name [`NAME`]: a link in a folder that only this user
-//! can enter. Started as a rank, it puts the rank's own FIFOs in place of standard output and error, and becomes the real
-//! interpreter:
+//! The launcher gets footplate as its interpreter, under the name [`NAME`]: a link in a folder that only this user can
+//! enter. Started as a rank, footplate puts the rank's own FIFOs in place of standard output and error, and becomes the
+//! real interpreter:
 //!
 //! ```text
 //! torchrun ─► footplate-rank -u train.py ─► python -u train.py ─► FIFO of rank 3 ─► relay
 //! ```
 //!
-//! A rank that has no FIFO, because the user's options moved it, and a stream that the launcher itself sends elsewhere, are
-//! left as they are.
+//! A rank without a FIFO, because the user's options moved it, keeps its streams. So does a stream that the launcher
+//! itself sends elsewhere.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -29,38 +29,40 @@ use nix::unistd::{dup2_stderr, dup2_stdout, getppid, mkfifo};
 use crate::job::exit_code;
 use crate::logs::Style;
 
-/// The name by which footplate starts ranks.
+/// The name of footplate as an interpreter of ranks.
 pub const NAME: &str = "footplate-rank";
 
 /// The variable that names torchrun's interpreter (torch 1.9 and later, `torch/distributed/run.py`).
 pub const PYTHON_EXEC: &str = "PYTHON_EXEC";
 
-/// The variable that tells torchrun's ranks theirs.
+/// The variable that holds the rank in processes of torchrun.
 const RANK: &str = "RANK";
 
-/// The link beside it that says what it becomes: the interpreter's own path, of which a virtual environment goes out.
+/// The name of a link to the real interpreter. It holds the interpreter's own path, unresolved, because Python detects
+/// a virtual environment by it.
 const INTERPRETER: &str = "interpreter";
 
-/// The streams of a rank that its launcher does not pass on.
+/// The streams of a rank that bypass its launcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RankStreams {
     /// The rank.
     pub rank: usize,
-    /// What its lines begin with where they are evidence beside those of other ranks.
+    /// The prefix of its lines among those of other ranks.
     pub name: Vec<u8>,
-    /// What is done to its lines.
+    /// The changes that are made to its lines.
     pub style: Style,
     fifos: [PathBuf; 2],
 }
 
-/// Those streams at footplate's end. As long as the writing ends are kept here they do not end, whoever comes and goes.
+/// The reading ends for the relay, and the writing ends. Streams do not end while their writing ends are kept here,
+/// whatever processes open and close them.
 pub(super) type Opened = ([OwnedFd; 2], [File; 2]);
 
 impl RankStreams {
-    /// Makes those of a rank in a folder.
+    /// Makes the FIFOs of a rank in a folder.
     ///
     /// # Errors
-    /// They cannot be made.
+    /// A FIFO cannot be made.
     pub fn make(folder: &Path, rank: usize, name: Vec<u8>, style: Style) -> io::Result<RankStreams> {
         let fifos = fifos(folder, &rank.to_string());
         for fifo in &fifos {
@@ -69,7 +71,7 @@ impl RankStreams {
         Ok(RankStreams { rank, name, style, fifos })
     }
 
-    /// Opens both for reading, before anybody writes.
+    /// Opens both FIFOs for reading, before any process writes.
     pub(super) fn open(&self) -> io::Result<Opened> {
         let [stdout, stderr] = &self.fifos;
         let reading = |fifo| open(OpenOptions::new().read(true), fifo).map(OwnedFd::from);
@@ -78,21 +80,21 @@ impl RankStreams {
     }
 }
 
-/// A rank's standard output and error.
+/// Returns the paths of a rank's standard output and error.
 fn fifos(folder: &Path, rank: &str) -> [PathBuf; 2] {
     ["out", "err"].map(|stream| folder.join(format!("rank-{rank}.{stream}")))
 }
 
-/// Opens both of a rank's for writing, as the rank finds them.
+/// Opens both FIFOs of a rank for writing, as the rank finds them.
 ///
 /// # Errors
-/// It has none.
+/// The rank has no FIFOs.
 pub(super) fn writers(folder: &Path, rank: usize) -> io::Result<[File; 2]> {
     let [stdout, stderr] = fifos(folder, &rank.to_string());
     Ok([writer(&stdout)?, writer(&stderr)?])
 }
 
-/// A FIFO that a program writes to as to a pipe.
+/// Opens a FIFO so that a program can write to it as to a pipe.
 fn writer(fifo: &Path) -> io::Result<File> {
     let fifo = open(OpenOptions::new().write(true), fifo)?;
     fcntl(&fifo, FcntlArg::F_SETFL(OFlag::empty()))?;
@@ -104,7 +106,7 @@ fn open(options: &mut OpenOptions, fifo: &Path) -> io::Result<File> {
     options.custom_flags(libc::O_NONBLOCK).open(fifo)
 }
 
-/// Makes footplate the interpreter of ranks; gives the path that the launcher starts.
+/// Makes footplate the interpreter of ranks, and returns the path for the launcher.
 ///
 /// # Errors
 /// The links cannot be made.
@@ -113,13 +115,13 @@ pub fn install(folder: &Path, interpreter: &Path) -> io::Result<PathBuf> {
     super::link_under(NAME, folder)
 }
 
-/// Becomes a rank; gives the exit code where it cannot.
+/// Becomes a rank. Returns an exit code if that fails.
 pub fn run(words: &[OsString]) -> i32 {
     let Some((own, arguments)) = words.split_first() else { return exit_code::NOT_FOUND };
     let own = Path::new(own);
     if let (Some(folder), Ok(rank)) = (own.parent(), std::env::var(RANK)) {
         let [stdout, stderr] = fifos(folder, &rank);
-        // Where it fails, the rank writes to where its launcher does.
+        // If it fails, the rank writes to the launcher's streams.
         let _ = take_over(&io::stdout(), 1, &stdout, |fifo| dup2_stdout(fifo));
         let _ = take_over(&io::stderr(), 2, &stderr, |fifo| dup2_stderr(fifo));
     }
@@ -131,7 +133,7 @@ pub fn run(words: &[OsString]) -> i32 {
     exit_code::NOT_EXECUTABLE
 }
 
-/// Puts a FIFO in place of a stream, if that is the launcher's own.
+/// Puts a FIFO in place of a stream, if the stream is the launcher's own.
 fn take_over(
     stream: &impl std::os::fd::AsFd,
     number: u8,

@@ -1,17 +1,18 @@
-//! Ranks that mpirun starts, each under a footplate of its own, its *keeper*.
+//! Keepers: each rank that mpirun starts runs under a footplate of its own.
 //!
-//! mpirun ends ranks in its own way: when one fails, it kills the others one to two seconds later, whether they are done or
-//! not, and it says little of how they ended. Its daemons start what their exec agent is given, and that is footplate:
+//! mpirun ends ranks in its own way. When one fails, it kills the others one to two seconds later, whether they are
+//! done or not, and it says little about how they ended. Its daemons start ranks by an exec agent, and that agent is
+//! footplate:
 //!
 //! ```text
 //! mpirun ─► orted ─► keeper ─► rank ─► FIFOs of the rank ─► relay     (see `direct`)
 //!                      └─► socket: began 3 4711, ended 3 -9 ─► supervisor of this host
 //! ```
 //!
-//! The rank is in a process group of its own, which mpirun does not know: the supervisor alone signals it, with its grace.
-//! The keeper passes on what else mpirun sends, and ends as the rank did.
+//! The rank is in a process group of its own, which mpirun does not know. Only the supervisor signals it, with its
+//! grace period. The keeper passes other signals from mpirun on, and ends as the rank did.
 //!
-//! Where a rank cannot be kept, such as one that MPI_Comm_spawn started, it runs as it would without a keeper.
+//! A rank that cannot be kept, such as one that MPI_Comm_spawn started, runs as it would without a keeper.
 
 use std::ffi::OsString;
 use std::io;
@@ -32,19 +33,19 @@ use crate::event::Ending;
 use crate::job::exit_code;
 use crate::kernel;
 
-/// The word by which footplate is a keeper.
+/// The first argument that makes footplate a keeper.
 pub const WORD: &str = "keep-rank";
 
 /// The variable that names the folder of a host's ranks.
 pub const FOLDER: &str = "FOOTPLATE_RANKS";
 
-/// The socket in that folder.
+/// The name of the socket in that folder.
 const SOCKET: &str = "ranks.sock";
 
-/// What a keeper says is no longer: a word and two numbers.
+/// The maximum size of a note, in bytes: a word and two numbers.
 const MAX_NOTE: usize = 64;
 
-/// What a keeper says.
+/// A note from a keeper about its rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Note {
     /// The rank runs as this process.
@@ -75,7 +76,7 @@ impl Note {
     }
 }
 
-/// Where the keepers of a host's ranks are heard.
+/// The socket at which the keepers of a host's ranks are heard.
 #[derive(Debug)]
 pub struct Keepers(UnixDatagram);
 
@@ -90,7 +91,7 @@ impl Keepers {
         Ok(Keepers(socket))
     }
 
-    /// What a keeper has said, if one has.
+    /// Returns the next note, without waiting. `None` if there is none.
     pub(super) fn next(&self) -> Option<Note> {
         let mut text = [0; MAX_NOTE];
         loop {
@@ -101,13 +102,13 @@ impl Keepers {
         }
     }
 
-    /// The same to wait for; to be called in the runtime.
+    /// Returns a listener that waits for notes. Must be called in the runtime.
     pub(super) fn listener(&self) -> io::Result<Listener> {
         Ok(Listener(net::UnixDatagram::from_std(self.0.try_clone()?)?))
     }
 }
 
-/// Waits for keepers to say something.
+/// A listener that waits for notes from keepers.
 pub(super) struct Listener(net::UnixDatagram);
 
 impl Listener {
@@ -120,22 +121,22 @@ impl Listener {
                         return note;
                     }
                 }
-                // It cannot fail: it is bound. Then nothing more comes from here.
+                // A bound socket does not fail. If it does, nothing more is heard.
                 Err(_) => std::future::pending().await,
             }
         }
     }
 }
 
-/// What mpirun is told to start its ranks with; none where this binary's path has blanks, at which mpirun would part it. It
-/// is the same on all hosts, as the image is: mpirun tells its daemons.
+/// Returns the command by which mpirun starts its ranks. `None` if the path of this binary has a blank, at which mpirun
+/// would split it. The path is the same on all hosts, because the image is: mpirun tells its daemons.
 pub fn agent() -> Option<String> {
     let own = std::env::current_exe().ok()?;
     let own = own.to_str().filter(|path| !path.contains(char::is_whitespace) && Path::new(path).exists())?;
     Some(format!("{own} {WORD}"))
 }
 
-/// Is a rank's keeper; gives the exit code.
+/// Runs as the keeper of a rank, and returns the exit code.
 pub fn run(words: &[OsString]) -> i32 {
     let Some((program, arguments)) = words.split_first() else { return exit_code::NOT_FOUND };
     let mut command = Command::new(program);
@@ -159,15 +160,16 @@ fn failed(program: &OsString, error: &io::Error) -> i32 {
     if error.kind() == io::ErrorKind::NotFound { exit_code::NOT_FOUND } else { exit_code::NOT_EXECUTABLE }
 }
 
-/// The folder of this host's ranks, and which of them this one is. Not one of those that ranks start, which are counted anew.
+/// Returns the folder of this host's ranks and the number of this rank. `None` for processes that ranks start, because
+/// MPI counts those anew.
 fn kept_rank() -> Option<(PathBuf, usize)> {
     let rank = std::env::var("OMPI_COMM_WORLD_RANK").ok()?.parse().ok()?;
     is_first_job(&std::env::var("PMIX_NAMESPACE").ok()?).then_some(())?;
     Some((std::env::var_os(FOLDER)?.into(), rank))
 }
 
-/// Whether this is the job that mpirun was started for: Open MPI 4 has a number, of which the lower half counts jobs, Open
-/// MPI 5 a name, `prterun-HOST-PID@1`.
+/// Returns true for the job that mpirun was started for. Open MPI 4 has a number whose lower half counts jobs, Open MPI
+/// 5 a name, `prterun-HOST-PID@1`.
 fn is_first_job(namespace: &str) -> bool {
     match namespace.rsplit_once('@') {
         Some((_, job)) => job == "1",
@@ -178,13 +180,13 @@ fn is_first_job(namespace: &str) -> bool {
 /// Runs the rank to its end.
 fn keep(mut command: Command, rank: usize, socket: &UnixDatagram) -> io::Result<ExitStatus> {
     let forbidden = signal_hook::consts::FORBIDDEN;
-    // A handler, unlike a signal that is ignored or blocked, ends where the rank is executed.
+    // A handler, unlike an ignored or blocked signal, is not inherited by the rank when it is executed.
     let mut signals = Signals::new((1..32).filter(|signal| !forbidden.contains(signal)))?;
     let mut child = command.spawn()?;
-    // The rank's streams are the rank's alone.
+    // Only the rank may hold its streams open.
     drop(command);
     let pid = Pid::from_raw(child.id().cast_signed());
-    // Without anybody who listens it runs all the same.
+    // The rank runs also if nobody listens.
     let say = |note: Note| drop(socket.send(note.text().as_bytes()));
     say(Note::Began(rank, pid));
     loop {
@@ -197,7 +199,7 @@ fn keep(mut command: Command, rank: usize, socket: &UnixDatagram) -> io::Result<
             return Ok(status);
         }
         for signal in signals.wait() {
-            // When ranks are to end, the supervisor tells them.
+            // The supervisor tells ranks to end.
             if !matches!(signal, libc::SIGCHLD | libc::SIGTERM | libc::SIGINT | libc::SIGCONT | libc::SIGPIPE) {
                 kernel::send_signal(pid, signal);
             }
@@ -205,10 +207,11 @@ fn keep(mut command: Command, rank: usize, socket: &UnixDatagram) -> io::Result<
     }
 }
 
-/// Ends as the rank did, so that mpirun says the same of it; gives the exit code where that is no signal.
+/// Ends as the rank did, so that mpirun reports the same ending. Returns the exit code if the rank was not ended by a
+/// signal.
 fn end_as(status: ExitStatus) -> i32 {
     let Some(number) = status.signal() else { return status.code().unwrap_or_default() };
-    // The rank has left its core already, if it should.
+    // If a core was wanted, the rank has left one already.
     let _ = prctl::set_dumpable(false);
     let _ = match number {
         libc::SIGKILL => nix::sys::signal::raise(Signal::SIGKILL).map_err(io::Error::from),

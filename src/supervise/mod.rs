@@ -1,20 +1,22 @@
-//! Processes: starting them, passing signals on, reaping them, and giving them their grace.
+//! Processes: starting them, passing signals on, reaping them, and giving them their grace period.
 //!
-//! One place, the [`Supervisor`], starts every program that runs for longer than a moment, and is the only one that
-//! waits for children. What it promises:
+//! The [`Supervisor`] starts every program that runs for longer than a moment, and alone waits for children. It
+//! promises:
 //!
-//! - Signals are caught from before the first program is started, so that none is lost; real-time signals from then on.
+//! - Signals are caught before the first program starts, so that none is lost. Real-time signals are caught from then
+//!   on.
 //! - A program starts with the signal mask, the dispositions and the descriptors that footplate itself was given, in a
 //!   process group of its own.
-//! - SIGTERM and SIGINT go at once to every process that descends from footplate, whatever group or session it is in; what
-//!   runs on after the grace period is killed; a second one kills at once. Every other signal that can be caught goes to
-//!   the program.
-//! - Everything is reaped: as PID 1, or as a subreaper, footplate is the parent of all orphans.
-//! - Of programs that run side by side, the failure of one ends the others, with their grace; so it is with the ranks that
-//!   mpirun starts, each of which has a [`keeper`].
-//! - When all have ended, what they left behind may run on for the drain time, and is then ended.
+//! - SIGTERM and SIGINT go at once to every process that descends from footplate, in whatever group or session it is.
+//!   Processes that still run after the grace period are killed, and a second stop signal kills at once. Every other
+//!   signal that can be caught goes to the program.
+//! - Everything is reaped: as PID 1 or as a subreaper, footplate is the parent of all orphans.
+//! - If one of several programs fails, the others end, with their grace period. The same holds for ranks that mpirun
+//!   starts, each of which has a [`keeper`].
+//! - When all programs have ended, processes that they left behind may run on for the drain time.
 //!
-//! It must not decide whether an ending is a failure, nor why: it reports.
+//! The decisions are made by a pure state machine, `group`; `shell` does what it asks for. Nothing here decides if an
+//! ending is a failure, or why: it is told as an event.
 
 pub mod direct;
 mod group;
@@ -38,7 +40,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// Makes this binary callable by another name, by a link in a folder; gives the link's path.
+/// Makes this binary callable by another name, by a link in a folder, and returns the path of the link.
 ///
 /// # Errors
 /// The link cannot be made.
@@ -48,7 +50,7 @@ pub fn link_under(name: &str, folder: &Path) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Kills every process that descends from this one, when nothing else can be done any more.
+/// Kills every process that descends from this one. For a defect in footplate, when nothing else can be done.
 pub fn kill_descendants() {
     tree::signal_all(nix::sys::signal::Signal::SIGKILL, &[]);
 }

@@ -11,7 +11,7 @@ use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use tokio::io::Interest;
 
-/// Signals that are not caught: two cannot be, and the rest mean that footplate itself is at fault.
+/// The signals that are not caught: two cannot be, and the others mean that footplate itself is at fault.
 const NOT_CAUGHT: [i32; 9] = [
     libc::SIGKILL,
     libc::SIGSTOP,
@@ -24,25 +24,25 @@ const NOT_CAUGHT: [i32; 9] = [
     libc::SIGSYS,
 ];
 
-/// For how long the signals of a parent's death are one. The kernel sends it for each thread of the parent that ends after the
-/// one before it has (prctl(2) on PR_SET_PDEATHSIG), and a second stop signal would end the grace of the first.
+/// The time for which signals about a parent's death count as one. The kernel sends one for each thread of the parent
+/// (prctl(2) on PR_SET_PDEATHSIG), and a second stop signal would end the grace period of the first.
 const DEATH_TIME: Duration = Duration::from_millis(500);
 
-/// Every signal that can be caught, as it comes in.
+/// The caught signals, in the order in which they came.
 #[derive(Debug)]
 pub(super) struct Caught {
     delivery: SignalDelivery<UnixStream, SignalOnly>,
-    /// Tells when the delivery has something, on a descriptor of its own.
+    /// Tells when the delivery has something. It has a descriptor of its own.
     ready: tokio::net::UnixStream,
     queue: VecDeque<i32>,
-    /// When the first stop signal came.
+    /// The time of the first stop signal.
     pub(super) stopped_at: Option<Instant>,
     with_real_time: bool,
-    /// The signal that tells that the parent has died, if one was asked for (PR_SET_PDEATHSIG).
+    /// The signal that the kernel sends when the parent dies, if one was asked for (PR_SET_PDEATHSIG).
     of_death: Option<Signal>,
 }
 
-/// A signal that tells a job to stop.
+/// Returns the signal if it tells a job to stop: SIGTERM or SIGINT.
 pub(super) fn stop_signal(number: i32) -> Option<Signal> {
     match number {
         libc::SIGTERM => Some(Signal::SIGTERM),
@@ -52,8 +52,8 @@ pub(super) fn stop_signal(number: i32) -> Option<Signal> {
 }
 
 impl Caught {
-    /// Begins to catch all but the real-time signals; to be called in the runtime. Those that footplate was started with
-    /// blocked are unblocked in this thread: one that nobody receives, SIGCHLD above all, would be waited for without end.
+    /// Begins to catch all but the real-time signals. Must be called in the runtime. Signals that footplate was started
+    /// with blocked are unblocked in this thread: otherwise it would wait without end for SIGCHLD.
     ///
     /// # Errors
     /// A handler cannot be installed.
@@ -68,12 +68,13 @@ impl Caught {
         Ok(Caught { delivery, ready, queue: VecDeque::new(), stopped_at: None, with_real_time: false, of_death })
     }
 
-    /// Catches the real-time signals too. Only programs that want them are sent any, and catching each signal takes the
-    /// longer the more are caught, so this is done beside the program's start and not before it.
+    /// Catches the real-time signals too. Only programs that want them are sent any, and each further signal makes the
+    /// next one slower to install, so this is done while the program starts and not before.
     pub(super) fn add_real_time(&mut self) {
-        if std::mem::replace(&mut self.with_real_time, true) {
+        if self.with_real_time {
             return;
         }
+        self.with_real_time = true;
         let handle = self.delivery.handle();
         for signal in libc::SIGRTMIN()..=libc::SIGRTMAX() {
             if let Err(error) = handle.add_signal(signal) {
@@ -82,7 +83,7 @@ impl Caught {
         }
     }
 
-    /// The next signal that came, without waiting.
+    /// Returns the next signal, without waiting.
     pub(super) fn try_next(&mut self) -> Option<i32> {
         if self.queue.is_empty() {
             self.queue.extend(self.delivery.pending());
@@ -98,7 +99,7 @@ impl Caught {
         Some(signal)
     }
 
-    /// The next signal. Nothing is lost if the wait is given up.
+    /// Waits for the next signal. No signal is lost if the wait is cancelled.
     pub(super) async fn next(&mut self) -> i32 {
         loop {
             if let Some(signal) = self.try_next() {
@@ -108,8 +109,8 @@ impl Caught {
                 // The runtime is ending.
                 std::future::pending::<()>().await;
             }
-            // The delivery reads it; here it is only said to be read, before the next look, so that a signal that comes in
-            // between is seen.
+            // Only the delivery reads the socket. The readiness is cleared before the next look, so that a signal that
+            // comes in between is seen.
             let _ = self.ready.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
         }
     }

@@ -1,4 +1,4 @@
-//! A program to run, and starting it.
+//! Programs, and starting them.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
@@ -90,14 +90,14 @@ pub enum Readiness {
 /// A program that could not be started.
 #[derive(Debug)]
 pub struct SpawnError {
-    /// What was to be started.
+    /// The program.
     pub program: PathBuf,
     step: Step,
     error: io::Error,
 }
 
 impl SpawnError {
-    /// The exit code that shells give: 127 if the file was not found, else 126.
+    /// Returns the exit code that shells use: 127 if the file was not found, else 126.
     pub fn exit_code(&self) -> i32 {
         match (self.step, Errno::from_raw(self.error.raw_os_error().unwrap_or(0))) {
             (Step::Exec, Errno::ENOENT | Errno::ENOTDIR) => exit_code::NOT_FOUND,
@@ -105,12 +105,12 @@ impl SpawnError {
         }
     }
 
-    /// Whether the file is not in a format that the kernel executes: a script without `#!`.
+    /// Returns true if the kernel does not know the format of the file: a script without `#!`.
     pub fn is_unknown_format(&self) -> bool {
         self.step == Step::Exec && self.error.raw_os_error() == Some(Errno::ENOEXEC as i32)
     }
 
-    /// Whether the file, or the interpreter that it names, was refused.
+    /// Returns true if the file, or the interpreter that it names, may not be executed.
     pub fn is_not_executable(&self) -> bool {
         self.step == Step::Exec && self.error.raw_os_error() == Some(Errno::EACCES as i32)
     }
@@ -148,7 +148,7 @@ impl fmt::Display for SpawnError {
 
 impl std::error::Error for SpawnError {}
 
-/// A program that was started, with what it writes.
+/// A started program, with the reading ends of its streams.
 #[derive(Debug)]
 pub(super) struct Started {
     pub(super) pid: Pid,
@@ -163,7 +163,7 @@ impl Task {
         SpawnError { program: self.working_dir.join(&self.program), step: Step::Fork, error }
     }
 
-    /// Starts it.
+    /// Starts the program.
     pub(super) fn start(&self, inherited: &Inherited) -> Result<Started, SpawnError> {
         let failed = |step, error| SpawnError { program: self.working_dir.join(&self.program), step, error };
         let c_string =
@@ -196,8 +196,8 @@ impl Task {
     }
 }
 
-/// footplate's own standard input, unless that is a terminal: a program in a group of its own that reads from a terminal
-/// is stopped by the kernel (SIGTTIN), and would hang.
+/// Returns footplate's own standard input, or /dev/null if that is a terminal: the kernel stops a program in a group of
+/// its own that reads from a terminal (SIGTTIN), so that it would hang.
 fn standard_input() -> io::Result<OwnedFd> {
     let stdin = io::stdin();
     match nix::unistd::isatty(stdin.as_fd()).unwrap_or(false) {

@@ -24,7 +24,7 @@ pub(super) struct Spared {
     pub(super) groups: Vec<Pid>,
     /// The names of processes whose groups are left out whole, such as a launcher's daemons.
     pub(super) names: Vec<&'static str>,
-    /// Entryes that are left out with all their descendants.
+    /// Processes that are left out with all their descendants.
     pub(super) trees: Vec<Pid>,
 }
 
@@ -39,7 +39,7 @@ impl Spared {
     }
 }
 
-/// The entries that are among these processes or descend from them.
+/// Returns the entries of these processes and of all that descend from them.
 fn below<'a>(roots: &[Pid], found: &'a [Entry]) -> impl Iterator<Item = &'a Entry> {
     let mut known: BTreeSet<i32> = roots.iter().map(|root| root.as_raw()).collect();
     if !known.is_empty() {
@@ -176,8 +176,7 @@ fn signal_groups(signal: Signal, mut found: Vec<Entry>, wanted: impl Fn(&[Entry]
     reached.len()
 }
 
-/// Sends a signal without /proc to see processes in. PID 1 can signal all others, whoever they are; else only these groups
-/// are known.
+/// Sends a signal without /proc. PID 1 can signal all other processes; any other process knows only these groups.
 fn signal_unseen(signal: Signal, groups: &[Pid]) -> usize {
     if getpid().as_raw() == 1 {
         return usize::from(kill(Pid::from_raw(-1), signal).is_ok());

@@ -258,7 +258,9 @@ fn a_server_that_fails_is_told_and_fails_nothing() {
     );
     assert!(ended.stderr.contains("were not uploaded to s3://out/"), "{ended:#?}");
     assert!(ended.stderr.contains("file-00, file-01, file-02, file-03, file-04 and "), "{ended:#?}");
-    assert!(!ended.stderr.contains("file-20"), "the names are not capped: {ended:#?}");
+    // Five warnings and five names in the summary, of whichever files were first.
+    let named = (0..30).filter(|number| ended.stderr.contains(&format!("file-{number:02}"))).count();
+    assert!(named <= 10, "the names are not capped: {ended:#?}");
     assert!(!format!("{ended:?}").contains(SECRET), "{ended:#?}");
     assert!(relay.requests().len() < 60, "{}", relay.requests().len());
 }

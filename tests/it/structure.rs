@@ -145,8 +145,8 @@ fn an_import_against_the_order_is_seen_however_it_is_written() {
         ("python/deep/file.rs", "use crate::{kernel::exit, run::{Outcome, train}};"),
         ("kernel/mod.rs", "use super::cli;"),
         ("job/config/reader.rs", "fn f() { super::super::super::launch::plan() }"),
-        ("code/archive/deep.rs", "use super::super::super::run;"),
-        ("job/mod.rs", "pub fn f(x: &crate::settings::Settings) {}"),
+        ("prepare/code/deep.rs", "use super::super::super::run;"),
+        ("job/mod.rs", "pub fn f(x: &crate::machine::Hardware) {}"),
     ] {
         assert_eq!(backward(Path::new(path), code, &order).len(), 1, "{path}: {code}");
     }

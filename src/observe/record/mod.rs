@@ -2,9 +2,8 @@
 //!
 //! `output/data/footplate/<host>/run.json` has the schema `footplate.run/1`; `docs/reference.md` lists its keys. The file is
 //! replaced in one step, every few seconds while the job runs and once more at its end, also if the disk is full by then:
-//! the space for the last version is reserved at the start. All of it is written by a thread of its own, because the folder
-//! may be on a slow file system. The thread starts with the first process of the script, so that the record costs the start
-//! nothing.
+//! the space for the last version is reserved at the start. All of it is written by a thread of its own, beside the preparation
+//! of the job, because the folder may be on a slow file system.
 //!
 //! Every text goes through the redactor. The record never holds a secret.
 
@@ -15,11 +14,10 @@ mod state;
 pub use document::{JobFacts, PlannedProcess};
 
 use std::path::PathBuf;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::event::{Event, Events, Kind, Subscriber};
+use crate::event::{Event, Events, Subscriber};
 use crate::kernel;
 
 use file::RecordFile;
@@ -27,6 +25,9 @@ use state::State;
 
 /// The interval at which the file is replaced while the job runs.
 const INTERVAL: Duration = Duration::from_secs(5);
+
+/// The time for which the script waits for the reservation: on a file system that hangs, the record may be incomplete.
+const RESERVE_TIME: Duration = Duration::from_millis(100);
 
 /// The time that the last version may take to be written before the job ends without it.
 const LAST_TIME: Duration = Duration::from_secs(2);
@@ -45,17 +46,17 @@ struct Shared {
     folder: PathBuf,
     state: Mutex<State>,
     writer: Mutex<Writer>,
-    /// Notified when the last version was written.
-    done: Condvar,
+    /// Notified when the state of the writer changes.
+    changed: Condvar,
 }
 
 /// The state of the thread that writes.
 #[derive(Debug)]
 enum Writer {
-    /// It was not started yet.
-    Idle,
-    /// It runs, and writes the last version when this is dropped.
-    Running(mpsc::Sender<()>),
+    /// It reserves the space for the last version.
+    Reserving,
+    /// It writes versions while the job runs.
+    Writing,
     /// It was told to write the last version.
     Ending,
     /// It has ended, or could not be started.
@@ -70,11 +71,16 @@ impl RunRecord {
             shared: Arc::new(Shared {
                 folder,
                 state: Mutex::new(state),
-                writer: Mutex::new(Writer::Idle),
-                done: Condvar::new(),
+                writer: Mutex::new(Writer::Reserving),
+                changed: Condvar::new(),
             }),
         };
         events.subscribe(Receiver(record.clone()));
+        let shared = Arc::clone(&record.shared);
+        if let Err(error) = kernel::spawn_thread("record", Some(STACK_SIZE), move || write_until_end(&shared)) {
+            tracing::debug!("the run record is not written: {error}");
+            record.shared.set(Writer::Ended);
+        }
         record
     }
 
@@ -83,82 +89,75 @@ impl RunRecord {
         lock(&self.shared.state).plan(launcher, processes);
     }
 
-    /// Starts the thread that writes, unless it runs.
-    fn start(&self) {
-        let mut writer = lock(&self.shared.writer);
-        if !matches!(*writer, Writer::Idle) {
-            return;
-        }
-        let (sender, ticks) = mpsc::channel();
-        let shared = Arc::clone(&self.shared);
-        let spawned = kernel::spawn_thread("record", Some(STACK_SIZE), move || {
-            write_until_end(&shared, &ticks);
-            *lock(&shared.writer) = Writer::Ended;
-            shared.done.notify_all();
-        });
-        *writer = match spawned {
-            Ok(_) => Writer::Running(sender),
-            Err(error) => {
-                tracing::debug!("the run record is not written: {error}");
-                Writer::Ended
-            }
-        };
+    /// Waits for a short time until the space for the last version is reserved. A script may fill the disk.
+    pub fn wait_until_reserved(&self) {
+        self.shared.wait_while(RESERVE_TIME, |writer| matches!(writer, Writer::Reserving));
     }
 
     /// Writes the last version, and waits for it for a short time.
     pub fn finish(self) {
-        self.start();
-        let deadline = Instant::now() + LAST_TIME;
         let mut writer = lock(&self.shared.writer);
-        if let Writer::Running(sender) = std::mem::replace(&mut *writer, Writer::Ending) {
-            // The thread notices, and writes the last version.
-            drop(sender);
-        } else {
-            *writer = Writer::Ended;
+        if matches!(*writer, Writer::Ended) {
+            return;
         }
-        while matches!(*writer, Writer::Ending) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                tracing::warn!("the run record in {} cannot be finished in time", self.shared.folder.display());
-                return;
-            }
-            let (next, _) = self.shared.done.wait_timeout(writer, left).unwrap_or_else(PoisonError::into_inner);
-            writer = next;
+        *writer = Writer::Ending;
+        drop(writer);
+        self.shared.changed.notify_all();
+        if !self.shared.wait_while(LAST_TIME, |writer| !matches!(writer, Writer::Ended)) {
+            tracing::warn!("the run record in {} cannot be finished in time", self.shared.folder.display());
         }
     }
 }
 
-/// Writes a version at each interval, and the last one when the sender is gone.
-fn write_until_end(shared: &Shared, ticks: &mpsc::Receiver<()>) {
+impl Shared {
+    fn set(&self, writer: Writer) {
+        *lock(&self.writer) = writer;
+        self.changed.notify_all();
+    }
+
+    /// Waits while the writer is in a state. Returns false if that takes longer than `patience`.
+    fn wait_while(&self, patience: Duration, is_so: impl Fn(&Writer) -> bool) -> bool {
+        let writer = lock(&self.writer);
+        let waited = self.changed.wait_timeout_while(writer, patience, |writer| is_so(writer));
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+/// Reserves the space, writes a version at each interval, and the last one when the writer is told to end.
+fn write_until_end(shared: &Shared) {
     let mut file = match RecordFile::create(&shared.folder) {
         Ok(file) => file,
         Err(error) => {
             tracing::warn!("the run record cannot be written: {error}");
+            shared.set(Writer::Ended);
             return;
         }
     };
+    let mut writer = lock(&shared.writer);
+    if matches!(*writer, Writer::Reserving) {
+        *writer = Writer::Writing;
+    }
+    drop(writer);
+    shared.changed.notify_all();
     let mut written = 0;
-    loop {
-        let is_last = matches!(ticks.recv_timeout(INTERVAL), Err(RecvTimeoutError::Disconnected));
+    while !shared.wait_while(INTERVAL, |writer| matches!(writer, Writer::Writing)) {
         let state = lock(&shared.state);
-        if is_last {
-            let text = state.text();
-            drop(state);
-            if let Err(error) = file.finish(&text) {
-                tracing::warn!("the run record is not complete: {error}");
-            }
-            return;
+        if state.version() == written {
+            continue;
         }
-        if state.version() != written {
-            written = state.version();
-            let text = state.text();
-            drop(state);
-            if let Err(error) = file.replace(&text) {
-                // The last version has space of its own.
-                tracing::debug!("the run record is not replaced: {error}");
-            }
+        written = state.version();
+        let text = state.text();
+        drop(state);
+        if let Err(error) = file.replace(&text) {
+            // The last version has space of its own.
+            tracing::debug!("the run record is not replaced: {error}");
         }
     }
+    let text = lock(&shared.state).text();
+    if let Err(error) = file.finish(&text) {
+        tracing::warn!("the run record is not complete: {error}");
+    }
+    shared.set(Writer::Ended);
 }
 
 /// Takes the events for a record.
@@ -167,9 +166,6 @@ struct Receiver(RunRecord);
 impl Subscriber for Receiver {
     fn receive(&mut self, event: &Event) {
         lock(&self.0.shared.state).receive(event);
-        if matches!(event.kind, Kind::ProcessStarted { .. }) {
-            self.0.start();
-        }
     }
 }
 
