@@ -164,17 +164,23 @@ fn kind_of_source(error: &(dyn Error + 'static)) -> Option<HttpErrorKind> {
 #[cfg(test)]
 mod tests {
     use std::error::Error;
+    use std::future::{Ready, ready};
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::sync::Arc;
+    use std::task::{Context, Poll};
     use std::thread;
     use std::time::Duration;
 
-    use http::Request;
+    use http::{Request, Uri};
+    use hyper_util::client::legacy;
+    use hyper_util::rt::TokioExecutor;
     use object_store::client::{HttpErrorKind, HttpRequestBody};
+    use tower_service::Service;
 
     use super::{Client, Payload, kind, may_pass};
     use crate::resolve::ResolveError;
+    use crate::storage::connect::HttpStream;
     use crate::storage::error::{TransportError, UnreadableFile};
     use crate::storage::network::NetworkSettings;
 
@@ -249,16 +255,41 @@ mod tests {
         assert_eq!(ask(payload, slow).expect("answered"), "steady");
     }
 
+    /// A connector that fails with this error.
+    #[derive(Clone)]
+    struct FailingConnector(ResolveError);
+
+    impl Service<Uri> for FailingConnector {
+        type Response = HttpStream;
+        type Error = ResolveError;
+        type Future = Ready<Result<HttpStream, ResolveError>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ResolveError>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Uri) -> Self::Future {
+            ready(Err(self.0.clone()))
+        }
+    }
+
     #[test]
-    fn an_unknown_name_and_an_unreadable_file_are_not_tried_again() {
-        let unknown = ResolveError::Unknown { host: "h".to_owned() };
-        let unanswered = ResolveError::Unanswered { host: "h".to_owned(), reason: "r".to_owned() };
-        assert!(!may_pass(&TransportError::NoAnswer(unknown.into())));
-        let unreadable = UnreadableFile(std::io::ErrorKind::UnexpectedEof.into());
-        assert!(!may_pass(&TransportError::NoAnswer(unreadable.into())));
+    fn a_name_that_does_not_exist_is_not_tried_again() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let error = |error: ResolveError| {
+            let client = legacy::Client::builder(TokioExecutor::new()).build::<_, Payload>(FailingConnector(error));
+            let request = Request::get("http://h/").body(nothing()).expect("a request");
+            TransportError::NoAnswer(runtime.block_on(client.request(request)).expect_err("no connection").into())
+        };
+        assert!(!may_pass(&error(ResolveError::Unknown { host: "h".to_owned() })));
+        assert!(may_pass(&error(ResolveError::Unanswered { host: "h".to_owned(), reason: "r".to_owned() })));
+    }
+
+    #[test]
+    fn a_connection_that_breaks_is_tried_again_and_an_unreadable_file_is_not() {
         let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         assert!(may_pass(&TransportError::BrokeOff(reset.into())));
-        // hyper wraps the errors of the resolver into one of connecting.
-        assert!(!may_pass(&TransportError::NoAnswer(unanswered.into())));
+        let unreadable = UnreadableFile(std::io::ErrorKind::UnexpectedEof.into());
+        assert!(!may_pass(&TransportError::NoAnswer(unreadable.into())));
     }
 }
