@@ -57,10 +57,24 @@ fn with_table(document: &str, name: &str, table: &str) -> String {
     format!("{before}{start}{table}<!-- end -->{after}")
 }
 
+fn code(text: &str) -> String {
+    format!("`{text}`")
+}
+
+/// Compares a document's tables with these, or rewrites them.
+#[track_caller]
+fn compare(name: &str, tables: &[(&str, String)]) {
+    let text = document(name);
+    let expected = tables.iter().fold(text.clone(), |text, (name, table)| with_table(&text, name, table));
+    if std::env::var_os("UPDATE_README").is_some() {
+        fs::write(root().join(name), expected).expect("written");
+    } else {
+        assert!(text == expected, "{name} is not up to date: run this test with UPDATE_README=1");
+    }
+}
+
 #[test]
 fn the_tables_of_the_reference_are_those_of_the_code() {
-    let text = document("docs/reference.md");
-    let code = |text: &str| format!("`{text}`");
     let settings = table(
         &["setting", "variable", "values", "default", "what it does"],
         REGISTRY.iter().map(|setting| {
@@ -84,36 +98,16 @@ fn the_tables_of_the_reference_are_those_of_the_code() {
         &["code", "meaning"],
         EXIT_CODES.iter().map(|(code, meaning)| [(*code).to_owned(), (*meaning).to_owned()]),
     );
-    let mut expected = text.clone();
-    for (name, table) in [
-        ("settings", settings),
-        ("toolkit variables", variables(&registry::TOOLKIT)),
-        ("further variables", variables(&registry::ADDITIONS)),
-        ("launch variables", variables(&launch::variables())),
-        ("exit codes", codes),
-    ] {
-        expected = with_table(&expected, name, &table);
-    }
-    if std::env::var_os("UPDATE_README").is_some() {
-        fs::write(root().join("docs/reference.md"), expected).expect("written");
-    } else {
-        assert!(text == expected, "docs/reference.md is not up to date: run this test with UPDATE_README=1");
-    }
-}
-
-#[test]
-fn the_table_of_launchers_is_that_of_the_code() {
-    let (path, text) = readme();
-    let rows = launch::ENGINES
-        .iter()
-        .map(|engine| [format!("`{}`", engine.name), engine.summary.to_owned(), engine.needs.to_owned()]);
-    let expected =
-        with_table(&text, "launchers", &table(&["launcher", "what it starts", "what the image needs"], rows));
-    if std::env::var_os("UPDATE_README").is_some() {
-        fs::write(path, expected).expect("written");
-    } else {
-        assert!(text == expected, "the README is not up to date: run this test with UPDATE_README=1");
-    }
+    compare(
+        "docs/reference.md",
+        &[
+            ("settings", settings),
+            ("toolkit variables", variables(&registry::TOOLKIT)),
+            ("further variables", variables(&registry::ADDITIONS)),
+            ("launch variables", variables(&launch::variables())),
+            ("exit codes", codes),
+        ],
+    );
 }
 
 /// The cells of the first column of the table below this heading or line, without the backquotes.
@@ -125,18 +119,26 @@ fn first_column(text: &str, before: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_readme_lists_every_launcher() {
-    let help = Command::new(FOOTPLATE).args(["train", "--help"]).output().expect("it runs");
-    let help = String::from_utf8(help.stdout).expect("text");
-    let launchers: Vec<&str> = match help.split_once("\nLaunchers:\n") {
-        Some((_, rest)) => rest.lines().map_while(|line| line.split_whitespace().next()).collect(),
-        None => {
-            let line = help.lines().find_map(|line| line.strip_prefix("  launcher ")).expect("the setting");
-            line.split(" [").next().unwrap_or_default().trim().split(", ").collect()
-        }
-    };
-    assert!(launchers.len() > 4, "the launchers were not seen: {help}");
-    assert_eq!(first_column(&readme().1, "## Distributed jobs"), launchers);
+fn the_table_of_launchers_is_that_of_the_code() {
+    let launchers = table(
+        &["launcher", "what it starts", "what the image needs"],
+        launch::ENGINES.map(|engine| [code(engine.name), engine.summary.to_owned(), engine.needs.to_owned()]),
+    );
+    compare("README.md", &[("launchers", launchers)]);
+}
+
+#[test]
+fn the_reference_says_which_launchers_wait_for_every_host() {
+    let text = document("docs/reference.md");
+    let (_, section) = text.split_once("\n## Several hosts\n").expect("the section");
+    let rows: Vec<&str> = section.lines().skip_while(|line| !line.starts_with('|')).skip(2).collect();
+    let rows: Vec<&str> = rows.into_iter().take_while(|line| line.starts_with('|')).collect();
+    for engine in launch::ENGINES {
+        let row = rows.iter().find(|row| row.split('|').nth(1).is_some_and(|cell| cell.contains(&code(engine.name))));
+        let row = row.unwrap_or_else(|| panic!("there is no row for {engine}"));
+        assert_eq!(row.contains("| when all hosts are ready |"), engine.needs_all_hosts, "{row}");
+        assert_eq!(row.contains("| at once |"), !engine.spans_hosts, "{row}");
+    }
 }
 
 #[test]
