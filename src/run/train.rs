@@ -59,7 +59,7 @@ async fn phases(session: &mut Session) -> Result<Ended, Outcome> {
         install::requirements(session, &prepared, point.as_ref(), image.python.as_deref()).await?;
     }
     if let (Some(point), Entry::File { is_executable, .. }) = (&point, &mut entry) {
-        *is_executable = point.prepare();
+        *is_executable = point.make_executable();
     }
     session.next_phase(Phase::Requirements, Phase::Environment);
 
