@@ -8,7 +8,7 @@ use crate::job::{Job, Variables};
 use crate::launch::{self, Entry, Facts, LaunchPlan, Span};
 use crate::machine::Hardware;
 use crate::prepare::code::EntryKind;
-use crate::prepare::environment::{Given, Table};
+use crate::prepare::environment::{ExistingVariables, VariableTable};
 use crate::redact::Redactor;
 use crate::run::{self, Outcome, Prepared, Refusal};
 
@@ -47,7 +47,7 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     let job = &prepared.job;
     let (entry, note) = entry(job)?;
     let hardware = run::hardware(&prepared, &variables);
-    let environment = run::environment_of(&prepared, &hardware, &variables, Given::Overwritten)?;
+    let environment = run::environment_of(&prepared, &hardware, &variables, ExistingVariables::Overwrite)?;
     // Each host's image is looked at for the launcher that it has.
     let plan_of = |job: Job, hardware: &Hardware| {
         let prepared = Prepared { job, ..prepared.clone() };
@@ -149,7 +149,7 @@ fn shown(Span { first, count, world_size }: Span) -> String {
 }
 
 /// Names and values as they may be shown.
-fn pairs(variables: &Table, redactor: &Redactor) -> impl Iterator<Item = (String, String)> {
+fn pairs(variables: &VariableTable, redactor: &Redactor) -> impl Iterator<Item = (String, String)> {
     variables.iter().map(|(name, value)| {
         let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
         (name.clone().into_owned(), redactor.clean_value(&name, &value).into_owned())

@@ -25,7 +25,7 @@ use crate::job::Job;
 use crate::job::settings::{Launcher, Settings};
 use crate::machine::Hardware;
 use crate::prepare::code::EntryKind;
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 
 /// What is to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ pub struct LaunchPlan {
     /// Its arguments, the first of which is its name.
     pub arguments: Vec<Vec<u8>>,
     /// Variables that the launcher needs; what the container was given is stronger.
-    pub variables: Table,
+    pub variables: VariableTable,
     /// Where it runs.
     pub working_dir: PathBuf,
     /// Whose lines the launcher's streams hold, if it tags them.
@@ -130,13 +130,13 @@ pub struct Rank {
     /// Its rank among those of its host.
     pub local_rank: usize,
     /// Its own variables, stronger than all but those that the container was given.
-    pub variables: Table,
+    pub variables: VariableTable,
 }
 
 impl Rank {
     /// The only one of its host.
     fn only(job: &Job) -> Vec<Rank> {
-        vec![Rank { rank: job.node_rank(), local_rank: 0, variables: Table::new() }]
+        vec![Rank { rank: job.node_rank(), local_rank: 0, variables: VariableTable::new() }]
     }
 }
 

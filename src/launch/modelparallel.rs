@@ -1,14 +1,14 @@
 //! smdistributed model parallel: what the hyperparameter `mp_parameters` adds to a launch with mpirun.
 
 use super::{Facts, LaunchError, words};
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 use crate::python::{Dict, Value, parse};
 
 /// What it adds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ModelParallel {
     /// Variables of all ranks.
-    pub(super) variables: Table,
+    pub(super) variables: VariableTable,
     /// What stands before Python.
     pub(super) command: Vec<Vec<u8>>,
 }

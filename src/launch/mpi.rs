@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use crate::job::settings::Launcher;
 use crate::prepare::code::EntryKind;
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 use crate::python::Value;
 
 /// What one launch with mpirun differs in from another.
@@ -21,7 +21,7 @@ pub(super) struct Variant {
     /// How many ranks there are, if the job says it; else those of all hosts.
     pub(super) processes: Option<usize>,
     /// Variables of every rank.
-    pub(super) variables: Table,
+    pub(super) variables: VariableTable,
     /// What stands before the script's own command.
     pub(super) command: Vec<Vec<u8>>,
 }

@@ -4,13 +4,13 @@
 
 use super::Facts;
 use crate::machine::has_efa_rdma;
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 
 impl Facts<'_> {
     /// The variables for ranks that talk with each other.
-    pub(super) fn network_variables(&self) -> Table {
+    pub(super) fn network_variables(&self) -> VariableTable {
         let hardware = self.hardware;
-        let mut variables = Table::new();
+        let mut variables = VariableTable::new();
         let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
         if hardware.has_interface {
             set("NCCL_SOCKET_IFNAME", &self.job.cluster.network_interface);
@@ -37,11 +37,11 @@ impl Facts<'_> {
     }
 
     /// The same for a script that may start ranks of its own: none where the host has nothing that they would talk about.
-    pub(super) fn network_variables_of_script(&self) -> Table {
+    pub(super) fn network_variables_of_script(&self) -> VariableTable {
         let hardware = self.hardware;
         match hardware.gpus > 0 || hardware.neuron_cores > 0 || hardware.efa {
             true => self.network_variables(),
-            false => Table::new(),
+            false => VariableTable::new(),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{Facts, LaunchError, LaunchPlan, Rank, Span, process};
 use crate::job::settings::Launcher;
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 
 /// Where ranks meet that are all on one host: its name need not resolve.
 const LOOPBACK: &str = "127.0.0.1";
@@ -35,7 +35,7 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
     let ranks = (0..local_world_size)
         .map(|local_rank| {
             let rank = first + local_rank;
-            let mut variables = Table::new();
+            let mut variables = VariableTable::new();
             let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
             set("RANK", &rank.to_string());
             set("LOCAL_RANK", &local_rank.to_string());

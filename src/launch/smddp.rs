@@ -8,7 +8,7 @@ use super::mpi::{Variant, start};
 use super::mpirun::user_options;
 use super::{Facts, LaunchError, LaunchPlan, words};
 use crate::job::settings::Launcher;
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 use crate::python::Value;
 
 /// Where the servers of the library listen on the master host.
@@ -33,7 +33,7 @@ pub(super) fn plan(facts: &Facts<'_>) -> Result<LaunchPlan, LaunchError> {
         |name: &str| job.framework_parameters.get(name).map(|value| value.to_py_str().to_str().into_owned());
     let options = parameter("sagemaker_distributed_dataparallel_custom_mpi_options").unwrap_or_default();
     let (custom, nccl_debug) = user_options(&options);
-    let mut variables = Table::new();
+    let mut variables = VariableTable::new();
     let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
     set("RDMAV_FORK_SAFE", "1");
     match job.nodes().len() {

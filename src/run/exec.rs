@@ -12,7 +12,7 @@ use super::{Outcome, Refusal, bring, peers, prepare, record, script};
 use crate::event::{Kind, Phase, Process};
 use crate::job::settings::Launcher;
 use crate::machine::{Lookup, which};
-use crate::prepare::environment::{Given, Table};
+use crate::prepare::environment::{ExistingVariables, VariableTable};
 use crate::supervise::Task;
 
 /// Runs the command in the present working directory; gives the exit code.
@@ -42,7 +42,7 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Ended, 
     }
     let cluster = &prepared.job.cluster;
     let hardware = session.hardware(&prepared).await?;
-    let environment = prepare::environment_of(&prepared, &hardware, &session.variables, Given::Kept)?;
+    let environment = prepare::environment_of(&prepared, &hardware, &session.variables, ExistingVariables::Keep)?;
     session.events.emit(Kind::PhaseEnded(Phase::Environment));
 
     let working_dir = std::env::current_dir()
@@ -69,7 +69,7 @@ async fn phases(session: &mut Session, command: Vec<OsString>) -> Result<Ended, 
         process: Process::Rank(prepared.job.node_rank()),
         program,
         arguments: command,
-        variables: script::variables(session, &environment, &Table::new()),
+        variables: script::variables(session, &environment, &VariableTable::new()),
         style: script::style(&prepared.settings, &cluster.current_host, prepared.job.node_rank(), true, None),
         working_dir: working_dir.clone(),
         ..Task::default()

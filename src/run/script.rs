@@ -17,7 +17,7 @@ use crate::job::settings::{LogPrefix, Settings};
 use crate::launch::Tagged;
 use crate::logs::{RankLabel, Style, Tags};
 use crate::prepare::code::{Shebang, shebang};
-use crate::prepare::environment::{Environment, Omitted, Table};
+use crate::prepare::environment::{Environment, OmittedVariable, VariableTable};
 use crate::supervise::{SpawnError, Task};
 
 /// The shell that reads scripts which the kernel cannot execute.
@@ -27,9 +27,9 @@ pub(super) const SHELL: &str = "/bin/sh";
 pub(super) fn variables(
     session: &mut Session,
     environment: &Environment,
-    launcher: &Table,
+    launcher: &VariableTable,
 ) -> BTreeMap<OsString, OsString> {
-    let own = |table: &Table| -> Vec<(OsString, OsString)> {
+    let own = |table: &VariableTable| -> Vec<(OsString, OsString)> {
         table
             .iter()
             .map(|(name, value)| (OsString::from_vec(name.clone()), OsString::from_vec(value.clone())))
@@ -45,7 +45,7 @@ pub(super) fn variables(
 }
 
 /// Writes the variables that could not be set into a file that only this user can read; gives its path.
-fn keep_omitted(temporary: &mut TemporaryFolder, omitted: &[Omitted]) -> Option<OsString> {
+fn keep_omitted(temporary: &mut TemporaryFolder, omitted: &[OmittedVariable]) -> Option<OsString> {
     if omitted.is_empty() {
         return None;
     }
@@ -56,7 +56,7 @@ fn keep_omitted(temporary: &mut TemporaryFolder, omitted: &[Omitted]) -> Option<
         std::fs::write(&path, serde_json::Value::Object(values).to_string())?;
         Ok(path)
     });
-    for Omitted { name, value, reason } in omitted.iter().take(10) {
+    for OmittedVariable { name, value, reason } in omitted.iter().take(10) {
         let shown: String = name.chars().take(100).collect();
         let size = value.len();
         match &written {

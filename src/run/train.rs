@@ -13,7 +13,7 @@ use super::{Outcome, Prepared, Refusal, bring, install, intermediate, peers, pre
 use crate::event::{Phase, Process};
 use crate::job::settings::Launcher;
 use crate::launch::{self, Entry, Facts, LaunchPlan, Rank};
-use crate::prepare::environment::{Given, Table};
+use crate::prepare::environment::{ExistingVariables, VariableTable};
 use crate::supervise::{Launching, Role, Task, keeper};
 
 /// Set around the command of a job of SDK version 3.
@@ -64,7 +64,7 @@ async fn phases(session: &mut Session) -> Result<Ended, Outcome> {
     session.next_phase(Phase::Requirements, Phase::Environment);
 
     let hardware = session.hardware(&prepared).await?;
-    let environment = prepare::environment_of(&prepared, &hardware, &session.variables, Given::Overwritten)?;
+    let environment = prepare::environment_of(&prepared, &hardware, &session.variables, ExistingVariables::Overwrite)?;
     let plan = launch::plan(&Facts {
         job: &prepared.job,
         settings: &prepared.settings,
@@ -130,7 +130,7 @@ fn rank_tasks(
     let serves = ranks.is_empty();
     if serves {
         let rank = prepared.job.node_rank();
-        ranks.push(Rank { rank, local_rank: 0, variables: Table::new() });
+        ranks.push(Rank { rank, local_rank: 0, variables: VariableTable::new() });
     }
     let is_only = ranks.len() == 1;
     let arguments = script::os_words(&arguments);
