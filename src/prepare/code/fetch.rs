@@ -45,7 +45,7 @@ pub enum Fetched {
         form: SourceForm,
         /// The code folder, without symbolic links.
         code_dir: PathBuf,
-        /// What was written, and what was replaced.
+        /// A summary of the written and replaced files.
         report: WriteReport,
     },
 }

@@ -6,14 +6,14 @@ use crate::python::{Text, Value};
 /// The variables that are set unless the container or an incumbent's table sets them.
 pub(super) const OFFERED: &[Definition] = &[
     Rule::one("MASTER_ADDR", |i| Value::from(i.job.master()))
-        .meaning("The host where the ranks meet, unless it is set."),
+        .meaning("The host where the ranks meet, unless the container sets it."),
     Rule::one("MASTER_PORT", |i| Value::from(usize::from(i.settings.master_port)))
-        .meaning("The port on that host, unless it is set."),
-    Rule::one("NNODES", |i| Value::from(i.job.nodes().len())).meaning("The number of hosts, unless it is set."),
+        .meaning("The port on that host, unless the container sets it."),
+    Rule::one("NNODES", |i| Value::from(i.job.nodes().len())).meaning("The number of hosts, unless the container sets it."),
     Rule::one("NODE_RANK", |i| Value::from(i.job.node_rank()))
-        .meaning("This host's place among them, counted from 0, unless it is set."),
+        .meaning("This host's place among them, counted from 0, unless the container sets it."),
     Rule::one("PYTHONUNBUFFERED", |_| Value::from("1")).meaning(
-        "`1`, unless it is set. Not set if Open MPI 5 passes the lines on, because it mixes parts of unbuffered lines.",
+        "`1`, unless the container sets it. Not set if Open MPI 5 passes the lines on, because it mixes parts of unbuffered lines.",
     ),
     Rule::optional("SM_CHECKPOINT_DIR", |i| i.job.checkpoint_dir.as_ref().map(path))
         .meaning("The folder of checkpoints, if the job has one."),
