@@ -9,11 +9,13 @@ pub(super) const OFFERED: &[Definition] = &[
         .meaning("The host where the ranks meet, unless the container sets it."),
     Rule::one("MASTER_PORT", |i| Value::from(usize::from(i.settings.master_port)))
         .meaning("The port on that host, unless the container sets it."),
-    Rule::one("NNODES", |i| Value::from(i.job.nodes().len())).meaning("The number of hosts, unless the container sets it."),
+    Rule::one("NNODES", |i| Value::from(i.job.nodes().len()))
+        .meaning("The number of hosts, unless the container sets it."),
     Rule::one("NODE_RANK", |i| Value::from(i.job.node_rank()))
         .meaning("This host's place among them, counted from 0, unless the container sets it."),
     Rule::one("PYTHONUNBUFFERED", |_| Value::from("1")).meaning(
-        "`1`, unless the container sets it. Not set if Open MPI 5 passes the lines on, because it mixes parts of unbuffered lines.",
+        "`1`, unless the container sets it. Not set if Open MPI 5 passes the lines on, because it mixes parts of \
+         unbuffered lines.",
     ),
     Rule::optional("SM_CHECKPOINT_DIR", |i| i.job.checkpoint_dir.as_ref().map(path))
         .meaning("The folder of checkpoints, if the job has one."),

@@ -1,6 +1,8 @@
 //! The variables of sagemaker-training 5.1.4, in one table.
 
-use super::variable::{Definition, Draft, Inputs, Rule, channel_folders, path, shared_values, strings, toolkit_text};
+use super::variable::{
+    Definition, Draft, Inputs, Rule, ValueFn, channel_folders, path, shared_values, strings, toolkit_text,
+};
 use crate::python::{Dict, Text, Value};
 
 /// The log level of jobs that set none: Python's `logging.INFO`.
@@ -72,7 +74,7 @@ pub(super) const TABLE: &[Definition] = &[
 ];
 
 /// The keys of `SM_TRAINING_ENV` that have no variable of the same name.
-const TRAINING_ENV_KEYS: [(&str, fn(&Inputs<'_>) -> Value); 11] = [
+const TRAINING_ENV_KEYS: [(&str, ValueFn); 11] = [
     ("additional_framework_parameters", |i| Value::Dict(i.job.framework_parameters.clone())),
     ("channel_input_dirs", |i| Value::Dict(channel_folders(i.job))),
     ("distribution_hosts", |i| strings(i.job.cluster.distribution_hosts())),

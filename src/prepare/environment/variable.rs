@@ -35,13 +35,16 @@ pub(super) struct Inputs<'a> {
     pub arguments: &'a [Text],
 }
 
+/// A function that computes a value.
+pub(super) type ValueFn = fn(&Inputs<'_>) -> Value;
+
 /// The receiver of a family's values: each comes with the part of the name that `*` stands for, in any case.
 pub(super) type Receiver<'r> = &'r mut dyn FnMut(&str, &Value);
 
 /// The function that computes the value of a variable or the values of a family.
 #[derive(Clone, Copy)]
 enum ValueOf {
-    One(fn(&Inputs<'_>) -> Value),
+    One(ValueFn),
     /// A variable that is not set if the function returns `None`.
     Optional(fn(&Inputs<'_>) -> Option<Value>),
     Family(fn(&Inputs<'_>, Receiver<'_>)),
@@ -65,12 +68,12 @@ pub(super) struct Definition {
 
 impl Rule {
     /// A variable that is always set.
-    pub const fn one(name: &'static str, value: fn(&Inputs<'_>) -> Value) -> Rule {
+    pub const fn one(name: &'static str, value: ValueFn) -> Rule {
         Rule { name, value: ValueOf::One(value), is_shared: false }
     }
 
     /// A variable that is always set and whose value is also in `SM_TRAINING_ENV`.
-    pub const fn shared(name: &'static str, value: fn(&Inputs<'_>) -> Value) -> Rule {
+    pub const fn shared(name: &'static str, value: ValueFn) -> Rule {
         Rule { name, value: ValueOf::One(value), is_shared: true }
     }
 
