@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use super::session::Session;
 use super::{Outcome, Prepared, Refusal};
 use crate::job::Job;
-use crate::job::settings::{CodePrecedence, Settings};
-use crate::prepare::code::{self, CodeSource, Precedence};
+use crate::job::settings::Settings;
+use crate::prepare::code::{self, CodeSource};
 use crate::redact::Redactor;
 use crate::storage::Access;
 use crate::supervise::Timing;
@@ -22,10 +22,7 @@ pub(super) async fn code(session: &mut Session, prepared: &Prepared) -> Result<(
     if source == CodeSource::BakedIn {
         return Ok(());
     }
-    let precedence = match prepared.settings.code_precedence {
-        CodePrecedence::Supplied => Precedence::SuppliedWins,
-        CodePrecedence::BakedIn => Precedence::BakedInWins,
-    };
+    let precedence = prepared.settings.code_precedence;
     let region = job.request.region.as_ref().and_then(|region| region.as_str());
     let access = Access::of(&session.variables, region);
     let brought =

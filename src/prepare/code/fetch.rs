@@ -11,28 +11,19 @@ use super::error::CodeError;
 use super::notes::Notes;
 use super::s3::fetch_from_s3;
 use super::source::{CodeSource, SourceForm};
+use crate::job::settings::CodePrecedence;
 use crate::machine::Bytes;
 use crate::storage::Access;
 
-/// The code that wins if both the image and the job supply code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precedence {
-    /// The job's source is written over the image's code and replaces files of the same name.
-    #[default]
-    SuppliedWins,
-    /// A code folder that is not empty stays as it is, as with `sagemaker-training`.
-    BakedInWins,
-}
-
 /// The result of fetching the code. Its text is one line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fetched {
+pub enum FetchedCode {
     /// The job's source is the code folder itself.
     Nothing {
         /// The code folder.
         code_dir: PathBuf,
     },
-    /// The code folder was not empty and stays as it is ([`Precedence::BakedInWins`]).
+    /// The code folder was not empty and stays as it is ([`CodePrecedence::BakedIn`]).
     LeftAlone {
         /// The source that was not used.
         source: String,
@@ -52,28 +43,31 @@ pub enum Fetched {
 
 /// Fetches the source into `code_dir`, which is created if it does not exist. `access` is for a source in S3.
 ///
+/// If baked-in code wins, a code folder that is not empty stays as it is and the source is not read, as with
+/// `sagemaker-training`. Otherwise the files of the source replace those of the same name.
+///
 /// # Errors
 ///
 /// Any [`CodeError`]. Files that were written before the error remain.
 pub fn fetch(
     source: &CodeSource,
     code_dir: &Path,
-    precedence: Precedence,
+    precedence: CodePrecedence,
     access: &Access,
-) -> Result<Fetched, CodeError> {
+) -> Result<FetchedCode, CodeError> {
     if *source == CodeSource::BakedIn {
-        return Ok(Fetched::Nothing { code_dir: code_dir.to_owned() });
+        return Ok(FetchedCode::Nothing { code_dir: code_dir.to_owned() });
     }
-    if precedence == Precedence::BakedInWins && fs::read_dir(code_dir).is_ok_and(|mut entries| entries.next().is_some())
+    if precedence == CodePrecedence::BakedIn && fs::read_dir(code_dir).is_ok_and(|mut entries| entries.next().is_some())
     {
-        return Ok(Fetched::LeftAlone { source: source.to_string(), code_dir: code_dir.to_owned() });
+        return Ok(FetchedCode::LeftAlone { source: source.to_string(), code_dir: code_dir.to_owned() });
     }
     let path = match source {
         CodeSource::BakedIn => unreachable!("returned above"),
         CodeSource::S3 { bucket, key } => {
             let mut folder = CodeFolder::open(code_dir, None)?;
             let form = fetch_from_s3(access, bucket, key, &mut folder)?;
-            return Ok(Fetched::Written { form, code_dir: folder.root().to_owned(), report: folder.report });
+            return Ok(FetchedCode::Written { form, code_dir: folder.root().to_owned(), report: folder.report });
         }
         CodeSource::Local(path) => path,
     };
@@ -92,28 +86,28 @@ pub fn fetch(
             }
         }
     }
-    Ok(Fetched::Written { form, code_dir: folder.root().to_owned(), report: folder.report })
+    Ok(FetchedCode::Written { form, code_dir: folder.root().to_owned(), report: folder.report })
 }
 
-impl Fetched {
+impl FetchedCode {
     /// Returns the notes about entries that were skipped or written differently, or `None` if there are none.
     pub fn notes(&self) -> Option<&Notes> {
         match self {
-            Fetched::Written { report, .. } if !report.notes.is_empty() => Some(&report.notes),
+            FetchedCode::Written { report, .. } if !report.notes.is_empty() => Some(&report.notes),
             _ => None,
         }
     }
 }
 
-impl fmt::Display for Fetched {
+impl fmt::Display for FetchedCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (form, code_dir, report) = match self {
-            Fetched::Nothing { code_dir } => return write!(f, "using the code that is in {}", code_dir.display()),
-            Fetched::LeftAlone { source, code_dir } => {
+            FetchedCode::Nothing { code_dir } => return write!(f, "using the code that is in {}", code_dir.display()),
+            FetchedCode::LeftAlone { source, code_dir } => {
                 let code_dir = code_dir.display();
                 return write!(f, "using the code that is in {code_dir}, as it was not empty; {source} is not used");
             }
-            Fetched::Written { form, code_dir, report } => (form, code_dir, report),
+            FetchedCode::Written { form, code_dir, report } => (form, code_dir, report),
         };
         let (done, from) = match form {
             SourceForm::Folder(from) | SourceForm::File(from) => ("copied", from),

@@ -24,7 +24,7 @@ pub use archive::{ArchiveLimits, unpack};
 pub use code_folder::WriteReport;
 pub use entry::{EntryError, EntryKind, EntryPoint};
 pub use error::CodeError;
-pub use fetch::{Fetched, Precedence, fetch};
+pub use fetch::{FetchedCode, fetch};
 pub use notes::Notes;
 pub use shebang::{Shebang, shebang};
 pub use source::{CodeSource, SourceForm};

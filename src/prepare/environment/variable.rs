@@ -38,8 +38,8 @@ pub(super) struct Inputs<'a> {
 /// A function that computes a value.
 pub(super) type ValueFn = fn(&Inputs<'_>) -> Value;
 
-/// The receiver of a family's values: each comes with the part of the name that `*` stands for, in any case.
-pub(super) type Receiver<'r> = &'r mut dyn FnMut(&str, &Value);
+/// The callback for the values of a family; each is passed with the part of the name that `*` stands for, in any case.
+pub(super) type AddValue<'r> = &'r mut dyn FnMut(&str, &Value);
 
 /// The function that computes the value of a variable or the values of a family.
 #[derive(Clone, Copy)]
@@ -47,7 +47,7 @@ enum ValueOf {
     One(ValueFn),
     /// A variable that is not set if the function returns `None`.
     Optional(fn(&Inputs<'_>) -> Option<Value>),
-    Family(fn(&Inputs<'_>, Receiver<'_>)),
+    Family(fn(&Inputs<'_>, AddValue<'_>)),
 }
 
 /// A variable's name with the function that computes its value.
@@ -83,7 +83,7 @@ impl Rule {
     }
 
     /// A family of variables; `name` ends with `*`.
-    pub const fn family(name: &'static str, values: fn(&Inputs<'_>, Receiver<'_>)) -> Rule {
+    pub const fn family(name: &'static str, values: fn(&Inputs<'_>, AddValue<'_>)) -> Rule {
         Rule { name, value: ValueOf::Family(values), is_shared: false }
     }
 

@@ -5,8 +5,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Fetched, Precedence, fetch};
+use super::{FetchedCode, fetch};
 use crate::job::Variables;
+use crate::job::settings::CodePrecedence;
 use crate::prepare::code::{CodeError, CodeSource, SourceForm, WriteReport};
 use crate::storage::Access;
 
@@ -61,15 +62,17 @@ impl CodeJob {
         self.at("code")
     }
 
-    fn fetch_as(&self, text: &str, precedence: Precedence) -> Result<Fetched, CodeError> {
+    fn fetch_as(&self, text: &str, precedence: CodePrecedence) -> Result<FetchedCode, CodeError> {
         fetch(&CodeSource::parse(text, self.0.path(), &self.code())?, &self.code(), precedence, &access())
     }
 
     fn fetch(&self, text: &str) -> (SourceForm, WriteReport, String) {
-        let fetched = self.fetch_as(text, Precedence::default()).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let fetched = self.fetch_as(text, CodePrecedence::Supplied).unwrap_or_else(|error| panic!("{text}: {error}"));
         let line = fetched.to_string().replace(&self.0.path().canonicalize().unwrap().display().to_string(), "");
         match fetched {
-            Fetched::Written { form, report, .. } => (form, report, line.replace(self.0.path().to_str().unwrap(), "")),
+            FetchedCode::Written { form, report, .. } => {
+                (form, report, line.replace(self.0.path().to_str().unwrap(), ""))
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -145,13 +148,13 @@ fn a_folder_that_is_not_empty_stays_as_it_is_if_baked_in_code_wins() {
     fill(&job.at("src"), &["train.py=new"]);
     // The source is not read, so it need not exist.
     for text in ["src", "none.tar.gz", "s3://bucket/key"] {
-        let fetched = job.fetch_as(text, Precedence::BakedInWins).unwrap();
-        assert!(matches!(fetched, Fetched::LeftAlone { .. }), "{fetched:?}");
+        let fetched = job.fetch_as(text, CodePrecedence::BakedIn).unwrap();
+        assert!(matches!(fetched, FetchedCode::LeftAlone { .. }), "{fetched:?}");
         assert!(fetched.to_string().ends_with(&format!("{text} is not used")), "{fetched}");
         assert_eq!(files(&job.code()), ["train.py=old"]);
     }
     fs::remove_file(job.code().join("train.py")).unwrap();
-    job.fetch_as("src", Precedence::BakedInWins).unwrap();
+    job.fetch_as("src", CodePrecedence::BakedIn).unwrap();
     assert_eq!(files(&job.code()), ["train.py=new"]);
 }
 
@@ -160,8 +163,8 @@ fn a_source_in_or_at_the_code_folder_is_not_deleted() {
     let job = CodeJob::new(&["train.py=1"]);
     symlink(job.code(), job.at("link")).unwrap();
     for text in ["", "code", "link/", job.code().to_str().unwrap()] {
-        let fetched = job.fetch_as(text, Precedence::default()).unwrap();
-        assert_eq!(fetched, Fetched::Nothing { code_dir: job.code() }, "{text}");
+        let fetched = job.fetch_as(text, CodePrecedence::Supplied).unwrap();
+        assert_eq!(fetched, FetchedCode::Nothing { code_dir: job.code() }, "{text}");
         assert_eq!(fetched.to_string(), format!("using the code that is in {}", job.code().display()));
     }
     // A source within the code folder must not be deleted to make room for its own files.
@@ -170,9 +173,9 @@ fn a_source_in_or_at_the_code_folder_is_not_deleted() {
     job.fetch("code/alone.py");
     assert_eq!(files(&job.code()), ["alone.py=3", "new.py=2", "src/new.py=2", "train.py=1"]);
     fill(&job.code(), &["src/src=4"]);
-    let error = job.fetch_as("code/src", Precedence::default()).unwrap_err();
+    let error = job.fetch_as("code/src", CodePrecedence::Supplied).unwrap_err();
     assert!(matches!(error, CodeError::Overlaps { .. }), "{error:?}");
-    let error = job.fetch_as(".", Precedence::default()).unwrap_err();
+    let error = job.fetch_as(".", CodePrecedence::Supplied).unwrap_err();
     assert!(error.to_string().contains("lie in one another and cannot be copied"), "{error}");
 }
 
@@ -206,7 +209,7 @@ fn links_in_a_source_folder_are_followed_except_for_circles() {
 #[test]
 fn each_kind_of_unusable_source_has_its_own_error() {
     let job = CodeJob::new(&[]);
-    let error = |text: &str| job.fetch_as(text, Precedence::default()).unwrap_err();
+    let error = |text: &str| job.fetch_as(text, CodePrecedence::Supplied).unwrap_err();
     assert!(matches!(error("none.tar.gz"), CodeError::Missing { .. }));
     fs::write(job.at("bad.tar.gz"), [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3]).unwrap();
     assert!(matches!(error("bad.tar.gz"), CodeError::NotArchive { .. }));
@@ -216,10 +219,10 @@ fn each_kind_of_unusable_source_has_its_own_error() {
     assert!(matches!(error("cut.tar.gz"), CodeError::Damaged { .. }));
     fill(&job.at("src"), &["train.py=1"]);
     let source = CodeSource::parse("src", job.0.path(), &job.code()).unwrap();
-    let file = fetch(&source, &job.at("src/train.py"), Precedence::default(), &access()).unwrap_err().to_string();
+    let file = fetch(&source, &job.at("src/train.py"), CodePrecedence::Supplied, &access()).unwrap_err().to_string();
     assert!(file.contains(&job.at("src/train.py").display().to_string()), "{file}");
     // Not even root can create folders in /sys.
-    let refused = fetch(&source, Path::new("/sys/footplate"), Precedence::default(), &access()).unwrap_err();
+    let refused = fetch(&source, Path::new("/sys/footplate"), CodePrecedence::Supplied, &access()).unwrap_err();
     assert!(matches!(refused, CodeError::NotWritable { .. }), "{refused:?}");
     assert!(refused.to_string().contains("cannot write /sys/footplate: "), "{refused}");
 }
@@ -240,10 +243,10 @@ fn a_full_and_a_read_only_file_system_have_different_errors() {
     );
     for text in ["big.py", "packed", "big.tgz"] {
         let source = CodeSource::parse(text, job.0.path(), &folder).unwrap();
-        let error = fetch(&source, &folder.join("full"), Precedence::default(), &access()).unwrap_err();
+        let error = fetch(&source, &folder.join("full"), CodePrecedence::Supplied, &access()).unwrap_err();
         assert!(matches!(error, CodeError::NoSpace { .. }), "{text}: {error:?}");
         assert!(error.to_string().contains("full/big.py"), "{error}");
-        let error = fetch(&source, &folder.join("fixed"), Precedence::default(), &access()).unwrap_err();
+        let error = fetch(&source, &folder.join("fixed"), CodePrecedence::Supplied, &access()).unwrap_err();
         assert!(matches!(error, CodeError::NotWritable { .. }), "{text}: {error:?}");
     }
 }
