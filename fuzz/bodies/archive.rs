@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use footplate::prepare::code::{Limits, unpack};
+use footplate::prepare::code::{ArchiveLimits, unpack};
 
 const BLOCK: usize = 512;
 
@@ -23,7 +23,7 @@ pub fn run(data: &[u8]) {
     fs::create_dir(at("outside")).expect("a folder");
     fs::write(at("outside/kept"), "kept").expect("written");
     fs::write(at("archive"), &content).expect("written");
-    let limits = Limits { bytes: 1 << 20, entries: 1000, ..Limits::default() };
+    let limits = ArchiveLimits { bytes: 1 << 20, entries: 1000, ..ArchiveLimits::default() };
     // An error is as good an answer as success.
     let _ = unpack(&at("archive"), &at("code"), &limits);
     assert_eq!(fs::read(at("outside/kept")).expect("the file outside"), b"kept");

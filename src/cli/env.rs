@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::job::Variables;
 use crate::job::config;
-use crate::prepare::environment::Given;
+use crate::prepare::environment::ExistingVariables;
 use crate::run;
 
 pub(super) fn command() -> Command {
@@ -34,7 +34,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     let built =
         run::prepare(config::base_paths(&variables), &variables, &options.settings, false).and_then(|prepared| {
             let hardware = run::hardware(&prepared, &variables);
-            let environment = run::environment_of(&prepared, &hardware, &variables, Given::Overwritten)?;
+            let environment = run::environment_of(&prepared, &hardware, &variables, ExistingVariables::Overwrite)?;
             Ok((run::redactor(&variables, &prepared.job.all_hyperparameters), environment))
         });
     let (redactor, environment) = match built {

@@ -8,7 +8,7 @@ use crate::job::{Job, Variables};
 use crate::launch::{self, Entry, LaunchInput, LaunchPlan};
 use crate::machine::Hardware;
 use crate::prepare::code::EntryKind;
-use crate::prepare::environment::Given;
+use crate::prepare::environment::ExistingVariables;
 use crate::redact::Redactor;
 use crate::run::{self, Outcome, Prepared, Refusal};
 
@@ -47,7 +47,7 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     let job = &prepared.job;
     let (entry, note) = entry(job)?;
     let hardware = run::hardware(&prepared, &variables);
-    let environment = run::environment_of(&prepared, &hardware, &variables, Given::Overwritten)?;
+    let environment = run::environment_of(&prepared, &hardware, &variables, ExistingVariables::Overwrite)?;
     // Each host's image is looked at for the launcher that it has.
     let plan_of = |job: Job, hardware: &Hardware| {
         let prepared = Prepared { job, ..prepared.clone() };

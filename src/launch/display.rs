@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::count::Span;
 use super::plan::{CommandPlan, EndMeaning, LaunchPlan, ProcessPlan, ProcessRole, ReadySign, StartAfter};
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 use crate::redact::Redactor;
 
 /// Returns the lines that describe a plan, without the host's name.
@@ -147,13 +147,13 @@ fn words(command: &CommandPlan) -> Vec<String> {
 }
 
 /// Returns names and values as they may be shown.
-fn pairs(variables: &Table, redactor: &Redactor) -> impl Iterator<Item = (String, String)> {
+fn pairs(variables: &VariableTable, redactor: &Redactor) -> impl Iterator<Item = (String, String)> {
     variables.iter().map(|(name, value)| {
         let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
         (name.clone().into_owned(), redactor.clean_value(&name, &value).into_owned())
     })
 }
 
-fn table(variables: &Table, redactor: &Redactor) -> Value {
+fn table(variables: &VariableTable, redactor: &Redactor) -> Value {
     pairs(variables, redactor).map(|(name, value)| (name, Value::from(value))).collect::<serde_json::Map<_, _>>().into()
 }

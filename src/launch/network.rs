@@ -4,13 +4,13 @@
 
 use super::input::LaunchInput;
 use crate::machine::has_efa_rdma;
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 
 impl LaunchInput<'_> {
     /// Returns the variables for ranks that talk with each other.
-    pub(super) fn network_variables(&self) -> Table {
+    pub(super) fn network_variables(&self) -> VariableTable {
         let hardware = self.hardware;
-        let mut variables = Table::new();
+        let mut variables = VariableTable::new();
         let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
         if hardware.has_interface {
             set("NCCL_SOCKET_IFNAME", &self.job.cluster.network_interface);
@@ -39,12 +39,12 @@ impl LaunchInput<'_> {
 
     /// Returns the variables for a script that may start ranks of its own: those of ranks, but none if the host has no
     /// accelerator and no EFA device.
-    pub(super) fn network_variables_of_script(&self) -> Table {
+    pub(super) fn network_variables_of_script(&self) -> VariableTable {
         let hardware = self.hardware;
         if hardware.gpus > 0 || hardware.neuron_cores > 0 || hardware.efa {
             self.network_variables()
         } else {
-            Table::new()
+            VariableTable::new()
         }
     }
 }

@@ -9,7 +9,7 @@ use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole};
 use super::process;
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 
 /// The engine that starts one rank for each GPU or Neuron core.
 pub(super) static PER_GPU: Engine = Engine {
@@ -72,9 +72,9 @@ fn variables_of_rank(
     local_rank: usize,
     nodes: usize,
     master: &str,
-) -> Table {
+) -> VariableTable {
     let rank = first + local_rank;
-    let mut variables = Table::new();
+    let mut variables = VariableTable::new();
     let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
     set("RANK", &rank.to_string());
     set("LOCAL_RANK", &local_rank.to_string());

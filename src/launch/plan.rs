@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::count::Span;
 use super::input::LaunchInput;
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 
 /// What footplate runs on one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct LaunchPlan {
     /// The processes of the host, in the order in which they start.
     pub processes: Vec<ProcessPlan>,
     /// The variables that all processes of the host get. Those of the container and of the job are stronger.
-    pub variables: Table,
+    pub variables: VariableTable,
     /// The training ranks of the host, whoever starts them. `None` if the counts of other hosts are not known.
     pub span: Option<Span>,
     /// The hosts that run the script, or ranks of it. Other hosts of the launch only run services.
@@ -33,7 +33,7 @@ impl LaunchPlan {
             launcher,
             host: input.job.cluster.current_host.clone(),
             processes: Vec::new(),
-            variables: Table::new(),
+            variables: VariableTable::new(),
             span: None,
             script_hosts: input.job.nodes(),
             warnings: Vec::new(),
@@ -197,7 +197,7 @@ pub struct CommandPlan {
     /// The arguments, of which the first is the program's name.
     pub arguments: Vec<Vec<u8>>,
     /// The variables of this process alone. Only those that the container was given are stronger.
-    pub variables: Table,
+    pub variables: VariableTable,
     /// The working directory.
     pub working_dir: PathBuf,
 }

@@ -7,7 +7,7 @@ use super::error::LaunchError;
 use super::input::{Entry, LaunchInput, path_bytes, words};
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole};
 use crate::prepare::code::EntryKind;
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 
 /// The engine that runs the script once on each host.
 pub static PROCESS: Engine = Engine {
@@ -69,7 +69,7 @@ pub(super) fn command(input: &LaunchInput<'_>) -> Result<CommandPlan, LaunchErro
     if with_arguments {
         arguments.extend(input.arguments.iter().cloned());
     }
-    Ok(CommandPlan { program, arguments, variables: Table::new(), working_dir: input.job.code_dir() })
+    Ok(CommandPlan { program, arguments, variables: VariableTable::new(), working_dir: input.job.code_dir() })
 }
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {

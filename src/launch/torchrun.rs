@@ -6,7 +6,7 @@ use super::image::{ImageProbe, Programs};
 use super::input::{Entry, LaunchInput, words};
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, Separation, StopTarget};
 use crate::prepare::code::EntryKind;
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 
 /// The engine that runs the image's torchrun.
 pub(super) static TORCHRUN: Engine = Engine {
@@ -93,8 +93,12 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     // Nothing is known of what neuron_parallel_compile does with the output of its torchrun.
     let separation = if compiler.is_none() { Separation::Interpreter } else { Separation::Shared };
     let role = ProcessRole::Launcher(RankStarter { node_rank: job.node_rank(), separation, ..RankStarter::default() });
-    let command =
-        CommandPlan { program: program.to_owned(), arguments, variables: Table::new(), working_dir: job.code_dir() };
+    let command = CommandPlan {
+        program: program.to_owned(),
+        arguments,
+        variables: VariableTable::new(),
+        working_dir: job.code_dir(),
+    };
     let process = ProcessPlan {
         stop: stop_target(input),
         leaves_error_file: input.variables.get_os(ERROR_FILE).is_none(),

@@ -8,7 +8,7 @@ use super::error::LaunchError;
 use super::input::{Entry, LaunchInput, path_bytes, words};
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole, RankStarter};
 use crate::prepare::code::EntryKind;
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 
 /// The engine that runs the image's xla_spawn.
 pub(super) static XLA: Engine = Engine {
@@ -71,8 +71,12 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     arguments.extend(words([&count, script]));
     arguments.extend(input.arguments.iter().cloned());
     let role = ProcessRole::Launcher(RankStarter { node_rank: job.node_rank(), ..RankStarter::default() });
-    let command =
-        CommandPlan { program: python.to_owned(), arguments, variables: Table::new(), working_dir: job.code_dir() };
+    let command = CommandPlan {
+        program: python.to_owned(),
+        arguments,
+        variables: VariableTable::new(),
+        working_dir: job.code_dir(),
+    };
     Ok(LaunchPlan {
         processes: vec![ProcessPlan::of_script(role, command)],
         variables,

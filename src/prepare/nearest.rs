@@ -1,16 +1,16 @@
-//! The word that somebody may have meant.
+//! The known word that a misspelled word most likely stands for.
 
-/// The candidate that `word` is most likely a misspelling of, or `None` if none comes near.
+/// Returns the candidate that `word` is most likely a misspelling of, or `None` if none is near enough.
 ///
-/// Near means: equal but for case, or at most one change (a letter added, left out, replaced, or two swapped) for every
-/// three letters. Of equally near candidates the first one wins.
+/// A candidate is near enough if it differs only in case, or by at most one change for every three letters of `word`. A
+/// change adds, removes or replaces a letter, or swaps two neighbors. The first of equally near candidates wins.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let word: Vec<char> = word.to_lowercase().chars().collect();
     let allowed = word.len().div_ceil(3);
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         let letters: Vec<char> = candidate.to_lowercase().chars().collect();
-        // The difference in length alone rules most out, and bounds what the rest costs.
+        // The lengths alone rule out most candidates, and bound the cost of the others.
         if letters.len().abs_diff(word.len()) > allowed {
             continue;
         }
@@ -22,7 +22,7 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
     best.map(|(_, candidate)| candidate)
 }
 
-/// How many changes make `a` into `b`: the optimal string alignment distance.
+/// Returns the number of changes that turn `a` into `b`: the optimal string alignment distance.
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
@@ -45,7 +45,7 @@ mod tests {
     use super::{distance, nearest};
 
     #[test]
-    fn the_nearest_word_is_found_and_a_far_one_is_not() {
+    fn a_near_word_is_found_and_a_distant_one_is_not() {
         let files = ["requirements.txt", "train.py", "evaluate.py", "model.py"];
         for (word, expected) in [
             ("trian.py", Some("train.py")),
@@ -61,11 +61,11 @@ mod tests {
             assert_eq!(nearest(word, files), expected, "{word}");
         }
         assert_eq!(nearest("ab", ["ac", "ad"]), Some("ac"));
-        assert_eq!(nearest("a", ["b"]), None, "a word of one letter is near to nothing");
+        assert_eq!(nearest("a", ["b"]), None, "a word of one letter is near to no other");
     }
 
     #[test]
-    fn changes_are_counted_with_swapped_letters_as_one() {
+    fn two_swapped_letters_count_as_one_change() {
         for (a, b, changes) in
             [("", "", 0), ("abc", "", 3), ("abc", "acb", 1), ("kitten", "sitting", 3), ("äö", "öä", 1)]
         {

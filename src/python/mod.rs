@@ -6,6 +6,7 @@
 //!
 //! This folder must not use files, processes or clocks.
 
+mod decode;
 mod number;
 mod parse;
 mod text;

@@ -4,8 +4,7 @@ use super::context::Context;
 use super::live::Live;
 use super::{Outcome, Prepared, Refusal};
 use crate::job::Job;
-use crate::job::settings::CodePrecedence;
-use crate::prepare::code::{self, Precedence, Source};
+use crate::prepare::code::{self, CodeSource};
 use crate::storage::Access;
 
 /// Brings the code into the code folder.
@@ -16,16 +15,13 @@ pub(super) async fn code(context: &Context, live: &mut Live, prepared: &Prepared
     }
     let code_dir = job.code_dir();
     let Some(source) = source_of(job)? else { return Ok(()) };
-    if source == Source::BakedIn {
+    if source == CodeSource::BakedIn {
         return Ok(());
     }
-    let precedence = match prepared.settings.code_precedence {
-        CodePrecedence::Supplied => Precedence::SuppliedWins,
-        CodePrecedence::BakedIn => Precedence::BakedInWins,
-    };
+    let precedence = prepared.settings.code_precedence;
     let region = job.request.region.as_ref().and_then(|region| region.as_str());
     let access = Access::of(&context.variables, region);
-    let brought = live.supervisor.interruptible(move || code::bring(&source, &code_dir, precedence, &access)).await?;
+    let brought = live.supervisor.interruptible(move || code::fetch(&source, &code_dir, precedence, &access)).await?;
     let brought = brought.map_err(|error| Outcome::refused(Refusal::Code, error))?;
     tracing::info!("code: {brought}");
     if let Some(notes) = brought.notes() {
@@ -35,17 +31,17 @@ pub(super) async fn code(context: &Context, live: &mut Live, prepared: &Prepared
 }
 
 /// Where the code comes from: the hyperparameter, else the image's variable, else the channel `code`.
-fn source_of(job: &Job) -> Result<Option<Source>, Outcome> {
+fn source_of(job: &Job) -> Result<Option<CodeSource>, Outcome> {
     let code_dir = job.code_dir();
     let parse = |text: &str| {
-        Source::parse(text, job.paths.base(), &code_dir).map_err(|error| Outcome::refused(Refusal::Code, error))
+        CodeSource::parse(text, job.paths.base(), &code_dir).map_err(|error| Outcome::refused(Refusal::Code, error))
     };
     let channel = job.paths.channel("code");
     let channel = (job.channels.get("code").is_some() && channel.is_dir()).then_some(channel);
     let named = job.request.submit_directory.as_deref().or(job.request.image_submit_directory.as_deref());
     match (named.map(parse).transpose()?, channel) {
         // Tuning jobs of SDK version 3 bring the same code as a channel, which is there already.
-        (Some(Source::S3 { bucket, key }), Some(channel)) => {
+        (Some(CodeSource::S3 { bucket, key }), Some(channel)) => {
             tracing::info!("code: the channel code is used in place of s3://{bucket}/{key}");
             parse(&channel.to_string_lossy()).map(Some)
         }

@@ -14,7 +14,7 @@ use crate::event::{Kind, Phase, Process};
 use crate::launch::PROCESS;
 use crate::logs;
 use crate::machine::{Lookup, which};
-use crate::prepare::environment::{Given, Table};
+use crate::prepare::environment::{ExistingVariables, VariableTable};
 use crate::supervise::Task;
 
 /// Runs the command in the present working directory; gives the exit code.
@@ -44,7 +44,7 @@ async fn phases(context: &Context, live: &mut Live, command: Vec<OsString>) -> R
     }
     let cluster = &prepared.job.cluster;
     let hardware = live.hardware(context, &prepared).await?;
-    let environment = prepare::environment_of(&prepared, &hardware, &context.variables, Given::Kept)?;
+    let environment = prepare::environment_of(&prepared, &hardware, &context.variables, ExistingVariables::Keep)?;
     live.events.emit(Kind::PhaseEnded(Phase::Environment));
 
     let working_dir = std::env::current_dir()
@@ -71,7 +71,7 @@ async fn phases(context: &Context, live: &mut Live, command: Vec<OsString>) -> R
         process: Process::Rank(prepared.job.node_rank()),
         program,
         arguments: command,
-        variables: start::variables(context, live, &environment, &Table::new()),
+        variables: start::variables(context, live, &environment, &VariableTable::new()),
         style: start::style(&prepared.settings, &cluster.current_host, prepared.job.node_rank(), true, None),
         working_dir: working_dir.clone(),
         ..Task::default()

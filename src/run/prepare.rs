@@ -10,7 +10,7 @@ use crate::launch::{self, Entry, Image, ImageProbe};
 use crate::logs::Level;
 use crate::machine::{Hardware, Probe, which};
 use crate::prepare::code::{EntryKind, EntryPoint, interpreter};
-use crate::prepare::environment::{self, Environment, Given};
+use crate::prepare::environment::{self, Environment, ExistingVariables};
 use crate::python::{Dict, Value};
 use crate::redact::{Redactor, is_secret_name};
 
@@ -210,9 +210,9 @@ pub fn environment_of(
     prepared: &Prepared,
     hardware: &Hardware,
     variables: &Variables,
-    given: Given,
+    existing: ExistingVariables,
 ) -> Result<Environment, Outcome> {
-    environment::build(&prepared.job, hardware, &prepared.settings, variables, given).map_err(|error| {
+    environment::build(&prepared.job, hardware, &prepared.settings, variables, existing).map_err(|error| {
         let path = prepared.job.paths.config().join("hyperparameters.json");
         Outcome::refused(Refusal::Configuration, format!("{}: {error}", path.display()))
     })

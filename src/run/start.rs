@@ -13,7 +13,7 @@ use crate::event::{Ending, Process};
 use crate::job::settings::{LogPrefix, Settings};
 use crate::launch::{EndMeaning, LaunchPlan, ProcessPlan, ProcessRole, ReadySign, StopTarget, Tagged};
 use crate::logs::{RankLabel, Style, Tags};
-use crate::prepare::environment::{Environment, Omitted, Table};
+use crate::prepare::environment::{Environment, OmittedVariable, VariableTable};
 use crate::redact::Redactor;
 use crate::supervise::{Launching, Readiness, Role, Service, ServiceEnd, Task, Timing};
 
@@ -26,9 +26,9 @@ pub(super) fn variables(
     context: &Context,
     live: &mut Live,
     environment: &Environment,
-    launcher: &Table,
+    launcher: &VariableTable,
 ) -> BTreeMap<OsString, OsString> {
-    let own = |table: &Table| -> Vec<(OsString, OsString)> {
+    let own = |table: &VariableTable| -> Vec<(OsString, OsString)> {
         table
             .iter()
             .map(|(name, value)| (OsString::from_vec(name.clone()), OsString::from_vec(value.clone())))
@@ -44,7 +44,7 @@ pub(super) fn variables(
 }
 
 /// Writes the variables that could not be set into a file that only this user can read, and returns its path.
-fn keep_omitted(temporary: &mut Scratch, omitted: &[Omitted]) -> Option<OsString> {
+fn keep_omitted(temporary: &mut Scratch, omitted: &[OmittedVariable]) -> Option<OsString> {
     if omitted.is_empty() {
         return None;
     }
@@ -55,7 +55,7 @@ fn keep_omitted(temporary: &mut Scratch, omitted: &[Omitted]) -> Option<OsString
         std::fs::write(&path, serde_json::Value::Object(values).to_string())?;
         Ok(path)
     });
-    for Omitted { name, value, reason } in omitted.iter().take(10) {
+    for OmittedVariable { name, value, reason } in omitted.iter().take(10) {
         let shown: String = name.chars().take(100).collect();
         let size = value.len();
         match &written {

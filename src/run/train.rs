@@ -11,7 +11,7 @@ use super::{
 use crate::event::{Kind, Phase};
 use crate::launch::{self, Entry, LaunchInput};
 use crate::logs;
-use crate::prepare::environment::Given;
+use crate::prepare::environment::ExistingVariables;
 
 /// Set around the command of a job of SDK version 3.
 pub(super) const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
@@ -53,12 +53,12 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         install::requirements(context, live, &prepared, point.as_ref(), image.python.as_deref()).await?;
     }
     if let (Some(point), Entry::File { is_executable, .. }) = (&point, &mut entry) {
-        *is_executable = point.prepare();
+        *is_executable = point.make_executable();
     }
     live.next_phase(Phase::Requirements, Phase::Environment);
 
     let hardware = live.hardware(context, &prepared).await?;
-    let environment = prepare::environment_of(&prepared, &hardware, &context.variables, Given::Overwritten)?;
+    let environment = prepare::environment_of(&prepared, &hardware, &context.variables, ExistingVariables::Overwrite)?;
     let plan = launch::plan(&LaunchInput {
         job: &prepared.job,
         settings: &prepared.settings,

@@ -1,4 +1,4 @@
-//! Where the code comes from, which file of it runs, and by which Python.
+//! The source of the code, the file of it that runs, and the Python that runs it.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +11,7 @@ use flate2::write::GzEncoder;
 use super::empty_image::run;
 use super::job::Job;
 
-/// A file of an archive: its name, its mode, and its text, or a link to where it leads.
+/// A member of an archive: its name, its mode, and its text or the target of a link.
 type Member<'m> = (&'m str, u32, Content<'m>);
 
 enum Content<'m> {
@@ -22,7 +22,7 @@ enum Content<'m> {
 
 use Content::{HardLink, Link, Text};
 
-/// A `tar.gz` with these members, whose names are taken as they are: the `tar` crate would refuse some.
+/// Returns a `tar.gz` with these members. Their names are written as they are, also those that the `tar` crate refuses.
 fn archive(members: &[Member<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, mode, content) in members {
@@ -48,19 +48,19 @@ fn archive(members: &[Member<'_>]) -> Vec<u8> {
     encoder.finish().expect("packed")
 }
 
-/// A `tar.gz` with these files.
+/// Returns a `tar.gz` with these files.
 pub fn archive_of(files: &[(&str, &str)]) -> Vec<u8> {
     let members: Vec<Member<'_>> = files.iter().map(|&(name, text)| (name, 0o644, Text(text))).collect();
     archive(&members)
 }
 
-/// A job whose hyperparameters name this source.
+/// Returns a job whose hyperparameters name this source.
 pub fn from_source(job: Job, source: &str) -> Job {
     let hyperparameters = serde_json::json!({"sagemaker_submit_directory": serde_json::json!(source).to_string()});
     job.hyperparameters(&hyperparameters.to_string())
 }
 
-/// The code that most tests here bring: a script and a module that it needs.
+/// Returns the archive of most tests here: a script and a module that it imports.
 fn source() -> Vec<u8> {
     archive(&[
         ("./train.py", 0o644, Text("import model; print('from', model.NAME)")),
@@ -69,14 +69,14 @@ fn source() -> Vec<u8> {
 }
 
 #[test]
-fn code_that_is_baked_in_is_run_as_it_is() {
+fn baked_in_code_runs_as_it_is() {
     let ended = Job::python("print('from image')").train().succeeded();
     assert_eq!(ended.stdout(), "from image\n");
     assert!(!ended.stderr.contains(" code: "), "{}", ended.stderr);
 }
 
 #[test]
-fn code_is_brought_from_every_form_of_source() {
+fn code_is_fetched_from_every_form_of_source() {
     let job = Job::new().file("source.tar.gz", source());
     let path = job.path("source.tar.gz").display().to_string();
     for form in [path.clone(), format!("file://{path}"), "source.tar.gz".to_owned()] {
@@ -94,7 +94,7 @@ fn code_is_brought_from_every_form_of_source() {
     let ended = job.train().succeeded();
     assert_eq!(ended.stdout(), "from folder\n");
     assert!(ended.stderr.contains("code: copied 2 files ("), "{}", ended.stderr);
-    // The variable of an image that extends another.
+    // An image that extends another sets the variable.
     let job = folder(Job::new());
     let path = job.path("src").display().to_string();
     assert_eq!(job.variable("SAGEMAKER_SUBMIT_DIRECTORY", &path).train().succeeded().stdout(), "from folder\n");
@@ -104,7 +104,7 @@ fn code_is_brought_from_every_form_of_source() {
 }
 
 #[test]
-fn the_hyperparameter_is_stronger_than_the_variable_of_the_image() {
+fn the_hyperparameter_overrides_the_variable_of_the_image() {
     let job = Job::new().file("a.tar.gz", source()).file("b/train.py", "print('from b')");
     let job = from_source(job, "a.tar.gz").variable("SAGEMAKER_SUBMIT_DIRECTORY", "b");
     assert_eq!(job.train().succeeded().stdout(), "from archive\n");
@@ -123,7 +123,7 @@ fn under_network_isolation_the_code_is_an_archive_in_a_channel() {
 }
 
 #[test]
-fn the_channel_named_code_brings_the_code() {
+fn the_channel_named_code_supplies_the_code() {
     let channels = r#"{"code": {"TrainingInputMode": "File"}}"#;
     let job = Job::new().file("input/config/inputdataconfig.json", channels);
     let job = job.file("input/data/code/sourcedir.tar.gz", source());
@@ -131,7 +131,7 @@ fn the_channel_named_code_brings_the_code() {
     let job = Job::new().file("input/config/inputdataconfig.json", channels);
     let job = job.file("input/data/code/train.py", "print('from channel')");
     assert_eq!(job.train().succeeded().stdout(), "from channel\n");
-    // A tuning job of SDK version 3 names its source in S3, and brings it as the channel.
+    // A tuning job of SDK version 3 names its source in S3, and also has it as the channel.
     let job = Job::new().file("input/config/inputdataconfig.json", channels);
     let job = from_source(job.file("input/data/code/train.py", "print('from channel')"), "s3://b/k/source.tar.gz");
     let ended = job.train().succeeded();
@@ -140,7 +140,7 @@ fn the_channel_named_code_brings_the_code() {
 }
 
 #[test]
-fn a_source_that_cannot_be_used_ends_the_job_with_its_path_and_what_it_is() {
+fn a_source_that_cannot_be_used_ends_the_job_with_its_path_and_a_description() {
     for (name, content, said) in [
         ("a.zip", &b"PK\x03\x04"[..], "is not a tar archive but a zip archive; make it with `tar czf"),
         ("b.tar.gz", b"<Error>no</Error>", "is not a tar archive but an HTML or XML text"),
@@ -168,7 +168,7 @@ fn a_source_that_cannot_be_used_ends_the_job_with_its_path_and_what_it_is() {
 }
 
 #[test]
-fn supplied_code_is_put_over_the_code_of_the_image_unless_that_is_to_win() {
+fn supplied_code_replaces_files_of_the_image_unless_baked_in_code_is_to_win() {
     let job = || {
         let job = Job::python("print('from image')").file("code/model.py", "NAME = 'image'").file("code/more.py", "");
         from_source(job.file("source.tar.gz", source()), "source.tar.gz")
@@ -187,7 +187,7 @@ fn supplied_code_is_put_over_the_code_of_the_image_unless_that_is_to_win() {
 }
 
 #[test]
-fn a_hostile_archive_writes_nothing_outside_and_the_log_says_what_was_left_out() {
+fn a_hostile_archive_writes_nothing_outside_and_the_log_lists_the_members_left_out() {
     let target = tempfile::tempdir().expect("a folder");
     let kept = target.path().join("kept");
     fs::write(&kept, "kept").expect("written");
@@ -219,7 +219,7 @@ fn a_hostile_archive_writes_nothing_outside_and_the_log_says_what_was_left_out()
 }
 
 #[test]
-fn a_python_script_runs_in_the_code_folder_from_a_sub_folder_too() {
+fn a_python_script_in_a_subfolder_runs_in_the_code_folder() {
     let script = "import os, sys; print(sys.argv, os.getcwd(), __name__)";
     let job = Job::new().file("code/src/deep/main.py", script).variable("SAGEMAKER_PROGRAM", "src/deep/main.py");
     let ended = job.train().succeeded();
@@ -229,7 +229,7 @@ fn a_python_script_runs_in_the_code_folder_from_a_sub_folder_too() {
 }
 
 #[test]
-fn a_shell_script_runs_without_its_x_bit_and_without_its_first_line() {
+fn a_shell_script_needs_no_execute_permission_and_no_first_line() {
     let arguments = |job: Job| job.hyperparameters(r#"{"lr": "0.1"}"#).train().succeeded().stdout();
     let job = Job::shell("#!/bin/sh\necho \"$0 $* $SM_HP_LR\"\n");
     assert_eq!(fs::metadata(job.path("code/train.sh")).expect("it").permissions().mode() & 0o111, 0);
@@ -238,11 +238,11 @@ fn a_shell_script_runs_without_its_x_bit_and_without_its_first_line() {
 }
 
 #[test]
-fn any_executable_is_run_as_it_is() {
+fn any_executable_can_be_the_entry_point() {
     let job = Job::new().file("code/run", "#!/usr/bin/env python3\nimport sys; print(sys.argv)\n");
     let job = job.variable("SAGEMAKER_PROGRAM", "run").hyperparameters(r#"{"lr": "0.1"}"#);
     assert_eq!(job.train().succeeded().stdout(), "['./run', '--lr', '0.1']\n");
-    // A real program of the machine.
+    // A real program of this machine.
     let job = Job::new().variable("SAGEMAKER_PROGRAM", "true");
     fs::copy("/bin/true", job.path("code/true")).expect("copied");
     job.train().succeeded();
@@ -270,7 +270,7 @@ fn a_function_of_a_module_of_the_image_is_called() {
 }
 
 #[test]
-fn an_entry_point_that_is_not_there_gets_the_nearest_name_and_what_is_there() {
+fn the_error_for_a_missing_entry_point_suggests_a_file_and_lists_the_folder() {
     let job = Job::python("").file("code/evaluate.py", "").file("code/src/model.py", "");
     let code = job.path("code").display().to_string();
     for (name, meant) in
@@ -310,28 +310,28 @@ fn an_entry_point_outside_the_code_folder_is_refused() {
 }
 
 #[test]
-fn a_script_with_windows_line_ends_is_told_as_such() {
+fn the_error_for_windows_line_ends_names_them() {
     let job = Job::shell("#!/bin/sh\r\necho ran\r\n");
     let ended = job.train().failed(127, "cannot execute ");
     assert!(ended.failure().contains("train.sh: its lines end as on Windows (CRLF)"), "{ended:#?}");
 }
 
 #[test]
-fn a_script_whose_interpreter_is_not_in_the_image_is_told_as_such() {
+fn the_error_for_a_missing_interpreter_names_it() {
     let job = Job::shell("#!/no/such/bash\necho ran\n");
     let ended = job.train().failed(127, "cannot execute ");
     assert!(ended.failure().contains("the interpreter or loader that it names is not in this image"), "{ended:#?}");
 }
 
 #[test]
-fn a_file_that_is_no_program_is_told_as_such() {
+fn a_file_that_is_not_a_program_fails_the_job() {
     let job = Job::new().file("code/model", b"\x7fELF\0\0\0\0").variable("SAGEMAKER_PROGRAM", "model");
     let ended = job.train();
     assert!([126, 127].contains(&ended.code()), "{ended:#?}");
     assert!(ended.failure.is_some() && !ended.success, "{ended:#?}");
 }
 
-/// An executable that stands in for Python and says its own path.
+/// Adds an executable that stands in for Python and prints its own path.
 fn python(job: Job, path: &str) -> Job {
     let job = job.file(path, format!("#!/bin/sh\necho \"{path} $*\"\n"));
     fs::set_permissions(job.path(path), fs::Permissions::from_mode(0o755)).expect("made executable");
@@ -339,7 +339,7 @@ fn python(job: Job, path: &str) -> Job {
 }
 
 #[test]
-fn the_python_is_the_one_that_is_set_then_the_virtual_environments_then_the_first_on_path() {
+fn python_is_the_one_of_the_setting_or_of_the_virtual_environment_or_the_first_on_path() {
     let job = python(python(python(Job::python(""), "mine/python9"), "venv/bin/python"), "bin/python3");
     let bin = job.path("bin").display().to_string();
     let venv = job.path("venv").display().to_string();
@@ -357,7 +357,7 @@ fn the_python_is_the_one_that_is_set_then_the_virtual_environments_then_the_firs
 }
 
 #[test]
-fn an_image_without_python_says_so() {
+fn the_error_for_an_image_without_python_names_path_and_the_remedy() {
     let job = Job::python("print('ran')");
     let ended = run(&job, &["train"]).failed(127, "no python3 or python on PATH (/image/bin:");
     let remedy = "; install Python in the image, or set FOOTPLATE_PYTHON to its path";

@@ -1,4 +1,4 @@
-//! What the script is given beyond what the incumbents gave it, and the commands that show it.
+//! The variables and arguments in addition to those of the incumbents, and the commands that show them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,28 +13,28 @@ use super::job::{Job, eventually, search_path};
 use super::recorder::{RECORDER, Record, recorded, recording};
 use super::running::{Running, survivors};
 
-/// Twelve hosts as the platform names and sorts them.
+/// Returns twelve hosts, named and sorted as the platform does.
 fn twelve() -> Vec<String> {
     let mut hosts: Vec<String> = (1..=12).map(|n| format!("algo-{n}")).collect();
     hosts.sort();
     hosts
 }
 
-/// A recording job of several hosts, as `host` sees it.
+/// Returns a recording job of several hosts, as it is on `host`.
 fn on(host: &str, resources: &Value) -> Job {
     let mut resources = resources.clone();
     resources["current_host"] = host.into();
     recording().file("input/config/resourceconfig.json", resources.to_string())
 }
 
-/// What a host is told about where the hosts meet: MASTER_ADDR, MASTER_PORT, NNODES, NODE_RANK.
+/// Runs the job and returns the values of MASTER_ADDR, MASTER_PORT, NNODES and NODE_RANK.
 fn meeting(job: &Job) -> [String; 4] {
     job.train().succeeded();
     let record = Record::of(job);
     ["MASTER_ADDR", "MASTER_PORT", "NNODES", "NODE_RANK"].map(|name| record.var(name).to_owned())
 }
 
-/// Puts a program on PATH before all others. It stands in for hardware that is not there.
+/// Puts a program first on PATH. It stands in for hardware that this machine does not have.
 fn stand_in(job: Job, name: &str, script: &str) -> Job {
     let path = job.path(&format!("bin/{name}"));
     fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
@@ -45,12 +45,12 @@ fn stand_in(job: Job, name: &str, script: &str) -> Job {
 }
 
 #[test]
-fn one_host_is_told_that_it_is_alone() {
+fn a_single_host_is_its_own_master() {
     assert_eq!(meeting(&recording()), ["algo-1", "7777", "1", "0"]);
 }
 
 #[test]
-fn each_of_twelve_hosts_is_told_the_same_master_and_its_own_rank() {
+fn twelve_hosts_get_one_master_and_their_own_ranks() {
     let hosts = twelve();
     let resources = serde_json::json!({"hosts": hosts});
     for (rank, host) in hosts.iter().enumerate() {
@@ -59,7 +59,7 @@ fn each_of_twelve_hosts_is_told_the_same_master_and_its_own_rank() {
 }
 
 #[test]
-fn ranks_follow_the_unsorted_hosts_of_the_groups_that_a_distribution_is_for() {
+fn node_ranks_follow_the_order_of_the_hosts_in_the_groups_of_the_distribution() {
     let group = |name: &str, hosts: &[&str]| serde_json::json!({"instance_group_name": name, "instance_type": "x", "hosts": hosts});
     let resources = serde_json::json!({
         "hosts": ["algo-1", "algo-2", "algo-3"],
@@ -71,14 +71,14 @@ fn ranks_follow_the_unsorted_hosts_of_the_groups_that_a_distribution_is_for() {
         let job = on(host, &resources).hyperparameters(flags);
         assert_eq!(meeting(&job), ["algo-3", "7777", "2", rank], "{host}");
     }
-    // Without a distribution all hosts count, in the order of the file.
+    // Without a distribution, all hosts count, in the order of the file.
     for (host, rank) in [("algo-1", "0"), ("algo-2", "1"), ("algo-3", "2")] {
         assert_eq!(meeting(&on(host, &resources)), ["algo-1", "7777", "3", rank], "{host}");
     }
 }
 
 #[test]
-fn what_the_user_exported_is_kept() {
+fn variables_that_the_user_exported_are_kept() {
     let given = [
         ("MASTER_ADDR", "10.0.0.1"),
         ("MASTER_PORT", "29500"),
@@ -103,7 +103,7 @@ fn what_the_user_exported_is_kept() {
 }
 
 #[test]
-fn hyperparameters_have_names_that_a_shell_can_use() {
+fn each_hyperparameter_also_has_a_name_that_a_shell_can_use() {
     let job = recording().hyperparameters(r#"{"batch-size": "8", "opt.lr": "1e-5", "größe": "1", "a b": "null"}"#);
     job.train().succeeded();
     let record = Record::of(&job);
@@ -128,7 +128,7 @@ fn an_alias_never_replaces_the_variable_of_another_hyperparameter() {
 }
 
 #[test]
-fn the_checkpoint_folder_is_told_and_what_is_in_it_is_logged() {
+fn the_checkpoint_folder_is_a_variable_and_its_content_is_logged() {
     let job = recording();
     let folder = job.path("state");
     let config = format!(r#"{{"LocalPath": "{}"}}"#, folder.display());
@@ -143,7 +143,7 @@ fn the_checkpoint_folder_is_told_and_what_is_in_it_is_logged() {
     let job = job.file("state/step-1.pt", "").file("state/step-1.pt.sagemaker-uploaded", "");
     assert_eq!(logged(&job), [format!("{} holds 1 entries, step-1.pt the newest", folder.display())]);
 
-    // Without the file, the platform's folder counts if it is there.
+    // Without the file, the platform's folder is used if it exists.
     let job = recording();
     assert_eq!(logged(&job), [] as [String; 0]);
     assert_eq!(Record::of(&job).get("SM_CHECKPOINT_DIR"), None);
@@ -153,7 +153,7 @@ fn the_checkpoint_folder_is_told_and_what_is_in_it_is_logged() {
 }
 
 #[test]
-fn jobs_of_the_toolkit_have_the_names_of_sdk_version_3_too() {
+fn jobs_of_the_toolkit_also_have_the_variables_of_sdk_version_3() {
     let job = on("algo-2", &serde_json::json!({"hosts": ["algo-1", "algo-2"]}));
     job.train().succeeded();
     let record = Record::of(&job);
@@ -189,7 +189,7 @@ fn footplates_own_hyperparameters_never_reach_the_script() {
         assert_eq!(record.var("SM_HPS"), r#"{"lr":0.1}"#);
         for name in record.names().filter(|name| name.starts_with("SM_")) {
             let text = format!("{name}={}", record.var(name)).to_lowercase();
-            // The temporary folder of these tests has the word in its name.
+            // The name of the temporary folder contains the word.
             assert!(!text.replace("footplate-job", "").contains("footplate"), "{text}");
         }
         let warning = "there is no setting \"nonsense\": the hyperparameter footplate_nonsense is not used";
@@ -216,7 +216,7 @@ fn hyperparameters_become_arguments_in_the_style_that_is_set() {
 }
 
 #[test]
-fn python_finds_the_code_folder_before_the_users_own_path_and_nothing_else() {
+fn pythonpath_is_the_code_folder_followed_by_the_users_own_path() {
     let job = recording();
     job.train().succeeded();
     let code = job.path("code").display().to_string();
@@ -224,7 +224,7 @@ fn python_finds_the_code_folder_before_the_users_own_path_and_nothing_else() {
     let job = job.variable("PYTHONPATH", "/opt/lib:/opt/more");
     job.train().succeeded();
     assert_eq!(Record::of(&job).var("PYTHONPATH"), format!("{code}:/opt/lib:/opt/more"));
-    // A script in a sub folder finds what is beside that folder.
+    // A script in a subfolder can import modules of the code folder.
     let job = recorded(Job::python(""))
         .variable("SAGEMAKER_PROGRAM", "src/train.py")
         .file("code/src/train.py", "import model")
@@ -232,7 +232,7 @@ fn python_finds_the_code_folder_before_the_users_own_path_and_nothing_else() {
     assert_eq!(job.train().succeeded().stdout(), "imported\n");
 }
 
-/// A job with values that a shell could take for something else.
+/// Returns a job with values that a shell could misinterpret.
 fn awkward() -> Job {
     recording()
         .hyperparameters(
@@ -243,7 +243,7 @@ fn awkward() -> Job {
 }
 
 #[test]
-fn a_shell_that_evaluates_env_has_the_values_that_the_script_got() {
+fn a_shell_that_evaluates_env_has_the_values_of_the_script() {
     let job = awkward();
     job.train().succeeded();
     let record = Record::of(&job);
@@ -274,7 +274,7 @@ fn a_shell_that_evaluates_env_has_the_values_that_the_script_got() {
 }
 
 #[test]
-fn env_gives_a_shell_the_very_bytes_of_a_value_that_is_not_text() {
+fn env_prints_the_exact_bytes_of_a_value_that_is_not_utf_8() {
     let job = recording().hyperparameters(r#"{"text": "\"\\udc80\""}"#);
     let mut printed = job.command(["env"]).output().expect("it runs").stdout;
     printed.extend(b"printf %s \"$SM_HP_TEXT\"");
@@ -328,7 +328,7 @@ fn exec_works_without_any_configuration() {
     assert_eq!(record.var("SM_HOSTS"), r#"["algo-1"]"#);
     assert_eq!(record.var("SM_CHANNELS"), "[]");
     assert_eq!(record.var("SM_MODEL_DIR"), job.path("model").display().to_string());
-    // A part of a configuration is none: then the missing part is named.
+    // An incomplete configuration is an error that names the missing file.
     let job = recording();
     fs::remove_dir_all(job.path("input")).expect("removed");
     let job = job.file("input/config/hyperparameters.json", "{}");
@@ -342,7 +342,7 @@ fn exec_runs_a_command_whatever_the_size_of_the_hyperparameters() {
 }
 
 #[test]
-fn exec_ends_as_its_command_ends_and_says_what_it_did_not_find() {
+fn exec_ends_like_its_command_and_names_a_command_that_does_not_exist() {
     let job = Job::new();
     let script = "import sys; print('Traceback (most recent call last):\\n  File \"x.py\", line 1, in <module>\\nKeyError: 1', file=sys.stderr); sys.exit(9)";
     job.run(["exec", "--", "python3", "-c", script]).failed(9, "KeyError: 1");
@@ -380,14 +380,14 @@ fn plan_shows_what_would_run_and_runs_nothing() {
     for path in ["record.json", "output/failure", "output/success"] {
         assert!(!job.path(path).exists(), "{path}");
     }
-    // What it shows is what then runs.
+    // The job then runs with the arguments that the plan shows.
     fs::remove_file(job.path("code/requirements.txt")).expect("removed");
     job.train().succeeded();
     assert_eq!(Record::of(&job).arguments(), ["--api_key", "hush-hush", "--lr", "0.1"]);
 }
 
 #[test]
-fn plan_says_that_the_code_is_not_there_yet_and_what_the_job_would_be_refused_for() {
+fn plan_notes_code_that_is_not_fetched_yet_and_reports_the_error_that_the_job_would_end_with() {
     let job = Job::new().hyperparameters(r#"{"sagemaker_submit_directory": "s3://bucket/sourcedir.tar.gz"}"#);
     let stdout = job.run(["plan"]).stdout();
     assert!(stdout.contains("python3 train.py\n") && stdout.contains("note         the code is not in"), "{stdout}");
@@ -399,7 +399,7 @@ fn plan_says_that_the_code_is_not_there_yet_and_what_the_job_would_be_refused_fo
 }
 
 #[test]
-fn a_setting_of_the_command_line_is_stronger_than_a_variable_and_that_than_a_hyperparameter() {
+fn a_setting_on_the_command_line_overrides_a_variable_which_overrides_a_hyperparameter() {
     let port = |job: &Job, words: &[&str]| {
         job.run(words).succeeded();
         Record::of(job).var("MASTER_PORT").to_owned()
@@ -412,13 +412,13 @@ fn a_setting_of_the_command_line_is_stronger_than_a_variable_and_that_than_a_hyp
     assert_eq!(port(&job, &["train"]), "1002");
     assert_eq!(port(&job, &["train", "--set", "master_port=1003"]), "1003");
     assert_eq!(port(&job, &["train", "--set", "master_port=1003", "--set", "master_port=1004"]), "1004");
-    // An empty variable, as a Dockerfile may leave one, sets nothing.
+    // An empty variable, as a Dockerfile may leave it, sets nothing.
     let job = job.variable("FOOTPLATE_MASTER_PORT", "");
     assert_eq!(port(&job, &["train"]), "1001");
 }
 
 #[test]
-fn a_wrong_setting_is_named_with_where_it_was_set_and_what_it_takes() {
+fn the_error_for_a_wrong_setting_names_its_place_and_its_values() {
     for (name, value) in [
         ("grace_period", "soon"),
         ("drain_time", "-1"),
@@ -447,7 +447,7 @@ fn a_wrong_setting_is_named_with_where_it_was_set_and_what_it_takes() {
     assert!(ended.failure().contains("grace_period, drain_time"), "{ended:#?}");
 }
 
-/// Whether this machine has GPUs: then its device nodes count, and no stand-in is asked.
+/// Returns true if this machine has GPUs. Their device nodes are counted then, and no stand-in runs.
 fn has_gpus() -> bool {
     fs::metadata("/dev/nvidia0").is_ok()
 }
@@ -500,7 +500,7 @@ fn a_tool_that_hangs_does_not_hang_the_job() {
     if has_gpus() {
         return;
     }
-    // The second one closes its output first, and then hangs.
+    // The second tool closes its output before it hangs.
     for hanging in ["#!/bin/sh\nexec sleep 600\n", "#!/bin/sh\necho 'GPU 0: A'\nexec sleep 600 >&- 2>&-\n"] {
         let job = stand_in(recording(), "nvidia-smi", hanging);
         let ended = job.train().succeeded();

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use footplate::job::{Paths, Variables};
 use footplate::launch::{self, CommandPlan, LaunchInput};
-use footplate::prepare::environment::{Given, Table};
+use footplate::prepare::environment::{ExistingVariables, VariableTable};
 use footplate::run;
 use serde_json::{Value, json};
 
@@ -143,7 +143,7 @@ fn planned(job: &Job) -> Result<Value, String> {
     let refused = |outcome: run::Outcome| format!("{outcome:?}");
     let prepared = run::prepare(Paths::under(job.base()), &variables, &[], false).map_err(refused)?;
     let hardware = run::hardware(&prepared, &variables);
-    let given = run::environment_of(&prepared, &hardware, &variables, Given::Overwritten).map_err(refused)?;
+    let given = run::environment_of(&prepared, &hardware, &variables, ExistingVariables::Overwrite).map_err(refused)?;
     let (entry, _) = run::entry_of(&prepared.job).map_err(refused)?;
     let (image, _) = run::image(&prepared, &variables, run::needs_python(&entry)).map_err(refused)?;
     let run::Prepared { job, settings, .. } = &prepared;
@@ -169,7 +169,7 @@ fn planned(job: &Job) -> Result<Value, String> {
         argv[0] = if program.is_absolute() { name } else { program.display().to_string() };
     }
     let mut env = serde_json::Map::new();
-    let pairs = |table: &Table| -> Vec<(String, String)> {
+    let pairs = |table: &VariableTable| -> Vec<(String, String)> {
         table.iter().map(|(name, value)| (text(name), text(value))).collect()
     };
     let (launchers, jobs) = (pairs(&plan.variables), pairs(&given.variables));

@@ -3,7 +3,7 @@
 use super::ConfigError;
 use super::reader::FileKind;
 use crate::job::Paths;
-use crate::python::{Dict, Value, parse};
+use crate::python::Dict;
 
 pub(super) const FILE: &str = "hyperparameters.json";
 
@@ -19,16 +19,5 @@ const KIND: FileKind = FileKind {
 pub(super) fn read(paths: &Paths) -> Result<Dict, ConfigError> {
     let path = paths.config().join(FILE);
     let dict = KIND.object(&path, KIND.read(&path)?)?;
-    Ok(dict.iter().map(|(name, value)| (name.clone(), deserialize(value))).collect())
-}
-
-/// Returns a value as the script should see it: the JSON in its text, else the text itself.
-///
-/// Framework estimators encode every value as JSON; the generic estimator and Step Functions send raw strings
-/// (platform contract, section 6).
-pub fn deserialize(value: &Value) -> Value {
-    match value {
-        Value::Str(text) => text.as_str().and_then(|text| parse(text).ok()).unwrap_or_else(|| value.clone()),
-        other => other.clone(),
-    }
+    Ok(dict.iter().map(|(name, value)| (name.clone(), value.decoded())).collect())
 }

@@ -12,7 +12,6 @@ mod reader;
 mod resource;
 
 pub use error::ConfigError;
-pub use hyperparameters::deserialize;
 
 use crate::job::settings;
 use crate::job::{Job, JobRequest, Paths, Variables};

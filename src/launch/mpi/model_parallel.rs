@@ -2,14 +2,14 @@
 
 use crate::launch::error::LaunchError;
 use crate::launch::input::{LaunchInput, words};
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 use crate::python::{Dict, Value, parse};
 
 /// The additions to a launch.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ModelParallel {
     /// The variables of all ranks.
-    pub(super) variables: Table,
+    pub(super) variables: VariableTable,
     /// The words before Python.
     pub(super) command: Vec<Vec<u8>>,
 }

@@ -11,7 +11,7 @@ use crate::launch::engine::{Engine, Flag, nothing_further};
 use crate::launch::error::LaunchError;
 use crate::launch::input::{LaunchInput, words};
 use crate::launch::plan::LaunchPlan;
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 use crate::python::Value;
 
 /// The engine that runs the image's mpirun with smddprun.
@@ -57,7 +57,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         |name: &str| job.framework_parameters.get(name).map(|value| value.to_py_str().to_str().into_owned());
     let options = parameter("sagemaker_distributed_dataparallel_custom_mpi_options").unwrap_or_default();
     let (custom, nccl_debug) = user_options(&options);
-    let mut variables = Table::new();
+    let mut variables = VariableTable::new();
     let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
     set("RDMAV_FORK_SAFE", "1");
     match job.nodes().len() {

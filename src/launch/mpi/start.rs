@@ -14,7 +14,7 @@ use crate::launch::plan::{
 };
 use crate::launch::process;
 use crate::prepare::code::EntryKind;
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 use crate::python::Value;
 
 /// The engine that runs the image's mpirun.
@@ -57,7 +57,7 @@ pub(super) struct MpirunLaunch {
     /// The number of ranks, if the job states it. If not, it follows from the hosts.
     pub(super) processes: Option<usize>,
     /// The variables of every rank.
-    pub(super) variables: Table,
+    pub(super) variables: VariableTable,
     /// The words before the script's own command.
     pub(super) command: Vec<Vec<u8>>,
 }
@@ -165,8 +165,12 @@ pub(super) fn start(input: &LaunchInput<'_>, launch: MpirunLaunch) -> Result<Lau
     let mut arguments = mpirun_options(input, &mpirun);
     arguments.extend(launch.command);
     arguments.extend(script);
-    let command =
-        CommandPlan { program: program.to_owned(), arguments, variables: Table::new(), working_dir: job.code_dir() };
+    let command = CommandPlan {
+        program: program.to_owned(),
+        arguments,
+        variables: VariableTable::new(),
+        working_dir: job.code_dir(),
+    };
     let mut variables = input.network_variables();
     variables.extend(launch.variables);
     // mpirun that is told to stop kills its ranks after a second or less. It ends by itself after they have ended.

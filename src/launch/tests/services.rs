@@ -14,7 +14,7 @@ use crate::launch::{
     ReadySign, StartAfter, StopTarget, choice, plan_json, plan_text, plan_with, process, variables,
 };
 use crate::machine::Hardware;
-use crate::prepare::environment::Table;
+use crate::prepare::environment::VariableTable;
 use crate::prepare::environment::registry::Variable;
 use crate::redact::Redactor;
 
@@ -51,7 +51,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         let command = CommandPlan {
             program: program.to_owned(),
             arguments: words.iter().map(|word| word.as_bytes().to_vec()).collect(),
-            variables: Table::from([("FLOCK_TOKEN".into(), "s3cr3t-token".into())]),
+            variables: VariableTable::from([("FLOCK_TOKEN".into(), "s3cr3t-token".into())]),
             working_dir: job.code_dir(),
         };
         ProcessPlan {
@@ -66,7 +66,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let everywhere = StartAfter::LowerStagesOfAllHosts;
     let processes = if job.node_rank() == 0 {
         let words = ["flock", "--head"];
-        let variables = Table::from([("FLOCK_HEAD".into(), head.into())]);
+        let variables = VariableTable::from([("FLOCK_HEAD".into(), head.into())]);
         let command = CommandPlan { variables, ..process::command(input)? };
         let script = ProcessPlan::of_script(ProcessRole::Script { node_rank: 0 }, command);
         vec![

@@ -1,16 +1,16 @@
-//! The entry point: which file of the code is run, and what it is.
+//! The entry point: the file of the code that runs, and its kind.
 
-use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
+use thiserror::Error;
 
 use super::listing::{Listing, meant};
 
-/// What an entry point is, which decides how it is started.
+/// The kind of an entry point, which decides how it is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// A `.py` file: `python train.py`.
@@ -25,7 +25,7 @@ pub enum EntryKind {
     Executable,
 }
 
-/// The file of the code that is run.
+/// The file of the code that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryPoint {
     code_dir: PathBuf,
@@ -33,73 +33,98 @@ pub struct EntryPoint {
     kind: EntryKind,
 }
 
-/// Why there is no entry point. The text names what was asked for, what is there, and what to set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The remedy for a wrong entry point: the settings that name it, with where users know them from.
+const SET: &str = "set SAGEMAKER_PROGRAM (the estimator's entry_point, the hyperparameter sagemaker_program)";
+
+/// A reason why there is no entry point. Its text states the requested name, the files that exist, and the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum EntryError {
-    /// The name cannot be one.
+    /// The name cannot be an entry point.
+    #[error("the entry point {name:?} cannot be used: {problem}; {SET} to a path in the code folder, such as train.py")]
     Name {
         /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: &'static str,
     },
     /// The name leads out of the code folder.
+    #[error(
+        "the entry point {name:?} leads to {path}, outside the code folder {code_dir}; put the file into the code folder \
+         and {SET} to its path there"
+    )]
     Outside {
         /// The name.
         name: String,
-        /// Where it leads.
+        /// The path that it leads to.
         path: PathBuf,
         /// The code folder.
         code_dir: PathBuf,
     },
-    /// There is no code folder, or nothing is in it.
+    /// The code folder does not exist or is empty.
+    #[error(
+        "the entry point {name:?} cannot be run: the code folder {code_dir} {}; COPY the code into it in the \
+         Dockerfile, or give the estimator a source_dir, or set SAGEMAKER_SUBMIT_DIRECTORY to the folder or \
+         archive that holds the code",
+        if *.exists { "is empty" } else { "does not exist" }
+    )]
     NoCode {
         /// The name.
         name: String,
         /// The code folder.
         code_dir: PathBuf,
-        /// Whether the folder is there, then being empty.
+        /// True if the folder exists and is empty.
         exists: bool,
     },
-    /// There is no such file.
+    /// The file does not exist.
+    #[error("the entry point {name:?} is not in {code_dir}, which holds {holds}; {}", remedy(.suggestion))]
     NotFound {
         /// The name.
         name: String,
         /// The code folder.
         code_dir: PathBuf,
-        /// What is in it, in words.
+        /// The content of the code folder, in words.
         holds: String,
-        /// The file that may be meant.
+        /// The file that the name may stand for.
         suggestion: Option<String>,
     },
-    /// It is there, and cannot be run: a folder without `__main__.py`, a device.
+    /// The name exists and cannot be run: a folder without `__main__.py`, or a device.
+    #[error("the entry point {path} cannot be run: it is {found}; {SET} to a file, or to a folder with a __main__.py")]
     NotAFile {
         /// The path.
         path: PathBuf,
-        /// What it is instead.
+        /// A description of what the path is.
         found: &'static str,
     },
     /// The code folder cannot be read.
+    #[error("cannot read {path}: {error}; make the code readable for the container's user")]
     Unreadable {
         /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: String,
     },
 }
 
+fn remedy(suggestion: &Option<String>) -> String {
+    match suggestion {
+        Some(file) => format!("did you mean {file:?}? if so, {SET} to it"),
+        None => format!("{SET} to one of these files"),
+    }
+}
+
 impl EntryPoint {
-    /// Finds the file `name` in the code folder and says what it is.
+    /// Finds the file `name` in the code folder and determines its kind.
     ///
-    /// The kinds are those of `sagemaker-training` (its `_entry_point_type.py`): `.sh` comes before a package, a package
-    /// (there is a `setup.py`) before a script. A `pyproject.toml` with a `[project]` or `[build-system]` table makes a
-    /// package only if `name` is no file: a script beside such a file was always run as a script.
+    /// The kinds are those of `sagemaker-training` (its `_entry_point_type.py`): a name that ends with `.sh` is a shell
+    /// script; any other name is a package if there is a `setup.py`, and a file otherwise. A `pyproject.toml` with a
+    /// `[project]` or `[build-system]` table makes a package only if the file `name` does not exist, because
+    /// `sagemaker-training` runs a script next to such a file as a script.
     ///
     /// # Errors
     ///
     /// Any [`EntryError`].
     pub fn find(code_dir: &Path, name: &str) -> Result<EntryPoint, EntryError> {
-        let relative = checked(code_dir, name)?;
+        let relative = relative_name(code_dir, name)?;
         let unreadable =
             |path: &Path, error: &io::Error| EntryError::Unreadable { path: path.to_owned(), error: error.to_string() };
         let no_code = |exists| EntryError::NoCode { name: name.to_owned(), code_dir: code_dir.to_owned(), exists };
@@ -148,38 +173,39 @@ impl EntryPoint {
         }
     }
 
-    /// What it is.
+    /// Returns the kind of the entry point.
     pub fn kind(&self) -> EntryKind {
         self.kind
     }
 
-    /// Its path relative to the code folder, in which it is started.
+    /// Returns the path relative to the code folder, which is the working directory of the script.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its whole path. Of a package, there may be nothing at it: the module may come from elsewhere.
+    /// Returns the whole path. For a package, nothing may exist at this path, because the module may be installed
+    /// elsewhere.
     pub fn path(&self) -> PathBuf {
         self.code_dir.join(&self.name)
     }
 
-    /// The name of its module, for `python -m`: without `.py`, and with dots for slashes.
+    /// Returns the name of the module for `python -m`: without `.py`, and with dots in place of slashes.
     pub fn module(&self) -> String {
         self.name.strip_suffix(".py").unwrap_or(&self.name).replace('/', ".")
     }
 
-    /// Makes a shell script or another program executable for all who can read it, and says whether it is so now.
+    /// Makes a shell script or a program executable for everyone who may read it. Returns true if this process may execute
+    /// the file.
     ///
-    /// That it cannot be made so (a read-only file system, another owner) is no error: the caller runs it with `/bin/sh`
-    /// then. Python's scripts need not be executable and are left as they are.
-    pub fn prepare(&self) -> bool {
+    /// A file that cannot be changed (a read-only file system, another owner) is not an error: the caller runs it with
+    /// `/bin/sh`. Python scripts are not changed, because they need not be executable.
+    pub fn make_executable(&self) -> bool {
         let path = self.path();
         if matches!(self.kind, EntryKind::ShellScript | EntryKind::Executable)
             && let Ok(found) = path.metadata()
         {
             let mode = found.permissions().mode();
-            // Whoever may read it may run it; nobody gets more than that.
-            let wanted = mode | (mode & 0o444) >> 2;
+            let wanted = mode | (mode & 0o444) >> 2; // each read bit adds the execute bit of the same user, group or others
             if wanted != mode
                 && let Err(error) = fs::set_permissions(&path, Permissions::from_mode(wanted))
             {
@@ -190,8 +216,12 @@ impl EntryPoint {
     }
 }
 
-/// The name relative to the code folder, if it can be a name at all.
-fn checked(code_dir: &Path, name: &str) -> Result<String, EntryError> {
+/// Returns the name relative to the code folder, without `.` components.
+///
+/// # Errors
+///
+/// [`EntryError::Name`] and [`EntryError::Outside`].
+fn relative_name(code_dir: &Path, name: &str) -> Result<String, EntryError> {
     let wrong = |problem| Err(EntryError::Name { name: name.to_owned(), problem });
     if name.trim().is_empty() {
         return wrong("it is empty");
@@ -229,8 +259,8 @@ fn checked(code_dir: &Path, name: &str) -> Result<String, EntryError> {
     }
 }
 
-/// Whether a folder is a Python project by its `pyproject.toml`: with these tables, pip can install it. Many have that
-/// file for the settings of their tools alone.
+/// Returns true if pip can install a folder as a project: its `pyproject.toml` has one of two tables. Many folders have
+/// that file only for the settings of tools.
 fn is_project(folder: &Path) -> bool {
     let text = fs::read_to_string(folder.join("pyproject.toml")).unwrap_or_default();
     let table = |line: &str| {
@@ -240,52 +270,6 @@ fn is_project(folder: &Path) -> bool {
     };
     text.lines().any(|line| table(line).unwrap_or(false))
 }
-
-impl fmt::Display for EntryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SET: &str = "set SAGEMAKER_PROGRAM (the estimator's entry_point, the hyperparameter sagemaker_program)";
-        match self {
-            EntryError::Name { name, problem } => write!(
-                f,
-                "the entry point {name:?} cannot be used: {problem}; {SET} to a path in the code folder, such as train.py"
-            ),
-            EntryError::Outside { name, path, code_dir } => write!(
-                f,
-                "the entry point {name:?} leads to {}, outside the code folder {}; put the file into the code folder \
-                 and {SET} to its path there",
-                path.display(),
-                code_dir.display()
-            ),
-            EntryError::NoCode { name, code_dir, exists } => {
-                let what = if *exists { "is empty" } else { "does not exist" };
-                write!(
-                    f,
-                    "the entry point {name:?} cannot be run: the code folder {} {what}; COPY the code into it in the \
-                     Dockerfile, or give the estimator a source_dir, or set SAGEMAKER_SUBMIT_DIRECTORY to the folder or \
-                     archive that holds the code",
-                    code_dir.display()
-                )
-            }
-            EntryError::NotFound { name, code_dir, holds, suggestion } => {
-                write!(f, "the entry point {name:?} is not in {}, which holds {holds}; ", code_dir.display())?;
-                match suggestion {
-                    Some(file) => write!(f, "did you mean {file:?}? if so, {SET} to it"),
-                    None => write!(f, "{SET} to one of these files"),
-                }
-            }
-            EntryError::NotAFile { path, found } => write!(
-                f,
-                "the entry point {} cannot be run: it is {found}; {SET} to a file, or to a folder with a __main__.py",
-                path.display()
-            ),
-            EntryError::Unreadable { path, error } => {
-                write!(f, "cannot read {}: {error}; make the code readable for the container's user", path.display())
-            }
-        }
-    }
-}
-
-impl std::error::Error for EntryError {}
 
 #[cfg(test)]
 mod tests;

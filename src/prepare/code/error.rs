@@ -1,93 +1,124 @@
-//! Why the user's code could not be brought into the code folder.
+//! Errors of bringing the user's code into the code folder.
 
-use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+
+use thiserror::Error;
 
 use crate::machine::Bytes;
 use crate::storage::StorageError;
 
-/// Why the user's code could not be brought into the code folder. Its text names the path, what was found there, and
-/// what can be done.
-#[derive(Debug)]
+/// A reason why the user's code could not be brought into the code folder. Its text names the path, the problem, and the
+/// remedy.
+#[derive(Debug, Error)]
 pub enum CodeError {
-    /// The setting is of a form that is not known: another scheme, an `s3://` without a key, a `file://` of another
+    /// The setting has an unsupported form: another scheme, an `s3://` URL without a key, a `file://` URL of another
     /// machine.
+    #[error(
+        "the source {text:?} cannot be used: {reason}; give a folder, a .tar.gz file, or a file:// or s3:// URL of one"
+    )]
     Unsupported {
-        /// The setting as it was given.
+        /// The setting as written.
         text: String,
-        /// What is wrong with it.
+        /// The problem with it.
         reason: &'static str,
     },
-    /// The source is in S3, and could not be had from there.
-    Storage(StorageError),
-    /// There is nothing at the source's path.
+    /// The source is in S3 and could not be read.
+    #[error("the source {0}")]
+    Storage(#[from] StorageError),
+    /// Nothing exists at the source's path.
+    #[error(
+        "the source {path} does not exist{}; set SAGEMAKER_SUBMIT_DIRECTORY to the folder or archive that holds the code",
+        in_parentheses(.nearby)
+    )]
     Missing {
         /// The path that does not exist.
         path: PathBuf,
-        /// What is in its folder, if that exists.
-        beside: Option<String>,
+        /// The content of the folder that `path` should be in, if that folder exists.
+        nearby: Option<String>,
     },
-    /// The file is neither a tar archive nor one to be copied as it is.
+    /// The source should be a tar archive and is something else.
+    #[error("the source {path} is not a tar archive but {found}; make it with `tar czf sourcedir.tar.gz -C FOLDER .`")]
     NotArchive {
         /// The file.
         path: PathBuf,
-        /// What it is instead, as far as its first bytes tell.
+        /// A description of the file's content, from its first bytes.
         found: String,
     },
     /// The archive is cut off or corrupt.
+    #[error("the source archive {path} is damaged: {detail}; make it and upload it anew")]
     Damaged {
         /// The archive.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The problem and its place in the archive.
         detail: String,
     },
-    /// The archive holds more than [`Limits`](super::Limits) allow.
+    /// The archive exceeds one of the [`ArchiveLimits`](super::ArchiveLimits).
+    #[error("the source archive {path} is not unpacked: {detail}; keep data out of it and give that as a channel")]
     TooLarge {
         /// The archive.
         path: PathBuf,
-        /// Which limit it goes over.
+        /// The limit that it exceeds.
         detail: String,
     },
     /// The file system of the code folder is full, or would be.
+    #[error("no space for {path}{}; give the job a larger volume, or keep data out of the source", shortage(.sizes))]
     NoSpace {
         /// The file that does not fit.
         path: PathBuf,
-        /// Its size and what is free, in bytes, if this was seen before writing it.
+        /// The size needed and the size free, in bytes, if they were known before writing.
         sizes: Option<(u64, u64)>,
     },
-    /// The code folder must not be written.
+    /// The code folder is not writable.
+    #[error(
+        "cannot write {path}: {source}; make the code folder writable for the container's user, or set \
+         SAGEMAKER_SUBMIT_DIRECTORY to it to use the code that is in it"
+    )]
     NotWritable {
-        /// The file or folder that could not be made.
+        /// The file or folder that could not be created.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The source folder holds the code folder, or would have to be deleted to make room for its own files.
+    /// The source folder and the code folder contain one another, or a file of the source would delete the source.
+    #[error(
+        "the source folder {folder} and {code} lie in one another and cannot be copied; set SAGEMAKER_SUBMIT_DIRECTORY \
+         to the folder that holds just the code"
+    )]
     Overlaps {
-        /// The source.
-        source: PathBuf,
-        /// What it overlaps with.
+        /// The source folder.
+        folder: PathBuf,
+        /// The path that it overlaps with.
         code: PathBuf,
     },
-    /// Anything else that the system refused.
+    /// Any other error of the file system.
+    #[error("cannot {action} {path}: {source}")]
     Io {
-        /// What was tried: `read`, `write`.
+        /// The operation: `read` or `write`.
         action: &'static str,
-        /// On what.
+        /// The path that it failed for.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
+fn in_parentheses(text: &Option<String>) -> String {
+    text.as_ref().map(|text| format!(" ({text})")).unwrap_or_default()
+}
+
+fn shortage(sizes: &Option<(u64, u64)>) -> String {
+    let text = |(size, free)| format!(": it takes {}, and {} are free", Bytes(size), Bytes(free));
+    sizes.map(text).unwrap_or_default()
+}
+
 impl CodeError {
-    /// Whether reading failed because of S3.
+    /// Returns true if a read failed because of S3.
     pub(super) fn is_storage(error: &io::Error) -> bool {
         error.get_ref().is_some_and(|error| error.is::<StorageError>())
     }
 
-    /// The error for a file that could not be made or written.
+    /// Returns the error for a file or folder that could not be created or written.
     pub(super) fn writing(path: &Path, source: io::Error) -> CodeError {
         let path = path.to_owned();
         match source.kind() {
@@ -97,77 +128,14 @@ impl CodeError {
         }
     }
 
-    /// The error for a file that could not be read.
+    /// Returns the error for a file that could not be read.
     pub(super) fn reading(path: &Path, source: io::Error) -> CodeError {
         if let Some(error) = source.get_ref().and_then(|error| error.downcast_ref::<StorageError>()) {
             return CodeError::Storage(error.clone());
         }
         match source.kind() {
-            ErrorKind::NotFound => CodeError::Missing { path: path.to_owned(), beside: None },
+            ErrorKind::NotFound => CodeError::Missing { path: path.to_owned(), nearby: None },
             _ => CodeError::Io { action: "read", path: path.to_owned(), source },
-        }
-    }
-}
-
-impl fmt::Display for CodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CodeError::Unsupported { text, reason } => write!(
-                f,
-                "the source {text:?} cannot be used: {reason}; give a folder, a .tar.gz file, or a file:// or s3:// URL of one"
-            ),
-            CodeError::Storage(error) => write!(f, "the source {error}"),
-            CodeError::Missing { path, beside } => {
-                write!(f, "the source {} does not exist", path.display())?;
-                if let Some(beside) = beside {
-                    write!(f, " ({beside})")?;
-                }
-                f.write_str("; set SAGEMAKER_SUBMIT_DIRECTORY to the folder or archive that holds the code")
-            }
-            CodeError::NotArchive { path, found } => write!(
-                f,
-                "the source {} is not a tar archive but {found}; make it with `tar czf sourcedir.tar.gz -C FOLDER .`",
-                path.display()
-            ),
-            CodeError::Damaged { path, detail } => {
-                write!(f, "the source archive {} is damaged: {detail}; make it and upload it anew", path.display())
-            }
-            CodeError::TooLarge { path, detail } => write!(
-                f,
-                "the source archive {} is not unpacked: {detail}; keep data out of it and give that as a channel",
-                path.display()
-            ),
-            CodeError::NoSpace { path, sizes } => {
-                write!(f, "no space for {}", path.display())?;
-                if let Some((size, free)) = sizes {
-                    write!(f, ": it takes {}, and {} are free", Bytes(*size), Bytes(*free))?;
-                }
-                f.write_str("; give the job a larger volume, or keep data out of the source")
-            }
-            CodeError::NotWritable { path, source } => write!(
-                f,
-                "cannot write {}: {source}; make the code folder writable for the container's user, or set \
-                 SAGEMAKER_SUBMIT_DIRECTORY to it to use the code that is in it",
-                path.display()
-            ),
-            CodeError::Overlaps { source, code } => write!(
-                f,
-                "the source folder {} and {} lie in one another and cannot be copied; set SAGEMAKER_SUBMIT_DIRECTORY \
-                 to the folder that holds just the code",
-                source.display(),
-                code.display()
-            ),
-            CodeError::Io { action, path, source } => write!(f, "cannot {action} {}: {source}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for CodeError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            CodeError::NotWritable { source, .. } | CodeError::Io { source, .. } => Some(source),
-            CodeError::Storage(error) => Some(error),
-            _ => None,
         }
     }
 }
@@ -182,7 +150,7 @@ mod tests {
     use super::CodeError;
 
     #[test]
-    fn what_the_system_says_of_writing_is_told_apart() {
+    fn errors_of_writing_are_full_not_writable_or_other() {
         let error = |errno: Errno| CodeError::writing(Path::new("/c/x"), io::Error::from_raw_os_error(errno as i32));
         for full in [Errno::ENOSPC, Errno::EDQUOT] {
             let error = error(full);

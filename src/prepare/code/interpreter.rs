@@ -1,81 +1,94 @@
-//! Which Python runs the script. Nothing is started to find out.
+//! The Python that runs the script, found without starting a process.
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use thiserror::Error;
+
 use crate::machine::{DEFAULT_PATH, Lookup, is_program, which};
 
-/// Where Python is in nearly every image, if PATH does not say.
+/// The folders of Python in nearly every image, for images that do not set PATH.
 const LAST_RESORT: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/opt/conda/bin"];
-/// The names of Python, the first one first.
+/// Python's names, in the order of preference.
 const NAMES: [&str; 2] = ["python3", "python"];
 
 /// The Python that runs the script.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interpreter {
-    /// Its path. A symbolic link is not followed: a virtual environment's Python is one, and knows itself by it.
+pub struct FoundPython {
+    /// The path, with symbolic links: a virtual environment's Python is a link, and finds its environment by that path.
     pub path: PathBuf,
-    /// Where it was found.
+    /// The rule that found it.
     pub found_by: FoundBy,
 }
 
-/// Where the Python was found, in the order in which it is looked for.
+/// The rules that find Python, in the order in which they are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FoundBy {
     /// The setting `FOOTPLATE_PYTHON`.
     Setting,
-    /// The variable `VIRTUAL_ENV`: an activated virtual environment.
+    /// The variable `VIRTUAL_ENV`, which names an activated virtual environment.
     VirtualEnv,
-    /// `.venv` in the code folder, if it was made on this machine or one like it.
+    /// `.venv` in the code folder, if the Python that it was created with exists on this machine.
     CodeFolder,
     /// PATH.
     Path,
     /// The variable `CONDA_PREFIX`.
     Conda,
-    /// A folder where Python usually is.
+    /// A folder where Python usually is, such as `/usr/local/bin`.
     UsualPlace,
 }
 
-/// Why there is no Python.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A reason why no Python was found.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InterpreterError {
-    /// The setting names one that is not there.
+    /// The setting names a Python that does not exist or cannot be executed.
+    #[error(
+        "the Python {name:?} that FOOTPLATE_PYTHON names {}; set it to a path or a name on PATH",
+        if *.not_executable { "cannot be executed" } else { "does not exist" }
+    )]
     Setting {
-        /// What the setting names.
+        /// The value of the setting.
         name: String,
-        /// Whether there is a file of that name which cannot be executed.
+        /// True if a file of that name exists and cannot be executed.
         not_executable: bool,
     },
-    /// There is none anywhere.
+    /// No rule found a Python.
+    #[error("no python3 or python on PATH ({path}); install Python in the image, or set FOOTPLATE_PYTHON to its path")]
     NotFound {
-        /// PATH.
+        /// The value of PATH.
         path: String,
     },
 }
 
-/// Finds the Python that runs the script: `setting` (a path, or a name on PATH), else the virtual environment that is
-/// activated, else the code folder's `.venv`, else `python3` on PATH, else `python` on PATH, which in old images is
-/// Python 2, else Conda's environment, else a folder where Python usually is.
+/// Finds the Python that runs the script. `variable` looks up an environment variable.
 ///
-/// An activated Conda environment is on PATH; its variable alone, overruled by PATH, is a leftover.
-/// `variable` looks up an environment variable.
+/// Tries in this order:
+///
+/// 1. `setting`, a path or a name on PATH;
+/// 2. the activated virtual environment;
+/// 3. `.venv` in the code folder;
+/// 4. `python3` on PATH, then `python` on PATH, which is Python 2 in old images;
+/// 5. the Conda environment in `CONDA_PREFIX`. An activated Conda environment is on PATH, so rule 4 finds it: a variable
+///    without it on PATH is a leftover;
+/// 6. the folders where Python usually is.
 ///
 /// # Errors
 ///
-/// [`InterpreterError`], which names the setting or PATH.
+/// [`InterpreterError`], which names the setting or PATH. A setting that names no Python is an error: the other rules are
+/// not tried.
 pub fn find(
     setting: Option<&str>,
     code_dir: &Path,
     variable: impl Fn(&str) -> Option<String>,
-) -> Result<Interpreter, InterpreterError> {
+) -> Result<FoundPython, InterpreterError> {
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     let path_variable = variable("PATH");
     let path_list = path_variable.as_deref().map(OsStr::new);
     if let Some(name) = setting.map(str::trim).filter(|name| !name.is_empty()) {
         return match which(name, path_list) {
-            Lookup::Found(path) => Ok(Interpreter { path, found_by: FoundBy::Setting }),
+            Lookup::Found(path) => Ok(FoundPython { path, found_by: FoundBy::Setting }),
             other => Err(InterpreterError::Setting {
                 name: name.to_owned(),
                 not_executable: matches!(other, Lookup::NotExecutable(_)),
@@ -89,21 +102,21 @@ pub fn find(
         .or_else(|| Some((in_environment(variable("VIRTUAL_ENV")?.into())?, FoundBy::VirtualEnv)))
         .or_else(|| {
             let environment = code_dir.join(".venv");
-            is_from_here(&environment).then_some(())?;
+            is_usable_here(&environment).then_some(())?;
             Some((in_environment(environment)?, FoundBy::CodeFolder))
         })
         .or_else(|| Some((on_path()?, FoundBy::Path)))
         .or_else(|| Some((in_environment(variable("CONDA_PREFIX")?.into())?, FoundBy::Conda)))
         .or_else(|| Some((LAST_RESORT.iter().map(PathBuf::from).find_map(&in_folder)?, FoundBy::UsualPlace)));
     match found {
-        Some((path, found_by)) => Ok(Interpreter { path, found_by }),
+        Some((path, found_by)) => Ok(FoundPython { path, found_by }),
         None => Err(InterpreterError::NotFound { path: path_variable.unwrap_or_else(|| DEFAULT_PATH.to_owned()) }),
     }
 }
 
-/// Whether a virtual environment can work on this machine: the folder of the Python that it was made with is here. One
-/// that was uploaded with the code from a laptop names a folder of the laptop.
-fn is_from_here(environment: &Path) -> bool {
+/// Returns true if a virtual environment works on this machine: the Python that it was created with exists here. An
+/// environment that was uploaded with the code from a laptop names a folder of the laptop.
+fn is_usable_here(environment: &Path) -> bool {
     let text = fs::read_to_string(environment.join("pyvenv.cfg")).unwrap_or_default();
     let home = text.lines().find_map(|line| {
         let (key, value) = line.split_once('=')?;
@@ -125,23 +138,6 @@ impl fmt::Display for FoundBy {
     }
 }
 
-impl fmt::Display for InterpreterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            InterpreterError::Setting { name, not_executable } => {
-                let what = if *not_executable { "cannot be executed" } else { "does not exist" };
-                write!(f, "the Python {name:?} that FOOTPLATE_PYTHON names {what}; set it to a path or a name on PATH")
-            }
-            InterpreterError::NotFound { path } => write!(
-                f,
-                "no python3 or python on PATH ({path}); install Python in the image, or set FOOTPLATE_PYTHON to its path"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for InterpreterError {}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -158,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_python_that_a_user_would_expect_is_found() {
+    fn each_rule_finds_python_in_its_turn() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let text = |name: &str| at(name).to_str().unwrap().to_owned();
@@ -202,10 +198,10 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_no_python_the_message_names_path() {
+    fn the_error_for_a_missing_python_names_path() {
         let lookup = |name: &str| (name == "PATH").then(|| "/none:/nowhere".to_owned());
         match find(None, Path::new("/none"), lookup) {
-            // Wherever these tests run, Python may be in its usual place.
+            // The machine that runs this test may have Python in its usual place.
             Ok(found) => assert_eq!(found.found_by, FoundBy::UsualPlace),
             Err(error) => assert!(error.to_string().contains("no python3 or python on PATH (/none:/nowhere)")),
         }

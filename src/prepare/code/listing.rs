@@ -1,4 +1,4 @@
-//! What is in a folder, as an error message tells it, and what in it somebody may have meant.
+//! The content of a folder for an error message, and the file in it that a wrong name may stand for.
 
 use std::fmt;
 use std::fs;
@@ -7,23 +7,28 @@ use std::path::Path;
 
 use crate::prepare::nearest::nearest;
 
-/// How many names a message shows.
+/// The maximum number of names in a message.
 const SHOWN: usize = 15;
-/// How many names of one folder are looked at, and how many of all its sub folders when one is searched for.
-const LOOKED_AT: usize = 10_000;
-/// How deep sub folders are searched.
-const DEPTH: usize = 6;
+/// The maximum number of names that are read: of one folder for a listing, of a folder and its subfolders for a search.
+const MAX_NAMES: usize = 10_000;
+/// The maximum depth of subfolders that are searched.
+const MAX_DEPTH: usize = 6;
 
-/// The names in a folder, sorted; folders end with a slash.
+/// The names in a folder, sorted. Names of folders end with a slash. Its text is the first [`SHOWN`] names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listing {
     pub names: Vec<String>,
 }
 
 impl Listing {
+    /// Reads the first [`MAX_NAMES`] names of a folder.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be read.
     pub fn of(folder: &Path) -> io::Result<Listing> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(folder)?.take(LOOKED_AT) {
+        for entry in fs::read_dir(folder)?.take(MAX_NAMES) {
             let entry = entry?;
             let slash = if entry.path().is_dir() { "/" } else { "" };
             names.push(format!("{}{slash}", entry.file_name().to_string_lossy().escape_debug()));
@@ -46,32 +51,34 @@ impl fmt::Display for Listing {
     }
 }
 
-/// The file of a folder that is most likely meant by a name that is not there, relative to the folder: the same name
-/// but for case, separators or a missing `.py` or `.sh`; else a file of that name in a sub folder; else the nearest.
+/// Returns the file of a folder that a name which does not exist most likely stands for, relative to the folder.
+///
+/// Prefers a file whose name differs only in case, separators or a missing `.py` or `.sh`; then a file of that name in a
+/// subfolder; then the [`nearest`] name.
 pub(super) fn meant(folder: &Path, name: &str) -> Option<String> {
     let mut files = Vec::new();
-    let mut looked_at = 0;
+    let mut read = 0;
     let mut folders = vec![(String::new(), 0)];
     while let Some((below, depth)) = folders.pop() {
         let Ok(entries) = fs::read_dir(folder.join(&below)) else { continue };
         for entry in entries.flatten() {
-            looked_at += 1;
-            if looked_at > LOOKED_AT {
+            read += 1;
+            if read > MAX_NAMES {
                 folders.clear();
                 break;
             }
-            // Names that are not text cannot be given in a setting either.
+            // A setting cannot hold a name that is not UTF-8.
             let Ok(file_name) = entry.file_name().into_string() else { continue };
             let Ok(kind) = entry.file_type() else { continue };
             let path = format!("{below}{file_name}");
-            if kind.is_dir() && depth < DEPTH && !file_name.starts_with(['.', '_']) {
+            if kind.is_dir() && depth < MAX_DEPTH && !file_name.starts_with(['.', '_']) {
                 folders.push((format!("{path}/"), depth + 1));
             } else if !kind.is_dir() && !file_name.starts_with('.') {
                 files.push(path);
             }
         }
     }
-    // The file that is least deep is the likeliest; names decide between equals, so that a message is always the same.
+    // The least deep file is the likeliest. The order by name makes the message deterministic.
     files.sort_by(|a, b| a.matches('/').count().cmp(&b.matches('/').count()).then_with(|| a.cmp(b)));
     let name = name.trim().trim_matches('/').replace('\\', "/");
     let wanted = [name.clone(), format!("{name}.py"), format!("{name}.sh")];

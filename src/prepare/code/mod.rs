@@ -1,35 +1,30 @@
-//! The user's code: where it comes from, how it gets into the code folder, which file of it is run, and by which
-//! Python.
+//! The user's code: its source, its way into the code folder, the file of it that runs, and the Python that runs it.
 //!
-//! The order: [`Source::parse`] reads what the job says of its code, [`bring`] puts it into the code folder,
-//! [`EntryPoint::find`] finds the file to run, and [`interpreter::find`] the Python to run it with. Nothing is written
-//! outside the code folder, whatever an archive holds, and nothing is started here.
+//! The order: [`CodeSource::parse`] parses the job's setting, [`fetch`] brings the code into the code folder,
+//! [`EntryPoint::find`] finds the file to run, and [`interpreter::find`] the Python to run it with.
 //!
-//! This folder must not decide how the script is launched, and must not log: what is worth a line comes back to the
-//! caller as a value that can be displayed.
+//! This folder owns all writing into the code folder. Nothing is written outside that folder, whatever an archive holds.
+//! It must not start programs, decide how the script is launched, or log: results and notes are returned to the caller
+//! as values with a text.
 
 mod archive;
-mod bring;
-mod budget;
-mod destination;
+mod code_folder;
+mod copy;
 mod entry;
 mod error;
-mod folder;
+mod fetch;
 pub mod interpreter;
 mod listing;
-mod members;
 mod notes;
 mod s3;
 mod shebang;
 mod source;
-mod sparse;
 
-pub use archive::unpack;
-pub use bring::{Brought, Precedence, bring};
-pub use budget::Limits;
-pub use destination::Report;
+pub use archive::{ArchiveLimits, unpack};
+pub use code_folder::WriteReport;
 pub use entry::{EntryError, EntryKind, EntryPoint};
 pub use error::CodeError;
+pub use fetch::{FetchedCode, fetch};
 pub use notes::Notes;
 pub use shebang::{Shebang, shebang};
-pub use source::{Form, Source};
+pub use source::{CodeSource, SourceForm};

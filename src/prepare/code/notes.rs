@@ -1,13 +1,13 @@
-//! What an archive or a folder gave reason to remark on: the first few remarks, and how many more there were.
+//! Notes about the entries of an archive or a folder that were skipped or written differently.
 
 use std::fmt;
 
-/// How many remarks are kept as text. An archive of a million odd entries must fill neither the memory nor the log.
+/// The maximum number of notes kept as text. An archive of a million unusual entries must not fill the memory or the log.
 const KEPT: usize = 10;
-/// How many characters of an entry's name are shown.
+/// The maximum length of an entry's name in a note, in characters.
 const SHOWN: usize = 160;
 
-/// The first few remarks, and a count of the rest.
+/// The first few notes, and the number of the others. Its text is the notes, separated by `; `.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
     kept: Vec<String>,
@@ -15,31 +15,31 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// The remarks that were kept, in the order in which they were made.
+    /// Returns the first notes, in the order in which they were added.
     pub fn kept(&self) -> &[String] {
         &self.kept
     }
 
-    /// How many remarks there were beyond those kept.
+    /// Returns the number of notes beyond those kept.
     pub fn more(&self) -> u64 {
         self.more
     }
 
-    /// Whether there is nothing to remark on.
+    /// Returns true if there are no notes.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
 
-    /// Adds a remark. The text is made only if it is kept.
-    pub(super) fn add(&mut self, remark: impl FnOnce() -> String) {
-        match self.kept.len() < KEPT {
-            true => self.kept.push(remark()),
-            false => self.more += 1,
+    /// Adds a note. `text` is called only if the note is kept.
+    pub(super) fn add(&mut self, text: impl FnOnce() -> String) {
+        if self.kept.len() < KEPT {
+            self.kept.push(text());
+        } else {
+            self.more += 1;
         }
     }
 }
 
-/// The remarks, separated by `; `, with the count of the others last.
 impl fmt::Display for Notes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.kept.join("; "))?;
@@ -50,7 +50,7 @@ impl fmt::Display for Notes {
     }
 }
 
-/// A name out of an archive as it may be shown: on one line, in quotes, and not too long.
+/// Returns an entry's name for a message: quoted, on one line, and shortened to [`SHOWN`] characters.
 pub(super) fn shown(name: &[u8]) -> String {
     let text = String::from_utf8_lossy(name);
     match text.char_indices().nth(SHOWN) {
@@ -64,7 +64,7 @@ mod tests {
     use super::{Notes, shown};
 
     #[test]
-    fn only_the_first_remarks_are_kept() {
+    fn only_the_first_notes_are_kept() {
         let mut notes = Notes::default();
         assert!(notes.is_empty());
         for n in 0..1000 {

@@ -1,60 +1,66 @@
-//! Bringing code from S3: an archive, which is unpacked while it arrives, a single file, or all that is below a prefix.
+//! Fetching code from S3: an archive, which is unpacked while it arrives, a single file, or all objects below a prefix.
 
 use std::collections::VecDeque;
 use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::archive::{inside, unpack_stream};
-use super::budget::Limits;
-use super::destination::Destination;
+use super::archive::{ArchiveLimits, BLOCK, path_inside, unpack_stream};
+use super::code_folder::CodeFolder;
 use super::error::CodeError;
-use super::members::BLOCK;
 use super::notes::shown;
-use super::source::{Form, PACKED, is_archive};
+use super::source::{PACKED_SOURCE, SourceForm, is_archive};
 use crate::machine::Bytes;
 use crate::storage::{Access, Bucket, Download, ListedObject, Problem, TransferError};
 
-/// The permissions of a file from S3, which has none.
+/// The permissions of a file from S3, which stores none.
 const MODE: u32 = 0o644;
-/// What is read of an object beyond the end of the archive in it, to see its checksum: tar fills up to 10 KiB.
+/// The maximum number of bytes that are read of an object beyond the end of its archive, to verify the object's
+/// checksum. tar pads archives to 10 KiB.
 const BEYOND_END: u64 = 1 << 20;
-/// How many files that are not small are asked for at once.
-const ASKED: usize = 8;
+/// The maximum number of requests for larger files that are in progress at once.
+const REQUESTS: usize = 8;
+/// The number of bytes that are copied at a time.
+const CHUNK: usize = 64 << 10;
 
-/// Brings an object, or all that is below it as a prefix, and says what it was.
-pub(super) fn bring_from_s3(
+/// Fetches the object `key`, or all objects below it as a prefix, and returns the form of the source.
+///
+/// # Errors
+///
+/// [`CodeError::Storage`], [`CodeError::Missing`] if nothing is below the prefix, and the errors of writing.
+pub(super) fn fetch_from_s3(
     access: &Access,
     bucket: &str,
     key: &str,
-    destination: &mut Destination,
-) -> Result<Form, CodeError> {
+    folder: &mut CodeFolder,
+) -> Result<SourceForm, CodeError> {
     let bucket = Bucket::new(access.clone(), bucket);
-    let below = match key.ends_with('/') {
-        true => bucket.list(key).map_err(CodeError::Storage)?,
-        false => match bucket.read(key, destination.root()) {
-            Ok(download) => return object(&bucket, key, download, destination),
+    let below = if key.ends_with('/') {
+        bucket.list(key)?
+    } else {
+        match bucket.read(key, folder.root()) {
+            Ok(download) => return fetch_object(&bucket, key, download, folder),
             Err(error) if error.problem == Problem::NoSuchKey => match bucket.list(&format!("{key}/")) {
                 Ok(below) if !below.is_empty() => below,
-                // That the list is denied says nothing of the key.
-                _ => return Err(CodeError::Storage(error)),
+                // An error of the list, such as a denied one, says nothing about the key.
+                _ => return Err(error.into()),
             },
-            Err(error) => return Err(CodeError::Storage(error)),
-        },
+            Err(error) => return Err(error.into()),
+        }
     };
-    let prefix = if key.ends_with('/') { key.to_owned() } else { format!("{key}/") };
+    let prefix = format!("{}/", key.trim_end_matches('/'));
     let listed: Vec<ListedObject> = below.into_iter().filter(|found| found.key.len() > prefix.len()).collect();
     match listed.as_slice() {
         [] => {
-            let url = url(&bucket, key);
-            Err(CodeError::Missing { path: url, beside: Some("nothing is below that prefix".to_owned()) })
+            let path = url(&bucket, key);
+            Err(CodeError::Missing { path, nearby: Some("nothing is below that prefix".to_owned()) })
         }
-        [only] if only.key[prefix.len()..] == *PACKED => {
-            let download = bucket.read(&only.key, destination.root()).map_err(CodeError::Storage)?;
-            object(&bucket, &only.key, download, destination)
+        [only] if only.key[prefix.len()..] == *PACKED_SOURCE => {
+            let download = bucket.read(&only.key, folder.root())?;
+            fetch_object(&bucket, &only.key, download, folder)
         }
         _ => {
-            folder(&bucket, &prefix, listed, destination)?;
-            Ok(Form::Folder(url(&bucket, key)))
+            fetch_prefix(&bucket, &prefix, listed, folder)?;
+            Ok(SourceForm::Folder(url(&bucket, key)))
         }
     }
 }
@@ -63,39 +69,39 @@ fn url(bucket: &Bucket, key: &str) -> PathBuf {
     PathBuf::from(format!("s3://{}/{key}", bucket.name()))
 }
 
-/// One object: an archive or a file.
-fn object(
+/// Unpacks an object that is an archive, or writes any other object as a file.
+fn fetch_object(
     bucket: &Bucket,
     key: &str,
     mut download: Download,
-    destination: &mut Destination,
-) -> Result<Form, CodeError> {
+    folder: &mut CodeFolder,
+) -> Result<SourceForm, CodeError> {
     let url = url(bucket, key);
     let mut start = Vec::new();
     (&mut download).take(BLOCK as u64).read_to_end(&mut start).map_err(|error| CodeError::reading(&url, error))?;
     if !is_archive(&url, &start)? {
         let name = PathBuf::from(url.file_name().unwrap_or_default());
         if download.size() > Bucket::IN_ONE {
-            drop(download);
-            write_large(&name, bucket, key, destination)?;
-            return Ok(Form::File(url));
+            drop(download); // ends its connection: the object is requested again in ranges
+            write_large(&name, bucket, key, folder)?;
+        } else {
+            write(&name, &url, Cursor::new(start).chain(download), folder)?;
         }
-        write(&name, &url, Cursor::new(start).chain(download), destination)?;
-        return Ok(Form::File(url));
+        return Ok(SourceForm::File(url));
     }
-    unpack_stream(&url, Cursor::new(start).chain(&mut download), destination, &Limits::default())?;
+    unpack_stream(&url, Cursor::new(start).chain(&mut download), folder, &ArchiveLimits::default())?;
     io::copy(&mut download.take(BEYOND_END), &mut io::sink()).map_err(|error| CodeError::reading(&url, error))?;
-    Ok(Form::Archive(url))
+    Ok(SourceForm::Archive(url))
 }
 
-/// All objects below a prefix.
-fn folder(
+/// Writes all objects below a prefix as files.
+fn fetch_prefix(
     bucket: &Bucket,
     prefix: &str,
     listed: Vec<ListedObject>,
-    destination: &mut Destination,
+    folder: &mut CodeFolder,
 ) -> Result<(), CodeError> {
-    let limits = Limits::default();
+    let limits = ArchiveLimits::default();
     let too_large = |detail| CodeError::TooLarge { path: url(bucket, prefix), detail };
     if listed.len() as u64 > limits.entries {
         return Err(too_large(format!("it has more than {} files", limits.entries)));
@@ -106,39 +112,33 @@ fn folder(
     let mut named = Vec::new();
     for found in listed {
         let name = &found.key[prefix.len()..];
-        match inside(name.as_bytes()) {
-            // A key that ends with a slash is how some tools note a folder.
+        match path_inside(name.as_bytes()) {
+            // Some tools represent a folder by a key that ends with a slash.
             _ if name.ends_with('/') => {}
-            Some((path, false)) => named.push((path, found)),
-            _ => destination.report.notes.add(|| format!("{} is no usable name: left out", shown(name.as_bytes()))),
+            Some(inner) if !inner.was_outside => named.push((inner.path, found)),
+            _ => folder.report.notes.add(|| format!("{} is not a usable name: left out", shown(name.as_bytes()))),
         }
     }
     let (small, large): (Vec<_>, Vec<_>) = named.into_iter().partition(|(_, found)| found.size <= Bucket::SMALL);
     let keys = small.iter().map(|(_, found)| found.key.clone()).collect();
-    for fetched in bucket.read_small(keys).map_err(CodeError::Storage)? {
-        let (index, pieces) = fetched.map_err(CodeError::Storage)?;
+    for fetched in bucket.read_small(keys)? {
+        let (index, pieces) = fetched?;
         let (name, found) = &small[index];
-        write(name, &url(bucket, &found.key), pieces.concat().as_slice(), destination)?;
+        write(name, &url(bucket, &found.key), pieces.concat().as_slice(), folder)?;
     }
-    let mut asked = VecDeque::new();
+    let mut requested = VecDeque::new();
     let mut rest = large.iter().peekable();
     loop {
-        while asked.len() < ASKED
+        while requested.len() < REQUESTS
             && let Some((name, found)) = rest.next_if(|(_, found)| found.size <= Bucket::IN_ONE)
         {
-            asked.push_back((
-                name,
-                &found.key,
-                bucket.request(&found.key, destination.root()).map_err(CodeError::Storage)?,
-            ));
+            requested.push_back((name, &found.key, bucket.request(&found.key, folder.root())?));
         }
-        match (asked.pop_front(), rest.peek()) {
-            (Some((name, key, object)), _) => {
-                write(name, &url(bucket, key), object.wait().map_err(CodeError::Storage)?, destination)?;
-            }
-            // One that comes in several answers at once waits for those before it.
+        match (requested.pop_front(), rest.peek()) {
+            (Some((name, key, object)), _) => write(name, &url(bucket, key), object.wait()?, folder)?,
+            // An object that needs several requests waits until those before it are written.
             (None, Some((name, found))) => {
-                write_large(name, bucket, &found.key, destination)?;
+                write_large(name, bucket, &found.key, folder)?;
                 rest.next();
             }
             (None, None) => return Ok(()),
@@ -146,23 +146,23 @@ fn folder(
     }
 }
 
-/// Brings an object that is not small into a file of this name.
-fn write_large(name: &Path, bucket: &Bucket, key: &str, destination: &mut Destination) -> Result<(), CodeError> {
-    let (file, at) = destination.file(name, MODE)?;
-    let brought = bucket.download_into(key, &file, &at).inspect_err(|_| {
-        let _ = std::fs::remove_file(&at); // as below
+/// Fetches an object larger than [`Bucket::IN_ONE`] into a file of this name.
+fn write_large(name: &Path, bucket: &Bucket, key: &str, folder: &mut CodeFolder) -> Result<(), CodeError> {
+    let (file, at) = folder.file(name, MODE)?;
+    let written = bucket.download_into(key, &file, &at).inspect_err(|_| {
+        let _ = std::fs::remove_file(&at); // a partial file is useless, and the failure file may need its space
     });
-    destination.report.bytes += brought.map_err(|error| match error {
+    folder.report.bytes += written.map_err(|error| match error {
         TransferError::Storage(error) => CodeError::Storage(error),
         TransferError::File(error) => CodeError::writing(&at, error),
     })?;
     Ok(())
 }
 
-/// Writes what is read into a file of this name.
-fn write(name: &Path, from: &Path, mut input: impl Read, destination: &mut Destination) -> Result<(), CodeError> {
-    let (mut file, at) = destination.file(name, MODE)?;
-    let mut buffer = vec![0; 64 << 10];
+/// Writes all of `input` into a file of this name; errors of reading show `from`.
+fn write(name: &Path, from: &Path, mut input: impl Read, folder: &mut CodeFolder) -> Result<(), CodeError> {
+    let (mut file, at) = folder.file(name, MODE)?;
+    let mut buffer = vec![0; CHUNK];
     let mut copy = || -> Result<u64, CodeError> {
         let mut written = 0;
         loop {
@@ -175,8 +175,8 @@ fn write(name: &Path, from: &Path, mut input: impl Read, destination: &mut Desti
         }
     };
     let written = copy().inspect_err(|_| {
-        let _ = std::fs::remove_file(&at); // half a file is of no use, and takes space that the failure file may need
+        let _ = std::fs::remove_file(&at); // a partial file is useless, and the failure file may need its space
     })?;
-    destination.report.bytes += written;
+    folder.report.bytes += written;
     Ok(())
 }

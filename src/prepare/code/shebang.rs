@@ -1,23 +1,23 @@
-//! The first line of a script: which program the kernel would run it with.
+//! The first line of a script, which names the program that the kernel runs it with.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// How much of a first line the kernel reads.
+/// The number of bytes of a script in which the kernel looks for the first line (Linux 5.1 and later).
 const READ: u64 = 256;
 
-/// What a script's first line says.
+/// The meaning of a script's first line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shebang {
-    /// There is no such line.
+    /// The script has no `#!` line, or the line names no program.
     None,
-    /// The program that runs the script, and what is passed to it before the script's name.
+    /// The program that runs the script, and the argument that it is passed before the script's name.
     Interpreter(PathBuf, Option<String>),
-    /// The line ends the Windows way: the kernel looks for a program whose name ends with a carriage return, and says
-    /// "no such file or directory" of a script that is there.
+    /// The line ends with CRLF, as on Windows. The kernel looks for a program whose name ends with a carriage return, and
+    /// reports "no such file or directory" for a script that exists.
     WindowsLineEnds(PathBuf),
-    /// The program that the line names is not there.
+    /// The program that the line names does not exist.
     Missing(PathBuf),
 }
 
@@ -56,7 +56,7 @@ mod tests {
     use super::{Shebang, shebang};
 
     #[test]
-    fn first_lines_are_read_as_the_kernel_reads_them() {
+    fn first_lines_are_parsed_as_the_kernel_parses_them() {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("x.sh");
         let long = format!("#!/bin/sh {}", "x".repeat(1000));

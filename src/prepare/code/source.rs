@@ -1,38 +1,43 @@
-//! Where a job's code comes from: what `SAGEMAKER_SUBMIT_DIRECTORY` or the hyperparameter `sagemaker_submit_directory`
-//! holds.
+//! The source of a job's code: the value of `SAGEMAKER_SUBMIT_DIRECTORY` or of the hyperparameter
+//! `sagemaker_submit_directory`.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use super::archive::{BLOCK, is_header};
 use super::error::CodeError;
-use super::members::{BLOCK, is_header};
+use super::listing::Listing;
 
-/// What the SDK calls a packed source.
-pub(super) const PACKED: &str = "sourcedir.tar.gz";
+/// The name that the SDK gives a packed source.
+pub(super) const PACKED_SOURCE: &str = "sourcedir.tar.gz";
 
-/// Where a job's code comes from.
+/// The maximum length of the first line of a file that an error shows, in characters.
+const SHOWN: usize = 60;
+
+/// The source of a job's code.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The code folder itself: nothing has to be brought.
+pub enum CodeSource {
+    /// The code folder itself: nothing has to be fetched.
     BakedIn,
-    /// A folder or a file on this machine. What it is is seen when it is brought: see [`Form`].
+    /// A folder or a file on this machine. Its [`SourceForm`] is determined when it is fetched.
     Local(PathBuf),
-    /// An object in S3, or all that is below a prefix.
+    /// An object in S3, or all objects below a prefix.
     S3 {
         /// The bucket.
         bucket: String,
-        /// The key or the prefix within it.
+        /// The key or the prefix within the bucket.
         key: String,
     },
 }
 
-/// What a source turns out to be.
+/// The form of a source, determined by looking at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// A folder, whose contents are copied.
+pub enum SourceForm {
+    /// A folder, whose content is copied.
     Folder(PathBuf),
     /// A tar archive, compressed with gzip or not, which is unpacked.
     Archive(PathBuf),
@@ -40,20 +45,20 @@ pub enum Form {
     File(PathBuf),
 }
 
-impl Source {
-    /// Reads the setting. A relative path counts from `base`; the code folder in any spelling, and an empty setting,
-    /// are [`Source::BakedIn`].
+impl CodeSource {
+    /// Parses the setting. A relative path is relative to `base`. An empty setting and any spelling of the code folder are
+    /// [`CodeSource::BakedIn`].
     ///
-    /// The forms are those of the SDKs: `s3://…`, `file://…`, a folder, an archive (platform.md §6).
+    /// The forms are those of the SDKs: `s3://…`, `file://…`, a folder, an archive (platform contract, section 6).
     ///
     /// # Errors
     ///
-    /// [`CodeError::Unsupported`]. Whether anything is there is not asked here.
-    pub fn parse(text: &str, base: &Path, code_dir: &Path) -> Result<Source, CodeError> {
+    /// [`CodeError::Unsupported`]. A source that does not exist is not an error here.
+    pub fn parse(text: &str, base: &Path, code_dir: &Path) -> Result<CodeSource, CodeError> {
         let unsupported = |reason| CodeError::Unsupported { text: text.to_owned(), reason };
         let trimmed = text.trim();
         if trimmed.is_empty() {
-            return Ok(Source::BakedIn);
+            return Ok(CodeSource::BakedIn);
         }
         let path = match trimmed.split_once("://") {
             Some(("s3", rest)) => {
@@ -61,18 +66,15 @@ impl Source {
                 if bucket.is_empty() || key.is_empty() {
                     return Err(unsupported("it names no bucket or no key"));
                 }
-                return Ok(Source::S3 { bucket: bucket.to_owned(), key: key.to_owned() });
+                return Ok(CodeSource::S3 { bucket: bucket.to_owned(), key: key.to_owned() });
             }
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => {
                 let rest = rest.strip_prefix("localhost/").map_or(rest, |_| &rest["localhost".len()..]);
                 if !rest.starts_with('/') {
                     return Err(unsupported("a file:// URL has three slashes and then an absolute path"));
                 }
-                // The SDK puts paths into URLs without encoding them, so the text as it is may be right, too.
-                match Path::new(rest).exists() {
-                    true => PathBuf::from(rest),
-                    false => percent_decoded(rest),
-                }
+                // The SDK puts paths into URLs without encoding them, so a path that exists as written is taken as it is.
+                if Path::new(rest).exists() { PathBuf::from(rest) } else { percent_decoded(rest) }
             }
             Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c)) => {
                 return Err(unsupported("its scheme is not known"));
@@ -84,97 +86,108 @@ impl Source {
         }
         let path = base.join(path);
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.components().collect());
-        match real(&path) == real(code_dir) {
-            true => Ok(Source::BakedIn),
-            false => Ok(Source::Local(path)),
+        let is_code_folder = real(&path) == real(code_dir);
+        Ok(if is_code_folder { CodeSource::BakedIn } else { CodeSource::Local(path) })
+    }
+}
+
+impl fmt::Display for CodeSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CodeSource::BakedIn => f.write_str("the code of the image"),
+            CodeSource::Local(path) => write!(f, "{}", path.display()),
+            CodeSource::S3 { bucket, key } => write!(f, "s3://{bucket}/{key}"),
         }
     }
 }
 
-impl Form {
-    /// Looks at what is at a path. Archives are told by their content. A folder that holds nothing but
-    /// `sourcedir.tar.gz`, as the channel `code` does under network isolation, counts as that archive.
+impl SourceForm {
+    /// Determines the form of the source at `path`. An archive is recognized by its content.
+    ///
+    /// A folder that holds only `sourcedir.tar.gz` counts as that archive. The channel `code` is such a folder under
+    /// network isolation.
     ///
     /// # Errors
     ///
-    /// [`CodeError::Missing`], [`CodeError::NotArchive`] for an archive of another kind and for a file that only has
-    /// the name of one, and what the system refuses.
-    pub fn of(path: &Path) -> Result<Form, CodeError> {
+    /// [`CodeError::Missing`]; [`CodeError::NotArchive`] for an archive of another format and for a file that has only the
+    /// name of an archive; and errors of the file system.
+    pub fn of(path: &Path) -> Result<SourceForm, CodeError> {
         let failed = |error| CodeError::reading(path, error);
         let found = match path.metadata() {
             Ok(found) => found,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(CodeError::Missing { path: path.to_owned(), beside: beside(path) });
+                return Err(CodeError::Missing { path: path.to_owned(), nearby: content_of_parent(path) });
             }
             Err(error) => return Err(failed(error)),
         };
         if found.is_dir() {
-            let packed = path.join(PACKED);
+            let packed = path.join(PACKED_SOURCE);
             let mut names = Vec::new();
-            for entry in fs::read_dir(path).map_err(failed)?.take(3) {
+            for entry in fs::read_dir(path).map_err(failed)?.take(2) {
                 names.push(entry.map_err(failed)?.file_name());
             }
-            return match names.len() == 1 && names[0] == PACKED && packed.is_file() {
-                true => Form::of(&packed),
-                false => Ok(Form::Folder(path.to_owned())),
-            };
+            if names == [PACKED_SOURCE] && packed.is_file() {
+                return SourceForm::of(&packed);
+            }
+            return Ok(SourceForm::Folder(path.to_owned()));
         }
         if !found.is_file() {
             return Err(CodeError::NotArchive { path: path.to_owned(), found: "a device or a pipe".to_owned() });
         }
         let mut start = Vec::new();
         File::open(path).and_then(|file| file.take(BLOCK as u64).read_to_end(&mut start)).map_err(failed)?;
-        match is_archive(path, &start)? {
-            true => Ok(Form::Archive(path.to_owned())),
-            false => Ok(Form::File(path.to_owned())),
-        }
+        let is_archive = is_archive(path, &start)?;
+        Ok(if is_archive { SourceForm::Archive(path.to_owned()) } else { SourceForm::File(path.to_owned()) })
     }
 }
 
-/// Whether a file of this name that begins so is a tar archive; `start` has [`BLOCK`] bytes where the file has as many.
+/// Returns true if a file of this name with this start is a tar archive, compressed with gzip or not. `start` holds the
+/// first [`BLOCK`] bytes, or the whole file if it is shorter.
 ///
 /// # Errors
-/// [`CodeError::NotArchive`]: it is one of another kind, or has only the name of one.
+///
+/// [`CodeError::NotArchive`] for an archive of another format and for a file that has only the name of an archive.
 pub(super) fn is_archive(path: &Path, start: &[u8]) -> Result<bool, CodeError> {
     if start.starts_with(&[0x1f, 0x8b]) || start.first_chunk().is_some_and(is_header) {
         return Ok(true);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let named_tar = [".tar", ".tar.gz", ".tgz", ".gz"].iter().any(|end| name.ends_with(end));
-    // An empty tar archive is nothing but zeros.
-    if named_tar && start.len() == BLOCK && start.iter().all(|&byte| byte == 0) {
+    let is_named_so = [".tar", ".tar.gz", ".tgz", ".gz"].iter().any(|end| name.ends_with(end));
+    // An empty tar archive consists of zeros.
+    if is_named_so && start.len() == BLOCK && start.iter().all(|&byte| byte == 0) {
         return Ok(true);
     }
-    let other = |found: String| Err(CodeError::NotArchive { path: path.to_owned(), found });
-    match archive_of_another_kind(start) {
-        Some(found) => other(found.to_owned()),
-        None if named_tar => other(described(start)),
+    let not_archive = |found: String| Err(CodeError::NotArchive { path: path.to_owned(), found });
+    match other_archive_format(start) {
+        Some(found) => not_archive(found.to_owned()),
+        None if is_named_so => not_archive(described(start)),
         None => Ok(false),
     }
 }
 
-/// What is in the folder where something is missing, in a few words.
-fn beside(path: &Path) -> Option<String> {
+/// Returns a short list of the folder's content in which `path` is missing, or `None` if the folder cannot be read.
+fn content_of_parent(path: &Path) -> Option<String> {
     let folder = path.parent()?;
-    let listing = super::listing::Listing::of(folder).ok()?;
+    let listing = Listing::of(folder).ok()?;
     Some(format!("{} holds {listing}", folder.display()))
 }
 
-fn archive_of_another_kind(start: &[u8]) -> Option<&'static str> {
-    const KINDS: [(&[u8], &str); 5] = [
+/// Returns the name of the archive format that `start` begins with, unless it is tar or gzip.
+fn other_archive_format(start: &[u8]) -> Option<&'static str> {
+    const FORMATS: [(&[u8], &str); 5] = [
         (b"PK\x03\x04", "a zip archive"),
         (b"BZh", "a bzip2 file"),
         (b"\xfd7zXZ\0", "an xz file"),
         (b"\x28\xb5\x2f\xfd", "a zstd file"),
         (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     ];
-    KINDS.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, what)| *what)
+    FORMATS.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, name)| *name)
 }
 
-/// What a file seems to be that should have been an archive.
+/// Describes a file that should be an archive and is not, by its first bytes.
 fn described(start: &[u8]) -> String {
     let text = String::from_utf8_lossy(start);
-    let line: String = text.lines().next().unwrap_or_default().chars().take(60).collect();
+    let line: String = text.lines().next().unwrap_or_default().chars().take(SHOWN).collect();
     match start {
         [] => "an empty file".to_owned(),
         _ if text.starts_with("version https://git-lfs") => "a Git LFS pointer, not the file itself".to_owned(),
@@ -184,6 +197,7 @@ fn described(start: &[u8]) -> String {
     }
 }
 
+/// Decodes `%XX` in a path. A `%` without two hexadecimal digits stays as it is.
 fn percent_decoded(text: &str) -> PathBuf {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -209,11 +223,11 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    use super::{Form, Source};
+    use super::{CodeSource, SourceForm};
     use crate::prepare::code::CodeError;
 
     #[test]
-    fn every_form_of_the_setting_is_read() {
+    fn every_form_of_the_setting_is_parsed() {
         let base = tempfile::tempdir().unwrap();
         let base = base.path();
         let code = base.join("code");
@@ -221,14 +235,14 @@ mod tests {
         fs::write(base.join("100%.py"), "").unwrap();
         fs::write(base.join("x%20y.py"), "").unwrap();
         std::os::unix::fs::symlink(&code, base.join("link")).unwrap();
-        let parse = |text: &str| Source::parse(text, base, &code);
-        let local = |path: &str| Source::Local(base.join(path));
+        let parse = |text: &str| CodeSource::parse(text, base, &code);
+        let local = |path: &str| CodeSource::Local(base.join(path));
         let url = |host: &str, path: &str| format!("file://{host}{}/{path}", base.display());
         for text in
             ["", " ", "code", "code/", "./code//", "link", "link/", "x/../code", &url("", "link"), &url("", "co%64e")]
         {
-            // `x` does not exist, so that path is only as good as it is spelt.
-            let expected = if text.starts_with("x/") { local("x/../code") } else { Source::BakedIn };
+            // `x` does not exist, so the path with `..` cannot be resolved.
+            let expected = if text.starts_with("x/") { local("x/../code") } else { CodeSource::BakedIn };
             assert_eq!(parse(text).unwrap(), expected, "{text:?}");
         }
         assert_eq!(parse("src").unwrap(), local("src"));
@@ -237,23 +251,23 @@ mod tests {
         assert_eq!(parse(&url("", "100%.py")).unwrap(), local("100%.py"));
         assert_eq!(parse(&url("", "x%20y.py")).unwrap(), local("x%20y.py"));
         assert_eq!(parse(&url("", "50%zz%4")).unwrap(), local("50%zz%4"));
-        assert_eq!(parse("/abs/x.tar.gz").unwrap(), Source::Local(PathBuf::from("/abs/x.tar.gz")));
+        assert_eq!(parse("/abs/x.tar.gz").unwrap(), CodeSource::Local(PathBuf::from("/abs/x.tar.gz")));
         assert_eq!(
             parse("s3://b/k/x y.tar.gz").unwrap(),
-            Source::S3 { bucket: "b".into(), key: "k/x y.tar.gz".into() }
+            CodeSource::S3 { bucket: "b".into(), key: "k/x y.tar.gz".into() }
         );
         for text in ["s3://b", "s3:///k", "s3://b/", "https://x/y.tar.gz", "file://host/x", "file://x", "file:///%00"] {
             let error = parse(text).unwrap_err();
             assert!(matches!(error, CodeError::Unsupported { .. }), "{text}: {error:?}");
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
         }
-        // A missing code folder is still the code folder.
+        // A code folder that does not exist is still the code folder.
         let missing = base.join("none");
-        assert_eq!(Source::parse("none/", base, &missing).unwrap(), Source::BakedIn);
+        assert_eq!(CodeSource::parse("none/", base, &missing).unwrap(), CodeSource::BakedIn);
     }
 
     #[test]
-    fn content_tells_what_a_source_is() {
+    fn the_form_of_a_source_is_determined_by_its_content() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let write = |name: &str, bytes: &[u8]| {
@@ -275,17 +289,17 @@ mod tests {
         write("run.sh", b"#!/bin/sh\n");
         write("tarred.py", &tar[..300]);
         for (name, expected) in [
-            ("src", Form::Folder(at("src"))),
-            ("packed", Form::Archive(at("packed/sourcedir.tar.gz"))),
-            ("more", Form::Folder(at("more"))),
-            ("more/sourcedir.tar.gz", Form::Archive(at("more/sourcedir.tar.gz"))),
-            ("no_end", Form::Archive(at("no_end"))),
-            ("empty.tar", Form::Archive(at("empty.tar"))),
-            ("zeros.py", Form::File(at("zeros.py"))),
-            ("run.sh", Form::File(at("run.sh"))),
-            ("tarred.py", Form::File(at("tarred.py"))),
+            ("src", SourceForm::Folder(at("src"))),
+            ("packed", SourceForm::Archive(at("packed/sourcedir.tar.gz"))),
+            ("more", SourceForm::Folder(at("more"))),
+            ("more/sourcedir.tar.gz", SourceForm::Archive(at("more/sourcedir.tar.gz"))),
+            ("no_end", SourceForm::Archive(at("no_end"))),
+            ("empty.tar", SourceForm::Archive(at("empty.tar"))),
+            ("zeros.py", SourceForm::File(at("zeros.py"))),
+            ("run.sh", SourceForm::File(at("run.sh"))),
+            ("tarred.py", SourceForm::File(at("tarred.py"))),
         ] {
-            assert_eq!(Form::of(&at(name)).unwrap(), expected, "{name}");
+            assert_eq!(SourceForm::of(&at(name)).unwrap(), expected, "{name}");
         }
         for (name, bytes, found) in [
             ("a.zip", &b"PK\x03\x04rest"[..], "a zip archive"),
@@ -297,18 +311,18 @@ mod tests {
             ("g.tar", b"\x00\x01\x02", "something else"),
         ] {
             write(name, bytes);
-            match Form::of(&at(name)) {
+            match SourceForm::of(&at(name)) {
                 Err(CodeError::NotArchive { found: other, .. }) => assert_eq!(other, found, "{name}"),
                 other => panic!("{name}: {other:?}"),
             }
         }
-        let error = Form::of(&at("src/none.tar.gz")).unwrap_err().to_string();
+        let error = SourceForm::of(&at("src/none.tar.gz")).unwrap_err().to_string();
         let expected = format!(
             "the source {0}/none.tar.gz does not exist ({0} holds train.py); set SAGEMAKER_SUBMIT_DIRECTORY to the folder \
              or archive that holds the code",
             at("src").display()
         );
         assert_eq!(error, expected);
-        assert!(matches!(Form::of(Path::new("/dev/null")), Err(CodeError::NotArchive { .. })));
+        assert!(matches!(SourceForm::of(Path::new("/dev/null")), Err(CodeError::NotArchive { .. })));
     }
 }

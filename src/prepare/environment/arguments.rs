@@ -1,12 +1,11 @@
-//! The script's arguments, from the hyperparameters.
+//! The script's arguments, built from the hyperparameters.
 
 use crate::job::Job;
-use crate::job::config::deserialize;
 use crate::job::settings::{ArgumentStyle, Settings};
 use crate::python::{Dict, Separators, Text, Value};
 
-/// The arguments in the style that is set, else in that of the job's incumbent.
-pub fn build(job: &Job, settings: &Settings) -> Vec<Text> {
+/// Builds the arguments in the style of the setting `arguments`, or of the job's incumbent if it is not set.
+pub(super) fn build(job: &Job, settings: &Settings) -> Vec<Text> {
     let as_drivers = job.runs_as_drivers();
     let default = if as_drivers { ArgumentStyle::Json } else { ArgumentStyle::Toolkit };
     match settings.arguments.unwrap_or(default) {
@@ -18,7 +17,8 @@ pub fn build(job: &Job, settings: &Settings) -> Vec<Text> {
     }
 }
 
-/// As sagemaker-training: sorted by name; Python's `str` of each value, null empty, of an object its `key=value` pairs.
+/// Builds the arguments of sagemaker-training: sorted by name, with Python's `str` of each value. Null is an empty argument,
+/// and an object is `key=value` pairs.
 fn toolkit(hyperparameters: &Dict) -> Vec<Text> {
     let mut arguments = Vec::new();
     for (name, value) in hyperparameters.sorted() {
@@ -32,7 +32,7 @@ fn toolkit(hyperparameters: &Dict) -> Vec<Text> {
     arguments
 }
 
-/// `-x` for a name of one character, else `--name`; of an empty name an empty argument.
+/// Returns `-x` for a name of one character, an empty argument for an empty name, and `--name` for any other.
 fn option(name: &Text) -> Text {
     let dashes = match name.code_points().take(2).count() {
         0 => "",
@@ -42,7 +42,7 @@ fn option(name: &Text) -> Text {
     joined(&[&Text::from(dashes), name])
 }
 
-/// `a=1,b=2`, sorted by name.
+/// Returns an object as `a=1,b=2`, sorted by name.
 fn pairs(dict: &Dict) -> Text {
     let mut parts = Vec::new();
     for (name, value) in dict.sorted() {
@@ -54,24 +54,21 @@ fn pairs(dict: &Dict) -> Text {
     joined(&parts.iter().collect::<Vec<_>>())
 }
 
-/// As the drivers of SDK version 3: every hyperparameter in the order of the file, `--name` and JSON.
+/// Builds the arguments of SDK version 3's drivers: `--name` and JSON, in the order of the file.
 ///
-/// The drivers read values as JSON twice, once for SM_HPS and once more for the arguments: a string that holds `1e5`
-/// comes out as `100000.0`.
+/// The drivers decode values twice, once for SM_HPS and again for the arguments: a string that holds `1e5` becomes
+/// `100000.0`.
 fn drivers(hyperparameters: &Dict) -> Vec<Text> {
     let dashes = Text::from("--");
-    hyperparameters
-        .iter()
-        .flat_map(|(name, value)| [joined(&[&dashes, name]), json_text(&deserialize(value))])
-        .collect()
+    hyperparameters.iter().flat_map(|(name, value)| [joined(&[&dashes, name]), json_text(&value.decoded())]).collect()
 }
 
-/// Sorted by name, each value as JSON.
+/// Builds arguments with each value as JSON, sorted by name.
 fn json(hyperparameters: &Dict) -> Vec<Text> {
     hyperparameters.sorted().into_iter().flat_map(|(name, value)| [option(name), json_text(value)]).collect()
 }
 
-/// As [`json`], but true is a bare flag, and false and null give nothing.
+/// Builds the arguments of [`json`], except that true is a flag without a value, and false and null are omitted.
 fn flags(hyperparameters: &Dict) -> Vec<Text> {
     let mut arguments = Vec::new();
     for (name, value) in hyperparameters.sorted() {
@@ -84,8 +81,8 @@ fn flags(hyperparameters: &Dict) -> Vec<Text> {
     arguments
 }
 
-/// A value as JSON, but strings as they are.
-pub(super) fn json_text(value: &Value) -> Text {
+/// Returns a value as JSON, except that strings are bare.
+fn json_text(value: &Value) -> Text {
     match value {
         Value::Str(text) => text.clone(),
         other => Text::from(other.dumps(Separators::Default)),
@@ -117,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn each_style_gives_its_own_arguments() {
+    fn each_style_builds_its_own_arguments() {
         let given = dict(
             r#"{"verbose": true, "amp": false, "n": null, "lr": 1e-5, "opt": {"b": [1, "x"], "a": null}, "s": "a b"}"#,
         );

@@ -1,81 +1,85 @@
-//! The variables that the container drivers of SDK version 3 give.
+//! The variables of the container drivers of SDK version 3, in one table.
 //!
-//! They keep the order of the files where the toolkit sorts, and null is `null`. The values here follow the toolkit's
-//! separators.
+//! The drivers keep the order of the files, while the toolkit sorts, and they write null as `null`. The separators in JSON
+//! follow the toolkit. Most variables exist in the toolkit too, whose table documents them.
 
-use std::path::PathBuf;
-
-use super::{Draft, name_of};
-use crate::job::Job;
-use crate::job::settings::Settings;
-use crate::machine::Hardware;
+use super::variable::{Definition, Draft, Inputs, Rule, channel_folders, path, shared_values, strings};
 use crate::python::{Dict, Separators, Text, Value};
 
-/// The level that the drivers log at whatever the job says, unless SM_LOG_LEVEL is set.
+/// The log level, which the drivers take from no setting of the job.
 const LOG_LEVEL: usize = 20;
 
-/// The variables by name.
-pub(super) fn variables(job: &Job, hardware: &Hardware, settings: &Settings) -> Draft {
-    let paths = &job.paths;
-    let cluster = &job.cluster;
-    let path = |path: PathBuf| Value::from(path.to_string_lossy().into_owned());
-    let number = |number: usize| Value::from(number);
-    let hyperparameters = Value::Dict(job.all_hyperparameters.clone());
-    let hosts: Value = cluster.sorted_hosts().into_iter().collect();
-    let channel_dirs: Dict =
-        job.channels.keys().map(|channel| (channel.clone(), path(paths.channel(&channel.to_str())))).collect();
+/// The variables.
+const TABLE: &[Rule] = &[
+    Rule::shared("SM_CURRENT_HOST", |i| Value::from(i.job.cluster.current_host.as_str())),
+    Rule::shared("SM_CURRENT_INSTANCE_TYPE", |i| Value::from(i.job.cluster.instance_type.as_str())),
+    Rule::shared("SM_HOSTS", |i| strings(i.job.cluster.sorted_hosts())),
+    Rule::shared("SM_MASTER_ADDR", |i| Value::from(i.job.master())),
+    Rule::shared("SM_MASTER_PORT", |i| Value::from(usize::from(i.settings.master_port))),
+    Rule::shared("SM_INPUT_DATA_CONFIG", |i| Value::Dict(i.job.channels.clone())),
+    Rule::shared("SM_INPUT_CONFIG_DIR", |i| path(i.job.paths.config())),
+    Rule::shared("SM_INPUT_DATA_DIR", |i| path(i.job.paths.data())),
+    Rule::shared("SM_INPUT_DIR", |i| path(i.job.paths.input())),
+    Rule::shared("SM_LOG_LEVEL", |_| Value::from(LOG_LEVEL)),
+    Rule::shared("SM_MODEL_DIR", |i| path(i.job.paths.model())),
+    Rule::shared("SM_NETWORK_INTERFACE_NAME", |i| Value::from(i.job.cluster.network_interface.as_str())),
+    Rule::shared("SM_NUM_CPUS", |i| Value::from(i.hardware.cpus)),
+    Rule::shared("SM_NUM_GPUS", |i| Value::from(i.hardware.gpus)),
+    Rule::shared("SM_NUM_NEURONS", |i| Value::from(i.hardware.neuron_cores)),
+    Rule::shared("SM_OUTPUT_DATA_DIR", |i| path(i.job.paths.output_data())),
+    Rule::shared("SM_RESOURCE_CONFIG", |i| i.job.cluster.resource_config.clone()),
+    Rule::one("SM_OUTPUT_DIR", |i| path(i.job.paths.output())),
+    Rule::one("SM_OUTPUT_FAILURE", |i| path(i.job.paths.failure())),
+    Rule::one("SM_SOURCE_DIR", |i| path(i.job.paths.channel("code"))),
+    Rule::one("SM_CHANNELS", |i| i.job.channels.keys().collect()),
+    Rule::one("SM_HOST_COUNT", |i| Value::from(i.job.cluster.hosts.len())),
+    Rule::one("SM_CURRENT_HOST_RANK", |i| Value::from(i.job.node_rank())),
+    Rule::one("SM_HPS", |i| Value::Dict(i.job.all_hyperparameters.clone())),
+    Rule::one("SM_TRAINING_ENV", |i| Value::Dict(training_env(i))),
+    Rule::optional("SM_ENTRY_SCRIPT", |i| {
+        let drivers = i.job.drivers.as_ref()?;
+        Some(Value::from(drivers.entry_script.as_deref().unwrap_or_default()))
+    }),
+    Rule::family("SM_CHANNEL_*", |i, add| {
+        channel_folders(i.job).iter().for_each(|(channel, folder)| add(&channel.to_str(), folder));
+    }),
+    Rule::family("SM_HP_*", |i, add| {
+        i.job.all_hyperparameters.iter().for_each(|(name, value)| add(&name.to_str().replace('-', "_"), value));
+    }),
+];
 
-    let mut shared = Dict::new();
-    shared.set("current_host", cluster.current_host.as_str());
-    shared.set("current_instance_type", cluster.instance_type.as_str());
-    shared.set("hosts", hosts);
-    shared.set("master_addr", job.master());
-    shared.set("master_port", number(settings.master_port.into()));
-    shared.set("input_data_config", job.channels.clone());
-    shared.set("input_config_dir", path(paths.config()));
-    shared.set("input_data_dir", path(paths.data()));
-    shared.set("input_dir", path(paths.input()));
-    shared.set("log_level", number(LOG_LEVEL));
-    shared.set("model_dir", path(paths.model()));
-    shared.set("network_interface_name", cluster.network_interface.as_str());
-    shared.set("num_cpus", number(hardware.cpus));
-    shared.set("num_gpus", number(hardware.gpus));
-    shared.set("num_neurons", number(hardware.neuron_cores));
-    shared.set("output_data_dir", path(paths.output_data()));
-    shared.set("resource_config", cluster.resource_config.clone());
+/// The variables that only the drivers set, in jobs that have a `distributed.json`.
+pub(super) const DISTRIBUTED: &[Definition] = &[
+    Rule::optional("SM_DISTRIBUTED_CONFIG", |i| distributed(i).map(|config| Value::Dict(config.clone())))
+        .meaning("The content of `distributed.json`, in jobs of SDK version 3 that have one."),
+    Rule::optional("SM_DISTRIBUTED_DRIVER_DIR", |i| {
+        distributed(i).map(|_| path(i.job.paths.channel("sm_drivers").join("distributed_drivers")))
+    })
+    .meaning("The folder of the drivers, in such jobs."),
+];
 
-    let mut training_env = shared.clone();
-    training_env.set("channel_input_dirs", channel_dirs.clone());
-    training_env.set("hyperparameters", hyperparameters.clone());
-    training_env.set("job_name", job.name.as_deref());
-
-    let mut variables: Draft = shared.iter().map(|(key, value)| (name_of(&key.to_str()), text(value))).collect();
-    let mut set = |key: &str, value: &Value| variables.insert(name_of(key), text(value));
-    set("output_dir", &path(paths.output()));
-    set("output_failure", &path(paths.failure()));
-    set("source_dir", &path(paths.channel("code")));
-    set("channels", &job.channels.keys().collect());
-    set("host_count", &number(cluster.hosts.len()));
-    set("current_host_rank", &number(job.node_rank()));
-    set("hps", &hyperparameters);
-    set("training_env", &Value::Dict(training_env));
-    if let Some(drivers) = &job.drivers {
-        set("entry_script", &Value::from(drivers.entry_script.as_deref().unwrap_or_default()));
-        if let Some(distributed) = &drivers.distributed {
-            set("distributed_driver_dir", &path(paths.channel("sm_drivers").join("distributed_drivers")));
-            set("distributed_config", &Value::Dict(distributed.clone()));
-        }
+/// Adds the variables to `variables`, in place of those of the same names.
+pub(super) fn add(inputs: &Inputs<'_>, variables: &mut Draft) {
+    for rule in TABLE.iter().chain(DISTRIBUTED.iter().map(|definition| &definition.rule)) {
+        rule.apply(inputs, &mut |name, value| {
+            variables.insert(name, text(value));
+        });
     }
-    for (channel, folder) in channel_dirs.iter() {
-        set(&format!("channel_{}", channel.to_str()), folder);
-    }
-    for (name, value) in job.all_hyperparameters.iter() {
-        set(&format!("hp_{}", name.to_str().replace('-', "_")), value);
-    }
-    variables
 }
 
-/// Strings bare, the rest as JSON.
+fn training_env(inputs: &Inputs<'_>) -> Dict {
+    let mut object = shared_values(TABLE.iter(), inputs);
+    object.set("channel_input_dirs", channel_folders(inputs.job));
+    object.set("hyperparameters", inputs.job.all_hyperparameters.clone());
+    object.set("job_name", inputs.job.name.as_deref());
+    object
+}
+
+fn distributed<'a>(inputs: &Inputs<'a>) -> Option<&'a Dict> {
+    inputs.job.drivers.as_ref()?.distributed.as_ref()
+}
+
+/// Returns the text of a value as the drivers write it: strings are bare, other values are JSON.
 fn text(value: &Value) -> Text {
     match value {
         Value::Str(text) => text.clone(),

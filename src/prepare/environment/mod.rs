@@ -1,102 +1,95 @@
-//! What the script is given: its environment variables and its arguments.
+//! The script's environment variables and arguments.
 //!
-//! [`registry`] documents every variable; [`toolkit`] and [`drivers`] build what the two incumbents give, to the letter,
-//! [`additions`] what footplate gives beyond them. All of it is pure but for [`limits::exec_space`], which asks the kernel.
+//! - `toolkit` and `drivers` are the variables of the two incumbents, exactly as they set them, one table each;
+//!   `additions` are the variables that footplate adds. Each row of a table has the name, the meaning, and the function
+//!   that computes the value.
+//! - [`registry`] lists all of them for the documentation. To add a variable, add a row to `additions`.
+//! - `arguments` builds the script's arguments from the hyperparameters.
+//! - `limits` leaves out variables that the kernel does not accept.
+//!
+//! Everything here is pure, except for `limits::exec_space`, which asks the kernel for a limit.
 
 mod additions;
-pub mod arguments;
+mod arguments;
 mod drivers;
-pub mod limits;
+mod limits;
 pub mod registry;
 mod toolkit;
+mod variable;
 
-use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::job::settings::Settings;
 use crate::job::{Job, Variables};
 use crate::machine::Hardware;
-use crate::python::{Text, Value};
 
-pub use limits::{Omitted, TooLarge};
+use self::variable::{Draft, Inputs};
 
-/// Environment variables by name, as the bytes that the system is given.
-pub type Table = BTreeMap<Vec<u8>, Vec<u8>>;
+pub use limits::{ArgumentsTooLarge, OmittedVariable};
+pub use variable::VariableTable;
 
-/// What the script is given beside what the container was given.
+/// The script's variables, in addition to those of the container, and its arguments.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
-    /// Variables to set.
-    pub variables: Table,
-    /// The script's arguments, without its name; none where it is passed none.
+    /// The variables to set.
+    pub variables: VariableTable,
+    /// The script's arguments, without its name. Empty if the script is passed none.
     pub arguments: Vec<Vec<u8>>,
-    /// Variables that could not be set, with their whole values.
-    pub omitted: Vec<Omitted>,
+    /// The variables that could not be set, with their whole values.
+    pub omitted: Vec<OmittedVariable>,
 }
 
-/// Whether variables that the container was given are overwritten.
+/// The treatment of variables that the container already has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Given {
-    /// The job's variables win, as in the toolkit.
-    Overwritten,
-    /// What was exported stays (`footplate exec`).
-    Kept,
+pub enum ExistingVariables {
+    /// The job's values replace them, as in the toolkit.
+    Overwrite,
+    /// Their values stay (`footplate exec`).
+    Keep,
 }
 
-/// Builds variables and arguments for one host of a job.
+/// Builds the variables and arguments for one host of a job. `given` are the variables of the container.
 ///
 /// # Errors
-/// An argument, or all of them together, is larger than the kernel takes.
+///
+/// An argument, or all of them together, exceed the kernel's limit.
 pub fn build(
     job: &Job,
     hardware: &Hardware,
     settings: &Settings,
     given: &Variables,
-    treatment: Given,
-) -> Result<Environment, TooLarge> {
-    let mut omitted = Vec::new();
+    existing: ExistingVariables,
+) -> Result<Environment, ArgumentsTooLarge> {
     let arguments = arguments::build(job, settings);
-    let mut variables = toolkit::variables(job, hardware, given, &arguments);
+    let inputs = Inputs { job, hardware, settings, given, arguments: &arguments };
+    let mut draft = Draft::new();
+    toolkit::add(&inputs, &mut draft);
     if job.runs_as_drivers() {
-        variables.extend(drivers::variables(job, hardware, settings));
+        drivers::add(&inputs, &mut draft);
     }
-    additions::add(job, settings, given, &mut variables);
-    let mut table = Table::new();
-    for (name, value) in variables {
+    additions::add(&inputs, &mut draft);
+
+    let mut variables = VariableTable::new();
+    let mut omitted = Vec::new();
+    for (name, value) in draft {
         let (name_bytes, value) = (name.to_system(), value.to_system());
         match limits::why_not_a_variable(&name_bytes, &value) {
-            Some(reason) => omitted.push(Omitted { name: name.to_str().into_owned(), value, reason }),
+            Some(reason) => omitted.push(OmittedVariable { name: name.to_str().into_owned(), value, reason }),
             None => {
-                table.insert(name_bytes, value);
+                variables.insert(name_bytes, value);
             }
         }
     }
-    if treatment == Given::Kept {
-        use std::os::unix::ffi::OsStrExt;
-        table.retain(|name, _| given.get_os(std::ffi::OsStr::from_bytes(name)).is_none());
+    if existing == ExistingVariables::Keep {
+        variables.retain(|name, _| given.get_os(OsStr::from_bytes(name)).is_none());
     }
-    // `footplate exec` runs a command as it is given.
-    let arguments = match treatment == Given::Overwritten && job.passes_arguments() {
-        true => arguments.iter().map(|argument| limits::without_nul(argument.to_system())).collect(),
-        false => Vec::new(),
+    // `footplate exec` passes its own arguments.
+    let arguments: Vec<Vec<u8>> = if existing == ExistingVariables::Overwrite && job.passes_arguments() {
+        arguments.iter().map(|argument| limits::without_nul(argument.to_system())).collect()
+    } else {
+        Vec::new()
     };
-    let mut environment = Environment { variables: table, arguments, omitted };
-    limits::fit(&mut environment, given.exec_size(), limits::exec_space())?;
-    Ok(environment)
-}
-
-/// Variables in the making.
-type Draft = BTreeMap<Text, Text>;
-
-/// The name of a variable as the toolkit makes it of a key: `SM_` and the key in capitals.
-fn name_of(key: &str) -> Text {
-    Text::from(format!("SM_{}", key.to_uppercase()))
-}
-
-/// The value of a variable as the toolkit makes it: null is empty, strings are bare, the rest is compact JSON.
-fn value_of(value: &Value) -> Text {
-    match value {
-        Value::None => Text::default(),
-        Value::Str(text) => text.clone(),
-        other => Text::from(other.dumps(crate::python::Separators::CompactSorted)),
-    }
+    omitted.extend(limits::fit(&mut variables, &arguments, given.exec_size(), limits::exec_space())?);
+    Ok(Environment { variables, arguments, omitted })
 }

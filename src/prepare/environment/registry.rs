@@ -1,116 +1,91 @@
-//! Every variable that a script can rely on, in one list: the README's table comes from here, and a test holds what is
-//! built to it.
+//! All variables that a script can rely on. The tables of the documentation are generated from these lists, and tests check
+//! that every variable that is set is listed.
 
-/// A variable, or a family of them.
-#[derive(Clone, Copy, Debug)]
-pub struct Variable {
-    /// Its name; `*` stands for the name of a hyperparameter or channel in capitals.
-    pub name: &'static str,
-    /// What it holds.
-    pub meaning: &'static str,
-}
+pub use super::variable::Variable;
 
-const fn variable(name: &'static str, meaning: &'static str) -> Variable {
-    Variable { name, meaning }
-}
+use super::variable::Definition;
+use super::{additions, drivers, toolkit};
 
-/// Variables as sagemaker-training gives them.
-pub const TOOLKIT: [Variable; 42] = [
-    variable("SM_MODEL_DIR", "Where to leave the model."),
-    variable("SM_OUTPUT_DATA_DIR", "Where to leave what should be kept beside the model."),
-    variable("SM_OUTPUT_DIR", "The output folder, which the failure file is in."),
-    variable("SM_OUTPUT_INTERMEDIATE_DIR", "The folder for output while the job runs."),
-    variable("SM_INPUT_DIR", "The input folder."),
-    variable("SM_INPUT_CONFIG_DIR", "The folder of the configuration files."),
-    variable("SM_CHANNELS", "The names of the channels, sorted, as JSON."),
-    variable("SM_CHANNEL_*", "The folder of each channel."),
-    variable("SM_HPS", "The hyperparameters as JSON."),
-    variable("SM_HP_*", "Each hyperparameter."),
-    variable("SM_USER_ARGS", "The script's arguments as JSON."),
-    variable("SM_USER_ENTRY_POINT", "The script."),
-    variable("SM_MODULE_NAME", "The script's name without `.py`."),
-    variable("SM_MODULE_DIR", "Where the code came from, else the code folder."),
-    variable("SM_FRAMEWORK_MODULE", "SAGEMAKER_TRAINING_MODULE."),
-    variable("SM_FRAMEWORK_PARAMS", "The platform's flags as JSON."),
-    variable("SM_HOSTS", "The hosts as JSON."),
-    variable("SM_CURRENT_HOST", "This host."),
-    variable("SM_CURRENT_INSTANCE_TYPE", "The type of this host's instance."),
-    variable("SM_CURRENT_INSTANCE_GROUP", "This host's instance group."),
-    variable("SM_CURRENT_INSTANCE_GROUP_HOSTS", "The hosts of that group as JSON."),
-    variable("SM_INSTANCE_GROUPS", "The names of the instance groups as JSON."),
-    variable("SM_INSTANCE_GROUPS_DICT", "The instance groups by name as JSON."),
-    variable("SM_DISTRIBUTION_INSTANCE_GROUPS", "The groups that a distribution was asked for, as JSON."),
-    variable("SM_IS_HETERO", "Whether there are several instance groups."),
-    variable("SM_NETWORK_INTERFACE_NAME", "The interface that hosts talk over."),
-    variable("SM_TOPOLOGY", "The hosts' capacity units as JSON, where the platform tells them."),
-    variable("SM_RESOURCE_CONFIG", "`resourceconfig.json`."),
-    variable("SM_INPUT_DATA_CONFIG", "`inputdataconfig.json`."),
-    variable("SM_NUM_CPUS", "Processors of this host."),
-    variable("SM_NUM_GPUS", "GPUs of this host."),
-    variable("SM_NUM_NEURONS", "Neuron cores of this host."),
-    variable("SM_LOG_LEVEL", "The log level, as Python counts."),
-    variable("SM_TRAINING_ENV", "All of this in one JSON object."),
-    variable("CURRENT_HOST", "This host."),
-    variable("SAGEMAKER_JOB_NAME", "The hyperparameter `sagemaker_job_name`."),
-    variable("SAGEMAKER_REGION", "The job's region."),
-    variable("SM_INPUT_DATA_DIR", "The folder of the channels' folders (SDK version 3)."),
-    variable("SM_OUTPUT_FAILURE", "The failure file (SDK version 3)."),
-    variable("SM_SOURCE_DIR", "The folder that the script runs in (SDK version 3)."),
-    variable("SM_ENTRY_SCRIPT", "The script (SDK version 3)."),
-    variable("SM_HOST_COUNT", "How many hosts there are (SDK version 3)."),
-];
+/// The tables behind [`ADDITIONS`].
+const ADDED: &[&[Definition]] = &[additions::OFFERED, drivers::DISTRIBUTED, additions::REPLACING];
 
-/// Variables beyond that.
-pub const ADDITIONS: [Variable; 14] = [
-    variable("SM_CURRENT_HOST_RANK", "This host's node rank (SDK version 3)."),
-    variable("SM_MASTER_ADDR", "The host that ranks meet at (SDK version 3)."),
-    variable("SM_MASTER_PORT", "The port there (SDK version 3)."),
-    variable("SM_DISTRIBUTED_CONFIG", "`distributed.json`, in jobs of SDK version 3 that have one."),
-    variable("SM_DISTRIBUTED_DRIVER_DIR", "The folder of the drivers, in such jobs."),
-    variable("SM_HP_*", "Also with `_` for each character that a shell does not take: `SM_HP_BATCH_SIZE`."),
-    variable("SM_CHECKPOINT_DIR", "The folder of checkpoints, if the job has one."),
-    variable("MASTER_ADDR", "The host that ranks meet at, unless it is set."),
-    variable("MASTER_PORT", "The port there, unless it is set."),
-    variable("NNODES", "How many hosts take part, unless it is set."),
-    variable("NODE_RANK", "This host's place among them, unless it is set."),
-    variable(
-        "PYTHONUNBUFFERED",
-        "`1`, unless it is set; not where Open MPI 5 passes the lines on, because it mixes pieces of them.",
-    ),
-    variable("PYTHONPATH", "The code folder, before what was set."),
-    variable(
-        "FOOTPLATE_ENVIRONMENT_FILE",
-        "A JSON file of the variables that were too large to be set, if there are any.",
-    ),
-];
+/// The variables that no table computes.
+const OTHERS: [Variable; 1] = [variable(
+    "FOOTPLATE_ENVIRONMENT_FILE",
+    "A JSON file of the variables that were too large to be set, if there are any.",
+)];
 
-/// Variables of launches, by what the machine has. What the container was given stays.
+/// The variables of sagemaker-training.
+pub const TOOLKIT: [Variable; toolkit::TABLE.len()] = listed(&[toolkit::TABLE], &[]);
+
+/// The variables that footplate sets in addition.
+pub const ADDITIONS: [Variable; count(ADDED) + OTHERS.len()] = listed(ADDED, &OTHERS);
+
+/// The variables that a launch sets, depending on the hardware and the launcher. Variables of the container take
+/// precedence.
 pub const LAUNCH: [Variable; 22] = [
-    variable("NCCL_SOCKET_IFNAME", "The interface that hosts talk over, if it is there."),
+    variable("NCCL_SOCKET_IFNAME", "The network interface that the hosts use, if it exists."),
     variable("NCCL_DEBUG", "`WARN` on hosts with GPUs."),
     variable("NCCL_IB_DISABLE", "`1` on hosts with GPUs and without EFA."),
     variable("NCCL_PROTO", "`simple` with EFA, and with `mp_parameters`."),
     variable("NCCL_ALGO", "`ring` with `mp_parameters`."),
     variable("FI_PROVIDER", "`efa` with EFA."),
-    variable("FI_EFA_USE_DEVICE_RDMA", "`1` with EFA on instances that take part in RDMA."),
+    variable("FI_EFA_USE_DEVICE_RDMA", "`1` with EFA on instances that support RDMA."),
     variable("RDMAV_FORK_SAFE", "`1` with EFA, and under `smddp`."),
-    variable("OFI_NCCL_NIC_DUP_CONNS", "The count of GPUs, with EFA under `xla`."),
-    variable("RANK", "Also WORLD_SIZE, LOCAL_RANK and the others of torchrun, under `per-gpu`."),
-    variable("OMP_NUM_THREADS", "`1` for several ranks, under `per-gpu`."),
-    variable("TORCHELASTIC_ERROR_FILE", "Where a rank's exception is left, under `per-gpu` and `torchrun`."),
+    variable("OFI_NCCL_NIC_DUP_CONNS", "The number of GPUs, with EFA under `xla`."),
+    variable("RANK", "The rank, under `per-gpu`; also WORLD_SIZE, LOCAL_RANK and torchrun's other variables."),
+    variable("OMP_NUM_THREADS", "`1` if the host has several ranks, under `per-gpu`."),
+    variable("TORCHELASTIC_ERROR_FILE", "The file for a rank's exception, under `per-gpu` and `torchrun`."),
     variable("SMDATAPARALLEL_USE_SINGLENODE", "`1` on one host, under `smddp`."),
     variable("SMDATAPARALLEL_USE_HOMOGENEOUS", "`1` on several hosts, under `smddp`."),
     variable("SMDATAPARALLEL_SERVER_ADDR", "The master host, on several hosts under `smddp`."),
     variable("SMDATAPARALLEL_SERVER_PORT", "`7592`, on several hosts under `smddp`."),
     variable("SAGEMAKER_INSTANCE_TYPE", "The instance type, on several hosts under `smddp`."),
     variable("XRT_HOST_ORDINAL", "This host's node rank, under `xla`."),
-    variable("XRT_SHARD_WORLD_SIZE", "How many hosts there are, under `xla`."),
+    variable("XRT_SHARD_WORLD_SIZE", "The number of hosts, under `xla`."),
     variable("XRT_WORKERS", "The hosts' workers, under `xla`."),
-    variable("XRT_MESH_SERVICE_ADDRESS", "The mesh service at the master host, on several hosts under `xla`."),
-    variable("GPU_NUM_DEVICES", "The count of GPUs, under `xla`."),
+    variable(
+        "XRT_MESH_SERVICE_ADDRESS",
+        "The address of the mesh service on the master host, on several hosts under `xla`.",
+    ),
+    variable("GPU_NUM_DEVICES", "The number of GPUs, under `xla`."),
 ];
 
-/// Whether a variable is one of the documented ones.
+const fn variable(name: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, meaning }
+}
+
+/// Returns the number of definitions in tables.
+const fn count(tables: &[&[Definition]]) -> usize {
+    let (mut table, mut count) = (0, 0);
+    while table < tables.len() {
+        count += tables[table].len();
+        table += 1;
+    }
+    count
+}
+
+/// Returns the documentation of the tables' variables, followed by `others`; `N` is the number of all of them.
+const fn listed<const N: usize>(tables: &[&[Definition]], others: &[Variable]) -> [Variable; N] {
+    let mut list = [variable("", ""); N];
+    let (mut table, mut at) = (0, 0);
+    while table < tables.len() {
+        let mut row = 0;
+        while row < tables[table].len() {
+            list[at] = tables[table][row].variable();
+            (row, at) = (row + 1, at + 1);
+        }
+        table += 1;
+    }
+    let mut other = 0;
+    while other < others.len() {
+        list[at] = others[other];
+        (other, at) = (other + 1, at + 1);
+    }
+    list
+}
+
+/// Returns true if a variable is in one of the lists.
 pub fn is_documented(name: &str) -> bool {
     TOOLKIT.iter().chain(&ADDITIONS).chain(&LAUNCH).any(|variable| match variable.name.strip_suffix('*') {
         Some(prefix) => name.starts_with(prefix),
@@ -120,13 +95,24 @@ pub fn is_documented(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_documented;
+    use super::{ADDITIONS, TOOLKIT, is_documented};
     use crate::job::config;
     use crate::job::settings::Settings;
     use crate::job::{DriverConfig, Paths, Variables};
     use crate::machine::Hardware;
-    use crate::prepare::environment::{Given, build};
+    use crate::prepare::environment::{ExistingVariables, build};
     use crate::python::{Value, parse};
+
+    #[test]
+    fn every_table_is_listed_in_its_order() {
+        let names = |list: &[super::Variable]| list.iter().map(|variable| variable.name).collect::<Vec<_>>();
+        let toolkit = names(&TOOLKIT);
+        assert_eq!((toolkit.len(), toolkit[0], toolkit[36]), (37, "SM_MODEL_DIR", "SAGEMAKER_REGION"));
+        let additions = names(&ADDITIONS);
+        let (first, last) = (&additions[..2], &additions[additions.len() - 3..]);
+        assert_eq!(first, ["MASTER_ADDR", "MASTER_PORT"]);
+        assert_eq!(last, ["SM_DISTRIBUTED_DRIVER_DIR", "PYTHONPATH", "FOOTPLATE_ENVIRONMENT_FILE"]);
+    }
 
     #[test]
     fn every_variable_that_is_built_is_documented() {
@@ -142,9 +128,9 @@ mod tests {
             ..DriverConfig::default()
         });
         for job in [toolkit, job] {
-            let built =
-                build(&job, &Hardware::default(), &Settings::default(), &Variables::default(), Given::Overwritten)
-                    .expect("built");
+            let settings = Settings::default();
+            let existing = ExistingVariables::Overwrite;
+            let built = build(&job, &Hardware::default(), &settings, &Variables::default(), existing).expect("built");
             for name in built.variables.keys() {
                 let name = String::from_utf8_lossy(name);
                 assert!(is_documented(&name), "{name}");

@@ -1,113 +1,152 @@
-//! The variables that sagemaker-training 5.1.4 gives.
+//! The variables of sagemaker-training 5.1.4, in one table.
 
-use super::{Draft, name_of, value_of};
-use crate::job::{Job, Variables};
-use crate::machine::Hardware;
+use super::variable::{
+    Definition, Draft, Inputs, Rule, ValueFn, channel_folders, path, shared_values, strings, toolkit_text,
+};
 use crate::python::{Dict, Text, Value};
 
-/// Python's `logging.INFO`, the level where the job gives none.
+/// The log level of jobs that set none: Python's `logging.INFO`.
 const DEFAULT_LOG_LEVEL: &str = "20";
 
-/// The variables by name.
-pub(super) fn variables(job: &Job, hardware: &Hardware, given: &Variables, arguments: &[Text]) -> Draft {
-    let cluster = &job.cluster;
-    let paths = &job.paths;
-    let path = |path: std::path::PathBuf| Value::from(path.to_string_lossy().into_owned());
+/// The variables, in the order of the documentation.
+pub(super) const TABLE: &[Definition] = &[
+    Rule::shared("SM_MODEL_DIR", |i| path(i.job.paths.model())).meaning("The folder to save the model in."),
+    Rule::shared("SM_OUTPUT_DATA_DIR", |i| path(i.job.paths.output_data()))
+        .meaning("The folder for other results to keep."),
+    Rule::shared("SM_OUTPUT_DIR", |i| path(i.job.paths.output()))
+        .meaning("The output folder, which holds the failure file."),
+    Rule::shared("SM_OUTPUT_INTERMEDIATE_DIR", |i| path(i.job.paths.intermediate()))
+        .meaning("The folder for output that is uploaded while the job runs."),
+    Rule::shared("SM_INPUT_DIR", |i| path(i.job.paths.input())).meaning("The input folder."),
+    Rule::shared("SM_INPUT_CONFIG_DIR", |i| path(i.job.paths.config()))
+        .meaning("The folder of the configuration files."),
+    Rule::one("SM_CHANNELS", sorted_channels).meaning("The names of the channels, sorted, as JSON."),
+    Rule::family("SM_CHANNEL_*", |i, add| {
+        channel_folders(i.job).iter().for_each(|(channel, folder)| add(&channel.to_str(), folder));
+    })
+    .meaning("The folder of each channel."),
+    Rule::one("SM_HPS", |i| Value::Dict(i.job.hyperparameters.clone())).meaning("The hyperparameters as JSON."),
+    Rule::family("SM_HP_*", |i, add| {
+        i.job.hyperparameters.iter().for_each(|(name, value)| add(&name.to_str(), value));
+    })
+    .meaning("Each hyperparameter."),
+    Rule::one("SM_USER_ARGS", |i| i.arguments.iter().collect()).meaning("The script's arguments as JSON."),
+    Rule::shared("SM_USER_ENTRY_POINT", |i| Value::from(i.job.request.program.as_deref())).meaning("The script."),
+    Rule::shared("SM_MODULE_NAME", module_name).meaning("The script's name without `.py`."),
+    Rule::shared("SM_MODULE_DIR", module_dir).meaning("The source of the code, or the code folder."),
+    Rule::shared("SM_FRAMEWORK_MODULE", |i| Value::from(i.job.request.training_module.as_deref()))
+        .meaning("The value of SAGEMAKER_TRAINING_MODULE."),
+    Rule::one("SM_FRAMEWORK_PARAMS", |i| Value::Dict(i.job.framework_parameters.clone()))
+        .meaning("The platform's flags as JSON."),
+    Rule::shared("SM_HOSTS", |i| strings(&i.job.cluster.hosts)).meaning("The hosts as JSON."),
+    Rule::shared("SM_CURRENT_HOST", |i| Value::from(i.job.cluster.current_host.as_str())).meaning("This host."),
+    Rule::shared("SM_CURRENT_INSTANCE_TYPE", |i| Value::from(i.job.cluster.instance_type.as_str()))
+        .meaning("The type of this host's instance."),
+    Rule::shared("SM_CURRENT_INSTANCE_GROUP", |i| Value::from(i.job.cluster.current_group.as_str()))
+        .meaning("This host's instance group."),
+    Rule::shared("SM_CURRENT_INSTANCE_GROUP_HOSTS", |i| strings(i.job.cluster.current_group_hosts()))
+        .meaning("The hosts of that group as JSON."),
+    Rule::shared("SM_INSTANCE_GROUPS", |i| strings(i.job.cluster.groups.iter().map(|group| &group.name)))
+        .meaning("The names of the instance groups as JSON."),
+    Rule::shared("SM_INSTANCE_GROUPS_DICT", instance_groups).meaning("The instance groups by name as JSON."),
+    Rule::shared("SM_DISTRIBUTION_INSTANCE_GROUPS", |i| strings(&i.job.cluster.distribution_groups))
+        .meaning("The groups that the job asked to distribute over, as JSON."),
+    Rule::shared("SM_IS_HETERO", |i| Value::from(i.job.cluster.groups.len() > 1))
+        .meaning("`true` if there are several instance groups."),
+    Rule::shared("SM_NETWORK_INTERFACE_NAME", |i| Value::from(i.job.cluster.network_interface.as_str()))
+        .meaning("The network interface that the hosts use."),
+    Rule::optional("SM_TOPOLOGY", |i| Some(topology(i)).filter(Value::is_true))
+        .meaning("The hosts' capacity units as JSON, if the platform states them."),
+    Rule::shared("SM_RESOURCE_CONFIG", |i| i.job.cluster.resource_config.clone())
+        .meaning("The content of `resourceconfig.json`."),
+    Rule::shared("SM_INPUT_DATA_CONFIG", |i| Value::Dict(i.job.channels.clone()))
+        .meaning("The content of `inputdataconfig.json`."),
+    Rule::shared("SM_NUM_CPUS", |i| Value::from(i.hardware.cpus)).meaning("The number of processors of this host."),
+    Rule::shared("SM_NUM_GPUS", |i| Value::from(i.hardware.gpus)).meaning("The number of GPUs of this host."),
+    Rule::shared("SM_NUM_NEURONS", |i| Value::from(i.hardware.neuron_cores))
+        .meaning("The number of Neuron cores of this host."),
+    Rule::shared("SM_LOG_LEVEL", log_level).meaning("The log level as a number, as in Python's `logging`."),
+    Rule::one("SM_TRAINING_ENV", |i| Value::Dict(training_env(i))).meaning("All of this in one JSON object."),
+    Rule::one("CURRENT_HOST", |i| Value::from(i.job.cluster.current_host.as_str())).meaning("This host."),
+    Rule::one("SAGEMAKER_JOB_NAME", |i| Value::from(i.job.request.job_name.clone()))
+        .meaning("The hyperparameter `sagemaker_job_name`."),
+    Rule::one("SAGEMAKER_REGION", |i| Value::from(i.job.request.region.clone())).meaning("The job's region."),
+];
 
-    let groups: Value = cluster.groups.iter().map(|group| group.name.as_str()).collect();
-    let groups_by_name: Dict =
-        cluster.groups.iter().map(|group| (Text::from(group.name.as_str()), group.raw.clone())).collect();
-    let channel_dirs: Dict =
-        job.channels.keys().map(|channel| (channel.clone(), path(paths.channel(&channel.to_str())))).collect();
-    let mut channels: Vec<&Text> = job.channels.keys().collect();
+/// The keys of `SM_TRAINING_ENV` that have no variable of the same name.
+const TRAINING_ENV_KEYS: [(&str, ValueFn); 11] = [
+    ("additional_framework_parameters", |i| Value::Dict(i.job.framework_parameters.clone())),
+    ("channel_input_dirs", |i| Value::Dict(channel_folders(i.job))),
+    ("distribution_hosts", |i| strings(i.job.cluster.distribution_hosts())),
+    ("hyperparameters", |i| Value::Dict(i.job.hyperparameters.clone())),
+    ("is_master", |i| Value::from(i.job.cluster.current_host == i.job.cluster.master())),
+    ("is_modelparallel_enabled", is_model_parallel),
+    ("is_smddpmprun_installed", |i| Value::from(i.hardware.smddpmprun.is_some())),
+    ("is_smddprun_installed", |i| Value::from(i.hardware.smddprun.is_some())),
+    ("job_name", |i| Value::from(i.job.name.as_deref())),
+    ("master_hostname", |i| Value::from(i.job.cluster.master())),
+    ("topology", topology),
+];
+
+/// Adds the variables to `variables`.
+pub(super) fn add(inputs: &Inputs<'_>, variables: &mut Draft) {
+    for definition in TABLE {
+        definition.rule.apply(inputs, &mut |name, value| {
+            variables.insert(name, toolkit_text(value));
+        });
+    }
+}
+
+fn training_env(inputs: &Inputs<'_>) -> Dict {
+    let mut object = shared_values(TABLE.iter().map(|definition| &definition.rule), inputs);
+    for (key, value) in TRAINING_ENV_KEYS {
+        object.set(key, value(inputs));
+    }
+    object
+}
+
+fn sorted_channels(inputs: &Inputs<'_>) -> Value {
+    let mut channels: Vec<&Text> = inputs.job.channels.keys().collect();
     channels.sort();
+    channels.into_iter().collect()
+}
 
-    // `str(None)` where there is no program: the toolkit does so, and then runs a framework's module.
-    let program = job.request.program.clone();
-    let module_name = program.clone().unwrap_or_else(|| "None".to_owned());
-    let module_name = module_name.strip_suffix(".py").unwrap_or(&module_name).to_owned();
-    let module_dir = match &job.request.submit_directory {
-        Some(folder) => Value::from(folder.as_str()),
-        None => path(paths.code()),
+/// Returns the module's name. It is `None` without a program, because the toolkit calls `str(None)` and then runs a
+/// framework's module.
+fn module_name(inputs: &Inputs<'_>) -> Value {
+    let program = inputs.job.request.program.as_deref().unwrap_or("None");
+    Value::from(program.strip_suffix(".py").unwrap_or(program))
+}
+
+fn module_dir(inputs: &Inputs<'_>) -> Value {
+    match &inputs.job.request.submit_directory {
+        Some(source) => Value::from(source.as_str()),
+        None => path(inputs.job.paths.code()),
+    }
+}
+
+fn instance_groups(inputs: &Inputs<'_>) -> Value {
+    let groups = inputs.job.cluster.groups.iter();
+    Value::Dict(groups.map(|group| (Text::from(group.name.as_str()), group.raw.clone())).collect())
+}
+
+fn topology(inputs: &Inputs<'_>) -> Value {
+    let topology = match &inputs.job.cluster.resource_config {
+        Value::Dict(config) => config.get("topology").cloned(),
+        _ => None,
     };
-    let log_level = job.request.log_level.clone().unwrap_or(Value::Int(DEFAULT_LOG_LEVEL.to_owned()));
-    let framework_module = Value::from(job.request.training_module.as_deref());
-    let topology = match &cluster.resource_config {
-        Value::Dict(config) => config.get("topology").cloned().unwrap_or(Value::List(Vec::new())),
-        _ => Value::List(Vec::new()),
-    };
-    // The toolkit's own words: `mp_parameters and mp_parameters != "{}"`.
-    let model_parallel = match given.get("SM_HP_MP_PARAMETERS") {
+    topology.unwrap_or(Value::List(Vec::new()))
+}
+
+fn log_level(inputs: &Inputs<'_>) -> Value {
+    inputs.job.request.log_level.clone().unwrap_or(Value::Int(DEFAULT_LOG_LEVEL.to_owned()))
+}
+
+/// Returns the result of the toolkit's expression `mp_parameters and mp_parameters != "{}"`.
+fn is_model_parallel(inputs: &Inputs<'_>) -> Value {
+    match inputs.given.get("SM_HP_MP_PARAMETERS") {
         None => Value::None,
         Some(text) if text.is_empty() => Value::from(""),
         Some(text) => Value::Bool(text != "{}"),
-    };
-
-    // What stands in SM_TRAINING_ENV, of which most has a variable of its own too.
-    let mut shared = Dict::new();
-    shared.set("hosts", cluster.hosts.iter().map(String::as_str).collect::<Value>());
-    shared.set("network_interface_name", cluster.network_interface.as_str());
-    shared.set("user_entry_point", program);
-    shared.set("resource_config", cluster.resource_config.clone());
-    shared.set("input_data_config", job.channels.clone());
-    shared.set("output_data_dir", path(paths.output_data()));
-    shared.set("current_host", cluster.current_host.as_str());
-    shared.set("current_instance_type", cluster.instance_type.as_str());
-    shared.set("current_instance_group", cluster.current_group.as_str());
-    shared.set(
-        "current_instance_group_hosts",
-        cluster.current_group_hosts().iter().map(String::as_str).collect::<Value>(),
-    );
-    shared.set("instance_groups", groups);
-    shared.set("instance_groups_dict", groups_by_name);
-    shared
-        .set("distribution_instance_groups", cluster.distribution_groups.iter().map(String::as_str).collect::<Value>());
-    shared.set("is_hetero", cluster.groups.len() > 1);
-    shared.set("module_name", module_name);
-    shared.set("log_level", log_level);
-    shared.set("framework_module", framework_module);
-    shared.set("input_dir", path(paths.input()));
-    shared.set("input_config_dir", path(paths.config()));
-    shared.set("output_dir", path(paths.output()));
-    shared.set("num_cpus", hardware.cpus);
-    shared.set("num_gpus", hardware.gpus);
-    shared.set("num_neurons", hardware.neuron_cores);
-    shared.set("model_dir", path(paths.model()));
-    shared.set("module_dir", module_dir);
-    shared.set("output_intermediate_dir", path(paths.intermediate()));
-
-    let mut training_env = shared.clone();
-    training_env.set("additional_framework_parameters", job.framework_parameters.clone());
-    training_env.set("channel_input_dirs", channel_dirs.clone());
-    training_env.set("distribution_hosts", cluster.distribution_hosts().into_iter().collect::<Value>());
-    training_env.set("hyperparameters", job.hyperparameters.clone());
-    training_env.set("is_master", cluster.current_host == cluster.master());
-    training_env.set("is_modelparallel_enabled", model_parallel);
-    training_env.set("is_smddpmprun_installed", hardware.smddpmprun.is_some());
-    training_env.set("is_smddprun_installed", hardware.smddprun.is_some());
-    training_env.set("job_name", job.name.as_deref());
-    training_env.set("master_hostname", cluster.master());
-    training_env.set("topology", topology.clone());
-
-    let mut variables: Draft = shared.iter().map(|(key, value)| (name_of(&key.to_str()), value_of(value))).collect();
-    let mut set = |key: &str, value: &Value| variables.insert(name_of(key), value_of(value));
-    set("hps", &Value::Dict(job.hyperparameters.clone()));
-    set("framework_params", &Value::Dict(job.framework_parameters.clone()));
-    set("channels", &channels.into_iter().collect());
-    set("training_env", &Value::Dict(training_env));
-    set("user_args", &arguments.iter().collect());
-    if topology.is_true() {
-        set("topology", &topology);
     }
-    for (channel, folder) in channel_dirs.iter() {
-        set(&format!("channel_{}", channel.to_str()), folder);
-    }
-    for (name, value) in job.hyperparameters.iter() {
-        set(&format!("hp_{}", name.to_str()), value);
-    }
-    let plain = |value: &Option<Value>| value.as_ref().map(value_of).unwrap_or_default();
-    variables.insert(Text::from("CURRENT_HOST"), Text::from(cluster.current_host.as_str()));
-    variables.insert(Text::from("SAGEMAKER_JOB_NAME"), plain(&job.request.job_name));
-    variables.insert(Text::from("SAGEMAKER_REGION"), plain(&job.request.region));
-    variables
 }

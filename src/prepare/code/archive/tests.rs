@@ -1,4 +1,4 @@
-//! Archives, well made ones and hostile ones. Every test unpacks into a folder `jail` and compares what lies beside it
+//! Unpacking archives, valid and hostile ones. Every test unpacks into a folder `jail` and compares its surroundings
 //! before and after.
 
 use std::collections::BTreeMap;
@@ -15,10 +15,10 @@ use flate2::write::GzEncoder;
 use proptest::prelude::*;
 use tar::{EntryType, Header};
 
-use super::{Limits, unpack};
-use crate::prepare::code::{CodeError, Report};
+use super::{ArchiveLimits, unpack};
+use crate::prepare::code::{CodeError, WriteReport};
 
-/// A tar archive in the making, from headers that the `tar` crate would refuse to write.
+/// A builder of tar archives with headers that the `tar` crate refuses to write.
 #[derive(Clone, Default)]
 struct Tar(Vec<u8>);
 
@@ -50,7 +50,7 @@ impl Tar {
         self.raw(b'1', name.as_bytes(), target.as_bytes(), 0o644, b"")
     }
 
-    /// Records of a PAX header for what follows.
+    /// Adds a PAX header with these records for the next member.
     fn pax(self, records: &[(&str, &[u8])]) -> Tar {
         let mut data = Vec::new();
         for (key, value) in records {
@@ -75,45 +75,45 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A folder `jail` to unpack into, beside which lie a file, a folder and the archive.
-struct Place {
+/// A folder `jail` to unpack into. Next to it are a file, a folder and the archive.
+struct Scratch {
     folder: tempfile::TempDir,
 }
 
-impl Place {
-    fn new() -> Place {
-        let place = Place { folder: tempfile::tempdir().unwrap() };
-        fs::create_dir_all(place.at("jail")).unwrap();
-        fs::create_dir_all(place.at("beside")).unwrap();
-        fs::write(place.at("secret"), "untouched").unwrap();
-        fs::write(place.at("beside/file"), "untouched").unwrap();
-        place
+impl Scratch {
+    fn new() -> Scratch {
+        let scratch = Scratch { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir_all(scratch.at("jail")).unwrap();
+        fs::create_dir_all(scratch.at("beside")).unwrap();
+        fs::write(scratch.at("secret"), "untouched").unwrap();
+        fs::write(scratch.at("beside/file"), "untouched").unwrap();
+        scratch
     }
 
     fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn unpack(&self, bytes: &[u8]) -> Result<Report, CodeError> {
-        self.unpack_within(bytes, &Limits::default())
+    fn unpack(&self, bytes: &[u8]) -> Result<WriteReport, CodeError> {
+        self.unpack_within(bytes, &ArchiveLimits::default())
     }
 
-    fn unpack_within(&self, bytes: &[u8], limits: &Limits) -> Result<Report, CodeError> {
+    fn unpack_within(&self, bytes: &[u8], limits: &ArchiveLimits) -> Result<WriteReport, CodeError> {
         fs::write(self.at("archive"), bytes).unwrap();
         let before = self.outside();
         let result = unpack(&self.at("archive"), &self.at("jail"), limits);
-        assert_eq!(self.outside(), before, "something outside was touched");
+        assert_eq!(self.outside(), before, "something outside was changed");
         result
     }
 
-    /// All that is outside the jail: kind, mode, links, size, content and times of change.
+    /// Returns everything outside the jail: mode, links, size, times of change and content of each entry.
     fn outside(&self) -> BTreeMap<PathBuf, String> {
         let mut found = tree(self.folder.path(), &self.at("jail"));
         found.retain(|path, _| !path.starts_with(self.at("jail")));
         found
     }
 
-    /// What is in the jail: files with their content, links with `-> target`, folders with `/`.
+    /// Returns the content of the jail: files with their content, links with `-> target`, folders with `/`.
     fn jail(&self) -> Vec<String> {
         let mut found = Vec::new();
         for path in tree(&self.at("jail"), Path::new("/none")).into_keys() {
@@ -147,13 +147,13 @@ fn tree(folder: &Path, except: &Path) -> BTreeMap<PathBuf, String> {
     found
 }
 
-fn notes(report: &Report) -> String {
+fn notes(report: &WriteReport) -> String {
     report.notes.to_string()
 }
 
 #[test]
-fn names_modes_and_links_come_out_as_they_are() {
-    let place = Place::new();
+fn names_modes_and_links_are_kept() {
+    let scratch = Scratch::new();
     let tar = Tar::default()
         .raw(b'5', b"./", b"", 0o700, b"")
         .raw(b'5', b"sub/", b"", 0o2777, b"")
@@ -170,10 +170,10 @@ fn names_modes_and_links_come_out_as_they_are() {
         .link("dangling", "later/or/never")
         .hard_link("hard", "sub/run.sh")
         .end();
-    let report = place.unpack(&gzip(&tar)).unwrap();
+    let report = scratch.unpack(&gzip(&tar)).unwrap();
     let bytes = "bytes\u{fffd}";
     assert_eq!(
-        place.jail(),
+        scratch.jail(),
         [
             "._train.py=mac",
             &format!("{bytes}=b"),
@@ -190,19 +190,19 @@ fn names_modes_and_links_come_out_as_they_are() {
             "twice=second",
         ]
     );
-    let mode = |name: &str| place.at("jail").join(name).metadata().unwrap().permissions().mode() & 0o7777;
+    let mode = |name: &str| scratch.at("jail").join(name).metadata().unwrap().permissions().mode() & 0o7777;
     assert_eq!(
         (mode("sub"), mode("sub/run.sh"), mode("secret.key"), mode("sp ace/ä\\..\\x\n")),
         (0o755, 0o755, 0o700, 0o644)
     );
-    assert_eq!((report.files, report.links, report.replaced, report.baked_in), (7, 4, 0, false));
+    assert_eq!((report.files, report.links, report.replaced, report.was_filled), (7, 4, 0, false));
     assert_eq!(report.bytes, 4 + 1 + 1 + 1 + 3 + 5 + 6);
     assert!(report.notes.is_empty(), "{}", report.notes);
 }
 
 #[test]
-fn what_python_and_gnu_tar_write_is_read() {
-    let place = Place::new();
+fn archives_of_pythons_tarfile_are_read_in_every_format() {
+    let scratch = Scratch::new();
     let script = "
 import io, sys, tarfile
 deep = '/'.join(['d' * 60] * 6)
@@ -221,32 +221,32 @@ for number, form in enumerate([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile
             add('l', type=tarfile.SYMTYPE, linkname=deep + '/file')
             add('\\u00fc' * 120)
 ";
-    let made = Command::new("python3").args(["-c", script]).arg(place.folder.path()).status().unwrap();
+    let made = Command::new("python3").args(["-c", script]).arg(scratch.folder.path()).status().unwrap();
     assert!(made.success());
     let deep = [&*"d".repeat(60); 6].join("/");
     for (number, files) in [(0, 2), (1, 4), (2, 4)] {
-        let bytes = fs::read(place.at(&format!("py{number}.tar.gz"))).unwrap();
-        let report = place.unpack(&bytes).unwrap();
+        let bytes = fs::read(scratch.at(&format!("py{number}.tar.gz"))).unwrap();
+        let report = scratch.unpack(&bytes).unwrap();
         assert_eq!((report.files, notes(&report)), (files, String::new()), "{number}");
-        assert_eq!(fs::read_to_string(place.at("jail/train.py")).unwrap(), "train.py");
+        assert_eq!(fs::read_to_string(scratch.at("jail/train.py")).unwrap(), "train.py");
         let long = format!("{}/{}", "a".repeat(90), "b".repeat(90));
-        assert_eq!(fs::read_to_string(place.at("jail").join(&long)).unwrap(), long);
+        assert_eq!(fs::read_to_string(scratch.at("jail").join(&long)).unwrap(), long);
         if number > 0 {
-            assert_eq!(fs::read_to_string(place.at("jail/l")).unwrap(), format!("{deep}/file"));
+            assert_eq!(fs::read_to_string(scratch.at("jail/l")).unwrap(), format!("{deep}/file"));
         }
-        fs::remove_dir_all(place.at("jail")).unwrap();
-        fs::create_dir(place.at("jail")).unwrap();
+        fs::remove_dir_all(scratch.at("jail")).unwrap();
+        fs::create_dir(scratch.at("jail")).unwrap();
     }
 }
 
 #[test]
 fn sparse_files_of_every_format_are_read() {
-    let place = Place::new();
-    let file = fs::File::create(place.at("beside/sparse")).unwrap();
+    let scratch = Scratch::new();
+    let file = fs::File::create(scratch.at("beside/sparse")).unwrap();
     let piece = |n: u64| std::os::unix::fs::FileExt::write_all_at(&file, b"data", n * 100_000).unwrap();
     (1..40).for_each(piece);
     file.set_len(5_000_000).unwrap();
-    let expected = fs::read(place.at("beside/sparse")).unwrap();
+    let expected = fs::read(scratch.at("beside/sparse")).unwrap();
     let formats: [&[&str]; 4] = [
         &["--format=gnu"],
         &["--format=posix", "--sparse-version=0.0"],
@@ -254,29 +254,29 @@ fn sparse_files_of_every_format_are_read() {
         &["--format=posix", "--sparse-version=1.0"],
     ];
     for format in formats {
-        let packed = place.at("packed.tar");
+        let packed = scratch.at("packed.tar");
         let mut tar = Command::new("tar");
-        tar.args(format).arg("-S").arg("-cf").arg(&packed).arg("-C").arg(place.at("beside")).args(["sparse", "file"]);
+        tar.args(format).arg("-S").arg("-cf").arg(&packed).arg("-C").arg(scratch.at("beside")).args(["sparse", "file"]);
         assert!(tar.status().unwrap().success());
         let bytes = fs::read(&packed).unwrap();
         assert!(bytes.len() < 1_000_000, "tar found no holes");
-        let report = place.unpack(&bytes).unwrap();
+        let report = scratch.unpack(&bytes).unwrap();
         assert_eq!((report.files, report.bytes, notes(&report)), (2, 5_000_009, String::new()), "{format:?}");
-        assert!(fs::read(place.at("jail/sparse")).unwrap() == expected, "{format:?}");
-        assert!(place.at("jail/sparse").metadata().unwrap().blocks() * 512 < 1_000_000, "{format:?}: no holes");
-        assert_eq!(fs::read_to_string(place.at("jail/file")).unwrap(), "untouched");
+        assert!(fs::read(scratch.at("jail/sparse")).unwrap() == expected, "{format:?}");
+        assert!(scratch.at("jail/sparse").metadata().unwrap().blocks() * 512 < 1_000_000, "{format:?}: no holes");
+        assert_eq!(fs::read_to_string(scratch.at("jail/file")).unwrap(), "untouched");
     }
 }
 
 #[test]
-fn sparse_files_that_make_no_sense_are_damaged() {
-    let place = Place::new();
+fn an_inconsistent_sparse_map_is_damage() {
+    let scratch = Scratch::new();
     let sparse = |size: &str, map: &str| {
         let records = [("GNU.sparse.size", size.as_bytes()), ("GNU.sparse.map", map.as_bytes())];
-        place.unpack(&Tar::default().pax(&records).file("x", "12345678").end())
+        scratch.unpack(&Tar::default().pax(&records).file("x", "12345678").end())
     };
     assert_eq!(sparse("20", "0,4,16,4").unwrap().bytes, 20);
-    assert_eq!(fs::read(place.at("jail/x")).unwrap(), b"1234\0\0\0\0\0\0\0\0\0\0\0\x005678");
+    assert_eq!(fs::read(scratch.at("jail/x")).unwrap(), b"1234\0\0\0\0\0\0\0\0\0\0\0\x005678");
     let far = u64::MAX.to_string() + ",4";
     for (size, map) in [
         ("20", "4,4,0,4"),
@@ -295,27 +295,27 @@ fn sparse_files_that_make_no_sense_are_damaged() {
 }
 
 #[test]
-fn half_a_file_does_not_stay() {
-    let place = Place::new();
+fn a_partly_written_file_is_removed() {
+    let scratch = Scratch::new();
     let tar = Tar::default().file("a", "x").file("b", &"y".repeat(9000)).end();
-    assert!(place.unpack(&tar[..5000]).is_err());
-    assert_eq!(place.jail(), ["a=x"]);
+    assert!(scratch.unpack(&tar[..5000]).is_err());
+    assert_eq!(scratch.jail(), ["a=x"]);
 }
 
 #[test]
-fn gzip_members_in_a_row_are_one_archive() {
-    let place = Place::new();
+fn consecutive_gzip_members_are_one_archive() {
+    let scratch = Scratch::new();
     let tar = Tar::default().file("a", &"x".repeat(5000)).file("b", "y").end();
     let (first, second) = tar.split_at(700);
     let bytes = [gzip(first), gzip(b""), gzip(second), b"and something else".to_vec()].concat();
-    assert_eq!(place.unpack(&bytes).unwrap().files, 2);
-    assert_eq!(fs::read(place.at("jail/a")).unwrap().len(), 5000);
+    assert_eq!(scratch.unpack(&bytes).unwrap().files, 2);
+    assert_eq!(fs::read(scratch.at("jail/a")).unwrap().len(), 5000);
 }
 
 #[test]
-fn names_that_lead_out_are_brought_inside() {
-    let place = Place::new();
-    let absolute = place.at("secret").display().to_string();
+fn names_that_lead_outside_are_moved_inside() {
+    let scratch = Scratch::new();
+    let absolute = scratch.at("secret").display().to_string();
     let tar = Tar::default()
         .file("../secret", "1")
         .file("../../../../../../../../etc/passwd", "2")
@@ -328,24 +328,24 @@ fn names_that_lead_out_are_brought_inside() {
         .file("a/./../b", "9")
         .raw(b'5', b"../made", b"", 0o755, b"")
         .end();
-    let report = place.unpack(&tar).unwrap();
-    let jail = place.jail();
+    let report = scratch.unpack(&tar).unwrap();
+    let jail = scratch.jail();
     for expected in ["secret=1", "etc/passwd=2", "a/beside/file=3", "x=5", "..\\..\\y=6", "a/b=9", "made/"] {
         assert!(jail.iter().any(|found| found == expected), "{expected}: {jail:?}");
     }
     assert!(jail.contains(&format!("{}=4", &absolute[1..])), "{jail:?}");
     let text = notes(&report);
     assert!(text.starts_with("\"../secret\" would be outside the code folder: written to secret; "), "{text}");
-    assert!(text.contains("\"..\" is no usable name: left out"), "{text}");
+    assert!(text.contains("\"..\" is not a usable name: left out"), "{text}");
     assert!(text.contains("\"//x\" would be outside the code folder: written to x"), "{text}");
     assert_eq!(report.files, 7);
 }
 
 #[test]
-fn links_that_lead_out_are_left_out() {
-    let place = Place::new();
-    let secret = place.at("secret").display().to_string();
-    let jail = place.at("jail").canonicalize().unwrap().display().to_string();
+fn links_that_lead_outside_are_left_out() {
+    let scratch = Scratch::new();
+    let secret = scratch.at("secret").display().to_string();
+    let jail = scratch.at("jail").canonicalize().unwrap().display().to_string();
     let tar = Tar::default()
         .link("l1", "../secret")
         .link("l2", &secret)
@@ -363,8 +363,8 @@ fn links_that_lead_out_are_left_out() {
         .link("sub/also", "../x/../inside")
         .file("inside", "i")
         .end();
-    let report = place.unpack(&tar).unwrap();
-    let found: Vec<String> = place.jail().into_iter().filter(|name| !name.ends_with('/')).collect();
+    let report = scratch.unpack(&tar).unwrap();
+    let found: Vec<String> = scratch.jail().into_iter().filter(|name| !name.ends_with('/')).collect();
     assert_eq!(found, ["dot -> .", "inside=i", "sub/also -> ../inside", "sub/fine -> ../inside"]);
     assert_eq!((report.links, report.notes.kept().len(), report.notes.more()), (3, 10, 1));
     assert!(notes(&report).starts_with("\"l1\" links to \"../secret\" outside the code folder: left out; "));
@@ -372,20 +372,20 @@ fn links_that_lead_out_are_left_out() {
 
 #[test]
 fn nothing_is_written_through_a_link() {
-    let place = Place::new();
-    // Links of the image, which lead out, and one which does not.
-    symlink("../beside", place.at("jail/out")).unwrap();
-    symlink("../secret", place.at("jail/file")).unwrap();
-    fs::create_dir(place.at("jail/real")).unwrap();
-    symlink("real", place.at("jail/in")).unwrap();
-    symlink("out", place.at("jail/chain")).unwrap();
-    fs::write(place.at("jail/kept"), "kept").unwrap();
+    let scratch = Scratch::new();
+    // Links of the image: some lead outside, one stays inside.
+    symlink("../beside", scratch.at("jail/out")).unwrap();
+    symlink("../secret", scratch.at("jail/file")).unwrap();
+    fs::create_dir(scratch.at("jail/real")).unwrap();
+    symlink("real", scratch.at("jail/in")).unwrap();
+    symlink("out", scratch.at("jail/chain")).unwrap();
+    fs::write(scratch.at("jail/kept"), "kept").unwrap();
     let tar = Tar::default()
         .file("out/file", "1")
         .file("file", "2")
         .file("in/x", "3")
         .raw(b'5', b"in", b"", 0o755, b"")
-        // Links of the archive: first made, then written through; and a pair that leads out only together.
+        // Links of the archive, which later members are written through, and a pair that leads outside only together.
         .link("a", "b")
         .link("b", "real")
         .file("a/y", "4")
@@ -397,9 +397,9 @@ fn nothing_is_written_through_a_link() {
         .hard_link("copy", "file")
         .file("copy", "7")
         .end();
-    let report = place.unpack(&tar).unwrap();
+    let report = scratch.unpack(&tar).unwrap();
     assert_eq!(
-        place.jail(),
+        scratch.jail(),
         [
             "a -> b",
             "b -> real",
@@ -420,28 +420,28 @@ fn nothing_is_written_through_a_link() {
             "secret=5",
         ]
     );
-    assert!(report.baked_in);
-    assert_eq!(report.replaced, 2, "out and file; what the archive itself wrote twice does not count");
+    assert!(report.was_filled);
+    assert_eq!(report.replaced, 2, "out and file; files that the archive itself holds twice do not count");
 }
 
 #[test]
 fn a_link_through_a_link_of_the_image_is_left_out() {
-    let place = Place::new();
-    symlink("../beside", place.at("jail/out")).unwrap();
+    let scratch = Scratch::new();
+    symlink("../beside", scratch.at("jail/out")).unwrap();
     let tar = Tar::default().link("x", "out/file").hard_link("y", "out/file").end();
-    let report = place.unpack(&tar).unwrap();
-    assert!(!place.at("jail/x").is_symlink() && !place.at("jail/y").exists());
+    let report = scratch.unpack(&tar).unwrap();
+    assert!(!scratch.at("jail/x").is_symlink() && !scratch.at("jail/y").exists());
     assert!(notes(&report).contains("\"x\" links to \"out/file\" outside"), "{}", notes(&report));
 }
 
 #[test]
-fn files_and_folders_make_way_for_one_another() {
-    let place = Place::new();
-    fs::create_dir_all(place.at("jail/folder/deep")).unwrap();
-    fs::write(place.at("jail/folder/deep/x"), "").unwrap();
-    fs::write(place.at("jail/file"), "").unwrap();
-    fs::write(place.at("jail/other"), "").unwrap();
-    fs::write(place.at("jail/same"), "old").unwrap();
+fn files_and_folders_replace_one_another() {
+    let scratch = Scratch::new();
+    fs::create_dir_all(scratch.at("jail/folder/deep")).unwrap();
+    fs::write(scratch.at("jail/folder/deep/x"), "").unwrap();
+    fs::write(scratch.at("jail/file"), "").unwrap();
+    fs::write(scratch.at("jail/other"), "").unwrap();
+    fs::write(scratch.at("jail/same"), "old").unwrap();
     let tar = Tar::default()
         .file("folder", "now a file")
         .file("file/x", "now a folder")
@@ -449,18 +449,18 @@ fn files_and_folders_make_way_for_one_another() {
         .file("same", "new")
         .file("file/x/y", "and deeper")
         .end();
-    let report = place.unpack(&tar).unwrap();
+    let report = scratch.unpack(&tar).unwrap();
     let expected = ["file/", "file/x/", "file/x/y=and deeper", "folder=now a file", "other/", "same=new"];
-    assert_eq!(place.jail(), expected);
+    assert_eq!(scratch.jail(), expected);
     assert_eq!(report.replaced, 4);
 }
 
 #[test]
-fn devices_pipes_and_what_is_unknown_are_left_out() {
-    let place = Place::new();
+fn devices_pipes_and_unknown_types_are_left_out() {
+    let scratch = Scratch::new();
     let mut tar = Tar::default();
     for kind in [b'3', b'4', b'6', b'V', b'Z'] {
-        // A size that devices do not have must not make what follows be taken for data.
+        // A device has no data, so its size field must be ignored; otherwise the next member would be taken for data.
         tar = tar.raw(kind, &[b'n', kind], b"", 0o666, if kind > b'6' { b"data" } else { b"" });
     }
     for (kind, name) in [(b'4', "disk"), (b'5', "folder"), (b'2', "link"), (b'1', "other")] {
@@ -468,8 +468,8 @@ fn devices_pipes_and_what_is_unknown_are_left_out() {
         tar = tar.raw(kind, name.as_bytes(), b"after", 0o644, &[b'x'; 512]);
         tar.0.truncate(before + 512);
     }
-    let report = place.unpack(&tar.file("after", "x").end()).unwrap();
-    assert_eq!(place.jail(), ["after=x", "folder/", "link -> after"]);
+    let report = scratch.unpack(&tar.file("after", "x").end()).unwrap();
+    assert_eq!(scratch.jail(), ["after=x", "folder/", "link -> after"]);
     let text = notes(&report);
     for expected in
         ["\"n3\" is a device", "\"n4\" is a device", "\"n6\" is a named pipe", "\"nV\" is of the unknown type"]
@@ -479,8 +479,8 @@ fn devices_pipes_and_what_is_unknown_are_left_out() {
 }
 
 #[test]
-fn names_of_no_use_are_left_out() {
-    let place = Place::new();
+fn names_that_cannot_be_used_are_left_out() {
+    let scratch = Scratch::new();
     let long = "x".repeat(300);
     let deep = "d/".repeat(200) + "f";
     let far = "abcdefg/".repeat(600);
@@ -496,20 +496,20 @@ fn names_of_no_use_are_left_out() {
         .pax(&[("path", b"new\nline"), ("comment", b"a\nb=c"), ("LIBARCHIVE.xattr.x", b"\0\n\0")])
         .file("short", "5")
         .end();
-    let report = place.unpack(&tar).unwrap();
-    assert_eq!(place.jail(), ["new\nline=5"]);
+    let report = scratch.unpack(&tar).unwrap();
+    assert_eq!(scratch.jail(), ["new\nline=5"]);
     assert_eq!(report.notes.kept().len(), 4);
     assert!(notes(&report).contains("xxx\"… is too long or too deep a path: left out"), "{}", notes(&report));
-    assert!(notes(&report).contains("\"nul\\0byte\" is no usable name: left out"), "{}", notes(&report));
+    assert!(notes(&report).contains("\"nul\\0byte\" is not a usable name: left out"), "{}", notes(&report));
 }
 
 #[test]
-fn what_is_no_archive_is_told_from_one_that_is_damaged() {
-    let place = Place::new();
+fn a_file_that_is_not_an_archive_and_a_damaged_archive_have_different_errors() {
+    let scratch = Scratch::new();
     let tar = Tar::default().file("a", &"abc".repeat(9000)).file("b", "x").end();
     let packed = gzip(&tar);
     let text = |bytes: &[u8]| {
-        let error = place.unpack(bytes).unwrap_err();
+        let error = scratch.unpack(bytes).unwrap_err();
         (matches!(error, CodeError::Damaged { .. }), matches!(error, CodeError::NotArchive { .. }), error.to_string())
     };
     for bytes in [&b"import os"[..], b"", &gzip(b"import os"), &gzip(&[b'x'; 5000]), b"\x1f\x8b\x08rest"] {
@@ -529,79 +529,99 @@ fn what_is_no_archive_is_told_from_one_that_is_damaged() {
     garbage[27_648..27_700].fill(7);
     assert!(text(&garbage).0);
     assert!(text(&Tar::default().pax(&[("path", b"x")]).end()).0);
-    // The end mark is missing where the archive is whole: that is so of many.
-    assert_eq!(place.unpack(&Tar::default().file("a", "x").0).unwrap().files, 1);
+    // Many complete archives have no end mark.
+    assert_eq!(scratch.unpack(&Tar::default().file("a", "x").0).unwrap().files, 1);
 }
 
 #[test]
-fn more_than_the_limits_is_refused() {
-    let place = Place::new();
-    let refused = |tar: Vec<u8>, limits: &Limits, expected: &str| {
-        let error = place.unpack_within(&tar, limits).unwrap_err();
+fn data_with_a_wrong_checksum_is_damaged() {
+    // flate2 reports a wrong checksum only in its error's text. This fails if a new version changes that text.
+    let scratch = Scratch::new();
+    let mut packed = gzip(&Tar::default().file("a", &"abc".repeat(9000)).end());
+    let checksum = packed.len() - 8;
+    packed[checksum] ^= 1;
+    let error = scratch.unpack(&packed).unwrap_err();
+    assert!(matches!(&error, CodeError::Damaged { detail, .. } if detail.contains("checksum")), "{error:?}");
+}
+
+#[test]
+fn an_archive_that_exceeds_a_limit_is_refused() {
+    let scratch = Scratch::new();
+    let refused = |tar: Vec<u8>, limits: &ArchiveLimits, expected: &str| {
+        let error = scratch.unpack_within(&tar, limits).unwrap_err();
         assert!(matches!(error, CodeError::TooLarge { .. }), "{error:?}");
         assert!(error.to_string().contains(expected), "{error}");
     };
-    let few = Limits { entries: 3, ..Limits::default() };
+    let few = ArchiveLimits { entries: 3, ..ArchiveLimits::default() };
     let files = Tar::default().file("a", "").file("b", "").file("c", "");
-    assert_eq!(place.unpack_within(&files.clone().end(), &few).unwrap().files, 3);
+    assert_eq!(scratch.unpack_within(&files.clone().end(), &few).unwrap().files, 3);
     refused(files.file("d", "").end(), &few, "it holds more than 3 entries");
-    let small = Limits { bytes: 5000, ..Limits::default() };
+    let small = ArchiveLimits { bytes: 5000, ..ArchiveLimits::default() };
     refused(Tar::default().file("a", &"x".repeat(5001)).end(), &small, "its files have more than 4.9 KiB");
     let halves = Tar::default().file("a", &"x".repeat(3000)).file("b", &"x".repeat(3000));
     refused(halves.end(), &small, "more than 4.9 KiB");
     let zeros = "\0".repeat(4_000_000);
-    let ratio = Limits { ratio: 100, ratio_from: 1 << 20, ..Limits::default() };
+    let ratio = ArchiveLimits { ratio: 100, ratio_from: 1 << 20, ..ArchiveLimits::default() };
     refused(gzip(&Tar::default().file("a", &zeros).end()), &ratio, "decompress to 1.");
-    // What is left out must not be a way around.
+    // Members that are left out count, too.
     let skipped = Tar::default().raw(b'Z', b"a", b"", 0, zeros.as_bytes());
     refused(gzip(&skipped.end()), &ratio, "decompress to");
     refused(Tar::default().raw(b'Z', b"a", b"", 0, zeros.as_bytes()).end(), &small, "it decompresses to more than");
     // An extended header of 4 MB would be held in memory.
-    refused(Tar::default().raw(b'L', b"a", b"", 0, zeros.as_bytes()).end(), &Limits::default(), "extended header");
+    refused(
+        Tar::default().raw(b'L', b"a", b"", 0, zeros.as_bytes()).end(),
+        &ArchiveLimits::default(),
+        "extended header",
+    );
     let huge = [("GNU.sparse.size", &b"99999999999999"[..]), ("GNU.sparse.map", b"0,0"), ("GNU.sparse.name", b"s")];
-    refused(Tar::default().pax(&huge).file("x", "").end(), &Limits::default(), "its files have more than 64.0 GiB");
+    refused(
+        Tar::default().pax(&huge).file("x", "").end(),
+        &ArchiveLimits::default(),
+        "its files have more than 64.0 GiB",
+    );
 }
 
 #[test]
-fn what_does_not_fit_is_not_begun() {
-    let place = Place::new();
-    // More than the disk has, which is never written: a header promises it.
+fn a_file_that_does_not_fit_is_not_started() {
+    let scratch = Scratch::new();
+    // The header claims more than any disk has; nothing is written.
     let mut header = Header::new_gnu();
     header.set_path("big").unwrap();
     header.set_size(1 << 60);
     header.set_mode(0o644);
     header.set_cksum();
-    let limits = Limits { bytes: u64::MAX, ..Limits::default() };
-    let error = place.unpack_within(header.as_bytes(), &limits).unwrap_err();
+    let limits = ArchiveLimits { bytes: u64::MAX, ..ArchiveLimits::default() };
+    let error = scratch.unpack_within(header.as_bytes(), &limits).unwrap_err();
     assert!(matches!(error, CodeError::NoSpace { sizes: Some((size, _)), .. } if size >= 1 << 60), "{error:?}");
     assert!(error.to_string().contains("big: it takes 1.0 EiB, and "), "{error}");
-    assert!(place.jail().is_empty());
-    // A large archive must leave something free.
-    let limits = Limits { reserve: 1 << 60, ..Limits::default() };
+    assert!(scratch.jail().is_empty());
+    // A large archive must leave space free.
+    let limits = ArchiveLimits { reserve: 1 << 60, ..ArchiveLimits::default() };
     let tar = Tar::default().file("a", &"x".repeat(20 << 20)).end();
-    assert!(place.unpack_within(&tar, &limits).is_ok(), "the reserve counts only after that much was unpacked");
+    assert!(scratch.unpack_within(&tar, &limits).is_ok(), "the reserve applies only after that much was unpacked");
 }
 
 #[test]
-fn very_many_entries_cost_neither_memory_nor_patience() {
+fn a_huge_number_of_entries_takes_little_memory_and_time() {
     if std::env::var_os("FOOTPLATE_TEST_ALONE").is_none() {
-        // In a process of its own, because the most memory that one took is measured.
-        let name = "prepare::code::archive::tests::very_many_entries_cost_neither_memory_nor_patience";
-        let mut alone = Command::new(std::env::current_exe().unwrap());
-        let output = alone.args([name, "--exact", "--nocapture"]).env("FOOTPLATE_TEST_ALONE", "1").output().unwrap();
+        // Runs again in its own process, because the peak memory of the process is measured.
+        let (_crate, module) = module_path!().split_once("::").unwrap();
+        let name = format!("{module}::a_huge_number_of_entries_takes_little_memory_and_time");
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        let output = again.args([&*name, "--exact", "--nocapture"]).env("FOOTPLATE_TEST_ALONE", "1").output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && text.contains("1 passed"), "{text}");
         return;
     }
-    let place = Place::new();
+    let scratch = Scratch::new();
     let mut folders = Tar::default();
     for n in 0..1000 {
         folders = folders.raw(b'5', format!("d{}/", n % 10).as_bytes(), b"", 0o755, b"").link("l", "/etc/passwd");
     }
-    let file = fs::File::create(place.at("archive")).unwrap();
+    let file = fs::File::create(scratch.at("archive")).unwrap();
     let mut encoder = GzEncoder::new(file, Compression::fast());
-    // A million of them, which is the default limit, take ten times as long.
-    let limits = Limits { entries: 100_000, ..Limits::default() };
+    // The default limit of a million entries would take ten times as long.
+    let limits = ArchiveLimits { entries: 100_000, ..ArchiveLimits::default() };
     for _ in 0..limits.entries / 2000 + 1 {
         encoder.write_all(&folders.0).unwrap();
     }
@@ -609,7 +629,7 @@ fn very_many_entries_cost_neither_memory_nor_patience() {
     drop(folders);
     let before = peak_memory();
     let started = Instant::now();
-    let error = unpack(&place.at("archive"), &place.at("jail"), &limits).unwrap_err();
+    let error = unpack(&scratch.at("archive"), &scratch.at("jail"), &limits).unwrap_err();
     let (took, more) = (started.elapsed(), peak_memory() - before);
     assert!(error.to_string().contains("it holds more than 100000 entries"), "{error}");
     println!("{took:?}, {more} KiB");
@@ -617,14 +637,14 @@ fn very_many_entries_cost_neither_memory_nor_patience() {
     assert!(more < 4 << 10, "{more} KiB");
 }
 
-/// The most memory that this process ever took, in KiB.
+/// Returns the peak memory of this process, in KiB.
 fn peak_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// A tar archive of entries with hostile names, links and kinds.
+/// Generates tar archives with hostile names, links and types.
 fn hostile() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         Just("..".to_owned()),
@@ -642,7 +662,7 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(entry, 0..24).prop_map(|entries| {
         let mut tar = Tar::default();
         for (kind, name, link, data) in entries {
-            // Names that come by an extension, too.
+            // Some names are in an extension.
             tar = match kind {
                 b'L' | b'K' => tar.raw(kind, b"x", b"", 0, name.as_bytes()),
                 b'x' => tar.pax(&[("path", name.as_bytes()), ("linkpath", link.as_bytes())]),
@@ -653,17 +673,17 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Unpacks into a folder with links of the image in it. That nothing outside is touched is seen by `unpack`.
+/// Unpacks into a folder that holds links of the image. `Scratch::unpack_within` fails if anything outside changes.
 fn attack(bytes: &[u8]) {
-    let place = Place::new();
-    symlink("..", place.at("jail/a")).unwrap();
-    symlink("../secret", place.at("jail/b")).unwrap();
-    let limits = Limits { entries: 1000, bytes: 4 << 20, ..Limits::default() };
+    let scratch = Scratch::new();
+    symlink("..", scratch.at("jail/a")).unwrap();
+    symlink("../secret", scratch.at("jail/b")).unwrap();
+    let limits = ArchiveLimits { entries: 1000, bytes: 4 << 20, ..ArchiveLimits::default() };
     let started = Instant::now();
-    let _ = place.unpack_within(bytes, &limits);
+    let _ = scratch.unpack_within(bytes, &limits);
     assert!(started.elapsed() < Duration::from_secs(20));
     let written: u64 =
-        tree(&place.at("jail"), Path::new("")).keys().map(|path| path.symlink_metadata().unwrap().len()).sum();
+        tree(&scratch.at("jail"), Path::new("")).keys().map(|path| path.symlink_metadata().unwrap().len()).sum();
     assert!(written < 8 << 20, "{written}");
 }
 
@@ -671,12 +691,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn hostile_archives_reach_nothing_outside(tar in hostile()) {
+    fn hostile_archives_change_nothing_outside(tar in hostile()) {
         attack(&tar);
     }
 
     #[test]
-    fn mutated_archives_reach_nothing_outside(
+    fn mutated_archives_change_nothing_outside(
         tar in hostile(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
         end in any::<prop::sample::Index>(),
@@ -689,7 +709,7 @@ proptest! {
             tar[at] = byte;
         }
         if mend && !packed {
-            // With their checksums mended, mutated headers are read instead of refused at once.
+            // With a correct checksum, a mutated header is read instead of refused at once.
             for block in tar.chunks_exact_mut(512) {
                 let mut header = Header::new_old();
                 header.as_mut_bytes().copy_from_slice(block);
@@ -705,7 +725,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_reach_nothing_outside(mut bytes in prop::collection::vec(any::<u8>(), 0..2000), packed in any::<bool>()) {
+    fn random_bytes_change_nothing_outside(mut bytes in prop::collection::vec(any::<u8>(), 0..2000), packed in any::<bool>()) {
         if packed {
             bytes.splice(0..0, [0x1f, 0x8b, 8, 0]);
         }

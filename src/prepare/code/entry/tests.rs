@@ -1,4 +1,4 @@
-//! Entry points, in folders made for each test.
+//! Entry points in code folders that each test creates.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -6,17 +6,16 @@ use std::path::Path;
 
 use super::{EntryError, EntryKind, EntryPoint};
 
-/// A code folder with these files; a name that ends with a slash is a folder.
+/// Creates a code folder with these files. A name that ends with a slash is a folder.
 fn code(files: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for file in files {
         let path = folder.path().join(file);
-        match file.ends_with('/') {
-            true => fs::create_dir_all(path).unwrap(),
-            false => {
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, "").unwrap();
-            }
+        if file.ends_with('/') {
+            fs::create_dir_all(path).unwrap();
+        } else {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
         }
     }
     folder
@@ -27,7 +26,7 @@ fn kind(folder: &Path, name: &str) -> EntryKind {
 }
 
 #[test]
-fn each_kind_is_recognised() {
+fn each_kind_is_recognized() {
     let folder = code(&["train.py", "train.sh", "train", "sub/a b/ä.py", "app/__main__.py", "a.py.txt"]);
     for (name, expected) in [
         ("train.py", EntryKind::PythonScript),
@@ -58,7 +57,7 @@ fn a_package_comes_before_a_script_and_after_a_shell_script() {
 }
 
 #[test]
-fn pyproject_makes_a_package_only_where_no_file_is_named() {
+fn pyproject_makes_a_package_only_if_no_such_file_exists() {
     let folder = code(&["train.py"]);
     let project = |text: &str| fs::write(folder.path().join("pyproject.toml"), text).unwrap();
     for text in ["[project]\nname='x'\n", "[tool.x]\n [ build-system ] # y\n"] {
@@ -73,7 +72,7 @@ fn pyproject_makes_a_package_only_where_no_file_is_named() {
 }
 
 #[test]
-fn names_that_cannot_be_one_are_refused() {
+fn names_that_cannot_be_an_entry_point_are_refused() {
     let folder = code(&["train.py", "-x/y.py"]);
     for (name, problem) in [
         ("", "it is empty"),
@@ -112,7 +111,7 @@ fn nothing_outside_the_code_folder_is_run() {
 }
 
 #[test]
-fn what_is_not_there_is_answered_with_what_is() {
+fn the_error_for_a_missing_file_lists_the_code_folder_and_suggests_a_file() {
     let folder = code(&["train.py", "src/Main.py", "data/", "src/models/fit_model.py", ".git/train_it.py", "run.sh"]);
     let error = |name: &str| match EntryPoint::find(folder.path(), name).unwrap_err() {
         EntryError::NotFound { suggestion, .. } => suggestion,
@@ -147,7 +146,7 @@ fn what_is_not_there_is_answered_with_what_is() {
 }
 
 #[test]
-fn a_file_in_the_folder_that_was_named_is_meant_before_one_elsewhere() {
+fn a_file_in_the_named_folder_is_suggested_before_one_in_another_folder() {
     let folder = code(&["main.py", "src/main.py", "src/sub/run.sh", "sub/run.py"]);
     for (name, expected) in [("SRC/main.py", "src/main.py"), ("Src/Main", "src/main.py"), ("run.sh", "src/sub/run.sh")]
     {
@@ -157,7 +156,7 @@ fn a_file_in_the_folder_that_was_named_is_meant_before_one_elsewhere() {
 }
 
 #[test]
-fn a_long_listing_is_cut() {
+fn a_long_listing_is_shortened() {
     let names: Vec<String> = (0..40).map(|n| format!("f{n:02}")).collect();
     let folder = code(&names.iter().map(String::as_str).collect::<Vec<_>>());
     let text = EntryPoint::find(folder.path(), "zzzzzz").unwrap_err().to_string();
@@ -166,7 +165,7 @@ fn a_long_listing_is_cut() {
 }
 
 #[test]
-fn no_code_at_all_is_said_with_the_way_it_gets_there() {
+fn the_error_for_an_empty_code_folder_says_how_to_supply_code() {
     let folder = tempfile::tempdir().unwrap();
     for (code_dir, what) in [(folder.path().to_owned(), "is empty"), (folder.path().join("none"), "does not exist")] {
         let error = EntryPoint::find(&code_dir, "train.py").unwrap_err();
@@ -177,7 +176,7 @@ fn no_code_at_all_is_said_with_the_way_it_gets_there() {
 }
 
 #[test]
-fn programs_are_made_executable_for_whoever_may_read_them() {
+fn programs_are_made_executable_for_everyone_who_may_read_them() {
     let folder = code(&["train.sh", "train", "train.py"]);
     let mode = |name: &str| folder.path().join(name).metadata().unwrap().permissions().mode() & 0o7777;
     let set = |name: &str, mode: u32| {
@@ -190,7 +189,7 @@ fn programs_are_made_executable_for_whoever_may_read_them() {
         ("train.py", 0o644, 0o644, false),
     ] {
         set(name, before);
-        assert_eq!(EntryPoint::find(folder.path(), name).unwrap().prepare(), executable, "{name}");
+        assert_eq!(EntryPoint::find(folder.path(), name).unwrap().make_executable(), executable, "{name}");
         assert_eq!(mode(name), after, "{name}");
     }
 }
