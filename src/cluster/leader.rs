@@ -13,11 +13,11 @@ use tokio::time::timeout;
 use super::agent::{self, Answer, Asked};
 use super::handshake::{self, Session};
 use super::message::Message;
-use super::table::{Action, HostTable};
+use super::table::{HostTable, LeaderAction};
 use super::{
-    ALIVE_INTERVAL, Command, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Link, Membership, Observed,
+    ALIVE_INTERVAL, Command, Connection, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Membership, Observed,
 };
-use crate::event::Kind;
+use crate::event::EventKind;
 
 /// The number of unproved connections beyond one for each host.
 const SPARE_CONNECTIONS: usize = 16;
@@ -195,7 +195,7 @@ struct Hub<'a> {
 }
 
 impl Hub<'_> {
-    fn happened(&mut self, event: LeaderEvent, events: &mpsc::UnboundedSender<LeaderEvent>) -> Vec<Action> {
+    fn happened(&mut self, event: LeaderEvent, events: &mpsc::UnboundedSender<LeaderEvent>) -> Vec<LeaderAction> {
         match event {
             LeaderEvent::Proved { host, address, session, stream } => {
                 if let Err(why) = self.table.may_join(&host) {
@@ -209,7 +209,7 @@ impl Hub<'_> {
                 if self.connected + 1 == self.hosts {
                     tracing::info!("all {} hosts are connected", self.hosts);
                 }
-                self.observed.events.emit(Kind::HostJoined(host.clone()));
+                self.observed.events.emit(EventKind::HostJoined(host.clone()));
                 tokio::spawn(serve(host.clone(), session, stream, messages, events.clone()));
                 self.table.joined(&host)
             }
@@ -223,7 +223,7 @@ impl Hub<'_> {
             }
             LeaderEvent::Heard { host, message } => {
                 if message == Message::Ready {
-                    self.observed.events.emit(Kind::HostReady(host.clone()));
+                    self.observed.events.emit(EventKind::HostReady(host.clone()));
                 }
                 self.table.heard(&host, message, Instant::now())
             }
@@ -234,7 +234,7 @@ impl Hub<'_> {
                 self.outboxes.remove(&host);
                 let is_over = self.observed.stage().is_over();
                 if !is_over {
-                    self.observed.events.emit(Kind::HostLost { host: host.clone(), why: why.clone() });
+                    self.observed.events.emit(EventKind::HostLost { host: host.clone(), why: why.clone() });
                 }
                 for (_, (_, answer)) in self.executing.extract_if(.., |_, (other, _)| *other == host) {
                     // A host that leaves at the end is no news. Otherwise the agent hears of the loss by its verdict.
@@ -248,7 +248,7 @@ impl Hub<'_> {
     }
 
     /// Asks a host to run a command of mpirun's.
-    fn execute(&mut self, asked: Asked) -> Vec<Action> {
+    fn execute(&mut self, asked: Asked) -> Vec<LeaderAction> {
         let Asked { host, command, answer } = asked;
         let Membership { leader, addresses, .. } = &*self.membership;
         // mpirun was given the addresses of hosts whose names need not resolve.
@@ -270,34 +270,34 @@ impl Hub<'_> {
         Vec::new()
     }
 
-    fn act(&mut self, actions: Vec<Action>) {
+    fn act(&mut self, actions: Vec<LeaderAction>) {
         for action in actions {
             match action {
-                Action::All(message) => {
+                LeaderAction::All(message) => {
                     for outbox in self.outboxes.values() {
                         // Its end is an event of its own.
                         let _ = outbox.send(message.clone());
                     }
                     self.observed.apply(message);
                 }
-                Action::To(host, message) => {
+                LeaderAction::To(host, message) => {
                     if let Some(outbox) = self.outboxes.get(&host) {
                         let _ = outbox.send(message);
                     }
                 }
-                Action::Note(text) => tracing::warn!("{text}"),
+                LeaderAction::Note(text) => tracing::warn!("{text}"),
             }
         }
-        self.observed.set_link(if self.outboxes.is_empty() { Link::Apart } else { Link::Connected });
+        self.observed.set_link(if self.outboxes.is_empty() { Connection::Apart } else { Connection::Connected });
     }
 
-    fn remind(&self) -> Vec<Action> {
+    fn remind(&self) -> Vec<LeaderAction> {
         match self.table.waiting_for() {
             waiting if waiting.is_empty() || self.table.is_decided() => Vec::new(),
             waiting => {
                 let more = if waiting.len() > 8 { format!(" and {} more", waiting.len() - 8) } else { String::new() };
                 let named: Vec<&str> = waiting.iter().take(8).map(String::as_str).collect();
-                vec![Action::Note(format!("waiting for {}{more}", named.join(", ")))]
+                vec![LeaderAction::Note(format!("waiting for {}{more}", named.join(", ")))]
             }
         }
     }

@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use super::handshake::{self, Session};
 use super::message::Message;
 use super::{
-    ALIVE_INTERVAL, Command, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Link, Membership, Observed, Order,
-    table,
+    ALIVE_INTERVAL, Command, Connection, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Membership, Observed,
+    Order, table,
 };
-use crate::event::{Cause, Kind, Verdict};
+use crate::event::{Cause, EventKind, Verdict};
 use crate::resolve;
 
 /// The pauses between attempts to connect: short at first, because hosts start together.
@@ -37,8 +37,8 @@ pub(super) async fn run(
 ) {
     let mut waiting = Waiting { messages: Vec::new(), leaves: false };
     let Some((stream, session)) = connect(&membership, &mut commands, &mut waiting, observed).await else { return };
-    observed.set_link(Link::Connected);
-    observed.events.emit(Kind::HostJoined(membership.leader.clone()));
+    observed.set_link(Connection::Connected);
+    observed.events.emit(EventKind::HostJoined(membership.leader.clone()));
     tracing::info!("connected to host {}", membership.leader);
     talk(&membership, stream, session, commands, waiting, observed, orders).await;
 }
@@ -208,7 +208,7 @@ async fn talk(
                 }
                 Some(Err(why)) => {
                     let host = membership.leader.clone();
-                    observed.events.emit(Kind::HostLost { host, why: why.clone() });
+                    observed.events.emit(EventKind::HostLost { host, why: why.clone() });
                     observed.apply(Message::Verdict(Box::new(without_leader(membership, own_failure, &why))));
                     observed.over();
                     return;

@@ -76,7 +76,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::event::{Cause, Events, Kind, StopReason, Verdict};
+use crate::event::{Cause, EventKind, Events, StopReason, Verdict};
 use crate::failure;
 use crate::kernel;
 use crate::redact::Redactor;
@@ -141,14 +141,14 @@ pub struct Order {
 #[derive(Clone, Debug, Default)]
 pub struct View {
     /// The connection to the other hosts.
-    pub link: Link,
+    pub link: Connection,
     /// The stage of the job.
     pub stage: Stage,
 }
 
 /// The connection of a host to the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Link {
+pub enum Connection {
     /// This host is not connected. For the leader: no other host is.
     #[default]
     Apart,
@@ -202,7 +202,7 @@ enum Command {
 
 /// This host's place in the channel.
 #[derive(Debug)]
-pub struct Cluster {
+pub struct Channel {
     speaker: Speaker,
     view: watch::Receiver<View>,
     orders: mpsc::UnboundedReceiver<Order>,
@@ -217,12 +217,12 @@ struct Observed {
     events: Events,
 }
 
-impl Cluster {
+impl Channel {
     /// Begins to talk with the other hosts, on a thread of its own. What they say is emitted as events.
     ///
     /// # Errors
     /// The kernel refuses a thread.
-    pub fn begin(membership: Membership, events: Events) -> std::io::Result<Cluster> {
+    pub fn begin(membership: Membership, events: Events) -> std::io::Result<Channel> {
         let (commands, receiver) = mpsc::unbounded_channel();
         let (sender, view) = watch::channel(View::default());
         let (order, orders) = mpsc::unbounded_channel();
@@ -241,7 +241,7 @@ impl Cluster {
             // The receiver may be gone: then nobody waits.
             let _ = end.send(());
         })?;
-        Ok(Cluster { speaker: Speaker { commands }, view, orders, ended })
+        Ok(Channel { speaker: Speaker { commands }, view, orders, ended })
     }
 
     /// Returns the way to speak to the other hosts.
@@ -312,7 +312,7 @@ impl Speaker {
 }
 
 impl Observed {
-    fn set_link(&self, link: Link) {
+    fn set_link(&self, link: Connection) {
         self.view.send_if_modified(|view| {
             let was = std::mem::replace(&mut view.link, link);
             was != link
@@ -330,7 +330,7 @@ impl Observed {
             Message::Start => {
                 if matches!(self.stage(), Stage::Gathering) {
                     self.advance(Stage::Started);
-                    self.events.emit(Kind::HostsStarted);
+                    self.events.emit(EventKind::HostsStarted);
                 }
             }
             Message::Stop { why, is_orderly } => self.stop(why, is_orderly),
@@ -339,11 +339,11 @@ impl Observed {
                 self.stop(format!("host {}: {headline}", verdict.host), verdict.cause.is_stop());
                 if self.stage().verdict().is_none() && !self.stage().is_over() {
                     self.advance(Stage::Decided(verdict.clone()));
-                    self.events.emit(Kind::Agreed(verdict.into()));
+                    self.events.emit(EventKind::Agreed(verdict.into()));
                 }
             }
             Message::Over => self.over(),
-            Message::RankKilled => self.events.emit(Kind::PeerRankKilled),
+            Message::RankKilled => self.events.emit(EventKind::PeerRankKilled),
             Message::Hello(_)
             | Message::Alive
             | Message::Ready
@@ -369,7 +369,7 @@ impl Observed {
             tracing::warn!("the job has failed, {why}");
             StopReason::PeerFailed(why)
         };
-        self.events.emit(Kind::Stopping(reason));
+        self.events.emit(EventKind::Stopping(reason));
     }
 
     /// Notes that nothing more is heard of the other hosts.
@@ -379,7 +379,7 @@ impl Observed {
             return;
         }
         self.advance(Stage::Over(stage.verdict().cloned().map(Box::new)));
-        self.events.emit(Kind::PeersEnded);
+        self.events.emit(EventKind::PeersEnded);
     }
 
     fn advance(&self, stage: Stage) {

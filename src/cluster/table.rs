@@ -33,7 +33,7 @@ enum Standing {
 
 /// An action for the leader's loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum LeaderAction {
     /// Send a message to every connected host and to the leader's own.
     All(Message),
     /// Send a message to one host.
@@ -134,32 +134,32 @@ impl HostTable {
     }
 
     /// Notes that a host has connected.
-    pub fn joined(&mut self, host: &str) -> Vec<Action> {
+    pub fn joined(&mut self, host: &str) -> Vec<LeaderAction> {
         self.hosts.insert(host.to_owned(), Standing::Present);
         self.absent.remove(host);
         if let Some(verdict) = &self.verdict {
-            let over = self.is_over.then(|| Action::To(host.to_owned(), Message::Over));
-            let verdict = Action::To(host.to_owned(), Message::Verdict(Box::new(verdict.clone())));
+            let over = self.is_over.then(|| LeaderAction::To(host.to_owned(), Message::Over));
+            let verdict = LeaderAction::To(host.to_owned(), Message::Verdict(Box::new(verdict.clone())));
             return [verdict].into_iter().chain(over).collect();
         }
         match self.failures.first() {
-            Some(account) => vec![Action::To(host.to_owned(), account.stop())],
+            Some(account) => vec![LeaderAction::To(host.to_owned(), account.stop())],
             None => Vec::new(),
         }
     }
 
     /// Takes a message from a host.
-    pub fn heard(&mut self, host: &str, message: Message, now: Instant) -> Vec<Action> {
+    pub fn heard(&mut self, host: &str, message: Message, now: Instant) -> Vec<LeaderAction> {
         match message {
             Message::Hello(profile) => self.compared(host, &profile, now),
             Message::Ready => {
                 self.stands(host, Standing::Ready);
                 self.unready.remove(host);
                 match (self.failures.is_empty(), self.has_started) {
-                    (true, true) => vec![Action::To(host.to_owned(), Message::Start)],
+                    (true, true) => vec![LeaderAction::To(host.to_owned(), Message::Start)],
                     (true, false) if self.may_start() => {
                         self.has_started = true;
-                        vec![Action::All(Message::Start)]
+                        vec![LeaderAction::All(Message::Start)]
                     }
                     _ => Vec::new(),
                 }
@@ -167,7 +167,7 @@ impl HostTable {
             Message::Failed { cause, is_final } => {
                 self.failed(Account { host: host.to_owned(), cause: *cause, is_final }, now)
             }
-            Message::RankKilled => vec![Action::All(Message::RankKilled)],
+            Message::RankKilled => vec![LeaderAction::All(Message::RankKilled)],
             Message::Ended { failed_ranks } => {
                 self.failed_ranks.insert(host.to_owned(), failed_ranks);
                 self.stands(host, Standing::Ended);
@@ -177,7 +177,7 @@ impl HostTable {
                 self.stands(host, Standing::Finished);
                 let mut actions = self.settled();
                 if host == self.leader && actions.is_empty() && !self.nodes.is_empty() {
-                    actions.push(Action::All(Message::Dismissed));
+                    actions.push(LeaderAction::All(Message::Dismissed));
                 }
                 actions
             }
@@ -194,7 +194,7 @@ impl HostTable {
     }
 
     /// Notes that the connection to a host has ended.
-    pub fn lost(&mut self, host: &str, why: &str, now: Instant) -> Vec<Action> {
+    pub fn lost(&mut self, host: &str, why: &str, now: Instant) -> Vec<LeaderAction> {
         match self.hosts.get(host) {
             None | Some(Standing::Absent | Standing::Finished | Standing::Ended | Standing::Lost) => Vec::new(),
             Some(Standing::Present | Standing::Ready) => {
@@ -202,7 +202,7 @@ impl HostTable {
                 if self.is_decided {
                     return self.settled();
                 }
-                let mut actions = vec![Action::Note(format!("host {host} is lost: {why}"))];
+                let mut actions = vec![LeaderAction::Note(format!("host {host} is lost: {why}"))];
                 actions.extend(self.failed(Account::of_host(host, lost(host, why)), now));
                 actions
             }
@@ -219,7 +219,7 @@ impl HostTable {
     }
 
     /// Does what is due.
-    pub fn tick(&mut self, now: Instant) -> Vec<Action> {
+    pub fn tick(&mut self, now: Instant) -> Vec<LeaderAction> {
         if self.is_decided {
             return Vec::new();
         }
@@ -236,7 +236,7 @@ impl HostTable {
     }
 
     /// Ends the table because the leader leaves: the verdict is made from what is known.
-    pub fn close(&mut self) -> Vec<Action> {
+    pub fn close(&mut self) -> Vec<LeaderAction> {
         let mut actions = match self.is_decided {
             true => Vec::new(),
             false => self.decide(),
@@ -291,7 +291,7 @@ impl HostTable {
         }
     }
 
-    fn compared(&mut self, host: &str, profile: &BTreeMap<String, String>, now: Instant) -> Vec<Action> {
+    fn compared(&mut self, host: &str, profile: &BTreeMap<String, String>, now: Instant) -> Vec<LeaderAction> {
         let differs = |(name, value): &(&String, &String)| profile.get(*name) != Some(*value);
         let takes_part = self.nodes.is_empty() || self.nodes.iter().any(|node| node == host);
         let names: Vec<&str> = self.profile.iter().filter(differs).map(|(name, _)| name.as_str()).collect();
@@ -300,14 +300,14 @@ impl HostTable {
         }
         let difference = format!("host {host} has not the same {} as host {}", names.join(" and "), self.leader);
         if self.nodes.is_empty() {
-            return vec![Action::Note(difference)];
+            return vec![LeaderAction::Note(difference)];
         }
         let found = format!("{difference}: all hosts need the same image and configuration");
         self.failed(Account::of_host(host, of_host(host, exit_code::CONFIGURATION, &found)), now)
     }
 
     /// Takes an account of a failure. A later account of a host replaces the earlier one, unless only the earlier one is final.
-    fn failed(&mut self, account: Account, now: Instant) -> Vec<Action> {
+    fn failed(&mut self, account: Account, now: Instant) -> Vec<LeaderAction> {
         if self.is_decided {
             return Vec::new();
         }
@@ -324,7 +324,7 @@ impl HostTable {
         }
         let mut actions = Vec::new();
         if self.failures.is_empty() {
-            actions.push(Action::All(account.stop()));
+            actions.push(LeaderAction::All(account.stop()));
         }
         self.failures.push(account);
         actions.extend(self.settled());
@@ -332,7 +332,7 @@ impl HostTable {
     }
 
     /// Decides if no host is left whose account could change the verdict. Then the job is over, too.
-    fn settled(&mut self) -> Vec<Action> {
+    fn settled(&mut self) -> Vec<LeaderAction> {
         if self.hosts.values().any(|standing| matches!(standing, Standing::Present | Standing::Ready)) {
             return Vec::new();
         }
@@ -342,15 +342,15 @@ impl HostTable {
     }
 
     /// Returns the message that the job is over, once.
-    fn over(&mut self) -> Option<Action> {
+    fn over(&mut self) -> Option<LeaderAction> {
         if self.is_over {
             return None;
         }
         self.is_over = true;
-        Some(Action::All(Message::Over))
+        Some(LeaderAction::All(Message::Over))
     }
 
-    fn decide(&mut self) -> Vec<Action> {
+    fn decide(&mut self) -> Vec<LeaderAction> {
         self.is_decided = true;
         // The first account, in order of arrival, that nothing else explains.
         let Some(account) = self.failures.iter().min_by_key(|account| account.gives_way()) else { return Vec::new() };
@@ -360,7 +360,7 @@ impl HostTable {
         (cause.followers, cause.absent_hosts) = (failed - of_cause, self.missing());
         let verdict = Verdict { host: account.host.clone(), exit_code: cause.exit_code(), cause };
         self.verdict = Some(verdict.clone());
-        vec![Action::All(Message::Verdict(Box::new(verdict)))]
+        vec![LeaderAction::All(Message::Verdict(Box::new(verdict)))]
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::{Event, Kind, Moment};
+use super::{Event, EventKind, Moment};
 
 /// A receiver of events.
 pub trait Subscriber: Send {
@@ -63,12 +63,12 @@ impl Events {
     }
 
     /// Emits an event that happens now on this host.
-    pub fn emit(&self, kind: Kind) {
+    pub fn emit(&self, kind: EventKind) {
         self.emit_at(Moment::now(), kind);
     }
 
     /// Emits an event that happened at a known time on this host.
-    pub fn emit_at(&self, at: Moment, kind: Kind) {
+    pub fn emit_at(&self, at: Moment, kind: EventKind) {
         let host = self.shared.host.get().cloned().unwrap_or_default();
         let event = Event { at, host, attempt: self.attempt, kind };
         let mut queue = lock(&self.shared.queue);
@@ -114,7 +114,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::Events;
-    use crate::event::{Event, Kind, Phase};
+    use crate::event::{Event, EventKind, JobPhase};
 
     /// The names of the phases that were seen to start, in order.
     fn recorder(events: &Events) -> Arc<Mutex<Vec<String>>> {
@@ -131,12 +131,12 @@ mod tests {
         let other = events.clone();
         // It emits while it receives: the others see that after the event that it answers.
         events.subscribe(move |event: &Event| {
-            if event.kind == Kind::PhaseStarted(Phase::Code) {
-                other.emit(Kind::PhaseEnded(Phase::Code));
+            if event.kind == EventKind::PhaseStarted(JobPhase::Code) {
+                other.emit(EventKind::PhaseEnded(JobPhase::Code));
             }
         });
         let third = recorder(&events);
-        events.emit(Kind::PhaseStarted(Phase::Code));
+        events.emit(EventKind::PhaseStarted(JobPhase::Code));
         let expected = ["PhaseStarted(Code) on algo-1", "PhaseEnded(Code) on algo-1"];
         for seen in [first, second, third] {
             assert_eq!(*seen.lock().unwrap(), expected);
@@ -149,7 +149,7 @@ mod tests {
         let seen = recorder(&events);
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| (0..100).for_each(|_| events.emit(Kind::PhaseStarted(Phase::Config))));
+                scope.spawn(|| (0..100).for_each(|_| events.emit(EventKind::PhaseStarted(JobPhase::Config))));
             }
         });
         // The last thread that delivered has taken all of them.

@@ -18,7 +18,7 @@ pub struct Event {
     /// The attempt at running the ranks, counted from 0.
     pub attempt: u32,
     /// The fact.
-    pub kind: Kind,
+    pub kind: EventKind,
 }
 
 /// A point in time, by both clocks.
@@ -49,7 +49,7 @@ impl Moment {
 
 /// A phase of a job on one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
+pub enum JobPhase {
     /// Reading the configuration.
     Config,
     /// Fetching the user's code.
@@ -66,17 +66,17 @@ pub enum Phase {
     Uploads,
 }
 
-impl Phase {
+impl JobPhase {
     /// Returns the name by which the log and the run record know the phase.
     pub fn name(self) -> &'static str {
         match self {
-            Phase::Config => "config",
-            Phase::Code => "code",
-            Phase::Requirements => "requirements",
-            Phase::Environment => "environment",
-            Phase::Hosts => "hosts",
-            Phase::Script => "script",
-            Phase::Uploads => "uploads",
+            JobPhase::Config => "config",
+            JobPhase::Code => "code",
+            JobPhase::Requirements => "requirements",
+            JobPhase::Environment => "environment",
+            JobPhase::Hosts => "hosts",
+            JobPhase::Script => "script",
+            JobPhase::Uploads => "uploads",
         }
     }
 }
@@ -192,11 +192,11 @@ pub struct Verdict {
 
 /// The facts that are told.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
+pub enum EventKind {
     /// A phase has started.
-    PhaseStarted(Phase),
+    PhaseStarted(JobPhase),
     /// A phase has ended.
-    PhaseEnded(Phase),
+    PhaseEnded(JobPhase),
     /// A process was started.
     ProcessStarted {
         /// The process.

@@ -14,4 +14,6 @@ mod kind;
 pub use bus::{Events, Subscriber};
 pub use cause::{Cause, CauseDetail, CauseEnding, CauseStage, DetailLabel, SourcePlace, reads_like_consequence};
 pub use ending::Ending;
-pub use kind::{Event, KillReason, Kind, Moment, Output, Phase, Process, RankOutput, StopReason, Stream, Verdict};
+pub use kind::{
+    Event, EventKind, JobPhase, KillReason, Moment, Output, Process, RankOutput, StopReason, Stream, Verdict,
+};

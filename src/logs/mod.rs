@@ -28,7 +28,7 @@ pub use relay::Relay;
 pub use stream::{Relayed, StreamId, StreamNews};
 pub use style::{Rewrite, Style};
 pub use tags::Tags;
-pub use tap::{Line, LineSubscriber, Tap};
+pub use tap::{LineSubscriber, Tap, TappedLine};
 
 use std::time::Duration;
 

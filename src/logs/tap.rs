@@ -21,7 +21,7 @@ const MAX_LINE: usize = 64 << 10;
 
 /// A line that a process of the script wrote.
 #[derive(Clone, Copy, Debug)]
-pub struct Line<'a> {
+pub struct TappedLine<'a> {
     /// The process: a rank, a launcher or a service.
     pub process: &'a Process,
     /// The stream.
@@ -35,7 +35,7 @@ pub struct Line<'a> {
 /// A receiver of lines.
 pub trait LineSubscriber: Send {
     /// Takes a line.
-    fn line(&mut self, line: &Line<'_>);
+    fn line(&mut self, line: &TappedLine<'_>);
 
     /// Takes the number of lines that were dropped before the next one, because the subscribers had fallen behind.
     fn dropped(&mut self, lines: u64);
@@ -135,7 +135,7 @@ fn serve(queue: &TapQueue, mut subscribers: Vec<Box<dyn LineSubscriber>>) {
         let stream = if id.is_stderr { Stream::Stderr } else { Stream::Stdout };
         let at = Moment::of(at);
         let mut hand_over = |text: &[u8]| {
-            let line = Line { process: &process, stream, at, text };
+            let line = TappedLine { process: &process, stream, at, text };
             subscribers.iter_mut().for_each(|subscriber| subscriber.line(&line));
         };
         let rest = unfinished.entry((id.process, id.part, id.is_stderr)).or_default();
@@ -185,7 +185,7 @@ mod tests {
     use std::sync::{Arc, mpsc};
     use std::time::Duration;
 
-    use super::{Line, LineSubscriber, MAX_LINE, QUEUE_SIZE, Tap};
+    use super::{LineSubscriber, MAX_LINE, QUEUE_SIZE, Tap, TappedLine};
     use crate::event::Process;
     use crate::logs::StreamId;
 
@@ -196,7 +196,7 @@ mod tests {
     }
 
     impl LineSubscriber for Slow {
-        fn line(&mut self, line: &Line<'_>) {
+        fn line(&mut self, line: &TappedLine<'_>) {
             if let Some(gate) = self.gate.take() {
                 gate.recv().expect("opened");
             }

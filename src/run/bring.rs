@@ -7,7 +7,7 @@ use crate::job::Job;
 use crate::prepare::code::{self, CodeSource};
 use crate::storage::Access;
 
-/// Brings the code into the code folder.
+/// Brings the code into the code folder, if the job supplies some.
 pub(super) async fn code(context: &Context, live: &mut Live, prepared: &Prepared) -> Result<(), Outcome> {
     let job = &prepared.job;
     if job.runs_as_drivers() || job.request.training_module.is_some() {
@@ -30,7 +30,7 @@ pub(super) async fn code(context: &Context, live: &mut Live, prepared: &Prepared
     Ok(())
 }
 
-/// Where the code comes from: the hyperparameter, else the image's variable, else the channel `code`.
+/// Returns the source of the code: the hyperparameter, else the image's variable, else the channel `code`.
 fn source_of(job: &Job) -> Result<Option<CodeSource>, Outcome> {
     let code_dir = job.code_dir();
     let parse = |text: &str| {
@@ -40,7 +40,7 @@ fn source_of(job: &Job) -> Result<Option<CodeSource>, Outcome> {
     let channel = (job.channels.get("code").is_some() && channel.is_dir()).then_some(channel);
     let named = job.request.submit_directory.as_deref().or(job.request.image_submit_directory.as_deref());
     match (named.map(parse).transpose()?, channel) {
-        // Tuning jobs of SDK version 3 bring the same code as a channel, which is there already.
+        // Tuning jobs of SDK version 3 also bring the code as a channel, which is there already.
         (Some(CodeSource::S3 { bucket, key }), Some(channel)) => {
             tracing::info!("code: the channel code is used in place of s3://{bucket}/{key}");
             parse(&channel.to_string_lossy()).map(Some)

@@ -1,13 +1,13 @@
-//! What a job finds in its checkpoint folder when it starts: whether it resumes is the first question about a spot job.
+//! The checkpoint folder at the start of a job: the first question about a spot job is whether it resumes.
 
 use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// So many entries are looked at: what is there may be on a slow file system.
+/// The maximum number of entries that are inspected, because the folder may be on a slow file system.
 const MAX_ENTRIES: usize = 1000;
 
-/// One line about the folder: how many entries it has and which is the newest.
+/// Returns a line about the folder: the number of entries, and the newest.
 pub(super) fn describe(folder: &Path) -> String {
     let shown = folder.display();
     let entries = match fs::read_dir(folder) {
@@ -19,7 +19,7 @@ pub(super) fn describe(folder: &Path) -> String {
     let mut newest: Option<(SystemTime, String)> = None;
     for entry in entries.flatten().take(MAX_ENTRIES) {
         let name = entry.file_name().to_string_lossy().into_owned();
-        // The platform's marks of what it is uploading (platform contract, section 4).
+        // The platform marks files that it uploads (platform contract, section 4).
         if name.ends_with(".sagemaker-uploading") || name.ends_with(".sagemaker-uploaded") {
             continue;
         }

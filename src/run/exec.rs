@@ -10,16 +10,17 @@ use super::live::Live;
 use super::start::{self, RankTask, shown_command};
 use super::train::IN_COMMAND;
 use super::{Outcome, Refusal, lifecycle, peers, prepare, record, script};
-use crate::event::{Kind, Phase, Process};
+use crate::event::{EventKind, JobPhase, Process};
 use crate::launch::PROCESS;
 use crate::logs;
 use crate::machine::{Lookup, which};
 use crate::prepare::environment::{ExistingVariables, VariableTable};
 use crate::supervise::Task;
 
-/// Runs the command in the present working directory; gives the exit code.
+/// Runs the command in the present working directory, and returns the exit code.
 ///
-/// The success and failure files are written if the base folder is there. What is exported already stays: in a job of SDK version 3 the drivers have set the variables before.
+/// Writes the success and failure files if the base folder exists. Variables that are exported already stay: in a job
+/// of SDK version 3, the drivers have set them before.
 pub fn exec(options: Options, command: Vec<OsString>) -> i32 {
     lifecycle::run(options, LeavesFiles::InBaseFolder, async |context: &Context, live: &mut Live| {
         phases(context, live, command).await
@@ -38,14 +39,14 @@ async fn phases(context: &Context, live: &mut Live, command: Vec<OsString>) -> R
     if is_own_job {
         record::begin(context, live, &prepared);
     }
-    // In the command of a job, the footplate around it has joined.
+    // Within the command of a job, the footplate around it has joined and keeps the record.
     if context.variables.get(IN_COMMAND).is_none() {
         peers::join(context, live, &prepared, &PROCESS);
     }
     let cluster = &prepared.job.cluster;
     let hardware = live.hardware(context, &prepared).await?;
     let environment = prepare::environment_of(&prepared, &hardware, &context.variables, ExistingVariables::Keep)?;
-    live.events.emit(Kind::PhaseEnded(Phase::Environment));
+    live.events.emit(EventKind::PhaseEnded(JobPhase::Environment));
 
     let working_dir = std::env::current_dir()
         .map_err(|error| Outcome::refused(Refusal::Internal, format!("no working directory: {error}")))?;

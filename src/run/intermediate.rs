@@ -1,4 +1,4 @@
-//! Intermediate output: when its uploads begin, and how long they may take at the end.
+//! Intermediate output: the start of its uploads, and the time that they may take at the end.
 
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,15 @@ use crate::storage::Access;
 use crate::storage::uploads::{IntermediateUploads, OutputTarget};
 use crate::supervise::Interrupted;
 
-/// How long the uploads have after the end of a script that has used up its own grace period: the platform kills the
-/// container 10 s after the default of that.
+/// The time for the uploads after the end of a script that has used up its grace period. The platform kills the
+/// container 10 s after the default grace period.
 const LEAST_TIME: Duration = Duration::from_secs(5);
 
-/// How long uploads that were given up have to take back what they have begun.
+/// The time in which uploads that were given up must take back what they have begun.
 const GOODBYE_TIME: Duration = Duration::from_secs(2);
 
-/// Begins the uploads, if the job asks for them. As with `sagemaker-training`, a folder that is there already is the
-/// platform's to upload.
+/// Begins the uploads, if the job asks for them. As with `sagemaker-training`, the platform uploads a folder that
+/// exists already.
 pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared) {
     let job = &prepared.job;
     let Some(url) = &job.request.s3_output else { return };
@@ -50,18 +50,18 @@ pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared) {
     }
 }
 
-/// Nothing writes any more: what is left is uploaded from now on, while the outcome is made out.
+/// Tells the uploads that no process writes any more: the rest is uploaded while the outcome is decided.
 pub(super) fn end(live: &Live) {
     if let Some((uploads, _)) = &live.uploads {
         uploads.end();
     }
 }
 
-/// Waits for the uploads: after a stop signal for what is left of the grace period since then, else as long as something
-/// arrives at least once in a grace period. A second stop signal ends it at once.
+/// Waits for the uploads: after a stop signal, for what is left of the grace period since then; else as long as
+/// something arrives at least once in a grace period. A second stop signal ends the wait at once.
 pub(super) async fn wait(live: &mut Live) {
     let Some((mut uploads, grace)) = live.uploads.take() else { return };
-    // What other hosts do changes nothing any more.
+    // Other hosts change nothing any more.
     live.supervisor.ignore_peers();
     let now = Instant::now();
     let mut stopped_at = live.supervisor.stopped_at();

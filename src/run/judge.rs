@@ -5,12 +5,12 @@ use std::sync::{Arc, mpsc};
 
 use super::start::{RankTask, shown_command};
 use super::{Outcome, Prepared};
-use crate::event::{Cause, CauseEnding, Ending, Event, Events, KillReason, Kind, Output, Process, RankOutput};
+use crate::event::{Cause, CauseEnding, Ending, Event, EventKind, Events, KillReason, Output, Process, RankOutput};
 use crate::failure::{self, Evidence, MemoryWatch, RankEvidence};
 use crate::job::Variables;
 use crate::kernel;
 use crate::logs::{self, RankLabel};
-use crate::supervise::{Report, Reports, Stop};
+use crate::supervise::{EndReport, Reports, Stop};
 
 /// The end of the script's processes, for this host and for the others.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Judge {
             for (process, ending, output) in failures {
                 let is_final = output.is_some();
                 let cause = Arc::new(judge.early_cause(&process, ending, output.as_deref()));
-                told.emit(Kind::CauseJudged { process: Some(process), cause, is_final });
+                told.emit(EventKind::CauseJudged { process: Some(process), cause, is_final });
             }
         });
         if let Err(error) = spawned {
@@ -93,7 +93,7 @@ impl Judge {
         }
         let serves = self.processes.iter().any(|judged| judged.serves);
         events.subscribe(move |event: &Event| {
-            if let Kind::ProcessFailed { process, ending, output, .. } = &event.kind
+            if let EventKind::ProcessFailed { process, ending, output, .. } = &event.kind
                 && !(serves && matches!(process, Process::Launcher(_)))
             {
                 // The thread ends with the process.
@@ -154,7 +154,7 @@ impl Judge {
 
     /// Judges how the processes of the script ended.
     pub(super) fn outcome(&self, reports: &Reports) -> Ended {
-        let failed: Vec<&Report> = reports.reports.iter().filter(|report| !report.ending.is_success()).collect();
+        let failed: Vec<&EndReport> = reports.reports.iter().filter(|report| !report.ending.is_success()).collect();
         let causes = failed.iter().map(|report| {
             tracing::debug!("{} after {:.3} s", report.ending, report.duration.as_secs_f64());
             let followers = failed.len() - 1;

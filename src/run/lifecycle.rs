@@ -7,7 +7,7 @@ use super::judge::Ended;
 use super::live::Live;
 use super::timeline::Timeline;
 use super::{Outcome, Refusal, intermediate, panic, peers};
-use crate::event::{Events, Kind};
+use crate::event::{EventKind, Events};
 use crate::logs::{self, Relay};
 use crate::redact::Redactor;
 
@@ -39,7 +39,7 @@ pub(super) fn run(
         }
         intermediate::wait(&mut live).await;
         let exit_code = outcome.exit_code();
-        live.events.emit(Kind::JobOver { exit_code, cause: outcome.cause().map(Arc::new) });
+        live.events.emit(EventKind::JobOver { exit_code, cause: outcome.cause().map(Arc::new) });
         if let Some(record) = live.record.take() {
             record.finish();
         }

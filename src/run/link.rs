@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::cluster::{Cluster, Order, Speaker};
-use crate::event::{Cause, CauseEnding, Event, Kind, Process, StopReason, Subscriber};
+use crate::cluster::{Channel, Order, Speaker};
+use crate::event::{Cause, CauseEnding, Event, EventKind, Process, StopReason, Subscriber};
 use crate::failure;
 use crate::logs;
 
 /// This host's link to its peers.
 #[derive(Debug)]
 pub(super) struct PeerLink {
-    pub(super) cluster: Cluster,
+    pub(super) cluster: Channel,
     pub(super) host: String,
     pub(super) launch: SpanOfLaunch,
     /// mpirun's remote agent, if this host starts mpirun for the others.
@@ -112,15 +112,15 @@ struct Herald {
 impl Subscriber for Herald {
     fn receive(&mut self, event: &Event) {
         match &event.kind {
-            Kind::CauseJudged { process, cause, is_final } => self.failed(process.as_ref(), cause, *is_final),
+            EventKind::CauseJudged { process, cause, is_final } => self.failed(process.as_ref(), cause, *is_final),
             // Ranks of other hosts would wait for those of this one for ever.
-            Kind::Stopping(StopReason::Signal(signal)) if self.spans_hosts => {
+            EventKind::Stopping(StopReason::Signal(signal)) if self.spans_hosts => {
                 let headline = format!("the job was told to stop by {signal}");
                 let cause = Cause::new(headline, CauseEnding::NoProcess(0));
                 self.speaker.failed(accounted(&cause, &self.host), true);
             }
-            Kind::RankKilled => self.speaker.rank_killed(),
-            Kind::RanksEnded(failed) => self.speaker.ended(*failed),
+            EventKind::RankKilled => self.speaker.rank_killed(),
+            EventKind::RanksEnded(failed) => self.speaker.ended(*failed),
             _ => {}
         }
     }

@@ -7,7 +7,7 @@ use super::link::PeerLink;
 use super::scratch::Scratch;
 use super::timeline::Timeline;
 use super::{Prepared, prepare};
-use crate::event::{Events, Kind, Phase};
+use crate::event::{EventKind, Events, JobPhase};
 use crate::logs::Relay;
 use crate::machine::Hardware;
 use crate::observe::record::RunRecord;
@@ -45,9 +45,9 @@ impl Live {
     }
 
     /// Ends a phase and starts the next one.
-    pub(super) fn next_phase(&self, ended: Phase, started: Phase) {
-        self.events.emit(Kind::PhaseEnded(ended));
-        self.events.emit(Kind::PhaseStarted(started));
+    pub(super) fn next_phase(&self, ended: JobPhase, started: JobPhase) {
+        self.events.emit(EventKind::PhaseEnded(ended));
+        self.events.emit(EventKind::PhaseStarted(started));
     }
 
     /// Returns the hardware of this host. A stop signal ends the wait for a program of the image that hangs while it is asked.

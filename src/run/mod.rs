@@ -1,12 +1,13 @@
-//! The phases of a job, in order, and what decides between them.
+//! The order of a job's phases.
 //!
 //! ```text
 //! config ─► code ─► requirements ─► environment ─► launch ─► script ─► outcome
 //! ```
 //!
-//! Each phase either gives what the next needs or ends the job with an [`Outcome`], and [`Outcome`] alone says what exit
-//! code and what failure text that is. Before the script starts a stop signal ends the job at once; after that the
-//! [`Supervisor`](crate::supervise::Supervisor) gives everything its grace.
+//! Each phase either returns what the next one needs, or ends the job with an [`Outcome`], which alone makes the exit
+//! code and the failure text. [`context`] holds what never changes, [`live`] what lives as long as the run, and
+//! [`lifecycle`] the order. Before the script starts, a stop signal ends the job at once; after that, the
+//! [`Supervisor`](crate::supervise::Supervisor) gives all processes their grace period.
 
 mod bring;
 mod checkpoints;

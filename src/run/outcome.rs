@@ -1,4 +1,4 @@
-//! How a job ends: the one place that makes exit codes and failure texts.
+//! The end of a job: the one place that makes exit codes and failure texts.
 
 use nix::sys::signal::Signal;
 
@@ -8,20 +8,20 @@ use crate::job::{Paths, exit_code};
 use crate::redact::Redactor;
 use crate::supervise::Interrupted;
 
-/// Why a job ended before its script started.
+/// The reason why a job ended before its script started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// A configuration file or a setting.
+    /// A configuration file or a setting is wrong.
     Configuration,
-    /// The supplied code.
+    /// The supplied code cannot be used.
     Code,
-    /// There is no such entry point, or no Python for it.
+    /// The entry point, or a Python for it, was not found.
     NotFound,
-    /// The entry point is no program.
+    /// The entry point cannot be executed.
     NotExecutable,
-    /// The launcher.
+    /// The image or the machine cannot launch the job.
     Launch,
-    /// footplate itself, or the machine under it.
+    /// footplate itself, or the machine under it, is at fault.
     Internal,
 }
 
@@ -38,27 +38,27 @@ impl Refusal {
     }
 }
 
-/// How a job ended.
+/// The end of a job.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// The script ended well.
+    /// The script succeeded.
     Succeeded,
     /// The script failed, here or on another host.
     Failed(Box<Cause>),
     /// The requirements could not be installed.
     Requirements {
-        /// How the installer ended.
+        /// The way the installer ended.
         ending: Ending,
-        /// Its own words.
+        /// The installer's own words.
         complaint: String,
-        /// Its command.
+        /// The installer's command.
         command: String,
     },
     /// The job ended before its script started.
     Refused {
-        /// What refused it.
+        /// The reason.
         refusal: Refusal,
-        /// What was found, and what to do.
+        /// The problem, the place and the remedy.
         message: String,
     },
     /// A stop signal came before the script started.
@@ -68,7 +68,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// A refusal with the words of an error.
+    /// Makes a refusal with the words of an error.
     pub fn refused(refusal: Refusal, error: impl std::fmt::Display) -> Outcome {
         Outcome::Refused { refusal, message: error.to_string() }
     }
@@ -120,7 +120,7 @@ impl Outcome {
         self.cause().map(|cause| failure::headline(&cause, redactor)).unwrap_or_default()
     }
 
-    /// Logs the end.
+    /// Logs the end of the job.
     pub fn log(&self, redactor: &Redactor) {
         match self {
             Outcome::Succeeded => tracing::info!("the script succeeded"),
@@ -128,12 +128,12 @@ impl Outcome {
         }
     }
 
-    /// Writes the success or the failure file. What cannot be written is named, and changes no exit code.
+    /// Writes the success or the failure file. An error is logged and changes no exit code.
     pub fn record(&self, paths: &Paths, earlier: &Earlier, redactor: &Redactor) {
         let written = match self.failure_text(redactor) {
             None => failure::success(&paths.success()).map(|()| Written::Written),
             Some(text) => {
-                // One of an earlier run must not say otherwise.
+                // The success file of an earlier run must not contradict this one.
                 let _ = std::fs::remove_file(paths.success());
                 failure::write(&paths.failure(), &text, earlier)
             }

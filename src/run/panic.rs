@@ -1,4 +1,4 @@
-//! What happens when footplate itself is at fault.
+//! The end of a job when footplate itself is at fault.
 
 use std::panic::PanicHookInfo;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use crate::job::{Paths, exit_code};
 use crate::logs::{self, Relay};
 use crate::supervise;
 
-/// Makes every panic end the job with a failure file that says so, and with nothing left running.
+/// Makes every panic end the job with a failure file that says so, and with no process left running.
 pub(super) fn install(paths: Paths, earlier: Earlier, relay: Relay) {
     std::panic::set_hook(Box::new(move |panic| {
         let text = logs::clean(&describe(panic));
-        // The job is lost: what was written of it so far matters less than that the reason gets out.
+        // The job is lost. Its remaining output matters less than the reason.
         if let Err(error) = failure::write(&paths.failure(), &text, &earlier) {
             relay.message(format!("{error:#}\n").into_bytes());
         }
@@ -34,8 +34,8 @@ fn describe(panic: &PanicHookInfo<'_>) -> String {
     )
 }
 
-/// In debug builds, a way for tests to see all of this: FOOTPLATE_TEST_PANIC holds the path of a file whose appearance
-/// makes a thread panic; if it is empty, footplate panics at once.
+/// Lets tests cause a panic, in debug builds: FOOTPLATE_TEST_PANIC holds the path of a file whose appearance makes a
+/// thread panic. If the variable is empty, footplate panics at once.
 pub(super) fn on_request() {
     if !cfg!(debug_assertions) {
         return;

@@ -12,8 +12,8 @@ use super::judge::Ended;
 use super::link::{PeerLink, SpanOfLaunch};
 use super::live::Live;
 use super::{Outcome, Prepared};
-use crate::cluster::{Cluster, Key, Link, Membership, SETTLE_TIME, Stage, View, agent};
-use crate::event::{Kind, Phase, Verdict};
+use crate::cluster::{Channel, Connection, Key, Membership, SETTLE_TIME, Stage, View, agent};
+use crate::event::{EventKind, JobPhase, Verdict};
 use crate::launch::Engine;
 use crate::python::{Separators, Value};
 
@@ -73,7 +73,7 @@ pub(super) fn join(context: &Context, live: &mut Live, prepared: &Prepared, engi
         profile: profile.collect(),
         agent: agent.clone(),
     };
-    match Cluster::begin(membership, live.events.clone()) {
+    match Channel::begin(membership, live.events.clone()) {
         Ok(cluster) => {
             if starts_ranks_elsewhere {
                 live.supervisor.await_peers();
@@ -96,20 +96,20 @@ fn install_agent(live: &mut Live) -> Option<PathBuf> {
 /// launcher needs them.
 pub(super) async fn meet(live: &mut Live) -> Result<(), Outcome> {
     let Some(link) = live.peers.as_ref().filter(|link| link.spans_hosts()) else { return Ok(()) };
-    live.events.emit(Kind::PhaseStarted(Phase::Hosts));
+    live.events.emit(EventKind::PhaseStarted(JobPhase::Hosts));
     link.cluster.speaker().ready();
     let needs_all = link.launch == SpanOfLaunch::AllHosts;
     let mut view = link.cluster.view();
-    if needs_all || view.borrow().link == Link::Connected {
+    if needs_all || view.borrow().link == Connection::Connected {
         tracing::info!("this host is ready, and waits for the others");
     }
     let may_start = view.wait_for(|view| match view.stage {
         Stage::Started | Stage::Over(None) => true,
-        Stage::Gathering => !needs_all && view.link == Link::Apart,
+        Stage::Gathering => !needs_all && view.link == Connection::Apart,
         Stage::Stopping | Stage::Decided(_) | Stage::Over(Some(_)) => false,
     });
     live.supervisor.wait_for(may_start).await?.map_err(|_| Outcome::PeerFailed)?;
-    live.events.emit(Kind::PhaseEnded(Phase::Hosts));
+    live.events.emit(EventKind::PhaseEnded(JobPhase::Hosts));
     Ok(())
 }
 
@@ -133,7 +133,7 @@ pub(super) async fn agree(live: &mut Live, ended: Ended) -> Outcome {
         speaker.finished();
     }
     // A host that was told to stop waits for nobody, and neither does one that has met nobody.
-    let has_met = |view: &View| view.link == Link::Connected || view.stage.is_stopping();
+    let has_met = |view: &View| view.link == Connection::Connected || view.stage.is_stopping();
     let is_waiting = !was_stopped && (link.launch == SpanOfLaunch::AllHosts || has_met(&view.borrow()));
     let verdict = if is_waiting { verdict(live, &mut view, has_failed).await } else { None };
     link.cluster.leave();

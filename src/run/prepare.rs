@@ -1,4 +1,4 @@
-//! From the configuration to what the script is given: everything that can be said before anything is started.
+//! From the configuration to what the script is given: everything that is known before anything is started.
 
 use std::path::{Path, PathBuf};
 
@@ -14,21 +14,21 @@ use crate::prepare::environment::{self, Environment, ExistingVariables};
 use crate::python::{Dict, Value};
 use crate::redact::{Redactor, is_secret_name};
 
-/// A job that was read, with its settings.
+/// A job with its settings.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     /// The job.
     pub job: Job,
-    /// What is set.
+    /// The settings.
     pub settings: Settings,
-    /// What was odd.
+    /// Warnings about the configuration.
     pub warnings: Vec<String>,
 }
 
 /// Reads the configuration and the settings.
 ///
 /// # Errors
-/// The first thing that is wrong with them.
+/// The first error in them.
 pub fn prepare(
     paths: Paths,
     variables: &Variables,
@@ -53,7 +53,8 @@ pub fn prepare(
 }
 
 impl Prepared {
-    /// The level from which on messages are shown: `sagemaker_container_log_level`, a number or a name of Python's.
+    /// Returns the level from which on messages are shown: `sagemaker_container_log_level`, a number or one of Python's
+    /// names.
     pub fn log_level(&self) -> Level {
         let named = |name: &str| match name.to_ascii_lowercase().as_str() {
             "debug" => Some(10),
@@ -69,8 +70,8 @@ impl Prepared {
     }
 }
 
-/// What takes the secrets out: those of the variables and of the hyperparameters, nested ones included. Whatever is below
-/// a secret's name is secret, too.
+/// Returns a redactor for the secrets of the variables and of the hyperparameters, nested ones included. Every value
+/// below a secret's name is secret, too.
 pub fn redactor(variables: &Variables, hyperparameters: &Dict) -> Redactor {
     fn collect(name: &str, value: &Value, found: &mut Vec<(String, String)>) {
         match value {
@@ -89,21 +90,22 @@ pub fn redactor(variables: &Variables, hyperparameters: &Dict) -> Redactor {
     Redactor::new(found)
 }
 
-/// What this host has, or is to be taken to have. Programs of the image that are asked may take their time.
+/// Returns the hardware of this host, real or assumed. Programs of the image that are asked may take their time.
 pub fn hardware(prepared: &Prepared, variables: &Variables) -> Hardware {
     probe(prepared, variables).ask()
 }
 
-/// The same before a program is asked.
+/// Returns a probe of the hardware that has not asked any program yet.
 pub(super) fn probe(prepared: &Prepared, variables: &Variables) -> Probe {
     let cluster = &prepared.job.cluster;
     Probe::look(variables, &cluster.instance_type, &cluster.network_interface).with_gpus(prepared.settings.gpus)
 }
 
-/// What the image has to run the job with, and how the Python was found; `required` where nothing runs without one.
+/// Finds the Python and the launcher's programs in the image, and says how the Python was found. `required` is true if
+/// nothing runs without Python.
 ///
 /// # Errors
-/// There is no Python although one is required, or the one that is set is not there.
+/// There is no Python although one is required, or the one that a setting names does not exist.
 pub fn image(prepared: &Prepared, variables: &Variables, required: bool) -> Result<(Image, String), Outcome> {
     let Prepared { job, settings, .. } = prepared;
     let variable = |name: &str| variables.get(name).map(|value| value.into_owned());
@@ -115,8 +117,8 @@ pub fn image(prepared: &Prepared, variables: &Variables, required: bool) -> Resu
     let said =
         python.as_ref().map(|python| format!("{} ({})", python.path.display(), python.found_by)).unwrap_or_default();
     let python = python.map(|python| python.path);
-    // The engine looks only for what it needs: each look is a dozen system calls. An unknown launcher is refused when the
-    // launch is planned.
+    // The engine looks only for what it needs, because each look is a dozen system calls. An unknown launcher is
+    // refused when the launch is planned.
     let probe = FileProbe { python: python.as_deref(), variables };
     let programs = match launch::choose(job, settings) {
         Ok(engine) => (engine.locate)(&probe).map_err(|error| Outcome::refused(Refusal::Launch, error))?,
@@ -149,10 +151,10 @@ impl ImageProbe for FileProbe<'_> {
     }
 }
 
-/// What the job runs.
+/// Returns what the job runs.
 ///
 /// # Errors
-/// It names nothing, or nothing that is there.
+/// The job names no entry point, or one that does not exist.
 pub fn entry_of(job: &Job) -> Result<(Entry, Option<EntryPoint>), Outcome> {
     if let Some(module) = &job.request.training_module {
         return match module.split_once(':') {
@@ -193,7 +195,7 @@ pub fn entry_of(job: &Job) -> Result<(Entry, Option<EntryPoint>), Outcome> {
     Ok((entry, Some(point)))
 }
 
-/// Whether this cannot be run without Python.
+/// Returns true if this cannot run without Python.
 pub fn needs_python(entry: &Entry) -> bool {
     let is_program = matches!(
         entry,
@@ -202,10 +204,10 @@ pub fn needs_python(entry: &Entry) -> bool {
     !is_program
 }
 
-/// Builds variables and arguments.
+/// Builds the variables and arguments of the script.
 ///
 /// # Errors
-/// The arguments are larger than the kernel takes.
+/// The arguments are larger than the kernel accepts.
 pub fn environment_of(
     prepared: &Prepared,
     hardware: &Hardware,

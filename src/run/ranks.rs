@@ -1,5 +1,5 @@
-//! The ranks that torchrun and mpirun start, each with streams of its own: their lines come whole, and say whose they are.
-//! Those of mpirun have keepers besides, which say how each ended.
+//! Streams of their own for the ranks that torchrun and mpirun start: their lines arrive whole and are told apart.
+//! mpirun's ranks also have keepers, which say how each ended.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -21,15 +21,16 @@ use crate::supervise::keeper::{self, Keepers};
 
 type Table = BTreeMap<OsString, OsString>;
 
-/// The streams of the ranks that a launcher starts here, and their keepers, if they have any. Where there are none they share
-/// the launcher's.
+/// The streams of the ranks that a launcher starts here, and their keepers. Empty if the ranks share the launcher's
+/// streams.
 #[derive(Default)]
 pub(super) struct Separate {
     pub(super) streams: Vec<RankStreams>,
     pub(super) keepers: Option<Arc<Keepers>>,
 }
 
-/// Gives the ranks that a launcher starts here streams of their own, and tells the launcher by variables how they take them.
+/// Gives the ranks that a launcher starts here streams of their own, and tells the launcher by variables how to use
+/// them.
 pub(super) fn separate(
     context: &Context,
     live: &mut Live,
@@ -48,7 +49,7 @@ pub(super) fn separate(
     }
 }
 
-/// mpirun's.
+/// Gives mpirun's ranks streams and keepers.
 fn keep(live: &mut Live, prepared: &Prepared, plan: &LaunchPlan, variables: &mut Table) -> Separate {
     let is_free = FORK_AGENTS.iter().all(|name| !variables.contains_key(OsStr::new(name)));
     let (Some(span), Some(agent)) = (plan.span.filter(|_| is_free), keeper::agent()) else {
@@ -73,7 +74,7 @@ fn keep(live: &mut Live, prepared: &Prepared, plan: &LaunchPlan, variables: &mut
     }
 }
 
-/// torchrun's, to which the interpreter is named that takes them, unless another is named already.
+/// Gives torchrun's ranks streams. torchrun gets the interpreter that takes them, unless a variable names another one.
 fn of_torchrun(
     context: &Context,
     live: &mut Live,
@@ -110,14 +111,14 @@ fn streams(folder: &Path, prepared: &Prepared, plan: &LaunchPlan, span: Span) ->
     (span.first..span.first + span.count).map(of_rank).collect()
 }
 
-/// The Python that runs torchrun, by its first line: its ranks run with the same.
+/// Returns the Python that runs torchrun, by its first line. Its ranks run with the same one.
 fn interpreter(torchrun: &Path, variables: &Variables) -> Option<PathBuf> {
     let is_python = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python"));
     let found = match shebang(torchrun).ok()? {
         Shebang::Interpreter(path, Some(name)) if path.ends_with("env") => {
             which(&name, variables.get_os("PATH")).found()?
         }
-        // Options that stand there, torchrun does not pass on.
+        // torchrun does not pass on options that stand there.
         Shebang::Interpreter(path, _) => path,
         _ => return None,
     };

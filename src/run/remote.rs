@@ -1,4 +1,4 @@
-//! mpirun over several hosts: this host's part, on the one that starts mpirun and on those that serve it.
+//! mpirun over several hosts: the part of the host that starts mpirun, and of those that serve it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use super::script::{SHELL, judge, not_started};
 use super::start::{RankTask, timing};
 use super::{Outcome, Prepared};
 use crate::cluster::Order;
-use crate::event::{Cause, CauseEnding, Ending, Event, Events, Kind, Phase, Process, Subscriber};
+use crate::event::{Cause, CauseEnding, Ending, Event, EventKind, Events, JobPhase, Process, Subscriber};
 use crate::job::exit_code;
 use crate::logs::Style;
 use crate::supervise::Task;
@@ -20,15 +20,16 @@ use crate::supervise::Task;
 /// The name of mpirun's daemon in events.
 const DAEMON: &str = "mpirun daemon";
 
-/// Hosts that mpirun reaches directly by default; beyond, its daemons would start others, and know no agent.
+/// The number of hosts that mpirun reaches directly by default. Beyond it, its daemons would start others, and know no
+/// agent.
 const RADIX: usize = 64;
 
-/// Agents that mpirun has running at once by default.
+/// The number of agents that mpirun runs at once by default.
 const CONCURRENT: usize = 128;
 
-/// Tells mpirun of its remote agent, by variables: what the user sets on the command line is stronger (Open MPI 4 reads
-/// `OMPI_MCA_…`, the PRRTE of Open MPI 5 `PRTE_MCA_…`). It hands the name on to its daemons, which end if they find no such
-/// program on their hosts, though they never call it: for them there is one more in the list, of which the first counts.
+/// Tells mpirun of its remote agent by variables, so that the user's command line is stronger (Open MPI 4 reads
+/// `OMPI_MCA_…`, the PRRTE of Open MPI 5 `PRTE_MCA_…`). mpirun hands the name on to its daemons, which end if their
+/// host has no such program although they never call it. For them the list has a second program; mpirun uses the first.
 pub(super) fn name_agent(variables: &mut BTreeMap<OsString, OsString>, agent: &Path, nodes: usize) {
     let mut set = |name: &str, value: OsString| {
         variables.entry(name.into()).or_insert(value);
@@ -46,9 +47,9 @@ pub(super) fn name_agent(variables: &mut BTreeMap<OsString, OsString>, agent: &P
     }
 }
 
-/// Runs what mpirun of the first host asks for, until it has ended. The daemon takes the place of what `launcher` starts
-/// there. What ranks that have no keepers write is mpirun's to pass on, and how they end is for its host to judge; but a
-/// daemon that dies is a failure, whatever mpirun makes of it.
+/// Runs the commands of the first host's mpirun until it has ended. Its daemon takes the place of what `launcher`
+/// starts there. mpirun passes on the output of ranks without keepers, and its host judges how they end. But a daemon
+/// that dies is a failure, whatever mpirun makes of it.
 pub(super) async fn serve(
     context: &Context,
     live: &mut Live,
@@ -60,7 +61,7 @@ pub(super) async fn serve(
     tracing::info!("mpirun of host {first} starts the ranks of this host");
     let judge = judge(context, live, prepared, &launcher, code_dir);
     live.events.subscribe(DaemonWatch::of(live));
-    live.events.emit(Kind::PhaseStarted(Phase::Script));
+    live.events.emit(EventKind::PhaseStarted(JobPhase::Script));
     let mut failed_daemon = None;
     let mut ended = Ended::from(Outcome::Succeeded);
     while let Some(order) = next_order(live).await? {
@@ -88,22 +89,23 @@ pub(super) async fn serve(
         let must_end = reports.stop.is_some() || peers.is_stopping();
         let of_order = judge.outcome(&reports);
         let has_failed = !matches!(of_order.outcome, Outcome::Succeeded);
-        // A later order that went well changes nothing about an earlier failure.
+        // A later command that succeeds does not undo an earlier failure.
         let outcome = if has_failed { of_order.outcome } else { ended.outcome };
         ended = Ended { outcome, ..of_order };
         if must_end {
             break;
         }
     }
-    live.events.emit(Kind::PhaseEnded(Phase::Script));
-    // mpirun that failed too has said more, and so has a rank.
+    live.events.emit(EventKind::PhaseEnded(JobPhase::Script));
+    // If mpirun or a rank failed too, they have said more.
     if let (Some(ending), Some(peers), Outcome::Succeeded) = (failed_daemon, &live.peers, &ended.outcome) {
         peers.failed(&lost_daemon(peers.host(), ending));
     }
     Ok(ended)
 }
 
-/// Tells the other hosts when mpirun's daemon on this host is killed: mpirun itself says most about one that was not.
+/// Tells the other hosts when mpirun's daemon on this host is killed. If it was not killed, mpirun itself says most
+/// about its end.
 struct DaemonWatch {
     host: String,
     events: Events,
@@ -118,16 +120,16 @@ impl DaemonWatch {
 
 impl Subscriber for DaemonWatch {
     fn receive(&mut self, event: &Event) {
-        if let Kind::ProcessFailed { process: Process::Launcher(_), ending, .. } = &event.kind
+        if let EventKind::ProcessFailed { process: Process::Launcher(_), ending, .. } = &event.kind
             && was_killed(*ending)
         {
             let cause = Arc::new(lost_daemon(&self.host, *ending));
-            self.events.emit(Kind::CauseJudged { process: None, cause, is_final: true });
+            self.events.emit(EventKind::CauseJudged { process: None, cause, is_final: true });
         }
     }
 }
 
-/// What this host is asked to run next; none when mpirun has ended.
+/// Returns the next command that this host is asked to run. `None` if mpirun has ended.
 async fn next_order(live: &mut Live) -> Result<Option<Order>, Outcome> {
     let Live { supervisor, peers, .. } = live;
     match peers {
@@ -136,7 +138,7 @@ async fn next_order(live: &mut Live) -> Result<Option<Order>, Outcome> {
     }
 }
 
-/// Whether a daemon was killed: it has its command's shell around it.
+/// Returns true if a daemon was killed. Its command's shell is around it.
 fn was_killed(ending: Ending) -> bool {
     match ending {
         Ending::Signaled(_) => true,
@@ -146,7 +148,7 @@ fn was_killed(ending: Ending) -> bool {
 
 /// Returns the cause for a daemon of mpirun's that has ended with a failure.
 fn lost_daemon(host: &str, ending: Ending) -> Cause {
-    // Its shell passes the signal on.
+    // Its shell passes the signal on as an exit code.
     let how = match ending {
         Ending::Exited(code) => exit_code::as_signal(code).map_or(ending, Ending::Signaled),
         Ending::Signaled(_) => ending,

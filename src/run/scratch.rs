@@ -3,16 +3,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A folder below the temporary folder that only this user can enter. It is made when it is first asked for, and removed,
-/// with all that is in it, when this value is dropped.
+/// A folder below the temporary folder that only this user can enter. It is made when it is first used. It is removed,
+/// with its content, when this value is dropped.
 #[derive(Debug, Default)]
 pub struct Scratch(Option<PathBuf>);
 
 impl Scratch {
-    /// The folder.
+    /// Returns the path of the folder.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// The folder cannot be made.
     pub fn path(&mut self) -> io::Result<&Path> {
         let made = match self.0.take() {
             Some(path) => path,

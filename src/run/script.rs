@@ -1,4 +1,4 @@
-//! Running the script, and judging how it ended.
+//! Running the script.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -9,12 +9,12 @@ use super::judge::{Ended, Judge};
 use super::live::Live;
 use super::start::{RankTask, timing};
 use super::{Outcome, Prepared, Refusal};
-use crate::event::{Kind, Phase};
+use crate::event::{EventKind, JobPhase};
 use crate::job::exit_code;
 use crate::prepare::code::{Shebang, shebang};
 use crate::supervise::{SpawnError, Task};
 
-/// The shell that reads scripts which the kernel cannot execute.
+/// The shell for scripts that the kernel cannot execute.
 pub(super) const SHELL: &str = "/bin/sh";
 
 /// Runs the script's processes to their ends and judges them.
@@ -32,7 +32,7 @@ pub(super) async fn run(
     if let Some(record) = &live.record {
         record.wait_until_reserved();
     }
-    live.events.emit(Kind::PhaseStarted(Phase::Script));
+    live.events.emit(EventKind::PhaseStarted(JobPhase::Script));
     let reports = match live.supervisor.run(&tasks, timing).await {
         Ok(reports) => reports,
         Err(error) => {
@@ -41,7 +41,7 @@ pub(super) async fn run(
             live.supervisor.run(&tasks, timing).await.map_err(|error| not_started(&error))?
         }
     };
-    live.events.emit(Kind::PhaseEnded(Phase::Script));
+    live.events.emit(EventKind::PhaseEnded(JobPhase::Script));
     Ok(judge.outcome(&reports))
 }
 
@@ -60,8 +60,8 @@ pub(super) fn judge(
     judge
 }
 
-/// The same script read by a shell, where the kernel does not execute it: one without `#!`, or on a file system that is
-/// mounted `noexec`. Shells do the same.
+/// Returns a task that has a shell read the script, if the kernel does not execute it: one without `#!`, or one on a
+/// file system that is mounted `noexec`. Shells do the same.
 fn by_shell(task: &Task, error: &SpawnError) -> Option<Task> {
     let is_script = task.program.extension().is_some_and(|extension| extension == "sh");
     let has_no_interpreter = error.is_unknown_format() && !is_binary(&error.program);
@@ -74,8 +74,8 @@ fn by_shell(task: &Task, error: &SpawnError) -> Option<Task> {
     Some(Task { program: SHELL.into(), arguments, ..task.clone() })
 }
 
-/// Whether a file is a program after all, such as one for another machine, of which a shell would make nonsense. Bash
-/// decides it in the same way: by a NUL in the first line.
+/// Returns true if a file is a program, such as one for another machine, of which a shell would make nonsense. Bash
+/// decides it in the same way, by a NUL in the first line.
 fn is_binary(program: &Path) -> bool {
     use std::io::Read;
     let mut start = Vec::new();

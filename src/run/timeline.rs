@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::event::{Event, Events, Kind, Moment, Phase};
+use crate::event::{Event, EventKind, Events, JobPhase, Moment};
 
 /// The phases that have ended, with their durations.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Timeline {
 #[derive(Debug)]
 struct Phases {
     last_end: Instant,
-    ended: Vec<(Phase, Duration)>,
+    ended: Vec<(JobPhase, Duration)>,
 }
 
 impl Timeline {
@@ -25,7 +25,7 @@ impl Timeline {
         let phases = Arc::new(Mutex::new(Phases { last_end: begun.monotonic, ended: Vec::new() }));
         let seen = Arc::clone(&phases);
         events.subscribe(move |event: &Event| {
-            if let Kind::PhaseEnded(phase) = event.kind {
+            if let EventKind::PhaseEnded(phase) = event.kind {
                 let mut phases = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 let duration = event.at.monotonic - phases.last_end;
                 phases.last_end = event.at.monotonic;

@@ -8,18 +8,18 @@ use super::start::{self, rank_tasks, shown_command};
 use super::{
     Outcome, Prepared, Refusal, bring, install, intermediate, lifecycle, peers, prepare, ranks, record, remote, script,
 };
-use crate::event::{Kind, Phase};
+use crate::event::{EventKind, JobPhase};
 use crate::launch::{self, Entry, LaunchInput};
 use crate::logs;
 use crate::prepare::environment::ExistingVariables;
 
-/// Set around the command of a job of SDK version 3.
+/// The variable that is set around the command of a job of SDK version 3.
 pub(super) const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
 
-/// Lets Python write each piece by itself.
+/// The variable that makes Python write each piece at once.
 const UNBUFFERED: &str = "PYTHONUNBUFFERED";
 
-/// Runs the job whose configuration is in the base folder; gives the exit code.
+/// Runs the job whose configuration is in the base folder, and returns the exit code.
 pub fn train(options: Options) -> i32 {
     lifecycle::run(options, LeavesFiles::Always, phases)
 }
@@ -29,16 +29,16 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     prepared.log_level().apply();
     logs::set_redactor(prepare::redactor(&context.variables, &prepared.job.all_hyperparameters));
     introduce(&prepared);
-    // A launcher that does not exist is refused when the launch is planned.
+    // An unknown launcher is refused when the launch is planned.
     let engine = launch::choose(&prepared.job, &prepared.settings).unwrap_or(&launch::PROCESS);
     live.events.name_host(&prepared.job.cluster.current_host);
     record::begin(context, live, &prepared);
     peers::join(context, live, &prepared, engine);
     intermediate::begin(context, live, &prepared);
-    live.next_phase(Phase::Config, Phase::Code);
+    live.next_phase(JobPhase::Config, JobPhase::Code);
 
     bring::code(context, live, &prepared).await?;
-    live.next_phase(Phase::Code, Phase::Requirements);
+    live.next_phase(JobPhase::Code, JobPhase::Requirements);
 
     let (mut entry, point) = prepare::entry_of(&prepared.job)?;
     let code_dir = prepared.job.code_dir();
@@ -48,14 +48,14 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         Some(_) => tracing::info!("python: {python}"),
         None => tracing::debug!("python: none"),
     }
-    // A module of the image's own installs what it needs itself.
+    // A module that the image brings installs what it needs itself.
     if point.is_some() || prepared.job.runs_as_drivers() {
         install::requirements(context, live, &prepared, point.as_ref(), image.python.as_deref()).await?;
     }
     if let (Some(point), Entry::File { is_executable, .. }) = (&point, &mut entry) {
         *is_executable = point.make_executable();
     }
-    live.next_phase(Phase::Requirements, Phase::Environment);
+    live.next_phase(JobPhase::Requirements, JobPhase::Environment);
 
     let hardware = live.hardware(context, &prepared).await?;
     let environment = prepare::environment_of(&prepared, &hardware, &context.variables, ExistingVariables::Overwrite)?;
@@ -69,14 +69,14 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         arguments: &environment.arguments,
     })
     .map_err(|error| Outcome::refused(Refusal::Launch, error))?;
-    live.events.emit(Kind::PhaseEnded(Phase::Environment));
+    live.events.emit(EventKind::PhaseEnded(JobPhase::Environment));
 
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
     let mut variables = start::variables(context, live, &environment, &plan.variables);
     if let Entry::ShellCommand(command) = &entry {
-        // `SourceCode.command` of SDK version 3 that is `footplate train` would run itself without end.
+        // A `SourceCode.command` of SDK version 3 that is `footplate train` would run itself without end.
         if context.variables.get(IN_COMMAND).is_some() {
             let message = format!(
                 "the job's command {command:?} runs `footplate train`, which runs the command again: use `footplate exec -- …` in it"
@@ -90,7 +90,8 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         remote::name_agent(&mut variables, agent, nodes.len());
     }
     let Separate { streams, keepers } = ranks::separate(context, live, &prepared, &plan, &mut variables);
-    // Open MPI 5 mixes what ranks write in parts; on the terminals that it gives them Python writes whole lines by itself.
+    // Open MPI 5 mixes parts of what ranks write. On the terminals that it gives them, Python writes whole lines by
+    // itself.
     let tagged = plan.rank_starter().and_then(|(_, starter)| starter.tagged.as_ref());
     let is_mixed = tagged.is_some_and(|tagged| tagged.has_blank) && keepers.is_none();
     if is_mixed && context.variables.get(UNBUFFERED).is_none() {
@@ -115,7 +116,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     script::run(context, live, &prepared, tasks, &code_dir).await
 }
 
-/// Says what matters of the job.
+/// Logs the facts about the job.
 fn introduce(prepared: &Prepared) {
     let job = &prepared.job;
     let cluster = &job.cluster;

@@ -18,7 +18,7 @@ use url::Url;
 use super::access::Access;
 use super::answers::{self, CompletedUpload, CreatedUpload, ErrorDocument, ListEntry, ListPage, StoredPart};
 use super::checksum::Sha256;
-use super::error::{CredentialsError, Refusal, RequestError, SettingsError, StorageError, TransferError, reason};
+use super::error::{CredentialsError, RequestError, ServerRefusal, SettingsError, StorageError, TransferError, reason};
 use super::http::{Client, may_pass};
 use super::payload::{AnswerBody, Payload};
 use super::retry::Repetitions;
@@ -196,7 +196,7 @@ impl BucketClient {
                 }
                 // S3 sends the status before it joins the parts, so that an error may follow 200.
                 let ErrorDocument { code, message } = ErrorDocument::parse(text.as_bytes());
-                let refusal = Refusal { status, code, message, region: None, is_bare_redirect: false };
+                let refusal = ServerRefusal { status, code, message, region: None, is_bare_redirect: false };
                 if !refusal.may_pass() || !repetitions.wait().await {
                     return Err(RequestError::Refused(refusal));
                 }
@@ -296,12 +296,12 @@ impl UnsignedRequest {
 }
 
 /// Reads the answer that refuses a request.
-async fn refusal(answer: Response<AnswerBody>) -> Result<Refusal, RequestError> {
+async fn refusal(answer: Response<AnswerBody>) -> Result<ServerRefusal, RequestError> {
     let (head, body) = answer.into_parts();
     let region = head.headers.get(BUCKET_REGION).and_then(|region| region.to_str().ok()).map(str::to_owned);
     let is_bare_redirect = head.status.is_redirection() && !head.headers.contains_key(LOCATION);
     let ErrorDocument { code, message } = ErrorDocument::parse(&body.read_to(LONGEST_REFUSAL).await?);
-    Ok(Refusal { status: head.status, code, message, region, is_bare_redirect })
+    Ok(ServerRefusal { status: head.status, code, message, region, is_bare_redirect })
 }
 
 /// Reads the whole answer as text.

@@ -85,7 +85,7 @@ impl From<CredentialsError> for object_store::Error {
 
 /// An answer of S3 that refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct ServerRefusal {
     pub status: StatusCode,
     /// S3's error code, such as `NoSuchKey`; empty if the answer has none.
     pub code: String,
@@ -97,7 +97,7 @@ pub(super) struct Refusal {
     pub is_bare_redirect: bool,
 }
 
-impl Refusal {
+impl ServerRefusal {
     /// Returns true if another attempt may succeed.
     pub fn may_pass(&self) -> bool {
         self.status.is_server_error()
@@ -143,7 +143,7 @@ pub(super) enum RequestError {
     #[error(transparent)]
     Transport(#[from] TransportError),
     #[error("{}", .0.quote())]
-    Refused(Refusal),
+    Refused(ServerRefusal),
     /// The answer is not as S3's documentation has it, or the request cannot be made.
     #[error("{0}")]
     Unexpected(String),
@@ -322,11 +322,13 @@ mod tests {
 
     use http::StatusCode;
 
-    use super::{Problem, Refusal, RequestError, StorageError, TransferError, TransportError, UnreadableFile, clean};
+    use super::{
+        Problem, RequestError, ServerRefusal, StorageError, TransferError, TransportError, UnreadableFile, clean,
+    };
     use crate::resolve::ResolveError;
 
-    fn refusal(status: u16, code: &str, message: &str) -> Refusal {
-        Refusal {
+    fn refusal(status: u16, code: &str, message: &str) -> ServerRefusal {
+        ServerRefusal {
             status: StatusCode::from_u16(status).expect("a status"),
             code: code.to_owned(),
             message: message.to_owned(),
@@ -335,7 +337,7 @@ mod tests {
         }
     }
 
-    fn error(refusal: Refusal) -> StorageError {
+    fn error(refusal: ServerRefusal) -> StorageError {
         StorageError::of_request("b", "k", &RequestError::Refused(refusal))
     }
 
@@ -368,7 +370,8 @@ mod tests {
             assert_eq!(refusal.may_pass(), may_pass, "{status} {code}");
             assert_eq!(error(refusal).problem, expected, "{status} {code}");
         }
-        let bare = Refusal { is_bare_redirect: true, region: Some("eu-west-3".to_owned()), ..refusal(302, "", "") };
+        let bare =
+            ServerRefusal { is_bare_redirect: true, region: Some("eu-west-3".to_owned()), ..refusal(302, "", "") };
         let found = error(bare);
         assert_eq!((found.problem, found.region.as_deref()), (Problem::OtherRegion, Some("eu-west-3")));
     }

@@ -31,7 +31,7 @@ mod timing;
 mod tree;
 
 pub use group::{Service, ServiceEnd};
-pub use report::{PeerRanks, PeerStop, Report, Reports, Stop};
+pub use report::{EndReport, PeerRanks, PeerStop, Reports, Stop};
 pub use supervisor::{Interrupted, Supervisor};
 pub use task::{Launching, Readiness, Role, SpawnError, Task};
 pub use timing::{FLUSH_PATIENCE, Timing};

@@ -35,7 +35,7 @@ pub enum PeerRanks {
 
 /// The end of a process.
 #[derive(Debug)]
-pub struct Report {
+pub struct EndReport {
     /// The position of its task.
     pub task: usize,
     /// Its identity.
@@ -57,7 +57,7 @@ pub struct Report {
 pub struct Reports {
     /// One for each task, and one for each launched rank whose end is known. A launcher has none if one of its ranks failed,
     /// because it only follows.
-    pub reports: Vec<Report>,
+    pub reports: Vec<EndReport>,
     /// The stop signal that they were told, if any.
     pub stop: Option<Stop>,
 }

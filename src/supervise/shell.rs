@@ -12,14 +12,14 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::group::{Action, Group, Input, Member, News, Output as Fate, Part, Release, Target};
+use super::group::{Action, Group, GroupMember, Input, News, OutputFate, Part, Release, Target};
 use super::keeper::{Keepers, Note};
 use super::outputs::Streams;
 use super::task::{Readiness, Role, SpawnError, Started, Task};
 use super::timing::Timing;
 use super::tree::{self, Spared};
-use super::{Report, Reports};
-use crate::event::{Ending, Events, Kind, Moment, Process, StopReason, Stream};
+use super::{EndReport, Reports};
+use crate::event::{Ending, EventKind, Events, Moment, Process, StopReason, Stream};
 use crate::kernel::{self, Inherited, Waited};
 use crate::logs::{Relay, Relayed, StreamId, StreamNews, Style};
 
@@ -101,7 +101,7 @@ impl<'a> Shell<'a> {
 
     /// Returns true if the reader of the output was found to take nothing any more.
     pub(super) fn gave_up(&self) -> bool {
-        matches!(self.group.phase(), super::group::Phase::Over { output: Fate::GivenUp, .. })
+        matches!(self.group.phase(), super::group::Phase::Over { output: OutputFate::GivenUp, .. })
     }
 
     /// Returns the time at which [`Input::Deadline`] is due.
@@ -137,12 +137,12 @@ impl<'a> Shell<'a> {
         let stream = if id.is_stderr { Stream::Stderr } else { Stream::Stdout };
         match news {
             StreamNews::Began { at: moment, .. } => {
-                self.around.events.emit_at(moment, Kind::FirstOutput { process, stream });
+                self.around.events.emit_at(moment, EventKind::FirstOutput { process, stream });
                 Ok(())
             }
             StreamNews::Matched { .. } => self.feed(Input::Ready { member: at }),
             StreamNews::Ended { record, lines, bytes, last_output, .. } => {
-                self.around.events.emit(Kind::StreamClosed { process, stream, lines, bytes, last_output });
+                self.around.events.emit(EventKind::StreamClosed { process, stream, lines, bytes, last_output });
                 let is_read = self.processes[at].streams.end(id, record);
                 if is_read { self.feed(Input::OutputRead { member: at }) } else { Ok(()) }
             }
@@ -324,7 +324,7 @@ impl<'a> Shell<'a> {
     /// a child of footplate in its group was not reaped.
     fn groups(&self) -> Vec<Pid> {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        let is_ours = |member: &Member, pid| member.is_running() || waitid(Id::PGid(pid), flags).is_ok();
+        let is_ours = |member: &GroupMember, pid| member.is_running() || waitid(Id::PGid(pid), flags).is_ok();
         let children = self.group.members().iter().zip(&self.processes);
         children.filter_map(|(member, child)| child.pid.filter(|pid| is_ours(member, *pid))).collect()
     }
@@ -336,24 +336,29 @@ impl<'a> Shell<'a> {
         let kind = match news {
             News::Began(member) => {
                 let Some(pid) = self.group.members()[member].pid() else { return };
-                Kind::ProcessStarted { process: process(member), pid: pid.as_raw() }
+                EventKind::ProcessStarted { process: process(member), pid: pid.as_raw() }
             }
-            News::Ready(member) => Kind::ProcessReady(process(member)),
+            News::Ready(member) => EventKind::ProcessReady(process(member)),
             News::Ended(member) => {
                 let Some(end) = end(member) else { return };
                 let (ending, duration, followed) = (end.ending, end.duration, end.followed);
-                Kind::ProcessEnded { process: process(member), ending, duration, followed }
+                EventKind::ProcessEnded { process: process(member), ending, duration, followed }
             }
             News::Failed(member) => {
                 let Some(end) = end(member) else { return };
                 let is_read = self.group.members()[member].is_read;
                 let output = is_read.then(|| Arc::new(self.processes[member].streams.output()));
-                Kind::ProcessFailed { process: process(member), ending: end.ending, duration: end.duration, output }
+                EventKind::ProcessFailed {
+                    process: process(member),
+                    ending: end.ending,
+                    duration: end.duration,
+                    output,
+                }
             }
-            News::Stopping(signal) => Kind::Stopping(StopReason::Signal(signal)),
-            News::Killed(reason) => Kind::Killed(reason),
-            News::RankKilled => Kind::RankKilled,
-            News::Drained(failed) => Kind::RanksEnded(failed),
+            News::Stopping(signal) => EventKind::Stopping(StopReason::Signal(signal)),
+            News::Killed(reason) => EventKind::Killed(reason),
+            News::RankKilled => EventKind::RankKilled,
+            News::Drained(failed) => EventKind::RanksEnded(failed),
         };
         self.around.events.emit_at(Moment::now(), kind);
     }
@@ -394,7 +399,7 @@ impl<'a> Shell<'a> {
                     output.ranks.push(crate::event::RankOutput { rank, stdout, stderr });
                 }
             }
-            reports.push(Report {
+            reports.push(EndReport {
                 task: member.spec,
                 process: child.identity.clone(),
                 is_launched: !member.is_own(),

@@ -15,7 +15,7 @@ use super::signals::{Caught, stop_signal};
 use super::task::{SpawnError, Task};
 use super::timing::{FLUSH_PATIENCE, LAST_PATIENCE, Timing};
 use super::{PeerRanks, PeerStop, Reports};
-use crate::event::{Event, Events, Kind, StopReason};
+use crate::event::{Event, EventKind, Events, StopReason};
 use crate::kernel::{self, Inherited};
 use crate::logs::{Relay, StreamNews};
 
@@ -156,7 +156,7 @@ impl Supervisor {
 
     fn interrupted_by(&self, number: i32) -> Result<(), Interrupted> {
         let Some(signal) = stop_signal(number) else { return Ok(()) };
-        self.events.emit(Kind::Stopping(StopReason::Signal(signal)));
+        self.events.emit(EventKind::Stopping(StopReason::Signal(signal)));
         Err(Interrupted::Signal(signal))
     }
 
@@ -220,10 +220,10 @@ impl Peers {
         let (sender, inbox) = unbounded_channel();
         events.subscribe(move |event: &Event| {
             let news = match &event.kind {
-                Kind::Stopping(StopReason::PeerFailed(_)) => PeerNews::Stop(PeerStop::Failed),
-                Kind::Stopping(StopReason::PeerStopped(_)) => PeerNews::Stop(PeerStop::Stopped),
-                Kind::PeerRankKilled => PeerNews::Ranks(PeerRanks::Killed),
-                Kind::PeersEnded => PeerNews::Ranks(PeerRanks::Ended),
+                EventKind::Stopping(StopReason::PeerFailed(_)) => PeerNews::Stop(PeerStop::Failed),
+                EventKind::Stopping(StopReason::PeerStopped(_)) => PeerNews::Stop(PeerStop::Stopped),
+                EventKind::PeerRankKilled => PeerNews::Ranks(PeerRanks::Killed),
+                EventKind::PeersEnded => PeerNews::Ranks(PeerRanks::Ended),
                 _ => return,
             };
             // The supervisor may have ended.

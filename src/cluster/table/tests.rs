@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Action, HostTable, Membership, Message, SETTLE_TIME};
+use super::{HostTable, LeaderAction, Membership, Message, SETTLE_TIME};
 use crate::cluster::Key;
 use crate::event::{Cause, CauseEnding, Ending, Verdict};
 use crate::failure;
@@ -48,9 +48,9 @@ fn failure(host: &str, text: &str) -> Message {
 }
 
 /// The host and the failure text of the verdict among these actions.
-fn verdict(actions: &[Action]) -> (String, String) {
+fn verdict(actions: &[LeaderAction]) -> (String, String) {
     let found = actions.iter().find_map(|action| match action {
-        Action::All(Message::Verdict(verdict)) => Some(verdict),
+        LeaderAction::All(Message::Verdict(verdict)) => Some(verdict),
         _ => None,
     });
     let verdict: &Verdict = found.unwrap_or_else(|| panic!("no verdict: {actions:?}"));
@@ -70,7 +70,7 @@ fn all_start_when_the_last_one_is_ready() {
         assert_eq!(table.heard(host, Message::Ready, now), []);
     }
     assert_eq!(table.waiting_for(), ["algo-64 (not ready)"]);
-    assert_eq!(table.heard("algo-64", Message::Ready, now), [Action::All(Message::Start)]);
+    assert_eq!(table.heard("algo-64", Message::Ready, now), [LeaderAction::All(Message::Start)]);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_start_that_does_not_need_all_waits_for_those_that_are_there() {
     table.joined("algo-2");
     assert_eq!(table.heard("algo-1", Message::Ready, now), []);
     assert_eq!(table.deadline(), None);
-    assert_eq!(table.heard("algo-2", Message::Ready, now), [Action::All(Message::Start)]);
+    assert_eq!(table.heard("algo-2", Message::Ready, now), [LeaderAction::All(Message::Start)]);
     // One host has not come when another fails.
     let mut failed = HostTable::new(&Membership { needs_all: false, ..membership(3, true) }, now);
     failed.joined("algo-2");
@@ -91,7 +91,7 @@ fn a_start_that_does_not_need_all_waits_for_those_that_are_there() {
     assert_eq!(verdict(&decided), told("algo-1", text));
     // The one that comes late need not wait for anybody.
     assert_eq!(table.joined("algo-3"), []);
-    let start = Action::To("algo-3".to_owned(), Message::Start);
+    let start = LeaderAction::To("algo-3".to_owned(), Message::Start);
     assert_eq!(table.heard("algo-3", Message::Ready, now), [start]);
 }
 
@@ -102,7 +102,7 @@ fn the_first_failure_that_is_no_consequence_is_the_cause_and_the_others_are_coun
     let stop = table.heard("algo-3", failure("algo-3", "Connection reset"), now);
     assert_eq!(
         stop,
-        [Action::All(Message::Stop { why: "host algo-3: Connection reset".to_owned(), is_orderly: false })]
+        [LeaderAction::All(Message::Stop { why: "host algo-3: Connection reset".to_owned(), is_orderly: false })]
     );
     assert_eq!(table.deadline(), Some(now + SETTLE_TIME));
     assert_eq!(table.heard("algo-2", failure("algo-2", "ValueError: bad"), now), []);
@@ -113,7 +113,7 @@ fn the_first_failure_that_is_no_consequence_is_the_cause_and_the_others_are_coun
     let decided = table.heard("algo-1", Message::Ended { failed_ranks: 8 }, now);
     let text = "ValueError: bad\nhost algo-2, rank 1, exit code 3, 23 other ranks failed after it";
     assert_eq!(verdict(&decided), told("algo-2", text));
-    assert_eq!(decided[1..], [Action::All(Message::Over)]);
+    assert_eq!(decided[1..], [LeaderAction::All(Message::Over)]);
     // Nothing changes it any more, and who comes late hears it.
     assert_eq!(table.lost("algo-1", "gone", now), []);
     assert_eq!(table.tick(now + SETTLE_TIME), []);
@@ -137,7 +137,7 @@ fn hosts_that_use_their_grace_do_not_hold_the_verdict_up() {
     for host in ["algo-1", "algo-2"] {
         assert_eq!(table.heard(host, Message::Ended { failed_ranks: 1 }, now), []);
     }
-    assert_eq!(table.lost("algo-3", "it closed the connection", now), [Action::All(Message::Over)]);
+    assert_eq!(table.lost("algo-3", "it closed the connection", now), [LeaderAction::All(Message::Over)]);
     assert_eq!(table.close(), []);
 }
 
@@ -161,7 +161,7 @@ fn it_is_over_when_every_host_that_is_there_has_finished() {
     table.joined("algo-2");
     assert_eq!(table.deadline(), None, "one process a host waits for nobody");
     assert_eq!(table.heard("algo-1", Message::Finished, now), []);
-    assert_eq!(table.heard("algo-2", Message::Finished, now), [Action::All(Message::Over)]);
+    assert_eq!(table.heard("algo-2", Message::Finished, now), [LeaderAction::All(Message::Over)]);
 }
 
 #[test]
@@ -198,5 +198,5 @@ fn a_host_with_another_configuration_is_named_with_what_differs() {
     let mut apart = HostTable::new(&Membership { profile: profile("mpi"), ..membership(2, false) }, now);
     apart.joined("algo-2");
     let noted = apart.heard("algo-2", Message::Hello(profile("torchrun")), now);
-    assert!(matches!(noted.as_slice(), [Action::Note(_)]), "{noted:?}");
+    assert!(matches!(noted.as_slice(), [LeaderAction::Note(_)]), "{noted:?}");
 }

@@ -6,7 +6,7 @@ use super::document::{
     Document, EvidencePart, FailurePart, JobFacts, JobPart, PeerPart, PhasePart, Plan, PlannedProcess, ProcessPart,
     SCHEMA, Status, StopPart, UploadPart,
 };
-use crate::event::{Cause, Ending, Event, KillReason, Kind, Moment, Output, Phase, Process, StopReason};
+use crate::event::{Cause, Ending, Event, EventKind, JobPhase, KillReason, Moment, Output, Process, StopReason};
 use crate::failure;
 use crate::logs;
 
@@ -38,7 +38,7 @@ impl State {
     pub(super) fn new(job: JobFacts) -> State {
         let started = job.started.unwrap_or_else(Moment::now);
         // The first phase began before the job was known.
-        let config = PhasePart { name: Phase::Config.name(), start: seconds(started), end: None };
+        let config = PhasePart { name: JobPhase::Config.name(), start: seconds(started), end: None };
         State {
             version: 0,
             job,
@@ -73,29 +73,29 @@ impl State {
         self.attempt = event.attempt;
         let at = seconds(event.at);
         match &event.kind {
-            Kind::PhaseStarted(phase) => self.phases.push(PhasePart { name: phase.name(), start: at, end: None }),
-            Kind::PhaseEnded(phase) => {
+            EventKind::PhaseStarted(phase) => self.phases.push(PhasePart { name: phase.name(), start: at, end: None }),
+            EventKind::PhaseEnded(phase) => {
                 let open = self.phases.iter_mut().rev().find(|part| part.name == phase.name() && part.end.is_none());
                 if let Some(part) = open {
                     part.end = Some(at);
                 }
             }
-            Kind::ProcessStarted { process, pid } => {
+            EventKind::ProcessStarted { process, pid } => {
                 let part = self.process(process, event);
                 (part.pid, part.started) = (Some(*pid), Some(at));
             }
-            Kind::FirstOutput { process, .. } => {
+            EventKind::FirstOutput { process, .. } => {
                 let part = self.process(process, event);
                 part.first_line = part.first_line.or(Some(at));
             }
-            Kind::StreamClosed { process, lines, bytes, last_output, .. } => {
+            EventKind::StreamClosed { process, lines, bytes, last_output, .. } => {
                 let part = self.process(process, event);
                 part.lines += lines;
                 part.bytes += bytes;
                 let last = last_output.map(seconds);
                 part.last_line = part.last_line.max_by_time(last);
             }
-            Kind::ProcessEnded { process, ending, followed, .. } => {
+            EventKind::ProcessEnded { process, ending, followed, .. } => {
                 let part = self.process(process, event);
                 (part.ended, part.followed) = (Some(at), *followed);
                 (part.exit_code, part.signal) = match ending {
@@ -103,11 +103,11 @@ impl State {
                     Ending::Signaled(number) => (None, Some(*number)),
                 };
             }
-            Kind::ProcessFailed { process, output: Some(output), .. } if self.evidence.is_none() => {
+            EventKind::ProcessFailed { process, output: Some(output), .. } if self.evidence.is_none() => {
                 self.evidence = Some((process.clone(), evidence(output)));
             }
-            Kind::Stopping(reason) if self.stop.is_none() => self.stop = Some(stop(reason, at)),
-            Kind::Killed(reason) => {
+            EventKind::Stopping(reason) if self.stop.is_none() => self.stop = Some(stop(reason, at)),
+            EventKind::Killed(reason) => {
                 if let Some(stop) = &mut self.stop {
                     stop.killed = Some(at);
                     stop.killed_because = reason.map(|reason| match reason {
@@ -116,35 +116,35 @@ impl State {
                     });
                 }
             }
-            Kind::UploadFinished { bytes, .. } => {
+            EventKind::UploadFinished { bytes, .. } => {
                 self.uploads.files += 1;
                 self.uploads.bytes += bytes;
             }
-            Kind::UploadFailed { error, .. } => {
+            EventKind::UploadFailed { error, .. } => {
                 self.uploads.failed += 1;
                 self.uploads.last_error = Some(logs::clean(error));
             }
-            Kind::HostJoined(host) => self.peer(host).joined = Some(at),
-            Kind::HostReady(host) => self.peer(host).ready = Some(at),
-            Kind::HostLost { host, why } => {
+            EventKind::HostJoined(host) => self.peer(host).joined = Some(at),
+            EventKind::HostReady(host) => self.peer(host).ready = Some(at),
+            EventKind::HostLost { host, why } => {
                 let peer = self.peer(host);
                 (peer.lost, peer.why) = (Some(at), Some(why.clone()));
             }
-            Kind::JobOver { exit_code, cause } => {
+            EventKind::JobOver { exit_code, cause } => {
                 (self.ended, self.exit_code) = (Some(event.at), Some(*exit_code));
                 self.failure = cause.as_ref().map(|cause| self.failed(cause));
                 self.phases.iter_mut().filter(|part| part.end.is_none()).for_each(|part| part.end = Some(at));
             }
-            Kind::ProcessReady(_)
-            | Kind::ProcessFailed { .. }
-            | Kind::Stopping(_)
-            | Kind::RankKilled
-            | Kind::PeerRankKilled
-            | Kind::RanksEnded(_)
-            | Kind::PeersEnded
-            | Kind::HostsStarted
-            | Kind::CauseJudged { .. }
-            | Kind::Agreed(_) => {}
+            EventKind::ProcessReady(_)
+            | EventKind::ProcessFailed { .. }
+            | EventKind::Stopping(_)
+            | EventKind::RankKilled
+            | EventKind::PeerRankKilled
+            | EventKind::RanksEnded(_)
+            | EventKind::PeersEnded
+            | EventKind::HostsStarted
+            | EventKind::CauseJudged { .. }
+            | EventKind::Agreed(_) => {}
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::file::RecordFile;
 use super::{JobFacts, PlannedProcess, RunRecord};
-use crate::event::{Cause, CauseEnding, Ending, Events, Kind, Output, Phase, Process, StopReason, Stream};
+use crate::event::{Cause, CauseEnding, Ending, EventKind, Events, JobPhase, Output, Process, StopReason, Stream};
 
 fn record(events: &Events, folder: &Path) -> RunRecord {
     let job = JobFacts {
@@ -35,20 +35,20 @@ fn a_record_tells_what_ran_and_how_it_failed() {
         "per-gpu",
         vec![PlannedProcess { role: "rank", name: "3".into(), rank: Some(3), command: "python3 train.py".into() }],
     );
-    events.emit(Kind::PhaseStarted(Phase::Code));
-    events.emit(Kind::PhaseEnded(Phase::Code));
-    events.emit(Kind::PhaseStarted(Phase::Script));
-    events.emit(Kind::ProcessStarted { process: rank(), pid: 71 });
+    events.emit(EventKind::PhaseStarted(JobPhase::Code));
+    events.emit(EventKind::PhaseEnded(JobPhase::Code));
+    events.emit(EventKind::PhaseStarted(JobPhase::Script));
+    events.emit(EventKind::ProcessStarted { process: rank(), pid: 71 });
     let (stream, last_output) = (Stream::Stderr, None);
-    events.emit(Kind::FirstOutput { process: rank(), stream });
-    events.emit(Kind::StreamClosed { process: rank(), stream, lines: 7, bytes: 90, last_output });
+    events.emit(EventKind::FirstOutput { process: rank(), stream });
+    events.emit(EventKind::StreamClosed { process: rank(), stream, lines: 7, bytes: 90, last_output });
     let (ending, duration) = (Ending::Exited(3), Duration::from_secs(1));
-    events.emit(Kind::ProcessEnded { process: rank(), ending, duration, followed: false });
+    events.emit(EventKind::ProcessEnded { process: rank(), ending, duration, followed: false });
     let output = Some(Arc::new(Output { stderr: b"Traceback\nValueError: bad\n".to_vec(), ..Output::default() }));
-    events.emit(Kind::ProcessFailed { process: rank(), ending, duration, output });
-    events.emit(Kind::Stopping(StopReason::Failure));
+    events.emit(EventKind::ProcessFailed { process: rank(), ending, duration, output });
+    events.emit(EventKind::Stopping(StopReason::Failure));
     let cause = Cause { rank: Some(3), ..Cause::new("ValueError: bad", CauseEnding::Process(ending)) };
-    events.emit(Kind::JobOver { exit_code: 3, cause: Some(Arc::new(cause)) });
+    events.emit(EventKind::JobOver { exit_code: 3, cause: Some(Arc::new(cause)) });
     record.finish();
     let found = read(&folder);
     assert_eq!(found["schema"], "footplate.run/1");
@@ -75,8 +75,8 @@ fn a_stopped_job_is_told_from_a_failed_one() {
     let folder = tempfile::tempdir().unwrap();
     let events = Events::new("algo-1");
     let record = record(&events, folder.path());
-    events.emit(Kind::Stopping(StopReason::Signal(nix::sys::signal::Signal::SIGTERM)));
-    events.emit(Kind::JobOver { exit_code: 143, cause: None });
+    events.emit(EventKind::Stopping(StopReason::Signal(nix::sys::signal::Signal::SIGTERM)));
+    events.emit(EventKind::JobOver { exit_code: 143, cause: None });
     record.finish();
     let found = read(folder.path());
     assert_eq!((&found["status"], &found["stop"]["signal"]), (&"stopped".into(), &"SIGTERM".into()));
@@ -88,7 +88,7 @@ fn a_folder_that_cannot_be_written_to_stops_nothing() {
     fs::write(folder.path().join("taken"), "").unwrap();
     let events = Events::new("algo-1");
     let record = record(&events, &folder.path().join("taken/algo-1"));
-    events.emit(Kind::JobOver { exit_code: 0, cause: None });
+    events.emit(EventKind::JobOver { exit_code: 0, cause: None });
     record.finish();
 }
 

@@ -13,14 +13,14 @@ use crate::run::context::Context;
 use crate::run::live::Live;
 use crate::run::start::{shown_command, timing};
 use crate::run::{Outcome, Prepared, Refusal};
-use crate::supervise::{Report, Task};
+use crate::supervise::{EndReport, Task};
 
 /// Runs a program to its end and returns its report, also if the program failed.
 ///
 /// # Errors
 ///
 /// The outcome of the job if the program cannot be started or the job was stopped.
-pub(super) async fn run_to_end(live: &mut Live, prepared: &Prepared, task: &Task) -> Result<Report, Outcome> {
+pub(super) async fn run_to_end(live: &mut Live, prepared: &Prepared, task: &Task) -> Result<EndReport, Outcome> {
     let mut reports = live
         .supervisor
         .run(std::slice::from_ref(task), timing(&prepared.settings))
@@ -37,7 +37,7 @@ pub(super) async fn run_to_end(live: &mut Live, prepared: &Prepared, task: &Task
 }
 
 /// Returns the outcome of a job whose installer failed, with the reason in the installer's own words.
-pub(super) fn failure(installer: InstallerKind, report: &Report, task: &Task) -> Outcome {
+pub(super) fn failure(installer: InstallerKind, report: &EndReport, task: &Task) -> Outcome {
     let output = [&*report.output.stdout, &*report.output.stderr].concat();
     let reason = match installer {
         InstallerKind::Pip => pip_failure_line(&output),

@@ -11,7 +11,7 @@ use super::super::timing::{KEEPER_LOOK_INTERVAL, KEEPER_PATIENCE, KEPT_LOOK_INTE
 use super::super::timing::{LAUNCHER_PATIENCE, LOOK_INTERVAL};
 use crate::event::Ending;
 
-use super::{Action, Group, Member, News, Phase, Purpose, Target, Why};
+use super::{Action, Group, GroupMember, News, Phase, Purpose, Target, Why};
 
 /// The looks at launchers and keepers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +189,7 @@ impl Group {
             return None;
         }
         self.drained = Drained::Announced;
-        let failed = self.members.iter().filter(|member| !member.is_own() && Member::has_failed(member)).count();
+        let failed = self.members.iter().filter(|member| !member.is_own() && GroupMember::has_failed(member)).count();
         Some(Action::Tell(News::Drained(failed)))
     }
 }

@@ -72,7 +72,7 @@ enum Announced {
 
 /// A member of a group.
 #[derive(Debug)]
-pub(in crate::supervise) struct Member {
+pub(in crate::supervise) struct GroupMember {
     /// The position of its specification, which it shares with the ranks that it launches.
     pub spec: usize,
     /// The part that it plays.
@@ -90,9 +90,9 @@ pub(in crate::supervise) struct Member {
     announced: Announced,
 }
 
-impl Member {
-    pub(in crate::supervise) fn new(spec: usize, part: Part) -> Member {
-        Member {
+impl GroupMember {
+    pub(in crate::supervise) fn new(spec: usize, part: Part) -> GroupMember {
+        GroupMember {
             spec,
             part,
             life: Life::Waiting,

@@ -32,9 +32,9 @@ use super::{PeerStop, Stop};
 use crate::event::{Ending, KillReason};
 
 pub(super) use launchers::{Release, Watch};
-pub(super) use member::{End, Member, Part};
+pub(super) use member::{End, GroupMember, Part};
 pub use member::{Service, ServiceEnd};
-pub(super) use phase::{Output, Phase, Why};
+pub(super) use phase::{OutputFate, Phase, Why};
 pub(super) use protocol::{Action, Input, News, Purpose, Target};
 
 use launchers::{Drained, Frozen};
@@ -42,7 +42,7 @@ use launchers::{Drained, Frozen};
 /// Processes that run side by side.
 #[derive(Debug)]
 pub(super) struct Group {
-    members: Vec<Member>,
+    members: Vec<GroupMember>,
     timing: Timing,
     begun: Instant,
     phase: Phase,
@@ -60,7 +60,7 @@ pub(super) struct Group {
 impl Group {
     /// Makes a group of members that all wait to be started. A spec's own part comes before the ranks that it launches.
     pub(super) fn new(parts: &[(usize, Part)], timing: Timing, release: Release, now: Instant) -> Group {
-        let members: Vec<Member> = parts.iter().map(|(spec, part)| Member::new(*spec, *part)).collect();
+        let members: Vec<GroupMember> = parts.iter().map(|(spec, part)| GroupMember::new(*spec, *part)).collect();
         let has_keepers = members.iter().any(|member| !member.is_own());
         Group {
             members,
@@ -133,7 +133,7 @@ impl Group {
         self.phase
     }
 
-    pub(super) fn members(&self) -> &[Member] {
+    pub(super) fn members(&self) -> &[GroupMember] {
         &self.members
     }
 
@@ -143,7 +143,7 @@ impl Group {
     }
 
     /// The members that footplate itself starts.
-    fn own(&self) -> impl Iterator<Item = &Member> {
+    fn own(&self) -> impl Iterator<Item = &GroupMember> {
         self.members.iter().filter(|member| member.is_own())
     }
 
@@ -152,7 +152,7 @@ impl Group {
         self.members.iter().position(|member| member.kept_rank() == Some(rank))
     }
 
-    fn positions(&self, is_wanted: impl Fn(&Member) -> bool) -> Vec<usize> {
+    fn positions(&self, is_wanted: impl Fn(&GroupMember) -> bool) -> Vec<usize> {
         (0..self.members.len()).filter(|at| is_wanted(&self.members[*at])).collect()
     }
 
@@ -168,7 +168,7 @@ impl Group {
             if number == libc::SIGCHLD {
                 return Vec::new();
             }
-            let to = self.own().filter_map(Member::pid).collect();
+            let to = self.own().filter_map(GroupMember::pid).collect();
             return vec![Action::Forward { number, to }];
         };
         match self.phase {
@@ -314,7 +314,7 @@ impl Group {
         let Phase::Flushing { stop, until, written } = self.phase else { return Vec::new() };
         match written {
             None => self.phase = Phase::Flushing { stop, until, written: Some(bytes) },
-            Some(before) if before == bytes => self.phase = Phase::Over { stop, output: Output::GivenUp },
+            Some(before) if before == bytes => self.phase = Phase::Over { stop, output: OutputFate::GivenUp },
             Some(_) => return self.flush(stop, now),
         }
         Vec::new()
@@ -343,7 +343,7 @@ impl Group {
         member.life = member::Life::Ended(End { ending, duration: now - self.begun, followed });
         let (spec, is_own) = (member.spec, member.is_own());
         // With its launcher, a rank whose keeper was never heard has nobody left who writes.
-        let is_gone = |member: &Member| is_own && member.spec == spec && !member.is_running();
+        let is_gone = |member: &GroupMember| is_own && member.spec == spec && !member.is_running();
         let released = (0..self.members.len()).filter(|place| *place == at || is_gone(&self.members[*place]));
         let mut actions: Vec<Action> = released.map(Action::Release).collect();
         actions.push(Action::Tell(News::Ended(at)));
@@ -356,11 +356,11 @@ impl Group {
             return Vec::new();
         }
         let mut actions = Vec::new();
-        let any_runs = self.members.iter().any(Member::is_running) || self.own().any(|member| !member.has_begun());
-        if any_runs && self.phase == Phase::Running && self.members.iter().any(Member::has_failed_itself) {
+        let any_runs = self.members.iter().any(GroupMember::is_running) || self.own().any(|member| !member.has_begun());
+        if any_runs && self.phase == Phase::Running && self.members.iter().any(GroupMember::has_failed_itself) {
             actions.extend(self.stop_members(Why::Failure, Signal::SIGTERM, Purpose::Failure, now));
         }
-        if self.members.iter().any(Member::is_killed_rank) {
+        if self.members.iter().any(GroupMember::is_killed_rank) {
             actions.extend(self.freeze());
         }
         actions.extend(self.close_services(now));
@@ -369,7 +369,7 @@ impl Group {
         }
         let is_all_read = self.members.iter().all(|member| member.is_read || member.is_own() && !member.has_begun());
         match (self.has_children, self.phase) {
-            (false, _) if is_all_read => self.phase = Phase::Over { stop: self.phase.stop(), output: Output::Read },
+            (false, _) if is_all_read => self.phase = Phase::Over { stop: self.phase.stop(), output: OutputFate::Read },
             (_, Phase::Running | Phase::Closing { stop: None, .. }) => {
                 self.phase = Phase::Draining { until: now + self.timing.drain_time };
             }

@@ -56,7 +56,7 @@ pub(in crate::supervise) enum Phase {
         /// The stop signal, if one came.
         stop: Option<Stop>,
         /// The fate of the output.
-        output: Output,
+        output: OutputFate,
     },
 }
 
@@ -73,7 +73,7 @@ pub(in crate::supervise) enum Why {
 
 /// The fate of the output when a group is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::supervise) enum Output {
+pub(in crate::supervise) enum OutputFate {
     /// All of it was read.
     Read,
     /// The reader of standard output or error took nothing any more.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
-use super::{Action, Group, Member, News, Phase, Purpose, Release, Target};
+use super::{Action, Group, GroupMember, News, Phase, Purpose, Release, Target};
 
 impl Group {
     /// Notes that a service is ready, which may be what the next stage waits for.
@@ -20,7 +20,8 @@ impl Group {
 
     /// Starts the members of the next stage, if all services of lower stages are ready. Ranks form the last stage.
     pub(super) fn start_next(&self) -> Vec<Action> {
-        let stage = |member: &Member| member.service().map_or(u16::from(u8::MAX) + 1, |service| service.stage.into());
+        let stage =
+            |member: &GroupMember| member.service().map_or(u16::from(u8::MAX) + 1, |service| service.stage.into());
         let waiting = self.own().filter(|member| !member.has_begun());
         let Some(next) = waiting.map(stage).min().filter(|_| self.phase == Phase::Running) else { return Vec::new() };
         let is_held_up = self.own().any(|member| stage(member) < next && !member.is_ready);
@@ -32,14 +33,14 @@ impl Group {
     }
 
     /// Returns true for a member that will still be started.
-    pub(super) fn still_starts(&self, member: &Member) -> bool {
+    pub(super) fn still_starts(&self, member: &GroupMember) -> bool {
         !member.has_begun() && self.phase == Phase::Running
     }
 
     /// Ends services when the ranks have ended: those of the lowest place in the shutdown order first. On a host that only
     /// serves, the ranks are those of other hosts.
     pub(super) fn close_services(&mut self, now: Instant) -> Vec<Action> {
-        let is_rank = |member: &&Member| member.service().is_none();
+        let is_rank = |member: &&GroupMember| member.service().is_none();
         let mut ranks = self.members.iter().filter(is_rank).peekable();
         let only_serves = ranks.peek().is_none();
         let is_rank_left = ranks.any(|member| member.is_running() || self.still_starts(member));

@@ -7,7 +7,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::{
-    Action, Group, Input, Member, News, Output, Part, Phase, Purpose, Release, Service, ServiceEnd, Target, Why,
+    Action, Group, GroupMember, Input, News, OutputFate, Part, Phase, Purpose, Release, Service, ServiceEnd, Target,
+    Why,
 };
 use crate::event::{Ending, KillReason};
 use crate::supervise::{PeerRanks, PeerStop, Stop, Timing};
@@ -121,7 +122,7 @@ fn a_process_that_ends_well_ends_the_group() {
     assert_eq!(scene.step(ended(0, 0)), [Action::Release(0), Action::Tell(News::Ended(0))]);
     scene.read(0..1);
     assert_eq!(scene.sweep(false), []);
-    assert_eq!(scene.group.phase(), Phase::Over { stop: None, output: Output::Read });
+    assert_eq!(scene.group.phase(), Phase::Over { stop: None, output: OutputFate::Read });
 }
 
 #[test]
@@ -140,7 +141,7 @@ fn leftovers_have_the_drain_time_then_sigterm_then_sigkill() {
     // What was made since the kill is killed at each sweep.
     assert_eq!(scene.sweep(true), [signal(Signal::SIGKILL, Target::Everything, Purpose::Again)]);
     scene.sweep(false);
-    assert_eq!(scene.group.phase(), Phase::Over { stop: None, output: Output::Read });
+    assert_eq!(scene.group.phase(), Phase::Over { stop: None, output: OutputFate::Read });
 }
 
 #[test]
@@ -172,7 +173,7 @@ fn a_stop_signal_gives_the_grace_period_and_no_more() {
         scene.read(0..2);
         scene.sweep(false);
         let stop = Some(Stop { signal: stop, killed: reason });
-        assert_eq!(scene.group.phase(), Phase::Over { stop, output: Output::Read });
+        assert_eq!(scene.group.phase(), Phase::Over { stop, output: OutputFate::Read });
     }
 }
 
@@ -297,7 +298,7 @@ fn streams_that_others_hold_open_are_closed_and_then_given_up() {
     scene.step(Input::Written(20));
     assert_eq!(scene.wait(patience), [Action::AskWritten]);
     assert_eq!(scene.step(Input::Written(20)), []);
-    assert_eq!(scene.group.phase(), Phase::Over { stop: None, output: Output::GivenUp });
+    assert_eq!(scene.group.phase(), Phase::Over { stop: None, output: OutputFate::GivenUp });
 }
 
 #[test]
@@ -465,7 +466,7 @@ fn service(stage: u8, stop_order: u8, end: ServiceEnd) -> Part {
 fn services_start_stage_by_stage_before_the_ranks() {
     let quiet = ServiceEnd::Failure;
     let mut scene = Scene::of(&[Part::Process, service(1, 0, quiet), service(0, 1, quiet), service(0, 1, quiet)]);
-    let started = |scene: &Scene| -> Vec<bool> { scene.group.members().iter().map(Member::has_begun).collect() };
+    let started = |scene: &Scene| -> Vec<bool> { scene.group.members().iter().map(GroupMember::has_begun).collect() };
     assert_eq!(started(&scene), [false, false, true, true]);
     scene.step(Input::Ready { member: 2 });
     assert_eq!(started(&scene), [false, false, true, true]);
