@@ -36,14 +36,14 @@ pub enum Message {
     Finished,
     /// From the leader: run a command of mpirun's.
     Execute {
-        /// Which one it is.
+        /// The number of the command.
         id: u64,
         /// The command, for a shell.
         command: String,
     },
-    /// To the leader: a command has ended.
+    /// To the leader: a command of mpirun's has ended.
     Executed {
-        /// Which one it is.
+        /// The number of the command.
         id: u64,
         /// The exit code.
         code: i32,

@@ -10,7 +10,7 @@ use super::message::Message;
 use super::{Command, Key, Membership, Observed, Stage, View, leader, member};
 use crate::event::{Cause, CauseEnding, Ending, Events};
 
-/// How many hosts: both ends of every connection are here, so that it costs as much as a leader of twice as many.
+/// The number of hosts. Both ends of every connection are here, so that it costs as much as a leader of twice as many.
 const HOSTS: usize = 256;
 
 /// A host of a job whose hosts are all in this process.

@@ -23,7 +23,7 @@ pub trait ImageProbe {
 /// The programs that an engine found in the image, by the names under which the engine asks for them.
 pub type Programs = BTreeMap<&'static str, PathBuf>;
 
-/// What the image has to run the job with.
+/// The programs of the image that run the job.
 #[derive(Clone, Debug, Default)]
 pub struct Image {
     /// The Python interpreter that runs the script.

@@ -9,7 +9,7 @@ use crate::job::{Job, Variables};
 use crate::machine::Hardware;
 use crate::prepare::code::EntryKind;
 
-/// What the job runs.
+/// The entry point of the job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// A file of the user's code.
@@ -64,11 +64,11 @@ pub struct LaunchInput<'a> {
     pub settings: &'a Settings,
     /// The variables that the container was given.
     pub variables: &'a Variables,
-    /// What this host has.
+    /// The hardware of this host.
     pub hardware: &'a Hardware,
-    /// What the image has.
+    /// The programs of the image.
     pub image: &'a Image,
-    /// What the job runs.
+    /// The entry point of the job.
     pub entry: &'a Entry,
     /// The arguments of the script.
     pub arguments: &'a [Vec<u8>],

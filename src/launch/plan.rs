@@ -7,7 +7,7 @@ use super::count::Span;
 use super::input::LaunchInput;
 use crate::prepare::environment::VariableTable;
 
-/// What footplate runs on one host.
+/// The processes that footplate runs on one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchPlan {
     /// The name of the engine that made the plan.
@@ -22,7 +22,7 @@ pub struct LaunchPlan {
     pub span: Option<Span>,
     /// The hosts that run the script, or ranks of it. Other hosts of the launch only run services.
     pub script_hosts: Vec<String>,
-    /// What the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 
@@ -65,11 +65,11 @@ impl LaunchPlan {
 pub struct ProcessPlan {
     /// The part that the process has in the job.
     pub role: ProcessRole,
-    /// What it executes.
+    /// The command.
     pub command: CommandPlan,
     /// The place in the start order: processes of a lower stage start earlier.
     pub stage: u8,
-    /// What must be ready before the process starts.
+    /// The condition of its start.
     pub starts: StartAfter,
     /// The sign by which the process is ready, which processes of higher stages can wait for.
     pub ready: ReadySign,
@@ -81,7 +81,7 @@ pub struct ProcessPlan {
     pub stop: StopTarget,
     /// True if the process gets a file for its error (torch elastic's TORCHELASTIC_ERROR_FILE).
     pub leaves_error_file: bool,
-    /// How often the process was started before.
+    /// The number of earlier starts of the process.
     pub attempt: u32,
 }
 
@@ -151,7 +151,7 @@ impl ProcessRole {
     }
 }
 
-/// What is known of the ranks that a program of the image starts.
+/// The facts about the ranks that a program of the image starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RankStarter {
     /// The position of the host among those of the launch.
@@ -202,7 +202,7 @@ pub struct CommandPlan {
     pub working_dir: PathBuf,
 }
 
-/// What must be ready before a process starts. The stages are those of [`ProcessPlan::stage`].
+/// The condition of a process's start. The stages are those of [`ProcessPlan::stage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartAfter {
     /// Nothing: the process starts at once.

@@ -192,7 +192,7 @@ mod tests {
         Tags { prefixes: (0..12).map(|rank| RankLabel::new("algo-1", rank).prefix()).collect(), has_blank }
     }
 
-    /// What comes out of pieces of this size.
+    /// Returns what comes out of pieces of this size.
     fn taken_apart(input: &str, size: usize, has_blank: bool) -> String {
         let mut untagger = Untagger::new(Style::default(), tags(has_blank));
         let mut output = Vec::new();

@@ -6,28 +6,39 @@ use super::live::Live;
 use super::start::{RankTask, shown_command};
 use crate::logs;
 use crate::observe::record::{JobFacts, PlannedProcess, RunRecord};
-use crate::python::{Separators, Value};
+use crate::python::{Dict, Separators, Value};
 use crate::redact::{HIDDEN, is_secret_name};
 use crate::supervise::Role;
+
+/// The maximum size of recorded hyperparameters, in bytes.
+const MAX_HYPERPARAMETERS: usize = 64 << 10;
 
 /// Begins the record of this host, unless it is turned off.
 pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared) {
     if !prepared.settings.record || !context.leaves_files {
         return;
     }
-    let job = &prepared.job;
-    let host = job.cluster.current_host.clone();
-    let folder = job.paths.record(&host);
-    let facts = JobFacts {
+    let job = prepared.job.clone();
+    let folder = job.paths.record(&job.cluster.current_host);
+    let facts = move || JobFacts {
         name: job.name.clone(),
-        started: Some(live.timeline.begun()),
+        host: job.cluster.current_host.clone(),
         hosts: job.nodes(),
         instance_type: job.cluster.instance_type.clone(),
         command: job.entry_name().map(logs::clean),
-        hyperparameters: without_secrets("", &plain(&Value::Dict(job.all_hyperparameters.clone()))),
-        host,
+        hyperparameters: hyperparameters(&job.all_hyperparameters),
     };
-    live.record = Some(RunRecord::subscribe(&live.events, folder, facts));
+    live.record = Some(RunRecord::subscribe(&live.events, folder, live.timeline.begun(), facts));
+}
+
+/// Returns the hyperparameters without secrets, or only their size if they are very large.
+fn hyperparameters(hyperparameters: &Dict) -> serde_json::Value {
+    let given = Value::Dict(hyperparameters.clone());
+    let size = given.dumps(Separators::Default).len();
+    if size > MAX_HYPERPARAMETERS {
+        return format!("not recorded: {size} bytes").into();
+    }
+    without_secrets("", &plain(&given))
 }
 
 /// Notes the processes that this host will run.

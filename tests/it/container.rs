@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::images;
 use crate::job::{Job, patience};
 
-/// How long a container engine on a busy machine may take, at least.
+/// The least time that a container engine on a busy machine may take.
 const CONTAINER_PATIENCE: Duration = Duration::from_secs(120);
 
 /// A job for a container: what the script is comes by hyperparameters, and there is a channel `training` of CSV data
@@ -35,7 +35,7 @@ pub struct Container<'a> {
     started: Instant,
 }
 
-/// How a container ended; shown in full by `{}`.
+/// The end of a container; shown in full by `{}`.
 pub struct Ended {
     pub code: i32,
     pub logs: String,

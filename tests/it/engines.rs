@@ -12,7 +12,7 @@ use crate::job::Job;
 /// Debian's releases with the two Open MPIs.
 const SUITES: [&str; 2] = ["bookworm", "trixie"];
 
-/// How long hosts may take to end once something has happened.
+/// The time that hosts may take to end once something has happened.
 const PROMPT: Duration = Duration::from_secs(30);
 
 /// A network that only the hosts of one job are on.
@@ -152,7 +152,7 @@ fn host_is_cut_off(ended: &[Ended]) {
     }
 }
 
-/// What every host did, for a message.
+/// Describes what every host did, for a message.
 fn all(ended: &[Ended]) -> String {
     ended.iter().zip(1..).map(|(ended, n)| format!("=== algo-{n}: {ended}\n")).collect()
 }
@@ -386,7 +386,7 @@ fn ranks_of_mpirun_that_end_at_once_do_not_cut_the_grace_of_those_that_save() {
     }
 }
 
-/// Where PyTorch is in a container.
+/// The path of PyTorch in a container.
 const TORCH: &str = "/opt/torch";
 
 /// A volume with a virtual environment that holds PyTorch. It is made once for the machine: it takes minutes and five

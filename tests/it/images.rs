@@ -17,11 +17,11 @@ use std::sync::{Mutex, OnceLock};
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_footplate");
 
-/// What every Debian image holds beyond the minimum.
+/// The packages of every Debian image beyond the minimum.
 const PACKAGES: &str = "ca-certificates,python3,python3-pip,python3-venv";
 
-/// Whether containers can be run here. Where not, the reason is printed for the test that asks, unless CI is set: a
-/// test suite that is trusted must not pass because it ran nothing.
+/// Returns true if containers can be run here. If not, the reason is printed for the test that asks, unless CI is set:
+/// a
 pub fn usable() -> bool {
     static REFUSAL: OnceLock<Option<String>> = OnceLock::new();
     let refusal = REFUSAL.get_or_init(|| match Command::new("docker").arg("version").output() {
@@ -312,7 +312,7 @@ pub fn run(command: &mut Command) -> Output {
     output
 }
 
-/// What a command that must succeed printed, without the line end.
+/// Returns what a command that must succeed printed, without the line end.
 pub fn output(command: &mut Command) -> String {
     String::from_utf8_lossy(&run(command).stdout).trim_end().to_owned()
 }

@@ -45,7 +45,7 @@ fn with_wheels(script: &str) -> Job {
     job.variable("PIP_NO_INDEX", "1").variable("PIP_FIND_LINKS", &wheels).variable("PYTHONDONTWRITEBYTECODE", "1")
 }
 
-/// What the log says about requirements.
+/// Returns what the log says about requirements.
 fn said(ended: &Ended) -> Vec<&str> {
     ended
         .stderr
@@ -224,7 +224,7 @@ fn index(folder: &Path) -> Server {
     })
 }
 
-/// What stands before an index and lets nobody in without this user's name and password.
+/// A server in front of an index that admits only this user with this password.
 fn guarded(server: &Server, user: &'static str) -> Relay {
     let script = "import base64, sys; print(base64.b64encode(sys.argv[1].encode()).decode())";
     let encoded = images::output(Command::new("python3").env("PATH", search_path()).args(["-c", script, user]));
@@ -587,7 +587,8 @@ fn codeartifact_is_the_index_and_its_token_is_seen_nowhere() {
     job.train().failed(1, "CA_REPOSITORY_ARN is \"my-repo\", but must be as arn:aws:codeartifact:");
 }
 
-/// Which versions and conditions hold, as the `packaging` within pip says; one line each: condition, version, verdict.
+/// Versions and the conditions that they meet, as the `packaging` within pip decides; one line each: condition,
+/// version, verdict.
 const VERDICTS: &str = r#"
 import itertools, sys
 from pip._vendor.packaging.specifiers import SpecifierSet

@@ -15,10 +15,10 @@ use super::servers::{Fault, Relay, Server};
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-/// Where the files of these jobs go.
+/// The destination of the files of these jobs.
 const PREFIX: &str = "some/prefix/job-1/output/intermediate";
 
-/// What scripts here begin with.
+/// The beginning of the scripts in this file.
 const BEGIN: &str = r#"
 import os, signal, sys
 from notes import note, wait_for

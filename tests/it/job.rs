@@ -165,7 +165,7 @@ impl Job {
         self.ended(output, begun.elapsed())
     }
 
-    /// What is left after a run.
+    /// The state that a run left.
     pub fn ended(&self, output: Output, duration: Duration) -> Ended {
         Ended {
             status: output.status,
@@ -195,7 +195,7 @@ pub fn wait_with_output(child: Child) -> Output {
     }
 }
 
-/// How a run of footplate ended.
+/// The end of a run of footplate.
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,

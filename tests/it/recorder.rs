@@ -14,7 +14,7 @@ with open(os.environ["RECORD"], "w") as f:
     json.dump({"argv": [text(word) for word in sys.argv], "cwd": os.getcwd(), "env": env}, f)
 "#;
 
-/// What a script was given.
+/// The variables and arguments that a script was given.
 #[derive(Debug)]
 pub struct Record {
     /// Its arguments, its own name first.
@@ -25,7 +25,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// What the last run of this job's script was given.
+    /// Returns what the last run of this job's script was given.
     #[track_caller]
     pub fn of(job: &Job) -> Record {
         let text = job.read("record.json").expect("the script ran");

@@ -30,7 +30,7 @@ fn job(script: &str) -> Job {
 
 const IMPORTS: &str = "import footplate_fixture, sys; print('imported', footplate_fixture.VERSION, sys.prefix)";
 
-/// What the log says about requirements.
+/// Returns what the log says about requirements.
 fn said(ended: &Ended) -> Vec<&str> {
     ended
         .stderr

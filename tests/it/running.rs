@@ -90,12 +90,12 @@ impl Running {
         kill(self.pid(), signal).expect("it still runs");
     }
 
-    /// What it has written to standard output so far.
+    /// Returns what it has written to standard output so far.
     pub fn stdout(&self) -> Vec<u8> {
         self.written[0].lock().expect("no panic").clone()
     }
 
-    /// What it has written to standard error so far.
+    /// Returns what it has written to standard error so far.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.written[1].lock().expect("no panic")).into_owned()
     }

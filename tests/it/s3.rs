@@ -39,7 +39,7 @@ fn large() -> Vec<u8> {
     archive_of(&[("train.py", script), ("noise.txt", &noise)])
 }
 
-/// What the script of [`large`] prints.
+/// The output of the script of [`large`].
 fn digest_of(job: &Job) -> String {
     let output = Command::new("md5sum").arg(job.path("code/noise.txt")).output().expect("md5sum runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

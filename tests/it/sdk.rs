@@ -82,7 +82,7 @@ struct Workplace {
     _lock: File,
 }
 
-/// How an SDK's program ended; shown in full by `{}`.
+/// The end of an SDK's program; shown in full by `{}`.
 struct Ended {
     output: Output,
     folder: PathBuf,

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::job::{Ended, Job, eventually};
 use super::running::{Running, with_notes};
 
-/// What is in every secret of the job, whatever else is, and how it is written.
+/// The text in every secret of the job, however the secret is written.
 const MARK: &str = "SEKRIT";
 
 /// Names that say that a value is secret, and values, each with [`MARK`] in it, that are hard to find in other spellings.

@@ -14,7 +14,7 @@ use super::kept;
 /// With it, moto shows what was written with credentials; it checks no signature.
 const AUTHORIZATION: &str = "Authorization: AWS4-HMAC-SHA256 Credential=a/20200101/us-east-1/s3/aws4_request";
 
-/// What the servers need, and uv.
+/// The Python packages that the servers need, and uv.
 const PACKAGES: [&str; 4] = ["moto[server]==5.2.5", "pypiserver==2.4.2", "boto3==1.44.5", "uv==0.13.9"];
 
 /// Returns the folder of the programs of a virtual environment with [`PACKAGES`].
@@ -26,7 +26,7 @@ pub fn tools() -> PathBuf {
 /// A server's process; it ends with this value.
 pub struct Server {
     child: Child,
-    /// Where it listens on loopback.
+    /// The port on loopback.
     pub port: u16,
 }
 
@@ -84,7 +84,7 @@ impl Server {
         (String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned(), body)
     }
 
-    /// What an object holds, if it is there.
+    /// Returns the content of an object, if it exists.
     #[track_caller]
     pub fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         let (status, body) = self.ask("GET", &format!("/{bucket}/{key}"), b"");
@@ -108,7 +108,7 @@ impl Server {
     }
 }
 
-/// What a relay does with a request.
+/// The treatment of a request by a relay.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// Passes it on.

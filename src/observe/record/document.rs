@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::event::{Cause, Moment};
+use crate::event::Cause;
 
 /// The name and version of the schema.
 pub(super) const SCHEMA: &str = "footplate.run/1";
@@ -12,8 +12,6 @@ pub(super) const SCHEMA: &str = "footplate.run/1";
 pub struct JobFacts {
     /// The name of the job.
     pub name: Option<String>,
-    /// The start of footplate.
-    pub started: Option<Moment>,
     /// The name of this host.
     pub host: String,
     /// All hosts, in the order of their node ranks.

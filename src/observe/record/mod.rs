@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::event::{Event, Events, Subscriber};
+use crate::event::{Event, Events, Moment, Subscriber};
 use crate::kernel;
 
 use file::RecordFile;
@@ -64,9 +64,14 @@ enum Writer {
 }
 
 impl RunRecord {
-    /// Begins a record in a folder, which is made when the record is first written.
-    pub fn subscribe(events: &Events, folder: PathBuf, job: JobFacts) -> RunRecord {
-        let state = State::new(job);
+    /// Begins a record in a folder. `started` is the time at which footplate began. `facts` is called on the record's thread.
+    pub fn subscribe(
+        events: &Events,
+        folder: PathBuf,
+        started: Moment,
+        facts: impl FnOnce() -> JobFacts + Send + 'static,
+    ) -> RunRecord {
+        let state = State::new(started);
         let record = RunRecord {
             shared: Arc::new(Shared {
                 folder,
@@ -77,7 +82,7 @@ impl RunRecord {
         };
         events.subscribe(Receiver(record.clone()));
         let shared = Arc::clone(&record.shared);
-        if let Err(error) = kernel::spawn_thread("record", Some(STACK_SIZE), move || write_until_end(&shared)) {
+        if let Err(error) = kernel::spawn_thread("record", Some(STACK_SIZE), move || write_until_end(&shared, facts)) {
             tracing::debug!("the run record is not written: {error}");
             record.shared.set(Writer::Ended);
         }
@@ -124,7 +129,7 @@ impl Shared {
 }
 
 /// Reserves the space, writes a version at each interval, and the last one when the writer is told to end.
-fn write_until_end(shared: &Shared) {
+fn write_until_end(shared: &Shared, facts: impl FnOnce() -> JobFacts) {
     let mut file = match RecordFile::create(&shared.folder) {
         Ok(file) => file,
         Err(error) => {
@@ -139,6 +144,7 @@ fn write_until_end(shared: &Shared) {
     }
     drop(writer);
     shared.changed.notify_all();
+    lock(&shared.state).describe(facts());
     let mut written = 0;
     while !shared.wait_while(INTERVAL, |writer| matches!(writer, Writer::Writing)) {
         let state = lock(&shared.state);

@@ -13,7 +13,7 @@ use crate::logs;
 /// The maximum length of the evidence of each stream, in bytes.
 const EVIDENCE_SIZE: usize = 8 << 10;
 
-/// What a record knows.
+/// The content of a record.
 #[derive(Debug)]
 pub(super) struct State {
     /// Counts the changes.
@@ -35,13 +35,12 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(job: JobFacts) -> State {
-        let started = job.started.unwrap_or_else(Moment::now);
+    pub(super) fn new(started: Moment) -> State {
         // The first phase began before the job was known.
         let config = PhasePart { name: JobPhase::Config.name(), start: seconds(started), end: None };
         State {
             version: 0,
-            job,
+            job: JobFacts::default(),
             attempt: 0,
             started,
             ended: None,
@@ -60,6 +59,11 @@ impl State {
     /// Returns a number that changes with the state.
     pub(super) fn version(&self) -> u64 {
         self.version
+    }
+
+    pub(super) fn describe(&mut self, job: JobFacts) {
+        self.version += 1;
+        self.job = job;
     }
 
     pub(super) fn plan(&mut self, launcher: &str, processes: Vec<PlannedProcess>) {

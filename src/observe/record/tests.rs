@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::file::RecordFile;
 use super::{JobFacts, PlannedProcess, RunRecord};
-use crate::event::{Cause, CauseEnding, Ending, EventKind, Events, JobPhase, Output, Process, StopReason, Stream};
+use crate::event::{
+    Cause, CauseEnding, Ending, EventKind, Events, JobPhase, Moment, Output, Process, StopReason, Stream,
+};
 
 fn record(events: &Events, folder: &Path) -> RunRecord {
     let job = JobFacts {
@@ -17,7 +19,7 @@ fn record(events: &Events, folder: &Path) -> RunRecord {
         hyperparameters: serde_json::json!({"lr": 0.1}),
         ..JobFacts::default()
     };
-    RunRecord::subscribe(events, folder.to_owned(), job)
+    RunRecord::subscribe(events, folder.to_owned(), Moment::now(), move || job)
 }
 
 fn read(folder: &Path) -> Value {

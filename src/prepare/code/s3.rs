@@ -47,7 +47,7 @@ pub(super) fn fetch_from_s3(
             Err(error) => return Err(error.into()),
         }
     };
-    let prefix = format!("{}/", key.trim_end_matches('/'));
+    let prefix = if key.ends_with('/') { key.to_owned() } else { format!("{key}/") };
     let listed: Vec<ListedObject> = below.into_iter().filter(|found| found.key.len() > prefix.len()).collect();
     match listed.as_slice() {
         [] => {
