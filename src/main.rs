@@ -1,5 +1,6 @@
 //! The footplate binary: passes the command line to [`footplate::cli`] and exits with the exit code that it returns.
 
 fn main() {
+    footplate::kernel::use_one_arena();
     std::process::exit(footplate::cli::run(std::env::args_os().collect()));
 }

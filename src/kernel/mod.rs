@@ -53,6 +53,16 @@ fn is_ignored(signal: i32) -> bool {
     }
 }
 
+/// Keeps all memory in one arena of the C library. Its threads allocate little, and each would map an arena of its own, which
+/// takes longer than the rest of the thread's start.
+pub fn use_one_arena() {
+    // SAFETY: takes numbers and changes a parameter of the allocator, which is safe at any time. A failure does no harm.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1)
+    };
+}
+
 /// Makes the kernel send SIGTERM to a program when the thread that starts it ends, even if SIGKILL ended it, which cannot be
 /// passed on.
 pub fn end_with_this_thread(command: &mut Command) {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 /// The value of PATH if it is not set: the default of Linux's C libraries and of Docker.
@@ -43,11 +44,11 @@ pub fn which(name: &str, path: Option<&OsStr>) -> Lookup {
     };
     let mut not_executable = None;
     for candidate in candidates {
-        if is_program(&candidate) {
-            return Lookup::Found(candidate);
-        }
-        if not_executable.is_none() && candidate.is_file() {
-            not_executable = Some(candidate);
+        // One system call for each folder that does not have it: a start looks in many.
+        match access(&candidate, AccessFlags::X_OK) {
+            Ok(()) if candidate.is_file() => return Lookup::Found(candidate),
+            Err(Errno::EACCES) if not_executable.is_none() && candidate.is_file() => not_executable = Some(candidate),
+            Ok(()) | Err(_) => {}
         }
     }
     not_executable.map_or(Lookup::Missing, Lookup::NotExecutable)

@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 
 use super::job::{Ended, FOOTPLATE, Job, search_path, wait_with_output};
 
-/// All subcommands that users see.
+/// The subcommands that the help lists.
 const COMMANDS: [&str; 6] = ["train", "exec", "local", "plan", "env", "check"];
 
-/// The whole of `footplate --help`.
+/// The output of `footplate --help`.
 const HELP: &str = include_str!("help.txt");
 
-/// Runs footplate where there is no job; gives its exit code and what it wrote.
+/// Runs footplate without a job. Returns the exit code and the output.
 fn without_job(words: &[&str]) -> (i32, String, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(FOOTPLATE);
@@ -26,7 +26,7 @@ fn without_job(words: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
-/// Runs the binary under another name, with these words.
+/// Runs the binary under another name with these arguments.
 fn called(job: &Job, name: &str, words: &[&str]) -> Ended {
     let link = job.path(name);
     let _ = fs::remove_file(&link);
@@ -64,8 +64,8 @@ fn help_and_version_of_everything_are_printed_with_exit_code_0() {
 }
 
 #[test]
-fn the_main_help_is_what_the_snapshot_says() {
-    // After a change that is meant: target/…/debug/footplate --help > tests/it/help.txt
+fn the_main_help_equals_the_snapshot() {
+    // To accept a change: target/…/debug/footplate --help > tests/it/help.txt
     for words in [&["--help"][..], &["-h"], &["help"]] {
         assert_eq!(without_job(words), (0, HELP.to_owned(), String::new()), "{words:?}");
     }
@@ -100,11 +100,11 @@ fn under_the_name_train_the_binary_trains() {
     }
     assert!(called(&job, "train", &["--version"]).stdout().starts_with("footplate "));
     assert!(called(&job, "train", &["plan"]).stdout().starts_with("host "));
-    // On PATH, argv[0] is the bare word.
+    // If the shell finds it on PATH, argv[0] is the bare word.
     let mut command = job.command([] as [&str; 0]);
     let child = command.arg0("train").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     assert_eq!(wait_with_output(child).stdout, b"ran\n");
-    // Another name is only a name.
+    // Any other name changes nothing.
     assert_eq!(called(&job, "entrypoint", &["train"]).succeeded().stdout(), "ran\n");
 }
 
@@ -120,14 +120,14 @@ fn a_missing_job_says_how_to_start_one() {
 }
 
 #[test]
-fn serve_says_that_this_is_a_training_image() {
+fn serve_reports_that_the_image_is_for_training() {
     let (code, stdout, stderr) = without_job(&["serve"]);
     assert_eq!((code, stdout.as_str()), (2, ""));
     assert!(stderr.starts_with("footplate: this is a training image, and cannot serve: "), "{stderr}");
 }
 
 #[test]
-fn an_unknown_word_gets_the_nearest_one() {
+fn an_unknown_subcommand_is_answered_with_the_nearest_one() {
     for (words, said) in [
         (&["trian"][..], "a similar subcommand exists: 'train'"),
         (&["train", "--sett", "a=b"], "a similar argument exists: '--set'"),
@@ -143,13 +143,13 @@ fn an_unknown_word_gets_the_nearest_one() {
     }
 }
 
-/// The lines of `footplate check` that begin so.
+/// Returns the lines of `footplate check` that start with a text.
 fn findings<'o>(stdout: &'o str, mark: &str) -> Vec<&'o str> {
     stdout.lines().filter_map(|line| line.strip_prefix(mark)).collect()
 }
 
 #[test]
-fn check_finds_nothing_wrong_with_a_job_that_runs() {
+fn check_accepts_a_job_that_runs() {
     let job = Job::python("print('ran')");
     let ended = job.run(["check"]);
     assert_eq!(ended.code(), 0, "{ended:#?}");
@@ -162,7 +162,7 @@ fn check_finds_nothing_wrong_with_a_job_that_runs() {
 }
 
 #[test]
-fn check_finds_each_thing_that_would_fail_the_job() {
+fn check_reports_everything_that_would_fail_the_job() {
     let fails = |job: Job, line: &str| {
         let ended = job.run(["check"]);
         let stdout = ended.stdout();
@@ -199,7 +199,7 @@ fn check_finds_each_thing_that_would_fail_the_job() {
 }
 
 #[test]
-fn check_warns_of_gpus_that_the_instance_has_and_the_container_has_not() {
+fn check_warns_if_the_container_lacks_gpus_of_its_instance() {
     if fs::metadata("/dev/nvidia0").is_ok() {
         return;
     }
@@ -215,7 +215,7 @@ fn check_warns_of_gpus_that_the_instance_has_and_the_container_has_not() {
 }
 
 #[test]
-fn check_asks_for_python_only_where_the_job_needs_it() {
+fn check_requires_python_only_if_the_job_needs_it() {
     let ended = super::empty_image::run(&Job::shell("#!/bin/sh\n"), &["check"]);
     assert!(ended.stdout().contains("ok    python         none, and none is needed\n"), "{ended:#?}");
     let ended = super::empty_image::run(&Job::python(""), &["check"]);
@@ -234,7 +234,7 @@ fn check_looks_up_the_names_of_the_other_hosts() {
     };
     let fine = with_hosts(r#""localhost", "algo-9""#);
     assert!(fine.stdout().contains("ok    hosts          the 2 other hosts have addresses\n"), "{fine:#?}");
-    // RFC 6761: no such name ever exists.
+    // RFC 6761 guarantees that the name does not exist.
     let missing = with_hosts(r#""algo-9", "algo-2.invalid""#);
     assert!(missing.stdout().contains("warn  hosts          the name algo-2.invalid "), "{missing:#?}");
     assert_eq!(missing.code(), 0, "names may come later");

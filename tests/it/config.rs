@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use super::job::{Ended, FOOTPLATE, Job, wait_with_output};
 use super::recorder::{RECORDER, Record, recorded, recording};
 
-/// The files that a job must have, with what each must hold.
+/// The files that a job must have, with the expected content in the words of the messages.
 const REQUIRED: [(&str, &str); 3] = [
     ("hyperparameters.json", r#"an object of hyperparameters such as {"epochs": "3"}"#),
     ("resourceconfig.json", r#"an object such as {"current_host": "algo-1", "hosts": ["algo-1"]}"#),
@@ -16,7 +16,7 @@ const REQUIRED: [(&str, &str); 3] = [
 
 const IF_WRONG: &str = "correct what writes this file";
 
-/// Checks that the job was refused with this message, in the failure file and in the log.
+/// Checks that the job was refused with this message in the failure file and in the log.
 #[track_caller]
 fn refused(ended: Ended, message: &str) {
     let ended = ended.failed(78, message);
@@ -24,7 +24,7 @@ fn refused(ended: Ended, message: &str) {
     assert!(ended.failure().ends_with("\nbefore the script started, exit code 78"), "{ended:#?}");
 }
 
-/// Checks what is said of a file that holds something wrong.
+/// Checks the message about a file with wrong content.
 #[track_caller]
 fn wrong(file: &str, content: &[u8], problem: &str) {
     let path = format!("input/config/{file}");
@@ -51,7 +51,7 @@ fn as_nobody(job: &Job) -> Ended {
 }
 
 #[test]
-fn each_required_file_that_is_missing_is_named_with_the_remedy() {
+fn each_missing_required_file_is_named_with_a_remedy() {
     let start = "start the container as a training job does, or run `footplate local` on your machine";
     for ((file, expected), remedy) in REQUIRED.iter().zip([start, start, "a job without channels has {} in it"]) {
         let job = Job::python("print('ran')");
@@ -63,7 +63,7 @@ fn each_required_file_that_is_missing_is_named_with_the_remedy() {
 }
 
 #[test]
-fn each_required_file_that_cannot_be_read_is_named_with_the_reason() {
+fn each_unreadable_required_file_is_named_with_the_reason() {
     let remedy = "make it a file that this container's user may read";
     for (file, expected) in REQUIRED {
         let job = Job::python("print('ran')");
@@ -86,7 +86,7 @@ fn each_required_file_that_cannot_be_read_is_named_with_the_reason() {
 }
 
 #[test]
-fn each_required_file_with_bad_content_is_named_with_the_place() {
+fn bad_content_of_a_required_file_is_reported_with_its_place() {
     for (file, _) in REQUIRED {
         for (content, problem) in [
             (&b""[..], "is empty"),
@@ -108,7 +108,7 @@ fn each_required_file_with_bad_content_is_named_with_the_place() {
 }
 
 #[test]
-fn hosts_of_the_wrong_shape_are_named_by_their_key() {
+fn hosts_of_the_wrong_form_are_reported_with_their_key() {
     for (content, problem) in [
         ("{}", "the key \"current_host\" is missing"),
         (r#"{"current_host": null, "hosts": ["a"]}"#, "the key \"current_host\" is missing"),
@@ -141,7 +141,7 @@ fn hosts_of_the_wrong_shape_are_named_by_their_key() {
 }
 
 #[test]
-fn the_other_spelling_of_the_resource_file_is_read() {
+fn the_resource_file_is_read_under_its_other_name_too() {
     let job = recording();
     fs::rename(job.path("input/config/resourceconfig.json"), job.path("input/config/resourceConfig.json"))
         .expect("renamed");
@@ -180,7 +180,7 @@ fn broken_optional_files_never_fail_a_job() {
 }
 
 #[test]
-fn a_value_that_is_too_large_for_the_command_line_is_named_with_what_to_do() {
+fn a_value_too_large_for_the_command_line_is_named_with_a_remedy() {
     let value = "x".repeat(200_000);
     let job = recording().hyperparameters(&format!(r#"{{"prompt": "{value}"}}"#));
     let path = |job: &Job| job.path("input/config/hyperparameters.json").display().to_string();
@@ -192,7 +192,7 @@ fn a_value_that_is_too_large_for_the_command_line_is_named_with_what_to_do() {
     job.train().failed(78, &format!("{}: {message}", path(&job)));
 }
 
-/// Checks that all that a job's script lacks is whole in the file for it, which nobody else can read.
+/// Checks that the file of omitted variables contains all that the script lacks, and that only its user can read it.
 #[track_caller]
 fn all_is_there(job: &Job, ended: &Ended, expected: &[(&str, &str)]) {
     let record = Record::of(job);
@@ -216,7 +216,7 @@ fn all_is_there(job: &Job, ended: &Ended, expected: &[(&str, &str)]) {
     assert_eq!(fs::read_dir(job.path("tmp")).expect("a folder").count(), 0, "something is left");
 }
 
-/// A recording job that also keeps the file of the variables that could not be set, in a temporary folder of its own.
+/// Returns a recording job that also keeps the file of omitted variables. It has a temporary folder of its own.
 fn keeping(hyperparameters: &str) -> Job {
     let script = format!(
         "{RECORDER}
@@ -233,7 +233,7 @@ open(base + '/access', 'w').write(oct(os.stat(os.path.dirname(path)).st_mode & 0
 }
 
 #[test]
-fn a_value_that_is_too_large_for_a_variable_is_kept_in_a_file() {
+fn a_value_too_large_for_a_variable_is_written_to_a_file() {
     // 200 KB, with characters that have several bytes.
     let value = "é".repeat(100_000);
     let job = keeping(&format!(r#"{{"prompt": "{value}", "lr": "0.1"}}"#)).variable("FOOTPLATE_ARGUMENTS", "none");
@@ -243,24 +243,25 @@ fn a_value_that_is_too_large_for_a_variable_is_kept_in_a_file() {
     assert!(ended.stderr.contains("WARN  SM_HP_PROMPT (200000 bytes) is not set: it is larger"), "{}", ended.stderr);
 }
 
-/// So many hyperparameters of about 20 bytes each.
+/// Returns this many hyperparameters of about 20 bytes each, as JSON.
 fn many(count: usize) -> String {
     let pairs: Vec<String> = (0..count).map(|n| format!(r#""k{n:07}": "{n}""#)).collect();
     format!("{{{}}}", pairs.join(", "))
 }
 
 #[test]
-fn more_hyperparameters_than_a_command_line_takes_are_counted() {
-    let job = recording().hyperparameters(&many(200_000));
+fn hyperparameters_that_exceed_the_command_line_are_counted() {
+    let job = recording().hyperparameters(&many(100_000));
     let path = job.path("input/config/hyperparameters.json").display().to_string();
-    job.train().failed(78, &format!("{path}: too large for a command line: 400000 arguments have "));
+    job.train().failed(78, &format!("{path}: too large for a command line: 200000 arguments have "));
 }
 
 #[test]
-fn ten_megabytes_of_small_hyperparameters_are_kept_whole() {
-    let count = 500_000;
+fn megabytes_of_small_hyperparameters_are_kept_whole() {
+    // Together they are larger than all that a program can be given.
+    let count = 150_000;
     let text = many(count);
-    assert!(text.len() > 10_000_000);
+    assert!(text.len() > 3_000_000);
     let job = keeping(&text).variable("FOOTPLATE_ARGUMENTS", "none");
     let ended = job.train().succeeded();
     let last = count - 1;
@@ -269,15 +270,15 @@ fn ten_megabytes_of_small_hyperparameters_are_kept_whole() {
 }
 
 #[test]
-fn one_value_of_ten_megabytes_is_kept_whole() {
-    let value = "x".repeat(10_000_000);
+fn one_value_of_megabytes_is_kept_whole() {
+    let value = "x".repeat(3_000_000);
     let job = keeping(&format!(r#"{{"blob": "{value}"}}"#)).variable("FOOTPLATE_ARGUMENTS", "none");
     let ended = job.train().succeeded();
     all_is_there(&job, &ended, &[("SM_HP_BLOB", &value)]);
 }
 
 #[test]
-fn a_shell_command_runs_although_hyperparameters_are_too_large_for_arguments() {
+fn a_shell_command_runs_with_hyperparameters_too_large_for_arguments() {
     // SDK version 3 passes a command no hyperparameters.
     let value = "x".repeat(200_000);
     let job = Job::new()
@@ -289,7 +290,7 @@ fn a_shell_command_runs_although_hyperparameters_are_too_large_for_arguments() {
 }
 
 #[test]
-fn a_command_that_runs_the_job_again_is_refused_and_not_run_without_end() {
+fn a_command_that_runs_the_job_again_is_refused() {
     let command = format!("{FOOTPLATE} train");
     let job = Job::new()
         .without("SAGEMAKER_PROGRAM")
@@ -310,7 +311,7 @@ fn a_command_that_runs_the_job_again_is_refused_and_not_run_without_end() {
 }
 
 #[test]
-fn names_and_values_that_no_variable_can_have_reach_the_script_as_far_as_possible() {
+fn values_that_no_variable_can_hold_reach_the_script_if_possible() {
     let job = recording().hyperparameters(
         r#"{"nul": "\"a\u0000b\"", "raw": "c\u0000d", "a=b": "1", "": "2", "digits": "9", "text": "\"\\udc80\\ud800\""}"#,
     );
@@ -343,7 +344,7 @@ fn a_surrogate_that_stands_for_a_byte_reaches_the_script_as_that_byte() {
 }
 
 #[test]
-fn integers_of_five_thousand_digits_are_what_python_makes_of_them() {
+fn integers_of_five_thousand_digits_are_read_as_python_reads_them() {
     let digits = "7".repeat(5000);
     // In a string, Python's `json.loads` fails, and the toolkit keeps the text.
     let job = recording().hyperparameters(&format!(r#"{{"n": "{digits}"}}"#));
@@ -382,7 +383,7 @@ fn the_log_level_of_the_job_decides_which_messages_are_shown() {
 }
 
 #[test]
-fn files_of_the_drivers_that_are_wrong_fail_the_job() {
+fn wrong_files_of_the_sdk_drivers_fail_the_job() {
     // Plain Python where torchrun was asked for would be a silent mistake.
     for (file, content, problem) in [
         ("sourcecode.json", "{", "line 1, column 2: expected a key in double quotes, found the end of the text"),

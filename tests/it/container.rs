@@ -1,5 +1,5 @@
-//! One container that runs a job whose base folder is a temporary folder here. Whatever a test started is removed when
-//! the test ends, however it ends; and what a container did can be printed, for the message of an assertion that fails.
+//! A container that runs a job whose base folder is a temporary folder of this machine. Everything that a test starts is
+//! removed when the test ends, also when it fails. An assertion can show what a container did.
 
 use std::fmt;
 use std::process::Command;
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use crate::images;
 use crate::job::{Job, patience};
 
-/// The least time that a container engine on a busy machine may take.
+/// The shortest time for which tests wait for a container engine, which can be slow on a busy machine.
 const CONTAINER_PATIENCE: Duration = Duration::from_secs(120);
 
-/// A job for a container: what the script is comes by hyperparameters, and there is a channel `training` of CSV data
-/// on the line y = 2x.
+/// Returns a job for a container, with a channel `training` of CSV data on the line y = 2x. The hyperparameters must name
+/// the script.
 pub fn job_with(hyperparameters: &str) -> Job {
     Job::new()
         .hyperparameters(hyperparameters)
@@ -21,21 +21,21 @@ pub fn job_with(hyperparameters: &str) -> Job {
         .file("input/data/training/data.csv", "x,y\n1,2\n2,4\n3,6\n")
 }
 
-/// A job for a container whose code folder holds one script.
+/// Returns a job for a container whose code folder holds one script.
 pub fn job_of(script: &str, text: &str) -> Job {
     let hyperparameters =
         format!(r#"{{"sagemaker_program": "{script}", "sagemaker_submit_directory": "/opt/ml/code"}}"#);
     job_with(&hyperparameters).file(&format!("code/{script}"), text)
 }
 
-/// A container, removed when this value is dropped.
+/// A container, which is removed when this value is dropped.
 pub struct Container<'a> {
     name: String,
     job: &'a Job,
     started: Instant,
 }
 
-/// The end of a container; shown in full by `{}`.
+/// The end of a container. `{}` shows all of it.
 pub struct Ended {
     pub code: i32,
     pub logs: String,
@@ -51,7 +51,7 @@ impl<'a> Container<'a> {
         Container::start_without_volume(job, image, &[&[volume.as_str()], options].concat(), arguments)
     }
 
-    /// As [`Container::start`], for tests that mount parts of the job by options of their own.
+    /// Starts a container like [`Container::start`], but mounts nothing: the options can mount parts of the job.
     pub fn start_without_volume(job: &'a Job, image: &str, options: &[&str], arguments: &[&str]) -> Container<'a> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("footplate-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -62,7 +62,7 @@ impl<'a> Container<'a> {
         container
     }
 
-    /// Waits for the container's end.
+    /// Waits until the container has ended.
     pub fn end(&self) -> Ended {
         self.until("it has ended", || {
             let state = self.inspect("{{.State.Status}} {{.State.ExitCode}}");
@@ -71,36 +71,36 @@ impl<'a> Container<'a> {
         })
     }
 
-    /// Polls until the container's logs hold the text.
+    /// Waits until the container's logs contain a text.
     pub fn until_logged(&self, text: &str) {
         self.poll(&format!("it has logged {text:?}"), || self.logs().contains(text).then_some(()));
     }
 
-    /// `docker stop`, as the platform does it but for a shorter patience; gives how long it took.
+    /// Runs `docker stop`, as the platform does but with a shorter time limit. Returns how long it took.
     pub fn stop(&self, patience: Duration) -> Duration {
         let start = Instant::now();
         images::run(Command::new("docker").args(["stop", "--time", &patience.as_secs().to_string(), &self.name]));
         start.elapsed()
     }
 
-    /// `docker stop` of several containers at once.
+    /// Runs `docker stop` for several containers at once.
     pub fn stop_all(containers: &[Container], patience: Duration) {
         let names = containers.iter().map(|container| &container.name);
         images::run(Command::new("docker").args(["stop", "--time", &patience.as_secs().to_string()]).args(names));
     }
 
-    /// `docker kill`: all of its processes end at once, as where a machine fails.
+    /// Runs `docker kill`: all processes of the container end at once, as when a machine fails.
     pub fn kill(&self) {
         images::run(Command::new("docker").args(["kill", &self.name]));
     }
 
-    /// Takes the container from a network, as where a cable is cut: nothing is said to those that were connected.
+    /// Disconnects the container from a network, as if a cable were cut: no connection is closed.
     pub fn disconnect(&self, network: &str) {
         images::run(Command::new("docker").args(["network", "disconnect", network, &self.name]));
     }
 
-    /// The state letter and the command of every process in the container, which must have Python. `docker top` would
-    /// not do: it goes by the control group, which a zombie has left.
+    /// Returns the state letter and the command of every process in the container, which must have Python. `docker top`
+    /// omits zombies, because they have left the control group.
     pub fn processes(&self) -> Vec<String> {
         let script = r#"
 import os, pathlib
@@ -117,7 +117,7 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
         shown.lines().map(str::to_owned).collect()
     }
 
-    /// The files that came with the image; what Docker itself puts into every container is left out.
+    /// Returns the files that come from the image, without those that Docker puts into every container.
     pub fn files(&self) -> Vec<String> {
         let script = format!("docker export {} | tar --list", self.name);
         let listed = images::output(Command::new("sh").args(["-ec", &script]));
@@ -127,12 +127,13 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
         listed.lines().filter(|path| !of_docker(path)).map(str::to_owned).collect()
     }
 
+    /// Returns what the container has written so far, standard output first.
     pub fn logs(&self) -> String {
         let output = images::run(Command::new("docker").args(["logs", &self.name]));
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     }
 
-    /// Polls until the condition gives a value; what the container did is told if it never does.
+    /// Polls until the condition returns a value. If it never does, the panic shows what the container did.
     pub fn poll<T>(&self, what: &str, condition: impl Fn() -> Option<T>) -> T {
         let deadline = Instant::now() + CONTAINER_PATIENCE.max(patience());
         loop {
@@ -173,14 +174,14 @@ impl Drop for Container<'_> {
 }
 
 impl Ended {
-    /// The job succeeded: exit code 0, the success file and no failure file.
+    /// Checks that the job succeeded: exit code 0, a success file and no failure file.
     #[track_caller]
     pub fn succeeded(&self) {
         assert_eq!(self.code, 0, "{self}");
         assert!(self.success && self.failure.is_none(), "{self}");
     }
 
-    /// The failure file's text, which must be there.
+    /// Returns the text of the failure file, which must exist.
     #[track_caller]
     pub fn failure(&self) -> &str {
         self.failure.as_deref().unwrap_or_else(|| panic!("no failure file\n{self}"))

@@ -1,6 +1,5 @@
-//! Real jobs in containers, in every way that an image can start the binary and under the limits that containers have.
-//! The platform's own `docker run` lines are in the reference of its contract: nothing set means `docker run IMAGE
-//! train`, and a stop is SIGTERM, then SIGKILL after the grace.
+//! Real jobs in containers: every way in which an image can start the binary, and the limits of containers. The platform
+//! runs `docker run IMAGE train`, and stops a job by SIGTERM and, after a grace period, SIGKILL.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -13,14 +12,14 @@ use crate::container::{Container, job_of, job_with};
 use crate::images;
 use crate::job::{Job, is_full};
 
-/// Writes a model and says who and where it is.
+/// A script that writes a model and prints its user and arguments.
 const TRAINS: &str = r#"
 import os, pathlib, sys
 print("trained as", os.getuid(), "with", sys.argv[1:])
 pathlib.Path(os.environ["SM_MODEL_DIR"], "model.json").write_text("{}")
 "#;
 
-/// Runs until it is stopped, and then saves a checkpoint.
+/// A script that runs until it is stopped, and then saves a checkpoint.
 const SAVES_WHEN_STOPPED: &str = r#"
 import os, signal, sys, time
 def save(signal_number, frame):
@@ -35,7 +34,7 @@ while True:
 "#;
 
 #[test]
-fn as_entry_point_with_the_argument_train_it_runs_the_job() {
+fn the_entry_point_with_the_argument_train_runs_the_job() {
     if !images::usable() {
         return;
     }
@@ -48,7 +47,7 @@ fn as_entry_point_with_the_argument_train_it_runs_the_job() {
 }
 
 #[test]
-fn as_entry_point_without_an_argument_it_runs_the_job_that_is_there() {
+fn the_entry_point_without_arguments_runs_the_job() {
     if !images::usable() {
         return;
     }
@@ -58,7 +57,7 @@ fn as_entry_point_without_an_argument_it_runs_the_job_that_is_there() {
 }
 
 #[test]
-fn as_train_on_path_with_the_command_train_it_runs_the_job() {
+fn the_command_train_on_path_runs_the_job() {
     if !images::usable() {
         return;
     }
@@ -70,7 +69,7 @@ fn as_train_on_path_with_the_command_train_it_runs_the_job() {
 }
 
 #[test]
-fn under_a_newer_debian_and_python_it_runs_the_job_too() {
+fn a_job_runs_under_a_newer_debian_and_python() {
     if !images::usable() {
         return;
     }
@@ -80,7 +79,7 @@ fn under_a_newer_debian_and_python_it_runs_the_job_too() {
 }
 
 #[test]
-fn an_image_of_a_shell_and_python_alone_is_enough() {
+fn an_image_of_only_a_shell_and_python_is_sufficient() {
     if !images::usable() {
         return;
     }
@@ -90,7 +89,7 @@ fn an_image_of_a_shell_and_python_alone_is_enough() {
 }
 
 #[test]
-fn an_image_without_an_interpreter_is_told_so_in_the_failure_file() {
+fn a_missing_interpreter_is_reported_in_the_failure_file() {
     if !images::usable() {
         return;
     }
@@ -101,7 +100,7 @@ fn an_image_without_an_interpreter_is_told_so_in_the_failure_file() {
 }
 
 #[test]
-fn an_image_of_the_binary_alone_answers_version_and_help() {
+fn the_binary_alone_answers_version_and_help() {
     if !images::usable() {
         return;
     }
@@ -117,7 +116,7 @@ fn an_image_of_the_binary_alone_answers_version_and_help() {
     }
 }
 
-/// Sets what others may do with the job's folders: a temporary folder is its owner's alone.
+/// Sets the permissions of the job's folders. Without it only their owner can use them, because they are temporary.
 fn permit(job: &Job, mode: u32, folders: &[&str]) {
     for folder in folders {
         std::fs::set_permissions(job.path(folder), std::fs::Permissions::from_mode(mode))
@@ -139,7 +138,7 @@ fn a_user_other_than_root_can_run_the_job() {
 }
 
 #[test]
-fn a_user_who_cannot_write_the_output_folder_is_told_its_path() {
+fn an_output_folder_that_the_user_cannot_write_is_named() {
     if !images::usable() {
         return;
     }
@@ -153,7 +152,7 @@ fn a_user_who_cannot_write_the_output_folder_is_told_its_path() {
 }
 
 #[test]
-fn a_read_only_root_with_a_writable_base_folder_is_enough() {
+fn a_job_runs_with_a_read_only_root() {
     if !images::usable() {
         return;
     }
@@ -163,7 +162,7 @@ fn a_read_only_root_with_a_writable_base_folder_is_enough() {
 }
 
 #[test]
-fn a_failing_script_is_told_first_with_its_own_exit_code() {
+fn the_failure_text_starts_with_the_scripts_own_error() {
     if !images::usable() {
         return;
     }
@@ -182,7 +181,7 @@ fn a_failing_script_is_told_first_with_its_own_exit_code() {
 }
 
 #[test]
-fn a_stop_reaches_the_script_which_saves_a_checkpoint_and_ends_the_job() {
+fn a_stopped_script_can_save_a_checkpoint() {
     if !images::usable() {
         return;
     }
@@ -199,11 +198,11 @@ fn a_stop_reaches_the_script_which_saves_a_checkpoint_and_ends_the_job() {
 }
 
 #[test]
-fn a_stop_reaches_what_a_shell_script_started() {
+fn a_stop_reaches_children_of_a_shell_script() {
     if !images::usable() {
         return;
     }
-    // The shell waits for its child and passes no signal on: the child must be told by footplate.
+    // The shell waits for its child and forwards no signal, so footplate must signal the child.
     let job = job_of("train.sh", "python3 worker.py\necho the worker ended with $?\n")
         .file("code/worker.py", SAVES_WHEN_STOPPED);
     let image = images::with_train(images::debian("bookworm"));
@@ -216,7 +215,7 @@ fn a_stop_reaches_what_a_shell_script_started() {
 }
 
 #[test]
-fn a_script_that_a_stop_ends_is_a_failure_that_names_the_signal() {
+fn a_script_that_a_stop_ends_fails_with_the_signals_name() {
     if !images::usable() {
         return;
     }
@@ -232,7 +231,7 @@ fn a_script_that_a_stop_ends_is_a_failure_that_names_the_signal() {
 }
 
 #[test]
-fn a_script_that_ignores_a_stop_is_killed_when_the_grace_period_is_over() {
+fn a_script_that_ignores_a_stop_is_killed_after_the_grace_period() {
     if !images::usable() {
         return;
     }
@@ -250,7 +249,7 @@ fn a_script_that_ignores_a_stop_is_killed_when_the_grace_period_is_over() {
 }
 
 #[test]
-fn a_script_killed_for_memory_is_told_with_the_limit() {
+fn an_out_of_memory_kill_is_reported_with_the_limit() {
     if !images::usable() {
         return;
     }
@@ -263,11 +262,11 @@ fn a_script_killed_for_memory_is_told_with_the_limit() {
 }
 
 #[test]
-fn a_full_shared_memory_that_raises_is_told_beside_the_exception() {
+fn full_shared_memory_is_reported_beside_the_exception() {
     if !images::usable() {
         return;
     }
-    // In small pieces: of one that is larger than what is free, the kernel may take nothing.
+    // The pieces are small, because the kernel may refuse one that is larger than the free space as a whole.
     let script = "with open('/dev/shm/batch', 'wb', buffering=0) as file:\n    while True: file.write(b'x' * 4096)\n";
     let job = job_of("train.py", script);
     let image = images::with_train(images::debian("bookworm"));
@@ -278,11 +277,11 @@ fn a_full_shared_memory_that_raises_is_told_beside_the_exception() {
 }
 
 #[test]
-fn a_full_shared_memory_that_kills_is_told_though_there_is_only_a_signal() {
+fn full_shared_memory_is_reported_as_the_cause_of_sigbus() {
     if !images::usable() {
         return;
     }
-    // As data loaders do: a sparse file is mapped, and cannot grow where it is written to.
+    // Data loaders do this: they map a sparse file, which cannot grow when it is written to.
     let script = "import mmap\nfile = open('/dev/shm/batch', 'w+b')\nfile.truncate(4 << 20)\n\
                   memory = mmap.mmap(file.fileno(), 4 << 20)\nmemory.write(b'x' * (4 << 20))\n";
     let job = job_of("train.py", script);
@@ -332,7 +331,8 @@ while not os.path.exists("/opt/ml/input/enough"):
     let job = job_of("train.py", script);
     let image = images::with_train(images::debian("bookworm"));
 
-    // Without footplate they stay: the script is process 1 and does not expect them. So the check below sees something.
+    // Without footplate the zombies stay, because the script is process 1 and does not reap them. This shows that the check
+    // below can see zombies.
     let options = ["--workdir=/opt/ml/code", "--entrypoint=python3"];
     let bare = Container::start(&job, image, &options, &["train.py"]);
     bare.poll("20 zombies are there", || (zombies(&bare) == 20).then_some(()));
@@ -387,7 +387,7 @@ fn the_example_of_an_image_with_a_script_baked_in_trains() {
 }
 
 #[test]
-fn the_example_of_a_script_mode_image_trains_a_job_s_own_script() {
+fn the_example_of_a_script_mode_image_trains() {
     let script = include_str!("../../docker/examples/script-mode/train.py");
     let hyperparameters = r#"{"sagemaker_program": "\"train.py\"", "sagemaker_submit_directory": "\"/opt/ml/input/data/code\"", "ridge": "0"}"#;
     let job = job_with(hyperparameters).file("input/data/code/train.py", script);
@@ -395,11 +395,11 @@ fn the_example_of_a_script_mode_image_trains_a_job_s_own_script() {
 }
 
 #[test]
-fn a_job_under_network_isolation_runs_the_archive_that_its_channel_brings() {
+fn under_network_isolation_the_archive_of_a_channel_runs() {
     if !images::usable() {
         return;
     }
-    // As the SDK sends it: the path as it is in the container.
+    // The SDK sends the path inside the container.
     let hyperparameters = r#"{"sagemaker_program": "\"train.py\"", "sagemaker_submit_directory": "\"/opt/ml/input/data/code/sourcedir.tar.gz\""}"#;
     let job = job_with(hyperparameters).file(
         "input/data/code/sourcedir.tar.gz",
@@ -410,7 +410,7 @@ fn a_job_under_network_isolation_runs_the_archive_that_its_channel_brings() {
         Container::start(&job, image, &["--network=none", "--env=FOOTPLATE_REQUIREMENTS=off"], &["train"]).end();
     ended.succeeded();
     assert!(ended.logs.contains("trained as 0 with []"), "{ended}");
-    // What is not in the image cannot be had: that is told at once.
+    // Packages that are not in the image cannot be downloaded, which is reported at once.
     let job = job_with(hyperparameters).file(
         "input/data/code/sourcedir.tar.gz",
         archive_of(&[("train.py", TRAINS), ("requirements.txt", "no-such-package")]),
@@ -423,7 +423,7 @@ fn a_job_under_network_isolation_runs_the_archive_that_its_channel_brings() {
 }
 
 #[test]
-fn the_example_of_a_framework_image_trains_by_its_own_module() {
+fn the_example_of_a_framework_image_trains() {
     example("framework", &job_with(r#"{"ridge": "0"}"#), None);
 }
 

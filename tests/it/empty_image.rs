@@ -1,11 +1,11 @@
-//! An image that has nothing in it but footplate and a job.
+//! An image that contains only footplate and a job.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
 use super::job::{Ended, FOOTPLATE, Job, wait_with_output};
 
-/// Runs the job in an image that has nothing but footplate and the job.
+/// Runs a job in an image that contains only footplate and the job.
 pub fn run(job: &Job, words: &[&str]) -> Ended {
     fs::copy(FOOTPLATE, job.path("footplate")).expect("copied");
     fs::create_dir_all(job.path("tmp")).expect("a folder");
@@ -25,7 +25,7 @@ pub fn run(job: &Job, words: &[&str]) -> Ended {
         .map(ToOwned::to_owned);
     command.arg(job.base()).arg("/footplate").args(words);
     command.env_clear().env("SAGEMAKER_BASE_DIR", "/").envs(program.map(|program| ("SAGEMAKER_PROGRAM", program)));
-    // chroot itself is looked for on the PATH of the test, and footplate on that of the image.
+    // The test's part of PATH is for finding chroot itself.
     command.env("PATH", format!("/image/bin:{}", std::env::var("PATH").expect("a PATH")));
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     job.ended(wait_with_output(child), std::time::Duration::ZERO)

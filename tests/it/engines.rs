@@ -1,5 +1,5 @@
-//! The real engines over several hosts: containers on a network of their own that find each other by the hosts' names, as
-//! on the platform. Open MPI 4.1 (bookworm) and 5.0 (trixie) without ssh, and PyTorch with gloo.
+//! Real engines on several hosts: Open MPI 4.1 (bookworm) and 5.0 (trixie) without ssh, and PyTorch with gloo. As on the
+//! platform, the hosts are containers that find each other by name on a network of their own.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,13 +9,13 @@ use crate::container::{Container, Ended, job_of};
 use crate::images;
 use crate::job::Job;
 
-/// Debian's releases with the two Open MPIs.
+/// The Debian suites with the two versions of Open MPI.
 const SUITES: [&str; 2] = ["bookworm", "trixie"];
 
-/// The time that hosts may take to end once something has happened.
+/// The upper bound for the end of all hosts after an event that ends the job.
 const PROMPT: Duration = Duration::from_secs(30);
 
-/// A network that only the hosts of one job are on.
+/// A network for the hosts of one job.
 struct Network {
     name: String,
 }
@@ -35,14 +35,14 @@ impl Drop for Network {
     }
 }
 
-/// The jobs of the hosts algo-1 and so on, each with its folders.
+/// The jobs of the hosts algo-1, algo-2 and so on, each with its own folders.
 struct Hosts {
     jobs: Vec<Job>,
     image: &'static str,
     options: Vec<String>,
 }
 
-/// Those that run. The containers go before the network.
+/// Hosts that run. The order of the fields matters: containers must be removed before their network.
 struct Started<'a> {
     containers: Vec<Container<'a>>,
     network: Network,
@@ -61,14 +61,14 @@ impl Hosts {
         Hosts { jobs: names.iter().map(job).collect(), image, options }
     }
 
-    /// So many hosts with so many ranks each, which mpirun starts.
+    /// Returns `count` hosts with `per_host` ranks each, which mpirun starts.
     fn of_mpirun(suite: &str, count: usize, per_host: usize, script: &str) -> Hosts {
         let image = images::debian_with(suite, &["openmpi-bin", "python3-mpi4py"]);
         let ranks = format!("--env=FOOTPLATE_PROCESSES_PER_HOST={per_host}");
         Hosts::new(count, image, script, &["--env=FOOTPLATE_LAUNCHER=mpi", &ranks])
     }
 
-    /// The same with PyTorch.
+    /// Returns `count` hosts with `per_host` ranks of PyTorch each.
     fn of_torch(launcher: &str, count: usize, per_host: usize, script: &str) -> Hosts {
         let image = images::debian("bookworm");
         let launcher = format!("--env=FOOTPLATE_LAUNCHER={launcher}");
@@ -89,7 +89,7 @@ impl Hosts {
             options.extend(self.options.iter().map(String::as_str));
             Container::start(job, self.image, &options, &["train"])
         };
-        // The first host comes last: until then its name is not known, as it can be on the platform.
+        // The first host starts last. Until then its name cannot be resolved, as can happen on the platform.
         let mut containers: Vec<Container<'_>> = self.jobs.iter().enumerate().rev().map(container).collect();
         containers.reverse();
         Started { containers, network }
@@ -97,7 +97,7 @@ impl Hosts {
 }
 
 impl Started<'_> {
-    /// Waits until the ranks of all hosts have written so many lines that end with a text.
+    /// Waits until the ranks of all hosts together have written `count` lines that end with a text.
     fn until_written(&self, text: &str, count: usize) {
         let written = || {
             let logs: Vec<String> = self.containers.iter().map(Container::logs).collect();
@@ -106,12 +106,12 @@ impl Started<'_> {
         self.containers[0].poll(&format!("{text:?} is written {count} times"), || (written() >= count).then_some(()));
     }
 
-    /// Waits for the end of every container: with it, no process is left.
+    /// Waits until every container has ended, and with it all of its processes.
     fn end(&self) -> Vec<Ended> {
         self.containers.iter().map(Container::end).collect()
     }
 
-    /// Stops all hosts at once, as the platform does; they must not take much longer than their ranks.
+    /// Stops all hosts at once, as the platform does. They must end within [`PROMPT`].
     #[track_caller]
     fn stop(&self) -> Vec<Ended> {
         let begun = Instant::now();
@@ -121,7 +121,7 @@ impl Started<'_> {
         ended
     }
 
-    /// The same where it must follow soon, as what it waits for has happened.
+    /// Waits until every container has ended, which must happen within [`PROMPT`].
     #[track_caller]
     fn end_in_time(&self) -> Vec<Ended> {
         let begun = Instant::now();
@@ -132,7 +132,7 @@ impl Started<'_> {
     }
 }
 
-/// A host was killed: all others name it, wherever the leader was.
+/// Checks that all hosts but a killed one name the killed one, whether or not it was the leader.
 #[track_caller]
 fn host_is_lost(ended: &[Ended], victim: usize) {
     for (n, ended) in ended.iter().enumerate() {
@@ -143,7 +143,8 @@ fn host_is_lost(ended: &[Ended], victim: usize) {
     }
 }
 
-/// The second host was cut off: the others name it, and it names the first, the only one that it talks to.
+/// Checks the failures after the second host was disconnected: the others name it, and it names the first host, the only
+/// one to which it had a connection.
 #[track_caller]
 fn host_is_cut_off(ended: &[Ended]) {
     for (n, ended) in ended.iter().enumerate() {
@@ -152,19 +153,19 @@ fn host_is_cut_off(ended: &[Ended]) {
     }
 }
 
-/// Describes what every host did, for a message.
+/// Returns a message that shows what every host did.
 fn all(ended: &[Ended]) -> String {
     ended.iter().zip(1..).map(|(ended, n)| format!("=== algo-{n}: {ended}\n")).collect()
 }
 
-/// The lines that ranks wrote, sorted.
+/// Returns the lines of the ranks, sorted.
 fn of_ranks(ended: &Ended) -> Vec<&str> {
     let mut lines: Vec<&str> = ended.logs.lines().filter(|line| line.starts_with("[algo-")).collect();
     lines.sort_unstable();
     lines
 }
 
-/// A failure with this exit code, whose text begins so and holds a further line.
+/// Checks a failure: its exit code, the start of its text, and another part of the text.
 #[track_caller]
 fn failed(ended: &Ended, code: i32, text: &str, line: &str) {
     assert_eq!(ended.code, code, "{ended}");
@@ -173,7 +174,7 @@ fn failed(ended: &Ended, code: i32, text: &str, line: &str) {
 }
 
 #[test]
-fn mpirun_starts_the_ranks_of_all_hosts_without_ssh_and_their_lines_come_whole() {
+fn mpirun_starts_ranks_on_all_hosts_without_ssh_and_lines_stay_whole() {
     if !images::usable() {
         return;
     }
@@ -213,7 +214,8 @@ fn the_images_of_mpirun_hold_no_ssh_server() {
     }
 }
 
-/// A script of mpi4py that says `up` on all ranks once all are there, and then, when all have said it, does this, and sleeps.
+/// Returns a script of mpi4py. Each rank prints `up` when all ranks have started, executes `then` when all have printed it,
+/// and sleeps.
 fn after_barrier(imports: &str, then: &str) -> String {
     format!(
         "import os, signal, sys, time\n{imports}from mpi4py import MPI\nworld = MPI.COMM_WORLD\nrank = world.rank\n\
@@ -254,7 +256,7 @@ fn a_rank_of_mpirun_that_is_killed_ends_all_hosts_which_name_it() {
 }
 
 #[test]
-fn a_rank_of_mpirun_that_is_killed_for_memory_is_told_so_on_all_hosts() {
+fn a_rank_of_mpirun_killed_for_memory_is_reported_on_all_hosts() {
     if !images::usable() {
         return;
     }
@@ -280,7 +282,7 @@ fn a_daemon_of_mpirun_that_is_killed_ends_all_hosts_which_name_it() {
         let hosts = Hosts::of_mpirun(suite, 2, 2, &after_barrier("", script));
         let started = hosts.start();
         started.until_written("up", 1);
-        // With Open MPI 5 the command of the daemon ends with 255, whatever ended the daemon.
+        // The command of Open MPI 5's daemon ends with 255, however the daemon ended.
         let (code, how) =
             if suite == "trixie" { (255, "exit code 255") } else { (137, "killed by SIGKILL (signal 9)") };
         for ended in started.end_in_time() {
@@ -307,7 +309,7 @@ fn a_host_of_mpirun_that_is_killed_ends_the_others_which_name_it() {
 }
 
 #[test]
-fn a_host_of_mpirun_that_is_cut_off_is_named_by_the_others_and_ends_too() {
+fn a_disconnected_host_of_mpirun_ends_and_is_named_by_the_others() {
     if !images::usable() {
         return;
     }
@@ -349,18 +351,18 @@ fn a_stop_of_all_hosts_lets_every_rank_of_mpirun_save_its_checkpoint() {
 }
 
 #[test]
-fn ranks_of_mpirun_that_end_at_once_do_not_cut_the_grace_of_those_that_save() {
+fn ranks_of_mpirun_that_end_at_once_leave_others_time_to_save() {
     if !images::usable() {
         return;
     }
-    // Open MPI 4 would kill them after two seconds, 5 after a quarter of one.
+    // By itself, Open MPI 4 kills the other ranks after two seconds, and Open MPI 5 after a quarter of a second.
     let save = "def save(*_):\n    time.sleep(SECONDS)\n    os.makedirs('/opt/ml/checkpoints', exist_ok=True)\n    \
                 open(f'/opt/ml/checkpoints/{rank}', 'w').write('saved')\n    print('saved', flush=True)\n    os._exit(0)\n\
                 from mpi4py import MPI\nif MPI.COMM_WORLD.rank in (0, 3): signal.signal(signal.SIGTERM, save)\n";
     let raises = "if rank == 2: raise ValueError('bad data')";
     for suite in SUITES {
         for fails in [false, true] {
-            // After a failure the daemons of Open MPI 4 end nevertheless, and their ranks a second later.
+            // After a failure the daemons of Open MPI 4 end all the same, and their ranks a second later.
             let seconds = if fails && suite == "bookworm" { "1" } else { "4" };
             let save = save.replace("SECONDS", seconds);
             let hosts = Hosts::of_mpirun(suite, 2, 2, &after_barrier(&save, if fails { raises } else { "" }));
@@ -386,11 +388,11 @@ fn ranks_of_mpirun_that_end_at_once_do_not_cut_the_grace_of_those_that_save() {
     }
 }
 
-/// The path of PyTorch in a container.
+/// The folder of PyTorch in a container.
 const TORCH: &str = "/opt/torch";
 
-/// A volume with a virtual environment that holds PyTorch. It is made once for the machine: it takes minutes and five
-/// gigabytes, as PyTorch for Linux comes with CUDA's libraries, and cannot do without.
+/// Returns the name of a volume with a virtual environment that holds PyTorch. It is made once for the machine, which takes
+/// minutes and five gigabytes: PyTorch for Linux requires the CUDA libraries.
 fn torch() -> &'static str {
     const VOLUME: &str = "footplate-test-torch";
     let image = images::debian("bookworm");
@@ -403,7 +405,7 @@ fn torch() -> &'static str {
     let _lock = images::locked(VOLUME);
     let is_complete = in_container(&[], &format!("test -e {TORCH}/complete")).output().expect("docker runs");
     if !is_complete.status.success() {
-        // What pip is told on this machine, it is told there.
+        // pip gets the settings that it has on this machine.
         let certificates = std::env::var("SSL_CERT_FILE").unwrap_or("/etc/ssl/certs/ca-certificates.crt".to_owned());
         let mut options = vec![
             format!("--volume={certificates}:/certificates:ro"),
@@ -414,7 +416,7 @@ fn torch() -> &'static str {
         let told = std::env::vars().filter(|(name, _)| is_told(name));
         options.extend(told.map(|(name, value)| format!("--env={name}={value}")));
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
-        // Only what is imported is compiled: the volume is read-only afterwards.
+        // Importing compiles the modules that the tests use. Afterwards the volume is read-only.
         let script = format!(
             "rm -rf {TORCH}/*; python3 -m venv {TORCH}; {TORCH}/bin/pip install --quiet --no-compile torch numpy
              {TORCH}/bin/python3 -c 'import torch.distributed.run'; {TORCH}/bin/torchrun --help >/dev/null
@@ -425,7 +427,8 @@ fn torch() -> &'static str {
     VOLUME
 }
 
-/// A script of PyTorch that computes with all ranks and says so, and then, when all have said it, does this.
+/// Returns a script of PyTorch. Each rank computes with all others and prints the result, and executes `then` when all have
+/// printed it.
 fn all_reduced(then: &str) -> String {
     format!(
         "import os, signal, time, torch\nimport torch.distributed as dist\ndist.init_process_group('gloo')\n\
@@ -435,17 +438,17 @@ fn all_reduced(then: &str) -> String {
     )
 }
 
-/// The same, where a rank does this while the others go on to compute with it: they fail as well, by connections that
-/// break.
+/// Returns a script like [`all_reduced`] whose ranks go on computing after `then`. If a rank ends in `then`, the others fail
+/// because their connections break.
 fn while_computing(then: &str) -> String {
     all_reduced(&format!("{then}\nwhile True:\n    dist.all_reduce(total)\n    time.sleep(0.01)"))
 }
 
-/// The launchers that leave it to PyTorch to find the ranks of other hosts.
+/// The launchers with which PyTorch finds the ranks of other hosts by itself.
 const OF_TORCH: [&str; 2] = ["per-gpu", "torchrun"];
 
 impl Started<'_> {
-    /// Waits until all ranks have computed together.
+    /// Waits until all ranks have printed their common result.
     fn until_computed(&self, per_host: usize) {
         let world = self.containers.len() * per_host;
         let total: usize = (0..world).sum();
@@ -503,7 +506,7 @@ fn a_rank_of_pytorch_that_is_killed_ends_all_hosts_which_name_it() {
         let hosts = Hosts::of_torch(launcher, 2, 1, &killed);
         let started = hosts.start();
         started.until_computed(1);
-        // torchrun ends with 1, whatever ended its rank.
+        // torchrun ends with 1, however its rank ended.
         let code = if launcher == "torchrun" { 1 } else { 137 };
         for ended in started.end_in_time() {
             failed(&ended, code, "killed by SIGKILL (signal 9)\n", "host algo-2, rank 1, ");
@@ -516,7 +519,7 @@ fn a_host_of_pytorch_that_is_killed_ends_the_others_which_name_it() {
     if !images::usable() {
         return;
     }
-    // torchrun keeps what its ranks meet at on the first host.
+    // torchrun's ranks meet at a store on the first host.
     for (launcher, victim) in [("per-gpu", 1), ("torchrun", 0)] {
         let hosts = Hosts::of_torch(launcher, 2, 1, &while_computing(""));
         let started = hosts.start();
@@ -527,7 +530,7 @@ fn a_host_of_pytorch_that_is_killed_ends_the_others_which_name_it() {
 }
 
 #[test]
-fn a_host_of_pytorch_that_is_cut_off_is_named_by_the_others_and_ends_too() {
+fn a_disconnected_host_of_pytorch_ends_and_is_named_by_the_others() {
     if !images::usable() {
         return;
     }

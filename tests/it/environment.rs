@@ -198,7 +198,7 @@ fn footplates_own_hyperparameters_never_reach_the_script() {
 }
 
 #[test]
-fn hyperparameters_become_arguments_in_the_style_that_is_set() {
+fn hyperparameters_become_arguments_in_the_configured_style() {
     let given = r#"{"amp": "true", "ema": "false", "lr": "1e-5", "n": "null", "tags": "[\"a\", 1]", "s": "a b"}"#;
     let toolkit = ["--amp", "True", "--ema", "False", "--lr", "1e-05", "-n", "", "-s", "a b", "--tags", "['a', 1]"];
     let json = ["--amp", "true", "--ema", "false", "--lr", "1e-05", "-n", "null", "-s", "a b", "--tags", "[\"a\", 1]"];
@@ -284,7 +284,7 @@ fn env_prints_the_exact_bytes_of_a_value_that_is_not_utf_8() {
 }
 
 #[test]
-fn env_hides_secrets_unless_they_are_asked_for() {
+fn env_hides_secrets_unless_an_option_shows_them() {
     let job = awkward();
     for format in ["shell", "json"] {
         let hidden = job.run(["env", "--format", format]).stdout();
@@ -298,7 +298,7 @@ fn env_hides_secrets_unless_they_are_asked_for() {
 }
 
 #[test]
-fn exec_keeps_what_is_exported_and_adds_what_is_not() {
+fn exec_keeps_exported_variables_and_adds_missing_ones() {
     let job = recording()
         .hyperparameters(r#"{"lr": "0.1", "prompt": "x"}"#)
         .variable("SM_HP_LR", "mine")
@@ -336,7 +336,7 @@ fn exec_works_without_any_configuration() {
 }
 
 #[test]
-fn exec_runs_a_command_whatever_the_size_of_the_hyperparameters() {
+fn exec_runs_a_command_with_hyperparameters_of_any_size() {
     let job = recording().hyperparameters(&format!(r#"{{"prompt": "{}"}}"#, "x".repeat(200_000)));
     job.run(["exec", "true"]).succeeded();
 }
@@ -356,7 +356,7 @@ fn exec_ends_like_its_command_and_names_a_command_that_does_not_exist() {
 }
 
 #[test]
-fn plan_shows_what_would_run_and_runs_nothing() {
+fn plan_shows_the_command_and_runs_nothing() {
     let job = awkward().hyperparameters(r#"{"lr": "0.1", "api_key": "hush-hush"}"#);
     let job = job.file("code/requirements.txt", "no-such-package");
     let code = job.path("code").display().to_string();
@@ -453,7 +453,7 @@ fn has_gpus() -> bool {
 }
 
 #[test]
-fn gpus_and_neuron_cores_are_counted_by_the_images_own_tools() {
+fn gpus_and_neuron_cores_are_counted_with_the_images_tools() {
     if has_gpus() {
         return;
     }
@@ -479,7 +479,7 @@ fn gpus_and_neuron_cores_are_counted_by_the_images_own_tools() {
 }
 
 #[test]
-fn a_stop_signal_does_not_wait_for_a_tool_that_hangs() {
+fn a_stop_signal_does_not_wait_for_a_hanging_tool() {
     if has_gpus() {
         return;
     }
@@ -496,7 +496,7 @@ fn a_stop_signal_does_not_wait_for_a_tool_that_hangs() {
 }
 
 #[test]
-fn a_tool_that_hangs_does_not_hang_the_job() {
+fn a_hanging_tool_does_not_block_the_job() {
     if has_gpus() {
         return;
     }

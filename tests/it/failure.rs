@@ -180,3 +180,15 @@ fn the_host_is_named_if_there_are_several() {
     let ended = job.train().failed(1, "ValueError: x\n");
     assert!(ended.failure().contains("host algo-2, "), "{}", ended.failure());
 }
+
+#[test]
+fn the_success_file_of_an_earlier_run_does_not_survive_a_failure() {
+    let job = Job::shell("exit 3").file("output/success", "");
+    let ended = job.train();
+    assert_eq!(ended.code(), 3);
+    assert!(!job.path("output/success").exists());
+    // Neither does a failure file survive a success.
+    let job = Job::shell("true").file("output/failure", "of an earlier run");
+    assert_eq!(job.train().code(), 0);
+    assert!(job.path("output/success").exists());
+}

@@ -1,9 +1,8 @@
-//! The container images that tests run in. No registry is needed: a base image is bootstrapped from Debian's packages,
-//! the others are built from it. Each is built once for the machine and shared between test processes: its tag holds a
-//! digest of its recipe, and a file lock lets one process build while the others wait.
+//! The container images that tests run in. They need no registry: a base image is made of Debian's packages, and the others
+//! are built from it. Each is built once for the machine, because its tag holds a digest of its recipe. A file lock lets one
+//! test process build while others wait.
 //!
-//! The binary under test gets its image from a `COPY` into `scratch` here, not from docker/Dockerfile: that would build
-//! another binary, not the one that the tests are about. docker.rs builds the Dockerfile in a test of its own.
+//! The binary under test is copied into an image. docker/Dockerfile would compile another binary; docker.rs tests it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -20,8 +19,7 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_footplate");
 /// The packages of every Debian image beyond the minimum.
 const PACKAGES: &str = "ca-certificates,python3,python3-pip,python3-venv";
 
-/// Returns true if containers can be run here. If not, the reason is printed for the test that asks, unless CI is set:
-/// a
+/// Returns true if containers can run on this machine. If not, it calls [`skip`] with the reason.
 pub fn usable() -> bool {
     static REFUSAL: OnceLock<Option<String>> = OnceLock::new();
     let refusal = REFUSAL.get_or_init(|| match Command::new("docker").arg("version").output() {
@@ -48,7 +46,7 @@ pub fn skip(why: &str) {
     }
 }
 
-/// Debian of the given suite (`bookworm`: Python 3.11, `trixie`: Python 3.13) with Python, pip and venv.
+/// Returns an image of a Debian suite (`bookworm`: Python 3.11, `trixie`: Python 3.13) with Python, pip and venv.
 pub fn debian(suite: &str) -> &'static str {
     once(&format!("{suite}-python"), &[PACKAGES], |tag| {
         install_mmdebstrap();
@@ -67,7 +65,7 @@ pub fn debian(suite: &str) -> &'static str {
     })
 }
 
-/// [`debian`] with more of Debian's packages.
+/// Returns an image like [`debian`] with more of Debian's packages.
 pub fn debian_with(suite: &str, packages: &[&str]) -> &'static str {
     let base = debian(suite);
     let packages = packages.join(" ");
@@ -80,7 +78,7 @@ pub fn debian_with(suite: &str, packages: &[&str]) -> &'static str {
     )
 }
 
-/// A shell, Python, their libraries, an empty /tmp, and nothing else: no coreutils, no /etc, no package.
+/// Returns an image of a shell, Python, their libraries and an empty /tmp. It has no coreutils, no /etc and no package.
 pub fn shell_and_python() -> &'static str {
     let base = debian("bookworm");
     derived(
@@ -100,12 +98,12 @@ ENV PATH=/usr/local/bin:/usr/bin:/bin
     )
 }
 
-/// The option that mounts the binary under test as `train` on the PATH of a container. It costs less than an image.
+/// Returns the option that mounts the binary under test as `train` on the PATH of a container. It costs less than an image.
 pub fn mounted_as_train() -> String {
     format!("--volume={BINARY}:/usr/local/bin/train:ro")
 }
 
-/// The binary under test as the entry point of an image that holds nothing else.
+/// Returns an image that holds only the binary under test, as its entry point.
 pub fn footplate() -> &'static str {
     let (name, version) = of_binary("scratch");
     let tag = once(&name, &[&version], |tag| {
@@ -119,12 +117,12 @@ pub fn footplate() -> &'static str {
     tag
 }
 
-/// An image with the binary under test as `train` on PATH and no entry point.
+/// Returns an image with the binary under test as `train` on PATH and without an entry point.
 pub fn with_train(base: &str) -> &'static str {
     with_footplate("train", base, "COPY --from=footplate /footplate /usr/local/bin/train\n")
 }
 
-/// An image with the binary under test as its entry point.
+/// Returns an image with the binary under test as its entry point.
 pub fn with_entrypoint(base: &str) -> &'static str {
     with_footplate(
         "entrypoint",
@@ -133,7 +131,7 @@ pub fn with_entrypoint(base: &str) -> &'static str {
     )
 }
 
-/// An image on top of `base`: `steps` may copy from the stage named footplate.
+/// Returns an image that is built from `base`. The steps can copy from the stage `footplate`.
 pub fn with_footplate(name: &str, base: &str, steps: &str) -> &'static str {
     let binary = footplate();
     let (name, _) = of_binary(&format!("{name}-{:08x}", digest(&[base]) as u32));
@@ -211,7 +209,7 @@ pub fn builder() -> &'static str {
     })
 }
 
-/// An image built from a Dockerfile that copies nothing from its context.
+/// Returns an image that is built from a Dockerfile without a context.
 pub fn derived(name: &str, dockerfile: &str) -> &'static str {
     once(name, &[dockerfile], |tag| {
         let mut context = tempfile::tempfile().expect("failed to make a file for the Dockerfile");
@@ -221,7 +219,7 @@ pub fn derived(name: &str, dockerfile: &str) -> &'static str {
     })
 }
 
-/// The image of that name and recipe, built unless the machine has it.
+/// Returns the tag of an image with this name and recipe. `build` builds the image if the machine does not have it.
 fn once(name: &str, recipe: &[&str], build: impl FnOnce(&str)) -> &'static str {
     let tag = format!("footplate-test/{name}:{:016x}", digest(recipe));
     let lock = locked(&tag.replace(['/', ':'], "-"));
@@ -233,7 +231,7 @@ fn once(name: &str, recipe: &[&str], build: impl FnOnce(&str)) -> &'static str {
     remembered(tag)
 }
 
-/// The tag for as long as the process lives; each is kept once.
+/// Returns the tag with the lifetime of the process.
 fn remembered(tag: String) -> &'static str {
     static TAGS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut tags = TAGS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -245,20 +243,20 @@ fn remembered(tag: String) -> &'static str {
     tag
 }
 
-/// The name of an image that holds the binary under test, and what tells this build of it from earlier ones. Other
-/// checkouts' binaries lie elsewhere and so have images of other names.
+/// Returns the name of an image that holds the binary under test, and the version of this build. Binaries of other checkouts
+/// have other paths and so other names.
 fn of_binary(name: &str) -> (String, String) {
     let metadata = fs::metadata(BINARY).expect("failed to look at the binary under test");
     let version = format!("{} {}.{}", metadata.len(), metadata.mtime(), metadata.mtime_nsec());
     (format!("binary-{:08x}-{name}", digest(&[BINARY]) as u32), version)
 }
 
-/// A name of this checkout's own for an image.
+/// Returns a name for an image that no other checkout uses.
 pub fn of_checkout(name: &str) -> String {
     format!("footplate-test/{name}-{:08x}", digest(&[env!("CARGO_MANIFEST_DIR")]) as u32)
 }
 
-/// Removes the images of this name that hold an earlier build of the binary, except where a container still uses one.
+/// Removes the images of the same name that hold an earlier build of the binary, unless a container uses them.
 fn forget_older(tag: &str) {
     let (name, version) = tag.rsplit_once(':').expect("a tag has a version");
     for other in output(Command::new("docker").args(["image", "ls", "--format", "{{.Tag}}", name])).lines() {
@@ -273,7 +271,7 @@ fn exists(tag: &str) -> bool {
     inspect.expect("failed to run docker").status.success()
 }
 
-/// A lock that other test processes on this machine take too; it is held until the file is dropped.
+/// Takes a lock among all test processes of this machine. It is released when the file is dropped.
 pub fn locked(name: &str) -> File {
     let folder = std::env::temp_dir().join("footplate-test-locks");
     fs::create_dir_all(&folder).expect("failed to make the folder for locks");
@@ -298,7 +296,7 @@ pub fn digest(parts: &[&str]) -> u64 {
     hasher.finish()
 }
 
-/// Runs a command to its end; anything but success fails the test with all that the command said.
+/// Runs a command to its end. Unless it succeeds, the test fails and shows what the command wrote.
 pub fn run(command: &mut Command) -> Output {
     let shown = format!("{command:?}");
     let output = command.output().unwrap_or_else(|error| panic!("failed to start {shown}: {error}"));
@@ -312,7 +310,7 @@ pub fn run(command: &mut Command) -> Output {
     output
 }
 
-/// Returns what a command that must succeed printed, without the line end.
+/// Runs a command like [`run`] and returns its standard output without the line end.
 pub fn output(command: &mut Command) -> String {
     String::from_utf8_lossy(&run(command).stdout).trim_end().to_owned()
 }

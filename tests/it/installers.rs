@@ -26,8 +26,9 @@ fn uv() -> String {
 /// A job with a virtual environment of its own with pip, and no settings of the machine's.
 fn job(script: &str) -> Job {
     let job = Job::python(script);
+    // With the times of its files: if they differ, Python compiles all of pip again.
     let venv = job.path("venv");
-    images::run(Command::new("cp").arg("-r").arg(environment()).arg(&venv));
+    images::run(Command::new("cp").arg("-a").arg(environment()).arg(&venv));
     let path = format!("{}/bin:{}", venv.display(), search_path());
     let home = job.base().display().to_string();
     job.variable("PATH", &path).variable("HOME", &home).variable("PIP_CONFIG_FILE", "/dev/null")
@@ -63,7 +64,7 @@ fn says(ended: &Ended, text: &str) {
 const IMPORTS: &str = "import fix, sys; print('imported', fix.VERSION)";
 
 #[test]
-fn uv_installs_where_it_is_there_with_pips_settings_and_pip_where_it_is_asked_for() {
+fn uv_installs_if_present_with_pips_settings_unless_pip_is_set() {
     let job = with_wheels(IMPORTS)
         .file("code/requirements.txt", "needy\n-c limits.txt\n")
         .file("code/limits.txt", "fix<2\n")
@@ -91,7 +92,7 @@ fn uv_installs_where_it_is_there_with_pips_settings_and_pip_where_it_is_asked_fo
 }
 
 #[test]
-fn what_uv_cannot_read_or_has_not_is_left_to_pip() {
+fn pip_installs_what_uv_does_not_support() {
     for (requirements, variable, reason) in [
         ("--no-deps\nfix==1.2\n", None, ""),
         ("fix==1.2 --config-settings a=b\n", None, "pip in place of uv: uv does not read --config-settings"),
@@ -117,7 +118,7 @@ fn what_uv_cannot_read_or_has_not_is_left_to_pip() {
 }
 
 #[test]
-fn uvs_own_words_are_the_failure_text() {
+fn the_failure_text_holds_uvs_own_words() {
     let job = with_wheels("").file("code/requirements.txt", "fix==9.9\n").variable("FOOTPLATE_UV", &uv());
     let ended = job.train();
     assert_eq!(ended.code(), 1, "{ended:#?}");
@@ -162,7 +163,7 @@ fn uvs_errors_have_the_wording_that_decides_whether_pip_may_succeed() {
 }
 
 #[test]
-fn what_is_installed_already_starts_no_installer() {
+fn no_installer_starts_if_all_requirements_are_installed() {
     let job = with_wheels(IMPORTS)
         .file("code/requirements.txt", "needy[extra]>=1 ; python_version > '3'\nfix<1.3 --hash=sha256:00\n")
         .variable("FOOTPLATE_UV", &uv());
@@ -195,7 +196,7 @@ fn find(folder: &Path, name: &str) -> PathBuf {
 }
 
 #[test]
-fn packages_of_the_image_are_protected_on_request() {
+fn protected_packages_of_the_image_keep_their_versions() {
     for installer in ["uv", "pip"] {
         let job = with_wheels(IMPORTS)
             .file("code/requirements.txt", "fix==1.2")
@@ -236,7 +237,7 @@ fn guarded(server: &Server, user: &'static str) -> Relay {
 }
 
 #[test]
-fn private_and_extra_indexes_are_read_with_their_passwords_and_these_are_never_shown() {
+fn passwords_of_private_indexes_are_used_and_never_shown() {
     let folder = tempfile::tempdir().expect("a folder");
     wheel(&folder.path().join("private"), &["fix", "1.2"]);
     wheel(&folder.path().join("public"), &["other", "2.0"]);
@@ -265,7 +266,7 @@ fn private_and_extra_indexes_are_read_with_their_passwords_and_these_are_never_s
 }
 
 #[test]
-fn an_index_that_cannot_be_reached_is_told_at_once_with_what_can_be_done() {
+fn an_unreachable_index_is_reported_at_once_with_remedies() {
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
     let refused = format!("http://u:hunter2-hunter2@127.0.0.1:{closed}/simple");
     for (index, reason) in [
@@ -315,7 +316,7 @@ fn an_index_that_cannot_be_reached_is_told_at_once_with_what_can_be_done() {
 }
 
 #[test]
-fn the_cache_is_the_warm_pools() {
+fn the_installers_cache_is_in_the_warm_pool() {
     let folder = tempfile::tempdir().expect("a folder");
     wheel(folder.path(), &["fix", "1.2"]);
     let server = index(folder.path());
@@ -336,7 +337,7 @@ fn the_cache_is_the_warm_pools() {
 }
 
 #[test]
-fn the_dependencies_of_a_pyproject_file_are_installed_by_either() {
+fn both_installers_install_the_dependencies_of_a_pyproject_file() {
     let project =
         "[project]\nname = \"p\"\nversion = \"1\"\nrequires-python = \">=3.8\"\ndependencies = [\"needy >= 1\"]\n";
     for installer in ["uv", "pip"] {
@@ -385,7 +386,7 @@ fn a_lock_file_of_uv_is_followed() {
 }
 
 #[test]
-fn local_paths_editable_ones_and_hashes_are_the_installers() {
+fn the_installers_handle_local_paths_editable_ones_and_hashes() {
     for installer in ["uv", "pip"] {
         let job = with_wheels("import fix, mine; print('imported', fix.VERSION, mine.__file__)");
         let backend = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n[project]\nname = \"mine\"\nversion = \"1.0\"\n";
@@ -443,7 +444,7 @@ fn requirements_are_installed_once_for_all_ranks_of_a_host() {
 }
 
 #[test]
-fn the_requirements_of_a_job_of_sdk_version_3_are_those_that_it_names() {
+fn a_job_of_sdk_version_3_names_its_requirements() {
     let source =
         |requirements: &str, what: &str| format!(r#"{{"source_dir": "code", "requirements": {requirements}, {what}}}"#);
     for (requirements, expected) in [("\"env/needs.txt\"", "1.2"), ("\"auto\"", "1.3"), ("null", "none")] {
@@ -469,7 +470,7 @@ fn the_requirements_of_a_job_of_sdk_version_3_are_those_that_it_names() {
 }
 
 #[test]
-fn a_secret_that_a_build_prints_is_taken_out_of_the_installers_output() {
+fn a_secret_that_a_build_prints_is_redacted() {
     let project = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
     for installer in ["uv", "pip"] {
         let job = with_wheels("")
@@ -527,7 +528,7 @@ for name, requires, look in [("outer", '"inner"', "pass"), ("inner", "", LOOK)]:
 "#;
 
 #[test]
-fn codeartifact_is_the_index_and_its_token_is_seen_nowhere() {
+fn codeartifact_is_the_index_and_its_token_is_never_shown() {
     const TOKEN: &str = "eyJ2ZXIiOjEtoken-of-codeartifact";
     let folder = tempfile::tempdir().expect("a folder");
     wheel(folder.path(), &["fix", "1.2"]);

@@ -65,7 +65,7 @@ fn arrives(server: &Server, running: &Running, name: &str, content: &str) {
 }
 
 #[test]
-fn files_arrive_while_the_script_runs() {
+fn files_are_uploaded_while_the_script_runs() {
     let server = server();
     let script = r#"
 write("a.txt", "one")
@@ -107,7 +107,7 @@ write("empty", "")
 }
 
 #[test]
-fn a_link_arrives_though_another_file_is_written_all_the_time() {
+fn a_link_is_uploaded_while_another_file_is_written_constantly() {
     let server = server();
     let script = r#"
 import time
@@ -125,7 +125,7 @@ while not os.path.exists(os.environ["NOTES"] + ".end"):
 }
 
 #[test]
-fn a_large_file_goes_in_parts() {
+fn a_large_file_is_uploaded_in_parts() {
     let server = server();
     let relay = Relay::start(server.port, |number, _| match number {
         1 => Fault::Close,
@@ -147,7 +147,7 @@ fn a_large_file_goes_in_parts() {
 }
 
 #[test]
-fn a_file_that_becomes_shorter_while_it_is_uploaded_arrives_as_it_is_then() {
+fn a_file_that_shrinks_during_its_upload_is_uploaded_as_it_is_then() {
     let server = server();
     let place: Arc<OnceLock<PathBuf>> = Arc::default();
     let file = Arc::clone(&place);
@@ -175,7 +175,7 @@ fn a_file_that_becomes_shorter_while_it_is_uploaded_arrives_as_it_is_then() {
 }
 
 #[test]
-fn a_file_that_is_written_to_while_it_is_uploaded_is_tried_again() {
+fn a_file_that_changes_during_its_upload_is_retried() {
     let server = server();
     // As S3 answers where what arrives is not what was signed.
     let mismatch =
@@ -224,7 +224,7 @@ write('last', 'x')
 }
 
 #[test]
-fn thousands_of_files_arrive_before_the_end() {
+fn thousands_of_files_are_uploaded_before_the_end() {
     let server = server();
     let script = "
 os.mkdir('many')
@@ -240,7 +240,7 @@ for number in range(2000):
 }
 
 #[test]
-fn a_server_that_fails_is_told_and_fails_nothing() {
+fn a_failing_server_is_reported_and_does_not_fail_the_job() {
     let server = server();
     let refused = "<Error><Code>AccessDenied</Code><Message>said</Message></Error>";
     let relay = Relay::start(server.port, move |_, _| Fault::Answer("403 Forbidden", "", refused));
@@ -266,7 +266,7 @@ fn a_server_that_fails_is_told_and_fails_nothing() {
 }
 
 #[test]
-fn a_server_that_recovers_gets_all() {
+fn a_server_that_recovers_gets_all_files() {
     let server = server();
     let is_down = Arc::new(AtomicBool::new(true));
     let seen = Arc::clone(&is_down);
@@ -286,7 +286,7 @@ fn a_server_that_recovers_gets_all() {
 }
 
 #[test]
-fn what_is_written_again_while_it_is_uploaded_is_uploaded_again() {
+fn a_file_written_again_during_its_upload_is_uploaded_again() {
     let server = server();
     let may_pass = Arc::new(AtomicBool::new(false));
     let passes = Arc::clone(&may_pass);
@@ -311,7 +311,7 @@ fn what_is_written_again_while_it_is_uploaded_is_uploaded_again() {
 }
 
 #[test]
-fn a_stopped_job_uploads_what_it_has_written() {
+fn a_stopped_job_uploads_its_files() {
     let server = server();
     let script = "
 def stop(*_):
@@ -331,7 +331,7 @@ wait_for('never')
 }
 
 #[test]
-fn a_server_that_does_not_answer_holds_the_end_up_for_the_grace_period() {
+fn a_silent_server_delays_the_end_by_the_grace_period() {
     let server = server();
     let hangs = || {
         Relay::start(server.port, |_, _| {
@@ -366,7 +366,7 @@ fn a_server_that_does_not_answer_holds_the_end_up_for_the_grace_period() {
 }
 
 #[test]
-fn links_out_of_the_folder_and_special_files_are_left_out_with_a_note() {
+fn outward_links_and_special_files_are_omitted_with_a_note() {
     let server = server();
     let job = job(
         &server.url(),
@@ -393,7 +393,7 @@ fn the_buckets_own_region_is_used() {
 }
 
 #[test]
-fn nothing_begins_that_was_not_asked_for() {
+fn without_an_upload_target_no_upload_thread_starts() {
     let script = format!("{BEGIN}wait_for('end')").replace("os.chdir", "#");
     let names = |running: &Running| -> Vec<String> {
         let tasks = fs::read_dir(format!("/proc/{}/task", running.pid())).expect("its threads").flatten();

@@ -1,4 +1,4 @@
-//! A job's folders in a temporary folder, and footplate run on them.
+//! The folders of a job in a temporary folder, and runs of footplate on them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -50,7 +50,7 @@ pub fn search_path() -> &'static str {
     })
 }
 
-/// A job: its folders are removed with it.
+/// A job. Its folders are removed when it is dropped.
 #[must_use]
 pub struct Job {
     folder: TempDir,
@@ -58,7 +58,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job on one host, without hyperparameters or channels, that runs `train.py`.
+    /// Returns a job on one host, without hyperparameters and channels, that runs `train.py`.
     pub fn new() -> Job {
         let folder = tempfile::Builder::new().prefix("footplate-job-").tempdir().expect("a temporary folder");
         let mut variables = BTreeMap::new();
@@ -80,12 +80,12 @@ impl Job {
             .file("input/config/resourceconfig.json", r#"{"current_host": "algo-1", "hosts": ["algo-1"]}"#)
     }
 
-    /// A job that runs this Python script.
+    /// Returns a job that runs this Python script.
     pub fn python(script: &str) -> Job {
         Job::new().file("code/train.py", script)
     }
 
-    /// A job that runs this shell script.
+    /// Returns a job that runs this shell script.
     pub fn shell(script: &str) -> Job {
         Job::new().file("code/train.sh", script).variable("SAGEMAKER_PROGRAM", "train.sh")
     }
@@ -109,35 +109,35 @@ impl Job {
         self
     }
 
-    /// Takes a variable out.
+    /// Removes a variable of the container.
     pub fn without(mut self, name: &str) -> Job {
         self.variables.remove(name);
         self
     }
 
-    /// The base folder.
+    /// Returns the base folder.
     pub fn base(&self) -> &Path {
         self.folder.path()
     }
 
-    /// A path below the base folder.
+    /// Returns a path below the base folder.
     pub fn path(&self, path: &str) -> PathBuf {
         self.base().join(path)
     }
 
-    /// The text of a file below the base folder, if it is there.
+    /// Returns the text of a file below the base folder, or `None` if it does not exist.
     pub fn read(&self, path: &str) -> Option<String> {
         fs::read(self.path(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// A command of footplate in this job's container.
+    /// Returns a command that starts footplate with the variables of this job's container.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(FOOTPLATE);
         command.args(arguments).env_clear().envs(&self.variables).stdin(Stdio::null());
         command
     }
 
-    /// Another command that starts footplate, with what footplate is given by [`Job::command`].
+    /// Gives another command the variables and the standard input that [`Job::command`] gives footplate.
     pub fn within(&self, mut command: Command) -> Command {
         let own = self.command([""; 0]);
         let variables = own.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
@@ -145,7 +145,7 @@ impl Job {
         command
     }
 
-    /// The variables of its container.
+    /// Returns the variables of the container.
     pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.variables
     }
@@ -165,7 +165,7 @@ impl Job {
         self.ended(output, begun.elapsed())
     }
 
-    /// The state that a run left.
+    /// Returns the end of a run with the files that it left.
     pub fn ended(&self, output: Output, duration: Duration) -> Ended {
         Ended {
             status: output.status,
@@ -178,7 +178,7 @@ impl Job {
     }
 }
 
-/// Waits for a child and all that it writes; kills it, and fails, when it hangs.
+/// Waits until a child has ended and its output is complete. Kills the child and panics after [`patience`].
 pub fn wait_with_output(child: Child) -> Output {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a process number"));
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -207,30 +207,30 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Its exit code; -1 if a signal ended it.
+    /// Returns the exit code, or -1 if a signal ended the run.
     pub fn code(&self) -> i32 {
         self.status.code().unwrap_or(-1)
     }
 
-    /// Its standard output as text.
+    /// Returns the standard output as text.
     pub fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// Its failure text.
+    /// Returns the text of the failure file, which must exist.
     #[track_caller]
     pub fn failure(&self) -> &str {
         self.failure.as_deref().unwrap_or_else(|| panic!("there is no failure file: {self:#?}"))
     }
 
-    /// Checks that the script succeeded.
+    /// Checks that the job succeeded.
     #[track_caller]
     pub fn succeeded(self) -> Ended {
         assert!(self.code() == 0 && self.success && self.failure.is_none(), "{self:#?}");
         self
     }
 
-    /// Checks that it failed with this exit code, and that the failure file begins with this text.
+    /// Checks that the job failed with this exit code, and that the failure file starts with this text.
     #[track_caller]
     pub fn failed(self, code: i32, text: &str) -> Ended {
         assert_eq!(self.code(), code, "{self:#?}");

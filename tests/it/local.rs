@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use super::job::{FOOTPLATE, search_path, wait_with_output};
 use super::{images, installers, kept};
 
-/// A user's folder with code in it.
+/// A folder of a user that contains code.
 struct Workplace(tempfile::TempDir);
 
 impl Workplace {
@@ -33,7 +33,7 @@ impl Workplace {
         fs::write(path, content).expect("written");
     }
 
-    /// `footplate local` in the folder, with these words.
+    /// Returns a command that runs `footplate local` in the folder with these arguments.
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(FOOTPLATE);
         command.arg("local").args(words).current_dir(self.0.path());
@@ -46,7 +46,7 @@ impl Workplace {
         wait_with_output(self.command(words).spawn().expect("footplate starts"))
     }
 
-    /// Runs `src/train.py`, with more words.
+    /// Runs `src/train.py` with further arguments.
     fn train(&self, words: &[&str]) -> Output {
         let all = ["--source-dir", "src", "--entry-point", "train.py", "--output-dir", "out"];
         self.run(&[&all[..], words].concat())
@@ -56,7 +56,7 @@ impl Workplace {
         fs::read_to_string(self.at(path)).ok()
     }
 
-    /// The members of an archive: name and text.
+    /// Returns the names and texts of the members of an archive.
     fn unpacked(&self, path: &str) -> Vec<(String, String)> {
         let file = fs::File::open(self.at(path)).expect("the archive");
         let mut members = Vec::new();
@@ -116,7 +116,7 @@ print('trained')
 }
 
 #[test]
-fn a_job_that_fails_gives_its_exit_code_and_its_failure_and_what_it_left() {
+fn a_failed_job_returns_its_exit_code_failure_text_and_results() {
     let workplace = Workplace::new(
         "import os, sys\nopen(os.environ['SM_MODEL_DIR'] + '/partial', 'w').close()\nraise ValueError('bad data')",
     );
@@ -135,7 +135,7 @@ fn a_job_that_fails_gives_its_exit_code_and_its_failure_and_what_it_left() {
 }
 
 #[test]
-fn hyperparameters_come_from_a_file_and_from_words_which_are_stronger() {
+fn hyperparameters_of_the_command_line_override_those_of_a_file() {
     let workplace = Workplace::new("import sys; print(sys.argv[1:])");
     workplace.write(
         "hps.json",
@@ -157,7 +157,7 @@ fn hyperparameters_come_from_a_file_and_from_words_which_are_stronger() {
 }
 
 #[test]
-fn channels_are_folders_and_files_of_the_users() {
+fn channels_are_folders_or_files_of_the_user() {
     let workplace = Workplace::new(
         "
 import os
@@ -201,7 +201,7 @@ print(before)
 }
 
 #[test]
-fn variables_settings_and_the_name_reach_the_job() {
+fn variables_settings_and_name_reach_the_job() {
     let workplace = Workplace::new(
         "import os; print(os.environ['MINE'], os.environ['MASTER_PORT'], os.environ['TRAINING_JOB_NAME'], os.environ['SM_CURRENT_HOST'])",
     );
@@ -213,7 +213,7 @@ fn variables_settings_and_the_name_reach_the_job() {
 }
 
 #[test]
-fn the_entry_point_is_the_one_of_the_command_line_whatever_the_shell_has_exported() {
+fn the_entry_point_of_the_command_line_overrides_exported_variables() {
     let workplace = Workplace::new("print('mine')");
     let words = ["--source-dir", "src", "--entry-point", "train.py"];
     let mut command = workplace.command(&words);
@@ -224,7 +224,7 @@ fn the_entry_point_is_the_one_of_the_command_line_whatever_the_shell_has_exporte
 }
 
 #[test]
-fn results_can_lie_in_the_folder_of_the_code_and_never_become_part_of_it() {
+fn results_in_the_code_folder_never_become_part_of_the_code() {
     let workplace = Workplace::new("import os; print(sorted(os.listdir('.')))");
     workplace.write("src/ml/__init__.py", "");
     workplace.write("src/.git/config", "");
@@ -261,7 +261,7 @@ fn a_source_or_a_script_that_is_missing_is_named() {
     assert!(code(&output) == 78 && stderr(&output).contains("blocked"), "{output:#?}");
 }
 
-/// A script that says that it runs, and waits for the signal of this name; when it comes, it saves and says so.
+/// Returns a script that prints that it runs and waits for the signal with this name. Then it saves and prints that.
 fn waiting(name: &str) -> String {
     format!(
         "
@@ -278,7 +278,7 @@ while True:
     )
 }
 
-/// Runs the job until its script runs.
+/// Starts the job and waits until its script runs.
 fn running(workplace: &Workplace) -> (Child, BufReader<ChildStdout>) {
     let mut command = workplace.command(&["--source-dir", "src", "--entry-point", "train.py", "--output-dir", "out"]);
     let mut child = command.process_group(0).spawn().expect("footplate starts");
@@ -289,7 +289,7 @@ fn running(workplace: &Workplace) -> (Child, BufReader<ChildStdout>) {
     (child, lines)
 }
 
-/// Runs the job until its script runs, sends a signal, and gives how all ended.
+/// Starts the job, waits until its script runs, sends a signal, and returns the end of the run.
 fn stopped(workplace: &Workplace, send: impl FnOnce(Pid)) -> (Output, String) {
     let (child, mut lines) = running(workplace);
     send(Pid::from_raw(i32::try_from(child.id()).expect("a number")));
@@ -311,7 +311,7 @@ fn ctrl_c_stops_the_job_with_its_grace_and_keeps_what_it_saved() {
 }
 
 #[test]
-fn a_stop_or_a_hang_up_reaches_the_job_too() {
+fn a_stop_or_a_hangup_reaches_the_job() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP] {
         let workplace = Workplace::new(&waiting("SIGTERM"));
         let (output, rest) = stopped(&workplace, |pid| kill(pid, signal).expect("sent"));
@@ -320,7 +320,7 @@ fn a_stop_or_a_hang_up_reaches_the_job_too() {
 }
 
 #[test]
-fn a_job_is_stopped_with_its_grace_when_the_command_that_started_it_is_killed() {
+fn a_job_is_stopped_with_grace_if_its_starting_command_is_killed() {
     let workplace = Workplace::new(&waiting("SIGTERM"));
     let (output, rest) = stopped(&workplace, |pid| kill(pid, Signal::SIGKILL).expect("sent"));
     assert_eq!((output.status.signal(), rest.as_str()), (Some(9), "saved\n"));
@@ -353,7 +353,7 @@ while True:
 }
 
 #[test]
-fn a_job_over_several_hosts_runs_as_it_would_on_the_platform() {
+fn a_job_on_several_hosts_runs_as_on_the_platform() {
     let workplace = Workplace::new(
         "
 import os, pathlib
@@ -426,7 +426,7 @@ fn mpirun_starts_the_ranks_of_one_host_of_this_machine() {
 }
 
 #[test]
-fn a_rank_that_ends_without_mpi_finalize_fails_the_job_as_mpirun_has_it() {
+fn a_rank_without_mpi_finalize_fails_the_job_as_with_mpirun() {
     let workplace = Workplace::new(
         "import os, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\
          if world.rank == 1: os._exit(0)\ntime.sleep(600)\n",
@@ -441,10 +441,10 @@ fn a_rank_that_ends_without_mpi_finalize_fails_the_job_as_mpirun_has_it() {
 }
 
 #[test]
-fn hosts_that_share_a_python_install_into_it_one_after_the_other() {
+fn hosts_that_share_a_python_install_one_after_another() {
     let workplace = Workplace::new("import fix; print(fix.VERSION)");
     workplace.write("src/requirements.txt", "fix\n");
-    images::run(Command::new("cp").arg("-r").arg(installers::environment()).arg(workplace.at("venv")));
+    images::run(Command::new("cp").arg("-a").arg(installers::environment()).arg(workplace.at("venv")));
     kept::wheel(&workplace.at("wheels"), &["fix", "1.2"]);
     let mut command = workplace.command(&["--source-dir", "src", "--entry-point", "train.py", "--hosts", "3"]);
     command.env("PATH", format!("{}:{}", workplace.at("venv/bin").display(), search_path()));
@@ -457,7 +457,7 @@ fn hosts_that_share_a_python_install_into_it_one_after_the_other() {
 }
 
 #[test]
-fn a_number_of_hosts_that_is_none_is_refused() {
+fn an_invalid_number_of_hosts_is_refused() {
     for hosts in ["none", "0", "251"] {
         let output = Workplace::new("").train(&["--hosts", hosts]);
         assert_eq!(code(&output), 2, "{output:#?}");

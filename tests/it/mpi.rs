@@ -244,3 +244,20 @@ fn an_agent_without_a_footplate_to_answer_it_reports_that() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.starts_with("footplate-agent: No such file"), "{said}");
 }
+
+#[test]
+fn a_keeper_passes_signals_on_to_its_rank() {
+    // The parent of a rank is its keeper. SIGTERM is the supervisor's to send, and is not passed on.
+    let script = "import os, signal\nseen = []\nfor number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM):\n    \
+                  signal.signal(number, lambda number, _: seen.append(signal.Signals(number).name))\n\
+                  for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2): os.kill(os.getppid(), number)\n\
+                  import time\nend = time.monotonic() + 60\n\
+                  while len(seen) < 2 and time.monotonic() < end: time.sleep(0.01)\nprint(sorted(seen))\n";
+    for ended in hosts(script).train() {
+        assert_eq!(ended.code(), 0, "{ended:#?}");
+        let stdout = ended.stdout();
+        let lines: Vec<&str> = stdout.lines().collect();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines.iter().all(|line| line.ends_with("['SIGUSR1', 'SIGUSR2']")), "{lines:?}");
+    }
+}

@@ -1,4 +1,4 @@
-//! Values are read and written as real Python does: `json.loads`, `json.dumps`, `str` and `repr` of generated texts.
+//! Values are read and written as real Python does it: `json.loads`, `json.dumps`, `str` and `repr` of generated texts.
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
@@ -10,7 +10,8 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::job::search_path;
 
-/// Answers each line, a text in hexadecimal, with `-` if it is no JSON, else with what Python makes of it.
+/// A program that reads texts in hexadecimal, one per line. It answers with Python's texts for the value, or `-` if the text
+/// is not JSON.
 const PROGRAM: &str = r#"
 import json, sys
 def points(text):
@@ -25,7 +26,7 @@ for line in sys.stdin:
     print(points(compact), points(json.dumps(value)), points(str(value)), points(repr(value)), sep=" ", flush=True)
 "#;
 
-/// One Python, asked again and again.
+/// A Python process that answers many questions.
 struct Python {
     child: Child,
     questions: ChildStdin,
@@ -42,7 +43,7 @@ impl Python {
         Python { child, questions, answers }
     }
 
-    /// Python's four texts of the value, as code points; none if it refuses the text.
+    /// Returns Python's four texts for the value, as code points, or `None` if Python refuses the text.
     fn ask(&mut self, text: &str) -> Option<Vec<String>> {
         let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
         writeln!(self.questions, "{hex}").expect("asked");
@@ -60,7 +61,7 @@ impl Drop for Python {
     }
 }
 
-/// The same four texts by footplate.
+/// Returns footplate's four texts for the value.
 fn ours(text: &str) -> Option<Vec<String>> {
     let points = |text: &Text| text.code_points().map(|c| format!("{c:x}")).collect::<Vec<_>>().join(".");
     let value = parse(text).ok()?;
@@ -70,7 +71,7 @@ fn ours(text: &str) -> Option<Vec<String>> {
         value.to_py_str(),
     ];
     let mut texts: Vec<String> = texts.iter().map(points).collect();
-    // Within a list a value is written by its `repr`.
+    // In a list, Python writes a value by its `repr`.
     let listed = points(&Value::List(vec![value]).to_py_str());
     texts.push(
         listed
@@ -83,7 +84,7 @@ fn ours(text: &str) -> Option<Vec<String>> {
     Some(texts)
 }
 
-/// Asks both about so many texts of a strategy.
+/// Compares the answers of both for `count` texts of a strategy.
 fn agree(cases: u32, strategy: impl Strategy<Value = String>) -> usize {
     let python = RefCell::new(Python::start());
     let read = RefCell::new(0);
@@ -100,8 +101,8 @@ fn agree(cases: u32, strategy: impl Strategy<Value = String>) -> usize {
     read.into_inner()
 }
 
-/// Code points from where Python's rules change. New versions of Unicode assign characters that older Pythons do not
-/// know, so these come from blocks that have long been full.
+/// Code points from ranges where Python's rules change. They come from blocks that have long been full, because older
+/// versions of Python do not know new characters of Unicode.
 fn blocks() -> impl Strategy<Value = u32> {
     prop_oneof![
         0x20u32..0x7F,
@@ -121,7 +122,7 @@ fn blocks() -> impl Strategy<Value = u32> {
     ]
 }
 
-/// A character in a JSON string: as it is or escaped.
+/// A character in a JSON string, either literal or escaped.
 fn character() -> impl Strategy<Value = String> {
     let escaped = prop_oneof![
         Just(r"\n".to_owned()),
@@ -132,7 +133,7 @@ fn character() -> impl Strategy<Value = String> {
         (0u32..0x100).prop_map(|c| format!("\\u{c:04x}")),
         (0xD800u32..0xE000).prop_map(|c| format!("\\u{c:04X}x")),
         Just("\\uDC00\\uD800".to_owned()),
-        // As two surrogates where it needs them.
+        // As two surrogates if it needs them.
         blocks().prop_map(|c| {
             let mut units = [0; 2];
             let units = char::from_u32(c).map_or(&[][..], |c| c.encode_utf16(&mut units));
@@ -190,7 +191,7 @@ fn values_are_read_and_written_as_python_does() {
 }
 
 #[test]
-fn what_python_refuses_is_refused_and_nothing_else() {
+fn footplate_refuses_exactly_what_python_refuses() {
     let mutated = (json(), prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..4));
     let read = agree(
         2000,

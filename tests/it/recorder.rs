@@ -1,10 +1,10 @@
-//! A script that writes down what it was given.
+//! A script that records its arguments, working directory and variables.
 
 use serde_json::Value;
 
 use super::job::Job;
 
-/// The script: writes its argv, working directory and variables to the file that RECORD names.
+/// The script. It writes its record to the file that RECORD names.
 pub const RECORDER: &str = r#"
 import json, os, sys
 def text(value):
@@ -14,18 +14,18 @@ with open(os.environ["RECORD"], "w") as f:
     json.dump({"argv": [text(word) for word in sys.argv], "cwd": os.getcwd(), "env": env}, f)
 "#;
 
-/// The variables and arguments that a script was given.
+/// The record of a script.
 #[derive(Debug)]
 pub struct Record {
-    /// Its arguments, its own name first.
+    /// The arguments, of which the first is the script's name.
     pub argv: Vec<String>,
-    /// Its working directory.
+    /// The working directory.
     pub cwd: String,
     env: Value,
 }
 
 impl Record {
-    /// Returns what the last run of this job's script was given.
+    /// Returns the record of the job's last run.
     #[track_caller]
     pub fn of(job: &Job) -> Record {
         let text = job.read("record.json").expect("the script ran");
@@ -38,34 +38,34 @@ impl Record {
         }
     }
 
-    /// Its arguments without its own name.
+    /// Returns the arguments without the script's name.
     pub fn arguments(&self) -> Vec<&str> {
         self.argv[1..].iter().map(String::as_str).collect()
     }
 
-    /// The value of a variable, if it is set.
+    /// Returns the value of a variable, if it is set.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.env[name].as_str()
     }
 
-    /// The value of a variable that must be set.
+    /// Returns the value of a variable, which must be set.
     #[track_caller]
     pub fn var(&self, name: &str) -> &str {
         self.get(name).unwrap_or_else(|| panic!("{name} is not set: {:#}", self.env))
     }
 
-    /// The names of all variables.
+    /// Returns the names of all variables.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.env.as_object().expect("variables").keys().map(String::as_str)
     }
 }
 
-/// A job whose script is the recorder.
+/// Returns a job whose script is the recorder.
 pub fn recording() -> Job {
     recorded(Job::python(RECORDER))
 }
 
-/// Tells a job's recorder where to write.
+/// Sets the file into which a job's recorder writes.
 pub fn recorded(job: Job) -> Job {
     let record = job.path("record.json").display().to_string();
     job.variable("RECORD", &record)

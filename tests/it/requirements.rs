@@ -41,7 +41,7 @@ fn said(ended: &Ended) -> Vec<&str> {
 }
 
 #[test]
-fn requirements_are_installed_with_the_images_own_python_before_the_script() {
+fn requirements_are_installed_with_the_images_python() {
     let job = job(IMPORTS).file("code/requirements.txt", "# ours\nfootplate_fixture==1.2\n");
     let ended = job.train().succeeded();
     let code = job.path("code").display().to_string();
@@ -56,7 +56,7 @@ fn requirements_are_installed_with_the_images_own_python_before_the_script() {
 }
 
 #[test]
-fn a_job_without_requirements_says_so_and_starts_no_pip() {
+fn a_job_without_requirements_reports_that_and_starts_no_pip() {
     let ended = Job::python("print('ran')").train().succeeded();
     assert!(said(&ended)[0].starts_with("no requirements are installed: no requirements.txt in "), "{}", ended.stderr);
     let ended = Job::python("").file("code/requirement.txt", "x").train().succeeded();
@@ -66,7 +66,7 @@ fn a_job_without_requirements_says_so_and_starts_no_pip() {
 }
 
 #[test]
-fn requirements_can_be_switched_off() {
+fn requirements_can_be_turned_off() {
     for value in ["off", "false", "0"] {
         let job = Job::python("print('ran')").file("code/requirements.txt", "no-such-package-anywhere");
         let ended = job.variable("FOOTPLATE_REQUIREMENTS", value).train().succeeded();
@@ -92,7 +92,7 @@ fn another_requirements_file_can_be_named_and_must_be_there() {
 }
 
 #[test]
-fn requirements_that_cannot_be_installed_end_the_job_with_pips_own_words_and_exit_code() {
+fn a_failed_installation_ends_the_job_with_pips_words_and_exit_code() {
     let job = job("print('ran')").file("code/requirements.txt", "footplate_fixture==9.9\n");
     let ended = job.train();
     let message = "Could not find a version that satisfies the requirement footplate_fixture==9.9";
@@ -104,7 +104,7 @@ fn requirements_that_cannot_be_installed_end_the_job_with_pips_own_words_and_exi
 }
 
 #[test]
-fn a_requirements_file_that_pip_cannot_read_is_told_by_its_line() {
+fn an_invalid_line_of_a_requirements_file_is_named() {
     let job = job("print('ran')").file("code/requirements.txt", "footplate_fixture\n=>=1\n");
     let ended = job.train();
     assert_ne!(ended.code(), 0);
@@ -113,7 +113,7 @@ fn a_requirements_file_that_pip_cannot_read_is_told_by_its_line() {
 }
 
 #[test]
-fn a_password_in_an_index_url_reaches_neither_the_log_nor_the_failure_file() {
+fn an_index_password_reaches_neither_log_nor_failure_file() {
     let job = job("")
         .file("code/requirements.txt", "--index-url http://user:hunter2-hunter2@127.0.0.1:9/simple\nno_such_package");
     let job = job.without("PIP_NO_INDEX").variable("PIP_RETRIES", "0");
@@ -140,7 +140,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 "#;
 
 #[test]
-fn a_package_is_installed_and_its_module_run() {
+fn a_package_is_installed_and_its_module_runs() {
     let script = "import importlib.metadata, sys; print(__name__, importlib.metadata.version('trainer'), sys.argv[1:])";
     let pyproject = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
     let job = job("")
@@ -163,7 +163,7 @@ fn a_package_is_installed_and_its_module_run() {
 }
 
 #[test]
-fn a_build_that_fails_is_told_by_its_own_error() {
+fn a_failed_build_is_reported_by_its_own_error() {
     let pyproject = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
     let job = job("")
         .file("code/setup.py", "")
@@ -175,7 +175,7 @@ fn a_build_that_fails_is_told_by_its_own_error() {
 }
 
 #[test]
-fn a_shell_script_is_left_to_install_what_it_needs() {
+fn requirements_of_a_shell_script_are_not_installed() {
     let job = Job::shell("echo ran\n").file("code/requirements.txt", "no-such-package-anywhere");
     let ended = job.train().succeeded();
     assert!(

@@ -1,4 +1,4 @@
-//! footplate while it runs: what it has written so far, signals to it, and what is left when it has ended.
+//! footplate while it runs: its output so far, signals to it, and the processes that are left after its end.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,9 +15,10 @@ use nix::unistd::Pid;
 
 use super::job::{Ended, Job, eventually};
 
-/// A module that scripts import: `note(text)` adds a line to the job's notes, `wait_for(name)` waits for [`Running::tell`].
-/// Who waits for a signal waits so too: Python's handler of one that comes just before `signal.pause`, or before a sleep of
-/// minutes, runs only when that is over.
+/// A module for scripts: `note(text)` adds a line to the job's notes, `wait_for(name)` waits for [`Running::tell`].
+///
+/// Scripts also wait for signals by `wait_for`. If a signal comes just before `signal.pause` or a long sleep, Python runs its
+/// handler only afterwards.
 const NOTES: &str = r#"
 import os, time
 def note(text):
@@ -29,18 +30,18 @@ def wait_for(name):
         time.sleep(0.01)
 "#;
 
-/// A job that runs this Python script, which can `from notes import note, wait_for`.
+/// Returns a job that runs this Python script, which can `from notes import note, wait_for`.
 pub fn noting(script: &str) -> Job {
     with_notes(Job::python(script))
 }
 
-/// The same job with the module `notes`.
+/// Adds the module `notes` to a job.
 pub fn with_notes(job: Job) -> Job {
     let path = job.path("notes").display().to_string();
     job.file("code/notes.py", NOTES).variable("NOTES", &path)
 }
 
-/// footplate, running.
+/// A run of footplate that has started.
 #[must_use]
 pub struct Running {
     child: Child,
@@ -56,21 +57,21 @@ impl Running {
         Running::of(job, job.command(arguments))
     }
 
-    /// Starts a command that starts footplate in a job's container, and reads what it writes.
+    /// Starts a command that starts footplate in a job's container, and reads its output.
     pub fn of(job: &Job, command: Command) -> Running {
         Running::with_stdout(job, command, Stdio::piped())
     }
 
-    /// The same with a standard output of the test's own.
+    /// Starts such a command with another standard output.
     pub fn with_stdout(job: &Job, mut command: Command, stdout: Stdio) -> Running {
         command.stderr(Stdio::piped());
         Running::with_streams(job, command, stdout)
     }
 
-    /// The same with the standard error that the command has already.
+    /// Starts such a command with another standard output, and with the standard error that the command already has.
     pub fn with_streams(job: &Job, mut command: Command, stdout: Stdio) -> Running {
         let mut child = command.stdout(stdout).spawn().expect("it starts");
-        // With it go the copies of the streams that it holds.
+        // The command holds copies of the streams.
         drop(command);
         let written = [Arc::default(), Arc::default()];
         let stdout = child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>);
@@ -80,33 +81,33 @@ impl Running {
         Running { child, base: job.base().to_owned(), written, readers, begun: Instant::now() }
     }
 
-    /// The process that was started.
+    /// Returns the process ID of the command.
     pub fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a process number"))
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the command.
     pub fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).expect("it still runs");
     }
 
-    /// Returns what it has written to standard output so far.
+    /// Returns the standard output so far.
     pub fn stdout(&self) -> Vec<u8> {
         self.written[0].lock().expect("no panic").clone()
     }
 
-    /// Returns what it has written to standard error so far.
+    /// Returns the standard error so far.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.written[1].lock().expect("no panic")).into_owned()
     }
 
-    /// Waits until standard error holds a text.
+    /// Waits until standard error contains a text.
     #[track_caller]
     pub fn says(&self, text: &str) {
         eventually(&format!("{text:?} on standard error"), || self.stderr().contains(text).then_some(()));
     }
 
-    /// Waits until the script has noted so many lines that begin with a text; gives all of its notes.
+    /// Waits until the script has noted `count` lines that start with a text. Returns all notes.
     #[track_caller]
     pub fn noted(&self, text: &str, count: usize) -> Vec<String> {
         eventually(&format!("{count} notes of {text:?}; standard error: {}", self.stderr()), || {
@@ -115,12 +116,12 @@ impl Running {
         })
     }
 
-    /// Lets the script go on that waits for this name.
+    /// Lets the script continue that waits for this name.
     pub fn tell(&self, name: &str) {
         fs::write(self.base.join(format!("notes.{name}")), "").expect("written");
     }
 
-    /// Waits for its end, as a success; gives all that it wrote, byte for byte.
+    /// Waits for the end, which must be a success. Returns both streams byte for byte.
     #[track_caller]
     pub fn end_with_streams(self, job: &Job) -> [Vec<u8>; 2] {
         let written = self.written.clone();
@@ -129,7 +130,7 @@ impl Running {
         written.map(|written| written.lock().expect("no panic").clone())
     }
 
-    /// Waits for its end.
+    /// Waits for the end.
     #[track_caller]
     pub fn end(mut self, job: &Job) -> Ended {
         let status = eventually("footplate's end", || self.child.try_wait().expect("waited"));
@@ -142,7 +143,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // A test that failed leaves nothing behind.
+        // A failed test must not leave processes behind.
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = self.child.kill();
             let _ = self.child.wait();
@@ -163,17 +164,17 @@ fn read(mut stream: Box<dyn Read + Send>, written: &Arc<Mutex<Vec<u8>>>) -> Join
     })
 }
 
-/// The lines that scripts noted.
+/// Returns the lines that scripts have noted.
 pub fn notes(base: &Path) -> Vec<String> {
     fs::read_to_string(base.join("notes")).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
-/// The processes that were started in a job's container and still run: those with its base folder among their variables.
+/// Returns the processes of a job that still run. They are recognized by the base folder in their variables.
 pub fn survivors(base: &Path) -> Vec<i32> {
     let marker = [b"SAGEMAKER_BASE_DIR=", base.as_os_str().as_bytes(), b"\0"].concat();
     let entries = fs::read_dir("/proc").expect("/proc").flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    // Of a zombie the variables are empty.
+    // A zombie has no variables.
     let is_ours = |pid: &i32| {
         fs::read(format!("/proc/{pid}/environ"))
             .is_ok_and(|environ| environ.windows(marker.len()).any(|part| part == marker))
@@ -181,7 +182,7 @@ pub fn survivors(base: &Path) -> Vec<i32> {
     numbers.filter(is_ours).collect()
 }
 
-/// Checks that no process of a job is left.
+/// Checks that no process of a job still runs.
 #[track_caller]
 pub fn nothing_survives(job: &Job) {
     assert_eq!(survivors(job.base()), Vec::<i32>::new(), "some processes are left");

@@ -51,7 +51,7 @@ fn small() -> Vec<u8> {
 }
 
 #[test]
-fn code_comes_from_an_archive_a_file_and_a_prefix_in_s3() {
+fn code_is_downloaded_from_an_archive_a_file_and_a_prefix() {
     let server = Server::moto();
     server.put("code", "jobs/1/source/sourcedir.tar.gz", &small());
     server.put("code", "doubled//sourcedir.tar.gz", &small());
@@ -80,7 +80,7 @@ fn code_comes_from_an_archive_a_file_and_a_prefix_in_s3() {
 }
 
 #[test]
-fn files_below_a_prefix_are_under_way_side_by_side() {
+fn files_below_a_prefix_are_downloaded_in_parallel() {
     let server = Server::moto();
     let sizes = [(1 << 20) + 1, 2 << 20, 3 << 20, 5 << 20, 1 << 21];
     for (n, size) in (0..).zip(sizes) {
@@ -121,7 +121,7 @@ fn hostile_keys_below_a_prefix_stay_in_the_code_folder() {
 }
 
 #[test]
-fn a_large_archive_comes_in_ranges_and_goes_on_after_broken_connections() {
+fn a_large_archive_survives_broken_connections() {
     let server = Server::moto();
     server.put("code", "large.tar.gz", &large());
     // Every third answer is cut off, one is refused, and one is an error of the server.
@@ -139,7 +139,7 @@ fn a_large_archive_comes_in_ranges_and_goes_on_after_broken_connections() {
 }
 
 #[test]
-fn an_archive_that_is_larger_than_what_waits_comes_whole_and_in_order() {
+fn an_archive_larger_than_the_buffer_arrives_whole_and_in_order() {
     // More than the ranges for which there is room, each of which can be told from the others.
     let text: String = (0..5_000_000).map(|number| format!("{number:015}\n")).collect();
     let mut archive = tar::Builder::new(Vec::new());
@@ -163,7 +163,7 @@ fn an_archive_that_is_larger_than_what_waits_comes_whole_and_in_order() {
 }
 
 #[test]
-fn a_code_folder_without_room_for_what_arrives_ends_the_job() {
+fn a_full_code_folder_fails_the_job() {
     let server = Server::moto();
     // Unpacked it would have room: each file takes the place of the one before.
     let megabyte = "x".repeat(1 << 20);
@@ -194,7 +194,7 @@ fn large_script() -> String {
 }
 
 #[test]
-fn a_large_file_is_written_range_by_range_and_goes_on_after_broken_connections() {
+fn a_large_file_survives_broken_connections() {
     let server = Server::moto();
     let script = large_script();
     server.put("code", "alone/train.py", script.as_bytes());
@@ -218,7 +218,7 @@ fn a_large_file_is_written_range_by_range_and_goes_on_after_broken_connections()
 }
 
 #[test]
-fn a_large_file_that_is_not_what_s3_says_ends_the_job() {
+fn a_large_file_that_does_not_match_its_description_fails_the_job() {
     let server = Server::moto();
     let script = large_script();
     server.put("code", "train.py", script.as_bytes());
@@ -237,7 +237,7 @@ fn a_large_file_that_is_not_what_s3_says_ends_the_job() {
 }
 
 #[test]
-fn what_s3_refuses_is_told_with_bucket_key_and_remedy() {
+fn a_refusal_of_s3_is_reported_with_bucket_key_and_remedy() {
     let server = Server::moto();
     server.put("code", "x.tar.gz", &small());
     let not_there = job(&server.url(), "s3://code/absent.tar.gz").train();
@@ -272,7 +272,7 @@ fn what_s3_refuses_is_told_with_bucket_key_and_remedy() {
 }
 
 #[test]
-fn a_body_that_never_comes_whole_or_is_changed_ends_the_job() {
+fn an_incomplete_or_changed_body_fails_the_job() {
     let server = Server::moto();
     server.put("code", "x.tar.gz", &small());
     let cut = Relay::start(server.port, |_, _| Fault::CutAfter(20));
@@ -288,7 +288,7 @@ fn a_body_that_never_comes_whole_or_is_changed_ends_the_job() {
 }
 
 #[test]
-fn no_server_no_name_and_no_credentials_are_told_within_seconds() {
+fn missing_server_name_or_credentials_are_reported_within_seconds() {
     let unused = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
     let refused = job(&format!("http://127.0.0.1:{unused}"), "s3://code/x.tar.gz").train();
     let refused = refused.failed(65, "the source s3://code/x.tar.gz: S3 cannot be reached (");
@@ -388,7 +388,7 @@ sys.exit(code)
 "#;
 
 #[test]
-fn credentials_come_from_the_relative_address_that_a_container_is_given() {
+fn credentials_come_from_the_containers_relative_address() {
     let archive = Job::new().file("x.tar.gz", small()).file("within.py", WITHIN);
     let job = job("http://127.0.0.1:5000", "s3://code/x.tar.gz")
         .without("AWS_ACCESS_KEY_ID")
@@ -461,7 +461,7 @@ fn with_tls(name: &str, folder: &Job) -> (Server, String) {
 }
 
 #[test]
-fn tls_is_checked_against_the_bundle_that_is_named() {
+fn tls_is_checked_against_the_configured_bundle() {
     let folder = Job::new();
     let (server, certificate) = with_tls("localhost", &folder);
     let job = || job(&format!("https://localhost:{}", server.port), "s3://code/x.tar.gz");
@@ -496,7 +496,7 @@ fn requests_go_through_the_proxy() {
 }
 
 #[test]
-fn connections_with_tls_go_through_a_tunnel_of_the_proxy() {
+fn tls_connections_go_through_a_tunnel_of_the_proxy() {
     let folder = Job::new();
     let (server, certificate) = with_tls("s3.test", &folder);
     let proxy = Relay::start(server.port, |_, _| Fault::None);

@@ -1,5 +1,5 @@
-//! The local modes of the SageMaker Python SDKs run jobs on images that hold the binary: the SDKs themselves, with
-//! docker-compose, decide how it is started and what it is given. AWS is not there: code and data are local files.
+//! Jobs of the local modes of the SageMaker Python SDKs, in images that contain the binary. The SDKs start the containers
+//! with docker-compose. Code and data are local files, because AWS is not available.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use crate::{images, kept};
 
-/// The line of the SDK that the incumbent was made for.
+/// The last version of the SDK for which the incumbent was made.
 const V2: &str = "sagemaker[local]==2.257.7";
 
-/// The version whose drivers the recorded cases of v3 come from.
+/// The version of the SDK from whose drivers the recorded cases come.
 const V3: &str = "sagemaker-train==1.27.0";
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/sdk");
@@ -75,21 +75,21 @@ fn an_image_that_v3_starts_without_arguments_trains() {
     ended.trained(1, "two words");
 }
 
-/// A folder with code and data for one job of an SDK, whose containers are removed when this value is dropped. There is
-/// one on this machine at a time: the SDKs give every job's network the same name.
+/// A folder with code and data for one job of an SDK. The job's containers are removed when the value is dropped. Only one
+/// exists on the machine at a time, because the SDKs give the network of every job one name.
 struct Workplace {
     folder: TempDir,
     _lock: File,
 }
 
-/// The end of an SDK's program; shown in full by `{}`.
+/// The end of a program that uses an SDK. `{}` shows all of it.
 struct Ended {
     output: Output,
     folder: PathBuf,
 }
 
 impl Workplace {
-    /// None where the test is skipped.
+    /// Returns `None` if the test is skipped.
     fn new() -> Option<Workplace> {
         if !images::usable() {
             return None;
@@ -111,13 +111,13 @@ impl Workplace {
         Some(Workplace { folder, _lock: lock })
     }
 
-    /// A job of SDK v2, which gives the container the command `train`.
+    /// Runs a job of SDK version 2, which starts the container with the command `train`.
     fn v2(&self, hosts: &str, estimator: &str, script: &str) -> Ended {
         let image = images::with_train(images::debian("bookworm"));
         self.run(V2, "v2.py", [image, hosts, estimator, script])
     }
 
-    /// A job of SDK v3, which gives the container an entry point of its own, or nothing.
+    /// Runs a job of SDK version 3, which starts the container with an entry point of its own, or without arguments.
     fn v3(&self, hosts: &str, how: &str, script: &str) -> Ended {
         let image = images::with_entrypoint(images::debian("bookworm"));
         self.run(V3, "v3.py", [image, hosts, how, script])
@@ -151,8 +151,8 @@ impl Drop for Workplace {
 }
 
 impl Ended {
-    /// Every host saved a model from the same data, knew of all hosts, and had the job's hyperparameters; `name` is what
-    /// came by argument.
+    /// Checks the model of every host: it comes from the channel's data, and the script knew all hosts, the
+    /// hyperparameters and, from its arguments, `name`.
     #[track_caller]
     fn trained(&self, hosts: usize, name: &str) {
         assert!(self.output.status.success(), "{self}");
@@ -170,7 +170,7 @@ impl Ended {
         }
     }
 
-    /// The SDK saw the failure, and its artifacts hold the script's own error.
+    /// Checks that the SDK reported the failure, and that the artifacts contain the script's error.
     #[track_caller]
     fn failed(&self) {
         assert!(!self.output.status.success(), "{self}");
@@ -179,7 +179,7 @@ impl Ended {
         assert!(failure.contains("fails.py:5"), "{failure}\n{self}");
     }
 
-    /// A file in one of the archives that the SDK made from what the containers left.
+    /// Returns a file from one of the archives that the SDK made of the containers' output.
     #[track_caller]
     fn artifact(&self, archive: &str, name: &str) -> String {
         let archives = found(&self.folder, archive);
@@ -198,7 +198,7 @@ impl fmt::Display for Ended {
     }
 }
 
-/// The files of that name below a folder.
+/// Returns the files with this name below a folder.
 fn found(folder: &Path, name: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));

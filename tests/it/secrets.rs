@@ -1,14 +1,14 @@
-//! Secrets: they are in nothing that footplate itself writes.
+//! Secrets never appear in what footplate itself writes.
 
 use serde_json::json;
 
 use super::job::{Ended, Job, eventually};
 use super::running::{Running, with_notes};
 
-/// The text in every secret of the job, however the secret is written.
+/// A text that is part of every secret of the job and stays recognizable in every spelling.
 const MARK: &str = "SEKRIT";
 
-/// Names that say that a value is secret, and values, each with [`MARK`] in it, that are hard to find in other spellings.
+/// Names that mark a value as secret, with values that are hard to find in other spellings. Each contains [`MARK`].
 fn secrets() -> Vec<(&'static str, String)> {
     vec![
         ("HUB_TOKEN", format!("hf_{MARK}0123456789")),
@@ -22,7 +22,7 @@ fn secrets() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Leaves a failure text with every secret in it.
+/// A script whose failure text contains every secret.
 const SCRIPT: &str = r#"
 import json, os, sys
 sys.stderr.write("the script starts\n")
@@ -41,13 +41,13 @@ fn job() -> Job {
             "as_json": json!({(name): value}).to_string(),
         });
         hyperparameters.insert(format!("nested_{name}"), nested.clone());
-        // As the SDK passes hyperparameters: each value as JSON in a string.
+        // The SDK passes each hyperparameter as JSON in a string.
         hyperparameters.insert(format!("in_text_{name}"), nested.to_string().into());
         hyperparameters.insert(format!("twice_{name}"), json!(nested.to_string()).to_string().into());
     }
     let url = format!("https://me:{MARK}@127.0.0.1:1/simple");
     hyperparameters.insert("dataset".to_owned(), url.clone().into());
-    // Too short to be looked for in other text.
+    // It is too short to be searched for in other text.
     hyperparameters.insert("api_key".to_owned(), "pw-7".into());
     hyperparameters.insert("more".to_owned(), json!({"password": "pw-7", "pin_token": 70_007}));
     hyperparameters.insert("sagemaker_container_log_level".to_owned(), 10.into());
@@ -59,7 +59,7 @@ fn job() -> Job {
     job.variable("NAMES", &json!(names).to_string()).variable("PIP_INDEX_URL", &url)
 }
 
-/// Checks that no secret is in a text.
+/// Checks that a text contains no secret.
 #[track_caller]
 fn clean(what: &str, text: &str) {
     assert!(!text.is_empty(), "{what} is empty");
@@ -70,7 +70,7 @@ fn clean(what: &str, text: &str) {
     }
 }
 
-/// The lines of footplate's own.
+/// Returns the lines that footplate itself wrote.
 fn own_lines(ended: &Ended) -> String {
     let own = |line: &&str| {
         ["DEBUG", "INFO", "WARN", "ERROR"].iter().any(|level| line.contains(&format!("Z footplate {level}")))
@@ -79,7 +79,7 @@ fn own_lines(ended: &Ended) -> String {
 }
 
 #[test]
-fn logs_and_failure_text_hold_no_secret_although_the_error_does() {
+fn log_and_failure_text_contain_no_secret_although_the_error_does() {
     let job = job();
     let ended = job.train().failed(1, "ValueError: cannot log in with ");
     assert!(ended.stderr.contains(MARK), "what the script itself writes is its own affair");
@@ -90,7 +90,7 @@ fn logs_and_failure_text_hold_no_secret_although_the_error_does() {
 }
 
 #[test]
-fn what_plan_and_env_print_holds_no_secret() {
+fn plan_and_env_print_no_secret() {
     let job = job();
     for words in [&["plan"][..], &["plan", "--json"], &["env"], &["env", "--format", "json"]] {
         let ended = job.run(words);
@@ -102,7 +102,7 @@ fn what_plan_and_env_print_holds_no_secret() {
 }
 
 #[test]
-fn requirements_that_cannot_be_installed_are_reported_without_the_index_password() {
+fn a_failed_installation_is_reported_without_the_index_password() {
     let requirements =
         format!("--index-url https://me:{MARK}@127.0.0.1:1/simple\n--retries 0\nno-such-package-of-footplate\n");
     let job = Job::python("").file("code/requirements.txt", requirements).variable("PIP_RETRIES", "0");
@@ -115,7 +115,7 @@ fn requirements_that_cannot_be_installed_are_reported_without_the_index_password
 }
 
 #[test]
-fn what_is_wrong_with_the_configuration_is_told_without_secrets() {
+fn errors_of_the_configuration_are_reported_without_secrets() {
     for hyperparameters in [
         format!(r#"{{"api_key": "{MARK}", "sagemaker_program": "x.py" oops"#),
         format!(r#"["api_key", "token={MARK}"]"#),
@@ -133,7 +133,7 @@ fn what_is_wrong_with_the_configuration_is_told_without_secrets() {
 }
 
 #[test]
-fn what_footplate_says_of_its_own_defect_holds_no_secret() {
+fn a_panic_message_contains_no_secret() {
     let job =
         with_notes(job()).file("code/train.py", "from notes import note, wait_for\nnote('ready')\nwait_for('end')");
     let trigger = job.path("trigger").display().to_string();

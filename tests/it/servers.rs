@@ -1,5 +1,4 @@
-//! Servers on loopback: moto's S3, and a relay that puts faults between footplate and a server. The Python packages for
-//! them are in a virtual environment that is made once.
+//! Servers on loopback: moto's S3, and a relay that injects faults between footplate and a server.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,10 +10,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use super::job::eventually;
 use super::kept;
 
-/// With it, moto shows what was written with credentials; it checks no signature.
+/// The header with which moto shows objects that were written with credentials. moto checks no signature.
 const AUTHORIZATION: &str = "Authorization: AWS4-HMAC-SHA256 Credential=a/20200101/us-east-1/s3/aws4_request";
 
-/// The Python packages that the servers need, and uv.
+/// The Python packages of the servers, and uv.
 const PACKAGES: [&str; 4] = ["moto[server]==5.2.5", "pypiserver==2.4.2", "boto3==1.44.5", "uv==0.13.9"];
 
 /// Returns the folder of the programs of a virtual environment with [`PACKAGES`].
@@ -23,10 +22,10 @@ pub fn tools() -> PathBuf {
     FOLDER.get_or_init(|| kept::environment(&PACKAGES).join("bin")).clone()
 }
 
-/// A server's process; it ends with this value.
+/// The process of a server, which is killed when the value is dropped.
 pub struct Server {
     child: Child,
-    /// The port on loopback.
+    /// The port on which it listens on loopback.
     pub port: u16,
 }
 
@@ -38,16 +37,16 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// moto's server, with S3, STS and IAM in it.
+    /// Starts moto's server, which offers S3, STS and IAM.
     pub fn moto() -> Server {
         Server::start(|command, port| {
             command.arg(tools().join("moto_server")).args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         })
     }
 
-    /// Starts a Python program that is to listen on the port that it is given, and waits until it does.
+    /// Starts a Python program that listens on the port that `arguments` gets, and waits until it listens.
     pub fn start(arguments: impl FnOnce(&mut Command, u16)) -> Server {
-        // Taken and given back: nothing else takes it at once.
+        // The system does not assign a port again at once after its release.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let mut command = Command::new(tools().join("python"));
         arguments(&mut command, port);
@@ -57,18 +56,18 @@ impl Server {
         server
     }
 
-    /// Its address.
+    /// Returns the URL of the server.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Sends a request; gives the answer's status line.
+    /// Sends a request and returns the status line of the answer.
     #[track_caller]
     pub fn send(&self, method: &str, path: &str, body: &[u8]) -> String {
         self.ask(method, path, body).0
     }
 
-    /// Sends a request; gives the answer's status line and its body.
+    /// Sends a request and returns the status line and the body of the answer.
     #[track_caller]
     fn ask(&self, method: &str, path: &str, body: &[u8]) -> (String, Vec<u8>) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("connected");
@@ -84,14 +83,14 @@ impl Server {
         (String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned(), body)
     }
 
-    /// Returns the content of an object, if it exists.
+    /// Returns the content of an object, or `None` if it does not exist.
     #[track_caller]
     pub fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         let (status, body) = self.ask("GET", &format!("/{bucket}/{key}"), b"");
         status.contains(" 200 ").then_some(body)
     }
 
-    /// The keys below a prefix, as they stand in XML; at most 1,000.
+    /// Returns the keys below a prefix, as XML text. At most 1,000 are returned.
     #[track_caller]
     pub fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {
         let (_, body) = self.ask("GET", &format!("/{bucket}?list-type=2&prefix={prefix}"), b"");
@@ -99,7 +98,7 @@ impl Server {
         text.split("<Key>").skip(1).filter_map(|rest| Some(rest.split_once("</Key>")?.0.to_owned())).collect()
     }
 
-    /// Puts an object into a bucket, which is made.
+    /// Writes an object into a bucket, which is created if necessary.
     #[track_caller]
     pub fn put(&self, bucket: &str, key: &str, content: &[u8]) {
         self.send("PUT", &format!("/{bucket}"), b"");
@@ -113,22 +112,23 @@ impl Server {
 pub enum Fault {
     /// Passes it on.
     None,
-    /// Answers this in its place: a status line's number and words, headers, and a body.
+    /// Answers in place of the server: status code and reason, headers, and body.
     Answer(&'static str, &'static str, &'static str),
-    /// Passes it on, but closes the connection after this many bytes of the answer.
+    /// Passes it on, but closes the connection after this many bytes of the answer's body.
     CutAfter(usize),
     /// Closes the connection at once.
     Close,
 }
 
-/// A relay in front of a server, one request a connection.
+/// A relay in front of a server, which takes one request per connection.
 pub struct Relay {
     pub port: u16,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Relay {
-    /// One in front of a bucket of the region eu-west-3, which S3 names to whoever signs for another.
+    /// Starts a relay that acts as a bucket in the region eu-west-3: it answers requests that are signed for another region
+    /// with the name of this one, as S3 does.
     pub fn of_region(server: u16) -> Relay {
         Relay::start(server, |_, head| match head.contains("/eu-west-3/s3/aws4_request") {
             true => Fault::None,
@@ -140,7 +140,7 @@ impl Relay {
         })
     }
 
-    /// Starts one; `fault` says what is done with a request, from its number and its head.
+    /// Starts a relay. `fault` decides on each request by its number, from 0, and its head.
     pub fn start(server: u16, fault: impl Fn(usize, &str) -> Fault + Send + Sync + 'static) -> Relay {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -159,12 +159,12 @@ impl Relay {
         Relay { port, requests }
     }
 
-    /// Its address.
+    /// Returns the URL of the server.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The heads of the requests so far.
+    /// Returns the heads of all requests so far.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().expect("no panic").clone()
     }
@@ -190,7 +190,7 @@ fn relay(
         if line == "\r\n" {
             break;
         }
-        // One request a connection.
+        // The relay takes one request per connection.
         if !line.to_ascii_lowercase().starts_with("connection:") {
             head.push_str(&line);
         }
@@ -212,7 +212,7 @@ fn relay(
         }
         Fault::None | Fault::CutAfter(_) => {}
     }
-    // To a proxy the whole URL is sent.
+    // A proxy gets the whole URL, a server only its path.
     let head = head.replacen(" http://192.0.2.1/", " /", 1);
     let mut upstream = TcpStream::connect(("127.0.0.1", server))?;
     upstream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes())?;
@@ -223,12 +223,12 @@ fn relay(
     if let Fault::CutAfter(bytes) = fault {
         answer.truncate(start + bytes);
     }
-    // The server has said that it closes the connection; so has the answer.
+    // The answer says that the connection is closed, so close it.
     client.write_all(&answer)?;
     client.shutdown(Shutdown::Both)
 }
 
-/// Passes bytes on in both directions.
+/// Passes bytes on in both directions until both sides have closed.
 fn tunnel(mut client: TcpStream, server: u16) -> std::io::Result<()> {
     let mut upstream = TcpStream::connect(("127.0.0.1", server))?;
     client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;

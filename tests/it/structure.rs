@@ -1,4 +1,4 @@
-//! The order that the source is written in: who imports whom, where `unsafe` is, how long files are.
+//! The structure of the source: the order of imports between folders, the place of `unsafe`, and the length of files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-/// More lines of code than this, tests not counted, and a file is about more than one thing.
+/// The maximum number of lines of code in a file, without tests. A longer file deals with more than one thing.
 const LONGEST: usize = 400;
 
 /// Returns the source files by their paths below `src`, without comments and tests.
@@ -33,7 +33,7 @@ pub fn sources() -> BTreeMap<PathBuf, String> {
     found
 }
 
-/// The text without comments and test modules, of which one with a body stands last in its file.
+/// Returns a source text without comments and test modules. A test module with a body must be the last item of its file.
 fn code_of(text: &str) -> String {
     let mut code = String::new();
     let mut lines = text.lines();
@@ -52,7 +52,7 @@ fn code_of(text: &str) -> String {
     code
 }
 
-/// The folders in the order that the crate's own documentation gives: each may import those after it.
+/// Returns the folders in the order of the crate's documentation. Each may import those after it.
 fn order() -> Vec<String> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("lib.rs");
     let section = text.split("# Who may import whom").nth(1).expect("the section");
@@ -71,13 +71,13 @@ fn order() -> Vec<String> {
     order
 }
 
-/// The top-level folders that a file imports: by `crate::x`, by `crate::{x, y}`, and by as many `super` as lead there.
+/// Returns the top-level folders that a file imports by `crate::x`, by `crate::{x, y}`, or by enough `super` to reach them.
 fn imports(path: &Path, code: &str) -> Vec<String> {
     let mut found = Vec::new();
     for part in code.split("crate::").skip(1) {
         found.extend(heads(part));
     }
-    // How many `super` lead from the file to the crate's root: `mod.rs` is the folder itself.
+    // The number of `super` from the file to the root of the crate. A `mod.rs` is the folder itself.
     let parts = path.with_extension("");
     let mut depth = parts.components().count();
     if parts.ends_with("mod") {
@@ -90,7 +90,7 @@ fn imports(path: &Path, code: &str) -> Vec<String> {
     found
 }
 
-/// The first names of a path or of a group of paths: of `a::b` a, of `{a::b, c}` a and c.
+/// Returns the first names of a path or a group of paths: a for `a::b`, a and c for `{a::b, c}`.
 fn heads(text: &str) -> Vec<String> {
     let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     let Some(group) = text.strip_prefix('{') else { return vec![name(text)] };
@@ -111,11 +111,11 @@ fn heads(text: &str) -> Vec<String> {
     heads
 }
 
-/// The imports that go against the order.
+/// Returns the imports that violate the order.
 fn backward(path: &Path, code: &str, order: &[String]) -> Vec<String> {
     let place = |name: &str| order.iter().position(|folder| folder == name);
     let first = path.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
-    // main.rs and lib.rs stand above all.
+    // main.rs and lib.rs stand above all folders.
     let Some(own) = place(&first) else { return Vec::new() };
     let imported = imports(path, code).into_iter();
     imported
@@ -125,7 +125,7 @@ fn backward(path: &Path, code: &str, order: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn folders_import_only_those_after_them() {
+fn folders_import_only_folders_after_them() {
     let order = order();
     let mut wrong = Vec::new();
     let mut seen = 0;
@@ -138,7 +138,7 @@ fn folders_import_only_those_after_them() {
 }
 
 #[test]
-fn an_import_against_the_order_is_seen_however_it_is_written() {
+fn an_import_against_the_order_is_found_however_it_is_written() {
     let order = order();
     for (path, code) in [
         ("kernel/mod.rs", "use crate::cli::run;"),
@@ -167,7 +167,7 @@ fn unsafe_stands_only_in_the_kernel_folder() {
     let word = Regex::new(r"\bunsafe\b").expect("a pattern");
     let mut in_kernel = 0;
     for (path, code) in sources() {
-        // The last is a word of uv's.
+        // The last one is a term of uv.
         let mut others = code.clone();
         for harmless in ["deny(unsafe_code)", "allow(unsafe_code)", "unsafe-best-match"] {
             others = others.replace(harmless, "");
@@ -184,7 +184,7 @@ fn unsafe_stands_only_in_the_kernel_folder() {
 }
 
 #[test]
-fn no_file_is_about_more_than_one_thing() {
+fn no_file_is_longer_than_the_limit() {
     let lengths = sources().into_iter().map(|(path, code)| (code.lines().count(), path));
     let long: Vec<_> = lengths.filter(|(length, _)| *length > LONGEST).collect();
     assert!(long.is_empty(), "{long:?}");

@@ -31,6 +31,10 @@ fn workshop() -> &'static Path {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pip-workshop");
         let folder =
             std::env::var_os("CARGO_TARGET_DIR").map_or(folder, |target| Path::new(&target).join("pip-workshop"));
+        // Each test may have a process of its own: one of them makes the folder while the others wait.
+        fs::create_dir_all(&folder).unwrap();
+        let lock = fs::File::create(folder.join("lock")).unwrap();
+        lock.lock().unwrap();
         if folder.join("ready").exists() && folder.join("venv/bin/python").exists() {
             return folder;
         }
