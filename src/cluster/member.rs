@@ -90,10 +90,8 @@ async fn connect(
         }
         if !has_warned && now >= begun + WARN_AFTER {
             has_warned = true;
-            let meanwhile = match membership.needs_all {
-                true => "this host waits for it",
-                false => "until it can, this host runs by itself",
-            };
+            let meanwhile =
+                if membership.needs_all { "this host waits for it" } else { "until it can, this host runs by itself" };
             tracing::warn!("host {leader} cannot be reached yet: {error}; {meanwhile}");
         }
         tokio::time::sleep(pause.min(deadline - now)).await;

@@ -237,10 +237,7 @@ impl HostTable {
 
     /// Ends the table because the leader leaves: the verdict is made from what is known.
     pub fn close(&mut self) -> Vec<LeaderAction> {
-        let mut actions = match self.is_decided {
-            true => Vec::new(),
-            false => self.decide(),
-        };
+        let mut actions = if self.is_decided { Vec::new() } else { self.decide() };
         actions.extend(self.over());
         actions
     }
@@ -274,10 +271,7 @@ impl HostTable {
 
     /// Returns true if no host has to be waited for: the others are ready, or absent and not needed.
     fn may_start(&self) -> bool {
-        match self.needs_all {
-            true => self.unready.is_empty(),
-            false => self.unready.is_subset(&self.absent),
-        }
+        if self.needs_all { self.unready.is_empty() } else { self.unready.is_subset(&self.absent) }
     }
 
     /// Returns the absent hosts of a launch that started without them: what failed may have waited for them.

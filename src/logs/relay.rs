@@ -350,10 +350,7 @@ impl Thread {
                     Err(_) => ended = true,
                 }
             }
-            match ended {
-                true => self.end(index),
-                false => index += 1,
-            }
+            if ended { self.end(index) } else { index += 1 }
         }
         progressed
     }
@@ -365,25 +362,25 @@ impl Thread {
         let was_whole = destination.error.is_none();
         let bytes = if all { source.tape.waiting() } else { source.tape.lines() };
         let length = bytes.len();
-        match source.styler.is_plain() {
-            true => destination.write(bytes, &self.written),
-            false => {
-                self.styled.clear();
-                source.styler.style(bytes, Instant::now(), &mut self.styled);
-                if all && source.styler.holds_lines() {
-                    source.styler.flush(Instant::now(), &mut self.styled);
-                }
-                destination.write(&self.styled, &self.written);
+        if source.styler.is_plain() {
+            destination.write(bytes, &self.written)
+        } else {
+            self.styled.clear();
+            source.styler.style(bytes, Instant::now(), &mut self.styled);
+            if all && source.styler.holds_lines() {
+                source.styler.flush(Instant::now(), &mut self.styled);
             }
+            destination.write(&self.styled, &self.written);
         }
         source.look(length);
         if let Some(tap) = &self.tap {
             tap.pass(source.id, &source.writer, &source.tape.waiting()[..length], false);
         }
         source.tape.take(length);
-        source.partial_due = match source.tape.waiting().is_empty() && !source.styler.holds_lines() {
-            true => None,
-            false => source.partial_due.or_else(|| Some(Instant::now() + source.styler.partial_line_delay())),
+        source.partial_due = if source.tape.waiting().is_empty() && !source.styler.holds_lines() {
+            None
+        } else {
+            source.partial_due.or_else(|| Some(Instant::now() + source.styler.partial_line_delay()))
         };
         if let (true, Some(error)) = (was_whole, destination.error) {
             let name = ["standard output", "standard error"][usize::from(source.id.is_stderr)];

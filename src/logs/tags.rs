@@ -83,10 +83,8 @@ impl Untagger {
 
     /// Adds the lines of ranks that `input` completes.
     pub(super) fn style(&mut self, input: &[u8], now: Instant, output: &mut Vec<u8>) {
-        let joined = match self.carry.is_empty() {
-            true => None,
-            false => Some([&std::mem::take(&mut self.carry)[..], input].concat()),
-        };
+        let joined =
+            if self.carry.is_empty() { None } else { Some([&std::mem::take(&mut self.carry)[..], input].concat()) };
         let mut rest = joined.as_deref().unwrap_or(input);
         loop {
             // Bytes before the next tag are the present writer's.

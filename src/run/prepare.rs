@@ -35,10 +35,11 @@ pub fn prepare(
     command_line: &[(String, String)],
     config_is_optional: bool,
 ) -> Result<Prepared, Outcome> {
-    let config = match config_is_optional && config::is_absent(&paths) {
-        true => config::without_files(paths, variables),
-        false => config::read(paths, variables)
-            .map_err(|error| Outcome::refused(Refusal::Configuration, format!("configuration: {error}")))?,
+    let config = if config_is_optional && config::is_absent(&paths) {
+        config::without_files(paths, variables)
+    } else {
+        config::read(paths, variables)
+            .map_err(|error| Outcome::refused(Refusal::Configuration, format!("configuration: {error}")))?
     };
     let Config { job, own_hyperparameters, mut warnings } = config;
     let settings =

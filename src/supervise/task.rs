@@ -200,8 +200,9 @@ impl Task {
 /// its own that reads from a terminal (SIGTTIN), so that it would hang.
 fn standard_input() -> io::Result<OwnedFd> {
     let stdin = io::stdin();
-    match nix::unistd::isatty(stdin.as_fd()).unwrap_or(false) {
-        true => Ok(File::open(Path::new("/dev/null"))?.into()),
-        false => stdin.as_fd().try_clone_to_owned(),
+    if nix::unistd::isatty(stdin.as_fd()).unwrap_or(false) {
+        Ok(File::open(Path::new("/dev/null"))?.into())
+    } else {
+        stdin.as_fd().try_clone_to_owned()
     }
 }

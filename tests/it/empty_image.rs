@@ -9,13 +9,12 @@ use super::job::{Ended, FOOTPLATE, Job, wait_with_output};
 pub fn run(job: &Job, words: &[&str]) -> Ended {
     fs::copy(FOOTPLATE, job.path("footplate")).expect("copied");
     fs::create_dir_all(job.path("tmp")).expect("a folder");
-    let mut command = match nix::unistd::geteuid().is_root() {
-        true => Command::new("chroot"),
-        false => {
-            let mut command = Command::new("unshare");
-            command.args(["--map-root-user", "chroot"]);
-            command
-        }
+    let mut command = if nix::unistd::geteuid().is_root() {
+        Command::new("chroot")
+    } else {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "chroot"]);
+        command
     };
     let program = job
         .command(words)

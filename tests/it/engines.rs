@@ -136,9 +136,10 @@ impl Started<'_> {
 #[track_caller]
 fn host_is_lost(ended: &[Ended], victim: usize) {
     for (n, ended) in ended.iter().enumerate() {
-        match n == victim {
-            true => assert_eq!((ended.code, ended.failure.as_deref()), (137, None), "{ended}"),
-            false => failed(ended, 68, &format!("host algo-{} is lost: its connection ", victim + 1), ""),
+        if n == victim {
+            assert_eq!((ended.code, ended.failure.as_deref()), (137, None), "{ended}")
+        } else {
+            failed(ended, 68, &format!("host algo-{} is lost: its connection ", victim + 1), "")
         }
     }
 }
@@ -379,9 +380,10 @@ fn ranks_of_mpirun_that_end_at_once_leave_others_time_to_save() {
                 );
             }
             for ended in ended {
-                match fails {
-                    true => failed(&ended, 1, "ValueError: bad data\n", "host algo-2, rank 2, exit code 1"),
-                    false => failed(&ended, 143, "", "SIGTERM"),
+                if fails {
+                    failed(&ended, 1, "ValueError: bad data\n", "host algo-2, rank 2, exit code 1")
+                } else {
+                    failed(&ended, 143, "", "SIGTERM")
                 }
             }
         }

@@ -230,9 +230,12 @@ fn guarded(server: &Server, user: &'static str) -> Relay {
     let script = "import base64, sys; print(base64.b64encode(sys.argv[1].encode()).decode())";
     let encoded = images::output(Command::new("python3").env("PATH", search_path()).args(["-c", script, user]));
     let header = format!("authorization: basic {}", encoded.trim().to_ascii_lowercase());
-    Relay::start(server.port, move |_, head| match head.to_ascii_lowercase().contains(&header) {
-        true => Fault::None,
-        false => Fault::Answer("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n", "no"),
+    Relay::start(server.port, move |_, head| {
+        if head.to_ascii_lowercase().contains(&header) {
+            Fault::None
+        } else {
+            Fault::Answer("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n", "no")
+        }
     })
 }
 

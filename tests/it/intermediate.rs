@@ -270,9 +270,12 @@ fn a_server_that_recovers_gets_all_files() {
     let server = server();
     let is_down = Arc::new(AtomicBool::new(true));
     let seen = Arc::clone(&is_down);
-    let relay = Relay::start(server.port, move |_, _| match seen.load(Ordering::SeqCst) {
-        true => Fault::Answer("500 Internal Server Error", "", "<Error><Code>InternalError</Code></Error>"),
-        false => Fault::None,
+    let relay = Relay::start(server.port, move |_, _| {
+        if seen.load(Ordering::SeqCst) {
+            Fault::Answer("500 Internal Server Error", "", "<Error><Code>InternalError</Code></Error>")
+        } else {
+            Fault::None
+        }
     });
     let job = job(&relay.url(), "write('a', 'x')\nwait_for('end')");
     let running = Running::start(&job, ["train"]);

@@ -224,9 +224,12 @@ fn a_large_file_that_does_not_match_its_description_fails_the_job() {
     server.put("code", "train.py", script.as_bytes());
     let headers = "x-amz-checksum-crc32: AAAAAA==\r\nLast-Modified: Sat, 01 Jan 2022 00:00:00 GMT\r\n";
     let script: &'static str = script.leak();
-    let relay = Relay::start(server.port, move |_, head| match head.to_ascii_lowercase().contains("\r\nrange: ") {
-        true => Fault::None,
-        false => Fault::Answer("200 OK", headers, script),
+    let relay = Relay::start(server.port, move |_, head| {
+        if head.to_ascii_lowercase().contains("\r\nrange: ") {
+            Fault::None
+        } else {
+            Fault::Answer("200 OK", headers, script)
+        }
     });
     let job = job(&relay.url(), "s3://code/train.py");
     let ended = job.train();

@@ -130,13 +130,16 @@ impl Relay {
     /// Starts a relay that acts as a bucket in the region eu-west-3: it answers requests that are signed for another region
     /// with the name of this one, as S3 does.
     pub fn of_region(server: u16) -> Relay {
-        Relay::start(server, |_, head| match head.contains("/eu-west-3/s3/aws4_request") {
-            true => Fault::None,
-            false => Fault::Answer(
-                "301 Moved Permanently",
-                "x-amz-bucket-region: eu-west-3\r\n",
-                "<Error><Code>PermanentRedirect</Code></Error>",
-            ),
+        Relay::start(server, |_, head| {
+            if head.contains("/eu-west-3/s3/aws4_request") {
+                Fault::None
+            } else {
+                Fault::Answer(
+                    "301 Moved Permanently",
+                    "x-amz-bucket-region: eu-west-3\r\n",
+                    "<Error><Code>PermanentRedirect</Code></Error>",
+                )
+            }
         })
     }
 
