@@ -85,7 +85,7 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin), limit: usize) ->
 
 #[cfg(test)]
 mod tests {
-    use super::{Direction, Key, Message, Sequence, write};
+    use super::{Direction, Key, Message, Sequence, read, write};
 
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
@@ -115,6 +115,10 @@ mod tests {
             assert!(
                 receiver.receive(&mut endless.as_slice()).await.expect_err("too long").to_string().contains("bytes")
             );
+            // The limit itself may be read, and no byte more.
+            let frame = |length: u32| [&length.to_be_bytes()[..], &[0; 16]].concat();
+            assert_eq!(read(&mut frame(8).as_slice(), 8).await.expect("read").len(), 8);
+            read(&mut frame(9).as_slice(), 8).await.expect_err("too long");
             let mut short = Vec::new();
             write(&mut short, b"short").await.expect("written");
             receiver.receive(&mut short.as_slice()).await.expect_err("no tag");

@@ -73,6 +73,7 @@ mod tests {
         let tag = key.tag(&[b"ab", b"c"]);
         assert!(key.proves(&[b"ab", b"c"], &tag));
         assert!(!key.proves(&[b"a", b"bc"], &tag));
+        assert!(!key.proves(&[&[0; 8]], &key.tag(&[b"", b""])));
         assert!(!key.proves(&[b"ab", b"c"], &tag[..31]));
         assert!(!Key::new(&[b"another"]).proves(&[b"ab", b"c"], &tag));
         assert_eq!(format!("{key:?}"), "Key(…)");

@@ -311,6 +311,19 @@ impl Speaker {
     }
 }
 
+#[cfg(test)]
+impl Speaker {
+    /// Returns a speaker whose messages are collected.
+    pub(crate) fn collecting() -> (Speaker, impl FnMut() -> Vec<message::Message>) {
+        let (commands, mut receiver) = mpsc::unbounded_channel();
+        let collect = move || {
+            let told = std::iter::from_fn(|| receiver.try_recv().ok());
+            told.filter_map(|command| if let Command::Tell(message) = command { Some(message) } else { None }).collect()
+        };
+        (Speaker { commands }, collect)
+    }
+}
+
 impl Observed {
     fn set_link(&self, link: Connection) {
         self.view.send_if_modified(|view| {

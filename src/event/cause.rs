@@ -273,6 +273,15 @@ mod tests {
     }
 
     #[test]
+    fn only_a_process_of_the_script_can_fail_as_a_consequence() {
+        let words = "host algo-2 is lost: its connection was closed";
+        assert!(Cause::new(words, CauseEnding::Process(Ending::Exited(1))).is_consequence());
+        assert!(!Cause::new(words, CauseEnding::NoProcess(68)).is_consequence());
+        let installer = Cause::new("pip: connection refused", CauseEnding::Process(Ending::Exited(1)));
+        assert!(!Cause { stage: Some(CauseStage::Requirements), ..installer }.is_consequence());
+    }
+
+    #[test]
     fn a_cause_survives_serialization() {
         let cause = Cause {
             details: vec![CauseDetail { label: Some(DetailLabel::CausedBy), text: "KeyError: 'x'".into() }],

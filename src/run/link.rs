@@ -149,3 +149,47 @@ impl Herald {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Announced, Herald, lock};
+    use crate::cluster::Speaker;
+    use crate::cluster::message::Message;
+    use crate::event::{Cause, CauseEnding, Ending, EventKind, Events, Process};
+
+    fn judged(rank: usize, headline: &str, is_final: bool) -> EventKind {
+        let cause = Arc::new(Cause::new(headline, CauseEnding::Process(Ending::Exited(1))));
+        EventKind::CauseJudged { process: Some(Process::Rank(rank)), cause, is_final }
+    }
+
+    #[test]
+    fn the_other_hosts_are_told_of_the_failure_that_may_be_the_cause() {
+        let (speaker, mut collect) = Speaker::collecting();
+        let announced = Arc::default();
+        let events = Events::new("algo-1");
+        let host = "algo-1".to_owned();
+        events.subscribe(Herald { speaker, host, spans_hosts: true, announced: Arc::clone(&announced) });
+        let mut told = |event: EventKind| -> Vec<(String, bool)> {
+            events.emit(event);
+            let failed = collect().into_iter().filter_map(|message| match message {
+                Message::Failed { cause, is_final } => Some((cause.headline.clone(), is_final)),
+                _ => None,
+            });
+            failed.collect()
+        };
+        let expect = |headline: &str, is_final: bool| vec![(headline.to_owned(), is_final)];
+        // At once, and again with its output. Another rank that only lost its connection is no news.
+        assert_eq!(told(judged(0, "exit code 1", false)), expect("exit code 1", false));
+        assert_eq!(told(judged(0, "Connection reset by peer", true)), expect("Connection reset by peer", true));
+        assert_eq!(told(judged(1, "Broken pipe", true)), []);
+        // A failure that explains the first one replaces it. No later one does.
+        assert_eq!(told(judged(1, "ValueError: bad", true)), expect("ValueError: bad", true));
+        assert_eq!(told(judged(2, "ValueError: worse", true)), []);
+        // Judgements that come after the last account of this host change nothing.
+        *lock(&announced) = Announced::LastAccount;
+        assert_eq!(told(judged(1, "exit code 1", false)), []);
+        assert_eq!(told(EventKind::RankKilled), []);
+    }
+}
