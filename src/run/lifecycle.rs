@@ -30,6 +30,7 @@ pub(super) fn run(
             Err(error) => return cannot_start(&error),
         };
         let ended = phases(&context, &mut live).await.unwrap_or_else(Ended::from);
+        panic::give_way();
         intermediate::end(&live);
         let outcome = peers::agree(&mut live, ended).await;
         let redactor = logs::redactor();

@@ -1,6 +1,7 @@
 //! The end of a job when footplate itself is at fault.
 
 use std::panic::PanicHookInfo;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::failure::{self, Earlier};
@@ -8,9 +9,21 @@ use crate::job::{Paths, exit_code};
 use crate::logs::{self, Relay};
 use crate::supervise;
 
+/// True once a thread has panicked.
+static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
+
+/// Waits for the end of the process if a thread has panicked. The panic hook kills the script, which must not look like the
+/// end of the job to the main thread.
+pub(super) fn give_way() {
+    while HAS_PANICKED.load(Ordering::SeqCst) {
+        std::thread::park();
+    }
+}
+
 /// Makes every panic end the job with a failure file that says so, and with no process left running.
 pub(super) fn install(paths: Paths, earlier: Earlier, relay: Relay) {
     std::panic::set_hook(Box::new(move |panic| {
+        HAS_PANICKED.store(true, Ordering::SeqCst);
         let text = logs::clean(&describe(panic));
         // The job is lost. Its remaining output matters less than the reason.
         if let Err(error) = failure::write(&paths.failure(), &text, &earlier) {
