@@ -186,6 +186,17 @@ impl Group {
                 let mut actions = vec![Action::Tell(News::Stopping(signal))];
                 let stop = Stop { signal, killed: None };
                 match self.phase {
+                    // The processes have got a signal already. The platform stops all hosts at about the same time, so that
+                    // another host's stop can come first; a second signal could end a script that saves.
+                    Phase::Stopping { .. } => {
+                        let why = Why::Signal(stop);
+                        self.phase = Phase::Stopping { why, until: now + self.timing.grace_period };
+                        self.watch_launchers(why, now);
+                        let grace = self.timing.grace_period.as_secs_f64();
+                        let log =
+                            format!("{signal}: the processes were told to end before, and have {grace} s from now");
+                        actions.push(Action::Log(tracing::Level::INFO, log));
+                    }
                     // The ranks have ended, and the services are ending already.
                     Phase::Closing { order, until, .. } => {
                         self.phase = Phase::Closing { stop: Some(stop), order, until };

@@ -247,6 +247,20 @@ fn a_stop_signal_after_a_failure_starts_a_new_grace_period() {
 }
 
 #[test]
+fn a_stop_signal_after_another_hosts_stop_is_not_passed_on_again() {
+    // The platform stops all hosts, one a little later than the other.
+    let mut scene = Scene::mpirun(Release::Awaited);
+    let sent = scene.step(Input::PeersStop(PeerStop::Stopped));
+    assert_eq!(signals(&sent).len(), 1);
+    let sent = scene.step(Input::Caught(libc::SIGTERM));
+    assert_eq!((told(&sent), signals(&sent)), (vec![News::Stopping(Signal::SIGTERM)], vec![]));
+    assert_eq!(scene.group.phase().stop(), Some(Stop { signal: Signal::SIGTERM, killed: None }));
+    // The next one kills.
+    assert_eq!(signals(&scene.step(Input::Caught(libc::SIGTERM))).len(), 1);
+    assert!(matches!(scene.group.phase(), Phase::Killed { .. }));
+}
+
+#[test]
 fn a_failure_while_stopping_sends_no_second_signal() {
     let mut scene = Scene::processes(2);
     scene.step(Input::Caught(libc::SIGTERM));
