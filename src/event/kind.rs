@@ -1,6 +1,7 @@
 //! The vocabulary of events.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -263,14 +264,14 @@ pub enum EventKind {
     /// A file was uploaded while the job runs.
     UploadFinished {
         /// The path below the folder of intermediate output.
-        path: String,
+        path: PathBuf,
         /// The size in bytes.
         bytes: u64,
     },
     /// A file could not be uploaded.
     UploadFailed {
         /// The path below the folder of intermediate output.
-        path: String,
+        path: PathBuf,
         /// The reason, without secrets.
         error: String,
     },

@@ -41,7 +41,7 @@ pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared) {
     let region = job.request.region.as_ref().and_then(|region| region.as_str());
     let access = Access::of(&context.variables, region);
     let to = destination.url("".as_ref());
-    match IntermediateUploads::begin(&folder, destination, access) {
+    match IntermediateUploads::begin(&folder, destination, access, live.events.clone()) {
         Ok(uploads) => {
             tracing::info!("intermediate output: what is written to {} goes to {to}", folder.display());
             live.uploads = Some((uploads, prepared.settings.grace_period));

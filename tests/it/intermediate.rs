@@ -286,6 +286,9 @@ fn a_server_that_recovers_gets_all_files() {
     running.tell("end");
     let ended = running.end(&job).succeeded();
     assert!(!ended.stderr.contains("not uploaded to s3://out/some/prefix/job-1/output/intermediate/:"), "{ended:#?}");
+    let record = job.read("output/data/footplate/algo-1/run.json").expect("a record");
+    let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+    assert_eq!((&record["uploads"]["files"], &record["uploads"]["bytes"]), (&1.into(), &1.into()), "{record:#}");
 }
 
 #[test]

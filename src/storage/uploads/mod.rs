@@ -26,12 +26,12 @@ mod worker;
 use std::io;
 use std::path::Path;
 
-use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use tokio::sync::watch as channel;
 
 pub use self::destination::{OutputTarget, UploadDestination};
 use self::watch::FolderWatch;
 use self::worker::{UploadOrder, Worker};
+use crate::event::Events;
 use crate::kernel;
 use crate::storage::access::Access;
 
@@ -44,11 +44,16 @@ pub struct IntermediateUploads {
 }
 
 impl IntermediateUploads {
-    /// Starts to upload the files that are written into a folder from now on.
+    /// Starts to upload the files that are written into a folder from now on. The end of each upload is an event.
     ///
     /// # Errors
     /// The folder does not exist, or the kernel refuses a thread.
-    pub fn begin(folder: &Path, destination: UploadDestination, access: Access) -> io::Result<IntermediateUploads> {
+    pub fn begin(
+        folder: &Path,
+        destination: UploadDestination,
+        access: Access,
+        events: Events,
+    ) -> io::Result<IntermediateUploads> {
         let root = folder.canonicalize()?;
         let (orders, receiver) = channel::channel(UploadOrder::Run);
         let (sender, progress) = channel::channel(0);
@@ -58,16 +63,11 @@ impl IntermediateUploads {
             let _in_runtime = runtime.enter();
             FolderWatch::begin(&root, true)
         };
-        // The thread blocks all signals, because only the supervisor's thread may take them.
-        let mut mask = SigSet::empty();
-        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask))?;
-        let spawned = std::thread::Builder::new().name("intermediate".to_owned()).spawn(move || {
+        kernel::spawn_thread("intermediate", None, move || {
             kernel::yield_to_others();
-            let worker = Worker::new(root, destination, access, receiver, sender);
+            let worker = Worker::new(root, destination, access, receiver, sender, events);
             runtime.block_on(worker.run(watch));
-        });
-        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
-        spawned?;
+        })?;
         Ok(IntermediateUploads { orders, progress })
     }
 

@@ -14,6 +14,7 @@ use super::destination::UploadDestination;
 use super::look::{Look, look, name_of, open};
 use super::table::{FileStamp, SETTLE_TIME, UploadFailure, UploadTable};
 use super::watch::{FileEvent, FolderWatch};
+use crate::event::{EventKind, Events};
 use crate::machine::Bytes;
 use crate::storage::access::Access;
 use crate::storage::error::{Problem, TransferError};
@@ -57,6 +58,7 @@ pub(super) struct Worker {
     orders: watch::Receiver<UploadOrder>,
     /// Counts the files and parts that have arrived in S3.
     progress: watch::Sender<u64>,
+    events: Events,
 }
 
 impl Worker {
@@ -67,14 +69,16 @@ impl Worker {
         access: Access,
         orders: watch::Receiver<UploadOrder>,
         progress: watch::Sender<u64>,
+        events: Events,
     ) -> Worker {
         let uploader = destination.uploader(access);
-        Worker { root, destination, uploader, orders, progress }
+        Worker { root, destination, uploader, orders, progress, events }
     }
 
     /// Uploads files until all have arrived after the order to end, or until the order to give up.
     pub async fn run(self, mut watch: FolderWatch) {
-        let mut desk = Desk { root: self.root.clone(), table: UploadTable::default(), warnings: 0 };
+        let (root, events) = (self.root.clone(), self.events.clone());
+        let mut desk = Desk { root, table: UploadTable::default(), warnings: 0, events };
         let turns = Semaphore::new(SENT_AT_ONCE);
         let mut running = FuturesUnordered::new();
         let mut orders = self.orders.clone();
@@ -213,6 +217,7 @@ struct Desk {
     table: UploadTable,
     /// The number of warnings about single files so far.
     warnings: u32,
+    events: Events,
 }
 
 impl Desk {
@@ -266,10 +271,19 @@ impl Desk {
     /// Records the end of an upload and reports it.
     fn ended(&mut self, path: &Path, result: Result<(), UploadFailure>, destination: &UploadDestination) {
         let reason = result.as_ref().err().map(|failure| failure.reason.clone());
+        let before = self.table.uploaded.1;
         let is_repeated = self.table.ended(path, result, Instant::now());
         match reason {
-            None => tracing::debug!("intermediate output: {} is uploaded", path.display()),
+            None => {
+                tracing::debug!("intermediate output: {} is uploaded", path.display());
+                let bytes = self.table.uploaded.1 - before;
+                self.events.emit(EventKind::UploadFinished { path: path.to_owned(), bytes });
+            }
             Some(reason) => {
+                if !is_repeated {
+                    let (path, error) = (path.to_owned(), reason.clone());
+                    self.events.emit(EventKind::UploadFailed { path, error });
+                }
                 let url = destination.url(path);
                 let then = if is_repeated { "; it is tried again" } else { "" };
                 self.warn(&format!("{} is not uploaded to {url}: {reason}{then}", self.root.join(path).display()));
