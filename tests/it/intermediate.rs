@@ -258,9 +258,9 @@ fn a_failing_server_is_reported_and_does_not_fail_the_job() {
     );
     assert!(ended.stderr.contains("were not uploaded to s3://out/"), "{ended:#?}");
     assert!(ended.stderr.contains("file-00, file-01, file-02, file-03, file-04 and "), "{ended:#?}");
-    // Five warnings and five names in the summary, of whichever files were first.
+    // Five warnings, and five names in the summary for each of two reasons: a refusal, and too many refusals.
     let named = (0..30).filter(|number| ended.stderr.contains(&format!("file-{number:02}"))).count();
-    assert!(named <= 10, "the names are not capped: {ended:#?}");
+    assert!(named <= 15, "the names are not capped: {ended:#?}");
     assert!(!format!("{ended:?}").contains(SECRET), "{ended:#?}");
     assert!(relay.requests().len() < 60, "{}", relay.requests().len());
 }

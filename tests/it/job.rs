@@ -18,7 +18,7 @@ pub fn patience() -> Duration {
     static PATIENCE: OnceLock<Duration> = OnceLock::new();
     *PATIENCE.get_or_init(|| {
         let seconds = std::env::var("FOOTPLATE_TEST_PATIENCE");
-        Duration::from_secs(seconds.map_or(30, |text| text.parse().expect("FOOTPLATE_TEST_PATIENCE is a number")))
+        Duration::from_secs(seconds.map_or(60, |text| text.parse().expect("FOOTPLATE_TEST_PATIENCE is a number")))
     })
 }
 
