@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Returns how long a test waits for anything before it calls it a hang: 30 s, or the number of seconds in
+/// Returns how long a test waits for anything before it calls it a hang: 60 s, or the number of seconds in
 /// FOOTPLATE_TEST_PATIENCE, for machines that do much else.
 pub fn patience() -> Duration {
     static PATIENCE: OnceLock<Duration> = OnceLock::new();
