@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
@@ -88,7 +87,8 @@ pub enum Readiness {
 }
 
 /// A program that could not be started.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}", describe(program, *step, error))]
 pub struct SpawnError {
     /// The program.
     pub program: PathBuf,
@@ -116,37 +116,31 @@ impl SpawnError {
     }
 }
 
-impl fmt::Display for SpawnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (program, error) = (self.program.display(), &self.error);
-        match (self.step, Errno::from_raw(error.raw_os_error().unwrap_or(0))) {
-            (Step::Exec, Errno::ENOENT) if self.program.exists() => {
-                write!(f, "cannot execute {program}: the interpreter or loader that it names is not in this image")
-            }
-            (Step::Exec, Errno::ENOENT | Errno::ENOTDIR) => write!(f, "{program}: not found"),
-            (Step::Exec, Errno::EACCES) => {
-                write!(f, "cannot execute {program}: it may not be executed by this user (chmod +x it)")
-            }
-            (Step::Exec, Errno::ENOEXEC) => {
-                write!(
-                    f,
-                    "cannot execute {program}: it is no program for this machine, nor a script that begins with #!"
-                )
-            }
-            (Step::Exec, Errno::E2BIG) => {
-                write!(f, "cannot execute {program}: arguments and environment are larger than the kernel takes")
-            }
-            (Step::Exec, _) => write!(f, "cannot execute {program}: {error}"),
-            (Step::WorkingDir, _) => {
-                write!(f, "cannot start {program}: its working directory cannot be entered: {error}")
-            }
-            (Step::Streams, _) => write!(f, "cannot start {program}: its streams cannot be set: {error}"),
-            (Step::Fork, _) => write!(f, "cannot start {program}: no process can be made: {error}"),
+/// Describes why a program could not be started, and what to do.
+fn describe(path: &Path, step: Step, error: &io::Error) -> String {
+    let program = path.display();
+    match (step, Errno::from_raw(error.raw_os_error().unwrap_or(0))) {
+        (Step::Exec, Errno::ENOENT) if path.exists() => {
+            format!("cannot execute {program}: the interpreter or loader that it names is not in this image")
         }
+        (Step::Exec, Errno::ENOENT | Errno::ENOTDIR) => format!("{program}: not found"),
+        (Step::Exec, Errno::EACCES) => {
+            format!("cannot execute {program}: it may not be executed by this user (chmod +x it)")
+        }
+        (Step::Exec, Errno::ENOEXEC) => {
+            format!("cannot execute {program}: it is no program for this machine, nor a script that begins with #!")
+        }
+        (Step::Exec, Errno::E2BIG) => {
+            format!("cannot execute {program}: arguments and environment are larger than the kernel takes")
+        }
+        (Step::Exec, _) => format!("cannot execute {program}: {error}"),
+        (Step::WorkingDir, _) => {
+            format!("cannot start {program}: its working directory cannot be entered: {error}")
+        }
+        (Step::Streams, _) => format!("cannot start {program}: its streams cannot be set: {error}"),
+        (Step::Fork, _) => format!("cannot start {program}: no process can be made: {error}"),
     }
 }
-
-impl std::error::Error for SpawnError {}
 
 /// A started program, with the reading ends of its streams.
 #[derive(Debug)]
