@@ -18,6 +18,7 @@ mod messages;
 mod relay;
 mod stream;
 mod style;
+mod styled;
 mod tags;
 mod tap;
 mod tape;
@@ -26,8 +27,7 @@ pub use label::RankLabel;
 pub use messages::{Level, clean, init, redactor, set_redactor};
 pub use relay::Relay;
 pub use stream::{Relayed, StreamId, StreamNews};
-pub use style::{Rewrite, Style};
-pub use tags::Tags;
+pub use style::{Rewrite, Style, Tags};
 pub use tap::{LineSubscriber, Tap, TappedLine};
 
 use std::time::Duration;

@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::stream::{Relayed, StreamId, StreamNews};
-use super::style::Styler;
+use super::styled::StyledStream;
 use super::tap::Tap;
 use super::tape::Tape;
 use crate::event::{Moment, Process};
@@ -175,7 +175,7 @@ struct Source {
     writer: Arc<Process>,
     fd: OwnedFd,
     tape: Tape,
-    styler: Styler,
+    styler: StyledStream,
     tell: Tell,
     /// The text to report a line of, until one was found.
     awaited: Option<memchr::memmem::Finder<'static>>,
@@ -315,7 +315,7 @@ impl Thread {
             writer: Arc::new(writer),
             fd,
             tape: Tape::new(),
-            styler: Styler::new(style),
+            styler: StyledStream::new(style),
             tell,
             awaited: awaited.map(|text| memchr::memmem::Finder::new(&text).into_owned()),
             lines: 0,

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::tags::{Tags, Untagger, untagged};
 use super::{MAX_HELD, PARTIAL_LINE_DELAY, SHARED_PARTIAL_LINE_DELAY};
 
 /// The changes that are made to the lines of a stream.
@@ -20,6 +19,16 @@ pub struct Style {
     pub tags: Option<Tags>,
     /// A function that changes each whole line before all else.
     pub rewrite: Option<Rewrite>,
+}
+
+/// The tags of a stream's pieces: `[1,3]<stdout>:` before each (Open MPI 4; Open MPI 5 adds a blank). mpirun passes on
+/// what it reads, so that a tag can stand within a line of another rank.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tags {
+    /// The prefix of each rank's lines. A rank without one is named by its number.
+    pub prefixes: Arc<[Vec<u8>]>,
+    /// True if a blank follows each tag.
+    pub has_blank: bool,
 }
 
 /// A function from a line without its end to the line that goes out in its place. `None` drops the line. It is called
@@ -63,11 +72,10 @@ impl Style {
     }
 }
 
-/// The state that turns the bytes of one stream into lines in a style.
+/// The state that turns the bytes of one writer into lines in a style.
 #[derive(Debug)]
 pub(super) struct Styler {
     style: Style,
-    untagger: Option<Box<Untagger>>,
     /// True if the next byte belongs to a line whose beginning was written already.
     in_line: bool,
     /// True if the present line was redrawn with `\r`: it is a progress bar.
@@ -84,10 +92,8 @@ pub(super) struct Styler {
 
 impl Styler {
     pub(super) fn new(style: Style) -> Styler {
-        let untagger = style.tags.clone().map(|tags| Box::new(Untagger::new(style.clone(), tags)));
         Styler {
             style,
-            untagger,
             in_line: false,
             is_bar: false,
             held: Vec::new(),
@@ -97,19 +103,8 @@ impl Styler {
         }
     }
 
-    pub(super) fn is_plain(&self) -> bool {
-        self.style.is_plain()
-    }
-
-    pub(super) fn partial_line_delay(&self) -> Duration {
-        self.style.partial_line_delay()
-    }
-
     /// Adds the lines of `input` in the form in which they are written now. The last line may lack its end.
     pub(super) fn style(&mut self, input: &[u8], now: Instant, output: &mut Vec<u8>) {
-        if let Some(untagger) = &mut self.untagger {
-            return untagger.style(input, now, output);
-        }
         let Some(rewrite) = self.style.rewrite.clone() else { return self.styled(input, now, output) };
         let mut rewritten = Vec::new();
         for line in lines(input) {
@@ -143,31 +138,8 @@ impl Styler {
         }
     }
 
-    /// Returns true if unfinished lines are held that are not in the stream's own memory any more.
-    pub(super) fn holds_lines(&self) -> bool {
-        self.untagger.as_ref().is_some_and(|untagger| untagger.holds())
-    }
-
-    /// Adds held lines that have waited for too long.
-    pub(super) fn flush(&mut self, now: Instant, output: &mut Vec<u8>) {
-        if let Some(untagger) = &mut self.untagger {
-            untagger.flush(now, output);
-        }
-    }
-
-    /// Returns the record of a stream in a readable form, for the judge.
-    pub(super) fn readable(&self, record: Vec<u8>) -> Vec<u8> {
-        match &self.style.tags {
-            Some(tags) => untagged(&record, tags),
-            None => record,
-        }
-    }
-
     /// Adds what is still held when the stream has ended.
     pub(super) fn finish(&mut self, output: &mut Vec<u8>) {
-        if let Some(untagger) = &mut self.untagger {
-            return untagger.finish(Instant::now(), output);
-        }
         if let (Some(rewrite), false) = (self.style.rewrite.clone(), self.begun.is_empty()) {
             let mut rewritten = Vec::new();
             self.rewrite(&rewrite, &mut rewritten);

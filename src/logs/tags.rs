@@ -2,21 +2,10 @@
 //! before each piece.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
-use super::style::{Styler, lines};
-use super::{MAX_HELD, Style};
-
-/// The tags of a stream's pieces: `[1,3]<stdout>:` before each (Open MPI 4; Open MPI 5 adds a blank). mpirun passes on
-/// what it reads, so that a tag can stand within a line of another rank.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tags {
-    /// The prefix of each rank's lines. A rank without one is named by its number.
-    pub prefixes: Arc<[Vec<u8>]>,
-    /// True if a blank follows each tag.
-    pub has_blank: bool,
-}
+use super::MAX_HELD;
+use super::style::{Style, Styler, Tags, lines};
 
 /// The state that takes a stream apart into the lines of its ranks.
 #[derive(Debug)]

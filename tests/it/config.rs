@@ -1,4 +1,4 @@
-//! Configuration files that are wrong, and how the job says so.
+//! Wrong configuration files, and the messages about them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -79,7 +79,7 @@ fn each_unreadable_required_file_is_named_with_the_reason() {
         refused(job.train(), &message("it is a folder"));
         fs::remove_file(job.path("output/failure")).expect("removed");
         fs::remove_dir(&path).expect("removed");
-        // Nobody ever writes to it: a reader that opened it would wait for ever.
+        // Nothing ever writes to it, so a reader that opened it would wait forever.
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
         refused(job.train(), &message("it is not a regular file"));
     }
@@ -147,7 +147,7 @@ fn the_resource_file_is_read_under_its_other_name_too() {
         .expect("renamed");
     job.train().succeeded();
     assert_eq!(Record::of(&job).var("SM_CURRENT_HOST"), "algo-1");
-    // Without any argument, too, the job is recognized by it.
+    // The file also marks a job if footplate starts without arguments.
     fs::remove_file(job.path("input/config/hyperparameters.json")).expect("removed");
     let ended = job.run([] as [&str; 0]);
     assert!(ended.stderr.contains("hyperparameters.json: is missing"), "{ended:#?}");
@@ -234,7 +234,7 @@ open(base + '/access', 'w').write(oct(os.stat(os.path.dirname(path)).st_mode & 0
 
 #[test]
 fn a_value_too_large_for_a_variable_is_written_to_a_file() {
-    // 200 KB, with characters that have several bytes.
+    // It has 200 KB, in characters of two bytes.
     let value = "é".repeat(100_000);
     let job = keeping(&format!(r#"{{"prompt": "{value}", "lr": "0.1"}}"#)).variable("FOOTPLATE_ARGUMENTS", "none");
     let ended = job.train().succeeded();
@@ -258,7 +258,7 @@ fn hyperparameters_that_exceed_the_command_line_are_counted() {
 
 #[test]
 fn megabytes_of_small_hyperparameters_are_kept_whole() {
-    // Together they are larger than all that a program can be given.
+    // Together they are larger than all arguments and variables that a program can get.
     let count = 150_000;
     let text = many(count);
     assert!(text.len() > 3_000_000);
@@ -279,7 +279,7 @@ fn one_value_of_megabytes_is_kept_whole() {
 
 #[test]
 fn a_shell_command_runs_with_hyperparameters_too_large_for_arguments() {
-    // SDK version 3 passes a command no hyperparameters.
+    // SDK version 3 passes no hyperparameters to a command.
     let value = "x".repeat(200_000);
     let job = Job::new()
         .without("SAGEMAKER_PROGRAM")
@@ -301,7 +301,7 @@ fn a_command_that_runs_the_job_again_is_refused() {
     assert!(ended.failure().contains("use `footplate exec -- …` in it"), "{ended:#?}");
     assert_eq!(ended.stdout(), "once\n");
 
-    // What it should be runs the script.
+    // The suggested command runs the script.
     let command = format!("{FOOTPLATE} exec -- python3 train.py");
     let job = job
         .file("input/data/code/train.py", "print('ran')")
@@ -317,7 +317,7 @@ fn values_that_no_variable_can_hold_reach_the_script_if_possible() {
     );
     let ended = job.train().succeeded();
     let record = Record::of(&job);
-    // `"a\0b"` is no JSON, so that the value is the text with its quotes.
+    // `"a\0b"` is not JSON, so the value is the text with its quotes.
     let expected =
         ["", "2", "--a=b", "1", "--digits", "9", "--nul", "\"ab\"", "--raw", "cd", "--text", "\u{fffd}\u{fffd}"];
     assert_eq!(record.arguments(), expected);
@@ -346,13 +346,13 @@ fn a_surrogate_that_stands_for_a_byte_reaches_the_script_as_that_byte() {
 #[test]
 fn integers_of_five_thousand_digits_are_read_as_python_reads_them() {
     let digits = "7".repeat(5000);
-    // In a string, Python's `json.loads` fails, and the toolkit keeps the text.
+    // In a string, Python's `json.loads` fails and the toolkit keeps the text.
     let job = recording().hyperparameters(&format!(r#"{{"n": "{digits}"}}"#));
     job.train().succeeded();
     let record = Record::of(&job);
     assert_eq!(record.arguments(), ["-n", &digits]);
     assert_eq!(record.var("SM_HPS"), format!(r#"{{"n":"{digits}"}}"#));
-    // As a number of the file itself, it fails the toolkit, too.
+    // A number of the file itself makes the toolkit fail too.
     let content = format!("{{\"n\": {digits}}}");
     let problem = "line 1, column 7: an integer of more than 4300 digits";
     wrong("hyperparameters.json", content.as_bytes(), problem);
@@ -384,7 +384,7 @@ fn the_log_level_of_the_job_decides_which_messages_are_shown() {
 
 #[test]
 fn wrong_files_of_the_sdk_drivers_fail_the_job() {
-    // Plain Python where torchrun was asked for would be a silent mistake.
+    // Plain Python in place of the requested torchrun would be a silent mistake.
     for (file, content, problem) in [
         ("sourcecode.json", "{", "line 1, column 2: expected a key in double quotes, found the end of the text"),
         ("distributed.json", "[8]", "line 1, column 1: holds a list"),

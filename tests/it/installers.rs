@@ -23,7 +23,7 @@ fn uv() -> String {
     tools().join("uv").display().to_string()
 }
 
-/// A job with a virtual environment of its own with pip, and no settings of the machine's.
+/// Returns a job that has a virtual environment with pip of its own, and none of this machine's settings for pip.
 fn job(script: &str) -> Job {
     let job = Job::python(script);
     // With the times of its files: if they differ, Python compiles all of pip again.
@@ -34,7 +34,8 @@ fn job(script: &str) -> Job {
     job.variable("PATH", &path).variable("HOME", &home).variable("PIP_CONFIG_FILE", "/dev/null")
 }
 
-/// The same with wheels in a folder as the only source: `fix` 1.2 and 1.3, `needy` 1.0, which needs fix below 1.3.
+/// Returns such a job whose only source of packages is a folder with the wheels `fix` 1.2 and 1.3 and `needy` 1.0, which
+/// requires fix below 1.3.
 fn with_wheels(script: &str) -> Job {
     let job = job(script);
     let wheels = job.path("wheels");
@@ -42,7 +43,7 @@ fn with_wheels(script: &str) -> Job {
     wheel(&wheels, &["fix", "1.3"]);
     wheel(&wheels, &["needy", "1.0", "fix<1.3"]);
     let wheels = wheels.display().to_string();
-    // Of two versions that were installed within a second Python would take the first one's compiled file.
+    // If two versions are installed within a second, Python uses the compiled file of the first one.
     job.variable("PIP_NO_INDEX", "1").variable("PIP_FIND_LINKS", &wheels).variable("PYTHONDONTWRITEBYTECODE", "1")
 }
 
@@ -82,7 +83,7 @@ fn uv_installs_if_present_with_pips_settings_unless_pip_is_set() {
         let ended = job.train().succeeded();
         says(&ended, "installed by pip in ");
         assert!(ended.stdout().ends_with("imported 1.3\n"), "{ended:#?}");
-        // A few lines: one about each package is not among them.
+        // The output is a few lines, without one for each package.
         assert!(!ended.stdout().contains("Processing "), "{ended:#?}");
     }
     let job = with_wheels("").file("code/requirements.txt", "fix").variable("FOOTPLATE_INSTALLER", "uv");
@@ -106,7 +107,7 @@ fn pip_installs_what_uv_does_not_support() {
         }
         let ended = job.train();
         if requirements.starts_with("--no-deps") {
-            // pip does not read it either: its words are the ones that are told.
+            // pip does not support it either, and its words are reported.
             assert!(ended.code() == 1 || ended.code() == 2, "{ended:#?}");
             says(&ended, "pip in place of uv: uv does not read --no-deps");
             continue;
@@ -125,7 +126,7 @@ fn the_failure_text_holds_uvs_own_words() {
     assert!(ended.failure().contains("fix==9.9"), "{ended:#?}");
     assert!(ended.failure().contains("uv pip install --python "), "{ended:#?}");
     assert!(!ended.failure().starts_with("the requirements could not be installed"), "{ended:#?}");
-    // What uv cannot read, pip is asked about, and pip's are better words.
+    // If uv cannot read the requirements, pip is tried, and its words are better.
     let job = with_wheels("").file("code/requirements.txt", "fix\n=>=1\n").variable("FOOTPLATE_UV", &uv());
     let ended = job.train();
     says(&ended, "uv cannot read them all; pip may");
@@ -170,7 +171,7 @@ fn no_installer_starts_if_all_requirements_are_installed() {
     let first = job.file("code/requirements.txt", "needy");
     first.train().succeeded();
     let job = first.file("code/requirements.txt", "needy[extra]>=1 ; python_version > '3'\nfix<1.3\n");
-    // An installer that cannot even start: nothing starts it.
+    // An installer that fails at once shows that none is started.
     let broken = job.path("broken-uv");
     std::fs::write(&broken, "#!/bin/sh\nexit 99\n").expect("written");
     std::fs::set_permissions(&broken, std::fs::Permissions::from_mode(0o755)).expect("set");
@@ -180,10 +181,10 @@ fn no_installer_starts_if_all_requirements_are_installed() {
     let ended = job.train().succeeded();
     says(&ended, "all is installed already (2 packages");
     assert_eq!(ended.stdout(), "imported 1.2\n");
-    // One that is missing below starts it.
+    // A missing dependency of a requirement starts the installer.
     std::fs::remove_dir_all(find(&job.path("venv"), "fix-1.2.dist-info")).expect("removed");
     assert_eq!(job.train().code(), 99);
-    // And so does a setting that asks for more than what is there.
+    // So does a setting that asks for more than the installed packages.
     let job = with_wheels("").file("code/requirements.txt", "pip\n").variable("PIP_UPGRADE", "1");
     says(&job.train().succeeded(), "installed by pip");
     let job = job.without("PIP_UPGRADE");
@@ -216,7 +217,7 @@ fn protected_packages_of_the_image_keep_their_versions() {
     }
 }
 
-/// A package index with the wheels in this folder.
+/// Starts a package index with the wheels of a folder.
 fn index(folder: &Path) -> Server {
     let folder = folder.to_owned();
     Server::start(move |command, port| {
@@ -290,19 +291,19 @@ fn an_unreachable_index_is_reported_at_once_with_remedies() {
                 ended.failure().contains("PIP_FIND_LINKS") && ended.failure().contains("VPC endpoint"),
                 "{ended:#?}"
             );
-            // The installer was not started: it would have tried again and again.
+            // The installer was not started. It would have retried many times.
             assert!(!ended.stderr.contains("etries") && !ended.stdout().contains("etry"), "{ended:#?}");
             assert!(!format!("{ended:?}").contains("hunter2"), "{ended:#?}");
         }
     }
-    // Behind a proxy it is the proxy that has to be there.
+    // With a proxy, the proxy must be reachable.
     let job = job("")
         .file("code/requirements.txt", "fix\n")
         .variable("PIP_INDEX_URL", "https://no-such-host.invalid/simple")
         .variable("HTTPS_PROXY", &format!("http://127.0.0.1:{closed}"));
     let ended = job.train();
     assert!(ended.failure().contains(&format!("its proxy: 127.0.0.1 port {closed}")), "{ended:#?}");
-    // What is in a folder needs no index.
+    // Packages from a folder need no index.
     let job = with_wheels(IMPORTS).file("code/requirements.txt", "fix\n").without("PIP_NO_INDEX");
     for installer in ["uv", "pip"] {
         let job = with_wheels(IMPORTS)
@@ -329,7 +330,7 @@ fn the_installers_cache_is_in_the_warm_pool() {
             .variable("FOOTPLATE_UV", &uv())
             .variable("FOOTPLATE_INSTALLER", installer)
             .variable("PIP_INDEX_URL", &format!("{}/simple/", server.url()));
-        // pip caches nothing from http but of a host that it is to trust.
+        // Over http, pip caches only what comes from a trusted host.
         let job = job.variable("PIP_TRUSTED_HOST", "127.0.0.1");
         let pool = job.path("pool");
         let job = job.variable("SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY", &pool.display().to_string());
@@ -354,7 +355,7 @@ fn both_installers_install_the_dependencies_of_a_pyproject_file() {
         assert!(ended.stdout().ends_with("imported 1.2\n"), "{ended:#?}");
         says(&job.train().succeeded(), "all is installed already (2 packages");
     }
-    // The incumbent does not look at it: what nobody has asked for fails no job.
+    // The incumbent ignores the file, so it must not fail a job that does not name it.
     let project = project.replace("needy", "no-such-package");
     let job = with_wheels("print('ran')").file("code/pyproject.toml", &project);
     let ended = job.train().succeeded();
@@ -368,7 +369,7 @@ fn a_lock_file_of_uv_is_followed() {
     let project = "[project]\nname = \"p\"\nversion = \"1\"\nrequires-python = \">=3.8\"\ndependencies = [\"fix\"]\n";
     let job = with_wheels(IMPORTS).file("code/pyproject.toml", project).variable("FOOTPLATE_UV", &uv());
     let wheels = job.path("wheels").display().to_string();
-    // Locked when there was no 1.3.
+    // The lock file is made while version 1.3 does not exist.
     let newest = job.path("wheels/fix-1.3-py3-none-any.whl");
     std::fs::rename(&newest, job.path("newest")).expect("moved");
     let mut lock = Command::new(uv());
@@ -379,7 +380,7 @@ fn a_lock_file_of_uv_is_followed() {
     says(&ended, "installing the dependencies of uv.lock, found in ");
     assert!(ended.stdout().ends_with("imported 1.2\n"), "{ended:#?}");
     says(&job.train().succeeded(), "all is installed already (1 packages");
-    // Without uv, what is locked is not known.
+    // Without uv, the locked versions are not known.
     let job = with_wheels(IMPORTS)
         .file("code/pyproject.toml", project)
         .file("code/uv.lock", job.read("code/uv.lock").expect("a lock"));
@@ -420,7 +421,7 @@ fn the_installers_handle_local_paths_editable_ones_and_hashes() {
     }
 }
 
-/// A build backend that needs nothing: an editable install is a `.pth` file.
+/// A build backend without requirements. Its editable installs are `.pth` files.
 const BACKEND: &str = r#"
 import os, zipfile
 def build_editable(folder, config_settings=None, metadata_directory=None):
@@ -490,7 +491,7 @@ fn a_secret_that_a_build_prints_is_redacted() {
     }
 }
 
-/// Writes two source packages into a folder: `outer`, which cannot be built without `inner`, whose own build looks at the
+/// Writes two source packages into a folder: `outer`, whose build requires `inner`, and `inner`, whose build records the
 /// arguments of all processes of the machine.
 const MAKE_SOURCES: &str = r#"
 import io, sys, tarfile
@@ -568,7 +569,7 @@ fn codeartifact_is_the_index_and_its_token_is_never_shown() {
         assert!(arguments.contains("-r\0requirements.txt"), "{installer}: the installer was not seen");
         assert!(!arguments.contains(TOKEN), "{installer}: {arguments}");
         std::fs::remove_file(&seen).expect("removed");
-        // Nothing with the token stays behind.
+        // No file with the token is left.
         let left =
             Command::new("grep").args(["-rl", TOKEN]).arg(folder.path()).arg(job.base()).output().expect("grep runs");
         assert_eq!(String::from_utf8_lossy(&left.stdout), "", "{installer}");
@@ -615,7 +616,7 @@ fn versions_are_judged_as_pip_judges_them() {
     let mut count = 0;
     for line in output.lines() {
         let [condition, version, verdict] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        // Conditions that are not decided are left to the installer.
+        // The installer decides on the conditions that footplate does not.
         let Some(specifiers) = requirements::Specifiers::parse(condition) else { continue };
         let version = requirements::Version::parse(version).expect(version);
         assert_eq!(if specifiers.hold_for(&version) { "True" } else { "False" }, verdict, "{line}");

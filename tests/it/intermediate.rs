@@ -1,4 +1,4 @@
-//! Intermediate output: moto's server, and faults between it and footplate.
+//! Uploads of intermediate output to moto's server, also with faults between it and footplate.
 
 use std::fs;
 use std::path::PathBuf;
@@ -28,14 +28,14 @@ def write(path, text):
         file.write(text)
 "#;
 
-/// moto's server with the bucket.
+/// Starts moto's server with the bucket.
 fn server() -> Server {
     let server = Server::moto();
     server.send("PUT", "/out", b"");
     server
 }
 
-/// A job whose intermediate output goes to the server at this address.
+/// Returns a job whose intermediate output goes to the server at this URL.
 fn job(url: &str, script: &str) -> Job {
     asking(noting(&format!("{BEGIN}{script}")), "s3://out/some/prefix/")
         .variable("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
@@ -44,7 +44,7 @@ fn job(url: &str, script: &str) -> Job {
         .variable("TRAINING_JOB_NAME", "job-1")
 }
 
-/// The same job with this for `sagemaker_s3_output`.
+/// Sets the hyperparameter `sagemaker_s3_output` of a job.
 fn asking(job: Job, output: &str) -> Job {
     let json = |text: &str| serde_json::json!(text).to_string();
     let hyperparameters =
@@ -56,7 +56,7 @@ fn object(server: &Server, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&server.get("out", &format!("{PREFIX}/{name}"))?).into_owned())
 }
 
-/// Waits until an object holds this.
+/// Waits until an object has this content.
 #[track_caller]
 fn arrives(server: &Server, running: &Running, name: &str, content: &str) {
     eventually(&format!("{name}: {content:?} in S3; {}", running.stderr()), || {
@@ -177,7 +177,7 @@ fn a_file_that_shrinks_during_its_upload_is_uploaded_as_it_is_then() {
 #[test]
 fn a_file_that_changes_during_its_upload_is_retried() {
     let server = server();
-    // As S3 answers where what arrives is not what was signed.
+    // S3 answers this if a body is not the one that was signed.
     let mismatch =
         "<Error><Code>XAmzContentSHA256Mismatch</Code><Message>The provided does not match.</Message></Error>";
     let relay = Relay::start(server.port, move |number, _| match number {
@@ -195,7 +195,7 @@ fn a_file_that_changes_during_its_upload_is_retried() {
 #[test]
 fn without_inotify_the_folder_is_scanned() {
     let server = server();
-    // The limit holds in the namespace, for footplate and the script.
+    // The limit of the namespace applies to footplate and the script.
     let script = "
 import ctypes
 assert ctypes.CDLL(None).inotify_init() == -1
@@ -247,7 +247,7 @@ fn a_failing_server_is_reported_and_does_not_fail_the_job() {
     let script = "for number in range(30): write(f'file-{number:02}', 'x')\nwait_for('end')";
     let job = job(&relay.url(), script);
     let running = Running::start(&job, ["train"]);
-    // The script runs on as it would.
+    // The script goes on as if nothing had happened.
     running.says("intermediate output: ");
     running.says("is not uploaded to s3://out/some/prefix/job-1/output/intermediate/file-0");
     running.tell("end");
@@ -358,7 +358,7 @@ fn a_silent_server_delays_the_end_by_the_grace_period() {
     assert!(ended.stderr.contains("2 files were not uploaded to s3://out/"), "{ended:#?}");
     assert!(ended.stderr.contains("a, large: there was no more time"), "{ended:#?}");
     assert!(ended.duration > Duration::from_millis(1500) && ended.duration < Duration::from_secs(15), "{ended:#?}");
-    // The second stop signal ends it.
+    // The second stop signal ends the wait.
     let relay = hangs();
     let job = job_at(&relay, "1000");
     let running = Running::start(&job, ["train"]);
@@ -414,7 +414,7 @@ fn without_an_upload_target_no_upload_thread_starts() {
     };
     let job = asking(noting(&script), "s3://out/x");
     let running = Running::start(&job, ["train"]);
-    // A thread takes its name when it begins.
+    // A thread sets its name when it starts.
     eventually("its thread", || names(&running).contains(&"intermediate".to_owned()).then_some(()));
     assert!(job.path("output/intermediate").exists());
     running.tell("end");
@@ -431,7 +431,7 @@ fn without_an_upload_target_no_upload_thread_starts() {
         ended.stderr.contains("sagemaker_s3_output is \"https://out/x\", but must be s3://bucket/prefix"),
         "{ended:#?}"
     );
-    // The platform's own.
+    // The variable of the platform.
     let (begins, _, ended) = run(asking(noting(&script), "s3://out/x").file("output/intermediate/x", ""));
     assert!(!begins && ended.stderr.contains("is there already"), "{ended:#?}");
 }

@@ -1,4 +1,4 @@
-//! Requirements, installed with real pip.
+//! Installing requirements with real pip.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ fn python(arguments: &[&str]) {
     assert!(output.status.success(), "{output:#?}");
 }
 
-/// A job whose Python is that of a virtual environment of its own, with the machine's pip, and whose only index is a
+/// Returns a job with a virtual environment of its own, which uses this machine's pip. Its only source of packages is a
 /// folder with the wheel `footplate_fixture` 1.2.
 fn job(script: &str) -> Job {
     let job = Job::python(script);
@@ -50,7 +50,7 @@ fn requirements_are_installed_with_the_images_python() {
     assert!(said[1].starts_with("installed by pip in "), "{said:?}");
     let stdout = ended.stdout();
     assert!(stdout.contains(&format!("imported 1.2 {}\n", job.path("venv").display())), "{stdout}");
-    // pip's own words reach the log, before the script's.
+    // pip's own output stands in the log, before the script's.
     let installed = stdout.find("Successfully installed footplate").unwrap_or_else(|| panic!("{stdout}"));
     assert!(installed < stdout.find("imported").expect("the script's line"));
 }
@@ -125,7 +125,7 @@ fn an_index_password_reaches_neither_log_nor_failure_file() {
     assert!(own.clone().count() > 0 && own.into_iter().all(|line| !line.contains("hunter2-hunter2")));
 }
 
-/// A build backend in the code folder itself, so that nothing has to be downloaded: real pip builds and installs with it.
+/// A build backend in the code folder itself, with which pip builds without downloads.
 const BACKEND: &str = r#"
 import os, zipfile
 def build_wheel(folder, config_settings=None, metadata_directory=None):

@@ -1,4 +1,4 @@
-//! Code from S3: moto's server, and faults between it and footplate.
+//! Downloads of code from moto's S3, also with faults between it and footplate.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -17,7 +17,7 @@ use super::servers::{Fault, Relay, Server, tools};
 const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-/// A job whose code is at this S3 URL, on the server at this address.
+/// Returns a job whose code is at this S3 URL, on the server with this address.
 fn job(url: &str, source: &str) -> Job {
     code::from_source(Job::new(), source)
         .variable("AWS_ACCESS_KEY_ID", KEY)
@@ -26,7 +26,7 @@ fn job(url: &str, source: &str) -> Job {
         .variable("AWS_REGION", "us-east-1")
 }
 
-/// An archive that is larger than what one answer is asked for, and does not compress.
+/// Returns an archive that is larger than one range and does not compress.
 fn large() -> Vec<u8> {
     let mut state = 1_u64;
     let noise: String = (0..9_000_000)
@@ -87,7 +87,7 @@ fn files_below_a_prefix_are_downloaded_in_parallel() {
         server.put("code", &format!("many/{n}.bin"), &vec![b'0' + n; size]);
     }
     server.put("code", "many/train.py", b"import os\nprint([os.path.getsize(f'{n}.bin') for n in range(5)])");
-    // Each waits until two more were asked for.
+    // Each answer waits until two more files have been requested.
     let (arrived, alone) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let (count, late) = (Arc::clone(&arrived), Arc::clone(&alone));
     let proxy = Relay::start(server.port, move |_, head| {
@@ -114,7 +114,7 @@ fn hostile_keys_below_a_prefix_stay_in_the_code_folder() {
     let job = job(&server.url(), "s3://code/p/");
     let ended = job.train();
     assert!(!job.path("escaped.py").exists() && !job.base().parent().expect("a folder").join("escaped.py").exists());
-    // What the list cannot be read with is told, and nothing of it runs.
+    // If the list cannot be read, that is reported and nothing runs.
     if ended.code() != 0 {
         assert!(ended.failure().contains("s3://code/p/"), "{ended:#?}");
     }
@@ -124,7 +124,7 @@ fn hostile_keys_below_a_prefix_stay_in_the_code_folder() {
 fn a_large_archive_survives_broken_connections() {
     let server = Server::moto();
     server.put("code", "large.tar.gz", &large());
-    // Every third answer is cut off, one is refused, and one is an error of the server.
+    // Every third answer is cut off, one connection is closed, and one answer is an error of the server.
     let relay = Relay::start(server.port, |number, _| match number {
         2 => Fault::Close,
         4 => Fault::Answer("503 Slow Down", "", "<Error><Code>SlowDown</Code></Error>"),
@@ -140,7 +140,7 @@ fn a_large_archive_survives_broken_connections() {
 
 #[test]
 fn an_archive_larger_than_the_buffer_arrives_whole_and_in_order() {
-    // More than the ranges for which there is room, each of which can be told from the others.
+    // It has more ranges than the buffer holds, and each range has its own content.
     let text: String = (0..5_000_000).map(|number| format!("{number:015}\n")).collect();
     let mut archive = tar::Builder::new(Vec::new());
     for (name, content) in [("numbers.txt", text.as_bytes()), ("train.py", b"print('from s3')")] {
@@ -151,7 +151,7 @@ fn an_archive_larger_than_the_buffer_arrives_whole_and_in_order() {
     }
     let server = Server::moto();
     server.put("code", "numbers.tar", &archive.into_inner().expect("written"));
-    // What comes first may come last.
+    // The first range may arrive last.
     let relay = Relay::start(server.port, |number, _| match number % 5 {
         1 => Fault::CutAfter(300_000),
         _ => Fault::None,
@@ -165,7 +165,7 @@ fn an_archive_larger_than_the_buffer_arrives_whole_and_in_order() {
 #[test]
 fn a_full_code_folder_fails_the_job() {
     let server = Server::moto();
-    // Unpacked it would have room: each file takes the place of the one before.
+    // Unpacked, it would fit: each file replaces the one before.
     let megabyte = "x".repeat(1 << 20);
     let mut archive = tar::Builder::new(Vec::new());
     for _ in 0..12 {
@@ -185,7 +185,7 @@ fn a_full_code_folder_fails_the_job() {
     assert!(text.to_ascii_lowercase().contains("no space"), "{ended:#?}");
 }
 
-/// A script of 20 MB, which says how long it is and what it sums up to.
+/// Returns a script of 20 MB that prints its length and checksum.
 fn large_script() -> String {
     let mut script = "text = open(__file__, 'rb').read(); print(len(text), hash_of(text))\n".to_owned();
     script.insert_str(0, "import zlib\nhash_of = zlib.crc32\n");
@@ -281,7 +281,7 @@ fn an_incomplete_or_changed_body_fails_the_job() {
     let cut = Relay::start(server.port, |_, _| Fault::CutAfter(20));
     let ended = job(&cut.url(), "s3://code/x.tar.gz").train();
     ended.failed(65, "the source s3://code/x.tar.gz: it did not arrive whole (");
-    // The checksum is S3's; the byte is one that nothing else would miss.
+    // The checksum is S3's. No other check would notice the changed byte.
     let checksum = "x-amz-checksum-crc32: AAAAAA==\r\nETag: \"a\"\r\nLast-Modified: Sat, 01 Jan 2022 00:00:00 GMT\r\n";
     let wrong = Relay::start(server.port, move |_, _| Fault::Answer("200 OK", checksum, "print('ran')"));
     let ended = job(&wrong.url(), "s3://code/train.py").train();
@@ -322,7 +322,7 @@ fn credentials_come_from_the_containers_endpoint_with_its_token() {
                   \"endpoint-token\", \"Expiration\": \"2099-01-01T00:00:00Z\"}";
     let endpoint = Relay::start(server.port, move |number, head| {
         match (number, head.to_ascii_lowercase().contains("authorization: bearer-1")) {
-            // It is busy when it is first asked.
+            // It is busy at the first request.
             (0, _) => Fault::Answer("500 Internal Server Error", "", ""),
             (_, true) => Fault::Answer("200 OK", "", answer),
             (_, false) => Fault::Answer("401 Unauthorized", "", ""),
@@ -351,7 +351,7 @@ fn credentials_come_from_the_containers_endpoint_with_its_token() {
     assert!(!refused.failure().contains("bearer-2") && refused.failure().contains("401"), "{refused:#?}");
 }
 
-/// Runs a job in a network of its own that has the endpoint of a container's credentials, and moto's server with its code.
+/// Runs a job in a network of its own, which has the endpoint for a container's credentials and moto's server with the code.
 const WITHIN: &str = r#"
 import http.server, subprocess, sys, threading, time, urllib.error, urllib.request
 
@@ -443,7 +443,7 @@ fn credentials_come_from_web_identity_and_instance_metadata() {
     assert!(metadata.requests().len() >= 3, "{:#?}", metadata.requests());
 }
 
-/// moto's server with TLS, and the certificate of its name.
+/// Starts moto's server with TLS. Also returns the certificate for its name.
 fn with_tls(name: &str, folder: &Job) -> (Server, String) {
     let (certificate, key) = (folder.path("cert.pem"), folder.path("key.pem"));
     let made = Command::new("openssl")
@@ -468,7 +468,7 @@ fn tls_is_checked_against_the_configured_bundle() {
     let folder = Job::new();
     let (server, certificate) = with_tls("localhost", &folder);
     let job = || job(&format!("https://localhost:{}", server.port), "s3://code/x.tar.gz");
-    // The server is reached; that nothing is in it is its own answer.
+    // The server is reached, and answers that the object does not exist.
     let trusted = job().variable("AWS_CA_BUNDLE", &certificate).train();
     trusted.failed(65, "the source s3://code/x.tar.gz: there is no such bucket (");
     let unknown = job().train().failed(65, "the source s3://code/x.tar.gz: S3 cannot be reached (");
@@ -480,7 +480,7 @@ fn tls_is_checked_against_the_configured_bundle() {
     );
 }
 
-/// A proxy at this address that wants a password, and what it is told then.
+/// Returns the URL of a proxy that requires a password, and the header that it then gets.
 fn password_at(port: u16) -> (String, &'static str) {
     (format!("http://user:secret%40word@127.0.0.1:{port}"), "proxy-authorization: basic dxnlcjpzzwnyzxrad29yza==")
 }
@@ -505,7 +505,7 @@ fn tls_connections_go_through_a_tunnel_of_the_proxy() {
     let proxy = Relay::start(server.port, |_, _| Fault::None);
     let (url, authorization) = password_at(proxy.port);
     let job = || job("https://s3.test", "s3://code/x.tar.gz").variable("AWS_CA_BUNDLE", &certificate);
-    // The name is known to the proxy alone, and the server behind it answers.
+    // Only the proxy knows the name. The server behind it answers.
     let through = job().variable("https_proxy", &url).train();
     let through = through.failed(65, "the source s3://code/x.tar.gz: there is no such bucket (");
     let request = proxy.requests().remove(0);
