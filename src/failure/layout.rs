@@ -85,7 +85,7 @@ pub fn redacted(cause: &Cause, redactor: &Redactor) -> Cause {
 
 /// Returns the line that says on which host and rank it happened and with which exit code, as far as the headline does not
 /// say so.
-pub fn status(cause: &Cause) -> String {
+fn status(cause: &Cause) -> String {
     let code = format!("exit code {}", cause.exit_code());
     let (signal, has_code) = match cause.ending {
         CauseEnding::Process(ending) => {

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn without_memory_peak_the_peak_is_known_only_if_the_limit_was_hit() {
+    fn the_peak_is_known_without_memory_peak_only_if_the_limit_was_hit() {
         let files = [("proc/self/cgroup", "0::/\n"), ("cgroup/memory.events", &events(0, 0))];
         let (folder, roots) = tree(&files);
         let watch = MemoryWatch::start_at(roots);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_cgroup_or_with_nonsense_in_it_nothing_is_claimed() {
+    fn nothing_is_claimed_without_a_cgroup_or_from_nonsense_in_it() {
         let nonsense = [("proc/self/cgroup", "0::/\nx\n::\n"), ("cgroup/memory.events", "oom_kill many\n")];
         let old_kernel = [("proc/self/cgroup", "4:memory:/\n"), ("cgroup/memory/memory.oom_control", "under_oom 0\n")];
         for files in [&[][..], &nonsense, &old_kernel] {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn on_this_machine_nothing_was_killed_just_now() {
+    fn nothing_was_killed_on_this_machine_just_now() {
         assert_eq!(MemoryWatch::start().out_of_memory(), None);
     }
 }

@@ -47,5 +47,5 @@ pub use evidence::{Evidence, RankEvidence, StopEvidence};
 pub use file::{Earlier, Written, success, write};
 pub use judge::cause;
 pub use launcher::{ErrorFile, error_file};
-pub use layout::{MAX_TEXT, headline, redacted, status, text};
+pub use layout::{MAX_TEXT, headline, redacted, text};
 pub use memory::{MemoryWatch, OutOfMemory};

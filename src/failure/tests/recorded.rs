@@ -384,6 +384,15 @@ fn a_fatal_error_of_the_interpreter_is_the_headline_of_an_abort() {
 }
 
 #[test]
+fn an_interpreter_that_cannot_start_is_named_by_its_fatal_error() {
+    let stderr = "Python path configuration:\n  PYTHONHOME = '/nowhere'\nFatal Python error: init_fs_encoding: failed to get the Python codec of the filesystem encoding\nPython runtime state: core initialized\nModuleNotFoundError: No module named 'encodings'\n\nCurrent thread 0x00007f12 (most recent call first):\n  <no Python frame>\n";
+    assert_eq!(
+        recorded(EXIT_1, stderr).lines().next(),
+        Some("Fatal Python error: init_fs_encoding: failed to get the Python codec of the filesystem encoding")
+    );
+}
+
+#[test]
 fn an_uncaught_exception_before_an_abort_at_exit_is_the_cause() {
     let stderr = "Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nKeyError: 'x'\nterminate called without an active exception\n";
     assert_eq!(
