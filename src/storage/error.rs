@@ -152,7 +152,7 @@ pub(super) enum RequestError {
 /// A kind of failure that has a remedy of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// There are no credentials, or they could not be had.
+    /// No credentials are set, or their source failed.
     Credentials,
     /// The credentials have expired.
     Expired,

@@ -94,6 +94,7 @@ pub(super) struct AnswerBody {
 }
 
 impl AnswerBody {
+    /// Creates a body that accepts a silence of the server for at most `silence`.
     pub fn new(body: Incoming, silence: Duration) -> AnswerBody {
         AnswerBody { body, silence, deadline: Box::pin(tokio::time::sleep(silence)), is_waiting: false }
     }
