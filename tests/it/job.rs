@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Returns how long a test waits for anything before it calls it a hang: 60 s, or the number of seconds in
+/// Returns how long a test waits for anything before it calls it a hang: 120 s, or the number of seconds in
 /// FOOTPLATE_TEST_PATIENCE, for machines that do much else.
 pub fn patience() -> Duration {
     static PATIENCE: OnceLock<Duration> = OnceLock::new();
     *PATIENCE.get_or_init(|| {
         let seconds = std::env::var("FOOTPLATE_TEST_PATIENCE");
-        Duration::from_secs(seconds.map_or(60, |text| text.parse().expect("FOOTPLATE_TEST_PATIENCE is a number")))
+        Duration::from_secs(seconds.map_or(120, |text| text.parse().expect("FOOTPLATE_TEST_PATIENCE is a number")))
     })
 }
 
