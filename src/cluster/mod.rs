@@ -85,6 +85,10 @@ pub use key::Key;
 /// The time for which the leader waits after the first failure for the accounts of other hosts.
 pub const SETTLE_TIME: Duration = Duration::from_millis(600);
 
+/// The further time for which the leader waits if all that it has is a provisional account: on a busy machine, reading the
+/// output of a failed process and judging it can take longer than [`SETTLE_TIME`].
+const PROVISIONAL_TIME: Duration = Duration::from_millis(2000);
+
 /// The time without a message after which a host counts as lost.
 pub const LOST_AFTER: Duration = Duration::from_secs(12);
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::message::Message;
-use super::{Membership, SETTLE_TIME};
+use super::{Membership, PROVISIONAL_TIME, SETTLE_TIME};
 use crate::event::{Cause, CauseEnding, Verdict};
 use crate::failure;
 use crate::job::exit_code;
@@ -211,7 +211,7 @@ impl HostTable {
 
     /// Returns the time at which [`HostTable::tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
-        match (self.is_decided, self.settle_until) {
+        match (self.is_decided, self.settles_at()) {
             (true, _) => None,
             (false, Some(settle)) => Some(settle),
             (false, None) => self.is_waiting_for_hosts().then_some(self.come_until),
@@ -223,7 +223,7 @@ impl HostTable {
         if self.is_decided {
             return Vec::new();
         }
-        if self.settle_until.is_some_and(|until| until <= now) {
+        if self.settles_at().is_some_and(|until| until <= now) {
             return self.decide();
         }
         if self.settle_until.is_none() && self.is_waiting_for_hosts() && self.come_until <= now {
@@ -298,6 +298,15 @@ impl HostTable {
         }
         let found = format!("{difference}: all hosts need the same image and configuration");
         self.failed(Account::of_host(host, of_host(host, exit_code::CONFIGURATION, &found)), now)
+    }
+
+    /// Returns the time at which the verdict is due: later if no account may be the cause yet and one is provisional.
+    fn settles_at(&self) -> Option<Instant> {
+        let is_present = |host: &str| matches!(self.hosts.get(host), Some(Standing::Present | Standing::Ready));
+        let is_settled = self.failures.iter().any(|account| !account.gives_way());
+        let is_awaited = self.failures.iter().any(|account| !account.is_final && is_present(&account.host));
+        let further = if !is_settled && is_awaited { PROVISIONAL_TIME } else { Duration::ZERO };
+        Some(self.settle_until? + further)
     }
 
     /// Takes an account of a failure. A later account of a host replaces the earlier one, unless only the earlier one is final.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{HostTable, LeaderAction, Membership, Message, SETTLE_TIME};
+use super::{HostTable, LeaderAction, Membership, Message, PROVISIONAL_TIME, SETTLE_TIME};
 use crate::cluster::Key;
 use crate::event::{Cause, CauseEnding, Ending, Verdict};
 use crate::failure;
@@ -139,6 +139,30 @@ fn hosts_that_use_their_grace_do_not_hold_the_verdict_up() {
     }
     assert_eq!(table.lost("algo-3", "it closed the connection", now), [LeaderAction::All(Message::Over)]);
     assert_eq!(table.close(), []);
+}
+
+#[test]
+fn a_verdict_waits_longer_for_a_host_that_has_given_only_a_provisional_account() {
+    let now = Instant::now();
+    let provisional = |host: &str| Message::Failed { cause: Box::new(cause(host, "exit code 3")), is_final: false };
+    // The last account decides as soon as it is there.
+    let mut late = table(2, true, now);
+    late.heard("algo-2", provisional("algo-2"), now);
+    late.heard("algo-1", failure("algo-1", "Connection reset"), now);
+    assert_eq!(late.deadline(), Some(now + SETTLE_TIME + PROVISIONAL_TIME));
+    assert_eq!(late.tick(now + SETTLE_TIME), []);
+    late.heard("algo-2", failure("algo-2", "ValueError: bad"), now + SETTLE_TIME * 2);
+    assert_eq!(late.deadline(), Some(now + SETTLE_TIME));
+    assert!(verdict(&late.tick(now + SETTLE_TIME * 2)).1.starts_with("ValueError: bad\n"));
+    // But it is not waited for without end, nor if its host has ended.
+    let mut never = table(2, true, now);
+    never.heard("algo-2", provisional("algo-2"), now);
+    assert_eq!(never.tick(now + SETTLE_TIME), []);
+    assert_eq!(verdict(&never.tick(now + SETTLE_TIME + PROVISIONAL_TIME)).0, "algo-2");
+    let mut ended = table(2, true, now);
+    ended.heard("algo-2", provisional("algo-2"), now);
+    ended.heard("algo-2", Message::Ended { failed_ranks: 1 }, now);
+    assert_eq!(verdict(&ended.tick(now + SETTLE_TIME)).0, "algo-2");
 }
 
 #[test]
