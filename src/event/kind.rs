@@ -259,6 +259,8 @@ pub enum EventKind {
     PeerRankKilled,
     /// Only launchers are left on this host, which wait for the ranks of other hosts. Holds the number of failed ranks.
     RanksEnded(usize),
+    /// The failures that were told before [`EventKind::RanksEnded`] were judged. Holds the number of failed ranks.
+    FailuresJudged(usize),
     /// The ranks of all hosts have ended, or nothing is heard of the other hosts any more.
     PeersEnded,
     /// A file was uploaded while the job runs.

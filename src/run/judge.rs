@@ -55,6 +55,14 @@ struct Judged {
     serves: bool,
 }
 
+/// An order for the thread that judges failures as they are told.
+enum JudgeOrder {
+    /// A process has failed.
+    Failure { process: Process, ending: Ending, output: Option<Arc<Output>> },
+    /// The ranks have ended. Holds the number of failed ones.
+    Last(usize),
+}
+
 impl Judge {
     /// Prepares to judge these tasks, and begins to watch the memory.
     pub(super) fn new(variables: &Variables, prepared: &Prepared, code_dir: PathBuf, tasks: &[RankTask]) -> Judge {
@@ -77,28 +85,45 @@ impl Judge {
 
     /// Judges failures as they are told, on a thread of its own, and tells the causes.
     pub(super) fn listen(self: &Arc<Self>, events: &Events) {
-        let (sender, failures) = mpsc::channel::<(Process, Ending, Option<Arc<Output>>)>();
+        let (sender, orders) = mpsc::channel();
         let (judge, told) = (Arc::clone(self), events.clone());
         let spawned = kernel::spawn_thread("judge", None, move || {
-            for (process, ending, output) in failures {
-                let is_final = output.is_some();
-                let cause = Arc::new(judge.early_cause(&process, ending, output.as_deref()));
-                told.emit(EventKind::CauseJudged { process: Some(process), cause, is_final });
+            for order in orders {
+                match order {
+                    JudgeOrder::Failure { process, ending, output } => {
+                        let is_final = output.is_some();
+                        let cause = Arc::new(judge.early_cause(&process, ending, output.as_deref()));
+                        told.emit(EventKind::CauseJudged { process: Some(process), cause, is_final });
+                    }
+                    JudgeOrder::Last(failed) => told.emit(EventKind::FailuresJudged(failed)),
+                }
             }
         });
         if let Err(error) = spawned {
-            // The others hear of the failure at the end.
+            // The others hear of failures at the end.
             tracing::debug!("failures are not judged early: {error}");
+            let told = events.clone();
+            events.subscribe(move |event: &Event| {
+                if let EventKind::RanksEnded(failed) = event.kind {
+                    told.emit(EventKind::FailuresJudged(failed));
+                }
+            });
             return;
         }
         let serves = self.processes.iter().any(|judged| judged.serves);
         events.subscribe(move |event: &Event| {
-            if let EventKind::ProcessFailed { process, ending, output, .. } = &event.kind
-                && !(serves && matches!(process, Process::Launcher(_)))
-            {
-                // The thread ends with the process.
-                let _ = sender.send((process.clone(), *ending, output.clone()));
-            }
+            let order = match &event.kind {
+                EventKind::ProcessFailed { process, ending, output, .. }
+                    if !(serves && matches!(process, Process::Launcher(_))) =>
+                {
+                    JudgeOrder::Failure { process: process.clone(), ending: *ending, output: output.clone() }
+                }
+                // It goes the same way, so that the other hosts hear of it after the causes.
+                EventKind::RanksEnded(failed) => JudgeOrder::Last(*failed),
+                _ => return,
+            };
+            // The thread ends with the process.
+            let _ = sender.send(order);
         });
     }
 

@@ -120,7 +120,7 @@ impl Subscriber for Herald {
                 self.speaker.failed(accounted(&cause, &self.host), true);
             }
             EventKind::RankKilled => self.speaker.rank_killed(),
-            EventKind::RanksEnded(failed) => self.speaker.ended(*failed),
+            EventKind::FailuresJudged(failed) => self.speaker.ended(*failed),
             _ => {}
         }
     }

@@ -145,6 +145,7 @@ impl State {
             | EventKind::RankKilled
             | EventKind::PeerRankKilled
             | EventKind::RanksEnded(_)
+            | EventKind::FailuresJudged(_)
             | EventKind::PeersEnded
             | EventKind::HostsStarted
             | EventKind::CauseJudged { .. }
