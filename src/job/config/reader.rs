@@ -33,7 +33,7 @@ impl FileKind {
     /// # Errors
     /// The file cannot be read, is empty, or is not JSON in UTF-8.
     pub(super) fn read_optional(&self, path: &Path) -> Result<Option<Value>, ConfigError> {
-        let bytes = match read_bytes(path) {
+        let bytes = match read_bytes(path, MAX_SIZE) {
             Ok(bytes) => bytes,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
             Err(error) => {
@@ -85,22 +85,22 @@ impl FileKind {
     }
 }
 
-/// Reads a regular file. A FIFO or a device is refused, because it could block the job.
-fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+/// Reads a regular file of at most `max_size` bytes. A FIFO or a device is refused, because it could block the job.
+fn read_bytes(path: &Path, max_size: u64) -> std::io::Result<Vec<u8>> {
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
         let what = if metadata.is_dir() { "it is a folder" } else { "it is not a regular file" };
         return Err(std::io::Error::other(what));
     }
-    if metadata.len() > MAX_SIZE {
-        return Err(std::io::Error::other(format!("it has {} bytes, more than {MAX_SIZE}", metadata.len())));
+    if metadata.len() > max_size {
+        return Err(std::io::Error::other(format!("it has {} bytes, more than {max_size}", metadata.len())));
     }
     std::fs::read(path)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::FileKind;
+    use super::{FileKind, read_bytes};
 
     const KIND: FileKind = FileKind { expected: "an object", if_missing: "make it" };
 
@@ -135,5 +135,14 @@ mod tests {
         std::fs::create_dir(&path).expect("a folder");
         let error = KIND.read(&path).expect_err("a folder").to_string();
         assert!(error.contains("cannot be read: it is a folder"), "{error}");
+    }
+
+    #[test]
+    fn a_file_may_be_as_large_as_the_limit_and_not_larger() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.json");
+        std::fs::write(&path, "{ }").expect("written");
+        assert_eq!(read_bytes(&path, 3).expect("read"), b"{ }");
+        assert_eq!(read_bytes(&path, 2).expect_err("too large").to_string(), "it has 3 bytes, more than 2");
     }
 }
