@@ -4,6 +4,7 @@
 //! After death by a signal, the cause is the signal: the process survived every traceback before it.
 
 use crate::event::{Cause, CauseDetail, CauseEnding, DetailLabel, Ending, SourcePlace};
+use crate::job::exit_code;
 
 use super::evidence::{Evidence, RankEvidence};
 use super::hints::{self, HintFacts};
@@ -112,7 +113,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
             return self.said_by_line(found);
         }
         // A shell that cannot start a program says so last, whatever failed before.
-        if matches!(code, 126 | 127)
+        if matches!(code, exit_code::NOT_EXECUTABLE | exit_code::NOT_FOUND)
             && let Some(found) = other::telling(&self.stderr, after, &self.covered)
         {
             return self.said_by_line(found);

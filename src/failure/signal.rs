@@ -1,6 +1,7 @@
 //! Exit codes that stand for the signal that killed a process.
 
 use crate::event::Ending;
+use crate::job::exit_code;
 
 /// Returns the signal that killed a process, or that killed its child if a shell passed that on as exit code 128 + n.
 pub(super) fn deadly(ending: Ending) -> Option<i32> {
@@ -8,7 +9,7 @@ pub(super) fn deadly(ending: Ending) -> Option<i32> {
     const DEADLY: [i32; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 24, 25, 31];
     match ending {
         Ending::Signaled(number) => Some(number),
-        Ending::Exited(code) => Some(code - 128).filter(|number| DEADLY.contains(number)),
+        Ending::Exited(code) => exit_code::as_signal(code).filter(|number| DEADLY.contains(number)),
     }
 }
 
