@@ -157,8 +157,8 @@ fn split_option(line: &str) -> (&str, &str) {
     if !line.starts_with("--") && line.starts_with('-') && line.len() > 2 && line.is_char_boundary(2) {
         return (&line[..2], line[2..].trim().trim_start_matches('='));
     }
-    match line.find(|c: char| c == '=' || c.is_whitespace()) {
-        Some(end) => (&line[..end], line[end + 1..].trim()),
+    match line.split_once(|c: char| c == '=' || c.is_whitespace()) {
+        Some((name, value)) => (name, value.trim()),
         None => (line, ""),
     }
 }
@@ -230,6 +230,16 @@ mod tests {
         ]);
         assert_eq!((names(&found), found.undecided.as_deref()), (vec!["numpy", "scipy", "torch"], None));
         assert_eq!(found.constraints[0].name, "attrs");
+    }
+
+    #[test]
+    fn a_space_of_several_bytes_separates_as_any_other() {
+        let found = scan(&[(
+            "r.txt",
+            "numpy\u{a0}>=1\n--index-url\u{3000}https://a/simple\n--extra-index-url\u{2003}https://b",
+        )]);
+        assert_eq!(found.index.as_deref(), Some("https://a/simple"));
+        assert_eq!(found.extra_indexes, ["https://b"]);
     }
 
     #[test]
