@@ -37,20 +37,33 @@ pub use process::PROCESS;
 
 use crate::job::Job;
 use crate::job::settings::Settings;
-use crate::prepare::environment::registry::{LAUNCH, Variable};
+use crate::prepare::environment::registry::Variable;
 
 /// The engines, in the order in which the documentation lists them.
 pub static ENGINES: [&Engine; 6] =
     [&PROCESS, &per_gpu::PER_GPU, &torchrun::TORCHRUN, &mpi::MPI, &mpi::SMDDP, &xla::XLA];
+
+/// The variables that follow from the machine, or that several engines set.
+const SHARED_VARIABLES: [Variable; 9] = [
+    Variable::new("NCCL_SOCKET_IFNAME", "The network interface that the hosts use, if it exists."),
+    Variable::new("NCCL_DEBUG", "`WARN` on hosts with GPUs."),
+    Variable::new("NCCL_IB_DISABLE", "`1` on hosts with GPUs and without EFA."),
+    Variable::new("NCCL_PROTO", "`simple` with EFA, and with `mp_parameters`."),
+    Variable::new("NCCL_ALGO", "`ring` with `mp_parameters`."),
+    Variable::new("FI_PROVIDER", "`efa` with EFA."),
+    Variable::new("FI_EFA_USE_DEVICE_RDMA", "`1` with EFA on instances that support RDMA."),
+    Variable::new("RDMAV_FORK_SAFE", "`1` with EFA, and under `smddp`."),
+    Variable::new("TORCHELASTIC_ERROR_FILE", "The file for a rank's exception, under `per-gpu` and `torchrun`."),
+];
 
 /// Returns the names that the setting `launcher` takes.
 pub fn names() -> Vec<&'static str> {
     ENGINES.iter().map(|engine| engine.name).collect()
 }
 
-/// Returns the documentation of the variables that launches set: those that follow from the machine, and those of the engines.
+/// Returns the documentation of the variables that launches set. Variables of the container take precedence.
 pub fn variables() -> Vec<Variable> {
-    LAUNCH.into_iter().chain(ENGINES.iter().flat_map(|engine| engine.variables.iter().copied())).collect()
+    SHARED_VARIABLES.into_iter().chain(ENGINES.iter().flat_map(|engine| engine.variables.iter().copied())).collect()
 }
 
 /// Chooses the engine of a job: the one that is set, else the one that the job asks for, else one process a host.
@@ -64,7 +77,7 @@ pub fn choose(job: &Job, settings: &Settings) -> Result<&'static Engine, LaunchE
 /// Plans what this host runs.
 ///
 /// # Errors
-/// What the job asks for is not possible here. It never becomes a single process instead.
+/// The job asks for a launch that is not possible here. It never becomes a single process instead.
 pub fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     plan_with(&ENGINES, input)
 }

@@ -10,6 +10,7 @@ use super::input::LaunchInput;
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole};
 use super::process;
 use crate::prepare::environment::VariableTable;
+use crate::prepare::environment::registry::Variable;
 
 /// The engine that starts one rank for each GPU or Neuron core.
 pub(super) static PER_GPU: Engine = Engine {
@@ -18,7 +19,10 @@ pub(super) static PER_GPU: Engine = Engine {
     summary: "one process per GPU or Neuron core, with torchrun's variables",
     needs: "nothing",
     flags: &[],
-    variables: &[],
+    variables: &[
+        Variable::new("RANK", "The rank, under `per-gpu`; also WORLD_SIZE, LOCAL_RANK and torchrun's other variables."),
+        Variable::new("OMP_NUM_THREADS", "`1` if the host has several ranks, under `per-gpu`."),
+    ],
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,

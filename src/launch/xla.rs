@@ -9,6 +9,7 @@ use super::input::{Entry, LaunchInput, path_bytes, words};
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole, RankStarter};
 use crate::prepare::code::EntryKind;
 use crate::prepare::environment::VariableTable;
+use crate::prepare::environment::registry::Variable;
 
 /// The engine that runs the image's xla_spawn.
 pub(super) static XLA: Engine = Engine {
@@ -17,7 +18,17 @@ pub(super) static XLA: Engine = Engine {
     summary: "xla_spawn on every host",
     needs: "PyTorch/XLA",
     flags: &[Flag { name: "pytorch_xla_multi_worker_enabled", priority: 50 }],
-    variables: &[],
+    variables: &[
+        Variable::new("XRT_HOST_ORDINAL", "This host's node rank, under `xla`."),
+        Variable::new("XRT_SHARD_WORLD_SIZE", "The number of hosts, under `xla`."),
+        Variable::new("XRT_WORKERS", "The hosts' workers, under `xla`."),
+        Variable::new(
+            "XRT_MESH_SERVICE_ADDRESS",
+            "The address of the mesh service on the master host, on several hosts under `xla`.",
+        ),
+        Variable::new("GPU_NUM_DEVICES", "The number of GPUs, under `xla`."),
+        Variable::new("OFI_NCCL_NIC_DUP_CONNS", "The number of GPUs, with EFA under `xla`."),
+    ],
     spans_hosts: true,
     // The rendezvous of PyTorch/XLA waits for hosts that come later.
     needs_all_hosts: false,

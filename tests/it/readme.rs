@@ -102,8 +102,8 @@ fn the_tables_of_the_reference_are_those_of_the_code() {
         "docs/reference.md",
         &[
             ("settings", settings),
-            ("toolkit variables", variables(&registry::TOOLKIT)),
-            ("further variables", variables(&registry::ADDITIONS)),
+            ("toolkit variables", variables(&registry::toolkit_variables())),
+            ("further variables", variables(&registry::added_variables())),
             ("launch variables", variables(&launch::variables())),
             ("exit codes", codes),
         ],

@@ -12,6 +12,7 @@ use crate::launch::error::LaunchError;
 use crate::launch::input::{LaunchInput, words};
 use crate::launch::plan::LaunchPlan;
 use crate::prepare::environment::VariableTable;
+use crate::prepare::environment::registry::Variable;
 use crate::python::Value;
 
 /// The engine that runs the image's mpirun with smddprun.
@@ -24,7 +25,13 @@ pub(in crate::launch) static SMDDP: Engine = Engine {
         Flag { name: "pytorch_ddp_enabled", priority: 20 },
         Flag { name: "distributed_dataparallel_enabled", priority: 40 },
     ],
-    variables: &[],
+    variables: &[
+        Variable::new("SMDATAPARALLEL_USE_SINGLENODE", "`1` on one host, under `smddp`."),
+        Variable::new("SMDATAPARALLEL_USE_HOMOGENEOUS", "`1` on several hosts, under `smddp`."),
+        Variable::new("SMDATAPARALLEL_SERVER_ADDR", "The master host, on several hosts under `smddp`."),
+        Variable::new("SMDATAPARALLEL_SERVER_PORT", "`7592`, on several hosts under `smddp`."),
+        Variable::new("SAGEMAKER_INSTANCE_TYPE", "The instance type, on several hosts under `smddp`."),
+    ],
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: true,

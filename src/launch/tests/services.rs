@@ -25,7 +25,7 @@ static FLOCK: Engine = Engine {
     summary: "a head on the first host, and a worker on every other",
     needs: "flock",
     flags: &[Flag { name: "flock_enabled", priority: 15 }],
-    variables: &[Variable { name: "FLOCK_HEAD", meaning: "The address of the head." }],
+    variables: &[Variable::new("FLOCK_HEAD", "The address of the head.")],
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,

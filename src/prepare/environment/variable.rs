@@ -24,6 +24,13 @@ pub struct Variable {
     pub meaning: &'static str,
 }
 
+impl Variable {
+    /// Documents a variable.
+    pub const fn new(name: &'static str, meaning: &'static str) -> Variable {
+        Variable { name, meaning }
+    }
+}
+
 /// The data that values are computed from.
 pub(super) struct Inputs<'a> {
     pub job: &'a Job,
@@ -111,8 +118,8 @@ impl Rule {
 
 impl Definition {
     /// Returns the documentation.
-    pub const fn variable(&self) -> Variable {
-        Variable { name: self.rule.name, meaning: self.meaning }
+    pub fn variable(&self) -> Variable {
+        Variable::new(self.rule.name, self.meaning)
     }
 }
 
