@@ -35,7 +35,8 @@ use std::time::Duration;
 /// The time for which a line without an end is held back.
 pub const PARTIAL_LINE_DELAY: Duration = Duration::from_millis(50);
 
-/// The same time if several processes write to one place, because lines of different ranks must not mix.
+/// The time for which such a line is held back if several processes write to one place. Lines of different ranks must not
+/// mix.
 pub const SHARED_PARTIAL_LINE_DELAY: Duration = Duration::from_secs(1);
 
 /// The maximum size of an unfinished line, or of a progress bar's state, that is held back outside of a stream's own

@@ -14,7 +14,7 @@ pub struct Timing {
 /// The time that the reader of standard output may take nothing before the rest of the output is given up.
 pub const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The same time once the reader was given up.
+/// The time that the reader may take nothing once it was given up.
 pub(super) const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The time that a killed process may take to end. One that hangs in a driver can take for ever.
@@ -27,7 +27,7 @@ pub(super) const LAUNCHER_PATIENCE: Duration = Duration::from_secs(3);
 /// The interval of looks for processes other than launchers.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The same interval if keepers tell how each rank ended: then nothing else is waited for.
+/// The interval of those looks if keepers tell how each rank ended: then nothing else is waited for.
 pub(super) const KEPT_LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The interval of looks for ranks that have lost their keepers.
