@@ -310,6 +310,7 @@ async fn whole(answer: Response<AnswerBody>) -> Result<String, RequestError> {
     String::from_utf8(body).map_err(|error| RequestError::Unexpected(format!("its answer is no text: {error}")))
 }
 
-fn in_query(text: &str) -> String {
+/// Returns a text as the value of a URL's query, escaped by the rules of AWS's signatures.
+pub fn in_query(text: &str) -> String {
     utf8_percent_encode(text, IN_QUERY).to_string()
 }

@@ -61,6 +61,7 @@ pub mod uploads;
 pub use access::Access;
 pub use aws_service::{AwsService, AwsServiceError};
 pub use bucket::{Bucket, ListedObject};
+pub use client::in_query;
 pub use download::{Download, PendingDownload, SmallObjects};
 pub use error::{Problem, StorageError, TransferError};
 pub use upload::{MultipartUpload, SentPart, Uploader};

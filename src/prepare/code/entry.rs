@@ -138,8 +138,7 @@ impl EntryPoint {
             return Err(no_code(true));
         }
         let path = real_dir.join(&relative);
-        let found = path.metadata();
-        let found_kind = found.as_ref().ok().map(fs::Metadata::file_type);
+        let found = path.metadata().map(|found| found.file_type());
         let entry = |kind| Ok(EntryPoint { code_dir: code_dir.to_owned(), name: relative.clone(), kind });
         if let Ok(real) = path.canonicalize()
             && !real.starts_with(&real_dir)
@@ -147,22 +146,18 @@ impl EntryPoint {
             return Err(EntryError::Outside { name: name.to_owned(), path: real, code_dir: code_dir.to_owned() });
         }
         let shell = relative.ends_with(".sh");
-        let package = real_dir.join("setup.py").exists() || (found_kind.is_none() && is_project(&real_dir));
+        let package = real_dir.join("setup.py").exists() || (found.is_err() && is_project(&real_dir));
         if package && !shell {
             return entry(EntryKind::PythonPackage);
         }
-        match found_kind {
-            Some(kind) if kind.is_file() && shell => entry(EntryKind::ShellScript),
-            Some(kind) if kind.is_file() && relative.ends_with(".py") => entry(EntryKind::PythonScript),
-            Some(kind) if kind.is_file() => entry(EntryKind::Executable),
-            Some(kind) if kind.is_dir() && path.join("__main__.py").is_file() => entry(EntryKind::PythonFolder),
-            Some(kind) if kind.is_dir() => Err(EntryError::NotAFile { path, found: "a folder without a __main__.py" }),
-            Some(_) => Err(EntryError::NotAFile { path, found: "neither a file nor a folder" }),
-            None => {
-                let error = found.expect_err("no kind was found");
-                if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
-                    return Err(unreadable(&path, &error));
-                }
+        match found {
+            Ok(kind) if kind.is_file() && shell => entry(EntryKind::ShellScript),
+            Ok(kind) if kind.is_file() && relative.ends_with(".py") => entry(EntryKind::PythonScript),
+            Ok(kind) if kind.is_file() => entry(EntryKind::Executable),
+            Ok(kind) if kind.is_dir() && path.join("__main__.py").is_file() => entry(EntryKind::PythonFolder),
+            Ok(kind) if kind.is_dir() => Err(EntryError::NotAFile { path, found: "a folder without a __main__.py" }),
+            Ok(_) => Err(EntryError::NotAFile { path, found: "neither a file nor a folder" }),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Err(EntryError::NotFound {
                     name: name.to_owned(),
                     code_dir: code_dir.to_owned(),
@@ -170,6 +165,7 @@ impl EntryPoint {
                     suggestion: meant(&real_dir, &relative),
                 })
             }
+            Err(error) => Err(unreadable(&path, &error)),
         }
     }
 

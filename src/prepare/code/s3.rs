@@ -34,12 +34,13 @@ pub(super) fn fetch_from_s3(
     folder: &mut CodeFolder,
 ) -> Result<SourceForm, CodeError> {
     let bucket = Bucket::new(access.clone(), bucket);
-    let below = if key.ends_with('/') {
-        bucket.list(key)?
+    let prefix = if key.ends_with('/') { key.to_owned() } else { format!("{key}/") };
+    let below = if key == prefix {
+        bucket.list(&prefix)?
     } else {
         match bucket.read(key, folder.root()) {
             Ok(download) => return fetch_object(&bucket, key, download, folder),
-            Err(error) if error.problem == Problem::NoSuchKey => match bucket.list(&format!("{key}/")) {
+            Err(error) if error.problem == Problem::NoSuchKey => match bucket.list(&prefix) {
                 Ok(below) if !below.is_empty() => below,
                 // An error of the list, such as a denied one, says nothing about the key.
                 _ => return Err(error.into()),
@@ -47,8 +48,9 @@ pub(super) fn fetch_from_s3(
             Err(error) => return Err(error.into()),
         }
     };
-    let prefix = if key.ends_with('/') { key.to_owned() } else { format!("{key}/") };
-    let listed: Vec<ListedObject> = below.into_iter().filter(|found| found.key.len() > prefix.len()).collect();
+    // A server that is not AWS's may list other keys, too.
+    let is_below = |found: &ListedObject| found.key.strip_prefix(&*prefix).is_some_and(|name| !name.is_empty());
+    let listed: Vec<ListedObject> = below.into_iter().filter(is_below).collect();
     match listed.as_slice() {
         [] => {
             let path = url(&bucket, key);

@@ -5,14 +5,10 @@
 use std::fmt;
 
 use http::Method;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use thiserror::Error;
 
 use crate::job::Variables;
-use crate::storage::AwsService;
-
-/// The characters that a URL escapes, by the rules of AWS's signatures.
-const IN_URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::storage::{AwsService, in_query};
 
 /// A repository of CodeArtifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +35,7 @@ impl PackageIndex {
 
     /// Returns the URL with the user name and the token.
     pub fn url_with_token(&self) -> String {
-        self.url.replacen("://", &format!("://{}:{}@", PackageIndex::USER, encoded(&self.token)), 1)
+        self.url.replacen("://", &format!("://{}:{}@", PackageIndex::USER, in_query(&self.token)), 1)
     }
 
     /// Returns the host of the URL.
@@ -92,9 +88,9 @@ impl Repository {
             let value = answer.get(field).and_then(|value| value.as_str()).map(str::to_owned);
             value.ok_or_else(|| self.error(&format!("its answer has no {field}")))
         };
-        let domain = format!("domain={}&domain-owner={}", encoded(&self.domain), encoded(&self.owner));
+        let domain = format!("domain={}&domain-owner={}", in_query(&self.domain), in_query(&self.owner));
         let token = request(Method::POST, &format!("/v1/authorization-token?{domain}"), "authorizationToken")?;
-        let path = format!("/v1/repository/endpoint?{domain}&format=pypi&repository={}", encoded(&self.name));
+        let path = format!("/v1/repository/endpoint?{domain}&format=pypi&repository={}", in_query(&self.name));
         let address = request(Method::GET, &path, "repositoryEndpoint")?;
         Ok(PackageIndex { url: format!("{}/simple/", address.trim_end_matches('/')), token })
     }
@@ -107,10 +103,6 @@ impl Repository {
             self.arn
         ))
     }
-}
-
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, IN_URL).to_string()
 }
 
 #[cfg(test)]

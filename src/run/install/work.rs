@@ -16,7 +16,8 @@ use crate::job::settings::{InstallerChoice, ProtectedPackages};
 use crate::logs::{self, Level, Rewrite, Style};
 use crate::prepare::requirements::{
     FRAMEWORKS, Format, InstallRequest, Installed, InstallerKind, PipSettings, Progress, PythonEnvironment, Scan,
-    choose_installer, install_command, install_variables, obstacle_to_uv, pinning_constraints, uv_cannot_read,
+    Unsatisfied, choose_installer, install_command, install_variables, obstacle_to_uv, pinning_constraints,
+    uv_cannot_read,
 };
 use crate::run::context::Context;
 use crate::run::live::Live;
@@ -74,7 +75,8 @@ impl<'j> Installation<'j> {
         let scan = self.scan(context, &settings);
         let installed = Installed::in_folders(&environment.path);
         let has_unsupported_settings = !settings.for_uv().unsupported.is_empty();
-        match installed.satisfy(&scan, &environment.markers) {
+        let satisfied = installed.satisfy(&scan, &environment.markers);
+        match &satisfied {
             Ok(count) if !self.request.package && !has_unsupported_settings => {
                 let seconds = begun.elapsed().as_secs_f64();
                 tracing::info!("requirements: all is installed already ({count} packages looked at in {seconds:.3} s)");
@@ -83,9 +85,14 @@ impl<'j> Installation<'j> {
             Ok(_) => tracing::debug!("requirements: the installer runs for a package or because of a setting of pip"),
             Err(reason) => tracing::debug!("requirements: {reason}"),
         }
-        // A line that only the installer can evaluate may be met already: it does not prove that an index is needed.
-        let decided = Scan { undecided: None, ..scan.clone() };
-        let needs_index = installed.satisfy(&decided, &environment.markers).is_err();
+        let needs_index = match &satisfied {
+            // The line may be met already: it does not prove that an index is needed.
+            Err(Unsatisfied::Undecided(_)) => {
+                let decided = Scan { undecided: None, ..scan.clone() };
+                installed.satisfy(&decided, &environment.markers).is_err()
+            }
+            decided => decided.is_err(),
+        };
         self.protect(live, &installed)?;
         let facts = InstallFacts { scan, settings, environment, uv, code_artifact: None };
         self.install(context, live, facts, needs_index, begun).await

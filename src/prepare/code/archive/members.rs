@@ -170,14 +170,10 @@ impl<R: Read> Members<R> {
         let link = link.unwrap_or_else(|| header.link_name_bytes().unwrap_or_default().into_owned());
         let mut kind = kind_of(header);
         // Folders, links and devices have no data, whatever their size field says.
-        let mut size = match (&kind, size) {
-            (MemberKind::File, Some(size)) => size,
-            (MemberKind::File, None) => number("size", header.entry_size())?,
-            (MemberKind::Other(_), size) if has_data(header.entry_type()) => match size {
-                Some(size) => size,
-                None => number("size", header.entry_size())?,
-            },
-            _ => 0,
+        let mut size = match size {
+            _ if !has_data(header.entry_type()) => 0,
+            Some(size) => size,
+            None => number("size", header.entry_size())?,
         };
         let mut sparse = None;
         if header.entry_type().is_gnu_sparse() {
@@ -290,7 +286,8 @@ fn kind_of(header: &Header) -> MemberKind {
 }
 
 fn has_data(kind: EntryType) -> bool {
-    !matches!(kind, EntryType::Char | EntryType::Block | EntryType::Fifo)
+    use EntryType::{Block, Char, Directory, Fifo, Link, Symlink};
+    !matches!(kind, Directory | Symlink | Link | Char | Block | Fifo)
 }
 
 fn until_nul(mut data: Vec<u8>) -> Vec<u8> {

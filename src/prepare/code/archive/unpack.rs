@@ -5,13 +5,11 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use nix::sys::statvfs::statvfs;
-
 use super::block::ArchiveError;
 use super::limits::{self, ArchiveLimits};
 use super::members::{Member, MemberKind, Members};
 use super::names::path_inside;
-use crate::machine::Bytes;
+use crate::machine::{Bytes, FileSystem};
 use crate::prepare::code::code_folder::{CodeFolder, WriteReport};
 use crate::prepare::code::error::CodeError;
 use crate::prepare::code::notes::shown;
@@ -268,9 +266,7 @@ impl<R: Read> Unpacking<'_, R> {
     fn check_space(&mut self, wanted: u64, name: &Path) -> Result<(), CodeError> {
         self.unchecked = 0;
         // A file system that does not report its free space reports an error when it is full.
-        let Ok(system) = statvfs(self.folder.root()) else { return Ok(()) };
-        #[allow(clippy::useless_conversion, reason = "their types differ between C libraries")]
-        let free = u64::from(system.blocks_available()).saturating_mul(u64::from(system.fragment_size()));
+        let Ok(FileSystem { free_bytes: free, .. }) = FileSystem::of(self.folder.root()) else { return Ok(()) };
         // A small archive may fill a small file system completely; a large one must leave the reserve.
         let reserve = if self.unpacked >= self.limits.reserve { self.limits.reserve } else { 0 };
         let needed = wanted.saturating_add(reserve);
