@@ -33,10 +33,10 @@ static URL_USER: LazyLock<Regex> =
 /// A secret beside its name: `NAME=value`, `"name": "value"`, or `"--name", "value"` as in a list of arguments. The quotes may be
 /// escaped, as in JSON within JSON. The groups are the name and the text up to the value, for each form, and the value.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-    const NAME: &str = r"[A-Z0-9_.-]*(?:secret|password|passwd|token|key|credential)[A-Z0-9_.-]*";
     const QUOTE: &str = r#"\\*["']"#;
+    let name = format!("[A-Z0-9_.-]*(?:{})[A-Z0-9_.-]*", WORDS.join("|"));
     Regex::new(&format!(
-        r#"(?i)(?:({NAME})(=["']?)|{QUOTE}({NAME})({QUOTE}\s*:\s*(?:{QUOTE})?)|{QUOTE}(--?{NAME})({QUOTE}\s*,\s*{QUOTE}))([^\s"',;&}}\])\\\[{{]+)"#
+        r#"(?i)(?:({name})(=["']?)|{QUOTE}({name})({QUOTE}\s*:\s*(?:{QUOTE})?)|{QUOTE}(--?{name})({QUOTE}\s*,\s*{QUOTE}))([^\s"',;&}}\])\\\[{{]+)"#
     ))
     .expect("a valid pattern")
 });
@@ -87,22 +87,21 @@ impl Redactor {
         N: AsRef<str>,
         V: Into<String>,
     {
-        let mut values: Vec<String> = named_values
-            .into_iter()
-            .filter(|(name, _)| is_secret_name(name.as_ref()))
-            .map(|(_, value)| value.into())
-            .flat_map(|value| spellings(&value))
-            .filter(|value| value.len() >= SEARCHED_LENGTH)
-            .collect();
-        values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        values.dedup();
-        Redactor { values }
+        let secrets = named_values.into_iter().filter(|(name, _)| is_secret_name(name.as_ref()));
+        Redactor::of(secrets.flat_map(|(_, value)| spellings(&value.into())))
     }
 
     /// Returns a redactor that removes one more secret, whatever its name.
     pub fn and(&self, secret: &str) -> Redactor {
-        let named = self.values.iter().map(|value| ("secret", value.clone()));
-        Redactor::new(named.chain([("secret", secret.to_owned())]))
+        Redactor::of(self.values.iter().cloned().chain(spellings(secret)))
+    }
+
+    /// Creates a redactor from all spellings of its secrets.
+    fn of(spellings: impl Iterator<Item = String>) -> Redactor {
+        let mut values: Vec<String> = spellings.filter(|value| value.len() >= SEARCHED_LENGTH).collect();
+        values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        values.dedup();
+        Redactor { values }
     }
 
     /// Returns `text` without secrets. Every text that footplate prints or writes goes through this function.
