@@ -14,9 +14,7 @@ use super::agent::{self, Answer, Asked};
 use super::handshake::{self, Session};
 use super::message::Message;
 use super::table::{HostTable, LeaderAction};
-use super::{
-    ALIVE_INTERVAL, Command, Connection, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Membership, Observed,
-};
+use super::{ALIVE_INTERVAL, Command, Connection, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, Membership, Observed};
 use crate::event::EventKind;
 
 /// The number of unproved connections beyond one for each host.
@@ -55,12 +53,10 @@ enum LeaderEvent {
 pub(super) async fn run(membership: Membership, mut commands: mpsc::UnboundedReceiver<Command>, observed: &Observed) {
     let membership = Arc::new(membership);
     let now = Instant::now();
-    let Membership { leader, hosts, nodes, .. } = &*membership;
+    let leader = &membership.leader;
     let mut hub = Hub {
         table: HostTable::new(&membership, now),
         outboxes: BTreeMap::new(),
-        hosts: hosts.len(),
-        connected: 0,
         observed,
         membership: Arc::clone(&membership),
         executing: BTreeMap::new(),
@@ -98,7 +94,7 @@ pub(super) async fn run(membership: Membership, mut commands: mpsc::UnboundedRec
     }
     let actions = hub.table.close();
     hub.act(actions);
-    hub.say_goodbye(&mut receiver, &events, nodes).await;
+    hub.say_goodbye(&mut receiver, &events).await;
 }
 
 /// Listens as soon as the port is free. Another program, or a job that is about to end, may hold it for a moment.
@@ -183,10 +179,6 @@ impl Refusals {
 struct Hub<'a> {
     table: HostTable,
     outboxes: BTreeMap<String, mpsc::UnboundedSender<Message>>,
-    /// The number of hosts in the job.
-    hosts: usize,
-    /// The number of connections that have not ended yet.
-    connected: usize,
     observed: &'a Observed,
     membership: Arc<Membership>,
     /// The commands that other hosts run, with the agents that wait for their ends.
@@ -204,10 +196,10 @@ impl Hub<'_> {
                 }
                 let (outbox, messages) = mpsc::unbounded_channel();
                 self.outboxes.insert(host.clone(), outbox);
-                self.connected += 1;
                 tracing::debug!("host {host} is connected");
-                if self.connected + 1 == self.hosts {
-                    tracing::info!("all {} hosts are connected", self.hosts);
+                let hosts = self.membership.hosts.len();
+                if self.outboxes.len() + 1 == hosts {
+                    tracing::info!("all {hosts} hosts are connected");
                 }
                 self.observed.events.emit(EventKind::HostJoined(host.clone()));
                 tokio::spawn(serve(host.clone(), session, stream, messages, events.clone()));
@@ -230,7 +222,6 @@ impl Hub<'_> {
             // No connection had come.
             LeaderEvent::Deaf { .. } => Vec::new(),
             LeaderEvent::Gone { host, why } => {
-                self.connected -= 1;
                 self.outboxes.remove(&host);
                 let is_over = self.observed.stage().is_over();
                 if !is_over {
@@ -292,14 +283,13 @@ impl Hub<'_> {
     }
 
     fn remind(&self) -> Vec<LeaderAction> {
-        match self.table.waiting_for() {
-            waiting if waiting.is_empty() || self.table.is_decided() => Vec::new(),
-            waiting => {
-                let more = if waiting.len() > 8 { format!(" and {} more", waiting.len() - 8) } else { String::new() };
-                let named: Vec<&str> = waiting.iter().take(8).map(String::as_str).collect();
-                vec![LeaderAction::Note(format!("waiting for {}{more}", named.join(", ")))]
-            }
+        let waiting = self.table.waiting_for();
+        if waiting.is_empty() {
+            return Vec::new();
         }
+        let more = if waiting.len() > 8 { format!(" and {} more", waiting.len() - 8) } else { String::new() };
+        let named: Vec<&str> = waiting.iter().take(8).map(String::as_str).collect();
+        vec![LeaderAction::Note(format!("waiting for {}{more}", named.join(", ")))]
     }
 
     /// Waits until every host has received what it was told and, after a failure, for hosts of the launch that are
@@ -308,14 +298,13 @@ impl Hub<'_> {
         mut self,
         events: &mut mpsc::UnboundedReceiver<LeaderEvent>,
         sender: &mpsc::UnboundedSender<LeaderEvent>,
-        nodes: &[String],
     ) {
         let begun = Instant::now();
         let has_failed = self.observed.stage().verdict().is_some();
         loop {
-            let is_awaited = has_failed && nodes.iter().any(|node| self.table.may_join(node).is_ok());
+            let is_awaited = has_failed && self.membership.nodes.iter().any(|node| self.table.may_join(node).is_ok());
             let limit = if is_awaited { LINGER_TIME } else { GOODBYE_TIME };
-            if self.connected == 0 && !is_awaited {
+            if self.outboxes.is_empty() && !is_awaited {
                 return;
             }
             // Each host closes its connection when it has received the end.
@@ -339,18 +328,10 @@ async fn serve(
     // Small messages must not wait for others.
     let _ = stream.set_nodelay(true);
     let (mut reading, mut writing) = stream.into_split();
-    let heard = async {
-        loop {
-            match timeout(LOST_AFTER, receiver.receive(&mut reading)).await {
-                Ok(Ok(message)) => {
-                    // The leader's loop may be over.
-                    let _ = events.send(LeaderEvent::Heard { host: host.clone(), message });
-                }
-                Ok(Err(error)) => return super::broken(&error),
-                Err(_) => return super::silent(),
-            }
-        }
-    };
+    let heard = super::hear(&mut receiver, &mut reading, |message| {
+        // The leader's loop may be over.
+        let _ = events.send(LeaderEvent::Heard { host: host.clone(), message });
+    });
     let told = async {
         let mut alive = tokio::time::interval(ALIVE_INTERVAL);
         loop {
@@ -358,21 +339,15 @@ async fn serve(
                 message = messages.recv() => message,
                 _ = alive.tick() => Some(Message::Alive),
             };
-            match message {
-                Some(message) => {
-                    // A broken connection is noticed by reading.
-                    if sender.send(&mut writing, &message).await.is_err() {
-                        return;
-                    }
-                }
-                None => return,
+            let Some(message) = message else { break };
+            if sender.send(&mut writing, &message).await.is_err() {
+                break;
             }
         }
+        // A broken connection is noticed by reading.
+        std::future::pending().await
     };
-    let why = tokio::select! {
-        why = heard => why,
-        () = async { told.await; std::future::pending().await } => unreachable!("it never ends"),
-    };
+    let why = tokio::select! { why = heard => why, why = told => why };
     // The leader's loop may be over.
     let _ = events.send(LeaderEvent::Gone { host, why });
 }

@@ -152,16 +152,9 @@ async fn talk(
     let (mut reading, mut writing) = stream.into_split();
     let (heard, mut messages) = mpsc::unbounded_channel();
     let listening = async move {
-        loop {
-            match timeout(LOST_AFTER, receiver.receive(&mut reading)).await {
-                Ok(Ok(message)) => {
-                    // Nobody listens any more at the end.
-                    let _ = heard.send(Ok(message));
-                }
-                Ok(Err(error)) => break heard.send(Err(super::broken(&error))),
-                Err(_) => break heard.send(Err(super::silent())),
-            }
-        }
+        // Nobody listens any more at the end.
+        let why = super::hear(&mut receiver, &mut reading, |message| drop(heard.send(Ok(message)))).await;
+        let _ = heard.send(Err(why));
     };
     tokio::spawn(listening);
     let mut own_failure: Option<Cause> = None;
@@ -222,5 +215,5 @@ fn without_leader(membership: &Membership, own: Option<Cause>, why: &str) -> Ver
     tracing::warn!("host {} is lost: {why}", membership.leader);
     let host = if own.is_some() { &membership.host } else { &membership.leader };
     let cause = own.unwrap_or_else(|| table::lost(&membership.leader, why));
-    Verdict { host: host.clone(), exit_code: cause.exit_code(), cause }
+    Verdict { host: host.clone(), cause }
 }

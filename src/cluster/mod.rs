@@ -74,6 +74,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{mpsc, watch};
 
 use crate::event::{Cause, EventKind, Events, StopReason, Verdict};
@@ -408,12 +409,27 @@ impl Observed {
 fn alone(membership: &Membership, observed: &Observed, why: &str) {
     if membership.needs_all {
         let cause = table::alone(&membership.host, why, membership.patience);
-        let verdict = Verdict { host: membership.host.clone(), exit_code: cause.exit_code(), cause };
+        let verdict = Verdict { host: membership.host.clone(), cause };
         observed.apply(message::Message::Verdict(Box::new(verdict)));
     } else {
         tracing::warn!("{why}: this host runs by itself, and hears nothing of failures elsewhere");
     }
     observed.over();
+}
+
+/// Hands over each message of a connection. Returns the reason why there are no more.
+async fn hear(
+    receiver: &mut frame::Sequence,
+    reading: &mut OwnedReadHalf,
+    mut take: impl FnMut(message::Message),
+) -> String {
+    loop {
+        match tokio::time::timeout(LOST_AFTER, receiver.receive(reading)).await {
+            Ok(Ok(message)) => take(message),
+            Ok(Err(error)) => return broken(&error),
+            Err(_) => return silent(),
+        }
+    }
 }
 
 fn broken(error: &std::io::Error) -> String {

@@ -242,14 +242,9 @@ impl HostTable {
         actions
     }
 
-    /// Returns true if nothing can change the verdict any more.
-    pub fn is_decided(&self) -> bool {
-        self.is_decided
-    }
-
     /// Returns the hosts of the launch that are waited for, each with its progress.
     pub fn waiting_for(&self) -> Vec<String> {
-        if self.has_started {
+        if self.has_started || self.is_decided {
             return Vec::new();
         }
         let far = |node: &String| match self.hosts.get(node) {
@@ -339,9 +334,7 @@ impl HostTable {
         if self.hosts.values().any(|standing| matches!(standing, Standing::Present | Standing::Ready)) {
             return Vec::new();
         }
-        let mut actions = if self.is_decided { Vec::new() } else { self.decide() };
-        actions.extend(self.over());
-        actions
+        self.close()
     }
 
     /// Returns the message that the job is over, once.
@@ -361,7 +354,7 @@ impl HostTable {
         let of_cause = usize::from(self.failed_ranks.get(&account.host).is_some_and(|failed| *failed > 0));
         let mut cause = account.cause.clone();
         (cause.followers, cause.absent_hosts) = (failed - of_cause, self.missing());
-        let verdict = Verdict { host: account.host.clone(), exit_code: cause.exit_code(), cause };
+        let verdict = Verdict { host: account.host.clone(), cause };
         self.verdict = Some(verdict.clone());
         vec![LeaderAction::All(Message::Verdict(Box::new(verdict)))]
     }

@@ -88,7 +88,7 @@ fn hundreds_of_hosts_start_together_and_hear_of_a_failure() {
         let judged = all_see("the verdict", &mut hosts, |view| view.stage.is_over()).await;
         for host in &hosts {
             let verdict = host.view.borrow().stage.verdict().cloned().expect("a verdict");
-            assert_eq!((verdict.host.as_str(), verdict.exit_code), (names[HOSTS - 1].as_str(), 3));
+            assert_eq!((verdict.host.as_str(), verdict.cause.exit_code()), (names[HOSTS - 1].as_str(), 3));
         }
         println!("{HOSTS} hosts: up in {up:?}, a failure told to all in {told:?}, judged in {judged:?}");
     });

@@ -164,13 +164,6 @@ pub enum StopReason {
     PeerStopped(String),
 }
 
-impl StopReason {
-    /// Returns true if the job ends because of other hosts.
-    pub fn is_of_peers(&self) -> bool {
-        matches!(self, StopReason::PeerFailed(_) | StopReason::PeerStopped(_))
-    }
-}
-
 /// The reason why processes were killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KillReason {
@@ -185,9 +178,7 @@ pub enum KillReason {
 pub struct Verdict {
     /// The host on which the job failed first.
     pub host: String,
-    /// The exit code of the job. 0 if a host was told to stop.
-    pub exit_code: i32,
-    /// The cause, without secrets.
+    /// The cause, without secrets. Its exit code is that of the job: 0 if a host was told to stop.
     pub cause: Cause,
 }
 

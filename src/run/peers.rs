@@ -138,7 +138,7 @@ pub(super) async fn agree(live: &mut Live, ended: Ended) -> Outcome {
     let verdict = if is_waiting { verdict(live, &mut view, has_failed).await } else { None };
     link.cluster.leave();
     match verdict {
-        Some(verdict) if verdict.exit_code != 0 => Outcome::Failed(Box::new(verdict.cause)),
+        Some(verdict) if verdict.cause.exit_code() != 0 => Outcome::Failed(Box::new(verdict.cause)),
         _ => outcome,
     }
 }
