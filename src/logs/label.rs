@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 /// A rank and its host, as they stand before the rank's lines in a log: `[algo-1:3] `.
 ///
 /// The display form is that prefix, with the blank at its end.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RankLabel {
     /// The name of the host.
     pub host: String,

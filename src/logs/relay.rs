@@ -1,8 +1,7 @@
 //! The thread that reads the processes' pipes and writes to standard output and error.
 
-use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
@@ -287,8 +286,7 @@ impl Thread {
     }
 
     fn obey(&mut self) {
-        let commands: VecDeque<Command> = self.receiver.try_iter().collect();
-        for command in commands {
+        while let Ok(command) = self.receiver.try_recv() {
             match command {
                 Command::Add(stream, tell) => self.add(*stream, tell),
                 Command::Tap(tap) => self.tap = Some(tap),
@@ -427,10 +425,9 @@ impl Thread {
             // Rounded up to milliseconds, or the loop would spin.
             Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::NONE),
         };
-        let descriptors: Vec<BorrowedFd<'_>> =
-            std::iter::once(self.wake.as_fd()).chain(self.sources.iter().map(|source| source.fd.as_fd())).collect();
-        let mut polled: Vec<PollFd<'_>> =
-            descriptors.into_iter().map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
+        let sources = self.sources.iter().map(|source| source.fd.as_fd());
+        let descriptors = std::iter::once(self.wake.as_fd()).chain(sources);
+        let mut polled: Vec<PollFd<'_>> = descriptors.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         if poll(&mut polled, timeout).is_err() {
             return;
         }

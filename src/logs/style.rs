@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{MAX_HELD, PARTIAL_LINE_DELAY, SHARED_PARTIAL_LINE_DELAY};
 
 /// The changes that are made to the lines of a stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Style {
     /// The prefix of every line. Empty if there is a single rank.
     pub prefix: Vec<u8>,
@@ -23,7 +23,7 @@ pub struct Style {
 
 /// The tags of a stream's pieces: `[1,3]<stdout>:` before each (Open MPI 4; Open MPI 5 adds a blank). mpirun passes on
 /// what it reads, so that a tag can stand within a line of another rank.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Tags {
     /// The prefix of each rank's lines. A rank without one is named by its number.
     pub prefixes: Arc<[Vec<u8>]>,
@@ -50,14 +50,6 @@ impl fmt::Debug for Rewrite {
         f.write_str("Rewrite")
     }
 }
-
-impl PartialEq for Rewrite {
-    fn eq(&self, other: &Rewrite) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Rewrite {}
 
 impl Style {
     /// Returns the time for which a line without an end is held back.

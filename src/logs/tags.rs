@@ -25,25 +25,17 @@ pub(super) struct Untagger {
 enum Start {
     /// The tag of a rank, with its length in bytes.
     Tag(usize, usize),
-    /// They may become a tag, with more bytes.
+    /// They may become a tag, with more bytes: they are fewer than those of the longest tag, as numbers have ten digits at
+    /// most.
     Cut,
     Other,
 }
 
-/// The maximum length of a tag, in bytes: two numbers of ten digits and the name of a stream.
-const MAX_TAG: usize = 36;
-
 /// Looks for `[JOB,RANK]<STREAM>:` at the start.
 fn start(bytes: &[u8]) -> Start {
-    let mut rest = bytes;
+    let Some(mut rest) = bytes.strip_prefix(b"[") else { return Start::Other };
     let mut rank = 0usize;
-    for (opening, closing) in [(b'[', b','), (b'\0', b']')] {
-        if opening != b'\0' {
-            rest = match rest.split_first() {
-                Some((first, rest)) if *first == opening => rest,
-                _ => return Start::Other,
-            };
-        }
+    for closing in [b',', b']'] {
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         match rest.get(digits) {
             None if digits <= 10 => return Start::Cut,
@@ -88,11 +80,11 @@ impl Untagger {
                         let blank = usize::from(self.tags.has_blank && rest.get(at + length) == Some(&b' '));
                         break (at, Some((rank, at + length + blank)));
                     }
-                    Start::Cut if rest.len() - at < MAX_TAG => {
+                    Start::Cut => {
                         self.carry = rest[at..].to_vec();
                         break (at, None);
                     }
-                    Start::Cut | Start::Other => from = at + 1,
+                    Start::Other => from = at + 1,
                 }
             };
             self.add(&rest[..end], now, output);
@@ -158,7 +150,7 @@ fn of_rank(style: &Style, tags: &Tags, writer: Option<usize>) -> Style {
     Style { prefix, tags: None, is_shared: true, ..style.clone() }
 }
 
-/// Bytes with tags as lines with prefixes.
+/// Returns bytes with tags as lines with prefixes.
 pub(super) fn untagged(bytes: &[u8], tags: &Tags) -> Vec<u8> {
     let mut untagger = Untagger::new(Style::default(), tags.clone());
     let now = Instant::now();

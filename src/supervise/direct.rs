@@ -43,7 +43,7 @@ const RANK: &str = "RANK";
 const INTERPRETER: &str = "interpreter";
 
 /// The streams of a rank that bypass its launcher.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RankStreams {
     /// The rank.
     pub rank: usize,

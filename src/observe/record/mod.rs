@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::event::{Event, Events, Moment, Subscriber};
+use crate::event::{Event, Events, Moment};
 use crate::kernel;
 
 use file::RecordFile;
@@ -36,7 +36,7 @@ const LAST_TIME: Duration = Duration::from_secs(2);
 const STACK_SIZE: usize = 256 << 10;
 
 /// The run record of this host.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RunRecord {
     shared: Arc<Shared>,
 }
@@ -80,7 +80,8 @@ impl RunRecord {
                 changed: Condvar::new(),
             }),
         };
-        events.subscribe(Receiver(record.clone()));
+        let seen = Arc::clone(&record.shared);
+        events.subscribe(move |event: &Event| lock(&seen.state).receive(event));
         let shared = Arc::clone(&record.shared);
         if let Err(error) = kernel::spawn_thread("record", Some(STACK_SIZE), move || write_until_end(&shared, facts)) {
             tracing::debug!("the run record is not written: {error}");
@@ -164,15 +165,6 @@ fn write_until_end(shared: &Shared, facts: impl FnOnce() -> JobFacts) {
         tracing::warn!("the run record is not complete: {error}");
     }
     shared.set(Writer::Ended);
-}
-
-/// Takes the events for a record.
-struct Receiver(RunRecord);
-
-impl Subscriber for Receiver {
-    fn receive(&mut self, event: &Event) {
-        lock(&self.0.shared.state).receive(event);
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -96,8 +96,7 @@ impl State {
                 let part = self.process(process, event);
                 part.lines += lines;
                 part.bytes += bytes;
-                let last = last_output.map(seconds);
-                part.last_line = part.last_line.max_by_time(last);
+                part.last_line = part.last_line.into_iter().chain(last_output.map(seconds)).reduce(f64::max);
             }
             EventKind::ProcessEnded { process, ending, followed, .. } => {
                 let part = self.process(process, event);
@@ -238,20 +237,6 @@ impl State {
     }
 }
 
-/// Takes the later of two times.
-trait MaxByTime {
-    fn max_by_time(self, other: Option<f64>) -> Option<f64>;
-}
-
-impl MaxByTime for Option<f64> {
-    fn max_by_time(self, other: Option<f64>) -> Option<f64> {
-        match (self, other) {
-            (Some(one), Some(other)) => Some(one.max(other)),
-            (one, other) => one.or(other),
-        }
-    }
-}
-
 /// Returns a time in Unix seconds, to the millisecond.
 fn seconds(moment: Moment) -> f64 {
     (moment.unix_seconds() * 1000.0).round() / 1000.0
@@ -274,10 +259,7 @@ fn evidence(output: &Output) -> EvidencePart {
         let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(4 * EVIDENCE_SIZE)..]).into_owned();
         // Cleaned before it is cut, because a secret may stand at the cut.
         let clean = redactor.clean(&text);
-        let mut start = clean.len().saturating_sub(EVIDENCE_SIZE);
-        while !clean.is_char_boundary(start) {
-            start += 1;
-        }
+        let start = clean.ceil_char_boundary(clean.len().saturating_sub(EVIDENCE_SIZE));
         let from = if start == 0 { 0 } else { clean[start..].find('\n').map_or(start, |end| start + end + 1) };
         clean[from..].to_owned()
     };
