@@ -77,6 +77,11 @@ pub struct DriverConfig {
 }
 
 impl Job {
+    /// Returns the content of `distributed.json`, if the job has that file.
+    pub fn distributed(&self) -> Option<&Dict> {
+        self.drivers.as_ref()?.distributed.as_ref()
+    }
+
     /// Returns true if the job runs as the drivers of SDK version 3 would run it, with their variables and arguments.
     ///
     /// A tuning job of version 3 has the drivers' channel but is started like one of version 2, with

@@ -28,7 +28,7 @@ pub(super) fn choose(
         let named = engines.iter().copied().find(|engine| engine.name == name);
         return named.ok_or_else(|| LaunchError::new(format!("there is no launcher {name}")));
     }
-    if let Some(distributed) = job.drivers.as_ref().and_then(|drivers| drivers.distributed.as_ref()) {
+    if let Some(distributed) = job.distributed() {
         let asks_for = |name| distributed.get(name).is_some();
         return if asks_for("mpi_additional_options") {
             Ok(&MPI)

@@ -25,8 +25,7 @@ impl LaunchInput<'_> {
     /// Returns the number of ranks per host that the job asks for. Jobs of SDK version 3 ask by `process_count_per_node`, all
     /// others by the platform's flag, which torchrun and smdistributed heed, too.
     pub(super) fn asked_ranks(&self) -> Option<usize> {
-        let distributed = self.job.drivers.as_ref().and_then(|drivers| drivers.distributed.as_ref());
-        let asked = match distributed {
+        let asked = match self.job.distributed() {
             Some(distributed) => distributed.get("process_count_per_node"),
             None => self.job.framework_parameters.get("sagemaker_mpi_num_of_processes_per_host"),
         };
@@ -73,6 +72,18 @@ impl LaunchInput<'_> {
     /// Returns this host's ranks if each host has one.
     pub(super) fn span_of_one(&self) -> Span {
         Span { first: self.job.node_rank(), count: 1, world_size: self.job.nodes().len() }
+    }
+
+    /// Refuses a launch that needs GPUs on a host that has none. `remedy` is for instance types without any.
+    ///
+    /// # Errors
+    /// The host has no GPU, or the container sees none.
+    pub(super) fn require_gpus(&self, launcher: &str, remedy: &str) -> Result<(), LaunchError> {
+        if self.hardware.gpus > 0 {
+            return Ok(());
+        }
+        let why = self.unseen_gpus().unwrap_or_else(|| remedy.to_owned());
+        Err(LaunchError::new(format!("the job asks for {launcher}, and this host has no GPU: {why}")))
     }
 
     /// Returns a warning if the instance type has more GPUs than this container sees.

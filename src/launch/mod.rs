@@ -30,8 +30,8 @@ pub use error::LaunchError;
 pub use image::{Image, ImageProbe, Programs};
 pub use input::{Entry, LaunchInput};
 pub use plan::{
-    CommandPlan, EndMeaning, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, ReadySign, Separation, StartAfter,
-    StopTarget, Tagged,
+    CommandPlan, ERROR_FILE, EndMeaning, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, ReadySign, Separation,
+    StartAfter, StopTarget, Tagged,
 };
 pub use process::PROCESS;
 
@@ -53,7 +53,7 @@ const SHARED_VARIABLES: [Variable; 9] = [
     Variable::new("FI_PROVIDER", "`efa` with EFA."),
     Variable::new("FI_EFA_USE_DEVICE_RDMA", "`1` with EFA on instances that support RDMA."),
     Variable::new("RDMAV_FORK_SAFE", "`1` with EFA, and under `smddp`."),
-    Variable::new("TORCHELASTIC_ERROR_FILE", "The file for a rank's exception, under `per-gpu` and `torchrun`."),
+    Variable::new(ERROR_FILE, "The file for a rank's exception, under `per-gpu` and `torchrun`."),
 ];
 
 /// Returns the names that the setting `launcher` takes.

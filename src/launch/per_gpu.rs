@@ -37,7 +37,8 @@ const LOOPBACK: &str = "127.0.0.1";
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = input.job;
     let none_is_seen = input.hardware.gpus == 0 && input.hardware.neuron_cores == 0;
-    if let Some(why) = input.unseen_gpus().filter(|_| none_is_seen) {
+    let unseen = input.unseen_gpus();
+    if none_is_seen && let Some(why) = unseen {
         return Err(LaunchError::new(format!("one process for each GPU was asked for: {why}")));
     }
     if input.settings.processes_per_host.is_none() && none_is_seen {
@@ -49,7 +50,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let nodes = job.nodes();
     let master = if nodes.len() == 1 { LOOPBACK.to_owned() } else { input.reach(&job.master()) };
     let span = input.span(&input.ranks_of_hosts(&nodes, None)?);
-    let mut warnings: Vec<String> = input.unseen_gpus().filter(|_| !none_is_seen).into_iter().collect();
+    let mut warnings: Vec<String> = unseen.into_iter().collect();
     if input.hardware.gpus > 0 && span.count > input.hardware.gpus {
         warnings.push(format!("{} processes share {} GPUs", span.count, input.hardware.gpus));
     }

@@ -7,6 +7,10 @@ use super::count::Span;
 use super::input::LaunchInput;
 use crate::prepare::environment::VariableTable;
 
+/// The variable that names the file into which torch elastic writes the exception of a rank. torchrun copies the file of the
+/// rank that failed first.
+pub const ERROR_FILE: &str = "TORCHELASTIC_ERROR_FILE";
+
 /// The processes that footplate runs on one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchPlan {
@@ -79,7 +83,7 @@ pub struct ProcessPlan {
     pub stop_order: u8,
     /// The processes that an orderly stop signals.
     pub stop: StopTarget,
-    /// True if the process gets a file for its error (torch elastic's TORCHELASTIC_ERROR_FILE).
+    /// True if the process gets a file for its error ([`ERROR_FILE`]).
     pub leaves_error_file: bool,
     /// The number of earlier starts of the process.
     pub attempt: u32,

@@ -4,6 +4,7 @@ use super::engine::{Engine, Flag, nothing_further};
 use super::error::LaunchError;
 use super::image::{ImageProbe, Programs};
 use super::input::{Entry, LaunchInput, words};
+use super::plan::ERROR_FILE;
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, Separation, StopTarget};
 use crate::prepare::code::EntryKind;
 use crate::prepare::environment::VariableTable;
@@ -32,9 +33,6 @@ const COMPILER: &str = "neuron_parallel_compile";
 
 /// The variable that asks for the compiler, if it is 1.
 const COMPILES: &str = "RUN_NEURON_PARALLEL_COMPILE";
-
-/// The variable that names the file into which torchrun copies the error file of the rank that failed first.
-const ERROR_FILE: &str = "TORCHELASTIC_ERROR_FILE";
 
 fn locate(probe: &dyn ImageProbe) -> Result<Programs, LaunchError> {
     let mut programs = Programs::new();

@@ -5,10 +5,10 @@
 
 use super::engine::{Engine, Flag, locate_nothing, nothing_further};
 use super::error::LaunchError;
-use super::input::{Entry, LaunchInput, path_bytes, words};
-use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole, RankStarter};
+use super::input::{Entry, LaunchInput, words};
+use super::plan::{LaunchPlan, ProcessPlan, ProcessRole, RankStarter};
+use super::process;
 use crate::prepare::code::EntryKind;
-use crate::prepare::environment::VariableTable;
 use crate::prepare::environment::registry::Variable;
 
 /// The engine that runs the image's xla_spawn.
@@ -49,15 +49,11 @@ const IN_WORDS: &str = "PyTorch/XLA";
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = input.job;
-    let script = match input.entry {
-        Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, name, .. } => name,
-        other => return Err(other.refused_by(IN_WORDS)),
-    };
-    if input.hardware.gpus == 0 {
-        let why = input.unseen_gpus().unwrap_or_else(|| "use an instance that has some".to_owned());
-        return Err(LaunchError::new(format!("the job asks for {IN_WORDS}, and this host has no GPU: {why}")));
+    if !matches!(input.entry, Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, .. }) {
+        return Err(input.entry.refused_by(IN_WORDS));
     }
-    let python = input.python()?;
+    input.require_gpus(IN_WORDS, "use an instance that has some")?;
+    let mut command = process::command(input)?;
     let nodes = job.nodes();
     // The runtime has one worker for each GPU, whatever the platform's flag for ranks per host says.
     let span = input.span(&input.ranks_of_hosts(&nodes, None)?);
@@ -78,16 +74,9 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         set("OFI_NCCL_NIC_DUP_CONNS", &count);
     }
 
-    let mut arguments = words([path_bytes(python), b"-m", b"torch_xla.distributed.xla_spawn", b"--num_gpus"]);
-    arguments.extend(words([&count, script]));
-    arguments.extend(input.arguments.iter().cloned());
+    let starter = ["-m", "torch_xla.distributed.xla_spawn", "--num_gpus", &count];
+    command.arguments.splice(1..1, words(starter));
     let role = ProcessRole::Launcher(RankStarter { node_rank: job.node_rank(), ..RankStarter::default() });
-    let command = CommandPlan {
-        program: python.to_owned(),
-        arguments,
-        variables: VariableTable::new(),
-        working_dir: job.code_dir(),
-    };
     Ok(LaunchPlan {
         processes: vec![ProcessPlan::of_script(role, command)],
         variables,

@@ -9,6 +9,7 @@ use crate::event::{Cause, CauseEnding, Ending, Event, EventKind, Events, KillRea
 use crate::failure::{self, Evidence, MemoryWatch, RankEvidence};
 use crate::job::Variables;
 use crate::kernel;
+use crate::launch::ERROR_FILE;
 use crate::logs::{self, RankLabel};
 use crate::supervise::{EndReport, Reports, Stop};
 
@@ -165,7 +166,7 @@ impl Judge {
         let temporary = std::env::temp_dir();
         evidence.full =
             failure::full_disks(&[job.paths.base().to_owned(), job.paths.output(), job.paths.model(), temporary]);
-        let given = self.variables.get_os("TORCHELASTIC_ERROR_FILE").map(PathBuf::from);
+        let given = self.variables.get_os(ERROR_FILE).map(PathBuf::from);
         let error_file = judged.and_then(|judged| judged.error_file.clone()).or(given);
         let error_file = error_file.and_then(|path| std::fs::read(path).ok());
         evidence.error_file = error_file.and_then(|bytes| failure::error_file(&bytes));

@@ -11,14 +11,11 @@ use super::live::Live;
 use super::scratch::Scratch;
 use crate::event::{Ending, Process};
 use crate::job::settings::{LogPrefix, Settings};
-use crate::launch::{EndMeaning, LaunchPlan, ProcessPlan, ProcessRole, ReadySign, StopTarget, Tagged};
+use crate::launch::{ERROR_FILE, EndMeaning, LaunchPlan, ProcessPlan, ProcessRole, ReadySign, StopTarget, Tagged};
 use crate::logs::{RankLabel, Style, Tags};
 use crate::prepare::environment::{Environment, OmittedVariable, VariableTable};
 use crate::redact::Redactor;
 use crate::supervise::{Launching, Readiness, Role, Service, ServiceEnd, Task, Timing};
-
-/// The variable that names the file into which torch elastic's `record` writes a rank's exception.
-const ERROR_FILE: &str = "TORCHELASTIC_ERROR_FILE";
 
 /// Returns the variables of a program: those of the container, stronger than those that the launcher needs, and those of the
 /// job, stronger than both.

@@ -54,12 +54,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
              FOOTPLATE_LAUNCHER=torchrun"
         )));
     }
-    if input.hardware.gpus == 0 {
-        let why = input
-            .unseen_gpus()
-            .unwrap_or_else(|| "use an instance that has some, or set FOOTPLATE_LAUNCHER=mpi".to_owned());
-        return Err(LaunchError::new(format!("the job asks for {IN_WORDS}, and this host has no GPU: {why}")));
-    }
+    input.require_gpus(IN_WORDS, "use an instance that has some, or set FOOTPLATE_LAUNCHER=mpi")?;
     let parameter =
         |name: &str| job.framework_parameters.get(name).map(|value| value.to_py_str().to_str().into_owned());
     let options = parameter("sagemaker_distributed_dataparallel_custom_mpi_options").unwrap_or_default();

@@ -8,7 +8,7 @@ use super::options::{MpirunCommand, mpirun_options, user_options};
 use crate::launch::engine::{Engine, Flag, nothing_further};
 use crate::launch::error::LaunchError;
 use crate::launch::image::{ImageProbe, Programs};
-use crate::launch::input::{Entry, LaunchInput, path_bytes, words};
+use crate::launch::input::{Entry, LaunchInput, words};
 use crate::launch::plan::{
     CommandPlan, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, Separation, StopTarget, Tagged,
 };
@@ -77,10 +77,9 @@ pub(super) fn locate(probe: &dyn ImageProbe) -> Result<Programs, LaunchError> {
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = input.job;
-    let distributed = job.drivers.as_ref().and_then(|drivers| drivers.distributed.as_ref());
     let parameter = |name: &str| job.framework_parameters.get(name);
     let ModelParallel { mut variables, command } = model_parallel(input)?;
-    let custom = match (distributed, parameter("sagemaker_mpi_custom_mpi_options")) {
+    let custom = match (job.distributed(), parameter("sagemaker_mpi_custom_mpi_options")) {
         (Some(distributed), _) => {
             let options = distributed.get("mpi_additional_options").and_then(Value::as_list).unwrap_or_default();
             options.iter().map(|option| option.to_py_str().to_system()).collect()
@@ -186,16 +185,10 @@ pub(super) fn start(input: &LaunchInput<'_>, launch: MpirunLaunch) -> Result<Lau
 
 /// Returns the words of a rank's command. mpi4py ends the other ranks when one of them does not catch an exception.
 fn script(input: &LaunchInput<'_>) -> Result<Vec<Vec<u8>>, LaunchError> {
-    let mut command = match input.entry {
-        Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, name, .. } => {
-            words([path_bytes(input.python()?), b"-m", b"mpi4py", name.as_bytes()])
-        }
-        Entry::File { kind: EntryKind::PythonPackage, module, .. } => {
-            words([path_bytes(input.python()?), b"-m", b"mpi4py", b"-m", module.as_bytes()])
-        }
-        Entry::File { .. } => return Ok(process::command(input)?.arguments),
-        other => return Err(other.refused_by(PROGRAM)),
-    };
-    command.extend(input.arguments.iter().cloned());
+    let Entry::File { kind, .. } = input.entry else { return Err(input.entry.refused_by(PROGRAM)) };
+    let mut command = process::command(input)?.arguments;
+    if !matches!(kind, EntryKind::ShellScript | EntryKind::Executable) {
+        command.splice(1..1, words(["-m", "mpi4py"]));
+    }
     Ok(command)
 }

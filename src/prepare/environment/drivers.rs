@@ -50,10 +50,10 @@ const TABLE: &[Rule] = &[
 
 /// The variables that only the drivers set, in jobs that have a `distributed.json`.
 pub(super) const DISTRIBUTED: &[Definition] = &[
-    Rule::optional("SM_DISTRIBUTED_CONFIG", |i| distributed(i).map(|config| Value::Dict(config.clone())))
+    Rule::optional("SM_DISTRIBUTED_CONFIG", |i| i.job.distributed().map(|config| Value::Dict(config.clone())))
         .meaning("The content of `distributed.json`, in jobs of SDK version 3 that have one."),
     Rule::optional("SM_DISTRIBUTED_DRIVER_DIR", |i| {
-        distributed(i).map(|_| path(i.job.paths.channel("sm_drivers").join("distributed_drivers")))
+        i.job.distributed().map(|_| path(i.job.paths.channel("sm_drivers").join("distributed_drivers")))
     })
     .meaning("The folder of the drivers, in such jobs."),
 ];
@@ -73,10 +73,6 @@ fn training_env(inputs: &Inputs<'_>) -> Dict {
     object.set("hyperparameters", inputs.job.all_hyperparameters.clone());
     object.set("job_name", inputs.job.name.as_deref());
     object
-}
-
-fn distributed<'a>(inputs: &Inputs<'a>) -> Option<&'a Dict> {
-    inputs.job.drivers.as_ref()?.distributed.as_ref()
 }
 
 /// Returns the text of a value as the drivers write it: strings are bare, other values are JSON.
