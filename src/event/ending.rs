@@ -1,6 +1,8 @@
 //! The end of a process: an exit code or a signal.
 
 use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,16 @@ impl Ending {
     /// Returns true if the process exited with code 0.
     pub fn is_success(self) -> bool {
         self == Ending::Exited(0)
+    }
+}
+
+impl From<ExitStatus> for Ending {
+    /// Returns the end of a child that was waited for.
+    fn from(status: ExitStatus) -> Ending {
+        match status.signal() {
+            Some(number) => Ending::Signaled(number),
+            None => Ending::Exited(status.code().unwrap_or_default()),
+        }
     }
 }
 

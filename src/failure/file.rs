@@ -46,7 +46,7 @@ impl Earlier {
 pub fn write(path: &Path, text: &str, earlier: &Earlier) -> Result<Written> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() && found.len() > 0 && Earlier::look(path) != *earlier => return Ok(Written::Kept),
-        Ok(found) if !found.is_file() => return overwrite(path, text),
+        Ok(found) if !found.is_file() => return overwrite(path, text).map(|()| Written::Written),
         _ => {}
     }
     create_parent(path)?;
@@ -60,7 +60,8 @@ pub fn write(path: &Path, text: &str, earlier: &Earlier) -> Result<Written> {
     // The folder may be read-only and contain a writable, mounted file. Removing the temporary file may fail: then it was not
     // created.
     let _ = fs::remove_file(&temporary);
-    overwrite(path, text)
+    overwrite(path, text)?;
+    Ok(Written::Written)
 }
 
 /// Creates the empty success file at `path`, and its parent folder if that does not exist.
@@ -70,13 +71,12 @@ pub fn write(path: &Path, text: &str, earlier: &Earlier) -> Result<Written> {
 /// The folder or the file cannot be written; the message names the path.
 pub fn success(path: &Path) -> Result<()> {
     create_parent(path)?;
-    fs::write(path, "").and_then(|()| permit(path)).with_context(|| format!("failed to write {}", path.display()))
+    overwrite(path, "")
 }
 
 /// Writes to the file itself, which may also be a pipe or a device.
-fn overwrite(path: &Path, text: &str) -> Result<Written> {
-    fs::write(path, text).and_then(|()| permit(path)).with_context(|| format!("failed to write {}", path.display()))?;
-    Ok(Written::Written)
+fn overwrite(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).and_then(|()| permit(path)).with_context(|| format!("failed to write {}", path.display()))
 }
 
 /// Sets the mode of a regular file, whatever the umask.

@@ -1,11 +1,10 @@
 //! The hosts of a job on this machine: each is a footplate with its own folders and its own loopback address.
 
-use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
@@ -70,11 +69,11 @@ pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<i32> {
     });
     let mut exit_code = 0;
     for child in &mut children {
-        let status = wait(child).context("cannot wait for the job")?;
+        let status = child.wait().context("cannot wait for the job")?;
         // The kernel may assign its process ID to another process now.
         running.lock().unwrap_or_else(PoisonError::into_inner).retain(|pid| pid.as_raw().unsigned_abs() != child.id());
         if exit_code == 0 {
-            exit_code = ending(status).exit_code();
+            exit_code = Ending::from(status).exit_code();
         }
     }
     handle.close();
@@ -139,21 +138,4 @@ fn temporary_folder(of_job: &Path, index: usize) -> Result<PathBuf> {
     let folder = of_job.join((index + 1).to_string());
     std::fs::create_dir(&folder).context("cannot make a temporary folder")?;
     Ok(folder)
-}
-
-/// Waits until a child ends, also if a signal interrupts the wait.
-fn wait(child: &mut Child) -> io::Result<ExitStatus> {
-    loop {
-        match child.wait() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            status => return status,
-        }
-    }
-}
-
-fn ending(status: ExitStatus) -> Ending {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Ending::Exited(code),
-        (None, signal) => Ending::Signaled(signal.unwrap_or(libc::SIGKILL)),
-    }
 }

@@ -191,11 +191,7 @@ fn keep(mut command: Command, rank: usize, socket: &UnixDatagram) -> io::Result<
     say(Note::Began(rank, pid));
     loop {
         if let Some(status) = child.try_wait()? {
-            let ending = match status.signal() {
-                Some(number) => Ending::Signaled(number),
-                None => Ending::Exited(status.code().unwrap_or_default()),
-            };
-            say(Note::Ended(rank, ending));
+            say(Note::Ended(rank, Ending::from(status)));
             return Ok(status);
         }
         for signal in signals.wait() {

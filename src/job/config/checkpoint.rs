@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use super::ConfigError;
 use super::reader::FileKind;
 use crate::job::Paths;
-use crate::python::Value;
 
 const FILE: &str = "checkpointconfig.json";
 
@@ -27,12 +26,5 @@ pub(super) fn read(paths: &Paths, warnings: &mut Vec<String>) -> Option<PathBuf>
 /// Returns the folder that the file names, or `None` if the file does not exist or names none.
 fn named(path: &Path) -> Result<Option<PathBuf>, ConfigError> {
     let Some(value) = KIND.read_optional(path)? else { return Ok(None) };
-    match KIND.object(path, value)?.get("LocalPath") {
-        None | Some(Value::None) => Ok(None),
-        Some(folder) => match folder.as_str() {
-            Some("") => Err(KIND.wrong(path, "the key \"LocalPath\" is empty")),
-            Some(folder) => Ok(Some(PathBuf::from(folder))),
-            None => Err(KIND.wrong(path, format!("the key \"LocalPath\" is {}, not a string", folder.kind()))),
-        },
-    }
+    Ok(KIND.string(path, &KIND.object(path, value)?, "LocalPath")?.map(PathBuf::from))
 }

@@ -83,6 +83,21 @@ impl FileKind {
             other => Err(self.wrong(path, format!("line 1, column 1: holds {}", other.kind()))),
         }
     }
+
+    /// Returns the string of a key, or `None` if the key is missing or null.
+    ///
+    /// # Errors
+    /// The value is no string, or an empty one.
+    pub(super) fn string(&self, path: &Path, dict: &Dict, key: &str) -> Result<Option<String>, ConfigError> {
+        match dict.get(key) {
+            None | Some(Value::None) => Ok(None),
+            Some(value) => match value.as_str() {
+                Some(text) if !text.is_empty() => Ok(Some(text.to_owned())),
+                Some(_) => Err(self.wrong(path, format!("the key {key:?} is empty"))),
+                None => Err(self.wrong(path, format!("the key {key:?} is {}, not a string", value.kind()))),
+            },
+        }
+    }
 }
 
 /// Reads a regular file of at most `max_size` bytes. A FIFO or a device is refused, because it could block the job.

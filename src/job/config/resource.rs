@@ -29,7 +29,8 @@ pub(super) fn path(paths: &Paths) -> PathBuf {
 pub(super) fn read(paths: &Paths) -> Result<Cluster, ConfigError> {
     let path = path(paths);
     let dict = KIND.object(&path, KIND.read(&path)?)?;
-    let current_host = string(&path, &dict, "current_host")?
+    let current_host = KIND
+        .string(&path, &dict, "current_host")?
         .ok_or_else(|| KIND.wrong(&path, "the key \"current_host\" is missing"))?;
     let hosts = match dict.get("hosts") {
         None => return Err(KIND.wrong(&path, "the key \"hosts\" is missing")),
@@ -47,9 +48,9 @@ pub(super) fn read(paths: &Paths) -> Result<Cluster, ConfigError> {
         Some(other) => return Err(KIND.wrong(&path, format!("the key \"instance_groups\" is {}", other.kind()))),
     };
     Ok(Cluster {
-        network_interface: string(&path, &dict, "network_interface_name")?.unwrap_or_else(|| "eth0".to_owned()),
-        instance_type: string(&path, &dict, "current_instance_type")?.unwrap_or_else(|| "local".to_owned()),
-        current_group: string(&path, &dict, "current_group_name")?.unwrap_or_else(|| DEFAULT_GROUP.to_owned()),
+        network_interface: KIND.string(&path, &dict, "network_interface_name")?.unwrap_or_else(|| "eth0".to_owned()),
+        instance_type: KIND.string(&path, &dict, "current_instance_type")?.unwrap_or_else(|| "local".to_owned()),
+        current_group: KIND.string(&path, &dict, "current_group_name")?.unwrap_or_else(|| DEFAULT_GROUP.to_owned()),
         current_host,
         hosts,
         groups,
@@ -81,25 +82,14 @@ fn group(path: &Path, index: usize, raw: &Value) -> Result<InstanceGroup, Config
     let Value::Dict(dict) = raw else {
         return Err(KIND.wrong(path, format!("the key {place:?} is {}", raw.kind())));
     };
-    let name = string(path, dict, "instance_group_name")?
+    let name = KIND
+        .string(path, dict, "instance_group_name")?
         .ok_or_else(|| KIND.wrong(path, format!("the key \"{place}.instance_group_name\" is missing")))?;
     let hosts = match dict.get("hosts") {
         None => return Err(KIND.wrong(path, format!("the key \"{place}.hosts\" is missing"))),
         Some(value) => strings(path, &format!("{place}.hosts"), value)?,
     };
     Ok(InstanceGroup { name, hosts, raw: raw.clone() })
-}
-
-/// Returns the string of a key, or `None` if the key is missing or null. An empty string is an error.
-fn string(path: &Path, dict: &Dict, key: &str) -> Result<Option<String>, ConfigError> {
-    match dict.get(key) {
-        None | Some(Value::None) => Ok(None),
-        Some(value) => match value.as_str() {
-            Some(text) if !text.is_empty() => Ok(Some(text.to_owned())),
-            Some(_) => Err(KIND.wrong(path, format!("the key {key:?} is empty"))),
-            None => Err(KIND.wrong(path, format!("the key {key:?} is {}, not a string", value.kind()))),
-        },
-    }
 }
 
 /// Returns the strings of a list, which must not be empty; `key` is for messages.
