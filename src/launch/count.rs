@@ -5,6 +5,23 @@ use super::input::LaunchInput;
 use crate::machine::accelerators;
 use crate::python::Value;
 
+/// The maximum number of ranks that a job can ask for. A greater one is a mistake, and its ranks would fill the memory.
+const MAX_RANKS: usize = 1 << 20;
+
+/// Returns the number of ranks that a job asks for. `name` is the parameter. A value that is no positive number is as none.
+///
+/// # Errors
+/// The number is above [`MAX_RANKS`].
+pub(super) fn rank_count(name: &str, value: Option<&Value>) -> Result<Option<usize>, LaunchError> {
+    match value.and_then(Value::as_i64).and_then(|count| usize::try_from(count).ok()) {
+        None | Some(0) => Ok(None),
+        Some(count) if count > MAX_RANKS => Err(LaunchError::new(format!(
+            "{name} is {count}, but a job has at most {MAX_RANKS} ranks: set it to the number of ranks that the job needs"
+        ))),
+        count => Ok(count),
+    }
+}
+
 /// The ranks of one host among those of all hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -24,12 +41,15 @@ impl LaunchInput<'_> {
 
     /// Returns the number of ranks per host that the job asks for. Jobs of SDK version 3 ask by `process_count_per_node`, all
     /// others by the platform's flag, which torchrun and smdistributed heed, too.
-    pub(super) fn asked_ranks(&self) -> Option<usize> {
-        let asked = match self.job.distributed() {
-            Some(distributed) => distributed.get("process_count_per_node"),
-            None => self.job.framework_parameters.get("sagemaker_mpi_num_of_processes_per_host"),
+    ///
+    /// # Errors
+    /// The number is far too large.
+    pub(super) fn asked_ranks(&self) -> Result<Option<usize>, LaunchError> {
+        let (name, table) = match self.job.distributed() {
+            Some(distributed) => ("process_count_per_node", distributed),
+            None => ("sagemaker_mpi_num_of_processes_per_host", &self.job.framework_parameters),
         };
-        asked.and_then(Value::as_i64).and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0)
+        rank_count(name, table.get(name))
     }
 
     /// Returns the number of ranks on this host: the setting, else `asked`, else one for each GPU or Neuron core, else one.

@@ -315,6 +315,23 @@ fn smdistributed_over_several_hosts_has_its_servers_on_the_first_host() {
 }
 
 #[test]
+fn a_number_of_ranks_that_no_job_has_is_refused() {
+    let per_host = "sagemaker_mpi_num_of_processes_per_host";
+    for (flag, name) in [
+        ("torch_distributed_enabled", per_host),
+        ("mpi_enabled", per_host),
+        ("mpi_enabled", "sagemaker_mpi_num_processes"),
+    ] {
+        for count in [(1usize << 20) + 1, 10_000_000_000, i64::MAX as usize] {
+            let mut job = flagged(job(&["algo-1", "algo-2", "algo-3"]), flag);
+            job.framework_parameters.set(name, count);
+            let error = planned(&job, &gpus(1), &script()).expect_err("too many");
+            assert!(error.starts_with(&format!("{name} is {count}, but a job has at most 1048576 ranks")), "{error}");
+        }
+    }
+}
+
+#[test]
 fn pytorch_xla_gets_the_command_and_variables_of_the_toolkit() {
     let mut job = flagged(job(&["algo-1", "algo-2"]), "pytorch_xla_multi_worker_enabled");
     // The runtime has one worker for each GPU, whatever this flag says.

@@ -66,7 +66,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
              FOOTPLATE_LAUNCHER=process",
         )
     })?;
-    let asked = input.asked_ranks();
+    let asked = input.asked_ranks()?;
     let ranks = input.ranks_per_host(asked);
     let nodes = job.nodes();
     let mut arguments =

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::model_parallel::{ModelParallel, model_parallel};
 use super::options::{MpirunCommand, mpirun_options, user_options};
+use crate::launch::count::rank_count;
 use crate::launch::engine::{Engine, Flag, nothing_further};
 use crate::launch::error::LaunchError;
 use crate::launch::image::{ImageProbe, Programs};
@@ -91,8 +92,8 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         }
         (None, None) => Vec::new(),
     };
-    let processes = parameter("sagemaker_mpi_num_processes").and_then(Value::as_i64);
-    let processes = processes.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
+    const PROCESSES: &str = "sagemaker_mpi_num_processes";
+    let processes = rank_count(PROCESSES, parameter(PROCESSES))?;
     start(input, MpirunLaunch { launcher: MPI.name, in_words: "MPI", custom, processes, variables, command })
 }
 
@@ -111,7 +112,7 @@ pub(super) fn start(input: &LaunchInput<'_>, launch: MpirunLaunch) -> Result<Lau
     let has_prrte = input.image.program(PRRTE).is_some();
     let script = script(input)?;
     let nodes = job.nodes();
-    let counts = input.ranks_of_hosts(&nodes, input.asked_ranks())?;
+    let counts = input.ranks_of_hosts(&nodes, input.asked_ranks()?)?;
     let mut span = input.span(&counts);
     if let Some(processes) = launch.processes {
         span.count = processes.saturating_sub(span.first).min(span.count);
