@@ -49,16 +49,6 @@ pub(super) enum SpanOfLaunch {
 }
 
 impl PeerLink {
-    /// Returns the name of this host.
-    pub(super) fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// Returns mpirun's remote agent, if this host starts mpirun for the others.
-    pub(super) fn agent(&self) -> Option<&PathBuf> {
-        self.agent.as_ref()
-    }
-
     /// Returns true if the job ends because of a host.
     pub(super) fn is_stopping(&self) -> bool {
         self.cluster.view().borrow().stage.is_stopping()

@@ -99,7 +99,7 @@ pub(super) async fn serve(
     live.events.emit(EventKind::PhaseEnded(JobPhase::Script));
     // If mpirun or a rank failed too, they have said more.
     if let (Some(ending), Some(peers), Outcome::Succeeded) = (failed_daemon, &live.peers, &ended.outcome) {
-        peers.failed(&lost_daemon(peers.host(), ending));
+        peers.failed(&lost_daemon(&peers.host, ending));
     }
     Ok(ended)
 }
@@ -113,7 +113,7 @@ struct DaemonWatch {
 
 impl DaemonWatch {
     fn of(live: &Live) -> DaemonWatch {
-        let host = live.peers.as_ref().map(|peers| peers.host().to_owned()).unwrap_or_default();
+        let host = live.peers.as_ref().map(|peers| peers.host.clone()).unwrap_or_default();
         DaemonWatch { host, events: live.events.clone() }
     }
 }

@@ -86,7 +86,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         variables.insert(IN_COMMAND.into(), "1".into());
     }
     let nodes = prepared.job.nodes();
-    if let Some(agent) = live.peers.as_ref().and_then(|peers| peers.agent()) {
+    if let Some(agent) = live.peers.as_ref().and_then(|peers| peers.agent.as_ref()) {
         remote::name_agent(&mut variables, agent, nodes.len());
     }
     let Separate { streams, keepers } = ranks::separate(context, live, &prepared, &plan, &mut variables);
