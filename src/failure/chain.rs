@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::event::{CauseDetail, DetailLabel, SourcePlace};
 
 use super::place;
-use super::python::{Link, Raised};
+use super::read::{Link, Raised};
 
 /// The maximum number of a group's members that are named.
 const MAX_MEMBERS: usize = 3;

@@ -13,7 +13,7 @@ use super::lines::{Log, LogText, Writer};
 use super::noise::{self, RecordLevel};
 use super::other::{self, TellingLine};
 use super::place;
-use super::python::{self, Origin, Traceback};
+use super::read::{self, Origin, Traceback};
 use super::select::{self, covered};
 use super::text::one_line;
 use super::{chain, signal};
@@ -97,7 +97,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         };
         let stderr = log(evidence.stderr, |rank| rank.stderr);
         let stdout = log(evidence.stdout, |rank| rank.stdout);
-        let tracebacks = python::tracebacks(&stderr);
+        let tracebacks = read::tracebacks(&stderr);
         let covered = covered(&stderr, &tracebacks);
         let report = launcher::report(&stderr);
         ParsedEvidence { evidence, stderr, stdout, tracebacks, covered, report }
@@ -155,7 +155,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         {
             return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
         }
-        let fatal = python::fatal(&self.stderr);
+        let fatal = read::fatal(&self.stderr);
         let place = fatal.as_ref().and_then(|fatal| place::deepest(fatal.frames.iter(), self.evidence.code_dir));
         let fatal = fatal.filter(|fatal| number == ABORT && fatal.error != "Aborted");
         let headline = match (fatal, self.evidence.memory) {
@@ -175,7 +175,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
     /// Explains the failure by torch elastic's error file. The traceback in it, if there is one, tells the place too.
     fn error_file(&self, message: &str, traceback: Option<&str>) -> Account {
         let log = Log::read(traceback.unwrap_or_default().as_bytes());
-        match python::tracebacks(&log).last() {
+        match read::tracebacks(&log).last() {
             Some(found) => self.raised(&log, found, None),
             None => Account { headline: message.to_owned(), ..Account::default() },
         }
@@ -193,14 +193,14 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
 
     /// Explains an exit by a fatal error of the interpreter that is not a signal: it could not start.
     fn interpreters_own(&self) -> Option<Account> {
-        let fatal = python::fatal(&self.stderr)?;
+        let fatal = read::fatal(&self.stderr)?;
         let place = place::deepest(fatal.frames.iter(), self.evidence.code_dir);
         Some(Account { headline: format!("Fatal Python error: {}", fatal.error), place, ..Account::default() })
     }
 
     /// Explains an exit by a traceback that the script printed to stdout.
     fn printed(&self) -> Option<Account> {
-        let tracebacks = python::tracebacks(&self.stdout);
+        let tracebacks = read::tracebacks(&self.stdout);
         let covered = covered(&self.stdout, &tracebacks);
         let best = select::best(&self.stdout, &tracebacks, &covered, None, 0, self.evidence.code_dir)?;
         Some(self.raised(&self.stdout, best, None))

@@ -34,7 +34,7 @@ mod nccl;
 mod noise;
 mod other;
 mod place;
-mod python;
+mod read;
 mod select;
 mod signal;
 mod text;

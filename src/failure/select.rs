@@ -8,7 +8,7 @@ use super::launcher::RankReport;
 use super::lines::Log;
 use super::other;
 use super::place;
-use super::python::{Origin, Traceback};
+use super::read::{Origin, Traceback};
 use super::text::one_line;
 
 /// The maximum number of meaningful lines after a traceback that ended a process. After an exception that nothing caught, exit

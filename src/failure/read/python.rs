@@ -4,90 +4,14 @@
 //! process's traceback within another's, and that of torchrun's report. A traceback has a margin: the text before its first
 //! line (nothing, indentation, or the `  | ` of an exception group). Its body is indented by two more characters.
 
-use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::lines::{Log, TRACEBACK};
-use super::noise::{self, RecordLevel};
-use super::place::Frame;
-
-/// The relation of an exception to the one before it in a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Link {
-    /// It was raised with `raise … from` the one before.
-    Cause,
-    /// It was raised while the one before was handled.
-    Context,
-    /// It stands in the message of the one before, which only passes it on from another process.
-    Within,
-}
-
-/// An exception of a traceback.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Raised {
-    /// The name of its type, qualified as it was printed.
-    pub(super) name: String,
-    /// Its message, of one line or several.
-    pub(super) message: String,
-    /// The calls, the outermost first.
-    pub(super) frames: Vec<Frame>,
-    /// The exceptions in it and in its inner groups, if it is a group.
-    pub(super) members: Vec<Raised>,
-    /// Its relation to the exception before it in its chain; `None` for the first one.
-    pub(super) link: Option<Link>,
-}
-
-impl Raised {
-    /// Returns `Type: message`, as Python prints it.
-    pub(super) fn headline(&self) -> String {
-        if self.message.is_empty() { self.name.clone() } else { format!("{}: {}", self.name, self.message) }
-    }
-}
-
-/// The part of the program that printed a traceback, which decides its meaning for the process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// The interpreter, about an exception that nothing caught; or the script in this form.
-    Main,
-    /// A logger, after a record of level error: the exception was caught.
-    Logged,
-    /// The threading module: the named thread ended, and the process went on.
-    Thread(String),
-    /// The multiprocessing module: the named child process ended.
-    Child(String),
-    /// The interpreter, about an exception that it ignored.
-    Ignored,
-}
-
-/// A complete traceback.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Traceback {
-    pub(super) origin: Origin,
-    /// The chain of exceptions in the order in which they were printed, never empty. The last one ended the process.
-    pub(super) chain: Vec<Raised>,
-    /// Its lines in the log, from the first to the last; other writers' lines may be among them.
-    pub(super) lines: RangeInclusive<usize>,
-    /// The index of its writer in [`Log::writers`].
-    pub(super) writer: usize,
-}
-
-impl Traceback {
-    /// Returns the last exception of the chain.
-    pub(super) fn last(&self) -> &Raised {
-        self.chain.last().expect("a chain has an exception")
-    }
-}
-
-/// The interpreter's report of a fatal error or a deadly signal (the faulthandler module).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fatal {
-    /// The error, such as `Segmentation fault`.
-    pub(super) error: String,
-    /// The calls of the thread in which it happened, the outermost first.
-    pub(super) frames: Vec<Frame>,
-}
+use super::traceback::{Fatal, Link, Origin, Raised, Traceback};
+use crate::failure::lines::{Log, TRACEBACK};
+use crate::failure::noise::{self, RecordLevel};
+use crate::failure::place::Frame;
 
 static FRAME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"^\s*File "(.*)", line (\d+)(?:, in (.*))?$"#).expect("a valid pattern"));
@@ -120,7 +44,7 @@ static CHILD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^Process (\S+):$")
 const FOREIGN_LINES: usize = 3;
 
 /// Returns all complete tracebacks of a log: writer by writer, and each writer's in the order of their lines.
-pub(super) fn tracebacks(log: &Log) -> Vec<Traceback> {
+pub(in crate::failure) fn tracebacks(log: &Log) -> Vec<Traceback> {
     let mut found = Vec::new();
     for writer in 0..log.writers.len() {
         let indices = log.lines_of(writer, 0);
@@ -140,7 +64,7 @@ pub(super) fn tracebacks(log: &Log) -> Vec<Traceback> {
 }
 
 /// Returns the last report of a fatal error of the interpreter.
-pub(super) fn fatal(log: &Log) -> Option<Fatal> {
+pub(in crate::failure) fn fatal(log: &Log) -> Option<Fatal> {
     const FATAL: &str = "Fatal Python error: ";
     let (first, error) =
         log.lines.iter().enumerate().rev().find_map(|(at, line)| Some((at, line.text.strip_prefix(FATAL)?)))?;

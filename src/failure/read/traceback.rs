@@ -1,0 +1,81 @@
+//! Exceptions as the program that raised them printed them, whatever its language.
+
+use std::ops::RangeInclusive;
+
+use crate::failure::place::Frame;
+
+/// The relation of an exception to the one before it in a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::failure) enum Link {
+    /// It was raised with `raise … from` the one before.
+    Cause,
+    /// It was raised while the one before was handled.
+    Context,
+    /// It stands in the message of the one before, which only passes it on from another process.
+    Within,
+}
+
+/// An exception of a traceback.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::failure) struct Raised {
+    /// The name of its type, qualified as it was printed.
+    pub(in crate::failure) name: String,
+    /// Its message, of one line or several.
+    pub(in crate::failure) message: String,
+    /// The calls, the outermost first.
+    pub(in crate::failure) frames: Vec<Frame>,
+    /// The exceptions in it and in its inner groups, if it is a group.
+    pub(in crate::failure) members: Vec<Raised>,
+    /// Its relation to the exception before it in its chain; `None` for the first one.
+    pub(in crate::failure) link: Option<Link>,
+}
+
+impl Raised {
+    /// Returns `Type: message`, as Python prints it.
+    pub(in crate::failure) fn headline(&self) -> String {
+        if self.message.is_empty() { self.name.clone() } else { format!("{}: {}", self.name, self.message) }
+    }
+}
+
+/// The part of the program that printed a traceback, which decides its meaning for the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::failure) enum Origin {
+    /// The interpreter, about an exception that nothing caught; or the script in this form.
+    Main,
+    /// A logger, after a record of level error: the exception was caught.
+    Logged,
+    /// The threading module: the named thread ended, and the process went on.
+    Thread(String),
+    /// The multiprocessing module: the named child process ended.
+    Child(String),
+    /// The interpreter, about an exception that it ignored.
+    Ignored,
+}
+
+/// A complete traceback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::failure) struct Traceback {
+    pub(in crate::failure) origin: Origin,
+    /// The chain of exceptions in the order in which they were printed, never empty. The last one ended the process.
+    pub(in crate::failure) chain: Vec<Raised>,
+    /// Its lines in the log, from the first to the last; other writers' lines may be among them.
+    pub(in crate::failure) lines: RangeInclusive<usize>,
+    /// The index of its writer in [`Log::writers`](super::super::lines::Log::writers).
+    pub(in crate::failure) writer: usize,
+}
+
+impl Traceback {
+    /// Returns the last exception of the chain.
+    pub(in crate::failure) fn last(&self) -> &Raised {
+        self.chain.last().expect("a chain has an exception")
+    }
+}
+
+/// The interpreter's report of a fatal error or a deadly signal (the faulthandler module).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::failure) struct Fatal {
+    /// The error, such as `Segmentation fault`.
+    pub(in crate::failure) error: String,
+    /// The calls of the thread in which it happened, the outermost first.
+    pub(in crate::failure) frames: Vec<Frame>,
+}
