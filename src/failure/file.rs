@@ -2,17 +2,22 @@
 //!
 //! The platform shows the first 1024 characters of the failure file as the job's failure reason. The success file is a
 //! convention of the toolkits: an empty file after a script that succeeded.
+//!
+//! Both are written even if the script has filled the disk, used up the inodes or a quota: [`OutputFiles`] keeps a small file
+//! in the output folder from the start, fills it at the end, and renames it.
 
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// The mode of both files: every user may read them, because another one may collect the output.
-const MODE: u32 = 0o644;
+use super::room::{Folder, Room, is_regular};
+use crate::kernel;
+
+/// The size of the stack of the thread that reserves, in bytes.
+const STACK_SIZE: usize = 128 << 10;
 
 /// The result of writing a failure text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,153 +28,349 @@ pub enum Written {
     Kept,
 }
 
-/// The state of the failure file before the script started. A file that was there by then is of an earlier run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Earlier(Option<(u64, u64, Option<SystemTime>)>);
+/// The failure file and the success file of a run. All clones share one reservation.
+#[derive(Clone, Debug)]
+pub struct OutputFiles {
+    failure: PathBuf,
+    success: PathBuf,
+    shared: Arc<(Mutex<Reservation>, Condvar)>,
+}
+
+/// The state of the reservation.
+#[derive(Debug)]
+enum Reservation {
+    /// There is none, or it is used.
+    None,
+    /// A thread makes it.
+    Underway,
+    Made(Reserved),
+}
+
+/// The output folder before the script started.
+#[derive(Debug)]
+struct Reserved {
+    folder: io::Result<Folder>,
+    room: Option<Room>,
+    /// The failure file that was there by then, which is of an earlier run.
+    earlier: Option<Earlier>,
+}
+
+/// The identity and the state of a file: its inode, its size and the time of its last change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Earlier(u64, i64, i64, i64);
 
 impl Earlier {
-    /// Returns the present state of the file at `path`.
-    pub fn look(path: &Path) -> Earlier {
-        let found = fs::metadata(path).ok().filter(|found| found.is_file());
-        Earlier(found.map(|found| (found.ino(), found.len(), found.modified().ok())))
+    fn look(folder: &Folder, name: &str) -> Option<Earlier> {
+        let found = folder.look(name).filter(is_regular)?;
+        Some(Earlier(found.st_ino, found.st_size, found.st_mtime, found.st_mtime_nsec))
     }
 }
 
-/// Writes `text` to the failure file at `path`. The file is replaced in one step: a reader sees all of the text or nothing.
-///
-/// A file that the script wrote is kept, because the script knows best why it failed. An empty file is replaced, and so is one
-/// that has not changed since `earlier`. The parent folder is created if it does not exist.
-///
-/// # Errors
-///
-/// The folder or the file cannot be written; the message names the path.
-pub fn write(path: &Path, text: &str, earlier: &Earlier) -> Result<Written> {
-    match fs::metadata(path) {
-        Ok(found) if found.is_file() && found.len() > 0 && Earlier::look(path) != *earlier => return Ok(Written::Kept),
-        Ok(found) if !found.is_file() => return overwrite(path, text).map(|()| Written::Written),
-        _ => {}
+impl OutputFiles {
+    /// Names the two files, which lie in one folder. Nothing is touched.
+    pub fn new(failure: PathBuf, success: PathBuf) -> OutputFiles {
+        OutputFiles { failure, success, shared: Arc::new((Mutex::new(Reservation::None), Condvar::new())) }
     }
-    create_parent(path)?;
-    let temporary = temporary_path(path);
-    let renamed = fs::write(&temporary, text)
-        .and_then(|()| fs::set_permissions(&temporary, Permissions::from_mode(MODE)))
-        .and_then(|()| fs::rename(&temporary, path));
-    if renamed.is_ok() {
-        return Ok(Written::Written);
+
+    /// Returns the path of the failure file.
+    pub fn failure(&self) -> &Path {
+        &self.failure
     }
-    // The folder may be read-only and contain a writable, mounted file. Removing the temporary file may fail: then it was not
-    // created.
-    let _ = fs::remove_file(&temporary);
-    overwrite(path, text)?;
-    Ok(Written::Written)
-}
 
-/// Creates the empty success file at `path`, and its parent folder if that does not exist.
-///
-/// # Errors
-///
-/// The folder or the file cannot be written; the message names the path.
-pub fn success(path: &Path) -> Result<()> {
-    create_parent(path)?;
-    overwrite(path, "")
-}
-
-/// Writes to the file itself, which may also be a pipe or a device.
-fn overwrite(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).and_then(|()| permit(path)).with_context(|| format!("failed to write {}", path.display()))
-}
-
-/// Sets the mode of a regular file, whatever the umask.
-fn permit(path: &Path) -> io::Result<()> {
-    if fs::metadata(path)?.is_file() {
-        // A file of another owner keeps its mode.
-        let _ = fs::set_permissions(path, Permissions::from_mode(MODE));
-    }
-    Ok(())
-}
-
-fn create_parent(path: &Path) -> Result<()> {
-    match path.parent() {
-        Some(folder) => {
-            fs::create_dir_all(folder).with_context(|| format!("failed to create the folder {}", folder.display()))
+    /// Makes the output folder and reserves the room for one of the files, on a thread, because the folder may be on a file
+    /// system that does not answer.
+    pub fn begin(&self) {
+        let files = self.clone();
+        *lock(&self.shared.0) = Reservation::Underway;
+        let spawned = kernel::spawn_thread("reserve", Some(STACK_SIZE), move || files.reserve());
+        if let Err(error) = spawned {
+            tracing::debug!("no room is reserved for the failure file: {error}");
+            *lock(&self.shared.0) = Reservation::None;
         }
-        None => Ok(()),
+    }
+
+    /// Waits until the room is reserved, for no longer than `patience`.
+    pub fn wait_until_reserved(&self, patience: Duration) {
+        let (state, made) = &*self.shared;
+        let is_underway = |state: &mut Reservation| matches!(state, Reservation::Underway);
+        // After the wait the script starts in any case.
+        let _ = made.wait_timeout_while(lock(state), patience, is_underway);
+    }
+
+    fn reserve(&self) {
+        let folder = Folder::make(folder_of(&self.failure));
+        let earlier = folder.as_ref().ok().and_then(|folder| Earlier::look(folder, name_of(&self.failure)));
+        let room = folder.as_ref().ok().and_then(|folder| {
+            let room = folder.reserve();
+            room.inspect_err(|error| tracing::debug!("no room is reserved for the failure file: {error}")).ok()
+        });
+        let (state, made) = &*self.shared;
+        *lock(state) = Reservation::Made(Reserved { folder, room, earlier });
+        made.notify_all();
+    }
+
+    /// Returns the open output folder, the room, and the failure file of an earlier run.
+    fn take(&self) -> Result<(Folder, Option<Room>, Option<Earlier>)> {
+        let path = folder_of(&self.failure);
+        let failed = || format!("failed to create the folder {}", path.display());
+        match std::mem::replace(&mut *lock(&self.shared.0), Reservation::None) {
+            Reservation::Made(Reserved { folder: Ok(folder), room, earlier }) => {
+                let folder =
+                    folder.present().with_context(|| format!("failed to open the folder {}", path.display()))?;
+                Ok((folder, room, earlier))
+            }
+            Reservation::Made(Reserved { folder: Err(_), .. }) | Reservation::None | Reservation::Underway => {
+                Ok((Folder::make(path).with_context(failed)?, None, None))
+            }
+        }
+    }
+
+    /// Writes `text` to the failure file, and removes the success file of an earlier run. The file is replaced in one step: a
+    /// reader sees all of the text or nothing.
+    ///
+    /// A file that the script wrote is kept, because the script knows best why it failed. An empty file is replaced, and so is
+    /// one that has not changed since before the run, and whatever is not a regular file. Blocks as long as the file system
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// The folder or the file cannot be written; the message names the path.
+    pub fn fail(&self, text: &str) -> Result<Written> {
+        let (folder, room, earlier) = self.take()?;
+        folder.remove(name_of(&self.success));
+        let name = name_of(&self.failure);
+        let is_scripts = folder.look(name).is_some_and(|found| is_regular(&found) && found.st_size > 0)
+            && Earlier::look(&folder, name) != earlier;
+        if is_scripts {
+            room.into_iter().for_each(|room| folder.release(room));
+            return Ok(Written::Kept);
+        }
+        put(&folder, &self.failure, text, room).map(|()| Written::Written)
+    }
+
+    /// Creates the empty success file. Blocks as long as the file system does.
+    ///
+    /// # Errors
+    ///
+    /// The folder or the file cannot be written; the message names the path.
+    pub fn succeed(&self) -> Result<()> {
+        let (folder, room, _) = self.take()?;
+        put(&folder, &self.success, "", room)
     }
 }
 
-/// Returns a temporary path in the folder of `path`, and so on its file system.
-fn temporary_path(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}", std::process::id()))
+fn put(folder: &Folder, path: &Path, text: &str, room: Option<Room>) -> Result<()> {
+    folder.put(name_of(path), text, room).with_context(|| format!("failed to write {}", path.display()))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::path::{Path, PathBuf};
 
-    use super::{Earlier, Written, success, write};
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+    use tempfile::TempDir;
 
-    #[test]
-    fn the_failure_file_is_written_once_and_never_replaces_the_scripts_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("output/failure");
-        assert_eq!(write(&path, "first", &Earlier::default()).unwrap(), Written::Written);
-        assert_eq!(write(&path, "second", &Earlier::default()).unwrap(), Written::Kept);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "a temporary file was left");
+    use super::{OutputFiles, Written};
+
+    struct Output {
+        folder: TempDir,
+        files: OutputFiles,
+    }
+
+    impl Output {
+        fn new() -> Output {
+            let folder = tempfile::tempdir().unwrap();
+            let files = OutputFiles::new(folder.path().join("output/failure"), folder.path().join("output/success"));
+            Output { folder, files }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join("output").join(name)
+        }
+
+        /// Begins a run: the room is reserved.
+        fn begun() -> Output {
+            let output = Output::new();
+            output.files.reserve();
+            output
+        }
+
+        /// Returns the names in the output folder.
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(self.folder.path().join("output")).unwrap();
+            let mut names: Vec<String> =
+                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        }
+
+        /// Returns the path of the reserved file.
+        fn room(&self) -> PathBuf {
+            let names = self.names();
+            self.path(names.iter().find(|name| name.starts_with(".footplate-")).expect("a room"))
+        }
+
+        fn text(&self) -> String {
+            fs::read_to_string(self.path("failure")).unwrap()
+        }
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
     }
 
     #[test]
-    fn the_failure_file_of_an_earlier_run_is_replaced_unless_the_script_rewrote_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("failure");
-        fs::write(&path, "of the last run").unwrap();
-        let earlier = Earlier::look(&path);
-        assert_eq!(write(&path, "of this run", &earlier).unwrap(), Written::Written);
-        let earlier = Earlier::look(&path);
-        fs::write(&path, "of the script").unwrap();
-        assert_eq!(write(&path, "of footplate", &earlier).unwrap(), Written::Kept);
+    fn the_reserved_room_becomes_the_failure_file() {
+        let output = Output::begun();
+        let room = fs::metadata(output.room()).unwrap();
+        assert!(room.blocks() > 0 && room.len() == 4096, "{room:?}");
+        assert_eq!(output.files.fail("first").unwrap(), Written::Written);
+        assert_eq!((output.text().as_str(), mode(&output.path("failure"))), ("first", 0o644));
+        assert_eq!(fs::metadata(output.path("failure")).unwrap().ino(), room.ino());
+        assert_eq!(output.names(), ["failure"]);
+        // A second failure, as of a panic, changes nothing.
+        assert_eq!(output.files.fail("second").unwrap(), Written::Kept);
+        assert_eq!(output.text(), "first");
     }
 
     #[test]
-    fn an_empty_failure_file_is_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("failure");
-        fs::write(&path, "").unwrap();
-        assert_eq!(write(&path, "text", &Earlier::default()).unwrap(), Written::Written);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "text");
+    fn the_reserved_room_becomes_the_empty_success_file() {
+        let output = Output::begun();
+        let room = fs::metadata(output.room()).unwrap().ino();
+        output.files.succeed().unwrap();
+        let success = fs::metadata(output.path("success")).unwrap();
+        assert_eq!((success.len(), success.ino(), mode(&output.path("success"))), (0, room, 0o644));
+        assert_eq!(output.names(), ["success"]);
     }
 
     #[test]
-    fn a_file_that_cannot_be_replaced_by_a_rename_is_overwritten() {
-        let folder = tempfile::tempdir().unwrap();
-        // The temporary name would be too long; the file's own name is not.
-        let path = folder.path().join("f".repeat(252));
-        assert_eq!(write(&path, "text", &Earlier::default()).unwrap(), Written::Written);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "text");
-        assert_eq!(write(std::path::Path::new("/dev/null"), "text", &Earlier::default()).unwrap(), Written::Written);
+    fn without_a_reservation_the_files_are_made_at_the_end() {
+        let output = Output::new();
+        assert_eq!(output.files.fail("text").unwrap(), Written::Written);
+        assert_eq!((output.text().as_str(), output.names()), ("text", vec!["failure".to_owned()]));
+        let output = Output::new();
+        output.files.succeed().unwrap();
+        assert_eq!(output.names(), ["success"]);
+    }
+
+    #[test]
+    fn a_file_that_the_script_wrote_is_kept_and_one_of_an_earlier_run_is_not() {
+        let output = Output::new();
+        fs::create_dir(output.folder.path().join("output")).unwrap();
+        fs::write(output.path("failure"), "of the last run").unwrap();
+        fs::write(output.path("success"), "").unwrap();
+        output.files.reserve();
+        assert_eq!(output.files.fail("of this run").unwrap(), Written::Written);
+        assert_eq!((output.text().as_str(), output.names()), ("of this run", vec!["failure".to_owned()]));
+
+        output.files.reserve();
+        fs::write(output.path("failure"), "of the script").unwrap();
+        assert_eq!(output.files.fail("of footplate").unwrap(), Written::Kept);
+        assert_eq!((output.text().as_str(), output.names()), ("of the script", vec!["failure".to_owned()]));
+
+        output.files.reserve();
+        fs::write(output.path("failure"), "").unwrap();
+        assert_eq!(output.files.fail("in place of nothing").unwrap(), Written::Written);
+        assert_eq!(output.text(), "in place of nothing");
+    }
+
+    #[test]
+    fn no_link_is_followed_wherever_the_script_puts_it() {
+        type Put = fn(&Output, &Path);
+        let puts: [Put; 4] = [
+            |output, target| symlink(target, output.path("failure")).unwrap(),
+            |output, target| symlink(target, output.path("success")).unwrap(),
+            |output, target| {
+                let room = output.room();
+                fs::remove_file(&room).unwrap();
+                symlink(target, room).unwrap();
+            },
+            |output, target| {
+                let room = output.room();
+                fs::remove_file(&room).unwrap();
+                fs::hard_link(target, room).unwrap();
+            },
+        ];
+        for (at, put) in puts.iter().enumerate() {
+            for is_failure in [true, false] {
+                let output = Output::begun();
+                let target = output.folder.path().join("precious");
+                fs::write(&target, "precious").unwrap();
+                fs::set_permissions(&target, Permissions::from_mode(0o600)).unwrap();
+                put(&output, &target);
+                let name = if is_failure {
+                    assert_eq!(output.files.fail("text").unwrap(), Written::Written, "{at}");
+                    assert_eq!(output.text(), "text", "{at}");
+                    "failure"
+                } else {
+                    output.files.succeed().unwrap();
+                    "success"
+                };
+                assert!(fs::symlink_metadata(output.path(name)).unwrap().is_file(), "{at}");
+                assert_eq!((fs::read_to_string(&target).unwrap().as_str(), mode(&target)), ("precious", 0o600), "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_fifo_in_the_place_of_a_file_is_replaced() {
+        let output = Output::begun();
+        for name in ["failure", "success"] {
+            mkfifo(&output.path(name), Mode::S_IRWXU).unwrap();
+        }
+        assert_eq!(output.files.fail("text").unwrap(), Written::Written);
+        assert_eq!(output.text(), "text");
+        mkfifo(&output.path("success"), Mode::S_IRWXU).unwrap();
+        output.files.succeed().unwrap();
+        assert!(fs::metadata(output.path("success")).unwrap().is_file());
+    }
+
+    #[test]
+    fn an_output_folder_that_the_script_replaced_is_found_again() {
+        let output = Output::begun();
+        fs::remove_dir_all(output.folder.path().join("output")).unwrap();
+        assert_eq!(output.files.fail("text").unwrap(), Written::Written);
+        assert_eq!(output.text(), "text");
+
+        let output = Output::begun();
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::remove_dir_all(output.folder.path().join("output")).unwrap();
+        symlink(elsewhere.path(), output.folder.path().join("output")).unwrap();
+        let error = format!("{:#}", output.files.fail("text").unwrap_err());
+        assert!(error.starts_with("failed to open the folder "), "{error}");
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }
 
     #[test]
     fn an_error_names_the_path() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("file"), "x").unwrap();
-        let error = format!("{:#}", write(&folder.path().join("file/failure"), "x", &Earlier::default()).unwrap_err());
+        let below = |name: &str| folder.path().join(name);
+        let error = OutputFiles::new(below("file/failure"), below("file/success")).fail("x").unwrap_err();
+        let error = format!("{error:#}");
         assert!(error.starts_with("failed to create the folder ") && error.contains("/file"), "{error}");
-        let error = format!("{:#}", write(folder.path(), "x", &Earlier::default()).unwrap_err());
-        assert!(error.starts_with(&format!("failed to write {}", folder.path().display())), "{error}");
-        let error = format!("{:#}", success(folder.path()).unwrap_err());
-        assert!(error.starts_with(&format!("failed to write {}", folder.path().display())), "{error}");
-    }
-
-    #[test]
-    fn the_success_file_is_empty() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("output/success");
-        success(&path).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
+        // An empty folder gives way; one with content does not.
+        fs::create_dir_all(below("output/failure")).unwrap();
+        fs::create_dir_all(below("output/success/full")).unwrap();
+        let files = OutputFiles::new(below("output/failure"), below("output/success"));
+        assert_eq!(files.fail("text").unwrap(), Written::Written);
+        let error = format!("{:#}", files.succeed().unwrap_err());
+        assert!(error.starts_with(&format!("failed to write {}", below("output/success").display())), "{error}");
+        assert_eq!(fs::read_dir(below("output")).unwrap().count(), 2, "a temporary file was left");
     }
 }

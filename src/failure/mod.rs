@@ -13,8 +13,8 @@
 //! command: python3 train.py --lr 0.1
 //! ```
 //!
-//! The judgement is pure. Only [`MemoryWatch`] (started before the script), [`full_disks`] (asked after it) and [`write()`]
-//! touch the machine. A cause claims no more than the evidence supports: an exception that was caught and logged is not the
+//! The judgement is pure. Only [`MemoryWatch`] (started before the script), [`full_disks`] (asked after it) and
+//! [`OutputFiles`] touch the machine. A cause claims no more than the evidence supports: an exception that was caught and logged is not the
 //! cause of a SIGKILL that came later.
 //!
 //! This folder must not decide on exit codes, stop or start anything, or print. Text of the user leaves it only through a
@@ -35,6 +35,7 @@ mod noise;
 mod other;
 mod place;
 mod read;
+mod room;
 mod select;
 mod signal;
 mod text;
@@ -44,7 +45,7 @@ mod tests;
 
 pub use disk::{Full, FullDisk, full_disks};
 pub use evidence::{Evidence, RankEvidence, StopEvidence};
-pub use file::{Earlier, Written, success, write};
+pub use file::{OutputFiles, Written};
 pub use judge::cause;
 pub use launcher::{ErrorFile, error_file};
 pub use layout::{MAX_TEXT, headline, redacted, text};

@@ -30,10 +30,7 @@ pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<i32> {
     let mut signals = Signals::new([libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT])?;
     let mut temporary = Scratch::default();
     // A single host uses the streams of this process directly.
-    let relay = if hosts.len() > 1 { Some(Relay::new()?) } else { None };
-    if let Some(relay) = &relay {
-        relay.begin()?;
-    }
+    let relay = if hosts.len() > 1 { Some(Relay::start()?) } else { None };
     let mut children = Vec::new();
     for (index, (paths, name)) in hosts.iter().zip(job.host_names()).enumerate() {
         let mut command = command(job, paths)?;
@@ -79,7 +76,7 @@ pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<i32> {
     handle.close();
     let _ = forwarder.join();
     if let Some(relay) = relay {
-        relay.finish(FLUSH_PATIENCE);
+        relay.finish_within(FLUSH_PATIENCE);
     }
     Ok(exit_code)
 }

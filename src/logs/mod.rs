@@ -1,25 +1,30 @@
 //! The way of lines from the processes' pipes to footplate's own standard output and error.
 //!
 //! One thread, the [`Relay`], reads every pipe and does all writing, footplate's own messages included. So lines of
-//! different origin never mix, and a slow or absent reader blocks only this thread. It promises:
+//! different origin never mix. It waits for no reader: a stream whose reader takes nothing is not read either, which slows
+//! only the script's writes to it. It promises:
 //!
 //! - The bytes of a stream come out as they came in, on the same stream and in order. Nothing is lost while anybody
 //!   reads.
 //! - Whole lines are written in one piece. A line without an end is passed on after [`PARTIAL_LINE_DELAY`].
 //! - Memory is bounded, whatever a line's length.
-//! - The last [`TAPE_SIZE`] bytes or so of each stream are kept as evidence.
+//! - The last [`TAPE_SIZE`] bytes or so of each stream are kept as evidence. Once a process has ended, what its pipes hold is
+//!   read although nobody takes it, so that its last words are among them.
 //! - If the reader of standard output or error is gone, reading goes on, so that the script does not die of it.
 //!
 //! It must not decide anything or know what a job is. It looks into lines only for a [`Rewrite`], for the [`Tags`] by
 //! which mpirun's ranks share a stream, and for the line by which a service says that it is ready.
 
+mod destination;
 mod label;
 mod messages;
 mod relay;
+mod source;
 mod stream;
 mod style;
 mod styled;
 mod tags;
+mod tally;
 mod tap;
 mod tape;
 

@@ -2,104 +2,89 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use tokio::sync::oneshot;
 
+use super::destination::Destinations;
+use super::source::{Closing, Source, Tell};
 use super::stream::{Relayed, StreamId, StreamNews};
-use super::styled::StyledStream;
+use super::tally::Tally;
 use super::tap::Tap;
-use super::tape::Tape;
-use crate::event::{Moment, Process};
 use crate::kernel;
-
-/// The size of the pipes between a process and footplate, in bytes. A larger pipe needs fewer turns for a fast writer.
-/// This is the maximum that Linux allows without privileges.
-const PIPE_SIZE: i32 = 1 << 20;
 
 /// The size of the thread's stack, in bytes.
 const STACK_SIZE: usize = 256 << 10;
 
-/// A function that takes the facts about a stream, on the relay's thread.
-type Tell = Box<dyn FnMut(StreamNews) + Send>;
+/// The interval of looks for the end of the thread by [`Relay::finish_within`].
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A request to the thread.
 enum Command {
     Add(Box<Relayed>, Tell),
     Tap(Tap),
     Message(Vec<u8>),
+    ReadAhead(StreamId),
     Close(StreamId),
     Finish,
 }
 
-/// A handle of the relay.
-///
-/// The thread starts with the first program. Until then, whoever has a message writes it.
+/// A handle of the relay. No call waits for a reader of standard output or error.
 #[derive(Clone, Debug)]
 pub struct Relay {
     state: Arc<Mutex<State>>,
-    written: Arc<AtomicU64>,
+    tally: Arc<Tally>,
 }
 
 #[derive(Debug)]
 enum State {
-    Idle(Destinations),
-    Running { commands: Sender<Command>, wake: Arc<EventFd>, ended: Receiver<()> },
+    Running { commands: Sender<Command>, wake: Arc<EventFd>, ended: oneshot::Receiver<()> },
     Ended,
 }
 
-/// Standard output and error.
-type Destinations = [Destination; 2];
-
 impl Relay {
-    /// Makes a relay to this process's standard output and error.
+    /// Starts a relay to this process's standard output and error.
     ///
     /// # Errors
-    /// No descriptors are left.
-    pub fn new() -> io::Result<Relay> {
-        Ok(Relay::writing_to([io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?]))
+    /// No descriptors are left, or the thread cannot be started.
+    pub fn start() -> io::Result<Relay> {
+        Relay::writing_to([io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?])
     }
 
-    fn writing_to(streams: [OwnedFd; 2]) -> Relay {
-        let state = State::Idle(streams.map(Destination::new));
-        Relay { state: Arc::new(Mutex::new(state)), written: Arc::new(AtomicU64::new(0)) }
+    fn writing_to(streams: [OwnedFd; 2]) -> io::Result<Relay> {
+        let tally = Arc::new(Tally::default());
+        let state = start(streams, Arc::clone(&tally))?;
+        Ok(Relay { state: Arc::new(Mutex::new(state)), tally })
     }
 
-    /// Starts the thread, unless it runs.
-    ///
-    /// # Errors
-    /// The thread cannot be started.
-    pub fn begin(&self) -> io::Result<()> {
-        let mut state = self.lock();
-        *state = match std::mem::replace(&mut *state, State::Ended) {
-            State::Idle(destinations) => start(destinations, Arc::clone(&self.written))?,
-            other => other,
-        };
-        Ok(())
-    }
-
-    /// Reads a stream to its end. `tell` is called on the relay's thread, which must have been started, and must not block.
+    /// Reads a stream to its end. `tell` is called on the relay's thread, and must not block.
     pub fn add(&self, stream: Relayed, tell: impl FnMut(StreamNews) + Send + 'static) {
         self.lock().send(Command::Add(Box::new(stream), Box::new(tell)));
     }
 
-    /// Copies all further lines of processes into a tap. The thread must have been started.
+    /// Copies all further lines of processes into a tap.
     pub fn tap(&self, tap: Tap) {
         self.lock().send(Command::Tap(tap));
     }
 
-    /// Writes a message of footplate's own, one or more whole lines, to standard error.
+    /// Writes a message of footplate's own, one or more whole lines, to standard error. If the reader takes nothing and many
+    /// messages wait already, the message is left out, and counted.
     pub fn message(&self, message: Vec<u8>) {
-        match &mut *self.lock() {
-            State::Idle([_, stderr]) => stderr.write(&message, &self.written),
-            state => state.send(Command::Message(message)),
+        if self.tally.admit(message.len()) {
+            self.lock().send(Command::Message(message));
         }
+    }
+
+    /// Lets what waits in a stream be read although the reader does not take it, because the process that wrote it has
+    /// ended: its last words are evidence.
+    pub fn read_ahead(&self, id: StreamId) {
+        self.lock().send(Command::ReadAhead(id));
     }
 
     /// Ends a stream after what can be read of it at once, although others still hold its other end.
@@ -109,21 +94,29 @@ impl Relay {
 
     /// Returns the number of bytes that were written so far.
     pub fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
+        self.tally.written.load(Ordering::Relaxed)
     }
 
-    /// Ends the thread when everything is written, or when the reader has taken nothing for as long as `patience`.
-    /// Returns true if everything was written.
-    pub fn finish(&self, patience: Duration) -> bool {
+    /// Ends the thread as soon as everything is written. The returned channel is closed then.
+    pub fn finish(&self) -> oneshot::Receiver<()> {
         let state = std::mem::replace(&mut *self.lock(), State::Ended);
         state.send(Command::Finish);
-        let State::Running { ended, .. } = state else { return true };
-        loop {
-            let before = self.written();
-            match ended.recv_timeout(patience) {
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return true,
-                Err(RecvTimeoutError::Timeout) if self.written() == before => return false,
-                Err(RecvTimeoutError::Timeout) => {}
+        match state {
+            State::Running { ended, .. } => ended,
+            // The sender is dropped: nothing is left to wait for.
+            State::Ended => oneshot::channel().1,
+        }
+    }
+
+    /// Ends the thread as soon as everything is written, and waits for that until the readers have taken nothing for as long
+    /// as `patience`.
+    pub fn finish_within(&self, patience: Duration) {
+        let mut ended = self.finish();
+        let (mut written, mut until) = (self.written(), Instant::now() + patience);
+        while ended.try_recv() == Err(oneshot::error::TryRecvError::Empty) && Instant::now() < until {
+            std::thread::sleep(LOOK_INTERVAL);
+            if self.written() != written {
+                (written, until) = (self.written(), Instant::now() + patience);
             }
         }
     }
@@ -145,22 +138,23 @@ impl State {
 }
 
 /// Starts the thread.
-fn start(destinations: Destinations, written: Arc<AtomicU64>) -> io::Result<State> {
+fn start(streams: [OwnedFd; 2], tally: Arc<Tally>) -> io::Result<State> {
     let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
     let (commands, receiver) = mpsc::channel();
-    let (end, ended) = mpsc::channel();
+    let (end, ended) = oneshot::channel();
     let mut thread = Thread {
         receiver,
         wake: Arc::clone(&wake),
-        written,
-        destinations,
+        tally,
+        destinations: Destinations::new(streams),
         sources: Vec::new(),
         styled: Vec::new(),
+        messages: 0,
         finishing: false,
         tap: None,
     };
-    // No signal is handled there, and the SIGPIPE of a write to a closed pipe stays with the thread, so that a SIGPIPE that
-    // reaches a handler was sent by somebody.
+    // No signal is handled there. The SIGPIPE of a write to a closed pipe stays with the thread, as does the SIGXFSZ of a write
+    // beyond the limit of a file's size, so that one that reaches a handler was sent by somebody.
     kernel::spawn_thread("relay", Some(STACK_SIZE), move || {
         thread.run();
         // The receiver may be gone: then nobody waits.
@@ -169,102 +163,16 @@ fn start(destinations: Destinations, written: Arc<AtomicU64>) -> io::Result<Stat
     Ok(State::Running { commands, wake, ended })
 }
 
-struct Source {
-    id: StreamId,
-    writer: Arc<Process>,
-    fd: OwnedFd,
-    tape: Tape,
-    styler: StyledStream,
-    tell: Tell,
-    /// The text to report a line of, until one was found.
-    awaited: Option<memchr::memmem::Finder<'static>>,
-    /// The number of line ends and of bytes so far.
-    lines: u64,
-    bytes: u64,
-    /// The time of the last bytes.
-    last_output: Option<Instant>,
-    /// True if there may be something to read.
-    ready: bool,
-    /// The number of bytes that may still be read before the stream is ended. Set if it is to end when nothing more can
-    /// be read at once; no more than the pipe holds, because somebody may write without end.
-    closing: Option<usize>,
-    /// The time at which the waiting unfinished line is passed on.
-    partial_due: Option<Instant>,
-}
-
-impl Source {
-    /// Counts bytes that were read.
-    fn note(&mut self, length: usize) {
-        if self.last_output.is_none() {
-            (self.tell)(StreamNews::Began { id: self.id, at: Moment::now() });
-        }
-        self.last_output = Some(Instant::now());
-        self.bytes += length as u64;
-    }
-
-    /// Looks at whole lines, or at what is passed on without an end of line, before it is passed on.
-    fn look(&mut self, length: usize) {
-        let passed = &self.tape.waiting()[..length];
-        self.lines += memchr::memchr_iter(b'\n', passed).count() as u64;
-        if self.awaited.as_ref().is_some_and(|awaited| awaited.find(passed).is_some()) {
-            self.awaited = None;
-            (self.tell)(StreamNews::Matched { id: self.id });
-        }
-    }
-
-    fn close(&mut self) {
-        let size = fcntl(&self.fd, FcntlArg::F_GETPIPE_SZ).ok().and_then(|size| usize::try_from(size).ok());
-        self.closing = self.closing.or(size).or(Some(PIPE_SIZE as usize));
-        self.ready = true;
-    }
-}
-
-#[derive(Debug)]
-struct Destination {
-    fd: OwnedFd,
-    /// The first error of a write.
-    error: Option<Errno>,
-    /// True if it will never be written to again.
-    is_gone: bool,
-}
-
-impl Destination {
-    fn new(fd: OwnedFd) -> Destination {
-        Destination { fd, error: None, is_gone: false }
-    }
-
-    /// Writes everything, waiting as long as it takes. Bytes that cannot be written are dropped.
-    fn write(&mut self, mut bytes: &[u8], written: &AtomicU64) {
-        while !bytes.is_empty() && !self.is_gone {
-            match nix::unistd::write(&self.fd, bytes) {
-                Ok(length) => {
-                    written.fetch_add(length as u64, Ordering::Relaxed);
-                    bytes = &bytes[length..];
-                }
-                Err(Errno::EINTR) => {}
-                // A process that shares the stream made it non-blocking.
-                Err(Errno::EAGAIN) => {
-                    let _ = poll(&mut [PollFd::new(self.fd.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE);
-                }
-                Err(error) => {
-                    self.error = self.error.or(Some(error));
-                    // A full disk may have room again.
-                    self.is_gone = !matches!(error, Errno::ENOSPC | Errno::EDQUOT);
-                    return;
-                }
-            }
-        }
-    }
-}
-
 struct Thread {
     receiver: Receiver<Command>,
     wake: Arc<EventFd>,
-    written: Arc<AtomicU64>,
+    tally: Arc<Tally>,
     destinations: Destinations,
     sources: Vec<Source>,
     /// The bytes that are about to be written. The memory is reused.
     styled: Vec<u8>,
+    /// The size of the messages that were not written yet, in bytes.
+    messages: usize,
     finishing: bool,
     tap: Option<Tap>,
 }
@@ -273,12 +181,13 @@ impl Thread {
     fn run(&mut self) {
         loop {
             self.obey();
-            let progressed = self.read_ready();
+            let progressed = self.destinations.push(&self.tally) | self.read_ready();
             self.flush_partial_lines();
+            self.dismiss_messages();
             if progressed {
                 continue;
             }
-            if self.finishing && self.sources.is_empty() {
+            if self.finishing && self.sources.is_empty() && self.destinations.are_empty() {
                 return;
             }
             self.wait();
@@ -288,12 +197,14 @@ impl Thread {
     fn obey(&mut self) {
         while let Ok(command) = self.receiver.try_recv() {
             match command {
-                Command::Add(stream, tell) => self.add(*stream, tell),
+                Command::Add(stream, tell) => self.sources.push(Source::new(*stream, tell)),
                 Command::Tap(tap) => self.tap = Some(tap),
-                Command::Message(message) => self.destinations[1].write(&message, &self.written),
-                Command::Close(id) => {
-                    self.sources.iter_mut().filter(|source| source.id == id).for_each(Source::close);
+                Command::Message(message) => {
+                    self.messages += message.len();
+                    self.destinations.of(true).put(&message, &self.tally);
                 }
+                Command::ReadAhead(id) => self.of(id).for_each(Source::read_ahead),
+                Command::Close(id) => self.of(id).for_each(Source::close),
                 Command::Finish => {
                     self.finishing = true;
                     self.sources.iter_mut().for_each(Source::close);
@@ -302,48 +213,40 @@ impl Thread {
         }
     }
 
-    fn add(&mut self, stream: Relayed, tell: Tell) {
-        let Relayed { id, writer, source: fd, style, awaited } = stream;
-        // Without it, reading would block the other streams. Pipes always accept it.
-        let _ = fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
-        // Refused if the user has many pipes already. Then reading is slower.
-        let _ = fcntl(&fd, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
-        self.sources.push(Source {
-            id,
-            writer: Arc::new(writer),
-            fd,
-            tape: Tape::new(),
-            styler: StyledStream::new(style),
-            tell,
-            awaited: awaited.map(|text| memchr::memmem::Finder::new(&text).into_owned()),
-            lines: 0,
-            bytes: 0,
-            last_output: None,
-            ready: true,
-            closing: None,
-            partial_due: None,
-        });
+    fn of(&mut self, id: StreamId) -> impl Iterator<Item = &mut Source> {
+        self.sources.iter_mut().filter(move |source| source.id == id)
     }
 
-    /// Reads once from each stream that is ready. Returns true if any of them had something.
+    /// Counts the messages that were written.
+    fn dismiss_messages(&mut self) {
+        if self.messages == 0 || !self.destinations.is_empty(true) {
+            return;
+        }
+        let left_out = self.tally.dismiss(std::mem::take(&mut self.messages));
+        if left_out > 0 {
+            tracing::warn!("{left_out} messages of footplate were left out here: the log was not read in time");
+        }
+    }
+
+    /// Reads once from each stream that is ready and whose reader takes what is written, or whose process has ended. Returns
+    /// true if any of them had something.
     fn read_ready(&mut self) -> bool {
         let mut progressed = false;
         let mut index = 0;
         while index < self.sources.len() {
+            let may_read = may_read(&self.sources[index], &self.destinations);
             let source = &mut self.sources[index];
             let mut ended = false;
-            if source.ready {
+            if source.ready && may_read {
                 match nix::unistd::read(&source.fd, source.tape.room()) {
                     Ok(0) => ended = true,
                     Ok(length) => {
                         source.tape.advance(length);
-                        source.note(length);
-                        source.closing = source.closing.map(|left| left.saturating_sub(length));
-                        ended = source.closing == Some(0);
+                        ended = source.note(length);
                         self.pass_on(index, false);
                         progressed = true;
                     }
-                    Err(Errno::EAGAIN) => (source.ready, ended) = (false, source.closing.is_some()),
+                    Err(Errno::EAGAIN) => (source.ready, ended) = (false, source.closing == Closing::WhenEmpty),
                     Err(Errno::EINTR) => progressed = true,
                     Err(_) => ended = true,
                 }
@@ -356,19 +259,19 @@ impl Thread {
     /// Writes the whole lines that wait, or all that waits.
     fn pass_on(&mut self, index: usize, all: bool) {
         let source = &mut self.sources[index];
-        let destination = &mut self.destinations[usize::from(source.id.is_stderr)];
-        let was_whole = destination.error.is_none();
+        let destination = self.destinations.of(source.id.is_stderr);
+        let was_whole = destination.error().is_none();
         let bytes = if all { source.tape.waiting() } else { source.tape.lines() };
         let length = bytes.len();
         if source.styler.is_plain() {
-            destination.write(bytes, &self.written)
+            destination.put(bytes, &self.tally)
         } else {
             self.styled.clear();
             source.styler.style(bytes, Instant::now(), &mut self.styled);
             if all && source.styler.holds_lines() {
                 source.styler.flush(Instant::now(), &mut self.styled);
             }
-            destination.write(&self.styled, &self.written);
+            destination.put(&self.styled, &self.tally);
         }
         source.look(length);
         if let Some(tap) = &self.tap {
@@ -380,7 +283,7 @@ impl Thread {
         } else {
             source.partial_due.or_else(|| Some(Instant::now() + source.styler.partial_line_delay()))
         };
-        if let (true, Some(error)) = (was_whole, destination.error) {
+        if let (true, Some(error)) = (was_whole, destination.error()) {
             let name = ["standard output", "standard error"][usize::from(source.id.is_stderr)];
             tracing::warn!(
                 "{name} cannot be written to ({}): what the script writes there is read and dropped",
@@ -407,17 +310,14 @@ impl Thread {
         let mut source = self.sources.remove(index);
         self.styled.clear();
         source.styler.finish(&mut self.styled);
-        self.destinations[usize::from(source.id.is_stderr)].write(&self.styled, &self.written);
+        self.destinations.of(source.id.is_stderr).put(&self.styled, &self.tally);
         if let Some(tap) = &self.tap {
             tap.pass(source.id, &source.writer, &[], true);
         }
-        let record = source.styler.readable(source.tape.record());
-        let Source { id, lines, bytes, last_output, .. } = source;
-        let last_output = last_output.map(Moment::of);
-        (source.tell)(StreamNews::Ended { id, record, lines, bytes, last_output });
+        source.end();
     }
 
-    /// Waits until a stream can be read, a command comes, or an unfinished line is due.
+    /// Waits until a stream can be read, what waits can be written, a command comes, or an unfinished line is due.
     fn wait(&mut self) {
         let due = self.sources.iter().filter_map(|source| source.partial_due).min();
         let timeout = match due.map(|due| due.saturating_duration_since(Instant::now())) {
@@ -425,9 +325,12 @@ impl Thread {
             // Rounded up to milliseconds, or the loop would spin.
             Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::NONE),
         };
-        let sources = self.sources.iter().map(|source| source.fd.as_fd());
-        let descriptors = std::iter::once(self.wake.as_fd()).chain(sources);
-        let mut polled: Vec<PollFd<'_>> = descriptors.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let read: Vec<usize> =
+            (0..self.sources.len()).filter(|at| may_read(&self.sources[*at], &self.destinations)).collect();
+        let to_read = std::iter::once(self.wake.as_fd()).chain(read.iter().map(|at| self.sources[*at].fd.as_fd()));
+        let to_write = self.destinations.blocked().map(|fd| PollFd::new(fd, PollFlags::POLLOUT));
+        let mut polled: Vec<PollFd<'_>> =
+            to_read.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).chain(to_write).collect();
         if poll(&mut polled, timeout).is_err() {
             return;
         }
@@ -435,28 +338,111 @@ impl Thread {
         if ready[0] {
             let _ = self.wake.read();
         }
-        for (source, ready) in self.sources.iter_mut().zip(&ready[1..]) {
-            source.ready = *ready;
+        for (at, ready) in read.into_iter().zip(&ready[1..]) {
+            self.sources[at].ready = *ready;
         }
     }
+}
+
+/// Returns true if a stream may be read: its reader has taken everything so far, or its process has ended and the rest is
+/// evidence.
+fn may_read(source: &Source, destinations: &Destinations) -> bool {
+    source.ahead.is_some_and(|left| left > 0) || destinations.is_empty(source.id.is_stderr)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::{File, OpenOptions};
+    use std::io::{Read, Write};
     use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
     use std::sync::mpsc;
+    use std::thread::sleep;
     use std::time::Duration;
 
     use super::{Relay, Relayed, StreamId, StreamNews};
     use crate::event::Process;
     use crate::logs::Style;
 
+    fn null() -> OwnedFd {
+        OpenOptions::new().write(true).open("/dev/null").expect("opened").into()
+    }
+
+    fn pipe() -> (File, OwnedFd) {
+        let (read, write) = nix::unistd::pipe().expect("a pipe");
+        (read.into(), write)
+    }
+
+    #[test]
+    fn a_reader_that_takes_a_little_now_and_then_gets_everything() {
+        const SIZE: usize = 300_000;
+        let (pipe_reader, pipe_writer) = pipe();
+        // A socket cannot be opened once more, so that a different way to write is tried.
+        let (socket_reader, socket_writer) = UnixStream::pair().expect("a socket");
+        let readers: [(Box<dyn Read + Send>, OwnedFd); 2] =
+            [(Box::new(pipe_reader), pipe_writer), (Box::new(socket_reader), socket_writer.into())];
+        for (mut reader, writer) in readers {
+            let relay = Relay::writing_to([null(), writer]).expect("started");
+            relay.message(vec![b'x'; SIZE / 2]);
+            let (source, mut script) = pipe();
+            let id = StreamId { process: 0, part: 0, is_stderr: true, attempt: 0 };
+            let (sender, ended) = mpsc::channel();
+            let tell = move |news| {
+                if let StreamNews::Ended { record, .. } = news {
+                    sender.send(record).expect("sent");
+                }
+            };
+            let stream = Relayed {
+                id,
+                writer: Process::default(),
+                source: source.into(),
+                style: Style::default(),
+                awaited: None,
+            };
+            relay.add(stream, tell);
+            nix::fcntl::fcntl(&script, nix::fcntl::FcntlArg::F_SETPIPE_SZ(1 << 20)).expect("a larger pipe");
+            File::from(script.try_clone().expect("cloned")).write_all(&vec![b'y'; SIZE / 2]).expect("written");
+            // The last words are read although nobody has taken anything yet.
+            relay.read_ahead(id);
+            script = null();
+            let record = ended.recv_timeout(Duration::from_secs(30)).expect("it was read");
+            assert!(record == vec![b'y'; SIZE / 2], "{} bytes", record.len());
+            drop(script);
+            let taking = std::thread::spawn(move || {
+                let (mut taken, mut buffer) = (Vec::new(), [0; 2500]);
+                while let Ok(length @ 1..) = reader.read(&mut buffer) {
+                    taken.extend_from_slice(&buffer[..length]);
+                    sleep(Duration::from_millis(10));
+                }
+                taken
+            });
+            // Much less than it takes in all.
+            relay.finish_within(Duration::from_millis(400));
+            let taken = taking.join().expect("read");
+            assert!(taken == [vec![b'x'; SIZE / 2], vec![b'y'; SIZE / 2]].concat(), "{} bytes", taken.len());
+        }
+    }
+
+    #[test]
+    fn messages_that_nobody_reads_take_a_bounded_amount_of_memory() {
+        let (mut reader, writer) = pipe();
+        let relay = Relay::writing_to([null(), writer]).expect("started");
+        for _ in 0..10_000 {
+            relay.message(vec![b'm'; 1000]);
+        }
+        let taking = std::thread::spawn(move || {
+            let mut taken = Vec::new();
+            reader.read_to_end(&mut taken).expect("read");
+            taken
+        });
+        relay.finish_within(Duration::from_secs(30));
+        let taken = taking.join().expect("read").len();
+        assert!((200_000..2_000_000).contains(&taken), "{taken}");
+    }
+
     #[test]
     fn a_stream_that_somebody_writes_to_without_end_is_closed_all_the_same() {
-        let null = || OwnedFd::from(OpenOptions::new().write(true).open("/dev/null").expect("opened"));
-        let relay = Relay::writing_to([null(), null()]);
-        relay.begin().expect("started");
+        let relay = Relay::writing_to([null(), null()]).expect("started");
         let id = StreamId { process: 0, part: 0, is_stderr: false, attempt: 0 };
         let (sender, ended) = mpsc::channel();
         // There is always something to read.
@@ -470,6 +456,6 @@ mod tests {
         relay.add(Relayed { id, writer, source: endless.into(), style, awaited: None }, tell);
         relay.close(id);
         assert_eq!(ended.recv_timeout(Duration::from_secs(30)), Ok(id));
-        assert!(relay.finish(Duration::from_secs(30)));
+        assert!(relay.finish().blocking_recv().is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! The facts that hold for a whole run of footplate.
 
-use crate::failure::Earlier;
+use crate::failure::OutputFiles;
 use crate::job::config;
 use crate::job::{Paths, Variables};
 
@@ -32,17 +32,17 @@ pub(super) struct Context {
     pub(super) options: Options,
     /// True if the run leaves a success or a failure file.
     pub(super) leaves_files: bool,
-    /// The failure file as it was before the run.
-    pub(super) earlier_failure: Earlier,
+    /// The success and the failure file.
+    pub(super) files: OutputFiles,
 }
 
 impl Context {
-    /// Reads the variables, and looks at what an earlier run left.
+    /// Reads the variables.
     pub(super) fn read(options: Options, leaves: LeavesFiles) -> Context {
         let variables = Variables::of_this_process();
         let paths = config::base_paths(&variables);
         let leaves_files = leaves == LeavesFiles::Always || paths.base().exists();
-        let earlier_failure = Earlier::look(&paths.failure());
-        Context { variables, paths, options, leaves_files, earlier_failure }
+        let files = OutputFiles::new(paths.failure(), paths.success());
+        Context { variables, paths, options, leaves_files, files }
     }
 }

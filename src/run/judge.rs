@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use super::start::{RankTask, shown_command};
 use super::{Outcome, Prepared};
@@ -11,7 +12,10 @@ use crate::job::Variables;
 use crate::kernel;
 use crate::launch::ERROR_FILE;
 use crate::logs::{self, RankLabel};
-use crate::supervise::{EndReport, Reports, Stop};
+use crate::supervise::{EndReport, Reports, Stop, Supervisor};
+
+/// The time that judging may take. It takes milliseconds, unless a file system does not answer.
+const JUDGE_TIME: Duration = Duration::from_secs(10);
 
 /// The end of the script's processes, for this host and for the others.
 #[derive(Debug)]
@@ -178,13 +182,32 @@ impl Judge {
         cause
     }
 
-    /// Judges how the processes of the script ended.
-    pub(super) fn outcome(&self, reports: &Reports) -> Ended {
+    /// Judges how the processes of the script ended, on a thread of its own: a stop signal is heard meanwhile. If judging takes
+    /// too long, only the endings are known.
+    pub(super) async fn outcome(self: &Arc<Self>, supervisor: &mut Supervisor, reports: Reports) -> Ended {
+        let reports = Arc::new(reports);
+        if reports.reports.iter().all(|report| report.ending.is_success()) {
+            return self.ended(&reports, Judge::cause_of);
+        }
+        let (judge, judged) = (Arc::clone(self), Arc::clone(&reports));
+        let ended = supervisor.attend(JUDGE_TIME, move || judge.ended(&judged, Judge::cause_of)).await;
+        ended.unwrap_or_else(|| {
+            tracing::warn!("the output of the failed processes is not looked at: that takes too long");
+            self.ended(&reports, |judge, report, _, _| judge.early_cause(&report.process, report.ending, None))
+        })
+    }
+
+    /// Returns the cause of a failed process, of which there are `followers` more.
+    fn cause_of(&self, report: &EndReport, stop: Option<Stop>, followers: usize) -> Cause {
+        self.cause(&report.process, report.ending, &report.output, stop, followers)
+    }
+
+    /// Chooses the process that failed first by the causes.
+    fn ended(&self, reports: &Reports, cause: impl Fn(&Judge, &EndReport, Option<Stop>, usize) -> Cause) -> Ended {
         let failed: Vec<&EndReport> = reports.reports.iter().filter(|report| !report.ending.is_success()).collect();
         let causes = failed.iter().map(|report| {
             tracing::debug!("{} after {:.3} s", report.ending, report.duration.as_secs_f64());
-            let followers = failed.len() - 1;
-            (report, self.cause(&report.process, report.ending, &report.output, reports.stop, followers))
+            (report, cause(self, report, reports.stop, failed.len() - 1))
         });
         // The rank that failed first, unless it only noticed that another was failing, or was told to end.
         let first = causes.min_by_key(|(report, cause)| {

@@ -1,6 +1,7 @@
 //! The order of a run: begin, phases, agreement with the other hosts, files, uploads, record, end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::{Context, LeavesFiles, Options};
 use super::judge::Ended;
@@ -10,6 +11,9 @@ use super::{Outcome, Refusal, intermediate, panic, peers};
 use crate::event::{EventKind, Events};
 use crate::logs::{self, Relay};
 use crate::redact::Redactor;
+
+/// The time that the success or the failure file may take to be written.
+const RECORD_TIME: Duration = Duration::from_secs(10);
 
 /// Runs the phases of a job, and returns the exit code of footplate.
 pub(super) fn run(
@@ -33,31 +37,50 @@ pub(super) fn run(
         panic::give_way();
         intermediate::end(&live);
         let outcome = peers::agree(&mut live, ended).await;
-        let redactor = logs::redactor();
-        outcome.log(&redactor);
-        if context.leaves_files {
-            outcome.record(&context.paths, &context.earlier_failure, &redactor);
-        }
+        record(&context, &mut live, &outcome).await;
         intermediate::wait(&mut live).await;
         let exit_code = outcome.exit_code();
         live.events.emit(EventKind::JobOver { exit_code, cause: outcome.cause().map(Arc::new) });
         if let Some(record) = live.record.take() {
             record.finish();
         }
-        live.supervisor.finish();
+        live.supervisor.finish().await;
         exit_code
     })
 }
 
 /// Begins a run. From here on messages go out, a panic is reported, and signals are caught.
 fn begin(context: &Context, events: Events, timeline: Timeline) -> std::io::Result<Live> {
-    let relay = Relay::new()?;
+    let relay = Relay::start()?;
     logs::init(relay.clone());
     logs::set_redactor(Redactor::new(context.variables.texts()));
-    panic::install(context.paths.clone(), context.earlier_failure.clone(), relay.clone());
+    panic::install(context.files.clone(), relay.clone());
     let live = Live::begin(relay, events, timeline)?;
+    if context.leaves_files {
+        context.files.begin();
+    }
     panic::on_request();
     Ok(live)
+}
+
+/// Logs the end of the job and writes the success or the failure file. A file system that does not answer delays the end by a
+/// bounded time.
+async fn record(context: &Context, live: &mut Live, outcome: &Outcome) {
+    let (outcome, files) = (outcome.clone(), context.leaves_files.then(|| context.files.clone()));
+    let recorded = live.supervisor.attend(RECORD_TIME, move || {
+        let redactor = logs::redactor();
+        outcome.log(&redactor);
+        if let Some(files) = files {
+            outcome.record(&files, &redactor);
+        }
+    });
+    if recorded.await.is_none() {
+        let folder = context.paths.output();
+        tracing::error!(
+            "the end of the job cannot be recorded in {}: its file system does not answer",
+            folder.display()
+        );
+    }
 }
 
 fn cannot_start(error: &std::io::Error) -> i32 {

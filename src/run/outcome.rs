@@ -3,8 +3,8 @@
 use nix::sys::signal::Signal;
 
 use crate::event::{Cause, CauseEnding, CauseStage, Ending};
-use crate::failure::{self, Earlier, Written};
-use crate::job::{Paths, exit_code};
+use crate::failure::{self, OutputFiles, Written};
+use crate::job::exit_code;
 use crate::redact::Redactor;
 use crate::supervise::Interrupted;
 
@@ -128,19 +128,16 @@ impl Outcome {
         }
     }
 
-    /// Writes the success or the failure file. An error is logged and changes no exit code.
-    pub fn record(&self, paths: &Paths, earlier: &Earlier, redactor: &Redactor) {
+    /// Writes the success or the failure file. An error is logged and changes no exit code. Blocks as long as the file system
+    /// does.
+    pub fn record(&self, files: &OutputFiles, redactor: &Redactor) {
         let written = match self.failure_text(redactor) {
-            None => failure::success(&paths.success()).map(|()| Written::Written),
-            Some(text) => {
-                // The success file of an earlier run must not contradict this one.
-                let _ = std::fs::remove_file(paths.success());
-                failure::write(&paths.failure(), &text, earlier)
-            }
+            None => files.succeed().map(|()| Written::Written),
+            Some(text) => files.fail(&text),
         };
         match written {
             Ok(Written::Written) => {}
-            Ok(Written::Kept) => tracing::info!("{} was written by the script, and is kept", paths.failure().display()),
+            Ok(Written::Kept) => tracing::info!("{} was written by the script, and is kept", files.failure().display()),
             Err(error) => tracing::error!("{error:#}"),
         }
     }

@@ -4,8 +4,8 @@ use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::failure::{self, Earlier};
-use crate::job::{Paths, exit_code};
+use crate::failure::OutputFiles;
+use crate::job::exit_code;
 use crate::logs::{self, Relay};
 use crate::supervise;
 
@@ -21,17 +21,17 @@ pub(super) fn give_way() {
 }
 
 /// Makes every panic end the job with a failure file that says so, and with no process left running.
-pub(super) fn install(paths: Paths, earlier: Earlier, relay: Relay) {
+pub(super) fn install(files: OutputFiles, relay: Relay) {
     std::panic::set_hook(Box::new(move |panic| {
         HAS_PANICKED.store(true, Ordering::SeqCst);
         let text = logs::clean(&describe(panic));
         // The job is lost. Its remaining output matters less than the reason.
-        if let Err(error) = failure::write(&paths.failure(), &text, &earlier) {
+        if let Err(error) = files.fail(&text) {
             relay.message(format!("{error:#}\n").into_bytes());
         }
         relay.message(format!("{text}\n").into_bytes());
         supervise::kill_descendants();
-        relay.finish(Duration::from_secs(1));
+        relay.finish_within(Duration::from_secs(1));
         std::process::exit(exit_code::DEFECT);
     }));
 }

@@ -87,7 +87,7 @@ pub(super) async fn serve(
         peers.executed(&order, ending.exit_code());
         failed_daemon = Some(ending).filter(|ending| !ending.is_success() && !was_killed(*ending)).or(failed_daemon);
         let must_end = reports.stop.is_some() || peers.is_stopping();
-        let of_order = judge.outcome(&reports);
+        let of_order = judge.outcome(&mut live.supervisor, reports).await;
         let has_failed = !matches!(of_order.outcome, Outcome::Succeeded);
         // A later command that succeeds does not undo an earlier failure.
         let outcome = if has_failed { of_order.outcome } else { ended.outcome };

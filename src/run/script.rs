@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::Context;
 use super::judge::{Ended, Judge};
@@ -13,6 +14,10 @@ use crate::event::{EventKind, JobPhase};
 use crate::job::exit_code;
 use crate::prepare::code::{Shebang, shebang};
 use crate::supervise::{SpawnError, Task};
+
+/// The time for which the script waits for the reservation of the failure file, because it may fill the disk. On a file system
+/// that hangs, it starts without.
+pub(super) const RESERVE_TIME: Duration = Duration::from_millis(100);
 
 /// The shell for scripts that the kernel cannot execute.
 pub(super) const SHELL: &str = "/bin/sh";
@@ -32,6 +37,7 @@ pub(super) async fn run(
     if let Some(record) = &live.record {
         record.wait_until_reserved();
     }
+    context.files.wait_until_reserved(RESERVE_TIME);
     live.events.emit(EventKind::PhaseStarted(JobPhase::Script));
     let reports = match live.supervisor.run(&tasks, timing).await {
         Ok(reports) => reports,
@@ -42,7 +48,7 @@ pub(super) async fn run(
         }
     };
     live.events.emit(EventKind::PhaseEnded(JobPhase::Script));
-    Ok(judge.outcome(&reports))
+    Ok(judge.outcome(&mut live.supervisor, reports).await)
 }
 
 /// Returns the judge of these processes. If there are other hosts, it tells them of failures as they happen.

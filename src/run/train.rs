@@ -37,6 +37,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     intermediate::begin(context, live, &prepared);
     live.next_phase(JobPhase::Config, JobPhase::Code);
 
+    context.files.wait_until_reserved(script::RESERVE_TIME);
     bring::code(context, live, &prepared).await?;
     live.next_phase(JobPhase::Code, JobPhase::Requirements);
 

@@ -219,7 +219,10 @@ impl<'a> Shell<'a> {
                 let look = |(member, pid)| Input::KeeperSeen { member, is_gone: tree::is_child(pid) };
                 return Ok(ranks.into_iter().map(look).collect());
             }
-            Action::Release(member) => self.processes[member].held.clear(),
+            Action::Release(member) => {
+                self.processes[member].held.clear();
+                self.processes[member].streams.ids().for_each(|id| self.around.relay.read_ahead(id));
+            }
             Action::CloseStreams => {
                 for id in self.processes.iter().flat_map(|child| child.streams.ids()) {
                     self.around.relay.close(id);

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 use super::group::{Input, Release};
 use super::keeper::{Listener, Note};
 use super::shell::{Shell, Surroundings};
 use super::signals::{Caught, stop_signal};
 use super::task::{SpawnError, Task};
-use super::timing::{FLUSH_PATIENCE, LAST_PATIENCE, Timing};
+use super::timing::{FLUSH_PATIENCE, HURRY_TIME, LAST_PATIENCE, Timing, WRITE_TIME};
 use super::{PeerRanks, PeerStop, Reports};
 use crate::event::{Event, EventKind, Events, StopReason};
 use crate::kernel::{self, Inherited};
@@ -128,17 +129,37 @@ impl Supervisor {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let (sender, mut result) = tokio::sync::oneshot::channel();
-        let spawned = kernel::spawn_thread("work", None, move || {
-            // Nobody waits any more if it was interrupted.
-            let _ = sender.send(work());
-        });
-        // As std::thread::spawn: without a thread nothing goes on.
-        spawned.unwrap_or_else(|error| panic!("no thread can be started: {error}"));
+        let mut result = on_a_thread(work);
         match self.wait_for(&mut result).await? {
             Ok(value) => Ok(value),
             // The work panicked; the panic hook ends the process.
             Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Runs some work at the end of the job on a thread, and waits for it: for `patience`, and for no longer than [`HURRY_TIME`]
+    /// after a stop signal. Returns `None` if the work takes longer. Then it is abandoned.
+    pub async fn attend<T, F>(&mut self, patience: Duration, work: F) -> Option<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let (mut result, mut until) = (on_a_thread(work), Instant::now() + patience);
+        loop {
+            tokio::select! {
+                biased;
+                value = &mut result => match value {
+                    Ok(value) => return Some(value),
+                    // The work panicked; the panic hook ends the process.
+                    Err(_) => std::future::pending().await,
+                },
+                signal = self.signals.next() => {
+                    if stop_signal(signal).is_some() {
+                        until = until.min(Instant::now() + HURRY_TIME);
+                    }
+                }
+                () = sleep_until(Some(until)) => return None,
+            }
         }
     }
 
@@ -166,9 +187,6 @@ impl Supervisor {
     /// # Errors
     /// One could not be started. Those that were are killed.
     pub async fn run(&mut self, tasks: &[Task], timing: Timing) -> Result<Reports, SpawnError> {
-        if let Some(first) = tasks.first() {
-            self.relay.begin().map_err(|error| first.not_started(error))?;
-        }
         self.peers.hear();
         let has_services = tasks.iter().any(|task| matches!(task.role, super::Role::Service { .. }));
         let around = Surroundings {
@@ -202,9 +220,31 @@ impl Supervisor {
         Ok(shell.reports())
     }
 
-    /// Ends with everything written that somebody takes, and returns true if that was everything.
-    pub fn finish(self) -> bool {
-        self.relay.finish(if self.gave_up { LAST_PATIENCE } else { FLUSH_PATIENCE })
+    /// Ends when everything is written, or when the readers of standard output and error have taken nothing for some time.
+    /// After a stop signal it ends before the platform kills the container, and after a second one at once.
+    pub async fn finish(mut self) {
+        let patience = if self.gave_up { LAST_PATIENCE } else { FLUSH_PATIENCE };
+        let mut ended = self.relay.finish();
+        let (mut written, mut look) = (self.relay.written(), Instant::now() + patience);
+        loop {
+            let limit = self.signals.stopped_at.map(|at| at + WRITE_TIME);
+            tokio::select! {
+                biased;
+                _ = &mut ended => return,
+                signal = self.signals.next() => {
+                    if stop_signal(signal).is_some() && limit.is_some() {
+                        return;
+                    }
+                }
+                () = sleep_until(Some(limit.map_or(look, |limit| look.min(limit)))) => {
+                    let now = self.relay.written();
+                    if now == written || limit.is_some_and(|limit| Instant::now() >= limit) {
+                        return;
+                    }
+                    (written, look) = (now, Instant::now() + patience);
+                }
+            }
+        }
     }
 }
 
@@ -285,6 +325,18 @@ impl Peers {
     }
 }
 
+/// Starts some work on a thread of its own.
+fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+    let (sender, result) = oneshot::channel();
+    let spawned = kernel::spawn_thread("work", None, move || {
+        // Nobody waits any more if it was abandoned.
+        let _ = sender.send(work());
+    });
+    // As std::thread::spawn: without a thread nothing goes on.
+    spawned.unwrap_or_else(|error| panic!("no thread can be started: {error}"));
+    result
+}
+
 /// Waits until a keeper has said something.
 async fn said(keepers: Option<&Listener>) -> Note {
     match keepers {
@@ -312,5 +364,31 @@ async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use nix::sys::signal::{Signal, raise};
+
+    use super::Supervisor;
+    use crate::event::Events;
+    use crate::logs::Relay;
+
+    #[test]
+    fn work_at_the_end_of_a_job_does_not_keep_a_stop_from_being_heard() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut supervisor = Supervisor::new(Relay::start().expect("started"), Events::default()).expect("begun");
+            let patience = Duration::from_secs(3600);
+            assert_eq!(supervisor.attend(patience, || 5).await, Some(5));
+            assert_eq!(supervisor.attend(Duration::from_millis(10), std::thread::park).await, None);
+            raise(Signal::SIGTERM).expect("raised");
+            assert_eq!(supervisor.attend(patience, std::thread::park).await, None);
+            assert!(supervisor.stopped_at().is_some());
+        });
     }
 }

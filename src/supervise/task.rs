@@ -152,11 +152,6 @@ pub(super) struct Started {
 }
 
 impl Task {
-    /// Returns the error of a program that could not be started for lack of resources.
-    pub(super) fn not_started(&self, error: io::Error) -> SpawnError {
-        SpawnError { program: self.working_dir.join(&self.program), step: Step::Fork, error }
-    }
-
     /// Starts the program.
     pub(super) fn start(&self, inherited: &Inherited) -> Result<Started, SpawnError> {
         let failed = |step, error| SpawnError { program: self.working_dir.join(&self.program), step, error };

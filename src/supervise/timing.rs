@@ -17,6 +17,12 @@ pub const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
 /// The time that the reader may take nothing once it was given up.
 pub(super) const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
+/// The time that the end of the job may still take after a stop signal, for judging a failure or for writing its file.
+pub(super) const HURRY_TIME: Duration = Duration::from_secs(2);
+
+/// The time after a stop signal in which a slow reader is waited for. The platform kills the container 120 s after the signal.
+pub(super) const WRITE_TIME: Duration = Duration::from_secs(117);
+
 /// The time that a killed process may take to end. One that hangs in a driver can take for ever.
 pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(5);
 

@@ -17,6 +17,7 @@
 //! - `mpi`: the image's mpirun over several hosts
 //! - `mutated`: the fuzz targets, on their seeds and on mutations of these
 //! - `output`: what the script writes: every byte, in order, whoever reads it and however
+//! - `output_files`: the failure and the success file on a full volume, and beside links, FIFOs and folders
 //! - `parity`: the recorded runs of the incumbents
 //! - `process_orphans`: what a script leaves behind: orphans, zombies, daemons, streams held open
 //! - `process_places`: another user, a read-only folder, no /proc, a terminal
@@ -56,6 +57,7 @@ mod local;
 mod mpi;
 mod mutated;
 mod output;
+mod output_files;
 mod parity;
 mod process;
 mod process_orphans;

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::Duration;
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 
 use super::job::{Job, eventually};
@@ -212,6 +212,69 @@ fn a_script_that_waits_for_a_reader_that_never_reads_can_be_stopped() {
     drop(read);
     assert!(ended.duration < BOUND, "{ended:#?}");
     nothing_survives(&job);
+}
+
+/// Returns a pipe that takes nothing more.
+fn full_pipe() -> (File, OwnedFd) {
+    let (read, write) = pipe();
+    let flags = OFlag::from_bits_truncate(fcntl(&write, FcntlArg::F_GETFL).expect("flags"));
+    fcntl(&write, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).expect("set");
+    while nix::unistd::write(&write, &[b'.'; 512]).is_ok() {}
+    fcntl(&write, FcntlArg::F_SETFL(flags)).expect("set");
+    (read, write)
+}
+
+#[test]
+fn a_reader_that_takes_nothing_costs_neither_the_exception_nor_the_end() {
+    let script = "import sys\nfor n in range(9000): sys.stdout.write('x' * 93 + '%06d\\n' % n)\n\
+                  sys.stdout.flush()\nraise ValueError('bad row 3')";
+    let job = Job::python(script);
+    let (mut read, write) = pipe();
+    // Both streams lead to one reader, as the platform has it.
+    let mut command = job.command(["train"]);
+    command.stderr(write.try_clone().expect("cloned"));
+    let running = Running::with_streams(&job, command, write.into());
+    eventually("the failure file", || job.read("output/failure"));
+    let mut output = String::new();
+    read.read_to_string(&mut output).expect("text");
+    running.end(&job).failed(1, "ValueError: bad row 3\nat train.py:4");
+    let lines: Vec<&str> = output.lines().filter(|line| line.starts_with('x')).collect();
+    assert!(lines.len() == 9000 && lines.iter().all(|line| line.len() == 99), "{} lines", lines.len());
+    assert!(output.contains("\nValueError: bad row 3\n") && output.ends_with("ValueError: bad row 3\n"), "the end");
+}
+
+#[test]
+fn a_reader_that_takes_nothing_of_one_stream_does_not_hold_the_other() {
+    let script = "import sys\nfrom notes import wait_for\nfor n in range(9000): sys.stdout.write('x' * 99 + '\\n')\n\
+                  sys.stdout.flush()\nprint('seen', file=sys.stderr)\nwait_for('end')";
+    let job = noting(script);
+    let (mut read, write) = pipe();
+    let running = with_stdout(&job, write);
+    running.says("seen\n");
+    running.tell("end");
+    let mut output = Vec::new();
+    read.read_to_end(&mut output).expect("read");
+    running.end(&job).succeeded();
+    assert_eq!(output.len(), 900_000);
+}
+
+#[test]
+fn a_stop_is_heard_although_standard_error_takes_nothing_from_the_start() {
+    let script = "import signal\nfrom notes import note, wait_for\n\
+                  signal.signal(signal.SIGTERM, lambda *_: (note('saved'), exit(3)))\nnote('ready')\nwait_for('nothing')";
+    let job = noting(script);
+    let (mut read, write) = full_pipe();
+    let mut command = job.command(["train"]);
+    command.stderr(write);
+    let running = Running::with_streams(&job, command, Stdio::piped());
+    running.noted("ready", 1);
+    running.signal(Signal::SIGTERM);
+    running.noted("saved", 1);
+    eventually("the failure file", || job.read("output/failure"));
+    let mut said = String::new();
+    read.read_to_string(&mut said).expect("text");
+    running.end(&job).failed(3, "exit code 3");
+    assert!(said.contains("SIGTERM: passed on to 1 processes"), "{said}");
 }
 
 #[test]

@@ -130,6 +130,12 @@ impl Running {
         written.map(|written| written.lock().expect("no panic").clone())
     }
 
+    /// Waits for the end, and looks at no file.
+    #[track_caller]
+    pub fn end_without_files(mut self) -> std::process::ExitStatus {
+        eventually("footplate's end", || self.child.try_wait().expect("waited"))
+    }
+
     /// Waits for the end.
     #[track_caller]
     pub fn end(mut self, job: &Job) -> Ended {

@@ -1,0 +1,123 @@
+//! A stream that the relay's thread reads.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
+use super::stream::{Relayed, StreamId, StreamNews};
+use super::styled::StyledStream;
+use super::tape::Tape;
+use crate::event::{Moment, Process};
+
+/// The size of the pipes between a process and footplate, in bytes. A larger pipe needs fewer turns for a fast writer.
+/// This is the maximum that Linux allows without privileges.
+const PIPE_SIZE: i32 = 1 << 20;
+
+/// A function that takes the facts about a stream, on the relay's thread.
+pub(super) type Tell = Box<dyn FnMut(StreamNews) + Send>;
+
+/// The end of a stream, as far as it is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// It ends when all its writers have closed it.
+    ByWriters,
+    /// It ends when nothing more can be read of it at once.
+    WhenEmpty,
+}
+
+/// A stream with its memory.
+pub(super) struct Source {
+    pub(super) id: StreamId,
+    pub(super) writer: Arc<Process>,
+    pub(super) fd: OwnedFd,
+    pub(super) tape: Tape,
+    pub(super) styler: StyledStream,
+    pub(super) tell: Tell,
+    /// The text to report a line of, until one was found.
+    awaited: Option<memchr::memmem::Finder<'static>>,
+    /// The number of line ends and of bytes so far.
+    lines: u64,
+    bytes: u64,
+    /// The time of the last bytes.
+    last_output: Option<Instant>,
+    /// True if there may be something to read.
+    pub(super) ready: bool,
+    pub(super) closing: Closing,
+    /// The number of bytes that may still be read although nobody takes them. Set once its process has ended; no more than
+    /// the pipe holds, because somebody else may write without end.
+    pub(super) ahead: Option<usize>,
+    /// The time at which the waiting unfinished line is passed on.
+    pub(super) partial_due: Option<Instant>,
+}
+
+impl Source {
+    pub(super) fn new(stream: Relayed, tell: Tell) -> Source {
+        let Relayed { id, writer, source: fd, style, awaited } = stream;
+        // Without it, reading would block the other streams. Pipes always accept it.
+        let _ = fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+        // Refused if the user has many pipes already. Then reading is slower.
+        let _ = fcntl(&fd, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
+        Source {
+            id,
+            writer: Arc::new(writer),
+            fd,
+            tape: Tape::new(),
+            styler: StyledStream::new(style),
+            tell,
+            awaited: awaited.map(|text| memchr::memmem::Finder::new(&text).into_owned()),
+            lines: 0,
+            bytes: 0,
+            last_output: None,
+            ready: true,
+            closing: Closing::ByWriters,
+            ahead: None,
+            partial_due: None,
+        }
+    }
+
+    /// Counts bytes that were read. Returns true if the stream is to end and no more of it may be read.
+    pub(super) fn note(&mut self, length: usize) -> bool {
+        if self.last_output.is_none() {
+            (self.tell)(StreamNews::Began { id: self.id, at: Moment::now() });
+        }
+        self.last_output = Some(Instant::now());
+        self.bytes += length as u64;
+        self.ahead = self.ahead.map(|left| left.saturating_sub(length));
+        self.closing == Closing::WhenEmpty && self.ahead == Some(0)
+    }
+
+    /// Looks at whole lines, or at what is passed on without an end of line, before it is passed on.
+    pub(super) fn look(&mut self, length: usize) {
+        let passed = &self.tape.waiting()[..length];
+        self.lines += memchr::memchr_iter(b'\n', passed).count() as u64;
+        if self.awaited.as_ref().is_some_and(|awaited| awaited.find(passed).is_some()) {
+            self.awaited = None;
+            (self.tell)(StreamNews::Matched { id: self.id });
+        }
+    }
+
+    /// Lets what the pipe holds be read although nobody takes it.
+    pub(super) fn read_ahead(&mut self) {
+        let size = fcntl(&self.fd, FcntlArg::F_GETPIPE_SZ).ok().and_then(|size| usize::try_from(size).ok());
+        self.ahead = size.or(Some(PIPE_SIZE as usize));
+        self.ready = true;
+    }
+
+    /// Ends the stream when nothing more can be read of it at once.
+    pub(super) fn close(&mut self) {
+        if self.closing == Closing::ByWriters {
+            self.read_ahead();
+            self.closing = Closing::WhenEmpty;
+        }
+    }
+
+    /// Tells that the stream has ended.
+    pub(super) fn end(mut self) {
+        let record = self.styler.readable(self.tape.record());
+        let Source { id, lines, bytes, last_output, .. } = self;
+        let last_output = last_output.map(Moment::of);
+        (self.tell)(StreamNews::Ended { id, record, lines, bytes, last_output });
+    }
+}
