@@ -77,7 +77,7 @@ impl Destinations {
 
     /// Writes what waits, as far as the readers take it. Returns true if they took something.
     pub(super) fn push(&mut self, tally: &Tally) -> bool {
-        self.all.iter_mut().fold(false, |took, destination| destination.push(tally) || took)
+        self.all.iter_mut().filter_map(|destination| destination.push(tally).then_some(())).count() > 0
     }
 
     /// Returns the descriptors to wait for until they can be written to.
