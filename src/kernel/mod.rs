@@ -4,15 +4,18 @@
 //!   itself was given, in a process group of its own. The standard library's `Command` resets SIGPIPE and the mask instead, and
 //!   cannot keep footplate's own handlers from running in the child between fork and exec.
 //! - [`wait_any`] and [`send_signal`] know real-time signals, which nix does not.
+//! - [`PidFd`] signals and watches a process without taking another one for it.
 //! - [`yield_to_others`] lowers the priority of one thread, and [`inotify()`] creates a queue that a runtime can wait for.
 //!
 //! It must not decide anything about a job, and imports nothing of the crate.
 #![allow(unsafe_code)]
 
 mod inotify;
+mod pidfd;
 mod thread;
 
 pub use inotify::{Queue, inotify};
+pub use pidfd::PidFd;
 pub use thread::spawn_thread;
 
 use std::ffi::{CStr, CString};
@@ -103,6 +106,11 @@ impl Inherited {
             signal => is_ignored(signal),
         };
         Inherited { mask, ignored: (1..=MAX_SIGNAL).filter(is_inherited).collect() }
+    }
+
+    /// Returns true if this process was started with the signal blocked.
+    pub fn blocks(&self, signal: Signal) -> bool {
+        self.mask.contains(signal)
     }
 }
 

@@ -26,6 +26,7 @@ mod report;
 mod shell;
 mod signals;
 mod supervisor;
+mod survey;
 mod task;
 mod timing;
 mod tree;

@@ -12,9 +12,10 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::group::{Action, Group, GroupMember, Input, News, OutputFate, Part, Release, Target};
+use super::group::{Action, Group, GroupMember, Input, News, OutputFate, Part, ProcessId, Release, Target};
 use super::keeper::{Keepers, Note};
 use super::outputs::Streams;
+use super::survey::{self, Parts};
 use super::task::{Readiness, Role, SpawnError, Started, Task};
 use super::timing::Timing;
 use super::tree::{self, Spared};
@@ -30,6 +31,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) events: &'a Events,
     /// Takes what the relay says about streams.
     pub(super) streams: &'a UnboundedSender<StreamNews>,
+    /// Takes the ends of processes that are watched.
+    pub(super) ends: &'a UnboundedSender<ProcessId>,
 }
 
 /// The processes of a group.
@@ -116,6 +119,12 @@ impl<'a> Shell<'a> {
     pub(super) fn feed(&mut self, input: Input) -> Result<(), SpawnError> {
         let actions = self.group.step(input, Instant::now());
         self.act(actions)
+    }
+
+    /// Takes a signal that was caught. Ranks that have begun are told too, so keepers are heard first.
+    pub(super) fn feed_signal(&mut self, number: i32) -> Result<(), SpawnError> {
+        self.hear()?;
+        self.feed(Input::Caught(number))
     }
 
     /// Takes what a keeper says of its rank.
@@ -209,6 +218,15 @@ impl<'a> Shell<'a> {
             Action::Signal { signal, to, purpose } => {
                 let reached = self.signal(signal, &to);
                 return Ok(vec![Input::Signalled { purpose, is_limited: to != Target::Everything, reached }]);
+            }
+            Action::Survey(signal) => return Ok(vec![Input::Surveyed(survey::survey(signal, &self.parts(signal)))]),
+            Action::SignalEach { signal, to, purpose } => {
+                let reached = to.into_iter().filter(|process| survey::send(*process, signal)).count();
+                return Ok(vec![Input::Signalled { purpose, is_limited: false, reached }]);
+            }
+            Action::Continue(processes) => processes.into_iter().for_each(survey::wake),
+            Action::Await(processes) => {
+                processes.into_iter().for_each(|process| survey::watch(process, self.around.ends));
             }
             Action::Forward { number, to } => to.into_iter().for_each(|pid| kernel::send_signal(pid, number)),
             Action::Freeze(launchers) => tree::freeze(&self.spared(&launchers)),
@@ -321,6 +339,21 @@ impl<'a> Shell<'a> {
             }
         }
         spared
+    }
+
+    /// Returns the parts of the job that a survey for this signal tells apart.
+    fn parts(&self, signal: Signal) -> Parts {
+        let members = || self.group.members().iter().enumerate();
+        let running = |is_wanted: fn(&GroupMember) -> bool| {
+            members().filter(move |(_, member)| is_wanted(member)).filter_map(|(_, member)| member.pid()).collect()
+        };
+        let launchers: Vec<usize> = members().filter(|(_, member)| member.is_launcher()).map(|(at, _)| at).collect();
+        Parts {
+            launchers: self.spared(&launchers),
+            kept_ranks: running(|member| !member.is_own()),
+            services: running(|member| member.service().is_some()),
+            is_blocked: self.around.inherited.blocks(signal),
+        }
     }
 
     /// Returns the members' process groups, as long as their numbers cannot have become others': while the member itself or

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
-use super::group::{Input, Release};
+use super::group::{Input, ProcessId, Release};
 use super::keeper::{Listener, Note};
 use super::shell::{Shell, Surroundings};
 use super::signals::{Caught, stop_signal};
@@ -41,6 +41,8 @@ pub struct Supervisor {
     signals: Caught,
     sender: UnboundedSender<StreamNews>,
     streams: UnboundedReceiver<StreamNews>,
+    /// The ends of processes that are watched, as they are told and as they are heard.
+    ends: (UnboundedSender<ProcessId>, UnboundedReceiver<ProcessId>),
     peers: Peers,
     /// The number of programs that were run so far.
     started: usize,
@@ -85,7 +87,8 @@ impl Supervisor {
             tracing::debug!("cannot become a subreaper: {error}");
         }
         let peers = Peers::subscribe(&events);
-        Ok(Supervisor { inherited, relay, events, signals, sender, streams, peers, started: 0, gave_up: false })
+        let ends = unbounded_channel();
+        Ok(Supervisor { inherited, relay, events, signals, sender, streams, ends, peers, started: 0, gave_up: false })
     }
 
     /// Keeps the launchers of this host until the ranks of all hosts have ended, because those need them.
@@ -194,6 +197,7 @@ impl Supervisor {
             relay: &self.relay,
             events: &self.events,
             streams: &self.sender,
+            ends: &self.ends.0,
         };
         let mut shell = Shell::new(tasks, self.started, timing, self.peers.release, around);
         self.started += tasks.len();
@@ -208,7 +212,8 @@ impl Supervisor {
                 // Time first: processes that are made and end without pause make events without end.
                 biased;
                 () = sleep_until(shell.deadline()) => shell.feed(Input::Deadline)?,
-                signal = self.signals.next() => shell.feed(Input::Caught(signal))?,
+                signal = self.signals.next() => shell.feed_signal(signal)?,
+                Some(process) = self.ends.1.recv() => shell.feed(Input::Gone(process))?,
                 Some(news) = self.streams.recv() => shell.feed_stream(news)?,
                 input = self.peers.next(&mut seen, heeds_ranks) => shell.feed(input)?,
                 note = said(keepers.as_ref()) => shell.feed_note(note)?,

@@ -41,3 +41,6 @@ pub(super) const KEEPER_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time that a rank may be without its keeper: mpirun that ends its ranks kills the keepers, and then ends itself.
 pub(super) const KEEPER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The interval of looks for processes that have come to handle a stop signal since it was passed on.
+pub(super) const SURVEY_INTERVAL: Duration = Duration::from_secs(1);

@@ -8,13 +8,17 @@ use nix::unistd::{Pid, getpgrp, getpid};
 
 /// An entry of the process table.
 #[derive(Clone)]
-struct Entry {
-    pid: i32,
-    parent: i32,
+pub(super) struct Entry {
+    pub(super) pid: i32,
+    pub(super) parent: i32,
     group: i32,
     /// False for a zombie.
-    is_alive: bool,
-    name: Vec<u8>,
+    pub(super) is_alive: bool,
+    /// True if a signal has stopped it.
+    pub(super) is_stopped: bool,
+    /// The start time, in clock ticks since the machine's.
+    pub(super) start: u64,
+    pub(super) name: Vec<u8>,
 }
 
 /// The processes that a signal or a look leaves out.
@@ -29,8 +33,13 @@ pub(super) struct Spared {
 }
 
 impl Spared {
+    /// Returns true if the group of this process is among `groups`, which [`Spared::groups_among`] has returned.
+    pub(super) fn has(groups: &BTreeSet<i32>, entry: &Entry) -> bool {
+        groups.contains(&entry.group)
+    }
+
     /// Returns the process groups among `found` that are left out.
-    fn groups_among(&self, found: &[Entry]) -> BTreeSet<i32> {
+    pub(super) fn groups_among(&self, found: &[Entry]) -> BTreeSet<i32> {
         let mut spared: BTreeSet<i32> = self.groups.iter().map(|group| group.as_raw()).collect();
         let is_named = |entry: &&Entry| self.names.iter().any(|name| name.as_bytes() == entry.name);
         spared.extend(found.iter().filter(is_named).map(|entry| entry.group));
@@ -40,7 +49,7 @@ impl Spared {
 }
 
 /// Returns the entries of these processes and of all that descend from them.
-fn below<'a>(roots: &[Pid], found: &'a [Entry]) -> impl Iterator<Item = &'a Entry> {
+pub(super) fn below<'a>(roots: &[Pid], found: &'a [Entry]) -> impl Iterator<Item = &'a Entry> {
     let mut known: BTreeSet<i32> = roots.iter().map(|root| root.as_raw()).collect();
     if !known.is_empty() {
         // Parents come before their children.
@@ -54,7 +63,7 @@ fn below<'a>(roots: &[Pid], found: &'a [Entry]) -> impl Iterator<Item = &'a Entr
 }
 
 /// Returns all processes that descend from this one, zombies included, parents before children. `None` without /proc.
-fn descendants() -> Option<Vec<Entry>> {
+pub(super) fn descendants() -> Option<Vec<Entry>> {
     let mut children: BTreeMap<i32, Vec<Entry>> = BTreeMap::new();
     let entries = std::fs::read_dir("/proc").ok()?.flatten();
     let own = getpid().as_raw();
@@ -79,17 +88,25 @@ fn descendants() -> Option<Vec<Entry>> {
     Some(found)
 }
 
+/// The fields of proc(5)'s `stat` between the group and the number of threads, and between that and the start time.
+const FIELDS_TO_THREADS: usize = 14;
+const FIELDS_TO_START: usize = 1;
+
 /// Reads the entry of a process from proc(5)'s `stat`: `pid (name) state parent group …`. The name may contain anything.
-fn look_at(pid: i32) -> Option<Entry> {
+pub(super) fn look_at(pid: i32) -> Option<Entry> {
     let stat = std::fs::read(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
     let name_end = memchr::memrchr(b')', &stat)?;
     let name = memchr::memchr(b'(', &stat[..name_end]).map_or(&[][..], |start| &stat[start + 1..name_end]);
     let rest = String::from_utf8_lossy(&stat[name_end + 1..]).into_owned();
     let mut fields = rest.split_ascii_whitespace();
-    let is_alive = !matches!(fields.next()?, "Z" | "X");
+    let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    Some(Entry { pid, parent, group, is_alive, name: name.to_vec() })
+    let threads: u32 = fields.nth(FIELDS_TO_THREADS)?.parse().ok()?;
+    let start = fields.nth(FIELDS_TO_START)?.parse().ok()?;
+    // A process whose first thread has ended looks like a zombie while its other threads run.
+    let is_alive = !matches!(state, "Z" | "X") || threads > 1;
+    Some(Entry { pid, parent, group, is_alive, is_stopped: state == "T", start, name: name.to_vec() })
 }
 
 /// Returns true if a process is a child of this one. One that was a grandchild has lost its parent.
@@ -161,12 +178,14 @@ fn signal_groups(signal: Signal, mut found: Vec<Entry>, wanted: impl Fn(&[Entry]
             if is_new && entry.group == own_group {
                 // If it has ended already, there is nothing to signal.
                 let _ = kill(Pid::from_raw(entry.pid), signal);
+                let _ = wake(signal).map(|wake| kill(Pid::from_raw(entry.pid), wake));
             }
         }
         let is_new = |group: &i32| *group != own_group && *group > 1 && !reached_groups.contains(group);
         let new_groups: Vec<i32> = wanted.into_iter().filter(is_new).collect();
         for group in &new_groups {
             let _ = killpg(Pid::from_raw(*group), signal);
+            let _ = wake(signal).map(|wake| killpg(Pid::from_raw(*group), wake));
         }
         reached_groups.extend(new_groups);
         if reached_groups.len() + reached.len() == before {
@@ -178,8 +197,20 @@ fn signal_groups(signal: Signal, mut found: Vec<Entry>, wanted: impl Fn(&[Entry]
 
 /// Sends a signal without /proc. PID 1 can signal all other processes; any other process knows only these groups.
 fn signal_unseen(signal: Signal, groups: &[Pid]) -> usize {
-    if getpid().as_raw() == 1 {
-        return usize::from(kill(Pid::from_raw(-1), signal).is_ok());
+    let send = |signal: Signal| {
+        if getpid().as_raw() == 1 {
+            return usize::from(kill(Pid::from_raw(-1), signal).is_ok());
+        }
+        groups.iter().filter(|group| killpg(**group, signal).is_ok()).count()
+    };
+    let reached = send(signal);
+    if let Some(wake) = wake(signal) {
+        send(wake);
     }
-    groups.iter().filter(|group| killpg(**group, signal).is_ok()).count()
+    reached
+}
+
+/// Returns the signal that follows this one, so that stopped processes do not sleep through it. SIGKILL needs none.
+pub(super) fn wake(signal: Signal) -> Option<Signal> {
+    (signal != Signal::SIGKILL).then_some(Signal::SIGCONT)
 }

@@ -10,11 +10,13 @@
 //! Each phase may be skipped. A failure, a stop signal or another host leads from Running to Stopping; the end of all members
 //! to Draining; a second stop signal or the end of a grace period to Killed.
 
+mod branches;
 mod launchers;
 mod member;
 mod phase;
 mod protocol;
 mod services;
+mod stopping;
 
 #[cfg(test)]
 mod tests;
@@ -25,12 +27,12 @@ use nix::libc;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use super::signals::stop_signal;
 use super::timing::Timing;
 use super::timing::{FLUSH_PATIENCE, KILL_PATIENCE};
-use super::{PeerStop, Stop};
+use super::Stop;
 use crate::event::{Ending, KillReason};
 
+pub(super) use branches::{Place, ProcessId, Seen};
 pub(super) use launchers::{Release, Watch};
 pub(super) use member::{End, GroupMember, Part};
 pub use member::{Service, ServiceEnd};
@@ -38,6 +40,7 @@ pub(super) use phase::{OutputFate, Phase, Why};
 pub(super) use protocol::{Action, Input, News, Purpose, Target};
 
 use launchers::{Drained, Frozen};
+use stopping::Order;
 
 /// Processes that run side by side.
 #[derive(Debug)]
@@ -55,6 +58,8 @@ pub(super) struct Group {
     release: Release,
     frozen: Frozen,
     drained: Drained,
+    /// The order in which the processes of a stop are told.
+    order: Order,
 }
 
 impl Group {
@@ -73,6 +78,7 @@ impl Group {
             release,
             frozen: Frozen::No,
             drained: Drained::No,
+            order: Order::AtOnce,
         }
     }
 
@@ -93,7 +99,11 @@ impl Group {
             Input::PeersStop(stop) => self.stop_for_peers(stop, now),
             Input::PeerRanks(ranks) => self.heed(ranks, now),
             Input::RankBegan { rank, pid } => match self.kept(rank) {
-                Some(member) => self.began(member, pid),
+                Some(member) => {
+                    let mut actions = self.began(member, pid);
+                    actions.extend(self.tell_late_rank(pid));
+                    actions
+                }
                 None => Vec::new(),
             },
             Input::RankEnded { rank, ending } => match self.kept(rank) {
@@ -116,6 +126,8 @@ impl Group {
                 let is_in_vain = is_limited && reached == 0 && self.waits_for_first_rank();
                 if is_in_vain { self.signal_everything(purpose) } else { self.signalled(purpose, reached, now) }
             }
+            Input::Surveyed(seen) => self.surveyed(seen, now),
+            Input::Gone(process) => self.gone(process),
             Input::OnlyLaunchers(is_so) => self.looked(is_so, now),
             Input::KeeperSeen { member, is_gone } => self.looked_for_keeper(member, is_gone, now),
             Input::Written(bytes) => self.written(bytes, now),
@@ -126,7 +138,7 @@ impl Group {
     /// Returns the time at which [`Input::Deadline`] is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let look = self.watch.next_look().filter(|_| self.phase.has_ranks());
-        look.into_iter().chain(self.phase.deadline()).min()
+        look.into_iter().chain(self.next_survey()).chain(self.phase.deadline()).min()
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -161,111 +173,11 @@ impl Group {
         vec![Action::Tell(News::Began(member))]
     }
 
-    /// Handles a caught signal.
-    fn caught(&mut self, number: i32, now: Instant) -> Vec<Action> {
-        let Some(signal) = stop_signal(number) else {
-            // A sweep follows every event.
-            if number == libc::SIGCHLD {
-                return Vec::new();
-            }
-            let to = self.own().filter_map(GroupMember::pid).collect();
-            return vec![Action::Forward { number, to }];
-        };
-        match self.phase {
-            Phase::Stopping { why: Why::Signal(stop), .. } | Phase::Closing { stop: Some(stop), .. } => {
-                let log = format!("{signal} is the second stop signal: killing what still runs");
-                let mut actions = vec![Action::Log(tracing::Level::WARN, log)];
-                actions.extend(self.kill(Some(stop), Some(KillReason::SecondSignal), now));
-                actions
-            }
-            Phase::Running
-            | Phase::Stopping { .. }
-            | Phase::Draining { .. }
-            | Phase::Ending { .. }
-            | Phase::Closing { .. } => {
-                let mut actions = vec![Action::Tell(News::Stopping(signal))];
-                let stop = Stop { signal, killed: None };
-                match self.phase {
-                    // The processes have got a signal already. The platform stops all hosts at about the same time, so that
-                    // another host's stop can come first; a second signal could end a script that saves.
-                    Phase::Stopping { .. } => {
-                        let why = Why::Signal(stop);
-                        self.phase = Phase::Stopping { why, until: now + self.timing.grace_period };
-                        self.watch_launchers(why, now);
-                        let grace = self.timing.grace_period.as_secs_f64();
-                        let log =
-                            format!("{signal}: the processes were told to end before, and have {grace} s from now");
-                        actions.push(Action::Log(tracing::Level::INFO, log));
-                    }
-                    // The ranks have ended, and the services are ending already.
-                    Phase::Closing { order, until, .. } => {
-                        self.phase = Phase::Closing { stop: Some(stop), order, until };
-                    }
-                    _ => actions.extend(self.stop_members(Why::Signal(stop), signal, Purpose::Stop(signal), now)),
-                }
-                actions
-            }
-            Phase::Killed { .. } | Phase::Flushing { .. } | Phase::Over { .. } => Vec::new(),
-        }
-    }
-
-    /// Ends the members, with their grace period, because another host has failed or was told to stop.
-    fn stop_for_peers(&mut self, stop: PeerStop, now: Instant) -> Vec<Action> {
-        if self.phase != Phase::Running {
-            return Vec::new();
-        }
-        self.stop_members(Why::Peers(stop), Signal::SIGTERM, Purpose::Peers, now)
-    }
-
-    /// Sends a signal that ends ranks, and gives them the grace period.
-    ///
-    /// Launchers are spared if an orderly stop is for their ranks, or if the end of each rank is known. Services are always
-    /// spared: they end after the ranks.
-    fn stop_members(&mut self, why: Why, signal: Signal, purpose: Purpose, now: Instant) -> Vec<Action> {
-        let spares_launchers = why.is_orderly() || self.has_keepers;
-        let spared = self.positions(|member| {
-            member.has_begun() && (member.service().is_some() || spares_launchers && member.is_launcher())
-        });
-        self.phase = Phase::Stopping { why, until: now + self.timing.grace_period };
-        self.watch_launchers(why, now);
-        let to = if spared.is_empty() { Target::Everything } else { Target::AllBut(spared) };
-        vec![Action::Signal { signal, to, purpose }]
-    }
-
-    /// Sends a signal again, to launchers too: they have started no rank that it could have been for.
-    fn signal_everything(&self, purpose: Purpose) -> Vec<Action> {
-        let signal = if let Purpose::Stop(signal) = purpose { signal } else { Signal::SIGTERM };
-        vec![Action::Signal { signal, to: Target::Everything, purpose }]
-    }
-
-    /// Handles the number of processes that a signal has reached.
-    fn signalled(&mut self, purpose: Purpose, reached: usize, now: Instant) -> Vec<Action> {
-        let grace = self.timing.grace_period.as_secs_f64();
-        let log = match purpose {
-            Purpose::Stop(signal) => {
-                format!("{signal}: passed on to {reached} processes, which have {grace} s")
-            }
-            Purpose::Failure => format!("a process failed: SIGTERM to the {reached} others"),
-            Purpose::Peers => format!("SIGTERM to {reached} processes, which have {grace} s"),
-            Purpose::Close => format!("the ranks have ended: SIGTERM to {reached} processes of services"),
-            Purpose::Leftovers if reached > 0 => {
-                format!("SIGTERM to {reached} processes that the script left behind")
-            }
-            // Of processes that follow each other without pause, a look can find none but those that have just ended.
-            Purpose::Leftovers if !self.has_children => return self.flush(None, now),
-            Purpose::Leftovers | Purpose::Again => return Vec::new(),
-            Purpose::Kill(reason) => {
-                if let Phase::Killed { stop: Some(stop), .. } = &mut self.phase {
-                    stop.killed = reason.filter(|_| reached > 0);
-                }
-                return if reached > 0 { vec![Action::Tell(News::Killed(reason))] } else { Vec::new() };
-            }
-        };
-        vec![Action::Log(tracing::Level::INFO, log)]
-    }
-
     /// Does what is due when the present phase has lasted long enough, or when a look is due.
     fn overdue(&mut self, now: Instant) -> Vec<Action> {
+        if let Some(survey) = self.survey_if_due(now) {
+            return vec![survey];
+        }
         let warn = |text: &str| Action::Log(tracing::Level::WARN, text.to_owned());
         match self.phase {
             Phase::Over { .. } => Vec::new(),

@@ -110,6 +110,11 @@ impl Phase {
         matches!(self, Phase::Running | Phase::Stopping { .. })
     }
 
+    /// Returns true while processes that were told to end have their grace period.
+    pub(in crate::supervise) fn gives_grace(&self) -> bool {
+        matches!(self, Phase::Stopping { .. } | Phase::Closing { .. })
+    }
+
     /// Returns true while members are not told to end because of this group's own state.
     pub(in crate::supervise) fn is_over(&self) -> bool {
         matches!(self, Phase::Over { .. })

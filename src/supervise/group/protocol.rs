@@ -4,10 +4,11 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::super::{PeerRanks, PeerStop};
+use super::branches::{ProcessId, Seen};
 use crate::event::{Ending, KillReason};
 
 /// A fact that the shell reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::supervise) enum Input {
     /// A member was started.
     Started {
@@ -72,6 +73,10 @@ pub(in crate::supervise) enum Input {
         /// The number of processes that got it.
         reached: usize,
     },
+    /// The answer to [`Action::Survey`]: the processes, parents before their children. `None` without /proc.
+    Surveyed(Option<Vec<Seen>>),
+    /// A process has ended that [`Action::Await`] named.
+    Gone(ProcessId),
     /// The answer to [`Action::LookForOthers`].
     OnlyLaunchers(bool),
     /// The answer to [`Action::LookForKeepers`] for one rank: true if it was seen without its keeper.
@@ -101,6 +106,21 @@ pub(in crate::supervise) enum Action {
         /// The reason, which comes back with the answer.
         purpose: Purpose,
     },
+    /// Look at all processes, and which of them handle this signal; [`Input::Surveyed`] follows.
+    Survey(Signal),
+    /// Send a signal to each of these processes; [`Input::Signalled`] follows.
+    SignalEach {
+        /// The signal.
+        signal: Signal,
+        /// The processes that get it.
+        to: Vec<ProcessId>,
+        /// The reason, which comes back with the answer.
+        purpose: Purpose,
+    },
+    /// Let these processes run on, which are stopped (SIGCONT).
+    Continue(Vec<ProcessId>),
+    /// Watch for the ends of these processes; [`Input::Gone`] follows for each.
+    Await(Vec<ProcessId>),
     /// Send a signal to these processes alone.
     Forward {
         /// The number of the signal.
@@ -146,6 +166,8 @@ pub(in crate::supervise) enum Purpose {
     Failure,
     /// End ranks because of another host.
     Peers,
+    /// Tell the others, because all processes that handle the stop signal have ended.
+    Follow(Signal),
     /// End services, because the ranks have ended.
     Close,
     /// End what the members left behind.

@@ -75,8 +75,15 @@ impl Scene {
         }
     }
 
+    /// A step on a machine without /proc, so that every survey is answered by nothing.
     fn step(&mut self, input: Input) -> Vec<Action> {
-        let actions = self.group.step(input, self.now);
+        let mut actions = Vec::new();
+        for action in self.group.step(input, self.now) {
+            match action {
+                Action::Survey(_) => actions.extend(self.group.step(Input::Surveyed(None), self.now)),
+                action => actions.push(action),
+            }
+        }
         self.start(&actions);
         actions
     }

@@ -1,0 +1,171 @@
+//! A look at all processes that descend from footplate: which of them handle a signal, which are shells, and which belong to
+//! launchers and services. Also signals to single processes, and watching them.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::group::{Place, ProcessId, Seen};
+use super::tree::{self, Entry, Spared};
+use crate::kernel::PidFd;
+
+/// The parts of a job that are told apart in a survey.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// The launchers, with their daemons.
+    pub(super) launchers: Spared,
+    /// The ranks whose parents are keepers.
+    pub(super) kept_ranks: Vec<Pid>,
+    /// The processes of services.
+    pub(super) services: Vec<Pid>,
+    /// True if footplate itself was started with the signal blocked, so that every process blocks it.
+    pub(super) is_blocked: bool,
+}
+
+/// Returns all processes that descend from this one and have not ended, parents before their children. `None` without /proc.
+pub(super) fn survey(signal: Signal, parts: &Parts) -> Option<Vec<Seen>> {
+    let found = tree::descendants()?;
+    let groups = parts.launchers.groups_among(&found);
+    let is_kept = |entry: &&Entry| parts.kept_ranks.iter().any(|rank| rank.as_raw() == entry.pid);
+    let keepers: BTreeSet<i32> = found.iter().filter(is_kept).map(|rank| rank.parent).collect();
+    let services: BTreeSet<i32> = tree::below(&parts.services, &found).map(|entry| entry.pid).collect();
+    let seen = found.iter().filter(|entry| entry.is_alive).map(|entry| {
+        let place = if services.contains(&entry.pid) {
+            Place::Service
+        } else if Spared::has(&groups, entry) || keepers.contains(&entry.pid) {
+            Place::Launcher
+        } else {
+            Place::Script
+        };
+        Seen {
+            id: ProcessId { pid: Pid::from_raw(entry.pid), start: entry.start },
+            parent: Pid::from_raw(entry.parent),
+            place,
+            handles: handles(entry.pid, signal, parts.is_blocked),
+            is_shell: is_shell(entry),
+            is_stopped: entry.is_stopped,
+        }
+    });
+    Some(seen.collect())
+}
+
+/// Returns true if a process handles a signal, by proc(5)'s `status`. A process that blocks the signal takes it by sigwait(3)
+/// or a descriptor, as tini does.
+fn handles(pid: i32, signal: Signal, is_blocked: bool) -> bool {
+    let status = fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
+    let has = |name: &[u8]| {
+        let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name))?;
+        let mask = u64::from_str_radix(std::str::from_utf8(line).ok()?.trim(), 16).ok()?;
+        Some(mask & (1 << (signal as i32 - 1)) != 0)
+    };
+    let has = |name| has(name).unwrap_or(false);
+    has(b"SigCgt:") || !is_blocked && has(b"SigBlk:") && !has(b"SigIgn:")
+}
+
+/// The names of shells, without versions.
+const SHELLS: [&str; 21] = [
+    "sh", "bash", "rbash", "dash", "ash", "hush", "ksh", "rksh", "mksh", "lksh", "oksh", "pdksh", "loksh", "zsh", "rzsh",
+    "fish", "csh", "tcsh", "yash", "posh", "bosh",
+];
+
+/// Programs that are shells if they are called by the name of one.
+const MULTI_CALL: [&str; 2] = ["busybox", "toybox"];
+
+/// Returns true for a shell. Its executable tells, because a script that was executed by its path gives its own name to the
+/// process. The name decides only if the executable is hidden, as that of another user's process can be.
+fn is_shell(entry: &Entry) -> bool {
+    let Ok(executable) = fs::read_link(format!("/proc/{}/exe", entry.pid)) else {
+        return is_shells_name(OsStr::from_bytes(&entry.name));
+    };
+    let name = executable.file_name().unwrap_or_default();
+    if !MULTI_CALL.iter().any(|program| name.as_bytes().starts_with(program.as_bytes())) {
+        return is_shells_name(name);
+    }
+    let arguments = fs::read(format!("/proc/{}/cmdline", entry.pid)).unwrap_or_default();
+    // `sh run.sh`, `-sh`, `/bin/sh ./run.sh`, or `busybox sh run.sh`.
+    let mut names = arguments.split(|byte| *byte == 0).take(2).map(|word| {
+        let word = word.strip_prefix(b"-").unwrap_or(word);
+        OsStr::from_bytes(word.rsplit(|byte| *byte == b'/').next().unwrap_or(word))
+    });
+    let first = names.next().unwrap_or_default();
+    let is_called = |name: &OsStr| MULTI_CALL.iter().any(|program| name.as_bytes().starts_with(program.as_bytes()));
+    is_shells_name(if is_called(first) { names.next().unwrap_or_default() } else { first })
+}
+
+/// Returns true for the name of a shell, with or without a version: `zsh-5.9`, `ksh93`, `bash.static`.
+fn is_shells_name(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let name = name.strip_suffix(" (deleted)").unwrap_or(name);
+    let is_versioned = |shell: &str| {
+        let Some(rest) = name.strip_prefix(shell) else { return false };
+        let rest = rest.strip_prefix(['-', '.', '_']).unwrap_or(rest);
+        rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit()) || ["static", "distrib"].contains(&rest)
+    };
+    SHELLS.iter().any(|shell| is_versioned(&shell))
+}
+
+/// Sends a signal to a process, and wakes it if it is stopped. Returns false if the process has ended.
+pub(super) fn send(process: ProcessId, signal: Signal) -> bool {
+    let opened = PidFd::open(process.pid);
+    if tree::look_at(process.pid.as_raw()).is_none_or(|entry| entry.start != process.start) {
+        return false;
+    }
+    let sent = match &opened {
+        Ok(fd) => fd.signal(signal),
+        Err(_) => kill(process.pid, signal).map_err(Into::into),
+    };
+    if sent.is_ok() && let Some(wake) = tree::wake(signal) {
+        // It may have ended of the first signal.
+        let _ = match &opened {
+            Ok(fd) => fd.signal(wake),
+            Err(_) => kill(process.pid, wake).map_err(Into::into),
+        };
+    }
+    sent.is_ok()
+}
+
+/// Lets a stopped process run on.
+pub(super) fn wake(process: ProcessId) {
+    if tree::look_at(process.pid.as_raw()).is_some_and(|entry| entry.start == process.start) {
+        // It may have ended meanwhile.
+        let _ = kill(process.pid, Signal::SIGCONT);
+    }
+}
+
+/// Has the end of a process told. If it cannot be watched, a later survey shows that it is gone.
+pub(super) fn watch(process: ProcessId, ends: &UnboundedSender<ProcessId>) {
+    let Ok(fd) = PidFd::open(process.pid) else { return };
+    if tree::look_at(process.pid.as_raw()).is_none_or(|entry| entry.start != process.start) {
+        // The receiver lives as long as the supervisor.
+        let _ = ends.send(process);
+        return;
+    }
+    let ends = ends.clone();
+    tokio::spawn(async move {
+        if fd.ended().await.is_ok() {
+            let _ = ends.send(process);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_shells_name;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn shells_are_known_by_their_names_and_versions() {
+        for name in ["sh", "bash", "dash", "zsh", "zsh-5.9", "ksh93", "bash-static", "mksh", "bash (deleted)", "sh.distrib"]
+        {
+            assert!(is_shells_name(OsStr::new(name)), "{name}");
+        }
+        for name in ["python3.11", "sh-agent", "shuf", "bashtop", "tee", "ssh", "fishnet", "", "dash-board", "busybox"] {
+            assert!(!is_shells_name(OsStr::new(name)), "{name}");
+        }
+    }
+}
