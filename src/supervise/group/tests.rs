@@ -1,5 +1,7 @@
 //! Tables of the state machine: no process, no signal and no clock.
 
+mod stops;
+
 use std::time::{Duration, Instant};
 
 use nix::libc;
