@@ -40,9 +40,8 @@ impl PidFd {
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         let no_info = std::ptr::null::<libc::siginfo_t>();
         // SAFETY: the descriptor is open, and a null pointer stands for the information that kill(2) gives.
-        let sent = unsafe {
-            libc::syscall(libc::SYS_pidfd_send_signal, self.as_raw_fd(), signal as libc::c_int, no_info, 0)
-        };
+        let sent =
+            unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.as_raw_fd(), signal as libc::c_int, no_info, 0) };
         Errno::result(sent).map(drop).map_err(Into::into)
     }
 

@@ -7,9 +7,10 @@
 //!   on.
 //! - A program starts with the signal mask, the dispositions and the descriptors that footplate itself was given, in a
 //!   process group of its own.
-//! - SIGTERM and SIGINT go at once to every process that descends from footplate, in whatever group or session it is.
-//!   Processes that still run after the grace period are killed, and a second stop signal kills at once. Every other
-//!   signal that can be caught goes to the program.
+//! - SIGTERM and SIGINT go to main processes and to the first process of each branch that handles them. The others get
+//!   them when these have ended, or at once if nothing handles them. SIGCONT follows. Processes that still run after the
+//!   grace period are killed, and a second stop signal kills at once. Every other signal that can be caught goes to the
+//!   program.
 //! - Everything is reaped: as PID 1 or as a subreaper, footplate is the parent of all orphans.
 //! - If one of several programs fails, the others end, with their grace period. The same holds for ranks that mpirun
 //!   starts, each of which has a [`keeper`].

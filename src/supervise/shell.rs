@@ -1,6 +1,8 @@
 //! The thin shell around a [`Group`]: it starts members, sends signals, reaps, looks at /proc, and tells the group what came
 //! of it.
 
+mod targets;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -8,17 +10,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::group::{Action, Group, GroupMember, Input, News, OutputFate, Part, ProcessId, Release, Target};
+use super::group::{Action, Group, Input, News, OutputFate, Part, ProcessId, Release, Target};
 use super::keeper::{Keepers, Note};
 use super::outputs::Streams;
-use super::survey::{self, Parts};
+use super::survey;
 use super::task::{Readiness, Role, SpawnError, Started, Task};
 use super::timing::Timing;
-use super::tree::{self, Spared};
+use super::tree;
 use super::{EndReport, Reports};
 use crate::event::{Ending, EventKind, Events, Moment, Process, StopReason, Stream};
 use crate::kernel::{self, Inherited, Waited};
@@ -310,59 +311,6 @@ impl<'a> Shell<'a> {
         if self.processes.iter().any(|child| child.pid.is_some()) {
             tree::signal_all(Signal::SIGKILL, &self.groups());
         }
-    }
-
-    fn signal(&self, signal: Signal, to: &Target) -> usize {
-        match to {
-            Target::Everything => tree::signal_all(signal, &self.groups()),
-            Target::AllBut(members) => tree::signal_all_but(&self.spared(members), signal, &self.groups()),
-            Target::Only(members) => tree::signal_below(&self.pids(members), signal),
-        }
-    }
-
-    fn pids(&self, members: &[usize]) -> Vec<Pid> {
-        members.iter().filter_map(|member| self.processes[*member].pid).collect()
-    }
-
-    /// Returns the processes that belong to these members.
-    fn spared(&self, members: &[usize]) -> Spared {
-        let mut spared = Spared::default();
-        for member in members {
-            let Some(pid) = self.processes[*member].pid else { continue };
-            match &self.tasks[self.group.members()[*member].spec].role {
-                Role::Launcher(launching) => {
-                    spared.groups.push(pid);
-                    spared.names.extend(launching.daemons);
-                }
-                Role::Service { .. } => spared.trees.push(pid),
-                Role::Process => spared.groups.push(pid),
-            }
-        }
-        spared
-    }
-
-    /// Returns the parts of the job that a survey for this signal tells apart.
-    fn parts(&self, signal: Signal) -> Parts {
-        let members = || self.group.members().iter().enumerate();
-        let running = |is_wanted: fn(&GroupMember) -> bool| {
-            members().filter(move |(_, member)| is_wanted(member)).filter_map(|(_, member)| member.pid()).collect()
-        };
-        let launchers: Vec<usize> = members().filter(|(_, member)| member.is_launcher()).map(|(at, _)| at).collect();
-        Parts {
-            launchers: self.spared(&launchers),
-            kept_ranks: running(|member| !member.is_own()),
-            services: running(|member| member.service().is_some()),
-            is_blocked: self.around.inherited.blocks(signal),
-        }
-    }
-
-    /// Returns the members' process groups, as long as their numbers cannot have become others': while the member itself or
-    /// a child of footplate in its group was not reaped.
-    fn groups(&self) -> Vec<Pid> {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        let is_ours = |member: &GroupMember, pid| member.is_running() || waitid(Id::PGid(pid), flags).is_ok();
-        let children = self.group.members().iter().zip(&self.processes);
-        children.filter_map(|(member, child)| child.pid.filter(|pid| is_ours(member, *pid))).collect()
     }
 
     /// Emits what the group announces.

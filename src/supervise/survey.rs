@@ -7,11 +7,11 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpid};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::group::{Place, ProcessId, Seen};
-use super::tree::{self, Entry, Spared};
+use super::tree::{self, ProcessEntry, Spared};
 use crate::kernel::PidFd;
 
 /// The parts of a job that are told apart in a survey.
@@ -31,9 +31,10 @@ pub(super) struct Parts {
 pub(super) fn survey(signal: Signal, parts: &Parts) -> Option<Vec<Seen>> {
     let found = tree::descendants()?;
     let groups = parts.launchers.groups_among(&found);
-    let is_kept = |entry: &&Entry| parts.kept_ranks.iter().any(|rank| rank.as_raw() == entry.pid);
+    let is_kept = |entry: &&ProcessEntry| parts.kept_ranks.iter().any(|rank| rank.as_raw() == entry.pid);
     let keepers: BTreeSet<i32> = found.iter().filter(is_kept).map(|rank| rank.parent).collect();
     let services: BTreeSet<i32> = tree::below(&parts.services, &found).map(|entry| entry.pid).collect();
+    let own_input = input(getpid().as_raw());
     let seen = found.iter().filter(|entry| entry.is_alive).map(|entry| {
         let place = if services.contains(&entry.pid) {
             Place::Service
@@ -49,13 +50,23 @@ pub(super) fn survey(signal: Signal, parts: &Parts) -> Option<Vec<Seen>> {
             handles: handles(entry.pid, signal, parts.is_blocked),
             is_shell: is_shell(entry),
             is_stopped: entry.is_stopped,
+            reads_pipe: input(entry.pid)
+                .is_some_and(|input| input.starts_with("pipe:") && own_input.as_ref() != Some(&input)),
         }
     });
     Some(seen.collect())
 }
 
-/// Returns true if a process handles a signal, by proc(5)'s `status`. A process that blocks the signal takes it by sigwait(3)
-/// or a descriptor, as tini does.
+/// Returns the name of a process's standard input, such as `pipe:[4711]`.
+fn input(pid: i32) -> Option<String> {
+    fs::read_link(format!("/proc/{pid}/fd/0")).ok()?.into_os_string().into_string().ok()
+}
+
+/// The kernel's function in which a process waits for signals, by proc(5)'s `wchan`.
+const WAITS_FOR_SIGNALS: &str = "do_sigtimedwait";
+
+/// Returns true if a process handles a signal, by proc(5)'s `status`. A process that blocks the signal takes it by a
+/// descriptor or by sigwait(3). While it waits there, as tini and dumb-init do, the kernel shows the signal as not blocked.
 fn handles(pid: i32, signal: Signal, is_blocked: bool) -> bool {
     let status = fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
     let has = |name: &[u8]| {
@@ -64,13 +75,15 @@ fn handles(pid: i32, signal: Signal, is_blocked: bool) -> bool {
         Some(mask & (1 << (signal as i32 - 1)) != 0)
     };
     let has = |name| has(name).unwrap_or(false);
-    has(b"SigCgt:") || !is_blocked && has(b"SigBlk:") && !has(b"SigIgn:")
+    let waits =
+        || fs::read_to_string(format!("/proc/{pid}/wchan")).is_ok_and(|place| place.contains(WAITS_FOR_SIGNALS));
+    has(b"SigCgt:") || !has(b"SigIgn:") && (!is_blocked && has(b"SigBlk:") || waits())
 }
 
 /// The names of shells, without versions.
 const SHELLS: [&str; 21] = [
-    "sh", "bash", "rbash", "dash", "ash", "hush", "ksh", "rksh", "mksh", "lksh", "oksh", "pdksh", "loksh", "zsh", "rzsh",
-    "fish", "csh", "tcsh", "yash", "posh", "bosh",
+    "sh", "bash", "rbash", "dash", "ash", "hush", "ksh", "rksh", "mksh", "lksh", "oksh", "pdksh", "loksh", "zsh",
+    "rzsh", "fish", "csh", "tcsh", "yash", "posh", "bosh",
 ];
 
 /// Programs that are shells if they are called by the name of one.
@@ -78,7 +91,7 @@ const MULTI_CALL: [&str; 2] = ["busybox", "toybox"];
 
 /// Returns true for a shell. Its executable tells, because a script that was executed by its path gives its own name to the
 /// process. The name decides only if the executable is hidden, as that of another user's process can be.
-fn is_shell(entry: &Entry) -> bool {
+fn is_shell(entry: &ProcessEntry) -> bool {
     let Ok(executable) = fs::read_link(format!("/proc/{}/exe", entry.pid)) else {
         return is_shells_name(OsStr::from_bytes(&entry.name));
     };
@@ -106,7 +119,7 @@ fn is_shells_name(name: &OsStr) -> bool {
         let rest = rest.strip_prefix(['-', '.', '_']).unwrap_or(rest);
         rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit()) || ["static", "distrib"].contains(&rest)
     };
-    SHELLS.iter().any(|shell| is_versioned(&shell))
+    SHELLS.iter().any(|shell| is_versioned(shell))
 }
 
 /// Sends a signal to a process, and wakes it if it is stopped. Returns false if the process has ended.
@@ -119,7 +132,9 @@ pub(super) fn send(process: ProcessId, signal: Signal) -> bool {
         Ok(fd) => fd.signal(signal),
         Err(_) => kill(process.pid, signal).map_err(Into::into),
     };
-    if sent.is_ok() && let Some(wake) = tree::wake(signal) {
+    if sent.is_ok()
+        && let Some(wake) = tree::wake(signal)
+    {
         // It may have ended of the first signal.
         let _ = match &opened {
             Ok(fd) => fd.signal(wake),
@@ -160,11 +175,13 @@ mod tests {
 
     #[test]
     fn shells_are_known_by_their_names_and_versions() {
-        for name in ["sh", "bash", "dash", "zsh", "zsh-5.9", "ksh93", "bash-static", "mksh", "bash (deleted)", "sh.distrib"]
+        for name in
+            ["sh", "bash", "dash", "zsh", "zsh-5.9", "ksh93", "bash-static", "mksh", "bash (deleted)", "sh.distrib"]
         {
             assert!(is_shells_name(OsStr::new(name)), "{name}");
         }
-        for name in ["python3.11", "sh-agent", "shuf", "bashtop", "tee", "ssh", "fishnet", "", "dash-board", "busybox"] {
+        for name in ["python3.11", "sh-agent", "shuf", "bashtop", "tee", "ssh", "fishnet", "", "dash-board", "busybox"]
+        {
             assert!(!is_shells_name(OsStr::new(name)), "{name}");
         }
     }

@@ -44,3 +44,6 @@ pub(super) const KEEPER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The interval of looks for processes that have come to handle a stop signal since it was passed on.
 pub(super) const SURVEY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The time that processes which read from a pipe may take to end by themselves, when nobody is left who writes.
+pub(super) const READER_PATIENCE: Duration = Duration::from_secs(2);

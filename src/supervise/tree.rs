@@ -8,7 +8,7 @@ use nix::unistd::{Pid, getpgrp, getpid};
 
 /// An entry of the process table.
 #[derive(Clone)]
-pub(super) struct Entry {
+pub(super) struct ProcessEntry {
     pub(super) pid: i32,
     pub(super) parent: i32,
     group: i32,
@@ -34,14 +34,14 @@ pub(super) struct Spared {
 
 impl Spared {
     /// Returns true if the group of this process is among `groups`, which [`Spared::groups_among`] has returned.
-    pub(super) fn has(groups: &BTreeSet<i32>, entry: &Entry) -> bool {
+    pub(super) fn has(groups: &BTreeSet<i32>, entry: &ProcessEntry) -> bool {
         groups.contains(&entry.group)
     }
 
     /// Returns the process groups among `found` that are left out.
-    pub(super) fn groups_among(&self, found: &[Entry]) -> BTreeSet<i32> {
+    pub(super) fn groups_among(&self, found: &[ProcessEntry]) -> BTreeSet<i32> {
         let mut spared: BTreeSet<i32> = self.groups.iter().map(|group| group.as_raw()).collect();
-        let is_named = |entry: &&Entry| self.names.iter().any(|name| name.as_bytes() == entry.name);
+        let is_named = |entry: &&ProcessEntry| self.names.iter().any(|name| name.as_bytes() == entry.name);
         spared.extend(found.iter().filter(is_named).map(|entry| entry.group));
         spared.extend(below(&self.trees, found).map(|entry| entry.group));
         spared
@@ -49,7 +49,7 @@ impl Spared {
 }
 
 /// Returns the entries of these processes and of all that descend from them.
-pub(super) fn below<'a>(roots: &[Pid], found: &'a [Entry]) -> impl Iterator<Item = &'a Entry> {
+pub(super) fn below<'a>(roots: &[Pid], found: &'a [ProcessEntry]) -> impl Iterator<Item = &'a ProcessEntry> {
     let mut known: BTreeSet<i32> = roots.iter().map(|root| root.as_raw()).collect();
     if !known.is_empty() {
         // Parents come before their children.
@@ -63,8 +63,8 @@ pub(super) fn below<'a>(roots: &[Pid], found: &'a [Entry]) -> impl Iterator<Item
 }
 
 /// Returns all processes that descend from this one, zombies included, parents before children. `None` without /proc.
-pub(super) fn descendants() -> Option<Vec<Entry>> {
-    let mut children: BTreeMap<i32, Vec<Entry>> = BTreeMap::new();
+pub(super) fn descendants() -> Option<Vec<ProcessEntry>> {
+    let mut children: BTreeMap<i32, Vec<ProcessEntry>> = BTreeMap::new();
     let entries = std::fs::read_dir("/proc").ok()?.flatten();
     let own = getpid().as_raw();
     let mut seen_itself = false;
@@ -93,7 +93,7 @@ const FIELDS_TO_THREADS: usize = 14;
 const FIELDS_TO_START: usize = 1;
 
 /// Reads the entry of a process from proc(5)'s `stat`: `pid (name) state parent group …`. The name may contain anything.
-pub(super) fn look_at(pid: i32) -> Option<Entry> {
+pub(super) fn look_at(pid: i32) -> Option<ProcessEntry> {
     let stat = std::fs::read(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
     let name_end = memchr::memrchr(b')', &stat)?;
     let name = memchr::memchr(b'(', &stat[..name_end]).map_or(&[][..], |start| &stat[start + 1..name_end]);
@@ -106,7 +106,7 @@ pub(super) fn look_at(pid: i32) -> Option<Entry> {
     let start = fields.nth(FIELDS_TO_START)?.parse().ok()?;
     // A process whose first thread has ended looks like a zombie while its other threads run.
     let is_alive = !matches!(state, "Z" | "X") || threads > 1;
-    Some(Entry { pid, parent, group, is_alive, is_stopped: state == "T", start, name: name.to_vec() })
+    Some(ProcessEntry { pid, parent, group, is_alive, is_stopped: state == "T", start, name: name.to_vec() })
 }
 
 /// Returns true if a process is a child of this one. One that was a grandchild has lost its parent.
@@ -162,7 +162,11 @@ pub(super) fn signal_below(roots: &[Pid], signal: Signal) -> usize {
 }
 
 /// Sends a signal to the wanted groups among the descendants, and looks again until no new group appears.
-fn signal_groups(signal: Signal, mut found: Vec<Entry>, wanted: impl Fn(&[Entry]) -> BTreeSet<i32>) -> usize {
+fn signal_groups(
+    signal: Signal,
+    mut found: Vec<ProcessEntry>,
+    wanted: impl Fn(&[ProcessEntry]) -> BTreeSet<i32>,
+) -> usize {
     let own_group = getpgrp().as_raw();
     let mut reached = BTreeSet::new();
     let mut reached_groups = BTreeSet::new();

@@ -22,6 +22,7 @@
 //! - `process_orphans`: what a script leaves behind: orphans, zombies, daemons, streams held open
 //! - `process_places`: another user, a read-only folder, no /proc, a terminal
 //! - `process_signals`: which processes get a signal, how long they have, and what the failure text says
+//! - `process_stops`: stops of jobs that save with the help of other processes
 //! - `process`: how the script is started, and how its end becomes an exit code and a failure text
 //! - `python`: values are read and written as real Python does
 //! - `ranks`: one process for each GPU
@@ -63,6 +64,7 @@ mod process;
 mod process_orphans;
 mod process_places;
 mod process_signals;
+mod process_stops;
 mod python;
 mod ranks;
 mod readme;

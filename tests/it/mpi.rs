@@ -146,6 +146,30 @@ fn a_stop_signal_gives_the_ranks_of_all_hosts_their_grace_period() {
     }
 }
 
+#[test]
+fn ranks_keep_their_pools_until_they_have_saved() {
+    let script = "import os, signal, sys\nfrom concurrent.futures import ProcessPoolExecutor\n\
+                  from notes import note, wait_for\npool = ProcessPoolExecutor(1)\npool.submit(pow, 2, 3).result()\n\
+                  from mpi4py import MPI\nrank = MPI.COMM_WORLD.rank\n\
+                  def save(*_):\n    note('told')\n    wait_for('go')\n    \
+                  print('saved', pool.submit(pow, 2, rank).result(), flush=True)\n    pool.shutdown()\n    sys.exit(0)\n\
+                  for number in (signal.SIGTERM, signal.SIGINT): signal.signal(number, save)\n\
+                  MPI.COMM_WORLD.barrier()\nnote('up')\nwait_for('end')\n";
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let hosts = hosts(script);
+        let running = hosts.start();
+        running.iter().for_each(|host| drop(host.noted("up", 2)));
+        running.iter().for_each(|host| host.signal(signal));
+        running.iter().for_each(|host| drop(host.noted("told", 2)));
+        running.iter().for_each(|host| host.tell("go"));
+        let ended = hosts.end(running);
+        let expected: Vec<String> =
+            (0..4).map(|rank| format!("[algo-{}:{rank}] saved {}", rank / 2 + 1, 1 << rank)).collect();
+        assert_eq!(sorted(&ended), expected, "{ended:#?}");
+        assert!(ended.iter().all(|ended| ended.code() == 0), "{ended:#?}");
+    }
+}
+
 /// A script of which one rank per host saves for this many seconds at a stop, and the others end at once.
 fn saving(seconds: f64, then: &str) -> String {
     format!(

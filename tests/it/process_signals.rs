@@ -11,52 +11,84 @@ use super::job::Job;
 use super::running::{Running, notes, nothing_survives, noting, with_notes};
 
 /// A tree of processes in several groups and sessions, each of which notes every stop signal that it gets: the script, a
-/// child in its group, a child in its own group, a child in its own session, and an orphan in its own session.
+/// child in its group, a child in its own group, a child in its own session, and an orphan in its own session. The script
+/// and the orphan wait for `go`, the others for `rest`.
 const TREE: &str = r#"
 import os, signal, sys, time
 from notes import note, wait_for
 
-def live(name):
+def live(name, until):
     def got(number, frame):
         note(f"got {number} {name}")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, got)
     note(f"ready {name}")
-    wait_for("go")
+    wait_for(until)
 
-def child(name, become):
+def child(name, become, until="rest"):
     if os.fork() == 0:
         become()
-        live(name)
+        live(name, until)
         os._exit(0)
 
 def orphan():
     os.setsid()
+    parent = os.getpid()
     if os.fork():
         os._exit(0)
+    # Until its parent has ended, there is a process more than the tree has.
+    while os.getppid() == parent:
+        time.sleep(0.001)
 
 child("child", lambda: None)
 child("group", os.setpgrp)
 child("session", os.setsid)
-child("orphan", orphan)
-live("script")
+child("orphan", orphan, "go")
+live("script", "go")
 "#;
 
+/// The numbers of processes of [`TREE`]: all of them, and those with no other one above them.
+const ALL: usize = 5;
+const FIRST: usize = 2;
+
 #[test]
-fn stop_signals_reach_every_process_of_the_tree_once() {
+fn stop_signals_reach_every_process_of_the_tree_once_in_its_turn() {
     for signal in [SIGTERM, SIGINT] {
         let job = noting(TREE);
         let running = Running::start(&job, ["train"]);
-        running.noted("ready", 5);
+        running.noted("ready", ALL);
         running.signal(signal);
-        running.noted("got", 5);
-        running.says("passed on to 5 processes");
+        running.noted("got", FIRST);
+        running.says("passed on to 2 processes, which have 110 s; 3 more follow when these have ended");
         running.tell("go");
+        running.noted("got", ALL);
+        running.tell("rest");
         running.end(&job).succeeded();
-        let mut got: Vec<String> = notes(job.base()).into_iter().filter(|note| note.starts_with("got")).collect();
-        got.sort();
-        let expected = ["child", "group", "orphan", "script", "session"];
-        assert_eq!(got, expected.map(|name| format!("got {} {name}", signal as i32)));
+        let got: Vec<String> = notes(job.base()).into_iter().filter(|note| note.starts_with("got")).collect();
+        let in_turn = |names: &[&str]| -> Vec<String> {
+            names.iter().map(|name| format!("got {} {name}", signal as i32)).collect()
+        };
+        let sorted = |got: &[String]| {
+            let mut got = got.to_vec();
+            got.sort();
+            got
+        };
+        assert_eq!(sorted(&got[..FIRST]), in_turn(&["orphan", "script"]));
+        assert_eq!(sorted(&got[FIRST..]), in_turn(&["child", "group", "session"]));
+        nothing_survives(&job);
+    }
+}
+
+#[test]
+fn if_nothing_handles_the_signal_every_process_of_the_tree_gets_it() {
+    let tree = TREE.replace("signal.signal(number, got)", "signal.signal(number, signal.SIG_DFL)");
+    for signal in [SIGTERM, SIGINT] {
+        let job = noting(&tree).variable("FOOTPLATE_GRACE_PERIOD", "600");
+        let running = Running::start(&job, ["train"]);
+        running.noted("ready", ALL);
+        running.signal(signal);
+        running.says("passed on to 5 processes, which have 600 s\n");
+        running.end(&job).failed(128 + signal as i32, &format!("killed by {signal} "));
         nothing_survives(&job);
     }
 }
@@ -65,12 +97,12 @@ fn stop_signals_reach_every_process_of_the_tree_once() {
 fn after_the_grace_period_all_descendants_are_killed() {
     let job = noting(TREE).variable("FOOTPLATE_GRACE_PERIOD", "0.5");
     let running = Running::start(&job, ["train"]);
-    running.noted("ready", 5);
+    running.noted("ready", ALL);
     running.signal(SIGTERM);
     let ended = running.end(&job).failed(137, "killed by SIGKILL (signal 9)");
     assert!(ended.failure().contains("the job was stopped: SIGTERM was passed on, and what still ran"), "{ended:#?}");
     assert!(ended.duration >= Duration::from_millis(500), "{ended:#?}");
-    assert_eq!(notes(job.base()).iter().filter(|note| note.starts_with("got")).count(), 5, "the grace was theirs");
+    assert_eq!(notes(job.base()).iter().filter(|note| note.starts_with("got")).count(), FIRST, "the grace was theirs");
     nothing_survives(&job);
 }
 
@@ -78,9 +110,9 @@ fn after_the_grace_period_all_descendants_are_killed() {
 fn a_second_stop_signal_kills_at_once() {
     let job = noting(TREE);
     let running = Running::start(&job, ["train"]);
-    running.noted("ready", 5);
+    running.noted("ready", ALL);
     running.signal(SIGTERM);
-    running.noted("got", 5);
+    running.noted("got", FIRST);
     running.signal(SIGINT);
     // The grace period is longer than a test has patience.
     running.says("SIGINT is the second stop signal: killing what still runs");
@@ -256,7 +288,7 @@ fn a_panic_is_reported_as_a_defect_and_leaves_nothing_running() {
     let trigger = job.path("notes.panic").display().to_string();
     let job = job.variable("FOOTPLATE_TEST_PANIC", &trigger);
     let running = Running::start(&job, ["train"]);
-    running.noted("ready", 5);
+    running.noted("ready", ALL);
     running.tell("panic");
     running.end(&job).failed(70, &format!("footplate {} itself failed at ", env!("CARGO_PKG_VERSION")));
     super::job::eventually("the end of what was killed", || {

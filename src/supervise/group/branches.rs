@@ -49,6 +49,8 @@ pub(in crate::supervise) struct Seen {
     pub is_shell: bool,
     /// True if it is stopped, so that it would sleep through a signal.
     pub is_stopped: bool,
+    /// True if it reads what another process of the job writes, so that it ends when nobody writes any more.
+    pub reads_pipe: bool,
 }
 
 /// The processes of a stop.
@@ -126,7 +128,7 @@ pub(super) fn followers(
     first: &BTreeSet<ProcessId>,
     told: &BTreeSet<ProcessId>,
     tells_launchers: bool,
-) -> Vec<ProcessId> {
+) -> Vec<Seen> {
     let mut found: BTreeSet<Pid> = BTreeSet::new();
     let is_meant = |process: &&Seen| match process.place {
         Place::Script => true,
@@ -140,5 +142,5 @@ pub(super) fn followers(
             found.insert(process.id.pid);
         }
     }
-    seen.iter().map(|process| process.id).filter(|id| found.contains(&id.pid)).collect()
+    seen.iter().filter(|process| found.contains(&process.id.pid)).copied().collect()
 }

@@ -27,9 +27,9 @@ use nix::libc;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
+use super::Stop;
 use super::timing::Timing;
 use super::timing::{FLUSH_PATIENCE, KILL_PATIENCE};
-use super::Stop;
 use crate::event::{Ending, KillReason};
 
 pub(super) use branches::{Place, ProcessId, Seen};
@@ -40,7 +40,7 @@ pub(super) use phase::{OutputFate, Phase, Why};
 pub(super) use protocol::{Action, Input, News, Purpose, Target};
 
 use launchers::{Drained, Frozen};
-use stopping::Order;
+use stopping::TellingOrder;
 
 /// Processes that run side by side.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub(super) struct Group {
     frozen: Frozen,
     drained: Drained,
     /// The order in which the processes of a stop are told.
-    order: Order,
+    order: TellingOrder,
 }
 
 impl Group {
@@ -78,7 +78,7 @@ impl Group {
             release,
             frozen: Frozen::No,
             drained: Drained::No,
-            order: Order::AtOnce,
+            order: TellingOrder::AtOnce,
         }
     }
 

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::super::signals::stop_signal;
-use super::super::timing::SURVEY_INTERVAL;
+use super::super::timing::{READER_PATIENCE, SURVEY_INTERVAL};
 use super::super::{PeerStop, Stop};
 use super::branches::{self, Place, ProcessId, Seen, Split};
 use super::{Action, Group, GroupMember, News, Phase, Purpose, Target, Why};
@@ -19,7 +19,7 @@ const FRESH_LOOKS: u8 = 3;
 
 /// The order in which the processes of a stop are told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum TellingOrder {
     /// There is no stop, or everything is told at once.
     #[default]
     AtOnce,
@@ -29,6 +29,8 @@ pub(super) enum Order {
     HandlersFirst(Turn),
     /// They have ended. The others are asked for.
     OthersNext(Turn),
+    /// All were told but those that read what the others wrote. tee needs a moment for what is left in its pipe.
+    ReadersLast(Turn),
 }
 
 /// A signal that processes are told.
@@ -157,16 +159,16 @@ impl Group {
         });
         self.phase = Phase::Stopping { why, until: now + self.timing.grace_period };
         self.watch_launchers(why, now);
-        self.order = Order::Asked(Telling { signal, purpose, spared });
+        self.order = TellingOrder::Asked(Telling { signal, purpose, spared });
         vec![Action::Survey(signal)]
     }
 
     /// Handles a look at all processes, which the present order of telling asked for.
     pub(super) fn surveyed(&mut self, seen: Option<Vec<Seen>>, now: Instant) -> Vec<Action> {
         match (std::mem::take(&mut self.order), seen) {
-            (Order::AtOnce, _) | (Order::HandlersFirst(_) | Order::OthersNext(_), None) => Vec::new(),
-            (Order::Asked(telling), None) => vec![at_once(telling)],
-            (Order::Asked(telling), Some(seen)) => {
+            (TellingOrder::Asked(telling), None) => vec![at_once(telling)],
+            (TellingOrder::AtOnce, _) | (_, None) => Vec::new(),
+            (TellingOrder::Asked(telling), Some(seen)) => {
                 let tells_launchers = !telling.spared.iter().any(|at| self.members[*at].is_launcher());
                 let split = branches::split(&seen, &self.mains(), tells_launchers);
                 if split.awaited.is_empty() {
@@ -174,8 +176,12 @@ impl Group {
                 }
                 self.tell(Turn::new(telling, tells_launchers, now), &seen, now)
             }
-            (Order::HandlersFirst(turn), Some(seen)) => self.tell(turn, &seen, now),
-            (Order::OthersNext(turn), Some(seen)) => tell_others(&turn, &seen),
+            (TellingOrder::HandlersFirst(turn), Some(seen)) => self.tell(turn, &seen, now),
+            (TellingOrder::OthersNext(turn), Some(seen)) => self.tell_others(turn, &seen, now),
+            (TellingOrder::ReadersLast(turn), Some(seen)) => {
+                let left = branches::followers(&seen, &turn.meant, &turn.told, turn.tells_launchers);
+                follow(turn.telling.signal, &left)
+            }
         }
     }
 
@@ -185,7 +191,7 @@ impl Group {
         let signal = turn.telling.signal;
         let due = turn.take(&branches::split(seen, &self.mains(), turn.tells_launchers), seen);
         if turn.awaited.is_empty() {
-            return tell_others(&turn, seen);
+            return self.tell_others(turn, seen, now);
         }
         let is_stopped = |process: &&Seen| process.is_stopped && process.place == Place::Script;
         let stopped: Vec<ProcessId> = seen.iter().filter(is_stopped).map(|process| process.id).collect();
@@ -201,35 +207,52 @@ impl Group {
             actions.push(Action::Continue(stopped));
         }
         turn.next_look = now + SURVEY_INTERVAL;
-        self.order = Order::HandlersFirst(turn);
+        self.order = TellingOrder::HandlersFirst(turn);
         actions
+    }
+
+    /// Tells the processes that have waited for those which handle the signal. Those that read a pipe follow a little later.
+    fn tell_others(&mut self, mut turn: Turn, seen: &[Seen], now: Instant) -> Vec<Action> {
+        let left = branches::followers(seen, &turn.meant, &turn.told, turn.tells_launchers);
+        let (readers, others): (Vec<Seen>, Vec<Seen>) = left.into_iter().partition(|process| process.reads_pipe);
+        let signal = turn.telling.signal;
+        if !readers.is_empty() {
+            turn.told.extend(others.iter().map(|process| process.id));
+            turn.next_look = now + READER_PATIENCE;
+            self.order = TellingOrder::ReadersLast(turn);
+        }
+        follow(signal, &others)
     }
 
     /// Returns the progress of a stop in which some processes are told before others, while they have their grace period.
     fn turn(&mut self) -> Option<&mut Turn> {
         match &mut self.order {
-            Order::HandlersFirst(turn) if self.phase.gives_grace() => Some(turn),
-            Order::AtOnce | Order::Asked(_) | Order::HandlersFirst(_) | Order::OthersNext(_) => None,
+            TellingOrder::HandlersFirst(turn) | TellingOrder::ReadersLast(turn) if self.phase.gives_grace() => {
+                Some(turn)
+            }
+            _ => None,
         }
     }
 
     /// Notes the end of a process that others wait for.
     pub(super) fn gone(&mut self, process: ProcessId) -> Vec<Action> {
-        let Some(turn) = self.turn() else { return Vec::new() };
+        let TellingOrder::HandlersFirst(turn) = &mut self.order else { return Vec::new() };
         turn.awaited.remove(&process);
-        if !turn.awaited.is_empty() {
+        if !turn.awaited.is_empty() || !self.phase.gives_grace() {
             return Vec::new();
         }
         let signal = turn.telling.signal;
-        self.order = Order::OthersNext(turn.clone());
+        self.order = TellingOrder::OthersNext(turn.clone());
         vec![Action::Survey(signal)]
     }
 
     /// Returns the time of the next look for processes that have come to handle the signal.
     pub(super) fn next_survey(&self) -> Option<Instant> {
         match &self.order {
-            Order::HandlersFirst(turn) if self.phase.gives_grace() => Some(turn.next_look),
-            Order::AtOnce | Order::Asked(_) | Order::HandlersFirst(_) | Order::OthersNext(_) => None,
+            TellingOrder::HandlersFirst(turn) | TellingOrder::ReadersLast(turn) if self.phase.gives_grace() => {
+                Some(turn.next_look)
+            }
+            _ => None,
         }
     }
 
@@ -256,10 +279,10 @@ impl Group {
     /// Describes the processes that are told later, for a message about those that were told.
     fn later(&self) -> String {
         match &self.order {
-            Order::HandlersFirst(turn) if turn.meant.len() > turn.told.len() => {
+            TellingOrder::HandlersFirst(turn) if turn.meant.len() > turn.told.len() => {
                 format!("; {} more follow when these have ended", turn.meant.len() - turn.told.len())
             }
-            Order::AtOnce | Order::Asked(_) | Order::HandlersFirst(_) | Order::OthersNext(_) => String::new(),
+            _ => String::new(),
         }
     }
 
@@ -307,9 +330,8 @@ fn at_once(telling: Telling) -> Action {
     Action::Signal { signal, to, purpose }
 }
 
-/// Tells the processes that have waited for those which handle the signal.
-fn tell_others(turn: &Turn, seen: &[Seen]) -> Vec<Action> {
-    let to = branches::followers(seen, &turn.meant, &turn.told, turn.tells_launchers);
-    let signal = turn.telling.signal;
+/// Returns the action that tells processes which have waited for others.
+fn follow(signal: Signal, processes: &[Seen]) -> Vec<Action> {
+    let to: Vec<ProcessId> = processes.iter().map(|process| process.id).collect();
     if to.is_empty() { Vec::new() } else { vec![Action::SignalEach { signal, to, purpose: Purpose::Follow(signal) }] }
 }

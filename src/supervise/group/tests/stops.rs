@@ -20,8 +20,8 @@ fn id(pid: i32) -> ProcessId {
     ProcessId { pid: Pid::from_raw(pid), start: 7 }
 }
 
-/// Reads rows of a process, its parent, and its traits: `h` handles the signal, `s` is a shell, `z` is stopped, `L` belongs
-/// to a launcher, `V` to a service.
+/// Reads rows of a process, its parent, and its traits: `h` handles the signal, `s` is a shell, `z` is stopped, `p` reads
+/// from a pipe, `L` belongs to a launcher, `V` to a service.
 fn tree(rows: &[(i32, i32, &str)]) -> Vec<Seen> {
     let seen = |(pid, parent, traits): &(i32, i32, &str)| Seen {
         id: id(*pid),
@@ -34,6 +34,7 @@ fn tree(rows: &[(i32, i32, &str)]) -> Vec<Seen> {
         handles: traits.contains('h'),
         is_shell: traits.contains('s'),
         is_stopped: traits.contains('z'),
+        reads_pipe: traits.contains('p'),
     };
     rows.iter().map(seen).collect()
 }
@@ -49,7 +50,12 @@ type Case = (&'static str, &'static [(i32, i32, &'static str)], &'static [i32], 
 
 const CASES: [Case; 11] = [
     ("nothing handles it", &[(10, OWN, ""), (11, 10, "")], &[10], [&[10], &[], &[11], &[]]),
-    ("a trainer and its workers", &[(10, OWN, "h"), (11, 10, "h"), (12, 10, "")], &[10], [&[10], &[10], &[], &[11, 12]]),
+    (
+        "a trainer and its workers",
+        &[(10, OWN, "h"), (11, 10, "h"), (12, 10, "")],
+        &[10],
+        [&[10], &[10], &[], &[11, 12]],
+    ),
     ("a wrapper", &[(10, OWN, ""), (11, 10, "h"), (12, 11, "")], &[10], [&[10, 11], &[11], &[], &[12]]),
     (
         "a pipeline",
@@ -96,12 +102,7 @@ fn a_stop_goes_down_each_branch_to_the_first_process_that_handles_it() {
     for (what, rows, mains, expected) in CASES {
         let mains: Vec<Pid> = mains.iter().map(|pid| Pid::from_raw(*pid)).collect();
         let found = split(&tree(rows), &mains, false);
-        let found = [
-            numbers(&found.told),
-            numbers(&found.awaited),
-            numbers(&found.following),
-            numbers(&found.below),
-        ];
+        let found = [numbers(&found.told), numbers(&found.awaited), numbers(&found.following), numbers(&found.below)];
         assert_eq!(found, expected.map(<[i32]>::to_vec), "{what}");
     }
 }
@@ -162,6 +163,20 @@ fn the_others_follow_when_those_that_handle_the_signal_have_ended() {
     // The grace period goes on.
     let sent = scene.wait(super::GRACE);
     assert_eq!(signals(&sent).len(), 1);
+}
+
+#[test]
+fn what_reads_from_a_pipe_has_a_moment_for_what_is_left_in_it() {
+    use crate::supervise::timing::READER_PATIENCE;
+    let (mut scene, _) = stopped(&PIPELINE);
+    scene.surveyed(&PIPELINE);
+    scene.raw(Input::Gone(id(11)));
+    let sent = scene.surveyed(&[(12, OWN, ""), (13, OWN, "p")]);
+    assert_eq!(sent, [each(&[12], Purpose::Follow(Signal::SIGTERM))]);
+    assert_eq!(scene.wait_raw(READER_PATIENCE), [Action::Survey(Signal::SIGTERM)]);
+    let sent = scene.surveyed(&[(12, OWN, ""), (13, OWN, "p")]);
+    assert_eq!(sent, [each(&[13], Purpose::Follow(Signal::SIGTERM))]);
+    assert_eq!(scene.group.deadline(), Some(scene.begun + super::GRACE));
 }
 
 #[test]
