@@ -33,7 +33,7 @@ pub use messages::{Level, clean, init, redactor, set_redactor};
 pub use relay::Relay;
 pub use stream::{Relayed, StreamId, StreamNews};
 pub use style::{Rewrite, Style, Tags};
-pub use tap::{LineSubscriber, Tap, TappedLine};
+pub use tap::{LineSubscriber, Tap, TappedLines};
 
 use std::time::Duration;
 

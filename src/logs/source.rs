@@ -8,8 +8,9 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::stream::{Relayed, StreamId, StreamNews};
 use super::styled::StyledStream;
+use super::tap::StreamWriter;
 use super::tape::Tape;
-use crate::event::{Moment, Process};
+use crate::event::Moment;
 
 /// The size of the pipes between a process and footplate, in bytes. A larger pipe needs fewer turns for a fast writer.
 /// This is the maximum that Linux allows without privileges.
@@ -30,7 +31,7 @@ pub(super) enum Closing {
 /// A stream with its memory.
 pub(super) struct Source {
     pub(super) id: StreamId,
-    pub(super) writer: Arc<Process>,
+    pub(super) writer: Arc<StreamWriter>,
     pub(super) fd: OwnedFd,
     pub(super) tape: Tape,
     pub(super) styler: StyledStream,
@@ -61,7 +62,10 @@ impl Source {
         let _ = fcntl(&fd, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
         Source {
             id,
-            writer: Arc::new(writer),
+            writer: Arc::new(StreamWriter {
+                process: writer,
+                prefix: String::from_utf8_lossy(&style.prefix).into_owned(),
+            }),
             fd,
             tape: Tape::new(),
             styler: StyledStream::new(style),

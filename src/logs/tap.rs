@@ -9,6 +9,8 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::oneshot;
+
 use super::stream::StreamId;
 use crate::event::{Moment, Process, Stream};
 use crate::kernel;
@@ -19,26 +21,43 @@ const QUEUE_SIZE: usize = 1 << 20;
 /// The maximum length of a line, in bytes. The rest of a longer line is handed over as a line of its own.
 const MAX_LINE: usize = 64 << 10;
 
-/// A line that a process of the script wrote.
+/// Lines that a process wrote.
 #[derive(Clone, Copy, Debug)]
-pub struct TappedLine<'a> {
-    /// The process: a rank, a launcher or a service.
+pub struct TappedLines<'a> {
+    /// The process: a rank, a launcher, a service or a tool.
     pub process: &'a Process,
+    /// The prefix that footplate writes before each of the lines. Empty if there is none.
+    pub prefix: &'a str,
     /// The stream.
     pub stream: Stream,
-    /// The time at which the relay passed the line on.
+    /// The time at which the relay passed the lines on.
     pub at: Moment,
-    /// The bytes as the process wrote them, without the end of line.
+    /// The bytes as the process wrote them, with the ends of lines. Only the last line of a stream may lack its end, and a line
+    /// that is too long comes in parts.
     pub text: &'a [u8],
 }
 
 /// A receiver of lines.
 pub trait LineSubscriber: Send {
-    /// Takes a line.
-    fn line(&mut self, line: &TappedLine<'_>);
+    /// Takes whole lines.
+    fn lines(&mut self, lines: &TappedLines<'_>);
 
-    /// Takes the number of lines that were dropped before the next one, because the subscribers had fallen behind.
+    /// Takes the number of lines that were dropped before the next ones, because the subscribers had fallen behind.
     fn dropped(&mut self, lines: u64);
+
+    /// Does what can wait until no lines do.
+    fn idle(&mut self) {}
+
+    /// Ends. No lines follow.
+    fn end(&mut self) {}
+}
+
+/// The writer of a stream.
+#[derive(Debug, Default)]
+pub(super) struct StreamWriter {
+    pub(super) process: Process,
+    /// The prefix of its lines.
+    pub(super) prefix: String,
 }
 
 /// The relay's end of a tap. The tap ends with its last clone.
@@ -72,14 +91,19 @@ struct QueueState {
     size: usize,
     /// The lines dropped since the last piece that was queued.
     dropped: u64,
+    /// True if nothing more is taken.
     is_closed: bool,
+    /// True if the thread has ended.
+    has_ended: bool,
+    /// Dropped when the thread ends.
+    waiting: Option<oneshot::Sender<()>>,
 }
 
 /// Bytes that a process wrote.
 #[derive(Debug)]
 struct Piece {
     id: StreamId,
-    process: Arc<Process>,
+    writer: Arc<StreamWriter>,
     at: Instant,
     bytes: Vec<u8>,
     /// The lines dropped before this piece.
@@ -89,22 +113,38 @@ struct Piece {
 }
 
 impl Tap {
-    /// Starts the thread that hands lines to the subscribers.
+    /// Starts the thread that hands lines to the subscribers. They are made on the thread.
     ///
     /// # Errors
     /// The kernel refuses a thread.
-    pub fn start(subscribers: Vec<Box<dyn LineSubscriber>>) -> io::Result<Tap> {
+    pub fn start(subscribers: impl FnOnce() -> Vec<Box<dyn LineSubscriber>> + Send + 'static) -> io::Result<Tap> {
         let queue = Arc::new(TapQueue::default());
         let open = Arc::new(Open(Arc::clone(&queue)));
         let served = Arc::clone(&queue);
-        kernel::spawn_thread("tap", None, move || serve(&served, subscribers))?;
+        kernel::spawn_thread("tap", None, move || serve(&served, subscribers()))?;
         Ok(Tap { queue, _open: open })
+    }
+
+    /// Has the subscribers take all lines so far, and end. Lines that come later are not handed over. The receiver hears when they
+    /// have ended.
+    pub fn finish(&self) -> oneshot::Receiver<()> {
+        let (sender, ended) = oneshot::channel();
+        let mut state = lock(&self.queue.state);
+        state.is_closed = true;
+        if !state.has_ended {
+            state.waiting = Some(sender);
+        }
+        self.queue.changed.notify_all();
+        ended
     }
 
     /// Queues bytes of a stream, or drops and counts their lines if the subscribers have fallen behind. Never waits for a
     /// subscriber.
-    pub(super) fn pass(&self, id: StreamId, process: &Arc<Process>, bytes: &[u8], is_last: bool) {
+    pub(super) fn pass(&self, id: StreamId, writer: &Arc<StreamWriter>, bytes: &[u8], is_last: bool) {
         let mut state = lock(&self.queue.state);
+        if state.is_closed {
+            return;
+        }
         if state.size + bytes.len() > QUEUE_SIZE {
             state.dropped += memchr::memchr_iter(b'\n', bytes).count() as u64;
             if !is_last {
@@ -114,9 +154,9 @@ impl Tap {
         let bytes = if state.size + bytes.len() > QUEUE_SIZE { Vec::new() } else { bytes.to_vec() };
         state.size += bytes.len();
         let dropped = std::mem::take(&mut state.dropped);
-        state.pieces.push_back(Piece { id, process: Arc::clone(process), at: Instant::now(), bytes, dropped, is_last });
+        state.pieces.push_back(Piece { id, writer: Arc::clone(writer), at: Instant::now(), bytes, dropped, is_last });
         drop(state);
-        self.queue.changed.notify_one();
+        self.queue.changed.notify_all();
     }
 }
 
@@ -124,8 +164,8 @@ impl Tap {
 fn serve(queue: &TapQueue, mut subscribers: Vec<Box<dyn LineSubscriber>>) {
     let mut unfinished: BTreeMap<(usize, usize, bool), Vec<u8>> = BTreeMap::new();
     let mut all_dropped = 0;
-    while let Some(piece) = next(queue) {
-        let Piece { id, process, at, bytes, dropped, is_last } = piece;
+    while let Some(piece) = next(queue, &mut subscribers) {
+        let Piece { id, writer, at, bytes, dropped, is_last } = piece;
         if dropped > 0 {
             all_dropped += dropped;
             // The beginning of the next line may be among what was dropped.
@@ -135,23 +175,29 @@ fn serve(queue: &TapQueue, mut subscribers: Vec<Box<dyn LineSubscriber>>) {
         let stream = if id.is_stderr { Stream::Stderr } else { Stream::Stdout };
         let at = Moment::of(at);
         let mut hand_over = |text: &[u8]| {
-            let line = TappedLine { process: &process, stream, at, text };
-            subscribers.iter_mut().for_each(|subscriber| subscriber.line(&line));
+            let lines = TappedLines { process: &writer.process, prefix: &writer.prefix, stream, at, text };
+            subscribers.iter_mut().for_each(|subscriber| subscriber.lines(&lines));
         };
-        let rest = unfinished.entry((id.process, id.part, id.is_stderr)).or_default();
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            rest.extend_from_slice(part);
-            if let Some(text) = rest.strip_suffix(b"\n") {
-                hand_over(text);
-                rest.clear();
-            } else if rest.len() >= MAX_LINE {
-                hand_over(rest);
-                rest.clear();
+        let key = (id.process, id.part, id.is_stderr);
+        let mut waiting = unfinished.remove(&key).unwrap_or_default();
+        let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
+        let (lines, rest) = bytes.split_at(whole);
+        if waiting.is_empty() {
+            if !lines.is_empty() {
+                hand_over(lines);
             }
+        } else if !lines.is_empty() {
+            waiting.extend_from_slice(lines);
+            hand_over(&waiting);
+            waiting.clear();
         }
-        if is_last && !rest.is_empty() {
-            hand_over(rest);
-            rest.clear();
+        waiting.extend_from_slice(rest);
+        if !waiting.is_empty() && (is_last || waiting.len() >= MAX_LINE) {
+            hand_over(&waiting);
+            waiting.clear();
+        }
+        if !waiting.is_empty() {
+            unfinished.insert(key, waiting);
         }
     }
     if all_dropped > 0 {
@@ -159,11 +205,19 @@ fn serve(queue: &TapQueue, mut subscribers: Vec<Box<dyn LineSubscriber>>) {
             "{all_dropped} lines of the script were passed on without being looked at: there were too many at once"
         );
     }
+    subscribers.iter_mut().for_each(|subscriber| subscriber.end());
+    let mut state = lock(&queue.state);
+    (state.has_ended, state.waiting) = (true, None);
 }
 
-/// Waits for the next piece. `None` if the tap is closed and empty.
-fn next(queue: &TapQueue) -> Option<Piece> {
+/// Waits for the next piece, and lets the subscribers do what could wait before. `None` if the tap is closed and empty.
+fn next(queue: &TapQueue, subscribers: &mut [Box<dyn LineSubscriber>]) -> Option<Piece> {
     let mut state = lock(&queue.state);
+    if state.pieces.is_empty() {
+        drop(state);
+        subscribers.iter_mut().for_each(|subscriber| subscriber.idle());
+        state = lock(&queue.state);
+    }
     loop {
         if let Some(piece) = state.pieces.pop_front() {
             state.size -= piece.bytes.len();
@@ -185,7 +239,7 @@ mod tests {
     use std::sync::{Arc, mpsc};
     use std::time::Duration;
 
-    use super::{LineSubscriber, MAX_LINE, QUEUE_SIZE, Tap, TappedLine};
+    use super::{LineSubscriber, MAX_LINE, QUEUE_SIZE, StreamWriter, Tap, TappedLines};
     use crate::event::Process;
     use crate::logs::StreamId;
 
@@ -196,12 +250,16 @@ mod tests {
     }
 
     impl LineSubscriber for Slow {
-        fn line(&mut self, line: &TappedLine<'_>) {
+        fn lines(&mut self, lines: &TappedLines<'_>) {
             if let Some(gate) = self.gate.take() {
                 gate.recv().expect("opened");
             }
-            let text = String::from_utf8_lossy(&line.text[..line.text.len().min(20)]);
-            self.told.send(format!("{} {:?} {text}", line.process, line.stream)).expect("taken");
+            for line in lines.text.split_inclusive(|byte| *byte == b'\n') {
+                let text = String::from_utf8_lossy(&line[..line.len().min(20)]);
+                self.told
+                    .send(format!("{} {:?} {}", lines.process, lines.stream, text.trim_end_matches('\n')))
+                    .expect("taken");
+            }
         }
 
         fn dropped(&mut self, lines: u64) {
@@ -220,8 +278,9 @@ mod tests {
     #[test]
     fn lines_arrive_whole_with_their_process_and_stream() {
         let (told, lines) = mpsc::channel();
-        let tap = Tap::start(vec![Box::new(Slow { gate: None, told })]).expect("started");
-        let (zero, one) = (Arc::new(Process::Rank(0)), Arc::new(Process::Rank(1)));
+        let tap = Tap::start(|| vec![Box::new(Slow { gate: None, told })]).expect("started");
+        let writer = |rank| Arc::new(StreamWriter { process: Process::Rank(rank), ..StreamWriter::default() });
+        let (zero, one) = (writer(0), writer(1));
         tap.pass(id(0), &zero, b"a\nhalf", false);
         tap.pass(id(1), &one, b"other\n", false);
         tap.pass(id(0), &zero, b" and half\n", false);
@@ -245,8 +304,8 @@ mod tests {
     fn a_subscriber_that_falls_behind_loses_lines_that_are_counted() {
         let (open, gate) = mpsc::channel();
         let (told, lines) = mpsc::channel();
-        let tap = Tap::start(vec![Box::new(Slow { gate: Some(gate), told })]).expect("started");
-        let rank = Arc::new(Process::Rank(0));
+        let tap = Tap::start(|| vec![Box::new(Slow { gate: Some(gate), told })]).expect("started");
+        let rank = Arc::new(StreamWriter { process: Process::Rank(0), ..StreamWriter::default() });
         tap.pass(id(0), &rank, b"first\n", false);
         // Fills the queue while the subscriber waits. None of this blocks.
         for _ in 0..40 {

@@ -10,6 +10,7 @@ use super::{Prepared, prepare};
 use crate::event::{EventKind, Events, JobPhase};
 use crate::logs::Relay;
 use crate::machine::Hardware;
+use crate::observe::metrics::Metrics;
 use crate::observe::record::RunRecord;
 use crate::storage::uploads::IntermediateUploads;
 use crate::supervise::{self, Interrupted, Supervisor};
@@ -27,6 +28,8 @@ pub(super) struct Live {
     pub(super) scratch: Scratch,
     /// The run record. `None` before the job is known, and if the record is turned off.
     pub(super) record: Option<RunRecord>,
+    /// The metrics that are looked for. `None` if there are none, and after the script.
+    pub(super) metrics: Option<Metrics>,
     /// The link to the other hosts. `None` in a job of one host.
     pub(super) peers: Option<PeerLink>,
     /// The uploads of intermediate output, with the grace period.
@@ -41,7 +44,7 @@ impl Live {
     pub(super) fn begin(relay: Relay, events: Events, timeline: Timeline) -> std::io::Result<Live> {
         let supervisor = Supervisor::new(relay, events.clone())?;
         let scratch = Scratch::default();
-        Ok(Live { supervisor, events, timeline, scratch, record: None, peers: None, uploads: None })
+        Ok(Live { supervisor, events, timeline, scratch, record: None, metrics: None, peers: None, uploads: None })
     }
 
     /// Ends a phase and starts the next one.

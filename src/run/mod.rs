@@ -19,6 +19,7 @@ mod judge;
 mod lifecycle;
 mod link;
 mod live;
+mod metrics;
 mod outcome;
 mod panic;
 mod peers;

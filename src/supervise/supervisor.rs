@@ -18,7 +18,7 @@ use super::timing::{FLUSH_PATIENCE, HURRY_TIME, LAST_PATIENCE, Timing, WRITE_TIM
 use super::{PeerRanks, PeerStop, Reports};
 use crate::event::{Event, EventKind, Events, StopReason};
 use crate::kernel::{self, Inherited};
-use crate::logs::{Relay, StreamNews};
+use crate::logs::{Relay, StreamNews, Tap};
 
 /// The interval of attempts to reach a service at its port.
 const PORT_INTERVAL: Duration = Duration::from_millis(50);
@@ -223,6 +223,11 @@ impl Supervisor {
         }
         self.gave_up = shell.gave_up();
         Ok(shell.reports())
+    }
+
+    /// Copies the lines of all further programs into a tap.
+    pub fn tap(&self, tap: Tap) {
+        self.relay.tap(tap);
     }
 
     /// Ends when everything is written, or when the readers of standard output and error have taken nothing for some time.

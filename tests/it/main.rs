@@ -14,6 +14,7 @@
 //! - `intermediate`: output that goes to S3 while the script runs
 //! - `launchers`: launchers of the image, what they get, what is refused
 //! - `local`: a job on this machine
+//! - `metrics`: every value that a metric definition finds
 //! - `mpi`: the image's mpirun over several hosts
 //! - `mutated`: the fuzz targets, on their seeds and on mutations of these
 //! - `output`: what the script writes: every byte, in order, whoever reads it and however
@@ -55,6 +56,7 @@ mod job;
 mod kept;
 mod launchers;
 mod local;
+mod metrics;
 mod mpi;
 mod mutated;
 mod output;

@@ -9,7 +9,7 @@ use super::running::Running;
 
 const RECORD: &str = "output/data/footplate/algo-1/run.json";
 
-fn record(job: &Job) -> Value {
+pub(crate) fn record(job: &Job) -> Value {
     serde_json::from_str(&job.read(RECORD).expect("a record")).expect("JSON")
 }
 

@@ -8,10 +8,12 @@ mod drivers;
 mod error;
 mod hyperparameters;
 mod input_data;
+mod metrics;
 mod reader;
 mod resource;
 
 pub use error::ConfigError;
+pub use metrics::{MetricDefinition, metric_definitions};
 
 use crate::job::settings;
 use crate::job::{Job, JobRequest, Paths, Variables};

@@ -107,6 +107,10 @@ settings! {
         takes "`on`, `off`", default "on",
         "The run record, `output/data/footplate/<host>/run.json`. `off`: it is not written.";
 
+    metrics: Option<String> = parse::text, takes "a file name", unset "those of the job only",
+        "A file of further metric definitions, relative to the code folder: a list such as `[{\"Name\": \"loss\", \"Regex\": \
+         \"loss: (\\\\S+)\"}]`.";
+
     requirements: RequirementsChoice = RequirementsChoice::parse, takes "`on`, `off`, a file name", default "on",
         "The requirements that are installed before the start. `on`: requirements.txt, if it is in the code folder. A file \
          name: this file in the code folder, which can also be a pyproject.toml or a uv.lock.";

@@ -1,8 +1,11 @@
 //! The document of a run record, `footplate.run/1`.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::event::Cause;
+use crate::observe::metrics::{MetricSummary, TuningSummary};
 
 /// The name and version of the schema.
 pub(super) const SCHEMA: &str = "footplate.run/1";
@@ -59,8 +62,8 @@ pub(super) struct Document<'a> {
     pub uploads: &'a UploadPart,
     pub peers: &'a [PeerPart],
     pub stop: Option<&'a StopPart>,
-    pub metrics: serde_json::Map<String, serde_json::Value>,
-    pub tuning: Option<()>,
+    pub metrics: BTreeMap<String, MetricSummary>,
+    pub tuning: Option<TuningSummary>,
     pub resources: serde_json::Map<String, serde_json::Value>,
     pub advice: [(); 0],
     pub failure: Option<&'a FailurePart>,

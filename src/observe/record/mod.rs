@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use crate::event::{Event, Events, Moment};
 use crate::kernel;
+use crate::observe::metrics::Metrics;
 
 use file::RecordFile;
 use state::State;
@@ -93,6 +94,11 @@ impl RunRecord {
     /// Notes the processes that are planned on this host, with the name of the launcher.
     pub fn plan(&self, launcher: &str, processes: Vec<PlannedProcess>) {
         lock(&self.shared.state).plan(launcher, processes);
+    }
+
+    /// Adds the metrics of the job to the record.
+    pub fn watch(&self, metrics: Metrics) {
+        lock(&self.shared.state).watch(metrics);
     }
 
     /// Waits for a short time until the space for the last version is reserved. A script may fill the disk.

@@ -9,6 +9,7 @@ use super::document::{
 use crate::event::{Cause, Ending, Event, EventKind, JobPhase, KillReason, Moment, Output, Process, StopReason};
 use crate::failure;
 use crate::logs;
+use crate::observe::metrics::Metrics;
 
 /// The maximum length of the evidence of each stream, in bytes.
 const EVIDENCE_SIZE: usize = 8 << 10;
@@ -28,6 +29,7 @@ pub(super) struct State {
     processes: BTreeMap<Process, ProcessPart>,
     uploads: UploadPart,
     peers: Vec<PeerPart>,
+    metrics: Option<Metrics>,
     stop: Option<StopPart>,
     failure: Option<FailurePart>,
     /// The evidence of the first process that failed by itself.
@@ -50,6 +52,7 @@ impl State {
             processes: BTreeMap::new(),
             uploads: UploadPart::default(),
             peers: Vec::new(),
+            metrics: None,
             stop: None,
             failure: None,
             evidence: None,
@@ -58,7 +61,12 @@ impl State {
 
     /// Returns a number that changes with the state.
     pub(super) fn version(&self) -> u64 {
-        self.version
+        self.version + self.metrics.as_ref().map_or(0, Metrics::version)
+    }
+
+    pub(super) fn watch(&mut self, metrics: Metrics) {
+        self.version += 1;
+        self.metrics = Some(metrics);
     }
 
     pub(super) fn describe(&mut self, job: JobFacts) {
@@ -223,8 +231,8 @@ impl State {
             uploads: &self.uploads,
             peers: &self.peers,
             stop: self.stop.as_ref(),
-            metrics: serde_json::Map::new(),
-            tuning: None,
+            metrics: self.metrics.iter().flat_map(Metrics::summaries).collect(),
+            tuning: self.metrics.as_ref().and_then(Metrics::tuning),
             resources: serde_json::Map::new(),
             advice: [],
             failure: self.failure.as_ref(),

@@ -1,0 +1,69 @@
+//! One metric definition, ready to be looked for.
+
+use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::Hir;
+
+use super::checks::{Defect, defect};
+use super::translate::{PatternError, translate};
+use crate::job::config::MetricDefinition;
+
+/// The maximum size of a compiled pattern, in bytes.
+const MAX_COMPILED: usize = 2 << 20;
+
+/// The maximum size of the states that a pattern keeps while it runs, in bytes. With more, it would only be faster on lines that
+/// no other pattern sees.
+const MAX_CACHE: usize = 64 << 10;
+
+/// A metric definition with its compiled pattern.
+#[derive(Debug)]
+pub(super) struct CompiledMetric {
+    /// The name of the metric.
+    pub(super) name: String,
+    /// The pattern, in Python's syntax.
+    pub(super) pattern: String,
+    pub(super) regex: Regex,
+    /// The structure of the pattern.
+    pub(super) hir: Hir,
+    /// The defect that shows before a line is there.
+    pub(super) defect: Option<Defect>,
+}
+
+impl CompiledMetric {
+    /// Compiles a definition.
+    ///
+    /// # Errors
+    /// The pattern is not valid, has something that the `regex` crate cannot do, or is too large.
+    pub(super) fn compile(given: &MetricDefinition) -> Result<CompiledMetric, PatternError> {
+        let translated = translate(&given.pattern)?;
+        let regex = RegexBuilder::new(&translated).size_limit(MAX_COMPILED).dfa_size_limit(MAX_CACHE).build();
+        let regex = regex.map_err(|_| PatternError::TooLarge)?;
+        let hir = regex_syntax::parse(&translated).map_err(|_| PatternError::TooLarge)?;
+        let defect = defect(&hir, &regex);
+        Ok(CompiledMetric { name: given.name.clone(), pattern: given.pattern.clone(), regex, hir, defect })
+    }
+
+    /// Returns the words of the pattern that stand for themselves, for a search for similar lines.
+    pub(super) fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        collect_words(&self.hir, &mut words);
+        words
+    }
+}
+
+fn collect_words(pattern: &Hir, words: &mut Vec<String>) {
+    use regex_syntax::hir::HirKind;
+    match pattern.kind() {
+        HirKind::Literal(literal) => {
+            let text = String::from_utf8_lossy(&literal.0).to_lowercase();
+            words.extend(
+                text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| word.len() > 1).map(str::to_owned),
+            );
+        }
+        HirKind::Repetition(repetition) => collect_words(&repetition.sub, words),
+        HirKind::Capture(capture) => collect_words(&capture.sub, words),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().for_each(|part| collect_words(part, words))
+        }
+        HirKind::Empty | HirKind::Class(_) | HirKind::Look(_) => {}
+    }
+}

@@ -1,0 +1,106 @@
+//! The metrics of a job: the values that its metric definitions find in the lines of the script.
+//!
+//! The platform's scraper reads definitions as patterns in Python's syntax, looks for them in each line of standard output and
+//! error, and takes the first group of the first match as the value. This module does the same, beside the relay, with the lines
+//! as the script wrote them. `metrics.jsonl` gets every value, thinned if there are many; the run record gets exact counts and
+//! extremes; the platform's Experiments get theirs where it asks for them.
+//!
+//! A definition never fails a job: what is wrong with it is said in the log.
+//!
+//! Most lines match nothing, so whole blocks are searched for short texts that are rare in this job's output and of which every
+//! match must contain one ([`windows`]). Only a line with such a text is tried with its patterns.
+
+mod checks;
+mod collector;
+mod compiled;
+mod experiments;
+mod finder;
+mod number;
+mod rarity;
+mod sample;
+mod scan;
+mod state;
+mod step;
+mod summary;
+mod translate;
+mod values;
+mod windows;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use summary::{MetricSummary, TuningSummary};
+
+use collector::Collector;
+use state::SharedMetrics;
+
+use crate::job::config::MetricDefinition;
+use crate::logs::Tap;
+
+/// The time that the last lines may take to be searched.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The facts that are needed to collect the metrics of a job on this host.
+#[derive(Debug)]
+pub struct MetricsInput {
+    /// The definitions.
+    pub definitions: Vec<MetricDefinition>,
+    /// The metric by which a tuning job judges this job.
+    pub objective: Option<String>,
+    /// The name of this host.
+    pub host: String,
+    /// The folder of metrics.jsonl.
+    pub folder: PathBuf,
+    /// The folder of the platform's Experiments, if it has one.
+    pub experiments: Option<PathBuf>,
+}
+
+/// The metrics of this host.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    shared: Arc<SharedMetrics>,
+    tap: Tap,
+}
+
+impl Metrics {
+    /// Begins to collect metrics from the lines of a tap, on the tap's thread, where the definitions are compiled, too.
+    ///
+    /// # Errors
+    /// The kernel refuses a thread.
+    pub fn begin(input: MetricsInput) -> io::Result<Metrics> {
+        let shared = Arc::new(SharedMetrics::default());
+        let collected = Arc::clone(&shared);
+        let tap = Tap::start(move || vec![Box::new(Collector::new(input, collected))])?;
+        Ok(Metrics { shared, tap })
+    }
+
+    /// Returns the tap, for the relay.
+    pub fn tap(&self) -> Tap {
+        self.tap.clone()
+    }
+
+    /// Returns a number that changes with the metrics.
+    pub fn version(&self) -> u64 {
+        self.shared.lock().version
+    }
+
+    /// Returns each metric by its name.
+    pub fn summaries(&self) -> Vec<(String, MetricSummary)> {
+        self.shared.lock().metrics.clone()
+    }
+
+    /// Returns the state of the tuning job's objective, if the job is one of a tuning job.
+    pub fn tuning(&self) -> Option<TuningSummary> {
+        self.shared.lock().tuning()
+    }
+
+    /// Waits until all lines are searched, and returns a line about each metric.
+    pub async fn finish(&self) -> Vec<String> {
+        if tokio::time::timeout(PATIENCE, self.tap.finish()).await.is_err() {
+            return vec!["the metrics are not complete: the last lines were not searched in time".to_owned()];
+        }
+        self.shared.lock().words.clone()
+    }
+}
