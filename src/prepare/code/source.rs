@@ -8,7 +8,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::archive::{BLOCK, is_header};
+use super::archive::{BLOCK, is_header, is_name_of_archive, other_format};
 use super::error::CodeError;
 use super::listing::Listing;
 
@@ -152,13 +152,13 @@ pub(super) fn is_archive(path: &Path, start: &[u8]) -> Result<bool, CodeError> {
         return Ok(true);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let is_named_so = [".tar", ".tar.gz", ".tgz", ".gz"].iter().any(|end| name.ends_with(end));
+    let is_named_so = is_name_of_archive(&name);
     // An empty tar archive consists of zeros.
     if is_named_so && start.len() == BLOCK && start.iter().all(|&byte| byte == 0) {
         return Ok(true);
     }
     let not_archive = |found: String| Err(CodeError::NotArchive { path: path.to_owned(), found });
-    match other_archive_format(start) {
+    match other_format(start) {
         Some(found) => not_archive(found.to_owned()),
         None if is_named_so => not_archive(described(start)),
         None => Ok(false),
@@ -170,18 +170,6 @@ fn content_of_parent(path: &Path) -> Option<String> {
     let folder = path.parent()?;
     let listing = Listing::of(folder).ok()?;
     Some(format!("{} holds {listing}", folder.display()))
-}
-
-/// Returns the name of the archive format that `start` begins with, unless it is tar or gzip.
-fn other_archive_format(start: &[u8]) -> Option<&'static str> {
-    const FORMATS: [(&[u8], &str); 5] = [
-        (b"PK\x03\x04", "a zip archive"),
-        (b"BZh", "a bzip2 file"),
-        (b"\xfd7zXZ\0", "an xz file"),
-        (b"\x28\xb5\x2f\xfd", "a zstd file"),
-        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    ];
-    FORMATS.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, name)| *name)
 }
 
 /// Describes a file that should be an archive and is not, by its first bytes.
@@ -303,6 +291,14 @@ mod tests {
         }
         for (name, bytes, found) in [
             ("a.zip", &b"PK\x03\x04rest"[..], "a zip archive"),
+            ("empty.zip", b"PK\x05\x06\0\0", "an empty zip archive"),
+            ("a.rar", b"Rar!\x1a\x07\x01\0", "a rar archive"),
+            ("a.tar.lz4", b"\x04\x22\x4d\x18\x64\x40", "an lz4 file"),
+            ("a.tar.Z", b"\x1f\x9d\x90", "a file made with compress (.Z)"),
+            ("a.tar.zst", b"\x28\xb5\x2f\xfd\x04", "a zstd file"),
+            ("a.tar.lzma", b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff", "an lzma file"),
+            ("without_a_name", b"\xfd7zXZ\0", "an xz file"),
+            ("named.rar", b"import os\n", "a text (\"import os\")"),
             ("b.tar.gz", b"BZh91AY", "a bzip2 file"),
             ("c.tar.gz", b"", "an empty file"),
             ("d.tgz", b"<?xml version='1.0'?>\n<Error>", "an HTML or XML text (\"<?xml version='1.0'?>\")"),

@@ -44,9 +44,19 @@ pub fn is_header(block: &[u8; BLOCK]) -> bool {
     expected == unsigned || i64::from(expected) == signed
 }
 
-/// Returns the number in a header's field; `field` is the field's name in the error.
-pub fn number(field: &str, value: io::Result<u64>) -> Result<u64, ArchiveError> {
-    value.map_err(|_| ArchiveError::Malformed(format!("the {field} of an entry is not a number")))
+/// Returns the number in a header's field, which is octal text, or binary after a set bit; `field` is the field's name in
+/// the error. The `tar` crate drops the upper bits of a binary number.
+pub fn number<const N: usize>(field: &str, bytes: &[u8; N]) -> Result<u64, ArchiveError> {
+    let wrong = |what: &str| ArchiveError::Malformed(format!("the {field} of an entry {what}"));
+    if bytes[0] & 0x80 == 0 {
+        let text = String::from_utf8_lossy(bytes);
+        let text = text.split('\0').next().unwrap_or_default().trim();
+        return if text.is_empty() { Ok(0) } else { u64::from_str_radix(text, 8).map_err(|_| wrong("is not a number")) };
+    }
+    let digits = [&[bytes[0] & 0x7f], &bytes[1..]].concat();
+    let value = digits.iter().try_fold(0_u64, |value, digit| value.checked_mul(256)?.checked_add((*digit).into()));
+    // A negative number has its upper bits set.
+    value.ok_or_else(|| wrong("is negative, or has more than 64 bits: that is not possible"))
 }
 
 /// Returns the decimal number that an extended header holds as text.
@@ -67,5 +77,25 @@ pub fn read(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => return result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_of_headers_are_octal_or_binary_and_have_at_most_64_bits() {
+        let read = |bytes: &[u8; 12]| number("size", bytes).map_err(|error| error.to_string());
+        assert_eq!(read(b"00000000017\0"), Ok(15));
+        assert_eq!(read(b"         17 "), Ok(15));
+        assert_eq!(read(&[0; 12]), Ok(0));
+        assert_eq!(read(b"\x80\0\0\0\0\0\0\0\0\0\x01\0"), Ok(256));
+        assert_eq!(read(b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"), Ok(u64::MAX));
+        for impossible in [b"\x80\0\0\x01\0\0\0\0\0\0\0\0", b"\xc0\0\0\0\0\0\0\0\0\0\0\0", &[0xff; 12]] {
+            let error = read(impossible).expect_err("impossible");
+            assert!(error.starts_with("the size of an entry is negative, or has more than 64 bits"), "{error}");
+        }
+        assert_eq!(read(b"0000000001x\0"), Err("the size of an entry is not a number".to_owned()));
     }
 }

@@ -105,7 +105,7 @@ impl<R: Read> Members<R> {
             {
                 return self.member(&header, extensions).map(Some);
             }
-            self.set_size(number("size", header.entry_size())?)?;
+            self.set_size(number("size", &header.as_old().size)?)?;
             if kind.is_pax_global_extensions() {
                 continue; // git stores the commit there; no known tool stores anything that code needs
             }
@@ -173,7 +173,7 @@ impl<R: Read> Members<R> {
         let mut size = match size {
             _ if !has_data(header.entry_type()) => 0,
             Some(size) => size,
-            None => number("size", header.entry_size())?,
+            None => number("size", &header.as_old().size)?,
         };
         let mut sparse = None;
         if header.entry_type().is_gnu_sparse() {

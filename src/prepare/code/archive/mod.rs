@@ -2,6 +2,7 @@
 //!
 //! From the bottom up:
 //!
+//! - `formats`: the archive formats that are not tar, which errors name;
 //! - `block`: the 512-byte blocks that an archive consists of, and the errors of reading them;
 //! - `sparse`: the formats of sparse files;
 //! - `members`: one file, folder or link after the other;
@@ -10,6 +11,7 @@
 //! - `unpack`: writing the members into the code folder.
 
 mod block;
+mod formats;
 mod limits;
 mod members;
 mod names;
@@ -17,6 +19,7 @@ mod sparse;
 mod unpack;
 
 pub(super) use block::{BLOCK, is_header};
+pub(super) use formats::{is_name_of_archive, other_format};
 pub use limits::ArchiveLimits;
 pub(super) use names::path_inside;
 pub use unpack::unpack;

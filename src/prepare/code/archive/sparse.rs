@@ -131,14 +131,14 @@ fn leading_numbers(mut next_block: impl FnMut(&mut [u8; BLOCK]) -> io::Result<()
 /// Reads the layout from GNU tar's own header. More of it may follow the header in `input`.
 pub fn gnu_map(header: &Header, input: &mut impl Read) -> Result<SparseMap, ArchiveError> {
     let gnu = header.as_gnu().ok_or_else(|| ArchiveError::malformed("a sparse file has another header"))?;
-    let size = number("size", gnu.real_size())?;
+    let size = number("size", &gnu.realsize)?;
     let mut regions = Vec::new();
     let mut add = |sparse: &GnuSparseHeader| -> Result<(), ArchiveError> {
         if !sparse.is_empty() {
             if regions.len() >= MAX_REGIONS {
                 return Err(too_many_regions());
             }
-            let (offset, length) = (number("offset", sparse.offset())?, number("length", sparse.length())?);
+            let (offset, length) = (number("offset", &sparse.offset)?, number("length", &sparse.numbytes)?);
             regions.push(DataRegion { offset, length });
         }
         Ok(())

@@ -529,6 +529,12 @@ fn a_file_that_is_not_an_archive_and_a_damaged_archive_have_different_errors() {
     garbage[27_648..27_700].fill(7);
     assert!(text(&garbage).0);
     assert!(text(&Tar::default().pax(&[("path", b"x")]).end()).0);
+    // A size of 2^87 is no empty file.
+    let mut huge = Header::new_gnu();
+    huge.as_old_mut().size = *b"\x80\x80\0\0\0\0\0\0\0\0\0\0";
+    huge.set_cksum();
+    let (damaged, _, message) = text(&[huge.as_bytes().as_slice(), &[0; 1024]].concat());
+    assert!(damaged && message.contains("the size of an entry is negative, or has more than 64 bits"), "{message}");
     // Many complete archives have no end mark.
     assert_eq!(scratch.unpack(&Tar::default().file("a", "x").0).unwrap().files, 1);
 }
