@@ -8,11 +8,10 @@
 
 use std::io;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::TcpStream;
 
 use super::frame::{self, Direction, Sequence};
-use super::key::{Key, TAG_SIZE};
+use super::key::{Key, TAG_SIZE, random};
 
 const MAGIC: &[u8; 9] = b"footplate";
 
@@ -31,12 +30,6 @@ pub(super) struct Session {
     pub(super) receiver: Sequence,
 }
 
-fn challenge() -> io::Result<[u8; CHALLENGE_SIZE]> {
-    let mut bytes = [0; CHALLENGE_SIZE];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("the kernel gives no random numbers"))?;
-    Ok(bytes)
-}
-
 fn refused(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, what.into())
 }
@@ -46,7 +39,7 @@ fn refused(what: impl Into<String>) -> io::Error {
 /// # Errors
 /// The peer does not have the key or does not speak this protocol, or the connection is broken.
 pub(super) async fn admit(stream: &mut TcpStream, key: &Key) -> io::Result<(String, Session)> {
-    let own = challenge()?;
+    let own = random::<CHALLENGE_SIZE>()?;
     frame::write(stream, &[MAGIC.as_slice(), &[VERSION], &own].concat()).await?;
     let answer = frame::read(stream, MAX_UNPROVED_FRAME).await?;
     let parts = answer.split_first_chunk::<CHALLENGE_SIZE>();
@@ -75,7 +68,7 @@ pub(super) async fn introduce(stream: &mut TcpStream, key: &Key, host: &str) -> 
             "it speaks version {version} of footplate's protocol, this host version {VERSION}: use the same footplate on all hosts"
         )));
     }
-    let own = challenge()?;
+    let own = random::<CHALLENGE_SIZE>()?;
     let name = host.as_bytes();
     let tag = key.tag(&[b"host", theirs, &own, name]);
     frame::write(stream, &[&own, tag.as_slice(), name].concat()).await?;

@@ -1,8 +1,10 @@
 //! The key that all hosts of a job have, and the tags that are made with it.
 
 use std::fmt;
+use std::io;
 
 use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
 
 /// The length of a tag, in bytes.
 pub(super) const TAG_SIZE: usize = 32;
@@ -53,6 +55,24 @@ fn tag(key: &[u8], parts: &[&[u8]]) -> Tag {
     tag
 }
 
+/// Returns random bytes.
+///
+/// # Errors
+/// The kernel has none.
+pub(super) fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("the kernel gives no random numbers"))?;
+    Ok(bytes)
+}
+
+/// Returns a new random secret of 256 bits, as text, for [`Key::new`].
+///
+/// # Errors
+/// The kernel has no random numbers.
+pub fn random_secret() -> io::Result<String> {
+    Ok(random::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Adds each part with its length before it, so that no two lists of parts have the same bytes.
 fn joined(parts: &[&[u8]]) -> Vec<u8> {
     let mut joined = Vec::new();
@@ -65,7 +85,7 @@ fn joined(parts: &[&[u8]]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::Key;
+    use super::{Key, random_secret};
 
     #[test]
     fn a_tag_proves_the_key_and_the_parts_as_they_were_divided() {
@@ -77,5 +97,12 @@ mod tests {
         assert!(!key.proves(&[b"ab", b"c"], &tag[..31]));
         assert!(!Key::new(&[b"another"]).proves(&[b"ab", b"c"], &tag));
         assert_eq!(format!("{key:?}"), "Key(…)");
+    }
+
+    #[test]
+    fn every_random_secret_is_another() {
+        let [first, second] = [random_secret().expect("a secret"), random_secret().expect("a secret")];
+        assert_eq!((first.len(), second.len()), (64, 64));
+        assert_ne!(first, second);
     }
 }

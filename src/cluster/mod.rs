@@ -81,7 +81,7 @@ use crate::event::{Cause, EventKind, Events, StopReason, Verdict};
 use crate::failure;
 use crate::kernel;
 use crate::redact::Redactor;
-pub use key::Key;
+pub use key::{Key, random_secret};
 
 /// The time for which the leader waits after the first failure for the accounts of other hosts.
 pub const SETTLE_TIME: Duration = Duration::from_millis(600);

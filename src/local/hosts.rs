@@ -1,5 +1,6 @@
 //! The hosts of a job on this machine: each is a footplate with its own folders and its own loopback address.
 
+use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -14,6 +15,7 @@ use nix::unistd::Pid;
 use signal_hook::iterator::Signals;
 
 use super::job::LocalJob;
+use crate::cluster;
 use crate::event::Ending;
 use crate::event::Process;
 use crate::job::Paths;
@@ -25,17 +27,25 @@ use crate::supervise::FLUSH_PATIENCE;
 /// The variables that decide what runs. The job does not inherit them from this machine's shell.
 const NOT_INHERITED: [&str; 3] = ["SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY", "SAGEMAKER_TRAINING_MODULE"];
 
+/// The setting and the variable of the secret that the hosts of a job share.
+const KEY_SETTING: &str = "cluster_key";
+const KEY_VARIABLE: &str = "FOOTPLATE_CLUSTER_KEY";
+
 /// Runs the hosts to their ends. Returns the exit code of the job: that of the first host, in order of rank, that failed.
 pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<i32> {
     let mut signals = Signals::new([libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT])?;
     let mut temporary = Scratch::default();
     // A single host uses the streams of this process directly.
     let relay = if hosts.len() > 1 { Some(Relay::start()?) } else { None };
+    let key = key(job)?;
     let mut children = Vec::new();
     for (index, (paths, name)) in hosts.iter().zip(job.host_names()).enumerate() {
         let mut command = command(job, paths)?;
         // The hosts' names need not resolve on this machine.
         command.env("FOOTPLATE_HOST_ADDRESSES", addresses(job));
+        if let Some(key) = &key {
+            command.env(KEY_VARIABLE, key);
+        }
         if relay.is_some() {
             command.args(["--set", "log_prefix=on"]).stdout(Stdio::piped()).stderr(Stdio::piped());
             let folder = temporary_folder(temporary.path().context("cannot make a temporary folder")?, index)?;
@@ -89,7 +99,7 @@ fn command(job: &LocalJob, paths: &Paths) -> Result<Command> {
     if let Some(gpus) = job.gpus_per_host {
         command.arg("--set").arg(format!("gpus={gpus}"));
     }
-    for (name, value) in &job.settings {
+    for (name, value) in job.settings.iter().filter(|(name, _)| name != KEY_SETTING) {
         command.arg("--set").arg(format!("{name}={value}"));
     }
     for name in NOT_INHERITED {
@@ -99,6 +109,23 @@ fn command(job: &LocalJob, paths: &Paths) -> Result<Command> {
     command.env("SAGEMAKER_BASE_DIR", paths.base()).env("TRAINING_JOB_NAME", &job.name);
     kernel::end_with_this_thread(&mut command);
     Ok(command)
+}
+
+/// Returns the secret that the hosts share, for their environment, which no other user of this machine can read. It is
+/// random unless the user has chosen one: the key that footplate derives from a job's configuration is no secret on a
+/// machine on which others can guess the configuration, and whoever has the key can run commands as this user.
+fn key(job: &LocalJob) -> Result<Option<String>> {
+    let value = |pairs: &[(String, String)], name: &str| {
+        pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+    };
+    if let Some(chosen) = value(&job.settings, KEY_SETTING) {
+        return Ok(Some(chosen));
+    }
+    let chosen = value(&job.variables, KEY_VARIABLE).map(OsString::from).or_else(|| std::env::var_os(KEY_VARIABLE));
+    if chosen.is_some_and(|key| !key.is_empty()) || job.hosts == 1 {
+        return Ok(None);
+    }
+    cluster::random_secret().map(Some).context("cannot make a key for the hosts of the job")
 }
 
 /// Returns the addresses of the hosts, in the loopback network and derived from this process's ID, so that two jobs on this

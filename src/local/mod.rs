@@ -11,8 +11,9 @@ mod tree;
 pub use job::{LocalJob, LocalResults};
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -34,10 +35,15 @@ pub fn run(job: &LocalJob) -> Result<LocalResults> {
         remove_file(&output_dir.join(old))?;
     }
     let base = output_dir.join(JOB_FOLDER);
-    if base.exists() {
-        fs::remove_dir_all(&base).with_context(|| format!("cannot remove {}", base.display()))?;
+    match fs::remove_dir_all(&base) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            bail!("cannot remove {}: {error}", base.display());
+        }
+        _ => {}
     }
-    fs::create_dir(&base).with_context(|| format!("cannot make {}", base.display()))?;
+    // Other users of this machine must not read hyperparameters, code and checkpoints, or write to the job's folders.
+    let made = DirBuilder::new().mode(0o700).create(&base);
+    made.with_context(|| format!("cannot make {}", base.display()))?;
     let archive = base.join("sourcedir.tar.gz");
     tree::pack_code(job, &archive, &[&output_dir, &base])?;
     let hosts: Vec<Paths> = job.host_names().iter().map(|host| Paths::under(base.join(host))).collect();

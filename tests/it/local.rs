@@ -463,3 +463,55 @@ fn an_invalid_number_of_hosts_is_refused() {
         assert_eq!(code(&output), 2, "{output:#?}");
     }
 }
+
+/// Prints the key that the hosts share, the permissions of the job's folder, and the number of processes whose command line
+/// holds the key.
+const SHOW_KEY: &str = "
+import glob, os, pathlib
+def words(path):
+    try: return pathlib.Path(path).read_bytes()
+    except OSError: return b''
+key = os.environ.get('FOOTPLATE_CLUSTER_KEY', '')
+folder = pathlib.Path(os.environ['SAGEMAKER_BASE_DIR']).parent
+shown = sum(bool(key) and key.encode() in words(path) for path in glob.glob('/proc/[0-9]*/cmdline'))
+print(key, oct(folder.stat().st_mode & 0o777), shown)
+";
+
+#[test]
+fn hosts_share_a_random_key_and_folders_that_nobody_else_can_enter() {
+    let workplace = Workplace::new(SHOW_KEY);
+    // A folder that an interrupted job or somebody else left.
+    fs::create_dir_all(workplace.at("out/.footplate-job/algo-1")).expect("made");
+    let run = |words: &[&str], key: Option<&str>| {
+        let all = ["--source-dir", "src", "--entry-point", "train.py", "--output-dir", "out", "--set", "log_prefix=off"];
+        let mut command = workplace.command(&[&all[..], words].concat());
+        command.envs(key.map(|key| ("FOOTPLATE_CLUSTER_KEY", key)));
+        let output = wait_with_output(command.spawn().expect("footplate starts"));
+        assert_eq!(code(&output), 0, "{output:#?}");
+        let shown = stdout(&output);
+        let lines: Vec<&str> = shown.lines().map(|line| line.split_once("] ").map_or(line, |(_, line)| line)).collect();
+        assert!(lines.iter().all(|line| *line == lines[0]), "{lines:?}");
+        let (key, rest) = lines[0].split_once(' ').expect("a line of the script");
+        assert_eq!(rest, "0o700 0", "the mode of the folder, and command lines with the key");
+        key.to_owned()
+    };
+    let keys = [run(&["--hosts", "2"], None), run(&["--hosts", "2"], None)];
+    assert_ne!(keys[0], keys[1]);
+    assert!(keys.iter().all(|key| key.len() == 64), "{keys:?}");
+    // A key that the user has chosen is used, and no command line shows it either.
+    let chosen = "chosen-by-the-user-of-this-test";
+    assert_eq!(run(&["--hosts", "2"], Some(chosen)), chosen);
+    assert_eq!(run(&["--hosts", "1"], None), "");
+}
+
+#[test]
+fn a_key_that_is_too_short_is_refused_with_a_command_that_makes_one() {
+    let workplace = Workplace::new("");
+    let output = workplace.train(&["--hosts", "2", "--set", "cluster_key=hunter2"]);
+    assert_eq!(code(&output), 78, "{output:#?}");
+    let failure = workplace.read("out/failure").expect("the failure");
+    let said = "settings: the variable FOOTPLATE_CLUSTER_KEY is ******, but takes a secret of at least 16 bytes, such as one from \
+                `head -c 32 /dev/urandom | base64`";
+    assert!(failure.starts_with(said), "{failure}");
+    assert!(!failure.contains("hunter2") && !stderr(&output).contains("hunter2"), "{output:#?}");
+}

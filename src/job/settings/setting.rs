@@ -1,5 +1,7 @@
 //! A setting, a value that it was given, and the errors of both.
 
+use crate::redact;
+
 /// The prefix of hyperparameters that are settings of footplate.
 pub const HYPERPARAMETER_PREFIX: &str = "footplate_";
 
@@ -41,7 +43,9 @@ pub(super) struct GivenValue {
 impl GivenValue {
     /// Returns the error for a value that `setting` does not take.
     pub(super) fn refused(self, setting: &'static Setting) -> SettingError {
-        SettingError::NotTaken { value: self.text, place: self.place, setting }
+        let is_secret = redact::is_secret_name(setting.name);
+        let value = if is_secret { redact::HIDDEN.to_owned() } else { format!("{:?}", self.text) };
+        SettingError::NotTaken { value, place: self.place, setting }
     }
 }
 
@@ -69,11 +73,11 @@ pub enum SettingError {
         known: String,
     },
     /// A value that the setting does not take.
-    #[error("{place} is {value:?}, but takes {}: {}", setting.values, setting.meaning)]
+    #[error("{place} is {value}, but takes {}: {}", setting.values, setting.meaning)]
     NotTaken {
         /// The place where it was given.
         place: String,
-        /// The value.
+        /// The value in quotes, or hidden if it is a secret.
         value: String,
         /// The setting.
         setting: &'static Setting,

@@ -137,10 +137,11 @@ settings! {
         "The port on the master host at which the hosts of a job meet, to start and to fail together. `off`: they do not \
          connect.";
 
-    cluster_key: Option<Secret> = |text| Some(Some(Secret(text.to_owned()))), takes "a secret",
+    cluster_key: Option<Secret> = |text| Some(Some(Secret::parse(text)?)),
+        takes "a secret of at least 16 bytes, such as one from `head -c 32 /dev/urandom | base64`",
         unset "derived from the job's configuration",
-        "The secret by which hosts prove to each other that they are of one job. Set it as a secret variable if others who \
-         know the job's whole configuration can reach its network.";
+        "The secret by which hosts prove to each other that they are of one job, the same on all hosts. Set it as a secret \
+         variable if others who know the job's whole configuration can reach its network.";
 
     cluster_timeout: Duration = parse::seconds, takes "seconds", default "900",
         "The time that a launch which needs every host waits for a host that has not joined.";
@@ -176,6 +177,7 @@ mod tests {
                 "installer" => "uv",
                 "code_precedence" => "baked-in",
                 "host_addresses" => "algo-1=127.0.0.2, algo-2=::1",
+                "cluster_key" => "sixteen bytes or",
                 _ => "7",
             };
             let set = set(setting.name, value).expect(setting.name);
@@ -200,6 +202,16 @@ mod tests {
                 let error = set(name, text).expect_err(text).to_string();
                 assert!(error.starts_with(&format!("--set {name} is {text:?}, but takes ")), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn a_short_key_is_refused_without_being_shown() {
+        for short in ["hunter2", "fifteen bytes o", "  fifteen bytes o  "] {
+            let error = set("cluster_key", short).expect_err(short).to_string();
+            let said = "--set cluster_key is ******, but takes a secret of at least 16 bytes, such as one from `head -c 32 ";
+            assert!(error.starts_with(said), "{error}");
+            assert!(!error.contains(short.trim()), "{error}");
         }
     }
 

@@ -139,6 +139,15 @@ impl CodePrecedence {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
+impl Secret {
+    /// The minimum length of a secret, in bytes. Shorter ones can be guessed from what the hosts send each other.
+    const LEAST: usize = 16;
+
+    pub(super) fn parse(text: &str) -> Option<Secret> {
+        (text.trim().len() >= Secret::LEAST).then(|| Secret(text.to_owned()))
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
