@@ -5,7 +5,7 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::key::{Key, TAG_SIZE};
-use super::message::Message;
+use super::message::{FROM_LEADER, Message, TO_LEADER};
 
 /// The maximum size of a frame from a peer that has proved itself, in bytes: mpirun's commands name every host.
 const MAX_FRAME: usize = 1 << 20;
@@ -22,6 +22,14 @@ impl Direction {
         match self {
             Direction::ToLeader => b"to leader",
             Direction::FromLeader => b"from leader",
+        }
+    }
+
+    /// Returns the kinds of messages that go in this direction.
+    fn kinds(self) -> &'static [&'static str] {
+        match self {
+            Direction::ToLeader => &TO_LEADER,
+            Direction::FromLeader => &FROM_LEADER,
         }
     }
 }
@@ -48,12 +56,12 @@ impl Sequence {
         write(stream, &payload).await
     }
 
-    /// Receives the next message.
+    /// Receives the next message. `None` for one that does not go in this direction.
     ///
     /// # Errors
     /// The connection has ended or is broken, or the data is too long, is not the next frame of this session, or is no
     /// message.
-    pub(super) async fn receive(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Message> {
+    pub(super) async fn receive(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Message>> {
         let frame = read(stream, MAX_FRAME).await?;
         let wrong = |what| io::Error::new(io::ErrorKind::InvalidData, what);
         let (payload, tag) =
@@ -62,7 +70,9 @@ impl Sequence {
             return Err(wrong("a frame that is not of this session".to_owned()));
         }
         self.number += 1;
-        Message::from_bytes(payload).map_err(|error| wrong(format!("a frame that is no message: {error}")))
+        // The error has words of the peer's.
+        Message::from_bytes(payload, self.direction.kinds())
+            .map_err(|error| wrong(format!("a frame that is no message, at byte {}", error.column())))
     }
 }
 
@@ -99,7 +109,7 @@ mod tests {
             let mut sequence = Sequence::new(key.clone(), Direction::ToLeader);
             sequence.send(&mut sent, &Message::Ready).await.expect("sent");
             let mut receiver = Sequence::new(key.clone(), Direction::ToLeader);
-            assert_eq!(receiver.receive(&mut sent.as_slice()).await.expect("received"), Message::Ready);
+            assert_eq!(receiver.receive(&mut sent.as_slice()).await.expect("received"), Some(Message::Ready));
             let replayed = receiver.receive(&mut sent.as_slice()).await.expect_err("replayed");
             assert!(replayed.to_string().contains("not of this session"), "{replayed}");
             let mut other_way = Sequence::new(key, Direction::FromLeader);

@@ -73,7 +73,9 @@ pub(super) async fn introduce(stream: &mut TcpStream, key: &Key, host: &str) -> 
     let tag = key.tag(&[b"host", theirs, &own, name]);
     frame::write(stream, &[&own, tag.as_slice(), name].concat()).await?;
     let proof = frame::read(stream, MAX_UNPROVED_FRAME).await.map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => refused("it has another key, or another configuration of the job"),
+        io::ErrorKind::UnexpectedEof => refused(
+            "it refuses this host: it has another key or another configuration of the job, or strangers keep it busy",
+        ),
         _ => error,
     })?;
     if !key.proves(&[b"leader", theirs, &own, name], &proof) {

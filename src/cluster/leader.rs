@@ -1,24 +1,23 @@
 //! The leader: admits hosts, receives their messages, and tells all of them the consequences.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::agent::{self, Answer, Asked};
-use super::handshake::{self, Session};
+use super::entrance::{self, Proved, Refusals};
+use super::handshake::Session;
 use super::message::Message;
+use super::received::limited;
 use super::table::{HostTable, LeaderAction};
-use super::{ALIVE_INTERVAL, Command, Connection, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, Membership, Observed};
+use super::{ALIVE_INTERVAL, Command, Connection, GOODBYE_TIME, LINGER_TIME, Membership, Observed, WAITING_MESSAGES};
 use crate::event::EventKind;
-
-/// The number of unproved connections beyond one for each host.
-const SPARE_CONNECTIONS: usize = 16;
 
 /// The time for which the leader tries to get a port that another program has, and the interval of its attempts.
 const PORT_TIME: Duration = Duration::from_secs(20);
@@ -29,12 +28,7 @@ const REMIND_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A message from a connection to the leader's loop.
 enum LeaderEvent {
-    Proved {
-        host: String,
-        address: IpAddr,
-        session: Session,
-        stream: TcpStream,
-    },
+    Proved(Proved),
     Heard {
         host: String,
         message: Message,
@@ -49,6 +43,12 @@ enum LeaderEvent {
     },
 }
 
+impl From<Proved> for LeaderEvent {
+    fn from(proved: Proved) -> LeaderEvent {
+        LeaderEvent::Proved(proved)
+    }
+}
+
 /// Runs until this host leaves.
 pub(super) async fn run(membership: Membership, mut commands: mpsc::UnboundedReceiver<Command>, observed: &Observed) {
     let membership = Arc::new(membership);
@@ -61,8 +61,9 @@ pub(super) async fn run(membership: Membership, mut commands: mpsc::UnboundedRec
         membership: Arc::clone(&membership),
         executing: BTreeMap::new(),
         executed: 0,
+        refusals: Refusals::default(),
     };
-    let (events, mut receiver) = mpsc::unbounded_channel();
+    let (events, mut receiver) = mpsc::channel(WAITING_MESSAGES);
     tokio::spawn(serve_port(Arc::clone(&membership), events.clone()));
     let (ask, mut asked) = mpsc::unbounded_channel();
     if let Some(agent) = &membership.agent {
@@ -98,7 +99,7 @@ pub(super) async fn run(membership: Membership, mut commands: mpsc::UnboundedRec
 }
 
 /// Listens as soon as the port is free. Another program, or a job that is about to end, may hold it for a moment.
-async fn serve_port(membership: Arc<Membership>, events: mpsc::UnboundedSender<LeaderEvent>) {
+async fn serve_port(membership: Arc<Membership>, events: mpsc::Sender<LeaderEvent>) {
     let begun = Instant::now();
     let listener = loop {
         match listen(&membership).await {
@@ -109,12 +110,12 @@ async fn serve_port(membership: Arc<Membership>, events: mpsc::UnboundedSender<L
             Err(error) => {
                 let why = format!("cannot listen on port {} for the other hosts: {error}", membership.port);
                 // The leader's loop may be over.
-                let _ = events.send(LeaderEvent::Deaf { why });
+                let _ = events.send(LeaderEvent::Deaf { why }).await;
                 return;
             }
         }
     };
-    accept(listener, membership, events).await;
+    entrance::accept(listener, membership, events).await;
 }
 
 async fn listen(membership: &Membership) -> io::Result<TcpListener> {
@@ -129,53 +130,6 @@ async fn listen(membership: &Membership) -> io::Result<TcpListener> {
     }
 }
 
-/// Accepts connections, and lets each prove itself while others do.
-async fn accept(listener: TcpListener, membership: Arc<Membership>, events: mpsc::UnboundedSender<LeaderEvent>) {
-    let places = Arc::new(Semaphore::new(membership.hosts.len() + SPARE_CONNECTIONS));
-    let mut refused = Refusals::default();
-    loop {
-        let (mut stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::debug!("a connection failed before it was accepted: {error}");
-                // Possibly there are no descriptors left. The loop must not spin.
-                tokio::time::sleep(ALIVE_INTERVAL).await;
-                continue;
-            }
-        };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            refused.note(peer, "there are too many connections that have proved nothing");
-            continue;
-        };
-        let (membership, events) = (Arc::clone(&membership), events.clone());
-        tokio::spawn(async move {
-            let proved = timeout(HANDSHAKE_TIME, handshake::admit(&mut stream, &membership.key)).await;
-            drop(place);
-            match proved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                // Nobody listens any more at the end.
-                Ok((host, session)) => {
-                    let address = peer.ip().to_canonical();
-                    let _ = events.send(LeaderEvent::Proved { host, address, session, stream });
-                }
-                Err(error) => tracing::warn!("a connection from {peer} is refused: {error}"),
-            }
-        });
-    }
-}
-
-/// Limits the log to one line for each address.
-#[derive(Default)]
-struct Refusals(BTreeSet<IpAddr>);
-
-impl Refusals {
-    fn note(&mut self, peer: SocketAddr, why: &str) {
-        // Bounded, because an attacker has many addresses.
-        if self.0.len() < 100 && self.0.insert(peer.ip()) {
-            tracing::warn!("connections from {} are refused: {why}", peer.ip());
-        }
-    }
-}
-
 struct Hub<'a> {
     table: HostTable,
     outboxes: BTreeMap<String, mpsc::UnboundedSender<Message>>,
@@ -184,14 +138,16 @@ struct Hub<'a> {
     /// The commands that other hosts run, with the agents that wait for their ends.
     executing: BTreeMap<u64, (String, oneshot::Sender<Answer>)>,
     executed: u64,
+    /// The connections that have the key and are refused.
+    refusals: Refusals,
 }
 
 impl Hub<'_> {
-    fn happened(&mut self, event: LeaderEvent, events: &mpsc::UnboundedSender<LeaderEvent>) -> Vec<LeaderAction> {
+    fn happened(&mut self, event: LeaderEvent, events: &mpsc::Sender<LeaderEvent>) -> Vec<LeaderAction> {
         match event {
-            LeaderEvent::Proved { host, address, session, stream } => {
+            LeaderEvent::Proved(Proved { host, address, session, stream }) => {
                 if let Err(why) = self.table.may_join(&host) {
-                    tracing::warn!("a connection from {address} is refused: {why}");
+                    self.refusals.note(address, &why);
                     return Vec::new();
                 }
                 let (outbox, messages) = mpsc::unbounded_channel();
@@ -202,11 +158,14 @@ impl Hub<'_> {
                     tracing::info!("all {hosts} hosts are connected");
                 }
                 self.observed.events.emit(EventKind::HostJoined(host.clone()));
-                tokio::spawn(serve(host.clone(), session, stream, messages, events.clone()));
+                let membership = Arc::clone(&self.membership);
+                tokio::spawn(serve(host.clone(), membership, session, stream, messages, events.clone()));
                 self.table.joined(&host)
             }
             LeaderEvent::Heard { host, message: Message::Executed { id, code } } => {
-                if let Some((_, answer)) = self.executing.remove(&id) {
+                // A host can only end its own commands.
+                let own = self.executing.extract_if(id..=id, |_, (executes, _)| *executes == host).next();
+                if let Some((_, (_, answer))) = own {
                     tracing::debug!("mpirun's daemon on host {host} has ended with exit code {code}");
                     // mpirun may have ended its agent.
                     let _ = answer.send(Answer::Ended(code));
@@ -214,7 +173,7 @@ impl Hub<'_> {
                 Vec::new()
             }
             LeaderEvent::Heard { host, message } => {
-                if message == Message::Ready {
+                if message == Message::Ready && self.table.is_preparing(&host) {
                     self.observed.events.emit(EventKind::HostReady(host.clone()));
                 }
                 self.table.heard(&host, message, Instant::now())
@@ -294,11 +253,7 @@ impl Hub<'_> {
 
     /// Waits until every host has received what it was told and, after a failure, for hosts of the launch that are
     /// still to connect: they would wait for this one.
-    async fn say_goodbye(
-        mut self,
-        events: &mut mpsc::UnboundedReceiver<LeaderEvent>,
-        sender: &mpsc::UnboundedSender<LeaderEvent>,
-    ) {
+    async fn say_goodbye(mut self, events: &mut mpsc::Receiver<LeaderEvent>, sender: &mpsc::Sender<LeaderEvent>) {
         let begun = Instant::now();
         let has_failed = self.observed.stage().verdict().is_some();
         loop {
@@ -319,19 +274,19 @@ impl Hub<'_> {
 /// Serves one connection until its host sends nothing any more.
 async fn serve(
     host: String,
+    membership: Arc<Membership>,
     session: Session,
     stream: TcpStream,
     mut messages: mpsc::UnboundedReceiver<Message>,
-    events: mpsc::UnboundedSender<LeaderEvent>,
+    events: mpsc::Sender<LeaderEvent>,
 ) {
     let Session { mut sender, mut receiver } = session;
     // Small messages must not wait for others.
     let _ = stream.set_nodelay(true);
     let (mut reading, mut writing) = stream.into_split();
-    let heard = super::hear(&mut receiver, &mut reading, |message| {
-        // The leader's loop may be over.
-        let _ = events.send(LeaderEvent::Heard { host: host.clone(), message });
-    });
+    let limits = |message| limited(message, &host, &membership.hosts);
+    let event = |message| LeaderEvent::Heard { message: limits(message), host: host.clone() };
+    let heard = super::hear(&mut receiver, &mut reading, &events, event);
     let told = async {
         let mut alive = tokio::time::interval(ALIVE_INTERVAL);
         loop {
@@ -349,5 +304,5 @@ async fn serve(
     };
     let why = tokio::select! { why = heard => why, why = told => why };
     // The leader's loop may be over.
-    let _ = events.send(LeaderEvent::Gone { host, why });
+    let _ = events.send(LeaderEvent::Gone { host, why }).await;
 }

@@ -11,9 +11,10 @@ use tokio::time::timeout;
 
 use super::handshake::{self, Session};
 use super::message::Message;
+use super::received::limited;
 use super::{
     ALIVE_INTERVAL, Command, Connection, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Membership, Observed,
-    Order, table,
+    Order, WAITING_MESSAGES, table,
 };
 use crate::event::{Cause, EventKind, Verdict};
 use crate::resolve;
@@ -33,7 +34,7 @@ pub(super) async fn run(
     membership: Membership,
     mut commands: mpsc::UnboundedReceiver<Command>,
     observed: &Observed,
-    orders: mpsc::UnboundedSender<Order>,
+    orders: mpsc::Sender<Order>,
 ) {
     let mut waiting = Waiting { messages: Vec::new(), leaves: false };
     let Some((stream, session)) = connect(&membership, &mut commands, &mut waiting, observed).await else { return };
@@ -145,16 +146,18 @@ async fn talk(
     mut commands: mpsc::UnboundedReceiver<Command>,
     waiting: Waiting,
     observed: &Observed,
-    orders: mpsc::UnboundedSender<Order>,
+    orders: mpsc::Sender<Order>,
 ) {
     let mut orders = Some(orders);
     let Session { mut sender, mut receiver } = session;
     let (mut reading, mut writing) = stream.into_split();
-    let (heard, mut messages) = mpsc::unbounded_channel();
+    let (heard, mut messages) = mpsc::channel(WAITING_MESSAGES);
+    let (leader, hosts) = (membership.leader.clone(), membership.hosts.clone());
     let listening = async move {
+        let limits = |message| Ok(limited(message, &leader, &hosts));
+        let why = super::hear(&mut receiver, &mut reading, &heard, limits).await;
         // Nobody listens any more at the end.
-        let why = super::hear(&mut receiver, &mut reading, |message| drop(heard.send(Ok(message)))).await;
-        let _ = heard.send(Err(why));
+        let _ = heard.send(Err(why)).await;
     };
     tokio::spawn(listening);
     let mut own_failure: Option<Cause> = None;
@@ -185,8 +188,10 @@ async fn talk(
             message = messages.recv() => match message {
                 Some(Ok(Message::Execute { id, command })) => {
                     // A command that comes early is run when this host is ready for it.
-                    if let Some(orders) = &orders {
-                        let _ = orders.send(Order { id, command });
+                    if let Some(orders) = &orders
+                        && orders.try_send(Order { id, command }).is_err()
+                    {
+                        tracing::warn!("a command of host {} is not run: too many wait", membership.leader);
                     }
                 }
                 Some(Ok(Message::Dismissed)) => orders = None,

@@ -6,6 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Cause, Verdict};
 
+/// The kinds of messages that the leader takes.
+pub(super) const TO_LEADER: [&str; 8] =
+    ["Hello", "Alive", "Ready", "Failed", "RankKilled", "Ended", "Finished", "Executed"];
+
+/// The kinds of messages that the other hosts take.
+pub(super) const FROM_LEADER: [&str; 8] =
+    ["Alive", "Start", "RankKilled", "Execute", "Dismissed", "Stop", "Verdict", "Over"];
+
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
@@ -68,7 +76,77 @@ impl Message {
         serde_json::to_vec(self).unwrap_or_else(|_| unreachable!("names and texts only: it can be written"))
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Message, serde_json::Error> {
-        serde_json::from_slice(bytes)
+    /// Reads a message. `None` if it is not of these kinds: then only the other side may send it, or it is one of another
+    /// version.
+    ///
+    /// # Errors
+    /// It is no message, or not whole.
+    pub(super) fn from_bytes(bytes: &[u8], kinds: &[&str]) -> Result<Option<Message>, serde_json::Error> {
+        if kind(bytes).is_some_and(|kind| !kinds.contains(&kind)) {
+            return Ok(None);
+        }
+        serde_json::from_slice(bytes).map(Some)
+    }
+}
+
+/// Returns the kind of a message: the text, or the first name of the object, that it consists of.
+fn kind(bytes: &[u8]) -> Option<&str> {
+    let rest = bytes.strip_prefix(b"{").unwrap_or(bytes).strip_prefix(b"\"")?;
+    std::str::from_utf8(rest.split(|byte| *byte == b'"').next()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{FROM_LEADER, Message, TO_LEADER};
+    use crate::event::{Cause, CauseEnding, Verdict};
+
+    #[test]
+    fn each_side_takes_its_messages_and_ignores_the_others() {
+        let cause = Cause::new("x", CauseEnding::NoProcess(1));
+        let to_leader = [
+            Message::Hello(BTreeMap::new()),
+            Message::Alive,
+            Message::Ready,
+            Message::Failed { cause: Box::new(cause.clone()), is_final: true },
+            Message::RankKilled,
+            Message::Ended { failed_ranks: 1 },
+            Message::Finished,
+            Message::Executed { id: 1, code: 2 },
+        ];
+        let from_leader = [
+            Message::Alive,
+            Message::Start,
+            Message::RankKilled,
+            Message::Execute { id: 1, command: "true".to_owned() },
+            Message::Dismissed,
+            Message::Stop { why: "x".to_owned(), is_orderly: false },
+            Message::Verdict(Box::new(Verdict { host: "algo-1".to_owned(), cause })),
+            Message::Over,
+        ];
+        let read =
+            |message: &Message, kinds: &[&str]| Message::from_bytes(&message.to_bytes(), kinds).expect("a message");
+        for (own, own_kinds, others, other_kinds) in
+            [(&to_leader, TO_LEADER, &from_leader, FROM_LEADER), (&from_leader, FROM_LEADER, &to_leader, TO_LEADER)]
+        {
+            for message in own {
+                assert_eq!(read(message, &own_kinds).as_ref(), Some(message));
+                let is_of_both = others.contains(message);
+                assert_eq!(read(message, &other_kinds).is_some(), is_of_both, "{message:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_of_another_version_is_ignored_and_one_that_is_not_whole_is_an_error() {
+        let read = |text: &str| Message::from_bytes(text.as_bytes(), &TO_LEADER);
+        for other in ["\"Paused\"", "{\"Paused\":{\"until\":3}}", "{\"Verdict\":{\"text\":1}}"] {
+            assert_eq!(read(other).expect(other), None);
+        }
+        let deep = format!("{{\"Hello\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        for wrong in ["", "{}", "3", "{\"Failed\":{}}", "{\"Ended\":{\"failed_ranks\":-1}}", "\"Ready\"x", &deep] {
+            assert!(read(wrong).is_err(), "{:.40}", wrong);
+        }
     }
 }

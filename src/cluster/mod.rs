@@ -55,18 +55,24 @@
 //!   configuration: for them, set the key.
 //! - A peer must be a host of the job that is not there yet. Its address is not compared with its name's: a host can have
 //!   several interfaces, and has proved that it has the key.
-//! - A handshake has [`HANDSHAKE_TIME`]; there are at most as many unproved connections as hosts and a few. What is refused
-//!   gets one line in the log, and the job goes on.
+//! - A handshake has [`HANDSHAKE_TIME`]; there are at most as many unproved connections as hosts and a few, and few of one
+//!   address. A newcomer takes the place of the oldest one of a stranger, so that strangers keep no host out ([`entrance`]).
+//!   Refused connections get a few lines in the log, and the job goes on.
+//! - A peer that has the key may lie: its exit codes, texts and names are limited when they are received ([`received`]), and
+//!   its messages wait in its own connection if it sends more than are handled. A host only advances, and what only a leader
+//!   may say is ignored from others.
 //! - Frames are authenticated, not encrypted. They hold failure texts, from which secrets were taken before, and for
 //!   mpirun the commands of its daemons, never variables.
 
 pub mod agent;
+mod entrance;
 mod frame;
 mod handshake;
 mod key;
 mod leader;
 mod member;
 pub mod message;
+mod received;
 pub mod table;
 
 use std::collections::BTreeMap;
@@ -105,6 +111,9 @@ const GOODBYE_TIME: Duration = Duration::from_secs(1);
 /// The time for which a host that has failed stays for hosts of its launch that it has not met yet: they would wait for
 /// it.
 const LINGER_TIME: Duration = Duration::from_secs(10);
+
+/// The number of messages of peers, or of their commands, that wait to be handled. A peer that sends more must wait.
+const WAITING_MESSAGES: usize = 16;
 
 /// The members of a job, and the facts by which they find each other.
 #[derive(Clone, Debug)]
@@ -210,7 +219,7 @@ enum Command {
 pub struct Channel {
     speaker: Speaker,
     view: watch::Receiver<View>,
-    orders: mpsc::UnboundedReceiver<Order>,
+    orders: mpsc::Receiver<Order>,
     /// Ends with the thread.
     ended: std::sync::mpsc::Receiver<()>,
 }
@@ -230,7 +239,7 @@ impl Channel {
     pub fn begin(membership: Membership, events: Events) -> std::io::Result<Channel> {
         let (commands, receiver) = mpsc::unbounded_channel();
         let (sender, view) = watch::channel(View::default());
-        let (order, orders) = mpsc::unbounded_channel();
+        let (order, orders) = mpsc::channel(WAITING_MESSAGES);
         let (end, ended) = std::sync::mpsc::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build()?;
         let observed = Observed { view: sender, events };
@@ -417,15 +426,20 @@ fn alone(membership: &Membership, observed: &Observed, why: &str) {
     observed.over();
 }
 
-/// Hands over each message of a connection. Returns the reason why there are no more.
-async fn hear(
+/// Hands over each message of a connection, as an event. Returns the reason why there are no more.
+async fn hear<E>(
     receiver: &mut frame::Sequence,
     reading: &mut OwnedReadHalf,
-    mut take: impl FnMut(message::Message),
+    events: &mpsc::Sender<E>,
+    event: impl Fn(message::Message) -> E,
 ) -> String {
     loop {
         match tokio::time::timeout(LOST_AFTER, receiver.receive(reading)).await {
-            Ok(Ok(message)) => take(message),
+            Ok(Ok(None)) => tracing::debug!("a message of a kind that is not expected is ignored"),
+            Ok(Ok(Some(message))) => {
+                // Nobody listens any more at the end.
+                let _ = events.send(event(message)).await;
+            }
             Ok(Err(error)) => return broken(&error),
             Err(_) => return silent(),
         }

@@ -85,6 +85,10 @@ pub struct HostTable {
     come_until: Instant,
     failures: Vec<Account>,
     failed_ranks: BTreeMap<String, usize>,
+    /// The hosts that have said hello.
+    greeted: BTreeSet<String>,
+    /// True once the hosts were told that a rank of mpirun was killed.
+    is_rank_killed: bool,
     settle_until: Option<Instant>,
     has_started: bool,
     is_decided: bool,
@@ -112,6 +116,8 @@ impl HostTable {
             come_until: now + *patience,
             failures: Vec::new(),
             failed_ranks: BTreeMap::new(),
+            greeted: BTreeSet::new(),
+            is_rank_killed: false,
             settle_until: None,
             has_started: false,
             is_decided: false,
@@ -133,6 +139,11 @@ impl HostTable {
         }
     }
 
+    /// Returns true if a host is connected and not ready yet.
+    pub fn is_preparing(&self, host: &str) -> bool {
+        self.hosts.get(host) == Some(&Standing::Present)
+    }
+
     /// Notes that a host has connected.
     pub fn joined(&mut self, host: &str) -> Vec<LeaderAction> {
         self.hosts.insert(host.to_owned(), Standing::Present);
@@ -151,8 +162,8 @@ impl HostTable {
     /// Takes a message from a host.
     pub fn heard(&mut self, host: &str, message: Message, now: Instant) -> Vec<LeaderAction> {
         match message {
-            Message::Hello(profile) => self.compared(host, &profile, now),
-            Message::Ready => {
+            Message::Hello(profile) if self.greeted.insert(host.to_owned()) => self.compared(host, &profile, now),
+            Message::Ready if self.is_preparing(host) => {
                 self.stands(host, Standing::Ready);
                 self.unready.remove(host);
                 match (self.failures.is_empty(), self.has_started) {
@@ -167,7 +178,10 @@ impl HostTable {
             Message::Failed { cause, is_final } => {
                 self.failed(Account { host: host.to_owned(), cause: *cause, is_final }, now)
             }
-            Message::RankKilled => vec![LeaderAction::All(Message::RankKilled)],
+            Message::RankKilled if !self.is_rank_killed => {
+                self.is_rank_killed = true;
+                vec![LeaderAction::All(Message::RankKilled)]
+            }
             Message::Ended { failed_ranks } => {
                 self.failed_ranks.insert(host.to_owned(), failed_ranks);
                 self.stands(host, Standing::Ended);
@@ -181,6 +195,8 @@ impl HostTable {
                 }
                 actions
             }
+            // A host says these once.
+            Message::Hello(_) | Message::Ready | Message::RankKilled => Vec::new(),
             // A host cannot send what only the leader sends. Commands are handled by the leader's loop.
             Message::Alive
             | Message::Start
@@ -350,7 +366,7 @@ impl HostTable {
         self.is_decided = true;
         // The first account, in order of arrival, that nothing else explains.
         let Some(account) = self.failures.iter().min_by_key(|account| account.gives_way()) else { return Vec::new() };
-        let failed: usize = self.failed_ranks.values().sum();
+        let failed = self.failed_ranks.values().fold(0, |sum: usize, failed| sum.saturating_add(*failed));
         let of_cause = usize::from(self.failed_ranks.get(&account.host).is_some_and(|failed| *failed > 0));
         let mut cause = account.cause.clone();
         (cause.followers, cause.absent_hosts) = (failed - of_cause, self.missing());

@@ -28,7 +28,7 @@ impl Host {
             if membership.host == membership.leader {
                 leader::run(membership, receiver, &observed).await;
             } else {
-                let (orders, _) = mpsc::unbounded_channel();
+                let (orders, _) = mpsc::channel(1);
                 member::run(membership, receiver, &observed, orders).await;
             }
         });

@@ -11,7 +11,7 @@ use super::job::{Ended, Job, eventually, executable, search_path};
 use super::running::{Running, nothing_survives, with_notes};
 
 /// The default port of the channel. The addresses belong to this test process alone, so it is free.
-const PORT: u16 = 7778;
+pub const PORT: u16 = 7778;
 
 /// The hosts of a job: `algo-1`, `algo-2` and so on.
 pub struct Hosts {

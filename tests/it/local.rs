@@ -483,7 +483,8 @@ fn hosts_share_a_random_key_and_folders_that_nobody_else_can_enter() {
     // A folder that an interrupted job or somebody else left.
     fs::create_dir_all(workplace.at("out/.footplate-job/algo-1")).expect("made");
     let run = |words: &[&str], key: Option<&str>| {
-        let all = ["--source-dir", "src", "--entry-point", "train.py", "--output-dir", "out", "--set", "log_prefix=off"];
+        let all =
+            ["--source-dir", "src", "--entry-point", "train.py", "--output-dir", "out", "--set", "log_prefix=off"];
         let mut command = workplace.command(&[&all[..], words].concat());
         command.envs(key.map(|key| ("FOOTPLATE_CLUSTER_KEY", key)));
         let output = wait_with_output(command.spawn().expect("footplate starts"));

@@ -33,6 +33,7 @@
 //! - `s3`: code from S3, and what can go wrong on the way
 //! - `sdk`: jobs of the SageMaker Python SDKs' local modes
 //! - `secrets`: they are in nothing that footplate itself writes
+//! - `strangers`: strangers at the leader's port, and hosts that have the key and lie
 //! - `structure`: who imports whom, where `unsafe` is, how long files are
 //! - `torchrun`: the lines and the errors of its ranks
 //! - `wording`: how doc comments begin, and that one name has one meaning
@@ -78,6 +79,7 @@ mod s3;
 mod sdk;
 mod secrets;
 mod servers;
+mod strangers;
 mod structure;
 mod torchrun;
 mod wording;

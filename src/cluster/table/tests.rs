@@ -215,7 +215,6 @@ fn a_host_with_another_configuration_is_named_with_what_differs() {
     let profile = |launcher: &str| BTreeMap::from([("launcher".to_owned(), launcher.to_owned())]);
     let mut spanning = HostTable::new(&Membership { profile: profile("mpi"), ..membership(2, true) }, now);
     spanning.joined("algo-2");
-    assert_eq!(spanning.heard("algo-2", Message::Hello(profile("mpi")), now), []);
     spanning.heard("algo-2", Message::Hello(profile("torchrun")), now);
     let decided = spanning.tick(now + SETTLE_TIME);
     assert!(verdict(&decided).1.starts_with("host algo-2 has not the same launcher as host algo-1"), "{decided:?}");
@@ -223,4 +222,26 @@ fn a_host_with_another_configuration_is_named_with_what_differs() {
     apart.joined("algo-2");
     let noted = apart.heard("algo-2", Message::Hello(profile("torchrun")), now);
     assert!(matches!(noted.as_slice(), [LeaderAction::Note(_)]), "{noted:?}");
+    // A host says hello once: it cannot fill the log.
+    assert_eq!(apart.heard("algo-2", Message::Hello(profile("xla")), now), []);
+    let mut equal = HostTable::new(&Membership { profile: profile("mpi"), ..membership(2, true) }, now);
+    equal.joined("algo-2");
+    assert_eq!(equal.heard("algo-2", Message::Hello(profile("mpi")), now), []);
+}
+
+#[test]
+fn a_host_that_repeats_itself_or_goes_back_changes_nothing() {
+    let now = Instant::now();
+    let mut table = table(2, true, now);
+    table.heard("algo-1", Message::Ready, now);
+    assert_eq!(table.heard("algo-2", Message::Ready, now), [LeaderAction::All(Message::Start)]);
+    assert_eq!(table.heard("algo-2", Message::Ready, now), []);
+    assert_eq!(table.heard("algo-2", Message::RankKilled, now), [LeaderAction::All(Message::RankKilled)]);
+    assert_eq!(table.heard("algo-2", Message::RankKilled, now), []);
+    table.heard("algo-2", failure("algo-2", "ValueError: bad"), now);
+    table.heard("algo-2", Message::Ended { failed_ranks: usize::MAX }, now);
+    // It was ready before, so that the leader would wait for it again.
+    assert_eq!(table.heard("algo-2", Message::Ready, now), []);
+    let decided = table.heard("algo-1", Message::Ended { failed_ranks: 1 }, now);
+    assert!(verdict(&decided).1.starts_with("ValueError: bad"), "{decided:?}");
 }

@@ -209,7 +209,8 @@ mod tests {
     fn a_short_key_is_refused_without_being_shown() {
         for short in ["hunter2", "fifteen bytes o", "  fifteen bytes o  "] {
             let error = set("cluster_key", short).expect_err(short).to_string();
-            let said = "--set cluster_key is ******, but takes a secret of at least 16 bytes, such as one from `head -c 32 ";
+            let said =
+                "--set cluster_key is ******, but takes a secret of at least 16 bytes, such as one from `head -c 32 ";
             assert!(error.starts_with(said), "{error}");
             assert!(!error.contains(short.trim()), "{error}");
         }

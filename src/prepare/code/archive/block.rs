@@ -51,7 +51,11 @@ pub fn number<const N: usize>(field: &str, bytes: &[u8; N]) -> Result<u64, Archi
     if bytes[0] & 0x80 == 0 {
         let text = String::from_utf8_lossy(bytes);
         let text = text.split('\0').next().unwrap_or_default().trim();
-        return if text.is_empty() { Ok(0) } else { u64::from_str_radix(text, 8).map_err(|_| wrong("is not a number")) };
+        return if text.is_empty() {
+            Ok(0)
+        } else {
+            u64::from_str_radix(text, 8).map_err(|_| wrong("is not a number"))
+        };
     }
     let digits = [&[bytes[0] & 0x7f], &bytes[1..]].concat();
     let value = digits.iter().try_fold(0_u64, |value, digit| value.checked_mul(256)?.checked_add((*digit).into()));

@@ -78,7 +78,8 @@ fn is_lzma(start: &[u8]) -> bool {
     let Some(header) = start.first_chunk::<13>() else { return false };
     let [properties, d0, d1, d2, d3, size @ ..] = *header;
     let (dictionary, size) = (u32::from_le_bytes([d0, d1, d2, d3]), u64::from_le_bytes(size));
-    let is_common = dictionary >= 4096 && (dictionary.count_ones() == 1 || dictionary >> dictionary.trailing_zeros() == 3);
+    let is_common =
+        dictionary >= 4096 && (dictionary.count_ones() == 1 || dictionary >> dictionary.trailing_zeros() == 3);
     properties == 0x5d && is_common && (size == u64::MAX || size < 256 << 30)
 }
 

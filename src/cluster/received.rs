@@ -1,0 +1,160 @@
+//! The limits of what a message may claim: a peer that has the key can still be mistaken, or lie.
+//!
+//! A peer may describe a failure of its own. It may not turn a failure into a success by an exit code that the kernel cuts
+//! to 0, fill the memory or the log with text, or speak of hosts that are not part of the job.
+
+use super::message::Message;
+use crate::event::{Cause, CauseDetail, CauseEnding, Ending, SourcePlace, Verdict};
+use crate::failure;
+use crate::redact::Redactor;
+
+/// The maximum length of a text before it is shortened for show, in bytes: `failure::redacted` allows a few thousand.
+const MAX_TEXT: usize = 16 << 10;
+/// The maximum number of facts that hosts compare.
+const MAX_FACTS: usize = 64;
+/// The maximum number of hints of a cause.
+const MAX_HINTS: usize = 4;
+/// The maximum number of ranks of a host.
+const MAX_RANKS: usize = 1 << 16;
+/// The exit code of a failure whose own code is not possible.
+const FAILED: i32 = 1;
+/// The last signal of Linux.
+const LAST_SIGNAL: i32 = 64;
+
+/// Returns a message of the host `sender` with nothing in it that cannot be. `hosts` are those of the job.
+pub(super) fn limited(message: Message, sender: &str, hosts: &[String]) -> Message {
+    match message {
+        Message::Hello(facts) => {
+            Message::Hello(facts.into_iter().take(MAX_FACTS).map(|(name, value)| (cut(name), cut(value))).collect())
+        }
+        Message::Failed { cause, is_final } => {
+            Message::Failed { cause: Box::new(limited_cause(*cause, sender, hosts)), is_final }
+        }
+        Message::Verdict(verdict) => {
+            let Verdict { host, cause } = *verdict;
+            let host = if hosts.contains(&host) { host } else { sender.to_owned() };
+            let cause = limited_cause(cause, &host, hosts);
+            Message::Verdict(Box::new(Verdict { host, cause }))
+        }
+        Message::Stop { why, is_orderly } => {
+            let shown = Cause::new(cut(why), CauseEnding::NoProcess(FAILED));
+            Message::Stop { why: failure::redacted(&shown, &Redactor::default()).headline, is_orderly }
+        }
+        Message::Ended { failed_ranks } => Message::Ended { failed_ranks: failed_ranks.min(MAX_RANKS) },
+        Message::Executed { id, code } => {
+            Message::Executed { id, code: if (0..=255).contains(&code) { code } else { FAILED } }
+        }
+        other => other,
+    }
+}
+
+fn limited_cause(cause: Cause, sender: &str, hosts: &[String]) -> Cause {
+    let is_of_job = |host: &String| hosts.contains(host);
+    let detail = |detail: CauseDetail| CauseDetail { text: cut(detail.text), ..detail };
+    let place = |place: SourcePlace| SourcePlace { path: cut(place.path), function: place.function.map(cut), ..place };
+    let cut = Cause {
+        headline: cut(cause.headline),
+        details: cause.details.into_iter().take(MAX_HINTS * 2).map(detail).collect(),
+        place: cause.place.map(place),
+        thread: cause.thread.map(cut),
+        host: cause.host.map(|host| if is_of_job(&host) { host } else { sender.to_owned() }),
+        rank: cause.rank,
+        followers: cause.followers.min(MAX_RANKS),
+        stage: cause.stage,
+        ending: limited_ending(cause.ending),
+        launcher: cause.launcher.map(cut),
+        absent_hosts: cause.absent_hosts.into_iter().filter(is_of_job).take(hosts.len()).collect(),
+        hints: cause.hints.into_iter().take(MAX_HINTS).map(cut).collect(),
+        command: cut(cause.command),
+        attempt: cause.attempt,
+    };
+    failure::redacted(&cut, &Redactor::default())
+}
+
+/// Returns an ending whose exit code is one of 1 to 255, or 0 for a host that was told to stop.
+fn limited_ending(ending: CauseEnding) -> CauseEnding {
+    match ending {
+        CauseEnding::NoProcess(0..=255)
+        | CauseEnding::Process(Ending::Exited(1..=255) | Ending::Signaled(1..=LAST_SIGNAL)) => ending,
+        CauseEnding::NoProcess(_) => CauseEnding::NoProcess(FAILED),
+        CauseEnding::Process(_) => CauseEnding::Process(Ending::Exited(FAILED)),
+    }
+}
+
+/// Returns the beginning of a text.
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+    text.shrink_to_fit();
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::limited;
+    use crate::cluster::message::Message;
+    use crate::event::{Cause, CauseDetail, CauseEnding, Ending, Verdict};
+
+    fn hosts() -> Vec<String> {
+        ["algo-1", "algo-2"].map(str::to_owned).to_vec()
+    }
+
+    fn received(cause: Cause) -> Cause {
+        match limited(Message::Failed { cause: Box::new(cause), is_final: true }, "algo-2", &hosts()) {
+            Message::Failed { cause, .. } => *cause,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn no_exit_code_of_a_failure_becomes_a_success() {
+        use CauseEnding::{NoProcess, Process};
+        for ending in [0, 256, 512, -256, -1, i32::MIN, i32::MAX].map(Ending::Exited) {
+            assert_eq!(received(Cause::new("x", Process(ending))).ending, Process(Ending::Exited(1)), "{ending:?}");
+        }
+        for ending in [0, -128, 65, 128, i32::MAX].map(Ending::Signaled) {
+            assert_eq!(received(Cause::new("x", Process(ending))).ending, Process(Ending::Exited(1)), "{ending:?}");
+        }
+        for code in [256, -1, i32::MIN] {
+            assert_eq!(received(Cause::new("x", NoProcess(code))).ending, NoProcess(1));
+        }
+        let possible = [Process(Ending::Exited(255)), Process(Ending::Signaled(9)), NoProcess(68), NoProcess(0)];
+        for ending in possible {
+            assert_eq!(received(Cause::new("x", ending)).ending, ending);
+        }
+        let verdict = Verdict { host: "x".to_owned(), cause: Cause::new("x", Process(Ending::Exited(256))) };
+        let Message::Verdict(verdict) = limited(Message::Verdict(Box::new(verdict)), "algo-1", &hosts()) else {
+            panic!()
+        };
+        assert_eq!((verdict.host.as_str(), verdict.cause.exit_code()), ("algo-1", 1));
+        assert_eq!(
+            limited(Message::Executed { id: 1, code: 256 }, "algo-2", &hosts()),
+            Message::Executed { id: 1, code: 1 }
+        );
+    }
+
+    #[test]
+    fn texts_are_short_and_only_hosts_of_the_job_are_named() {
+        let long = || "é".repeat(400_000);
+        let cause = Cause {
+            details: vec![CauseDetail { label: None, text: long() }; 1000],
+            hints: vec![long(); 1000],
+            thread: Some(long()),
+            host: Some("evil.example".to_owned()),
+            followers: usize::MAX,
+            absent_hosts: vec![long(), "algo-1".to_owned()],
+            command: long(),
+            ..Cause::new(long(), CauseEnding::Process(Ending::Exited(3)))
+        };
+        let received = received(cause);
+        assert!(serde_json::to_vec(&received).expect("text").len() < 100_000);
+        assert_eq!((received.host.as_deref(), received.exit_code()), (Some("algo-2"), 3));
+        assert_eq!(received.absent_hosts, ["algo-1"]);
+        let facts = (0..10_000).map(|number| (number.to_string(), "y".repeat(100))).collect();
+        let hello = limited(Message::Hello(facts), "algo-2", &hosts());
+        assert!(matches!(hello, Message::Hello(facts) if facts.len() == 64));
+        let stop = limited(Message::Stop { why: long(), is_orderly: false }, "algo-1", &hosts());
+        assert!(matches!(stop, Message::Stop { why, .. } if why.len() < 10_000));
+        let ended = limited(Message::Ended { failed_ranks: usize::MAX }, "algo-2", &hosts());
+        assert!(matches!(ended, Message::Ended { failed_ranks: 0..100_000 }));
+    }
+}

@@ -1,0 +1,224 @@
+//! Strangers at the leader's port, and hosts that have the key and lie.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ring::hmac::{HMAC_SHA256, Key, sign};
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpSocket;
+
+use super::hosts::{Hosts, PORT, address};
+use super::job::eventually;
+use super::running::Running;
+
+const SECRET: &str = "a secret of these tests";
+
+/// Returns the bytes of parts as the protocol joins them: each after its length.
+fn joined(parts: &[&[u8]]) -> Vec<u8> {
+    parts.iter().flat_map(|part| [&(part.len() as u64).to_be_bytes()[..], part].concat()).collect()
+}
+
+fn tag(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    sign(&Key::new(HMAC_SHA256, key), &joined(parts)).as_ref().to_vec()
+}
+
+fn framed(payload: &[u8]) -> Vec<u8> {
+    [&u32::try_from(payload.len()).expect("a length").to_be_bytes()[..], payload].concat()
+}
+
+fn read_frame(stream: &mut TcpStream) -> Vec<u8> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).expect("a frame");
+    let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut frame).expect("a whole frame");
+    frame
+}
+
+/// A host that has the key and says what it likes.
+struct Liar {
+    stream: TcpStream,
+    session: Vec<u8>,
+    number: u64,
+}
+
+impl Liar {
+    /// Connects to the leader as `algo-2`.
+    fn connect() -> Liar {
+        let key = tag(b"footplate cluster key", &[SECRET.as_bytes()]);
+        let mut stream = eventually("the leader's port", || TcpStream::connect((address(1), PORT)).ok());
+        let greeting = read_frame(&mut stream);
+        let (theirs, own, name) = (&greeting[10..], [7; 32], b"algo-2");
+        let proof = tag(&key, &[b"host", theirs, &own, name]);
+        stream.write_all(&framed(&[&own[..], &proof, name].concat())).expect("written");
+        assert_eq!(read_frame(&mut stream), tag(&key, &[b"leader", theirs, &own, name]));
+        Liar { session: tag(&key, &[b"session", theirs, &own, name]), stream, number: 0 }
+    }
+
+    /// Returns the next frame of the session with this payload.
+    fn frame(&mut self, payload: &[u8]) -> Vec<u8> {
+        let tag = tag(&self.session, &[b"to leader", &self.number.to_be_bytes(), payload]);
+        self.number += 1;
+        framed(&[payload, &tag].concat())
+    }
+
+    fn say(&mut self, message: &Value) {
+        let frame = self.frame(message.to_string().as_bytes());
+        self.stream.write_all(&frame).expect("the leader takes it");
+    }
+}
+
+/// An account of a failure with this headline and ending.
+fn failed(headline: &str, ending: Value) -> Value {
+    let cause = json!({
+        "headline": headline, "details": [], "place": null, "thread": null, "host": "evil.example", "rank": 1, "followers": 0,
+        "stage": null, "ending": ending, "launcher": null, "absent_hosts": ["evil.example"], "hints": [], "command": "",
+        "attempt": 0,
+    });
+    json!({"Failed": {"cause": cause, "is_final": true}})
+}
+
+/// Two hosts, of which the second is not footplate. Returns the leader, whose rank runs.
+fn leader_with_liar() -> (Hosts, Running, Liar) {
+    // The rank stays until it is told, so that the leader does not leave.
+    let script = "import signal\nfrom notes import note, wait_for\n\
+                  signal.signal(signal.SIGTERM, signal.SIG_IGN)\nnote('up')\nwait_for('end')\n";
+    let hosts = Hosts::new(2, script).ranks(1);
+    let hosts = hosts.variable("FOOTPLATE_CLUSTER_KEY", SECRET);
+    let leader = Running::start(&hosts.jobs[0], ["train"]);
+    let mut liar = Liar::connect();
+    liar.say(&json!("Ready"));
+    leader.noted("up", 1);
+    (hosts, leader, liar)
+}
+
+fn peak_of(running: &Running) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).expect("its status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+#[test]
+fn strangers_that_take_all_places_do_not_keep_a_host_out() {
+    let hosts = Hosts::new(2, "from notes import wait_for\nwait_for('go')\n").ranks(1);
+    let leader = Running::start(&hosts.jobs[0], ["train"]);
+    eventually("the leader's port", || TcpStream::connect((address(1), PORT)).ok());
+    let port = SocketAddr::new(address(1).parse().expect("an address"), PORT);
+    let ends = Arc::new(AtomicBool::new(false));
+    let has_ended = Arc::clone(&ends);
+    let flood = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut tasks = tokio::task::JoinSet::new();
+            for stranger in 0..60 {
+                // Some are silent, some send a byte now and then. All come back at once when they are turned away.
+                let (own, has_ended) = (address(100 + stranger % 30), Arc::clone(&has_ended));
+                tasks.spawn(async move {
+                    while !has_ended.load(Ordering::Relaxed) {
+                        let socket = TcpSocket::new_v4().expect("a socket");
+                        socket.bind(SocketAddr::new(own.parse().expect("an address"), 0)).expect("bound");
+                        let Ok(mut stream) = socket.connect(port).await else { continue };
+                        let mut buffer = [0; 64];
+                        while let Ok(Ok(1..)) =
+                            tokio::time::timeout(Duration::from_secs(5), stream.read(&mut buffer)).await
+                        {
+                            let _ = stream.try_write(b"\0");
+                        }
+                    }
+                });
+            }
+            while tasks.join_next().await.is_some() {}
+        });
+    });
+    leader.says("is refused");
+    let member = Running::start(&hosts.jobs[1], ["train"]);
+    member.says("connected to host algo-1");
+    for host in [&leader, &member] {
+        host.says("ready in");
+        host.tell("go");
+    }
+    ends.store(true, Ordering::Relaxed);
+    let [leader, member]: [_; 2] = hosts.end(vec![leader, member]).try_into().expect("two hosts");
+    let lines = leader.stderr.matches("refused").count();
+    assert!((1..=9).contains(&lines), "{lines} lines about strangers: {}", leader.stderr);
+    leader.succeeded();
+    member.succeeded();
+    flood.join().expect("no panic");
+}
+
+#[test]
+fn a_host_that_lies_about_its_exit_code_cannot_make_the_job_succeed() {
+    for ending in [json!({"process": {"exited": 256}}), json!({"process": {"exited": 0}}), json!({"no_process": 512})] {
+        let (hosts, leader, mut liar) = leader_with_liar();
+        liar.say(&failed("boom", ending));
+        liar.say(&json!({"Ended": {"failed_ranks": u64::MAX}}));
+        leader.tell("end");
+        let ended = leader.end(&hosts.jobs[0]).failed(1, "boom\n");
+        assert!(ended.failure().contains("host algo-2, rank 1, "), "{}", ended.failure());
+        assert!(!ended.failure().contains("evil") && !ended.success, "{}", ended.failure());
+    }
+}
+
+#[test]
+fn a_host_that_floods_the_leader_fills_neither_its_memory_nor_its_log() {
+    let (hosts, leader, mut liar) = leader_with_liar();
+    // What only a leader may say, and what another version may say.
+    let verdict = json!({"Verdict": {"host": "x", "exit_code": 0, "text": "t"}});
+    for message in [json!("Start"), json!("Over"), json!({"Execute": {"id": 1, "command": "false"}}), verdict] {
+        liar.say(&message);
+    }
+    let profile: serde_json::Map<String, Value> =
+        (0..8000).map(|number| (number.to_string(), Value::from("y".repeat(100)))).collect();
+    for number in 0..40 {
+        liar.say(&failed(&format!("boom {}\u{1b}[2J{number}", "x".repeat(900_000)), json!({"process": {"exited": 3}})));
+        liar.say(&json!({"Hello": profile}));
+        liar.say(&json!("Ready"));
+        liar.say(&json!("RankKilled"));
+        liar.say(&json!({"Paused": "z".repeat(900_000)}));
+    }
+    leader.says("the job has failed, host algo-2: boom");
+    let peak = peak_of(&leader);
+    assert!(peak < 40 << 10, "the leader's peak is {peak} KiB");
+    liar.say(&json!({"Ended": {"failed_ranks": 1}}));
+    leader.tell("end");
+    let ended = leader.end(&hosts.jobs[0]).failed(3, "boom xxx");
+    assert!(ended.failure().chars().count() <= 1024, "{}", ended.failure());
+    assert!(!ended.failure().contains("evil"), "{}", ended.failure());
+    assert!(ended.stderr.len() < 16 << 10, "{} bytes of log", ended.stderr.len());
+}
+
+#[test]
+fn frames_that_are_recorded_deep_or_too_long_end_only_the_connection() {
+    let frames: [fn(&mut Liar) -> Vec<u8>; 4] = [
+        // Twice the same frame.
+        |liar| liar.frame(b"\"Alive\"").repeat(2),
+        |liar| liar.frame(&[&b"{\"Hello\":"[..], &b"[".repeat(100_000), &b"]".repeat(100_000), b"}"].concat()),
+        |_| vec![0xff; 64],
+        |liar| liar.frame(b"\"Ready\" and more"),
+    ];
+    for frame in frames {
+        let (hosts, leader, mut liar) = leader_with_liar();
+        let bytes = frame(&mut liar);
+        liar.stream.write_all(&bytes).expect("the leader takes it");
+        let mut rest = Vec::new();
+        let _ = liar.stream.read_to_end(&mut rest);
+        leader.tell("end");
+        let ended = leader.end(&hosts.jobs[0]).failed(68, "host algo-2 is lost: its connection is broken (a frame ");
+        assert!(!ended.stderr.contains("itself failed"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn hosts_meet_over_ipv6() {
+    let Ok(free) = TcpListener::bind("[::1]:0") else { return };
+    let port = free.local_addr().expect("an address").port().to_string();
+    drop(free);
+    let hosts = Hosts::new(2, "print('ran')").ranks(1).variable("FOOTPLATE_CLUSTER_PORT", &port);
+    for ended in hosts.variable("FOOTPLATE_HOST_ADDRESSES", "algo-1=::1,algo-2=::1").train() {
+        assert!(ended.succeeded().stdout().contains("ran"));
+    }
+}
