@@ -82,14 +82,14 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, CheckRe
     let mut findings = Vec::new();
     let entry = run::entry_of(job);
     let needs_python = entry.as_ref().map_or(true, |(entry, _)| run::needs_python(entry));
-    findings.push(match entry {
+    findings.push(match &entry {
         Ok(_) => ("entry point", CheckResult::Fine(job.entry_name().unwrap_or_default().to_owned())),
         // The entry point comes with the job's code.
         Err(_) if job.request.submit_directory.is_some() && job.entry_name().is_some() => (
             "entry point",
             CheckResult::Fine(format!("{}, whose code is not fetched yet", job.entry_name().unwrap_or_default())),
         ),
-        Err(outcome) => ("entry point", wrong(&outcome, &redactor)),
+        Err(outcome) => ("entry point", wrong(outcome, &redactor)),
     });
     let image = match run::image(prepared, variables, needs_python) {
         Ok((image, said)) => {
@@ -103,6 +103,13 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, CheckRe
             Image { python: Some("python3".into()), ..Image::default() }
         }
     };
+    let misspelt = |warning: &String| ("setting", CheckResult::Doubtful(warning.clone(), "correct the name"));
+    findings.extend(prepared.warnings.iter().map(misspelt));
+    if let Ok((mut entry, point)) = entry
+        && let Err(outcome) = run::find_runner(&mut entry, point.as_ref(), true, variables, image.python.as_deref())
+    {
+        findings[0].1 = wrong(&outcome, &redactor);
+    }
     let hardware = run::hardware(prepared, variables);
     findings.push(("launcher", launcher(prepared, variables, &hardware, &image)));
     let Hardware { cpus, gpus, neuron_cores, efa, .. } = hardware;
@@ -151,7 +158,7 @@ fn names(prepared: &Prepared) -> Option<CheckResult> {
 /// Checks that this host can launch what the job asks for.
 fn launcher(prepared: &Prepared, variables: &Variables, hardware: &Hardware, image: &Image) -> CheckResult {
     let Prepared { job, settings, .. } = prepared;
-    let planned = match super::plan::entry(job) {
+    let planned = match super::plan::entry(prepared, variables) {
         Ok((entry, _)) => {
             let input = LaunchInput { job, settings, variables, hardware, image, entry: &entry, arguments: &[] };
             launch::plan(&input).and_then(|_| launch::choose(job, settings))

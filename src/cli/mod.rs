@@ -19,7 +19,11 @@ use clap::{ArgMatches, Command};
 
 use crate::cluster::agent;
 use crate::job::{Variables, config, exit_code};
+use crate::run;
 use crate::supervise::{direct, keeper};
+
+/// The subcommands that run no job in this container.
+const QUESTIONS: [&str; 5] = ["env", "plan", "check", "local", "serve"];
 
 /// Runs the command line `words`, of which the first is the program's name, and returns the exit code.
 pub fn run(words: Vec<OsString>) -> i32 {
@@ -32,17 +36,29 @@ pub fn run(words: Vec<OsString>) -> i32 {
     if words.get(1).is_some_and(|word| word == keeper::WORD) {
         return keeper::run(&words[2..]);
     }
-    match parse(words) {
-        Ok(matches) => dispatch(&matches),
+    let problem = match parse(words.clone()) {
+        Ok(matches) if matches.subcommand().is_some() => return dispatch(&matches),
+        Ok(_) => {
+            eprint!("{}", command().render_help());
+            "no subcommand is given".to_owned()
+        }
         Err(error) => {
             // The reader may be gone. The exit code reports the error anyway.
             let _ = error.print();
-            match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
-                _ => exit_code::USAGE,
+            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+                return 0;
             }
+            let text = error.to_string();
+            let lines = text.trim_start_matches("error: ").lines().take_while(|line| !line.trim().is_empty());
+            lines.map(str::trim).collect::<Vec<_>>().join(" ")
         }
+    };
+    // A person has typed a command that asks for information. It must not leave a failure file for the job.
+    let is_question = words.get(1).is_some_and(|word| QUESTIONS.iter().any(|question| word == question));
+    if is_question && !called(&words, "train") {
+        return exit_code::USAGE;
     }
+    run::refuse_command_line(&words, &problem)
 }
 
 /// Returns true if footplate was called by `name`.
@@ -78,10 +94,7 @@ fn dispatch(matches: &ArgMatches) -> i32 {
         Some(("check", matches)) => check::run(matches),
         Some(("local", matches)) => local::run(matches),
         Some(("serve", _)) => serve::run(),
-        _ => {
-            eprint!("{}", command().render_help());
-            exit_code::USAGE
-        }
+        _ => exit_code::USAGE,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::job::config;
 use crate::job::{Job, Variables};
 use crate::launch::{self, Entry, LaunchInput, LaunchPlan};
 use crate::machine::Hardware;
-use crate::prepare::code::EntryKind;
+use crate::prepare::code::{EntryKind, Runner};
 use crate::prepare::environment::ExistingVariables;
 use crate::redact::Redactor;
 use crate::run::{self, Outcome, Prepared, Refusal};
@@ -45,7 +45,7 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     let options = super::common::options(matches);
     let prepared = run::prepare(config::base_paths(&variables), &variables, &options.settings, false)?;
     let job = &prepared.job;
-    let (entry, note) = entry(job)?;
+    let (entry, note) = entry(&prepared, &variables)?;
     let hardware = run::hardware(&prepared, &variables);
     let environment = run::environment_of(&prepared, &hardware, &variables, ExistingVariables::Overwrite)?;
     // Each host's image is looked at for the launcher that it has.
@@ -95,8 +95,8 @@ struct Planned {
 }
 
 /// Returns the entry point. If the code is not in its folder yet, its kind follows from its name, and a note says so.
-pub(super) fn entry(job: &Job) -> Result<(Entry, Option<&'static str>), Outcome> {
-    match (run::entry_of(job), job.entry_name()) {
+pub(super) fn entry(prepared: &Prepared, variables: &Variables) -> Result<(Entry, Option<&'static str>), Outcome> {
+    match (run::entry_of(&prepared.job), prepared.job.entry_name()) {
         (Err(Outcome::Refused { refusal: Refusal::NotFound, .. }), Some(name)) => {
             let module = name.trim_end_matches(".py");
             let kind = match name {
@@ -105,9 +105,16 @@ pub(super) fn entry(job: &Job) -> Result<(Entry, Option<&'static str>), Outcome>
                 _ => EntryKind::Executable,
             };
             let (name, module) = (name.to_owned(), module.to_owned());
-            Ok((Entry::File { kind, name, module, is_executable: true }, Some("the code is not in its folder yet")))
+            let runner = Runner::Kernel;
+            Ok((Entry::File { kind, name, module, runner }, Some("the code is not in its folder yet")))
         }
-        (entry, _) => entry.map(|(entry, _)| (entry, None)),
+        (entry, _) => {
+            let (mut entry, point) = entry?;
+            let (image, _) = run::image(prepared, variables, false)?;
+            // A job makes the file executable.
+            run::find_runner(&mut entry, point.as_ref(), true, variables, image.python.as_deref())?;
+            Ok((entry, None))
+        }
     }
 }
 

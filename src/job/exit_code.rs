@@ -33,7 +33,7 @@ exit_codes! {
     DEFECT = 70, "A defect in footplate itself.";
     CONFIGURATION = 78, "A configuration file or a setting is wrong.";
     NOT_EXECUTABLE = 126, "The entry point cannot be executed.";
-    NOT_FOUND = 127, "The entry point, or the Python that it needs, was not found.";
+    NOT_FOUND = 127, "The entry point, or the interpreter that it needs, was not found.";
 }
 
 /// The exit code of a success.

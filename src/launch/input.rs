@@ -1,13 +1,13 @@
 //! The input of a plan: the job, its settings, and what the host and the image have.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::LaunchError;
 use super::image::Image;
 use crate::job::settings::Settings;
 use crate::job::{Job, Variables};
 use crate::machine::Hardware;
-use crate::prepare::code::EntryKind;
+use crate::prepare::code::{EntryKind, Runner};
 
 /// The entry point of the job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub enum Entry {
         name: String,
         /// The name of the Python module, for `python -m`.
         module: String,
-        /// True if the kernel can execute the file. If not, a shell reads it.
-        is_executable: bool,
+        /// The program that runs the file, unless Python does.
+        runner: Runner,
     },
     /// A function of a module that the image has (SAGEMAKER_TRAINING_MODULE).
     Function {
@@ -29,6 +29,8 @@ pub enum Entry {
         module: String,
         /// The function.
         function: String,
+        /// The working directory: that of the image, as for a function that `sagemaker-training` calls.
+        working_dir: PathBuf,
     },
     /// A command for the shell (SDK version 3, `SourceCode.command`).
     ShellCommand(String),
@@ -45,7 +47,7 @@ impl Entry {
             Entry::File { name, .. } => {
                 format!("{launcher} cannot run {name}, which is no Python script: {script}, or start {launcher} in it")
             }
-            Entry::Function { module, function } => {
+            Entry::Function { module, function, .. } => {
                 format!("{launcher} cannot run the function {module}:{function}: {script}")
             }
             Entry::ShellCommand(_) => {

@@ -6,7 +6,7 @@ use super::engine::{Engine, locate_nothing, nothing_further};
 use super::error::LaunchError;
 use super::input::{Entry, LaunchInput, path_bytes, words};
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole};
-use crate::prepare::code::EntryKind;
+use crate::prepare::code::{EntryKind, Runner, SHELL};
 use crate::prepare::environment::VariableTable;
 
 /// The engine that runs the script once on each host.
@@ -29,15 +29,13 @@ pub static PROCESS: Engine = Engine {
 const CALL: &str = "import importlib, sys; module, function = sys.argv[1:3]; sys.argv[:] = [module]; \
                     getattr(importlib.import_module(module), function)()";
 
-/// The path of the shell in every image that has one.
-const SHELL: &str = "/bin/sh";
-
 /// Returns the command of the script itself.
 ///
 /// # Errors
 /// The script needs Python, and the image has none.
 pub(super) fn command(input: &LaunchInput<'_>) -> Result<CommandPlan, LaunchError> {
     let mut with_arguments = true;
+    let mut working_dir = input.job.code_dir();
     let (program, mut arguments): (PathBuf, Vec<Vec<u8>>) = match input.entry {
         Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, name, .. } => {
             let python = input.python()?;
@@ -48,12 +46,16 @@ pub(super) fn command(input: &LaunchInput<'_>) -> Result<CommandPlan, LaunchErro
             (python.to_owned(), words([path_bytes(python), b"-m", module.as_bytes()]))
         }
         // A script sees in $0 the path that was executed, which is relative for the incumbent, too.
-        Entry::File { name, is_executable: true, .. } => {
+        Entry::File { name, runner: Runner::Kernel, .. } => {
             (PathBuf::from(format!("./{name}")), words([format!("./{name}")]))
         }
-        Entry::File { name, .. } => (PathBuf::from(SHELL), words([SHELL.to_owned(), format!("./{name}")])),
-        Entry::Function { module, function } => {
+        Entry::File { name, runner: Runner::Interpreter(interpreter), .. } => {
+            let program = interpreter.first().map_or(SHELL, String::as_str);
+            (PathBuf::from(program), words(interpreter.iter().cloned().chain([format!("./{name}")])))
+        }
+        Entry::Function { module, function, working_dir: images } => {
             with_arguments = false;
+            working_dir = images.clone();
             let python = input.python()?;
             (
                 python.to_owned(),
@@ -69,7 +71,7 @@ pub(super) fn command(input: &LaunchInput<'_>) -> Result<CommandPlan, LaunchErro
     if with_arguments {
         arguments.extend(input.arguments.iter().cloned());
     }
-    Ok(CommandPlan { program, arguments, variables: VariableTable::new(), working_dir: input.job.code_dir() })
+    Ok(CommandPlan { program, arguments, variables: VariableTable::new(), working_dir })
 }
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {

@@ -11,7 +11,7 @@ use crate::job::config;
 use crate::job::settings::Settings;
 use crate::job::{DriverConfig, InstanceGroup, Job, Paths, Variables};
 use crate::machine::Hardware;
-use crate::prepare::code::EntryKind;
+use crate::prepare::code::{EntryKind, Runner};
 use crate::python::{Value, parse};
 
 fn job(hosts: &[&str]) -> Job {
@@ -23,7 +23,13 @@ fn job(hosts: &[&str]) -> Job {
 
 fn entry(kind: EntryKind, name: &str) -> Entry {
     let module = name.trim_end_matches(".py").to_owned();
-    Entry::File { kind, name: name.to_owned(), module, is_executable: name != "plain.sh" }
+    let interpreter = |words: &[&str]| Runner::Interpreter(words.iter().map(|word| (*word).to_owned()).collect());
+    let runner = match name {
+        "plain.sh" => interpreter(&["/bin/sh"]),
+        "train.R" => interpreter(&["/usr/bin/Rscript"]),
+        _ => Runner::Kernel,
+    };
+    Entry::File { kind, name: name.to_owned(), module, runner }
 }
 
 fn planned(job: &Job, hardware: &Hardware, entry: &Entry) -> Result<LaunchPlan, String> {
@@ -73,14 +79,18 @@ fn each_kind_of_entry_has_its_command() {
         (entry(EntryKind::PythonPackage, "train.py"), "/usr/bin/python3", "/usr/bin/python3 -m train --lr 1"),
         (entry(EntryKind::ShellScript, "run/me.sh"), "./run/me.sh", "./run/me.sh --lr 1"),
         (entry(EntryKind::ShellScript, "plain.sh"), "/bin/sh", "/bin/sh ./plain.sh --lr 1"),
+        (entry(EntryKind::Executable, "train.R"), "/usr/bin/Rscript", "/usr/bin/Rscript ./train.R --lr 1"),
         (Entry::ShellCommand("a && b".to_owned()), "/bin/sh", "/bin/sh -c a && b"),
     ] {
         let plan = planned(&job, &Hardware::default(), &entry).expect("a plan");
         assert_eq!((plan.processes[0].command.program.to_str(), command(&plan)), (Some(program), expected.to_owned()));
         assert_eq!(plan.processes[0].command.working_dir, PathBuf::from("/opt/ml/code"));
     }
-    let function = Entry::Function { module: "pkg.training".to_owned(), function: "main".to_owned() };
+    // A function starts in the image's folder.
+    let (module, function) = ("pkg.training".to_owned(), "main".to_owned());
+    let function = Entry::Function { module, function, working_dir: PathBuf::from("/app") };
     let plan = planned(&job, &Hardware::default(), &function).expect("a plan");
+    assert_eq!(plan.processes[0].command.working_dir, PathBuf::from("/app"));
     assert!(command(&plan).ends_with(" pkg.training main"), "{}", command(&plan));
 }
 

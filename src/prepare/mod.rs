@@ -8,5 +8,5 @@
 
 pub mod code;
 pub mod environment;
-mod nearest;
+pub mod nearest;
 pub mod requirements;

@@ -14,7 +14,7 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         if letters.len().abs_diff(word.len()) > allowed {
             continue;
         }
-        let changes = distance(&word, &letters);
+        let changes = distance_of_letters(&word, &letters);
         if changes <= allowed && changes < letters.len() && best.is_none_or(|(least, _)| changes < least) {
             best = Some((changes, candidate));
         }
@@ -22,8 +22,14 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
     best.map(|(_, candidate)| candidate)
 }
 
-/// Returns the number of changes that turn `a` into `b`: the optimal string alignment distance.
-fn distance(a: &[char], b: &[char]) -> usize {
+/// Returns the number of changes that turn `a` into `b`.
+pub fn distance(a: &str, b: &str) -> usize {
+    let letters = |text: &str| text.chars().collect::<Vec<char>>();
+    distance_of_letters(&letters(a), &letters(b))
+}
+
+/// Returns the optimal string alignment distance.
+fn distance_of_letters(a: &[char], b: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
     for i in 1..=a.len() {
@@ -69,8 +75,7 @@ mod tests {
         for (a, b, changes) in
             [("", "", 0), ("abc", "", 3), ("abc", "acb", 1), ("kitten", "sitting", 3), ("äö", "öä", 1)]
         {
-            let letters = |text: &str| text.chars().collect::<Vec<char>>();
-            assert_eq!(distance(&letters(a), &letters(b)), changes, "{a} {b}");
+            assert_eq!(distance(a, b), changes, "{a} {b}");
         }
     }
 }

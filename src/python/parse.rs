@@ -3,10 +3,8 @@
 //! It accepts NaN and Infinity, integers of any size, and lone surrogates. It refuses comments, trailing commas, and
 //! control characters in strings.
 
-use std::collections::HashMap;
-
 use super::text::Text;
-use super::value::{Dict, Value};
+use super::value::{DictBuilder, Value};
 
 /// The maximum depth of nested lists and objects. It keeps the recursion within the stack; Python's own limit is a
 /// RecursionError at about 1,000.
@@ -14,9 +12,6 @@ const MAX_DEPTH: usize = 500;
 
 /// The maximum number of digits of an integer. Python raises ValueError for a longer one (CVE-2020-10735).
 const MAX_INTEGER_DIGITS: usize = 4300;
-
-/// The number of keys in an object from which a hash table finds duplicates.
-const INDEXED_KEYS: usize = 16;
 
 /// An error in a JSON text, with its position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,11 +125,10 @@ impl<'t> Parser<'t> {
     }
 
     fn object(&mut self) -> Result<Value, ParseError> {
-        let mut pairs: Vec<(Text, Value)> = Vec::new();
-        let mut index: HashMap<Text, usize> = HashMap::new();
+        let mut dict = DictBuilder::default();
         self.skip_space();
         if self.eat(b'}') {
-            return Ok(Value::Dict(Dict::from_distinct(pairs)));
+            return Ok(Value::Dict(dict.finish()));
         }
         loop {
             self.skip_space();
@@ -149,27 +143,13 @@ impl<'t> Parser<'t> {
             }
             self.skip_space();
             let value = self.value()?;
-            let earlier = if pairs.len() < INDEXED_KEYS {
-                pairs.iter().position(|(name, _)| *name == key)
-            } else {
-                if index.is_empty() {
-                    index = pairs.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
-                }
-                index.get(&key).copied()
-            };
-            match earlier {
-                Some(_) if self.unique_keys => return Err(self.error(key_at, format!("the key {key:?} comes twice"))),
-                Some(earlier) => pairs[earlier].1 = value,
-                None => {
-                    if !index.is_empty() {
-                        index.insert(key.clone(), pairs.len());
-                    }
-                    pairs.push((key, value));
-                }
+            if self.unique_keys && dict.has(&key) {
+                return Err(self.error(key_at, format!("the key {key:?} comes twice")));
             }
+            dict.set(key, value);
             self.skip_space();
             if self.eat(b'}') {
-                return Ok(Value::Dict(Dict::from_distinct(pairs)));
+                return Ok(Value::Dict(dict.finish()));
             }
             if !self.eat(b',') {
                 return Err(self.error(self.at, format!("expected , or }}, found {}", self.found())));

@@ -1,7 +1,6 @@
 //! The values of Python's `json` module.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use super::text::Text;
 
@@ -141,11 +140,6 @@ impl Dict {
         Dict::default()
     }
 
-    /// Returns a dictionary of pairs whose keys are known to be distinct.
-    pub(super) fn from_distinct(pairs: Vec<(Text, Value)>) -> Dict {
-        Dict(pairs)
-    }
-
     /// Returns the value of a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
@@ -196,19 +190,57 @@ impl Dict {
 impl FromIterator<(Text, Value)> for Dict {
     /// Collects pairs. If a key occurs twice, the last value counts, at the position of the first.
     fn from_iter<I: IntoIterator<Item = (Text, Value)>>(pairs: I) -> Dict {
-        let mut dict = Dict::new();
-        // A linear search for each key would be too slow: a file can hold half a million keys.
-        let mut places: HashMap<Text, usize> = HashMap::new();
+        let mut builder = DictBuilder::default();
         for (key, value) in pairs {
-            match places.entry(key) {
-                Entry::Occupied(place) => dict.0[*place.get()].1 = value,
-                Entry::Vacant(place) => {
-                    dict.0.push((place.key().clone(), value));
-                    place.insert(dict.0.len() - 1);
-                }
-            }
+            builder.set(key, value);
         }
-        dict
+        builder.finish()
+    }
+}
+
+/// The number of keys from which a hash table finds duplicates. A linear search for each key would be too slow: a file
+/// can hold half a million keys.
+const INDEXED_KEYS: usize = 16;
+
+/// A dictionary under construction. If a key is set twice, the last value counts, at the position of the first.
+#[derive(Default)]
+pub(super) struct DictBuilder {
+    pairs: Vec<(Text, Value)>,
+    /// The positions of all keys, once there are [`INDEXED_KEYS`].
+    index: HashMap<Text, usize>,
+}
+
+impl DictBuilder {
+    /// Sets the value of a key.
+    pub fn set(&mut self, key: Text, value: Value) {
+        if let Some(earlier) = self.position(&key) {
+            self.pairs[earlier].1 = value;
+            return;
+        }
+        if !self.index.is_empty() {
+            self.index.insert(key.clone(), self.pairs.len());
+        }
+        self.pairs.push((key, value));
+    }
+
+    /// Returns true if a key is set.
+    pub fn has(&mut self, key: &Text) -> bool {
+        self.position(key).is_some()
+    }
+
+    /// Returns the dictionary.
+    pub fn finish(self) -> Dict {
+        Dict(self.pairs)
+    }
+
+    fn position(&mut self, key: &Text) -> Option<usize> {
+        if self.pairs.len() < INDEXED_KEYS {
+            return self.pairs.iter().position(|(name, _)| name == key);
+        }
+        if self.index.is_empty() {
+            self.index = self.pairs.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
+        }
+        self.index.get(key).copied()
     }
 }
 

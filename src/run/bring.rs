@@ -1,5 +1,7 @@
 //! Bringing the user's code.
 
+use std::path::PathBuf;
+
 use super::context::Context;
 use super::live::Live;
 use super::{Outcome, Prepared, Refusal};
@@ -10,14 +12,18 @@ use crate::storage::Access;
 /// Brings the code into the code folder, if the job supplies some.
 pub(super) async fn code(context: &Context, live: &mut Live, prepared: &Prepared) -> Result<(), Outcome> {
     let job = &prepared.job;
-    if job.runs_as_drivers() || job.request.training_module.is_some() {
-        return Ok(());
-    }
     let code_dir = job.code_dir();
-    let Some(source) = source_of(job)? else { return Ok(()) };
-    if source == CodeSource::BakedIn {
+    if job.request.training_module.is_some() {
+        // sagemaker-training makes the folder (its `environment.py`), and frameworks write scripts into it.
+        if let Err(error) = std::fs::create_dir_all(&code_dir) {
+            tracing::warn!("code: cannot make {}: {error}", code_dir.display());
+        }
         return Ok(());
     }
+    if job.runs_as_drivers() {
+        return Ok(());
+    }
+    let Some(source) = source_of(job)? else { return Ok(()) };
     let precedence = prepared.settings.code_precedence;
     let region = job.request.region.as_ref().and_then(|region| region.as_str());
     let access = Access::of(&context.variables, region);
@@ -39,17 +45,17 @@ fn source_of(job: &Job) -> Result<Option<CodeSource>, Outcome> {
     let channel = job.paths.channel("code");
     let channel = (job.channels.get("code").is_some() && channel.is_dir()).then_some(channel);
     let named = job.request.submit_directory.as_deref().or(job.request.image_submit_directory.as_deref());
-    match (named.map(parse).transpose()?, channel) {
+    let from_channel = |folder: PathBuf| parse(&folder.to_string_lossy());
+    let Some(named) = named else {
+        let is_baked_in = job.entry_name().is_some_and(|name| code_dir.join(name).exists());
+        return channel.filter(|_| !is_baked_in).map_or(Ok(None), from_channel);
+    };
+    match (parse(named)?, channel) {
         // Tuning jobs of SDK version 3 also bring the code as a channel, which is there already.
         (Some(CodeSource::S3 { bucket, key }), Some(channel)) => {
             tracing::info!("code: the channel code is used in place of s3://{bucket}/{key}");
-            parse(&channel.to_string_lossy()).map(Some)
+            from_channel(channel)
         }
-        (Some(source), _) => Ok(Some(source)),
-        (None, Some(channel)) => {
-            let is_baked_in = job.entry_name().is_some_and(|name| code_dir.join(name).exists());
-            if is_baked_in { Ok(None) } else { parse(&channel.to_string_lossy()).map(Some) }
-        }
-        (None, None) => Ok(None),
+        (source, _) => Ok(source),
     }
 }

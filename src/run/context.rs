@@ -4,6 +4,9 @@ use crate::failure::OutputFiles;
 use crate::job::config;
 use crate::job::{Paths, Variables};
 
+/// The variable that is set around the command of a job of SDK version 3.
+pub(super) const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
+
 /// The options of the command line for a run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {

@@ -4,11 +4,10 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::context::{Context, LeavesFiles, Options};
+use super::context::{Context, IN_COMMAND, LeavesFiles, Options};
 use super::judge::Ended;
 use super::live::Live;
 use super::start::{self, RankTask, shown_command};
-use super::train::IN_COMMAND;
 use super::{Outcome, Refusal, lifecycle, peers, prepare, record, script};
 use crate::event::{EventKind, JobPhase, Process};
 use crate::launch::PROCESS;

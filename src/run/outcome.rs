@@ -11,6 +11,8 @@ use crate::supervise::Interrupted;
 /// The reason why a job ended before its script started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// The command line is wrong.
+    CommandLine,
     /// A configuration file or a setting is wrong.
     Configuration,
     /// The supplied code cannot be used.
@@ -28,6 +30,7 @@ pub enum Refusal {
 impl Refusal {
     fn exit_code(self) -> i32 {
         match self {
+            Refusal::CommandLine => exit_code::USAGE,
             Refusal::Configuration => exit_code::CONFIGURATION,
             Refusal::Code => exit_code::CODE,
             Refusal::NotFound => exit_code::NOT_FOUND,
@@ -170,6 +173,7 @@ mod tests {
     #[test]
     fn every_exit_code_of_our_own_is_documented() {
         for refusal in [
+            Refusal::CommandLine,
             Refusal::Configuration,
             Refusal::Code,
             Refusal::NotFound,

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Outcome, Refusal};
+use super::{Outcome, Refusal, misspelt};
 use crate::job::config::{self, Config};
 use crate::job::settings::Settings;
 use crate::job::{Job, Paths, Variables};
 use crate::launch::{self, Entry, Image, ImageProbe};
 use crate::logs::Level;
 use crate::machine::{Hardware, Probe, which};
-use crate::prepare::code::{EntryKind, EntryPoint, interpreter};
+use crate::prepare::code::{EntryError, EntryKind, EntryPoint, Runner, interpreter};
 use crate::prepare::environment::{self, Environment, ExistingVariables};
 use crate::python::{Dict, Value};
 use crate::redact::{Redactor, is_secret_name};
@@ -47,9 +47,7 @@ pub fn prepare(
             let error = format!("settings: {error}");
             Outcome::refused(Refusal::Configuration, redactor(variables, &job.all_hyperparameters).clean(&error))
         })?;
-    for name in Settings::unknown_names(&own_hyperparameters) {
-        warnings.push(format!("there is no setting {name:?}: the hyperparameter footplate_{name} is not used"));
-    }
+    warnings.extend(misspelt::warnings(variables, &own_hyperparameters, &job.all_hyperparameters));
     Ok(Prepared { job, settings, warnings })
 }
 
@@ -160,7 +158,9 @@ pub fn entry_of(job: &Job) -> Result<(Entry, Option<EntryPoint>), Outcome> {
     if let Some(module) = &job.request.training_module {
         return match module.split_once(':') {
             Some((module, function)) if !module.is_empty() && !function.is_empty() => {
-                Ok((Entry::Function { module: module.to_owned(), function: function.to_owned() }, None))
+                let working_dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+                let (module, function) = (module.to_owned(), function.to_owned());
+                Ok((Entry::Function { module, function, working_dir }, None))
             }
             _ => Err(Outcome::refused(
                 Refusal::Configuration,
@@ -182,18 +182,43 @@ pub fn entry_of(job: &Job) -> Result<(Entry, Option<EntryPoint>), Outcome> {
              sagemaker_program of the job, to a script such as train.py",
         ));
     };
-    use crate::prepare::code::EntryError;
-    let point = EntryPoint::find(&job.code_dir(), name).map_err(|error| {
-        let refusal = match error {
-            EntryError::NotAFile { .. } | EntryError::Unreadable { .. } => Refusal::NotExecutable,
-            EntryError::Name { .. } => Refusal::Configuration,
-            EntryError::Outside { .. } | EntryError::NoCode { .. } | EntryError::NotFound { .. } => Refusal::NotFound,
-        };
-        Outcome::refused(refusal, error)
-    })?;
-    let entry =
-        Entry::File { kind: point.kind(), name: point.name().to_owned(), module: point.module(), is_executable: true };
-    Ok((entry, Some(point)))
+    let point = EntryPoint::find(&job.code_dir(), name).map_err(entry_refused)?;
+    let (kind, name, module) = (point.kind(), point.name().to_owned(), point.module());
+    Ok((Entry::File { kind, name, module, runner: Runner::Kernel }, Some(point)))
+}
+
+/// Returns the refusal for an entry point that cannot be run.
+fn entry_refused(error: EntryError) -> Outcome {
+    let refusal = match error {
+        EntryError::NotAFile { .. } | EntryError::NotAProgram { .. } | EntryError::Unreadable { .. } => {
+            Refusal::NotExecutable
+        }
+        EntryError::Name { .. } => Refusal::Configuration,
+        EntryError::Outside { .. }
+        | EntryError::NoCode { .. }
+        | EntryError::NotFound { .. }
+        | EntryError::NoInterpreter { .. }
+        | EntryError::WindowsLineEnds { .. } => Refusal::NotFound,
+    };
+    Outcome::refused(refusal, error)
+}
+
+/// Determines the program that runs a file that Python does not run. `is_executable` is true if the kernel may execute
+/// the file.
+///
+/// # Errors
+/// Nothing in the image can run the file.
+pub fn find_runner(
+    entry: &mut Entry,
+    point: Option<&EntryPoint>,
+    is_executable: bool,
+    variables: &Variables,
+    python: Option<&Path>,
+) -> Result<(), Outcome> {
+    if let (Some(point), Entry::File { runner, .. }) = (point, entry) {
+        *runner = point.runner(is_executable, variables.get_os("PATH"), python).map_err(entry_refused)?;
+    }
+    Ok(())
 }
 
 /// Returns true if this cannot run without Python.

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use super::context::Context;
 use super::judge::Ended;
 use super::live::Live;
-use super::script::{SHELL, judge, not_started};
+use super::script::{judge, not_started};
 use super::start::{RankTask, timing};
 use super::{Outcome, Prepared};
 use crate::cluster::Order;
 use crate::event::{Cause, CauseEnding, Ending, Event, EventKind, Events, JobPhase, Process, Subscriber};
 use crate::job::exit_code;
 use crate::logs::Style;
+use crate::prepare::code::SHELL;
 use crate::supervise::Task;
 
 /// The name of mpirun's daemon in events.

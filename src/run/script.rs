@@ -12,15 +12,12 @@ use super::start::{RankTask, timing};
 use super::{Outcome, Prepared, Refusal};
 use crate::event::{EventKind, JobPhase};
 use crate::job::exit_code;
-use crate::prepare::code::{Shebang, shebang};
+use crate::prepare::code::{EntryError, SHELL, Shebang, shebang};
 use crate::supervise::{SpawnError, Task};
 
 /// The time for which the script waits for the reservation of the failure file, because it may fill the disk. On a file system
 /// that hangs, it starts without.
 pub(super) const RESERVE_TIME: Duration = Duration::from_millis(100);
-
-/// The shell for scripts that the kernel cannot execute.
-pub(super) const SHELL: &str = "/bin/sh";
 
 /// Runs the script's processes to their ends and judges them.
 pub(super) async fn run(
@@ -91,12 +88,8 @@ fn is_binary(program: &Path) -> bool {
 }
 
 pub(super) fn not_started(error: &SpawnError) -> Outcome {
-    let path = error.program.display();
-    let message = match (error.exit_code(), shebang(&error.program)) {
-        (_, Ok(Shebang::WindowsLineEnds { .. })) => format!(
-            "cannot execute {path}: its lines end as on Windows (CRLF), so the interpreter after #! is not found: save it \
-             with Unix line ends"
-        ),
+    let message = match shebang(&error.program) {
+        Ok(Shebang::WindowsLineEnds(_)) => EntryError::WindowsLineEnds { path: error.program.clone() }.to_string(),
         _ => error.to_string(),
     };
     let refusal = if error.exit_code() == exit_code::NOT_FOUND { Refusal::NotFound } else { Refusal::NotExecutable };

@@ -13,7 +13,7 @@ use crate::event::{Ending, Process};
 use crate::job::settings::{LogPrefix, Settings};
 use crate::launch::{ERROR_FILE, EndMeaning, LaunchPlan, ProcessPlan, ProcessRole, ReadySign, StopTarget, Tagged};
 use crate::logs::{RankLabel, Style, Tags};
-use crate::prepare::environment::{Environment, OmittedVariable, VariableTable};
+use crate::prepare::environment::{ENVIRONMENT_FILE, Environment, OmittedVariable, VariableTable};
 use crate::redact::Redactor;
 use crate::supervise::{Launching, Readiness, Role, Service, ServiceEnd, Task, Timing};
 
@@ -35,7 +35,7 @@ pub(super) fn variables(
     variables.extend(context.variables.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
     variables.extend(own(&environment.variables));
     if let Some(path) = keep_omitted(&mut live.scratch, &environment.omitted) {
-        variables.insert("FOOTPLATE_ENVIRONMENT_FILE".into(), path);
+        variables.insert(ENVIRONMENT_FILE.into(), path);
     }
     variables
 }

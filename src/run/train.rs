@@ -1,6 +1,6 @@
 //! `footplate train`: a training job on this host.
 
-use super::context::{Context, LeavesFiles, Options};
+use super::context::{Context, IN_COMMAND, LeavesFiles, Options};
 use super::judge::Ended;
 use super::live::Live;
 use super::ranks::Separate;
@@ -12,10 +12,8 @@ use super::{
 use crate::event::{EventKind, JobPhase};
 use crate::launch::{self, Entry, LaunchInput};
 use crate::logs;
+use crate::prepare::code::EntryPoint;
 use crate::prepare::environment::ExistingVariables;
-
-/// The variable that is set around the command of a job of SDK version 3.
-pub(super) const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
 
 /// The variable that makes Python write each piece at once.
 const UNBUFFERED: &str = "PYTHONUNBUFFERED";
@@ -54,9 +52,9 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     if point.is_some() || prepared.job.runs_as_drivers() {
         install::requirements(context, live, &prepared, point.as_ref(), image.python.as_deref()).await?;
     }
-    if let (Some(point), Entry::File { is_executable, .. }) = (&point, &mut entry) {
-        *is_executable = point.make_executable();
-    }
+    let is_executable = point.as_ref().is_some_and(EntryPoint::make_executable);
+    let python = image.python.as_deref();
+    prepare::find_runner(&mut entry, point.as_ref(), is_executable, &context.variables, python)?;
     live.next_phase(JobPhase::Requirements, JobPhase::Environment);
 
     let hardware = live.hardware(context, &prepared).await?;

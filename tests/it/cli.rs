@@ -143,6 +143,34 @@ fn an_unknown_subcommand_is_answered_with_the_nearest_one() {
     }
 }
 
+#[test]
+fn a_wrong_command_line_of_a_job_leaves_a_reason() {
+    for (words, said) in [
+        (&["train", "--epochs", "3"][..], "unexpected argument '--epochs' found in `footplate train --epochs 3`"),
+        (&["--epochs", "3"], "unexpected argument '--epochs' found"),
+        (&["python", "train.py", "--lr", "1"], "unrecognized subcommand 'python' in `"),
+        (&["train", "--set", "grace_period"], "expected NAME=VALUE"),
+        (&["exec"], "the following required arguments were not provided: <COMMAND>..."),
+        (&["--"], "no subcommand is given"),
+    ] {
+        let job = Job::python("print('ran')");
+        let ended = job.run(words).failed(2, "the command line of the container is wrong: ");
+        let said = said.replace("`footplate", &format!("`{FOOTPLATE}"));
+        assert!(ended.failure().contains(&said), "{words:?}: {ended:#?}");
+        for remedy in ["hyperparameters of the job", "`footplate exec -- COMMAND`"] {
+            assert!(ended.failure().contains(remedy), "{words:?}: {ended:#?}");
+        }
+    }
+    let job = Job::python("").variable("HUB_TOKEN", "hunter2-hunter2");
+    let ended = called(&job, "train", &["--token", "hunter2-hunter2"]).failed(2, "the command line ");
+    assert!(!ended.failure().contains("hunter2"), "{ended:#?}");
+    // What a person asks in the container of a running job is not the job's failure.
+    for words in [&["plan", "--jsn"][..], &["env", "--format", "x"], &["check", "x"], &["--help"], &["--version"]] {
+        let ended = Job::python("").run(words);
+        assert!(ended.failure.is_none(), "{words:?}: {ended:#?}");
+    }
+}
+
 /// Returns the lines of `footplate check` that start with a text.
 fn findings<'o>(stdout: &'o str, mark: &str) -> Vec<&'o str> {
     stdout.lines().filter_map(|line| line.strip_prefix(mark)).collect()

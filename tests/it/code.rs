@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::empty_image::run;
-use super::job::Job;
+use super::job::{Job, executable};
 
 /// A member of an archive: its name, its mode, and its text or the target of a link.
 type Member<'m> = (&'m str, u32, Content<'m>);
@@ -310,10 +310,103 @@ fn an_entry_point_outside_the_code_folder_is_refused() {
 }
 
 #[test]
+fn a_framework_function_runs_in_the_images_folder_and_needs_no_code_folder() {
+    let job = Job::new()
+        .without("SAGEMAKER_PROGRAM")
+        .file(
+            "lib/framework.py",
+            "import os\ndef main(): print(os.getcwd(), os.path.isdir(os.environ['SM_MODULE_DIR']))\n",
+        )
+        .file("image/x", "");
+    let lib = job.path("lib").display().to_string();
+    let job = job.variable("PYTHONPATH", &lib).variable("SAGEMAKER_TRAINING_MODULE", "framework:main");
+    fs::remove_dir(job.path("code")).expect("removed");
+    let mut command = job.command(["train"]);
+    let folder = job.path("image").canonicalize().expect("a folder");
+    let output = command.current_dir(&folder).output().expect("footplate runs");
+    let ended = job.ended(output, std::time::Duration::ZERO).succeeded();
+    assert_eq!(ended.stdout(), format!("{} True\n", folder.display()));
+}
+
+#[test]
 fn the_error_for_windows_line_ends_names_them() {
-    let job = Job::shell("#!/bin/sh\r\necho ran\r\n");
+    for first_line in ["#!/bin/sh", "#!/usr/bin/env bash", "\u{feff}#!/bin/sh -e"] {
+        let job = Job::shell(&format!("{first_line}\r\necho ran\r\n"));
+        let ended = job.train().failed(127, "cannot execute ");
+        assert!(ended.failure().contains("train.sh: its lines end as on Windows (CRLF)"), "{ended:#?}");
+    }
+}
+
+#[test]
+fn a_script_with_a_byte_order_mark_or_a_windows_first_line_runs() {
+    let shell = "set -u\n[[ $0 == ./train.sh && $1 == --lr ]] && echo \"ran $2 in $(basename \"$PWD\")\"\nexit $3\n";
+    for (name, text) in [
+        ("train.sh", format!("\u{feff}#!/bin/bash\n{shell}")),
+        ("train.sh", format!("\u{feff}#!/usr/bin/env bash\n{shell}")),
+        ("train.sh", format!("#!/bin/bash\r\n{shell}")),
+        ("train", "\u{feff}#!/usr/bin/env python3\nimport sys\nprint('ran', sys.argv[2], 'in code')\n".to_owned()),
+        ("train", "#!/usr/bin/env python3\r\nimport sys\r\nprint('ran', sys.argv[2], 'in code')\r\n".to_owned()),
+        ("train.pl", "#!/usr/bin/perl -w\r\nprint \"ran $ARGV[1] in code\\n\";\r\n".to_owned()),
+    ] {
+        let job = Job::new().file(&format!("code/{name}"), &text).variable("SAGEMAKER_PROGRAM", name);
+        let job = job.hyperparameters(r#"{"lr": "0.1"}"#).variable("FOOTPLATE_ARGUMENTS", "toolkit");
+        let ended = job.train();
+        assert_eq!(ended.stdout(), "ran 0.1 in code\n", "{text:?} {ended:#?}");
+        assert!(!ended.stderr.contains("not found"), "{ended:#?}");
+    }
+    // The options of the first line apply, and so does the exit code.
+    let job = Job::shell("\u{feff}#!/bin/bash -e\nfalse\necho went on\n");
+    assert_eq!(job.train().failed(1, "").stdout(), "");
+    let job = Job::shell("\u{feff}echo ran\nexit 7\n");
+    assert_eq!(job.train().failed(7, "").stdout(), "ran\n");
+}
+
+#[test]
+fn a_script_of_another_language_runs_with_its_interpreter() {
+    for (name, text, program) in [
+        ("train.R", "cat('ran')", "Rscript"),
+        ("train.jl", "println(\"ran\")", "julia"),
+        ("train.pl", "print 'ran'", "perl"),
+        ("train.mjs", "console.log('ran')", "node"),
+        ("train.bash", "[[ -n $1 ]] && echo ran", "bash"),
+    ] {
+        let job = Job::new().file(&format!("code/{name}"), text).variable("SAGEMAKER_PROGRAM", name);
+        let bin = job.path("bin");
+        fs::create_dir(&bin).expect("a folder");
+        let job = job.variable("PATH", bin.to_str().expect("a path")).hyperparameters(r#"{"lr": "1"}"#);
+        let ended = job.train().failed(127, "cannot execute ");
+        let said = format!("code/{name}: it is a");
+        assert!(ended.failure().contains(&said) && ended.failure().contains(&format!("{program} is not on PATH")));
+        let check = job.run(["check"]);
+        assert!(check.stdout().contains(&format!("{program} is not on PATH")), "{check:#?}");
+        executable(&bin.join(program), "#!/bin/sh\necho \"$(/usr/bin/basename \"$0\") $*\"\n");
+        fs::remove_file(job.path("output/failure")).expect("removed");
+        let expected = format!("{program} ./{name} --lr 1\n");
+        assert_eq!(job.train().succeeded().stdout(), expected);
+        assert!(job.run(["plan"]).stdout().contains(&format!("bin/{program} ./{name} --lr 1")));
+    }
+    let job = Job::new().file("code/train.PY", "print('ran')").variable("SAGEMAKER_PROGRAM", "train.PY");
+    assert_eq!(job.train().succeeded().stdout(), "ran\n");
+}
+
+#[test]
+fn an_entry_point_that_is_no_program_is_described() {
+    for (name, bytes, said) in [
+        ("train.ipynb", &b"{\"cells\": []}"[..], "it is a notebook, not a script; save it as a script"),
+        ("train.IPYNB", b"{}", "it is a notebook"),
+        ("config.yaml", b"lr: 1\n", "it is a file of data or text, not a program; name a script"),
+        ("train.cu", b"__global__ void f() {}\n", "it is source code, not a program; name the compiled program"),
+        ("source.tar.gz", b"\x1f\x8b\x08\0", "it is an archive, not a program"),
+        ("train.sh", b"\xff\xfe#\0!\0/\0b\0", "it is a text in UTF-16; save it in UTF-8"),
+    ] {
+        let job = Job::new().file(&format!("code/{name}"), bytes).variable("SAGEMAKER_PROGRAM", name);
+        let ended = job.train().failed(126, "cannot execute ");
+        assert!(ended.failure().contains(&format!("code/{name}: {said}")), "{ended:#?}");
+        assert!(!ended.failure().contains("hint:"), "{ended:#?}");
+    }
+    let job = Job::shell("\u{feff}#!/no/such/interpreter -x\n");
     let ended = job.train().failed(127, "cannot execute ");
-    assert!(ended.failure().contains("train.sh: its lines end as on Windows (CRLF)"), "{ended:#?}");
+    assert!(ended.failure().contains("its first line names the interpreter /no/such/interpreter -x, which does not"));
 }
 
 #[test]

@@ -121,6 +121,48 @@ fn each_hyperparameter_also_has_a_name_that_a_shell_can_use() {
 }
 
 #[test]
+fn each_channel_also_has_a_name_that_a_shell_can_use() {
+    let channels = r#"{"train-data": {}, "val.v1": {}, "a-b": {}, "a_b": {}, "x-y": {}}"#;
+    let script = "echo \"$SM_CHANNEL_TRAIN_DATA $SM_CHANNEL_VAL_V1 $SM_CHANNEL_A_B $SM_CHANNEL_X_Y\"\ntr '\\0' '\\n' < /proc/$$/environ\n";
+    let job = Job::shell(script).file("input/config/inputdataconfig.json", channels);
+    let ended = job.variable("SM_CHANNEL_X_Y", "the image's").train().succeeded();
+    let stdout = ended.stdout();
+    let (folders, variables) = stdout.split_once('\n').expect("a line");
+    let names: Vec<&str> = folders.split(' ').map(|folder| folder.rsplit('/').next().unwrap_or_default()).collect();
+    assert_eq!(names, ["train-data", "val.v1", "a_b", "the", "image's"]);
+    for (name, folder) in [("TRAIN-DATA", "train-data"), ("VAL.V1", "val.v1"), ("A-B", "a-b")] {
+        assert!(
+            variables.lines().any(|line| line.starts_with(&format!("SM_CHANNEL_{name}=/")) && line.ends_with(folder))
+        );
+    }
+}
+
+#[test]
+fn a_variable_or_hyperparameter_that_is_nearly_a_setting_is_warned_of() {
+    let job = Job::python("print('ran')")
+        .hyperparameters(r#"{"footplate_launchers": "torchrun", "Footplate_Launcher": "torchrun"}"#)
+        .variable("FOOTPLATE_LAUNCHERS", "torchrun")
+        .variable("FOOTPLATE_UV_", "s3cret-s3cret")
+        .variable("FOOTPLATE_DRAIN_TIME", "1")
+        .variable("TEMPLATE", "x");
+    let ended = job.train().succeeded();
+    let warnings: Vec<&str> =
+        ended.stderr.lines().filter_map(|line| line.split_once(" WARN ")).map(|(_, w)| w).collect();
+    assert_eq!(
+        warnings.iter().map(|warning| warning.trim()).collect::<Vec<_>>(),
+        [
+            "there is no setting \"launchers\": the hyperparameter footplate_launchers is not used; did you mean \
+             footplate_launcher?",
+            "the hyperparameter \"Footplate_Launcher\" is passed to the script: the setting has the name \
+             footplate_launcher",
+            "there is no setting FOOTPLATE_LAUNCHERS: the variable is not used; did you mean FOOTPLATE_LAUNCHER?",
+            "there is no setting FOOTPLATE_UV_: the variable is not used; did you mean FOOTPLATE_UV?",
+        ]
+    );
+    assert!(job.run(["check"]).stdout().contains("did you mean FOOTPLATE_LAUNCHER?"));
+}
+
+#[test]
 fn an_alias_never_replaces_the_variable_of_another_hyperparameter() {
     let job = recording().hyperparameters(r#"{"a-b": "1", "a_b": "2", "a.b": "3"}"#);
     job.train().succeeded();

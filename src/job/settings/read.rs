@@ -1,6 +1,6 @@
 //! The sources of settings, in the order of their strength.
 
-use super::setting::{GivenValue, HYPERPARAMETER_PREFIX, Setting, SettingError};
+use super::setting::{GivenValue, Setting, SettingError};
 use super::table::{REGISTRY, Settings};
 use crate::job::Variables;
 use crate::python::{Dict, Value};
@@ -43,12 +43,6 @@ impl Settings {
             return Err(SettingError::NoLauncher { place, value, setting, known: launchers.join(", ") });
         }
         Ok(settings)
-    }
-
-    /// Returns the names, without their prefix, of hyperparameters that look like settings but are none, for a warning.
-    pub fn unknown_names(hyperparameters: &Dict) -> Vec<String> {
-        let names = hyperparameters.keys().filter_map(|key| key.as_str()?.strip_prefix(HYPERPARAMETER_PREFIX));
-        names.filter(|name| !is_setting(name)).map(str::to_owned).collect()
     }
 }
 
@@ -124,6 +118,5 @@ mod tests {
         }
         let error = Settings::read(&[("grace".to_owned(), String::new())], &Variables::default(), &Dict::new(), &[]);
         assert!(error.expect_err("no such setting").to_string().starts_with("there is no setting \"grace\""));
-        assert_eq!(Settings::unknown_names(&hyperparameters(&[("footplate_grce", "1"), ("lr", "1")])), ["grce"]);
     }
 }

@@ -6,7 +6,7 @@ use crate::redact;
 pub const HYPERPARAMETER_PREFIX: &str = "footplate_";
 
 /// The prefix of environment variables that are settings of footplate.
-const VARIABLE_PREFIX: &str = "FOOTPLATE_";
+pub const VARIABLE_PREFIX: &str = "FOOTPLATE_";
 
 /// The description of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Setting {
     }
 
     /// Returns the name of the hyperparameter.
-    pub(super) fn hyperparameter(&self) -> String {
+    pub fn hyperparameter(&self) -> String {
         format!("{HYPERPARAMETER_PREFIX}{}", self.name)
     }
 }

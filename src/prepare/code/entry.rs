@@ -95,6 +95,35 @@ pub enum EntryError {
         /// A description of what the path is.
         found: &'static str,
     },
+    /// The file is not a program, and no interpreter runs such a file.
+    #[error("cannot execute {path}: it is {found}; {remedy}")]
+    NotAProgram {
+        /// The path.
+        path: PathBuf,
+        /// A description of the file.
+        found: &'static str,
+        /// The remedy.
+        remedy: &'static str,
+    },
+    /// The image does not have the interpreter of a script.
+    #[error("cannot execute {path}: {found}; {remedy}")]
+    NoInterpreter {
+        /// The path.
+        path: PathBuf,
+        /// A description of the script and the interpreter.
+        found: String,
+        /// The remedy.
+        remedy: String,
+    },
+    /// A shell script was saved on Windows.
+    #[error(
+        "cannot execute {path}: its lines end as on Windows (CRLF), so the interpreter after #! is not found: save it \
+         with Unix line ends"
+    )]
+    WindowsLineEnds {
+        /// The path.
+        path: PathBuf,
+    },
     /// The code folder cannot be read.
     #[error("cannot read {path}: {error}; make the code readable for the container's user")]
     Unreadable {

@@ -18,11 +18,6 @@ use crate::storage::Access;
 /// The result of fetching the code. Its text is one line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchedCode {
-    /// The job's source is the code folder itself.
-    Nothing {
-        /// The code folder.
-        code_dir: PathBuf,
-    },
     /// The code folder was not empty and stays as it is ([`CodePrecedence::BakedIn`]).
     LeftAlone {
         /// The source that was not used.
@@ -55,15 +50,11 @@ pub fn fetch(
     precedence: CodePrecedence,
     access: &Access,
 ) -> Result<FetchedCode, CodeError> {
-    if *source == CodeSource::BakedIn {
-        return Ok(FetchedCode::Nothing { code_dir: code_dir.to_owned() });
-    }
     if precedence == CodePrecedence::BakedIn && fs::read_dir(code_dir).is_ok_and(|mut entries| entries.next().is_some())
     {
         return Ok(FetchedCode::LeftAlone { source: source.to_string(), code_dir: code_dir.to_owned() });
     }
     let path = match source {
-        CodeSource::BakedIn => unreachable!("returned above"),
         CodeSource::S3 { bucket, key } => {
             let mut folder = CodeFolder::open(code_dir, None)?;
             let form = fetch_from_s3(access, bucket, key, &mut folder)?;
@@ -102,7 +93,6 @@ impl FetchedCode {
 impl fmt::Display for FetchedCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (form, code_dir, report) = match self {
-            FetchedCode::Nothing { code_dir } => return write!(f, "using the code that is in {}", code_dir.display()),
             FetchedCode::LeftAlone { source, code_dir } => {
                 let code_dir = code_dir.display();
                 return write!(f, "using the code that is in {code_dir}, as it was not empty; {source} is not used");

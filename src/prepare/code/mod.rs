@@ -1,7 +1,8 @@
 //! The user's code: its source, its way into the code folder, the file of it that runs, and the Python that runs it.
 //!
 //! The order: [`CodeSource::parse`] parses the job's setting, [`fetch`] brings the code into the code folder,
-//! [`EntryPoint::find`] finds the file to run, and [`interpreter::find`] the Python to run it with.
+//! [`EntryPoint::find`] finds the file to run, and [`interpreter::find`] the Python to run it with. For a file of another
+//! language, [`EntryPoint::runner`] finds the program that runs it.
 //!
 //! This folder owns all writing into the code folder. Nothing is written outside that folder, whatever an archive holds.
 //! It must not start programs, decide how the script is launched, or log: results and notes are returned to the caller
@@ -16,6 +17,7 @@ mod fetch;
 pub mod interpreter;
 mod listing;
 mod notes;
+mod runner;
 mod s3;
 mod shebang;
 mod source;
@@ -26,5 +28,6 @@ pub use entry::{EntryError, EntryKind, EntryPoint};
 pub use error::CodeError;
 pub use fetch::{FetchedCode, fetch};
 pub use notes::Notes;
+pub use runner::{Runner, SHELL};
 pub use shebang::{Shebang, shebang};
 pub use source::{CodeSource, SourceForm};

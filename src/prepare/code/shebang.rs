@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// The number of bytes of a script in which the kernel looks for the first line (Linux 5.1 and later).
-const READ: u64 = 256;
+const READ: usize = 256;
 
 /// The meaning of a script's first line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,36 @@ pub enum Shebang {
     Missing(PathBuf),
 }
 
+/// The `#!` line of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct InterpreterLine {
+    /// The program. It may not exist.
+    pub program: PathBuf,
+    /// The argument that it is passed before the script's name.
+    pub argument: Option<String>,
+    /// True if the line ends with CRLF.
+    pub ends_with_crlf: bool,
+}
+
+impl InterpreterLine {
+    /// Parses the first line of a script, which begins with these bytes. Returns `None` if it has no `#!` line, or if
+    /// the line names no program.
+    pub fn parse(start: &[u8]) -> Option<InterpreterLine> {
+        let start = &start[..start.len().min(READ)];
+        let line = start.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let (line, ends_with_crlf) = match line.strip_suffix(b"\r") {
+            Some(line) => (line, true),
+            None => (line, false),
+        };
+        let line = String::from_utf8_lossy(line);
+        let line = line.trim_matches([' ', '\t']);
+        let (program, argument) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+        let argument = argument.trim_start_matches([' ', '\t']);
+        let argument = (!argument.is_empty()).then(|| argument.to_owned());
+        (!program.is_empty()).then(|| InterpreterLine { program: program.into(), argument, ends_with_crlf })
+    }
+}
+
 /// Reads a script's first line.
 ///
 /// # Errors
@@ -28,23 +58,12 @@ pub enum Shebang {
 /// The file cannot be read.
 pub fn shebang(script: &Path) -> io::Result<Shebang> {
     let mut start = Vec::new();
-    File::open(script)?.take(READ).read_to_end(&mut start)?;
-    let Some(line) = start.strip_prefix(b"#!") else { return Ok(Shebang::None) };
-    let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let (line, windows) = match line.strip_suffix(b"\r") {
-        Some(line) => (line, true),
-        None => (line, false),
-    };
-    let line = String::from_utf8_lossy(line);
-    let line = line.trim_matches([' ', '\t']);
-    let (program, argument) = line.split_once([' ', '\t']).unwrap_or((line, ""));
-    let argument = argument.trim_start_matches([' ', '\t']);
-    let path = PathBuf::from(program);
-    Ok(match program {
-        "" => Shebang::None,
-        _ if windows => Shebang::WindowsLineEnds(path),
-        _ if !path.is_file() => Shebang::Missing(path),
-        _ => Shebang::Interpreter(path, (!argument.is_empty()).then(|| argument.to_owned())),
+    File::open(script)?.take(READ as u64).read_to_end(&mut start)?;
+    Ok(match InterpreterLine::parse(&start) {
+        None => Shebang::None,
+        Some(line) if line.ends_with_crlf => Shebang::WindowsLineEnds(line.program),
+        Some(line) if !line.program.is_file() => Shebang::Missing(line.program),
+        Some(line) => Shebang::Interpreter(line.program, line.argument),
     })
 }
 

@@ -21,8 +21,6 @@ const SHOWN: usize = 60;
 /// The source of a job's code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CodeSource {
-    /// The code folder itself: nothing has to be fetched.
-    BakedIn,
     /// A folder or a file on this machine. Its [`SourceForm`] is determined when it is fetched.
     Local(PathBuf),
     /// An object in S3, or all objects below a prefix.
@@ -46,19 +44,19 @@ pub enum SourceForm {
 }
 
 impl CodeSource {
-    /// Parses the setting. A relative path is relative to `base`. An empty setting and any spelling of the code folder are
-    /// [`CodeSource::BakedIn`].
+    /// Parses the setting. A relative path is relative to `base`. Returns `None` for an empty setting and for any
+    /// spelling of the code folder: nothing has to be fetched.
     ///
     /// The forms are those of the SDKs: `s3://…`, `file://…`, a folder, an archive (platform contract, section 6).
     ///
     /// # Errors
     ///
     /// [`CodeError::Unsupported`]. A source that does not exist is not an error here.
-    pub fn parse(text: &str, base: &Path, code_dir: &Path) -> Result<CodeSource, CodeError> {
+    pub fn parse(text: &str, base: &Path, code_dir: &Path) -> Result<Option<CodeSource>, CodeError> {
         let unsupported = |reason| CodeError::Unsupported { text: text.to_owned(), reason };
         let trimmed = text.trim();
         if trimmed.is_empty() {
-            return Ok(CodeSource::BakedIn);
+            return Ok(None);
         }
         let path = match trimmed.split_once("://") {
             Some(("s3", rest)) => {
@@ -66,7 +64,7 @@ impl CodeSource {
                 if bucket.is_empty() || key.is_empty() {
                     return Err(unsupported("it names no bucket or no key"));
                 }
-                return Ok(CodeSource::S3 { bucket: bucket.to_owned(), key: key.to_owned() });
+                return Ok(Some(CodeSource::S3 { bucket: bucket.to_owned(), key: key.to_owned() }));
             }
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => {
                 let rest = rest.strip_prefix("localhost/").map_or(rest, |_| &rest["localhost".len()..]);
@@ -87,14 +85,13 @@ impl CodeSource {
         let path = base.join(path);
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.components().collect());
         let is_code_folder = real(&path) == real(code_dir);
-        Ok(if is_code_folder { CodeSource::BakedIn } else { CodeSource::Local(path) })
+        Ok((!is_code_folder).then_some(CodeSource::Local(path)))
     }
 }
 
 impl fmt::Display for CodeSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CodeSource::BakedIn => f.write_str("the code of the image"),
             CodeSource::Local(path) => write!(f, "{}", path.display()),
             CodeSource::S3 { bucket, key } => write!(f, "s3://{bucket}/{key}"),
         }
@@ -224,13 +221,13 @@ mod tests {
         fs::write(base.join("x%20y.py"), "").unwrap();
         std::os::unix::fs::symlink(&code, base.join("link")).unwrap();
         let parse = |text: &str| CodeSource::parse(text, base, &code);
-        let local = |path: &str| CodeSource::Local(base.join(path));
+        let local = |path: &str| Some(CodeSource::Local(base.join(path)));
         let url = |host: &str, path: &str| format!("file://{host}{}/{path}", base.display());
         for text in
             ["", " ", "code", "code/", "./code//", "link", "link/", "x/../code", &url("", "link"), &url("", "co%64e")]
         {
             // `x` does not exist, so the path with `..` cannot be resolved.
-            let expected = if text.starts_with("x/") { local("x/../code") } else { CodeSource::BakedIn };
+            let expected = if text.starts_with("x/") { local("x/../code") } else { None };
             assert_eq!(parse(text).unwrap(), expected, "{text:?}");
         }
         assert_eq!(parse("src").unwrap(), local("src"));
@@ -239,10 +236,10 @@ mod tests {
         assert_eq!(parse(&url("", "100%.py")).unwrap(), local("100%.py"));
         assert_eq!(parse(&url("", "x%20y.py")).unwrap(), local("x%20y.py"));
         assert_eq!(parse(&url("", "50%zz%4")).unwrap(), local("50%zz%4"));
-        assert_eq!(parse("/abs/x.tar.gz").unwrap(), CodeSource::Local(PathBuf::from("/abs/x.tar.gz")));
+        assert_eq!(parse("/abs/x.tar.gz").unwrap(), Some(CodeSource::Local(PathBuf::from("/abs/x.tar.gz"))));
         assert_eq!(
             parse("s3://b/k/x y.tar.gz").unwrap(),
-            CodeSource::S3 { bucket: "b".into(), key: "k/x y.tar.gz".into() }
+            Some(CodeSource::S3 { bucket: "b".into(), key: "k/x y.tar.gz".into() })
         );
         for text in ["s3://b", "s3:///k", "s3://b/", "https://x/y.tar.gz", "file://host/x", "file://x", "file:///%00"] {
             let error = parse(text).unwrap_err();
@@ -251,7 +248,7 @@ mod tests {
         }
         // A code folder that does not exist is still the code folder.
         let missing = base.join("none");
-        assert_eq!(CodeSource::parse("none/", base, &missing).unwrap(), CodeSource::BakedIn);
+        assert_eq!(CodeSource::parse("none/", base, &missing).unwrap(), None);
     }
 
     #[test]

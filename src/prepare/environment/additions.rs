@@ -1,6 +1,6 @@
 //! The variables that footplate sets in addition to those of the incumbents.
 
-use super::variable::{Definition, Draft, Inputs, Rule, path, toolkit_text};
+use super::variable::{Definition, Draft, Inputs, Rule, channel_folders, path, toolkit_text};
 use crate::python::{Text, Value};
 
 /// The variables that are set unless the container or an incumbent's table sets them.
@@ -39,6 +39,13 @@ pub(super) const OFFERED: &[Definition] = &[
         i.job.hyperparameters.iter().for_each(|(name, value)| add(&shell_name(&name.to_str()), value));
     })
     .meaning("Also with `_` for each character that a shell does not allow in a name: `SM_HP_BATCH_SIZE`."),
+    Rule::family("SM_CHANNEL_*", |i, add| {
+        channel_folders(i.job).iter().for_each(|(channel, folder)| add(&shell_name(&channel.to_str()), folder));
+    })
+    .meaning(
+        "Also with `_` for each character that a shell does not allow in a name: `SM_CHANNEL_TRAIN_DATA`. A channel of \
+         that very name takes precedence.",
+    ),
 ];
 
 /// The variables that replace those of the container.
@@ -61,7 +68,7 @@ pub(super) fn add(inputs: &Inputs<'_>, variables: &mut Draft) {
     }
 }
 
-/// Returns a hyperparameter's name with `_` for each character that a shell does not allow in the name of a variable.
+/// Returns the name of a hyperparameter or a channel with `_` for each character that a shell does not allow in the name of a variable.
 fn shell_name(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }

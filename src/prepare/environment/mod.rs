@@ -27,6 +27,7 @@ use crate::machine::Hardware;
 use self::variable::{Draft, Inputs};
 
 pub use limits::{ArgumentsTooLarge, OmittedVariable};
+pub use registry::ENVIRONMENT_FILE;
 pub use variable::VariableTable;
 
 /// The script's variables, in addition to those of the container, and its arguments.

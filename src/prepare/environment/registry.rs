@@ -9,11 +9,12 @@ use super::{additions, drivers, toolkit};
 /// The tables behind [`added_variables`].
 const ADDED: &[&[Definition]] = &[additions::OFFERED, drivers::DISTRIBUTED, additions::REPLACING];
 
+/// The variable that names the file of the variables that were too large to be set.
+pub const ENVIRONMENT_FILE: &str = "FOOTPLATE_ENVIRONMENT_FILE";
+
 /// The variables that no table computes.
-const OTHERS: [Variable; 1] = [Variable::new(
-    "FOOTPLATE_ENVIRONMENT_FILE",
-    "A JSON file of the variables that were too large to be set, if there are any.",
-)];
+const OTHERS: [Variable; 1] =
+    [Variable::new(ENVIRONMENT_FILE, "A JSON file of the variables that were too large to be set, if there are any.")];
 
 /// Returns the variables of sagemaker-training.
 pub fn toolkit_variables() -> Vec<Variable> {
