@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Cause, Verdict};
+use crate::event::{Cause, RankTally, Verdict};
 
 /// The kinds of messages that the leader takes.
 pub(super) const TO_LEADER: [&str; 8] =
@@ -37,8 +37,8 @@ pub enum Message {
     RankKilled,
     /// To the leader: this host's ranks have ended.
     Ended {
-        /// The number of ranks that failed.
-        failed_ranks: usize,
+        /// The numbers of those that ended with a failure.
+        ranks: RankTally,
     },
     /// To the leader: this host's ranks have ended well.
     Finished,
@@ -100,7 +100,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::{FROM_LEADER, Message, TO_LEADER};
-    use crate::event::{Cause, CauseEnding, Verdict};
+    use crate::event::{Cause, CauseEnding, RankTally, Verdict};
 
     #[test]
     fn each_side_takes_its_messages_and_ignores_the_others() {
@@ -111,7 +111,7 @@ mod tests {
             Message::Ready,
             Message::Failed { cause: Box::new(cause.clone()), is_final: true },
             Message::RankKilled,
-            Message::Ended { failed_ranks: 1 },
+            Message::Ended { ranks: RankTally { failed: 1, ended: vec![2] } },
             Message::Finished,
             Message::Executed { id: 1, code: 2 },
         ];
@@ -145,7 +145,7 @@ mod tests {
             assert_eq!(read(other).expect(other), None);
         }
         let deep = format!("{{\"Hello\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        for wrong in ["", "{}", "3", "{\"Failed\":{}}", "{\"Ended\":{\"failed_ranks\":-1}}", "\"Ready\"x", &deep] {
+        for wrong in ["", "{}", "3", "{\"Failed\":{}}", "{\"Ended\":{\"ranks\":-1}}", "\"Ready\"x", &deep] {
             assert!(read(wrong).is_err(), "{:.40}", wrong);
         }
     }

@@ -83,7 +83,7 @@ use std::time::Duration;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{mpsc, watch};
 
-use crate::event::{Cause, EventKind, Events, StopReason, Verdict};
+use crate::event::{Cause, EventKind, Events, RankTally, StopReason, Verdict};
 use crate::failure;
 use crate::kernel;
 use crate::redact::Redactor;
@@ -310,8 +310,8 @@ impl Speaker {
     }
 
     /// Tells that the ranks of this host have ended, and how many of them failed.
-    pub fn ended(&self, failed_ranks: usize) {
-        self.tell(message::Message::Ended { failed_ranks });
+    pub fn ended(&self, ranks: RankTally) {
+        self.tell(message::Message::Ended { ranks });
     }
 
     /// Tells that the ranks of this host have ended well.

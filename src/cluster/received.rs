@@ -4,7 +4,7 @@
 //! to 0, fill the memory or the log with text, or speak of hosts that are not part of the job.
 
 use super::message::Message;
-use crate::event::{Cause, CauseDetail, CauseEnding, Ending, SourcePlace, Verdict};
+use crate::event::{Cause, CauseDetail, CauseEnding, Collective, Ending, RankTally, SourcePlace, Verdict};
 use crate::failure;
 use crate::redact::Redactor;
 
@@ -40,7 +40,7 @@ pub(super) fn limited(message: Message, sender: &str, hosts: &[String]) -> Messa
             let shown = Cause::new(cut(why), CauseEnding::NoProcess(FAILED));
             Message::Stop { why: failure::redacted(&shown, &Redactor::default()).headline, is_orderly }
         }
-        Message::Ended { failed_ranks } => Message::Ended { failed_ranks: failed_ranks.min(MAX_RANKS) },
+        Message::Ended { ranks } => Message::Ended { ranks: limited_tally(ranks) },
         Message::Executed { id, code } => {
             Message::Executed { id, code: if (0..=255).contains(&code) { code } else { FAILED } }
         }
@@ -60,15 +60,21 @@ fn limited_cause(cause: Cause, sender: &str, hosts: &[String]) -> Cause {
         host: cause.host.map(|host| if is_of_job(&host) { host } else { sender.to_owned() }),
         rank: cause.rank,
         followers: cause.followers.min(MAX_RANKS),
+        ended: cause.ended.min(MAX_RANKS),
         stage: cause.stage,
         ending: limited_ending(cause.ending),
         launcher: cause.launcher.map(cut),
         absent_hosts: cause.absent_hosts.into_iter().filter(is_of_job).take(hosts.len()).collect(),
+        collective: cause.collective.map(Collective::limited),
         hints: cause.hints.into_iter().take(MAX_HINTS).map(cut).collect(),
         command: cut(cause.command),
         attempt: cause.attempt,
     };
     failure::redacted(&cut, &Redactor::default())
+}
+
+fn limited_tally(ranks: RankTally) -> RankTally {
+    RankTally { failed: ranks.failed.min(MAX_RANKS), ended: ranks.ended.into_iter().take(MAX_RANKS).collect() }
 }
 
 /// Returns an ending whose exit code is one of 1 to 255, or 0 for a host that was told to stop.
@@ -92,7 +98,7 @@ fn cut(mut text: String) -> String {
 mod tests {
     use super::limited;
     use crate::cluster::message::Message;
-    use crate::event::{Cause, CauseDetail, CauseEnding, Ending, Verdict};
+    use crate::event::{Cause, CauseDetail, CauseEnding, Ending, RankTally, Verdict};
 
     fn hosts() -> Vec<String> {
         ["algo-1", "algo-2"].map(str::to_owned).to_vec()
@@ -154,7 +160,8 @@ mod tests {
         assert!(matches!(hello, Message::Hello(facts) if facts.len() == 64));
         let stop = limited(Message::Stop { why: long(), is_orderly: false }, "algo-1", &hosts());
         assert!(matches!(stop, Message::Stop { why, .. } if why.len() < 10_000));
-        let ended = limited(Message::Ended { failed_ranks: usize::MAX }, "algo-2", &hosts());
-        assert!(matches!(ended, Message::Ended { failed_ranks: 0..100_000 }));
+        let many = RankTally { failed: usize::MAX, ended: vec![1; 100_000] };
+        let Message::Ended { ranks } = limited(Message::Ended { ranks: many }, "algo-2", &hosts()) else { panic!() };
+        assert!(ranks.failed < 100_000 && ranks.ended.len() < 100_000);
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::message::Message;
 use super::{Membership, PROVISIONAL_TIME, SETTLE_TIME};
-use crate::event::{Cause, CauseEnding, Verdict};
+use crate::event::{Cause, CauseEnding, RankTally, Verdict};
 use crate::failure;
 use crate::job::exit_code;
 use crate::redact::Redactor;
@@ -84,7 +84,7 @@ pub struct HostTable {
     /// The time until which hosts of the launch may connect.
     come_until: Instant,
     failures: Vec<Account>,
-    failed_ranks: BTreeMap<String, usize>,
+    ended_ranks: BTreeMap<String, RankTally>,
     /// The hosts that have said hello.
     greeted: BTreeSet<String>,
     /// True once the hosts were told that a rank of mpirun was killed.
@@ -115,7 +115,7 @@ impl HostTable {
             patience: *patience,
             come_until: now + *patience,
             failures: Vec::new(),
-            failed_ranks: BTreeMap::new(),
+            ended_ranks: BTreeMap::new(),
             greeted: BTreeSet::new(),
             is_rank_killed: false,
             settle_until: None,
@@ -182,8 +182,8 @@ impl HostTable {
                 self.is_rank_killed = true;
                 vec![LeaderAction::All(Message::RankKilled)]
             }
-            Message::Ended { failed_ranks } => {
-                self.failed_ranks.insert(host.to_owned(), failed_ranks);
+            Message::Ended { ranks } => {
+                self.ended_ranks.insert(host.to_owned(), ranks);
                 self.stands(host, Standing::Ended);
                 self.settled()
             }
@@ -366,10 +366,12 @@ impl HostTable {
         self.is_decided = true;
         // The first account, in order of arrival, that nothing else explains.
         let Some(account) = self.failures.iter().min_by_key(|account| account.gives_way()) else { return Vec::new() };
-        let failed = self.failed_ranks.values().fold(0, |sum: usize, failed| sum.saturating_add(*failed));
-        let of_cause = usize::from(self.failed_ranks.get(&account.host).is_some_and(|failed| *failed > 0));
+        let of_cause = usize::from(self.ended_ranks.get(&account.host).is_some_and(|ranks| ranks.failed > 0));
+        let failed = self.ended_ranks.values().fold(0, |sum: usize, ranks| sum.saturating_add(ranks.failed));
         let mut cause = account.cause.clone();
-        (cause.followers, cause.absent_hosts) = (failed - of_cause, self.missing());
+        cause.followers = failed - of_cause;
+        cause.ended = self.ended_ranks.values().map(|ranks| ranks.ended.len()).sum();
+        cause.absent_hosts = self.missing();
         let verdict = Verdict { host: account.host.clone(), cause };
         self.verdict = Some(verdict.clone());
         vec![LeaderAction::All(Message::Verdict(Box::new(verdict)))]

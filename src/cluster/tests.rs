@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::message::Message;
 use super::{Command, Key, Membership, Observed, Stage, View, leader, member};
-use crate::event::{Cause, CauseEnding, Ending, Events};
+use crate::event::{Cause, CauseEnding, Ending, Events, RankTally};
 
 /// The number of hosts. Both ends of every connection are here, so that it costs as much as a leader of twice as many.
 const HOSTS: usize = 256;
@@ -84,7 +84,7 @@ fn hundreds_of_hosts_start_together_and_hear_of_a_failure() {
         let cause = Box::new(Cause::new("ValueError: bad data", ending));
         hosts[HOSTS - 1].tell(Message::Failed { cause, is_final: true });
         let told = all_see("the stop", &mut hosts, |view| view.stage.is_stopping()).await;
-        hosts.iter().for_each(|host| host.tell(Message::Ended { failed_ranks: 1 }));
+        hosts.iter().for_each(|host| host.tell(Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }));
         let judged = all_see("the verdict", &mut hosts, |view| view.stage.is_over()).await;
         for host in &hosts {
             let verdict = host.view.borrow().stage.verdict().cloned().expect("a verdict");

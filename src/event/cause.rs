@@ -8,6 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Ending;
+use super::collective::Collective;
+use super::consequence::reads_like_consequence;
 
 /// The reason why a process, a host or the job failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,8 @@ pub struct Cause {
     pub rank: Option<usize>,
     /// The number of other ranks that failed after this one.
     pub followers: usize,
+    /// The number of other ranks that were ended because of this failure.
+    pub ended: usize,
     /// The part of the job in which it failed, if that was not the script.
     pub stage: Option<CauseStage>,
     /// The end of what failed. It decides the exit code of the job.
@@ -34,6 +38,8 @@ pub struct Cause {
     pub launcher: Option<String>,
     /// The hosts of the launch that had not connected when the job failed: what failed may have waited for them.
     pub absent_hosts: Vec<String>,
+    /// The collective operation that ran out of time, if the failure is that.
+    pub collective: Option<Collective>,
     /// Advice that the evidence supports, the most certain first.
     pub hints: Vec<String>,
     /// The command of the process that failed, without secrets; empty if no process failed.
@@ -61,8 +67,12 @@ pub enum DetailLabel {
     WhileHandling,
     /// The exception in which another process reported the headline's.
     PassedOnAs,
-    /// The output of a child process before its parent raised the headline's exception.
+    /// The error of another thread before the headline's exception was raised.
     BeforeIt,
+    /// A line of a library or of the kernel that tells more about the error.
+    Logged,
+    /// An error that another rank reported afterwards.
+    Then,
     /// The last line that the process wrote.
     LastLine,
 }
@@ -74,6 +84,8 @@ impl fmt::Display for DetailLabel {
             DetailLabel::WhileHandling => "while handling",
             DetailLabel::PassedOnAs => "passed on as",
             DetailLabel::BeforeIt => "before it",
+            DetailLabel::Logged => "logged",
+            DetailLabel::Then => "then",
             DetailLabel::LastLine => "last line",
         })
     }
@@ -150,10 +162,12 @@ impl Cause {
             host: None,
             rank: None,
             followers: 0,
+            ended: 0,
             stage: None,
             ending,
             launcher: None,
             absent_hosts: Vec::new(),
+            collective: None,
             hints: Vec::new(),
             command: String::new(),
             attempt: 0,
@@ -199,78 +213,10 @@ impl Cause {
     }
 }
 
-/// The wording of errors that a rank reports after another rank or host is gone, in lower case. `*` stands for any text.
-///
-/// Sources: gloo, NCCL, Open MPI, sockets (`connection …`, `broken pipe`), torch (`watchdog`, `Dist…Error`), torchrun
-/// (`SignalException`), and Python's `concurrent.futures` (`BrokenProcessPool`).
-const CONSEQUENCES: [&str; 23] = [
-    "mpirun has lost its daemon",
-    "connection closed",
-    "connection reset",
-    "connection refused",
-    "connection was closed",
-    "connection was reset",
-    "connection was refused",
-    "closed by peer",
-    "broken pipe",
-    "remote process exited",
-    "ncclremoteerror",
-    "nccl error",
-    "nccl communicator was aborted",
-    "socket timeout",
-    "gloo *timeout",
-    "timed out after",
-    "timed out waiting",
-    "watchdog",
-    "diststoreerror",
-    "distnetworkerror",
-    "distbackenderror",
-    "signalexception",
-    "brokenprocesspool",
-];
-
-/// Returns true if an error reads like something that happens to a rank after another rank failed, such as a connection that
-/// was closed or reset. Such an error is the cause only if no other failure is known.
-pub fn reads_like_consequence(headline: &str) -> bool {
-    let headline = headline.to_lowercase();
-    CONSEQUENCES.iter().any(|wording| {
-        let mut rest = headline.as_str();
-        wording.split('*').all(|part| match rest.split_once(part) {
-            Some((_, after)) => {
-                rest = after;
-                true
-            }
-            None => false,
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Cause, CauseDetail, CauseEnding, CauseStage, DetailLabel, SourcePlace, reads_like_consequence};
+    use super::{Cause, CauseDetail, CauseEnding, CauseStage, DetailLabel, SourcePlace};
     use crate::event::Ending;
-
-    #[test]
-    fn errors_about_a_rank_that_is_gone_read_like_consequences() {
-        for headline in [
-            "RuntimeError: [../gloo/transport/tcp/pair.cc:534] Connection closed by peer [10.0.0.3]:51234",
-            "ConnectionResetError: [Errno 104] Connection reset by peer",
-            "requests: the connection was refused",
-            "BrokenPipeError: [Errno 32] Broken pipe",
-            "mpirun has lost its daemon on algo-2",
-            "torch.distributed.DistBackendError: NCCL error in: x",
-            "RuntimeError: Gloo connectFullMesh failed with timeout",
-            "Socket Timeout",
-            "RuntimeError: Timed out after 1801 seconds waiting for clients",
-        ] {
-            assert!(reads_like_consequence(headline), "{headline}");
-        }
-        for headline in
-            ["ValueError: bad", "timeout of Gloo 3", "TimeoutError: timed out", "connection string is bad", ""]
-        {
-            assert!(!reads_like_consequence(headline), "{headline}");
-        }
-    }
 
     #[test]
     fn only_a_process_of_the_script_can_fail_as_a_consequence() {
@@ -290,6 +236,7 @@ mod tests {
             host: Some("algo-2".into()),
             rank: Some(3),
             followers: 2,
+            ended: 1,
             stage: Some(CauseStage::Requirements),
             launcher: Some("torchrun".into()),
             absent_hosts: vec!["algo-4".into()],

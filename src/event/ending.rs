@@ -35,6 +35,15 @@ impl Ending {
     }
 }
 
+/// The ranks of a host that ended with a failure.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RankTally {
+    /// The number of those that failed by themselves.
+    pub failed: usize,
+    /// Those that were told to end before, because another rank or host had failed.
+    pub ended: Vec<usize>,
+}
+
 impl From<ExitStatus> for Ending {
     /// Returns the end of a child that was waited for.
     fn from(status: ExitStatus) -> Ending {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::Signal;
 
-use super::{Cause, Ending};
+use super::{Cause, Ending, RankTally};
 
 /// Something that happened in a job.
 #[derive(Clone, Debug)]
@@ -248,10 +248,10 @@ pub enum EventKind {
     RankKilled,
     /// At an orderly stop, a rank that a launcher started was killed on some host.
     PeerRankKilled,
-    /// Only launchers are left on this host, which wait for the ranks of other hosts. Holds the number of failed ranks.
-    RanksEnded(usize),
-    /// The failures that were told before [`EventKind::RanksEnded`] were judged. Holds the number of failed ranks.
-    FailuresJudged(usize),
+    /// Only launchers are left on this host, which wait for the ranks of other hosts.
+    RanksEnded(RankTally),
+    /// The failures that were told before [`EventKind::RanksEnded`] were judged.
+    FailuresJudged(RankTally),
     /// The ranks of all hosts have ended, or nothing is heard of the other hosts any more.
     PeersEnded,
     /// A file was uploaded while the job runs.

@@ -8,12 +8,16 @@
 
 mod bus;
 mod cause;
+mod collective;
+mod consequence;
 mod ending;
 mod kind;
 
 pub use bus::{Events, Subscriber};
-pub use cause::{Cause, CauseDetail, CauseEnding, CauseStage, DetailLabel, SourcePlace, reads_like_consequence};
-pub use ending::Ending;
+pub use cause::{Cause, CauseDetail, CauseEnding, CauseStage, DetailLabel, SourcePlace};
+pub use collective::{Collective, RankProgress};
+pub use consequence::reads_like_consequence;
+pub use ending::{Ending, RankTally};
 pub use kind::{
     Event, EventKind, JobPhase, KillReason, Moment, Output, Process, RankOutput, StopReason, Stream, Verdict,
 };

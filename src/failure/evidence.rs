@@ -31,8 +31,8 @@ pub struct Evidence<'e> {
     pub host: Option<String>,
     /// The rank of the process; `None` if the job has only one, or if the process is a launcher.
     pub rank: Option<usize>,
-    /// The number of other ranks of this host that failed after it.
-    pub followers: usize,
+    /// True if it was told to end before it ended, because another rank or host had failed.
+    pub told_to_end: bool,
     /// The stop signal that footplate passed on before the process ended, if there was one.
     pub stopped: Option<StopEvidence>,
     /// Set if the kernel killed a process of the container for lack of memory while this process ran.
@@ -73,7 +73,7 @@ impl<'e> Evidence<'e> {
             hosts: &[],
             host: None,
             rank: None,
-            followers: 0,
+            told_to_end: false,
             stopped: None,
             memory: None,
             full: Vec::new(),

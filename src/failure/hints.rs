@@ -180,8 +180,7 @@ fn gpu_memory(facts: &HintFacts<'_>) -> Option<String> {
 
 /// A collective operation that failed.
 fn nccl(facts: &HintFacts<'_>) -> Option<String> {
-    let aborted = facts.signal == Some(nix::libc::SIGABRT);
-    nccl::hint(&facts.claimed, facts.stderr, aborted)
+    nccl::hint(&facts.claimed, facts.stderr)
 }
 
 /// A Python module that is not installed.

@@ -3,9 +3,10 @@
 //! The ending of the process decides which evidence counts. After an exit, the cause is an exception that nothing caught.
 //! After death by a signal, the cause is the signal: the process survived every traceback before it.
 
-use crate::event::{Cause, CauseDetail, CauseEnding, DetailLabel, Ending, SourcePlace};
+use crate::event::{self, Cause, CauseDetail, CauseEnding, Collective, DetailLabel, Ending, SourcePlace};
 use crate::job::exit_code;
 
+use super::behind::Behind;
 use super::evidence::{Evidence, RankEvidence};
 use super::hints::{self, HintFacts};
 use super::launcher::{self, RankReport};
@@ -16,12 +17,43 @@ use super::place;
 use super::read::{self, Origin, Traceback};
 use super::select::{self, covered};
 use super::text::one_line;
-use super::{chain, signal};
+use super::{behind, chain, nccl, signal, signs};
+
+/// The cause of a failure, and its weight among those of other processes.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// The cause.
+    pub cause: Cause,
+    /// The weight.
+    pub weight: Weight,
+}
+
+/// The weight of a cause among those of other processes, the heaviest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// The process failed by itself.
+    Own,
+    /// Its error reads like a consequence of another process's failure.
+    Consequence,
+    /// It ended because it was told to.
+    Told,
+}
+
+/// The part of the evidence that an account was read from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Source {
+    /// An exception.
+    Exception,
+    /// The way the process ended, or a line that it wrote.
+    #[default]
+    Other,
+}
 
 /// One explanation of the failure, from one part of the evidence.
 #[derive(Clone, Debug, Default)]
 struct Account {
     headline: String,
+    source: Source,
     details: Vec<CauseDetail>,
     place: Option<SourcePlace>,
     thread: Option<String>,
@@ -45,6 +77,11 @@ struct ParsedEvidence<'e, 'r> {
 
 /// Returns the cause of a failure. It never fails: the worst evidence still yields the exit code and the command.
 pub fn cause(evidence: &Evidence<'_>) -> Cause {
+    judge(evidence).cause
+}
+
+/// Returns the cause of a failure with its weight.
+pub fn judge(evidence: &Evidence<'_>) -> Judgement {
     let parsed = ParsedEvidence::new(evidence);
     // A launcher's report of the rank that failed first says more than that the launcher exited with 1.
     let report = parsed.report.as_ref().filter(|report| match signal::deadly(evidence.ending) {
@@ -57,26 +94,38 @@ pub fn cause(evidence: &Evidence<'_>) -> Cause {
     let account = match (&evidence.error_file, signal) {
         _ if ending.is_success() => Account { headline: ending.to_string(), ..Account::default() },
         (Some(error), _) => parsed.error_file(&error.message, error.traceback.as_deref()),
-        (None, Some(number)) => parsed.killed(number),
+        (None, Some(number)) => parsed.was_failing(number).unwrap_or_else(|| parsed.killed(number)),
         (None, None) => parsed.exited(ending.exit_code()),
     };
+    let account = parsed.of_rank_that_failed_first(account);
+    let account = parsed.with_memory(account, signal);
     let (hints, details) = if ending.is_success() {
         (Vec::new(), Vec::new())
     } else {
         (parsed.hints(&account, ending), parsed.details(&account, report.is_some()))
     };
-    Cause {
+    let is_raised = account.source == Source::Exception;
+    let collective = parsed.collective(&account, signal);
+    let cause = Cause {
         details,
         place: account.place,
         thread: account.thread,
         host: host(evidence, &account.writer, report),
         rank: evidence.rank.or(account.writer.rank).or(report.and_then(|report| report.rank)),
-        followers: evidence.followers,
         launcher: report.filter(|report| report.ending != evidence.ending).map(|report| report.launcher.to_owned()),
+        collective,
         hints,
         command: evidence.command.clone(),
         ..Cause::new(account.headline, CauseEnding::Process(evidence.ending))
-    }
+    };
+    let weight = if evidence.told_to_end && (!is_raised || signal::is_about_a_stop(&cause.headline)) {
+        Weight::Told
+    } else if cause.is_consequence() {
+        Weight::Consequence
+    } else {
+        Weight::Own
+    };
+    Judgement { cause, weight }
 }
 
 /// Returns the host of the rank that failed: from the rank's own lines, else from mpirun, which runs ranks on other hosts
@@ -119,7 +168,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
             return self.said_by_line(found);
         }
         if let Some(best) = best {
-            return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
+            return self.explained(best);
         }
         let survived = select::last_survived(&self.tracebacks);
         self.launchers_own()
@@ -177,7 +226,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         let log = Log::read(traceback.unwrap_or_default().as_bytes());
         match read::tracebacks(&log).last() {
             Some(found) => self.raised(&log, found, None),
-            None => Account { headline: message.to_owned(), ..Account::default() },
+            None => Account { headline: message.to_owned(), source: Source::Exception, ..Account::default() },
         }
     }
 
@@ -244,11 +293,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
     /// Returns an account from a traceback of `log`. `end` is the first line of stderr after it.
     fn raised(&self, log: &Log, found: &Traceback, end: Option<usize>) -> Account {
         let last = found.last();
-        let mut details = chain::details(&found.chain);
-        if end.is_some() && last.name.ends_with("CalledProcessError") {
-            let before = select::output_before(log, &self.tracebacks, found, &self.covered);
-            details.extend(before.map(|text| CauseDetail { label: Some(DetailLabel::BeforeIt), text }));
-        }
+        let details = chain::details(&found.chain);
         let thread = match &found.origin {
             Origin::Thread(name) => Some(format!("thread {name}")),
             Origin::Child(name) => Some(format!("process {name}")),
@@ -256,6 +301,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         };
         Account {
             headline: last.headline(),
+            source: Source::Exception,
             details,
             place: chain::place(&found.chain, self.evidence.code_dir),
             thread,
@@ -264,9 +310,105 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         }
     }
 
+    /// Returns an account from the traceback that ended the process. If it only reports the failure of another thread or
+    /// process, that failure comes first.
+    fn explained(&self, found: &Traceback) -> Account {
+        let own = self.raised(&self.stderr, found, Some(found.lines.end() + 1));
+        let first = match behind::behind(&self.stderr, &self.tracebacks, found, &self.covered) {
+            None => return own,
+            Some(Behind::Beside(other)) => {
+                let other = self.raised(&self.stderr, other, None);
+                let text = match (&other.place, &other.thread) {
+                    (Some(place), Some(thread)) => format!("{} (at {place} in {thread})", other.headline),
+                    _ => other.headline,
+                };
+                let beside = CauseDetail { label: Some(DetailLabel::BeforeIt), text };
+                return Account { details: own.details.into_iter().chain([beside]).collect(), ..own };
+            }
+            Some(Behind::Raised(first)) => {
+                let account = self.raised(&self.stderr, first, None);
+                // The program of `python -c` has no place that the user could look at.
+                let mut frames = first.last().frames.clone();
+                frames.retain(|frame| !frame.path.starts_with('<'));
+                if place::any_own(&frames, self.evidence.code_dir) {
+                    account
+                } else {
+                    Account { place: None, ..account }
+                }
+            }
+            Some(Behind::Said(line)) => self.said_by_line(line),
+        };
+        let (place, text) = match (first.place, &own.place) {
+            (Some(place), Some(other)) => (Some(place), format!("{} (at {other})", own.headline)),
+            (place, _) => (place.or(own.place), own.headline),
+        };
+        let passed_on = CauseDetail { label: Some(DetailLabel::PassedOnAs), text };
+        let details = first.details.into_iter().chain([passed_on]).collect();
+        Account { place, details, end: own.end, writer: own.writer, source: Source::Exception, ..first }
+    }
+
+    /// Explains the end of a process that was told to end while it was failing: the traceback was written already.
+    fn was_failing(&self, number: i32) -> Option<Account> {
+        let is_told = self.evidence.told_to_end
+            && self.evidence.stopped.is_none()
+            && matches!(number, nix::libc::SIGTERM | nix::libc::SIGKILL);
+        let found = self.best(1).filter(|_| is_told)?;
+        select::is_at_the_end(&self.stderr, found, &self.covered).then(|| self.explained(found))
+    }
+
+    /// Replaces an account that reads like a consequence, if several ranks wrote and another one tells of a cause.
+    fn of_rank_that_failed_first(&self, account: Account) -> Account {
+        if self.stderr.writers.len() < 2 || !event::reads_like_consequence(&one_line(&account.headline)) {
+            return account;
+        }
+        let is_cause = |found: &&Traceback| !event::reads_like_consequence(&one_line(&found.last().headline()));
+        if let Some(best) = self.best(1).filter(is_cause) {
+            return self.explained(best);
+        }
+        let Some(report) = self.report.as_ref().filter(|report| report.names(&account.writer) == Some(false)) else {
+            return account;
+        };
+        // The launcher saw another rank fail first. It left words, or nothing.
+        let writer = self.stderr.writers.iter().position(|writer| report.names(writer) == Some(true)).unwrap_or(0);
+        let skipped: Vec<bool> =
+            (0..self.stderr.lines.len()).map(|at| self.covered[at] || self.stderr.lines[at].writer != writer).collect();
+        let said = other::telling(&self.stderr, 0, &skipped).or_else(|| other::last_words(&self.stderr, 0, &skipped));
+        let first = match said {
+            Some(line) => self.said_by_line(line),
+            None => self.silent(report.ending.exit_code()),
+        };
+        let writer = Writer { rank: report.rank, local_rank: report.local_rank, ..self.stderr.writers[writer].clone() };
+        let then = CauseDetail { label: Some(DetailLabel::Then), text: account.headline };
+        Account { details: vec![then], end: None, writer, ..first }
+    }
+
+    /// Puts it first that the kernel killed a process of the container for lack of memory.
+    fn with_memory(&self, account: Account, signal: Option<i32>) -> Account {
+        // A process that was told to end may have been killed for that.
+        let is_told = self.evidence.told_to_end && account.source == Source::Other;
+        if self.evidence.memory.is_none() || signal == Some(nix::libc::SIGKILL) || is_told {
+            return account;
+        }
+        let headline =
+            format!("out of memory: the kernel killed a process of the container; then {}", account.headline);
+        Account { headline, ..account }
+    }
+
+    /// Returns what the ranks tell of a collective operation that ran out of time, if the failure is that.
+    fn collective(&self, account: &Account, signal: Option<i32>) -> Option<Collective> {
+        let found = || nccl::collective(&self.stderr, self.evidence.rank);
+        if nccl::claims_timeout(&claimed(account)) {
+            return Some(found());
+        }
+        (signal == Some(nix::libc::SIGABRT)).then(found).filter(|found| !found.late.is_empty())
+    }
+
     /// Returns the details of an account and, if it says more, the last line that was written after it.
     fn details(&self, account: &Account, is_reported: bool) -> Vec<CauseDetail> {
         let mut details = account.details.clone();
+        let claimed = claimed(account);
+        let signs = signs::signs(&claimed, &self.stderr, &self.stdout, &account.writer);
+        details.extend(signs.into_iter().map(|text| CauseDetail { label: Some(DetailLabel::Logged), text }));
         // A launcher writes on after the rank that failed, and its last line is not the rank's.
         if is_reported || launcher::lost_daemon(&self.stderr).is_some() {
             return details;
@@ -279,16 +421,22 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
             None if is_silent => other::last_line(&self.stdout, 0, &[]).map(|at| self.stdout.text(at)),
             None => None,
         };
-        let line = found.map(one_line).filter(|line| *line != one_line(&account.headline));
+        let is_new = |line: &String| !details.iter().any(|detail| line.contains(one_line(&detail.text).as_str()));
+        let line = found.map(one_line).filter(|line| *line != one_line(&account.headline)).filter(is_new);
         details.extend(line.map(|text| CauseDetail { label: Some(DetailLabel::LastLine), text }));
         details
     }
 
     /// Returns the hints that fit an account of a process that ended so.
     fn hints(&self, account: &Account, ending: Ending) -> Vec<String> {
-        let details = account.details.iter().map(|detail| detail.text.as_str());
-        let claimed = [account.headline.as_str()].into_iter().chain(details).collect::<Vec<_>>().join("\n");
+        let claimed = claimed(account);
         let (signal, code) = (signal::deadly(ending), ending.exit_code());
         hints::hints(&HintFacts::new(self.evidence, signal, code, claimed, &self.stderr, &self.stdout))
     }
+}
+
+/// Returns the headline of an account with its details.
+fn claimed(account: &Account) -> String {
+    let details = account.details.iter().map(|detail| detail.text.as_str());
+    [account.headline.as_str()].into_iter().chain(details).collect::<Vec<_>>().join("\n")
 }

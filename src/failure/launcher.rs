@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::event::Ending;
 
-use super::lines::Log;
+use super::lines::{Log, Writer};
 
 /// The content of a rank's error file (`TORCHELASTIC_ERROR_FILE`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,14 @@ pub(super) struct RankReport {
     pub(super) rank: Option<usize>,
     pub(super) local_rank: Option<usize>,
     pub(super) ending: Ending,
+}
+
+impl RankReport {
+    /// Returns true if the report is about this writer, and `None` if that is not known.
+    pub(super) fn names(&self, writer: &Writer) -> Option<bool> {
+        let ranks = self.rank.zip(writer.rank).map(|(reported, rank)| reported == rank);
+        ranks.or_else(|| Some(self.local_rank? == writer.local_rank?))
+    }
 }
 
 static FIELD: LazyLock<Regex> =

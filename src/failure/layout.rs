@@ -6,6 +6,7 @@
 use crate::event::{Cause, CauseDetail, CauseEnding, Ending, SourcePlace};
 use crate::redact::Redactor;
 
+use super::nccl;
 use super::text::{Keep, TextPart, lay_out, one_line, shortened};
 
 /// The maximum length of a failure text, in characters: the platform shows no more of the failure file.
@@ -42,7 +43,8 @@ pub fn text(cause: &Cause, redactor: &Redactor) -> String {
         hosts => format!("hosts {} were not connected", hosts.join(", ")),
     };
     parts.push(part(absent, 80, 2, Keep::Head));
-    for hint in &cause.hints {
+    let suspects = cause.collective.as_ref().map(nccl::timed_out);
+    for hint in suspects.iter().chain(&cause.hints) {
         parts.push(part(format!("hint: {hint}"), 80, 3, Keep::Head));
     }
     let command = if cause.command.is_empty() { String::new() } else { format!("command: {}", cause.command) };
@@ -73,10 +75,12 @@ pub fn redacted(cause: &Cause, redactor: &Redactor) -> Cause {
         host: cause.host.as_deref().map(ends),
         rank: cause.rank,
         followers: cause.followers,
+        ended: cause.ended,
         stage: cause.stage,
         ending: cause.ending,
         launcher: cause.launcher.as_deref().map(ends),
         absent_hosts: cause.absent_hosts.iter().map(|host| head(host)).collect(),
+        collective: cause.collective.clone(),
         hints: cause.hints.iter().map(|hint| head(hint)).collect(),
         command: head(&cause.command),
         attempt: cause.attempt,
@@ -110,6 +114,11 @@ fn status(cause: &Cause) -> String {
             1 => Some("1 other rank failed after it".to_owned()),
             others => Some(format!("{others} other ranks failed after it")),
         },
+        match cause.ended {
+            0 => None,
+            1 => Some("1 other rank was ended".to_owned()),
+            others => Some(format!("{others} other ranks were ended")),
+        },
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
@@ -139,6 +148,7 @@ mod tests {
             host: Some("algo-2".into()),
             rank: Some(3),
             followers: 2,
+            ended: 1,
             launcher: Some("torchrun".into()),
             absent_hosts: vec!["algo-4".into(), "algo-5".into()],
             hints: vec!["a hint".into()],
@@ -152,7 +162,8 @@ mod tests {
         assert_eq!(
             text(&whole(), &Redactor::default()),
             "ValueError: bad\nat train.py:4 in load (thread loader)\ncaused by: KeyError: 'x'\na line of two\n\
-             host algo-2, rank 3, exit code 1 of torchrun, 2 other ranks failed after it\n\
+             host algo-2, rank 3, exit code 1 of torchrun, 2 other ranks failed after it, \
+             1 other rank was ended\n\
              hosts algo-4, algo-5 were not connected\nhint: a hint\ncommand: python3 train.py"
         );
     }

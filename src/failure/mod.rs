@@ -20,6 +20,7 @@
 //! This folder must not decide on exit codes, stop or start anything, or print. Text of the user leaves it only through a
 //! [`Redactor`](crate::redact::Redactor).
 
+mod behind;
 mod chain;
 mod disk;
 mod evidence;
@@ -38,6 +39,7 @@ mod read;
 mod room;
 mod select;
 mod signal;
+mod signs;
 mod text;
 
 #[cfg(test)]
@@ -46,7 +48,8 @@ mod tests;
 pub use disk::{Full, FullDisk, full_disks};
 pub use evidence::{Evidence, RankEvidence, StopEvidence};
 pub use file::{OutputFiles, Written};
-pub use judge::cause;
+pub use judge::{Judgement, Weight, cause, judge};
 pub use launcher::{ErrorFile, error_file};
 pub use layout::{MAX_TEXT, headline, redacted, text};
 pub use memory::{MemoryWatch, OutOfMemory};
+pub use nccl::collective_of;

@@ -1,5 +1,6 @@
 //! The most telling line of programs that are not Python, and of Python's errors without a traceback.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -52,7 +53,7 @@ static ARGUMENT: LazyLock<Regex> =
 static ABORT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
         r"Assertion .*failed|Check failed:|double free or corruption|^(?:malloc|free|realloc|munmap_chunk)\(\): |",
-        r"corrupted (?:size|double-linked)|invalid (?:next )?size|stack smashing detected|^OMP: Error|LLVM ERROR:",
+        r"Watchdog caught collective operation timeout|corrupted (?:size|double-linked)|invalid (?:next )?size|stack smashing detected|^OMP: Error|LLVM ERROR:",
     ))
     .expect("a valid pattern")
 });
@@ -66,9 +67,8 @@ pub(super) fn argument_error(log: &Log, from: usize) -> Option<TellingLine> {
 
 /// Returns the reason why a program called `abort`: an uncaught C++ exception, a Rust panic, or a failed assertion.
 pub(super) fn abort(log: &Log) -> Option<TellingLine> {
-    let last = log.lines.len();
     exception(log, 0).or_else(|| panic(log, 0)).or_else(|| {
-        let line = (0..last).rev().find(|&at| ABORT.is_match(log.text(at)))?;
+        let line = (0..log.lines.len()).rev().find(|&at| ABORT.is_match(log.text(at)))?;
         Some(TellingLine { headline: log.text(line).trim().to_owned(), place: None, line })
     })
 }
@@ -94,6 +94,12 @@ pub(super) fn last_words(log: &Log, from: usize, skipped: &[bool]) -> Option<Tel
 /// Returns the index of the last line, from `from` on, that is neither noise nor skipped.
 pub(super) fn last_line(log: &Log, from: usize, skipped: &[bool]) -> Option<usize> {
     meaningful(log, from, skipped).next()
+}
+
+/// Returns the number of one writer's lines in a range that are neither noise nor skipped.
+pub(super) fn count_between(log: &Log, range: Range<usize>, skipped: &[bool], writer: usize) -> usize {
+    let lines = log.lines_of(writer, range.start).iter().take_while(|&&at| at < range.end);
+    lines.filter(|&&at| is_meaningful(log, at, skipped)).count()
 }
 
 /// Returns the number of one writer's lines, from `from` on, that are neither noise nor skipped.

@@ -97,23 +97,10 @@ pub(super) fn last_survived(tracebacks: &[Traceback]) -> usize {
     survived.filter(|found| !is_elastic(found)).map(|found| found.lines.end() + 1).max().unwrap_or(0)
 }
 
-/// Returns what a child process printed right before the traceback of the parent that ran it.
-pub(super) fn output_before(
-    log: &Log,
-    tracebacks: &[Traceback],
-    found: &Traceback,
-    covered: &[bool],
-) -> Option<String> {
-    const NEAR: usize = 3;
-    let first = *found.lines.start();
-    let ended = tracebacks.iter().filter(|other| other.writer == found.writer && *other.lines.end() < first);
-    if let Some(child) = ended.max_by_key(|other| *other.lines.end()).filter(|other| first - other.lines.end() <= NEAR)
-    {
-        return Some(child.last().headline());
-    }
-    let near = (first.saturating_sub(NEAR)..first).rev();
-    let mut texts = near.filter(|&at| !covered[at]).map(|at| log.text(at).trim());
-    texts.find(|text| !text.is_empty() && !super::noise::is_noise(text)).map(str::to_owned)
+/// Returns true if the process wrote little after a traceback: it may have been ending.
+pub(super) fn is_at_the_end(log: &Log, found: &Traceback, covered: &[bool]) -> bool {
+    found.origin == Origin::Main
+        && other::count(log, found.lines.end() + 1, covered, found.writer) <= LINES_AFTER_UNCERTAIN
 }
 
 /// Returns true if a launcher raised the exception about a rank that failed.

@@ -1,5 +1,9 @@
 //! Exit codes that stand for the signal that killed a process.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use crate::event::Ending;
 use crate::job::exit_code;
 
@@ -17,6 +21,17 @@ pub(super) fn deadly(ending: Ending) -> Option<i32> {
 /// exit code 247.
 pub(super) fn negative(code: i32) -> Option<i32> {
     Some(256 - code).filter(|number| [4, 6, 7, 8, 9, 11].contains(number))
+}
+
+/// Returns true if an error only says that the process was told to end.
+pub(super) fn is_about_a_stop(headline: &str) -> bool {
+    static STOP: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r"(?i)sigterm|sigint\b|signal:? 15|\bsignal:? terminated|^KeyboardInterrupt|^SystemExit|SignalException",
+        )
+        .expect("a valid pattern")
+    });
+    STOP.is_match(headline)
 }
 
 #[cfg(test)]

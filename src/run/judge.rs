@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::start::{RankTask, shown_command};
 use super::{Outcome, Prepared};
-use crate::event::{Cause, CauseEnding, Ending, Event, EventKind, Events, KillReason, Output, Process, RankOutput};
-use crate::failure::{self, Evidence, MemoryWatch, RankEvidence};
+use crate::event::{Cause, CauseEnding, Collective, Ending, Event, EventKind, Events, KillReason, Output, Process};
+use crate::event::{RankOutput, RankTally};
+use crate::failure::{self, Evidence, Judgement, MemoryWatch, RankEvidence, Weight};
 use crate::job::Variables;
 use crate::kernel;
 use crate::launch::ERROR_FILE;
@@ -21,8 +22,8 @@ const JUDGE_TIME: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) outcome: Outcome,
-    /// The number of ranks that failed on this host.
-    pub(super) failed_ranks: usize,
+    /// The numbers of ranks of this host that ended with a failure.
+    pub(super) ranks: RankTally,
     /// True if the processes were told to stop by a signal to footplate.
     pub(super) was_stopped: bool,
     /// True if those that failed were only told to end, because of another one.
@@ -32,7 +33,7 @@ pub(super) struct Ended {
 impl From<Outcome> for Ended {
     /// Returns the end of a host on which no process of the script ran.
     fn from(outcome: Outcome) -> Ended {
-        Ended { outcome, failed_ranks: 0, was_stopped: false, only_followed: false }
+        Ended { outcome, ranks: RankTally::default(), was_stopped: false, only_followed: false }
     }
 }
 
@@ -64,8 +65,8 @@ struct Judged {
 enum JudgeOrder {
     /// A process has failed.
     Failure { process: Process, ending: Ending, output: Option<Arc<Output>> },
-    /// The ranks have ended. Holds the number of failed ones.
-    Last(usize),
+    /// The ranks have ended.
+    Last(RankTally),
 }
 
 impl Judge {
@@ -109,8 +110,8 @@ impl Judge {
             tracing::debug!("failures are not judged early: {error}");
             let told = events.clone();
             events.subscribe(move |event: &Event| {
-                if let EventKind::RanksEnded(failed) = event.kind {
-                    told.emit(EventKind::FailuresJudged(failed));
+                if let EventKind::RanksEnded(ranks) = &event.kind {
+                    told.emit(EventKind::FailuresJudged(ranks.clone()));
                 }
             });
             return;
@@ -124,7 +125,7 @@ impl Judge {
                     JudgeOrder::Failure { process: process.clone(), ending: *ending, output: output.clone() }
                 }
                 // It goes the same way, so that the other hosts hear of it after the causes.
-                EventKind::RanksEnded(failed) => JudgeOrder::Last(*failed),
+                EventKind::RanksEnded(failed) => JudgeOrder::Last(failed.clone()),
                 _ => return,
             };
             // The thread ends with the process.
@@ -135,17 +136,22 @@ impl Judge {
     /// Returns the cause of a failure while others may still run. Before its output was read, only the ending is known.
     fn early_cause(&self, process: &Process, ending: Ending, output: Option<&Output>) -> Cause {
         match output {
-            Some(output) => self.cause(process, ending, output, None, 0),
+            Some(output) => self.judged(process, ending, output, None, false).cause,
             None => {
-                let own = self.processes.iter().find(|judged| judged.process == *process);
-                let rank = own.map_or(process.rank(), |own| own.rank);
-                Cause { rank, ..Cause::new(ending.to_string(), CauseEnding::Process(ending)) }
+                Cause { rank: self.rank_of(process), ..Cause::new(ending.to_string(), CauseEnding::Process(ending)) }
             }
         }
     }
 
     /// Judges why a process failed.
-    fn cause(&self, process: &Process, ending: Ending, output: &Output, stop: Option<Stop>, followers: usize) -> Cause {
+    fn judged(
+        &self,
+        process: &Process,
+        ending: Ending,
+        output: &Output,
+        stop: Option<Stop>,
+        was_told: bool,
+    ) -> Judgement {
         let job = &self.prepared.job;
         let own = self.processes.iter().find(|judged| judged.process == *process);
         // A rank that a launcher started runs by the launcher's command.
@@ -160,7 +166,7 @@ impl Judge {
         evidence.hosts = &job.cluster.hosts;
         evidence.host = (job.cluster.hosts.len() > 1).then(|| job.cluster.current_host.clone());
         evidence.rank = own.map_or(process.rank(), |own| own.rank);
-        evidence.followers = followers;
+        evidence.told_to_end = was_told;
         evidence.stopped = stop.map(|stop| failure::StopEvidence {
             signal: stop.signal.to_string(),
             grace_seconds: self.prepared.settings.grace_period.as_secs(),
@@ -174,12 +180,12 @@ impl Judge {
         let error_file = judged.and_then(|judged| judged.error_file.clone()).or(given);
         let error_file = error_file.and_then(|path| std::fs::read(path).ok());
         evidence.error_file = error_file.and_then(|bytes| failure::error_file(&bytes));
-        let mut cause = failure::cause(&evidence);
+        let mut judgement = failure::judge(&evidence);
         // mpirun was given the addresses of hosts whose names need not resolve.
         for (name, address) in &self.prepared.settings.host_addresses {
-            cause.call_host(&address.to_string(), name);
+            judgement.cause.call_host(&address.to_string(), name);
         }
-        cause
+        judgement
     }
 
     /// Judges how the processes of the script ended, on a thread of its own: a stop signal is heard meanwhile. If judging takes
@@ -187,40 +193,87 @@ impl Judge {
     pub(super) async fn outcome(self: &Arc<Self>, supervisor: &mut Supervisor, reports: Reports) -> Ended {
         let reports = Arc::new(reports);
         if reports.reports.iter().all(|report| report.ending.is_success()) {
-            return self.ended(&reports, Judge::cause_of);
+            return self.ended(&reports, Judge::of_report);
         }
         let (judge, judged) = (Arc::clone(self), Arc::clone(&reports));
-        let ended = supervisor.attend(JUDGE_TIME, move || judge.ended(&judged, Judge::cause_of)).await;
+        let ended = supervisor.attend(JUDGE_TIME, move || judge.ended(&judged, Judge::of_report)).await;
         ended.unwrap_or_else(|| {
             tracing::warn!("the output of the failed processes is not looked at: that takes too long");
-            self.ended(&reports, |judge, report, _, _| judge.early_cause(&report.process, report.ending, None))
+            self.ended(&reports, |judge, report, _| Judgement {
+                cause: judge.early_cause(&report.process, report.ending, None),
+                weight: if report.followed { Weight::Told } else { Weight::Own },
+            })
         })
     }
 
-    /// Returns the cause of a failed process, of which there are `followers` more.
-    fn cause_of(&self, report: &EndReport, stop: Option<Stop>, followers: usize) -> Cause {
-        self.cause(&report.process, report.ending, &report.output, stop, followers)
+    /// Judges why a process failed that was reported.
+    fn of_report(&self, report: &EndReport, stop: Option<Stop>) -> Judgement {
+        self.judged(&report.process, report.ending, &report.output, stop, report.followed)
     }
 
     /// Chooses the process that failed first by the causes.
-    fn ended(&self, reports: &Reports, cause: impl Fn(&Judge, &EndReport, Option<Stop>, usize) -> Cause) -> Ended {
+    fn ended(&self, reports: &Reports, judge: impl Fn(&Judge, &EndReport, Option<Stop>) -> Judgement) -> Ended {
         let failed: Vec<&EndReport> = reports.reports.iter().filter(|report| !report.ending.is_success()).collect();
-        let causes = failed.iter().map(|report| {
+        let judged = failed.iter().map(|report| {
             tracing::debug!("{} after {:.3} s", report.ending, report.duration.as_secs_f64());
-            (report, cause(self, report, reports.stop, failed.len() - 1))
+            (*report, judge(self, report, reports.stop))
         });
-        // The rank that failed first, unless it only noticed that another was failing, or was told to end.
-        let first = causes.min_by_key(|(report, cause)| {
-            let told = report.followed && report.ending == Ending::Signaled(nix::libc::SIGTERM);
-            (told, cause.is_consequence(), report.duration)
+        let by_sigterm = |report: &EndReport| report.ending == Ending::Signaled(nix::libc::SIGTERM);
+        let first = judged.min_by_key(|(report, judgement)| {
+            (judgement.weight, report.followed && by_sigterm(report), report.duration)
         });
-        let only_followed =
-            first.as_ref().is_some_and(|(report, _)| report.followed && matches!(report.ending, Ending::Signaled(_)));
-        Ended {
-            outcome: first.map_or(Outcome::Succeeded, |(_, cause)| Outcome::Failed(Box::new(cause))),
-            failed_ranks: failed.len(),
-            was_stopped: reports.stop.is_some(),
-            only_followed,
+        let only_followed = first.as_ref().is_some_and(|(report, judgement)| {
+            report.followed && judgement.weight == Weight::Told && matches!(report.ending, Ending::Signaled(_))
+        });
+        let is_cause = |report: &EndReport| {
+            !only_followed && first.as_ref().is_some_and(|(first, _)| std::ptr::eq(*first, report))
+        };
+        let others = || failed.iter().filter(|report| !is_cause(report));
+        let ended: Vec<usize> =
+            others().filter(|report| report.followed).flat_map(|report| self.ranks_of(report)).collect();
+        let followers = others().filter(|report| !report.followed).count();
+        let ranks = RankTally { failed: failed.len().min(followers + usize::from(!only_followed)), ended };
+        let outcome = match first {
+            None => Outcome::Succeeded,
+            Some((report, Judgement { mut cause, weight })) => {
+                (cause.followers, cause.ended) =
+                    (followers, ranks.ended.len().saturating_sub(usize::from(only_followed)));
+                if let Some(collective) = &mut cause.collective {
+                    *collective = self.collective(reports, &ranks);
+                }
+                // It was ended while it was failing, and would have ended like the ranks that only noticed.
+                if report.followed && weight != Weight::Told && matches!(report.ending, Ending::Signaled(_)) {
+                    let noticed = failed.iter().filter(|other| !other.followed).min_by_key(|other| other.duration);
+                    cause.ending = CauseEnding::Process(noticed.map_or(Ending::Exited(1), |other| other.ending));
+                }
+                Outcome::Failed(Box::new(cause))
+            }
+        };
+        Ended { outcome, ranks, was_stopped: reports.stop.is_some(), only_followed }
+    }
+
+    /// Returns what all ranks of this host tell of a collective operation that ran out of time.
+    fn collective(&self, reports: &Reports, ranks: &RankTally) -> Collective {
+        let outputs = reports.reports.iter().flat_map(|report| {
+            let own = (self.rank_of(&report.process), &report.output.stderr[..]);
+            let launched = report.output.ranks.iter().map(|rank| (Some(rank.rank), &rank.stderr[..]));
+            std::iter::once(own).chain(launched)
+        });
+        let mut collective = failure::collective_of(outputs);
+        collective.add_silent(ranks.ended.iter().copied());
+        collective
+    }
+
+    /// Returns the ranks that a report is about.
+    fn ranks_of(&self, report: &EndReport) -> Vec<usize> {
+        match self.rank_of(&report.process) {
+            Some(rank) => vec![rank],
+            None => report.output.ranks.iter().map(|rank| rank.rank).collect(),
         }
+    }
+
+    fn rank_of(&self, process: &Process) -> Option<usize> {
+        let own = self.processes.iter().find(|judged| judged.process == *process);
+        own.map_or(process.rank(), |own| own.rank)
     }
 }

@@ -87,7 +87,8 @@ impl PeerLink {
 
 /// Returns a cause as other hosts are told it: with this host's name, and without secrets.
 pub(super) fn accounted(cause: &Cause, host: &str) -> Cause {
-    let own = Cause { host: cause.host.clone().or_else(|| Some(host.to_owned())), followers: 0, ..cause.clone() };
+    let own =
+        Cause { host: cause.host.clone().or_else(|| Some(host.to_owned())), followers: 0, ended: 0, ..cause.clone() };
     failure::redacted(&own, &logs::redactor())
 }
 
@@ -110,7 +111,7 @@ impl Subscriber for Herald {
                 self.speaker.failed(accounted(&cause, &self.host), true);
             }
             EventKind::RankKilled => self.speaker.rank_killed(),
-            EventKind::FailuresJudged(failed) => self.speaker.ended(*failed),
+            EventKind::FailuresJudged(ranks) => self.speaker.ended(ranks.clone()),
             _ => {}
         }
     }

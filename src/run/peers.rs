@@ -115,7 +115,7 @@ pub(super) async fn meet(live: &mut Live) -> Result<(), Outcome> {
 
 /// Tells the others how this host ended, hears how they did, and returns the outcome of the job.
 pub(super) async fn agree(live: &mut Live, ended: Ended) -> Outcome {
-    let Ended { outcome, failed_ranks, was_stopped, only_followed } = ended;
+    let Ended { outcome, ranks, was_stopped, only_followed } = ended;
     let Some(link) = live.peers.take() else { return outcome };
     let speaker = link.cluster.speaker().clone();
     let mut view = link.cluster.view();
@@ -128,7 +128,7 @@ pub(super) async fn agree(live: &mut Live, ended: Ended) -> Outcome {
     }
     let has_failed = is_own || view.borrow().stage.is_stopping() || outcome.exit_code() != 0;
     if has_failed && (link.spans_hosts() || !was_stopped) {
-        speaker.ended(failed_ranks);
+        speaker.ended(ranks);
     } else {
         speaker.finished();
     }

@@ -94,7 +94,7 @@ fn the_rank_that_fails_ends_every_host_and_is_named_on_each() {
     let hosts = Hosts::new(3, script).ranks(2);
     for ended in hosts.train() {
         let ended = ended.failed(1, "ValueError: bad data\nat train.py:4\n");
-        let status = "host algo-3, rank 5, exit code 1, 5 other ranks failed after it";
+        let status = "host algo-3, rank 5, exit code 1, 5 other ranks were ended";
         assert!(ended.failure().contains(status), "{}", ended.failure());
         assert!(ended.duration < Duration::from_secs(20), "{:?}", ended.duration);
     }

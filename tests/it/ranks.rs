@@ -29,7 +29,7 @@ fn the_rank_that_fails_ends_the_others_and_is_named() {
                   if os.environ['RANK'] == '11':\n    raise ValueError('bad data')\n\
                   time.sleep(600)\n";
     let ended = ranks(12, script).train().failed(1, "ValueError: bad data\nat train.py:3");
-    assert!(ended.failure().contains("rank 11, exit code 1, 11 other ranks failed after it"), "{}", ended.failure());
+    assert!(ended.failure().contains("rank 11, exit code 1, 11 other ranks were ended"), "{}", ended.failure());
 }
 
 #[test]

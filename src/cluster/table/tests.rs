@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::{HostTable, LeaderAction, Membership, Message, PROVISIONAL_TIME, SETTLE_TIME};
 use crate::cluster::Key;
-use crate::event::{Cause, CauseEnding, Ending, Verdict};
+use crate::event::{Cause, CauseEnding, Ending, RankTally, Verdict};
 use crate::failure;
 use crate::redact::Redactor;
 
@@ -85,8 +85,8 @@ fn a_start_that_does_not_need_all_waits_for_those_that_are_there() {
     let mut failed = HostTable::new(&Membership { needs_all: false, ..membership(3, true) }, now);
     failed.joined("algo-2");
     failed.heard("algo-1", failure("algo-1", "Timeout"), now);
-    failed.heard("algo-1", Message::Ended { failed_ranks: 1 }, now);
-    let decided = failed.heard("algo-2", Message::Ended { failed_ranks: 0 }, now);
+    failed.heard("algo-1", Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now);
+    let decided = failed.heard("algo-2", Message::Ended { ranks: RankTally { failed: 0, ended: Vec::new() } }, now);
     let text = "Timeout\nhost algo-1, rank 1, exit code 3\nhost algo-3 was not connected";
     assert_eq!(verdict(&decided), told("algo-1", text));
     // The one that comes late need not wait for anybody.
@@ -108,9 +108,9 @@ fn the_first_failure_that_is_no_consequence_is_the_cause_and_the_others_are_coun
     assert_eq!(table.heard("algo-2", failure("algo-2", "ValueError: bad"), now), []);
     assert_eq!(table.heard("algo-1", failure("algo-1", "ValueError: worse"), now), []);
     for host in ["algo-3", "algo-2"] {
-        assert_eq!(table.heard(host, Message::Ended { failed_ranks: 8 }, now), []);
+        assert_eq!(table.heard(host, Message::Ended { ranks: RankTally { failed: 8, ended: Vec::new() } }, now), []);
     }
-    let decided = table.heard("algo-1", Message::Ended { failed_ranks: 8 }, now);
+    let decided = table.heard("algo-1", Message::Ended { ranks: RankTally { failed: 8, ended: Vec::new() } }, now);
     let text = "ValueError: bad\nhost algo-2, rank 1, exit code 3, 23 other ranks failed after it";
     assert_eq!(verdict(&decided), told("algo-2", text));
     assert_eq!(decided[1..], [LeaderAction::All(Message::Over)]);
@@ -135,7 +135,7 @@ fn hosts_that_use_their_grace_do_not_hold_the_verdict_up() {
     // But it is over only when their ranks have ended: mpirun's daemons are needed until then.
     assert_eq!(decided.len(), 1);
     for host in ["algo-1", "algo-2"] {
-        assert_eq!(table.heard(host, Message::Ended { failed_ranks: 1 }, now), []);
+        assert_eq!(table.heard(host, Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now), []);
     }
     assert_eq!(table.lost("algo-3", "it closed the connection", now), [LeaderAction::All(Message::Over)]);
     assert_eq!(table.close(), []);
@@ -161,7 +161,7 @@ fn a_verdict_waits_longer_for_a_host_that_has_given_only_a_provisional_account()
     assert_eq!(verdict(&never.tick(now + SETTLE_TIME + PROVISIONAL_TIME)).0, "algo-2");
     let mut ended = table(2, true, now);
     ended.heard("algo-2", provisional("algo-2"), now);
-    ended.heard("algo-2", Message::Ended { failed_ranks: 1 }, now);
+    ended.heard("algo-2", Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now);
     assert_eq!(verdict(&ended.tick(now + SETTLE_TIME)).0, "algo-2");
 }
 
@@ -239,9 +239,9 @@ fn a_host_that_repeats_itself_or_goes_back_changes_nothing() {
     assert_eq!(table.heard("algo-2", Message::RankKilled, now), [LeaderAction::All(Message::RankKilled)]);
     assert_eq!(table.heard("algo-2", Message::RankKilled, now), []);
     table.heard("algo-2", failure("algo-2", "ValueError: bad"), now);
-    table.heard("algo-2", Message::Ended { failed_ranks: usize::MAX }, now);
+    table.heard("algo-2", Message::Ended { ranks: RankTally { failed: usize::MAX, ended: Vec::new() } }, now);
     // It was ready before, so that the leader would wait for it again.
     assert_eq!(table.heard("algo-2", Message::Ready, now), []);
-    let decided = table.heard("algo-1", Message::Ended { failed_ranks: 1 }, now);
+    let decided = table.heard("algo-1", Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now);
     assert!(verdict(&decided).1.starts_with("ValueError: bad"), "{decided:?}");
 }

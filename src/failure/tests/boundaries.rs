@@ -147,5 +147,5 @@ fn no_rank_is_suspected_of_a_timeout_if_all_are_equally_far() {
         )
     };
     let text = recorded(Ending::Signaled(6), &(line(0) + &line(2)));
-    assert!(text.contains("on rank 0, 2; suspects: ranks that say no such thing; "), "{text}");
+    assert!(text.contains("on ranks 0, 2; suspects: ranks that say no such thing; "), "{text}");
 }

@@ -218,7 +218,12 @@ fn the_main_threads_traceback_counts_before_those_of_threads_finalizers_and_exit
     );
     told(
         "import threading\ndef work():\n    raise ValueError('in thread')\nt = threading.Thread(target=work)\nt.start()\nt.join()\nraise RuntimeError('in main')\n",
-        &["RuntimeError: in main", "at train.py:7", "exit code 1"],
+        &[
+            "RuntimeError: in main",
+            "at train.py:7",
+            "before it: ValueError: in thread (at train.py:3 in work in thread Thread-1)",
+            "exit code 1",
+        ],
     );
     told(
         "import threading, time\ndef work():\n    time.sleep(0.2)\n    raise ValueError('in thread')\nthreading.Thread(target=work).start()\nraise RuntimeError('in main')\n",
@@ -252,22 +257,22 @@ fn an_exception_of_a_child_process_is_shown_at_the_place_where_it_was_raised() {
 }
 
 #[test]
-fn the_output_of_a_child_is_a_detail_of_the_parents_exception() {
+fn the_error_of_a_child_comes_before_the_parents_exception() {
     told(
         "import subprocess\nsubprocess.run(['ls', '/does/not/exist'], check=True)\n",
         &[
-            "subprocess.CalledProcessError: Command '['ls', '/does/not/exist']' returned non-zero exit status 2.",
+            "ls: cannot access '/does/not/exist': No such file or directory",
             "at train.py:2",
-            "before it: ls: cannot access '/does/not/exist': No such file or directory",
+            "passed on as: subprocess.CalledProcessError: Command '['ls', '/does/not/exist']' returned non-zero exit status 2.",
             "exit code 1",
         ],
     );
     told(
         "import subprocess\nsubprocess.run(['python3', '-c', 'raise ValueError(3)'], check=True)\n",
         &[
-            "subprocess.CalledProcessError: Command '['python3', '-c', 'raise ValueError(3)']' returned non-zero exit status 1.",
+            "ValueError: 3",
             "at train.py:2",
-            "before it: ValueError: 3",
+            "passed on as: subprocess.CalledProcessError: Command '['python3', '-c', 'raise ValueError(3)']' returned non-zero exit status 1.",
             "exit code 1",
         ],
     );

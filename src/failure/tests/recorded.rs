@@ -317,7 +317,7 @@ frame #0: c10::Error::Error(c10::SourceLocation, std::string) + 0x96 (0x7f1 in /
 ";
     assert_eq!(
         recorded(Ending::Signaled(6), stderr),
-        "c10::DistBackendError: [PG ID 0 PG GUID 0(default_pg) Rank 0] Process group watchdog thread terminated with exception: [Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=1580, OpType=ALLREDUCE, NumelIn=25, NumelOut=25, Timeout(ms)=600000) ran for 600004 milliseconds before timing out.\nkilled by SIGABRT (signal 6), exit code 134\nhint: ALLREDUCE number 1580 ran out of time after 600 s on rank 0, 2; suspect: rank 1; the ranks did not all call it: look for a branch or a data loader that differs between ranks\ncommand: python3 train.py"
+        "c10::DistBackendError: [PG ID 0 PG GUID 0(default_pg) Rank 0] Process group watchdog thread terminated with exception: [Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=1580, OpType=ALLREDUCE, NumelIn=25, NumelOut=25, Timeout(ms)=600000) ran for 600004 milliseconds before timing out.\nkilled by SIGABRT (signal 6), exit code 134\nhint: ALLREDUCE number 1580 ran out of time after 600 s on ranks 0, 2; suspect: rank 1, which got no further than number 1579; look for what differs there: a branch, a data loader, a slow or broken machine\ncommand: python3 train.py"
     );
 }
 
@@ -334,7 +334,7 @@ socketProgress: Connection closed by remote peer algo-2<10.0.0.3:40120>
 ";
     assert_eq!(
         recorded(EXIT_1, stderr),
-        "torch.distributed.DistBackendError: NCCL error in: ../torch/csrc/distributed/c10d/ProcessGroupNCCL.cpp:1970, remote process exited or there was a network error, NCCL version 2.20.5 ncclRemoteError: A call failed possibly due to a network error or a remote process exiting prematurely. Last error: socketProgress: Connection closed by remote peer algo-2<10.0.0.3:40120>\nat train.py:8 in work\nexit code 1\nhint: the connection to algo-2<10.0.0.3:40120> was lost; that host or rank failed first: see its own logs\ncommand: python3 train.py"
+        "torch.distributed.DistBackendError: NCCL error in: ../torch/csrc/distributed/c10d/ProcessGroupNCCL.cpp:1970, remote process exited or there was a network error, NCCL version 2.20.5 ncclRemoteError: A call failed possibly due to a network error or a remote process exiting prematurely. Last error: socketProgress: Connection closed by remote peer algo-2<10.0.0.3:40120>\nat train.py:8 in work\nexit code 1\nhint: the connection to algo-2<10.0.0.3:40120> was lost: that rank or its host ended first, or the network failed; see the log of that host\ncommand: python3 train.py"
     );
 }
 

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use super::super::PeerRanks;
 use super::super::timing::{KEEPER_LOOK_INTERVAL, KEEPER_PATIENCE, KEPT_LOOK_INTERVAL, KILL_PATIENCE};
 use super::super::timing::{LAUNCHER_PATIENCE, LOOK_INTERVAL};
-use crate::event::Ending;
+use crate::event::{Ending, RankTally};
 
 use super::{Action, Group, GroupMember, News, Phase, Purpose, Target, Why};
 
@@ -189,7 +189,9 @@ impl Group {
             return None;
         }
         self.drained = Drained::Announced;
-        let failed = self.members.iter().filter(|member| !member.is_own() && GroupMember::has_failed(member)).count();
-        Some(Action::Tell(News::Drained(failed)))
+        let failed = || self.members.iter().filter(|member| !member.is_own() && member.has_failed());
+        let ended = failed().filter(|member| !member.has_failed_itself()).filter_map(GroupMember::kept_rank);
+        let by_themselves = failed().filter(|member| member.has_failed_itself()).count();
+        Some(Action::Tell(News::Drained(RankTally { failed: by_themselves, ended: ended.collect() })))
     }
 }

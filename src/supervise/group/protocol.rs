@@ -5,7 +5,7 @@ use nix::unistd::Pid;
 
 use super::super::{PeerRanks, PeerStop};
 use super::branches::{ProcessId, Seen};
-use crate::event::{Ending, KillReason};
+use crate::event::{Ending, KillReason, RankTally};
 
 /// A fact that the shell reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,7 +179,7 @@ pub(in crate::supervise) enum Purpose {
 }
 
 /// An announcement about the group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::supervise) enum News {
     /// A member runs.
     Began(usize),
@@ -196,5 +196,5 @@ pub(in crate::supervise) enum News {
     /// At an orderly stop, a signal ended a rank that a launcher started.
     RankKilled,
     /// Only launchers are left, which wait for the ranks of other hosts. Holds the number of ranks that failed.
-    Drained(usize),
+    Drained(RankTally),
 }

@@ -12,7 +12,7 @@ use super::{
     Action, Group, GroupMember, Input, News, OutputFate, Part, Phase, Purpose, Release, Service, ServiceEnd, Target,
     Why,
 };
-use crate::event::{Ending, KillReason};
+use crate::event::{Ending, KillReason, RankTally};
 use crate::supervise::{PeerRanks, PeerStop, Stop, Timing};
 
 const GRACE: Duration = Duration::from_secs(110);
@@ -117,7 +117,10 @@ fn signal(signal: Signal, to: Target, purpose: Purpose) -> Action {
 }
 
 fn told(actions: &[Action]) -> Vec<News> {
-    actions.iter().filter_map(|action| if let Action::Tell(news) = action { Some(*news) } else { None }).collect()
+    actions
+        .iter()
+        .filter_map(|action| if let Action::Tell(news) = action { Some(news.clone()) } else { None })
+        .collect()
 }
 
 fn signals(actions: &[Action]) -> Vec<&Action> {
@@ -411,7 +414,10 @@ fn a_launcher_that_is_alone_after_a_failure_is_killed_as_soon_as_nobody_needs_it
             // Told once all that the ranks wrote was read.
             assert_eq!(told(&scene.sweep(true)), []);
             scene.read(1..3);
-            assert_eq!(told(&scene.sweep(true)), [News::Failed(1), News::Drained(2)]);
+            assert_eq!(
+                told(&scene.sweep(true)),
+                [News::Failed(1), News::Drained(RankTally { failed: 1, ended: vec![1] })]
+            );
             assert_eq!(told(&scene.sweep(true)), []);
             sent = scene.step(Input::PeerRanks(PeerRanks::Ended));
         }

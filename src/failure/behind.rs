@@ -1,0 +1,140 @@
+//! The failure behind an exception that only reports it: that of a child process, or of another thread.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::lines::Log;
+use super::other::{self, TellingLine};
+use super::read::{Origin, Raised, Traceback};
+use super::text::one_line;
+use crate::event;
+
+/// The failure behind the exception that ended a process.
+#[derive(Debug)]
+pub(super) enum Behind<'t> {
+    /// The exception that the other process or thread raised.
+    Raised(&'t Traceback),
+    /// The line in which a program told of its error.
+    Said(TellingLine),
+    /// The exception of another thread, which may have nothing to do with it.
+    Beside(&'t Traceback),
+}
+
+/// The kinds of exceptions that report the failure of another process or thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Messenger {
+    /// A command or a child process exited with a failure.
+    Exit,
+    /// A process of a pool, or a worker of a data loader, is gone.
+    Pool,
+    /// The connection to a child process ended.
+    Connection,
+    /// Nothing came from another thread or process.
+    Wait,
+}
+
+/// The maximum number of meaningful lines between the error of a child process and the exception that reports it.
+const NEAR: usize = 12;
+
+/// The maximum number of meaningful lines between the exception of another thread and one that does not report it.
+const BESIDE: usize = 100;
+
+/// Messages about a child process that failed.
+static EXIT: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"(?i)\b(?:exit(?:ed|s)?|terminated|returned|failed|died|ended) (?:with |by |on )?(?:an? )?(?:non-?zero )?",
+        r"(?:exit |return )?(?:code|status|signal)\b|non-?zero|\bexitcode\b|\brc ?= ?\d|",
+        r"\b(?:worker|child|sub-?process|process|rank|command|script)\b.*\b(?:failed|died|crashed|exited|is dead)\b",
+    ))
+    .expect("a valid pattern")
+});
+
+/// Messages about a worker of a pool or a data loader that is gone.
+static POOL: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"(?i)DataLoader worker .*(?:exited unexpectedly|killed by signal)|worker process managed by the executor",
+    )
+    .expect("a valid pattern")
+});
+
+fn messenger(raised: &Raised) -> Option<Messenger> {
+    let name = raised.name.rsplit('.').next().unwrap_or_default();
+    Some(match name {
+        "CalledProcessError" | "ProcessExitedException" | "ChildProcessError" => Messenger::Exit,
+        "BrokenProcessPool" | "TerminatedWorkerError" => Messenger::Pool,
+        "EOFError" if raised.message.is_empty() => Messenger::Connection,
+        "ConnectionResetError" | "BrokenPipeError" | "ConnectionRefusedError" | "ConnectionAbortedError" => {
+            Messenger::Connection
+        }
+        "Empty" | "Full" | "TimeoutError" | "BrokenBarrierError" | "CancelledError" => Messenger::Wait,
+        _ if POOL.is_match(&raised.message) => Messenger::Pool,
+        "RuntimeError" | "Exception" | "SystemError" | "OSError" | "AssertionError" | "SystemExit"
+            if EXIT.is_match(&raised.message) =>
+        {
+            Messenger::Exit
+        }
+        _ => return None,
+    })
+}
+
+/// Returns the failure behind the exception that ended a process, if there is one.
+pub(super) fn behind<'t>(
+    log: &Log,
+    tracebacks: &'t [Traceback],
+    found: &Traceback,
+    covered: &[bool],
+) -> Option<Behind<'t>> {
+    let (first, last) = (*found.lines.start(), *found.lines.end());
+    let messenger = messenger(found.last());
+    let of_writer = || tracebacks.iter().filter(|other| other.writer == found.writer && *other != found);
+    let before = || of_writer().filter(|other| *other.lines.end() < first);
+    let gap = |from: usize, until: usize| other::count_between(log, from..until, covered, found.writer);
+    let is_thread = |other: &&Traceback| matches!(other.origin, Origin::Thread(_));
+    let is_child = |other: &&Traceback| matches!(other.origin, Origin::Child(_));
+    let Some(messenger) = messenger else {
+        let beside = before().rfind(is_thread)?;
+        return (gap(beside.lines.end() + 1, first) <= BESIDE).then_some(Behind::Beside(beside));
+    };
+    if messenger == Messenger::Wait {
+        let elsewhere = of_writer().filter(|other| is_thread(other) || is_child(other));
+        return elsewhere.filter(is_cause).map(Behind::Raised).next();
+    }
+    // The errors right before the exception belong together: the first one of them came first.
+    let mut nearest: Option<&Traceback> = None;
+    let mut until = first;
+    for other in before().collect::<Vec<_>>().into_iter().rev() {
+        let is_of_process = matches!(other.origin, Origin::Main | Origin::Child(_) | Origin::Logged);
+        if !is_of_process || gap(other.lines.end() + 1, until) > NEAR {
+            break;
+        }
+        until = *other.lines.start();
+        nearest = if is_cause(&other) { Some(other) } else { nearest };
+    }
+    // A child process can write later than its parent.
+    let after =
+        || of_writer().filter(|other| *other.lines.start() > last).find(|other| is_child(other) && is_cause(other));
+    let child = || before().find(|other| is_child(other) && is_cause(other));
+    if let Some(raised) = nearest.or_else(child).or_else(after) {
+        return Some(Behind::Raised(raised));
+    }
+    if messenger == Messenger::Connection {
+        return None;
+    }
+    let from = before().map(|other| other.lines.end() + 1).max().unwrap_or(0);
+    let earlier: Vec<bool> =
+        (0..log.lines.len()).map(|at| covered[at] || at >= first || log.lines[at].writer != found.writer).collect();
+    let said = match messenger {
+        Messenger::Exit => other::telling(log, from, &earlier),
+        _ => None,
+    };
+    said.filter(|said| !found.last().message.contains(&said.headline)).map(Behind::Said)
+}
+
+/// Returns true if an exception tells of a cause, and does not itself report that of another process.
+fn is_cause(found: &&Traceback) -> bool {
+    let raised = found.last();
+    raised.name != "KeyboardInterrupt"
+        && !matches!(messenger(raised), Some(Messenger::Exit | Messenger::Pool | Messenger::Connection))
+        && !event::reads_like_consequence(&one_line(&raised.headline()))
+}
