@@ -20,7 +20,7 @@ use clap::{ArgMatches, Command};
 use crate::cluster::agent;
 use crate::job::{Variables, config, exit_code};
 use crate::run;
-use crate::supervise::{direct, keeper};
+use crate::supervise::{direct, guard, keeper};
 
 /// The subcommands that run no job in this container.
 const QUESTIONS: [&str; 5] = ["env", "plan", "check", "local", "serve"];
@@ -32,6 +32,9 @@ pub fn run(words: Vec<OsString>) -> i32 {
     }
     if called(&words, direct::NAME) {
         return direct::run(&words);
+    }
+    if called(&words, guard::NAME) {
+        return guard::run();
     }
     if words.get(1).is_some_and(|word| word == keeper::WORD) {
         return keeper::run(&words[2..]);

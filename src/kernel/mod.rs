@@ -90,6 +90,19 @@ pub fn yield_to_others() {
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
 }
 
+/// Closes all descriptors but standard input, output and error. Nothing may use one of the others any more.
+pub fn close_descriptors() {
+    const FIRST: libc::c_uint = 3;
+    // SAFETY: takes numbers. Nothing owns these descriptors: the caller has opened none, and has inherited them.
+    if unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) } != 0 {
+        // Linux before 5.9 has no such call. This program needs few descriptors.
+        for fd in 3..256 {
+            // SAFETY: as above.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
 /// The signal mask and the ignored signals with which this process was started.
 #[derive(Clone, Debug)]
 pub struct Inherited {
@@ -127,6 +140,19 @@ pub struct Executable<'a> {
     pub working_dir: &'a CStr,
     /// Its standard input, output and error.
     pub streams: [BorrowedFd<'a>; 3],
+    /// Its bond to this process.
+    pub bond: Bond,
+}
+
+/// The bond of a started program to the process that started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bond {
+    /// None but that of a child, which [`wait_any`] reaps.
+    Child,
+    /// A child that the kernel kills when the thread that started it ends. What it starts itself is not killed.
+    MortalChild,
+    /// None: the program is adopted by whoever adopts orphans above this process.
+    Orphan,
 }
 
 /// A step of [`spawn`].
@@ -148,6 +174,8 @@ struct Launch<'a> {
     arguments: Vec<*const libc::c_char>,
     variables: Vec<*const libc::c_char>,
     inherited: &'a Inherited,
+    /// This process.
+    parent: Pid,
     /// The step that failed in the child, with its `errno`.
     failure: Option<(Step, i32)>,
 }
@@ -155,7 +183,8 @@ struct Launch<'a> {
 /// The size, in bytes, of the stack on which the child runs until it executes the program. It makes nothing but system calls.
 const CHILD_STACK_SIZE: usize = 16 << 10;
 
-/// Starts a program in a process group of its own.
+/// Starts a program in a process group of its own. Returns its number; that of an orphan is not known, and another one is
+/// returned.
 ///
 /// The child shares footplate's memory until it executes the program, as with posix_spawn(3). Copying page tables, as fork(2)
 /// does, would take longer than everything else.
@@ -168,33 +197,63 @@ pub fn spawn(program: &Executable<'_>, inherited: &Inherited) -> Result<Pid, (St
         strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
     };
     let (arguments, variables) = (pointers(program.arguments), pointers(program.variables));
-    let mut launch = Launch { program, arguments, variables, inherited, failure: None };
+    let mut launch = Launch { program, arguments, variables, inherited, parent: Pid::this(), failure: None };
+    let is_orphan = program.bond == Bond::Orphan;
     let mut stack = vec![0_u128; CHILD_STACK_SIZE / size_of::<u128>()];
+    let mut second_stack = vec![0_u128; if is_orphan { stack.len() } else { 0 }];
+    let mut orphan = Orphan { launch: &raw mut launch, stack: second_stack.as_mut_ptr_range().end.cast() };
 
     // Every signal is blocked, so that none of footplate's handlers can run in the child before it has reset them.
     let mut own_mask = SigSet::empty();
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut own_mask)).map_err(before)?;
-    // SAFETY: the stack grows down from the end of `stack`, which is aligned to 16 bytes; it and `launch` are alive and
-    // untouched until the child has executed the program or ended, because CLONE_VFORK suspends this thread until then.
-    // The child calls only system calls and allocates nothing, because other threads may hold locks.
-    let pid = unsafe {
-        libc::clone(
-            become_program,
-            stack.as_mut_ptr_range().end.cast(),
-            libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
-            (&raw mut launch).cast(),
-        )
-    };
+    let (run, argument): (extern "C" fn(*mut libc::c_void) -> libc::c_int, *mut libc::c_void) =
+        if is_orphan { (make_orphan, (&raw mut orphan).cast()) } else { (become_program, (&raw mut launch).cast()) };
+    // SAFETY: `share` gets a stack that, like `launch` and `orphan`, is alive and untouched until the child has executed the
+    // program or ended. The child calls only system calls and allocates nothing, because other threads may hold locks.
+    let pid = unsafe { share(run, stack.as_mut_ptr_range().end.cast(), argument) };
     let cloned = Errno::result(pid);
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&own_mask), None);
     let pid = Pid::from_raw(cloned.map_err(before)?);
+    if is_orphan || launch.failure.is_some() {
+        let _ = nix::sys::wait::waitpid(pid, None);
+    }
     match launch.failure {
         None => Ok(pid),
-        Some((step, errno)) => {
-            let _ = nix::sys::wait::waitpid(pid, None);
-            Err((step, io::Error::from_raw_os_error(errno)))
+        Some((step, errno)) => Err((step, io::Error::from_raw_os_error(errno))),
+    }
+}
+
+/// Starts a process that shares this one's memory, and suspends this thread until it has executed a program or ended.
+///
+/// # Safety
+/// `stack` must be the end of memory that is aligned to 16 bytes and as large as `run` needs. It and what `argument` points to
+/// must stay untouched until the call returns.
+unsafe fn share(
+    run: extern "C" fn(*mut libc::c_void) -> libc::c_int,
+    stack: *mut libc::c_void,
+    argument: *mut libc::c_void,
+) -> libc::c_int {
+    // SAFETY: the stack grows down from its end; CLONE_VFORK suspends this thread.
+    unsafe { libc::clone(run, stack, libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD, argument) }
+}
+
+/// The memory that [`spawn`] shares with the parent of an orphan.
+struct Orphan<'a> {
+    launch: *mut Launch<'a>,
+    /// The end of the stack for the orphan.
+    stack: *mut libc::c_void,
+}
+
+/// Starts the program and ends, so that the program loses its parent.
+extern "C" fn make_orphan(orphan: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: `spawn` passes its `Orphan`, with a stack that nobody else uses, and waits until this process has ended.
+    unsafe {
+        let orphan = &*orphan.cast::<Orphan<'_>>();
+        if share(become_program, orphan.stack, orphan.launch.cast()) < 0 {
+            (*orphan.launch).failure = Some((Step::Fork, Errno::last_raw()));
         }
     }
+    0
 }
 
 /// Runs the child's part of [`spawn`], with all signals blocked. It returns, which ends the child, only after a failure.
@@ -213,6 +272,14 @@ fn execute(launch: &Launch<'_>) -> Step {
     // SAFETY: each is a system call on values that `spawn` made and keeps; the pointers end in null.
     unsafe {
         libc::setpgid(0, 0);
+        if program.bond == Bond::MortalChild {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            // The parent may have ended before the call above.
+            if libc::getppid() != launch.parent.as_raw() {
+                Errno::ESRCH.set();
+                return Step::Fork;
+            }
+        }
         for signal in 1..=MAX_SIGNAL {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = if inherited.ignored.contains(&signal) { libc::SIG_IGN } else { libc::SIG_DFL };

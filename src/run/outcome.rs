@@ -146,11 +146,17 @@ impl Outcome {
     }
 }
 
+/// The remedy for a kernel that refuses processes and threads.
+const LIMIT_REMEDY: &str = "allow the container more processes (docker run --pids-limit, ulimit -u)";
+
 impl From<Interrupted> for Outcome {
     fn from(interrupted: Interrupted) -> Outcome {
         match interrupted {
             Interrupted::Signal(signal) => Outcome::Stopped(signal),
             Interrupted::Peers => Outcome::PeerFailed,
+            Interrupted::NoThread(error) => {
+                Outcome::refused(Refusal::Internal, format!("cannot start a thread: {}: {LIMIT_REMEDY}", error.desc()))
+            }
         }
     }
 }

@@ -21,8 +21,10 @@
 
 pub mod direct;
 mod group;
+pub mod guard;
 pub mod keeper;
 mod outputs;
+mod peers;
 mod report;
 mod shell;
 mod signals;

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::group::{Action, Group, Input, News, OutputFate, Part, ProcessId, Release, Target};
+use super::guard::Guard;
 use super::keeper::{Keepers, Note};
 use super::outputs::Streams;
 use super::survey;
@@ -22,7 +23,7 @@ use super::timing::Timing;
 use super::tree;
 use super::{EndReport, Reports};
 use crate::event::{Ending, EventKind, Events, Moment, Process, StopReason, Stream};
-use crate::kernel::{self, Inherited, Waited};
+use crate::kernel::{self, Bond, Inherited, Waited};
 use crate::logs::{Relay, Relayed, StreamId, StreamNews, Style};
 
 /// The parts of the supervisor that a group needs.
@@ -34,6 +35,10 @@ pub(super) struct Surroundings<'a> {
     pub(super) streams: &'a UnboundedSender<StreamNews>,
     /// Takes the ends of processes that are watched.
     pub(super) ends: &'a UnboundedSender<ProcessId>,
+    /// The guard, which ends the programs if footplate is killed.
+    pub(super) guard: Option<&'a Guard>,
+    /// The bond of the programs to footplate.
+    pub(super) bond: Bond,
 }
 
 /// The processes of a group.
@@ -262,7 +267,7 @@ impl<'a> Shell<'a> {
     /// Starts a member and has what it writes relayed.
     fn start(&mut self, member: usize) -> Result<Vec<Input>, SpawnError> {
         let task = &self.tasks[self.group.members()[member].spec];
-        let Started { pid, stdout, stderr, ranks } = match task.start(self.around.inherited) {
+        let Started { pid, stdout, stderr, ranks } = match task.start(self.around.inherited, self.around.bond) {
             Ok(started) => started,
             Err(error) => {
                 self.abandon();
@@ -270,6 +275,9 @@ impl<'a> Shell<'a> {
             }
         };
         self.processes[member].pid = Some(pid);
+        if let Some(guard) = self.around.guard {
+            guard.note(pid);
+        }
         let ids: Vec<StreamId> = self.processes[member].streams.ids().collect();
         self.relay(&ids[..2], [stdout, stderr], &task.style, task);
         for (at, (rank, (readers, writers))) in task.ranks.iter().zip(ranks).enumerate() {

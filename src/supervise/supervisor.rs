@@ -4,20 +4,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
+use super::Reports;
 use super::group::{Input, ProcessId, Release};
+use super::guard::Guard;
 use super::keeper::{Listener, Note};
+use super::peers::{Attention, Peers, Told};
 use super::shell::{Shell, Surroundings};
 use super::signals::{Caught, stop_signal};
 use super::task::{SpawnError, Task};
 use super::timing::{FLUSH_PATIENCE, HURRY_TIME, LAST_PATIENCE, Timing, WRITE_TIME};
-use super::{PeerRanks, PeerStop, Reports};
-use crate::event::{Event, EventKind, Events, StopReason};
-use crate::kernel::{self, Inherited};
+use crate::event::{EventKind, Events, StopReason};
+use crate::kernel::{self, Bond, Inherited};
 use crate::logs::{Relay, StreamNews, Tap};
 
 /// The interval of attempts to reach a service at its port.
@@ -30,6 +33,8 @@ pub enum Interrupted {
     Signal(Signal),
     /// The job has failed or was told to stop on another host.
     Peers,
+    /// The work did not begin, because the kernel refused a thread for it.
+    NoThread(Errno),
 }
 
 /// Runs programs. There can be one in a process.
@@ -44,33 +49,11 @@ pub struct Supervisor {
     /// The ends of processes that are watched, as they are told and as they are heard.
     ends: (UnboundedSender<ProcessId>, UnboundedReceiver<ProcessId>),
     peers: Peers,
+    guard: Option<Guard>,
     /// The number of programs that were run so far.
     started: usize,
     /// True if the reader of the output was found to take nothing any more.
     gave_up: bool,
-}
-
-/// The news of other hosts.
-#[derive(Debug)]
-struct Peers {
-    inbox: UnboundedReceiver<PeerNews>,
-    stop: Option<PeerStop>,
-    ranks: Option<PeerRanks>,
-    attention: Attention,
-    release: Release,
-}
-
-/// The attention that is paid to other hosts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attention {
-    Paid,
-    Withdrawn,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum PeerNews {
-    Stop(PeerStop),
-    Ranks(PeerRanks),
 }
 
 impl Supervisor {
@@ -82,13 +65,26 @@ impl Supervisor {
         let inherited = Inherited::of_this_process();
         let signals = Caught::begin()?;
         let (sender, streams) = unbounded_channel();
+        let guard = if std::process::id() == 1 { None } else { started(Guard::start(&inherited)) };
         // PID 1 adopts all orphans anyway.
         if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
             tracing::debug!("cannot become a subreaper: {error}");
         }
         let peers = Peers::subscribe(&events);
         let ends = unbounded_channel();
-        Ok(Supervisor { inherited, relay, events, signals, sender, streams, ends, peers, started: 0, gave_up: false })
+        Ok(Supervisor {
+            inherited,
+            relay,
+            events,
+            signals,
+            sender,
+            streams,
+            ends,
+            peers,
+            guard,
+            started: 0,
+            gave_up: false,
+        })
     }
 
     /// Keeps the launchers of this host until the ranks of all hosts have ended, because those need them.
@@ -132,7 +128,7 @@ impl Supervisor {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let mut result = on_a_thread(work);
+        let mut result = on_a_thread(work).map_err(|(error, _)| Interrupted::NoThread(error))?;
         match self.wait_for(&mut result).await? {
             Ok(value) => Ok(value),
             // The work panicked; the panic hook ends the process.
@@ -147,7 +143,12 @@ impl Supervisor {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let (mut result, mut until) = (on_a_thread(work), Instant::now() + patience);
+        let mut until = Instant::now() + patience;
+        let mut result = match on_a_thread(work) {
+            Ok(result) => result,
+            // The end of the job must be written, with or without a thread.
+            Err((_, work)) => return Some(work()),
+        };
         loop {
             tokio::select! {
                 biased;
@@ -191,6 +192,9 @@ impl Supervisor {
     /// One could not be started. Those that were are killed.
     pub async fn run(&mut self, tasks: &[Task], timing: Timing) -> Result<Reports, SpawnError> {
         self.peers.hear();
+        // The kernel ends everything with PID 1.
+        let is_safe = std::process::id() == 1 || self.guard.is_some();
+        let bond = if is_safe { Bond::Child } else { Bond::MortalChild };
         let has_services = tasks.iter().any(|task| matches!(task.role, super::Role::Service { .. }));
         let around = Surroundings {
             inherited: &self.inherited,
@@ -198,6 +202,8 @@ impl Supervisor {
             events: &self.events,
             streams: &self.sender,
             ends: &self.ends.0,
+            guard: self.guard.as_ref(),
+            bond,
         };
         let mut shell = Shell::new(tasks, self.started, timing, self.peers.release, around);
         self.started += tasks.len();
@@ -205,7 +211,7 @@ impl Supervisor {
         let keepers = tasks.iter().find_map(|task| task.keepers.as_ref()?.listener().ok());
         let heeds_ranks = keepers.is_some() || has_services;
         self.signals.add_real_time();
-        let mut seen = Seen::default();
+        let mut told = Told::default();
         while !shell.is_over() {
             let ports = if has_services { shell.awaited_ports() } else { Vec::new() };
             tokio::select! {
@@ -215,7 +221,7 @@ impl Supervisor {
                 signal = self.signals.next() => shell.feed_signal(signal)?,
                 Some(process) = self.ends.1.recv() => shell.feed(Input::Gone(process))?,
                 Some(news) = self.streams.recv() => shell.feed_stream(news)?,
-                input = self.peers.next(&mut seen, heeds_ranks) => shell.feed(input)?,
+                input = self.peers.next(&mut told, heeds_ranks) => shell.feed(input)?,
                 note = said(keepers.as_ref()) => shell.feed_note(note)?,
                 member = first_open(&ports) => shell.feed(Input::Ready { member })?,
             }
@@ -258,93 +264,29 @@ impl Supervisor {
     }
 }
 
-/// The news of other hosts that a group was told.
-#[derive(Debug, Default)]
-struct Seen {
-    stop: Option<PeerStop>,
-    ranks: Option<PeerRanks>,
+/// Returns the guard, if it could be started.
+fn started(guard: io::Result<Guard>) -> Option<Guard> {
+    guard.inspect_err(|error| tracing::debug!("cannot start a guard: {error}")).ok()
 }
 
-impl Peers {
-    fn subscribe(events: &Events) -> Peers {
-        let (sender, inbox) = unbounded_channel();
-        events.subscribe(move |event: &Event| {
-            let news = match &event.kind {
-                EventKind::Stopping(StopReason::PeerFailed(_)) => PeerNews::Stop(PeerStop::Failed),
-                EventKind::Stopping(StopReason::PeerStopped(_)) => PeerNews::Stop(PeerStop::Stopped),
-                EventKind::PeerRankKilled => PeerNews::Ranks(PeerRanks::Killed),
-                EventKind::PeersEnded => PeerNews::Ranks(PeerRanks::Ended),
-                _ => return,
-            };
-            // The supervisor may have ended.
-            let _ = sender.send(news);
-        });
-        Peers { inbox, stop: None, ranks: None, attention: Attention::Paid, release: Release::Free }
-    }
-
-    fn note(&mut self, news: PeerNews) {
-        match news {
-            PeerNews::Stop(stop) => self.stop = self.stop.or(Some(stop)),
-            PeerNews::Ranks(PeerRanks::Killed) => self.ranks = self.ranks.or(Some(PeerRanks::Killed)),
-            PeerNews::Ranks(PeerRanks::Ended) => {
-                (self.ranks, self.release) = (Some(PeerRanks::Ended), Release::Free);
-            }
-        }
-    }
-
-    /// Takes what has come already.
-    fn hear(&mut self) {
-        while let Ok(news) = self.inbox.try_recv() {
-            self.note(news);
-        }
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.attention == Attention::Paid && self.stop.is_some()
-    }
-
-    /// Waits for the next news.
-    async fn hear_next(&mut self) {
-        match self.inbox.recv().await {
-            Some(news) => self.note(news),
-            // The events are over.
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Waits until another host ends the job.
-    async fn stopped(&mut self) {
-        while !self.is_stopped() {
-            self.hear_next().await;
-        }
-    }
-
-    /// Waits for the next fact that a group was not told yet.
-    async fn next(&mut self, seen: &mut Seen, heeds_ranks: bool) -> Input {
-        loop {
-            if let Some(stop) = self.stop.filter(|_| self.is_stopped() && seen.stop.is_none()) {
-                seen.stop = Some(stop);
-                return Input::PeersStop(stop);
-            }
-            if let Some(ranks) = self.ranks.filter(|ranks| heeds_ranks && seen.ranks != Some(*ranks)) {
-                seen.ranks = Some(ranks);
-                return Input::PeerRanks(ranks);
-            }
-            self.hear_next().await;
-        }
-    }
-}
-
-/// Starts some work on a thread of its own.
-fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+/// Starts some work on a thread of its own. If there is none, the work is returned with the error.
+fn on_a_thread<T, F>(work: F) -> Result<oneshot::Receiver<T>, (Errno, F)>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
     let (sender, result) = oneshot::channel();
+    let (hand_over, work_of_thread) = std::sync::mpsc::sync_channel::<F>(1);
     let spawned = kernel::spawn_thread("work", None, move || {
-        // Nobody waits any more if it was abandoned.
-        let _ = sender.send(work());
+        if let Ok(work) = work_of_thread.recv() {
+            // Nobody waits any more if it was abandoned.
+            let _ = sender.send(work());
+        }
     });
-    // As std::thread::spawn: without a thread nothing goes on.
-    spawned.unwrap_or_else(|error| panic!("no thread can be started: {error}"));
-    result
+    match spawned {
+        Ok(_) => hand_over.send(work).map(|()| result).map_err(|unsent| (Errno::ESRCH, unsent.0)),
+        Err(error) => Err((Errno::from_raw(error.raw_os_error().unwrap_or_default()), work)),
+    }
 }
 
 /// Waits until a keeper has said something.

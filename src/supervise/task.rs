@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 use crate::event::{Ending, Process};
 use crate::job::exit_code;
-use crate::kernel::{self, Inherited, Step};
+use crate::kernel::{self, Bond, Inherited, Step};
 use crate::logs::Style;
 
 use super::direct::{Opened, RankStreams};
@@ -153,7 +153,7 @@ pub(super) struct Started {
 
 impl Task {
     /// Starts the program.
-    pub(super) fn start(&self, inherited: &Inherited) -> Result<Started, SpawnError> {
+    pub(super) fn start(&self, inherited: &Inherited, bond: Bond) -> Result<Started, SpawnError> {
         let failed = |step, error| SpawnError { program: self.working_dir.join(&self.program), step, error };
         let c_string =
             |bytes: &[u8]| CString::new(bytes).map_err(|_| failed(Step::Exec, io::Error::from(Errno::EINVAL)));
@@ -179,6 +179,7 @@ impl Task {
             variables: &variables,
             working_dir: &working_dir,
             streams: [stdin.as_fd(), stdout_of_child.as_fd(), stderr_of_child.as_fd()],
+            bond,
         };
         let pid = kernel::spawn(&program, inherited).map_err(|(step, error)| failed(step, error))?;
         Ok(Started { pid, stdout, stderr, ranks })

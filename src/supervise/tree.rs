@@ -11,7 +11,7 @@ use nix::unistd::{Pid, getpgrp, getpid};
 pub(super) struct ProcessEntry {
     pub(super) pid: i32,
     pub(super) parent: i32,
-    group: i32,
+    pub(super) group: i32,
     /// False for a zombie.
     pub(super) is_alive: bool,
     /// True if a signal has stopped it.
@@ -62,17 +62,20 @@ pub(super) fn below<'a>(roots: &[Pid], found: &'a [ProcessEntry]) -> impl Iterat
     found.iter().filter(move |entry| known.contains(&entry.pid))
 }
 
+/// Returns the entries of all processes of the machine, zombies included. `None` without /proc.
+pub(super) fn table() -> Option<impl Iterator<Item = ProcessEntry>> {
+    let entries = std::fs::read_dir("/proc").ok()?.flatten();
+    Some(entries.filter_map(|entry| look_at(entry.file_name().to_str()?.parse().ok()?)))
+}
+
 /// Returns all processes that descend from this one, zombies included, parents before children. `None` without /proc.
 pub(super) fn descendants() -> Option<Vec<ProcessEntry>> {
     let mut children: BTreeMap<i32, Vec<ProcessEntry>> = BTreeMap::new();
-    let entries = std::fs::read_dir("/proc").ok()?.flatten();
     let own = getpid().as_raw();
     let mut seen_itself = false;
-    for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
-        if let Some(entry) = look_at(pid) {
-            children.entry(entry.parent).or_default().push(entry);
-            seen_itself |= pid == own;
-        }
+    for entry in table()? {
+        seen_itself |= entry.pid == own;
+        children.entry(entry.parent).or_default().push(entry);
     }
     if !seen_itself {
         return None;

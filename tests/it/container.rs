@@ -89,6 +89,11 @@ impl<'a> Container<'a> {
         images::run(Command::new("docker").args(["stop", "--time", &patience.as_secs().to_string()]).args(names));
     }
 
+    /// Sends a signal to the container's first process.
+    pub fn signal(&self, name: &str) {
+        images::run(Command::new("docker").args(["kill", "--signal", name, &self.name]));
+    }
+
     /// Runs `docker kill`: all processes of the container end at once, as when a machine fails.
     pub fn kill(&self) {
         images::run(Command::new("docker").args(["kill", &self.name]));

@@ -569,3 +569,55 @@ fn a_stop_of_all_hosts_lets_every_rank_of_pytorch_save_its_checkpoint() {
         }
     }
 }
+
+/// A trainer of PyTorch that needs the workers of its data loader in order to save: it ends its epoch first.
+const WITH_DATA_LOADER: &str = r#"
+import os, signal, sys, time, torch
+from torch.utils.data import DataLoader, Dataset
+told = []
+class Numbers(Dataset):
+    def __len__(self):
+        return 1 << 20
+    def __getitem__(self, index):
+        time.sleep(0.005)
+        return torch.zeros(4)
+if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: told.append(number))
+    loader = DataLoader(Numbers(), num_workers=2, persistent_workers=True, multiprocessing_context=os.environ["START"])
+    left = 50
+    for step, batch in enumerate(loader):
+        if step == 0:
+            os.write(1, b"up\n")
+        left -= len(told)
+        if left <= 0:
+            break
+    for step, batch in enumerate(loader):
+        if step == 20:
+            break
+    os.write(1, f"saved after {told}\n".encode())
+"#;
+
+#[test]
+fn a_stop_lets_pytorch_save_with_the_workers_of_its_data_loader() {
+    if !images::usable() {
+        return;
+    }
+    for (launcher, ranks, start, signal, number) in [
+        ("process", 1, "fork", "TERM", 15),
+        ("process", 1, "spawn", "INT", 2),
+        ("torchrun", 2, "fork", "INT", 2),
+        ("torchrun", 2, "spawn", "TERM", 15),
+    ] {
+        let mut hosts = Hosts::of_torch(launcher, 1, ranks, WITH_DATA_LOADER);
+        hosts.options.push(format!("--env=START={start}"));
+        let started = hosts.start();
+        started.until_written("up", ranks);
+        started.containers[0].signal(signal);
+        for ended in started.end_in_time() {
+            ended.succeeded();
+            let saved = ended.logs.lines().filter(|line| line.ends_with(&format!("saved after [{number}]"))).count();
+            assert_eq!(saved, ranks, "{launcher}, {start}, SIG{signal}\n{ended}");
+        }
+    }
+}

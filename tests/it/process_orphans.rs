@@ -214,6 +214,52 @@ fn processes_that_fork_without_pause_are_all_killed() {
 }
 
 #[test]
+fn everything_of_the_job_ends_with_a_footplate_that_is_killed() {
+    // Each child handles and ignores what it can, in its own group or session; the last one has lost its parent, but is in the
+    // session of one that has not.
+    let script = "import os, signal, time\nfrom notes import note, wait_for\n\
+                  def child(become, then=lambda: None):\n    \
+                  if os.fork() == 0:\n        become(); then()\n        note('ready')\n        time.sleep(1000)\n\
+                  for number in (signal.SIGTERM, signal.SIGHUP): signal.signal(number, signal.SIG_IGN)\n\
+                  child(lambda: None)\nchild(os.setpgrp)\nchild(os.setsid)\n\
+                  child(os.setsid, lambda: child(lambda: None, lambda: child(os.setpgrp)))\n\
+                  note('ready')\nwait_for('end')\n";
+    let job = noting(script);
+    let running = Running::start(&job, ["train"]);
+    running.noted("ready", 7);
+    running.signal(Signal::SIGKILL);
+    super::job::eventually("the end of the job's processes", || {
+        super::running::survivors(job.base()).is_empty().then_some(())
+    });
+}
+
+#[test]
+fn the_guard_of_a_job_ends_with_it_and_is_none_of_its_processes() {
+    let job = noting("from notes import note, wait_for\nnote('ready')\nwait_for('end')\n");
+    let running = Running::start(&job, ["train"]);
+    running.noted("ready", 1);
+    let name = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    // The guard reads from a pipe to which footplate writes.
+    let pipe = |path: std::path::PathBuf| std::fs::read_link(path).ok();
+    let own = std::fs::read_dir(format!("/proc/{}/fd", running.pid())).expect("its descriptors").flatten();
+    let own: Vec<_> = own.filter_map(|entry| pipe(entry.path())).collect();
+    let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let guard = entries.filter_map(|entry| entry.file_name().into_string().ok()).find(|pid| {
+        name(pid) == "end-with-job\n"
+            && pipe(format!("/proc/{pid}/fd/0").into()).is_some_and(|pipe| own.contains(&pipe))
+    });
+    let guard = guard.expect("a guard");
+    assert_eq!(std::fs::read(format!("/proc/{guard}/environ")).expect("read"), b"", "it has no secret of the job");
+    let open = std::fs::read_dir(format!("/proc/{guard}/fd")).expect("its descriptors").count();
+    assert_eq!(open, 3, "it holds nothing open that the job waits for");
+    running.signal(Signal::SIGTERM);
+    running.says("passed on to 1 processes");
+    let ended = running.end(&job).failed(143, "");
+    assert!(ended.duration < AT_ONCE, "{ended:#?}");
+    super::job::eventually("the guard's end", || name(&guard).is_empty().then_some(()));
+}
+
+#[test]
 fn as_pid_1_footplate_gives_the_grace_period_too() {
     let script = "import signal, sys\nfrom notes import note, wait_for\n\
                   signal.signal(signal.SIGTERM, lambda *args: sys.exit(0))\nnote('ready')\nwait_for('end')";

@@ -19,20 +19,28 @@ fn in_container(job: &Job, mut command: Command) -> Command {
     command
 }
 
+/// The number of the user nobody.
+const NOBODY: u32 = 65534;
+
 /// Gives the job to the user nobody: its folders, and a copy of the binary that any user can execute.
 fn of_nobody(job: Job) -> Job {
+    of_user(job, NOBODY)
+}
+
+/// Gives the job to a user.
+fn of_user(job: Job, user: u32) -> Job {
     let job = job.variable("PATH", "/usr/local/bin:/usr/bin:/bin");
     if !nix::unistd::geteuid().is_root() {
         return job;
     }
-    fn give(path: &Path) {
-        std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("given");
+    fn give(path: &Path, user: u32) {
+        std::os::unix::fs::chown(path, Some(user), Some(user)).expect("given");
         for entry in path.is_dir().then(|| fs::read_dir(path).expect("a folder")).into_iter().flatten() {
-            give(&entry.expect("an entry").path());
+            give(&entry.expect("an entry").path(), user);
         }
     }
     fs::copy(FOOTPLATE, job.path("footplate")).expect("copied");
-    give(job.base());
+    give(job.base(), user);
     job
 }
 
@@ -89,6 +97,37 @@ fn an_unwritable_output_folder_is_named_and_the_exit_code_is_kept() {
         assert!(ended.stderr.contains(&expected), "{ended:#?}");
         fs::set_permissions(job.path("output"), Permissions::from_mode(0o755)).expect("made writable");
     }
+}
+
+#[test]
+fn a_limit_of_processes_is_named_and_ends_in_no_defect() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    // A user who has no other processes.
+    const USER: u32 = 61_234;
+    let mut named = 0;
+    for limit in 1..=6 {
+        let job = of_user(Job::python("").variable("SAGEMAKER_SUBMIT_DIRECTORY", "code.tar"), USER);
+        let user = USER.to_string();
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "prlimit"]);
+        command.arg(format!("--nproc={limit}")).arg(job.path("footplate")).arg("train");
+        let ended = Running::of(&job, in_container(&job, command)).end(&job);
+        assert!(ended.code() != 0 && !ended.stderr.contains("itself failed"), "{limit}: {ended:#?}");
+        named +=
+            usize::from(ended.stderr.contains("cannot start a thread: Try again: allow the container more processes"));
+    }
+    assert!(named > 0, "no limit was met by the work that fetches the code");
+}
+
+#[test]
+fn without_proc_the_script_ends_with_a_footplate_that_is_killed() {
+    let job = with_notes(Job::shell("echo ready >> $NOTES\nexec sleep 1000\n"));
+    let running = without_proc(&job, &[]);
+    running.noted("ready", 1);
+    running.signal(Signal::SIGKILL);
+    eventually("the script's end", || super::running::survivors(job.base()).is_empty().then_some(()));
 }
 
 #[test]
