@@ -77,7 +77,8 @@ mod tests {
         for (name, text) in files {
             put(name, text);
         }
-        let roots = Roots { cgroup: folder.path().join("cgroup"), proc: folder.path().join("proc") };
+        let roots =
+            Roots { cgroup: folder.path().join("cgroup"), proc: folder.path().join("proc"), ..Roots::default() };
         (folder, roots)
     }
 

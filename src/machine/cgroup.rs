@@ -13,11 +13,13 @@ pub struct Roots {
     pub cgroup: PathBuf,
     /// The proc file system: `/proc`.
     pub proc: PathBuf,
+    /// The sys file system: `/sys`.
+    pub sys: PathBuf,
 }
 
 impl Default for Roots {
     fn default() -> Roots {
-        Roots { cgroup: "/sys/fs/cgroup".into(), proc: "/proc".into() }
+        Roots { cgroup: "/sys/fs/cgroup".into(), proc: "/proc".into(), sys: "/sys".into() }
     }
 }
 
@@ -122,7 +124,7 @@ mod tests {
 
     /// The roots of a recorded tree in `folder`, with one cgroup of version 2.
     fn roots(folder: &std::path::Path) -> Roots {
-        let roots = Roots { cgroup: folder.join("cgroup"), proc: folder.join("proc") };
+        let roots = Roots { cgroup: folder.join("cgroup"), proc: folder.join("proc"), ..Roots::default() };
         for (path, text) in [
             (roots.proc.join("self/cgroup"), "0::/job/script\n"),
             (roots.proc.join("meminfo"), "MemTotal:       33554432 kB\nMemFree:        30000000 kB\n"),

@@ -8,6 +8,7 @@ mod cgroup;
 mod disk;
 mod instances;
 mod probe;
+mod usage;
 mod which;
 
 use std::fs;
@@ -19,6 +20,7 @@ pub use bytes::Bytes;
 pub use cgroup::{MemoryCounters, MemoryGroup, Roots, machine_memory};
 pub use disk::{FileSystem, SHARED_MEMORY};
 pub use instances::{Accelerators, accelerators, has_efa_rdma};
+pub use usage::{MemoryUse, Periods, Pressure, Space, Traffic, Usage, UsageReader};
 pub use which::{DEFAULT_PATH, Lookup, is_program, which};
 
 use crate::job::Variables;

@@ -1,9 +1,14 @@
 //! Observers of a job: subscribers of its events and lines that write down what happened.
 //!
 //! - [`metrics`] collects the values of the job's metric definitions.
+//! - [`resources`] samples what the container uses.
+//! - [`advice`] says in words what both show.
 //! - [`record`] keeps the run record, `run.json`.
 //!
 //! Nothing here influences a job. No other folder but `run` and `cli` may import this one.
 
+pub mod advice;
+mod json_lines;
 pub mod metrics;
 pub mod record;
+pub mod resources;

@@ -8,7 +8,7 @@ use super::context::{Context, IN_COMMAND, LeavesFiles, Options};
 use super::judge::Ended;
 use super::live::Live;
 use super::start::{self, RankTask, shown_command};
-use super::{Outcome, Refusal, lifecycle, peers, prepare, record, script};
+use super::{Outcome, Refusal, lifecycle, observe, peers, prepare, record, script};
 use crate::event::{EventKind, JobPhase, Process};
 use crate::launch::PROCESS;
 use crate::logs;
@@ -39,7 +39,7 @@ async fn phases(context: &Context, live: &mut Live, command: Vec<OsString>) -> R
         record::begin(context, live, &prepared);
     }
     // Within the command of a job, the footplate around it has joined and keeps the record.
-    if context.variables.get(IN_COMMAND).is_none() {
+    if is_own_job {
         peers::join(context, live, &prepared, &PROCESS);
     }
     let cluster = &prepared.job.cluster;
@@ -81,6 +81,9 @@ async fn phases(context: &Context, live: &mut Live, command: Vec<OsString>) -> R
         env!("CARGO_PKG_VERSION"),
         shown_command(&logs::redactor(), &task.arguments)
     );
+    if is_own_job {
+        observe::begin(context, live, &prepared, &working_dir);
+    }
     script::run(
         context,
         live,

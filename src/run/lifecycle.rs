@@ -7,7 +7,7 @@ use super::context::{Context, LeavesFiles, Options};
 use super::judge::Ended;
 use super::live::Live;
 use super::timeline::Timeline;
-use super::{Outcome, Refusal, intermediate, metrics, panic, peers};
+use super::{Outcome, Refusal, intermediate, observe, panic, peers};
 use crate::event::{EventKind, Events};
 use crate::logs::{self, Relay};
 use crate::redact::Redactor;
@@ -35,7 +35,7 @@ pub(super) fn run(
         };
         let ended = phases(&context, &mut live).await.unwrap_or_else(Ended::from);
         panic::give_way();
-        metrics::end(&mut live).await;
+        observe::end(&mut live).await;
         intermediate::end(&live);
         let outcome = peers::agree(&mut live, ended).await;
         record(&context, &mut live, &outcome).await;

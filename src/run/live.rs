@@ -12,6 +12,7 @@ use crate::logs::Relay;
 use crate::machine::Hardware;
 use crate::observe::metrics::Metrics;
 use crate::observe::record::RunRecord;
+use crate::observe::resources::Resources;
 use crate::storage::uploads::IntermediateUploads;
 use crate::supervise::{self, Interrupted, Supervisor};
 
@@ -30,6 +31,8 @@ pub(super) struct Live {
     pub(super) record: Option<RunRecord>,
     /// The metrics that are looked for. `None` if there are none, and after the script.
     pub(super) metrics: Option<Metrics>,
+    /// The samples of resources. `None` if they are turned off, and after the script.
+    pub(super) resources: Option<Resources>,
     /// The link to the other hosts. `None` in a job of one host.
     pub(super) peers: Option<PeerLink>,
     /// The uploads of intermediate output, with the grace period.
@@ -44,7 +47,17 @@ impl Live {
     pub(super) fn begin(relay: Relay, events: Events, timeline: Timeline) -> std::io::Result<Live> {
         let supervisor = Supervisor::new(relay, events.clone())?;
         let scratch = Scratch::default();
-        Ok(Live { supervisor, events, timeline, scratch, record: None, metrics: None, peers: None, uploads: None })
+        Ok(Live {
+            supervisor,
+            events,
+            timeline,
+            scratch,
+            record: None,
+            metrics: None,
+            resources: None,
+            peers: None,
+            uploads: None,
+        })
     }
 
     /// Ends a phase and starts the next one.

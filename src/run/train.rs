@@ -6,7 +6,7 @@ use super::live::Live;
 use super::ranks::Separate;
 use super::start::{self, rank_tasks, shown_command};
 use super::{
-    Outcome, Prepared, Refusal, bring, install, intermediate, lifecycle, metrics, peers, prepare, ranks, record,
+    Outcome, Prepared, Refusal, bring, install, intermediate, lifecycle, observe, peers, prepare, ranks, record,
     remote, script,
 };
 use crate::event::{EventKind, JobPhase};
@@ -103,7 +103,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         (launcher.task.ranks, launcher.task.keepers) = (streams, keepers);
     }
     record::plan(live, launcher, &tasks);
-    metrics::begin(context, live, &prepared, &code_dir);
+    observe::begin(context, live, &prepared, &code_dir);
     let serves = tasks.iter().any(|task| task.serves);
     if let Some(first) = tasks.first().filter(|_| !serves) {
         let times = if tasks.len() > 1 { format!("{} times ", tasks.len()) } else { String::new() };

@@ -30,6 +30,7 @@
 //! - `readme`: what the documents show is true
 //! - `record`: the run record, after every kind of end
 //! - `requirements`: installed with real pip
+//! - `resources`: what the container uses, while the script runs
 //! - `s3`: code from S3, and what can go wrong on the way
 //! - `sdk`: jobs of the SageMaker Python SDKs' local modes
 //! - `secrets`: they are in nothing that footplate itself writes
@@ -74,6 +75,7 @@ mod readme;
 mod record;
 mod recorder;
 mod requirements;
+mod resources;
 mod running;
 mod s3;
 mod sdk;

@@ -148,6 +148,13 @@ fn without_definitions_nothing_is_left() {
 const ORACLE: &str = include_str!("../fixtures/metrics/oracle.py");
 
 #[test]
+fn a_command_has_metrics_too() {
+    let job = with_definitions(Job::new(), &[("loss", r"loss=(\S+)")]);
+    assert_eq!(job.run(["exec", "--", "sh", "-c", "echo loss=3"]).code(), 0);
+    assert_eq!(values(&job)[0]["value"], 3.0);
+}
+
+#[test]
 fn public_patterns_give_what_pythons_re_gives() {
     let patterns: Vec<&str> = include_str!("../fixtures/metrics/patterns.txt").lines().collect();
     let names: Vec<String> = (0..patterns.len()).map(|at| format!("m{at}")).collect();

@@ -107,6 +107,9 @@ settings! {
         takes "`on`, `off`", default "on",
         "The run record, `output/data/footplate/<host>/run.json`. `off`: it is not written.";
 
+    resource_interval: Duration = parse::seconds, takes "seconds", default "5",
+        "The interval at which the use of processors, memory, disks and networks is recorded. 0: it is not recorded.";
+
     metrics: Option<String> = parse::text, takes "a file name", unset "those of the job only",
         "A file of further metric definitions, relative to the code folder: a list such as `[{\"Name\": \"loss\", \"Regex\": \
          \"loss: (\\\\S+)\"}]`.";

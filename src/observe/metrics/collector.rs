@@ -73,6 +73,17 @@ impl Collector {
     }
 }
 
+impl Collector {
+    /// Counts the values that metrics.jsonl leaves out.
+    fn count_left_out(&mut self) {
+        let mut state = self.shared.lock();
+        state.metrics.iter_mut().for_each(|(_, summary)| summary.dropped = 0);
+        for ((metric, _), values) in &self.indexes {
+            state.metrics[*metric].1.dropped += self.values.left_out(*values);
+        }
+    }
+}
+
 impl LineSubscriber for Collector {
     fn lines(&mut self, lines: &TappedLines<'_>) {
         if matches!(lines.process, Process::Tool(_)) {
@@ -103,10 +114,7 @@ impl LineSubscriber for Collector {
             let step = step_of(found.line);
             let finite = value.is_finite().then_some(value);
             let text = if finite.is_none() { Some(&found.line[found.group.clone()]) } else { None };
-            if !values.write(&MetricValue { name, value: finite, text, time, step, index: *index, host, rank, stream })
-            {
-                summary.dropped += 1;
-            }
+            values.write(&MetricValue { name, value: finite, text, time, step, index: *index, host, rank, stream });
             *index += 1;
             if let (Some(file), Some(value)) = (experiments.as_mut(), finite) {
                 file.write(name, value, time, step, rank.unwrap_or(0));
@@ -127,6 +135,7 @@ impl LineSubscriber for Collector {
 
     fn end(&mut self) {
         self.idle();
+        self.count_left_out();
         let kept = self.sample.text();
         let lines = || kept.split(['\n', '\r']).filter(|line| !line.trim().is_empty());
         let mut state = self.shared.lock();

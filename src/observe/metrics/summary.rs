@@ -26,16 +26,20 @@ pub struct MetricSummary {
     pub not_finite: u64,
     /// The problem with the definition or its lines.
     pub problem: Option<String>,
+    /// The number of the last values that are all equal.
+    #[serde(skip)]
+    pub unchanged: u64,
 }
 
 impl MetricSummary {
     /// Counts a value.
-    pub(super) fn count(&mut self, value: f64) {
+    pub(in crate::observe) fn count(&mut self, value: f64) {
         self.count += 1;
         if !value.is_finite() {
             self.not_finite += 1;
             return;
         }
+        self.unchanged = if self.last == Some(value) { self.unchanged + 1 } else { 1 };
         self.first = self.first.or(Some(value));
         self.last = Some(value);
         self.min = Some(self.min.map_or(value, |min| min.min(value)));

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::event::Cause;
+use crate::observe::advice::Advice;
 use crate::observe::metrics::{MetricSummary, TuningSummary};
+use crate::observe::resources::ResourceSummary;
 
 /// The name and version of the schema.
 pub(super) const SCHEMA: &str = "footplate.run/1";
@@ -64,8 +66,8 @@ pub(super) struct Document<'a> {
     pub stop: Option<&'a StopPart>,
     pub metrics: BTreeMap<String, MetricSummary>,
     pub tuning: Option<TuningSummary>,
-    pub resources: serde_json::Map<String, serde_json::Value>,
-    pub advice: [(); 0],
+    pub resources: Option<ResourceSummary>,
+    pub advice: Vec<Advice>,
     pub failure: Option<&'a FailurePart>,
     pub hang: Option<()>,
 }

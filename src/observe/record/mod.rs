@@ -20,6 +20,7 @@ use std::time::Duration;
 use crate::event::{Event, Events, Moment};
 use crate::kernel;
 use crate::observe::metrics::Metrics;
+use crate::observe::resources::Resources;
 
 use file::RecordFile;
 use state::State;
@@ -99,6 +100,11 @@ impl RunRecord {
     /// Adds the metrics of the job to the record.
     pub fn watch(&self, metrics: Metrics) {
         lock(&self.shared.state).watch(metrics);
+    }
+
+    /// Adds the resources of this host to the record, and the advice that follows from them.
+    pub fn sample(&self, resources: Resources) {
+        lock(&self.shared.state).sample(resources);
     }
 
     /// Waits for a short time until the space for the last version is reserved. A script may fill the disk.

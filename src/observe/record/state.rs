@@ -10,6 +10,7 @@ use crate::event::{Cause, Ending, Event, EventKind, JobPhase, KillReason, Moment
 use crate::failure;
 use crate::logs;
 use crate::observe::metrics::Metrics;
+use crate::observe::resources::Resources;
 
 /// The maximum length of the evidence of each stream, in bytes.
 const EVIDENCE_SIZE: usize = 8 << 10;
@@ -30,6 +31,7 @@ pub(super) struct State {
     uploads: UploadPart,
     peers: Vec<PeerPart>,
     metrics: Option<Metrics>,
+    resources: Option<Resources>,
     stop: Option<StopPart>,
     failure: Option<FailurePart>,
     /// The evidence of the first process that failed by itself.
@@ -53,6 +55,7 @@ impl State {
             uploads: UploadPart::default(),
             peers: Vec::new(),
             metrics: None,
+            resources: None,
             stop: None,
             failure: None,
             evidence: None,
@@ -61,7 +64,13 @@ impl State {
 
     /// Returns a number that changes with the state.
     pub(super) fn version(&self) -> u64 {
-        self.version + self.metrics.as_ref().map_or(0, Metrics::version)
+        let observed = self.metrics.as_ref().map_or(0, Metrics::version);
+        self.version + observed + self.resources.as_ref().map_or(0, Resources::version)
+    }
+
+    pub(super) fn sample(&mut self, resources: Resources) {
+        self.version += 1;
+        self.resources = Some(resources);
     }
 
     pub(super) fn watch(&mut self, metrics: Metrics) {
@@ -233,8 +242,8 @@ impl State {
             stop: self.stop.as_ref(),
             metrics: self.metrics.iter().flat_map(Metrics::summaries).collect(),
             tuning: self.metrics.as_ref().and_then(Metrics::tuning),
-            resources: serde_json::Map::new(),
-            advice: [],
+            resources: self.resources.as_ref().map(Resources::summary),
+            advice: self.resources.as_ref().map(Resources::advice).unwrap_or_default(),
             failure: self.failure.as_ref(),
             hang: None,
         };

@@ -1,0 +1,183 @@
+//! The use of processors, memory, disks and networks, sampled at an interval on a thread of its own.
+//!
+//! `resources.jsonl` gets a line for each sample, and the run record a summary. Each sample is also looked at for advice
+//! ([`advice`](super::advice)). A source that is missing on this machine is left out.
+
+mod sample;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+pub use sample::{CpuSample, MemorySample, ResourceSample, ResourceSummary, SpaceSample};
+
+use super::advice::{Advice, Advisor};
+use super::json_lines::{JsonLines, Limits};
+use super::metrics::Metrics;
+use crate::event::Moment;
+use crate::kernel;
+use crate::machine::{Roots, UsageReader};
+
+/// The name of the file.
+const NAME: &str = "resources.jsonl";
+
+/// The name and version of the schema.
+const SCHEMA: &str = "footplate.resources/1";
+
+/// The limits of the file: a day at the default interval. After that, every second sample is left out, and so on.
+const LIMITS: Limits = Limits { lines: 17_280, size: 10_000_000 };
+
+/// The size of the thread's stack, in bytes.
+const STACK_SIZE: usize = 128 << 10;
+
+/// The time that the last sample may take.
+const LAST_TIME: Duration = Duration::from_secs(1);
+
+/// The facts that are needed to sample the resources of a host.
+#[derive(Debug)]
+pub struct ResourcesInput {
+    /// The time between samples.
+    pub interval: Duration,
+    /// The folder of resources.jsonl.
+    pub folder: PathBuf,
+    /// The name of this host.
+    pub host: String,
+    /// The base folder of the job.
+    pub base: PathBuf,
+    /// The metrics of the job, if it has any, for advice.
+    pub metrics: Option<Metrics>,
+}
+
+/// The resources of this host.
+#[derive(Clone, Debug)]
+pub struct Resources {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Notified when the sampling shall end.
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    summary: ResourceSummary,
+    advice: Vec<Advice>,
+    version: u64,
+    course: Course,
+}
+
+/// The course of the sampling.
+#[derive(Debug, Default)]
+enum Course {
+    #[default]
+    Sampling,
+    /// The last sample is due. The receiver waits for it.
+    Ending(oneshot::Sender<()>),
+    Ended,
+}
+
+/// The first line of the file.
+#[derive(Serialize)]
+struct Header<'a> {
+    schema: &'static str,
+    host: &'a str,
+    /// The interval, in seconds.
+    interval: f64,
+}
+
+impl Resources {
+    /// Begins to sample.
+    ///
+    /// # Errors
+    /// The kernel refuses a thread.
+    pub fn begin(input: ResourcesInput) -> std::io::Result<Resources> {
+        let shared = Arc::new(Shared::default());
+        let sampled = Arc::clone(&shared);
+        kernel::spawn_thread("resources", Some(STACK_SIZE), move || sample_until_end(&sampled, &input))?;
+        Ok(Resources { shared })
+    }
+
+    /// Returns a number that changes with the resources.
+    pub fn version(&self) -> u64 {
+        self.shared.lock().version
+    }
+
+    /// Returns the summary so far.
+    pub fn summary(&self) -> ResourceSummary {
+        self.shared.lock().summary.clone()
+    }
+
+    /// Returns the advice so far.
+    pub fn advice(&self) -> Vec<Advice> {
+        self.shared.lock().advice.clone()
+    }
+
+    /// Takes the last sample, and ends. A disk that hangs costs the last sample.
+    pub async fn finish(&self) {
+        let (sender, ended) = oneshot::channel();
+        self.shared.lock().course = Course::Ending(sender);
+        self.shared.changed.notify_all();
+        let _ = tokio::time::timeout(LAST_TIME, ended).await;
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn sample_until_end(shared: &Shared, input: &ResourcesInput) {
+    let mut reader = UsageReader::open(&Roots::default(), &input.base);
+    let mut file = JsonLines::new(&input.folder, NAME, LIMITS);
+    file.add(&Header { schema: SCHEMA, host: &input.host, interval: input.interval.as_secs_f64() });
+    let mut advisor = Advisor::new(input.interval);
+    let (mut number, mut stride) = (0u64, 1u64);
+    let first = reader.read();
+    let mut before = first.clone();
+    loop {
+        let state = shared.lock();
+        let waited =
+            shared.changed.wait_timeout_while(state, input.interval, |state| matches!(state.course, Course::Sampling));
+        let is_last = !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out();
+        let now = reader.read();
+        let sample = ResourceSample::between(&first, &before, &now, Moment::of(now.at).unix_seconds());
+        before = now;
+        if number.is_multiple_of(stride) || is_last {
+            file.add(&sample);
+            file.flush();
+        }
+        number += 1;
+        if file.is_large() {
+            stride *= 2;
+            let mut line = 0u64;
+            file.keep(|_| {
+                line += 1;
+                // The first line is the header.
+                line == 1 || line.is_multiple_of(2)
+            });
+        }
+        let metrics = input.metrics.as_ref().map(Metrics::summaries).unwrap_or_default();
+        let advice = advisor.look(&sample, &metrics);
+        for item in &advice {
+            tracing::warn!("advice: {}: {}", item.text, item.remedy);
+        }
+        let mut state = shared.lock();
+        state.summary.add(&sample);
+        state.advice.extend(advice);
+        state.version += 1;
+        if is_last {
+            if let Course::Ending(waiting) = std::mem::replace(&mut state.course, Course::Ended) {
+                // Nobody may wait any more.
+                let _ = waiting.send(());
+            }
+            return;
+        }
+    }
+}
