@@ -27,8 +27,25 @@ pub(super) fn details(chain: &[Raised]) -> Vec<CauseDetail> {
         .collect();
     let first = linked.first().filter(|_| linked.len() > 1);
     let members = last.members.iter().take(MAX_MEMBERS).map(|member| (DetailLabel::CausedBy, member));
-    let all = members.chain(linked.last().copied()).chain(first.copied());
-    all.map(|(label, raised)| CauseDetail { label: Some(label), text: raised.headline() }).collect()
+    // Libraries repeat the message of an exception in that of the next one. A short message may be there by chance.
+    const SHORT: usize = 20;
+    let mut said = vec![last.headline()];
+    let mut details = Vec::new();
+    for (label, raised) in members.chain(linked.last().copied()).chain(first.copied()) {
+        let (text, _) = raised.divided();
+        let (_, message) = text.split_once(": ").unwrap_or(("", &text));
+        let is_said = |said: &String| *said == text || message.len() > SHORT && said.contains(message);
+        if !said.iter().any(is_said) {
+            said.push(raised.headline());
+            details.push(CauseDetail { label: Some(label), text });
+        }
+    }
+    details
+}
+
+/// Returns the headline of a chain and the rest of the last exception's message.
+pub(super) fn headline(chain: &[Raised]) -> (String, String) {
+    chain.last().map(Raised::divided).unwrap_or_default()
 }
 
 /// Returns the place where the last exception of a chain was raised.

@@ -292,15 +292,16 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
 
     /// Returns an account from a traceback of `log`. `end` is the first line of stderr after it.
     fn raised(&self, log: &Log, found: &Traceback, end: Option<usize>) -> Account {
-        let last = found.last();
-        let details = chain::details(&found.chain);
+        let (headline, rest) = chain::headline(&found.chain);
+        let rest = Some(rest).filter(|rest| !rest.is_empty()).map(|text| CauseDetail { label: None, text });
+        let details = rest.into_iter().chain(chain::details(&found.chain)).collect();
         let thread = match &found.origin {
             Origin::Thread(name) => Some(format!("thread {name}")),
             Origin::Child(name) => Some(format!("process {name}")),
             Origin::Main | Origin::Logged | Origin::Ignored => None,
         };
         Account {
-            headline: last.headline(),
+            headline,
             source: Source::Exception,
             details,
             place: chain::place(&found.chain, self.evidence.code_dir),

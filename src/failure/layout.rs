@@ -54,7 +54,7 @@ pub fn text(cause: &Cause, redactor: &Redactor) -> String {
 
 /// Returns the first line of the text, for a log: what happened, without secrets, whatever its length.
 pub fn headline(cause: &Cause, redactor: &Redactor) -> String {
-    clean(&cause.headline, redactor)
+    clean_headline(cause, redactor).0
 }
 
 /// Returns the cause without secrets, each of its texts on one line and of bounded length: the form that leaves this host.
@@ -67,9 +67,13 @@ pub fn redacted(cause: &Cause, redactor: &Redactor) -> Cause {
         line: place.line,
         function: place.function.as_deref().map(ends),
     };
+    let (headline, rest) = clean_headline(cause, redactor);
+    let is_divided = continuation(cause).is_some();
+    let rest = rest.map(|text| CauseDetail { label: None, text: shortened(&text, MAX_FIELD, Keep::Ends) });
+    let others = cause.details.iter().skip(usize::from(is_divided)).map(detail);
     Cause {
-        headline: ends(&cause.headline),
-        details: cause.details.iter().take(MAX_DETAILS).map(detail).collect(),
+        headline: shortened(&headline, MAX_FIELD, Keep::Ends),
+        details: rest.into_iter().chain(others).take(MAX_DETAILS).collect(),
         place: cause.place.as_ref().map(place),
         thread: cause.thread.as_deref().map(ends),
         host: cause.host.as_deref().map(ends),
@@ -121,6 +125,25 @@ fn status(cause: &Cause) -> String {
         },
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the first detail, if it continues the headline.
+fn continuation(cause: &Cause) -> Option<&str> {
+    cause.details.first().filter(|detail| detail.label.is_none()).map(|detail| detail.text.as_str())
+}
+
+/// Returns the headline and its continuation without secrets, each on one line. They are cleaned together, because a secret
+/// may span both; the headline then contains all.
+fn clean_headline(cause: &Cause, redactor: &Redactor) -> (String, Option<String>) {
+    let Some(rest) = continuation(cause) else { return (clean(&cause.headline, redactor), None) };
+    let breaks = |text: &str| text.matches('\n').count();
+    let whole = format!("{}\n{rest}", cause.headline);
+    let cleaned = redactor.clean(&whole);
+    let end = cleaned.match_indices('\n').nth(breaks(&cause.headline)).map(|(at, _)| at);
+    match end.filter(|_| breaks(&cleaned) == breaks(&whole)) {
+        Some(end) => (clean(&cleaned[..end], redactor), Some(clean(&cleaned[end + 1..], redactor))),
+        None => (clean(&whole, redactor), None),
+    }
 }
 
 /// Returns the text without secrets, on one line. It is cleaned before the lines are joined, because a secret may span

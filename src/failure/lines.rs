@@ -11,6 +11,8 @@ use regex::Regex;
 
 use crate::logs::RankLabel;
 
+use super::record::{self, TRACEBACK};
+
 /// The maximum number of bytes that are read of one standard stream of all processes together.
 const READ_BYTES: usize = 1 << 20;
 
@@ -19,9 +21,6 @@ const OWN_BYTES: usize = READ_BYTES / 4;
 
 /// The maximum number of writers that are told apart. No job has as many ranks in one text.
 const MAX_WRITERS: usize = 2048;
-
-/// The first line of every traceback.
-pub(super) const TRACEBACK: &str = "Traceback (most recent call last):";
 
 /// The lines that processes wrote to one standard stream.
 #[derive(Debug)]
@@ -162,6 +161,10 @@ impl Builder<'_> {
             text = &text[found[0].len()..];
         }
         let writer = self.index(&writer);
+        if let Some(lines) = record::readable(text) {
+            self.lines.extend(lines.into_iter().map(|text| Line { text, writer }));
+            return;
+        }
         // A progress bar or a logger may stand before the first line of a traceback.
         if let Some(at) = text.find(TRACEBACK)
             && at > 0

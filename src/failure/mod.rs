@@ -36,6 +36,7 @@ mod noise;
 mod other;
 mod place;
 mod read;
+mod record;
 mod room;
 mod select;
 mod signal;

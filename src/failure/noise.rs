@@ -21,17 +21,42 @@ static WARNING: LazyLock<Regex> =
 
 /// The level of a log record where loggers put it: among the first fields of a line, with a separator on both sides.
 static LEVEL: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"^(?:.{0,80}?[\s\[(|:,-])?(?P<level>DEBUG|INFO|NOTICE|WARNING|WARN|ERROR|CRITICAL|FATAL|EXCEPTION)(?:[\s\]):|,-]|$)",
-    )
+    pattern(concat!(
+        r#"^(?:.{0,80}?[\s\[(|:,"-])?(?P<level>DEBUG|INFO|NOTICE|WARNING|WARN|ERROR|CRITICAL|FATAL|EXCEPTION)(?:[\s\]):|,"-]|$)|"#,
+        r"^.{0,80}?(?:\[|\blevel=)(?P<lower>debug|info|notice|warning|warn|error|critical|fatal|exception|panic)\s*(?:\]|\s|$)|",
+        r"^\S*\d\d?:\d\d\S* (?P<short>DBG|INF|WRN|ERR|FTL|PNC) ",
+    ))
 });
 
 /// The first letter and date of a record of Google's logging library, which torch and TensorFlow use:
-/// `E0314 12:00:00.000000 …`.
-static GLOG: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\[?(?P<letter>[IWEF])\d{4} \d\d:\d\d:\d\d"));
+/// `E0314 12:00:00.000000 …`, `2024-03-14 12:00:00.000000: E …`.
+static GLOG: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"^\[?(?P<letter>[IWEF])(?:\d{3,4}|\d{8}) \d\d:\d\d:\d\d|^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+:? (?P<late>[IWEF]) ",
+    )
+});
 
-/// A date and time at the start of a line.
-static DATED: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\W?\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d"));
+/// A date and time, or a time, at the start of a line.
+static DATED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(concat!(
+        r"^\W?(?:\d{4}[-/](?:\d\d|[A-Z][a-z]{2})[-/]\d\d[ T]\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|",
+        r"\d\d/\d\d(?:/\d{2,4})? \d\d:\d\d:\d\d(?:[.,]\d+)?|\d\d:\d\d:\d\d(?:[.,]\d+)?)(?:Z|[+-]\d\d:?\d\d)?\b",
+    ))
+});
+
+/// Advice and remarks of programs that stand below an error and do not tell it.
+static ADVICE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(concat!(
+        r"^Set the environment variable HYDRA_FULL_ERROR|^Set TORCHDYNAMO_VERBOSE|^You can suppress this exception|",
+        r"^Try '.*' for (?:help|more)|^For more (?:information|details|help)|^(?:Use|Run|See|Refer|Check out) \W?(?:--|`|'|https?://|with )|",
+        r"^note: (?:run with|Some details are omitted|This (?:error|is an issue))|^hint: See above|^\(Use `node|^Node\.js v\d|",
+        r"^Execution halted|^Calls: |is not going to be frozen|^help: |^In addition: Warning|Unable to register cu\w+ factory|",
+        r"^\[notice\]|^huggingface/tokenizers: |^To disable this warning|^\s+- (?:Avoid using `tokenizers|Explicitly set the env)|",
+        r"^npm (?:notice|ERR! A complete log)|^Debug (?:log|info)|^A complete log of this run|^Press any key|^Shutting down|",
+        r"^BEGIN failed--compilation aborted|^==\d+==ABORTING|^SUMMARY: \w+Sanitizer|^Please (?:report|file|include)|",
+        r"^=+ .* =+$|^FAILED \S+::|^For simplicity, JAX has removed|^The above error|^If you believe this is|^Stack trace:|^\s*\[bt\] ",
+    ))
+});
 
 /// Lines of launchers about processes that failed, without the reason.
 static LAUNCHER: LazyLock<Regex> = LazyLock::new(|| {
@@ -72,13 +97,36 @@ pub(super) enum RecordLevel {
 /// Returns the level of a log record; `None` if the line is not one.
 pub(super) fn level(line: &str) -> Option<RecordLevel> {
     if let Some(found) = GLOG.captures(line) {
-        return Some(if matches!(&found["letter"], "I" | "W") { RecordLevel::Harmless } else { RecordLevel::Error });
+        let letter = found.name("letter").or(found.name("late")).map_or("", |letter| letter.as_str());
+        return Some(if matches!(letter, "I" | "W") { RecordLevel::Harmless } else { RecordLevel::Error });
     }
     let found = LEVEL.captures(line)?;
-    Some(match &found["level"] {
-        "ERROR" | "CRITICAL" | "FATAL" | "EXCEPTION" => RecordLevel::Error,
+    let level = found.name("level").or(found.name("lower")).or(found.name("short"))?.as_str();
+    Some(match level.to_uppercase().as_str() {
+        "ERROR" | "CRITICAL" | "FATAL" | "EXCEPTION" | "PANIC" | "ERR" | "FTL" | "PNC" => RecordLevel::Error,
         _ => RecordLevel::Harmless,
     })
+}
+
+/// Returns the message of a log record that begins with a date or a time: without that, its level and its logger. Other lines
+/// stay as they are.
+pub(super) fn message(line: &str) -> &str {
+    /// Fields between the level and the message: a thread, a logger, a place.
+    static FIELDS: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"^(?:\[[^\]]*\] ?)?(?:[\w.:<>$/-]+(?:\(\))?(?: - |: |\] )| - )?(?:- )?|^\S*\] "));
+    let glog = GLOG.find(line).and_then(|found| Some(found.end() + line[found.end()..].find("] ")? + 2));
+    let dated = || DATED.find(line).map(|found| found.end());
+    let levelled = || {
+        let found = LEVEL.captures(line)?;
+        Some(found.name("level").or(found.name("lower")).or(found.name("short"))?.end())
+    };
+    let Some(end) = glog.or_else(|| dated().map(|end| levelled().filter(|level| *level > end).unwrap_or(end))) else {
+        return line;
+    };
+    let rest = line[end..].trim_start_matches([' ', '\t', ']', ')', ':', '|', ',', '-']);
+    let fields = if glog.is_some() { 0 } else { FIELDS.find(rest).map_or(0, |found| found.end()) };
+    let text = rest[fields..].trim();
+    if text.is_empty() { line } else { text }
 }
 
 /// Returns true if a line says nothing about a failure, whatever words it contains.
@@ -87,6 +135,7 @@ pub(super) fn is_noise(line: &str) -> bool {
         || PROGRESS.is_match(line)
         || WARNING.is_match(line)
         || SERVICE.is_match(line)
+        || ADVICE.is_match(line)
         || is_launchers(line)
 }
 
@@ -115,7 +164,7 @@ pub(super) fn without_progress(line: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{RecordLevel, is_new_output, is_noise, level, without_progress};
+    use super::{RecordLevel, is_new_output, is_noise, level, message, without_progress};
 
     #[test]
     fn progress_bars_rules_warnings_and_launchers_are_noise() {
@@ -139,6 +188,10 @@ mod tests {
             "terminated by signals sent by prterun (as reported here).",
             "signal 9 (Killed).",
             "wandb: ERROR could not sync",
+            "Set the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.",
+            "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace",
+            "Node.js v20.20.2",
+            "Execution halted",
         ] {
             assert!(is_noise(line), "{line}");
         }
@@ -155,6 +208,11 @@ mod tests {
             ("[2024-03-14 12:00:00] [ERROR] bad", Some(RecordLevel::Error)),
             ("CRITICAL bad", Some(RecordLevel::Error)),
             ("E0314 12:00:00.000000 71 file.cc:3] bad", Some(RecordLevel::Error)),
+            ("[W527 04:11:09.270 ProcessGroupNCCL.cpp:1496] Warning: x", Some(RecordLevel::Harmless)),
+            ("2024-07-30 10:00:00.1 E external/xla/cuda_dnn.cc:407] bad", Some(RecordLevel::Error)),
+            ("2026-11-28 05:54:47 [error    ] fit failed   lr=3", Some(RecordLevel::Error)),
+            ("time=x level=info msg=failed", Some(RecordLevel::Harmless)),
+            ("3:04PM ERR no data", Some(RecordLevel::Error)),
             ("please set INFORMATION", None),
             ("ERRORS were found", None),
             ("bad", None),
@@ -177,5 +235,23 @@ mod tests {
     fn a_progress_bar_before_a_message_is_removed() {
         assert_eq!(without_progress(" 50%|##   | 5/10 [00:01<00:01, 4it/s]bad data"), "bad data");
         assert_eq!(without_progress("bad data"), "bad data");
+    }
+
+    #[test]
+    fn the_fields_before_the_message_of_a_dated_record_are_removed() {
+        for line in [
+            "2024-03-14 12:00:00,123 - train - ERROR - no data in x: 3",
+            "2026-01-02 03:04:05,106 ERROR [main] com.acme.Train - no data in x: 3",
+            "[2026-11-28 05:54:47,725][train][CRITICAL] - no data in x: 3",
+            "2026-11-28 05:54:47.229 | ERROR    | __main__:<module>:8 - no data in x: 3",
+            "2024/01/01 12:00:00 no data in x: 3",
+            "F0314 12:00:00.000000 71 file.cc:3] no data in x: 3",
+            "2024-01-01T00:00:00Z [error    ] no data in x: 3",
+        ] {
+            assert_eq!(message(line), "no data in x: 3", "{line}");
+        }
+        for line in ["no data in x: 3", "ERROR:root:no data", "2024-03-14 12:00:00"] {
+            assert_eq!(message(line), line);
+        }
     }
 }

@@ -25,19 +25,35 @@ const SEARCHED_LINES: usize = 12;
 /// Words by which a line tells of an error.
 static ERROR: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"(?i)\b(?:errors?|fatal|\w*exception|cannot|can't|could not|couldn't|unable to|not found|no such|denied|killed|",
+        r"(?i:\b(?:errors?|fatal|exceptions?|cannot|can't|could not|couldn't|unable to|not found|no such|denied|killed|",
         r"panic|panicked|failed|failure|abort|aborted|aborting|invalid|unrecognized|unknown option|segmentation fault|",
         r"bus error|illegal instruction|core dumped|undefined symbol|no module named|no space left|out of memory|refused|",
-        r"required|missing|halted|not executable|bad interpreter)\b|\b[A-Z]\w+Error\b|what\(\):",
+        r"required|missing|halted|not executable|bad interpreter|exceeds|must be|no route to host|timed out)\b)|",
+        r"\b[A-Z]\w*(?:Error|Exception)\b|what\(\):",
+    ))
+    .expect("a valid pattern")
+});
+
+/// Lines that state an error: `error: …`, `ValueError: …`, `cp: cannot stat …`, `train.sh: line 2: …`.
+static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"^(?:\S+:? )?(?i:fatal error|fatal|error|critical|panic|uncaught exception)(?:\[\w+\])?: |^\[?(?:ERROR|FATAL|CRITICAL)\b|^(?:E|ERR!|!) |",
+        r"^Error(?: |:)|\b[A-Z]\w*(?:Error|Exception): |",
+        r"^[\w./+-]+(?:\[\d+\])?: (?:line \d+: |.*: )?(?i:cannot|can't|could not|no such|permission denied|.*(?:not found|no such file))",
     ))
     .expect("a valid pattern")
 });
 
 /// Lines that only summarize the lines before them.
 static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r"(?i)^g?make(?:\[\d+\])?: \*\*\*|exit(?:ed)? (?:status|code|with)|non-zero|^execution halted|^ninja: |^usage:",
-    )
+    Regex::new(concat!(
+        r"(?i)^g?make(?:\[\d+\])?: \*\*\*|exit(?:ed|ing)? (?:with )?(?:status|code|with)|non-zero|^execution halted|^ninja: |",
+        r"^usage:|^error executing job|: error is not recoverable|command failed with|^begin failed|",
+        r"\b\d+ (?:failed|errors?|warnings?)\b.* (?:in|generated|emitted)\b|^error: (?:aborting|could not compile|linker command)|",
+        r"^compilation terminated|^abort(?:ed|ing)[.!]*$|previous errors?$|^traceback |see (?:above|the log)|",
+        r"^(?:error|failed): line \d+|^(?:job|task|step|script|command|training|process)\b.{0,40} (?:failed|aborted)[.!]?$|",
+        r"^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror",
+    ))
     .expect("a valid pattern")
 });
 
@@ -49,12 +65,24 @@ static PANIC: LazyLock<Regex> = LazyLock::new(|| {
 static ARGUMENT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^[^\s:]+(?: [^\s:]+)*: error: ").expect("a valid pattern"));
 
-/// Messages before SIGABRT, apart from those of a C++ exception and a Rust panic.
+/// Messages before SIGABRT, apart from those of a C++ exception and a Rust panic: of the C and C++ libraries, glog, V8, the
+/// Java virtual machine, OpenMP, MKL, Go.
 static ABORT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"Assertion .*failed|Check failed:|double free or corruption|^(?:malloc|free|realloc|munmap_chunk)\(\): |",
-        r"Watchdog caught collective operation timeout|corrupted (?:size|double-linked)|invalid (?:next )?size|stack smashing detected|^OMP: Error|LLVM ERROR:",
+        r"Assertion .*failed|[Aa]ssertion failed|Check failed:|double free or corruption|",
+        r"^(?:malloc|free|realloc|munmap_chunk|malloc_consolidate|unaligned)\w*\(\): |^\*\*\* .* detected \*\*\*|",
+        r"corrupted (?:size|double-linked)|invalid (?:next )?size|stack smashing detected|pure virtual method|^libc\+\+abi: |",
+        r"^OMP: Error|LLVM ERROR:|MKL ERROR|^FATAL ERROR: |^fatal error: |^F(?:\d{4}|\d{8}) \d\d:|^\d{4}-\d\d-\d\d \S+: F |",
+        r"Watchdog caught collective operation timeout|^# There is insufficient memory|^#  SIG[A-Z]+ \(0x|^Terminating due to java|\bFATAL\b",
     ))
+    .expect("a valid pattern")
+});
+
+/// The place at the end of a message of Perl, PHP or Fortran.
+static PLACE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"^(?P<before>.*?),? (?:at|in|of file) (?P<path>[^\s()]+\.(?:pl|pm|t|PL|php|f90|f)) (?:on )?line (?P<line>\d+)(?:, <\S+> (?:line|chunk) \d+)?\.?$",
+    )
     .expect("a valid pattern")
 });
 
@@ -69,26 +97,76 @@ pub(super) fn argument_error(log: &Log, from: usize) -> Option<TellingLine> {
 pub(super) fn abort(log: &Log) -> Option<TellingLine> {
     exception(log, 0).or_else(|| panic(log, 0)).or_else(|| {
         let line = (0..log.lines.len()).rev().find(|&at| ABORT.is_match(log.text(at)))?;
-        Some(TellingLine { headline: log.text(line).trim().to_owned(), place: None, line })
+        let headline = noise::message(log.text(line).trim()).trim_start_matches(['#', ' ']).to_owned();
+        Some(TellingLine { headline, place: None, line })
     })
+}
+
+/// The weight of a line that tells of an error, the heaviest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Telling {
+    /// It states an error, or is a log record of an error.
+    Statement,
+    /// It has words of an error.
+    Words,
+    /// It sums up other lines.
+    Summary,
+}
+
+/// Returns the weight of a line; `None` if it tells of no error.
+fn weight(line: &str) -> Option<Telling> {
+    let level = noise::level(line);
+    if level == Some(RecordLevel::Harmless) {
+        return None;
+    }
+    let message = noise::message(line);
+    let states = level == Some(RecordLevel::Error) || STATEMENT.is_match(message);
+    match (states, ERROR.is_match(message)) {
+        (false, false) => None,
+        _ if SUMMARY.is_match(message) => Some(Telling::Summary),
+        (true, _) => Some(Telling::Statement),
+        (false, true) => Some(Telling::Words),
+    }
 }
 
 /// Returns the most telling line about an error among the last lines from `from` on. `skipped` is true for each line that
 /// belongs to something else, such as a traceback.
+///
+/// The last statement of an error counts, unless lines with words of an error follow it from afar: the program survived it.
 pub(super) fn telling(log: &Log, from: usize, skipped: &[bool]) -> Option<TellingLine> {
+    const NEAR: usize = 4;
     if let Some(found) = panic(log, from).or_else(|| exception(log, from)) {
         return Some(found);
     }
-    let lines = || meaningful(log, from, skipped).take(SEARCHED_LINES).filter(|&at| ERROR.is_match(log.text(at)));
-    let line = lines().find(|&at| !SUMMARY.is_match(log.text(at))).or_else(|| lines().next())?;
-    Some(TellingLine { headline: noise::without_progress(log.text(line)).trim().to_owned(), place: None, line })
+    let lines = meaningful(log, from, skipped).take(SEARCHED_LINES).enumerate();
+    let weighed: Vec<(usize, usize, Telling)> = lines
+        .filter_map(|(distance, at)| Some((distance, at, weight(noise::without_progress(log.text(at)))?)))
+        .collect();
+    let last = |wanted: Telling| weighed.iter().find(|(_, _, weight)| *weight == wanted);
+    let found = match (last(Telling::Statement), last(Telling::Words)) {
+        (Some(statement), Some(words)) if statement.0 > words.0 + NEAR => Some(words),
+        (Some(statement), _) => Some(statement),
+        (None, words) => words.or_else(|| last(Telling::Summary)),
+    };
+    found.map(|&(_, line, _)| said(log, line))
+}
+
+/// Returns a line as it is shown: without a progress bar, the fields of a record, and the place at its end.
+fn said(log: &Log, line: usize) -> TellingLine {
+    let text = noise::message(noise::without_progress(log.text(line)).trim());
+    let place = PLACE.captures(text).map(|found| SourcePlace {
+        path: found["path"].to_owned(),
+        line: found["line"].parse().unwrap_or(0),
+        function: None,
+    });
+    TellingLine { headline: text.to_owned(), place, line }
 }
 
 /// Returns the last meaningful line, unless it is a log record below error or only a summary.
 pub(super) fn last_words(log: &Log, from: usize, skipped: &[bool]) -> Option<TellingLine> {
     let line = meaningful(log, from, skipped).next()?;
-    Some(TellingLine { headline: noise::without_progress(log.text(line)).trim().to_owned(), place: None, line })
-        .filter(|_| noise::level(log.text(line)) != Some(RecordLevel::Harmless) && !SUMMARY.is_match(log.text(line)))
+    let is_told = noise::level(log.text(line)) != Some(RecordLevel::Harmless) && !SUMMARY.is_match(log.text(line));
+    is_told.then(|| said(log, line))
 }
 
 /// Returns the index of the last line, from `from` on, that is neither noise nor skipped.

@@ -1,6 +1,9 @@
 //! The place in the user's code that a traceback points to.
 
 use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use crate::event::SourcePlace;
 
@@ -11,6 +14,15 @@ pub(super) struct Frame {
     pub(super) line: u64,
     /// The function; `None` in the frame of a syntax error.
     pub(super) function: Option<String>,
+    /// True if the format of the traceback says that this is a library's code.
+    pub(super) is_library: bool,
+}
+
+impl Frame {
+    /// Returns a frame of which only the path tells whose code it is.
+    pub(super) fn new(path: &str, line: u64, function: Option<String>) -> Frame {
+        Frame { path: path.to_owned(), line, function, is_library: false }
+    }
 }
 
 /// The distance of a frame's file from the user, the nearest first.
@@ -26,11 +38,25 @@ enum Distance {
     Inside,
 }
 
+/// Paths of libraries, wherever they are: packages of Python and other languages, and compiled extension modules.
+static LIBRARY: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"(?:site|dist)-packages/|/node_modules/|/go/pkg/mod/|/\.julia/packages/|/\.cargo/registry/|/rustc/|\.(?:pyx|pxi|pxd|pyx\.in)$|^stringsource$",
+    )
+    .expect("a valid pattern")
+});
+
+/// Parts of paths outside the user's folder: libraries of the language, and scripts that start launchers (torchrun,
+/// accelerate).
+static INSTALLED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"/lib(?:64)?/python|/bin/|\.zip/|/usr/local/go/src/|/usr/lib/|/usr/share/").expect("a valid pattern")
+});
+
 /// Returns the place to show of `frames`, which begin with the outermost call: that of the deepest frame in the user's code,
 /// else of the deepest one outside libraries, else of the deepest one.
 pub(super) fn deepest<'f>(frames: impl DoubleEndedIterator<Item = &'f Frame>, code_dir: &Path) -> Option<SourcePlace> {
     // `min_by_key` returns the first of equals, which is the deepest in reverse order.
-    let frame = frames.rev().min_by_key(|frame| distance(&frame.path, code_dir))?;
+    let frame = frames.rev().min_by_key(|frame| distance(frame, code_dir))?;
     let path = match relative(&frame.path, code_dir) {
         Some(path) if !path.is_empty() => path,
         _ => &frame.path,
@@ -41,31 +67,35 @@ pub(super) fn deepest<'f>(frames: impl DoubleEndedIterator<Item = &'f Frame>, co
 
 /// Returns true if one of `frames` is in the user's code or may be.
 pub(super) fn any_own(frames: &[Frame], code_dir: &Path) -> bool {
-    frames.iter().any(|frame| distance(&frame.path, code_dir) <= Distance::Other)
+    frames.iter().any(|frame| distance(frame, code_dir) <= Distance::Other)
 }
 
-fn distance(path: &str, code_dir: &Path) -> Distance {
-    const PACKAGES: [&str; 2] = ["site-packages/", "dist-packages/"];
-    // `/bin/` contains the scripts that start launchers: torchrun, accelerate.
-    const LIBRARIES: [&str; 4] = ["/lib/python", "/lib64/python", "/bin/", ".zip/"];
-    if path.starts_with('<') && path != "<string>" && path != "<stdin>" {
+fn distance(frame: &Frame, code_dir: &Path) -> Distance {
+    let path = frame.path.as_str();
+    // Frames without a file, and the one line of a program that a launcher gives to `python -c`.
+    if path.starts_with("node:") || is_bracketed(path) && !(matches!(path, "<string>" | "<stdin>") && frame.line > 1) {
         return Distance::Inside;
     }
-    let inside = relative(path, code_dir);
-    if PACKAGES.iter().any(|part| path.contains(part)) {
+    // Code that was compiled from Cython names its file relative to the folder where it was built.
+    if frame.is_library || LIBRARY.is_match(path) {
         return Distance::Library;
     }
-    match inside {
-        Some(inside) if LIBRARIES.iter().any(|part| inside.contains(part)) => Distance::Library,
+    match relative(path, code_dir) {
+        Some(inside) if INSTALLED.is_match(inside) => Distance::Library,
         Some(_) => Distance::Own,
-        None if LIBRARIES.iter().any(|part| path.contains(part)) => Distance::Library,
+        None if INSTALLED.is_match(path) => Distance::Library,
         None => Distance::Other,
     }
 }
 
+/// Returns true if a path is a name such as `<frozen importlib._bootstrap>`, and not a notebook's `<ipython-input-3-0a1b>`.
+fn is_bracketed(path: &str) -> bool {
+    path.starts_with('<') && !path.starts_with("<ipython-input")
+}
+
 /// Returns `path` relative to the folder of the user's code; `None` if it is not in that folder.
 fn relative<'p>(path: &'p str, code_dir: &Path) -> Option<&'p str> {
-    if !path.starts_with(['/', '<']) {
+    if !path.starts_with('/') && !is_bracketed(path) {
         return Some(path.trim_start_matches("./"));
     }
     let rest = path.strip_prefix(code_dir.to_str()?.trim_end_matches('/'))?;
@@ -79,11 +109,7 @@ mod tests {
     use super::{Frame, deepest};
 
     fn shown(paths: &[&str]) -> String {
-        let frame = |(index, path): (usize, &&str)| Frame {
-            path: path.to_string(),
-            line: index as u64 + 1,
-            function: Some("f".into()),
-        };
+        let frame = |(index, path): (usize, &&str)| Frame::new(path, index as u64 + 1, Some("f".into()));
         let frames: Vec<Frame> = paths.iter().enumerate().map(frame).collect();
         deepest(frames.iter(), Path::new("/opt/ml/code")).map(|place| place.to_string()).unwrap_or_default()
     }
@@ -103,6 +129,20 @@ mod tests {
         assert_eq!(shown(&["/usr/lib/python3.11/runpy.py", torch]), format!("{torch}:2 in f"));
         assert_eq!(shown(&["<frozen runpy>", "<string>"]), "<string>:2 in f");
         assert_eq!(shown(&["<frozen runpy>"]), "<frozen runpy>:1 in f");
+        // The program of a launcher, given to `python -c`, is one line.
+        assert_eq!(shown(&["<string>", torch]), format!("{torch}:2 in f"));
+        assert_eq!(shown(&[torch, "<string>"]), "<string>:2 in f");
         assert_eq!(shown(&[]), "");
+    }
+
+    #[test]
+    fn code_of_compiled_libraries_is_not_the_users() {
+        for compiled in ["pandas/_libs/parsers.pyx", "_catboost.pyx", "pyarrow/error.pxi", "src/lxml/etree.pyx"] {
+            assert_eq!(shown(&["/opt/ml/code/train.py", compiled]), "train.py:1 in f", "{compiled}");
+        }
+        for library in ["/code/node_modules/x/a.js", "node:internal/main", "/usr/local/go/src/os/file.go"] {
+            assert_eq!(shown(&["./fit.js", library]), "fit.js:1 in f", "{library}");
+        }
+        assert_eq!(shown(&["pandas/_libs/parsers.pyx"]), "pandas/_libs/parsers.pyx:1 in f");
     }
 }

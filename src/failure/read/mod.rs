@@ -1,7 +1,29 @@
 //! Reading tracebacks: from the lines of a log to the exceptions that they tell of.
+//!
+//! Each form in which programs print exceptions has a file and a line of the table in [`forms`]. All forms yield the same
+//! structure, [`Traceback`]. Reading a log takes time in proportion to its length: a reader passes what it has read, or looks
+//! at a bounded number of lines.
 
+mod cursor;
+mod forms;
+mod go;
+mod ipython;
+mod java;
+mod javascript;
+mod julia;
+mod lua;
+mod message;
+mod panel;
+mod pytest;
 mod python;
+mod r;
+mod rich;
+mod ruby;
+mod rust;
+mod sanitizer;
+mod toolkit;
 mod traceback;
 
-pub(super) use python::{fatal, tracebacks};
+pub(super) use forms::tracebacks;
+pub(super) use python::fatal;
 pub(super) use traceback::{Link, Origin, Raised, Traceback};

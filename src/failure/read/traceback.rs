@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use super::message;
 use crate::failure::place::Frame;
 
 /// The relation of an exception to the one before it in a chain.
@@ -18,7 +19,7 @@ pub(in crate::failure) enum Link {
 /// An exception of a traceback.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::failure) struct Raised {
-    /// The name of its type, qualified as it was printed.
+    /// The name of its type, qualified as it was printed; empty if the message says all.
     pub(in crate::failure) name: String,
     /// Its message, of one line or several.
     pub(in crate::failure) message: String,
@@ -33,7 +34,36 @@ pub(in crate::failure) struct Raised {
 impl Raised {
     /// Returns `Type: message`, as Python prints it.
     pub(in crate::failure) fn headline(&self) -> String {
-        if self.message.is_empty() { self.name.clone() } else { format!("{}: {}", self.name, self.message) }
+        self.named(&self.message)
+    }
+
+    /// Returns the lines for a headline and the rest of the message.
+    pub(in crate::failure) fn divided(&self) -> (String, String) {
+        let (first, rest) = message::divide(&self.message);
+        (self.named(&first), rest)
+    }
+
+    /// Returns the number of lines within which another exception follows that this one only passes on; `None` if it
+    /// passes on none.
+    pub(super) fn passes_on(&self) -> Option<usize> {
+        // Rules and the cell of a notebook may stand between.
+        const WRAPPERS: [&str; 4] =
+            ["RemoteTraceback", "ProcessRaisedException", "PapermillExecutionError", "CellExecutionError"];
+        const WITHIN: usize = 40;
+        const NEAR: usize = 3;
+        if WRAPPERS.iter().any(|name| self.name.ends_with(name)) {
+            Some(WITHIN)
+        } else {
+            self.message.ends_with(':').then_some(NEAR)
+        }
+    }
+
+    fn named(&self, message: &str) -> String {
+        match (self.name.is_empty(), message.is_empty()) {
+            (true, _) => message.to_owned(),
+            (_, true) => self.name.clone(),
+            _ => format!("{}: {message}", self.name),
+        }
     }
 }
 
@@ -78,4 +108,22 @@ pub(in crate::failure) struct Fatal {
     pub(in crate::failure) error: String,
     /// The calls of the thread in which it happened, the outermost first.
     pub(in crate::failure) frames: Vec<Frame>,
+}
+
+/// The exceptions that were read at a cursor.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// The chain of exceptions in the order of [`Traceback::chain`].
+    pub(super) chain: Vec<Raised>,
+    /// The index of the first line, if that is before the line at which the form was recognized.
+    pub(super) first: Option<usize>,
+    /// The part of the program that printed it, if the form tells.
+    pub(super) origin: Option<Origin>,
+}
+
+impl Reading {
+    /// Returns exceptions that begin at the line at which their form was recognized.
+    pub(super) fn here(chain: Vec<Raised>) -> Reading {
+        Reading { chain, first: None, origin: None }
+    }
 }

@@ -1,6 +1,7 @@
 //! Exact failure texts: of real programs that run here, and of recorded output of programs that do not.
 
 mod boundaries;
+mod forms;
 mod hints;
 mod mutated;
 mod programs;

@@ -334,7 +334,7 @@ socketProgress: Connection closed by remote peer algo-2<10.0.0.3:40120>
 ";
     assert_eq!(
         recorded(EXIT_1, stderr),
-        "torch.distributed.DistBackendError: NCCL error in: ../torch/csrc/distributed/c10d/ProcessGroupNCCL.cpp:1970, remote process exited or there was a network error, NCCL version 2.20.5 ncclRemoteError: A call failed possibly due to a network error or a remote process exiting prematurely. Last error: socketProgress: Connection closed by remote peer algo-2<10.0.0.3:40120>\nat train.py:8 in work\nexit code 1\nhint: the connection to algo-2<10.0.0.3:40120> was lost: that rank or its host ended first, or the network failed; see the log of that host\ncommand: python3 train.py"
+        "torch.distributed.DistBackendError: NCCL error in: ../torch/csrc/distributed/c10d/ProcessGroupNCCL.cpp:1970, remote process exited or there was a network error, NCCL version 2.20.5\nat train.py:8 in work\nncclRemoteError: A call failed possibly due to a network error or a remote process exiting prematurely. Last error: socketProgress: Connection closed by remote peer algo-2<10.0.0.3:40120>\nexit code 1\nhint: the connection to algo-2<10.0.0.3:40120> was lost: that rank or its host ended first, or the network failed; see the log of that host\ncommand: python3 train.py"
     );
 }
 
@@ -342,7 +342,7 @@ socketProgress: Connection closed by remote peer algo-2<10.0.0.3:40120>
 #[test]
 fn many_details_do_not_crowd_out_the_place() {
     let member =
-        |n: usize| format!("    +---------------- {n} ----------------\n    | ValueError: {}\n", "m".repeat(400));
+        |n: usize| format!("    +---------------- {n} ----------------\n    | ValueError: {}{n}\n", "m".repeat(400));
     let stderr = format!(
         "KeyError: 'x'\nTraceback (most recent call last):\n  File \"train.py\", line 1, in a\n    x\nKeyError: '{0}'\n\nThe above exception was the direct cause of the following exception:\n\nTraceback (most recent call last):\n  File \"train.py\", line 2, in b\n    x\nIndexError: {0}\n\nDuring handling of the above exception, another exception occurred:\n\n  + Exception Group Traceback (most recent call last):\n  |   File \"train.py\", line 3, in {0}\n  |     x\n  | ExceptionGroup: {1} (3 sub-exceptions)\n  +-+---------------- 1 ----------------\n    | ValueError: 1\n{2}{3}    +------------------------------------\nthe last line {0}\n",
         "f".repeat(190),

@@ -1,0 +1,124 @@
+//! The forms of tracebacks, and the search for them in a log.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::cursor::Cursor;
+use super::traceback::{Link, Origin, Raised, Reading, Traceback};
+use super::{
+    go, ipython, java, javascript, julia, lua, panel, pytest, python, r, rich, ruby, rust, sanitizer, toolkit,
+};
+use crate::failure::lines::Log;
+use crate::failure::noise::{self, RecordLevel};
+
+/// The form in which a program prints an exception.
+struct Form {
+    /// Returns true if an exception of this form may be read at a line. Cheap, because it is asked about every line.
+    begins: fn(&str) -> bool,
+    /// Reads the exceptions at the cursor, which passes them. Returns `None` if there are none.
+    read: fn(&mut Cursor<'_>) -> Option<Reading>,
+}
+
+/// All forms. The first one that can be read at a line counts.
+const FORMS: [Form; 15] = [
+    Form { begins: python::begins, read: |cursor| python::read(cursor).map(Reading::here) },
+    Form { begins: rich::begins, read: |cursor| rich::read(cursor).map(Reading::here) },
+    Form { begins: ipython::begins, read: |cursor| ipython::read(cursor).map(Reading::here) },
+    Form { begins: panel::begins, read: |cursor| panel::read(cursor).map(Reading::here) },
+    Form { begins: pytest::begins, read: |cursor| pytest::read(cursor).map(Reading::here) },
+    Form { begins: toolkit::begins, read: |cursor| toolkit::read(cursor).map(Reading::here) },
+    Form { begins: java::begins, read: java::read },
+    Form { begins: javascript::begins, read: javascript::read },
+    Form { begins: go::begins, read: |cursor| go::read(cursor).map(Reading::here) },
+    Form { begins: julia::begins, read: |cursor| julia::read(cursor).map(Reading::here) },
+    Form { begins: r::begins, read: |cursor| r::read(cursor).map(Reading::here) },
+    Form { begins: rust::begins, read: |cursor| rust::read(cursor).map(Reading::here) },
+    Form { begins: sanitizer::begins, read: |cursor| sanitizer::read(cursor).map(Reading::here) },
+    Form { begins: lua::begins, read: lua::read },
+    Form { begins: ruby::begins, read: |cursor| ruby::read(cursor).map(Reading::here) },
+];
+
+static THREAD: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^Exception in thread ([^()]*?)\s*(?:\(.*\))?:$").expect("a valid pattern"));
+static CHILD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^Process (\S+):$").expect("a valid pattern"));
+
+/// Returns all complete tracebacks of a log: writer by writer, and each writer's in the order of their lines.
+pub(in crate::failure) fn tracebacks(log: &Log) -> Vec<Traceback> {
+    let mut found: Vec<Traceback> = Vec::new();
+    for writer in 0..log.writers.len() {
+        let indices = log.lines_of(writer, 0);
+        let lines: Vec<&str> = indices.iter().map(|&index| log.text(index)).collect();
+        // The line before which an exception must follow that the last one passes on.
+        let mut passing: Option<usize> = None;
+        let mut cursor = Cursor { lines: &lines, at: 0, floor: 0 };
+        while let Some(line) = cursor.line() {
+            let start = cursor.at;
+            let mut read = None;
+            for form in FORMS.iter().filter(|form| (form.begins)(line)) {
+                read = (form.read)(&mut cursor);
+                if read.is_some() || cursor.at > start {
+                    break;
+                }
+            }
+            let Some(Reading { mut chain, first, origin }) = read else {
+                cursor.at = cursor.at.max(start + 1);
+                continue;
+            };
+            let first = first.unwrap_or(start);
+            let lines = indices[first]..=indices[cursor.at - 1];
+            cursor.floor = cursor.at;
+            let passed_on = passing.is_some_and(|end| first < end);
+            chain.extend(chain.last().and_then(toolkit::inner));
+            passing = chain.last().and_then(Raised::passes_on).map(|most| cursor.at + most);
+            match found.last_mut().filter(|_| passed_on) {
+                Some(before) => {
+                    chain[0].link = Some(Link::Within);
+                    before.chain.append(&mut speaking(chain));
+                    before.lines = *before.lines.start()..=*lines.end();
+                }
+                None => {
+                    let before = first.checked_sub(1).map_or("", |at| cursor.lines[at]);
+                    let origin = origin.unwrap_or_else(|| origin_after(before));
+                    found.push(Traceback { origin, chain: speaking(chain), lines, writer });
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Returns a chain that ends with an exception that says what went wrong: the only one in a group, or the one after which
+/// the last attempt was given up.
+fn speaking(mut chain: Vec<Raised>) -> Vec<Raised> {
+    let Some(last) = chain.last() else { return chain };
+    if let [member] = last.members.as_slice()
+        && last.message.ends_with("(1 sub-exception)")
+    {
+        let member = Raised { link: Some(Link::Within), ..member.clone() };
+        chain.push(member);
+    } else if last.name.ends_with("RetryError") && last.message.starts_with("RetryError[") && chain.len() > 1 {
+        let end = chain.len() - 1;
+        chain.swap(end - 1, end);
+        chain[end - 1].link = chain[end].link;
+        chain[end].link = Some(Link::Within);
+    }
+    chain
+}
+
+/// Returns the origin of a traceback, by the line before it.
+fn origin_after(before: &str) -> Origin {
+    const IGNORED: [&str; 5] =
+        ["Exception ignored", "Error in atexit", "Error in sys.excepthook", "--- Logging error", "future: <"];
+    if let Some(found) = THREAD.captures(before) {
+        Origin::Thread(found[1].to_owned())
+    } else if let Some(found) = CHILD.captures(before) {
+        Origin::Child(found[1].to_owned())
+    } else if IGNORED.iter().any(|start| before.starts_with(start)) {
+        Origin::Ignored
+    } else if !noise::is_launchers(before) && noise::level(before) == Some(RecordLevel::Error) {
+        Origin::Logged
+    } else {
+        Origin::Main
+    }
+}

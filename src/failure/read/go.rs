@@ -1,0 +1,58 @@
+//! Panics and fatal errors of Go:
+//!
+//! ```text
+//! panic: runtime error: index out of range [5] with length 3
+//!
+//! goroutine 1 [running]:
+//! main.load(...)
+//!     /opt/ml/code/main.go:8
+//! ```
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::cursor::Cursor;
+use super::traceback::Raised;
+use crate::failure::place::Frame;
+
+static PLACE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^\s+(\S.*\.(?:go|s|c)):(\d+)(?: \+0x[0-9a-f]+)?$").expect("a valid pattern"));
+
+/// The maximum number of lines of a message, up to the first goroutine.
+const MAX_MESSAGE: usize = 12;
+
+/// The beginnings of the line that names the error.
+const STARTS: [&str; 2] = ["panic: ", "fatal error: "];
+
+/// Returns true if a panic may begin at a line.
+pub(super) fn begins(line: &str) -> bool {
+    STARTS.iter().any(|start| line.starts_with(start))
+}
+
+/// Reads a panic and the calls of the goroutine in which it happened.
+pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
+    let goroutine = cursor.find(MAX_MESSAGE, |line| line.starts_with("goroutine ") || line == "runtime stack:")?;
+    let name = if cursor.line()?.starts_with("panic: ") { "panic" } else { "fatal error" };
+    let lines = &cursor.lines[cursor.at..goroutine];
+    // A nested panic is indented; `[signal …]` describes a fault.
+    let message: Vec<&str> = lines.iter().copied().filter(|line| !line.is_empty() && !line.starts_with('[')).collect();
+    let message = message.join("\n")[name.len() + 2..].replace(" [recovered]", "");
+    cursor.at = goroutine + 1;
+    let mut frames = Vec::new();
+    let mut function: Option<String> = None;
+    while let Some(line) = cursor.take_if(|line| !line.is_empty()) {
+        if let Some(place) = PLACE.captures(line) {
+            let name = function.take().filter(|name| !name.starts_with("created by "));
+            let is_library =
+                name.as_ref().is_some_and(|name| name.starts_with("runtime.") || name.starts_with("panic("));
+            let name = name.map(|name| name.split('(').next().unwrap_or_default().to_owned());
+            let frame = Frame::new(&place[1], place[2].parse().unwrap_or(0), name);
+            frames.push(Frame { is_library, ..frame });
+        } else {
+            function = Some(line.to_owned());
+        }
+    }
+    frames.reverse();
+    Some(vec![Raised { name: name.to_owned(), message, frames, ..Raised::default() }])
+}

@@ -1,0 +1,93 @@
+//! Errors of Julia:
+//!
+//! ```text
+//! ERROR: LoadError: BoundsError: attempt to access 3-element Vector{Int64} at index [4]
+//! Stacktrace:
+//!  [2] load(v::Vector{Int64})
+//!    @ Main /opt/ml/code/train.jl:2
+//! ```
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::cursor::Cursor;
+use super::traceback::{Link, Raised};
+use crate::failure::place::Frame;
+
+/// A call: ` [2] load(v::Vector{Int64})`, until Julia 1.5 with the place on the same line.
+static CALL: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^\s*\[\d+\] (?P<function>[^(]+?)(?:\(.*\))?(?: at (?P<path>\S+):(?P<line>\d+))?$")
+        .expect("a valid pattern")
+});
+
+/// The place of a call: `   @ Main /opt/ml/code/train.jl:2`.
+static PLACE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^\s+@ (?:(?P<module>\S+) )?(?P<path>\S+):(?P<line>\d+)$").expect("a valid pattern"));
+
+/// The maximum number of lines of a message.
+const MAX_MESSAGE: usize = 30;
+
+/// Returns true if an error may begin at a line.
+pub(super) fn begins(line: &str) -> bool {
+    line.starts_with("ERROR: ")
+}
+
+/// Reads an error with its causes.
+pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
+    let mut chain = vec![error(cursor, "ERROR: ")?];
+    // The first error ended the program, and those that led to it follow.
+    loop {
+        while cursor.take_if(|line| line.starts_with("in expression starting at ")).is_some() {}
+        let from = cursor.at;
+        cursor.skip_empty();
+        match error(cursor, "caused by: ") {
+            Some(cause) => chain.push(cause),
+            None => {
+                cursor.at = from;
+                break;
+            }
+        }
+    }
+    chain.reverse();
+    for raised in &mut chain[1..] {
+        raised.link = Some(Link::Cause);
+    }
+    Some(chain)
+}
+
+fn error(cursor: &mut Cursor<'_>, start: &str) -> Option<Raised> {
+    let first = cursor.line()?.strip_prefix(start)?;
+    let first = first.strip_prefix("LoadError: ").unwrap_or(first);
+    let calls = cursor.find(MAX_MESSAGE, |line| line.trim() == "Stacktrace:")?;
+    let others = cursor.lines[cursor.at + 1..calls].iter().map(|line| line.trim()).filter(|line| !line.is_empty());
+    let message = [first].into_iter().chain(others).collect::<Vec<_>>().join("\n");
+    cursor.at = calls + 1;
+    let mut frames = Vec::new();
+    let mut function = None;
+    while let Some(line) = cursor.line() {
+        if let Some(found) = PLACE.captures(line) {
+            let module = found.name("module").map_or("", |name| name.as_str());
+            frames.push(frame(&found, function.take(), module));
+        } else if let Some(found) = CALL.captures(line) {
+            function = Some(found["function"].trim().to_owned());
+            if found.name("path").is_some() {
+                frames.push(frame(&found, function.take(), ""));
+            }
+        } else {
+            break;
+        }
+        cursor.at += 1;
+    }
+    frames.reverse();
+    Some(Raised { message, frames, ..Raised::default() })
+}
+
+fn frame(found: &regex::Captures<'_>, function: Option<String>, module: &str) -> Frame {
+    let path = &found["path"];
+    let function = function.filter(|name| name != "top-level scope");
+    let frame = Frame::new(path, found["line"].parse().unwrap_or(0), function);
+    // Julia names its own files relative to the folder where it was built.
+    let is_library = path.starts_with("./") || matches!(module, "Base" | "Core");
+    Frame { is_library, ..frame }
+}

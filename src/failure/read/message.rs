@@ -1,0 +1,249 @@
+//! The message of a Python exception: its lines, and the end of it.
+//!
+//! Python prints a message as it is, over several lines and with empty ones, and marks no end. A line belongs to the message
+//! unless it shows that something else begins: another traceback, a log record, a progress bar, a rule, another program. An
+//! empty line ends the message unless the text before it or the text after it says that there is more.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::cursor::Cursor;
+use crate::failure::noise;
+use crate::failure::place::Frame;
+
+/// The maximum number of lines without indentation that a paragraph of a message has. More are output of something else.
+const MAX_LOOSE_LINES: usize = 10;
+
+/// [`MAX_LOOSE_LINES`] of a message that says that more follows.
+const MAX_TIED_LINES: usize = 40;
+
+/// The maximum number of lines that are kept of a message.
+const MAX_LINES: usize = 200;
+
+/// The message of an exception.
+#[derive(Debug, Default)]
+pub(super) struct MessageText {
+    /// Its lines, without empty ones.
+    pub(super) text: String,
+    /// The calls of the user's code that the message contains, the outermost first: `torch.compile` puts them there.
+    pub(super) frames: Vec<Frame>,
+}
+
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("a valid pattern")
+}
+
+static FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^\s*File "(.*)", line (\d+)(?:, in (.*))?$"#));
+static CHILD: LazyLock<Regex> = LazyLock::new(|| pattern(r"^Process (\S+):$"));
+
+/// Lines that begin something else.
+static OTHER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(concat!(
+        r"^Exception in thread |^Exception ignored |^During handling of the above|^The above exception was|",
+        r#"^Error in |^Fatal Python error|^terminate called|^[Uu]sage: |^"""|^Traceback \(most recent|"#,
+        // Errors of a shell, of make, and of programs that report about themselves.
+        r"^[^\s:]+: (?:line )?\d+: |^g?make(?:\[\d+\])?: |^ninja: |^(?:mpirun|srun|slurmstepd|torchrun|docker|huggingface/tokenizers): ?|",
+        // Rules, also with a title, and boxes.
+        r"^[-=_*~#─━═]{5,}|^[╭╰│┌└┏┗+][─━╌-]|",
+        // Stack traces of C++.
+        r"^Stack trace:|^\s*\[bt\] |^C\+\+ CapturedTraceback|^Exception raised from |^\s*frame #\d+: |",
+        r"^For simplicity, JAX has removed|^The stack trace below excludes JAX|^Set (?:the environment variable|TORCHDYNAMO_VERBOSE|JAX_TRACEBACK)|",
+        r"^\[(?:rank|default)\d+\]|^\[\d+,\d+\]<std",
+    ))
+});
+
+/// Stack traces of Java within a message (pyspark), which say little there.
+static JAVA_FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+at [\w.$<>/@ -]+\(.*\)$|^\s+\.\.\. \d+ more$"));
+
+/// The first lines of paragraphs that continue a message after an empty line.
+static CONTINUES: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(concat!(
+        r"^(?:Detected at node|Node: |Call arguments received|Arguments received|from user code:|Original stack trace|",
+        r"Original error was|Explanation|Hint: |Failed validating|On instance|Cannot access gated|Access to model|",
+        r"Repository Not Found|Entry Not Found|Revision Not Found|Please (?:make sure|either)|If you are trying|",
+        r"During: |File .*, line \d+:$|The original error|Caused by|Reason: |Error message: |This happened while|",
+        r"-- Process \d+ terminated|AssertionError |JVM stacktrace|== SQL ==)",
+    ))
+});
+
+/// First lines that say nothing of what went wrong: the rest of the message does.
+static EMPTY_TALK: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(concat!(
+        r"^Graph execution error:?$|^Exception encountered when calling |^An error occurred while (?:generating|calling|executing)|",
+        r"\(Request ID: |^Failed in \w+ mode pipeline|^in user code:$|^IMPORTANT: PLEASE READ|^Error in call to target|",
+        r"^Error\(s\) in loading|^\d+ validation errors? for |^backend='\w+' raised:$|^Failed to import |^Unable to load|",
+        r"^Caught \w+ in |^Encountered (?:an )?(?:error|exception)|^(?:Failed|Error)\.?$",
+    ))
+});
+
+/// Lines of such a message that say nothing either.
+static NO_SUBSTANCE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(concat!(
+        r"^(?:Detected at node|Node: |\d+ root error|IMPORTANT: PLEASE|Importing the numpy|was unable to|This error can|",
+        r"We have compiled|https?://|Please |Arguments received|Call arguments|During: |for many reasons|your installation|",
+        r"\(\d+\)\s*$|the following reasons|\[\[|The error occurred while)",
+    ))
+});
+
+/// Returns true if a line begins something that is not part of an exception's message.
+pub(super) fn ends(line: &str) -> bool {
+    line.contains("Traceback (most recent call last)")
+        || OTHER.is_match(line)
+        || CHILD.is_match(line)
+        || FRAME.is_match(line)
+        || noise::is_new_output(line)
+}
+
+/// Reads the message that begins with `first`, in lines that have a margin. `within` removes the margin from a line, and
+/// returns `None` if the line does not have it.
+pub(super) fn read<'l>(
+    cursor: &mut Cursor<'l>,
+    first: &str,
+    within: impl Fn(&'l str) -> Option<&'l str>,
+) -> MessageText {
+    let first = first.trim();
+    let mut lines: Vec<&str> = Vec::new();
+    let mut frames = Vec::new();
+    let mut goes_on = EMPTY_TALK.is_match(first);
+    let line_at = |at: usize| cursor.lines.get(at).copied().and_then(&within);
+    let mut at = cursor.at;
+    let mut last = first;
+    loop {
+        let empty = (at..cursor.lines.len()).take_while(|&at| line_at(at) == Some("")).count();
+        let Some(next) = line_at(at + empty) else { break };
+        if empty > 0 {
+            let said_more = last.is_empty() || last.ends_with(':') || CONTINUES.is_match(next);
+            goes_on |= said_more && !last.is_empty();
+            if !said_more && !goes_on && !next.starts_with([' ', '\t']) {
+                break;
+            }
+        }
+        let begin = at + empty;
+        let (end, announces) = paragraph(begin, &line_at, last);
+        let own: Vec<&str> = (begin..end).filter_map(line_at).collect();
+        let is_tied = goes_on || last.is_empty() || CONTINUES.is_match(next);
+        let loose = own.iter().filter(|line| !line.starts_with([' ', '\t'])).count();
+        let most = if is_tied { MAX_TIED_LINES } else { MAX_LOOSE_LINES };
+        let kept = if loose > most { tied(last, &own) } else { own.len() };
+        lines.extend(own[..kept].iter().filter(|line| !JAVA_FRAME.is_match(line)));
+        last = lines.last().copied().unwrap_or(first);
+        at = if kept > 0 { begin + kept } else { at };
+        if kept < own.len() || (end == begin && !announces) {
+            break;
+        }
+        if announces {
+            let from_user = last.ends_with("from user code:");
+            at = frames_at(at, &line_at, from_user.then_some(&mut frames));
+            goes_on = true;
+            // The announcement is done with.
+            last = "calls";
+        } else if line_at(end).is_some_and(|line| !line.is_empty()) {
+            break;
+        }
+    }
+    cursor.at = at;
+    let all = [first].into_iter().chain(lines).filter(|line| !line.is_empty());
+    MessageText { text: all.take(MAX_LINES).collect::<Vec<_>>().join("\n"), frames }
+}
+
+/// Returns the end of the paragraph of a message that begins at a line, and true if the paragraph announces calls, which
+/// follow it.
+fn paragraph<'l>(begin: usize, line_at: &impl Fn(usize) -> Option<&'l str>, before: &'l str) -> (usize, bool) {
+    let mut at = begin;
+    let mut last = before;
+    let mut loose = 0;
+    loop {
+        if last.ends_with("from user code:") || last.ends_with("(most recent call last):") {
+            return (at, line_at(at).is_some_and(|line| line.is_empty() || FRAME.is_match(line)));
+        }
+        match line_at(at) {
+            Some(line) if !line.is_empty() && (JAVA_FRAME.is_match(line) || !ends(line)) => {
+                loose += usize::from(!line.starts_with([' ', '\t']));
+                last = line;
+            }
+            _ => return (at, false),
+        }
+        at += 1;
+        if loose > MAX_TIED_LINES {
+            return (at, false);
+        }
+    }
+}
+
+/// Returns the number of the first lines that certainly continue a message.
+fn tied(before: &str, lines: &[&str]) -> usize {
+    let previous = [before].into_iter().chain(lines.iter().copied());
+    previous.zip(lines).take_while(|(previous, line)| joins(previous, line)).count()
+}
+
+/// Passes the calls at a line of a message, each with its source lines, and adds them to `frames`. Returns the line after them.
+fn frames_at<'l>(from: usize, line_at: &impl Fn(usize) -> Option<&'l str>, frames: Option<&mut Vec<Frame>>) -> usize {
+    let mut found = Vec::new();
+    let mut at = from;
+    let mut end = from;
+    let mut in_frame = false;
+    while let Some(line) = line_at(at) {
+        if let Some(call) = FRAME.captures(line) {
+            let function = call.get(3).map(|name| name.as_str().to_owned());
+            found.push(Frame::new(&call[1], call[2].parse().unwrap_or(0), function));
+            in_frame = true;
+        } else if !(line.is_empty() || in_frame && line.starts_with([' ', '\t'])) {
+            break;
+        }
+        at += 1;
+        if !line.is_empty() {
+            end = at;
+        } else {
+            in_frame = false;
+        }
+    }
+    if let Some(frames) = frames {
+        frames.extend(found);
+    }
+    end
+}
+
+/// Returns true if a line of a message certainly continues the line before it.
+fn joins(before: &str, line: &str) -> bool {
+    let before = before.trim_end();
+    line.starts_with([' ', '\t', ':', ')', ']', '}'])
+        || before.ends_with([':', ',', '(', '[', '{', '=', '\\'])
+        || (before.contains('(') && before.matches('(').count() > before.matches(')').count() && !before.ends_with('.'))
+}
+
+/// Divides a message into the lines for a headline and the rest.
+///
+/// The first line of a message tells most, and the lines that certainly continue it. If it says nothing, the first line that
+/// does is added.
+pub(super) fn divide(message: &str) -> (String, String) {
+    const LONG: usize = 400;
+    let lines: Vec<&str> = message.lines().collect();
+    let Some((&first, others)) = lines.split_first() else { return Default::default() };
+    let mut head = vec![first.trim()];
+    let mut length = first.len();
+    let mut rest = others;
+    let mut before = first;
+    if EMPTY_TALK.is_match(first) {
+        let original = others.iter().position(|line| line.starts_with("Original error was"));
+        let substance = |line: &&str| !NO_SUBSTANCE.is_match(line.trim());
+        if let Some(at) = original.or_else(|| others.iter().position(substance)) {
+            before = others[at];
+            let line = before.trim();
+            head.push(line.strip_prefix("(0) ").unwrap_or(line).trim());
+            length += line.len();
+            // The lines before it say nothing.
+            rest = &others[at + 1..];
+        }
+    }
+    while let Some((&line, after)) = rest.split_first() {
+        if length > LONG || !joins(before, line) {
+            break;
+        }
+        head.push(line.trim());
+        length += line.len();
+        before = line;
+        rest = after;
+    }
+    (head.join("\n"), rest.join("\n"))
+}

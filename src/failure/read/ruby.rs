@@ -1,0 +1,49 @@
+//! Errors of Ruby:
+//!
+//! ```text
+//! train.rb:3:in 'load': bad row (ArgumentError)
+//!     from train.rb:7:in '<main>'
+//! ```
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::cursor::Cursor;
+use super::traceback::Raised;
+use crate::failure::place::Frame;
+
+static ERROR: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"^(?P<path>[^\s:]+):(?P<line>\d+):in [`'](?P<function>[^']+)': (?P<message>.*) \((?P<name>[A-Z][\w:]*)\)$",
+    )
+    .expect("a valid pattern")
+});
+
+static CALL: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^\s+(?:\d+: )?from (?P<path>[^\s:]+):(?P<line>\d+):in [`'](?P<function>[^']+)'$")
+        .expect("a valid pattern")
+});
+
+/// Returns true if an error may begin at a line.
+pub(super) fn begins(line: &str) -> bool {
+    line.ends_with(')') && (line.contains(":in `") || line.contains(":in '"))
+}
+
+/// Reads an error and its calls.
+pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
+    let found = ERROR.captures(cursor.line()?)?;
+    cursor.at += 1;
+    let frame = |found: &regex::Captures<'_>| {
+        let function = Some(found["function"].to_owned()).filter(|name| !name.starts_with('<'));
+        Frame::new(&found["path"], found["line"].parse().unwrap_or(0), function)
+    };
+    let mut frames = vec![frame(&found)];
+    while let Some(call) = cursor.line().and_then(|line| CALL.captures(line)) {
+        frames.push(frame(&call));
+        cursor.at += 1;
+    }
+    frames.reverse();
+    let (name, message) = (found["name"].to_owned(), found["message"].to_owned());
+    Some(vec![Raised { name, message, frames, ..Raised::default() }])
+}

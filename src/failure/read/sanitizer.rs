@@ -1,0 +1,68 @@
+//! Reports of the sanitizers of Clang and GCC:
+//!
+//! ```text
+//! ==71==ERROR: AddressSanitizer: heap-buffer-overflow on address 0x602000000020 at pc 0x401 bp 0x7ff sp 0x7ff
+//! READ of size 4 at 0x602000000020 thread T0
+//!     #0 0x4011b6 in load(int*) /opt/ml/code/load.cpp:5
+//! ```
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::cursor::Cursor;
+use super::traceback::Raised;
+use crate::failure::place::Frame;
+
+static ERROR: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?:==\d+==)?\s*(?:ERROR|WARNING): (?P<name>\w+Sanitizer): (?P<message>.*)$").expect("a valid pattern")
+});
+
+static FRAME: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"^\s+#\d+ (?:0x[0-9a-f]+ in )?(?P<function>.+?) (?P<path>[^\s():]+):(?P<line>\d+)(?::\d+)?(?: \(.*\))?$",
+    )
+    .expect("a valid pattern")
+});
+
+/// The undefined behaviour that UBSan reports in one line.
+static UNDEFINED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?P<path>[^\s:]+):(?P<line>\d+):\d+: (?P<message>runtime error: .*)$").expect("a valid pattern")
+});
+
+/// The maximum number of lines between the report's first line and its first call.
+const NEAR: usize = 6;
+
+/// Returns true if a report may begin at a line.
+pub(super) fn begins(line: &str) -> bool {
+    line.contains("Sanitizer: ") || line.contains(": runtime error: ")
+}
+
+/// Reads a report up to the end of its first stack.
+pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
+    let line = cursor.line()?;
+    if let Some(found) = UNDEFINED.captures(line) {
+        cursor.at += 1;
+        let frame = Frame::new(&found["path"], found["line"].parse().unwrap_or(0), None);
+        let message = found["message"].to_owned();
+        return Some(vec![Raised { message, frames: vec![frame], ..Raised::default() }]);
+    }
+    let found = ERROR.captures(line)?;
+    let message = found["message"].split(" (pc 0x").next().unwrap_or_default();
+    let message = message.split(" at pc 0x").next().unwrap_or_default();
+    let (name, message) = (found["name"].to_owned(), message.to_owned());
+    let stack = cursor.find(NEAR, |line| line.trim_start().starts_with("#0 "));
+    cursor.at = stack.unwrap_or(cursor.at + 1);
+    let mut frames = Vec::new();
+    while let Some(line) = cursor.take_if(|line| line.trim_start().starts_with('#')) {
+        frames.extend(FRAME.captures(line).map(|found| {
+            let function = found["function"].split('(').next().map(str::to_owned);
+            let frame = Frame::new(&found["path"], found["line"].parse().unwrap_or(0), function);
+            // The sanitizer's own replacements of functions, and the C library.
+            let is_library = !found["path"].starts_with('/') && found["path"].contains("../");
+            Frame { is_library, ..frame }
+        }));
+    }
+    frames.reverse();
+    Some(vec![Raised { name, message, frames, ..Raised::default() }])
+}

@@ -1,0 +1,50 @@
+//! The report of `sagemaker-training` about the script that it ran: `ExecuteUserScriptError:`, and in `ErrorMessage "…"` the
+//! script's own error.
+
+use super::cursor::Cursor;
+use super::python;
+use super::traceback::{Link, Raised};
+
+const NAME: &str = "ExecuteUserScriptError";
+
+/// The maximum number of lines of a report.
+const MAX_LINES: usize = 200;
+
+/// Returns true if a report may begin at a line of a log.
+pub(super) fn begins(line: &str) -> bool {
+    line.trim_end_matches(':').ends_with(NAME)
+}
+
+/// Reads a report.
+pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
+    let lines = &cursor.lines[cursor.at..cursor.lines.len().min(cursor.at + MAX_LINES)];
+    let end = lines.iter().position(|line| line.starts_with("Command \""))?;
+    let message = lines[1..end].join("\n");
+    cursor.at += end + 1;
+    let report = Raised { name: NAME.to_owned(), message, ..Raised::default() };
+    inner(&report).map(|inner| vec![Raised { link: None, ..inner }])
+}
+
+/// Returns the script's own error in a report; `None` if the exception is no report or has no such error.
+pub(super) fn inner(report: &Raised) -> Option<Raised> {
+    if !report.name.ends_with(NAME) {
+        return None;
+    }
+    let (_, text) = report.message.split_once("ErrorMessage \"")?;
+    let text = text.split_once("\nCommand \"").map_or(text, |(text, _)| text).trim_end().trim_end_matches('"');
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    let mut cursor = Cursor { lines: &lines, at: 0, floor: 0 };
+    while let Some(line) = cursor.line() {
+        let at = cursor.at;
+        if python::begins(line)
+            && let Some(raised) = python::read(&mut cursor).and_then(|mut chain| chain.pop())
+        {
+            return Some(Raised { link: Some(Link::Within), ..raised });
+        }
+        cursor.at = cursor.at.max(at + 1);
+    }
+    // Without a traceback, the last line that names an exception, else the last line.
+    let last = lines.iter().rposition(|line| python::is_named(line.trim()));
+    let line = lines[last.or_else(|| lines.iter().rposition(|line| !line.trim().is_empty()))?].trim();
+    Some(Raised { message: line.to_owned(), link: Some(Link::Within), ..Raised::default() })
+}
