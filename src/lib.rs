@@ -47,7 +47,7 @@
 //! A folder may import only the folders that follow it in this list. A test checks this.
 //!
 //! `cli` → `local` → `run` → `observe` → `cluster` → `launch` → `prepare` → `storage` → `failure` → `supervise` → `logs` →
-//! `event` → `machine` → `job` → `python` → `redact` → `resolve` → `kernel`
+//! `event` → `machine` → `job` → `python` → `redact` → `resolve` → `files` → `kernel`
 //!
 //! `kernel` is the only folder with `unsafe`.
 #![deny(unsafe_code)]
@@ -57,6 +57,7 @@ pub mod cli;
 pub mod cluster;
 pub mod event;
 pub mod failure;
+pub mod files;
 pub mod job;
 pub mod kernel;
 pub mod launch;

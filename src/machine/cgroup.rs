@@ -3,8 +3,12 @@
 //! The files are described in the kernel's documentation: admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst. A file that
 //! is missing or cannot be understood is reported as unknown, never as an error.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::files;
+
+/// The maximum size of a file of the kernel, in bytes.
+const MAX_SIZE: u64 = 1 << 20;
 
 /// The mount points of the kernel's files. [`Roots::default`] has the real ones; tests have others.
 #[derive(Clone, Debug)]
@@ -60,7 +64,7 @@ impl MemoryGroup {
     /// A container without a cgroup namespace sees the host's path there, under which nothing is mounted. The root of the
     /// hierarchy that it sees is then the container's own cgroup.
     pub fn of_this_process(roots: &Roots) -> Option<(MemoryGroup, MemoryCounters)> {
-        let text = fs::read_to_string(roots.proc.join("self/cgroup")).ok()?;
+        let text = files::text(&roots.proc.join("self/cgroup"), MAX_SIZE).ok()?;
         let mut found = Vec::new();
         for line in text.lines() {
             let mut parts = line.splitn(3, ':');
@@ -82,7 +86,7 @@ impl MemoryGroup {
 
     /// Reads the counters; returns `None` if they cannot be read.
     pub fn counters(&self) -> Option<MemoryCounters> {
-        let text = fs::read_to_string(self.folder.join(self.interface.counters)).ok()?;
+        let text = files::text(&self.folder.join(self.interface.counters), MAX_SIZE).ok()?;
         let counter = |name: &str| -> Option<u64> {
             let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
             line.trim().parse().ok()
@@ -106,12 +110,12 @@ impl MemoryGroup {
 
 /// Reads a file that holds one number; returns `None` if the file holds `max` or is missing.
 fn number(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    files::text(path, MAX_SIZE).ok()?.trim().parse().ok()
 }
 
 /// Reads the size of the machine's memory from `/proc/meminfo`, in bytes.
 pub fn machine_memory(roots: &Roots) -> Option<u64> {
-    let text = fs::read_to_string(roots.proc.join("meminfo")).ok()?;
+    let text = files::text(&roots.proc.join("meminfo"), MAX_SIZE).ok()?;
     let kilobytes = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?;
     kilobytes.trim().parse::<u64>().ok()?.checked_mul(1024)
 }

@@ -7,12 +7,14 @@ mod bytes;
 mod cgroup;
 mod disk;
 mod instances;
-mod probe;
+mod tool;
 mod usage;
 mod which;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -20,6 +22,7 @@ pub use bytes::Bytes;
 pub use cgroup::{MemoryCounters, MemoryGroup, Roots, machine_memory};
 pub use disk::{FileSystem, SHARED_MEMORY};
 pub use instances::{Accelerators, accelerators, has_efa_rdma};
+pub use tool::{ToolError, ToolOutput, ask};
 pub use usage::{MemoryUse, Periods, Pressure, Space, Traffic, Usage, UsageReader};
 pub use which::{DEFAULT_PATH, Lookup, is_program, which};
 
@@ -43,6 +46,9 @@ pub struct Hardware {
     /// The path of `smddpmprun`, if the image has it.
     pub smddpmprun: Option<PathBuf>,
 }
+
+/// The time that a program which reports on the hardware may take. A driver in trouble can block `nvidia-smi` for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A first look at the hardware, and the programs of the image that can say more.
 #[derive(Clone, Debug)]
@@ -91,15 +97,30 @@ impl Probe {
     /// Asks the programs and returns the hardware. A program that fails or does not answer changes nothing.
     pub fn ask(self) -> Hardware {
         let Probe { mut hardware, nvidia_smi, neuron_ls } = self;
-        if let Some(text) = nvidia_smi.and_then(|program| probe::output(&program, &["--list-gpus"])) {
+        if let Some(text) = nvidia_smi.and_then(|program| answer(&program, &["--list-gpus"])) {
             hardware.gpus = text.lines().filter(|line| line.starts_with("GPU ")).count();
         }
-        if let Some(text) = neuron_ls.and_then(|program| probe::output(&program, &["-j"])) {
+        if let Some(text) = neuron_ls.and_then(|program| answer(&program, &["-j"])) {
             let devices: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap_or_default();
             let cores = devices.iter().filter_map(|device| device.get("nc_count")?.as_u64());
             hardware.neuron_cores = usize::try_from(cores.sum::<u64>()).unwrap_or(0);
         }
         hardware
+    }
+}
+
+/// Asks a program and returns its standard output, or `None` if it fails or does not answer.
+fn answer(program: &Path, arguments: &[&str]) -> Option<String> {
+    match tool::ask(Command::new(program).args(arguments), PATIENCE) {
+        Ok(output) => output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()),
+        Err(ToolError::NotStarted(error)) => {
+            tracing::debug!("cannot run {}: {error}", program.display());
+            None
+        }
+        Err(error) => {
+            tracing::warn!("{} is not used: {error}", program.display());
+            None
+        }
     }
 }
 

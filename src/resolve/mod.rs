@@ -5,15 +5,17 @@
 //! `/etc/resolv.conf` itself and asks the servers that are named there. It caches nothing: while a job starts, the names of
 //! other hosts appear, so that both files and the answers change.
 
-use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::time::Duration;
 
 use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::{Resolver, system_conf};
 use thiserror::Error;
+
+use crate::files;
 
 const HOSTS: &str = "/etc/hosts";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -48,12 +50,13 @@ pub enum ResolveError {
 /// # Errors
 /// [`ResolveError`]; if no server answers, after a few seconds.
 pub async fn lookup(host: &str) -> Result<Vec<IpAddr>, ResolveError> {
-    let hosts = fs::read(HOSTS).unwrap_or_default();
+    let hosts = files::read(Path::new(HOSTS), files::TEXT_SIZE).unwrap_or_default();
     if let Some(found) = without_server(host, &String::from_utf8_lossy(&hosts)) {
         return Ok(found);
     }
     let unanswered = |reason: String| ResolveError::Unanswered { host: host.to_owned(), reason };
-    let text = fs::read(RESOLV_CONF).map_err(|error| unanswered(format!("{RESOLV_CONF}: {error}")))?;
+    let text = files::read(Path::new(RESOLV_CONF), files::TEXT_SIZE)
+        .map_err(|error| unanswered(format!("{RESOLV_CONF}: {error}")))?;
     let (config, options) =
         system_conf::parse_resolv_conf(text).map_err(|error| unanswered(format!("{RESOLV_CONF}: {error}")))?;
     ask(host, config, options).await

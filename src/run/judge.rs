@@ -9,6 +9,7 @@ use super::{Outcome, Prepared};
 use crate::event::{Cause, CauseEnding, Collective, Ending, Event, EventKind, Events, KillReason, Output, Process};
 use crate::event::{RankOutput, RankTally};
 use crate::failure::{self, Evidence, Judgement, MemoryWatch, RankEvidence, Weight};
+use crate::files;
 use crate::job::Variables;
 use crate::kernel;
 use crate::launch::ERROR_FILE;
@@ -17,6 +18,12 @@ use crate::supervise::{EndReport, Reports, Stop, Supervisor};
 
 /// The time that judging may take. It takes milliseconds, unless a file system does not answer.
 const JUDGE_TIME: Duration = Duration::from_secs(10);
+
+/// The time that reading an error file, or asking for the room on the disks, may take.
+const EVIDENCE_TIME: Duration = Duration::from_secs(2);
+
+/// The maximum size of a rank's error file, in bytes. torch elastic writes a traceback into it.
+const MAX_ERROR_FILE: u64 = 4 << 20;
 
 /// The end of the script's processes, for this host and for the others.
 #[derive(Debug)]
@@ -174,11 +181,12 @@ impl Judge {
         });
         evidence.memory = self.memory.out_of_memory();
         let temporary = std::env::temp_dir();
-        evidence.full =
-            failure::full_disks(&[job.paths.base().to_owned(), job.paths.output(), job.paths.model(), temporary]);
+        let places = [job.paths.base().to_owned(), job.paths.output(), job.paths.model(), temporary];
+        let full = files::within(EVIDENCE_TIME, move || failure::full_disks(&places));
+        evidence.full = full.unwrap_or_default();
         let given = self.variables.get_os(ERROR_FILE).map(PathBuf::from);
         let error_file = judged.and_then(|judged| judged.error_file.clone()).or(given);
-        let error_file = error_file.and_then(|path| std::fs::read(path).ok());
+        let error_file = error_file.and_then(|path| files::read_within(EVIDENCE_TIME, &path, MAX_ERROR_FILE).ok());
         evidence.error_file = error_file.and_then(|bytes| failure::error_file(&bytes));
         let mut judgement = failure::judge(&evidence);
         // mpirun was given the addresses of hosts whose names need not resolve.

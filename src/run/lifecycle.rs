@@ -56,7 +56,8 @@ fn begin(context: &Context, events: Events, timeline: Timeline) -> std::io::Resu
     logs::init(relay.clone());
     logs::set_redactor(Redactor::new(context.variables.texts()));
     panic::install(context.files.clone(), relay.clone());
-    let live = Live::begin(relay, events, timeline)?;
+    let mut live = Live::begin(relay.clone(), events, timeline)?;
+    panic::end_if_stop_is_unheard(&mut live.supervisor, context.files.clone(), relay)?;
     if context.leaves_files {
         context.files.begin();
     }

@@ -1,13 +1,18 @@
-//! The end of a job when footplate itself is at fault.
+//! The end of a job when footplate itself is at fault, or hangs.
 
+use std::io;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::failure::OutputFiles;
+use crate::files;
 use crate::job::exit_code;
 use crate::logs::{self, Relay};
-use crate::supervise;
+use crate::supervise::{self, Supervisor};
+
+/// The time that the failure file may take to be written when the main thread hangs.
+const RECORD_TIME: Duration = Duration::from_secs(3);
 
 /// True once a thread has panicked.
 static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
@@ -34,6 +39,24 @@ pub(super) fn install(files: OutputFiles, relay: Relay) {
         relay.finish_within(Duration::from_secs(1));
         std::process::exit(exit_code::DEFECT);
     }));
+}
+
+/// Makes a stop signal end the job even if the main thread hangs and does not hear it, with a failure file that says so.
+pub(super) fn end_if_stop_is_unheard(supervisor: &mut Supervisor, output: OutputFiles, relay: Relay) -> io::Result<()> {
+    supervisor.if_unheard(move |signal| {
+        let code = exit_code::of_signal(signal as i32);
+        let text = format!(
+            "stopped by {signal}, exit code {code}; footplate did not hear the signal, because a file system did not answer"
+        );
+        supervise::kill_descendants();
+        let written = text.clone();
+        if files::within(RECORD_TIME, move || output.fail(&written)).is_none_or(|written| written.is_err()) {
+            relay.message(b"the failure file cannot be written\n".to_vec());
+        }
+        relay.message(format!("{text}\n").into_bytes());
+        relay.finish_within(Duration::from_secs(1));
+        std::process::exit(code);
+    })
 }
 
 fn describe(panic: &PanicHookInfo<'_>) -> String {

@@ -11,6 +11,7 @@ use super::live::Live;
 use super::start::{RankTask, timing};
 use super::{Outcome, Prepared, Refusal};
 use crate::event::{EventKind, JobPhase};
+use crate::files;
 use crate::job::exit_code;
 use crate::prepare::code::{EntryError, SHELL, Shebang, shebang};
 use crate::supervise::{SpawnError, Task};
@@ -80,11 +81,9 @@ fn by_shell(task: &Task, error: &SpawnError) -> Option<Task> {
 /// Returns true if a file is a program, such as one for another machine, of which a shell would make nonsense. Bash
 /// decides it in the same way, by a NUL in the first line.
 fn is_binary(program: &Path) -> bool {
-    use std::io::Read;
-    let mut start = Vec::new();
-    let read = std::fs::File::open(program).and_then(|file| file.take(256).read_to_end(&mut start));
+    let Ok(start) = files::start(program, 256) else { return false };
     let first_line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    read.is_ok() && (start.starts_with(b"\x7fELF") || first_line.contains(&0))
+    start.starts_with(b"\x7fELF") || first_line.contains(&0)
 }
 
 pub(super) fn not_started(error: &SpawnError) -> Outcome {

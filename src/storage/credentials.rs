@@ -1,6 +1,7 @@
 //! Credentials: chooses among the sources that the AWS SDKs know, and asks the chosen one.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,9 +15,12 @@ use super::error::{CredentialsError, reason};
 use super::http::Client;
 use super::region;
 use super::retry::{FailedAttempt, repeated};
+use crate::files;
 
 /// The server of AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, by the contract of Amazon ECS.
 const CONTAINER_SERVER: &str = "http://169.254.170.2";
+/// The maximum size of a file that holds a token, in bytes.
+const MAX_TOKEN: u64 = 64 << 10;
 /// The time for which credentials from the container's endpoint are reused. The endpoint renews them long before they
 /// expire, and a request costs about a millisecond.
 const REUSE_TIME: Duration = Duration::from_secs(300);
@@ -146,6 +150,11 @@ impl CredentialProvider for NamedProvider {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+        // The provider would wait for ever for a FIFO in its place.
+        if let CredentialSource::WebIdentity { file, .. } = &self.source {
+            let read = files::read(Path::new(file), MAX_TOKEN);
+            read.map_err(|error| CredentialsError(format!("{}: {error}", self.source)))?;
+        }
         self.inner
             .get_credential()
             .await
@@ -205,7 +214,7 @@ impl ContainerProvider {
         let mut request = http::Request::get(&self.url);
         let from_file = match &self.token_file {
             Some(path) => {
-                let read = std::fs::read_to_string(path);
+                let read = files::text(Path::new(path), MAX_TOKEN);
                 Some(read.map_err(|error| FailedAttempt::for_good(format!("the token file {path}: {error}")))?)
             }
             None => None,

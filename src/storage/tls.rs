@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::error::SettingsError;
+use crate::files;
 
 /// The TLS configuration of all connections. It reads the certificates once, when the first connection needs them.
 #[derive(Debug, Default)]
@@ -37,16 +38,27 @@ impl TlsSettings {
     }
 }
 
+/// OpenSSL's variable for the file with the authorities of the image.
+const OPENSSL_FILE: &str = "SSL_CERT_FILE";
+
 /// Reads the authorities: those of the bundle if there is one, else the image's, else the ones that are built in.
 fn load(bundle: Option<&Path>) -> Result<ClientConfig, SettingsError> {
     let mut roots = RootCertStore::empty();
+    let failed_at = |path: &Path, error: &dyn std::fmt::Display| SettingsError::CaBundle {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    // A library reads this file, whatever it is.
+    if let Some(path) = std::env::var_os(OPENSSL_FILE).map(PathBuf::from)
+        && let Err(error) = files::read(&path, files::TEXT_SIZE)
+        && files::is_dangerous(&error)
+    {
+        return Err(failed_at(&path, &error));
+    }
     match bundle {
         Some(path) => {
-            let failed = |error: &dyn std::fmt::Display| SettingsError::CaBundle {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            };
-            let text = std::fs::read(path).map_err(|error| failed(&error))?;
+            let failed = |error: &dyn std::fmt::Display| failed_at(path, error);
+            let text = files::read(path, files::TEXT_SIZE).map_err(|error| failed(&error))?;
             for certificate in CertificateDer::pem_slice_iter(&text) {
                 let certificate = certificate.map_err(|error| failed(&error))?;
                 // The result is ignored because a bundle may hold unusable certificates beside usable ones.
@@ -57,7 +69,8 @@ fn load(bundle: Option<&Path>) -> Result<ClientConfig, SettingsError> {
             }
         }
         None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            let found = files::within(files::PATIENCE, rustls_native_certs::load_native_certs);
+            roots.add_parsable_certificates(found.map(|found| found.certs).unwrap_or_default());
             if roots.is_empty() {
                 roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
             }

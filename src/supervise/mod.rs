@@ -22,6 +22,7 @@
 pub mod direct;
 mod group;
 pub mod guard;
+mod hearing;
 pub mod keeper;
 mod outputs;
 mod peers;

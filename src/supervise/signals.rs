@@ -11,6 +11,8 @@ use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use tokio::io::Interest;
 
+use super::hearing::Hearing;
+
 /// The signals that are not caught: two cannot be, and the others mean that footplate itself is at fault.
 const NOT_CAUGHT: [i32; 9] = [
     libc::SIGKILL,
@@ -40,6 +42,7 @@ pub(super) struct Caught {
     with_real_time: bool,
     /// The signal that the kernel sends when the parent dies, if one was asked for (PR_SET_PDEATHSIG).
     of_death: Option<Signal>,
+    pub(super) hearing: Hearing,
 }
 
 /// Returns the signal if it tells a job to stop: SIGTERM or SIGINT.
@@ -58,6 +61,7 @@ impl Caught {
     /// # Errors
     /// A handler cannot be installed.
     pub(super) fn begin() -> io::Result<Caught> {
+        let hearing = Hearing::begin()?;
         let standard: Vec<i32> = (1..=31).filter(|signal| !NOT_CAUGHT.contains(signal)).collect();
         let (read, write) = UnixStream::pair()?;
         read.set_nonblocking(true)?;
@@ -65,7 +69,15 @@ impl Caught {
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, standard)?;
         pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
         let of_death = nix::sys::prctl::get_pdeathsig().unwrap_or_default();
-        Ok(Caught { delivery, ready, queue: VecDeque::new(), stopped_at: None, with_real_time: false, of_death })
+        Ok(Caught {
+            delivery,
+            ready,
+            queue: VecDeque::new(),
+            stopped_at: None,
+            with_real_time: false,
+            of_death,
+            hearing,
+        })
     }
 
     /// Catches the real-time signals too. Only programs that want them are sent any, and each further signal makes the
@@ -90,6 +102,7 @@ impl Caught {
         }
         let signal = self.queue.pop_front()?;
         if let Some(stop) = stop_signal(signal) {
+            self.hearing.hear();
             let is_told = self.stopped_at.is_some_and(|at| at.elapsed() < DEATH_TIME);
             if is_told && self.of_death == Some(stop) {
                 return self.try_next();

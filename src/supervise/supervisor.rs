@@ -18,7 +18,7 @@ use super::peers::{Attention, Peers, Told};
 use super::shell::{Shell, Surroundings};
 use super::signals::{Caught, stop_signal};
 use super::task::{SpawnError, Task};
-use super::timing::{FLUSH_PATIENCE, HURRY_TIME, LAST_PATIENCE, Timing, WRITE_TIME};
+use super::timing::{FLUSH_PATIENCE, HEARING_TIME, HURRY_TIME, LAST_PATIENCE, Timing, WRITE_TIME};
 use crate::event::{EventKind, Events, StopReason};
 use crate::kernel::{self, Bond, Inherited};
 use crate::logs::{Relay, StreamNews, Tap};
@@ -85,6 +85,14 @@ impl Supervisor {
             started: 0,
             gave_up: false,
         })
+    }
+
+    /// Calls `end` on a thread of its own if a stop signal is not heard, because this thread hangs.
+    ///
+    /// # Errors
+    /// The kernel refuses a thread.
+    pub fn if_unheard(&mut self, end: impl FnOnce(Signal) + Send + 'static) -> io::Result<()> {
+        self.signals.hearing.watch(HEARING_TIME, end)
     }
 
     /// Keeps the launchers of this host until the ranks of all hosts have ended, because those need them.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
@@ -12,7 +13,14 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::group::{Place, ProcessId, Seen};
 use super::tree::{self, ProcessEntry, Spared};
+use crate::files;
 use crate::kernel::PidFd;
+
+/// The time that reading the arguments of a process may take.
+const MEMORY_TIME: Duration = Duration::from_millis(200);
+
+/// The maximum size of the arguments of a process that are looked at, in bytes.
+const MAX_ARGUMENTS: u64 = 4 << 20;
 
 /// The parts of a job that are told apart in a survey.
 #[derive(Debug, Default)]
@@ -99,7 +107,9 @@ fn is_shell(entry: &ProcessEntry) -> bool {
     if !MULTI_CALL.iter().any(|program| name.as_bytes().starts_with(program.as_bytes())) {
         return is_shells_name(name);
     }
-    let arguments = fs::read(format!("/proc/{}/cmdline", entry.pid)).unwrap_or_default();
+    // The kernel reads them from the memory of the process, which can hang as the process does.
+    let path = format!("/proc/{}/cmdline", entry.pid);
+    let arguments = files::read_within(MEMORY_TIME, path.as_ref(), MAX_ARGUMENTS).unwrap_or_default();
     // `sh run.sh`, `-sh`, `/bin/sh ./run.sh`, or `busybox sh run.sh`.
     let mut names = arguments.split(|byte| *byte == 0).take(2).map(|word| {
         let word = word.strip_prefix(b"-").unwrap_or(word);

@@ -17,6 +17,10 @@ pub const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
 /// The time that the reader may take nothing once it was given up.
 pub(super) const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
+/// The time after which a stop signal that was not heard ends the job all the same. It is heard within microseconds, unless a
+/// file system hangs.
+pub(super) const HEARING_TIME: Duration = Duration::from_secs(10);
+
 /// The time that the end of the job may still take after a stop signal, for judging a failure or for writing its file.
 pub(super) const HURRY_TIME: Duration = Duration::from_secs(2);
 

@@ -81,7 +81,7 @@ fn each_unreadable_required_file_is_named_with_the_reason() {
         fs::remove_dir(&path).expect("removed");
         // Nothing ever writes to it, so a reader that opened it would wait forever.
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
-        refused(job.train(), &message("it is not a regular file"));
+        refused(job.train(), &message("it is a FIFO (a named pipe), not a regular file"));
     }
 }
 

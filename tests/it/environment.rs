@@ -547,7 +547,7 @@ fn a_hanging_tool_does_not_block_the_job() {
         let job = stand_in(recording(), "nvidia-smi", hanging);
         let ended = job.train().succeeded();
         assert!(ended.duration < Duration::from_secs(30), "{:?}", ended.duration);
-        assert!(ended.stderr.contains("nvidia-smi did not answer within 10 s: not used"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("nvidia-smi is not used: it did not answer within 10 s"), "{}", ended.stderr);
         assert_eq!(Record::of(&job).var("SM_NUM_GPUS"), "0");
     }
 }

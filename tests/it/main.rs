@@ -1,5 +1,6 @@
 //! The integration tests: the built binary with real processes.
 //!
+//! - `blocking`: files and tools of the job that never answer
 //! - `cables`: several hosts whose network fails without a word
 //! - `circles`: no file imports itself by way of others
 //! - `cli`: the command line, and `footplate check`
@@ -39,6 +40,7 @@
 //! - `torchrun`: the lines and the errors of its ranks
 //! - `wording`: how doc comments begin, and that one name has one meaning
 
+mod blocking;
 mod cables;
 mod circles;
 mod cli;

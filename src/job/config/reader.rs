@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::ConfigError;
+use crate::files;
 use crate::python::{Dict, Parser, Value};
 
 /// The maximum size of a configuration file, in bytes. The platform allows 100 hyperparameters of 2,500 characters, so real files
@@ -33,7 +34,7 @@ impl FileKind {
     /// # Errors
     /// The file cannot be read, is empty, or is not JSON in UTF-8.
     pub(super) fn read_optional(&self, path: &Path) -> Result<Option<Value>, ConfigError> {
-        let bytes = match read_bytes(path, MAX_SIZE) {
+        let bytes = match files::read(path, MAX_SIZE) {
             Ok(bytes) => bytes,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
             Err(error) => {
@@ -100,22 +101,9 @@ impl FileKind {
     }
 }
 
-/// Reads a regular file of at most `max_size` bytes. A FIFO or a device is refused, because it could block the job.
-fn read_bytes(path: &Path, max_size: u64) -> std::io::Result<Vec<u8>> {
-    let metadata = std::fs::metadata(path)?;
-    if !metadata.is_file() {
-        let what = if metadata.is_dir() { "it is a folder" } else { "it is not a regular file" };
-        return Err(std::io::Error::other(what));
-    }
-    if metadata.len() > max_size {
-        return Err(std::io::Error::other(format!("it has {} bytes, more than {max_size}", metadata.len())));
-    }
-    std::fs::read(path)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{FileKind, read_bytes};
+    use super::FileKind;
 
     const KIND: FileKind = FileKind { expected: "an object", if_missing: "make it" };
 
@@ -150,14 +138,5 @@ mod tests {
         std::fs::create_dir(&path).expect("a folder");
         let error = KIND.read(&path).expect_err("a folder").to_string();
         assert!(error.contains("cannot be read: it is a folder"), "{error}");
-    }
-
-    #[test]
-    fn a_file_may_be_as_large_as_the_limit_and_not_larger() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("x.json");
-        std::fs::write(&path, "{ }").expect("written");
-        assert_eq!(read_bytes(&path, 3).expect("read"), b"{ }");
-        assert_eq!(read_bytes(&path, 2).expect_err("too large").to_string(), "it has 3 bytes, more than 2");
     }
 }

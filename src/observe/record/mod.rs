@@ -46,10 +46,21 @@ pub struct RunRecord {
 #[derive(Debug)]
 struct Shared {
     folder: PathBuf,
-    state: Mutex<State>,
+    /// The facts that the thread has not noted yet. `None` once it has ended. The thread alone makes texts of them, because the
+    /// removal of secrets takes time.
+    inbox: Mutex<Option<Vec<News>>>,
     writer: Mutex<Writer>,
     /// Notified when the state of the writer changes.
     changed: Condvar,
+}
+
+/// A fact for the record.
+#[derive(Debug)]
+enum News {
+    Event(Event),
+    Plan(String, Vec<PlannedProcess>),
+    Metrics(Metrics),
+    Resources(Resources),
 }
 
 /// The state of the thread that writes.
@@ -73,19 +84,19 @@ impl RunRecord {
         started: Moment,
         facts: impl FnOnce() -> JobFacts + Send + 'static,
     ) -> RunRecord {
-        let state = State::new(started);
         let record = RunRecord {
             shared: Arc::new(Shared {
                 folder,
-                state: Mutex::new(state),
+                inbox: Mutex::new(Some(Vec::new())),
                 writer: Mutex::new(Writer::Reserving),
                 changed: Condvar::new(),
             }),
         };
         let seen = Arc::clone(&record.shared);
-        events.subscribe(move |event: &Event| lock(&seen.state).receive(event));
+        events.subscribe(move |event: &Event| seen.post(News::Event(event.clone())));
         let shared = Arc::clone(&record.shared);
-        if let Err(error) = kernel::spawn_thread("record", Some(STACK_SIZE), move || write_until_end(&shared, facts)) {
+        let work = move || write_until_end(&shared, State::new(started), facts);
+        if let Err(error) = kernel::spawn_thread("record", Some(STACK_SIZE), work) {
             tracing::debug!("the run record is not written: {error}");
             record.shared.set(Writer::Ended);
         }
@@ -94,17 +105,17 @@ impl RunRecord {
 
     /// Notes the processes that are planned on this host, with the name of the launcher.
     pub fn plan(&self, launcher: &str, processes: Vec<PlannedProcess>) {
-        lock(&self.shared.state).plan(launcher, processes);
+        self.shared.post(News::Plan(launcher.to_owned(), processes));
     }
 
     /// Adds the metrics of the job to the record.
     pub fn watch(&self, metrics: Metrics) {
-        lock(&self.shared.state).watch(metrics);
+        self.shared.post(News::Metrics(metrics));
     }
 
     /// Adds the resources of this host to the record, and the advice that follows from them.
     pub fn sample(&self, resources: Resources) {
-        lock(&self.shared.state).sample(resources);
+        self.shared.post(News::Resources(resources));
     }
 
     /// Waits for a short time until the space for the last version is reserved. A script may fill the disk.
@@ -128,7 +139,29 @@ impl RunRecord {
 }
 
 impl Shared {
+    fn post(&self, news: News) {
+        if let Some(inbox) = &mut *lock(&self.inbox) {
+            inbox.push(news);
+        }
+    }
+
+    /// Notes in the state what has happened since the last call.
+    fn note_news(&self, state: &mut State) {
+        let inbox = lock(&self.inbox).as_mut().map(std::mem::take);
+        for news in inbox.into_iter().flatten() {
+            match news {
+                News::Event(event) => state.receive(&event),
+                News::Plan(launcher, processes) => state.plan(&launcher, processes),
+                News::Metrics(metrics) => state.watch(metrics),
+                News::Resources(resources) => state.sample(resources),
+            }
+        }
+    }
+
     fn set(&self, writer: Writer) {
+        if matches!(writer, Writer::Ended) {
+            *lock(&self.inbox) = None;
+        }
         *lock(&self.writer) = writer;
         self.changed.notify_all();
     }
@@ -142,7 +175,7 @@ impl Shared {
 }
 
 /// Reserves the space, writes a version at each interval, and the last one when the writer is told to end.
-fn write_until_end(shared: &Shared, facts: impl FnOnce() -> JobFacts) {
+fn write_until_end(shared: &Shared, mut state: State, facts: impl FnOnce() -> JobFacts) {
     let mut file = match RecordFile::create(&shared.folder) {
         Ok(file) => file,
         Err(error) => {
@@ -157,23 +190,21 @@ fn write_until_end(shared: &Shared, facts: impl FnOnce() -> JobFacts) {
     }
     drop(writer);
     shared.changed.notify_all();
-    lock(&shared.state).describe(facts());
+    state.describe(facts());
     let mut written = 0;
     while !shared.wait_while(INTERVAL, |writer| matches!(writer, Writer::Writing)) {
-        let state = lock(&shared.state);
+        shared.note_news(&mut state);
         if state.version() == written {
             continue;
         }
         written = state.version();
-        let text = state.text();
-        drop(state);
-        if let Err(error) = file.replace(&text) {
+        if let Err(error) = file.replace(&state.text()) {
             // The last version has space of its own.
             tracing::debug!("the run record is not replaced: {error}");
         }
     }
-    let text = lock(&shared.state).text();
-    if let Err(error) = file.finish(&text) {
+    shared.note_news(&mut state);
+    if let Err(error) = file.finish(&state.text()) {
         tracing::warn!("the run record is not complete: {error}");
     }
     shared.set(Writer::Ended);

@@ -9,6 +9,7 @@ use nix::unistd::{AccessFlags, access};
 use thiserror::Error;
 
 use super::listing::{Listing, meant};
+use crate::files;
 
 /// The kind of an entry point, which decides how it is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -287,7 +288,7 @@ fn relative_name(code_dir: &Path, name: &str) -> Result<String, EntryError> {
 /// Returns true if pip can install a folder as a project: its `pyproject.toml` has one of two tables. Many folders have
 /// that file only for the settings of tools.
 fn is_project(folder: &Path) -> bool {
-    let text = fs::read_to_string(folder.join("pyproject.toml")).unwrap_or_default();
+    let text = files::text(&folder.join("pyproject.toml"), files::TEXT_SIZE).unwrap_or_default();
     let table = |line: &str| {
         let line = line.split('#').next().unwrap_or_default();
         let inner = line.trim().strip_prefix('[')?.strip_suffix(']')?;

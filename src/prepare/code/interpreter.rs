@@ -2,11 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::files;
 use crate::machine::{DEFAULT_PATH, Lookup, is_program, which};
 
 /// The folders of Python in nearly every image, for images that do not set PATH.
@@ -117,7 +117,7 @@ pub fn find(
 /// Returns true if a virtual environment works on this machine: the Python that it was created with exists here. An
 /// environment that was uploaded with the code from a laptop names a folder of the laptop.
 fn is_usable_here(environment: &Path) -> bool {
-    let text = fs::read_to_string(environment.join("pyvenv.cfg")).unwrap_or_default();
+    let text = files::text(&environment.join("pyvenv.cfg"), files::TEXT_SIZE).unwrap_or_default();
     let home = text.lines().find_map(|line| {
         let (key, value) = line.split_once('=')?;
         (key.trim() == "home").then(|| PathBuf::from(value.trim()))

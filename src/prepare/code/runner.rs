@@ -6,12 +6,11 @@
 //! and its extension decide: its interpreter runs it, or an error says what the file is.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::entry::{EntryError, EntryKind, EntryPoint};
 use super::shebang::InterpreterLine;
+use crate::files;
 use crate::machine::{is_program, which};
 
 /// The number of bytes at the beginning of a file that are inspected.
@@ -120,11 +119,8 @@ impl EntryPoint {
         if !matches!(self.kind(), EntryKind::ShellScript | EntryKind::Executable) {
             return Ok(Runner::Kernel);
         }
-        let mut start = Vec::new();
         // A program may be executable and not readable.
-        if File::open(self.path()).and_then(|file| file.take(READ).read_to_end(&mut start)).is_err() {
-            return Ok(by_kernel());
-        }
+        let Ok(start) = files::start(&self.path(), READ) else { return Ok(by_kernel()) };
         if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
             let (found, remedy) = ("a text in UTF-16", "save it in UTF-8 without a byte-order mark");
             return Err(EntryError::NotAProgram { path: self.path(), found, remedy });

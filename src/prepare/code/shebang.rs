@@ -1,8 +1,9 @@
 //! The first line of a script, which names the program that the kernel runs it with.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::files;
 
 /// The number of bytes of a script in which the kernel looks for the first line (Linux 5.1 and later).
 const READ: usize = 256;
@@ -57,8 +58,7 @@ impl InterpreterLine {
 ///
 /// The file cannot be read.
 pub fn shebang(script: &Path) -> io::Result<Shebang> {
-    let mut start = Vec::new();
-    File::open(script)?.take(READ as u64).read_to_end(&mut start)?;
+    let start = files::start(script, READ as u64)?;
     Ok(match InterpreterLine::parse(&start) {
         None => Shebang::None,
         Some(line) if line.ends_with_crlf => Shebang::WindowsLineEnds(line.program),

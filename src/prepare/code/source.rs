@@ -3,14 +3,14 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::archive::{BLOCK, is_header, is_name_of_archive, other_format};
 use super::error::CodeError;
 use super::listing::Listing;
+use crate::files;
 
 /// The name that the SDK gives a packed source.
 pub(super) const PACKED_SOURCE: &str = "sourcedir.tar.gz";
@@ -131,8 +131,7 @@ impl SourceForm {
         if !found.is_file() {
             return Err(CodeError::NotArchive { path: path.to_owned(), found: "a device or a pipe".to_owned() });
         }
-        let mut start = Vec::new();
-        File::open(path).and_then(|file| file.take(BLOCK as u64).read_to_end(&mut start)).map_err(failed)?;
+        let start = files::start(path, BLOCK as u64).map_err(failed)?;
         let is_archive = is_archive(path, &start)?;
         Ok(if is_archive { SourceForm::Archive(path.to_owned()) } else { SourceForm::File(path.to_owned()) })
     }

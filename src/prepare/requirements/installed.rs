@@ -14,6 +14,7 @@ use nix::unistd::{AccessFlags, access};
 use super::requirement::{MarkerValues, Requirement, normal_name};
 use super::scan::Scan;
 use super::version::Version;
+use crate::files;
 
 /// The Python program whose output [`PythonEnvironment::parse`] reads.
 const INSPECT: &str = include_str!("inspect.py");
@@ -78,7 +79,7 @@ impl PythonEnvironment {
     /// Returns true if this is a virtual environment that also imports the packages of the Python that it was made from
     /// (`include-system-site-packages`). uv does not see those packages.
     pub fn sees_system_packages(&self) -> bool {
-        let text = fs::read_to_string(self.prefix.join("pyvenv.cfg")).unwrap_or_default();
+        let text = files::text(&self.prefix.join("pyvenv.cfg"), files::TEXT_SIZE).unwrap_or_default();
         let is_enabled = |line: &str| {
             let (name, value) = line.split_once('=')?;
             Some(name.trim() == "include-system-site-packages" && value.trim().eq_ignore_ascii_case("true"))
@@ -219,7 +220,7 @@ impl Installed {
 /// Returns the dependencies of an installed package, from the METADATA file in its `.dist-info` folder.
 fn dependencies(info: &Path) -> Result<Vec<Requirement>, Unsatisfied> {
     let path = info.join("METADATA");
-    let bytes = match fs::read(&path) {
+    let bytes = match files::read(&path, files::TEXT_SIZE) {
         Ok(bytes) => bytes,
         Err(error) => return Err(Unsatisfied::UnreadableMetadata { path, error }),
     };

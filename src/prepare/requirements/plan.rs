@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files;
 use crate::prepare::code::{EntryKind, EntryPoint};
 use crate::prepare::nearest::nearest;
 
@@ -171,7 +172,7 @@ impl InstallPlan {
         if Format::of_name(name) != Format::Requirements {
             return install_all(existing());
         }
-        let text = match fs::read(&path) {
+        let text = match files::read(&path, files::TEXT_SIZE) {
             Ok(text) => text,
             Err(error) => return Err(RequirementsError::Unreadable { path, error }),
         };

@@ -3,14 +3,17 @@
 //!
 //! The format is that of pip's requirements files. Lines that this module cannot evaluate are left to the installer.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::requirement::Requirement;
+use crate::files;
 
 /// The maximum depth of files that include files. A deeper one, such as a file that includes itself, is left to the
 /// installer, which reports it.
 const MAX_DEPTH: usize = 20;
+
+/// The maximum number of files. More are left to the installer: files that include each other several times multiply.
+const MAX_FILES: usize = 1000;
 
 /// Options that uv refuses in a requirements file, for the whole file or for one requirement. Read from uv 0.13.9.
 const REFUSED_BY_UV: [&str; 8] = [
@@ -47,6 +50,11 @@ pub struct Scan {
     pub trusted_hosts: Vec<String>,
     /// True if pre-releases may be installed.
     pub pre: bool,
+    /// The first file that no installer should be given, and the reason: it is a FIFO, a device or far too large, or its file
+    /// system does not answer.
+    pub dangerous: Option<String>,
+    /// The number of files that were read.
+    pub files: usize,
 }
 
 impl Scan {
@@ -69,8 +77,18 @@ impl Scan {
 
     /// Reads a file and, up to `depth` levels, the files that it includes.
     fn file(&mut self, path: &Path, are_constraints: bool, variable: &impl Fn(&str) -> Option<String>, depth: usize) {
-        let Ok(bytes) = fs::read(path) else {
-            return self.leave_to_installer(format!("{} cannot be read", path.display()));
+        self.files += 1;
+        if self.files > MAX_FILES {
+            return self.leave_to_installer("files include each other".to_owned());
+        }
+        let bytes = match files::read(path, files::TEXT_SIZE) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                if files::is_dangerous(&error) {
+                    self.dangerous.get_or_insert(format!("{}: {error}", path.display()));
+                }
+                return self.leave_to_installer(format!("{} cannot be read", path.display()));
+            }
         };
         if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
             self.not_for_uv.get_or_insert(format!("{} is not UTF-8", path.display()));

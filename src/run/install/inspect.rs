@@ -1,15 +1,20 @@
 //! The facts about the image that an installation depends on: its uv, its Python, and pip's settings.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
-use crate::machine;
+use crate::files;
+use crate::machine::{self, ToolError};
 use crate::prepare::requirements::{PipSettings, PythonEnvironment, inspection_command};
 use crate::run::context::Context;
 use crate::run::live::Live;
 use crate::run::{Outcome, Refusal};
 use crate::supervise::{self, Interrupted};
+
+/// The time that Python may take to report on itself. The first start from a cold disk takes seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the uv that the setting names, else the one on `PATH` or beside Python; `None` if the image has no uv.
 ///
@@ -37,7 +42,7 @@ pub(super) fn find_uv(context: &Context, named: Option<&str>, python: &Path) -> 
 ///
 /// # Errors
 ///
-/// The outcome of the job if Python cannot be started or cannot read the pyproject.toml, or if the job was stopped.
+/// The outcome of the job if Python cannot be started, does not end or cannot read the pyproject.toml, or if the job was stopped.
 pub(super) async fn inspect_python(
     live: &mut Live,
     python: &Path,
@@ -46,23 +51,29 @@ pub(super) async fn inspect_python(
 ) -> Result<PythonEnvironment, Outcome> {
     let arguments = inspection_command(python, pyproject);
     let mut command = Command::new(python);
-    command.args(&arguments[1..]).current_dir(code_dir).stdin(Stdio::null());
-    let output = live.supervisor.interruptible(move || command.output()).await;
+    command.args(&arguments[1..]).current_dir(code_dir);
+    let output = live.supervisor.interruptible(move || machine::ask(&mut command, PATIENCE)).await;
     if output.is_err() {
         supervise::kill_descendants();
     }
-    let output = match output? {
-        Ok(output) => output,
-        Err(error) => {
+    let reason = match output? {
+        Ok(output) if output.status.success() => {
+            return Ok(PythonEnvironment::parse(&String::from_utf8_lossy(&output.stdout)));
+        }
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stderr);
+            text.lines().last().unwrap_or("it printed no error").to_owned()
+        }
+        Err(ToolError::NotStarted(error)) => {
             let message = format!("cannot start {}: {error}", python.display());
             return Err(Outcome::refused(Refusal::NotExecutable, message));
         }
+        // No installer could run with it.
+        Err(error) => {
+            let message = format!("{} cannot be used: asked about its packages, {error}", python.display());
+            return Err(Outcome::refused(Refusal::NotExecutable, message));
+        }
     };
-    if output.status.success() {
-        return Ok(PythonEnvironment::parse(&String::from_utf8_lossy(&output.stdout)));
-    }
-    let text = String::from_utf8_lossy(&output.stderr);
-    let reason = text.lines().last().unwrap_or("it printed no error");
     if let Some(path) = pyproject {
         let message = format!("{} cannot be read with {}: {reason}", path.display(), python.display());
         return Err(Outcome::refused(Refusal::NotFound, message));
@@ -87,12 +98,27 @@ pub(super) async fn lock_environment(live: &mut Live, prefix: &Path) -> Result<O
 }
 
 /// Reads pip's settings from the files and variables that pip itself would read.
-pub(super) fn pip_settings(context: &Context, environment: &PythonEnvironment) -> PipSettings {
+///
+/// # Errors
+///
+/// One of the files is a FIFO or the like, for which pip would wait without end.
+pub(super) fn pip_settings(context: &Context, environment: &PythonEnvironment) -> Result<PipSettings, Outcome> {
     let variable = |name: &str| context.variables.get_non_empty(name).map(|value| value.into_owned());
     let paths = match variable("PIP_CONFIG_FILE").as_deref() {
         Some("/dev/null") => Vec::new(),
         _ => PipSettings::paths(&environment.prefix, variable),
     };
-    let texts: Vec<String> = paths.iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
-    PipSettings::read(texts.iter().map(String::as_str), context.variables.texts())
+    let mut texts = Vec::new();
+    for path in paths {
+        match files::text(&path, files::TEXT_SIZE) {
+            Ok(text) => texts.push(text),
+            Err(error) if files::is_dangerous(&error) => {
+                let message = format!("pip's settings {} cannot be read: {error}", path.display());
+                return Err(Outcome::refused(Refusal::NotFound, message));
+            }
+            // pip takes no notice of it either.
+            Err(_) => {}
+        }
+    }
+    Ok(PipSettings::read(texts.iter().map(String::as_str), context.variables.texts()))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::program::write_temporary;
+use crate::files;
 use crate::logs;
 use crate::prepare::requirements::{
     INDEX_REMEDY, InstallerKind, PackageIndex, PackageSources, PipSettings, Proxies, PythonEnvironment, Repository,
@@ -58,7 +59,7 @@ pub(super) async fn log_in(context: &Context, live: &mut Live) -> Result<Option<
 fn write_netrc(context: &Context, live: &mut Live, index: &PackageIndex) -> Result<PathBuf, Outcome> {
     let variable = |name: &str| context.variables.get_non_empty(name).map(|value| value.into_owned());
     let path = variable("NETRC").or_else(|| Some(format!("{}/.netrc", variable("HOME")?)));
-    let own = path.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+    let own = path.and_then(|path| files::text(path.as_ref(), files::TEXT_SIZE).ok()).unwrap_or_default();
     let text = format!("machine {} login {} password {}\n{own}", index.host(), PackageIndex::USER, index.token);
     write_temporary(live, "netrc", &text)
 }

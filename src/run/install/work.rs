@@ -70,9 +70,13 @@ impl<'j> Installation<'j> {
         let uv = find_uv(context, self.prepared.settings.uv.as_deref(), &self.python)?;
         let environment = self.inspect(live).await?;
         let _lock: Option<File> = lock_environment(live, &environment.prefix).await?;
-        let settings = pip_settings(context, &environment);
+        let settings = pip_settings(context, &environment)?;
         self.request.file = self.requirements_file(context, live, uv.as_deref(), &environment).await?;
         let scan = self.scan(context, &settings);
+        if let Some(reason) = &scan.dangerous {
+            let message = format!("the requirements cannot be read: {reason}");
+            return Err(Outcome::refused(Refusal::NotFound, message));
+        }
         let installed = Installed::in_folders(&environment.path);
         let has_unsupported_settings = !settings.for_uv().unsupported.is_empty();
         let satisfied = installed.satisfy(&scan, &environment.markers);

@@ -176,7 +176,7 @@ fn files_that_could_block_the_job_are_refused() {
     let path = files.path().join(CHANNELS);
     fs::remove_file(&path).expect("removed");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
-    files.refused(CHANNELS, "cannot be read: it is not a regular file");
+    files.refused(CHANNELS, "cannot be read: it is a FIFO (a named pipe), not a regular file");
     fs::remove_file(&path).expect("removed");
     // A sparse file: nothing of it is read.
     let too_large = (256 << 20) + 1;

@@ -1,0 +1,175 @@
+//! Reader of small files, whatever stands in their place.
+//!
+//! A name in a job can lead to anything: a FIFO that nobody writes to, an endless device, a socket, a file of gigabytes, or a
+//! file system that does not answer. Every read here ends: only regular files are read, up to a size, on a thread that is
+//! abandoned after [`PATIENCE`].
+//!
+//! It must not look into what it reads.
+
+mod answer;
+
+pub use answer::within;
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::libc;
+
+/// The time that a file system may take to answer.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The maximum size of a file that people write by hand, such as requirements or settings, in bytes.
+pub const TEXT_SIZE: u64 = 16 << 20;
+
+/// Reads a regular file of at most `limit` bytes.
+///
+/// # Errors
+/// The error of the file system. [`ErrorKind::IsADirectory`] or [`ErrorKind::InvalidInput`] if it is no regular file,
+/// [`ErrorKind::FileTooLarge`], and [`ErrorKind::TimedOut`] if the file system does not answer.
+pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    read_within(PATIENCE, path, limit)
+}
+
+/// Reads a regular file of at most `limit` bytes, in another time than [`PATIENCE`].
+///
+/// # Errors
+/// As for [`read`].
+pub fn read_within(patience: Duration, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let path = path.to_owned();
+    answered(patience, move || {
+        let (file, found) = open(&path)?;
+        if found.len() > limit {
+            return Err(too_large(format!("it has {} bytes, more than {limit}", found.len())));
+        }
+        let mut bytes = Vec::new();
+        // Files of /proc have no size.
+        file.take(limit + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limit {
+            return Err(too_large(format!("it has more than {limit} bytes")));
+        }
+        Ok(bytes)
+    })
+}
+
+/// Reads a regular file of at most `limit` bytes that holds text. What is not UTF-8 is replaced.
+///
+/// # Errors
+/// As for [`read`].
+pub fn text(path: &Path, limit: u64) -> io::Result<String> {
+    read(path, limit).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Reads the first `length` bytes of a regular file, or all of it if it is shorter.
+///
+/// # Errors
+/// As for [`read`], except for the size.
+pub fn start(path: &Path, length: u64) -> io::Result<Vec<u8>> {
+    let path = path.to_owned();
+    answered(PATIENCE, move || {
+        let mut bytes = Vec::new();
+        open(&path)?.0.take(length).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    })
+}
+
+/// Returns true for an error of a file that exists and must not be read, by anybody: reading it could take for ever, or all
+/// memory.
+pub fn is_dangerous(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::FileTooLarge | ErrorKind::TimedOut)
+}
+
+fn answered<T: Send + 'static>(
+    patience: Duration,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    within(patience, work).unwrap_or_else(|| {
+        let reason = format!("its file system did not answer within {} s", patience.as_secs_f64());
+        Err(io::Error::new(ErrorKind::TimedOut, reason))
+    })
+}
+
+/// Opens a regular file for reading. A FIFO or a device is not waited for.
+fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    // Opening a device could do something.
+    refuse(&std::fs::metadata(path)?)?;
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    // Something else may stand there by now.
+    let found = file.metadata()?;
+    refuse(&found)?;
+    Ok((file, found))
+}
+
+/// Returns an error if this is no regular file.
+fn refuse(found: &Metadata) -> io::Result<()> {
+    let kind = found.file_type();
+    let what = match kind {
+        _ if kind.is_file() => return Ok(()),
+        _ if kind.is_dir() => return Err(io::Error::new(ErrorKind::IsADirectory, "it is a folder")),
+        _ if kind.is_fifo() => "it is a FIFO (a named pipe)",
+        _ if kind.is_socket() => "it is a socket",
+        _ => "it is a device",
+    };
+    Err(io::Error::new(ErrorKind::InvalidInput, format!("{what}, not a regular file")))
+}
+
+fn too_large(reason: String) -> io::Error {
+    io::Error::new(ErrorKind::FileTooLarge, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+    use std::path::Path;
+
+    use nix::sys::stat::Mode;
+
+    use super::{is_dangerous, read, start, text};
+
+    #[test]
+    fn whatever_is_no_regular_file_is_refused_by_its_kind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        nix::unistd::mkfifo(&at("fifo"), Mode::S_IRWXU).expect("made");
+        let _socket = UnixListener::bind(at("socket")).expect("bound");
+        symlink(at("nothing"), at("dangling")).expect("linked");
+        symlink(at("fifo"), at("link")).expect("linked");
+        for (path, kind, text) in [
+            (at("fifo"), ErrorKind::InvalidInput, "it is a FIFO (a named pipe), not a regular file"),
+            (at("link"), ErrorKind::InvalidInput, "it is a FIFO (a named pipe), not a regular file"),
+            (at("socket"), ErrorKind::InvalidInput, "it is a socket, not a regular file"),
+            (Path::new("/dev/zero").into(), ErrorKind::InvalidInput, "it is a device, not a regular file"),
+            (at(""), ErrorKind::IsADirectory, "it is a folder"),
+            (at("dangling"), ErrorKind::NotFound, "No such file or directory (os error 2)"),
+        ] {
+            for result in [read(&path, 10), start(&path, 10)] {
+                let error = result.expect_err("refused");
+                assert_eq!((error.kind(), error.to_string().as_str()), (kind, text), "{}", path.display());
+                assert_eq!(is_dangerous(&error), kind == ErrorKind::InvalidInput);
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_may_be_as_large_as_the_limit_and_not_larger() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x");
+        std::fs::write(&path, b"a\xffc").expect("written");
+        assert_eq!(read(&path, 3).expect("read"), b"a\xffc");
+        assert_eq!(text(&path, 3).expect("read"), "a\u{fffd}c");
+        assert_eq!(start(&path, 2).expect("read"), b"a\xff");
+        let error = read(&path, 2).expect_err("too large");
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (ErrorKind::FileTooLarge, "it has 3 bytes, more than 2")
+        );
+        assert!(is_dangerous(&error));
+        // It has no size, and more bytes than the limit.
+        let error = read(Path::new("/proc/self/maps"), 10).expect_err("too large");
+        assert_eq!(error.to_string(), "it has more than 10 bytes");
+    }
+}
