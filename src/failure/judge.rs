@@ -419,10 +419,16 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
             // After an error, the records that loggers write on the way out add nothing.
             Some(at) if !is_silent && noise::level(self.stderr.text(at)) == Some(RecordLevel::Harmless) => None,
             Some(at) => Some(self.stderr.text(at)),
-            None if is_silent => other::last_line(&self.stdout, 0, &[]).map(|at| self.stdout.text(at)),
+            None if account.end == Some(0) => other::last_line(&self.stdout, 0, &[]).map(|at| self.stdout.text(at)),
             None => None,
         };
-        let is_new = |line: &String| !details.iter().any(|detail| line.contains(one_line(&detail.text).as_str()));
+        // Unless nothing else was written.
+        let is_record = |line: &&str| noise::level(line) == Some(RecordLevel::Harmless);
+        let found = found.filter(|line| account.end == Some(0) || !is_record(line));
+        let told = details.iter().map(|detail| detail.text.as_str()).chain([account.headline.as_str()]);
+        let told: Vec<String> = told.map(one_line).collect();
+        let is_new =
+            |line: &String| !told.iter().any(|told| line.contains(told.as_str()) || told.contains(line.as_str()));
         let line = found.map(one_line).filter(|line| *line != one_line(&account.headline)).filter(is_new);
         details.extend(line.map(|text| CauseDetail { label: Some(DetailLabel::LastLine), text }));
         details

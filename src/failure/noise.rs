@@ -51,10 +51,14 @@ static ADVICE: LazyLock<Regex> = LazyLock::new(|| {
         r"^Try '.*' for (?:help|more)|^For more (?:information|details|help)|^(?:Use|Run|See|Refer|Check out) \W?(?:--|`|'|https?://|with )|",
         r"^note: (?:run with|Some details are omitted|This (?:error|is an issue))|^hint: See above|^\(Use `node|^Node\.js v\d|",
         r"^Execution halted|^Calls: |is not going to be frozen|^help: |^In addition: Warning|Unable to register cu\w+ factory|",
+        r"^\s*\d* \| |^\d+ (?:failed|passed|errors?)\b.* in [\d.]+s|^FAILED \(|^Ran \d+ tests? in|^exit status \d+$|",
+        r"^\s+(?:code|errno|syscall|path|requireStack|generatedMessage): |^\s*\d+: 0x[0-9a-f]+ |^\s+@ +0x[0-9a-f]+|^\*\*\* Check failure|",
+        r#"^\s+\S+\(.*\) called at \S+ line \d+|ExecuteUserScriptError:?$|^ExitCode \d+$|^ErrorMessage ""$|^Command "|"#,
+        r"sagemaker-training-toolkit (?:ERROR|INFO) +(?:Encountered|Reporting|Invoking|Waiting|Done|Command)|",
         r"^\[notice\]|^huggingface/tokenizers: |^To disable this warning|^\s+- (?:Avoid using `tokenizers|Explicitly set the env)|",
         r"^npm (?:notice|ERR! A complete log)|^Debug (?:log|info)|^A complete log of this run|^Press any key|^Shutting down|",
         r"^BEGIN failed--compilation aborted|^==\d+==ABORTING|^SUMMARY: \w+Sanitizer|^Please (?:report|file|include)|",
-        r"^=+ .* =+$|^FAILED \S+::|^For simplicity, JAX has removed|^The above error|^If you believe this is|^Stack trace:|^\s*\[bt\] ",
+        r"\s--help$|^For detailed information|^=+ .* =+$|^FAILED \S+::|^For simplicity, JAX has removed|^The above error|^If you believe this is|^Stack trace:|^\s*\[bt\] ",
     ))
 });
 

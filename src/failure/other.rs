@@ -28,7 +28,8 @@ static ERROR: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i:\b(?:errors?|fatal|exceptions?|cannot|can't|could not|couldn't|unable to|not found|no such|denied|killed|",
         r"panic|panicked|failed|failure|abort|aborted|aborting|invalid|unrecognized|unknown option|segmentation fault|",
         r"bus error|illegal instruction|core dumped|undefined symbol|no module named|no space left|out of memory|refused|",
-        r"required|missing|halted|not executable|bad interpreter|exceeds|must be|no route to host|timed out)\b)|",
+        r"required|missing|halted|not executable|bad interpreter|exceeds|must be|no route to host|timed out|",
+        r"undefined reference|undeclared|unbound variable|syntax error|multiple definition)\b)|",
         r"\b[A-Z]\w*(?:Error|Exception)\b|what\(\):",
     ))
     .expect("a valid pattern")
@@ -49,7 +50,8 @@ static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
         r"(?i)^g?make(?:\[\d+\])?: \*\*\*|exit(?:ed|ing)? (?:with )?(?:status|code|with)|non-zero|^execution halted|^ninja: |",
         r"^usage:|^error executing job|: error is not recoverable|command failed with|^begin failed|",
-        r"\b\d+ (?:failed|errors?|warnings?)\b.* (?:in|generated|emitted)\b|^error: (?:aborting|could not compile|linker command)|",
+        r"\b\d+ (?:failed|errors?|warnings?)\b.* (?:in|generated|emitted)\b|^error: (?:aborting|could not compile|compilation failed|linker command)|",
+        r"exiting with failure|^ExitCode \d+|",
         r"^compilation terminated|^abort(?:ed|ing)[.!]*$|previous errors?$|^traceback |see (?:above|the log)|",
         r"^(?:error|failed): line \d+|^(?:job|task|step|script|command|training|process)\b.{0,40} (?:failed|aborted)[.!]?$|",
         r"^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror",
@@ -75,6 +77,14 @@ static ABORT: LazyLock<Regex> = LazyLock::new(|| {
         r"^OMP: Error|LLVM ERROR:|MKL ERROR|^FATAL ERROR: |^fatal error: |^F(?:\d{4}|\d{8}) \d\d:|^\d{4}-\d\d-\d\d \S+: F |",
         r"Watchdog caught collective operation timeout|^# There is insufficient memory|^#  SIG[A-Z]+ \(0x|^Terminating due to java|\bFATAL\b",
     ))
+    .expect("a valid pattern")
+});
+
+/// A record of Rich's logger.
+static COLUMNS: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"^(?P<before>(?:\[[^\]]*\])?\s+(?:ERROR|CRITICAL|FATAL|EXCEPTION)\s+)(?P<message>\S.*?)(?:\s{2,}\S+\.py:\d+)$",
+    )
     .expect("a valid pattern")
 });
 
@@ -123,6 +133,8 @@ fn weight(line: &str) -> Option<Telling> {
     let states = level == Some(RecordLevel::Error) || STATEMENT.is_match(message);
     match (states, ERROR.is_match(message)) {
         (false, false) => None,
+        // It explains the line before it.
+        _ if message.starts_with("Caused by: ") => Some(Telling::Words),
         _ if SUMMARY.is_match(message) => Some(Telling::Summary),
         (true, _) => Some(Telling::Statement),
         (false, true) => Some(Telling::Words),
@@ -148,11 +160,20 @@ pub(super) fn telling(log: &Log, from: usize, skipped: &[bool]) -> Option<Tellin
         (Some(statement), _) => Some(statement),
         (None, words) => words.or_else(|| last(Telling::Summary)),
     };
-    found.map(|&(_, line, _)| said(log, line))
+    let &(_, line, weight) = found?;
+    // A program may report an error without a word of error before it sums up: `tar: This does not look like a tar archive`.
+    let program = |at: usize| log.text(at).split_once(": ").map(|(name, _)| name).filter(|name| !name.contains(' '));
+    let earlier = || meaningful(log, from, skipped).skip_while(|&at| at >= line).next();
+    let before =
+        earlier().filter(|&at| weight == Telling::Summary && program(at).is_some() && program(at) == program(line));
+    Some(said(log, before.unwrap_or(line)))
 }
 
 /// Returns a line as it is shown: without a progress bar, the fields of a record, and the place at its end.
 fn said(log: &Log, line: usize) -> TellingLine {
+    if let Some(found) = in_columns(log, line) {
+        return found;
+    }
     let text = noise::message(noise::without_progress(log.text(line)).trim());
     let place = PLACE.captures(text).map(|found| SourcePlace {
         path: found["path"].to_owned(),
@@ -160,6 +181,24 @@ fn said(log: &Log, line: usize) -> TellingLine {
         function: None,
     });
     TellingLine { headline: text.to_owned(), place, line }
+}
+
+/// Returns the message of a record that Rich prints in columns: time, level, message over several lines, and place.
+fn in_columns(log: &Log, line: usize) -> Option<TellingLine> {
+    const MAX_LINES: usize = 10;
+    let found = COLUMNS.captures(log.text(line))?;
+    let column = found["before"].len();
+    let mut words = vec![found["message"].trim().to_owned()];
+    let mut last = line;
+    for (at, next) in log.lines.iter().enumerate().skip(line + 1).take(MAX_LINES) {
+        let Some((before, text)) = next.text.split_at_checked(column) else { break };
+        if !before.trim().is_empty() || !text.starts_with(|c: char| c.is_alphanumeric() || c.is_ascii_punctuation()) {
+            break;
+        }
+        words.push(text.trim().to_owned());
+        last = at;
+    }
+    Some(TellingLine { headline: words.join(" "), place: None, line: last })
 }
 
 /// Returns the last meaningful line, unless it is a log record below error or only a summary.

@@ -7,7 +7,7 @@ use regex::Regex;
 use super::cursor::Cursor;
 use super::traceback::{Link, Origin, Raised, Reading, Traceback};
 use super::{
-    go, ipython, java, javascript, julia, lua, panel, pytest, python, r, rich, ruby, rust, sanitizer, toolkit,
+    go, ipython, java, javascript, julia, lua, message, panel, pytest, python, r, rich, ruby, rust, sanitizer, toolkit,
 };
 use crate::failure::lines::Log;
 use crate::failure::noise::{self, RecordLevel};
@@ -88,8 +88,8 @@ pub(in crate::failure) fn tracebacks(log: &Log) -> Vec<Traceback> {
     found
 }
 
-/// Returns a chain that ends with an exception that says what went wrong: the only one in a group, or the one after which
-/// the last attempt was given up.
+/// Returns a chain that ends with an exception that says what went wrong: the only one in a group, the one after which the
+/// last attempt was given up, or the cause of one that says nothing.
 fn speaking(mut chain: Vec<Raised>) -> Vec<Raised> {
     let Some(last) = chain.last() else { return chain };
     if let [member] = last.members.as_slice()
@@ -97,7 +97,11 @@ fn speaking(mut chain: Vec<Raised>) -> Vec<Raised> {
     {
         let member = Raised { link: Some(Link::Within), ..member.clone() };
         chain.push(member);
-    } else if last.name.ends_with("RetryError") && last.message.starts_with("RetryError[") && chain.len() > 1 {
+        return chain;
+    }
+    let is_retry = last.name.ends_with("RetryError") && last.message.contains("<Future at ");
+    let is_caused = last.link == Some(Link::Cause) && chain.len() > 1;
+    if is_caused && (is_retry || !last.message.is_empty() && message::says_nothing(&last.message)) {
         let end = chain.len() - 1;
         chain.swap(end - 1, end);
         chain[end - 1].link = chain[end].link;

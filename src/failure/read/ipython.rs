@@ -87,7 +87,7 @@ fn exception(cursor: &mut Cursor<'_>) -> Option<Raised> {
         }
     }
     cursor.at = at;
-    let raised = python::named(cursor)?;
+    let raised = python::named(cursor, "")?;
     Some(Raised { frames, ..raised })
 }
 

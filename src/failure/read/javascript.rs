@@ -25,7 +25,7 @@ fn pattern(text: &str) -> Regex {
 /// `at load (/opt/ml/code/fit.js:3:9)`, `at async file:///opt/ml/code/fit.mjs:3:9`, `at new Promise (<anonymous>)`.
 static FRAME: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"^\s+at (?:async )?(?:(?P<function>\S[^(]*?) (?:\[as .*\] )?\()?(?:file://)?(?P<path>[^():\s]*(?:node:)?[^():]+):(?P<line>\d+):\d+\)?(?: \{)?$|^\s+at .*\((?:<anonymous>|index \d+|native)\)$",
+        r"^\s+at (?:async )?(?:(?P<function>\S[^(]*?) (?:\[as .*\] )?\()?(?:file://)?(?P<path>(?:node:)?[^():]+):(?P<line>\d+):\d+\)?(?: \{)?$|^\s+at .*\((?:<anonymous>|index \d+|native)\)$|^\s+\.\.\. \d+ lines matching cause stack trace \.\.\.$",
     )
 });
 
@@ -121,6 +121,10 @@ fn exception(cursor: &mut Cursor<'_>, named: usize) -> Option<Raised> {
 fn frame(line: &str) -> Option<Option<Frame>> {
     let found = FRAME.captures(line)?;
     let (Some(path), Some(number)) = (found.name("path"), found.name("line")) else { return Some(None) };
+    // Node's own code.
+    if path.as_str().starts_with("node:") {
+        return Some(None);
+    }
     let function = found.name("function").map(|name| name.as_str());
     let function = function.filter(|name| !name.ends_with("<anonymous>")).map(str::to_owned);
     Some(Some(Frame::new(path.as_str(), number.as_str().parse().unwrap_or(0), function)))

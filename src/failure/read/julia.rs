@@ -22,8 +22,9 @@ static CALL: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The place of a call: `   @ Main /opt/ml/code/train.jl:2`.
-static PLACE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^\s+@ (?:(?P<module>\S+) )?(?P<path>\S+):(?P<line>\d+)$").expect("a valid pattern"));
+static PLACE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^\s+@ (?:(?P<module>\S+) )?(?P<path>\S+):(?P<line>\d+)(?: \[inlined\])?$").expect("a valid pattern")
+});
 
 /// The maximum number of lines of a message.
 const MAX_MESSAGE: usize = 30;
@@ -38,6 +39,9 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     let mut chain = vec![error(cursor, "ERROR: ")?];
     // The first error ended the program, and those that led to it follow.
     loop {
+        if cursor.take_if(|line| line == "Stacktrace:").is_some() {
+            calls(cursor);
+        }
         while cursor.take_if(|line| line.starts_with("in expression starting at ")).is_some() {}
         let from = cursor.at;
         cursor.skip_empty();
@@ -59,10 +63,22 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
 fn error(cursor: &mut Cursor<'_>, start: &str) -> Option<Raised> {
     let first = cursor.line()?.strip_prefix(start)?;
     let first = first.strip_prefix("LoadError: ").unwrap_or(first);
-    let calls = cursor.find(MAX_MESSAGE, |line| line.trim() == "Stacktrace:")?;
-    let others = cursor.lines[cursor.at + 1..calls].iter().map(|line| line.trim()).filter(|line| !line.is_empty());
+    let calls_at = cursor.find(MAX_MESSAGE, |line| line.trim() == "Stacktrace:")?;
+    let others = cursor.lines[cursor.at + 1..calls_at].iter().map(|line| line.trim()).filter(|line| !line.is_empty());
+    // A task that failed says nothing itself.
+    let (first, mut others) = (first, others.peekable());
+    let nested = others.peek().and_then(|line| line.strip_prefix("nested task error: "));
+    let first = nested.map_or(first, |nested| {
+        others.next();
+        nested
+    });
     let message = [first].into_iter().chain(others).collect::<Vec<_>>().join("\n");
-    cursor.at = calls + 1;
+    cursor.at = calls_at + 1;
+    Some(Raised { message, frames: calls(cursor), ..Raised::default() })
+}
+
+/// Reads the calls of a stack, the outermost first.
+fn calls(cursor: &mut Cursor<'_>) -> Vec<Frame> {
     let mut frames = Vec::new();
     let mut function = None;
     while let Some(line) = cursor.line() {
@@ -80,7 +96,7 @@ fn error(cursor: &mut Cursor<'_>, start: &str) -> Option<Raised> {
         cursor.at += 1;
     }
     frames.reverse();
-    Some(Raised { message, frames, ..Raised::default() })
+    frames
 }
 
 fn frame(found: &regex::Captures<'_>, function: Option<String>, module: &str) -> Frame {

@@ -63,7 +63,7 @@ static CONTINUES: LazyLock<Regex> = LazyLock::new(|| {
         r"Original error was|Explanation|Hint: |Failed validating|On instance|Cannot access gated|Access to model|",
         r"Repository Not Found|Entry Not Found|Revision Not Found|Please (?:make sure|either)|If you are trying|",
         r"During: |File .*, line \d+:$|The original error|Caused by|Reason: |Error message: |This happened while|",
-        r"-- Process \d+ terminated|AssertionError |JVM stacktrace|== SQL ==)",
+        r"-- Process \d+ terminated|Below are more details|Did not show all|Resolved plan until failure|JVM stacktrace|== SQL ==)",
     ))
 });
 
@@ -126,8 +126,10 @@ pub(super) fn read<'l>(
         let loose = own.iter().filter(|line| !line.starts_with([' ', '\t'])).count();
         let most = if is_tied { MAX_TIED_LINES } else { MAX_LOOSE_LINES };
         let kept = if loose > most { tied(last, &own) } else { own.len() };
-        lines.extend(own[..kept].iter().filter(|line| !JAVA_FRAME.is_match(line)));
+        let says = |line: &&&str| !JAVA_FRAME.is_match(line) && !line.contains("For further information visit");
+        lines.extend(own[..kept].iter().filter(says));
         last = lines.last().copied().unwrap_or(first);
+        goes_on |= first.is_empty() && lines.first().is_some_and(|line| EMPTY_TALK.is_match(line));
         at = if kept > 0 { begin + kept } else { at };
         if kept < own.len() || (end == begin && !announces) {
             break;
@@ -143,7 +145,7 @@ pub(super) fn read<'l>(
         }
     }
     cursor.at = at;
-    let all = [first].into_iter().chain(lines).filter(|line| !line.is_empty());
+    let all = [first].into_iter().chain(lines).filter(|line| !matches!(*line, "" | "from user code:"));
     MessageText { text: all.take(MAX_LINES).collect::<Vec<_>>().join("\n"), frames }
 }
 
@@ -210,6 +212,11 @@ fn joins(before: &str, line: &str) -> bool {
     line.starts_with([' ', '\t', ':', ')', ']', '}'])
         || before.ends_with([':', ',', '(', '[', '{', '=', '\\'])
         || (before.contains('(') && before.matches('(').count() > before.matches(')').count() && !before.ends_with('.'))
+}
+
+/// Returns true if a message says nothing of what went wrong.
+pub(super) fn says_nothing(message: &str) -> bool {
+    message.is_empty() || !message.contains('\n') && EMPTY_TALK.is_match(message)
 }
 
 /// Divides a message into the lines for a headline and the rest.

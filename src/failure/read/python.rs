@@ -98,12 +98,12 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     Some(chain)
 }
 
-/// Reads the line that names an exception, and its message: the end of a traceback of any form.
-pub(super) fn named(cursor: &mut Cursor<'_>) -> Option<Raised> {
-    let found = RAISED.captures(cursor.line()?)?;
+/// Reads the line that names an exception, and its message: the end of a traceback of any form. All lines have a margin.
+pub(super) fn named(cursor: &mut Cursor<'_>, margin: &str) -> Option<Raised> {
+    let found = RAISED.captures(within(cursor.line()?, margin)?)?;
     cursor.at += 1;
     let first = found.get(2).map_or("", |text| text.as_str());
-    let message = message::read(cursor, first, Some);
+    let message = message::read(cursor, first, |line| within(line, margin));
     Some(Raised { name: found[1].to_owned(), message: message.text, frames: message.frames, ..Raised::default() })
 }
 
@@ -178,7 +178,8 @@ fn frames(cursor: &mut Cursor<'_>, margin: &str) -> Vec<Frame> {
     while let Some(line) = cursor.line() {
         match within(line, margin) {
             Some("") if !blank => blank = true,
-            Some(body) if body.starts_with("  ") || body.starts_with('\t') => {
+            // Loguru marks the call that caught the exception with `>`.
+            Some(body) if body.starts_with(['\t']) || body.starts_with("  ") || body.starts_with("> File ") => {
                 blank = false;
                 frames.extend(FRAME.captures(body).map(|found| frame(&found)));
             }

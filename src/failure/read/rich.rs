@@ -64,7 +64,8 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
 /// Reads a box and the exception below it.
 fn exception(cursor: &mut Cursor<'_>) -> Option<Raised> {
     let edge = cursor.take()?;
-    let width = edge.trim_start().chars().count();
+    let (margin, edge) = edge.split_at(edge.len() - edge.trim_start().len());
+    let width = edge.chars().count();
     let mut calls: Vec<String> = Vec::new();
     let mut was_call = false;
     while let Some(line) = cursor.line() {
@@ -85,10 +86,10 @@ fn exception(cursor: &mut Cursor<'_>) -> Option<Raised> {
     // The lower edge, and the box of a syntax error.
     while cursor.line().is_some_and(|line| is_edge(line) || content(line).is_some()) {
         let body = cursor.take().and_then(content).unwrap_or_default();
-        calls.extend(Some(body.trim_end()).filter(|body| FRAME.is_match(body)).map(str::to_owned));
+        calls.extend(Some(body.trim()).filter(|body| body.starts_with('/') && FRAME.is_match(body)).map(str::to_owned));
     }
     let frames = calls.iter().filter_map(|call| frame(call)).collect();
-    let raised = wrapped(cursor, width)?;
+    let raised = wrapped(cursor, margin, width)?;
     Some(Raised { frames, ..raised })
 }
 
@@ -117,16 +118,16 @@ fn frame(call: &str) -> Option<Frame> {
 }
 
 /// Reads the exception below a box. Rich breaks its lines at the width of the box.
-fn wrapped(cursor: &mut Cursor<'_>, width: usize) -> Option<Raised> {
+fn wrapped(cursor: &mut Cursor<'_>, margin: &str, width: usize) -> Option<Raised> {
     let from = cursor.at;
-    let raised = python::named(cursor)?;
+    let raised = python::named(cursor, margin)?;
     let lines = &cursor.lines[from..cursor.at];
     let mut message: Vec<String> = raised.message.lines().take(1).map(str::to_owned).collect();
     let mut others = raised.message.lines().skip(1);
     for pair in lines.windows(2).filter(|pair| !pair[1].is_empty()) {
         let Some(next) = others.next() else { break };
         let word = pair[1].split_whitespace().next().unwrap_or_default();
-        let is_broken = pair[0].chars().count() + 1 + word.chars().count() > width;
+        let is_broken = pair[0].chars().count() + 1 - margin.len().min(pair[0].len()) + word.chars().count() > width;
         match message.last_mut().filter(|_| is_broken) {
             Some(line) => {
                 line.push(' ');

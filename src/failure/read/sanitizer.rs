@@ -33,6 +33,9 @@ static UNDEFINED: LazyLock<Regex> = LazyLock::new(|| {
 /// The maximum number of lines between the report's first line and its first call.
 const NEAR: usize = 6;
 
+/// The maximum number of lines of a report after its first stack.
+const MAX_LINES: usize = 100;
+
 /// Returns true if a report may begin at a line.
 pub(super) fn begins(line: &str) -> bool {
     line.contains("Sanitizer: ") || line.contains(": runtime error: ")
@@ -62,6 +65,10 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
             let is_library = !found["path"].starts_with('/') && found["path"].contains("../");
             Frame { is_library, ..frame }
         }));
+    }
+    // The stacks of the allocation, the summary and the map of the memory say no more.
+    if let Some(end) = cursor.find(MAX_LINES, |line| line.ends_with("==ABORTING") || line.starts_with("SUMMARY: ")) {
+        cursor.at = end + 1;
     }
     frames.reverse();
     Some(vec![Raised { name, message, frames, ..Raised::default() }])

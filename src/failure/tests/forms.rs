@@ -262,3 +262,88 @@ fn the_report_of_sagemaker_training_is_told_by_the_scripts_error_in_it() {
         &["ValueError: bad rate"],
     );
 }
+
+#[test]
+fn a_traceback_of_richs_logger_is_read_within_its_columns() {
+    told(
+        "[11/28/26 07:21:19] INFO     up                                       train.py:5\n                    ERROR    fit failed                               train.py:9\n                             ╭─ Traceback (most recent call last) ──╮\n                             │ /opt/ml/code/train.py:7  │\n                             │ in rows                              │\n                             ╰──────────────────────────────────────╯\n                             KeyError: 'y'\n",
+        &["KeyError: 'y'", "at train.py:7 in rows"],
+    );
+    told(
+        "[11/28/26 07:21:20] ERROR    no vocabulary in                         train.py:5\n                             /opt/data, please give\n                             one\n                    INFO     bye                                      train.py:6\n",
+        &["no vocabulary in /opt/data, please give one"],
+    );
+}
+
+#[test]
+fn messages_with_empty_lines_are_told_by_their_substance() {
+    let of = |message: &str| {
+        format!(
+            "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 3, in f\n    x\n{message}\n"
+        )
+    };
+    told(
+        &of(
+            "tensorflow.errors.InvalidArgumentError: Graph execution error:\n\nDetected at node 'dense/MatMul' defined at (most recent call last):\n    File \"/opt/ml/code/train.py\", line 3, in f\n      x\nNode: 'dense/MatMul'\nshapes [3,4] and [5,6] do not fit\n2024-01-01 00:00:00.000000: W tensorflow/x.cc:1] bye",
+        ),
+        &[
+            "tensorflow.errors.InvalidArgumentError: Graph execution error: shapes [3,4] and [5,6] do not fit",
+            "at train.py:3 in f",
+        ],
+    );
+    told(
+        &of(
+            "ValueError: Exception encountered when calling Net.call().\n\nlayer \"dense\" expects 4 columns, got 3\n\nArguments received by Net.call():\n  • inputs=x",
+        ),
+        &[
+            "ValueError: Exception encountered when calling Net.call(). layer \"dense\" expects 4 columns, got 3",
+            "at train.py:3 in f",
+            "Arguments received by Net.call(): • inputs=x",
+        ],
+    );
+    told(
+        &of(
+            "torch._dynamo.exc.Unsupported: Call to a builtin\n  Explanation: no.\n\nfrom user code:\n   File \"/opt/ml/code/net.py\", line 8, in forward\n    print(x)\n\nSet TORCHDYNAMO_VERBOSE=1 for the internal stack trace",
+        ),
+        &["torch._dynamo.exc.Unsupported: Call to a builtin Explanation: no.", "at net.py:8 in forward"],
+    );
+    told(
+        &of(
+            "ImportError: \n\nIMPORTANT: PLEASE READ THIS FOR ADVICE ON HOW TO SOLVE THIS ISSUE!\n\nImporting the numpy C-extensions failed.\n\nOriginal error was: libopenblas.so.0: cannot open shared object file",
+        ),
+        &[
+            "ImportError: IMPORTANT: PLEASE READ THIS FOR ADVICE ON HOW TO SOLVE THIS ISSUE! Original error was: libopenblas.so.0: cannot open shared object file",
+            "at train.py:3 in f",
+        ],
+    );
+    // Output after an empty line is no part of a message.
+    told(
+        &of("KeyError: 'x'\n\nthe bar is closed"),
+        &["KeyError: 'x'", "at train.py:3 in f", "last line: the bar is closed"],
+    );
+}
+
+#[test]
+fn what_follows_a_message_is_not_in_the_headline() {
+    let of = |after: &str| {
+        format!(
+            "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 3, in f\n    x\nValueError: no rows\n{after}\n"
+        )
+    };
+    let expected = ["ValueError: no rows", "at train.py:3 in f"];
+    for after in [
+        "------------------------------",
+        "make: *** [Makefile:2: train] Error 1",
+        "[rank3]:[W527 04:11:09.270 ProcessGroupNCCL.cpp:1496] Warning: destroy_process_group() was not called",
+        "huggingface/tokenizers: The current process just got forked",
+        "Stack trace:\n  [bt] (0) /lib/libx.so(+0x11031e) [0x7fd73611031e]",
+        "--------------------\nFor simplicity, JAX has removed its internal frames.",
+    ] {
+        let text = recorded(Ending::Exited(1), &of(after));
+        assert_eq!(text.lines().take(2).collect::<Vec<_>>(), expected, "{after}");
+        assert!(!text.contains("[bt]") && !text.contains("simplicity"), "{text}");
+    }
+    let steps: String = (0..12).map(|step| format!("closing writer {step}\n")).collect();
+    let text = recorded(Ending::Exited(1), &of(&steps));
+    assert!(text.starts_with("ValueError: no rows\nat train.py:3 in f\nlast line: closing writer 11"), "{text}");
+}
