@@ -9,7 +9,7 @@ use crate::job::Variables;
 use crate::job::config;
 use crate::launch::{self, Image, LaunchInput};
 use crate::machine::{Bytes, FileSystem, Hardware, SHARED_MEMORY};
-use crate::redact::Redactor;
+use crate::redact::{Redactor, visible};
 use crate::resolve;
 use crate::run::{self, Outcome, Prepared};
 
@@ -65,7 +65,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
             CheckResult::Doubtful(said, remedy) => ("warn ", format!("{said}: {remedy}")),
             CheckResult::Wrong(said) => ("FAIL ", said.clone()),
         };
-        text.push_str(&format!("{mark} {name:<14} {}\n", redactor.clean(&said)));
+        text.push_str(&format!("{mark} {name:<14} {}\n", visible(&redactor.clean(&said))));
     }
     super::common::print(&text);
     i32::from(findings.iter().any(|(_, finding)| matches!(finding, CheckResult::Wrong(_))))

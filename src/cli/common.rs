@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::{Arg, ArgAction, ArgMatches};
 
+use crate::redact::{Redactor, visible_lines};
 use crate::run::Options;
 
 /// Returns the option `--set`, which every subcommand that reads settings has.
@@ -22,6 +23,11 @@ pub(super) fn settings_option() -> Arg {
 /// Returns the options that all subcommands share.
 pub(super) fn options(matches: &ArgMatches) -> Options {
     Options { settings: matches.get_many("set").into_iter().flatten().cloned().collect() }
+}
+
+/// Prints a message on standard error, without secrets that show by their form and without control characters.
+pub(super) fn report(text: &str) {
+    eprintln!("footplate: {}", visible_lines(&Redactor::default().clean(text)));
 }
 
 /// Prints to standard output. A reader that is gone is not an error.

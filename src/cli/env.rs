@@ -5,6 +5,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::job::Variables;
 use crate::job::config;
 use crate::prepare::environment::ExistingVariables;
+use crate::redact::{visible, visible_json};
 use crate::run;
 
 pub(super) fn command() -> Command {
@@ -57,26 +58,34 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
         let object: serde_json::Map<_, _> =
             pairs.map(|(name, value)| (name, String::from_utf8_lossy(&value).into())).collect();
-        super::common::print(format!("{:#}\n", serde_json::Value::Object(object)));
+        super::common::print(&*visible_json(&format!("{:#}\n", serde_json::Value::Object(object))));
         return 0;
     }
-    let mut script = Vec::new();
-    for (name, value) in pairs {
-        // A variable such as SM_HP_BATCH-SIZE can be in an environment, but a shell cannot set it.
-        if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            script.extend(format!("export {name}='").into_bytes());
-            for byte in value {
-                match byte {
-                    b'\'' => script.extend(br"'\''"),
-                    other => script.push(other),
-                }
-            }
-            script.extend(b"'\n");
-        }
-    }
-    super::common::print(script);
+    // A variable such as SM_HP_BATCH-SIZE can be in an environment, but a shell cannot set it.
+    let settable = pairs.filter(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    super::common::print(settable.map(|(name, value)| export(&name, &value)).collect::<String>());
     for omitted in &environment.omitted {
-        eprintln!("footplate: {} is left out: {}", omitted.name, omitted.reason);
+        super::common::report(&format!("{} is left out: {}", omitted.name, omitted.reason));
     }
     0
+}
+
+/// Returns the line by which a shell sets a variable to exactly this value. A value that a terminal would act on, or that is
+/// not UTF-8, is written in octal.
+fn export(name: &str, value: &[u8]) -> String {
+    match std::str::from_utf8(value) {
+        Ok(text) if visible(text) == text => format!("export {name}='{}'\n", text.replace('\'', r"'\''")),
+        _ => {
+            let in_format = |byte: &u8| match byte {
+                b'\'' => r"'\''".to_owned(),
+                b'%' => "%%".to_owned(),
+                b'\\' => r"\\".to_owned(),
+                b' '..=b'~' => char::from(*byte).to_string(),
+                _ => format!("\\{byte:03o}"),
+            };
+            let format: String = value.iter().map(in_format).collect();
+            // The shell removes line ends at the end of a command's output, so that another character must stand there.
+            format!("export {name}=\"$(printf '{format}_')\"; {name}=\"${{{name}%_}}\"\n")
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use super::common::report;
 use crate::event::Ending;
 use crate::job::exit_code;
 use crate::local::{self, LocalJob, pair};
@@ -68,18 +69,18 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     let ran = job(matches).and_then(|job| local::run(&job));
     match ran {
         Ok(results) => {
-            eprintln!("footplate: model {}", results.model.display());
-            eprintln!("footplate: output {}", results.output.display());
+            report(&format!("model {}", results.model.display()));
+            report(&format!("output {}", results.output.display()));
             if let Some(failure) = &results.failure {
-                eprintln!("footplate: failure {}", failure.display());
+                report(&format!("failure {}", failure.display()));
             }
             if results.exit_code != 0 {
-                eprintln!("footplate: the job failed with {}", Ending::Exited(results.exit_code));
+                report(&format!("the job failed with {}", Ending::Exited(results.exit_code)));
             }
             results.exit_code
         }
         Err(error) => {
-            eprintln!("footplate: {error:#}");
+            report(&format!("{error:#}"));
             exit_code::CONFIGURATION
         }
     }

@@ -19,6 +19,7 @@ use clap::{ArgMatches, Command};
 
 use crate::cluster::agent;
 use crate::job::{Variables, config, exit_code};
+use crate::redact::{Redactor, visible_lines};
 use crate::run;
 use crate::supervise::{direct, guard, keeper};
 
@@ -46,12 +47,13 @@ pub fn run(words: Vec<OsString>) -> i32 {
             "no subcommand is given".to_owned()
         }
         Err(error) => {
-            // The reader may be gone. The exit code reports the error anyway.
-            let _ = error.print();
+            let text = error.render().to_string();
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+                common::print(text);
                 return 0;
             }
-            let text = error.to_string();
+            // An argument may hold anything.
+            eprint!("{}", visible_lines(&Redactor::default().clean(&text)));
             let lines = text.trim_start_matches("error: ").lines().take_while(|line| !line.trim().is_empty());
             lines.map(str::trim).collect::<Vec<_>>().join(" ")
         }

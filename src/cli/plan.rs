@@ -9,7 +9,7 @@ use crate::launch::{self, Entry, LaunchInput, LaunchPlan};
 use crate::machine::Hardware;
 use crate::prepare::code::{EntryKind, Runner};
 use crate::prepare::environment::ExistingVariables;
-use crate::redact::Redactor;
+use crate::redact::{Redactor, visible_json};
 use crate::run::{self, Outcome, Prepared, Refusal};
 
 pub(super) fn command() -> Command {
@@ -36,7 +36,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
 /// Prints on standard error why something cannot be done. Returns the exit code that the job would have.
 pub(super) fn refuse(outcome: &Outcome) -> i32 {
     let redactor = Redactor::new(Variables::of_this_process().texts());
-    eprintln!("footplate: {}", outcome.failure_text(&redactor).unwrap_or_default());
+    super::common::report(&outcome.failure_text(&redactor).unwrap_or_default());
     outcome.exit_code()
 }
 
@@ -120,7 +120,7 @@ pub(super) fn entry(prepared: &Prepared, variables: &Variables) -> Result<(Entry
 
 fn as_text(planned: &[Planned], redactor: &Redactor, note: Option<&str>) -> String {
     let mut blocks: Vec<String> = planned.iter().map(|planned| block(planned, redactor)).collect();
-    blocks.extend(note.map(|note| format!("note         {note}\n")));
+    blocks.extend(note.map(|note| launch::plan_line("note", note) + "\n"));
     match planned.len() {
         1 => blocks.concat(),
         _ => blocks.join("\n"),
@@ -130,9 +130,9 @@ fn as_text(planned: &[Planned], redactor: &Redactor, note: Option<&str>) -> Stri
 /// One host's part of the text.
 fn block(planned: &Planned, redactor: &Redactor) -> String {
     let Planned { host, instance_type, plan } = planned;
-    let mut lines = vec![format!("host         {host}"), format!("instance     {instance_type}")];
+    let mut lines = vec![launch::plan_line("host", host), launch::plan_line("instance", instance_type)];
     match plan {
-        Err(error) => lines.push(format!("refused      {}", redactor.clean(error))),
+        Err(error) => lines.push(launch::plan_line("refused", redactor.clean(error))),
         Ok(plan) => lines.extend(launch::plan_text(plan, redactor)),
     }
     lines.join("\n") + "\n"
@@ -151,5 +151,5 @@ fn as_json(own: &LaunchPlan, planned: &[Planned], redactor: &Redactor, note: Opt
     let mut object = launch::plan_json(own, redactor);
     object["hosts"] = hosts.collect();
     object["note"] = note.into();
-    format!("{object:#}\n")
+    visible_json(&format!("{object:#}\n")).into_owned()
 }

@@ -24,6 +24,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::redact::visible;
 use crate::supervise;
 
 /// The name of footplate as the remote agent.
@@ -107,7 +108,7 @@ pub fn run(words: &[OsString]) -> i32 {
     match ask(words) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{NAME}: {error}");
+            eprintln!("{NAME}: {}", visible(&error.to_string()));
             UNREACHABLE
         }
     }

@@ -4,7 +4,7 @@
 //! end. Laying out a redacted cause without a redactor yields the text of the host where it was judged.
 
 use crate::event::{Cause, CauseDetail, CauseEnding, Ending, SourcePlace};
-use crate::redact::Redactor;
+use crate::redact::{Redactor, visible};
 
 use super::nccl;
 use super::text::{Keep, TextPart, lay_out, one_line, shortened};
@@ -146,10 +146,10 @@ fn clean_headline(cause: &Cause, redactor: &Redactor) -> (String, Option<String>
     }
 }
 
-/// Returns the text without secrets, on one line. It is cleaned before the lines are joined, because a secret may span
-/// lines, and again afterwards, as it is shown.
+/// Returns the text without secrets and control characters, on one line. It is cleaned before the lines are joined, because
+/// a secret may span lines, and again afterwards, as it is shown.
 fn clean(text: &str, redactor: &Redactor) -> String {
-    redactor.clean(&one_line(&redactor.clean(text))).into_owned()
+    visible(&redactor.clean(&one_line(&redactor.clean(text)))).into_owned()
 }
 
 #[cfg(test)]

@@ -7,30 +7,31 @@ use serde_json::{Value, json};
 use super::count::Span;
 use super::plan::{CommandPlan, EndMeaning, LaunchPlan, ProcessPlan, ProcessRole, ReadySign, StartAfter};
 use crate::prepare::environment::VariableTable;
-use crate::redact::Redactor;
+use crate::redact::{Redactor, visible};
 
 /// Returns the lines that describe a plan, without the host's name.
 pub fn plan_text(plan: &LaunchPlan, redactor: &Redactor) -> Vec<String> {
-    let mut lines = vec![line("launcher", plan.launcher), line("processes", started_here(plan).count())];
-    lines.extend(plan.span.map(|span| line("ranks", span_text(span))));
+    let mut lines = vec![plan_line("launcher", plan.launcher), plan_line("processes", started_here(plan).count())];
+    lines.extend(plan.span.map(|span| plan_line("ranks", span_text(span))));
     for service in plan.services() {
         lines.extend(service_text(service, redactor));
     }
     match plan.script_processes().next() {
         Some(first) => {
             if first.starts != StartAfter::Nothing {
-                lines.push(line("script", starts_text(first)));
+                lines.push(plan_line("script", starts_text(first)));
             }
             lines.extend(command_text(&first.command, redactor));
         }
-        None => lines.push(line("script", format!("runs on {}", plan.script_hosts.join(", ")))),
+        None => lines.push(plan_line("script", format!("runs on {}", plan.script_hosts.join(", ")))),
     }
-    lines.extend(pairs(&plan.variables, redactor).map(|(name, value)| line("variable", format!("{name}={value}"))));
+    lines
+        .extend(pairs(&plan.variables, redactor).map(|(name, value)| plan_line("variable", format!("{name}={value}"))));
     for process in plan.script_processes() {
         let number = process.role.number().unwrap_or_default();
         lines.extend(own_variables(&format!("rank {number}"), &process.command, redactor));
     }
-    lines.extend(plan.warnings.iter().map(|warning| line("warning", redactor.clean(warning))));
+    lines.extend(plan.warnings.iter().map(|warning| plan_line("warning", redactor.clean(warning))));
     lines
 }
 
@@ -66,23 +67,26 @@ fn started_here(plan: &LaunchPlan) -> impl Iterator<Item = &ProcessPlan> {
 }
 
 /// Returns one line of the text: a word, and what is said of it.
-fn line(word: &str, text: impl Display) -> String {
-    format!("{word:<12} {text}")
+pub fn plan_line(word: &str, text: impl Display) -> String {
+    visible(&format!("{word:<12} {text}")).into_owned()
 }
 
 fn command_text(command: &CommandPlan, redactor: &Redactor) -> [String; 3] {
     [
-        line("folder", command.working_dir.display()),
-        line("program", command.program.display()),
-        line("command", redactor.clean_command(&words(command))),
+        plan_line("folder", command.working_dir.display()),
+        plan_line("program", command.program.display()),
+        plan_line("command", redactor.clean_command(&words(command))),
     ]
 }
 
 fn service_text(service: &ProcessPlan, redactor: &Redactor) -> Vec<String> {
     let ProcessRole::Service { name, title } = &service.role else { return Vec::new() };
-    let mut lines = vec![line("service", format!("{name}: {title}")), line("starts", starts_text(service))];
-    lines.push(line("ready", readiness_text(service.ready)));
-    lines.push(line("its end", format!("{}; in the shutdown: number {}", end_text(service.end), service.stop_order)));
+    let mut lines = vec![plan_line("service", format!("{name}: {title}")), plan_line("starts", starts_text(service))];
+    lines.push(plan_line("ready", readiness_text(service.ready)));
+    lines.push(plan_line(
+        "its end",
+        format!("{}; in the shutdown: number {}", end_text(service.end), service.stop_order),
+    ));
     lines.extend(command_text(&service.command, redactor));
     lines.extend(own_variables(name, &service.command, redactor));
     lines
@@ -91,7 +95,7 @@ fn service_text(service: &ProcessPlan, redactor: &Redactor) -> Vec<String> {
 /// Returns a line with the variables of one process, if it has any of its own.
 fn own_variables(of: &str, command: &CommandPlan, redactor: &Redactor) -> Option<String> {
     let pairs = pairs(&command.variables, redactor).map(|(name, value)| format!("{name}={value}"));
-    (!command.variables.is_empty()).then(|| line(of, pairs.collect::<Vec<_>>().join(" ")))
+    (!command.variables.is_empty()).then(|| plan_line(of, pairs.collect::<Vec<_>>().join(" ")))
 }
 
 fn service_json(service: &ProcessPlan, redactor: &Redactor) -> Value {

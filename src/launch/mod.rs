@@ -24,7 +24,7 @@ mod torchrun;
 mod xla;
 
 pub use count::Span;
-pub use display::{plan_json, plan_text};
+pub use display::{plan_json, plan_line, plan_text};
 pub use engine::{Engine, Flag, Profile};
 pub use error::LaunchError;
 pub use image::{Image, ImageProbe, Programs};

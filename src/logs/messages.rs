@@ -9,7 +9,7 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::Relay;
-use crate::redact::Redactor;
+use crate::redact::{Redactor, visible_message};
 
 /// The importance from which on messages are shown, as one of Python's numbers, which `sagemaker_container_log_level`
 /// uses.
@@ -80,7 +80,7 @@ impl<S: tracing::Subscriber> Layer<S> for Messages {
         let message = clean(&message.0);
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut line = format!("{} footplate {name} ", Timestamp(since_epoch));
-        line.extend(message.chars().map(|c| if c.is_control() { ' ' } else { c }));
+        line.push_str(&visible_message(&message));
         line.push('\n');
         if let Some(relay) = RELAY.get() {
             relay.message(line.into_bytes());

@@ -14,6 +14,7 @@ use crate::job::Variables;
 use crate::kernel;
 use crate::launch::ERROR_FILE;
 use crate::logs::{self, RankLabel};
+use crate::redact::without_private_keys;
 use crate::supervise::{EndReport, Reports, Stop, Supervisor};
 
 /// The time that judging may take. It takes milliseconds, unless a file system does not answer.
@@ -164,7 +165,8 @@ impl Judge {
         // A rank that a launcher started runs by the launcher's command.
         let judged = own.or(self.processes.first());
         let command = judged.map(|judged| judged.command.clone()).unwrap_or_default();
-        let mut evidence = Evidence::new(ending, &output.stderr, &output.stdout, &self.code_dir, command);
+        let (stderr, stdout) = (without_private_keys(&output.stderr), without_private_keys(&output.stdout));
+        let mut evidence = Evidence::new(ending, &stderr, &stdout, &self.code_dir, command);
         let of_rank = |rank: &RankOutput| RankLabel::new(job.cluster.current_host.clone(), rank.rank);
         let ranks = output.ranks.iter();
         evidence.ranks = ranks

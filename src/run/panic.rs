@@ -9,6 +9,7 @@ use crate::failure::OutputFiles;
 use crate::files;
 use crate::job::exit_code;
 use crate::logs::{self, Relay};
+use crate::redact::visible_message;
 use crate::supervise::{self, Supervisor};
 
 /// The time that the failure file may take to be written when the main thread hangs.
@@ -29,10 +30,10 @@ pub(super) fn give_way() {
 pub(super) fn install(files: OutputFiles, relay: Relay) {
     std::panic::set_hook(Box::new(move |panic| {
         HAS_PANICKED.store(true, Ordering::SeqCst);
-        let text = logs::clean(&describe(panic));
+        let text = visible_message(&logs::clean(&describe(panic))).into_owned();
         // The job is lost. Its remaining output matters less than the reason.
         if let Err(error) = files.fail(&text) {
-            relay.message(format!("{error:#}\n").into_bytes());
+            relay.message(format!("{}\n", visible_message(&format!("{error:#}"))).into_bytes());
         }
         relay.message(format!("{text}\n").into_bytes());
         supervise::kill_descendants();

@@ -7,7 +7,7 @@ use super::start::{RankTask, shown_command};
 use crate::logs;
 use crate::observe::record::{JobFacts, PlannedProcess, RunRecord};
 use crate::python::{Dict, Separators, Value};
-use crate::redact::{HIDDEN, is_secret_name};
+use crate::redact::is_secret_name;
 use crate::supervise::Role;
 
 /// The maximum size of recorded hyperparameters, in bytes.
@@ -72,7 +72,7 @@ fn plain(value: &Value) -> serde_json::Value {
     }
 }
 
-/// Returns a value without secrets: whatever has the name of a secret, or stands below one, is hidden.
+/// Returns a value without secrets: what can be one and has the name of a secret, or stands below one, is hidden.
 fn without_secrets(name: &str, value: &serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     match value {
@@ -85,10 +85,14 @@ fn without_secrets(name: &str, value: &serde_json::Value) -> serde_json::Value {
             .collect::<serde_json::Map<_, _>>()
             .into(),
         Value::Array(list) => list.iter().map(|value| without_secrets(name, value)).collect(),
-        Value::Null => Value::Null,
-        _ if is_secret_name(name) => HIDDEN.into(),
-        Value::String(text) => logs::clean(text).into(),
-        other => other.clone(),
+        Value::String(text) => logs::redactor().clean_value(name, text).into(),
+        other => {
+            let text = other.to_string();
+            match logs::redactor().clean_value(name, &text) {
+                clean if clean != text => clean.into(),
+                _ => other.clone(),
+            }
+        }
     }
 }
 
@@ -97,14 +101,15 @@ mod tests {
     use super::without_secrets;
 
     #[test]
-    fn hyperparameters_with_a_secret_name_are_hidden_whatever_they_are() {
+    fn hyperparameters_with_a_secret_name_are_hidden_if_they_can_be_secret() {
         let given = serde_json::json!({
-            "lr": 0.1, "api_token": 1234, "password": {"a": ["b"]}, "list": [{"secret": "x"}], "url": "https://me:pw@host/"
+            "lr": 0.1, "api_token": 12_345_678_901_234_567_u64, "password": {"a": ["b"]}, "list": [{"secret": "x"}],
+            "url": "https://me:pw@host/", "use_token": true, "pin": 1234, "hub_token": null, "token": "a word"
         });
         let hidden = "******";
         let expected = serde_json::json!({
             "lr": 0.1, "api_token": hidden, "password": {"a": [hidden]}, "list": [{"secret": hidden}],
-            "url": "https://******@host/"
+            "url": "https://******@host/", "use_token": true, "pin": 1234, "hub_token": null, "token": "a word"
         });
         assert_eq!(without_secrets("", &given), expected);
     }

@@ -32,6 +32,7 @@ use super::direct;
 use crate::event::Ending;
 use crate::job::exit_code;
 use crate::kernel;
+use crate::redact::visible;
 
 /// The first argument that makes footplate a keeper.
 pub const WORD: &str = "keep-rank";
@@ -156,7 +157,7 @@ pub fn run(words: &[OsString]) -> i32 {
 }
 
 fn failed(program: &OsString, error: &io::Error) -> i32 {
-    eprintln!("footplate: cannot start {}: {error}", program.display());
+    eprintln!("footplate: cannot start {}: {error}", visible(&program.to_string_lossy()));
     if error.kind() == io::ErrorKind::NotFound { exit_code::NOT_FOUND } else { exit_code::NOT_EXECUTABLE }
 }
 

@@ -11,6 +11,7 @@ use crate::failure;
 use crate::logs;
 use crate::observe::metrics::Metrics;
 use crate::observe::resources::Resources;
+use crate::redact::visible_json;
 
 /// The maximum length of the evidence of each stream, in bytes.
 const EVIDENCE_SIZE: usize = 8 << 10;
@@ -250,7 +251,7 @@ impl State {
         let mut text = serde_json::to_string_pretty(&document)
             .unwrap_or_else(|error| unreachable!("every key is a text and every number is finite: {error}"));
         text.push('\n');
-        text
+        visible_json(&text).into_owned()
     }
 }
 

@@ -19,6 +19,7 @@ use crate::prepare::requirements::{
     Unsatisfied, choose_installer, install_command, install_variables, obstacle_to_uv, pinning_constraints,
     uv_cannot_read,
 };
+use crate::redact::visible_message;
 use crate::run::context::Context;
 use crate::run::live::Live;
 use crate::run::start::shown_command;
@@ -305,14 +306,14 @@ impl<'j> Installation<'j> {
     }
 }
 
-/// Returns the filter of the installer's output. It passes the lines that the log should show, without secrets; at the
-/// level of debugging, it passes all lines.
+/// Returns the filter of the installer's output. It passes the lines that the log should show, without secrets and control
+/// characters; at the level of debugging, it passes all lines.
 fn log_filter(progress: &Arc<Mutex<Progress>>, level: Level) -> Rewrite {
     let (redactor, progress) = (logs::redactor(), Arc::clone(progress));
     Rewrite::new(move |line| {
         let line = String::from_utf8_lossy(line);
         let is_shown = progress.lock().unwrap_or_else(PoisonError::into_inner).observe(&line, Instant::now());
-        (is_shown || level < Level::INFO).then(|| redactor.clean(&line).into_owned().into_bytes())
+        (is_shown || level < Level::INFO).then(|| visible_message(&redactor.clean(&line)).into_owned().into_bytes())
     })
 }
 

@@ -1,0 +1,547 @@
+//! The rule by which a name says that its value is a secret: one table of words, of which whole words count.
+//!
+//! A name is split at every character that is neither letter nor digit, between lower and upper case, and after digits:
+//! `AWS_SECRET_ACCESS_KEY`, `dbPassword` and `x-api-key` have four, two and three words. Digits at the end of a word do not
+//! count. So `tokenizer`, `monkey` and `num_passes` contain no word of a secret, and `API_KEY_2` does.
+
+/// The likelihood that a value is a secret, by its name alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NameKind {
+    /// It is none.
+    Plain,
+    /// It is one if it looks random: `session_id`, `my_key`, `TOKEN_GITHUB`.
+    Doubtful,
+    /// It is one unless it cannot be: a number, a word or a path.
+    Secret,
+    /// It is one even if it is a word, as passwords are.
+    Password,
+}
+
+/// The part that a word plays in a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// It names a password wherever it stands.
+    Password,
+    /// It names a secret wherever it stands.
+    Secret,
+    /// It names a secret at the end of the name: `http_auth`, but not `auth_mode`.
+    AtEnd,
+    /// It may name a secret.
+    Doubtful,
+    /// `key` or `keys`.
+    Key,
+    /// `token`.
+    Token,
+    /// `tokens`.
+    Tokens,
+    /// `pass`.
+    Pass,
+    /// `pat`.
+    Pat,
+}
+
+/// The words after a word that names a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// None, or only neutral ones: `API_KEY_PROD`.
+    Neutral,
+    /// One by which the value is the secret's number or name: `secret_id`.
+    Id,
+    /// One by which the value only describes the secret: `password_file`.
+    Descriptor,
+    /// Others.
+    Unknown,
+}
+
+/// Returns the role of a word, or `None` if it has nothing to do with secrets.
+fn role(word: &str) -> Option<Role> {
+    Some(match word {
+        "password" | "passwords" | "passwd" | "passphrase" | "passphrases" | "passcode" | "passcodes" | "secret"
+        | "secrets" | "pwd" | "pw" => Role::Password,
+        "authorization" | "bearer" | "connstr" | "cookie" | "cookies" | "cred" | "credential" | "credentials"
+        | "creds" | "dsn" | "htpasswd" | "jwt" | "kubeconfig" | "mnemonic" | "netrc" => Role::Secret,
+        "auth" | "otp" | "pin" | "sas" | "totp" => Role::AtEnd,
+        "authentication" | "cert" | "csrf" | "nonce" | "salt" | "session" | "sid" | "sig" | "signature" | "sso"
+        | "webhook" | "xsrf" => Role::Doubtful,
+        "key" | "keys" => Role::Key,
+        "token" => Role::Token,
+        "tokens" => Role::Tokens,
+        "pass" => Role::Pass,
+        "pat" => Role::Pat,
+        _ => return glued(word),
+    })
+}
+
+/// Returns the role of a word in which two words stand without a separator, such as `pgpassword`.
+fn glued(word: &str) -> Option<Role> {
+    const PASSWORDS: [&str; 5] = ["password", "passwd", "passphrase", "passcode", "secret"];
+    const KEYS: [&str; 9] = [
+        "accesskey",
+        "accountkey",
+        "apikey",
+        "authkey",
+        "encryptionkey",
+        "privatekey",
+        "secretkey",
+        "signingkey",
+        "sshkey",
+    ];
+    const BEFORE_TOKEN: [&str; 15] = [
+        "access", "api", "auth", "bearer", "csrf", "deploy", "git", "github", "gitlab", "hf", "hub", "oauth",
+        "refresh", "session", "xsrf",
+    ];
+    const BEFORE_PASS: [&str; 16] = [
+        "admin", "db", "ftp", "http", "ldap", "mail", "mongo", "mysql", "pg", "postgres", "proxy", "redis", "root",
+        "smtp", "sql", "user",
+    ];
+    let ends = |ends: &[&str]| ends.iter().any(|end| word.len() > end.len() && word.ends_with(end));
+    let begins = |end: &str, words: &[&str]| word.strip_suffix(end).is_some_and(|begin| words.contains(&begin));
+    let singular = word.strip_suffix('s').unwrap_or(word);
+    if ends(&PASSWORDS) || begins("pass", &BEFORE_PASS) || begins("pwd", &BEFORE_PASS) || begins("pw", &BEFORE_PASS) {
+        Some(Role::Password)
+    } else if KEYS.iter().any(|key| singular.ends_with(key))
+        || begins("token", &BEFORE_TOKEN)
+        || ends(&["credentials", "connectionstring"])
+        || ["basicauth", "httpauth", "proxyauth", "connectionstring"].contains(&word)
+    {
+        Some(Role::Secret)
+    } else {
+        None
+    }
+}
+
+/// Returns the meaning of the words after a word that names a secret.
+fn rest(words: &[&str]) -> Rest {
+    let is_neutral = |word: &&str| {
+        let neutral = [
+            "b64",
+            "backup",
+            "base64",
+            "code",
+            "current",
+            "data",
+            "default",
+            "dev",
+            "development",
+            "env",
+            "header",
+            "json",
+            "list",
+            "live",
+            "main",
+            "new",
+            "old",
+            "payload",
+            "pem",
+            "prev",
+            "previous",
+            "primary",
+            "prod",
+            "production",
+            "qa",
+            "raw",
+            "secondary",
+            "stage",
+            "staging",
+            "str",
+            "string",
+            "test",
+            "val",
+            "value",
+            "values",
+        ];
+        neutral.contains(word) || without_digits(word).len() <= 1
+    };
+    if words.iter().all(is_neutral) {
+        Rest::Neutral
+    } else if words.iter().any(|word| is_descriptor(word)) {
+        Rest::Descriptor
+    } else if words.iter().any(|word| matches!(*word, "id" | "ids")) {
+        Rest::Id
+    } else {
+        Rest::Unknown
+    }
+}
+
+/// Returns true if a word after that of a secret says that the value is not the secret itself.
+fn is_descriptor(word: &str) -> bool {
+    matches!(
+        word,
+        "alg"
+            | "algorithm"
+            | "allowed"
+            | "arn"
+            | "attempts"
+            | "audience"
+            | "axis"
+            | "backend"
+            | "batch"
+            | "budget"
+            | "bytes"
+            | "cache"
+            | "chars"
+            | "class"
+            | "classes"
+            | "col"
+            | "cols"
+            | "column"
+            | "columns"
+            | "count"
+            | "counts"
+            | "dim"
+            | "dims"
+            | "dir"
+            | "dirs"
+            | "directory"
+            | "domain"
+            | "dropout"
+            | "dtype"
+            | "embed"
+            | "embedding"
+            | "embeddings"
+            | "enabled"
+            | "encoding"
+            | "endpoint"
+            | "error"
+            | "errors"
+            | "expires"
+            | "expiry"
+            | "fetcher"
+            | "field"
+            | "fields"
+            | "file"
+            | "filename"
+            | "files"
+            | "folder"
+            | "format"
+            | "frequency"
+            | "group"
+            | "handler"
+            | "head"
+            | "heads"
+            | "helper"
+            | "host"
+            | "idx"
+            | "index"
+            | "indices"
+            | "interval"
+            | "issuer"
+            | "kind"
+            | "label"
+            | "labels"
+            | "len"
+            | "length"
+            | "lengths"
+            | "level"
+            | "lifetime"
+            | "limit"
+            | "location"
+            | "loss"
+            | "manager"
+            | "map"
+            | "mapping"
+            | "mask"
+            | "max"
+            | "memory"
+            | "method"
+            | "metric"
+            | "min"
+            | "mode"
+            | "model"
+            | "module"
+            | "name"
+            | "names"
+            | "num"
+            | "optional"
+            | "order"
+            | "origin"
+            | "pad"
+            | "padding"
+            | "pairs"
+            | "param"
+            | "params"
+            | "path"
+            | "paths"
+            | "pattern"
+            | "per"
+            | "plugin"
+            | "policy"
+            | "port"
+            | "prefix"
+            | "prob"
+            | "process"
+            | "profile"
+            | "prompt"
+            | "provider"
+            | "range"
+            | "rate"
+            | "ratio"
+            | "realm"
+            | "regex"
+            | "region"
+            | "required"
+            | "retries"
+            | "role"
+            | "rules"
+            | "scale"
+            | "schema"
+            | "scheme"
+            | "scope"
+            | "scopes"
+            | "seed"
+            | "separator"
+            | "server"
+            | "service"
+            | "shape"
+            | "size"
+            | "sizes"
+            | "sock"
+            | "socket"
+            | "source"
+            | "split"
+            | "status"
+            | "step"
+            | "steps"
+            | "store"
+            | "strategy"
+            | "suffix"
+            | "table"
+            | "template"
+            | "threshold"
+            | "through"
+            | "timeout"
+            | "ttl"
+            | "type"
+            | "types"
+            | "uri"
+            | "url"
+            | "user"
+            | "username"
+            | "version"
+            | "weight"
+            | "width"
+    )
+}
+
+/// Returns the kind of a key, by the word before it.
+fn key_kind(before: Option<&str>) -> NameKind {
+    match before {
+        Some(
+            "access" | "api" | "cluster" | "encryption" | "licence" | "license" | "priv" | "private" | "secret"
+            | "signing" | "ssh",
+        ) => NameKind::Password,
+        Some(
+            "account" | "admin" | "aes" | "app" | "application" | "auth" | "authentication" | "bot" | "client"
+            | "consumer" | "cosmos" | "crypto" | "decrypt" | "decryption" | "deploy" | "deployment" | "developer"
+            | "encrypt" | "fernet" | "function" | "hmac" | "ingest" | "instrumentation" | "integration" | "jwt"
+            | "master" | "root" | "rsa" | "sas" | "security" | "server" | "service" | "shared" | "ssl" | "storage"
+            | "subscription" | "symmetric" | "tls" | "webhook",
+        ) => NameKind::Secret,
+        Some(
+            "alias" | "arrow" | "authorized" | "batch" | "bucket" | "cache" | "col" | "column" | "composite" | "config"
+            | "correlation" | "data" | "dedup" | "dict" | "feature" | "field" | "foreign" | "gpg" | "group" | "hash"
+            | "hot" | "i18n" | "idempotency" | "image" | "index" | "input" | "join" | "kms" | "label" | "lookup"
+            | "map" | "mask" | "merge" | "message" | "meta" | "metric" | "metrics" | "natural" | "no" | "num"
+            | "object" | "of" | "output" | "partition" | "pgp" | "primary" | "prng" | "public" | "query" | "range"
+            | "record" | "registry" | "rng" | "routing" | "row" | "s3" | "shard" | "sort" | "state" | "surrogate"
+            | "target" | "text" | "translation" | "unique",
+        )
+        | None => NameKind::Plain,
+        Some(_) => NameKind::Doubtful,
+    }
+}
+
+/// Returns true if a word before `token` says that it is one of a language model's vocabulary.
+fn is_of_vocabulary(before: &str) -> bool {
+    matches!(
+        before,
+        "additional"
+            | "audio"
+            | "begin"
+            | "blank"
+            | "bos"
+            | "box"
+            | "byte"
+            | "char"
+            | "class"
+            | "cls"
+            | "context"
+            | "decoder"
+            | "dummy"
+            | "encoder"
+            | "end"
+            | "eod"
+            | "eos"
+            | "eot"
+            | "extra"
+            | "fim"
+            | "first"
+            | "forced"
+            | "image"
+            | "input"
+            | "language"
+            | "last"
+            | "mask"
+            | "max"
+            | "min"
+            | "next"
+            | "num"
+            | "output"
+            | "pad"
+            | "padding"
+            | "patch"
+            | "per"
+            | "placeholder"
+            | "prefix"
+            | "rare"
+            | "sentinel"
+            | "sep"
+            | "separator"
+            | "sot"
+            | "speech"
+            | "special"
+            | "start"
+            | "stop"
+            | "sub"
+            | "suffix"
+            | "target"
+            | "task"
+            | "text"
+            | "think"
+            | "tool"
+            | "unk"
+            | "unknown"
+            | "video"
+            | "vision"
+            | "word"
+    )
+}
+
+/// Returns the kind of a pass, which is a password or a run through something, by the word before it.
+fn pass_kind(before: Option<&str>) -> NameKind {
+    match before {
+        Some(
+            "all" | "backward" | "band" | "by" | "compiler" | "dry" | "eval" | "each" | "final" | "first" | "forward"
+            | "fx" | "graph" | "high" | "inference" | "last" | "low" | "max" | "min" | "multi" | "n" | "next" | "num"
+            | "one" | "onnx" | "opt" | "optimization" | "per" | "post" | "pre" | "quant" | "second" | "single" | "test"
+            | "third" | "training" | "two" | "warm" | "warmup",
+        ) => NameKind::Plain,
+        _ => NameKind::Password,
+    }
+}
+
+/// The maximum number of words of a name that are looked at, from its end.
+const MAX_WORDS: usize = 12;
+
+/// The maximum length, in bytes, of a name that is looked at, from its end.
+pub(super) const MAX_NAME: usize = 96;
+
+/// Returns the likelihood that the value of a variable, hyperparameter or option of this name is a secret.
+pub fn name_kind(name: &str) -> NameKind {
+    let name = name.as_bytes();
+    let name = &name[name.len().saturating_sub(MAX_NAME)..];
+    let mut lower = [0; MAX_NAME];
+    lower[..name.len()].copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    let mut words = [""; MAX_WORDS];
+    let mut count = 0;
+    let mut end = name.len();
+    while count < MAX_WORDS {
+        while end > 0 && !name[end - 1].is_ascii_alphanumeric() {
+            end -= 1;
+        }
+        if end == 0 {
+            break;
+        }
+        let start = word_start(name, end);
+        // A word consists of ASCII characters.
+        words[MAX_WORDS - 1 - count] = std::str::from_utf8(&lower[start..end]).unwrap_or_default();
+        count += 1;
+        end = start;
+    }
+    kind_of_words(&words[MAX_WORDS - count..])
+}
+
+/// Returns true if everything below a name, such as `credentials`, is secret.
+pub fn is_secret_name(name: &str) -> bool {
+    name_kind(name) >= NameKind::Secret
+}
+
+/// Returns the start of the word that ends at `end`.
+fn word_start(name: &[u8], end: usize) -> usize {
+    let mut start = end - 1;
+    while start > 0 {
+        let [before, first] = [name[start - 1], name[start]];
+        let is_boundary = !before.is_ascii_alphanumeric()
+            || before.is_ascii_digit() && first.is_ascii_alphabetic()
+            || before.is_ascii_lowercase() && first.is_ascii_uppercase()
+            // The last capital before a lower-case letter begins a word: `HTTPAuth`.
+            || before.is_ascii_uppercase()
+                && first.is_ascii_uppercase()
+                && start + 1 < end
+                && name[start + 1].is_ascii_lowercase();
+        if is_boundary {
+            break;
+        }
+        start -= 1;
+    }
+    start
+}
+
+fn without_digits(word: &str) -> &str {
+    word.trim_end_matches(|c: char| c.is_ascii_digit())
+}
+
+fn kind_of_words(words: &[&str]) -> NameKind {
+    let kind = |at: usize| {
+        let word = without_digits(words[at]);
+        let Some(role) = role(word) else {
+            // `connection_string` and `conn_str`
+            let is_connection = matches!(word, "conn" | "connection")
+                && words.get(at + 1).is_some_and(|next| matches!(*next, "str" | "string"));
+            return if is_connection { NameKind::Secret } else { NameKind::Plain };
+        };
+        let before = at.checked_sub(1).map(|before| words[before]);
+        let is_alone = words.len() == 1;
+        let after = &words[at + 1..];
+        match (role, rest(after)) {
+            (_, Rest::Descriptor) => NameKind::Plain,
+            (Role::Password, Rest::Id) | (Role::Doubtful, Rest::Id | Rest::Neutral) => NameKind::Doubtful,
+            (Role::Password, _) => NameKind::Password,
+            (Role::Secret, Rest::Id) => NameKind::Doubtful,
+            (Role::Secret, _) => NameKind::Secret,
+            (Role::AtEnd, Rest::Neutral) => NameKind::Secret,
+            (Role::AtEnd, Rest::Unknown) if after[0] == "config" => NameKind::Secret,
+            (Role::Doubtful | Role::AtEnd, _) => NameKind::Plain,
+            (Role::Key | Role::Token | Role::Tokens | Role::Pat, Rest::Id) => NameKind::Plain,
+            (Role::Key, Rest::Neutral) => key_kind(before),
+            // `API_KEY_OPENAI` is a secret, `key_value_heads` is not.
+            (Role::Key, _) => {
+                key_kind(before).min(if before == Some("api") { NameKind::Secret } else { NameKind::Doubtful })
+            }
+            (Role::Token, Rest::Neutral) if before.is_some_and(is_of_vocabulary) => NameKind::Plain,
+            (Role::Token, Rest::Neutral) => NameKind::Secret,
+            (Role::Token, _) => NameKind::Doubtful,
+            (Role::Tokens, Rest::Neutral) => match before {
+                Some("access" | "api" | "auth" | "bearer" | "github" | "hf" | "hub" | "refresh" | "session") => {
+                    NameKind::Secret
+                }
+                _ => NameKind::Plain,
+            },
+            (Role::Tokens, _) => NameKind::Plain,
+            (Role::Pass, Rest::Neutral) => pass_kind(before),
+            (Role::Pass, _) if matches!(after[0], "phrase" | "word") => NameKind::Password,
+            (Role::Pass, _) => NameKind::Plain,
+            (Role::Pat, Rest::Neutral) => match before {
+                Some(
+                    "ado" | "azdo" | "azure" | "bitbucket" | "devops" | "gh" | "ghe" | "git" | "github" | "gitlab"
+                    | "personal" | "snowflake",
+                ) => NameKind::Secret,
+                _ if is_alone => NameKind::Secret,
+                _ => NameKind::Doubtful,
+            },
+            (Role::Pat, _) => NameKind::Plain,
+        }
+    };
+    (0..words.len()).map(kind).max().unwrap_or(NameKind::Plain)
+}

@@ -1,0 +1,8 @@
+//! The rule for what a secret is, by tables, and properties of the removal.
+
+mod forms;
+mod known;
+mod names;
+mod time;
+mod visible;
+mod words;

@@ -1,0 +1,275 @@
+//! Secrets that anyone recognizes: tokens with the prefix of who issues them, JSON web tokens, credentials after `Bearer` and
+//! `Basic`, and private keys.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+
+use memchr::memmem;
+
+use super::HIDDEN;
+use super::forms::is_word_byte;
+use super::values::{is_harmless, is_random_word};
+
+/// The prefixes of tokens, each with the services that issue them.
+const PREFIXES: [&str; 66] = [
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_", // GitHub
+    "glpat-",
+    "gldt-",
+    "glrt-",
+    "glcbt-",
+    "glptt-",
+    "glft-",
+    "glsoat-", // GitLab
+    "ATATT",
+    "ATBB",
+    "ATCTT", // Atlassian
+    "hf_",
+    "api_org_", // Hugging Face
+    "sk-",
+    "sk_live_",
+    "sk_test_",
+    "rk_live_",
+    "rk_test_",
+    "whsec_", // OpenAI, Anthropic, Stripe
+    "gsk_",
+    "xai-",
+    "r8_",
+    "pcsk_",
+    "nvapi-",
+    "fw_",
+    "tgp_v1_",
+    "wandb_v1_", // other services of models
+    "xoxb-",
+    "xoxp-",
+    "xoxa-",
+    "xoxr-",
+    "xoxs-",
+    "xoxe-",
+    "xapp-", // Slack
+    "npm_",
+    "pypi-",
+    "rubygems_",
+    "dckr_pat_",
+    "dckr_oat_", // registries of packages
+    "AIza",
+    "ya29.",
+    "GOCSPX-", // Google
+    "dop_v1_",
+    "doo_v1_",
+    "dor_v1_",
+    "shpat_",
+    "shpss_",
+    "SG.",
+    "sq0atp-",
+    "sq0csp-", // other services
+    "hvs.",
+    "hvb.",
+    "AGE-SECRET-KEY-",
+    "tskey-",
+    "figd_",
+    "glsa_",
+    "sntrys_",
+    "PMAK-",
+    "lin_api_",
+    "ntn_",
+    "dapi",
+];
+
+/// The beginnings of the identifiers of AWS's access keys.
+const ACCESS_KEYS: [&str; 4] = ["AKIA", "ASIA", "ABIA", "ACCA"];
+
+/// The beginnings of AWS's session tokens, in base64.
+const SESSION_TOKENS: [&str; 4] = ["IQoJb3JpZ2lu", "FwoGZXIvYXdz", "FQoGZXIvYXdz", "AQoDYXdz"];
+
+/// The minimum length of what follows a prefix.
+const MIN_TAIL: usize = 8;
+
+/// The minimum length of a line of a private key.
+const KEY_LINE: usize = 20;
+
+/// Returns the place of the secret that begins in this word, if it has a known form.
+pub(super) fn find(text: &str, word: Range<usize>) -> Option<Range<usize>> {
+    let (start, bytes) = (word.start, &text.as_bytes()[word.clone()]);
+    if bytes.ends_with(b"-----BEGIN") {
+        return private_key(text, word.end);
+    }
+    if bytes.eq_ignore_ascii_case(b"bearer") {
+        return bearer(text, word.end);
+    }
+    if bytes.eq_ignore_ascii_case(b"basic") {
+        return basic(text, word.end);
+    }
+    let at = bytes.iter().position(u8::is_ascii_alphanumeric)?;
+    token(text, start + at..word.end)
+}
+
+/// Returns the place of a token that begins where this word begins.
+fn token(text: &str, word: Range<usize>) -> Option<Range<usize>> {
+    let rest = &text[word.clone()];
+    if !may_begin(rest.as_bytes()[0]) {
+        return None;
+    }
+    if rest.starts_with("eyJ") {
+        return web_token(text, word);
+    }
+    if ACCESS_KEYS.iter().any(|prefix| rest.starts_with(prefix)) {
+        let length = rest.bytes().take_while(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()).count();
+        let is_whole = rest.as_bytes().get(length).is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
+        return (length == 20 && is_whole).then_some(word.start..word.start + 20);
+    }
+    if SESSION_TOKENS.iter().any(|prefix| rest.starts_with(prefix)) {
+        let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=%_-".contains(byte);
+        let length = text.as_bytes()[word.start..].iter().take_while(|byte| is_base64(byte)).count();
+        return (length >= 64).then_some(word.start..word.start + length);
+    }
+    let prefix = PREFIXES.iter().find(|prefix| rest.starts_with(**prefix))?;
+    let is_part =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || prefix.ends_with('.') && byte == b'.';
+    let tail = &rest[prefix.len()..];
+    let tail = &tail[..tail.bytes().take_while(|byte| is_part(*byte)).count()];
+    // GitHub's and GitLab's prefixes have no other meaning, but `hf_transfer` and `npm_config_cache` are no tokens.
+    let is_certain = prefix.starts_with("gh") || prefix.starts_with("gl") || prefix.starts_with("github");
+    let is_random =
+        is_certain && tail.bytes().any(|byte| byte.is_ascii_digit()) || tail.split(['_', '-', '.']).any(is_random_word);
+    (tail.len() >= MIN_TAIL && is_random).then(|| word.start..word.start + prefix.len() + tail.len())
+}
+
+/// Returns true if a token can begin with this byte.
+fn may_begin(byte: u8) -> bool {
+    b"aAdefFgGhIlnpPrsStwxy".contains(&byte)
+}
+
+/// Returns the place of a JSON web token: two parts in base64 that begin like JSON, and further ones.
+fn web_token(text: &str, word: Range<usize>) -> Option<Range<usize>> {
+    let token = text[word.clone()].trim_end_matches('.');
+    let mut parts = token.split('.');
+    let is_part = |part: &str| part.len() >= 8;
+    let is_token =
+        parts.next().is_some_and(is_part) && parts.next().is_some_and(|part| is_part(part) || part.is_empty());
+    is_token.then(|| word.start..word.start + token.len())
+}
+
+/// Returns the place of the credentials after `Bearer`.
+fn bearer(text: &str, end: usize) -> Option<Range<usize>> {
+    let start = end + text.as_bytes()[end..].iter().take(4).take_while(|byte| **byte == b' ').count();
+    let is_token = |byte: &u8| is_word_byte(*byte) || b"~+/".contains(byte);
+    let length = text.as_bytes()[start..].iter().take_while(|byte| is_token(byte)).count();
+    let padding = text.as_bytes()[start + length..].iter().take(2).take_while(|byte| **byte == b'=').count();
+    let token = &text[start..start + length];
+    // `Bearer realm="x"` asks for credentials.
+    let is_parameter = padding == 1 && matches!(text.as_bytes().get(start + length + 1), Some(b'"' | b'\''));
+    let is_secret = start > end && length >= 6 && !is_parameter && !is_harmless(token);
+    is_secret.then(|| start..start + length + padding)
+}
+
+/// Returns the place of `user:password` in base64 after `Basic`.
+fn basic(text: &str, end: usize) -> Option<Range<usize>> {
+    const BASE64: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    );
+    let start = end + text.as_bytes()[end..].iter().take(4).take_while(|byte| **byte == b' ').count();
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
+    let length = text.as_bytes()[start..].iter().take_while(|byte| is_digit(byte)).count();
+    let padding = text.as_bytes()[start + length..].iter().take(2).take_while(|byte| **byte == b'=').count();
+    let plain = BASE64.decode(&text[start..start + length]).ok()?;
+    let is_login = plain.contains(&b':') && plain.iter().all(|byte| *byte >= b' ');
+    (start > end && length >= 6 && is_login).then(|| start..start + length + padding)
+}
+
+/// Returns the output of a process without private keys. It is for output of which lines are shown: a line of a key looks
+/// like any other word.
+pub fn without_private_keys(output: &[u8]) -> Cow<'_, [u8]> {
+    if memmem::find(output, b"PRIVATE KEY").is_none() {
+        return Cow::Borrowed(output);
+    }
+    let text = String::from_utf8_lossy(output);
+    let mut cleaned = String::with_capacity(text.len());
+    let mut end = 0;
+    for begin in memmem::find_iter(text.as_bytes(), b"-----BEGIN") {
+        if begin >= end
+            && let Some(key) = private_key(&text, begin + b"-----BEGIN".len())
+        {
+            cleaned.push_str(&text[end..key.start]);
+            cleaned.push_str(HIDDEN);
+            end = key.end;
+        }
+    }
+    cleaned.push_str(&text[end..]);
+    Cow::Owned(cleaned.into_bytes())
+}
+
+/// Returns the place of the lines of a private key after `-----BEGIN`, however they are separated: by line ends, blanks or
+/// escapes.
+fn private_key(text: &str, end: usize) -> Option<Range<usize>> {
+    let bytes = text.as_bytes();
+    let head = &text[end..text.floor_char_boundary(end + 64)];
+    let kind = head.split("-----").next().filter(|kind| kind.len() < head.len())?;
+    if !kind.contains("PRIVATE KEY")
+        || !kind.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ')
+    {
+        return None;
+    }
+    let start = end + kind.len() + 5;
+    let mut at = start;
+    let mut hidden_to = start;
+    let mut has_key = false;
+    let mut is_after_line = false;
+    loop {
+        at += separators(&bytes[at..]);
+        if bytes[at..].starts_with(b"-----END") {
+            return has_key.then_some(start..at);
+        }
+        let is_part = |at: usize| match bytes.get(at) {
+            Some(b'-') => bytes.get(at + 1) != Some(&b'-'),
+            Some(byte) => byte.is_ascii_alphanumeric() || b"+/=:,".contains(byte),
+            None => false,
+        };
+        let length = (at..).take_while(|&at| is_part(at)).count();
+        if length == 0 {
+            break;
+        }
+        let part = &text[at..at + length];
+        let is_base64 = part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
+        let is_line = is_base64 && length >= KEY_LINE;
+        has_key = has_key || is_line || is_base64 && !is_harmless(part);
+        at += length;
+        if is_line || is_base64 && is_after_line {
+            hidden_to = at;
+        }
+        is_after_line = is_line;
+    }
+    // The end is missing. Words may follow.
+    (hidden_to > start).then_some(start..hidden_to)
+}
+
+/// Returns the length of blanks, line ends, escapes of them, and the lines of a box.
+fn separators(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        match bytes.get(at) {
+            Some(b' ' | b'\t' | b'\r' | b'\n' | b'|' | b'>') => at += 1,
+            Some(0xE2) if matches!(bytes.get(at + 1..at + 3), Some([0x94, 0x82 | 0x83])) => at += 3,
+            Some(b'\\') => {
+                let slashes = bytes[at..].iter().take_while(|byte| **byte == b'\\').count();
+                match bytes.get(at + slashes) {
+                    Some(b'n' | b'r' | b't') => at += slashes + 1,
+                    _ => return at,
+                }
+            }
+            _ => return at,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The rule by which a value cannot be a secret, whatever its name, and the one by which it looks random.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::sync::LazyLock;
+
+use super::names::NameKind;
+
+/// The number of digits from which on a number can be a secret.
+const SECRET_DIGITS: usize = 16;
+
+/// The maximum length, in bytes, of a value that can be harmless, except for a URL. A longer one is looked at no further, so
+/// that the time for a text grows with its length only.
+const MAX_HARMLESS: usize = 512;
+
+/// The number of bytes of a value that must look random.
+const RANDOM_HEAD: usize = 64;
+
+/// The certainty that a value belongs to the name beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// It is the value of a variable, a hyperparameter or an option.
+    Certainly,
+    /// It stands after the name in some text.
+    InText,
+}
+
+/// Returns true if a value beside a name of this kind is a secret.
+pub(super) fn is_secret(kind: NameKind, value: &str, beside: Beside) -> bool {
+    match kind {
+        NameKind::Plain => false,
+        NameKind::Doubtful => looks_random(value),
+        NameKind::Secret => !is_harmless(value),
+        NameKind::Password if beside == Beside::Certainly => !is_harmless(value) || is_word_of_users(value),
+        NameKind::Password => !is_harmless(value),
+    }
+}
+
+/// Returns true if a value cannot be a secret: a number shorter than 16 digits, `true`, `None`, a word or two, a path, a URL
+/// without a user part, or a placeholder such as `<your_token>`.
+pub(super) fn is_harmless(value: &str) -> bool {
+    let value = value.trim();
+    if value.len() > MAX_HARMLESS {
+        return is_plain_url(value);
+    }
+    value.is_empty()
+        || is_path(value)
+        || is_number(value)
+        || are_words(value)
+        || is_placeholder(value)
+        || is_plain_url(value)
+        || value.starts_with("arn:")
+}
+
+/// Returns true if a value looks as if it had been drawn at random.
+pub(super) fn looks_random(value: &str) -> bool {
+    let value = value.trim();
+    let value = &value[..value.floor_char_boundary(RANDOM_HEAD)];
+    if value.len() < 8 || value.starts_with(['{', '[', '(']) {
+        return false;
+    }
+    // One bit each for lower case, upper case, digits, signs and white space.
+    let classes = value.bytes().fold(0, |classes, byte| {
+        classes
+            | match byte {
+                b'a'..=b'z' => 1,
+                b'A'..=b'Z' => 2,
+                b'0'..=b'9' => 4,
+                b'+' | b'=' | b'&' | b'!' | b'#' | b'$' | b'%' | b'^' | b'*' | b'?' | b'@' | b'~' => 8,
+                b' ' | b'\t' | b'\n' => 16,
+                _ => 0,
+            }
+    });
+    let is_mixed = matches!(classes, 11 | 13 | 14 | 15);
+    (is_mixed || value.split(|c: char| !c.is_ascii_alphanumeric()).any(is_random_word)) && !is_harmless(value)
+}
+
+/// Returns true if letters and digits are mixed as no word and no name mixes them.
+pub(super) fn is_random_word(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    if bytes.len() < 8 {
+        return false;
+    }
+    let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let changes = || bytes.windows(2).filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit()).count();
+    let has_both_cases = || bytes.iter().any(u8::is_ascii_lowercase) && bytes.iter().any(u8::is_ascii_uppercase);
+    match bytes.len() {
+        20.. => digits > 0 && digits < bytes.len() || digits >= SECRET_DIGITS || !are_words(word),
+        _ if digits == 0 => false,
+        12.. => changes() >= 3 || has_both_cases(),
+        _ => changes() >= 3 || has_both_cases() && changes() >= 2,
+    }
+}
+
+/// Returns true for a number shorter than [`SECRET_DIGITS`], and for dates, times, versions and ranges.
+fn is_number(value: &str) -> bool {
+    if !value.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
+        return false;
+    }
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let is_part = |byte: u8| byte.is_ascii_digit() || b".,:+-/_%eE ".contains(&byte);
+    let is_decimal = value.bytes().all(is_part);
+    let hex = value.strip_prefix("0x").unwrap_or_default();
+    (1..SECRET_DIGITS).contains(&digits) && is_decimal
+        || (1..SECRET_DIGITS).contains(&hex.len()) && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Returns true for `<your_token>`, `${TOKEN}`, `{token}`, `%(token)s`, `****`, `…` and the like.
+fn is_placeholder(value: &str) -> bool {
+    let encloses = |open: &str, close: &str| value.starts_with(open) && value.ends_with(close);
+    let mut characters = value.chars();
+    let first = characters.next().unwrap_or_default();
+    let is_repeated = !first.is_ascii_digit() && characters.all(|c| c == first);
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_variable = value.strip_prefix('$').is_some_and(|name| {
+        is_name(name) && !name.bytes().any(|byte| byte.is_ascii_digit()) || name.starts_with(['{', '('])
+    });
+    // A part of a vocabulary: `[PAD]`, `▁the`, `Ġthe`, `##ing`
+    let is_of_vocabulary = value.starts_with(['▁', 'Ġ']) || value.starts_with("##") && are_words(&value[2..]);
+    let is_bracketed = encloses("[", "]") && are_words(&value[1..value.len() - 1]);
+    is_repeated
+        || encloses("<", ">")
+        || value.strip_prefix('<').is_some_and(|object| are_words(object))
+        || encloses("{", "}") && is_name(value.trim_matches(['{', '}']).trim())
+        || value.starts_with("%(")
+        || value == "%s"
+        || value == "%r"
+        || is_variable
+        || is_of_vocabulary
+        || is_bracketed
+        || value.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word.eq_ignore_ascii_case("your"))
+        || value.bytes().all(|byte| matches!(byte, b'*' | b'.' | b'x' | b'X' | b'-' | b'_' | b'#'))
+}
+
+/// Returns true for one word or two, `customer_id` or `trueValue`, and for a longer chain of words with dots or slashes, such
+/// as `self.config.token` and `data/train.csv`.
+fn are_words(value: &str) -> bool {
+    if value.len() > 128 || !value.starts_with(|c: char| c.is_ascii_alphabetic() || "._-:/|".contains(c)) {
+        return false;
+    }
+    let most = if value.contains(['.', '/']) { 10 } else { 2 };
+    let mut count = 0;
+    for part in value.trim_end_matches(['.', '!', '?', ':', '…']).split([' ', '_', '-', '.', ':', '/', '|']) {
+        for word in humps(part) {
+            count += 1;
+            if count > most || !is_word(word) {
+                return false;
+            }
+        }
+    }
+    count > 0
+}
+
+/// Returns true for words that have no meaning as a value but that of a password.
+fn is_word_of_users(value: &str) -> bool {
+    let value = value.trim();
+    let constants = ["true", "false", "none", "null", "yes", "no", "on", "off", "nan", "undefined", "nil"];
+    are_words(value)
+        && !is_placeholder(value)
+        && !is_path(value)
+        && !constants.iter().any(|constant| value.eq_ignore_ascii_case(constant))
+        && !value.contains(['.', '/'])
+}
+
+/// Returns the words of a part in camel case: `Key` and `Error` of `KeyError`.
+fn humps(part: &str) -> impl Iterator<Item = &str> {
+    let mut rest = part;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let bytes = rest.as_bytes();
+        let end = (1..bytes.len()).find(|&at| bytes[at - 1].is_ascii_lowercase() && bytes[at].is_ascii_uppercase());
+        let (word, others) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = others;
+        Some(word)
+    })
+}
+
+/// Returns true for letters in the case of a word that can be pronounced.
+fn is_word(word: &str) -> bool {
+    let letters = word.as_bytes();
+    if letters.is_empty() || letters.len() > 20 || !letters.iter().all(u8::is_ascii_alphabetic) {
+        return false;
+    }
+    let tail = &letters[1..];
+    if !(tail.iter().all(u8::is_ascii_lowercase) || letters.iter().all(u8::is_ascii_uppercase)) {
+        return false;
+    }
+    let is_vowel = |letter: &u8| b"aeiouy".contains(&letter.to_ascii_lowercase());
+    let longest = letters.split(is_vowel).map(<[u8]>::len).max().unwrap_or_default();
+    letters.len() <= 4 || longest <= 5 && letters.iter().any(is_vowel)
+}
+
+/// The names in the root folder.
+static ROOT: LazyLock<BTreeSet<OsString>> =
+    LazyLock::new(|| std::fs::read_dir("/").into_iter().flatten().flatten().map(|entry| entry.file_name()).collect());
+
+/// Returns true for a path of this machine, or one below the user's folder. Only its first folder is looked for, because a
+/// look at more could wait for a file system of the network.
+fn is_path(value: &str) -> bool {
+    let usual = ["bin", "data", "dev", "etc", "fsx", "home", "mnt", "opt", "proc", "root", "run", "tmp", "usr", "var"];
+    ["~/", "./", "../"].iter().any(|folder| value.starts_with(folder))
+        || value == "/"
+        || value
+            .strip_prefix('/')
+            .and_then(|path| path.split('/').next())
+            .is_some_and(|first| usual.contains(&first) || ROOT.contains(OsStr::new(first)))
+}
+
+/// Returns true for a URL without a user part.
+fn is_plain_url(value: &str) -> bool {
+    let head = &value[..value.floor_char_boundary(MAX_HARMLESS)];
+    let Some((scheme, rest)) = head.split_once(':') else { return false };
+    let Some(rest) = rest.strip_prefix("//") else { return false };
+    let is_scheme =
+        !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    is_scheme && !authority.contains(['@', ' '])
+}
