@@ -108,9 +108,6 @@ fn is_number(value: &str) -> bool {
 /// Returns true for `<your_token>`, `${TOKEN}`, `{token}`, `%(token)s`, `****`, `…` and the like.
 fn is_placeholder(value: &str) -> bool {
     let encloses = |open: &str, close: &str| value.starts_with(open) && value.ends_with(close);
-    let mut characters = value.chars();
-    let first = characters.next().unwrap_or_default();
-    let is_repeated = !first.is_ascii_digit() && characters.all(|c| c == first);
     let is_name =
         |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let is_variable = value.strip_prefix('$').is_some_and(|name| {
@@ -119,8 +116,7 @@ fn is_placeholder(value: &str) -> bool {
     // A part of a vocabulary: `[PAD]`, `▁the`, `Ġthe`, `##ing`
     let is_of_vocabulary = value.starts_with(['▁', 'Ġ']) || value.starts_with("##") && are_words(&value[2..]);
     let is_bracketed = encloses("[", "]") && are_words(&value[1..value.len() - 1]);
-    is_repeated
-        || encloses("<", ">")
+    encloses("<", ">")
         || value.strip_prefix('<').is_some_and(|object| are_words(object))
         || encloses("{", "}") && is_name(value.trim_matches(['{', '}']).trim())
         || value.starts_with("%(")
@@ -178,6 +174,10 @@ fn humps(part: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Words and abbreviations without a vowel that are usual as values.
+const WITHOUT_VOWEL: [&str; 14] =
+    ["cls", "csv", "ftp", "http", "https", "jwt", "pwd", "sql", "ssh", "ssl", "str", "tls", "txt", "xml"];
+
 /// Returns true for letters in the case of a word that can be pronounced.
 fn is_word(word: &str) -> bool {
     let letters = word.as_bytes();
@@ -190,7 +190,8 @@ fn is_word(word: &str) -> bool {
     }
     let is_vowel = |letter: &u8| b"aeiouy".contains(&letter.to_ascii_lowercase());
     let longest = letters.split(is_vowel).map(<[u8]>::len).max().unwrap_or_default();
-    letters.len() <= 4 || longest <= 5 && letters.iter().any(is_vowel)
+    let is_usual = |usual: &&str| word.eq_ignore_ascii_case(usual);
+    longest <= 5 && letters.iter().any(is_vowel) || WITHOUT_VOWEL.iter().any(is_usual)
 }
 
 /// The names in the root folder.

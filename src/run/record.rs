@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn hyperparameters_with_a_secret_name_are_hidden_if_they_can_be_secret() {
         let given = serde_json::json!({
-            "lr": 0.1, "api_token": 12_345_678_901_234_567_u64, "password": {"a": ["b"]}, "list": [{"secret": "x"}],
+            "lr": 0.1, "api_token": 12_345_678_901_234_567_u64, "password": {"a": ["b"]}, "list": [{"secret": "x7"}],
             "url": "https://me:pw@host/", "use_token": true, "pin": 1234, "hub_token": null, "token": "a word"
         });
         let hidden = "******";

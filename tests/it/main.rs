@@ -34,7 +34,7 @@
 //! - `resources`: what the container uses, while the script runs
 //! - `s3`: code from S3, and what can go wrong on the way
 //! - `sdk`: jobs of the SageMaker Python SDKs' local modes
-//! - `secrets`: they are in nothing that footplate itself writes
+//! - `secrets`: they and control characters are in nothing that footplate itself writes, and nothing else is hidden
 //! - `strangers`: strangers at the leader's port, and hosts that have the key and lie
 //! - `structure`: who imports whom, where `unsafe` is, how long files are
 //! - `torchrun`: the lines and the errors of its ranks
