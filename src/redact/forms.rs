@@ -6,7 +6,8 @@
 use std::ops::Range;
 
 use super::names::{MAX_NAME, NameKind, name_kind};
-use super::tokens;
+use super::programs::Program;
+use super::tokens::{self, is_word_byte};
 use super::values::{Beside, is_harmless, is_secret, looks_random};
 
 /// The maximum number of backslashes before a quote: JSON in JSON four times.
@@ -16,8 +17,9 @@ const MAX_DEPTH: usize = 16;
 const MAX_BLANKS: usize = 8;
 
 /// Adds the places of the secrets that a text shows by their form to `found`.
-pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
-    Scanner { text, bytes: text.as_bytes(), found, bare: 0..0, nested_until: 0, program: None }.run();
+/// `beside` says how certain it is that a value belongs to the name before it.
+pub(super) fn find(text: &str, beside: Beside, found: &mut Vec<Range<usize>>) {
+    Scanner { text, bytes: text.as_bytes(), beside, found, bare: 0..0, nested_until: 0, program: None }.run();
 }
 
 /// The text between a name and its value.
@@ -33,18 +35,6 @@ enum Separator {
     Blanks,
 }
 
-/// A program whose short options hold a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Program {
-    Sshpass,
-    /// The clients of MySQL, with the password right after `-p`.
-    Mysql,
-    Curl,
-    Redis,
-    /// The subcommand `login` of container engines and of Helm.
-    Login,
-}
-
 /// A value in quotes, or up to the next character that ends it.
 struct Value {
     range: Range<usize>,
@@ -54,6 +44,7 @@ struct Value {
 struct Scanner<'t> {
     text: &'t str,
     bytes: &'t [u8],
+    beside: Beside,
     found: &'t mut Vec<Range<usize>>,
     /// The last value without quotes. A value that begins in it ends with it.
     bare: Range<usize>,
@@ -61,10 +52,6 @@ struct Scanner<'t> {
     nested_until: usize,
     /// The program that was named last on this line.
     program: Option<Program>,
-}
-
-pub(super) fn is_word_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }
 
 impl Scanner<'_> {
@@ -284,7 +271,7 @@ impl Scanner<'_> {
         {
             return false;
         }
-        is_secret(kind, text, Beside::InText)
+        is_secret(kind, text, self.beside)
     }
 
     /// Hides the credentials of a header such as `Authorization: Bearer …` or `Cookie: …`. Returns the place from which on
@@ -345,7 +332,7 @@ impl Scanner<'_> {
                     {
                         let after = end + slashes + 1;
                         let is_name = self.byte(after + self.blanks(after)) == b':';
-                        if !is_name && is_secret(kind, &self.text[open..end], Beside::InText) {
+                        if !is_name && is_secret(kind, &self.text[open..end], self.beside) {
                             self.found.push(open..end);
                         }
                         at = after;
@@ -377,35 +364,6 @@ impl Scanner<'_> {
         if is_hidden {
             self.found.push(start..start + user);
         }
-    }
-}
-
-impl Program {
-    /// Returns the program of this name.
-    pub(super) fn named(name: &str) -> Option<Program> {
-        Some(match name {
-            "sshpass" => Program::Sshpass,
-            "mysql" | "mysqldump" | "mysqladmin" | "mariadb" => Program::Mysql,
-            "curl" => Program::Curl,
-            "redis-cli" => Program::Redis,
-            "login" => Program::Login,
-            _ => return None,
-        })
-    }
-
-    /// Returns true if the word after this option is a password, or a user and a password.
-    pub(super) fn takes_password(self, option: &str) -> bool {
-        match self {
-            Program::Sshpass | Program::Login => option == "-p",
-            Program::Curl => matches!(option, "-u" | "-U" | "--user" | "--proxy-user"),
-            Program::Redis => option == "-a",
-            Program::Mysql => false,
-        }
-    }
-
-    /// Returns true if a password follows the two characters of this option without a blank.
-    pub(super) fn has_password(self, option: &str) -> bool {
-        self == Program::Mysql && option.len() > 2 && option.starts_with("-p")
     }
 }
 

@@ -14,11 +14,13 @@ mod decoded;
 mod forms;
 mod known;
 mod names;
+mod programs;
 #[cfg(test)]
 mod tests;
 mod tokens;
 mod values;
 mod visible;
+mod words;
 
 pub use names::{NameKind, is_secret_name, name_kind};
 pub use tokens::without_private_keys;
@@ -30,8 +32,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use forms::Program;
 use known::Known;
+use programs::Program;
 use values::{Beside, is_harmless, is_secret};
 
 /// The replacement of a secret in a text.
@@ -68,7 +70,7 @@ impl Redactor {
             }
             if value.len() <= MAX_VALUE {
                 let mut places = Vec::new();
-                forms::find(value, &mut places);
+                forms::find(value, Beside::InText, &mut places);
                 for place in places {
                     let found = &value[place];
                     // The user part of a URL holds a password that can be used without it.
@@ -99,15 +101,23 @@ impl Redactor {
 
     /// Returns `text` without secrets. Every text that footplate prints or writes goes through this function.
     pub fn clean<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.cleaned(text, Beside::InText)
+    }
+
+    fn cleaned<'t>(&self, text: &'t str, beside: Beside) -> Cow<'t, str> {
         let mut places = Vec::new();
         self.known.find(text, &mut places);
-        forms::find(text, &mut places);
+        forms::find(text, beside, &mut places);
         without(text, places)
     }
 
     /// Returns `value` as it may be shown beside `name`: hidden if it is a secret by its name, else cleaned.
     pub fn clean_value<'t>(&self, name: &str, value: &'t str) -> Cow<'t, str> {
-        if is_secret(name_kind(name), value, Beside::Certainly) { Cow::Borrowed(HIDDEN) } else { self.clean(value) }
+        if is_secret(name_kind(name), value, Beside::Certainly) {
+            Cow::Borrowed(HIDDEN)
+        } else {
+            self.cleaned(value, Beside::Certainly)
+        }
     }
 
     /// Returns the words of a command, with the secrets after options such as `--api-key` hidden.
@@ -130,10 +140,10 @@ impl Redactor {
             }
             option = if word.starts_with('-') && !word.contains('=') { word } else { "" };
             cleaned.push(match word.split_once('=') {
-                Some((name, value)) if !name.contains(char::is_whitespace) => {
+                Some((name, value)) if name.bytes().all(tokens::is_word_byte) => {
                     format!("{}={}", self.clean(name), self.clean_value(name, value))
                 }
-                _ => self.clean(word).into_owned(),
+                _ => self.cleaned(word, Beside::Certainly).into_owned(),
             });
         }
         cleaned

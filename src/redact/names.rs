@@ -1,8 +1,10 @@
-//! The rule by which a name says that its value is a secret: one table of words, of which whole words count.
+//! The rule by which a name says that its value is a secret: tables of words ([`words`]), of which whole words count.
 //!
 //! A name is split at every character that is neither letter nor digit, between lower and upper case, and after digits:
 //! `AWS_SECRET_ACCESS_KEY`, `dbPassword` and `x-api-key` have four, two and three words. Digits at the end of a word do not
 //! count. So `tokenizer`, `monkey` and `num_passes` contain no word of a secret, and `API_KEY_2` does.
+
+use super::words::{self, holds};
 
 /// The likelihood that a value is a secret, by its name alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,35 +76,18 @@ fn role(word: &str) -> Option<Role> {
 
 /// Returns the role of a word in which two words stand without a separator, such as `pgpassword`.
 fn glued(word: &str) -> Option<Role> {
-    const PASSWORDS: [&str; 5] = ["password", "passwd", "passphrase", "passcode", "secret"];
-    const KEYS: [&str; 9] = [
-        "accesskey",
-        "accountkey",
-        "apikey",
-        "authkey",
-        "encryptionkey",
-        "privatekey",
-        "secretkey",
-        "signingkey",
-        "sshkey",
-    ];
-    const BEFORE_TOKEN: [&str; 15] = [
-        "access", "api", "auth", "bearer", "csrf", "deploy", "git", "github", "gitlab", "hf", "hub", "oauth",
-        "refresh", "session", "xsrf",
-    ];
-    const BEFORE_PASS: [&str; 16] = [
-        "admin", "db", "ftp", "http", "ldap", "mail", "mongo", "mysql", "pg", "postgres", "proxy", "redis", "root",
-        "smtp", "sql", "user",
-    ];
-    let ends = |ends: &[&str]| ends.iter().any(|end| word.len() > end.len() && word.ends_with(end));
-    let begins = |end: &str, words: &[&str]| word.strip_suffix(end).is_some_and(|begin| words.contains(&begin));
-    let singular = word.strip_suffix('s').unwrap_or(word);
-    if ends(&PASSWORDS) || begins("pass", &BEFORE_PASS) || begins("pwd", &BEFORE_PASS) || begins("pw", &BEFORE_PASS) {
+    let ends = |ends: &str| ends.split_ascii_whitespace().any(|end| word.len() > end.len() && word.ends_with(end));
+    let begins = |end: &str, table: &str| word.strip_suffix(end).is_some_and(|begin| holds(table, begin));
+    let is_key = |end: &str| word.strip_suffix('s').unwrap_or(word).ends_with(end);
+    if word.len() < "dbpw".len() {
+        None
+    } else if ends(words::ENDS_OF_PASSWORDS) || ["pass", "pwd", "pw"].iter().any(|end| begins(end, words::BEFORE_PASS))
+    {
         Some(Role::Password)
-    } else if KEYS.iter().any(|key| singular.ends_with(key))
-        || begins("token", &BEFORE_TOKEN)
-        || ends(&["credentials", "connectionstring"])
-        || ["basicauth", "httpauth", "proxyauth", "connectionstring"].contains(&word)
+    } else if words::ENDS_OF_KEYS.split_ascii_whitespace().any(is_key)
+        || begins("token", words::BEFORE_TOKEN)
+        || word.ends_with("credentials")
+        || matches!(word, "basicauth" | "httpauth" | "proxyauth" | "connectionstring")
     {
         Some(Role::Secret)
     } else {
@@ -112,49 +97,10 @@ fn glued(word: &str) -> Option<Role> {
 
 /// Returns the meaning of the words after a word that names a secret.
 fn rest(words: &[&str]) -> Rest {
-    let is_neutral = |word: &&str| {
-        let neutral = [
-            "b64",
-            "backup",
-            "base64",
-            "code",
-            "current",
-            "data",
-            "default",
-            "dev",
-            "development",
-            "env",
-            "header",
-            "json",
-            "list",
-            "live",
-            "main",
-            "new",
-            "old",
-            "payload",
-            "pem",
-            "prev",
-            "previous",
-            "primary",
-            "prod",
-            "production",
-            "qa",
-            "raw",
-            "secondary",
-            "stage",
-            "staging",
-            "str",
-            "string",
-            "test",
-            "val",
-            "value",
-            "values",
-        ];
-        neutral.contains(word) || without_digits(word).len() <= 1
-    };
+    let is_neutral = |word: &&str| holds(words::NEUTRAL, word) || without_digits(word).len() <= 1;
     if words.iter().all(is_neutral) {
         Rest::Neutral
-    } else if words.iter().any(|word| is_descriptor(word)) {
+    } else if words.iter().any(|word| holds(words::DESCRIPTORS, word)) {
         Rest::Descriptor
     } else if words.iter().any(|word| matches!(*word, "id" | "ids")) {
         Rest::Id
@@ -163,270 +109,13 @@ fn rest(words: &[&str]) -> Rest {
     }
 }
 
-/// Returns true if a word after that of a secret says that the value is not the secret itself.
-fn is_descriptor(word: &str) -> bool {
-    matches!(
-        word,
-        "alg"
-            | "algorithm"
-            | "allowed"
-            | "arn"
-            | "attempts"
-            | "audience"
-            | "axis"
-            | "backend"
-            | "batch"
-            | "budget"
-            | "bytes"
-            | "cache"
-            | "chars"
-            | "class"
-            | "classes"
-            | "col"
-            | "cols"
-            | "column"
-            | "columns"
-            | "count"
-            | "counts"
-            | "dim"
-            | "dims"
-            | "dir"
-            | "dirs"
-            | "directory"
-            | "domain"
-            | "dropout"
-            | "dtype"
-            | "embed"
-            | "embedding"
-            | "embeddings"
-            | "enabled"
-            | "encoding"
-            | "endpoint"
-            | "error"
-            | "errors"
-            | "expires"
-            | "expiry"
-            | "fetcher"
-            | "field"
-            | "fields"
-            | "file"
-            | "filename"
-            | "files"
-            | "folder"
-            | "format"
-            | "frequency"
-            | "group"
-            | "handler"
-            | "head"
-            | "heads"
-            | "helper"
-            | "host"
-            | "idx"
-            | "index"
-            | "indices"
-            | "interval"
-            | "issuer"
-            | "kind"
-            | "label"
-            | "labels"
-            | "len"
-            | "length"
-            | "lengths"
-            | "level"
-            | "lifetime"
-            | "limit"
-            | "location"
-            | "loss"
-            | "manager"
-            | "map"
-            | "mapping"
-            | "mask"
-            | "max"
-            | "memory"
-            | "method"
-            | "metric"
-            | "min"
-            | "mode"
-            | "model"
-            | "module"
-            | "name"
-            | "names"
-            | "num"
-            | "optional"
-            | "order"
-            | "origin"
-            | "pad"
-            | "padding"
-            | "pairs"
-            | "param"
-            | "params"
-            | "path"
-            | "paths"
-            | "pattern"
-            | "per"
-            | "plugin"
-            | "policy"
-            | "port"
-            | "prefix"
-            | "prob"
-            | "process"
-            | "profile"
-            | "prompt"
-            | "provider"
-            | "range"
-            | "rate"
-            | "ratio"
-            | "realm"
-            | "regex"
-            | "region"
-            | "required"
-            | "retries"
-            | "role"
-            | "rules"
-            | "scale"
-            | "schema"
-            | "scheme"
-            | "scope"
-            | "scopes"
-            | "seed"
-            | "separator"
-            | "server"
-            | "service"
-            | "shape"
-            | "size"
-            | "sizes"
-            | "sock"
-            | "socket"
-            | "source"
-            | "split"
-            | "status"
-            | "step"
-            | "steps"
-            | "store"
-            | "strategy"
-            | "suffix"
-            | "table"
-            | "template"
-            | "threshold"
-            | "through"
-            | "timeout"
-            | "ttl"
-            | "type"
-            | "types"
-            | "uri"
-            | "url"
-            | "user"
-            | "username"
-            | "version"
-            | "weight"
-            | "width"
-    )
-}
-
 /// Returns the kind of a key, by the word before it.
 fn key_kind(before: Option<&str>) -> NameKind {
     match before {
-        Some(
-            "access" | "api" | "cluster" | "encryption" | "licence" | "license" | "priv" | "private" | "secret"
-            | "signing" | "ssh",
-        ) => NameKind::Password,
-        Some(
-            "account" | "admin" | "aes" | "app" | "application" | "auth" | "authentication" | "bot" | "client"
-            | "consumer" | "cosmos" | "crypto" | "decrypt" | "decryption" | "deploy" | "deployment" | "developer"
-            | "encrypt" | "fernet" | "function" | "hmac" | "ingest" | "instrumentation" | "integration" | "jwt"
-            | "master" | "root" | "rsa" | "sas" | "security" | "server" | "service" | "shared" | "ssl" | "storage"
-            | "subscription" | "symmetric" | "tls" | "webhook",
-        ) => NameKind::Secret,
-        Some(
-            "alias" | "arrow" | "authorized" | "batch" | "bucket" | "cache" | "col" | "column" | "composite" | "config"
-            | "correlation" | "data" | "dedup" | "dict" | "feature" | "field" | "foreign" | "gpg" | "group" | "hash"
-            | "hot" | "i18n" | "idempotency" | "image" | "index" | "input" | "join" | "kms" | "label" | "lookup"
-            | "map" | "mask" | "merge" | "message" | "meta" | "metric" | "metrics" | "natural" | "no" | "num"
-            | "object" | "of" | "output" | "partition" | "pgp" | "primary" | "prng" | "public" | "query" | "range"
-            | "record" | "registry" | "rng" | "routing" | "row" | "s3" | "shard" | "sort" | "state" | "surrogate"
-            | "target" | "text" | "translation" | "unique",
-        )
-        | None => NameKind::Plain,
-        Some(_) => NameKind::Doubtful,
-    }
-}
-
-/// Returns true if a word before `token` says that it is one of a language model's vocabulary.
-fn is_of_vocabulary(before: &str) -> bool {
-    matches!(
-        before,
-        "additional"
-            | "audio"
-            | "begin"
-            | "blank"
-            | "bos"
-            | "box"
-            | "byte"
-            | "char"
-            | "class"
-            | "cls"
-            | "context"
-            | "decoder"
-            | "dummy"
-            | "encoder"
-            | "end"
-            | "eod"
-            | "eos"
-            | "eot"
-            | "extra"
-            | "fim"
-            | "first"
-            | "forced"
-            | "image"
-            | "input"
-            | "language"
-            | "last"
-            | "mask"
-            | "max"
-            | "min"
-            | "next"
-            | "num"
-            | "output"
-            | "pad"
-            | "padding"
-            | "patch"
-            | "per"
-            | "placeholder"
-            | "prefix"
-            | "rare"
-            | "sentinel"
-            | "sep"
-            | "separator"
-            | "sot"
-            | "speech"
-            | "special"
-            | "start"
-            | "stop"
-            | "sub"
-            | "suffix"
-            | "target"
-            | "task"
-            | "text"
-            | "think"
-            | "tool"
-            | "unk"
-            | "unknown"
-            | "video"
-            | "vision"
-            | "word"
-    )
-}
-
-/// Returns the kind of a pass, which is a password or a run through something, by the word before it.
-fn pass_kind(before: Option<&str>) -> NameKind {
-    match before {
-        Some(
-            "all" | "backward" | "band" | "by" | "compiler" | "dry" | "eval" | "each" | "final" | "first" | "forward"
-            | "fx" | "graph" | "high" | "inference" | "last" | "low" | "max" | "min" | "multi" | "n" | "next" | "num"
-            | "one" | "onnx" | "opt" | "optimization" | "per" | "post" | "pre" | "quant" | "second" | "single" | "test"
-            | "third" | "training" | "two" | "warm" | "warmup",
-        ) => NameKind::Plain,
-        _ => NameKind::Password,
+        Some(word) if holds(words::BEFORE_PASSWORD_KEY, word) => NameKind::Password,
+        Some(word) if holds(words::BEFORE_SECRET_KEY, word) => NameKind::Secret,
+        Some(word) if !holds(words::BEFORE_PLAIN_KEY, word) => NameKind::Doubtful,
+        _ => NameKind::Plain,
     }
 }
 
@@ -519,7 +208,9 @@ fn kind_of_words(words: &[&str]) -> NameKind {
             (Role::Key, _) => {
                 key_kind(before).min(if before == Some("api") { NameKind::Secret } else { NameKind::Doubtful })
             }
-            (Role::Token, Rest::Neutral) if before.is_some_and(is_of_vocabulary) => NameKind::Plain,
+            (Role::Token, Rest::Neutral) if before.is_some_and(|word| holds(words::OF_VOCABULARY, word)) => {
+                NameKind::Plain
+            }
             (Role::Token, Rest::Neutral) => NameKind::Secret,
             (Role::Token, _) => NameKind::Doubtful,
             (Role::Tokens, Rest::Neutral) => match before {
@@ -529,7 +220,8 @@ fn kind_of_words(words: &[&str]) -> NameKind {
                 _ => NameKind::Plain,
             },
             (Role::Tokens, _) => NameKind::Plain,
-            (Role::Pass, Rest::Neutral) => pass_kind(before),
+            (Role::Pass, Rest::Neutral) if before.is_some_and(|word| holds(words::BEFORE_RUN, word)) => NameKind::Plain,
+            (Role::Pass, Rest::Neutral) => NameKind::Password,
             (Role::Pass, _) if matches!(after[0], "phrase" | "word") => NameKind::Password,
             (Role::Pass, _) => NameKind::Plain,
             (Role::Pat, Rest::Neutral) => match before {

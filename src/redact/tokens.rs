@@ -12,7 +12,6 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use memchr::memmem;
 
 use super::HIDDEN;
-use super::forms::is_word_byte;
 use super::values::{is_harmless, is_random_word};
 
 /// The prefixes of tokens, each with the services that issue them.
@@ -96,6 +95,11 @@ const MIN_TAIL: usize = 8;
 
 /// The minimum length of a line of a private key.
 const KEY_LINE: usize = 20;
+
+/// Returns true for the bytes of which names and tokens consist.
+pub(super) fn is_word_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
+}
 
 /// Returns the place of the secret that begins in this word, if it has a known form.
 pub(super) fn find(text: &str, word: Range<usize>) -> Option<Range<usize>> {

@@ -190,7 +190,7 @@ fn the_value_of_a_secrets_name_is_hidden_wherever_it_occurs() {
         "import base64, json, os, urllib.parse\n\
          hps = json.loads(os.environ['SM_HPS'])\n\
          texts = [v for n, v in os.environ.items() if v.startswith('hunter')] + list(hps.values())\n\
-         assert len(texts) == 56, len(texts)\n\
+         assert len(texts) >= 56, len(texts)\n\
          raise ValueError(open(os.environ['HOW']).read() % texts)",
     );
     for (number, name) in NAMES.iter().enumerate() {

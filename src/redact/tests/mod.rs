@@ -4,5 +4,5 @@ mod forms;
 mod known;
 mod names;
 mod time;
+mod values;
 mod visible;
-mod words;

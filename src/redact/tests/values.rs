@@ -81,6 +81,10 @@ fn a_word_is_hidden_only_as_the_value_of_a_password() {
         let redactor = Redactor::new([("HF_TOKEN", word), ("DB_PASSWORD", word)]);
         assert_eq!(redactor.clean_value("HF_TOKEN", word), word);
         assert_eq!(redactor.clean_value("DB_PASSWORD", word), HIDDEN);
+        let json = format!(r#"{{"db_password": "{word}", "pad_token": "{word}"}}"#);
+        let shown = json.replacen(word, HIDDEN, 1);
+        assert_eq!(redactor.clean_value("SM_HPS", &json), shown, "the values of hyperparameters");
+        assert_eq!(redactor.clean_words(&["--config", &json])[1], shown);
         let text = format!("password={word} is not {word}");
         assert_eq!(redactor.clean(&text), text, "a word is everywhere");
     }
