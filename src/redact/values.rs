@@ -117,7 +117,7 @@ fn is_placeholder(value: &str) -> bool {
     let is_of_vocabulary = value.starts_with(['▁', 'Ġ']) || value.starts_with("##") && are_words(&value[2..]);
     let is_bracketed = encloses("[", "]") && are_words(&value[1..value.len() - 1]);
     encloses("<", ">")
-        || value.strip_prefix('<').is_some_and(|object| are_words(object))
+        || value.strip_prefix('<').is_some_and(are_words)
         || encloses("{", "}") && is_name(value.trim_matches(['{', '}']).trim())
         || value.starts_with("%(")
         || value == "%s"
