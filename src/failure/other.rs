@@ -163,7 +163,7 @@ pub(super) fn telling(log: &Log, from: usize, skipped: &[bool]) -> Option<Tellin
     let &(_, line, weight) = found?;
     // A program may report an error without a word of error before it sums up: `tar: This does not look like a tar archive`.
     let program = |at: usize| log.text(at).split_once(": ").map(|(name, _)| name).filter(|name| !name.contains(' '));
-    let earlier = || meaningful(log, from, skipped).skip_while(|&at| at >= line).next();
+    let earlier = || meaningful(log, from, skipped).find(|&at| at < line);
     let before =
         earlier().filter(|&at| weight == Telling::Summary && program(at).is_some() && program(at) == program(line));
     Some(said(log, before.unwrap_or(line)))
