@@ -96,6 +96,9 @@ pub const SETTLE_TIME: Duration = Duration::from_millis(600);
 /// output of a failed process and judging it can take longer than [`SETTLE_TIME`].
 const PROVISIONAL_TIME: Duration = Duration::from_millis(2000);
 
+/// The further time for which the leader waits if all that it has reads like a consequence.
+const CONSEQUENCE_TIME: Duration = Duration::from_millis(400);
+
 /// The time without a message after which a host counts as lost.
 pub const LOST_AFTER: Duration = Duration::from_secs(12);
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::message::Message;
-use super::{Membership, PROVISIONAL_TIME, SETTLE_TIME};
+use super::{CONSEQUENCE_TIME, Membership, PROVISIONAL_TIME, SETTLE_TIME};
 use crate::event::{Cause, CauseEnding, RankTally, Verdict};
 use crate::failure;
 use crate::job::exit_code;
@@ -316,7 +316,14 @@ impl HostTable {
         let is_present = |host: &str| matches!(self.hosts.get(host), Some(Standing::Present | Standing::Ready));
         let is_settled = self.failures.iter().any(|account| !account.gives_way());
         let is_awaited = self.failures.iter().any(|account| !account.is_final && is_present(&account.host));
-        let further = if !is_settled && is_awaited { PROVISIONAL_TIME } else { Duration::ZERO };
+        let has_noticed = self.failures.iter().any(|account| account.is_final && account.cause.is_consequence());
+        let further = match (is_settled, is_awaited) {
+            (true, _) => Duration::ZERO,
+            (false, true) => PROVISIONAL_TIME,
+            // The rank that caused it may be on a host whose ranks are just ending.
+            (false, false) if has_noticed && self.hosts.keys().any(|host| is_present(host)) => CONSEQUENCE_TIME,
+            (false, false) => Duration::ZERO,
+        };
         Some(self.settle_until? + further)
     }
 
@@ -372,6 +379,11 @@ impl HostTable {
         cause.followers = failed - of_cause;
         cause.ended = self.ended_ranks.values().map(|ranks| ranks.ended.len()).sum();
         cause.absent_hosts = self.missing();
+        if let Some(collective) = &mut cause.collective {
+            let others = self.failures.iter().filter_map(|account| account.cause.collective.as_ref());
+            others.for_each(|other| collective.merge(other));
+            collective.add_silent(self.ended_ranks.values().flat_map(|ranks| ranks.ended.iter().copied()));
+        }
         let verdict = Verdict { host: account.host.clone(), cause };
         self.verdict = Some(verdict.clone());
         vec![LeaderAction::All(Message::Verdict(Box::new(verdict)))]

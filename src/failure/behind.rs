@@ -78,6 +78,11 @@ fn messenger(raised: &Raised) -> Option<Messenger> {
     })
 }
 
+/// Returns true if an exception reports that a command or a child process exited with a failure.
+pub(super) fn reports_an_exit(found: &Traceback) -> bool {
+    messenger(found.last()) == Some(Messenger::Exit)
+}
+
 /// Returns the failure behind the exception that ended a process, if there is one.
 pub(super) fn behind<'t>(
     log: &Log,

@@ -316,7 +316,11 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
     fn explained(&self, found: &Traceback) -> Account {
         let own = self.raised(&self.stderr, found, Some(found.lines.end() + 1));
         let first = match behind::behind(&self.stderr, &self.tracebacks, found, &self.covered) {
-            None => return own,
+            // The output of a child that is joined with its errors.
+            None => match behind::reports_an_exit(found).then(|| self.printed()).flatten() {
+                Some(printed) => printed,
+                None => return own,
+            },
             Some(Behind::Beside(other)) => {
                 let other = self.raised(&self.stderr, other, None);
                 let text = match (&other.place, &other.thread) {

@@ -1,6 +1,9 @@
 //! The choice among several tracebacks: the one that ended the process.
 
 use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use crate::event;
 
@@ -17,6 +20,11 @@ const LINES_AFTER: usize = 100;
 
 /// [`LINES_AFTER`] for an exception that may have been caught: it was logged, or the exit code is not Python's 1.
 const LINES_AFTER_UNCERTAIN: usize = 20;
+
+/// A line that tells of the progress of a training.
+static STEP: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)\b(?:epoch|steps?|iter|iterations?|batch|loss|lr|it/s)\b").expect("a valid pattern")
+});
 
 /// Returns, for each line of a log, true if it belongs to a traceback or is the line before one that says whose it is.
 pub(super) fn covered(log: &Log, tracebacks: &[Traceback]) -> Vec<bool> {
@@ -44,8 +52,10 @@ pub(super) fn best<'t>(
 ) -> Option<&'t Traceback> {
     let ended = |found: &&Traceback| {
         let certain = found.origin == Origin::Main && code == 1;
-        let most = if certain { LINES_AFTER } else { LINES_AFTER_UNCERTAIN };
-        other::count(log, found.lines.end() + 1, covered, found.writer) <= most
+        match other::count(log, found.lines.end() + 1, covered, found.writer) {
+            0..=LINES_AFTER_UNCERTAIN => true,
+            after => certain && (after <= LINES_AFTER || !has_gone_on(log, found, covered)),
+        }
     };
     let mut of_writers: Vec<&Traceback> = Vec::new();
     for writer in 0..log.writers.len() {
@@ -79,6 +89,21 @@ pub(super) fn best<'t>(
             *found.lines.end(),
         )
     })
+}
+
+/// Returns true if the program did not end with a traceback after which it wrote much: it made progress, or told of another
+/// error at its end. Exit handlers may write much, too.
+fn has_gone_on(log: &Log, found: &Traceback, covered: &[bool]) -> bool {
+    /// The minimum number of lines by which a program tells of its progress.
+    const STEPS: usize = 5;
+    let from = found.lines.end() + 1;
+    let lines = log.lines_of(found.writer, from);
+    if lines.iter().filter(|&&at| STEP.is_match(log.text(at))).count() >= STEPS {
+        return true;
+    }
+    let skipped: Vec<bool> =
+        (0..log.lines.len()).map(|at| covered[at] || log.lines[at].writer != found.writer).collect();
+    other::telling(log, from, &skipped).is_some()
 }
 
 /// Returns the last traceback of another thread or of a child process: the best evidence if the main thread left none.

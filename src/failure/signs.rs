@@ -21,64 +21,79 @@ enum Take {
 
 /// A rule: if the error matches, a line that matches tells more about it.
 struct Rule {
-    error: Regex,
+    error: LazyLock<Regex>,
     /// The line. The group `text`, if it is there, is the part that is shown.
-    line: Regex,
+    line: LazyLock<Regex>,
     /// Lines that look alike and tell nothing.
-    except: Option<Regex>,
+    except: LazyLock<Regex>,
     take: Take,
 }
 
-static RULES: LazyLock<[Rule; 7]> = LazyLock::new(|| {
-    let rule = |error: &str, line: &str, except: Option<&str>, take| {
-        let pattern = |text: &str| Regex::new(text).expect("a valid pattern");
-        Rule { error: pattern(error), line: pattern(line), except: except.map(pattern), take }
+/// Makes a rule whose patterns are compiled when they are needed.
+macro_rules! rule {
+    ($error:expr, $line:expr, $except:expr, $take:expr $(,)?) => {
+        Rule {
+            error: LazyLock::new(|| Regex::new($error).expect("a valid pattern")),
+            line: LazyLock::new(|| Regex::new($line).expect("a valid pattern")),
+            except: LazyLock::new(|| Regex::new($except).expect("a valid pattern")),
+            take: $take,
+        }
     };
-    const GPU: &str = r"(?i)CUDA|HIP error|cu(?:blas|dnn|solver|sparse|fft)|device-side|illegal memory access|launch failure|NVLink|NCCL|killed by SIG(?:ABRT|BUS|SEGV|KILL)";
-    [
-        // An assertion in a kernel: `…/Indexing.cu:1255: indexSelect: block: [7,0,0], thread: [0,0,0] Assertion `x < y` failed.`
-        rule(GPU, r"(?:block: \[.*thread: \[|\.cuh?:\d+).*Assertion .*failed", None, Take::First),
-        // A report of the driver: `NVRM: Xid (PCI:0000:00:1e): 79, pid=…, GPU has fallen off the bus.`
-        rule(GPU, r"(?P<text>(?:NVRM: )?Xid \(PCI:.*)", None, Take::First),
-        // The kernel's own words about a process that it killed.
-        rule(
-            r"killed by SIGKILL|(?i)out of memory|BrokenProcessPool|TerminatedWorker|killed by signal|-9\b",
-            r"(?P<text>(?:Memory cgroup )?[Oo]ut of memory: Kill(?:ed)? process .*)",
-            None,
-            Take::Last,
-        ),
-        rule(
-            r"(?i)NCCL|DistBackendError|watchdog|Horovod|ncclSystemError",
-            r"(?P<text>NCCL (?:WARN|ERROR) .*)",
-            Some(r"(?i)NCCL WARN (?:NET/OFI )?(?:Only EFA|Failed to initialize any|MIN|MAX|NCCL_\w+ set)|NCCL_DEBUG"),
-            Take::Both,
-        ),
-        rule(
-            r"(?i)NCCL|DistBackendError|watchdog|EFA|libfabric|MPI",
-            r"(?P<text>(?:NET/OFI|libfabric:\d|OFI call).*(?i:error|fail|warn).*)",
-            None,
-            Take::Last,
-        ),
-        // `2024-May-21 16:08:34.100978 58093:58093 ERROR   TDRV:exec_request_process_errors   Execution timeout …`
-        rule(
-            r"(?i)nrt_|NRT|neuron|StatusOr|\bXLA|NEFF|INTERNAL:|killed by SIG",
-            r"\b(?:ERROR|FATAL|CRITICAL)\s+(?P<text>(?:TDRV|NRT|NMGR|NEFF|KMGR|HAL|ENC|NCCOM|CCOM)\w*:.*)",
-            Some(r"infodump|stack trace|#\d+ |\[ cut here \]"),
-            Take::First,
-        ),
-        // `E external/xla/…/cuda_dnn.cc:407] There was an error before creating cudnn handle (302): …`
-        rule(
-            r"(?i)\bDNN\b|cudnn|XlaRuntimeError|FAILED_PRECONDITION|cublas|CUDNN|CUDA|JaxRuntimeError|InternalError",
-            r"(?:^|\s)E(?:\d{4}|\s).*?(?P<text>\w*(?:cuda|cudnn|cublas|gpu|dnn|blas)\w*\.cc:\d+\].*)",
-            Some(r"Unable to register|failed call to cuInit|already been registered"),
-            Take::Last,
-        ),
-    ]
-});
+}
+
+/// A pattern that nothing matches.
+const NOTHING: &str = r"[^\s\S]";
+
+/// Errors of GPUs, and of what can follow from them.
+const GPU: &str = r"(?i)CUDA|HIP error|cu(?:blas|dnn|solver|sparse|fft)|device-side|illegal memory access|launch failure|NVLink|NCCL|killed by SIG(?:ABRT|BUS|SEGV|KILL)";
+
+static RULES: [Rule; 7] = [
+    // An assertion in a kernel: `…/Indexing.cu:1255: indexSelect: block: [7,0,0], thread: [0,0,0] Assertion `x < y` failed.`
+    rule!(GPU, r"(?:block: \[.*thread: \[|\.cuh?:\d+).*Assertion .*failed", NOTHING, Take::First),
+    // A report of the driver: `NVRM: Xid (PCI:0000:00:1e): 79, pid=…, GPU has fallen off the bus.`
+    rule!(GPU, r"(?P<text>(?:NVRM: )?Xid \(PCI:.*)", NOTHING, Take::First),
+    // The kernel's own words about a process that it killed.
+    rule!(
+        r"killed by SIGKILL|(?i)out of memory|BrokenProcessPool|TerminatedWorker|killed by signal|-9\b",
+        r"(?P<text>(?:Memory cgroup )?[Oo]ut of memory: Kill(?:ed)? process .*)",
+        NOTHING,
+        Take::Last,
+    ),
+    rule!(
+        r"(?i)NCCL|DistBackendError|watchdog|Horovod|ncclSystemError",
+        r"(?P<text>NCCL (?:WARN|ERROR) .*)",
+        r"(?i)NCCL WARN (?:NET/OFI )?(?:Only EFA|Failed to initialize any|MIN|MAX|NCCL_\w+ set)|NCCL_DEBUG",
+        Take::Both,
+    ),
+    rule!(
+        r"(?i)NCCL|DistBackendError|watchdog|EFA|libfabric|MPI",
+        r"(?P<text>(?:NET/OFI|libfabric:\d|OFI call).*(?i:error|fail|warn).*)",
+        NOTHING,
+        Take::Last,
+    ),
+    // `2024-May-21 16:08:34.100978 58093:58093 ERROR   TDRV:exec_request_process_errors   Execution timeout …`
+    rule!(
+        r"(?i)nrt_|NRT|neuron|StatusOr|\bXLA|NEFF|INTERNAL:|killed by SIG",
+        r"\b(?:ERROR|FATAL|CRITICAL)\s+(?P<text>(?:TDRV|NRT|NMGR|NEFF|KMGR|HAL|ENC|NCCOM|CCOM)\w*:.*)",
+        r"infodump|stack trace|#\d+ |\[ cut here \]",
+        Take::First,
+    ),
+    // `E external/xla/…/cuda_dnn.cc:407] There was an error before creating cudnn handle (302): …`
+    rule!(
+        r"(?i)\bDNN\b|cudnn|XlaRuntimeError|FAILED_PRECONDITION|cublas|CUDNN|CUDA|JaxRuntimeError|InternalError",
+        r"(?:^|\s)E(?:\d{4}|\s).*?(?P<text>\w*(?:cuda|cudnn|cublas|gpu|dnn|blas)\w*\.cc:\d+\].*)",
+        r"Unable to register|failed call to cuInit|already been registered",
+        Take::Last,
+    ),
+];
 
 /// Returns the lines that tell more about an error, the headline with its details. Those of its writer are preferred.
 pub(super) fn signs(claimed: &str, stderr: &Log, stdout: &Log, writer: &Writer) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
+    // Most processes that end so were only told to.
+    if claimed.starts_with("killed by SIGTERM") {
+        return found;
+    }
     for rule in RULES.iter().filter(|rule| rule.error.is_match(claimed)) {
         let all = || lines(rule, stderr).chain(lines(rule, stdout));
         let own = || all().filter(|(by, _)| by.rank == writer.rank && by.host == writer.host).map(|(_, text)| text);
@@ -102,7 +117,7 @@ pub(super) fn signs(claimed: &str, stderr: &Log, stdout: &Log, writer: &Writer) 
 fn lines<'l>(rule: &'l Rule, log: &'l Log) -> impl Iterator<Item = (&'l Writer, String)> + 'l {
     log.lines.iter().enumerate().filter_map(|(at, line)| {
         let words = rule.line.captures(&line.text)?;
-        if rule.except.as_ref().is_some_and(|except| except.is_match(&line.text)) {
+        if rule.except.is_match(&line.text) {
             return None;
         }
         let text = words.name("text").map_or(line.text.as_str(), |text| text.as_str());

@@ -18,6 +18,7 @@
 mod destination;
 mod label;
 mod messages;
+mod raised;
 mod relay;
 mod source;
 mod stream;

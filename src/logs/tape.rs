@@ -1,6 +1,7 @@
 //! The memory that a stream is read into, which doubles as the record of its last bytes.
 
 use super::TAPE_SIZE;
+use super::raised::LastException;
 
 /// The minimum of free space for a read, in bytes.
 const MIN_READ: usize = 64 << 10;
@@ -18,11 +19,14 @@ pub(super) struct Tape {
     head: usize,
     /// The end of the last turn's record.
     last_turn: usize,
+    /// The last exception, in case that much follows it.
+    exception: LastException,
 }
 
 impl Tape {
     pub(super) fn new() -> Tape {
-        Tape { data: vec![0; TAPE_SIZE].into_boxed_slice(), taken: 0, searched: 0, head: 0, last_turn: 0 }
+        let data = vec![0; TAPE_SIZE].into_boxed_slice();
+        Tape { data, taken: 0, searched: 0, head: 0, last_turn: 0, exception: LastException::new() }
     }
 
     /// Returns room to read into, of at least [`MIN_READ`] bytes, unless more than half of the tape waits to be taken
@@ -60,13 +64,16 @@ impl Tape {
 
     /// Takes `length` bytes out.
     pub(super) fn take(&mut self, length: usize) {
+        self.exception.look(&self.data[self.taken..self.taken + length]);
         self.taken += length;
     }
 
-    /// Returns the record: the last bytes that came in, oldest first.
+    /// Returns the record: the last bytes that came in, oldest first. The last exception comes before them if it is older.
     pub(super) fn record(&self) -> Vec<u8> {
         let older = self.data.get(self.head..self.last_turn).unwrap_or_default();
-        [older, &self.data[..self.head]].concat()
+        let of_this_turn = &self.data[..self.head];
+        let recorded = older.len() + self.taken;
+        [self.exception.before(recorded), older, of_this_turn].concat()
     }
 }
 
@@ -112,5 +119,25 @@ mod tests {
                 assert!(input.ends_with(&record), "{size}");
             }
         }
+    }
+
+    #[test]
+    fn the_last_exception_stays_in_the_record_whatever_follows() {
+        let error = "Traceback (most recent call last):\n  File \"a.py\", line 1\nValueError: bad\n";
+        let lines = |word: &str| (0..100_000).map(|n| format!("{word} {n}\n")).collect::<String>();
+        let input = [lines("step"), "KeyError\n".to_owned(), error.to_owned(), lines("closing")].concat().into_bytes();
+        for size in [7, 4096, 65_536, 1 << 20] {
+            let mut tape = Tape::new();
+            assert!(run(&mut tape, &input, size) == input, "{size}");
+            let record = tape.record();
+            let text = String::from_utf8_lossy(&record);
+            assert!(text.starts_with(&format!("KeyError\n{error}closing 0\n")), "{size}: {text:.100}");
+            assert!(text.ends_with("closing 99999\n"), "{size}");
+            assert_eq!(text.matches(error).count(), 1);
+        }
+        // It is in the record already.
+        let mut tape = Tape::new();
+        run(&mut tape, error.as_bytes(), 7);
+        assert_eq!(tape.record(), error.as_bytes());
     }
 }

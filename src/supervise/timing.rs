@@ -30,6 +30,9 @@ pub(super) const WRITE_TIME: Duration = Duration::from_secs(117);
 /// The time that a killed process may take to end. One that hangs in a driver can take for ever.
 pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
+/// The time in which other ranks may abort, too, before they are ended.
+pub(super) const ABORT_PATIENCE: Duration = Duration::from_millis(700);
+
 /// The time that launchers may go on when no other process is left here and another host has failed: mpirun can wait for
 /// ever for the daemon of a host that is cut off.
 pub(super) const LAUNCHER_PATIENCE: Duration = Duration::from_secs(3);

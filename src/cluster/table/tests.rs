@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{HostTable, LeaderAction, Membership, Message, PROVISIONAL_TIME, SETTLE_TIME};
+use super::{CONSEQUENCE_TIME, HostTable, LeaderAction, Membership, Message, PROVISIONAL_TIME, SETTLE_TIME};
 use crate::cluster::Key;
-use crate::event::{Cause, CauseEnding, Ending, RankTally, Verdict};
+use crate::event::{Cause, CauseEnding, Collective, Ending, RankProgress, RankTally, Verdict};
 use crate::failure;
 use crate::redact::Redactor;
 
@@ -104,7 +104,7 @@ fn the_first_failure_that_is_no_consequence_is_the_cause_and_the_others_are_coun
         stop,
         [LeaderAction::All(Message::Stop { why: "host algo-3: Connection reset".to_owned(), is_orderly: false })]
     );
-    assert_eq!(table.deadline(), Some(now + SETTLE_TIME));
+    assert_eq!(table.deadline(), Some(now + SETTLE_TIME + CONSEQUENCE_TIME));
     assert_eq!(table.heard("algo-2", failure("algo-2", "ValueError: bad"), now), []);
     assert_eq!(table.heard("algo-1", failure("algo-1", "ValueError: worse"), now), []);
     for host in ["algo-3", "algo-2"] {
@@ -117,6 +117,30 @@ fn the_first_failure_that_is_no_consequence_is_the_cause_and_the_others_are_coun
     // Nothing changes it any more, and who comes late hears it.
     assert_eq!(table.lost("algo-1", "gone", now), []);
     assert_eq!(table.tick(now + SETTLE_TIME), []);
+}
+
+#[test]
+fn the_suspects_of_a_timeout_are_found_across_hosts() {
+    let now = Instant::now();
+    let late = |host: &str, ranks: [usize; 2]| {
+        let progress =
+            || RankProgress { operation: "ALLREDUCE".to_owned(), number: Some(7), ..RankProgress::default() };
+        let late = ranks.map(|rank| (rank, progress())).into();
+        let collective = Some(Collective { late, ..Collective::default() });
+        let cause = Cause { collective, ..cause(host, "Watchdog caught collective operation timeout") };
+        Message::Failed { cause: Box::new(cause), is_final: true }
+    };
+    let ended = |failed, ended: &[usize]| Message::Ended { ranks: RankTally { failed, ended: ended.to_vec() } };
+    let mut table = table(3, true, now);
+    table.heard("algo-1", late("algo-1", [0, 1]), now);
+    table.heard("algo-2", late("algo-2", [2, 3]), now);
+    for (host, message) in [("algo-1", ended(2, &[])), ("algo-2", ended(2, &[]))] {
+        assert_eq!(table.heard(host, message, now), []);
+    }
+    let decided = table.heard("algo-3", ended(0, &[5]), now);
+    let text = verdict(&decided).1;
+    assert!(text.contains("on ranks 0, 1, 2, 3; suspect: rank 5, which said nothing before it was ended;"), "{text}");
+    assert!(text.contains("3 other ranks failed after it, 1 other rank was ended"), "{text}");
 }
 
 #[test]

@@ -118,6 +118,10 @@ fn origin_after(before: &str) -> Origin {
         Origin::Thread(found[1].to_owned())
     } else if let Some(found) = CHILD.captures(before) {
         Origin::Child(found[1].to_owned())
+    } else if let Some(function) = before.strip_prefix("Exception ignored in thread started by") {
+        // `Exception ignored in thread started by: <function load at 0x7f…>`, of the `_thread` module.
+        let name = function.trim_start_matches([':', ' ', '<']).trim_start_matches("function ");
+        Origin::Thread(name.split([' ', '>']).next().unwrap_or_default().to_owned())
     } else if IGNORED.iter().any(|start| before.starts_with(start)) {
         Origin::Ignored
     } else if !noise::is_launchers(before) && noise::level(before) == Some(RecordLevel::Error) {

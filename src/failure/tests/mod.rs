@@ -1,5 +1,6 @@
 //! Exact failure texts: of real programs that run here, and of recorded output of programs that do not.
 
+mod behind;
 mod boundaries;
 mod forms;
 mod hints;

@@ -71,3 +71,21 @@ fn a_rank_that_wrote_the_error_names_its_host_better_than_the_launcher() {
     let exited = Evidence { stderr: b"", ..launched };
     assert_eq!(status(&exited).as_deref(), Some("host algo-2, rank 3, exit code 1"));
 }
+
+/// The launcher's report names the rank that failed first, which left words and no traceback.
+#[test]
+fn a_rank_that_only_lost_its_connection_gives_way_to_the_one_that_the_launcher_names() {
+    let lost = format!("{TRACEBACK}RuntimeError: Connection closed by peer [127.0.0.1]:2276\n");
+    let report =
+        "Root Cause (first observed failure):\n[0]:\n  rank      : 1 (local_rank: 1)\n  exitcode  : 3 (pid: 124)\n";
+    let first = |words: &str| {
+        let evidence = launched(report, &[("algo-1", 0, "", lost.as_str()), ("algo-1", 1, "", words)]);
+        text(&cause(&evidence)).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let found = first("FATAL: no data on rank 1\n");
+    assert_eq!(found[0], "FATAL: no data on rank 1");
+    assert!(found.iter().any(|line| line.contains("rank 1, ")), "{found:?}");
+    assert_eq!(found[1], "then: RuntimeError: Connection closed by peer [127.0.0.1]:2276");
+    assert_eq!(first("step 1\n")[0], "step 1");
+    assert_eq!(first("")[0], "exit code 3, with no error printed");
+}

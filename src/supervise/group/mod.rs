@@ -29,7 +29,7 @@ use nix::unistd::Pid;
 
 use super::Stop;
 use super::timing::Timing;
-use super::timing::{FLUSH_PATIENCE, KILL_PATIENCE};
+use super::timing::{ABORT_PATIENCE, FLUSH_PATIENCE, KILL_PATIENCE};
 use crate::event::{Ending, KillReason};
 
 pub(super) use branches::{Place, ProcessId, Seen};
@@ -56,6 +56,8 @@ pub(super) struct Group {
     /// True if the ranks of a launcher have keepers, so that the end of each is known.
     has_keepers: bool,
     release: Release,
+    /// The time at which the others are ended after ranks were aborted.
+    abort_until: Option<Instant>,
     frozen: Frozen,
     drained: Drained,
     /// The order in which the processes of a stop are told.
@@ -76,6 +78,7 @@ impl Group {
             watch: Watch::Off,
             has_keepers,
             release,
+            abort_until: None,
             frozen: Frozen::No,
             drained: Drained::No,
             order: TellingOrder::AtOnce,
@@ -138,7 +141,8 @@ impl Group {
     /// Returns the time at which [`Input::Deadline`] is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let look = self.watch.next_look().filter(|_| self.phase.has_ranks());
-        look.into_iter().chain(self.next_survey()).chain(self.phase.deadline()).min()
+        let abort = self.abort_until.filter(|_| self.phase == Phase::Running);
+        look.into_iter().chain(self.next_survey()).chain(self.phase.deadline()).chain(abort).min()
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -181,7 +185,9 @@ impl Group {
         let warn = |text: &str| Action::Log(tracing::Level::WARN, text.to_owned());
         match self.phase {
             Phase::Over { .. } => Vec::new(),
-            Phase::Running => self.look_for_keepers(now),
+            Phase::Running if self.has_keepers => self.look_for_keepers(now),
+            // A sweep follows, which ends the others.
+            Phase::Running => Vec::new(),
             Phase::Stopping { until, .. } if now < until => self.look_for_others(),
             Phase::Stopping { why, .. } => {
                 let (text, killed) = match why {
@@ -280,7 +286,7 @@ impl Group {
         }
         let mut actions = Vec::new();
         let any_runs = self.members.iter().any(GroupMember::is_running) || self.own().any(|member| !member.has_begun());
-        if any_runs && self.phase == Phase::Running && self.members.iter().any(GroupMember::has_failed_itself) {
+        if any_runs && self.phase == Phase::Running && self.has_to_end(now) {
             actions.extend(self.stop_members(Why::Failure, Signal::SIGTERM, Purpose::Failure, now));
         }
         if self.members.iter().any(GroupMember::is_killed_rank) {
@@ -309,6 +315,19 @@ impl Group {
             (false, Phase::Draining { .. } | Phase::Flushing { .. } | Phase::Over { .. }) => {}
         }
         actions
+    }
+
+    /// Returns true if a member has failed and the others are to be ended. A library that gives up on other ranks aborts its
+    /// process, and does so in every rank at about the same time: all of them may say why.
+    fn has_to_end(&mut self, now: Instant) -> bool {
+        let mut failed = self.members.iter().filter(|member| member.has_failed_itself()).peekable();
+        if failed.peek().is_none() {
+            return false;
+        }
+        let is_abort =
+            |member: &GroupMember| member.end().is_some_and(|end| end.ending == Ending::Signaled(libc::SIGABRT));
+        let is_for_others = self.own().filter(|member| member.is_running()).count() > 0 && failed.all(is_abort);
+        !is_for_others || now >= *self.abort_until.get_or_insert(now + ABORT_PATIENCE)
     }
 
     /// Returns what is new since the last sweep.

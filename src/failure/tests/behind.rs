@@ -1,0 +1,163 @@
+//! The failure of a child process or thread behind an exception that only reports it, and lines outside a traceback.
+
+use super::{evidence, script, text};
+use crate::event::Ending;
+use crate::failure::memory::OutOfMemory;
+use crate::failure::{Evidence, Weight, cause, judge};
+
+const EXIT_1: Ending = Ending::Exited(1);
+const ABORT: Ending = Ending::Signaled(6);
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().collect()
+}
+
+/// Returns the failure text of a recorded stderr, without the command.
+fn told(ending: Ending, stderr: &str) -> Vec<String> {
+    let text = text(&cause(&evidence(ending, stderr)));
+    text.lines().filter(|line| !line.starts_with("command: ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_error_of_a_spawned_child_comes_before_a_bare_eof_error() {
+    let text = script("import multiprocessing\nshared = multiprocessing.get_context('spawn').Manager().dict()\n");
+    let found = lines(&text);
+    assert!(found[0].starts_with("RuntimeError: An attempt has been made to start a new process"), "{text}");
+    assert!(found.contains(&"passed on as: EOFError (at train.py:2)"), "{text}");
+}
+
+#[test]
+fn the_error_of_a_child_process_comes_before_a_broken_pool() {
+    let text = script(
+        "import os, sys\nfrom concurrent.futures import ProcessPoolExecutor\n\
+         def load():\n    raise OSError('no shard 3')\n\
+         def work():\n    import traceback\n    try:\n        load()\n    except OSError:\n        traceback.print_exc()\n        os._exit(1)\n\
+         if __name__ == '__main__':\n    with ProcessPoolExecutor(1) as pool:\n        pool.submit(work).result()\n",
+    );
+    let found = lines(&text);
+    assert_eq!(found[..2], ["OSError: no shard 3", "at train.py:4 in load"], "{text}");
+    assert!(found[2].starts_with("passed on as: concurrent.futures.process.BrokenProcessPool: "), "{text}");
+}
+
+#[test]
+fn a_thread_that_ended_comes_before_the_main_threads_empty_queue() {
+    let text = script(
+        "import queue, threading\nq = queue.Queue()\n\
+         def load():\n    raise OSError('no shard 3')\n\
+         threading.Thread(target=load, name='loader', daemon=True).start()\nq.get(timeout=0.3)\n",
+    );
+    let expected =
+        ["OSError: no shard 3", "at train.py:4 in load (thread loader)", "passed on as: _queue.Empty (at train.py:6)"];
+    assert_eq!(lines(&text)[..3], expected);
+    let text = script(
+        "import _thread, queue\nq = queue.Queue()\n\
+         def load():\n    raise OSError('no shard 3')\n\
+         _thread.start_new_thread(load, ())\nq.get(timeout=0.3)\n",
+    );
+    assert_eq!(lines(&text)[..2], ["OSError: no shard 3", "at train.py:4 in load (thread load)"]);
+}
+
+#[test]
+fn an_error_that_a_wrapper_caught_long_before_is_not_that_of_its_command() {
+    let handled = "Traceback (most recent call last):\n  File \"train.py\", line 1, in a\n    x\nKeyError: 'old'\n";
+    let steps: String = (0..30).map(|n| format!("INFO:root:copied file {n}\n")).collect();
+    let last = "Traceback (most recent call last):\n  File \"train.py\", line 9, in b\n    y\n\
+                subprocess.CalledProcessError: Command 'x' returned non-zero exit status 3.\n";
+    let found = told(EXIT_1, &format!("{handled}{steps}{last}"));
+    assert_eq!(found[0], "subprocess.CalledProcessError: Command 'x' returned non-zero exit status 3.");
+}
+
+#[test]
+fn lines_of_kernels_drivers_and_libraries_explain_their_errors() {
+    let raised = |error: &str| {
+        format!("Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 4, in f\n    x\n{error}\n")
+    };
+    for (ending, before, error, logged) in [
+        (
+            ABORT,
+            "../aten/src/ATen/native/cuda/Loss.cu:250: nll_loss: block: [0,0,0], thread: [3,0,0] Assertion `t >= 0` failed.",
+            "terminate called after throwing an instance of 'c10::Error'\n  what():  CUDA error: device-side assert triggered",
+            "../aten/src/ATen/native/cuda/Loss.cu:250: nll_loss: block: [0,0,0], thread: [3,0,0] Assertion `t >= 0` failed.",
+        ),
+        (
+            EXIT_1,
+            "[ 99.1] NVRM: Xid (PCI:0000:10:1c): 79, pid=71, GPU has fallen off the bus.",
+            &raised("RuntimeError: CUDA error: unspecified launch failure"),
+            "NVRM: Xid (PCI:0000:10:1c): 79, pid=71, GPU has fallen off the bus.",
+        ),
+        (
+            EXIT_1,
+            "algo-1:9:9 [0] NCCL INFO a\nalgo-1:9:9 [0] misc/socket.cc:484 NCCL WARN socketStartConnect: Connect to x failed",
+            &raised("torch.distributed.DistBackendError: NCCL error in: a.cpp:1, unhandled system error"),
+            "NCCL WARN socketStartConnect: Connect to x failed",
+        ),
+        (
+            EXIT_1,
+            "2024-May-21 16:08:34.1 58:58 ERROR   TDRV:exec   Execution timeout on Neuron Device 0",
+            &raised("RuntimeError: Bad StatusOr access: INTERNAL: nrt_execute status=5"),
+            "TDRV:exec Execution timeout on Neuron Device 0",
+        ),
+        (
+            EXIT_1,
+            "2024-07-30 10:00:00.1 E external/xla/cuda/cuda_dnn.cc:407] Could not create cudnn handle: 4",
+            &raised("jaxlib.xla_extension.XlaRuntimeError: FAILED_PRECONDITION: DNN library initialization failed."),
+            "cuda_dnn.cc:407] Could not create cudnn handle: 4",
+        ),
+    ] {
+        let found = told(ending, &format!("{before}\n{error}\n"));
+        assert!(found.contains(&format!("logged: {logged}")), "{logged}: {found:#?}");
+        // The lines stand in other logs too, and explain no error of the script.
+        let other = told(EXIT_1, &format!("{before}\n{}", raised("ValueError: bad")));
+        assert!(!other.iter().any(|line| line.starts_with("logged: ")), "{other:#?}");
+    }
+}
+
+#[test]
+fn out_of_memory_comes_first_if_only_a_child_was_killed() {
+    let memory = Some(OutOfMemory { peak_bytes: None, limit_bytes: Some(1 << 30), whole_machine: false });
+    let first = |ending, stderr: &str| {
+        let text = text(&cause(&Evidence { memory, ..evidence(ending, stderr) }));
+        text.lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(
+        first(EXIT_1, ""),
+        "out of memory: the kernel killed a process of the container; then exit code 1, with no error printed"
+    );
+    let pool = "Traceback (most recent call last):\n  File \"train.py\", line 4, in f\n    x\n\
+                concurrent.futures.process.BrokenProcessPool: A process in the process pool was terminated abruptly\n";
+    assert_eq!(
+        first(EXIT_1, pool),
+        "out of memory: the kernel killed a process of the container; then concurrent.futures.process.BrokenProcessPool: A \
+         process in the process pool was terminated abruptly"
+    );
+    assert_eq!(first(Ending::Signaled(9), ""), "killed by SIGKILL (signal 9): out of memory");
+}
+
+#[test]
+fn a_process_that_was_told_to_end_counts_only_if_it_was_failing() {
+    let weight = |ending, stderr: &str| judge(&Evidence { told_to_end: true, ..evidence(ending, stderr) }).weight;
+    let bad = "Traceback (most recent call last):\n  File \"train.py\", line 4, in f\n    x\nValueError: bad\n";
+    let term = Ending::Signaled(15);
+    let failing = judge(&Evidence { told_to_end: true, ..evidence(term, bad) });
+    assert_eq!((failing.weight, failing.cause.headline.as_str()), (Weight::Own, "ValueError: bad"));
+    assert_eq!(weight(term, "step 1\n"), Weight::Told);
+    // It went on after it.
+    let steps: String = (0..30).map(|n| format!("INFO:root:step {n}\n")).collect();
+    assert_eq!(weight(term, &format!("{bad}{steps}")), Weight::Told);
+    assert_eq!(weight(EXIT_1, "saving\n"), Weight::Told);
+    let stop = bad.replace("ValueError: bad", "RuntimeError: got SIGTERM");
+    assert_eq!(weight(EXIT_1, &stop), Weight::Told);
+    let lost = bad.replace("ValueError: bad", "ConnectionResetError: [Errno 104] Connection reset by peer");
+    assert_eq!(weight(EXIT_1, &lost), Weight::Consequence);
+}
+
+#[test]
+fn an_uncaught_exception_counts_whatever_exit_handlers_write_after_it() {
+    let bad = "Traceback (most recent call last):\n  File \"train.py\", line 4, in f\n    x\nValueError: bad\n";
+    let many = |word: &str| (0..500).map(|n| format!("INFO:root:{word} {n}\n")).collect::<String>();
+    assert_eq!(told(EXIT_1, &format!("{bad}{}", many("closing writer")))[0], "ValueError: bad");
+    // The program went on, or told of another error.
+    for after in [many("epoch"), format!("{}no such checkpoint\n", many("copied"))] {
+        assert_ne!(told(EXIT_1, &format!("{bad}{after}"))[0], "ValueError: bad");
+    }
+}
