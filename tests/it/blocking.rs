@@ -36,6 +36,11 @@ fn put(kind: &str, path: &Path) -> &'static str {
 #[test]
 fn requirements_that_cannot_be_read_in_bounded_time_are_refused() {
     for kind in ["fifo", "device", "socket", "endless"] {
+        let job = Job::python("print('ran')");
+        let what = put(kind, &job.path("code/requirements.txt"));
+        let ended = job.train().failed(127, "");
+        assert!(ended.failure().contains(&format!("/code/requirements.txt: {what}")), "{ended:#?}");
+
         let job = Job::python("print('ran')").file("code/requirements.txt", "-r more.txt\n");
         let what = put(kind, &job.path("code/more.txt"));
         let ended = job.train().failed(127, "the requirements cannot be read: ");

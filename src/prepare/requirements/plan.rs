@@ -145,7 +145,8 @@ impl InstallPlan {
         let unnamed = || Some(DEFAULT_FILE).filter(is_file).or_else(alternative).unwrap_or(DEFAULT_FILE);
         let name = named.unwrap_or_else(unnamed);
         let path = code_dir.join(name);
-        let exists = path.is_file();
+        // A FIFO or a device is an error of its own, which the reader names.
+        let exists = path.exists() && !path.is_dir();
         let existing = || exists.then(|| name.to_owned());
         if install == Some(false) {
             let left = existing().or_else(|| package.then(|| "the package in the code folder".to_owned()));
