@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::rr::Name;
 use hickory_resolver::{Resolver, system_conf};
 use thiserror::Error;
 
@@ -25,6 +27,9 @@ const SERVER_TIME: Duration = Duration::from_secs(2);
 /// The maximum number of further attempts after the first. The file resolv.conf may ask for fewer.
 const ATTEMPTS: usize = 2;
 
+/// The maximum time of a lookup.
+pub const LOOKUP_TIME: Duration = Duration::from_secs(8);
+
 /// A name that could not be resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ResolveError {
@@ -34,7 +39,7 @@ pub enum ResolveError {
         /// The name.
         host: String,
     },
-    /// No server could be asked, or none answered.
+    /// No server could be asked, none answered, or one could not say whether the name exists.
     #[error("the name {host} cannot be looked up: {reason}")]
     Unanswered {
         /// The name.
@@ -48,7 +53,7 @@ pub enum ResolveError {
 /// tokio runtime with time and I/O.
 ///
 /// # Errors
-/// [`ResolveError`]; if no server answers, after a few seconds.
+/// [`ResolveError`]; if no server answers, after at most [`LOOKUP_TIME`].
 pub async fn lookup(host: &str) -> Result<Vec<IpAddr>, ResolveError> {
     let hosts = files::read(Path::new(HOSTS), files::TEXT_SIZE).unwrap_or_default();
     if let Some(found) = without_server(host, &String::from_utf8_lossy(&hosts)) {
@@ -59,7 +64,8 @@ pub async fn lookup(host: &str) -> Result<Vec<IpAddr>, ResolveError> {
         .map_err(|error| unanswered(format!("{RESOLV_CONF}: {error}")))?;
     let (config, options) =
         system_conf::parse_resolv_conf(text).map_err(|error| unanswered(format!("{RESOLV_CONF}: {error}")))?;
-    ask(host, config, options).await
+    let late = || Err(unanswered(format!("no answer within {} s", LOOKUP_TIME.as_secs())));
+    tokio::time::timeout(LOOKUP_TIME, ask(host, config, options)).await.unwrap_or_else(|_| late())
 }
 
 /// Resolves all of these hosts at once and returns the errors, in the order of the hosts. Blocks the calling thread.
@@ -107,30 +113,66 @@ fn without_server(host: &str, hosts: &str) -> Option<Vec<IpAddr>> {
 /// [`ResolveError`].
 async fn ask(host: &str, config: ResolverConfig, options: ResolverOpts) -> Result<Vec<IpAddr>, ResolveError> {
     let unanswered = |reason: String| ResolveError::Unanswered { host: host.to_owned(), reason };
+    let servers: Vec<String> = config.name_servers().iter().map(|server| server.ip.to_string()).collect();
+    if servers.is_empty() {
+        return Err(unanswered(format!("{RESOLV_CONF} names no name server")));
+    }
+    let servers = format!("name server{} {}", if servers.len() == 1 { "" } else { "s" }, servers.join(", "));
+    let names = Name::from_utf8(host).map(|name| candidates(&name, &config, options.ndots));
+    let names = names.map_err(|error| unanswered(format!("it is no name: {error}")))?;
     let mut builder = Resolver::builder_with_config(config, TokioRuntimeProvider::default());
     let own = builder.options_mut();
     own.timeout = options.timeout.min(SERVER_TIME);
     own.attempts = options.attempts.min(ATTEMPTS);
-    own.ndots = options.ndots;
     own.edns0 = options.edns0;
     own.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     own.use_hosts_file = ResolveHosts::Never;
     own.cache_size = 1;
     let resolver = builder.build().map_err(|error| unanswered(error.to_string()))?;
-    match resolver.lookup_ip(host).await {
-        Ok(found) => {
-            let mut addresses: Vec<IpAddr> = found.iter().collect();
-            addresses.sort_by_key(IpAddr::is_ipv6);
-            if addresses.is_empty() {
-                return Err(ResolveError::Unknown { host: host.to_owned() });
+    let mut failed = None;
+    for name in names {
+        let error = match resolver.lookup_ip(name).await {
+            Ok(found) => {
+                let mut addresses: Vec<IpAddr> = found.iter().collect();
+                addresses.sort_by_key(IpAddr::is_ipv6);
+                if addresses.is_empty() {
+                    continue;
+                }
+                return Ok(addresses);
             }
-            Ok(addresses)
+            Err(error) if error.is_nx_domain() || error.is_no_records_found() => continue,
+            Err(error) => error,
+        };
+        // A name that exists in no search domain may still exist by itself: only an answer about it says that it does not.
+        match error {
+            NetError::Dns(DnsError::ResponseCode(code)) => failed = Some(format!("{servers} answered {code:?}")),
+            NetError::Timeout | NetError::NoConnections => {
+                return Err(unanswered(format!("{servers} did not answer")));
+            }
+            other => return Err(unanswered(format!("{servers}: {other}"))),
         }
-        Err(error) if error.is_nx_domain() || error.is_no_records_found() => {
-            Err(ResolveError::Unknown { host: host.to_owned() })
-        }
-        Err(error) => Err(unanswered(error.to_string())),
     }
+    Err(failed.map_or_else(|| ResolveError::Unknown { host: host.to_owned() }, unanswered))
+}
+
+/// Returns the names to ask for, as the C library does: the name with each search domain, and the name itself, first if it
+/// has at least `ndots` dots. hickory's own search tells a server's failure for one of them only if it is the last.
+fn candidates(name: &Name, config: &ResolverConfig, ndots: usize) -> Vec<Name> {
+    if name.is_fqdn() {
+        return vec![name.clone()];
+    }
+    let mut itself = name.clone();
+    itself.set_fqdn(true);
+    let domains = config.domain().into_iter().chain(config.search());
+    let mut names: Vec<Name> = Vec::new();
+    for found in domains.filter_map(|domain| name.clone().append_domain(domain).ok()) {
+        if !names.contains(&found) {
+            names.push(found);
+        }
+    }
+    let is_first = usize::from(name.num_labels()) > ndots;
+    names.insert(if is_first { 0 } else { names.len() }, itself);
+    names
 }
 
 #[cfg(test)]

@@ -4,18 +4,21 @@ use std::time::{Duration, Instant};
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::proto::rr::Name;
 
-use super::{ResolveError, ask, without_server};
+use super::{ResolveError, ask, candidates, without_server};
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
 }
 
-/// Starts a DNS server on loopback that knows these names and answers NXDOMAIN for others. Returns its port.
+/// Starts a DNS server on loopback that knows these names. It answers SERVFAIL for others that end in `upstream`, and
+/// NXDOMAIN for the rest. Returns its port.
 fn server(known: &'static [(&'static str, [u8; 4])]) -> u16 {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let port = socket.local_addr().expect("an address").port();
     std::thread::spawn(move || {
         let mut buffer = [0; 512];
+        // The server fails for names that it would have to ask others for.
+        let fails = |name: &str| name.ends_with(".upstream.");
         while let Ok((length, from)) = socket.recv_from(&mut buffer) {
             // The question starts at byte 12: the labels of the name, each after its length; then the type.
             let (mut name, mut at) = (String::new(), 12);
@@ -30,7 +33,11 @@ fn server(known: &'static [(&'static str, [u8; 4])]) -> u16 {
             let found = known.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name));
             let mut answer = buffer[..question_end.min(length)].to_vec();
             answer[2] = 0x84;
-            answer[3] = if found.is_some() { 0x80 } else { 0x83 };
+            answer[3] = match found {
+                Some(_) => 0x80,
+                None if fails(&name) => 0x82,
+                None => 0x83,
+            };
             answer[4..12].copy_from_slice(&[0, 1, 0, u8::from(found.is_some() && is_ipv4), 0, 0, 0, 0]);
             if let (Some((_, address)), true) = (found, is_ipv4) {
                 answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
@@ -78,12 +85,49 @@ fn the_server_is_asked_with_the_search_domains_too() {
 }
 
 #[test]
+fn a_server_that_cannot_say_is_not_one_that_knows_no_such_name() {
+    // Names in the search domain do not exist; about the name itself the server knows nothing.
+    let port = server(&[("s3.cluster.test.", [10, 0, 0, 2])]);
+    for host in ["bucket.s3.upstream", "upstream.", "deep.er.upstream."] {
+        let found = run(ask(host, config(port, &["cluster.test.", "other.test."]), ResolverOpts::default()));
+        let said = format!("the name {host} cannot be looked up: name server 127.0.0.1 answered ServFail");
+        match found {
+            Err(ResolveError::Unknown { .. }) if host == "upstream." => {}
+            other => assert_eq!(other.expect_err(host).to_string(), said),
+        }
+    }
+    // A search domain still helps.
+    let found = run(ask("s3", config(port, &["upstream.", "cluster.test."]), ResolverOpts::default()));
+    assert_eq!(found, Ok(vec![IpAddr::from([10, 0, 0, 2])]));
+    let none = ResolverConfig::from_parts(None, Vec::new(), Vec::new());
+    let error = run(ask("s3.test", none, ResolverOpts::default())).expect_err("no server");
+    assert!(error.to_string().ends_with(" names no name server"), "{error}");
+}
+
+#[test]
+fn the_name_itself_is_asked_for_first_if_it_has_enough_dots() {
+    let config = ResolverConfig::from_parts(
+        Some(Name::from_utf8("own.test.").expect("a name")),
+        vec![Name::from_utf8("own.test.").expect("a name"), Name::from_utf8("b.test.").expect("a name")],
+        Vec::new(),
+    );
+    let asked = |host: &str, ndots| {
+        let names = candidates(&Name::from_utf8(host).expect("a name"), &config, ndots);
+        names.iter().map(Name::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(asked("algo-2", 1), ["algo-2.own.test.", "algo-2.b.test.", "algo-2."]);
+    assert_eq!(asked("s3.aws", 1), ["s3.aws.", "s3.aws.own.test.", "s3.aws.b.test."]);
+    assert_eq!(asked("s3.aws", 5), ["s3.aws.own.test.", "s3.aws.b.test.", "s3.aws."]);
+    assert_eq!(asked("s3.aws.", 5), ["s3.aws."]);
+}
+
+#[test]
 fn a_silent_server_is_given_up_within_seconds() {
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let port = silent.local_addr().expect("an address").port();
     let begun = Instant::now();
     let error = run(ask("s3.test", config(port, &[]), ResolverOpts::default())).unwrap_err();
     assert!(matches!(error, ResolveError::Unanswered { .. }), "{error:?}");
-    assert!(error.to_string().starts_with("the name s3.test cannot be looked up: "), "{error}");
+    assert_eq!(error.to_string(), "the name s3.test cannot be looked up: name server 127.0.0.1 did not answer");
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }

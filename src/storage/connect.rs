@@ -21,10 +21,10 @@ use super::network::NetworkSettings;
 use super::tls::TlsSettings;
 use crate::resolve::{self, ResolveError};
 
-/// The maximum time to establish a connection, including name resolution, the proxy and TLS.
+/// The maximum time to establish a connection after name resolution, including the proxy and TLS.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
-/// The addresses from which the machine itself serves credentials. No proxy reaches them.
-const NEVER_PROXIED: &str = "169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254,localhost,127.0.0.1";
+/// The addresses from which the machine itself serves credentials, and those of the machine. No proxy reaches them.
+const NEVER_PROXIED: &str = "169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254,fd00:ec2::23,localhost,127.0.0.0/8,::1";
 
 type Pending<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 
@@ -105,7 +105,7 @@ impl Service<Uri> for Connector {
         let connecting = self.clone().connect(url);
         Box::pin(async move {
             let late = || format!("no connection within {} s", CONNECT_TIME.as_secs());
-            tokio::time::timeout(CONNECT_TIME, connecting).await.map_err(|_| late())?
+            tokio::time::timeout(resolve::LOOKUP_TIME + CONNECT_TIME, connecting).await.map_err(|_| late())?
         })
     }
 }

@@ -52,6 +52,11 @@ impl TransportError {
     pub fn is_unknown_name(&self) -> bool {
         chain(self).any(|error| matches!(error.downcast_ref(), Some(ResolveError::Unknown { .. })))
     }
+
+    /// Returns true if no name server could say whether the name of the server exists.
+    fn is_unanswered_name(&self) -> bool {
+        chain(self).any(|error| matches!(error.downcast_ref(), Some(ResolveError::Unanswered { .. })))
+    }
 }
 
 /// A server that neither sent nor took anything for this time.
@@ -166,6 +171,8 @@ pub enum Problem {
     OtherRegion,
     /// No server could be reached.
     Unreachable,
+    /// The name service does not answer, so that the server's address is not known.
+    NoNameService,
     /// The server was reached, but failed in every attempt.
     Failing,
     /// The object was replaced while it was read, or the file was written to while it was uploaded.
@@ -213,6 +220,7 @@ impl StorageError {
     pub(super) fn of_request(bucket: &str, key: &str, error: &RequestError) -> StorageError {
         let (problem, detail) = match error {
             RequestError::Credentials(error) => (Problem::Credentials, clean(&error.0)),
+            RequestError::Transport(error) if error.is_unanswered_name() => (Problem::NoNameService, reason(error)),
             RequestError::Transport(error @ TransportError::NoAnswer(_)) => (Problem::Unreachable, reason(error)),
             RequestError::Transport(error @ TransportError::BrokeOff(_)) => (Problem::Damaged, reason(error)),
             RequestError::Unexpected(text) => (Problem::Failing, clean(text)),
@@ -264,6 +272,11 @@ impl StorageError {
             Problem::Unreachable => (
                 "S3 cannot be reached",
                 "a job in a VPC needs an S3 endpoint there, and one under network isolation its code as a channel",
+            ),
+            Problem::NoNameService => (
+                "S3 cannot be reached, because the name service does not answer",
+                "see /etc/resolv.conf, and the DNS settings and security groups of the job's VPC; a job under network \
+                 isolation reaches no service and gets its code as a channel",
             ),
             Problem::Failing => ("S3 does not answer as it should", "try again, or look at its status"),
             Problem::Changed => ("it was replaced while it was read", "upload each job's code under a key of its own"),
