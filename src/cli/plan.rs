@@ -1,11 +1,15 @@
 //! `footplate plan`: shows what would run on every host, without running it.
 
+use std::collections::{HashMap, HashSet};
+use std::mem::{Discriminant, discriminant};
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
+use super::alike::{self, PlannedPart};
 use crate::job::config;
-use crate::job::{Job, Variables};
-use crate::launch::{self, Entry, LaunchInput, LaunchPlan};
+use crate::job::{InstanceGroup, Job, Variables};
+use crate::launch::{self, Entry, LaunchInput, LaunchPlan, ProcessRole};
 use crate::machine::Hardware;
 use crate::prepare::code::{EntryKind, Runner};
 use crate::prepare::environment::ExistingVariables;
@@ -17,7 +21,8 @@ pub(super) fn command() -> Command {
         .about("Show what would run on every host, without running it")
         .after_help(
             "Supplied code is not fetched, so the kind of the entry point follows from its name. The hardware of other hosts \
-             follows from their instance types, or is assumed to be that of this host.",
+             follows from their instance types, or is assumed to be that of this host. Of a job of more than 64 hosts, \
+             hosts that run the same are shown by the first and the last of them.",
         )
         .arg(super::common::settings_option())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print a JSON object"))
@@ -69,8 +74,11 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     // The hosts in the order of their node ranks, and then those that the distribution leaves out.
     let cluster = &job.cluster;
     let mut hosts = job.seen_from(&job.master()).nodes();
-    hosts.extend(cluster.hosts.iter().filter(|host| !hosts.contains(host)).cloned().collect::<Vec<_>>());
-    let planned = hosts.into_iter().map(|host| {
+    let spanned: HashSet<String> = hosts.iter().cloned().collect();
+    hosts.extend(cluster.hosts.iter().filter(|host| !spanned.contains(*host)).cloned());
+    let groups: HashMap<&str, usize> = cluster.groups.iter().enumerate().rev().flat_map(named_hosts).collect();
+    let planned = |index: usize| {
+        let host = hosts[index].clone();
         let plan = if host == cluster.current_host {
             Ok(own.clone())
         } else {
@@ -81,10 +89,21 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
             plan.map_err(|outcome| outcome.failure_text(&redactor).unwrap_or_default())
         };
         Planned { instance_type: cluster.instance_type_of(&host).to_owned(), host, plan }
-    });
-    let planned: Vec<Planned> = planned.collect();
+    };
+    let current = hosts.iter().position(|host| *host == cluster.current_host).unwrap_or_default();
+    let kind = |index: usize| (groups.get(hosts[index].as_str()), spanned.contains(&hosts[index]));
+    let parts = alike::parts(hosts.len(), current, kind, planned, Planned::runs_the_same);
     let as_json_object = matches.get_flag("json");
-    Ok(if as_json_object { as_json(&own, &planned, &redactor, note) } else { as_text(&planned, &redactor, note) })
+    Ok(if as_json_object {
+        as_json(&own, &hosts, &parts, &redactor, note)
+    } else {
+        as_text(&hosts, &parts, &redactor, note)
+    })
+}
+
+/// Returns the hosts of a group, each with the number of the group.
+fn named_hosts((number, group): (usize, &InstanceGroup)) -> impl Iterator<Item = (&str, usize)> {
+    group.hosts.iter().map(move |host| (host.as_str(), number))
 }
 
 /// The plan of one host, or the text with which it would refuse the job.
@@ -92,6 +111,23 @@ struct Planned {
     host: String,
     instance_type: String,
     plan: Result<LaunchPlan, String>,
+}
+
+impl Planned {
+    /// Returns true if the plans of two hosts differ only by the host and the numbers of ranks.
+    fn runs_the_same(&self, other: &Planned) -> bool {
+        let roles = |plan: &LaunchPlan| -> Vec<Discriminant<ProcessRole>> {
+            plan.processes.iter().map(|process| discriminant(&process.role)).collect()
+        };
+        match (&self.plan, &other.plan) {
+            (Ok(one), Ok(other)) => {
+                let count = |plan: &LaunchPlan| plan.span.map(|span| span.count);
+                roles(one) == roles(other) && count(one) == count(other) && one.warnings == other.warnings
+            }
+            (Err(one), Err(other)) => one == other,
+            _ => false,
+        }
+    }
 }
 
 /// Returns the entry point. If the code is not in its folder yet, its kind follows from its name, and a note says so.
@@ -118,10 +154,19 @@ pub(super) fn entry(prepared: &Prepared, variables: &Variables) -> Result<(Entry
     }
 }
 
-fn as_text(planned: &[Planned], redactor: &Redactor, note: Option<&str>) -> String {
-    let mut blocks: Vec<String> = planned.iter().map(|planned| block(planned, redactor)).collect();
+fn as_text(hosts: &[String], parts: &[PlannedPart<Planned>], redactor: &Redactor, note: Option<&str>) -> String {
+    let text = |part: &PlannedPart<Planned>| match part {
+        PlannedPart::Host(_, planned) => block(planned, redactor),
+        PlannedPart::Alike { first, last } => {
+            let (like, from, to) = (&hosts[first - 1], &hosts[*first], &hosts[*last]);
+            let count = last + 1 - first;
+            let text = format!("{from} to {to}: {count} hosts, which run the same as {like}, with ranks of their own");
+            launch::plan_line("hosts", &text) + "\n"
+        }
+    };
+    let mut blocks: Vec<String> = parts.iter().map(text).collect();
     blocks.extend(note.map(|note| launch::plan_line("note", note) + "\n"));
-    match planned.len() {
+    match hosts.len() {
         1 => blocks.concat(),
         _ => blocks.join("\n"),
     }
@@ -138,18 +183,38 @@ fn block(planned: &Planned, redactor: &Redactor) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Returns this host's plan as a JSON object, with the plans of all hosts in `hosts`.
-fn as_json(own: &LaunchPlan, planned: &[Planned], redactor: &Redactor, note: Option<&str>) -> String {
-    let hosts = planned.iter().map(|planned| {
+/// Returns this host's plan as a JSON object, with the plans of all hosts in `hosts`. In a large job, `alike` has the hosts that
+/// are left out of `hosts`.
+fn as_json(
+    own: &LaunchPlan,
+    hosts: &[String],
+    parts: &[PlannedPart<Planned>],
+    redactor: &Redactor,
+    note: Option<&str>,
+) -> String {
+    let host = |planned: &Planned| {
         let mut object = match &planned.plan {
             Ok(plan) => launch::plan_json(plan, redactor),
             Err(error) => json!({"host": planned.host, "refused": redactor.clean(error)}),
         };
         object["instance_type"] = planned.instance_type.as_str().into();
         object
-    });
+    };
+    let (mut shown, mut alike) = (Vec::new(), Vec::new());
+    for part in parts {
+        match part {
+            PlannedPart::Host(_, planned) => shown.push(host(planned)),
+            PlannedPart::Alike { first, last } => {
+                let (like, from, to) = (&hosts[first - 1], &hosts[*first], &hosts[*last]);
+                alike.push(json!({"like": like, "first": from, "last": to, "count": last + 1 - first}));
+            }
+        }
+    }
     let mut object = launch::plan_json(own, redactor);
-    object["hosts"] = hosts.collect();
+    object["hosts"] = shown.into();
+    if !alike.is_empty() {
+        object["alike"] = alike.into();
+    }
     object["note"] = note.into();
     visible_json(&format!("{object:#}\n")).into_owned()
 }

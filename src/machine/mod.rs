@@ -24,6 +24,8 @@ pub use disk::{FileSystem, SHARED_MEMORY};
 pub use instances::{Accelerators, accelerators, has_efa_rdma};
 pub use tool::{ToolError, ToolOutput, ask};
 pub use usage::{MemoryUse, Periods, Pressure, Space, Traffic, Usage, UsageReader};
+#[cfg(test)]
+pub(crate) use which::tests::program;
 pub use which::{DEFAULT_PATH, Lookup, is_program, which};
 
 use crate::job::Variables;

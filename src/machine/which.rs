@@ -66,7 +66,7 @@ pub fn is_program(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::ffi::OsStr;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
@@ -74,7 +74,8 @@ mod tests {
 
     use super::{Lookup, which};
 
-    fn program(path: PathBuf, mode: u32) -> PathBuf {
+    /// Creates an empty file with these permissions, and its folders.
+    pub(crate) fn program(path: PathBuf, mode: u32) -> PathBuf {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();

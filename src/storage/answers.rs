@@ -29,6 +29,19 @@ pub(super) struct ListPage {
     pub next_continuation_token: Option<String>,
 }
 
+impl ListPage {
+    /// Reads a page. Any other document has no keys either, and must not pass for an empty list.
+    ///
+    /// # Errors
+    /// A description: the body is no page of a listing.
+    pub fn parse(body: &str) -> Result<ListPage, String> {
+        if !body.contains("<ListBucketResult") {
+            return Err("its answer is no list of keys".to_owned());
+        }
+        parse(body)
+    }
+}
+
 /// An object in a listing.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -95,18 +108,20 @@ mod tests {
                     <Contents><Key>a/b &amp; c</Key><LastModified>2022-01-01T00:00:00.000Z</LastModified>\
                     <ETag>&quot;e&quot;</ETag><Size>3</Size><StorageClass>STANDARD</StorageClass></Contents>\
                     <Contents><Key>a//d</Key><Size>0</Size></Contents></ListBucketResult>";
-        let page: ListPage = parse(list).expect("a page");
+        let page = ListPage::parse(list).expect("a page");
         let found: Vec<_> = page.contents.iter().map(|entry| (entry.key.as_str(), entry.size)).collect();
         assert_eq!(found, [("a/b & c", 3), ("a//d", 0)]);
         assert_eq!(page.next_continuation_token.as_deref(), Some("1/x=="));
-        let empty: ListPage = parse("<ListBucketResult><Name>b</Name></ListBucketResult>").expect("a page");
+        let empty = ListPage::parse("<ListBucketResult><Name>b</Name></ListBucketResult>").expect("a page");
         assert!(empty.contents.is_empty() && empty.next_continuation_token.is_none());
         let created: CreatedUpload = parse(
             "<InitiateMultipartUploadResult><Bucket>b</Bucket><UploadId>u</UploadId></InitiateMultipartUploadResult>",
         )
         .expect("an upload");
         assert_eq!(created.upload_id, "u");
-        assert!(parse::<ListPage>("no XML <").is_err());
+        assert!(ListPage::parse("no XML <ListBucketResult").is_err());
+        let page = "<html><body>log in first</body></html>";
+        assert_eq!(ListPage::parse(page).expect_err("a proxy's page"), "its answer is no list of keys");
     }
 
     #[test]

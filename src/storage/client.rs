@@ -20,6 +20,7 @@ use super::answers::{self, CompletedUpload, CreatedUpload, ErrorDocument, ListEn
 use super::checksum::Sha256;
 use super::error::{CredentialsError, RequestError, ServerRefusal, SettingsError, StorageError, TransferError, reason};
 use super::http::{Client, may_pass};
+use super::listing::KeyList;
 use super::payload::{AnswerBody, Payload};
 use super::retry::Repetitions;
 
@@ -104,9 +105,9 @@ impl BucketClient {
     /// Returns all objects below a prefix.
     ///
     /// # Errors
-    /// [`StorageError`] after the last attempt of a request.
+    /// [`StorageError`] after the last attempt of a request, or if the list has no end.
     pub async fn list(&self, prefix: &str) -> Result<Vec<ListEntry>, StorageError> {
-        let mut found = Vec::new();
+        let mut listing = KeyList::default();
         let mut token: Option<String> = None;
         loop {
             let mut url = format!("{}/?list-type=2&prefix={}", self.url, in_query(prefix));
@@ -117,14 +118,13 @@ impl BucketClient {
                 UnsignedRequest { method: Method::GET, url, headers: HeaderMap::new(), content: Content::Nothing };
             let page: Result<ListPage, RequestError> = async {
                 let answer = self.send_repeatedly(&request, &mut Repetitions::new()).await?;
-                answers::parse(&whole(answer).await?).map_err(RequestError::Unexpected)
+                ListPage::parse(&whole(answer).await?).map_err(RequestError::Unexpected)
             }
             .await;
-            let page = page.map_err(|error| self.error(prefix, &error))?;
-            found.extend(page.contents);
-            match page.next_continuation_token {
-                Some(next) if token.as_ref() != Some(&next) => token = Some(next),
-                _ => return Ok(found),
+            let added = page.and_then(|page| listing.add(page).map_err(RequestError::Unexpected));
+            token = added.map_err(|error| self.error(prefix, &error))?;
+            if token.is_none() {
+                return Ok(listing.found);
             }
         }
     }

@@ -1,26 +1,40 @@
 //! Credentials: chooses among the sources that the AWS SDKs know, and asks the chosen one.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider};
-use object_store::client::{HttpRequestBody, HttpService};
+use object_store::client::HttpRequestBody;
 use object_store::{CredentialProvider, RetryConfig, StaticCredentialProvider};
 use tokio::sync::Mutex;
 
 use super::error::{CredentialsError, reason};
 use super::http::Client;
+use super::payload::Payload;
 use super::region;
 use super::retry::{FailedAttempt, repeated};
 use crate::files;
 
+/// The variables that name a container's credentials endpoint.
+const RELATIVE_URI: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
+const FULL_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 /// The server of AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, by the contract of Amazon ECS.
 const CONTAINER_SERVER: &str = "http://169.254.170.2";
 /// The maximum size of a file that holds a token, in bytes.
 const MAX_TOKEN: u64 = 64 << 10;
+/// The addresses at which Amazon ECS and EKS serve a container's credentials. Besides these and the machine itself, no host
+/// is sent a token over HTTP, where everybody on the way can read it. The AWS SDKs have the same rule.
+const CONTAINER_SERVERS: [IpAddr; 3] = [
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
+];
+/// The maximum size of the container's answer, in bytes. A session token has a few kilobytes.
+const LONGEST_ANSWER: usize = 64 << 10;
 /// The time for which credentials from the container's endpoint are reused. The endpoint renews them long before they
 /// expire, and a request costs about a millisecond.
 const REUSE_TIME: Duration = Duration::from_secs(300);
@@ -34,6 +48,8 @@ pub(super) enum CredentialSource {
     WebIdentity { file: String, role: String, session: Option<String>, endpoint: String },
     /// The endpoint that the platform provides for a container (AWS_CONTAINER_CREDENTIALS_*).
     Container { url: String, token: Option<String>, token_file: Option<String> },
+    /// The variable `variable` names an endpoint that must not be asked, for this reason.
+    Refused { variable: &'static str, reason: String },
     /// The instance metadata service of the machine.
     Instance { endpoint: Option<String> },
     /// No source: the variables name none, and AWS_EC2_METADATA_DISABLED forbids the instance metadata.
@@ -57,6 +73,9 @@ impl fmt::Display for CredentialSource {
             CredentialSource::Container { url, .. } => {
                 write!(f, "the container's credentials endpoint {}", url.split(['?', '#']).next().unwrap_or_default())
             }
+            CredentialSource::Refused { variable, .. } => {
+                write!(f, "the container's credentials endpoint ({variable})")
+            }
             CredentialSource::Instance { .. } => f.write_str("the instance metadata"),
             CredentialSource::Nothing => f.write_str("no source of credentials"),
         }
@@ -74,8 +93,12 @@ impl CredentialSource {
             let endpoint = endpoint.unwrap_or_else(|| format!("https://sts.{region}.{}", region::domain(region)));
             return CredentialSource::WebIdentity { file, role, session: get("AWS_ROLE_SESSION_NAME"), endpoint };
         }
-        let relative = get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").map(|path| format!("{CONTAINER_SERVER}{path}"));
-        if let Some(url) = relative.or_else(|| get("AWS_CONTAINER_CREDENTIALS_FULL_URI")) {
+        let relative = get(RELATIVE_URI)
+            .map(|path| (RELATIVE_URI, format!("{CONTAINER_SERVER}/{}", path.trim_start_matches('/'))));
+        if let Some((variable, url)) = relative.or_else(|| Some((FULL_URI, get(FULL_URI)?))) {
+            if let Err(reason) = may_be_asked(&url) {
+                return CredentialSource::Refused { variable, reason };
+            }
             let (token, token_file) =
                 (get("AWS_CONTAINER_AUTHORIZATION_TOKEN"), get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"));
             return CredentialSource::Container { url, token, token_file };
@@ -88,7 +111,8 @@ impl CredentialSource {
 
     /// Returns true if another request can yield newer credentials.
     pub fn can_renew(&self) -> bool {
-        !matches!(self, CredentialSource::Environment { .. } | CredentialSource::Nothing)
+        use CredentialSource::{Environment, Nothing, Refused};
+        !matches!(self, Environment { .. } | Nothing | Refused { .. })
     }
 
     /// Creates the provider, which asks the source when the first request needs credentials.
@@ -98,6 +122,7 @@ impl CredentialSource {
                 return Arc::new(StaticCredentialProvider::new(AwsCredential { key_id, secret_key, token }));
             }
             CredentialSource::Nothing => Arc::new(FailingProvider("no credentials are set".to_owned())),
+            CredentialSource::Refused { reason, .. } => Arc::new(FailingProvider(reason)),
             CredentialSource::Container { url, token, token_file } => {
                 Arc::new(ContainerProvider { url, token, token_file, client: client.clone(), last: Mutex::default() })
             }
@@ -121,6 +146,29 @@ impl CredentialSource {
             }
         };
         Arc::new(NamedProvider { source: self.clone(), inner })
+    }
+}
+
+/// Checks that a token may be sent to a container's credentials endpoint: by HTTPS, or to an address that no other machine
+/// has.
+///
+/// # Errors
+/// The reason why not, without the URL's user part and query, which may be secret.
+fn may_be_asked(url: &str) -> Result<(), String> {
+    let parsed: http::Uri = url.parse().map_err(|error| format!("its value is no URL: {error}"))?;
+    let host = parsed.host().unwrap_or_default();
+    let address: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+    let address = address.map(|address| address.to_canonical());
+    let is_near = host.eq_ignore_ascii_case("localhost")
+        || address.is_some_and(|address| address.is_loopback() || CONTAINER_SERVERS.contains(&address));
+    match parsed.scheme_str() {
+        Some("https") => Ok(()),
+        Some("http") if is_near => Ok(()),
+        Some("http") => Err(format!(
+            "it is not asked, because its token would go to {host} over HTTP, where others can read it: use HTTPS, an \
+             address of this machine, 169.254.170.2, 169.254.170.23 or [fd00:ec2::23]"
+        )),
+        _ => Err("its value is no http:// or https:// URL".to_owned()),
     }
 }
 
@@ -224,13 +272,15 @@ impl ContainerProvider {
         }
         let request =
             request.body(HttpRequestBody::empty()).map_err(|error| FailedAttempt::for_good(error.to_string()))?;
-        let answer = self.client.call(request).await.map_err(|error| FailedAttempt::for_now(reason(&error)))?;
+        let answer = self.client.send(request.map(Payload::from)).await;
+        let answer = answer.map_err(|error| FailedAttempt::for_now(reason(&error)))?;
         let status = answer.status();
         if !status.is_success() {
             let reason = format!("it answered {status}");
             return Err(FailedAttempt { reason, may_pass: status.is_server_error() });
         }
-        let body = answer.into_body().bytes().await.map_err(|error| FailedAttempt::for_now(reason(&error)))?;
+        let body = answer.into_body().read_to(LONGEST_ANSWER).await;
+        let body = body.map_err(|error| FailedAttempt::for_now(reason(&error)))?;
         let value: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
         let text = |name: &str| value.get(name).and_then(|value| value.as_str()).map(str::to_owned);
         match (text("AccessKeyId"), text("SecretAccessKey")) {
@@ -242,7 +292,50 @@ impl ContainerProvider {
 
 #[cfg(test)]
 mod tests {
-    use super::CredentialSource;
+    use super::{CredentialSource, may_be_asked};
+
+    #[test]
+    fn a_token_goes_over_http_to_this_machine_and_the_container_services_only() {
+        for near in [
+            "http://127.0.0.1:8080/creds",
+            "http://127.4.5.6/",
+            "http://localhost/creds",
+            "http://[::1]:80/x",
+            "http://[::ffff:127.0.0.1]/x",
+            "http://169.254.170.2/v2?id=1",
+            "http://169.254.170.23/v1/credentials",
+            "http://[fd00:ec2::23]/v1/credentials",
+            "https://credentials.example/x",
+        ] {
+            assert_eq!(may_be_asked(near), Ok(()), "{near}");
+        }
+        for (far, host) in [
+            ("http://10.0.0.5/x?hidden", "10.0.0.5"),
+            ("http://credentials.example/x", "credentials.example"),
+            ("http://localhost.example/", "localhost.example"),
+            ("http://user:hidden@10.0.0.5:80/x", "10.0.0.5"),
+            ("http://127.0.0.1@10.0.0.5/x", "10.0.0.5"),
+            ("http://169.254.170.2@10.0.0.5/x", "10.0.0.5"),
+            ("http://2130706433/x", "2130706433"),
+            ("http://169.254.169.254/latest", "169.254.169.254"),
+            ("http://[fd00:ec2::24]/x", "[fd00:ec2::24]"),
+            ("http://0.0.0.0/x", "0.0.0.0"),
+        ] {
+            let reason = may_be_asked(far).expect_err(far);
+            let said = format!("it is not asked, because its token would go to {host} over HTTP, ");
+            assert!(reason.starts_with(&said) && !reason.contains("hidden"), "{reason}");
+        }
+        for wrong in ["", "/creds", "ftp://127.0.0.1/x", "127.0.0.1/x", "http://a b/"] {
+            assert!(may_be_asked(wrong).is_err(), "{wrong}");
+        }
+        // A relative URI names no other host.
+        for path in ["@10.0.0.5/x", ".example/x", ":80@10.0.0.5/"] {
+            let get = |name: &str| (name == "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").then(|| path.to_owned());
+            let source = CredentialSource::from_variables(&get, "eu-west-1");
+            let CredentialSource::Container { url, .. } = source else { panic!("{source:?}") };
+            assert_eq!(url, format!("http://169.254.170.2/{path}"));
+        }
+    }
 
     #[test]
     fn the_first_source_that_the_variables_name_is_used_and_shows_no_secret() {
@@ -260,10 +353,10 @@ mod tests {
         let expect = |text: &str, url: &str, can_renew| (text.to_owned(), url.to_owned(), can_renew);
         assert_eq!(source(&[]), expect("the instance metadata", "", true));
         assert_eq!(source(&variables), expect("no source of credentials", "", false));
-        variables.push(("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://h/x?secret"));
+        variables.push(("AWS_CONTAINER_CREDENTIALS_FULL_URI", "https://h/x?secret"));
         assert_eq!(
             source(&variables),
-            expect("the container's credentials endpoint http://h/x", "http://h/x?secret", true)
+            expect("the container's credentials endpoint https://h/x", "https://h/x?secret", true)
         );
         variables.push(("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/1"));
         assert_eq!(source(&variables).1, "http://169.254.170.2/v2/1");

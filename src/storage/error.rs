@@ -64,6 +64,11 @@ impl TransportError {
 #[error("the server was silent for {} s", .0.as_secs())]
 pub(super) struct SilentServer(pub Duration);
 
+/// A server that sent or took only this many bytes in this time.
+#[derive(Debug, Error)]
+#[error("the server was too slow: {} bytes in {} s", .0, .1.as_secs())]
+pub(super) struct SlowServer(pub u64, pub Duration);
+
 /// A file that could not be read while it was sent.
 #[derive(Debug, Error)]
 #[error("{0}")]
@@ -414,6 +419,8 @@ mod tests {
         assert!(unknown.is_unknown_name());
         let text = StorageError::of_request("b", "k", &RequestError::Transport(unknown)).to_string();
         assert!(text.contains("S3 cannot be reached (the name h is not known to the hosts file or DNS); "), "{text}");
+        let unanswered = ResolveError::Unanswered { host: "h".to_owned(), reason: "r".to_owned() };
+        assert_eq!(problem(TransportError::NoAnswer(unanswered.into())), Problem::NoNameService);
     }
 
     #[test]

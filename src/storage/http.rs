@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,12 +21,17 @@ use object_store::client::{
 };
 
 use super::connect::Connector;
-use super::error::{SettingsError, SilentServer, TransportError, chain};
+use super::error::{SettingsError, SilentServer, SlowServer, TransportError, chain};
 use super::network::NetworkSettings;
-use super::payload::{AnswerBody, Payload};
+use super::payload::{AnswerBody, Payload, Slowness};
 
 /// The maximum time in which a server sends nothing of an answer, or takes nothing of a request.
 const SILENCE: Duration = Duration::from_secs(20);
+/// The minimum speed of a server that sends an answer or takes a request, in bytes for each second that is waited for it. A
+/// server below this speed would take days for an archive, while each byte ends its silence.
+const LEAST_SPEED: u64 = 1 << 10;
+/// The maximum size of an answer with credentials, in bytes.
+const LONGEST_CREDENTIALS: usize = 1 << 20;
 /// The maximum size of a connection's buffer, in bytes.
 const BUFFER: usize = 16 << 10;
 
@@ -69,16 +74,30 @@ impl Client {
         if let Some(authorization) = self.connector.proxy_authorization(request.uri()) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
         }
-        let taken = request.body().taken();
+        let (taken, size) = (request.body().taken(), request.body().size_hint().lower());
+        let slowness = Slowness { silence: self.silence, least: LEAST_SPEED * self.silence.as_secs() };
         let mut answer = std::pin::pin!(self.inner.request(request));
+        let mut taken_before = 0;
         let answer = loop {
             match tokio::time::timeout(self.silence, &mut answer).await {
                 Ok(answer) => break answer.map_err(|error| TransportError::NoAnswer(error.into()))?,
-                Err(_) if taken.swap(false, Ordering::Relaxed) => {}
-                Err(_) => return Err(TransportError::NoAnswer(SilentServer(self.silence).into())),
+                Err(_) => {
+                    let taken = taken.load(Ordering::Relaxed);
+                    let newly = taken - std::mem::replace(&mut taken_before, taken);
+                    // The time for an answer begins when the server has taken the whole request.
+                    let is_enough = newly >= slowness.least || (newly > 0 && taken >= size);
+                    if !is_enough {
+                        let error = if newly == 0 {
+                            SilentServer(self.silence).into()
+                        } else {
+                            SlowServer(newly, self.silence).into()
+                        };
+                        return Err(TransportError::NoAnswer(error));
+                    }
+                }
             }
         };
-        Ok(answer.map(|body| AnswerBody::new(body, self.silence)))
+        Ok(answer.map(|body| AnswerBody::new(body, slowness)))
     }
 }
 
@@ -87,7 +106,7 @@ impl Client {
 impl HttpService for Client {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let answer = self.send(request.map(Payload::from)).await.map_err(http_error)?;
-        Ok(answer.map(|body| HttpResponseBody::new(ProviderBody(body))))
+        Ok(answer.map(|body| HttpResponseBody::new(ProviderBody { body, arrived: 0 })))
     }
 }
 
@@ -97,8 +116,12 @@ impl HttpConnector for Client {
     }
 }
 
-/// An answer's body with the errors of `object_store`.
-struct ProviderBody(AnswerBody);
+/// An answer's body with the errors of `object_store`, which reads whole bodies into memory: it ends with an error beyond
+/// [`LONGEST_CREDENTIALS`].
+struct ProviderBody {
+    body: AnswerBody,
+    arrived: usize,
+}
 
 impl Body for ProviderBody {
     type Data = Bytes;
@@ -108,15 +131,21 @@ impl Body for ProviderBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        Pin::new(&mut self.0).poll_frame(context).map_err(http_error)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context).map_err(http_error));
+        self.arrived += frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+        if self.arrived > LONGEST_CREDENTIALS {
+            let text = format!("the answer has more than {LONGEST_CREDENTIALS} bytes");
+            return Poll::Ready(Some(Err(http_error(TransportError::BrokeOff(text.into())))));
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.body.size_hint()
     }
 }
 
@@ -140,7 +169,7 @@ fn kind(error: &TransportError) -> HttpErrorKind {
 
 /// Returns the kind that one error in a chain of sources decides, or `None` if it decides none.
 fn kind_of_source(error: &(dyn Error + 'static)) -> Option<HttpErrorKind> {
-    if error.is::<SilentServer>() {
+    if error.is::<SilentServer>() || error.is::<SlowServer>() {
         return Some(HttpErrorKind::Timeout);
     }
     if let Some(error) = error.downcast_ref::<legacy::Error>() {
@@ -245,14 +274,47 @@ mod tests {
                 left = left.saturating_sub(count);
                 thread::sleep(Duration::from_nanos(50 * count as u64));
             }
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n").expect("written");
-            for byte in b"steady" {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2400\r\n\r\n").expect("written");
+            for _ in 0..6 {
                 thread::sleep(Duration::from_millis(250));
-                stream.write_all(&[*byte]).expect("written");
+                stream.write_all(&[b'x'; 400]).expect("written");
             }
         };
         let payload = Payload::from_file(Arc::new(file), 0..length as u64);
-        assert_eq!(ask(payload, slow).expect("answered"), "steady");
+        assert_eq!(ask(payload, slow).expect("answered").len(), 2400);
+    }
+
+    #[test]
+    fn a_server_that_sends_or_takes_a_few_bytes_a_second_is_given_up() {
+        let too_slow = |error: TransportError| {
+            let source = error.source().expect("a source").to_string();
+            assert!(source.starts_with("the server was too slow: "), "{source}");
+            assert!(may_pass(&error));
+        };
+        let drips = |mut stream: TcpStream| {
+            assert!(stream.read(&mut [0; 4096]).expect("a request") > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n").expect("written");
+            while stream.write_all(b"x").is_ok() {
+                thread::sleep(Duration::from_millis(20));
+            }
+        };
+        too_slow(ask(nothing(), drips).expect_err("it never ends"));
+        // More than the socket buffers hold, of which the server takes 100 bytes now and then.
+        let mut file = tempfile::tempfile().expect("a file");
+        let length = 64 << 20;
+        file.write_all(&vec![7; length]).expect("written");
+        let sips = |mut stream: TcpStream| {
+            for _ in 0..200 {
+                // The client may have given up.
+                let _ = stream.read_exact(&mut [0; 100]);
+                thread::sleep(Duration::from_millis(20));
+            }
+        };
+        let error = ask(Payload::from_file(Arc::new(file), 0..length as u64), sips).expect_err("it never ends");
+        // The kernel may take nothing of the sips for a whole second.
+        let source = error.source().expect("a source").to_string();
+        assert!(source.starts_with("the server was "), "{source}");
+        assert!(may_pass(&error));
     }
 
     /// A connector that fails with this error.

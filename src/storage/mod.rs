@@ -25,7 +25,7 @@
 //!                         │
 //!                     http ► payload, connect ► network ► tls
 //!
-//! used by all of them: retry, answers, checksum, region, error
+//! used by all of them: retry, answers, listing, checksum, region, error
 //! ```
 //!
 //! The `object_store` crate supplies the signatures (AWS Signature Version 4) and the credentials of web identities and
@@ -49,6 +49,7 @@ mod download;
 mod error;
 mod http;
 mod into_file;
+mod listing;
 mod network;
 mod object;
 mod payload;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use object_store::client::HttpRequestBody;
 use tokio::time::{Instant, Sleep};
 
-use super::error::{BoxError, SilentServer, TransportError, UnreadableFile};
+use super::error::{BoxError, SilentServer, SlowServer, TransportError, UnreadableFile};
 
 /// The size of the blocks in which a file is read while it is sent, in bytes.
 const BLOCK: usize = 16 << 10;
@@ -22,8 +22,17 @@ const BLOCK: usize = 16 << 10;
 /// The body of a request.
 pub(super) struct Payload {
     content: Content,
-    /// Set when the connection takes some of the body; the client clears it to see whether the server still takes any.
-    taken: Arc<AtomicBool>,
+    /// The number of bytes that the connection has taken.
+    taken: Arc<AtomicU64>,
+}
+
+/// The limits of a server's slowness.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slowness {
+    /// The maximum time without a byte.
+    pub silence: Duration,
+    /// The minimum number of bytes in that much time.
+    pub least: u64,
 }
 
 enum Content {
@@ -37,8 +46,8 @@ impl Payload {
         Payload { content: Content::File(file, range), taken: Arc::default() }
     }
 
-    /// Returns the flag that is set whenever the connection takes some of the body.
-    pub fn taken(&self) -> Arc<AtomicBool> {
+    /// Returns the counter of the bytes that the connection has taken.
+    pub fn taken(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.taken)
     }
 }
@@ -54,19 +63,19 @@ impl Body for Payload {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.taken.store(true, Ordering::Relaxed);
-        match &mut self.content {
-            Content::Memory(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
-            Content::File(_, range) if range.is_empty() => Poll::Ready(None),
+        let frame: Option<Result<Frame<Bytes>, BoxError>> = match &mut self.content {
+            Content::Memory(body) => ready!(Pin::new(body).poll_frame(context).map_err(Into::into)),
+            Content::File(_, range) if range.is_empty() => None,
             Content::File(file, range) => {
                 let mut block = vec![0; usize::try_from(range.end - range.start).map_or(BLOCK, |left| left.min(BLOCK))];
                 let read = file.read_exact_at(&mut block, range.start);
                 range.start += block.len() as u64;
-                Poll::Ready(Some(
-                    read.map(|()| Frame::data(block.into())).map_err(|error| UnreadableFile(error).into()),
-                ))
+                Some(read.map(|()| Frame::data(block.into())).map_err(|error| UnreadableFile(error).into()))
             }
-        }
+        };
+        let taken = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+        self.taken.fetch_add(taken as u64, Ordering::Relaxed);
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -84,19 +93,35 @@ impl Body for Payload {
     }
 }
 
-/// The body of an answer. It ends with an error if the server sends nothing for too long while it is awaited.
+/// The body of an answer. It ends with an error if the server sends nothing or too little for too long while it is awaited.
+/// The time in which nobody awaits it does not count.
 pub(super) struct AnswerBody {
     body: Incoming,
-    /// The maximum time without a byte.
-    silence: Duration,
+    limits: Slowness,
     deadline: Pin<Box<Sleep>>,
-    is_waiting: bool,
+    /// The time since which the server is awaited.
+    waits_since: Option<Instant>,
+    /// The time for which the server was awaited in the current period, and the bytes that it sent.
+    waited: Duration,
+    arrived: u64,
 }
 
 impl AnswerBody {
-    /// Creates a body that accepts a silence of the server for at most `silence`.
-    pub fn new(body: Incoming, silence: Duration) -> AnswerBody {
-        AnswerBody { body, silence, deadline: Box::pin(tokio::time::sleep(silence)), is_waiting: false }
+    /// Creates a body that accepts a server which is not slower than this.
+    pub fn new(body: Incoming, limits: Slowness) -> AnswerBody {
+        let deadline = Box::pin(tokio::time::sleep(limits.silence));
+        AnswerBody { body, limits, deadline, waits_since: None, waited: Duration::ZERO, arrived: 0 }
+    }
+
+    /// Counts bytes that have arrived. Returns an error if they are too few for the time in which they were awaited.
+    fn count(&mut self, bytes: usize) -> Option<SlowServer> {
+        self.waited += self.waits_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        self.arrived += bytes as u64;
+        if self.waited < self.limits.silence {
+            return None;
+        }
+        let (arrived, waited) = (std::mem::take(&mut self.arrived), std::mem::take(&mut self.waited));
+        (arrived < self.limits.least).then_some(SlowServer(arrived, waited))
     }
 
     /// Returns the bytes that arrive next, or `None` at the end.
@@ -139,16 +164,20 @@ impl Body for AnswerBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            self.is_waiting = false;
+            let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+            if let Some(slow) = self.count(bytes).filter(|_| !self.body.is_end_stream() && bytes > 0) {
+                return Poll::Ready(Some(Err(TransportError::BrokeOff(slow.into()))));
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(|error| TransportError::BrokeOff(error.into()))));
         }
-        if !self.is_waiting {
-            self.is_waiting = true;
-            let deadline = Instant::now() + self.silence;
+        if self.waits_since.is_none() {
+            let now = Instant::now();
+            self.waits_since = Some(now);
+            let deadline = now + self.limits.silence;
             self.deadline.as_mut().reset(deadline);
         }
         ready!(self.deadline.as_mut().poll(context));
-        Poll::Ready(Some(Err(TransportError::BrokeOff(SilentServer(self.silence).into()))))
+        Poll::Ready(Some(Err(TransportError::BrokeOff(SilentServer(self.limits.silence).into()))))
     }
 
     fn is_end_stream(&self) -> bool {

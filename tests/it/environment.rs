@@ -398,6 +398,33 @@ fn exec_ends_like_its_command_and_names_a_command_that_does_not_exist() {
 }
 
 #[test]
+fn plan_of_ten_thousand_hosts_shows_those_that_differ() {
+    let names: Vec<String> = (1..=10_000).map(|number| format!("algo-{number}")).collect();
+    let resources = serde_json::json!({"current_host": "algo-700", "hosts": names, "network_interface_name": "lo"});
+    let job = Job::python("").file("input/config/resourceconfig.json", resources.to_string());
+    let job = job.variable("FOOTPLATE_LAUNCHER", "per-gpu").variable("FOOTPLATE_PROCESSES_PER_HOST", "2");
+    let json = job.run(["plan", "--json"]);
+    let plan: Value = serde_json::from_str(&json.stdout()).expect("JSON");
+    let shown: Vec<&str> =
+        plan["hosts"].as_array().expect("hosts").iter().filter_map(|host| host["host"].as_str()).collect();
+    assert_eq!(shown, ["algo-1", "algo-2", "algo-700", "algo-10000"]);
+    assert_eq!(
+        (&plan["hosts"][3]["processes"], &plan["hosts"][3]["ranks"]),
+        (&2.into(), &serde_json::json!([19_998, 19_999]))
+    );
+    let alike = plan["alike"].as_array().expect("hosts that run the same");
+    assert_eq!(alike[0], serde_json::json!({"like": "algo-2", "first": "algo-3", "last": "algo-699", "count": 697}));
+    let left_out: u64 = alike.iter().filter_map(|hosts| hosts["count"].as_u64()).sum();
+    assert_eq!(left_out + shown.len() as u64, 10_000);
+    let text = job.run(["plan"]);
+    let said =
+        "hosts        algo-701 to algo-9999: 9299 hosts, which run the same as algo-700, with ranks of their own\n";
+    assert!(text.stdout().contains(said), "{}", text.stdout());
+    // Planning every host by itself takes more than a minute.
+    assert!(text.duration < Duration::from_secs(20), "{:?}", text.duration);
+}
+
+#[test]
 fn plan_shows_the_command_and_runs_nothing() {
     let job = awkward().hyperparameters(r#"{"lr": "0.1", "api_key": "hush-hush"}"#);
     let job = job.file("code/requirements.txt", "no-such-package");

@@ -391,6 +391,26 @@ fn outward_links_and_special_files_are_omitted_with_a_note() {
 }
 
 #[test]
+fn a_folder_that_the_script_replaces_by_a_link_is_not_followed() {
+    let server = server();
+    for replace in ["os.rename(folder, 'moved')", "__import__('shutil').rmtree(folder)"] {
+        // What the link leads to is written before and after.
+        let script = format!(
+            "write('a', 'x')\nwait_for('arrived')\nfolder = os.getcwd()\nos.chdir('..')\nos.makedirs('other')\nwrite('other/b', 'secret')\n\
+             {}\nos.symlink('other', folder)\nwrite('other/c', 'secret')\nwrite(folder + '/d', 'secret')",
+            replace
+        );
+        let job = job(&server.url(), &script);
+        let running = Running::start(&job, ["train"]);
+        arrives(&server, &running, "a", "x");
+        running.tell("arrived");
+        let ended = running.end(&job).succeeded();
+        assert_eq!(server.keys("out", "some"), [format!("{PREFIX}/a")], "{}", ended.stderr);
+        assert!(ended.stderr.contains("was replaced by a link: what it leads to is not uploaded"), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn the_buckets_own_region_is_used() {
     let server = server();
     let relay = Relay::of_region(server.port);

@@ -120,6 +120,49 @@ fn hostile_keys_below_a_prefix_stay_in_the_code_folder() {
     }
 }
 
+/// The start of a page of a listing, which is not the last.
+const PAGE: &str =
+    "<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>p/x.py</Key><Size>1</Size></Contents>";
+
+#[test]
+fn a_listing_without_an_end_is_an_error() {
+    let relay = Relay::start(0, |_, head| {
+        let next = if head.contains("continuation-token=one") { "two" } else { "one" };
+        let page = format!("{PAGE}<NextContinuationToken>{next}</NextContinuationToken></ListBucketResult>");
+        Fault::Answer("200 OK", "", Box::leak(page.into_boxed_str()))
+    });
+    let ended = job(&relay.url(), "s3://code/p/").train();
+    let ended =
+        ended.failed(65, "the source s3://code/p/: S3 does not answer as it should (its list repeats itself after ");
+    assert_eq!(relay.requests().len(), 3, "{ended:#?}");
+}
+
+#[test]
+fn an_answer_with_deep_or_endless_xml_is_an_error() {
+    let deep = format!("{}{}", "<a>".repeat(200_000), "</a>".repeat(200_000));
+    let bomb = "<!DOCTYPE l [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;'>]><ListBucketResult><Contents>\
+                <Key>p/&b;</Key><Size>1</Size></Contents></ListBucketResult>";
+    for body in [deep, bomb.to_owned(), "<ListBucketResult><Contents>".repeat(100_000), "<".repeat(1 << 20)] {
+        for status in ["200 OK", "403 Forbidden"] {
+            let body: &str = Box::leak(body.clone().into_boxed_str());
+            let relay = Relay::start(0, move |_, _| Fault::Answer(status, "", body));
+            let ended = job(&relay.url(), "s3://code/p/").train().failed(65, "the source s3://code/p/: ");
+            assert!(!ended.stderr.contains("itself failed"), "{ended:#?}");
+        }
+    }
+}
+
+#[test]
+fn the_token_of_the_container_goes_to_no_other_machine_over_http() {
+    let job = code::from_source(Job::new(), "s3://code/x.tar.gz")
+        .variable("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://192.0.2.1:80/creds?hidden=1")
+        .variable("AWS_CONTAINER_AUTHORIZATION_TOKEN", "containerAuthToken123");
+    let ended = job.train().failed(65, "the source s3://code/x.tar.gz: there are no credentials for S3 (");
+    let said = "its token would go to 192.0.2.1 over HTTP";
+    assert!(ended.failure().contains(said) && ended.duration < Duration::from_secs(10), "{ended:#?}");
+    assert!(!ended.stderr.contains("containerAuthToken123") && !ended.stderr.contains("hidden"), "{ended:#?}");
+}
+
 #[test]
 fn a_large_archive_survives_broken_connections() {
     let server = Server::moto();

@@ -9,28 +9,31 @@ use regex::Regex;
 /// The maximum number of lines of code in a file, without tests. A longer file deals with more than one thing.
 const LONGEST: usize = 400;
 
-/// Returns the source files by their paths below `src`, without comments and tests.
-pub fn sources() -> BTreeMap<PathBuf, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+/// Returns all Rust files below a folder of the repository with their texts, by their paths below that folder.
+pub fn rust_files(folder: &str) -> BTreeMap<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut found = BTreeMap::new();
     let mut folders = vec![root.clone()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder").flatten() {
-            let path = entry.path();
+        for path in fs::read_dir(&folder).expect("a folder").flatten().map(|entry| entry.path()) {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let below = path.strip_prefix(&root).expect("a source").to_owned();
-                let is_test =
-                    below.components().any(|part| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name));
-                if !is_test {
-                    found.insert(below, code_of(&fs::read_to_string(&path).expect("a text")));
-                }
+                let text = fs::read_to_string(&path).expect("a text");
+                found.insert(path.strip_prefix(&root).expect("a source").to_owned(), text);
             }
         }
     }
-    assert!(found.len() > 50, "the source was not found");
+    assert!(found.len() > 30, "the source was not found");
     found
+}
+
+/// Returns the source files by their paths below `src`, without comments and tests.
+pub fn sources() -> BTreeMap<PathBuf, String> {
+    let is_test =
+        |path: &Path| path.components().any(|part| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name));
+    let files = rust_files("src").into_iter().filter(|(path, _)| !is_test(path));
+    files.map(|(path, text)| (path, code_of(&text))).collect()
 }
 
 /// Returns a source text without comments and test modules. A test module with a body must be the last item of its file.

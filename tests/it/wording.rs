@@ -2,31 +2,18 @@
 //! meaning.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-use super::structure::sources;
+use super::structure::{rust_files, sources};
 
 /// Returns all Rust files of `src` and `tests/it` with their texts.
 fn files() -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = Vec::new();
-    let mut folders = vec![root.join("src"), root.join("tests/it")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder").flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).expect("a text");
-                found.push((path.strip_prefix(root).expect("a source").to_owned(), text));
-            }
-        }
-    }
-    assert!(found.len() > 150, "the source was not found");
-    found
+    let below = |folder: &str| -> Vec<(PathBuf, String)> {
+        rust_files(folder).into_iter().map(|(path, text)| (Path::new(folder).join(path), text)).collect()
+    };
+    [below("src"), below("tests/it")].concat()
 }
 
 /// Returns the first line of each doc comment, with its line number.

@@ -141,17 +141,10 @@ impl fmt::Display for FoundBy {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     use super::{FoundBy, InterpreterError, find};
-
-    fn program(path: PathBuf, mode: u32) -> PathBuf {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, "").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        path
-    }
+    use crate::machine::program;
 
     #[test]
     fn each_rule_finds_python_in_its_turn() {

@@ -1,11 +1,13 @@
 //! Inspecting a path of the folder: decides if it can be uploaded, and opens it.
 
-use std::fs::{self, File, FileType, Metadata, OpenOptions};
+use std::fs::{self, File, FileType, Metadata};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, open as open_at, openat};
+use nix::sys::stat::Mode;
 
 use super::table::FileStamp;
 
@@ -24,6 +26,9 @@ pub(super) enum Look {
 pub(super) fn look(root: &Path, below: &Path) -> Look {
     if let Err(reason) = name_of(below) {
         return Look::LeftOut(reason);
+    }
+    if is_replaced(root) {
+        return Look::LeftOut("the folder was replaced by a link".to_owned());
     }
     let path = root.join(below);
     let own = match fs::symlink_metadata(&path) {
@@ -54,6 +59,12 @@ pub(super) fn look(root: &Path, below: &Path) -> Look {
     }
 }
 
+/// Returns true if the folder, whose path was free of links, is reached by a link now. What the link leads to is no output of
+/// the job.
+pub(super) fn is_replaced(root: &Path) -> bool {
+    fs::canonicalize(root).is_ok_and(|real| real != root)
+}
+
 /// Returns a relative path as the end of a key.
 ///
 /// # Errors
@@ -66,13 +77,13 @@ pub(super) fn name_of(below: &Path) -> Result<&str, String> {
     Ok(name)
 }
 
-/// Opens a file that [`look`] has found. Does not block, even if the path has become a named pipe since then.
+/// Opens a file that [`look`] has found. Does not block, even if the path has become a named pipe since then, and follows no
+/// link, even if a folder of the path has become one.
 ///
 /// # Errors
 /// The [`Look`] of a path that is no file any more or cannot be opened.
 pub(super) fn open(real: &Path) -> Result<(File, FileStamp), Look> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(real).and_then(|file| {
+    let opened = open_without_links(real).and_then(|file| {
         let found = file.metadata()?;
         Ok((file, found))
     });
@@ -81,6 +92,21 @@ pub(super) fn open(real: &Path) -> Result<(File, FileStamp), Look> {
         Ok(_) => Err(Look::Gone),
         Err(error) => Err(failed(&error)),
     }
+}
+
+/// Opens the file of an absolute path, one folder after the other. (openat2 does it at once, but old kernels and some
+/// sandboxes lack it.)
+fn open_without_links(path: &Path) -> io::Result<File> {
+    let folder = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut at: OwnedFd = open_at("/", folder, Mode::empty())?;
+    for part in path.parent().into_iter().flat_map(Path::components) {
+        if let Component::Normal(name) = part {
+            at = openat(&at, name, folder, Mode::empty())?;
+        }
+    }
+    let name = path.file_name().ok_or(ErrorKind::NotFound)?;
+    let file = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    Ok(openat(&at, name, file, Mode::empty())?.into())
 }
 
 /// Converts an error of looking at a path or opening it.
@@ -153,5 +179,35 @@ mod tests {
         assert!(open(&root.join("below/file")).is_ok());
         assert!(matches!(open(&root.join("pipe")), Err(Look::Gone)), "opening a pipe waited for a writer");
         assert!(open(&root.join("outside")).is_err());
+    }
+
+    #[test]
+    fn a_folder_that_was_replaced_by_a_link_is_not_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let base = folder.path().canonicalize().expect("a path");
+        let root = base.join("output/root");
+        fs::create_dir_all(root.join("below")).expect("made");
+        fs::create_dir_all(base.join("secrets/root/below")).expect("made");
+        for file in ["output/root/below/file", "secrets/root/below/file"] {
+            fs::write(base.join(file), "text").expect("written");
+        }
+        let below = Path::new("below/file");
+        let Look::File(real, _) = look(&root, below) else { panic!("no file") };
+        // The folder itself, a folder above it, and one below it become links after the look.
+        for replaced in ["output/root", "output", "output/root/below"] {
+            let kept = base.join("kept");
+            fs::rename(base.join(replaced), &kept).expect("renamed");
+            symlink(base.join(replaced.replace("output", "secrets")), base.join(replaced)).expect("linked");
+            assert!(matches!(open(&real), Err(Look::Gone)), "{replaced}");
+            let expected = if replaced == "output/root/below" {
+                "links to outside of the folder"
+            } else {
+                "the folder was replaced by a link"
+            };
+            assert!(matches!(look(&root, below), Look::LeftOut(reason) if reason == expected), "{replaced}");
+            fs::remove_file(base.join(replaced)).expect("removed");
+            fs::rename(&kept, base.join(replaced)).expect("renamed");
+        }
+        assert!(open(&real).is_ok());
     }
 }

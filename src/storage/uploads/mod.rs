@@ -47,13 +47,16 @@ impl IntermediateUploads {
     /// Starts to upload the files that are written into a folder from now on. The end of each upload is an event.
     ///
     /// # Errors
-    /// The folder does not exist, or the kernel refuses a thread.
+    /// The folder does not exist or is a link, or the kernel refuses a thread.
     pub fn begin(
         folder: &Path,
         destination: UploadDestination,
         access: Access,
         events: Events,
     ) -> io::Result<IntermediateUploads> {
+        if folder.symlink_metadata()?.is_symlink() {
+            return Err(io::Error::other("it is a link, and what it leads to is not uploaded"));
+        }
         let root = folder.canonicalize()?;
         let (orders, receiver) = channel::channel(UploadOrder::Run);
         let (sender, progress) = channel::channel(0);

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InotifyEvent, WatchDescriptor};
 use tokio::io::unix::AsyncFd;
 
+use super::look;
 use crate::kernel::{self, Queue};
 
 /// An event of a file, with its path relative to the folder.
@@ -30,6 +31,8 @@ pub(super) struct FolderWatch {
     folders: HashMap<WatchDescriptor, PathBuf>,
     /// True if events may be lost, so that the folder must be scanned regularly.
     needs_scans: bool,
+    /// True once the log says that the folder was replaced by a link.
+    is_replaced: bool,
 }
 
 impl FolderWatch {
@@ -43,7 +46,8 @@ impl FolderWatch {
             }
         };
         let needs_scans = queue.is_none();
-        let mut watch = FolderWatch { root: root.to_owned(), queue, folders: HashMap::new(), needs_scans };
+        let (root, folders) = (root.to_owned(), HashMap::new());
+        let mut watch = FolderWatch { root, queue, folders, needs_scans, is_replaced: false };
         watch.add(Path::new(""));
         watch
     }
@@ -116,6 +120,14 @@ impl FolderWatch {
 
     /// Watches a folder and all folders below it, and passes their files to `tell`. Does not follow links.
     fn walk(&mut self, folder: PathBuf, tell: &mut dyn FnMut(FileEvent)) {
+        if look::is_replaced(&self.root) {
+            if !self.is_replaced {
+                let root = self.root.display();
+                tracing::warn!("intermediate output: {root} was replaced by a link: what it leads to is not uploaded");
+            }
+            self.is_replaced = true;
+            return;
+        }
         let mut folders = vec![folder];
         while let Some(folder) = folders.pop() {
             self.add(&folder);
