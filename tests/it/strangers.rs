@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use footplate::event::{Cause, CauseEnding};
 use ring::hmac::{HMAC_SHA256, Key, sign};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
@@ -72,14 +73,19 @@ impl Liar {
     }
 }
 
-/// An account of a failure with this headline and ending.
+/// An account of a failure with this headline and ending, by which another host failed.
 fn failed(headline: &str, ending: Value) -> Value {
-    let cause = json!({
-        "headline": headline, "details": [], "place": null, "thread": null, "host": "evil.example", "rank": 1, "followers": 0,
-        "stage": null, "ending": ending, "launcher": null, "absent_hosts": ["evil.example"], "hints": [], "command": "",
-        "attempt": 0,
-    });
+    let mut cause = serde_json::to_value(Cause::new(headline, CauseEnding::NoProcess(1))).expect("JSON");
+    cause["ending"] = ending;
+    cause["host"] = "evil.example".into();
+    cause["absent_hosts"] = json!(["evil.example"]);
+    cause["rank"] = 1.into();
     json!({"Failed": {"cause": cause, "is_final": true}})
+}
+
+/// The end of the ranks of a host, of which this many failed.
+fn ended(failed: u64) -> Value {
+    json!({"Ended": {"ranks": {"failed": failed, "ended": []}}})
 }
 
 /// Two hosts, of which the second is not footplate. Returns the leader, whose rank runs.
@@ -155,7 +161,7 @@ fn a_host_that_lies_about_its_exit_code_cannot_make_the_job_succeed() {
     for ending in [json!({"process": {"exited": 256}}), json!({"process": {"exited": 0}}), json!({"no_process": 512})] {
         let (hosts, leader, mut liar) = leader_with_liar();
         liar.say(&failed("boom", ending));
-        liar.say(&json!({"Ended": {"failed_ranks": u64::MAX}}));
+        liar.say(&ended(u64::MAX));
         leader.tell("end");
         let ended = leader.end(&hosts.jobs[0]).failed(1, "boom\n");
         assert!(ended.failure().contains("host algo-2, rank 1, "), "{}", ended.failure());
@@ -183,7 +189,7 @@ fn a_host_that_floods_the_leader_fills_neither_its_memory_nor_its_log() {
     leader.says("the job has failed, host algo-2: boom");
     let peak = peak_of(&leader);
     assert!(peak < 40 << 10, "the leader's peak is {peak} KiB");
-    liar.say(&json!({"Ended": {"failed_ranks": 1}}));
+    liar.say(&ended(1));
     leader.tell("end");
     let ended = leader.end(&hosts.jobs[0]).failed(3, "boom xxx");
     assert!(ended.failure().chars().count() <= 1024, "{}", ended.failure());
