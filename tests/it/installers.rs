@@ -16,11 +16,15 @@ use super::servers::{Fault, Relay, Server, tools};
 /// Returns the folder of a virtual environment with pip. Each job gets a copy, because making one takes seconds.
 pub fn environment() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| kept::environment(&[]))
+    FOLDER.get_or_init(|| match std::env::var("FOOTPLATE_TEST_PIP") {
+        Ok(version) => kept::environment(&[&format!("pip=={version}")]),
+        Err(_) => kept::environment(&[]),
+    })
 }
 
+/// Returns the path of uv. `tests/newest` sets the version of pip, and this path.
 fn uv() -> String {
-    tools().join("uv").display().to_string()
+    std::env::var("FOOTPLATE_TEST_UV").unwrap_or_else(|_| tools().join("uv").display().to_string())
 }
 
 /// Returns a job that has a virtual environment with pip of its own, and none of this machine's settings for pip.
@@ -129,39 +133,156 @@ fn the_failure_text_holds_uvs_own_words() {
     // If uv cannot read the requirements, pip is tried, and its words are better.
     let job = with_wheels("").file("code/requirements.txt", "fix\n=>=1\n").variable("FOOTPLATE_UV", &uv());
     let ended = job.train();
-    says(&ended, "uv cannot read them all; pip may");
+    says(&ended, "pip in place of uv: uv does not read line 2 (requirements.txt)");
     assert!(ended.failure().starts_with("Invalid requirement: '=>=1'"), "{ended:#?}");
 }
 
-/// footplate decides by the wording of uv's errors whether pip may succeed, because uv has no other form of them. If this
-/// test fails for a new uv, `src/prepare/requirements/uv_failure.rs` has to follow its wording.
 #[test]
-fn uvs_errors_have_the_wording_that_decides_whether_pip_may_succeed() {
+fn lines_that_uv_cannot_read_are_installed_by_pip() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (line, is_unreadable, reason) in [
-        ("=>=1", true, "Unexpected '=', expected "),
-        ("--no-deps", true, "Unexpected '-', expected "),
-        ("fix==1 --config-settings a=b", true, "Expected `--hash`, found "),
-        ("fix other", true, "Couldn't parse requirement in `r.txt` at position 0: Expected one of `@`"),
-        ("svn+http://127.0.0.1:9/fix", true, "Couldn't parse requirement in `r.txt` at position 0: Unsupported URL"),
-        ("--index-url http://[", true, "Invalid URL in `r.txt` at position 0: http://[: invalid IPv6 address"),
-        ("no-such-package", false, "Because no-such-package was not found in the provided package locations"),
-        ("./missing", false, "Distribution not found at: file://"),
+    let repository = folder.path();
+    std::fs::create_dir(repository.join("src")).expect("made");
+    let project = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n[project]\nname = \"mine\"\nversion = \"1.0\"\n";
+    for (name, text) in [("src/mine.py", "VERSION = 'of git'\n"), ("pyproject.toml", project), ("backend.py", BACKEND)]
+    {
+        std::fs::write(repository.join(name), text).expect("written");
+    }
+    for words in [
+        &["init", "-q", "-b", "main", "."][..],
+        &["add", "-A"],
+        &["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "x"],
     ] {
+        images::run(Command::new("git").args(words).current_dir(repository));
+    }
+    let editable = format!("-e git+file://{}@main#egg=mine\n", repository.display());
+    for (line, reason) in [
+        (editable.as_str(), "editable git+file requirements"),
+        ("${NAME} \\\n  ==1.2\n", "line 1 as pip does"),
+        ("-rmore.txt\n--only-binary fix,needy\n", "-r as it is written"),
+        ("\u{a0}fix==1.2\u{3000}# why\n", "line 1 as pip does"),
+    ] {
+        let module = if line.contains("mine") { "mine" } else { "fix" };
+        let job = with_wheels(&format!("import {module}; print('imported', {module}.VERSION)"))
+            .file("code/requirements.txt", line)
+            .file("code/more.txt", "fix==1.2\n")
+            .variable("NAME", "fix")
+            .variable("FOOTPLATE_UV", &uv());
+        let ended = job.train().succeeded();
+        says(&ended, "pip in place of uv: uv does not read ");
+        says(&ended, reason);
+        let imported = if module == "fix" { "imported 1.2\n" } else { "imported of git\n" };
+        assert!(ended.stdout().ends_with(imported), "{line}: {ended:#?}");
+    }
+    for bytes in
+        [&b"# -*- coding: cp1252 -*-\nfix==1.2 # \x93caf\xe9\x94\n"[..], b"\xff\xfe#\0\n\0f\0i\0x\0=\0=\x001\0.\x002\0"]
+    {
+        let job = with_wheels(IMPORTS).file("code/requirements.txt", bytes).variable("FOOTPLATE_UV", &uv());
+        let ended = job.train().succeeded();
+        says(&ended, "requirements.txt is not UTF-8");
+        assert!(ended.stdout().ends_with("imported 1.2\n"), "{ended:#?}");
+    }
+    // A Python without pip has only uv.
+    let job = with_wheels(IMPORTS).file("code/requirements.txt", "./fix-1.2-py3-none-any.whl \\\n\n");
+    std::fs::copy(job.path("wheels/fix-1.2-py3-none-any.whl"), job.path("code/fix-1.2-py3-none-any.whl"))
+        .expect("copied");
+    std::fs::remove_dir_all(find(&job.path("venv"), "pip")).expect("removed");
+    let ended = job.variable("FOOTPLATE_UV", &uv()).train();
+    says(&ended, "uv is used, because this Python has no pip, although uv does not read line 1");
+}
+
+/// The rules of `src/prepare/requirements/uv_syntax.rs` were found with one release of uv. If this test fails for a new uv,
+/// they have to follow it.
+#[test]
+fn every_line_that_is_left_to_uv_is_read_by_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [("more.txt", "fix\n"), ("with space.txt", "fix\n"), ("local/setup.py", "")] {
+        std::fs::create_dir_all(folder.path().join("local")).expect("made");
+        std::fs::write(folder.path().join(name), text).expect("written");
+    }
+    let mut left = 0;
+    for line in LINES {
         std::fs::write(folder.path().join("r.txt"), format!("{line}\n")).expect("written");
+        let scan = requirements::Scan::of_file(&folder.path().join("r.txt"), &|_| None);
+        if scan.not_for_uv.is_some() {
+            continue;
+        }
+        left += 1;
         let mut command = Command::new(uv());
-        command
-            .args(["pip", "install", "--no-index", "-r", "r.txt", "--python"])
-            .arg(environment().join("bin/python3"));
+        command.args(["pip", "compile", "--no-deps", "--offline", "--no-index", "-q", "r.txt", "--python"]);
+        command.arg(environment().join("bin/python3"));
         command.current_dir(folder.path()).env("UV_NO_CACHE", "1").env("PATH", search_path());
         let output = command.output().expect("uv runs");
-        let text = [output.stdout, output.stderr].concat();
-        let shown = String::from_utf8_lossy(&text);
-        assert_eq!(requirements::uv_cannot_read(&text), is_unreadable, "{line}: {shown}");
-        let found = requirements::uv_failure_line(&text).unwrap_or_default();
-        assert!(found.starts_with(reason), "{line}: {found}\n{shown}");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        // uv reads all lines before it looks for packages.
+        let unread = ["Unexpected '", "Expected `--hash`", "Couldn't parse", "Unsupported", "Invalid ", "Expected '='"];
+        assert!(!unread.iter().any(|words| text.contains(words)), "{line}: {text}");
     }
+    assert!(left > 30, "{left}");
 }
+
+/// Lines of requirements files in many forms.
+const LINES: [&str; 60] = [
+    "fix",
+    "Fix.Name_x-1[a,b]>=1.0,!=1.5,<2",
+    "fix (>=1,<2)",
+    "fix ( ==1.2 )",
+    "fix==1.*",
+    "fix!=1.*",
+    "fix===1.2",
+    "fix~=1.2",
+    "fix==1!1.2",
+    "fix==1.2+local.1",
+    "fix>=1.0RC1",
+    "fix>=1.0.post1.dev2",
+    "fix<=2012a",
+    "fix>=1,<2,",
+    "fix==v1.2",
+    "fix==1.2-1",
+    "fix[]",
+    "fix [a] ==1",
+    "fix\u{a0}==\u{2003}1.2",
+    "fix; python_version>'3'",
+    "fix; python_version in '3.10 3.11'",
+    "fix ;python_version not in \"2.7\" and (os_name=='posix' or sys_platform!='win32')",
+    "fix; platform_python_implementation=='CPython'",
+    "fix; extra=='x'",
+    "fix; os.name=='posix'",
+    "fix; python_implementation=='CPython'",
+    "fix; implementation_version>'3'",
+    "fix; 'linux' in sys_platform",
+    "fix; python_version>'3' # why",
+    "fix==1 --hash=sha256:0640f33a017b2613e2046b8f239159d076cf9041ab5f4f5bd47b81cda91d6d70",
+    "fix==1 \\\n    --hash=sha256:0640f33a017b2613e2046b8f239159d076cf9041ab5f4f5bd47b81cda91d6d70 \\\n    # via x",
+    "fix @ https://u:p@127.0.0.1:1/fix-1.0-py3-none-any.whl",
+    "fix@https://127.0.0.1:1/fix-1.0.tar.gz#egg=fix",
+    "fix[x] @ https://127.0.0.1:1/fix-1.0.zip ; python_version>'3'",
+    "fix @ git+https://127.0.0.1:1/x.git@main",
+    "git+ssh://git@127.0.0.1:22/x/y.git@v1#egg=y&subdirectory=z",
+    "git+http://127.0.0.1:1/x.git",
+    "https://127.0.0.1:1/fix-1.0-py3-none-any.whl",
+    "https://127.0.0.1:1/archive/main.zip?x=1",
+    "https://127.0.0.1:1/fix-1.0.tar.gz ; python_version>'3'",
+    "./local",
+    "./local[dev]",
+    "./local ; python_version>'3'",
+    "local/",
+    "file:./local",
+    "-e ./local",
+    "-e ./local[dev]",
+    "--editable=local",
+    "--editable ./local",
+    "-r more.txt",
+    "-r \"with space.txt\"",
+    "--requirement='more.txt'",
+    "-c\tmore.txt",
+    "--constraint=more.txt # why",
+    "-i https://127.0.0.1:1/simple",
+    "--extra-index-url=https://127.0.0.1:1",
+    "--find-links ./local",
+    "--trusted-host 127.0.0.1",
+    "--only-binary :all:",
+    "--no-binary=fix",
+];
 
 #[test]
 fn no_installer_starts_if_all_requirements_are_installed() {
@@ -189,6 +310,25 @@ fn no_installer_starts_if_all_requirements_are_installed() {
     says(&job.train().succeeded(), "installed by pip");
     let job = job.without("PIP_UPGRADE");
     says(&job.train().succeeded(), "all is installed already (1 packages");
+    // uv's settings and pip's configuration file decide, too.
+    let installed = with_wheels("").file("code/requirements.txt", "fix<1.3\n").variable("FOOTPLATE_UV", &uv());
+    installed.train().succeeded();
+    let job = installed.file("code/overrides.txt", "fix>=1.3\n").variable("UV_OVERRIDE", "overrides.txt");
+    let job = job.file("code/train.py", IMPORTS);
+    assert!(job.train().succeeded().stdout().ends_with("imported 1.3\n"));
+    let job = job.variable("FOOTPLATE_INSTALLER", "pip").file("code/requirements.txt", "fix\n");
+    says(&job.train().succeeded(), "all is installed already (1 packages");
+    let job = job.variable("FOOTPLATE_INSTALLER", "auto").without("UV_OVERRIDE");
+    says(&job.train().succeeded(), "all is installed already (1 packages");
+    let job = job
+        .file("code/uv.toml", "[pip]\nconstraint-dependencies = [\"fix<1.3\"]\n")
+        .file("code/uv.toml", "constraint-dependencies = [\"fix<1.3\"]\n");
+    assert!(job.train().succeeded().stdout().ends_with("imported 1.2\n"));
+    std::fs::remove_file(job.path("code/uv.toml")).expect("removed");
+    let job = job.file("pip.conf", "[install]\nupgrade = yes\n");
+    let configuration = job.path("pip.conf").display().to_string();
+    let job = job.variable("PIP_CONFIG_FILE", &configuration);
+    assert!(job.train().succeeded().stdout().ends_with("imported 1.3\n"));
 }
 
 fn find(folder: &Path, name: &str) -> PathBuf {
@@ -267,6 +407,127 @@ fn passwords_of_private_indexes_are_used_and_never_shown() {
         assert_eq!(ended.code(), 1, "{ended:#?}");
         assert!(!format!("{ended:?}").contains("hunter2"), "{ended:#?}");
     }
+}
+
+#[test]
+fn an_index_that_refuses_the_credentials_is_reported_as_that() {
+    let folder = tempfile::tempdir().expect("a folder");
+    wheel(folder.path(), &["needy", "1.0", "fix<1.3"]);
+    let open = index(folder.path());
+    for (status, said) in [
+        (
+            "401 Unauthorized",
+            "refuses the credentials (401 Unauthorized): renew the user name and the password or token",
+        ),
+        ("403 Forbidden", "denies access (403 Forbidden): renew the user name"),
+    ] {
+        let header = if status.starts_with("401") { "WWW-Authenticate: Basic realm=\"x\"\r\n" } else { "" };
+        let refusing = Relay::start(open.port, move |_, _| Fault::Answer(status, header, "no"));
+        let url = format!("http://me:hunter2-hunter2@127.0.0.1:{}/simple/", refusing.port);
+        let in_file = format!("--index-url {}/simple/\n--extra-index-url {url}\nneedy\n", open.url());
+        let of_variable = if status.starts_with("401") { "uv" } else { "pip" };
+        let of_file = if of_variable == "uv" { "pip" } else { "uv" };
+        for (installer, requirements, variable) in
+            [(of_variable, "fix==1.2\n", Some(url.as_str())), (of_file, &in_file, None)]
+        {
+            let mut job =
+                job("").file("code/requirements.txt", requirements).variable("FOOTPLATE_INSTALLER", installer);
+            if let Some(url) = variable {
+                job = job.variable("PIP_INDEX_URL", url);
+            }
+            let ended = job.variable("FOOTPLATE_UV", &uv()).train().failed(1, "the package index http://127.0.0.1:");
+            assert!(ended.failure().contains(said) && ended.failure().contains("; "), "{installer}: {ended:#?}");
+            assert!(!format!("{ended:?}").contains("hunter2"), "{ended:#?}");
+        }
+    }
+    // A package that no index has is not the fault of an index.
+    for installer in ["uv", "pip"] {
+        let job = job("").file("code/requirements.txt", "absent\n").variable("FOOTPLATE_INSTALLER", installer);
+        let job = job.variable("FOOTPLATE_UV", &uv()).variable("PIP_INDEX_URL", &format!("{}/simple/", open.url()));
+        let ended = job.train();
+        assert!(ended.code() == 1 && !ended.failure().contains("the package index"), "{ended:#?}");
+        assert!(ended.failure().contains("absent"), "{ended:#?}");
+    }
+}
+
+#[test]
+fn a_failed_build_and_a_failed_fetch_are_reported_by_their_own_errors() {
+    let project = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
+    for installer in ["uv", "pip"] {
+        let of = |requirements: &str| {
+            with_wheels("")
+                .file("code/requirements.txt", requirements)
+                .variable("FOOTPLATE_UV", &uv())
+                .variable("FOOTPLATE_INSTALLER", installer)
+        };
+        for (requirements, package) in [("./mine\n", "./mine"), ("fix\nmine @ file:CODE/mine\n", "mine")] {
+            let job = of("");
+            let code = job.path("code").display().to_string();
+            let requirements = requirements.replace("file:CODE", &format!("file://{code}"));
+            let job = job
+                .file("code/requirements.txt", requirements)
+                .file("code/mine/pyproject.toml", project)
+                .file("code/mine/backend.py", "raise OSError('CUDA_HOME is not set.\\nSet it to your CUDA root.')\n");
+            let ended = job.train().failed(1, "OSError: CUDA_HOME is not set. Set it to your CUDA root. (building ");
+            let line = ended.failure().lines().next().unwrap_or_default();
+            assert!(line.contains(package), "{installer} {package}: {ended:#?}");
+        }
+        let job = of("y @ git+ssh://git@127.0.0.1/x/y.git@main\n");
+        let bin = job.path("bin");
+        std::fs::create_dir(&bin).expect("a folder");
+        super::job::executable(&bin.join("ssh"), "#!/bin/sh\necho 'Host key verification failed.' >&2\nexit 255\n");
+        let path = format!("{}:{}", bin.display(), job.variables()["PATH"]);
+        let said = "Host key verification failed. fatal: Could not read from remote repository. (fetching y";
+        job.variable("PATH", &path).train().failed(1, said);
+    }
+}
+
+#[test]
+fn a_deceptive_character_in_a_line_that_cannot_be_installed_is_named() {
+    for installer in ["uv", "pip"] {
+        for (line, name) in
+            [("fix\u{200b}==1.2", "a zero-width space (U+200B)"), ("fix\u{2013}1.2", "a dash that is not a hyphen")]
+        {
+            let job = with_wheels("")
+                .file("code/requirements.txt", format!("# ours\n{line}\n"))
+                .variable("FOOTPLATE_UV", &uv())
+                .variable("FOOTPLATE_INSTALLER", installer);
+            let ended = job.train();
+            assert!(ended.code() == 1 || ended.code() == 2, "{ended:#?}");
+            let said = format!("; line 2 of requirements.txt holds {name}");
+            assert!(ended.failure().lines().next().unwrap_or_default().contains(&said), "{ended:#?}");
+        }
+    }
+    // uv takes a space of several bytes for a space. pip names the line.
+    let job = with_wheels(IMPORTS).file("code/requirements.txt", "fix\u{a0}==1.2\n").variable("FOOTPLATE_UV", &uv());
+    assert!(job.train().succeeded().stdout().ends_with("imported 1.2\n"));
+}
+
+#[test]
+fn modules_with_the_names_of_pythons_own_do_not_disturb_the_installer() {
+    for (name, text) in [("typing.py", "x = 1\n"), ("types.py", "x = 1\n"), ("re/__init__.py", "raise SystemExit(3)")] {
+        for installer in if name == "types.py" { &["uv", "pip"][..] } else { &["pip"] } {
+            let script = "import sys\nsys.path = [path for path in sys.path if not path.endswith('/code')]\n\
+                          import fix; print('imported', fix.VERSION)\n";
+            let job = with_wheels("")
+                .file("code/src/train.py", script)
+                .file(&format!("code/{name}"), text)
+                .file("code/requirements.txt", "-r src/more.txt\n")
+                .file("code/src/more.txt", "fix==1.2\n")
+                .variable("SAGEMAKER_PROGRAM", "src/train.py")
+                .variable("FOOTPLATE_UV", &uv())
+                .variable("FOOTPLATE_INSTALLER", installer);
+            let own = job.path("code").display().to_string();
+            let job = job.variable("PYTHONPATH", &own);
+            let ended = job.train();
+            says(&ended, &format!("installed by {installer}"));
+            says(&ended, " in the code folder has the name of a module of Python");
+        }
+    }
+    // The dependencies of a pyproject.toml are read with a module of Python that imports others.
+    let project = "[project]\nname = \"p\"\nversion = \"1\"\ndependencies = [\"fix==1.2\"]\n";
+    let job = with_wheels("").file("code/pyproject.toml", project).file("code/types.py", "x = 1\n");
+    says(&job.variable("FOOTPLATE_INSTALLER", "pip").train(), "installed by pip");
 }
 
 #[test]

@@ -1,7 +1,11 @@
-# Prints the facts about this Python that an installer would need. It imports only modules that every start loads.
+# Prints the facts about this Python that an installer would need. It imports only modules that every start loads, and none
+# from its working directory, which is the user's code folder.
 import os
 import sys
 
+here = os.getcwd()
+found = [os.path.abspath(path) for path in sys.path if path]
+sys.path[:] = [path for path in found if os.path.realpath(path) != os.path.realpath(here)]
 uname, version, implementation = os.uname(), sys.version_info, sys.implementation
 
 
@@ -27,17 +31,28 @@ if implementation.name == "cpython":
 say("python_full_version", number(version))
 say("python_version", "%d.%d" % version[:2])
 say("sys_platform", sys.platform)
-for path in sys.path:
-    if path:
-        say("path", os.path.abspath(path))
+for path in found:
+    say("path", path)
 # The default index of pip, from its source: a distribution may have changed it.
-for path in sys.path:
+for path in found:
     try:
         with open(os.path.join(path, "pip/_internal/models/index.py"), encoding="utf-8") as file:
             say("index", next(line.split('"')[1] for line in file if '"https://' in line).rstrip("/") + "/simple")
         break
     except (OSError, StopIteration):
         pass
+if not any(os.path.isfile(os.path.join(path, "pip/__init__.py")) for path in found):
+    say("lacks", "pip")
+# The modules in the working directory that have the names of Python's own.
+try:
+    own = os.listdir(os.path.dirname(os.__file__))
+    own = set(name[:-3] if name.endswith(".py") else name for name in own) - {"site-packages", "dist-packages"}
+    for name in sorted(os.listdir(here)):
+        is_package = os.path.isfile(os.path.join(here, name, "__init__.py"))
+        if (is_package and name in own) or (name.endswith(".py") and name[:-3] in own):
+            say("shadows", name)
+except OSError:
+    pass
 # The dependencies in the pyproject.toml that the first argument names.
 if len(sys.argv) > 1:
     try:

@@ -36,6 +36,10 @@ pub struct PythonEnvironment {
     pub path: Vec<PathBuf>,
     /// The values of the variables in markers.
     pub markers: MarkerValues,
+    /// True if it is certain that it has no pip.
+    pub lacks_pip: bool,
+    /// The modules in the code folder that have the names of Python's own, such as `typing.py`.
+    pub shadows: Vec<String>,
     /// The default index of its pip, if it has pip.
     pub default_index: Option<String>,
     /// The dependencies in the pyproject.toml that was named.
@@ -52,6 +56,8 @@ impl PythonEnvironment {
             match name {
                 "prefix" => found.prefix = value.into(),
                 "path" => found.path.push(value.into()),
+                "lacks" => found.lacks_pip = true,
+                "shadows" => found.shadows.push(value.to_owned()),
                 "index" => found.default_index = Some(value.to_owned()),
                 "requires" => found.project_dependencies.push(value.to_owned()),
                 "dynamic" => found.has_dynamic_dependencies = true,

@@ -12,7 +12,9 @@
 //! This folder starts no program, and it does not remove secrets: installers print the URLs that they are given, and
 //! the caller must redact the texts from here.
 
+mod build_failure;
 mod codeartifact;
+mod file_text;
 mod index;
 mod installed;
 mod installer;
@@ -20,10 +22,13 @@ mod pip_failure;
 mod pip_settings;
 mod plan;
 mod progress;
+mod rejection;
 mod requirement;
 mod scan;
 mod tool;
 mod uv_failure;
+mod uv_settings;
+mod uv_syntax;
 mod version;
 
 pub use codeartifact::{CodeArtifactError, PackageIndex, Repository};
@@ -34,11 +39,13 @@ pub use pip_failure::pip_failure_line;
 pub use pip_settings::{PipSettings, UvSettings};
 pub use plan::{Format, InstallPlan, RequirementsError};
 pub use progress::Progress;
+pub use rejection::{IndexQuery, rejection};
 pub use requirement::{MarkerValues, Requirement, normal_name};
 pub use scan::Scan;
 pub use tool::{
     FRAMEWORKS, InstallRequest, UvMissing, choose_installer, install_command, install_variables, obstacle_to_uv,
     pinning_constraints,
 };
-pub use uv_failure::{uv_cannot_read, uv_failure_line};
+pub use uv_failure::uv_failure_line;
+pub use uv_settings::deciding_setting;
 pub use version::{Specifiers, Version};

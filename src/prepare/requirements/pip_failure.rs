@@ -5,6 +5,8 @@
 //! and 26.3, which differ little, and from pip 20 for builds with `setup.py egg_info`. The tests hold recorded outputs
 //! of these releases, and run the pip of the machine, so that they fail if its wording changes.
 
+use super::build_failure::{build_error, exception, git_error, without_indent};
+
 /// The maximum length of a complaint, in characters.
 const MAX_LENGTH: usize = 700;
 /// The maximum depth of outputs within outputs: pip runs another pip to install the requirements of a build.
@@ -69,26 +71,29 @@ fn build(lines: &[&str], nested: usize) -> Option<String> {
         let line = line.trim_start();
         line.starts_with("Complete output (") || (line.starts_with("╰─> [") && line.ends_with("of output]"))
     };
-    let Some(start) = lines.iter().position(begins) else {
-        let mut lines = lines.iter().map(|line| line.trim());
-        let has_run = lines.clone().any(|line| line == "error: subprocess-exited-with-error");
-        return lines.find(|line| has_run && line.starts_with("fatal: ")).map(str::to_owned);
-    };
-    let ends = |line: &&str| line.trim() == "[end of output]" || line.trim_start().starts_with("----------");
-    let inner: Vec<&str> = lines[start + 1..].iter().take_while(|line| !ends(line)).copied().collect();
-    let indent = inner.iter().filter(|line| !line.is_empty()).map(|line| line.len() - line.trim_start().len()).min()?;
-    let inner: Vec<&str> = inner.iter().map(|line| line.get(indent..).unwrap_or_default()).collect();
-    let compiler = || {
-        let from_compiler = |line: &&&str| line.contains(": fatal error: ") || line.contains(": error: ");
-        inner.iter().find(from_compiler).map(|line| line.trim().to_owned())
-    };
-    let last = || inner.iter().map(|line| line.trim()).rfind(|line| !line.is_empty()).map(str::to_owned);
-    let cause = compiler().or_else(|| complaint(&inner, nested)).or_else(last)?;
     let package_of = |line: &&str| {
         let words = ["Collecting ", "Processing ", "Obtaining "];
         let package = words.iter().find_map(|word| line.strip_prefix(word))?;
         Some(package.split(" (from ").next().unwrap_or(package).to_owned())
     };
+    let Some(start) = lines.iter().position(begins) else {
+        let end = lines.iter().position(|line| line.trim() == "error: subprocess-exited-with-error")?;
+        let reason = git_error(&lines[..end])?;
+        let named = lines.iter().rev().find_map(package_of);
+        let package = named.filter(|package| !reason.contains(package.trim_start_matches("git+")));
+        return Some(match package {
+            Some(package) => format!("{reason} (fetching {package})"),
+            None => reason,
+        });
+    };
+    let ends = |line: &&str| line.trim() == "[end of output]" || line.trim_start().starts_with("----------");
+    let inner: Vec<&str> = lines[start + 1..].iter().take_while(|line| !ends(line)).copied().collect();
+    let inner = without_indent(&inner);
+    let last = || inner.iter().map(|line| line.trim()).rfind(|line| !line.is_empty()).map(str::to_owned);
+    let is_git = inner.iter().any(|line| line.trim_start().starts_with("fatal: "));
+    let git = || git_error(&inner).filter(|_| is_git);
+    let own = || build_error(&inner).filter(|_| !begins_pip(&inner));
+    let cause = git().or_else(own).or_else(|| complaint(&inner, nested)).or_else(last)?;
     match lines[..start].iter().rev().find_map(package_of) {
         Some(package) => Some(format!("{cause} (building {package})")),
         None => Some(cause),
@@ -149,9 +154,7 @@ fn unreached(lines: &[&str]) -> Option<String> {
             let why = broken.split_once("Failed to establish a new connection: ").map_or(broken, |(_, why)| why);
             return Some(why.split("')'").next()?.split("\")'").next()?.trim_matches('\'').to_owned());
         }
-        let refused = line.strip_prefix("WARNING: ")?;
-        let telling = refused.starts_with("401 Error") || refused.starts_with("403 Error") || refused.contains("SSL");
-        telling.then(|| refused.to_owned())
+        line.strip_prefix("WARNING: ").filter(|warning| warning.contains("SSL")).map(str::to_owned)
     })
 }
 
@@ -166,14 +169,9 @@ fn hashes(after: &[&str]) -> Option<String> {
     ))
 }
 
-/// Returns the exception of the last Python traceback.
-fn exception(lines: &[&str]) -> Option<String> {
-    let start = lines.iter().rposition(|line| line.starts_with("Traceback (most recent call last)"))?;
-    let named = |line: &&&str| {
-        let name = line.split(':').next().unwrap_or_default();
-        !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.')
-    };
-    lines[start + 1..].iter().find(named).map(|line| (*line).to_owned())
+/// Returns true if the output of a build is that of another pip, which has a form of its own.
+fn begins_pip(lines: &[&str]) -> bool {
+    lines.iter().any(|line| line.starts_with("ERROR: "))
 }
 
 #[cfg(test)]

@@ -70,6 +70,67 @@ impl Requirement {
     }
 }
 
+/// The variables of markers that installers know, with the older names of some.
+const MARKER_VARIABLES: [&str; 18] = [
+    "os_name",
+    "sys_platform",
+    "platform_machine",
+    "platform_python_implementation",
+    "platform_release",
+    "platform_system",
+    "platform_version",
+    "python_version",
+    "python_full_version",
+    "implementation_name",
+    "implementation_version",
+    "extra",
+    "os.name",
+    "sys.platform",
+    "platform.version",
+    "platform.machine",
+    "platform.python_implementation",
+    "python_implementation",
+];
+
+/// Returns true if a text is a marker by the grammar of PEP 508, whatever its value is.
+pub(super) fn is_well_formed_marker(text: &str) -> bool {
+    let Some(tokens) = tokens(text) else { return false };
+    let is_side = |token: Option<&MarkerToken>| match token {
+        Some(MarkerToken::Text(_)) => true,
+        Some(MarkerToken::Word(word)) => MARKER_VARIABLES.contains(&word.as_str()),
+        Some(MarkerToken::Operator(_)) | None => false,
+    };
+    let is = |token: Option<&MarkerToken>, text: &str| match token {
+        Some(MarkerToken::Operator(found) | MarkerToken::Word(found)) => found == text,
+        Some(MarkerToken::Text(_)) | None => false,
+    };
+    let (mut at, mut depth) = (0, 0_usize);
+    loop {
+        while is(tokens.get(at), "(") {
+            (at, depth) = (at + 1, depth + 1);
+        }
+        let has_not = is(tokens.get(at + 1), "not");
+        let operator_at = at + 1 + usize::from(has_not);
+        let is_operator = match tokens.get(operator_at) {
+            Some(MarkerToken::Operator(operator)) => !has_not && operator != "(" && operator != ")",
+            Some(MarkerToken::Word(word)) => word == "in",
+            Some(MarkerToken::Text(_)) | None => false,
+        };
+        if !is_side(tokens.get(at)) || !is_operator || !is_side(tokens.get(operator_at + 1)) {
+            return false;
+        }
+        at = operator_at + 2;
+        while depth > 0 && is(tokens.get(at), ")") {
+            (at, depth) = (at + 1, depth - 1);
+        }
+        match tokens.get(at) {
+            None => return depth == 0,
+            Some(MarkerToken::Word(word)) if word == "and" || word == "or" => at += 1,
+            Some(_) => return false,
+        }
+    }
+}
+
 /// A lexical unit of a marker.
 #[derive(Clone, Debug, PartialEq)]
 enum MarkerToken {

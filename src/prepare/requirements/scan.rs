@@ -5,7 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::file_text::{DeceptiveCharacter, FileText, logical_lines};
 use super::requirement::Requirement;
+use super::uv_syntax;
 use crate::files;
 
 /// The maximum depth of files that include files. A deeper one, such as a file that includes itself, is left to the
@@ -14,18 +16,6 @@ const MAX_DEPTH: usize = 20;
 
 /// The maximum number of files. More are left to the installer: files that include each other several times multiply.
 const MAX_FILES: usize = 1000;
-
-/// Options that uv refuses in a requirements file, for the whole file or for one requirement. Read from uv 0.13.9.
-const REFUSED_BY_UV: [&str; 8] = [
-    "--use-pep517",
-    "--no-use-pep517",
-    "--no-build-isolation",
-    "--no-deps",
-    "--global-option",
-    "--install-option",
-    "--config-settings",
-    "--pypi-url",
-];
 
 /// The content of a requirements file and of the files that it includes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,6 +28,10 @@ pub struct Scan {
     pub undecided: Option<String>,
     /// The reason why uv cannot read a file, or would install something other than pip does.
     pub not_for_uv: Option<String>,
+    /// The requirements by path.
+    pub paths: Vec<String>,
+    /// The first line with a character that looks like another one or like none, and that character.
+    pub deceptive: Option<String>,
     /// The index that replaces the default one, if a file names one.
     pub index: Option<String>,
     /// The URLs of further indexes.
@@ -70,6 +64,14 @@ impl Scan {
         self.file(path, true, variable, MAX_DEPTH);
     }
 
+    /// Returns the path of a requirement by path, if there is only one.
+    pub fn only_path(&self) -> Option<&str> {
+        match &self.paths[..] {
+            [path] => Some(path),
+            _ => None,
+        }
+    }
+
     /// Leaves a line or a file to the installer. Only the first one is recorded.
     fn leave_to_installer(&mut self, line: String) {
         self.undecided.get_or_insert(line);
@@ -90,37 +92,41 @@ impl Scan {
                 return self.leave_to_installer(format!("{} cannot be read", path.display()));
             }
         };
-        if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let FileText { text, is_for_pip } = FileText::decode(&bytes);
+        if is_for_pip {
             self.not_for_uv.get_or_insert(format!("{} is not UTF-8", path.display()));
-            return self.leave_to_installer(format!("{} is not UTF-8", path.display()));
         }
-        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let Some(text) = text else {
+            return self.leave_to_installer(format!("{} is not UTF-8", path.display()));
+        };
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        for line in lines(&text) {
-            let line = expanded(&line, variable);
+        for line in logical_lines(&text) {
+            let expanded = expanded(&line.text, variable);
+            if let Some(obstacle) = uv_syntax::obstacle(&line, &expanded) {
+                self.not_for_uv.get_or_insert(format!("{obstacle} ({name})"));
+            }
+            if let Some(character) = DeceptiveCharacter::first_in(&line.text) {
+                self.deceptive.get_or_insert(format!("line {} of {name} holds {character}", line.number));
+            }
             let Some(depth) = depth.checked_sub(1) else {
                 return self.leave_to_installer("files include each other".to_owned());
             };
-            match included(&line) {
+            match included(&expanded) {
                 Some((name, _)) if name.contains("://") => {
-                    self.leave_to_installer(line);
+                    self.leave_to_installer(expanded);
                 }
                 Some((name, constraints)) => {
                     let path: PathBuf = folder.join(name);
                     self.file(&path, are_constraints || constraints, variable, depth);
                 }
-                None => self.line(&line, are_constraints),
+                None => self.line(&expanded, are_constraints),
             }
         }
     }
 
     /// Reads a line that includes no other file.
     fn line(&mut self, line: &str, is_constraint: bool) {
-        let words = line.split_whitespace().map(|word| word.split('=').next().unwrap_or(word));
-        if let Some(option) = words.into_iter().find(|word| REFUSED_BY_UV.contains(word)) {
-            self.not_for_uv.get_or_insert(format!("uv does not read {option}"));
-            return self.leave_to_installer(line.to_owned());
-        }
         if line.starts_with('-') {
             return self.option(line);
         }
@@ -129,7 +135,10 @@ impl Scan {
         match Requirement::parse(plain) {
             Some(requirement) if is_constraint => self.constraints.push(requirement),
             Some(requirement) => self.requirements.push(requirement),
-            None => self.leave_to_installer(line.to_owned()),
+            None => {
+                self.paths.extend(uv_syntax::is_path_or_url(plain).then(|| plain.to_owned()));
+                self.leave_to_installer(line.to_owned());
+            }
         }
     }
 
@@ -137,7 +146,7 @@ impl Scan {
     fn option(&mut self, line: &str) {
         let value = |names: &[&str]| {
             let (name, value) = split_option(line);
-            names.contains(&name).then(|| value.to_owned())
+            names.contains(&name).then(|| unquoted(value).to_owned())
         };
         if let Some(url) = value(&["-i", "--index-url"]) {
             self.index = Some(url);
@@ -147,6 +156,9 @@ impl Scan {
             self.find_links.push(place);
         } else if let Some(host) = value(&["--trusted-host"]) {
             self.trusted_hosts.push(host);
+        } else if let Some(path) = value(&["-e", "--editable"]) {
+            self.paths.push(path);
+            self.leave_to_installer(line.to_owned());
         } else if line == "--no-index" {
             self.no_index = true;
         } else if line == "--pre" {
@@ -163,10 +175,16 @@ impl Scan {
 fn included(line: &str) -> Option<(&str, bool)> {
     let (name, value) = split_option(line);
     match name {
-        "-r" | "--requirement" => Some((value, false)),
-        "-c" | "--constraint" => Some((value, true)),
+        "-r" | "--requirement" => Some((unquoted(value), false)),
+        "-c" | "--constraint" => Some((unquoted(value), true)),
         _ => None,
     }
+}
+
+/// Returns a value without the quotes around it.
+fn unquoted(value: &str) -> &str {
+    let inner = |quote: char| value.strip_prefix(quote).and_then(|value| value.strip_suffix(quote));
+    inner('"').or_else(|| inner('\'')).unwrap_or(value)
 }
 
 /// Splits an option into its name and its value. They are separated by `=` or white space, or by nothing after a short
@@ -179,27 +197,6 @@ fn split_option(line: &str) -> (&str, &str) {
         Some((name, value)) => (name, value.trim()),
         None => (line, ""),
     }
-}
-
-/// Splits a text into lines as pip does: a backslash at the end continues a line, and a comment starts at the beginning
-/// of a line or after white space. Empty lines are left out.
-fn lines(text: &str) -> Vec<String> {
-    let (mut found, mut begun) = (Vec::new(), String::new());
-    for line in text.trim_start_matches('\u{feff}').split(['\n', '\r']) {
-        let is_comment = line.trim_start().starts_with('#');
-        if let (Some(part), false) = (line.strip_suffix('\\'), is_comment) {
-            begun.push_str(part);
-            continue;
-        }
-        begun.push_str(if is_comment { "" } else { line });
-        found.push(std::mem::take(&mut begun));
-    }
-    found.push(begun);
-    let without_comment = |line: String| {
-        let end = line.match_indices('#').map(|(at, _)| at).find(|at| line[..*at].ends_with(char::is_whitespace));
-        line[..end.unwrap_or(line.len())].trim().to_owned()
-    };
-    found.into_iter().map(without_comment).filter(|line| !line.is_empty()).collect()
 }
 
 /// Replaces variables such as `${TOKEN}` by their values. A variable that is unset or empty stays as it is, as in pip.
@@ -261,6 +258,37 @@ mod tests {
     }
 
     #[test]
+    fn a_line_with_a_deceptive_character_is_named_wherever_it_stands() {
+        let spaces = "\u{85}\u{a0}\u{ad}\u{1680}\u{180e}\u{2000}\u{2003}\u{200a}\u{200b}\u{200d}\u{200e}\u{2028}\u{2029}\u{202e}\u{202f}\
+                      \u{205f}\u{2060}\u{2066}\u{3000}\u{feff}\u{ff1d}\u{2013}\u{201c}\u{e0020}";
+        for line in [
+            "numpy==1.2; python_version > '3'",
+            "a[b] @ https://u:p@host/a.whl#sha256=00",
+            "--index-url https://host/simple",
+            "-r more.txt",
+            "-e git+https://host/x@v1#egg=x",
+            "./x.whl --hash=sha256:00",
+        ] {
+            for space in spaces.chars() {
+                for at in 0..=line.len() {
+                    let found = scan(&[("r.txt", &format!("# one\n{}{space}{}\n", &line[..at], &line[at..]))]);
+                    let says = format!("(U+{:04X})", space as u32);
+                    let is_stripped = at == 0 || at == line.len();
+                    assert!(
+                        found.deceptive.is_some_and(|said| said.ends_with(&says))
+                            || is_stripped
+                            || space.is_whitespace(),
+                        "{line} {at} {says}"
+                    );
+                }
+            }
+        }
+        let found = scan(&[("r.txt", "# one\nnumpy\u{a0}==1\n# a\u{a0}b\n")]);
+        assert_eq!(found.deceptive.as_deref(), Some("line 2 of r.txt holds a no-break space (U+00A0)"));
+        assert_eq!(scan(&[("r.txt", "# one\u{a0}two\nnumpy # \u{2013}\n")]).deceptive, None);
+    }
+
+    #[test]
     fn options_of_indexes_are_found_with_the_values_of_variables() {
         let found = scan(&[(
             "r.txt",
@@ -286,14 +314,12 @@ mod tests {
             "x @ https://a/x.whl",
             "-r https://a/r.txt",
             "-r missing.txt",
-            "=>=1",
             "-r r.txt",
         ] {
             let found = scan(&[("r.txt", &format!("a\n{line}"))]);
             assert!(found.undecided.is_some() && found.not_for_uv.is_none(), "{line}: {found:?}");
         }
-        for line in
-            ["--no-deps", "a --config-settings x=y", "a --global-option=x", "--no-build-isolation", "--use-pep517"]
+        for line in ["--no-deps", "a --config-settings x=y", "-e git+https://a/x#egg=x", "--no-build-isolation", "=>=1"]
         {
             assert!(scan(&[("r.txt", line)]).not_for_uv.is_some(), "{line}");
         }

@@ -31,6 +31,17 @@ const UV_VARIABLES: [(&str, &str); 5] = [
 /// settings.
 const UV_INDEX_VARIABLES: [&str; 3] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX"];
 
+/// The words after Python that start pip so that it imports nothing from its working directory, which is the user's code
+/// folder. pip itself has no option for that, and Python has one since version 3.11.
+pub(super) const ISOLATED_PIP: [&str; 2] = [
+    "-c",
+    "import os, sys; here = os.path.realpath(os.getcwd()); \
+     sys.path[:] = [path for path in sys.path if os.path.realpath(path or here) != here]; \
+     import runpy; runpy.run_module('pip', run_name='__main__', alter_sys=True)",
+];
+/// The words after Python that start pip.
+const PIP: [&str; 2] = ["-m", "pip"];
+
 /// The packages that the setting `protected_packages` protects if it is `on`: their installed versions are kept.
 pub const FRAMEWORKS: [&str; 9] =
     ["torch", "torchvision", "torchaudio", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "numpy", "triton"];
@@ -52,12 +63,16 @@ pub struct UvMissing;
 pub fn choose_installer(
     setting: InstallerChoice,
     has_uv: bool,
+    has_pip: bool,
     obstacle: Option<&str>,
 ) -> Result<(InstallerKind, Option<String>), UvMissing> {
     match (setting, has_uv, obstacle) {
         (InstallerChoice::Uv, false, _) => Err(UvMissing),
         (InstallerChoice::Uv, true, Some(obstacle)) => {
             Ok((InstallerKind::Uv, Some(format!("uv is used, as FOOTPLATE_INSTALLER demands, although {obstacle}"))))
+        }
+        (InstallerChoice::Auto, true, Some(obstacle)) if !has_pip => {
+            Ok((InstallerKind::Uv, Some(format!("uv is used, because this Python has no pip, although {obstacle}"))))
         }
         (InstallerChoice::Auto, true, Some(obstacle)) => {
             Ok((InstallerKind::Pip, Some(format!("pip in place of uv: {obstacle}"))))
@@ -91,6 +106,8 @@ pub struct InstallRequest {
     pub package: bool,
     /// The requirements file, relative to the code folder or absolute.
     pub file: Option<PathBuf>,
+    /// True if pip must import nothing from the code folder, because a module there has the name of one of Python's own.
+    pub avoids_folder: bool,
     /// A constraints file.
     pub constraints: Option<PathBuf>,
     /// Further options. They hold no URL, because the command is logged and visible to all processes.
@@ -107,7 +124,10 @@ pub fn install_command(
 ) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec![program.into()];
     match installer {
-        InstallerKind::Pip => words.extend(["-m", "pip", "install"].map(OsString::from)),
+        InstallerKind::Pip => {
+            words.extend(if request.avoids_folder { ISOLATED_PIP } else { PIP }.map(OsString::from));
+            words.push("install".into());
+        }
         InstallerKind::Uv => {
             words.extend(["pip", "install", "--python"].map(OsString::from));
             words.push(python.into());
@@ -194,6 +214,10 @@ mod tests {
 
     #[test]
     fn uv_is_chosen_if_the_image_has_it_and_nothing_speaks_against_it() {
+        let choose = |setting, has_uv, has_pip, obstacle| {
+            choose_installer(setting, has_uv, has_pip, obstacle).ok().map(|(installer, _)| installer)
+        };
+        assert_eq!(choose(InstallerChoice::Auto, true, false, Some("x")), Some(InstallerKind::Uv));
         for (setting, has_uv, obstacle, expected) in [
             (InstallerChoice::Auto, true, None, Some(InstallerKind::Uv)),
             (InstallerChoice::Auto, true, Some("x"), Some(InstallerKind::Pip)),
@@ -202,7 +226,7 @@ mod tests {
             (InstallerChoice::Uv, true, Some("x"), Some(InstallerKind::Uv)),
             (InstallerChoice::Uv, false, None, None),
         ] {
-            let found = choose_installer(setting, has_uv, obstacle).ok().map(|(installer, _)| installer);
+            let found = choose(setting, has_uv, true, obstacle);
             assert_eq!(found, expected, "{setting:?} {has_uv} {obstacle:?}");
         }
     }
@@ -241,6 +265,7 @@ mod tests {
             package: true,
             file: Some("r.txt".into()),
             constraints: Some("/t/c.txt".into()),
+            avoids_folder: false,
             options: vec!["--no-index".to_owned()],
         };
         let text = |installer, program| {

@@ -6,6 +6,7 @@
 
 mod inspect;
 mod program;
+mod reason;
 mod sources;
 mod work;
 

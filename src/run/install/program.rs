@@ -7,11 +7,9 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::logs;
-use crate::prepare::requirements::{InstallerKind, pip_failure_line, uv_failure_line};
 use crate::run::context::Context;
 use crate::run::live::Live;
-use crate::run::start::{shown_command, timing};
+use crate::run::start::timing;
 use crate::run::{Outcome, Prepared, Refusal};
 use crate::supervise::{EndReport, Task};
 
@@ -33,20 +31,6 @@ pub(super) async fn run_to_end(live: &mut Live, prepared: &Prepared, task: &Task
             let message = format!("{} has ended without a report", task.program.display());
             Err(Outcome::refused(Refusal::Internal, message))
         }
-    }
-}
-
-/// Returns the outcome of a job whose installer failed, with the reason in the installer's own words.
-pub(super) fn failure(installer: InstallerKind, report: &EndReport, task: &Task) -> Outcome {
-    let output = [&*report.output.stdout, &*report.output.stderr].concat();
-    let reason = match installer {
-        InstallerKind::Pip => pip_failure_line(&output),
-        InstallerKind::Uv => uv_failure_line(&output),
-    };
-    Outcome::Requirements {
-        ending: report.ending,
-        complaint: reason.unwrap_or_else(|| format!("the requirements could not be installed: {}", report.ending)),
-        command: shown_command(&logs::redactor(), &task.arguments),
     }
 }
 

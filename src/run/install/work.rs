@@ -9,15 +9,16 @@ use std::time::Instant;
 use nix::unistd::{AccessFlags, access};
 
 use super::inspect::{find_uv, inspect_python, lock_environment, pip_settings};
-use super::program::{container_variables, failure, run_to_end, write_temporary};
+use super::program::{container_variables, run_to_end, write_temporary};
+use super::reason::failed;
 use super::sources::{CodeArtifactIndex, SourceError, log_in, must_ignore_indexes};
 use crate::event::{Ending, Process};
 use crate::job::settings::{InstallerChoice, ProtectedPackages};
 use crate::logs::{self, Level, Rewrite, Style};
 use crate::prepare::requirements::{
     FRAMEWORKS, Format, InstallRequest, Installed, InstallerKind, PipSettings, Progress, PythonEnvironment, Scan,
-    Unsatisfied, choose_installer, install_command, install_variables, obstacle_to_uv, pinning_constraints,
-    uv_cannot_read,
+    Unsatisfied, choose_installer, deciding_setting, install_command, install_variables, obstacle_to_uv,
+    pinning_constraints,
 };
 use crate::redact::visible_message;
 use crate::run::context::Context;
@@ -79,15 +80,19 @@ impl<'j> Installation<'j> {
             return Err(Outcome::refused(Refusal::NotFound, message));
         }
         let installed = Installed::in_folders(&environment.path);
-        let has_unsupported_settings = !settings.for_uv().unsupported.is_empty();
+        let deciding = settings.for_uv().unsupported.first().map(|name| format!("pip's {name}"));
+        let deciding = deciding.or_else(|| self.deciding_setting_of_uv(context, uv.as_deref()));
         let satisfied = installed.satisfy(&scan, &environment.markers);
         match &satisfied {
-            Ok(count) if !self.request.package && !has_unsupported_settings => {
+            Ok(count) if !self.request.package && deciding.is_none() => {
                 let seconds = begun.elapsed().as_secs_f64();
                 tracing::info!("requirements: all is installed already ({count} packages looked at in {seconds:.3} s)");
                 return Ok(());
             }
-            Ok(_) => tracing::debug!("requirements: the installer runs for a package or because of a setting of pip"),
+            Ok(_) => {
+                let why = deciding.map_or("a package".to_owned(), |setting| format!("the setting {setting}"));
+                tracing::debug!("requirements: the installer runs for {why}");
+            }
             Err(reason) => tracing::debug!("requirements: {reason}"),
         }
         let needs_index = match &satisfied {
@@ -101,6 +106,13 @@ impl<'j> Installation<'j> {
         self.protect(live, &installed)?;
         let facts = InstallFacts { scan, settings, environment, uv, code_artifact: None };
         self.install(context, live, facts, needs_index, begun).await
+    }
+
+    /// Returns the setting of uv that can change packages although all requirements are met, if uv may run.
+    fn deciding_setting_of_uv(&self, context: &Context, uv: Option<&Path>) -> Option<String> {
+        uv.filter(|_| self.prepared.settings.installer != InstallerChoice::Pip)?;
+        let variable = |name: &str| context.variables.get_non_empty(name).map(|value| value.into_owned());
+        deciding_setting(context.variables.texts(), &self.code_dir, variable)
     }
 
     /// Returns the format of the requirements file.
@@ -160,7 +172,11 @@ impl<'j> Installation<'j> {
         let process = Process::Tool("uv export".into());
         let task = Task { process, program: uv.to_owned(), arguments, variables, working_dir, ..Task::default() };
         let report = run_to_end(live, self.prepared, &task).await?;
-        if report.ending.is_success() { Ok(path) } else { Err(failure(InstallerKind::Uv, &report, &task)) }
+        if report.ending.is_success() {
+            return Ok(path);
+        }
+        let scan = Scan { no_index: true, ..Scan::default() };
+        Err(failed(live, self.prepared, InstallerKind::Uv, &self.python, &report, &task, &scan).await?)
     }
 
     /// Reads the requirements file, and the constraints that pip's settings and uv's variable name.
@@ -192,7 +208,7 @@ impl<'j> Installation<'j> {
         Ok(())
     }
 
-    /// Chooses an installer and runs it. If the choice is free and uv cannot read the requirements, pip runs after it.
+    /// Chooses an installer and runs it.
     async fn install(
         &self,
         context: &Context,
@@ -203,10 +219,17 @@ impl<'j> Installation<'j> {
     ) -> Result<(), Outcome> {
         let setting = self.prepared.settings.installer;
         let obstacle = obstacle_to_uv(&facts.scan, &facts.settings.for_uv(), &facts.environment);
-        let (mut installer, note) = choose_installer(setting, facts.uv.is_some(), obstacle.as_deref())
+        let has_pip = !facts.environment.lacks_pip;
+        let (installer, note) = choose_installer(setting, facts.uv.is_some(), has_pip, obstacle.as_deref())
             .map_err(|error| Outcome::refused(Refusal::NotFound, error))?;
         if let Some(note) = note {
             tracing::info!("requirements: {note}");
+        }
+        if !facts.environment.shadows.is_empty() {
+            let names = facts.environment.shadows.join(", ");
+            tracing::info!(
+                "requirements: {names} in the code folder has the name of a module of Python: {installer} ignores it"
+            );
         }
         match log_in(context, live).await {
             Ok(code_artifact) => {
@@ -221,28 +244,20 @@ impl<'j> Installation<'j> {
         let ignores_indexes =
             must_ignore_indexes(context, live, installer, scan, settings, environment, needs_index).await;
         let ignores_indexes = ignores_indexes.map_err(|error| self.not_started(context, &facts, installer, error))?;
-        loop {
-            let task = self.task(context, &facts, installer, ignores_indexes);
-            tracing::debug!("requirements: {}", shown_command(&logs::redactor(), &task.arguments));
-            let progress = Arc::new(Mutex::new(Progress::new(installer)));
-            let rewrite = Some(log_filter(&progress, self.prepared.log_level()));
-            let task = Task { style: Style { rewrite, ..Style::default() }, ..task };
-            let report = run_to_end(live, self.prepared, &task).await?;
-            if report.ending.is_success() {
-                let progress = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                log_success(installer, &progress, begun);
-                return Ok(());
-            }
-            if installer == InstallerKind::Uv
-                && setting == InstallerChoice::Auto
-                && uv_cannot_read(&[&*report.output.stdout, &*report.output.stderr].concat())
-            {
-                tracing::info!("requirements: uv cannot read them all; pip may: running pip");
-                installer = InstallerKind::Pip;
-                continue;
-            }
-            return Err(failure(installer, &report, &task));
+        let task = self.task(context, &facts, installer, ignores_indexes);
+        tracing::debug!("requirements: {}", shown_command(&logs::redactor(), &task.arguments));
+        let progress = Arc::new(Mutex::new(Progress::new(installer)));
+        let rewrite = Some(log_filter(&progress, self.prepared.log_level()));
+        let task = Task { style: Style { rewrite, ..Style::default() }, ..task };
+        let report = run_to_end(live, self.prepared, &task).await?;
+        if report.ending.is_success() {
+            let progress = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            log_success(installer, &progress, begun);
+            return Ok(());
         }
+        let mut scan = facts.scan;
+        scan.no_index |= ignores_indexes || facts.settings.is_on("no-index");
+        Err(failed(live, self.prepared, installer, &self.python, &report, &task, &scan).await?)
     }
 
     /// Returns the outcome of a job that ends before its installer starts.
@@ -259,6 +274,13 @@ impl<'j> Installation<'j> {
         };
         let command = shown_command(&logs::redactor(), &self.task(context, facts, installer, false).arguments);
         Outcome::Requirements { ending: Ending::Exited(1), complaint, command }
+    }
+
+    /// Returns true if a folder is the code folder, by whatever path.
+    fn is_code_folder(&self, folder: &Path) -> bool {
+        let real = |path: &Path| path.canonicalize().ok();
+        let folder = self.code_dir.join(folder);
+        folder == self.code_dir || real(&folder).is_some_and(|folder| Some(folder) == real(&self.code_dir))
     }
 
     /// Returns the installer as a program to run.
@@ -294,6 +316,16 @@ impl<'j> Installation<'j> {
             }
         }
         let mut request = self.request.clone();
+        if !facts.environment.shadows.is_empty() {
+            request.avoids_folder = true;
+            // The image can also name the code folder here.
+            let own = OsString::from("PYTHONPATH");
+            if let Some(path) = variables.get(&own) {
+                let others = std::env::split_paths(path).filter(|folder| !self.is_code_folder(folder));
+                let others = std::env::join_paths(others).unwrap_or_default();
+                variables.insert(own, others);
+            }
+        }
         if installer == InstallerKind::Uv {
             request.options = facts.settings.for_uv().arguments;
         }

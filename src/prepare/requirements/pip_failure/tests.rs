@@ -28,9 +28,11 @@ fn workshop() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         // The build folder keeps it between runs.
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pip-workshop");
-        let folder =
-            std::env::var_os("CARGO_TARGET_DIR").map_or(folder, |target| Path::new(&target).join("pip-workshop"));
+        // `tests/newest` sets another version of pip than the one that Python brings.
+        let version = std::env::var("FOOTPLATE_TEST_PIP").unwrap_or_default();
+        let name = format!("pip-workshop{version}");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(&name);
+        let folder = std::env::var_os("CARGO_TARGET_DIR").map_or(folder, |target| Path::new(&target).join(&name));
         // Each test may have a process of its own: one of them makes the folder while the others wait.
         fs::create_dir_all(&folder).unwrap();
         let lock = fs::File::create(folder.join("lock")).unwrap();
@@ -44,6 +46,11 @@ fn workshop() -> &'static Path {
             assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         };
         run(&["-m", "venv", "--clear", "venv"]);
+        if !version.is_empty() {
+            let pip =
+                Command::new(folder.join("venv/bin/pip")).args(["install", "-q", &format!("pip=={version}")]).status();
+            assert!(pip.unwrap().success(), "pip {version} cannot be installed");
+        }
         run(&["-m", "venv", "--clear", "--without-pip", "bare"]);
         run(&["-c", WHEELS]);
         fs::write(folder.join("ready"), "").unwrap();
