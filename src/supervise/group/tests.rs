@@ -13,6 +13,7 @@ use super::{
     Why,
 };
 use crate::event::{Ending, KillReason, RankTally};
+use crate::supervise::timing::ABORT_PATIENCE;
 use crate::supervise::{PeerRanks, PeerStop, Stop, Timing};
 
 const GRACE: Duration = Duration::from_secs(110);
@@ -578,4 +579,21 @@ fn a_host_that_only_serves_waits_for_the_ranks_of_others() {
     assert_eq!(scene.sweep(true), []);
     scene.step(Input::PeerRanks(PeerRanks::Ended));
     assert_eq!(scene.sweep(true), [signal(Signal::SIGTERM, Target::Only(vec![0]), Purpose::Close)]);
+}
+
+#[test]
+fn after_an_abort_the_other_ranks_have_a_moment_to_say_why_they_abort_too() {
+    let mut scene = Scene::processes(3);
+    scene.step(killed(0, libc::SIGABRT));
+    assert!(signals(&scene.sweep(true)).is_empty());
+    scene.step(killed(1, libc::SIGABRT));
+    assert!(signals(&scene.sweep(true)).is_empty());
+    scene.wait(ABORT_PATIENCE);
+    assert_eq!(signals(&scene.sweep(true)).len(), 1);
+    // Another failure ends the others at once.
+    let mut scene = Scene::processes(3);
+    scene.step(killed(0, libc::SIGABRT));
+    assert!(signals(&scene.sweep(true)).is_empty());
+    scene.step(ended(1, 1));
+    assert_eq!(signals(&scene.sweep(true)).len(), 1);
 }
