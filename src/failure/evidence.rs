@@ -41,6 +41,23 @@ pub struct Evidence<'e> {
     pub full: Vec<FullDisk>,
     /// The content of the process's error file (torch elastic, `TORCHELASTIC_ERROR_FILE`), if it left one.
     pub error_file: Option<ErrorFile>,
+    /// The facts about the job and its container to which hints refer.
+    pub job: JobEvidence,
+}
+
+/// Facts about the job and its container to which hints refer. Unknown ones are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobEvidence {
+    /// The names of the job's channels.
+    pub channels: Vec<String>,
+    /// The folder of the channels' folders, such as `/opt/ml/input/data`.
+    pub inputs: Option<String>,
+    /// The names of the hyperparameters that the script gets as arguments.
+    pub hyperparameters: Vec<String>,
+    /// The user id as which the process ran.
+    pub user: Option<u32>,
+    /// True if the container's cgroup counts kills for lack of memory. If it counted none, memory was not the reason.
+    pub kills_are_counted: bool,
 }
 
 /// The output of one rank of a launcher.
@@ -78,6 +95,7 @@ impl<'e> Evidence<'e> {
             memory: None,
             full: Vec::new(),
             error_file: None,
+            job: JobEvidence::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::job::exit_code;
 
 use super::behind::Behind;
 use super::evidence::{Evidence, RankEvidence};
-use super::hints::{self, HintFacts};
+use super::hints::{self, HintFacts, JudgedFailure};
 use super::launcher::{self, RankReport};
 use super::lines::{Log, LogText, Writer};
 use super::noise::{self, RecordLevel};
@@ -99,10 +99,11 @@ pub fn judge(evidence: &Evidence<'_>) -> Judgement {
     };
     let account = parsed.of_rank_that_failed_first(account);
     let account = parsed.with_memory(account, signal);
+    let host = host(evidence, &account.writer, report);
     let (hints, details) = if ending.is_success() {
         (Vec::new(), Vec::new())
     } else {
-        (parsed.hints(&account, ending), parsed.details(&account, report.is_some()))
+        (parsed.hints(&account, ending, host.as_deref()), parsed.details(&account, report.is_some()))
     };
     let is_raised = account.source == Source::Exception;
     let collective = parsed.collective(&account, signal);
@@ -110,7 +111,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Judgement {
         details,
         place: account.place,
         thread: account.thread,
-        host: host(evidence, &account.writer, report),
+        host,
         rank: evidence.rank.or(account.writer.rank).or(report.and_then(|report| report.rank)),
         launcher: report.filter(|report| report.ending != evidence.ending).map(|report| report.launcher.to_owned()),
         collective,
@@ -438,11 +439,11 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         details
     }
 
-    /// Returns the hints that fit an account of a process that ended so.
-    fn hints(&self, account: &Account, ending: Ending) -> Vec<String> {
-        let claimed = claimed(account);
-        let (signal, code) = (signal::deadly(ending), ending.exit_code());
-        hints::hints(&HintFacts::new(self.evidence, signal, code, claimed, &self.stderr, &self.stdout))
+    /// Returns the hints that fit an account of a process that ended so on a host.
+    fn hints(&self, account: &Account, ending: Ending, host: Option<&str>) -> Vec<String> {
+        let Account { headline, details, .. } = account;
+        let judged = JudgedFailure { headline, details, ended: (signal::deadly(ending), ending.exit_code()), host };
+        hints::hints(&HintFacts::new(self.evidence, judged, &self.stderr, &self.stdout))
     }
 }
 

@@ -35,6 +35,11 @@ impl MemoryWatch {
         MemoryWatch { roots, group }
     }
 
+    /// Returns true if kills are counted: the container has a memory cgroup whose counters can be read.
+    pub fn counts(&self) -> bool {
+        self.group.as_ref().is_some_and(|(group, _)| group.counters().is_some())
+    }
+
     /// Returns what is known about a kill since the start; `None` if no process of the container was killed for lack of memory.
     ///
     /// The kernel counts a kill before it sends the signal, so the answer is right as soon as the process is reaped.

@@ -47,8 +47,9 @@ mod text;
 mod tests;
 
 pub use disk::{Full, FullDisk, full_disks};
-pub use evidence::{Evidence, RankEvidence, StopEvidence};
+pub use evidence::{Evidence, JobEvidence, RankEvidence, StopEvidence};
 pub use file::{OutputFiles, Written};
+pub use hints::installer_hints;
 pub use judge::{Judgement, Weight, cause, judge};
 pub use launcher::{ErrorFile, error_file};
 pub use layout::{MAX_TEXT, headline, redacted, text};

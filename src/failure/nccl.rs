@@ -142,34 +142,8 @@ static PEER: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// Errors about a connection that was lost.
-static LOST: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)ncclRemoteError|remote process exited|connection (?:closed|reset) by (?:remote )?peer|socketProgress")
-});
-
-/// A peer on this machine.
-static LOOPBACK: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b127\.0\.0\.1\b|\[::1\]|^localhost\b"));
-
-/// Returns a hint if `claimed`, the headline with its details, is a connection to another rank that was lost.
-pub(super) fn hint(claimed: &str, log: &Log) -> Option<String> {
-    if !LOST.is_match(claimed) || claims_timeout(claimed) {
-        return None;
-    }
-    Some(match peer(claimed, log) {
-        Some(peer) if LOOPBACK.is_match(&peer) => {
-            "the connection to another rank of this host was lost: that rank ended first".to_owned()
-        }
-        Some(peer) => format!(
-            "the connection to {peer} was lost: that rank or its host ended first, or the network failed; see the log of that host"
-        ),
-        None => "the connection to another rank was lost: that rank or its host ended first, or the network failed; see the log of \
-                 each host"
-            .to_owned(),
-    })
-}
-
 /// Returns the peer of the lost connection: that of the headline, else the first one in the log.
-fn peer(claimed: &str, log: &Log) -> Option<String> {
+pub(super) fn peer(claimed: &str, log: &Log) -> Option<String> {
     let named = |text: &str| PEER.captures(text).map(|found| found[1].to_owned());
     named(claimed).or_else(|| log.lines.iter().find_map(|line| named(&line.text)))
 }

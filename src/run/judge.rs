@@ -182,6 +182,7 @@ impl Judge {
             killed_after_grace: stop.killed == Some(KillReason::GraceOver),
         });
         evidence.memory = self.memory.out_of_memory();
+        evidence.job = self.job_evidence();
         let temporary = std::env::temp_dir();
         let places = [job.paths.base().to_owned(), job.paths.output(), job.paths.model(), temporary];
         let full = files::within(EVIDENCE_TIME, move || failure::full_disks(&places));
@@ -196,6 +197,19 @@ impl Judge {
             judgement.cause.call_host(&address.to_string(), name);
         }
         judgement
+    }
+
+    /// Returns the facts about the job and the container to which hints refer.
+    fn job_evidence(&self) -> failure::JobEvidence {
+        let job = &self.prepared.job;
+        let names = |dict: &crate::python::Dict| dict.keys().map(|name| name.to_str().into_owned()).collect();
+        failure::JobEvidence {
+            channels: names(&job.channels),
+            inputs: Some(job.paths.data().to_string_lossy().into_owned()),
+            hyperparameters: names(&job.hyperparameters),
+            user: Some(nix::unistd::geteuid().as_raw()),
+            kills_are_counted: self.memory.counts(),
+        }
     }
 
     /// Judges how the processes of the script ended, on a thread of its own: a stop signal is heard meanwhile. If judging takes

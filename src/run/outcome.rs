@@ -97,6 +97,7 @@ impl Outcome {
             Outcome::Failed(cause) => (**cause).clone(),
             Outcome::Requirements { ending, complaint, command } => Cause {
                 stage: Some(CauseStage::Requirements),
+                hints: failure::installer_hints(*ending, complaint),
                 command: command.clone(),
                 ..Cause::from_message(complaint, CauseEnding::Process(*ending))
             },

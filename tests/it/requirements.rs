@@ -97,7 +97,9 @@ fn a_failed_installation_ends_the_job_with_pips_words_and_exit_code() {
     let ended = job.train();
     let message = "Could not find a version that satisfies the requirement footplate_fixture==9.9";
     let ended = ended.failed(1, message);
-    assert!(ended.failure().contains("\nwhile the requirements were installed, exit code 1\ncommand: "), "{ended:#?}");
+    let remedy =
+        "\nwhile the requirements were installed, exit code 1\nhint: no index has that package or version; check ";
+    assert!(ended.failure().contains(remedy), "{ended:#?}");
     assert!(ended.failure().contains("python3 -m pip install -r requirements.txt"), "{ended:#?}");
     assert!(ended.stderr.contains(&format!("ERROR: {message}")), "pip's output is missing: {}", ended.stderr);
     assert!(!ended.stdout().contains("ran"));

@@ -11,7 +11,10 @@ fn told(stderr: &str, lines: &[&str]) {
 
 #[track_caller]
 fn told_with(code: i32, stderr: &str, lines: &[&str]) {
-    let expected = format!("{}\nexit code {code}\ncommand: python3 train.py", lines.join("\n"));
+    let (hints, lines): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| line.starts_with("hint: "));
+    let exit_code = format!("exit code {code}");
+    let ends = [exit_code.as_str()].into_iter().chain(hints).chain(["command: python3 train.py"]);
+    let expected = lines.into_iter().chain(ends).collect::<Vec<_>>().join("\n");
     assert_eq!(recorded(Ending::Exited(code), stderr), expected);
 }
 
@@ -149,7 +152,12 @@ fn errors_of_node_have_a_place() {
     );
     told(
         "node:internal/modules/cjs/loader:1148\n  throw err;\n  ^\n\nError: Cannot find module 'tensors'\nRequire stack:\n- /opt/ml/code/fit.js\n    at Module._resolveFilename (node:internal/modules/cjs/loader:1145:15)\n    at Object.<anonymous> (/opt/ml/code/fit.js:2:12) {\n  code: 'MODULE_NOT_FOUND',\n  requireStack: [ '/opt/ml/code/fit.js' ]\n}\n\nNode.js v20.1.0\n",
-        &["Error: Cannot find module 'tensors'", "at fit.js:2", "Require stack: - /opt/ml/code/fit.js"],
+        &[
+            "Error: Cannot find module 'tensors'",
+            "at fit.js:2",
+            "Require stack: - /opt/ml/code/fit.js",
+            "hint: the Node package tensors is not installed; add it to package.json and run npm install (npm ci) when the image is built",
+        ],
     );
     told(
         "Error: no model\n    at async file:///opt/ml/code/fit.mjs:3:9 {\n  [cause]: RangeError: 7 layers\n      at build (file:///opt/ml/code/net.mjs:4:5)\n}\n",
@@ -211,6 +219,7 @@ fn errors_of_julia_r_perl_lua_and_ruby_are_told_whole() {
         &[
             "Can't locate Tensor/Fast.pm in @INC (you may need to install the Tensor::Fast module) at fit.pl line 3.",
             "at fit.pl:3",
+            "hint: the Perl module Tensor::Fast is not in the image; install it there (cpan Tensor::Fast, or the distribution's package)",
         ],
     );
     told(
@@ -314,6 +323,7 @@ fn messages_with_empty_lines_are_told_by_their_substance() {
         &[
             "ImportError: IMPORTANT: PLEASE READ THIS FOR ADVICE ON HOW TO SOLVE THIS ISSUE! Original error was: libopenblas.so.0: cannot open shared object file",
             "at train.py:3 in f",
+            "hint: the library libopenblas.so.0 is not in the image or not on the loader's path; install it in the image (apt-get install libopenblas0)",
         ],
     );
     // Output after an empty line is no part of a message.

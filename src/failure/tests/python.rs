@@ -183,7 +183,7 @@ fn a_script_that_exits_without_a_traceback_is_explained_by_its_last_words() {
         "import sys\nsys.exit(-9)\n",
         &[
             "exit code 247 (-9): a child process was killed by SIGKILL (signal 9)",
-            "hint: likely out of memory, though the container's cgroup does not prove it; use a smaller batch, fewer data-loading workers, or an instance with more memory",
+            "hint: killed by SIGKILL; perhaps out of memory, which the container's cgroup cannot show: compare the job's MemoryUtilization; use a smaller batch, fewer data-loading workers, or an instance with more memory",
         ],
     );
 }
@@ -193,7 +193,7 @@ fn a_logged_exception_is_the_cause_only_if_the_failure_followed_from_it() {
     const LOGGED: &str = "import logging, os, signal, sys\ntry:\n    {}['x']\nexcept KeyError:\n    logging.exception('failed to read x')\n";
     told(LOGGED, &["exit code 0"]);
     told(&format!("{LOGGED}sys.exit(1)\n"), &["KeyError: 'x'", "at train.py:3", "exit code 1"]);
-    let hint = "hint: likely out of memory, though the container's cgroup does not prove it; use a smaller batch, fewer data-loading workers, or an instance with more memory";
+    let hint = "hint: killed by SIGKILL; perhaps out of memory, which the container's cgroup cannot show: compare the job's MemoryUtilization; use a smaller batch, fewer data-loading workers, or an instance with more memory";
     for end in ["os.kill(os.getpid(), signal.SIGKILL)", "sys.exit(137)"] {
         told(&format!("{LOGGED}{end}\n"), &["killed by SIGKILL (signal 9)", "exit code 137", hint]);
     }
@@ -354,7 +354,7 @@ fn hints_fit_the_exception() {
             "MemoryError",
             "at train.py:1",
             "exit code 1",
-            "hint: no memory was left in the container: use a smaller batch, fewer data-loading workers, or an instance with more memory",
+            "hint: Python was refused memory: one allocation was larger than what is left, or than a limit (ulimit -v); load the data in parts, or use an instance with more memory",
         ],
     );
 }

@@ -158,7 +158,7 @@ fn prefixes_of_torchrun_of_open_mpi_and_of_footplate_are_removed() {
 fn torchruns_report_counts_if_the_rank_left_no_traceback() {
     assert_eq!(
         recorded(EXIT_1, &elastic("-9")),
-        "killed by SIGKILL (signal 9)\nhost algo-1, rank 1, exit code 1 of torchrun\nhint: likely out of memory, though the container's cgroup does not prove it; use a smaller batch, fewer data-loading workers, or an instance with more memory\ncommand: python3 train.py"
+        "killed by SIGKILL (signal 9)\nhost algo-1, rank 1, exit code 1 of torchrun\nhint: killed by SIGKILL; perhaps out of memory, which the container's cgroup cannot show: compare the job's MemoryUtilization; use a smaller batch, fewer data-loading workers, or an instance with more memory\ncommand: python3 train.py"
     );
     assert_eq!(
         recorded(EXIT_1, &elastic("3")),
@@ -334,7 +334,7 @@ socketProgress: Connection closed by remote peer algo-2<10.0.0.3:40120>
 ";
     assert_eq!(
         recorded(EXIT_1, stderr),
-        "torch.distributed.DistBackendError: NCCL error in: ../torch/csrc/distributed/c10d/ProcessGroupNCCL.cpp:1970, remote process exited or there was a network error, NCCL version 2.20.5\nat train.py:8 in work\nncclRemoteError: A call failed possibly due to a network error or a remote process exiting prematurely. Last error: socketProgress: Connection closed by remote peer algo-2<10.0.0.3:40120>\nexit code 1\nhint: the connection to algo-2<10.0.0.3:40120> was lost: that rank or its host ended first, or the network failed; see the log of that host\ncommand: python3 train.py"
+        "torch.distributed.DistBackendError: NCCL error in: ../torch/csrc/distributed/c10d/ProcessGroupNCCL.cpp:1970, remote process exited or there was a network error, NCCL version 2.20.5\nat train.py:8 in work\nncclRemoteError: A call failed possibly due to a network error or a remote process exiting prematurely. Last error: socketProgress: Connection closed by remote peer algo-2<10.0.0.3:40120>\nexit code 1\nhint: the connection to algo-2<10.0.0.3:40120> was lost; that rank ended (its own log says why) or the network failed (allow all traffic within the security group)\ncommand: python3 train.py"
     );
 }
 

@@ -1,0 +1,141 @@
+//! Compilers, headers and build tools that the image does not have.
+
+use super::HintFacts;
+use super::facts::HintRow;
+
+/// A compiler or build tool that was not found.
+pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
+    facts.advice(ROWS)
+}
+
+const ROWS: &[HintRow] = &[
+    HintRow {
+        wordings: &[
+            "CUDA_HOME does not exist",
+            "CUDA_HOME environment variable is not set",
+            "CUDA was not found on the system, please set the CUDA_HOME",
+            "nvcc was not found",
+            "nvcc not found",
+            " nvcc: not found",
+            "nvcc: command not found",
+            "No such file or directory: '*/bin/nvcc'",
+            "No such file or directory: 'nvcc'",
+            "cuda_runtime.h: No such file",
+            "cuda.h: No such file",
+            "cusparse.h: No such file",
+            "cublas_v2.h: No such file",
+            "No CUDA toolset found",
+            "Failed to find CUDA toolkit",
+            "Unable to find ptxas",
+            "Couldn't invoke ptxas",
+            "annot find ptxas",
+        ],
+        hint: "the image has no CUDA toolkit (nvcc), which this compiles with; use a devel image (such as nvidia/cuda:…-devel), set CUDA_HOME, or install a \
+               prebuilt wheel",
+    },
+    HintRow {
+        wordings: &["The detected CUDA version (* mismatches the version that was used to compile PyTorch"],
+        hint: "the image's CUDA toolkit is of another version than torch's; use an image with torch's CUDA version, or set CUDA_HOME to that version",
+    },
+    HintRow {
+        wordings: &[
+            "No module named 'torch'*ninja",
+            "No module named 'torch' (building",
+            "ModuleNotFoundError: No module named 'torch' hint: This error likely indicates",
+            "depends on `torch`, but doesn't declare it",
+        ],
+        hint: "the package imports torch while it is built; install torch first and build with --no-build-isolation, or use a prebuilt wheel",
+    },
+    HintRow {
+        wordings: &[
+            "Ninja is required to load C++ extensions",
+            "No such file or directory: 'ninja'",
+            "ninja: command not found",
+            "ninja: not found",
+        ],
+        hint: "add ninja to requirements.txt beside the script, or install it in the image (ninja-build)",
+    },
+    HintRow {
+        wordings: &["Python.h: No such file"],
+        hint: "Python's headers are not in the image; install them (apt-get install python3-dev), or a prebuilt wheel",
+    },
+    HintRow {
+        wordings: &["cannot find -lcuda", "cannot find -lcudart", "cannot find -lcublas"],
+        hint: "the linker does not find CUDA's libraries; use a devel image, or add their folder (lib64, or lib64/stubs for libcuda) to LIBRARY_PATH",
+    },
+    HintRow {
+        wordings: &[
+            "CMake must be installed",
+            "cmake: not found",
+            "cmake: command not found",
+            "No such file or directory: 'cmake'",
+            "CMake is not available",
+            "Problem with the CMake installation",
+        ],
+        hint: "cmake is not in the image; install it (apt-get install cmake, or cmake in requirements.txt), or a prebuilt wheel",
+    },
+    HintRow {
+        wordings: &[
+            "can't find Rust compiler",
+            "Cargo, the Rust package manager, is not installed",
+            "cargo: not found",
+            "No such file or directory: 'cargo'",
+        ],
+        hint: "the package is built with Rust, which the image does not have; install a version with a prebuilt wheel (newer pip, supported Python), or Rust",
+    },
+    HintRow {
+        wordings: &["pg_config executable not found"],
+        hint: "psycopg2 is being built, and PostgreSQL's headers are not in the image; use psycopg2-binary, or install libpq-dev",
+    },
+    HintRow {
+        wordings: &["mysql_config not found", "Can not find valid pkg-config name"],
+        hint: "mysqlclient is being built, and MySQL's headers are not in the image; install default-libmysqlclient-dev and pkg-config, or use PyMySQL",
+    },
+    HintRow {
+        wordings: &[
+            "Cannot find command 'git'",
+            "Git executable not found",
+            "No such file or directory: 'git'",
+            " git: not found",
+            " git: command not found",
+            "Bad git executable",
+        ],
+        hint: "git is not in the image; install it (apt-get install git), or give the requirement as a wheel or archive",
+    },
+    HintRow {
+        wordings: &[
+            "Failed to find C compiler",
+            "No working C++ compiler found",
+            "InvalidCxxCompiler",
+            "Compiler: * is not found",
+            "command 'gcc' failed: No such file",
+            "command 'cc' failed: No such file",
+            "command 'g++' failed: No such file",
+            "command 'c++' failed: No such file",
+            "-linux-gnu-gcc' failed: No such file",
+            "-linux-gnu-g++' failed: No such file",
+            "command 'clang' failed: No such file",
+            "unable to execute 'gcc'",
+            "unable to execute 'g++'",
+            "unable to execute 'cc'",
+            "-linux-gnu-gcc': No such file",
+            "gcc: not found",
+            "gcc: command not found",
+            "g++: not found",
+            "g++: command not found",
+            " cc: not found",
+            " cc: command not found",
+            "c++: not found",
+            "No such file or directory: 'gcc'",
+            "No such file or directory: 'g++'",
+            "No such file or directory: 'c++'",
+            "No such file or directory: 'cc'",
+            "No such file or directory: 'clang'",
+            "No CMAKE_C_COMPILER could be found",
+            "No CMAKE_CXX_COMPILER could be found",
+            "no acceptable C compiler found",
+        ],
+        hint: "the image has no C or C++ compiler; install one (apt-get install build-essential) or set CC and CXX; without one, use prebuilt wheels, and do \
+               without torch.compile",
+    },
+];

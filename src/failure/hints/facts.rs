@@ -1,0 +1,201 @@
+//! The facts from which hints are derived, and the search for wordings in them.
+
+use memchr::memmem;
+
+use crate::event::{CauseDetail, DetailLabel};
+use crate::failure::evidence::Evidence;
+use crate::failure::lines::Log;
+use crate::failure::text::one_line;
+
+/// The number of last lines of each stream that may support a hint.
+const TAIL_LINES: usize = 60;
+
+/// The maximum number of bytes of each end of a text that is searched. What stands between the ends of a longer text is
+/// not shown to the user either.
+const END_BYTES: usize = 8 << 10;
+
+/// Built-in exceptions that tell of a mistake in the code. An error that was being handled when one of them was raised is
+/// not its cause.
+const MISTAKES: [&str; 8] = [
+    "KeyError",
+    "IndexError",
+    "NameError",
+    "UnboundLocalError",
+    "AttributeError",
+    "TypeError",
+    "AssertionError",
+    "ZeroDivisionError",
+];
+
+/// The facts from which hints are derived.
+pub(in crate::failure) struct HintFacts<'f> {
+    pub(super) evidence: &'f Evidence<'f>,
+    /// The signal that killed the process, if one did.
+    pub(super) signal: Option<i32>,
+    pub(super) code: i32,
+    /// The headline and what led to it, on one line.
+    claimed: String,
+    /// The errors that were being handled when the headline's was raised, on one line.
+    handled: String,
+    /// The last lines of stdout and of stderr, on one line.
+    tail: String,
+    /// All of stderr.
+    pub(super) stderr: &'f Log,
+    /// True if the process ran on this host, whose kernel was asked.
+    is_here: bool,
+}
+
+/// The judged failure that hints explain.
+pub(in crate::failure) struct JudgedFailure<'j> {
+    pub(in crate::failure) headline: &'j str,
+    pub(in crate::failure) details: &'j [CauseDetail],
+    /// The signal that killed the process, if one did, and its exit code.
+    pub(in crate::failure) ended: (Option<i32>, i32),
+    /// The host on which it happened, if it is known.
+    pub(in crate::failure) host: Option<&'j str>,
+}
+
+/// Wordings, of which a failure claims at least one, and the hint that follows from each of them. `*` in a wording stands
+/// for any text.
+pub(super) struct HintRow {
+    pub(super) wordings: &'static [&'static str],
+    pub(super) hint: &'static str,
+}
+
+impl<'f> HintFacts<'f> {
+    pub(in crate::failure) fn new(
+        evidence: &'f Evidence<'f>,
+        JudgedFailure { headline, details, ended: (signal, code), host }: JudgedFailure<'_>,
+        stderr: &'f Log,
+        stdout: &Log,
+    ) -> HintFacts<'f> {
+        let was_handled = |detail: &&CauseDetail| detail.label == Some(DetailLabel::WhileHandling);
+        let joined = |texts: &mut dyn Iterator<Item = &str>| texts.map(ends).collect::<Vec<_>>().join(" ");
+        let mut led = details.iter().filter(|detail| !was_handled(detail)).map(|detail| detail.text.as_str());
+        let claimed = joined(&mut [headline].into_iter().chain(&mut led));
+        let is_mistake = MISTAKES.contains(&headline.split(':').next().unwrap_or_default());
+        let handled = details.iter().filter(|detail| !is_mistake && was_handled(detail));
+        let handled = joined(&mut handled.map(|detail| detail.text.as_str()));
+        let last = |log: &Log| {
+            let from = log.lines.len().saturating_sub(TAIL_LINES);
+            ends(&log.lines[from..].iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join(" "))
+        };
+        let is_here = host.is_none() || evidence.host.is_none() || host == evidence.host.as_deref();
+        let tail = last(stdout) + " " + &last(stderr);
+        HintFacts { evidence, signal, code, claimed, handled, tail, stderr, is_here }
+    }
+
+    /// Returns the headline and what led to it, on one line.
+    pub(super) fn claimed(&self) -> &str {
+        &self.claimed
+    }
+
+    /// Returns the first of the wordings that the headline or what led to it has.
+    pub(super) fn claims(&self, wordings: &[&'static str]) -> Option<&'static str> {
+        wordings.iter().find(|wording| contains(&self.claimed, wording)).copied()
+    }
+
+    /// Returns the first of the wordings that the headline, what led to it, or an error that was being handled has.
+    pub(super) fn tells(&self, wordings: &[&'static str]) -> Option<&'static str> {
+        let told = |wording: &&&str| contains(&self.claimed, wording) || contains(&self.handled, wording);
+        wordings.iter().find(told).copied()
+    }
+
+    /// Returns the first of the wordings that the headline, what led to it, or the last lines have.
+    pub(super) fn mentions(&self, wordings: &[&'static str]) -> Option<&'static str> {
+        let told = |wording: &&&str| contains(&self.claimed, wording) || contains(&self.tail, wording);
+        wordings.iter().find(told).copied()
+    }
+
+    /// Returns the hint of the first row of which the headline, or what led to it, has a wording.
+    pub(super) fn advice(&self, rows: &[HintRow]) -> Option<String> {
+        rows.iter().find(|row| self.claims(row.wordings).is_some()).map(|row| row.hint.to_owned())
+    }
+
+    /// As [`HintFacts::advice`], also from errors that were being handled.
+    pub(super) fn advice_of_chain(&self, rows: &[HintRow]) -> Option<String> {
+        rows.iter().find(|row| self.tells(row.wordings).is_some()).map(|row| row.hint.to_owned())
+    }
+
+    /// Returns the text between two wordings, of the headline, what led to it, or an error that was being handled.
+    pub(super) fn between(&self, start: &str, end: &str) -> Option<&str> {
+        between(&self.claimed, start, end).or_else(|| between(&self.handled, start, end))
+    }
+
+    /// Returns the text between two wordings in the last lines.
+    pub(super) fn between_of_tail(&self, start: &str, end: &str) -> Option<&str> {
+        between(&self.tail, start, end)
+    }
+
+    /// Returns the first line of stderr with this wording.
+    pub(super) fn logged(&self, wording: &str) -> Option<&'f str> {
+        self.stderr.lines.iter().map(|line| line.text.as_str()).find(|line| contains(line, wording))
+    }
+
+    /// Returns true if the kernel of the process's host would have counted a kill for lack of memory.
+    pub(super) fn kills_are_counted(&self) -> bool {
+        self.is_here && self.evidence.job.kills_are_counted
+    }
+
+    /// Returns true if the process was killed by this signal.
+    pub(super) fn was_killed_by(&self, signal: i32) -> bool {
+        self.signal == Some(signal)
+    }
+
+    /// Returns the name of the headline's exception; `None` if the headline is not one.
+    pub(super) fn exception(&self) -> Option<&str> {
+        let name = self.claimed.split([':', ' ']).next()?;
+        let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
+        (is_name && name.contains(char::is_uppercase)).then(|| name.rsplit('.').next().unwrap_or(name))
+    }
+}
+
+/// Returns true if the text has the parts of the wording, which `*` separates, in this order.
+pub(super) fn contains(text: &str, wording: &str) -> bool {
+    let mut rest = text.as_bytes();
+    wording.split('*').all(|part| match memmem::find(rest, part.as_bytes()) {
+        Some(at) => {
+            rest = &rest[at + part.len()..];
+            true
+        }
+        None => false,
+    })
+}
+
+/// Returns the text after the first `start` and before the next `end`, if it is short enough to be shown.
+pub(super) fn between<'t>(text: &'t str, start: &str, end: &str) -> Option<&'t str> {
+    const SHOWN: usize = 160;
+    let after = text.split_once(start)?.1;
+    let found = if end.is_empty() { after } else { after.split_once(end)?.0 };
+    (!found.is_empty() && found.len() <= SHOWN).then_some(found)
+}
+
+/// Returns both ends of a text, on one line.
+fn ends(text: &str) -> String {
+    if text.len() <= 2 * END_BYTES {
+        return one_line(text);
+    }
+    let head = &text[..text.floor_char_boundary(END_BYTES)];
+    let tail = &text[text.ceil_char_boundary(text.len() - END_BYTES)..];
+    one_line(head) + " " + &one_line(tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{END_BYTES, between, contains, ends};
+
+    #[test]
+    fn a_wording_with_a_star_is_found_in_order() {
+        assert!(contains("GPU 5 has a total capacity of 79 GiB", "GPU * capacity of"));
+        assert!(!contains("capacity of GPU 5", "GPU * capacity of"));
+        assert_eq!(between("a 'b' c", "'", "'"), Some("b"));
+        assert_eq!(between("a 'b", "'", "'"), None);
+    }
+
+    #[test]
+    fn only_the_ends_of_a_long_text_are_searched() {
+        let text = format!("begin {} end", "é".repeat(1 << 20));
+        let searched = ends(&text);
+        assert!(searched.starts_with("begin") && searched.ends_with("end") && searched.len() <= 2 * END_BYTES + 1);
+    }
+}

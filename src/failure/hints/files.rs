@@ -1,0 +1,87 @@
+//! Files that may not be written, or that the storage does not return.
+
+use super::HintFacts;
+use super::facts::HintRow;
+
+const WRITABLE: &str = "/opt/ml/model, /opt/ml/output/data, /opt/ml/checkpoints or /tmp";
+
+/// A file or folder that this user may not use.
+pub(super) fn permission(facts: &HintFacts<'_>) -> Option<String> {
+    let denied = [
+        "[Errno 13] Permission denied",
+        "EACCES: permission denied",
+        "Permission denied (os error 13)",
+        "AccessDeniedException: /",
+    ];
+    // A shell says only `FILE: Permission denied`; a program that may not be run has exit code 126 and a hint of its own.
+    let by_shell = [
+        "cannot create directory*Permission denied",
+        "cannot touch*Permission denied",
+        "cannot create regular file*Permission denied",
+        "cannot create *: Permission denied",
+        "cannot open*Permission denied",
+        ": Permission denied",
+    ];
+    let is_shell = facts.claims(&["(publickey"]).is_none()
+        && facts.code != crate::job::exit_code::NOT_EXECUTABLE
+        && facts.claims(&by_shell).is_some();
+    if facts.claims(&denied).is_none() && !is_shell {
+        return None;
+    }
+    let path = facts.between("Permission denied: '", "'").or_else(|| facts.between("permission denied, open '", "'"));
+    let path = path.or_else(|| facts.between("permission denied, mkdir '", "'"));
+    let shown = path.map(|path| format!(" {path}")).unwrap_or_else(|| " the file".to_owned());
+    if path.is_some_and(|path| path.contains("/input/data/") || path.contains("/input/config/")) {
+        return Some(format!("the input{shown} may only be read; write to {WRITABLE}"));
+    }
+    Some(match facts.evidence.job.user {
+        Some(0) => format!(
+            "even root (the user of this process) may not use{shown}: a mount or the platform forbids it; write to {WRITABLE}"
+        ),
+        Some(user) => format!(
+            "user {user}, as which this process runs, may not use{shown}; give it to that user in the image (chown), set USER root, or \
+             write to {WRITABLE}"
+        ),
+        None => format!("the user of this process may not use{shown}; chown it in the image, or write to {WRITABLE}"),
+    })
+}
+
+/// Errors of file systems.
+pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
+    facts.advice(ROWS)
+}
+
+const ROWS: &[HintRow] = &[
+    HintRow {
+        wordings: &["[Errno 30]", "ead-only file system", "EROFS: "],
+        hint: "that file system is read-only (inputs and FastFile channels are); write to /opt/ml/model, /opt/ml/output/data, \
+               /opt/ml/checkpoints or /tmp, or copy the files first",
+    },
+    HintRow {
+        wordings: &["[Errno 27] File too large", "EFBIG: ", "File too large (os error 27)"],
+        hint: "a limit on the size of files was reached (ulimit -f, or the file system's own); write several files, or raise the limit",
+    },
+    HintRow {
+        wordings: &[
+            "[Errno 5] Input/output error",
+            "Input/output error (os error 5)",
+            "[Errno 116] Stale file handle",
+            "[Errno 107] Transport endpoint is not connected",
+            "Transport endpoint is not connected",
+        ],
+        hint: "the storage itself failed (a disk, FastFile, FSx or EFS mount), not the script; run the job again on another instance, or \
+               copy the data at the start (File mode)",
+    },
+    HintRow {
+        wordings: &[
+            "PytorchStreamReader failed",
+            "invalid load key",
+            "Error while deserializing header: HeaderTooSmall",
+            "Error while deserializing header: InvalidHeaderDeserialization",
+            "Error while deserializing header: MetadataIncompleteBuffer",
+            "version https://git-lfs.github.com",
+        ],
+        hint: "the file is incomplete or of another format: an interrupted write or download, or a Git LFS pointer; compare its size with \
+               the source's and bring it again",
+    },
+];

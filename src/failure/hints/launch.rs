@@ -1,0 +1,105 @@
+//! Scripts that were started in another way than they expect.
+
+use super::HintFacts;
+use super::facts::HintRow;
+
+/// A launcher: its name as a setting, its program, the flag of the SDK that asks for it, and variables that it sets.
+struct Launcher {
+    name: &'static str,
+    program: &'static str,
+    flag: &'static str,
+    variables: &'static [&'static str],
+}
+
+const LAUNCHERS: [Launcher; 2] = [
+    Launcher {
+        name: "torchrun",
+        program: "torchrun",
+        flag: "torch_distributed",
+        variables: &[
+            "RANK",
+            "WORLD_SIZE",
+            "LOCAL_RANK",
+            "LOCAL_WORLD_SIZE",
+            "MASTER_ADDR",
+            "MASTER_PORT",
+            "GROUP_RANK",
+            "NODE_RANK",
+            "TORCHELASTIC_RUN_ID",
+        ],
+    },
+    Launcher {
+        name: "mpi",
+        program: "mpirun",
+        flag: "mpi",
+        variables: &[
+            "OMPI_COMM_WORLD_RANK",
+            "OMPI_COMM_WORLD_SIZE",
+            "OMPI_COMM_WORLD_LOCAL_RANK",
+            "OMPI_COMM_WORLD_LOCAL_SIZE",
+            "OMPI_COMM_WORLD_NODE_RANK",
+            "OMPI_UNIVERSE_SIZE",
+        ],
+    },
+];
+
+/// A variable of a launcher that is not set.
+pub(super) fn missing_variable(facts: &HintFacts<'_>) -> Option<String> {
+    let variable = unset(facts)?;
+    let Launcher { name, program, flag, .. } =
+        LAUNCHERS.iter().find(|launcher| launcher.variables.contains(&variable))?;
+    // If it started the script, it set the variable, and another process lost it.
+    (!facts.evidence.command.contains(program)).then(|| {
+        format!(
+            "{variable} is set by {program}, which did not start this script; set FOOTPLATE_LAUNCHER={name} (in the SDK: \
+             distribution={{'{flag}': {{'enabled': True}}}})"
+        )
+    })
+}
+
+/// A variable of the user's that is not set.
+pub(super) fn unset_variable(facts: &HintFacts<'_>) -> Option<String> {
+    let name = facts.between("KeyError: '", "'")?;
+    let is_name = name.len() > 2 && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    // The frame in which os.environ raises: `File "<frozen os>", line 679, in __getitem__`, or `…/os.py", line 679, in …`.
+    let is_environ =
+        facts.mentions(&["<frozen os>\", line * in __getitem__", "/os.py\", line * in __getitem__"]).is_some();
+    let is_of_launcher = LAUNCHERS.iter().any(|launcher| launcher.variables.contains(&name));
+    (is_name && is_environ && !is_of_launcher && !name.starts_with("SM_")).then(|| {
+        format!("the variable {name} is not set in the container; set it in the job's environment (environment={{'{name}': …}}), or give it a default")
+    })
+}
+
+/// Returns the variable that the script missed, from Python, torch or a shell.
+pub(super) fn unset<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
+    let key =
+        || facts.claimed().strip_prefix("KeyError: '").and_then(|rest| rest.split_once('\'')).map(|(name, _)| name);
+    let shell = || {
+        let before = ["unbound variable", "parameter not set", "parameter null or not set"];
+        let text = before.iter().find_map(|end| facts.claimed().split_once(&format!(": {end}")[..]))?.0;
+        text.rsplit([' ', ':']).next()
+    };
+    key()
+        .or_else(|| facts.between("environment variable ", " expected, but not set"))
+        .or_else(|| facts.between("Environment variable ", " expected, but not set"))
+        .or_else(|| facts.between("KeyError: b'", "'"))
+        .or_else(shell)
+}
+
+/// Errors whose wording says the reason.
+pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
+    facts.advice(ROWS)
+}
+
+const ROWS: &[HintRow] = &[
+    HintRow {
+        wordings: &[
+            "An attempt has been made to start a new process before the current process has finished its bootstrapping phase",
+        ],
+        hint: "worker processes import the script again (spawn); put what it runs below `if __name__ == \"__main__\":`",
+    },
+    HintRow {
+        wordings: &["Default process group has not been initialized"],
+        hint: "torch.distributed was used before init_process_group; call it first, in a script that FOOTPLATE_LAUNCHER=torchrun starts",
+    },
+];

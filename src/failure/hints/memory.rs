@@ -1,0 +1,126 @@
+//! The container's memory: kills by the kernel, and allocations that were refused.
+
+use super::HintFacts;
+use super::facts::{HintRow, between};
+use crate::machine::Bytes;
+
+pub(super) const LESS_MEMORY: &str = "use a smaller batch, fewer data-loading workers, or an instance with more memory";
+
+/// The cgroup counted a kill.
+pub(super) fn counted(facts: &HintFacts<'_>) -> Option<String> {
+    let memory = facts.evidence.memory?;
+    let whose = if memory.whole_machine { "the machine's" } else { "the container's" };
+    let figures = match (memory.peak_bytes, memory.limit_bytes) {
+        (Some(peak), Some(limit)) => format!(": peak {} of {whose} {}", Bytes(peak), Bytes(limit)),
+        (None, Some(limit)) => format!(" within {whose} {}", Bytes(limit)),
+        (Some(peak), None) => format!(": peak {}", Bytes(peak)),
+        (None, None) => String::new(),
+    };
+    Some(format!("out of memory{figures}; {LESS_MEMORY}"))
+}
+
+/// A SIGKILL that neither the cgroup nor a stop explains.
+pub(super) fn killed(facts: &HintFacts<'_>) -> Option<String> {
+    let is_known = facts.evidence.memory.is_some() || facts.evidence.stopped.is_some();
+    let was_killed = facts.was_killed_by(nix::libc::SIGKILL)
+        || facts
+            .claims(&[
+                "killed by SIGKILL",
+                "died with <Signals.SIGKILL",
+                "exits with return code = -9",
+                "exitcode: -9 ",
+            ])
+            .is_some();
+    if is_known || !was_killed {
+        return None;
+    }
+    Some(format!("killed by SIGKILL; {}", unproven(facts)))
+}
+
+/// Returns what is known about memory after a process was killed, and what to look at.
+pub(super) fn unproven(facts: &HintFacts<'_>) -> String {
+    if facts.kills_are_counted() {
+        "the container's cgroup counted no kill for want of memory: look for kill() in your code or a library, a watchdog, \
+         or a kill by the platform"
+            .to_owned()
+    } else {
+        format!(
+            "perhaps out of memory, which the container's cgroup cannot show: compare the job's MemoryUtilization; {LESS_MEMORY}"
+        )
+    }
+}
+
+/// An allocation that was refused, whatever the reason.
+pub(super) fn refused(facts: &HintFacts<'_>) -> Option<String> {
+    // The loader's room for thread-local data is not the container's memory.
+    if facts.evidence.memory.is_some() || facts.claims(&["static TLS block"]).is_some() {
+        return None;
+    }
+    let claimed = facts.claimed();
+    if claimed.contains("MemoryError: Unable to allocate")
+        && let Some(size) = between(claimed, "Unable to allocate ", " for an array")
+    {
+        return Some(format!(
+            "one array asked for {size}, which was refused; check its shape and dtype, load the data in parts, or use an \
+             instance with more memory"
+        ));
+    }
+    let asked = between(claimed, "DefaultCPUAllocator: can't allocate memory: you tried to allocate ", " bytes")
+        .or_else(|| between(claimed, "DefaultCPUAllocator: not enough memory: you tried to allocate ", " bytes"))
+        .or_else(|| between(claimed, "ArrowMemoryError: malloc of size ", " failed"))
+        .or_else(|| between(claimed, "ArrowMemoryError: realloc of size ", " failed"))
+        .or_else(|| between(claimed, "memory allocation of ", " bytes failed"))
+        .and_then(|digits| digits.parse().ok());
+    if let Some(asked) = asked {
+        return Some(format!(
+            "one allocation asked for {}, which was refused; check the sizes, load the data in parts, or use an instance \
+             with more memory",
+            Bytes(asked)
+        ));
+    }
+    if contains_cpu_tensor(facts) {
+        return Some(format!(
+            "a tensor did not fit into the main memory (it was on the CPU, not on a GPU); {LESS_MEMORY}"
+        ));
+    }
+    // A message of its own tells that the script raised it.
+    let is_bare = facts.exception() == Some("MemoryError") && !facts.claimed().starts_with("MemoryError: ");
+    if is_bare {
+        return Some(
+            "Python was refused memory: one allocation was larger than what is left, or than a limit (ulimit -v); load the \
+             data in parts, or use an instance with more memory"
+                .to_owned(),
+        );
+    }
+    facts.advice(REFUSED)
+}
+
+/// Returns true if TensorFlow could not allocate a tensor on a CPU.
+fn contains_cpu_tensor(facts: &HintFacts<'_>) -> bool {
+    facts.claims(&["OOM when allocating tensor*device:CPU", "OOM when allocating tensor*on cpu"]).is_some()
+}
+
+const REFUSED: &[HintRow] = &[
+    HintRow {
+        wordings: &[
+            "[Errno 12] Cannot allocate memory",
+            "Cannot allocate memory (os error 12)",
+            "fork: Cannot allocate memory",
+        ],
+        hint: "the kernel refused memory (ENOMEM), often to a fork of a large process; use fewer worker processes or the \
+               spawn method, a smaller batch, or an instance with more memory",
+    },
+    HintRow {
+        wordings: &["std::bad_alloc"],
+        hint: "native code was refused memory (std::bad_alloc); check the sizes it was given, use a smaller batch, or an \
+               instance with more memory",
+    },
+    HintRow {
+        wordings: &[
+            "ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory",
+            "running low on memory*ray",
+        ],
+        hint: "Ray killed a task because the node's memory ran low; run fewer tasks at a time (num_cpus or memory of each \
+               task), or use an instance with more memory",
+    },
+];

@@ -1,0 +1,137 @@
+//! Communication between ranks: NCCL, Gloo, EFA and the meeting of the ranks.
+
+use super::HintFacts;
+use super::facts::HintRow;
+use crate::failure::nccl;
+
+/// Errors between ranks, the reasons that NCCL's log shows first.
+pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
+    // Shared memory, GPUs and addresses that are in use have hints of their own.
+    let is_known =
+        facts.mentions(&["shared memory segment", "Duplicate GPU", "Cuda failure", "unhandled cuda error"]).is_some();
+    let concerns_nccl = facts.claims(&["NCCL", "nccl", "NET/", "libfabric", "fi_"]).is_some();
+    if concerns_nccl && !is_known {
+        if let Some(hint) = facts.advice(NETWORKS) {
+            return Some(hint);
+        }
+        let logged = NETWORKS.iter().find(|row| row.wordings.iter().any(|wording| facts.logged(wording).is_some()));
+        if let Some(row) = logged {
+            return Some(row.hint.to_owned());
+        }
+    }
+    facts.advice(MEETINGS).or_else(|| lost(facts)).or_else(|| if is_known { None } else { facts.advice(SYSTEM) })
+}
+
+/// A connection to another rank that was lost.
+fn lost(facts: &HintFacts<'_>) -> Option<String> {
+    let wordings = [
+        "ncclRemoteError",
+        "remote process exited or there was a network error",
+        "onnection closed by peer [",
+        "onnection closed by remote peer",
+        "onnection reset by peer [",
+        "socketProgress",
+    ];
+    facts.claims(&wordings)?;
+    let hosts =
+        "that rank ended (its own log says why) or the network failed (allow all traffic within the security group)";
+    Some(match nccl::peer(facts.claimed(), facts.stderr) {
+        Some(peer) if peer.contains("127.0.0.1") || peer.contains("[::1]") => {
+            format!(
+                "the connection to another rank of this host ({peer}) was lost: that rank ended; see its lines in the log"
+            )
+        }
+        Some(peer) => format!("the connection to {peer} was lost; {hosts}"),
+        None => format!("the connection to another rank was lost; {hosts}"),
+    })
+}
+
+/// The reasons in NCCL's own words, in the headline or in its log.
+const NETWORKS: &[HintRow] = &[
+    HintRow {
+        wordings: &["no socket interface found", "No interface found", "o network interface found"],
+        hint: "NCCL found no network interface; set NCCL_SOCKET_IFNAME to the hosts' interface \
+               (network_interface_name of resourceconfig.json, such as eth0), or remove a wrong value",
+    },
+    HintRow {
+        wordings: &[
+            "NET/OFI Request completed with error",
+            "NET/OFI Unable to find a protocol",
+            "NET/OFI Couldn't open",
+            "NET/OFI Initialization of libfabric failed",
+            "NET/OFI No eligible providers",
+            "NET/OFI Failed to initialize",
+            "NET/OFI Unable to",
+            "fi_getinfo",
+            "fi_endpoint",
+            "libfabric:*efa*error",
+            "No eligible providers were found",
+        ],
+        hint: "EFA failed (NET/OFI in NCCL's log); the security group must allow all traffic to and from itself, and the image \
+               needs the EFA installer's libfabric and aws-ofi-nccl; FI_PROVIDER=tcp does without EFA",
+    },
+    HintRow {
+        wordings: &["ibv_reg_mr", "ibv_create_qp", "ibv_create_cq", "RLIMIT_MEMLOCK"],
+        hint: "the network card could not pin memory; raise the limit of locked memory (ulimit -l unlimited), or set \
+               NCCL_IB_DISABLE=1 to use sockets",
+    },
+    HintRow {
+        wordings: &[
+            "NET/IB : Got completion from peer",
+            "NET/IB : Got async event",
+            "NET/Socket : Connection",
+            "NET/Socket : socketProgress",
+        ],
+        hint: "NCCL lost another host on the network: a rank there ended (see its log), or the network failed (the security group \
+               must allow all traffic within itself; with EFA, check aws-ofi-nccl)",
+    },
+    HintRow {
+        wordings: &[
+            "socketStartConnect: Connect to * failed",
+            "Connect to * failed : Connection timed out",
+            "Connect to * failed : Connection refused",
+            "Connect to * failed : No route to host",
+        ],
+        hint: "NCCL could not connect to another host; the security group must allow all traffic within itself, and \
+               NCCL_SOCKET_IFNAME must name the hosts' interface",
+    },
+    HintRow {
+        wordings: &["version mismatch between ranks", "NCCL version mismatch", "Mismatched NCCL"],
+        hint: "the ranks use different versions of NCCL; use one image on all hosts, and leave LD_LIBRARY_PATH alone",
+    },
+];
+
+/// Errors of ranks that look for each other.
+const MEETINGS: &[HintRow] = &[
+    HintRow {
+        wordings: &["EADDRINUSE", "ddress already in use", "[Errno 98]", "address already in use"],
+        hint: "the port is in use: by an earlier process that still runs, or by a second launch on this host; use another port \
+               (MASTER_PORT), or let footplate launch the ranks once",
+    },
+    HintRow {
+        wordings: &[
+            "The client socket has timed out after",
+            "client socket has failed to connect to any network address of",
+            "Timed out*waiting for clients",
+            "RendezvousTimeoutError",
+            "RendezvousConnectionError",
+            "RendezvousClosedError",
+        ],
+        hint: "the ranks did not meet; every host must start as many ranks, MASTER_ADDR and MASTER_PORT must be those of the first \
+               host, and the security group must allow all traffic within itself",
+    },
+];
+
+/// The error class of NCCL without a reason.
+const SYSTEM: &[HintRow] = &[
+    HintRow {
+        wordings: &["ncclSystemError", "unhandled system error"],
+        hint: "NCCL names no reason; NCCL_DEBUG=INFO shows it: mostly the network (NCCL_SOCKET_IFNAME, security group, EFA) or a \
+               full /dev/shm",
+    },
+    HintRow {
+        wordings: &["ncclInternalError", "ncclInvalidUsage"],
+        hint: "NCCL names no reason; NCCL_DEBUG=INFO shows it; check that each rank uses its own GPU (LOCAL_RANK) and that all have \
+               one NCCL version",
+    },
+];

@@ -1,0 +1,85 @@
+//! Programs that could not be started, that crashed, or that ran out of time.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::HintFacts;
+use crate::job::exit_code;
+
+/// The exit code of timeout(1) after its time limit (GNU coreutils and BusyBox).
+const TIMED_OUT: i32 = 124;
+
+static PYTHON: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?:^|[/ ])python[\d.]*(?: |$)|\.py\b").expect("a valid pattern"));
+
+/// A program that the shell or the kernel could not start.
+pub(super) fn not_executable(facts: &HintFacts<'_>) -> Option<String> {
+    if facts.claims(&["^M", "\\r'", "\\r’", "$'\\r'"]).is_some() && facts.code != 0 && facts.exception().is_none() {
+        return Some("the script has Windows line ends; convert it with dos2unix or sed -i 's/\\r$//'".to_owned());
+    }
+    let architecture = [
+        "xec format error",
+        "wrong ELF class",
+        "cannot execute binary file",
+        "invalid ELF header",
+        "cannot execute: exec format",
+    ];
+    if facts.claims(&architecture).is_some() {
+        return Some("the program was built for another kind of CPU; build the image for this one".to_owned());
+    }
+    let interpreter = [
+        "cannot execute: required file not found",
+        "bad interpreter",
+        "o such file or directory: /usr/bin/env",
+        "o such file or directory: '/usr/bin/env",
+    ];
+    if facts.claims(&interpreter).is_some() {
+        let text =
+            "the program that its first line (#!) names is not in the image, or the line ends in a Windows line end";
+        return Some(text.to_owned());
+    }
+    if facts.code == exit_code::NOT_EXECUTABLE && facts.claims(&["ermission denied"]).is_some() {
+        return Some("it was found but may not be run: chmod +x it, or run it by its interpreter".to_owned());
+    }
+    let is_library = facts.claims(&["while loading shared libraries", "cannot open shared object file"]).is_some();
+    let missing = ["ommand not found", ": not found", "o such file or directory"];
+    if facts.code == exit_code::NOT_FOUND
+        && !is_library
+        && facts.claims(&missing).is_some()
+        && facts.exception().is_none()
+    {
+        return Some("a program was not found: install it in the image, or correct its name or PATH".to_owned());
+    }
+    // A program that Python could not start.
+    let program = facts.between("FileNotFoundError: [Errno 2] No such file or directory: '", "'")?;
+    let is_name = !program.contains(['/', '.']);
+    let is_started = facts.mentions(&["in _execute_child", "in _posix_spawn"]).is_some();
+    (is_name && is_started).then(|| {
+        format!("the program {program} was not found: install it in the image (apt-get, or a package of requirements.txt), or correct PATH")
+    })
+}
+
+/// A crash of native code.
+pub(super) fn crashed(facts: &HintFacts<'_>) -> Option<String> {
+    if facts.was_killed_by(nix::libc::SIGILL) || facts.claims(&["llegal instruction"]).is_some() {
+        let text =
+            "a package was built for a newer CPU than this one; install a build for it, or take another instance type";
+        return Some(text.to_owned());
+    }
+    let is_blind = facts.logged("Fatal Python error: ").is_none() && PYTHON.is_match(&facts.evidence.command);
+    let is_own = facts.was_killed_by(nix::libc::SIGSEGV);
+    let is_child = facts.claims(&["died with <Signals.SIGSEGV"]).is_some();
+    ((is_own && is_blind) || is_child)
+        .then(|| "native code crashed; set PYTHONFAULTHANDLER=1 to see in which line of Python".to_owned())
+}
+
+/// A program that timeout(1) stopped.
+pub(super) fn timed_out(facts: &HintFacts<'_>) -> Option<String> {
+    let is_said = facts.mentions(&["timeout: sending signal"]).is_some();
+    (facts.code == TIMED_OUT || is_said).then(|| {
+        "exit code 124 is that of timeout(1) after its time limit; if the script runs a program under timeout, raise the limit, or find what \
+         hangs"
+            .to_owned()
+    })
+}

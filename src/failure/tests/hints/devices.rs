@@ -1,0 +1,194 @@
+//! Hints about GPUs: errors of CUDA, drivers and hardware.
+
+use super::{assert_hints, assert_no_hint, of, raised, raising};
+use crate::event::Ending;
+
+#[test]
+fn a_kernels_assertion_is_named_with_its_meaning() {
+    let stderr = |assertion: &str| {
+        let failed = format!(
+            "../aten/src/ATen/native/cuda/X.cu:1255: f: block: [7,0,0], thread: [0,0,0] Assertion `{assertion}` failed.\n"
+        );
+        failed.repeat(3)
+            + &raising(
+                "RuntimeError: CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported at some other API call.",
+            )
+    };
+    for (assertion, words) in [
+        (
+            "srcIndex < srcSelectDimSize",
+            "(`srcIndex < srcSelectDimSize`); an index is out of range: check token ids against the embedding",
+        ),
+        ("index out of bounds: 0 <= tmp4 < 32000", "an index is out of range"),
+        (
+            "ind >= 0 && ind < ind_dim_size && \"vectorized gather kernel index out of bounds\"",
+            "an index is out of range",
+        ),
+        ("t >= 0 && t < n_classes", "a label is out of range"),
+        ("cur_target >= 0 && cur_target < n_classes", "a label is out of range"),
+        ("input_val >= zero && input_val <= one", "an input of a loss is outside of its range"),
+    ] {
+        let hints = of(Ending::Exited(1), &stderr(assertion));
+        assert!(hints[0].contains(words) && hints[0].contains("CUDA_LAUNCH_BLOCKING=1"), "{assertion}: {hints:#?}");
+    }
+    assert!(
+        raised("RuntimeError: CUDA error: device-side assert triggered")[0].contains("mostly an index out of range")
+    );
+    assert_no_hint(&[
+        "AssertionError: index out of bounds: 7",
+        "IndexError: index 7 is out of bounds for axis 0 with size 3",
+    ]);
+}
+
+#[test]
+fn errors_of_cuda_have_a_remedy() {
+    assert_hints(&[
+        (
+            "RuntimeError: CUDA error: invalid device ordinal\nCUDA kernel errors might be asynchronously reported",
+            "LOCAL_RANK",
+        ),
+        ("RuntimeError: CUDA error: all CUDA-capable devices are busy or unavailable", "another process holds the GPU"),
+        (
+            "RuntimeError: CUDA error: CUDA-capable device(s) is/are busy or unavailable",
+            "another process holds the GPU",
+        ),
+        ("RuntimeError: No CUDA GPUs are available", "this process sees no GPU"),
+        (
+            "RuntimeError: Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU and installed a driver from http://www.nvidia.com/x",
+            "this process sees no GPU",
+        ),
+        ("RuntimeError: CUDA error: no CUDA-capable device is detected", "this process sees no GPU"),
+        ("AssertionError: Torch not compiled with CUDA enabled", "the installed build of the package has no CUDA"),
+        (
+            "lightgbm.basic.LightGBMError: CUDA Tree Learner was not enabled in this build.\nPlease recompile with CMake option -DUSE_CUDA=1",
+            "the installed build of the package has no CUDA",
+        ),
+        (
+            "lightning.fabric.utilities.exceptions.MisconfigurationException: No supported gpu backend found!",
+            "this process sees no GPU",
+        ),
+        (
+            "lightning_fabric.utilities.exceptions.MisconfigurationException: `CUDAAccelerator` can not run on your system since the accelerator is not available.",
+            "this process sees no GPU",
+        ),
+        ("ValueError: fp16 mixed precision requires a GPU (not 'cpu').", "this process sees no GPU"),
+        (
+            "ValueError: Your setup doesn't support bf16/gpu. You need torch>=1.10, using Ampere GPU with cuda>=11.0",
+            "this process sees no GPU",
+        ),
+        (
+            "RuntimeError: Unknown backend: 'gpu' requested, but no platforms that are instances of gpu are present. Platforms present are: cpu",
+            "this process sees no GPU",
+        ),
+        (
+            "RuntimeError: Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is False. If you are running on a CPU-only machine, please use torch.load with map_location",
+            "map_location='cpu'",
+        ),
+        (
+            "RuntimeError: Attempting to deserialize object on CUDA device 3 but torch.cuda.device_count() is 1.",
+            "map_location",
+        ),
+        (
+            "RuntimeError: Cannot re-initialize CUDA in forked subprocess. To use CUDA with multiprocessing, you must use the 'spawn' start method",
+            "spawn",
+        ),
+        (
+            "RuntimeError: CUDA error: no kernel image is available for execution on the device",
+            "no kernels for this GPU's architecture",
+        ),
+        (
+            "RuntimeError: FlashAttention only supports Ampere GPUs or newer.",
+            "this GPU is older than the package supports",
+        ),
+        (
+            "RuntimeError: CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+            "cuBLAS could not start",
+        ),
+        (
+            "RuntimeError: CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm( handle, opa, opb, m, n, k)`",
+            "cuBLAS failed",
+        ),
+        ("RuntimeError: cuDNN error: CUDNN_STATUS_NOT_INITIALIZED", "cuDNN could not start"),
+        ("RuntimeError: Unable to find a valid cuDNN algorithm to run convolution", "cuDNN could not start"),
+        (
+            "jaxlib.xla_extension.XlaRuntimeError: FAILED_PRECONDITION: DNN library initialization failed. Look at the errors above for more details.",
+            "cuDNN could not start",
+        ),
+        (
+            "tensorflow.python.framework.errors_impl.UnknownError: Failed to get convolution algorithm. This is probably because cuDNN failed to initialize, so try looking",
+            "cuDNN could not start",
+        ),
+        ("RuntimeError: CUDA error: an illegal memory access was encountered", "CUDA_LAUNCH_BLOCKING=1"),
+        ("RuntimeError: CUDA error: unspecified launch failure", "CUDA_LAUNCH_BLOCKING=1"),
+        (
+            "RuntimeError: NeuronDevice::process_nrtd_response: NRTD response code 'NERR_RESOURCE_NC' (9) There were insufficent NCs for the requested operation",
+            "more Neuron cores were asked for",
+        ),
+    ]);
+    assert_no_hint(&[
+        "ValueError: device must be 'cpu' or 'cuda', not 'tpu'",
+        "RuntimeError: Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!",
+        "ValueError: ordinal encoding: invalid ordinal 7",
+        "AssertionError: the GPU sampler is busy",
+        "RuntimeError: convolution kernel image is too small",
+    ]);
+}
+
+#[test]
+fn a_driver_that_does_not_fit_is_no_task_for_the_user() {
+    assert_hints(&[
+        (
+            "RuntimeError: The NVIDIA driver on your system is too old (found version 11040). Please update your GPU driver by downloading and installing a new version",
+            "older than the CUDA of this torch (it supports CUDA 11.4)",
+        ),
+        ("RuntimeError: CUDA error: CUDA driver version is insufficient for CUDA runtime version", "or there is none"),
+        (
+            "_catboost.CatBoostError: catboost/cuda/cuda_lib/cuda_base.h:265: CUDA error 35: CUDA driver version is insufficient for CUDA runtime version",
+            "or there is none",
+        ),
+        (
+            "RuntimeError: CUDA error: the provided PTX was compiled with an unsupported toolchain.",
+            "newer than the instance's driver",
+        ),
+        (
+            "RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 804: forward compatibility was attempted on non supported HW",
+            "compatibility library",
+        ),
+        (
+            "RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 803: system has unsupported display driver / cuda driver combination",
+            "compatibility library",
+        ),
+    ]);
+    assert_no_hint(&[
+        "RuntimeError: the driver program is too old (found version 3)",
+        "webdriver.WebDriverException: driver version 12 is insufficient",
+    ]);
+}
+
+#[test]
+fn a_fault_of_the_hardware_calls_for_another_instance() {
+    assert_hints(&[
+        (
+            "RuntimeError: CUDA error: uncorrectable ECC error encountered",
+            "uncorrectable ECC error, a hardware fault; run the job again on another instance",
+        ),
+        ("RuntimeError: CUDA error: uncorrectable NVLink error detected during the execution", "NVLink"),
+        (
+            "torch.distributed.DistBackendError: NCCL error in: x.cpp:1, unhandled cuda error, NCCL version 2.20.5\nncclUnhandledCudaError: Call to CUDA function failed.\nLast error:\nCuda failure 'uncorrectable ECC error encountered'",
+            "ECC",
+        ),
+        ("RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 802: system not yet initialized", "NVSwitch"),
+        ("pynvml.NVMLError_GpuIsLost: GPU is lost", "lost to the driver"),
+    ]);
+    let record = |xid: u32| format!("[ 1.2] NVRM: Xid (PCI:0000:10:1c): {xid}, pid='<unknown>', name=<unknown>\n");
+    let fails = raising("RuntimeError: CUDA error: unknown error");
+    for xid in [48, 79, 94] {
+        let hints = of(Ending::Exited(1), &(record(xid) + &fails));
+        assert!(hints[0].contains(&format!("Xid {xid}, a hardware fault")), "{hints:#?}");
+    }
+    // Programs cause these, and another error has another reason.
+    for stderr in [record(13) + &fails, record(31) + &fails, record(48) + &raising("ValueError: fold 3 is empty")] {
+        assert_eq!(of(Ending::Exited(1), &stderr), [""; 0], "{stderr}");
+    }
+    assert_no_hint(&["ValueError: the ECC code has an uncorrectable error pattern"]);
+}

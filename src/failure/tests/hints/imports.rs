@@ -1,0 +1,110 @@
+//! Hints about Python modules that cannot be imported.
+
+use super::{assert_hints, assert_no_hint, of, raised, raising};
+use crate::event::Ending;
+
+#[test]
+fn a_missing_module_is_named_by_the_package_to_install() {
+    for (module, package) in [
+        ("cv2", "opencv-python-headless"),
+        ("sklearn", "scikit-learn"),
+        ("yaml", "PyYAML"),
+        ("einops", "einops"),
+        ("bs4", "beautifulsoup4"),
+    ] {
+        let expected = format!(
+            "add {package} to requirements.txt beside the script, or, if it is your own module, put it there too"
+        );
+        assert_eq!(raised(&format!("ModuleNotFoundError: No module named '{module}'")), [expected]);
+    }
+    let runs_module = "/usr/bin/python3: No module named deepspeed\n";
+    assert!(of(Ending::Exited(1), runs_module)[0].starts_with("add deepspeed to requirements.txt"));
+    assert!(
+        raised("ModuleNotFoundError: No module named 'google.cloud'")[0]
+            .starts_with("google.cloud is not installed; add google-cloud to")
+    );
+    assert!(raised("ModuleNotFoundError: No module named 'apex'")[0].contains("github.com/NVIDIA/apex"));
+    assert!(raised("ModuleNotFoundError: No module named '_lzma'")[0].contains("built without liblzma"));
+    assert_no_hint(&["ValueError: no module named in the plan", "KeyError: 'module'"]);
+}
+
+#[test]
+fn a_module_that_looks_like_the_users_own_is_not_to_be_installed() {
+    for module in ["utils", "src", "config", "models", "helpers", "data_utils"] {
+        let hints = raised(&format!("ModuleNotFoundError: No module named '{module}'"));
+        assert!(
+            hints[0].starts_with(&format!(
+                "{module} looks like a module of your own: put {module}.py or {module}/ beside the script"
+            )),
+            "{hints:#?}"
+        );
+    }
+    // Python found the package: what lacks is a part of it.
+    assert!(
+        raised("ModuleNotFoundError: No module named 'helpers.augment'")[0]
+            .starts_with("helpers was found, but has no module augment; if it is yours, put helpers/augment.py")
+    );
+    assert!(
+        raised("ModuleNotFoundError: No module named 'torchvision.transforms.functional_tensor'")[0]
+            .contains("set the version of torchvision that has it")
+    );
+    let hides = "ModuleNotFoundError: No module named 'random.core'; 'random' is not a package";
+    assert!(raised(hides)[0].starts_with("random was found as a file"));
+}
+
+#[test]
+fn a_missing_name_is_blamed_on_the_version_or_on_the_users_file() {
+    let circular = "ImportError: cannot import name 'build' from partially initialized module 'model' (most likely due to a circular import) (/opt/ml/code/model.py)";
+    assert_hints(&[
+        (
+            "ImportError: cannot import name 'AdamW' from 'transformers' (/opt/conda/lib/python3.10/site-packages/transformers/__init__.py)",
+            "the installed version of transformers has no AdamW; set the version that your code was written for in requirements.txt",
+        ),
+        (
+            "ImportError: cannot import name 'build' from 'model' (/opt/ml/code/model.py)",
+            "model is a file of yours without build",
+        ),
+        (circular, "model was imported while it was still being imported"),
+        (
+            "AttributeError: partially initialized module 'torch' has no attribute 'nn' (most likely due to a circular import)",
+            "a file of yours has the name of a package (torch.py)",
+        ),
+        ("ImportError: attempted relative import with no known parent package", "import its neighbours by name"),
+        (
+            "AttributeError: module 'numpy' has no attribute 'float'.\n`np.float` was a deprecated alias for the builtin `float`.",
+            "the installed NumPy no longer has this name",
+        ),
+        (
+            "ImportError: Missing optional dependency 'openpyxl'.  Use pip or conda to install openpyxl.",
+            "add openpyxl to requirements.txt",
+        ),
+        (
+            "ImportError: Unable to find a usable engine; tried using: 'pyarrow', 'fastparquet'.",
+            "add pyarrow to requirements.txt",
+        ),
+        (
+            "ImportError: Using the `Trainer` with `PyTorch` requires `accelerate>=0.26.0`: Please run `pip install transformers[torch]`",
+            "add accelerate",
+        ),
+        (
+            "importlib.metadata.PackageNotFoundError: No package metadata was found for bitsandbytes",
+            "the package bitsandbytes is not installed",
+        ),
+        (
+            "ImportError: LlamaConverter requires the protobuf library but it was not found in your environment. Check out the instructions",
+            "add the package of protobuf",
+        ),
+    ]);
+    assert_no_hint(&[
+        "AttributeError: 'NoneType' object has no attribute 'train'",
+        "AttributeError: module 'model' has no attribute 'Net'",
+        "RuntimeError: the import of shard 3 found no rows",
+        "TypeError: cannot import 3 rows",
+    ]);
+    let wrapped = raising("ModuleNotFoundError: No module named 'flash_attn'")
+        + "\nThe above exception was the direct cause of the following exception:\n\n"
+        + &raising(
+            "RuntimeError: Failed to import transformers.models.x because of the following error (look up to see its traceback):\nNo module named 'flash_attn'",
+        );
+    assert!(of(Ending::Exited(1), &wrapped)[0].starts_with("add flash-attn to requirements.txt"));
+}

@@ -1,0 +1,93 @@
+//! Hints about the communication between ranks.
+
+use super::{assert_hints, assert_no_hint, of, raised, raising};
+use crate::event::Ending;
+
+const SYSTEM_ERROR: &str = "RuntimeError: NCCL error in: ../torch/csrc/distributed/c10d/ProcessGroupNCCL.cpp:911, unhandled system error, NCCL version 2.10.3\nncclSystemError: System call (socket, malloc, munmap, etc) failed.";
+
+#[test]
+fn an_error_of_nccl_is_explained_by_its_log() {
+    for (logged, words) in [
+        (
+            "a:1:2 [0] ofi_process_cq:1033 NCCL WARN NET/OFI Request completed with error. RC: 21. Error: unknown error.",
+            "EFA failed",
+        ),
+        (
+            "a:1:2 [0] find_ofi_provider:608 NCCL WARN NET/OFI Couldn't find any optimal provider\na:1:2 [0] NCCL WARN NET/OFI Failed to initialize rdma protocol",
+            "EFA failed",
+        ),
+        ("a:1:2 [0] NCCL WARN Bootstrap : no socket interface found", "set NCCL_SOCKET_IFNAME"),
+        (
+            "a:1:2 [0] misc/socket.cc:483 NCCL WARN socketStartConnect: Connect to 10.0.0.4<51355> failed : Connection timed out",
+            "could not connect to another host",
+        ),
+        (
+            "a:1:2 [0] misc/ibvwrap.cc:299 NCCL WARN Call to ibv_create_qp failed with error Cannot allocate memory",
+            "limit of locked memory",
+        ),
+        ("a:1:2 [0] NCCL INFO Using network Socket", "NCCL_DEBUG=INFO shows it"),
+    ] {
+        let hints = of(Ending::Exited(1), &format!("{logged}\n{}", raising(SYSTEM_ERROR)));
+        assert!(hints.len() == 1 && hints[0].contains(words), "{logged}: {hints:#?}");
+    }
+    // No connection was lost, and no other rank knows more.
+    assert!(!raised(SYSTEM_ERROR)[0].contains("lost"));
+    // A warning of NCCL explains no error of the script.
+    let warned = format!(
+        "a:1:2 [0] NCCL WARN NET/OFI Request completed with error. RC: 21.\n{}",
+        raising("ValueError: fold 3 is empty")
+    );
+    assert_eq!(of(Ending::Exited(1), &warned), [""; 0]);
+}
+
+#[test]
+fn full_shared_memory_under_nccl_is_no_lost_connection() {
+    let last = "\nLast error:\nError while creating shared memory segment nccl-shm-recv-b3d54-0-2-3 (size 9637888)";
+    let hints = raised(&format!("{SYSTEM_ERROR}{last}"));
+    assert!(
+        hints.len() == 1
+            && hints[0].starts_with("/dev/shm is too small or was full;")
+            && hints[0].ends_with("NCCL_SHM_DISABLE=1 lets NCCL do without"),
+        "{hints:#?}"
+    );
+}
+
+#[test]
+fn a_lost_connection_is_told_by_its_peer() {
+    assert_hints(&[
+        (
+            "RuntimeError: [../third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:29113",
+            "another rank of this host ([127.0.0.1]:29113) was lost",
+        ),
+        (
+            "RuntimeError: [../third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [10.0.0.3]:29113",
+            "the connection to [10.0.0.3]:29113 was lost; that rank ended",
+        ),
+        (
+            "torch.distributed.DistBackendError: NCCL error in: x.cpp:1970, remote process exited or there was a network error, NCCL version 2.20.5\nncclRemoteError: A call failed possibly due to a network error or a remote process exiting prematurely.",
+            "the connection to another rank was lost",
+        ),
+        (
+            "torch.distributed.DistBackendError: NCCL error in: x.cpp:1269, invalid usage, NCCL version 2.14.3\nncclInvalidUsage: This usually reflects invalid usage of NCCL library.\nLast error:\nDuplicate GPU detected : rank 1 and rank 0 both on CUDA device 10",
+            "two ranks chose the same GPU",
+        ),
+        (
+            "torch.distributed.DistNetworkError: The server socket has failed to listen on any local network address. port: 29572, useIpv6: false, code: -98, name: EADDRINUSE, message: address already in use",
+            "the port is in use",
+        ),
+        ("OSError: [Errno 98] Address already in use", "the port is in use"),
+        (
+            "torch.distributed.DistStoreError: Timed out after 601 seconds waiting for clients. 1/2 clients joined.",
+            "the ranks did not meet",
+        ),
+        (
+            "torch.distributed.DistNetworkError: The client socket has failed to connect to any network address of (algo-1, 29400).",
+            "the ranks did not meet",
+        ),
+    ]);
+    assert_no_hint(&[
+        "ConnectionError: shard 3: peer closed the connection early",
+        "ValueError: the address is in use by a list of 3 rows",
+        "RuntimeError: the NCCL backend needs a GPU tensor",
+    ]);
+}

@@ -1,0 +1,114 @@
+//! Hints about files, limits, and programs of other languages.
+
+use super::{assert_hints, assert_no_hint, evidence, hints, of, raising};
+use crate::event::Ending;
+
+#[test]
+fn a_file_that_may_not_be_used_is_named_with_the_user() {
+    let denied = raising("PermissionError: [Errno 13] Permission denied: '/opt/app/cache'");
+    let mut evidence = evidence(Ending::Exited(1), &denied);
+    evidence.job.user = Some(1000);
+    assert!(hints(&evidence)[0].starts_with(
+        "user 1000, as which this process runs, may not use /opt/app/cache; give it to that user in the image (chown)"
+    ));
+    evidence.job.user = Some(0);
+    assert!(hints(&evidence)[0].starts_with("even root (the user of this process) may not use /opt/app/cache"));
+    let input = raising("PermissionError: [Errno 13] Permission denied: '/opt/ml/input/data/train/x.csv'");
+    assert!(of(Ending::Exited(1), &input)[0].starts_with("the input /opt/ml/input/data/train/x.csv may only be read"));
+    assert!(of(Ending::Exited(1), "mkdir: cannot create directory ‘/opt/x’: Permission denied\n")[0].contains("chown"));
+    let node = "Error: EACCES: permission denied, open '/etc/x'\n";
+    assert!(of(Ending::Exited(1), node)[0].contains("/etc/x"));
+    assert_no_hint(&["PermissionError: the license forbids 3 seats", "ValueError: permission denied is no label"]);
+}
+
+#[test]
+fn limits_of_the_system_are_named() {
+    assert_hints(&[
+        ("OSError: [Errno 24] Too many open files: '/proc/self/status'", "the limit of open files"),
+        ("RuntimeError: received 0 items of ancdata", "the limit of open files"),
+        ("RuntimeError: can't start new thread", "the limit of threads or processes"),
+        ("BlockingIOError: [Errno 11] Resource temporarily unavailable", "the limit of threads or processes"),
+        ("OSError: [Errno 27] File too large", "a limit on the size of files"),
+        ("OSError: [Errno 30] Read-only file system: '/opt/ml/input/data/train/x'", "read-only"),
+        ("OSError: [Errno 5] Input/output error: '/opt/ml/input/data/train/x'", "the storage itself failed"),
+        ("OSError: [Errno 122] Disk quota exceeded: '/fsx/x'", "a quota of the file system"),
+        ("OSError: [Errno 28] inotify watch limit reached", "not the disk's"),
+        (
+            "UnicodeEncodeError: 'ascii' codec can't encode character '\\xe9' in position 0: ordinal not in range(128)",
+            "LANG=C.UTF-8",
+        ),
+        ("_pickle.UnpicklingError: invalid load key, 'v'.", "incomplete or of another format"),
+    ]);
+    assert_eq!(
+        of(Ending::Signaled(25), ""),
+        ["a limit on the size of files was reached (ulimit -f); raise it, or write several files"]
+    );
+    assert_no_hint(&[
+        "ValueError: too many open positions",
+        "OSError: file 3 is too large for the batch",
+        "RuntimeError: thread 3 did not start",
+        "ValueError: 28 is no space",
+    ]);
+}
+
+#[test]
+fn the_end_of_timeout_is_named() {
+    assert!(of(Ending::Exited(124), "")[0].starts_with("exit code 124 is that of timeout(1)"));
+    assert_eq!(of(Ending::Exited(125), ""), [""; 0]);
+}
+
+#[test]
+fn a_program_that_python_could_not_start_is_named() {
+    let frame = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 3, in <module>\n    run(['ffmpeg'])\n  File \"/usr/lib/python3.11/subprocess.py\", line 1950, in _execute_child\n    raise child_exception_type(errno_num, err_msg, err_filename)\nFileNotFoundError: [Errno 2] No such file or directory: 'ffmpeg'\n";
+    assert!(of(Ending::Exited(1), frame)[0].starts_with("the program ffmpeg was not found"));
+    assert_no_hint(&["FileNotFoundError: [Errno 2] No such file or directory: 'ffmpeg'"]);
+    assert_eq!(of(Ending::Exited(127), "the vocabulary was built\n"), [""; 0]);
+    assert_eq!(of(Ending::Exited(126), "./data: Is a directory\n"), [""; 0]);
+}
+
+#[test]
+fn programs_of_other_languages_have_a_remedy() {
+    let exits = |text: &str| of(Ending::Exited(1), text);
+    for (text, words) in [
+        ("Exception in thread \"main\" java.lang.OutOfMemoryError: Java heap space\n\tat H.main(H.java:1)\n", "-Xmx"),
+        (
+            "Exception in thread \"main\" java.lang.UnsupportedClassVersionError: App has been compiled by a more recent version of the Java Runtime (class file version 65.0)\n",
+            "a newer Java",
+        ),
+        ("Error: Unable to access jarfile app.jar\n", "Java did not find the class or jar"),
+        (
+            "Error: Could not find or load main class App\nCaused by: java.lang.ClassNotFoundException: App\n",
+            "Java did not find the class or jar",
+        ),
+        (
+            "Error in library(xgboost) : there is no package called ‘xgboost’\nExecution halted\n",
+            "the R package xgboost is not in the image",
+        ),
+        (
+            "ERROR: LoadError: ArgumentError: Package CSV not found in current path.\n- Run `import Pkg; Pkg.add(\"CSV\")` to install the CSV package.\n",
+            "the Julia package CSV",
+        ),
+        (
+            "Can't locate JSON/XS.pm in @INC (you may need to install the JSON::XS module) (@INC contains: /etc/perl) at x.pl line 1.\n",
+            "the Perl module JSON::XS",
+        ),
+        (
+            "node:internal/modules/cjs/loader:1148\n  throw err;\n  ^\n\nError: Cannot find module 'lodash'\nRequire stack:\n- /opt/ml/code/x.js\n",
+            "the Node package lodash",
+        ),
+        ("Error: Cannot find module './conf.js'\n", "the file ./conf.js is not in the image"),
+        ("x.rb:1:in `require': cannot load such file -- json5 (LoadError)\n", "the Ruby library json5"),
+    ] {
+        let hints = exits(text);
+        assert!(hints.first().is_some_and(|hint| hint.contains(words)), "{text}: {hints:#?}");
+    }
+    let heap = "\n<--- Last few GCs --->\n\nFATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\n----- Native stack trace -----\n\n 1: 0xb8d0a3 node::OOMErrorHandler [node]\n10: 0x195e476 [node]\n";
+    assert!(of(Ending::Signaled(6), heap)[0].contains("--max-old-space-size"));
+    for text in [
+        "Error: the heap of the queue is empty\n",
+        "Error: module 7 cannot be found\n",
+        "Error in lm.fit(x, y) : 0 (non-NA) cases\n",
+    ] {
+        assert_eq!(exits(text), [""; 0], "{text}");
+    }
+}

@@ -1,0 +1,138 @@
+//! Hints about scripts that were started in another way than they expect.
+
+use super::{assert_hints, assert_no_hint, evidence, hints, raising};
+use crate::event::Ending;
+use crate::failure::JobEvidence;
+
+fn named(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn a_variable_of_a_launcher_names_the_launcher_to_use() {
+    assert_hints(&[
+        (
+            "KeyError: 'RANK'",
+            "RANK is set by torchrun, which did not start this script; set FOOTPLATE_LAUNCHER=torchrun",
+        ),
+        ("KeyError: 'LOCAL_RANK'", "FOOTPLATE_LAUNCHER=torchrun"),
+        (
+            "ValueError: Error initializing torch.distributed using env:// rendezvous: environment variable RANK expected, but not set",
+            "FOOTPLATE_LAUNCHER=torchrun",
+        ),
+        (
+            "KeyError: 'OMPI_COMM_WORLD_RANK'",
+            "set by mpirun, which did not start this script; set FOOTPLATE_LAUNCHER=mpi (in the SDK",
+        ),
+        (
+            "ValueError: Default process group has not been initialized, please make sure to call init_process_group.",
+            "init_process_group",
+        ),
+        (
+            "RuntimeError: \n        An attempt has been made to start a new process before the\n        current process has finished its bootstrapping phase.",
+            "if __name__ == \"__main__\"",
+        ),
+    ]);
+    assert_no_hint(&[
+        "KeyError: 'rank'",
+        "KeyError: 'RANKS'",
+        "ValueError: rank 3 expected, but not set",
+        "KeyError: 'label'",
+    ]);
+    let stderr = raising("KeyError: 'RANK'");
+    let mut evidence = evidence(Ending::Exited(1), &stderr);
+    evidence.command = "torchrun --nproc-per-node 8 train.py".into();
+    assert_eq!(hints(&evidence), [""; 0]);
+}
+
+#[test]
+fn a_variable_that_nobody_set_is_to_be_set_in_the_job() {
+    let environ = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 3, in <module>\n    os.environ['HF_TOKEN']\n  File \"<frozen os>\", line 679, in __getitem__\nKeyError: 'HF_TOKEN'\n";
+    assert!(
+        hints(&evidence(Ending::Exited(1), environ))[0]
+            .starts_with("the variable HF_TOKEN is not set in the container; set it in the job's environment")
+    );
+    // A key of another dictionary.
+    assert_no_hint(&["KeyError: 'HF_TOKEN'"]);
+}
+
+#[test]
+fn a_channel_that_the_job_lacks_is_answered_by_those_that_it_has() {
+    let hint = |channels: &[&str], stderr: &str| {
+        let job = JobEvidence {
+            channels: named(channels),
+            inputs: Some("/opt/ml/input/data".into()),
+            ..JobEvidence::default()
+        };
+        hints(&crate::failure::Evidence { job, ..evidence(Ending::Exited(1), stderr) }).join("\n")
+    };
+    let missing = raising("KeyError: 'SM_CHANNEL_TRAINING'");
+    assert_eq!(
+        hint(&["train"], &missing),
+        "the job has no channel training, only train (SM_CHANNEL_TRAIN); name a channel training in the job's inputs, or read another"
+    );
+    assert_eq!(
+        hint(&["train", "val-1"], &missing),
+        "the job has no channel training; its channels are train, val-1; name a channel training in the job's inputs, or read another"
+    );
+    assert_eq!(
+        hint(&[], &missing),
+        "the job has no channel training, and no other; add a channel training to its inputs (fit({'training': 's3://…'}))"
+    );
+    for said in [
+        "train.sh: line 3: SM_CHANNEL_TRAINING: unbound variable\n",
+        "train.sh: 3: SM_CHANNEL_TRAINING: parameter not set\n",
+    ] {
+        assert!(hint(&["train"], said).starts_with("the job has no channel training, only train"), "{said}");
+    }
+    let file = raising("FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/input/data/valid/x.csv'");
+    assert!(hint(&["train"], &file).starts_with("the job has no channel valid, only train"));
+    // The channel exists: another process lost its variable, or the file lacks.
+    for present in [
+        raising("KeyError: 'SM_CHANNEL_TRAIN'"),
+        raising("FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/input/data/train/x.csv'"),
+    ] {
+        assert_eq!(hint(&["train"], &present), "", "{present}");
+    }
+    assert_eq!(hint(&["train"], &raising("ValueError: bad row in /opt/ml/input/data/valid/x.csv")), "");
+    assert_eq!(hint(&["val-1"], &raising("KeyError: 'SM_CHANNEL_VAL_1'")), "");
+}
+
+#[test]
+fn a_hyperparameter_that_the_script_does_not_accept_is_named() {
+    let hint = |names: &[&str], command: &str, stderr: &str| {
+        let job = JobEvidence { hyperparameters: named(names), ..JobEvidence::default() };
+        let evidence = crate::failure::Evidence { job, command: command.into(), ..evidence(Ending::Exited(2), stderr) };
+        hints(&evidence).join("\n")
+    };
+    let usage = "usage: train.py [-h] [--lr LR]\n";
+    let unknown = format!("{usage}train.py: error: unrecognized arguments: --learning_rate 0.1\n");
+    let command = "python3 train.py --learning_rate 0.1";
+    assert_eq!(
+        hint(&["learning_rate"], command, &unknown),
+        "the hyperparameter learning_rate becomes the argument --learning_rate, which the script does not accept; add it to the script's parser (or use \
+         parse_known_args), or remove the hyperparameter"
+    );
+    // The argument comes from elsewhere.
+    assert_eq!(hint(&["epochs"], command, &unknown), "");
+    let click =
+        "Usage: train.py [OPTIONS]\nTry 'train.py --help' for help.\n\nError: No such option: --learning_rate\n";
+    assert!(hint(&["learning_rate"], command, click).starts_with("the hyperparameter learning_rate becomes"));
+    let absl = "FATAL Flags parsing error: Unknown command line flag 'learning_rate'\nPass --helpshort or --helpfull to see help on flags.\n";
+    assert!(hint(&["learning_rate"], command, absl).starts_with("the hyperparameter learning_rate becomes"));
+    let switch = format!("{usage}train.py: error: unrecognized arguments: True\n");
+    assert!(hint(&["amp"], "python3 train.py --amp True", &switch).contains("takes the value True"));
+    let choice =
+        format!("{usage}train.py: error: argument --optimizer: invalid choice: 'adamw' (choose from 'adam', 'sgd')\n");
+    assert!(
+        hint(&["optimizer"], "python3 train.py --optimizer adamw", &choice)
+            .starts_with("--optimizer comes from the hyperparameter optimizer")
+    );
+    let required = format!("{usage}train.py: error: the following arguments are required: --epochs\n");
+    assert!(
+        hint(&[], "python3 train.py", &required)
+            .starts_with("the script requires --epochs, and the job has no hyperparameter epochs")
+    );
+    // Another program of the script asks for it.
+    assert_eq!(hint(&[], "python3 train.py", &required.replace("train.py", "convert.py")), "");
+}
