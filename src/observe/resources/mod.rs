@@ -33,6 +33,9 @@ const LIMITS: Limits = Limits { lines: 17_280, size: 10_000_000 };
 /// The size of the thread's stack, in bytes.
 const STACK_SIZE: usize = 128 << 10;
 
+/// The maximum time before the first state is read. Scripts that end before are not slowed down by it.
+const CALM: Duration = Duration::from_millis(200);
+
 /// The time that the last sample may take.
 const LAST_TIME: Duration = Duration::from_secs(1);
 
@@ -75,7 +78,9 @@ struct State {
 /// The course of the sampling.
 #[derive(Debug, Default)]
 enum Course {
+    /// Nothing was read yet.
     #[default]
+    Waiting,
     Sampling,
     /// The last sample is due. The receiver waits for it.
     Ending(oneshot::Sender<()>),
@@ -120,20 +125,52 @@ impl Resources {
 
     /// Takes the last sample, and ends. A disk that hangs costs the last sample.
     pub async fn finish(&self) {
-        let (sender, ended) = oneshot::channel();
-        self.shared.lock().course = Course::Ending(sender);
-        self.shared.changed.notify_all();
-        let _ = tokio::time::timeout(LAST_TIME, ended).await;
+        if let Some(ended) = self.shared.end() {
+            let _ = tokio::time::timeout(LAST_TIME, ended).await;
+        }
     }
 }
 
 impl Shared {
+    /// Notes that sampling begins. Returns false if the job has ended.
+    fn begin(&self) -> bool {
+        let mut state = self.lock();
+        let begins = matches!(state.course, Course::Waiting);
+        if begins {
+            state.course = Course::Sampling;
+        }
+        begins
+    }
+
+    /// Has the thread take the last sample and end. Returns `None` if it has not begun to sample.
+    fn end(&self) -> Option<oneshot::Receiver<()>> {
+        let (sender, ended) = oneshot::channel();
+        let mut state = self.lock();
+        let before = std::mem::replace(&mut state.course, Course::Ended);
+        if matches!(before, Course::Sampling) {
+            state.course = Course::Ending(sender);
+        }
+        self.changed.notify_all();
+        matches!(before, Course::Sampling).then_some(ended)
+    }
+
+    /// Waits until a time has passed. Returns false if the job ended before.
+    fn wait(&self, time: Duration) -> bool {
+        let state = self.lock();
+        let goes_on = |state: &mut State| matches!(state.course, Course::Waiting | Course::Sampling);
+        let waited = self.changed.wait_timeout_while(state, time, goes_on);
+        waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn sample_until_end(shared: &Shared, input: &ResourcesInput) {
+    if !shared.wait(CALM.min(input.interval)) || !shared.begin() {
+        return;
+    }
     let mut reader = UsageReader::open(&Roots::default(), &input.base);
     let mut file = JsonLines::new(&input.folder, NAME, LIMITS);
     file.add(&Header { schema: SCHEMA, host: &input.host, interval: input.interval.as_secs_f64() });
@@ -142,10 +179,7 @@ fn sample_until_end(shared: &Shared, input: &ResourcesInput) {
     let first = reader.read();
     let mut before = first.clone();
     loop {
-        let state = shared.lock();
-        let waited =
-            shared.changed.wait_timeout_while(state, input.interval, |state| matches!(state.course, Course::Sampling));
-        let is_last = !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out();
+        let is_last = !shared.wait(input.interval);
         let now = reader.read();
         let sample = ResourceSample::between(&first, &before, &now, Moment::of(now.at).unix_seconds());
         before = now;
