@@ -314,24 +314,27 @@ pub enum Waited {
     Exited(Pid, i32),
     /// This signal killed the child. It may be a real-time signal, for which nix returns an error instead of the child.
     Signaled(Pid, i32),
+    /// This signal has stopped the child.
+    Stopped(Pid, i32),
     /// There are children, but none has ended.
     NoneEnded,
     /// There are no children.
     NoneLeft,
 }
 
-/// Reaps one child that has ended. It does not block.
+/// Reaps one child that has ended, or returns one that a signal has stopped. It does not block.
 pub fn wait_any() -> Waited {
     loop {
         let mut status = 0;
         // SAFETY: the pointer points to a local variable.
-        let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+        let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG | libc::WUNTRACED) };
         match Errno::result(pid) {
             Ok(0) => return Waited::NoneEnded,
             Ok(pid) if libc::WIFEXITED(status) => return Waited::Exited(Pid::from_raw(pid), libc::WEXITSTATUS(status)),
             Ok(pid) if libc::WIFSIGNALED(status) => {
                 return Waited::Signaled(Pid::from_raw(pid), libc::WTERMSIG(status));
             }
+            Ok(pid) if libc::WIFSTOPPED(status) => return Waited::Stopped(Pid::from_raw(pid), libc::WSTOPSIG(status)),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => return Waited::NoneLeft,
         }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use nix::libc;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, raise};
 use nix::unistd::Pid;
 use signal_hook::iterator::Signals;
 
@@ -33,7 +33,8 @@ const KEY_VARIABLE: &str = "FOOTPLATE_CLUSTER_KEY";
 
 /// Runs the hosts to their ends. Returns the exit code of the job: that of the first host, in order of rank, that failed.
 pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<i32> {
-    let mut signals = Signals::new([libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT])?;
+    let mut signals =
+        Signals::new([libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP, libc::SIGCONT])?;
     let mut temporary = Scratch::default();
     // A single host uses the streams of this process directly.
     let relay = if hosts.len() > 1 { Some(Relay::start()?) } else { None };
@@ -70,6 +71,10 @@ pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<i32> {
                 let signal = if signal == Signal::SIGHUP { Signal::SIGTERM } else { signal };
                 for pid in signalled.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                     let _ = kill(*pid, signal);
+                }
+                // The hosts are suspended too, and continue with this process.
+                if signal == Signal::SIGTSTP {
+                    let _ = raise(Signal::SIGSTOP);
                 }
             }
         }

@@ -11,6 +11,7 @@
 //!   them when these have ended, or at once if nothing handles them. SIGCONT follows. Processes that still run after the
 //!   grace period are killed, and a second stop signal kills at once. Every other signal that can be caught goes to the
 //!   program.
+//! - On a terminal, programs can read from it, and SIGTSTP suspends everything.
 //! - Everything is reaped: as PID 1 or as a subreaper, footplate is the parent of all orphans.
 //! - If one of several programs fails, the others end, with their grace period. The same holds for ranks that mpirun
 //!   starts, each of which has a [`keeper`].
@@ -32,6 +33,7 @@ mod signals;
 mod supervisor;
 mod survey;
 mod task;
+mod terminal;
 mod timing;
 mod tree;
 

@@ -1,6 +1,7 @@
 //! The thin shell around a [`Group`]: it starts members, sends signals, reaps, looks at /proc, and tells the group what came
 //! of it.
 
+mod stops;
 mod targets;
 
 use std::collections::VecDeque;
@@ -19,6 +20,7 @@ use super::keeper::{Keepers, Note};
 use super::outputs::Streams;
 use super::survey;
 use super::task::{Readiness, Role, SpawnError, Started, Task};
+use super::terminal::{self, Lent};
 use super::timing::Timing;
 use super::tree;
 use super::{EndReport, Reports};
@@ -49,6 +51,8 @@ pub(super) struct Shell<'a> {
     /// One for each member.
     processes: Vec<Child>,
     keepers: Option<Arc<Keepers>>,
+    /// The terminal while a group of the job has it.
+    lent: Option<Lent>,
 }
 
 /// The shell's side of a member.
@@ -91,7 +95,7 @@ impl<'a> Shell<'a> {
         }
         let group = Group::new(&parts, timing, release, Instant::now());
         let keepers = tasks.iter().find_map(|task| task.keepers.clone());
-        Shell { tasks, around, group, processes, keepers }
+        Shell { tasks, around, group, processes, keepers, lent: None }
     }
 
     /// Starts the members of the first stage.
@@ -174,6 +178,10 @@ impl<'a> Shell<'a> {
             let (pid, ending) = match kernel::wait_any() {
                 Waited::Exited(pid, code) => (pid, Ending::Exited(code)),
                 Waited::Signaled(pid, signal) => (pid, Ending::Signaled(signal)),
+                Waited::Stopped(pid, signal) => {
+                    self.feed(Input::ChildStopped { pid, signal })?;
+                    continue;
+                }
                 Waited::NoneEnded => break true,
                 Waited::NoneLeft => break false,
             };
@@ -234,6 +242,16 @@ impl<'a> Shell<'a> {
             Action::Await(processes) => {
                 processes.into_iter().for_each(|process| survey::watch(process, self.around.ends));
             }
+            Action::Lend(pid) => {
+                self.lent = None;
+                let (result, lent) = terminal::lend(pid);
+                self.lent = lent;
+                return Ok(vec![Input::Lending { pid, result }]);
+            }
+            Action::TakeBack => self.lent = None,
+            Action::ReportStopped { pid, signal } => self.report_stopped(pid, signal),
+            Action::Suspend { to, frozen } => return Ok(self.suspend(&to, &frozen)),
+            Action::Resume(frozen) => tree::resume(&self.spared(&frozen)),
             Action::Forward { number, to } => to.into_iter().for_each(|pid| kernel::send_signal(pid, number)),
             Action::Freeze(launchers) => tree::freeze(&self.spared(&launchers)),
             Action::LookForOthers(launchers) => {

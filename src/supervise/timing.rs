@@ -54,3 +54,9 @@ pub(super) const SURVEY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time that processes which read from a pipe may take to end by themselves, when nobody is left who writes.
 pub(super) const READER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The time for which a program has the terminal after the kernel stopped it for using that.
+pub(super) const LENDING_TIME: Duration = Duration::from_millis(100);
+
+/// The interval of attempts to lend the terminal while another job has it.
+pub(super) const TERMINAL_INTERVAL: Duration = Duration::from_millis(500);

@@ -125,6 +125,36 @@ pub(super) fn freeze(spared: &Spared) {
     }
 }
 
+/// Suspends all descendants: the groups of members as a terminal does (SIGTSTP), and the others, which a terminal would not
+/// reach, for certain (SIGSTOP).
+pub(super) fn suspend(members: &[Pid]) {
+    for group in groups_but(&Spared::default()) {
+        let is_member = members.contains(&group);
+        // If it has ended already, there is nothing to suspend.
+        let _ = killpg(group, if is_member { Signal::SIGTSTP } else { Signal::SIGSTOP });
+    }
+}
+
+/// Lets all descendants but the spared ones run on.
+pub(super) fn resume(spared: &Spared) {
+    for group in groups_but(spared) {
+        let _ = killpg(group, Signal::SIGCONT);
+    }
+}
+
+/// Returns the process groups of all descendants but the spared ones.
+fn groups_but(spared: &Spared) -> Vec<Pid> {
+    let found = descendants().unwrap_or_default();
+    let left_out = spared.groups_among(&found);
+    let groups: BTreeSet<i32> = found.iter().map(|entry| entry.group).collect();
+    let own = getpgrp().as_raw();
+    groups
+        .difference(&left_out)
+        .filter(|group| **group > 1 && **group != own)
+        .map(|group| Pid::from_raw(*group))
+        .collect()
+}
+
 /// Returns true if no process is left but the spared ones. False without /proc.
 pub(super) fn only_left(spared: &Spared) -> bool {
     descendants().is_some_and(|found| {
@@ -217,7 +247,7 @@ fn signal_unseen(signal: Signal, groups: &[Pid]) -> usize {
     reached
 }
 
-/// Returns the signal that follows this one, so that stopped processes do not sleep through it. SIGKILL needs none.
+/// Returns the signal that follows a stop signal, so that stopped processes do not sleep through it.
 pub(super) fn wake(signal: Signal) -> Option<Signal> {
-    (signal != Signal::SIGKILL).then_some(Signal::SIGCONT)
+    matches!(signal, Signal::SIGTERM | Signal::SIGINT).then_some(Signal::SIGCONT)
 }

@@ -22,9 +22,10 @@
 //! - `output_files`: the failure and the success file on a full volume, and beside links, FIFOs and folders
 //! - `parity`: the recorded runs of the incumbents
 //! - `process_orphans`: what a script leaves behind: orphans, zombies, daemons, streams held open
-//! - `process_places`: another user, a read-only folder, no /proc, a terminal
+//! - `process_places`: another user, a limit of processes, a read-only folder, no /proc
 //! - `process_signals`: which processes get a signal, how long they have, and what the failure text says
 //! - `process_stops`: stops of jobs that save with the help of other processes
+//! - `process_terminal`: jobs on a terminal, and children that are stopped
 //! - `process`: how the script is started, and how its end becomes an exit code and a failure text
 //! - `python`: values are read and written as real Python does
 //! - `ranks`: one process for each GPU
@@ -71,6 +72,7 @@ mod process_orphans;
 mod process_places;
 mod process_signals;
 mod process_stops;
+mod process_terminal;
 mod python;
 mod ranks;
 mod readme;

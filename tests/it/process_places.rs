@@ -1,7 +1,6 @@
-//! Unusual surroundings: another user, a read-only folder, no /proc, a terminal.
+//! Unusual surroundings: another user, a limit of processes, a read-only folder, no /proc.
 
 use std::fs::{self, Permissions};
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,10 +8,10 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 
 use super::job::{FOOTPLATE, Job, eventually};
-use super::running::{Running, notes, nothing_survives, noting, with_notes};
+use super::running::{Running, notes, nothing_survives, with_notes};
 
 /// Gives the job's variables to a command that starts footplate.
-fn in_container(job: &Job, mut command: Command) -> Command {
+pub fn in_container(job: &Job, mut command: Command) -> Command {
     let footplate = job.command([""; 0]);
     let variables = footplate.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
     command.env_clear().envs(variables).stdin(Stdio::null());
@@ -175,46 +174,5 @@ fn processes_left_behind_are_ended_without_proc() {
     running.tell("end");
     running.end(&job).succeeded();
     assert_eq!(notes(job.base()), ["ready", "got daemon"]);
-    nothing_survives(&job);
-}
-
-/// Runs a command on a terminal of its own. Bytes written to its standard input are typed there.
-const TERMINAL: &str = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
-
-fn on_a_terminal(job: &Job) -> (Running, std::io::PipeWriter) {
-    let mut command = Command::new("python3");
-    command.args(["-Sc", TERMINAL, FOOTPLATE, "train"]);
-    let (read, write) = std::io::pipe().expect("a pipe");
-    let mut command = in_container(job, command);
-    command.stdin(read);
-    (Running::of(job, command), write)
-}
-
-#[test]
-fn on_a_terminal_a_script_can_write_and_is_not_stopped_when_it_reads() {
-    let script = "import os, sys\nfrom notes import note\n\
-                  note([os.isatty(fd) for fd in range(3)])\nnote(sys.stdin.read())\n\
-                  print('out')\nprint('err', file=sys.stderr)\nsys.exit(6)";
-    let job = noting(script);
-    let (running, keyboard) = on_a_terminal(&job);
-    let ended = running.end(&job).failed(6, "err\nexit code 6");
-    drop(keyboard);
-    assert_eq!(notes(job.base()), ["[False, False, False]", ""]);
-    assert!(ended.stdout().contains("out\r\n") && ended.stdout().contains("err\r\n"), "{ended:#?}");
-}
-
-#[test]
-fn ctrl_c_on_a_terminal_reaches_the_script_once_and_a_second_one_kills() {
-    let script = "import signal\nfrom notes import note, wait_for\n\
-                  signal.signal(signal.SIGINT, lambda *args: note('interrupted'))\nnote('ready')\n\
-                  wait_for('end')";
-    let job = noting(script);
-    let (running, mut keyboard) = on_a_terminal(&job);
-    running.noted("ready", 1);
-    keyboard.write_all(b"\x03").expect("typed");
-    running.noted("interrupted", 1);
-    keyboard.write_all(b"\x03").expect("typed");
-    running.end(&job).failed(137, "killed by SIGKILL (signal 9)");
-    assert_eq!(notes(job.base()), ["ready", "interrupted"]);
     nothing_survives(&job);
 }

@@ -17,6 +17,7 @@ mod phase;
 mod protocol;
 mod services;
 mod stopping;
+mod terminal;
 
 #[cfg(test)]
 mod tests;
@@ -37,10 +38,11 @@ pub(super) use launchers::{Release, Watch};
 pub(super) use member::{End, GroupMember, Part};
 pub use member::{Service, ServiceEnd};
 pub(super) use phase::{OutputFate, Phase, Why};
-pub(super) use protocol::{Action, Input, News, Purpose, Target};
+pub(super) use protocol::{Action, Input, Lending, News, Purpose, Target};
 
 use launchers::{Drained, Frozen};
 use stopping::TellingOrder;
+use terminal::Terminal;
 
 /// Processes that run side by side.
 #[derive(Debug)]
@@ -62,6 +64,7 @@ pub(super) struct Group {
     drained: Drained,
     /// The order in which the processes of a stop are told.
     order: TellingOrder,
+    terminal: Terminal,
 }
 
 impl Group {
@@ -82,6 +85,7 @@ impl Group {
             frozen: Frozen::No,
             drained: Drained::No,
             order: TellingOrder::AtOnce,
+            terminal: Terminal::default(),
         }
     }
 
@@ -131,6 +135,9 @@ impl Group {
             }
             Input::Surveyed(seen) => self.surveyed(seen, now),
             Input::Gone(process) => self.gone(process),
+            Input::ChildStopped { pid, signal } => self.child_stopped(pid, signal),
+            Input::Lending { pid, result } => self.lending(pid, result, now),
+            Input::Suspended => self.suspended(),
             Input::OnlyLaunchers(is_so) => self.looked(is_so, now),
             Input::KeeperSeen { member, is_gone } => self.looked_for_keeper(member, is_gone, now),
             Input::Written(bytes) => self.written(bytes, now),
@@ -142,7 +149,8 @@ impl Group {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let look = self.watch.next_look().filter(|_| self.phase.has_ranks());
         let abort = self.abort_until.filter(|_| self.phase == Phase::Running);
-        look.into_iter().chain(self.next_survey()).chain(self.phase.deadline()).chain(abort).min()
+        let due = [look, self.next_survey(), self.terminal_is_due(), self.phase.deadline(), abort];
+        due.into_iter().flatten().min()
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -181,6 +189,9 @@ impl Group {
     fn overdue(&mut self, now: Instant) -> Vec<Action> {
         if let Some(survey) = self.survey_if_due(now) {
             return vec![survey];
+        }
+        if let Some(actions) = self.tend_terminal(now) {
+            return actions;
         }
         let warn = |text: &str| Action::Log(tracing::Level::WARN, text.to_owned());
         match self.phase {

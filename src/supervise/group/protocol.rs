@@ -77,6 +77,22 @@ pub(in crate::supervise) enum Input {
     Surveyed(Option<Vec<Seen>>),
     /// A process has ended that [`Action::Await`] named.
     Gone(ProcessId),
+    /// A signal has stopped a child.
+    ChildStopped {
+        /// The child.
+        pid: Pid,
+        /// The number of the signal.
+        signal: i32,
+    },
+    /// The answer to [`Action::Lend`].
+    Lending {
+        /// The process.
+        pid: Pid,
+        /// The result.
+        result: Lending,
+    },
+    /// Everything was suspended by [`Action::Suspend`], until SIGCONT comes.
+    Suspended,
     /// The answer to [`Action::LookForOthers`].
     OnlyLaunchers(bool),
     /// The answer to [`Action::LookForKeepers`] for one rank: true if it was seen without its keeper.
@@ -128,6 +144,27 @@ pub(in crate::supervise) enum Action {
         /// The processes.
         to: Vec<Pid>,
     },
+    /// Lend the terminal to the group of a process; [`Input::Lending`] follows.
+    Lend(Pid),
+    /// Take the terminal back.
+    TakeBack,
+    /// Report a child that a signal has stopped.
+    ReportStopped {
+        /// The child.
+        pid: Pid,
+        /// The number of the signal.
+        signal: i32,
+    },
+    /// Suspend everything, and footplate itself if a shell can continue it. If nobody is known who can, send SIGTSTP to these
+    /// processes alone.
+    Suspend {
+        /// The processes.
+        to: Vec<Pid>,
+        /// The launchers that stay stopped when the others run on.
+        frozen: Vec<usize>,
+    },
+    /// Let everything run on but these launchers.
+    Resume(Vec<usize>),
     /// Stop launchers and their daemons for good (SIGSTOP), by their members.
     Freeze(Vec<usize>),
     /// Look if any process is left but these launchers and their daemons; [`Input::OnlyLaunchers`] follows.
@@ -197,4 +234,15 @@ pub(in crate::supervise) enum News {
     RankKilled,
     /// Only launchers are left, which wait for the ranks of other hosts. Holds the number of ranks that failed.
     Drained(RankTally),
+}
+
+/// The result of an attempt to lend the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::supervise) enum Lending {
+    /// The group has the terminal, and runs on.
+    Lent,
+    /// Another job has the terminal.
+    Elsewhere,
+    /// There is no terminal.
+    Missing,
 }

@@ -99,6 +99,12 @@ impl Group {
             if number == libc::SIGCHLD {
                 return Vec::new();
             }
+            if number == libc::SIGTSTP {
+                return vec![self.suspend()];
+            }
+            if let Some(resume) = (number == libc::SIGCONT).then(|| self.resume()).flatten() {
+                return vec![resume];
+            }
             let to = self.own().filter_map(GroupMember::pid).collect();
             return vec![Action::Forward { number, to }];
         };

@@ -1,6 +1,7 @@
 //! Tables of the state machine: no process, no signal and no clock.
 
 mod stops;
+mod terminal;
 
 use std::time::{Duration, Instant};
 
