@@ -2,5 +2,6 @@
 
 fn main() {
     footplate::kernel::use_one_arena();
+    footplate::supervise::guard::allow();
     std::process::exit(footplate::cli::run(std::env::args_os().collect()));
 }

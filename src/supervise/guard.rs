@@ -17,6 +17,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, BufRead, Write};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
@@ -29,6 +30,15 @@ use crate::kernel::{self, Bond, Executable, Inherited};
 
 /// The name of footplate as a guard.
 pub const NAME: &str = "end-with-job";
+
+/// True if this program answers to [`NAME`]. Any other one that uses this library, such as a test, would be started anew as
+/// its own guard, and do again what it does.
+static IS_ALLOWED: AtomicBool = AtomicBool::new(false);
+
+/// Allows guards. Only the program footplate calls it.
+pub fn allow() {
+    IS_ALLOWED.store(true, Ordering::Relaxed);
+}
 
 /// The last line of a footplate that has ended all processes itself.
 const FAREWELL: &str = "done";
@@ -47,8 +57,11 @@ impl Guard {
     /// Starts the guard. This process must not adopt orphans yet.
     ///
     /// # Errors
-    /// The kernel refuses a process or a pipe, or there is no /proc.
+    /// The kernel refuses a process or a pipe, there is no /proc, or this program is not footplate.
     pub(super) fn start(inherited: &Inherited) -> io::Result<Guard> {
+        if !IS_ALLOWED.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
         let null = File::options().read(true).write(true).open("/dev/null")?;
         let program = Executable {
