@@ -135,7 +135,7 @@ fn silent_connections_without_proof_do_not_keep_hosts_out() {
     let Some(switch) = Switch::new(3) else { return };
     let hosts = switch.hosts(2, "print('ran')");
     let leader = switch.start(&hosts, 1);
-    // More connections than the leader accepts at once.
+    // More connections than the leader accepts from one address.
     let connect = "import socket, time\nconnections = []\nwhile len(connections) < 40:\n    try:\n        \
                    connections.append(socket.create_connection(('10.77.0.1', 7778), 1))\n    except OSError:\n        \
                    time.sleep(0.05)\nprint('connected', flush=True)\ntime.sleep(600)\n";
@@ -144,7 +144,7 @@ fn silent_connections_without_proof_do_not_keep_hosts_out() {
     let mut said = String::new();
     BufReader::new(stranger.stdout.take().expect("it is piped")).read_line(&mut said).expect("read");
     assert_eq!(said, "connected\n");
-    leader.says("connections from 10.77.0.3 are refused: there are too many");
+    leader.says("a connection from 10.77.0.3 is refused: too many from there have proved nothing");
     switch.pull(3);
     // With the cable pulled, nobody learns that the stranger ends.
     stranger.kill().expect("it runs");

@@ -166,6 +166,15 @@ const OWN: &[&str] = &[
     "entities",
 ];
 
+/// The words of installers about a package whose build failed.
+const BUILD_FAILED: &[&str] = &[
+    "metadata-generation-failed",
+    "subprocess-exited-with-error",
+    "Getting requirements to build wheel",
+    "The build backend returned an error",
+    "Failed to build ",
+];
+
 /// A Python module that was not found.
 pub(super) fn missing_module(facts: &HintFacts<'_>) -> Option<String> {
     let module = missing(facts)?;
@@ -175,6 +184,12 @@ pub(super) fn missing_module(facts: &HintFacts<'_>) -> Option<String> {
     if let Some(folder) = facts.between("; '", "' is not a package") {
         return Some(format!(
             "{folder} was found as a file, not as a package: a file {folder}.py of yours hides it; rename that file"
+        ));
+    }
+    // A package is built in an environment of its own, where the module is missing although the image has it.
+    if facts.mentions(BUILD_FAILED).is_some() {
+        return Some(format!(
+            "a package imports {top} while it is built; install {top} first and build with --no-build-isolation, or use a prebuilt wheel"
         ));
     }
     if let Some((_, library)) = OF_PYTHON.iter().find(|(name, _)| *name == module) {

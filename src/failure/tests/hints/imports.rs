@@ -53,6 +53,18 @@ fn a_module_that_looks_like_the_users_own_is_not_to_be_installed() {
 }
 
 #[test]
+fn a_module_that_a_build_lacks_is_not_to_be_added_to_the_requirements() {
+    let build = "error: subprocess-exited-with-error\n\n\
+        × Getting requirements to build wheel did not run successfully.\n\
+        ╰─> [4 lines of output]\n      \
+        Traceback (most recent call last):\n        \
+        File \"<string>\", line 11, in <module>\n      \
+        ModuleNotFoundError: No module named 'numpy'\n      [end of output]\n";
+    let hints = of(Ending::Exited(1), build);
+    assert!(hints[0].starts_with("a package imports numpy while it is built; install numpy first"), "{hints:#?}");
+}
+
+#[test]
 fn a_missing_name_is_blamed_on_the_version_or_on_the_users_file() {
     let circular = "ImportError: cannot import name 'build' from partially initialized module 'model' (most likely due to a circular import) (/opt/ml/code/model.py)";
     assert_hints(&[
