@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 use serde::Serialize;
 
+use super::own_file::create;
+
 /// The limits of a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -124,13 +126,6 @@ impl JsonLines {
         (self.state, self.lines, self.size) = (FileState::Open(file), lines, size);
         Ok(())
     }
-}
-
-/// Makes a new file. Does not follow a link that the script may have put there.
-fn create(path: &Path) -> io::Result<File> {
-    // Whatever has the name is not ours to write into.
-    let _ = fs::remove_file(path);
-    OpenOptions::new().write(true).create_new(true).custom_flags(libc::O_NOFOLLOW).mode(0o644).open(path)
 }
 
 #[cfg(test)]

@@ -10,5 +10,6 @@
 pub mod advice;
 mod json_lines;
 pub mod metrics;
+mod own_file;
 pub mod record;
 pub mod resources;

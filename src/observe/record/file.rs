@@ -1,13 +1,13 @@
 //! The file of a run record: replaced in one step, with the space for its last version reserved.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FallocateFlags, fallocate};
-use nix::libc;
+
+use crate::observe::own_file::create;
 
 /// The name of the record.
 const NAME: &str = "run.json";
@@ -20,9 +20,6 @@ const RESERVE: &str = ".run.json.last";
 
 /// The size of the reserve, in bytes. A record of 128 ranks takes about 40 kB.
 const RESERVED: usize = 96 << 10;
-
-/// The mode of the record: whoever collects the output may read it.
-const MODE: u32 = 0o644;
 
 /// An error of a file operation, with the path.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +43,7 @@ impl RecordFile {
     pub(super) fn create(folder: &Path) -> Result<RecordFile, RecordError> {
         let failed = |action, path: &Path, error| RecordError { action, path: path.to_owned(), error };
         fs::create_dir_all(folder).map_err(|error| failed("make", folder, error))?;
-        let reserve = open(&folder.join(RESERVE)).and_then(|file| {
+        let reserve = create(&folder.join(RESERVE)).and_then(|file| {
             // A file system that cannot reserve, such as some network ones, is used as it is.
             fallocate(file.as_fd(), FallocateFlags::empty(), 0, RESERVED as i64)?;
             Ok(file)
@@ -60,7 +57,7 @@ impl RecordFile {
     /// Replaces the record.
     pub(super) fn replace(&mut self, text: &str) -> Result<(), RecordError> {
         let path = self.folder.join(NEXT);
-        let written = open(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+        let written = create(&path).and_then(|mut file| file.write_all(text.as_bytes()));
         self.put(written, &path)
     }
 
@@ -87,11 +84,4 @@ impl RecordFile {
             RecordError { action: "write", path: record, error }
         })
     }
-}
-
-/// Opens a file of footplate's own for writing, and empties it. Does not follow a link that the script may have put there.
-fn open(path: &Path) -> io::Result<File> {
-    // Whatever has the name is not ours to write into.
-    let _ = fs::remove_file(path);
-    OpenOptions::new().write(true).create_new(true).custom_flags(libc::O_NOFOLLOW).mode(MODE).open(path)
 }

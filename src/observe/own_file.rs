@@ -1,0 +1,19 @@
+//! Files of footplate's own in a folder that the script can write to, too.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::libc;
+
+/// The mode of the files: whoever collects the output may read them.
+const MODE: u32 = 0o644;
+
+/// Makes a new, empty file for writing, in place of what has its name. Does not follow a link that the script may have put
+/// there.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    // Whatever has the name is not ours to write into.
+    let _ = fs::remove_file(path);
+    OpenOptions::new().write(true).create_new(true).custom_flags(libc::O_NOFOLLOW).mode(MODE).open(path)
+}
