@@ -60,26 +60,12 @@ pub struct MemoryCounters {
 impl MemoryGroup {
     /// Finds the memory cgroup of this process in `/proc/self/cgroup`, and reads its counters, which costs two small files.
     /// Returns `None` if there is none that counts kills.
-    ///
-    /// A container without a cgroup namespace sees the host's path there, under which nothing is mounted. The root of the
-    /// hierarchy that it sees is then the container's own cgroup.
     pub fn of_this_process(roots: &Roots) -> Option<(MemoryGroup, MemoryCounters)> {
-        let text = files::text(&roots.proc.join("self/cgroup"), MAX_SIZE).ok()?;
-        let mut found = Vec::new();
-        for line in text.lines() {
-            let mut parts = line.splitn(3, ':');
-            let (Some(hierarchy), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
-                continue;
-            };
-            if controllers.split(',').any(|controller| controller == "memory") {
-                found.insert(0, (V1, roots.cgroup.join("memory"), path));
-            } else if hierarchy == "0" && controllers.is_empty() {
-                found.push((V2, roots.cgroup.clone(), path));
-            }
-        }
-        found.into_iter().find_map(|(interface, mount, path)| {
-            let folders = [mount.join(path.trim_start_matches('/')), mount.clone()];
-            let mut groups = folders.map(|folder| MemoryGroup { interface, mount: mount.clone(), folder }).into_iter();
+        let hierarchies = Hierarchies::of_this_process(roots)?;
+        let found = [(V1, hierarchies.of(Some("memory"))), (V2, hierarchies.of(None))];
+        found.into_iter().find_map(|(interface, hierarchy)| {
+            let Hierarchy { mount, folders } = hierarchy?;
+            let mut groups = folders.into_iter().map(|folder| MemoryGroup { interface, mount: mount.clone(), folder });
             groups.find_map(|group| group.counters().map(|counters| (group, counters)))
         })
     }
@@ -98,8 +84,7 @@ impl MemoryGroup {
     ///
     /// Version 1 reports the absence of a limit as a number that is larger than the memory of any machine.
     pub fn limit(&self) -> Option<u64> {
-        let around = self.folder.ancestors().take_while(|folder| folder.starts_with(&self.mount));
-        around.filter_map(|folder| number(&folder.join(self.interface.limit))).min()
+        around(&self.folder, &self.mount).filter_map(|folder| number(&folder.join(self.interface.limit))).min()
     }
 
     /// Reads the most memory that the cgroup ever held, in bytes; returns `None` on cgroup v2 before Linux 5.19.
@@ -108,8 +93,57 @@ impl MemoryGroup {
     }
 }
 
+/// The hierarchies of cgroups in which this process is.
+#[derive(Debug)]
+pub(super) struct Hierarchies {
+    /// `/proc/self/cgroup`.
+    text: String,
+    /// The folder that cgroup file systems are mounted on.
+    mounts: PathBuf,
+}
+
+/// One hierarchy.
+#[derive(Debug)]
+pub(super) struct Hierarchy {
+    /// The root of the hierarchy.
+    pub(super) mount: PathBuf,
+    /// The folders that may be this process's cgroup, the more certain first.
+    ///
+    /// A container without a cgroup namespace sees the host's path in `/proc/self/cgroup`, under which nothing is mounted. The
+    /// root of the hierarchy that it sees is then the container's own cgroup.
+    pub(super) folders: [PathBuf; 2],
+}
+
+impl Hierarchies {
+    /// Reads which hierarchies there are. Returns `None` if that cannot be read.
+    pub(super) fn of_this_process(roots: &Roots) -> Option<Hierarchies> {
+        let text = files::text(&roots.proc.join("self/cgroup"), MAX_SIZE).ok()?;
+        Some(Hierarchies { text, mounts: roots.cgroup.clone() })
+    }
+
+    /// Returns the hierarchy of a controller of version 1, or that of version 2.
+    pub(super) fn of(&self, controller: Option<&str>) -> Option<Hierarchy> {
+        let path = self.text.lines().find_map(|line| {
+            let mut parts = line.splitn(3, ':');
+            let (hierarchy, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
+            let is_wanted = match controller {
+                Some(wanted) => controllers.split(',').any(|controller| controller == wanted),
+                None => hierarchy == "0" && controllers.is_empty(),
+            };
+            is_wanted.then_some(path)
+        })?;
+        let mount = controller.map_or_else(|| self.mounts.clone(), |controller| self.mounts.join(controller));
+        Some(Hierarchy { folders: [mount.join(path.trim_start_matches('/')), mount.clone()], mount })
+    }
+}
+
+/// Returns a cgroup's folder and those around it, up to the root of the hierarchy.
+pub(super) fn around<'f>(folder: &'f Path, mount: &'f Path) -> impl Iterator<Item = &'f Path> {
+    folder.ancestors().take_while(move |folder| folder.starts_with(mount))
+}
+
 /// Reads a file that holds one number; returns `None` if the file holds `max` or is missing.
-fn number(path: &Path) -> Option<u64> {
+pub(super) fn number(path: &Path) -> Option<u64> {
     files::text(path, MAX_SIZE).ok()?.trim().parse().ok()
 }
 

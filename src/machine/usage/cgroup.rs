@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::kept_file::KeptFile;
 use super::{MemoryUse, Periods, Pressure, Roots};
+use crate::machine::cgroup::{Hierarchies, Hierarchy, around, number};
 
 /// Limits above it are none: version 1 has no other word for it.
 const NO_LIMIT: u64 = 1 << 60;
@@ -21,35 +22,19 @@ struct Folders {
 }
 
 impl Folders {
-    /// Finds the folders by `/proc/self/cgroup`. A container without a cgroup namespace sees the host's path there, under which
-    /// nothing is mounted: the root of the hierarchy is then its own.
+    /// Finds the folders that have the files of their controllers.
     fn of_this_process(roots: &Roots) -> Folders {
-        let text = fs::read_to_string(roots.proc.join("self/cgroup")).unwrap_or_default();
-        let mut folders = Folders::default();
-        for line in text.lines() {
-            let mut parts = line.splitn(3, ':');
-            let (Some(hierarchy), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
-                continue;
-            };
-            let below = |mount: PathBuf, file: &str| {
-                let own = mount.join(path.trim_start_matches('/'));
-                [own, mount.clone()].into_iter().find(|folder| folder.join(file).exists()).map(|folder| (folder, mount))
-            };
-            if hierarchy == "0" && controllers.is_empty() {
-                folders.unified =
-                    below(roots.cgroup.clone(), "memory.current").or_else(|| below(roots.cgroup.clone(), "cpu.stat"));
-            }
-            for controller in controllers.split(',') {
-                let mount = roots.cgroup.join(controller);
-                match controller {
-                    "memory" => folders.memory = below(mount, "memory.usage_in_bytes"),
-                    "cpu" => folders.cpu = below(mount, "cpu.stat"),
-                    "cpuacct" => folders.cpuacct = below(mount, "cpuacct.usage"),
-                    _ => {}
-                }
-            }
+        let Some(hierarchies) = Hierarchies::of_this_process(roots) else { return Folders::default() };
+        let having = |controller, file: &str| {
+            let Hierarchy { mount, folders } = hierarchies.of(controller)?;
+            folders.into_iter().find(|folder| folder.join(file).exists()).map(|folder| (folder, mount))
+        };
+        Folders {
+            unified: having(None, "memory.current").or_else(|| having(None, "cpu.stat")),
+            memory: having(Some("memory"), "memory.usage_in_bytes"),
+            cpu: having(Some("cpu"), "cpu.stat"),
+            cpuacct: having(Some("cpuacct"), "cpuacct.usage"),
         }
-        folders
     }
 }
 
@@ -93,11 +78,8 @@ impl GroupFiles {
                 in_folder(&folders.unified, &format!("{resource}.pressure"))
                     .or_else(|| KeptFile::open(&roots.proc.join("pressure").join(resource)))
             }),
-            limit: around(memory)
-                .filter_map(|folder| number(&folder.join(limit)))
-                .filter(|limit| *limit < NO_LIMIT)
-                .min(),
-            quota: around(cpu).filter_map(|folder| quota(&folder)).reduce(f64::min),
+            limit: least(memory, |folder| number(&folder.join(limit)).filter(|limit| *limit < NO_LIMIT)),
+            quota: least(cpu, quota),
         }
     }
 
@@ -144,13 +126,10 @@ impl GroupFiles {
     }
 }
 
-/// Returns the folder of a cgroup and those around it, up to the mount.
-fn around(group: &Option<(PathBuf, PathBuf)>) -> impl Iterator<Item = PathBuf> {
-    let (folder, mount) = group.clone().unzip();
-    folder.into_iter().flat_map(move |folder| {
-        let mount = mount.clone().unwrap_or_default();
-        folder.ancestors().take_while(|above| above.starts_with(&mount)).map(Path::to_owned).collect::<Vec<_>>()
-    })
+/// Returns the least value that a cgroup and those around it have.
+fn least<T: PartialOrd>(group: &Option<(PathBuf, PathBuf)>, value: impl Fn(&Path) -> Option<T>) -> Option<T> {
+    let (folder, mount) = group.as_ref()?;
+    around(folder, mount).filter_map(value).reduce(|least, other| if other < least { other } else { least })
 }
 
 /// Returns the number of processors that a cgroup's quota allows.
@@ -166,9 +145,4 @@ fn quota(folder: &Path) -> Option<f64> {
         }
     };
     (quota > 0.0 && period > 0.0).then(|| quota / period)
-}
-
-/// Reads a file that holds one number.
-fn number(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
 }
