@@ -9,6 +9,7 @@ use super::other::{self, TellingLine};
 use super::read::{Origin, Raised, Traceback};
 use super::text::one_line;
 use crate::event;
+use crate::failure::pattern::pattern;
 
 /// The failure behind the exception that ended a process.
 #[derive(Debug)]
@@ -42,20 +43,16 @@ const BESIDE: usize = 100;
 
 /// Messages about a child process that failed.
 static EXIT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(concat!(
+    pattern(concat!(
         r"(?i)\b(?:exit(?:ed|s)?|terminated|returned|failed|died|ended) (?:with |by |on )?(?:an? )?(?:non-?zero )?",
         r"(?:exit |return )?(?:code|status|signal)\b|non-?zero|\bexitcode\b|\brc ?= ?\d|",
         r"\b(?:worker|child|sub-?process|process|rank|command|script)\b.*\b(?:failed|died|crashed|exited|is dead)\b",
     ))
-    .expect("a valid pattern")
 });
 
 /// Messages about a worker of a pool or a data loader that is gone.
 static POOL: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r"(?i)DataLoader worker .*(?:exited unexpectedly|killed by signal)|worker process managed by the executor",
-    )
-    .expect("a valid pattern")
+    pattern(r"(?i)DataLoader worker .*(?:exited unexpectedly|killed by signal)|worker process managed by the executor")
 });
 
 fn messenger(raised: &Raised) -> Option<Messenger> {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::event::Ending;
 
 use super::lines::{Log, Writer};
+use crate::failure::pattern::pattern;
 
 /// The content of a rank's error file (`TORCHELASTIC_ERROR_FILE`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,15 +70,12 @@ impl RankReport {
 static FIELD: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^\s+(host|rank|exitcode) *: (\S+)(?: \(local_rank: (\d+)\))?").expect("a pattern"));
 static SIGNALED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
+    pattern(
         r"^(?:mpirun|prterun) noticed that process rank (\d+) with PID \d+ on node (\S+)\s+exited\s+on\s+signal\s+(\d{1,2})\b",
     )
-    .expect("a valid pattern")
 });
-static PROCESS_NAME: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^\s*Process name: \[.*[\],](\d+)\]").expect("a valid pattern"));
-static EXIT_CODE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^\s*Exit code: +(\d{1,3})$").expect("a valid pattern"));
+static PROCESS_NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*Process name: \[.*[\],](\d+)\]"));
+static EXIT_CODE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*Exit code: +(\d{1,3})$"));
 
 /// Returns the last report in a log.
 pub(super) fn report(log: &Log) -> Option<RankReport> {
@@ -98,11 +96,9 @@ pub(super) fn report(log: &Log) -> Option<RankReport> {
     })
 }
 
-static LOST_DAEMON: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(?:ORTE|PRTE|PRRTE) has lost communication with a remote daemon").expect("a valid pattern")
-});
-static DAEMON: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^\s*Remote daemon: *\[.*\] on node (\S+)").expect("a valid pattern"));
+static LOST_DAEMON: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^(?:ORTE|PRTE|PRRTE) has lost communication with a remote daemon"));
+static DAEMON: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*Remote daemon: *\[.*\] on node (\S+)"));
 
 /// Returns a headline if mpirun ended because its daemon on another host is gone. Whatever else mpirun writes about that is a
 /// guess.
@@ -118,7 +114,7 @@ const RULE: usize = 74;
 /// The beginnings of notices that only follow from the end of a rank.
 static FOLLOWING: LazyLock<Regex> = LazyLock::new(|| {
     let patterns = r"^(?:MPI_ABORT was invoked|Primary job  terminated|\S+ noticed that process rank|\S+ has exited due to process .* calling .abort)";
-    Regex::new(patterns).expect("a valid pattern")
+    pattern(patterns)
 });
 
 /// Returns the reason why mpirun itself failed, and the line after it: the first sentence of the first notice that does not only

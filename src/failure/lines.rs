@@ -12,6 +12,7 @@ use regex::Regex;
 use crate::logs::RankLabel;
 
 use super::record::{self, TRACEBACK};
+use crate::failure::pattern::pattern;
 
 /// The maximum number of bytes that are read of one standard stream of all processes together.
 const READ_BYTES: usize = 1 << 20;
@@ -49,17 +50,15 @@ pub(super) struct Writer {
 }
 
 /// Terminal escapes: CSI (colours, cursor), OSC (titles, links), and those of two characters.
-static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\x1b(?:\[[\x20-\x3f]*[@-~]?|\][^\x07\x1b]*(?:\x07|\x1b\\)|[^\[\]\x1b])?").expect("a valid pattern")
-});
+static ESCAPE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"\x1b(?:\[[\x20-\x3f]*[@-~]?|\][^\x07\x1b]*(?:\x07|\x1b\\)|[^\[\]\x1b])?"));
 
 /// The prefixes of launchers: `[rank0]: ` of torch's exception hook, `[default0]:` of `torchrun --tee`, and
 /// `[1,0]<stderr>:` of Open MPI.
 ///
 /// The blank after a prefix belongs to it only if its writer always puts one there; otherwise it is the line's indentation.
 static PREFIX: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(?:\[rank(?P<rank>\d+)\]: ?|\[default(?P<local>\d+)\]:|\[\d+,(?P<mpi>\d+)\]<std(?:err|out|diag)>:)")
-        .expect("a valid pattern")
+    pattern(r"^(?:\[rank(?P<rank>\d+)\]: ?|\[default(?P<local>\d+)\]:|\[\d+,(?P<mpi>\d+)\]<std(?:err|out|diag)>:)")
 });
 
 /// The text of a standard stream, before it is split into lines.

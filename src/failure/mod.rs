@@ -34,6 +34,7 @@ mod memory;
 mod nccl;
 mod noise;
 mod other;
+mod pattern;
 mod place;
 mod read;
 mod record;

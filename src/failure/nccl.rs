@@ -7,10 +7,7 @@ use regex::Regex;
 
 use super::lines::Log;
 use crate::event::{Collective, RankProgress};
-
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("a valid pattern")
-}
+use crate::failure::pattern::pattern;
 
 /// The end of a collective operation that took too long: `[PG 1 Rank 0] … [Rank 0] Watchdog caught collective operation timeout:
 /// WorkNCCL(SeqNum=1580, OpType=ALLREDUCE, …, Timeout(ms)=600000) ran for 600004 milliseconds before timing out.`

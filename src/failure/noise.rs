@@ -2,11 +2,8 @@
 
 use std::sync::LazyLock;
 
+use crate::failure::pattern::pattern;
 use regex::Regex;
-
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("a valid pattern")
-}
 
 /// Progress bars of tqdm, pip, rich, Keras, apt.
 static PROGRESS: LazyLock<Regex> = LazyLock::new(|| {

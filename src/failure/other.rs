@@ -9,6 +9,7 @@ use crate::event::SourcePlace;
 
 use super::lines::Log;
 use super::noise::{self, RecordLevel};
+use crate::failure::pattern::pattern;
 
 /// A line about the failure, and the place that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ const SEARCHED_LINES: usize = 12;
 
 /// Words by which a line tells of an error.
 static ERROR: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(concat!(
+    pattern(concat!(
         r"(?i:\b(?:errors?|fatal|exceptions?|cannot|can't|could not|couldn't|unable to|not found|no such|denied|killed|",
         r"panic|panicked|failed|failure|abort|aborted|aborting|invalid|unrecognized|unknown option|segmentation fault|",
         r"bus error|illegal instruction|core dumped|undefined symbol|no module named|no space left|out of memory|refused|",
@@ -32,22 +33,20 @@ static ERROR: LazyLock<Regex> = LazyLock::new(|| {
         r"undefined reference|undeclared|unbound variable|syntax error|multiple definition)\b)|",
         r"\b[A-Z]\w*(?:Error|Exception)\b|what\(\):",
     ))
-    .expect("a valid pattern")
 });
 
 /// Lines that state an error: `error: …`, `ValueError: …`, `cp: cannot stat …`, `train.sh: line 2: …`.
 static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(concat!(
+    pattern(concat!(
         r"^(?:\S+:? )?(?i:fatal error|fatal|error|critical|panic|uncaught exception)(?:\[\w+\])?: |^\[?(?:ERROR|FATAL|CRITICAL)\b|^(?:E|ERR!|!) |",
         r"^Error(?: |:)|\b[A-Z]\w*(?:Error|Exception): |",
         r"^[\w./+-]+(?:\[\d+\])?: (?:line \d+: |.*: )?(?i:cannot|can't|could not|no such|permission denied|.*(?:not found|no such file))",
     ))
-    .expect("a valid pattern")
 });
 
 /// Lines that only summarize the lines before them.
 static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(concat!(
+    pattern(concat!(
         r"(?i)^g?make(?:\[\d+\])?: \*\*\*|exit(?:ed|ing)? (?:with )?(?:status|code|with)|non-zero|^execution halted|^ninja: |",
         r"^usage:|^error executing job|: error is not recoverable|command failed with|^begin failed|",
         r"\b\d+ (?:failed|errors?|warnings?)\b.* (?:in|generated|emitted)\b|^error: (?:aborting|could not compile|compilation failed|linker command)|",
@@ -56,44 +55,38 @@ static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
         r"^(?:error|failed): line \d+|^(?:job|task|step|script|command|training|process)\b.{0,40} (?:failed|aborted)[.!]?$|",
         r"^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror",
     ))
-    .expect("a valid pattern")
 });
 
-static PANIC: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^thread '(.*?)'(?: \(\d+\))? panicked at (?:'(.*)', )?(\S+?):(\d+):\d+:?$").expect("a valid pattern")
-});
+static PANIC: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^thread '(.*?)'(?: \(\d+\))? panicked at (?:'(.*)', )?(\S+?):(\d+):\d+:?$"));
 
 /// `train.py: error: unrecognized arguments: --foo`, as argparse ends a program with exit code 2.
-static ARGUMENT: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^[^\s:]+(?: [^\s:]+)*: error: ").expect("a valid pattern"));
+static ARGUMENT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[^\s:]+(?: [^\s:]+)*: error: "));
 
 /// Messages before SIGABRT, apart from those of a C++ exception and a Rust panic: of the C and C++ libraries, glog, V8, the
 /// Java virtual machine, OpenMP, MKL, Go.
 static ABORT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(concat!(
+    pattern(concat!(
         r"Assertion .*failed|[Aa]ssertion failed|Check failed:|double free or corruption|",
         r"^(?:malloc|free|realloc|munmap_chunk|malloc_consolidate|unaligned)\w*\(\): |^\*\*\* .* detected \*\*\*|",
         r"corrupted (?:size|double-linked)|invalid (?:next )?size|stack smashing detected|pure virtual method|^libc\+\+abi: |",
         r"^OMP: Error|LLVM ERROR:|MKL ERROR|^FATAL ERROR: |^fatal error: |^F(?:\d{4}|\d{8}) \d\d:|^\d{4}-\d\d-\d\d \S+: F |",
         r"Watchdog caught collective operation timeout|^# There is insufficient memory|^#  SIG[A-Z]+ \(0x|^Terminating due to java|\bFATAL\b",
     ))
-    .expect("a valid pattern")
 });
 
 /// A record of Rich's logger.
 static COLUMNS: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
+    pattern(
         r"^(?P<before>(?:\[[^\]]*\])?\s+(?:ERROR|CRITICAL|FATAL|EXCEPTION)\s+)(?P<message>\S.*?)(?:\s{2,}\S+\.py:\d+)$",
     )
-    .expect("a valid pattern")
 });
 
 /// The place at the end of a message of Perl, PHP or Fortran.
 static PLACE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
+    pattern(
         r"^(?P<before>.*?),? (?:at|in|of file) (?P<path>[^\s()]+\.(?:pl|pm|t|PL|php|f90|f)) (?:on )?line (?P<line>\d+)(?:, <\S+> (?:line|chunk) \d+)?\.?$",
     )
-    .expect("a valid pattern")
 });
 
 /// Returns the last message of argparse from the line `from` on, if its usage stands there too.

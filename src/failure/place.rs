@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::event::SourcePlace;
+use crate::failure::pattern::pattern;
 
 /// One call in a traceback.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,17 +41,15 @@ enum Distance {
 
 /// Paths of libraries, wherever they are: packages of Python and other languages, and compiled extension modules.
 static LIBRARY: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
+    pattern(
         r"(?:site|dist)-packages/|/node_modules/|/go/pkg/mod/|/\.julia/packages/|/\.cargo/registry/|/rustc/|\.(?:pyx|pxi|pxd|pyx\.in)$|^stringsource$",
     )
-    .expect("a valid pattern")
 });
 
 /// Parts of paths outside the user's folder: libraries of the language, and scripts that start launchers (torchrun,
 /// accelerate).
-static INSTALLED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"/lib(?:64)?/python|/bin/|\.zip/|/usr/local/go/src/|/usr/lib/|/usr/share/").expect("a valid pattern")
-});
+static INSTALLED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"/lib(?:64)?/python|/bin/|\.zip/|/usr/local/go/src/|/usr/lib/|/usr/share/"));
 
 /// Returns the place to show of `frames`, which begin with the outermost call: that of the deepest frame in the user's code,
 /// else of the deepest one outside libraries, else of the deepest one.

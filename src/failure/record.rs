@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use crate::failure::pattern::pattern;
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -32,10 +33,8 @@ const ERRORS: [&str; 11] = [
 const MAX_LINES: usize = 2000;
 
 /// The pairs of `key=value` records (logrus, zap, slog) that matter.
-static PAIR: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(?:^|\s)(level|msg|message|error|err|exception)=(?:"((?:[^"\\]|\\.)*)"|(\S+))"#)
-        .expect("a valid pattern")
-});
+static PAIR: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"(?:^|\s)(level|msg|message|error|err|exception)=(?:"((?:[^"\\]|\\.)*)"|(\S+))"#));
 
 /// Returns the lines of a record for people: its level with its message, and the traceback that it carries. Returns `None` if
 /// the line is no record for machines.

@@ -13,6 +13,7 @@ use super::other;
 use super::place;
 use super::read::{Origin, Traceback};
 use super::text::one_line;
+use crate::failure::pattern::pattern;
 
 /// The maximum number of meaningful lines after a traceback that ended a process. After an exception that nothing caught, exit
 /// handlers and other threads may still write; after one that was survived, the rest of the run writes.
@@ -22,9 +23,8 @@ const LINES_AFTER: usize = 100;
 const LINES_AFTER_UNCERTAIN: usize = 20;
 
 /// A line that tells of the progress of a training.
-static STEP: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(?:epoch|steps?|iter|iterations?|batch|loss|lr|it/s)\b").expect("a valid pattern")
-});
+static STEP: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?i)\b(?:epoch|steps?|iter|iterations?|batch|loss|lr|it/s)\b"));
 
 /// Returns, for each line of a log, true if it belongs to a traceback or is the line before one that says whose it is.
 pub(super) fn covered(log: &Log, tracebacks: &[Traceback]) -> Vec<bool> {

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::event::Ending;
+use crate::failure::pattern::pattern;
 use crate::job::exit_code;
 
 /// Returns the signal that killed a process, or that killed its child if a shell passed that on as exit code 128 + n.
@@ -26,10 +27,9 @@ pub(super) fn negative(code: i32) -> Option<i32> {
 /// Returns true if an error only says that the process was told to end.
 pub(super) fn is_about_a_stop(headline: &str) -> bool {
     static STOP: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(
+        pattern(
             r"(?i)sigterm|sigint\b|signal:? 15|\bsignal:? terminated|^KeyboardInterrupt|^SystemExit|SignalException",
         )
-        .expect("a valid pattern")
     });
     STOP.is_match(headline)
 }

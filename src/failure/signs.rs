@@ -6,6 +6,7 @@ use regex::Regex;
 
 use super::lines::{Log, Writer};
 use super::text::one_line;
+use crate::failure::pattern::pattern;
 
 /// The maximum number of lines that are shown.
 const MAX_SIGNS: usize = 2;
@@ -33,9 +34,9 @@ struct Rule {
 macro_rules! rule {
     ($error:expr, $line:expr, $except:expr, $take:expr $(,)?) => {
         Rule {
-            error: LazyLock::new(|| Regex::new($error).expect("a valid pattern")),
-            line: LazyLock::new(|| Regex::new($line).expect("a valid pattern")),
-            except: LazyLock::new(|| Regex::new($except).expect("a valid pattern")),
+            error: LazyLock::new(|| pattern($error)),
+            line: LazyLock::new(|| pattern($line)),
+            except: LazyLock::new(|| pattern($except)),
             take: $take,
         }
     };

@@ -5,13 +5,13 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::HintFacts;
+use crate::failure::pattern::pattern;
 use crate::job::exit_code;
 
 /// The exit code of timeout(1) after its time limit (GNU coreutils and BusyBox).
 const TIMED_OUT: i32 = 124;
 
-static PYTHON: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?:^|[/ ])python[\d.]*(?: |$)|\.py\b").expect("a valid pattern"));
+static PYTHON: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:^|[/ ])python[\d.]*(?: |$)|\.py\b"));
 
 /// A program that the shell or the kernel could not start.
 pub(super) fn not_executable(facts: &HintFacts<'_>) -> Option<String> {

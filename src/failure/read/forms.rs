@@ -11,6 +11,7 @@ use super::{
 };
 use crate::failure::lines::Log;
 use crate::failure::noise::{self, RecordLevel};
+use crate::failure::pattern::pattern;
 
 /// The form in which a program prints an exception.
 struct Form {
@@ -39,9 +40,8 @@ const FORMS: [Form; 15] = [
     Form { begins: ruby::begins, read: |cursor| ruby::read(cursor).map(Reading::here) },
 ];
 
-static THREAD: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^Exception in thread ([^()]*?)\s*(?:\(.*\))?:$").expect("a valid pattern"));
-static CHILD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^Process (\S+):$").expect("a valid pattern"));
+static THREAD: LazyLock<Regex> = LazyLock::new(|| pattern(r"^Exception in thread ([^()]*?)\s*(?:\(.*\))?:$"));
+static CHILD: LazyLock<Regex> = LazyLock::new(|| pattern(r"^Process (\S+):$"));
 
 /// Returns all complete tracebacks of a log: writer by writer, and each writer's in the order of their lines.
 pub(in crate::failure) fn tracebacks(log: &Log) -> Vec<Traceback> {

@@ -14,10 +14,10 @@ use regex::Regex;
 
 use super::cursor::Cursor;
 use super::traceback::Raised;
+use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
-static PLACE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^\s+(\S.*\.(?:go|s|c)):(\d+)(?: \+0x[0-9a-f]+)?$").expect("a valid pattern"));
+static PLACE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+(\S.*\.(?:go|s|c)):(\d+)(?: \+0x[0-9a-f]+)?$"));
 
 /// The maximum number of lines of a message, up to the first goroutine.
 const MAX_MESSAGE: usize = 12;

@@ -16,26 +16,24 @@ use regex::Regex;
 use super::cursor::Cursor;
 use super::python;
 use super::traceback::Raised;
+use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
-static HEADER: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(?P<name>[\w.]+)\s+Traceback \(most recent call last\):?$").expect("a valid pattern")
-});
+static HEADER: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^(?P<name>[\w.]+)\s+Traceback \(most recent call last\):?$"));
 
 /// A call of IPython 8 and later: `Cell In[3], line 2`, `File /code/nb.py:2, in load(path)`.
 static FRAME: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
+    pattern(
         r"^(?:(?P<cell>(?:Cell |Input )?In ?\[\d+\])(?:, (?:line (?P<at>\d+)|in .*))?|File (?P<path>\S.*?):(?P<line>\d+))(?:, in (?P<function>[^(]+).*)?$",
     )
-    .expect("a valid pattern")
 });
 
 /// A call of IPython before 8: `<ipython-input-3-0a1b> in load(path)`, `/code/nb.py in load(path)`.
-static OLD_FRAME: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^(?P<path>[<~/]\S*) in (?P<function>[^(]+).*$").expect("a valid pattern"));
+static OLD_FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?P<path>[<~/]\S*) in (?P<function>[^(]+).*$"));
 
 /// The line of a call that was reached: `----> 2 y = df['label']`.
-static ARROW: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^-+> (\d+)(?: |$)").expect("a valid pattern"));
+static ARROW: LazyLock<Regex> = LazyLock::new(|| pattern(r"^-+> (\d+)(?: |$)"));
 
 /// The maximum number of lines of one exception.
 const MAX_LINES: usize = 2000;

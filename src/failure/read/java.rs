@@ -14,11 +14,8 @@ use regex::Regex;
 
 use super::cursor::Cursor;
 use super::traceback::{Link, Origin, Raised, Reading};
+use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
-
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("a valid pattern")
-}
 
 /// `at com.acme.Train.main(Train.java:5)`, with the loader and the module before the class.
 static FRAME: LazyLock<Regex> = LazyLock::new(|| {

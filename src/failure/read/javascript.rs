@@ -16,11 +16,8 @@ use regex::Regex;
 use super::cursor::Cursor;
 use super::traceback::{Link, Origin, Raised, Reading};
 use crate::failure::noise::{self, RecordLevel};
+use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
-
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("a valid pattern")
-}
 
 /// `at load (/opt/ml/code/fit.js:3:9)`, `at async file:///opt/ml/code/fit.mjs:3:9`, `at new Promise (<anonymous>)`.
 static FRAME: LazyLock<Regex> = LazyLock::new(|| {

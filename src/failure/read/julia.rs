@@ -13,18 +13,16 @@ use regex::Regex;
 
 use super::cursor::Cursor;
 use super::traceback::{Link, Raised};
+use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
 /// A call: ` [2] load(v::Vector{Int64})`, until Julia 1.5 with the place on the same line.
-static CALL: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^\s*\[\d+\] (?P<function>[^(]+?)(?:\(.*\))?(?: at (?P<path>\S+):(?P<line>\d+))?$")
-        .expect("a valid pattern")
-});
+static CALL: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^\s*\[\d+\] (?P<function>[^(]+?)(?:\(.*\))?(?: at (?P<path>\S+):(?P<line>\d+))?$"));
 
 /// The place of a call: `   @ Main /opt/ml/code/train.jl:2`.
-static PLACE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^\s+@ (?:(?P<module>\S+) )?(?P<path>\S+):(?P<line>\d+)(?: \[inlined\])?$").expect("a valid pattern")
-});
+static PLACE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^\s+@ (?:(?P<module>\S+) )?(?P<path>\S+):(?P<line>\d+)(?: \[inlined\])?$"));
 
 /// The maximum number of lines of a message.
 const MAX_MESSAGE: usize = 30;

@@ -12,11 +12,11 @@ use regex::Regex;
 
 use super::cursor::Cursor;
 use super::traceback::{Raised, Reading};
+use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
 static ERROR: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(?:\S*lua[\w.-]*: |\S*torch\S*: )?(?:(?P<path>[^\s:]+):(?P<line>\d+): )?(?P<message>.*)$")
-        .expect("a valid pattern")
+    pattern(r"^(?:\S*lua[\w.-]*: |\S*torch\S*: )?(?:(?P<path>[^\s:]+):(?P<line>\d+): )?(?P<message>.*)$")
 });
 
 /// Returns true if a line is the head of a stack.

@@ -10,6 +10,7 @@ use regex::Regex;
 
 use super::cursor::Cursor;
 use crate::failure::noise;
+use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
 /// The maximum number of lines without indentation that a paragraph of a message has. More are output of something else.
@@ -28,10 +29,6 @@ pub(super) struct MessageText {
     pub(super) text: String,
     /// The calls of the user's code that the message contains, the outermost first: `torch.compile` puts them there.
     pub(super) frames: Vec<Frame>,
-}
-
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("a valid pattern")
 }
 
 static FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^\s*File "(.*)", line (\d+)(?:, in (.*))?$"#));

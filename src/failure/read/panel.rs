@@ -13,10 +13,10 @@ use regex::Regex;
 
 use super::cursor::Cursor;
 use super::traceback::Raised;
+use crate::failure::pattern::pattern;
 
 static TITLE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^\s*[╭┌┏+][─━-]+ (?P<title>[^─━]*?(?i:error|exception|failed|failure)[^─━]*?) [─━-]+[╮┐┓+]$")
-        .expect("a valid pattern")
+    pattern(r"^\s*[╭┌┏+][─━-]+ (?P<title>[^─━]*?(?i:error|exception|failed|failure)[^─━]*?) [─━-]+[╮┐┓+]$")
 });
 
 /// The maximum number of lines of a box.

@@ -12,10 +12,11 @@ use regex::Regex;
 
 use super::cursor::Cursor;
 use super::traceback::Raised;
+use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
-static ERROR: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^E {3,}(?:([\w.]+): )?(.*)$").expect("a valid pattern"));
-static PLACE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(\S+):(\d+): ([\w.]+)$").expect("a valid pattern"));
+static ERROR: LazyLock<Regex> = LazyLock::new(|| pattern(r"^E {3,}(?:([\w.]+): )?(.*)$"));
+static PLACE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\S+):(\d+): ([\w.]+)$"));
 
 /// The maximum number of lines between the error and its place.
 const NEAR: usize = 6;

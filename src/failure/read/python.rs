@@ -12,30 +12,26 @@ use super::cursor::Cursor;
 use super::message;
 use super::traceback::{Fatal, Link, Raised};
 use crate::failure::lines::Log;
+use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 use crate::failure::record::TRACEBACK;
 
-static FRAME: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r#"^\s*(?:> )?File "(.*)", line (\d+)(?:, in (.*))?$"#).expect("a valid pattern"));
-static FATAL_FRAME: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r#"^\s+File "(.*)", line (\d+) in (.*)$"#).expect("a valid pattern"));
+static FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^\s*(?:> )?File "(.*)", line (\d+)(?:, in (.*))?$"#));
+static FATAL_FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^\s+File "(.*)", line (\d+) in (.*)$"#));
 
 /// The line that names an exception: `Type`, `Type: message`, `package.module.Type: message`, `RayTaskError(ValueError): message`.
 static RAISED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^([\p{L}_][\p{L}\p{N}_]*(?:\.(?:[\p{L}_][\p{L}\p{N}_]*|<locals>))*(?:\([\w.]+\))?)(?::(?:\s(.*))?)?$")
-        .expect("a valid pattern")
+    pattern(r"^([\p{L}_][\p{L}\p{N}_]*(?:\.(?:[\p{L}_][\p{L}\p{N}_]*|<locals>))*(?:\([\w.]+\))?)(?::(?:\s(.*))?)?$")
 });
 
 /// Names that are certainly those of exceptions, for a text in which no header announced a traceback.
 static CERTAIN: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?:Error|Exception|Interrupt|Exit|Warning|Failure|Timeout|Group|StopIteration)(?:\([\w.]+\))?$")
-        .expect("a valid pattern")
+    pattern(r"(?:Error|Exception|Interrupt|Exit|Warning|Failure|Timeout|Group|StopIteration)(?:\([\w.]+\))?$")
 });
 
 /// The rules of an exception group: `+-+---------------- 1 ----------------` and the closing one.
-static GROUP_RULE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^\s*\+(?:-\+)?-{3,}(?: (?:\d+|\.\.\.) -+)?$").expect("a valid pattern"));
-static GROUP_LINE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\s+[|+]").expect("a valid pattern"));
+static GROUP_RULE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*\+(?:-\+)?-{3,}(?: (?:\d+|\.\.\.) -+)?$"));
+static GROUP_LINE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+[|+]"));
 
 /// The maximum number of lines of other processes, without a prefix, within a traceback.
 const FOREIGN_LINES: usize = 3;

@@ -18,12 +18,12 @@ use regex::Regex;
 use super::cursor::Cursor;
 use super::python;
 use super::traceback::Raised;
+use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
 /// A call: `/opt/ml/code/train.py:5 in fit`, or `in fit:5` if the file does not exist. Rich breaks long ones anywhere.
 static FRAME: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(?:(?P<path>\S.*?):(?P<line>\d+)(?:\s*in (?P<function>.+))?|in (?P<name>.+):(?P<at>\d+))$")
-        .expect("a valid pattern")
+    pattern(r"^(?:(?P<path>\S.*?):(?P<line>\d+)(?:\s*in (?P<function>.+))?|in (?P<name>.+):(?P<at>\d+))$")
 });
 
 /// The words in the upper edge of the box.

@@ -11,19 +11,15 @@ use regex::Regex;
 
 use super::cursor::Cursor;
 use super::traceback::Raised;
+use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
 static ERROR: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r"^(?P<path>[^\s:]+):(?P<line>\d+):in [`'](?P<function>[^']+)': (?P<message>.*) \((?P<name>[A-Z][\w:]*)\)$",
-    )
-    .expect("a valid pattern")
+    pattern(r"^(?P<path>[^\s:]+):(?P<line>\d+):in [`'](?P<function>[^']+)': (?P<message>.*) \((?P<name>[A-Z][\w:]*)\)$")
 });
 
-static CALL: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^\s+(?:\d+: )?from (?P<path>[^\s:]+):(?P<line>\d+):in [`'](?P<function>[^']+)'$")
-        .expect("a valid pattern")
-});
+static CALL: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^\s+(?:\d+: )?from (?P<path>[^\s:]+):(?P<line>\d+):in [`'](?P<function>[^']+)'$"));
 
 /// Returns true if an error may begin at a line.
 pub(super) fn begins(line: &str) -> bool {

@@ -12,23 +12,19 @@ use regex::Regex;
 
 use super::cursor::Cursor;
 use super::traceback::Raised;
+use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
-static ERROR: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(?:==\d+==)?\s*(?:ERROR|WARNING): (?P<name>\w+Sanitizer): (?P<message>.*)$").expect("a valid pattern")
-});
+static ERROR: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^(?:==\d+==)?\s*(?:ERROR|WARNING): (?P<name>\w+Sanitizer): (?P<message>.*)$"));
 
 static FRAME: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r"^\s+#\d+ (?:0x[0-9a-f]+ in )?(?P<function>.+?) (?P<path>[^\s():]+):(?P<line>\d+)(?::\d+)?(?: \(.*\))?$",
-    )
-    .expect("a valid pattern")
+    pattern(r"^\s+#\d+ (?:0x[0-9a-f]+ in )?(?P<function>.+?) (?P<path>[^\s():]+):(?P<line>\d+)(?::\d+)?(?: \(.*\))?$")
 });
 
 /// The undefined behaviour that UBSan reports in one line.
-static UNDEFINED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(?P<path>[^\s:]+):(?P<line>\d+):\d+: (?P<message>runtime error: .*)$").expect("a valid pattern")
-});
+static UNDEFINED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^(?P<path>[^\s:]+):(?P<line>\d+):\d+: (?P<message>runtime error: .*)$"));
 
 /// The maximum number of lines between the report's first line and its first call.
 const NEAR: usize = 6;
