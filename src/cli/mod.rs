@@ -5,9 +5,12 @@
 mod alike;
 mod check;
 mod common;
+mod completions;
 mod env;
 mod exec;
+mod explain;
 mod local;
+mod man;
 mod plan;
 mod serve;
 mod train;
@@ -25,7 +28,7 @@ use crate::run;
 use crate::supervise::{direct, guard, keeper};
 
 /// The subcommands that run no job in this container.
-const QUESTIONS: [&str; 5] = ["env", "plan", "check", "local", "serve"];
+const QUESTIONS: [&str; 8] = ["env", "plan", "check", "explain", "local", "serve", "completions", "man"];
 
 /// Runs the command line `words`, of which the first is the program's name, and returns the exit code.
 pub fn run(words: Vec<OsString>) -> i32 {
@@ -99,6 +102,9 @@ fn dispatch(matches: &ArgMatches) -> i32 {
         Some(("plan", matches)) => plan::run(matches),
         Some(("check", matches)) => check::run(matches),
         Some(("local", matches)) => local::run(matches),
+        Some(("explain", matches)) => explain::run(matches),
+        Some(("completions", matches)) => completions::run(matches, command()),
+        Some(("man", _)) => man::run(command()),
         Some(("serve", _)) => serve::run(),
         _ => exit_code::USAGE,
     }
@@ -124,5 +130,8 @@ pub fn command() -> Command {
         .subcommand(plan::command())
         .subcommand(env::command())
         .subcommand(check::command())
+        .subcommand(explain::command())
+        .subcommand(completions::command())
+        .subcommand(man::command())
         .subcommand(serve::command())
 }

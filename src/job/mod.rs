@@ -70,6 +70,8 @@ pub struct DriverConfig {
     pub entry_script: Option<String>,
     /// `sourcecode.json`: a shell command that runs instead of the script.
     pub command: Option<String>,
+    /// `sourcecode.json`: the arguments of the command.
+    pub args: Vec<String>,
     /// `sourcecode.json`: the requirements file; `auto` for requirements.txt if it exists.
     pub requirements: Option<String>,
     /// `distributed.json`, if it is not empty.
@@ -141,10 +143,12 @@ impl Job {
         }
     }
 
-    /// Returns true if the hyperparameters are passed as arguments. A function or a shell command gets none.
-    pub fn passes_arguments(&self) -> bool {
+    /// Returns true if the hyperparameters are passed as arguments. A function gets none, and a shell command if the setting
+    /// `command_arguments` asks for it.
+    pub fn passes_arguments(&self, settings: &settings::Settings) -> bool {
         let command = self.drivers.as_ref().and_then(|drivers| drivers.command.as_ref());
-        self.request.training_module.is_none() && !(self.runs_as_drivers() && command.is_some())
+        let is_command = self.runs_as_drivers() && command.is_some();
+        self.request.training_module.is_none() && (!is_command || settings.command_arguments)
     }
 
     /// Returns true if a flag of the platform is set; `flag` is its name without the prefix `sagemaker_`.

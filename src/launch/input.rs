@@ -44,6 +44,9 @@ impl Entry {
             Entry::File { kind: EntryKind::PythonPackage, name, .. } => {
                 format!("{launcher} cannot run {name}, which is a package to be installed: {script}")
             }
+            Entry::File { kind: EntryKind::PythonModule, name, .. } => {
+                format!("{launcher} cannot run the module {name}: {script}")
+            }
             Entry::File { name, .. } => {
                 format!("{launcher} cannot run {name}, which is no Python script: {script}, or start {launcher} in it")
             }

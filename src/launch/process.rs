@@ -41,7 +41,7 @@ pub(super) fn command(input: &LaunchInput<'_>) -> Result<CommandPlan, LaunchErro
             let python = input.python()?;
             (python.to_owned(), words([path_bytes(python), name.as_bytes()]))
         }
-        Entry::File { kind: EntryKind::PythonPackage, module, .. } => {
+        Entry::File { kind: EntryKind::PythonPackage | EntryKind::PythonModule, module, .. } => {
             let python = input.python()?;
             (python.to_owned(), words([path_bytes(python), b"-m", module.as_bytes()]))
         }
@@ -62,16 +62,33 @@ pub(super) fn command(input: &LaunchInput<'_>) -> Result<CommandPlan, LaunchErro
                 words([path_bytes(python), b"-c", CALL.as_bytes(), module.as_bytes(), function.as_bytes()]),
             )
         }
-        // The drivers of SDK version 3 run the command in the code folder, without hyperparameters.
+        // The drivers of SDK version 3 run the command in the code folder, with arguments of its own. They follow the text, as
+        // there, so that they are those of its last program.
         Entry::ShellCommand(command) => {
             with_arguments = false;
-            (PathBuf::from(SHELL), words([SHELL, "-c", command]))
+            let own = input.job.drivers.iter().flat_map(|drivers| &drivers.args).map(String::as_bytes);
+            let mut text = command.clone().into_bytes();
+            for word in own.chain(input.arguments.iter().map(Vec::as_slice)) {
+                text.push(b' ');
+                text.extend(quoted(word));
+            }
+            (PathBuf::from(SHELL), vec![SHELL.into(), "-c".into(), text])
         }
     };
     if with_arguments {
         arguments.extend(input.arguments.iter().cloned());
     }
     Ok(CommandPlan { program, arguments, variables: VariableTable::new(), working_dir })
+}
+
+/// Returns a word in a form that a shell reads as this word.
+fn quoted(word: &[u8]) -> Vec<u8> {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(byte);
+    if !word.is_empty() && word.iter().all(is_plain) {
+        return word.to_vec();
+    }
+    let inner = word.iter().flat_map(|byte| if *byte == b'\'' { &b"'\\''"[..] } else { std::slice::from_ref(byte) });
+    [b'\''].into_iter().chain(inner.copied()).chain([b'\'']).collect()
 }
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {

@@ -77,10 +77,11 @@ fn each_kind_of_entry_has_its_command() {
     for (entry, program, expected) in [
         (entry(EntryKind::PythonScript, "sub/train.py"), "/usr/bin/python3", "/usr/bin/python3 sub/train.py --lr 1"),
         (entry(EntryKind::PythonPackage, "train.py"), "/usr/bin/python3", "/usr/bin/python3 -m train --lr 1"),
+        (entry(EntryKind::PythonModule, "pkg.train"), "/usr/bin/python3", "/usr/bin/python3 -m pkg.train --lr 1"),
         (entry(EntryKind::ShellScript, "run/me.sh"), "./run/me.sh", "./run/me.sh --lr 1"),
         (entry(EntryKind::ShellScript, "plain.sh"), "/bin/sh", "/bin/sh ./plain.sh --lr 1"),
         (entry(EntryKind::Executable, "train.R"), "/usr/bin/Rscript", "/usr/bin/Rscript ./train.R --lr 1"),
-        (Entry::ShellCommand("a && b".to_owned()), "/bin/sh", "/bin/sh -c a && b"),
+        (Entry::ShellCommand("a && b".to_owned()), "/bin/sh", "/bin/sh -c a && b --lr 1"),
     ] {
         let plan = planned(&job, &Hardware::default(), &entry).expect("a plan");
         assert_eq!((plan.processes[0].command.program.to_str(), command(&plan)), (Some(program), expected.to_owned()));
@@ -407,6 +408,7 @@ fn mpirun_starts_each_kind_of_script_as_the_toolkit_does() {
     for (entry, end) in [
         (script(), "none /usr/bin/python3 -m mpi4py train.py --lr 1"),
         (entry(EntryKind::PythonPackage, "train.py"), "none /usr/bin/python3 -m mpi4py -m train --lr 1"),
+        (entry(EntryKind::PythonModule, "pkg.train"), "none /usr/bin/python3 -m mpi4py -m pkg.train --lr 1"),
         (entry(EntryKind::ShellScript, "train.sh"), "none ./train.sh --lr 1"),
     ] {
         let plan = planned(&job, &gpus(2), &entry).expect("a plan");

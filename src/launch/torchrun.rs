@@ -54,9 +54,10 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     // With this option, torchrun runs programs of any kind.
     let any_program = further.iter().any(|word| matches!(word.as_str(), "--no-python" | "--no_python"));
     let script = match input.entry {
-        Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, name, .. } => name.clone(),
+        Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, name, .. } => vec![name.clone()],
+        Entry::File { kind: EntryKind::PythonModule, name, .. } => vec!["-m".to_owned(), name.clone()],
         Entry::File { kind: EntryKind::ShellScript | EntryKind::Executable, name, .. } if any_program => {
-            format!("./{name}")
+            vec![format!("./{name}")]
         }
         other => return Err(other.refused_by(PROGRAM)),
     };
@@ -86,7 +87,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     }
     // If an option stands twice, torchrun takes the last one.
     arguments.extend(words(further));
-    arguments.push(script.into());
+    arguments.extend(words(script));
     arguments.extend(input.arguments.iter().cloned());
     // Nothing is known of what neuron_parallel_compile does with the output of its torchrun.
     let separation = if compiler.is_none() { Separation::Interpreter } else { Separation::Shared };

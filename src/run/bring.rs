@@ -1,6 +1,6 @@
 //! Bringing the user's code.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::live::Live;
@@ -15,15 +15,19 @@ pub(super) async fn code(context: &Context, live: &mut Live, prepared: &Prepared
     let code_dir = job.code_dir();
     if job.request.training_module.is_some() {
         // sagemaker-training makes the folder (its `environment.py`), and frameworks write scripts into it.
-        if let Err(error) = std::fs::create_dir_all(&code_dir) {
-            tracing::warn!("code: cannot make {}: {error}", code_dir.display());
-        }
+        make_folder(&code_dir);
         return Ok(());
     }
     if job.runs_as_drivers() {
         return Ok(());
     }
-    let Some(source) = source_of(job)? else { return Ok(()) };
+    let Some(source) = source_of(job)? else {
+        // A module of the image needs no code, but it runs in the code folder.
+        if job.request.program.as_deref().and_then(code::module_of).is_some() {
+            make_folder(&code_dir);
+        }
+        return Ok(());
+    };
     let precedence = prepared.settings.code_precedence;
     let region = job.request.region.as_ref().and_then(|region| region.as_str());
     let access = Access::of(&context.variables, region);
@@ -34,6 +38,12 @@ pub(super) async fn code(context: &Context, live: &mut Live, prepared: &Prepared
         tracing::warn!("code: {notes}");
     }
     Ok(())
+}
+
+fn make_folder(code_dir: &Path) {
+    if let Err(error) = std::fs::create_dir_all(code_dir) {
+        tracing::warn!("code: cannot make {}: {error}", code_dir.display());
+    }
 }
 
 /// Returns the source of the code: the hyperparameter, else the image's variable, else the channel `code`.

@@ -26,7 +26,7 @@ pub fn exec(options: Options, command: Vec<OsString>) -> i32 {
     })
 }
 
-async fn phases(context: &Context, live: &mut Live, command: Vec<OsString>) -> Result<Ended, Outcome> {
+async fn phases(context: &Context, live: &mut Live, mut command: Vec<OsString>) -> Result<Ended, Outcome> {
     let prepared = prepare::prepare(context.paths.clone(), &context.variables, &context.options.settings, true)?;
     prepared.log_level().apply();
     logs::set_redactor(prepare::redactor(&context.variables, &prepared.job.all_hyperparameters));
@@ -67,6 +67,7 @@ async fn phases(context: &Context, live: &mut Live, command: Vec<OsString>) -> R
             return Err(Outcome::refused(Refusal::NotFound, format!("{}: not found on PATH", name.to_string_lossy())));
         }
     };
+    command.extend(start::os_words(&environment.arguments));
     let task = Task {
         process: Process::Rank(prepared.job.node_rank()),
         program,

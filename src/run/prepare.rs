@@ -21,6 +21,8 @@ pub struct Prepared {
     pub job: Job,
     /// The settings.
     pub settings: Settings,
+    /// The hyperparameters `footplate_*`, from which settings were read.
+    pub own_hyperparameters: Dict,
     /// Warnings about the configuration.
     pub warnings: Vec<String>,
 }
@@ -48,7 +50,7 @@ pub fn prepare(
             Outcome::refused(Refusal::Configuration, redactor(variables, &job.all_hyperparameters).clean(&error))
         })?;
     warnings.extend(misspelt::warnings(variables, &own_hyperparameters, &job.all_hyperparameters));
-    Ok(Prepared { job, settings, warnings })
+    Ok(Prepared { job, settings, own_hyperparameters, warnings })
 }
 
 impl Prepared {
@@ -182,7 +184,12 @@ pub fn entry_of(job: &Job) -> Result<(Entry, Option<EntryPoint>), Outcome> {
              sagemaker_program of the job, to a script such as train.py",
         ));
     };
-    let point = EntryPoint::find(&job.code_dir(), name).map_err(entry_refused)?;
+    let with_working_dir = |error: EntryError| match std::env::current_dir() {
+        Ok(folder) => error.with_working_dir(&folder),
+        Err(_) => error,
+    };
+    let found = EntryPoint::find(&job.code_dir(), name).map_err(with_working_dir);
+    let point = found.map_err(entry_refused)?;
     let (kind, name, module) = (point.kind(), point.name().to_owned(), point.module());
     Ok((Entry::File { kind, name, module, runner: Runner::Kernel }, Some(point)))
 }

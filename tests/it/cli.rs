@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use super::job::{Ended, FOOTPLATE, Job, search_path, wait_with_output};
 
 /// The subcommands that the help lists.
-const COMMANDS: [&str; 6] = ["train", "exec", "local", "plan", "env", "check"];
+const COMMANDS: [&str; 8] = ["train", "exec", "local", "plan", "env", "check", "explain", "completions"];
 
 /// The output of `footplate --help`.
 const HELP: &str = include_str!("help.txt");

@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::empty_image::run;
-use super::job::{Job, executable};
+use super::job::{Job, executable, wait_with_output};
 
 /// A member of an archive: its name, its mode, and its text or the target of a link.
 type Member<'m> = (&'m str, u32, Content<'m>);
@@ -455,4 +455,63 @@ fn the_error_for_an_image_without_python_names_path_and_the_remedy() {
     let ended = run(&job, &["train"]).failed(127, "no python3 or python on PATH (/image/bin:");
     let remedy = "; install Python in the image, or set FOOTPLATE_PYTHON to its path";
     assert!(ended.failure().contains(remedy), "{ended:#?}");
+}
+
+#[test]
+fn a_module_of_the_code_runs_by_its_name() {
+    let job = Job::new()
+        .file("code/pkg/__init__.py", "")
+        .file("code/pkg/train.py", "import os, sys; print(__package__, sys.argv[1:], os.environ['SM_MODULE_NAME'])")
+        .file("code/requirements.txt", "# nothing\n")
+        .variable("SAGEMAKER_PROGRAM", "-m pkg.train")
+        .hyperparameters(r#"{"lr": 0.1}"#);
+    let ended = job.train().succeeded();
+    assert_eq!(ended.stdout(), "pkg ['--lr', '0.1'] pkg.train\n");
+    assert!(ended.stderr.contains("entry point: -m pkg.train"), "{ended:#?}");
+    let job = job.variable("FOOTPLATE_LAUNCHER", "per-gpu").variable("FOOTPLATE_PROCESSES_PER_HOST", "2");
+    assert!(job.train().succeeded().stdout().contains("[algo-1:1] pkg ['--lr', '0.1'] pkg.train\n"));
+    let job = job.without("FOOTPLATE_LAUNCHER").file("code/pkg/train.py", "def f():\n    raise KeyError('x')\nf()\n");
+    let ended = job.train().failed(1, "KeyError: 'x'\nat pkg/train.py:2 in f\n");
+    assert!(ended.failure().contains(" -m pkg.train --lr 0.1"), "{ended:#?}");
+}
+
+#[test]
+fn a_module_of_the_image_runs_without_any_code() {
+    let job = Job::new().variable("SAGEMAKER_PROGRAM", "-m platform");
+    fs::remove_dir(job.path("code")).expect("removed");
+    let ended = job.train();
+    assert!(ended.success, "{ended:#?}");
+    let job = Job::new().variable("SAGEMAKER_PROGRAM", "-m no_such_module.at_all");
+    let ended = job.train();
+    assert_eq!(ended.code(), 1, "{ended:#?}");
+    assert!(ended.failure().contains("No module named 'no_such_module'"), "{ended:#?}");
+    let job = Job::new().variable("SAGEMAKER_PROGRAM", "-m pkg.train --lr 1");
+    job.train()
+        .failed(78, "the entry point \"-m pkg.train --lr 1\" cannot be used: `-m` is followed by the name of a module");
+}
+
+#[test]
+fn code_in_the_working_directory_of_the_image_is_found_for_the_error() {
+    let job = Job::new().file("program/train.py", "print('ran')");
+    let run = |job: &Job| {
+        let mut command = job.command(["train"]);
+        command
+            .current_dir(job.path("program"))
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        let output = wait_with_output(command.spawn().expect("footplate starts"));
+        job.ended(output, std::time::Duration::ZERO)
+    };
+    let folder = job.path("program").display().to_string();
+    let remedy = format!(
+        "it is in the image's working directory, {folder}: set SAGEMAKER_SUBMIT_DIRECTORY={folder} in the image"
+    );
+    let ended = run(&job).failed(127, "the entry point \"train.py\" cannot be run: the code folder ");
+    assert!(ended.failure().contains(&remedy), "{ended:#?}");
+    let job = job.file("code/other.py", "");
+    let ended = run(&job).failed(127, "the entry point \"train.py\" is not in ");
+    assert!(ended.failure().contains(&remedy), "{ended:#?}");
+    let job = job.variable("SAGEMAKER_SUBMIT_DIRECTORY", &folder);
+    fs::remove_file(job.path("output/failure")).expect("removed");
+    assert_eq!(run(&job).succeeded().stdout(), "ran\n");
 }

@@ -394,3 +394,21 @@ fn wrong_files_of_the_sdk_drivers_fail_the_job() {
         refused(job.train(), &format!("configuration: {}: {problem}; expected an object such as ", path.display()));
     }
 }
+
+#[test]
+fn a_command_gets_its_own_arguments_and_hyperparameters_on_request() {
+    let shown = r#"{"command": "true && printf '<%s>'", "args": ["two words", "it's", 3, "$HOME", ""]}"#;
+    let job = Job::new()
+        .file("input/data/sm_drivers/sourcecode.json", shown)
+        .file("input/data/code/train.py", "")
+        .hyperparameters(r#"{"lr": 0.1, "name": "a b"}"#)
+        .without("SAGEMAKER_PROGRAM");
+    let own = "<two words><it's><3><$HOME><>";
+    assert_eq!(job.train().succeeded().stdout(), own);
+    let job = job.variable("FOOTPLATE_COMMAND_ARGUMENTS", "on");
+    assert_eq!(job.train().succeeded().stdout(), format!("{own}<--lr><0.1><--name><a b>"));
+    let job = Job::new().hyperparameters(r#"{"flag": true, "lr": 0.1}"#);
+    let words = ["exec", "--set", "command_arguments=on", "--set", "arguments=flags", "--", "printf", "<%s>", "x"];
+    assert_eq!(job.run(words).succeeded().stdout(), "<x><--flag><--lr><0.1>");
+    assert_eq!(job.run(["exec", "--", "printf", "<%s>", "x"]).succeeded().stdout(), "<x>");
+}

@@ -5,10 +5,12 @@
 //! - `circles`: no file imports itself by way of others
 //! - `cli`: the command line, and `footplate check`
 //! - `code`: where the code comes from, which file of it runs, by which Python
+//! - `completions`: what shells complete, and the manual page
 //! - `config`: configuration files that are wrong
 //! - `docker`: jobs in containers, and docker/
 //! - `engines`: Open MPI and PyTorch over several hosts, in containers
 //! - `environment`: what the script is given, and the commands that show it
+//! - `explain`: what names mean, and why they have their values
 //! - `failure`: failure files, from scripts that really fail
 //! - `hosts`: several hosts, that start and fail together
 //! - `installers`: requirements by real uv and pip, from real indexes
@@ -46,12 +48,14 @@ mod cables;
 mod circles;
 mod cli;
 mod code;
+mod completions;
 mod config;
 mod container;
 mod docker;
 mod empty_image;
 mod engines;
 mod environment;
+mod explain;
 mod failure;
 mod hosts;
 mod images;

@@ -32,7 +32,10 @@ pub(super) fn read(paths: &Paths) -> Result<Option<DriverConfig>, ConfigError> {
         value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
     };
     let (entry_script, command, requirements) = (text("entry_script"), text("command"), text("requirements"));
-    Ok(Some(DriverConfig { entry_script, command, requirements, distributed }))
+    // The SDK quotes each of them as Python's `str` has it.
+    let args = source_code.as_ref().and_then(|dict| dict.get("args")).and_then(Value::as_list).unwrap_or_default();
+    let args = args.iter().map(|arg| arg.to_py_str().to_str().into_owned()).collect();
+    Ok(Some(DriverConfig { entry_script, command, args, requirements, distributed }))
 }
 
 fn read_object(kind: &FileKind, path: &std::path::Path) -> Result<Option<Dict>, ConfigError> {

@@ -10,7 +10,8 @@ mod setting;
 mod table;
 mod values;
 
-pub use setting::{HYPERPARAMETER_PREFIX, Setting, SettingError, VARIABLE_PREFIX};
+pub use read::given;
+pub use setting::{GivenValue, HYPERPARAMETER_PREFIX, Setting, SettingError, VARIABLE_PREFIX};
 pub use table::{REGISTRY, Settings};
 pub use values::{
     ArgumentStyle, CodePrecedence, InstallerChoice, LogPrefix, ProtectedPackages, RequirementsChoice, Secret,

@@ -49,6 +49,11 @@ pub(super) fn addresses(text: &str) -> Option<BTreeMap<String, IpAddr>> {
     addresses.collect()
 }
 
+/// Reads `on` or `off`, in any of their spellings.
+pub(super) fn switch(text: &str) -> Option<bool> {
+    if is_on(text) { Some(true) } else { is_off(text).then_some(false) }
+}
+
 /// Splits a text into words as `sh` does, without expanding anything: blanks separate words, quotes and backslashes keep
 /// blanks in them. Returns `None` if a quote is not closed or a backslash stands last.
 pub(super) fn words(text: &str) -> Option<Vec<String>> {

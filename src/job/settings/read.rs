@@ -22,18 +22,7 @@ impl Settings {
             let known = REGISTRY.map(|setting| setting.name).join(", ");
             return Err(SettingError::Unknown { name: name.clone(), known });
         }
-        let given = |setting: &Setting| {
-            if let Some((_, text)) = command_line.iter().rev().find(|(name, _)| name == setting.name) {
-                return Some(GivenValue { text: text.clone(), place: format!("--set {}", setting.name) });
-            }
-            if let Some(text) = variables.get_non_empty(&setting.variable()) {
-                let place = format!("the variable {}", setting.variable());
-                return Some(GivenValue { text: text.into_owned(), place });
-            }
-            let value = hyperparameters.get(&setting.hyperparameter())?;
-            let place = format!("the hyperparameter {}", setting.hyperparameter());
-            Some(GivenValue { text: value_text(value), place })
-        };
+        let given = |setting: &Setting| given(setting, command_line, variables, hyperparameters);
         let settings = Settings::from_given(given)?;
         let is_known = |name: &String| launchers.contains(&name.as_str());
         if settings.launcher.as_ref().is_some_and(|name| !is_known(name))
@@ -44,6 +33,25 @@ impl Settings {
         }
         Ok(settings)
     }
+}
+
+/// Returns the value that a setting was given, from the strongest source that has one.
+pub fn given(
+    setting: &Setting,
+    command_line: &[(String, String)],
+    variables: &Variables,
+    hyperparameters: &Dict,
+) -> Option<GivenValue> {
+    if let Some((_, text)) = command_line.iter().rev().find(|(name, _)| name == setting.name) {
+        return Some(GivenValue { text: text.clone(), place: format!("--set {}", setting.name) });
+    }
+    if let Some(text) = variables.get_non_empty(&setting.variable()) {
+        let place = format!("the variable {}", setting.variable());
+        return Some(GivenValue { text: text.into_owned(), place });
+    }
+    let value = hyperparameters.get(&setting.hyperparameter())?;
+    let place = format!("the hyperparameter {}", setting.hyperparameter());
+    Some(GivenValue { text: value_text(value), place })
 }
 
 fn is_setting(name: &str) -> bool {

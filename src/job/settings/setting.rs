@@ -34,10 +34,11 @@ impl Setting {
 }
 
 /// A value that somebody gave a setting.
-pub(super) struct GivenValue {
-    pub(super) text: String,
+pub struct GivenValue {
+    /// The value as text.
+    pub text: String,
     /// The place where it was given, for messages: `the variable FOOTPLATE_UV`.
-    pub(super) place: String,
+    pub place: String,
 }
 
 impl GivenValue {

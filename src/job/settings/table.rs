@@ -80,6 +80,10 @@ settings! {
          argument). `json`: as JSON (`--flag true`). `flags`: true is a bare `--flag`, false and null are left out. `none`: no \
          arguments. Jobs of SDK version 3 have `json`.";
 
+    command_arguments: bool = parse::switch, takes "`on`, `off`", default "off",
+        "`on`: a command (`SourceCode.command` of SDK version 3, `footplate exec`) gets the hyperparameters as arguments after \
+         its own, in the form of `arguments`.";
+
     launcher: Option<String> = parse::text, takes "the name of a launcher", unset "what the job asks for, else process",
         "The launcher of the script: footplate itself, or a program of the image such as torchrun. Hosts of instance groups \
          that the job's distribution leaves out run one process.";
@@ -103,8 +107,7 @@ settings! {
         "If more than 0, progress bars that redraw one line with `\\r` become lines, at least this time apart. 0 passes them \
          on unchanged.";
 
-    record: bool = |text| if parse::is_on(text) { Some(true) } else if parse::is_off(text) { Some(false) } else { None },
-        takes "`on`, `off`", default "on",
+    record: bool = parse::switch, takes "`on`, `off`", default "on",
         "The run record, `output/data/footplate/<host>/run.json`. `off`: it is not written.";
 
     resource_interval: Duration = parse::seconds, takes "seconds", default "5",
@@ -177,6 +180,7 @@ mod tests {
                 "launcher" => "mpi",
                 "log_prefix" => "on",
                 "record" => "off",
+                "command_arguments" => "on",
                 "installer" => "uv",
                 "code_precedence" => "baked-in",
                 "host_addresses" => "algo-1=127.0.0.2, algo-2=::1",

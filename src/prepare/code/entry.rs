@@ -18,6 +18,8 @@ pub enum EntryKind {
     PythonScript,
     /// A module of a package that is installed first: `python -m train`.
     PythonPackage,
+    /// A module of the code or of the image, which the job names as `-m package.train`: `python -m package.train`.
+    PythonModule,
     /// A folder with a `__main__.py`: `python folder`.
     PythonFolder,
     /// A `.sh` file: `./train.sh`.
@@ -63,10 +65,13 @@ pub enum EntryError {
     },
     /// The code folder does not exist or is empty.
     #[error(
-        "the entry point {name:?} cannot be run: the code folder {code_dir} {}; COPY the code into it in the \
-         Dockerfile, or give the estimator a source_dir, or set SAGEMAKER_SUBMIT_DIRECTORY to the folder or \
-         archive that holds the code",
-        if *.exists { "is empty" } else { "does not exist" }
+        "the entry point {name:?} cannot be run: the code folder {code_dir} {}; {}",
+        if *.exists { "is empty" } else { "does not exist" },
+        in_working_dir(.working_dir).unwrap_or_else(|| {
+            "COPY the code into it in the Dockerfile, or give the estimator a source_dir, or set \
+             SAGEMAKER_SUBMIT_DIRECTORY to the folder or archive that holds the code"
+                .to_owned()
+        })
     )]
     NoCode {
         /// The name.
@@ -75,9 +80,14 @@ pub enum EntryError {
         code_dir: PathBuf,
         /// True if the folder exists and is empty.
         exists: bool,
+        /// The image's working directory, if the file is there.
+        working_dir: Option<PathBuf>,
     },
     /// The file does not exist.
-    #[error("the entry point {name:?} is not in {code_dir}, which holds {holds}; {}", remedy(.suggestion))]
+    #[error(
+        "the entry point {name:?} is not in {code_dir}, which holds {holds}; {}",
+        in_working_dir(.working_dir).unwrap_or_else(|| remedy(.suggestion))
+    )]
     NotFound {
         /// The name.
         name: String,
@@ -87,6 +97,8 @@ pub enum EntryError {
         holds: String,
         /// The file that the name may stand for.
         suggestion: Option<String>,
+        /// The image's working directory, if the file is there.
+        working_dir: Option<PathBuf>,
     },
     /// The name exists and cannot be run: a folder without `__main__.py`, or a device.
     #[error("the entry point {path} cannot be run: it is {found}; {SET} to a file, or to a folder with a __main__.py")]
@@ -142,6 +154,30 @@ fn remedy(suggestion: &Option<String>) -> String {
     }
 }
 
+/// Returns the remedy for a file that is in the image's working directory and not in the code folder.
+fn in_working_dir(folder: &Option<PathBuf>) -> Option<String> {
+    let folder = folder.as_ref()?.display();
+    Some(format!(
+        "it is in the image's working directory, {folder}: set SAGEMAKER_SUBMIT_DIRECTORY={folder} in the image, or COPY the \
+         code into the code folder"
+    ))
+}
+
+impl EntryError {
+    /// Adds the image's working directory to an error about a file that is not in the code folder, if the file is there.
+    #[must_use]
+    pub fn with_working_dir(mut self, folder: &Path) -> EntryError {
+        if let EntryError::NotFound { name, code_dir, working_dir, .. }
+        | EntryError::NoCode { name, code_dir, working_dir, .. } = &mut self
+            && folder != code_dir
+            && folder.join(&*name).is_file()
+        {
+            *working_dir = Some(folder.to_owned());
+        }
+        self
+    }
+}
+
 impl EntryPoint {
     /// Finds the file `name` in the code folder and determines its kind.
     ///
@@ -150,14 +186,24 @@ impl EntryPoint {
     /// `[project]` or `[build-system]` table makes a package only if the file `name` does not exist, because
     /// `sagemaker-training` runs a script next to such a file as a script.
     ///
+    /// Beyond that, `-m package.train` names a module. Where it is, Python finds out.
+    ///
     /// # Errors
     ///
     /// Any [`EntryError`].
     pub fn find(code_dir: &Path, name: &str) -> Result<EntryPoint, EntryError> {
+        if let Some(module) = module_of(name) {
+            return EntryPoint::of_module(code_dir, name, module);
+        }
         let relative = relative_name(code_dir, name)?;
         let unreadable =
             |path: &Path, error: &io::Error| EntryError::Unreadable { path: path.to_owned(), error: error.to_string() };
-        let no_code = |exists| EntryError::NoCode { name: name.to_owned(), code_dir: code_dir.to_owned(), exists };
+        let no_code = |exists| EntryError::NoCode {
+            name: name.to_owned(),
+            code_dir: code_dir.to_owned(),
+            exists,
+            working_dir: None,
+        };
         let real_dir = match code_dir.canonicalize() {
             Ok(real) => real,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(no_code(false)),
@@ -193,10 +239,27 @@ impl EntryPoint {
                     code_dir: code_dir.to_owned(),
                     holds: listing.to_string(),
                     suggestion: meant(&real_dir, &relative),
+                    working_dir: None,
                 })
             }
             Err(error) => Err(unreadable(&path, &error)),
         }
+    }
+
+    /// Returns the entry point for `-m module`. With a `setup.py`, the package is installed first.
+    fn of_module(code_dir: &Path, name: &str, module: &str) -> Result<EntryPoint, EntryError> {
+        let is_word = |word: &str| {
+            let mut letters = word.chars();
+            letters.next().is_some_and(|first| first.is_alphabetic() || first == '_')
+                && letters.all(|letter| letter.is_alphanumeric() || letter == '_')
+        };
+        if !module.split('.').all(is_word) {
+            let problem = "`-m` is followed by the name of a module, such as `-m package.train`, and by nothing else";
+            return Err(EntryError::Name { name: name.to_owned(), problem });
+        }
+        let is_package = code_dir.join("setup.py").exists();
+        let kind = if is_package { EntryKind::PythonPackage } else { EntryKind::PythonModule };
+        Ok(EntryPoint { code_dir: code_dir.to_owned(), name: module.to_owned(), kind })
     }
 
     /// Returns the kind of the entry point.
@@ -204,7 +267,7 @@ impl EntryPoint {
         self.kind
     }
 
-    /// Returns the path relative to the code folder, which is the working directory of the script.
+    /// Returns the path relative to the code folder, which is the working directory of the script; the name of a module.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -217,6 +280,9 @@ impl EntryPoint {
 
     /// Returns the name of the module for `python -m`: without `.py`, and with dots in place of slashes.
     pub fn module(&self) -> String {
+        if self.kind == EntryKind::PythonModule {
+            return self.name.clone();
+        }
         self.name.strip_suffix(".py").unwrap_or(&self.name).replace('/', ".")
     }
 
@@ -240,6 +306,12 @@ impl EntryPoint {
         }
         access(&path, AccessFlags::X_OK).is_ok()
     }
+}
+
+/// Returns the module of an entry point of the form `-m module`; `None` for any other.
+pub fn module_of(name: &str) -> Option<&str> {
+    let rest = name.trim().strip_prefix("-m")?;
+    rest.starts_with(char::is_whitespace).then(|| rest.trim())
 }
 
 /// Returns the name relative to the code folder, without `.` components.

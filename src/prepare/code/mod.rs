@@ -24,7 +24,7 @@ mod source;
 
 pub use archive::{ArchiveLimits, unpack};
 pub use code_folder::WriteReport;
-pub use entry::{EntryError, EntryKind, EntryPoint};
+pub use entry::{EntryError, EntryKind, EntryPoint, module_of};
 pub use error::CodeError;
 pub use fetch::{FetchedCode, fetch};
 pub use notes::Notes;

@@ -85,8 +85,12 @@ pub fn build(
     if existing == ExistingVariables::Keep {
         variables.retain(|name, _| given.get_os(OsStr::from_bytes(name)).is_none());
     }
-    // `footplate exec` passes its own arguments.
-    let arguments: Vec<Vec<u8>> = if existing == ExistingVariables::Overwrite && job.passes_arguments() {
+    let are_passed = match existing {
+        ExistingVariables::Overwrite => job.passes_arguments(settings),
+        // `footplate exec` passes its own arguments.
+        ExistingVariables::Keep => settings.command_arguments,
+    };
+    let arguments: Vec<Vec<u8>> = if are_passed {
         arguments.iter().map(|argument| limits::without_nul(argument.to_system())).collect()
     } else {
         Vec::new()

@@ -3,6 +3,7 @@
 use super::variable::{
     Definition, Draft, Inputs, Rule, ValueFn, channel_folders, path, shared_values, strings, toolkit_text,
 };
+use crate::prepare::code;
 use crate::python::{Dict, Text, Value};
 
 /// The log level of jobs that set none: Python's `logging.INFO`.
@@ -115,7 +116,8 @@ fn sorted_channels(inputs: &Inputs<'_>) -> Value {
 /// framework's module.
 fn module_name(inputs: &Inputs<'_>) -> Value {
     let program = inputs.job.request.program.as_deref().unwrap_or("None");
-    Value::from(program.strip_suffix(".py").unwrap_or(program))
+    let module = code::module_of(program).or_else(|| program.strip_suffix(".py"));
+    Value::from(module.unwrap_or(program))
 }
 
 fn module_dir(inputs: &Inputs<'_>) -> Value {

@@ -1,0 +1,51 @@
+//! Settings: what each one does, and where its value comes from.
+
+use super::{Here, line};
+use crate::job::settings::{REGISTRY, Setting, given};
+use crate::launch;
+use crate::python::Dict;
+use crate::redact::{HIDDEN, is_secret_name};
+
+/// Explains a setting, which is named in any of its three ways.
+pub(super) fn explained(name: &str, here: &Here) -> Option<String> {
+    let is_meant = |setting: &&Setting| {
+        [setting.name.to_owned(), setting.variable(), setting.hyperparameter()].iter().any(|known| known == name)
+    };
+    let setting = REGISTRY.iter().find(is_meant)?;
+    let mut text = format!("{}, a setting\n", setting.name);
+    text += &line("does", &setting.meaning.replace('`', ""));
+    text += &line("takes", &setting.values.replace('`', ""));
+    text += &line("default", setting.default);
+    text += &line("set by", &format!("--set {}=…", setting.name));
+    text += &line("or", &format!("the variable {}", setting.variable()));
+    text += &line("or", &format!("the hyperparameter {}", setting.hyperparameter()));
+    text += &line("here", &value_here(setting, here));
+    Some(text)
+}
+
+/// Returns the value that the setting has in this container, and the reason.
+fn value_here(setting: &Setting, here: &Here) -> String {
+    let none = Dict::new();
+    let own = here.prepared.as_ref().map_or(&none, |prepared| &prepared.own_hyperparameters);
+    let Some(given) = given(setting, &here.command_line, &here.variables, own) else {
+        return match (&here.prepared, setting.name) {
+            (Ok(prepared), "launcher") => match launch::choose(&prepared.job, &prepared.settings) {
+                Ok(engine) if prepared.job.distributed().is_some() || !engine.flags.is_empty() => {
+                    format!("{}, which the job asks for", engine.name)
+                }
+                Ok(engine) => format!("{}, because nobody asks for another", engine.name),
+                Err(error) => here.redactor.clean(&error.to_string()).into_owned(),
+            },
+            _ => format!("{} (the default)", setting.default),
+        };
+    };
+    let value =
+        if is_secret_name(setting.name) { HIDDEN.to_owned() } else { here.redactor.clean(&given.text).into_owned() };
+    match &here.prepared {
+        Ok(_) => format!("{value}, from {}", given.place),
+        Err(outcome) => {
+            let refused = outcome.failure_text(&here.redactor).unwrap_or_default();
+            format!("{value}, from {}; {}", given.place, refused.lines().next().unwrap_or_default())
+        }
+    }
+}
