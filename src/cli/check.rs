@@ -7,6 +7,7 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::job::Variables;
 use crate::job::config;
+use crate::job::settings::RequirementsChoice;
 use crate::launch::{self, Image, LaunchInput};
 use crate::machine::{Bytes, FileSystem, Hardware, SHARED_MEMORY};
 use crate::redact::{Redactor, visible};
@@ -112,6 +113,7 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, CheckRe
     }
     let hardware = run::hardware(prepared, variables);
     findings.push(("launcher", launcher(prepared, variables, &hardware, &image)));
+    findings.extend(module(prepared, &image).map(|finding| ("module", finding)));
     let Hardware { cpus, gpus, neuron_cores, efa, .. } = hardware;
     let efa = if efa { ", EFA" } else { "" };
     let said = format!("{cpus} processors, {gpus} GPUs, {neuron_cores} Neuron cores{efa}");
@@ -168,6 +170,22 @@ fn launcher(prepared: &Prepared, variables: &Variables, hardware: &Hardware, ima
     };
     planned
         .map_or_else(|error| CheckResult::Wrong(error.to_string()), |engine| CheckResult::Fine(engine.title.to_owned()))
+}
+
+/// Checks that the image's Python has the module that the launcher needs. One that is missing may come with the job's code.
+fn module(prepared: &Prepared, image: &Image) -> Option<CheckResult> {
+    let Prepared { job, settings, .. } = prepared;
+    let engine = launch::choose(job, settings).ok()?;
+    let module = engine.module?;
+    let code_dir = job.code_dir();
+    let is_complete = job.request.submit_directory.is_none() && !code_dir.join("requirements.txt").exists();
+    Some(match run::missing_module(engine, image.python.as_deref(), &code_dir) {
+        None => CheckResult::Fine(format!("Python has {}", module.name)),
+        Some(problem) if is_complete && settings.requirements == RequirementsChoice::Default => {
+            CheckResult::Wrong(problem)
+        }
+        Some(problem) => CheckResult::Doubtful(problem, "unless the job's requirements bring it"),
+    })
 }
 
 /// Returns true if the family of an instance type, such as `ml.p4d.24xlarge` or `ml.g5.xlarge`, is one with NVIDIA GPUs.

@@ -28,6 +28,8 @@ pub struct Engine {
     pub flags: &'static [Flag],
     /// The variables that this engine alone sets, for the documentation.
     pub variables: &'static [Variable],
+    /// The Python module without which the engine cannot run, if it needs one. It may come with the requirements.
+    pub module: Option<PythonModule>,
     /// True if the engine starts one distributed job over several hosts. False if every host runs for itself.
     pub spans_hosts: bool,
     /// True if a launch over several hosts can start only after all of them are there. False if the processes of the engine
@@ -42,6 +44,15 @@ pub struct Engine {
     pub further_profile: fn(&Job, &Settings) -> Profile,
     /// Plans what one host runs. Pure.
     pub plan: fn(&LaunchInput<'_>) -> Result<LaunchPlan, LaunchError>,
+}
+
+/// A module of the image's Python that an engine needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PythonModule {
+    /// The name by which Python imports it.
+    pub name: &'static str,
+    /// The package that brings it, by the name under which pip installs it.
+    pub package: &'static str,
 }
 
 /// A flag of the platform that asks for an engine: the framework parameter `sagemaker_NAME`, set to true.

@@ -15,17 +15,19 @@ mod engine;
 mod error;
 mod image;
 mod input;
+mod jax;
 pub mod mpi;
 mod network;
 mod per_gpu;
 mod plan;
 mod process;
+mod tensorflow;
 mod torchrun;
 mod xla;
 
 pub use count::Span;
 pub use display::{plan_json, plan_line, plan_text};
-pub use engine::{Engine, Flag, Profile};
+pub use engine::{Engine, Flag, Profile, PythonModule};
 pub use error::LaunchError;
 pub use image::{Image, ImageProbe, Programs};
 pub use input::{Entry, LaunchInput};
@@ -35,16 +37,26 @@ pub use plan::{
 };
 pub use process::PROCESS;
 
+use network::NO_GRPC_PROXY;
+
 use crate::job::Job;
 use crate::job::settings::Settings;
 use crate::prepare::environment::registry::Variable;
 
 /// The engines, in the order in which the documentation lists them.
-pub static ENGINES: [&Engine; 6] =
-    [&PROCESS, &per_gpu::PER_GPU, &torchrun::TORCHRUN, &mpi::MPI, &mpi::SMDDP, &xla::XLA];
+pub static ENGINES: [&Engine; 8] = [
+    &PROCESS,
+    &per_gpu::PER_GPU,
+    &torchrun::TORCHRUN,
+    &mpi::MPI,
+    &mpi::SMDDP,
+    &xla::XLA,
+    &jax::JAX,
+    &tensorflow::TENSORFLOW,
+];
 
 /// The variables that follow from the machine, or that several engines set.
-const SHARED_VARIABLES: [Variable; 9] = [
+const SHARED_VARIABLES: [Variable; 10] = [
     Variable::new("NCCL_SOCKET_IFNAME", "The network interface that the hosts use, if it exists."),
     Variable::new("NCCL_DEBUG", "`WARN` on hosts with GPUs."),
     Variable::new("NCCL_IB_DISABLE", "`1` on hosts with GPUs and without EFA."),
@@ -53,6 +65,10 @@ const SHARED_VARIABLES: [Variable; 9] = [
     Variable::new("FI_PROVIDER", "`efa` with EFA."),
     Variable::new("FI_EFA_USE_DEVICE_RDMA", "`1` with EFA on instances that support RDMA."),
     Variable::new("RDMAV_FORK_SAFE", "`1` with EFA, and under `smddp`."),
+    Variable::new(
+        NO_GRPC_PROXY,
+        "The hosts of the job, under `jax` and `tensorflow` if a proxy is set: gRPC must not ask it for them.",
+    ),
     Variable::new(ERROR_FILE, "The file for a rank's exception, under `per-gpu` and `torchrun`."),
 ];
 

@@ -2,9 +2,20 @@
 //!
 //! The variables that the container was given are stronger than all of them.
 
+use std::net::IpAddr;
+
 use super::input::LaunchInput;
 use crate::machine::has_efa_rdma;
 use crate::prepare::environment::VariableTable;
+
+/// The variable that names the hosts that gRPC reaches without a proxy.
+pub(super) const NO_GRPC_PROXY: &str = "no_grpc_proxy";
+
+/// The address of this machine that needs no name and no network.
+pub(super) const LOOPBACK: &str = "127.0.0.1";
+
+/// The variables that name a proxy for gRPC.
+const PROXIES: [&str; 3] = ["grpc_proxy", "https_proxy", "http_proxy"];
 
 impl LaunchInput<'_> {
     /// Returns the variables for ranks that talk with each other.
@@ -46,5 +57,30 @@ impl LaunchInput<'_> {
         } else {
             VariableTable::new()
         }
+    }
+
+    /// Returns the variables that keep gRPC from asking a proxy for the other hosts of the job, which may hang. Empty if no proxy
+    /// is set.
+    pub(super) fn grpc_variables(&self) -> VariableTable {
+        let given = |name: &str| self.variables.get_non_empty(name);
+        if PROXIES.iter().all(|name| given(name).is_none()) {
+            return VariableTable::new();
+        }
+        let hosts = self.job.cluster.hosts.iter().map(|host| self.reach(host));
+        let hosts: Vec<String> = given("no_proxy").into_iter().map(Into::into).chain(hosts).collect();
+        VariableTable::from([(NO_GRPC_PROXY.into(), hosts.join(",").into())])
+    }
+
+    /// Returns the address at which the ranks of all hosts meet: the master host's, or the loopback address if there is no other
+    /// host, because the name of a single host need not resolve.
+    pub(super) fn meeting_address(&self) -> String {
+        if self.job.nodes().len() == 1 { LOOPBACK.to_owned() } else { self.reach(&self.job.master()) }
+    }
+
+    /// Returns true if several hosts of the launch are on this machine, as in `footplate local`: ports that a program binds on all
+    /// addresses must then differ.
+    pub(super) fn shares_machine(&self) -> bool {
+        let addresses = &self.settings.host_addresses;
+        self.job.nodes().iter().filter(|host| addresses.get(*host).is_some_and(IpAddr::is_loopback)).count() > 1
     }
 }

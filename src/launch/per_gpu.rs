@@ -23,6 +23,7 @@ pub(super) static PER_GPU: Engine = Engine {
         Variable::new("RANK", "The rank, under `per-gpu`; also WORLD_SIZE, LOCAL_RANK and torchrun's other variables."),
         Variable::new("OMP_NUM_THREADS", "`1` if the host has several ranks, under `per-gpu`."),
     ],
+    module: None,
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
@@ -30,9 +31,6 @@ pub(super) static PER_GPU: Engine = Engine {
     further_profile: nothing_further,
     plan,
 };
-
-/// The address at which ranks meet that are all on one host, whose name need not resolve.
-const LOOPBACK: &str = "127.0.0.1";
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = input.job;
@@ -48,7 +46,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         ));
     }
     let nodes = job.nodes();
-    let master = if nodes.len() == 1 { LOOPBACK.to_owned() } else { input.reach(&job.master()) };
+    let master = input.meeting_address();
     let span = input.span(&input.ranks_of_hosts(&nodes, None)?);
     let mut warnings: Vec<String> = unseen.into_iter().collect();
     if input.hardware.gpus > 0 && span.count > input.hardware.gpus {

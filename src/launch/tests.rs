@@ -1,3 +1,4 @@
+mod frameworks;
 mod services;
 
 use std::net::IpAddr;

@@ -17,6 +17,7 @@ pub(super) static TORCHRUN: Engine = Engine {
     needs: "PyTorch",
     flags: &[Flag { name: "torch_distributed_enabled", priority: 30 }],
     variables: &[],
+    module: None,
     spans_hosts: true,
     // The rendezvous of torchrun waits for hosts that come later.
     needs_all_hosts: false,

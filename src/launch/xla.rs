@@ -29,6 +29,7 @@ pub(super) static XLA: Engine = Engine {
         Variable::new("GPU_NUM_DEVICES", "The number of GPUs, under `xla`."),
         Variable::new("OFI_NCCL_NIC_DUP_CONNS", "The number of GPUs, with EFA under `xla`."),
     ],
+    module: None,
     spans_hosts: true,
     // The rendezvous of PyTorch/XLA waits for hosts that come later.
     needs_all_hosts: false,

@@ -20,6 +20,7 @@ mod lifecycle;
 mod link;
 mod live;
 mod misspelt;
+mod module;
 mod observe;
 mod outcome;
 mod panic;
@@ -37,6 +38,7 @@ mod usage;
 
 pub use context::Options;
 pub use exec::exec;
+pub use module::missing_module;
 pub use outcome::{Outcome, Refusal};
 pub use prepare::{Prepared, entry_of, environment_of, find_runner, hardware, image, needs_python, prepare, redactor};
 pub use scratch::Scratch;

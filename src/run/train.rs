@@ -6,8 +6,8 @@ use super::live::Live;
 use super::ranks::Separate;
 use super::start::{self, rank_tasks, shown_command};
 use super::{
-    Outcome, Prepared, Refusal, bring, install, intermediate, lifecycle, observe, peers, prepare, ranks, record,
-    remote, script,
+    Outcome, Prepared, Refusal, bring, install, intermediate, lifecycle, module, observe, peers, prepare, ranks,
+    record, remote, script,
 };
 use crate::event::{EventKind, JobPhase};
 use crate::launch::{self, Entry, LaunchInput};
@@ -52,6 +52,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     if point.is_some() || prepared.job.runs_as_drivers() {
         install::requirements(context, live, &prepared, point.as_ref(), image.python.as_deref()).await?;
     }
+    module::require(live, &prepared, engine, image.python.as_deref()).await?;
     let is_executable = point.as_ref().is_some_and(EntryPoint::make_executable);
     let python = image.python.as_deref();
     prepare::find_runner(&mut entry, point.as_ref(), is_executable, &context.variables, python)?;

@@ -66,6 +66,14 @@ fn says(ended: &Ended, text: &str) {
     assert!(said(ended).iter().any(|line| line.contains(text)), "not said: {text}\n{ended:#?}");
 }
 
+#[test]
+fn the_framework_of_a_launcher_may_come_with_the_requirements() {
+    let job = with_wheels("import jax; print('imported', jax.VERSION)").file("code/requirements.txt", "jax\n");
+    wheel(&job.path("wheels"), &["jax", "9.9"]);
+    let job = job.variable("FOOTPLATE_LAUNCHER", "jax");
+    assert!(job.train().succeeded().stdout().ends_with("imported 9.9\n"));
+}
+
 const IMPORTS: &str = "import fix, sys; print('imported', fix.VERSION)";
 
 #[test]

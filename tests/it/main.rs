@@ -12,6 +12,7 @@
 //! - `environment`: what the script is given, and the commands that show it
 //! - `explain`: what names mean, and why they have their values
 //! - `failure`: failure files, from scripts that really fail
+//! - `frameworks`: JAX over several hosts, and frameworks that are missing
 //! - `hosts`: several hosts, that start and fail together
 //! - `installers`: requirements by real uv and pip, from real indexes
 //! - `intermediate`: output that goes to S3 while the script runs
@@ -57,6 +58,7 @@ mod engines;
 mod environment;
 mod explain;
 mod failure;
+mod frameworks;
 mod hosts;
 mod images;
 mod installers;

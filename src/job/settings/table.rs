@@ -90,7 +90,7 @@ settings! {
 
     processes_per_host: Option<usize> = |text| parse::count(text).filter(|count| *count > 0).map(Some), takes "a number",
         unset "what the job says, else one for each GPU or Neuron core",
-        "The number of ranks on each host, for every launcher but `process`.";
+        "The number of ranks on each host, for every launcher but `process` and `tensorflow`.";
 
     gpus: Option<usize> = |text| parse::count(text).map(Some), takes "a number", unset "what the machine has",
         "The number of GPUs that each host is assumed to have, to try a job for many GPUs on a machine without them.";

@@ -32,6 +32,7 @@ pub(in crate::launch) static SMDDP: Engine = Engine {
         Variable::new("SMDATAPARALLEL_SERVER_PORT", "`7592`, on several hosts under `smddp`."),
         Variable::new("SAGEMAKER_INSTANCE_TYPE", "The instance type, on several hosts under `smddp`."),
     ],
+    module: None,
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: true,

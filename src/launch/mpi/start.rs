@@ -26,6 +26,7 @@ pub(in crate::launch) static MPI: Engine = Engine {
     needs: "Open MPI 4.1 or 5.0, and mpi4py for Python scripts; no sshd, no keys",
     flags: &[Flag { name: "mpi_enabled", priority: 10 }],
     variables: &[],
+    module: None,
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: true,

@@ -26,6 +26,7 @@ static FLOCK: Engine = Engine {
     needs: "flock",
     flags: &[Flag { name: "flock_enabled", priority: 15 }],
     variables: &[Variable::new("FLOCK_HEAD", "The address of the head.")],
+    module: None,
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
@@ -267,8 +268,8 @@ fn every_variable_of_a_plan_is_documented() {
     job.hyperparameters.set("mp_parameters", r#"{"partitions": 2}"#);
     let smddprun = Some(PathBuf::from("/usr/bin/smddprun"));
     let hardware = Hardware { efa: true, has_interface: true, smddprun, ..gpus(8) };
-    // The documentation names RANK for all variables of a rank of torchrun.
-    let of_torchrun = ["LOCAL_", "WORLD_", "GROUP_", "ROLE_", "TORCH", "MASTER_"];
+    // The documentation names RANK for all variables of a rank of torchrun, and one variable for all of Open MPI.
+    let of_others = ["LOCAL_", "WORLD_", "GROUP_", "ROLE_", "TORCH", "MASTER_", "OMPI_COMM_WORLD_"];
     for engine in ENGINES {
         let input = LaunchInput {
             job: &job,
@@ -284,7 +285,7 @@ fn every_variable_of_a_plan_is_documented() {
         for name in plan.variables.keys().chain(own) {
             let name = String::from_utf8_lossy(name);
             let is_listed = variables().iter().any(|variable| variable.name == name);
-            assert!(is_listed || of_torchrun.iter().any(|prefix| name.starts_with(prefix)), "{engine}: {name}");
+            assert!(is_listed || of_others.iter().any(|prefix| name.starts_with(prefix)), "{engine}: {name}");
         }
     }
 }

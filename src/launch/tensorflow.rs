@@ -1,0 +1,70 @@
+//! TensorFlow's multi-worker mirrored strategy: the script runs on each host, and TF_CONFIG names the workers.
+//!
+//! The strategy waits for all workers by itself. The layout and the port are those of sagemaker-tensorflow-training 20.4.1.
+
+use super::engine::{Engine, Flag, PythonModule, locate_nothing, nothing_further};
+use super::error::LaunchError;
+use super::input::LaunchInput;
+use super::network::LOOPBACK;
+use super::plan::{LaunchPlan, ProcessPlan, ProcessRole};
+use super::process;
+use crate::prepare::environment::registry::Variable;
+
+/// The engine that runs the script as a worker on each host.
+pub(super) static TENSORFLOW: Engine = Engine {
+    name: "tensorflow",
+    title: "tensorflow",
+    summary: "one process per host, with TF_CONFIG for `MultiWorkerMirroredStrategy`",
+    needs: "TensorFlow",
+    flags: &[Flag { name: "multi_worker_mirrored_strategy_enabled", priority: 12 }],
+    variables: &[Variable::new(
+        TF_CONFIG,
+        "The workers, at port 8890 of each host, and the number of this one, under `tensorflow`.",
+    )],
+    module: Some(PythonModule { name: "tensorflow", package: "tensorflow" }),
+    spans_hosts: true,
+    needs_all_hosts: true,
+    starts_ranks_of_other_hosts: false,
+    locate: locate_nothing,
+    further_profile: nothing_further,
+    plan,
+};
+
+const TF_CONFIG: &str = "TF_CONFIG";
+
+/// The port of each worker.
+const PORT: usize = 8890;
+
+fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
+    let nodes = input.job.nodes();
+    let node_rank = input.job.node_rank();
+    // A worker listens at its port on all addresses, so that workers of one machine need different ones.
+    let step = usize::from(input.shares_machine());
+    let address = |(n, host): (usize, &String)| {
+        let host = if nodes.len() == 1 { LOOPBACK.to_owned() } else { input.reach(host) };
+        format!("{host}:{}", PORT + step * n)
+    };
+    let workers: Vec<String> = nodes.iter().enumerate().map(address).collect();
+    let config = serde_json::json!({
+        "cluster": {"worker": workers},
+        "environment": "cloud",
+        "task": {"index": node_rank, "type": "worker"},
+    });
+    let mut variables = input.network_variables();
+    variables.extend(input.grpc_variables());
+    variables.insert(TF_CONFIG.into(), config.to_string().into());
+    let mut warnings: Vec<String> = input.unseen_gpus().into_iter().collect();
+    if input.settings.processes_per_host.is_some_and(|count| count > 1) {
+        warnings.push(
+            "FOOTPLATE_PROCESSES_PER_HOST is ignored: under tensorflow, one process has all GPUs of its host".into(),
+        );
+    }
+    let command = process::command(input)?;
+    Ok(LaunchPlan {
+        processes: vec![ProcessPlan::of_script(ProcessRole::Script { node_rank }, command)],
+        variables,
+        span: Some(input.span_of_one()),
+        warnings,
+        ..LaunchPlan::new(TENSORFLOW.name, input)
+    })
+}

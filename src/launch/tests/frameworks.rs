@@ -1,0 +1,143 @@
+//! The engines of frameworks that find each other by variables: JAX and TensorFlow.
+
+use std::net::IpAddr;
+
+use super::{command, flagged, gpus, job, numbers, planned_with, script, variables};
+use crate::job::Job;
+use crate::job::settings::Settings;
+use crate::launch::{ENGINES, LaunchPlan, PythonModule, choose};
+
+fn settings(launcher: &str) -> Settings {
+    Settings { launcher: Some(launcher.to_owned()), ..Settings::default() }
+}
+
+/// Returns settings with addresses of this machine for the hosts, as `footplate local` makes them.
+fn local(launcher: &str, job: &Job) -> Settings {
+    let address = |n: usize| IpAddr::from([127, 70, 1, u8::try_from(n).expect("few hosts")]);
+    let hosts = job.cluster.hosts.iter().enumerate();
+    Settings { host_addresses: hosts.map(|(n, host)| (host.clone(), address(n + 1))).collect(), ..settings(launcher) }
+}
+
+/// Returns a variable of the host's processes, or of one of them.
+fn value(plan: &LaunchPlan, process: usize, name: &str) -> Option<String> {
+    let own = plan.processes[process].command.variables.get(name.as_bytes());
+    own.or_else(|| plan.variables.get(name.as_bytes())).map(|value| String::from_utf8_lossy(value).into_owned())
+}
+
+#[test]
+fn jax_starts_a_process_for_each_gpu_or_one_per_host() {
+    let job = job(&["algo-1", "algo-2", "algo-3"]);
+    let plan = planned_with(&job, &gpus(0), &settings("jax"), &script()).expect("a plan");
+    assert_eq!((command(&plan).as_str(), numbers(&plan)), ("/usr/bin/python3 train.py --lr 1", vec![2]));
+    for (name, expected) in [
+        ("JAX_COORDINATOR_ADDRESS", Some("algo-1:7777")),
+        ("JAX_COORDINATOR_BIND_ADDRESS", None),
+        ("JAX_NUM_PROCESSES", Some("3")),
+        ("JAX_PROCESS_ID", Some("2")),
+        ("OMPI_COMM_WORLD_SIZE", Some("3")),
+        ("OMPI_COMM_WORLD_RANK", Some("2")),
+        ("OMPI_COMM_WORLD_LOCAL_RANK", Some("0")),
+        ("JAX_LOCAL_DEVICE_IDS", None),
+        ("no_grpc_proxy", None),
+    ] {
+        assert_eq!(value(&plan, 0, name).as_deref(), expected, "{name}");
+    }
+
+    let plan = planned_with(&job, &gpus(4), &settings("jax"), &script()).expect("a plan");
+    assert_eq!(numbers(&plan), [8, 9, 10, 11]);
+    assert_eq!(value(&plan, 3, "JAX_PROCESS_ID").as_deref(), Some("11"));
+    assert_eq!(value(&plan, 3, "JAX_LOCAL_DEVICE_IDS").as_deref(), Some("3"));
+}
+
+#[test]
+fn processes_of_jax_share_the_gpus_of_their_host_equally() {
+    let job = job(&["algo-1"]);
+    let with = |count| Settings { processes_per_host: Some(count), ..settings("jax") };
+    for (count, shares) in [(1, &["0,1,2,3"][..]), (2, &["0,1", "2,3"]), (4, &["0", "1", "2", "3"])] {
+        let plan = planned_with(&job, &gpus(4), &with(count), &script()).expect("a plan");
+        let found: Vec<_> = (0..count).filter_map(|process| value(&plan, process, "JAX_LOCAL_DEVICE_IDS")).collect();
+        assert_eq!(found, shares);
+    }
+    let error = planned_with(&job, &gpus(4), &with(3), &script()).expect_err("no equal shares");
+    assert!(error.ends_with("set FOOTPLATE_PROCESSES_PER_HOST to a divisor of 4"), "{error}");
+}
+
+#[test]
+fn jax_listens_on_one_address_if_all_hosts_are_on_this_machine() {
+    let single = job(&["algo-1"]);
+    let plan = planned_with(&single, &gpus(0), &settings("jax"), &script()).expect("a plan");
+    let both = |plan: &LaunchPlan| ["", "_BIND"].map(|part| value(plan, 0, &format!("JAX_COORDINATOR{part}_ADDRESS")));
+    assert_eq!(both(&plan), [0, 1].map(|_| Some("127.0.0.1:7777".to_owned())));
+    let several = job(&["algo-1", "algo-2"]);
+    let plan = planned_with(&several, &gpus(0), &local("jax", &several), &script()).expect("a plan");
+    assert_eq!(both(&plan), [0, 1].map(|_| Some("127.70.1.1:7777".to_owned())));
+}
+
+#[test]
+fn tensorflow_gets_all_workers_at_the_toolkits_port() {
+    let config = |plan: &LaunchPlan| -> serde_json::Value {
+        serde_json::from_str(&value(plan, 0, "TF_CONFIG").expect("TF_CONFIG")).expect("JSON")
+    };
+    let several = job(&["algo-1", "algo-10", "algo-2"]);
+    let plan = planned_with(&several, &gpus(8), &settings("tensorflow"), &script()).expect("a plan");
+    assert_eq!((plan.processes.len(), plan.warnings.len()), (1, 0));
+    let expected = serde_json::json!({
+        "cluster": {"worker": ["algo-1:8890", "algo-10:8890", "algo-2:8890"]},
+        "environment": "cloud",
+        "task": {"index": 2, "type": "worker"},
+    });
+    assert_eq!(config(&plan), expected);
+
+    // Workers listen on all addresses, so that on one machine the addresses alone do not tell them apart.
+    let plan = planned_with(&several, &gpus(0), &local("tensorflow", &several), &script()).expect("a plan");
+    let workers = serde_json::json!(["127.70.1.1:8890", "127.70.1.2:8891", "127.70.1.3:8892"]);
+    assert_eq!(config(&plan)["cluster"]["worker"], workers);
+
+    let plan = planned_with(&job(&["algo-1"]), &gpus(0), &settings("tensorflow"), &script()).expect("a plan");
+    assert_eq!(config(&plan)["cluster"]["worker"], serde_json::json!(["127.0.0.1:8890"]));
+}
+
+#[test]
+fn the_flag_of_multi_worker_mirrored_gives_way_to_mpi_alone() {
+    let chosen = |job: &Job| choose(job, &Settings::default()).expect("an engine").name;
+    let job = flagged(job(&["algo-1", "algo-2"]), "multi_worker_mirrored_strategy_enabled");
+    assert_eq!(chosen(&job), "tensorflow");
+    let job = flagged(job, "torch_distributed_enabled");
+    assert_eq!(chosen(&job), "tensorflow");
+    assert_eq!(chosen(&flagged(job, "mpi_enabled")), "mpi");
+}
+
+#[test]
+fn a_proxy_is_not_asked_for_the_hosts_of_the_job() {
+    use super::{LaunchInput, image, plan};
+    use crate::job::Variables;
+    let job = job(&["algo-1", "algo-2"]);
+    for (given, expected) in [
+        (&[][..], None),
+        (&[("no_proxy", "mine")], None),
+        (&[("https_proxy", "http://proxy")], Some("no_grpc_proxy=algo-1,algo-2")),
+        (&[("http_proxy", "http://proxy"), ("no_proxy", "mine,.too")], Some("no_grpc_proxy=mine,.too,algo-1,algo-2")),
+    ] {
+        let input = LaunchInput {
+            job: &job,
+            settings: &settings("tensorflow"),
+            variables: &given.iter().copied().collect::<Variables>(),
+            hardware: &gpus(0),
+            image: &image(&[]),
+            entry: &script(),
+            arguments: &[],
+        };
+        let found =
+            variables(&plan(&input).expect("a plan")).into_iter().find(|pair| pair.starts_with("no_grpc_proxy"));
+        assert_eq!(found.as_deref(), expected);
+    }
+}
+
+#[test]
+fn engines_of_frameworks_name_the_module_that_they_need() {
+    let modules: Vec<(&str, PythonModule)> =
+        ENGINES.iter().filter_map(|engine| Some((engine.name, engine.module?))).collect();
+    for name in ["jax", "tensorflow"] {
+        assert!(modules.iter().any(|(engine, module)| *engine == name && module.name == name), "{name}");
+    }
+}
