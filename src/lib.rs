@@ -46,7 +46,7 @@
 //!
 //! A folder may import only the folders that follow it in this list. A test checks this.
 //!
-//! `cli` → `local` → `run` → `observe` → `cluster` → `launch` → `prepare` → `storage` → `failure` → `supervise` → `logs` →
+//! `cli` → `local` → `run` → `observe` → `watch` → `cluster` → `launch` → `prepare` → `storage` → `failure` → `supervise` → `logs` →
 //! `event` → `machine` → `job` → `python` → `redact` → `resolve` → `files` → `kernel`
 //!
 //! `kernel` is the only folder with `unsafe`.
@@ -72,3 +72,4 @@ pub mod resolve;
 pub mod run;
 pub mod storage;
 pub mod supervise;
+pub mod watch;

@@ -75,6 +75,8 @@ pub enum DetailLabel {
     Then,
     /// The last line that the process wrote.
     LastLine,
+    /// The work that is lost, because it was done after the last checkpoint.
+    Lost,
 }
 
 impl fmt::Display for DetailLabel {
@@ -87,6 +89,7 @@ impl fmt::Display for DetailLabel {
             DetailLabel::Logged => "logged",
             DetailLabel::Then => "then",
             DetailLabel::LastLine => "last line",
+            DetailLabel::Lost => "lost",
         })
     }
 }

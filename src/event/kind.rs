@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::Signal;
 
-use super::{Cause, Ending, RankTally};
+use super::{Cause, Checkpoint, Ending, RankTally};
 
 /// Something that happened in a job.
 #[derive(Clone, Debug)]
@@ -268,6 +268,10 @@ pub enum EventKind {
         /// The reason, without secrets.
         error: String,
     },
+    /// The newest checkpoint that was there at the start.
+    CheckpointFound(Arc<Checkpoint>),
+    /// A checkpoint was written.
+    CheckpointWritten(Arc<Checkpoint>),
     /// Another host is connected.
     HostJoined(String),
     /// Another host could start its ranks.

@@ -8,6 +8,7 @@
 
 mod bus;
 mod cause;
+mod checkpoint;
 mod collective;
 mod consequence;
 mod ending;
@@ -15,6 +16,7 @@ mod kind;
 
 pub use bus::{Events, Subscriber};
 pub use cause::{Cause, CauseDetail, CauseEnding, CauseStage, DetailLabel, SourcePlace};
+pub use checkpoint::Checkpoint;
 pub use collective::{Collective, RankProgress};
 pub use consequence::reads_like_consequence;
 pub use ending::{Ending, RankTally};

@@ -1,55 +1,39 @@
-//! The checkpoint folder at the start of a job: the first question about a spot job is whether it resumes.
+//! The checkpoints of a job: what a failure has cost, and if a stop was used to save.
 
-use std::fs;
-use std::path::Path;
-use std::time::SystemTime;
+use super::checkpoint_story::{CheckpointFolder, SharedStory};
+use super::live::Live;
+use super::{Outcome, Prepared};
+use crate::event::{CauseDetail, DetailLabel};
+use crate::watch::checkpoints::{self, Checkpoints};
 
-/// The maximum number of entries that are inspected, because the folder may be on a slow file system.
-const MAX_ENTRIES: usize = 1000;
-
-/// Returns a line about the folder: the number of entries, and the newest.
-pub(super) fn describe(folder: &Path) -> String {
-    let shown = folder.display();
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return format!("{shown} is not there yet"),
-        Err(error) => return format!("{shown} cannot be read: {error}"),
-    };
-    let mut count = 0;
-    let mut newest: Option<(SystemTime, String)> = None;
-    for entry in entries.flatten().take(MAX_ENTRIES) {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        // The platform marks files that it uploads (platform contract, section 4).
-        if name.ends_with(".sagemaker-uploading") || name.ends_with(".sagemaker-uploaded") {
-            continue;
-        }
-        count += 1;
-        let modified = entry.metadata().and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-        if newest.as_ref().is_none_or(|(time, _)| modified > *time) {
-            newest = Some((modified, name));
-        }
-    }
-    let or_more = if count >= MAX_ENTRIES { " or more" } else { "" };
-    match newest {
-        None => format!("{shown} is empty"),
-        Some((_, name)) => format!("{shown} holds {count}{or_more} entries, {name} the newest"),
+/// Begins to watch the job's folder of checkpoints, if it has one.
+pub(super) fn begin(live: &mut Live, prepared: &Prepared) {
+    let Some(folder) = prepared.job.checkpoint_dir.clone() else { return };
+    let story = SharedStory::default();
+    live.events.subscribe(story.clone());
+    match Checkpoints::begin(folder, checkpoints::INTERVAL, &live.events) {
+        Ok(watch) => live.checkpoints = Some(CheckpointFolder { watch, story }),
+        Err(error) => tracing::warn!("checkpoints are not watched: no thread can be started ({error})"),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::describe;
+/// Looks at the folder for the last time. After a stop, the log says if a checkpoint was written.
+pub(super) async fn end(live: &Live) {
+    let Some(CheckpointFolder { watch, story }) = &live.checkpoints else { return };
+    watch.finish().await;
+    if let Some(line) = story.so_far().after_stop() {
+        tracing::info!("{line}");
+    }
+}
 
-    #[test]
-    fn the_newest_checkpoint_is_named() {
-        let folder = tempfile::tempdir().expect("a folder");
-        assert!(describe(folder.path()).ends_with(" is empty"));
-        for (name, seconds) in [("step-100.pt", 100), ("step-20.pt", 20), ("step-100.pt.sagemaker-uploaded", 200)] {
-            let file = std::fs::File::create(folder.path().join(name)).expect("a file");
-            let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-            file.set_modified(time).expect("a time");
+/// Adds the work that is lost to the cause of a failure.
+pub(super) fn explain(live: &Live, outcome: Outcome) -> Outcome {
+    let lost = live.checkpoints.as_ref().and_then(|folder| folder.story.so_far().lost());
+    match (outcome, lost) {
+        (Outcome::Failed(mut cause), Some(text)) => {
+            cause.details.push(CauseDetail { label: Some(DetailLabel::Lost), text });
+            Outcome::Failed(cause)
         }
-        assert!(describe(folder.path()).ends_with(" holds 2 entries, step-100.pt the newest"));
-        assert!(describe(&folder.path().join("none")).ends_with(" is not there yet"));
+        (outcome, _) => outcome,
     }
 }

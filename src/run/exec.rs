@@ -8,7 +8,7 @@ use super::context::{Context, IN_COMMAND, LeavesFiles, Options};
 use super::judge::Ended;
 use super::live::Live;
 use super::start::{self, RankTask, shown_command};
-use super::{Outcome, Refusal, lifecycle, observe, peers, prepare, record, script};
+use super::{Outcome, Refusal, checkpoints, lifecycle, observe, peers, prepare, record, script};
 use crate::event::{EventKind, JobPhase, Process};
 use crate::launch::PROCESS;
 use crate::logs;
@@ -37,6 +37,7 @@ async fn phases(context: &Context, live: &mut Live, mut command: Vec<OsString>) 
     let is_own_job = context.variables.get(IN_COMMAND).is_none();
     if is_own_job {
         record::begin(context, live, &prepared);
+        checkpoints::begin(live, &prepared);
     }
     // Within the command of a job, the footplate around it has joined and keeps the record.
     if is_own_job {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::checkpoint_story::CheckpointFolder;
 use super::context::Context;
 use super::link::PeerLink;
 use super::scratch::Scratch;
@@ -33,6 +34,8 @@ pub(super) struct Live {
     pub(super) metrics: Option<Metrics>,
     /// The samples of resources. `None` if they are turned off, and after the script.
     pub(super) resources: Option<Resources>,
+    /// The folder of checkpoints. `None` if the job has none.
+    pub(super) checkpoints: Option<CheckpointFolder>,
     /// The link to the other hosts. `None` in a job of one host.
     pub(super) peers: Option<PeerLink>,
     /// The uploads of intermediate output, with the grace period.
@@ -55,6 +58,7 @@ impl Live {
             record: None,
             metrics: None,
             resources: None,
+            checkpoints: None,
             peers: None,
             uploads: None,
         })

@@ -10,6 +10,7 @@
 //! [`Supervisor`](crate::supervise::Supervisor) gives all processes their grace period.
 
 mod bring;
+mod checkpoint_story;
 mod checkpoints;
 mod context;
 mod exec;

@@ -36,6 +36,9 @@ pub(super) async fn run(
         record.wait_until_reserved();
     }
     context.files.wait_until_reserved(RESERVE_TIME);
+    if let Some(checkpoints) = &live.checkpoints {
+        checkpoints.watch.wait_for_first_look();
+    }
     live.events.emit(EventKind::PhaseStarted(JobPhase::Script));
     let reports = match live.supervisor.run(&tasks, timing).await {
         Ok(reports) => reports,

@@ -6,8 +6,8 @@ use super::live::Live;
 use super::ranks::Separate;
 use super::start::{self, rank_tasks, shown_command};
 use super::{
-    Outcome, Prepared, Refusal, bring, install, intermediate, lifecycle, module, observe, peers, prepare, ranks,
-    record, remote, script,
+    Outcome, Prepared, Refusal, bring, checkpoints, install, intermediate, lifecycle, module, observe, peers, prepare,
+    ranks, record, remote, script,
 };
 use crate::event::{EventKind, JobPhase};
 use crate::launch::{self, Entry, LaunchInput};
@@ -32,6 +32,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     let engine = launch::choose(&prepared.job, &prepared.settings).unwrap_or(&launch::PROCESS);
     live.events.name_host(&prepared.job.cluster.current_host);
     record::begin(context, live, &prepared);
+    checkpoints::begin(live, &prepared);
     peers::join(context, live, &prepared, engine);
     intermediate::begin(context, live, &prepared);
     live.next_phase(JobPhase::Config, JobPhase::Code);
@@ -133,9 +134,6 @@ fn introduce(prepared: &Prepared) {
     );
     if let Some(entry) = job.entry_name() {
         tracing::info!("entry point: {entry}");
-    }
-    if let Some(folder) = &job.checkpoint_dir {
-        tracing::info!("checkpoints: {}", super::checkpoints::describe(folder));
     }
     for warning in &prepared.warnings {
         tracing::warn!("{warning}");

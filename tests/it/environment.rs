@@ -183,7 +183,10 @@ fn the_checkpoint_folder_is_a_variable_and_its_content_is_logged() {
     assert_eq!(logged(&job), [format!("{} is not there yet", folder.display())]);
     assert_eq!(Record::of(&job).var("SM_CHECKPOINT_DIR"), folder.display().to_string());
     let job = job.file("state/step-1.pt", "").file("state/step-1.pt.sagemaker-uploaded", "");
-    assert_eq!(logged(&job), [format!("{} holds 1 entries, step-1.pt the newest", folder.display())]);
+    assert_eq!(
+        logged(&job),
+        [format!("{} holds 1 entry; the newest, step-1.pt, has 0 bytes and was written 0 s ago", folder.display())]
+    );
 
     // Without the file, the platform's folder is used if it exists.
     let job = recording();

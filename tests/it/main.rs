@@ -2,6 +2,7 @@
 //!
 //! - `blocking`: files and tools of the job that never answer
 //! - `cables`: several hosts whose network fails without a word
+//! - `checkpoints`: what is found, what is written, and what a failure costs
 //! - `circles`: no file imports itself by way of others
 //! - `cli`: the command line, and `footplate check`
 //! - `code`: where the code comes from, which file of it runs, by which Python
@@ -46,6 +47,7 @@
 
 mod blocking;
 mod cables;
+mod checkpoints;
 mod circles;
 mod cli;
 mod code;

@@ -64,6 +64,7 @@ pub(super) struct Document<'a> {
     pub uploads: &'a UploadPart,
     pub peers: &'a [PeerPart],
     pub stop: Option<&'a StopPart>,
+    pub checkpoints: &'a CheckpointsPart,
     pub metrics: BTreeMap<String, MetricSummary>,
     pub tuning: Option<TuningSummary>,
     pub resources: Option<ResourceSummary>,
@@ -142,6 +143,27 @@ pub(super) struct UploadPart {
     pub last_error: Option<String>,
 }
 
+/// A checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct CheckpointPart {
+    pub name: String,
+    /// The time of its last change.
+    pub time: f64,
+    /// The size of its files, in bytes.
+    pub size: u64,
+}
+
+/// The folder of checkpoints.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct CheckpointsPart {
+    /// The newest one that was there at the start.
+    pub found: Option<CheckpointPart>,
+    /// The last one that was written.
+    pub last: Option<CheckpointPart>,
+    /// The number of those that were written.
+    pub written: u64,
+}
+
 /// Another host.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct PeerPart {
@@ -164,6 +186,8 @@ pub(super) struct StopPart {
     pub killed: Option<f64>,
     /// The reason of the kill.
     pub killed_because: Option<&'static str>,
+    /// The last checkpoint that was written after the stop signal.
+    pub checkpoint: Option<CheckpointPart>,
 }
 
 /// The failure.

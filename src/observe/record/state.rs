@@ -1,12 +1,15 @@
 //! The state of a run record: what the events have told so far.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use super::document::{
-    Document, EvidencePart, FailurePart, JobFacts, JobPart, PeerPart, PhasePart, Plan, PlannedProcess, ProcessPart,
-    SCHEMA, Status, StopPart, UploadPart,
+    CheckpointPart, CheckpointsPart, Document, EvidencePart, FailurePart, JobFacts, JobPart, PeerPart, PhasePart, Plan,
+    PlannedProcess, ProcessPart, SCHEMA, Status, StopPart, UploadPart,
 };
-use crate::event::{Cause, Ending, Event, EventKind, JobPhase, KillReason, Moment, Output, Process, StopReason};
+use crate::event::{
+    Cause, Checkpoint, Ending, Event, EventKind, JobPhase, KillReason, Moment, Output, Process, StopReason,
+};
 use crate::failure;
 use crate::logs;
 use crate::observe::metrics::Metrics;
@@ -30,6 +33,7 @@ pub(super) struct State {
     phases: Vec<PhasePart>,
     processes: BTreeMap<Process, ProcessPart>,
     uploads: UploadPart,
+    checkpoints: CheckpointsPart,
     peers: Vec<PeerPart>,
     metrics: Option<Metrics>,
     resources: Option<Resources>,
@@ -54,6 +58,7 @@ impl State {
             phases: vec![config],
             processes: BTreeMap::new(),
             uploads: UploadPart::default(),
+            checkpoints: CheckpointsPart::default(),
             peers: Vec::new(),
             metrics: None,
             resources: None,
@@ -144,6 +149,15 @@ impl State {
             EventKind::UploadFailed { error, .. } => {
                 self.uploads.failed += 1;
                 self.uploads.last_error = Some(logs::clean(error));
+            }
+            EventKind::CheckpointFound(found) => self.checkpoints.found = Some(checkpoint(found)),
+            EventKind::CheckpointWritten(written) => {
+                let stop_time = |stop: &StopPart| SystemTime::UNIX_EPOCH + Duration::from_secs_f64(stop.at);
+                if let Some(stop) = self.stop.as_mut().filter(|stop| written.is_since(stop_time(stop))) {
+                    stop.checkpoint = Some(checkpoint(written));
+                }
+                self.checkpoints.written += 1;
+                self.checkpoints.last = Some(checkpoint(written));
             }
             EventKind::HostJoined(host) => self.peer(host).joined = Some(at),
             EventKind::HostReady(host) => self.peer(host).ready = Some(at),
@@ -241,6 +255,7 @@ impl State {
             uploads: &self.uploads,
             peers: &self.peers,
             stop: self.stop.as_ref(),
+            checkpoints: &self.checkpoints,
             metrics: self.metrics.iter().flat_map(Metrics::summaries).collect(),
             tuning: self.metrics.as_ref().and_then(Metrics::tuning),
             resources: self.resources.as_ref().map(Resources::summary),
@@ -257,7 +272,16 @@ impl State {
 
 /// Returns a time in Unix seconds, to the millisecond.
 fn seconds(moment: Moment) -> f64 {
-    (moment.unix_seconds() * 1000.0).round() / 1000.0
+    wall_seconds(moment.wall)
+}
+
+fn wall_seconds(time: SystemTime) -> f64 {
+    (time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+fn checkpoint(checkpoint: &Checkpoint) -> CheckpointPart {
+    let Checkpoint { name, modified, size } = checkpoint;
+    CheckpointPart { name: name.clone(), time: wall_seconds(*modified), size: *size }
 }
 
 fn stop(reason: &StopReason, at: f64) -> StopPart {
@@ -267,7 +291,7 @@ fn stop(reason: &StopReason, at: f64) -> StopPart {
         StopReason::PeerFailed(why) => ("peer failed", None, Some(logs::clean(why))),
         StopReason::PeerStopped(why) => ("peer stopped", None, Some(logs::clean(why))),
     };
-    StopPart { by, signal, why, at, killed: None, killed_because: None }
+    StopPart { by, signal, why, at, killed: None, killed_because: None, checkpoint: None }
 }
 
 /// Returns the last lines of an output, without secrets.

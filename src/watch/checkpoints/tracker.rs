@@ -1,0 +1,93 @@
+//! The comparison of looks at the folder: a checkpoint is written when it has changed and then stays as it is.
+
+use std::collections::BTreeMap;
+
+use super::look::{FolderLook, Stamp};
+use crate::event::Checkpoint;
+
+/// The entries of the folder, as far as they are known.
+#[derive(Debug, Default)]
+pub(super) struct Tracker {
+    known: BTreeMap<String, Stamp>,
+    /// The entries that have changed and may not be complete.
+    growing: BTreeMap<String, Stamp>,
+}
+
+/// The result of a comparison.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct FolderChange {
+    /// The checkpoints that were written, the oldest first.
+    pub(super) written: Vec<Checkpoint>,
+    /// True if any entry has changed.
+    pub(super) has_changed: bool,
+}
+
+impl Tracker {
+    /// Begins with the first look.
+    pub(super) fn begin(first: &FolderLook) -> Tracker {
+        Tracker { known: first.entries.clone(), growing: BTreeMap::new() }
+    }
+
+    /// Compares a look with the one before. After the last look nobody writes any more, so that all changes are complete.
+    pub(super) fn take(&mut self, look: FolderLook, is_last: bool) -> FolderChange {
+        let mut change = FolderChange::default();
+        for (name, stamp) in &look.entries {
+            if self.known.get(name) != Some(stamp) {
+                change.has_changed = true;
+                self.growing.insert(name.clone(), *stamp);
+            }
+            let is_complete = is_last || self.growing.get(name) == self.known.get(name);
+            if is_complete && let Some(Stamp { modified, size }) = self.growing.remove(name) {
+                change.written.push(Checkpoint { name: name.clone(), modified, size });
+            }
+        }
+        self.growing.retain(|name, _| look.entries.contains_key(name));
+        self.known = look.entries;
+        change.written.sort_by_key(|checkpoint| checkpoint.modified);
+        change
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::{FolderChange, FolderLook, Stamp, Tracker};
+
+    fn look(entries: &[(&str, u64, u64)]) -> FolderLook {
+        let stamp = |seconds, size| Stamp { modified: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), size };
+        let entries = entries.iter().map(|(name, seconds, size)| ((*name).to_owned(), stamp(*seconds, *size)));
+        FolderLook { entries: entries.collect(), is_cut: false }
+    }
+
+    fn names(change: &FolderChange) -> Vec<&str> {
+        change.written.iter().map(|checkpoint| checkpoint.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_checkpoint_counts_when_it_stays_as_it_is() {
+        let mut tracker = Tracker::begin(&look(&[("old", 1, 5)]));
+        let mut take = |entries: &[(&str, u64, u64)]| {
+            let change = tracker.take(look(entries), false);
+            (names(&change).join(" "), change.has_changed)
+        };
+        assert_eq!(take(&[("old", 1, 5)]), (String::new(), false));
+        // It grows, and is complete later. Another one is removed before it is.
+        assert_eq!(take(&[("old", 1, 5), ("new", 2, 5), ("temporary", 2, 1)]), (String::new(), true));
+        assert_eq!(take(&[("old", 1, 5), ("new", 3, 9)]), (String::new(), true));
+        assert_eq!(take(&[("old", 1, 5), ("new", 3, 9)]), ("new".to_owned(), false));
+        assert_eq!(take(&[("old", 1, 5), ("new", 3, 9)]), (String::new(), false));
+        // One that is written over counts again, and one that is removed does not.
+        assert_eq!(take(&[("new", 4, 9)]), (String::new(), true));
+        assert_eq!(take(&[("new", 4, 9)]), ("new".to_owned(), false));
+    }
+
+    #[test]
+    fn after_the_last_look_every_change_is_complete() {
+        let mut tracker = Tracker::begin(&look(&[]));
+        tracker.take(look(&[("b", 2, 1)]), false);
+        let change = tracker.take(look(&[("b", 2, 1), ("c", 1, 1)]), true);
+        assert_eq!(names(&change), ["c", "b"]);
+        assert_eq!(tracker.take(look(&[("b", 2, 1), ("c", 1, 1)]), true), FolderChange::default());
+    }
+}
