@@ -11,6 +11,10 @@ use super::Ending;
 use super::collective::Collective;
 use super::consequence::reads_like_consequence;
 
+/// The exit code of a process that SIGABRT has ended, and of one that SIGSEGV has.
+const ABORTED: i32 = 134;
+const CRASHED: i32 = 139;
+
 /// The reason why a process, a host or the job failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
@@ -197,10 +201,14 @@ impl Cause {
     }
 
     /// Returns true if a process of the script failed with an error that reads like a consequence of another failure; see
-    /// [`reads_like_consequence`].
+    /// [`reads_like_consequence`]. A library that gives up on other ranks may abort the process: then its last words count.
     pub fn is_consequence(&self) -> bool {
-        let is_of_script = matches!(self.ending, CauseEnding::Process(_)) && self.stage.is_none();
-        is_of_script && reads_like_consequence(&self.headline)
+        let CauseEnding::Process(ending) = self.ending else { return false };
+        let has_aborted = matches!(ending.exit_code(), ABORTED | CRASHED);
+        let is_word = |detail: &&CauseDetail| matches!(detail.label, Some(DetailLabel::Logged | DetailLabel::LastLine));
+        let mut words = self.details.iter().filter(|detail| has_aborted && is_word(detail));
+        self.stage.is_none()
+            && (reads_like_consequence(&self.headline) || words.any(|word| reads_like_consequence(&word.text)))
     }
 
     /// Returns true if nothing has failed: the job was told to stop.
@@ -226,6 +234,13 @@ mod tests {
         let words = "host algo-2 is lost: its connection was closed";
         assert!(Cause::new(words, CauseEnding::Process(Ending::Exited(1))).is_consequence());
         assert!(!Cause::new(words, CauseEnding::NoProcess(68)).is_consequence());
+        let with_words = |number| {
+            let ending = Ending::Signaled(number);
+            let text = "Terminating process because the JAX distributed service detected fatal errors".to_owned();
+            let details = vec![CauseDetail { label: Some(DetailLabel::LastLine), text }];
+            Cause { details, ..Cause::new(ending.to_string(), CauseEnding::Process(ending)) }
+        };
+        assert_eq!([6, 11, 9].map(|number| with_words(number).is_consequence()), [true, true, false]);
         let installer = Cause::new("pip: connection refused", CauseEnding::Process(Ending::Exited(1)));
         assert!(!Cause { stage: Some(CauseStage::Requirements), ..installer }.is_consequence());
     }

@@ -73,6 +73,9 @@ const CONSEQUENCES: &[Wording] = &[
     &["coordination service"],
     &["collective ops is aborted"],
     &["the tasks have crashed"],
+    &["tasks are unhealthy"],
+    &["jax distributed service detected fatal errors"],
+    &["another task died"],
     &["commclosederror"],
     &["killedworker"],
     &["actordiederror"],
@@ -154,6 +157,10 @@ mod tests {
              of the ranks",
             "distributed.comm.core.CommClosedError: in <TCP (closed) Worker->Scheduler>",
             "jaxlib.xla_extension.XlaRuntimeError: UNAVAILABLE: Failed to send RPC to coordination service.",
+            "tensorflow.python.framework.errors_impl.UnavailableError: Graph execution error: The following tasks are unhealthy \
+             (stopped sending heartbeats): /job:worker/replica:0/task:1",
+            "F0101 client.h:80] Terminating process because the JAX distributed service detected fatal errors. This most likely \
+             indicates that another task died",
             "RuntimeError: DataLoader worker (pid 71) is killed by signal: Terminated.",
             "Socket Timeout",
             "RuntimeError: Timed out after 1801 seconds waiting for clients",

@@ -16,6 +16,9 @@ pub trait ImageProbe {
     /// Returns true if the path exists.
     fn exists(&self, path: &Path) -> bool;
 
+    /// Returns the text of a small file. `None` if it cannot be read.
+    fn text(&self, path: &Path) -> Option<String>;
+
     /// Returns the value of a variable that the container was given.
     fn variable(&self, name: &str) -> Option<String>;
 }

@@ -9,7 +9,7 @@ use super::engine::{Engine, PythonModule, locate_nothing, nothing_further};
 use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::network::LOOPBACK;
-use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole};
+use super::plan::{CommandPlan, EndTraits, LaunchPlan, ProcessPlan, ProcessRole};
 use super::process;
 use crate::prepare::environment::VariableTable;
 use crate::prepare::environment::registry::Variable;
@@ -69,6 +69,13 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         processes: (0..span.count).map(process_of).collect::<Result<_, LaunchError>>()?,
         variables,
         span: Some(span),
+        end_traits: EndTraits {
+            outlives_traceback: true,
+            notices_stop_by: Some(
+                "JAX swallows SIGTERM: a script notices it by multihost_utils.reached_preemption_sync_point, or by a handler \
+                 that it sets after jax.distributed.initialize()",
+            ),
+        },
         warnings: input.unseen_gpus().into_iter().collect(),
         ..LaunchPlan::new(JAX.name, input)
     })

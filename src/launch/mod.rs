@@ -8,8 +8,10 @@
 //!
 //! It must not start a process, and must not know how processes are supervised.
 
+mod accelerate;
 mod choice;
 mod count;
+mod deepspeed;
 mod display;
 mod engine;
 mod error;
@@ -32,8 +34,8 @@ pub use error::LaunchError;
 pub use image::{Image, ImageProbe, Programs};
 pub use input::{Entry, LaunchInput};
 pub use plan::{
-    CommandPlan, ERROR_FILE, EndMeaning, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, ReadySign, Separation,
-    StartAfter, StopTarget, Tagged,
+    CommandPlan, ERROR_FILE, EndMeaning, EndTraits, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, ReadySign,
+    Separation, StartAfter, StopTarget, Tagged,
 };
 pub use process::PROCESS;
 
@@ -44,7 +46,7 @@ use crate::job::settings::Settings;
 use crate::prepare::environment::registry::Variable;
 
 /// The engines, in the order in which the documentation lists them.
-pub static ENGINES: [&Engine; 8] = [
+pub static ENGINES: [&Engine; 10] = [
     &PROCESS,
     &per_gpu::PER_GPU,
     &torchrun::TORCHRUN,
@@ -53,6 +55,8 @@ pub static ENGINES: [&Engine; 8] = [
     &xla::XLA,
     &jax::JAX,
     &tensorflow::TENSORFLOW,
+    &deepspeed::DEEPSPEED,
+    &accelerate::ACCELERATE,
 ];
 
 /// The variables that follow from the machine, or that several engines set.
@@ -69,7 +73,7 @@ const SHARED_VARIABLES: [Variable; 10] = [
         NO_GRPC_PROXY,
         "The hosts of the job, under `jax` and `tensorflow` if a proxy is set: gRPC must not ask it for them.",
     ),
-    Variable::new(ERROR_FILE, "The file for a rank's exception, under `per-gpu` and `torchrun`."),
+    Variable::new(ERROR_FILE, "The file for a rank's exception, under `per-gpu`, `deepspeed` and `torchrun`."),
 ];
 
 /// Returns the names that the setting `launcher` takes.

@@ -20,8 +20,11 @@ pub(super) static PER_GPU: Engine = Engine {
     needs: "nothing",
     flags: &[],
     variables: &[
-        Variable::new("RANK", "The rank, under `per-gpu`; also WORLD_SIZE, LOCAL_RANK and torchrun's other variables."),
-        Variable::new("OMP_NUM_THREADS", "`1` if the host has several ranks, under `per-gpu`."),
+        Variable::new(
+            "RANK",
+            "The rank, under `per-gpu` and `deepspeed`; also WORLD_SIZE, LOCAL_RANK and torchrun's other variables.",
+        ),
+        Variable::new("OMP_NUM_THREADS", "`1` if the host has several ranks, under `per-gpu` and `deepspeed`."),
     ],
     module: None,
     spans_hosts: true,
@@ -69,7 +72,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
 }
 
 /// Returns the variables that torchrun sets for a rank.
-fn variables_of_rank(
+pub(super) fn variables_of_rank(
     input: &LaunchInput<'_>,
     Span { first, count: local_world_size, world_size }: Span,
     local_rank: usize,

@@ -26,6 +26,8 @@ pub struct LaunchPlan {
     pub span: Option<Span>,
     /// The hosts that run the script, or ranks of it. Other hosts of the launch only run services.
     pub script_hosts: Vec<String>,
+    /// The traits of the framework that keep its processes from ending.
+    pub end_traits: EndTraits,
     /// Warnings for the user.
     pub warnings: Vec<String>,
 }
@@ -40,6 +42,7 @@ impl LaunchPlan {
             variables: VariableTable::new(),
             span: None,
             script_hosts: input.job.nodes(),
+            end_traits: EndTraits::default(),
             warnings: Vec::new(),
         }
     }
@@ -106,6 +109,16 @@ impl ProcessPlan {
             attempt: 0,
         }
     }
+}
+
+/// The traits of a framework that keep its processes from ending.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndTraits {
+    /// True if a process may wait in an exit handler for the others, after an exception that nothing caught, while the others wait
+    /// for it.
+    pub outlives_traceback: bool,
+    /// The way in which a script can notice a stop signal, if the framework swallows it. `None` if it has its usual effect.
+    pub notices_stop_by: Option<&'static str>,
 }
 
 /// The part that a process has in the job.

@@ -6,7 +6,7 @@ use super::engine::{Engine, Flag, PythonModule, locate_nothing, nothing_further}
 use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::network::LOOPBACK;
-use super::plan::{LaunchPlan, ProcessPlan, ProcessRole};
+use super::plan::{EndTraits, LaunchPlan, ProcessPlan, ProcessRole};
 use super::process;
 use crate::prepare::environment::registry::Variable;
 
@@ -64,6 +64,13 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         processes: vec![ProcessPlan::of_script(ProcessRole::Script { node_rank }, command)],
         variables,
         span: Some(input.span_of_one()),
+        end_traits: EndTraits {
+            outlives_traceback: false,
+            notices_stop_by: Some(
+                "MultiWorkerMirroredStrategy swallows SIGTERM: a script notices it by PreemptionCheckpointHandler, or by a \
+                 handler that it sets after it has made the strategy",
+            ),
+        },
         warnings,
         ..LaunchPlan::new(TENSORFLOW.name, input)
     })

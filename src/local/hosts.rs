@@ -156,7 +156,7 @@ fn pass_on(relay: &Relay, process: usize, host: &str, child: &mut Child) {
         if let Some(source) = source {
             let id = StreamId { process, part: 0, is_stderr, attempt: 0 };
             let writer = Process::Tool(host.into());
-            relay.add(Relayed { id, writer, source, style, awaited: None }, |_| {});
+            relay.add(Relayed { id, writer, source, style, awaited: None, reports_last_words: false }, |_| {});
         }
     }
 }

@@ -17,6 +17,7 @@
 
 mod destination;
 mod label;
+mod last_words;
 mod messages;
 mod raised;
 mod relay;

@@ -183,6 +183,7 @@ impl Thread {
             self.obey();
             let progressed = self.destinations.push(&self.tally) | self.read_ready();
             self.flush_partial_lines();
+            self.report_last_words();
             self.dismiss_messages();
             if progressed {
                 continue;
@@ -305,6 +306,33 @@ impl Thread {
         }
     }
 
+    /// Reports the streams that end in a traceback, if neither they nor the other streams of their processes say more.
+    fn report_last_words(&mut self) {
+        if self.sources.iter().all(|source| source.last_words.is_none()) {
+            return;
+        }
+        let now = Instant::now();
+        for index in 0..self.sources.len() {
+            let is_due = self.sources[index].last_words.and_then(|words| words.due()).is_some_and(|due| due <= now);
+            if !is_due {
+                continue;
+            }
+            let id = self.sources[index].id;
+            let is_other = |source: &Source| StreamId { is_stderr: id.is_stderr, ..source.id } == id && source.id != id;
+            let others = self.sources.iter().filter(|source| is_other(source));
+            let elsewhere = others.filter_map(|source| source.last_output).max();
+            let source = &mut self.sources[index];
+            let Some(words) = &mut source.last_words else { continue };
+            if let Some(at) = elsewhere {
+                words.wrote_elsewhere(at);
+            }
+            if words.due().is_some() {
+                source.last_words = None;
+                (source.tell)(StreamNews::LastWords { id });
+            }
+        }
+    }
+
     fn end(&mut self, index: usize) {
         self.pass_on(index, true);
         let mut source = self.sources.remove(index);
@@ -319,7 +347,8 @@ impl Thread {
 
     /// Waits until a stream can be read, what waits can be written, a command comes, or an unfinished line is due.
     fn wait(&mut self) {
-        let due = self.sources.iter().filter_map(|source| source.partial_due).min();
+        let words = self.sources.iter().filter_map(|source| source.last_words?.due());
+        let due = self.sources.iter().filter_map(|source| source.partial_due).chain(words).min();
         let timeout = match due.map(|due| due.saturating_duration_since(Instant::now())) {
             None => PollTimeout::NONE,
             // Rounded up to milliseconds, or the loop would spin.
@@ -398,6 +427,7 @@ mod tests {
                 source: source.into(),
                 style: Style::default(),
                 awaited: None,
+                reports_last_words: false,
             };
             relay.add(stream, tell);
             nix::fcntl::fcntl(&script, nix::fcntl::FcntlArg::F_SETPIPE_SZ(1 << 20)).expect("a larger pipe");
@@ -453,7 +483,8 @@ mod tests {
             }
         };
         let (writer, style) = (Process::default(), Style::default());
-        relay.add(Relayed { id, writer, source: endless.into(), style, awaited: None }, tell);
+        relay
+            .add(Relayed { id, writer, source: endless.into(), style, awaited: None, reports_last_words: false }, tell);
         relay.close(id);
         assert_eq!(ended.recv_timeout(Duration::from_secs(30)), Ok(id));
         assert!(relay.finish().blocking_recv().is_ok());

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
+use super::last_words::LastWords;
 use super::stream::{Relayed, StreamId, StreamNews};
 use super::styled::StyledStream;
 use super::tap::StreamWriter;
@@ -38,11 +39,13 @@ pub(super) struct Source {
     pub(super) tell: Tell,
     /// The text to report a line of, until one was found.
     awaited: Option<memchr::memmem::Finder<'static>>,
+    /// The progress of the look for a traceback at its end, if one is reported.
+    pub(super) last_words: Option<LastWords>,
     /// The number of line ends and of bytes so far.
     lines: u64,
     bytes: u64,
     /// The time of the last bytes.
-    last_output: Option<Instant>,
+    pub(super) last_output: Option<Instant>,
     /// True if there may be something to read.
     pub(super) ready: bool,
     pub(super) closing: Closing,
@@ -55,7 +58,7 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn new(stream: Relayed, tell: Tell) -> Source {
-        let Relayed { id, writer, source: fd, style, awaited } = stream;
+        let Relayed { id, writer, source: fd, style, awaited, reports_last_words } = stream;
         // Without it, reading would block the other streams. Pipes always accept it.
         let _ = fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
         // Refused if the user has many pipes already. Then reading is slower.
@@ -71,6 +74,7 @@ impl Source {
             styler: StyledStream::new(style),
             tell,
             awaited: awaited.map(|text| memchr::memmem::Finder::new(&text).into_owned()),
+            last_words: reports_last_words.then(LastWords::default),
             lines: 0,
             bytes: 0,
             last_output: None,
@@ -96,6 +100,9 @@ impl Source {
     pub(super) fn look(&mut self, length: usize) {
         let passed = &self.tape.waiting()[..length];
         self.lines += memchr::memchr_iter(b'\n', passed).count() as u64;
+        if let Some(words) = &mut self.last_words {
+            words.take(passed, Instant::now());
+        }
         if self.awaited.as_ref().is_some_and(|awaited| awaited.find(passed).is_some()) {
             self.awaited = None;
             (self.tell)(StreamNews::Matched { id: self.id });

@@ -33,6 +33,11 @@ pub enum StreamNews {
         /// The stream.
         id: StreamId,
     },
+    /// It ends in a traceback that nothing caught, and its process has written nothing since for long.
+    LastWords {
+        /// The stream.
+        id: StreamId,
+    },
     /// It has ended, and all of it was passed on.
     Ended {
         /// The stream.
@@ -52,7 +57,10 @@ impl StreamNews {
     /// Returns the stream.
     pub fn id(&self) -> StreamId {
         match self {
-            StreamNews::Began { id, .. } | StreamNews::Matched { id } | StreamNews::Ended { id, .. } => *id,
+            StreamNews::Began { id, .. }
+            | StreamNews::Matched { id }
+            | StreamNews::LastWords { id }
+            | StreamNews::Ended { id, .. } => *id,
         }
     }
 }
@@ -70,4 +78,6 @@ pub struct Relayed {
     pub style: Style,
     /// The text of which the first line that contains it is reported.
     pub awaited: Option<Vec<u8>>,
+    /// True if a traceback after which its process writes nothing is reported.
+    pub reports_last_words: bool,
 }

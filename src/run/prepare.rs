@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Outcome, Refusal, misspelt};
+use crate::files;
 use crate::job::config::{self, Config};
 use crate::job::settings::Settings;
 use crate::job::{Job, Paths, Variables};
@@ -145,6 +146,10 @@ impl ImageProbe for FileProbe<'_> {
 
     fn exists(&self, path: &Path) -> bool {
         path.exists()
+    }
+
+    fn text(&self, path: &Path) -> Option<String> {
+        files::text(path, files::TEXT_SIZE).ok()
     }
 
     fn variable(&self, name: &str) -> Option<String> {

@@ -111,9 +111,12 @@ fn streams(folder: &Path, prepared: &Prepared, plan: &LaunchPlan, span: Span) ->
     (span.first..span.first + span.count).map(of_rank).collect()
 }
 
-/// Returns the Python that runs torchrun, by its first line. Its ranks run with the same one.
+/// Returns the Python that runs torchrun: the program itself, or that of its first line. Its ranks run with the same one.
 fn interpreter(torchrun: &Path, variables: &Variables) -> Option<PathBuf> {
     let is_python = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python"));
+    if is_python(torchrun) {
+        return Some(torchrun.to_owned());
+    }
     let found = match shebang(torchrun).ok()? {
         Shebang::Interpreter(path, Some(name)) if path.ends_with("env") => {
             which(&name, variables.get_os("PATH")).found()?

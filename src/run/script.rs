@@ -8,17 +8,21 @@ use std::time::Duration;
 use super::context::Context;
 use super::judge::{Ended, Judge};
 use super::live::Live;
-use super::start::{RankTask, timing};
+use super::start::{self, RankTask};
 use super::{Outcome, Prepared, Refusal};
-use crate::event::{EventKind, JobPhase};
+use crate::event::{Event, EventKind, JobPhase, StopReason};
 use crate::files;
 use crate::job::exit_code;
+use crate::launch::EndTraits;
 use crate::prepare::code::{EntryError, SHELL, Shebang, shebang};
-use crate::supervise::{SpawnError, Task};
+use crate::supervise::{SpawnError, Task, Timing};
 
 /// The time for which the script waits for the reservation of the failure file, because it may fill the disk. On a file system
 /// that hangs, it starts without.
 pub(super) const RESERVE_TIME: Duration = Duration::from_millis(100);
+
+/// The time that processes have to end after a failure, if their framework swallows the signal that tells them.
+const SWALLOWED_GRACE: Duration = Duration::from_secs(10);
 
 /// Runs the script's processes to their ends and judges them.
 pub(super) async fn run(
@@ -27,11 +31,15 @@ pub(super) async fn run(
     prepared: &Prepared,
     ranks: Vec<RankTask>,
     code_dir: &Path,
+    end_traits: EndTraits,
 ) -> Result<Ended, Outcome> {
     live.supervisor.check()?;
     let judge = judge(context, live, prepared, &ranks, code_dir);
     let tasks: Vec<Task> = ranks.iter().map(|rank| rank.task.clone()).collect();
-    let timing = timing(&prepared.settings);
+    let timing = timing(prepared, end_traits);
+    if let Some(way) = end_traits.notices_stop_by {
+        live.events.subscribe(move |event: &Event| advise(event, way));
+    }
     if let Some(record) = &live.record {
         record.wait_until_reserved();
     }
@@ -50,6 +58,23 @@ pub(super) async fn run(
     };
     live.events.emit(EventKind::PhaseEnded(JobPhase::Script));
     Ok(judge.outcome(&mut live.supervisor, reports).await)
+}
+
+/// Returns the times of the script's processes. A framework that swallows SIGTERM leaves its processes in calls that cannot end
+/// after a failure, however long they have.
+fn timing(prepared: &Prepared, end_traits: EndTraits) -> Timing {
+    let usual = start::timing(&prepared.settings);
+    match end_traits.notices_stop_by {
+        Some(_) => Timing { failure_grace: usual.grace_period.min(SWALLOWED_GRACE), ..usual },
+        None => usual,
+    }
+}
+
+/// Logs at an orderly stop how a script can notice it, if the framework swallows the signal.
+fn advise(event: &Event, way: &str) {
+    if let EventKind::Stopping(StopReason::Signal(_) | StopReason::PeerStopped(_)) = event.kind {
+        tracing::info!("{way}");
+    }
 }
 
 /// Returns the judge of these processes. If there are other hosts, it tells them of failures as they happen.

@@ -114,7 +114,7 @@ pub(super) fn rank_tasks(
     plan: LaunchPlan,
     variables: &BTreeMap<OsString, OsString>,
 ) -> Vec<RankTask> {
-    let LaunchPlan { launcher, host, processes, .. } = plan;
+    let LaunchPlan { launcher, host, processes, end_traits, .. } = plan;
     let is_only = processes.len() == 1;
     // Without a temporary folder, the failure is told by what the ranks write to standard error.
     let needs_folder = processes.iter().any(|process| process.leaves_error_file);
@@ -157,6 +157,7 @@ pub(super) fn rank_tasks(
             keepers: None,
             role,
             attempt,
+            may_outlive_traceback: end_traits.outlives_traceback,
         };
         RankTask { task, rank, serves, error_file }
     };
@@ -198,7 +199,8 @@ pub(super) fn os_words(words: &[Vec<u8>]) -> Vec<OsString> {
 
 /// Returns the times that the settings give.
 pub(super) fn timing(settings: &Settings) -> Timing {
-    Timing { grace_period: settings.grace_period, drain_time: settings.drain_time }
+    let Settings { grace_period, drain_time, .. } = *settings;
+    Timing { grace_period, failure_grace: grace_period, drain_time }
 }
 
 /// Returns a command without secrets.

@@ -99,7 +99,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     if is_mixed && context.variables.get(UNBUFFERED).is_none() {
         variables.remove(std::ffi::OsStr::new(UNBUFFERED));
     }
-    let launcher = plan.launcher;
+    let (launcher, end_traits) = (plan.launcher, plan.end_traits);
     let mut tasks = rank_tasks(context, live, &prepared, plan, &variables);
     if let [launcher] = &mut tasks[..] {
         (launcher.task.ranks, launcher.task.keepers) = (streams, keepers);
@@ -116,7 +116,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     if serves {
         return remote::serve(context, live, &prepared, tasks, &nodes[0], &code_dir).await;
     }
-    script::run(context, live, &prepared, tasks, &code_dir).await
+    script::run(context, live, &prepared, tasks, &code_dir, end_traits).await
 }
 
 /// Logs the facts about the job.

@@ -160,6 +160,8 @@ impl<'a> Shell<'a> {
                 Ok(())
             }
             StreamNews::Matched { .. } => self.feed(Input::Ready { member: at }),
+            StreamNews::LastWords { .. } if self.processes[at].pid.is_some_and(survey::is_busy) => Ok(()),
+            StreamNews::LastWords { .. } => self.feed(Input::Outlived { member: at }),
             StreamNews::Ended { record, lines, bytes, last_output, .. } => {
                 self.around.events.emit(EventKind::StreamClosed { process, stream, lines, bytes, last_output });
                 let is_read = self.processes[at].streams.end(id, record);
@@ -323,7 +325,9 @@ impl<'a> Shell<'a> {
             let streams = self.around.streams.clone();
             let known = self.processes.iter().find_map(|child| child.streams.writer(*id, &child.identity));
             let (id, style, awaited) = (*id, style.clone(), awaited.clone());
-            let stream = Relayed { id, writer: known.unwrap_or_default(), source, style, awaited };
+            let reports_last_words = id.is_stderr && task.may_outlive_traceback;
+            let writer = known.unwrap_or_default();
+            let stream = Relayed { id, writer, source, style, awaited, reports_last_words };
             self.around.relay.add(stream, move |news| {
                 // The receiver lives as long as the supervisor.
                 let _ = streams.send(news);

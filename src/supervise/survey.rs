@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
+use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 use tokio::sync::mpsc::UnboundedSender;
@@ -72,6 +74,14 @@ fn input(pid: i32) -> Option<String> {
 
 /// The kernel's function in which a process waits for signals, by proc(5)'s `wchan`.
 const WAITS_FOR_SIGNALS: &str = "do_sigtimedwait";
+
+/// Returns true if the main thread of a process does something else than wait for another thread: it computes, sleeps, reads or
+/// writes. False also if the kernel does not say.
+pub(super) fn is_busy(pid: Pid) -> bool {
+    // The number of the system call comes first, or the word "running".
+    let shown = files::text(Path::new(&format!("/proc/{pid}/syscall")), files::TEXT_SIZE);
+    shown.is_ok_and(|text| text.split_whitespace().next() != Some(&libc::SYS_futex.to_string()))
+}
 
 /// Returns true if a process handles a signal, by proc(5)'s `status`. A process that blocks the signal takes it by a
 /// descriptor or by sigwait(3). While it waits there, as tini and dumb-init do, the kernel shows the signal as not blocked.

@@ -46,6 +46,8 @@ pub struct Task {
     pub keepers: Option<Arc<Keepers>>,
     /// The attempt at running the ranks, counted from 0.
     pub attempt: u32,
+    /// True if it may wait for other ranks after a traceback, and never end. Then it counts as failed when it says no more.
+    pub may_outlive_traceback: bool,
 }
 
 /// The role of a program beside those that run with it.

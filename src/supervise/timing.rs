@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Timing {
     /// The time between a stop signal and the kill.
     pub grace_period: Duration,
+    /// The time between the signal that ends processes after a failure and the kill. At most the grace period.
+    pub failure_grace: Duration,
     /// The time that processes which a program leaves behind may run on.
     pub drain_time: Duration,
 }

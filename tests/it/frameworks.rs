@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::hosts::Hosts;
 use super::job::{Job, search_path};
 use super::kept;
-use super::recorder::{Record, recording};
+use super::recorder::{RECORDER, Record, recorded, recording};
 
 /// Returns a virtual environment with JAX.
 fn jax() -> PathBuf {
@@ -46,7 +46,8 @@ fn processes_of_jax_compute_with_those_of_all_hosts() {
 #[test]
 fn a_framework_that_python_lacks_is_refused_before_anything_starts() {
     let empty = kept::environment(&[]);
-    for (launcher, module) in [("jax", "jax"), ("tensorflow", "tensorflow")] {
+    for launcher in ["jax", "tensorflow", "deepspeed", "accelerate"] {
+        let module = launcher;
         let job = with_environment(recording(), &empty).variable("FOOTPLATE_LAUNCHER", launcher);
         let problem = format!("the launcher {launcher} needs the Python module {module}, which ");
         let ended = job.train().failed(69, &problem);
@@ -62,13 +63,52 @@ fn a_framework_that_python_lacks_is_refused_before_anything_starts() {
         // The requirements may bring it.
         let job = job.file("code/requirements.txt", module);
         assert_eq!(said(&job, "warn "), 0);
-
-        // A module of the job's own code is one, too.
-        let job = with_environment(recording(), &empty).variable("FOOTPLATE_LAUNCHER", launcher);
-        let job = job.file(&format!("code/{module}.py"), "raise ImportError('nobody imports it')");
-        job.train().succeeded();
-        assert_eq!(Record::of(&job).argv, ["train.py"]);
     }
+    // A module of the job's own code is one, too.
+    let job = with_environment(recording(), &empty).variable("FOOTPLATE_LAUNCHER", "jax");
+    let job = job.file("code/jax.py", "raise ImportError('nobody imports it')");
+    job.train().succeeded();
+    assert_eq!(Record::of(&job).argv, ["train.py"]);
+}
+
+#[test]
+fn the_launchers_of_deepspeed_and_accelerate_get_their_arguments() {
+    // The module in the code folder stands in for the image's: it records how it is called.
+    let called = |launcher: &str, module: &str, arguments: (&str, &str)| {
+        let job = recorded(Job::python("print('never')")).file(&format!("code/{module}"), RECORDER);
+        let job = job.variable("FOOTPLATE_LAUNCHER", launcher).variable("FOOTPLATE_PROCESSES_PER_HOST", "2");
+        let job = job.variable(arguments.0, arguments.1).hyperparameters(r#"{"lr": "0.1"}"#);
+        job.train().succeeded();
+        Record::of(&job).arguments().join(" ")
+    };
+    assert_eq!(
+        called(
+            "deepspeed",
+            "deepspeed/launcher/launch.py",
+            ("FOOTPLATE_DEEPSPEED_ARGUMENTS", "--enable_each_rank_log '/tmp/a b'")
+        ),
+        "--world_info=eyJhbGdvLTEiOiBbMCwgMV19 --node_rank=0 --master_addr=127.0.0.1 --master_port=7777 \
+         --enable_each_rank_log /tmp/a b train.py --lr 0.1"
+    );
+    assert_eq!(
+        called(
+            "accelerate",
+            "accelerate/commands/launch.py",
+            ("FOOTPLATE_ACCELERATE_ARGUMENTS", "--mixed_precision bf16")
+        ),
+        "--num_machines=1 --num_processes=2 --machine_rank=0 --main_process_port=7777 --multi_gpu --dynamo_backend=no \
+         --mixed_precision bf16 train.py --lr 0.1"
+    );
+}
+
+#[test]
+fn a_configuration_of_accelerate_that_submits_a_job_is_refused() {
+    let job = Job::python("print('never')").file("code/accelerate.py", "");
+    let job = job.file("hf/accelerate/default_config.yaml", "compute_environment: AMAZON_SAGEMAKER\n");
+    let home = job.path("hf").display().to_string();
+    let job = job.variable("HF_HOME", &home).variable("FOOTPLATE_LAUNCHER", "accelerate");
+    let config = job.path("hf/accelerate/default_config.yaml").display().to_string();
+    job.train().failed(69, &format!("{config} has compute_environment: AMAZON_SAGEMAKER, by which accelerate would "));
 }
 
 #[test]
@@ -84,4 +124,73 @@ fn tensorflow_finds_its_workers_in_tf_config() {
     let job = job.variable("TF_CONFIG", "{}");
     job.train().succeeded();
     assert_eq!(Record::of(&job).var("TF_CONFIG"), "{}");
+}
+
+/// Returns a job of JAX whose own module `jax` stands in for the framework.
+fn with_stand_in(script: &str) -> Job {
+    let job = Job::python(script).file("code/jax.py", "").variable("FOOTPLATE_LAUNCHER", "jax");
+    job.variable("FOOTPLATE_GRACE_PERIOD", "60")
+}
+
+#[test]
+fn a_traceback_and_no_end_is_a_failure_of_the_rank_that_wrote_it() {
+    // As JAX's exit handler does, it waits for another thread; so do the other ranks, which handle SIGTERM and do not end.
+    let script = "import atexit, os, signal, threading\n\
+                  signal.signal(signal.SIGTERM, lambda *_: print('told', flush=True))\n\
+                  lock = threading.Lock()\nlock.acquire()\natexit.register(lock.acquire)\n\
+                  if os.environ['JAX_PROCESS_ID'] == '1':\n    raise ValueError('row 17 is rotten')\n";
+    let job = with_stand_in(script).variable("FOOTPLATE_PROCESSES_PER_HOST", "2");
+    let ended = job.train().failed(1, "ValueError: row 17 is rotten\nat train.py:7\n");
+    assert!(ended.failure().contains("rank 1, exit code 1, 1 other rank was ended"), "{}", ended.failure());
+    assert!(ended.stderr.contains("a process has written a traceback and does not end"), "{}", ended.stderr);
+    // 5 s of silence, and 10 s instead of the grace period for the other rank.
+    let seconds = ended.duration.as_secs_f64();
+    assert!((14.0..30.0).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn an_exception_that_was_caught_is_no_end() {
+    for rest in ["time.sleep(7)", "until = time.time() + 7\nwhile time.time() < until: sum(range(1000))"] {
+        let script = format!(
+            "import time, traceback\n\
+             try: raise ValueError('survived')\n\
+             except ValueError: traceback.print_exc()\n{rest}\nprint('done')\n"
+        );
+        assert_eq!(with_stand_in(&script).train().succeeded().stdout(), "done\n");
+    }
+}
+
+#[test]
+fn an_exception_in_one_process_of_jax_ends_all_hosts_which_name_it() {
+    let raises =
+        "for step in range(1000):\n    total()\n    if step == 3 and rank == 1: raise ValueError('row 17 is rotten')\n";
+    for ended in hosts_of_jax(2, 1, raises).train() {
+        let ended = ended.failed(1, "ValueError: row 17 is rotten\nat train.py:9\n");
+        assert!(ended.failure().contains("host algo-2, rank 1, exit code 1"), "{}", ended.failure());
+        assert!(ended.duration.as_secs() < 60, "{:?}", ended.duration);
+    }
+}
+
+#[test]
+fn a_killed_process_of_jax_ends_all_hosts_which_name_it() {
+    let killed = "if rank == 1: os.kill(os.getpid(), signal.SIGKILL)\nwhile True: total()\n";
+    for ended in hosts_of_jax(2, 1, killed).train() {
+        let ended = ended.failed(137, "killed by SIGKILL (signal 9)\n");
+        assert!(ended.failure().contains("host algo-2, rank 1, "), "{}", ended.failure());
+    }
+}
+
+#[test]
+fn a_stop_says_how_a_script_of_jax_notices_it() {
+    let script = "def save(*_):\n    print('saved', flush=True)\n    os._exit(0)\n\
+                  signal.signal(signal.SIGTERM, save)\nimport sys\nprint('can save', file=sys.stderr, flush=True)\nwhile True: time.sleep(0.05)\n";
+    let hosts = hosts_of_jax(2, 1, script);
+    let running = hosts.start();
+    running.iter().for_each(|host| host.says("can save"));
+    running.iter().for_each(|host| host.signal(nix::sys::signal::Signal::SIGTERM));
+    for ended in hosts.end(running) {
+        assert_eq!(ended.code(), 0, "{ended:#?}");
+        assert!(ended.stdout().contains("saved"), "{ended:#?}");
+        assert!(ended.stderr.contains("JAX swallows SIGTERM: a script notices it by "), "{}", ended.stderr);
+    }
 }

@@ -98,6 +98,14 @@ settings! {
     torchrun_arguments: Vec<String> = parse::words, takes "words, quoted as in a shell", unset "none",
         "Further arguments of torchrun, such as `--max-restarts=3 --tee 3`. They follow footplate's own and override them.";
 
+    deepspeed_arguments: Vec<String> = parse::words, takes "words, quoted as in a shell", unset "none",
+        "Arguments of DeepSpeed's launcher, such as `--bind_cores_to_rank`. With any but `--no_local_rank`, the image's launcher \
+         starts the ranks of each host, else footplate does.";
+
+    accelerate_arguments: Vec<String> = parse::words, takes "words, quoted as in a shell", unset "none",
+        "Further arguments of `accelerate launch`, such as `--mixed_precision bf16 --config_file accelerate.yaml`. They follow \
+         footplate's own and override them.";
+
     log_prefix: LogPrefix = LogPrefix::parse, takes "`auto`, `on`, `off`", default "auto",
         "The prefix `[host:rank]` of each line of the script. `auto`: if there are several ranks whose lines footplate passes \
          on.";

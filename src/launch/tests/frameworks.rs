@@ -1,11 +1,11 @@
-//! The engines of frameworks that find each other by variables: JAX and TensorFlow.
+//! The engines of frameworks: JAX, TensorFlow, DeepSpeed and Accelerate.
 
 use std::net::IpAddr;
 
-use super::{command, flagged, gpus, job, numbers, planned_with, script, variables};
+use super::{command, flagged, gpus, grouped, job, numbers, planned_in, planned_with, script, variables};
 use crate::job::Job;
 use crate::job::settings::Settings;
-use crate::launch::{ENGINES, LaunchPlan, PythonModule, choose};
+use crate::launch::{ENGINES, Image, LaunchPlan, PythonModule, StopTarget, choose};
 
 fn settings(launcher: &str) -> Settings {
     Settings { launcher: Some(launcher.to_owned()), ..Settings::default() }
@@ -137,7 +137,89 @@ fn a_proxy_is_not_asked_for_the_hosts_of_the_job() {
 fn engines_of_frameworks_name_the_module_that_they_need() {
     let modules: Vec<(&str, PythonModule)> =
         ENGINES.iter().filter_map(|engine| Some((engine.name, engine.module?))).collect();
-    for name in ["jax", "tensorflow"] {
+    for name in ["jax", "tensorflow", "deepspeed", "accelerate"] {
         assert!(modules.iter().any(|(engine, module)| *engine == name && module.name == name), "{name}");
     }
+}
+
+#[test]
+fn deepspeed_starts_ranks_itself_unless_its_launcher_gets_arguments() {
+    let job = job(&["algo-1", "algo-2"]);
+    let plan = planned_with(&job, &gpus(2), &settings("deepspeed"), &script()).expect("a plan");
+    assert_eq!(
+        (command(&plan).as_str(), numbers(&plan)),
+        ("/usr/bin/python3 train.py --local_rank=0 --lr 1", vec![2, 3])
+    );
+    for (name, expected) in [
+        ("RANK", "3"),
+        ("LOCAL_RANK", "1"),
+        ("WORLD_SIZE", "4"),
+        ("LOCAL_SIZE", "2"),
+        ("CROSS_RANK", "1"),
+        ("CROSS_SIZE", "2"),
+        ("MASTER_ADDR", "algo-1"),
+    ] {
+        assert_eq!(value(&plan, 1, name).as_deref(), Some(expected), "{name}");
+    }
+    let with = |word: &str| Settings { deepspeed_arguments: vec![word.to_owned()], ..settings("deepspeed") };
+    let plan = planned_with(&job, &gpus(2), &with("--no_local_rank"), &script()).expect("a plan");
+    assert_eq!(command(&plan), "/usr/bin/python3 train.py --lr 1");
+
+    let plan = planned_with(&job, &gpus(2), &with("--bind_cores_to_rank"), &script()).expect("a plan");
+    assert_eq!(
+        command(&plan),
+        "/usr/bin/python3 -m deepspeed.launcher.launch --world_info=eyJhbGdvLTEiOiBbMCwgMV0sICJhbGdvLTIiOiBbMCwgMV19 \
+         --node_rank=1 --master_addr=algo-1 --master_port=7777 --bind_cores_to_rank train.py --lr 1"
+    );
+    assert_eq!((plan.processes.len(), plan.processes[0].stop), (1, StopTarget::Ranks));
+}
+
+#[test]
+fn accelerate_gets_hosts_and_ranks_and_obeys_the_users_configuration() {
+    let job = job(&["algo-1", "algo-2"]);
+    let begin = "/usr/bin/python3 -m accelerate.commands.launch --num_machines=2 --num_processes=4 --machine_rank=1 \
+                 --main_process_port=7777 --main_process_ip=algo-1 --rdzv_backend=static --same_network \
+                 --deepspeed_multinode_launcher=standard ";
+    let with = |words: &[&str]| Settings {
+        accelerate_arguments: words.iter().map(|word| (*word).to_owned()).collect(),
+        ..settings("accelerate")
+    };
+    for (words, expected) in [
+        (&[][..], "--multi_gpu --mixed_precision=no --dynamo_backend=no train.py --lr 1"),
+        (&["--mixed_precision=bf16"], "--multi_gpu --dynamo_backend=no --mixed_precision=bf16 train.py --lr 1"),
+        (&["--config_file", "mine.yaml"], "--config_file mine.yaml train.py --lr 1"),
+        (&["--use_fsdp"], "--use_fsdp train.py --lr 1"),
+    ] {
+        let plan = planned_with(&job, &gpus(2), &with(words), &script()).expect("a plan");
+        assert_eq!(command(&plan), format!("{begin}{expected}"));
+        assert_eq!(plan.processes[0].stop, StopTarget::Ranks);
+    }
+
+    let image = |name: &'static str| super::image(&[(name, "/root/.cache/huggingface/accelerate/default_config.yaml")]);
+    let in_image = |image: Image, words: &[&str]| planned_in(&image, &job, &gpus(2), &with(words), &script());
+    let plan = in_image(image("accelerate/default_config.yaml"), &[]).expect("a plan");
+    assert_eq!(command(&plan), format!("{begin}train.py --lr 1"));
+    let submitting = || image("accelerate/default_config.yaml that submits a job");
+    let error = in_image(submitting(), &[]).expect_err("it would submit a job");
+    assert!(error.contains("by which accelerate would submit a new job: remove it"), "{error}");
+    in_image(submitting(), &["--config_file=mine.yaml"]).expect("another file");
+
+    let single = super::job(&["algo-1"]);
+    let plan = planned_with(&single, &gpus(1), &settings("accelerate"), &script()).expect("a plan");
+    assert_eq!(
+        command(&plan),
+        "/usr/bin/python3 -m accelerate.commands.launch --num_machines=1 --num_processes=1 --machine_rank=0 \
+         --main_process_port=7777 --mixed_precision=no --dynamo_backend=no train.py --lr 1"
+    );
+}
+
+#[test]
+fn accelerate_refuses_hosts_with_different_counts() {
+    let mut job = grouped(
+        job(&["algo-1", "algo-2"]),
+        &[("a", "ml.g5.12xlarge", &["algo-1"]), ("b", "ml.p4d.24xlarge", &["algo-2"])],
+    );
+    job.cluster.distribution_groups = vec!["a".to_owned(), "b".to_owned()];
+    let error = planned_with(&job, &gpus(8), &settings("accelerate"), &script()).expect_err("4 and 8");
+    assert!(error.contains("the same number of ranks on every host (algo-1: 4, algo-2: 8)"), "{error}");
 }

@@ -198,6 +198,10 @@ impl ImageProbe for FakeImage {
         self.files.iter().any(|file| path == Path::new(file))
     }
 
+    fn text(&self, _: &Path) -> Option<String> {
+        None
+    }
+
     fn variable(&self, name: &str) -> Option<String> {
         self.variables.get(name).map(|value| (*value).to_owned())
     }

@@ -85,6 +85,8 @@ pub(in crate::supervise) struct GroupMember {
     pub is_read: bool,
     /// True if a launcher was killed because it had nothing to wait for any more, which is a success.
     pub is_dismissed: bool,
+    /// True if it was killed because it did not end after a traceback: it counts as one that ended with Python's exit code.
+    pub has_outlived: bool,
     /// The time since which a kept rank was seen without its keeper.
     pub orphan_since: Option<Instant>,
     announced: Announced,
@@ -99,6 +101,7 @@ impl GroupMember {
             is_ready: !matches!(part, Part::Service(_)),
             is_read: false,
             is_dismissed: false,
+            has_outlived: false,
             orphan_since: None,
             announced: Announced::Nothing,
         }

@@ -44,6 +44,9 @@ use launchers::{Drained, Frozen};
 use stopping::TellingOrder;
 use terminal::Terminal;
 
+/// The exit code of Python after an exception that nothing caught.
+const TRACEBACK_CODE: i32 = 1;
+
 /// Processes that run side by side.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -102,6 +105,7 @@ impl Group {
         match input {
             Input::Started { member, pid } => self.began(member, pid),
             Input::Ready { member } => self.ready(member),
+            Input::Outlived { member } => self.outlived(member),
             Input::Caught(number) => self.caught(number, now),
             Input::PeersStop(stop) => self.stop_for_peers(stop, now),
             Input::PeerRanks(ranks) => self.heed(ranks, now),
@@ -279,7 +283,11 @@ impl Group {
 
     fn ended_as(&mut self, at: usize, ending: Ending, followed: bool, now: Instant) -> Vec<Action> {
         let member = &mut self.members[at];
-        let ending = if member.is_dismissed { Ending::Exited(0) } else { ending };
+        let ending = match ending {
+            _ if member.is_dismissed => Ending::Exited(0),
+            Ending::Signaled(_) if member.has_outlived => Ending::Exited(TRACEBACK_CODE),
+            other => other,
+        };
         member.life = member::Life::Ended(End { ending, duration: now - self.begun, followed });
         let (spec, is_own) = (member.spec, member.is_own());
         // With its launcher, a rank whose keeper was never heard has nobody left who writes.
@@ -288,6 +296,18 @@ impl Group {
         let mut actions: Vec<Action> = released.map(Action::Release).collect();
         actions.push(Action::Tell(News::Ended(at)));
         actions
+    }
+
+    /// Kills a member that waits for others after its traceback, as they wait for it. The others hear of its failure by its end.
+    fn outlived(&mut self, at: usize) -> Vec<Action> {
+        let member = &mut self.members[at];
+        if !member.is_running() || !self.phase.has_ranks() {
+            return Vec::new();
+        }
+        member.has_outlived = true;
+        let log = "a process has written a traceback and does not end: killing it".to_owned();
+        let (signal, to, purpose) = (Signal::SIGKILL, Target::Only(vec![at]), Purpose::Again);
+        vec![Action::Log(tracing::Level::WARN, log), Action::Signal { signal, to, purpose }]
     }
 
     /// Moves on if a member has ended, or if nothing is left.

@@ -22,6 +22,11 @@ pub(in crate::supervise) enum Input {
         /// The member.
         member: usize,
     },
+    /// A member has written a traceback that nothing caught, then nothing for long, and it still runs.
+    Outlived {
+        /// The member.
+        member: usize,
+    },
     /// A signal was caught.
     Caught(i32),
     /// Another host has failed or was told to stop.

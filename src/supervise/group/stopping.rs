@@ -1,7 +1,7 @@
 //! Stopping: who is told, in which order, and when the time is over.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::sys::signal::Signal;
@@ -163,10 +163,15 @@ impl Group {
         let spared = self.positions(|member| {
             member.has_begun() && (member.service().is_some() || spares_launchers && member.is_launcher())
         });
-        self.phase = Phase::Stopping { why, until: now + self.timing.grace_period };
+        self.phase = Phase::Stopping { why, until: now + self.grace(why) };
         self.watch_launchers(why, now);
         self.order = TellingOrder::Asked(Telling { signal, purpose, spared });
         vec![Action::Survey(signal)]
+    }
+
+    /// Returns the time that processes which are told to end have.
+    fn grace(&self, why: Why) -> Duration {
+        if why.is_orderly() { self.timing.grace_period } else { self.timing.failure_grace }
     }
 
     /// Handles a look at all processes, which the present order of telling asked for.
@@ -300,7 +305,10 @@ impl Group {
 
     /// Handles the number of processes that a signal has reached.
     pub(super) fn signalled(&mut self, purpose: Purpose, reached: usize, now: Instant) -> Vec<Action> {
-        let grace = self.timing.grace_period.as_secs_f64();
+        let grace = match self.phase {
+            Phase::Stopping { why, .. } => self.grace(why).as_secs_f64(),
+            _ => self.timing.grace_period.as_secs_f64(),
+        };
         let log = match purpose {
             Purpose::Stop(signal) => {
                 format!("{signal}: passed on to {reached} processes, which have {grace} s{}", self.later())

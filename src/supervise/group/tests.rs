@@ -49,7 +49,8 @@ impl Scene {
     fn awaited(parts: &[Part], release: Release) -> Scene {
         let now = Instant::now();
         let parts: Vec<(usize, Part)> = parts.iter().map(|part| (0, *part)).collect();
-        let group = Group::new(&parts, Timing { grace_period: GRACE, drain_time: DRAIN }, release, now);
+        let group =
+            Group::new(&parts, Timing { grace_period: GRACE, failure_grace: GRACE, drain_time: DRAIN }, release, now);
         let mut scene = Scene { group, now, begun: now, next_pid: 0 };
         let actions = scene.group.begin(now);
         scene.start(&actions);
@@ -597,4 +598,40 @@ fn after_an_abort_the_other_ranks_have_a_moment_to_say_why_they_abort_too() {
     assert!(signals(&scene.sweep(true)).is_empty());
     scene.step(ended(1, 1));
     assert_eq!(signals(&scene.sweep(true)).len(), 1);
+}
+
+#[test]
+fn a_member_that_outlives_its_traceback_is_killed_and_counts_as_failed() {
+    let mut scene = Scene::processes(2);
+    let actions = scene.step(Input::Outlived { member: 1 });
+    assert_eq!(actions.last(), Some(&signal(Signal::SIGKILL, Target::Only(vec![1]), Purpose::Again)));
+    scene.step(killed(1, nix::libc::SIGKILL));
+    let end = scene.group.members()[1].end().expect("an end");
+    assert_eq!((end.ending, end.followed), (Ending::Exited(1), false));
+    assert!(scene.sweep(true).contains(&signal(Signal::SIGTERM, Target::Everything, Purpose::Failure)));
+    // The other one outlives its own traceback while it has its grace period.
+    assert_eq!(scene.step(Input::Outlived { member: 0 }).len(), 2);
+    scene.step(killed(0, nix::libc::SIGKILL));
+    // Nothing is killed that has ended.
+    assert_eq!(scene.step(Input::Outlived { member: 0 }), []);
+}
+
+#[test]
+fn the_grace_after_a_failure_can_be_shorter_than_that_of_a_stop() {
+    let now = Instant::now();
+    let failure_grace = GRACE / 2;
+    for is_orderly in [true, false] {
+        let timing = Timing { grace_period: GRACE, failure_grace, drain_time: DRAIN };
+        let group = Group::new(&[(0, Part::Process), (1, Part::Process)], timing, Release::Free, now);
+        let mut scene = Scene { group, now, begun: now, next_pid: 0 };
+        let actions = scene.group.begin(now);
+        scene.start(&actions);
+        if is_orderly {
+            scene.step(Input::Caught(Signal::SIGTERM as i32));
+        } else {
+            scene.step(ended(0, 1));
+            scene.sweep(true);
+        }
+        scene.wait(if is_orderly { GRACE } else { failure_grace });
+    }
 }

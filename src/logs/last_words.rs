@@ -1,0 +1,130 @@
+//! The last words of a process that does not end: the traceback of an exception that nothing caught, and then nothing.
+//!
+//! Some frameworks wait in an exit handler for processes that wait for this one. Nothing tells such a process from one that
+//! caught the exception and goes on without a word, except the first frame: Python shows an exception that nothing caught from
+//! the module's own frame on, and one that a function caught from that function on.
+
+use std::time::{Duration, Instant};
+
+/// The time without a word after which a traceback is the last.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// The time in which everything that belongs to the traceback is written: the lines of its message, and exit handlers.
+const TELLING: Duration = Duration::from_secs(1);
+
+/// The first line of a traceback.
+const HEADER: &[u8] = b"Traceback (most recent call last):";
+
+/// The progress of a reader that looks for a traceback at the end of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum LastWords {
+    /// The last line belongs to no traceback.
+    #[default]
+    None,
+    /// The last line is the first of a traceback.
+    Header,
+    /// The last line is one of a frame. Holds true if the first frame is the module's own.
+    Frames(bool),
+    /// The exception was named.
+    Named {
+        /// The time at which it was named.
+        at: Instant,
+        /// The time of the last line.
+        last: Instant,
+    },
+}
+
+impl LastWords {
+    /// Takes whole lines.
+    pub(super) fn take(&mut self, lines: &[u8], now: Instant) {
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            *self = self.after(line, now);
+        }
+    }
+
+    fn after(self, line: &[u8], now: Instant) -> LastWords {
+        if line.starts_with(HEADER) {
+            return LastWords::Header;
+        }
+        let is_indented = line.starts_with(b" ");
+        match self {
+            LastWords::Header if is_indented => LastWords::Frames(is_of_module(line)),
+            LastWords::Frames(is_whole) if is_indented => LastWords::Frames(is_whole),
+            LastWords::Frames(true) => LastWords::Named { at: now, last: now },
+            LastWords::Named { at, .. } if now - at <= TELLING => LastWords::Named { at, last: now },
+            LastWords::None | LastWords::Header | LastWords::Frames(_) | LastWords::Named { .. } => LastWords::None,
+        }
+    }
+
+    /// Notes that the process wrote something else, such as to its other stream.
+    pub(super) fn wrote_elsewhere(&mut self, at: Instant) {
+        if let LastWords::Named { at: named, .. } = *self
+            && at > named + TELLING
+        {
+            *self = LastWords::None;
+        }
+    }
+
+    /// Returns the time at which the traceback becomes the last words.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self {
+            LastWords::Named { last, .. } => Some(*last + SILENCE),
+            LastWords::None | LastWords::Header | LastWords::Frames(_) => None,
+        }
+    }
+}
+
+/// Returns true if the line names the frame of a module, or of Python's own code that runs one.
+fn is_of_module(line: &[u8]) -> bool {
+    line.ends_with(b", in <module>") || line.starts_with(b"  File \"<frozen runpy>\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::LastWords;
+
+    const UNCAUGHT: &str = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 7, in <module>\n    \
+                            main()\n  File \"/opt/ml/code/train.py\", line 3, in main\n    raise ValueError('bad')\nValueError: bad\n";
+
+    #[test]
+    fn a_traceback_of_the_module_and_then_nothing_are_the_last_words() {
+        let now = Instant::now();
+        let seconds = |n: u64| now + Duration::from_secs(n);
+        let of_function = UNCAUGHT.replace("in <module>", "in step");
+        let chained =
+            format!("{of_function}\nDuring handling of the above exception, another exception occurred:\n\n{UNCAUGHT}");
+        let of_runpy =
+            UNCAUGHT.replace("\"/opt/ml/code/train.py\", line 7, in <module>", "\"<frozen runpy>\", line 1, in _run");
+        for (texts, due) in [
+            (&[(0, UNCAUGHT)][..], Some(5)),
+            (&[(0, &UNCAUGHT[..20]), (0, &UNCAUGHT[20..])], None),
+            (&[(0, UNCAUGHT), (1, "  a message of several lines\n\nand more\n")], Some(6)),
+            (&[(0, UNCAUGHT), (2, "step 4\n")], None),
+            (&[(0, UNCAUGHT), (2, "step 4\n"), (3, UNCAUGHT)], Some(8)),
+            (&[(0, &of_function)], None),
+            (&[(0, &chained)], Some(5)),
+            (&[(0, &of_runpy)], Some(5)),
+            (&[(0, "ValueError: bad\n")], None),
+            (&[(0, UNCAUGHT), (0, "Traceback (most recent call last):\n")], None),
+        ] {
+            let mut words = LastWords::default();
+            for (second, text) in texts {
+                words.take(text.as_bytes(), seconds(*second));
+            }
+            assert_eq!(words.due(), due.map(seconds), "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_writes_to_its_other_stream_has_not_said_its_last_words() {
+        let now = Instant::now();
+        let mut words = LastWords::default();
+        words.take(UNCAUGHT.as_bytes(), now);
+        words.wrote_elsewhere(now - Duration::from_secs(9));
+        assert!(words.due().is_some());
+        words.wrote_elsewhere(now + Duration::from_secs(3));
+        assert!(words.due().is_none());
+    }
+}
