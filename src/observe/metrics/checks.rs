@@ -1,9 +1,9 @@
 //! Defects of a pattern that show before the job has written a line.
 
-use regex::Regex;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 use thiserror::Error;
 
+use super::core::Core;
 use super::number::python_float;
 
 /// A defect of a pattern.
@@ -33,7 +33,7 @@ const NUMBER: &str = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)";
 const NUMBER_CHARACTERS: &str = "0123456789.+-_eEinftyaINFTYA";
 
 /// Returns the first defect of a pattern that can be seen without a line.
-pub(super) fn defect(pattern: &Hir, regex: &Regex) -> Option<Defect> {
+pub(super) fn defect(pattern: &Hir, core: &Core) -> Option<Defect> {
     if never_matches(pattern) {
         return Some(Defect::NeverMatches);
     }
@@ -47,7 +47,7 @@ pub(super) fn defect(pattern: &Hir, regex: &Regex) -> Option<Defect> {
     }
     let value = |number: &str| {
         let line = format!("{}{number}{}", around.before, around.after);
-        regex.captures(&line).and_then(|found| found.get(1)).map(|group| group.as_str().to_owned())
+        core.search(&line, &mut core.places()).flatten().map(|group| line[group].to_owned())
     };
     // A group of whole numbers is meant so.
     let is_for_integers =
@@ -185,11 +185,11 @@ fn never_matches(pattern: &Hir) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Defect, defect};
+    use super::{Core, Defect, defect};
 
     fn of(pattern: &str) -> Option<Defect> {
         let hir = regex_syntax::parse(pattern).expect(pattern);
-        defect(&hir, &regex::Regex::new(pattern).expect(pattern))
+        defect(&hir, &Core::of(&hir).expect(pattern))
     }
 
     fn cuts(number: &'static str, value: &str) -> Option<Defect> {

@@ -24,8 +24,8 @@ pub(super) struct Collector {
     metrics: Vec<usize>,
     /// True for each definition that has matched a line.
     has_matched: Vec<bool>,
-    /// The number of values so far, by metric and process.
-    indexes: BTreeMap<(usize, Process), u64>,
+    /// The number of values so far, by process and metric.
+    indexes: BTreeMap<Process, Vec<u64>>,
     host: String,
     values: ValuesFile,
     experiments: Option<ExperimentsFile>,
@@ -78,8 +78,10 @@ impl Collector {
     fn count_left_out(&mut self) {
         let mut state = self.shared.lock();
         state.metrics.iter_mut().for_each(|(_, summary)| summary.dropped = 0);
-        for ((metric, _), values) in &self.indexes {
-            state.metrics[*metric].1.dropped += self.values.left_out(*values);
+        for counts in self.indexes.values() {
+            for ((_, summary), values) in state.metrics.iter_mut().zip(counts) {
+                summary.dropped += self.values.left_out(*values);
+            }
         }
     }
 }
@@ -101,6 +103,7 @@ impl LineSubscriber for Collector {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
         };
+        let known = state.metrics.len();
         scanner.scan(lines.text, |definition, found| {
             let metric = metrics[found.number];
             let (name, summary) = &mut state.metrics[metric];
@@ -110,13 +113,21 @@ impl LineSubscriber for Collector {
             let Some(value) = value_of(found, summary) else { return };
             summary.count(value);
             state.version += 1;
-            let index = indexes.entry((metric, lines.process.clone())).or_default();
-            let step = step_of(found.line);
+            if !indexes.contains_key(lines.process) {
+                indexes.insert(lines.process.clone(), vec![0; known]);
+            }
+            let Some(counts) = indexes.get_mut(lines.process) else { return };
+            let index = counts[metric];
+            counts[metric] += 1;
             let finite = value.is_finite().then_some(value);
+            let experiments = experiments.as_mut().zip(finite);
+            if !values.keeps(index) && experiments.is_none() {
+                return;
+            }
+            let step = step_of(found.line);
             let text = if finite.is_none() { Some(&found.line[found.group.clone()]) } else { None };
-            values.write(&MetricValue { name, value: finite, text, time, step, index: *index, host, rank, stream });
-            *index += 1;
-            if let (Some(file), Some(value)) = (experiments.as_mut(), finite) {
+            values.write(&MetricValue { name, value: finite, text, time, step, index, host, rank, stream });
+            if let Some((file, value)) = experiments {
                 file.write(name, value, time, step, rank.unwrap_or(0));
             }
         });
@@ -182,7 +193,7 @@ fn is_cut(rest: &str) -> bool {
 fn warn_of_prefix(definition: &CompiledMetric, found: &Found<'_>, prefix: &str) {
     let line = format!("{prefix}{}", found.line);
     let own = &found.line[found.group.clone()];
-    let with_prefix = definition.regex.captures(&line).and_then(|found| found.get(1).map(|group| group.as_str()));
+    let with_prefix = definition.core.search(&line, &mut definition.core.places()).flatten().map(|group| &line[group]);
     if with_prefix != Some(own) {
         tracing::warn!(
             "metric {}: its pattern {} does not give the same value with the prefix {prefix:?}, which stands before the line in \

@@ -1,18 +1,11 @@
 //! One metric definition, ready to be looked for.
 
-use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::Hir;
 
 use super::checks::{Defect, defect};
+use super::core::Core;
 use super::translate::{PatternError, translate};
 use crate::job::config::MetricDefinition;
-
-/// The maximum size of a compiled pattern, in bytes.
-const MAX_COMPILED: usize = 2 << 20;
-
-/// The maximum size of the states that a pattern keeps while it runs, in bytes. With more, it would only be faster on lines that
-/// no other pattern sees.
-const MAX_CACHE: usize = 64 << 10;
 
 /// A metric definition with its compiled pattern.
 #[derive(Debug)]
@@ -21,7 +14,8 @@ pub(super) struct CompiledMetric {
     pub(super) name: String,
     /// The pattern, in Python's syntax.
     pub(super) pattern: String,
-    pub(super) regex: Regex,
+    /// The part of the pattern to search for.
+    pub(super) core: Core,
     /// The structure of the pattern.
     pub(super) hir: Hir,
     /// The defect that shows before a line is there.
@@ -35,11 +29,10 @@ impl CompiledMetric {
     /// The pattern is not valid, has something that the `regex` crate cannot do, or is too large.
     pub(super) fn compile(given: &MetricDefinition) -> Result<CompiledMetric, PatternError> {
         let translated = translate(&given.pattern)?;
-        let regex = RegexBuilder::new(&translated).size_limit(MAX_COMPILED).dfa_size_limit(MAX_CACHE).build();
-        let regex = regex.map_err(|_| PatternError::TooLarge)?;
         let hir = regex_syntax::parse(&translated).map_err(|_| PatternError::TooLarge)?;
-        let defect = defect(&hir, &regex);
-        Ok(CompiledMetric { name: given.name.clone(), pattern: given.pattern.clone(), regex, hir, defect })
+        let core = Core::of(&hir).ok_or(PatternError::TooLarge)?;
+        let defect = defect(&hir, &core);
+        Ok(CompiledMetric { name: given.name.clone(), pattern: given.pattern.clone(), core, hir, defect })
     }
 
     /// Returns the words of the pattern that stand for themselves, for a search for similar lines.

@@ -13,6 +13,7 @@
 mod checks;
 mod collector;
 mod compiled;
+mod core;
 mod experiments;
 mod finder;
 mod number;

@@ -62,7 +62,7 @@ impl Scanner {
     /// Makes a scanner for these definitions.
     pub(super) fn new(definitions: Vec<CompiledMetric>) -> Scanner {
         Scanner {
-            locations: definitions.iter().map(|definition| definition.regex.capture_locations()).collect(),
+            locations: definitions.iter().map(|definition| definition.core.places()).collect(),
             finder: finder(&definitions, &Rarity::typical()),
             choice: Choice { sample: Vec::new(), number: 0, bytes: 0, vain: 0 },
             tried: vec![0; definitions.len()],
@@ -112,13 +112,10 @@ impl Scanner {
                 return;
             }
             let (number, definition) = (definition, &definitions[definition]);
-            let places = &mut locations[number];
-            if definition.regex.captures_read(places, &text).is_none() {
-                return;
-            }
+            let Some(group) = definition.core.search(&text, &mut locations[number]) else { return };
             matched = true;
-            if let Some((start, end)) = places.get(1) {
-                found(definition, &Found { number, line: &text, group: start..end });
+            if let Some(group) = group {
+                found(definition, &Found { number, line: &text, group });
             }
         });
         matched

@@ -55,9 +55,14 @@ impl ValuesFile {
         ValuesFile { file: JsonLines::new(folder, NAME, limits), stride: 1 }
     }
 
-    /// Writes a value, unless there are so many that it is left out.
+    /// Returns false if the value of this index is left out, because there are many.
+    pub(super) fn keeps(&self, index: u64) -> bool {
+        index.is_multiple_of(self.stride)
+    }
+
+    /// Writes a value, unless it is left out.
     pub(super) fn write(&mut self, value: &MetricValue<'_>) {
-        if value.index.is_multiple_of(self.stride) && self.file.add(value) && self.file.is_large() {
+        if self.keeps(value.index) && self.file.add(value) && self.file.is_large() {
             self.thin();
         }
     }

@@ -1,0 +1,200 @@
+//! The part of a pattern that has to be searched for.
+//!
+//! Many patterns of users begin and end with `.*`, which a search engine follows through the whole line, character by
+//! character. The first one only asks for the last occurrence of the rest, and the last one for nothing at all.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use memchr::memmem;
+use regex::{CaptureLocations, Regex, RegexBuilder};
+use regex_syntax::hir::{Dot, Hir, HirKind};
+
+/// The maximum size of a compiled pattern, in bytes.
+const MAX_COMPILED: usize = 2 << 20;
+
+/// The maximum size of the states that a pattern keeps while it runs, in bytes. With more, it would only be faster on lines that
+/// no other pattern sees.
+const MAX_CACHE: usize = 64 << 10;
+
+/// The maximum number of occurrences of a core that are looked at in a line. Looking for each one could take the square of the
+/// line's length.
+const MAX_OCCURRENCES: usize = 16;
+
+/// The part of a pattern without `.*` around it.
+#[derive(Debug)]
+pub(super) struct Core {
+    regex: Regex,
+    /// The texts that each match contains, one behind the other.
+    texts: Vec<memmem::Finder<'static>>,
+    wanted: Occurrence,
+    /// The whole pattern, for lines with many occurrences of the core. Compiled when there is one.
+    whole: OnceLock<Option<Regex>>,
+    pattern: String,
+}
+
+/// The occurrence of a core in a line that is the match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occurrence {
+    First,
+    /// The pattern begins with `.*`.
+    Last,
+}
+
+impl Core {
+    /// Compiles the core of a pattern, or returns `None` if it is too large.
+    pub(super) fn of(pattern: &Hir) -> Option<Core> {
+        let (core, wanted) = without_any(pattern);
+        let mut texts = Texts::default();
+        texts.collect(&core);
+        texts.end();
+        let finders = texts.all.iter().map(|text| memmem::Finder::new(text).into_owned());
+        Some(Core {
+            regex: compile(&core.to_string())?,
+            texts: finders.collect(),
+            wanted,
+            whole: OnceLock::new(),
+            pattern: pattern.to_string(),
+        })
+    }
+
+    /// Returns the memory for a search.
+    pub(super) fn places(&self) -> CaptureLocations {
+        self.regex.capture_locations()
+    }
+
+    /// Returns `None` if a line does not match the pattern, and else the place of the first group, if it takes part in the match.
+    pub(super) fn search(&self, line: &str, places: &mut CaptureLocations) -> Option<Option<Range<usize>>> {
+        let mut rest = line.as_bytes();
+        for text in &self.texts {
+            rest = &rest[text.find(rest)? + text.needle().len()..];
+        }
+        let mut start = self.regex.captures_read(places, line)?.start();
+        let mut group = places.get(1);
+        if self.wanted == Occurrence::Last {
+            let mut occurrences = 1;
+            while let Some(length) = line[start..].chars().next().map(char::len_utf8) {
+                let Some(found) = self.regex.captures_read_at(places, line, start + length) else { break };
+                occurrences += 1;
+                if occurrences > MAX_OCCURRENCES {
+                    return self.search_whole(line);
+                }
+                (start, group) = (found.start(), places.get(1));
+            }
+        }
+        Some(group.map(|(start, end)| start..end))
+    }
+}
+
+impl Core {
+    fn search_whole(&self, line: &str) -> Option<Option<Range<usize>>> {
+        let whole = self.whole.get_or_init(|| compile(&self.pattern)).as_ref()?;
+        whole.captures(line).map(|found| found.get(1).map(|group| group.range()))
+    }
+}
+
+fn compile(pattern: &str) -> Option<Regex> {
+    RegexBuilder::new(pattern).size_limit(MAX_COMPILED).dfa_size_limit(MAX_CACHE).build().ok()
+}
+
+/// Returns a pattern without the `.*` at its beginning and its end.
+fn without_any(pattern: &Hir) -> (Hir, Occurrence) {
+    let HirKind::Concat(parts) = pattern.kind() else { return (pattern.clone(), Occurrence::First) };
+    let mut parts = &parts[..];
+    while let [rest @ .., last] = parts
+        && is_any(last).is_some()
+        && !rest.is_empty()
+    {
+        parts = rest;
+    }
+    let mut wanted = Occurrence::First;
+    if let [first, rest @ ..] = parts
+        && let Some(is_greedy) = is_any(first)
+        && !rest.is_empty()
+    {
+        parts = rest;
+        wanted = if is_greedy { Occurrence::Last } else { Occurrence::First };
+    }
+    (Hir::concat(parts.to_vec()), wanted)
+}
+
+/// Returns true for `.*`, false for `.*?`, and `None` for anything else.
+fn is_any(part: &Hir) -> Option<bool> {
+    match part.kind() {
+        HirKind::Repetition(repetition) if repetition.min == 0 && repetition.max.is_none() => {
+            (*repetition.sub == Hir::dot(Dot::AnyCharExceptLF)).then_some(repetition.greedy)
+        }
+        _ => None,
+    }
+}
+
+/// The texts of a pattern.
+#[derive(Default)]
+struct Texts {
+    all: Vec<Vec<u8>>,
+    /// The text that may go on.
+    current: Vec<u8>,
+}
+
+impl Texts {
+    fn collect(&mut self, pattern: &Hir) {
+        match pattern.kind() {
+            HirKind::Literal(literal) => self.current.extend_from_slice(&literal.0),
+            HirKind::Capture(capture) => self.collect(&capture.sub),
+            HirKind::Concat(parts) => parts.iter().for_each(|part| self.collect(part)),
+            HirKind::Empty | HirKind::Look(_) => {}
+            HirKind::Class(_) | HirKind::Repetition(_) | HirKind::Alternation(_) => self.end(),
+        }
+    }
+
+    fn end(&mut self) {
+        if !self.current.is_empty() {
+            self.all.push(std::mem::take(&mut self.current));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{ProptestConfig, prop, prop_assert_eq, proptest};
+    use regex::Regex;
+
+    use super::{Core, Occurrence, without_any};
+
+    #[test]
+    fn what_stands_around_the_core_is_left_out() {
+        for (pattern, core, wanted) in [
+            (".*loss: ([0-9.]+).*", "loss: ([0-9.]+)", Occurrence::Last),
+            (".*?loss: ([0-9.]+).*?.*", "loss: ([0-9.]+)", Occurrence::First),
+            ("loss.*: (.*)", "loss.*: (.*)", Occurrence::First),
+            (".*", ".*", Occurrence::First),
+            (".*.*x", ".*x", Occurrence::Last),
+            ("^.*x", "^.*x", Occurrence::First),
+            ("[0-9]*x", "[0-9]*x", Occurrence::First),
+        ] {
+            let parsed = |pattern| regex_syntax::parse(pattern).expect(pattern);
+            assert_eq!(without_any(&parsed(pattern)), (parsed(core), wanted), "{pattern}");
+        }
+    }
+
+    /// Pieces of patterns that can follow each other in any order.
+    const PIECES: [&str; 16] = [
+        ".*", ".*?", "a", "ab", "é", "(a+)", "(b*)", "(?:a|b)", "[ab]", r"\b", "^", "$", "(.*)", "(.*?)", "x?",
+        "(?i:B)",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn a_core_finds_the_group_of_its_pattern(
+            pieces in prop::collection::vec(0..PIECES.len(), 1..6),
+            line in "[abéx ]{0,40}",
+        ) {
+            let pattern: String = pieces.iter().map(|piece| PIECES[*piece]).collect();
+            let whole = Regex::new(&pattern).expect("a pattern");
+            let expected = whole.captures(&line).map(|found| found.get(1).map(|group| group.range()));
+            let core = Core::of(&regex_syntax::parse(&pattern).expect("parsed")).expect("compiled");
+            prop_assert_eq!(core.search(&line, &mut core.places()), expected, "{} in {:?}", pattern, line);
+        }
+    }
+}
