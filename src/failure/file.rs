@@ -16,9 +16,6 @@ use anyhow::{Context, Result};
 use super::room::{Folder, Room, is_regular};
 use crate::kernel;
 
-/// The size of the stack of the thread that reserves, in bytes.
-const STACK_SIZE: usize = 128 << 10;
-
 /// The result of writing a failure text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
@@ -82,8 +79,7 @@ impl OutputFiles {
     pub fn begin(&self) {
         let files = self.clone();
         *lock(&self.shared.0) = Reservation::Underway;
-        let spawned = kernel::spawn_thread("reserve", Some(STACK_SIZE), move || files.reserve());
-        if let Err(error) = spawned {
+        if let Err((error, _)) = kernel::on_worker(move || files.reserve(), |()| ()) {
             tracing::debug!("no room is reserved for the failure file: {error}");
             *lock(&self.shared.0) = Reservation::None;
         }

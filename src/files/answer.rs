@@ -1,57 +1,121 @@
 //! Work that may never return, such as a question to a network file system, on threads that are abandoned if it does not.
 
-use std::sync::mpsc::{self, Sender};
-use std::sync::{Mutex, PoisonError};
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::PATIENCE;
 use crate::kernel;
 
-/// The size of the threads' stacks, in bytes.
-const STACK_SIZE: usize = 256 << 10;
+/// The file that is being read by the work of [`together`].
+type Current = Arc<Mutex<PathBuf>>;
 
-type Work = Box<dyn FnOnce() + Send>;
-
-/// The threads that wait for work. A new one would take longer to start than most work takes.
-static IDLE: Mutex<Vec<Sender<Work>>> = Mutex::new(Vec::new());
-
-/// Does some work on another thread and returns its result, or `None` if it takes longer than `patience`. Then the thread is
-/// abandoned, and ends after the work.
-pub fn within<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    let Some(thread) = idle.or_else(started) else {
-        // The kernel refuses threads: better to wait than to fail.
-        return Some(work());
-    };
-    let (sender, result) = mpsc::channel();
-    let work: Work = Box::new(move || {
-        // Nobody waits any more if it took too long.
-        let _ = sender.send(work());
-    });
-    // The thread lives as long as its sender.
-    let _ = thread.send(work);
-    let result = result.recv_timeout(patience).ok()?;
-    IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
-    Some(result)
+thread_local! {
+    /// The place for the name of the file that this thread reads, if it does the work of [`together`].
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
 }
 
-fn started() -> Option<Sender<Work>> {
-    let (sender, receiver) = mpsc::channel::<Work>();
-    let spawned = kernel::spawn_thread("files", Some(STACK_SIZE), move || receiver.into_iter().for_each(|work| work()));
-    spawned.ok().map(|_| sender)
+/// A file system that did not answer in time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("its file system did not answer within {} s", patience.as_secs_f64())]
+pub struct Unanswered {
+    /// The file that was read last.
+    pub path: PathBuf,
+    /// The time that it had.
+    pub patience: Duration,
+}
+
+/// Does some work on another thread and returns its result, or `None` if it takes longer than `patience`. Then the thread is
+/// abandoned.
+///
+/// Within the work of [`together`], the work is done on the same thread.
+pub fn within<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    if CURRENT.with_borrow(Option::is_some) {
+        return Some(work());
+    }
+    let (sender, result) = mpsc::channel();
+    let deliver = move |value| {
+        // Nobody waits any more if it took too long.
+        let _ = sender.send(value);
+    };
+    match kernel::on_worker(work, deliver) {
+        Ok(()) => result.recv_timeout(patience).ok(),
+        // Better to wait than to fail.
+        Err((_, work)) => Some(work()),
+    }
+}
+
+/// Does some work that reads files, all of them on one other thread, because handing each one over takes longer than reading
+/// it.
+///
+/// # Errors
+/// The work takes longer than [`PATIENCE`]. Then the thread is abandoned.
+pub fn together<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Unanswered> {
+    together_within(PATIENCE, work)
+}
+
+pub(super) fn together_within<T: Send + 'static>(
+    patience: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Unanswered> {
+    let current = Current::default();
+    let own = Arc::clone(&current);
+    let done = within(patience, move || {
+        CURRENT.set(Some(own));
+        let value = work();
+        CURRENT.set(None);
+        value
+    });
+    let last = || current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    done.ok_or_else(|| Unanswered { path: last(), patience })
+}
+
+/// Notes the file that is read next, for the error of [`together`].
+pub(super) fn note(path: &Path) {
+    CURRENT.with_borrow(|current| {
+        if let Some(current) = current {
+            path.clone_into(&mut current.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    });
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::thread;
     use std::time::Duration;
 
-    use super::within;
+    use super::{note, together, together_within, within};
 
     #[test]
-    fn work_that_does_not_return_is_abandoned_and_a_thread_is_used_again() {
-        let first = within(Duration::from_secs(30), || thread::current().id()).expect("done");
-        assert_eq!(within(Duration::from_secs(30), || thread::current().id()), Some(first));
+    fn work_that_does_not_return_is_abandoned() {
+        assert_eq!(within(Duration::from_secs(30), || 5), Some(5));
         assert_eq!(within(Duration::from_millis(10), thread::park), None);
-        assert_ne!(within(Duration::from_secs(30), || thread::current().id()).expect("done"), first);
+        assert_eq!(within(Duration::from_secs(30), || 6), Some(6));
+    }
+
+    #[test]
+    fn several_files_are_read_on_one_thread_that_is_not_this_one() {
+        let ids = together(|| {
+            let inner = within(Duration::from_secs(30), || thread::current().id());
+            (thread::current().id(), inner)
+        });
+        let (outer, inner) = ids.expect("answered");
+        assert_eq!(inner, Some(outer));
+        assert_ne!(outer, thread::current().id());
+    }
+
+    #[test]
+    fn the_file_that_is_not_answered_is_named() {
+        let unanswered = together_within(Duration::from_millis(500), || {
+            note(Path::new("/a"));
+            note(Path::new("/b"));
+            thread::park();
+        })
+        .expect_err("parked");
+        assert_eq!(unanswered.path, Path::new("/b"));
+        assert_eq!(unanswered.to_string(), "its file system did not answer within 0.5 s");
     }
 }

@@ -8,7 +8,7 @@
 
 mod answer;
 
-pub use answer::within;
+pub use answer::{Unanswered, together, within};
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -44,14 +44,30 @@ pub fn read_within(patience: Duration, path: &Path, limit: u64) -> io::Result<Ve
         if found.len() > limit {
             return Err(too_large(format!("it has {} bytes, more than {limit}", found.len())));
         }
-        let mut bytes = Vec::new();
-        // Files of /proc have no size.
-        file.take(limit + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > limit {
-            return Err(too_large(format!("it has more than {limit} bytes")));
-        }
-        Ok(bytes)
+        bounded(&file, found.len(), limit)
     })
+}
+
+/// Reads a file of the kernel, in /proc or /sys, that holds text of at most `limit` bytes. The kernel answers from memory, so it
+/// is read on this thread.
+///
+/// # Errors
+/// As for [`read`], except that there is no limit of time.
+pub fn of_kernel(path: &Path, limit: u64) -> io::Result<String> {
+    let bytes = bounded(&open(path)?.0, 0, limit)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Reads a file of at most `limit` bytes. The files of the kernel have the size 0.
+fn bounded(file: &File, size: u64, limit: u64) -> io::Result<Vec<u8>> {
+    const LEAST: u64 = 1024;
+    // One byte more, so that the end of the file is found without a further allocation.
+    let mut bytes = Vec::with_capacity(usize::try_from(size.max(LEAST) + 1).unwrap_or_default());
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(too_large(format!("it has more than {limit} bytes")));
+    }
+    Ok(bytes)
 }
 
 /// Reads a regular file of at most `limit` bytes that holds text. What is not UTF-8 is replaced.
@@ -85,14 +101,18 @@ fn answered<T: Send + 'static>(
     patience: Duration,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    within(patience, work).unwrap_or_else(|| {
-        let reason = format!("its file system did not answer within {} s", patience.as_secs_f64());
-        Err(io::Error::new(ErrorKind::TimedOut, reason))
-    })
+    answer::together_within(patience, work).unwrap_or_else(|error| Err(error.into()))
+}
+
+impl From<Unanswered> for io::Error {
+    fn from(error: Unanswered) -> io::Error {
+        io::Error::new(ErrorKind::TimedOut, error.to_string())
+    }
 }
 
 /// Opens a regular file for reading. A FIFO or a device is not waited for.
 fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    answer::note(path);
     // Opening a device could do something.
     refuse(&std::fs::metadata(path)?)?;
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;

@@ -13,10 +13,12 @@
 mod inotify;
 mod pidfd;
 mod thread;
+mod workers;
 
 pub use inotify::{Queue, inotify};
 pub use pidfd::PidFd;
 pub use thread::spawn_thread;
+pub use workers::on_worker;
 
 use std::ffi::{CStr, CString};
 use std::io;

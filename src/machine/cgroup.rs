@@ -72,7 +72,7 @@ impl MemoryGroup {
 
     /// Reads the counters; returns `None` if they cannot be read.
     pub fn counters(&self) -> Option<MemoryCounters> {
-        let text = files::text(&self.folder.join(self.interface.counters), MAX_SIZE).ok()?;
+        let text = files::of_kernel(&self.folder.join(self.interface.counters), MAX_SIZE).ok()?;
         let counter = |name: &str| -> Option<u64> {
             let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
             line.trim().parse().ok()
@@ -117,7 +117,7 @@ pub(super) struct Hierarchy {
 impl Hierarchies {
     /// Reads which hierarchies there are. Returns `None` if that cannot be read.
     pub(super) fn of_this_process(roots: &Roots) -> Option<Hierarchies> {
-        let text = files::text(&roots.proc.join("self/cgroup"), MAX_SIZE).ok()?;
+        let text = files::of_kernel(&roots.proc.join("self/cgroup"), MAX_SIZE).ok()?;
         Some(Hierarchies { text, mounts: roots.cgroup.clone() })
     }
 
@@ -144,12 +144,12 @@ pub(super) fn around<'f>(folder: &'f Path, mount: &'f Path) -> impl Iterator<Ite
 
 /// Reads a file that holds one number; returns `None` if the file holds `max` or is missing.
 pub(super) fn number(path: &Path) -> Option<u64> {
-    files::text(path, MAX_SIZE).ok()?.trim().parse().ok()
+    files::of_kernel(path, MAX_SIZE).ok()?.trim().parse().ok()
 }
 
 /// Reads the size of the machine's memory from `/proc/meminfo`, in bytes.
 pub fn machine_memory(roots: &Roots) -> Option<u64> {
-    let text = files::text(&roots.proc.join("meminfo"), MAX_SIZE).ok()?;
+    let text = files::of_kernel(&roots.proc.join("meminfo"), MAX_SIZE).ok()?;
     let kilobytes = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?;
     kilobytes.trim().parse::<u64>().ok()?.checked_mul(1024)
 }

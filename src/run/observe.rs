@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Prepared;
 use super::context::Context;
 use super::live::Live;
+use crate::files;
 use crate::job::config;
 use crate::observe::metrics::{Metrics, MetricsInput};
 use crate::observe::resources::{Resources, ResourcesInput};
@@ -47,8 +48,14 @@ fn sample(live: &mut Live, prepared: &Prepared) {
 fn watch(context: &Context, live: &mut Live, prepared: &Prepared, code_dir: &Path) {
     let job = &prepared.job;
     let own = prepared.settings.metrics.as_ref().map(|file| code_dir.join(file));
-    let mut warnings = Vec::new();
-    let definitions = config::metric_definitions(&job.paths, own.as_deref(), &mut warnings);
+    let paths = job.paths.clone();
+    let read = files::together(move || {
+        let mut warnings = Vec::new();
+        (config::metric_definitions(&paths, own.as_deref(), &mut warnings), warnings)
+    });
+    let (definitions, warnings) = read.unwrap_or_else(|error| {
+        (Vec::new(), vec![format!("no metric definitions are used of {}: {error}", error.path.display())])
+    });
     for warning in warnings {
         tracing::warn!("{warning}");
     }

@@ -6,7 +6,7 @@ use crate::event::{Cause, CauseEnding, CauseStage, Ending};
 use crate::failure::{self, OutputFiles, Written};
 use crate::job::exit_code;
 use crate::redact::Redactor;
-use crate::supervise::Interrupted;
+use crate::supervise::{Interrupted, LIMIT_REMEDY};
 
 /// The reason why a job ended before its script started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,9 +146,6 @@ impl Outcome {
         }
     }
 }
-
-/// The remedy for a kernel that refuses processes and threads.
-const LIMIT_REMEDY: &str = "allow the container more processes (docker run --pids-limit, ulimit -u)";
 
 impl From<Interrupted> for Outcome {
     fn from(interrupted: Interrupted) -> Outcome {

@@ -1,5 +1,6 @@
 //! From the configuration to what the script is given: everything that is known before anything is started.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use super::{Outcome, Refusal, misspelt};
@@ -38,13 +39,16 @@ pub fn prepare(
     command_line: &[(String, String)],
     config_is_optional: bool,
 ) -> Result<Prepared, Outcome> {
-    let config = if config_is_optional && config::is_absent(&paths) {
-        config::without_files(paths, variables)
-    } else {
-        config::read(paths, variables)
-            .map_err(|error| Outcome::refused(Refusal::Configuration, format!("configuration: {error}")))?
-    };
-    let Config { job, own_hyperparameters, mut warnings } = config;
+    let refused = |error: &dyn Display| Outcome::refused(Refusal::Configuration, format!("configuration: {error}"));
+    let variables_of_work = variables.clone();
+    let read = files::together(move || {
+        if config_is_optional && config::is_absent(&paths) {
+            return Ok(config::without_files(paths, &variables_of_work));
+        }
+        config::read(paths, &variables_of_work)
+    });
+    let config = read.map_err(|error| refused(&format_args!("{}: {error}", error.path.display())))?;
+    let Config { job, own_hyperparameters, mut warnings } = config.map_err(|error| refused(&error))?;
     let settings =
         Settings::read(command_line, variables, &own_hyperparameters, &launch::names()).map_err(|error| {
             let error = format!("settings: {error}");

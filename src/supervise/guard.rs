@@ -24,6 +24,7 @@ use nix::fcntl::OFlag;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::{Pid, getpgrp, pipe2};
+use tokio::sync::oneshot;
 
 use super::tree;
 use crate::kernel::{self, Bond, Executable, Inherited};
@@ -49,6 +50,66 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The interval of its looks for processes that are left.
 const INTERVAL: Duration = Duration::from_millis(20);
 
+/// The end of the job's programs if footplate is killed.
+#[derive(Debug)]
+pub(super) enum Protection {
+    /// The kernel ends everything with PID 1, which footplate is.
+    Kernel,
+    /// The guard is being started on another thread, because that takes as long as the start of footplate itself.
+    Starting(oneshot::Receiver<io::Result<Guard>>),
+    /// The guard.
+    Guard(Guard),
+    /// There is no guard. The programs that footplate starts end with it, but not what these start.
+    Mortality,
+}
+
+impl Protection {
+    /// Begins to start the guard, if there is to be one.
+    pub(super) fn begin(inherited: &Inherited) -> Protection {
+        if std::process::id() == 1 {
+            return Protection::Kernel;
+        }
+        let inherited = inherited.clone();
+        let (sender, started) = oneshot::channel();
+        let deliver = move |guard| {
+            // Nobody waits any more if footplate is ending.
+            let _ = sender.send(guard);
+        };
+        match kernel::on_worker(move || Guard::start(&inherited), deliver) {
+            Ok(()) => Protection::Starting(started),
+            Err((error, _)) => Protection::settled(Err(error)),
+        }
+    }
+
+    /// Waits until the guard runs. From then on this process adopts orphans. Returns the bond for programs to start.
+    pub(super) async fn ready(&mut self) -> Bond {
+        if let Protection::Starting(guard) = self {
+            let guard = guard.await.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()));
+            *self = Protection::settled(guard);
+        }
+        if matches!(self, Protection::Mortality) { Bond::MortalChild } else { Bond::Child }
+    }
+
+    /// Returns the guard, if there is one.
+    pub(super) fn guard(&self) -> Option<&Guard> {
+        if let Protection::Guard(guard) = self { Some(guard) } else { None }
+    }
+
+    fn settled(guard: io::Result<Guard>) -> Protection {
+        // Not earlier: the guard must not become a child of footplate.
+        if let Err(error) = prctl::set_child_subreaper(true) {
+            tracing::debug!("cannot become a subreaper: {error}");
+        }
+        match guard {
+            Ok(guard) => Protection::Guard(guard),
+            Err(error) => {
+                tracing::debug!("cannot start a guard: {error}");
+                Protection::Mortality
+            }
+        }
+    }
+}
+
 /// The pipe to the guard.
 #[derive(Debug)]
 pub(super) struct Guard(File);
@@ -58,7 +119,7 @@ impl Guard {
     ///
     /// # Errors
     /// The kernel refuses a process or a pipe, there is no /proc, or this program is not footplate.
-    pub(super) fn start(inherited: &Inherited) -> io::Result<Guard> {
+    fn start(inherited: &Inherited) -> io::Result<Guard> {
         if !IS_ALLOWED.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::Unsupported.into());
         }

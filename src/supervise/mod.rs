@@ -40,7 +40,7 @@ mod tree;
 pub use group::{Service, ServiceEnd};
 pub use report::{EndReport, PeerRanks, PeerStop, Reports, Stop};
 pub use supervisor::{Interrupted, Supervisor};
-pub use task::{Launching, Readiness, Role, SpawnError, Task};
+pub use task::{LIMIT_REMEDY, Launching, Readiness, Role, SpawnError, Task};
 pub use timing::{FLUSH_PATIENCE, Timing};
 
 use std::io;

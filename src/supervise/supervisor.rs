@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::Reports;
 use super::group::{Input, ProcessId, Release};
-use super::guard::Guard;
+use super::guard::Protection;
 use super::keeper::{Listener, Note};
 use super::peers::{Attention, Peers, Told};
 use super::shell::{Shell, Surroundings};
@@ -20,7 +20,7 @@ use super::signals::{Caught, stop_signal};
 use super::task::{SpawnError, Task};
 use super::timing::{FLUSH_PATIENCE, HEARING_TIME, HURRY_TIME, LAST_PATIENCE, Timing, WRITE_TIME};
 use crate::event::{EventKind, Events, StopReason};
-use crate::kernel::{self, Bond, Inherited};
+use crate::kernel::{self, Inherited};
 use crate::logs::{Relay, StreamNews, Tap};
 
 /// The interval of attempts to reach a service at its port.
@@ -49,7 +49,7 @@ pub struct Supervisor {
     /// The ends of processes that are watched, as they are told and as they are heard.
     ends: (UnboundedSender<ProcessId>, UnboundedReceiver<ProcessId>),
     peers: Peers,
-    guard: Option<Guard>,
+    protection: Protection,
     /// The number of programs that were run so far.
     started: usize,
     /// True if the reader of the output was found to take nothing any more.
@@ -65,11 +65,7 @@ impl Supervisor {
         let inherited = Inherited::of_this_process();
         let signals = Caught::begin()?;
         let (sender, streams) = unbounded_channel();
-        let guard = if std::process::id() == 1 { None } else { started(Guard::start(&inherited)) };
-        // PID 1 adopts all orphans anyway.
-        if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
-            tracing::debug!("cannot become a subreaper: {error}");
-        }
+        let protection = Protection::begin(&inherited);
         let peers = Peers::subscribe(&events);
         let ends = unbounded_channel();
         Ok(Supervisor {
@@ -81,7 +77,7 @@ impl Supervisor {
             streams,
             ends,
             peers,
-            guard,
+            protection,
             started: 0,
             gave_up: false,
         })
@@ -136,6 +132,8 @@ impl Supervisor {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
+        // The work may start programs.
+        self.protection.ready().await;
         let mut result = on_a_thread(work).map_err(|(error, _)| Interrupted::NoThread(error))?;
         match self.wait_for(&mut result).await? {
             Ok(value) => Ok(value),
@@ -200,9 +198,7 @@ impl Supervisor {
     /// One could not be started. Those that were are killed.
     pub async fn run(&mut self, tasks: &[Task], timing: Timing) -> Result<Reports, SpawnError> {
         self.peers.hear();
-        // The kernel ends everything with PID 1.
-        let is_safe = std::process::id() == 1 || self.guard.is_some();
-        let bond = if is_safe { Bond::Child } else { Bond::MortalChild };
+        let bond = self.protection.ready().await;
         let has_services = tasks.iter().any(|task| matches!(task.role, super::Role::Service { .. }));
         let around = Surroundings {
             inherited: &self.inherited,
@@ -210,7 +206,7 @@ impl Supervisor {
             events: &self.events,
             streams: &self.sender,
             ends: &self.ends.0,
-            guard: self.guard.as_ref(),
+            guard: self.protection.guard(),
             bond,
         };
         let mut shell = Shell::new(tasks, self.started, timing, self.peers.release, around);
@@ -272,28 +268,20 @@ impl Supervisor {
     }
 }
 
-/// Returns the guard, if it could be started.
-fn started(guard: io::Result<Guard>) -> Option<Guard> {
-    guard.inspect_err(|error| tracing::debug!("cannot start a guard: {error}")).ok()
-}
-
-/// Starts some work on a thread of its own. If there is none, the work is returned with the error.
+/// Starts some work on another thread. If there is none, the work is returned with the error.
 fn on_a_thread<T, F>(work: F) -> Result<oneshot::Receiver<T>, (Errno, F)>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
     let (sender, result) = oneshot::channel();
-    let (hand_over, work_of_thread) = std::sync::mpsc::sync_channel::<F>(1);
-    let spawned = kernel::spawn_thread("work", None, move || {
-        if let Ok(work) = work_of_thread.recv() {
-            // Nobody waits any more if it was abandoned.
-            let _ = sender.send(work());
-        }
-    });
-    match spawned {
-        Ok(_) => hand_over.send(work).map(|()| result).map_err(|unsent| (Errno::ESRCH, unsent.0)),
-        Err(error) => Err((Errno::from_raw(error.raw_os_error().unwrap_or_default()), work)),
+    let deliver = move |value| {
+        // Nobody waits any more if it was abandoned.
+        let _ = sender.send(value);
+    };
+    match kernel::on_worker(work, deliver) {
+        Ok(()) => Ok(result),
+        Err((error, work)) => Err((Errno::from_raw(error.raw_os_error().unwrap_or_default()), work)),
     }
 }
 

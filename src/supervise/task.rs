@@ -118,6 +118,9 @@ impl SpawnError {
     }
 }
 
+/// The remedy for a kernel that refuses processes and threads.
+pub const LIMIT_REMEDY: &str = "allow the container more processes (docker run --pids-limit, ulimit -u)";
+
 /// Describes why a program could not be started, and what to do.
 fn describe(path: &Path, step: Step, error: &io::Error) -> String {
     let program = path.display();
@@ -140,6 +143,9 @@ fn describe(path: &Path, step: Step, error: &io::Error) -> String {
             format!("cannot start {program}: its working directory cannot be entered: {error}")
         }
         (Step::Streams, _) => format!("cannot start {program}: its streams cannot be set: {error}"),
+        (Step::Fork, Errno::EAGAIN) => {
+            format!("cannot start {program}: no process can be made ({error}): {LIMIT_REMEDY}")
+        }
         (Step::Fork, _) => format!("cannot start {program}: no process can be made: {error}"),
     }
 }
