@@ -44,7 +44,12 @@ pub fn run(words: Vec<OsString>) -> i32 {
     if words.get(1).is_some_and(|word| word == keeper::WORD) {
         return keeper::run(&words[2..]);
     }
-    let problem = match parse(words.clone()) {
+    let complete = with_subcommand(words.clone());
+    // The way in which the platform starts a job needs no parser, whose help texts take longer than much of the start.
+    if complete.len() == 2 && complete[1] == "train" {
+        return run::train(run::Options::default());
+    }
+    let problem = match command().try_get_matches_from(complete) {
         Ok(matches) if matches.subcommand().is_some() => return dispatch(&matches),
         Ok(_) => {
             eprint!("{}", command().render_help());
@@ -75,11 +80,10 @@ fn called(words: &[OsString], name: &str) -> bool {
     words.first().is_some_and(|word| Path::new(word).file_name().is_some_and(|word| word == name))
 }
 
-/// Parses the command line. The platform starts a training image as `IMAGE train`, as `train` on PATH, or, if the image has its
-/// own ENTRYPOINT, without arguments.
-fn parse(words: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
+/// Returns the command line with its subcommand. The platform starts a training image as `IMAGE train`, as `train` on PATH, or,
+/// if the image has its own ENTRYPOINT, without arguments.
+fn with_subcommand(mut words: Vec<OsString>) -> Vec<OsString> {
     let called_train = called(&words, "train");
-    let mut words = words;
     if words.is_empty() {
         words.push("footplate".into());
     }
@@ -91,7 +95,7 @@ fn parse(words: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
     } else if words.len() == 1 && config::is_there(&config::base_paths(&Variables::of_this_process())) {
         words.push("train".into());
     }
-    command().try_get_matches_from(words)
+    words
 }
 
 fn dispatch(matches: &ArgMatches) -> i32 {

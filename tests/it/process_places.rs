@@ -106,8 +106,8 @@ fn a_limit_of_processes_is_named_and_ends_in_no_defect() {
     // A user who has no other processes.
     const USER: u32 = 61_234;
     let mut named = 0;
-    for limit in 1..=6 {
-        let job = of_user(Job::python("").variable("SAGEMAKER_SUBMIT_DIRECTORY", "code.tar"), USER);
+    for limit in 1..=8 {
+        let job = of_user(Job::shell("exit 7\n"), USER);
         let user = USER.to_string();
         let mut command = Command::new("setpriv");
         command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "prlimit"]);

@@ -34,9 +34,6 @@ const RESERVE_TIME: Duration = Duration::from_millis(100);
 /// The time that the last version may take to be written before the job ends without it.
 const LAST_TIME: Duration = Duration::from_secs(2);
 
-/// The size of the thread's stack, in bytes.
-const STACK_SIZE: usize = 256 << 10;
-
 /// The run record of this host.
 #[derive(Debug)]
 pub struct RunRecord {
@@ -96,7 +93,7 @@ impl RunRecord {
         events.subscribe(move |event: &Event| seen.post(News::Event(event.clone())));
         let shared = Arc::clone(&record.shared);
         let work = move || write_until_end(&shared, State::new(started), facts);
-        if let Err(error) = kernel::spawn_thread("record", Some(STACK_SIZE), work) {
+        if let Err((error, _)) = kernel::on_worker(work, |()| ()) {
             tracing::debug!("the run record is not written: {error}");
             record.shared.set(Writer::Ended);
         }
