@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -17,6 +17,12 @@ use crate::kernel;
 
 /// The maximum size of what waits for the subscribers, in bytes.
 const QUEUE_SIZE: usize = 1 << 20;
+
+/// The size of what waits above which the subscribers get it at once, in bytes.
+const BATCH_SIZE: usize = QUEUE_SIZE / 4;
+
+/// The time for which less waits for more: each wake-up of the thread costs as much as a search of 20 KiB.
+const BATCH_TIME: Duration = Duration::from_millis(5);
 
 /// The maximum length of a line, in bytes. The rest of a longer line is handed over as a line of its own.
 const MAX_LINE: usize = 64 << 10;
@@ -151,12 +157,16 @@ impl Tap {
                 return;
             }
         }
+        let was_empty = state.pieces.is_empty();
         let bytes = if state.size + bytes.len() > QUEUE_SIZE { Vec::new() } else { bytes.to_vec() };
         state.size += bytes.len();
         let dropped = std::mem::take(&mut state.dropped);
         state.pieces.push_back(Piece { id, writer: Arc::clone(writer), at: Instant::now(), bytes, dropped, is_last });
+        let is_due = was_empty || state.size >= BATCH_SIZE;
         drop(state);
-        self.queue.changed.notify_all();
+        if is_due {
+            self.queue.changed.notify_all();
+        }
     }
 }
 
@@ -217,17 +227,15 @@ fn next(queue: &TapQueue, subscribers: &mut [Box<dyn LineSubscriber>]) -> Option
         drop(state);
         subscribers.iter_mut().for_each(|subscriber| subscriber.idle());
         state = lock(&queue.state);
+        let is_empty = |state: &mut QueueState| state.pieces.is_empty() && !state.is_closed;
+        state = queue.changed.wait_while(state, is_empty).unwrap_or_else(PoisonError::into_inner);
+        let is_small = |state: &mut QueueState| state.size < BATCH_SIZE && !state.is_closed;
+        let waited = queue.changed.wait_timeout_while(state, BATCH_TIME, is_small);
+        state = waited.unwrap_or_else(PoisonError::into_inner).0;
     }
-    loop {
-        if let Some(piece) = state.pieces.pop_front() {
-            state.size -= piece.bytes.len();
-            return Some(piece);
-        }
-        if state.is_closed {
-            return None;
-        }
-        state = queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-    }
+    let piece = state.pieces.pop_front()?;
+    state.size -= piece.bytes.len();
+    Some(piece)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

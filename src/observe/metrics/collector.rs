@@ -10,7 +10,7 @@ use super::sample::Sample;
 use super::scan::{Found, Scanner};
 use super::state::{MetricsState, SharedMetrics};
 use super::step::step_of;
-use super::summary::{excerpt, in_words, nearest};
+use super::summary::{Candidate, excerpt, in_words, nearest};
 use super::values::{MetricValue, ValuesFile};
 use super::{MetricSummary, MetricsInput};
 use crate::event::{Process, Stream};
@@ -147,13 +147,15 @@ impl LineSubscriber for Collector {
     fn end(&mut self) {
         self.idle();
         self.count_left_out();
-        let kept = self.sample.text();
-        let lines = || kept.split(['\n', '\r']).filter(|line| !line.trim().is_empty());
         let mut state = self.shared.lock();
+        let kept = if state.lacks_values() { self.sample.text() } else { String::new() };
+        let lines = kept.split(['\n', '\r']).filter(|line| !line.trim().is_empty());
+        let candidates: Vec<Candidate<'_>> = lines.map(Candidate::new).collect();
         let mut words = Vec::new();
         for (metric, (name, summary)) in state.metrics.iter().enumerate() {
             let definition = self.metrics.iter().position(|of| *of == metric).map(|at| &self.scanner.definitions()[at]);
-            let near = definition.filter(|_| summary.count == 0).and_then(|definition| nearest(definition, lines()));
+            let near =
+                definition.filter(|_| summary.count == 0).and_then(|definition| nearest(definition, &candidates));
             let near = near.map(|line| logs::clean(&excerpt(line)));
             let pattern = definition.map(|definition| definition.pattern.as_str()).unwrap_or_default();
             words.push(in_words(name, summary, pattern, near.as_deref()));

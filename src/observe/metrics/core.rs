@@ -25,9 +25,10 @@ const MAX_OCCURRENCES: usize = 16;
 #[derive(Debug)]
 pub(super) struct Core {
     regex: Regex,
-    /// The texts that each match contains, one behind the other.
+    /// The texts that each match contains, one behind the other. Empty if the search engine itself looks for the only one.
     texts: Vec<memmem::Finder<'static>>,
     wanted: Occurrence,
+    group: Group,
     /// The whole pattern, for lines with many occurrences of the core. Compiled when there is one.
     whole: OnceLock<Option<Regex>>,
     pattern: String,
@@ -41,6 +42,15 @@ enum Occurrence {
     Last,
 }
 
+/// The place of the first group in a match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Group {
+    /// So many bytes behind the beginning of the match, and so many before its end.
+    Within(usize, usize),
+    /// The search engine has to tell, which takes it as long as the search.
+    Told,
+}
+
 impl Core {
     /// Compiles the core of a pattern, or returns `None` if it is too large.
     pub(super) fn of(pattern: &Hir) -> Option<Core> {
@@ -48,11 +58,17 @@ impl Core {
         let mut texts = Texts::default();
         texts.collect(&core);
         texts.end();
+        if let ([_], Some(prefix)) = (&texts.all[..], prefix_of(&core))
+            && prefix == texts.all[0]
+        {
+            texts.all.clear();
+        }
         let finders = texts.all.iter().map(|text| memmem::Finder::new(text).into_owned());
         Some(Core {
             regex: compile(&core.to_string())?,
             texts: finders.collect(),
             wanted,
+            group: group_of(&core),
             whole: OnceLock::new(),
             pattern: pattern.to_string(),
         })
@@ -69,20 +85,33 @@ impl Core {
         for text in &self.texts {
             rest = &rest[text.find(rest)? + text.needle().len()..];
         }
-        let mut start = self.regex.captures_read(places, line)?.start();
-        let mut group = places.get(1);
+        let (mut start, mut group) = self.next(line, 0, places)?;
         if self.wanted == Occurrence::Last {
             let mut occurrences = 1;
             while let Some(length) = line[start..].chars().next().map(char::len_utf8) {
-                let Some(found) = self.regex.captures_read_at(places, line, start + length) else { break };
+                let Some(next) = self.next(line, start + length, places) else { break };
                 occurrences += 1;
                 if occurrences > MAX_OCCURRENCES {
                     return self.search_whole(line);
                 }
-                (start, group) = (found.start(), places.get(1));
+                (start, group) = next;
             }
         }
-        Some(group.map(|(start, end)| start..end))
+        Some(group)
+    }
+
+    /// Returns the beginning of the first match from a place on, and its first group.
+    fn next(&self, line: &str, from: usize, places: &mut CaptureLocations) -> Option<(usize, Option<Range<usize>>)> {
+        match self.group {
+            Group::Within(before, after) => {
+                let found = self.regex.find_at(line, from)?;
+                Some((found.start(), Some(found.start() + before..found.end() - after)))
+            }
+            Group::Told => {
+                let found = self.regex.captures_read_at(places, line, from)?;
+                Some((found.start(), places.get(1).map(|(start, end)| start..end)))
+            }
+        }
     }
 }
 
@@ -116,6 +145,35 @@ fn without_any(pattern: &Hir) -> (Hir, Occurrence) {
         wanted = if is_greedy { Occurrence::Last } else { Occurrence::First };
     }
     (Hir::concat(parts.to_vec()), wanted)
+}
+
+/// Finds out where the first group is in every match.
+fn group_of(core: &Hir) -> Group {
+    let parts = if let HirKind::Concat(parts) = core.kind() { &parts[..] } else { std::slice::from_ref(core) };
+    let is_capture = |part: &Hir| matches!(part.kind(), HirKind::Capture(capture) if capture.index == 1);
+    let Some(at) = parts.iter().position(is_capture) else { return Group::Told };
+    let length = |parts: &[Hir]| -> Option<usize> {
+        parts
+            .iter()
+            .map(|part| {
+                let properties = part.properties();
+                properties.minimum_len().filter(|length| properties.maximum_len() == Some(*length))
+            })
+            .sum()
+    };
+    match (length(&parts[..at]), length(&parts[at + 1..])) {
+        (Some(before), Some(after)) => Group::Within(before, after),
+        _ => Group::Told,
+    }
+}
+
+/// Returns the text with which every match begins.
+fn prefix_of(core: &Hir) -> Option<&[u8]> {
+    match core.kind() {
+        HirKind::Literal(literal) => Some(&literal.0),
+        HirKind::Concat(parts) => parts.first().and_then(prefix_of),
+        _ => None,
+    }
 }
 
 /// Returns true for `.*`, false for `.*?`, and `None` for anything else.
@@ -159,7 +217,7 @@ mod tests {
     use proptest::prelude::{ProptestConfig, prop, prop_assert_eq, proptest};
     use regex::Regex;
 
-    use super::{Core, Occurrence, without_any};
+    use super::{Core, Group, Occurrence, group_of, without_any};
 
     #[test]
     fn what_stands_around_the_core_is_left_out() {
@@ -174,6 +232,23 @@ mod tests {
         ] {
             let parsed = |pattern| regex_syntax::parse(pattern).expect(pattern);
             assert_eq!(without_any(&parsed(pattern)), (parsed(core), wanted), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_group_between_parts_of_fixed_length_needs_no_further_search() {
+        for (pattern, group) in [
+            ("loss: ([0-9.]+)", Group::Within(6, 0)),
+            ("[lL]oss: ([0-9.]+)%", Group::Within(6, 1)),
+            ("loss=(.*?);", Group::Within(5, 1)),
+            ("(?:a|bc)=([0-9]+)", Group::Told),
+            ("é?(a+)", Group::Told),
+            ("(?:x(a+))", Group::Within(1, 0)),
+            ("(a+)", Group::Within(0, 0)),
+            ("a(b)?", Group::Told),
+        ] {
+            let parsed = regex_syntax::parse(pattern).expect(pattern);
+            assert_eq!(group_of(&parsed), group, "{pattern}");
         }
     }
 

@@ -53,20 +53,19 @@ impl Finder {
             texts.iter().map(|text| (0..windows.len()).filter(|at| has(&windows[*at], text)).collect()).collect();
         let always = (0..windows.len()).filter(|at| windows[*at].is_none()).collect();
         let (short, long): (Vec<&[u8]>, Vec<&[u8]>) = texts.iter().partition(|text| text.len() < SHORT);
-        let automaton = |texts: &[&[u8]]| {
-            let kind = Some(AhoCorasickKind::DFA);
-            AhoCorasick::builder().kind(kind).match_kind(MatchKind::Standard).build(texts).ok()
+        let automaton = |texts: &[&[u8]], kind| {
+            AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).match_kind(kind).build(texts).ok()
         };
         let packed = packed::Config::new().builder().extend(&long).build();
         let search = match packed {
             _ if long.is_empty() => Search::Nothing,
             Some(packed) => Search::Packed(packed),
-            None => automaton(&long).map_or(Search::Nothing, Search::Automaton),
+            None => automaton(&long, MatchKind::LeftmostFirst).map_or(Search::Nothing, Search::Automaton),
         };
         Finder {
             search,
             short: short.iter().map(|text| (memmem::Finder::new(text).into_owned(), Next::Unknown)).collect(),
-            on_line: if texts.is_empty() { None } else { automaton(&texts) },
+            on_line: if texts.is_empty() { None } else { automaton(&texts, MatchKind::Standard) },
             owners,
             always,
         }
@@ -77,7 +76,7 @@ impl Finder {
         self.short.iter_mut().for_each(|(_, next)| *next = Next::Unknown);
     }
 
-    /// Returns the first place at or behind `from` in a line that must be tried.
+    /// Returns the place of the first text at or behind `from`. Its line must be tried.
     pub(super) fn next(&mut self, block: &[u8], from: usize) -> Option<usize> {
         if !self.always.is_empty() {
             return (from < block.len()).then_some(from);
@@ -99,7 +98,8 @@ impl Finder {
         first
     }
 
-    /// Calls `take` with each pattern that must be tried on a line. A pattern may come more than once.
+    /// Calls `take` with each pattern that must be tried on a line, of which the part before its first text may be missing. A
+    /// pattern may come more than once.
     pub(super) fn patterns_of(&self, line: &[u8], mut take: impl FnMut(usize)) {
         if let Some(on_line) = &self.on_line {
             for found in on_line.find_overlapping_iter(line) {

@@ -84,11 +84,14 @@ impl Scanner {
         while let Some(hit) = self.finder.next(block, at) {
             let start = memchr::memrchr(b'\n', &block[at..hit]).map_or(at, |end| at + end + 1);
             let end = memchr::memchr(b'\n', &block[hit..]).map_or(block.len(), |end| hit + end);
-            // A carriage return ends a line, too.
-            let mut matched = false;
-            for line in block[start..end].split(|byte| *byte == b'\r').filter(|line| !line.is_empty()) {
-                matched |= self.try_line(line, &mut found);
-            }
+            let whole = &block[start..end];
+            let matched = if memchr::memchr(b'\r', whole).is_none() {
+                self.try_line(whole, hit - start, &mut found)
+            } else {
+                // A carriage return ends a line, too.
+                let lines = whole.split(|byte| *byte == b'\r').filter(|line| !line.is_empty());
+                lines.filter(|line| self.try_line(line, 0, &mut found)).count() > 0
+            };
             self.choice.vain += usize::from(!matched);
             at = end + 1;
             if at >= block.len() {
@@ -98,8 +101,8 @@ impl Scanner {
         self.learn(block);
     }
 
-    /// Tries the definitions that may match a line. Returns true if one does.
-    fn try_line(&mut self, line: &[u8], found: &mut impl FnMut(&CompiledMetric, &Found<'_>)) -> bool {
+    /// Tries the definitions that may match a line, which contains no text before `first`. Returns true if one does.
+    fn try_line(&mut self, line: &[u8], first: usize, found: &mut impl FnMut(&CompiledMetric, &Found<'_>)) -> bool {
         self.line += 1;
         let text = match std::str::from_utf8(line) {
             Ok(text) => Cow::Borrowed(text),
@@ -107,7 +110,7 @@ impl Scanner {
         };
         let Scanner { definitions, locations, finder, tried, line: number, .. } = self;
         let mut matched = false;
-        finder.patterns_of(line, |definition| {
+        finder.patterns_of(&line[first..], |definition| {
             if std::mem::replace(&mut tried[definition], *number) == *number {
                 return;
             }

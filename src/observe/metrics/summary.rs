@@ -85,16 +85,30 @@ pub(super) fn excerpt(line: &str) -> String {
     if shown.len() < line.trim().len() { format!("{shown}…") } else { shown }
 }
 
+/// A line among which the nearest one to a pattern is looked for.
+#[derive(Debug)]
+pub(super) struct Candidate<'a> {
+    line: &'a str,
+    lower_case: String,
+    has_digit: bool,
+}
+
+impl<'a> Candidate<'a> {
+    pub(super) fn new(line: &'a str) -> Candidate<'a> {
+        let has_digit = line.bytes().any(|byte| byte.is_ascii_digit());
+        Candidate { line, lower_case: line.to_lowercase(), has_digit }
+    }
+}
+
 /// Returns the line that has the most words of a definition's pattern, if it has any. Lines with a digit win.
-pub(super) fn nearest<'a>(definition: &CompiledMetric, lines: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(definition: &CompiledMetric, candidates: &[Candidate<'a>]) -> Option<&'a str> {
     let words = definition.words();
-    let score = |line: &str| {
-        let line = line.to_lowercase();
-        let found = words.iter().filter(|word| line.contains(*word)).count();
-        (found, line.contains(|letter: char| letter.is_ascii_digit()))
+    let score = |candidate: &Candidate<'_>| {
+        (words.iter().filter(|word| candidate.lower_case.contains(*word)).count(), candidate.has_digit)
     };
+    let scored = candidates.iter().map(|candidate| (score(candidate), candidate.line));
     // The first of equal ones.
-    let best = lines.map(|line| (score(line), line)).reduce(|best, next| if next.0 > best.0 { next } else { best })?;
+    let best = scored.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
     (best.0.0 > 0).then_some(best.1)
 }
 
@@ -114,7 +128,7 @@ pub(super) fn similar<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) ->
 
 #[cfg(test)]
 mod tests {
-    use super::{CompiledMetric, MetricSummary, in_words, nearest, similar};
+    use super::{Candidate, CompiledMetric, MetricSummary, in_words, nearest, similar};
     use crate::job::config::MetricDefinition;
 
     #[test]
@@ -134,14 +148,14 @@ mod tests {
     fn a_metric_without_a_value_names_the_nearest_line() {
         let given = MetricDefinition { name: "val".into(), pattern: r"val_loss: ([0-9.]+)".into() };
         let definition = CompiledMetric::compile(&given).expect("a pattern");
-        let lines = ["starting", "the loss function", "val_loss = 0.5", "loss 0.7"];
-        let line = nearest(&definition, lines.into_iter());
-        assert_eq!(line, Some("val_loss = 0.5"));
+        let lines = ["starting", "the Loss function", "Val_loss = 0.5", "loss 0.7"];
+        let line = nearest(&definition, &lines.map(Candidate::new));
+        assert_eq!(line, Some("Val_loss = 0.5"));
         assert_eq!(
             in_words("val", &MetricSummary::default(), &given.pattern, line),
-            "metric val: no value, because no line matches val_loss: ([0-9.]+); the nearest line: val_loss = 0.5"
+            "metric val: no value, because no line matches val_loss: ([0-9.]+); the nearest line: Val_loss = 0.5"
         );
-        assert_eq!(nearest(&definition, ["nothing"].into_iter()), None);
+        assert_eq!(nearest(&definition, &[Candidate::new("nothing")]), None);
     }
 
     #[test]
