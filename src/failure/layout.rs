@@ -59,16 +59,16 @@ pub fn headline(cause: &Cause, redactor: &Redactor) -> String {
 
 /// Returns the cause without secrets, each of its texts on one line and of bounded length: the form that leaves this host.
 pub fn redacted(cause: &Cause, redactor: &Redactor) -> Cause {
-    let ends = |text: &str| shortened(&clean(text, redactor), MAX_FIELD, Keep::Ends);
-    let head = |text: &str| shortened(&clean(text, redactor), MAX_FIELD, Keep::Head);
+    let ends = |text: &str| field(text, redactor, Keep::Ends);
+    let head = |text: &str| field(text, redactor, Keep::Head);
     let detail = |detail: &CauseDetail| CauseDetail { label: detail.label, text: ends(&detail.text) };
     let place = |place: &SourcePlace| SourcePlace {
         path: ends(&place.path),
         line: place.line,
         function: place.function.as_deref().map(ends),
     };
-    let (headline, rest) = clean_headline(cause, redactor);
     let is_divided = continuation(cause).is_some();
+    let (headline, rest) = if is_divided { clean_headline(cause, redactor) } else { (ends(&cause.headline), None) };
     let rest = rest.map(|text| CauseDetail { label: None, text: shortened(&text, MAX_FIELD, Keep::Ends) });
     let others = cause.details.iter().skip(usize::from(is_divided)).map(detail);
     Cause {
@@ -144,6 +144,13 @@ fn clean_headline(cause: &Cause, redactor: &Redactor) -> (String, Option<String>
         Some(end) => (clean(&cleaned[..end], redactor), Some(clean(&cleaned[end + 1..], redactor))),
         None => (clean(&whole, redactor), None),
     }
+}
+
+/// Returns a text of bounded length, as [`clean`] has it. A long text is cleaned only once as a whole, because that takes time.
+fn field(text: &str, redactor: &Redactor, keep: Keep) -> String {
+    let line = one_line(&redactor.clean(text));
+    let line = shortened(&line, 2 * MAX_FIELD, keep);
+    shortened(&visible(&redactor.clean(&line)), MAX_FIELD, keep)
 }
 
 /// Returns the text without secrets and control characters, on one line. It is cleaned before the lines are joined, because

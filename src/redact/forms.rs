@@ -13,6 +13,9 @@ use super::values::{Beside, is_harmless, is_secret, looks_random};
 /// The maximum number of backslashes before a quote: JSON in JSON four times.
 const MAX_DEPTH: usize = 16;
 
+/// The minimum length of a word that is a secret by itself, or begins one.
+const SHORTEST: usize = 4;
+
 /// The maximum number of blanks on each side of `=` or `:`.
 const MAX_BLANKS: usize = 8;
 
@@ -80,6 +83,9 @@ impl Scanner<'_> {
 
     /// Looks at a word. Returns the place from which on the text must be looked at.
     fn word(&mut self, word: Range<usize>) -> usize {
+        if word.len() < SHORTEST && self.program.is_none() && !is_before_value(self.byte(word.end)) {
+            return word.end;
+        }
         if let Some(range) = tokens::find(self.text, word.clone()) {
             let end = range.end;
             self.found.push(range);
@@ -365,6 +371,11 @@ impl Scanner<'_> {
             self.found.push(start..start + user);
         }
     }
+}
+
+/// Returns true for a byte that can stand between a name, a program or a scheme and what belongs to it.
+fn is_before_value(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || b"=:,\"'`\\".contains(&byte)
 }
 
 /// Returns true for a word that a password can follow without a sign between them: `password hunter2`.
