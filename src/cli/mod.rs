@@ -12,6 +12,7 @@ mod explain;
 mod local;
 mod man;
 mod plan;
+mod report;
 mod serve;
 mod train;
 
@@ -28,7 +29,7 @@ use crate::run;
 use crate::supervise::{direct, guard, keeper};
 
 /// The subcommands that run no job in this container.
-const QUESTIONS: [&str; 8] = ["env", "plan", "check", "explain", "local", "serve", "completions", "man"];
+const QUESTIONS: [&str; 9] = ["env", "plan", "check", "explain", "report", "local", "serve", "completions", "man"];
 
 /// Runs the command line `words`, of which the first is the program's name, and returns the exit code.
 pub fn run(words: Vec<OsString>) -> i32 {
@@ -104,6 +105,7 @@ fn dispatch(matches: &ArgMatches) -> i32 {
         Some(("exec", matches)) => exec::run(matches),
         Some(("env", matches)) => env::run(matches),
         Some(("plan", matches)) => plan::run(matches),
+        Some(("report", matches)) => report::run(matches),
         Some(("check", matches)) => check::run(matches),
         Some(("local", matches)) => local::run(matches),
         Some(("explain", matches)) => explain::run(matches),
@@ -132,6 +134,7 @@ pub fn command() -> Command {
         .subcommand(exec::command())
         .subcommand(local::command())
         .subcommand(plan::command())
+        .subcommand(report::command())
         .subcommand(env::command())
         .subcommand(check::command())
         .subcommand(explain::command())

@@ -26,7 +26,7 @@ macro_rules! exit_codes {
 }
 
 exit_codes! {
-    USAGE = 2, "The command line of footplate is wrong.";
+    USAGE = 2, "The command line of footplate is wrong, or there is nothing that `footplate report` can make a page of.";
     CODE = 65, "The supplied code cannot be unpacked or copied.";
     HOST_LOST = 68, "Another host of the job was lost or did not join.";
     LAUNCH = 69, "The image or the machine cannot launch what the job asks for.";

@@ -29,6 +29,7 @@ mod tags;
 mod tally;
 mod tap;
 mod tape;
+mod timestamp;
 
 pub use label::RankLabel;
 pub use messages::{Level, clean, init, redactor, set_redactor};
@@ -36,6 +37,7 @@ pub use relay::Relay;
 pub use stream::{Relayed, StreamId, StreamNews};
 pub use style::{Rewrite, Style, Tags};
 pub use tap::{LineSubscriber, Tap, TappedLines};
+pub use timestamp::Timestamp;
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@
 //! - [`resources`] samples what the container uses.
 //! - [`advice`] says in words what both show.
 //! - [`record`] keeps the run record, `run.json`.
+//! - [`report`] makes a page of what the others wrote, after the job or on another machine.
 //!
 //! Nothing here influences a job. No other folder but `run` and `cli` may import this one.
 
@@ -12,4 +13,5 @@ mod json_lines;
 pub mod metrics;
 mod own_file;
 pub mod record;
+pub mod report;
 pub mod resources;

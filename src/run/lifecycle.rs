@@ -1,4 +1,4 @@
-//! The order of a run: begin, phases, agreement with the other hosts, files, uploads, record, end.
+//! The order of a run: begin, phases, agreement with the other hosts, files, uploads, record, report, end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::context::{Context, LeavesFiles, Options};
 use super::judge::Ended;
 use super::live::Live;
 use super::timeline::Timeline;
-use super::{Outcome, Refusal, checkpoints, intermediate, observe, panic, peers};
+use super::{Outcome, Refusal, checkpoints, intermediate, observe, panic, peers, report};
 use crate::event::{EventKind, Events};
 use crate::logs::{self, Relay};
 use crate::redact::Redactor;
@@ -47,6 +47,7 @@ pub(super) fn run(
         if let Some(record) = live.record.take() {
             record.finish();
         }
+        report::write(&mut live).await;
         live.supervisor.finish().await;
         exit_code
     })

@@ -1,5 +1,6 @@
 //! The things that live as long as a run of footplate.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checkpoint_story::CheckpointFolder;
@@ -30,6 +31,8 @@ pub(super) struct Live {
     pub(super) scratch: Scratch,
     /// The run record. `None` before the job is known, and if the record is turned off.
     pub(super) record: Option<RunRecord>,
+    /// The folder of the report at the end of the job. `None` if none is asked for on this host.
+    pub(super) report: Option<PathBuf>,
     /// The metrics that are looked for. `None` if there are none, and after the script.
     pub(super) metrics: Option<Metrics>,
     /// The samples of resources. `None` if they are turned off, and after the script.
@@ -56,6 +59,7 @@ impl Live {
             timeline,
             scratch,
             record: None,
+            report: None,
             metrics: None,
             resources: None,
             checkpoints: None,

@@ -30,6 +30,7 @@ mod prepare;
 mod ranks;
 mod record;
 mod remote;
+mod report;
 mod scratch;
 mod script;
 mod start;

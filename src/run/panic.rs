@@ -2,6 +2,7 @@
 
 use std::io;
 use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use crate::failure::OutputFiles;
 use crate::files;
 use crate::job::exit_code;
 use crate::logs::{self, Relay};
+use crate::observe::record::LastWords;
 use crate::redact::visible_message;
 use crate::supervise::{self, Supervisor};
 
@@ -17,6 +19,22 @@ const RECORD_TIME: Duration = Duration::from_secs(3);
 
 /// True once a thread has panicked.
 static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
+
+/// The way to finish the run record, once there is one.
+static RECORD: OnceLock<LastWords> = OnceLock::new();
+
+/// Has the run record finished if the job ends here.
+pub(super) fn finish_at_the_end(record: LastWords) {
+    // A process runs one job.
+    let _ = RECORD.set(record);
+}
+
+/// Finishes the run record, if there is one, in bounded time.
+fn finish_record(code: i32, text: &str) {
+    if let Some(record) = RECORD.get() {
+        record.write(code, text);
+    }
+}
 
 /// Waits for the end of the process if a thread has panicked. The panic hook kills the script, which must not look like the
 /// end of the job to the main thread.
@@ -37,6 +55,7 @@ pub(super) fn install(files: OutputFiles, relay: Relay) {
         }
         relay.message(format!("{text}\n").into_bytes());
         supervise::kill_descendants();
+        finish_record(exit_code::DEFECT, &text);
         relay.finish_within(Duration::from_secs(1));
         std::process::exit(exit_code::DEFECT);
     }));
@@ -55,6 +74,7 @@ pub(super) fn end_if_stop_is_unheard(supervisor: &mut Supervisor, output: Output
             relay.message(b"the failure file cannot be written\n".to_vec());
         }
         relay.message(format!("{text}\n").into_bytes());
+        finish_record(code, &text);
         relay.finish_within(Duration::from_secs(1));
         std::process::exit(code);
     })

@@ -1,9 +1,11 @@
 //! The beginning of the run record: the facts about the job and the plan, without secrets.
 
-use super::Prepared;
+use std::path::Path;
+
 use super::context::Context;
 use super::live::Live;
 use super::start::{RankTask, shown_command};
+use super::{Prepared, panic};
 use crate::logs;
 use crate::observe::record::{JobFacts, PlannedProcess, RunRecord};
 use crate::python::{Dict, Separators, Value};
@@ -20,6 +22,9 @@ pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared) {
     }
     let job = prepared.job.clone();
     let folder = job.paths.record(&job.cluster.current_host);
+    if prepared.settings.report && job.node_rank() == 0 {
+        live.report = folder.parent().map(Path::to_owned);
+    }
     let facts = move || JobFacts {
         name: job.name.clone(),
         host: job.cluster.current_host.clone(),
@@ -28,7 +33,9 @@ pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared) {
         command: job.entry_name().map(logs::clean),
         hyperparameters: hyperparameters(&job.all_hyperparameters),
     };
-    live.record = Some(RunRecord::subscribe(&live.events, folder, live.timeline.begun(), facts));
+    let record = RunRecord::subscribe(&live.events, folder, live.timeline.begun(), facts);
+    panic::finish_at_the_end(record.last_words());
+    live.record = Some(record);
 }
 
 /// Returns the hyperparameters without secrets, or only their size if they are very large.

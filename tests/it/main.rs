@@ -35,6 +35,7 @@
 //! - `ranks`: one process for each GPU
 //! - `readme`: what the documents show is true
 //! - `record`: the run record, after every kind of end
+//! - `report`: the page about jobs, in a real browser
 //! - `requirements`: installed with real pip
 //! - `resources`: what the container uses, while the script runs
 //! - `s3`: code from S3, and what can go wrong on the way
@@ -46,6 +47,7 @@
 //! - `wording`: how doc comments begin, and that one name has one meaning
 
 mod blocking;
+mod browser;
 mod cables;
 mod checkpoints;
 mod circles;
@@ -86,6 +88,7 @@ mod ranks;
 mod readme;
 mod record;
 mod recorder;
+mod report;
 mod requirements;
 mod resources;
 mod running;

@@ -84,6 +84,50 @@ fn a_record_is_there_while_the_job_runs_and_tells_of_its_stop() {
 }
 
 #[test]
+fn a_script_that_is_killed_leaves_its_signal() {
+    let job = Job::shell("echo started; kill -9 $$");
+    assert_eq!(job.train().code(), 137);
+    let found = record(&job);
+    assert_eq!((&found["status"], &found["exit_code"]), (&"failed".into(), &137.into()));
+    let rank = &found["ranks"][0];
+    assert_eq!((&rank["signal"], &rank["exit_code"], &rank["followed"]), (&9.into(), &Value::Null, &false.into()));
+    assert_eq!(found["failure"]["text"].as_str(), job.read("output/failure").as_deref());
+}
+
+#[test]
+fn a_stop_that_ends_in_a_kill_is_recorded_with_its_reason() {
+    let job = Job::shell("trap '' TERM; echo started; while :; do sleep 0.1; done");
+    let job = job.variable("FOOTPLATE_GRACE_PERIOD", "0.3");
+    let running = Running::start(&job, ["train"]);
+    eventually("the script", || String::from_utf8_lossy(&running.stdout()).contains("started").then_some(()));
+    running.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(running.end(&job).code(), 137);
+    let found = record(&job);
+    assert_eq!((&found["status"], &found["exit_code"]), (&"stopped".into(), &137.into()));
+    let stop = &found["stop"];
+    assert_eq!((&stop["by"], &stop["killed_because"]), (&"signal".into(), &"grace period over".into()));
+    assert!(stop["killed"].as_f64() > stop["at"].as_f64(), "{stop}");
+}
+
+#[test]
+fn a_panic_leaves_a_failed_record_with_its_text() {
+    let job = Job::shell("echo started; while :; do sleep 0.1; done");
+    let trigger = job.path("panic");
+    let job = job.variable("FOOTPLATE_TEST_PANIC", trigger.to_str().expect("UTF-8"));
+    let running = Running::start(&job, ["train"]);
+    eventually("the script", || String::from_utf8_lossy(&running.stdout()).contains("started").then_some(()));
+    std::fs::write(&trigger, "on purpose").expect("written");
+    assert_eq!(running.end(&job).code(), 70);
+    let found = record(&job);
+    assert_eq!((&found["status"], &found["exit_code"]), (&"failed".into(), &70.into()));
+    assert_eq!(found["failure"]["text"].as_str(), job.read("output/failure").as_deref());
+    assert!(found["failure"]["text"].as_str().unwrap().contains("on purpose"), "{found:#}");
+    assert!(found["ended"].is_number() && found["ranks"][0]["pid"].is_number(), "what was known stays: {found:#}");
+    let script = found["phases"].as_array().unwrap().iter().find(|phase| phase["name"] == "script").expect("a phase");
+    assert!(script["end"].is_number(), "{script}");
+}
+
+#[test]
 fn no_record_is_written_if_it_is_turned_off() {
     let job = Job::shell("true").variable("FOOTPLATE_RECORD", "off");
     assert_eq!(job.train().code(), 0);

@@ -118,6 +118,10 @@ settings! {
     record: bool = parse::switch, takes "`on`, `off`", default "on",
         "The run record, `output/data/footplate/<host>/run.json`. `off`: it is not written.";
 
+    report: bool = parse::switch, takes "`on`, `off`", default "off",
+        "The report, an HTML page of what the run record, the resources and the metrics show. `on`: the master host writes \
+         `output/data/footplate/report.html` at the end of the job. `footplate report` makes it at any time.";
+
     resource_interval: Duration = parse::seconds, takes "seconds", default "5",
         "The interval at which the use of processors, memory, disks and networks is recorded. 0: it is not recorded.";
 
@@ -188,6 +192,7 @@ mod tests {
                 "launcher" => "mpi",
                 "log_prefix" => "on",
                 "record" => "off",
+                "report" => "on",
                 "command_arguments" => "on",
                 "installer" => "uv",
                 "code_precedence" => "baked-in",

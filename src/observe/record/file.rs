@@ -1,11 +1,13 @@
 //! The file of a run record: replaced in one step, with the space for its last version reserved.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FallocateFlags, fallocate};
+use nix::libc;
 
 use crate::observe::own_file::create;
 
@@ -54,6 +56,17 @@ impl RecordFile {
         Ok(RecordFile { folder: folder.to_owned(), reserve: reserve.ok() })
     }
 
+    /// Opens the record of a job that ends, with its reserve if there is one.
+    pub(super) fn open(folder: &Path) -> RecordFile {
+        let reserve = OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(folder.join(RESERVE));
+        RecordFile { folder: folder.to_owned(), reserve: reserve.ok() }
+    }
+
+    /// Returns the path of the record.
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.join(NAME)
+    }
+
     /// Replaces the record.
     pub(super) fn replace(&mut self, text: &str) -> Result<(), RecordError> {
         let path = self.folder.join(NEXT);
@@ -76,7 +89,7 @@ impl RecordFile {
 
     /// Puts a written file in place of the record.
     fn put(&self, written: io::Result<()>, path: &Path) -> Result<(), RecordError> {
-        let record = self.folder.join(NAME);
+        let record = self.path();
         let put = written.and_then(|()| fs::rename(path, &record));
         put.map_err(|error| {
             // An incomplete version is of no use.

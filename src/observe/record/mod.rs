@@ -9,15 +9,17 @@
 
 mod document;
 mod file;
+mod last_words;
 mod state;
 
 pub use document::{JobFacts, PlannedProcess};
+pub use last_words::LastWords;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::event::{Event, Events, Moment};
+use crate::event::{Cause, Event, Events, Moment};
 use crate::kernel;
 use crate::observe::metrics::Metrics;
 use crate::observe::resources::Resources;
@@ -58,6 +60,8 @@ enum News {
     Plan(String, Vec<PlannedProcess>),
     Metrics(Metrics),
     Resources(Resources),
+    /// The job is over on this host, before its phases are.
+    Over(Moment, i32, Arc<Cause>),
 }
 
 /// The state of the thread that writes.
@@ -120,16 +124,19 @@ impl RunRecord {
         self.shared.wait_while(RESERVE_TIME, |writer| matches!(writer, Writer::Reserving));
     }
 
+    /// Returns the way to finish the record from any thread, for a job that ends before its phases do.
+    pub fn last_words(&self) -> LastWords {
+        let shared = Arc::clone(&self.shared);
+        let write = move |at, exit_code, cause| {
+            shared.post(News::Over(at, exit_code, cause));
+            shared.finish()
+        };
+        LastWords::new(self.shared.folder.clone(), write)
+    }
+
     /// Writes the last version, and waits for it for a short time.
     pub fn finish(self) {
-        let mut writer = lock(&self.shared.writer);
-        if matches!(*writer, Writer::Ended) {
-            return;
-        }
-        *writer = Writer::Ending;
-        drop(writer);
-        self.shared.changed.notify_all();
-        if !self.shared.wait_while(LAST_TIME, |writer| !matches!(writer, Writer::Ended)) {
+        if !self.shared.finish() {
             tracing::warn!("the run record in {} cannot be finished in time", self.shared.folder.display());
         }
     }
@@ -151,8 +158,21 @@ impl Shared {
                 News::Plan(launcher, processes) => state.plan(&launcher, processes),
                 News::Metrics(metrics) => state.watch(metrics),
                 News::Resources(resources) => state.sample(resources),
+                News::Over(at, exit_code, cause) => state.end(at, exit_code, Some(&cause)),
             }
         }
+    }
+
+    /// Has the last version written. Returns false if that takes longer than [`LAST_TIME`].
+    fn finish(&self) -> bool {
+        let mut writer = lock(&self.writer);
+        if matches!(*writer, Writer::Ended) {
+            return true;
+        }
+        *writer = Writer::Ending;
+        drop(writer);
+        self.changed.notify_all();
+        self.wait_while(LAST_TIME, |writer| !matches!(writer, Writer::Ended))
     }
 
     fn set(&self, writer: Writer) {

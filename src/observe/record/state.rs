@@ -166,9 +166,7 @@ impl State {
                 (peer.lost, peer.why) = (Some(at), Some(why.clone()));
             }
             EventKind::JobOver { exit_code, cause } => {
-                (self.ended, self.exit_code) = (Some(event.at), Some(*exit_code));
-                self.failure = cause.as_ref().map(|cause| self.failed(cause));
-                self.phases.iter_mut().filter(|part| part.end.is_none()).for_each(|part| part.end = Some(at));
+                self.end(event.at, *exit_code, cause.as_deref());
             }
             EventKind::ProcessReady(_)
             | EventKind::ProcessFailed { .. }
@@ -182,6 +180,15 @@ impl State {
             | EventKind::CauseJudged { .. }
             | EventKind::Agreed(_) => {}
         }
+    }
+
+    /// Notes the end of the job on this host.
+    pub(super) fn end(&mut self, at: Moment, exit_code: i32, cause: Option<&Cause>) {
+        self.version += 1;
+        (self.ended, self.exit_code) = (Some(at), Some(exit_code));
+        self.failure = cause.map(|cause| self.failed(cause));
+        let end = Some(seconds(at));
+        self.phases.iter_mut().filter(|part| part.end.is_none()).for_each(|part| part.end = end);
     }
 
     /// Returns the entry of a process, a new one if there is none.

@@ -1,0 +1,43 @@
+//! The report: one HTML page that shows what a job did, made from its run record, its samples and its metrics.
+//!
+//! - [`read`] reads the files of all hosts, whatever is in them, into the plain data of [`model`].
+//! - [`page`] makes the page of it. It is pure: the same data give the same page.
+//!
+//! The page is one file that loads nothing from anywhere, and works without its script. Its markup is fixed in the source, and
+//! every text of a job is escaped ([`markup`]). Its style and its script are named by their digests in its content security
+//! policy, so that nothing else of either kind has an effect.
+
+mod file;
+mod markup;
+mod model;
+mod page;
+mod read;
+mod resource;
+mod scale;
+mod thin;
+mod words;
+
+pub use file::{NAME, write};
+
+use std::path::PathBuf;
+
+/// An error of a report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// A folder without a record.
+    #[error("there is no run record in {}: name a job's output/data/footplate, or the folder of a host in it", .0.display())]
+    NoRecord(PathBuf),
+    /// A folder whose records cannot be read, with the reason for the first of them.
+    #[error("no run record can be read: {0}")]
+    NoReadableRecord(String),
+}
+
+/// Returns the page about the jobs in some folders: `output/data/footplate` of a job, or the folder of a host in it. Several
+/// jobs are compared. `now` is the time in Unix seconds.
+///
+/// # Errors
+/// A folder has no record that can be read.
+pub fn page(folders: &[PathBuf], now: f64) -> Result<String, ReportError> {
+    let runs = read::runs(folders)?;
+    Ok(page::page(&runs, now))
+}

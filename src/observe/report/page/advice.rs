@@ -1,0 +1,49 @@
+//! The advice of all hosts: each item once.
+
+use crate::observe::report::markup::{Html, html};
+use crate::observe::report::model::{AdviceView, RunView};
+use crate::observe::report::words::names;
+
+/// Kinds of advice about what can end a job.
+const GRAVE: [&str; 6] = ["memory", "memory-growth", "shm", "disk", "metric-not-finite", "not-finite"];
+
+/// Adds the advice, if there is any.
+pub(super) fn add(page: &mut Html, run: &RunView) {
+    // Each kind is shown once, with the hosts that said it.
+    let mut items: Vec<(&AdviceView, Vec<String>)> = Vec::new();
+    for host in &run.hosts {
+        for advice in &host.advice {
+            match items.iter_mut().find(|(known, _)| known.kind == advice.kind && known.remedy == advice.remedy) {
+                Some((_, hosts)) => hosts.push(host.name.clone()),
+                None => items.push((advice, vec![host.name.clone()])),
+            }
+        }
+    }
+    if items.is_empty() {
+        return;
+    }
+    items.sort_by_key(|(advice, _)| !GRAVE.contains(&advice.kind.as_str()));
+    html!(page, "<section id=\"advice\"><h2>What to change next time</h2><ul class=\"adv\">");
+    for (advice, hosts) in &items {
+        let class = if GRAVE.contains(&advice.kind.as_str()) { "grave" } else { "" };
+        let place = if run.hosts.len() > 1 { format!(" ({})", names(hosts)) } else { String::new() };
+        html!(page, "<li class=\"{}\"><b>{}{}</b>", class, sentence(&advice.text), place);
+        if let Some(evidence) = &advice.evidence {
+            html!(page, "<p>{}</p>", sentence(evidence));
+        }
+        if !advice.remedy.is_empty() {
+            html!(page, "<p class=\"do\">{}</p>", sentence(&advice.remedy));
+        }
+        html!(page, "</li>");
+    }
+    html!(page, "</ul></section>\n");
+}
+
+/// Returns a text with a capital at its beginning, unless its first word is a name.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) if first.is_lowercase() => first.to_uppercase().chain(letters).collect(),
+        _ => text.to_owned(),
+    }
+}
