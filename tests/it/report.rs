@@ -25,7 +25,7 @@ for step in range(1, 301):
     print(f"step={step} loss={5 / step + rank:.4f} accuracy={1 - 1 / (step + 1):.4f}")
 while not os.path.exists(path) or open(path).read().count("\n") < 6:
     sum(range(100000))
-if len(sys.argv) > 1 and "fail" in sys.argv:
+if "--fail" in sys.argv:
     raise ValueError("bad data in x.csv line 3, </pre><script>alert(1)</script>")
 "#;
 
@@ -152,9 +152,10 @@ fn the_page_of_a_real_job_answers_the_questions_on_every_screen() {
     assert_eq!(browser.value("document.querySelector('#ranks th').getAttribute('aria-sort')"), "descending");
     browser.value("document.querySelector('#metric-0 .legend button').click()");
     assert_eq!(browser.value("getComputedStyle(document.querySelector('#metric-0 polyline')).display"), "none");
-    let before = browser.text("#metric-0 .frame");
+    let marks = "document.querySelector('#metric-0 .frame').textContent";
+    let before = browser.value(marks);
     browser.value("document.querySelector('#metric-0 .log').click()");
-    assert_ne!(browser.text("#metric-0 .frame"), before);
+    assert_ne!(browser.value(marks), before);
 
     // Light and dark, chosen by the system and by the button.
     for dark in [false, true] {
@@ -258,11 +259,13 @@ fn a_job_that_is_stopped_leaves_a_page_and_one_that_vanishes_has_one() {
 
 #[test]
 fn a_full_disk_costs_only_the_page() {
-    let job = Job::shell("dd if=/dev/zero of=$SM_OUTPUT_DATA_DIR/fill bs=4k 2>/dev/null; exit 3");
-    let job = job.variable("FOOTPLATE_REPORT", "on");
+    // The script uses up the inodes of the file system of the output.
+    let script =
+        "number=0\nwhile touch $SM_OUTPUT_DATA_DIR/$number 2>/dev/null; do number=$((number + 1)); done\nexit 3\n";
+    let job = Job::shell(script).variable("FOOTPLATE_REPORT", "on");
     let mut unshare = Command::new("unshare");
     unshare.args(["--user", "--map-root-user", "--mount", "sh", "-ec"]);
-    let script = "mount -t tmpfs -o size=1m none \"$1\"; \"$0\" train || code=$?; ls -A \"$1\"/footplate; exit $code";
+    let script = "mount -t tmpfs -o size=1m,nr_inodes=30 none \"$1\"; \"$0\" train || code=$?; ls -A \"$1\"/footplate; exit $code";
     unshare.arg(script).arg(FOOTPLATE).arg(job.path("output/data"));
     let output = job.within(unshare).output().expect("unshare runs");
     assert_eq!(output.status.code(), Some(3), "{output:?}");

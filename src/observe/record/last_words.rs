@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::document::SCHEMA;
 use super::file::{RecordError, RecordFile};
-use crate::event::{Cause, CauseEnding, Moment};
+use crate::event::Moment;
 use crate::files;
 use crate::redact::visible_json;
 
@@ -22,12 +22,15 @@ const AMENDING: Duration = Duration::from_secs(1);
 /// The maximum size of a version that is amended, in bytes.
 const LARGEST: u64 = 8 << 20;
 
+/// A function that writes the last version of a record: the time, the exit code, and the text of the failure file.
+type WriteLast = dyn Fn(Moment, i32, String) -> bool + Send + Sync;
+
 /// Finishes a record, from any thread.
 #[derive(Clone)]
 pub struct LastWords {
     folder: PathBuf,
     /// Has the record's thread write the last version. Returns false if it does not answer.
-    write: Arc<dyn Fn(Moment, i32, Arc<Cause>) -> bool + Send + Sync>,
+    write: Arc<WriteLast>,
 }
 
 impl fmt::Debug for LastWords {
@@ -39,7 +42,7 @@ impl fmt::Debug for LastWords {
 impl LastWords {
     pub(super) fn new(
         folder: PathBuf,
-        write: impl Fn(Moment, i32, Arc<Cause>) -> bool + Send + Sync + 'static,
+        write: impl Fn(Moment, i32, String) -> bool + Send + Sync + 'static,
     ) -> LastWords {
         LastWords { folder, write: Arc::new(write) }
     }
@@ -47,10 +50,9 @@ impl LastWords {
     /// Finishes the record with a failure. `text` has no secrets. Takes a few seconds at most.
     pub fn write(&self, exit_code: i32, text: &str) {
         let now = Moment::now();
-        let cause = Arc::new(Cause::from_message(text, CauseEnding::NoProcess(exit_code)));
-        let write = Arc::clone(&self.write);
+        let (write, of_file) = (Arc::clone(&self.write), text.to_owned());
         // On another thread, because this one may hold what the record's thread waits for, or be that thread.
-        if files::within(PATIENCE, move || write(now, exit_code, cause)) == Some(true) {
+        if files::within(PATIENCE, move || write(now, exit_code, of_file)) == Some(true) {
             return;
         }
         let (folder, text) = (self.folder.clone(), text.to_owned());

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::event::{Cause, Event, Events, Moment};
+use crate::event::{Event, Events, Moment};
 use crate::kernel;
 use crate::observe::metrics::Metrics;
 use crate::observe::resources::Resources;
@@ -61,7 +61,7 @@ enum News {
     Metrics(Metrics),
     Resources(Resources),
     /// The job is over on this host, before its phases are.
-    Over(Moment, i32, Arc<Cause>),
+    Over(Moment, i32, String),
 }
 
 /// The state of the thread that writes.
@@ -127,8 +127,8 @@ impl RunRecord {
     /// Returns the way to finish the record from any thread, for a job that ends before its phases do.
     pub fn last_words(&self) -> LastWords {
         let shared = Arc::clone(&self.shared);
-        let write = move |at, exit_code, cause| {
-            shared.post(News::Over(at, exit_code, cause));
+        let write = move |at, exit_code, text| {
+            shared.post(News::Over(at, exit_code, text));
             shared.finish()
         };
         LastWords::new(self.shared.folder.clone(), write)
@@ -158,7 +158,7 @@ impl Shared {
                 News::Plan(launcher, processes) => state.plan(&launcher, processes),
                 News::Metrics(metrics) => state.watch(metrics),
                 News::Resources(resources) => state.sample(resources),
-                News::Over(at, exit_code, cause) => state.end(at, exit_code, Some(&cause)),
+                News::Over(at, exit_code, text) => state.end_with(at, exit_code, text),
             }
         }
     }

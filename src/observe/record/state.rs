@@ -8,7 +8,7 @@ use super::document::{
     PlannedProcess, ProcessPart, SCHEMA, Status, StopPart, UploadPart,
 };
 use crate::event::{
-    Cause, Checkpoint, Ending, Event, EventKind, JobPhase, KillReason, Moment, Output, Process, StopReason,
+    Cause, CauseEnding, Checkpoint, Ending, Event, EventKind, JobPhase, KillReason, Moment, Output, Process, StopReason,
 };
 use crate::failure;
 use crate::logs;
@@ -189,6 +189,14 @@ impl State {
         self.failure = cause.map(|cause| self.failed(cause));
         let end = Some(seconds(at));
         self.phases.iter_mut().filter(|part| part.end.is_none()).for_each(|part| part.end = end);
+    }
+
+    /// Notes the end of the job on this host with the text of its failure file, which was written already.
+    pub(super) fn end_with(&mut self, at: Moment, exit_code: i32, text: String) {
+        self.end(at, exit_code, Some(&Cause::from_message(&text, CauseEnding::NoProcess(exit_code))));
+        if let Some(failure) = &mut self.failure {
+            failure.text = text;
+        }
     }
 
     /// Returns the entry of a process, a new one if there is none.

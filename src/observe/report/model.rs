@@ -225,8 +225,8 @@ pub(super) struct MetricView {
 #[derive(Clone, Debug, Default)]
 pub(super) struct HardwareView {
     pub(super) panels: Vec<PanelView>,
-    /// A row for each GPU.
-    pub(super) gpus: Vec<GpuRow>,
+    /// A row for each GPU and Neuron core.
+    pub(super) devices: Vec<DeviceRow>,
     pub(super) interval: Option<f64>,
 }
 
@@ -244,9 +244,10 @@ pub(super) struct PanelView {
     pub(super) peak: f64,
 }
 
-/// The use of a GPU over the time.
+/// The use of a GPU or a Neuron core over the time.
 #[derive(Clone, Debug)]
-pub(super) struct GpuRow {
+pub(super) struct DeviceRow {
+    pub(super) kind: super::resource::DeviceKind,
     pub(super) host: String,
     pub(super) index: u64,
     /// The per cent busy at times in Unix seconds.
@@ -281,6 +282,12 @@ impl RunView {
     /// Returns the hang that was found, if one was.
     pub(super) fn hang(&self) -> Option<&HangView> {
         self.hosts.iter().find_map(|host| host.hang.as_ref())
+    }
+
+    /// Returns what is known of checkpoints, if the job found or wrote any.
+    pub(super) fn checkpoints(&self) -> Option<&CheckpointsView> {
+        let known = self.hosts.iter().filter_map(|host| host.checkpoints.as_ref());
+        known.filter(|checkpoints| checkpoints.found.is_some() || checkpoints.written > 0).max_by_key(|one| one.written)
     }
 
     /// Returns the time of the last output of a job that hung.

@@ -14,7 +14,7 @@ pub(super) struct Resource {
     pub(super) unit: &'static str,
     /// The end of the axis, if it is always the same.
     pub(super) full: Option<f64>,
-    pub(super) reading: Reading,
+    pub(super) reading: ResourceReading,
     /// True if a panel of small values says nothing.
     pub(super) only_if_used: bool,
 }
@@ -24,21 +24,47 @@ type ReadNow = fn(&Node<'_>) -> Option<(f64, Option<f64>)>;
 
 /// The way in which a value follows from a sample.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Reading {
+pub(super) enum ResourceReading {
     /// The value of this sample, with its limit.
     Now(ReadNow),
     /// The growth per second of a count, in the unit.
     Growth(fn(&Node<'_>) -> Option<f64>),
 }
 
+/// A kind of device with a row of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum DeviceKind {
+    #[default]
+    Gpu,
+    NeuronCore,
+}
+
+impl DeviceKind {
+    /// Returns the name of one.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            DeviceKind::Gpu => "GPU",
+            DeviceKind::NeuronCore => "Neuron core",
+        }
+    }
+}
+
 /// The panels, in their order on the page.
-pub(super) const RESOURCES: [Resource; 14] = [
+pub(super) const RESOURCES: [Resource; 17] = [
     Resource {
         key: "gpu-busy",
         title: "GPU busy",
         unit: " %",
         full: Some(100.0),
-        reading: Reading::Now(gpu_busy),
+        reading: ResourceReading::Now(gpu_busy),
+        only_if_used: false,
+    },
+    Resource {
+        key: "neuron-busy",
+        title: "Neuron cores busy",
+        unit: " %",
+        full: Some(100.0),
+        reading: ResourceReading::Now(neuron_busy),
         only_if_used: false,
     },
     Resource {
@@ -46,7 +72,7 @@ pub(super) const RESOURCES: [Resource; 14] = [
         title: "GPU memory, fullest GPU",
         unit: " GiB",
         full: None,
-        reading: Reading::Now(gpu_memory),
+        reading: ResourceReading::Now(gpu_memory),
         only_if_used: false,
     },
     Resource {
@@ -54,7 +80,7 @@ pub(super) const RESOURCES: [Resource; 14] = [
         title: "GPU power, all GPUs",
         unit: " W",
         full: None,
-        reading: Reading::Now(gpu_power),
+        reading: ResourceReading::Now(gpu_power),
         only_if_used: true,
     },
     Resource {
@@ -62,7 +88,7 @@ pub(super) const RESOURCES: [Resource; 14] = [
         title: "GPU temperature, hottest GPU",
         unit: " °C",
         full: None,
-        reading: Reading::Now(gpu_temperature),
+        reading: ResourceReading::Now(gpu_temperature),
         only_if_used: true,
     },
     Resource {
@@ -70,7 +96,7 @@ pub(super) const RESOURCES: [Resource; 14] = [
         title: "Processors",
         unit: " %",
         full: Some(100.0),
-        reading: Reading::Now(cpu),
+        reading: ResourceReading::Now(cpu),
         only_if_used: false,
     },
     Resource {
@@ -78,7 +104,7 @@ pub(super) const RESOURCES: [Resource; 14] = [
         title: "Processors held back by the quota",
         unit: " %",
         full: Some(100.0),
-        reading: Reading::Now(throttled),
+        reading: ResourceReading::Now(throttled),
         only_if_used: true,
     },
     Resource {
@@ -86,7 +112,7 @@ pub(super) const RESOURCES: [Resource; 14] = [
         title: "Memory",
         unit: " GiB",
         full: None,
-        reading: Reading::Now(memory),
+        reading: ResourceReading::Now(memory),
         only_if_used: false,
     },
     Resource {
@@ -94,16 +120,23 @@ pub(super) const RESOURCES: [Resource; 14] = [
         title: "Shared memory (/dev/shm)",
         unit: " GiB",
         full: None,
-        reading: Reading::Now(shm),
+        reading: ResourceReading::Now(shm),
         only_if_used: true,
     },
-    Resource { key: "disk", title: "Disk", unit: " GiB", full: None, reading: Reading::Now(disk), only_if_used: false },
+    Resource {
+        key: "disk",
+        title: "Disk",
+        unit: " GiB",
+        full: None,
+        reading: ResourceReading::Now(disk),
+        only_if_used: false,
+    },
     Resource {
         key: "received",
         title: "Network, received",
         unit: " MB/s",
         full: None,
-        reading: Reading::Growth(received),
+        reading: ResourceReading::Growth(received),
         only_if_used: true,
     },
     Resource {
@@ -111,7 +144,7 @@ pub(super) const RESOURCES: [Resource; 14] = [
         title: "Network, sent",
         unit: " MB/s",
         full: None,
-        reading: Reading::Growth(sent),
+        reading: ResourceReading::Growth(sent),
         only_if_used: true,
     },
     Resource {
@@ -119,7 +152,7 @@ pub(super) const RESOURCES: [Resource; 14] = [
         title: "EFA, received",
         unit: " MB/s",
         full: None,
-        reading: Reading::Growth(efa_received),
+        reading: ResourceReading::Growth(efa_received),
         only_if_used: true,
     },
     Resource {
@@ -127,7 +160,23 @@ pub(super) const RESOURCES: [Resource; 14] = [
         title: "EFA, sent",
         unit: " MB/s",
         full: None,
-        reading: Reading::Growth(efa_sent),
+        reading: ResourceReading::Growth(efa_sent),
+        only_if_used: true,
+    },
+    Resource {
+        key: "read",
+        title: "Disks, read",
+        unit: " MB/s",
+        full: None,
+        reading: ResourceReading::Growth(read),
+        only_if_used: true,
+    },
+    Resource {
+        key: "written",
+        title: "Disks, written",
+        unit: " MB/s",
+        full: None,
+        reading: ResourceReading::Growth(written),
         only_if_used: true,
     },
     Resource {
@@ -135,7 +184,7 @@ pub(super) const RESOURCES: [Resource; 14] = [
         title: "Some task waits for a disk",
         unit: " %",
         full: Some(100.0),
-        reading: Reading::Now(io),
+        reading: ResourceReading::Now(io),
         only_if_used: true,
     },
 ];
@@ -143,17 +192,36 @@ pub(super) const RESOURCES: [Resource; 14] = [
 /// The least peak of a panel that is shown only if the resource is used, in its unit.
 pub(super) const USED: f64 = 0.05;
 
-/// The maximum number of GPUs of a host that are looked at.
-pub(super) const MOST_GPUS: usize = 64;
+/// The maximum number of GPUs, and of Neuron cores, of a host that are looked at.
+pub(super) const MOST_DEVICES: usize = 64;
 
 /// Returns the GPUs of a sample.
-pub(super) fn gpus<'a>(sample: &Node<'a>) -> impl Iterator<Item = Node<'a>> + use<'a> {
-    sample.get("gpus").items().take(MOST_GPUS)
+fn gpus<'a>(sample: &Node<'a>) -> impl Iterator<Item = Node<'a>> + use<'a> {
+    sample.get("gpus").items().take(MOST_DEVICES)
+}
+
+/// Returns the Neuron cores of a sample.
+fn neuron_cores<'a>(sample: &Node<'a>) -> impl Iterator<Item = Node<'a>> + use<'a> {
+    sample.get("neuron").get("cores").items().take(MOST_DEVICES)
+}
+
+/// Returns the GPUs of a sample, or its Neuron cores.
+pub(super) fn devices<'a>(sample: &Node<'a>) -> impl Iterator<Item = (DeviceKind, Node<'a>)> + use<'a> {
+    let gpus = gpus(sample).map(|gpu| (DeviceKind::Gpu, gpu));
+    gpus.chain(neuron_cores(sample).map(|core| (DeviceKind::NeuronCore, core)))
+}
+
+fn mean_busy<'a>(devices: impl Iterator<Item = Node<'a>>) -> Option<(f64, Option<f64>)> {
+    let busy: Vec<f64> = devices.filter_map(|device| device.number("busy")).collect();
+    (!busy.is_empty()).then(|| (busy.iter().sum::<f64>() / busy.len() as f64, None))
 }
 
 fn gpu_busy(sample: &Node<'_>) -> Option<(f64, Option<f64>)> {
-    let busy: Vec<f64> = gpus(sample).filter_map(|gpu| gpu.number("busy")).collect();
-    (!busy.is_empty()).then(|| (busy.iter().sum::<f64>() / busy.len() as f64, None))
+    mean_busy(gpus(sample))
+}
+
+fn neuron_busy(sample: &Node<'_>) -> Option<(f64, Option<f64>)> {
+    mean_busy(neuron_cores(sample))
 }
 
 fn gpu_memory(sample: &Node<'_>) -> Option<(f64, Option<f64>)> {
@@ -203,6 +271,14 @@ fn megabytes(sample: &Node<'_>, network: &str, way: &str) -> Option<f64> {
     Some(sample.get(network).number(way)? / 1e6)
 }
 
+fn read(sample: &Node<'_>) -> Option<f64> {
+    megabytes(sample, "io", "read")
+}
+
+fn written(sample: &Node<'_>) -> Option<f64> {
+    megabytes(sample, "io", "written")
+}
+
 fn received(sample: &Node<'_>) -> Option<f64> {
     megabytes(sample, "network", "received")
 }
@@ -230,7 +306,7 @@ impl Node<'_> {
 mod tests {
     use serde_json::json;
 
-    use super::{Node, RESOURCES, Reading};
+    use super::{Node, RESOURCES, ResourceReading};
 
     #[test]
     fn each_resource_is_read_from_a_sample() {
@@ -239,7 +315,8 @@ mod tests {
             "memory": {"working_set": 1u64 << 30, "usage": 1u64 << 31, "limit": 1u64 << 32},
             "shm": {"used": 1u64 << 29, "size": 1u64 << 30, "free": 0}, "disk": {"used": 1u64 << 30, "size": 1u64 << 33},
             "network": {"received": 5_000_000, "sent": 1_000_000}, "efa": {"received": 2_000_000, "sent": 3_000_000},
-            "pressure": {"io": 7.5},
+            "pressure": {"io": 7.5}, "io": {"read": 7_000_000, "written": 8_000_000},
+            "neuron": {"cores": [{"index": 0, "busy": 20}, {"index": 1, "busy": 40}]},
             "gpus": [
                 {"index": 0, "busy": 80, "memory_used": 1u64 << 30, "memory_total": 1u64 << 34, "power": 100.0, "temperature": 60},
                 {"index": 1, "busy": 20, "memory_used": 1u64 << 31, "memory_total": 1u64 << 34, "power": 50.0, "temperature": 70},
@@ -250,12 +327,13 @@ mod tests {
         let values: Vec<_> = RESOURCES
             .iter()
             .map(|resource| match resource.reading {
-                Reading::Now(read) => (resource.key, read(&node)),
-                Reading::Growth(read) => (resource.key, read(&node).map(|value| (value, None))),
+                ResourceReading::Now(read) => (resource.key, read(&node)),
+                ResourceReading::Growth(read) => (resource.key, read(&node).map(|value| (value, None))),
             })
             .collect();
         let expected = [
             ("gpu-busy", Some((50.0, None))),
+            ("neuron-busy", Some((30.0, None))),
             ("gpu-memory", Some((2.0, Some(16.0)))),
             ("gpu-power", Some((150.0, None))),
             ("gpu-temperature", Some((70.0, None))),
@@ -268,6 +346,8 @@ mod tests {
             ("sent", Some((1.0, None))),
             ("efa-received", Some((2.0, None))),
             ("efa-sent", Some((3.0, None))),
+            ("read", Some((7.0, None))),
+            ("written", Some((8.0, None))),
             ("io", Some((7.5, None))),
         ];
         assert_eq!(values, expected);

@@ -11,7 +11,7 @@ use super::verdict::machines;
 pub(super) fn add(page: &mut Html, run: &RunView) {
     let lead = run.lead();
     html!(page, "<section id=\"job\"><h2>The job</h2><div class=\"cols\"><div class=\"panel\"><h3>What ran</h3><dl>");
-    let checkpoints = run.hosts.iter().find_map(|host| host.checkpoints.as_ref());
+    let checkpoints = run.checkpoints();
     let file = |file: &CheckpointFile| {
         let size = file.size.map(|size| format!(", {}", Bytes(size))).unwrap_or_default();
         let time = file.time.map(|time| format!(", {}", date(time))).unwrap_or_default();

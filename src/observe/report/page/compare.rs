@@ -234,7 +234,7 @@ fn add_hardware(page: &mut Html, runs: &[RunView], names: &[String]) {
     let mut panels: BTreeMap<usize, (&str, &str, &'static str, Option<f64>)> = BTreeMap::new();
     for panel in runs.iter().flat_map(|run| &run.hardware.panels) {
         if let Some(place) =
-            ["gpu-busy", "gpu-memory", "cpu", "memory"].iter().position(|key| *key == panel.resource.key)
+            ["gpu-busy", "neuron-busy", "gpu-memory", "cpu", "memory"].iter().position(|key| *key == panel.resource.key)
         {
             panels.entry(place).or_insert((
                 panel.resource.key,

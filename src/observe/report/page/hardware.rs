@@ -1,14 +1,14 @@
 //! The use of the hardware: a strip of all GPUs, and a plot for each resource.
 
 use crate::observe::report::markup::{Html, html};
-use crate::observe::report::model::{GpuRow, PanelView, RunView};
+use crate::observe::report::model::{DeviceRow, PanelView, RunView};
 use crate::observe::report::scale::Axis;
 use crate::observe::report::thin::Point;
 use crate::observe::report::words::{brief, clock, count, duration, grouped, number, percent as share_in_words};
 
 use super::heat;
 use super::plot::{Plot, PlotAxis, PlotCurve, percent, x_class};
-use super::tiles::odd_gpu;
+use super::tiles::odd_device;
 
 /// The maximum number of rows of the strip.
 const MOST_ROWS: usize = 64;
@@ -38,19 +38,21 @@ pub(super) fn add(page: &mut Html, run: &RunView) {
 }
 
 fn add_strip(page: &mut Html, run: &RunView) {
-    let all = &run.hardware.gpus;
+    let all = &run.hardware.devices;
     if all.is_empty() {
         return;
     }
-    let mut rows: Vec<&GpuRow> = all.iter().collect();
+    let mut rows: Vec<&DeviceRow> = all.iter().collect();
     if rows.len() > MOST_ROWS {
         rows.sort_by(|one, other| one.mean.total_cmp(&other.mean));
         rows.truncate(MOST_ROWS);
     }
-    let odd = odd_gpu(all);
+    let name = all[0].kind.name();
+    let odd = odd_device(all);
     let says = match odd {
         Some((gpu, others)) => format!(
-            "The deeper, the busier. GPU {} of {} was busy {} of the time, the others {}.",
+            "The deeper, the busier. {} {} of {} was busy {} of the time, the others {}.",
+            gpu.kind.name(),
             gpu.index,
             gpu.host,
             share_in_words(gpu.mean / 100.0),
@@ -64,19 +66,30 @@ fn add_strip(page: &mut Html, run: &RunView) {
     } else {
         String::new()
     };
-    html!(page, "<figure class=\"chart wide\" id=\"gpus\"><h3>GPU by GPU</h3><p class=\"say\">{}{}</p>", says, of);
+    html!(
+        page,
+        "<figure class=\"chart wide\" id=\"gpus\"><h3>{} by {}</h3><p class=\"say\">{}{}</p>",
+        name,
+        name,
+        says,
+        of
+    );
     let height = if rows.len() <= NAMED_ROWS { 16 } else { 6 };
     let class = if rows.len() <= NAMED_ROWS { "heat" } else { "heat thin" };
     html!(page, "<div class=\"{}\"><ul class=\"names\">", class);
-    let name = |gpu: &GpuRow| {
-        if run.hosts.len() > 1 { format!("{} · {}", gpu.host, gpu.index) } else { format!("GPU {}", gpu.index) }
+    let row_name = |gpu: &DeviceRow| {
+        if run.hosts.len() > 1 {
+            format!("{} · {}", gpu.host, gpu.index)
+        } else {
+            format!("{} {}", gpu.kind.name(), gpu.index)
+        }
     };
-    let is_odd = |gpu: &GpuRow| odd.is_some_and(|(odd, _)| odd.host == gpu.host && odd.index == gpu.index);
+    let is_odd = |gpu: &DeviceRow| odd.is_some_and(|(odd, _)| odd.host == gpu.host && odd.index == gpu.index);
     for gpu in &rows {
-        html!(page, "<li class=\"{}\">{}</li>", if is_odd(gpu) { "bad" } else { "" }, name(gpu));
+        html!(page, "<li class=\"{}\">{}</li>", if is_odd(gpu) { "bad" } else { "" }, row_name(gpu));
     }
     let picture = heat::picture(rows.iter().map(|gpu| gpu.busy.as_slice()), run.span);
-    let label = format!("How busy {} were over the time. {says}", count(rows.len(), "GPU"));
+    let label = format!("How busy {} were over the time. {says}", count(rows.len(), name));
     html!(
         page,
         "</ul><img src=\"{}\" alt=\"{}\" height=\"{}\"><ul class=\"names r\">",

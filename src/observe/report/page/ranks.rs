@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::observe::report::markup::{Html, html};
-use crate::observe::report::model::{GpuRow, HostView, RankView, RunView};
+use crate::observe::report::model::{DeviceRow, HostView, RankView, RunView};
+use crate::observe::report::resource::DeviceKind;
 use crate::observe::report::words::{count, duration, grouped, number, percent};
 
 use super::strip;
@@ -21,12 +22,17 @@ const ODD: usize = 50;
 const GIB: f64 = (1u64 << 30) as f64;
 
 /// A rank with its host and its GPU.
-type Row<'a> = (&'a HostView, &'a RankView, Option<&'a GpuRow>);
+type Row<'a> = (&'a HostView, &'a RankView, Option<&'a DeviceRow>);
 
 /// Adds the section of ranks.
 pub(super) fn add(page: &mut Html, run: &RunView) {
-    let by_place: BTreeMap<(&str, u64), &GpuRow> =
-        run.hardware.gpus.iter().map(|gpu| ((gpu.host.as_str(), gpu.index), gpu)).collect();
+    let by_place: BTreeMap<(&str, u64), &DeviceRow> = run
+        .hardware
+        .devices
+        .iter()
+        .filter(|device| device.kind == DeviceKind::Gpu)
+        .map(|gpu| ((gpu.host.as_str(), gpu.index), gpu))
+        .collect();
     let gpu = |host: &HostView, rank: &RankView| by_place.get(&(host.name.as_str(), rank.gpu?)).copied();
     let services = run.hosts.iter().flat_map(|host| host.services.iter().map(move |service| (host, service, None)));
     let mut rows: Vec<Row<'_>> = run.ranks().map(|(host, rank)| (host, rank, gpu(host, rank))).collect();

@@ -1,7 +1,7 @@
 //! The three questions of the first screen: where the time went, whether the hardware was used, whether the metric improved.
 
 use crate::observe::report::markup::{Html, html};
-use crate::observe::report::model::{GpuRow, MetricView, RunView};
+use crate::observe::report::model::{DeviceRow, MetricView, RunView};
 use crate::observe::report::thin::Point;
 use crate::observe::report::words::{count, duration, grouped, number, percent, rough, shortened};
 
@@ -104,7 +104,7 @@ fn hardware(run: &RunView) -> Tile {
     let question = "Was the hardware used?";
     let link = "#hardware";
     let panel = |key: &str| run.hardware.panels.iter().find(|panel| panel.resource.key == key);
-    let Some(panel) = panel("gpu-busy").or_else(|| panel("cpu")) else {
+    let Some(panel) = panel("gpu-busy").or_else(|| panel("neuron-busy")).or_else(|| panel("cpu")) else {
         let words = if run.hosts.iter().any(|host| host.phase("script").is_none()) {
             ("Nothing was sampled".to_owned(), ": samples begin with the script.".to_owned())
         } else {
@@ -125,15 +125,19 @@ fn hardware(run: &RunView) -> Tile {
     };
     let picture = spark(panel.curves.first().map(|(_, curve)| curve.as_slice()).unwrap_or_default(), "hw", Some(0.0));
     let large = percent(panel.mean / 100.0);
-    if panel.resource.key == "gpu-busy" {
-        let gpus = run.hardware.gpus.len();
-        let small =
-            if gpus == 1 { "GPU busy".to_owned() } else { format!("GPU busy, mean of {}", grouped(gpus as f64)) };
-        let (tone, words) = match odd_gpu(&run.hardware.gpus) {
+    if panel.resource.key != "cpu" {
+        let gpus = run.hardware.devices.len();
+        let small = if gpus == 1 {
+            panel.resource.title.to_owned()
+        } else {
+            format!("{}, mean of {}", panel.resource.title, grouped(gpus as f64))
+        };
+        let (tone, words) = match odd_device(&run.hardware.devices) {
             Some((odd, others)) => {
                 let evidence = format!(
-                    ": {} GPU {} at {}, the others at {}",
+                    ": {} {} {} at {}, the others at {}",
                     odd.host,
+                    odd.kind.name(),
                     odd.index,
                     percent(odd.mean / 100.0),
                     percent(others / 100.0)
@@ -180,7 +184,7 @@ fn memory_in_words(run: &RunView) -> String {
 }
 
 /// Returns the GPU that is far less busy than the others, with their median.
-pub(super) fn odd_gpu(gpus: &[GpuRow]) -> Option<(&GpuRow, f64)> {
+pub(super) fn odd_device(gpus: &[DeviceRow]) -> Option<(&DeviceRow, f64)> {
     let mut means: Vec<f64> = gpus.iter().map(|gpu| gpu.mean).collect();
     means.sort_by(f64::total_cmp);
     let median = *means.get(means.len() / 2)?;
@@ -355,8 +359,9 @@ fn upper(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Better, GpuRow, MetricView, Tone, better, course, odd_gpu};
+    use super::{Better, DeviceRow, MetricView, Tone, better, course, odd_device};
     use crate::observe::report::model::MetricFacts;
+    use crate::observe::report::resource::DeviceKind;
 
     #[test]
     fn the_name_of_a_metric_tells_which_direction_is_better() {
@@ -402,8 +407,9 @@ mod tests {
 
     #[test]
     fn a_gpu_that_falls_behind_is_found() {
-        let gpus = |means: &[f64]| -> Vec<GpuRow> {
-            let row = |(mean, index): (&f64, u64)| GpuRow {
+        let gpus = |means: &[f64]| -> Vec<DeviceRow> {
+            let row = |(mean, index): (&f64, u64)| DeviceRow {
+                kind: DeviceKind::Gpu,
                 host: "a".into(),
                 index,
                 busy: vec![],
@@ -412,9 +418,12 @@ mod tests {
             };
             means.iter().zip(0..).map(row).collect()
         };
-        assert_eq!(odd_gpu(&gpus(&[80.0, 82.0, 30.0, 81.0])).map(|(gpu, median)| (gpu.index, median)), Some((2, 81.0)));
+        assert_eq!(
+            odd_device(&gpus(&[80.0, 82.0, 30.0, 81.0])).map(|(gpu, median)| (gpu.index, median)),
+            Some((2, 81.0))
+        );
         for means in [&[][..], &[5.0], &[80.0, 75.0], &[10.0, 0.0]] {
-            assert!(odd_gpu(&gpus(means)).is_none(), "{means:?}");
+            assert!(odd_device(&gpus(means)).is_none(), "{means:?}");
         }
     }
 }

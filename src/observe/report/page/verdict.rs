@@ -145,7 +145,7 @@ fn of_ranks(run: &RunView, status: PageStatus) -> Option<String> {
 }
 
 fn of_checkpoints(run: &RunView) -> Option<String> {
-    let checkpoints = run.hosts.iter().find_map(|host| host.checkpoints.as_ref())?;
+    let checkpoints = run.checkpoints()?;
     let resumed = checkpoints.found.as_ref().map(|file| format!(" It began with {}.", file.name)).unwrap_or_default();
     let before = |file: &CheckpointFile| {
         let before = file.time.map(|time| run.span.1 - time).filter(|before| *before >= 0.0);
@@ -192,13 +192,13 @@ pub(super) fn machines(run: &RunView) -> Vec<String> {
     let ranks = run.ranks().count();
     let types: BTreeSet<&str> =
         run.hosts.iter().map(|host| host.instance_type.as_str()).filter(|name| !name.is_empty()).collect();
-    let gpus = run.hardware.gpus.len();
+    let gpus = run.hardware.devices.len();
     let mut parts = vec![count(hosts, "host")];
     if ranks > 1 {
         parts.push(count(ranks, "rank"));
     }
     if gpus > 0 {
-        parts.push(count(gpus, "GPU"));
+        parts.push(count(gpus, run.hardware.devices[0].kind.name()));
     }
     let types: Vec<String> = types.into_iter().map(str::to_owned).collect();
     if !types.is_empty() && types != ["local"] {

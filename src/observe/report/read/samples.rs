@@ -5,21 +5,21 @@ use std::path::Path;
 
 use super::lines::{ReadLines, each_line};
 use super::node::Node;
-use crate::observe::report::model::{GpuRow, HardwareView, PanelView};
-use crate::observe::report::resource::{MOST_GPUS, RESOURCES, Reading, USED, gpus};
+use crate::observe::report::model::{DeviceRow, HardwareView, PanelView};
+use crate::observe::report::resource::{DeviceKind, MOST_DEVICES, RESOURCES, ResourceReading, USED, devices};
 use crate::observe::report::thin::{GrowingCurve, MOST, Point, Thinning};
 
 /// The maximum number of hosts that have a curve each. Of more, the least, the mean and the greatest are shown.
 const SINGLE_HOSTS: usize = 6;
 
-/// The maximum number of GPUs whose curves are kept.
-const KEPT_GPUS: usize = 20_000;
+/// The maximum number of GPUs and Neuron cores whose curves are kept.
+const KEPT_DEVICES: usize = 20_000;
 
 /// Collects the samples of hosts, one after the other.
 #[derive(Debug)]
 pub(super) struct SampleReader {
     panels: Vec<GrowingPanel>,
-    gpus: Vec<GpuRow>,
+    devices: Vec<DeviceRow>,
     interval: Option<f64>,
     span: (f64, f64),
     /// True if there are so many hosts that they are shown together.
@@ -38,9 +38,9 @@ struct GrowingPanel {
     peak: f64,
 }
 
-/// A GPU of the host that is read.
+/// A GPU or a Neuron core of the host that is read.
 #[derive(Debug)]
-struct GrowingGpu {
+struct GrowingDevice {
     busy: GrowingCurve,
     sum: f64,
     count: f64,
@@ -52,7 +52,7 @@ impl SampleReader {
     pub(super) fn new(hosts: usize, span: (f64, f64)) -> SampleReader {
         SampleReader {
             panels: RESOURCES.iter().map(|_| GrowingPanel::default()).collect(),
-            gpus: Vec::new(),
+            devices: Vec::new(),
             interval: None,
             span,
             is_crowd: hosts > SINGLE_HOSTS,
@@ -64,7 +64,7 @@ impl SampleReader {
         let mut curves: Vec<GrowingCurve> = RESOURCES.iter().map(|_| GrowingCurve::new(Thinning::Extremes)).collect();
         let mut limits: Vec<Option<f64>> = vec![None; RESOURCES.len()];
         let mut before: Vec<Option<(f64, f64)>> = vec![None; RESOURCES.len()];
-        let mut of_gpus: BTreeMap<u64, GrowingGpu> = BTreeMap::new();
+        let mut of_devices: BTreeMap<(DeviceKind, u64), GrowingDevice> = BTreeMap::new();
         let panels = &mut self.panels;
         let interval = &mut self.interval;
         let read = each_line(path, |sample| {
@@ -72,11 +72,11 @@ impl SampleReader {
             let Some(time) = sample.time("time") else { return };
             for (at, resource) in RESOURCES.iter().enumerate() {
                 let value = match resource.reading {
-                    Reading::Now(read) => read(sample).map(|(value, limit)| {
+                    ResourceReading::Now(read) => read(sample).map(|(value, limit)| {
                         limits[at] = limit.or(limits[at]);
                         value
                     }),
-                    Reading::Growth(read) => read(sample).and_then(|total| {
+                    ResourceReading::Growth(read) => read(sample).and_then(|total| {
                         let (then, old) = before[at].replace((time, total))?;
                         (time > then).then(|| ((total - old) / (time - then)).max(0.0))
                     }),
@@ -87,8 +87,9 @@ impl SampleReader {
                 panel.peak = panel.peak.max(value);
                 (panel.sum, panel.count) = (panel.sum + value, panel.count + 1.0);
             }
-            for (place, gpu) in gpus(sample).enumerate() {
-                note_gpu(&mut of_gpus, time, gpu.count("index").unwrap_or(place as u64), &gpu);
+            for (place, (kind, device)) in devices(sample).enumerate() {
+                let index = device.count("index").unwrap_or(place as u64);
+                note_device(&mut of_devices, time, (kind, index), &device);
             }
         })?;
         for (at, curve) in curves.into_iter().enumerate() {
@@ -100,13 +101,14 @@ impl SampleReader {
             }
             if self.is_crowd { panel.join(&points, self.span) } else { panel.curves.push((host.to_owned(), points)) }
         }
-        let room = KEPT_GPUS.saturating_sub(self.gpus.len());
-        self.gpus.extend(of_gpus.into_iter().take(room).map(|(index, gpu)| GpuRow {
+        let room = KEPT_DEVICES.saturating_sub(self.devices.len());
+        self.devices.extend(of_devices.into_iter().take(room).map(|((kind, index), device)| DeviceRow {
+            kind,
             host: host.to_owned(),
             index,
-            busy: gpu.busy.finish(),
-            mean: gpu.sum / gpu.count.max(1.0),
-            memory: gpu.memory,
+            busy: device.busy.finish(),
+            mean: device.sum / device.count.max(1.0),
+            memory: device.memory,
         }));
         Ok(read)
     }
@@ -125,17 +127,22 @@ impl SampleReader {
             peak: panel.peak,
             curves: if self.is_crowd { panel.of_crowd(span) } else { panel.curves },
         });
-        HardwareView { panels: panels.collect(), gpus: self.gpus, interval: self.interval }
+        HardwareView { panels: panels.collect(), devices: self.devices, interval: self.interval }
     }
 }
 
-/// Notes the state of a GPU.
-fn note_gpu(gpus: &mut BTreeMap<u64, GrowingGpu>, time: f64, index: u64, gpu: &Node<'_>) {
-    if gpus.len() >= MOST_GPUS && !gpus.contains_key(&index) {
+/// Notes the state of a GPU or a Neuron core.
+fn note_device(
+    devices: &mut BTreeMap<(DeviceKind, u64), GrowingDevice>,
+    time: f64,
+    name: (DeviceKind, u64),
+    device: &Node<'_>,
+) {
+    if devices.len() >= 2 * MOST_DEVICES && !devices.contains_key(&name) {
         return;
     }
-    let Some(busy) = gpu.number("busy").map(|busy| busy.clamp(0.0, 100.0)) else { return };
-    let row = gpus.entry(index).or_insert_with(|| GrowingGpu {
+    let Some(busy) = device.number("busy").map(|busy| busy.clamp(0.0, 100.0)) else { return };
+    let row = devices.entry(name).or_insert_with(|| GrowingDevice {
         busy: GrowingCurve::new(Thinning::Means),
         sum: 0.0,
         count: 0.0,
@@ -143,8 +150,8 @@ fn note_gpu(gpus: &mut BTreeMap<u64, GrowingGpu>, time: f64, index: u64, gpu: &N
     });
     row.busy.add(time, busy);
     (row.sum, row.count) = (row.sum + busy, row.count + 1.0);
-    if let Some(used) = gpu.number("memory_used") {
-        let total = gpu.number("memory_total").filter(|total| *total > 0.0);
+    if let Some(used) = device.number("memory_used") {
+        let total = device.number("memory_total").filter(|total| *total > 0.0);
         let most = row.memory.map_or(used, |(most, _)| most.max(used));
         row.memory = Some((most, total.or(row.memory.and_then(|(_, total)| total))));
     }
@@ -224,7 +231,7 @@ mod tests {
         let expected = [Some((40.0, 40.0)), Some((25.0, 25.0)), Some((2.0, 2.0)), None];
         assert_eq!(["gpu-busy", "cpu", "received", "sent"].map(values), expected);
         assert_eq!(hardware.interval, Some(5.0));
-        let rows: Vec<_> = hardware.gpus.iter().map(|gpu| (gpu.index, gpu.mean, gpu.memory)).collect();
+        let rows: Vec<_> = hardware.devices.iter().map(|device| (device.index, device.mean, device.memory)).collect();
         assert_eq!(rows, [(0, 80.0, Some((99.0, None))), (1, 0.0, Some((99.0, None)))]);
     }
 
@@ -239,6 +246,6 @@ mod tests {
         let panel = &hardware.panels[0];
         let values: Vec<(&str, f64)> = panel.curves.iter().map(|(name, curve)| (name.as_str(), curve[50].1)).collect();
         assert_eq!(values, [("greatest of all hosts", 85.0), ("mean", 81.0), ("least", 5.0)]);
-        assert_eq!(hardware.gpus.len(), 20);
+        assert_eq!(hardware.devices.len(), 20);
     }
 }
