@@ -5,11 +5,13 @@
 //!   cannot keep footplate's own handlers from running in the child between fork and exec.
 //! - [`wait_any`] and [`send_signal`] know real-time signals, which nix does not.
 //! - [`PidFd`] signals and watches a process without taking another one for it.
+//! - [`gpu_helper`] is a program of its own that calls NVIDIA's library.
 //! - [`yield_to_others`] lowers the priority of one thread, and [`inotify()`] creates a queue that a runtime can wait for.
 //!
 //! It must not decide anything about a job, and imports nothing of the crate.
 #![allow(unsafe_code)]
 
+pub mod gpu_helper;
 mod inotify;
 mod pidfd;
 mod thread;
@@ -121,6 +123,11 @@ impl Inherited {
             signal => is_ignored(signal),
         };
         Inherited { mask, ignored: (1..=MAX_SIGNAL).filter(is_inherited).collect() }
+    }
+
+    /// Returns an empty mask, and no ignored signal.
+    pub fn nothing() -> Inherited {
+        Inherited { mask: SigSet::empty(), ignored: Vec::new() }
     }
 
     /// Returns true if this process was started with the signal blocked.

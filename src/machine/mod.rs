@@ -5,6 +5,7 @@
 
 mod bytes;
 mod cgroup;
+pub mod devices;
 mod disk;
 mod instances;
 mod tool;
@@ -23,7 +24,7 @@ pub use cgroup::{MemoryCounters, MemoryGroup, Roots, machine_memory};
 pub use disk::{FileSystem, SHARED_MEMORY};
 pub use instances::{Accelerators, accelerators, has_efa_rdma};
 pub use tool::{ToolError, ToolOutput, ask};
-pub use usage::{MemoryUse, Periods, Pressure, Space, Traffic, Usage, UsageReader};
+pub use usage::{DiskTraffic, MemoryUse, Periods, Pressure, Space, Traffic, Usage, UsageReader};
 #[cfg(test)]
 pub(crate) use which::tests::program;
 pub use which::{DEFAULT_PATH, Lookup, is_program, which};

@@ -7,12 +7,14 @@ use std::path::Path;
 use super::context::{Context, IN_COMMAND, LeavesFiles, Options};
 use super::judge::Ended;
 use super::live::Live;
+use super::observe::HostFacts;
 use super::start::{self, RankTask, shown_command};
 use super::{Outcome, Refusal, checkpoints, lifecycle, observe, peers, prepare, record, script};
 use crate::event::{EventKind, JobPhase, Process};
 use crate::launch::{EndTraits, PROCESS};
 use crate::logs;
 use crate::machine::{Lookup, which};
+use crate::observe::resources::Processes;
 use crate::prepare::environment::{ExistingVariables, VariableTable};
 use crate::supervise::Task;
 
@@ -84,7 +86,8 @@ async fn phases(context: &Context, live: &mut Live, mut command: Vec<OsString>) 
         shown_command(&logs::redactor(), &task.arguments)
     );
     if is_own_job {
-        observe::begin(context, live, &prepared, &working_dir);
+        let host = HostFacts { hardware: &hardware, processes: Processes::Several };
+        observe::begin(context, live, &prepared, &host, &working_dir);
     }
     script::run(
         context,

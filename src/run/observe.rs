@@ -7,8 +7,9 @@ use super::context::Context;
 use super::live::Live;
 use crate::files;
 use crate::job::config;
+use crate::machine::{self, Hardware, devices};
 use crate::observe::metrics::{Metrics, MetricsInput};
-use crate::observe::resources::{Resources, ResourcesInput};
+use crate::observe::resources::{DevicesInput, GpuPresence, Processes, Resources, ResourcesInput};
 use crate::python::Value;
 
 /// The hyperparameter by which a tuning job names its objective.
@@ -17,30 +18,68 @@ const OBJECTIVE: &str = "_tuning_objective_metric";
 /// The variable that names the folder of the platform's Experiments.
 const EXPERIMENTS: &str = "SAGEMAKER_METRICS_DIRECTORY";
 
+/// The facts about this host that observers need.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HostFacts<'a> {
+    /// The hardware.
+    pub(super) hardware: &'a Hardware,
+    /// The number of training processes.
+    pub(super) processes: Processes,
+}
+
 /// Begins to observe the script.
-pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared, code_dir: &Path) {
+pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared, host: &HostFacts<'_>, code_dir: &Path) {
     watch(context, live, prepared, code_dir);
-    sample(live, prepared);
+    sample(context, live, prepared, host);
 }
 
 /// Begins to sample what the container uses, unless that is turned off.
-fn sample(live: &mut Live, prepared: &Prepared) {
+fn sample(context: &Context, live: &mut Live, prepared: &Prepared, host: &HostFacts<'_>) {
     let interval = prepared.settings.resource_interval;
-    let Some(record) = live.record.as_ref().filter(|_| !interval.is_zero()) else { return };
-    let host = prepared.job.cluster.current_host.clone();
+    if live.record.is_none() || interval.is_zero() {
+        return;
+    }
+    let name = prepared.job.cluster.current_host.clone();
     let input = ResourcesInput {
         interval,
-        folder: prepared.job.paths.record(&host),
-        host,
+        folder: prepared.job.paths.record(&name),
+        host: name,
         base: prepared.job.paths.base().to_owned(),
+        devices: devices(context, live, prepared, host.hardware),
+        processes: host.processes,
         metrics: live.metrics.clone(),
     };
     match Resources::begin(input) {
         Ok(resources) => {
-            record.sample(resources.clone());
+            if let Some(record) = &live.record {
+                record.sample(resources.clone());
+            }
             live.resources = Some(resources);
         }
         Err(error) => tracing::warn!("the use of resources is not recorded: no thread can be started ({error})"),
+    }
+}
+
+/// Returns the devices of this host, and the programs of the image that report on them.
+fn devices(context: &Context, live: &mut Live, prepared: &Prepared, hardware: &Hardware) -> DevicesInput {
+    let (has_gpus, has_neuron) = (hardware.gpus > 0, hardware.neuron_cores > 0);
+    if !has_gpus && !has_neuron {
+        return DevicesInput::default();
+    }
+    let find = |name| machine::which(name, context.variables.get_os("PATH")).found();
+    let packaged =
+        || Some(Path::new(devices::neuron::FOLDER).join(devices::neuron::PROGRAM)).filter(|path| path.exists());
+    DevicesInput {
+        gpus: match prepared.settings.gpus {
+            _ if !has_gpus => GpuPresence::None,
+            Some(_) => GpuPresence::Assumed,
+            None => GpuPresence::Found,
+        },
+        nvidia_smi: find("nvidia-smi"),
+        has_neuron,
+        neuron_monitor: find(devices::neuron::PROGRAM).or_else(packaged),
+        scratch: if has_neuron { live.scratch.path().ok().map(Path::to_owned) } else { None },
+        variables: context.variables.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::context::{Context, IN_COMMAND, LeavesFiles, Options};
 use super::judge::Ended;
 use super::live::Live;
+use super::observe::HostFacts;
 use super::ranks::Separate;
 use super::start::{self, rank_tasks, shown_command};
 use super::{
@@ -12,6 +13,7 @@ use super::{
 use crate::event::{EventKind, JobPhase};
 use crate::launch::{self, Entry, LaunchInput};
 use crate::logs;
+use crate::observe::resources::Processes;
 use crate::prepare::code::EntryPoint;
 use crate::prepare::environment::ExistingVariables;
 
@@ -105,7 +107,9 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         (launcher.task.ranks, launcher.task.keepers) = (streams, keepers);
     }
     record::plan(live, launcher, &tasks);
-    observe::begin(context, live, &prepared, &code_dir);
+    let is_one = launcher == launch::PROCESS.name && tasks.len() == 1;
+    let processes = if is_one { Processes::One } else { Processes::Several };
+    observe::begin(context, live, &prepared, &HostFacts { hardware: &hardware, processes }, &code_dir);
     let serves = tasks.iter().any(|task| task.serves);
     if let Some(first) = tasks.first().filter(|_| !serves) {
         let times = if tasks.len() > 1 { format!("{} times ", tasks.len()) } else { String::new() };

@@ -20,6 +20,7 @@
 //! The decisions are made by a pure state machine, `group`; `shell` does what it asks for. Nothing here decides if an
 //! ending is a failure, or why: it is told as an event.
 
+mod companion;
 pub mod direct;
 mod group;
 pub mod guard;
@@ -37,6 +38,7 @@ mod terminal;
 mod timing;
 mod tree;
 
+pub use companion::{Companion, Reading};
 pub use group::{Service, ServiceEnd};
 pub use report::{EndReport, PeerRanks, PeerStop, Reports, Stop};
 pub use supervisor::{Interrupted, Supervisor};

@@ -14,7 +14,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::group::{Action, Group, Input, News, OutputFate, Part, ProcessId, Release, Target};
+use super::companion;
+use super::group::{Action, Group, GroupMember, Input, News, OutputFate, Part, ProcessId, Release, Target};
 use super::guard::Guard;
 use super::keeper::{Keepers, Note};
 use super::outputs::Streams;
@@ -177,14 +178,14 @@ impl<'a> Shell<'a> {
     pub(super) fn sweep(&mut self) -> Result<(), SpawnError> {
         self.hear()?;
         let has_children = loop {
-            let (pid, ending) = match kernel::wait_any() {
+            let (pid, ending) = match companion::wait_any() {
                 Waited::Exited(pid, code) => (pid, Ending::Exited(code)),
                 Waited::Signaled(pid, signal) => (pid, Ending::Signaled(signal)),
                 Waited::Stopped(pid, signal) => {
                     self.feed(Input::ChildStopped { pid, signal })?;
                     continue;
                 }
-                Waited::NoneEnded => break true,
+                Waited::NoneEnded => break self.has_others(),
                 Waited::NoneLeft => break false,
             };
             // The keeper of a rank that was reaped may have ended before it was heard.
@@ -196,6 +197,12 @@ impl<'a> Shell<'a> {
             self.feed(input)?;
         };
         self.feed(Input::Swept { has_children })
+    }
+
+    /// Returns true if there are children but companions. While a member runs, nothing depends on it.
+    fn has_others(&self) -> bool {
+        let any_runs = self.group.members().iter().any(GroupMember::is_running);
+        any_runs || companion::all().is_empty() || tree::descendants().is_none_or(|found| !found.is_empty())
     }
 
     /// Hears what keepers have said.

@@ -6,6 +6,8 @@ use std::path::Path;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgrp, getpid};
 
+use super::companion;
+
 /// An entry of the process table.
 #[derive(Clone)]
 pub(super) struct ProcessEntry {
@@ -68,7 +70,8 @@ pub(super) fn table() -> Option<impl Iterator<Item = ProcessEntry>> {
     Some(entries.filter_map(|entry| look_at(entry.file_name().to_str()?.parse().ok()?)))
 }
 
-/// Returns all processes that descend from this one, zombies included, parents before children. `None` without /proc.
+/// Returns all processes that descend from this one, zombies included, parents before children. Companions are not among them.
+/// `None` without /proc.
 pub(super) fn descendants() -> Option<Vec<ProcessEntry>> {
     let mut children: BTreeMap<i32, Vec<ProcessEntry>> = BTreeMap::new();
     let own = getpid().as_raw();
@@ -80,10 +83,12 @@ pub(super) fn descendants() -> Option<Vec<ProcessEntry>> {
     if !seen_itself {
         return None;
     }
+    let companions = companion::all();
     let mut found = Vec::new();
     let mut waiting = vec![own];
     while let Some(parent) = waiting.pop() {
-        for child in children.remove(&parent).into_iter().flatten() {
+        let children = children.remove(&parent).into_iter().flatten();
+        for child in children.filter(|child| !companions.contains(&Pid::from_raw(child.pid))) {
             waiting.push(child.pid);
             found.push(child);
         }

@@ -8,6 +8,7 @@
 //! - `code`: where the code comes from, which file of it runs, by which Python
 //! - `completions`: what shells complete, and the manual page
 //! - `config`: configuration files that are wrong
+//! - `devices`: GPUs and Neuron cores in the samples of resources
 //! - `docker`: jobs in containers, and docker/
 //! - `engines`: Open MPI and PyTorch over several hosts, in containers
 //! - `environment`: what the script is given, and the commands that show it
@@ -56,6 +57,7 @@ mod code;
 mod completions;
 mod config;
 mod container;
+mod devices;
 mod docker;
 mod empty_image;
 mod engines;

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::kept_file::KeptFile;
-use super::{MemoryUse, Periods, Pressure, Roots};
+use super::{DiskTraffic, MemoryUse, Periods, Pressure, Roots};
 use crate::machine::cgroup::{Hierarchies, Hierarchy, around, number};
 
 /// Limits above it are none: version 1 has no other word for it.
 const NO_LIMIT: u64 = 1 << 60;
+
+/// Version 1's file of the bytes that went to and from disks.
+const SERVICE_BYTES: &str = "blkio.throttle.io_service_bytes";
 
 /// The controllers' folders of this process.
 #[derive(Debug, Default)]
@@ -19,6 +22,7 @@ struct Folders {
     memory: Option<(PathBuf, PathBuf)>,
     cpu: Option<(PathBuf, PathBuf)>,
     cpuacct: Option<(PathBuf, PathBuf)>,
+    blkio: Option<(PathBuf, PathBuf)>,
 }
 
 impl Folders {
@@ -34,6 +38,7 @@ impl Folders {
             memory: having(Some("memory"), "memory.usage_in_bytes"),
             cpu: having(Some("cpu"), "cpu.stat"),
             cpuacct: having(Some("cpuacct"), "cpuacct.usage"),
+            blkio: having(Some("blkio"), SERVICE_BYTES),
         }
     }
 }
@@ -49,6 +54,8 @@ pub(super) struct GroupFiles {
     memory_stat: Option<KeptFile>,
     kills: Option<KeptFile>,
     pressure: [Option<KeptFile>; 3],
+    /// `io.stat`, or version 1's `blkio.throttle.io_service_bytes`.
+    disks: Option<KeptFile>,
     limit: Option<u64>,
     quota: Option<f64>,
 }
@@ -78,6 +85,7 @@ impl GroupFiles {
                 in_folder(&folders.unified, &format!("{resource}.pressure"))
                     .or_else(|| KeptFile::open(&roots.proc.join("pressure").join(resource)))
             }),
+            disks: in_folder(&folders.blkio, SERVICE_BYTES).or_else(|| in_folder(&folders.unified, "io.stat")),
             limit: least(memory, |folder| number(&folder.join(limit)).filter(|limit| *limit < NO_LIMIT)),
             quota: least(cpu, quota),
         }
@@ -105,14 +113,38 @@ impl GroupFiles {
 
     pub(super) fn memory(&mut self, of_machine: Option<u64>) -> Option<MemoryUse> {
         let usage = self.usage.as_mut()?.number()?;
-        let stat = self.memory_stat.as_mut()?.numbers(["total_inactive_file", "inactive_file"])?;
-        let inactive = stat.into_iter().flatten().next().unwrap_or(0);
-        let limit = self.limit.into_iter().chain(of_machine).min();
+        // Version 1 knows the least limit of the cgroups around this one, also of those that the container does not see.
+        let names = ["total_inactive_file", "inactive_file", "hierarchical_memory_limit"];
+        let [of_all, of_itself, around] = self.memory_stat.as_mut()?.numbers(names)?;
+        let inactive = of_all.or(of_itself).unwrap_or(0);
+        let around = around.filter(|limit| *limit < NO_LIMIT);
+        let limit = self.limit.into_iter().chain(around).chain(of_machine).min();
         Some(MemoryUse { usage, working_set: usage.saturating_sub(inactive), limit })
     }
 
     pub(super) fn kills(&mut self) -> Option<u64> {
         self.kills.as_mut()?.numbers(["oom_kill"])?[0]
+    }
+
+    /// Returns the bytes read from and written to all devices. Lines are `8:0 rbytes=1 wbytes=2 …`, or `8:0 Read 1`.
+    pub(super) fn disks(&mut self) -> Option<DiskTraffic> {
+        let text = self.disks.as_mut()?.read()?;
+        let mut sum = DiskTraffic::default();
+        for line in text.lines() {
+            let words = line.split_ascii_whitespace().skip(1);
+            let mut before = "";
+            for word in words {
+                let (name, number) = word.split_once('=').unwrap_or((before, word));
+                before = word;
+                let Ok(number) = number.parse::<u64>() else { continue };
+                match name {
+                    "rbytes" | "Read" => sum.read = sum.read.wrapping_add(number),
+                    "wbytes" | "Write" => sum.written = sum.written.wrapping_add(number),
+                    _ => {}
+                }
+            }
+        }
+        Some(sum)
     }
 
     pub(super) fn pressure(&mut self) -> Pressure {

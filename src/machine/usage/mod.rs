@@ -36,6 +36,8 @@ pub struct Usage {
     pub kills: Option<u64>,
     /// The time during which some task waited for a processor, for memory and for a disk.
     pub pressure: Pressure,
+    /// The bytes to and from disks.
+    pub disks: Option<DiskTraffic>,
     /// The bytes over network interfaces, without loopback.
     pub network: Option<Traffic>,
     /// The bytes over EFA devices.
@@ -84,6 +86,15 @@ pub struct Traffic {
     pub received: u64,
     /// The bytes sent.
     pub sent: u64,
+}
+
+/// The bytes that went to and from disks so far. Network file systems are not among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskTraffic {
+    /// The bytes read.
+    pub read: u64,
+    /// The bytes written.
+    pub written: u64,
 }
 
 /// The space of a file system, in bytes.
@@ -143,6 +154,7 @@ impl UsageReader {
             memory: self.group.memory(self.memory_of_machine),
             kills: self.group.kills(),
             pressure: self.group.pressure(),
+            disks: self.group.disks(),
             network: self.traffic.network(),
             efa: self.traffic.efa(),
             shared_memory: Space::of(Path::new(SHARED_MEMORY)),

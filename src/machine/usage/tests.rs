@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{MemoryUse, Periods, Roots, Traffic, UsageReader};
+use super::{DiskTraffic, MemoryUse, Periods, Roots, Traffic, UsageReader};
 
 const INTERFACES: &str = "Inter-|   Receive                                                |  Transmit
  face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
@@ -43,6 +43,10 @@ fn version_2_is_read_as_kubelet_reads_it() {
                 "cgroup/job/script/memory.pressure",
                 "some avg10=0.00 avg60=0.00 avg300=0.00 total=1200\nfull avg10=0.00 total=9\n",
             ),
+            (
+                "cgroup/job/script/io.stat",
+                "8:0 rbytes=100 wbytes=7 rios=1 wios=1 dbytes=0\n8:16 rbytes=1 wbytes=2\n259:0 \n",
+            ),
             ("proc/pressure/io", "some avg10=0.00 avg60=0.00 avg300=0.00 total=77\n"),
             ("sys/class/infiniband/efa_0/ports/1/hw_counters/rx_bytes", "10\n"),
             ("sys/class/infiniband/efa_0/ports/1/hw_counters/tx_bytes", "20\n"),
@@ -60,6 +64,7 @@ fn version_2_is_read_as_kubelet_reads_it() {
     assert_eq!((usage.pressure.cpu, usage.pressure.io), (None, Some(Duration::from_micros(77))));
     assert_eq!(usage.network, Some(Traffic { received: 3000, sent: 500 }));
     assert_eq!(usage.efa, Some(Traffic { received: 11, sent: 22 }));
+    assert_eq!(usage.disks, Some(DiskTraffic { read: 101, written: 9 }));
     assert!(usage.disk.is_some_and(|disk| disk.free <= disk.size));
     // The files stay open, and a change is seen.
     fs::write(roots.cgroup.join("job/script/memory.current"), "6000\n").expect("written");
@@ -72,8 +77,12 @@ fn version_1_is_read_with_the_controllers_of_their_own() {
     let roots = tree(
         folder.path(),
         &[
-            ("proc/self/cgroup", "4:memory:/docker/x\n3:cpuacct:/docker/x\n2:cpu:/docker/x\n0::/\n"),
+            ("proc/self/cgroup", "5:blkio:/docker/x\n4:memory:/docker/x\n3:cpuacct:/docker/x\n2:cpu:/docker/x\n0::/\n"),
             ("proc/meminfo", "MemTotal:       8 kB\n"),
+            (
+                "cgroup/blkio/blkio.throttle.io_service_bytes",
+                "8:0 Read 10\n8:0 Write 20\n8:0 Total 30\n8:16 Read 1\nTotal 31\n",
+            ),
             // The container sees its own cgroup at the root.
             ("cgroup/memory/memory.usage_in_bytes", "5000\n"),
             ("cgroup/memory/memory.stat", "inactive_file 1\ntotal_inactive_file 6000\n"),
@@ -91,6 +100,12 @@ fn version_1_is_read_with_the_controllers_of_their_own() {
     assert_eq!((usage.kills, usage.periods, usage.processor_time), (Some(3), None, Some(Duration::from_millis(1500))));
     assert!(usage.processors >= 1.0);
     assert_eq!((usage.network, usage.efa), (None, None));
+    assert_eq!(usage.disks, Some(DiskTraffic { read: 11, written: 20 }));
+    // A limit of a cgroup around the container, which the container does not see.
+    let stat = "inactive_file 1\ntotal_inactive_file 1000\nhierarchical_memory_limit 7000\n";
+    fs::write(roots.cgroup.join("memory/memory.stat"), stat).expect("written");
+    let usage = UsageReader::open(&roots, folder.path()).read();
+    assert_eq!(usage.memory, Some(MemoryUse { usage: 5000, working_set: 4000, limit: Some(7000) }));
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Advice, Advisor};
+use super::{Advice, Advisor, RULES};
+use crate::machine::devices::{GpuState, Slowdown};
 use crate::observe::metrics::MetricSummary;
-use crate::observe::resources::{CpuSample, MemorySample, ResourceSample, SpaceSample};
+use crate::observe::resources::{CpuSample, MemorySample, Processes, ResourceSample, SpaceSample};
 
 const GIB: u64 = 1 << 30;
 
@@ -21,7 +22,11 @@ fn sample(elapsed: f64) -> ResourceSample {
 
 /// Returns the advice that follows from samples, one each five seconds.
 fn advice(samples: usize, change: impl Fn(usize, &mut ResourceSample)) -> Vec<Advice> {
-    let mut advisor = Advisor::new(Duration::from_secs(5));
+    advice_for(Processes::Several, samples, change)
+}
+
+fn advice_for(processes: Processes, samples: usize, change: impl Fn(usize, &mut ResourceSample)) -> Vec<Advice> {
+    let mut advisor = Advisor::new(Duration::from_secs(5), processes);
     (0..samples)
         .flat_map(|number| {
             let mut sample = sample(5.0 * number as f64);
@@ -47,7 +52,7 @@ fn memory_near_its_limit_is_said_once() {
     };
     let said = at(15 * GIB);
     assert_eq!(kinds(&said), ["memory"]);
-    assert_eq!(said[0].text, "15.0 GiB of the container's 16.0 GiB of memory are in use");
+    assert_eq!(said[0].evidence, "15.0 GiB of the container's 16.0 GiB are in use");
     assert_eq!(at(14 * GIB), []);
     // The cache of files does not count, and without a limit nothing is near.
     assert_eq!(
@@ -73,11 +78,7 @@ fn memory_that_grows_towards_its_limit_is_said() {
     // 64 MiB in five seconds.
     let said = grown(64 << 20, 0);
     assert_eq!(kinds(&said), ["memory-growth"]);
-    assert!(
-        said[0].text.starts_with("the memory in use has grown for 9 minutes by 768.0 MiB a minute"),
-        "{}",
-        said[0].text
-    );
+    assert!(said[0].evidence.starts_with("for 9 minutes it has grown by 768.0 MiB a minute"), "{}", said[0].evidence);
     assert_eq!(kinds(&grown(64 << 20, GIB)), ["memory-growth"]);
     // So slow that the job ends before, or up and down.
     assert_eq!(grown(1 << 20, 0), []);
@@ -108,9 +109,9 @@ fn throttling_is_said_if_it_lasts() {
     let said = throttled(Some(45.0), 1);
     assert_eq!(kinds(&said), ["throttled"]);
     assert!(
-        said[0].text.contains("45 % of the last minute") && said[0].text.contains("4 processors"),
+        said[0].evidence.contains("45 % of the last minute") && said[0].evidence.contains("4 processors"),
         "{}",
-        said[0].text
+        said[0].evidence
     );
     assert_eq!(throttled(Some(60.0), 10), []);
     assert_eq!(throttled(None, 1), []);
@@ -120,7 +121,7 @@ fn throttling_is_said_if_it_lasts() {
 fn full_shared_memory_and_full_disks_are_said() {
     let said = advice(2, |_, sample| sample.shm = Some(SpaceSample { used: 62 << 20, size: 64 << 20, free: 2 << 20 }));
     assert_eq!(kinds(&said), ["shm"]);
-    assert_eq!(said[0].text, "62.0 MiB of 64.0 MiB of shared memory (/dev/shm) are in use");
+    assert_eq!(said[0].evidence, "62.0 MiB of 64.0 MiB in /dev/shm are in use");
     assert_eq!(
         advice(2, |_, sample| sample.shm = Some(SpaceSample { used: 50 << 20, size: 64 << 20, free: 14 << 20 })),
         []
@@ -129,7 +130,7 @@ fn full_shared_memory_and_full_disks_are_said() {
     let said =
         advice(2, |_, sample| sample.disk = Some(SpaceSample { used: 98 * GIB, size: 100 * GIB, free: 2 * GIB }));
     assert_eq!(kinds(&said), ["disk"]);
-    assert_eq!(said[0].text, "2.0 GiB of the disk's 100.0 GiB are free");
+    assert_eq!(said[0].evidence, "2.0 GiB of 100.0 GiB are free");
     assert_eq!(
         advice(2, |_, sample| sample.disk = Some(SpaceSample { used: 94 * GIB, size: 100 * GIB, free: 6 * GIB })),
         []
@@ -141,18 +142,198 @@ fn metrics_that_are_not_finite_or_do_not_change_are_said() {
     let of = |name: &str, values: &[f64]| {
         let mut summary = MetricSummary::default();
         values.iter().for_each(|value| summary.count(*value));
-        Advisor::new(Duration::from_secs(5)).look(&sample(0.0), &[(name.to_owned(), summary)])
+        Advisor::new(Duration::from_secs(5), Processes::Several).look(&sample(0.0), &[(name.to_owned(), summary)])
     };
     let said = of("loss", &[0.5, f64::NAN, f64::NAN]);
     assert_eq!(kinds(&said), ["metric-not-finite"]);
-    assert_eq!(said[0].text, "metric loss is NaN or infinite in 2 of its 3 values");
+    assert_eq!(said[0].evidence, "loss is NaN or infinite in 2 of its 3 values");
     assert_eq!(of("loss", &[0.5, 0.4]), []);
     let flat: Vec<f64> = (0..20).map(f64::from).chain([0.7; 30]).collect();
     let said = of("validation:loss", &flat);
     assert_eq!(kinds(&said), ["metric-flat"]);
-    assert_eq!(said[0].text, "metric validation:loss was 0.7 in all of its last 30 values, of 50");
+    assert_eq!(said[0].evidence, "validation:loss was 0.7 in all of its last 30 values, of 50");
     // A learning rate may stay, a few values say nothing, and an end that is short is none.
     assert_eq!(of("lr", &flat), []);
     assert_eq!(of("loss", &[0.7; 20]), []);
     assert_eq!(of("loss", &flat[..35]), []);
+}
+
+#[test]
+fn a_pattern_that_cuts_numbers_is_said() {
+    let of = |is_cut: bool| {
+        let problem = Some("its pattern takes only 1.2 of the number in the line lr 1.2e-05".to_owned());
+        let summary = MetricSummary { count: 1, is_cut, problem, ..MetricSummary::default() };
+        Advisor::new(Duration::from_secs(5), Processes::One).look(&sample(0.0), &[("lr".to_owned(), summary)])
+    };
+    let said = of(true);
+    assert_eq!(kinds(&said), ["metric-cut"]);
+    assert_eq!(said[0].evidence, "lr: its pattern takes only 1.2 of the number in the line lr 1.2e-05");
+    assert_eq!(of(false), []);
+}
+
+/// A GPU that trains well.
+fn gpu(index: u32) -> GpuState {
+    GpuState {
+        index,
+        busy: Some(95.0),
+        memory_used: Some(60 * GIB),
+        memory_total: Some(80 * GIB),
+        power: Some(600.0),
+        temperature: Some(60.0),
+        clock: Some(1800.0),
+        max_clock: Some(1980.0),
+        ..GpuState::default()
+    }
+}
+
+/// Returns the advice for a job on four GPUs, sampled for more than five minutes.
+fn with_gpus(change: impl Fn(usize, &mut [GpuState])) -> Vec<Advice> {
+    advice(64, |number, sample| {
+        sample.gpus = (0..4).map(gpu).collect();
+        change(number, &mut sample.gpus);
+    })
+}
+
+#[test]
+fn gpus_at_work_get_no_advice_and_a_few_minutes_say_nothing() {
+    assert_eq!(with_gpus(|_, _| {}), []);
+    let idle = |samples: usize| advice(samples, |_, sample| sample.gpus = vec![GpuState { busy: Some(0.0), ..gpu(0) }]);
+    assert_eq!(idle(60), []);
+    assert_eq!(kinds(&idle(61)), ["gpu-idle"]);
+    // GPUs that report nothing, or that were asked too seldom.
+    assert_eq!(with_gpus(|_, gpus| gpus.iter_mut().for_each(|gpu| *gpu = GpuState::default())), []);
+    let seldom = advice(64, |number, sample| {
+        if number.is_multiple_of(20) {
+            sample.gpus = vec![GpuState { busy: Some(0.0), ..gpu(0) }];
+        }
+    });
+    assert_eq!(seldom, []);
+}
+
+#[test]
+fn idle_gpus_are_said() {
+    let said = with_gpus(|_, gpus| gpus.iter_mut().for_each(|gpu| gpu.busy = Some(3.0)));
+    assert_eq!(kinds(&said), ["gpu-idle"]);
+    assert_eq!(said[0].evidence, "in five minutes GPUs 0, 1, 2, 3 did nothing for at least 97 % of the time");
+    let said = with_gpus(|_, gpus| gpus[2].busy = Some(0.0));
+    assert_eq!(said[0].evidence, "in five minutes GPU 2 of 4 did nothing for at least 100 % of the time");
+    // Work in bursts is work.
+    assert_eq!(with_gpus(|number, gpus| gpus[2].busy = Some(if number.is_multiple_of(4) { 60.0 } else { 0.0 })), []);
+}
+
+#[test]
+fn gpus_that_wait_for_the_processors_are_said() {
+    let of = |busy: f64, used: f64| {
+        advice(64, |_, sample| {
+            sample.gpus = (0..4).map(|index| GpuState { busy: Some(busy), ..gpu(index) }).collect();
+            sample.cpu.used = Some(used);
+        })
+    };
+    let said = of(31.0, 3.9);
+    assert_eq!(kinds(&said), ["data-loader"]);
+    assert_eq!(
+        said[0].evidence,
+        "in five minutes the GPUs were busy 31 % of the time, while 98 % of 4 processors were in use"
+    );
+    // The cause of idle GPUs is known then.
+    assert_eq!(kinds(&of(3.0, 3.9)), ["data-loader"]);
+    assert_eq!(of(31.0, 2.0), []);
+    assert_eq!(of(70.0, 3.9), []);
+}
+
+#[test]
+fn one_process_on_several_gpus_is_said() {
+    let of = |processes: Processes, busy: [f64; 4]| {
+        advice_for(processes, 64, |_, sample| {
+            sample.gpus = (0..4).zip(busy).map(|(index, busy)| GpuState { busy: Some(busy), ..gpu(index) }).collect();
+        })
+    };
+    let said = of(Processes::One, [95.0, 0.0, 0.0, 0.0]);
+    assert_eq!(kinds(&said), ["one-process"]);
+    assert_eq!(said[0].evidence, "this host runs one process, which uses GPU 0 of 4");
+    assert_eq!(kinds(&of(Processes::Several, [95.0, 0.0, 0.0, 0.0])), ["gpu-idle"]);
+    // One process can use all of them.
+    assert_eq!(of(Processes::One, [95.0; 4]), []);
+}
+
+#[test]
+fn memory_that_is_left_over_on_busy_gpus_is_said() {
+    let of = |busy: f64, used: u64| {
+        with_gpus(|_, gpus| {
+            gpus.iter_mut().for_each(|gpu| (gpu.busy, gpu.memory_used) = (Some(busy), Some(used * GIB)));
+        })
+    };
+    let said = of(93.0, 24);
+    assert_eq!(kinds(&said), ["gpu-memory"]);
+    assert_eq!(said[0].evidence, "the GPUs are busy 93 % of the time and use at most 30 % of their memory");
+    assert_eq!(of(93.0, 44), []);
+    assert_eq!(of(60.0, 24), []);
+    // A peak counts.
+    assert_eq!(
+        with_gpus(|number, gpus| {
+            gpus.iter_mut().for_each(|gpu| gpu.memory_used = Some(if number == 40 { 70 * GIB } else { 20 * GIB }));
+        }),
+        []
+    );
+}
+
+#[test]
+fn one_slow_gpu_is_said() {
+    let of = |clock: f64, busy: f64| {
+        with_gpus(|_, gpus| {
+            gpus.iter_mut().for_each(|gpu| gpu.busy = Some(busy));
+            gpus[2].clock = Some(clock);
+        })
+    };
+    let said = of(1400.0, 97.0);
+    assert_eq!(kinds(&said), ["gpu-slow"]);
+    assert_eq!(said[0].evidence, "GPU 2 runs at 1400 MHz, the others at 1800 MHz or more");
+    assert_eq!(of(1700.0, 97.0), []);
+    // A GPU with little to do lowers its clock.
+    assert_eq!(of(1400.0, 40.0), []);
+}
+
+#[test]
+fn gpus_that_protect_themselves_are_said() {
+    let of = |slowdown: Slowdown, every: usize| {
+        with_gpus(|number, gpus| {
+            if number.is_multiple_of(every) {
+                gpus[1].slowed = vec![slowdown];
+            }
+        })
+    };
+    for slowdown in [Slowdown::Heat, Slowdown::Hardware, Slowdown::PowerBrake] {
+        let said = of(slowdown, 2);
+        assert_eq!(kinds(&said), ["gpu-heat"]);
+        assert!(said[0].evidence.starts_with("GPU 1 in up to 5"), "{}", said[0].evidence);
+        assert_eq!(of(slowdown, 10), []);
+    }
+    assert_eq!(of(Slowdown::PowerCap, 1), []);
+}
+
+#[test]
+fn a_power_limit_that_costs_much_is_said() {
+    let of = |clock: f64, every: usize| {
+        with_gpus(|number, gpus| {
+            gpus.iter_mut().for_each(|gpu| gpu.clock = Some(clock));
+            if number.is_multiple_of(every) {
+                gpus[3].slowed = vec![Slowdown::PowerCap];
+            }
+        })
+    };
+    let said = of(990.0, 1);
+    assert_eq!(kinds(&said), ["gpu-power"]);
+    assert_eq!(said[0].evidence, "GPU 3 at 50 % of the greatest clock in five minutes");
+    // Large GPUs at full load always reach their limit.
+    assert_eq!(of(1800.0, 1), []);
+    assert_eq!(of(990.0, 3), []);
+}
+
+#[test]
+fn every_rule_has_a_name_of_its_own_and_is_in_these_tests() {
+    let text = include_str!("tests.rs");
+    for (at, rule) in RULES.iter().enumerate() {
+        assert!(RULES[..at].iter().all(|other| other.kind != rule.kind), "{}", rule.kind);
+        assert!(text.contains(&format!("[\"{}\"]", rule.kind)), "{}", rule.kind);
+    }
 }

@@ -171,6 +171,7 @@ fn value_of(found: &Found<'_>, summary: &mut MetricSummary) -> Option<f64> {
     if summary.problem.is_none() && (value.is_none() || is_cut(&found.line[found.group.end..])) {
         let line = logs::clean(&excerpt(found.line));
         let text = logs::clean(&excerpt(text));
+        summary.is_cut = value.is_some();
         summary.problem = Some(match value {
             None => format!("its pattern takes {text:?}, which is no number, of the line {line}"),
             Some(_) => format!("its pattern takes only {text} of the number in the line {line}"),

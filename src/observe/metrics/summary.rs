@@ -26,6 +26,9 @@ pub struct MetricSummary {
     pub not_finite: u64,
     /// The problem with the definition or its lines.
     pub problem: Option<String>,
+    /// True if the pattern took only a part of a number.
+    #[serde(skip)]
+    pub is_cut: bool,
     /// The number of the last values that are all equal.
     #[serde(skip)]
     pub unchanged: u64,

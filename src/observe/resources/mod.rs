@@ -1,9 +1,11 @@
-//! The use of processors, memory, disks and networks, sampled at an interval on a thread of its own.
+//! The use of processors, memory, disks, networks, GPUs and Neuron cores, sampled at an interval on a thread of its own.
 //!
 //! `resources.jsonl` gets a line for each sample, and the run record a summary. Each sample is also looked at for advice
 //! ([`advice`](super::advice)). A source that is missing on this machine is left out.
 
+mod devices;
 mod sample;
+mod summary;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,7 +14,9 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-pub use sample::{CpuSample, MemorySample, ResourceSample, ResourceSummary, SpaceSample};
+pub use devices::{DevicesInput, GpuPresence};
+pub use sample::{CpuSample, MemorySample, ResourceSample, SpaceSample};
+pub use summary::ResourceSummary;
 
 use super::advice::{Advice, Advisor};
 use super::json_lines::{JsonLines, Limits};
@@ -20,6 +24,7 @@ use super::metrics::Metrics;
 use crate::event::Moment;
 use crate::kernel;
 use crate::machine::{Roots, UsageReader};
+use devices::Devices;
 
 /// The name of the file.
 const NAME: &str = "resources.jsonl";
@@ -50,8 +55,21 @@ pub struct ResourcesInput {
     pub host: String,
     /// The base folder of the job.
     pub base: PathBuf,
+    /// The devices of this host.
+    pub devices: DevicesInput,
+    /// The number of training processes on this host.
+    pub processes: Processes,
     /// The metrics of the job, if it has any, for advice.
     pub metrics: Option<Metrics>,
+}
+
+/// The number of training processes on a host, as far as advice depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processes {
+    /// One.
+    One,
+    /// Several, or as many as a launcher starts.
+    Several,
 }
 
 /// The resources of this host.
@@ -70,6 +88,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     summary: ResourceSummary,
+    latest: Option<ResourceSample>,
     advice: Vec<Advice>,
     version: u64,
     course: Course,
@@ -116,6 +135,11 @@ impl Resources {
     /// Returns the summary so far.
     pub fn summary(&self) -> ResourceSummary {
         self.shared.lock().summary.clone()
+    }
+
+    /// Returns the latest sample, if there is one. Its GPUs are missing if they were not asked for it.
+    pub fn latest(&self) -> Option<ResourceSample> {
+        self.shared.lock().latest.clone()
     }
 
     /// Returns the advice so far.
@@ -174,14 +198,16 @@ fn sample_until_end(shared: &Shared, input: &ResourcesInput) {
     let mut reader = UsageReader::open(&Roots::default(), &input.base);
     let mut file = JsonLines::new(&input.folder, NAME, LIMITS);
     file.add(&Header { schema: SCHEMA, host: &input.host, interval: input.interval.as_secs_f64() });
-    let mut advisor = Advisor::new(input.interval);
+    let mut advisor = Advisor::new(input.interval, input.processes);
     let (mut number, mut stride) = (0u64, 1u64);
+    let mut devices = Devices::start(&input.devices, input.interval);
     let first = reader.read();
     let mut before = first.clone();
     loop {
         let is_last = !shared.wait(input.interval);
         let now = reader.read();
-        let sample = ResourceSample::between(&first, &before, &now, Moment::of(now.at).unix_seconds());
+        let mut sample = ResourceSample::between(&first, &before, &now, Moment::of(now.at).unix_seconds());
+        (sample.gpus, sample.neuron) = (devices.gpus(is_last).unwrap_or_default(), devices.neuron());
         before = now;
         if number.is_multiple_of(stride) || is_last {
             file.add(&sample);
@@ -200,10 +226,11 @@ fn sample_until_end(shared: &Shared, input: &ResourcesInput) {
         let metrics = input.metrics.as_ref().map(Metrics::summaries).unwrap_or_default();
         let advice = advisor.look(&sample, &metrics);
         for item in &advice {
-            tracing::warn!("advice: {}: {}", item.text, item.remedy);
+            tracing::warn!("advice: {} ({}): {}", item.text, item.evidence, item.remedy);
         }
         let mut state = shared.lock();
         state.summary.add(&sample);
+        state.latest = Some(sample);
         state.advice.extend(advice);
         state.version += 1;
         if is_last {

@@ -1,0 +1,66 @@
+//! Builds the helper that samples NVIDIA GPUs (src/kernel/gpu_helper). It needs no C compiler and no C library: the linker is
+//! the one that comes with rustc, and the library that the helper names is an empty one.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The folder of the helper.
+const FOLDER: &str = "src/kernel/gpu_helper";
+
+/// The library of NVIDIA's driver.
+const LIBRARY: &str = "libnvidia-ml.so.1";
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={FOLDER}/program.rs");
+    println!("cargo::rerun-if-changed={FOLDER}/layout.rs");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    let program = out.join("gpu-helper");
+    if let Err(problem) = build(&out, &program) {
+        println!("cargo::warning=GPUs will be sampled by nvidia-smi only: the helper cannot be built ({problem})");
+        std::fs::write(&program, "").expect("the folder of the build can be written to");
+    }
+}
+
+fn build(out: &Path, program: &Path) -> Result<(), String> {
+    let loader = match env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets it").as_str() {
+        "x86_64" => "/lib64/ld-linux-x86-64.so.2",
+        "aarch64" => "/lib/ld-linux-aarch64.so.1",
+        other => return Err(format!("no NVIDIA driver is known for {other}")),
+    };
+    // The empty library is needed for its name alone.
+    let (empty, library) = (out.join("empty.rs"), out.join(LIBRARY));
+    let source = "#![no_std]\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }\n";
+    std::fs::write(&empty, source).map_err(|error| error.to_string())?;
+    compile(&empty, &library, "cdylib", &[format!("-soname={LIBRARY}")])?;
+    let needs = ["--no-as-needed".to_owned(), library.display().to_string(), format!("--dynamic-linker={loader}")];
+    compile(&Path::new(FOLDER).join("program.rs"), program, "bin", &needs)
+}
+
+fn compile(source: &Path, output: &Path, kind: &str, linker: &[String]) -> Result<(), String> {
+    let mut command = Command::new(env::var_os("RUSTC").expect("cargo sets it"));
+    command.arg(source).arg("-o").arg(output).arg("--target").arg(env::var_os("TARGET").expect("cargo sets it"));
+    command.args(["--edition", "2024", "--crate-type", kind, "--crate-name", "gpu_helper"]);
+    let options = [
+        "panic=abort",
+        "opt-level=s",
+        "lto=fat",
+        "strip=symbols",
+        "target-feature=-crt-static",
+        "relocation-model=pic",
+        "linker=rust-lld",
+        "linker-flavor=ld.lld",
+        "link-self-contained=no",
+    ];
+    let arguments = linker.iter().map(|argument| format!("link-arg={argument}"));
+    for option in options.iter().map(|option| (*option).to_owned()).chain(arguments) {
+        command.arg("-C").arg(option);
+    }
+    let output = command.output().map_err(|error| error.to_string())?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().replace('\n', " "))
+    }
+}
