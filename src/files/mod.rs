@@ -11,7 +11,7 @@ mod answer;
 pub use answer::{Unanswered, together, within};
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -91,6 +91,21 @@ pub fn start(path: &Path, length: u64) -> io::Result<Vec<u8>> {
     })
 }
 
+/// Reads the last `length` bytes of a regular file, or all of it if it is shorter.
+///
+/// # Errors
+/// As for [`read`], except for the size.
+pub fn end(path: &Path, length: u64) -> io::Result<Vec<u8>> {
+    let path = path.to_owned();
+    answered(PATIENCE, move || {
+        let (mut file, found) = open(&path)?;
+        file.seek(SeekFrom::Start(found.len().saturating_sub(length)))?;
+        let mut bytes = Vec::new();
+        file.take(length).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    })
+}
+
 /// Returns true for an error of a file that exists and must not be read, by anybody: reading it could take for ever, or all
 /// memory.
 pub fn is_dangerous(error: &io::Error) -> bool {
@@ -148,7 +163,7 @@ mod tests {
 
     use nix::sys::stat::Mode;
 
-    use super::{is_dangerous, read, start, text};
+    use super::{end, is_dangerous, read, start, text};
 
     #[test]
     fn whatever_is_no_regular_file_is_refused_by_its_kind() {
@@ -166,7 +181,7 @@ mod tests {
             (at(""), ErrorKind::IsADirectory, "it is a folder"),
             (at("dangling"), ErrorKind::NotFound, "No such file or directory (os error 2)"),
         ] {
-            for result in [read(&path, 10), start(&path, 10)] {
+            for result in [read(&path, 10), start(&path, 10), end(&path, 10)] {
                 let error = result.expect_err("refused");
                 assert_eq!((error.kind(), error.to_string().as_str()), (kind, text), "{}", path.display());
                 assert_eq!(is_dangerous(&error), kind == ErrorKind::InvalidInput);
@@ -182,6 +197,7 @@ mod tests {
         assert_eq!(read(&path, 3).expect("read"), b"a\xffc");
         assert_eq!(text(&path, 3).expect("read"), "a\u{fffd}c");
         assert_eq!(start(&path, 2).expect("read"), b"a\xff");
+        assert_eq!((end(&path, 2).expect("read"), end(&path, 9).expect("read")), (b"\xffc".into(), b"a\xffc".into()));
         let error = read(&path, 2).expect_err("too large");
         assert_eq!(
             (error.kind(), error.to_string().as_str()),

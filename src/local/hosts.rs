@@ -1,6 +1,7 @@
 //! The hosts of a job on this machine: each is a footplate with its own folders and its own loopback address.
 
 use std::ffi::OsString;
+use std::io::{IsTerminal, PipeReader};
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -15,6 +16,7 @@ use nix::unistd::Pid;
 use signal_hook::iterator::Signals;
 
 use super::job::LocalJob;
+use super::view::{self, LiveView};
 use crate::cluster;
 use crate::event::Ending;
 use crate::event::Process;
@@ -36,8 +38,9 @@ pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<i32> {
     let mut signals =
         Signals::new([libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP, libc::SIGCONT])?;
     let mut temporary = Scratch::default();
-    // A single host uses the streams of this process directly.
-    let relay = if hosts.len() > 1 { Some(Relay::start()?) } else { None };
+    let has_view = view::is_possible();
+    // A single host uses the streams of this process directly, unless the view shares the terminal with it.
+    let relay = if hosts.len() > 1 || has_view { Some(Relay::start()?) } else { None };
     let key = key(job)?;
     let mut children = Vec::new();
     for (index, (paths, name)) in hosts.iter().zip(job.host_names()).enumerate() {
@@ -47,14 +50,22 @@ pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<i32> {
         if let Some(key) = &key {
             command.env(KEY_VARIABLE, key);
         }
-        if relay.is_some() {
+        let mut shared = None;
+        if hosts.len() > 1 {
             command.args(["--set", "log_prefix=on"]).stdout(Stdio::piped()).stderr(Stdio::piped());
             let folder = temporary_folder(temporary.path().context("cannot make a temporary folder")?, index)?;
             command.env("TMPDIR", folder);
         }
+        if hosts.len() == 1 && has_view {
+            shared = Some(share_terminal(&mut command)?);
+        }
         let mut child = command.spawn().context("cannot start footplate for a host")?;
-        if let Some(relay) = &relay {
-            pass_on(relay, index, &name, &mut child);
+        // Its writing ends keep the stream open.
+        drop(command);
+        match (&relay, shared) {
+            (Some(relay), Some(source)) => add(relay, index, &name, source.into(), false, Style::default()),
+            (Some(relay), None) => pass_on(relay, index, &name, &mut child),
+            (None, _) => {}
         }
         children.push(child);
     }
@@ -62,11 +73,18 @@ pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<i32> {
     let running: Vec<Pid> =
         children.iter().filter_map(|child| i32::try_from(child.id()).ok()).map(Pid::from_raw).collect();
     let running = Arc::new(Mutex::new(running));
+    let records = hosts.iter().zip(job.host_names()).map(|(paths, host)| paths.record(&host));
+    let view =
+        relay.as_ref().filter(|_| has_view).and_then(|relay| LiveView::begin(&job.name, records.collect(), relay));
+    let pause = view.as_ref().map(LiveView::pause);
     let handle = signals.handle();
     let signalled = Arc::clone(&running);
     let forwarder = std::thread::spawn(move || {
         for signal in signals.forever() {
             if let Ok(signal) = Signal::try_from(signal) {
+                if let (Signal::SIGTSTP, Some(pause)) = (signal, &pause) {
+                    pause.hide();
+                }
                 // footplate passes SIGHUP on to the script and continues; here it must end the job, as Ctrl-C does.
                 let signal = if signal == Signal::SIGHUP { Signal::SIGTERM } else { signal };
                 for pid in signalled.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -75,6 +93,9 @@ pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<i32> {
                 // The hosts are suspended too, and continue with this process.
                 if signal == Signal::SIGTSTP {
                     let _ = raise(Signal::SIGSTOP);
+                    if let Some(pause) = &pause {
+                        pause.show();
+                    }
                 }
             }
         }
@@ -90,6 +111,7 @@ pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<i32> {
     }
     handle.close();
     let _ = forwarder.join();
+    drop(view);
     if let Some(relay) = relay {
         relay.finish_within(FLUSH_PATIENCE);
     }
@@ -154,11 +176,26 @@ fn pass_on(relay: &Relay, process: usize, host: &str, child: &mut Child) {
     for (source, is_stderr) in [(stdout, false), (stderr, true)] {
         let style = Style { rewrite: is_stderr.then(|| named.clone()), is_shared: true, ..Style::default() };
         if let Some(source) = source {
-            let id = StreamId { process, part: 0, is_stderr, attempt: 0 };
-            let writer = Process::Tool(host.into());
-            relay.add(Relayed { id, writer, source, style, awaited: None, reports_last_words: false }, |_| {});
+            add(relay, process, host, source, is_stderr, style);
         }
     }
+}
+
+fn add(relay: &Relay, process: usize, host: &str, source: OwnedFd, is_stderr: bool, style: Style) {
+    let id = StreamId { process, part: 0, is_stderr, attempt: 0 };
+    let writer = Process::Tool(host.into());
+    relay.add(Relayed { id, writer, source, style, awaited: None, reports_last_words: false }, |_| {});
+}
+
+/// Puts a pipe in place of the terminal, and returns its reading end. Both streams share it if both lead to a terminal, so that
+/// their lines stay in order.
+fn share_terminal(command: &mut Command) -> Result<PipeReader> {
+    let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+    if std::io::stderr().is_terminal() {
+        command.stderr(writer.try_clone().context("cannot make a pipe")?);
+    }
+    command.stdout(writer);
+    Ok(reader)
 }
 
 /// Creates the temporary folder of a host. On the platform each host has its own, and mpirun keeps files of its host there. The

@@ -7,6 +7,7 @@ mod hosts;
 mod job;
 mod pack;
 mod tree;
+mod view;
 
 pub use job::{LocalJob, LocalResults};
 

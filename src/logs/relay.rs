@@ -30,6 +30,7 @@ enum Command {
     Add(Box<Relayed>, Tell),
     Tap(Tap),
     Message(Vec<u8>),
+    Draw(Vec<u8>, Sender<()>),
     ReadAhead(StreamId),
     Close(StreamId),
     Finish,
@@ -79,6 +80,16 @@ impl Relay {
         if self.tally.admit(message.len()) {
             self.lock().send(Command::Message(message));
         }
+    }
+
+    /// Writes control sequences for the terminal to standard output, between two pieces of output. The returned channel is closed
+    /// once everything is written.
+    pub fn draw(&self, sequences: Vec<u8>) -> Receiver<()> {
+        let (drawn, receiver) = mpsc::channel();
+        if !sequences.is_empty() {
+            self.lock().send(Command::Draw(sequences, drawn));
+        }
+        receiver
     }
 
     /// Lets what waits in a stream be read although the reader does not take it, because the process that wrote it has
@@ -150,6 +161,7 @@ fn start(streams: [OwnedFd; 2], tally: Arc<Tally>) -> io::Result<State> {
         sources: Vec::new(),
         styled: Vec::new(),
         messages: 0,
+        drawn: Vec::new(),
         finishing: false,
         tap: None,
     };
@@ -173,6 +185,8 @@ struct Thread {
     styled: Vec<u8>,
     /// The size of the messages that were not written yet, in bytes.
     messages: usize,
+    /// The channels to close once everything is written.
+    drawn: Vec<Sender<()>>,
     finishing: bool,
     tap: Option<Tap>,
 }
@@ -185,6 +199,9 @@ impl Thread {
             self.flush_partial_lines();
             self.report_last_words();
             self.dismiss_messages();
+            if self.destinations.is_empty(false) {
+                self.drawn.clear();
+            }
             if progressed {
                 continue;
             }
@@ -203,6 +220,10 @@ impl Thread {
                 Command::Message(message) => {
                     self.messages += message.len();
                     self.destinations.of(true).put(&message, &self.tally);
+                }
+                Command::Draw(sequences, drawn) => {
+                    self.destinations.of(false).put(&sequences, &self.tally);
+                    self.drawn.push(drawn);
                 }
                 Command::ReadAhead(id) => self.of(id).for_each(Source::read_ahead),
                 Command::Close(id) => self.of(id).for_each(Source::close),
