@@ -11,6 +11,7 @@ mod exec;
 mod explain;
 mod local;
 mod man;
+mod outputs;
 mod plan;
 mod report;
 mod serve;

@@ -7,6 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
 use super::alike::{self, PlannedPart};
+use super::outputs;
 use crate::job::config;
 use crate::job::{InstanceGroup, Job, Variables};
 use crate::launch::{self, Entry, LaunchInput, LaunchPlan, ProcessRole};
@@ -94,10 +95,13 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     let kind = |index: usize| (groups.get(hosts[index].as_str()), spanned.contains(&hosts[index]));
     let parts = alike::parts(hosts.len(), current, kind, planned, Planned::runs_the_same);
     let as_json_object = matches.get_flag("json");
+    let outputs = outputs::read(&job.paths);
     Ok(if as_json_object {
-        as_json(&own, &hosts, &parts, &redactor, note)
+        let mut object = as_json(&own, &hosts, &parts, &redactor, note);
+        object["platform_outputs"] = outputs::as_json(&outputs);
+        visible_json(&format!("{object:#}\n")).into_owned()
     } else {
-        as_text(&hosts, &parts, &redactor, note)
+        as_text(&hosts, &parts, &redactor, note) + &redactor.clean(&outputs::as_text(&outputs))
     })
 }
 
@@ -191,7 +195,7 @@ fn as_json(
     parts: &[PlannedPart<Planned>],
     redactor: &Redactor,
     note: Option<&str>,
-) -> String {
+) -> serde_json::Value {
     let host = |planned: &Planned| {
         let mut object = match &planned.plan {
             Ok(plan) => launch::plan_json(plan, redactor),
@@ -216,5 +220,5 @@ fn as_json(
         object["alike"] = alike.into();
     }
     object["note"] = note.into();
-    visible_json(&format!("{object:#}\n")).into_owned()
+    object
 }

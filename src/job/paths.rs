@@ -67,6 +67,11 @@ impl Paths {
         self.base.join("output/intermediate")
     }
 
+    /// Returns the platform's folder of event files for TensorBoard, which is used unless the job names another.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.base.join("output/tensorboard")
+    }
+
     /// Returns the folder of a host's run record. Each host has its own, because the platform merges the output of all hosts.
     pub fn record(&self, host: &str) -> PathBuf {
         self.output_data().join("footplate").join(host)

@@ -14,7 +14,7 @@ use crate::event::{EventKind, JobPhase, Process};
 use crate::launch::{EndTraits, PROCESS};
 use crate::logs;
 use crate::machine::{Lookup, which};
-use crate::observe::resources::Processes;
+use crate::observe::advice::Processes;
 use crate::prepare::environment::{ExistingVariables, VariableTable};
 use crate::supervise::Task;
 

@@ -12,6 +12,7 @@ use super::{Prepared, prepare};
 use crate::event::{EventKind, Events, JobPhase};
 use crate::logs::Relay;
 use crate::machine::Hardware;
+use crate::observe::export::Push;
 use crate::observe::metrics::Metrics;
 use crate::observe::record::RunRecord;
 use crate::observe::resources::Resources;
@@ -39,6 +40,8 @@ pub(super) struct Live {
     pub(super) resources: Option<Resources>,
     /// The folder of checkpoints. `None` if the job has none.
     pub(super) checkpoints: Option<CheckpointFolder>,
+    /// The sending of metrics. `None` if nobody asks for it, and after the script.
+    pub(super) push: Option<Push>,
     /// The link to the other hosts. `None` in a job of one host.
     pub(super) peers: Option<PeerLink>,
     /// The uploads of intermediate output, with the grace period.
@@ -63,6 +66,7 @@ impl Live {
             metrics: None,
             resources: None,
             checkpoints: None,
+            push: None,
             peers: None,
             uploads: None,
         })

@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use super::Prepared;
 use super::context::Context;
 use super::live::Live;
+use crate::event::Moment;
 use crate::files;
 use crate::job::config;
+use crate::job::settings::TensorBoardChoice;
 use crate::machine::{self, Hardware, devices};
+use crate::observe::advice::Processes;
+use crate::observe::export::{Board, Push, PushInput, PushSettings};
 use crate::observe::metrics::{Metrics, MetricsInput};
-use crate::observe::resources::{DevicesInput, GpuPresence, Processes, Resources, ResourcesInput};
+use crate::observe::resources::{DevicesInput, GpuPresence, Resources, ResourcesInput};
 use crate::python::Value;
 
 /// The hyperparameter by which a tuning job names its objective.
@@ -29,12 +33,53 @@ pub(super) struct HostFacts<'a> {
 
 /// Begins to observe the script.
 pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared, host: &HostFacts<'_>, code_dir: &Path) {
-    watch(context, live, prepared, code_dir);
-    sample(context, live, prepared, host);
+    let board = board(prepared);
+    watch(context, live, prepared, code_dir, board.clone());
+    sample(context, live, prepared, host, board);
+    push(context, live, prepared);
+}
+
+/// Returns the event file for TensorBoard, if the job asks for it.
+fn board(prepared: &Prepared) -> Option<Board> {
+    let paths = &prepared.job.paths;
+    let folder = match &prepared.settings.tensorboard {
+        TensorBoardChoice::Off => return None,
+        TensorBoardChoice::Folder(folder) => paths.base().join(folder),
+        TensorBoardChoice::Default => {
+            let mut warnings = Vec::new();
+            let folder = config::tensorboard_folder(paths, &mut warnings);
+            for warning in warnings {
+                tracing::warn!("{warning}");
+            }
+            folder
+        }
+    };
+    Some(Board::new(&folder, &prepared.job.cluster.current_host, Moment::now().unix_seconds()))
+}
+
+/// Begins to send metrics, if the variables ask for it.
+fn push(context: &Context, live: &mut Live, prepared: &Prepared) {
+    let job = prepared.job.name.as_deref().unwrap_or_default();
+    let mut warnings = Vec::new();
+    let settings = PushSettings::of(&context.variables, job, &prepared.job.cluster.current_host, &mut warnings);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let Some(settings) = settings else { return };
+    let (metrics, resources) = (live.metrics.clone(), live.resources.clone());
+    if metrics.is_none() && resources.is_none() {
+        return;
+    }
+    match Push::begin(PushInput { settings, variables: context.variables.clone(), metrics, resources }) {
+        Ok(push) => live.push = Some(push),
+        Err(error) => {
+            tracing::warn!("metrics are not sent to the OpenTelemetry endpoint: no thread can be started ({error})")
+        }
+    }
 }
 
 /// Begins to sample what the container uses, unless that is turned off.
-fn sample(context: &Context, live: &mut Live, prepared: &Prepared, host: &HostFacts<'_>) {
+fn sample(context: &Context, live: &mut Live, prepared: &Prepared, host: &HostFacts<'_>, board: Option<Board>) {
     let interval = prepared.settings.resource_interval;
     if live.record.is_none() || interval.is_zero() {
         return;
@@ -47,6 +92,7 @@ fn sample(context: &Context, live: &mut Live, prepared: &Prepared, host: &HostFa
         base: prepared.job.paths.base().to_owned(),
         devices: devices(context, live, prepared, host.hardware),
         processes: host.processes,
+        board,
         metrics: live.metrics.clone(),
     };
     match Resources::begin(input) {
@@ -84,7 +130,7 @@ fn devices(context: &Context, live: &mut Live, prepared: &Prepared, hardware: &H
 }
 
 /// Begins to look for the job's metrics, if it has any.
-fn watch(context: &Context, live: &mut Live, prepared: &Prepared, code_dir: &Path) {
+fn watch(context: &Context, live: &mut Live, prepared: &Prepared, code_dir: &Path, board: Option<Board>) {
     let job = &prepared.job;
     let own = prepared.settings.metrics.as_ref().map(|file| code_dir.join(file));
     let paths = job.paths.clone();
@@ -109,6 +155,7 @@ fn watch(context: &Context, live: &mut Live, prepared: &Prepared, code_dir: &Pat
         host: host.clone(),
         folder: job.paths.record(host),
         experiments: context.variables.get_os(EXPERIMENTS).map(PathBuf::from).filter(|folder| folder.is_dir()),
+        board,
     };
     match Metrics::begin(input) {
         Ok(metrics) => {
@@ -127,8 +174,13 @@ pub(super) async fn end(live: &mut Live) {
     if let Some(resources) = live.resources.take() {
         resources.finish().await;
     }
-    let Some(metrics) = live.metrics.take() else { return };
-    for line in metrics.finish().await {
-        tracing::info!("{line}");
+    if let Some(metrics) = live.metrics.take() {
+        for line in metrics.finish().await {
+            tracing::info!("{line}");
+        }
+    }
+    // With the last values of the others.
+    if let Some(push) = live.push.take() {
+        push.finish().await;
     }
 }

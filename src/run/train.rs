@@ -13,7 +13,7 @@ use super::{
 use crate::event::{EventKind, JobPhase};
 use crate::launch::{self, Entry, LaunchInput};
 use crate::logs;
-use crate::observe::resources::Processes;
+use crate::observe::advice::Processes;
 use crate::prepare::code::EntryPoint;
 use crate::prepare::environment::ExistingVariables;
 

@@ -8,14 +8,14 @@
 //!   served by threads of its own.
 //! - [`Uploader`] writes below a prefix, in the caller's runtime, and reads files while it sends them. [`uploads`] uploads
 //!   a folder with it while the script runs.
-//! - [`AwsService`] sends requests to a service such as CodeArtifact.
+//! - [`AwsService`] sends requests to a service such as CodeArtifact, and [`Poster`] hands something over to any server.
 //!
 //! # Layers
 //!
 //! Each file imports only those below it:
 //!
 //! ```text
-//! bucket ► download ► into_file ► object     uploads ► upload     aws_service
+//! bucket ► download ► into_file ► object     uploads ► upload     aws_service, post
 //!                         │                              │             │
 //!                     bucket_access: a client in the right region      │
 //!                         │                                            │
@@ -53,6 +53,7 @@ mod listing;
 mod network;
 mod object;
 mod payload;
+mod post;
 mod region;
 mod retry;
 mod tls;
@@ -65,4 +66,5 @@ pub use bucket::{Bucket, ListedObject};
 pub use client::in_query;
 pub use download::{Download, PendingDownload, SmallObjects};
 pub use error::{Problem, StorageError, TransferError};
+pub use post::{PostError, Poster};
 pub use upload::{MultipartUpload, SentPart, Uploader};

@@ -48,7 +48,7 @@ pub struct Companion {
 
 /// The state of a companion's standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum OutputState {
     /// More may follow.
     Open,
     /// The companion has ended, or closed the stream.
@@ -113,19 +113,19 @@ impl Companion {
     }
 
     /// Adds what the companion has written to `bytes`. Does not wait.
-    pub fn read(&mut self, bytes: &mut Vec<u8>) -> Reading {
+    pub fn read(&mut self, bytes: &mut Vec<u8>) -> OutputState {
         let start = bytes.len();
         let mut piece = [0; 4 << 10];
         while bytes.len() - start < MAX_PIECE {
             match self.stdout.read(&mut piece) {
-                Ok(0) => return Reading::Ended,
+                Ok(0) => return OutputState::Ended,
                 Ok(length) => bytes.extend_from_slice(&piece[..length]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Reading::Open,
-                Err(_) => return Reading::Ended,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return OutputState::Open,
+                Err(_) => return OutputState::Ended,
             }
         }
-        Reading::Open
+        OutputState::Open
     }
 
     /// Returns the last line that the companion has written to standard error, if there is one.
@@ -172,7 +172,7 @@ mod tests {
     use std::path::Path;
     use std::time::{Duration, Instant};
 
-    use super::{Companion, Reading, all, wait_any};
+    use super::{Companion, OutputState, all, wait_any};
     use crate::job::Variables;
     use crate::kernel::Waited;
     use crate::supervise::tree;
@@ -185,7 +185,7 @@ mod tests {
     /// Reads until the companion has ended or has written this text.
     fn read(companion: &mut Companion, until: &str) -> String {
         let (mut bytes, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(60));
-        while companion.read(&mut bytes) == Reading::Open && !String::from_utf8_lossy(&bytes).contains(until) {
+        while companion.read(&mut bytes) == OutputState::Open && !String::from_utf8_lossy(&bytes).contains(until) {
             assert!(Instant::now() < deadline, "{bytes:?}");
             companion.wait(Duration::from_millis(100));
         }

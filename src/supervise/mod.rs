@@ -38,7 +38,7 @@ mod terminal;
 mod timing;
 mod tree;
 
-pub use companion::{Companion, Reading};
+pub use companion::{Companion, OutputState};
 pub use group::{Service, ServiceEnd};
 pub use report::{EndReport, PeerRanks, PeerStop, Reports, Stop};
 pub use supervisor::{Interrupted, Supervisor};

@@ -459,6 +459,37 @@ fn plan_shows_the_command_and_runs_nothing() {
 }
 
 #[test]
+fn plan_describes_what_the_platform_configures_for_libraries() {
+    let job = Job::python("")
+        .file(
+            "input/config/debughookconfig.json",
+            r#"{"S3OutputPath": "s3://b/d", "LocalPath": "/opt/ml/output/tensors"}"#,
+        )
+        .file(
+            "input/config/profilerconfig.json",
+            r#"{"ProfilingParameters": {"ProfilerEnabled": true, "LocalPath": "/p"}}"#,
+        )
+        .file("input/config/tensorboardoutputconfig.json", r#"{"LocalPath": "/opt/ml/output/tensorboard"}"#);
+    let plan = job.run(["plan"]);
+    assert_eq!(plan.code(), 0, "{plan:#?}");
+    for line in [
+        "a library of the script writes into /opt/ml/output/tensors, which the platform uploads to s3://b/d, as ",
+        "a library of the script writes into /p, as ",
+        "a library of the script writes into /opt/ml/output/tensorboard, as ",
+    ] {
+        assert!(plan.stdout().contains(line), "{line}: {}", plan.stdout());
+    }
+    let plan: serde_json::Value = serde_json::from_str(&job.run(["plan", "--json"]).stdout()).expect("JSON");
+    assert_eq!(plan["platform_outputs"][0]["s3"], "s3://b/d", "{plan:#}");
+    let names: Vec<_> =
+        plan["platform_outputs"].as_array().expect("outputs").iter().map(|output| &output["name"]).collect();
+    assert_eq!(names, ["debugger", "profiler", "tensorboard"]);
+    let none: serde_json::Value =
+        serde_json::from_str(&Job::python("").run(["plan", "--json"]).stdout()).expect("JSON");
+    assert_eq!(none["platform_outputs"], serde_json::json!([]));
+}
+
+#[test]
 fn plan_notes_code_that_is_not_fetched_yet_and_reports_the_error_that_the_job_would_end_with() {
     let job = Job::new().hyperparameters(r#"{"sagemaker_submit_directory": "s3://bucket/sourcedir.tar.gz"}"#);
     let stdout = job.run(["plan"]).stdout();

@@ -13,12 +13,14 @@
 //! - `engines`: Open MPI and PyTorch over several hosts, in containers
 //! - `environment`: what the script is given, and the commands that show it
 //! - `explain`: what names mean, and why they have their values
+//! - `exports`: metrics for TensorBoard and OpenTelemetry, read back by their own libraries
 //! - `failure`: failure files, from scripts that really fail
 //! - `frameworks`: JAX over several hosts, and frameworks that are missing
 //! - `hosts`: several hosts, that start and fail together
 //! - `installers`: requirements by real uv and pip, from real indexes
 //! - `intermediate`: output that goes to S3 while the script runs
 //! - `launchers`: launchers of the image, what they get, what is refused
+//! - `live_view`: the lines at the bottom of a terminal
 //! - `local`: a job on this machine
 //! - `metrics`: every value that a metric definition finds
 //! - `mpi`: the image's mpirun over several hosts
@@ -63,6 +65,7 @@ mod empty_image;
 mod engines;
 mod environment;
 mod explain;
+mod exports;
 mod failure;
 mod frameworks;
 mod hosts;
@@ -72,6 +75,7 @@ mod intermediate;
 mod job;
 mod kept;
 mod launchers;
+mod live_view;
 mod local;
 mod metrics;
 mod mpi;

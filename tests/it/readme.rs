@@ -10,6 +10,7 @@ use std::process::Command;
 use footplate::job::exit_code::EXIT_CODES;
 use footplate::job::settings::REGISTRY;
 use footplate::launch;
+use footplate::observe::advice::RULES;
 use footplate::prepare::environment::registry;
 use regex::Regex;
 
@@ -98,6 +99,10 @@ fn the_tables_of_the_reference_are_those_of_the_code() {
         &["code", "meaning"],
         EXIT_CODES.iter().map(|(code, meaning)| [(*code).to_owned(), (*meaning).to_owned()]),
     );
+    let advice = table(
+        &["kind", "said if", "remedy"],
+        RULES.iter().map(|rule| [code(rule.kind), rule.when.to_owned(), rule.remedy.to_owned()]),
+    );
     compare(
         "docs/reference.md",
         &[
@@ -106,6 +111,7 @@ fn the_tables_of_the_reference_are_those_of_the_code() {
             ("further variables", variables(&registry::added_variables())),
             ("launch variables", variables(&launch::variables())),
             ("exit codes", codes),
+            ("advice", advice),
         ],
     );
 }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -46,9 +46,14 @@ impl Server {
 
     /// Starts a Python program that listens on the port that `arguments` gets, and waits until it listens.
     pub fn start(arguments: impl FnOnce(&mut Command, u16)) -> Server {
+        Server::start_with(&tools().join("python"), arguments)
+    }
+
+    /// Starts such a program by another Python.
+    pub fn start_with(python: &Path, arguments: impl FnOnce(&mut Command, u16)) -> Server {
         // The system does not assign a port again at once after its release.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
-        let mut command = Command::new(tools().join("python"));
+        let mut command = Command::new(python);
         arguments(&mut command, port);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a server starts");
         let server = Server { child, port };

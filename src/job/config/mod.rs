@@ -9,11 +9,13 @@ mod error;
 mod hyperparameters;
 mod input_data;
 mod metrics;
+mod outputs;
 mod reader;
 mod resource;
 
 pub use error::ConfigError;
 pub use metrics::{MetricDefinition, metric_definitions};
+pub use outputs::{PlatformOutput, platform_outputs, tensorboard_folder};
 
 use crate::job::settings;
 use crate::job::{Job, JobRequest, Paths, Variables};

@@ -15,4 +15,5 @@ pub use setting::{GivenValue, HYPERPARAMETER_PREFIX, Setting, SettingError, VARI
 pub use table::{REGISTRY, Settings};
 pub use values::{
     ArgumentStyle, CodePrecedence, InstallerChoice, LogPrefix, ProtectedPackages, RequirementsChoice, Secret,
+    TensorBoardChoice,
 };

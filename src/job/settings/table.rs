@@ -12,6 +12,7 @@ use super::parse;
 use super::setting::{GivenValue, Setting, SettingError};
 use super::values::{
     ArgumentStyle, CodePrecedence, InstallerChoice, LogPrefix, ProtectedPackages, RequirementsChoice, Secret,
+    TensorBoardChoice,
 };
 
 macro_rules! settings {
@@ -123,11 +124,15 @@ settings! {
          `output/data/footplate/report.html` at the end of the job. `footplate report` makes it at any time.";
 
     resource_interval: Duration = parse::seconds, takes "seconds", default "5",
-        "The interval at which the use of processors, memory, disks and networks is recorded. 0: it is not recorded.";
+        "The interval at which the use of processors, memory, disks, networks and GPUs is recorded. 0: it is not recorded.";
 
     metrics: Option<String> = parse::text, takes "a file name", unset "those of the job only",
         "A file of further metric definitions, relative to the code folder: a list such as `[{\"Name\": \"loss\", \"Regex\": \
          \"loss: (\\\\S+)\"}]`.";
+
+    tensorboard: TensorBoardChoice = TensorBoardChoice::parse, takes "`off`, `on`, a folder", default "off",
+        "An event file for TensorBoard with the job's metrics and the use of resources. `on`: in the folder of \
+         tensorboardoutputconfig.json, else `/opt/ml/output/tensorboard`.";
 
     requirements: RequirementsChoice = RequirementsChoice::parse, takes "`on`, `off`, a file name", default "on",
         "The requirements that are installed before the start. `on`: requirements.txt, if it is in the code folder. A file \

@@ -51,6 +51,27 @@ impl LogPrefix {
     }
 }
 
+/// The event file for TensorBoard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TensorBoardChoice {
+    /// None.
+    Off,
+    /// In the folder that the job names, else the platform's.
+    Default,
+    /// In this folder.
+    Folder(String),
+}
+
+impl TensorBoardChoice {
+    pub(super) fn parse(text: &str) -> Option<TensorBoardChoice> {
+        Some(match text {
+            _ if is_off(text) => TensorBoardChoice::Off,
+            _ if is_on(text) => TensorBoardChoice::Default,
+            folder => TensorBoardChoice::Folder(folder.to_owned()),
+        })
+    }
+}
+
 /// The requirements that are installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequirementsChoice {

@@ -11,7 +11,7 @@ const WORD: usize = size_of::<u64>();
 
 /// An answer of the helper.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub struct NvmlAnswer {
     /// The processor time that the helper has used so far, in nanoseconds.
     pub processor_time: u64,
     /// The GPUs, or the error of the library.
@@ -40,14 +40,14 @@ fn meaning(error: u64) -> &'static str {
 }
 
 /// Takes the first whole answer from `bytes`, if there is one.
-pub fn take(bytes: &mut Vec<u8>) -> Option<Answer> {
+pub fn take(bytes: &mut Vec<u8>) -> Option<NvmlAnswer> {
     let words: Vec<u64> = bytes.as_chunks::<WORD>().0.iter().map(|word| u64::from_ne_bytes(*word)).collect();
     let (header, rest) = words.split_at_checked(HEADER_WORDS)?;
     let count = usize::try_from(header[COUNT]).unwrap_or(MAX_GPUS).min(MAX_GPUS);
     let gpus = rest.get(..count * GPU_WORDS)?;
     let states = gpus.as_chunks::<GPU_WORDS>().0.iter().zip(0..).map(|(words, index)| state(index, words)).collect();
     let gpus = if header[ERROR] == 0 { Ok(states) } else { Err(NvmlError { code: header[ERROR] }) };
-    let answer = Answer { processor_time: header[PROCESSOR_TIME], gpus };
+    let answer = NvmlAnswer { processor_time: header[PROCESSOR_TIME], gpus };
     bytes.drain(..(HEADER_WORDS + count * GPU_WORDS) * WORD);
     Some(answer)
 }

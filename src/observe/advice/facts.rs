@@ -5,13 +5,22 @@ use std::time::Duration;
 
 use crate::machine::devices::{GpuState, Slowdown};
 use crate::observe::metrics::MetricSummary;
-use crate::observe::resources::{Processes, ResourceSample};
+use crate::observe::resources::ResourceSample;
 
 /// The time that rules look back, in seconds.
 pub(super) const WINDOW: f64 = 600.0;
 
 /// The maximum number of samples that are kept.
 const MOST_KEPT: usize = 1000;
+
+/// The number of training processes on a host, as far as advice depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processes {
+    /// One.
+    One,
+    /// Several, or as many as a launcher starts.
+    Several,
+}
 
 /// The facts.
 #[derive(Debug)]

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{Facts, GpuPoint};
-use crate::observe::resources::Processes;
+use super::facts::{Facts, GpuPoint, Processes};
 
 /// The time that the rules look back, in seconds.
 const SPAN: f64 = 300.0;

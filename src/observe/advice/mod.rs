@@ -13,7 +13,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::metrics::MetricSummary;
-use super::resources::{Processes, ResourceSample};
+use super::resources::ResourceSample;
+pub use facts::Processes;
 use facts::{Facts, History};
 
 /// An item of advice, as the run record has it.
@@ -31,7 +32,7 @@ pub struct Advice {
 
 /// A rule.
 #[derive(Debug)]
-pub struct Rule {
+pub struct AdviceRule {
     /// The name.
     pub kind: &'static str,
     /// The condition, for the documents.
@@ -45,8 +46,8 @@ pub struct Rule {
 }
 
 /// All rules, in the order in which they speak.
-pub static RULES: [Rule; 15] = [
-    Rule {
+pub static RULES: [AdviceRule; 15] = [
+    AdviceRule {
         kind: "memory",
         when: "The working set is above 90 % of the limit.",
         text: "memory is nearly used up",
@@ -54,7 +55,7 @@ pub static RULES: [Rule; 15] = [
                  with more memory",
         look: container::memory,
     },
-    Rule {
+    AdviceRule {
         kind: "memory-growth",
         when: "The working set has grown steadily for nine minutes, and reaches the limit within two hours.",
         text: "memory grows towards its limit",
@@ -62,14 +63,14 @@ pub static RULES: [Rule; 15] = [
                  data",
         look: container::memory_growth,
     },
-    Rule {
+    AdviceRule {
         kind: "throttled",
         when: "The container was throttled in more than 20 % of the periods of the last minute.",
         text: "the processors are throttled",
         remedy: "use no more threads and workers than processors, or raise the quota",
         look: container::throttled,
     },
-    Rule {
+    AdviceRule {
         kind: "shm",
         when: "More than 90 % of `/dev/shm` is in use.",
         text: "shared memory is nearly used up",
@@ -77,14 +78,14 @@ pub static RULES: [Rule; 15] = [
                  container with a larger --shm-size",
         look: container::shared_memory,
     },
-    Rule {
+    AdviceRule {
         kind: "disk",
         when: "More than 95 % of the file system of the base folder is in use.",
         text: "the disk is nearly full",
         remedy: "keep fewer checkpoints, or give the job a larger volume",
         look: container::disk,
     },
-    Rule {
+    AdviceRule {
         kind: "data-loader",
         when: "For five minutes, the GPUs were busy less than half of the time while more than 90 % of the processors were in \
                use.",
@@ -94,7 +95,7 @@ pub static RULES: [Rule; 15] = [
                  each GPU",
         look: gpus::wait_for_processors,
     },
-    Rule {
+    AdviceRule {
         kind: "one-process",
         when: "For five minutes, only one of several GPUs was busy, and this host runs one process.",
         text: "only one GPU is in use",
@@ -102,7 +103,7 @@ pub static RULES: [Rule; 15] = [
                  take an instance with one GPU",
         look: gpus::used_by_one_process,
     },
-    Rule {
+    AdviceRule {
         kind: "gpu-idle",
         when: "For five minutes, a GPU was busy less than 10 % of the time, and neither of the two rules above says why.",
         text: "GPUs are idle",
@@ -110,21 +111,21 @@ pub static RULES: [Rule; 15] = [
                  another host",
         look: gpus::idle,
     },
-    Rule {
+    AdviceRule {
         kind: "gpu-memory",
         when: "For five minutes, all GPUs were busy more than 80 % of the time and never used half of their memory.",
         text: "GPU memory is left over",
         remedy: "a larger batch may train faster, with a learning rate to suit it",
         look: gpus::have_memory_left,
     },
-    Rule {
+    AdviceRule {
         kind: "gpu-slow",
         when: "For five minutes, the clock of one busy GPU was more than 10 % below that of the others.",
         text: "one GPU is slower than the others",
         remedy: "all ranks wait for the slowest one: if it stays so in another job, report the instance or take another one",
         look: gpus::one_is_slow,
     },
-    Rule {
+    AdviceRule {
         kind: "gpu-heat",
         when: "In more than 20 % of the samples of five minutes, a GPU was slowed down by its temperature, by a power brake or \
                by its own protection.",
@@ -132,7 +133,7 @@ pub static RULES: [Rule; 15] = [
         remedy: "this is a fault of the machine's cooling or power: report the instance or take another one",
         look: gpus::protect_themselves,
     },
-    Rule {
+    AdviceRule {
         kind: "gpu-power",
         when: "In more than half of the samples of five minutes, a GPU was slowed down by its power limit, to less than 70 % of \
                its greatest clock.",
@@ -140,21 +141,21 @@ pub static RULES: [Rule; 15] = [
         remedy: "see whether somebody has lowered the limit (nvidia-smi -q -d POWER)",
         look: gpus::lack_power,
     },
-    Rule {
+    AdviceRule {
         kind: "metric-not-finite",
         when: "A metric that had finite values has become NaN or infinite.",
         text: "a metric is no number any more",
         remedy: "lower the learning rate, clip gradients, or look for a division by zero or a logarithm of zero",
         look: metrics::not_finite,
     },
-    Rule {
+    AdviceRule {
         kind: "metric-flat",
         when: "A loss or a score had one value in more than half of all its values, the last ones, of at least 40.",
         text: "a metric does not change any more",
         remedy: "look at the learning rate, at frozen parameters, and whether the data changes from step to step",
         look: metrics::flat,
     },
-    Rule {
+    AdviceRule {
         kind: "metric-cut",
         when: "A pattern takes only a part of a number in a line of the script.",
         text: "the pattern of a metric cuts its numbers",
@@ -183,7 +184,7 @@ impl Advisor {
         let facts = Facts { history: &self.history, newest: sample, metrics, processes: self.processes };
         let fresh = RULES.iter().filter(|rule| !self.said.contains(rule.kind));
         let advice: Vec<Advice> = fresh
-            .filter_map(|Rule { kind, text, remedy, look, .. }| {
+            .filter_map(|AdviceRule { kind, text, remedy, look, .. }| {
                 look(&facts).map(|evidence| Advice { kind, text, evidence, remedy })
             })
             .collect();

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Advice, Advisor, RULES};
+use super::{Advice, Advisor, Processes, RULES};
 use crate::machine::devices::{GpuState, Slowdown};
 use crate::observe::metrics::MetricSummary;
-use crate::observe::resources::{CpuSample, MemorySample, Processes, ResourceSample, SpaceSample};
+use crate::observe::resources::{CpuSample, MemorySample, ResourceSample, SpaceSample};
 
 const GIB: u64 = 1 << 30;
 

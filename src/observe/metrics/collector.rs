@@ -15,6 +15,7 @@ use super::values::{MetricValue, ValuesFile};
 use super::{MetricSummary, MetricsInput};
 use crate::event::{Process, Stream};
 use crate::logs::{self, LineSubscriber, TappedLines};
+use crate::observe::export::Board;
 
 /// Collects the values of metrics.
 pub(super) struct Collector {
@@ -29,6 +30,7 @@ pub(super) struct Collector {
     host: String,
     values: ValuesFile,
     experiments: Option<ExperimentsFile>,
+    board: Option<Board>,
     sample: Sample,
 }
 
@@ -67,6 +69,7 @@ impl Collector {
             indexes: BTreeMap::new(),
             values: ValuesFile::new(&input.folder),
             experiments: input.experiments.map(ExperimentsFile::new),
+            board: input.board,
             host: input.host,
             sample: Sample::default(),
         }
@@ -91,7 +94,7 @@ impl LineSubscriber for Collector {
         if matches!(lines.process, Process::Tool(_)) {
             return;
         }
-        let Collector { scanner, metrics, has_matched, indexes, host, values, experiments, .. } = self;
+        let Collector { scanner, metrics, has_matched, indexes, host, values, experiments, board, .. } = self;
         let mut guard = self.shared.lock();
         let state: &mut MetricsState = &mut guard;
         if state.lacks_values() {
@@ -130,6 +133,9 @@ impl LineSubscriber for Collector {
             if let Some((file, value)) = experiments {
                 file.write(name, value, time, step, rank.unwrap_or(0));
             }
+            if let (Some(board), Some(value)) = (board.as_ref(), finite) {
+                board.add(name, value, step, time, rank.unwrap_or(0));
+            }
         });
     }
 
@@ -141,6 +147,9 @@ impl LineSubscriber for Collector {
         self.values.flush();
         if let Some(experiments) = &mut self.experiments {
             experiments.flush();
+        }
+        if let Some(board) = &self.board {
+            board.flush();
         }
     }
 

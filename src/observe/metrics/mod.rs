@@ -37,6 +37,7 @@ pub use summary::{MetricSummary, TuningSummary};
 use collector::Collector;
 use state::SharedMetrics;
 
+use super::export::Board;
 use crate::job::config::MetricDefinition;
 use crate::logs::Tap;
 
@@ -56,6 +57,8 @@ pub struct MetricsInput {
     pub folder: PathBuf,
     /// The folder of the platform's Experiments, if it has one.
     pub experiments: Option<PathBuf>,
+    /// The event file for TensorBoard, if it is asked for.
+    pub board: Option<Board>,
 }
 
 /// The metrics of this host.

@@ -18,7 +18,8 @@ pub use devices::{DevicesInput, GpuPresence};
 pub use sample::{CpuSample, MemorySample, ResourceSample, SpaceSample};
 pub use summary::ResourceSummary;
 
-use super::advice::{Advice, Advisor};
+use super::advice::{Advice, Advisor, Processes};
+use super::export::Board;
 use super::json_lines::{JsonLines, Limits};
 use super::metrics::Metrics;
 use crate::event::Moment;
@@ -59,17 +60,10 @@ pub struct ResourcesInput {
     pub devices: DevicesInput,
     /// The number of training processes on this host.
     pub processes: Processes,
+    /// The event file for TensorBoard, if it is asked for.
+    pub board: Option<Board>,
     /// The metrics of the job, if it has any, for advice.
     pub metrics: Option<Metrics>,
-}
-
-/// The number of training processes on a host, as far as advice depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Processes {
-    /// One.
-    One,
-    /// Several, or as many as a launcher starts.
-    Several,
 }
 
 /// The resources of this host.
@@ -209,6 +203,9 @@ fn sample_until_end(shared: &Shared, input: &ResourcesInput) {
         let mut sample = ResourceSample::between(&first, &before, &now, Moment::of(now.at).unix_seconds());
         (sample.gpus, sample.neuron) = (devices.gpus(is_last).unwrap_or_default(), devices.neuron());
         before = now;
+        if let Some(board) = &input.board {
+            sample.add_to(board);
+        }
         if number.is_multiple_of(stride) || is_last {
             file.add(&sample);
             file.flush();

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::machine::devices::{GpuState, NeuronState};
 use crate::machine::{Space, Traffic, Usage};
+use crate::observe::export::Board;
 
 /// A sample, as resources.jsonl has it. Sizes are bytes, shares are per cent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -160,6 +161,28 @@ impl ResourceSample {
             gpus: Vec::new(),
             neuron: None,
         }
+    }
+}
+
+impl ResourceSample {
+    /// Adds the sample to an event file. The steps are the seconds since the first sample.
+    pub(super) fn add_to(&self, board: &Board) {
+        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        let add = |name: String, value: Option<f64>| {
+            if let Some(value) = value {
+                board.add(&name, value, Some(self.elapsed as u64), self.time, 0);
+            }
+        };
+        add("system/processors".into(), self.cpu.used);
+        add("system/memory_gib".into(), self.memory.map(|memory| gib(memory.working_set)));
+        add("system/disk_free_gib".into(), self.disk.map(|disk| gib(disk.free)));
+        for gpu in &self.gpus {
+            add(format!("gpu{}/busy", gpu.index), gpu.busy);
+            add(format!("gpu{}/memory_gib", gpu.index), gpu.memory_used.map(gib));
+            add(format!("gpu{}/power", gpu.index), gpu.power);
+            add(format!("gpu{}/temperature", gpu.index), gpu.temperature);
+        }
+        board.flush();
     }
 }
 

@@ -12,8 +12,8 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use crate::job::Variables;
 use crate::kernel::gpu_helper::{PROGRAM, layout};
 use crate::machine::devices::GpuState;
-use crate::machine::devices::nvml::{self, Answer, NvmlError};
-use crate::supervise::{Companion, Reading};
+use crate::machine::devices::nvml::{self, NvmlAnswer, NvmlError};
+use crate::supervise::{Companion, OutputState};
 
 /// The flag for a file in memory that may be executed. Linux before 6.3 does not know it and allows it.
 const MFD_EXEC: u32 = 0x10;
@@ -125,8 +125,8 @@ impl Helper {
     /// Takes the answer that is due, if it is there.
     fn take(&mut self, now: Instant) -> Result<Option<Vec<GpuState>>, Useless> {
         let reading = self.companion.read(&mut self.bytes);
-        let Some(Answer { processor_time, gpus }) = nvml::take(&mut self.bytes) else {
-            if reading == Reading::Ended {
+        let Some(NvmlAnswer { processor_time, gpus }) = nvml::take(&mut self.bytes) else {
+            if reading == OutputState::Ended {
                 let said = self.companion.complaint().unwrap_or_else(|| "the helper has ended".into());
                 return Err(Useless::NotLoaded(said));
             }

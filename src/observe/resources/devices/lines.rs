@@ -1,6 +1,6 @@
 //! The lines that a companion writes.
 
-use crate::supervise::{Companion, Reading};
+use crate::supervise::{Companion, OutputState};
 
 /// The maximum size of what is kept of lines that are not complete, in bytes.
 const MAX_SIZE: usize = 1 << 20;
@@ -22,7 +22,7 @@ impl Lines {
     /// Returns the whole lines that were written since the last call. A line that is too long is lost.
     pub(super) fn take(&mut self) -> Vec<String> {
         if !self.has_ended {
-            self.has_ended = self.companion.read(&mut self.bytes) == Reading::Ended;
+            self.has_ended = self.companion.read(&mut self.bytes) == OutputState::Ended;
         }
         let end = match memchr::memrchr(b'\n', &self.bytes) {
             Some(end) => end + 1,
