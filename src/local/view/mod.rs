@@ -9,12 +9,14 @@ mod screen;
 mod sight;
 
 use std::io::IsTerminal;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use nix::unistd::{getpgrp, tcgetpgrp};
 
 use crate::kernel;
 use crate::logs::Relay;
@@ -36,6 +38,12 @@ const STACK_SIZE: usize = 256 << 10;
 pub(super) fn is_possible() -> bool {
     let terminal = std::env::var_os("TERM").unwrap_or_default();
     std::io::stdout().is_terminal() && !terminal.is_empty() && terminal != "dumb"
+}
+
+/// Returns true if this process is the foreground job of the terminal. In the background the terminal is another job's, and while
+/// a script asks for a password it is the script's.
+fn is_in_foreground(terminal: BorrowedFd<'_>) -> bool {
+    tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp())
 }
 
 /// The live view of a job. It is cleared when this value is dropped.
@@ -148,7 +156,7 @@ fn show_until_end(shared: &Shared, relay: &Relay, sight: &mut Sight, style: Pain
                 ticks += 1;
                 // A terminal that takes nothing is not given more.
                 let is_stuck = drawn.as_ref().is_some_and(|drawn| drawn.try_recv() == Err(TryRecvError::Empty));
-                let size = kernel::window_size(stdout.as_fd());
+                let size = kernel::window_size(stdout.as_fd()).filter(|_| is_in_foreground(stdout.as_fd()));
                 let lines = size.map(|size| lines::of(sight.seen(), begun.elapsed(), usize::from(size.columns), style));
                 if !is_stuck {
                     drawn = Some(relay.draw(screen.draw(size, lines.unwrap_or_default())));
