@@ -34,13 +34,13 @@ pub(super) struct Facts<'a> {
 /// The samples of the last minutes.
 #[derive(Debug)]
 pub(super) struct History {
-    points: VecDeque<Point>,
+    points: VecDeque<HistoryPoint>,
     kept: usize,
 }
 
 /// A sample, as far as rules look back at it.
 #[derive(Clone, Debug)]
-pub(super) struct Point {
+pub(super) struct HistoryPoint {
     /// The seconds since the first sample.
     pub(super) elapsed: f64,
     /// The working set, in bytes.
@@ -77,7 +77,7 @@ impl History {
         if self.points.len() == self.kept {
             self.points.pop_front();
         }
-        self.points.push_back(Point {
+        self.points.push_back(HistoryPoint {
             elapsed: sample.elapsed,
             working_set: sample.memory.map(|memory| memory.working_set),
             throttled: sample.cpu.throttled,
@@ -87,7 +87,7 @@ impl History {
     }
 
     /// Returns the samples of the last seconds, if they span at least that time.
-    pub(super) fn last(&self, seconds: f64) -> Option<impl Iterator<Item = &Point>> {
+    pub(super) fn last(&self, seconds: f64) -> Option<impl Iterator<Item = &HistoryPoint>> {
         let newest = self.points.back()?.elapsed;
         let is_long_enough = self.points.front().is_some_and(|oldest| newest - oldest.elapsed >= seconds);
         is_long_enough.then(|| self.points.iter().filter(move |point| newest - point.elapsed <= seconds))
