@@ -46,8 +46,8 @@
 //!
 //! A folder may import only the folders that follow it in this list. A test checks this.
 //!
-//! `cli` → `local` → `run` → `observe` → `watch` → `cluster` → `launch` → `prepare` → `storage` → `failure` → `supervise` → `logs` →
-//! `event` → `machine` → `job` → `python` → `redact` → `resolve` → `files` → `kernel`
+//! `cli` → `local` → `shim` → `run` → `observe` → `watch` → `cluster` → `launch` → `prepare` → `storage` → `failure` → `supervise` →
+//! `logs` → `event` → `machine` → `job` → `python` → `redact` → `resolve` → `files` → `kernel`
 //!
 //! `kernel` is the only folder with `unsafe`.
 #![deny(unsafe_code)]
@@ -70,6 +70,7 @@ pub mod python;
 pub mod redact;
 pub mod resolve;
 pub mod run;
+pub mod shim;
 pub mod storage;
 pub mod supervise;
 pub mod watch;

@@ -22,7 +22,7 @@ pub(super) fn settings_option() -> Arg {
 
 /// Returns the options that all subcommands share.
 pub(super) fn options(matches: &ArgMatches) -> Options {
-    Options { settings: matches.get_many("set").into_iter().flatten().cloned().collect() }
+    Options::of_settings(matches.get_many("set").into_iter().flatten().cloned().collect())
 }
 
 /// Prints a message on standard error, without secrets that show by their form and without control characters.

@@ -6,15 +6,18 @@ mod alike;
 mod check;
 mod common;
 mod completions;
+mod entry_point;
 mod env;
 mod exec;
 mod explain;
+mod fetch;
 mod local;
 mod man;
 mod outputs;
 mod plan;
 mod report;
 mod serve;
+mod shim;
 mod train;
 
 use std::ffi::OsString;
@@ -30,7 +33,20 @@ use crate::run;
 use crate::supervise::{direct, guard, keeper};
 
 /// The subcommands that run no job in this container.
-const QUESTIONS: [&str; 9] = ["env", "plan", "check", "explain", "report", "local", "serve", "completions", "man"];
+const QUESTIONS: [&str; 12] = [
+    "env",
+    "plan",
+    "check",
+    "explain",
+    "report",
+    "local",
+    "serve",
+    "completions",
+    "man",
+    "shim",
+    "entry-point",
+    "fetch",
+];
 
 /// Runs the command line `words`, of which the first is the program's name, and returns the exit code.
 pub fn run(words: Vec<OsString>) -> i32 {
@@ -112,6 +128,9 @@ fn dispatch(matches: &ArgMatches) -> i32 {
         Some(("explain", matches)) => explain::run(matches),
         Some(("completions", matches)) => completions::run(matches, command()),
         Some(("man", _)) => man::run(command()),
+        Some(("entry-point", matches)) => entry_point::run(matches),
+        Some(("fetch", matches)) => fetch::run(matches),
+        Some(("shim", matches)) => shim::run(matches),
         Some(("serve", _)) => serve::run(),
         _ => exit_code::USAGE,
     }
@@ -142,4 +161,7 @@ pub fn command() -> Command {
         .subcommand(completions::command())
         .subcommand(man::command())
         .subcommand(serve::command())
+        .subcommand(shim::command())
+        .subcommand(entry_point::command())
+        .subcommand(fetch::command())
 }

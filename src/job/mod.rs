@@ -15,7 +15,7 @@ pub use cluster::{Cluster, InstanceGroup};
 pub use paths::Paths;
 pub use variables::Variables;
 
-use crate::python::{Dict, Value};
+use crate::python::{Dict, Text, Value};
 
 /// A training job, as one of its hosts sees it.
 #[derive(Clone, Debug)]
@@ -53,6 +53,8 @@ pub struct JobRequest {
     pub image_submit_directory: Option<String>,
     /// The variable SAGEMAKER_TRAINING_MODULE: `module:function`.
     pub training_module: Option<String>,
+    /// The arguments of the script, if a framework of the image states them; else they are made of the hyperparameters.
+    pub arguments: Option<Vec<Text>>,
     /// The hyperparameter `sagemaker_container_log_level`, unchecked.
     pub log_level: Option<Value>,
     /// The hyperparameter `sagemaker_job_name`.
@@ -76,12 +78,19 @@ pub struct DriverConfig {
     pub requirements: Option<String>,
     /// `distributed.json`, if it is not empty.
     pub distributed: Option<Dict>,
+    /// The settings of footplate in `distributed.json`, by name. `None` if the file is for another distribution.
+    pub settings: Option<Dict>,
 }
 
 impl Job {
     /// Returns the content of `distributed.json`, if the job has that file.
     pub fn distributed(&self) -> Option<&Dict> {
         self.drivers.as_ref()?.distributed.as_ref()
+    }
+
+    /// Returns the settings of footplate in `distributed.json`, if there are any.
+    pub fn own_settings(&self) -> Option<&Dict> {
+        self.drivers.as_ref()?.settings.as_ref()
     }
 
     /// Returns true if the job runs as the drivers of SDK version 3 would run it, with their variables and arguments.

@@ -21,12 +21,19 @@ pub(super) fn choose(
     job: &Job,
     settings: &Settings,
 ) -> Result<&'static Engine, LaunchError> {
+    // The framework whose function it is launches the script by itself, and asks for a launcher then.
+    if job.request.training_module.is_some() {
+        return Ok(&PROCESS);
+    }
     if let Some(name) = settings.launcher.as_deref() {
         if job.cluster.is_left_out() {
             return Ok(&PROCESS);
         }
         let named = engines.iter().copied().find(|engine| engine.name == name);
         return named.ok_or_else(|| LaunchError::new(format!("there is no launcher {name}")));
+    }
+    if job.own_settings().is_some() {
+        return Ok(&PROCESS);
     }
     if let Some(distributed) = job.distributed() {
         let asks_for = |name| distributed.get(name).is_some();

@@ -108,11 +108,17 @@ fn plan_with(engines: &[&'static Engine], input: &LaunchInput<'_>) -> Result<Lau
     let mut plan = (engine.plan)(input)?;
     if let Some(set) = input.settings.launcher.as_deref().filter(|set| *set != engine.name) {
         let cluster = &input.job.cluster;
-        plan.warnings.push(format!(
-            "FOOTPLATE_LAUNCHER={set} is for the instance groups {}: this host is in the group {}, and runs one process",
-            cluster.distribution_groups.join(", "),
-            cluster.current_group
-        ));
+        plan.warnings.push(match &input.job.request.training_module {
+            Some(function) => format!(
+                "FOOTPLATE_LAUNCHER={set} is for the entry points that {function} runs by sagemaker_training: the function \
+                 itself runs once on each host"
+            ),
+            None => format!(
+                "FOOTPLATE_LAUNCHER={set} is for the instance groups {}: this host is in the group {}, and runs one process",
+                cluster.distribution_groups.join(", "),
+                cluster.current_group
+            ),
+        });
     }
     Ok(plan)
 }

@@ -1,10 +1,12 @@
 //! The facts that hold for a whole run of footplate.
 
+use std::path::PathBuf;
+
 use crate::failure::OutputFiles;
 use crate::job::config;
 use crate::job::{Paths, Variables};
 
-/// The variable that is set around the command of a job of SDK version 3.
+/// The variable that is set around the command of a job of SDK version 3, and around the function of a framework.
 pub(super) const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
 
 /// The options of the command line for a run.
@@ -12,6 +14,32 @@ pub(super) const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
 pub struct Options {
     /// Settings given as `--set name=value`.
     pub settings: Vec<(String, String)>,
+    /// The entry point that a framework of the image states, if one does.
+    pub(super) call: Option<EntryPointCall>,
+}
+
+impl Options {
+    /// Returns the options of a run whose command line has these settings.
+    pub fn of_settings(settings: Vec<(String, String)>) -> Options {
+        Options { settings, ..Options::default() }
+    }
+}
+
+/// An entry point as a framework states it.
+#[derive(Clone, Debug, Default)]
+pub struct EntryPointCall {
+    /// The source of the code.
+    pub uri: String,
+    /// The entry point.
+    pub program: String,
+    /// The launcher, unless a setting names another.
+    pub launcher: String,
+    /// Framework parameters that replace the job's, such as `sagemaker_mpi_num_processes`.
+    pub parameters: Vec<(String, String)>,
+    /// The arguments of the entry point.
+    pub arguments: Vec<String>,
+    /// The file for the report.
+    pub report: Option<PathBuf>,
 }
 
 /// The runs that leave a success or a failure file.
@@ -22,6 +50,8 @@ pub(super) enum LeavesFiles {
     /// Only a run in a container with a base folder does: elsewhere nobody reads the files, and /opt/ml is not to be made for
     /// them.
     InBaseFolder,
+    /// No run does: whoever asked for it is told how it ended.
+    Never,
 }
 
 /// The facts that hold for a whole run. Nothing changes them.
@@ -44,8 +74,18 @@ impl Context {
     pub(super) fn read(options: Options, leaves: LeavesFiles) -> Context {
         let variables = Variables::of_this_process();
         let paths = config::base_paths(&variables);
-        let leaves_files = leaves == LeavesFiles::Always || paths.base().exists();
+        let leaves_files = match leaves {
+            LeavesFiles::Always => true,
+            LeavesFiles::InBaseFolder => paths.base().exists(),
+            LeavesFiles::Never => false,
+        };
         let files = OutputFiles::new(paths.failure(), paths.success());
         Context { variables, paths, options, leaves_files, files }
+    }
+
+    /// Returns true if another footplate runs the job that this one is a part of. That one keeps the record, uploads
+    /// intermediate output and writes the failure file.
+    pub(super) fn is_within_job(&self) -> bool {
+        self.variables.get(IN_COMMAND).is_some()
     }
 }

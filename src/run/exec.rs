@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::context::{Context, IN_COMMAND, LeavesFiles, Options};
+use super::context::{Context, LeavesFiles, Options};
 use super::judge::Ended;
 use super::live::Live;
 use super::observe::HostFacts;
@@ -36,7 +36,7 @@ async fn phases(context: &Context, live: &mut Live, mut command: Vec<OsString>) 
         tracing::warn!("{warning}");
     }
     live.events.name_host(&prepared.job.cluster.current_host);
-    let is_own_job = context.variables.get(IN_COMMAND).is_none();
+    let is_own_job = !context.is_within_job();
     if is_own_job {
         record::begin(context, live, &prepared);
         checkpoints::begin(live, &prepared);

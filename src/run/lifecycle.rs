@@ -7,7 +7,7 @@ use super::context::{Context, LeavesFiles, Options};
 use super::judge::Ended;
 use super::live::Live;
 use super::timeline::Timeline;
-use super::{Outcome, Refusal, checkpoints, intermediate, observe, panic, peers, report};
+use super::{Outcome, Refusal, call, checkpoints, intermediate, observe, panic, peers, report};
 use crate::event::{EventKind, Events};
 use crate::logs::{self, Relay};
 use crate::redact::Redactor;
@@ -72,9 +72,13 @@ fn begin(context: &Context, events: Events, timeline: Timeline) -> std::io::Resu
 /// bounded time.
 async fn record(context: &Context, live: &mut Live, outcome: &Outcome) {
     let (outcome, files) = (outcome.clone(), context.leaves_files.then(|| context.files.clone()));
+    let call = context.options.call.clone();
     let recorded = live.supervisor.attend(RECORD_TIME, move || {
         let redactor = logs::redactor();
         outcome.log(&redactor);
+        if let Some(call) = call {
+            call::report(&call, &outcome, &redactor);
+        }
         if let Some(files) = files {
             outcome.record(&files, &redactor);
         }

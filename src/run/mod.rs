@@ -10,6 +10,7 @@
 //! [`Supervisor`](crate::supervise::Supervisor) gives all processes their grace period.
 
 mod bring;
+mod call;
 mod checkpoint_story;
 mod checkpoints;
 mod context;
@@ -38,11 +39,11 @@ mod timeline;
 mod train;
 mod usage;
 
-pub use context::Options;
+pub use context::{EntryPointCall, Options};
 pub use exec::exec;
 pub use module::missing_module;
 pub use outcome::{Outcome, Refusal};
 pub use prepare::{Prepared, entry_of, environment_of, find_runner, hardware, image, needs_python, prepare, redactor};
 pub use scratch::Scratch;
-pub use train::train;
+pub use train::{entry_point, train};
 pub use usage::refuse_command_line;

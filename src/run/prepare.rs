@@ -49,8 +49,8 @@ pub fn prepare(
     });
     let config = read.map_err(|error| refused(&format_args!("{}: {error}", error.path.display())))?;
     let Config { job, own_hyperparameters, mut warnings } = config.map_err(|error| refused(&error))?;
-    let settings =
-        Settings::read(command_line, variables, &own_hyperparameters, &launch::names()).map_err(|error| {
+    let settings = Settings::read(command_line, variables, &own_hyperparameters, job.own_settings(), &launch::names())
+        .map_err(|error| {
             let error = format!("settings: {error}");
             Outcome::refused(Refusal::Configuration, redactor(variables, &job.all_hyperparameters).clean(&error))
         })?;

@@ -1,14 +1,14 @@
 //! `footplate train`: a training job on this host.
 
-use super::context::{Context, IN_COMMAND, LeavesFiles, Options};
+use super::context::{Context, EntryPointCall, IN_COMMAND, LeavesFiles, Options};
 use super::judge::Ended;
 use super::live::Live;
 use super::observe::HostFacts;
 use super::ranks::Separate;
 use super::start::{self, rank_tasks, shown_command};
 use super::{
-    Outcome, Prepared, Refusal, bring, checkpoints, install, intermediate, lifecycle, module, observe, peers, prepare,
-    ranks, record, remote, script,
+    Outcome, Prepared, Refusal, bring, call, checkpoints, install, intermediate, lifecycle, module, observe, peers,
+    prepare, ranks, record, remote, script,
 };
 use crate::event::{EventKind, JobPhase};
 use crate::launch::{self, Entry, LaunchInput};
@@ -25,8 +25,20 @@ pub fn train(options: Options) -> i32 {
     lifecycle::run(options, LeavesFiles::Always, phases)
 }
 
+/// Runs an entry point for a framework of the image, and returns the exit code. The framework is told how it ended, and no file
+/// is left.
+pub fn entry_point(options: Options, call: EntryPointCall) -> i32 {
+    lifecycle::run(Options { call: Some(call), ..options }, LeavesFiles::Never, phases)
+}
+
 async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
-    let prepared = prepare::prepare(context.paths.clone(), &context.variables, &context.options.settings, false)?;
+    let mut prepared = prepare::prepare(context.paths.clone(), &context.variables, &context.options.settings, false)?;
+    let mut existing = ExistingVariables::Overwrite;
+    if let Some(call) = &context.options.call {
+        call::apply(call, context, &mut prepared);
+        // The framework may have changed them on purpose.
+        existing = ExistingVariables::Keep;
+    }
     prepared.log_level().apply();
     logs::set_redactor(prepare::redactor(&context.variables, &prepared.job.all_hyperparameters));
     introduce(&prepared);
@@ -34,9 +46,13 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     let engine = launch::choose(&prepared.job, &prepared.settings).unwrap_or(&launch::PROCESS);
     live.events.name_host(&prepared.job.cluster.current_host);
     record::begin(context, live, &prepared);
-    checkpoints::begin(live, &prepared);
+    if !context.is_within_job() {
+        checkpoints::begin(live, &prepared);
+    }
     peers::join(context, live, &prepared, engine);
-    intermediate::begin(context, live, &prepared);
+    if !context.is_within_job() {
+        intermediate::begin(context, live, &prepared);
+    }
     live.next_phase(JobPhase::Config, JobPhase::Code);
 
     context.files.wait_until_reserved(script::RESERVE_TIME);
@@ -62,7 +78,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     live.next_phase(JobPhase::Requirements, JobPhase::Environment);
 
     let hardware = live.hardware(context, &prepared).await?;
-    let environment = prepare::environment_of(&prepared, &hardware, &context.variables, ExistingVariables::Overwrite)?;
+    let environment = prepare::environment_of(&prepared, &hardware, &context.variables, existing)?;
     let plan = launch::plan(&LaunchInput {
         job: &prepared.job,
         settings: &prepared.settings,
@@ -79,13 +95,9 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         tracing::warn!("{warning}");
     }
     let mut variables = start::variables(context, live, &environment, &plan.variables);
-    if let Entry::ShellCommand(command) = &entry {
-        // A `SourceCode.command` of SDK version 3 that is `footplate train` would run itself without end.
-        if context.variables.get(IN_COMMAND).is_some() {
-            let message = format!(
-                "the job's command {command:?} runs `footplate train`, which runs the command again: use `footplate exec -- …` in it"
-            );
-            return Err(Outcome::refused(Refusal::Launch, message));
+    if matches!(entry, Entry::ShellCommand(_) | Entry::Function { .. }) {
+        if context.is_within_job() {
+            return Err(Outcome::refused(Refusal::Launch, runs_itself(&entry)));
         }
         variables.insert(IN_COMMAND.into(), "1".into());
     }
@@ -121,6 +133,20 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         return remote::serve(context, live, &prepared, tasks, &nodes[0], &code_dir).await;
     }
     script::run(context, live, &prepared, tasks, &code_dir, end_traits).await
+}
+
+/// Returns the error for a job whose command or function runs `footplate train`, which would run it again without end.
+fn runs_itself(entry: &Entry) -> String {
+    match entry {
+        Entry::Function { module, function, .. } => format!(
+            "the job's function {module}:{function} runs `footplate train`, which calls the function again: use \
+             sagemaker_training.entry_point.run or `footplate exec -- …` in it"
+        ),
+        Entry::ShellCommand(command) => format!(
+            "the job's command {command:?} runs `footplate train`, which runs the command again: use `footplate exec -- …` in it"
+        ),
+        Entry::File { name, .. } => format!("{name} runs `footplate train`, which runs it again"),
+    }
 }
 
 /// Logs the facts about the job.

@@ -39,11 +39,13 @@
 //! - `readme`: what the documents show is true
 //! - `record`: the run record, after every kind of end
 //! - `report`: the page about jobs, in a real browser
+//! - `release`: what a release publishes
 //! - `requirements`: installed with real pip
 //! - `resources`: what the container uses, while the script runs
 //! - `s3`: code from S3, and what can go wrong on the way
 //! - `sdk`: jobs of the SageMaker Python SDKs' local modes
 //! - `secrets`: they and control characters are in nothing that footplate itself writes, and nothing else is hidden
+//! - `shim`: the Python package sagemaker_training, under frameworks that import it
 //! - `strangers`: strangers at the leader's port, and hosts that have the key and lie
 //! - `structure`: who imports whom, where `unsafe` is, how long files are
 //! - `torchrun`: the lines and the errors of its ranks
@@ -94,6 +96,7 @@ mod ranks;
 mod readme;
 mod record;
 mod recorder;
+mod release;
 mod report;
 mod requirements;
 mod resources;
@@ -102,6 +105,7 @@ mod s3;
 mod sdk;
 mod secrets;
 mod servers;
+mod shim;
 mod strangers;
 mod structure;
 mod torchrun;

@@ -9,13 +9,16 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{images, kept};
+use crate::{images, kept, servers};
 
 /// The last version of the SDK for which the incumbent was made.
 const V2: &str = "sagemaker[local]==2.257.7";
 
 /// The version of the SDK from whose drivers the recorded cases come.
 const V3: &str = "sagemaker-train==1.27.0";
+
+/// The folder of the Python package footplate.
+const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/sdk");
 
@@ -62,10 +65,54 @@ fn a_command_of_v3_that_fails_leaves_its_error_among_the_artifacts() {
 }
 
 #[test]
-fn a_driver_for_v3_can_hand_the_job_to_the_binary() {
+fn the_binary_comes_with_a_job_of_v3_and_runs_ranks_on_two_hosts() {
     let Some(place) = Workplace::new() else { return };
-    let ended = place.v3("1", "driver", "train.py");
-    ended.trained(1, "two words");
+    let ended = place.run(V3, "v3.py", [images::debian("bookworm"), "2", "per-gpu", "train.py"]);
+    ended.trained(4, "two words");
+    let output = [&ended.output.stdout[..], &ended.output.stderr].concat();
+    assert!(String::from_utf8_lossy(&output).contains("[algo-2:3] algo-2 has trained"), "{ended}");
+}
+
+#[test]
+fn a_script_that_fails_under_a_binary_that_came_with_the_job_leaves_its_error() {
+    let Some(place) = Workplace::new() else { return };
+    let ended = place.run(V3, "v3.py", [images::debian("bookworm"), "1", "process", "fails.py"]);
+    ended.failed();
+}
+
+#[test]
+fn a_job_of_v3_sends_the_binary_to_the_service() {
+    let folder = tempfile::tempdir().expect("failed to make a folder for the job");
+    fs::create_dir(folder.path().join("code")).expect("failed to make a folder of the job");
+    fs::copy(format!("{FIXTURES}/code/train.py"), folder.path().join("code/train.py"))
+        .expect("failed to copy a script");
+    let binary = folder.path().join("footplate");
+    fs::copy("/bin/true", &binary).expect("failed to copy a program");
+    // moto is in the environment of the test servers.
+    let moto = servers::tools().with_file_name("lib");
+    let moto =
+        fs::read_dir(moto).expect("the environment").flatten().next().expect("its Python").path().join("site-packages");
+    let output = Command::new(kept::environment(&[V3]).join("bin/python3"))
+        .arg(format!("{FIXTURES}/api.py"))
+        .args([folder.path(), &binary])
+        .env("PYTHONPATH", format!("{}:{}", moto.display(), PYTHON))
+        .env("HOME", folder.path())
+        .env("SAGEMAKER_USER_CONFIG_OVERRIDE", format!("{FIXTURES}/config.yaml"))
+        .output()
+        .expect("failed to start the SDK's program");
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let last = stdout.lines().last().unwrap_or_default();
+    let asked: Value = serde_json::from_str(last).unwrap_or_else(|_| panic!("{output:?}"));
+    assert_eq!(asked["hosts"], 2, "{asked:#}");
+    assert_eq!(asked["runs_driver"], true, "{asked:#}");
+    assert_eq!(asked["channels"], json!(["code", "sm_drivers"]), "{asked:#}");
+    let distributed =
+        json!({"launcher": "per-gpu", "process_count_per_node": null, "settings": {"grace_period": "30"}});
+    assert_eq!(asked["distributed"], distributed, "{asked:#}");
+    let sent = format!("distributed_drivers/footplate-{}", std::env::consts::ARCH);
+    let size = fs::metadata("/bin/true").expect("a program").len();
+    assert_eq!(asked["uploaded"][sent], size, "{asked:#}");
+    assert!(asked["uploaded"]["distributed_drivers/footplate_driver.py"].is_u64(), "{asked:#}");
 }
 
 #[test]
@@ -131,6 +178,9 @@ impl Workplace {
             .args(arguments)
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
+            .env("PYTHONPATH", PYTHON)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("FOOTPLATE_TEST_BINARY", images::BINARY)
             .env("AWS_ACCESS_KEY_ID", "none")
             .env("AWS_SECRET_ACCESS_KEY", "none")
             .env("AWS_DEFAULT_REGION", "us-east-1")

@@ -27,7 +27,8 @@ pub(super) fn explained(name: &str, here: &Here) -> Option<String> {
 fn value_here(setting: &Setting, here: &Here) -> String {
     let none = Dict::new();
     let own = here.prepared.as_ref().map_or(&none, |prepared| &prepared.own_hyperparameters);
-    let Some(given) = given(setting, &here.command_line, &here.variables, own) else {
+    let drivers = here.prepared.as_ref().ok().and_then(|prepared| prepared.job.own_settings());
+    let Some(given) = given(setting, &here.command_line, &here.variables, own, drivers) else {
         return match (&here.prepared, setting.name) {
             (Ok(prepared), "launcher") => match launch::choose(&prepared.job, &prepared.settings) {
                 Ok(engine) if prepared.job.distributed().is_some() || !engine.flags.is_empty() => {

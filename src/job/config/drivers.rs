@@ -35,7 +35,30 @@ pub(super) fn read(paths: &Paths) -> Result<Option<DriverConfig>, ConfigError> {
     // The SDK quotes each of them as Python's `str` has it.
     let args = source_code.as_ref().and_then(|dict| dict.get("args")).and_then(Value::as_list).unwrap_or_default();
     let args = args.iter().map(|arg| arg.to_py_str().to_str().into_owned()).collect();
-    Ok(Some(DriverConfig { entry_script, command, args, requirements, distributed }))
+    let settings = distributed.as_ref().and_then(own_settings);
+    Ok(Some(DriverConfig { entry_script, command, args, requirements, distributed, settings }))
+}
+
+/// Returns the settings of footplate in `distributed.json`, which the class `Footplate` of the Python package writes: the keys
+/// `launcher` and `settings`. Other classes have neither.
+fn own_settings(distributed: &Dict) -> Option<Dict> {
+    let (launcher, settings) = (distributed.get("launcher"), distributed.get("settings"));
+    if launcher.is_none() && settings.is_none() {
+        return None;
+    }
+    let mut own = match settings {
+        Some(Value::Dict(dict)) => dict.clone(),
+        _ => Dict::new(),
+    };
+    if let Some(launcher) = launcher.filter(|launcher| launcher.is_true()) {
+        own.set("launcher", launcher.clone());
+    }
+    if let Some(count) = distributed.get("process_count_per_node").filter(|count| count.is_true())
+        && own.get("processes_per_host").is_none()
+    {
+        own.set("processes_per_host", count.clone());
+    }
+    Some(own)
 }
 
 fn read_object(kind: &FileKind, path: &std::path::Path) -> Result<Option<Dict>, ConfigError> {

@@ -136,6 +136,7 @@ fn assemble(files: Files, variables: &Variables, warnings: Vec<String>) -> Confi
         submit_directory: text("sagemaker_submit_directory").filter(|folder| !folder.is_empty()),
         image_submit_directory: variables.get_non_empty("SAGEMAKER_SUBMIT_DIRECTORY").map(|folder| folder.into_owned()),
         training_module: variables.get_non_empty("SAGEMAKER_TRAINING_MODULE").map(|module| module.into_owned()),
+        arguments: None,
         log_level: all.get("sagemaker_container_log_level").cloned(),
         job_name: all.get("sagemaker_job_name").cloned(),
         region: all

@@ -6,8 +6,8 @@ use crate::job::Variables;
 use crate::python::{Dict, Value};
 
 impl Settings {
-    /// Reads every setting: `command_line` pairs first, then variables, then hyperparameters. `launchers` are the names of the
-    /// launchers that exist: their table stands in a folder above this one.
+    /// Reads every setting: `command_line` pairs first, then variables, then hyperparameters, then `drivers`, which are those of
+    /// `distributed.json`. `launchers` are the names of the launchers that exist: their table stands in a folder above this one.
     ///
     /// # Errors
     /// A setting does not take the value that it was given, the launcher does not exist, or a name on the command line is not
@@ -16,13 +16,16 @@ impl Settings {
         command_line: &[(String, String)],
         variables: &Variables,
         hyperparameters: &Dict,
+        drivers: Option<&Dict>,
         launchers: &[&str],
     ) -> Result<Settings, SettingError> {
-        if let Some((name, _)) = command_line.iter().find(|(name, _)| !is_setting(name)) {
+        let in_drivers = drivers.into_iter().flat_map(Dict::keys).map(|name| name.to_str().into_owned());
+        let mut names = command_line.iter().map(|(name, _)| name.clone()).chain(in_drivers);
+        if let Some(name) = names.find(|name| !is_setting(name)) {
             let known = REGISTRY.map(|setting| setting.name).join(", ");
-            return Err(SettingError::Unknown { name: name.clone(), known });
+            return Err(SettingError::Unknown { name, known });
         }
-        let given = |setting: &Setting| given(setting, command_line, variables, hyperparameters);
+        let given = |setting: &Setting| given(setting, command_line, variables, hyperparameters, drivers);
         let settings = Settings::from_given(given)?;
         let is_known = |name: &String| launchers.contains(&name.as_str());
         if settings.launcher.as_ref().is_some_and(|name| !is_known(name))
@@ -41,6 +44,7 @@ pub fn given(
     command_line: &[(String, String)],
     variables: &Variables,
     hyperparameters: &Dict,
+    drivers: Option<&Dict>,
 ) -> Option<GivenValue> {
     if let Some((_, text)) = command_line.iter().rev().find(|(name, _)| name == setting.name) {
         return Some(GivenValue { text: text.clone(), place: format!("--set {}", setting.name) });
@@ -49,9 +53,12 @@ pub fn given(
         let place = format!("the variable {}", setting.variable());
         return Some(GivenValue { text: text.into_owned(), place });
     }
-    let value = hyperparameters.get(&setting.hyperparameter())?;
-    let place = format!("the hyperparameter {}", setting.hyperparameter());
-    Some(GivenValue { text: value_text(value), place })
+    if let Some(value) = hyperparameters.get(&setting.hyperparameter()) {
+        let place = format!("the hyperparameter {}", setting.hyperparameter());
+        return Some(GivenValue { text: value_text(value), place });
+    }
+    let value = drivers?.get(setting.name)?;
+    Some(GivenValue { text: value_text(value), place: format!("{} in distributed.json", setting.name) })
 }
 
 fn is_setting(name: &str) -> bool {
@@ -93,7 +100,7 @@ mod tests {
             ("footplate_arguments", "flags"),
             ("footplate_requirements", "extra.txt"),
         ]);
-        let settings = Settings::read(&command_line, &variables, &given, &[]).expect("read");
+        let settings = Settings::read(&command_line, &variables, &given, None, &[]).expect("read");
         assert_eq!(settings.grace_period, Duration::from_secs(1));
         assert_eq!(settings.drain_time, Duration::from_millis(2500));
         assert_eq!(settings.arguments, Some(ArgumentStyle::Flags));
@@ -101,10 +108,26 @@ mod tests {
     }
 
     #[test]
+    fn the_drivers_of_the_sdk_are_the_weakest_source() {
+        let drivers = hyperparameters(&[("grace_period", "4"), ("drain_time", "4")]);
+        let given = hyperparameters(&[("footplate_drain_time", "3")]);
+        let settings = Settings::read(&[], &Variables::default(), &given, Some(&drivers), &[]).expect("read");
+        assert_eq!((settings.grace_period, settings.drain_time), (Duration::from_secs(4), Duration::from_secs(3)));
+        for (name, value, said) in [
+            ("grace_period", "soon", "grace_period in distributed.json is \"soon\", but takes "),
+            ("grace", "1", "there is no setting \"grace\""),
+        ] {
+            let drivers = hyperparameters(&[(name, value)]);
+            let error = Settings::read(&[], &Variables::default(), &Dict::new(), Some(&drivers), &[]).expect_err(value);
+            assert!(error.to_string().starts_with(said), "{error}");
+        }
+    }
+
+    #[test]
     fn a_launcher_must_be_one_of_those_that_exist() {
         let set = |name: &str| {
             let variables: Variables = [("FOOTPLATE_LAUNCHER", name)].into_iter().collect();
-            Settings::read(&[], &variables, &Dict::new(), &["process", "mpi"])
+            Settings::read(&[], &variables, &Dict::new(), None, &["process", "mpi"])
         };
         assert_eq!(set("mpi").expect("a launcher").launcher.as_deref(), Some("mpi"));
         let error = set("slurm").expect_err("no launcher").to_string();
@@ -118,13 +141,14 @@ mod tests {
             [("grace_period", "soon"), ("grace_period", "-1"), ("grace_period", "inf"), ("arguments", "x")]
         {
             let variables: Variables = [(format!("FOOTPLATE_{}", name.to_uppercase()), value)].into_iter().collect();
-            let error = Settings::read(&[], &variables, &Dict::new(), &[]).expect_err(value).to_string();
+            let error = Settings::read(&[], &variables, &Dict::new(), None, &[]).expect_err(value).to_string();
             assert!(
                 error.starts_with(&format!("the variable FOOTPLATE_{} is {value:?}", name.to_uppercase())),
                 "{error}"
             );
         }
-        let error = Settings::read(&[("grace".to_owned(), String::new())], &Variables::default(), &Dict::new(), &[]);
+        let error =
+            Settings::read(&[("grace".to_owned(), String::new())], &Variables::default(), &Dict::new(), None, &[]);
         assert!(error.expect_err("no such setting").to_string().starts_with("there is no setting \"grace\""));
     }
 }

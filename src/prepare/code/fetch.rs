@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::archive::{ArchiveLimits, unpack_file};
@@ -13,7 +14,7 @@ use super::s3::fetch_from_s3;
 use super::source::{CodeSource, SourceForm};
 use crate::job::settings::CodePrecedence;
 use crate::machine::Bytes;
-use crate::storage::Access;
+use crate::storage::{Access, Bucket};
 
 /// The result of fetching the code. Its text is one line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +79,30 @@ pub fn fetch(
         }
     }
     Ok(FetchedCode::Written { form, code_dir: folder.root().to_owned(), report: folder.report })
+}
+
+/// Writes a source that is one file or one object of S3 to the file `path`, as it is.
+///
+/// # Errors
+///
+/// Any [`CodeError`]. What was written before the error remains.
+pub fn fetch_packed(source: &CodeSource, path: &Path, access: &Access) -> Result<(), CodeError> {
+    let writing = |error| CodeError::writing(path, error);
+    match source {
+        CodeSource::Local(from) => fs::copy(from, path).map(|_| ()).map_err(writing),
+        CodeSource::S3 { bucket, key } => {
+            let spool_folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let mut object = Bucket::new(access.clone(), bucket).read(key, spool_folder)?;
+            let mut file = fs::File::create(path).map_err(writing)?;
+            io::copy(&mut object, &mut file).map(|_| ()).map_err(|error| {
+                if CodeError::is_storage(&error) {
+                    CodeError::reading(path, error)
+                } else {
+                    CodeError::writing(path, error)
+                }
+            })
+        }
+    }
 }
 
 impl FetchedCode {

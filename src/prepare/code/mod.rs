@@ -26,7 +26,7 @@ pub use archive::{ArchiveLimits, unpack};
 pub use code_folder::WriteReport;
 pub use entry::{EntryError, EntryKind, EntryPoint, module_of};
 pub use error::CodeError;
-pub use fetch::{FetchedCode, fetch};
+pub use fetch::{FetchedCode, fetch, fetch_packed};
 pub use notes::Notes;
 pub use runner::{Runner, SHELL};
 pub use shebang::{Shebang, shebang};

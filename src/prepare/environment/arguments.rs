@@ -4,8 +4,12 @@ use crate::job::Job;
 use crate::job::settings::{ArgumentStyle, Settings};
 use crate::python::{Dict, Separators, Text, Value};
 
-/// Builds the arguments in the style of the setting `arguments`, or of the job's incumbent if it is not set.
+/// Builds the arguments in the style of the setting `arguments`, or of the job's incumbent if it is not set. Arguments that a
+/// framework states stay as they are.
 pub(super) fn build(job: &Job, settings: &Settings) -> Vec<Text> {
+    if let Some(arguments) = &job.request.arguments {
+        return arguments.clone();
+    }
     let as_drivers = job.runs_as_drivers();
     let default = if as_drivers { ArgumentStyle::Json } else { ArgumentStyle::Toolkit };
     match settings.arguments.unwrap_or(default) {

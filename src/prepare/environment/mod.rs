@@ -46,7 +46,7 @@ pub struct Environment {
 pub enum ExistingVariables {
     /// The job's values replace them, as in the toolkit.
     Overwrite,
-    /// Their values stay (`footplate exec`).
+    /// Their values stay (`footplate exec`, and a framework's entry point).
     Keep,
 }
 
@@ -88,7 +88,7 @@ pub fn build(
     let are_passed = match existing {
         ExistingVariables::Overwrite => job.passes_arguments(settings),
         // `footplate exec` passes its own arguments.
-        ExistingVariables::Keep => settings.command_arguments,
+        ExistingVariables::Keep => settings.command_arguments || job.request.arguments.is_some(),
     };
     let arguments: Vec<Vec<u8>> = if are_passed {
         arguments.iter().map(|argument| limits::without_nul(argument.to_system())).collect()

@@ -1,0 +1,88 @@
+"""The program footplate, which does the work of this package."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from sagemaker_training import errors
+
+# The program that wrote this package; empty if it was installed otherwise.
+_WRITTEN_BY = ""
+
+_ERRORS = {
+    "script": errors.ExecuteUserScriptError,
+    "requirements": errors.InstallRequirementsError,
+    "package": errors.InstallModuleError,
+}
+
+
+def binary():
+    """Returns the path of footplate: the one on PATH, else the one that wrote this package."""
+    beside_python = os.path.join(os.path.dirname(sys.executable or ""), "footplate")
+    for found in (shutil.which("footplate"), beside_python, _WRITTEN_BY):
+        if found and os.access(found, os.X_OK):
+            return found
+    raise RuntimeError("footplate is not on PATH: copy it into the image, or install the package footplate with pip")
+
+
+def call(*arguments):
+    """Runs footplate with a question that is answered by its exit code. Raises ClientError unless it is 0."""
+    ended = subprocess.run([binary(), *arguments], stderr=subprocess.PIPE, universal_newlines=True)
+    if ended.returncode:
+        raise errors.ClientError(ended.stderr.strip().replace("footplate: ", "", 1))
+
+
+def run_entry_point(uri, program, arguments, launcher, parameters, wait):
+    """Runs an entry point. If it fails, raises the error that stands for the kind of the failure."""
+    folder = tempfile.mkdtemp(prefix="footplate-")
+    report = os.path.join(folder, "report.json")
+    command = [binary(), "entry-point", "--uri", uri, "--program", program, "--launcher", launcher, "--report", report]
+    for name, value in parameters.items():
+        command += ["--parameter", "%s=%s" % (name, value if isinstance(value, str) else json.dumps(value))]
+    command += ["--"] + [str(argument) for argument in arguments]
+    variables = dict(os.environ)
+    variables.setdefault("FOOTPLATE_PYTHON", sys.executable)
+    started = subprocess.Popen(command, env=variables)
+    if not wait:
+        return started
+    try:
+        started.wait()
+        if started.returncode:
+            _fail(program, started.returncode, report)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return started
+
+
+def _fail(program, code, report):
+    try:
+        with open(report, encoding="utf-8") as file:
+            told = json.load(file)
+    except (OSError, ValueError):
+        told = {}
+    text, command = told.get("failure", ""), told.get("command") or program
+    error_class = _ERRORS.get(told.get("kind", "script"))
+    error = error_class(command, return_code=code, output=text) if error_class else errors.ClientError(text)
+    error.failure = text
+    _write_if_uncaught(error)
+    raise error
+
+
+def _write_if_uncaught(error):
+    """Has footplate's text become the failure file if nothing catches the error."""
+    before = sys.excepthook
+
+    def hook(kind, value, trace):
+        if value is error and error.failure:
+            from sagemaker_training import files
+
+            try:
+                files.write_failure_file(error.failure)
+            except OSError:
+                pass
+        before(kind, value, trace)
+
+    sys.excepthook = hook

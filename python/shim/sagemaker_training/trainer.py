@@ -1,0 +1,22 @@
+"""Training: footplate does all of it."""
+
+import signal
+import subprocess
+import sys
+
+from sagemaker_training import _footplate
+
+SUCCESS_CODE = 0
+DEFAULT_FAILURE_CODE = 1
+
+
+def _exit_processes(exit_code):
+    sys.exit(exit_code)
+
+
+def train():
+    """Runs the job of this container, and ends this process with its exit code. Stop signals are passed on."""
+    started = subprocess.Popen([_footplate.binary(), "train"])
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: started.send_signal(number))
+    _exit_processes(started.wait())

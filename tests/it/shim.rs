@@ -1,0 +1,324 @@
+//! The Python package sagemaker_training on top of footplate, under real frameworks and under frameworks that a test makes.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use super::job::{Ended, FOOTPLATE, Job, executable, search_path};
+use super::kept;
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/shim");
+
+/// Writes the package into a folder.
+fn shim(folder: &Path) -> Output {
+    let mut command = Command::new(FOOTPLATE);
+    command.args(["shim", "--dir"]).arg(folder).env_clear().output().expect("footplate starts")
+}
+
+/// A job whose code folder does not exist, with the package in the folder `site` and footplate on PATH.
+fn job() -> Job {
+    let job = Job::new().file("site/.keep", "").file("bin/.keep", "").without("SAGEMAKER_PROGRAM");
+    let output = shim(&job.path("site"));
+    assert!(output.status.success(), "{output:?}");
+    symlink(FOOTPLATE, job.path("bin/footplate")).expect("a link");
+    std::fs::remove_dir(job.path("code")).expect("removed");
+    let path = format!("{}:{}", job.path("bin").display(), search_path());
+    let site = job.path("site").display().to_string();
+    job.variable("PATH", &path).variable("PYTHONPATH", &site)
+}
+
+/// A job that a framework of the image runs, whose function `main` has this body. The code that the job supplies is the script
+/// `train.py`.
+fn framework(body: &str, script: &str) -> Job {
+    let body = body.replace('\n', "\n    ");
+    let head =
+        "from sagemaker_training import entry_point, environment, errors, files, modules, runner\nimport os, sys";
+    let job = job();
+    let source = job.path("source").display().to_string();
+    job.file("site/fw/__init__.py", format!("{head}\n\ndef main():\n    env = environment.Environment()\n    {body}\n"))
+        .file("source/train.py", script)
+        .variable("SAGEMAKER_TRAINING_MODULE", "fw:main")
+        .hyperparameters(&format!(
+            r#"{{"lr": 0.1, "sagemaker_program": "train.py", "sagemaker_submit_directory": "{source}"}}"#
+        ))
+}
+
+/// The call by which a framework container runs the script.
+const RUN: &str = "entry_point.run(env.module_dir, env.user_entry_point, env.to_cmd_args(), env.to_env_vars())";
+
+/// Runs a Python program with the package.
+fn python(job: &Job, arguments: &[&str]) -> Ended {
+    let mut command = Command::new("python3");
+    command.args(arguments);
+    let output = job.within(command).output().expect("python3 starts");
+    job.ended(output, std::time::Duration::ZERO)
+}
+
+#[test]
+fn the_package_keeps_the_promises_of_the_original() {
+    let job = job();
+    let ended = python(&job, &[&format!("{FIXTURES}/cases.py")]);
+    assert_eq!(ended.code(), 0, "{ended:#?}");
+    assert!(ended.stderr.contains("Ran 32 tests"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_framework_runs_the_script_with_the_arguments_and_variables_that_it_states() {
+    let script =
+        "import os, sys\nprint(sys.argv[1:], os.environ['SM_HP_LR'], os.environ['SM_FRAMEWORK_MODULE'], os.getcwd())";
+    let job = framework(&format!("{RUN}\nprint('function in', os.getcwd())"), script);
+    let ended = job.train().succeeded();
+    let code = job.path("code").display().to_string();
+    let stdout = ended.stdout();
+    assert!(stdout.contains(&format!("['--lr', '0.1'] 0.1 fw:main {code}\n")), "{ended:#?}");
+    assert!(
+        stdout.contains("function in ") && !stdout.contains(&format!("function in {code}")),
+        "the framework stays where it is"
+    );
+
+    // As the toolkit of TensorFlow does, which changes `model_dir`.
+    let body = "variables = dict(env.to_env_vars(), SM_HP_LR='changed')\n\
+                entry_point.run(env.module_dir, 'train.py', ['--a b', \"it's\", ''], variables, capture_error=True)";
+    let ended = framework(body, script).train().succeeded();
+    assert!(ended.stdout().contains("['--a b', \"it's\", ''] changed fw:main "), "{ended:#?}");
+}
+
+#[test]
+fn a_script_that_fails_under_a_framework_leaves_its_own_error() {
+    let script = "def load():\n    raise ValueError('boom')\nload()";
+    let ended = framework(RUN, script).train().failed(1, "ValueError: boom\nat train.py:2 in load\n");
+    assert!(!ended.failure().contains("sagemaker_training"), "{ended:#?}");
+    let body = format!(
+        "try:\n    {RUN}\nexcept errors.ExecuteUserScriptError as error:\n    print('caught', error.return_code, str(error))"
+    );
+    let ended = framework(&body, "import sys; sys.exit(7)").train().succeeded();
+    assert!(
+        ended.stdout().contains("caught 7 ExecuteUserScriptError:\nExitCode 7\nErrorMessage \"exit code 7"),
+        "{ended:#?}"
+    );
+}
+
+#[test]
+fn the_kind_of_a_failure_is_the_class_of_the_exception() {
+    let body = |expected: &str| {
+        format!(
+            "try:\n    {RUN}\nexcept errors.ClientError as error:\n    print(type(error).__name__ == '{expected}', error)"
+        )
+    };
+    let job = framework(&body("InstallRequirementsError"), "").file("source/requirements.txt", "no such syntax !!");
+    let ended = job.train().succeeded();
+    assert!(ended.stdout().contains("True InstallRequirementsError:\nExitCode 1\n"), "{ended:#?}");
+    let job = framework(&body("ClientError").replace("env.module_dir", "'/no/such/folder'"), "");
+    let ended = job.train().succeeded();
+    assert!(ended.stdout().contains("True the source /no/such/folder does not exist"), "{ended:#?}");
+    let job = framework(&body("ClientError").replace("env.user_entry_point", "'other.py'"), "");
+    let ended = job.train().succeeded();
+    assert!(ended.stdout().contains("True the entry point \"other.py\" is not in "), "{ended:#?}");
+}
+
+#[test]
+fn a_framework_chooses_the_launcher_and_its_parameters() {
+    let body = RUN.replace(
+        "())",
+        "(), runner_type=runner.TorchDistributedRunnerType, \
+                            extra_opts={'sagemaker_mpi_num_of_processes_per_host': 3})",
+    );
+    let job = framework(&body, "").file("bin/torchrun", "");
+    executable(&job.path("bin/torchrun"), "#!/bin/sh\necho \"torchrun $*\"\n");
+    // The platform's flag is for the framework. The function itself runs once.
+    let source = job.path("source").display().to_string();
+    let job = job.hyperparameters(&format!(
+        r#"{{"sagemaker_torch_distributed_enabled": true, "sagemaker_program": "train.py", "sagemaker_submit_directory": "{source}"}}"#
+    ));
+    let ended = job.train().succeeded();
+    assert_eq!(ended.stdout(), "torchrun --nnodes=1 --nproc_per_node=3 train.py\n", "{ended:#?}");
+}
+
+#[test]
+fn an_entry_point_that_is_not_waited_for_runs_beside_the_framework() {
+    let body = RUN.replace("())", "(), wait=False)");
+    let body = format!(
+        "started = {body}\nassert started.poll() is None\nopen(os.path.join(environment.model_dir, 'go'), 'w').close()\n\
+         print('ended', started.wait())"
+    );
+    let script = "import os, time\nwhile not os.path.exists(os.environ['SM_MODEL_DIR'] + '/go'):\n    time.sleep(0.01)\nprint('went')";
+    let ended = framework(&body, script).train().succeeded();
+    assert!(ended.stdout().contains("went\n") && ended.stdout().contains("ended 0\n"), "{ended:#?}");
+}
+
+#[test]
+fn code_is_imported_as_a_module() {
+    let body = "module = modules.import_module(env.module_dir, 'train')\nprint('said', module.say())";
+    // pip is not needed for a module that is there already.
+    let job = framework(&body.replace("modules.import_module", "imported"), "def say():\n    return 42");
+    let site = job.read("site/fw/__init__.py").expect("the framework");
+    let imported = "\n\ndef imported(uri, name):\n    files.download_and_extract(uri, environment.code_dir)\n    \
+                    sys.path.insert(0, environment.code_dir)\n    return __import__(name)\n";
+    let job = job.file("site/fw/__init__.py", site + imported);
+    assert!(job.train().succeeded().stdout().contains("said 42\n"));
+}
+
+#[test]
+fn the_command_of_the_original_runs_the_job() {
+    let job = job().file("code/train.py", "print('trained')").variable("SAGEMAKER_PROGRAM", "train.py");
+    for words in [
+        &["-m", "sagemaker_training.cli.train"][..],
+        &["-m", "sagemaker_training.cli.train", "train"],
+        &["-c", "from sagemaker_training import trainer; trainer.train()"],
+        &["-m", "sagemaker_containers.cli.train"],
+    ] {
+        let ended = python(&job, words).succeeded();
+        assert_eq!(ended.stdout(), "trained\n", "{words:?} {ended:#?}");
+    }
+    let job = job.file("code/train.py", "raise KeyError('x')");
+    let ended = python(&job, &["-c", "from sagemaker_training import trainer; trainer.train()"]);
+    assert_eq!(ended.code(), 1, "{ended:#?}");
+    assert!(ended.failure().starts_with("KeyError: 'x'\nat train.py:1\n"), "{ended:#?}");
+}
+
+#[test]
+fn a_function_that_trains_by_itself_again_is_refused() {
+    let job = job().variable("SAGEMAKER_TRAINING_MODULE", "sagemaker_training.trainer:train");
+    let ended = job.train();
+    assert_eq!(ended.code(), 69, "{ended:#?}");
+    assert!(ended.failure().contains("runs `footplate train`, which calls the function again"), "{ended:#?}");
+}
+
+#[test]
+fn the_training_names_of_sagemaker_containers_are_there() {
+    let program = "\
+import sagemaker_containers, sagemaker_containers._env
+from sagemaker_containers.beta.framework import (encoders, entry_point, env, errors, mapping, modules, params, runner, server,
+    transformer, worker)
+from sagemaker_containers.beta.framework.modules import run_module
+import sagemaker_containers.beta.framework as framework
+assert sagemaker_containers.training_env().current_host == framework.training_env().current_host == 'algo-1'
+assert env.TrainingEnv().hosts == ['algo-1'] and params.MPI_ENABLED and runner.MPIRunnerType
+try:
+    worker.Response('x')
+except NotImplementedError as error:
+    assert 'serves models' in str(error), error
+else:
+    raise SystemExit('a server')
+run_module(sys_argv[1], ['--x', '1'], {'SM_MINE': 'y'}, name='package.train')
+entry_point.run(sys_argv[1], 'package/train.py', ['z'], {}, runner=runner.ProcessRunnerType)
+";
+    let job = job().file("source/package/__init__.py", "").file(
+        "source/package/train.py",
+        "import os, sys; print(__name__, __package__, sys.argv[1:], os.environ['SM_MINE'])",
+    );
+    let source = job.path("source").display().to_string();
+    let program = program.replace("sys_argv[1]", &format!("{source:?}"));
+    let ended = python(&job, &["-c", &program]);
+    assert_eq!(ended.code(), 0, "{ended:#?}");
+    assert_eq!(ended.stdout(), "__main__ package ['--x', '1'] y\n__main__ None ['z'] y\n", "{ended:#?}");
+}
+
+#[test]
+fn the_originals_are_neither_overwritten_nor_replaced() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let site = folder.path();
+    std::fs::create_dir_all(site.join("sagemaker_containers")).expect("a folder");
+    let output = shim(site);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("sagemaker_containers is there already"), "{output:?}");
+    assert!(!site.join("sagemaker_containers/__init__.py").exists());
+    // Its own package is written anew.
+    assert!(shim(site).status.success());
+    std::fs::remove_file(site.join("sagemaker_training/_footplate.py")).expect("removed");
+    let output = shim(site);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    assert!(said.contains("remove it first (pip uninstall --yes sagemaker-training)"), "{said}");
+    assert_eq!(shim(&site.join("absent")).status.code(), Some(78));
+}
+
+#[test]
+fn hosts_whose_frameworks_run_the_script_fail_for_one_reason() {
+    let job = framework(
+        RUN,
+        "import os, time\nif os.environ['SM_CURRENT_HOST'] == 'algo-2':\n    raise ValueError('boom')\ntime.sleep(600)",
+    );
+    let out = job.path("out").display().to_string();
+    let module = "SAGEMAKER_TRAINING_MODULE=fw:main";
+    let source = job.path("source").display().to_string();
+    let words = [
+        "local",
+        "--source-dir",
+        &source,
+        "--entry-point",
+        "train.py",
+        "--hosts",
+        "2",
+        "--output-dir",
+        &out,
+        "--env",
+        module,
+    ];
+    let ended = job.run(words);
+    assert_eq!(ended.code(), 1, "{ended:#?}");
+    let failure = job.read("out/failure").expect("a failure file");
+    assert!(failure.starts_with("ValueError: boom\nat train.py:3\nhost algo-2"), "{failure}\n{ended:#?}");
+}
+
+/// Returns an environment with frameworks as they are published, without what they require: the package takes its place.
+fn frameworks() -> PathBuf {
+    kept::environment(&[
+        "--no-deps",
+        "sagemaker-pytorch-training==3.0.0",
+        "sagemaker-tensorflow-training==20.5.0",
+        "six",
+        "retrying",
+    ])
+}
+
+#[test]
+fn pip_takes_the_package_for_the_original() {
+    let python = frameworks().join("bin/python3");
+    let job = job();
+    let pip = |words: &[&str]| {
+        let mut command = Command::new(&python);
+        command.args(["-m", "pip"]).args(words);
+        let output = job.within(command).output().expect("pip starts");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(pip(&["list", "--disable-pip-version-check"]).contains("sagemaker-training            5.1.4+footplate"));
+    let missing = pip(&["check"]);
+    assert!(!missing.contains("sagemaker-pytorch-training 3.0.0 requires sagemaker-training"), "{missing}");
+    assert!(!missing.contains("which is not installed: sagemaker-training"), "{missing}");
+    let satisfied = pip(&["install", "--dry-run", "--no-index", "--no-deps", "sagemaker-training>=5.0.0,<6"]);
+    assert!(satisfied.contains("already satisfied"), "{satisfied}");
+    let shown = pip(&["show", "--files", "sagemaker-training"]);
+    assert!(shown.contains("sagemaker_training/entry_point.py"), "{shown}");
+}
+
+#[test]
+fn the_real_toolkit_of_pytorch_runs_over_the_package() {
+    let site = frameworks().join("lib");
+    let versions = std::fs::read_dir(&site).expect("the environment").flatten();
+    let site = versions.map(|entry| entry.path().join("site-packages")).next().expect("packages");
+    let script = "import os, sys\nif '--fail' in sys.argv:\n    raise ValueError('boom')\n\
+                  print('trained', sys.argv[1:], os.environ['MASTER_ADDR'], os.environ['MASTER_PORT'])";
+    let job = framework("", script).variable("SAGEMAKER_TRAINING_MODULE", "sagemaker_pytorch_container.training:main");
+    let path = format!("{}:{}", job.path("site").display(), site.display());
+    let source = job.path("source").display().to_string();
+    let named = format!(r#""sagemaker_program": "train.py", "sagemaker_submit_directory": "{source}""#);
+    let job = job
+        .variable("PYTHONPATH", &path)
+        .variable("SM_STUDIO_LOCAL_MODE", "true")
+        .hyperparameters(&format!(r#"{{"lr": 0.1, {named}}}"#));
+    let ended = job.train().succeeded();
+    assert!(ended.stdout().contains("trained ['--lr', '0.1'] algo-1 7777\n"), "{ended:#?}");
+
+    let job = job.hyperparameters(&format!(r#"{{"fail": true, {named}}}"#));
+    let ended = job.train().failed(1, "ValueError: boom\nat train.py:3\n");
+    assert!(!ended.failure().contains("ExecuteUserScriptError"), "{ended:#?}");
+
+    // Its choice of launchers.
+    let job = job
+        .file("bin/torchrun", "")
+        .hyperparameters(&format!(r#"{{"sagemaker_torch_distributed_enabled": true, {named}}}"#));
+    executable(&job.path("bin/torchrun"), "#!/bin/sh\necho \"torchrun $*\"\n");
+    let _ = std::fs::remove_file(job.path("output/failure"));
+    assert!(job.train().succeeded().stdout().contains("torchrun --nnodes=1 --nproc_per_node=1 train.py\n"));
+}
