@@ -17,7 +17,7 @@ const HEADER: &[u8] = b"Traceback (most recent call last):";
 
 /// The progress of a reader that looks for a traceback at the end of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum LastWords {
+pub(super) enum TracebackProgress {
     /// The last line belongs to no traceback.
     #[default]
     None,
@@ -34,7 +34,7 @@ pub(super) enum LastWords {
     },
 }
 
-impl LastWords {
+impl TracebackProgress {
     /// Takes whole lines.
     pub(super) fn take(&mut self, lines: &[u8], now: Instant) {
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
@@ -42,34 +42,37 @@ impl LastWords {
         }
     }
 
-    fn after(self, line: &[u8], now: Instant) -> LastWords {
+    fn after(self, line: &[u8], now: Instant) -> TracebackProgress {
         if line.starts_with(HEADER) {
-            return LastWords::Header;
+            return TracebackProgress::Header;
         }
         let is_indented = line.starts_with(b" ");
         match self {
-            LastWords::Header if is_indented => LastWords::Frames(is_of_module(line)),
-            LastWords::Frames(is_whole) if is_indented => LastWords::Frames(is_whole),
-            LastWords::Frames(true) => LastWords::Named { at: now, last: now },
-            LastWords::Named { at, .. } if now - at <= TELLING => LastWords::Named { at, last: now },
-            LastWords::None | LastWords::Header | LastWords::Frames(_) | LastWords::Named { .. } => LastWords::None,
+            TracebackProgress::Header if is_indented => TracebackProgress::Frames(is_of_module(line)),
+            TracebackProgress::Frames(is_whole) if is_indented => TracebackProgress::Frames(is_whole),
+            TracebackProgress::Frames(true) => TracebackProgress::Named { at: now, last: now },
+            TracebackProgress::Named { at, .. } if now - at <= TELLING => TracebackProgress::Named { at, last: now },
+            TracebackProgress::None
+            | TracebackProgress::Header
+            | TracebackProgress::Frames(_)
+            | TracebackProgress::Named { .. } => TracebackProgress::None,
         }
     }
 
     /// Notes that the process wrote something else, such as to its other stream.
     pub(super) fn wrote_elsewhere(&mut self, at: Instant) {
-        if let LastWords::Named { at: named, .. } = *self
+        if let TracebackProgress::Named { at: named, .. } = *self
             && at > named + TELLING
         {
-            *self = LastWords::None;
+            *self = TracebackProgress::None;
         }
     }
 
     /// Returns the time at which the traceback becomes the last words.
     pub(super) fn due(&self) -> Option<Instant> {
         match self {
-            LastWords::Named { last, .. } => Some(*last + SILENCE),
-            LastWords::None | LastWords::Header | LastWords::Frames(_) => None,
+            TracebackProgress::Named { last, .. } => Some(*last + SILENCE),
+            TracebackProgress::None | TracebackProgress::Header | TracebackProgress::Frames(_) => None,
         }
     }
 }
@@ -83,7 +86,7 @@ fn is_of_module(line: &[u8]) -> bool {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::LastWords;
+    use super::TracebackProgress;
 
     const UNCAUGHT: &str = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 7, in <module>\n    \
                             main()\n  File \"/opt/ml/code/train.py\", line 3, in main\n    raise ValueError('bad')\nValueError: bad\n";
@@ -109,7 +112,7 @@ mod tests {
             (&[(0, "ValueError: bad\n")], None),
             (&[(0, UNCAUGHT), (0, "Traceback (most recent call last):\n")], None),
         ] {
-            let mut words = LastWords::default();
+            let mut words = TracebackProgress::default();
             for (second, text) in texts {
                 words.take(text.as_bytes(), seconds(*second));
             }
@@ -120,7 +123,7 @@ mod tests {
     #[test]
     fn a_process_that_writes_to_its_other_stream_has_not_said_its_last_words() {
         let now = Instant::now();
-        let mut words = LastWords::default();
+        let mut words = TracebackProgress::default();
         words.take(UNCAUGHT.as_bytes(), now);
         words.wrote_elsewhere(now - Duration::from_secs(9));
         assert!(words.due().is_some());

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use super::last_words::LastWords;
+use super::last_words::TracebackProgress;
 use super::stream::{Relayed, StreamId, StreamNews};
 use super::styled::StyledStream;
 use super::tap::StreamWriter;
@@ -40,7 +40,7 @@ pub(super) struct Source {
     /// The text to report a line of, until one was found.
     awaited: Option<memchr::memmem::Finder<'static>>,
     /// The progress of the look for a traceback at its end, if one is reported.
-    pub(super) last_words: Option<LastWords>,
+    pub(super) last_words: Option<TracebackProgress>,
     /// The number of line ends and of bytes so far.
     lines: u64,
     bytes: u64,
@@ -74,7 +74,7 @@ impl Source {
             styler: StyledStream::new(style),
             tell,
             awaited: awaited.map(|text| memchr::memmem::Finder::new(&text).into_owned()),
-            last_words: reports_last_words.then(LastWords::default),
+            last_words: reports_last_words.then(TracebackProgress::default),
             lines: 0,
             bytes: 0,
             last_output: None,
