@@ -196,6 +196,9 @@ async fn talk(
                 }
                 Some(Ok(Message::Dismissed)) => orders = None,
                 Some(Ok(message)) => {
+                    if let Message::Restart { .. } = message {
+                        own_failure = None;
+                    }
                     let is_end = message == Message::Over;
                     observed.apply(message);
                     if is_end {

@@ -1,18 +1,19 @@
 //! The messages between hosts.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Cause, RankTally, Verdict};
 
 /// The kinds of messages that the leader takes.
-pub(super) const TO_LEADER: [&str; 8] =
-    ["Hello", "Alive", "Ready", "Failed", "RankKilled", "Ended", "Finished", "Executed"];
+pub(super) const TO_LEADER: [&str; 9] =
+    ["Hello", "Alive", "Ready", "Failed", "RankKilled", "Willing", "Ended", "Finished", "Executed"];
 
 /// The kinds of messages that the other hosts take.
-pub(super) const FROM_LEADER: [&str; 8] =
-    ["Alive", "Start", "RankKilled", "Execute", "Dismissed", "Stop", "Verdict", "Over"];
+pub(super) const FROM_LEADER: [&str; 9] =
+    ["Alive", "Start", "RankKilled", "Execute", "Dismissed", "Stop", "Restart", "Verdict", "Over"];
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,8 @@ pub enum Message {
     },
     /// To the leader, and from it to all: at an orderly stop, a rank of mpirun was killed by it.
     RankKilled,
+    /// To the leader, before the end of this host's ranks is told: this host could run them again.
+    Willing,
     /// To the leader: this host's ranks have ended.
     Ended {
         /// The numbers of those that ended with a failure.
@@ -64,6 +67,15 @@ pub enum Message {
         why: String,
         /// True if nothing has failed: a host was told to stop.
         is_orderly: bool,
+    },
+    /// From the leader: the ranks of all hosts have ended after a failure, and all hosts run them again.
+    Restart {
+        /// The number of the next attempt, counted from 0.
+        attempt: u32,
+        /// The time until it starts.
+        pause: Duration,
+        /// The cause of the failure.
+        verdict: Box<Verdict>,
     },
     /// From the leader: the cause of the job's failure.
     Verdict(Box<Verdict>),
@@ -98,6 +110,7 @@ fn kind(bytes: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use super::{FROM_LEADER, Message, TO_LEADER};
     use crate::event::{Cause, CauseEnding, RankTally, Verdict};
@@ -105,12 +118,14 @@ mod tests {
     #[test]
     fn each_side_takes_its_messages_and_ignores_the_others() {
         let cause = Cause::new("x", CauseEnding::NoProcess(1));
+        let verdict = Box::new(Verdict { host: "algo-1".to_owned(), cause: cause.clone() });
         let to_leader = [
             Message::Hello(BTreeMap::new()),
             Message::Alive,
             Message::Ready,
             Message::Failed { cause: Box::new(cause.clone()), is_final: true },
             Message::RankKilled,
+            Message::Willing,
             Message::Ended { ranks: RankTally { failed: 1, ended: vec![2] } },
             Message::Finished,
             Message::Executed { id: 1, code: 2 },
@@ -122,7 +137,8 @@ mod tests {
             Message::Execute { id: 1, command: "true".to_owned() },
             Message::Dismissed,
             Message::Stop { why: "x".to_owned(), is_orderly: false },
-            Message::Verdict(Box::new(Verdict { host: "algo-1".to_owned(), cause })),
+            Message::Restart { attempt: 1, pause: Duration::from_millis(5), verdict: verdict.clone() },
+            Message::Verdict(verdict),
             Message::Over,
         ];
         let read =

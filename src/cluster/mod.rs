@@ -19,6 +19,7 @@
 //!  │◄─────────────────────── rank killed │ to all: mpirun must not end the others
 //!  │ ended (how many ranks failed) ─────►│
 //!  │◄─────────────────────────── verdict │ the one cause, when all have ended or after [`SETTLE_TIME`]
+//!  │◄───────────────────────── restart   │ instead: to all, when all have ended, if the settings allow it
 //!  │ finished ──────────────────────────►│
 //!  │◄────────────────────────────── over │ once every host that is there has finished or ended
 //!  │◄────────────────── execute (command)│ mpirun's daemon, see [`agent`]
@@ -78,13 +79,14 @@ pub mod table;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{mpsc, watch};
 
 use crate::event::{Cause, EventKind, Events, RankTally, StopReason, Verdict};
-use crate::failure;
+use crate::failure::{self, NextAttempt, RestartLimits};
 use crate::kernel;
 use crate::redact::Redactor;
 pub use key::{Key, random_secret};
@@ -98,6 +100,9 @@ const PROVISIONAL_TIME: Duration = Duration::from_millis(2000);
 
 /// The further time for which the leader waits if all that it has reads like a consequence.
 const CONSEQUENCE_TIME: Duration = Duration::from_millis(400);
+
+/// The time for which a restart waits for the ends of the ranks of all hosts, which have their grace period.
+const RESTART_TIME: Duration = Duration::from_secs(150);
 
 /// The time without a message after which a host counts as lost.
 pub const LOST_AFTER: Duration = Duration::from_secs(12);
@@ -143,6 +148,8 @@ pub struct Membership {
     pub profile: BTreeMap<String, String>,
     /// mpirun's remote agent, if this host starts mpirun.
     pub agent: Option<PathBuf>,
+    /// The numbers of restarts after failures.
+    pub restarts: RestartLimits,
 }
 
 /// A command that this host is asked to run.
@@ -161,6 +168,8 @@ pub struct View {
     pub link: Connection,
     /// The stage of the job.
     pub stage: Stage,
+    /// The last restart of the ranks.
+    pub restart: Option<NextAttempt>,
 }
 
 /// The connection of a host to the others.
@@ -173,7 +182,7 @@ pub enum Connection {
     Connected,
 }
 
-/// The stage of a job of several hosts. It only advances.
+/// The stage of a job of several hosts. It only advances, unless the ranks are run again.
 #[derive(Clone, Debug, Default)]
 pub enum Stage {
     /// Hosts of the launch are not ready yet.
@@ -312,6 +321,11 @@ impl Speaker {
         self.tell(message::Message::RankKilled);
     }
 
+    /// Tells that this host could run its ranks again. Must come before the end of the ranks.
+    pub fn willing(&self) {
+        self.tell(message::Message::Willing);
+    }
+
     /// Tells that the ranks of this host have ended, and how many of them failed.
     pub fn ended(&self, ranks: RankTally) {
         self.tell(message::Message::Ended { ranks });
@@ -372,12 +386,14 @@ impl Observed {
                     self.events.emit(EventKind::Agreed(verdict.into()));
                 }
             }
+            Message::Restart { attempt, pause, verdict } => self.restart(NextAttempt { attempt, pause }, *verdict),
             Message::Over => self.over(),
             Message::RankKilled => self.events.emit(EventKind::PeerRankKilled),
             Message::Hello(_)
             | Message::Alive
             | Message::Ready
             | Message::Failed { .. }
+            | Message::Willing
             | Message::Ended { .. }
             | Message::Execute { .. }
             | Message::Executed { .. }
@@ -400,6 +416,19 @@ impl Observed {
             StopReason::PeerFailed(why)
         };
         self.events.emit(EventKind::Stopping(reason));
+    }
+
+    /// Notes that the ranks of all hosts are run again.
+    fn restart(&self, next: NextAttempt, verdict: Verdict) {
+        let known = self.view.borrow().restart.map_or(0, |restart| restart.attempt);
+        if self.stage().is_over() || next.attempt <= known {
+            return;
+        }
+        let NextAttempt { attempt, pause } = next;
+        let cause = Cause { host: Some(verdict.host), ..verdict.cause };
+        // Whoever sees the new stage must have been told to forget the old one.
+        self.events.emit(EventKind::Restarting { attempt, pause, cause: Arc::new(cause) });
+        self.view.send_modify(|view| (view.stage, view.restart) = (Stage::Started, Some(next)));
     }
 
     /// Notes that nothing more is heard of the other hosts.

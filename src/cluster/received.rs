@@ -3,6 +3,8 @@
 //! A peer may describe a failure of its own. It may not turn a failure into a success by an exit code that the kernel cuts
 //! to 0, fill the memory or the log with text, or speak of hosts that are not part of the job.
 
+use std::time::Duration;
+
 use super::message::Message;
 use crate::event::{Cause, CauseDetail, CauseEnding, Collective, Ending, RankTally, SourcePlace, Verdict};
 use crate::failure;
@@ -16,6 +18,8 @@ const MAX_FACTS: usize = 64;
 const MAX_HINTS: usize = 4;
 /// The maximum number of ranks of a host.
 const MAX_RANKS: usize = 1 << 16;
+/// The longest pause before an attempt.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// The exit code of a failure whose own code is not possible.
 const FAILED: i32 = 1;
 /// The last signal of Linux.
@@ -35,6 +39,12 @@ pub(super) fn limited(message: Message, sender: &str, hosts: &[String]) -> Messa
             let host = if hosts.contains(&host) { host } else { sender.to_owned() };
             let cause = limited_cause(cause, &host, hosts);
             Message::Verdict(Box::new(Verdict { host, cause }))
+        }
+        Message::Restart { attempt, pause, verdict } => {
+            let Verdict { host, cause } = *verdict;
+            let host = if hosts.contains(&host) { host } else { sender.to_owned() };
+            let verdict = Box::new(Verdict { cause: limited_cause(cause, &host, hosts), host });
+            Message::Restart { attempt, pause: pause.min(MAX_PAUSE), verdict }
         }
         Message::Stop { why, is_orderly } => {
             let shown = Cause::new(cut(why), CauseEnding::NoProcess(FAILED));

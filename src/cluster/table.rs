@@ -4,15 +4,21 @@
 //! over. If something fails, all hosts are told to stop, and the verdict names the cause after a short time in which
 //! other hosts send their accounts.
 
+mod causes;
+mod restart;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::message::Message;
-use super::{CONSEQUENCE_TIME, Membership, PROVISIONAL_TIME, SETTLE_TIME};
-use crate::event::{Cause, CauseEnding, RankTally, Verdict};
-use crate::failure;
+use super::{CONSEQUENCE_TIME, Membership, PROVISIONAL_TIME, RESTART_TIME, SETTLE_TIME};
+use crate::event::{Cause, RankTally, Verdict};
+use crate::failure::{self, Restarts};
 use crate::job::exit_code;
 use crate::redact::Redactor;
+
+pub(super) use causes::{alone, lost};
+use causes::{never_came, of_host};
 
 /// The progress of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +96,13 @@ pub struct HostTable {
     /// True once the hosts were told that a rank of mpirun was killed.
     is_rank_killed: bool,
     settle_until: Option<Instant>,
+    restarts: Restarts,
+    /// The hosts that could run their ranks again.
+    willing: BTreeSet<String>,
+    /// The start of the present attempt.
+    begun: Instant,
+    /// The time until which a restart waits for the ends of all ranks.
+    restart_until: Option<Instant>,
     has_started: bool,
     is_decided: bool,
     /// True once all hosts were told that the job is over.
@@ -100,7 +113,7 @@ pub struct HostTable {
 impl HostTable {
     /// Makes a table in which only the leader's host is present.
     pub fn new(membership: &Membership, now: Instant) -> HostTable {
-        let Membership { leader, hosts, nodes, needs_all, profile, patience, .. } = membership;
+        let Membership { leader, hosts, nodes, needs_all, profile, patience, restarts, .. } = membership;
         let mut standing: BTreeMap<String, Standing> =
             hosts.iter().map(|host| (host.clone(), Standing::Absent)).collect();
         standing.insert(leader.clone(), Standing::Present);
@@ -119,6 +132,10 @@ impl HostTable {
             greeted: BTreeSet::new(),
             is_rank_killed: false,
             settle_until: None,
+            restarts: Restarts::new(*restarts),
+            willing: BTreeSet::new(),
+            begun: now,
+            restart_until: None,
             has_started: false,
             is_decided: false,
             is_over: false,
@@ -169,7 +186,7 @@ impl HostTable {
                 match (self.failures.is_empty(), self.has_started) {
                     (true, true) => vec![LeaderAction::To(host.to_owned(), Message::Start)],
                     (true, false) if self.may_start() => {
-                        self.has_started = true;
+                        (self.has_started, self.begun) = (true, now);
                         vec![LeaderAction::All(Message::Start)]
                     }
                     _ => Vec::new(),
@@ -185,15 +202,19 @@ impl HostTable {
             Message::Ended { ranks } => {
                 self.ended_ranks.insert(host.to_owned(), ranks);
                 self.stands(host, Standing::Ended);
-                self.settled()
+                self.settled(now)
             }
             Message::Finished => {
                 self.stands(host, Standing::Finished);
-                let mut actions = self.settled();
+                let mut actions = self.settled(now);
                 if host == self.leader && actions.is_empty() && !self.nodes.is_empty() {
                     actions.push(LeaderAction::All(Message::Dismissed));
                 }
                 actions
+            }
+            Message::Willing => {
+                self.willing.insert(host.to_owned());
+                Vec::new()
             }
             // A host says these once.
             Message::Hello(_) | Message::Ready | Message::RankKilled => Vec::new(),
@@ -204,6 +225,7 @@ impl HostTable {
             | Message::Executed { .. }
             | Message::Dismissed
             | Message::Stop { .. }
+            | Message::Restart { .. }
             | Message::Verdict(_)
             | Message::Over => Vec::new(),
         }
@@ -216,7 +238,7 @@ impl HostTable {
             Some(Standing::Present | Standing::Ready) => {
                 self.stands(host, Standing::Lost);
                 if self.is_decided {
-                    return self.settled();
+                    return self.settled(now);
                 }
                 let mut actions = vec![LeaderAction::Note(format!("host {host} is lost: {why}"))];
                 actions.extend(self.failed(Account::of_host(host, lost(host, why)), now));
@@ -229,6 +251,7 @@ impl HostTable {
     pub fn deadline(&self) -> Option<Instant> {
         match (self.is_decided, self.settles_at()) {
             (true, _) => None,
+            (false, Some(_)) if self.may_restart() => self.restart_until,
             (false, Some(settle)) => Some(settle),
             (false, None) => self.is_waiting_for_hosts().then_some(self.come_until),
         }
@@ -240,7 +263,8 @@ impl HostTable {
             return Vec::new();
         }
         if self.settles_at().is_some_and(|until| until <= now) {
-            return self.decide();
+            let waits = self.may_restart() && self.restart_until.is_some_and(|until| now < until);
+            return if waits { Vec::new() } else { self.decide() };
         }
         if self.settle_until.is_none() && self.is_waiting_for_hosts() && self.come_until <= now {
             let absent: Vec<&str> = self.absent_nodes().collect();
@@ -342,22 +366,27 @@ impl HostTable {
         // A host that was told to stop has its grace period, and its launcher needs the channel meanwhile.
         if self.settle_until.is_none() && !account.cause.is_stop() {
             self.settle_until = Some(now + SETTLE_TIME);
+            self.restart_until = Some(now + RESTART_TIME);
         }
         let mut actions = Vec::new();
         if self.failures.is_empty() {
             actions.push(LeaderAction::All(account.stop()));
         }
         self.failures.push(account);
-        actions.extend(self.settled());
+        actions.extend(self.settled(now));
         actions
     }
 
-    /// Decides if no host is left whose account could change the verdict. Then the job is over, too.
-    fn settled(&mut self) -> Vec<LeaderAction> {
+    /// Decides if no host is left whose account could change the verdict. Then the job is over, too, unless all hosts run their
+    /// ranks again.
+    fn settled(&mut self, now: Instant) -> Vec<LeaderAction> {
         if self.hosts.values().any(|standing| matches!(standing, Standing::Present | Standing::Ready)) {
             return Vec::new();
         }
-        self.close()
+        match self.restart(now) {
+            Some(action) => vec![action],
+            None => self.close(),
+        }
     }
 
     /// Returns the message that the job is over, once.
@@ -371,8 +400,7 @@ impl HostTable {
 
     fn decide(&mut self) -> Vec<LeaderAction> {
         self.is_decided = true;
-        // The first account, in order of arrival, that nothing else explains.
-        let Some(account) = self.failures.iter().min_by_key(|account| account.gives_way()) else { return Vec::new() };
+        let Some(account) = self.cause() else { return Vec::new() };
         let of_cause = usize::from(self.ended_ranks.get(&account.host).is_some_and(|ranks| ranks.failed > 0));
         let failed = self.ended_ranks.values().fold(0, |sum: usize, ranks| sum.saturating_add(ranks.failed));
         let mut cause = account.cause.clone();
@@ -384,46 +412,12 @@ impl HostTable {
             others.for_each(|other| collective.merge(other));
             collective.add_silent(self.ended_ranks.values().flat_map(|ranks| ranks.ended.iter().copied()));
         }
-        let verdict = Verdict { host: account.host.clone(), cause };
+        let host = account.host.clone();
+        self.restarts.explain(&mut cause);
+        let verdict = Verdict { host, cause };
         self.verdict = Some(verdict.clone());
         vec![LeaderAction::All(Message::Verdict(Box::new(verdict)))]
     }
-}
-
-/// Returns the cause of a failure that is a host's and no rank's. `found` is a headline and, on lines of their own, hints.
-pub(super) fn of_host(host: &str, exit_code: i32, found: &str) -> Cause {
-    Cause { host: Some(host.to_owned()), ..Cause::from_message(found, CauseEnding::NoProcess(exit_code)) }
-}
-
-/// Returns the cause for a host that is lost.
-pub(super) fn lost(host: &str, why: &str) -> Cause {
-    let found = format!(
-        "host {host} is lost: {why}\nhint: its container was killed, or its machine or network failed: see the log of {host}"
-    );
-    of_host(host, exit_code::HOST_LOST, &found)
-}
-
-/// Returns the cause for hosts that did not come.
-pub(super) fn never_came(hosts: &[&str], patience: Duration) -> Cause {
-    let names = hosts.join(", ");
-    let (word, verb) = if hosts.len() == 1 { ("host", "has") } else { ("hosts", "have") };
-    let found = format!(
-        "{word} {names} {verb} not come within {} s (FOOTPLATE_CLUSTER_TIMEOUT)\nhint: see the log of {}: its container did \
-         not start, or its network does not reach the other hosts",
-        patience.as_secs_f64(),
-        hosts.first().copied().unwrap_or_default()
-    );
-    Cause::from_message(&found, CauseEnding::NoProcess(exit_code::HOST_LOST))
-}
-
-/// Returns the cause for a host that cannot talk to the others.
-pub(super) fn alone(host: &str, why: &str, patience: Duration) -> Cause {
-    let found = format!(
-        "{why}\nhint: the launch needs every host, and waits {} s for each (FOOTPLATE_CLUSTER_TIMEOUT): see the other hosts' \
-         logs, and whether the network lets them reach each other",
-        patience.as_secs_f64()
-    );
-    of_host(host, exit_code::HOST_LOST, &found)
 }
 
 #[cfg(test)]

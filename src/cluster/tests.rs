@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::message::Message;
 use super::{Command, Key, Membership, Observed, Stage, View, leader, member};
 use crate::event::{Cause, CauseEnding, Ending, Events, RankTally};
+use crate::failure::RestartLimits;
 
 /// The number of hosts. Both ends of every connection are here, so that it costs as much as a leader of twice as many.
 const HOSTS: usize = 256;
@@ -71,6 +72,7 @@ fn hundreds_of_hosts_start_together_and_hear_of_a_failure() {
         patience: Duration::from_secs(60),
         profile: BTreeMap::new(),
         agent: None,
+        restarts: RestartLimits::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

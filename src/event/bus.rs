@@ -51,6 +51,16 @@ impl Events {
         events
     }
 
+    /// Returns a handle whose events belong to another attempt.
+    pub fn for_attempt(&self, attempt: u32) -> Events {
+        Events { attempt, ..self.clone() }
+    }
+
+    /// Returns the attempt to which the events of this handle belong.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
     /// Names this host in all events from now on. Only the first name counts.
     pub fn name_host(&self, host: &str) {
         // A second name is ignored.

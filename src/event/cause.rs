@@ -79,6 +79,8 @@ pub enum DetailLabel {
     Then,
     /// The last line that the process wrote.
     LastLine,
+    /// The number of attempts at running the ranks.
+    Attempts,
     /// The work that is lost, because it was done after the last checkpoint.
     Lost,
 }
@@ -93,6 +95,7 @@ impl fmt::Display for DetailLabel {
             DetailLabel::Logged => "logged",
             DetailLabel::Then => "then",
             DetailLabel::LastLine => "last line",
+            DetailLabel::Attempts => "attempts",
             DetailLabel::Lost => "lost",
         })
     }

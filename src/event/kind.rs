@@ -296,6 +296,15 @@ pub enum EventKind {
     },
     /// All hosts agree why the job failed.
     Agreed(Arc<Verdict>),
+    /// The ranks of all hosts have ended after a failure, and are run again.
+    Restarting {
+        /// The number of the next attempt, counted from 0.
+        attempt: u32,
+        /// The time until it starts.
+        pause: Duration,
+        /// The cause of the failure, without secrets.
+        cause: Arc<Cause>,
+    },
     /// The job is over on this host.
     JobOver {
         /// The exit code of footplate.

@@ -94,7 +94,7 @@ pub(super) fn variables_of_rank(
     set("MASTER_ADDR", master);
     set("MASTER_PORT", &input.settings.master_port.to_string());
     set("TORCHELASTIC_RESTART_COUNT", "0");
-    set("TORCHELASTIC_MAX_RESTARTS", "0");
+    set("TORCHELASTIC_MAX_RESTARTS", &input.settings.max_restarts.to_string());
     set("TORCHELASTIC_RUN_ID", input.job.name.as_deref().unwrap_or("none"));
     // No agent serves a store here: rank 0 serves its own.
     set("TORCHELASTIC_USE_AGENT_STORE", "False");

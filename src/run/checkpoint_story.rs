@@ -52,7 +52,8 @@ impl Subscriber for SharedStory {
         match &event.kind {
             EventKind::CheckpointFound(found) => story.found = Some(Arc::clone(found)),
             EventKind::CheckpointWritten(written) => story.last = Some(Arc::clone(written)),
-            EventKind::PhaseStarted(JobPhase::Script) => story.begun = Some(at),
+            // The script may be started again after a failure.
+            EventKind::PhaseStarted(JobPhase::Script) => (story.begun, story.ended) = (Some(at), None),
             EventKind::PhaseEnded(JobPhase::Script) | EventKind::ProcessFailed { .. } => {
                 story.ended.get_or_insert(at);
             }

@@ -11,7 +11,7 @@ use super::observe::HostFacts;
 use super::start::{self, RankTask, shown_command};
 use super::{Outcome, Refusal, checkpoints, lifecycle, observe, peers, prepare, record, script};
 use crate::event::{EventKind, JobPhase, Process};
-use crate::launch::{EndTraits, PROCESS};
+use crate::launch::PROCESS;
 use crate::logs;
 use crate::machine::{Lookup, which};
 use crate::observe::advice::Processes;
@@ -95,7 +95,7 @@ async fn phases(context: &Context, live: &mut Live, mut command: Vec<OsString>) 
         &prepared,
         vec![RankTask { task, rank: None, serves: false, error_file: None }],
         &working_dir,
-        EndTraits::default(),
+        script::Rules::default(),
     )
     .await
 }

@@ -125,7 +125,13 @@ impl Judge {
             return;
         }
         let serves = self.processes.iter().any(|judged| judged.serves);
+        let (attempt, mut sender) = (events.attempt(), Some(sender));
         events.subscribe(move |event: &Event| {
+            if event.attempt > attempt {
+                // The thread ends.
+                sender = None;
+            }
+            let Some(sender) = &sender else { return };
             let order = match &event.kind {
                 EventKind::ProcessFailed { process, ending, output, .. }
                     if !(serves && matches!(process, Process::Launcher(_))) =>
@@ -136,7 +142,7 @@ impl Judge {
                 EventKind::RanksEnded(failed) => JudgeOrder::Last(failed.clone()),
                 _ => return,
             };
-            // The thread ends with the process.
+            // The thread ends with the attempt.
             let _ = sender.send(order);
         });
     }

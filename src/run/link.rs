@@ -77,6 +77,7 @@ impl PeerLink {
     /// Returns what tells the other hosts of the events on this one.
     pub(super) fn herald(&self) -> impl Subscriber + use<> {
         Herald {
+            attempt: 0,
             speaker: self.cluster.speaker().clone(),
             host: self.host.clone(),
             spans_hosts: self.spans_hosts(),
@@ -94,6 +95,8 @@ pub(super) fn accounted(cause: &Cause, host: &str) -> Cause {
 
 /// Tells the other hosts of the events on this one.
 struct Herald {
+    /// The present attempt at running the ranks.
+    attempt: u32,
     speaker: Speaker,
     host: String,
     spans_hosts: bool,
@@ -103,6 +106,12 @@ struct Herald {
 impl Subscriber for Herald {
     fn receive(&mut self, event: &Event) {
         match &event.kind {
+            EventKind::Restarting { attempt, .. } => {
+                self.attempt = *attempt;
+                *lock(&self.announced) = Announced::Nothing;
+            }
+            // A judgement about an earlier attempt that comes late.
+            EventKind::CauseJudged { .. } | EventKind::FailuresJudged(_) if event.attempt < self.attempt => {}
             EventKind::CauseJudged { process, cause, is_final } => self.failed(process.as_ref(), cause, *is_final),
             // Ranks of other hosts would wait for those of this one for ever.
             EventKind::Stopping(StopReason::Signal(signal)) if self.spans_hosts => {
@@ -161,7 +170,7 @@ mod tests {
         let announced = Arc::default();
         let events = Events::new("algo-1");
         let host = "algo-1".to_owned();
-        events.subscribe(Herald { speaker, host, spans_hosts: true, announced: Arc::clone(&announced) });
+        events.subscribe(Herald { attempt: 0, speaker, host, spans_hosts: true, announced: Arc::clone(&announced) });
         let mut told = |event: EventKind| -> Vec<(String, bool)> {
             events.emit(event);
             let failed = collect().into_iter().filter_map(|message| match message {

@@ -32,6 +32,7 @@ mod ranks;
 mod record;
 mod remote;
 mod report;
+mod restarts;
 mod scratch;
 mod script;
 mod start;

@@ -14,6 +14,8 @@ use super::live::Live;
 use super::{Outcome, Prepared};
 use crate::cluster::{Channel, Connection, Key, Membership, SETTLE_TIME, Stage, View, agent};
 use crate::event::{EventKind, JobPhase, Verdict};
+use crate::failure::{NextAttempt, RestartLimits};
+use crate::job::settings::Settings;
 use crate::launch::Engine;
 use crate::python::{Separators, Value};
 
@@ -72,6 +74,7 @@ pub(super) fn join(context: &Context, live: &mut Live, prepared: &Prepared, engi
         patience: settings.cluster_timeout,
         profile: profile.collect(),
         agent: agent.clone(),
+        restarts: if engine.starts_ranks_of_other_hosts { RestartLimits::default() } else { limits(settings) },
     };
     match Channel::begin(membership, live.events.clone()) {
         Ok(cluster) => {
@@ -84,6 +87,11 @@ pub(super) fn join(context: &Context, live: &mut Live, prepared: &Prepared, engi
         }
         Err(error) => tracing::warn!("there is no channel to the other hosts: {error}"),
     }
+}
+
+/// Returns the numbers of restarts that the settings allow.
+pub(super) fn limits(settings: &Settings) -> RestartLimits {
+    RestartLimits { failures: settings.max_restarts, preemptions: settings.max_preemptions }
 }
 
 /// Makes footplate mpirun's remote agent, and returns its path.
@@ -115,10 +123,41 @@ pub(super) async fn meet(live: &mut Live) -> Result<(), Outcome> {
 
 /// Tells the others how this host ended, hears how they did, and returns the outcome of the job.
 pub(super) async fn agree(live: &mut Live, ended: Ended) -> Outcome {
+    let Ended { outcome, .. } = &ended;
+    let own = outcome.clone();
+    match settle(live, ended, Willingness::Done).await {
+        Settled::Over(outcome) => outcome,
+        // Nobody is asked to run again who is not willing to.
+        Settled::Again(_) => own,
+    }
+}
+
+/// The readiness of a host to run its ranks again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Willingness {
+    /// The host runs nothing any more.
+    Done,
+    /// The host could run its ranks again. Others may need as long to end theirs.
+    Willing(Duration),
+}
+
+/// The result of an attempt on all hosts.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// All hosts run their ranks again.
+    Again(NextAttempt),
+    /// The job is over.
+    Over(Outcome),
+}
+
+/// Tells the others how the ranks of this host ended, and hears if they are run again or how the job ended. In the second case
+/// this host has left the others.
+pub(super) async fn settle(live: &mut Live, ended: Ended, willingness: Willingness) -> Settled {
     let Ended { outcome, ranks, was_stopped, only_followed } = ended;
-    let Some(link) = live.peers.take() else { return outcome };
+    let Some(link) = live.peers.take() else { return Settled::Over(outcome) };
     let speaker = link.cluster.speaker().clone();
     let mut view = link.cluster.view();
+    let known = view.borrow().restart;
     let was_stopped = was_stopped || matches!(outcome, Outcome::Stopped(_));
     let is_own = !matches!(outcome, Outcome::Succeeded | Outcome::PeerFailed) && !only_followed;
     if ((is_own && !was_stopped) || (was_stopped && link.spans_hosts()))
@@ -126,36 +165,69 @@ pub(super) async fn agree(live: &mut Live, ended: Ended) -> Outcome {
     {
         link.failed(&cause);
     }
+    // A host that was told to stop waits for nobody, and neither does one that has met nobody.
+    let has_met = |view: &View| view.link == Connection::Connected || view.stage.is_stopping();
+    let is_waiting = !was_stopped && (link.launch == SpanOfLaunch::AllHosts || has_met(&view.borrow()));
+    if is_waiting && willingness != Willingness::Done {
+        speaker.willing();
+    }
     let has_failed = is_own || view.borrow().stage.is_stopping() || outcome.exit_code() != 0;
     if has_failed && (link.spans_hosts() || !was_stopped) {
         speaker.ended(ranks);
     } else {
         speaker.finished();
     }
-    // A host that was told to stop waits for nobody, and neither does one that has met nobody.
-    let has_met = |view: &View| view.link == Connection::Connected || view.stage.is_stopping();
-    let is_waiting = !was_stopped && (link.launch == SpanOfLaunch::AllHosts || has_met(&view.borrow()));
-    let verdict = if is_waiting { verdict(live, &mut view, has_failed).await } else { None };
-    link.cluster.leave();
-    match verdict {
-        Some(verdict) if verdict.cause.exit_code() != 0 => Outcome::Failed(Box::new(verdict.cause)),
-        _ => outcome,
+    let end = if is_waiting { heard(live, &mut view, has_failed, known, willingness).await } else { None };
+    match end {
+        Some(Heard::Again(next)) => {
+            live.peers = Some(link);
+            Settled::Again(next)
+        }
+        Some(Heard::Verdict(verdict)) if verdict.cause.exit_code() != 0 => {
+            link.cluster.leave();
+            Settled::Over(Outcome::Failed(Box::new(verdict.cause)))
+        }
+        _ => {
+            link.cluster.leave();
+            Settled::Over(outcome)
+        }
     }
 }
 
-/// Waits for the verdict: briefly after a failure, until every host has ended after a success. A stop signal ends the wait.
-async fn verdict(live: &mut Live, view: &mut watch::Receiver<View>, has_failed: bool) -> Option<Verdict> {
+/// The decision of all hosts.
+enum Heard {
+    Again(NextAttempt),
+    Verdict(Box<Verdict>),
+}
+
+/// Waits for the decision: briefly after a failure, until every host has ended after a success. A stop signal ends the wait.
+async fn heard(
+    live: &mut Live,
+    view: &mut watch::Receiver<View>,
+    has_failed: bool,
+    known: Option<NextAttempt>,
+    willingness: Willingness,
+) -> Option<Heard> {
     // The processes have ended already.
     live.supervisor.ignore_peers();
+    let is_again = |view: &View| view.restart != known;
     if !has_failed && !view.borrow().stage.is_over() {
         tracing::info!("this host has finished, and waits for the others");
     }
     if !has_failed {
-        let failing = view.wait_for(|view| view.stage.is_over() || view.stage.is_stopping());
+        let failing = view.wait_for(|view| view.stage.is_over() || view.stage.is_stopping() || is_again(view));
         // The end of the channel is seen below.
         let _ = live.supervisor.wait_for(failing).await.ok()?;
     }
-    let decided = view.wait_for(|view| view.stage.is_over() || view.stage.verdict().is_some());
-    let decided = live.supervisor.wait_for(timeout(VERDICT_TIME, decided)).await.ok()?.is_ok();
-    decided.then(|| view.borrow().stage.verdict().cloned()).flatten()
+    let patience = match willingness {
+        Willingness::Done => VERDICT_TIME,
+        Willingness::Willing(others) => VERDICT_TIME + others,
+    };
+    let decided = view.wait_for(|view| view.stage.is_over() || view.stage.verdict().is_some() || is_again(view));
+    let decided = live.supervisor.wait_for(timeout(patience, decided)).await.ok()?.is_ok();
+    let view = view.borrow();
+    match view.restart.filter(|_| decided && is_again(&view)) {
+        Some(next) => Some(Heard::Again(next)),
+        None => view.stage.verdict().filter(|_| decided).cloned().map(|verdict| Heard::Verdict(Box::new(verdict))),
+    }
 }

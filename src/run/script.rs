@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::judge::{Ended, Judge};
 use super::live::Live;
+use super::restarts::{self, AfterAttempt, RestartLoop};
 use super::start::{self, RankTask};
 use super::{Outcome, Prepared, Refusal};
 use crate::event::{Event, EventKind, JobPhase, StopReason};
@@ -24,18 +25,25 @@ pub(super) const RESERVE_TIME: Duration = Duration::from_millis(100);
 /// The time that processes have to end after a failure, if their framework swallows the signal that tells them.
 const SWALLOWED_GRACE: Duration = Duration::from_secs(10);
 
-/// Runs the script's processes to their ends and judges them.
+/// The rules by which the script's processes end and begin again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rules {
+    /// The traits of the framework that keep its processes from ending.
+    pub(super) end_traits: EndTraits,
+    /// True if this host can run its processes again after a failure.
+    pub(super) can_restart: bool,
+}
+
+/// Runs the script's processes to their ends and judges them. After a failure, they may be run again.
 pub(super) async fn run(
     context: &Context,
     live: &mut Live,
     prepared: &Prepared,
-    ranks: Vec<RankTask>,
+    mut ranks: Vec<RankTask>,
     code_dir: &Path,
-    end_traits: EndTraits,
+    rules: Rules,
 ) -> Result<Ended, Outcome> {
-    live.supervisor.check()?;
-    let judge = judge(context, live, prepared, &ranks, code_dir);
-    let tasks: Vec<Task> = ranks.iter().map(|rank| rank.task.clone()).collect();
+    let Rules { end_traits, can_restart } = rules;
     let timing = timing(prepared, end_traits);
     if let Some(way) = end_traits.notices_stop_by {
         live.events.subscribe(move |event: &Event| advise(event, way));
@@ -47,6 +55,38 @@ pub(super) async fn run(
     if let Some(checkpoints) = &live.checkpoints {
         checkpoints.watch.wait_for_first_look();
     }
+    let mut restarts = RestartLoop::new(prepared, can_restart);
+    loop {
+        let begun = Instant::now();
+        let ended = attempt(context, live, prepared, &ranks, code_dir, timing).await?;
+        let failed = matches!(ended.outcome, Outcome::Failed(_)).then(|| ended.outcome.clone());
+        let next = match restarts.after(live, prepared, ended, begun.elapsed()).await {
+            AfterAttempt::Over(ended) => return Ok(ended),
+            AfterAttempt::Again(next) => next,
+        };
+        match (restarts::begin(live, next).await, failed) {
+            (Ok(()), _) => ranks.iter_mut().for_each(|rank| restarts::again(rank, next.attempt)),
+            // The reason of the end is the failure, and not that the next attempt was not waited for.
+            (Err(Outcome::Stopped(_)), Some(outcome)) => {
+                return Ok(Ended { was_stopped: true, ..Ended::from(outcome) });
+            }
+            (Err(outcome), _) => return Err(outcome),
+        }
+    }
+}
+
+/// Runs the script's processes to their ends once, and judges them.
+async fn attempt(
+    context: &Context,
+    live: &mut Live,
+    prepared: &Prepared,
+    ranks: &[RankTask],
+    code_dir: &Path,
+    timing: Timing,
+) -> Result<Ended, Outcome> {
+    live.supervisor.check()?;
+    let judge = judge(context, live, prepared, ranks, code_dir);
+    let tasks: Vec<Task> = ranks.iter().map(|rank| rank.task.clone()).collect();
     live.events.emit(EventKind::PhaseStarted(JobPhase::Script));
     let reports = match live.supervisor.run(&tasks, timing).await {
         Ok(reports) => reports,

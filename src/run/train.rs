@@ -113,7 +113,9 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     if is_mixed && context.variables.get(UNBUFFERED).is_none() {
         variables.remove(std::ffi::OsStr::new(UNBUFFERED));
     }
-    let (launcher, end_traits) = (plan.launcher, plan.end_traits);
+    let launcher = plan.launcher;
+    let can_restart = !engine.starts_ranks_of_other_hosts && plan.services().next().is_none();
+    let rules = script::Rules { end_traits: plan.end_traits, can_restart };
     let mut tasks = rank_tasks(context, live, &prepared, plan, &variables);
     if let [launcher] = &mut tasks[..] {
         (launcher.task.ranks, launcher.task.keepers) = (streams, keepers);
@@ -132,7 +134,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     if serves {
         return remote::serve(context, live, &prepared, tasks, &nodes[0], &code_dir).await;
     }
-    script::run(context, live, &prepared, tasks, &code_dir, end_traits).await
+    script::run(context, live, &prepared, tasks, &code_dir, rules).await
 }
 
 /// Returns the error for a job whose command or function runs `footplate train`, which would run it again without end.

@@ -27,6 +27,8 @@ pub(super) enum Attention {
 enum PeerNews {
     Stop(PeerStop),
     Ranks(PeerRanks),
+    /// The ranks are run again, and what was said of the attempt before does not matter any more.
+    Restart,
 }
 
 /// The news of other hosts that a group was told.
@@ -44,6 +46,7 @@ impl Peers {
                 EventKind::Stopping(StopReason::PeerFailed(_)) => PeerNews::Stop(PeerStop::Failed),
                 EventKind::Stopping(StopReason::PeerStopped(_)) => PeerNews::Stop(PeerStop::Stopped),
                 EventKind::PeerRankKilled => PeerNews::Ranks(PeerRanks::Killed),
+                EventKind::Restarting { .. } => PeerNews::Restart,
                 EventKind::PeersEnded => PeerNews::Ranks(PeerRanks::Ended),
                 _ => return,
             };
@@ -55,6 +58,7 @@ impl Peers {
 
     fn note(&mut self, news: PeerNews) {
         match news {
+            PeerNews::Restart => (self.stop, self.ranks, self.attention) = (None, None, Attention::Paid),
             PeerNews::Stop(stop) => self.stop = self.stop.or(Some(stop)),
             PeerNews::Ranks(PeerRanks::Killed) => self.ranks = self.ranks.or(Some(PeerRanks::Killed)),
             PeerNews::Ranks(PeerRanks::Ended) => {

@@ -96,6 +96,11 @@ impl Supervisor {
         self.peers.release = Release::Awaited;
     }
 
+    /// Begins another attempt at running the ranks. The events of the supervisor belong to it from now on.
+    pub fn begin_attempt(&mut self, events: &Events) {
+        self.events = events.clone();
+    }
+
     /// Stops nothing any more because of other hosts.
     pub fn ignore_peers(&mut self) {
         self.peers.attention = Attention::Withdrawn;

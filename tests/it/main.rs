@@ -42,6 +42,7 @@
 //! - `release`: what a release publishes
 //! - `requirements`: installed with real pip
 //! - `resources`: what the container uses, while the script runs
+//! - `restarts`: ranks that are run again after a failure
 //! - `s3`: code from S3, and what can go wrong on the way
 //! - `sdk`: jobs of the SageMaker Python SDKs' local modes
 //! - `secrets`: they and control characters are in nothing that footplate itself writes, and nothing else is hidden
@@ -100,6 +101,7 @@ mod release;
 mod report;
 mod requirements;
 mod resources;
+mod restarts;
 mod running;
 mod s3;
 mod sdk;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use super::{CONSEQUENCE_TIME, HostTable, LeaderAction, Membership, Message, PROVISIONAL_TIME, SETTLE_TIME};
 use crate::cluster::Key;
 use crate::event::{Cause, CauseEnding, Collective, Ending, RankProgress, RankTally, Verdict};
-use crate::failure;
+use crate::failure::{self, RestartLimits};
 use crate::redact::Redactor;
 
 fn names(count: usize) -> Vec<String> {
@@ -25,6 +25,7 @@ fn membership(count: usize, spans: bool) -> Membership {
         patience: Duration::from_secs(900),
         profile: BTreeMap::new(),
         agent: None,
+        restarts: RestartLimits::default(),
     }
 }
 
@@ -268,4 +269,69 @@ fn a_host_that_repeats_itself_or_goes_back_changes_nothing() {
     assert_eq!(table.heard("algo-2", Message::Ready, now), []);
     let decided = table.heard("algo-1", Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now);
     assert!(verdict(&decided).1.starts_with("ValueError: bad"), "{decided:?}");
+}
+
+fn restarting(count: usize, failures: u32, now: Instant) -> HostTable {
+    let restarts = RestartLimits { failures, preemptions: 0 };
+    let mut table = HostTable::new(&Membership { restarts, ..membership(count, true) }, now);
+    for host in &names(count)[1..] {
+        table.joined(host);
+    }
+    for host in names(count) {
+        table.heard(&host, Message::Ready, now);
+    }
+    table
+}
+
+/// Ends the ranks of a host that could run them again.
+fn ends_willing(table: &mut HostTable, host: &str, now: Instant) -> Vec<LeaderAction> {
+    assert_eq!(table.heard(host, Message::Willing, now), []);
+    table.heard(host, Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now)
+}
+
+#[test]
+fn all_hosts_run_their_ranks_again_when_all_have_ended() {
+    let now = Instant::now();
+    let mut table = restarting(3, 1, now);
+    table.heard("algo-2", failure("algo-2", "ValueError: row 7"), now);
+    assert_eq!(ends_willing(&mut table, "algo-2", now), []);
+    // One that has ended well runs again, too.
+    table.heard("algo-1", Message::Willing, now);
+    table.heard("algo-1", Message::Finished, now);
+    // The last one uses its grace period, and nothing is decided meanwhile.
+    let later = now + SETTLE_TIME * 5;
+    assert_eq!(table.tick(later), []);
+    let actions = ends_willing(&mut table, "algo-3", later);
+    let [LeaderAction::All(Message::Restart { attempt: 1, pause, verdict: first })] = &actions[..] else {
+        panic!("{actions:?}")
+    };
+    assert_eq!((*pause, first.cause.headline.as_str()), (Duration::ZERO, "ValueError: row 7"));
+    // The next failure is the last one.
+    let stop = table.heard("algo-3", failure("algo-3", "ValueError: row 8"), later);
+    assert!(matches!(stop[..], [LeaderAction::All(Message::Stop { .. })]), "{stop:?}");
+    ends_willing(&mut table, "algo-1", later);
+    ends_willing(&mut table, "algo-2", later);
+    let (host, text) = verdict(&ends_willing(&mut table, "algo-3", later));
+    assert_eq!(host, "algo-3");
+    assert!(text.contains("\nattempts: 2, which all failed alike\n"), "{text}");
+}
+
+#[test]
+fn nothing_is_run_again_after_a_loss_a_stop_or_by_a_host_that_cannot() {
+    let now = Instant::now();
+    let mut table = restarting(2, 9, now);
+    table.heard("algo-1", failure("algo-1", "ValueError: bad"), now);
+    table.lost("algo-2", "its connection was closed", now);
+    assert_eq!(verdict(&ends_willing(&mut table, "algo-1", now)).0, "algo-1");
+
+    let mut table = restarting(2, 9, now);
+    let stop = Box::new(Cause::new("the job was told to stop by SIGTERM", CauseEnding::NoProcess(0)));
+    table.heard("algo-1", Message::Failed { cause: stop, is_final: true }, now);
+    ends_willing(&mut table, "algo-1", now);
+    verdict(&ends_willing(&mut table, "algo-2", now));
+
+    let mut table = restarting(2, 9, now);
+    table.heard("algo-1", failure("algo-1", "ValueError: bad"), now);
+    table.heard("algo-2", Message::Ended { ranks: RankTally::default() }, now);
+    verdict(&table.tick(now + SETTLE_TIME));
 }

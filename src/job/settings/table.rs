@@ -15,6 +15,9 @@ use super::values::{
     TensorBoardChoice,
 };
 
+/// The maximum number of restarts that can be asked for.
+const MAX_RESTARTS: u32 = 1000;
+
 macro_rules! settings {
     ($($name:ident: $type:ty = $parse:expr, takes $values:literal, $kind:ident $default:literal, $meaning:literal;)+) => {
         /// The values of all settings.
@@ -71,6 +74,14 @@ settings! {
     drain_time: Duration = parse::seconds, takes "seconds", default "1",
         "The time that processes which the script leaves behind may run on after its end. They then get SIGTERM and, after as \
          long again, SIGKILL.";
+
+    max_restarts: u32 = |text| text.parse().ok().filter(|count| *count <= MAX_RESTARTS), takes "a number", default "0",
+        "The number of times that the ranks of all hosts are started again after a rank failed, unless that would change \
+         nothing. For `process`, `per-gpu`, `torchrun`, `jax`, `tensorflow`, `deepspeed` and `accelerate`.";
+
+    max_preemptions: u32 = |text| text.parse().ok().filter(|count| *count <= MAX_RESTARTS), takes "a number", default "0",
+        "The further number of times that they are started again after something outside the job killed a rank (SIGKILL, \
+         SIGTERM, SIGINT, SIGHUP).";
 
     python: Option<String> = parse::text, takes "a path or a name on PATH",
         unset "virtual environment, python3, python",
@@ -216,6 +227,7 @@ mod tests {
             ("grace_period", &["-1", "soon", "inf", "NaN", "1000000001"][..]),
             ("processes_per_host", &["0", "1025", "x", "-1"]),
             ("gpus", &["1025", "many"]),
+            ("max_restarts", &["1001", "-1"]),
             ("master_port", &["0", "65536", "off"]),
             ("cluster_port", &["0", "65536", "on"]),
             ("torchrun_arguments", &["--tee '3"]),

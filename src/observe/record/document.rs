@@ -50,6 +50,7 @@ pub(super) struct Document<'a> {
     pub footplate: &'static str,
     pub status: Status,
     pub attempt: u32,
+    pub attempts: &'a [AttemptPart],
     pub host: &'a str,
     pub hosts: &'a [String],
     pub instance_type: &'a str,
@@ -103,6 +104,21 @@ pub(super) struct PhasePart {
     pub name: &'static str,
     pub start: f64,
     pub end: Option<f64>,
+}
+
+/// An attempt at running the ranks that was followed by another one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct AttemptPart {
+    pub attempt: u32,
+    /// The time at which all of its ranks had ended.
+    pub ended: f64,
+    /// The first line of the failure text.
+    pub first_line: String,
+    pub host: Option<String>,
+    pub rank: Option<usize>,
+    pub exit_code: i32,
+    /// The pause before the next attempt, in seconds.
+    pub pause: f64,
 }
 
 /// A process that ran.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::document::{
-    CheckpointPart, CheckpointsPart, Document, EvidencePart, FailurePart, JobFacts, JobPart, PeerPart, PhasePart, Plan,
-    PlannedProcess, ProcessPart, SCHEMA, Status, StopPart, UploadPart,
+    AttemptPart, CheckpointPart, CheckpointsPart, Document, EvidencePart, FailurePart, JobFacts, JobPart, PeerPart,
+    PhasePart, Plan, PlannedProcess, ProcessPart, SCHEMA, Status, StopPart, UploadPart,
 };
 use crate::event::{
     Cause, CauseEnding, Checkpoint, Ending, Event, EventKind, JobPhase, KillReason, Moment, Output, Process, StopReason,
@@ -19,6 +19,9 @@ use crate::redact::visible_json;
 /// The maximum length of the evidence of each stream, in bytes.
 const EVIDENCE_SIZE: usize = 8 << 10;
 
+/// The maximum number of earlier attempts that the record holds, the last ones.
+const MAX_ATTEMPTS: usize = 20;
+
 /// The content of a record.
 #[derive(Debug)]
 pub(super) struct State {
@@ -26,6 +29,8 @@ pub(super) struct State {
     version: u64,
     job: JobFacts,
     attempt: u32,
+    /// The attempts that were followed by another one, as many of the last as are kept.
+    attempts: Vec<AttemptPart>,
     started: Moment,
     ended: Option<Moment>,
     exit_code: Option<i32>,
@@ -51,6 +56,7 @@ impl State {
             version: 0,
             job: JobFacts::default(),
             attempt: 0,
+            attempts: Vec::new(),
             started,
             ended: None,
             exit_code: None,
@@ -97,7 +103,8 @@ impl State {
     /// Takes an event.
     pub(super) fn receive(&mut self, event: &Event) {
         self.version += 1;
-        self.attempt = event.attempt;
+        // Other hosts' events belong to no attempt.
+        self.attempt = self.attempt.max(event.attempt);
         let at = seconds(event.at);
         match &event.kind {
             EventKind::PhaseStarted(phase) => self.phases.push(PhasePart { name: phase.name(), start: at, end: None }),
@@ -165,6 +172,7 @@ impl State {
                 let peer = self.peer(host);
                 (peer.lost, peer.why) = (Some(at), Some(why.clone()));
             }
+            EventKind::Restarting { attempt, pause, cause } => self.restart(*attempt, *pause, cause, at),
             EventKind::JobOver { exit_code, cause } => {
                 self.end(event.at, *exit_code, cause.as_deref());
             }
@@ -197,6 +205,25 @@ impl State {
         if let Some(failure) = &mut self.failure {
             failure.text = text;
         }
+    }
+
+    /// Notes an attempt that is followed by another one. The record holds the processes of the last attempt alone.
+    fn restart(&mut self, next: u32, pause: Duration, cause: &Cause, at: f64) {
+        if self.attempts.len() == MAX_ATTEMPTS {
+            self.attempts.remove(0);
+        }
+        self.attempts.push(AttemptPart {
+            attempt: next.saturating_sub(1),
+            ended: at,
+            first_line: failure::headline(cause, &logs::redactor()),
+            host: cause.host.clone(),
+            rank: cause.rank,
+            exit_code: cause.exit_code(),
+            pause: pause.as_secs_f64(),
+        });
+        self.attempt = next;
+        self.processes.clear();
+        (self.stop, self.evidence) = (None, None);
     }
 
     /// Returns the entry of a process, a new one if there is none.
@@ -252,6 +279,7 @@ impl State {
             footplate: env!("CARGO_PKG_VERSION"),
             status,
             attempt: self.attempt,
+            attempts: &self.attempts,
             host: &self.job.host,
             hosts: &self.job.hosts,
             instance_type: &self.job.instance_type,

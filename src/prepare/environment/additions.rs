@@ -13,6 +13,8 @@ pub(super) const OFFERED: &[Definition] = &[
         .meaning("The number of hosts, unless the container sets it."),
     Rule::one("NODE_RANK", |i| Value::from(i.job.node_rank()))
         .meaning("This host's place among them, counted from 0, unless the container sets it."),
+    Rule::one("FOOTPLATE_ATTEMPT", |_| Value::from(0usize))
+        .meaning("The number of times that the ranks were started again (`FOOTPLATE_MAX_RESTARTS`)."),
     Rule::one("PYTHONUNBUFFERED", |_| Value::from("1")).meaning(
         "`1`, unless the container sets it. Not set if Open MPI 5 passes the lines on, because it mixes parts of \
          unbuffered lines.",

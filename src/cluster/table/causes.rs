@@ -1,0 +1,42 @@
+//! The causes of failures that are a host's and no rank's.
+
+use std::time::Duration;
+
+use crate::event::{Cause, CauseEnding};
+use crate::job::exit_code;
+
+/// Returns the cause of a failure that is a host's and no rank's. `found` is a headline and, on lines of their own, hints.
+pub(super) fn of_host(host: &str, exit_code: i32, found: &str) -> Cause {
+    Cause { host: Some(host.to_owned()), ..Cause::from_message(found, CauseEnding::NoProcess(exit_code)) }
+}
+
+/// Returns the cause for a host that is lost.
+pub(in crate::cluster) fn lost(host: &str, why: &str) -> Cause {
+    let found = format!(
+        "host {host} is lost: {why}\nhint: its container was killed, or its machine or network failed: see the log of {host}"
+    );
+    of_host(host, exit_code::HOST_LOST, &found)
+}
+
+/// Returns the cause for hosts that did not come.
+pub(super) fn never_came(hosts: &[&str], patience: Duration) -> Cause {
+    let names = hosts.join(", ");
+    let (word, verb) = if hosts.len() == 1 { ("host", "has") } else { ("hosts", "have") };
+    let found = format!(
+        "{word} {names} {verb} not come within {} s (FOOTPLATE_CLUSTER_TIMEOUT)\nhint: see the log of {}: its container did \
+         not start, or its network does not reach the other hosts",
+        patience.as_secs_f64(),
+        hosts.first().copied().unwrap_or_default()
+    );
+    Cause::from_message(&found, CauseEnding::NoProcess(exit_code::HOST_LOST))
+}
+
+/// Returns the cause for a host that cannot talk to the others.
+pub(in crate::cluster) fn alone(host: &str, why: &str, patience: Duration) -> Cause {
+    let found = format!(
+        "{why}\nhint: the launch needs every host, and waits {} s for each (FOOTPLATE_CLUSTER_TIMEOUT): see the other hosts' \
+         logs, and whether the network lets them reach each other",
+        patience.as_secs_f64()
+    );
+    of_host(host, exit_code::HOST_LOST, &found)
+}
