@@ -134,10 +134,10 @@ fn the_page_of_a_real_job_answers_the_questions_on_every_screen() {
     // The keyboard reads the values of a curve, and all curves with the same axis are marked.
     browser.press("Tab");
     assert_eq!(browser.value("document.activeElement.className"), "skip", "the first stop leads past the header");
-    browser.value("document.querySelector('#metric-0 .plot').focus()");
+    browser.value("document.querySelector('#metric-1 .plot').focus()");
     browser.press("ArrowLeft");
     assert_eq!(
-        browser.text("#metric-0 .live"),
+        browser.text("#metric-1 .live"),
         "step 297: rank 0 0.0168, rank 1 1.016"
             .replace("0.0168", &near(&mut browser, 0))
             .replace("1.016", &near(&mut browser, 1))
@@ -150,11 +150,11 @@ fn the_page_of_a_real_job_answers_the_questions_on_every_screen() {
     browser.value("document.querySelectorAll('#ranks th button')[0].click(), document.querySelectorAll('#ranks th button')[0].click()");
     assert_eq!(browser.text("#ranks tbody tr th"), "1");
     assert_eq!(browser.value("document.querySelector('#ranks th').getAttribute('aria-sort')"), "descending");
-    browser.value("document.querySelector('#metric-0 .legend button').click()");
-    assert_eq!(browser.value("getComputedStyle(document.querySelector('#metric-0 polyline')).display"), "none");
-    let marks = "document.querySelector('#metric-0 .frame').textContent";
+    browser.value("document.querySelector('#metric-1 .legend button').click()");
+    assert_eq!(browser.value("getComputedStyle(document.querySelector('#metric-1 polyline')).display"), "none");
+    let marks = "document.querySelector('#metric-1 .frame').textContent";
     let before = browser.value(marks);
-    browser.value("document.querySelector('#metric-0 .log').click()");
+    browser.value("document.querySelector('#metric-1 .log').click()");
     assert_ne!(browser.value(marks), before);
 
     // Light and dark, chosen by the system and by the button.
@@ -187,7 +187,7 @@ fn the_page_of_a_real_job_answers_the_questions_on_every_screen() {
 /// Returns the value of a curve at step 297, from the values that footplate wrote, as the page shows numbers.
 fn near(browser: &mut Browser, rank: usize) -> String {
     let expression = format!(
-        "(() => {{ const box = document.querySelector('#metric-0 .plot'), data = box.dataset; \
+        "(() => {{ const box = document.querySelector('#metric-1 .plot'), data = box.dataset; \
          const points = box.querySelectorAll('polyline')[{rank}].getAttribute('points').split(' ').map((point) => point.split(',').map(Number)); \
          const x = +data.x1 - (data.x1 - data.x0) / 100; \
          const at = points.reduce((best, point) => Math.abs(+data.x0 + point[0] / 1000 * (data.x1 - data.x0) - x) < Math.abs(+data.x0 + best[0] / 1000 * (data.x1 - data.x0) - x) ? point : best); \

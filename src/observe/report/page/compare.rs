@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{MetricView, RunView};
 use crate::observe::report::thin::Point;
-use crate::observe::report::words::{count, date, duration, number};
+use crate::observe::report::words::{count, date, duration, number, shortened};
 
 use super::first::{add_failure, add_sign, add_theme_button, title};
 use super::plot::{COLOURS, Plot, PlotAxis, PlotCurve};
@@ -164,7 +164,7 @@ fn add_table(page: &mut Html, runs: &[RunView], names: &[String], best: Option<&
             strip::add_share(page, share / 100.0);
         }
         for name in &differing {
-            html!(page, "<td class=\"mono\">{}", hyperparameter(run, name).unwrap_or("–"));
+            html!(page, "<td class=\"mono\">{}", shortened(hyperparameter(run, name).unwrap_or("–"), 40));
         }
     }
     html!(page, "</tbody></table></div></section>\n");
@@ -178,7 +178,8 @@ fn hyperparameter<'a>(run: &'a RunView, name: &str) -> Option<&'a str> {
 fn differing(runs: &[RunView]) -> Vec<String> {
     let mut names: Vec<&String> = Vec::new();
     for (name, _) in runs.iter().flat_map(|run| &run.lead().hyperparameters) {
-        if !names.contains(&name) {
+        // Those of the platform tell where a job is, not what it does.
+        if !names.contains(&name) && !name.starts_with("sagemaker_") {
             names.push(name);
         }
     }

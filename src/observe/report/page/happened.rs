@@ -141,11 +141,7 @@ fn of_ranks(run: &RunView, entries: &mut Vec<Entry>) {
     }
     let told: Vec<f64> = run.ranks().filter(|(_, rank)| rank.followed).filter_map(|(_, rank)| rank.ended).collect();
     if let Some(last) = told.iter().copied().reduce(f64::max) {
-        entries.push(entry(
-            last,
-            "ranks",
-            format!("{} that had been told to end had ended", count(told.len(), "rank")),
-        ));
+        entries.push(entry(last, "ranks", format!("{} ended as told", count(told.len(), "rank"))));
     }
     let silent = run.ranks().filter_map(|(host, rank)| Some((rank.last_line?, host, rank)));
     let is_hang = run.hang().is_some();

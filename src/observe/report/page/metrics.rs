@@ -6,7 +6,7 @@ use crate::observe::report::scale::extent;
 use crate::observe::report::words::{count, grouped, number};
 
 use super::plot::{Plot, PlotAxis, PlotCurve};
-use super::tiles::{Better, better};
+use super::tiles::{Better, better, main_metric};
 
 /// Adds the section of metrics.
 pub(super) fn add(page: &mut Html, run: &RunView) {
@@ -29,7 +29,11 @@ pub(super) fn add(page: &mut Html, run: &RunView) {
     let steps = with_curves().filter(|metric| metric.by_step).flat_map(|metric| &metric.curves);
     let steps = steps.flat_map(|(_, curve)| curve.iter().map(|point| point.0));
     let range = steps.fold((f64::MAX, f64::MIN), |(from, to), step| (from.min(step), to.max(step)));
-    for (at, metric) in with_curves().enumerate() {
+    // The metric of the first screen comes first.
+    let main = main_metric(run).map(|metric| metric.name.as_str());
+    let mut shown: Vec<&MetricView> = with_curves().collect();
+    shown.sort_by_key(|metric| Some(metric.name.as_str()) != main);
+    for (at, metric) in shown.into_iter().enumerate() {
         plot(run, metric, at, range).add_to(page);
     }
     html!(page, "</div>");

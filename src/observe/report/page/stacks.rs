@@ -69,7 +69,7 @@ fn add_last_lines(page: &mut Html, run: &RunView) {
             continue;
         }
         html!(page, "<details class=\"panel lines\" open><summary>{}</summary>", name);
-        html!(page, "<pre tabindex=\"0\">{}</pre></details>", text.trim_end());
+        html!(page, "<div class=\"end\" tabindex=\"0\"><pre>{}</pre></div></details>", text.trim_end());
     }
     html!(page, "</section>\n");
 }

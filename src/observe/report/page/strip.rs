@@ -6,6 +6,9 @@ use crate::observe::report::words::{duration, percent as share_in_words};
 
 use super::plot::percent;
 
+/// The least share of the time that a phase must take to have its place in the key.
+const SEEN: f64 = 0.001;
+
 /// The choice between a bar with the names of its phases and one without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Names {
@@ -82,10 +85,11 @@ fn in_words(phase: &PhaseView) -> String {
     format!("{} {length}", of_phase(&phase.name).0)
 }
 
-/// Adds the key of the phases that hosts have.
-pub(super) fn add_key(page: &mut Html, hosts: &[HostView], end: f64) {
+/// Adds the key of the phases that can be seen in a time.
+pub(super) fn add_key(page: &mut Html, hosts: &[HostView], (start, end): (f64, f64)) {
     let mut names: Vec<String> = Vec::new();
-    for phase in hosts.iter().take(64).flat_map(|host| phases(host, end)) {
+    let is_seen = |phase: &PhaseView| phase.end.unwrap_or(end) - phase.start > SEEN * (end - start);
+    for phase in hosts.iter().take(64).flat_map(|host| phases(host, end)).filter(is_seen) {
         if !names.contains(&phase.name) {
             names.push(phase.name);
         }

@@ -3,7 +3,7 @@
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{DeviceRow, MetricView, RunView};
 use crate::observe::report::thin::Point;
-use crate::observe::report::words::{count, duration, grouped, number, percent, rough, shortened};
+use crate::observe::report::words::{brief, count, duration, grouped, number, percent, rough, shortened};
 
 use super::plot::spark;
 use super::strip::{self, Names};
@@ -173,12 +173,12 @@ fn memory_in_words(run: &RunView) -> String {
         Some((peak, Some(limit))) => {
             format!(
                 ". Memory: at most {} of {} GiB ({}).",
-                number(peak / GIB),
-                number((limit / GIB * 10.0).round() / 10.0),
+                brief(peak / GIB),
+                brief(limit / GIB),
                 percent(peak / limit)
             )
         }
-        Some((peak, None)) => format!(". Memory: at most {} GiB.", number(peak / GIB)),
+        Some((peak, None)) => format!(". Memory: at most {} GiB.", brief(peak / GIB)),
         None => ".".to_owned(),
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn add(page: &mut Html, run: &RunView) {
     add_rows(page, run, open, run.span, style);
     add_axis(page, run, run.span);
     html!(page, "<div class=\"key\">");
-    strip::add_key(page, &run.hosts, run.span.1);
+    strip::add_key(page, &run.hosts, run.span);
     html!(page, "</div>");
     if !rest.is_empty() {
         html!(
