@@ -10,7 +10,7 @@ use crate::failure::OutputFiles;
 use crate::files;
 use crate::job::exit_code;
 use crate::logs::{self, Relay};
-use crate::observe::record::LastWords;
+use crate::observe::record::EarlyEnd;
 use crate::redact::visible_message;
 use crate::supervise::{self, Supervisor};
 
@@ -21,10 +21,10 @@ const RECORD_TIME: Duration = Duration::from_secs(3);
 static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
 
 /// The way to finish the run record, once there is one.
-static RECORD: OnceLock<LastWords> = OnceLock::new();
+static RECORD: OnceLock<EarlyEnd> = OnceLock::new();
 
 /// Has the run record finished if the job ends here.
-pub(super) fn finish_at_the_end(record: LastWords) {
+pub(super) fn finish_at_the_end(record: EarlyEnd) {
     // A process runs one job.
     let _ = RECORD.set(record);
 }

@@ -34,7 +34,7 @@ pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared) {
         hyperparameters: hyperparameters(&job.all_hyperparameters),
     };
     let record = RunRecord::subscribe(&live.events, folder, live.timeline.begun(), facts);
-    panic::finish_at_the_end(record.last_words());
+    panic::finish_at_the_end(record.early_end());
     live.record = Some(record);
 }
 

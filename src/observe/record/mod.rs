@@ -8,12 +8,12 @@
 //! Every text goes through the redactor. The record never holds a secret.
 
 mod document;
+mod early_end;
 mod file;
-mod last_words;
 mod state;
 
 pub use document::{JobFacts, PlannedProcess};
-pub use last_words::LastWords;
+pub use early_end::EarlyEnd;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -125,13 +125,13 @@ impl RunRecord {
     }
 
     /// Returns the way to finish the record from any thread, for a job that ends before its phases do.
-    pub fn last_words(&self) -> LastWords {
+    pub fn early_end(&self) -> EarlyEnd {
         let shared = Arc::clone(&self.shared);
         let write = move |at, exit_code, text| {
             shared.post(News::Over(at, exit_code, text));
             shared.finish()
         };
-        LastWords::new(self.shared.folder.clone(), write)
+        EarlyEnd::new(self.shared.folder.clone(), write)
     }
 
     /// Writes the last version, and waits for it for a short time.

@@ -27,24 +27,24 @@ type WriteLast = dyn Fn(Moment, i32, String) -> bool + Send + Sync;
 
 /// Finishes a record, from any thread.
 #[derive(Clone)]
-pub struct LastWords {
+pub struct EarlyEnd {
     folder: PathBuf,
     /// Has the record's thread write the last version. Returns false if it does not answer.
     write: Arc<WriteLast>,
 }
 
-impl fmt::Debug for LastWords {
+impl fmt::Debug for EarlyEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LastWords of {}", self.folder.display())
+        write!(f, "EarlyEnd of {}", self.folder.display())
     }
 }
 
-impl LastWords {
+impl EarlyEnd {
     pub(super) fn new(
         folder: PathBuf,
         write: impl Fn(Moment, i32, String) -> bool + Send + Sync + 'static,
-    ) -> LastWords {
-        LastWords { folder, write: Arc::new(write) }
+    ) -> EarlyEnd {
+        EarlyEnd { folder, write: Arc::new(write) }
     }
 
     /// Finishes the record with a failure. `text` has no secrets. Takes a few seconds at most.
@@ -84,7 +84,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{LastWords, amend};
+    use super::{EarlyEnd, amend};
     use crate::event::Moment;
     use crate::observe::record::file::RecordFile;
 
@@ -97,7 +97,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut file = RecordFile::create(folder.path()).expect("made");
         file.replace(r#"{"schema": "footplate.run/1", "status": "running", "ranks": [{"rank": 0}]}"#).expect("written");
-        LastWords::new(folder.path().to_owned(), |_, _, _| false).write(70, "it failed\nbadly");
+        EarlyEnd::new(folder.path().to_owned(), |_, _, _| false).write(70, "it failed\nbadly");
         let found = record(folder.path());
         assert_eq!(
             (&found["status"], &found["exit_code"], &found["ranks"][0]["rank"]),
