@@ -22,8 +22,8 @@
 //!
 //! All of them emit events (`event`), which the run record (`observe`) and others receive.
 //!
-//! `ARCHITECTURE.md` in the repository explains the phases and follows four paths through the code: a hyperparameter, a log line,
-//! the death of a rank, and a stop signal.
+//! `ARCHITECTURE.md` in the repository explains the phases and follows five paths through the code: a hyperparameter, a log line,
+//! the death of a rank, a stop signal, and a hang.
 //!
 //! # The vocabulary
 //!

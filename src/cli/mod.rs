@@ -18,6 +18,7 @@ mod plan;
 mod report;
 mod serve;
 mod shim;
+mod stacks;
 mod train;
 
 use std::ffi::OsString;
@@ -33,13 +34,14 @@ use crate::run;
 use crate::supervise::{direct, guard, keeper};
 
 /// The subcommands that run no job in this container.
-const QUESTIONS: [&str; 12] = [
+const QUESTIONS: [&str; 13] = [
     "env",
     "plan",
     "check",
     "explain",
     "report",
     "local",
+    "stacks",
     "serve",
     "completions",
     "man",
@@ -131,6 +133,7 @@ fn dispatch(matches: &ArgMatches) -> i32 {
         Some(("entry-point", matches)) => entry_point::run(matches),
         Some(("fetch", matches)) => fetch::run(matches),
         Some(("shim", matches)) => shim::run(matches),
+        Some(("stacks", _)) => stacks::run(),
         Some(("serve", _)) => serve::run(),
         _ => exit_code::USAGE,
     }
@@ -157,6 +160,7 @@ pub fn command() -> Command {
         .subcommand(report::command())
         .subcommand(env::command())
         .subcommand(check::command())
+        .subcommand(stacks::command())
         .subcommand(explain::command())
         .subcommand(completions::command())
         .subcommand(man::command())

@@ -17,7 +17,7 @@ use super::message::Message;
 use super::received::limited;
 use super::table::{HostTable, LeaderAction};
 use super::{ALIVE_INTERVAL, Command, Connection, GOODBYE_TIME, LINGER_TIME, Membership, Observed, WAITING_MESSAGES};
-use crate::event::EventKind;
+use crate::event::{EventKind, WatchNote};
 
 /// The time for which the leader tries to get a port that another program has, and the interval of its attempts.
 const PORT_TIME: Duration = Duration::from_secs(20);
@@ -81,6 +81,7 @@ pub(super) async fn run(membership: Membership, mut commands: mpsc::UnboundedRec
         let actions = tokio::select! {
             command = commands.recv() => match command {
                 Some(Command::Tell(message)) => hub.table.heard(leader, message, Instant::now()),
+                Some(Command::Watch { host, note }) => hub.watch(host.as_deref(), &note),
                 Some(Command::Leave) | None => break,
             },
             Some(event) = receiver.recv() => match event {
@@ -172,6 +173,10 @@ impl Hub<'_> {
                 }
                 Vec::new()
             }
+            LeaderEvent::Heard { host, message: Message::Watch(note) } => {
+                self.observed.events.emit(EventKind::PeerNote { host, note: Box::new(note) });
+                Vec::new()
+            }
             LeaderEvent::Heard { host, message } => {
                 if message == Message::Ready && self.table.is_preparing(&host) {
                     self.observed.events.emit(EventKind::HostReady(host.clone()));
@@ -195,6 +200,16 @@ impl Hub<'_> {
                 self.table.lost(&host, &why, Instant::now())
             }
         }
+    }
+
+    /// Sends a note of the watch to a host, or to all.
+    fn watch(&self, host: Option<&str>, note: &WatchNote) -> Vec<LeaderAction> {
+        let wanted = self.outboxes.iter().filter(|(name, _)| host.is_none_or(|host| host == name.as_str()));
+        for (_, outbox) in wanted {
+            // Its end is an event of its own.
+            let _ = outbox.send(Message::Watch(note.clone()));
+        }
+        Vec::new()
     }
 
     /// Asks a host to run a command of mpirun's.

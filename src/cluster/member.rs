@@ -72,6 +72,8 @@ async fn connect(
                 },
                 command = commands.recv(), if !waiting.leaves => match command {
                     Some(Command::Tell(message)) => waiting.messages.push(message),
+                    // There is nobody yet who watches with this host.
+                    Some(Command::Watch { .. }) => {}
                     Some(Command::Leave) | None => {
                         // The others would wait for a host that has failed, but not for one that has not.
                         let has_failed = waiting.messages.iter().any(|message| matches!(message, Message::Failed { .. }));
@@ -182,6 +184,7 @@ async fn talk(
         tokio::select! {
             command = commands.recv() => match command {
                 Some(Command::Tell(message)) => to_say.push(message),
+                Some(Command::Watch { note, .. }) => to_say.push(Message::Watch(note)),
                 Some(Command::Leave) | None => leaves = true,
             },
             _ = alive.tick() => to_say.push(Message::Alive),
@@ -195,6 +198,10 @@ async fn talk(
                     }
                 }
                 Some(Ok(Message::Dismissed)) => orders = None,
+                Some(Ok(Message::Watch(note))) => {
+                    let host = membership.leader.clone();
+                    observed.events.emit(EventKind::PeerNote { host, note: Box::new(note) });
+                }
                 Some(Ok(message)) => {
                     if let Message::Restart { .. } = message {
                         own_failure = None;

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Cause, RankTally, Verdict};
+use crate::event::{Cause, RankTally, Verdict, WatchNote};
 
 /// The kinds of messages that the leader takes.
-pub(super) const TO_LEADER: [&str; 9] =
-    ["Hello", "Alive", "Ready", "Failed", "RankKilled", "Willing", "Ended", "Finished", "Executed"];
+pub(super) const TO_LEADER: [&str; 10] =
+    ["Hello", "Alive", "Ready", "Failed", "RankKilled", "Willing", "Ended", "Finished", "Executed", "Watch"];
 
 /// The kinds of messages that the other hosts take.
-pub(super) const FROM_LEADER: [&str; 9] =
-    ["Alive", "Start", "RankKilled", "Execute", "Dismissed", "Stop", "Restart", "Verdict", "Over"];
+pub(super) const FROM_LEADER: [&str; 10] =
+    ["Alive", "Start", "RankKilled", "Execute", "Dismissed", "Stop", "Restart", "Verdict", "Over", "Watch"];
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +77,8 @@ pub enum Message {
         /// The cause of the failure.
         verdict: Box<Verdict>,
     },
+    /// A note of the watch for hangs. Whoever receives one that only the other side may send ignores it.
+    Watch(WatchNote),
     /// From the leader: the cause of the job's failure.
     Verdict(Box<Verdict>),
     /// From the leader: every host has finished or ended, or the leader leaves. Nobody needs to wait any more.

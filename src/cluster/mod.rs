@@ -25,6 +25,7 @@
 //!  │◄────────────────── execute (command)│ mpirun's daemon, see [`agent`]
 //!  │ executed (exit code) ──────────────►│
 //!  │◄───────────────────────── dismissed │ mpirun has ended
+//!  │◄────────── watch (note) ───────────►│ silence and stacks of ranks, see [`crate::event::WatchNote`]
 //!  │◄────────── alive ──────────────────►│ every second; silence for [`LOST_AFTER`] is a loss
 //! ```
 //!
@@ -85,7 +86,7 @@ use std::time::Duration;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{mpsc, watch};
 
-use crate::event::{Cause, EventKind, Events, RankTally, StopReason, Verdict};
+use crate::event::{Cause, EventKind, Events, RankTally, StopReason, Verdict, WatchNote};
 use crate::failure::{self, NextAttempt, RestartLimits};
 use crate::kernel;
 use crate::redact::Redactor;
@@ -222,6 +223,11 @@ impl Stage {
 #[derive(Clone, Debug)]
 enum Command {
     Tell(message::Message),
+    /// Send a note of the watch: the leader to a host or to all, another host to the leader.
+    Watch {
+        host: Option<String>,
+        note: WatchNote,
+    },
     /// The channel is not needed any more.
     Leave,
 }
@@ -336,6 +342,13 @@ impl Speaker {
         self.tell(message::Message::Finished);
     }
 
+    /// Sends a note of the watch for hangs: from the leader to a host or, without a name, to all of them; from another host to the
+    /// leader.
+    pub fn watch(&self, host: Option<&str>, note: WatchNote) {
+        // Nobody listens any more once the channel is over.
+        let _ = self.commands.send(Command::Watch { host: host.map(str::to_owned), note });
+    }
+
     /// Tells that a command of mpirun's has ended.
     pub fn executed(&self, id: u64, code: i32) {
         self.tell(message::Message::Executed { id, code });
@@ -398,6 +411,7 @@ impl Observed {
             | Message::Execute { .. }
             | Message::Executed { .. }
             | Message::Dismissed
+            | Message::Watch(_)
             | Message::Finished => {}
         }
     }

@@ -54,6 +54,7 @@ pub(super) fn limited(message: Message, sender: &str, hosts: &[String]) -> Messa
         Message::Executed { id, code } => {
             Message::Executed { id, code: if (0..=255).contains(&code) { code } else { FAILED } }
         }
+        Message::Watch(note) => Message::Watch(note.limited()),
         other => other,
     }
 }

@@ -224,6 +224,7 @@ impl HostTable {
             | Message::Execute { .. }
             | Message::Executed { .. }
             | Message::Dismissed
+            | Message::Watch(_)
             | Message::Stop { .. }
             | Message::Restart { .. }
             | Message::Verdict(_)

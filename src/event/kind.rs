@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::Signal;
 
-use super::{Cause, Checkpoint, Ending, RankTally};
+use super::{Cause, Checkpoint, Ending, HangReport, RankTally, WatchNote};
 
 /// Something that happened in a job.
 #[derive(Clone, Debug)]
@@ -158,6 +158,8 @@ pub enum StopReason {
     Signal(Signal),
     /// A process on this host has failed.
     Failure,
+    /// The job hangs. Holds the headline.
+    Hang(String),
     /// Another host has failed. Holds the host with its error.
     PeerFailed(String),
     /// Another host was told to stop. Holds the host with the reason.
@@ -283,6 +285,17 @@ pub enum EventKind {
         /// The reason.
         why: String,
     },
+    /// The watch of another host has sent a note.
+    PeerNote {
+        /// The host.
+        host: String,
+        /// The note, within limits.
+        note: Box<WatchNote>,
+    },
+    /// Somebody wants to know what the ranks are doing.
+    StacksAsked,
+    /// The job was found to hang.
+    HangFound(Arc<HangReport>),
     /// Every host of the launch is ready.
     HostsStarted,
     /// A failure was judged. A better judgement may follow once all output was read.

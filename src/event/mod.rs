@@ -13,6 +13,8 @@ mod collective;
 mod consequence;
 mod ending;
 mod kind;
+mod stacks;
+mod watch;
 
 pub use bus::{Events, Subscriber};
 pub use cause::{Cause, CauseDetail, CauseEnding, CauseStage, DetailLabel, SourcePlace};
@@ -23,3 +25,5 @@ pub use ending::{Ending, RankTally};
 pub use kind::{
     Event, EventKind, JobPhase, KillReason, Moment, Output, Process, RankOutput, StopReason, Stream, Verdict,
 };
+pub use stacks::{StackGroup, StackMethod, StackPlace};
+pub use watch::{Activity, HangReport, HostStacks, WatchNote};

@@ -7,8 +7,10 @@
 //! It must not look into what it reads.
 
 mod answer;
+mod own_file;
 
 pub use answer::{Unanswered, together, within};
+pub use own_file::create_own;
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};

@@ -32,6 +32,7 @@ exit_codes! {
     LAUNCH = 69, "The image or the machine cannot launch what the job asks for.";
     DEFECT = 70, "A defect in footplate itself.";
     CONFIGURATION = 78, "A configuration file or a setting is wrong.";
+    HANG = 124, "The job made no progress for the time of `hang_timeout`.";
     NOT_EXECUTABLE = 126, "The entry point cannot be executed.";
     NOT_FOUND = 127, "The entry point, or the interpreter that it needs, was not found.";
 }
@@ -73,6 +74,6 @@ mod tests {
     fn the_table_names_each_code_once_and_in_order() {
         let numbers: Vec<i32> = EXIT_CODES[3..].iter().map(|(code, _)| code.parse().expect("a number")).collect();
         assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
-        assert_eq!(numbers, [2, 65, 68, 69, 70, 78, 126, 127]);
+        assert_eq!(numbers, [2, 65, 68, 69, 70, 78, 124, 126, 127]);
     }
 }

@@ -358,3 +358,10 @@ pub fn send_signal(pid: Pid, signal: i32) {
     // SAFETY: the call takes no pointers.
     unsafe { libc::kill(pid.as_raw(), signal) };
 }
+
+/// Lets a process write no core file when a signal ends it. Nothing happens if it has ended or may not be touched.
+pub fn forbid_core(pid: Pid) {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the new limit is a local variable, and a null pointer asks for no old one.
+    unsafe { libc::prlimit(pid.as_raw(), libc::RLIMIT_CORE, &none, std::ptr::null_mut()) };
+}

@@ -19,6 +19,7 @@ mod destination;
 mod label;
 mod last_words;
 mod messages;
+mod pulse;
 mod raised;
 mod relay;
 mod source;
@@ -33,6 +34,7 @@ mod timestamp;
 
 pub use label::RankLabel;
 pub use messages::{Level, clean, init, redactor, set_redactor};
+pub use pulse::Pulses;
 pub use relay::Relay;
 pub use stream::{Relayed, StreamId, StreamNews};
 pub use style::{Rewrite, Style, Tags};

@@ -13,6 +13,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::oneshot;
 
 use super::destination::Destinations;
+use super::pulse::Pulses;
 use super::source::{Closing, Source, Tell};
 use super::stream::{Relayed, StreamId, StreamNews};
 use super::tally::Tally;
@@ -41,6 +42,7 @@ enum Command {
 pub struct Relay {
     state: Arc<Mutex<State>>,
     tally: Arc<Tally>,
+    pulses: Pulses,
 }
 
 #[derive(Debug)]
@@ -60,8 +62,9 @@ impl Relay {
 
     fn writing_to(streams: [OwnedFd; 2]) -> io::Result<Relay> {
         let tally = Arc::new(Tally::default());
-        let state = start(streams, Arc::clone(&tally))?;
-        Ok(Relay { state: Arc::new(Mutex::new(state)), tally })
+        let pulses = Pulses::default();
+        let state = start(streams, Arc::clone(&tally), pulses.clone())?;
+        Ok(Relay { state: Arc::new(Mutex::new(state)), tally, pulses })
     }
 
     /// Reads a stream to its end. `tell` is called on the relay's thread, and must not block.
@@ -101,6 +104,11 @@ impl Relay {
     /// Ends a stream after what can be read of it at once, although others still hold its other end.
     pub fn close(&self, id: StreamId) {
         self.lock().send(Command::Close(id));
+    }
+
+    /// Returns the times at which processes have last written something.
+    pub fn pulses(&self) -> Pulses {
+        self.pulses.clone()
     }
 
     /// Returns the number of bytes that were written so far.
@@ -149,7 +157,7 @@ impl State {
 }
 
 /// Starts the thread.
-fn start(streams: [OwnedFd; 2], tally: Arc<Tally>) -> io::Result<State> {
+fn start(streams: [OwnedFd; 2], tally: Arc<Tally>, pulses: Pulses) -> io::Result<State> {
     let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
     let (commands, receiver) = mpsc::channel();
     let (end, ended) = oneshot::channel();
@@ -157,13 +165,14 @@ fn start(streams: [OwnedFd; 2], tally: Arc<Tally>) -> io::Result<State> {
         receiver,
         wake: Arc::clone(&wake),
         tally,
+        pulses,
         destinations: Destinations::new(streams),
         sources: Vec::new(),
         styled: Vec::new(),
         messages: 0,
         drawn: Vec::new(),
         finishing: false,
-        tap: None,
+        taps: Vec::new(),
     };
     // No signal is handled there. The SIGPIPE of a write to a closed pipe stays with the thread, as does the SIGXFSZ of a write
     // beyond the limit of a file's size, so that one that reaches a handler was sent by somebody.
@@ -179,6 +188,7 @@ struct Thread {
     receiver: Receiver<Command>,
     wake: Arc<EventFd>,
     tally: Arc<Tally>,
+    pulses: Pulses,
     destinations: Destinations,
     sources: Vec<Source>,
     /// The bytes that are about to be written. The memory is reused.
@@ -188,7 +198,7 @@ struct Thread {
     /// The channels to close once everything is written.
     drawn: Vec<Sender<()>>,
     finishing: bool,
-    tap: Option<Tap>,
+    taps: Vec<Tap>,
 }
 
 impl Thread {
@@ -215,8 +225,11 @@ impl Thread {
     fn obey(&mut self) {
         while let Ok(command) = self.receiver.try_recv() {
             match command {
-                Command::Add(stream, tell) => self.sources.push(Source::new(*stream, tell)),
-                Command::Tap(tap) => self.tap = Some(tap),
+                Command::Add(stream, tell) => {
+                    let pulse = self.pulses.add(&stream.writer);
+                    self.sources.push(Source::new(*stream, tell, pulse));
+                }
+                Command::Tap(tap) => self.taps.push(tap),
                 Command::Message(message) => {
                     self.messages += message.len();
                     self.destinations.of(true).put(&message, &self.tally);
@@ -296,7 +309,7 @@ impl Thread {
             destination.put(&self.styled, &self.tally);
         }
         source.look(length);
-        if let Some(tap) = &self.tap {
+        for tap in &self.taps {
             tap.pass(source.id, &source.writer, &source.tape.waiting()[..length], false);
         }
         source.tape.take(length);
@@ -360,7 +373,7 @@ impl Thread {
         self.styled.clear();
         source.styler.finish(&mut self.styled);
         self.destinations.of(source.id.is_stderr).put(&self.styled, &self.tally);
-        if let Some(tap) = &self.tap {
+        for tap in &self.taps {
             tap.pass(source.id, &source.writer, &[], true);
         }
         source.end();

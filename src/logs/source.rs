@@ -7,6 +7,7 @@ use std::time::Instant;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::last_words::TracebackProgress;
+use super::pulse::Pulse;
 use super::stream::{Relayed, StreamId, StreamNews};
 use super::styled::StyledStream;
 use super::tap::StreamWriter;
@@ -46,6 +47,8 @@ pub(super) struct Source {
     bytes: u64,
     /// The time of the last bytes.
     pub(super) last_output: Option<Instant>,
+    /// The time of the last bytes, for others.
+    pulse: Arc<Pulse>,
     /// True if there may be something to read.
     pub(super) ready: bool,
     pub(super) closing: Closing,
@@ -57,7 +60,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(stream: Relayed, tell: Tell) -> Source {
+    pub(super) fn new(stream: Relayed, tell: Tell, pulse: Arc<Pulse>) -> Source {
         let Relayed { id, writer, source: fd, style, awaited, reports_last_words } = stream;
         // Without it, reading would block the other streams. Pipes always accept it.
         let _ = fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
@@ -78,6 +81,7 @@ impl Source {
             lines: 0,
             bytes: 0,
             last_output: None,
+            pulse,
             ready: true,
             closing: Closing::ByWriters,
             ahead: None,
@@ -90,7 +94,9 @@ impl Source {
         if self.last_output.is_none() {
             (self.tell)(StreamNews::Began { id: self.id, at: Moment::now() });
         }
-        self.last_output = Some(Instant::now());
+        let now = Instant::now();
+        self.last_output = Some(now);
+        self.pulse.beat(now);
         self.bytes += length as u64;
         self.ahead = self.ahead.map(|left| left.saturating_sub(length));
         self.closing == Closing::WhenEmpty && self.ahead == Some(0)

@@ -21,7 +21,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// The answer of a program.
 #[derive(Debug)]
 pub struct ToolOutput {
-    /// The way it ended.
+    /// The way it ended. A success if the supervisor, which reaps all children, was first.
     pub status: ExitStatus,
     /// The bytes that it wrote to standard output.
     pub stdout: Vec<u8>,
@@ -71,7 +71,11 @@ fn listen(child: &mut Child, deadline: Instant) -> Result<Option<ToolOutput>, To
     }
     loop {
         // Asked before the last look: what it wrote before its end is read.
-        let status = child.try_wait()?;
+        let status = match child.try_wait() {
+            // While programs run, the supervisor reaps every child, and may be first. How it ended is not known then.
+            Err(error) if error.raw_os_error() == Some(Errno::ECHILD as i32) => Some(ExitStatus::default()),
+            waited => waited?,
+        };
         for (stream, bytes) in &mut streams {
             drain(stream, bytes)?;
         }

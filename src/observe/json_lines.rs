@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 use serde::Serialize;
 
-use super::own_file::create;
+use crate::files::create_own as create;
 
 /// The limits of a file.
 #[derive(Clone, Copy, Debug)]

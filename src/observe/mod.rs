@@ -13,7 +13,6 @@ pub mod advice;
 pub mod export;
 mod json_lines;
 pub mod metrics;
-mod own_file;
 pub mod record;
 pub mod report;
 pub mod resources;

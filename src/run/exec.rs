@@ -9,7 +9,7 @@ use super::judge::Ended;
 use super::live::Live;
 use super::observe::HostFacts;
 use super::start::{self, RankTask, shown_command};
-use super::{Outcome, Refusal, checkpoints, lifecycle, observe, peers, prepare, record, script};
+use super::{Outcome, Refusal, checkpoints, hang, lifecycle, observe, peers, prepare, record, script};
 use crate::event::{EventKind, JobPhase, Process};
 use crate::launch::PROCESS;
 use crate::logs;
@@ -71,11 +71,13 @@ async fn phases(context: &Context, live: &mut Live, mut command: Vec<OsString>) 
         }
     };
     command.extend(start::os_words(&environment.arguments));
+    let mut variables = start::variables(context, live, &environment, &VariableTable::new());
+    let hook = hang::hook(live, &prepared, &mut variables);
     let task = Task {
         process: Process::Rank(prepared.job.node_rank()),
         program,
         arguments: command,
-        variables: start::variables(context, live, &environment, &VariableTable::new()),
+        variables,
         style: start::style(&prepared.settings, &cluster.current_host, prepared.job.node_rank(), true, None),
         working_dir: working_dir.clone(),
         ..Task::default()
@@ -88,6 +90,7 @@ async fn phases(context: &Context, live: &mut Live, mut command: Vec<OsString>) 
     if is_own_job {
         let host = HostFacts { hardware: &hardware, processes: Processes::Several };
         observe::begin(context, live, &prepared, &host, &working_dir);
+        hang::begin(context, live, &prepared, &working_dir, None, hook);
     }
     script::run(
         context,

@@ -7,7 +7,7 @@ use super::context::{Context, LeavesFiles, Options};
 use super::judge::Ended;
 use super::live::Live;
 use super::timeline::Timeline;
-use super::{Outcome, Refusal, call, checkpoints, intermediate, observe, panic, peers, report};
+use super::{Outcome, Refusal, call, checkpoints, hang, intermediate, observe, panic, peers, report};
 use crate::event::{EventKind, Events};
 use crate::logs::{self, Relay};
 use crate::redact::Redactor;
@@ -35,6 +35,7 @@ pub(super) fn run(
         };
         let ended = phases(&context, &mut live).await.unwrap_or_else(Ended::from);
         panic::give_way();
+        let ended = hang::end(&context, &mut live, ended).await;
         observe::end(&mut live).await;
         checkpoints::end(&live).await;
         intermediate::end(&live);

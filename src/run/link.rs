@@ -1,5 +1,6 @@
 //! The link of this host to the other hosts, and the herald that tells them of events.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,9 +14,13 @@ use crate::logs;
 pub(super) struct PeerLink {
     pub(super) cluster: Channel,
     pub(super) host: String,
+    /// True if this host is the leader.
+    pub(super) is_leader: bool,
     pub(super) launch: SpanOfLaunch,
     /// mpirun's remote agent, if this host starts mpirun for the others.
     pub(super) agent: Option<PathBuf>,
+    /// The other hosts that are connected to this one.
+    pub(super) connected: ConnectedHosts,
     /// The failures that the others were told.
     pub(super) announced: Arc<Mutex<Announced>>,
 }
@@ -82,6 +87,31 @@ impl PeerLink {
             host: self.host.clone(),
             spans_hosts: self.spans_hosts(),
             announced: Arc::clone(&self.announced),
+        }
+    }
+}
+
+/// The other hosts that are connected to this one, by events.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ConnectedHosts(Arc<Mutex<BTreeSet<String>>>);
+
+impl ConnectedHosts {
+    /// Returns the hosts at present.
+    pub(super) fn now(&self) -> BTreeSet<String> {
+        lock(&self.0).clone()
+    }
+}
+
+impl Subscriber for ConnectedHosts {
+    fn receive(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::HostJoined(host) => {
+                lock(&self.0).insert(host.clone());
+            }
+            EventKind::HostLost { host, .. } => {
+                lock(&self.0).remove(host);
+            }
+            _ => {}
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::observe::record::RunRecord;
 use crate::observe::resources::Resources;
 use crate::storage::uploads::IntermediateUploads;
 use crate::supervise::{self, Interrupted, Supervisor};
+use crate::watch::hang::HangWatch;
 
 /// The things that live as long as a run.
 #[derive(Debug)]
@@ -42,6 +43,10 @@ pub(super) struct Live {
     pub(super) checkpoints: Option<CheckpointFolder>,
     /// The sending of metrics. `None` if nobody asks for it, and after the script.
     pub(super) push: Option<Push>,
+    /// The folder of this host's own files. `None` before the script, and if no record is kept.
+    pub(super) evidence_folder: Option<PathBuf>,
+    /// The watch for hangs. `None` before the script and after it.
+    pub(super) hang: Option<HangWatch>,
     /// The link to the other hosts. `None` in a job of one host.
     pub(super) peers: Option<PeerLink>,
     /// The uploads of intermediate output, with the grace period.
@@ -67,6 +72,8 @@ impl Live {
             resources: None,
             checkpoints: None,
             push: None,
+            evidence_folder: None,
+            hang: None,
             peers: None,
             uploads: None,
         })

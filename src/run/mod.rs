@@ -15,6 +15,7 @@ mod checkpoint_story;
 mod checkpoints;
 mod context;
 mod exec;
+mod hang;
 mod install;
 mod intermediate;
 mod judge;

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::context::Context;
 use super::judge::Ended;
-use super::link::{PeerLink, SpanOfLaunch};
+use super::link::{ConnectedHosts, PeerLink, SpanOfLaunch};
 use super::live::Live;
 use super::{Outcome, Prepared};
 use crate::cluster::{Channel, Connection, Key, Membership, SETTLE_TIME, Stage, View, agent};
@@ -76,12 +76,22 @@ pub(super) fn join(context: &Context, live: &mut Live, prepared: &Prepared, engi
         agent: agent.clone(),
         restarts: if engine.starts_ranks_of_other_hosts { RestartLimits::default() } else { limits(settings) },
     };
+    let connected = ConnectedHosts::default();
+    live.events.subscribe(connected.clone());
     match Channel::begin(membership, live.events.clone()) {
         Ok(cluster) => {
             if starts_ranks_elsewhere {
                 live.supervisor.await_peers();
             }
-            let link = PeerLink { cluster, host, launch, agent, announced: Arc::default() };
+            let link = PeerLink {
+                cluster,
+                is_leader: job.master() == host,
+                host,
+                launch,
+                agent,
+                connected,
+                announced: Arc::default(),
+            };
             live.events.subscribe(link.herald());
             live.peers = Some(link);
         }

@@ -7,8 +7,8 @@ use super::observe::HostFacts;
 use super::ranks::Separate;
 use super::start::{self, rank_tasks, shown_command};
 use super::{
-    Outcome, Prepared, Refusal, bring, call, checkpoints, install, intermediate, lifecycle, module, observe, peers,
-    prepare, ranks, record, remote, script,
+    Outcome, Prepared, Refusal, bring, call, checkpoints, hang, install, intermediate, lifecycle, module, observe,
+    peers, prepare, ranks, record, remote, script,
 };
 use crate::event::{EventKind, JobPhase};
 use crate::launch::{self, Entry, LaunchInput};
@@ -95,6 +95,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         tracing::warn!("{warning}");
     }
     let mut variables = start::variables(context, live, &environment, &plan.variables);
+    let hook = hang::hook(live, &prepared, &mut variables);
     if matches!(entry, Entry::ShellCommand(_) | Entry::Function { .. }) {
         if context.is_within_job() {
             return Err(Outcome::refused(Refusal::Launch, runs_itself(&entry)));
@@ -124,6 +125,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     let is_one = launcher == launch::PROCESS.name && tasks.len() == 1;
     let processes = if is_one { Processes::One } else { Processes::Several };
     observe::begin(context, live, &prepared, &HostFacts { hardware: &hardware, processes }, &code_dir);
+    hang::begin(context, live, &prepared, &code_dir, python, hook);
     let serves = tasks.iter().any(|task| task.serves);
     if let Some(first) = tasks.first().filter(|_| !serves) {
         let times = if tasks.len() > 1 { format!("{} times ", tasks.len()) } else { String::new() };

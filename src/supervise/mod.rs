@@ -44,6 +44,7 @@ pub use report::{EndReport, PeerRanks, PeerStop, Reports, Stop};
 pub use supervisor::{Interrupted, Supervisor};
 pub use task::{LIMIT_REMEDY, Launching, Readiness, Role, SpawnError, Task};
 pub use timing::{FLUSH_PATIENCE, Timing};
+pub use tree::{ProcessEntry, descendants};
 
 use std::io;
 use std::os::unix::fs::symlink;

@@ -43,7 +43,9 @@ impl Peers {
         let (sender, inbox) = unbounded_channel();
         events.subscribe(move |event: &Event| {
             let news = match &event.kind {
-                EventKind::Stopping(StopReason::PeerFailed(_)) => PeerNews::Stop(PeerStop::Failed),
+                EventKind::Stopping(StopReason::PeerFailed(_) | StopReason::Hang(_)) => {
+                    PeerNews::Stop(PeerStop::Failed)
+                }
                 EventKind::Stopping(StopReason::PeerStopped(_)) => PeerNews::Stop(PeerStop::Stopped),
                 EventKind::PeerRankKilled => PeerNews::Ranks(PeerRanks::Killed),
                 EventKind::Restarting { .. } => PeerNews::Restart,

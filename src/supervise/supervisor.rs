@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -21,7 +22,7 @@ use super::task::{SpawnError, Task};
 use super::timing::{FLUSH_PATIENCE, HEARING_TIME, HURRY_TIME, LAST_PATIENCE, Timing, WRITE_TIME};
 use crate::event::{EventKind, Events, StopReason};
 use crate::kernel::{self, Inherited};
-use crate::logs::{Relay, StreamNews, Tap};
+use crate::logs::{Pulses, Relay, StreamNews, Tap};
 
 /// The interval of attempts to reach a service at its port.
 const PORT_INTERVAL: Duration = Duration::from_millis(50);
@@ -54,6 +55,8 @@ pub struct Supervisor {
     started: usize,
     /// True if the reader of the output was found to take nothing any more.
     gave_up: bool,
+    /// True if SIGQUIT asks for the stacks of the ranks, and is not passed on.
+    answers_quit: bool,
 }
 
 impl Supervisor {
@@ -80,6 +83,7 @@ impl Supervisor {
             protection,
             started: 0,
             gave_up: false,
+            answers_quit: false,
         })
     }
 
@@ -227,7 +231,13 @@ impl Supervisor {
                 // Time first: processes that are made and end without pause make events without end.
                 biased;
                 () = sleep_until(shell.deadline()) => shell.feed(Input::Deadline)?,
-                signal = self.signals.next() => shell.feed_signal(signal)?,
+                signal = self.signals.next() => {
+                    if self.answers_quit && signal == libc::SIGQUIT {
+                        self.events.emit(EventKind::StacksAsked);
+                    } else {
+                        shell.feed_signal(signal)?;
+                    }
+                }
                 Some(process) = self.ends.1.recv() => shell.feed(Input::Gone(process))?,
                 Some(news) = self.streams.recv() => shell.feed_stream(news)?,
                 input = self.peers.next(&mut told, heeds_ranks) => shell.feed(input)?,
@@ -238,6 +248,16 @@ impl Supervisor {
         }
         self.gave_up = shell.gave_up();
         Ok(shell.reports())
+    }
+
+    /// Takes SIGQUIT for a question after the stacks of the ranks from now on, as the JVM does.
+    pub fn answer_quit(&mut self) {
+        self.answers_quit = true;
+    }
+
+    /// Returns the times at which programs have last written something.
+    pub fn pulses(&self) -> Pulses {
+        self.relay.pulses()
     }
 
     /// Copies the lines of all further programs into a tap.

@@ -9,18 +9,22 @@ use nix::unistd::{Pid, getpgrp, getpid};
 use super::companion;
 
 /// An entry of the process table.
-#[derive(Clone)]
-pub(super) struct ProcessEntry {
-    pub(super) pid: i32,
-    pub(super) parent: i32,
-    pub(super) group: i32,
+#[derive(Clone, Debug)]
+pub struct ProcessEntry {
+    /// The number.
+    pub pid: i32,
+    /// The number of its parent.
+    pub parent: i32,
+    /// The number of its process group.
+    pub group: i32,
     /// False for a zombie.
-    pub(super) is_alive: bool,
+    pub is_alive: bool,
     /// True if a signal has stopped it.
-    pub(super) is_stopped: bool,
+    pub is_stopped: bool,
     /// The start time, in clock ticks since the machine's.
-    pub(super) start: u64,
-    pub(super) name: Vec<u8>,
+    pub start: u64,
+    /// The name, as the kernel has it.
+    pub name: Vec<u8>,
 }
 
 /// The processes that a signal or a look leaves out.
@@ -72,7 +76,7 @@ pub(super) fn table() -> Option<impl Iterator<Item = ProcessEntry>> {
 
 /// Returns all processes that descend from this one, zombies included, parents before children. Companions are not among them.
 /// `None` without /proc.
-pub(super) fn descendants() -> Option<Vec<ProcessEntry>> {
+pub fn descendants() -> Option<Vec<ProcessEntry>> {
     let mut children: BTreeMap<i32, Vec<ProcessEntry>> = BTreeMap::new();
     let own = getpid().as_raw();
     let mut seen_itself = false;

@@ -16,7 +16,7 @@ const SUITES: [&str; 2] = ["bookworm", "trixie"];
 const PROMPT: Duration = Duration::from_secs(30);
 
 /// A network for the hosts of one job.
-struct Network {
+pub struct Network {
     name: String,
 }
 
@@ -36,14 +36,14 @@ impl Drop for Network {
 }
 
 /// The jobs of the hosts algo-1, algo-2 and so on, each with its own folders.
-struct Hosts {
+pub struct Hosts {
     jobs: Vec<Job>,
     image: &'static str,
     options: Vec<String>,
 }
 
 /// Hosts that run. The order of the fields matters: containers must be removed before their network.
-struct Started<'a> {
+pub struct Started<'a> {
     containers: Vec<Container<'a>>,
     network: Network,
 }
@@ -69,7 +69,7 @@ impl Hosts {
     }
 
     /// Returns `count` hosts with `per_host` ranks of PyTorch each.
-    fn of_torch(launcher: &str, count: usize, per_host: usize, script: &str) -> Hosts {
+    pub fn of_torch(launcher: &str, count: usize, per_host: usize, script: &str) -> Hosts {
         let image = images::debian("bookworm");
         let launcher = format!("--env=FOOTPLATE_LAUNCHER={launcher}");
         let ranks = format!("--env=FOOTPLATE_PROCESSES_PER_HOST={per_host}");
@@ -78,7 +78,13 @@ impl Hosts {
         Hosts::new(count, image, script, &[&launcher, &ranks, &folder, &path])
     }
 
-    fn start(&self) -> Started<'_> {
+    /// Returns the hosts with further options of their containers.
+    pub fn with_options(mut self, options: &[&str]) -> Hosts {
+        self.options.extend(options.iter().map(|option| (*option).to_owned()));
+        self
+    }
+
+    pub fn start(&self) -> Started<'_> {
         let network = Network::new();
         let container = |(index, job): (usize, _)| {
             let n = index + 1;
@@ -107,7 +113,7 @@ impl Started<'_> {
     }
 
     /// Waits until every container has ended, and with it all of its processes.
-    fn end(&self) -> Vec<Ended> {
+    pub fn end(&self) -> Vec<Ended> {
         self.containers.iter().map(Container::end).collect()
     }
 

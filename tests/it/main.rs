@@ -11,11 +11,13 @@
 //! - `devices`: GPUs and Neuron cores in the samples of resources
 //! - `docker`: jobs in containers, and docker/
 //! - `engines`: Open MPI and PyTorch over several hosts, in containers
+//! - `engines_hang`: PyTorch over several hosts, in containers, that makes no progress
 //! - `environment`: what the script is given, and the commands that show it
 //! - `explain`: what names mean, and why they have their values
 //! - `exports`: metrics for TensorBoard and OpenTelemetry, read back by their own libraries
 //! - `failure`: failure files, from scripts that really fail
 //! - `frameworks`: JAX over several hosts, and frameworks that are missing
+//! - `hang`: jobs that make no progress, and silent ones that do
 //! - `hosts`: several hosts, that start and fail together
 //! - `installers`: requirements by real uv and pip, from real indexes
 //! - `intermediate`: output that goes to S3 while the script runs
@@ -66,11 +68,13 @@ mod devices;
 mod docker;
 mod empty_image;
 mod engines;
+mod engines_hang;
 mod environment;
 mod explain;
 mod exports;
 mod failure;
 mod frameworks;
+mod hang;
 mod hosts;
 mod images;
 mod installers;

@@ -14,6 +14,6 @@ pub use read::given;
 pub use setting::{GivenValue, HYPERPARAMETER_PREFIX, Setting, SettingError, VARIABLE_PREFIX};
 pub use table::{REGISTRY, Settings};
 pub use values::{
-    ArgumentStyle, CodePrecedence, InstallerChoice, LogPrefix, ProtectedPackages, RequirementsChoice, Secret,
-    TensorBoardChoice,
+    ArgumentStyle, CodePrecedence, HangTimeout, InstallerChoice, LogPrefix, ProtectedPackages, RequirementsChoice,
+    Secret, StackChoice, TensorBoardChoice,
 };

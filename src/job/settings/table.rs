@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::parse;
 use super::setting::{GivenValue, Setting, SettingError};
 use super::values::{
-    ArgumentStyle, CodePrecedence, InstallerChoice, LogPrefix, ProtectedPackages, RequirementsChoice, Secret,
-    TensorBoardChoice,
+    ArgumentStyle, CodePrecedence, HangTimeout, InstallerChoice, LogPrefix, ProtectedPackages, RequirementsChoice,
+    Secret, StackChoice, TensorBoardChoice,
 };
 
 /// The maximum number of restarts that can be asked for.
@@ -145,6 +145,20 @@ settings! {
         "An event file for TensorBoard with the job's metrics and the use of resources. `on`: in the folder of \
          tensorboardoutputconfig.json, else `/opt/ml/output/tensorboard`.";
 
+    hang_timeout: HangTimeout = HangTimeout::parse, takes "`off`, seconds, `auto`", default "off",
+        "The time without output of any rank, and without a new checkpoint, after which the job counts as hung and ends with \
+         exit code 124. `auto`: five times the longest silence so far, at least ten minutes, and never in the first hour before \
+         the first metric.";
+
+    stacks: StackChoice = StackChoice::parse, takes "`auto`, `signal`, `off`", default "auto",
+        "The means by which the stacks of ranks are read, on a hang, on SIGQUIT and for `footplate stacks`. `auto`: by the \
+         image's py-spy, else by /proc. `signal`: without py-spy, also by a signal that Python answers, for which `PYTHONPATH` \
+         begins with a folder of footplate's.";
+
+    log_rules: Option<String> = parse::text, takes "a file name", unset "none",
+        "A file of rules about lines, relative to the code folder, in the schema of HyperPod's log monitoring: a list such as \
+         `[{\"name\": \"loss\", \"logPattern\": \"loss: (.+)\", \"expectedRecurringFrequencyInSeconds\": 300}]`.";
+
     requirements: RequirementsChoice = RequirementsChoice::parse, takes "`on`, `off`, a file name", default "on",
         "The requirements that are installed before the start. `on`: requirements.txt, if it is in the code folder. A file \
          name: this file in the code folder, which can also be a pyproject.toml or a uv.lock.";
@@ -214,6 +228,7 @@ mod tests {
                 "code_precedence" => "baked-in",
                 "host_addresses" => "algo-1=127.0.0.2, algo-2=::1",
                 "cluster_key" => "sixteen bytes or",
+                "stacks" => "signal",
                 _ => "7",
             };
             let set = set(setting.name, value).expect(setting.name);

@@ -1,8 +1,9 @@
 //! The types of settings that take one of several words.
 
 use std::fmt;
+use std::time::Duration;
 
-use super::parse::{is_off, is_on};
+use super::parse::{is_off, is_on, seconds};
 
 /// The form in which hyperparameters become arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +152,49 @@ impl CodePrecedence {
         match text {
             "supplied" => Some(CodePrecedence::Supplied),
             "baked-in" => Some(CodePrecedence::BakedIn),
+            _ => None,
+        }
+    }
+}
+
+/// The time that a job may be silent before it counts as hung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HangTimeout {
+    /// Hangs are not noticed.
+    Off,
+    /// This time.
+    After(Duration),
+    /// A time that is learned from the job's own silences.
+    Auto,
+}
+
+impl HangTimeout {
+    pub(super) fn parse(text: &str) -> Option<HangTimeout> {
+        match text {
+            "auto" => Some(HangTimeout::Auto),
+            _ if is_off(text) => Some(HangTimeout::Off),
+            _ => seconds(text).filter(|time| !time.is_zero()).map(HangTimeout::After),
+        }
+    }
+}
+
+/// The means by which the stacks of ranks may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StackChoice {
+    /// Those that do not change the script's processes.
+    Auto,
+    /// Also by a signal that Python answers.
+    Signal,
+    /// None.
+    Off,
+}
+
+impl StackChoice {
+    pub(super) fn parse(text: &str) -> Option<StackChoice> {
+        match text {
+            "auto" => Some(StackChoice::Auto),
+            "signal" => Some(StackChoice::Signal),
+            _ if is_off(text) => Some(StackChoice::Off),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crc_fast::{CrcAlgorithm, checksum};
 
 use super::protobuf::ProtoMessage;
-use crate::observe::own_file::create;
+use crate::files::create_own as create;
 
 /// The size after which every second value of a metric is left out, then three of four at twice the size, and so on, in bytes.
 const FULL: u64 = 10_000_000;

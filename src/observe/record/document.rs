@@ -71,7 +71,7 @@ pub(super) struct Document<'a> {
     pub resources: Option<ResourceSummary>,
     pub advice: Vec<Advice>,
     pub failure: Option<&'a FailurePart>,
-    pub hang: Option<()>,
+    pub hang: Option<HangPart<'a>>,
 }
 
 /// The status of a job on this host.
@@ -157,6 +157,25 @@ pub(super) struct UploadPart {
     pub failed: u64,
     /// The error of the last file that failed.
     pub last_error: Option<String>,
+}
+
+/// A hang.
+#[derive(Debug, Serialize)]
+pub(super) struct HangPart<'a> {
+    /// The means by which the stacks were read.
+    pub method: Option<String>,
+    /// The time without progress, in seconds.
+    pub after: f64,
+    pub odd_ranks: &'a [usize],
+    pub groups: Vec<HangGroupPart<'a>>,
+}
+
+/// Ranks that were at one place.
+#[derive(Debug, Serialize)]
+pub(super) struct HangGroupPart<'a> {
+    pub ranks: &'a [usize],
+    /// The calls, the innermost first.
+    pub stack: Vec<String>,
 }
 
 /// A checkpoint.

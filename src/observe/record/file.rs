@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::libc;
 
-use crate::observe::own_file::create;
+use crate::files::create_own as create;
 
 /// The name of the record.
 const NAME: &str = "run.json";

@@ -1,14 +1,16 @@
 //! The state of a run record: what the events have told so far.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::document::{
-    AttemptPart, CheckpointPart, CheckpointsPart, Document, EvidencePart, FailurePart, JobFacts, JobPart, PeerPart,
-    PhasePart, Plan, PlannedProcess, ProcessPart, SCHEMA, Status, StopPart, UploadPart,
+    AttemptPart, CheckpointPart, CheckpointsPart, Document, EvidencePart, FailurePart, HangGroupPart, HangPart,
+    JobFacts, JobPart, PeerPart, PhasePart, Plan, PlannedProcess, ProcessPart, SCHEMA, Status, StopPart, UploadPart,
 };
 use crate::event::{
-    Cause, CauseEnding, Checkpoint, Ending, Event, EventKind, JobPhase, KillReason, Moment, Output, Process, StopReason,
+    Cause, CauseEnding, Checkpoint, Ending, Event, EventKind, HangReport, JobPhase, KillReason, Moment, Output,
+    Process, StackGroup, StopReason,
 };
 use crate::failure;
 use crate::logs;
@@ -44,6 +46,7 @@ pub(super) struct State {
     resources: Option<Resources>,
     stop: Option<StopPart>,
     failure: Option<FailurePart>,
+    hang: Option<Arc<HangReport>>,
     /// The evidence of the first process that failed by itself.
     evidence: Option<(Process, EvidencePart)>,
 }
@@ -70,6 +73,7 @@ impl State {
             resources: None,
             stop: None,
             failure: None,
+            hang: None,
             evidence: None,
         }
     }
@@ -157,6 +161,7 @@ impl State {
                 self.uploads.failed += 1;
                 self.uploads.last_error = Some(logs::clean(error));
             }
+            EventKind::HangFound(report) => self.hang = Some(Arc::clone(report)),
             EventKind::CheckpointFound(found) => self.checkpoints.found = Some(checkpoint(found)),
             EventKind::CheckpointWritten(written) => {
                 let stop_time = |stop: &StopPart| SystemTime::UNIX_EPOCH + Duration::from_secs_f64(stop.at);
@@ -185,6 +190,8 @@ impl State {
             | EventKind::FailuresJudged(_)
             | EventKind::PeersEnded
             | EventKind::HostsStarted
+            | EventKind::PeerNote { .. }
+            | EventKind::StacksAsked
             | EventKind::CauseJudged { .. }
             | EventKind::Agreed(_) => {}
         }
@@ -304,7 +311,7 @@ impl State {
             resources: self.resources.as_ref().map(Resources::summary),
             advice: self.resources.as_ref().map(Resources::advice).unwrap_or_default(),
             failure: self.failure.as_ref(),
-            hang: None,
+            hang: self.hang.as_deref().map(hang),
         };
         let mut text = serde_json::to_string_pretty(&document)
             .unwrap_or_else(|error| unreachable!("every key is a text and every number is finite: {error}"));
@@ -322,6 +329,17 @@ fn wall_seconds(time: SystemTime) -> f64 {
     (time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1000.0).round() / 1000.0
 }
 
+fn hang(report: &HangReport) -> HangPart<'_> {
+    let HangReport { after_ms, method, odd_ranks, groups, .. } = report;
+    let part = |group: &StackGroup| group.stack.iter().map(|call| logs::clean(call)).collect();
+    HangPart {
+        method: method.map(|method| method.to_string()),
+        after: after_ms.unwrap_or_default() as f64 / 1000.0,
+        odd_ranks,
+        groups: groups.iter().map(|group| HangGroupPart { ranks: &group.ranks, stack: part(group) }).collect(),
+    }
+}
+
 fn checkpoint(checkpoint: &Checkpoint) -> CheckpointPart {
     let Checkpoint { name, modified, size } = checkpoint;
     CheckpointPart { name: name.clone(), time: wall_seconds(*modified), size: *size }
@@ -330,6 +348,7 @@ fn checkpoint(checkpoint: &Checkpoint) -> CheckpointPart {
 fn stop(reason: &StopReason, at: f64) -> StopPart {
     let (by, signal, why) = match reason {
         StopReason::Signal(signal) => ("signal", Some(signal.to_string()), None),
+        StopReason::Hang(why) => ("hang", None, Some(logs::clean(why))),
         StopReason::Failure => ("failure", None, None),
         StopReason::PeerFailed(why) => ("peer failed", None, Some(logs::clean(why))),
         StopReason::PeerStopped(why) => ("peer stopped", None, Some(logs::clean(why))),

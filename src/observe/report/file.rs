@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{ReportError, page};
-use crate::observe::own_file::create;
+use crate::files::create_own as create;
 
 /// The name of the page, beside the folders of the hosts.
 pub const NAME: &str = "report.html";

@@ -12,7 +12,10 @@ const MODE: u32 = 0o644;
 
 /// Makes a new, empty file for writing, in place of what has its name. Does not follow a link that the script may have put
 /// there.
-pub(super) fn create(path: &Path) -> io::Result<File> {
+///
+/// # Errors
+/// The error of the file system.
+pub fn create_own(path: &Path) -> io::Result<File> {
     // Whatever has the name is not ours to write into.
     let _ = fs::remove_file(path);
     OpenOptions::new().write(true).create_new(true).custom_flags(libc::O_NOFOLLOW).mode(MODE).open(path)

@@ -1,0 +1,181 @@
+//! The watch for hangs: its parts on this host, its link to the other hosts, and what it makes of the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::watch::Receiver;
+
+use super::context::Context;
+use super::judge::Ended;
+use super::link::{ConnectedHosts, PeerLink};
+use super::live::Live;
+use super::{Outcome, Prepared};
+use crate::cluster::{Connection, Speaker, View};
+use crate::event::WatchNote;
+use crate::files;
+use crate::job::settings::StackChoice;
+use crate::machine::{is_program, which};
+use crate::watch::flight_recorder;
+use crate::watch::hang::{HangInput, HangWatch, HostPlace, LogRules, WatchPeers};
+use crate::watch::stacks::{Hook, Means, RankProcesses};
+
+/// The program that reads the stacks of Python processes.
+const PY_SPY: &str = "py-spy";
+
+/// The variable by which Python finds modules.
+const PYTHON_PATH: &str = "PYTHONPATH";
+
+/// The time that the files of NCCL's flight recorder may take to be copied.
+const KEEP_TIME: Duration = Duration::from_secs(10);
+
+/// The link to the watches of other hosts.
+struct WatchLink {
+    speaker: Speaker,
+    view: Receiver<View>,
+    is_leader: bool,
+    connected: ConnectedHosts,
+}
+
+impl WatchLink {
+    fn of(peers: &PeerLink) -> WatchLink {
+        WatchLink {
+            speaker: peers.cluster.speaker().clone(),
+            view: peers.cluster.view(),
+            connected: peers.connected.clone(),
+            is_leader: peers.is_leader,
+        }
+    }
+}
+
+impl WatchPeers for WatchLink {
+    fn place(&self) -> HostPlace {
+        match (self.view.borrow().link, self.is_leader) {
+            (Connection::Apart, _) => HostPlace::Alone,
+            (Connection::Connected, true) => HostPlace::Leader,
+            (Connection::Connected, false) => HostPlace::Follower,
+        }
+    }
+
+    fn connected(&self) -> BTreeSet<String> {
+        self.connected.now()
+    }
+
+    fn tell(&self, host: Option<&str>, note: WatchNote) {
+        self.speaker.watch(host, note);
+    }
+}
+
+/// Lets Python answer a signal with its stacks, if the user allows it: then the script's `PYTHONPATH` begins with a folder of
+/// footplate's.
+pub(super) fn hook(live: &mut Live, prepared: &Prepared, variables: &mut BTreeMap<OsString, OsString>) -> Option<Hook> {
+    if prepared.settings.stacks != StackChoice::Signal {
+        return None;
+    }
+    let installed = live.scratch.path().and_then(|folder| Hook::install(folder.join("stacks")));
+    let hook = installed.map_err(|error| tracing::warn!("Python cannot be asked for its stacks: {error}")).ok()?;
+    let mut path = hook.folder().as_os_str().to_owned();
+    if let Some(given) = variables.get(OsStr::new(PYTHON_PATH)).filter(|given| !given.is_empty()) {
+        path.push(":");
+        path.push(given);
+    }
+    variables.insert(PYTHON_PATH.into(), path);
+    Some(hook)
+}
+
+/// Begins the watch, before the script starts. `python` is the interpreter of the script, if there is one.
+pub(super) fn begin(
+    context: &Context,
+    live: &mut Live,
+    prepared: &Prepared,
+    code_dir: &Path,
+    python: Option<&Path>,
+    hook: Option<Hook>,
+) {
+    let settings = &prepared.settings;
+    let job = &prepared.job;
+    let is_read = settings.stacks != StackChoice::Off;
+    let metrics = live.metrics.clone();
+    let folder = live.record.as_ref().map(|_| job.paths.record(&job.cluster.current_host));
+    live.evidence_folder.clone_from(&folder);
+    let input = HangInput {
+        timeout: settings.hang_timeout,
+        means: is_read.then(|| Means { py_spy: py_spy(context, python), hook }),
+        host: job.cluster.current_host.clone(),
+        folder: folder.clone(),
+        code_dir: code_dir.to_owned(),
+        base: job.paths.base().to_owned(),
+        processes: RankProcesses::subscribe(&live.events),
+        pulses: live.supervisor.pulses(),
+        rules: rules(live, prepared, code_dir),
+        has_metric: Box::new(move || {
+            metrics.as_ref().is_some_and(|metrics| metrics.summaries().iter().any(|(_, metric)| metric.count > 0))
+        }),
+        checkpoints: live.checkpoints.as_ref().map(|folder| folder.watch.clone()),
+        grace_period: settings.grace_period,
+        peers: live.peers.as_ref().map(|peers| Box::new(WatchLink::of(peers)) as Box<dyn WatchPeers>),
+    };
+    match HangWatch::begin(input, &live.events) {
+        Ok(watch) => {
+            if is_read {
+                live.supervisor.answer_quit();
+            }
+            live.hang = Some(watch);
+        }
+        Err(error) => tracing::warn!("hangs are not noticed: no thread can be started ({error})"),
+    }
+}
+
+/// Reads the rules about the job's lines, if it has any.
+fn rules(live: &Live, prepared: &Prepared, code_dir: &Path) -> Option<LogRules> {
+    let path = code_dir.join(prepared.settings.log_rules.as_ref()?);
+    let mut warnings = Vec::new();
+    let read = files::text(&path, files::TEXT_SIZE).map_err(|error| error.to_string());
+    let rules = read.and_then(|text| LogRules::begin(&text, &mut warnings));
+    let rules = rules.unwrap_or_else(|error| {
+        warnings.push(format!("the log rules in {} are not used: {error}", path.display()));
+        None
+    });
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    if let Some(rules) = &rules {
+        live.supervisor.tap(rules.tap());
+    }
+    rules
+}
+
+/// Keeps the files of NCCL's flight recorder, if the job has it turned on.
+async fn keep_flight_recorder(context: &Context, live: &mut Live) {
+    let (Some(prefix), Some(folder)) = (flight_recorder::prefix(&context.variables), live.evidence_folder.clone())
+    else {
+        return;
+    };
+    let (since, folder) = (live.timeline.begun().wall, folder.join("nccl"));
+    let kept = live.supervisor.attend(KEEP_TIME, move || flight_recorder::keep(&prefix, since, &folder)).await;
+    match kept {
+        Some(Ok(0)) => {}
+        Some(Ok(count)) => tracing::info!("{count} files of NCCL's flight recorder are kept"),
+        Some(Err(error)) => tracing::warn!("the files of NCCL's flight recorder are not kept: {error}"),
+        None => tracing::warn!("the files of NCCL's flight recorder are not kept: a file system does not answer"),
+    }
+}
+
+/// Returns the image's py-spy: on PATH, or beside the script's Python.
+fn py_spy(context: &Context, python: Option<&Path>) -> Option<PathBuf> {
+    let beside = || python.and_then(Path::parent).map(|folder| folder.join(PY_SPY)).filter(|path| is_program(path));
+    which(PY_SPY, context.variables.get_os("PATH")).found().or_else(beside)
+}
+
+/// Ends the watch. If the job was found to hang, that is why it ended, however its processes took their end.
+pub(super) async fn end(context: &Context, live: &mut Live, ended: Ended) -> Ended {
+    let ended = match live.hang.take().and_then(HangWatch::finish) {
+        Some(cause) if !ended.was_stopped => {
+            Ended { outcome: Outcome::Failed(Box::new(cause)), only_followed: false, ..ended }
+        }
+        _ => ended,
+    };
+    if !matches!(ended.outcome, Outcome::Succeeded) {
+        keep_flight_recorder(context, live).await;
+    }
+    ended
+}

@@ -1,0 +1,242 @@
+//! The signs that a silent job goes on: what its processes do between two looks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::event::{Activity, StackPlace};
+use crate::files;
+use crate::supervise::ProcessEntry;
+use crate::watch::stacks::{RankStacks, StackCall};
+
+/// Programs that compile, by the beginnings of their names.
+const COMPILERS: [&str; 20] = [
+    "nvcc",
+    "cicc",
+    "ptxas",
+    "fatbinary",
+    "nvlink",
+    "cc1",
+    "gcc",
+    "g++",
+    "collect2",
+    "ld",
+    "as",
+    "clang",
+    "ninja",
+    "cmake",
+    "make",
+    "rustc",
+    "cargo",
+    "neuronx-cc",
+    "neuron-cc",
+    "walrus_driver",
+];
+
+/// The rates from which on processes or the network are active, in bytes per second. Libraries that wait for other ranks, and
+/// threads that watch the machine, move less.
+const LEAST_IO: u64 = 512 << 10;
+const LEAST_NETWORK: u64 = 512 << 10;
+
+/// The share of a processor from which on a rank computes.
+const LEAST_SHARE: f64 = 0.5;
+
+/// Parts of names of functions, and of paths of libraries, that are known to take long.
+const SLOW_FUNCTIONS: [&str; 6] = ["save", "checkpoint", "from_pretrained", "download", "compile", "urlretrieve"];
+const SLOW_FILES: [&str; 4] = ["torch/_inductor/", "torch/_dynamo/", "triton/compiler/", "huggingface_hub/"];
+
+/// The kernel's clock ticks in a second, in which proc(5) counts processor time.
+const TICKS: f64 = 100.0;
+
+/// The time that a file of /proc may take, and its maximum size in bytes.
+const PATIENCE: Duration = Duration::from_millis(200);
+const MAX_SIZE: u64 = 64 << 10;
+
+/// The maximum number of processes that are looked at.
+const MAX_PROCESSES: usize = 2048;
+
+/// The work that the processes of ranks have done until a time.
+#[derive(Clone, Debug)]
+pub(super) struct Effort {
+    at: Instant,
+    /// The name of a compiler that runs.
+    compiler: Option<String>,
+    /// The bytes that each process has read and written, by its number and start.
+    moved: BTreeMap<(i32, u64), u64>,
+    /// The processor time of each rank, in ticks.
+    worked: BTreeMap<usize, u64>,
+    /// The ranks of which a process wants a processor.
+    runnable: BTreeSet<usize>,
+    /// The bytes over the network.
+    network: u64,
+}
+
+impl Effort {
+    /// Looks at the processes of each rank. `network` is the number of bytes over the network so far.
+    pub(super) fn look(ranks: &BTreeMap<usize, Vec<ProcessEntry>>, network: u64) -> Effort {
+        let mut effort = Effort {
+            at: Instant::now(),
+            compiler: None,
+            moved: BTreeMap::new(),
+            worked: BTreeMap::new(),
+            runnable: BTreeSet::new(),
+            network,
+        };
+        let all = ranks.iter().flat_map(|(rank, entries)| entries.iter().map(move |entry| (*rank, entry)));
+        for (rank, entry) in all.take(MAX_PROCESSES) {
+            let name = String::from_utf8_lossy(&entry.name).into_owned();
+            if is_compiler(&name) {
+                effort.compiler = Some(name);
+            }
+            effort.moved.insert((entry.pid, entry.start), moved(entry.pid));
+            let (is_runnable, ticks) = worked(entry.pid);
+            *effort.worked.entry(rank).or_default() += ticks;
+            if is_runnable {
+                effort.runnable.insert(rank);
+            }
+        }
+        effort
+    }
+
+    /// Returns what has gone on since an earlier look.
+    pub(super) fn since(&self, before: &Effort) -> Vec<Activity> {
+        let seconds = (self.at - before.at).as_secs_f64().max(0.001);
+        let rate = |bytes: u64| (bytes as f64 / seconds) as u64;
+        // A process that came meanwhile has moved all of its bytes meanwhile.
+        let moved_since = |(process, bytes): (&(i32, u64), &u64)| {
+            bytes.saturating_sub(before.moved.get(process).copied().unwrap_or_default())
+        };
+        let moved = rate(self.moved.iter().map(moved_since).sum());
+        let network = rate(self.network.saturating_sub(before.network));
+        let mut activities: Vec<Activity> = self.compiler.clone().map(Activity::Compiler).into_iter().collect();
+        activities.extend((moved >= LEAST_IO).then_some(Activity::InputOutput(moved)));
+        activities.extend((network >= LEAST_NETWORK).then_some(Activity::Network(network)));
+        let share = |rank: &usize, ticks: &u64| {
+            let worked = ticks.saturating_sub(before.worked.get(rank).copied().unwrap_or(*ticks));
+            worked as f64 / TICKS / seconds
+        };
+        // A script without other ranks that computes and says nothing looks just like one in an endless loop.
+        if self.worked.len() > 1 {
+            // On a busy machine a rank that wants a processor gets little of it.
+            let wants = |rank: &usize| before.runnable.contains(rank) && self.runnable.contains(rank);
+            let computing = self.worked.iter().find(|(rank, ticks)| share(rank, ticks) >= LEAST_SHARE || wants(rank));
+            activities.extend(computing.map(|(rank, _)| Activity::Computing(*rank)));
+        }
+        activities
+    }
+}
+
+/// Returns what two looks at the stacks of ranks show.
+pub(super) fn of_stacks(before: &[RankStacks], now: &[RankStacks], code_dir: &Path) -> Vec<Activity> {
+    let mut activities = Vec::new();
+    let earlier = |rank: &RankStacks| before.iter().find(|other| other.rank == rank.rank && other.is_python());
+    let place = |call: &StackCall| (call.function.clone(), call.file.clone());
+    let moves = |rank: &&RankStacks| {
+        rank.is_python() && earlier(rank).is_some_and(|earlier| !earlier.calls().map(place).eq(rank.calls().map(place)))
+    };
+    let steps =
+        |rank: &&RankStacks| rank.is_python() && earlier(rank).is_some_and(|earlier| !earlier.calls().eq(rank.calls()));
+    activities.extend(now.iter().find(moves).map(|rank| Activity::Moving(rank.rank)));
+    activities.extend(now.iter().find(steps).map(|rank| Activity::Stepping(rank.rank)));
+    let slow = |rank: &RankStacks| -> Option<(usize, StackPlace)> {
+        let call = rank.calls().find(|call| {
+            let is_slow = |part: &&str| call.name().contains(*part);
+            SLOW_FUNCTIONS.iter().any(is_slow) || SLOW_FILES.iter().any(|part| call.file.contains(part))
+        })?;
+        Some((rank.rank, call.place(code_dir)))
+    };
+    activities.extend(now.iter().find_map(slow).map(|(rank, place)| Activity::Slow { rank, place }));
+    activities
+}
+
+fn is_compiler(name: &str) -> bool {
+    COMPILERS.iter().any(|compiler| {
+        let rest = name.strip_prefix(compiler);
+        // `gcc-12`, `cc1plus`, `clang++`, but not `assistant`.
+        rest.is_some_and(|rest| rest.is_empty() || rest == "plus" || rest == "++" || rest.starts_with(['-', '.']))
+    })
+}
+
+fn read(pid: i32, name: &str) -> String {
+    let path = format!("/proc/{pid}/{name}");
+    let bytes = files::read_within(PATIENCE, Path::new(&path), MAX_SIZE).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Returns the bytes that a process has read and written, by proc(5)'s `io`.
+fn moved(pid: i32) -> u64 {
+    let text = read(pid, "io");
+    let value = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)).and_then(|value| value.trim().parse::<u64>().ok())
+    };
+    value("rchar:").unwrap_or_default() + value("wchar:").unwrap_or_default()
+}
+
+/// Returns the processor time of a process, in ticks, by proc(5)'s `stat`; and true if its main thread wants a processor.
+fn worked(pid: i32) -> (bool, u64) {
+    const FIELDS_TO_TIME: usize = 11;
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = text.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
+    let ticks = fields.split(' ').skip(FIELDS_TO_TIME).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    (fields.starts_with('R'), ticks)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::time::{Duration, Instant};
+
+    use super::{Effort, is_compiler, moved, worked};
+    use crate::event::Activity;
+
+    fn effort(at: Instant, moved: u64, worked: &[(usize, u64)], network: u64) -> Effort {
+        let worked = worked.iter().copied().collect();
+        let moved = BTreeMap::from([((7, 1), moved)]);
+        Effort { at, compiler: None, moved, worked, runnable: BTreeSet::new(), network }
+    }
+
+    #[test]
+    fn compilers_are_known_by_their_names() {
+        for name in ["gcc", "gcc-12", "cc1plus", "clang++", "ld.bfd", "nvcc", "as", "neuronx-cc"] {
+            assert!(is_compiler(name), "{name}");
+        }
+        for name in ["python3", "assistant", "ldconfig", "makeup", "cargotrain", "tee"] {
+            assert!(!is_compiler(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_more_than_waiting_counts() {
+        let begun = Instant::now();
+        let later = begun + Duration::from_secs(2);
+        let before = effort(begun, 1000, &[(0, 5), (1, 5)], 50);
+        let since = |moved, worked: &[(usize, u64)], network| effort(later, moved, worked, network).since(&before);
+        assert_eq!(since(1000, &[(0, 5), (1, 5)], 50), []);
+        assert_eq!(since(100_000, &[(0, 50), (1, 50)], 100_000), []);
+        assert_eq!(since(20_001_000, &[(0, 5), (1, 5)], 50), [Activity::InputOutput(10_000_000)]);
+        assert_eq!(since(1000, &[(0, 5), (1, 5)], 20_000_050), [Activity::Network(10_000_000)]);
+        assert_eq!(since(1000, &[(0, 5), (1, 180)], 50), [Activity::Computing(1)]);
+        let wanting = |effort: Effort| Effort { runnable: [1].into(), ..effort };
+        let starved = wanting(effort(later, 1000, &[(0, 5), (1, 6)], 50));
+        assert_eq!(starved.since(&wanting(before.clone())), [Activity::Computing(1)]);
+        assert_eq!(starved.since(&before), []);
+        let compiling = Effort { compiler: Some("cc1".into()), ..effort(later, 1000, &[], 50) };
+        assert_eq!(compiling.since(&before), [Activity::Compiler("cc1".into())]);
+        // The only rank that computes may be in an endless loop.
+        let one = effort(later, 1000, &[(0, 200)], 50);
+        assert_eq!(one.since(&effort(begun, 1000, &[(0, 0)], 50)), []);
+    }
+
+    #[test]
+    fn the_kernel_counts_what_a_process_does() {
+        let pid = i32::try_from(std::process::id()).expect("a number");
+        let before = moved(pid);
+        std::fs::read("/proc/self/status").expect("read");
+        assert!(moved(pid) > before);
+        let begun = Instant::now();
+        while worked(pid).1 == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(60));
+        }
+    }
+}

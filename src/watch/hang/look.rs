@@ -1,0 +1,91 @@
+//! A look at the ranks of this host: their stacks, and what goes on.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::HangInput;
+use super::activity::{self, Effort};
+use crate::event::{HostStacks, Process};
+use crate::files;
+use crate::machine::{Roots, Traffic, UsageReader};
+use crate::supervise::ProcessEntry;
+use crate::watch::stacks::{self, RankStacks, groups, text};
+
+/// The time between the two looks that show what goes on.
+const BETWEEN: Duration = Duration::from_secs(2);
+
+/// The time that reading the stacks may take, each time.
+const READ_TIME: Duration = Duration::from_millis(1500);
+
+/// The time that the file may take to be written.
+const WRITE_TIME: Duration = Duration::from_secs(2);
+
+/// The name of the file with all stacks of this host.
+const NAME: &str = "stacks.txt";
+
+/// A look at the ranks of this host.
+#[derive(Debug, Default)]
+pub(super) struct RankLook {
+    /// The stacks of the ranks.
+    pub(super) ranks: Vec<RankStacks>,
+    /// The part that other hosts are told.
+    pub(super) found: HostStacks,
+}
+
+/// Looks at the ranks: twice if it is to be found out why the job hangs.
+pub(super) fn look(input: &HangInput, begun: Instant, is_hang: bool) -> RankLook {
+    let mut usage = is_hang.then(|| UsageReader::open(&Roots::default(), &input.base));
+    let mut network = || {
+        let traffic = usage.as_mut().and_then(|reader| reader.read().network);
+        traffic.map_or(0, |Traffic { received, sent }| received + sent)
+    };
+    let started = Instant::now();
+    let processes = input.processes.ranks();
+    let before = is_hang.then(|| Effort::look(&processes, network()));
+    let mut ranks = read(input, processes, begun);
+    let mut activities = Vec::new();
+    if let Some(before) = before {
+        std::thread::sleep(BETWEEN.saturating_sub(started.elapsed()));
+        let processes = input.processes.ranks();
+        let effort = Effort::look(&processes, network());
+        let now = read(input, processes, begun);
+        activities = effort.since(&before);
+        activities.extend(activity::of_stacks(&ranks, &now, &input.code_dir));
+        ranks = now;
+    }
+    let mut of_host = Vec::new();
+    groups::merge(&mut of_host, ranks.iter().map(|rank| rank.summary(&input.code_dir)));
+    let method = ranks.iter().filter_map(RankStacks::method).max();
+    RankLook { found: HostStacks { method, groups: of_host, activities }, ranks }
+}
+
+fn read(input: &HangInput, processes: BTreeMap<usize, Vec<ProcessEntry>>, begun: Instant) -> Vec<RankStacks> {
+    let Some(means) = &input.means else { return Vec::new() };
+    let pulses = input.pulses.all();
+    let silent = |rank: usize| {
+        let last = pulses.iter().filter(|(process, _)| *process == Process::Rank(rank)).map(|(_, at)| *at).max();
+        let silence = last.map_or(begun.elapsed(), |at| at.elapsed());
+        u64::try_from(silence.as_millis()).unwrap_or(u64::MAX)
+    };
+    stacks::collect(means, processes, silent, Instant::now() + READ_TIME)
+}
+
+/// Writes all stacks of this host into a file, below a headline.
+pub(super) fn write(input: &HangInput, headline: &str, look: &RankLook) {
+    let Some(folder) = &input.folder else { return };
+    let path: PathBuf = folder.join(NAME);
+    let groups = text::of_groups(&look.found.groups);
+    let content = format!("{headline}\n\n{groups}\n{}", text::of_ranks(&look.ranks, &input.code_dir));
+    let (folder, shown) = (folder.clone(), path.display().to_string());
+    let written = files::within(WRITE_TIME, move || {
+        std::fs::create_dir_all(&folder)?;
+        files::create_own(&path)?.write_all(content.as_bytes())
+    });
+    match written {
+        Some(Ok(())) => tracing::info!("the stacks of this host are in {shown}"),
+        Some(Err(error)) => tracing::warn!("the stacks cannot be written into {shown}: {error}"),
+        None => tracing::warn!("the stacks cannot be written into {shown}: its file system does not answer"),
+    }
+}

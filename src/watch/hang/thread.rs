@@ -1,0 +1,432 @@
+//! The thread of the watch: it hears orders, looks at ranks, and does what the decision asks for.
+
+use std::collections::BTreeSet;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::collection::{Asker, Collection, Reason};
+use super::decision::{HangAction, HangDecision};
+use super::inbox::{Inbox, WatchOrder};
+use super::look::{self, RankLook};
+use super::quiet::QuietHosts;
+use super::{HangInput, HostPlace, end};
+use crate::event::{Cause, EventKind, Events, HangReport, HostStacks, Process, StopReason, WatchNote};
+use crate::job::settings::HangTimeout;
+use crate::watch::door::{self, Door};
+use crate::watch::stacks::text;
+
+/// The longest and the shortest time between looks at the clock.
+const LONGEST_BEAT: Duration = Duration::from_secs(5);
+const SHORTEST_BEAT: Duration = Duration::from_millis(50);
+
+/// The number of looks at the clock in the shortest time that something may be missing.
+const BEATS: u32 = 20;
+
+/// The time before `footplate stacks` is answered. Scripts that end before are not slowed down by it.
+const CALM: Duration = Duration::from_millis(200);
+
+/// The time that the hosts have to tell their stacks.
+const COLLECTION_TIME: Duration = Duration::from_secs(5);
+
+/// The time that a host waits for the leader's answer before it tells its own stacks only.
+const ANSWER_TIME: Duration = Duration::from_secs(7);
+
+/// The least time between collections that somebody asks for: they take processor time from the ranks.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The time before the kill at which Python processes whose stacks are not known are to write them.
+const ABORT_TIME: Duration = Duration::from_secs(2);
+
+/// The state of the thread.
+pub(super) struct Thread {
+    input: HangInput,
+    inbox: Arc<Inbox>,
+    verdict: Arc<Mutex<Option<Cause>>>,
+    events: Events,
+    begun: Instant,
+    /// The start of the last process.
+    started: Instant,
+    /// The attempt at running the ranks.
+    attempt: u32,
+    /// The time between looks at the clock. `None` if nothing depends on it.
+    beat: Option<Duration>,
+    /// The decisions about the silence of the job, and about each rule.
+    decisions: Vec<HangDecision>,
+    quiet: QuietHosts,
+    door: Arc<OnceLock<Door>>,
+    /// The time from which on `footplate stacks` is answered. `None` if it never is, or is answered already.
+    door_at: Option<Instant>,
+    askers: Vec<Asker>,
+    /// The time from which on the next question is answered.
+    open_at: Instant,
+    /// The time at which this host answers by itself, because the leader does not.
+    answer_at: Option<Instant>,
+    /// True once the ranks are told to end, for whatever reason: then their silence means nothing.
+    is_stopping: bool,
+    /// True once the leader's own ranks have ended, so that nobody decides for all hosts any more.
+    is_leaderless: bool,
+    collection: Option<Collection>,
+    collections: u64,
+    last_look: RankLook,
+    /// The time at which ranks whose stacks are not known are to write them.
+    abort_at: Option<Instant>,
+}
+
+impl Thread {
+    pub(super) fn new(
+        input: HangInput,
+        inbox: Arc<Inbox>,
+        verdict: Arc<Mutex<Option<Cause>>>,
+        door: Arc<OnceLock<Door>>,
+        events: Events,
+    ) -> Thread {
+        let begun = Instant::now();
+        let mut decisions = vec![HangDecision::new(input.timeout, begun)];
+        let mut times = match input.timeout {
+            HangTimeout::Off => Vec::new(),
+            HangTimeout::After(time) => vec![time],
+            HangTimeout::Auto => vec![LONGEST_BEAT * BEATS],
+        };
+        if let Some(rules) = &input.rules {
+            for rule in rules.lock().iter() {
+                decisions.push(HangDecision::of(format!("no line has matched rule {}", rule.name()), begun));
+                times.extend(rule.least());
+            }
+        }
+        let beat = times.into_iter().min().map(|time| (time / BEATS).clamp(SHORTEST_BEAT, LONGEST_BEAT));
+        let door_at = input.means.is_some().then(|| begun + CALM);
+        Thread {
+            decisions,
+            input,
+            inbox,
+            verdict,
+            events,
+            begun,
+            started: begun,
+            attempt: 0,
+            beat,
+            quiet: QuietHosts::default(),
+            door,
+            door_at,
+            askers: Vec::new(),
+            open_at: begun,
+            answer_at: None,
+            is_stopping: false,
+            is_leaderless: false,
+            collection: None,
+            collections: 0,
+            last_look: RankLook::default(),
+            abort_at: None,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            while let Some(order) = self.inbox.next() {
+                if matches!(order, WatchOrder::End) {
+                    self.tell(None, WatchNote::Quiet(None));
+                    // It may have been opened just now.
+                    if let Some(door) = self.door.get() {
+                        door.close();
+                    }
+                    return;
+                }
+                self.obey(order);
+            }
+            self.accept();
+            self.tick(Instant::now());
+            self.wait();
+        }
+    }
+
+    /// Waits until an order comes, somebody asks, or something is due.
+    fn wait(&self) {
+        let now = Instant::now();
+        let question = if self.askers.is_empty() { None } else { Some(self.answer_at.unwrap_or(self.open_at)) };
+        let due = [self.collection.as_ref().map(|collection| collection.until), question, self.abort_at, self.door_at];
+        let due = due.into_iter().flatten().map(|at| at.saturating_duration_since(now));
+        let timeout = match due.chain(self.beat).min() {
+            None => PollTimeout::NONE,
+            // Rounded up to milliseconds, or the loop would spin.
+            Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
+        };
+        let mut polled = vec![PollFd::new(self.inbox.wake(), PollFlags::POLLIN)];
+        polled.extend(self.door.get().map(|door| PollFd::new(door.listener.as_fd(), PollFlags::POLLIN)));
+        if poll(&mut polled, timeout).is_err() {
+            std::thread::sleep(SHORTEST_BEAT);
+        }
+    }
+
+    fn accept(&mut self) {
+        if self.door_at.is_some_and(|at| Instant::now() >= at) {
+            self.door_at = None;
+            match Door::open(&std::env::temp_dir()) {
+                Ok(door) => {
+                    // It is opened once.
+                    let _ = self.door.set(door);
+                }
+                Err(error) => tracing::debug!("`footplate stacks` finds no socket: {error}"),
+            }
+        }
+        // One at a time: a second one waits in the queue of the socket.
+        if let Some(Ok((stream, _))) = self.door.get().map(|door| door.listener.accept()) {
+            self.askers.push(Asker::Socket(stream));
+        }
+    }
+
+    fn obey(&mut self, order: WatchOrder) {
+        match order {
+            WatchOrder::Ask => self.askers.push(Asker::Log),
+            WatchOrder::Stopping => self.is_stopping = true,
+            WatchOrder::Started(attempt) => {
+                self.started = Instant::now();
+                if attempt > self.attempt {
+                    (self.attempt, self.is_stopping) = (attempt, false);
+                    *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    self.decisions.iter_mut().for_each(HangDecision::begin_again);
+                }
+            }
+            WatchOrder::Lost(host) => {
+                self.quiet.lost(&host);
+                if let Some(collection) = &mut self.collection {
+                    collection.lost(&host);
+                }
+            }
+            WatchOrder::Note(host, note) => match (self.place(), note) {
+                (HostPlace::Leader, WatchNote::Quiet(quiet)) => self.quiet.heard(&host, quiet, Instant::now()),
+                (HostPlace::Leader, WatchNote::Matched { rule, quiet_ms }) => {
+                    let now = Instant::now();
+                    let at = now.checked_sub(Duration::from_millis(quiet_ms)).unwrap_or(now);
+                    if let Some(rules) = &self.input.rules {
+                        rules.lock().iter_mut().filter(|known| known.name() == rule).for_each(|rule| rule.seen(at));
+                    }
+                }
+                (HostPlace::Leader, WatchNote::Ask) => {
+                    let is_new = |asker: &Asker| !matches!(asker, Asker::Host(other) if *other == host);
+                    if self.askers.iter().all(is_new) {
+                        self.askers.push(Asker::Host(host));
+                    }
+                }
+                (HostPlace::Leader, WatchNote::Found { id, found }) => {
+                    if let Some(collection) = self.collection.as_mut().filter(|collection| collection.id == id) {
+                        collection.take(&host, found);
+                    }
+                }
+                (HostPlace::Follower, WatchNote::Collect { id, is_hang }) if Instant::now() >= self.open_at => {
+                    let found = self.look(is_hang);
+                    self.open_at = Instant::now() + PAUSE / 2;
+                    self.tell(None, WatchNote::Found { id, found });
+                }
+                (HostPlace::Follower, WatchNote::Report(report)) => self.hear(*report),
+                (HostPlace::Follower, WatchNote::Quiet(None)) => self.is_leaderless = true,
+                // Only the leader may say it, or only the others.
+                (_, _) => {}
+            },
+            WatchOrder::End => {}
+        }
+    }
+
+    /// Does what is due.
+    fn tick(&mut self, now: Instant) {
+        let place = self.place();
+        if place == HostPlace::Follower {
+            if self.beat.is_some() {
+                let quiet = now.saturating_duration_since(self.own_sign());
+                self.tell(None, WatchNote::Quiet(u64::try_from(quiet.as_millis()).ok()));
+                self.tell_matches(now);
+            }
+            self.ask_leader(now);
+        } else {
+            self.note_signs();
+            for number in 0..self.decisions.len() {
+                if self.collection.is_none()
+                    && !self.is_stopping
+                    && let Some(action) = self.decisions[number].tick(now)
+                {
+                    self.act(number, action);
+                }
+            }
+            if self.collection.is_none() && !self.askers.is_empty() && now >= self.open_at {
+                self.collect(Reason::Question);
+            }
+        }
+        if self.collection.as_ref().is_some_and(|collection| collection.is_complete() || now >= collection.until)
+            && let Some(collection) = self.collection.take()
+        {
+            self.conclude(collection);
+        }
+        if self.abort_at.is_some_and(|at| now >= at) {
+            self.abort_at = None;
+            let looks = &self.last_look.ranks;
+            let is_unknown = |rank| !looks.iter().any(|look| look.rank == rank && look.is_python());
+            end::abort(&self.input.processes.ranks(), is_unknown);
+        }
+    }
+
+    /// Takes the last signs of life and the last lines that rules expect into account.
+    fn note_signs(&mut self) {
+        let last = self.quiet.last(self.own_sign());
+        let Some((silence, of_rules)) = self.decisions.split_first_mut() else { return };
+        silence.sign(last, (self.input.has_metric)());
+        let Some(rules) = &self.input.rules else { return };
+        for (decision, rule) in of_rules.iter_mut().zip(rules.lock().iter()) {
+            let expected = rule.expectation(self.begun);
+            decision.expect(expected.map(|(_, within)| within));
+            if let Some((since, _)) = expected {
+                decision.sign(since, false);
+            }
+        }
+    }
+
+    /// Tells the leader which rules have matched lines of this host.
+    fn tell_matches(&self, now: Instant) {
+        let Some(rules) = &self.input.rules else { return };
+        for rule in rules.lock().iter() {
+            let Some(last) = rule.last() else { continue };
+            let quiet_ms = u64::try_from(now.saturating_duration_since(last).as_millis()).unwrap_or(u64::MAX);
+            self.tell(None, WatchNote::Matched { rule: rule.name().to_owned(), quiet_ms });
+        }
+    }
+
+    fn act(&mut self, number: usize, action: HangAction) {
+        match action {
+            HangAction::Note(text) => tracing::warn!("{text}"),
+            HangAction::Look => self.collect(Reason::Silence(number)),
+            // It follows a look.
+            HangAction::End(_) => {}
+        }
+    }
+
+    /// Asks all hosts for the stacks of their ranks.
+    fn collect(&mut self, reason: Reason) {
+        let begun = Instant::now();
+        self.collections += 1;
+        let id = self.collections;
+        let waiting = match &self.input.peers {
+            Some(peers) if self.place() == HostPlace::Leader => peers.connected(),
+            _ => BTreeSet::new(),
+        };
+        let is_hang = reason != Reason::Question;
+        if !waiting.is_empty() {
+            self.tell(None, WatchNote::Collect { id, is_hang });
+        }
+        let mut collection = Collection::new(id, reason, begun, begun + COLLECTION_TIME, waiting);
+        let own = self.input.host.clone();
+        collection.await_host(&own);
+        let found = self.look(is_hang);
+        collection.take(&own, found);
+        self.collection = Some(collection);
+    }
+
+    fn look(&mut self, is_hang: bool) -> HostStacks {
+        self.last_look = look::look(&self.input, self.begun, is_hang);
+        self.last_look.found.clone()
+    }
+
+    /// Makes a report of what the hosts have told.
+    fn conclude(&mut self, collection: Collection) {
+        let now = Instant::now();
+        let Reason::Silence(number) = collection.reason else {
+            self.open_at = now + PAUSE;
+            self.hear(end::answer(collection.groups, collection.method));
+            return;
+        };
+        if self.is_stopping {
+            return;
+        }
+        self.note_signs();
+        match self.decisions[number].looked(&collection.activities, collection.begun, now) {
+            Some(HangAction::End(after)) => self.end(number, collection, after),
+            Some(action) => self.act(number, action),
+            None => {}
+        }
+    }
+
+    /// Tells that the job hangs.
+    fn end(&mut self, number: usize, collection: Collection, after: Duration) {
+        let missing = if number == 0 { "no progress" } else { self.decisions[number].subject() };
+        let report = end::report(missing, collection.groups.clone(), collection.method, after);
+        let host = report.odd_ranks.first().and_then(|rank| collection.host_of(*rank)).cloned();
+        let cause = end::cause(&report, host.filter(|_| self.input.peers.is_some()));
+        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause.clone());
+        let headline = cause.headline.clone();
+        tracing::error!("{headline}");
+        self.tell(None, WatchNote::Report(Box::new(report.clone())));
+        self.hear(report);
+        self.events.emit(EventKind::CauseJudged { process: None, cause: Arc::new(cause), is_final: true });
+        self.events.emit(EventKind::Stopping(StopReason::Hang(headline)));
+    }
+
+    /// Takes a report of the stacks of all hosts.
+    fn hear(&mut self, report: HangReport) {
+        if report.after_ms.is_some() {
+            look::write(&self.input, &report.headline, &self.last_look);
+            let left = self.input.grace_period;
+            self.abort_at = Some(Instant::now() + left.saturating_sub(ABORT_TIME).max(left / 2));
+            self.events.emit(EventKind::HangFound(Arc::new(report)));
+            return;
+        }
+        self.answer_at = None;
+        for asker in std::mem::take(&mut self.askers) {
+            match asker {
+                Asker::Host(host) => self.tell(Some(&host), WatchNote::Report(Box::new(report.clone()))),
+                Asker::Socket(stream) => door::answer(&stream, &self.words(&report)),
+                Asker::Log => self.words(&report).lines().for_each(|line| tracing::info!("stacks: {line}")),
+            }
+        }
+    }
+
+    /// Returns a report as text: the ranks of all hosts by their places, and all stacks of this host.
+    fn words(&self, report: &HangReport) -> String {
+        let ranks: usize = report.groups.iter().map(|group| group.ranks.len()).sum();
+        let means = report.method.map_or_else(String::new, |method| format!(", by {method}"));
+        let groups = text::of_groups(&report.groups);
+        let own = text::of_ranks(&self.last_look.ranks, &self.input.code_dir);
+        format!(
+            "{ranks} ranks by the places where they are{means}\n{groups}all threads of host {}\n{own}",
+            self.input.host
+        )
+    }
+
+    /// Passes a question on to the leader, and answers it alone if the leader does not.
+    fn ask_leader(&mut self, now: Instant) {
+        if self.askers.is_empty() {
+            return;
+        }
+        match self.answer_at {
+            None => {
+                self.answer_at = Some(now + ANSWER_TIME);
+                self.tell(None, WatchNote::Ask);
+            }
+            Some(at) if now >= at => {
+                let HostStacks { groups, method, .. } = self.look(false);
+                self.hear(end::answer(groups, method));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Returns the time of the last sign of life of this host's ranks.
+    fn own_sign(&self) -> Instant {
+        let output = self.input.pulses.all().into_iter();
+        let output = output.filter(|(process, _)| !matches!(process, Process::Tool(_))).map(|(_, at)| at);
+        let saved = self.input.checkpoints.as_ref().and_then(|checkpoints| checkpoints.changed_at());
+        output.chain(saved).fold(self.started, Instant::max)
+    }
+
+    fn place(&self) -> HostPlace {
+        if self.is_leaderless {
+            return HostPlace::Alone;
+        }
+        self.input.peers.as_ref().map_or(HostPlace::Alone, |peers| peers.place())
+    }
+
+    fn tell(&self, host: Option<&str>, note: WatchNote) {
+        if let Some(peers) = &self.input.peers {
+            peers.tell(host, note);
+        }
+    }
+}

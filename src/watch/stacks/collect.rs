@@ -1,0 +1,133 @@
+//! Collecting the stacks of all ranks of this host within a time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::faulthandler::Hook;
+use super::process::ProcessStacks;
+use super::rank::RankStacks;
+use super::{kernel_view, pyspy};
+use crate::supervise::ProcessEntry;
+
+/// The number of processes that are looked at at once.
+const PARALLEL: usize = 8;
+
+/// The maximum number of processes that are looked at, and of one rank.
+const MAX_PROCESSES: usize = 512;
+const MAX_OF_RANK: usize = 64;
+
+/// The time that py-spy may take for one process.
+const PY_SPY_TIME: Duration = Duration::from_secs(2);
+
+/// The means of reading stacks.
+#[derive(Clone, Debug, Default)]
+pub struct Means {
+    /// The image's py-spy.
+    pub py_spy: Option<PathBuf>,
+    /// The module that has Python answer a signal, if the user allows it.
+    pub hook: Option<Hook>,
+}
+
+/// Looks at all processes of these ranks. `silent` returns the time since a rank's last sign of life, in milliseconds. Whatever
+/// does not answer before the deadline is looked at by the kernel's files alone.
+pub(in crate::watch) fn collect(
+    means: &Means,
+    ranks: BTreeMap<usize, Vec<ProcessEntry>>,
+    silent: impl Fn(usize) -> u64,
+    deadline: Instant,
+) -> Vec<RankStacks> {
+    let mut of_rank: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut processes: Vec<(i32, String)> = Vec::new();
+    // The first processes of all ranks come before the second ones.
+    for turn in 0..MAX_OF_RANK {
+        for (rank, entries) in &ranks {
+            if let Some(entry) = entries.get(turn).filter(|_| processes.len() < MAX_PROCESSES) {
+                of_rank.entry(*rank).or_default().push(processes.len());
+                processes.push((entry.pid, String::from_utf8_lossy(&entry.name).into_owned()));
+            }
+        }
+    }
+    let mut found = look_at_all(means, &processes, deadline);
+    let rank_stacks = |(rank, places): (usize, Vec<usize>)| RankStacks {
+        rank,
+        processes: places.into_iter().filter_map(|at| found[at].take()).collect(),
+        silent_ms: silent(rank),
+    };
+    of_rank.into_iter().map(rank_stacks).collect()
+}
+
+fn look_at_all(means: &Means, processes: &[(i32, String)], deadline: Instant) -> Vec<Option<ProcessStacks>> {
+    let mut found: Vec<Option<ProcessStacks>> = vec![None; processes.len()];
+    if let Some(program) = &means.py_spy {
+        let answers = in_parallel(processes, |(pid, name)| {
+            let left = deadline.saturating_duration_since(Instant::now()).min(PY_SPY_TIME);
+            (!left.is_zero() && may_be_python(*pid)).then(|| pyspy::ask(program, (*pid, name), left))
+        });
+        let error = answers.iter().flatten().find_map(|answer| answer.as_ref().err().cloned());
+        found = answers.into_iter().map(|answer| answer?.ok()).collect();
+        if let Some(error) = error.filter(|_| found.iter().all(Option::is_none)) {
+            tracing::warn!("{} cannot read the stacks of the ranks: {error}", program.display());
+        }
+    }
+    if let Some(hook) = &means.hook {
+        let unknown: Vec<usize> = (0..processes.len()).filter(|at| found[*at].is_none()).collect();
+        let asked: Vec<(i32, String)> = unknown.iter().map(|at| processes[*at].clone()).collect();
+        for (at, answer) in unknown.into_iter().zip(hook.ask(&asked, deadline)) {
+            found[at] = answer;
+        }
+    }
+    for (at, (pid, name)) in processes.iter().enumerate() {
+        found[at].get_or_insert_with(|| kernel_view::look((*pid, name)));
+    }
+    found
+}
+
+/// Returns false for a process that runs another program than Python. Its executable may be hidden.
+fn may_be_python(pid: i32) -> bool {
+    let executable = std::fs::read_link(format!("/proc/{pid}/exe"));
+    executable.map_or(true, |path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("python")))
+}
+
+/// Does some work for each item, on several threads. The results are in the order of the items.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Option<R> + Sync) -> Vec<Option<R>> {
+    let waiting: Mutex<VecDeque<(usize, &T)>> = Mutex::new(items.iter().enumerate().collect());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let run = || {
+        let mut done = Vec::new();
+        while let Some((at, item)) = next() {
+            done.push((at, work(item)));
+        }
+        done
+    };
+    let mut results: Vec<Option<R>> = items.iter().map(|_| None).collect();
+    thread::scope(|scope| {
+        // The kernel may refuse threads: then this one does all.
+        let others: Vec<_> = (1..PARALLEL.min(items.len()))
+            .filter_map(|_| thread::Builder::new().spawn_scoped(scope, run).ok())
+            .collect();
+        let mut done = run();
+        done.extend(others.into_iter().filter_map(|thread| thread.join().ok()).flatten());
+        for (at, result) in done {
+            results[at] = result;
+        }
+    });
+    results
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_parallel;
+
+    #[test]
+    fn results_are_in_the_order_of_the_items() {
+        let items: Vec<u32> = (0..1000).collect();
+        let results = in_parallel(&items, |item| (item % 3 != 0).then_some(item * 2));
+        for (item, result) in items.iter().zip(results) {
+            assert_eq!(result, (item % 3 != 0).then_some(item * 2));
+        }
+        assert!(in_parallel(&[] as &[u32], |_| Some(1)).is_empty());
+    }
+}
