@@ -25,5 +25,5 @@ pub use ending::{Ending, RankTally};
 pub use kind::{
     Event, EventKind, JobPhase, KillReason, Moment, Output, Process, RankOutput, StopReason, Stream, Verdict,
 };
-pub use stacks::{StackGroup, StackMethod, StackPlace};
+pub use stacks::{RankGroup, StackMethod, StackPlace};
 pub use watch::{Activity, HangReport, HostStacks, WatchNote};

@@ -28,7 +28,7 @@ impl fmt::Display for StackMethod {
 
 /// Ranks that are at one place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StackGroup {
+pub struct RankGroup {
     /// The ranks, in order.
     pub ranks: Vec<usize>,
     /// The calls, the innermost first, each as `function (file:line)`.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{StackGroup, StackMethod, StackPlace};
+use super::{RankGroup, StackMethod, StackPlace};
 
 /// The maximum number of groups, of calls of a group and of activities that a host may tell, and the length of a text in bytes.
 const MAX_GROUPS: usize = 256;
@@ -52,7 +52,7 @@ pub struct HostStacks {
     /// The means by which they were read, if they were: the least telling one of all ranks.
     pub method: Option<StackMethod>,
     /// The ranks by the places where they are.
-    pub groups: Vec<StackGroup>,
+    pub groups: Vec<RankGroup>,
     /// The activities that go on although no rank gives a sign of life.
     pub activities: Vec<Activity>,
 }
@@ -69,7 +69,7 @@ pub struct HangReport {
     /// The ranks that keep the others waiting.
     pub odd_ranks: Vec<usize>,
     /// The ranks by the places where they are.
-    pub groups: Vec<StackGroup>,
+    pub groups: Vec<RankGroup>,
 }
 
 /// Something that goes on although no rank gives a sign of life. Its display form is a clause.
@@ -152,8 +152,8 @@ impl HostStacks {
     }
 }
 
-fn limited_groups(groups: Vec<StackGroup>) -> Vec<StackGroup> {
-    let limited = |group: StackGroup| StackGroup {
+fn limited_groups(groups: Vec<RankGroup>) -> Vec<RankGroup> {
+    let limited = |group: RankGroup| RankGroup {
         ranks: group.ranks.into_iter().take(MAX_RANKS).collect(),
         stack: group.stack.into_iter().take(MAX_CALLS).map(cut).collect(),
         place: group.place.map(limited_place),
@@ -175,13 +175,13 @@ fn cut(mut text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Activity, HangReport, HostStacks, StackGroup, StackPlace, WatchNote};
+    use super::{Activity, HangReport, HostStacks, RankGroup, StackPlace, WatchNote};
 
     #[test]
     fn what_another_host_claims_is_bounded() {
         let long = || "é\n".repeat(100_000);
         let place = || StackPlace { function: long(), file: long(), line: 1 };
-        let group = || StackGroup {
+        let group = || RankGroup {
             ranks: (0..100_000).collect(),
             stack: vec![long(); 100],
             place: Some(place()),

@@ -10,7 +10,7 @@ use super::document::{
 };
 use crate::event::{
     Cause, CauseEnding, Checkpoint, Ending, Event, EventKind, HangReport, JobPhase, KillReason, Moment, Output,
-    Process, StackGroup, StopReason,
+    Process, RankGroup, StopReason,
 };
 use crate::failure;
 use crate::logs;
@@ -331,7 +331,7 @@ fn wall_seconds(time: SystemTime) -> f64 {
 
 fn hang(report: &HangReport) -> HangPart<'_> {
     let HangReport { after_ms, method, odd_ranks, groups, .. } = report;
-    let part = |group: &StackGroup| group.stack.iter().map(|call| logs::clean(call)).collect();
+    let part = |group: &RankGroup| group.stack.iter().map(|call| logs::clean(call)).collect();
     HangPart {
         method: method.map(|method| method.to_string()),
         after: after_ms.unwrap_or_default() as f64 / 1000.0,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
-use crate::event::{Activity, HostStacks, StackGroup, StackMethod};
+use crate::event::{Activity, HostStacks, RankGroup, StackMethod};
 use crate::watch::stacks::groups;
 
 /// Somebody who has asked for the stacks.
@@ -37,7 +37,7 @@ pub(super) struct Collection {
     pub(super) until: Instant,
     /// The hosts that have not answered.
     waiting: BTreeSet<String>,
-    pub(super) groups: Vec<StackGroup>,
+    pub(super) groups: Vec<RankGroup>,
     pub(super) activities: Vec<Activity>,
     pub(super) method: Option<StackMethod>,
     hosts: BTreeMap<usize, String>,
@@ -102,13 +102,13 @@ mod tests {
     use std::time::Instant;
 
     use super::{Collection, Reason};
-    use crate::event::{Activity, HostStacks, StackGroup, StackMethod};
+    use crate::event::{Activity, HostStacks, RankGroup, StackMethod};
 
     #[test]
     fn the_first_answer_of_each_host_counts() {
         let found = |rank: usize, method| HostStacks {
             method: Some(method),
-            groups: vec![StackGroup {
+            groups: vec![RankGroup {
                 ranks: vec![rank],
                 stack: vec!["f".into()],
                 place: None,

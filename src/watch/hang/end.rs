@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::event::{Cause, CauseDetail, CauseEnding, HangReport, SourcePlace, StackGroup, StackMethod};
+use crate::event::{Cause, CauseDetail, CauseEnding, HangReport, RankGroup, SourcePlace, StackMethod};
 use crate::files;
 use crate::job::exit_code;
 use crate::kernel;
@@ -27,7 +27,7 @@ const MAX_VARIABLES: u64 = 4 << 20;
 /// Returns the report of a job that hangs. `missing` is what is missing, such as `no progress`.
 pub(super) fn report(
     missing: &str,
-    groups: Vec<StackGroup>,
+    groups: Vec<RankGroup>,
     method: Option<StackMethod>,
     after: Duration,
 ) -> HangReport {
@@ -37,7 +37,7 @@ pub(super) fn report(
 }
 
 /// Returns the report of a job whose stacks somebody has asked for.
-pub(super) fn answer(groups: Vec<StackGroup>, method: Option<StackMethod>) -> HangReport {
+pub(super) fn answer(groups: Vec<RankGroup>, method: Option<StackMethod>) -> HangReport {
     let odd_ranks = groups::odd(&groups).map(|at| groups[at].ranks.clone()).unwrap_or_default();
     HangReport { headline: String::new(), after_ms: None, method, odd_ranks, groups }
 }
@@ -93,14 +93,14 @@ mod tests {
     use std::time::Duration;
 
     use super::{cause, report};
-    use crate::event::{StackGroup, StackMethod, StackPlace};
+    use crate::event::{RankGroup, StackMethod, StackPlace};
     use crate::failure;
     use crate::redact::Redactor;
 
     #[test]
     fn the_cause_names_the_rank_its_place_and_its_calls() {
         let place = |function: &str, line| StackPlace { function: function.into(), file: "data.py".into(), line };
-        let group = |ranks, place: StackPlace, wait: Option<&str>| StackGroup {
+        let group = |ranks, place: StackPlace, wait: Option<&str>| RankGroup {
             ranks,
             stack: vec![place.to_string(), "<module> (train.py:3)".into()],
             place: Some(place),

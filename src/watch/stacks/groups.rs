@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::event::{StackGroup, StackPlace};
+use crate::event::{RankGroup, StackPlace};
 
 /// The maximum number of groups that are told apart.
 const MAX_GROUPS: usize = 64;
@@ -13,7 +13,7 @@ const MAX_GROUPS: usize = 64;
 const MAX_NAMED: usize = 8;
 
 /// Adds groups to others. A rank is taken once: from the first that tells of it.
-pub fn merge(groups: &mut Vec<StackGroup>, others: impl IntoIterator<Item = StackGroup>) {
+pub fn merge(groups: &mut Vec<RankGroup>, others: impl IntoIterator<Item = RankGroup>) {
     let mut seen: BTreeSet<usize> = groups.iter().flat_map(|group| group.ranks.iter().copied()).collect();
     for mut other in others {
         other.ranks.retain(|rank| seen.insert(*rank));
@@ -37,7 +37,7 @@ pub fn merge(groups: &mut Vec<StackGroup>, others: impl IntoIterator<Item = Stac
 ///
 /// A group that waits for other ranks keeps nobody waiting, unless every group does. Of the rest it is the smallest one; of
 /// several, the one that was silent first.
-pub fn odd(groups: &[StackGroup]) -> Option<usize> {
+pub fn odd(groups: &[RankGroup]) -> Option<usize> {
     if groups.len() < 2 {
         return None;
     }
@@ -48,7 +48,7 @@ pub fn odd(groups: &[StackGroup]) -> Option<usize> {
 
 /// Returns the headline of a hang: `Hang: no progress for 600 s. Rank 5 is in read_shard (data.py:88), the other 7 wait for it in
 /// all_reduce`. `missing` is what is missing, such as `no progress`.
-pub fn headline(missing: &str, groups: &[StackGroup], after: Duration) -> String {
+pub fn headline(missing: &str, groups: &[RankGroup], after: Duration) -> String {
     let mut text = format!("Hang: {missing} for {} s", (after.as_secs_f64() * 10.0).round() / 10.0);
     let ranks: usize = groups.iter().map(|group| group.ranks.len()).sum();
     let Some(at) = odd(groups) else {
@@ -86,7 +86,7 @@ pub fn headline(missing: &str, groups: &[StackGroup], after: Duration) -> String
 }
 
 /// Returns the place of a group for a text: the user's call, or the collective that the user has called there.
-fn place(group: &StackGroup) -> Option<StackPlace> {
+fn place(group: &RankGroup) -> Option<StackPlace> {
     let place = group.place.clone()?;
     Some(match &group.wait {
         Some(wait) => StackPlace { function: wait.clone(), ..place },
@@ -115,17 +115,17 @@ mod tests {
     use std::ops::Range;
     use std::time::Duration;
 
-    use super::{MAX_GROUPS, StackGroup, StackPlace, headline, merge, named, odd};
+    use super::{MAX_GROUPS, RankGroup, StackPlace, headline, merge, named, odd};
 
-    fn group(ranks: Range<usize>, place: &str, wait: Option<&str>) -> StackGroup {
+    fn group(ranks: Range<usize>, place: &str, wait: Option<&str>) -> RankGroup {
         let (function, rest) = place.split_once(" (").expect("a file");
         let (file, line) = rest.trim_end_matches(')').split_once(':').expect("a line");
         let place = StackPlace { function: function.into(), file: file.into(), line: line.parse().expect("a number") };
         let stack = vec![wait.unwrap_or_default().to_owned(), place.to_string()];
-        StackGroup { ranks: ranks.collect(), stack, place: Some(place), wait: wait.map(str::to_owned), silent_ms: 0 }
+        RankGroup { ranks: ranks.collect(), stack, place: Some(place), wait: wait.map(str::to_owned), silent_ms: 0 }
     }
 
-    fn said(groups: &[StackGroup]) -> String {
+    fn said(groups: &[RankGroup]) -> String {
         let text = headline("no progress", groups, Duration::from_secs(600));
         text.strip_prefix("Hang: no progress for 600 s").expect("the beginning").to_owned()
     }

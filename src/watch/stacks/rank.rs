@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::call::{StackCall, own_part};
 use super::process::ProcessStacks;
-use crate::event::{StackGroup, StackMethod};
+use crate::event::{RankGroup, StackMethod};
 
 /// The maximum number of calls that are told of a rank.
 const MAX_CALLS: usize = 40;
@@ -69,7 +69,7 @@ impl RankStacks {
     }
 
     /// Returns the rank as a group of its own.
-    pub fn summary(&self, code_dir: &Path) -> StackGroup {
+    pub fn summary(&self, code_dir: &Path) -> RankGroup {
         let Telling { frames, worker } = self.telling();
         let shown = |frames: &[StackCall]| -> Vec<String> {
             // The calls of the user, and the innermost one of a library that says something.
@@ -95,7 +95,7 @@ impl RankStacks {
         };
         stack.truncate(MAX_CALLS);
         let place = place.map(|frame| frame.place(code_dir));
-        StackGroup { ranks: vec![self.rank], stack, place, wait, silent_ms: self.silent_ms }
+        RankGroup { ranks: vec![self.rank], stack, place, wait, silent_ms: self.silent_ms }
     }
 
     /// Returns true if calls of Python are known.

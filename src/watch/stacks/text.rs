@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::groups::named;
 use super::rank::RankStacks;
-use crate::event::StackGroup;
+use crate::event::RankGroup;
 use crate::logs;
 use crate::redact::visible_lines;
 
@@ -13,7 +13,7 @@ use crate::redact::visible_lines;
 const MAX_SIZE: usize = 8 << 20;
 
 /// Returns the ranks by the places where they are.
-pub fn of_groups(groups: &[StackGroup]) -> String {
+pub fn of_groups(groups: &[RankGroup]) -> String {
     let mut text = String::new();
     for group in groups {
         // Writing to a string cannot fail.
