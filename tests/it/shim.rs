@@ -108,6 +108,9 @@ fn the_kind_of_a_failure_is_the_class_of_the_exception() {
     let job = framework(&body("InstallRequirementsError"), "").file("source/requirements.txt", "no such syntax !!");
     let ended = job.train().succeeded();
     assert!(ended.stdout().contains("True InstallRequirementsError:\nExitCode 1\n"), "{ended:#?}");
+    let job = framework(&body("InstallModuleError"), "").file("source/setup.py", "raise SystemExit('no package')");
+    let ended = job.train().succeeded();
+    assert!(ended.stdout().contains("True InstallModuleError:\nExitCode "), "{ended:#?}");
     let job = framework(&body("ClientError").replace("env.module_dir", "'/no/such/folder'"), "");
     let ended = job.train().succeeded();
     assert!(ended.stdout().contains("True the source /no/such/folder does not exist"), "{ended:#?}");

@@ -64,11 +64,21 @@ def _fail(program, code, report):
     except (OSError, ValueError):
         told = {}
     text, command = told.get("failure", ""), told.get("command") or program
-    error_class = _ERRORS.get(told.get("kind", "script"))
+    kind = told.get("kind", "script")
+    if kind == "requirements" and _is_package():
+        kind = "package"
+    error_class = _ERRORS.get(kind)
     error = error_class(command, return_code=code, output=text) if error_class else errors.ClientError(text)
     error.failure = text
     _write_if_uncaught(error)
     raise error
+
+
+def _is_package():
+    """Returns true if the code is a package, which is installed together with what it requires."""
+    from sagemaker_training import environment
+
+    return os.path.exists(os.path.join(environment.code_dir, "setup.py"))
 
 
 def _write_if_uncaught(error):
