@@ -1,5 +1,6 @@
 //! `footplate check`: finds problems that would make a job fail, with remedies, before they cost anything.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 use clap::{ArgMatches, Command};
@@ -114,6 +115,7 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, CheckRe
     let hardware = run::hardware(prepared, variables);
     findings.push(("launcher", launcher(prepared, variables, &hardware, &image)));
     findings.extend(module(prepared, &image).map(|finding| ("module", finding)));
+    findings.extend(services(prepared));
     let Hardware { cpus, gpus, neuron_cores, efa, .. } = hardware;
     let efa = if efa { ", EFA" } else { "" };
     let said = format!("{cpus} processors, {gpus} GPUs, {neuron_cores} Neuron cores{efa}");
@@ -162,7 +164,8 @@ fn launcher(prepared: &Prepared, variables: &Variables, hardware: &Hardware, ima
     let Prepared { job, settings, .. } = prepared;
     let planned = match super::plan::entry(prepared, variables) {
         Ok((entry, _)) => {
-            let input = LaunchInput { job, settings, variables, hardware, image, entry: &entry, arguments: &[] };
+            let input =
+                LaunchInput { job, settings, variables, hardware, image, entry: &entry, arguments: &[], token: "" };
             launch::plan(&input).and_then(|_| launch::choose(job, settings))
         }
         // The problem with the entry point is reported by its own check.
@@ -186,6 +189,35 @@ fn module(prepared: &Prepared, image: &Image) -> Option<CheckResult> {
         }
         Some(problem) => CheckResult::Doubtful(problem, "unless the job's requirements bring it"),
     })
+}
+
+/// Checks what the services of the launcher need of this machine: ports, and for Ray shared memory.
+fn services(prepared: &Prepared) -> Vec<(&'static str, CheckResult)> {
+    let Prepared { job, settings, .. } = prepared;
+    let Ok(engine) = launch::choose(job, settings) else { return Vec::new() };
+    let mut findings = Vec::new();
+    // Each host of a job on one machine has an address of its own.
+    let address =
+        settings.host_addresses.get(&job.cluster.current_host).copied().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    let is_taken = |port: &&u16| {
+        let bound = TcpListener::bind((address, **port));
+        bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+    };
+    let taken: Vec<String> = engine.ports.iter().filter(is_taken).map(u16::to_string).collect();
+    if !taken.is_empty() {
+        let said = format!("another program has port {} of this machine", taken.join(" and "));
+        findings.push(("ports", CheckResult::Doubtful(said, "end it before the job starts")));
+    } else if !engine.ports.is_empty() {
+        let ports: Vec<String> = engine.ports.iter().map(u16::to_string).collect();
+        findings.push(("ports", CheckResult::Fine(format!("{} free for {engine}", ports.join(", ")))));
+    }
+    let shared = FileSystem::of(Path::new(SHARED_MEMORY)).map_or(0, |found| found.total_bytes);
+    if engine.name == "ray" && shared < LEAST_SHARED_MEMORY {
+        let said =
+            format!("Ray keeps its objects in {SHARED_MEMORY}, which has {}, and on disk beyond that", Bytes(shared));
+        findings.push(("ray", CheckResult::Doubtful(said, "docker run --shm-size with 30 % of the memory")));
+    }
+    findings
 }
 
 /// Returns true if the family of an instance type, such as `ml.p4d.24xlarge` or `ml.g5.xlarge`, is one with NVIDIA GPUs.

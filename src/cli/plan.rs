@@ -54,6 +54,7 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     let (entry, note) = entry(&prepared, &variables)?;
     let hardware = run::hardware(&prepared, &variables);
     let environment = run::environment_of(&prepared, &hardware, &variables, ExistingVariables::Overwrite)?;
+    let token = run::engine_token(&prepared, &variables);
     // Each host's image is looked at for the launcher that it has.
     let plan_of = |job: Job, hardware: &Hardware| {
         let prepared = Prepared { job, ..prepared.clone() };
@@ -67,6 +68,7 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
             image: &image,
             entry: &entry,
             arguments: &environment.arguments,
+            token: &token,
         };
         launch::plan(&input).map_err(|error| Outcome::refused(Refusal::Launch, error))
     };

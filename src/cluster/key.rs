@@ -33,6 +33,11 @@ impl Key {
         tag(&self.0, &[b"fingerprint"]).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Returns a secret for another purpose, as text. It does not reveal the key.
+    pub fn secret_for(&self, purpose: &str) -> String {
+        tag(&self.0, &[b"secret", purpose.as_bytes()]).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Returns the key of a session.
     pub(super) fn session(&self, parts: &[&[u8]]) -> Key {
         Key(tag(&self.0, parts))

@@ -5,15 +5,26 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Cause, RankTally, Verdict, WatchNote};
+use crate::event::{Cause, CommonStep, RankTally, Verdict, WatchNote};
 
 /// The kinds of messages that the leader takes.
-pub(super) const TO_LEADER: [&str; 10] =
-    ["Hello", "Alive", "Ready", "Failed", "RankKilled", "Willing", "Ended", "Finished", "Executed", "Watch"];
+pub(super) const TO_LEADER: [&str; 11] = [
+    "Hello",
+    "Alive",
+    "Ready",
+    "Completed",
+    "Failed",
+    "RankKilled",
+    "Willing",
+    "Ended",
+    "Finished",
+    "Executed",
+    "Watch",
+];
 
 /// The kinds of messages that the other hosts take.
-pub(super) const FROM_LEADER: [&str; 10] =
-    ["Alive", "Start", "RankKilled", "Execute", "Dismissed", "Stop", "Restart", "Verdict", "Over", "Watch"];
+pub(super) const FROM_LEADER: [&str; 11] =
+    ["Alive", "Start", "Allowed", "RankKilled", "Execute", "Dismissed", "Stop", "Restart", "Verdict", "Over", "Watch"];
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +37,10 @@ pub enum Message {
     Ready,
     /// From the leader: all hosts of the launch are ready.
     Start,
+    /// To the leader: this host has completed a step of a launch with services, and all steps before it.
+    Completed(CommonStep),
+    /// From the leader: every host has completed the steps before this one.
+    Allowed(CommonStep),
     /// To the leader: something has failed on this host, or it was told to stop. A later message replaces an earlier
     /// one.
     Failed {
@@ -115,7 +130,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{FROM_LEADER, Message, TO_LEADER};
-    use crate::event::{Cause, CauseEnding, RankTally, Verdict};
+    use crate::event::{Cause, CauseEnding, CommonStep, RankTally, Verdict};
 
     #[test]
     fn each_side_takes_its_messages_and_ignores_the_others() {
@@ -125,6 +140,7 @@ mod tests {
             Message::Hello(BTreeMap::new()),
             Message::Alive,
             Message::Ready,
+            Message::Completed(CommonStep::start(0)),
             Message::Failed { cause: Box::new(cause.clone()), is_final: true },
             Message::RankKilled,
             Message::Willing,
@@ -135,6 +151,7 @@ mod tests {
         let from_leader = [
             Message::Alive,
             Message::Start,
+            Message::Allowed(CommonStep::SCRIPT),
             Message::RankKilled,
             Message::Execute { id: 1, command: "true".to_owned() },
             Message::Dismissed,

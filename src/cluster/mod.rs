@@ -13,6 +13,8 @@
 //!  │ hello (profile) ───────────────────►│ compares what must be equal on all hosts
 //!  │ ready ─────────────────────────────►│
 //!  │◄──────────────────────────── start  │ once every host of the launch is ready (or, if not needed, not there)
+//!  │ completed (step) ──────────────────►│ of a launch with services, see [`CommonStep`]
+//!  │◄─────────────────── allowed (step)  │ once every host of the launch has completed the step before
 //!  │ failed (text, exit code) ──────────►│
 //!  │◄───────────────────────────── stop  │ to all: end your ranks, with their grace
 //!  │ rank killed ───────────────────────►│ at an orderly stop, one of mpirun's
@@ -86,7 +88,7 @@ use std::time::Duration;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{mpsc, watch};
 
-use crate::event::{Cause, EventKind, Events, RankTally, StopReason, Verdict, WatchNote};
+use crate::event::{Cause, CommonStep, EventKind, Events, RankTally, StopReason, Verdict, WatchNote};
 use crate::failure::{self, NextAttempt, RestartLimits};
 use crate::kernel;
 use crate::redact::Redactor;
@@ -145,6 +147,8 @@ pub struct Membership {
     pub key: Key,
     /// The time for which a launch that needs every host waits for one.
     pub patience: Duration,
+    /// The number of hosts with which a launch starts, and goes on after others are lost. `None` if it needs every host.
+    pub least_hosts: Option<usize>,
     /// The facts that must be equal on all hosts: a name, and the value or its digest.
     pub profile: BTreeMap<String, String>,
     /// mpirun's remote agent, if this host starts mpirun.
@@ -316,6 +320,11 @@ impl Speaker {
         self.tell(message::Message::Ready);
     }
 
+    /// Tells that this host has completed a step of a launch with services.
+    pub fn completed(&self, step: CommonStep) {
+        self.tell(message::Message::Completed(step));
+    }
+
     /// Tells that something on this host has failed, or that it was told to stop. The cause must hold no secrets. A later
     /// one replaces an earlier one.
     pub fn failed(&self, cause: Cause, is_final: bool) {
@@ -402,9 +411,11 @@ impl Observed {
             Message::Restart { attempt, pause, verdict } => self.restart(NextAttempt { attempt, pause }, *verdict),
             Message::Over => self.over(),
             Message::RankKilled => self.events.emit(EventKind::PeerRankKilled),
+            Message::Allowed(step) => self.events.emit(EventKind::StepAllowed(step)),
             Message::Hello(_)
             | Message::Alive
             | Message::Ready
+            | Message::Completed(_)
             | Message::Failed { .. }
             | Message::Willing
             | Message::Ended { .. }

@@ -5,10 +5,15 @@
 //! other hosts send their accounts.
 
 mod causes;
+mod fewer;
 mod restart;
+mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
+
+pub(super) use causes::{alone, lost, never_came, of_host};
+use steps::HostSteps;
 
 use super::message::Message;
 use super::{CONSEQUENCE_TIME, Membership, PROVISIONAL_TIME, RESTART_TIME, SETTLE_TIME};
@@ -16,9 +21,6 @@ use crate::event::{Cause, RankTally, Verdict};
 use crate::failure::{self, Restarts};
 use crate::job::exit_code;
 use crate::redact::Redactor;
-
-pub(super) use causes::{alone, lost};
-use causes::{never_came, of_host};
 
 /// The progress of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +87,15 @@ pub struct HostTable {
     /// The hosts of the launch that are not ready.
     unready: BTreeSet<String>,
     needs_all: bool,
+    /// The number of hosts that are enough, if fewer than all are.
+    least_hosts: Option<usize>,
     profile: BTreeMap<String, String>,
     patience: Duration,
     /// The time until which hosts of the launch may connect.
     come_until: Instant,
     failures: Vec<Account>,
     ended_ranks: BTreeMap<String, RankTally>,
+    steps: HostSteps,
     /// The hosts that have said hello.
     greeted: BTreeSet<String>,
     /// True once the hosts were told that a rank of mpirun was killed.
@@ -113,7 +118,7 @@ pub struct HostTable {
 impl HostTable {
     /// Makes a table in which only the leader's host is present.
     pub fn new(membership: &Membership, now: Instant) -> HostTable {
-        let Membership { leader, hosts, nodes, needs_all, profile, patience, restarts, .. } = membership;
+        let Membership { leader, hosts, nodes, needs_all, least_hosts, profile, patience, restarts, .. } = membership;
         let mut standing: BTreeMap<String, Standing> =
             hosts.iter().map(|host| (host.clone(), Standing::Absent)).collect();
         standing.insert(leader.clone(), Standing::Present);
@@ -124,11 +129,13 @@ impl HostTable {
             absent: nodes.iter().filter(|node| *node != leader).cloned().collect(),
             unready: nodes.iter().cloned().collect(),
             needs_all: *needs_all,
+            least_hosts: *least_hosts,
             profile: profile.clone(),
             patience: *patience,
             come_until: now + *patience,
             failures: Vec::new(),
             ended_ranks: BTreeMap::new(),
+            steps: HostSteps::default(),
             greeted: BTreeSet::new(),
             is_rank_killed: false,
             settle_until: None,
@@ -184,13 +191,20 @@ impl HostTable {
                 self.stands(host, Standing::Ready);
                 self.unready.remove(host);
                 match (self.failures.is_empty(), self.has_started) {
-                    (true, true) => vec![LeaderAction::To(host.to_owned(), Message::Start)],
+                    (true, true) => {
+                        let told = [Some(Message::Start), self.steps.allowed().map(Message::Allowed)];
+                        told.into_iter().flatten().map(|message| LeaderAction::To(host.to_owned(), message)).collect()
+                    }
                     (true, false) if self.may_start() => {
                         (self.has_started, self.begun) = (true, now);
                         vec![LeaderAction::All(Message::Start)]
                     }
                     _ => Vec::new(),
                 }
+            }
+            Message::Completed(step) => {
+                self.steps.note(host, step);
+                self.allow()
             }
             Message::Failed { cause, is_final } => {
                 self.failed(Account { host: host.to_owned(), cause: *cause, is_final }, now)
@@ -202,14 +216,18 @@ impl HostTable {
             Message::Ended { ranks } => {
                 self.ended_ranks.insert(host.to_owned(), ranks);
                 self.stands(host, Standing::Ended);
-                self.settled(now)
+                let mut actions = self.allow();
+                actions.extend(self.settled(now));
+                actions
             }
             Message::Finished => {
                 self.stands(host, Standing::Finished);
-                let mut actions = self.settled(now);
-                if host == self.leader && actions.is_empty() && !self.nodes.is_empty() {
+                let mut actions = self.allow();
+                let settled = self.settled(now);
+                if host == self.leader && settled.is_empty() && !self.nodes.is_empty() {
                     actions.push(LeaderAction::All(Message::Dismissed));
                 }
+                actions.extend(settled);
                 actions
             }
             Message::Willing => {
@@ -221,6 +239,7 @@ impl HostTable {
             // A host cannot send what only the leader sends. Commands are handled by the leader's loop.
             Message::Alive
             | Message::Start
+            | Message::Allowed(_)
             | Message::Execute { .. }
             | Message::Executed { .. }
             | Message::Dismissed
@@ -237,11 +256,16 @@ impl HostTable {
         match self.hosts.get(host) {
             None | Some(Standing::Absent | Standing::Finished | Standing::Ended | Standing::Lost) => Vec::new(),
             Some(Standing::Present | Standing::Ready) => {
+                let is_spare = self.is_spare(host);
                 self.stands(host, Standing::Lost);
                 if self.is_decided {
                     return self.settled(now);
                 }
                 let mut actions = vec![LeaderAction::Note(format!("host {host} is lost: {why}"))];
+                if is_spare {
+                    actions.extend(self.allow());
+                    return actions;
+                }
                 actions.extend(self.failed(Account::of_host(host, lost(host, why)), now));
                 actions
             }
@@ -268,6 +292,9 @@ impl HostTable {
             return if waits { Vec::new() } else { self.decide() };
         }
         if self.settle_until.is_none() && self.is_waiting_for_hosts() && self.come_until <= now {
+            if let Some(actions) = self.start_with_fewer() {
+                return actions;
+            }
             let absent: Vec<&str> = self.absent_nodes().collect();
             let host = absent.first().copied().unwrap_or_default().to_owned();
             let cause = never_came(&absent, self.patience);

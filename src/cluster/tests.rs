@@ -70,6 +70,7 @@ fn hundreds_of_hosts_start_together_and_hear_of_a_failure() {
         port,
         key: Key::new(&[b"of this test"]),
         patience: Duration::from_secs(60),
+        least_hosts: None,
         profile: BTreeMap::new(),
         agent: None,
         restarts: RestartLimits::default(),

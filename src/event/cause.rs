@@ -224,6 +224,10 @@ impl Cause {
         if self.host.as_deref() == Some(address) {
             self.host = Some(name.to_owned());
         }
+        let task = self.thread.as_deref().and_then(|thread| thread.strip_suffix(address)?.strip_suffix("host "));
+        if let Some(before) = task {
+            self.thread = Some(format!("{before}host {name}"));
+        }
     }
 }
 
@@ -283,5 +287,9 @@ mod tests {
         cause.call_host("10.0.0.30", "algo-9");
         cause.call_host("10.0.0.3", "algo-2");
         assert_eq!(cause.host.as_deref(), Some("algo-2"));
+        cause.thread = Some("Ray task on host 10.0.0.30".into());
+        cause.call_host("10.0.0.3", "algo-2");
+        cause.call_host("10.0.0.30", "algo-9");
+        assert_eq!(cause.thread.as_deref(), Some("Ray task on host algo-9"));
     }
 }

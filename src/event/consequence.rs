@@ -82,6 +82,12 @@ const CONSEQUENCES: &[Wording] = &[
     &["actorunavailableerror"],
     &["workercrashederror"],
     &["nodediederror"],
+    &["localrayletdiederror"],
+    &["ownerdiederror"],
+    &["objectlosterror"],
+    &["raysystemerror", "gcs"],
+    &["failed to connect to ray cluster"],
+    &["scheduler-connection-lost"],
     // Pools and data loaders
     &["brokenprocesspool"],
     &["terminatedworkererror"],

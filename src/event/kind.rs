@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::Signal;
 
-use super::{Cause, Checkpoint, Ending, HangReport, RankTally, WatchNote};
+use super::{Cause, Checkpoint, CommonStep, Ending, HangReport, RankTally, WatchNote};
 
 /// Something that happened in a job.
 #[derive(Clone, Debug)]
@@ -200,6 +200,12 @@ pub enum EventKind {
     },
     /// A service is ready.
     ProcessReady(Process),
+    /// A service was not ready in time, and is killed. Its failure follows.
+    ProcessLate(Process),
+    /// This host has completed a step of a launch with services.
+    StepCompleted(CommonStep),
+    /// Every host of the launch has completed the steps before this one.
+    StepAllowed(CommonStep),
     /// The first bytes of a stream were read.
     FirstOutput {
         /// The process.

@@ -14,6 +14,7 @@ mod consequence;
 mod ending;
 mod kind;
 mod stacks;
+mod step;
 mod watch;
 
 pub use bus::{Events, Subscriber};
@@ -26,4 +27,5 @@ pub use kind::{
     Event, EventKind, JobPhase, KillReason, Moment, Output, Process, RankOutput, StopReason, Stream, Verdict,
 };
 pub use stacks::{RankGroup, StackMethod, StackPlace};
+pub use step::CommonStep;
 pub use watch::{Activity, HangReport, HostStacks, WatchNote};

@@ -1,11 +1,15 @@
 //! A chain of exceptions: the explanation of the last one, and the place where it was raised.
 
 use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use crate::event::{CauseDetail, DetailLabel, SourcePlace};
 
 use super::place;
 use super::read::{Link, Raised};
+use crate::failure::pattern::pattern;
 
 /// The maximum number of a group's members that are named.
 const MAX_MEMBERS: usize = 3;
@@ -14,7 +18,8 @@ const MAX_MEMBERS: usize = 3;
 /// one, and the first one.
 pub(super) fn details(chain: &[Raised]) -> Vec<CauseDetail> {
     let Some((last, before)) = chain.split_last() else { return Vec::new() };
-    let is_own = |raised: &Raised| !raised.name.ends_with("RemoteTraceback") && !is_equal(raised, last);
+    let is_envelope = |raised: &Raised| raised.name.ends_with("RemoteTraceback") || raised.is_of_remote_task();
+    let is_own = |raised: &Raised| !is_envelope(raised) && !is_equal(raised, last);
     let linked: Vec<(DetailLabel, &Raised)> = before
         .iter()
         .zip(&chain[1..])
@@ -46,6 +51,16 @@ pub(super) fn details(chain: &[Raised]) -> Vec<CauseDetail> {
 /// Returns the headline of a chain and the rest of the last exception's message.
 pub(super) fn headline(chain: &[Raised]) -> (String, String) {
     chain.last().map(Raised::divided).unwrap_or_default()
+}
+
+/// A call of a Ray task or of an actor's method: `ray::fit() (pid=71, ip=10.0.0.3)`.
+static RAY_CALL: LazyLock<Regex> = LazyLock::new(|| pattern(r"ray::\S+\(\).*\bip=([\w.:]+)"));
+
+/// Returns the task of another process in which the last exception of a chain was raised, with its host.
+pub(super) fn remote_task(chain: &[Raised]) -> Option<String> {
+    let passed_on = chain.iter().rev().find(|raised| raised.is_of_remote_task())?;
+    let call = RAY_CALL.captures(&passed_on.message)?;
+    Some(format!("Ray task on host {}", &call[1]))
 }
 
 /// Returns the place where the last exception of a chain was raised.

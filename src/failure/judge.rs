@@ -299,7 +299,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         let thread = match &found.origin {
             Origin::Thread(name) => Some(format!("thread {name}")),
             Origin::Child(name) => Some(format!("process {name}")),
-            Origin::Main | Origin::Logged | Origin::Ignored => None,
+            Origin::Main | Origin::Logged | Origin::Ignored => chain::remote_task(&found.chain),
         };
         Account {
             headline,

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::engine::{Engine, PythonModule, nothing_further};
+use super::engine::{Engine, PythonModule, Services, nothing_further};
 use super::error::LaunchError;
 use super::image::{ImageProbe, Programs};
 use super::input::{Entry, LaunchInput, path_bytes, words};
@@ -26,6 +26,8 @@ pub(super) static ACCELERATE: Engine = Engine {
     // Its rendezvous is torchrun's, which waits for hosts that come later.
     needs_all_hosts: false,
     starts_ranks_of_other_hosts: false,
+    services: Services::None,
+    ports: &[],
     locate,
     further_profile: nothing_further,
     plan,

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 
 use super::count::Span;
-use super::engine::{Engine, PythonModule, locate_nothing, nothing_further};
+use super::engine::{Engine, PythonModule, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
 use super::input::{Entry, LaunchInput, path_bytes, words};
 use super::per_gpu::variables_of_rank;
@@ -34,6 +34,8 @@ pub(super) static DEEPSPEED: Engine = Engine {
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
+    services: Services::None,
+    ports: &[],
     locate: locate_nothing,
     further_profile: nothing_further,
     plan,

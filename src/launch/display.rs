@@ -134,7 +134,8 @@ fn starts_text(process: &ProcessPlan) -> String {
 fn readiness_text(ready: ReadySign) -> String {
     match ready {
         ReadySign::Started => "when it has started".to_owned(),
-        ReadySign::Line(text) => format!("when it has printed {text:?}"),
+        ReadySign::Line { text, times: 1 } => format!("when it has printed {text:?}"),
+        ReadySign::Line { text, times } => format!("when it has printed {text:?} {times} times"),
         ReadySign::Port(address) => format!("when {address} answers"),
     }
 }

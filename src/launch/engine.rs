@@ -37,6 +37,11 @@ pub struct Engine {
     pub needs_all_hosts: bool,
     /// True if the process on the first host also starts the ranks of all other hosts, as mpirun does.
     pub starts_ranks_of_other_hosts: bool,
+    /// The services that serve the script. The hosts start and end them in step, and the plan needs addresses, because programs
+    /// resolve names in ways of their own.
+    pub services: Services,
+    /// The ports at which services listen on the first host of a launch.
+    pub ports: &'static [u16],
     /// Finds the programs that the engine needs in the image. A program that is missing is an error only if nothing can be
     /// planned without it; else the plan says so.
     pub locate: fn(&dyn ImageProbe) -> Result<Programs, LaunchError>,
@@ -44,6 +49,17 @@ pub struct Engine {
     pub further_profile: fn(&Job, &Settings) -> Profile,
     /// Plans what one host runs. Pure.
     pub plan: fn(&LaunchInput<'_>) -> Result<LaunchPlan, LaunchError>,
+}
+
+/// The services of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Services {
+    /// There are none.
+    None,
+    /// The services of all hosts are one whole: the engine cannot do without any of them.
+    OfAllHosts,
+    /// The engine itself goes on without hosts that run no script.
+    OfManyHosts,
 }
 
 /// A module of the image's Python that an engine needs.
@@ -68,6 +84,11 @@ pub struct Flag {
 pub type Profile = BTreeMap<&'static str, String>;
 
 impl Engine {
+    /// Returns true if services serve the script.
+    pub fn has_services(&self) -> bool {
+        self.services != Services::None
+    }
+
     /// Returns the facts that must be equal on all hosts of a launch. They are known before anything is planned, so that hosts
     /// with different images or configurations are told apart when they meet.
     pub fn profile(&self, job: &Job, settings: &Settings) -> Profile {

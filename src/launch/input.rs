@@ -77,6 +77,8 @@ pub struct LaunchInput<'a> {
     pub entry: &'a Entry,
     /// The arguments of the script.
     pub arguments: &'a [Vec<u8>],
+    /// A secret that only the hosts of the job have, for engines whose services can ask for one.
+    pub token: &'a str,
 }
 
 impl LaunchInput<'_> {

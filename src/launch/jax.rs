@@ -5,7 +5,7 @@
 //! other library's detection: JAX needs nothing of Open MPI beside them, because the coordinator has a variable.
 
 use super::count::Span;
-use super::engine::{Engine, PythonModule, locate_nothing, nothing_further};
+use super::engine::{Engine, PythonModule, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::network::LOOPBACK;
@@ -37,6 +37,8 @@ pub(super) static JAX: Engine = Engine {
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
+    services: Services::None,
+    ports: &[],
     locate: locate_nothing,
     further_profile: nothing_further,
     plan,

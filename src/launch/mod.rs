@@ -11,6 +11,7 @@
 mod accelerate;
 mod choice;
 mod count;
+mod dask;
 mod deepspeed;
 mod display;
 mod engine;
@@ -19,17 +20,22 @@ mod image;
 mod input;
 mod jax;
 pub mod mpi;
+mod mxnet;
 mod network;
 mod per_gpu;
 mod plan;
 mod process;
+mod ray;
+mod service;
 mod tensorflow;
+mod tensorflow_ps;
 mod torchrun;
+mod xgboost;
 mod xla;
 
 pub use count::Span;
 pub use display::{plan_json, plan_line, plan_text};
-pub use engine::{Engine, Flag, Profile, PythonModule};
+pub use engine::{Engine, Flag, Profile, PythonModule, Services};
 pub use error::LaunchError;
 pub use image::{Image, ImageProbe, Programs};
 pub use input::{Entry, LaunchInput};
@@ -46,7 +52,7 @@ use crate::job::settings::Settings;
 use crate::prepare::environment::registry::Variable;
 
 /// The engines, in the order in which the documentation lists them.
-pub static ENGINES: [&Engine; 10] = [
+pub static ENGINES: [&Engine; 15] = [
     &PROCESS,
     &per_gpu::PER_GPU,
     &torchrun::TORCHRUN,
@@ -57,6 +63,11 @@ pub static ENGINES: [&Engine; 10] = [
     &tensorflow::TENSORFLOW,
     &deepspeed::DEEPSPEED,
     &accelerate::ACCELERATE,
+    &ray::RAY,
+    &dask::DASK,
+    &mxnet::MXNET,
+    &xgboost::XGBOOST,
+    &tensorflow_ps::TENSORFLOW_PS,
 ];
 
 /// The variables that follow from the machine, or that several engines set.

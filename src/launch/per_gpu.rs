@@ -4,7 +4,7 @@
 //! `init_process_group` meets the other ranks at MASTER_ADDR and MASTER_PORT by itself, and needs no launcher for that.
 
 use super::count::Span;
-use super::engine::{Engine, locate_nothing, nothing_further};
+use super::engine::{Engine, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole};
@@ -30,6 +30,8 @@ pub(super) static PER_GPU: Engine = Engine {
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
+    services: Services::None,
+    ports: &[],
     locate: locate_nothing,
     further_profile: nothing_further,
     plan,

@@ -235,8 +235,13 @@ pub enum StartAfter {
 pub enum ReadySign {
     /// The process has started.
     Started,
-    /// The process has written a line that contains this text.
-    Line(&'static str),
+    /// The process has written so many lines that contain a text.
+    Line {
+        /// The text.
+        text: &'static str,
+        /// The number of lines.
+        times: usize,
+    },
     /// A connection to this address succeeds.
     Port(SocketAddr),
 }

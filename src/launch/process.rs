@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::engine::{Engine, locate_nothing, nothing_further};
+use super::engine::{Engine, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
 use super::input::{Entry, LaunchInput, path_bytes, words};
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole};
@@ -21,6 +21,8 @@ pub static PROCESS: Engine = Engine {
     spans_hosts: false,
     needs_all_hosts: false,
     starts_ranks_of_other_hosts: false,
+    services: Services::None,
+    ports: &[],
     locate: locate_nothing,
     further_profile: nothing_further,
     plan,

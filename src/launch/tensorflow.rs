@@ -2,7 +2,7 @@
 //!
 //! The strategy waits for all workers by itself. The layout and the port are those of sagemaker-tensorflow-training 20.4.1.
 
-use super::engine::{Engine, Flag, PythonModule, locate_nothing, nothing_further};
+use super::engine::{Engine, Flag, PythonModule, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::network::LOOPBACK;
@@ -25,12 +25,15 @@ pub(super) static TENSORFLOW: Engine = Engine {
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
+    services: Services::None,
+    ports: &[],
     locate: locate_nothing,
     further_profile: nothing_further,
     plan,
 };
 
-const TF_CONFIG: &str = "TF_CONFIG";
+/// The variable that names the cluster and the task of a process in it.
+pub(super) const TF_CONFIG: &str = "TF_CONFIG";
 
 /// The port of each worker.
 const PORT: usize = 8890;

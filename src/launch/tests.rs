@@ -1,3 +1,4 @@
+mod clusters;
 mod frameworks;
 mod services;
 
@@ -57,7 +58,8 @@ fn planned_in(
 ) -> Result<LaunchPlan, String> {
     let arguments = [b"--lr".to_vec(), b"1".to_vec()];
     let variables = Variables::default();
-    let input = LaunchInput { job, settings, variables: &variables, hardware, image, entry, arguments: &arguments };
+    let input =
+        LaunchInput { job, settings, variables: &variables, hardware, image, entry, arguments: &arguments, token: "" };
     plan(&input).map_err(|error| error.to_string())
 }
 
@@ -226,6 +228,7 @@ fn a_stop_signals_the_ranks_of_mpirun_and_of_torchrun_that_does_not_restart_them
             image: &image(&[("torchrun", "/usr/bin/torchrun"), ("mpirun", "/usr/bin/mpirun")]),
             entry: &script(),
             arguments: &[],
+            token: "",
         };
         let plan = plan(&input).expect("a plan");
         let found = plan.processes[0].stop == StopTarget::Ranks;

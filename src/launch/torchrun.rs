@@ -1,6 +1,6 @@
 //! The image's own torchrun on each host, with a static rendezvous at the master host.
 
-use super::engine::{Engine, Flag, nothing_further};
+use super::engine::{Engine, Flag, Services, nothing_further};
 use super::error::LaunchError;
 use super::image::{ImageProbe, Programs};
 use super::input::{Entry, LaunchInput, words};
@@ -22,6 +22,8 @@ pub(super) static TORCHRUN: Engine = Engine {
     // The rendezvous of torchrun waits for hosts that come later.
     needs_all_hosts: false,
     starts_ranks_of_other_hosts: false,
+    services: Services::None,
+    ports: &[],
     locate,
     further_profile: nothing_further,
     plan,

@@ -3,7 +3,7 @@
 //! The command and the variables are those of sagemaker-training 5.1.4 (`pytorch_xla.py`), except those for EFA, which follow
 //! from the machine.
 
-use super::engine::{Engine, Flag, locate_nothing, nothing_further};
+use super::engine::{Engine, Flag, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
 use super::input::{Entry, LaunchInput, words};
 use super::plan::{LaunchPlan, ProcessPlan, ProcessRole, RankStarter};
@@ -34,6 +34,8 @@ pub(super) static XLA: Engine = Engine {
     // The rendezvous of PyTorch/XLA waits for hosts that come later.
     needs_all_hosts: false,
     starts_ranks_of_other_hosts: false,
+    services: Services::None,
+    ports: &[],
     locate: locate_nothing,
     further_profile: nothing_further,
     plan,

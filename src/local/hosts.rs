@@ -22,7 +22,7 @@ use crate::event::Ending;
 use crate::event::Process;
 use crate::job::Paths;
 use crate::kernel;
-use crate::logs::{RankLabel, Relay, Relayed, Rewrite, StreamId, Style};
+use crate::logs::{Relay, Relayed, Rewrite, StreamId, Style};
 use crate::run::Scratch;
 use crate::supervise::FLUSH_PATIENCE;
 
@@ -166,11 +166,11 @@ fn addresses(job: &LocalJob) -> String {
 
 /// Passes the output of a host on in whole lines. Lines of its ranks have a prefix already; the others get the host's name.
 fn pass_on(relay: &Relay, process: usize, host: &str, child: &mut Child) {
-    let (name, own) = (host.to_owned(), format!("[{host}] ").into_bytes());
-    let named = Rewrite::new(move |line| {
-        let is_ranks = RankLabel::parse(line).is_some_and(|(label, _)| label.host == name);
-        Some(if is_ranks { line.to_vec() } else { [&own, line].concat() })
-    });
+    let own = format!("[{host}] ").into_bytes();
+    let of_host = format!("[{host}:").into_bytes();
+    // Lines of ranks and of services say whose they are.
+    let named =
+        Rewrite::new(move |line| Some(if line.starts_with(&of_host) { line.to_vec() } else { [&own, line].concat() }));
     let stdout = child.stdout.take().map(OwnedFd::from);
     let stderr = child.stderr.take().map(OwnedFd::from);
     for (source, is_stderr) in [(stdout, false), (stderr, true)] {

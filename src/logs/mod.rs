@@ -36,7 +36,7 @@ pub use label::RankLabel;
 pub use messages::{Level, clean, init, redactor, set_redactor};
 pub use pulse::Pulses;
 pub use relay::Relay;
-pub use stream::{Relayed, StreamId, StreamNews};
+pub use stream::{AwaitedText, Relayed, StreamId, StreamNews};
 pub use style::{Rewrite, Style, Tags};
 pub use tap::{LineSubscriber, Tap, TappedLines};
 pub use timestamp::Timestamp;

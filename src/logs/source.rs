@@ -8,7 +8,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::last_words::TracebackProgress;
 use super::pulse::Pulse;
-use super::stream::{Relayed, StreamId, StreamNews};
+use super::stream::{AwaitedText, Relayed, StreamId, StreamNews};
 use super::styled::StyledStream;
 use super::tap::StreamWriter;
 use super::tape::Tape;
@@ -38,8 +38,8 @@ pub(super) struct Source {
     pub(super) tape: Tape,
     pub(super) styler: StyledStream,
     pub(super) tell: Tell,
-    /// The text to report a line of, until one was found.
-    awaited: Option<memchr::memmem::Finder<'static>>,
+    /// The text whose appearance is to be reported, and how often it must still appear.
+    awaited: Option<(memchr::memmem::Finder<'static>, usize)>,
     /// The progress of the look for a traceback at its end, if one is reported.
     pub(super) last_words: Option<TracebackProgress>,
     /// The number of line ends and of bytes so far.
@@ -76,7 +76,8 @@ impl Source {
             tape: Tape::new(),
             styler: StyledStream::new(style),
             tell,
-            awaited: awaited.map(|text| memchr::memmem::Finder::new(&text).into_owned()),
+            awaited: awaited
+                .map(|AwaitedText { text, times }| (memchr::memmem::Finder::new(&text).into_owned(), times)),
             last_words: reports_last_words.then(TracebackProgress::default),
             lines: 0,
             bytes: 0,
@@ -109,7 +110,9 @@ impl Source {
         if let Some(words) = &mut self.last_words {
             words.take(passed, Instant::now());
         }
-        if self.awaited.as_ref().is_some_and(|awaited| awaited.find(passed).is_some()) {
+        let Some((text, left)) = &mut self.awaited else { return };
+        *left = left.saturating_sub(text.find_iter(passed).count());
+        if *left == 0 {
             self.awaited = None;
             (self.tell)(StreamNews::Matched { id: self.id });
         }

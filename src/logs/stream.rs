@@ -28,7 +28,7 @@ pub enum StreamNews {
         /// The time.
         at: Moment,
     },
-    /// A line contains the awaited text. Reported once.
+    /// The awaited text has appeared. Reported once.
     Matched {
         /// The stream.
         id: StreamId,
@@ -76,8 +76,17 @@ pub struct Relayed {
     pub source: OwnedFd,
     /// The changes that are made to its lines.
     pub style: Style,
-    /// The text of which the first line that contains it is reported.
-    pub awaited: Option<Vec<u8>>,
+    /// The text whose appearance is reported.
+    pub awaited: Option<AwaitedText>,
     /// True if a traceback after which its process writes nothing is reported.
     pub reports_last_words: bool,
+}
+
+/// A text whose appearance in a stream is reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwaitedText {
+    /// The text.
+    pub text: Vec<u8>,
+    /// The number of times that it must appear.
+    pub times: usize,
 }

@@ -44,6 +44,8 @@ pub struct Hardware {
     pub efa: bool,
     /// True if the network interface that the job names exists. The local mode of SDK version 3 names one that does not.
     pub has_interface: bool,
+    /// The size of the shared memory, in bytes, if there is any.
+    pub shared_memory: Option<u64>,
     /// The path of `smddprun`, if the image has it.
     pub smddprun: Option<PathBuf>,
     /// The path of `smddpmprun`, if the image has it.
@@ -74,6 +76,7 @@ impl Probe {
             neuron_cores,
             efa: has_efa(Path::new("/dev/infiniband")),
             has_interface: !interface.contains('/') && Path::new("/sys/class/net").join(interface).exists(),
+            shared_memory: FileSystem::of(Path::new(SHARED_MEMORY)).ok().map(|found| found.total_bytes),
             smddprun: find("smddprun"),
             smddpmprun: find("smddpmprun"),
         };

@@ -96,7 +96,7 @@ async fn phases(context: &Context, live: &mut Live, mut command: Vec<OsString>) 
         context,
         live,
         &prepared,
-        vec![RankTask { task, rank: None, serves: false, error_file: None }],
+        vec![RankTask { task, rank: None, serves: false, service: None, error_file: None }],
         &working_dir,
         script::Rules::default(),
     )

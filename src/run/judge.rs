@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use super::start::{RankTask, shown_command};
+use super::served::{self, LateServices};
+use super::start::{RankTask, shown_command, timing};
 use super::{Outcome, Prepared};
 use crate::event::{Cause, CauseEnding, Collective, Ending, Event, EventKind, Events, KillReason, Output, Process};
 use crate::event::{RankOutput, RankTally};
@@ -53,6 +54,7 @@ pub(super) struct Judge {
     code_dir: PathBuf,
     memory: MemoryWatch,
     processes: Vec<Judged>,
+    late: LateServices,
 }
 
 /// The facts about a process that are known before it runs.
@@ -65,6 +67,8 @@ struct Judged {
     command: String,
     /// The file into which it may write its error.
     error_file: Option<PathBuf>,
+    /// The name of a service in sentences.
+    service: Option<&'static str>,
     /// True if the process on this host is mpirun's daemon, which is judged by [`super::remote`].
     serves: bool,
 }
@@ -79,13 +83,20 @@ enum JudgeOrder {
 
 impl Judge {
     /// Prepares to judge these tasks, and begins to watch the memory.
-    pub(super) fn new(variables: &Variables, prepared: &Prepared, code_dir: PathBuf, tasks: &[RankTask]) -> Judge {
+    pub(super) fn new(
+        variables: &Variables,
+        prepared: &Prepared,
+        code_dir: PathBuf,
+        tasks: &[RankTask],
+        late: LateServices,
+    ) -> Judge {
         let redactor = logs::redactor();
         let judged = |task: &RankTask| Judged {
             process: task.task.process.clone(),
             rank: task.rank,
             command: shown_command(&redactor, &task.task.arguments),
             error_file: task.error_file.clone(),
+            service: task.service,
             serves: task.serves,
         };
         Judge {
@@ -94,6 +105,7 @@ impl Judge {
             code_dir,
             memory: MemoryWatch::start(),
             processes: tasks.iter().map(judged).collect(),
+            late,
         }
     }
 
@@ -152,7 +164,8 @@ impl Judge {
         match output {
             Some(output) => self.judged(process, ending, output, None, false).cause,
             None => {
-                Cause { rank: self.rank_of(process), ..Cause::new(ending.to_string(), CauseEnding::Process(ending)) }
+                let cause = Cause::new(ending.to_string(), CauseEnding::Process(ending));
+                self.of_service(process, ending, &Output::default(), Cause { rank: self.rank_of(process), ..cause })
             }
         }
     }
@@ -202,7 +215,31 @@ impl Judge {
         for (name, address) in &self.prepared.settings.host_addresses {
             judgement.cause.call_host(&address.to_string(), name);
         }
+        judgement.cause = self.of_service(process, ending, output, judgement.cause);
         judgement
+    }
+
+    /// Returns what a cause means for the job if the process is a service.
+    fn of_service(&self, process: &Process, ending: Ending, output: &Output, cause: Cause) -> Cause {
+        let Some(title) = self.judged_of(process).and_then(|judged| judged.service) else { return cause };
+        if !self.late.contains(process) {
+            return served::ended(title, ending, cause);
+        }
+        let last = served::last_line(&output.stderr).or_else(|| served::last_line(&output.stdout));
+        served::late(title, timing(&self.prepared.settings).service_time, last, cause)
+    }
+
+    fn judged_of(&self, process: &Process) -> Option<&Judged> {
+        self.processes.iter().find(|judged| judged.process == *process)
+    }
+
+    /// Returns true if a report is about a failure. A service that ended by itself is reported only if that is one.
+    fn is_failure(&self, report: &EndReport) -> bool {
+        !report.ending.is_success() || self.is_service(report)
+    }
+
+    fn is_service(&self, report: &EndReport) -> bool {
+        self.judged_of(&report.process).is_some_and(|judged| judged.service.is_some())
     }
 
     /// Returns the facts about the job and the container to which hints refer.
@@ -222,7 +259,7 @@ impl Judge {
     /// too long, only the endings are known.
     pub(super) async fn outcome(self: &Arc<Self>, supervisor: &mut Supervisor, reports: Reports) -> Ended {
         let reports = Arc::new(reports);
-        if reports.reports.iter().all(|report| report.ending.is_success()) {
+        if !reports.reports.iter().any(|report| self.is_failure(report)) {
             return self.ended(&reports, Judge::of_report);
         }
         let (judge, judged) = (Arc::clone(self), Arc::clone(&reports));
@@ -243,7 +280,7 @@ impl Judge {
 
     /// Chooses the process that failed first by the causes.
     fn ended(&self, reports: &Reports, judge: impl Fn(&Judge, &EndReport, Option<Stop>) -> Judgement) -> Ended {
-        let failed: Vec<&EndReport> = reports.reports.iter().filter(|report| !report.ending.is_success()).collect();
+        let failed: Vec<&EndReport> = reports.reports.iter().filter(|report| self.is_failure(report)).collect();
         let judged = failed.iter().map(|report| {
             tracing::debug!("{} after {:.3} s", report.ending, report.duration.as_secs_f64());
             (*report, judge(self, report, reports.stop))
@@ -258,7 +295,7 @@ impl Judge {
         let is_cause = |report: &EndReport| {
             !only_followed && first.as_ref().is_some_and(|(first, _)| std::ptr::eq(*first, report))
         };
-        let others = || failed.iter().filter(|report| !is_cause(report));
+        let others = || failed.iter().filter(|report| !is_cause(report) && !self.is_service(report));
         let ended: Vec<usize> =
             others().filter(|report| report.followed).flat_map(|report| self.ranks_of(report)).collect();
         let followers = others().filter(|report| !report.followed).count();

@@ -150,6 +150,7 @@ impl Subscriber for Herald {
                 self.speaker.failed(accounted(&cause, &self.host), true);
             }
             EventKind::RankKilled => self.speaker.rank_killed(),
+            EventKind::StepCompleted(step) => self.speaker.completed(*step),
             EventKind::FailuresJudged(ranks) => self.speaker.ended(ranks.clone()),
             _ => {}
         }

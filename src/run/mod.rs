@@ -9,6 +9,7 @@
 //! [`lifecycle`] the order. Before the script starts, a stop signal ends the job at once; after that, the
 //! [`Supervisor`](crate::supervise::Supervisor) gives all processes their grace period.
 
+mod addresses;
 mod bring;
 mod call;
 mod checkpoint_story;
@@ -29,6 +30,7 @@ mod outcome;
 mod panic;
 mod peers;
 mod prepare;
+mod python_module;
 mod ranks;
 mod record;
 mod remote;
@@ -36,6 +38,8 @@ mod report;
 mod restarts;
 mod scratch;
 mod script;
+mod secret;
+mod served;
 mod start;
 mod timeline;
 mod train;
@@ -43,9 +47,10 @@ mod usage;
 
 pub use context::{EntryPointCall, Options};
 pub use exec::exec;
-pub use module::missing_module;
 pub use outcome::{Outcome, Refusal};
 pub use prepare::{Prepared, entry_of, environment_of, find_runner, hardware, image, needs_python, prepare, redactor};
+pub use python_module::missing_module;
 pub use scratch::Scratch;
+pub use secret::engine_token;
 pub use train::{entry_point, train};
 pub use usage::refuse_command_line;

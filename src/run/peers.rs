@@ -11,12 +11,12 @@ use super::context::Context;
 use super::judge::Ended;
 use super::link::{ConnectedHosts, PeerLink, SpanOfLaunch};
 use super::live::Live;
-use super::{Outcome, Prepared};
+use super::{Outcome, Prepared, Refusal, secret};
 use crate::cluster::{Channel, Connection, Key, Membership, SETTLE_TIME, Stage, View, agent};
 use crate::event::{EventKind, JobPhase, Verdict};
 use crate::failure::{NextAttempt, RestartLimits};
 use crate::job::settings::Settings;
-use crate::launch::Engine;
+use crate::launch::{Engine, Services};
 use crate::python::{Separators, Value};
 
 /// The time that a host which has failed waits for the verdict. The leader decides after [`SETTLE_TIME`].
@@ -39,17 +39,7 @@ pub(super) fn join(context: &Context, live: &mut Live, prepared: &Prepared, engi
         SpanOfLaunch::PresentHosts
     };
     let spans_hosts = launch != SpanOfLaunch::EachHost;
-    let name = context.variables.get("TRAINING_JOB_ARN").or(context.variables.get("TRAINING_JOB_NAME"));
     let hyperparameters = Value::Dict(job.all_hyperparameters.clone()).dumps(Separators::Default);
-    let key = match &settings.cluster_key {
-        Some(secret) => Key::new(&[secret.0.as_bytes()]),
-        None => Key::new(&[
-            name.unwrap_or_default().as_bytes(),
-            cluster.sorted_hosts().join(",").as_bytes(),
-            hyperparameters.as_bytes(),
-            Value::Dict(job.channels.clone()).dumps(Separators::Default).as_bytes(),
-        ]),
-    };
     let digest = |text: &str| Key::new(&[text.as_bytes()]).fingerprint();
     // A digest keeps the message to the leader short.
     let shortened = |value: String| if value.len() > LONGEST_FACT { digest(&value) } else { value };
@@ -70,11 +60,16 @@ pub(super) fn join(context: &Context, live: &mut Live, prepared: &Prepared, engi
         needs_all: launch == SpanOfLaunch::AllHosts,
         addresses: settings.host_addresses.clone(),
         port,
-        key,
+        key: secret::cluster_key(prepared, &context.variables),
         patience: settings.cluster_timeout,
+        least_hosts: settings.min_hosts.filter(|_| engine.services == Services::OfManyHosts),
         profile: profile.collect(),
         agent: agent.clone(),
-        restarts: if engine.starts_ranks_of_other_hosts { RestartLimits::default() } else { limits(settings) },
+        restarts: if engine.starts_ranks_of_other_hosts || engine.has_services() {
+            RestartLimits::default()
+        } else {
+            limits(settings)
+        },
     };
     let connected = ConnectedHosts::default();
     live.events.subscribe(connected.clone());
@@ -82,6 +77,9 @@ pub(super) fn join(context: &Context, live: &mut Live, prepared: &Prepared, engi
         Ok(cluster) => {
             if starts_ranks_elsewhere {
                 live.supervisor.await_peers();
+            }
+            if engine.has_services() && spans_hosts {
+                live.supervisor.keep_step();
             }
             let link = PeerLink {
                 cluster,
@@ -108,6 +106,21 @@ pub(super) fn limits(settings: &Settings) -> RestartLimits {
 fn install_agent(live: &mut Live) -> Option<PathBuf> {
     let installed = live.scratch.path().and_then(agent::install);
     installed.map_err(|error| tracing::warn!("mpirun cannot reach the other hosts by footplate: {error}")).ok()
+}
+
+/// Waits for the hosts of a launch whose services need each other.
+///
+/// # Errors
+/// The hosts do not connect, or the job ends meanwhile.
+pub(super) async fn meet_for_services(live: &mut Live, prepared: &Prepared, engine: &Engine) -> Result<(), Outcome> {
+    if prepared.job.nodes().len() > 1 && live.peers.is_none() {
+        let problem = format!(
+            "the hosts of this job do not connect (FOOTPLATE_CLUSTER_PORT=off), but {engine} needs them to start and to end \
+             together: set a port"
+        );
+        return Err(Outcome::refused(Refusal::Configuration, problem));
+    }
+    meet(live).await
 }
 
 /// Waits for the hosts of a launch that spans hosts: for those that are there and still prepare, and for absent ones if the

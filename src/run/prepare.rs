@@ -79,6 +79,11 @@ impl Prepared {
 /// Returns a redactor for the secrets of the variables and of the hyperparameters, nested ones included. Every value
 /// below a secret's name is secret, too.
 pub fn redactor(variables: &Variables, hyperparameters: &Dict) -> Redactor {
+    redactor_with(variables, hyperparameters, None)
+}
+
+/// Returns a redactor like [`redactor`], which also knows a secret of the job's own.
+pub(super) fn redactor_with(variables: &Variables, hyperparameters: &Dict, token: Option<&str>) -> Redactor {
     fn collect(name: &str, value: &Value, found: &mut Vec<(String, String)>) {
         match value {
             Value::Dict(dict) => {
@@ -92,6 +97,7 @@ pub fn redactor(variables: &Variables, hyperparameters: &Dict) -> Redactor {
         }
     }
     let mut found: Vec<(String, String)> = variables.texts().collect();
+    found.extend(token.map(|token| ("token".to_owned(), token.to_owned())));
     collect("", &Value::Dict(hyperparameters.clone()), &mut found);
     Redactor::new(found)
 }

@@ -9,6 +9,7 @@ use super::context::Context;
 use super::judge::{Ended, Judge};
 use super::live::Live;
 use super::restarts::{self, AfterAttempt, RestartLoop};
+use super::served::{self, LateServices};
 use super::start::{self, RankTask};
 use super::{Outcome, Prepared, Refusal};
 use crate::event::{Event, EventKind, JobPhase, StopReason};
@@ -97,6 +98,9 @@ async fn attempt(
         }
     };
     live.events.emit(EventKind::PhaseEnded(JobPhase::Script));
+    if !prepared.settings.service_log {
+        served::keep_output(context, &prepared.job, &reports.services);
+    }
     Ok(judge.outcome(&mut live.supervisor, reports).await)
 }
 
@@ -125,7 +129,8 @@ pub(super) fn judge(
     ranks: &[RankTask],
     code_dir: &Path,
 ) -> Arc<Judge> {
-    let judge = Arc::new(Judge::new(&context.variables, prepared, code_dir.to_owned(), ranks));
+    let late = LateServices::listen(&live.events);
+    let judge = Arc::new(Judge::new(&context.variables, prepared, code_dir.to_owned(), ranks, late));
     if live.peers.is_some() {
         judge.listen(&live.events);
     }

@@ -12,7 +12,7 @@ use super::scratch::Scratch;
 use crate::event::{Ending, Process};
 use crate::job::settings::{LogPrefix, Settings};
 use crate::launch::{ERROR_FILE, EndMeaning, LaunchPlan, ProcessPlan, ProcessRole, ReadySign, StopTarget, Tagged};
-use crate::logs::{RankLabel, Style, Tags};
+use crate::logs::{RankLabel, Rewrite, Style, Tags};
 use crate::prepare::environment::{ENVIRONMENT_FILE, Environment, OmittedVariable, VariableTable};
 use crate::redact::Redactor;
 use crate::supervise::{Launching, Readiness, Role, Service, ServiceEnd, Task, Timing};
@@ -94,6 +94,17 @@ pub(super) fn style(settings: &Settings, host: &str, rank: usize, is_only: bool,
     Style { prefix, progress_interval: settings.progress_interval, is_shared: !is_only, rewrite: None, tags }
 }
 
+/// Returns the changes that are made to the lines of a service: a prefix with the name of the service in the place of a rank.
+fn service_style(settings: &Settings, host: &str, name: &str) -> Style {
+    let prefix = match settings.log_prefix {
+        LogPrefix::On | LogPrefix::Auto => format!("[{host}:{name}] ").into_bytes(),
+        LogPrefix::Off => Vec::new(),
+    };
+    // What does not reach the log is kept as evidence all the same.
+    let rewrite = (!settings.service_log).then(|| Rewrite::new(|_| None));
+    Style { prefix, is_shared: true, rewrite, ..Style::default() }
+}
+
 /// A process of the script, or of an engine that serves it.
 pub(super) struct RankTask {
     /// The program.
@@ -102,6 +113,8 @@ pub(super) struct RankTask {
     pub(super) rank: Option<usize>,
     /// True if it is not run here: mpirun's daemon takes its place.
     pub(super) serves: bool,
+    /// The name of a service in sentences, such as "the Ray worker".
+    pub(super) service: Option<&'static str>,
     /// The file into which it may write its error (torch elastic's TORCHELASTIC_ERROR_FILE).
     pub(super) error_file: Option<PathBuf>,
 }
@@ -115,7 +128,8 @@ pub(super) fn rank_tasks(
     variables: &BTreeMap<OsString, OsString>,
 ) -> Vec<RankTask> {
     let LaunchPlan { launcher, host, processes, end_traits, .. } = plan;
-    let is_only = processes.len() == 1;
+    let is_only = processes.iter().filter(|process| !process.role.is_service()).count() == 1;
+    let is_alone = processes.len() == 1;
     // Without a temporary folder, the failure is told by what the ranks write to standard error.
     let needs_folder = processes.iter().any(|process| process.leaves_error_file);
     let folder = needs_folder.then(|| live.scratch.path().ok().map(Path::to_owned)).flatten();
@@ -140,11 +154,21 @@ pub(super) fn rank_tasks(
             ProcessRole::Launcher(_) | ProcessRole::Daemon(_) => Process::Launcher(launcher.into()),
             ProcessRole::Service { name, .. } => Process::Service((*name).into()),
         };
-        let (rank, tagged, serves) = match part {
+        let style = match &part {
+            ProcessRole::Service { name, .. } => service_style(&prepared.settings, &host, name),
+            ProcessRole::Launcher(starter) | ProcessRole::Daemon(starter) => {
+                style(&prepared.settings, &host, number, is_only, starter.tagged.as_ref())
+            }
+            ProcessRole::Script { .. } | ProcessRole::Rank { .. } => {
+                style(&prepared.settings, &host, number, is_only, None)
+            }
+        };
+        let style = Style { is_shared: style.is_shared || !is_alone, ..style };
+        let (rank, service, serves) = match part {
             ProcessRole::Rank { rank, .. } => (Some(rank), None, false),
-            ProcessRole::Launcher(starter) => (None, starter.tagged, false),
-            ProcessRole::Daemon(starter) => (None, starter.tagged, true),
-            ProcessRole::Script { .. } | ProcessRole::Service { .. } => (None, None, false),
+            ProcessRole::Script { .. } | ProcessRole::Launcher(_) => (None, None, false),
+            ProcessRole::Daemon(_) => (None, None, true),
+            ProcessRole::Service { title, .. } => (None, Some(title), false),
         };
         let task = Task {
             process: identity,
@@ -152,14 +176,14 @@ pub(super) fn rank_tasks(
             arguments: os_words(&command.arguments),
             variables,
             working_dir: command.working_dir,
-            style: style(&prepared.settings, &host, number, is_only, tagged.as_ref()),
+            style,
             ranks: Vec::new(),
             keepers: None,
             role,
             attempt,
             may_outlive_traceback: end_traits.outlives_traceback,
         };
-        RankTask { task, rank, serves, error_file }
+        RankTask { task, rank, serves, service, error_file }
     };
     processes.into_iter().map(task_of).collect()
 }
@@ -184,7 +208,7 @@ fn role_of(process: &ProcessPlan) -> Role {
             },
             readiness: match process.ready {
                 ReadySign::Started => Readiness::Started,
-                ReadySign::Line(text) => Readiness::Line(text.to_owned()),
+                ReadySign::Line { text, times } => Readiness::Line { text: text.to_owned(), times },
                 ReadySign::Port(address) => Readiness::Port(address),
             },
         },
@@ -199,8 +223,9 @@ pub(super) fn os_words(words: &[Vec<u8>]) -> Vec<OsString> {
 
 /// Returns the times that the settings give.
 pub(super) fn timing(settings: &Settings) -> Timing {
-    let Settings { grace_period, drain_time, .. } = *settings;
-    Timing { grace_period, failure_grace: grace_period, drain_time }
+    let Settings { grace_period, drain_time, service_time, cluster_timeout, .. } = *settings;
+    // A service that waits for a host which does not come must not wait longer than this host does.
+    Timing { grace_period, failure_grace: grace_period, drain_time, service_time: service_time.min(cluster_timeout) }
 }
 
 /// Returns a command without secrets.

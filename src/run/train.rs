@@ -5,10 +5,10 @@ use super::judge::Ended;
 use super::live::Live;
 use super::observe::HostFacts;
 use super::ranks::Separate;
-use super::start::{self, rank_tasks, shown_command};
+use super::start::{self, RankTask, rank_tasks, shown_command};
 use super::{
-    Outcome, Prepared, Refusal, bring, call, checkpoints, hang, install, intermediate, lifecycle, module, observe,
-    peers, prepare, ranks, record, remote, script,
+    Outcome, Prepared, Refusal, addresses, bring, call, checkpoints, hang, install, intermediate, lifecycle, module,
+    observe, peers, prepare, ranks, record, remote, script, secret,
 };
 use crate::event::{EventKind, JobPhase};
 use crate::launch::{self, Entry, LaunchInput};
@@ -40,10 +40,12 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         existing = ExistingVariables::Keep;
     }
     prepared.log_level().apply();
-    logs::set_redactor(prepare::redactor(&context.variables, &prepared.job.all_hyperparameters));
-    introduce(&prepared);
     // An unknown launcher is refused when the launch is planned.
     let engine = launch::choose(&prepared.job, &prepared.settings).unwrap_or(&launch::PROCESS);
+    let token = engine.has_services().then(|| secret::engine_token(&prepared, &context.variables));
+    let hyperparameters = &prepared.job.all_hyperparameters;
+    logs::set_redactor(prepare::redactor_with(&context.variables, hyperparameters, token.as_deref()));
+    introduce(&prepared);
     live.events.name_host(&prepared.job.cluster.current_host);
     record::begin(context, live, &prepared);
     if !context.is_within_job() {
@@ -79,17 +81,30 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
 
     let hardware = live.hardware(context, &prepared).await?;
     let environment = prepare::environment_of(&prepared, &hardware, &context.variables, existing)?;
-    let plan = launch::plan(&LaunchInput {
-        job: &prepared.job,
-        settings: &prepared.settings,
-        variables: &context.variables,
-        hardware: &hardware,
-        image: &image,
-        entry: &entry,
-        arguments: &environment.arguments,
-    })
-    .map_err(|error| Outcome::refused(Refusal::Launch, error))?;
+    let plan = |prepared: &Prepared| {
+        let planned = launch::plan(&LaunchInput {
+            job: &prepared.job,
+            settings: &prepared.settings,
+            variables: &context.variables,
+            hardware: &hardware,
+            image: &image,
+            entry: &entry,
+            arguments: &environment.arguments,
+            token: token.as_deref().unwrap_or_default(),
+        });
+        planned.map_err(|error| Outcome::refused(Refusal::Launch, error))
+    };
+    // What is not possible is refused before the other hosts are waited for.
+    let mut planned = plan(&prepared)?;
     live.events.emit(EventKind::PhaseEnded(JobPhase::Environment));
+    let mut meeting = Meeting::AtStart;
+    if engine.has_services() {
+        meeting = Meeting::Before;
+        peers::meet_for_services(live, &prepared, engine).await?;
+        prepared = addresses::resolve(live, &prepared).await?;
+        planned = plan(&prepared)?;
+    }
+    let plan = planned;
 
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
@@ -127,11 +142,10 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     observe::begin(context, live, &prepared, &HostFacts { hardware: &hardware, processes }, &code_dir);
     hang::begin(context, live, &prepared, &code_dir, python, hook);
     let serves = tasks.iter().any(|task| task.serves);
-    if let Some(first) = tasks.first().filter(|_| !serves) {
-        let times = if tasks.len() > 1 { format!("{} times ", tasks.len()) } else { String::new() };
-        tracing::info!("command: {times}{}", shown_command(&logs::redactor(), &first.task.arguments));
+    say_commands(&tasks);
+    if meeting == Meeting::AtStart {
+        peers::meet(live).await?;
     }
-    peers::meet(live).await?;
     tracing::info!("{}", live.timeline.ready());
     if serves {
         return remote::serve(context, live, &prepared, tasks, &nodes[0], &code_dir).await;
@@ -150,6 +164,28 @@ fn runs_itself(entry: &Entry) -> String {
             "the job's command {command:?} runs `footplate train`, which runs the command again: use `footplate exec -- …` in it"
         ),
         Entry::File { name, .. } => format!("{name} runs `footplate train`, which runs it again"),
+    }
+}
+
+/// The point at which the hosts of a launch meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meeting {
+    /// Just before the processes start.
+    AtStart,
+    /// Before the processes are known, because their commands need the addresses of the other hosts.
+    Before,
+}
+
+/// Logs the commands that this host runs.
+fn say_commands(tasks: &[RankTask]) {
+    let command = |task: &RankTask| shown_command(&logs::redactor(), &task.task.arguments);
+    let (services, ranks): (Vec<&RankTask>, Vec<&RankTask>) = tasks.iter().partition(|task| task.service.is_some());
+    for service in services {
+        tracing::info!("{}: {}", service.task.process, command(service));
+    }
+    if let Some(first) = ranks.first().filter(|first| !first.serves) {
+        let times = if ranks.len() > 1 { format!("{} times ", ranks.len()) } else { String::new() };
+        tracing::info!("command: {times}{}", command(first));
     }
 }
 

@@ -4,7 +4,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::group::{Input, Release};
 use super::{PeerRanks, PeerStop};
-use crate::event::{Event, EventKind, Events, StopReason};
+use crate::event::{CommonStep, Event, EventKind, Events, StopReason};
 
 /// The news of other hosts.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(super) struct Peers {
     ranks: Option<PeerRanks>,
     pub(super) attention: Attention,
     pub(super) release: Release,
+    /// The last step that this host may take.
+    pub(super) allowed: CommonStep,
 }
 
 /// The attention that is paid to other hosts.
@@ -29,13 +31,15 @@ enum PeerNews {
     Ranks(PeerRanks),
     /// The ranks are run again, and what was said of the attempt before does not matter any more.
     Restart,
+    Allowed(CommonStep),
 }
 
 /// The news of other hosts that a group was told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Told {
     stop: Option<PeerStop>,
     ranks: Option<PeerRanks>,
+    allowed: CommonStep,
 }
 
 impl Peers {
@@ -50,12 +54,25 @@ impl Peers {
                 EventKind::PeerRankKilled => PeerNews::Ranks(PeerRanks::Killed),
                 EventKind::Restarting { .. } => PeerNews::Restart,
                 EventKind::PeersEnded => PeerNews::Ranks(PeerRanks::Ended),
+                EventKind::StepAllowed(step) => PeerNews::Allowed(*step),
                 _ => return,
             };
             // The supervisor may have ended.
             let _ = sender.send(news);
         });
-        Peers { inbox, stop: None, ranks: None, attention: Attention::Paid, release: Release::Free }
+        Peers {
+            inbox,
+            stop: None,
+            ranks: None,
+            attention: Attention::Paid,
+            release: Release::Free,
+            allowed: CommonStep::LAST,
+        }
+    }
+
+    /// Returns what a group knows of other hosts when it begins.
+    pub(super) fn told(&self) -> Told {
+        Told { stop: None, ranks: None, allowed: self.allowed }
     }
 
     fn note(&mut self, news: PeerNews) {
@@ -65,7 +82,9 @@ impl Peers {
             PeerNews::Ranks(PeerRanks::Killed) => self.ranks = self.ranks.or(Some(PeerRanks::Killed)),
             PeerNews::Ranks(PeerRanks::Ended) => {
                 (self.ranks, self.release) = (Some(PeerRanks::Ended), Release::Free);
+                self.allowed = CommonStep::LAST;
             }
+            PeerNews::Allowed(step) => self.allowed = self.allowed.max(step),
         }
     }
 
@@ -106,6 +125,10 @@ impl Peers {
             if let Some(ranks) = self.ranks.filter(|ranks| heeds_ranks && seen.ranks != Some(*ranks)) {
                 seen.ranks = Some(ranks);
                 return Input::PeerRanks(ranks);
+            }
+            if self.allowed > seen.allowed {
+                seen.allowed = self.allowed;
+                return Input::Allowed(self.allowed);
             }
             self.hear_next().await;
         }

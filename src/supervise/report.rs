@@ -58,6 +58,8 @@ pub struct Reports {
     /// One for each task, and one for each launched rank whose end is known. A launcher has none if one of its ranks failed,
     /// because it only follows.
     pub reports: Vec<EndReport>,
+    /// The last output of each service.
+    pub services: Vec<(Process, Output)>,
     /// The stop signal that they were told, if any.
     pub stop: Option<Stop>,
 }

@@ -25,9 +25,9 @@ use super::terminal::{self, Lent};
 use super::timing::Timing;
 use super::tree;
 use super::{EndReport, Reports};
-use crate::event::{Ending, EventKind, Events, Moment, Process, StopReason, Stream};
+use crate::event::{CommonStep, Ending, EventKind, Events, Moment, Process, StopReason, Stream};
 use crate::kernel::{self, Bond, Inherited, Waited};
-use crate::logs::{Relay, Relayed, StreamId, StreamNews, Style};
+use crate::logs::{AwaitedText, Relay, Relayed, StreamId, StreamNews, Style};
 
 /// The parts of the supervisor that a group needs.
 pub(super) struct Surroundings<'a> {
@@ -72,7 +72,7 @@ impl<'a> Shell<'a> {
         tasks: &'a [Task],
         first: usize,
         timing: Timing,
-        release: Release,
+        (release, allowed): (Release, CommonStep),
         around: Surroundings<'a>,
     ) -> Shell<'a> {
         let (mut parts, mut processes) = (Vec::new(), Vec::new());
@@ -94,7 +94,7 @@ impl<'a> Shell<'a> {
                 processes.push(Child { identity, pid: None, streams, held: Vec::new() });
             }
         }
-        let group = Group::new(&parts, timing, release, Instant::now());
+        let group = Group::new(&parts, timing, release, allowed, Instant::now());
         let keepers = tasks.iter().find_map(|task| task.keepers.clone());
         Shell { tasks, around, group, processes, keepers, lent: None }
     }
@@ -325,7 +325,9 @@ impl<'a> Shell<'a> {
 
     fn relay(&self, ids: &[StreamId], sources: [OwnedFd; 2], style: &Style, task: &Task) {
         let awaited = match &task.role {
-            Role::Service { readiness: Readiness::Line(text), .. } => Some(text.as_bytes().to_vec()),
+            Role::Service { readiness: Readiness::Line { text, times }, .. } => {
+                Some(AwaitedText { text: text.as_bytes().to_vec(), times: *times })
+            }
             _ => None,
         };
         for (id, source) in ids.iter().zip(sources) {
@@ -360,6 +362,8 @@ impl<'a> Shell<'a> {
                 EventKind::ProcessStarted { process: process(member), pid: pid.as_raw() }
             }
             News::Ready(member) => EventKind::ProcessReady(process(member)),
+            News::Late(member) => EventKind::ProcessLate(process(member)),
+            News::Completed(step) => EventKind::StepCompleted(step),
             News::Ended(member) => {
                 let Some(end) = end(member) else { return };
                 let (ending, duration, followed) = (end.ending, end.duration, end.followed);
@@ -394,6 +398,8 @@ impl<'a> Shell<'a> {
         // A launcher of which a rank has failed says nothing new; else what the ranks wrote may tell why it failed.
         let rank_failed = members.iter().any(|member| !member.is_own() && member.has_failed_itself());
         let mut reports = Vec::new();
+        let services = members.iter().zip(&self.processes).filter(|(member, _)| member.service().is_some());
+        let services = services.map(|(_, child)| (child.identity.clone(), child.streams.output())).collect();
         for (member, child) in members.iter().zip(&self.processes) {
             let is_silent = match member.part {
                 Part::Launcher => has_kept && (rank_failed || member.is_dismissed),
@@ -432,18 +438,6 @@ impl<'a> Shell<'a> {
         }
         // Those of launched ranks come last.
         reports.sort_by_key(|report| report.is_launched);
-        Reports { reports, stop }
-    }
-
-    /// Returns the services that are ready once something listens at their address.
-    pub(super) fn awaited_ports(&self) -> Vec<(usize, std::net::SocketAddr)> {
-        let members = self.group.members().iter().enumerate();
-        members
-            .filter(|(_, member)| member.is_running() && !member.is_ready)
-            .filter_map(|(at, member)| match &self.tasks[member.spec].role {
-                Role::Service { readiness: Readiness::Port(address), .. } => Some((at, *address)),
-                _ => None,
-            })
-            .collect()
+        Reports { reports, services, stop }
     }
 }

@@ -15,12 +15,12 @@ use super::Reports;
 use super::group::{Input, ProcessId, Release};
 use super::guard::Protection;
 use super::keeper::{Listener, Note};
-use super::peers::{Attention, Peers, Told};
+use super::peers::{Attention, Peers};
 use super::shell::{Shell, Surroundings};
 use super::signals::{Caught, stop_signal};
 use super::task::{SpawnError, Task};
 use super::timing::{FLUSH_PATIENCE, HEARING_TIME, HURRY_TIME, LAST_PATIENCE, Timing, WRITE_TIME};
-use crate::event::{EventKind, Events, StopReason};
+use crate::event::{CommonStep, EventKind, Events, StopReason};
 use crate::kernel::{self, Inherited};
 use crate::logs::{Pulses, Relay, StreamNews, Tap};
 
@@ -103,6 +103,11 @@ impl Supervisor {
     /// Begins another attempt at running the ranks. The events of the supervisor belong to it from now on.
     pub fn begin_attempt(&mut self, events: &Events) {
         self.events = events.clone();
+    }
+
+    /// Starts and ends the services of this host in step with those of the other hosts.
+    pub fn keep_step(&mut self) {
+        self.peers.allowed = CommonStep::start(0);
     }
 
     /// Stops nothing any more because of other hosts.
@@ -218,13 +223,13 @@ impl Supervisor {
             guard: self.protection.guard(),
             bond,
         };
-        let mut shell = Shell::new(tasks, self.started, timing, self.peers.release, around);
+        let mut shell = Shell::new(tasks, self.started, timing, (self.peers.release, self.peers.allowed), around);
         self.started += tasks.len();
         shell.begin()?;
         let keepers = tasks.iter().find_map(|task| task.keepers.as_ref()?.listener().ok());
-        let heeds_ranks = keepers.is_some() || has_services;
+        let heeds_ranks = keepers.is_some();
         self.signals.add_real_time();
-        let mut told = Told::default();
+        let mut told = self.peers.told();
         while !shell.is_over() {
             let ports = if has_services { shell.awaited_ports() } else { Vec::new() };
             tokio::select! {

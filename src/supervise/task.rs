@@ -82,8 +82,13 @@ pub struct Launching {
 pub enum Readiness {
     /// It was started.
     Started,
-    /// A line of its output contains this text.
-    Line(String),
+    /// So many lines of one of its streams contain a text.
+    Line {
+        /// The text.
+        text: String,
+        /// The number of lines.
+        times: usize,
+    },
     /// Something listens at this address.
     Port(SocketAddr),
 }

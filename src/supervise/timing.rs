@@ -11,6 +11,8 @@ pub struct Timing {
     pub failure_grace: Duration,
     /// The time that processes which a program leaves behind may run on.
     pub drain_time: Duration,
+    /// The time that a service may take to become ready.
+    pub service_time: Duration,
 }
 
 /// The time that the reader of standard output may take nothing before the rest of the output is given up.
@@ -59,6 +61,9 @@ pub(super) const READER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The time for which a program has the terminal after the kernel stopped it for using that.
 pub(super) const LENDING_TIME: Duration = Duration::from_millis(100);
+
+/// The time that services have to end after SIGTERM, when nothing needs them any more.
+pub(super) const CLOSE_TIME: Duration = Duration::from_secs(3);
 
 /// The interval of attempts to lend the terminal while another job has it.
 pub(super) const TERMINAL_INTERVAL: Duration = Duration::from_millis(500);

@@ -62,6 +62,11 @@ impl<'a> Container<'a> {
         container
     }
 
+    /// Returns the name by which the container engine knows the container.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Waits until the container has ended.
     pub fn end(&self) -> Ended {
         self.until("it has ended", || {

@@ -2,65 +2,16 @@
 //! platform, the hosts are containers that find each other by name on a network of their own.
 
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
-use crate::container::{Container, Ended, job_of};
+use crate::container::Ended;
+pub use crate::fleet::Hosts;
+use crate::fleet::{Started, all, failed, host_is_cut_off, host_is_lost};
 use crate::images;
-use crate::job::Job;
 
 /// The Debian suites with the two versions of Open MPI.
 const SUITES: [&str; 2] = ["bookworm", "trixie"];
 
-/// The upper bound for the end of all hosts after an event that ends the job.
-const PROMPT: Duration = Duration::from_secs(30);
-
-/// A network for the hosts of one job.
-pub struct Network {
-    name: String,
-}
-
-impl Network {
-    fn new() -> Network {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("footplate-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        images::run(Command::new("docker").args(["network", "create", &name]));
-        Network { name }
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        let _ = Command::new("docker").args(["network", "rm", &self.name]).output();
-    }
-}
-
-/// The jobs of the hosts algo-1, algo-2 and so on, each with its own folders.
-pub struct Hosts {
-    jobs: Vec<Job>,
-    image: &'static str,
-    options: Vec<String>,
-}
-
-/// Hosts that run. The order of the fields matters: containers must be removed before their network.
-pub struct Started<'a> {
-    containers: Vec<Container<'a>>,
-    network: Network,
-}
-
 impl Hosts {
-    fn new(count: usize, image: &'static str, script: &str, options: &[&str]) -> Hosts {
-        let names: Vec<String> = (1..=count).map(|n| format!("algo-{n}")).collect();
-        let job = |name: &String| {
-            let resources = serde_json::json!(
-                {"current_host": name, "hosts": names, "network_interface_name": "eth0"}
-            );
-            job_of("train.py", script).file("input/config/resourceconfig.json", resources.to_string())
-        };
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
-        Hosts { jobs: names.iter().map(job).collect(), image, options }
-    }
-
     /// Returns `count` hosts with `per_host` ranks each, which mpirun starts.
     fn of_mpirun(suite: &str, count: usize, per_host: usize, script: &str) -> Hosts {
         let image = images::debian_with(suite, &["openmpi-bin", "python3-mpi4py"]);
@@ -77,92 +28,6 @@ impl Hosts {
         let path = format!("--env=PATH={TORCH}/bin:/usr/local/bin:/usr/bin:/bin");
         Hosts::new(count, image, script, &[&launcher, &ranks, &folder, &path])
     }
-
-    /// Returns the hosts with further options of their containers.
-    pub fn with_options(mut self, options: &[&str]) -> Hosts {
-        self.options.extend(options.iter().map(|option| (*option).to_owned()));
-        self
-    }
-
-    pub fn start(&self) -> Started<'_> {
-        let network = Network::new();
-        let container = |(index, job): (usize, _)| {
-            let n = index + 1;
-            let (name, alias) = (format!("--hostname=algo-{n}"), format!("--network-alias=algo-{n}"));
-            let network = format!("--network={}", network.name);
-            let binary = images::mounted_as_train();
-            let mut options = vec![name.as_str(), &alias, &network, &binary];
-            options.extend(self.options.iter().map(String::as_str));
-            Container::start(job, self.image, &options, &["train"])
-        };
-        // The first host starts last. Until then its name cannot be resolved, as can happen on the platform.
-        let mut containers: Vec<Container<'_>> = self.jobs.iter().enumerate().rev().map(container).collect();
-        containers.reverse();
-        Started { containers, network }
-    }
-}
-
-impl Started<'_> {
-    /// Waits until the ranks of all hosts together have written `count` lines that end with a text.
-    fn until_written(&self, text: &str, count: usize) {
-        let written = || {
-            let logs: Vec<String> = self.containers.iter().map(Container::logs).collect();
-            logs.iter().flat_map(|logs| logs.lines()).filter(|line| line.ends_with(text)).count()
-        };
-        self.containers[0].poll(&format!("{text:?} is written {count} times"), || (written() >= count).then_some(()));
-    }
-
-    /// Waits until every container has ended, and with it all of its processes.
-    pub fn end(&self) -> Vec<Ended> {
-        self.containers.iter().map(Container::end).collect()
-    }
-
-    /// Stops all hosts at once, as the platform does. They must end within [`PROMPT`].
-    #[track_caller]
-    fn stop(&self) -> Vec<Ended> {
-        let begun = Instant::now();
-        Container::stop_all(&self.containers, Duration::from_secs(60));
-        let ended = self.end();
-        assert!(begun.elapsed() < PROMPT, "{:?}\n{}", begun.elapsed(), all(&ended));
-        ended
-    }
-
-    /// Waits until every container has ended, which must happen within [`PROMPT`].
-    #[track_caller]
-    fn end_in_time(&self) -> Vec<Ended> {
-        let begun = Instant::now();
-        let ended = self.end();
-        let took = begun.elapsed();
-        assert!(took < PROMPT, "{took:?}\n{}", all(&ended));
-        ended
-    }
-}
-
-/// Checks that all hosts but a killed one name the killed one, whether or not it was the leader.
-#[track_caller]
-fn host_is_lost(ended: &[Ended], victim: usize) {
-    for (n, ended) in ended.iter().enumerate() {
-        if n == victim {
-            assert_eq!((ended.code, ended.failure.as_deref()), (137, None), "{ended}")
-        } else {
-            failed(ended, 68, &format!("host algo-{} is lost: its connection ", victim + 1), "")
-        }
-    }
-}
-
-/// Checks the failures after the second host was disconnected: the others name it, and it names the first host, the only
-/// one to which it had a connection.
-#[track_caller]
-fn host_is_cut_off(ended: &[Ended]) {
-    for (n, ended) in ended.iter().enumerate() {
-        let lost = if n == 1 { "algo-1" } else { "algo-2" };
-        failed(ended, 68, &format!("host {lost} is lost: nothing was heard of it for 12 s\n"), "");
-    }
-}
-
-/// Returns a message that shows what every host did.
-fn all(ended: &[Ended]) -> String {
-    ended.iter().zip(1..).map(|(ended, n)| format!("=== algo-{n}: {ended}\n")).collect()
 }
 
 /// Returns the lines of the ranks, sorted.
@@ -170,14 +35,6 @@ fn of_ranks(ended: &Ended) -> Vec<&str> {
     let mut lines: Vec<&str> = ended.logs.lines().filter(|line| line.starts_with("[algo-")).collect();
     lines.sort_unstable();
     lines
-}
-
-/// Checks a failure: its exit code, the start of its text, and another part of the text.
-#[track_caller]
-fn failed(ended: &Ended, code: i32, text: &str, line: &str) {
-    assert_eq!(ended.code, code, "{ended}");
-    assert!(ended.failure().starts_with(text) && ended.failure().contains(line), "{ended}");
-    assert!(!ended.success, "{ended}");
 }
 
 #[test]
@@ -399,40 +256,12 @@ fn ranks_of_mpirun_that_end_at_once_leave_others_time_to_save() {
 /// The folder of PyTorch in a container.
 const TORCH: &str = "/opt/torch";
 
-/// Returns the name of a volume with a virtual environment that holds PyTorch. It is made once for the machine, which takes
-/// minutes and five gigabytes: PyTorch for Linux requires the CUDA libraries.
+/// Returns the name of a volume with a virtual environment that holds PyTorch, which takes five gigabytes: PyTorch for Linux
+/// requires the CUDA libraries.
 fn torch() -> &'static str {
-    const VOLUME: &str = "footplate-test-torch";
-    let image = images::debian("bookworm");
-    let in_container = |options: &[&str], script: &str| {
-        let mut command = Command::new("docker");
-        command.args(["run", "--rm", &format!("--volume={VOLUME}:{TORCH}")]).args(options);
-        command.args([image, "sh", "-ec", script]);
-        command
-    };
-    let _lock = images::locked(VOLUME);
-    let is_complete = in_container(&[], &format!("test -e {TORCH}/complete")).output().expect("docker runs");
-    if !is_complete.status.success() {
-        // pip gets the settings that it has on this machine.
-        let certificates = std::env::var("SSL_CERT_FILE").unwrap_or("/etc/ssl/certs/ca-certificates.crt".to_owned());
-        let mut options = vec![
-            format!("--volume={certificates}:/certificates:ro"),
-            "--env=PIP_CERT=/certificates".to_owned(),
-            "--env=PIP_NO_CACHE_DIR=1".to_owned(),
-        ];
-        let is_told = |name: &str| name.starts_with("PIP_") && !["PIP_CERT", "PIP_FIND_LINKS"].contains(&name);
-        let told = std::env::vars().filter(|(name, _)| is_told(name));
-        options.extend(told.map(|(name, value)| format!("--env={name}={value}")));
-        let options: Vec<&str> = options.iter().map(String::as_str).collect();
-        // Importing compiles the modules that the tests use. Afterwards the volume is read-only.
-        let script = format!(
-            "rm -rf {TORCH}/*; python3 -m venv {TORCH}; {TORCH}/bin/pip install --quiet --no-compile torch numpy
-             {TORCH}/bin/python3 -c 'import torch.distributed.run'; {TORCH}/bin/torchrun --help >/dev/null
-             touch {TORCH}/complete"
-        );
-        images::run(&mut in_container(&options, &script));
-    }
-    VOLUME
+    let warm_up =
+        format!("{TORCH}/bin/python3 -c 'import torch.distributed.run'; {TORCH}/bin/torchrun --help >/dev/null");
+    images::python_volume("footplate-test-torch", TORCH, "torch numpy", &warm_up)
 }
 
 /// Returns a script of PyTorch. Each rank computes with all others and prints the result, and executes `then` when all have

@@ -78,6 +78,41 @@ pub fn debian_with(suite: &str, packages: &[&str]) -> &'static str {
     )
 }
 
+/// Makes a volume with a virtual environment that holds packages, for containers of [`debian`]'s bookworm, and returns its
+/// name. It is made once for the machine, which takes minutes. `folder` is its place in containers. `warm_up` runs the
+/// programs that tests use, because importing compiles their modules. Afterwards the volume can be mounted read-only.
+pub fn python_volume(name: &'static str, folder: &str, packages: &str, warm_up: &str) -> &'static str {
+    let image = debian("bookworm");
+    let in_container = |options: &[&str], script: &str| {
+        let mut command = Command::new("docker");
+        command.args(["run", "--rm", &format!("--volume={name}:{folder}")]).args(options);
+        command.args([image, "sh", "-ec", script]);
+        command
+    };
+    let _lock = locked(name);
+    let is_complete = in_container(&[], &format!("test -e {folder}/complete")).output().expect("docker runs");
+    if !is_complete.status.success() {
+        // pip gets the settings that it has on this machine.
+        let certificates = std::env::var("SSL_CERT_FILE").unwrap_or("/etc/ssl/certs/ca-certificates.crt".to_owned());
+        let mut options = vec![
+            format!("--volume={certificates}:/certificates:ro"),
+            "--env=PIP_CERT=/certificates".to_owned(),
+            "--env=PIP_NO_CACHE_DIR=1".to_owned(),
+        ];
+        let is_told = |name: &str| name.starts_with("PIP_") && !["PIP_CERT", "PIP_FIND_LINKS"].contains(&name);
+        let told = std::env::vars().filter(|(name, _)| is_told(name));
+        options.extend(told.map(|(name, value)| format!("--env={name}={value}")));
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let script = format!(
+            "rm -rf {folder}/*; python3 -m venv {folder}; {folder}/bin/pip install --quiet --no-compile {packages}
+             {warm_up}
+             touch {folder}/complete"
+        );
+        run(&mut in_container(&options, &script));
+    }
+    name
+}
+
 /// Returns an image of a shell, Python, their libraries and an empty /tmp. It has no coreutils, no /etc and no package.
 pub fn shell_and_python() -> &'static str {
     let base = debian("bookworm");

@@ -27,6 +27,11 @@ pub fn is_full() -> bool {
     std::env::var_os("FOOTPLATE_TEST_FULL").is_some()
 }
 
+/// Returns true if FOOTPLATE_TEST_ENGINES is set: then every case with a real engine runs (see tests/engines).
+pub fn has_all_engines() -> bool {
+    std::env::var_os("FOOTPLATE_TEST_ENGINES").is_some()
+}
+
 /// The binary under test.
 pub const FOOTPLATE: &str = env!("CARGO_BIN_EXE_footplate");
 

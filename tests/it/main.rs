@@ -5,6 +5,7 @@
 //! - `checkpoints`: what is found, what is written, and what a failure costs
 //! - `circles`: no file imports itself by way of others
 //! - `cli`: the command line, and `footplate check`
+//! - `clusters`: Ray and Dask over several hosts, in containers
 //! - `code`: where the code comes from, which file of it runs, by which Python
 //! - `completions`: what shells complete, and the manual page
 //! - `config`: configuration files that are wrong
@@ -17,6 +18,7 @@
 //! - `exports`: metrics for TensorBoard and OpenTelemetry, read back by their own libraries
 //! - `failure`: failure files, from scripts that really fail
 //! - `frameworks`: JAX over several hosts, and frameworks that are missing
+//! - `fleet`: the hosts of a job as containers
 //! - `hang`: jobs that make no progress, and silent ones that do
 //! - `hosts`: several hosts, that start and fail together
 //! - `installers`: requirements by real uv and pip, from real indexes
@@ -48,6 +50,7 @@
 //! - `s3`: code from S3, and what can go wrong on the way
 //! - `sdk`: jobs of the SageMaker Python SDKs' local modes
 //! - `secrets`: they and control characters are in nothing that footplate itself writes, and nothing else is hidden
+//! - `services`: engines whose services keep step over several hosts
 //! - `shim`: the Python package sagemaker_training, under frameworks that import it
 //! - `strangers`: strangers at the leader's port, and hosts that have the key and lie
 //! - `structure`: who imports whom, where `unsafe` is, how long files are
@@ -60,6 +63,7 @@ mod cables;
 mod checkpoints;
 mod circles;
 mod cli;
+mod clusters;
 mod code;
 mod completions;
 mod config;
@@ -73,6 +77,7 @@ mod environment;
 mod explain;
 mod exports;
 mod failure;
+mod fleet;
 mod frameworks;
 mod hang;
 mod hosts;
@@ -111,6 +116,7 @@ mod s3;
 mod sdk;
 mod secrets;
 mod servers;
+mod services;
 mod shim;
 mod strangers;
 mod structure;

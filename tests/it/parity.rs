@@ -155,6 +155,7 @@ fn planned(job: &Job) -> Result<Value, String> {
         image: &image,
         entry: &entry,
         arguments: &given.arguments,
+        token: "",
     })
     .map_err(|error| error.to_string())?;
     let process = plan.script_processes().next().ok_or("no process runs the script")?;

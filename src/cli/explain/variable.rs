@@ -110,6 +110,7 @@ fn planned(prepared: &Prepared, here: &Here) -> Result<(Environment, Result<Laun
             image: &image,
             entry: &entry,
             arguments: &environment.arguments,
+            token: &run::engine_token(prepared, variables),
         };
         launch::plan(&input).map_err(|error| Outcome::refused(run::Refusal::Launch, error))
     });

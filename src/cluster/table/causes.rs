@@ -6,7 +6,7 @@ use crate::event::{Cause, CauseEnding};
 use crate::job::exit_code;
 
 /// Returns the cause of a failure that is a host's and no rank's. `found` is a headline and, on lines of their own, hints.
-pub(super) fn of_host(host: &str, exit_code: i32, found: &str) -> Cause {
+pub(in crate::cluster) fn of_host(host: &str, exit_code: i32, found: &str) -> Cause {
     Cause { host: Some(host.to_owned()), ..Cause::from_message(found, CauseEnding::NoProcess(exit_code)) }
 }
 
@@ -19,7 +19,7 @@ pub(in crate::cluster) fn lost(host: &str, why: &str) -> Cause {
 }
 
 /// Returns the cause for hosts that did not come.
-pub(super) fn never_came(hosts: &[&str], patience: Duration) -> Cause {
+pub(in crate::cluster) fn never_came(hosts: &[&str], patience: Duration) -> Cause {
     let names = hosts.join(", ");
     let (word, verb) = if hosts.len() == 1 { ("host", "has") } else { ("hosts", "have") };
     let found = format!(

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::{CONSEQUENCE_TIME, HostTable, LeaderAction, Membership, Message, PROVISIONAL_TIME, SETTLE_TIME};
 use crate::cluster::Key;
-use crate::event::{Cause, CauseEnding, Collective, Ending, RankProgress, RankTally, Verdict};
+use crate::event::{Cause, CauseEnding, Collective, CommonStep, Ending, RankProgress, RankTally, Verdict};
 use crate::failure::{self, RestartLimits};
 use crate::redact::Redactor;
 
@@ -23,6 +23,7 @@ fn membership(count: usize, spans: bool) -> Membership {
         port: 0,
         key: Key::new(&[]),
         patience: Duration::from_secs(900),
+        least_hosts: None,
         profile: BTreeMap::new(),
         agent: None,
         restarts: RestartLimits::default(),
@@ -334,4 +335,70 @@ fn nothing_is_run_again_after_a_loss_a_stop_or_by_a_host_that_cannot() {
     table.heard("algo-1", failure("algo-1", "ValueError: bad"), now);
     table.heard("algo-2", Message::Ended { ranks: RankTally::default() }, now);
     verdict(&table.tick(now + SETTLE_TIME));
+}
+
+#[test]
+fn a_step_is_allowed_when_every_host_of_the_launch_has_completed_the_one_before() {
+    let now = Instant::now();
+    let mut table = table(3, true, now);
+    let allowed = |step| vec![LeaderAction::All(Message::Allowed(step))];
+    let mut completes = |host: &str, step| table.heard(host, Message::Completed(step), now);
+    assert_eq!(completes("algo-1", CommonStep::start(0)), []);
+    assert_eq!(completes("algo-2", CommonStep::start(0)), []);
+    assert_eq!(completes("algo-3", CommonStep::start(0)), allowed(CommonStep::start(1)));
+    // The first host has nothing to do before the script. No host takes a step back.
+    assert_eq!(completes("algo-1", CommonStep::SCRIPT.previous()), []);
+    assert_eq!(completes("algo-1", CommonStep::NONE), []);
+    assert_eq!(completes("algo-2", CommonStep::SCRIPT), []);
+    assert_eq!(completes("algo-3", CommonStep::SCRIPT), allowed(CommonStep::SCRIPT));
+    assert_eq!(completes("algo-1", CommonStep::close(0)), allowed(CommonStep::close(0)));
+    // A host that has ended holds up nobody.
+    assert_eq!(table.heard("algo-2", Message::Finished, now), []);
+    assert_eq!(table.heard("algo-3", Message::Finished, now)[..1], allowed(CommonStep::close(1))[..]);
+}
+
+#[test]
+fn a_launch_that_asks_for_fewer_hosts_goes_on_without_those_that_only_serve() {
+    let now = Instant::now();
+    let least = |count| Membership { least_hosts: Some(count), ..membership(4, true) };
+    let mut table = HostTable::new(&least(2), now);
+    for host in &names(4)[1..3] {
+        assert_eq!(table.joined(host), []);
+    }
+    for host in &names(4)[..3] {
+        assert_eq!(table.heard(host, Message::Ready, now), []);
+    }
+    // The fourth does not come.
+    let late = now + Duration::from_secs(900);
+    assert_eq!(table.deadline(), Some(late));
+    assert!(table.tick(late).contains(&LeaderAction::All(Message::Start)));
+    assert_eq!(table.deadline(), None);
+    for host in ["algo-2", "algo-3"] {
+        assert_eq!(table.heard(host, Message::Completed(CommonStep::SCRIPT), late), []);
+    }
+    let allowed = vec![LeaderAction::All(Message::Allowed(CommonStep::SCRIPT))];
+    assert_eq!(table.heard("algo-1", Message::Completed(CommonStep::SCRIPT.previous()), late), allowed);
+    // It comes later, and is told how far the others are.
+    let told = |message| LeaderAction::To("algo-4".to_owned(), message);
+    assert_eq!(table.joined("algo-4"), []);
+    let expected = vec![told(Message::Start), told(Message::Allowed(CommonStep::SCRIPT))];
+    assert_eq!(table.heard("algo-4", Message::Ready, late), expected);
+    // Of the three that only serve, two can be lost.
+    for host in ["algo-2", "algo-3"] {
+        let lost = table.lost(host, "gone", late);
+        assert!(lost.iter().all(|action| matches!(action, LeaderAction::Note(_))), "{lost:?}");
+    }
+    let lost = table.lost("algo-4", "gone", late);
+    assert!(lost.iter().any(|action| matches!(action, LeaderAction::All(Message::Stop { .. }))), "{lost:?}");
+}
+
+#[test]
+fn a_host_that_runs_a_script_is_always_needed() {
+    let now = Instant::now();
+    let mut table = HostTable::new(&Membership { least_hosts: Some(1), ..membership(2, true) }, now);
+    table.joined("algo-2");
+    table.heard("algo-1", Message::Completed(CommonStep::SCRIPT), now);
+    table.heard("algo-2", Message::Completed(CommonStep::SCRIPT.previous()), now);
+    let lost = table.lost("algo-2", "gone", now);
+    assert!(lost.iter().any(|action| matches!(action, LeaderAction::All(Message::Stop { .. }))), "{lost:?}");
 }

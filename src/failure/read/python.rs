@@ -85,10 +85,10 @@ pub(super) fn begins(line: &str) -> bool {
 /// Reads the chain of exceptions that begins at this line. Returns `None` if there is none; the cursor has then passed the
 /// lines that had to be read to find that out.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
-    let mut chain = vec![exception(cursor)?];
-    while let Some(link) = link(cursor, chain.last()?) {
+    let mut chain = vec![exception(cursor, Header::Expected)?];
+    while let Some((link, header)) = link(cursor, chain.last()?) {
         // If the next exception was cut off, those before it are still whole.
-        let Some(next) = exception(cursor) else { break };
+        let Some(next) = exception(cursor, header) else { break };
         chain.push(Raised { link: Some(link), ..next });
     }
     Some(chain)
@@ -117,8 +117,20 @@ pub(super) fn linking(line: &str) -> Option<Link> {
     }
 }
 
+/// The line that begins the traceback of an exception.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Header {
+    /// There should be one.
+    Expected,
+    /// There is none: the exception before says that calls follow.
+    Missing,
+}
+
 /// Moves on to the next exception of the chain and returns its relation to `last`; returns `None` if none follows.
-fn link(cursor: &mut Cursor<'_>, last: &Raised) -> Option<Link> {
+fn link(cursor: &mut Cursor<'_>, last: &Raised) -> Option<(Link, Header)> {
+    if last.is_of_remote_task() && FRAME.is_match(cursor.line()?) {
+        return Some((Link::Within, Header::Missing));
+    }
     let mut at = cursor.at;
     let mut link = None;
     while let Some(line) = cursor.lines.get(at) {
@@ -129,7 +141,7 @@ fn link(cursor: &mut Cursor<'_>, last: &Raised) -> Option<Link> {
             _ if header(line).is_some() => {
                 let passes_on = words.starts_with("Original ") || last.passes_on().is_some();
                 cursor.at = if link.is_some() || passes_on { at } else { cursor.at };
-                return link.or(passes_on.then_some(Link::Within));
+                return link.or(passes_on.then_some(Link::Within)).map(|link| (link, Header::Expected));
             }
             _ => return None,
         }
@@ -139,7 +151,7 @@ fn link(cursor: &mut Cursor<'_>, last: &Raised) -> Option<Link> {
 }
 
 /// Reads one exception with its frames, message and members.
-fn exception(cursor: &mut Cursor<'_>) -> Option<Raised> {
+fn exception(cursor: &mut Cursor<'_>, expected: Header) -> Option<Raised> {
     let line = cursor.line()?;
     let (margin, announced) = match header(line) {
         Some(margin) => {
@@ -149,7 +161,7 @@ fn exception(cursor: &mut Cursor<'_>) -> Option<Raised> {
         // A syntax error has no header, and the header of a long traceback may have been cut off.
         None if FRAME.is_match(line) => {
             let indent = line.len() - line.trim_start().len();
-            (line[..indent].strip_suffix("  ").unwrap_or_default().to_owned(), false)
+            (line[..indent].strip_suffix("  ").unwrap_or_default().to_owned(), expected == Header::Missing)
         }
         None => return None,
     };

@@ -58,6 +58,13 @@ impl Raised {
         }
     }
 
+    /// Returns true if the exception is the form in which Ray passes on that of a task on some host. The calls of the task
+    /// follow, and then the task's exception.
+    pub(in crate::failure) fn is_of_remote_task(&self) -> bool {
+        let name = self.name.split('(').next().unwrap_or_default();
+        name.rsplit('.').next() == Some("RayTaskError")
+    }
+
     fn named(&self, message: &str) -> String {
         match (self.name.is_empty(), message.is_empty()) {
             (true, _) => message.to_owned(),

@@ -369,7 +369,25 @@ ray.exceptions.RayTaskError(ValueError): \x1b[36mray::f()\x1b[39m (pid=71, ip=10
     raise ValueError(\"bad\")
 ValueError: bad
 ";
-    assert_eq!(recorded(EXIT_1, stderr), "ValueError: bad\nat train.py:6 in f\nexit code 1\ncommand: python3 train.py");
+    let told = |headline: &str, line: u32| {
+        format!(
+            "{headline}\nat train.py:{line} in f (Ray task on host 10.0.0.2)\nexit code 1\ncommand: python3 train.py"
+        )
+    };
+    assert_eq!(recorded(EXIT_1, stderr), told("ValueError: bad", 6));
+    // A type of the user's own, which no name tells to be an exception.
+    let own = stderr.replace("ValueError", "train.Rotten");
+    assert_eq!(recorded(EXIT_1, &own), told("train.Rotten: bad", 6));
+    // A task that waited for another one, and a method of an actor.
+    let (before, _) = stderr.split_once("ray.exceptions").expect("two parts");
+    let nested = format!(
+        "{before}ray.exceptions.RayTaskError(ValueError): \x1b[36mray::outer()\x1b[39m (pid=70, ip=10.0.0.3)\n  \
+         File \"/opt/ml/code/train.py\", line 7, in outer\n    return ray.get(f.remote())\n           ^^^^^^^^\n\
+         ray.exceptions.RayTaskError(ValueError): \x1b[36mray::Data.f()\x1b[39m (pid=71, ip=10.0.0.2, actor_id=0a1b, \
+         repr=<train.Data object at 0x7f01>)\n  File \"/opt/ml/code/train.py\", line 6, in f\n    raise ValueError(\"bad\")\n\
+         ValueError: bad\n"
+    );
+    assert_eq!(recorded(EXIT_1, &nested), told("ValueError: bad", 6));
 }
 
 #[test]

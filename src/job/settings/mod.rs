@@ -15,5 +15,5 @@ pub use setting::{GivenValue, HYPERPARAMETER_PREFIX, Setting, SettingError, VARI
 pub use table::{REGISTRY, Settings};
 pub use values::{
     ArgumentStyle, CodePrecedence, HangTimeout, InstallerChoice, LogPrefix, ProtectedPackages, RequirementsChoice,
-    Secret, StackChoice, TensorBoardChoice,
+    Secret, StackChoice, TensorBoardChoice, TensorflowCluster,
 };

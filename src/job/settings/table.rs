@@ -12,7 +12,7 @@ use super::parse;
 use super::setting::{GivenValue, Setting, SettingError};
 use super::values::{
     ArgumentStyle, CodePrecedence, HangTimeout, InstallerChoice, LogPrefix, ProtectedPackages, RequirementsChoice,
-    Secret, StackChoice, TensorBoardChoice,
+    Secret, StackChoice, TensorBoardChoice, TensorflowCluster,
 };
 
 /// The maximum number of restarts that can be asked for.
@@ -118,6 +118,22 @@ settings! {
         "Further arguments of `accelerate launch`, such as `--mixed_precision bf16 --config_file accelerate.yaml`. They follow \
          footplate's own and override them.";
 
+    ray_arguments: Vec<String> = parse::words, takes "words, quoted as in a shell", unset "none",
+        "Further arguments of `ray start` on every host, such as `--num-cpus=8 --resources '{\"big\": 1}'`. They follow \
+         footplate's own and override them.";
+
+    ray_head_group: Option<String> = parse::text, takes "an instance group", unset "that of the first host",
+        "The instance group whose first host is Ray's head and runs the script, such as one without GPUs.";
+
+    dask_arguments: Vec<String> = parse::words, takes "words, quoted as in a shell", unset "none",
+        "Further arguments of the Dask worker on every host, such as `--nthreads=4 --memory-limit=8GB`. They follow \
+         footplate's own and override them.";
+
+    tensorflow_cluster: Option<TensorflowCluster> = TensorflowCluster::parse, takes "`toolkit`, `coordinator`",
+        unset "coordinator",
+        "The layout under `tensorflow-ps`. `toolkit`: the script runs on every host, with a `master` in TF_CONFIG. \
+         `coordinator`: the script is TensorFlow 2's coordinator on the first host.";
+
     log_prefix: LogPrefix = LogPrefix::parse, takes "`auto`, `on`, `off`", default "auto",
         "The prefix `[host:rank]` of each line of the script. `auto`: if there are several ranks whose lines footplate passes \
          on.";
@@ -194,6 +210,19 @@ settings! {
     cluster_timeout: Duration = parse::seconds, takes "seconds", default "900",
         "The time that a launch which needs every host waits for a host that has not joined.";
 
+    min_hosts: Option<usize> = |text| parse::count(text).filter(|count| *count > 0).map(Some), takes "a number",
+        unset "every host",
+        "Under `ray` and `dask`, the number of hosts with which the job starts after `cluster_timeout`, and goes on after others \
+         are lost. The master host and the host of the script are always needed.";
+
+    service_time: Duration = parse::seconds, takes "seconds", default "300",
+        "The time that a service of an engine, such as a Ray worker, may take to become ready. At most `cluster_timeout`.";
+
+    service_log: bool = |text| if parse::is_on(text) { Some(true) } else if parse::is_off(text) { Some(false) } else { None },
+        takes "`on`, `off`", default "on",
+        "The lines of services in the log. `off`: only the last 200 of each stream are kept, in \
+         `output/data/footplate/<host>/<service>.log`.";
+
     host_addresses: BTreeMap<String, IpAddr> = parse::addresses, takes "`host=address,…`",
         unset "what the hosts' names resolve to",
         "The addresses of hosts that neither the hosts file nor DNS knows.";
@@ -221,8 +250,9 @@ mod tests {
                 "arguments" => "json",
                 "launcher" => "mpi",
                 "log_prefix" => "on",
-                "record" => "off",
+                "record" | "service_log" => "off",
                 "report" => "on",
+                "tensorflow_cluster" => "toolkit",
                 "command_arguments" => "on",
                 "installer" => "uv",
                 "code_precedence" => "baked-in",

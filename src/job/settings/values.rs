@@ -73,6 +73,25 @@ impl TensorBoardChoice {
     }
 }
 
+/// The layout of TensorFlow's parameter servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TensorflowCluster {
+    /// The layout of sagemaker-tensorflow-training: the script on every host.
+    Toolkit,
+    /// The layout of TensorFlow 2's coordinator: the script on the first host, and workers on the others.
+    Coordinator,
+}
+
+impl TensorflowCluster {
+    pub(super) fn parse(text: &str) -> Option<Option<TensorflowCluster>> {
+        match text {
+            "toolkit" => Some(Some(TensorflowCluster::Toolkit)),
+            "coordinator" => Some(Some(TensorflowCluster::Coordinator)),
+            _ => None,
+        }
+    }
+}
+
 /// The requirements that are installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequirementsChoice {

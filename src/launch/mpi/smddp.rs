@@ -7,7 +7,7 @@
 
 use super::options::user_options;
 use super::start::{MpirunLaunch, locate, start};
-use crate::launch::engine::{Engine, Flag, nothing_further};
+use crate::launch::engine::{Engine, Flag, Services, nothing_further};
 use crate::launch::error::LaunchError;
 use crate::launch::input::{LaunchInput, words};
 use crate::launch::plan::LaunchPlan;
@@ -36,6 +36,8 @@ pub(in crate::launch) static SMDDP: Engine = Engine {
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: true,
+    services: Services::None,
+    ports: &[],
     locate,
     further_profile: nothing_further,
     plan,

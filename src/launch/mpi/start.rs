@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::model_parallel::{ModelParallel, model_parallel};
 use super::options::{MpirunCommand, mpirun_options, user_options};
 use crate::launch::count::rank_count;
-use crate::launch::engine::{Engine, Flag, nothing_further};
+use crate::launch::engine::{Engine, Flag, Services, nothing_further};
 use crate::launch::error::LaunchError;
 use crate::launch::image::{ImageProbe, Programs};
 use crate::launch::input::{Entry, LaunchInput, words};
@@ -30,6 +30,8 @@ pub(in crate::launch) static MPI: Engine = Engine {
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: true,
+    services: Services::None,
+    ports: &[],
     locate,
     further_profile: nothing_further,
     plan,

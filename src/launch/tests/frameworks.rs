@@ -126,6 +126,7 @@ fn a_proxy_is_not_asked_for_the_hosts_of_the_job() {
             image: &image(&[]),
             entry: &script(),
             arguments: &[],
+            token: "",
         };
         let found =
             variables(&plan(&input).expect("a plan")).into_iter().find(|pair| pair.starts_with("no_grpc_proxy"));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{gpus, image, job, script};
 use crate::job::settings::Settings;
 use crate::job::{Job, Variables};
-use crate::launch::engine::Profile;
+use crate::launch::engine::{Profile, Services};
 use crate::launch::image::{ImageProbe, Programs};
 use crate::launch::{
     CommandPlan, ENGINES, EndMeaning, Engine, Flag, LaunchError, LaunchInput, LaunchPlan, ProcessPlan, ProcessRole,
@@ -30,6 +30,8 @@ static FLOCK: Engine = Engine {
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
+    services: Services::OfAllHosts,
+    ports: &[],
     locate,
     further_profile,
     plan,
@@ -58,7 +60,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         ProcessPlan {
             stage,
             starts,
-            ready: ReadySign::Line("flock runs"),
+            ready: ReadySign::Line { text: "flock runs", times: 1 },
             end: EndMeaning::Failure,
             stop_order,
             ..ProcessPlan::of_script(ProcessRole::Service { name, title }, command)
@@ -94,6 +96,7 @@ fn planned(job: &Job) -> LaunchPlan {
         image: &image(&[("flock", "/usr/bin/flock")]),
         entry: &script(),
         arguments: &[],
+        token: "",
     };
     plan_with(&engines(), &input).expect("a plan")
 }
@@ -104,7 +107,7 @@ fn an_engine_with_services_is_planned_through_the_table() {
     let head = planned(&job.seen_from("algo-1"));
     assert_eq!(head.launcher, "flock");
     let services: Vec<_> = head.services().map(|service| (service.stage, service.ready, service.end)).collect();
-    assert_eq!(services, [(0, ReadySign::Line("flock runs"), EndMeaning::Failure)]);
+    assert_eq!(services, [(0, ReadySign::Line { text: "flock runs", times: 1 }, EndMeaning::Failure)]);
     let script: Vec<_> = head.script_processes().collect();
     assert_eq!(script.len(), 1);
     assert_eq!((script[0].stage, script[0].starts), (2, StartAfter::LowerStagesOfAllHosts));
@@ -283,6 +286,7 @@ fn every_variable_of_a_plan_is_documented() {
             image: &image(&[("torchrun", "/usr/bin/torchrun"), ("mpirun", "/usr/bin/mpirun")]),
             entry: &script(),
             arguments: &[],
+            token: "",
         };
         let plan = plan_with(&ENGINES, &input).expect("a plan");
         let own = plan.processes.iter().flat_map(|process| process.command.variables.keys());

@@ -182,6 +182,9 @@ impl State {
                 self.end(event.at, *exit_code, cause.as_deref());
             }
             EventKind::ProcessReady(_)
+            | EventKind::ProcessLate(_)
+            | EventKind::StepCompleted(_)
+            | EventKind::StepAllowed(_)
             | EventKind::ProcessFailed { .. }
             | EventKind::Stopping(_)
             | EventKind::RankKilled

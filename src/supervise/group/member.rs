@@ -81,6 +81,8 @@ pub(in crate::supervise) struct GroupMember {
     pub life: Life,
     /// True once a service is ready. Other members are ready as soon as they run.
     pub is_ready: bool,
+    /// The time by which a service that runs must be ready. `None` for one that is ready or was killed because it was not.
+    pub ready_until: Option<Instant>,
     /// True once all that it wrote was read.
     pub is_read: bool,
     /// True if a launcher was killed because it had nothing to wait for any more, which is a success.
@@ -99,6 +101,7 @@ impl GroupMember {
             part,
             life: Life::Waiting,
             is_ready: !matches!(part, Part::Service(_)),
+            ready_until: None,
             is_read: false,
             is_dismissed: false,
             has_outlived: false,

@@ -31,7 +31,7 @@ use nix::unistd::Pid;
 use super::Stop;
 use super::timing::Timing;
 use super::timing::{ABORT_PATIENCE, FLUSH_PATIENCE, KILL_PATIENCE};
-use crate::event::{Ending, KillReason};
+use crate::event::{CommonStep, Ending, KillReason};
 
 pub(super) use branches::{Place, ProcessId, Seen};
 pub(super) use launchers::{Release, Watch};
@@ -41,6 +41,7 @@ pub(super) use phase::{OutputFate, Phase, Why};
 pub(super) use protocol::{Action, Input, Lending, News, Purpose, Target};
 
 use launchers::{Drained, Frozen};
+use services::OwnSteps;
 use stopping::TellingOrder;
 use terminal::Terminal;
 
@@ -61,6 +62,7 @@ pub(super) struct Group {
     /// True if the ranks of a launcher have keepers, so that the end of each is known.
     has_keepers: bool,
     release: Release,
+    steps: OwnSteps,
     /// The time at which the others are ended after ranks were aborted.
     abort_until: Option<Instant>,
     frozen: Frozen,
@@ -72,7 +74,13 @@ pub(super) struct Group {
 
 impl Group {
     /// Makes a group of members that all wait to be started. A spec's own part comes before the ranks that it launches.
-    pub(super) fn new(parts: &[(usize, Part)], timing: Timing, release: Release, now: Instant) -> Group {
+    pub(super) fn new(
+        parts: &[(usize, Part)],
+        timing: Timing,
+        release: Release,
+        allowed: CommonStep,
+        now: Instant,
+    ) -> Group {
         let members: Vec<GroupMember> = parts.iter().map(|(spec, part)| GroupMember::new(*spec, *part)).collect();
         let has_keepers = members.iter().any(|member| !member.is_own());
         Group {
@@ -84,6 +92,7 @@ impl Group {
             watch: Watch::Off,
             has_keepers,
             release,
+            steps: OwnSteps { allowed, completed: CommonStep::NONE },
             abort_until: None,
             frozen: Frozen::No,
             drained: Drained::No,
@@ -97,21 +106,30 @@ impl Group {
         if self.has_keepers {
             self.watch_keepers(now);
         }
-        self.start_next()
+        let mut actions = self.start_next();
+        actions.extend(self.completed());
+        actions
     }
 
     /// Takes a fact and returns what follows from it.
     pub(super) fn step(&mut self, input: Input, now: Instant) -> Vec<Action> {
+        let mut actions = self.handle(input, now);
+        actions.extend(self.completed());
+        actions
+    }
+
+    fn handle(&mut self, input: Input, now: Instant) -> Vec<Action> {
         match input {
-            Input::Started { member, pid } => self.began(member, pid),
+            Input::Started { member, pid } => self.began(member, pid, now),
             Input::Ready { member } => self.ready(member),
             Input::Outlived { member } => self.outlived(member),
             Input::Caught(number) => self.caught(number, now),
             Input::PeersStop(stop) => self.stop_for_peers(stop, now),
             Input::PeerRanks(ranks) => self.heed(ranks, now),
+            Input::Allowed(step) => self.allow(step),
             Input::RankBegan { rank, pid } => match self.kept(rank) {
                 Some(member) => {
-                    let mut actions = self.began(member, pid);
+                    let mut actions = self.began(member, pid, now);
                     actions.extend(self.tell_late_rank(pid));
                     actions
                 }
@@ -153,7 +171,8 @@ impl Group {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let look = self.watch.next_look().filter(|_| self.phase.has_ranks());
         let abort = self.abort_until.filter(|_| self.phase == Phase::Running);
-        let due = [look, self.next_survey(), self.terminal_is_due(), self.phase.deadline(), abort];
+        let late = self.ready_until();
+        let due = [look, self.next_survey(), self.terminal_is_due(), self.phase.deadline(), abort, late];
         due.into_iter().flatten().min()
     }
 
@@ -184,8 +203,10 @@ impl Group {
         (0..self.members.len()).filter(|at| is_wanted(&self.members[*at])).collect()
     }
 
-    fn began(&mut self, member: usize, pid: Pid) -> Vec<Action> {
-        self.members[member].life = member::Life::Running(pid);
+    fn began(&mut self, member: usize, pid: Pid, now: Instant) -> Vec<Action> {
+        let begun = &mut self.members[member];
+        begun.life = member::Life::Running(pid);
+        begun.ready_until = (!begun.is_ready).then(|| now + self.timing.service_time);
         vec![Action::Tell(News::Began(member))]
     }
 
@@ -201,8 +222,8 @@ impl Group {
         match self.phase {
             Phase::Over { .. } => Vec::new(),
             Phase::Running if self.has_keepers => self.look_for_keepers(now),
-            // A sweep follows, which ends the others.
-            Phase::Running => Vec::new(),
+            // A sweep follows, which ends the others if one has failed.
+            Phase::Running => self.end_late(now),
             Phase::Stopping { until, .. } if now < until => self.look_for_others(),
             Phase::Stopping { why, .. } => {
                 let (text, killed) = match why {
@@ -218,8 +239,8 @@ impl Group {
                 actions
             }
             Phase::Closing { stop, .. } => {
-                let mut actions = vec![warn("the grace period is over: killing the services that still run")];
-                actions.extend(self.kill(stop, stop.map(|_| KillReason::GraceOver), now));
+                let mut actions = vec![warn("the services have had their time: killing those that still run")];
+                actions.extend(self.kill(stop, None, now));
                 actions
             }
             Phase::Draining { .. } => {

@@ -5,7 +5,7 @@ use nix::unistd::Pid;
 
 use super::super::{PeerRanks, PeerStop};
 use super::branches::{ProcessId, Seen};
-use crate::event::{Ending, KillReason, RankTally};
+use crate::event::{CommonStep, Ending, KillReason, RankTally};
 
 /// A fact that the shell reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(in crate::supervise) enum Input {
     PeersStop(PeerStop),
     /// The ranks of all hosts have come so far.
     PeerRanks(PeerRanks),
+    /// Every host of the launch has completed the steps before this one.
+    Allowed(CommonStep),
     /// A keeper has started its rank.
     RankBegan {
         /// The rank.
@@ -197,6 +199,8 @@ pub(in crate::supervise) enum Target {
     AllBut(Vec<usize>),
     /// These members with their descendants.
     Only(Vec<usize>),
+    /// The processes that footplate started for these members.
+    Mains(Vec<usize>),
 }
 
 /// The reason why a signal is sent.
@@ -227,6 +231,10 @@ pub(in crate::supervise) enum News {
     Began(usize),
     /// A service is ready.
     Ready(usize),
+    /// A service was not ready in time.
+    Late(usize),
+    /// This host has completed a step of a launch with services.
+    Completed(CommonStep),
     /// A member has ended.
     Ended(usize),
     /// A member has failed. It is announced again when all its output was read.

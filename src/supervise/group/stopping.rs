@@ -319,7 +319,7 @@ impl Group {
             Purpose::Follow(signal) => {
                 format!("the processes that handle {signal} have ended: {signal} to {reached} others")
             }
-            Purpose::Close => format!("the ranks have ended: SIGTERM to {reached} processes of services"),
+            Purpose::Close => format!("the script has ended: SIGTERM to {reached} services"),
             Purpose::Leftovers if reached > 0 => {
                 format!("SIGTERM to {reached} processes that the script left behind")
             }

@@ -13,12 +13,13 @@ use super::{
     Action, Group, GroupMember, Input, News, OutputFate, Part, Phase, Purpose, Release, Service, ServiceEnd, Target,
     Why,
 };
-use crate::event::{Ending, KillReason, RankTally};
-use crate::supervise::timing::ABORT_PATIENCE;
+use crate::event::{CommonStep, Ending, KillReason, RankTally};
+use crate::supervise::timing::{ABORT_PATIENCE, CLOSE_TIME};
 use crate::supervise::{PeerRanks, PeerStop, Stop, Timing};
 
 const GRACE: Duration = Duration::from_secs(110);
 const DRAIN: Duration = Duration::from_secs(1);
+const SERVICE: Duration = Duration::from_secs(300);
 
 /// A group with a clock of its own.
 struct Scene {
@@ -47,10 +48,19 @@ impl Scene {
     }
 
     fn awaited(parts: &[Part], release: Release) -> Scene {
+        Scene::begun(parts, release, CommonStep::LAST)
+    }
+
+    /// A group of a host that keeps step with others.
+    fn in_step(parts: &[Part]) -> Scene {
+        Scene::begun(parts, Release::Free, CommonStep::start(0))
+    }
+
+    fn begun(parts: &[Part], release: Release, allowed: CommonStep) -> Scene {
         let now = Instant::now();
         let parts: Vec<(usize, Part)> = parts.iter().map(|part| (0, *part)).collect();
-        let group =
-            Group::new(&parts, Timing { grace_period: GRACE, failure_grace: GRACE, drain_time: DRAIN }, release, now);
+        let timing = Timing { grace_period: GRACE, failure_grace: GRACE, drain_time: DRAIN, service_time: SERVICE };
+        let group = Group::new(&parts, timing, release, allowed, now);
         let mut scene = Scene { group, now, begun: now, next_pid: 0 };
         let actions = scene.group.begin(now);
         scene.start(&actions);
@@ -517,13 +527,13 @@ fn services_end_after_the_ranks_in_their_order() {
     scene.step(Input::Ready { member: 1 });
     assert_eq!(scene.sweep(true), []);
     scene.step(ended(2, 0));
-    let close = |member| signal(Signal::SIGTERM, Target::Only(vec![member]), Purpose::Close);
+    let close = |member| signal(Signal::SIGTERM, Target::Mains(vec![member]), Purpose::Close);
     assert_eq!(scene.sweep(true), [close(1)]);
     assert_eq!(scene.sweep(true), []);
     scene.step(killed(1, libc::SIGTERM));
     assert_eq!(scene.sweep(true), [close(0)]);
-    // The grace period counts from the end of the ranks for all of them.
-    let sent = scene.wait(GRACE);
+    // They have one time for all of them.
+    let sent = scene.wait(CLOSE_TIME);
     assert_eq!(signals(&sent), [&signal(Signal::SIGKILL, Target::Everything, Purpose::Kill(None))]);
     scene.step(killed(0, libc::SIGKILL));
     scene.read(0..3);
@@ -557,7 +567,7 @@ fn a_stop_is_for_the_ranks_and_services_follow_them() {
     assert_eq!(signals(&sent), [&signal(Signal::SIGTERM, Target::AllBut(vec![0]), purpose)]);
     scene.step(ended(1, 0));
     let sent = scene.sweep(true);
-    assert_eq!(sent, [signal(Signal::SIGTERM, Target::Only(vec![0]), Purpose::Close)]);
+    assert_eq!(sent, [signal(Signal::SIGTERM, Target::Mains(vec![0]), Purpose::Close)]);
     // A second stop signal kills.
     let sent = scene.step(Input::Caught(libc::SIGTERM));
     assert_eq!(signals(&sent).len(), 1);
@@ -576,11 +586,76 @@ fn a_service_that_fails_before_the_ranks_started_leaves_them_unstarted() {
 
 #[test]
 fn a_host_that_only_serves_waits_for_the_ranks_of_others() {
-    let mut scene = Scene::awaited(&[service(0, 0, ServiceEnd::Failure)], Release::Awaited);
-    scene.step(Input::Ready { member: 0 });
+    let close = signal(Signal::SIGTERM, Target::Mains(vec![0]), Purpose::Close);
+    let mut scene = Scene::in_step(&[service(0, 0, ServiceEnd::Failure)]);
+    // It has no rank, and so nothing to do until services end.
+    let ready = scene.step(Input::Ready { member: 0 });
+    assert_eq!(told(&ready), [News::Ready(0), News::Completed(CommonStep::SCRIPT)]);
     assert_eq!(scene.sweep(true), []);
-    scene.step(Input::PeerRanks(PeerRanks::Ended));
-    assert_eq!(scene.sweep(true), [signal(Signal::SIGTERM, Target::Only(vec![0]), Purpose::Close)]);
+    // At an orderly stop it serves the ranks of others until they have saved.
+    scene.step(Input::Caught(libc::SIGTERM));
+    assert_eq!(scene.sweep(true), []);
+    scene.step(Input::Allowed(CommonStep::close(0)));
+    assert_eq!(scene.sweep(true), std::slice::from_ref(&close));
+    // After a failure it serves nobody.
+    let mut scene = Scene::in_step(&[service(0, 0, ServiceEnd::Failure)]);
+    scene.step(Input::PeersStop(PeerStop::Failed));
+    assert_eq!(scene.sweep(true), [close]);
+}
+
+#[test]
+fn services_and_ranks_keep_step_with_those_of_other_hosts() {
+    let quiet = ServiceEnd::Failure;
+    let mut scene = Scene::in_step(&[service(0, 1, quiet), service(1, 0, quiet), Part::Process]);
+    let started = |scene: &Scene| -> Vec<bool> { scene.group.members().iter().map(GroupMember::has_begun).collect() };
+    let ready = scene.step(Input::Ready { member: 0 });
+    assert_eq!(told(&ready)[1..], [News::Completed(CommonStep::start(0))]);
+    assert_eq!(started(&scene), [true, false, false]);
+    scene.step(Input::Allowed(CommonStep::start(1)));
+    assert_eq!(started(&scene), [true, true, false]);
+    let ready = scene.step(Input::Ready { member: 1 });
+    assert_eq!(told(&ready)[1..], [News::Completed(CommonStep::SCRIPT.previous())]);
+    scene.step(Input::Allowed(CommonStep::SCRIPT));
+    assert_eq!(started(&scene), [true, true, true]);
+    let end = scene.step(ended(2, 0));
+    assert_eq!(told(&end)[1..], [News::Completed(CommonStep::SCRIPT)]);
+    assert_eq!(scene.sweep(true), []);
+    let close = |member| signal(Signal::SIGTERM, Target::Mains(vec![member]), Purpose::Close);
+    scene.step(Input::Allowed(CommonStep::close(0)));
+    assert_eq!(scene.sweep(true), [close(1)]);
+    let end = scene.step(ended(1, 0));
+    assert_eq!(told(&end)[1..], [News::Completed(CommonStep::close(0))]);
+    assert_eq!(scene.sweep(true), []);
+    scene.step(Input::Allowed(CommonStep::close(1)));
+    assert_eq!(scene.sweep(true), [close(0)]);
+}
+
+#[test]
+fn after_a_failure_all_services_end_at_once() {
+    let quiet = ServiceEnd::Failure;
+    let mut scene = Scene::in_step(&[service(0, 1, quiet), service(0, 0, quiet), Part::Process]);
+    scene.step(Input::Ready { member: 0 });
+    scene.step(Input::Ready { member: 1 });
+    scene.step(Input::Allowed(CommonStep::SCRIPT));
+    scene.step(ended(2, 1));
+    let sent = scene.sweep(true);
+    assert_eq!(signals(&sent).last(), Some(&&signal(Signal::SIGTERM, Target::Mains(vec![0, 1]), Purpose::Close)));
+    assert_eq!(signals(&scene.sweep(true)), Vec::<&Action>::new());
+    let sent = scene.wait(CLOSE_TIME);
+    assert_eq!(signals(&sent), [&signal(Signal::SIGKILL, Target::Everything, Purpose::Kill(None))]);
+}
+
+#[test]
+fn a_service_that_is_not_ready_in_time_is_killed_and_has_failed() {
+    let mut scene = Scene::of(&[service(0, 0, ServiceEnd::Failure), Part::Process]);
+    let sent = scene.wait(SERVICE);
+    assert_eq!(told(&sent), [News::Late(0)]);
+    assert_eq!(signals(&sent), [&signal(Signal::SIGKILL, Target::Only(vec![0]), Purpose::Again)]);
+    assert_eq!(scene.group.deadline(), None);
+    scene.step(killed(0, libc::SIGKILL));
+    scene.read(0..1);
+    assert_eq!(told(&scene.sweep(false)), [News::Failed(0)]);
+    assert!(scene.group.phase().is_over());
 }
 
 #[test]
@@ -621,8 +696,8 @@ fn the_grace_after_a_failure_can_be_shorter_than_that_of_a_stop() {
     let now = Instant::now();
     let failure_grace = GRACE / 2;
     for is_orderly in [true, false] {
-        let timing = Timing { grace_period: GRACE, failure_grace, drain_time: DRAIN };
-        let group = Group::new(&[(0, Part::Process), (1, Part::Process)], timing, Release::Free, now);
+        let timing = Timing { grace_period: GRACE, failure_grace, drain_time: DRAIN, service_time: SERVICE };
+        let group = Group::new(&[(0, Part::Process), (1, Part::Process)], timing, Release::Free, CommonStep::LAST, now);
         let mut scene = Scene { group, now, begun: now, next_pid: 0 };
         let actions = scene.group.begin(now);
         scene.start(&actions);

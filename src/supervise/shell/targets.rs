@@ -5,9 +5,10 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use super::Shell;
+use crate::kernel;
 use crate::supervise::group::{GroupMember, Target};
 use crate::supervise::survey::Parts;
-use crate::supervise::task::Role;
+use crate::supervise::task::{Readiness, Role};
 use crate::supervise::tree::{self, Spared};
 
 impl Shell<'_> {
@@ -17,6 +18,11 @@ impl Shell<'_> {
             Target::Everything => tree::signal_all(signal, &self.groups()),
             Target::AllBut(members) => tree::signal_all_but(&self.spared(members), signal, &self.groups()),
             Target::Only(members) => tree::signal_below(&self.pids(members), signal),
+            Target::Mains(members) => {
+                let pids = self.pids(members);
+                pids.iter().for_each(|pid| kernel::send_signal(*pid, signal as i32));
+                pids.len()
+            }
         }
     }
 
@@ -64,5 +70,17 @@ impl Shell<'_> {
         let is_ours = |member: &GroupMember, pid| member.is_running() || waitid(Id::PGid(pid), flags).is_ok();
         let children = self.group.members().iter().zip(&self.processes);
         children.filter_map(|(member, child)| child.pid.filter(|pid| is_ours(member, *pid))).collect()
+    }
+
+    /// Returns the services that are ready once something listens at their address.
+    pub(in crate::supervise) fn awaited_ports(&self) -> Vec<(usize, std::net::SocketAddr)> {
+        let members = self.group.members().iter().enumerate();
+        members
+            .filter(|(_, member)| member.is_running() && !member.is_ready)
+            .filter_map(|(at, member)| match &self.tasks[member.spec].role {
+                Role::Service { readiness: Readiness::Port(address), .. } => Some((at, *address)),
+                _ => None,
+            })
+            .collect()
     }
 }

@@ -1,0 +1,143 @@
+//! Ray: a head on one host and a worker on each other host. The script runs beside the head, and `ray.init()` finds it.
+
+use super::engine::{Engine, Profile, PythonModule, Services, locate_nothing};
+use super::error::LaunchError;
+use super::input::LaunchInput;
+use super::plan::{LaunchPlan, ReadySign};
+use super::service::{ServiceName, service, with_port};
+use crate::job::Job;
+use crate::job::settings::Settings;
+use crate::prepare::environment::VariableTable;
+use crate::prepare::environment::registry::Variable;
+
+/// The engine that starts a Ray cluster.
+pub(super) static RAY: Engine = Engine {
+    name: "ray",
+    title: "a Ray cluster",
+    summary: "a Ray head on one host and a Ray worker on each other; the script runs beside the head",
+    needs: "Ray",
+    flags: &[],
+    variables: &[
+        Variable::new("RAY_ADDRESS", "The address of the head, for the script, under `ray`."),
+        Variable::new("RAY_AUTH_MODE", "`token` under `ray`: nobody without the job's token can use the cluster."),
+        Variable::new("RAY_AUTH_TOKEN", "The token, which follows from `FOOTPLATE_CLUSTER_KEY`, under `ray`."),
+        Variable::new("RAY_USAGE_STATS_ENABLED", "`0` under `ray`: Ray reports to nobody."),
+        Variable::new("RAY_COLOR_PREFIX", "`0` under `ray`: lines of tasks have no colours."),
+        Variable::new("RAY_DEDUP_LOGS", "`0` under `ray`: each line of a task reaches the log."),
+        Variable::new("RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "`0` under `ray`: the services end at once."),
+    ],
+    module: Some(PythonModule { name: "ray", package: "ray" }),
+    spans_hosts: true,
+    needs_all_hosts: true,
+    starts_ranks_of_other_hosts: false,
+    services: Services::OfManyHosts,
+    ports: &[PORT],
+    locate: locate_nothing,
+    further_profile,
+    plan,
+};
+
+/// The port of the head.
+const PORT: u16 = 6379;
+
+const HEAD: ServiceName = ServiceName { name: "ray-head", title: "the Ray head" };
+const WORKER: ServiceName = ServiceName { name: "ray-worker", title: "the Ray worker" };
+
+/// The line that a node prints when it is in the head's table of nodes.
+const READY: ReadySign = ReadySign::Line { text: "Ray runtime started", times: 1 };
+
+/// The folder in which Ray keeps its sockets, if the job's temporary folder has too long a path.
+const SHORT_FOLDER: &str = "/tmp/ray";
+
+/// The maximum length of the path of the temporary folder, in bytes: a socket's path has at most 107, and Ray adds about 70.
+const LONGEST_FOLDER: usize = 36;
+
+/// The least size of Ray's store of objects, in bytes.
+const LEAST_STORE: u64 = 80_000_000;
+
+fn further_profile(_: &Job, settings: &Settings) -> Profile {
+    Profile::from([("ray_head_group", settings.ray_head_group.clone().unwrap_or_default())])
+}
+
+/// Returns the host of the head: the first one of the group that the setting names, else the first of the launch.
+fn head(input: &LaunchInput<'_>) -> Result<String, LaunchError> {
+    let (job, nodes) = (input.job, input.job.nodes());
+    let Some(name) = &input.settings.ray_head_group else { return Ok(job.master()) };
+    let groups = &job.cluster.groups;
+    let named = groups.iter().find(|group| group.name == *name);
+    let found = named.and_then(|group| group.hosts.iter().find(|host| nodes.contains(host)));
+    found.cloned().ok_or_else(|| {
+        let known: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        LaunchError::new(format!(
+            "FOOTPLATE_RAY_HEAD_GROUP is {name}, but no host of the launch is in such an instance group (the job's groups: \
+             {known}): set it to one of them, or leave it out"
+        ))
+    })
+}
+
+fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
+    let (job, settings) = (input.job, input.settings);
+    let head = head(input)?;
+    let own = &job.cluster.current_host;
+    let is_head = *own == head;
+    let address = with_port(&input.host_address(&head), PORT);
+
+    let mut arguments = vec!["start".to_owned()];
+    if is_head {
+        arguments.extend(["--head".to_owned(), format!("--port={PORT}"), "--include-dashboard=false".to_owned()]);
+    } else {
+        arguments.push(format!("--address={address}"));
+    }
+    arguments.push(format!("--node-ip-address={}", input.host_address(own)));
+    arguments.extend(folder(input, is_head).map(|folder| format!("--temp-dir={folder}")));
+    arguments.extend(settings.gpus.map(|gpus| format!("--num-gpus={gpus}")));
+    arguments.extend(store_of_one(input).map(|bytes| format!("--object-store-memory={bytes}")));
+    arguments.push("--block".to_owned());
+    arguments.extend(settings.ray_arguments.iter().cloned());
+    let command = input.module_command("ray.scripts.scripts", &arguments)?;
+
+    let mut processes = Vec::new();
+    if is_head {
+        let mut head = service(HEAD, command, 0, READY);
+        head.stop_order = 1;
+        processes.push(head);
+        processes.push(input.served_script(VariableTable::from([("RAY_ADDRESS".into(), address.into())]))?);
+    } else {
+        processes.push(service(WORKER, command, 1, READY));
+    }
+    let mut variables = input.network_variables_of_script();
+    let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
+    set("RAY_AUTH_MODE", "token");
+    set("RAY_AUTH_TOKEN", input.token);
+    set("RAY_USAGE_STATS_ENABLED", "0");
+    set("RAY_COLOR_PREFIX", "0");
+    set("RAY_DEDUP_LOGS", "0");
+    set("RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "0");
+    Ok(LaunchPlan {
+        processes,
+        variables,
+        script_hosts: vec![head],
+        warnings: input.unseen_gpus().into_iter().collect(),
+        ..LaunchPlan::new(RAY.name, input)
+    })
+}
+
+/// Returns the folder for sockets and logs, if Ray would choose one that does not work. Workers use that of the head.
+fn folder(input: &LaunchInput<'_>, is_head: bool) -> Option<String> {
+    let given = input.variables.get("RAY_TMPDIR").or(input.variables.get("TMPDIR"));
+    let is_too_long = given.as_ref().is_some_and(|folder| folder.len() > LONGEST_FOLDER);
+    if is_too_long && (is_head || input.shares_machine()) {
+        return Some(SHORT_FOLDER.to_owned());
+    }
+    // Nodes of one folder pass on each other's lines.
+    given.filter(|_| input.shares_machine()).map(|folder| format!("{folder}/ray"))
+}
+
+/// Returns the size of the store of objects if several hosts of the job are on this machine: each would take the shared memory
+/// of all.
+fn store_of_one(input: &LaunchInput<'_>) -> Option<u64> {
+    let hosts = input.job.nodes().len() as u64;
+    let shared = input.hardware.shared_memory.filter(|_| input.shares_machine())?;
+    Some((shared / (2 * hosts)).max(LEAST_STORE))
+}

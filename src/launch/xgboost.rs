@@ -1,0 +1,89 @@
+//! XGBoost's collective: a tracker on the first host, and the script as a worker on each host. LightGBM needs no tracker, only
+//! the list of machines.
+
+use super::engine::{Engine, PythonModule, Services, locate_nothing, nothing_further};
+use super::error::LaunchError;
+use super::input::LaunchInput;
+use super::plan::{EndMeaning, LaunchPlan, ProcessPlan, ReadySign};
+use super::service::{ServiceName, service, with_port};
+use crate::prepare::environment::VariableTable;
+use crate::prepare::environment::registry::Variable;
+
+/// The engine that starts XGBoost's tracker.
+pub(super) static XGBOOST: Engine = Engine {
+    name: "xgboost",
+    title: "XGBoost's tracker",
+    summary: "one process per host, and on several hosts XGBoost's tracker; also for LightGBM",
+    needs: "XGBoost",
+    flags: &[],
+    variables: &[
+        Variable::new("DMLC_TRACKER_URI", "The address of the tracker, under `xgboost`."),
+        Variable::new("DMLC_TRACKER_PORT", "`9099`, under `xgboost`."),
+        Variable::new("DMLC_TASK_ID", "The number of the host, with zeros before it, under `xgboost`."),
+        Variable::new(
+            "FOOTPLATE_MACHINES",
+            "`address:12400,…` of all hosts, for LightGBM's `machines`, under `xgboost`.",
+        ),
+    ],
+    module: Some(PythonModule { name: "xgboost", package: "xgboost" }),
+    spans_hosts: true,
+    needs_all_hosts: true,
+    starts_ranks_of_other_hosts: false,
+    services: Services::OfAllHosts,
+    ports: &[PORT],
+    locate: locate_nothing,
+    further_profile: nothing_further,
+    plan,
+};
+
+const TRACKER: ServiceName = ServiceName { name: "xgboost-tracker", title: "the XGBoost tracker" };
+
+/// The port of the tracker.
+const PORT: u16 = 9099;
+
+/// The port at which LightGBM listens on each host.
+const MACHINE_PORT: u16 = 12400;
+
+/// The program of the tracker. Its arguments are the address, the port and the number of workers.
+const TRACK: &str = "import sys; from xgboost.tracker import RabitTracker; \
+                     address, port, workers = sys.argv[1:4]; \
+                     tracker = RabitTracker(n_workers=int(workers), host_ip=address, port=int(port), sortby='task'); \
+                     tracker.start(); print('the tracker listens', flush=True); tracker.wait_for()";
+
+fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
+    let job = input.job;
+    let nodes = job.nodes();
+    let node_rank = job.node_rank();
+    let address = input.host_address(&job.master());
+    let machines: Vec<String> = nodes.iter().map(|host| with_port(&input.host_address(host), MACHINE_PORT)).collect();
+    let mut variables = input.network_variables_of_script();
+    variables.insert("FOOTPLATE_MACHINES".into(), machines.join(",").into());
+    let mut processes = Vec::new();
+    if nodes.len() == 1 {
+        processes.push(input.script_of_host(VariableTable::new())?);
+    } else {
+        if node_rank == 0 {
+            let arguments = [address.clone(), PORT.to_string(), nodes.len().to_string()];
+            let command = input.program_command(TRACK, &arguments)?;
+            let tracker = service(TRACKER, command, 0, ReadySign::Line { text: "the tracker listens", times: 1 });
+            processes.push(ProcessPlan { end: EndMeaning::FailureUnlessZero, ..tracker });
+        }
+        // The tracker sorts the numbers as text.
+        let width = nodes.len().to_string().len();
+        let own = [
+            ("DMLC_TRACKER_URI", address),
+            ("DMLC_TRACKER_PORT", PORT.to_string()),
+            ("DMLC_TASK_ID", format!("{node_rank:0width$}")),
+            ("DMLC_NUM_WORKER", nodes.len().to_string()),
+        ];
+        let own = own.map(|(name, value)| (name.into(), value.into()));
+        processes.push(input.served_script(VariableTable::from(own))?);
+    }
+    Ok(LaunchPlan {
+        processes,
+        variables,
+        span: Some(input.span_of_one()),
+        warnings: input.unseen_gpus().into_iter().collect(),
+        ..LaunchPlan::new(XGBOOST.name, input)
+    })
+}

@@ -1,0 +1,87 @@
+//! Failures of services: what ended, and what that means for the job.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::context::Context;
+use crate::event::{Cause, CauseDetail, CauseEnding, DetailLabel, Ending, Event, EventKind, Events, Output, Process};
+use crate::files;
+use crate::job::{Job, exit_code};
+use crate::logs;
+
+/// The services of this host that were not ready in time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LateServices(Arc<Mutex<BTreeSet<Process>>>);
+
+impl LateServices {
+    /// Begins to note services that were not ready in time.
+    pub(super) fn listen(events: &Events) -> LateServices {
+        let late = LateServices::default();
+        let noted = late.clone();
+        events.subscribe(move |event: &Event| {
+            if let EventKind::ProcessLate(process) = &event.kind {
+                noted.0.lock().unwrap_or_else(PoisonError::into_inner).insert(process.clone());
+            }
+        });
+        late
+    }
+
+    /// Returns true if a service was not ready in time.
+    pub(super) fn contains(&self, process: &Process) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(process)
+    }
+}
+
+/// Returns the cause for a service that ended before the script. `cause` is what its own output tells.
+pub(super) fn ended(title: &str, ending: Ending, cause: Cause) -> Cause {
+    if ending.is_success() {
+        // A success of the engine's own is a failure of the job.
+        let headline = format!("{title} ended with exit code 0 before the script");
+        return Cause { headline, ending: CauseEnding::NoProcess(1), ..cause };
+    }
+    Cause { launcher: Some(title.to_owned()), ..cause }
+}
+
+/// Returns the cause for a service that was not ready in time. `last` is the last line that it wrote.
+pub(super) fn late(title: &str, patience: Duration, last: Option<String>, cause: Cause) -> Cause {
+    let headline = format!("{title} was not ready within {} s (FOOTPLATE_SERVICE_TIME)", patience.as_secs_f64());
+    let said = last.map(|text| CauseDetail { label: Some(DetailLabel::LastLine), text });
+    let Cause { host, command, .. } = cause;
+    let ending = CauseEnding::NoProcess(exit_code::LAUNCH);
+    Cause { details: said.into_iter().collect(), host, command, ..Cause::new(headline, ending) }
+}
+
+/// The maximum number of lines that are kept of each stream of a service whose lines do not reach the log.
+const KEPT_LINES: usize = 200;
+
+/// Writes the last lines of services into files beside the run record.
+pub(super) fn keep_output(context: &Context, job: &Job, services: &[(Process, Output)]) {
+    if !context.leaves_files {
+        return;
+    }
+    let folder = job.paths.record(&job.cluster.current_host);
+    for (process, output) in services {
+        let text = [&output.stdout, &output.stderr].map(|bytes| last_lines(bytes)).concat();
+        let path = folder.join(format!("{process}.log"));
+        let made = std::fs::create_dir_all(&folder).and_then(|()| files::create_own(&path));
+        let written = made.and_then(|mut file| file.write_all(text.as_bytes()));
+        if let Err(error) = written {
+            tracing::warn!("cannot write {}: {error}", path.display());
+        }
+    }
+}
+
+/// Returns the last [`KEPT_LINES`] lines, without secrets.
+fn last_lines(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(KEPT_LINES)..].iter().map(|line| format!("{}\n", logs::clean(line))).collect()
+}
+
+/// Returns the last line with text in what a service wrote.
+pub(super) fn last_line(output: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(output);
+    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+}

@@ -1,0 +1,246 @@
+//! Real Ray and real Dask over hosts that are containers, with 64 MiB of shared memory each. The gate runs the first cases, with
+//! Dask: Ray gives up if its own start takes more than 30 s, as on a machine with much else to do. `tests/engines` runs all.
+
+use std::process::Command;
+
+use crate::container::{Container, Ended};
+use crate::fleet::{Hosts, Started, all, failed, host_is_lost};
+use crate::images;
+use crate::job::has_all_engines;
+
+/// The folder of Ray and Dask in a container.
+const FOLDER: &str = "/opt/clusters";
+
+/// The two engines.
+const ENGINES: [&str; 2] = ["dask", "ray"];
+
+/// Returns the name of a volume with a virtual environment that holds Ray and Dask.
+fn volume() -> &'static str {
+    let python = format!("{FOLDER}/bin/python3");
+    let warm_up = format!(
+        "{python} -c 'import ray, distributed.cli.dask_scheduler, distributed.cli.dask_worker'
+         {python} -m ray.scripts.scripts start --head --include-dashboard=false >/dev/null
+         {python} -m ray.scripts.scripts stop >/dev/null"
+    );
+    images::python_volume("footplate-test-clusters", FOLDER, "ray distributed", &warm_up)
+}
+
+/// A script that uses the cluster of either engine. `spread` runs a function once on each host and returns the results, `at`
+/// runs it on one host, and `here` is the name of the host on which a task runs.
+const BOTH: &str = r#"
+import os, signal, sys, time
+hosts = os.environ["SM_HOSTS"].strip('[]').replace('"', '').split(",")
+def here(): return os.environ["SM_CURRENT_HOST"]
+if "RAY_ADDRESS" in os.environ:
+    import ray
+    ray.init(log_to_driver=True)
+    nodes = {node["NodeManagerAddress"]: node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    assert len(nodes) == len(hosts), nodes
+    import socket
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    def at(host, function, **options):
+        node = nodes[socket.gethostbyname(host)]
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
+        return ray.remote(function).options(**options).remote()
+    result = ray.get
+else:
+    from dask.distributed import Client
+    client = Client()
+    assert len(client.scheduler_info()["workers"]) == len(hosts)
+    def at(host, function, **options):
+        return client.submit(function, workers=[host], pure=False)
+    def result(futures):
+        return [f.result() for f in futures] if isinstance(futures, list) else futures.result()
+def spread(function): return result([at(host, function) for host in hosts])
+def on_worker(): return here()
+print("found", *spread(on_worker), flush=True)
+"#;
+
+/// Returns hosts whose script uses the cluster of an engine, and then executes `then`.
+fn cluster(engine: &str, count: usize, then: &str) -> Hosts {
+    let image = images::debian("bookworm");
+    let launcher = format!("--env=FOOTPLATE_LAUNCHER={engine}");
+    let folder = format!("--volume={}:{FOLDER}:ro", volume());
+    let path = format!("--env=PATH={FOLDER}/bin:/usr/local/bin:/usr/bin:/bin");
+    Hosts::new(count, image, &format!("{BOTH}{then}\n"), &[&launcher, &folder, &path])
+}
+
+/// Returns the line of a script's text, counted from 1, that contains a text.
+fn line_of(hosts: &Hosts, text: &str) -> usize {
+    let script = hosts.jobs[0].read("code/train.py").expect("a script");
+    script.lines().position(|line| line.contains(text)).expect("the line is there") + 1
+}
+
+impl Started<'_> {
+    /// Waits until the script has found the workers of all hosts.
+    fn until_found(&self) {
+        let names: Vec<String> = (1..=self.containers.len()).map(|n| format!("algo-{n}")).collect();
+        self.containers[0].until_logged(&format!("found {}\n", names.join(" ")));
+    }
+}
+
+/// Runs a case for each engine: in the gate for the first one only, because the other takes the same ways.
+fn for_each_engine(case: impl Fn(&str)) {
+    if images::usable() {
+        let engines = if has_all_engines() { &ENGINES[..] } else { &ENGINES[..1] };
+        engines.iter().for_each(|engine| case(engine));
+    }
+}
+
+/// Runs a case for each engine, unless the gate asks.
+fn outside_the_gate(case: impl Fn(&str)) {
+    if has_all_engines() {
+        for_each_engine(case);
+    }
+}
+
+#[track_caller]
+fn name_the_error(ended: &[Ended], code: i32, first: &str, further: &[&str]) {
+    for ended in ended {
+        failed(ended, code, first, "");
+        for part in further {
+            assert!(ended.failure().contains(part), "{part:?} is missing\n{ended}");
+        }
+    }
+}
+
+#[test]
+fn a_script_finds_the_workers_of_all_hosts() {
+    if !images::usable() {
+        return;
+    }
+    for (engine, count) in [("dask", 2), ("dask", 3), ("dask", 1), ("ray", 2), ("ray", 3), ("ray", 1)] {
+        // Another user.
+        let mut hosts = cluster(engine, count, "assert os.getuid() == 1000");
+        hosts.options.extend(["--user=1000:1000", "--env=HOME=/tmp"].map(str::to_owned));
+        hosts.let_others_write();
+        let started = hosts.start();
+        let ended = started.end();
+        ended.iter().for_each(Ended::succeeded);
+        let names: Vec<String> = (1..=count).map(|n| format!("algo-{n}")).collect();
+        assert!(ended[0].logs.contains(&format!("\nfound {}\n", names.join(" "))), "{}", all(&ended));
+        let service = if engine == "ray" { "ray-worker" } else { "dask-worker" };
+        for (n, ended) in ended.iter().enumerate().skip(1) {
+            assert!(ended.logs.contains(&format!("[algo-{}:{service}] ", n + 1)), "{ended}");
+        }
+        if !has_all_engines() {
+            break;
+        }
+    }
+}
+
+#[test]
+fn an_exception_in_a_task_is_the_headline_on_every_host() {
+    for_each_engine(|engine| {
+        let hosts = cluster(
+            engine,
+            2,
+            "def bad():\n    raise ValueError('row 17 is rotten')\nresult(at('algo-2', bad, max_retries=0) \
+             if 'RAY_ADDRESS' in os.environ else at('algo-2', bad))",
+        );
+        let started = hosts.start();
+        started.until_found();
+        let place = format!("at train.py:{} in bad", line_of(&hosts, "row 17"));
+        let host = if engine == "ray" { " (Ray task on host algo-2)" } else { "" };
+        name_the_error(
+            &started.end_in_time(),
+            1,
+            "ValueError: row 17 is rotten\n",
+            &[&format!("\n{place}{host}\n"), "host algo-1, exit code 1"],
+        );
+    });
+}
+
+#[test]
+fn an_exception_in_the_script_ends_the_cluster() {
+    outside_the_gate(|engine| {
+        let hosts = cluster(engine, 2, "raise KeyError('loss')");
+        let started = hosts.start();
+        started.until_found();
+        name_the_error(&started.end_in_time(), 1, "KeyError: 'loss'\n", &["host algo-1, exit code 1"]);
+    });
+}
+
+#[test]
+fn a_service_that_is_killed_ends_the_job() {
+    outside_the_gate(|engine| {
+        let (title, service) = if engine == "ray" { ("Ray", "raylet") } else { ("Dask", "dask_worker") };
+        let hosts = cluster(engine, 2, "time.sleep(600)");
+        let started = hosts.start();
+        started.until_found();
+        started.containers[1].kill_process(service);
+        let further = format!(" of the {title} worker");
+        for ended in started.end_in_time() {
+            assert_ne!(ended.code, 0, "{ended}");
+            assert!(ended.failure().contains("host algo-2, exit code "), "{ended}");
+            assert!(ended.failure().contains(&further), "{ended}");
+        }
+    });
+}
+
+#[test]
+fn a_host_that_is_killed_ends_the_job() {
+    outside_the_gate(|engine| {
+        for victim in [1, 0] {
+            let hosts = cluster(engine, 2, "time.sleep(600)");
+            let started = hosts.start();
+            started.until_found();
+            started.containers[victim].kill();
+            host_is_lost(&started.end_in_time(), victim);
+        }
+    });
+}
+
+/// A script that saves a result of the cluster when it is told to stop.
+const SAVES: &str = "def save(*_):\n    found = spread(on_worker)\n    print('saved', *found, flush=True)\n    sys.exit(0)\n\
+                     signal.signal(signal.SIGTERM, save)\nprint('waiting', flush=True)\nwhile True: time.sleep(0.1)";
+
+#[test]
+fn a_stop_lets_the_script_save_with_the_whole_cluster() {
+    outside_the_gate(|engine| {
+        // All hosts at once, and the host of a worker alone.
+        for alone in [false, true] {
+            let hosts = cluster(engine, 2, SAVES);
+            let started = hosts.start();
+            started.containers[0].until_logged("waiting\n");
+            let ended = if alone {
+                started.containers[1].signal("TERM");
+                started.end_in_time()
+            } else {
+                started.stop()
+            };
+            assert!(ended[0].logs.contains("saved algo-1 algo-2\n"), "{}", all(&ended));
+            for ended in &ended {
+                assert_eq!((ended.code, ended.failure.as_deref()), (0, None), "{ended}");
+            }
+        }
+    });
+}
+
+#[test]
+fn an_engine_that_the_image_lacks_is_named_on_every_host() {
+    outside_the_gate(|engine| {
+        let mut hosts = cluster(engine, 2, "");
+        hosts.options.retain(|option| !option.starts_with("--env=PATH="));
+        let started = hosts.start();
+        let module = if engine == "ray" { "ray" } else { "distributed" };
+        let text =
+            format!("the launcher {engine} needs the Python module {module}, which /usr/bin/python3 does not have: ");
+        for ended in started.end_in_time() {
+            failed(&ended, 69, &text, "exit code 69");
+        }
+    });
+}
+
+impl Container<'_> {
+    /// Kills the first process of the container whose command contains a text.
+    fn kill_process(&self, text: &str) {
+        let script = format!(
+            "import os, pathlib, signal\nfor pid in sorted(map(int, filter(str.isdigit, os.listdir('/proc')))):\n    \
+             command = pathlib.Path('/proc', str(pid), 'cmdline').read_bytes()\n    \
+             if pid not in (1, os.getpid()) and b'{text}' in command:\n        os.kill(pid, signal.SIGKILL)\n        break\n\
+             else: raise SystemExit('no such process')"
+        );
+        images::run(Command::new("docker").args(["exec", self.name(), "python3", "-c", &script]));
+    }
+}

@@ -1,0 +1,198 @@
+//! Services over several hosts: an engine that stands in for Ray, as processes on this machine. Its head and its workers note
+//! what happens to them, and do what the test tells them.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::hosts::Hosts;
+use super::job::{Ended, eventually};
+use super::running::{Running, notes};
+
+/// The program that `python -m ray.scripts.scripts` starts. It is ready when it may be, and ends when it is told.
+const NODE: &str = r#"
+import os, signal, sys, time
+from notes import note
+name = "head" if "--head" in sys.argv else "worker"
+def told(*_):
+    note(f"{time.monotonic()} {name} told")
+    sys.exit(1)
+signal.signal(signal.SIGTERM, told)
+note(f"{time.monotonic()} {name} started")
+def is_told(what): return os.path.exists(os.environ["NOTES"] + "." + what)
+while os.environ.get("HOLD") == name and not is_told("ready"): time.sleep(0.01)
+note(f"{time.monotonic()} {name} ready")
+print("Ray runtime started.", flush=True)
+while True:
+    time.sleep(0.01)
+    if is_told("well"): sys.exit(0)
+    if is_told("die"):
+        print("the node has lost its disk", file=sys.stderr)
+        sys.exit(7)
+"#;
+
+/// The beginning of scripts.
+const BEGIN: &str = "import os, signal, sys, time\nfrom notes import note, wait_for\n\
+                     note(f'{time.monotonic()} script')\n";
+
+fn cluster(count: usize, script: &str) -> Hosts {
+    let hosts = Hosts::new(count, &format!("{BEGIN}{script}")).variable("FOOTPLATE_LAUNCHER", "ray");
+    let with_engine = |job: super::job::Job| {
+        job.file("code/ray/__init__.py", "")
+            .file("code/ray/scripts/__init__.py", "")
+            .file("code/ray/scripts/scripts.py", NODE)
+    };
+    Hosts { jobs: hosts.jobs.into_iter().map(with_engine).collect() }
+}
+
+/// Returns the time at which something was noted on a host.
+#[track_caller]
+fn time_of(hosts: &Hosts, n: usize, what: &str) -> f64 {
+    let noted = notes(hosts.jobs[n].base());
+    let found = noted.iter().find_map(|note| note.strip_suffix(what)?.trim().parse().ok());
+    found.unwrap_or_else(|| panic!("{what:?} is not among {noted:?}"))
+}
+
+fn has_noted(hosts: &Hosts, n: usize, what: &str) -> bool {
+    notes(hosts.jobs[n].base()).iter().any(|note| note.ends_with(what))
+}
+
+/// Starts the hosts and waits until the script runs.
+fn started(hosts: &Hosts) -> Vec<Running> {
+    let running = hosts.start();
+    eventually("the script runs", || has_noted(hosts, 0, " script").then_some(()));
+    running
+}
+
+#[track_caller]
+fn quick(ended: &[Ended]) {
+    for ended in ended {
+        assert!(ended.duration < Duration::from_secs(40), "{:?}", ended.duration);
+    }
+}
+
+#[test]
+fn services_start_in_step_and_end_after_the_script() {
+    let hosts = cluster(3, "print('trained', os.environ['RAY_ADDRESS'])\n").variable("HOLD", "worker");
+    let running = hosts.start();
+    for n in [1, 2] {
+        eventually("the worker starts", || has_noted(&hosts, n, " worker started").then_some(()));
+    }
+    running[1].tell("ready");
+    eventually("the first worker is ready", || has_noted(&hosts, 1, " worker ready").then_some(()));
+    assert!(!has_noted(&hosts, 0, " script"), "the script waits for every worker");
+    running[2].tell("ready");
+    let ended = hosts.end(running);
+    let at = |n, what| time_of(&hosts, n, what);
+    for n in [1, 2] {
+        assert!(at(0, " head ready") < at(n, " worker started"));
+        assert!(at(n, " worker ready") < at(0, " script"));
+        assert!(at(0, " script") < at(n, " worker told"));
+        assert!(at(n, " worker told") < at(0, " head told"));
+        assert!(!has_noted(&hosts, n, " script"));
+    }
+    let [head, workers @ ..] = &ended[..] else { unreachable!() };
+    let stdout = String::from_utf8_lossy(&head.stdout).into_owned();
+    assert!(stdout.contains(&format!("trained {}:6379\n", super::hosts::address(1))), "{stdout}");
+    assert!(stdout.contains("[algo-1:ray-head] Ray runtime started.\n"), "{stdout}");
+    for (worker, n) in workers.iter().zip(2..) {
+        assert_eq!(worker.stdout(), format!("[algo-{n}:ray-worker] Ray runtime started.\n"));
+    }
+    for ended in ended {
+        ended.succeeded();
+    }
+}
+
+#[test]
+fn a_service_that_ends_before_the_script_ends_the_job_on_every_host() {
+    for (order, code, text, status) in [
+        ("die", 7, "the node has lost its disk\n", "host algo-2, exit code 7 of the Ray worker"),
+        ("well", 1, "the Ray worker ended with exit code 0 before the script\n", "host algo-2, exit code 1"),
+    ] {
+        let hosts = cluster(2, "time.sleep(600)\n");
+        let running = started(&hosts);
+        running[1].tell(order);
+        let ended = hosts.end(running);
+        quick(&ended);
+        for ended in ended {
+            let ended = ended.failed(code, text);
+            assert!(ended.failure().contains(status), "{}", ended.failure());
+        }
+    }
+}
+
+#[test]
+fn a_service_that_is_not_ready_in_time_is_named_with_its_host() {
+    let hosts = cluster(3, "").variable("HOLD", "worker").variable("FOOTPLATE_SERVICE_TIME", "3");
+    let running = hosts.start();
+    eventually("the worker starts", || has_noted(&hosts, 2, " worker started").then_some(()));
+    running[2].tell("ready");
+    for ended in hosts.end(running) {
+        let ended = ended.failed(69, "the Ray worker was not ready within 3 s (FOOTPLATE_SERVICE_TIME)\n");
+        assert!(ended.failure().contains("host algo-2, exit code 69"), "{}", ended.failure());
+    }
+    assert!(!has_noted(&hosts, 0, " script"));
+}
+
+#[test]
+fn a_script_that_fails_decides_and_services_end_at_once() {
+    let hosts = cluster(2, "raise ValueError('bad data')\n");
+    let ended = hosts.train();
+    quick(&ended);
+    for ended in ended {
+        let ended = ended.failed(1, "ValueError: bad data\nat train.py:4\n");
+        assert!(ended.failure().contains("host algo-1, "), "{}", ended.failure());
+    }
+}
+
+#[test]
+fn a_script_that_is_told_to_stop_saves_while_all_services_serve() {
+    let script = "def save(*_):\n    note('saving')\n    wait_for('saved')\n    note(f'{time.monotonic()} saved')\n    \
+                  sys.exit(0)\nsignal.signal(signal.SIGTERM, save)\nnote('up')\nwait_for('end')\n";
+    // All hosts are stopped, as by the platform, or only one that runs nothing but a service.
+    for stopped in [&[0, 1][..], &[1]] {
+        let hosts = cluster(2, script);
+        let running = started(&hosts);
+        running[0].noted("up", 1);
+        for n in stopped {
+            running[*n].signal(Signal::SIGTERM);
+        }
+        running[0].noted("saving", 1);
+        assert!(!has_noted(&hosts, 1, " worker told") && !has_noted(&hosts, 0, " head told"));
+        running[0].tell("saved");
+        let ended = hosts.end(running);
+        assert!(time_of(&hosts, 0, " saved") < time_of(&hosts, 1, " worker told"));
+        assert!(time_of(&hosts, 1, " worker told") < time_of(&hosts, 0, " head told"));
+        for ended in ended {
+            assert_eq!(ended.code(), 0, "{}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_host_of_a_service_that_is_lost_ends_the_job() {
+    for victim in [0, 1] {
+        let hosts = cluster(2, "time.sleep(600)\n");
+        let mut running = started(&hosts);
+        running[victim].signal(Signal::SIGKILL);
+        let other = running.remove(1 - victim);
+        let ended = other.end(&hosts.jobs[1 - victim]);
+        quick(std::slice::from_ref(&ended));
+        ended.failed(68, &format!("host algo-{} is lost: ", victim + 1));
+    }
+}
+
+#[test]
+fn one_host_runs_head_and_script() {
+    let hosts = cluster(1, "print('trained')\n");
+    let ended = hosts.jobs[0].train().succeeded();
+    assert_eq!(ended.stdout(), "[algo-1:ray-head] Ray runtime started.\ntrained\n");
+    assert!(time_of(&hosts, 0, " script") < time_of(&hosts, 0, " head told"));
+}
+
+#[test]
+fn an_engine_with_services_needs_the_channel_between_hosts() {
+    let hosts = cluster(2, "").variable("FOOTPLATE_CLUSTER_PORT", "off");
+    let ended = hosts.jobs[0].train();
+    ended.failed(78, "the hosts of this job do not connect (FOOTPLATE_CLUSTER_PORT=off), but ray needs them ");
+}
