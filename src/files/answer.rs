@@ -4,17 +4,25 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 use crate::kernel;
 
-/// The file that is being read by the work of [`together`].
-type Current = Arc<Mutex<PathBuf>>;
+/// The most that the work of [`together`] may take, in patiences: it also parses what it reads.
+const PATIENCES_OF_WORK: u32 = 6;
+
+/// The file that the work of [`together`] waits for.
+#[derive(Debug)]
+struct Current {
+    path: PathBuf,
+    /// The time at which it was asked for. `None` if it was read.
+    since: Option<Instant>,
+}
 
 thread_local! {
-    /// The place for the name of the file that this thread reads, if it does the work of [`together`].
-    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+    /// The file that this thread waits for, if it does the work of [`together`].
+    static CURRENT: RefCell<Option<Arc<Mutex<Current>>>> = const { RefCell::new(None) };
 }
 
 /// A file system that did not answer in time.
@@ -51,36 +59,62 @@ pub fn within<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> T + 
 /// it.
 ///
 /// # Errors
-/// The work takes longer than [`PATIENCE`]. Then the thread is abandoned.
+/// A file is not answered within [`PATIENCE`]. Then the thread is abandoned.
 pub fn together<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Unanswered> {
     together_within(PATIENCE, work)
 }
 
+/// As [`together`], with another time for each file.
 pub(super) fn together_within<T: Send + 'static>(
     patience: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Unanswered> {
     if CURRENT.with_borrow(Option::is_some) {
-        return Ok(work());
+        let value = work();
+        note(None);
+        return Ok(value);
     }
-    let current = Current::default();
+    let begun = Instant::now();
+    let current = Arc::new(Mutex::new(Current { path: PathBuf::new(), since: Some(begun) }));
     let own = Arc::clone(&current);
-    let done = within(patience, move || {
+    let work = move || {
         CURRENT.set(Some(own));
         let value = work();
         CURRENT.set(None);
         value
-    });
-    let last = || current.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    done.ok_or_else(|| Unanswered { path: last(), patience })
+    };
+    let (sender, result) = mpsc::channel();
+    let deliver = move |value| {
+        // Nobody waits any more if it took too long.
+        let _ = sender.send(value);
+    };
+    if let Err((_, work)) = kernel::on_worker(work, deliver) {
+        // Better to wait than to fail.
+        return Ok(work());
+    }
+    let mut wait = patience;
+    loop {
+        if let Ok(value) = result.recv_timeout(wait) {
+            return Ok(value);
+        }
+        let current = current.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = current.since.map_or(Duration::ZERO, |since| since.elapsed());
+        if waited >= patience || begun.elapsed() >= patience * PATIENCES_OF_WORK {
+            return Err(Unanswered { path: current.path.clone(), patience });
+        }
+        wait = patience - waited;
+    }
 }
 
-/// Notes the file that is read next, for the error of [`together`].
-pub(super) fn note(path: &Path) {
+/// Notes the file that is asked for next, or that the last one was read.
+pub(super) fn note(path: Option<&Path>) {
     CURRENT.with_borrow(|current| {
-        if let Some(current) = current {
-            path.clone_into(&mut current.lock().unwrap_or_else(PoisonError::into_inner));
+        let Some(current) = current else { return };
+        let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = path {
+            path.clone_into(&mut current.path);
         }
+        current.since = path.map(|_| Instant::now());
     });
 }
 
@@ -88,7 +122,7 @@ pub(super) fn note(path: &Path) {
 mod tests {
     use std::path::Path;
     use std::thread;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::{note, together, together_within, within};
 
@@ -112,10 +146,28 @@ mod tests {
     }
 
     #[test]
+    fn work_with_what_was_read_has_more_time_than_a_file() {
+        let patience = Duration::from_millis(100);
+        let worked = together_within(patience, move || {
+            note(None);
+            let begun = Instant::now();
+            while begun.elapsed() < patience * 2 {
+                std::hint::spin_loop();
+            }
+        });
+        assert_eq!(worked, Ok(()));
+        let stuck = together_within(patience, || {
+            note(None);
+            thread::park();
+        });
+        assert!(stuck.is_err());
+    }
+
+    #[test]
     fn the_file_that_is_not_answered_is_named() {
         let unanswered = together_within(Duration::from_millis(500), || {
-            note(Path::new("/a"));
-            note(Path::new("/b"));
+            note(Some(Path::new("/a")));
+            note(Some(Path::new("/b")));
             thread::park();
         })
         .expect_err("parked");

@@ -129,7 +129,7 @@ impl From<Unanswered> for io::Error {
 
 /// Opens a regular file for reading. A FIFO or a device is not waited for.
 fn open(path: &Path) -> io::Result<(File, Metadata)> {
-    answer::note(path);
+    answer::note(Some(path));
     // Opening a device could do something.
     refuse(&std::fs::metadata(path)?)?;
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
