@@ -1,5 +1,6 @@
-//! Builds the helper that samples NVIDIA GPUs (src/kernel/gpu_helper). It needs no C compiler and no C library: the linker is
-//! the one that comes with rustc, and the library that the helper names is an empty one.
+//! Leaves out of a release what only unwinding needs, and builds the helper that samples NVIDIA GPUs (src/kernel/gpu_helper).
+//! The helper needs no C compiler and no C library: the linker is the one that comes with rustc, and the library that the helper
+//! names is an empty one.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,10 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={FOLDER}/program.rs");
     println!("cargo::rerun-if-changed={FOLDER}/layout.rs");
+    if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
+        // A release ends at a panic: nothing searches its frames, whose index has 100 kB.
+        println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
+    }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let program = out.join("gpu-helper");
     if let Err(problem) = build(&out, &program) {
