@@ -352,7 +352,9 @@ impl HostTable {
         let differs = |(name, value): &(&String, &String)| profile.get(*name) != Some(*value);
         let takes_part = self.nodes.is_empty() || self.nodes.iter().any(|node| node == host);
         let names: Vec<&str> = self.profile.iter().filter(differs).map(|(name, _)| name.as_str()).collect();
-        if names.is_empty() || !takes_part {
+        // A host that has failed already has said why.
+        let has_failed = self.failures.iter().any(|account| account.host == host);
+        if names.is_empty() || !takes_part || has_failed {
             return Vec::new();
         }
         let difference = format!("host {host} has not the same {} as host {}", names.join(" and "), self.leader);
