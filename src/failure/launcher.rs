@@ -68,7 +68,7 @@ impl RankReport {
 }
 
 static FIELD: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^\s+(host|rank|exitcode) *: (\S+)(?: \(local_rank: (\d+)\))?").expect("a pattern"));
+    LazyLock::new(|| pattern(r"^\s+(host|rank|exitcode) *: (\S+)(?: \(local_rank: (\d+)\))?"));
 static SIGNALED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"^(?:mpirun|prterun) noticed that process rank (\d+) with PID \d+ on node (\S+)\s+exited\s+on\s+signal\s+(\d{1,2})\b",

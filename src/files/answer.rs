@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,16 +43,23 @@ pub fn within<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> T + 
     if CURRENT.with_borrow(Option::is_some) {
         return Some(work());
     }
+    handed_over(work).recv_timeout(patience).ok()
+}
+
+/// Does some work on another thread, and returns the receiver of its result. If there is no thread, the work is done before:
+/// better to wait than to fail.
+fn handed_over<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
     let (sender, result) = mpsc::channel();
+    let own = sender.clone();
     let deliver = move |value| {
         // Nobody waits any more if it took too long.
-        let _ = sender.send(value);
+        let _ = own.send(value);
     };
-    match kernel::on_worker(work, deliver) {
-        Ok(()) => result.recv_timeout(patience).ok(),
-        // Better to wait than to fail.
-        Err((_, work)) => Some(work()),
+    if let Err((_, work)) = kernel::on_worker(work, deliver) {
+        // The receiver is below.
+        let _ = sender.send(work());
     }
+    result
 }
 
 /// Does some work that reads files, all of them on one other thread, because handing each one over takes longer than reading
@@ -77,21 +84,12 @@ pub(super) fn together_within<T: Send + 'static>(
     let begun = Instant::now();
     let current = Arc::new(Mutex::new(Current { path: PathBuf::new(), since: Some(begun) }));
     let own = Arc::clone(&current);
-    let work = move || {
+    let result = handed_over(move || {
         CURRENT.set(Some(own));
         let value = work();
         CURRENT.set(None);
         value
-    };
-    let (sender, result) = mpsc::channel();
-    let deliver = move |value| {
-        // Nobody waits any more if it took too long.
-        let _ = sender.send(value);
-    };
-    if let Err((_, work)) = kernel::on_worker(work, deliver) {
-        // Better to wait than to fail.
-        return Ok(work());
-    }
+    });
     let mut wait = patience;
     loop {
         if let Ok(value) = result.recv_timeout(wait) {

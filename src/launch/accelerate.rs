@@ -36,7 +36,7 @@ pub(super) static ACCELERATE: Engine = Engine {
 /// The configuration file that `accelerate launch` reads without being asked to.
 const DEFAULT_CONFIG: &str = "accelerate/default_config.yaml";
 
-/// The same file, if it makes `accelerate launch` submit a new job to the platform instead of running the script.
+/// The configuration file of that name, if it makes `accelerate launch` submit a new job to the platform instead of running the script.
 const SUBMITTING_CONFIG: &str = "accelerate/default_config.yaml that submits a job";
 
 /// The options that choose the way in which ranks work together, or a file that does.

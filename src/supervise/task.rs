@@ -82,7 +82,7 @@ pub struct Launching {
 pub enum Readiness {
     /// It was started.
     Started,
-    /// So many lines of one of its streams contain a text.
+    /// Enough lines of one of its streams contain a text.
     Line {
         /// The text.
         text: String,

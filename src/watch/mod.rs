@@ -6,7 +6,7 @@
 //! - [`flight_recorder`] keeps what PyTorch wrote of its collective operations.
 //! - [`words`] has times in words.
 //!
-//! What a watch sees becomes an event or an answer. It must not start or end the script itself.
+//! A watch turns its observations into events or answers. It must not start or end the script itself.
 
 pub mod checkpoints;
 pub mod door;

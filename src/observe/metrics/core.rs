@@ -45,7 +45,7 @@ enum Occurrence {
 /// The place of the first group in a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Group {
-    /// So many bytes behind the beginning of the match, and so many before its end.
+    /// The numbers of bytes between the beginning of the match and the group, and between the group and the end of the match.
     Within(usize, usize),
     /// The search engine has to tell, which takes it as long as the search.
     Told,
