@@ -9,6 +9,9 @@ use std::process::Command;
 /// The folder of the helper.
 const FOLDER: &str = "src/kernel/gpu_helper";
 
+/// The linker's script that leaves out what only unwinding needs.
+const UNWINDING: &str = "release/no-unwinding.ld";
+
 /// The library of NVIDIA's driver.
 const LIBRARY: &str = "libnvidia-ml.so.1";
 
@@ -17,8 +20,11 @@ fn main() {
     println!("cargo::rerun-if-changed={FOLDER}/program.rs");
     println!("cargo::rerun-if-changed={FOLDER}/layout.rs");
     if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
-        // A release ends at a panic: nothing searches its frames, whose index has 100 kB.
+        // A release ends at a panic: nothing searches its frames, so neither they nor their index are needed.
+        println!("cargo::rerun-if-changed={UNWINDING}");
+        let script = env::current_dir().expect("cargo sets it").join(UNWINDING);
         println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
+        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script.display());
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let program = out.join("gpu-helper");
