@@ -83,6 +83,8 @@ pub enum Activity {
     Network(u64),
     /// A rank computes.
     Computing(usize),
+    /// Every GPU that is in use draws much power. Holds the least share of its limit, in per cent.
+    Power(u32),
     /// A rank is in other functions than before.
     Moving(usize),
     /// A rank is at another line of the functions in which it was before, as in an endless loop.
@@ -102,7 +104,7 @@ impl Activity {
     pub fn is_progress(&self) -> bool {
         match self {
             Activity::Compiler(_) | Activity::InputOutput(_) | Activity::Network(_) | Activity::Moving(_) => true,
-            Activity::Computing(_) | Activity::Stepping(_) | Activity::Slow { .. } => false,
+            Activity::Computing(_) | Activity::Power(_) | Activity::Stepping(_) | Activity::Slow { .. } => false,
         }
     }
 }
@@ -115,6 +117,7 @@ impl fmt::Display for Activity {
             Activity::InputOutput(bytes) => write!(f, "the ranks read or write {}", rate(bytes)),
             Activity::Network(bytes) => write!(f, "{} come or go over the network", rate(bytes)),
             Activity::Computing(rank) => write!(f, "rank {rank} computes"),
+            Activity::Power(percent) => write!(f, "every GPU draws {percent} % of its power limit or more"),
             Activity::Moving(rank) => write!(f, "rank {rank} goes from function to function"),
             Activity::Stepping(rank) => write!(f, "rank {rank} goes from line to line"),
             Activity::Slow { rank, place } => write!(f, "rank {rank} is in {place}, which can take long"),

@@ -96,7 +96,7 @@ pub(super) fn begin(
     let settings = &prepared.settings;
     let job = &prepared.job;
     let is_read = settings.stacks != StackChoice::Off;
-    let metrics = live.metrics.clone();
+    let (metrics, resources) = (live.metrics.clone(), live.resources.clone());
     let folder = live.record.as_ref().map(|_| job.paths.record(&job.cluster.current_host));
     live.evidence_folder.clone_from(&folder);
     let input = HangInput {
@@ -112,6 +112,7 @@ pub(super) fn begin(
         has_metric: Box::new(move || {
             metrics.as_ref().is_some_and(|metrics| metrics.summaries().iter().any(|(_, metric)| metric.count > 0))
         }),
+        gpu_power: Box::new(move || resources.as_ref()?.latest()?.power_share()),
         checkpoints: live.checkpoints.as_ref().map(|folder| folder.watch.clone()),
         grace_period: settings.grace_period,
         peers: live.peers.as_ref().map(|peers| Box::new(WatchLink::of(peers)) as Box<dyn WatchPeers>),

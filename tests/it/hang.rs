@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::hosts::Hosts;
+use super::hosts::{Hosts, with_program};
 use super::job::{Ended, Job, eventually, search_path};
 use super::kept;
 use super::record::record;
@@ -255,4 +255,32 @@ fn with_library(hosts: Hosts) -> Hosts {
         job.variable("PYTHONPATH", &library)
     });
     Hosts { jobs: jobs.collect() }
+}
+
+#[test]
+fn gpus_that_draw_much_power_are_trusted_once() {
+    // No GPU is on the machines that run the tests: nvidia-smi is a stand-in.
+    let smi = |power: u32| {
+        format!(
+            "#!/bin/sh\n[ \"$1\" = --list-gpus ] && {{ echo 'GPU 0: NVIDIA A10G'; exit 0; }}\n\
+             while :; do\n    \
+             echo '0, 100, 12, 1024, 23028, {power}.00, 300.00, 44, 1200, 1710, 0x0000000000000001, 0, NVIDIA A10G'\n    \
+             sleep 0.1\ndone\n"
+        )
+    };
+    // Its silence begins when the power is known.
+    let stuck = "import time\ndef stuck():\n    path = os.environ['SM_OUTPUT_DATA_DIR'] + '/footplate/algo-1/resources.jsonl'\n    \
+                 while not os.path.exists(path) or '\"power\"' not in open(path).read():\n        \
+                 print('waits', flush=True)\n        time.sleep(0.1)\n    time.sleep(600)\n";
+    let job = |power| {
+        let job = with_program(waiting(1, stuck), "nvidia-smi", &smi(power));
+        job.variable("FOOTPLATE_GPUS", "1").variable("FOOTPLATE_RESOURCE_INTERVAL", "0.5")
+    };
+    let jobs = [job(290), job(90)];
+    let running: Vec<Running> = jobs.iter().map(|job| Running::start(job, ["train"])).collect();
+    let ended: Vec<Ended> = jobs.iter().zip(running).map(|(job, running)| running.end(job)).collect();
+    let trusted = "but every GPU draws 96 % of its power limit or more: the job has 3 s more";
+    assert!(ended[0].stderr.contains(trusted), "{}", ended[0].stderr);
+    assert!(!ended[1].stderr.contains(" more"), "{}", ended[1].stderr);
+    ended.iter().for_each(|ended| assert_eq!(ended.code(), 124, "{ended:#?}"));
 }

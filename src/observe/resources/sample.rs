@@ -164,7 +164,17 @@ impl ResourceSample {
     }
 }
 
+/// The memory that a process holds on a GPU that it uses, at least, in bytes.
+const LEAST_CONTEXT: u64 = 256 << 20;
+
 impl ResourceSample {
+    /// Returns the least share of its power limit that a GPU in use draws. `None` if no GPU is in use, or none tells its power.
+    pub fn power_share(&self) -> Option<f64> {
+        let is_used = |gpu: &&GpuState| gpu.memory_used.is_none_or(|used| used >= LEAST_CONTEXT);
+        let share = |gpu: &GpuState| Some(gpu.power? / gpu.power_limit.filter(|limit| *limit > 0.0)?);
+        self.gpus.iter().filter(is_used).filter_map(share).min_by(f64::total_cmp)
+    }
+
     /// Adds the sample to an event file. The steps are the seconds since the first sample.
     pub(super) fn add_to(&self, board: &Board) {
         let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);

@@ -42,6 +42,10 @@ const LEAST_NETWORK: u64 = 512 << 10;
 /// The share of a processor from which on a rank computes.
 const LEAST_SHARE: f64 = 0.5;
 
+/// The share of its power limit from which on a GPU computes. One that waits for others in a kernel is busy as well, but draws a
+/// quarter to a half.
+const LEAST_POWER: f64 = 0.6;
+
 /// Parts of names of functions, and of paths of libraries, that are known to take long.
 const SLOW_FUNCTIONS: [&str; 6] = ["save", "checkpoint", "from_pretrained", "download", "compile", "urlretrieve"];
 const SLOW_FILES: [&str; 4] = ["torch/_inductor/", "torch/_dynamo/", "triton/compiler/", "huggingface_hub/"];
@@ -127,6 +131,11 @@ impl Effort {
     }
 }
 
+/// Returns what the GPUs show, by the least share of its power limit that one of them draws.
+pub(super) fn of_power(share: Option<f64>) -> Option<Activity> {
+    share.filter(|share| *share >= LEAST_POWER).map(|share| Activity::Power((share * 100.0) as u32))
+}
+
 /// Returns what two looks at the stacks of ranks show.
 pub(super) fn of_stacks(before: &[RankStacks], now: &[RankStacks], code_dir: &Path) -> Vec<Activity> {
     let mut activities = Vec::new();
@@ -187,7 +196,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::time::{Duration, Instant};
 
-    use super::{Effort, is_compiler, moved, worked};
+    use super::{Effort, is_compiler, moved, of_power, worked};
     use crate::event::Activity;
 
     fn effort(at: Instant, moved: u64, worked: &[(usize, u64)], network: u64) -> Effort {
@@ -226,6 +235,13 @@ mod tests {
         // The only rank that computes may be in an endless loop.
         let one = effort(later, 1000, &[(0, 200)], 50);
         assert_eq!(one.since(&effort(begun, 1000, &[(0, 0)], 50)), []);
+    }
+
+    #[test]
+    fn gpus_that_wait_in_a_kernel_do_not_compute() {
+        assert_eq!(of_power(None), None);
+        assert_eq!(of_power(Some(0.45)), None);
+        assert_eq!(of_power(Some(0.92)), Some(Activity::Power(92)));
     }
 
     #[test]

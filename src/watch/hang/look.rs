@@ -52,6 +52,7 @@ pub(super) fn look(input: &HangInput, begun: Instant, is_hang: bool) -> RankLook
         let effort = Effort::look(&processes, network());
         let now = read(input, processes, begun);
         activities = effort.since(&before);
+        activities.extend(activity::of_power((input.gpu_power)()));
         activities.extend(activity::of_stacks(&ranks, &now, &input.code_dir));
         ranks = now;
     }

@@ -65,6 +65,8 @@ pub struct HangInput {
     pub rules: Option<LogRules>,
     /// Returns true if a metric of the job has a value.
     pub has_metric: Box<dyn Fn() -> bool + Send>,
+    /// Returns the least share of its power limit that a GPU in use draws, if it is known.
+    pub gpu_power: Box<dyn Fn() -> Option<f64> + Send>,
     /// The folder of checkpoints, if the job has one.
     pub checkpoints: Option<Checkpoints>,
     /// The time between a stop signal and the kill.
