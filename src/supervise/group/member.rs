@@ -45,6 +45,8 @@ pub enum ServiceEnd {
 pub(in crate::supervise) enum Life {
     /// It was not started yet, or its keeper was not heard yet.
     Waiting,
+    /// The shell was asked to start it.
+    Starting,
     /// It runs.
     Running(Pid),
     /// It has ended, or the group ended without it.
@@ -136,7 +138,12 @@ impl GroupMember {
 
     /// Returns true once its process was started, whether it still runs or not.
     pub(in crate::supervise) fn has_begun(&self) -> bool {
-        self.life != Life::Waiting
+        !matches!(self.life, Life::Waiting | Life::Starting)
+    }
+
+    /// Returns true if nobody was asked to start it yet.
+    pub(in crate::supervise) fn waits_for_start(&self) -> bool {
+        self.life == Life::Waiting
     }
 
     pub(in crate::supervise) fn is_running(&self) -> bool {
@@ -147,14 +154,14 @@ impl GroupMember {
     pub(in crate::supervise) fn pid(&self) -> Option<Pid> {
         match self.life {
             Life::Running(pid) => Some(pid),
-            Life::Waiting | Life::Ended(_) => None,
+            Life::Waiting | Life::Starting | Life::Ended(_) => None,
         }
     }
 
     pub(in crate::supervise) fn end(&self) -> Option<End> {
         match self.life {
             Life::Ended(end) => Some(end),
-            Life::Waiting | Life::Running(_) => None,
+            Life::Waiting | Life::Starting | Life::Running(_) => None,
         }
     }
 

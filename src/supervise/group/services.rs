@@ -5,6 +5,7 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 
 use super::super::timing::CLOSE_TIME;
+use super::member::Life;
 use super::{Action, Group, GroupMember, News, Phase, Purpose, Service, Target};
 use crate::event::CommonStep;
 
@@ -39,14 +40,17 @@ impl Group {
 
     /// Starts the members of the next stage, if all services of lower stages are ready, on every host that this one waits
     /// for. Ranks form the last stage.
-    pub(super) fn start_next(&self) -> Vec<Action> {
-        let waiting = self.own().filter(|member| !member.has_begun());
+    pub(super) fn start_next(&mut self) -> Vec<Action> {
+        let waiting = self.own().filter(|member| member.waits_for_start());
         let Some(next) = waiting.map(step_of).min().filter(|_| self.phase == Phase::Running) else { return Vec::new() };
         let is_held_up = self.own().any(|member| step_of(member) < next && !member.is_ready);
         if is_held_up || self.steps.allowed < next {
             return Vec::new();
         }
-        let starts = self.positions(|member| member.is_own() && !member.has_begun() && step_of(member) == next);
+        let starts = self.positions(|member| member.is_own() && member.waits_for_start() && step_of(member) == next);
+        for at in &starts {
+            self.members[*at].life = Life::Starting;
+        }
         starts.into_iter().map(Action::Start).collect()
     }
 

@@ -520,6 +520,20 @@ fn services_start_stage_by_stage_before_the_ranks() {
 }
 
 #[test]
+fn a_service_that_is_ready_at_once_starts_no_other_twice() {
+    let quiet = ServiceEnd::Failure;
+    let timing = Timing { grace_period: GRACE, failure_grace: GRACE, drain_time: DRAIN, service_time: SERVICE };
+    let parts = [(0, service(0, 0, quiet)), (1, service(0, 0, quiet)), (2, Part::Process)];
+    let now = Instant::now();
+    let mut group = Group::new(&parts, timing, Release::Free, CommonStep::LAST, now);
+    assert_eq!(group.begin(now), [Action::Start(0), Action::Start(1)]);
+    group.step(Input::Started { member: 0, pid: pid(0) }, now);
+    assert_eq!(group.step(Input::Ready { member: 0 }, now), [Action::Tell(News::Ready(0))]);
+    group.step(Input::Started { member: 1, pid: pid(1) }, now);
+    assert_eq!(group.step(Input::Ready { member: 1 }, now)[1..], [Action::Start(2)]);
+}
+
+#[test]
 fn services_end_after_the_ranks_in_their_order() {
     let quiet = ServiceEnd::Failure;
     let mut scene = Scene::of(&[service(0, 1, quiet), service(0, 0, quiet), Part::Process]);
