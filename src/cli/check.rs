@@ -48,7 +48,8 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     let mut findings = Vec::new();
     let mut redactor = Redactor::new(variables.texts());
     match run::prepare(paths.clone(), &variables, &settings, false) {
-        Ok(prepared) => {
+        Ok(mut prepared) => {
+            run::find_frameworks(&mut prepared, &variables);
             redactor = run::redactor(&variables, &prepared.job.all_hyperparameters);
             findings.push(("configuration", CheckResult::Fine(format!("in {}", paths.config().display()))));
             findings.extend(job(&prepared, &variables));
@@ -179,11 +180,16 @@ fn launcher(prepared: &Prepared, variables: &Variables, hardware: &Hardware, ima
 fn module(prepared: &Prepared, image: &Image) -> Option<CheckResult> {
     let Prepared { job, settings, .. } = prepared;
     let engine = launch::choose(job, settings).ok()?;
-    let module = engine.module?;
+    if engine.modules.is_empty() {
+        return None;
+    }
     let code_dir = job.code_dir();
     let is_complete = job.request.submit_directory.is_none() && !code_dir.join("requirements.txt").exists();
     Some(match run::missing_module(engine, image.python.as_deref(), &code_dir) {
-        None => CheckResult::Fine(format!("Python has {}", module.name)),
+        None => {
+            let names: Vec<&str> = engine.modules.iter().map(|module| module.name).collect();
+            CheckResult::Fine(format!("Python has {}", names.join(" or ")))
+        }
         Some(problem) if is_complete && settings.requirements == RequirementsChoice::Default => {
             CheckResult::Wrong(problem)
         }

@@ -49,7 +49,8 @@ pub(super) fn refuse(outcome: &Outcome) -> i32 {
 fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     let variables = Variables::of_this_process();
     let options = super::common::options(matches);
-    let prepared = run::prepare(config::base_paths(&variables), &variables, &options.settings, false)?;
+    let mut prepared = run::prepare(config::base_paths(&variables), &variables, &options.settings, false)?;
+    run::find_frameworks(&mut prepared, &variables);
     let job = &prepared.job;
     let (entry, note) = entry(&prepared, &variables)?;
     let hardware = run::hardware(&prepared, &variables);

@@ -40,6 +40,8 @@ pub struct Job {
     pub checkpoint_dir: Option<std::path::PathBuf>,
     /// The configuration of the container drivers, for jobs of version 3 of the SDK.
     pub drivers: Option<DriverConfig>,
+    /// The Python modules of the image among those that decide between launchers. `None` if nothing depends on them.
+    pub frameworks: Option<Vec<&'static str>>,
 }
 
 /// The request of the platform and the image: the program to run, and where its code comes from.

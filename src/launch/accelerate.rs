@@ -21,7 +21,7 @@ pub(super) static ACCELERATE: Engine = Engine {
     needs: "Accelerate and PyTorch",
     flags: &[],
     variables: &[],
-    module: Some(PythonModule { name: "accelerate", package: "accelerate" }),
+    modules: &[PythonModule { name: "accelerate", package: "accelerate" }],
     spans_hosts: true,
     // Its rendezvous is torchrun's, which waits for hosts that come later.
     needs_all_hosts: false,

@@ -19,7 +19,7 @@ pub(super) static DASK: Engine = Engine {
         Variable::new("DASK_SCHEDULER_ADDRESS", "The address of the scheduler, under `dask`."),
         Variable::new("DASK_DISTRIBUTED__WORKER__DAEMON", "`False` under `dask`: tasks may start processes."),
     ],
-    module: Some(PythonModule { name: "distributed", package: "distributed" }),
+    modules: &[PythonModule { name: "distributed", package: "distributed" }],
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,

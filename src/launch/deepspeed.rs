@@ -30,7 +30,7 @@ pub(super) static DEEPSPEED: Engine = Engine {
         Variable::new("CROSS_SIZE", "The number of hosts, under `deepspeed`."),
         Variable::new("LOCAL_SIZE", "The number of ranks on this host, under `deepspeed`."),
     ],
-    module: Some(PythonModule { name: "deepspeed", package: "deepspeed" }),
+    modules: &[PythonModule { name: "deepspeed", package: "deepspeed" }],
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,

@@ -28,8 +28,8 @@ pub struct Engine {
     pub flags: &'static [Flag],
     /// The variables that this engine alone sets, for the documentation.
     pub variables: &'static [Variable],
-    /// The Python module without which the engine cannot run, if it needs one. It may come with the requirements.
-    pub module: Option<PythonModule>,
+    /// The Python modules of which the engine needs one. Empty if it needs none. They may come with the requirements.
+    pub modules: &'static [PythonModule],
     /// True if the engine starts one distributed job over several hosts. False if every host runs for itself.
     pub spans_hosts: bool,
     /// True if a launch over several hosts can start only after all of them are there. False if the processes of the engine
@@ -78,12 +78,31 @@ pub struct Flag {
     pub name: &'static str,
     /// If a job sets several flags, the one with the lowest priority number counts.
     pub priority: u8,
+    /// True if the flag is for several engines: those whose module the image's Python has.
+    pub is_shared: bool,
+}
+
+impl Flag {
+    /// Returns a flag that asks for one engine.
+    pub(super) const fn of_engine(name: &'static str, priority: u8) -> Flag {
+        Flag { name, priority, is_shared: false }
+    }
+
+    /// Returns a flag that asks for one of several engines, whichever the image's Python has the module of.
+    pub(super) const fn shared(name: &'static str, priority: u8) -> Flag {
+        Flag { name, priority, is_shared: true }
+    }
 }
 
 /// The facts that must be equal on all hosts of a launch, by the names that the error text uses.
 pub type Profile = BTreeMap<&'static str, String>;
 
 impl Engine {
+    /// Returns true if the flag asks for this engine in an image whose Python has these modules.
+    pub(super) fn answers(&self, flag: &Flag, modules: &[&str]) -> bool {
+        !flag.is_shared || self.modules.iter().any(|module| modules.contains(&module.name))
+    }
+
     /// Returns true if services serve the script.
     pub fn has_services(&self) -> bool {
         self.services != Services::None

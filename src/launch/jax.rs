@@ -33,7 +33,7 @@ pub(super) static JAX: Engine = Engine {
              number of processes by them. No Open MPI runs.",
         ),
     ],
-    module: Some(PythonModule { name: "jax", package: "jax" }),
+    modules: &[PythonModule { name: "jax", package: "jax" }],
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,

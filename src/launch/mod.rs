@@ -105,6 +105,12 @@ pub fn choose(job: &Job, settings: &Settings) -> Result<&'static Engine, LaunchE
     choice::choose(&ENGINES, job, settings)
 }
 
+/// Returns the Python modules on which the choice of the engine depends, because the job sets a flag that is for several
+/// engines. Empty if the choice does not depend on any. [`Job::frameworks`] takes those that the image has.
+pub fn undecided(job: &Job, settings: &Settings) -> Vec<&'static str> {
+    choice::undecided(&ENGINES, job, settings)
+}
+
 /// Plans what this host runs.
 ///
 /// # Errors
@@ -117,6 +123,7 @@ pub fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
 fn plan_with(engines: &[&'static Engine], input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let engine = choice::choose(engines, input.job, input.settings)?;
     let mut plan = (engine.plan)(input)?;
+    plan.warnings.extend(choice::frameworks_warning(engine, input.job));
     if let Some(set) = input.settings.launcher.as_deref().filter(|set| *set != engine.name) {
         let cluster = &input.job.cluster;
         plan.warnings.push(match &input.job.request.training_module {

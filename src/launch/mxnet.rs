@@ -3,7 +3,7 @@
 //! The variables and the port are those of sagemaker-mxnet-training. Importing mxnet runs a scheduler or a server, which ends
 //! by itself after the last worker.
 
-use super::engine::{Engine, PythonModule, Services, locate_nothing, nothing_further};
+use super::engine::{Engine, Flag, PythonModule, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::plan::{EndMeaning, EndTraits, LaunchPlan, ProcessPlan, ReadySign};
@@ -17,7 +17,7 @@ pub(super) static MXNET: Engine = Engine {
     title: "MXNet's parameter server",
     summary: "one process per host, and on several hosts MXNet's scheduler and its servers",
     needs: "MXNet",
-    flags: &[],
+    flags: &[Flag::shared("parameter_server_enabled", 14)],
     variables: &[
         Variable::new("DMLC_ROLE", "`worker` for the script, on several hosts under `mxnet`."),
         Variable::new("DMLC_PS_ROOT_URI", "The address of the scheduler, under `mxnet`."),
@@ -27,7 +27,7 @@ pub(super) static MXNET: Engine = Engine {
         Variable::new("DMLC_NUM_WORKER", "The number of hosts that run the script, under `mxnet` and `xgboost`."),
         Variable::new("PS_VERBOSE", "The hyperparameter `_ps_verbose`, else 0, under `mxnet`."),
     ],
-    module: Some(PythonModule { name: "mxnet", package: "mxnet" }),
+    modules: &[PythonModule { name: "mxnet", package: "mxnet" }],
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,

@@ -26,7 +26,7 @@ pub(super) static PER_GPU: Engine = Engine {
         ),
         Variable::new("OMP_NUM_THREADS", "`1` if the host has several ranks, under `per-gpu` and `deepspeed`."),
     ],
-    module: None,
+    modules: &[],
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,

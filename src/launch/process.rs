@@ -17,7 +17,7 @@ pub static PROCESS: Engine = Engine {
     needs: "nothing",
     flags: &[],
     variables: &[],
-    module: None,
+    modules: &[],
     spans_hosts: false,
     needs_all_hosts: false,
     starts_ranks_of_other_hosts: false,

@@ -26,7 +26,7 @@ pub(super) static RAY: Engine = Engine {
         Variable::new("RAY_DEDUP_LOGS", "`0` under `ray`: each line of a task reaches the log."),
         Variable::new("RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "`0` under `ray`: the services end at once."),
     ],
-    module: Some(PythonModule { name: "ray", package: "ray" }),
+    modules: &[PythonModule { name: "ray", package: "ray" }],
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,

@@ -4,7 +4,7 @@
 //! `master`, which TensorFlow 2's own strategies refuse. In the coordinator's, the script is the `chief` on the first host, and
 //! the other hosts run the workers that the chief sends its functions to.
 
-use super::engine::{Engine, PythonModule, Services, locate_nothing, nothing_further};
+use super::engine::{Engine, Flag, PythonModule, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::plan::{LaunchPlan, ProcessPlan, ReadySign};
@@ -20,7 +20,7 @@ pub(super) static TENSORFLOW_PS: Engine = Engine {
     title: "TensorFlow's parameter servers",
     summary: "on several hosts, TensorFlow's parameter servers, and the script on every host or as coordinator on the first",
     needs: "TensorFlow",
-    flags: &[],
+    flags: &[PARAMETER_SERVER],
     variables: &[
         Variable::new(
             "GRPC_FAIL_FAST",
@@ -28,7 +28,7 @@ pub(super) static TENSORFLOW_PS: Engine = Engine {
         ),
         Variable::new("CUDA_VISIBLE_DEVICES", "`-1` for the parameter servers, under `tensorflow-ps`."),
     ],
-    module: Some(PythonModule { name: "tensorflow", package: "tensorflow" }),
+    modules: &[PythonModule { name: "tensorflow", package: "tensorflow" }],
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
@@ -38,6 +38,10 @@ pub(super) static TENSORFLOW_PS: Engine = Engine {
     further_profile: nothing_further,
     plan,
 };
+
+/// The flag of TensorFlow's estimator, which is also that of MXNet's. It counts after `mpi_enabled`, which the estimator sends as
+/// well.
+const PARAMETER_SERVER: Flag = Flag::shared("parameter_server_enabled", 13);
 
 /// The port of the script or the worker of each host, and that of its parameter server.
 const PORT: u16 = 2222;
@@ -57,7 +61,10 @@ const READY: ReadySign = ReadySign::Line { text: "the server listens", times: 1 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = input.job;
     let (nodes, node_rank) = (job.nodes(), job.node_rank());
-    let layout = input.settings.tensorflow_cluster.unwrap_or(TensorflowCluster::Coordinator);
+    // The flag is that of the toolkit, whose scripts run on every host.
+    let by_flag = input.settings.launcher.is_none();
+    let usual = if by_flag { TensorflowCluster::Toolkit } else { TensorflowCluster::Coordinator };
+    let layout = input.settings.tensorflow_cluster.unwrap_or(usual);
     let mut variables = input.network_variables_of_script();
     variables.extend(input.grpc_variables());
     let plan = |processes, variables, script_hosts| LaunchPlan {

@@ -15,9 +15,9 @@ pub(super) static TORCHRUN: Engine = Engine {
     title: "torchrun",
     summary: "torchrun on every host",
     needs: "PyTorch",
-    flags: &[Flag { name: "torch_distributed_enabled", priority: 30 }],
+    flags: &[Flag::of_engine("torch_distributed_enabled", 30)],
     variables: &[],
-    module: None,
+    modules: &[],
     spans_hosts: true,
     // The rendezvous of torchrun waits for hosts that come later.
     needs_all_hosts: false,

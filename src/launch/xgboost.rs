@@ -4,6 +4,7 @@
 use super::engine::{Engine, PythonModule, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
 use super::input::LaunchInput;
+use super::network::LOOPBACK;
 use super::plan::{EndMeaning, LaunchPlan, ProcessPlan, ReadySign};
 use super::service::{ServiceName, service, with_port};
 use crate::prepare::environment::VariableTable;
@@ -14,7 +15,7 @@ pub(super) static XGBOOST: Engine = Engine {
     name: "xgboost",
     title: "XGBoost's tracker",
     summary: "one process per host, and on several hosts XGBoost's tracker; also for LightGBM",
-    needs: "XGBoost",
+    needs: "XGBoost or LightGBM",
     flags: &[],
     variables: &[
         Variable::new("DMLC_TRACKER_URI", "The address of the tracker, under `xgboost`."),
@@ -22,10 +23,13 @@ pub(super) static XGBOOST: Engine = Engine {
         Variable::new("DMLC_TASK_ID", "The number of the host, with zeros before it, under `xgboost`."),
         Variable::new(
             "FOOTPLATE_MACHINES",
-            "`address:12400,…` of all hosts, for LightGBM's `machines`, under `xgboost`.",
+            "`address:port,…` of all hosts in the order of NODE_RANK, for LightGBM's `machines`, under `xgboost`.",
         ),
     ],
-    module: Some(PythonModule { name: "xgboost", package: "xgboost" }),
+    modules: &[
+        PythonModule { name: "xgboost", package: "xgboost" },
+        PythonModule { name: "lightgbm", package: "lightgbm" },
+    ],
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
@@ -44,18 +48,28 @@ const PORT: u16 = 9099;
 /// The port at which LightGBM listens on each host.
 const MACHINE_PORT: u16 = 12400;
 
-/// The program of the tracker. Its arguments are the address, the port and the number of workers.
-const TRACK: &str = "import sys; from xgboost.tracker import RabitTracker; \
-                     address, port, workers = sys.argv[1:4]; \
+/// The program of the tracker. Its arguments are the address, the port and the number of workers. LightGBM needs no tracker, and
+/// its image may have no XGBoost.
+const TRACK: &str = "import sys; from importlib.util import find_spec; find_spec('xgboost') or \
+                     sys.exit(print('tracker: none, because this Python has no XGBoost')); \
+                     from xgboost.tracker import RabitTracker; address, port, workers = sys.argv[1:4]; \
                      tracker = RabitTracker(n_workers=int(workers), host_ip=address, port=int(port), sortby='task'); \
-                     tracker.start(); print('the tracker listens', flush=True); tracker.wait_for()";
+                     tracker.start(); print('tracker: it listens', flush=True); tracker.wait_for()";
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = input.job;
     let nodes = job.nodes();
     let node_rank = job.node_rank();
     let address = input.host_address(&job.master());
-    let machines: Vec<String> = nodes.iter().map(|host| with_port(&input.host_address(host), MACHINE_PORT)).collect();
+    // LightGBM knows its own entry by the address of an interface, which no other loopback address is, and by its port.
+    let machine = |(n, host): (usize, &String)| {
+        if input.shares_machine() {
+            with_port(LOOPBACK, MACHINE_PORT + u16::try_from(n).unwrap_or_default())
+        } else {
+            with_port(&input.host_address(host), MACHINE_PORT)
+        }
+    };
+    let machines: Vec<String> = nodes.iter().enumerate().map(machine).collect();
     let mut variables = input.network_variables_of_script();
     variables.insert("FOOTPLATE_MACHINES".into(), machines.join(",").into());
     let mut processes = Vec::new();
@@ -65,7 +79,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         if node_rank == 0 {
             let arguments = [address.clone(), PORT.to_string(), nodes.len().to_string()];
             let command = input.program_command(TRACK, &arguments)?;
-            let tracker = service(TRACKER, command, 0, ReadySign::Line { text: "the tracker listens", times: 1 });
+            let tracker = service(TRACKER, command, 0, ReadySign::Line { text: "tracker: ", times: 1 });
             processes.push(ProcessPlan { end: EndMeaning::FailureUnlessZero, ..tracker });
         }
         // The tracker sorts the numbers as text.

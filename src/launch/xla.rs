@@ -17,7 +17,7 @@ pub(super) static XLA: Engine = Engine {
     title: "xla",
     summary: "xla_spawn on every host",
     needs: "PyTorch/XLA",
-    flags: &[Flag { name: "pytorch_xla_multi_worker_enabled", priority: 50 }],
+    flags: &[Flag::of_engine("pytorch_xla_multi_worker_enabled", 50)],
     variables: &[
         Variable::new("XRT_HOST_ORDINAL", "This host's node rank, under `xla`."),
         Variable::new("XRT_SHARD_WORLD_SIZE", "The number of hosts, under `xla`."),
@@ -29,7 +29,7 @@ pub(super) static XLA: Engine = Engine {
         Variable::new("GPU_NUM_DEVICES", "The number of GPUs, under `xla`."),
         Variable::new("OFI_NCCL_NIC_DUP_CONNS", "The number of GPUs, with EFA under `xla`."),
     ],
-    module: None,
+    modules: &[],
     spans_hosts: true,
     // The rendezvous of PyTorch/XLA waits for hosts that come later.
     needs_all_hosts: false,

@@ -49,7 +49,7 @@ pub use context::{EntryPointCall, Options};
 pub use exec::exec;
 pub use outcome::{Outcome, Refusal};
 pub use prepare::{Prepared, entry_of, environment_of, find_runner, hardware, image, needs_python, prepare, redactor};
-pub use python_module::missing_module;
+pub use python_module::{find_frameworks, missing_module};
 pub use scratch::Scratch;
 pub use secret::engine_token;
 pub use train::{entry_point, train};

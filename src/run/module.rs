@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::context::Context;
 use super::live::Live;
-use super::python_module::missing_module;
+use super::python_module::{find_frameworks, missing_module};
 use super::{Outcome, Prepared, Refusal};
 use crate::launch::Engine;
 use crate::supervise;
@@ -15,7 +16,7 @@ pub(super) async fn require(
     engine: &'static Engine,
     python: Option<&Path>,
 ) -> Result<(), Outcome> {
-    if engine.module.is_none() {
+    if engine.modules.is_empty() {
         return Ok(());
     }
     let (python, code_dir) = (python.map(Path::to_owned), prepared.job.code_dir());
@@ -28,4 +29,22 @@ pub(super) async fn require(
         Some(problem) => Err(Outcome::refused(Refusal::Launch, problem)),
         None => Ok(()),
     }
+}
+
+/// Returns the job with the modules of the image's Python on which the choice of the launcher depends.
+pub(super) async fn with_frameworks(
+    context: &Context,
+    live: &mut Live,
+    mut prepared: Prepared,
+) -> Result<Prepared, Outcome> {
+    let variables = context.variables.clone();
+    let look = move || {
+        find_frameworks(&mut prepared, &variables);
+        prepared
+    };
+    let looked = live.supervisor.interruptible(look).await;
+    if looked.is_err() {
+        supervise::kill_descendants();
+    }
+    Ok(looked?)
 }

@@ -1,41 +1,68 @@
-//! The look for a module of the image's Python.
+//! The look for modules of the image's Python.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::launch::Engine;
+use super::Prepared;
+use crate::job::Variables;
+use crate::launch::{self, Engine};
 use crate::machine;
+use crate::prepare::code::interpreter;
 
 /// The time that Python may take to look for a module. The first start from a cold disk takes seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The exit code of [`LOOK`] if there is no such module. Python itself ends with other codes.
-const ABSENT: i32 = 23;
+/// A Python program that prints which of the modules that its arguments name exist, without importing them.
+const LOOK: &str = "import sys; from importlib.util import find_spec; \
+                    print('found', *(name for name in sys.argv[1:] if find_spec(name)))";
 
-/// A Python program that looks for the module that its argument names, without importing it.
-const LOOK: &str = "import importlib.util, sys; sys.exit(0 if importlib.util.find_spec(sys.argv[1]) else 23)";
-
-/// Returns the problem if a Python lacks the module that the engine needs. A Python that does not answer has no problem here:
-/// the script will show it. Blocks while Python looks.
-pub fn missing_module(engine: &Engine, python: Option<&Path>, code_dir: &Path) -> Option<String> {
-    let module = engine.module?;
-    let remedy = format!(
-        "install {0} in the image, or name it in the job's requirements.txt, or set FOOTPLATE_LAUNCHER to another launcher",
-        module.package
-    );
-    let Some(python) = python else {
-        return Some(format!("the launcher {engine} needs Python with the module {}: {remedy}", module.name));
-    };
+/// Returns those of these modules that a Python has. `None` if it does not answer. Blocks while it looks.
+fn present(python: &Path, names: &[&'static str], code_dir: &Path) -> Option<Vec<&'static str>> {
     let mut command = Command::new(python);
-    command.args(["-c", LOOK, module.name]);
+    command.args(["-c", LOOK]).args(names);
     if code_dir.is_dir() {
         // The script's own folder is the first from which Python imports.
         command.current_dir(code_dir);
     }
     let answer = machine::ask(&mut command, PATIENCE).ok()?;
-    (answer.status.code() == Some(ABSENT)).then(|| {
+    let text = String::from_utf8_lossy(&answer.stdout).into_owned();
+    let found = text.lines().rev().find_map(|line| line.strip_prefix("found"))?;
+    let found: Vec<&str> = found.split_whitespace().collect();
+    Some(names.iter().copied().filter(|name| found.contains(name)).collect())
+}
+
+/// Returns the problem if a Python lacks the modules of which the engine needs one. A Python that does not answer has no problem
+/// here: the script will show it. Blocks while Python looks.
+pub fn missing_module(engine: &Engine, python: Option<&Path>, code_dir: &Path) -> Option<String> {
+    if engine.modules.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = engine.modules.iter().map(|module| module.name).collect();
+    let packages: Vec<&str> = engine.modules.iter().map(|module| module.package).collect();
+    let (name, package) = (names.join(" or "), packages.join(" or "));
+    let remedy = format!(
+        "install {package} in the image, or name it in the job's requirements.txt, or set FOOTPLATE_LAUNCHER to another launcher"
+    );
+    let Some(python) = python else {
+        return Some(format!("the launcher {engine} needs Python with the module {name}: {remedy}"));
+    };
+    present(python, &names, code_dir)?.is_empty().then(|| {
         let python = python.display();
-        format!("the launcher {engine} needs the Python module {}, which {python} does not have: {remedy}", module.name)
+        format!("the launcher {engine} needs the Python module {name}, which {python} does not have: {remedy}")
     })
+}
+
+/// Looks which of the modules the image's Python has on which the choice of the launcher depends, if it depends on any. Blocks
+/// while Python looks.
+pub fn find_frameworks(prepared: &mut Prepared, variables: &Variables) {
+    let Prepared { job, settings, .. } = prepared;
+    let names = launch::undecided(job, settings);
+    if names.is_empty() {
+        return;
+    }
+    let variable = |name: &str| variables.get(name).map(|value| value.into_owned());
+    let python = interpreter::find(settings.python.as_deref(), &job.code_dir(), variable).ok();
+    let found = python.and_then(|python| present(&python.path, &names, &job.code_dir()));
+    job.frameworks = Some(found.unwrap_or_default());
 }

@@ -40,6 +40,9 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         existing = ExistingVariables::Keep;
     }
     prepared.log_level().apply();
+    if !launch::undecided(&prepared.job, &prepared.settings).is_empty() {
+        prepared = module::with_frameworks(context, live, prepared).await?;
+    }
     // An unknown launcher is refused when the launch is planned.
     let engine = launch::choose(&prepared.job, &prepared.settings).unwrap_or(&launch::PROCESS);
     let token = engine.has_services().then(|| secret::engine_token(&prepared, &context.variables));

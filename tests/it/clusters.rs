@@ -66,7 +66,7 @@ fn cluster(engine: &str, count: usize, then: &str) -> Hosts {
 }
 
 /// Returns the line of a script's text, counted from 1, that contains a text.
-fn line_of(hosts: &Hosts, text: &str) -> usize {
+pub fn line_of(hosts: &Hosts, text: &str) -> usize {
     let script = hosts.jobs[0].read("code/train.py").expect("a script");
     script.lines().position(|line| line.contains(text)).expect("the line is there") + 1
 }
@@ -87,6 +87,11 @@ fn for_each_engine(case: impl Fn(&str)) {
     }
 }
 
+/// Returns true if every case with a real engine runs, and containers can.
+pub fn has_all_engines_and_containers() -> bool {
+    has_all_engines() && images::usable()
+}
+
 /// Runs a case for each engine, unless the gate asks.
 fn outside_the_gate(case: impl Fn(&str)) {
     if has_all_engines() {
@@ -95,7 +100,7 @@ fn outside_the_gate(case: impl Fn(&str)) {
 }
 
 #[track_caller]
-fn name_the_error(ended: &[Ended], code: i32, first: &str, further: &[&str]) {
+pub fn name_the_error(ended: &[Ended], code: i32, first: &str, further: &[&str]) {
     for ended in ended {
         failed(ended, code, first, "");
         for part in further {
@@ -239,7 +244,7 @@ fn an_engine_that_the_image_lacks_is_named_on_every_host() {
 
 impl Container<'_> {
     /// Kills the first process of the container whose command contains a text.
-    fn kill_process(&self, text: &str) {
+    pub fn kill_process(&self, text: &str) {
         let script = format!(
             "import os, pathlib, signal\nfor pid in sorted(map(int, filter(str.isdigit, os.listdir('/proc')))):\n    \
              command = pathlib.Path('/proc', str(pid), 'cmdline').read_bytes()\n    \

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::container::Ended;
 pub use crate::fleet::Hosts;
 use crate::fleet::{Started, all, failed, host_is_cut_off, host_is_lost};
-use crate::images;
+use crate::images::{self, PythonVolume};
 
 /// The Debian suites with the two versions of Open MPI.
 const SUITES: [&str; 2] = ["bookworm", "trixie"];
@@ -24,7 +24,7 @@ impl Hosts {
         let image = images::debian("bookworm");
         let launcher = format!("--env=FOOTPLATE_LAUNCHER={launcher}");
         let ranks = format!("--env=FOOTPLATE_PROCESSES_PER_HOST={per_host}");
-        let folder = format!("--volume={}:{TORCH}:ro", torch());
+        let folder = format!("--volume={}:{TORCH}:ro", torch().name);
         let path = format!("--env=PATH={TORCH}/bin:/usr/local/bin:/usr/bin:/bin");
         Hosts::new(count, image, script, &[&launcher, &ranks, &folder, &path])
     }
@@ -256,12 +256,13 @@ fn ranks_of_mpirun_that_end_at_once_leave_others_time_to_save() {
 /// The folder of PyTorch in a container.
 const TORCH: &str = "/opt/torch";
 
-/// Returns the name of a volume with a virtual environment that holds PyTorch, which takes five gigabytes: PyTorch for Linux
+/// Returns the volume with a virtual environment that holds PyTorch, which takes five gigabytes: PyTorch for Linux
 /// requires the CUDA libraries.
-fn torch() -> &'static str {
+pub fn torch() -> PythonVolume {
     let warm_up =
         format!("{TORCH}/bin/python3 -c 'import torch.distributed.run'; {TORCH}/bin/torchrun --help >/dev/null");
-    images::python_volume("footplate-test-torch", TORCH, "torch numpy", &warm_up)
+    let name = images::python_volume("footplate-test-torch", TORCH, "torch numpy", &warm_up);
+    PythonVolume { name, folder: TORCH }
 }
 
 /// Returns a script of PyTorch. Each rank computes with all others and prints the result, and executes `then` when all have

@@ -46,12 +46,22 @@ fn processes_of_jax_compute_with_those_of_all_hosts() {
 #[test]
 fn a_framework_that_python_lacks_is_refused_before_anything_starts() {
     let empty = kept::environment(&[]);
-    for launcher in ["jax", "tensorflow", "deepspeed", "accelerate"] {
-        let module = launcher;
+    for (launcher, modules, packages) in [
+        ("jax", "jax", "jax"),
+        ("tensorflow", "tensorflow", "tensorflow"),
+        ("tensorflow-ps", "tensorflow", "tensorflow"),
+        ("mxnet", "mxnet", "mxnet"),
+        ("deepspeed", "deepspeed", "deepspeed"),
+        ("accelerate", "accelerate", "accelerate"),
+        ("ray", "ray", "ray"),
+        ("dask", "distributed", "distributed"),
+        ("xgboost", "xgboost or lightgbm", "xgboost or lightgbm"),
+    ] {
         let job = with_environment(recording(), &empty).variable("FOOTPLATE_LAUNCHER", launcher);
-        let problem = format!("the launcher {launcher} needs the Python module {module}, which ");
+        let problem = format!("the launcher {launcher} needs the Python module {modules}, which ");
         let ended = job.train().failed(69, &problem);
-        assert!(ended.failure().contains("requirements.txt"), "{}", ended.failure());
+        let remedy = format!(": install {packages} in the image, or name it in the job's requirements.txt, or set ");
+        assert!(ended.failure().contains(&remedy), "{}", ended.failure());
         assert!(job.read("record.json").is_none(), "the script was started");
 
         let said = |job: &Job, mark: &str| {
@@ -61,7 +71,7 @@ fn a_framework_that_python_lacks_is_refused_before_anything_starts() {
         };
         assert_eq!(said(&job, "FAIL "), 1);
         // The requirements may bring it.
-        let job = job.file("code/requirements.txt", module);
+        let job = job.file("code/requirements.txt", packages);
         assert_eq!(said(&job, "warn "), 0);
     }
     // A module of the job's own code is one, too.
@@ -69,6 +79,49 @@ fn a_framework_that_python_lacks_is_refused_before_anything_starts() {
     let job = job.file("code/jax.py", "raise ImportError('nobody imports it')");
     job.train().succeeded();
     assert_eq!(Record::of(&job).argv, ["train.py"]);
+}
+
+#[test]
+fn parameter_servers_of_the_flag_are_those_of_the_images_python() {
+    let empty = kept::environment(&[]);
+    for (modules, launcher, said) in [
+        (&["mxnet"][..], "mxnet", ""),
+        (&["tensorflow"], "tensorflow-ps", ""),
+        (&["tensorflow", "mxnet"], "tensorflow-ps", "the image's Python has mxnet and tensorflow"),
+        (&[], "process", "sagemaker_parameter_server_enabled asks for the parameter servers of TensorFlow or MXNet"),
+    ] {
+        let resources = r#"{"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]}"#;
+        let mut job = with_environment(recording(), &empty)
+            .hyperparameters(r#"{"sagemaker_parameter_server_enabled": "true"}"#)
+            .file("input/config/resourceconfig.json", resources);
+        for module in modules {
+            job = job.file(&format!("code/{module}.py"), "raise ImportError('nobody imports it')");
+        }
+        let plan = job.run(["plan", "--json"]);
+        let plan: serde_json::Value = serde_json::from_str(&plan.stdout()).unwrap_or_else(|_| panic!("{plan:#?}"));
+        assert_eq!(plan["hosts"][0]["launcher"], launcher, "{plan:#}");
+        let warnings = plan["hosts"][0]["warnings"].to_string();
+        assert!(warnings.contains(said) && (warnings == "[]") == said.is_empty(), "{warnings}");
+        if launcher == "process" {
+            let ended = job.train().succeeded();
+            assert!(ended.stderr.contains(said), "{}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn lightgbm_needs_neither_xgboost_nor_its_tracker() {
+    let empty = kept::environment(&[]);
+    let hosts =
+        Hosts::new(2, "import os\nprint(os.environ['FOOTPLATE_MACHINES'])").variable("FOOTPLATE_LAUNCHER", "xgboost");
+    let with_lightgbm = |job: Job| with_environment(job, &empty).file("code/lightgbm.py", "");
+    let hosts = Hosts { jobs: hosts.jobs.into_iter().map(with_lightgbm).collect() };
+    let stdout: String = hosts.train().into_iter().map(|ended| ended.succeeded().stdout()).collect();
+    assert!(
+        stdout.contains("[algo-1:xgboost-tracker] tracker: none, because this Python has no XGBoost\n"),
+        "{stdout}"
+    );
+    assert_eq!(stdout.matches("127.0.0.1:12400,127.0.0.1:12401\n").count(), 2, "{stdout}");
 }
 
 #[test]

@@ -78,14 +78,49 @@ pub fn debian_with(suite: &str, packages: &[&str]) -> &'static str {
     )
 }
 
+/// A volume with a virtual environment, and its place in containers.
+pub struct PythonVolume {
+    pub name: &'static str,
+    pub folder: &'static str,
+}
+
 /// Makes a volume with a virtual environment that holds packages, for containers of [`debian`]'s bookworm, and returns its
 /// name. It is made once for the machine, which takes minutes. `folder` is its place in containers. `warm_up` runs the
 /// programs that tests use, because importing compiles their modules. Afterwards the volume can be mounted read-only.
 pub fn python_volume(name: &'static str, folder: &str, packages: &str, warm_up: &str) -> &'static str {
-    let image = debian("bookworm");
+    made_volume(debian("bookworm"), None, name, folder, packages, warm_up)
+}
+
+/// Makes a volume like [`python_volume`], whose packages need libraries of an image that is built from bookworm.
+pub fn python_volume_in(image: &str, name: &'static str, folder: &str, packages: &str, warm_up: &str) -> &'static str {
+    made_volume(image, None, name, folder, packages, warm_up)
+}
+
+/// Makes a volume like [`python_volume`] whose packages need those of another volume.
+pub fn python_volume_over(
+    other: &PythonVolume,
+    name: &'static str,
+    folder: &str,
+    packages: &str,
+    warm_up: &str,
+) -> &'static str {
+    made_volume(debian("bookworm"), Some(other), name, folder, packages, warm_up)
+}
+
+fn made_volume(
+    image: &str,
+    other: Option<&PythonVolume>,
+    name: &'static str,
+    folder: &str,
+    packages: &str,
+    warm_up: &str,
+) -> &'static str {
     let in_container = |options: &[&str], script: &str| {
         let mut command = Command::new("docker");
         command.args(["run", "--rm", &format!("--volume={name}:{folder}")]).args(options);
+        if let Some(other) = other {
+            command.arg(format!("--volume={}:{}:ro", other.name, other.folder));
+        }
         command.args([image, "sh", "-ec", script]);
         command
     };
@@ -103,8 +138,13 @@ pub fn python_volume(name: &'static str, folder: &str, packages: &str, warm_up: 
         let told = std::env::vars().filter(|(name, _)| is_told(name));
         options.extend(told.map(|(name, value)| format!("--env={name}={value}")));
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let packages_of_other = other.map_or(String::new(), |other| {
+            let path = "lib/python3.11/site-packages";
+            format!("echo {}/{path} > {folder}/{path}/other.pth;", other.folder)
+        });
         let script = format!(
-            "rm -rf {folder}/*; python3 -m venv {folder}; {folder}/bin/pip install --quiet --no-compile {packages}
+            "rm -rf {folder}/*; python3 -m venv {folder}; {packages_of_other}
+             {folder}/bin/pip install --quiet --no-compile {packages}
              {warm_up}
              touch {folder}/complete"
         );

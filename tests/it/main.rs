@@ -55,6 +55,7 @@
 //! - `strangers`: strangers at the leader's port, and hosts that have the key and lie
 //! - `structure`: who imports whom, where `unsafe` is, how long files are
 //! - `torchrun`: the lines and the errors of its ranks
+//! - `trainers`: MXNet, TensorFlow, JAX, XGBoost, LightGBM and trainers on PyTorch over several hosts, in containers
 //! - `wording`: how doc comments begin, and that one name has one meaning
 
 mod blocking;
@@ -121,4 +122,5 @@ mod shim;
 mod strangers;
 mod structure;
 mod torchrun;
+mod trainers;
 mod wording;

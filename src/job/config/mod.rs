@@ -159,6 +159,7 @@ fn assemble(files: Files, variables: &Variables, warnings: Vec<String>) -> Confi
         request,
         checkpoint_dir,
         drivers,
+        frameworks: None,
     };
     Config { job, own_hyperparameters, warnings }
 }

@@ -21,10 +21,7 @@ pub(in crate::launch) static SMDDP: Engine = Engine {
     title: "smddp",
     summary: "mpirun as under `mpi`, with smddprun for each rank",
     needs: "Open MPI and the smdistributed data parallel library",
-    flags: &[
-        Flag { name: "pytorch_ddp_enabled", priority: 20 },
-        Flag { name: "distributed_dataparallel_enabled", priority: 40 },
-    ],
+    flags: &[Flag::of_engine("pytorch_ddp_enabled", 20), Flag::of_engine("distributed_dataparallel_enabled", 40)],
     variables: &[
         Variable::new("SMDATAPARALLEL_USE_SINGLENODE", "`1` on one host, under `smddp`."),
         Variable::new("SMDATAPARALLEL_USE_HOMOGENEOUS", "`1` on several hosts, under `smddp`."),
@@ -32,7 +29,7 @@ pub(in crate::launch) static SMDDP: Engine = Engine {
         Variable::new("SMDATAPARALLEL_SERVER_PORT", "`7592`, on several hosts under `smddp`."),
         Variable::new("SAGEMAKER_INSTANCE_TYPE", "The instance type, on several hosts under `smddp`."),
     ],
-    module: None,
+    modules: &[],
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: true,

@@ -3,10 +3,10 @@
 
 use std::net::IpAddr;
 
-use super::{gpus, job, planned_with, script};
+use super::{flagged, gpus, job, planned_with, script};
 use crate::job::settings::{Settings, TensorflowCluster};
 use crate::job::{InstanceGroup, Job};
-use crate::launch::{LaunchPlan, ProcessPlan, ReadySign, Span, StartAfter};
+use crate::launch::{LaunchPlan, ProcessPlan, ReadySign, Span, StartAfter, undecided};
 use crate::machine::Hardware;
 use crate::python::Value;
 
@@ -209,6 +209,46 @@ fn tensorflow_has_parameter_servers_in_two_layouts() {
     let names: Vec<_> = second.services().map(|service| format!("{:?}", service.role)).collect();
     assert!(names[0].contains("tf-ps") && names[1].contains("tf-worker"), "{names:?}");
     assert_eq!((second.script_processes().count(), second.script_hosts), (0, vec!["algo-1".to_owned()]));
+}
+
+#[test]
+fn machines_of_lightgbm_on_one_machine_have_ports_of_their_own() {
+    let settings = settings("xgboost", &[("algo-1", [127, 9, 9, 1]), ("algo-2", [127, 9, 9, 2])]);
+    let plan = plan(&job(&["algo-1", "algo-2"]), &gpus(0), &settings);
+    assert_eq!(plan.variables["FOOTPLATE_MACHINES".as_bytes()], b"127.0.0.1:12400,127.0.0.1:12401");
+}
+
+#[test]
+fn the_flag_of_parameter_servers_asks_for_what_the_images_python_has() {
+    let two = flagged(job(&["algo-1", "algo-2"]), "parameter_server_enabled");
+    let settings = Settings::default();
+    assert_eq!(undecided(&two, &settings), ["mxnet", "tensorflow"]);
+    for (found, launcher, warning) in [
+        (&["tensorflow"][..], "tensorflow-ps", None),
+        (&["mxnet"], "mxnet", None),
+        (&["mxnet", "tensorflow"], "tensorflow-ps", Some("has mxnet and tensorflow: the launcher is tensorflow-ps;")),
+        (&[], "process", Some("has neither: each host runs one process")),
+    ] {
+        let job = Job { frameworks: Some(found.to_vec()), ..two.clone() };
+        let plan = plan(&job, &gpus(0), &settings);
+        assert_eq!((plan.launcher, plan.warnings.len()), (launcher, usize::from(warning.is_some())), "{found:?}");
+        assert!(plan.warnings.iter().all(|said| said.contains(warning.unwrap_or_default())), "{:?}", plan.warnings);
+        // As with the toolkit, the script runs on all hosts.
+        assert_eq!(plan.script_hosts, ["algo-1", "algo-2"]);
+    }
+    // Nothing depends on the image if another request is stronger, if there is one host, or if this one is left out.
+    let named = Settings { launcher: Some("dask".to_owned()), ..Settings::default() };
+    let mut left_out = two.clone();
+    left_out.cluster.distribution_groups = vec!["others".to_owned()];
+    for (job, settings) in [
+        (two.clone(), &named),
+        (flagged(two, "mpi_enabled"), &settings),
+        (flagged(job(&["algo-1"]), "parameter_server_enabled"), &settings),
+        (job(&["algo-1", "algo-2"]), &settings),
+        (left_out, &settings),
+    ] {
+        assert_eq!(undecided(&job, settings), Vec::<&str>::new());
+    }
 }
 
 #[test]

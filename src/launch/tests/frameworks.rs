@@ -137,7 +137,7 @@ fn a_proxy_is_not_asked_for_the_hosts_of_the_job() {
 #[test]
 fn engines_of_frameworks_name_the_module_that_they_need() {
     let modules: Vec<(&str, PythonModule)> =
-        ENGINES.iter().filter_map(|engine| Some((engine.name, engine.module?))).collect();
+        ENGINES.iter().flat_map(|engine| engine.modules.iter().map(|module| (engine.name, *module))).collect();
     for name in ["jax", "tensorflow", "deepspeed", "accelerate"] {
         assert!(modules.iter().any(|(engine, module)| *engine == name && module.name == name), "{name}");
     }

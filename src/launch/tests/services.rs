@@ -24,9 +24,9 @@ static FLOCK: Engine = Engine {
     title: "a flock",
     summary: "a head on the first host, and a worker on every other",
     needs: "flock",
-    flags: &[Flag { name: "flock_enabled", priority: 15 }],
+    flags: &[Flag::of_engine("flock_enabled", 15)],
     variables: &[Variable::new("FLOCK_HEAD", "The address of the head.")],
-    module: None,
+    modules: &[],
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
@@ -264,7 +264,7 @@ fn names_and_priorities_of_engines_are_unique() {
     };
     unique(engines.iter().map(|engine| engine.name.to_owned()).collect());
     let flags = || engines.iter().flat_map(|engine| engine.flags);
-    unique(flags().map(|flag| flag.name.to_owned()).collect());
+    unique(flags().filter(|flag| !flag.is_shared).map(|flag| flag.name.to_owned()).collect());
     unique(flags().map(|flag| flag.priority.to_string()).collect());
 }
 

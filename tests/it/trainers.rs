@@ -1,0 +1,437 @@
+//! Real engines whose script computes with all hosts, over hosts that are containers. The gate runs the first case, with MXNet's
+//! parameter servers; `tests/engines` runs all of them.
+
+use crate::clusters::{has_all_engines_and_containers, line_of, name_the_error};
+use crate::container::Ended;
+use crate::engines;
+use crate::fleet::{Hosts, Started, all, failed, host_is_lost};
+use crate::images;
+
+/// An engine, with a script that uses it.
+struct Engine {
+    /// The name in messages.
+    name: &'static str,
+    /// The variables of the container.
+    options: &'static [&'static str],
+    /// The volume with the engine's Python environment.
+    volume: fn() -> (&'static str, &'static str),
+    /// Python code that defines `together`, a context, and `step`, which computes with all hosts and returns their number.
+    begin: &'static str,
+    /// The hosts that run the script: all, or the first alone.
+    on_all_hosts: bool,
+    /// The exit code of the job after a rank was killed: some launchers end with 1, however their rank ended.
+    code_of_kill: i32,
+    /// A service: a text in the command of its process, and its title.
+    service: Option<(&'static str, &'static str)>,
+}
+
+const MXNET: Engine = Engine {
+    name: "mxnet",
+    options: &["FOOTPLATE_LAUNCHER=mxnet"],
+    volume: || {
+        let warm_up = format!("{MXNET_FOLDER}/bin/python3 -c 'import mxnet'");
+        let name = "footplate-test-mxnet";
+        // MXNet 1.9.1, the last release, uses names that NumPy 1.24 removed.
+        (images::python_volume_in(image(), name, MXNET_FOLDER, "mxnet==1.9.1 numpy==1.23.5", &warm_up), MXNET_FOLDER)
+    },
+    begin: "import mxnet\n\
+            store = mxnet.kv.create('dist_sync')\n\
+            one, sum = mxnet.nd.ones((1,)), mxnet.nd.zeros((1,))\n\
+            store.init(0, one)\n\
+            def step():\n    store.push(0, one)\n    store.pull(0, out=sum)\n    return int(sum.asnumpy()[0])\n",
+    on_all_hosts: true,
+    code_of_kill: 137,
+    service: Some(("import mxnet", "the MXNet server")),
+};
+
+const XGBOOST: Engine = Engine {
+    name: "xgboost",
+    options: &["FOOTPLATE_LAUNCHER=xgboost"],
+    volume: frameworks,
+    begin: "import numpy\nfrom os import environ as e\nfrom xgboost import collective\n\
+            together = collective.CommunicatorContext(\n    \
+            dmlc_communicator='rabit', dmlc_tracker_uri=e['DMLC_TRACKER_URI'],\n    \
+            dmlc_tracker_port=int(e['DMLC_TRACKER_PORT']), dmlc_task_id=e['DMLC_TASK_ID'])\n\
+            def step(): return int(collective.allreduce(numpy.array([1]), collective.Op.SUM)[0])\n",
+    on_all_hosts: true,
+    code_of_kill: 137,
+    service: None,
+};
+
+const LIGHTGBM: Engine = Engine {
+    name: "lightgbm",
+    options: &["FOOTPLATE_LAUNCHER=xgboost"],
+    volume: frameworks,
+    // The root of a tree knows the number of rows of all hosts.
+    begin: "import lightgbm, numpy\n\
+            machines = os.environ['FOOTPLATE_MACHINES'].split(',')\n\
+            port = machines[int(os.environ['NODE_RANK'])].rpartition(':')[2]\n\
+            options = {'tree_learner': 'data', 'machines': ','.join(machines), 'num_machines': len(machines),\n    \
+            'local_listen_port': int(port), 'pre_partition': True, 'num_threads': 1, 'min_data_in_leaf': 1}\n\
+            def step():\n    \
+            data = lightgbm.Dataset(numpy.arange(40.).reshape(20, 2), label=numpy.arange(20.))\n    \
+            tree = lightgbm.train(options, data, 1).dump_model()['tree_info'][0]['tree_structure']\n    \
+            return tree['internal_count'] // 20\n",
+    on_all_hosts: true,
+    code_of_kill: 137,
+    service: None,
+};
+
+const TENSORFLOW: Engine = Engine {
+    name: "tensorflow",
+    options: &["FOOTPLATE_LAUNCHER=tensorflow"],
+    volume: frameworks,
+    begin: "import tensorflow as tf\n\
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()\n\
+            @tf.function\n\
+            def total():\n    \
+            ones = strategy.run(lambda: tf.constant(1.0))\n    \
+            return strategy.reduce('sum', ones, axis=None)\n\
+            def step(): return int(total())\n",
+    on_all_hosts: true,
+    code_of_kill: 137,
+    service: None,
+};
+
+const TENSORFLOW_COORDINATOR: Engine = Engine {
+    name: "tensorflow-ps, coordinator",
+    options: &["FOOTPLATE_LAUNCHER=tensorflow-ps"],
+    volume: frameworks,
+    begin: "import tensorflow as tf\n\
+            resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()\n\
+            strategy = tf.distribute.ParameterServerStrategy(resolver)\n\
+            coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)\n\
+            with strategy.scope(): parts = [tf.Variable(0.0) for _ in resolver.cluster_spec().as_dict()['ps']]\n\
+            @tf.function\n\
+            def total():\n    \
+            for part in parts: part.assign(1.0)\n    \
+            return tf.add_n([part.read_value() for part in parts])\n\
+            def step(): return int(coordinator.schedule(total).fetch())\n",
+    on_all_hosts: false,
+    code_of_kill: 137,
+    service: Some(("tf.distribute.Server", "the TensorFlow parameter server")),
+};
+
+const TENSORFLOW_TOOLKIT: Engine = Engine {
+    name: "tensorflow-ps, toolkit",
+    options: &["FOOTPLATE_LAUNCHER=tensorflow-ps", "FOOTPLATE_TENSORFLOW_CLUSTER=toolkit"],
+    volume: frameworks,
+    begin: "import json, tensorflow as tf\n\
+            tf1 = tf.compat.v1\n\
+            tf1.disable_eager_execution()\n\
+            config = json.loads(os.environ['TF_CONFIG'])\n\
+            cluster, task = config['cluster'], config['task']\n\
+            server = tf.distribute.Server(tf.train.ClusterSpec(cluster), job_name=task['type'], task_index=task['index'])\n\
+            own = cluster[task['type']][task['index']]\n\
+            with tf.device('/job:ps/task:0'):\n    \
+            hosts = [tf1.get_variable(f'host{n}', [], initializer=tf1.zeros_initializer()) for n in range(len(cluster['ps']))]\n\
+            mine = hosts[0 if task['type'] == 'master' else task['index'] + 1]\n\
+            is_set, set_mine, total = tf1.report_uninitialized_variables(), mine.assign(1.0), tf.add_n(hosts)\n\
+            session = tf1.Session(server.target)\n\
+            if task['type'] == 'master': session.run(tf1.global_variables_initializer())\n\
+            while session.run(is_set).size: time.sleep(0.01)\n\
+            def step():\n    \
+            session.run(set_mine)\n    \
+            while (found := int(session.run(total))) < len(hosts): time.sleep(0.01)\n    \
+            return found\n",
+    on_all_hosts: true,
+    code_of_kill: 137,
+    service: Some(("tf.distribute.Server", "the TensorFlow parameter server")),
+};
+
+const JAX: Engine = Engine {
+    name: "jax",
+    options: &["FOOTPLATE_LAUNCHER=jax"],
+    volume: frameworks,
+    begin: "import jax\njax.distributed.initialize()\nfrom jax.experimental import multihost_utils\n\
+            def step(): return int(multihost_utils.process_allgather(jax.numpy.array([1])).sum())\n",
+    on_all_hosts: true,
+    code_of_kill: 137,
+    service: None,
+};
+
+/// Code for engines on PyTorch, which give the variables of its ranks.
+const OF_TORCH: &str = "import torch, torch.distributed as dist\n\
+                        dist.init_process_group('gloo')\n\
+                        @contextlib.contextmanager\n\
+                        def group():\n    yield\n    dist.destroy_process_group()\n\
+                        together = group()\n\
+                        def step():\n    total = torch.ones(1)\n    dist.all_reduce(total)\n    return int(total.item())\n";
+
+const DEEPSPEED: Engine = Engine {
+    name: "deepspeed",
+    options: &["FOOTPLATE_LAUNCHER=deepspeed"],
+    volume: trainers,
+    begin: OF_TORCH,
+    on_all_hosts: true,
+    code_of_kill: 137,
+    service: None,
+};
+
+const DEEPSPEED_LAUNCHER: Engine = Engine {
+    name: "deepspeed by its own launcher",
+    options: &["FOOTPLATE_LAUNCHER=deepspeed", "FOOTPLATE_DEEPSPEED_ARGUMENTS=--enable_each_rank_log /tmp/logs"],
+    volume: trainers,
+    begin: OF_TORCH,
+    on_all_hosts: true,
+    code_of_kill: 247,
+    service: None,
+};
+
+const ACCELERATE: Engine = Engine {
+    name: "accelerate",
+    options: &["FOOTPLATE_LAUNCHER=accelerate", "FOOTPLATE_ACCELERATE_ARGUMENTS=--cpu"],
+    volume: trainers,
+    begin: "import torch, accelerate\n\
+            together = contextlib.nullcontext()\n\
+            accelerator = accelerate.Accelerator(cpu=True)\n\
+            def step(): return int(accelerator.reduce(torch.ones(1)).item())\n",
+    on_all_hosts: true,
+    code_of_kill: 1,
+    service: None,
+};
+
+const LIGHTNING: Engine = Engine {
+    name: "lightning under per-gpu",
+    options: &["FOOTPLATE_LAUNCHER=per-gpu"],
+    volume: trainers,
+    begin: "import torch, lightning\n\
+            fabric = lightning.Fabric(accelerator='cpu', strategy='ddp', devices=1, num_nodes=int(os.environ['NNODES']))\n\
+            fabric.launch()\n\
+            @contextlib.contextmanager\n\
+            def group():\n    yield\n    torch.distributed.destroy_process_group()\n\
+            together = group()\n\
+            def step(): return int(fabric.all_reduce(torch.ones(1), reduce_op='sum').item())\n",
+    on_all_hosts: true,
+    code_of_kill: 137,
+    service: None,
+};
+
+const ELASTIC: Engine = Engine {
+    name: "elastic torchrun",
+    options: &[
+        "FOOTPLATE_LAUNCHER=torchrun",
+        "FOOTPLATE_TORCHRUN_ARGUMENTS=--rdzv-backend=c10d --rdzv-endpoint=algo-1:29400 --rdzv-id=job",
+    ],
+    volume: trainers,
+    begin: OF_TORCH,
+    on_all_hosts: true,
+    code_of_kill: 1,
+    service: None,
+};
+
+/// The engines.
+const ENGINES: [Engine; 12] = [
+    MXNET,
+    XGBOOST,
+    LIGHTGBM,
+    JAX,
+    TENSORFLOW,
+    TENSORFLOW_COORDINATOR,
+    TENSORFLOW_TOOLKIT,
+    DEEPSPEED,
+    DEEPSPEED_LAUNCHER,
+    ACCELERATE,
+    LIGHTNING,
+    ELASTIC,
+];
+
+/// The folders of the Python environments in a container.
+const MXNET_FOLDER: &str = "/opt/mxnet";
+const FRAMEWORKS_FOLDER: &str = "/opt/frameworks";
+const TRAINERS_FOLDER: &str = "/opt/trainers";
+
+/// Returns the image of the hosts, with the libraries that MXNet and LightGBM need.
+fn image() -> &'static str {
+    images::debian_with("bookworm", &["libgomp1", "libquadmath0"])
+}
+
+/// Returns the volume with TensorFlow, JAX, XGBoost and LightGBM, and its folder.
+fn frameworks() -> (&'static str, &'static str) {
+    let folder = FRAMEWORKS_FOLDER;
+    let warm_up = format!("{folder}/bin/python3 -c 'import jax, lightgbm, tensorflow, xgboost'");
+    let packages = "tensorflow-cpu jax xgboost-cpu lightgbm";
+    (images::python_volume_in(image(), "footplate-test-frameworks", folder, packages, &warm_up), folder)
+}
+
+/// Returns the volume with trainers that need PyTorch, and its folder. PyTorch itself is in another volume.
+fn trainers() -> (&'static str, &'static str) {
+    let folder = TRAINERS_FOLDER;
+    let packages = "accelerate lightning deepspeed setuptools";
+    let warm_up = format!("{folder}/bin/python3 -c 'import accelerate, lightning'");
+    (images::python_volume_over(&engines::torch(), "footplate-test-trainers", folder, packages, &warm_up), folder)
+}
+
+/// Returns hosts whose script computes with all hosts, prints `together on HOST`, and executes `then`.
+fn hosts(engine: &Engine, count: usize, then: &str) -> Hosts {
+    let (volume, folder) = (engine.volume)();
+    let then = then.replace('\n', "\n    ");
+    let script = format!(
+        "import contextlib, os, signal, sys, time\n\
+         together = contextlib.nullcontext()\n\
+         host = os.environ['SM_CURRENT_HOST']\n{}\
+         with together:\n    \
+         found = step()\n    \
+         os.write(1, f'{{found}} together on {{host}}\\n'.encode())\n    {then}\n",
+        engine.begin
+    );
+    let mut options =
+        vec![format!("--volume={volume}:{folder}:ro"), format!("--env=PATH={folder}/bin:/usr/local/bin:/usr/bin:/bin")];
+    options.extend(engine.options.iter().map(|variable| format!("--env={variable}")));
+    if folder == TRAINERS_FOLDER {
+        let torch = engines::torch();
+        options.push(format!("--volume={}:{}:ro", torch.name, torch.folder));
+    }
+    Hosts::new(count, image(), &script, &options.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+impl Engine {
+    /// Returns the host in whose script things happen: the last one of two that run it.
+    fn victim(&self) -> &'static str {
+        if self.on_all_hosts { "algo-2" } else { "algo-1" }
+    }
+}
+
+impl Started<'_> {
+    /// Waits until the script has computed with all hosts, wherever it runs.
+    fn until_together(&self, engine: &Engine) {
+        let count = self.containers.len();
+        let on = if engine.on_all_hosts { count } else { 1 };
+        for n in 1..=on {
+            self.until_written(&format!("{count} together on algo-{n}"), 1);
+        }
+    }
+}
+
+/// Runs a case for each engine, unless the gate asks.
+fn outside_the_gate(case: impl Fn(&Engine)) {
+    if has_all_engines_and_containers() {
+        for engine in &ENGINES {
+            eprintln!("{}", engine.name);
+            case(engine);
+        }
+    }
+}
+
+/// Python code that goes on computing with the other hosts.
+const GOES_ON: &str = "while True:\n    step()\n    time.sleep(0.05)";
+
+fn raises(engine: &Engine) -> String {
+    format!("if host == '{}': raise ValueError('row 17 is rotten')\n{GOES_ON}", engine.victim())
+}
+
+fn names_what_was_raised(engine: &Engine) {
+    let hosts = hosts(engine, 2, &raises(engine));
+    let started = hosts.start();
+    started.until_together(engine);
+    let place = format!("at train.py:{}\n", line_of(&hosts, "row 17"));
+    let host = format!("host {}, ", engine.victim());
+    name_the_error(&started.end_in_time(), 1, "ValueError: row 17 is rotten\n", &[&place, &host]);
+}
+
+#[test]
+fn an_exception_on_one_host_of_mxnet_is_the_headline_on_all_hosts() {
+    if images::usable() {
+        names_what_was_raised(&MXNET);
+    }
+}
+
+#[test]
+fn an_exception_on_one_host_is_the_headline_on_all_hosts() {
+    outside_the_gate(names_what_was_raised);
+}
+
+#[test]
+fn hosts_of_another_user_compute_together() {
+    outside_the_gate(|engine| {
+        for count in [2, 3] {
+            let mut hosts = hosts(engine, count, "assert os.getuid() == 1000");
+            hosts.options.extend(["--user=1000:1000", "--env=HOME=/tmp"].map(str::to_owned));
+            hosts.let_others_write();
+            let started = hosts.start();
+            let ended = started.end();
+            ended.iter().for_each(Ended::succeeded);
+            let on = if engine.on_all_hosts { count } else { 1 };
+            for (n, ended) in (1..=on).zip(&ended) {
+                let line = format!("{count} together on algo-{n}");
+                assert!(ended.logs.lines().any(|logged| logged.ends_with(&line)), "{}: {ended}", engine.name);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_rank_that_is_killed_ends_all_hosts_which_name_it() {
+    outside_the_gate(|engine| {
+        let then = format!("if host == '{}': os.kill(os.getpid(), signal.SIGKILL)\n{GOES_ON}", engine.victim());
+        let hosts = hosts(engine, 2, &then);
+        let started = hosts.start();
+        started.until_together(engine);
+        for ended in started.end_in_time() {
+            failed(&ended, engine.code_of_kill, "killed by SIGKILL (signal 9)\n", &format!("host {}", engine.victim()));
+        }
+    });
+}
+
+#[test]
+fn a_service_of_a_trainer_that_is_killed_ends_all_hosts() {
+    outside_the_gate(|engine| {
+        let Some((process, title)) = engine.service else { return };
+        let hosts = hosts(engine, 2, GOES_ON);
+        let started = hosts.start();
+        started.until_together(engine);
+        started.containers[1].kill_process(process);
+        for ended in started.end_in_time() {
+            failed(&ended, 137, "", "host algo-2, killed by SIGKILL (signal 9), exit code 137 of ");
+            assert!(ended.failure().contains(&title[4..]), "{ended}");
+        }
+    });
+}
+
+#[test]
+fn a_host_of_a_trainer_that_is_killed_ends_the_others_which_name_it() {
+    outside_the_gate(|engine| {
+        for victim in [1, 0] {
+            let hosts = hosts(engine, 2, GOES_ON);
+            let started = hosts.start();
+            started.until_together(engine);
+            started.containers[victim].kill();
+            host_is_lost(&started.end_in_time(), victim);
+        }
+    });
+}
+
+#[test]
+fn a_stop_lets_every_rank_save_while_services_serve() {
+    // A collective needs every rank, and ranks are told at different times: all of them save when all were told.
+    let saves = "told = []\n\
+                 for number in (signal.SIGTERM, signal.SIGINT): signal.signal(number, lambda *_: told.append(1))\n\
+                 os.write(1, f'waits on {host}\\n'.encode())\n\
+                 while not told: time.sleep(0.05)\n\
+                 os.write(1, f'{step()} saved on {host}\\n'.encode())";
+    outside_the_gate(|engine| {
+        // All hosts at once, and one host alone.
+        for alone in [false, true] {
+            let hosts = hosts(engine, 2, saves);
+            let on: &[usize] = if engine.on_all_hosts { &[1, 2] } else { &[1] };
+            let started = hosts.start();
+            for n in on {
+                started.until_written(&format!("waits on algo-{n}"), 1);
+            }
+            let ended = if alone {
+                started.containers[1].signal("TERM");
+                started.end_in_time()
+            } else {
+                started.stop()
+            };
+            for n in on {
+                let line = format!("2 saved on algo-{n}");
+                let is_saved = ended[n - 1].logs.lines().any(|logged| logged.ends_with(&line));
+                assert!(is_saved, "{}, alone: {alone}\n{}", engine.name, all(&ended));
+            }
+            for ended in &ended {
+                assert_eq!((ended.code, ended.failure.as_deref()), (0, None), "{}\n{ended}", engine.name);
+            }
+        }
+    });
+}
