@@ -29,6 +29,7 @@ use clap::{ArgMatches, Command};
 
 use crate::cluster::agent;
 use crate::job::{Variables, config, exit_code};
+use crate::local as local_job;
 use crate::redact::{Redactor, visible_lines};
 use crate::run;
 use crate::supervise::{direct, guard, keeper};
@@ -63,6 +64,9 @@ pub fn run(words: Vec<OsString>) -> i32 {
     }
     if words.get(1).is_some_and(|word| word == keeper::WORD) {
         return keeper::run(&words[2..]);
+    }
+    if words.get(1).is_some_and(|word| word == local_job::PART_WORD) {
+        return local_job::play_part(&words[2..]);
     }
     let complete = with_subcommand(words.clone());
     // The way in which the platform starts a job needs no parser, whose help texts take longer than much of the start.

@@ -1,65 +1,115 @@
-//! The hosts of a job on this machine: each is a footplate with its own folders and its own loopback address.
+//! The processes of the hosts while they run: their lines, the signals for them, and their ends.
 
-use std::ffi::OsString;
 use std::io::{IsTerminal, PipeReader};
-use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use signal_hook::iterator::Signals;
 
-use super::job::LocalJob;
 use super::view::{self, LiveView};
-use crate::cluster;
-use crate::event::Ending;
 use crate::event::Process;
-use crate::job::Paths;
-use crate::kernel;
 use crate::logs::{Relay, Relayed, Rewrite, StreamId, Style};
-use crate::run::Scratch;
 use crate::supervise::FLUSH_PATIENCE;
 
-/// The variables that decide what runs. The job does not inherit them from this machine's shell.
-const NOT_INHERITED: [&str; 3] = ["SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY", "SAGEMAKER_TRAINING_MODULE"];
+/// A host that is to be started.
+#[derive(Debug)]
+pub(super) struct HostProcess {
+    /// The name of the host.
+    pub(super) name: String,
+    /// The command that runs the host and ends with it.
+    pub(super) command: Command,
+    /// The folder in which the host keeps its record.
+    pub(super) record: PathBuf,
+}
 
-/// The setting and the variable of the secret that the hosts of a job share.
-const KEY_SETTING: &str = "cluster_key";
-const KEY_VARIABLE: &str = "FOOTPLATE_CLUSTER_KEY";
+/// The way in which signals reach the hosts.
+pub(super) trait Overseer: Sync {
+    /// Passes a signal on to the hosts that still run. Must not block for long.
+    fn pass_on(&self, signal: Signal, running: &Arc<Running>);
 
-/// Runs the hosts to their ends. Returns the exit code of the job: that of the first host, in order of rank, that failed.
-pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<i32> {
-    let mut signals =
-        Signals::new([libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP, libc::SIGCONT])?;
-    let mut temporary = Scratch::default();
+    /// Receives the end of a host's process. The other hosts wait for this call.
+    fn ended(&self, host: usize, status: ExitStatus, running: &Arc<Running>);
+}
+
+/// The processes of the hosts that still run, by the places of the hosts.
+#[derive(Debug, Default)]
+pub(super) struct Running {
+    processes: Mutex<Vec<(usize, Pid)>>,
+    changed: Condvar,
+}
+
+impl Running {
+    /// Sends a signal to each process.
+    pub(super) fn signal(&self, signal: Signal) {
+        // A process is reaped after it was removed from the list, so no process ID has another owner.
+        for (_, pid) in self.lock().iter() {
+            let _ = kill(*pid, signal);
+        }
+    }
+
+    /// Returns the places of the hosts that still run.
+    pub(super) fn hosts(&self) -> Vec<usize> {
+        self.lock().iter().map(|(host, _)| *host).collect()
+    }
+
+    /// Waits until every host has ended, and returns true if that was within `patience`.
+    pub(super) fn all_end_within(&self, patience: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.lock(), patience, |running| !running.is_empty());
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_empty()
+    }
+
+    fn remove(&self, host: usize) {
+        self.lock().retain(|(other, _)| *other != host);
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(usize, Pid)>> {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Begins to catch the signals that concern the job.
+pub(super) fn signals() -> Result<Signals> {
+    let caught = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP, libc::SIGCONT];
+    Signals::new(caught).context("cannot catch signals")
+}
+
+/// Runs the hosts to their ends, and returns these in the order of the hosts.
+pub(super) fn run(
+    job: &str,
+    hosts: Vec<HostProcess>,
+    mut signals: Signals,
+    overseer: &dyn Overseer,
+) -> Result<Vec<ExitStatus>> {
     let has_view = view::is_possible();
+    let count = hosts.len();
     // A single host uses the streams of this process directly, unless the view shares the terminal with it.
-    let relay = if hosts.len() > 1 || has_view { Some(Relay::start()?) } else { None };
-    let key = key(job)?;
+    let relay = if count > 1 || has_view { Some(Relay::start()?) } else { None };
+    let records = hosts.iter().map(|host| host.record.clone()).collect();
+    let running = Arc::new(Running::default());
     let mut children = Vec::new();
-    for (index, (paths, name)) in hosts.iter().zip(job.host_names()).enumerate() {
-        let mut command = command(job, paths)?;
-        // The hosts' names need not resolve on this machine.
-        command.env("FOOTPLATE_HOST_ADDRESSES", addresses(job));
-        if let Some(key) = &key {
-            command.env(KEY_VARIABLE, key);
-        }
+    for (index, HostProcess { name, mut command, .. }) in hosts.into_iter().enumerate() {
+        // Its own group, so that it receives Ctrl-C once, from this process.
+        command.process_group(0);
         let mut shared = None;
-        if hosts.len() > 1 {
-            command.args(["--set", "log_prefix=on"]).stdout(Stdio::piped()).stderr(Stdio::piped());
-            let folder = temporary_folder(temporary.path().context("cannot make a temporary folder")?, index)?;
-            command.env("TMPDIR", folder);
-        }
-        if hosts.len() == 1 && has_view {
+        if count > 1 {
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        } else if has_view {
             shared = Some(share_terminal(&mut command)?);
         }
-        let mut child = command.spawn().context("cannot start footplate for a host")?;
+        let program = command.get_program().to_owned();
+        let spawned = command.spawn();
+        let mut child = spawned.with_context(|| format!("cannot start {} for host {name}", program.display()))?;
         // Its writing ends keep the stream open.
         drop(command);
         match (&relay, shared) {
@@ -67,101 +117,74 @@ pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<i32> {
             (Some(relay), None) => pass_on(relay, index, &name, &mut child),
             (None, _) => {}
         }
+        if let Ok(pid) = i32::try_from(child.id()) {
+            running.lock().push((index, Pid::from_raw(pid)));
+        }
         children.push(child);
     }
 
-    let running: Vec<Pid> =
-        children.iter().filter_map(|child| i32::try_from(child.id()).ok()).map(Pid::from_raw).collect();
-    let running = Arc::new(Mutex::new(running));
-    let records = hosts.iter().zip(job.host_names()).map(|(paths, host)| paths.record(&host));
-    let view =
-        relay.as_ref().filter(|_| has_view).and_then(|relay| LiveView::begin(&job.name, records.collect(), relay));
+    let view = relay.as_ref().filter(|_| has_view).and_then(|relay| LiveView::begin(job, records, relay));
     let pause = view.as_ref().map(LiveView::pause);
     let handle = signals.handle();
-    let signalled = Arc::clone(&running);
-    let forwarder = std::thread::spawn(move || {
-        for signal in signals.forever() {
-            if let Ok(signal) = Signal::try_from(signal) {
-                if let (Signal::SIGTSTP, Some(pause)) = (signal, &pause) {
-                    pause.hide();
-                }
-                // footplate passes SIGHUP on to the script and continues; here it must end the job, as Ctrl-C does.
-                let signal = if signal == Signal::SIGHUP { Signal::SIGTERM } else { signal };
-                for pid in signalled.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-                    let _ = kill(*pid, signal);
-                }
-                // The hosts are suspended too, and continue with this process.
-                if signal == Signal::SIGTSTP {
-                    let _ = raise(Signal::SIGSTOP);
-                    if let Some(pause) = &pause {
-                        pause.show();
+    let mut statuses = vec![ExitStatus::default(); count];
+    let waited = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for signal in signals.forever() {
+                if let Ok(signal) = Signal::try_from(signal) {
+                    if let (Signal::SIGTSTP, Some(pause)) = (signal, &pause) {
+                        pause.hide();
+                    }
+                    // footplate passes SIGHUP on to the script and continues; here it must end the job, as Ctrl-C does.
+                    let signal = if signal == Signal::SIGHUP { Signal::SIGTERM } else { signal };
+                    overseer.pass_on(signal, &running);
+                    // The hosts are suspended too, and continue with this process.
+                    if signal == Signal::SIGTSTP {
+                        let _ = raise(Signal::SIGSTOP);
+                        if let Some(pause) = &pause {
+                            pause.show();
+                        }
                     }
                 }
             }
+        });
+        let (sender, ends) = mpsc::channel();
+        for (index, mut child) in children.into_iter().enumerate() {
+            let (sender, running) = (sender.clone(), &running);
+            scope.spawn(move || {
+                wait_for_end(&child);
+                running.remove(index);
+                // The receiver is there until all have ended.
+                let _ = sender.send((index, child.wait()));
+            });
         }
+        drop(sender);
+        let mut waited = Ok(());
+        for (index, status) in ends {
+            match status {
+                Ok(status) => {
+                    statuses[index] = status;
+                    overseer.ended(index, status, &running);
+                }
+                Err(error) => waited = Err(error),
+            }
+        }
+        handle.close();
+        waited
     });
-    let mut exit_code = 0;
-    for child in &mut children {
-        let status = child.wait().context("cannot wait for the job")?;
-        // The kernel may assign its process ID to another process now.
-        running.lock().unwrap_or_else(PoisonError::into_inner).retain(|pid| pid.as_raw().unsigned_abs() != child.id());
-        if exit_code == 0 {
-            exit_code = Ending::from(status).exit_code();
-        }
-    }
-    handle.close();
-    let _ = forwarder.join();
+    waited.context("cannot wait for the job")?;
     drop(view);
     if let Some(relay) = relay {
         relay.finish_within(FLUSH_PATIENCE);
     }
-    Ok(exit_code)
+    Ok(statuses)
 }
 
-/// Returns the command that runs one host. It gets its own process group, so that it receives Ctrl-C once, from this process.
-fn command(job: &LocalJob, paths: &Paths) -> Result<Command> {
-    let binary = std::env::current_exe().context("cannot find footplate's own binary")?;
-    let mut command = Command::new(&binary);
-    command.arg("train").process_group(0);
-    if let Some(gpus) = job.gpus_per_host {
-        command.arg("--set").arg(format!("gpus={gpus}"));
+/// Waits until a child has ended, and does not reap it.
+fn wait_for_end(child: &Child) {
+    if let Ok(pid) = i32::try_from(child.id()) {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        while waitid(Id::Pid(Pid::from_raw(pid)), flags) == Err(Errno::EINTR) {}
     }
-    for (name, value) in job.settings.iter().filter(|(name, _)| name != KEY_SETTING) {
-        command.arg("--set").arg(format!("{name}={value}"));
-    }
-    for name in NOT_INHERITED {
-        command.env_remove(name);
-    }
-    command.envs(job.variables.iter().map(|(name, value)| (name, value)));
-    command.env("SAGEMAKER_BASE_DIR", paths.base()).env("TRAINING_JOB_NAME", &job.name);
-    kernel::end_with_this_thread(&mut command);
-    Ok(command)
-}
-
-/// Returns the secret that the hosts share, for their environment, which no other user of this machine can read. It is
-/// random unless the user has chosen one: the key that footplate derives from a job's configuration is no secret on a
-/// machine on which others can guess the configuration, and whoever has the key can run commands as this user.
-fn key(job: &LocalJob) -> Result<Option<String>> {
-    let value = |pairs: &[(String, String)], name: &str| {
-        pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone())
-    };
-    if let Some(chosen) = value(&job.settings, KEY_SETTING) {
-        return Ok(Some(chosen));
-    }
-    let chosen = value(&job.variables, KEY_VARIABLE).map(OsString::from).or_else(|| std::env::var_os(KEY_VARIABLE));
-    if chosen.is_some_and(|key| !key.is_empty()) || job.hosts == 1 {
-        return Ok(None);
-    }
-    cluster::random_secret().map(Some).context("cannot make a key for the hosts of the job")
-}
-
-/// Returns the addresses of the hosts, in the loopback network and derived from this process's ID, so that two jobs on this
-/// machine have different ones.
-fn addresses(job: &LocalJob) -> String {
-    let [_, _, high, low] = std::process::id().to_be_bytes();
-    let address = |number: usize| Ipv4Addr::new(127, 64 + high % 128, low, u8::try_from(number).unwrap_or(u8::MAX));
-    let pairs = job.host_names().into_iter().zip(1..).map(|(host, number)| format!("{host}={}", address(number)));
-    pairs.collect::<Vec<_>>().join(",")
 }
 
 /// Passes the output of a host on in whole lines. Lines of its ranks have a prefix already; the others get the host's name.
@@ -196,12 +219,4 @@ fn share_terminal(command: &mut Command) -> Result<PipeReader> {
     }
     command.stdout(writer);
     Ok(reader)
-}
-
-/// Creates the temporary folder of a host. On the platform each host has its own, and mpirun keeps files of its host there. The
-/// path is short, because paths of sockets must be.
-fn temporary_folder(of_job: &Path, index: usize) -> Result<PathBuf> {
-    let folder = of_job.join((index + 1).to_string());
-    std::fs::create_dir(&folder).context("cannot make a temporary folder")?;
-    Ok(folder)
 }

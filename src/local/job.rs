@@ -7,8 +7,8 @@ use std::path::PathBuf;
 pub struct LocalJob {
     /// The folder of the code.
     pub source_dir: PathBuf,
-    /// The script, relative to the folder of the code.
-    pub entry_point: String,
+    /// The script, relative to the folder of the code. `None` leaves the choice to the image of `image`.
+    pub entry_point: Option<String>,
     /// The names and values of hyperparameters; a value is JSON or raw text.
     pub hyperparameters: Vec<(String, String)>,
     /// The names and paths of channels; a path is that of a folder or a file.
@@ -27,6 +27,34 @@ pub struct LocalJob {
     pub hosts: usize,
     /// The number of GPUs that each host is assumed to have; `None` for those of the machine.
     pub gpus_per_host: Option<usize>,
+    /// The image that the hosts run in; `None` runs them as processes of this machine.
+    pub image: Option<JobImage>,
+}
+
+/// The image that a job runs in, and the limits of its containers.
+#[derive(Clone, Debug, Default)]
+pub struct JobImage {
+    /// The name of the image.
+    pub name: String,
+    /// The program of the container engine; `None` for docker or podman, the first that is on PATH.
+    pub engine: Option<String>,
+    /// The GPUs of each host; `None` for those of the instance type, or all of the machine.
+    pub gpus: Option<GpuGrant>,
+    /// The size of the shared memory, in bytes; `None` for half of the memory.
+    pub shared_memory: Option<u64>,
+    /// The limit of the memory, in bytes; `None` for that of the instance type, or no limit.
+    pub memory: Option<u64>,
+    /// The type of the instance to imitate, such as `ml.g5.xlarge`.
+    pub instance_type: Option<String>,
+}
+
+/// The GPUs of this machine that a container gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GpuGrant {
+    /// All of them.
+    All,
+    /// So many of them. None of them if the number is 0.
+    Some(usize),
 }
 
 impl LocalJob {

@@ -1,15 +1,18 @@
-//! `footplate local`: runs a job on this machine as the platform would, without Docker.
+//! `footplate local`: runs a job on this machine as the platform would, as processes or in containers of an image.
 //!
 //! [`run`] creates the folders of a job below the output folder, runs `footplate train` on them once for each host, and packs the
 //! results. It does only what the platform does around a container, and must not know how a job is run.
 
+mod containers;
 mod hosts;
 mod job;
+mod loopback;
 mod pack;
 mod tree;
 mod view;
 
-pub use job::{LocalJob, LocalResults};
+pub use containers::{ContainerError, WORD as PART_WORD, play as play_part};
+pub use job::{GpuGrant, JobImage, LocalJob, LocalResults};
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
@@ -19,16 +22,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use containers::Ready;
+
+use crate::event::Ending;
 use crate::job::Paths;
 
 /// The name of the running job's folder in the output folder. It is removed, so no folder of a user must have this name.
 const JOB_FOLDER: &str = ".footplate-job";
 
-/// Runs a job to its end.
+/// Runs a job to its end. `tell` receives messages about the progress.
 ///
 /// # Errors
-/// The job cannot be set up, or its results cannot be packed. A job that fails is not an error.
-pub fn run(job: &LocalJob) -> Result<LocalResults> {
+/// The job cannot be set up, or its results cannot be packed. A job that fails is not an error. A [`ContainerError`] says that the
+/// engine or the image cannot run it.
+pub fn run(job: &LocalJob, tell: &dyn Fn(&str)) -> Result<LocalResults> {
+    // Before anything of an earlier job is replaced.
+    let ready = job.image.as_ref().map(|image| Ready::new(job, image, tell)).transpose()?;
     fs::create_dir_all(&job.output_dir).with_context(|| format!("cannot make {}", job.output_dir.display()))?;
     let output_dir = job.output_dir.canonicalize().with_context(|| job.output_dir.display().to_string())?;
     // Only results of an earlier job are replaced, and the folder of a job that was interrupted.
@@ -45,17 +54,48 @@ pub fn run(job: &LocalJob) -> Result<LocalResults> {
     // Other users of this machine must not read hyperparameters, code and checkpoints, or write to the job's folders.
     let made = DirBuilder::new().mode(0o700).create(&base);
     made.with_context(|| format!("cannot make {}", base.display()))?;
-    let archive = base.join("sourcedir.tar.gz");
-    tree::pack_code(job, &archive, &[&output_dir, &base])?;
-    let hosts: Vec<Paths> = job.host_names().iter().map(|host| Paths::under(base.join(host))).collect();
-    for (host, paths) in job.host_names().iter().zip(&hosts) {
-        tree::build(job, paths, host, &archive)?;
-    }
+    let ran = run_below(&base, job, ready, &output_dir, tell);
+    let removed = fs::remove_dir_all(&base).with_context(|| format!("cannot remove {}", base.display()));
+    let results = ran?;
+    removed?;
+    Ok(results)
+}
 
-    let exit_code = hosts::run(job, &hosts)?;
+/// Runs a job in the empty folder `base`, and packs the results.
+fn run_below(
+    base: &Path,
+    job: &LocalJob,
+    ready: Option<Ready<'_>>,
+    output_dir: &Path,
+    tell: &dyn Fn(&str),
+) -> Result<LocalResults> {
+    let archive = base.join("sourcedir.tar.gz");
+    if job.entry_point.is_some() {
+        tree::pack_code(job, &archive, &[output_dir, base])?;
+    }
+    let hosts: Vec<Paths> = job.host_names().iter().map(|host| Paths::under(base.join(host))).collect();
+    let seen = if job.image.is_some() { containers::archive() } else { archive.clone() };
+    for (host, paths) in job.host_names().iter().zip(&hosts) {
+        tree::build(job, paths, host, &seen)?;
+    }
+    let ended = match ready {
+        None => loopback::run(job, &hosts)?,
+        Some(ready) => {
+            if job.entry_point.is_some() {
+                containers::hand_out(&archive, &hosts)?;
+            }
+            ready.run(base, &hosts, tell)?
+        }
+    };
+
     let failed = hosts.iter().find(|paths| paths.failure().exists());
     let results = LocalResults {
-        exit_code,
+        // That of the first host, in order of rank, that failed.
+        exit_code: ended
+            .into_iter()
+            .map(|status| Ending::from(status).exit_code())
+            .find(|code| *code != 0)
+            .unwrap_or(0),
         model: output_dir.join("model.tar.gz"),
         output: output_dir.join("output.tar.gz"),
         failure: failed.map(|_| output_dir.join("failure")),
@@ -66,7 +106,6 @@ pub fn run(job: &LocalJob) -> Result<LocalResults> {
     if let (Some(paths), Some(failure)) = (failed, &results.failure) {
         fs::copy(paths.failure(), failure).with_context(|| format!("cannot write {}", failure.display()))?;
     }
-    fs::remove_dir_all(&base).with_context(|| format!("cannot remove {}", base.display()))?;
     Ok(results)
 }
 
@@ -90,9 +129,9 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Returns a name for a job: that of the script, and the time in seconds.
-pub fn job_name(entry_point: &str, seconds: u64) -> String {
-    let stem = Path::new(entry_point).file_stem().map(OsString::from).unwrap_or_default();
+/// Returns a name for a job: that of the script or the image, and the time in seconds.
+pub fn job_name(of: &str, seconds: u64) -> String {
+    let stem = Path::new(of).file_stem().map(OsString::from).unwrap_or_default();
     let stem = stem.to_string_lossy();
     let plain: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     format!("{}-{seconds}", plain.trim_matches('-'))

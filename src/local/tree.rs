@@ -19,7 +19,7 @@ pub(super) fn pack_code(job: &LocalJob, archive: &Path, not_code: &[&Path]) -> R
     pack::source(&job.source_dir, archive, not_code)
 }
 
-/// Creates the folders and configuration files of one host. `archive` contains the code.
+/// Creates the folders and configuration files of one host. `archive` contains the code, and is the path by which the host sees it.
 pub(super) fn build(job: &LocalJob, paths: &Paths, host: &str, archive: &Path) -> Result<()> {
     for folder in [paths.config(), paths.data(), paths.model(), paths.output_data()] {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -28,13 +28,20 @@ pub(super) fn build(job: &LocalJob, paths: &Paths, host: &str, archive: &Path) -
     let mut hyperparameters: Map<String, Value> =
         job.hyperparameters.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
     let text = |value: &str| Value::from(Value::from(value).to_string());
-    hyperparameters.insert("sagemaker_program".to_owned(), text(&job.entry_point));
-    hyperparameters.insert("sagemaker_submit_directory".to_owned(), text(&archive.to_string_lossy()));
+    if let Some(entry_point) = &job.entry_point {
+        hyperparameters.insert("sagemaker_program".to_owned(), text(entry_point));
+        hyperparameters.insert("sagemaker_submit_directory".to_owned(), text(&archive.to_string_lossy()));
+    }
     hyperparameters.insert("sagemaker_job_name".to_owned(), text(&job.name));
 
     let mut channels = Map::new();
     for (name, path) in &job.channels {
-        channel(name, path, paths)?;
+        let target = channel(name, path, paths)?;
+        match &job.image {
+            None => symlink(&target.data, &target.place)
+                .with_context(|| format!("cannot make {}", target.place.display()))?,
+            Some(_) => target.make_mount_point()?,
+        }
         channels.insert(name.clone(), json!({"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated"}));
     }
     let write = |file: &str, value: Value| {
@@ -46,13 +53,13 @@ pub(super) fn build(job: &LocalJob, paths: &Paths, host: &str, archive: &Path) -
     let resources = json!({
         "current_host": host,
         "hosts": job.host_names(),
-        "network_interface_name": "lo",
-        "current_instance_type": "local",
+        "network_interface_name": if job.image.is_some() { "eth0" } else { "lo" },
+        "current_instance_type": job.image.as_ref().and_then(|image| image.instance_type.as_deref()).unwrap_or("local"),
     });
     write("resourceconfig.json", resources)?;
-    if let Some(folder) = &job.checkpoint_dir {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        write("checkpointconfig.json", json!({"LocalPath": absolute(folder)?}))?;
+    if let Some(folder) = checkpoints(job)? {
+        let folder = if job.image.is_some() { Paths::under(Paths::PLATFORM_BASE).checkpoints() } else { folder };
+        write("checkpointconfig.json", json!({"LocalPath": folder}))?;
     }
     Ok(())
 }
@@ -80,18 +87,42 @@ fn merge(from: &Path, into: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Creates the folder of a channel: a link to the user's folder, or a folder with a link to the user's file.
-fn channel(name: &str, path: &Path, paths: &Paths) -> Result<()> {
+/// The data of a channel, and its place in the folders of a host.
+#[derive(Debug)]
+pub(super) struct ChannelTarget {
+    /// The folder or the file of the user.
+    pub(super) data: PathBuf,
+    /// The path at which the host looks for it.
+    pub(super) place: PathBuf,
+}
+
+impl ChannelTarget {
+    /// Creates the empty folder or file on which the data is mounted.
+    fn make_mount_point(&self) -> Result<()> {
+        let made = if self.data.is_dir() { fs::create_dir_all(&self.place) } else { fs::write(&self.place, "") };
+        made.with_context(|| format!("cannot make {}", self.place.display()))
+    }
+}
+
+/// Returns the place of a channel: a folder of its name, or the file in such a folder, which is created.
+pub(super) fn channel(name: &str, path: &Path, paths: &Paths) -> Result<ChannelTarget> {
     if name.is_empty() || name.contains('/') || name.starts_with('.') {
         bail!("the channel name {name:?} is not possible: use letters, digits, '.', '-' and '_'");
     }
-    let target = absolute(path).with_context(|| format!("the channel {name}"))?;
-    let mut link = paths.channel(name);
-    if target.is_file() {
-        fs::create_dir_all(&link).with_context(|| format!("cannot make {}", link.display()))?;
-        link.push(target.file_name().unwrap_or_default());
+    let data = absolute(path).with_context(|| format!("the channel {name}"))?;
+    let mut place = paths.channel(name);
+    if data.is_file() {
+        fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
+        place.push(data.file_name().unwrap_or_default());
     }
-    symlink(&target, &link).with_context(|| format!("cannot make {}", link.display()))
+    Ok(ChannelTarget { data, place })
+}
+
+/// Returns the path of the checkpoints' folder, which is created, or `None` if the job has none.
+pub(super) fn checkpoints(job: &LocalJob) -> Result<Option<PathBuf>> {
+    let Some(folder) = &job.checkpoint_dir else { return Ok(None) };
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    absolute(folder).map(Some)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -46,6 +46,36 @@ fn has_no_accelerator(family: &str) -> bool {
     matches!(letters.next(), Some('c' | 'm' | 'r' | 't')) && letters.next().is_some_and(|c| c.is_ascii_digit())
 }
 
+/// Returns the memory of an instance type, in bytes, or `None` if the type is unknown.
+///
+/// The sizes are those of Amazon's table of instance types: most families have a fixed amount for each processor.
+pub fn memory(instance_type: &str) -> Option<u64> {
+    let (family, size) = instance_type.strip_prefix("ml.")?.split_once('.')?;
+    let processors = match size {
+        "large" => 2,
+        "xlarge" => 4,
+        size => 4 * size.strip_suffix("xlarge")?.parse::<u64>().ok()?,
+    };
+    let is_recent = family.chars().nth(1).is_some_and(|generation| ('5'..='9').contains(&generation));
+    let gibibytes = match (family, size) {
+        ("p4d" | "p4de", "24xlarge") => 1152,
+        ("p5" | "p5e" | "p5en" | "trn2", "48xlarge") => 2048,
+        ("p5", "4xlarge") => 256,
+        ("p3", "2xlarge" | "8xlarge" | "16xlarge") => 61 * processors / 8,
+        ("p3dn", "24xlarge") => 768,
+        ("trn1" | "trn1n", "32xlarge") => 512,
+        ("trn1", "2xlarge") => 32,
+        ("g6e", _) => 8 * processors,
+        ("g4dn" | "g5" | "g6" | "t3" | "m4", _) => 4 * processors,
+        ("c5n", _) => return None,
+        _ if family.starts_with('c') && is_recent => 2 * processors,
+        _ if family.starts_with('m') && is_recent => 4 * processors,
+        _ if family.starts_with('r') && is_recent => 8 * processors,
+        _ => return None,
+    };
+    Some(gibibytes << 30)
+}
+
 /// Returns true if EFA devices of this instance type support remote direct memory access. On other types, enabling it crashed
 /// data loaders (platform contract, section 11).
 pub fn has_efa_rdma(instance_type: &str) -> bool {
@@ -55,7 +85,34 @@ pub fn has_efa_rdma(instance_type: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Accelerators, accelerators, has_efa_rdma};
+    use super::{Accelerators, accelerators, has_efa_rdma, memory};
+
+    #[test]
+    fn the_memory_of_instance_types_is_known() {
+        for (instance_type, gibibytes) in [
+            ("ml.m5.large", Some(8)),
+            ("ml.m7i.48xlarge", Some(768)),
+            ("ml.c5.9xlarge", Some(72)),
+            ("ml.c6i.32xlarge", Some(256)),
+            ("ml.r5.24xlarge", Some(768)),
+            ("ml.t3.2xlarge", Some(32)),
+            ("ml.g4dn.12xlarge", Some(192)),
+            ("ml.g5.xlarge", Some(16)),
+            ("ml.g5.48xlarge", Some(768)),
+            ("ml.g6e.48xlarge", Some(1536)),
+            ("ml.p3.2xlarge", Some(61)),
+            ("ml.p3.16xlarge", Some(488)),
+            ("ml.p4d.24xlarge", Some(1152)),
+            ("ml.p5.48xlarge", Some(2048)),
+            ("ml.trn1.32xlarge", Some(512)),
+            ("ml.c5n.18xlarge", None),
+            ("ml.x9.large", None),
+            ("ml.m5.none", None),
+            ("local", None),
+        ] {
+            assert_eq!(memory(instance_type), gibibytes.map(|size: u64| size << 30), "{instance_type}");
+        }
+    }
 
     #[test]
     fn instance_types_are_recognized_by_family_and_size() {

@@ -22,7 +22,7 @@ use nix::unistd::{SysconfVar, sysconf};
 pub use bytes::Bytes;
 pub use cgroup::{MemoryCounters, MemoryGroup, Roots, machine_memory};
 pub use disk::{FileSystem, SHARED_MEMORY};
-pub use instances::{Accelerators, accelerators, has_efa_rdma};
+pub use instances::{Accelerators, accelerators, has_efa_rdma, memory};
 pub use tool::{ToolError, ToolOutput, ask};
 pub use usage::{DiskTraffic, MemoryUse, Periods, Pressure, Space, Traffic, Usage, UsageReader};
 #[cfg(test)]

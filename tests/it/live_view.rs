@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use super::job::{FOOTPLATE, Job, wait_with_output};
-use super::kept;
+use super::{images, kept};
 
 /// Returns the Python of a virtual environment with the terminal emulator.
 fn python() -> PathBuf {
@@ -79,7 +79,8 @@ struct Shown {
     code: i64,
 }
 
-/// Runs a job on a terminal. `variables` are those of the terminal. `END` in an action stands for the file that ends the script.
+/// Runs a job on a terminal. `variables` are those of the terminal. `END` in an action stands for the file that ends the script,
+/// and `BASE` in an option for its folder.
 fn on_a_terminal(size: (u16, u16), variables: &[(&str, &str)], options: &[&str], actions: &[&[&str]]) -> Shown {
     let job = Job::python(SCRIPT).file("code/metrics.json", r#"[{"Name": "loss", "Regex": "loss: ([0-9.]+)"}]"#);
     let end = job.path("end").display().to_string();
@@ -98,7 +99,8 @@ fn on_a_terminal(size: (u16, u16), variables: &[(&str, &str)], options: &[&str],
     command.arg(serde_json::to_string(&actions).expect("JSON")).arg(FOOTPLATE).arg("local");
     command.arg("--entry-point").arg("train.py").arg("--source-dir").arg(job.path("code"));
     command.arg("--output-dir").arg(job.path("results")).arg("--env").arg(format!("END={end}"));
-    command.args(["--set", "resource_interval=0.2", "--set", "metrics=metrics.json"]).args(options);
+    command.args(["--set", "resource_interval=0.2", "--set", "metrics=metrics.json"]);
+    command.args(options.iter().map(|option| option.replace("BASE", &job.base().display().to_string())));
     command.envs(variables.iter().copied()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let output = wait_with_output(command.spawn().expect("it starts"));
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -204,6 +206,19 @@ fn several_hosts_share_the_view() {
     let lines = lines(&shown.noted[0]);
     assert!(lines[..21].iter().any(|line| line.starts_with("[algo-2:")), "{lines:#?}");
     assert!(lines[21].contains(" · 2 hosts") && lines[23].starts_with("CPU "), "{lines:#?}");
+}
+
+#[test]
+fn a_job_in_an_image_has_the_view() {
+    if !images::usable() {
+        return;
+    }
+    let image = images::debian("bookworm");
+    let options = ["--image", image, "--channel", "here=BASE", "--env", "END=/opt/ml/input/data/here/end"];
+    let actions: &[&[&str]] = &[&["wait", "CPU "], &["wait", "↓"], &["note"], &["make", "END"]];
+    let shown = on_a_terminal((24, 80), &[("TERM", "xterm")], &options, actions);
+    assert_eq!(shown.code, 0, "{}", shown.bytes);
+    has_view(&shown.noted[0]);
 }
 
 #[test]

@@ -26,6 +26,7 @@
 //! - `launchers`: launchers of the image, what they get, what is refused
 //! - `live_view`: the lines at the bottom of a terminal
 //! - `local`: a job on this machine
+//! - `local_image`: a job on this machine, in containers of an image
 //! - `metrics`: every value that a metric definition finds
 //! - `mpi`: the image's mpirun over several hosts
 //! - `mutated`: the fuzz targets, on their seeds and on mutations of these
@@ -90,6 +91,7 @@ mod kept;
 mod launchers;
 mod live_view;
 mod local;
+mod local_image;
 mod metrics;
 mod mpi;
 mod mutated;

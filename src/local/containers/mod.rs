@@ -1,0 +1,359 @@
+//! The hosts of a job as containers of the user's image, by the command line of Docker or Podman.
+//!
+//! Every host is a container, as on the platform: it runs the command `train` and sees its folders below `/opt/ml`. An image
+//! that has no `train` gets this binary. The hosts share a network of their own. At the end, whatever it is, all containers and
+//! the network are removed, and all files belong to the owner of the output folder. The [`plan`] is pure; [`engine`] runs its
+//! commands in bounded time.
+
+mod engine;
+mod part;
+mod plan;
+mod stopping;
+
+pub use engine::ContainerError;
+pub use part::{WORD, play};
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+use anyhow::{Context, Result, bail};
+use nix::unistd::geteuid;
+use serde_json::Value;
+
+use super::hosts::{self, HostProcess};
+use super::job::{GpuGrant, JobImage, LocalJob};
+use super::tree;
+use crate::cluster;
+use crate::job::settings::{REGISTRY, Settings};
+use crate::job::{Paths, Variables};
+use crate::launch;
+use crate::machine::{self, Bytes, Probe};
+use crate::python::Dict;
+use engine::{ContainerEngine, PATIENCE, Preparation, STOPPED_PATIENCE};
+use part::{CleanupProcess, Train};
+use plan::{ContainerLimits, ContainerPlan, Mount};
+use stopping::Stopping;
+
+/// The archive of the code, below the input folder.
+const ARCHIVE: &str = "sourcedir.tar.gz";
+
+/// The variable of the secret that the hosts of a job share.
+const KEY_VARIABLE: &str = "FOOTPLATE_CLUSTER_KEY";
+
+/// Tells the user of progress.
+pub(super) type TellUser<'t> = &'t dyn Fn(&str);
+
+/// An image that is ready to run a job.
+pub(super) struct Ready<'j> {
+    job: &'j LocalJob,
+    preparation: Preparation,
+    plan: ContainerPlan,
+    variables: String,
+    grace_seconds: u64,
+}
+
+/// Returns the path at which the hosts see the archive of the code.
+pub(super) fn archive() -> PathBuf {
+    Paths::under(Paths::PLATFORM_BASE).input().join(ARCHIVE)
+}
+
+/// Puts the archive of the code where each host looks for it.
+pub(super) fn hand_out(archive: &Path, hosts: &[Paths]) -> Result<()> {
+    hosts.iter().try_for_each(|paths| {
+        let place = paths.input().join(ARCHIVE);
+        fs::hard_link(archive, &place).with_context(|| format!("cannot make {}", place.display()))
+    })
+}
+
+impl<'j> Ready<'j> {
+    /// Finds the engine and the image, and decides what runs the job in it. Nothing is left behind.
+    pub(super) fn new(job: &'j LocalJob, image: &JobImage, tell: TellUser<'_>) -> Result<Ready<'j>> {
+        let settings = Settings::read(
+            &job.settings,
+            &Variables::from_iter(job.variables.iter().map(|(name, value)| (name.clone(), value.clone()))),
+            &Dict::default(),
+            None,
+            &launch::ENGINES.map(|engine| engine.name),
+        )?;
+        let variables = plan::variables_file(&variables(job)?)?;
+        let engine = ContainerEngine::find(image.engine.as_deref())?;
+        let kind = engine.kind;
+        let mut preparation = Preparation::new(engine, hosts::signals()?);
+        let configuration = fetch(&mut preparation, &image.name, tell)?;
+        let binary = std::env::current_exe().context("cannot find footplate's own binary")?;
+        let mut plan = ContainerPlan {
+            kind,
+            id: format!("footplate-{}-{}", std::process::id(), &cluster::random_secret()?[..8]),
+            image: image.name.clone(),
+            binary: text(&binary)?,
+            mounted_as: None,
+            limits: limits(image, tell),
+            variables: String::new(),
+            hosts: Vec::new(),
+        };
+        let entry_point = configuration["Entrypoint"].as_array().cloned().unwrap_or_default();
+        let entry_point: Vec<&str> = entry_point.iter().filter_map(Value::as_str).collect();
+        let first = entry_point.first().map(|word| Path::new(word).file_name().unwrap_or_default());
+        if first.is_none_or(|name| name != "footplate" && name != "train") {
+            let answer = preparation.ask(&plan.find_train(part::FIND_TRAIN)).inspect_err(|_| {
+                // It may not exist.
+                let _ = preparation.engine.ask(&plan.remove_answering(), STOPPED_PATIENCE);
+            })?;
+            let train = Train::read(&answer);
+            match train.with_context(|| format!("cannot search {} for `train`: {answer:?}", image.name))? {
+                Train::OfImage(path) => tell(&format!("the image's own {path} runs the job")),
+                Train::Missing(path) => {
+                    tell(&format!("the image has no `train`: this footplate is mounted as {path}"));
+                    plan.mounted_as = Some(path);
+                }
+            }
+            if !entry_point.is_empty() {
+                let shown = entry_point.join(" ");
+                tell(&format!("the image's ENTRYPOINT, `{shown}`, gets the argument `train`, as on the platform"));
+            }
+        }
+        Ok(Ready { job, preparation, plan, variables, grace_seconds: settings.grace_period.as_secs() })
+    }
+
+    /// Runs the hosts to their ends, and returns these in the order of the hosts. `base` is the job's folder.
+    pub(super) fn run(mut self, base: &Path, folders: &[Paths], tell: TellUser<'_>) -> Result<Vec<ExitStatus>> {
+        let checkpoints = tree::checkpoints(self.job)?;
+        for (host, paths) in self.job.host_names().into_iter().zip(folders) {
+            open(paths)?;
+            self.plan.hosts.push((host, mounts(self.job, paths, checkpoints.as_deref())?));
+        }
+        let variables = base.join("variables");
+        write_secret(&variables, &self.variables)?;
+        self.plan.variables = text(&variables)?;
+
+        let given_back = [Some(base), checkpoints.as_deref()];
+        let cleaning = cleaning(&self.plan, given_back, self.grace_seconds)?;
+        let cleaner =
+            CleanupProcess::start(&self.preparation.engine, &cleaning).context("cannot start a second footplate")?;
+        let engine = self.preparation.engine.clone();
+        let plan = self.plan.clone();
+        let ended = self.run_containers(&variables, folders, tell);
+        let cleaned = clean_up(&engine, &plan, given_back);
+        drop(cleaner);
+        for problem in &cleaned {
+            tell(problem);
+        }
+        ended
+    }
+
+    /// Creates the network and the containers and runs them. The caller removes them.
+    fn run_containers(self, variables: &Path, folders: &[Paths], tell: TellUser<'_>) -> Result<Vec<ExitStatus>> {
+        let Ready { job, mut preparation, plan, .. } = self;
+        preparation.ask(&plan.create_network())?;
+        for host in 0..plan.hosts.len() {
+            preparation.ask(&plan.create(host))?;
+        }
+        preparation.go_on()?;
+        // The engine has read it.
+        fs::remove_file(variables).context("cannot remove the file of variables")?;
+        let engine = preparation.engine.clone();
+        tell(&match plan.hosts.len() {
+            1 => format!("starting a container of {} with {}", plan.image, engine.name()),
+            count => format!("starting {count} containers of {} with {}", plan.image, engine.name()),
+        });
+        let processes = plan.hosts.iter().zip(folders).enumerate().map(|(index, ((name, _), paths))| HostProcess {
+            name: name.clone(),
+            command: engine.command(&plan.start(index)),
+            record: paths.record(name),
+        });
+        let processes = processes.collect();
+        let stopping = Stopping::new(engine, plan, self.grace_seconds);
+        let ended = hosts::run(&job.name, processes, preparation.into_signals(), &stopping)?;
+        match stopping.not_started() {
+            Some(error) => Err(error.into()),
+            None => Ok(ended),
+        }
+    }
+}
+
+/// Downloads the image if this machine does not have it, and returns its configuration.
+fn fetch(preparation: &mut Preparation, image: &str, tell: TellUser<'_>) -> Result<Value> {
+    if image.is_empty() || image.starts_with('-') {
+        bail!("{image:?} is not the name of an image");
+    }
+    let look = plan::look_at_image(image);
+    let found = match preparation.ask(&look) {
+        Err(ContainerError::Refused { .. }) => {
+            let engine = preparation.engine.name();
+            tell(&format!("{engine} pulls {image}, which is not on this machine"));
+            let is_quiet = !std::io::IsTerminal::is_terminal(&std::io::stderr());
+            match preparation.show(&plan::pull(image, is_quiet)).with_context(|| format!("cannot run {engine}"))? {
+                Ok(status) if status.success() => preparation.ask(&look)?,
+                Ok(status) => return Err(ContainerError::NoImage { engine, image: image.to_owned(), status }.into()),
+                Err(signal) => return Err(ContainerError::Stopped(signal).into()),
+            }
+        }
+        found => found?,
+    };
+    serde_json::from_str(&found)
+        .with_context(|| format!("the engine describes {image} as {found:?}, which is not JSON"))
+}
+
+/// Returns the limits of the containers, and tells the user where this machine is smaller than the instance.
+fn limits(image: &JobImage, tell: TellUser<'_>) -> ContainerLimits {
+    let has = machine::machine_memory(&machine::Roots::default());
+    let of_type = image.instance_type.as_deref();
+    let mut memory = image.memory;
+    if let (None, Some(name)) = (memory, of_type) {
+        match machine::memory(name) {
+            None => tell(&format!("the memory of {name} is not known: there is no limit, unless --memory sets one")),
+            Some(wanted) if has.is_some_and(|has| has < wanted) => {
+                let has = Bytes(has.unwrap_or_default());
+                tell(&format!("{name} has {}, and this machine only {has}: there is no limit", Bytes(wanted)));
+            }
+            wanted => memory = wanted,
+        }
+    }
+    // As for processes of this machine, and unlike the 64 MB of the engines.
+    let shared_memory = image.shared_memory.or(memory.or(has).map(|memory| memory / 2));
+    let gpus = image.gpus.unwrap_or_else(|| {
+        let here = Probe::look(&Variables::of_this_process(), "", "").ask().gpus;
+        match of_type.and_then(machine::accelerators) {
+            Some(wanted) if wanted.gpus > here => {
+                let name = of_type.unwrap_or_default();
+                tell(&format!(
+                    "{name} has {} GPUs, and this machine {here} (--gpus-per-host imitates more)",
+                    wanted.gpus
+                ));
+                GpuGrant::Some(here)
+            }
+            Some(wanted) => GpuGrant::Some(wanted.gpus),
+            None if here == 0 => GpuGrant::Some(0),
+            None => GpuGrant::All,
+        }
+    });
+    ContainerLimits { memory, shared_memory, gpus }
+}
+
+/// Returns the variables of the containers. Settings become variables, which footplate reads like options.
+fn variables(job: &LocalJob) -> Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    if job.hosts > 1 {
+        found.insert(KEY_VARIABLE.to_owned(), cluster::random_secret().context("cannot make a key for the hosts")?);
+        found.insert("FOOTPLATE_LOG_PREFIX".to_owned(), "on".to_owned());
+    }
+    found.extend(job.variables.iter().cloned());
+    found.insert("TRAINING_JOB_NAME".to_owned(), job.name.clone());
+    if let Some(gpus) = job.gpus_per_host {
+        found.insert("FOOTPLATE_GPUS".to_owned(), gpus.to_string());
+    }
+    for (name, value) in &job.settings {
+        let setting = REGISTRY.iter().find(|setting| setting.name == name);
+        found.extend(setting.map(|setting| (setting.variable(), value.clone())));
+    }
+    Ok(found)
+}
+
+/// Returns the mounts of a host. The folder `/opt/ml` itself stays the image's, because its code may be baked in there.
+fn mounts(job: &LocalJob, paths: &Paths, checkpoints: Option<&Path>) -> Result<Vec<Mount>> {
+    let inside = Paths::under(Paths::PLATFORM_BASE);
+    let mut found = Vec::new();
+    for folder in [Paths::input, Paths::model, Paths::output] {
+        found.push(Mount::new(text(&folder(paths))?, text(&folder(&inside))?));
+    }
+    for (name, path) in &job.channels {
+        let channel = tree::channel(name, path, paths)?;
+        let place = channel.place.strip_prefix(paths.base()).context("a channel is in the job's folder")?;
+        found.push(Mount::read_only(text(&channel.data)?, text(&inside.base().join(place))?));
+    }
+    if let Some(folder) = checkpoints {
+        found.push(Mount::new(text(folder)?, text(&inside.checkpoints())?));
+    }
+    Ok(found)
+}
+
+/// Lets every user of the image read the input and write results. Outside of the containers, the job's folder keeps others out.
+fn open(paths: &Paths) -> Result<()> {
+    let mut folders = vec![paths.input()];
+    while let Some(folder) = folders.pop() {
+        permit(&folder, 0o755)?;
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?.flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(entry.path());
+            } else {
+                permit(&entry.path(), 0o644)?;
+            }
+        }
+    }
+    [paths.model(), paths.output(), paths.output_data()].iter().try_for_each(|folder| permit(folder, 0o777))
+}
+
+fn permit(path: &Path, mode: u32) -> Result<()> {
+    let set = fs::set_permissions(path, Permissions::from_mode(mode));
+    set.with_context(|| format!("cannot change the permissions of {}", path.display()))
+}
+
+/// Writes a file that only this user can read.
+fn write_secret(path: &Path, content: &str) -> Result<()> {
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = written.and_then(|mut file: File| file.write_all(content.as_bytes()));
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Returns the commands that clean up after a footplate that was killed, with the seconds that each may take.
+fn cleaning(plan: &ContainerPlan, folders: [Option<&Path>; 2], grace: u64) -> Result<Vec<(plan::Words, u64)>> {
+    let patience = PATIENCE.as_secs();
+    let time = grace + stopping::EXTRA_SECONDS;
+    let mut found = vec![(plan.stop(time), time + patience), (plan.remove(), patience)];
+    if !geteuid().is_root() {
+        found.push((give_back_words(plan, folders)?, patience));
+    }
+    found.push((plan.remove_network(), patience));
+    Ok(found)
+}
+
+fn give_back_words(plan: &ContainerPlan, folders: [Option<&Path>; 2]) -> Result<plan::Words> {
+    let [folder, checkpoints] = folders.map(|folder| folder.map(text).transpose());
+    Ok(plan.give_back(&folder?.unwrap_or_default(), checkpoints?.as_deref(), part::GIVE_BACK))
+}
+
+/// Removes the containers and the network, and gives all files back. Returns the problems, which have no effect on the job.
+fn clean_up(engine: &ContainerEngine, plan: &ContainerPlan, folders: [Option<&Path>; 2]) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut tried = |words: plan::Words| {
+        if let Err(error) = engine.ask(&words, PATIENCE)
+            && !is_gone(&error)
+        {
+            problems.push(format!("{error}; clean up with `{} {}`", engine.name(), words.join(" ")));
+        }
+    };
+    tried(plan.remove());
+    tried(plan.remove_network());
+    for folder in folders.into_iter().flatten() {
+        let given = match part::give_back(folder) {
+            Err(_) if geteuid().is_root() => continue,
+            given => given,
+        };
+        if given.is_err() || part::has_foreign_files(folder) {
+            match give_back_words(plan, folders) {
+                Ok(words) => {
+                    tried(words);
+                    // It is gone if it has ended.
+                    tried(plan.remove_answering());
+                }
+                Err(error) => problems.push(format!("{error:#}")),
+            }
+            break;
+        }
+    }
+    problems
+}
+
+/// Returns true if the engine says that what it is to remove is not there.
+fn is_gone(error: &ContainerError) -> bool {
+    matches!(error, ContainerError::Refused { said, .. } if said.to_lowercase().contains("no such") || said.contains("not found"))
+}
+
+/// Returns a path as text, which the engine's commands are.
+fn text(path: &Path) -> Result<String> {
+    path.to_str().map(str::to_owned).with_context(|| format!("the path {} is not UTF-8", path.display()))
+}

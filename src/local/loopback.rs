@@ -1,0 +1,113 @@
+//! The hosts of a job as processes of this machine: each is a footplate with its own folders and its own loopback address.
+
+use std::ffi::OsString;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+
+use super::hosts::{self, HostProcess, Overseer, Running};
+use super::job::LocalJob;
+use crate::cluster;
+use crate::job::Paths;
+use crate::kernel;
+use crate::run::Scratch;
+
+/// The variables that decide what runs. The job does not inherit them from this machine's shell.
+const NOT_INHERITED: [&str; 3] = ["SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY", "SAGEMAKER_TRAINING_MODULE"];
+
+/// The setting and the variable of the secret that the hosts of a job share.
+const KEY_SETTING: &str = "cluster_key";
+const KEY_VARIABLE: &str = "FOOTPLATE_CLUSTER_KEY";
+
+/// Runs the hosts to their ends, and returns these in the order of the hosts.
+pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<Vec<ExitStatus>> {
+    let signals = hosts::signals()?;
+    let mut temporary = Scratch::default();
+    let key = key(job)?;
+    let mut processes = Vec::new();
+    for (index, (paths, name)) in hosts.iter().zip(job.host_names()).enumerate() {
+        let mut command = command(job, paths)?;
+        // The hosts' names need not resolve on this machine.
+        command.env("FOOTPLATE_HOST_ADDRESSES", addresses(job));
+        if let Some(key) = &key {
+            command.env(KEY_VARIABLE, key);
+        }
+        if hosts.len() > 1 {
+            command.args(["--set", "log_prefix=on"]);
+            let folder = temporary_folder(temporary.path().context("cannot make a temporary folder")?, index)?;
+            command.env("TMPDIR", folder);
+        }
+        let record = paths.record(&name);
+        processes.push(HostProcess { name, command, record });
+    }
+    hosts::run(&job.name, processes, signals, &Directly)
+}
+
+/// Signals go to the processes themselves.
+struct Directly;
+
+impl Overseer for Directly {
+    fn pass_on(&self, signal: Signal, running: &Arc<Running>) {
+        running.signal(signal);
+    }
+
+    fn ended(&self, _: usize, _: ExitStatus, _: &Arc<Running>) {}
+}
+
+/// Returns the command that runs one host.
+fn command(job: &LocalJob, paths: &Paths) -> Result<Command> {
+    let binary = std::env::current_exe().context("cannot find footplate's own binary")?;
+    let mut command = Command::new(&binary);
+    command.arg("train");
+    if let Some(gpus) = job.gpus_per_host {
+        command.arg("--set").arg(format!("gpus={gpus}"));
+    }
+    for (name, value) in job.settings.iter().filter(|(name, _)| name != KEY_SETTING) {
+        command.arg("--set").arg(format!("{name}={value}"));
+    }
+    for name in NOT_INHERITED {
+        command.env_remove(name);
+    }
+    command.envs(job.variables.iter().map(|(name, value)| (name, value)));
+    command.env("SAGEMAKER_BASE_DIR", paths.base()).env("TRAINING_JOB_NAME", &job.name);
+    kernel::end_with_this_thread(&mut command);
+    Ok(command)
+}
+
+/// Returns the secret that the hosts share, for their environment, which no other user of this machine can read. It is
+/// random unless the user has chosen one: the key that footplate derives from a job's configuration is no secret on a
+/// machine on which others can guess the configuration, and whoever has the key can run commands as this user.
+fn key(job: &LocalJob) -> Result<Option<String>> {
+    let value = |pairs: &[(String, String)], name: &str| {
+        pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+    };
+    if let Some(chosen) = value(&job.settings, KEY_SETTING) {
+        return Ok(Some(chosen));
+    }
+    let chosen = value(&job.variables, KEY_VARIABLE).map(OsString::from).or_else(|| std::env::var_os(KEY_VARIABLE));
+    if chosen.is_some_and(|key| !key.is_empty()) || job.hosts == 1 {
+        return Ok(None);
+    }
+    cluster::random_secret().map(Some).context("cannot make a key for the hosts of the job")
+}
+
+/// Returns the addresses of the hosts, in the loopback network and derived from this process's ID, so that two jobs on this
+/// machine have different ones.
+fn addresses(job: &LocalJob) -> String {
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let address = |number: usize| Ipv4Addr::new(127, 64 + high % 128, low, u8::try_from(number).unwrap_or(u8::MAX));
+    let pairs = job.host_names().into_iter().zip(1..).map(|(host, number)| format!("{host}={}", address(number)));
+    pairs.collect::<Vec<_>>().join(",")
+}
+
+/// Creates the temporary folder of a host. On the platform each host has its own, and mpirun keeps files of its host there. The
+/// path is short, because paths of sockets must be.
+fn temporary_folder(of_job: &Path, index: usize) -> Result<PathBuf> {
+    let folder = of_job.join((index + 1).to_string());
+    std::fs::create_dir(&folder).context("cannot make a temporary folder")?;
+    Ok(folder)
+}
