@@ -19,6 +19,7 @@ pub(super) static ACCELERATE: Engine = Engine {
     title: "accelerate",
     summary: "`accelerate launch` on every host, with one process per GPU",
     needs: "Accelerate and PyTorch",
+    script: "`Accelerator()`",
     flags: &[],
     variables: &[],
     modules: &[PythonModule { name: "accelerate", package: "accelerate" }],

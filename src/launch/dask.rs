@@ -14,6 +14,7 @@ pub(super) static DASK: Engine = Engine {
     title: "a Dask cluster",
     summary: "a Dask scheduler on the first host and a Dask worker on every host; the script runs beside the scheduler",
     needs: "Dask (`distributed`)",
+    script: "`distributed.Client()`",
     flags: &[],
     variables: &[
         Variable::new("DASK_SCHEDULER_ADDRESS", "The address of the scheduler, under `dask`."),
@@ -71,6 +72,8 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         format!("--name={own}"),
         format!("--nworkers={workers}"),
         format!("--local-directory={folder}"),
+        // A worker reports on itself by HTTP, by default on all addresses.
+        format!("--dashboard-address={}", with_port(&own_address, 0)),
         "--no-dashboard".to_owned(),
         DEATH_TIMEOUT.to_owned(),
     ];

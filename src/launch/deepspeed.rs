@@ -24,6 +24,7 @@ pub(super) static DEEPSPEED: Engine = Engine {
     title: "deepspeed",
     summary: "one process per GPU, as DeepSpeed's launcher starts it, without ssh",
     needs: "DeepSpeed",
+    script: "`deepspeed.init_distributed()`",
     flags: &[],
     variables: &[
         Variable::new("CROSS_RANK", "This host's node rank, under `deepspeed`."),

@@ -24,6 +24,8 @@ pub struct Engine {
     pub summary: &'static str,
     /// The requirements on the image, for the documentation.
     pub needs: &'static str,
+    /// The code by which a script uses the engine, for the documentation.
+    pub script: &'static str,
     /// The flags of the platform that ask for the engine.
     pub flags: &'static [Flag],
     /// The variables that this engine alone sets, for the documentation.

@@ -20,6 +20,7 @@ pub(super) static JAX: Engine = Engine {
     title: "jax",
     summary: "one process per GPU, or one per host without GPUs, that `jax.distributed.initialize()` joins without arguments",
     needs: "JAX",
+    script: "`jax.distributed.initialize()`",
     flags: &[],
     variables: &[
         Variable::new(COORDINATOR, "The coordinator, at MASTER_PORT of the master host, under `jax`."),

@@ -17,6 +17,7 @@ pub(super) static MXNET: Engine = Engine {
     title: "MXNet's parameter server",
     summary: "one process per host, and on several hosts MXNet's scheduler and its servers",
     needs: "MXNet",
+    script: "`mxnet.kv.create(\"dist_sync\")`",
     flags: &[Flag::shared("parameter_server_enabled", 14)],
     variables: &[
         Variable::new("DMLC_ROLE", "`worker` for the script, on several hosts under `mxnet`."),

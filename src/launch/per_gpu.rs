@@ -18,6 +18,7 @@ pub(super) static PER_GPU: Engine = Engine {
     title: "one process for each GPU",
     summary: "one process per GPU or Neuron core, with torchrun's variables",
     needs: "nothing",
+    script: "`torch.distributed.init_process_group()`, `Accelerator()`, Lightning's `Trainer(num_nodes=…)`",
     flags: &[],
     variables: &[
         Variable::new(

@@ -15,6 +15,7 @@ pub static PROCESS: Engine = Engine {
     title: "one process",
     summary: "one process per host; the default",
     needs: "nothing",
+    script: "nothing",
     flags: &[],
     variables: &[],
     modules: &[],

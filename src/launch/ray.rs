@@ -16,6 +16,7 @@ pub(super) static RAY: Engine = Engine {
     title: "a Ray cluster",
     summary: "a Ray head on one host and a Ray worker on each other; the script runs beside the head",
     needs: "Ray",
+    script: "`ray.init()`",
     flags: &[],
     variables: &[
         Variable::new("RAY_ADDRESS", "The address of the head, for the script, under `ray`."),

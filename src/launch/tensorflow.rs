@@ -16,6 +16,7 @@ pub(super) static TENSORFLOW: Engine = Engine {
     title: "tensorflow",
     summary: "one process per host, with TF_CONFIG for `MultiWorkerMirroredStrategy`",
     needs: "TensorFlow",
+    script: "`tf.distribute.MultiWorkerMirroredStrategy()`",
     flags: &[Flag::of_engine("multi_worker_mirrored_strategy_enabled", 12)],
     variables: &[Variable::new(
         TF_CONFIG,

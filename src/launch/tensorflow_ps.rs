@@ -20,6 +20,7 @@ pub(super) static TENSORFLOW_PS: Engine = Engine {
     title: "TensorFlow's parameter servers",
     summary: "on several hosts, TensorFlow's parameter servers, and the script on every host or as coordinator on the first",
     needs: "TensorFlow",
+    script: "`ParameterServerStrategy(TFConfigClusterResolver())`",
     flags: &[PARAMETER_SERVER],
     variables: &[
         Variable::new(

@@ -15,6 +15,7 @@ pub(super) static TORCHRUN: Engine = Engine {
     title: "torchrun",
     summary: "torchrun on every host",
     needs: "PyTorch",
+    script: "the same as under `per-gpu`",
     flags: &[Flag::of_engine("torch_distributed_enabled", 30)],
     variables: &[],
     modules: &[],

@@ -16,6 +16,7 @@ pub(super) static XGBOOST: Engine = Engine {
     title: "XGBoost's tracker",
     summary: "one process per host, and on several hosts XGBoost's tracker; also for LightGBM",
     needs: "XGBoost or LightGBM",
+    script: "XGBoost's `CommunicatorContext(dmlc_tracker_uri=…)`; LightGBM's `machines=os.environ[\"FOOTPLATE_MACHINES\"]`",
     flags: &[],
     variables: &[
         Variable::new("DMLC_TRACKER_URI", "The address of the tracker, under `xgboost`."),

@@ -17,6 +17,7 @@ pub(super) static XLA: Engine = Engine {
     title: "xla",
     summary: "xla_spawn on every host",
     needs: "PyTorch/XLA",
+    script: "`_mp_fn(index)`",
     flags: &[Flag::of_engine("pytorch_xla_multi_worker_enabled", 50)],
     variables: &[
         Variable::new("XRT_HOST_ORDINAL", "This host's node rank, under `xla`."),

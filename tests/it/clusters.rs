@@ -109,6 +109,17 @@ pub fn name_the_error(ended: &[Ended], code: i32, first: &str, further: &[&str])
     }
 }
 
+/// A check that no program of Dask listens on all addresses of its host: nobody is asked for a token there. The port of the hosts'
+/// channel is footplate's own, 7778.
+const DASK_IS_CLOSED: &str = r#"
+def open_ports():
+    lines = [line.split() for name in ("tcp", "tcp6") for line in list(open(f"/proc/net/{name}"))[1:]]
+    places = [line[1].rpartition(":") for line in lines if line[3] == "0A"]
+    return [int(port, 16) for address, _, port in places if not address.strip("0")]
+if "DASK_SCHEDULER_ADDRESS" in os.environ:
+    assert set(sum(spread(open_ports), [])) <= {7778}, spread(open_ports)
+"#;
+
 #[test]
 fn a_script_finds_the_workers_of_all_hosts() {
     if !images::usable() {
@@ -116,7 +127,7 @@ fn a_script_finds_the_workers_of_all_hosts() {
     }
     for (engine, count) in [("dask", 2), ("dask", 3), ("dask", 1), ("ray", 2), ("ray", 3), ("ray", 1)] {
         // Another user.
-        let mut hosts = cluster(engine, count, "assert os.getuid() == 1000");
+        let mut hosts = cluster(engine, count, &format!("assert os.getuid() == 1000\n{DASK_IS_CLOSED}"));
         hosts.options.extend(["--user=1000:1000", "--env=HOME=/tmp"].map(str::to_owned));
         hosts.let_others_write();
         let started = hosts.start();

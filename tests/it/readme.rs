@@ -131,7 +131,18 @@ fn the_table_of_launchers_is_that_of_the_code() {
         &["launcher", "what it starts", "what the image needs"],
         launch::ENGINES.map(|engine| [code(engine.name), engine.summary.to_owned(), engine.needs.to_owned()]),
     );
-    compare("README.md", &[("launchers", launchers)]);
+    let choice = |engine: &launch::Engine| {
+        let packages: Vec<&str> = engine.modules.iter().map(|module| module.package).collect();
+        let install = (!packages.is_empty()).then(|| code(&format!("RUN pip install {}", packages.join(" "))));
+        let lines = install.into_iter().chain([code(&format!("ENV FOOTPLATE_LAUNCHER={}", engine.name))]);
+        let flags = engine.flags.iter().map(|flag| format!("or {}", code(&format!("sagemaker_{}", flag.name))));
+        lines.chain(flags).collect::<Vec<_>>().join("<br>")
+    };
+    let engines = table(
+        &["launcher", "Dockerfile, or a hyperparameter", "what the script contains"],
+        launch::ENGINES.map(|engine| [code(engine.name), choice(engine), engine.script.to_owned()]),
+    );
+    compare("README.md", &[("launchers", launchers), ("engines", engines)]);
 }
 
 #[test]

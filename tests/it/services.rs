@@ -196,3 +196,66 @@ fn an_engine_with_services_needs_the_channel_between_hosts() {
     let ended = hosts.jobs[0].train();
     ended.failed(78, "the hosts of this job do not connect (FOOTPLATE_CLUSTER_PORT=off), but ray needs them ");
 }
+
+#[test]
+fn enough_hosts_start_without_an_absent_one_and_go_on_without_a_lost_one() {
+    let hosts = cluster(4, "note('up')\nwait_for('end')\n")
+        .variable("FOOTPLATE_MIN_HOSTS", "2")
+        .variable("FOOTPLATE_CLUSTER_TIMEOUT", "20");
+    // The last host never comes.
+    let mut running: Vec<Running> = hosts.jobs[..3].iter().map(|job| Running::start(job, ["train"])).collect();
+    running[0].says("starting without algo-4 (FOOTPLATE_MIN_HOSTS)");
+    running[0].noted("up", 1);
+    running[2].signal(Signal::SIGKILL);
+    running[0].says("host algo-3 is lost");
+    running[0].tell("end");
+    running.truncate(2);
+    for ended in hosts.end(running) {
+        ended.succeeded();
+    }
+}
+
+#[test]
+fn a_job_with_too_few_hosts_does_not_go_on() {
+    let hosts = cluster(3, "note('up')\nwait_for('end')\n").variable("FOOTPLATE_MIN_HOSTS", "3");
+    let mut running = started(&hosts);
+    running[2].signal(Signal::SIGKILL);
+    running.truncate(2);
+    for ended in hosts.end(running) {
+        ended.failed(68, "host algo-3 is lost: ");
+    }
+}
+
+#[test]
+fn lines_of_services_that_stay_out_of_the_log_are_kept_in_files_and_as_evidence() {
+    for order in ["die", "end"] {
+        let hosts = cluster(2, "wait_for('end')\n").variable("FOOTPLATE_SERVICE_LOG", "off");
+        let running = started(&hosts);
+        running[usize::from(order == "die")].tell(order);
+        for (n, ended) in (1..).zip(hosts.end(running)) {
+            assert!(!ended.stdout().contains("Ray runtime started"), "{}", ended.stdout());
+            assert!(!ended.stderr.contains("] the node has lost its disk"), "{}", ended.stderr);
+            let name = if n == 1 { "ray-head" } else { "ray-worker" };
+            let kept = hosts.jobs[n - 1].read(&format!("output/data/footplate/algo-{n}/{name}.log"));
+            let told = if n == 2 && order == "die" { "the node has lost its disk\n" } else { "" };
+            assert_eq!(kept.as_deref(), Some(&*format!("Ray runtime started.\n{told}")), "{ended:#?}");
+            if order == "die" {
+                ended.failed(7, "the node has lost its disk\n")
+            } else {
+                ended.succeeded()
+            };
+        }
+    }
+}
+
+#[test]
+fn check_names_a_port_of_a_service_that_another_program_has() {
+    let hosts = cluster(2, "");
+    let said = |mark: &str| {
+        let ended = hosts.jobs[0].run(["check"]);
+        ended.stdout().lines().find(|line| line.starts_with(mark) && line.contains(" ports ")).map(str::to_owned)
+    };
+    assert!(said("ok").is_some_and(|line| line.contains("6379 free for ray")));
+    let _taken = std::net::TcpListener::bind((super::hosts::address(1), 6379)).expect("a port");
+    assert!(said("warn").is_some_and(|line| line.contains("another program has port 6379 of this machine")));
+}

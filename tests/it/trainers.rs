@@ -1,5 +1,5 @@
-//! Real engines whose script computes with all hosts, over hosts that are containers. The gate runs the first case, with MXNet's
-//! parameter servers; `tests/engines` runs all of them.
+//! Real engines whose script computes with all hosts, over hosts that are containers. The gate runs one case, with MXNet;
+//! `tests/engines` runs all of them.
 
 use crate::clusters::{has_all_engines_and_containers, line_of, name_the_error};
 use crate::container::Ended;
@@ -36,9 +36,9 @@ const MXNET: Engine = Engine {
     },
     begin: "import mxnet\n\
             store = mxnet.kv.create('dist_sync')\n\
-            one, sum = mxnet.nd.ones((1,)), mxnet.nd.zeros((1,))\n\
-            store.init(0, one)\n\
-            def step():\n    store.push(0, one)\n    store.pull(0, out=sum)\n    return int(sum.asnumpy()[0])\n",
+            total = mxnet.nd.zeros((1,))\n\
+            store.init(0, total)\n\
+            def step():\n    store.push(0, mxnet.nd.ones((1,)))\n    store.pull(0, out=total)\n    return int(total.asnumpy()[0])\n",
     on_all_hosts: true,
     code_of_kill: 137,
     service: Some(("import mxnet", "the MXNet server")),
@@ -220,22 +220,6 @@ const ELASTIC: Engine = Engine {
     service: None,
 };
 
-/// The engines.
-const ENGINES: [Engine; 12] = [
-    MXNET,
-    XGBOOST,
-    LIGHTGBM,
-    JAX,
-    TENSORFLOW,
-    TENSORFLOW_COORDINATOR,
-    TENSORFLOW_TOOLKIT,
-    DEEPSPEED,
-    DEEPSPEED_LAUNCHER,
-    ACCELERATE,
-    LIGHTNING,
-    ELASTIC,
-];
-
 /// The folders of the Python environments in a container.
 const MXNET_FOLDER: &str = "/opt/mxnet";
 const FRAMEWORKS_FOLDER: &str = "/opt/frameworks";
@@ -303,16 +287,6 @@ impl Started<'_> {
     }
 }
 
-/// Runs a case for each engine, unless the gate asks.
-fn outside_the_gate(case: impl Fn(&Engine)) {
-    if has_all_engines_and_containers() {
-        for engine in &ENGINES {
-            eprintln!("{}", engine.name);
-            case(engine);
-        }
-    }
-}
-
 /// Python code that goes on computing with the other hosts.
 const GOES_ON: &str = "while True:\n    step()\n    time.sleep(0.05)";
 
@@ -329,109 +303,146 @@ fn names_what_was_raised(engine: &Engine) {
     name_the_error(&started.end_in_time(), 1, "ValueError: row 17 is rotten\n", &[&place, &host]);
 }
 
-#[test]
-fn an_exception_on_one_host_of_mxnet_is_the_headline_on_all_hosts() {
-    if images::usable() {
-        names_what_was_raised(&MXNET);
+fn computes_together(engine: &Engine) {
+    for count in [2, 3] {
+        let mut hosts = hosts(engine, count, "assert os.getuid() == 1000");
+        hosts.options.extend(["--user=1000:1000", "--env=HOME=/tmp"].map(str::to_owned));
+        hosts.let_others_write();
+        let started = hosts.start();
+        let ended = started.end();
+        ended.iter().for_each(Ended::succeeded);
+        let on = if engine.on_all_hosts { count } else { 1 };
+        for (n, ended) in (1..=on).zip(&ended) {
+            let line = format!("{count} together on algo-{n}");
+            assert!(ended.logs.lines().any(|logged| logged.ends_with(&line)), "{}: {ended}", engine.name);
+        }
     }
 }
 
-#[test]
-fn an_exception_on_one_host_is_the_headline_on_all_hosts() {
-    outside_the_gate(names_what_was_raised);
+fn loses_a_rank(engine: &Engine) {
+    let then = format!("if host == '{}': os.kill(os.getpid(), signal.SIGKILL)\n{GOES_ON}", engine.victim());
+    let hosts = hosts(engine, 2, &then);
+    let started = hosts.start();
+    started.until_together(engine);
+    for ended in started.end_in_time() {
+        failed(&ended, engine.code_of_kill, "killed by SIGKILL (signal 9)\n", &format!("host {}", engine.victim()));
+    }
 }
 
-#[test]
-fn hosts_of_another_user_compute_together() {
-    outside_the_gate(|engine| {
-        for count in [2, 3] {
-            let mut hosts = hosts(engine, count, "assert os.getuid() == 1000");
-            hosts.options.extend(["--user=1000:1000", "--env=HOME=/tmp"].map(str::to_owned));
-            hosts.let_others_write();
-            let started = hosts.start();
-            let ended = started.end();
-            ended.iter().for_each(Ended::succeeded);
-            let on = if engine.on_all_hosts { count } else { 1 };
-            for (n, ended) in (1..=on).zip(&ended) {
-                let line = format!("{count} together on algo-{n}");
-                assert!(ended.logs.lines().any(|logged| logged.ends_with(&line)), "{}: {ended}", engine.name);
-            }
-        }
-    });
+fn loses_a_service(engine: &Engine) {
+    let Some((process, title)) = engine.service else { return };
+    let hosts = hosts(engine, 2, GOES_ON);
+    let started = hosts.start();
+    started.until_together(engine);
+    started.containers[1].kill_process(process);
+    for ended in started.end_in_time() {
+        failed(&ended, 137, "killed by SIGKILL (signal 9)\n", &format!("host algo-2, exit code 137 of {title}"));
+    }
 }
 
-#[test]
-fn a_rank_that_is_killed_ends_all_hosts_which_name_it() {
-    outside_the_gate(|engine| {
-        let then = format!("if host == '{}': os.kill(os.getpid(), signal.SIGKILL)\n{GOES_ON}", engine.victim());
-        let hosts = hosts(engine, 2, &then);
-        let started = hosts.start();
-        started.until_together(engine);
-        for ended in started.end_in_time() {
-            failed(&ended, engine.code_of_kill, "killed by SIGKILL (signal 9)\n", &format!("host {}", engine.victim()));
-        }
-    });
-}
-
-#[test]
-fn a_service_of_a_trainer_that_is_killed_ends_all_hosts() {
-    outside_the_gate(|engine| {
-        let Some((process, title)) = engine.service else { return };
+fn loses_a_host(engine: &Engine) {
+    for victim in [1, 0] {
         let hosts = hosts(engine, 2, GOES_ON);
         let started = hosts.start();
         started.until_together(engine);
-        started.containers[1].kill_process(process);
-        for ended in started.end_in_time() {
-            failed(&ended, 137, "", "host algo-2, killed by SIGKILL (signal 9), exit code 137 of ");
-            assert!(ended.failure().contains(&title[4..]), "{ended}");
-        }
-    });
+        started.containers[victim].kill();
+        host_is_lost(&started.end_in_time(), victim);
+    }
 }
 
-#[test]
-fn a_host_of_a_trainer_that_is_killed_ends_the_others_which_name_it() {
-    outside_the_gate(|engine| {
-        for victim in [1, 0] {
-            let hosts = hosts(engine, 2, GOES_ON);
-            let started = hosts.start();
-            started.until_together(engine);
-            started.containers[victim].kill();
-            host_is_lost(&started.end_in_time(), victim);
-        }
-    });
-}
-
-#[test]
-fn a_stop_lets_every_rank_save_while_services_serve() {
+fn is_stopped(engine: &Engine) {
     // A collective needs every rank, and ranks are told at different times: all of them save when all were told.
     let saves = "told = []\n\
                  for number in (signal.SIGTERM, signal.SIGINT): signal.signal(number, lambda *_: told.append(1))\n\
                  os.write(1, f'waits on {host}\\n'.encode())\n\
                  while not told: time.sleep(0.05)\n\
                  os.write(1, f'{step()} saved on {host}\\n'.encode())";
-    outside_the_gate(|engine| {
-        // All hosts at once, and one host alone.
-        for alone in [false, true] {
-            let hosts = hosts(engine, 2, saves);
-            let on: &[usize] = if engine.on_all_hosts { &[1, 2] } else { &[1] };
-            let started = hosts.start();
-            for n in on {
-                started.until_written(&format!("waits on algo-{n}"), 1);
-            }
-            let ended = if alone {
-                started.containers[1].signal("TERM");
-                started.end_in_time()
-            } else {
-                started.stop()
-            };
-            for n in on {
-                let line = format!("2 saved on algo-{n}");
-                let is_saved = ended[n - 1].logs.lines().any(|logged| logged.ends_with(&line));
-                assert!(is_saved, "{}, alone: {alone}\n{}", engine.name, all(&ended));
-            }
-            for ended in &ended {
-                assert_eq!((ended.code, ended.failure.as_deref()), (0, None), "{}\n{ended}", engine.name);
-            }
+    // All hosts at once, and one host alone.
+    for alone in [false, true] {
+        let hosts = hosts(engine, 2, saves);
+        let on: &[usize] = if engine.on_all_hosts { &[1, 2] } else { &[1] };
+        let started = hosts.start();
+        for n in on {
+            started.until_written(&format!("waits on algo-{n}"), 1);
         }
-    });
+        let ended = if alone {
+            started.containers[1].signal("TERM");
+            started.end_in_time()
+        } else {
+            started.stop()
+        };
+        for n in on {
+            let line = format!("2 saved on algo-{n}");
+            let is_saved = ended[n - 1].logs.lines().any(|logged| logged.ends_with(&line));
+            assert!(is_saved, "{}, alone: {alone}\n{}", engine.name, all(&ended));
+        }
+        for ended in &ended {
+            assert_eq!((ended.code, ended.failure.as_deref()), (0, None), "{}\n{ended}", engine.name);
+        }
+    }
+}
+
+/// Makes the tests of each engine. The gate runs only the first one, with MXNet.
+macro_rules! tests {
+    ($($engine:ident: $constant:expr;)*) => {
+        $(
+            mod $engine {
+                use super::*;
+
+                #[test]
+                fn an_exception_on_one_host_is_the_headline_on_all_hosts() {
+                    if stringify!($engine) == "mxnet" && images::usable() || has_all_engines_and_containers() {
+                        names_what_was_raised(&$constant);
+                    }
+                }
+
+                #[test]
+                fn hosts_of_another_user_compute_together() {
+                    outside_the_gate(computes_together, &$constant);
+                }
+
+                #[test]
+                fn a_rank_that_is_killed_ends_all_hosts_which_name_it() {
+                    outside_the_gate(loses_a_rank, &$constant);
+                }
+
+                #[test]
+                fn a_service_that_is_killed_ends_all_hosts_which_name_it() {
+                    outside_the_gate(loses_a_service, &$constant);
+                }
+
+                #[test]
+                fn a_host_that_is_killed_ends_the_others_which_name_it() {
+                    outside_the_gate(loses_a_host, &$constant);
+                }
+
+                #[test]
+                fn a_stop_lets_every_rank_save_while_services_serve() {
+                    outside_the_gate(is_stopped, &$constant);
+                }
+            }
+        )*
+    };
+}
+
+/// Runs a case, unless the gate asks.
+fn outside_the_gate(case: impl Fn(&Engine), engine: &Engine) {
+    if has_all_engines_and_containers() {
+        case(engine);
+    }
+}
+
+tests! {
+    mxnet: MXNET;
+    xgboost: XGBOOST;
+    lightgbm: LIGHTGBM;
+    jax: JAX;
+    tensorflow: TENSORFLOW;
+    tensorflow_coordinator: TENSORFLOW_COORDINATOR;
+    tensorflow_toolkit: TENSORFLOW_TOOLKIT;
+    deepspeed: DEEPSPEED;
+    deepspeed_launcher: DEEPSPEED_LAUNCHER;
+    accelerate: ACCELERATE;
+    lightning: LIGHTNING;
+    elastic_torchrun: ELASTIC;
 }

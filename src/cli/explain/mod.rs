@@ -101,6 +101,7 @@ fn launcher(name: &str) -> Option<String> {
     let mut text = format!("{name}, a launcher\n");
     text += &line("starts", &engine.summary.replace('`', ""));
     text += &line("needs", engine.needs);
+    text += &line("the script", &engine.script.replace('`', ""));
     for flag in engine.flags {
         text += &line("asked by", &format!("the hyperparameter sagemaker_{}", flag.name));
     }

@@ -21,6 +21,7 @@ pub(in crate::launch) static SMDDP: Engine = Engine {
     title: "smddp",
     summary: "mpirun as under `mpi`, with smddprun for each rank",
     needs: "Open MPI and the smdistributed data parallel library",
+    script: "`init_process_group(\"smddp\")`",
     flags: &[Flag::of_engine("pytorch_ddp_enabled", 20), Flag::of_engine("distributed_dataparallel_enabled", 40)],
     variables: &[
         Variable::new("SMDATAPARALLEL_USE_SINGLENODE", "`1` on one host, under `smddp`."),

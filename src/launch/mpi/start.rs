@@ -24,6 +24,7 @@ pub(in crate::launch) static MPI: Engine = Engine {
     title: "mpi",
     summary: "mpirun on the first host, which starts the ranks of all hosts",
     needs: "Open MPI 4.1 or 5.0, and mpi4py for Python scripts; no sshd, no keys",
+    script: "`from mpi4py import MPI`, Horovod's `hvd.init()`",
     flags: &[Flag::of_engine("mpi_enabled", 10)],
     variables: &[],
     modules: &[],

@@ -129,7 +129,7 @@ fn dask_has_a_scheduler_beside_the_script_and_a_worker_on_every_host() {
     assert_eq!(
         arguments(worker),
         "distributed.cli.dask_worker tcp://10.0.0.1:8786 --host=10.0.0.2 --name=algo-2 --nworkers=2 --local-directory=/tmp \
-         --no-dashboard --death-timeout=60 --nthreads=4"
+         --dashboard-address=10.0.0.2:0 --no-dashboard --death-timeout=60 --nthreads=4"
     );
     assert_eq!(second.script_hosts, ["algo-1"]);
 }

@@ -24,6 +24,7 @@ static FLOCK: Engine = Engine {
     title: "a flock",
     summary: "a head on the first host, and a worker on every other",
     needs: "flock",
+    script: "nothing",
     flags: &[Flag::of_engine("flock_enabled", 15)],
     variables: &[Variable::new("FLOCK_HEAD", "The address of the head.")],
     modules: &[],
