@@ -108,6 +108,18 @@ pub fn end(path: &Path, length: u64) -> io::Result<Vec<u8>> {
     })
 }
 
+/// Returns true if there is a folder.
+///
+/// # Errors
+/// [`ErrorKind::TimedOut`] if the file system does not answer.
+pub fn is_folder(path: &Path) -> io::Result<bool> {
+    let path = path.to_owned();
+    answered(PATIENCE, move || {
+        answer::note(Some(&path));
+        Ok(path.is_dir())
+    })
+}
+
 /// Returns true for an error of a file that exists and must not be read, by anybody: reading it could take for ever, or all
 /// memory.
 pub fn is_dangerous(error: &io::Error) -> bool {

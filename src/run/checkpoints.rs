@@ -20,8 +20,9 @@ pub(super) fn begin(live: &mut Live, prepared: &Prepared) {
 /// Looks at the folder for the last time. After a stop, the log says if a checkpoint was written.
 pub(super) async fn end(live: &Live) {
     let Some(CheckpointFolder { watch, story }) = &live.checkpoints else { return };
-    watch.finish().await;
-    if let Some(line) = story.so_far().after_stop() {
+    if watch.finish().await
+        && let Some(line) = story.so_far().after_stop()
+    {
         tracing::info!("{line}");
     }
 }

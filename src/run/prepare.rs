@@ -45,7 +45,10 @@ pub fn prepare(
         if config_is_optional && config::is_absent(&paths) {
             return Ok(config::without_files(paths, &variables_of_work));
         }
-        config::read(paths, &variables_of_work)
+        let config = config::read(paths, &variables_of_work)?;
+        // The main thread looks into this folder, and must not hang. It need not exist yet.
+        let _ = files::is_folder(&config.job.code_dir());
+        Ok::<_, config::ConfigError>(config)
     });
     let config = read.map_err(|error| refused(&format_args!("{}: {error}", error.path.display())))?;
     let Config { job, own_hyperparameters, mut warnings } = config.map_err(|error| refused(&error))?;

@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use nix::libc;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use signal_hook::{flag, low_level};
 
 use crate::kernel;
@@ -52,12 +52,17 @@ impl Hearing {
 
     /// Starts the thread, which calls `end` if a stop signal is not taken for as long as `patience`.
     ///
+    /// From then on, stop signals interrupt that thread and not this one. The kernel prefers the main thread, and a signal waits for
+    /// it without end while it hangs in the kernel.
+    ///
     /// # Errors
     /// The kernel refuses a thread.
     pub(super) fn watch(&mut self, patience: Duration, end: impl FnOnce(Signal) + Send + 'static) -> io::Result<()> {
         let Some(mut bell) = self.bell.take() else { return Ok(()) };
         let (waits, last) = (Arc::clone(&self.waits), Arc::clone(&self.last));
+        let stops: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
         kernel::spawn_thread("hearing", Some(STACK_SIZE), move || {
+            let _ = stops.thread_unblock();
             while bell.read_exact(&mut [0]).is_ok() {
                 let is_unheard = (0..LOOKS).all(|_| {
                     sleep(patience / LOOKS);
@@ -69,16 +74,19 @@ impl Hearing {
                 }
             }
         })?;
+        stops.thread_block()?;
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
     use std::sync::mpsc::{self, RecvTimeoutError};
     use std::time::Duration;
 
-    use nix::sys::signal::{Signal, raise};
+    use nix::sys::signal::{SigSet, Signal, kill};
+    use nix::unistd::Pid;
 
     use super::Hearing;
 
@@ -87,10 +95,15 @@ mod tests {
         let (patience, (sender, ended)) = (Duration::from_millis(300), mpsc::channel());
         let mut hearing = Hearing::begin().expect("begun");
         hearing.watch(patience, move |signal| sender.send(signal).expect("sent")).expect("started");
-        raise(Signal::SIGINT).expect("raised");
+        // It interrupts the other thread.
+        assert!(SigSet::thread_get_mask().expect("known").contains(Signal::SIGTERM));
+        kill(Pid::this(), Signal::SIGINT).expect("sent");
+        while !hearing.waits.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
         hearing.hear();
         assert_eq!(ended.recv_timeout(patience * 3), Err(RecvTimeoutError::Timeout));
-        raise(Signal::SIGTERM).expect("raised");
+        kill(Pid::this(), Signal::SIGTERM).expect("sent");
         assert_eq!(ended.recv_timeout(Duration::from_secs(60)), Ok(Signal::SIGTERM));
     }
 }

@@ -3,12 +3,16 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use super::job::{Job, executable};
+use super::job::{Ended, Job, executable};
+use super::running::{Running, noting};
 
 /// Puts a file that nobody must read in the place of `path`, and returns how it is called.
 fn put(kind: &str, path: &Path) -> &'static str {
@@ -142,4 +146,83 @@ fn a_python_that_writes_without_end_when_it_is_asked_is_refused() {
         .failure()
         .split_once("cannot be used: asked about its packages, it wrote more than 4 MiB")
         .expect("said");
+}
+
+/// A file system that never answers, until it is dropped: nobody reads the kernel's questions to it (fuse(4)).
+struct Silent {
+    target: PathBuf,
+    _questions: fs::File,
+}
+
+impl Silent {
+    fn over(target: &Path) -> Silent {
+        let questions = fs::OpenOptions::new().read(true).write(true).open("/dev/fuse").expect("this machine has FUSE");
+        let standard_input = questions.try_clone().expect("a descriptor");
+        let options = "fd=0,rootmode=40000,user_id=0,group_id=0,allow_other";
+        let mut mount = Command::new("mount");
+        mount.args(["-i", "-t", "fuse", "-o", options, "silent"]).arg(target).stdin(standard_input);
+        assert!(mount.status().expect("mount runs").success());
+        Silent { target: target.to_owned(), _questions: questions }
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        // Whoever waits for it gets an error. Nothing can be done if that fails.
+        let _ = Command::new("umount").args(["--force", "--lazy"]).arg(&self.target).status();
+    }
+}
+
+#[test]
+fn a_folder_whose_file_system_never_answers_is_named_before_the_script_starts() {
+    let ended = |folder: &str| {
+        let job = Job::python("print('ran')").file("checkpoints/x", "");
+        let silent = Silent::over(&job.path(folder));
+        let running = Running::start(&job, ["train"]);
+        running.says("its file system did not answer within 10 s");
+        drop(silent);
+        running.end(&job)
+    };
+    let folders = ["code", "checkpoints", "input/config"];
+    let all: Vec<Ended> = std::thread::scope(|scope| {
+        let running: Vec<_> = folders.iter().map(|folder| scope.spawn(|| ended(folder))).collect();
+        running.into_iter().map(|thread| thread.join().expect("ended")).collect()
+    });
+    for (folder, ended) in folders.iter().zip(all) {
+        assert!(ended.failure().starts_with("configuration: /"), "{folder}: {ended:#?}");
+        assert!(ended.failure().contains(&format!("/{folder}")), "{folder}: {ended:#?}");
+        assert_eq!(ended.code(), 78);
+    }
+}
+
+#[test]
+fn a_stop_is_heard_although_a_file_system_no_longer_answers() {
+    let ended = |folder: &str| {
+        let job =
+            noting("from notes import note\nnote('begun')\nimport signal\nsignal.pause()\n").file("checkpoints/x", "");
+        let running = Running::start(&job, ["train"]);
+        running.noted("begun", 1);
+        let silent = Silent::over(&job.path(folder));
+        running.signal(Signal::SIGTERM);
+        let status = running.end_without_files();
+        drop(silent);
+        status.code()
+    };
+    let folders = ["code", "checkpoints", "output", "output/data", "model", "input"];
+    std::thread::scope(|scope| {
+        for folder in folders {
+            scope.spawn(move || assert_eq!(ended(folder), Some(143), "{folder}"));
+        }
+    });
+}
+
+#[test]
+fn a_stop_ends_a_job_that_hangs_in_the_kernel_before_its_script_starts() {
+    let job = Job::python("print('ran')");
+    let silent = Silent::over(&job.path("code"));
+    let running = Running::start(&job, ["train"]);
+    running.signal(Signal::SIGTERM);
+    let status = running.end_without_files();
+    drop(silent);
+    assert!(matches!(status.code(), Some(78 | 143)) || status.signal() == Some(15), "{status:?}");
 }

@@ -74,3 +74,62 @@ fn a_rank_of_pytorch_that_hangs_is_named_on_all_hosts() {
         }
     }
 }
+
+/// Work of rank 0 that takes about 20 s and prints nothing, while the others wait for it in a barrier.
+const SILENT_WORK: [&str; 5] = [
+    // A checkpoint.
+    "torch.save([torch.ones(1 << 20) for _ in range(4)], f'/tmp/checkpoint-{now}')",
+    // An evaluation.
+    "sum(float(torch.nn.functional.relu(torch.ones(64, 64) * n).sum()) for n in range(200))",
+    // A first epoch, in which two workers read and decode the data for the first time.
+    "[batch for batch in DataLoader(Records(), num_workers=2)]",
+    // A download.
+    "urllib.request.urlopen(address).read(1 << 21)",
+    // A first compilation. The image has no compiler: a copy of sleep under the name of one is a stand-in.
+    "subprocess.run(['/tmp/cc1plus', '3'], check=True)",
+];
+
+#[test]
+fn a_rank_of_pytorch_that_works_in_silence_is_not_ended() {
+    if !is_full() || !images::usable() {
+        return;
+    }
+    let py_spy = kept::environment(&["py-spy==0.4.3"]).join("bin/py-spy");
+    let volume = format!("--volume={}:/usr/local/bin/py-spy:ro", py_spy.display());
+    let options = [volume.as_str(), "--env=FOOTPLATE_HANG_TIMEOUT=8"];
+    for work in SILENT_WORK {
+        let script = format!(
+            "import http.server, os, shutil, subprocess, threading, time, torch, urllib.request\n\
+             import torch.distributed as dist\n\
+             from torch.utils.data import DataLoader, Dataset\n\
+             dist.init_process_group('gloo')\n\
+             total = torch.ones(4)\n\
+             class Records(Dataset):\n    \
+             def __getitem__(self, index):\n        \
+             for part in range(300): data = open('/tmp/records', 'rb').read(1 << 16); bytes(reversed(data))\n        \
+             return index\n    \
+             def __len__(self): return 8\n\
+             class Files(http.server.BaseHTTPRequestHandler):\n    \
+             def do_GET(self):\n        \
+             self.send_response(200); self.end_headers(); self.wfile.write(bytes(1 << 22))\n    \
+             def log_message(self, *_): pass\n\
+             def evaluate():\n    \
+             end = time.time() + 20\n    \
+             while (now := time.time()) < end:\n        {work}\n\
+             print('begun', flush=True)\n\
+             if dist.get_rank() == 0:\n    \
+             open('/tmp/records', 'wb').write(os.urandom(1 << 20))\n    \
+             shutil.copy('/bin/sleep', '/tmp/cc1plus')\n    \
+             files = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Files)\n    \
+             threading.Thread(target=files.serve_forever, daemon=True).start()\n    \
+             address = f'http://127.0.0.1:{{files.server_port}}'\n    \
+             evaluate()\n\
+             dist.all_reduce(total)\n\
+             print('done', flush=True)\n\
+             dist.destroy_process_group()\n"
+        );
+        for ended in Hosts::of_torch("per-gpu", 2, 2, &script).with_options(&options).start().end() {
+            assert!(ended.code == 0 && ended.logs.contains("done"), "{work}\n{ended}");
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::ConfigError;
 use super::reader::FileKind;
+use crate::files;
 use crate::job::Paths;
 
 const FILE: &str = "checkpointconfig.json";
@@ -20,7 +21,8 @@ pub(super) fn read(paths: &Paths, warnings: &mut Vec<String>) -> Option<PathBuf>
         warnings.push(format!("not used: {error}"));
         None
     });
-    named.or_else(|| Some(paths.checkpoints()).filter(|path| path.is_dir()))
+    // The script will tell if it does not answer.
+    named.or_else(|| Some(paths.checkpoints()).filter(|path| files::is_folder(path).unwrap_or(true)))
 }
 
 /// Returns the folder that the file names, or `None` if the file does not exist or names none.

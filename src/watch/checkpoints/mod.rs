@@ -96,13 +96,15 @@ impl Checkpoints {
         self.shared.lock().changed_at
     }
 
-    /// Looks for the last time, and ends. A folder that does not answer costs the last look.
-    pub async fn finish(&self) {
-        let Some(ended) = self.shared.end() else { return };
-        if tokio::time::timeout(LAST_TIME, ended).await.is_err() {
+    /// Looks for the last time, and ends. Returns false if the folder does not answer: then the last checkpoints are not known.
+    pub async fn finish(&self) -> bool {
+        let Some(ended) = self.shared.end() else { return true };
+        let is_known = tokio::time::timeout(LAST_TIME, ended).await.is_ok();
+        if !is_known {
             let folder = self.shared.folder.display();
             tracing::warn!("the last checkpoints are not known: the file system of {folder} does not answer");
         }
+        is_known
     }
 }
 
