@@ -44,7 +44,7 @@ pub(super) fn look(process: (i32, &str)) -> ProcessStacks {
 /// Returns the state of a thread in words, by proc(5)'s `stat`.
 fn state(stat: &str) -> Option<&'static str> {
     Some(match stat.rsplit_once(") ")?.1.chars().next()? {
-        'R' => "computing",
+        'R' => "a computation",
         'S' => "a wait",
         'D' => "a wait for a device",
         'T' | 't' => "a stop by a signal",
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn the_place_of_a_process_that_waits_is_known() {
-        assert_eq!(state("7 (a) b) R 1 7"), Some("computing"));
+        assert_eq!(state("7 (a) b) R 1 7"), Some("a computation"));
         let mut child = Command::new("sleep").arg("600").stdout(Stdio::null()).spawn().expect("started");
         let found = look((i32::try_from(child.id()).expect("a number"), "sleep"));
         child.kill().expect("killed");
