@@ -43,11 +43,11 @@ enum CheckResult {
 
 pub(super) fn run(matches: &ArgMatches) -> i32 {
     let variables = Variables::of_this_process();
-    let paths = config::base_paths(&variables);
+    let paths = config::paths_here(&variables);
     let settings = super::common::options(matches).settings;
     let mut findings = Vec::new();
     let mut redactor = Redactor::new(variables.texts());
-    match run::prepare(paths.clone(), &variables, &settings, false) {
+    match super::here::prepared(&variables, &settings, false) {
         Ok(mut prepared) => {
             run::find_frameworks(&mut prepared, &variables);
             redactor = run::redactor(&variables, &prepared.job.all_hyperparameters);
@@ -83,7 +83,7 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, CheckRe
     let job = &prepared.job;
     let redactor = Redactor::default();
     let mut findings = Vec::new();
-    let entry = run::entry_of(job);
+    let entry = run::entry_of(job, variables);
     let needs_python = entry.as_ref().map_or(true, |(entry, _)| run::needs_python(entry));
     findings.push(match &entry {
         Ok(_) => ("entry point", CheckResult::Fine(job.entry_name().unwrap_or_default().to_owned())),

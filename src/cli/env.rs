@@ -2,8 +2,8 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::here;
 use crate::job::Variables;
-use crate::job::config;
 use crate::prepare::environment::ExistingVariables;
 use crate::redact::{visible, visible_json};
 use crate::run;
@@ -32,12 +32,12 @@ pub(super) fn command() -> Command {
 pub(super) fn run(matches: &ArgMatches) -> i32 {
     let variables = Variables::of_this_process();
     let options = super::common::options(matches);
-    let built =
-        run::prepare(config::base_paths(&variables), &variables, &options.settings, false).and_then(|prepared| {
-            let hardware = run::hardware(&prepared, &variables);
-            let environment = run::environment_of(&prepared, &hardware, &variables, ExistingVariables::Overwrite)?;
-            Ok((run::redactor(&variables, &prepared.job.all_hyperparameters), environment))
-        });
+    let built = here::prepared(&variables, &options.settings, false).and_then(|prepared| {
+        let hardware = run::hardware(&prepared, &variables);
+        let existing = ExistingVariables::in_job(&prepared.job);
+        let environment = run::environment_of(&prepared, &hardware, &variables, existing)?;
+        Ok((run::redactor(&variables, &prepared.job.all_hyperparameters), environment))
+    });
     let (redactor, environment) = match built {
         Ok(built) => built,
         Err(outcome) => return super::plan::refuse(&outcome),

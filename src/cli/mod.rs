@@ -11,10 +11,12 @@ mod env;
 mod exec;
 mod explain;
 mod fetch;
+mod here;
 mod local;
 mod man;
 mod outputs;
 mod plan;
+mod process;
 mod report;
 mod serve;
 mod shim;
@@ -116,8 +118,11 @@ fn with_subcommand(mut words: Vec<OsString>) -> Vec<OsString> {
         && first.is_none_or(|word| word.starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&word))
     {
         words.insert(1, "train".into());
-    } else if words.len() == 1 && config::is_there(&config::base_paths(&Variables::of_this_process())) {
-        words.push("train".into());
+    } else if words.len() == 1 {
+        let paths = config::paths_here(&Variables::of_this_process());
+        if config::is_there(&paths) {
+            words.push(if paths.are_of_processing() { "process" } else { "train" }.into());
+        }
     }
     words
 }
@@ -126,6 +131,7 @@ fn dispatch(matches: &ArgMatches) -> i32 {
     match matches.subcommand() {
         Some(("train", matches)) => train::run(matches),
         Some(("exec", matches)) => exec::run(matches),
+        Some(("process", matches)) => process::run(matches),
         Some(("env", matches)) => env::run(matches),
         Some(("plan", matches)) => plan::run(matches),
         Some(("report", matches)) => report::run(matches),
@@ -148,17 +154,20 @@ pub fn command() -> Command {
     Command::new("footplate")
         .version(env!("CARGO_PKG_VERSION"))
         .propagate_version(true)
-        .about("Runs a training job in any container image: as its ENTRYPOINT, or as `train` on its PATH.")
+        .about("Runs a training or processing job in any container image: as its ENTRYPOINT, or as `train` on its PATH.")
         .after_help(
             "Examples:\n  \
              footplate train                              run the job in /opt/ml\n  \
              footplate exec -- python train.py            run a command as a job would\n  \
+             footplate process clean.py                   run the script of a processing job\n  \
              footplate local --entry-point train.py       run a job on this machine\n  \
              footplate plan                               show what would run\n\n\
-             Without arguments: `footplate train`, if a job's configuration is there.",
+             Without arguments: `footplate train`, or in the container of a processing job `footplate process`, if a job's \
+             configuration is there.",
         )
         .subcommand(train::command())
         .subcommand(exec::command())
+        .subcommand(process::command())
         .subcommand(local::command())
         .subcommand(plan::command())
         .subcommand(report::command())

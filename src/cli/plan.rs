@@ -7,8 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
 use super::alike::{self, PlannedPart};
-use super::outputs;
-use crate::job::config;
+use super::{here, outputs};
 use crate::job::{InstanceGroup, Job, Variables};
 use crate::launch::{self, Entry, LaunchInput, LaunchPlan, ProcessRole};
 use crate::machine::Hardware;
@@ -49,12 +48,12 @@ pub(super) fn refuse(outcome: &Outcome) -> i32 {
 fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     let variables = Variables::of_this_process();
     let options = super::common::options(matches);
-    let mut prepared = run::prepare(config::base_paths(&variables), &variables, &options.settings, false)?;
+    let mut prepared = here::prepared(&variables, &options.settings, false)?;
     run::find_frameworks(&mut prepared, &variables);
     let job = &prepared.job;
     let (entry, note) = entry(&prepared, &variables)?;
     let hardware = run::hardware(&prepared, &variables);
-    let environment = run::environment_of(&prepared, &hardware, &variables, ExistingVariables::Overwrite)?;
+    let environment = run::environment_of(&prepared, &hardware, &variables, ExistingVariables::in_job(job))?;
     let token = run::engine_token(&prepared, &variables);
     // Each host's image is looked at for the launcher that it has.
     let plan_of = |job: Job, hardware: &Hardware| {
@@ -139,7 +138,7 @@ impl Planned {
 
 /// Returns the entry point. If the code is not in its folder yet, its kind follows from its name, and a note says so.
 pub(super) fn entry(prepared: &Prepared, variables: &Variables) -> Result<(Entry, Option<&'static str>), Outcome> {
-    match (run::entry_of(&prepared.job), prepared.job.entry_name()) {
+    match (run::entry_of(&prepared.job, variables), prepared.job.entry_name()) {
         (Err(Outcome::Refused { refusal: Refusal::NotFound, .. }), Some(name)) => {
             let module = name.trim_end_matches(".py");
             let kind = match name {

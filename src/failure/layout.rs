@@ -16,14 +16,55 @@ pub const MAX_TEXT: usize = 1024;
 /// for the journey and shortened again for the file reads as if it had been shortened once.
 const MAX_FIELD: usize = 2 * MAX_TEXT;
 
+/// The room, in characters, below which a message has only its first line.
+const LEAST_FOR_LINES: usize = 120;
+
 /// The maximum number of details that are shown.
 const MAX_DETAILS: usize = 5;
+
+/// The limit of a failure text, which follows from what the platform shows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextLimit {
+    /// [`MAX_TEXT`] characters: the failure reason of a training job.
+    Reason,
+    /// The share of one of this many hosts in [`MAX_TEXT`] bytes: the exit message of a processing job, in which the platform
+    /// strings the texts of all hosts together.
+    Message {
+        /// The number of hosts.
+        hosts: usize,
+    },
+}
 
 /// Returns the text of the failure file: at most [`MAX_TEXT`] characters, without secrets and without a final line end.
 ///
 /// The most telling line comes first. A long message is shortened; the place, the exit code and the beginning of the command
 /// stay.
 pub fn text(cause: &Cause, redactor: &Redactor) -> String {
+    lay_out(&parts(cause, redactor), MAX_TEXT)
+}
+
+/// Returns the text like [`text`], within a limit. If several hosts share the limit, the text ends with a line end.
+pub fn text_within(limit: TextLimit, cause: &Cause, redactor: &Redactor) -> String {
+    let TextLimit::Message { hosts } = limit else { return text(cause, redactor) };
+    let end = if hosts > 1 { "\n" } else { "" };
+    let room = (MAX_TEXT / hosts.max(1)).saturating_sub(end.len());
+    let whole = parts(cause, redactor);
+    let mut most = room;
+    loop {
+        // Every line has its share of a small room, unless there is none but for the first.
+        let scaled = whole.iter().map(|part| TextPart { least: part.least * most / MAX_TEXT, ..part.clone() });
+        let parts: Vec<TextPart> = scaled.take(if most < LEAST_FOR_LINES { 1 } else { whole.len() }).collect();
+        let text = lay_out(&parts, most);
+        match text.len().saturating_sub(room) {
+            0 => return text + end,
+            // A character has at most four bytes.
+            excess => most = most.saturating_sub(excess.div_ceil(4)),
+        }
+    }
+}
+
+/// Returns the lines of the text, without secrets.
+fn parts(cause: &Cause, redactor: &Redactor) -> Vec<TextPart> {
     let cause = redacted(cause, redactor);
     let part = |text: String, least, turn, keep| TextPart { text, least, turn, keep };
     let mut parts = vec![part(cause.headline.clone(), 200, 0, Keep::Ends)];
@@ -49,7 +90,7 @@ pub fn text(cause: &Cause, redactor: &Redactor) -> String {
     }
     let command = if cause.command.is_empty() { String::new() } else { format!("command: {}", cause.command) };
     parts.push(part(command, 80, 4, Keep::Head));
-    lay_out(&parts, MAX_TEXT)
+    parts
 }
 
 /// Returns the first line of the text, for a log: what happened, without secrets, whatever its length.
@@ -161,7 +202,7 @@ fn clean(text: &str, redactor: &Redactor) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_TEXT, headline, redacted, status, text};
+    use super::{MAX_TEXT, TextLimit, headline, redacted, status, text, text_within};
     use crate::event::{Cause, CauseDetail, CauseEnding, CauseStage, DetailLabel, Ending, SourcePlace};
     use crate::redact::Redactor;
 
@@ -225,6 +266,27 @@ mod tests {
         assert_eq!(status(&process("x", Ending::Signaled(9))), "killed by SIGKILL (signal 9), exit code 137");
         let one = Cause { followers: 1, ..process("x", Ending::Exited(3)) };
         assert_eq!(status(&one), "exit code 3, 1 other rank failed after it");
+    }
+
+    #[test]
+    fn the_message_of_several_hosts_fits_into_their_share_of_bytes() {
+        let redactor = Redactor::new([("API_KEY", "0123456789abc")]);
+        for fill in ["é", "x ", "日本", "🚂"] {
+            let cause = Cause { headline: format!("ValueError: 0123456789abc {}", fill.repeat(2000)), ..whole() };
+            for hosts in [1, 2, 3, 7, 20, 1024, 5000] {
+                let message = text_within(TextLimit::Message { hosts }, &cause, &redactor);
+                assert!(message.len() <= (MAX_TEXT / hosts).max(1), "{hosts}: {message}");
+                let start = if hosts > 7 { "ValueError: " } else { "ValueError: ******" };
+                assert!(hosts > 20 || message.starts_with(start), "{hosts}: {message}");
+                assert_eq!(message.ends_with('\n'), hosts > 1, "{hosts}: {message}");
+                assert!(hosts > 2 || message.contains("\nat train.py:4 in"), "{hosts}: {message}");
+                // No room is wasted.
+                assert!(hosts > 20 || message.len() + 8 > MAX_TEXT / hosts, "{hosts}: {} bytes", message.len());
+            }
+        }
+        let short = text_within(TextLimit::Message { hosts: 1 }, &whole(), &redactor);
+        assert_eq!(short, text(&whole(), &redactor));
+        assert_eq!(text_within(TextLimit::Reason, &whole(), &redactor), short);
     }
 
     #[test]

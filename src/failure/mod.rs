@@ -54,7 +54,7 @@ pub use file::{OutputFiles, Written};
 pub use hints::installer_hints;
 pub use judge::{Judgement, Weight, cause, judge};
 pub use launcher::{ErrorFile, error_file};
-pub use layout::{MAX_TEXT, headline, redacted, text};
+pub use layout::{MAX_TEXT, TextLimit, headline, redacted, text, text_within};
 pub use memory::{MemoryWatch, OutOfMemory};
 pub use nccl::collective_of;
 pub use restart::{NextAttempt, RestartLimits, Restarts};

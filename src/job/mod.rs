@@ -8,16 +8,18 @@ mod cluster;
 pub mod config;
 pub mod exit_code;
 mod paths;
+mod processing;
 pub mod settings;
 mod variables;
 
 pub use cluster::{Cluster, InstanceGroup};
 pub use paths::Paths;
+pub use processing::ProcessingJob;
 pub use variables::Variables;
 
 use crate::python::{Dict, Text, Value};
 
-/// A training job, as one of its hosts sees it.
+/// A training or processing job, as one of its hosts sees it.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// The folders.
@@ -42,6 +44,8 @@ pub struct Job {
     pub drivers: Option<DriverConfig>,
     /// The Python modules of the image among those that decide between launchers. `None` if nothing depends on them.
     pub frameworks: Option<Vec<&'static str>>,
+    /// The further parts of a processing job. `None` for a training job.
+    pub processing: Option<ProcessingJob>,
 }
 
 /// The request of the platform and the image: the program to run, and where its code comes from.
@@ -104,9 +108,19 @@ impl Job {
         described && self.request.submit_directory.is_none() && self.request.training_module.is_none()
     }
 
-    /// Returns the folder in which the script runs and from which its modules are imported.
+    /// Returns the folder of the script, from which its modules are imported.
     pub fn code_dir(&self) -> std::path::PathBuf {
-        if self.runs_as_drivers() { self.paths.channel("code") } else { self.paths.code() }
+        match &self.processing {
+            Some(processing) => processing.code_dir.clone(),
+            None if self.runs_as_drivers() => self.paths.channel("code"),
+            None => self.paths.code(),
+        }
+    }
+
+    /// Returns the folder in which the script runs: that of the script, or in a processing job the working directory of the
+    /// container.
+    pub fn working_dir(&self) -> std::path::PathBuf {
+        self.processing.as_ref().map_or_else(|| self.code_dir(), |processing| processing.working_dir.clone())
     }
 
     /// Returns the hosts in the order of their node ranks: sorted for SDK version 3, else the hosts of the distribution.
@@ -148,6 +162,9 @@ impl Job {
 
     /// Returns the entry point as the user named it, for messages.
     pub fn entry_name(&self) -> Option<&str> {
+        if let Some(processing) = &self.processing {
+            return processing.command.first().and_then(Text::as_str).or(self.request.program.as_deref());
+        }
         match &self.drivers {
             Some(drivers) if self.runs_as_drivers() => drivers.command.as_deref().or(drivers.entry_script.as_deref()),
             _ => self.request.training_module.as_deref().or(self.request.program.as_deref()),

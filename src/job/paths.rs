@@ -6,15 +6,34 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
     base: PathBuf,
+    layout: Layout,
+}
+
+/// The kinds of containers, whose configuration, code and failure text the platform has in different places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    Training,
+    Processing,
 }
 
 impl Paths {
     /// The platform's base folder of a job.
     pub const PLATFORM_BASE: &'static str = "/opt/ml";
 
-    /// Creates the folders of a job whose base folder is `base`. Nothing is created on disk.
+    /// Creates the folders of a training job whose base folder is `base`. Nothing is created on disk.
     pub fn under(base: impl Into<PathBuf>) -> Paths {
-        Paths { base: base.into() }
+        Paths { base: base.into(), layout: Layout::Training }
+    }
+
+    /// Returns the folders of a processing job with this base folder.
+    #[must_use]
+    pub fn of_processing(self) -> Paths {
+        Paths { layout: Layout::Processing, ..self }
+    }
+
+    /// Returns true if these are the folders of a processing job.
+    pub fn are_of_processing(&self) -> bool {
+        self.layout == Layout::Processing
     }
 
     /// Returns the base folder: `/opt/ml`, or the value of SAGEMAKER_BASE_DIR.
@@ -22,9 +41,13 @@ impl Paths {
         &self.base
     }
 
-    /// Returns the folder of the baked-in or unpacked code.
+    /// Returns the folder of the baked-in or unpacked code. In a processing job, it is the folder of the input `code` (platform
+    /// contract, section 8).
     pub fn code(&self) -> PathBuf {
-        self.base.join("code")
+        self.base.join(match self.layout {
+            Layout::Training => "code",
+            Layout::Processing => "processing/input/code",
+        })
     }
 
     /// Returns the folder whose content the platform keeps as the model.
@@ -39,7 +62,10 @@ impl Paths {
 
     /// Returns the folder of the configuration files.
     pub fn config(&self) -> PathBuf {
-        self.base.join("input/config")
+        self.base.join(match self.layout {
+            Layout::Training => "input/config",
+            Layout::Processing => "config",
+        })
     }
 
     /// Returns the folder that contains a folder for each channel.
@@ -77,9 +103,13 @@ impl Paths {
         self.output_data().join("footplate").join(host)
     }
 
-    /// Returns the failure file, whose first 1,024 characters become the job's failure reason.
+    /// Returns the failure file, whose first 1,024 characters become the failure reason of a training job. In a processing job, it
+    /// is the message, whose first 1,024 bytes of all hosts together become the exit message.
     pub fn failure(&self) -> PathBuf {
-        self.base.join("output/failure")
+        self.base.join(match self.layout {
+            Layout::Training => "output/failure",
+            Layout::Processing => "output/message",
+        })
     }
 
     /// Returns the success file, which is empty and exists only after a success.

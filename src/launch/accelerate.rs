@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::engine::{Engine, PythonModule, Services, nothing_further};
 use super::error::LaunchError;
 use super::image::{ImageProbe, Programs};
-use super::input::{Entry, LaunchInput, path_bytes, words};
+use super::input::{Entry, LaunchInput, executable, path_bytes, words};
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, Separation, StopTarget};
 use crate::prepare::code::EntryKind;
 use crate::prepare::environment::VariableTable;
@@ -63,7 +63,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         Entry::File { kind: EntryKind::PythonPackage | EntryKind::PythonModule, module, .. } => {
             (Some("--module"), module.clone())
         }
-        Entry::File { name, .. } => (Some("--no_python"), format!("./{name}")),
+        Entry::File { name, .. } => (Some("--no_python"), executable(name)),
         other => return Err(other.refused_by(ACCELERATE.name)),
     };
     let further = &input.settings.accelerate_arguments;
@@ -118,7 +118,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         program: python.to_owned(),
         arguments,
         variables: VariableTable::new(),
-        working_dir: input.job.code_dir(),
+        working_dir: input.job.working_dir(),
     };
     let separation = Separation::Interpreter;
     let role = ProcessRole::Launcher(RankStarter { node_rank, separation, ..RankStarter::default() });

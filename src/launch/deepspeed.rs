@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE;
 use super::count::Span;
 use super::engine::{Engine, PythonModule, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
-use super::input::{Entry, LaunchInput, path_bytes, words};
+use super::input::{Entry, LaunchInput, executable, path_bytes, words};
 use super::per_gpu::variables_of_rank;
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, StopTarget};
 use super::process;
@@ -97,7 +97,7 @@ fn launcher(input: &LaunchInput<'_>, nodes: &[String], counts: &[usize]) -> Resu
         Entry::File { kind: EntryKind::PythonPackage | EntryKind::PythonModule, module, .. } => {
             (Some("--module"), module.clone())
         }
-        Entry::File { name, .. } => (Some("--no_python"), format!("./{name}")),
+        Entry::File { name, .. } => (Some("--no_python"), executable(name)),
         other => return Err(other.refused_by(DEEPSPEED.name)),
     };
     let python = input.python()?;
@@ -119,7 +119,7 @@ fn launcher(input: &LaunchInput<'_>, nodes: &[String], counts: &[usize]) -> Resu
         program: python.to_owned(),
         arguments,
         variables: VariableTable::new(),
-        working_dir: input.job.code_dir(),
+        working_dir: input.job.working_dir(),
     };
     let role = ProcessRole::Launcher(RankStarter { node_rank, ..RankStarter::default() });
     // The launcher that is told to stop kills its ranks after 30 s, and fails.

@@ -16,7 +16,7 @@ pub enum Entry {
     File {
         /// The kind of the file.
         kind: EntryKind,
-        /// The file's path, relative to the code folder.
+        /// The file's path: absolute, or relative to the folder in which it runs.
         name: String,
         /// The name of the Python module, for `python -m`.
         module: String,
@@ -34,6 +34,13 @@ pub enum Entry {
     },
     /// A command for the shell (SDK version 3, `SourceCode.command`).
     ShellCommand(String),
+    /// A command of a processing job that is none that runs a script.
+    Command {
+        /// The program.
+        program: PathBuf,
+        /// The command's words, of which the first is the program's name as the user wrote it.
+        words: Vec<Vec<u8>>,
+    },
 }
 
 impl Entry {
@@ -56,6 +63,11 @@ impl Entry {
             Entry::ShellCommand(_) => {
                 format!("{launcher} cannot run a shell command: {script}, or start {launcher} in the command")
             }
+            Entry::Command { program, .. } => format!(
+                "{launcher} cannot run the command {}: give the Python script itself to `footplate process`, or start \
+                 {launcher} in the command",
+                program.display()
+            ),
         })
     }
 }
@@ -91,6 +103,11 @@ impl LaunchInput<'_> {
             LaunchError::new("the image has no Python on PATH: install one, or name one in FOOTPLATE_PYTHON")
         })
     }
+}
+
+/// Returns the name by which a file is executed: not one that is looked up on PATH.
+pub(super) fn executable(name: &str) -> String {
+    if name.starts_with('/') { name.to_owned() } else { format!("./{name}") }
 }
 
 /// Returns the words of a command as bytes.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::engine::{Engine, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
-use super::input::{Entry, LaunchInput, path_bytes, words};
+use super::input::{Entry, LaunchInput, executable, path_bytes, words};
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole};
 use crate::prepare::code::{EntryKind, Runner, SHELL};
 use crate::prepare::environment::VariableTable;
@@ -39,7 +39,7 @@ const CALL: &str = "import importlib, sys; module, function = sys.argv[1:3]; sys
 /// The script needs Python, and the image has none.
 pub(super) fn command(input: &LaunchInput<'_>) -> Result<CommandPlan, LaunchError> {
     let mut with_arguments = true;
-    let mut working_dir = input.job.code_dir();
+    let mut working_dir = input.job.working_dir();
     let (program, mut arguments): (PathBuf, Vec<Vec<u8>>) = match input.entry {
         Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, name, .. } => {
             let python = input.python()?;
@@ -51,11 +51,11 @@ pub(super) fn command(input: &LaunchInput<'_>) -> Result<CommandPlan, LaunchErro
         }
         // A script sees in $0 the path that was executed, which is relative for the incumbent, too.
         Entry::File { name, runner: Runner::Kernel, .. } => {
-            (PathBuf::from(format!("./{name}")), words([format!("./{name}")]))
+            (PathBuf::from(executable(name)), words([executable(name)]))
         }
         Entry::File { name, runner: Runner::Interpreter(interpreter), .. } => {
             let program = interpreter.first().map_or(SHELL, String::as_str);
-            (PathBuf::from(program), words(interpreter.iter().cloned().chain([format!("./{name}")])))
+            (PathBuf::from(program), words(interpreter.iter().cloned().chain([executable(name)])))
         }
         Entry::Function { module, function, working_dir: images } => {
             with_arguments = false;
@@ -77,6 +77,10 @@ pub(super) fn command(input: &LaunchInput<'_>) -> Result<CommandPlan, LaunchErro
                 text.extend(quoted(word));
             }
             (PathBuf::from(SHELL), vec![SHELL.into(), "-c".into(), text])
+        }
+        Entry::Command { program, words } => {
+            with_arguments = false;
+            (program.clone(), words.clone())
         }
     };
     if with_arguments {

@@ -3,7 +3,7 @@
 use super::engine::{Engine, Flag, Services, nothing_further};
 use super::error::LaunchError;
 use super::image::{ImageProbe, Programs};
-use super::input::{Entry, LaunchInput, words};
+use super::input::{Entry, LaunchInput, executable, words};
 use super::plan::ERROR_FILE;
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, Separation, StopTarget};
 use crate::prepare::code::EntryKind;
@@ -61,7 +61,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, name, .. } => vec![name.clone()],
         Entry::File { kind: EntryKind::PythonModule, name, .. } => vec!["-m".to_owned(), name.clone()],
         Entry::File { kind: EntryKind::ShellScript | EntryKind::Executable, name, .. } if any_program => {
-            vec![format!("./{name}")]
+            vec![executable(name)]
         }
         other => return Err(other.refused_by(PROGRAM)),
     };
@@ -100,7 +100,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         program: program.to_owned(),
         arguments,
         variables: VariableTable::new(),
-        working_dir: job.code_dir(),
+        working_dir: job.working_dir(),
     };
     let process = ProcessPlan {
         stop: stop_target(input),

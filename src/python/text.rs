@@ -82,6 +82,17 @@ impl Text {
         bytes
     }
 
+    /// Returns the string that Python makes of bytes of the system (`os.fsdecode`), from which [`Text::to_system`] makes the same
+    /// bytes again.
+    pub fn of_system(bytes: &[u8]) -> Text {
+        let mut text = Text::default();
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            chunk.invalid().iter().for_each(|byte| text.push(0xDC00 + u32::from(*byte)));
+        }
+        text
+    }
+
     /// Returns true if there is no code point.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -12,8 +12,9 @@ use crate::storage::Access;
 /// Brings the code into the code folder, if the job supplies some.
 pub(super) async fn code(context: &Context, live: &mut Live, prepared: &Prepared) -> Result<(), Outcome> {
     let job = &prepared.job;
-    let code_dir = job.code_dir();
-    if job.request.training_module.is_some() {
+    // The archive of a processing job lies in the folder of the supplied code.
+    let code_dir = if job.processing.is_some() { job.paths.code() } else { job.code_dir() };
+    if job.request.training_module.is_some() && job.processing.is_none() {
         // sagemaker-training makes the folder (its `environment.py`), and frameworks write scripts into it.
         make_folder(&code_dir);
         return Ok(());
@@ -21,9 +22,13 @@ pub(super) async fn code(context: &Context, live: &mut Live, prepared: &Prepared
     if job.runs_as_drivers() {
         return Ok(());
     }
-    let Some(source) = source_of(job)? else {
+    let source = match &job.processing {
+        Some(_) => code::only_archive(&job.paths.code()).map(CodeSource::Local),
+        None => source_of(job)?,
+    };
+    let Some(source) = source else {
         // A module of the image needs no code, but it runs in the code folder.
-        if job.request.program.as_deref().and_then(code::module_of).is_some() {
+        if job.processing.is_none() && job.request.program.as_deref().and_then(code::module_of).is_some() {
             make_folder(&code_dir);
         }
         return Ok(());

@@ -1,5 +1,6 @@
 //! The facts that hold for a whole run of footplate.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::failure::OutputFiles;
@@ -16,6 +17,8 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
     /// The entry point that a framework of the image states, if one does.
     pub(super) call: Option<EntryPointCall>,
+    /// The command of a processing job, if this run is one.
+    pub(super) command: Option<ProcessingCommand>,
 }
 
 impl Options {
@@ -40,6 +43,16 @@ pub struct EntryPointCall {
     pub arguments: Vec<String>,
     /// The file for the report.
     pub report: Option<PathBuf>,
+}
+
+/// The command of a processing job, as the command line states it.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessingCommand {
+    /// The words. None of them, or only options, are arguments of the script that SAGEMAKER_PROGRAM names.
+    pub words: Vec<OsString>,
+    /// True if the first word can name a script, which need not be executable (`footplate process`); false if it names a program
+    /// (`footplate exec`).
+    pub may_be_script: bool,
 }
 
 /// The runs that leave a success or a failure file.
@@ -73,7 +86,10 @@ impl Context {
     /// Reads the variables.
     pub(super) fn read(options: Options, leaves: LeavesFiles) -> Context {
         let variables = Variables::of_this_process();
-        let paths = config::base_paths(&variables);
+        let paths = match &options.command {
+            Some(_) => config::base_paths(&variables).of_processing(),
+            None => config::paths_here(&variables),
+        };
         let leaves_files = match leaves {
             LeavesFiles::Always => true,
             LeavesFiles::InBaseFolder => paths.base().exists(),

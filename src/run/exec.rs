@@ -1,19 +1,19 @@
 //! `footplate exec -- COMMAND`: any command under the same variables, supervision and failure text.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
-use super::context::{Context, LeavesFiles, Options};
+use super::context::{Context, IN_COMMAND, LeavesFiles, Options, ProcessingCommand};
+use super::entry::program;
 use super::judge::Ended;
 use super::live::Live;
 use super::observe::HostFacts;
 use super::start::{self, RankTask, shown_command};
+use super::train::process;
 use super::{Outcome, Refusal, checkpoints, hang, lifecycle, observe, peers, prepare, record, script};
 use crate::event::{EventKind, JobPhase, Process};
+use crate::job::{Variables, config};
 use crate::launch::PROCESS;
 use crate::logs;
-use crate::machine::{Lookup, which};
 use crate::observe::advice::Processes;
 use crate::prepare::environment::{ExistingVariables, VariableTable};
 use crate::supervise::Task;
@@ -22,7 +22,13 @@ use crate::supervise::Task;
 ///
 /// Writes the success and failure files if the base folder exists. Variables that are exported already stay: in a job
 /// of SDK version 3, the drivers have set them before.
+///
+/// In the container of a processing job, this is [`process`] of the command.
 pub fn exec(options: Options, command: Vec<OsString>) -> i32 {
+    let variables = Variables::of_this_process();
+    if config::paths_here(&variables).are_of_processing() && variables.get(IN_COMMAND).is_none() {
+        return process(options, ProcessingCommand { words: command, may_be_script: false });
+    }
     lifecycle::run(options, LeavesFiles::InBaseFolder, async |context: &Context, live: &mut Live| {
         phases(context, live, command).await
     })
@@ -52,24 +58,7 @@ async fn phases(context: &Context, live: &mut Live, mut command: Vec<OsString>) 
 
     let working_dir = std::env::current_dir()
         .map_err(|error| Outcome::refused(Refusal::Internal, format!("no working directory: {error}")))?;
-    let name = command.first().cloned().unwrap_or_default();
-    let program = match which(&name.to_string_lossy(), context.variables.get_os("PATH")) {
-        Lookup::Found(path) => path,
-        Lookup::NotExecutable(path) => {
-            let message = format!("{}: may not be executed by this user (chmod +x it)", path.display());
-            return Err(Outcome::refused(Refusal::NotExecutable, message));
-        }
-        Lookup::Missing if name.as_bytes().contains(&b'/') => {
-            if Path::new(&name).is_dir() {
-                let message = format!("{}: is a folder", name.to_string_lossy());
-                return Err(Outcome::refused(Refusal::NotExecutable, message));
-            }
-            return Err(Outcome::refused(Refusal::NotFound, format!("{}: not found", name.to_string_lossy())));
-        }
-        Lookup::Missing => {
-            return Err(Outcome::refused(Refusal::NotFound, format!("{}: not found on PATH", name.to_string_lossy())));
-        }
-    };
+    let program = program(command.first().map(OsString::as_os_str).unwrap_or_default(), &context.variables)?;
     command.extend(start::os_words(&environment.arguments));
     let mut variables = start::variables(context, live, &environment, &VariableTable::new());
     let hook = hang::hook(live, &prepared, &mut variables);

@@ -73,7 +73,7 @@ fn begin(context: &Context, events: Events, timeline: Timeline) -> std::io::Resu
 /// bounded time.
 async fn record(context: &Context, live: &mut Live, outcome: &Outcome) {
     let (outcome, files) = (outcome.clone(), context.leaves_files.then(|| context.files.clone()));
-    let call = context.options.call.clone();
+    let (call, limit) = (context.options.call.clone(), live.text_limit);
     let recorded = live.supervisor.attend(RECORD_TIME, move || {
         let redactor = logs::redactor();
         outcome.log(&redactor);
@@ -81,7 +81,7 @@ async fn record(context: &Context, live: &mut Live, outcome: &Outcome) {
             call::report(&call, &outcome, &redactor);
         }
         if let Some(files) = files {
-            outcome.record(&files, &redactor);
+            outcome.record(&files, limit, &redactor);
         }
     });
     if recorded.await.is_none() {

@@ -10,6 +10,7 @@ use super::scratch::Scratch;
 use super::timeline::Timeline;
 use super::{Prepared, prepare};
 use crate::event::{EventKind, Events, JobPhase};
+use crate::failure::TextLimit;
 use crate::logs::Relay;
 use crate::machine::Hardware;
 use crate::observe::export::Push;
@@ -51,6 +52,8 @@ pub(super) struct Live {
     pub(super) peers: Option<PeerLink>,
     /// The uploads of intermediate output, with the grace period.
     pub(super) uploads: Option<(IntermediateUploads, Duration)>,
+    /// The limit of the failure text.
+    pub(super) text_limit: TextLimit,
 }
 
 impl Live {
@@ -76,6 +79,7 @@ impl Live {
             hang: None,
             peers: None,
             uploads: None,
+            text_limit: TextLimit::Reason,
         })
     }
 

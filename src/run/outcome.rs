@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::event::{Cause, CauseEnding, CauseStage, Ending};
-use crate::failure::{self, OutputFiles, Written};
+use crate::failure::{self, OutputFiles, TextLimit, Written};
 use crate::job::exit_code;
 use crate::redact::Redactor;
 use crate::supervise::{Interrupted, LIMIT_REMEDY};
@@ -132,12 +132,12 @@ impl Outcome {
         }
     }
 
-    /// Writes the success or the failure file. An error is logged and changes no exit code. Blocks as long as the file system
+    /// Writes the success or the failure file, with a text within this limit. An error is logged and changes no exit code. Blocks as long as the file system
     /// does.
-    pub fn record(&self, files: &OutputFiles, redactor: &Redactor) {
-        let written = match self.failure_text(redactor) {
+    pub fn record(&self, files: &OutputFiles, limit: TextLimit, redactor: &Redactor) {
+        let written = match self.cause() {
             None => files.succeed().map(|()| Written::Written),
-            Some(text) => files.fail(&text),
+            Some(cause) => files.fail(&failure::text_within(limit, &cause, redactor)),
         };
         match written {
             Ok(Written::Written) => {}

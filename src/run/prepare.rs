@@ -8,10 +8,11 @@ use crate::files;
 use crate::job::config::{self, Config};
 use crate::job::settings::Settings;
 use crate::job::{Job, Paths, Variables};
-use crate::launch::{self, Entry, Image, ImageProbe};
+use crate::launch::{self, Image, ImageProbe};
 use crate::logs::Level;
 use crate::machine::{Hardware, Probe, which};
-use crate::prepare::code::{EntryError, EntryKind, EntryPoint, Runner, interpreter};
+use crate::prepare::code::interpreter;
+use crate::prepare::code::interpreter::{FoundBy, FoundPython};
 use crate::prepare::environment::{self, Environment, ExistingVariables};
 use crate::python::{Dict, Value};
 use crate::redact::{Redactor, is_secret_name};
@@ -42,7 +43,7 @@ pub fn prepare(
     let refused = |error: &dyn Display| Outcome::refused(Refusal::Configuration, format!("configuration: {error}"));
     let variables_of_work = variables.clone();
     let read = files::together(move || {
-        if config_is_optional && config::is_absent(&paths) {
+        if config_is_optional && !paths.are_of_processing() && config::is_absent(&paths) {
             return Ok(config::without_files(paths, &variables_of_work));
         }
         let config = config::read(paths, &variables_of_work)?;
@@ -124,7 +125,10 @@ pub(super) fn probe(prepared: &Prepared, variables: &Variables) -> Probe {
 pub fn image(prepared: &Prepared, variables: &Variables, required: bool) -> Result<(Image, String), Outcome> {
     let Prepared { job, settings, .. } = prepared;
     let variable = |name: &str| variables.get(name).map(|value| value.into_owned());
-    let python = match interpreter::find(settings.python.as_deref(), &job.code_dir(), variable) {
+    let named = job.processing.as_ref().and_then(|processing| processing.python.clone());
+    let named = named.map(|path| Ok(FoundPython { path, found_by: FoundBy::Command }));
+    let find = || interpreter::find(settings.python.as_deref(), &job.code_dir(), variable);
+    let python = match named.unwrap_or_else(find) {
         Ok(python) => Some(python),
         Err(error) if required || settings.python.is_some() => return Err(Outcome::refused(Refusal::NotFound, error)),
         Err(_) => None,
@@ -170,91 +174,6 @@ impl ImageProbe for FileProbe<'_> {
     }
 }
 
-/// Returns what the job runs.
-///
-/// # Errors
-/// The job names no entry point, or one that does not exist.
-pub fn entry_of(job: &Job) -> Result<(Entry, Option<EntryPoint>), Outcome> {
-    if let Some(module) = &job.request.training_module {
-        return match module.split_once(':') {
-            Some((module, function)) if !module.is_empty() && !function.is_empty() => {
-                let working_dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-                let (module, function) = (module.to_owned(), function.to_owned());
-                Ok((Entry::Function { module, function, working_dir }, None))
-            }
-            _ => Err(Outcome::refused(
-                Refusal::Configuration,
-                format!(
-                    "SAGEMAKER_TRAINING_MODULE is {module:?}, but must be module:function, such as my_package.training:main"
-                ),
-            )),
-        };
-    }
-    if let (true, Some(command)) =
-        (job.runs_as_drivers(), job.drivers.as_ref().and_then(|drivers| drivers.command.clone()))
-    {
-        return Ok((Entry::ShellCommand(command), None));
-    }
-    let Some(name) = job.entry_name() else {
-        return Err(Outcome::refused(
-            Refusal::Configuration,
-            "no entry point is named: set the variable SAGEMAKER_PROGRAM in the image, or the hyperparameter \
-             sagemaker_program of the job, to a script such as train.py",
-        ));
-    };
-    let with_working_dir = |error: EntryError| match std::env::current_dir() {
-        Ok(folder) => error.with_working_dir(&folder),
-        Err(_) => error,
-    };
-    let found = EntryPoint::find(&job.code_dir(), name).map_err(with_working_dir);
-    let point = found.map_err(entry_refused)?;
-    let (kind, name, module) = (point.kind(), point.name().to_owned(), point.module());
-    Ok((Entry::File { kind, name, module, runner: Runner::Kernel }, Some(point)))
-}
-
-/// Returns the refusal for an entry point that cannot be run.
-fn entry_refused(error: EntryError) -> Outcome {
-    let refusal = match error {
-        EntryError::NotAFile { .. } | EntryError::NotAProgram { .. } | EntryError::Unreadable { .. } => {
-            Refusal::NotExecutable
-        }
-        EntryError::Name { .. } => Refusal::Configuration,
-        EntryError::Outside { .. }
-        | EntryError::NoCode { .. }
-        | EntryError::NotFound { .. }
-        | EntryError::NoInterpreter { .. }
-        | EntryError::WindowsLineEnds { .. } => Refusal::NotFound,
-    };
-    Outcome::refused(refusal, error)
-}
-
-/// Determines the program that runs a file that Python does not run. `is_executable` is true if the kernel may execute
-/// the file.
-///
-/// # Errors
-/// Nothing in the image can run the file.
-pub fn find_runner(
-    entry: &mut Entry,
-    point: Option<&EntryPoint>,
-    is_executable: bool,
-    variables: &Variables,
-    python: Option<&Path>,
-) -> Result<(), Outcome> {
-    if let (Some(point), Entry::File { runner, .. }) = (point, entry) {
-        *runner = point.runner(is_executable, variables.get_os("PATH"), python).map_err(entry_refused)?;
-    }
-    Ok(())
-}
-
-/// Returns true if this cannot run without Python.
-pub fn needs_python(entry: &Entry) -> bool {
-    let is_program = matches!(
-        entry,
-        Entry::File { kind: EntryKind::ShellScript | EntryKind::Executable, .. } | Entry::ShellCommand(_)
-    );
-    !is_program
-}
-
 /// Builds the variables and arguments of the script.
 ///
 /// # Errors
@@ -266,7 +185,10 @@ pub fn environment_of(
     existing: ExistingVariables,
 ) -> Result<Environment, Outcome> {
     environment::build(&prepared.job, hardware, &prepared.settings, variables, existing).map_err(|error| {
-        let path = prepared.job.paths.config().join("hyperparameters.json");
-        Outcome::refused(Refusal::Configuration, format!("{}: {error}", path.display()))
+        let place = match &prepared.job.processing {
+            Some(_) => "the command".to_owned(),
+            None => prepared.job.paths.config().join("hyperparameters.json").display().to_string(),
+        };
+        Outcome::refused(Refusal::Configuration, format!("{place}: {error}"))
     })
 }

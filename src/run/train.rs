@@ -1,16 +1,17 @@
 //! `footplate train`: a training job on this host.
 
-use super::context::{Context, EntryPointCall, IN_COMMAND, LeavesFiles, Options};
+use super::context::{Context, EntryPointCall, IN_COMMAND, LeavesFiles, Options, ProcessingCommand};
 use super::judge::Ended;
 use super::live::Live;
 use super::observe::HostFacts;
 use super::ranks::Separate;
 use super::start::{self, RankTask, rank_tasks, shown_command};
 use super::{
-    Outcome, Prepared, Refusal, addresses, bring, call, checkpoints, hang, install, intermediate, lifecycle, module,
-    observe, peers, prepare, ranks, record, remote, script, secret,
+    Outcome, Prepared, Refusal, addresses, bring, call, checkpoints, command, entry, hang, install, intermediate,
+    lifecycle, module, observe, peers, prepare, ranks, record, remote, script, secret,
 };
 use crate::event::{EventKind, JobPhase};
+use crate::failure::TextLimit;
 use crate::launch::{self, Entry, LaunchInput};
 use crate::logs;
 use crate::observe::advice::Processes;
@@ -19,6 +20,10 @@ use crate::prepare::environment::ExistingVariables;
 
 /// The variable that makes Python write each piece at once.
 const UNBUFFERED: &str = "PYTHONUNBUFFERED";
+
+/// The error of a training job in the container of a processing job.
+const OF_PROCESSING: &str = "this is the container of a processing job, which has no hyperparameters: start it with \
+                             `footplate process SCRIPT` or `footplate exec -- COMMAND`, not with `train`";
 
 /// Runs the job whose configuration is in the base folder, and returns the exit code.
 pub fn train(options: Options) -> i32 {
@@ -31,13 +36,26 @@ pub fn entry_point(options: Options, call: EntryPointCall) -> i32 {
     lifecycle::run(Options { call: Some(call), ..options }, LeavesFiles::Never, phases)
 }
 
+/// Runs a processing job with this command, and returns the exit code. The files are written if the base folder exists, and
+/// variables that are exported already stay.
+pub fn process(options: Options, command: ProcessingCommand) -> i32 {
+    lifecycle::run(Options { command: Some(command), ..options }, LeavesFiles::InBaseFolder, phases)
+}
+
 async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     let mut prepared = prepare::prepare(context.paths.clone(), &context.variables, &context.options.settings, false)?;
-    let mut existing = ExistingVariables::Overwrite;
+    if context.paths.are_of_processing() && context.options.command.is_none() {
+        return Err(Outcome::refused(Refusal::Configuration, OF_PROCESSING));
+    }
+    let mut existing = ExistingVariables::in_job(&prepared.job);
     if let Some(call) = &context.options.call {
         call::apply(call, context, &mut prepared);
         // The framework may have changed them on purpose.
         existing = ExistingVariables::Keep;
+    }
+    if let Some(command) = &context.options.command {
+        command::apply(command, &context.variables, &mut prepared);
+        live.text_limit = TextLimit::Message { hosts: prepared.job.cluster.hosts.len() };
     }
     prepared.log_level().apply();
     if !launch::undecided(&prepared.job, &prepared.settings).is_empty() {
@@ -62,11 +80,12 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
 
     context.files.wait_until_reserved(script::RESERVE_TIME);
     bring::code(context, live, &prepared).await?;
+    command::locate(&mut prepared.job);
     live.next_phase(JobPhase::Code, JobPhase::Requirements);
 
-    let (mut entry, point) = prepare::entry_of(&prepared.job)?;
+    let (mut entry, point) = entry::entry_of(&prepared.job, &context.variables)?;
     let code_dir = prepared.job.code_dir();
-    let needs_python = prepare::needs_python(&entry);
+    let needs_python = entry::needs_python(&entry);
     let (image, python) = prepare::image(&prepared, &context.variables, needs_python)?;
     match &image.python {
         Some(_) => tracing::info!("python: {python}"),
@@ -79,7 +98,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     module::require(live, &prepared, engine, image.python.as_deref()).await?;
     let is_executable = point.as_ref().is_some_and(EntryPoint::make_executable);
     let python = image.python.as_deref();
-    prepare::find_runner(&mut entry, point.as_ref(), is_executable, &context.variables, python)?;
+    entry::find_runner(&mut entry, point.as_ref(), is_executable, &context.variables, python)?;
     live.next_phase(JobPhase::Requirements, JobPhase::Environment);
 
     let hardware = live.hardware(context, &prepared).await?;
@@ -114,7 +133,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     }
     let mut variables = start::variables(context, live, &environment, &plan.variables);
     let hook = hang::hook(live, &prepared, &mut variables);
-    if matches!(entry, Entry::ShellCommand(_) | Entry::Function { .. }) {
+    if matches!(entry, Entry::ShellCommand(_) | Entry::Function { .. } | Entry::Command { .. }) {
         if context.is_within_job() {
             return Err(Outcome::refused(Refusal::Launch, runs_itself(&entry)));
         }
@@ -167,6 +186,10 @@ fn runs_itself(entry: &Entry) -> String {
             "the job's command {command:?} runs `footplate train`, which runs the command again: use `footplate exec -- …` in it"
         ),
         Entry::File { name, .. } => format!("{name} runs `footplate train`, which runs it again"),
+        Entry::Command { program, .. } => format!(
+            "{} runs `footplate process`, which runs a command in its turn: use `footplate exec -- …` in it",
+            program.display()
+        ),
     }
 }
 

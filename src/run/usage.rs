@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::context::{LeavesFiles, Options};
+use super::context::{LeavesFiles, Options, ProcessingCommand};
 use super::start::shown_command;
 use super::{Outcome, Refusal, lifecycle};
 use crate::job::{Variables, config, exit_code};
@@ -12,7 +12,7 @@ use crate::redact::Redactor;
 /// written into the failure file if the configuration of a job exists.
 pub fn refuse_command_line(words: &[OsString], problem: &str) -> i32 {
     let variables = Variables::of_this_process();
-    if !config::is_there(&config::base_paths(&variables)) {
+    if !config::is_there(&config::paths_here(&variables)) {
         return exit_code::USAGE;
     }
     let message = format!(
@@ -22,5 +22,6 @@ pub fn refuse_command_line(words: &[OsString], problem: &str) -> i32 {
         shown_command(&Redactor::new(variables.texts()), words)
     );
     let refused = Outcome::refused(Refusal::CommandLine, message);
-    lifecycle::run(Options::default(), LeavesFiles::Always, async |_, _| Err(refused))
+    let command = config::paths_here(&variables).are_of_processing().then(ProcessingCommand::default);
+    lifecycle::run(Options { command, ..Options::default() }, LeavesFiles::Always, async |_, _| Err(refused))
 }

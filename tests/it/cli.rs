@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use super::job::{Ended, FOOTPLATE, Job, search_path, wait_with_output};
 
 /// The subcommands that the help lists.
-const COMMANDS: [&str; 10] =
-    ["train", "exec", "local", "plan", "env", "check", "stacks", "explain", "completions", "shim"];
+const COMMANDS: [&str; 11] =
+    ["train", "exec", "process", "local", "plan", "env", "check", "stacks", "explain", "completions", "shim"];
 
 /// The output of `footplate --help`.
 const HELP: &str = include_str!("help.txt");

@@ -39,6 +39,7 @@
 //! - `process_stops`: stops of jobs that save with the help of other processes
 //! - `process_terminal`: jobs on a terminal, and children that are stopped
 //! - `process`: how the script is started, and how its end becomes an exit code and a failure text
+//! - `processing`: processing jobs: their code, variables and exit message
 //! - `python`: values are read and written as real Python does
 //! - `ranks`: one process for each GPU
 //! - `readme`: what the documents show is true
@@ -104,6 +105,7 @@ mod process_places;
 mod process_signals;
 mod process_stops;
 mod process_terminal;
+mod processing;
 mod python;
 mod ranks;
 mod readme;

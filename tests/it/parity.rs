@@ -144,7 +144,7 @@ fn planned(job: &Job) -> Result<Value, String> {
     let prepared = run::prepare(Paths::under(job.base()), &variables, &[], false).map_err(refused)?;
     let hardware = run::hardware(&prepared, &variables);
     let given = run::environment_of(&prepared, &hardware, &variables, ExistingVariables::Overwrite).map_err(refused)?;
-    let (entry, _) = run::entry_of(&prepared.job).map_err(refused)?;
+    let (entry, _) = run::entry_of(&prepared.job, &variables).map_err(refused)?;
     let (image, _) = run::image(&prepared, &variables, run::needs_python(&entry)).map_err(refused)?;
     let run::Prepared { job, settings, .. } = &prepared;
     let plan = launch::plan(&LaunchInput {

@@ -110,6 +110,7 @@ fn the_tables_of_the_reference_are_those_of_the_code() {
             ("settings", settings),
             ("toolkit variables", variables(&registry::toolkit_variables())),
             ("further variables", variables(&registry::added_variables())),
+            ("processing variables", variables(&registry::processing_variables())),
             ("launch variables", variables(&launch::variables())),
             ("exit codes", codes),
             ("advice", advice),

@@ -10,9 +10,9 @@ mod variable;
 
 use clap::{Arg, ArgMatches, Command};
 
+use crate::job::Variables;
 use crate::job::exit_code::{self, EXIT_CODES};
 use crate::job::settings::REGISTRY;
-use crate::job::{Variables, config};
 use crate::launch;
 use crate::prepare::nearest::nearest;
 use crate::redact::{Redactor, visible_lines};
@@ -49,7 +49,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     let name = matches.get_one::<String>("explained").map(|name| name.trim()).unwrap_or_default();
     let variables = Variables::of_this_process();
     let command_line = super::common::options(matches).settings;
-    let prepared = run::prepare(config::base_paths(&variables), &variables, &command_line, true).map(|mut prepared| {
+    let prepared = super::here::prepared(&variables, &command_line, true).map(|mut prepared| {
         run::find_frameworks(&mut prepared, &variables);
         prepared
     });

@@ -6,13 +6,18 @@ use std::os::unix::ffi::OsStrExt;
 use super::{Here, line};
 use crate::cli::plan;
 use crate::launch::{self, LaunchInput, LaunchPlan};
-use crate::prepare::environment::registry::{Variable, added_variables, toolkit_variables};
+use crate::prepare::environment::registry::{Variable, added_variables, processing_variables, toolkit_variables};
 use crate::prepare::environment::{Environment, ExistingVariables};
 use crate::run::{self, Outcome, Prepared};
 
 /// Returns the documentation of all variables that a script can get.
 pub(super) fn documented() -> Vec<Variable> {
-    toolkit_variables().into_iter().chain(added_variables()).chain(launch::variables()).collect()
+    toolkit_variables()
+        .into_iter()
+        .chain(added_variables())
+        .chain(processing_variables())
+        .chain(launch::variables())
+        .collect()
 }
 
 /// Explains a variable that is documented, or that is set here.
@@ -99,7 +104,7 @@ fn value_here(name: &str, here: &Here) -> (Option<Vec<u8>>, String) {
 fn planned(prepared: &Prepared, here: &Here) -> Result<(Environment, Result<LaunchPlan, Outcome>), Outcome> {
     let variables = &here.variables;
     let hardware = run::hardware(prepared, variables);
-    let environment = run::environment_of(prepared, &hardware, variables, ExistingVariables::Overwrite)?;
+    let environment = run::environment_of(prepared, &hardware, variables, ExistingVariables::in_job(&prepared.job))?;
     let plan = plan::entry(prepared, variables).and_then(|(entry, _)| {
         let (image, _) = run::image(prepared, variables, false)?;
         let input = LaunchInput {

@@ -1,7 +1,7 @@
 //! Reader of the platform's configuration files, which make a [`Job`].
 //!
 //! Each file of the platform contract has a module. `hyperparameters.json`, `resourceconfig.json` and `inputdataconfig.json` must
-//! exist and be valid; the other files are optional.
+//! exist and be valid; the other files are optional. A processing job has files of its own, in another folder.
 
 mod checkpoint;
 mod drivers;
@@ -10,6 +10,7 @@ mod hyperparameters;
 mod input_data;
 mod metrics;
 mod outputs;
+mod processing;
 mod reader;
 mod resource;
 
@@ -66,8 +67,19 @@ pub fn base_paths(variables: &Variables) -> Paths {
     )
 }
 
+/// Returns the folders of the job whose configuration is in this container: those of a processing job if only the files of one
+/// exist, else those of a training job.
+pub fn paths_here(variables: &Variables) -> Paths {
+    let training = base_paths(variables);
+    let processing = training.clone().of_processing();
+    if is_absent(&training) && processing::is_there(&processing) { processing } else { training }
+}
+
 /// Returns true if a job's configuration exists, so that `footplate` without arguments runs the job.
 pub fn is_there(paths: &Paths) -> bool {
+    if paths.are_of_processing() {
+        return processing::is_there(paths);
+    }
     resource::path(paths).exists() || paths.config().join(hyperparameters::FILE).exists()
 }
 
@@ -81,6 +93,9 @@ pub fn is_absent(paths: &Paths) -> bool {
 /// # Errors
 /// The first file that is required and missing, or that is invalid. An invalid checkpoint file is only a warning.
 pub fn read(paths: Paths, variables: &Variables) -> Result<Config, ConfigError> {
+    if paths.are_of_processing() {
+        return read_processing(paths, variables);
+    }
     let all = hyperparameters::read(&paths)?;
     let resources = resource::read(&paths)?;
     let channels = input_data::read(&paths)?;
@@ -88,6 +103,18 @@ pub fn read(paths: Paths, variables: &Variables) -> Result<Config, ConfigError> 
     let mut warnings = Vec::new();
     let checkpoint_dir = checkpoint::read(&paths, &mut warnings);
     Ok(assemble(Files { paths, all, resources, channels, drivers, checkpoint_dir }, variables, warnings))
+}
+
+/// Reads the configuration of a processing job, whose files may all be missing.
+fn read_processing(paths: Paths, variables: &Variables) -> Result<Config, ConfigError> {
+    let (job, resources) = processing::read(&paths)?;
+    let name = job.config.get("ProcessingJobName").and_then(Value::as_str).map(str::to_owned);
+    let (all, channels) = (Dict::new(), Dict::new());
+    let files = Files { paths, all, resources, channels, drivers: None, checkpoint_dir: None };
+    let mut config = assemble(files, variables, Vec::new());
+    config.job.name = name.or(config.job.name);
+    config.job.processing = Some(job);
+    Ok(config)
 }
 
 /// Returns a job for `footplate exec` in a container without configuration: it has one host and no hyperparameters.
@@ -160,6 +187,7 @@ fn assemble(files: Files, variables: &Variables, warnings: Vec<String>) -> Confi
         checkpoint_dir,
         drivers,
         frameworks: None,
+        processing: None,
     };
     Config { job, own_hyperparameters, warnings }
 }

@@ -173,7 +173,7 @@ pub(super) fn start(input: &LaunchInput<'_>, launch: MpirunLaunch) -> Result<Lau
         program: program.to_owned(),
         arguments,
         variables: VariableTable::new(),
-        working_dir: job.code_dir(),
+        working_dir: job.working_dir(),
     };
     let mut variables = input.network_variables();
     variables.extend(launch.variables);

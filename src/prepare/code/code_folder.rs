@@ -56,9 +56,11 @@ impl CodeFolder {
     pub fn open(folder: &Path, source: Option<&Path>) -> Result<CodeFolder, CodeError> {
         fs::create_dir_all(folder).map_err(|error| CodeError::writing(folder, error))?;
         let root = folder.canonicalize().map_err(|error| CodeError::writing(folder, error))?;
-        let mut entries = fs::read_dir(&root).map_err(|error| CodeError::reading(&root, error))?;
-        let report = WriteReport { was_filled: entries.next().is_some(), ..WriteReport::default() };
         let source = source.and_then(|source| source.canonicalize().ok());
+        let mut entries = fs::read_dir(&root).map_err(|error| CodeError::reading(&root, error))?;
+        // An archive may lie in the folder into which it is unpacked.
+        let is_other = |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|entry| Some(entry.path()) != source);
+        let report = WriteReport { was_filled: entries.any(is_other), ..WriteReport::default() };
         Ok(CodeFolder { root, source, written: HashSet::new(), parent: None, report })
     }
 

@@ -246,6 +246,63 @@ impl EntryPoint {
         }
     }
 
+    /// Finds the script that the command of a processing job names: a path that starts from the working directory, else from
+    /// the folder of the supplied code. A package is not installed, because the processors of the SDK do not do so either.
+    ///
+    /// # Errors
+    ///
+    /// Any [`EntryError`].
+    pub fn of_command(working_dir: &Path, code_dir: &Path, name: &str) -> Result<EntryPoint, EntryError> {
+        let entry = |name: String, kind| Ok(EntryPoint { code_dir: working_dir.to_owned(), name, kind });
+        let wrong = |problem| Err(EntryError::Name { name: name.to_owned(), problem });
+        if let Some(module) = module_of(name) {
+            return entry(EntryPoint::of_module(code_dir, name, module)?.name, EntryKind::PythonModule);
+        }
+        if name.trim().is_empty() {
+            return wrong("it is empty");
+        }
+        if name.starts_with('-') {
+            return wrong("it begins with a dash, which Python and the shell take for an option");
+        }
+        let path = Some(working_dir.join(name)).filter(|path| path.exists()).unwrap_or_else(|| code_dir.join(name));
+        let found = match path.metadata() {
+            Ok(found) => found,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                let folder = path.parent().filter(|folder| folder.is_dir()).unwrap_or(code_dir);
+                let holds = Listing::of(folder).map_or_else(|_| "nothing".to_owned(), |listing| listing.to_string());
+                return Err(EntryError::NotFound {
+                    name: name.to_owned(),
+                    code_dir: folder.to_owned(),
+                    holds,
+                    suggestion: meant(folder, &path.file_name().unwrap_or_default().to_string_lossy()),
+                    working_dir: None,
+                });
+            }
+            Err(error) => return Err(EntryError::Unreadable { path, error: error.to_string() }),
+        };
+        let name = if path.starts_with(working_dir) && !Path::new(name).is_absolute() {
+            name.to_owned()
+        } else {
+            path.to_string_lossy().into_owned()
+        };
+        if found.is_dir() {
+            return if path.join("__main__.py").is_file() {
+                entry(name, EntryKind::PythonFolder)
+            } else {
+                Err(EntryError::NotAFile { path, found: "a folder without a __main__.py" })
+            };
+        }
+        if !found.is_file() {
+            return Err(EntryError::NotAFile { path, found: "neither a file nor a folder" });
+        }
+        let kind = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("py") => EntryKind::PythonScript,
+            Some("sh") => EntryKind::ShellScript,
+            _ => EntryKind::Executable,
+        };
+        entry(name, kind)
+    }
+
     /// Returns the entry point for `-m module`. With a `setup.py`, the package is installed first.
     fn of_module(code_dir: &Path, name: &str, module: &str) -> Result<EntryPoint, EntryError> {
         let is_word = |word: &str| {
@@ -267,7 +324,8 @@ impl EntryPoint {
         self.kind
     }
 
-    /// Returns the path relative to the code folder, which is the working directory of the script; the name of a module.
+    /// Returns the path relative to the working directory of the script, or in a processing job an absolute path; the name of a
+    /// module.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -26,6 +26,8 @@ pub struct FoundPython {
 /// The rules that find Python, in the order in which they are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FoundBy {
+    /// The command of a processing job.
+    Command,
     /// The setting `FOOTPLATE_PYTHON`.
     Setting,
     /// The variable `VIRTUAL_ENV`, which names an activated virtual environment.
@@ -128,6 +130,7 @@ fn is_usable_here(environment: &Path) -> bool {
 impl fmt::Display for FoundBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            FoundBy::Command => "named by the command",
             FoundBy::Setting => "named by FOOTPLATE_PYTHON",
             FoundBy::VirtualEnv => "of the virtual environment in VIRTUAL_ENV",
             FoundBy::CodeFolder => "of the virtual environment in the code folder",

@@ -30,4 +30,4 @@ pub use fetch::{FetchedCode, fetch, fetch_packed};
 pub use notes::Notes;
 pub use runner::{Runner, SHELL};
 pub use shebang::{Shebang, shebang};
-pub use source::{CodeSource, SourceForm};
+pub use source::{CodeSource, SourceForm, only_archive};

@@ -137,6 +137,17 @@ impl SourceForm {
     }
 }
 
+/// Returns the archive that a folder holds and beside which it holds nothing, whatever its name.
+pub fn only_archive(folder: &Path) -> Option<PathBuf> {
+    let mut entries = fs::read_dir(folder).ok()?;
+    let path = entries.next()?.ok()?.path();
+    if entries.next().is_some() || !path.is_file() {
+        return None;
+    }
+    let start = files::start(&path, BLOCK as u64).ok()?;
+    is_archive(&path, &start).is_ok_and(|is_archive| is_archive).then_some(path)
+}
+
 /// Returns true if a file of this name with this start is a tar archive, compressed with gzip or not. `start` holds the
 /// first [`BLOCK`] bytes, or the whole file if it is shorter.
 ///

@@ -70,8 +70,8 @@ pub(super) fn add(inputs: &Inputs<'_>, variables: &mut Draft) {
     }
 }
 
-/// Returns the name of a hyperparameter or a channel with `_` for each character that a shell does not allow in the name of a variable.
-fn shell_name(name: &str) -> String {
+/// Returns the name of a hyperparameter, a channel, an input or an output with `_` for each character that a shell does not allow in the name of a variable.
+pub(super) fn shell_name(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - `toolkit` and `drivers` are the variables of the two incumbents, exactly as they set them, one table each;
 //!   `additions` are the variables that footplate adds. Each row of a table has the name, the meaning, and the function
-//!   that computes the value.
+//!   that computes the value. `processing` are those of a processing job.
 //! - [`registry`] lists all of them for the documentation. To add a variable, add a row to `additions`.
 //! - `arguments` builds the script's arguments from the hyperparameters.
 //! - `limits` leaves out variables that the kernel does not accept.
@@ -13,6 +13,7 @@ mod additions;
 mod arguments;
 mod drivers;
 mod limits;
+mod processing;
 pub mod registry;
 mod toolkit;
 mod variable;
@@ -46,8 +47,15 @@ pub struct Environment {
 pub enum ExistingVariables {
     /// The job's values replace them, as in the toolkit.
     Overwrite,
-    /// Their values stay (`footplate exec`, and a framework's entry point).
+    /// Their values stay (`footplate exec`, a processing job, and a framework's entry point).
     Keep,
+}
+
+impl ExistingVariables {
+    /// Returns the treatment in a job that `footplate train` or `footplate process` runs.
+    pub fn in_job(job: &Job) -> ExistingVariables {
+        if job.processing.is_some() { ExistingVariables::Keep } else { ExistingVariables::Overwrite }
+    }
 }
 
 /// Builds the variables and arguments for one host of a job. `given` are the variables of the container.
@@ -65,11 +73,15 @@ pub fn build(
     let arguments = arguments::build(job, settings);
     let inputs = Inputs { job, hardware, settings, given, arguments: &arguments };
     let mut draft = Draft::new();
-    toolkit::add(&inputs, &mut draft);
-    if job.runs_as_drivers() {
-        drivers::add(&inputs, &mut draft);
+    if job.processing.is_some() {
+        processing::add(&inputs, &mut draft);
+    } else {
+        toolkit::add(&inputs, &mut draft);
+        if job.runs_as_drivers() {
+            drivers::add(&inputs, &mut draft);
+        }
+        additions::add(&inputs, &mut draft);
     }
-    additions::add(&inputs, &mut draft);
 
     let mut variables = VariableTable::new();
     let mut omitted = Vec::new();

@@ -4,7 +4,7 @@
 pub use super::variable::Variable;
 
 use super::variable::Definition;
-use super::{additions, drivers, toolkit};
+use super::{additions, drivers, processing, toolkit};
 
 /// The tables behind [`added_variables`].
 const ADDED: &[&[Definition]] = &[additions::OFFERED, drivers::DISTRIBUTED, additions::REPLACING];
@@ -26,12 +26,17 @@ pub fn added_variables() -> Vec<Variable> {
     ADDED.iter().copied().flatten().map(Definition::variable).chain(OTHERS).collect()
 }
 
+/// Returns the variables that only processing jobs have.
+pub fn processing_variables() -> Vec<Variable> {
+    processing::TABLE.iter().map(Definition::variable).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{added_variables, toolkit_variables};
+    use super::{added_variables, processing_variables, toolkit_variables};
     use crate::job::config;
     use crate::job::settings::Settings;
-    use crate::job::{DriverConfig, Paths, Variables};
+    use crate::job::{DriverConfig, Paths, ProcessingJob, Variables};
     use crate::machine::Hardware;
     use crate::prepare::environment::{ExistingVariables, build};
     use crate::python::{Value, parse};
@@ -48,9 +53,11 @@ mod tests {
     }
 
     fn is_documented(name: &str) -> bool {
-        toolkit_variables().iter().chain(&added_variables()).any(|variable| match variable.name.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => name == variable.name,
+        toolkit_variables().iter().chain(&added_variables()).chain(&processing_variables()).any(|variable| {
+            match variable.name.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => name == variable.name,
+            }
         })
     }
 
@@ -64,10 +71,12 @@ mod tests {
         let toolkit = job.clone();
         job.drivers = Some(DriverConfig {
             entry_script: Some("train.py".to_owned()),
-            distributed: Some(resources),
+            distributed: Some(resources.clone()),
             ..DriverConfig::default()
         });
-        for job in [toolkit, job] {
+        let mut processing = toolkit.clone();
+        processing.processing = Some(ProcessingJob { inputs: resources, ..ProcessingJob::default() });
+        for job in [toolkit, processing, job] {
             let settings = Settings::default();
             let existing = ExistingVariables::Overwrite;
             let built = build(&job, &Hardware::default(), &settings, &Variables::default(), existing).expect("built");
