@@ -19,6 +19,7 @@
 //! - `failure`: failure files, from scripts that really fail
 //! - `frameworks`: JAX over several hosts, and frameworks that are missing
 //! - `fleet`: the hosts of a job as containers
+//! - `guide`: the pages of the guide, followed to the letter
 //! - `hang`: jobs that make no progress, and silent ones that do
 //! - `hosts`: several hosts, that start and fail together
 //! - `installers`: requirements by real uv and pip, from real indexes
@@ -28,6 +29,7 @@
 //! - `local`: a job on this machine
 //! - `local_image`: a job on this machine, in containers of an image
 //! - `metrics`: every value that a metric definition finds
+//! - `moving`: images that used sagemaker-training before
 //! - `mpi`: the image's mpirun over several hosts
 //! - `mutated`: the fuzz targets, on their seeds and on mutations of these
 //! - `output`: what the script writes: every byte, in order, whoever reads it and however
@@ -82,6 +84,7 @@ mod exports;
 mod failure;
 mod fleet;
 mod frameworks;
+mod guide;
 mod hang;
 mod hosts;
 mod images;
@@ -94,6 +97,7 @@ mod live_view;
 mod local;
 mod local_image;
 mod metrics;
+mod moving;
 mod mpi;
 mod mutated;
 mod output;

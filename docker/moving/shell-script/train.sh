@@ -1,0 +1,2 @@
+echo "preparing"
+python3 train.py "$@"
