@@ -16,7 +16,7 @@ use super::job::{FOOTPLATE, search_path, wait_with_output};
 use super::{images, kept};
 
 /// The pages that have tests below.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README",
     "bring-your-own-container",
     "faq",
@@ -24,6 +24,7 @@ const PAGES: [&str; 11] = [
     "framework-containers",
     "modeltrainer",
     "moving",
+    "processing",
     "script-mode",
     "settings",
     "several-hosts",
@@ -166,6 +167,11 @@ fn the_page_about_failures_is_true() {
 #[test]
 fn the_page_about_moving_is_true() {
     follow("moving", None);
+}
+
+#[test]
+fn the_page_about_processing_is_true() {
+    follow("processing", None);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::job::{FOOTPLATE, Job, is_full, search_path};
 use super::servers::tools;
 
 /// Every document that is checked, relative to the repository's root.
-const DOCUMENTS: [&str; 21] = [
+const DOCUMENTS: [&str; 22] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -34,6 +34,7 @@ const DOCUMENTS: [&str; 21] = [
     "docs/guide/framework-containers.md",
     "docs/guide/modeltrainer.md",
     "docs/guide/moving.md",
+    "docs/guide/processing.md",
     "docs/guide/script-mode.md",
     "docs/guide/settings.md",
     "docs/guide/several-hosts.md",
