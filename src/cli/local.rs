@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use super::channels;
 use super::common::report;
 use crate::event::Ending;
 use crate::job::exit_code;
@@ -49,7 +50,7 @@ pub(super) fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("A JSON object of hyperparameters"),
         )
-        .arg(pairs("channel", "NAME=PATH", "A folder or file as an input channel; may be given several times"))
+        .args(channels::options())
         .arg(path("checkpoint-dir", "The folder of checkpoints, which is kept"))
         .arg(
             path("output-dir", "The folder for model.tar.gz, output.tar.gz and failure")
@@ -173,7 +174,7 @@ fn job(matches: &ArgMatches) -> Result<LocalJob> {
         name: text("job-name").unwrap_or_else(|| local::job_name(&named_after, now)),
         entry_point,
         hyperparameters,
-        channels: pairs("channel").into_iter().map(|(name, path)| (name, path.into())).collect(),
+        channels: channels::channels(matches)?,
         checkpoint_dir: path("checkpoint-dir"),
         output_dir: path("output-dir").unwrap_or_default(),
         variables: pairs("env"),

@@ -3,6 +3,7 @@
 //! It reads words, calls [`crate::run`] or prints, and returns an exit code. It must not contain a rule about jobs.
 
 mod alike;
+mod channels;
 mod check;
 mod common;
 mod completions;

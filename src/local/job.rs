@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::channels::InputChannel;
+
 /// The description of a job to run on this machine.
 #[derive(Clone, Debug, Default)]
 pub struct LocalJob {
@@ -11,8 +13,8 @@ pub struct LocalJob {
     pub entry_point: Option<String>,
     /// The names and values of hyperparameters; a value is JSON or raw text.
     pub hyperparameters: Vec<(String, String)>,
-    /// The names and paths of channels; a path is that of a folder or a file.
-    pub channels: Vec<(String, PathBuf)>,
+    /// The channels.
+    pub channels: Vec<InputChannel>,
     /// The folder of checkpoints, if the job has one. It is kept after the job.
     pub checkpoint_dir: Option<PathBuf>,
     /// The folder of the results.

@@ -3,6 +3,7 @@
 //! [`run`] creates the folders of a job below the output folder, runs `footplate train` on them once for each host, and packs the
 //! results. It does only what the platform does around a container, and must not know how a job is run.
 
+mod channels;
 mod containers;
 mod hosts;
 mod job;
@@ -11,6 +12,7 @@ mod pack;
 mod tree;
 mod view;
 
+pub use channels::{DataType, InputChannel, InputMode, ObjectSharing, RecordWrapper};
 pub use containers::{ContainerError, WORD as PART_WORD, play as play_part};
 pub use job::{GpuGrant, JobImage, LocalJob, LocalResults};
 
@@ -22,10 +24,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use channels::Feed;
 use containers::Ready;
 
 use crate::event::Ending;
 use crate::job::Paths;
+use crate::redact::{Redactor, visible_lines};
 
 /// The name of the running job's folder in the output folder. It is removed, so no folder of a user must have this name.
 const JOB_FOLDER: &str = ".footplate-job";
@@ -74,19 +78,22 @@ fn run_below(
         tree::pack_code(job, &archive, &[output_dir, base])?;
     }
     let hosts: Vec<Paths> = job.host_names().iter().map(|host| Paths::under(base.join(host))).collect();
+    let channels = channels::stage(&job.channels, job.hosts, base)?;
     let seen = if job.image.is_some() { containers::archive() } else { archive.clone() };
-    for (host, paths) in job.host_names().iter().zip(&hosts) {
-        tree::build(job, paths, host, &seen)?;
+    for (index, paths) in hosts.iter().enumerate() {
+        tree::build(job, paths, index, &seen, &channels)?;
     }
+    let feed = Feed::begin(&channels, &hosts, report)?;
     let ended = match ready {
         None => loopback::run(job, &hosts)?,
         Some(ready) => {
             if job.entry_point.is_some() {
                 containers::hand_out(&archive, &hosts)?;
             }
-            ready.run(base, &hosts, tell)?
+            ready.run(base, &hosts, &channels, tell)?
         }
     };
+    drop(feed);
 
     let failed = hosts.iter().find(|paths| paths.failure().exists());
     let results = LocalResults {
@@ -107,6 +114,11 @@ fn run_below(
         fs::copy(paths.failure(), failure).with_context(|| format!("cannot write {}", failure.display()))?;
     }
     Ok(results)
+}
+
+/// Prints a message of a thread.
+fn report(text: &str) {
+    eprintln!("footplate: {}", visible_lines(&Redactor::default().clean(text)));
 }
 
 fn remove_file(path: &Path) -> Result<()> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
+use super::channels::StagedChannel;
 use super::job::LocalJob;
 use super::pack;
 use crate::job::Paths;
@@ -19,8 +20,15 @@ pub(super) fn pack_code(job: &LocalJob, archive: &Path, not_code: &[&Path]) -> R
     pack::source(&job.source_dir, archive, not_code)
 }
 
-/// Creates the folders and configuration files of one host. `archive` contains the code, and is the path by which the host sees it.
-pub(super) fn build(job: &LocalJob, paths: &Paths, host: &str, archive: &Path) -> Result<()> {
+/// Creates the folders and configuration files of the host at `index`. `archive` contains the code, and is the path by which the
+/// host sees it.
+pub(super) fn build(
+    job: &LocalJob,
+    paths: &Paths,
+    index: usize,
+    archive: &Path,
+    staged: &[StagedChannel],
+) -> Result<()> {
     for folder in [paths.config(), paths.data(), paths.model(), paths.output_data()] {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
@@ -35,14 +43,14 @@ pub(super) fn build(job: &LocalJob, paths: &Paths, host: &str, archive: &Path) -
     hyperparameters.insert("sagemaker_job_name".to_owned(), text(&job.name));
 
     let mut channels = Map::new();
-    for (name, path) in &job.channels {
-        let target = channel(name, path, paths)?;
+    for staged in staged {
+        channels.insert(staged.name.clone(), staged.description.clone());
+        let Some(target) = channel(staged, index, paths)? else { continue };
         match &job.image {
             None => symlink(&target.data, &target.place)
                 .with_context(|| format!("cannot make {}", target.place.display()))?,
             Some(_) => target.make_mount_point()?,
         }
-        channels.insert(name.clone(), json!({"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated"}));
     }
     let write = |file: &str, value: Value| {
         let path = paths.config().join(file);
@@ -51,7 +59,7 @@ pub(super) fn build(job: &LocalJob, paths: &Paths, host: &str, archive: &Path) -
     write("hyperparameters.json", Value::Object(hyperparameters))?;
     write("inputdataconfig.json", Value::Object(channels))?;
     let resources = json!({
-        "current_host": host,
+        "current_host": job.host_names().get(index),
         "hosts": job.host_names(),
         "network_interface_name": if job.image.is_some() { "eth0" } else { "lo" },
         "current_instance_type": job.image.as_ref().and_then(|image| image.instance_type.as_deref()).unwrap_or("local"),
@@ -104,18 +112,16 @@ impl ChannelTarget {
     }
 }
 
-/// Returns the place of a channel: a folder of its name, or the file in such a folder, which is created.
-pub(super) fn channel(name: &str, path: &Path, paths: &Paths) -> Result<ChannelTarget> {
-    if name.is_empty() || name.contains('/') || name.starts_with('.') {
-        bail!("the channel name {name:?} is not possible: use letters, digits, '.', '-' and '_'");
-    }
-    let data = absolute(path).with_context(|| format!("the channel {name}"))?;
-    let mut place = paths.channel(name);
+/// Returns the place of a channel: a folder of its name, or the file in such a folder, which is created. `None` if the channel is
+/// a pipe.
+pub(super) fn channel(channel: &StagedChannel, index: usize, paths: &Paths) -> Result<Option<ChannelTarget>> {
+    let Some(data) = channel.data(index) else { return Ok(None) };
+    let mut place = paths.channel(&channel.name);
     if data.is_file() {
         fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
         place.push(data.file_name().unwrap_or_default());
     }
-    Ok(ChannelTarget { data, place })
+    Ok(Some(ChannelTarget { data: data.to_owned(), place }))
 }
 
 /// Returns the path of the checkpoints' folder, which is created, or `None` if the job has none.

@@ -2,6 +2,7 @@
 //!
 //! - `blocking`: files and tools of the job that never answer
 //! - `cables`: several hosts whose network fails without a word
+//! - `channels`: the input channels of a job on this machine
 //! - `checkpoints`: what is found, what is written, and what a failure costs
 //! - `circles`: no file imports itself by way of others
 //! - `cli`: the command line, and `footplate check`
@@ -65,6 +66,7 @@
 mod blocking;
 mod browser;
 mod cables;
+mod channels;
 mod checkpoints;
 mod circles;
 mod cli;

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::{images, kept, servers};
 
 /// The last version of the SDK for which the incumbent was made.
-const V2: &str = "sagemaker[local]==2.257.7";
+pub const V2: &str = "sagemaker[local]==2.257.7";
 
 /// The version of the SDK from whose drivers the recorded cases come.
 const V3: &str = "sagemaker-train==1.27.0";
@@ -122,6 +122,40 @@ fn an_image_that_v3_starts_without_arguments_trains() {
     ended.trained(1, "two words");
 }
 
+#[test]
+fn a_script_processor_of_v2_runs_on_two_hosts() {
+    let Some(place) = Workplace::new() else { return };
+    place.processing(["2", "script", "footplate,process", "clean.py"]).cleaned(2);
+}
+
+#[test]
+fn a_script_processor_of_v2_with_a_command_runs_on_one_host() {
+    let Some(place) = Workplace::new() else { return };
+    place.processing(["1", "script", "footplate,exec,--,python3", "clean.py"]).cleaned(1);
+}
+
+#[test]
+fn a_framework_processor_of_v2_runs_its_command() {
+    let Some(place) = Workplace::new() else { return };
+    place.processing(["1", "framework", "footplate,exec,--,python3", "clean.py"]).cleaned(1);
+}
+
+#[test]
+fn the_exit_message_of_a_script_processor_of_v2_is_the_first_cause_on_both_hosts() {
+    let Some(place) = Workplace::new() else { return };
+    // The SDK removes the containers' folders, and docker-compose reads one `$` itself.
+    let start = "footplate process --set launcher=per-gpu --set processes_per_host=1";
+    let command = format!(r#"sh,-c,{start} "$$@" || {{ cat /opt/ml/output/message; exit 1; }},sh"#);
+    let Processed { ended, .. } = place.processing(["2", "script", &command, "unclean.py"]);
+    assert!(!ended.output.status.success(), "{ended}");
+    let text = [&ended.output.stdout[..], &ended.output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let failed = "failed with exit code 1: ValueError: bad data in data.csv line 3";
+    assert!(text.matches(failed).count() >= 2, "{ended}");
+    // The end of the first container ends the others, so that one of them may not get to show its message.
+    assert!(text.contains("at unclean.py:5"), "{ended}");
+}
+
 /// A folder with code and data for one job of an SDK. The job's containers are removed when the value is dropped. Only one
 /// exists on the machine at a time, because the SDKs give the network of every job one name.
 struct Workplace {
@@ -150,7 +184,7 @@ impl Workplace {
         for part in ["code", "data"] {
             fs::create_dir(folder.path().join(part)).expect("failed to make a folder of the job");
         }
-        for script in ["train.py", "fails.py"] {
+        for script in ["train.py", "fails.py", "clean.py", "unclean.py"] {
             fs::copy(format!("{FIXTURES}/code/{script}"), folder.path().join("code").join(script))
                 .expect("failed to copy a script");
         }
@@ -170,12 +204,33 @@ impl Workplace {
         self.run(V3, "v3.py", [image, hosts, how, script])
     }
 
+    /// Runs a processing job of SDK version 2, whose code the SDK uploads to moto's S3.
+    fn processing(&self, arguments: [&str; 4]) -> Processed {
+        let image = images::with_entrypoint(images::debian("bookworm"));
+        let server = servers::Server::moto();
+        let mut command = self.command(V2, "processing_v2.py");
+        command.arg(image).args(arguments).env("AWS_ENDPOINT_URL", server.url());
+        Processed { ended: self.end(command), server }
+    }
+
     fn run(&self, package: &str, program: &str, arguments: [&str; 4]) -> Ended {
+        let mut command = self.command(package, program);
+        command.args(arguments);
+        self.end(command)
+    }
+
+    fn end(&self, mut command: Command) -> Ended {
+        let output = command.output().expect("failed to start the SDK's program");
+        Ended { output, folder: self.folder.path().to_owned() }
+    }
+
+    /// Returns the command of a program that uses an SDK, without its arguments after the folder.
+    fn command(&self, package: &str, program: &str) -> Command {
         let python = kept::environment(&[package]).join("bin/python3");
-        let output = Command::new(python)
+        let mut command = Command::new(python);
+        command
             .arg(format!("{FIXTURES}/{program}"))
             .arg(self.folder.path())
-            .args(arguments)
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
             .env("PYTHONPATH", PYTHON)
@@ -185,10 +240,8 @@ impl Workplace {
             .env("AWS_SECRET_ACCESS_KEY", "none")
             .env("AWS_DEFAULT_REGION", "us-east-1")
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("SAGEMAKER_USER_CONFIG_OVERRIDE", format!("{FIXTURES}/config.yaml"))
-            .output()
-            .expect("failed to start the SDK's program");
-        Ended { output, folder: self.folder.path().to_owned() }
+            .env("SAGEMAKER_USER_CONFIG_OVERRIDE", format!("{FIXTURES}/config.yaml"));
+        command
     }
 }
 
@@ -237,6 +290,28 @@ impl Ended {
         let output = Command::new("tar").arg("-xzOf").arg(archive).arg(name).output().expect("failed to run tar");
         assert!(output.status.success(), "{} has no {name}\n{self}", archive.display());
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+/// The end of a program that runs a processing job, and the server that has its output.
+struct Processed {
+    ended: Ended,
+    server: servers::Server,
+}
+
+impl Processed {
+    /// Checks the output of every host.
+    #[track_caller]
+    fn cleaned(&self, hosts: usize) {
+        let ended = &self.ended;
+        assert!(ended.output.status.success(), "{ended}");
+        for rank in 0..hosts {
+            let output = self.server.get("footplate-processing", &format!("result/{rank}.json"));
+            let output = output.unwrap_or_else(|| panic!("no output of host {rank}: {ended}"));
+            let result: Value = serde_json::from_slice(&output).expect("JSON");
+            assert_eq!((&result["rows"], &result["hosts"]), (&json!(3), &json!(hosts)), "{ended}");
+            assert!(result["job"].as_str().is_some_and(|name| name.starts_with("footplate-")), "{ended}");
+        }
     }
 }
 

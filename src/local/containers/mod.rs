@@ -24,6 +24,7 @@ use anyhow::{Context, Result, bail};
 use nix::unistd::geteuid;
 use serde_json::Value;
 
+use super::channels::StagedChannel;
 use super::hosts::{self, HostProcess};
 use super::job::{GpuGrant, JobImage, LocalJob};
 use super::tree;
@@ -120,11 +121,17 @@ impl<'j> Ready<'j> {
     }
 
     /// Runs the hosts to their ends, and returns these in the order of the hosts. `base` is the job's folder.
-    pub(super) fn run(mut self, base: &Path, folders: &[Paths], tell: TellUser<'_>) -> Result<Vec<ExitStatus>> {
+    pub(super) fn run(
+        mut self,
+        base: &Path,
+        folders: &[Paths],
+        channels: &[StagedChannel],
+        tell: TellUser<'_>,
+    ) -> Result<Vec<ExitStatus>> {
         let checkpoints = tree::checkpoints(self.job)?;
         for (host, paths) in self.job.host_names().into_iter().zip(folders) {
             open(paths)?;
-            self.plan.hosts.push((host, mounts(self.job, paths, checkpoints.as_deref())?));
+            self.plan.hosts.push((host, mounts(channels, self.plan.hosts.len(), paths, checkpoints.as_deref())?));
         }
         let variables = base.join("variables");
         write_secret(&variables, &self.variables)?;
@@ -254,14 +261,14 @@ fn variables(job: &LocalJob) -> Result<BTreeMap<String, String>> {
 }
 
 /// Returns the mounts of a host. The folder `/opt/ml` itself stays the image's, because its code may be baked in there.
-fn mounts(job: &LocalJob, paths: &Paths, checkpoints: Option<&Path>) -> Result<Vec<Mount>> {
+fn mounts(channels: &[StagedChannel], index: usize, paths: &Paths, checkpoints: Option<&Path>) -> Result<Vec<Mount>> {
     let inside = Paths::under(Paths::PLATFORM_BASE);
     let mut found = Vec::new();
     for folder in [Paths::input, Paths::model, Paths::output] {
         found.push(Mount::new(text(&folder(paths))?, text(&folder(&inside))?));
     }
-    for (name, path) in &job.channels {
-        let channel = tree::channel(name, path, paths)?;
+    for channel in channels {
+        let Some(channel) = tree::channel(channel, index, paths)? else { continue };
         let place = channel.place.strip_prefix(paths.base()).context("a channel is in the job's folder")?;
         found.push(Mount::read_only(text(&channel.data)?, text(&inside.base().join(place))?));
     }
