@@ -75,6 +75,86 @@ static ABORT: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
+/// The beginnings of words by which programs say no more than that they end, and the words around them.
+const OF_ENDS: [&str; 76] = [
+    "abort",
+    "above",
+    "after",
+    "again",
+    "all",
+    "and",
+    "are",
+    "because",
+    "been",
+    "bye",
+    "cannot",
+    "caught",
+    "check",
+    "clean",
+    "clos",
+    "code",
+    "continu",
+    "could",
+    "crash",
+    "critical",
+    "detail",
+    "did",
+    "done",
+    "down",
+    "due",
+    "during",
+    "encounter",
+    "end",
+    "epoch",
+    "error",
+    "exception",
+    "exit",
+    "fail",
+    "fatal",
+    "finish",
+    "for",
+    "from",
+    "giv",
+    "happen",
+    "has",
+    "have",
+    "job",
+    "kill",
+    "leav",
+    "log",
+    "main",
+    "not",
+    "now",
+    "occur",
+    "out",
+    "panic",
+    "please",
+    "process",
+    "program",
+    "quit",
+    "rank",
+    "raise",
+    "reason",
+    "run",
+    "script",
+    "see",
+    "shut",
+    "skip",
+    "status",
+    "step",
+    "stop",
+    "task",
+    "terminat",
+    "the",
+    "this",
+    "trac",
+    "train",
+    "unable",
+    "unexpected",
+    "unhandled",
+    "was",
+];
+
 /// A record of Rich's logger.
 static COLUMNS: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
@@ -199,6 +279,22 @@ pub(super) fn last_words(log: &Log, from: usize, skipped: &[bool]) -> Option<Tel
     let line = meaningful(log, from, skipped).next()?;
     let is_told = noise::level(log.text(line)) != Some(RecordLevel::Harmless) && !SUMMARY.is_match(log.text(line));
     is_told.then(|| said(log, line))
+}
+
+/// Returns true if the last meaningful line of a writer, from `from` on, states an error of its own: it says more than that the
+/// program ends, and shares no word with `known`, the text of an error before it.
+pub(super) fn ends_with_another_error(log: &Log, from: usize, skipped: &[bool], writer: usize, known: &str) -> bool {
+    /// The least number of words by which a line says something of its own.
+    const WORDS: usize = 2;
+    let last = log.lines_of(writer, from).iter().rev().find(|&&at| is_meaningful(log, at, skipped));
+    let Some(line) = last.map(|&at| noise::without_progress(log.text(at))) else { return false };
+    if !matches!(weight(line), Some(Telling::Statement | Telling::Words)) {
+        return false;
+    }
+    let (message, known) = (noise::message(line).to_lowercase(), known.to_lowercase());
+    let words = message.split(|c: char| !c.is_alphabetic()).filter(|word| word.len() > 2);
+    let own: Vec<&str> = words.filter(|word| !OF_ENDS.iter().any(|stem| word.starts_with(stem))).collect();
+    own.len() >= WORDS && !own.iter().any(|word| known.contains(word))
 }
 
 /// Returns the index of the last line, from `from` on, that is neither noise nor skipped.

@@ -52,6 +52,10 @@ pub(super) fn best<'t>(
 ) -> Option<&'t Traceback> {
     let ended = |found: &&Traceback| {
         let certain = found.origin == Origin::Main && code == 1;
+        let known = found.last().headline();
+        if !certain && other::ends_with_another_error(log, found.lines.end() + 1, covered, found.writer, &known) {
+            return false;
+        }
         match other::count(log, found.lines.end() + 1, covered, found.writer) {
             0..=LINES_AFTER_UNCERTAIN => true,
             after => certain && (after <= LINES_AFTER || !has_gone_on(log, found, covered)),

@@ -161,3 +161,35 @@ fn an_uncaught_exception_counts_whatever_exit_handlers_write_after_it() {
         assert_ne!(told(EXIT_1, &format!("{bad}{after}"))[0], "ValueError: bad");
     }
 }
+
+#[test]
+fn an_error_that_was_caught_gives_way_to_another_one_that_the_program_ends_with() {
+    const CAUGHT: &str = "Traceback (most recent call last):\n  File \"train.py\", line 3, in <module>\n    load()\n\
+                          ValueError: the cache has no entry\n";
+    let logged = format!("ERROR:root:could not read it\n{CAUGHT}");
+    let headline =
+        |code: i32, before: &str, after: &str| told(Ending::Exited(code), &format!("{before}{after}\n")).remove(0);
+    for (code, before, after, expected) in [
+        (
+            3,
+            CAUGHT,
+            "ERROR:root:validation accuracy 0.2 is below the limit",
+            "validation accuracy 0.2 is below the limit",
+        ),
+        (2, CAUGHT, "Using the slow path\nERROR: dataset is empty", "ERROR: dataset is empty"),
+        (1, &logged, "fatal: no data in channel train", "fatal: no data in channel train"),
+    ] {
+        assert_eq!(headline(code, before, after), expected);
+    }
+    for (code, before, after) in [
+        // The program only says that it ends, or says the same error in its own words.
+        (3, CAUGHT, "ERROR: Training failed, cleaning up"),
+        (3, CAUGHT, "ERROR:root:shutting down because of an unexpected error"),
+        (1, &logged, "error: no entry for this batch"),
+        (1, &logged, "CRITICAL:root:Job aborted, see the log above"),
+        // Nothing has caught it: an exit handler wrote the line.
+        (1, CAUGHT, "ERROR: upload of run files did not complete"),
+    ] {
+        assert_eq!(headline(code, before, after), "ValueError: the cache has no entry", "{after}");
+    }
+}
