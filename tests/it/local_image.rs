@@ -180,22 +180,26 @@ fn several_hosts_in_an_image_share_a_network_and_the_first_cause() {
         return;
     }
     let script = "
-import os, socket, time
+import os, pathlib, socket, time
 host = os.environ['SM_CURRENT_HOST']
 others = [socket.gethostbyname(name) != '127.0.0.1' for name in ('algo-1', 'algo-2')]
 print(host, socket.gethostname(), others, os.environ['SM_NETWORK_INTERFACE_NAME'], flush=True)
+seen = pathlib.Path(os.environ['SM_CHECKPOINT_DIR'])
+(seen / os.environ['RANK']).touch()
+while len(list(seen.iterdir())) < 4: time.sleep(0.01)
 if os.environ['RANK'] == '3': raise ValueError('bad data')
 time.sleep(600)
 ";
     let workplace = Workplace::new(script);
-    let words = ["--hosts", "2", "--gpus-per-host", "2", "--set", "launcher=per-gpu"];
+    let words = ["--hosts", "2", "--gpus-per-host", "2", "--set", "launcher=per-gpu", "--checkpoint-dir", "seen"];
     let ended = workplace.train(image(), &words).ended(1);
     for (host, rank) in [(1, 0), (1, 1), (2, 2), (2, 3)] {
         let line = format!("[algo-{host}:{rank}] algo-{host} algo-{host} [True, True] eth0\n");
         assert!(ended.stdout.contains(&line), "{ended:#?}");
     }
     let failure = workplace.read("out/failure").expect("the failure");
-    assert!(failure.starts_with("ValueError: bad data\nat train.py:6\nhost algo-2, rank 3, exit code 1"), "{failure}");
+    assert!(failure.starts_with("ValueError: bad data\nat train.py:9\n"), "{failure}");
+    assert!(failure.contains("\nhost algo-2, rank 3, exit code 1"), "{failure}");
     ended.says("\n[algo-2] 20").says("footplate: the job failed with exit code 1\n");
 }
 
@@ -421,6 +425,12 @@ fn what_cannot_start_is_refused_with_a_remedy_and_leaves_nothing() {
     let ended = workplace.train(broken, &["--hosts", "2"]).ended(69);
     ended.says("cannot be started: ").says("/no/such/program");
     assert_eq!(workplace.left(), [""; 0]);
+    // A host whose container does not start ends the others, which wait for it.
+    let refusing = "#!/bin/sh\ncase \"$*\" in start*algo-2) exit 3 ;; esac\nexec docker \"$@\"\n";
+    executable(&workplace.at("refusing"), refusing);
+    let words = ["--engine", "./refusing", "--hosts", "2", "--set", "launcher=per-gpu"];
+    let ended = workplace.train(image(), &words).ended(69);
+    ended.says("the container of host algo-2 cannot be started: refusing ended with exit code 3\n");
 }
 
 #[test]
@@ -440,6 +450,15 @@ fn an_engine_that_does_not_answer_is_given_up() {
     assert_eq!(ended.code, Some(130), "{ended:#?}");
     ended.says("footplate: stopped by SIGINT before the job began\n");
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    // Nor is a download.
+    let pulling = "#!/bin/sh\n[ $1 = image ] && echo No such image >&2 && exit 1\necho asked > asked\nexec sleep 600\n";
+    executable(&workplace.at("silent"), pulling);
+    fs::remove_file(workplace.at("asked")).expect("removed");
+    let child = start();
+    kill(pid(&child), Signal::SIGTERM).expect("sent");
+    let ended = end(child);
+    assert_eq!(ended.code, Some(143), "{ended:#?}");
+    ended.says("footplate: silent pulls image, which is not on this machine\n");
     assert!(!Path::new(&workplace.at("out")).exists());
 }
 
