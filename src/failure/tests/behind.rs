@@ -174,7 +174,7 @@ fn an_error_that_was_caught_gives_way_to_another_one_that_the_program_ends_with(
             3,
             CAUGHT,
             "ERROR:root:validation accuracy 0.2 is below the limit",
-            "validation accuracy 0.2 is below the limit",
+            "ERROR:root:validation accuracy 0.2 is below the limit",
         ),
         (2, CAUGHT, "Using the slow path\nERROR: dataset is empty", "ERROR: dataset is empty"),
         (1, &logged, "fatal: no data in channel train", "fatal: no data in channel train"),
