@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::job::{FOOTPLATE, eventually, search_path, wait_with_output};
 use super::servers::Server;
-use super::{kept, sdk};
+use super::{images, kept, sdk};
 
 /// The beginning of scripts that read FIFOs.
 const READS: &str = r#"
@@ -137,6 +137,31 @@ fn a_pipe_that_nobody_reads_delays_no_end_and_no_stop() {
         assert_eq!(output.status.code(), Some(143), "{output:#?}");
         assert!(!place.0.path().join("out/.footplate-job").exists());
     }
+}
+
+#[test]
+fn a_container_reads_pipes_and_its_share_of_the_objects() {
+    if !images::usable() {
+        return;
+    }
+    let place = Workplace::new(
+        "
+for epoch in range(2): print(host, epoch, pipe(epoch).read().decode())
+print(host, sorted(os.listdir(os.environ['SM_CHANNEL_MORE'])))
+",
+    );
+    let more = ["--channel", "more=data", "--channel-distribution", "more=ShardedByS3Key"];
+    let hosts = ["--hosts", "2", "--image", images::with_train(images::debian("bookworm")), "--memory", "256m"];
+    let words: Vec<&str> = PIPE.iter().chain(&more).chain(&hosts).copied().collect();
+    let expected = [
+        "algo-1 0 [a][b][sub/c]",
+        "algo-1 1 [a][b][sub/c]",
+        "algo-1 ['a', 'sub']",
+        "algo-2 0 [a][b][sub/c]",
+        "algo-2 1 [a][b][sub/c]",
+        "algo-2 ['b']",
+    ];
+    assert_eq!(place.lines(&words), expected);
 }
 
 #[test]
