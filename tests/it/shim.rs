@@ -173,6 +173,15 @@ fn the_command_of_the_original_runs_the_job() {
         let ended = python(&job, words).succeeded();
         assert_eq!(ended.stdout(), "trained\n", "{words:?} {ended:#?}");
     }
+    // The script imports from where the caller imports, as with the original.
+    let job =
+        job.file("elsewhere/only_here.py", "").file("code/train.py", "import only_here, sys; print(sys.executable)");
+    let program = "import sys; sys.path.append(sys.argv[1]); from sagemaker_training import trainer; \
+                   print(sys.executable, flush=True); trainer.train()";
+    let ended = python(&job, &["-c", program, &job.path("elsewhere").display().to_string()]).succeeded();
+    let stdout = ended.stdout();
+    let lines: Vec<_> = stdout.lines().collect();
+    assert!(lines.len() == 2 && lines[0] == lines[1], "{ended:#?}");
     let job = job.file("code/train.py", "raise KeyError('x')");
     let ended = python(&job, &["-c", "from sagemaker_training import trainer; trainer.train()"]);
     assert_eq!(ended.code(), 1, "{ended:#?}");
