@@ -141,6 +141,19 @@ fn a_framework_processor_of_v2_runs_its_command() {
 }
 
 #[test]
+fn a_script_processor_of_v3_runs_on_two_hosts() {
+    let Some(place) = Workplace::new() else { return };
+    place.processing_by(V3, "processing_v3.py", ["2", "script", "footplate,process", "clean.py"]).cleaned(2);
+}
+
+#[test]
+fn a_framework_processor_of_v3_runs_its_command() {
+    let Some(place) = Workplace::new() else { return };
+    let command = "footplate,exec,--,python3";
+    place.processing_by(V3, "processing_v3.py", ["1", "framework", command, "clean.py"]).cleaned(1);
+}
+
+#[test]
 fn the_exit_message_of_a_script_processor_of_v2_is_the_first_cause_on_both_hosts() {
     let Some(place) = Workplace::new() else { return };
     // The SDK removes the containers' folders, and docker-compose reads one `$` itself.
@@ -204,11 +217,16 @@ impl Workplace {
         self.run(V3, "v3.py", [image, hosts, how, script])
     }
 
-    /// Runs a processing job of SDK version 2, whose code the SDK uploads to moto's S3.
+    /// Runs a processing job of SDK version 2.
     fn processing(&self, arguments: [&str; 4]) -> Processed {
+        self.processing_by(V2, "processing_v2.py", arguments)
+    }
+
+    /// Runs a processing job of an SDK, which uploads the code to moto's S3.
+    fn processing_by(&self, package: &str, program: &str, arguments: [&str; 4]) -> Processed {
         let image = images::with_entrypoint(images::debian("bookworm"));
         let server = servers::Server::moto();
-        let mut command = self.command(V2, "processing_v2.py");
+        let mut command = self.command(package, program);
         command.arg(image).args(arguments).env("AWS_ENDPOINT_URL", server.url());
         Processed { ended: self.end(command), server }
     }
