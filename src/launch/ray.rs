@@ -26,6 +26,7 @@ pub(super) static RAY: Engine = Engine {
         Variable::new("RAY_COLOR_PREFIX", "`0` under `ray`: lines of tasks have no colours."),
         Variable::new("RAY_DEDUP_LOGS", "`0` under `ray`: each line of a task reaches the log."),
         Variable::new("RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "`0` under `ray`: the services end at once."),
+        Variable::new(START_TIME, "`120` under `ray`: the seconds that a node may take until the head knows it."),
     ],
     modules: &[PythonModule { name: "ray", package: "ray" }],
     spans_hosts: true,
@@ -59,6 +60,11 @@ const LEAST_STORE: u64 = 80_000_000;
 fn further_profile(_: &Job, settings: &Settings) -> Profile {
     Profile::from([("ray_head_group", settings.ray_head_group.clone().unwrap_or_default())])
 }
+
+/// The seconds that a node of Ray may take until the head knows it. By itself Ray gives up after 30 s, which is too early on a
+/// busy host.
+const START_TIME: &str = "RAY_raylet_start_wait_time_s";
+const START_SECONDS: &str = "120";
 
 /// Returns the host of the head: the first one of the group that the setting names, else the first of the launch.
 fn head(input: &LaunchInput<'_>) -> Result<String, LaunchError> {
@@ -115,6 +121,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     set("RAY_COLOR_PREFIX", "0");
     set("RAY_DEDUP_LOGS", "0");
     set("RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "0");
+    set(START_TIME, START_SECONDS);
     Ok(LaunchPlan {
         processes,
         variables,

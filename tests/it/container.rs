@@ -153,7 +153,8 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
             if Instant::now() > deadline {
                 panic!("waited in vain until {what}\n{}", self.ended(-1));
             }
-            std::thread::sleep(Duration::from_millis(50));
+            // Each look is a run of the program docker.
+            std::thread::sleep(Duration::from_millis(250));
         }
     }
 

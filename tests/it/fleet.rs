@@ -8,8 +8,9 @@ use crate::container::{Container, Ended, job_of};
 use crate::images;
 use crate::job::Job;
 
-/// The upper bound for the end of all hosts after an event that ends the job.
-pub const PROMPT: Duration = Duration::from_secs(30);
+/// The upper bound for the end of all hosts after an event that ends the job, also on a machine that does much else. It is less
+/// than the grace period, which they take if one of them hangs.
+pub const PROMPT: Duration = Duration::from_secs(90);
 
 /// A network for the hosts of one job.
 pub struct Network {

@@ -21,6 +21,8 @@ struct Engine {
     on_all_hosts: bool,
     /// The exit code of the job after a rank was killed: some launchers end with 1, however their rank ended.
     code_of_kill: i32,
+    /// True if its ranks can run again: it has no services, and nothing beside footplate starts ranks again.
+    can_restart: bool,
     /// A service: a text in the command of its process, and its title.
     service: Option<(&'static str, &'static str)>,
 }
@@ -41,6 +43,7 @@ const MXNET: Engine = Engine {
             def step():\n    store.push(0, mxnet.nd.ones((1,)))\n    store.pull(0, out=total)\n    return int(total.asnumpy()[0])\n",
     on_all_hosts: true,
     code_of_kill: 137,
+    can_restart: false,
     service: Some(("import mxnet", "the MXNet server")),
 };
 
@@ -55,6 +58,7 @@ const XGBOOST: Engine = Engine {
             def step(): return int(collective.allreduce(numpy.array([1]), collective.Op.SUM)[0])\n",
     on_all_hosts: true,
     code_of_kill: 137,
+    can_restart: false,
     service: None,
 };
 
@@ -74,6 +78,7 @@ const LIGHTGBM: Engine = Engine {
             return tree['internal_count'] // 20\n",
     on_all_hosts: true,
     code_of_kill: 137,
+    can_restart: false,
     service: None,
 };
 
@@ -90,6 +95,7 @@ const TENSORFLOW: Engine = Engine {
             def step(): return int(total())\n",
     on_all_hosts: true,
     code_of_kill: 137,
+    can_restart: true,
     service: None,
 };
 
@@ -109,6 +115,7 @@ const TENSORFLOW_COORDINATOR: Engine = Engine {
             def step(): return int(coordinator.schedule(total).fetch())\n",
     on_all_hosts: false,
     code_of_kill: 137,
+    can_restart: false,
     service: Some(("tf.distribute.Server", "the TensorFlow parameter server")),
 };
 
@@ -136,6 +143,7 @@ const TENSORFLOW_TOOLKIT: Engine = Engine {
             return found\n",
     on_all_hosts: true,
     code_of_kill: 137,
+    can_restart: false,
     service: Some(("tf.distribute.Server", "the TensorFlow parameter server")),
 };
 
@@ -147,6 +155,7 @@ const JAX: Engine = Engine {
             def step(): return int(multihost_utils.process_allgather(jax.numpy.array([1])).sum())\n",
     on_all_hosts: true,
     code_of_kill: 137,
+    can_restart: true,
     service: None,
 };
 
@@ -165,22 +174,24 @@ const DEEPSPEED: Engine = Engine {
     begin: OF_TORCH,
     on_all_hosts: true,
     code_of_kill: 137,
+    can_restart: true,
     service: None,
 };
 
 const DEEPSPEED_LAUNCHER: Engine = Engine {
     name: "deepspeed by its own launcher",
-    options: &["FOOTPLATE_LAUNCHER=deepspeed", "FOOTPLATE_DEEPSPEED_ARGUMENTS=--enable_each_rank_log /tmp/logs"],
+    options: &["FOOTPLATE_LAUNCHER=deepspeed", "FOOTPLATE_DEEPSPEED_ARGUMENTS=--log_level=info"],
     volume: trainers,
     begin: OF_TORCH,
     on_all_hosts: true,
     code_of_kill: 247,
+    can_restart: false,
     service: None,
 };
 
 const ACCELERATE: Engine = Engine {
     name: "accelerate",
-    options: &["FOOTPLATE_LAUNCHER=accelerate", "FOOTPLATE_ACCELERATE_ARGUMENTS=--cpu"],
+    options: &["FOOTPLATE_LAUNCHER=accelerate"],
     volume: trainers,
     begin: "import torch, accelerate\n\
             together = contextlib.nullcontext()\n\
@@ -188,12 +199,13 @@ const ACCELERATE: Engine = Engine {
             def step(): return int(accelerator.reduce(torch.ones(1)).item())\n",
     on_all_hosts: true,
     code_of_kill: 1,
+    can_restart: true,
     service: None,
 };
 
 const LIGHTNING: Engine = Engine {
     name: "lightning under per-gpu",
-    options: &["FOOTPLATE_LAUNCHER=per-gpu"],
+    options: &["FOOTPLATE_LAUNCHER=per-gpu", "FOOTPLATE_PROCESSES_PER_HOST=1"],
     volume: trainers,
     begin: "import torch, lightning\n\
             fabric = lightning.Fabric(accelerator='cpu', strategy='ddp', devices=1, num_nodes=int(os.environ['NNODES']))\n\
@@ -204,6 +216,18 @@ const LIGHTNING: Engine = Engine {
             def step(): return int(fabric.all_reduce(torch.ones(1), reduce_op='sum').item())\n",
     on_all_hosts: true,
     code_of_kill: 137,
+    can_restart: true,
+    service: None,
+};
+
+const TORCHRUN: Engine = Engine {
+    name: "torchrun",
+    options: &["FOOTPLATE_LAUNCHER=torchrun"],
+    volume: trainers,
+    begin: OF_TORCH,
+    on_all_hosts: true,
+    code_of_kill: 1,
+    can_restart: true,
     service: None,
 };
 
@@ -217,6 +241,7 @@ const ELASTIC: Engine = Engine {
     begin: OF_TORCH,
     on_all_hosts: true,
     code_of_kill: 1,
+    can_restart: false,
     service: None,
 };
 
@@ -256,6 +281,7 @@ fn hosts(engine: &Engine, count: usize, then: &str) -> Hosts {
          host = os.environ['SM_CURRENT_HOST']\n{}\
          with together:\n    \
          found = step()\n    \
+         assert found == int(os.environ['NNODES']), found\n    \
          os.write(1, f'{{found}} together on {{host}}\\n'.encode())\n    {then}\n",
         engine.begin
     );
@@ -265,6 +291,8 @@ fn hosts(engine: &Engine, count: usize, then: &str) -> Hosts {
     if folder == TRAINERS_FOLDER {
         let torch = engines::torch();
         options.push(format!("--volume={}:{}:ro", torch.name, torch.folder));
+        // torchrun is a program of PyTorch.
+        options.push(format!("--env=PATH={folder}/bin:{}/bin:/usr/local/bin:/usr/bin:/bin", torch.folder));
     }
     Hosts::new(count, image(), &script, &options.iter().map(String::as_str).collect::<Vec<_>>())
 }
@@ -382,6 +410,23 @@ fn is_stopped(engine: &Engine) {
     }
 }
 
+fn runs_again(engine: &Engine) {
+    if !engine.can_restart {
+        return;
+    }
+    let then = "attempt = os.environ['FOOTPLATE_ATTEMPT']\n\
+         if attempt == '0' and host == 'algo-2': raise ValueError('row 17 is rotten')\n\
+         while attempt == '0':\n    step()\n    time.sleep(0.05)\n\
+         os.write(1, f'attempt {attempt} on {host}\\n'.encode())";
+    let hosts = hosts(engine, 2, then).with_options(&["--env=FOOTPLATE_MAX_RESTARTS=1"]);
+    for (n, ended) in (1..).zip(hosts.start().end()) {
+        ended.succeeded();
+        let line = format!("attempt 1 on algo-{n}");
+        assert!(ended.logs.lines().any(|logged| logged.ends_with(&line)), "{ended}");
+        assert!(ended.logs.contains("the ranks of all hosts are run again now: attempt 2"), "{ended}");
+    }
+}
+
 /// Makes the tests of each engine. The gate runs only the first one, with MXNet.
 macro_rules! tests {
     ($($engine:ident: $constant:expr;)*) => {
@@ -417,6 +462,11 @@ macro_rules! tests {
                 }
 
                 #[test]
+                fn ranks_of_all_hosts_run_again_after_a_failure() {
+                    outside_the_gate(runs_again, &$constant);
+                }
+
+                #[test]
                 fn a_stop_lets_every_rank_save_while_services_serve() {
                     outside_the_gate(is_stopped, &$constant);
                 }
@@ -444,5 +494,6 @@ tests! {
     deepspeed_launcher: DEEPSPEED_LAUNCHER;
     accelerate: ACCELERATE;
     lightning: LIGHTNING;
+    torchrun: TORCHRUN;
     elastic_torchrun: ELASTIC;
 }
