@@ -177,7 +177,12 @@ fn an_error_that_was_caught_gives_way_to_another_one_that_the_program_ends_with(
             "ERROR:root:validation accuracy 0.2 is below the limit",
         ),
         (2, CAUGHT, "Using the slow path\nERROR: dataset is empty", "ERROR: dataset is empty"),
-        (1, &logged, "fatal: no data in channel train", "fatal: no data in channel train"),
+        (
+            1,
+            &logged,
+            "WARNING:root:going on without it\nfatal: no data in channel train",
+            "fatal: no data in channel train",
+        ),
     ] {
         assert_eq!(headline(code, before, after), expected);
     }
