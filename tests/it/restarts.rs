@@ -33,6 +33,7 @@ fn began(job: &Job) -> Vec<(u32, u32)> {
 #[test]
 fn ranks_run_again_until_an_attempt_succeeds() {
     let script = "assert os.environ['TORCHELASTIC_RESTART_COUNT'] == str(attempt)\n\
+                  while f'began {attempt} 0 ' not in open(os.environ['NOTES']).read(): time.sleep(0.01)\n\
                   if rank == 1 and attempt < 2: raise ValueError(f'bad at {attempt}')\n\
                   if attempt < 2: time.sleep(600)\n";
     let job = job(script, 2).variable("FOOTPLATE_LAUNCHER", "per-gpu").variable("FOOTPLATE_PROCESSES_PER_HOST", "2");
@@ -109,10 +110,15 @@ fn a_stop_ends_the_wait_for_the_next_attempt() {
 
 #[test]
 fn ranks_of_all_hosts_run_again_together() {
-    let script = "if attempt == 0 and rank == 3:\n    print(f'failed at {time.time()}', flush=True)\n    raise ValueError('bad')\n\
+    let script = "if attempt == 0 and rank == 3:\n    wait_for('go')\n    print(f'failed at {time.time()}', flush=True)\n    raise ValueError('bad')\n\
                   if attempt == 0: time.sleep(600)\nprint(f'done at {time.time()}', flush=True)\n";
     let hosts = Hosts::new(3, &format!("{BEGIN}{script}")).ranks(2).variable("FOOTPLATE_MAX_RESTARTS", "1");
-    let ended: Vec<_> = hosts.train().into_iter().map(super::job::Ended::succeeded).collect();
+    let running = hosts.start();
+    for host in &running {
+        host.noted("began 0 ", 2);
+    }
+    running[1].tell("go");
+    let ended: Vec<_> = hosts.end(running).into_iter().map(super::job::Ended::succeeded).collect();
     for (n, job) in hosts.jobs.iter().enumerate() {
         let n = u32::try_from(n).expect("few hosts");
         assert_eq!(began(job), [(0, 2 * n), (0, 2 * n + 1), (1, 2 * n), (1, 2 * n + 1)]);

@@ -18,6 +18,9 @@ pub use error::ConfigError;
 pub use metrics::{MetricDefinition, metric_definitions};
 pub use outputs::{PlatformOutput, platform_outputs, tensorboard_folder};
 
+use std::time::Duration;
+
+use crate::files;
 use crate::job::settings;
 use crate::job::{Job, JobRequest, Paths, Variables};
 use crate::python::{Dict, Value};
@@ -60,6 +63,9 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
+/// The time that the folders of the configuration may take to answer before anything is read from them.
+const LOOK_TIME: Duration = Duration::from_secs(2);
+
 /// Returns the folders of the job below its base folder: SAGEMAKER_BASE_DIR, else /opt/ml.
 pub fn base_paths(variables: &Variables) -> Paths {
     Paths::under(
@@ -72,7 +78,10 @@ pub fn base_paths(variables: &Variables) -> Paths {
 pub fn paths_here(variables: &Variables) -> Paths {
     let training = base_paths(variables);
     let processing = training.clone().of_processing();
-    if is_absent(&training) && processing::is_there(&processing) { processing } else { training }
+    let (of_training, of_processing) = (training.clone(), processing.clone());
+    let looked = files::within(LOOK_TIME, move || is_absent(&of_training) && processing::is_there(&of_processing));
+    // Whoever reads a folder that does not answer names it.
+    if looked == Some(true) { processing } else { training }
 }
 
 /// Returns true if a job's configuration exists, so that `footplate` without arguments runs the job.
