@@ -378,7 +378,9 @@ fn a_container_that_is_killed_fails_the_job() {
         return;
     }
     let workplace = Workplace::new("import time\nprint('running', flush=True)\ntime.sleep(600)\n");
-    let (child, _lines) = running(&workplace, &["--hosts", "2"]);
+    // Its scripts start when the hosts know each other.
+    let words = ["--hosts", "2", "--set", "launcher=per-gpu", "--set", "processes_per_host=1"];
+    let (child, _lines) = running(&workplace, &words);
     let names = of_run(child.id());
     let second = names.iter().find(|name| name.ends_with("-algo-2")).unwrap_or_else(|| panic!("{names:?}"));
     images::run(Command::new("docker").args(["kill", second]));
