@@ -191,7 +191,8 @@ fn the_stacks_are_told_at_any_time_and_nothing_is_ended() {
     running.noted("up", 1);
     let asked = eventually("an answer with both ranks", || {
         let asked = job.run(["stacks"]);
-        assert_eq!(asked.code(), 0, "{asked:#?}");
+        // Nobody answers in the first moments of a script.
+        assert!([0, 69].contains(&asked.code()), "{asked:#?}");
         Some(asked.stdout()).filter(|text| text.contains("all_reduce (collective.py:"))
     });
     for text in [
