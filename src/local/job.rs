@@ -55,7 +55,7 @@ pub struct JobImage {
 pub enum GpuGrant {
     /// All of them.
     All,
-    /// So many of them. None of them if the number is 0.
+    /// The given number of them, which may be 0.
     Some(usize),
 }
 
