@@ -47,9 +47,8 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     let settings = super::common::options(matches).settings;
     let mut findings = Vec::new();
     let mut redactor = Redactor::new(variables.texts());
-    match super::here::prepared(&variables, &settings, false) {
-        Ok(mut prepared) => {
-            run::find_frameworks(&mut prepared, &variables);
+    match super::here::with_frameworks(&variables, &settings, false) {
+        Ok(prepared) => {
             redactor = run::redactor(&variables, &prepared.job.all_hyperparameters);
             findings.push(("configuration", CheckResult::Fine(format!("in {}", paths.config().display()))));
             findings.extend(job(&prepared, &variables));

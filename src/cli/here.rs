@@ -41,3 +41,17 @@ pub(super) fn prepared(
     run::apply(&command, variables, &mut prepared);
     Ok(prepared)
 }
+
+/// As [`prepared`], for a job whose launcher is asked for: it may depend on the frameworks that the image's Python has.
+///
+/// # Errors
+/// As for [`prepared`].
+pub(super) fn with_frameworks(
+    variables: &Variables,
+    settings: &[(String, String)],
+    config_is_optional: bool,
+) -> Result<Prepared, Outcome> {
+    let mut prepared = prepared(variables, settings, config_is_optional)?;
+    run::find_frameworks(&mut prepared, variables);
+    Ok(prepared)
+}

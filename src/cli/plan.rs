@@ -48,8 +48,7 @@ pub(super) fn refuse(outcome: &Outcome) -> i32 {
 fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     let variables = Variables::of_this_process();
     let options = super::common::options(matches);
-    let mut prepared = here::prepared(&variables, &options.settings, false)?;
-    run::find_frameworks(&mut prepared, &variables);
+    let prepared = here::with_frameworks(&variables, &options.settings, false)?;
     let job = &prepared.job;
     let (entry, note) = entry(&prepared, &variables)?;
     let hardware = run::hardware(&prepared, &variables);

@@ -49,10 +49,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     let name = matches.get_one::<String>("explained").map(|name| name.trim()).unwrap_or_default();
     let variables = Variables::of_this_process();
     let command_line = super::common::options(matches).settings;
-    let prepared = super::here::prepared(&variables, &command_line, true).map(|mut prepared| {
-        run::find_frameworks(&mut prepared, &variables);
-        prepared
-    });
+    let prepared = super::here::with_frameworks(&variables, &command_line, true);
     let redactor = match &prepared {
         Ok(prepared) => run::redactor(&variables, &prepared.job.all_hyperparameters),
         Err(_) => Redactor::new(variables.texts()),
