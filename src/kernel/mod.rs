@@ -6,7 +6,8 @@
 //! - [`wait_any`] and [`send_signal`] know real-time signals, which nix does not.
 //! - [`PidFd`] signals and watches a process without taking another one for it.
 //! - [`gpu_helper`] is a program of its own that calls NVIDIA's library.
-//! - [`yield_to_others`] lowers the priority of one thread, and [`inotify()`] creates a queue that a runtime can wait for.
+//! - [`yield_to_others`] lowers the priority of one thread. [`inotify()`] and [`signals()`] create descriptors that a runtime can
+//!   wait for.
 //! - [`window_size`] asks a terminal.
 //!
 //! It must not decide anything about a job, and imports nothing of the crate.
@@ -15,12 +16,14 @@
 pub mod gpu_helper;
 mod inotify;
 mod pidfd;
+mod signals;
 mod terminal;
 mod thread;
 mod workers;
 
 pub use inotify::{Queue, inotify};
 pub use pidfd::PidFd;
+pub use signals::{Signals, signals};
 pub use terminal::{WindowSize, window_size};
 pub use thread::spawn_thread;
 pub use workers::on_worker;

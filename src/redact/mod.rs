@@ -62,7 +62,16 @@ impl Redactor {
         N: AsRef<str>,
         V: AsRef<str>,
     {
-        let mut secrets = BTreeSet::new();
+        Redactor::default().with(named_values)
+    }
+
+    /// Returns a redactor that also removes the secrets among these values.
+    pub fn with<N, V>(&self, named_values: impl IntoIterator<Item = (N, V)>) -> Redactor
+    where
+        N: AsRef<str>,
+        V: AsRef<str>,
+    {
+        let mut secrets = BTreeSet::clone(&self.secrets);
         for (name, value) in named_values {
             let value = value.as_ref().trim();
             if is_secret(name_kind(name.as_ref()), value, Beside::InText) {
@@ -85,7 +94,7 @@ impl Redactor {
                 }
             }
         }
-        Redactor::of(secrets)
+        if secrets.len() == self.secrets.len() { self.clone() } else { Redactor::of(secrets) }
     }
 
     /// Returns a redactor that removes one more secret, whatever its name.

@@ -78,13 +78,14 @@ fn role(word: &str) -> Option<Role> {
 fn glued(word: &str) -> Option<Role> {
     let ends = |ends: &str| ends.split_ascii_whitespace().any(|end| word.len() > end.len() && word.ends_with(end));
     let begins = |end: &str, table: &str| word.strip_suffix(end).is_some_and(|begin| holds(table, begin));
-    let is_key = |end: &str| word.strip_suffix('s').unwrap_or(word).ends_with(end);
+    let one = word.strip_suffix('s').unwrap_or(word);
+    let is_key = || words::ENDS_OF_KEYS.split_ascii_whitespace().any(|end| one.ends_with(end));
     if word.len() < "dbpw".len() {
         None
     } else if ends(words::ENDS_OF_PASSWORDS) || ["pass", "pwd", "pw"].iter().any(|end| begins(end, words::BEFORE_PASS))
     {
         Some(Role::Password)
-    } else if words::ENDS_OF_KEYS.split_ascii_whitespace().any(is_key)
+    } else if one.ends_with("key") && is_key()
         || begins("token", words::BEFORE_TOKEN)
         || word.ends_with("credentials")
         || matches!(word, "basicauth" | "httpauth" | "proxyauth" | "connectionstring")

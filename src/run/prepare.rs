@@ -83,27 +83,28 @@ impl Prepared {
 /// Returns a redactor for the secrets of the variables and of the hyperparameters, nested ones included. Every value
 /// below a secret's name is secret, too.
 pub fn redactor(variables: &Variables, hyperparameters: &Dict) -> Redactor {
-    redactor_with(variables, hyperparameters, None)
+    redactor_with(&Redactor::new(variables.texts()), hyperparameters, None)
 }
 
-/// Returns a redactor like [`redactor`], which also knows a secret of the job's own.
-pub(super) fn redactor_with(variables: &Variables, hyperparameters: &Dict, token: Option<&str>) -> Redactor {
+/// Returns a redactor that also knows the secrets of the hyperparameters, and a secret of the job's own.
+pub(super) fn redactor_with(known: &Redactor, hyperparameters: &Dict, token: Option<&str>) -> Redactor {
     fn collect(name: &str, value: &Value, found: &mut Vec<(String, String)>) {
         match value {
-            Value::Dict(dict) => {
-                for (key, value) in dict.iter() {
-                    let key = key.to_str();
-                    collect(if is_secret_name(name) { name } else { &key }, value, found);
-                }
-            }
+            Value::Dict(dict) => collect_all(name, dict, found),
             Value::List(list) => list.iter().for_each(|value| collect(name, value, found)),
             other => found.push((name.to_owned(), other.to_py_str().to_str().into_owned())),
         }
     }
-    let mut found: Vec<(String, String)> = variables.texts().collect();
-    found.extend(token.map(|token| ("token".to_owned(), token.to_owned())));
-    collect("", &Value::Dict(hyperparameters.clone()), &mut found);
-    Redactor::new(found)
+    fn collect_all(name: &str, dict: &Dict, found: &mut Vec<(String, String)>) {
+        for (key, value) in dict.iter() {
+            let key = key.to_str();
+            collect(if is_secret_name(name) { name } else { &key }, value, found);
+        }
+    }
+    let mut found: Vec<(String, String)> =
+        token.map(|token| ("token".to_owned(), token.to_owned())).into_iter().collect();
+    collect_all("", hyperparameters, &mut found);
+    known.with(found)
 }
 
 /// Returns the hardware of this host, real or assumed. Programs of the image that are asked may take their time.

@@ -65,7 +65,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     let engine = launch::choose(&prepared.job, &prepared.settings).unwrap_or(&launch::PROCESS);
     let token = engine.has_services().then(|| secret::engine_token(&prepared, &context.variables));
     let hyperparameters = &prepared.job.all_hyperparameters;
-    logs::set_redactor(prepare::redactor_with(&context.variables, hyperparameters, token.as_deref()));
+    logs::set_redactor(prepare::redactor_with(&logs::redactor(), hyperparameters, token.as_deref()));
     introduce(&prepared);
     live.events.name_host(&prepared.job.cluster.current_host);
     record::begin(context, live, &prepared);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -10,8 +11,10 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::hearing::Hearing;
+use crate::kernel::{Signals, signals};
 
 /// The signals that are not caught: two cannot be, and the others mean that footplate itself is at fault.
 const NOT_CAUGHT: [i32; 9] = [
@@ -33,13 +36,17 @@ const DEATH_TIME: Duration = Duration::from_millis(500);
 /// The caught signals, in the order in which they came.
 #[derive(Debug)]
 pub(super) struct Caught {
-    delivery: SignalDelivery<UnixStream, SignalOnly>,
+    /// All signals but those of the descriptor. The handlers stay until the process ends: to take one out, signal-hook copies the
+    /// table of all.
+    delivery: ManuallyDrop<SignalDelivery<UnixStream, SignalOnly>>,
     /// Tells when the delivery has something. It has a descriptor of its own.
     ready: tokio::net::UnixStream,
+    /// The real-time signals, because thirty handlers take time and few jobs get one; and SIGPIPE, because only a descriptor tells
+    /// a signal to pass on from that of footplate's own write to a program that is gone.
+    descriptor: AsyncFd<Signals>,
     queue: VecDeque<i32>,
     /// The time of the first stop signal.
     pub(super) stopped_at: Option<Instant>,
-    with_real_time: bool,
     /// The signal that the kernel sends when the parent dies, if one was asked for (PR_SET_PDEATHSIG).
     of_death: Option<Signal>,
     pub(super) hearing: Hearing,
@@ -55,50 +62,40 @@ pub(super) fn stop_signal(number: i32) -> Option<Signal> {
 }
 
 impl Caught {
-    /// Begins to catch all but the real-time signals. Must be called in the runtime. Signals that footplate was started
-    /// with blocked are unblocked in this thread: otherwise it would wait without end for SIGCHLD.
+    /// Begins to catch signals. Must be called in the runtime, and by the only thread that does not block all signals. Signals that
+    /// footplate was started with blocked are unblocked in this thread: otherwise it would wait without end for SIGCHLD. Those of
+    /// the descriptor are blocked, because only a blocked signal reaches it.
     ///
     /// # Errors
     /// A handler cannot be installed.
     pub(super) fn begin() -> io::Result<Caught> {
         let hearing = Hearing::begin()?;
-        let standard: Vec<i32> = (1..=31).filter(|signal| !NOT_CAUGHT.contains(signal)).collect();
+        let has_handler = |signal: &i32| !NOT_CAUGHT.contains(signal) && *signal != libc::SIGPIPE;
+        let standard: Vec<i32> = (1..=31).filter(has_handler).collect();
         let (read, write) = UnixStream::pair()?;
         read.set_nonblocking(true)?;
         let ready = tokio::net::UnixStream::from_std(read.try_clone()?)?;
-        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, standard)?;
-        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+        let delivery = ManuallyDrop::new(SignalDelivery::with_pipe(read, write, SignalOnly, standard)?);
+        let mut of_descriptor = SigSet::all();
+        Signal::iterator().filter(|signal| *signal != Signal::SIGPIPE).for_each(|signal| of_descriptor.remove(signal));
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&of_descriptor), None)?;
         let of_death = nix::sys::prctl::get_pdeathsig().unwrap_or_default();
         Ok(Caught {
             delivery,
             ready,
+            descriptor: signals(&of_descriptor)?,
             queue: VecDeque::new(),
             stopped_at: None,
-            with_real_time: false,
             of_death,
             hearing,
         })
-    }
-
-    /// Catches the real-time signals too. Only programs that want them are sent any, and each further signal makes the
-    /// next one slower to install, so this is done while the program starts and not before.
-    pub(super) fn add_real_time(&mut self) {
-        if self.with_real_time {
-            return;
-        }
-        self.with_real_time = true;
-        let handle = self.delivery.handle();
-        for signal in libc::SIGRTMIN()..=libc::SIGRTMAX() {
-            if let Err(error) = handle.add_signal(signal) {
-                tracing::debug!("cannot catch signal {signal}: {error}");
-            }
-        }
     }
 
     /// Returns the next signal, without waiting.
     pub(super) fn try_next(&mut self) -> Option<i32> {
         if self.queue.is_empty() {
             self.queue.extend(self.delivery.pending());
+            self.queue.extend(std::iter::from_fn(|| self.descriptor.get_ref().next()));
         }
         let signal = self.queue.pop_front()?;
         if let Some(stop) = stop_signal(signal) {
@@ -118,13 +115,22 @@ impl Caught {
             if let Some(signal) = self.try_next() {
                 return signal;
             }
-            if self.ready.readable().await.is_err() {
+            // The readiness is cleared before the next look, so that a signal that comes in between is seen.
+            let is_alive = tokio::select! {
+                // Only the delivery reads the socket.
+                readable = self.ready.readable() => readable.is_ok_and(|()| {
+                    let _ = self.ready.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+                    true
+                }),
+                readable = self.descriptor.readable() => readable.is_ok_and(|mut ready| {
+                    ready.clear_ready();
+                    true
+                }),
+            };
+            if !is_alive {
                 // The runtime is ending.
                 std::future::pending::<()>().await;
             }
-            // Only the delivery reads the socket. The readiness is cleared before the next look, so that a signal that
-            // comes in between is seen.
-            let _ = self.ready.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
         }
     }
 }

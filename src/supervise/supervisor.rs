@@ -228,7 +228,6 @@ impl Supervisor {
         shell.begin()?;
         let keepers = tasks.iter().find_map(|task| task.keepers.as_ref()?.listener().ok());
         let heeds_ranks = keepers.is_some();
-        self.signals.add_real_time();
         let mut told = self.peers.told();
         while !shell.is_over() {
             let ports = if has_services { shell.awaited_ports() } else { Vec::new() };

@@ -239,17 +239,7 @@ fn the_guard_of_a_job_ends_with_it_and_is_none_of_its_processes() {
     let job = noting("from notes import note, wait_for\nnote('ready')\nwait_for('end')\n");
     let running = Running::start(&job, ["train"]);
     running.noted("ready", 1);
-    let name = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    // The guard reads from a pipe to which footplate writes.
-    let pipe = |path: std::path::PathBuf| std::fs::read_link(path).ok();
-    let own = std::fs::read_dir(format!("/proc/{}/fd", running.pid())).expect("its descriptors").flatten();
-    let own: Vec<_> = own.filter_map(|entry| pipe(entry.path())).collect();
-    let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
-    let guard = entries.filter_map(|entry| entry.file_name().into_string().ok()).find(|pid| {
-        name(pid) == "end-with-job\n"
-            && pipe(format!("/proc/{pid}/fd/0").into()).is_some_and(|pipe| own.contains(&pipe))
-    });
-    let guard = guard.expect("a guard");
+    let guard = guard_of(&running);
     assert_eq!(std::fs::read(format!("/proc/{guard}/environ")).expect("read"), b"", "it has no secret of the job");
     let open = std::fs::read_dir(format!("/proc/{guard}/fd")).expect("its descriptors").count();
     assert_eq!(open, 3, "it holds nothing open that the job waits for");
@@ -257,7 +247,43 @@ fn the_guard_of_a_job_ends_with_it_and_is_none_of_its_processes() {
     running.says("passed on to 1 processes");
     let ended = running.end(&job).failed(143, "");
     assert!(ended.duration < AT_ONCE, "{ended:#?}");
-    super::job::eventually("the guard's end", || name(&guard).is_empty().then_some(()));
+    super::job::eventually("the guard's end", || name_of(&guard).is_empty().then_some(()));
+}
+
+/// Returns the number of a job's guard.
+fn guard_of(running: &Running) -> String {
+    // The guard reads from a pipe to which footplate writes.
+    let pipe = |path: std::path::PathBuf| std::fs::read_link(path).ok();
+    let own = std::fs::read_dir(format!("/proc/{}/fd", running.pid())).expect("its descriptors").flatten();
+    let own: Vec<_> = own.filter_map(|entry| pipe(entry.path())).collect();
+    let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let guard = entries.filter_map(|entry| entry.file_name().into_string().ok()).find(|pid| {
+        name_of(pid) == "end-with-job\n"
+            && pipe(format!("/proc/{pid}/fd/0").into()).is_some_and(|pipe| own.contains(&pipe))
+    });
+    guard.expect("a guard")
+}
+
+fn name_of(pid: &str) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default()
+}
+
+/// footplate tells the guard of each program. The write to one that is gone makes the kernel send footplate SIGPIPE, which is for
+/// nobody else.
+#[test]
+fn programs_that_start_after_the_end_of_the_guard_get_no_signal() {
+    let script = "import os, time\nfrom notes import note, wait_for\nattempt = os.environ['FOOTPLATE_ATTEMPT']\n\
+                  note(f'ready {attempt}')\nwait_for(f'end {attempt}')\nassert attempt == '1'\n";
+    let job = noting(script).variable("FOOTPLATE_MAX_RESTARTS", "1");
+    let running = Running::start(&job, ["train"]);
+    running.noted("ready 0", 1);
+    let guard = guard_of(&running);
+    kill(Pid::from_raw(guard.parse().expect("a number")), Signal::SIGKILL).expect("it runs");
+    super::job::eventually("the guard's end", || name_of(&guard).is_empty().then_some(()));
+    running.tell("end 0");
+    running.noted("ready 1", 1);
+    running.tell("end 1");
+    running.end(&job).succeeded();
 }
 
 #[test]
