@@ -1,4 +1,4 @@
-//! Leaves out of a release what only unwinding needs, and builds the helper that samples NVIDIA GPUs (src/kernel/gpu_helper).
+//! Has a release linked without what only unwinding needs and with the code that every job runs side by side, and builds the helper that samples NVIDIA GPUs (src/kernel/gpu_helper).
 //! The helper needs no C compiler and no C library: the linker is the one that comes with rustc, and the library that the helper
 //! names is an empty one.
 
@@ -9,8 +9,9 @@ use std::process::Command;
 /// The folder of the helper.
 const FOLDER: &str = "src/kernel/gpu_helper";
 
-/// The linker's script that leaves out what only unwinding needs.
-const UNWINDING: &str = "release/no-unwinding.ld";
+/// The linker's scripts of a release: one leaves out what only unwinding needs, and one puts the code that every job runs side by
+/// side. `release/order` writes the second.
+const SCRIPTS: [&str; 2] = ["release/no-unwinding.ld", "release/order.ld"];
 
 /// The library of NVIDIA's driver.
 const LIBRARY: &str = "libnvidia-ml.so.1";
@@ -21,10 +22,12 @@ fn main() {
     println!("cargo::rerun-if-changed={FOLDER}/layout.rs");
     if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
         // A release ends at a panic: nothing searches its frames, so neither they nor their index are needed.
-        println!("cargo::rerun-if-changed={UNWINDING}");
-        let script = env::current_dir().expect("cargo sets it").join(UNWINDING);
         println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script.display());
+        let folder = env::current_dir().expect("cargo sets it");
+        for script in SCRIPTS {
+            println!("cargo::rerun-if-changed={script}");
+            println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", folder.join(script).display());
+        }
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let program = out.join("gpu-helper");

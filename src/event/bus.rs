@@ -72,6 +72,18 @@ impl Events {
         lock(&self.shared.queue).added.push(Box::new(subscriber));
     }
 
+    /// Calls `begin` when the first process has started: what is done only then does not delay the script.
+    pub fn at_first_start(&self, begin: impl FnOnce() + Send + 'static) {
+        let mut begin = Some(begin);
+        self.subscribe(move |event: &Event| {
+            if matches!(event.kind, EventKind::ProcessStarted { .. })
+                && let Some(begin) = begin.take()
+            {
+                begin();
+            }
+        });
+    }
+
     /// Emits an event that happens now on this host.
     pub fn emit(&self, kind: EventKind) {
         self.emit_at(Moment::now(), kind);

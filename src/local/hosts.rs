@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, PipeReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
@@ -16,8 +16,10 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use signal_hook::iterator::Signals;
 
+use super::report;
 use super::view::{self, LiveView};
-use crate::event::Process;
+use crate::cluster;
+use crate::event::{Ending, Process};
 use crate::logs::{Relay, Relayed, Rewrite, StreamId, Style};
 use crate::supervise::FLUSH_PATIENCE;
 
@@ -30,7 +32,12 @@ pub(super) struct HostProcess {
     pub(super) command: Command,
     /// The folder in which the host keeps its record.
     pub(super) record: PathBuf,
+    /// The host's failure file.
+    pub(super) failure: PathBuf,
 }
+
+/// The time in which hosts notice that another one is gone. Hosts that have not met, or do not wait for each other, never do.
+const NOTICE_TIME: Duration = cluster::LOST_AFTER.saturating_add(Duration::from_secs(3));
 
 /// The way in which signals reach the hosts.
 pub(super) trait Overseer: Sync {
@@ -84,7 +91,8 @@ pub(super) fn signals() -> Result<Signals> {
     Signals::new(caught).context("cannot catch signals")
 }
 
-/// Runs the hosts to their ends, and returns these in the order of the hosts.
+/// Runs the hosts to their ends, and returns these in the order of the hosts. As on the platform, hosts that do not notice that
+/// another one was killed are stopped.
 pub(super) fn run(
     job: &str,
     hosts: Vec<HostProcess>,
@@ -96,6 +104,7 @@ pub(super) fn run(
     // A single host uses the streams of this process directly, unless the view shares the terminal with it.
     let relay = if count > 1 || has_view { Some(Relay::start()?) } else { None };
     let records = hosts.iter().map(|host| host.record.clone()).collect();
+    let failures: Vec<(String, PathBuf)> = hosts.iter().map(|host| (host.name.clone(), host.failure.clone())).collect();
     let running = Arc::new(Running::default());
     let mut children = Vec::new();
     for (index, HostProcess { name, mut command, .. }) in hosts.into_iter().enumerate() {
@@ -164,6 +173,17 @@ pub(super) fn run(
                 Ok(status) => {
                     statuses[index] = status;
                     overseer.ended(index, status, &running);
+                    let (name, failure) = &failures[index];
+                    // footplate leaves the file behind, whatever happens, unless it was killed itself.
+                    if !status.success() && !failure.exists() {
+                        let running = &running;
+                        scope.spawn(move || {
+                            if !running.all_end_within(NOTICE_TIME) {
+                                note_death(name, failure, status);
+                                overseer.pass_on(Signal::SIGTERM, running);
+                            }
+                        });
+                    }
                 }
                 Err(error) => waited = Err(error),
             }
@@ -177,6 +197,18 @@ pub(super) fn run(
         relay.finish_within(FLUSH_PATIENCE);
     }
     Ok(statuses)
+}
+
+/// Writes the failure file of a host that could not do it.
+fn note_death(host: &str, path: &Path, status: ExitStatus) {
+    let ending = Ending::from(status);
+    let text = format!(
+        "host {host} ended without a reason: {ending}\nhint: somebody or something killed its footplate, such as a lack of memory"
+    );
+    report(&format!("host {host} ended without a reason ({ending}): the other hosts do not notice it and are stopped"));
+    if let Err(error) = std::fs::write(path, text) {
+        report(&format!("cannot write {}: {error}", path.display()));
+    }
 }
 
 /// Waits until a child has ended, and does not reap it.
@@ -219,4 +251,38 @@ fn share_terminal(command: &mut Command) -> Result<PipeReader> {
     }
     command.stdout(writer);
     Ok(reader)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    struct Directly;
+
+    impl Overseer for Directly {
+        fn pass_on(&self, signal: Signal, running: &Arc<Running>) {
+            running.signal(signal);
+        }
+
+        fn ended(&self, _: usize, _: ExitStatus, _: &Arc<Running>) {}
+    }
+
+    #[test]
+    fn hosts_that_do_not_notice_the_death_of_another_one_are_stopped() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let host = |name: &str, script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            let at = folder.path().join(name);
+            HostProcess { name: name.to_owned(), command, record: at.clone(), failure: at }
+        };
+        let hosts = vec![host("algo-1", "exec sleep 600"), host("algo-2", "kill -KILL $$")];
+        let ended = run("a-job", hosts, signals().expect("caught"), &Directly).expect("they end");
+        assert_eq!(ended.iter().map(ExitStatusExt::signal).collect::<Vec<_>>(), [Some(15), Some(9)]);
+        let text = std::fs::read_to_string(folder.path().join("algo-2")).expect("the failure file");
+        assert!(text.starts_with("host algo-2 ended without a reason: killed by SIGKILL (signal 9)\n"), "{text}");
+        assert!(!folder.path().join("algo-1").exists(), "nothing is said in its name");
+    }
 }

@@ -41,8 +41,8 @@ pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<Vec<ExitStatus>> {
             let folder = temporary_folder(temporary.path().context("cannot make a temporary folder")?, index)?;
             command.env("TMPDIR", folder);
         }
-        let record = paths.record(&name);
-        processes.push(HostProcess { name, command, record });
+        let (record, failure) = (paths.record(&name), paths.failure());
+        processes.push(HostProcess { name, command, record, failure });
     }
     hosts::run(&job.name, processes, signals, &Directly)
 }

@@ -95,14 +95,15 @@ fn run_below(
     };
     drop(feed);
 
-    let failed = hosts.iter().find(|paths| paths.failure().exists());
+    // The hosts agree on a cause. One that was killed and the others that were then stopped do not.
+    let written = |paths: &&Paths| fs::metadata(paths.failure()).and_then(|file| file.modified()).ok();
+    let failed = hosts.iter().filter(|paths| written(paths).is_some()).min_by_key(written);
+    let codes = hosts.iter().zip(ended).map(|(paths, status)| (paths, Ending::from(status).exit_code()));
+    let mut codes: Vec<_> = codes.filter(|(_, code)| *code != 0).collect();
+    codes.sort_by_key(|(paths, _)| failed.is_none_or(|failed| failed.base() != paths.base()));
     let results = LocalResults {
-        // That of the first host, in order of rank, that failed.
-        exit_code: ended
-            .into_iter()
-            .map(|status| Ending::from(status).exit_code())
-            .find(|code| *code != 0)
-            .unwrap_or(0),
+        // That of the host whose failure is kept, or else of the first one, in order of rank, that failed.
+        exit_code: codes.first().map_or(0, |(_, code)| *code),
         model: output_dir.join("model.tar.gz"),
         output: output_dir.join("output.tar.gz"),
         failure: failed.map(|_| output_dir.join("failure")),

@@ -124,7 +124,7 @@ pub(super) fn begin(
             }
             live.hang = Some(watch);
         }
-        Err(error) => tracing::warn!("hangs are not noticed: no thread can be started ({error})"),
+        Err(error) => tracing::warn!("hangs are not noticed: no descriptor can be opened ({error})"),
     }
 }
 

@@ -95,15 +95,11 @@ fn sample(context: &Context, live: &mut Live, prepared: &Prepared, host: &HostFa
         board,
         metrics: live.metrics.clone(),
     };
-    match Resources::begin(input) {
-        Ok(resources) => {
-            if let Some(record) = &live.record {
-                record.sample(resources.clone());
-            }
-            live.resources = Some(resources);
-        }
-        Err(error) => tracing::warn!("the use of resources is not recorded: no thread can be started ({error})"),
+    let resources = Resources::begin(input, &live.events);
+    if let Some(record) = &live.record {
+        record.sample(resources.clone());
     }
+    live.resources = Some(resources);
 }
 
 /// Returns the devices of this host, and the programs of the image that report on them.

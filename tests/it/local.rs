@@ -392,6 +392,19 @@ fn a_rank_that_fails_on_one_of_several_hosts_fails_the_job() {
 }
 
 #[test]
+fn a_host_that_is_killed_ends_hosts_that_do_not_wait_for_it() {
+    let script = "import os, signal, time\n\
+                  if os.environ['SM_CURRENT_HOST'] == 'algo-2': os.kill(os.getppid(), signal.SIGKILL)\n\
+                  time.sleep(600)\n";
+    let workplace = Workplace::new(script);
+    let output = workplace.train(&["--hosts", "2", "--set", "launcher=process"]);
+    // The other host notices it only if they have met.
+    assert!([68, 137].contains(&code(&output)), "{}", stderr(&output));
+    let failure = workplace.read("out/failure").expect("the failure");
+    assert!(failure.starts_with("host algo-2 "), "{failure}");
+}
+
+#[test]
 fn mpirun_starts_ranks_on_several_hosts_of_this_machine() {
     let workplace = Workplace::new(
         "import os\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\n\

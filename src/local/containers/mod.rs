@@ -171,6 +171,7 @@ impl<'j> Ready<'j> {
             name: name.clone(),
             command: engine.command(&plan.start(index)),
             record: paths.record(name),
+            failure: paths.failure(),
         });
         let processes = processes.collect();
         let stopping = Stopping::new(engine, plan, self.grace_seconds);

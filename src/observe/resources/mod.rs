@@ -22,7 +22,7 @@ use super::advice::{Advice, Advisor, Processes};
 use super::export::Board;
 use super::json_lines::{JsonLines, Limits};
 use super::metrics::Metrics;
-use crate::event::Moment;
+use crate::event::{Events, Moment};
 use crate::kernel;
 use crate::machine::{Roots, UsageReader};
 use devices::Devices;
@@ -110,15 +110,17 @@ struct Header<'a> {
 }
 
 impl Resources {
-    /// Begins to sample.
-    ///
-    /// # Errors
-    /// The kernel refuses a thread.
-    pub fn begin(input: ResourcesInput) -> std::io::Result<Resources> {
+    /// Begins to sample when the first process has started.
+    pub fn begin(input: ResourcesInput, events: &Events) -> Resources {
         let shared = Arc::new(Shared::default());
         let sampled = Arc::clone(&shared);
-        kernel::spawn_thread("resources", Some(STACK_SIZE), move || sample_until_end(&sampled, &input))?;
-        Ok(Resources { shared })
+        events.at_first_start(move || {
+            let sample = move || sample_until_end(&sampled, &input);
+            if let Err(error) = kernel::spawn_thread("resources", Some(STACK_SIZE), sample) {
+                tracing::warn!("the use of resources is not recorded: no thread can be started ({error})");
+            }
+        });
+        Resources { shared }
     }
 
     /// Returns a number that changes with the resources.

@@ -107,20 +107,23 @@ pub struct HangWatch {
 }
 
 impl HangWatch {
-    /// Begins to watch.
+    /// Begins to watch when the first process has started.
     ///
     /// # Errors
-    /// The kernel refuses a thread or a descriptor.
+    /// The kernel refuses a descriptor.
     pub fn begin(input: HangInput, events: &Events) -> io::Result<HangWatch> {
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let inbox = Arc::new(Inbox::new(wake));
         events.subscribe(inbox::listener(&inbox));
         let (verdict, door) = (Arc::default(), Arc::default());
-        let (orders, events) = (Arc::clone(&inbox), events.clone());
+        let (orders, thread_events) = (Arc::clone(&inbox), events.clone());
         let (told, opened) = (Arc::clone(&verdict), Arc::clone(&door));
-        kernel::spawn_thread("watch", Some(STACK_SIZE), move || {
-            Thread::new(input, orders, told, opened, events).run()
-        })?;
+        events.at_first_start(move || {
+            let watch = move || Thread::new(input, orders, told, opened, thread_events).run();
+            if let Err(error) = kernel::spawn_thread("watch", Some(STACK_SIZE), watch) {
+                tracing::warn!("hangs are not noticed: no thread can be started ({error})");
+            }
+        });
         Ok(HangWatch { inbox, verdict, door })
     }
 
