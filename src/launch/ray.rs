@@ -26,7 +26,10 @@ pub(super) static RAY: Engine = Engine {
         Variable::new("RAY_COLOR_PREFIX", "`0` under `ray`: lines of tasks have no colours."),
         Variable::new("RAY_DEDUP_LOGS", "`0` under `ray`: each line of a task reaches the log."),
         Variable::new("RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "`0` under `ray`: the services end at once."),
-        Variable::new(START_TIME, "`120` under `ray`: the seconds that a node may take until the head knows it."),
+        Variable::new(
+            START_TIME,
+            "`60` under `ray`: the seconds after which a node that the head does not know starts again.",
+        ),
     ],
     modules: &[PythonModule { name: "ray", package: "ray" }],
     spans_hosts: true,
@@ -61,10 +64,22 @@ fn further_profile(_: &Job, settings: &Settings) -> Profile {
     Profile::from([("ray_head_group", settings.ray_head_group.clone().unwrap_or_default())])
 }
 
-/// The seconds that a node of Ray may take until the head knows it. By itself Ray gives up after 30 s, which is too early on a
-/// busy host.
+/// The program that starts a node, as `python -m ray.scripts.scripts` does. A raylet aborts if one of its agents takes more
+/// than 15 s to start, as on a busy host or from a cold disk. No option of Ray changes that, and `ray start` only tells that the
+/// node is late. Then the program begins again, in the same process: by then the agents' modules are in memory.
+const NODE: &str = "import atexit, os, runpy, sys; \
+                    again = lambda: (atexit._run_exitfuncs(), \
+                    os.execv(sys.executable, open('/proc/self/cmdline').read()[:-1].split('\\0'))); \
+                    is_late = lambda error: 'timed out during startup' in str(error); \
+                    say = lambda error: print(f'{error} The node is started again.', file=sys.stderr, flush=True); \
+                    sys.excepthook = lambda kind, error, trace: (say(error), again()) if is_late(error) \
+                    else sys.__excepthook__(kind, error, trace); \
+                    runpy.run_module('ray.scripts.scripts', run_name='__main__', alter_sys=True)";
+
+/// The seconds that a node of Ray may take until the head knows it. A raylet waits for four ports of its agents, 15 s for each:
+/// after 60 s it is ready or dead.
 const START_TIME: &str = "RAY_raylet_start_wait_time_s";
-const START_SECONDS: &str = "120";
+const START_SECONDS: &str = "60";
 
 /// Returns the host of the head: the first one of the group that the setting names, else the first of the launch.
 fn head(input: &LaunchInput<'_>) -> Result<String, LaunchError> {
@@ -102,7 +117,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     arguments.extend(store_of_one(input).map(|bytes| format!("--object-store-memory={bytes}")));
     arguments.push("--block".to_owned());
     arguments.extend(settings.ray_arguments.iter().cloned());
-    let command = input.module_command("ray.scripts.scripts", &arguments)?;
+    let command = input.program_command(NODE, &arguments)?;
 
     let mut processes = Vec::new();
     if is_head {

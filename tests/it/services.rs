@@ -9,9 +9,9 @@ use super::hosts::Hosts;
 use super::job::{Ended, eventually};
 use super::running::{Running, notes};
 
-/// The program that `python -m ray.scripts.scripts` starts. It is ready when it may be, and ends when it is told.
+/// The module of Ray that starts a node. It is ready when it may be, and ends when it is told.
 const NODE: &str = r#"
-import os, signal, sys, time
+import atexit, os, signal, sys, time
 from notes import note
 name = "head" if "--head" in sys.argv else "worker"
 def told(*_):
@@ -19,6 +19,10 @@ def told(*_):
     sys.exit(1)
 signal.signal(signal.SIGTERM, told)
 note(f"{time.monotonic()} {name} started")
+atexit.register(lambda: note(f"{time.monotonic()} {name} ended"))
+if os.environ.get("LATE") == name and os.environ.get("RAY_raylet_start_wait_time_s") == "60":
+    del os.environ["LATE"]
+    raise Exception("The current node timed out during startup.")
 def is_told(what): return os.path.exists(os.environ["NOTES"] + "." + what)
 while os.environ.get("HOLD") == name and not is_told("ready"): time.sleep(0.01)
 note(f"{time.monotonic()} {name} ready")
@@ -244,6 +248,29 @@ fn lines_of_services_that_stay_out_of_the_log_are_kept_in_files_and_as_evidence(
             } else {
                 ended.succeeded()
             };
+        }
+    }
+}
+
+#[test]
+fn a_node_of_ray_that_is_late_is_started_again() {
+    for late in ["head", "worker"] {
+        let hosts = cluster(2, "print('trained')\n").variable("LATE", late);
+        let ended = hosts.end(hosts.start());
+        let n = usize::from(late == "worker");
+        let noted = notes(hosts.jobs[n].base());
+        let noted: Vec<&str> = noted.iter().filter_map(|note| note.split_once(' ')).map(|(_, what)| what).collect();
+        // Its processes end before it starts again.
+        let begun = ["started", "ended", "started", "ready"].map(|what| format!("{late} {what}"));
+        assert_eq!(noted[..4], begun, "{ended:#?}");
+        let said = format!(
+            "[algo-{}:ray-{late}] The current node timed out during startup. The node is started again.\n",
+            n + 1
+        );
+        assert!(ended[n].stderr.contains(&said), "{ended:#?}");
+        assert!(!ended[n].stderr.contains("Traceback"), "{ended:#?}");
+        for ended in ended {
+            ended.succeeded();
         }
     }
 }

@@ -32,6 +32,14 @@ fn arguments(process: &ProcessPlan) -> String {
     words.skip(2).collect::<Vec<_>>().join(" ")
 }
 
+/// Returns the arguments of Ray's command, without Python and the program that runs it.
+fn of_ray_start(process: &ProcessPlan) -> String {
+    let arguments = arguments(process);
+    let (program, rest) = arguments.split_once(" start ").expect("ray start");
+    assert!(program.contains("runpy.run_module('ray.scripts.scripts'"), "{program}");
+    format!("start {rest}")
+}
+
 fn variable(process: &ProcessPlan, name: &str) -> Option<String> {
     let value = process.command.variables.get(name.as_bytes())?;
     Some(String::from_utf8_lossy(value).into_owned())
@@ -48,8 +56,8 @@ fn ray_has_a_head_beside_the_script_and_a_worker_on_each_other_host() {
     let head = plan(&job.seen_from("algo-1"), &gpus(4), &settings);
     let [service, script] = &head.processes[..] else { panic!("{head:?}") };
     assert_eq!(
-        arguments(service),
-        "ray.scripts.scripts start --head --port=6379 --include-dashboard=false --node-ip-address=10.0.0.1 --num-gpus=4 \
+        of_ray_start(service),
+        "start --head --port=6379 --include-dashboard=false --node-ip-address=10.0.0.1 --num-gpus=4 \
          --block --num-cpus=2 --block"
     );
     assert_eq!((service.stage, service.stop_order), (0, 1));
@@ -60,8 +68,8 @@ fn ray_has_a_head_beside_the_script_and_a_worker_on_each_other_host() {
     let worker = plan(&job, &gpus(4), &settings);
     let [service] = &worker.processes[..] else { panic!("{worker:?}") };
     assert_eq!(
-        arguments(service),
-        "ray.scripts.scripts start --address=10.0.0.1:6379 --node-ip-address=10.0.0.2 --num-gpus=4 --block --num-cpus=2 --block"
+        of_ray_start(service),
+        "start --address=10.0.0.1:6379 --node-ip-address=10.0.0.2 --num-gpus=4 --block --num-cpus=2 --block"
     );
     assert_eq!((service.stage, service.stop_order), (1, 0));
     assert_eq!((worker.script_hosts, worker.span), (vec!["algo-1".to_owned()], None::<Span>));
