@@ -121,7 +121,9 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         working_dir: input.job.working_dir(),
     };
     let separation = Separation::Interpreter;
-    let role = ProcessRole::Launcher(RankStarter { node_rank, separation, ..RankStarter::default() });
+    // A single process is started without torchrun, in accelerate's own group.
+    let starter = RankStarter { node_rank, separation, shares_group: true, ..RankStarter::default() };
+    let role = ProcessRole::Launcher(starter);
     Ok(LaunchPlan {
         // accelerate that is told to stop kills its ranks after 30 s, as torchrun does.
         processes: vec![ProcessPlan { stop: StopTarget::Ranks, ..ProcessPlan::of_script(role, command) }],

@@ -121,7 +121,7 @@ fn launcher(input: &LaunchInput<'_>, nodes: &[String], counts: &[usize]) -> Resu
         variables: VariableTable::new(),
         working_dir: input.job.working_dir(),
     };
-    let role = ProcessRole::Launcher(RankStarter { node_rank, ..RankStarter::default() });
+    let role = ProcessRole::Launcher(RankStarter { node_rank, shares_group: true, ..RankStarter::default() });
     // The launcher that is told to stop kills its ranks after 30 s, and fails.
     Ok(ProcessPlan { stop: StopTarget::Ranks, ..ProcessPlan::of_script(role, command) })
 }

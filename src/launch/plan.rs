@@ -179,6 +179,8 @@ pub struct RankStarter {
     pub separation: Separation,
     /// The names of further processes that belong to the program, such as its daemons.
     pub daemons: &'static [&'static str],
+    /// True if the program starts ranks in its own process group. False if each rank has a group of its own.
+    pub shares_group: bool,
     /// The exit code of a rank that only ended because the daemon which had started it did, if the program has one.
     pub lost_daemon_code: Option<i32>,
 }

@@ -194,6 +194,7 @@ fn role_of(process: &ProcessPlan) -> Role {
         ProcessRole::Launcher(starter) | ProcessRole::Daemon(starter) if process.stop == StopTarget::Ranks => {
             Role::Launcher(Launching {
                 daemons: starter.daemons,
+                shares_group: starter.shares_group,
                 lost_daemon: starter.lost_daemon_code.map(Ending::Exited),
             })
         }

@@ -48,7 +48,7 @@ pub(super) fn survey(signal: Signal, parts: &Parts) -> Option<Vec<Seen>> {
     let seen = found.iter().filter(|entry| entry.is_alive).map(|entry| {
         let place = if services.contains(&entry.pid) {
             Place::Service
-        } else if Spared::has(&groups, entry) || keepers.contains(&entry.pid) {
+        } else if parts.launchers.has(&groups, entry) || keepers.contains(&entry.pid) {
             Place::Launcher
         } else {
             Place::Script

@@ -67,12 +67,14 @@ pub enum Role {
     },
 }
 
-/// The traits of a launcher that starts ranks in process groups of their own and ends when they have ended. An orderly stop is
-/// for its ranks: mpirun that is told to stop kills them within a second.
+/// The traits of a launcher that starts ranks and ends when they have ended. An orderly stop is for its ranks: mpirun that is
+/// told to stop kills them within a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Launching {
     /// The names of further processes that belong to the launcher, such as its daemons.
     pub daemons: &'static [&'static str],
+    /// True if its ranks are in its process group. False if each has a group of its own.
+    pub shares_group: bool,
     /// The ending of a rank that only followed its daemon, if there is one to tell it by.
     pub lost_daemon: Option<Ending>,
 }

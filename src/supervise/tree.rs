@@ -32,6 +32,8 @@ pub struct ProcessEntry {
 pub(super) struct Spared {
     /// The leaders of process groups that are left out whole.
     pub(super) groups: Vec<Pid>,
+    /// Processes that a look leaves out without the others of their groups. A signal to whole groups reaches them.
+    pub(super) alone: Vec<Pid>,
     /// The names of processes whose groups are left out whole, such as a launcher's daemons.
     pub(super) names: Vec<&'static str>,
     /// Processes that are left out with all their descendants.
@@ -39,9 +41,9 @@ pub(super) struct Spared {
 }
 
 impl Spared {
-    /// Returns true if the group of this process is among `groups`, which [`Spared::groups_among`] has returned.
-    pub(super) fn has(groups: &BTreeSet<i32>, entry: &ProcessEntry) -> bool {
-        groups.contains(&entry.group)
+    /// Returns true if a look leaves out this process. `groups` are those which [`Spared::groups_among`] has returned.
+    pub(super) fn has(&self, groups: &BTreeSet<i32>, entry: &ProcessEntry) -> bool {
+        groups.contains(&entry.group) || self.alone.iter().any(|pid| pid.as_raw() == entry.pid)
     }
 
     /// Returns the process groups among `found` that are left out.
@@ -168,7 +170,7 @@ fn groups_but(spared: &Spared) -> Vec<Pid> {
 pub(super) fn only_left(spared: &Spared) -> bool {
     descendants().is_some_and(|found| {
         let groups = spared.groups_among(&found);
-        found.iter().all(|entry| !entry.is_alive || groups.contains(&entry.group))
+        found.iter().all(|entry| !entry.is_alive || spared.has(&groups, entry))
     })
 }
 

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::hosts::Hosts;
-use super::job::{Job, search_path};
+use super::job::{Job, eventually, search_path};
 use super::kept;
 use super::recorder::{RECORDER, Record, recorded, recording};
+use super::running::{Running, notes, noting};
 
 /// Returns a virtual environment with JAX.
 fn jax() -> PathBuf {
@@ -152,6 +153,36 @@ fn the_launchers_of_deepspeed_and_accelerate_get_their_arguments() {
         "--num_machines=1 --num_processes=2 --machine_rank=0 --main_process_port=7777 --multi_gpu --dynamo_backend=no \
          --mixed_precision bf16 train.py --lr 0.1"
     );
+}
+
+/// A launcher that starts its rank in its own process group and kills it if it is told to stop, as DeepSpeed's does. accelerate
+/// starts a single process so.
+const LAUNCHER: &str = "import signal, subprocess, sys\n\
+                        script = [word for word in sys.argv[1:] if not word.startswith('--')]\n\
+                        rank = subprocess.Popen([sys.executable, *script])\n\
+                        def told(*_):\n    rank.kill()\n    sys.exit(1)\n\
+                        signal.signal(signal.SIGTERM, told)\n\
+                        sys.exit(rank.wait())\n";
+
+#[test]
+fn a_stop_is_for_the_ranks_that_share_the_group_of_their_launcher() {
+    let script = "def save(*_):\n    note('told')\n    wait_for('rest')\n    print('saved', flush=True)\n    sys.exit(0)\n\
+                  import signal, sys\nfrom notes import note, wait_for\nsignal.signal(signal.SIGTERM, save)\n\
+                  print('can save', file=sys.stderr, flush=True)\nwait_for('nothing')\n";
+    for (launcher, module) in [("deepspeed", "deepspeed/launcher"), ("accelerate", "accelerate/commands")] {
+        let job = noting(script).file(&format!("code/{module}/launch.py"), LAUNCHER);
+        let job = job.variable("FOOTPLATE_LAUNCHER", launcher);
+        // Without arguments, footplate starts the ranks of DeepSpeed.
+        let job = job.variable("FOOTPLATE_DEEPSPEED_ARGUMENTS", "--log_level=info");
+        let running = Running::start(&job, ["train"]);
+        running.says("can save");
+        running.signal(nix::sys::signal::Signal::SIGTERM);
+        eventually("the script is told", || (notes(job.base()) == ["told"]).then_some(()));
+        running.tell("rest");
+        let ended = running.end(&job);
+        assert_eq!(ended.stdout(), "saved\n", "{ended:#?}");
+        assert_eq!(ended.code(), 0, "{ended:#?}");
+    }
 }
 
 #[test]

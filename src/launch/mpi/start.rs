@@ -163,6 +163,7 @@ pub(super) fn start(input: &LaunchInput<'_>, launch: MpirunLaunch) -> Result<Lau
         tagged,
         separation,
         daemons: &DAEMONS,
+        shares_group: false,
         lost_daemon_code: Some(LOST_CONNECTION_TO_SERVER),
     };
     let role = if job.node_rank() == 0 { ProcessRole::Launcher(starter) } else { ProcessRole::Daemon(starter) };

@@ -11,8 +11,8 @@ use crate::event::Ending;
 pub(in crate::supervise) enum Part {
     /// A process of the script that footplate starts.
     Process,
-    /// A launcher. It starts ranks in process groups of their own and ends when they have ended, so an orderly stop is for
-    /// the ranks and not for the launcher.
+    /// A launcher. It starts ranks and ends when they have ended, so an orderly stop is for the ranks and not for the
+    /// launcher.
     Launcher,
     /// A rank of the script that a launcher starts, under a keeper. The number is its rank.
     KeptRank(usize),

@@ -38,7 +38,8 @@ impl Shell<'_> {
             let Some(pid) = self.processes[*member].pid else { continue };
             match &self.tasks[self.group.members()[*member].spec].role {
                 Role::Launcher(launching) => {
-                    spared.groups.push(pid);
+                    let list = if launching.shares_group { &mut spared.alone } else { &mut spared.groups };
+                    list.push(pid);
                     spared.names.extend(launching.daemons);
                 }
                 Role::Service { .. } => spared.trees.push(pid),
