@@ -76,9 +76,19 @@ impl<'a> Container<'a> {
         })
     }
 
-    /// Waits until the container's logs contain a text.
+    /// Waits until the container's logs contain a text. A container that has ended logs nothing more.
     pub fn until_logged(&self, text: &str) {
-        self.poll(&format!("it has logged {text:?}"), || self.logs().contains(text).then_some(()));
+        let is_logged = self.poll(&format!("it has logged {text:?}"), || {
+            let has_ended = self.has_ended();
+            let is_logged = self.logs().contains(text);
+            (is_logged || has_ended).then_some(is_logged)
+        });
+        assert!(is_logged, "it has ended without {text:?}\n{}", self.end());
+    }
+
+    /// Returns true if the container has ended.
+    pub fn has_ended(&self) -> bool {
+        self.inspect("{{.State.Status}}") == "exited"
     }
 
     /// Runs `docker stop`, as the platform does but with a shorter time limit. Returns how long it took.

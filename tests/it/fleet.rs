@@ -90,13 +90,21 @@ impl Hosts {
 }
 
 impl Started<'_> {
-    /// Waits until the ranks of all hosts together have written `count` lines that end with a text.
+    /// Waits until the ranks of all hosts together have written `count` lines that end with a text. Hosts that have ended write
+    /// nothing more.
+    #[track_caller]
     pub fn until_written(&self, text: &str, count: usize) {
         let written = || {
             let logs: Vec<String> = self.containers.iter().map(Container::logs).collect();
             logs.iter().flat_map(|logs| logs.lines()).filter(|line| line.ends_with(text)).count()
         };
-        self.containers[0].poll(&format!("{text:?} is written {count} times"), || (written() >= count).then_some(()));
+        let what = format!("{text:?} is written {count} times");
+        let is_written = self.containers[0].poll(&what, || {
+            let have_ended = self.containers.iter().all(Container::has_ended);
+            let is_written = written() >= count;
+            (is_written || have_ended).then_some(is_written)
+        });
+        assert!(is_written, "all have ended before {what}\n{}", all(&self.end()));
     }
 
     /// Waits until every container has ended, and with it all of its processes.

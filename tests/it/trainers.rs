@@ -19,13 +19,16 @@ struct Engine {
     begin: &'static str,
     /// The hosts that run the script: all, or the first alone.
     on_all_hosts: bool,
-    /// The exit code of the job after a rank was killed: some launchers end with 1, however their rank ended.
-    code_of_kill: i32,
+    /// The failure of the job after a rank was killed: some launchers end with a code of their own.
+    killed: (i32, &'static str),
     /// True if its ranks can run again: it has no services, and nothing beside footplate starts ranks again.
     can_restart: bool,
     /// A service: a text in the command of its process, and its title.
     service: Option<(&'static str, &'static str)>,
 }
+
+/// The failure of a job one of whose ranks was killed.
+const KILLED: (i32, &str) = (137, "killed by SIGKILL (signal 9)\n");
 
 const MXNET: Engine = Engine {
     name: "mxnet",
@@ -42,7 +45,7 @@ const MXNET: Engine = Engine {
             store.init(0, total)\n\
             def step():\n    store.push(0, mxnet.nd.ones((1,)))\n    store.pull(0, out=total)\n    return int(total.asnumpy()[0])\n",
     on_all_hosts: true,
-    code_of_kill: 137,
+    killed: KILLED,
     can_restart: false,
     service: Some(("import mxnet", "the MXNet server")),
 };
@@ -57,7 +60,7 @@ const XGBOOST: Engine = Engine {
             dmlc_tracker_port=int(e['DMLC_TRACKER_PORT']), dmlc_task_id=e['DMLC_TASK_ID'])\n\
             def step(): return int(collective.allreduce(numpy.array([1]), collective.Op.SUM)[0])\n",
     on_all_hosts: true,
-    code_of_kill: 137,
+    killed: KILLED,
     can_restart: false,
     service: None,
 };
@@ -77,7 +80,7 @@ const LIGHTGBM: Engine = Engine {
             tree = lightgbm.train(options, data, 1).dump_model()['tree_info'][0]['tree_structure']\n    \
             return tree['internal_count'] // 20\n",
     on_all_hosts: true,
-    code_of_kill: 137,
+    killed: KILLED,
     can_restart: false,
     service: None,
 };
@@ -94,7 +97,7 @@ const TENSORFLOW: Engine = Engine {
             return strategy.reduce('sum', ones, axis=None)\n\
             def step(): return int(total())\n",
     on_all_hosts: true,
-    code_of_kill: 137,
+    killed: KILLED,
     can_restart: true,
     service: None,
 };
@@ -114,7 +117,7 @@ const TENSORFLOW_COORDINATOR: Engine = Engine {
             return tf.add_n([part.read_value() for part in parts])\n\
             def step(): return int(coordinator.schedule(total).fetch())\n",
     on_all_hosts: false,
-    code_of_kill: 137,
+    killed: KILLED,
     can_restart: false,
     service: Some(("tf.distribute.Server", "the TensorFlow parameter server")),
 };
@@ -133,16 +136,16 @@ const TENSORFLOW_TOOLKIT: Engine = Engine {
             with tf.device('/job:ps/task:0'):\n    \
             hosts = [tf1.get_variable(f'host{n}', [], initializer=tf1.zeros_initializer()) for n in range(len(cluster['ps']))]\n\
             mine = hosts[0 if task['type'] == 'master' else task['index'] + 1]\n\
-            is_set, set_mine, total = tf1.report_uninitialized_variables(), mine.assign(1.0), tf.add_n(hosts)\n\
+            is_set, count_mine, counts = tf1.report_uninitialized_variables(), mine.assign_add(1.0), tf.stack(hosts)\n\
             session = tf1.Session(server.target)\n\
             if task['type'] == 'master': session.run(tf1.global_variables_initializer())\n\
             while session.run(is_set).size: time.sleep(0.01)\n\
             def step():\n    \
-            session.run(set_mine)\n    \
-            while (found := int(session.run(total))) < len(hosts): time.sleep(0.01)\n    \
+            own = session.run(count_mine)\n    \
+            while (found := int((session.run(counts) >= own).sum())) < len(hosts): time.sleep(0.01)\n    \
             return found\n",
     on_all_hosts: true,
-    code_of_kill: 137,
+    killed: KILLED,
     can_restart: false,
     service: Some(("tf.distribute.Server", "the TensorFlow parameter server")),
 };
@@ -154,7 +157,7 @@ const JAX: Engine = Engine {
     begin: "import jax\njax.distributed.initialize()\nfrom jax.experimental import multihost_utils\n\
             def step(): return int(multihost_utils.process_allgather(jax.numpy.array([1])).sum())\n",
     on_all_hosts: true,
-    code_of_kill: 137,
+    killed: KILLED,
     can_restart: true,
     service: None,
 };
@@ -173,7 +176,7 @@ const DEEPSPEED: Engine = Engine {
     volume: trainers,
     begin: OF_TORCH,
     on_all_hosts: true,
-    code_of_kill: 137,
+    killed: KILLED,
     can_restart: true,
     service: None,
 };
@@ -184,7 +187,7 @@ const DEEPSPEED_LAUNCHER: Engine = Engine {
     volume: trainers,
     begin: OF_TORCH,
     on_all_hosts: true,
-    code_of_kill: 247,
+    killed: (247, "exit code 247 (-9): a child process was killed by SIGKILL (signal 9)\n"),
     can_restart: false,
     service: None,
 };
@@ -198,7 +201,7 @@ const ACCELERATE: Engine = Engine {
             accelerator = accelerate.Accelerator(cpu=True)\n\
             def step(): return int(accelerator.reduce(torch.ones(1)).item())\n",
     on_all_hosts: true,
-    code_of_kill: 1,
+    killed: (1, KILLED.1),
     can_restart: true,
     service: None,
 };
@@ -215,7 +218,7 @@ const LIGHTNING: Engine = Engine {
             together = group()\n\
             def step(): return int(fabric.all_reduce(torch.ones(1), reduce_op='sum').item())\n",
     on_all_hosts: true,
-    code_of_kill: 137,
+    killed: KILLED,
     can_restart: true,
     service: None,
 };
@@ -226,7 +229,7 @@ const TORCHRUN: Engine = Engine {
     volume: trainers,
     begin: OF_TORCH,
     on_all_hosts: true,
-    code_of_kill: 1,
+    killed: (1, KILLED.1),
     can_restart: true,
     service: None,
 };
@@ -240,7 +243,7 @@ const ELASTIC: Engine = Engine {
     volume: trainers,
     begin: OF_TORCH,
     on_all_hosts: true,
-    code_of_kill: 1,
+    killed: (1, KILLED.1),
     can_restart: false,
     service: None,
 };
@@ -318,12 +321,14 @@ impl Started<'_> {
 /// Python code that goes on computing with the other hosts.
 const GOES_ON: &str = "while True:\n    step()\n    time.sleep(0.05)";
 
-fn raises(engine: &Engine) -> String {
-    format!("if host == '{}': raise ValueError('row 17 is rotten')\n{GOES_ON}", engine.victim())
+/// Returns Python code that executes `then` on one host and goes on computing. Before, it computes once more with the other
+/// hosts: when that has worked, they have all printed that they are together.
+fn on_victim(engine: &Engine, then: &str) -> String {
+    format!("step()\nif host == '{}': {then}\n{GOES_ON}", engine.victim())
 }
 
 fn names_what_was_raised(engine: &Engine) {
-    let hosts = hosts(engine, 2, &raises(engine));
+    let hosts = hosts(engine, 2, &on_victim(engine, "raise ValueError('row 17 is rotten')"));
     let started = hosts.start();
     started.until_together(engine);
     let place = format!("at train.py:{}\n", line_of(&hosts, "row 17"));
@@ -348,12 +353,12 @@ fn computes_together(engine: &Engine) {
 }
 
 fn loses_a_rank(engine: &Engine) {
-    let then = format!("if host == '{}': os.kill(os.getpid(), signal.SIGKILL)\n{GOES_ON}", engine.victim());
-    let hosts = hosts(engine, 2, &then);
+    let hosts = hosts(engine, 2, &on_victim(engine, "os.kill(os.getpid(), signal.SIGKILL)"));
     let started = hosts.start();
     started.until_together(engine);
     for ended in started.end_in_time() {
-        failed(&ended, engine.code_of_kill, "killed by SIGKILL (signal 9)\n", &format!("host {}", engine.victim()));
+        let (code, text) = engine.killed;
+        failed(&ended, code, text, &format!("host {}", engine.victim()));
     }
 }
 
@@ -424,6 +429,31 @@ fn runs_again(engine: &Engine) {
         let line = format!("attempt 1 on algo-{n}");
         assert!(ended.logs.lines().any(|logged| logged.ends_with(&line)), "{ended}");
         assert!(ended.logs.contains("the ranks of all hosts are run again now: attempt 2"), "{ended}");
+    }
+}
+
+#[test]
+fn an_engine_that_the_image_lacks_is_named_on_every_host() {
+    if !has_all_engines_and_containers() {
+        return;
+    }
+    for (launcher, modules) in [
+        ("mxnet", "mxnet"),
+        ("xgboost", "xgboost or lightgbm"),
+        ("jax", "jax"),
+        ("tensorflow", "tensorflow"),
+        ("tensorflow-ps", "tensorflow"),
+        ("deepspeed", "deepspeed"),
+        ("accelerate", "accelerate"),
+    ] {
+        let variable = format!("--env=FOOTPLATE_LAUNCHER={launcher}");
+        let hosts = Hosts::new(2, image(), "", &[&variable]);
+        let text = format!(
+            "the launcher {launcher} needs the Python module {modules}, which /usr/bin/python3 does not have: "
+        );
+        for ended in hosts.start().end_in_time() {
+            failed(&ended, 69, &text, "exit code 69");
+        }
     }
 }
 
