@@ -12,7 +12,8 @@ use crate::redact::Redactor;
 /// written into the failure file if the configuration of a job exists.
 pub fn refuse_command_line(words: &[OsString], problem: &str) -> i32 {
     let variables = Variables::of_this_process();
-    if !config::is_there(&config::paths_here(&variables)) {
+    let paths = config::paths_here(&variables);
+    if !config::is_there(&paths) {
         return exit_code::USAGE;
     }
     let message = format!(
@@ -22,6 +23,6 @@ pub fn refuse_command_line(words: &[OsString], problem: &str) -> i32 {
         shown_command(&Redactor::new(variables.texts()), words)
     );
     let refused = Outcome::refused(Refusal::CommandLine, message);
-    let command = config::paths_here(&variables).are_of_processing().then(ProcessingCommand::default);
+    let command = paths.are_of_processing().then(ProcessingCommand::default);
     lifecycle::run(Options { command, ..Options::default() }, LeavesFiles::Always, async |_, _| Err(refused))
 }
