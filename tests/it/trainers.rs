@@ -457,6 +457,25 @@ fn an_engine_that_the_image_lacks_is_named_on_every_host() {
     }
 }
 
+#[test]
+fn an_error_in_a_function_on_another_host_is_the_headline_of_tensorflow() {
+    let bad = "@tf.function\n\
+               def bad(): tf.debugging.assert_equal(total(), 5.0, 'row 17 is rotten')\n\
+               coordinator.schedule(bad).fetch()";
+    outside_the_gate(
+        |engine| {
+            let hosts = hosts(engine, 2, bad);
+            let started = hosts.start();
+            started.until_together(engine);
+            let text = "tensorflow.python.framework.errors_impl.InvalidArgumentError: Graph execution error: assertion failed: \
+                        [row 17 is rotten] ";
+            let place = format!("at train.py:{}\n", line_of(&hosts, "schedule(bad)"));
+            name_the_error(&started.end_in_time(), 1, text, &[&place, "host algo-1, exit code 1"]);
+        },
+        &TENSORFLOW_COORDINATOR,
+    );
+}
+
 /// Makes the tests of each engine. The gate runs only the first one, with MXNet.
 macro_rules! tests {
     ($($engine:ident: $constant:expr;)*) => {
