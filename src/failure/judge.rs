@@ -428,7 +428,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
             None => None,
         };
         // Unless nothing else was written.
-        let is_record = |line: &&str| noise::level(line) == Some(RecordLevel::Harmless);
+        let is_record = |line: &&str| noise::is_harmless_record(line);
         let found = found.filter(|line| account.end == Some(0) || !is_record(line));
         let told = details.iter().map(|detail| detail.text.as_str()).chain([account.headline.as_str()]);
         let told: Vec<String> = told.map(one_line).collect();

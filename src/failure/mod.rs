@@ -57,4 +57,5 @@ pub use launcher::{ErrorFile, error_file};
 pub use layout::{MAX_TEXT, TextLimit, headline, redacted, text, text_within};
 pub use memory::{MemoryWatch, OutOfMemory};
 pub use nccl::collective_of;
+pub use noise::is_harmless_record;
 pub use restart::{NextAttempt, RestartLimits, Restarts};

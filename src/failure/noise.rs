@@ -109,6 +109,11 @@ pub(super) fn level(line: &str) -> Option<RecordLevel> {
     })
 }
 
+/// Returns true for a log record that tells of no error: one of debug, information or a warning.
+pub fn is_harmless_record(line: &str) -> bool {
+    level(line) == Some(RecordLevel::Harmless)
+}
+
 /// Returns the message of a log record that begins with a date or a time: without that, its level and its logger. Other lines
 /// stay as they are.
 pub(super) fn message(line: &str) -> &str {

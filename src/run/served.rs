@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use crate::event::{Cause, CauseDetail, CauseEnding, DetailLabel, Ending, Event, EventKind, Events, Output, Process};
+use crate::failure;
 use crate::files;
 use crate::job::{Job, exit_code};
 use crate::logs;
@@ -44,13 +45,23 @@ pub(super) fn ended(title: &str, ending: Ending, cause: Cause) -> Cause {
     Cause { launcher: Some(title.to_owned()), ..cause }
 }
 
+/// The remedy for a service that was not ready in time.
+const LATE_HINT: &str =
+    "the service may need longer on a busy host; raise FOOTPLATE_SERVICE_TIME, and look at its lines in the log";
+
 /// Returns the cause for a service that was not ready in time. `last` is the last line that it wrote.
 pub(super) fn late(title: &str, patience: Duration, last: Option<String>, cause: Cause) -> Cause {
     let headline = format!("{title} was not ready within {} s (FOOTPLATE_SERVICE_TIME)", patience.as_secs_f64());
     let said = last.map(|text| CauseDetail { label: Some(DetailLabel::LastLine), text });
     let Cause { host, command, .. } = cause;
     let ending = CauseEnding::NoProcess(exit_code::LAUNCH);
-    Cause { details: said.into_iter().collect(), host, command, ..Cause::new(headline, ending) }
+    Cause {
+        details: said.into_iter().collect(),
+        host,
+        command,
+        hints: vec![LATE_HINT.to_owned()],
+        ..Cause::new(headline, ending)
+    }
 }
 
 /// The maximum number of lines that are kept of each stream of a service whose lines do not reach the log.
@@ -80,8 +91,11 @@ fn last_lines(bytes: &[u8]) -> String {
     lines[lines.len().saturating_sub(KEPT_LINES)..].iter().map(|line| format!("{}\n", logs::clean(line))).collect()
 }
 
-/// Returns the last line with text in what a service wrote.
+/// Returns the last line with text in what a service wrote. If there are others, no record of a logger that tells of no error.
 pub(super) fn last_line(output: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(output);
-    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+    let mut lines = text.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    let last = lines.next()?;
+    let telling = std::iter::once(last).chain(lines).find(|line| !failure::is_harmless_record(line));
+    Some(telling.unwrap_or(last).to_owned())
 }
