@@ -98,8 +98,9 @@ pub use key::{Key, random_secret};
 pub const SETTLE_TIME: Duration = Duration::from_millis(600);
 
 /// The further time for which the leader waits if all that it has is a provisional account: on a busy machine, reading the
-/// output of a failed process and judging it can take longer than [`SETTLE_TIME`].
-const PROVISIONAL_TIME: Duration = Duration::from_millis(2000);
+/// output of a failed process and judging it can take seconds. The ranks of all hosts are told to end meanwhile, so only the verdict
+/// is later.
+const PROVISIONAL_TIME: Duration = Duration::from_secs(6);
 
 /// The further time for which the leader waits if all that it has reads like a consequence.
 const CONSEQUENCE_TIME: Duration = Duration::from_millis(400);
