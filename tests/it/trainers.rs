@@ -69,16 +69,20 @@ const LIGHTGBM: Engine = Engine {
     name: "lightgbm",
     options: &["FOOTPLATE_LAUNCHER=xgboost"],
     volume: frameworks,
-    // The root of a tree knows the number of rows of all hosts.
+    // The root of a tree knows the number of rows of all hosts. All trees grow in one network: LightGBM cannot bind its port again
+    // while connections of an earlier one linger.
     begin: "import lightgbm, numpy\n\
             machines = os.environ['FOOTPLATE_MACHINES'].split(',')\n\
             port = machines[int(os.environ['NODE_RANK'])].rpartition(':')[2]\n\
             options = {'tree_learner': 'data', 'machines': ','.join(machines), 'num_machines': len(machines),\n    \
-            'local_listen_port': int(port), 'pre_partition': True, 'num_threads': 1, 'min_data_in_leaf': 1}\n\
+            'local_listen_port': int(port), 'pre_partition': True, 'num_threads': 1, 'min_data_in_leaf': 1,\n    \
+            'learning_rate': 1e-6}\n\
+            data = lightgbm.Dataset(numpy.arange(40.).reshape(20, 2), label=numpy.arange(20.), params=options)\n\
+            booster = lightgbm.Booster(options, data)\n\
             def step():\n    \
-            data = lightgbm.Dataset(numpy.arange(40.).reshape(20, 2), label=numpy.arange(20.))\n    \
-            tree = lightgbm.train(options, data, 1).dump_model()['tree_info'][0]['tree_structure']\n    \
-            return tree['internal_count'] // 20\n",
+            booster.update()\n    \
+            newest = booster.dump_model(num_iteration=1, start_iteration=booster.current_iteration() - 1)\n    \
+            return newest['tree_info'][0]['tree_structure']['internal_count'] // 20\n",
     on_all_hosts: true,
     killed: KILLED,
     can_restart: false,
