@@ -40,7 +40,7 @@ def installed(name, requirement):
         print(f"installing {requirement} into {folder.relative_to(ROOT)}", file=sys.stderr)
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([folder / "bin/pip", "install", "--quiet", requirement], check=True)
+        subprocess.run([folder / "bin/pip", "install", "--quiet", *requirement.split()], check=True)
         ready.write_text(requirement)
     return folder
 
