@@ -1,4 +1,5 @@
-//! Has a release linked without what only unwinding needs and with the code that every job runs side by side, and builds the helper that samples NVIDIA GPUs (src/kernel/gpu_helper).
+//! Has a release linked without what only unwinding needs and with the code that every job runs side by side, and builds the
+//! helper that samples NVIDIA GPUs (src/kernel/gpu_helper).
 //! The helper needs no C compiler and no C library: the linker is the one that comes with rustc, and the library that the helper
 //! names is an empty one.
 

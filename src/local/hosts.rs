@@ -48,6 +48,17 @@ pub(super) trait Overseer: Sync {
     fn ended(&self, host: usize, status: ExitStatus, running: &Arc<Running>);
 }
 
+/// Signals go to the processes themselves.
+pub(super) struct Directly;
+
+impl Overseer for Directly {
+    fn pass_on(&self, signal: Signal, running: &Arc<Running>) {
+        running.signal(signal);
+    }
+
+    fn ended(&self, _: usize, _: ExitStatus, _: &Arc<Running>) {}
+}
+
 /// The processes of the hosts that still run, by the places of the hosts.
 #[derive(Debug, Default)]
 pub(super) struct Running {
@@ -258,16 +269,6 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
 
     use super::*;
-
-    struct Directly;
-
-    impl Overseer for Directly {
-        fn pass_on(&self, signal: Signal, running: &Arc<Running>) {
-            running.signal(signal);
-        }
-
-        fn ended(&self, _: usize, _: ExitStatus, _: &Arc<Running>) {}
-    }
 
     #[test]
     fn hosts_that_do_not_notice_the_death_of_another_one_are_stopped() {

@@ -4,12 +4,10 @@ use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use nix::sys::signal::Signal;
 
-use super::hosts::{self, HostProcess, Overseer, Running};
+use super::hosts::{self, Directly, HostProcess};
 use super::job::LocalJob;
 use crate::cluster;
 use crate::job::Paths;
@@ -45,17 +43,6 @@ pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<Vec<ExitStatus>> {
         processes.push(HostProcess { name, command, record, failure });
     }
     hosts::run(&job.name, processes, signals, &Directly)
-}
-
-/// Signals go to the processes themselves.
-struct Directly;
-
-impl Overseer for Directly {
-    fn pass_on(&self, signal: Signal, running: &Arc<Running>) {
-        running.signal(signal);
-    }
-
-    fn ended(&self, _: usize, _: ExitStatus, _: &Arc<Running>) {}
 }
 
 /// Returns the command that runs one host.

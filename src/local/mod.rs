@@ -96,14 +96,18 @@ fn run_below(
     drop(feed);
 
     // The hosts agree on a cause. One that was killed and the others that were then stopped do not.
-    let written = |paths: &&Paths| fs::metadata(paths.failure()).and_then(|file| file.modified()).ok();
-    let failed = hosts.iter().filter(|paths| written(paths).is_some()).min_by_key(written);
-    let codes = hosts.iter().zip(ended).map(|(paths, status)| (paths, Ending::from(status).exit_code()));
-    let mut codes: Vec<_> = codes.filter(|(_, code)| *code != 0).collect();
-    codes.sort_by_key(|(paths, _)| failed.is_none_or(|failed| failed.base() != paths.base()));
+    let written = |paths: &Paths| fs::metadata(paths.failure()).and_then(|file| file.modified()).ok();
+    let failed = hosts.iter().zip(0..).filter_map(|(paths, host)| Some((written(paths)?, host))).min();
+    let failed: Option<usize> = failed.map(|(_, host)| host);
+    let codes: Vec<i32> = ended.into_iter().map(|status| Ending::from(status).exit_code()).collect();
     let results = LocalResults {
         // That of the host whose failure is kept, or else of the first one, in order of rank, that failed.
-        exit_code: codes.first().map_or(0, |(_, code)| *code),
+        exit_code: failed
+            .into_iter()
+            .chain(0..codes.len())
+            .map(|host| codes[host])
+            .find(|code| *code != 0)
+            .unwrap_or(0),
         model: output_dir.join("model.tar.gz"),
         output: output_dir.join("output.tar.gz"),
         failure: failed.map(|_| output_dir.join("failure")),
@@ -111,8 +115,8 @@ fn run_below(
     let folders = |folder: fn(&Paths) -> PathBuf| hosts.iter().map(folder).collect::<Vec<_>>();
     pack::folder(&tree::merged(&folders(Paths::model))?, &results.model)?;
     pack::folder(&tree::merged(&folders(Paths::output_data))?, &results.output)?;
-    if let (Some(paths), Some(failure)) = (failed, &results.failure) {
-        fs::copy(paths.failure(), failure).with_context(|| format!("cannot write {}", failure.display()))?;
+    if let (Some(host), Some(failure)) = (failed, &results.failure) {
+        fs::copy(hosts[host].failure(), failure).with_context(|| format!("cannot write {}", failure.display()))?;
     }
     Ok(results)
 }
