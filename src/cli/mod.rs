@@ -16,6 +16,7 @@ mod here;
 mod local;
 mod man;
 mod outputs;
+mod package_index;
 mod plan;
 mod process;
 mod report;
@@ -38,7 +39,7 @@ use crate::run;
 use crate::supervise::{direct, guard, keeper};
 
 /// The subcommands that run no job in this container.
-const QUESTIONS: [&str; 13] = [
+const QUESTIONS: [&str; 14] = [
     "env",
     "plan",
     "check",
@@ -52,6 +53,7 @@ const QUESTIONS: [&str; 13] = [
     "shim",
     "entry-point",
     "fetch",
+    "package-index",
 ];
 
 /// Runs the command line `words`, of which the first is the program's name, and returns the exit code.
@@ -143,6 +145,7 @@ fn dispatch(matches: &ArgMatches) -> i32 {
         Some(("man", _)) => man::run(command()),
         Some(("entry-point", matches)) => entry_point::run(matches),
         Some(("fetch", matches)) => fetch::run(matches),
+        Some(("package-index", matches)) => package_index::run(matches),
         Some(("shim", matches)) => shim::run(matches),
         Some(("stacks", _)) => stacks::run(),
         Some(("serve", _)) => serve::run(),
@@ -182,4 +185,5 @@ pub fn command() -> Command {
         .subcommand(shim::command())
         .subcommand(entry_point::command())
         .subcommand(fetch::command())
+        .subcommand(package_index::command())
 }

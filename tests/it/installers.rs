@@ -11,7 +11,7 @@ use footplate::prepare::requirements;
 use super::images;
 use super::job::{Ended, Job, search_path};
 use super::kept::{self, wheel};
-use super::servers::{Fault, Relay, Server, tools};
+use super::servers::{CodeArtifact, Fault, Relay, guarded, index, tools};
 
 /// Returns the folder of a virtual environment with pip. Each job gets a copy, because making one takes seconds.
 pub fn environment() -> &'static Path {
@@ -23,7 +23,7 @@ pub fn environment() -> &'static Path {
 }
 
 /// Returns the path of uv. `tests/newest` sets the version of pip, and this path.
-fn uv() -> String {
+pub fn uv() -> String {
     std::env::var("FOOTPLATE_TEST_UV").unwrap_or_else(|_| tools().join("uv").display().to_string())
 }
 
@@ -363,29 +363,6 @@ fn protected_packages_of_the_image_keep_their_versions() {
         let job = job.file("code/requirements.txt", "fix>1.2\n").without("FOOTPLATE_PROTECTED_PACKAGES");
         assert!(job.train().succeeded().stdout().ends_with("imported 1.3\n"));
     }
-}
-
-/// Starts a package index with the wheels of a folder.
-fn index(folder: &Path) -> Server {
-    let folder = folder.to_owned();
-    Server::start(move |command, port| {
-        command.arg(tools().join("pypi-server")).args(["run", "-i", "127.0.0.1", "-p", &port.to_string()]);
-        command.args(["--disable-fallback", "--cache-control", "3600", "-a", ".", "-P", "."]).arg(&folder);
-    })
-}
-
-/// A server in front of an index that admits only this user with this password.
-fn guarded(server: &Server, user: &'static str) -> Relay {
-    let script = "import base64, sys; print(base64.b64encode(sys.argv[1].encode()).decode())";
-    let encoded = images::output(Command::new("python3").env("PATH", search_path()).args(["-c", script, user]));
-    let header = format!("authorization: basic {}", encoded.trim().to_ascii_lowercase());
-    Relay::start(server.port, move |_, head| {
-        if head.to_ascii_lowercase().contains(&header) {
-            Fault::None
-        } else {
-            Fault::Answer("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n", "no")
-        }
-    })
 }
 
 #[test]
@@ -760,8 +737,16 @@ fn a_secret_that_a_build_prints_is_redacted() {
     }
 }
 
-/// Writes two source packages into a folder: `outer`, whose build requires `inner`, and `inner`, whose build records the
-/// arguments of all processes of the machine.
+/// Writes two source packages into a folder: `outer`, whose build requires `inner`, and `inner`, whose build appends the
+/// arguments of all processes of the machine to a file. Returns the path of this file.
+pub fn sources(folder: &Path) -> PathBuf {
+    let seen = folder.join("seen");
+    let mut make = Command::new("python3");
+    images::run(make.env("PATH", search_path()).args(["-c", MAKE_SOURCES]).arg(folder).arg(&seen));
+    seen
+}
+
+/// The program of [`sources`].
 const MAKE_SOURCES: &str = r#"
 import io, sys, tarfile
 folder, seen = sys.argv[1:]
@@ -805,29 +790,17 @@ fn codeartifact_is_the_index_and_its_token_is_never_shown() {
     const TOKEN: &str = "eyJ2ZXIiOjEtoken-of-codeartifact";
     let folder = tempfile::tempdir().expect("a folder");
     wheel(folder.path(), &["fix", "1.2"]);
-    let seen = folder.path().join("seen");
-    let mut sources = Command::new("python3");
-    sources.env("PATH", search_path()).args(["-c", MAKE_SOURCES]).arg(folder.path()).arg(&seen);
-    images::run(&mut sources);
-    let server = index(folder.path());
-    let guarded = guarded(&server, "aws:eyJ2ZXIiOjEtoken-of-codeartifact");
-    let service = Server::start(|command, port| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/codeartifact.py");
-        command.env("TOKEN", TOKEN).arg(script);
-        command.args([&port.to_string(), "AKIDEXAMPLE", "secret-of-the-role", &guarded.url()]);
-    });
+    let seen = sources(folder.path());
+    let repository = CodeArtifact::start(folder.path(), TOKEN);
     for installer in ["uv", "pip"] {
         let job = job(IMPORTS)
             .file("code/requirements.txt", "fix\nouter\n")
             .variable("FOOTPLATE_UV", &uv())
             .variable("FOOTPLATE_INSTALLER", installer)
-            .variable("CA_REPOSITORY_ARN", "arn:aws:codeartifact:eu-west-1:123456789012:repository/my-domain/my-repo")
-            .variable("AWS_ENDPOINT_URL_CODEARTIFACT", &service.url())
-            .variable("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-            .variable("AWS_SECRET_ACCESS_KEY", "secret-of-the-role")
             .variable("TMPDIR", folder.path().to_str().expect("a path"))
             .variable("PIP_NO_CACHE_DIR", "1")
             .hyperparameters(r#"{"sagemaker_container_log_level": "10"}"#);
+        let job = repository.offered_to(job);
         let ended = job.train().succeeded();
         says(&ended, "from the CodeArtifact index ");
         says(&ended, &format!("installed by {installer}"));
@@ -847,10 +820,11 @@ fn codeartifact_is_the_index_and_its_token_is_never_shown() {
         assert_ne!(ended.code(), 0);
         assert!(!format!("{ended:?}").contains(TOKEN), "{ended:#?}");
     }
-    let job = job("").file("code/requirements.txt", "fix\n").variable("AWS_ENDPOINT_URL", &service.url());
-    let job = job.variable("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE").variable("AWS_SECRET_ACCESS_KEY", "another-secret");
-    let arn = "arn:aws:codeartifact:eu-west-1:123456789012:repository/my-domain/my-repo";
-    let job = job.variable("CA_REPOSITORY_ARN", arn);
+    let job = repository.offered_to(job("").file("code/requirements.txt", "fix\n"));
+    // The endpoint of all services, and a role that CodeArtifact does not know.
+    let job = job.without("AWS_ENDPOINT_URL_CODEARTIFACT").variable("AWS_ENDPOINT_URL", &repository.service.url());
+    let job = job.variable("AWS_SECRET_ACCESS_KEY", "another-secret");
+    let arn = CodeArtifact::ARN;
     let ended =
         job.train().failed(1, &format!("the CodeArtifact repository {arn} (CA_REPOSITORY_ARN) cannot be used: "));
     for text in ["403 Forbidden The request signature", "codeartifact:GetAuthorizationToken"] {

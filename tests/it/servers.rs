@@ -1,4 +1,4 @@
-//! Servers on loopback: moto's S3, and a relay that injects faults between footplate and a server.
+//! Servers on loopback: moto's S3, package indexes, and a relay that injects faults between footplate and a server.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::job::eventually;
+use super::images;
+use super::job::{Job, eventually, search_path};
 use super::kept;
 
 /// The header with which moto shows objects that were written with credentials. moto checks no signature.
@@ -247,4 +248,59 @@ fn tunnel(mut client: TcpStream, server: u16) -> std::io::Result<()> {
     });
     std::io::copy(&mut client, &mut upstream)?;
     upstream.shutdown(Shutdown::Write)
+}
+
+/// Starts a package index with the wheels of a folder.
+pub fn index(folder: &Path) -> Server {
+    let folder = folder.to_owned();
+    Server::start(move |command, port| {
+        command.arg(tools().join("pypi-server")).args(["run", "-i", "127.0.0.1", "-p", &port.to_string()]);
+        command.args(["--disable-fallback", "--cache-control", "3600", "-a", ".", "-P", "."]).arg(&folder);
+    })
+}
+
+/// A server in front of an index that admits only this user with this password.
+pub fn guarded(server: &Server, user: &str) -> Relay {
+    let script = "import base64, sys; print(base64.b64encode(sys.argv[1].encode()).decode())";
+    let encoded = images::output(Command::new("python3").env("PATH", search_path()).args(["-c", script, user]));
+    let header = format!("authorization: basic {}", encoded.trim().to_ascii_lowercase());
+    Relay::start(server.port, move |_, head| {
+        if head.to_ascii_lowercase().contains(&header) {
+            Fault::None
+        } else {
+            Fault::Answer("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n", "no")
+        }
+    })
+}
+
+/// A repository of CodeArtifact: the service with the two requests of a login, and the index that admits its token.
+pub struct CodeArtifact {
+    /// The service, which checks signatures.
+    pub service: Server,
+    _index: Server,
+}
+
+impl CodeArtifact {
+    /// The ARN of the repository.
+    pub const ARN: &str = "arn:aws:codeartifact:eu-west-1:123456789012:repository/my-domain/my-repo";
+
+    /// Starts a repository with the packages in a folder. A login yields `token`.
+    pub fn start(packages: &Path, token: &str) -> CodeArtifact {
+        let index = index(packages);
+        let guarded = guarded(&index, &format!("aws:{token}"));
+        let service = Server::start(|command, port| {
+            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/codeartifact.py");
+            command.env("TOKEN", token).arg(script);
+            command.args([&port.to_string(), "AKIDEXAMPLE", "secret-of-the-role", &guarded.url()]);
+        });
+        CodeArtifact { service, _index: index }
+    }
+
+    /// Names the repository to a job, whose role may log in to it.
+    pub fn offered_to(&self, job: Job) -> Job {
+        job.variable("CA_REPOSITORY_ARN", CodeArtifact::ARN)
+            .variable("AWS_ENDPOINT_URL_CODEARTIFACT", &self.service.url())
+            .variable("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+            .variable("AWS_SECRET_ACCESS_KEY", "secret-of-the-role")
+    }
 }

@@ -4,8 +4,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use super::images;
+use super::installers;
 use super::job::{Ended, FOOTPLATE, Job, executable, search_path};
-use super::kept;
+use super::kept::{self, wheel};
+use super::servers::CodeArtifact;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/shim");
 
@@ -117,6 +120,86 @@ fn the_kind_of_a_failure_is_the_class_of_the_exception() {
     let job = framework(&body("ClientError").replace("env.user_entry_point", "'other.py'"), "");
     let ended = job.train().succeeded();
     assert!(ended.stdout().contains("True the entry point \"other.py\" is not in "), "{ended:#?}");
+}
+
+/// A build backend without requirements for the package `mine`.
+const BACKEND: &str = r#"
+import os, zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "mine-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        wheel.writestr("mine.py", "")
+        wheel.writestr("mine-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+        wheel.writestr("mine-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("mine-1.0.dist-info/RECORD", "mine.py,,\n")
+    return name
+"#;
+
+/// Returns a job whose framework calls a function of `modules` on the code, and then imports `imported`. Its Python is a
+/// virtual environment with pip.
+fn installing(function: &str, imported: &str) -> Job {
+    let body = format!(
+        "files.download_and_extract(env.module_dir, environment.code_dir)\n\
+         os.environ.update(SM_OWN='kept')\nbefore = dict(os.environ)\n\
+         modules.{function}(environment.code_dir, capture_error=True)\nassert dict(os.environ) == before\n\
+         import importlib\nimportlib.invalidate_caches()\nprint('imported', *map(importlib.import_module, {imported}))"
+    );
+    let project = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
+    let job = framework(&body, "").file("source/pyproject.toml", project).file("source/backend.py", BACKEND);
+    let venv = job.path("venv");
+    images::run(Command::new("cp").arg("-a").arg(installers::environment()).arg(&venv));
+    let path = format!("{}/bin:{}:{}", venv.display(), job.path("bin").display(), search_path());
+    let home = job.base().display().to_string();
+    job.variable("PATH", &path)
+        .variable("HOME", &home)
+        .variable("PIP_CONFIG_FILE", "/dev/null")
+        .variable("PIP_NO_CACHE_DIR", "1")
+}
+
+#[test]
+fn a_framework_installs_requirements_from_codeartifact() {
+    const TOKEN: &str = "eyJ2ZXIiOjEtoken-of-a-framework";
+    let folder = tempfile::tempdir().expect("a folder");
+    wheel(folder.path(), &["fix", "1.2"]);
+    let seen = installers::sources(folder.path());
+    let repository = CodeArtifact::start(folder.path(), TOKEN);
+    for (function, imported) in [("install_requirements", "['fix', 'outer']"), ("install", "['fix', 'outer', 'mine']")]
+    {
+        let job = installing(function, imported).file("source/requirements.txt", "fix\nouter\n");
+        let temporary = folder.path().display().to_string();
+        let job = repository.offered_to(job).variable("TMPDIR", &temporary);
+        let ended = job.train().succeeded();
+        assert!(ended.stdout().contains("imported <module 'fix' from "), "{ended:#?}");
+        assert!(!format!("{ended:?}").contains(TOKEN), "{ended:#?}");
+        let arguments = std::fs::read(&seen).expect("the inner package was built");
+        let arguments = String::from_utf8_lossy(&arguments);
+        assert!(arguments.contains("-r\0requirements.txt") && !arguments.contains(TOKEN), "{function}: {arguments}");
+        std::fs::remove_file(&seen).expect("removed");
+        // No file with the token is left.
+        let left =
+            Command::new("grep").args(["-rl", TOKEN]).arg(folder.path()).arg(job.base()).output().expect("grep runs");
+        assert_eq!(String::from_utf8_lossy(&left.stdout), "", "{function}");
+    }
+}
+
+#[test]
+fn a_framework_logs_in_to_codeartifact_only_for_a_requirements_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let repository = CodeArtifact::start(folder.path(), "eyJ2ZXIiOjEtoken-of-a-framework");
+    let another_role = |job: Job| repository.offered_to(job).variable("AWS_SECRET_ACCESS_KEY", "another-secret");
+    another_role(installing("install", "['mine']")).train().succeeded();
+    let arn = CodeArtifact::ARN;
+    for function in ["install", "install_requirements"] {
+        let job = installing(function, "[]").file("source/requirements.txt", "fix\n");
+        let expected = format!("the CodeArtifact repository {arn} (CA_REPOSITORY_ARN) cannot be used: ");
+        let ended = another_role(job).train();
+        assert_ne!(ended.code(), 0, "{ended:#?}");
+        assert!(ended.failure().contains(&expected), "{ended:#?}");
+        assert!(ended.failure().contains("403 Forbidden The request signature"), "{ended:#?}");
+        let job = installing(function, "[]").file("source/requirements.txt", "fix\n");
+        let ended = another_role(job).variable("CA_REPOSITORY_ARN", "my-repo").train();
+        assert!(ended.failure().contains("CA_REPOSITORY_ARN is \"my-repo\", but must be as arn:"), "{ended:#?}");
+    }
 }
 
 #[test]

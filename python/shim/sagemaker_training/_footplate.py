@@ -1,5 +1,6 @@
 """The program footplate, which does the work of this package."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -29,10 +30,30 @@ def binary():
 
 
 def call(*arguments):
-    """Runs footplate with a question that is answered by its exit code. Raises ClientError unless it is 0."""
-    ended = subprocess.run([binary(), *arguments], stderr=subprocess.PIPE, universal_newlines=True)
+    """Runs footplate with a question and returns what it prints. Raises ClientError unless it ends with 0."""
+    pipe = subprocess.PIPE
+    ended = subprocess.run([binary(), *arguments], stdout=pipe, stderr=pipe, universal_newlines=True)
     if ended.returncode:
         raise errors.ClientError(ended.stderr.strip().replace("footplate: ", "", 1))
+    return ended.stdout.strip()
+
+
+@contextlib.contextmanager
+def package_index():
+    """Logs in to the CodeArtifact repository that CA_REPOSITORY_ARN names. Yields the variables with which pip uses it.
+
+    The token is in a file, which is removed after the block: arguments and URLs show in lists of processes and in logs.
+    """
+    variables = dict(os.environ)
+    if not variables.get("CA_REPOSITORY_ARN"):
+        yield variables
+        return
+    folder = tempfile.mkdtemp(prefix="footplate-")
+    try:
+        netrc = os.path.join(folder, "netrc")
+        yield dict(variables, PIP_INDEX_URL=call("package-index", "--netrc", netrc), NETRC=netrc)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_entry_point(uri, program, arguments, launcher, parameters, wait):

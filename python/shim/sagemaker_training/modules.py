@@ -3,7 +3,7 @@
 import importlib
 import os
 
-from sagemaker_training import environment, errors, files, process
+from sagemaker_training import _footplate, environment, errors, files, process
 
 DEFAULT_MODULE_NAME = "default_user_module_name"
 
@@ -32,16 +32,23 @@ def prepare(path, name):
 
 
 def install(path, capture_error=False):
-    """Installs the package in a folder, and what it requires."""
+    """Installs the package in a folder, and what it requires. A requirements file is installed from CodeArtifact, if the
+    job names a repository."""
     command = [process.python_executable(), "-m", "pip", "install", "."]
-    if has_requirements(path):
-        command += ["-r", "requirements.txt"]
-    process.check_error(command, errors.InstallModuleError, 1, cwd=path, capture_error=capture_error)
+    if not has_requirements(path):
+        process.check_error(command, errors.InstallModuleError, 1, cwd=path, capture_error=capture_error)
+        return
+    command += ["-r", "requirements.txt"]
+    with _footplate.package_index() as variables:
+        process.check_error(command, errors.InstallModuleError, 1, cwd=path, capture_error=capture_error, env=variables)
 
 
 def install_requirements(path, capture_error=False):
+    """Installs the requirements file in a folder, from CodeArtifact if the job names a repository."""
     command = [process.python_executable(), "-m", "pip", "install", "-r", "requirements.txt"]
-    process.check_error(command, errors.InstallRequirementsError, 1, cwd=path, capture_error=capture_error)
+    error = errors.InstallRequirementsError
+    with _footplate.package_index() as variables:
+        process.check_error(command, error, 1, cwd=path, capture_error=capture_error, env=variables)
 
 
 def import_module(uri, name=DEFAULT_MODULE_NAME):

@@ -20,7 +20,8 @@ def python_executable():
 def check_error(cmd, error_classes, processes_per_host=1, cwd=None, capture_error=True, **kwargs):
     """Runs a program to its end. Raises the first of the error classes unless it ends with 0."""
     stderr = subprocess.PIPE if capture_error else None
-    started = subprocess.Popen(cmd, env=os.environ, cwd=cwd or environment.code_dir, stderr=stderr, **kwargs)
+    kwargs.setdefault("env", os.environ)
+    started = subprocess.Popen(cmd, cwd=cwd or environment.code_dir, stderr=stderr, **kwargs)
     _, output = started.communicate()
     if capture_error:
         output = output.decode("utf-8", "replace")

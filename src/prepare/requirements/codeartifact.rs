@@ -7,8 +7,12 @@ use std::fmt;
 use http::Method;
 use thiserror::Error;
 
+use crate::files;
 use crate::job::Variables;
 use crate::storage::{AwsService, in_query};
+
+/// The variable with the ARN of the repository to install from, as in `sagemaker-training` (its `modules.py`).
+const VARIABLE: &str = "CA_REPOSITORY_ARN";
 
 /// A repository of CodeArtifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +42,19 @@ impl PackageIndex {
         self.url.replacen("://", &format!("://{}:{}@", PackageIndex::USER, in_query(&self.token)), 1)
     }
 
+    /// Returns the text of a netrc file with the token and the content of the user's own netrc file, for pip.
+    ///
+    /// The token must not be in the URL that pip gets: a pip that builds a package passes the URL to another pip as an
+    /// argument, which all processes can see.
+    pub fn netrc(&self, variables: &Variables) -> String {
+        let variable = |name: &str| variables.get_non_empty(name).map(|value| value.into_owned());
+        let path = variable("NETRC").or_else(|| Some(format!("{}/.netrc", variable("HOME")?)));
+        let own = path.and_then(|path| files::text(path.as_ref(), files::TEXT_SIZE).ok()).unwrap_or_default();
+        format!("machine {} login {} password {}\n{own}", self.host(), PackageIndex::USER, self.token)
+    }
+
     /// Returns the host of the URL.
-    pub fn host(&self) -> String {
+    fn host(&self) -> String {
         self.url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default()
     }
 }
@@ -58,11 +73,19 @@ impl fmt::Debug for PackageIndex {
 pub struct CodeArtifactError(String);
 
 impl Repository {
+    /// Returns the repository that the job names; `None` if it names none.
+    ///
+    /// # Errors
+    /// [`CodeArtifactError`] if the variable is not the ARN of a repository.
+    pub fn of_job(variables: &Variables) -> Option<Result<Repository, CodeArtifactError>> {
+        Some(Repository::parse(&variables.get_non_empty(VARIABLE)?))
+    }
+
     /// Reads an ARN: `arn:aws:codeartifact:REGION:OWNER:repository/DOMAIN/NAME`.
     ///
     /// # Errors
     /// [`CodeArtifactError`] if the text is not the ARN of a repository.
-    pub fn parse(arn: &str) -> Result<Repository, CodeArtifactError> {
+    fn parse(arn: &str) -> Result<Repository, CodeArtifactError> {
         let parts: Vec<&str> = arn.trim().splitn(6, ':').collect();
         if let ["arn", _, "codeartifact", region, owner, rest] = parts[..]
             && let Some((domain, name)) = rest.strip_prefix("repository/").and_then(|rest| rest.split_once('/'))

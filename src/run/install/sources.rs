@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use super::program::write_temporary;
-use crate::files;
 use crate::logs;
 use crate::prepare::requirements::{
     INDEX_REMEDY, InstallerKind, PackageIndex, PackageSources, PipSettings, Proxies, PythonEnvironment, Repository,
@@ -13,10 +12,6 @@ use crate::run::Outcome;
 use crate::run::context::Context;
 use crate::run::live::Live;
 use crate::supervise::Interrupted;
-
-/// The variable with the ARN of the CodeArtifact repository to install from, as in `sagemaker-training` (its
-/// `modules.py`).
-const REPOSITORY: &str = "CA_REPOSITORY_ARN";
 
 /// The index of a CodeArtifact repository, with the credentials for it.
 pub(super) struct CodeArtifactIndex {
@@ -42,26 +37,14 @@ impl From<Interrupted> for SourceError {
 /// Logs in to the CodeArtifact repository that the job names; `None` if it names none. From here on, the log and the
 /// failure file hide the token.
 pub(super) async fn log_in(context: &Context, live: &mut Live) -> Result<Option<CodeArtifactIndex>, SourceError> {
-    let Some(arn) = context.variables.get_non_empty(REPOSITORY).map(|arn| arn.into_owned()) else { return Ok(None) };
+    let Some(repository) = Repository::of_job(&context.variables) else { return Ok(None) };
     let variables = context.variables.clone();
-    let answer = live.supervisor.interruptible(move || Repository::parse(&arn)?.index(&variables)).await?;
+    let answer = live.supervisor.interruptible(move || repository?.index(&variables)).await?;
     let index = answer.map_err(|error| SourceError::Unusable(error.to_string()))?;
     logs::set_redactor(logs::redactor().and(&index.token));
     tracing::info!("requirements: installing from the CodeArtifact index {}", index.url);
-    let netrc = write_netrc(context, live, &index).map_err(SourceError::Ended)?;
+    let netrc = write_temporary(live, "netrc", &index.netrc(&context.variables)).map_err(SourceError::Ended)?;
     Ok(Some(CodeArtifactIndex { index, netrc }))
-}
-
-/// Writes a netrc file with the token and the content of the user's own netrc file.
-///
-/// The token must not be in the URL of the index: a pip that builds a package passes the URL to another pip as an
-/// argument, which all processes can see.
-fn write_netrc(context: &Context, live: &mut Live, index: &PackageIndex) -> Result<PathBuf, Outcome> {
-    let variable = |name: &str| context.variables.get_non_empty(name).map(|value| value.into_owned());
-    let path = variable("NETRC").or_else(|| Some(format!("{}/.netrc", variable("HOME")?)));
-    let own = path.and_then(|path| files::text(path.as_ref(), files::TEXT_SIZE).ok()).unwrap_or_default();
-    let text = format!("machine {} login {} password {}\n{own}", index.host(), PackageIndex::USER, index.token);
-    write_temporary(live, "netrc", &text)
 }
 
 /// Connects to the indexes and returns true if the installer must ignore all of them, because none can be reached but
