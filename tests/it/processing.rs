@@ -9,9 +9,12 @@ use serde_json::json;
 
 use super::code::archive_of;
 use super::hosts::address;
-use super::job::{Ended, Job, executable, wait_with_output};
+use super::images;
+use super::installers;
+use super::job::{Ended, Job, executable, search_path, wait_with_output};
 use super::kept::wheel;
 use super::running::{Running, nothing_survives, with_notes};
+use super::servers::CodeArtifact;
 
 /// The folder of the code, below the base folder.
 const CODE: &str = "processing/input/code";
@@ -184,6 +187,38 @@ fn requirements_beside_the_script_are_installed() {
         let ended = run_in(&job, folder, &words.iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!((ended.code(), ended.stdout().lines().last()), (0, Some("1.2")), "{form:?} {ended:#?}");
     }
+}
+
+#[test]
+fn requirements_are_installed_from_codeartifact() {
+    const TOKEN: &str = "eyJ2ZXIiOjEtoken-of-processing";
+    let folder = tempfile::tempdir().expect("a folder");
+    wheel(folder.path(), &["cleaner", "1.2"]);
+    let repository = CodeArtifact::start(folder.path(), TOKEN);
+    let script = "import cleaner\nprint(cleaner.VERSION)\n";
+    let in_environment = |script: &str| {
+        let job = job(script).file(&format!("{CODE}/requirements.txt"), "cleaner\n");
+        let venv = job.path("venv");
+        images::run(Command::new("cp").arg("-a").arg(installers::environment()).arg(&venv));
+        let path = format!("{}/bin:{}", venv.display(), search_path());
+        let job = job.variable("PATH", &path).variable("PIP_CONFIG_FILE", "/dev/null");
+        repository.offered_to(job).variable("PIP_NO_CACHE_DIR", "1").variable("FOOTPLATE_UV", &installers::uv())
+    };
+    for ((folder, form), installer) in [(FORMS[0], "pip"), (FORMS[3], "uv")] {
+        let job = in_environment(script).variable("FOOTPLATE_INSTALLER", installer);
+        let words = words(&job, form, &[]);
+        let ended = run_in(&job, folder, &words.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!((ended.code(), ended.stdout().lines().last()), (0, Some("1.2")), "{form:?} {ended:#?}");
+        assert!(ended.stderr.contains("from the CodeArtifact index "), "{ended:#?}");
+        assert!(ended.stderr.contains(&format!("installed by {installer}")), "{ended:#?}");
+        assert!(!format!("{ended:?}").contains(TOKEN), "{ended:#?}");
+    }
+    let job = in_environment(script).variable("AWS_SECRET_ACCESS_KEY", "another-secret");
+    let ended = run_in(&job, CODE, &["process", "clean.py"]);
+    assert_eq!((ended.code(), ended.stdout().as_str()), (1, ""), "{ended:#?}");
+    let arn = CodeArtifact::ARN;
+    let expected = format!("the CodeArtifact repository {arn} (CA_REPOSITORY_ARN) cannot be used: ");
+    assert!(message(&job).starts_with(&expected), "{}", message(&job));
 }
 
 #[test]
