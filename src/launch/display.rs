@@ -21,7 +21,7 @@ pub fn plan_text(plan: &LaunchPlan, redactor: &Redactor) -> Vec<String> {
             if first.starts != StartAfter::Nothing {
                 lines.push(plan_line("script", starts_text(first)));
             }
-            lines.extend(command_text(&first.command, redactor));
+            lines.extend(command_text(&first.command, &words(&first.command), redactor));
         }
         None => lines.push(plan_line("script", format!("runs on {}", plan.script_hosts.join(", ")))),
     }
@@ -71,11 +71,11 @@ pub fn plan_line(word: &str, text: impl Display) -> String {
     visible(&format!("{word:<12} {text}")).into_owned()
 }
 
-fn command_text(command: &CommandPlan, redactor: &Redactor) -> [String; 3] {
+fn command_text(command: &CommandPlan, words: &[String], redactor: &Redactor) -> [String; 3] {
     [
         plan_line("folder", command.working_dir.display()),
         plan_line("program", command.program.display()),
-        plan_line("command", redactor.clean_command(&words(command))),
+        plan_line("command", redactor.clean_command(words)),
     ]
 }
 
@@ -87,9 +87,18 @@ fn service_text(service: &ProcessPlan, redactor: &Redactor) -> Vec<String> {
         "its end",
         format!("{}; in the shutdown: number {}", end_text(service.end), service.stop_order),
     ));
-    lines.extend(command_text(&service.command, redactor));
+    lines.extend(command_text(&service.command, &service_words(words(&service.command)), redactor));
     lines.extend(own_variables(name, &service.command, redactor));
     lines
+}
+
+/// Returns the words of a service's command as they are shown: a program that is one of them has only its first line.
+pub fn service_words(words: Vec<String>) -> Vec<String> {
+    let short = |word: String| match word.split_once('\n') {
+        Some((first, _)) => format!("{first} …"),
+        None => word,
+    };
+    words.into_iter().map(short).collect()
 }
 
 /// Returns a line with the variables of one process, if it has any of its own.

@@ -34,7 +34,7 @@ mod xgboost;
 mod xla;
 
 pub use count::Span;
-pub use display::{plan_json, plan_line, plan_text};
+pub use display::{plan_json, plan_line, plan_text, service_words};
 pub use engine::{Engine, Flag, Profile, PythonModule, Services};
 pub use error::LaunchError;
 pub use image::{Image, ImageProbe, Programs};

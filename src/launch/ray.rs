@@ -64,17 +64,8 @@ fn further_profile(_: &Job, settings: &Settings) -> Profile {
     Profile::from([("ray_head_group", settings.ray_head_group.clone().unwrap_or_default())])
 }
 
-/// The program that starts a node, as `python -m ray.scripts.scripts` does. A raylet aborts if one of its agents takes more
-/// than 15 s to start, as on a busy host or from a cold disk. No option of Ray changes that, and `ray start` only tells that the
-/// node is late. Then the program begins again, in the same process: by then the agents' modules are in memory.
-const NODE: &str = "import atexit, os, runpy, sys; \
-                    again = lambda: (atexit._run_exitfuncs(), \
-                    os.execv(sys.executable, open('/proc/self/cmdline').read()[:-1].split('\\0'))); \
-                    is_late = lambda error: 'timed out during startup' in str(error); \
-                    say = lambda error: print(f'{error} The node is started again.', file=sys.stderr, flush=True); \
-                    sys.excepthook = lambda kind, error, trace: (say(error), again()) if is_late(error) \
-                    else sys.__excepthook__(kind, error, trace); \
-                    runpy.run_module('ray.scripts.scripts', run_name='__main__', alter_sys=True)";
+/// The program that starts a node. A worker's starts beside the head's, because most of its work needs no head.
+const NODE: &str = include_str!("ray_node.py");
 
 /// The seconds that a node of Ray may take until the head knows it. A raylet waits for four ports of its agents, 15 s for each:
 /// after 60 s it is ready or dead.
@@ -126,7 +117,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         processes.push(head);
         processes.push(input.served_script(VariableTable::from([("RAY_ADDRESS".into(), address.into())]))?);
     } else {
-        processes.push(service(WORKER, command, 1, READY));
+        processes.push(service(WORKER, command, 0, READY));
     }
     let mut variables = input.network_variables_of_script();
     let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());

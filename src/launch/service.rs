@@ -28,7 +28,7 @@ impl LaunchInput<'_> {
         self.python_command(["-m", module], arguments)
     }
 
-    /// Returns the command that runs a program of one line with the image's Python.
+    /// Returns the command that runs a program with the image's Python.
     ///
     /// # Errors
     /// The image has no Python.

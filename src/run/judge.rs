@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::served::{self, LateServices};
-use super::start::{RankTask, shown_command, timing};
+use super::start::{RankTask, timing};
 use super::{Outcome, Prepared};
 use crate::event::{Cause, CauseEnding, Collective, Ending, Event, EventKind, Events, KillReason, Output, Process};
 use crate::event::{RankOutput, RankTally};
@@ -94,7 +94,7 @@ impl Judge {
         let judged = |task: &RankTask| Judged {
             process: task.task.process.clone(),
             rank: task.rank,
-            command: shown_command(&redactor, &task.task.arguments),
+            command: task.shown_command(&redactor),
             error_file: task.error_file.clone(),
             service: task.service,
             serves: task.serves,

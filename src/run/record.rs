@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::context::Context;
 use super::live::Live;
-use super::start::{RankTask, shown_command};
+use super::start::RankTask;
 use super::{Prepared, panic};
 use crate::logs;
 use crate::observe::record::{JobFacts, PlannedProcess, RunRecord};
@@ -60,7 +60,7 @@ pub(super) fn plan(live: &Live, launcher: &str, tasks: &[RankTask]) {
         },
         name: task.task.process.rank().map_or_else(|| task.task.process.to_string(), |rank| rank.to_string()),
         rank: task.task.process.rank(),
-        command: shown_command(&redactor, &task.task.arguments),
+        command: task.shown_command(&redactor),
     });
     record.plan(launcher, planned.collect());
 }

@@ -11,7 +11,9 @@ use super::live::Live;
 use super::scratch::Scratch;
 use crate::event::{Ending, Process};
 use crate::job::settings::{LogPrefix, Settings};
-use crate::launch::{ERROR_FILE, EndMeaning, LaunchPlan, ProcessPlan, ProcessRole, ReadySign, StopTarget, Tagged};
+use crate::launch::{
+    ERROR_FILE, EndMeaning, LaunchPlan, ProcessPlan, ProcessRole, ReadySign, StopTarget, Tagged, service_words,
+};
 use crate::logs::{RankLabel, Rewrite, Style, Tags};
 use crate::prepare::environment::{ENVIRONMENT_FILE, Environment, OmittedVariable, VariableTable};
 use crate::redact::Redactor;
@@ -117,6 +119,14 @@ pub(super) struct RankTask {
     pub(super) service: Option<&'static str>,
     /// The file into which it may write its error (torch elastic's TORCHELASTIC_ERROR_FILE).
     pub(super) error_file: Option<PathBuf>,
+}
+
+impl RankTask {
+    /// Returns the command as it is shown, without secrets.
+    pub(super) fn shown_command(&self, redactor: &Redactor) -> String {
+        let words = texts(&self.task.arguments);
+        redactor.clean_command(&if self.service.is_some() { service_words(words) } else { words })
+    }
 }
 
 /// Returns the processes of a plan. Each process's own variables are stronger than all but those that the container was given.
@@ -231,6 +241,9 @@ pub(super) fn timing(settings: &Settings) -> Timing {
 
 /// Returns a command without secrets.
 pub(super) fn shown_command(redactor: &Redactor, arguments: &[OsString]) -> String {
-    let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    redactor.clean_command(&words)
+    redactor.clean_command(&texts(arguments))
+}
+
+fn texts(arguments: &[OsString]) -> Vec<String> {
+    arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect()
 }

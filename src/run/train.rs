@@ -5,7 +5,7 @@ use super::judge::Ended;
 use super::live::Live;
 use super::observe::HostFacts;
 use super::ranks::Separate;
-use super::start::{self, RankTask, rank_tasks, shown_command};
+use super::start::{self, RankTask, rank_tasks};
 use super::{
     Outcome, Prepared, Refusal, addresses, bring, call, checkpoints, command, entry, hang, install, intermediate,
     lifecycle, module, observe, peers, prepare, ranks, record, remote, script, secret,
@@ -204,7 +204,7 @@ enum Meeting {
 
 /// Logs the commands that this host runs.
 fn say_commands(tasks: &[RankTask]) {
-    let command = |task: &RankTask| shown_command(&logs::redactor(), &task.task.arguments);
+    let command = |task: &RankTask| task.shown_command(&logs::redactor());
     let (services, ranks): (Vec<&RankTask>, Vec<&RankTask>) = tasks.iter().partition(|task| task.service.is_some());
     for service in services {
         tracing::info!("{}: {}", service.task.process, command(service));

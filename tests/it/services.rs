@@ -11,7 +11,7 @@ use super::running::{Running, notes};
 
 /// The module of Ray that starts a node. It is ready when it may be, and ends when it is told.
 const NODE: &str = r#"
-import atexit, os, signal, sys, time
+import atexit, os, signal, socket, sys, time
 from notes import note
 name = "head" if "--head" in sys.argv else "worker"
 def told(*_):
@@ -20,6 +20,9 @@ def told(*_):
 signal.signal(signal.SIGTERM, told)
 note(f"{time.monotonic()} {name} started")
 atexit.register(lambda: note(f"{time.monotonic()} {name} ended"))
+if name == "head":
+    address = next(word.partition("=")[2] for word in sys.argv if word.startswith("--node-ip-address="))
+    listening = socket.create_server((address, 6379), reuse_port=True)
 if os.environ.get("LATE") == name and os.environ.get("RAY_raylet_start_wait_time_s") == "60":
     del os.environ["LATE"]
     raise Exception("The current node timed out during startup.")
@@ -45,6 +48,8 @@ fn cluster(count: usize, script: &str) -> Hosts {
     let hosts = Hosts::new(count, &format!("{BEGIN}{script}")).variable("FOOTPLATE_LAUNCHER", "ray");
     let with_engine = |job: super::job::Job| {
         job.file("code/ray/__init__.py", "")
+            .file("code/ray/_private/__init__.py", "")
+            .file("code/ray/_private/node.py", "")
             .file("code/ray/scripts/__init__.py", "")
             .file("code/ray/scripts/scripts.py", NODE)
     };
@@ -91,7 +96,8 @@ fn services_start_in_step_and_end_after_the_script() {
     let ended = hosts.end(running);
     let at = |n, what| time_of(&hosts, n, what);
     for n in [1, 2] {
-        assert!(at(0, " head ready") < at(n, " worker started"));
+        assert!(at(0, " head started") < at(n, " worker started"), "a worker needs the head's port");
+        assert!(at(0, " head ready") < at(0, " script"));
         assert!(at(n, " worker ready") < at(0, " script"));
         assert!(at(0, " script") < at(n, " worker told"));
         assert!(at(n, " worker told") < at(0, " head told"));
@@ -101,6 +107,9 @@ fn services_start_in_step_and_end_after_the_script() {
     let stdout = String::from_utf8_lossy(&head.stdout).into_owned();
     assert!(stdout.contains(&format!("trained {}:6379\n", super::hosts::address(1))), "{stdout}");
     assert!(stdout.contains("[algo-1:ray-head] Ray runtime started.\n"), "{stdout}");
+    // Of the program that starts a node, the log has a line.
+    let command = head.stderr.lines().find(|line| line.contains(" ray-head: ")).expect("the command");
+    assert!(command.contains(" -c '\"\"\"footplate: ") && command.contains(" …' start --head "), "{command}");
     for (worker, n) in workers.iter().zip(2..) {
         assert_eq!(worker.stdout(), format!("[algo-{n}:ray-worker] Ray runtime started.\n"));
     }
