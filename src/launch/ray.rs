@@ -48,6 +48,12 @@ const PORT: u16 = 6379;
 const HEAD: ServiceName = ServiceName { name: "ray-head", title: "the Ray head" };
 const WORKER: ServiceName = ServiceName { name: "ray-worker", title: "the Ray worker" };
 
+/// The options of `ray start` that a worker refuses.
+const HEAD_OPTIONS: [&str; 2] = ["--redis-shard-ports", "--include-dashboard"];
+
+/// The options of `ray start` that are the same for all hosts, so that they find each other.
+const OWN_OPTIONS: [&str; 3] = ["--head", "--address", "--port"];
+
 /// The line that a node prints when it is in the head's table of nodes.
 const READY: ReadySign = ReadySign::Line { text: "Ray runtime started", times: 1 };
 
@@ -106,8 +112,9 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     arguments.extend(folder(input, is_head).map(|folder| format!("--temp-dir={folder}")));
     arguments.extend(settings.gpus.map(|gpus| format!("--num-gpus={gpus}")));
     arguments.extend(store_of_one(input).map(|bytes| format!("--object-store-memory={bytes}")));
-    arguments.push("--block".to_owned());
-    arguments.extend(settings.ray_arguments.iter().cloned());
+    // Ray colours its lines for logs, too, if its dashboard is installed.
+    arguments.extend(["--log-color=false", "--block"].map(str::to_owned));
+    arguments.extend(further_arguments(&settings.ray_arguments, is_head)?);
     let command = input.program_command(NODE, &arguments)?;
 
     let mut processes = Vec::new();
@@ -135,6 +142,27 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         warnings: input.unseen_gpus().into_iter().collect(),
         ..LaunchPlan::new(RAY.name, input)
     })
+}
+
+/// Returns the arguments that the user adds. A worker does not get those that only a head may have.
+fn further_arguments(given: &[String], is_head: bool) -> Result<Vec<String>, LaunchError> {
+    let mut kept = Vec::new();
+    let mut words = given.iter();
+    while let Some(word) = words.next() {
+        let (name, value) = word.split_once('=').map_or((&**word, None), |(name, value)| (name, Some(value)));
+        if OWN_OPTIONS.contains(&name) {
+            return Err(LaunchError::new(format!(
+                "FOOTPLATE_RAY_ARGUMENTS has {name}, which footplate sets itself, so that the hosts find each other: leave \
+                 it out"
+            )));
+        }
+        if is_head || !HEAD_OPTIONS.contains(&name) {
+            kept.push(word.clone());
+        } else if value.is_none() {
+            words.next();
+        }
+    }
+    Ok(kept)
 }
 
 /// Returns the folder for sockets and logs, if Ray would choose one that does not work. Workers use that of the head.

@@ -150,6 +150,32 @@ fn a_script_finds_the_workers_of_all_hosts() {
 }
 
 #[test]
+fn rays_dashboard_asks_for_the_token_and_no_line_of_ray_has_colours() {
+    if !has_all_engines_and_containers() {
+        return;
+    }
+    let warm_up = format!("{FOLDER}/bin/python3 -m compileall -q {FOLDER}/lib");
+    let volume = images::python_volume("footplate-test-ray-default", FOLDER, "ray[default]", &warm_up);
+    let ask = "import urllib.error, urllib.request\n\
+               def ask(**headers):\n    \
+               asked = urllib.request.Request('http://127.0.0.1:8265/api/version', headers=headers)\n    \
+               try: return urllib.request.urlopen(asked, timeout=60).status\n    \
+               except urllib.error.HTTPError as error: return error.code\n\
+               print('answers', ask(), ask(Authorization='Bearer ' + os.environ['RAY_AUTH_TOKEN']))\n";
+    let mut hosts = cluster("ray", 2, ask);
+    hosts.options.retain(|option| !option.starts_with("--volume="));
+    hosts.options.push(format!("--volume={volume}:{FOLDER}:ro"));
+    // A worker refuses this option.
+    hosts.options.push("--env=FOOTPLATE_RAY_ARGUMENTS=--include-dashboard=true".to_owned());
+    let ended = hosts.start().end();
+    ended.iter().for_each(Ended::succeeded);
+    assert!(ended[0].logs.contains("answers 401 200\n"), "{}", all(&ended));
+    for line in ended.iter().flat_map(|ended| ended.logs.lines()) {
+        assert!(!line.contains(":ray-") || !line.contains('\u{1b}'), "{line:?}");
+    }
+}
+
+#[test]
 fn an_exception_in_a_task_is_the_headline_on_every_host() {
     for_each_engine(|engine| {
         let hosts = cluster(

@@ -35,8 +35,8 @@ fn arguments(process: &ProcessPlan) -> String {
 /// Returns the arguments of Ray's command, without Python and the program that runs it.
 fn of_ray_start(process: &ProcessPlan) -> String {
     let arguments = arguments(process);
-    let (program, rest) = arguments.split_once(" start ").expect("ray start");
-    assert!(program.contains("runpy.run_module('ray.scripts.scripts'"), "{program}");
+    let (program, rest) = arguments.split_once("\n start ").expect("ray start");
+    assert!(program.contains("runpy.run_module(\"ray.scripts.scripts\""), "{program}");
     format!("start {rest}")
 }
 
@@ -48,7 +48,7 @@ fn variable(process: &ProcessPlan, name: &str) -> Option<String> {
 #[test]
 fn ray_has_a_head_beside_the_script_and_a_worker_on_each_other_host() {
     let settings = Settings {
-        ray_arguments: ["--num-cpus=2", "--block"].map(str::to_owned).to_vec(),
+        ray_arguments: ["--num-cpus=2", "--include-dashboard", "true", "--verbose"].map(str::to_owned).to_vec(),
         gpus: Some(4),
         ..settings("ray", &TWO)
     };
@@ -58,7 +58,7 @@ fn ray_has_a_head_beside_the_script_and_a_worker_on_each_other_host() {
     assert_eq!(
         of_ray_start(service),
         "start --head --port=6379 --include-dashboard=false --node-ip-address=10.0.0.1 --num-gpus=4 \
-         --block --num-cpus=2 --block"
+         --log-color=false --block --num-cpus=2 --include-dashboard true --verbose"
     );
     assert_eq!((service.stage, service.stop_order), (0, 1));
     assert_eq!(service.ready, ReadySign::Line { text: "Ray runtime started", times: 1 });
@@ -69,10 +69,22 @@ fn ray_has_a_head_beside_the_script_and_a_worker_on_each_other_host() {
     let [service] = &worker.processes[..] else { panic!("{worker:?}") };
     assert_eq!(
         of_ray_start(service),
-        "start --address=10.0.0.1:6379 --node-ip-address=10.0.0.2 --num-gpus=4 --block --num-cpus=2 --block"
+        "start --address=10.0.0.1:6379 --node-ip-address=10.0.0.2 --num-gpus=4 --log-color=false --block --num-cpus=2 \
+         --verbose",
+        "a worker refuses options of the head"
     );
-    assert_eq!((service.stage, service.stop_order), (1, 0));
+    assert_eq!((service.stage, service.stop_order), (0, 0));
     assert_eq!((worker.script_hosts, worker.span), (vec!["algo-1".to_owned()], None::<Span>));
+}
+
+#[test]
+fn options_by_which_rays_hosts_find_each_other_are_refused() {
+    for word in ["--port=7000", "--port", "--address=10.0.0.9:6379", "--head"] {
+        let settings = Settings { ray_arguments: vec![word.to_owned()], ..settings("ray", &TWO) };
+        let error = planned_with(&job(&["algo-1", "algo-2"]), &gpus(0), &settings, &script()).expect_err(word);
+        let name = word.split('=').next().expect("a name");
+        assert!(error.starts_with(&format!("FOOTPLATE_RAY_ARGUMENTS has {name}, which footplate sets ")), "{error}");
+    }
 }
 
 #[test]
