@@ -2,14 +2,14 @@
 
 use crate::job::Variables;
 use crate::job::settings::{HYPERPARAMETER_PREFIX, REGISTRY, Setting, VARIABLE_PREFIX};
-use crate::prepare::environment::ENVIRONMENT_FILE;
+use crate::prepare::environment::{ATTEMPT, ENVIRONMENT_FILE};
 use crate::prepare::nearest::{distance, nearest};
 use crate::python::Dict;
 use crate::run::context::IN_COMMAND;
 use crate::supervise::keeper;
 
 /// The variables with the prefix of settings that footplate itself sets for processes within a job.
-const OWN_VARIABLES: [&str; 3] = [ENVIRONMENT_FILE, IN_COMMAND, keeper::FOLDER];
+const OWN_VARIABLES: [&str; 4] = [ENVIRONMENT_FILE, IN_COMMAND, ATTEMPT, keeper::FOLDER];
 
 /// The prefix of the variables of footplate's own tests.
 const TEST_PREFIX: &str = "FOOTPLATE_TEST_";

@@ -12,9 +12,7 @@ use super::{Outcome, Prepared};
 use crate::event::EventKind;
 use crate::failure::{self, NextAttempt, Restarts};
 use crate::logs;
-
-/// The variable with the number of the attempt.
-pub(super) const ATTEMPT: &str = "FOOTPLATE_ATTEMPT";
+use crate::prepare::environment::ATTEMPT;
 
 /// The variable with the number of restarts that torchrun's ranks have.
 const RESTART_COUNT: &str = "TORCHELASTIC_RESTART_COUNT";

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use super::images;
 use super::installers;
-use super::job::{Ended, FOOTPLATE, Job, executable, search_path};
+use super::job::{Ended, FOOTPLATE, Job, eventually, executable, search_path};
 use super::kept::{self, wheel};
 use super::servers::CodeArtifact;
 
@@ -74,6 +74,7 @@ fn a_framework_runs_the_script_with_the_arguments_and_variables_that_it_states()
     let code = job.path("code").display().to_string();
     let stdout = ended.stdout();
     assert!(stdout.contains(&format!("['--lr', '0.1'] 0.1 fw:main {code}\n")), "{ended:#?}");
+    assert!(!ended.stderr.contains("there is no setting"), "{ended:#?}");
     assert!(
         stdout.contains("function in ") && !stdout.contains(&format!("function in {code}")),
         "the framework stays where it is"
@@ -99,6 +100,12 @@ fn a_script_that_fails_under_a_framework_leaves_its_own_error() {
         ended.stdout().contains("caught 7 ExecuteUserScriptError:\nExitCode 7\nErrorMessage \"exit code 7"),
         "{ended:#?}"
     );
+    // An error that the framework does not catch ends the job with the exit code of the script.
+    let ended = framework(RUN, "import sys; sys.exit(7)").train().failed(7, "exit code 7, with no error printed\n");
+    let told = ended.stderr.matches(" ERROR failed with exit code 7: exit code 7, with no error printed\n").count();
+    assert_eq!(told, 2, "by both footplates: {ended:#?}");
+    let ended = framework(RUN, "import os; os.kill(os.getpid(), 9)").train();
+    assert_eq!(ended.code(), 137, "{ended:#?}");
 }
 
 #[test]
@@ -362,9 +369,26 @@ fn frameworks() -> PathBuf {
         "--no-deps",
         "sagemaker-pytorch-training==3.0.0",
         "sagemaker-tensorflow-training==20.5.0",
+        "sagemaker-mxnet-training==4.3.0",
+        "protobuf",
         "six",
         "retrying",
     ])
+}
+
+/// Returns the folder of the packages of [`frameworks`].
+fn packages() -> PathBuf {
+    let versions = std::fs::read_dir(frameworks().join("lib")).expect("the environment").flatten();
+    versions.map(|entry| entry.path().join("site-packages")).next().expect("packages")
+}
+
+/// Returns a job that a published toolkit runs, and the hyperparameters that name its script.
+fn toolkit(package: &str, script: &str) -> (Job, String) {
+    let job = framework("", script).variable("SAGEMAKER_TRAINING_MODULE", &format!("{package}.training:main"));
+    let path = format!("{}:{}", job.path("site").display(), packages().display());
+    let source = job.path("source").display().to_string();
+    let named = format!(r#""sagemaker_program": "train.py", "sagemaker_submit_directory": "{source}""#);
+    (job.variable("PYTHONPATH", &path), named)
 }
 
 #[test]
@@ -389,19 +413,10 @@ fn pip_takes_the_package_for_the_original() {
 
 #[test]
 fn the_real_toolkit_of_pytorch_runs_over_the_package() {
-    let site = frameworks().join("lib");
-    let versions = std::fs::read_dir(&site).expect("the environment").flatten();
-    let site = versions.map(|entry| entry.path().join("site-packages")).next().expect("packages");
     let script = "import os, sys\nif '--fail' in sys.argv:\n    raise ValueError('boom')\n\
                   print('trained', sys.argv[1:], os.environ['MASTER_ADDR'], os.environ['MASTER_PORT'])";
-    let job = framework("", script).variable("SAGEMAKER_TRAINING_MODULE", "sagemaker_pytorch_container.training:main");
-    let path = format!("{}:{}", job.path("site").display(), site.display());
-    let source = job.path("source").display().to_string();
-    let named = format!(r#""sagemaker_program": "train.py", "sagemaker_submit_directory": "{source}""#);
-    let job = job
-        .variable("PYTHONPATH", &path)
-        .variable("SM_STUDIO_LOCAL_MODE", "true")
-        .hyperparameters(&format!(r#"{{"lr": 0.1, {named}}}"#));
+    let (job, named) = toolkit("sagemaker_pytorch_container", script);
+    let job = job.variable("SM_STUDIO_LOCAL_MODE", "true").hyperparameters(&format!(r#"{{"lr": 0.1, {named}}}"#));
     let ended = job.train().succeeded();
     assert!(ended.stdout().contains("trained ['--lr', '0.1'] algo-1 7777\n"), "{ended:#?}");
 
@@ -416,4 +431,79 @@ fn the_real_toolkit_of_pytorch_runs_over_the_package() {
     executable(&job.path("bin/torchrun"), "#!/bin/sh\necho \"torchrun $*\"\n");
     let _ = std::fs::remove_file(job.path("output/failure"));
     assert!(job.train().succeeded().stdout().contains("torchrun --nnodes=1 --nproc_per_node=1 train.py\n"));
+}
+
+#[test]
+fn the_real_toolkit_of_mxnet_runs_over_the_package() {
+    let script = "import os, sys\nif '--fail' in sys.argv:\n    raise ValueError('boom')\n\
+                  print('trained', sys.argv[1:], os.environ.get('DMLC_ROLE'), os.environ.get('DMLC_PS_ROOT_PORT'))";
+    let (job, named) = toolkit("sagemaker_mxnet_container", script);
+    let job = job.hyperparameters(&format!(r#"{{"lr": 1e-05, {named}}}"#));
+    let ended = job.train().succeeded();
+    assert!(ended.stdout().contains("trained ['--lr', '1e-05'] None None\n"), "{ended:#?}");
+    let job = job.hyperparameters(&format!(r#"{{"fail": true, {named}}}"#));
+    job.train().failed(1, "ValueError: boom\nat train.py:3\n");
+
+    // It starts the scheduler and the server by importing MXNet, which a stand-in replaces.
+    let mxnet = "import os\nfolder = os.environ['SAGEMAKER_BASE_DIR'] + '/output/data/'\n\
+                 open(folder + os.environ['DMLC_ROLE'], 'w').close()";
+    let _ = std::fs::remove_file(job.path("output/failure"));
+    let job = job
+        .file("site/mxnet/__init__.py", mxnet)
+        .file("output/data/.keep", "")
+        .file(
+            "input/config/resourceconfig.json",
+            r#"{"current_host": "localhost", "hosts": ["localhost"], "network_interface_name": "lo"}"#,
+        )
+        .hyperparameters(&format!(
+            r#"{{"sagemaker_parameter_server_enabled": true, "_ps_port": "\"8123\"", {named}}}"#
+        ));
+    let ended = job.train().succeeded();
+    assert!(ended.stdout().contains("trained ['--_ps_port', '8123'] worker 8123\n"), "{ended:#?}");
+    for role in ["scheduler", "server"] {
+        eventually(role, || job.path("output/data").join(role).exists().then_some(()));
+    }
+}
+
+#[test]
+fn the_real_toolkit_of_tensorflow_runs_over_the_package() {
+    let script = "import os, sys\nif '--fail' in sys.argv:\n    raise ValueError('boom')\n\
+                  print('trained', sys.argv[1:], os.environ['SM_HPS'], os.environ.get('TF_CONFIG'))";
+    let (job, named) = toolkit("sagemaker_tensorflow_container", script);
+    // It imports both, and uses neither where `model_dir` is a folder and no parameter server is asked for.
+    let job = job.file("site/tensorflow/__init__.py", "").file("site/boto3/__init__.py", "");
+    // The name of the job becomes a part of `model_dir`, so the arguments are other ones than the hyperparameters.
+    let job = job.hyperparameters(&format!(r#"{{"model_dir": "models", "_tuning_objective_metric": "auc", {named}}}"#));
+    let job = job.variable("TRAINING_JOB_NAME", "job-7");
+    let ended = job.train().succeeded();
+    assert!(ended.stdout().contains("trained ['--model_dir', 'models/job-7/model'] "), "{ended:#?}");
+    let job = job.hyperparameters(&format!(r#"{{"sagemaker_multi_worker_mirrored_strategy_enabled": true, {named}}}"#));
+    let ended = job.train().succeeded();
+    assert!(ended.stdout().contains(r#"trained [] {} {"cluster": {"worker": ["algo-1:8890"]}"#), "{ended:#?}");
+    let job = job.hyperparameters(&format!(r#"{{"fail": true, {named}}}"#));
+    job.train().failed(1, "ValueError: boom\nat train.py:3\n");
+}
+
+/// The container of XGBoost reads records with this module, and imports it for every job.
+#[test]
+fn records_of_the_platform_are_read_by_the_training_part_of_sagemaker_containers() {
+    let program = r#"
+from sagemaker_containers import _recordio
+from sagemaker_containers.record_pb2 import Record
+record = Record()
+record.ParseFromString(bytes.fromhex("0a1a 0a0676616c756573 1210 120e 0a08 0000803f 00000040 1202 0307"))
+record.label["values"].float32_tensor.values.append(5)
+tensor = record.features["values"].float32_tensor
+assert list(tensor.values) == [1.0, 2.0] and list(tensor.keys) == [3, 7], record
+again = Record()
+again.ParseFromString(record.SerializeToString())
+assert again == record and again.label["values"].WhichOneof("value") == "float32_tensor", again
+again.features["text"].bytes.value.append(b"x")
+again.uid, again.metadata, again.configuration = "u", "m", "c"
+assert again.features["more"].float64_tensor.values == [] and again.features["more"].int32_tensor.shape == []
+"#;
+    let job = job();
+    let path = format!("{}:{}", job.path("site").display(), packages().display());
+    let ended = python(&job.variable("PYTHONPATH", &path), &["-c", program]);
+    assert_eq!(ended.code(), 0, "{ended:#?}");
 }

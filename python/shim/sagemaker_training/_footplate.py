@@ -91,7 +91,7 @@ def _fail(program, code, report):
     error_class = _ERRORS.get(kind)
     error = error_class(command, return_code=code, output=text) if error_class else errors.ClientError(text)
     error.failure = text
-    _write_if_uncaught(error)
+    _pass_on_if_uncaught(error, code)
     raise error
 
 
@@ -102,8 +102,8 @@ def _is_package():
     return os.path.exists(os.path.join(environment.code_dir, "setup.py"))
 
 
-def _write_if_uncaught(error):
-    """Has footplate's text become the failure file if nothing catches the error."""
+def _pass_on_if_uncaught(error, code):
+    """Has footplate's text become the failure file, and the exit code that of the script, if nothing catches the error."""
     before = sys.excepthook
 
     def hook(kind, value, trace):
@@ -115,5 +115,8 @@ def _write_if_uncaught(error):
             except OSError:
                 pass
         before(kind, value, trace)
+        if value is error:
+            # Python ends with this code.
+            raise SystemExit(code)
 
     sys.excepthook = hook

@@ -43,8 +43,14 @@ pub(super) fn inner(report: &Raised) -> Option<Raised> {
         }
         cursor.at = cursor.at.max(at + 1);
     }
-    // Without a traceback, the last line that names an exception, else the last line.
-    let last = lines.iter().rposition(|line| python::is_named(line.trim()));
-    let line = lines[last.or_else(|| lines.iter().rposition(|line| !line.trim().is_empty()))?].trim();
+    let last = lines.iter().rposition(|line| !line.trim().is_empty())?;
+    // A text of footplate, which the package of `footplate shim` passes on, begins with the headline and ends with the command.
+    // Otherwise the last line that names an exception counts, else the last line.
+    let told = if lines[last].starts_with("command: ") {
+        0
+    } else {
+        lines.iter().rposition(|line| python::is_named(line.trim())).unwrap_or(last)
+    };
+    let line = lines[told].trim();
     Some(Raised { message: line.to_owned(), link: Some(Link::Within), ..Raised::default() })
 }

@@ -270,6 +270,15 @@ fn the_report_of_sagemaker_training_is_told_by_the_scripts_error_in_it() {
         "2024-01-01 00:00:00,000 sagemaker-training-toolkit ERROR    ExecuteUserScriptError:\nExitCode 1\nErrorMessage \"raise ValueError('bad rate')\n ValueError: bad rate\n\"\nCommand \"/opt/conda/bin/python3.10 train.py --rate 3\"\n",
         &["ValueError: bad rate"],
     );
+    // A report with a text of footplate, which begins with what happened.
+    told(
+        "Traceback (most recent call last):\n  File \"/usr/lib/fw.py\", line 3, in main\n    raise error\nsagemaker_training.errors.ExecuteUserScriptError: ExecuteUserScriptError:\nExitCode 7\nErrorMessage \"exit code 7, with no error printed\ncommand: /usr/bin/python3 train.py\"\nCommand \"/usr/bin/python3 train.py\"\n",
+        &[
+            "exit code 7, with no error printed",
+            "at /usr/lib/fw.py:3 in main",
+            "passed on as: sagemaker_training.errors.ExecuteUserScriptError: ExecuteUserScriptError: ExitCode 7",
+        ],
+    );
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use super::variable::{Definition, Draft, Inputs, Rule, channel_folders, path, toolkit_text};
 use crate::python::{Text, Value};
 
+/// The variable with the number of the attempt.
+pub const ATTEMPT: &str = "FOOTPLATE_ATTEMPT";
+
 /// The variables that are set unless the container or an incumbent's table sets them.
 pub(super) const OFFERED: &[Definition] = &[
     Rule::one("MASTER_ADDR", |i| Value::from(i.job.master()))
@@ -13,7 +16,7 @@ pub(super) const OFFERED: &[Definition] = &[
         .meaning("The number of hosts, unless the container sets it."),
     Rule::one("NODE_RANK", |i| Value::from(i.job.node_rank()))
         .meaning("This host's place among them, counted from 0, unless the container sets it."),
-    Rule::one("FOOTPLATE_ATTEMPT", |_| Value::from(0usize))
+    Rule::one(ATTEMPT, |_| Value::from(0usize))
         .meaning("The number of times that the ranks were started again (`FOOTPLATE_MAX_RESTARTS`)."),
     Rule::one("PYTHONUNBUFFERED", |_| Value::from("1")).meaning(
         "`1`, unless the container sets it. Not set if Open MPI 5 passes the lines on, because it mixes parts of \

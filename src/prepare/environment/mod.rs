@@ -27,6 +27,7 @@ use crate::machine::Hardware;
 
 use self::variable::{Draft, Inputs};
 
+pub use additions::ATTEMPT;
 pub use limits::{ArgumentsTooLarge, OmittedVariable};
 pub use registry::ENVIRONMENT_FILE;
 pub use variable::VariableTable;

@@ -46,7 +46,7 @@ const SHARED: [&str; 28] = [
     "MASTER_PORT",
     "NNODES",
     "NODE_RANK",
-    "FOOTPLATE_ATTEMPT",
+    additions::ATTEMPT,
     "PYTHONUNBUFFERED",
     "PYTHONPATH",
 ];
