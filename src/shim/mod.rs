@@ -69,6 +69,7 @@ const OF_CONTAINERS: &[Source] = sources! {
     "sagemaker_containers/beta/framework/__init__.py"
     "sagemaker_containers/cli/__init__.py"
     "sagemaker_containers/cli/train.py"
+    "sagemaker_containers/record_pb2.py"
 };
 
 /// A description of what was written.

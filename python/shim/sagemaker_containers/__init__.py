@@ -93,5 +93,5 @@ for _name, _source in (
     ("_trainer", trainer),
 ):
     globals()[_name] = _module(_name, _source)
-for _name in ("_encoders", "_server", "_transformer", "_worker"):
+for _name in ("_encoders", "_recordio", "_server", "_transformer", "_worker"):
     globals()[_name] = _serving(_name)
