@@ -1,7 +1,7 @@
 //! Has a release linked without what only unwinding needs and with the code that every job runs side by side, and builds the
 //! helper that samples NVIDIA GPUs (src/kernel/gpu_helper).
 //! The helper needs no C compiler and no C library: the linker is the one that comes with rustc, and the library that the helper
-//! names is an empty one.
+//! names is an empty one. For a target that rustc does not use its own linker for, the linker that cargo is told links the helper.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -32,13 +32,41 @@ fn main() {
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let program = out.join("gpu-helper");
-    if let Err(problem) = build(&out, &program) {
+    let built = build(&out, &program, &Linker::of_rustc()).or_else(|problem| match Linker::of_cargo() {
+        Some(linker) => build(&out, &program, &linker).map_err(|other| format!("{problem}; {other}")),
+        None => Err(problem),
+    });
+    if let Err(problem) = built {
         println!("cargo::warning=GPUs will be sampled by nvidia-smi only: the helper cannot be built ({problem})");
         std::fs::write(&program, "").expect("the folder of the build can be written to");
     }
 }
 
-fn build(out: &Path, program: &Path) -> Result<(), String> {
+/// A linker for the helper.
+struct Linker {
+    /// The options of rustc's code generation.
+    options: Vec<String>,
+    /// What stands before an argument for the linker itself.
+    prefix: &'static str,
+}
+
+impl Linker {
+    /// Returns the linker that comes with rustc.
+    fn of_rustc() -> Linker {
+        let options = ["linker=rust-lld", "linker-flavor=ld.lld", "link-self-contained=no"];
+        Linker { options: options.map(str::to_owned).to_vec(), prefix: "" }
+    }
+
+    /// Returns the compiler that cargo is told to link with; `None` if it is told none.
+    fn of_cargo() -> Option<Linker> {
+        let linker = format!("linker={}", env::var("RUSTC_LINKER").ok()?);
+        let options = ["linker-flavor=gcc", "link-arg=-nostdlib", "link-arg=-nostartfiles", "link-arg=-Wl,-z,norelro"];
+        let options = [linker].into_iter().chain(options.map(str::to_owned)).collect();
+        Some(Linker { options, prefix: "-Wl," })
+    }
+}
+
+fn build(out: &Path, program: &Path, linker: &Linker) -> Result<(), String> {
     let loader = match env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets it").as_str() {
         "x86_64" => "/lib64/ld-linux-x86-64.so.2",
         "aarch64" => "/lib/ld-linux-aarch64.so.1",
@@ -48,12 +76,15 @@ fn build(out: &Path, program: &Path) -> Result<(), String> {
     let (empty, library) = (out.join("empty.rs"), out.join(LIBRARY));
     let source = "#![no_std]\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }\n";
     std::fs::write(&empty, source).map_err(|error| error.to_string())?;
-    compile(&empty, &library, "cdylib", &[format!("-soname={LIBRARY}")])?;
-    let needs = ["--no-as-needed".to_owned(), library.display().to_string(), format!("--dynamic-linker={loader}")];
-    compile(&Path::new(FOLDER).join("program.rs"), program, "bin", &needs)
+    let for_linker = |text: String| format!("{}{text}", linker.prefix);
+    let name = for_linker(format!("-soname={LIBRARY}"));
+    compile(&empty, &library, "cdylib", linker, &[name])?;
+    let loader = for_linker(format!("--dynamic-linker={loader}"));
+    let needs = [for_linker("--no-as-needed".to_owned()), library.display().to_string(), loader];
+    compile(&Path::new(FOLDER).join("program.rs"), program, "bin", linker, &needs)
 }
 
-fn compile(source: &Path, output: &Path, kind: &str, linker: &[String]) -> Result<(), String> {
+fn compile(source: &Path, output: &Path, kind: &str, linker: &Linker, needs: &[String]) -> Result<(), String> {
     let mut command = Command::new(env::var_os("RUSTC").expect("cargo sets it"));
     command.arg(source).arg("-o").arg(output).arg("--target").arg(env::var_os("TARGET").expect("cargo sets it"));
     command.args(["--edition", "2024", "--crate-type", kind, "--crate-name", "gpu_helper"]);
@@ -64,12 +95,9 @@ fn compile(source: &Path, output: &Path, kind: &str, linker: &[String]) -> Resul
         "strip=symbols",
         "target-feature=-crt-static",
         "relocation-model=pic",
-        "linker=rust-lld",
-        "linker-flavor=ld.lld",
-        "link-self-contained=no",
     ];
-    let arguments = linker.iter().map(|argument| format!("link-arg={argument}"));
-    for option in options.iter().map(|option| (*option).to_owned()).chain(arguments) {
+    let arguments = needs.iter().map(|argument| format!("link-arg={argument}"));
+    for option in options.map(str::to_owned).into_iter().chain(linker.options.iter().cloned()).chain(arguments) {
         command.arg("-C").arg(option);
     }
     let output = command.output().map_err(|error| error.to_string())?;
