@@ -23,8 +23,8 @@ struct Engine {
     killed: (i32, &'static str),
     /// True if its ranks can run again: it has no services, and nothing beside footplate starts ranks again.
     can_restart: bool,
-    /// A service: a text in the command of its process, and its title.
-    service: Option<(&'static str, &'static str)>,
+    /// Services: the number of the host, counted from 0, a text in the command of the first such process, and its title.
+    services: &'static [(usize, &'static str, &'static str)],
 }
 
 /// The failure of a job one of whose ranks was killed.
@@ -47,7 +47,7 @@ const MXNET: Engine = Engine {
     on_all_hosts: true,
     killed: KILLED,
     can_restart: false,
-    service: Some(("import mxnet", "the MXNet server")),
+    services: &[(0, "import mxnet", "the MXNet scheduler"), (1, "import mxnet", "the MXNet server")],
 };
 
 const XGBOOST: Engine = Engine {
@@ -62,7 +62,7 @@ const XGBOOST: Engine = Engine {
     on_all_hosts: true,
     killed: KILLED,
     can_restart: false,
-    service: None,
+    services: &[(0, "xgboost.tracker", "the XGBoost tracker")],
 };
 
 const LIGHTGBM: Engine = Engine {
@@ -86,7 +86,7 @@ const LIGHTGBM: Engine = Engine {
     on_all_hosts: true,
     killed: KILLED,
     can_restart: false,
-    service: None,
+    services: &[],
 };
 
 const TENSORFLOW: Engine = Engine {
@@ -103,7 +103,7 @@ const TENSORFLOW: Engine = Engine {
     on_all_hosts: true,
     killed: KILLED,
     can_restart: true,
-    service: None,
+    services: &[],
 };
 
 const TENSORFLOW_COORDINATOR: Engine = Engine {
@@ -123,7 +123,7 @@ const TENSORFLOW_COORDINATOR: Engine = Engine {
     on_all_hosts: false,
     killed: KILLED,
     can_restart: false,
-    service: Some(("tf.distribute.Server", "the TensorFlow parameter server")),
+    services: &[(1, "tf.distribute.Server", "the TensorFlow parameter server")],
 };
 
 const TENSORFLOW_TOOLKIT: Engine = Engine {
@@ -151,7 +151,7 @@ const TENSORFLOW_TOOLKIT: Engine = Engine {
     on_all_hosts: true,
     killed: KILLED,
     can_restart: false,
-    service: Some(("tf.distribute.Server", "the TensorFlow parameter server")),
+    services: &[(1, "tf.distribute.Server", "the TensorFlow parameter server")],
 };
 
 const JAX: Engine = Engine {
@@ -163,7 +163,7 @@ const JAX: Engine = Engine {
     on_all_hosts: true,
     killed: KILLED,
     can_restart: true,
-    service: None,
+    services: &[],
 };
 
 /// Code for engines on PyTorch, which give the variables of its ranks.
@@ -182,7 +182,7 @@ const DEEPSPEED: Engine = Engine {
     on_all_hosts: true,
     killed: KILLED,
     can_restart: true,
-    service: None,
+    services: &[],
 };
 
 const DEEPSPEED_LAUNCHER: Engine = Engine {
@@ -193,7 +193,7 @@ const DEEPSPEED_LAUNCHER: Engine = Engine {
     on_all_hosts: true,
     killed: (247, "exit code 247 (-9): a child process was killed by SIGKILL (signal 9)\n"),
     can_restart: false,
-    service: None,
+    services: &[],
 };
 
 const ACCELERATE: Engine = Engine {
@@ -207,7 +207,7 @@ const ACCELERATE: Engine = Engine {
     on_all_hosts: true,
     killed: (1, KILLED.1),
     can_restart: true,
-    service: None,
+    services: &[],
 };
 
 const LIGHTNING: Engine = Engine {
@@ -224,7 +224,47 @@ const LIGHTNING: Engine = Engine {
     on_all_hosts: true,
     killed: KILLED,
     can_restart: true,
-    service: None,
+    services: &[],
+};
+
+const LIGHTNING_TRAINER: Engine = Engine {
+    name: "lightning's Trainer under per-gpu",
+    options: &["FOOTPLATE_LAUNCHER=per-gpu", "FOOTPLATE_PROCESSES_PER_HOST=1"],
+    volume: trainers,
+    begin: "import torch, lightning\n\
+            class Model(lightning.LightningModule):\n    \
+            def __init__(self):\n        super().__init__()\n        self.weight = torch.nn.Parameter(torch.zeros(1))\n    \
+            def configure_optimizers(self): return torch.optim.SGD([self.weight], 1.0)\n    \
+            def training_step(self, batch, _):\n        \
+            self.found = int(self.trainer.strategy.reduce(torch.ones(1), reduce_op='sum').item())\n        \
+            return (self.weight * batch).sum()\n\
+            def step():\n    \
+            model = Model()\n    \
+            lightning.Trainer(\n        \
+            accelerator='cpu', strategy='ddp', devices=1, num_nodes=int(os.environ['NNODES']), max_epochs=1, logger=False,\n        \
+            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,\n    \
+            ).fit(model, torch.utils.data.DataLoader(torch.ones(1, 1)))\n    \
+            return model.found\n\
+            @contextlib.contextmanager\n\
+            def group():\n    yield\n    torch.distributed.destroy_process_group()\n\
+            together = group()\n",
+    on_all_hosts: true,
+    killed: KILLED,
+    can_restart: true,
+    services: &[],
+};
+
+const HOROVOD: Engine = Engine {
+    name: "horovod under mpi",
+    options: &["FOOTPLATE_LAUNCHER=mpi", "FOOTPLATE_PROCESSES_PER_HOST=1"],
+    volume: horovod,
+    begin: "import mxnet, horovod.mxnet as hvd\n\
+            hvd.init()\n\
+            def step(): return int(hvd.allreduce(mxnet.nd.ones((1,)), average=False).asnumpy()[0])\n",
+    on_all_hosts: true,
+    killed: KILLED,
+    can_restart: false,
+    services: &[],
 };
 
 const TORCHRUN: Engine = Engine {
@@ -235,7 +275,7 @@ const TORCHRUN: Engine = Engine {
     on_all_hosts: true,
     killed: (1, KILLED.1),
     can_restart: true,
-    service: None,
+    services: &[],
 };
 
 const ELASTIC: Engine = Engine {
@@ -249,13 +289,14 @@ const ELASTIC: Engine = Engine {
     on_all_hosts: true,
     killed: (1, KILLED.1),
     can_restart: false,
-    service: None,
+    services: &[],
 };
 
 /// The folders of the Python environments in a container.
 const MXNET_FOLDER: &str = "/opt/mxnet";
 const FRAMEWORKS_FOLDER: &str = "/opt/frameworks";
 const TRAINERS_FOLDER: &str = "/opt/trainers";
+const HOROVOD_FOLDER: &str = "/opt/horovod";
 
 /// Returns the image of the hosts, with the libraries that MXNet and LightGBM need.
 fn image() -> &'static str {
@@ -276,6 +317,26 @@ fn trainers() -> (&'static str, &'static str) {
     let packages = "accelerate lightning deepspeed setuptools";
     let warm_up = format!("{folder}/bin/python3 -c 'import accelerate, lightning'");
     (images::python_volume_over(&engines::torch(), "footplate-test-trainers", folder, packages, &warm_up), folder)
+}
+
+/// Returns the image of hosts that run Horovod.
+fn image_with_mpi() -> &'static str {
+    images::debian_with("bookworm", &["libgomp1", "libquadmath0", "openmpi-bin"])
+}
+
+/// Returns the volume with Horovod for MXNet, and its folder. Horovod has no wheels: it is compiled.
+fn horovod() -> (&'static str, &'static str) {
+    let folder = HOROVOD_FOLDER;
+    let tools = ["libgomp1", "libquadmath0", "openmpi-bin", "libopenmpi-dev", "cmake", "make", "g++", "python3-dev"];
+    let packages = "mxnet==1.9.1 numpy==1.23.5 mpi4py 'setuptools<70' wheel cffi cloudpickle psutil pyyaml packaging";
+    let compile = format!(
+        "export HOROVOD_WITH_MXNET=1 HOROVOD_WITH_MPI=1 HOROVOD_WITHOUT_GLOO=1 HOROVOD_WITHOUT_TENSORFLOW=1 \
+         HOROVOD_WITHOUT_PYTORCH=1 PATH={folder}/bin:$PATH
+         {folder}/bin/pip install --quiet --no-build-isolation --no-deps horovod==0.28.1
+         {folder}/bin/python3 -c 'import horovod.mxnet'"
+    );
+    let image = images::debian_with("bookworm", &tools);
+    (images::python_volume_in(image, "footplate-test-horovod", folder, packages, &compile), folder)
 }
 
 /// Returns hosts whose script computes with all hosts, prints `together on HOST`, and executes `then`.
@@ -301,7 +362,8 @@ fn hosts(engine: &Engine, count: usize, then: &str) -> Hosts {
         // torchrun is a program of PyTorch.
         options.push(format!("--env=PATH={folder}/bin:{}/bin:/usr/local/bin:/usr/bin:/bin", torch.folder));
     }
-    Hosts::new(count, image(), &script, &options.iter().map(String::as_str).collect::<Vec<_>>())
+    let image = if folder == HOROVOD_FOLDER { image_with_mpi() } else { image() };
+    Hosts::new(count, image, &script, &options.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 impl Engine {
@@ -367,13 +429,15 @@ fn loses_a_rank(engine: &Engine) {
 }
 
 fn loses_a_service(engine: &Engine) {
-    let Some((process, title)) = engine.service else { return };
-    let hosts = hosts(engine, 2, GOES_ON);
-    let started = hosts.start();
-    started.until_together(engine);
-    started.containers[1].kill_process(process);
-    for ended in started.end_in_time() {
-        failed(&ended, 137, "killed by SIGKILL (signal 9)\n", &format!("host algo-2, exit code 137 of {title}"));
+    for (victim, process, title) in engine.services {
+        let hosts = hosts(engine, 2, GOES_ON);
+        let started = hosts.start();
+        started.until_together(engine);
+        started.containers[*victim].kill_process(process);
+        let status = format!("host algo-{}, exit code 137 of {title}", victim + 1);
+        for ended in started.end_in_time() {
+            failed(&ended, 137, "killed by SIGKILL (signal 9)\n", &status);
+        }
     }
 }
 
@@ -547,6 +611,8 @@ tests! {
     deepspeed_launcher: DEEPSPEED_LAUNCHER;
     accelerate: ACCELERATE;
     lightning: LIGHTNING;
+    lightning_trainer: LIGHTNING_TRAINER;
+    horovod: HOROVOD;
     torchrun: TORCHRUN;
     elastic_torchrun: ELASTIC;
 }
