@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use memchr::memmem;
 use regex::{CaptureLocations, Regex, RegexBuilder};
-use regex_syntax::hir::{Dot, Hir, HirKind};
+use regex_syntax::hir::{self, Class, ClassUnicode, ClassUnicodeRange, Dot, Hir, HirKind, Look};
 
 /// The maximum size of a compiled pattern, in bytes.
 const MAX_COMPILED: usize = 2 << 20;
@@ -24,14 +24,24 @@ const MAX_OCCURRENCES: usize = 16;
 /// The part of a pattern without `.*` around it.
 #[derive(Debug)]
 pub(super) struct Core {
-    regex: Regex,
+    /// The core for lines of ASCII. It takes a small part of the memory, because a class such as `\S` has hundreds of ranges.
+    in_ascii: Compiled,
+    /// The core for other lines. Compiled when there is one.
+    in_text: OnceLock<Option<Compiled>>,
+    core: Hir,
     /// The texts that each match contains, one behind the other. Empty if the search engine itself looks for the only one.
     texts: Vec<memmem::Finder<'static>>,
     wanted: Occurrence,
-    group: Group,
     /// The whole pattern, for lines with many occurrences of the core. Compiled when there is one.
     whole: OnceLock<Option<Regex>>,
     pattern: String,
+}
+
+/// A search engine, and the place of the first group in what it finds.
+#[derive(Debug)]
+struct Compiled {
+    regex: Regex,
+    group: Group,
 }
 
 /// The occurrence of a core in a line that is the match.
@@ -64,11 +74,14 @@ impl Core {
             texts.all.clear();
         }
         let finders = texts.all.iter().map(|text| memmem::Finder::new(text).into_owned());
+        // A core that is too large for other lines is too large.
+        Compiled::of(&core)?;
         Some(Core {
-            regex: compile(&core.to_string())?,
+            in_ascii: Compiled::of(&for_ascii(&core))?,
+            in_text: OnceLock::new(),
+            core,
             texts: finders.collect(),
             wanted,
-            group: group_of(&core),
             whole: OnceLock::new(),
             pattern: pattern.to_string(),
         })
@@ -76,7 +89,7 @@ impl Core {
 
     /// Returns the memory for a search.
     pub(super) fn places(&self) -> CaptureLocations {
-        self.regex.capture_locations()
+        self.in_ascii.regex.capture_locations()
     }
 
     /// Returns `None` if a line does not match the pattern, and else the place of the first group, if it takes part in the match.
@@ -85,11 +98,24 @@ impl Core {
         for text in &self.texts {
             rest = &rest[text.find(rest)? + text.needle().len()..];
         }
-        let (mut start, mut group) = self.next(line, 0, places)?;
+        if line.is_ascii() {
+            return self.search_with(&self.in_ascii, line, places);
+        }
+        let compiled = self.in_text.get_or_init(|| Compiled::of(&self.core)).as_ref()?;
+        self.search_with(compiled, line, &mut compiled.regex.capture_locations())
+    }
+
+    fn search_with(
+        &self,
+        compiled: &Compiled,
+        line: &str,
+        places: &mut CaptureLocations,
+    ) -> Option<Option<Range<usize>>> {
+        let (mut start, mut group) = compiled.next(line, 0, places)?;
         if self.wanted == Occurrence::Last {
             let mut occurrences = 1;
             while let Some(length) = line[start..].chars().next().map(char::len_utf8) {
-                let Some(next) = self.next(line, start + length, places) else { break };
+                let Some(next) = compiled.next(line, start + length, places) else { break };
                 occurrences += 1;
                 if occurrences > MAX_OCCURRENCES {
                     return self.search_whole(line);
@@ -98,6 +124,18 @@ impl Core {
             }
         }
         Some(group)
+    }
+
+    fn search_whole(&self, line: &str) -> Option<Option<Range<usize>>> {
+        let whole = self.whole.get_or_init(|| compile(&self.pattern)).as_ref()?;
+        whole.captures(line).map(|found| found.get(1).map(|group| group.range()))
+    }
+}
+
+impl Compiled {
+    /// Compiles a core, or returns `None` if it is too large.
+    fn of(core: &Hir) -> Option<Compiled> {
+        Some(Compiled { regex: compile(&core.to_string())?, group: group_of(core) })
     }
 
     /// Returns the beginning of the first match from a place on, and its first group.
@@ -115,15 +153,38 @@ impl Core {
     }
 }
 
-impl Core {
-    fn search_whole(&self, line: &str) -> Option<Option<Range<usize>>> {
-        let whole = self.whole.get_or_init(|| compile(&self.pattern)).as_ref()?;
-        whole.captures(line).map(|found| found.get(1).map(|group| group.range()))
-    }
-}
-
 fn compile(pattern: &str) -> Option<Regex> {
     RegexBuilder::new(pattern).size_limit(MAX_COMPILED).dfa_size_limit(MAX_CACHE).build().ok()
+}
+
+/// Returns a pattern that finds the same in lines of ASCII, with classes of bytes.
+fn for_ascii(pattern: &Hir) -> Hir {
+    let all = |parts: &[Hir]| parts.iter().map(for_ascii).collect();
+    match pattern.kind() {
+        HirKind::Class(Class::Unicode(class)) => {
+            let mut class = class.clone();
+            class.intersect(&ClassUnicode::new([ClassUnicodeRange::new('\0', '\x7f')]));
+            class.to_byte_class().map_or_else(Hir::fail, |bytes| Hir::class(Class::Bytes(bytes)))
+        }
+        HirKind::Look(look) => Hir::look(match look {
+            Look::WordUnicode => Look::WordAscii,
+            Look::WordUnicodeNegate => Look::WordAsciiNegate,
+            Look::WordStartUnicode => Look::WordStartAscii,
+            Look::WordEndUnicode => Look::WordEndAscii,
+            Look::WordStartHalfUnicode => Look::WordStartHalfAscii,
+            Look::WordEndHalfUnicode => Look::WordEndHalfAscii,
+            other => *other,
+        }),
+        HirKind::Repetition(repetition) => {
+            Hir::repetition(hir::Repetition { sub: Box::new(for_ascii(&repetition.sub)), ..repetition.clone() })
+        }
+        HirKind::Capture(capture) => {
+            Hir::capture(hir::Capture { sub: Box::new(for_ascii(&capture.sub)), ..capture.clone() })
+        }
+        HirKind::Concat(parts) => Hir::concat(all(parts)),
+        HirKind::Alternation(parts) => Hir::alternation(all(parts)),
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(Class::Bytes(_)) => pattern.clone(),
+    }
 }
 
 /// Returns a pattern without the `.*` at its beginning and its end.
@@ -253,9 +314,31 @@ mod tests {
     }
 
     /// Pieces of patterns that can follow each other in any order.
-    const PIECES: [&str; 16] = [
-        ".*", ".*?", "a", "ab", "é", "(a+)", "(b*)", "(?:a|b)", "[ab]", r"\b", "^", "$", "(.*)", "(.*?)", "x?",
+    const PIECES: [&str; 24] = [
+        ".*",
+        ".*?",
+        "a",
+        "ab",
+        "é",
+        "(a+)",
+        "(b*)",
+        "(?:a|b)",
+        "[ab]",
+        r"\b",
+        "^",
+        "$",
+        "(.*)",
+        "(.*?)",
+        "x?",
         "(?i:B)",
+        "(?i:k)",
+        r"\S+",
+        r"(\s)",
+        r"\w",
+        r"\B",
+        "[^a]",
+        "(?:é|b)",
+        r"\b{start}",
     ];
 
     proptest! {
@@ -263,7 +346,7 @@ mod tests {
         #[test]
         fn a_core_finds_the_group_of_its_pattern(
             pieces in prop::collection::vec(0..PIECES.len(), 1..6),
-            line in "[abéx ]{0,40}",
+            line in "[abx ]{0,40}|[abéxK\u{212a} ]{0,40}",
         ) {
             let pattern: String = pieces.iter().map(|piece| PIECES[*piece]).collect();
             let whole = Regex::new(&pattern).expect("a pattern");
