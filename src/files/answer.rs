@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -92,12 +92,13 @@ pub(super) fn together_within<T: Send + 'static>(
     });
     let mut wait = patience;
     loop {
-        if let Ok(value) = result.recv_timeout(wait) {
-            return Ok(value);
-        }
+        let has_panicked = match result.recv_timeout(wait) {
+            Ok(value) => return Ok(value),
+            Err(error) => error == RecvTimeoutError::Disconnected,
+        };
         let current = current.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = current.since.map_or(Duration::ZERO, |since| since.elapsed());
-        if waited >= patience || begun.elapsed() >= patience * PATIENCES_OF_WORK {
+        if has_panicked || waited >= patience || begun.elapsed() >= patience * PATIENCES_OF_WORK {
             return Err(Unanswered { path: current.path.clone(), patience });
         }
         wait = patience - waited;

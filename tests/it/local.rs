@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use flate2::read::GzDecoder;
@@ -11,28 +11,10 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::job::{FOOTPLATE, search_path, wait_with_output};
+use super::workplace::Workplace;
 use super::{images, installers, kept};
 
-/// A folder of a user that contains code.
-struct Workplace(tempfile::TempDir);
-
 impl Workplace {
-    fn new(script: &str) -> Workplace {
-        let workplace = Workplace(tempfile::tempdir().expect("a folder"));
-        workplace.write("src/train.py", script);
-        workplace
-    }
-
-    fn at(&self, path: &str) -> PathBuf {
-        self.0.path().join(path)
-    }
-
-    fn write(&self, path: &str, content: impl AsRef<[u8]>) {
-        let path = self.at(path);
-        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-        fs::write(path, content).expect("written");
-    }
-
     /// Returns a command that runs `footplate local` in the folder with these arguments.
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(FOOTPLATE);
@@ -50,10 +32,6 @@ impl Workplace {
     fn train(&self, words: &[&str]) -> Output {
         let all = ["--source-dir", "src", "--entry-point", "train.py", "--output-dir", "out"];
         self.run(&[&all[..], words].concat())
-    }
-
-    fn read(&self, path: &str) -> Option<String> {
-        fs::read_to_string(self.at(path)).ok()
     }
 
     /// Returns the names and texts of the members of an archive.

@@ -1,10 +1,11 @@
-//! `footplate local --image`: a job in containers of a real engine, and what it leaves behind: nothing.
+//! `footplate local --image`: a job in containers of a real engine, and what it leaves behind: nothing. The engine is docker;
+//! `tests/podman` runs the tests with podman.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,9 +14,7 @@ use nix::unistd::Pid;
 
 use super::images;
 use super::job::{FOOTPLATE, eventually, executable, search_path, wait_with_output};
-
-/// A folder of a user that contains code.
-struct Workplace(tempfile::TempDir);
+use super::workplace::Workplace;
 
 /// The end of a run.
 #[derive(Debug)]
@@ -27,38 +26,42 @@ struct LocalEnd {
     stderr: String,
 }
 
+/// The container engine of the tests.
+fn engine() -> &'static str {
+    if std::env::var_os("FOOTPLATE_TEST_PODMAN").is_some() { "podman" } else { "docker" }
+}
+
+/// Gives podman an image that docker has built. An image that docker does not have is none.
+fn load(image: &str) {
+    let _lock = images::locked("podman");
+    let script = format!(
+        "podman image exists {image} || ! docker image inspect {image} >/dev/null 2>&1 || docker save {image} | podman load"
+    );
+    images::run(Command::new("sh").args(["-c", &script]));
+}
+
 impl Workplace {
-    fn new(script: &str) -> Workplace {
-        let workplace = Workplace(tempfile::tempdir().expect("a folder"));
-        workplace.write("src/train.py", script);
-        workplace
-    }
-
-    fn at(&self, path: &str) -> PathBuf {
-        self.0.path().join(path)
-    }
-
-    fn write(&self, path: &str, content: impl AsRef<[u8]>) {
-        let path = self.at(path);
-        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-        fs::write(path, content).expect("written");
-    }
-
-    fn read(&self, path: &str) -> Option<String> {
-        fs::read_to_string(self.at(path)).ok()
-    }
-
     /// Returns a command that runs the script in an image.
-    fn command(&self, image: &str, words: &[&str]) -> Command {
+    fn command_in(&self, image: &str, words: &[&str]) -> Command {
         let mut command = Command::new(FOOTPLATE);
         command.args(["local", "--image", image, "--source-dir", "src", "--output-dir", "out"]).args(words);
+        if engine() == "podman" {
+            load(image);
+            if !words.contains(&"--engine") {
+                command.args(["--engine", "podman"]);
+            }
+        }
         command.current_dir(self.0.path()).env_clear().env("PATH", search_path()).env("HOME", "/root");
+        command.envs(std::env::vars_os().filter(|(name, _)| name == "CONTAINERS_CONF"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         command
     }
 
-    fn train(&self, image: &str, words: &[&str]) -> LocalEnd {
-        end(self.command(image, &[&["--entry-point", "train.py"], words].concat()).spawn().expect("footplate starts"))
+    fn train_in(&self, image: &str, words: &[&str]) -> LocalEnd {
+        end(self
+            .command_in(image, &[&["--entry-point", "train.py"], words].concat())
+            .spawn()
+            .expect("footplate starts"))
     }
 
     /// Returns the names of the files in the output folder, sorted.
@@ -85,7 +88,7 @@ fn of_run(pid: u32) -> Vec<String> {
     let mut found = Vec::new();
     for words in [["ps", "--all", "--format", "{{.Names}}"], ["network", "ls", "--format", "{{.Name}}"]] {
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-        let listed = images::output(Command::new("docker").args(words));
+        let listed = images::output(Command::new(engine()).args(words));
         found.extend(listed.lines().filter(|name| name.starts_with(&prefix)).map(str::to_owned));
     }
     found
@@ -132,12 +135,14 @@ fn a_job_runs_in_an_image_without_footplate_as_on_this_machine() {
     workplace.write("data/a.csv", "1");
     workplace.write("b,c.csv", "2");
     // An engine of the user's choice, which notes the command lines that others could read.
-    executable(&workplace.at("noting"), "#!/bin/sh\nprintf '%s\\n' \"$*\" >> noted\nexec docker \"$@\"\n");
+    let noting = format!("./{}-that-notes", engine());
+    let script = format!("#!/bin/sh\nprintf '%s\\n' \"$*\" >> noted\nexec {} \"$@\"\n", engine());
+    executable(&workplace.at(&noting), &script);
     let words = [
         "--entry-point",
         "train.py",
         "--engine",
-        "./noting",
+        &noting,
         "--channel",
         "train=data",
         "--channel",
@@ -161,7 +166,7 @@ fn a_job_runs_in_an_image_without_footplate_as_on_this_machine() {
         "--memory",
         "512m",
     ];
-    let mut command = workplace.command(image(), &words);
+    let mut command = workplace.command_in(image(), &words);
     let ended = end(command.env("FROM_SHELL", "shell").spawn().expect("footplate starts")).ended(0);
     let expected = "['--epochs', '3'] algo-1 my-job  a b=\"c\" # d 1234 2\n['a.csv'] 2 shell\n256 hunter2\n";
     assert_eq!(ended.stdout, expected, "{ended:#?}");
@@ -192,7 +197,7 @@ time.sleep(600)
 ";
     let workplace = Workplace::new(script);
     let words = ["--hosts", "2", "--gpus-per-host", "2", "--set", "launcher=per-gpu", "--checkpoint-dir", "seen"];
-    let ended = workplace.train(image(), &words).ended(1);
+    let ended = workplace.train_in(image(), &words).ended(1);
     for (host, rank) in [(1, 0), (1, 1), (2, 2), (2, 3)] {
         let line = format!("[algo-{host}:{rank}] algo-{host} algo-{host} [True, True] eth0\n");
         assert!(ended.stdout.contains(&line), "{ended:#?}");
@@ -256,20 +261,20 @@ fn an_image_that_has_what_runs_the_job_is_left_as_it_is() {
         return;
     }
     let workplace = Workplace::new("print('trained by', __file__)");
-    let ended = workplace.train(images::with_train(image()), &[]).ended(0);
+    let ended = workplace.train_in(images::with_train(image()), &[]).ended(0);
     assert_eq!(
         ended.says("the image's own /usr/local/bin/train runs the job\n").stdout,
         "trained by /opt/ml/code/train.py\n"
     );
-    let ended = workplace.train(images::with_entrypoint(image()), &[]).ended(0);
+    let ended = workplace.train_in(images::with_entrypoint(image()), &[]).ended(0);
     assert!(!ended.stderr.contains("mounted") && ended.stdout == "trained by /opt/ml/code/train.py\n", "{ended:#?}");
     // Without --entry-point, the script that is baked in runs.
     let baked = "RUN mkdir -p /opt/ml/code && echo 'print(\"baked in\")' > /opt/ml/code/main.py\nENV SAGEMAKER_PROGRAM=main.py\n";
     let baked = images::derived("baked-in", &format!("FROM {}\n{baked}", image()));
-    assert_eq!(end(workplace.command(baked, &[]).spawn().expect("footplate starts")).ended(0).stdout, "baked in\n");
+    assert_eq!(end(workplace.command_in(baked, &[]).spawn().expect("footplate starts")).ended(0).stdout, "baked in\n");
     // An ENTRYPOINT of the image's own gets the platform's argument.
     let own = images::derived("own-program", &format!("FROM {}\nENTRYPOINT [\"echo\", \"own\"]\n", image()));
-    let ended = end(workplace.command(own, &[]).spawn().expect("footplate starts")).ended(0);
+    let ended = end(workplace.command_in(own, &[]).spawn().expect("footplate starts")).ended(0);
     assert_eq!(ended.says("ENTRYPOINT, `echo own`, gets the argument `train`").stdout, "own train\n");
 }
 
@@ -289,7 +294,7 @@ while True:
 
 /// Starts a job and waits until its script runs.
 fn running(workplace: &Workplace, words: &[&str]) -> (Child, BufReader<ChildStdout>) {
-    let mut command = workplace.command(image(), &[&["--entry-point", "train.py"], words].concat());
+    let mut command = workplace.command_in(image(), &[&["--entry-point", "train.py"], words].concat());
     let mut child = command.spawn().expect("footplate starts");
     let mut lines = BufReader::new(child.stdout.take().expect("its output"));
     let mut line = String::new();
@@ -342,7 +347,7 @@ while True:
     // A program that ignores every signal ends, too.
     let deaf = "FROM BASE\nENTRYPOINT [\"python3\", \"-uc\", \"import time; print('running'); time.sleep(600)\"]\n";
     let deaf = images::derived("deaf", &deaf.replace("BASE", image()));
-    let mut child = workplace.command(deaf, &[]).spawn().expect("footplate starts");
+    let mut child = workplace.command_in(deaf, &[]).spawn().expect("footplate starts");
     let mut lines = BufReader::new(child.stdout.take().expect("its output"));
     lines.read_line(&mut String::new()).expect("a line");
     let begun = Instant::now();
@@ -383,7 +388,7 @@ fn a_container_that_is_killed_fails_the_job() {
     let (child, _lines) = running(&workplace, &words);
     let names = of_run(child.id());
     let second = names.iter().find(|name| name.ends_with("-algo-2")).unwrap_or_else(|| panic!("{names:?}"));
-    images::run(Command::new("docker").args(["kill", second]));
+    images::run(Command::new(engine()).args(["kill", second]));
     let ended = end(child);
     assert!(ended.code == Some(68) || ended.code == Some(137), "{ended:#?}");
     assert_eq!(of_run(ended.pid), [""; 0]);
@@ -402,12 +407,12 @@ fn what_cannot_start_is_refused_with_a_remedy_and_leaves_nothing() {
     let said = format!(
         "footplate: the image {none} is not on this machine, and `docker pull` fails (exit status: 1): check the name"
     );
-    workplace.train(none, &[]).ended(69).says(&said);
-    workplace.train(image(), &["--engine", "no-engine"]).ended(69).says("\"no-engine\" is not there: name another");
-    let mut command = workplace.command(image(), &["--entry-point", "train.py"]);
+    workplace.train_in(none, &[]).ended(69).says(&said);
+    workplace.train_in(image(), &["--engine", "no-engine"]).ended(69).says("\"no-engine\" is not there: name another");
+    let mut command = workplace.command_in(image(), &["--entry-point", "train.py"]);
     let ended = end(command.env("PATH", workplace.at("src")).spawn().expect("footplate starts"));
     ended.ended(69).says("neither docker nor podman is on PATH: install one of them");
-    let mut command = workplace.command(image(), &["--entry-point", "train.py"]);
+    let mut command = workplace.command_in(image(), &["--entry-point", "train.py"]);
     let ended = end(command.env("DOCKER_HOST", "tcp://127.0.0.1:1").spawn().expect("footplate starts"));
     ended.ended(69).says("docker cannot be used: Cannot connect to the Docker daemon");
     for (words, said) in [
@@ -415,23 +420,23 @@ fn what_cannot_start_is_refused_with_a_remedy_and_leaves_nothing() {
         (&["--env", "A=b\nc"], "the value of the variable A has several lines"),
         (&["--env", "A B=c"], "the variable \"A B\" is not possible"),
     ] {
-        workplace.train(image(), words).ended(78).says(said);
+        workplace.train_in(image(), words).ended(78).says(said);
     }
     for words in [&["--memory", "much"][..], &["--shm-size", "0"], &["--gpus", "-1"], &["--env", "NOT_SET_HERE"]] {
-        assert_eq!(workplace.train(image(), words).code, Some(2), "{words:?}");
+        assert_eq!(workplace.train_in(image(), words).code, Some(2), "{words:?}");
     }
     assert_eq!(workplace.read("out/model.tar.gz").as_deref(), Some("of an earlier job"));
     // The engine refuses a container, or cannot start it.
-    workplace.train(image(), &["--memory", "1m"]).ended(69).says("give a larger --memory\n");
+    workplace.train_in(image(), &["--memory", "1m"]).ended(69).says("give a larger --memory\n");
     let broken = images::derived("broken", &format!("FROM {}\nENTRYPOINT [\"/no/such/program\"]\n", image()));
-    let ended = workplace.train(broken, &["--hosts", "2"]).ended(69);
+    let ended = workplace.train_in(broken, &["--hosts", "2"]).ended(69);
     ended.says("cannot be started: ").says("/no/such/program");
     assert_eq!(workplace.left(), [""; 0]);
     // A host whose container does not start ends the others, which wait for it.
     let refusing = "#!/bin/sh\ncase \"$*\" in start*algo-2) exit 3 ;; esac\nexec docker \"$@\"\n";
     executable(&workplace.at("refusing"), refusing);
     let words = ["--engine", "./refusing", "--hosts", "2", "--set", "launcher=per-gpu"];
-    let ended = workplace.train(image(), &words).ended(69);
+    let ended = workplace.train_in(image(), &words).ended(69);
     ended.says("the container of host algo-2 cannot be started: refusing ended with exit code 3\n");
 }
 
@@ -442,7 +447,7 @@ fn an_engine_that_does_not_answer_is_given_up() {
     executable(&workplace.at("silent"), "#!/bin/sh\necho asked > asked\nexec sleep 600\n");
     let start = || {
         let words = ["--entry-point", "train.py", "--engine", "./silent"];
-        let child = workplace.command("image", &words).spawn().expect("footplate starts");
+        let child = workplace.command_in("image", &words).spawn().expect("footplate starts");
         eventually("the engine to be asked", || workplace.read("asked").filter(|text| !text.is_empty()));
         child
     };
@@ -471,7 +476,7 @@ fn the_memory_limit_of_a_container_is_named_when_it_is_exceeded() {
     }
     let workplace = Workplace::new("data = []\nwhile True:\n    data.append(b'x' * (4 << 20))\n");
     // The limit is that of the machine's container, which is smaller than the instance.
-    workplace.train(image(), &["--memory", "64m", "--instance-type", "ml.t3.medium"]).ended(137);
+    workplace.train_in(image(), &["--memory", "64m", "--instance-type", "ml.t3.medium"]).ended(137);
     let failure = workplace.read("out/failure").expect("the failure");
     assert!(failure.to_lowercase().contains("out of memory") && failure.contains("64"), "{failure}");
 }
@@ -484,9 +489,9 @@ fn an_instance_type_gives_the_limits_of_its_containers() {
     let script =
         "import os\nprint(os.environ['SM_CURRENT_INSTANCE_TYPE'], os.statvfs('/dev/shm').f_blocks * 4096 >> 20)\n";
     let workplace = Workplace::new(script);
-    let ended = workplace.train(image(), &["--instance-type", "ml.c5.large"]).ended(0);
+    let ended = workplace.train_in(image(), &["--instance-type", "ml.c5.large"]).ended(0);
     assert_eq!(ended.stdout, "ml.c5.large 2048\n");
-    let ended = workplace.train(image(), &["--instance-type", "ml.p4d.24xlarge", "--shm-size", "64m"]).ended(0);
+    let ended = workplace.train_in(image(), &["--instance-type", "ml.p4d.24xlarge", "--shm-size", "64m"]).ended(0);
     assert_eq!(ended.stdout, "ml.p4d.24xlarge 64\n");
     ended
         .says("ml.p4d.24xlarge has 1.1 TiB, and this machine only ")

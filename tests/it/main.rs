@@ -134,3 +134,4 @@ mod structure;
 mod torchrun;
 mod trainers;
 mod wording;
+mod workplace;
