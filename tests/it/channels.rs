@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use super::job::{FOOTPLATE, eventually, search_path, wait_with_output};
+use super::job::{FOOTPLATE, eventually, has_all_engines, search_path, wait_with_output};
 use super::servers::Server;
 use super::{images, kept, sdk};
 
@@ -178,6 +178,36 @@ for epoch in range(2):
     let framed = ["--record-wrapper", "train=RecordIO", "--env", &format!("FOOTPLATE_PYTHON={python}")];
     let framed: Vec<&str> = PIPE.iter().chain(&framed).copied().collect();
     assert_eq!(place.lines(&framed), ["0 ['[a]', '[b]', '[sub/c]']", "1 ['[a]', '[b]', '[sub/c]']"]);
+}
+
+#[test]
+fn mxnets_own_reader_reads_records() {
+    if !has_all_engines() {
+        return;
+    }
+    let place = Workplace::new(
+        "
+import mxnet
+for epoch in range(2):
+    path = f\"/{os.environ['SM_CHANNEL_TRAIN']}_{epoch}\"
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    reader, sizes = mxnet.recordio.MXRecordIO(path, 'r'), []
+    while (record := reader.read()) is not None:
+        sizes.append((len(record), record[:3].decode(), record[-3:].decode()))
+    reader.close()
+    print(epoch, sizes)
+",
+    );
+    // More than a pipe holds, a number of bytes that the frame fills up, and no byte.
+    place.write("data/long", &format!("[l{}g]", "o".repeat((1 << 20) + 1)));
+    place.write("data/none", "");
+    // The last release of MXNet uses names that NumPy 1.24 removed.
+    let python = kept::environment(&["mxnet==1.9.1", "numpy==1.23.5"]).join("bin/python3").display().to_string();
+    let framed = ["--record-wrapper", "train=RecordIO", "--env", &format!("FOOTPLATE_PYTHON={python}")];
+    let framed: Vec<&str> = PIPE.iter().chain(&framed).copied().collect();
+    let sizes = "[(3, '[a]', '[a]'), (3, '[b]', '[b]'), (1048581, '[lo', 'og]'), (0, '', ''), (7, '[su', '/c]')]";
+    assert_eq!(place.lines(&framed), [format!("0 {sizes}"), format!("1 {sizes}")]);
 }
 
 #[test]
