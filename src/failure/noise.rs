@@ -50,7 +50,7 @@ static ADVICE: LazyLock<Regex> = LazyLock::new(|| {
         r"^Execution halted|^Calls: |is not going to be frozen|^help: |^In addition: Warning|Unable to register cu\w+ factory|",
         r"^\s*\d* \| |^\d+ (?:failed|passed|errors?)\b.* in [\d.]+s|^FAILED \(|^Ran \d+ tests? in|^exit status \d+$|",
         r"^\s+(?:code|errno|syscall|path|requireStack|generatedMessage): |^\s*\d+: 0x[0-9a-f]+ |^\s+@ +0x[0-9a-f]+|^\*\*\* Check failure|",
-        r#"^\s+\S+\(.*\) called at \S+ line \d+|ExecuteUserScriptError:?$|^ExitCode \d+$|^ErrorMessage ""$|^Command "|"#,
+        r#"^\s+\S+\(.*\) called at \S+ line \d+|(?:ExecuteUserScript|InstallRequirements|InstallModule)Error:?$|^ExitCode \d+$|^ErrorMessage ""$|^Command "|"#,
         r"sagemaker-training-toolkit (?:ERROR|INFO) +(?:Encountered|Reporting|Invoking|Waiting|Done|Command)|",
         r"^\[notice\]|^huggingface/tokenizers: |^To disable this warning|^\s+- (?:Avoid using `tokenizers|Explicitly set the env)|",
         r"^npm (?:notice|ERR! A complete log)|^Debug (?:log|info)|^A complete log of this run|^Press any key|^Shutting down|",

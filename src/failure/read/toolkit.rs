@@ -1,35 +1,40 @@
-//! The report of `sagemaker-training` about the script that it ran: `ExecuteUserScriptError:`, and in `ErrorMessage "…"` the
-//! script's own error.
+//! The report of `sagemaker-training` about a program that it ran, the script or pip: `ExecuteUserScriptError:`, and in
+//! `ErrorMessage "…"` the program's own error.
 
 use super::cursor::Cursor;
 use super::python;
 use super::traceback::{Link, Raised};
 
-const NAME: &str = "ExecuteUserScriptError";
+/// The names of the exceptions that are reports.
+const NAMES: [&str; 3] = ["ExecuteUserScriptError", "InstallRequirementsError", "InstallModuleError"];
 
 /// The maximum number of lines of a report.
 const MAX_LINES: usize = 200;
 
 /// Returns true if a report may begin at a line of a log.
 pub(super) fn begins(line: &str) -> bool {
-    line.trim_end_matches(':').ends_with(NAME)
+    name_of(line.trim_end_matches(':')).is_some()
+}
+
+/// Returns the name with which a text ends, if it is that of a report.
+fn name_of(text: &str) -> Option<&'static str> {
+    NAMES.into_iter().find(|name| text.ends_with(name))
 }
 
 /// Reads a report.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     let lines = &cursor.lines[cursor.at..cursor.lines.len().min(cursor.at + MAX_LINES)];
     let end = lines.iter().position(|line| line.starts_with("Command \""))?;
+    let name = name_of(lines[0].trim_end_matches(':'))?;
     let message = lines[1..end].join("\n");
     cursor.at += end + 1;
-    let report = Raised { name: NAME.to_owned(), message, ..Raised::default() };
+    let report = Raised { name: name.to_owned(), message, ..Raised::default() };
     inner(&report).map(|inner| vec![Raised { link: None, ..inner }])
 }
 
-/// Returns the script's own error in a report; `None` if the exception is no report or has no such error.
+/// Returns the program's own error in a report; `None` if the exception is no report or has no such error.
 pub(super) fn inner(report: &Raised) -> Option<Raised> {
-    if !report.name.ends_with(NAME) {
-        return None;
-    }
+    name_of(&report.name)?;
     let (_, text) = report.message.split_once("ErrorMessage \"")?;
     let text = text.split_once("\nCommand \"").map_or(text, |(text, _)| text).trim_end().trim_end_matches('"');
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();

@@ -279,6 +279,17 @@ fn the_report_of_sagemaker_training_is_told_by_the_scripts_error_in_it() {
             "passed on as: sagemaker_training.errors.ExecuteUserScriptError: ExecuteUserScriptError: ExitCode 7",
         ],
     );
+    // A report of an installation that a framework has asked for.
+    told(
+        "Traceback (most recent call last):\n  File \"/usr/lib/fw.py\", line 3, in main\n    raise error\nsagemaker_training.errors.InstallRequirementsError: InstallRequirementsError:\nExitCode 1\nErrorMessage \"ERROR: Could not find a version that satisfies the requirement fix (from versions: none)\nERROR: No matching distribution found for fix\n\"\nCommand \"/usr/bin/python3 -m pip install -r requirements.txt\"\n",
+        &[
+            "ERROR: Could not find a version that satisfies the requirement fix (from versions: none)",
+            "at /usr/lib/fw.py:3 in main",
+            "passed on as: sagemaker_training.errors.InstallRequirementsError: InstallRequirementsError: ExitCode 1",
+            "last line: ERROR: No matching distribution found for fix",
+            "hint: no index has that package or version; check the spelling and version in the requirements, the Python version, and the index (--index-url, --extra-index-url, --find-links)",
+        ],
+    );
 }
 
 #[test]
