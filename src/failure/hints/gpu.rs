@@ -28,8 +28,16 @@ pub(super) fn assertion(facts: &HintFacts<'_>) -> Option<String> {
 
 /// Errors whose wording says the reason.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
+    // TensorFlow tells the reason only in its log.
+    let is_of_xla = facts.claims(&["JIT compilation failed"]).is_some();
+    if is_of_xla && facts.logged("Can't find libdevice directory").is_some() {
+        return Some(NO_LIBDEVICE.to_owned());
+    }
     facts.advice(ROWS)
 }
+
+const NO_LIBDEVICE: &str = "XLA does not find CUDA's libdevice; set XLA_FLAGS=--xla_gpu_cuda_data_dir= to the CUDA folder, or \
+                            use an image with the CUDA toolkit (devel)";
 
 const NO_GPU: &str = "this process sees no GPU; use an instance type with GPUs (ml.g5, ml.p4d, …), leave CUDA_VISIBLE_DEVICES \
                       alone, or set the script to run on the CPU";
@@ -67,6 +75,11 @@ const ROWS: &[HintRow] = &[
             "CUDAAccelerator can not run on your system since the accelerator is not available",
             "No GPU device found",
             "No GPU found",
+            "No visible GPU is found",
+            "No OpenCL device found",
+            "is only supported with GPUs, no GPUs found",
+            "requires at least one CUDA device",
+            "CudaSupportError: Error at driver init: CUDA driver library cannot be found",
             "instances of cuda are present",
             "instances of gpu are present",
             "Unknown backend: 'gpu' requested",
@@ -152,6 +165,7 @@ const ROWS: &[HintRow] = &[
             "CUDNN_STATUS_NOT_INITIALIZED",
             "CUDNN_STATUS_INTERNAL_ERROR",
             "CUDNN_STATUS_EXECUTION_FAILED",
+            "CUDNN_STATUS_MAPPING_ERROR",
             "CUDNN_STATUS_SUBLIBRARY",
             "DNN library initialization failed",
             "DNN library is not found",
@@ -177,10 +191,11 @@ const ROWS: &[HintRow] = &[
                CUDA_LAUNCH_BLOCKING=1 shows the line; check indices and custom kernels",
     },
     HintRow {
-        wordings: &["Can't find libdevice directory", "libdevice not found at ./libdevice"],
-        hint: "XLA does not find CUDA's libdevice; set XLA_FLAGS=--xla_gpu_cuda_data_dir= to the CUDA folder, or use an image with \
-               the CUDA toolkit (devel)",
+        wordings: &["CUDA Setup failed despite GPU being available", "CUDA SETUP: Setup Failed"],
+        hint: "bitsandbytes found no library of its own for the image's CUDA; install a newer bitsandbytes, or put CUDA's libraries \
+               (libcudart) on LD_LIBRARY_PATH; `python -m bitsandbytes` shows what it looks for",
     },
+    HintRow { wordings: &["Can't find libdevice directory", "libdevice not found at ./libdevice"], hint: NO_LIBDEVICE },
     HintRow {
         wordings: &["NERR_RESOURCE_NC", "insufficent NCs", "Logical Neuron Core(s) not available", "NRT_RESOURCE"],
         hint: "more Neuron cores were asked for than are free; start fewer processes on each host, or set NEURON_RT_NUM_CORES \

@@ -130,6 +130,16 @@ const HUBS: &[HintRow] = &[
         hint: "the repository runs code of its own; read it, then pass trust_remote_code=True and pin its revision",
     },
     HintRow {
+        wordings: &["but Transformers does not recognize this architecture"],
+        hint: "the installed transformers is older than this kind of model, or config.json names another model_type; set a newer transformers in \
+               requirements.txt",
+    },
+    HintRow {
+        wordings: &["Weights only load failed"],
+        hint: "torch.load reads only weights since torch 2.6, and this file has other objects; if you trust it, pass weights_only=False, or name its \
+               classes with torch.serialization.add_safe_globals; else save only a state_dict",
+    },
+    HintRow {
         wordings: &["Please use the NLTK Downloader to obtain the resource"],
         hint: "NLTK's data is not in the image; run nltk.download when the image is built, or bring the data as a channel and set \
                NLTK_DATA",
@@ -156,6 +166,11 @@ const TRACKERS: &[HintRow] = &[
             "wandb*The API key you provided is either invalid or missing",
         ],
         hint: "Weights & Biases has no valid key; set WANDB_API_KEY in the job's environment, or WANDB_MODE=offline (or disabled)",
+    },
+    HintRow {
+        wordings: &["CommError: Run initialization has timed out"],
+        hint: "Weights & Biases was not reached in time (no internet in a VPC or with network isolation, or a slow server); set \
+               WANDB_MODE=offline, or give the job's network a NAT gateway",
     },
     HintRow {
         wordings: &["comet_ml*API key", "Comet.ml requires an API key"],

@@ -275,6 +275,9 @@ pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     {
         return Some(format!("the package {package} is not installed; add it to requirements.txt beside the script"));
     }
+    if let Some(requirement) = facts.between("Requirement '", "' not met. HINT: Try running `pip install") {
+        return Some(format!("add {requirement} to requirements.txt beside the script"));
+    }
     let name = facts.between("requires the ", " library but it was not found in your environment");
     if let Some(name) = name {
         return Some(format!("add the package of {name} to requirements.txt beside the script"));
@@ -314,6 +317,10 @@ const ROWS: &[HintRow] = &[
             "`bitsandbytes` 8-bit quantization requires",
         ],
         hint: "add bitsandbytes to requirements.txt beside the script, in a version for the image's CUDA",
+    },
+    HintRow {
+        wordings: &["Cannot find a working triton installation"],
+        hint: "add triton to requirements.txt beside the script, in the version that the installed torch names, or do without torch.compile",
     },
     HintRow {
         wordings: &["tried using: 'pyarrow', 'fastparquet'"],

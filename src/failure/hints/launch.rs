@@ -43,9 +43,18 @@ const LAUNCHERS: [Launcher; 2] = [
     },
 ];
 
+/// The beginning of variables of Slurm.
+const OF_SLURM: &str = "SLURM_";
+
 /// A variable of a launcher that is not set.
 pub(super) fn missing_variable(facts: &HintFacts<'_>) -> Option<String> {
     let variable = unset(facts)?;
+    if variable.starts_with(OF_SLURM) {
+        return Some(format!(
+            "{variable} is set by Slurm's srun, which does not start the scripts of this job; read RANK, LOCAL_RANK and WORLD_SIZE, \
+             which FOOTPLATE_LAUNCHER=torchrun sets"
+        ));
+    }
     let Launcher { name, program, flag, .. } =
         LAUNCHERS.iter().find(|launcher| launcher.variables.contains(&variable))?;
     // If it started the script, it set the variable, and another process lost it.
@@ -65,7 +74,7 @@ pub(super) fn unset_variable(facts: &HintFacts<'_>) -> Option<String> {
     let is_environ =
         facts.mentions(&["<frozen os>\", line * in __getitem__", "/os.py\", line * in __getitem__"]).is_some();
     let is_of_launcher = LAUNCHERS.iter().any(|launcher| launcher.variables.contains(&name));
-    (is_name && is_environ && !is_of_launcher && !name.starts_with("SM_")).then(|| {
+    (is_name && is_environ && !is_of_launcher && !name.starts_with("SM_") && !name.starts_with(OF_SLURM)).then(|| {
         format!("the variable {name} is not set in the container; set it in the job's environment (environment={{'{name}': …}}), or give it a default")
     })
 }

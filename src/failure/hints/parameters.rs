@@ -82,6 +82,9 @@ pub(super) fn arguments(facts: &HintFacts<'_>) -> Option<String> {
     })
 }
 
+/// absl's words about a flag whose value it refuses.
+const REFUSED_FLAG: [&str; 2] = ["IllegalFlagValueError", "Flags parsing error: flag --"];
+
 /// Returns the argument that a parser does not know: of argparse, click, absl, fire, getopt, transformers, R's optparse.
 fn unknown_argument(facts: &HintFacts<'_>) -> Option<String> {
     let argument = facts
@@ -96,6 +99,7 @@ fn unknown_argument(facts: &HintFacts<'_>) -> Option<String> {
         .or_else(|| facts.between("Could not consume arg: ", ""))
         .or_else(|| facts.between("are not used by the HfArgumentParser: ['", "'"))
         .or_else(|| facts.between("unrecognized option '", "'"))
+        .or_else(|| facts.between("GetoptError: option ", " not recognized"))
         .or_else(|| facts.between("unknown option -- '", "'"))
         .or_else(|| facts.between("long flag \"", "\" is invalid"))?;
     let first = argument.split_whitespace().next()?.trim_matches(['\'', '"', ',', '.']);
@@ -113,7 +117,7 @@ fn refused_argument<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
     let argument = facts
         .between("error: argument ", ": ")
         .or_else(|| facts.between("Invalid value for '", "'"))
-        .or_else(|| facts.between("flag --", "=").filter(|_| facts.claims(&["IllegalFlagValueError"]).is_some()))?;
+        .or_else(|| facts.between("flag --", "=").filter(|_| facts.claims(&REFUSED_FLAG).is_some()))?;
     // `--lr/-l` and `-l/--lr` name one argument.
     argument.split(['/', ' ']).find(|word| word.starts_with("--")).or(Some(argument))
 }

@@ -104,6 +104,11 @@ const NETWORKS: &[HintRow] = &[
 /// Errors of ranks that look for each other.
 const MEETINGS: &[HintRow] = &[
     HintRow {
+        wordings: &["gloo*Unable to find address for: ", "Gloo connectFullMesh failed"],
+        hint: "Gloo did not reach the other ranks by the interface that it chose; set GLOO_SOCKET_IFNAME to the hosts' interface \
+               (network_interface_name of resourceconfig.json, such as eth0), and allow all traffic within the security group",
+    },
+    HintRow {
         wordings: &["EADDRINUSE", "ddress already in use", "[Errno 98]", "address already in use"],
         hint: "the port is in use: by an earlier process that still runs, or by a second launch on this host; use another port \
                (MASTER_PORT), or let footplate launch the ranks once",

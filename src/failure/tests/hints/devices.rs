@@ -58,6 +58,22 @@ fn errors_of_cuda_have_a_remedy() {
             "this process sees no GPU",
         ),
         ("RuntimeError: CUDA error: no CUDA-capable device is detected", "this process sees no GPU"),
+        (
+            "xgboost.core.XGBoostError: [10:11:12] /workspace/src/context.cc:44: Check failed: common::AllVisibleGPUs() >= 1 (0 vs. 1) : No visible GPU is found for XGBoost.",
+            "this process sees no GPU",
+        ),
+        ("lightgbm.basic.LightGBMError: No OpenCL device found", "this process sees no GPU"),
+        ("ValueError: ProcessGroupNCCL is only supported with GPUs, no GPUs found!", "this process sees no GPU"),
+        ("RuntimeError: nccl2 requires at least one CUDA device", "this process sees no GPU"),
+        (
+            "numba.cuda.cudadrv.error.CudaSupportError: Error at driver init: \n\nCUDA driver library cannot be found.\nIf you are sure that a CUDA driver is installed,",
+            "this process sees no GPU",
+        ),
+        ("RuntimeError: cuDNN error: CUDNN_STATUS_MAPPING_ERROR", "cuDNN could not start"),
+        (
+            "RuntimeError: \n        CUDA Setup failed despite GPU being available. Please run the following command to get more information:\n\n        python -m bitsandbytes",
+            "bitsandbytes found no library",
+        ),
         ("AssertionError: Torch not compiled with CUDA enabled", "the installed build of the package has no CUDA"),
         (
             "lightgbm.basic.LightGBMError: CUDA Tree Learner was not enabled in this build.\nPlease recompile with CMake option -DUSE_CUDA=1",
@@ -131,7 +147,20 @@ fn errors_of_cuda_have_a_remedy() {
         "ValueError: ordinal encoding: invalid ordinal 7",
         "AssertionError: the GPU sampler is busy",
         "RuntimeError: convolution kernel image is too small",
+        "ValueError: the OpenCL device list of the config is empty",
+        "RuntimeError: setup failed despite 3 attempts",
     ]);
+}
+
+#[test]
+fn a_toolkit_that_xla_misses_is_named_from_its_log() {
+    let failed = raising(
+        "tensorflow.python.framework.errors_impl.UnknownError: {{function_node __wrapped__Pow}} JIT compilation failed. [Op:Pow]",
+    );
+    let logged = "2024-01-02 03:04:05.6: W external/xla/gpu_backend_lib.cc:542] Can't find libdevice directory ${CUDA_DIR}/nvvm/libdevice.\n";
+    assert!(of(Ending::Exited(1), &(logged.to_owned() + &failed))[0].contains("--xla_gpu_cuda_data_dir"));
+    assert_eq!(of(Ending::Exited(1), &failed), [""; 0]);
+    assert_eq!(of(Ending::Exited(1), &(logged.to_owned() + &raising("KeyError: 'label'"))), [""; 0]);
 }
 
 #[test]

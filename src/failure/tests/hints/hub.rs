@@ -28,6 +28,14 @@ fn a_gated_repository_asks_for_its_terms_or_for_another_token() {
 fn errors_of_the_hub_have_a_remedy() {
     assert_hints(&[
         (
+            "ValueError: The checkpoint you are trying to load has model type `acme9` but Transformers does not recognize this architecture. This could be because of an issue with the checkpoint, or because your version of Transformers is out of date.",
+            "the installed transformers is older than this kind of model",
+        ),
+        (
+            "_pickle.UnpicklingError: Weights only load failed. This file can still be loaded, to do so you have two options, do those steps only if you trust the source of the checkpoint.",
+            "weights_only=False",
+        ),
+        (
             "OSError: acme/nope is not a local folder and is not a valid model identifier listed on 'https://huggingface.co/models'\nIf this is a private repository, make sure to pass a token",
             "the Hub has no such repository, or it is private",
         ),
@@ -90,6 +98,7 @@ fn errors_of_the_hub_have_a_remedy() {
         "KeyError: 'repo_id'",
         "RuntimeError: offline evaluation found no checkpoint",
         "ValueError: a token is required between 'a' and 'b'",
+        "ValueError: the architecture of the model type is out of date",
     ]);
 }
 
@@ -110,5 +119,7 @@ fn trackers_without_a_key_are_named() {
             "MLFLOW_TRACKING_URI",
         ),
     ]);
+    let timeout = "wandb.errors.errors.CommError: Run initialization has timed out after 90.0 sec. Please try increasing the timeout with the `init_timeout` setting";
+    assert_hints(&[(timeout, "WANDB_MODE=offline")]);
     assert_no_hint(&["ValueError: the API of the model has no key column", "RuntimeError: wandb sweep has 0 runs"]);
 }

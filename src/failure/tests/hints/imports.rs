@@ -107,7 +107,18 @@ fn a_missing_name_is_blamed_on_the_version_or_on_the_users_file() {
             "add the package of protobuf",
         ),
     ]);
+    assert_hints(&[
+        (
+            "torch._inductor.exc.InductorError: RuntimeError: Cannot find a working triton installation. Either the package is not installed or it is too old.",
+            "add triton to requirements.txt",
+        ),
+        (
+            "ModuleNotFoundError: Requirement 'jsonargparse[signatures]>=4.27.7' not met. HINT: Try running `pip install -U 'jsonargparse[signatures]>=4.27.7'`",
+            "add jsonargparse[signatures]>=4.27.7 to requirements.txt",
+        ),
+    ]);
     assert_no_hint(&[
+        "ValueError: Requirement 'depth > 3' not met",
         "AttributeError: 'NoneType' object has no attribute 'train'",
         "AttributeError: module 'model' has no attribute 'Net'",
         "RuntimeError: the import of shard 3 found no rows",

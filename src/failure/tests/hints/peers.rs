@@ -41,6 +41,21 @@ fn an_error_of_nccl_is_explained_by_its_log() {
 }
 
 #[test]
+fn an_interface_that_gloo_does_not_find_is_to_be_named() {
+    assert_hints(&[
+        (
+            "RuntimeError: [enforce fail at ../third_party/gloo/gloo/transport/tcp/device.cc:83] ifa != nullptr. Unable to find address for: ens5",
+            "GLOO_SOCKET_IFNAME",
+        ),
+        (
+            "RuntimeError: Gloo connectFullMesh failed with [../third_party/gloo/gloo/transport/tcp/pair.cc:144] no error",
+            "GLOO_SOCKET_IFNAME",
+        ),
+    ]);
+    assert_no_hint(&["ValueError: Unable to find address for: customer 17", "RuntimeError: the full mesh has 3 holes"]);
+}
+
+#[test]
 fn full_shared_memory_under_nccl_is_no_lost_connection() {
     let last = "\nLast error:\nError while creating shared memory segment nccl-shm-recv-b3d54-0-2-3 (size 9637888)";
     let hints = raised(&format!("{SYSTEM_ERROR}{last}"));

@@ -24,6 +24,7 @@ fn a_variable_of_a_launcher_names_the_launcher_to_use() {
             "KeyError: 'OMPI_COMM_WORLD_RANK'",
             "set by mpirun, which did not start this script; set FOOTPLATE_LAUNCHER=mpi (in the SDK",
         ),
+        ("KeyError: 'SLURM_PROCID'", "set by Slurm's srun, which does not start the scripts of this job"),
         (
             "ValueError: Default process group has not been initialized, please make sure to call init_process_group.",
             "init_process_group",
@@ -120,6 +121,10 @@ fn a_hyperparameter_that_the_script_does_not_accept_is_named() {
     assert!(hint(&["learning_rate"], command, click).starts_with("the hyperparameter learning_rate becomes"));
     let absl = "FATAL Flags parsing error: Unknown command line flag 'learning_rate'\nPass --helpshort or --helpfull to see help on flags.\n";
     assert!(hint(&["learning_rate"], command, absl).starts_with("the hyperparameter learning_rate becomes"));
+    let getopt = raising("getopt.GetoptError: option --learning_rate not recognized");
+    assert!(hint(&["learning_rate"], command, &getopt).starts_with("the hyperparameter learning_rate becomes"));
+    let value = "FATAL Flags parsing error: flag --learning_rate=high: could not convert string to float: 'high'\nPass --helpshort or --helpfull to see help on flags.\n";
+    assert!(hint(&["learning_rate"], command, value).contains("comes from the hyperparameter learning_rate"));
     let switch = format!("{usage}train.py: error: unrecognized arguments: True\n");
     assert!(hint(&["amp"], "python3 train.py --amp True", &switch).contains("takes the value True"));
     let choice =
