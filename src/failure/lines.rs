@@ -148,6 +148,8 @@ impl Builder<'_> {
         for _ in 0..3 {
             if let Some((label, length)) = RankLabel::parse(text.as_bytes())
                 && self.hosts.contains(&label.host.as_str())
+                // Open MPI's own, with the number of a process: `[algo-1:47110] *** An error occurred in MPI_Recv`.
+                && !text[length..].starts_with("***")
             {
                 (writer.host, writer.rank) = (Some(label.host), Some(label.rank));
                 text = &text[length..];
@@ -264,6 +266,8 @@ mod tests {
 
     #[test]
     fn a_prefix_counts_only_with_a_host_of_the_job() {
+        let of_mpi = "[algo-1:47110] *** Process received signal ***";
+        assert_eq!(of_hosts(of_mpi, &["algo-1"]).lines[0].text, of_mpi);
         let text = "[trainer-0:1] x";
         assert_eq!(of_hosts(text, &["algo-1", "trainer-1"]).lines[0].text, text);
         assert_eq!(of_hosts(text, &["algo-1", "trainer-0"]).lines[0].text, "x");

@@ -36,7 +36,9 @@ impl RankLabel {
         let (host, digits) = (&inner[..colon], &inner[colon + 1..]);
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
         let is_host = host.first().is_some_and(u8::is_ascii_alphanumeric) && host.iter().all(is_name);
-        if !is_host || !digits.iter().all(u8::is_ascii_digit) {
+        // Open MPI writes the number of a process there, with zeros before it: `[algo-1:00071] `.
+        let is_padded = digits.len() > 1 && digits[0] == b'0';
+        if !is_host || is_padded || !digits.iter().all(u8::is_ascii_digit) {
             return None;
         }
         let rank = std::str::from_utf8(digits).ok()?.parse().ok()?;
