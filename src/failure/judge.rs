@@ -198,18 +198,21 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         {
             return self.said_by_line(found);
         }
-        // Nothing caught the exception, and threads were still running when the process ended itself.
+        // Nothing caught the exception, and the runtime of .NET aborts, or threads were still running at the exit.
+        let aborts = |line: &str| {
+            line == "terminate called without an active exception" || line.starts_with("Unhandled exception. ")
+        };
         if number == ABORT
-            && self.stderr.lines.iter().any(|line| line.text == "terminate called without an active exception")
+            && self.stderr.lines.iter().any(|line| aborts(&line.text))
             && let Some(best) = self.best(1)
         {
             return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
         }
         let fatal = read::fatal(&self.stderr);
         let place = fatal.as_ref().and_then(|fatal| place::deepest(fatal.frames.iter(), self.evidence.code_dir));
-        let fatal = fatal.filter(|fatal| number == ABORT && fatal.error != "Aborted");
+        let fatal = fatal.filter(|fatal| number == ABORT && fatal.error != "Fatal Python error: Aborted");
         let headline = match (fatal, self.evidence.memory) {
-            (Some(fatal), _) => format!("Fatal Python error: {}", fatal.error),
+            (Some(fatal), _) => fatal.error,
             (None, Some(_)) if number == nix::libc::SIGKILL => format!("{headline}: out of memory"),
             (None, _) => headline,
         };
@@ -241,11 +244,11 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         Some(Account { headline, end: Some(end), ..Account::default() })
     }
 
-    /// Explains an exit by a fatal error of the interpreter that is not a signal: it could not start.
+    /// Explains an exit by a fatal error of the interpreter that is not a signal: it could not start, or faulthandler ended it.
     fn interpreters_own(&self) -> Option<Account> {
-        let fatal = read::fatal(&self.stderr)?;
+        let fatal = read::fatal(&self.stderr).or_else(|| read::timed_out(&self.stderr))?;
         let place = place::deepest(fatal.frames.iter(), self.evidence.code_dir);
-        Some(Account { headline: format!("Fatal Python error: {}", fatal.error), place, ..Account::default() })
+        Some(Account { headline: fatal.error, place, ..Account::default() })
     }
 
     /// Explains an exit by a traceback that the script printed to stdout.

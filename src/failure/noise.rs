@@ -25,11 +25,11 @@ static LEVEL: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// The first letter and date of a record of Google's logging library, which torch and TensorFlow use:
-/// `E0314 12:00:00.000000 …`, `2024-03-14 12:00:00.000000: E …`.
+/// The first letter and date of a record of Google's logging library, which torch and TensorFlow use, and of Tornado's, which
+/// Jupyter and Optuna use: `E0314 12:00:00.000000 …`, `2024-03-14 12:00:00.000000: E …`, `[E 2024-03-14 12:00:00,000 …`.
 static GLOG: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"^\[?(?P<letter>[IWEF])(?:\d{3,4}|\d{8}) \d\d:\d\d:\d\d|^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+:? (?P<late>[IWEF]) ",
+        r"^\[?(?P<letter>[DIWEFC])(?:\d{3,4}|\d{8}| \d{6}| \d{4}-\d\d-\d\d) \d\d:\d\d:\d\d|^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+:? (?P<late>[IWEF]) ",
     )
 });
 
@@ -55,6 +55,7 @@ static ADVICE: LazyLock<Regex> = LazyLock::new(|| {
         r"^\[notice\]|^huggingface/tokenizers: |^To disable this warning|^\s+- (?:Avoid using `tokenizers|Explicitly set the env)|",
         r"^npm (?:notice|ERR! A complete log)|^Debug (?:log|info)|^A complete log of this run|^Press any key|^Shutting down|",
         r"^BEGIN failed--compilation aborted|^==\d+==ABORTING|^SUMMARY: \w+Sanitizer|^Please (?:report|file|include)|",
+        r"^Error termination\. Backtrace:$|^#\d+ +0x[0-9a-f]+ |^error: called from$|",
         r"\s--help$|^For detailed information|^=+ .* =+$|^FAILED \S+::|^For simplicity, JAX has removed|^The above error|^If you believe this is|^Stack trace:|^\s*\[bt\] ",
     ))
 });
@@ -99,7 +100,7 @@ pub(super) enum RecordLevel {
 pub(super) fn level(line: &str) -> Option<RecordLevel> {
     if let Some(found) = GLOG.captures(line) {
         let letter = found.name("letter").or(found.name("late")).map_or("", |letter| letter.as_str());
-        return Some(if matches!(letter, "I" | "W") { RecordLevel::Harmless } else { RecordLevel::Error });
+        return Some(if matches!(letter, "D" | "I" | "W") { RecordLevel::Harmless } else { RecordLevel::Error });
     }
     let found = LEVEL.captures(line)?;
     let level = found.name("level").or(found.name("lower")).or(found.name("short"))?.as_str();
@@ -219,6 +220,9 @@ mod tests {
             ("2026-11-28 05:54:47 [error    ] fit failed   lr=3", Some(RecordLevel::Error)),
             ("time=x level=info msg=failed", Some(RecordLevel::Harmless)),
             ("3:04PM ERR no data", Some(RecordLevel::Error)),
+            ("[I 2026-03-04 05:06:07,008 fit] failed trials: 0", Some(RecordLevel::Harmless)),
+            ("[E 260304 05:06:07 app:71] no data", Some(RecordLevel::Error)),
+            ("[E] no data", None),
             ("please set INFORMATION", None),
             ("ERRORS were found", None),
             ("bad", None),
@@ -253,6 +257,7 @@ mod tests {
             "2024/01/01 12:00:00 no data in x: 3",
             "F0314 12:00:00.000000 71 file.cc:3] no data in x: 3",
             "2024-01-01T00:00:00Z [error    ] no data in x: 3",
+            "[E 2026-03-04 05:06:07,008 fit] no data in x: 3",
         ] {
             assert_eq!(message(line), "no data in x: 3", "{line}");
         }

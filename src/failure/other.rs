@@ -53,6 +53,7 @@ static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
         r"exiting with failure|^ExitCode \d+|",
         r"^compilation terminated|^abort(?:ed|ing)[.!]*$|previous errors?$|^traceback |see (?:above|the log)|",
         r"^(?:error|failed): line \d+|^(?:job|task|step|script|command|training|process)\b.{0,40} (?:failed|aborted)[.!]?$|",
+        r"^execution of \S+ aborted due to|^error: (?:could not create the java|a fatal exception has occurred)|",
         r"^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror",
     ))
 });
@@ -162,12 +163,23 @@ static COLUMNS: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// The place of an error that a compiler found, before its message: `fit.c:4:11: error: `, `fit.cu(9): error: `. Rust names
+/// the place below.
+static COMPILER: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^[^\s:()]+(?::\d+(?::\d+)?|\(\d+\)): (?:fatal )?error: |^error\[E\d+\]: "));
+
+/// Lines that only introduce the error in the next line.
+static INTRODUCTION: LazyLock<Regex> = LazyLock::new(|| pattern(r":$|^Error merging override "));
+
 /// The place at the end of a message of Perl, PHP or Fortran.
 static PLACE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"^(?P<before>.*?),? (?:at|in|of file) (?P<path>[^\s()]+\.(?:pl|pm|t|PL|php|f90|f)) (?:on )?line (?P<line>\d+)(?:, <\S+> (?:line|chunk) \d+)?\.?$",
     )
 });
+
+/// The place above a message of Fortran: `At line 12 of file fit.f90 (unit = 10, file = 'in.dat')`.
+static ABOVE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^At line (?P<line>\d+) of file (?P<path>\S+)"));
 
 /// Returns the last message of argparse from the line `from` on, if its usage stands there too.
 pub(super) fn argument_error(log: &Log, from: usize) -> Option<TellingLine> {
@@ -234,12 +246,35 @@ pub(super) fn telling(log: &Log, from: usize, skipped: &[bool]) -> Option<Tellin
         (None, words) => words.or_else(|| last(Telling::Summary)),
     };
     let &(_, line, weight) = found?;
+    if COMPILER.is_match(log.text(line)) {
+        return Some(said(log, first_of_compiler(log, from, skipped, line)));
+    }
     // A program may report an error without a word of error before it sums up: `tar: This does not look like a tar archive`.
     let program = |at: usize| log.text(at).split_once(": ").map(|(name, _)| name).filter(|name| !name.contains(' '));
     let earlier = || meaningful(log, from, skipped).find(|&at| at < line);
-    let before =
-        earlier().filter(|&at| weight == Telling::Summary && program(at).is_some() && program(at) == program(line));
-    Some(said(log, before.unwrap_or(line)))
+    let belongs = |&at: &usize| program(at).is_some() && program(at) == program(line) || PLACE.is_match(log.text(at));
+    let before = earlier().filter(|at| weight == Telling::Summary && belongs(at));
+    Some(joined(log, said(log, before.unwrap_or(line)), skipped))
+}
+
+/// Returns the first error that a compiler found, of those that end with the error in `line`. The others may follow from it.
+fn first_of_compiler(log: &Log, from: usize, skipped: &[bool], line: usize) -> usize {
+    const MAX_LINES: usize = 100;
+    let earlier = meaningful(log, from, skipped).skip_while(|&at| at > line).take(MAX_LINES);
+    earlier.filter(|&at| COMPILER.is_match(log.text(at))).last().unwrap_or(line)
+}
+
+/// Returns a line joined with the next one, if it only introduces the error in that.
+fn joined(log: &Log, found: TellingLine, skipped: &[bool]) -> TellingLine {
+    let next = found.line + 1;
+    let is_more = |text: &str| !text.is_empty() && !noise::is_new_output(text) && noise::level(text).is_none();
+    let follows = log.lines.get(next).is_some_and(|line| is_more(&line.text))
+        && log.lines[next].writer == log.lines[found.line].writer
+        && !skipped.get(next).copied().unwrap_or(false);
+    if !follows || !INTRODUCTION.is_match(&found.headline) {
+        return found;
+    }
+    TellingLine { headline: format!("{} {}", found.headline, log.text(next).trim()), line: next, ..found }
 }
 
 /// Returns a line as it is shown: without a progress bar, the fields of a record, and the place at its end.
@@ -248,7 +283,10 @@ fn said(log: &Log, line: usize) -> TellingLine {
         return found;
     }
     let text = noise::message(noise::without_progress(log.text(line)).trim());
-    let place = PLACE.captures(text).map(|found| SourcePlace {
+    // Fortran names the place in the line above.
+    let above = || log.lines.get(line.checked_sub(1)?).filter(|_| text.starts_with("Fortran runtime error: "));
+    let named = PLACE.captures(text).or_else(|| ABOVE.captures(&above()?.text));
+    let place = named.map(|found| SourcePlace {
         path: found["path"].to_owned(),
         line: found["line"].parse().unwrap_or(0),
         function: None,

@@ -48,7 +48,7 @@ const NOTHING: &str = r"[^\s\S]";
 /// Errors of GPUs, and of what can follow from them.
 const GPU: &str = r"(?i)CUDA|HIP error|cu(?:blas|dnn|solver|sparse|fft)|device-side|illegal memory access|launch failure|NVLink|NCCL|killed by SIG(?:ABRT|BUS|SEGV|KILL)";
 
-static RULES: [Rule; 7] = [
+static RULES: [Rule; 11] = [
     // An assertion in a kernel: `…/Indexing.cu:1255: indexSelect: block: [7,0,0], thread: [0,0,0] Assertion `x < y` failed.`
     rule!(GPU, r"(?:block: \[.*thread: \[|\.cuh?:\d+).*Assertion .*failed", NOTHING, Take::First),
     // A report of the driver: `NVRM: Xid (PCI:0000:00:1e): 79, pid=…, GPU has fallen off the bus.`
@@ -79,6 +79,17 @@ static RULES: [Rule; 7] = [
         r"infodump|stack trace|#\d+ |\[ cut here \]",
         Take::First,
     ),
+    // The compilers that torch, setuptools and Neuron start: `nvcc fatal   : Unsupported gpu architecture 'compute_100'`.
+    rule!(
+        r"Error building extension|Error compiling objects|CppCompileError|'ninja', '-v'|command '\S*(?:gcc|g\+\+|cc|nvcc)'",
+        r"^(?P<text>[^\s:()]+(?::\d+(?::\d+)?|\(\d+\)): (?:fatal )?error: .*|nvcc (?:fatal|error) .*)",
+        NOTHING,
+        Take::First,
+    ),
+    rule!(r"neuronx?-cc", r"\[neuronx?-cc\]: +Error message: +(?P<text>\S.*)", NOTHING, Take::First),
+    rule!(r"neuronx?-cc", r"(?P<text>\[[A-Z]{3}\d{3}\] .*)", NOTHING, Take::First),
+    // The step of Open MPI's start that failed: `  PML add procs failed`.
+    rule!(r"occurred in MPI_|MPI_INIT", r"^  (?P<text>\S.* failed)$", NOTHING, Take::First),
     // `E external/xla/…/cuda_dnn.cc:407] There was an error before creating cudnn handle (302): …`
     rule!(
         r"(?i)\bDNN\b|cudnn|XlaRuntimeError|FAILED_PRECONDITION|cublas|CUDNN|CUDA|JaxRuntimeError|InternalError",

@@ -7,6 +7,8 @@ pub(super) struct Cursor<'l> {
     pub(super) at: usize,
     /// The first line that no traceback has taken yet: no reader looks back beyond it.
     pub(super) floor: usize,
+    /// True if the interpreter ignored the exception that is read: the program goes on writing right after it.
+    pub(super) is_ignored: bool,
 }
 
 impl<'l> Cursor<'l> {

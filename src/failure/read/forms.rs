@@ -7,7 +7,8 @@ use regex::Regex;
 use super::cursor::Cursor;
 use super::traceback::{Link, Origin, Raised, Reading, Traceback};
 use super::{
-    go, ipython, java, javascript, julia, lua, message, panel, pytest, python, r, rich, ruby, rust, sanitizer, toolkit,
+    go, ipython, java, javascript, julia, lua, message, mpi, panel, pytest, python, r, rich, ruby, rust, sanitizer,
+    toolkit, uncaught,
 };
 use crate::failure::lines::Log;
 use crate::failure::noise::{self, RecordLevel};
@@ -22,7 +23,7 @@ struct Form {
 }
 
 /// All forms. The first one that can be read at a line counts.
-const FORMS: [Form; 15] = [
+const FORMS: [Form; 17] = [
     Form { begins: python::begins, read: |cursor| python::read(cursor).map(Reading::here) },
     Form { begins: rich::begins, read: |cursor| rich::read(cursor).map(Reading::here) },
     Form { begins: ipython::begins, read: |cursor| ipython::read(cursor).map(Reading::here) },
@@ -31,6 +32,8 @@ const FORMS: [Form; 15] = [
     Form { begins: toolkit::begins, read: |cursor| toolkit::read(cursor).map(Reading::here) },
     Form { begins: java::begins, read: java::read },
     Form { begins: javascript::begins, read: javascript::read },
+    Form { begins: uncaught::begins, read: uncaught::read },
+    Form { begins: mpi::begins, read: |cursor| mpi::read(cursor).map(Reading::here) },
     Form { begins: go::begins, read: |cursor| go::read(cursor).map(Reading::here) },
     Form { begins: julia::begins, read: |cursor| julia::read(cursor).map(Reading::here) },
     Form { begins: r::begins, read: |cursor| r::read(cursor).map(Reading::here) },
@@ -51,9 +54,10 @@ pub(in crate::failure) fn tracebacks(log: &Log) -> Vec<Traceback> {
         let lines: Vec<&str> = indices.iter().map(|&index| log.text(index)).collect();
         // The line before which an exception must follow that the last one passes on.
         let mut passing: Option<usize> = None;
-        let mut cursor = Cursor { lines: &lines, at: 0, floor: 0 };
+        let mut cursor = Cursor { lines: &lines, at: 0, floor: 0, is_ignored: false };
         while let Some(line) = cursor.line() {
             let start = cursor.at;
+            cursor.is_ignored = start > 0 && is_of_ignored(cursor.lines[start - 1]);
             let mut read = None;
             for form in FORMS.iter().filter(|form| (form.begins)(line)) {
                 read = (form.read)(&mut cursor);
@@ -112,8 +116,6 @@ fn speaking(mut chain: Vec<Raised>) -> Vec<Raised> {
 
 /// Returns the origin of a traceback, by the line before it.
 fn origin_after(before: &str) -> Origin {
-    const IGNORED: [&str; 5] =
-        ["Exception ignored", "Error in atexit", "Error in sys.excepthook", "--- Logging error", "future: <"];
     if let Some(found) = THREAD.captures(before) {
         Origin::Thread(found[1].to_owned())
     } else if let Some(found) = CHILD.captures(before) {
@@ -122,11 +124,18 @@ fn origin_after(before: &str) -> Origin {
         // `Exception ignored in thread started by: <function load at 0x7f…>`, of the `_thread` module.
         let name = function.trim_start_matches([':', ' ', '<']).trim_start_matches("function ");
         Origin::Thread(name.split([' ', '>']).next().unwrap_or_default().to_owned())
-    } else if IGNORED.iter().any(|start| before.starts_with(start)) {
+    } else if is_of_ignored(before) {
         Origin::Ignored
     } else if !noise::is_launchers(before) && noise::level(before) == Some(RecordLevel::Error) {
         Origin::Logged
     } else {
         Origin::Main
     }
+}
+
+/// Returns true if a line announces an exception that the interpreter ignores.
+fn is_of_ignored(line: &str) -> bool {
+    const IGNORED: [&str; 5] =
+        ["Exception ignored", "Error in atexit", "Error in sys.excepthook", "--- Logging error", "future: <"];
+    IGNORED.iter().any(|start| line.starts_with(start))
 }

@@ -22,7 +22,7 @@ use crate::failure::place::Frame;
 /// `at load (/opt/ml/code/fit.js:3:9)`, `at async file:///opt/ml/code/fit.mjs:3:9`, `at new Promise (<anonymous>)`.
 static FRAME: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"^\s+at (?:async )?(?:(?P<function>\S[^(]*?) (?:\[as .*\] )?\()?(?:file://)?(?P<path>(?:node:)?[^():]+):(?P<line>\d+):\d+\)?(?: \{)?$|^\s+at .*\((?:<anonymous>|index \d+|native)\)$|^\s+\.\.\. \d+ lines matching cause stack trace \.\.\.$",
+        r"^\s+at (?:async )?(?:(?P<function>\S[^(]*?) (?:\[as .*\] )?\()?(?:file://)?(?P<path>(?:node:)?[^():]+):(?P<line>\d+):\d+\)?(?: \{|,)?$|^\s+at .*\((?:<anonymous>|index \d+|native)\)$|^\s+\.\.\. \d+ lines matching cause stack trace \.\.\.$",
     )
 });
 
@@ -59,10 +59,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     let named = (floor..cursor.at).rev().find(|&at| is_named(cursor.lines[at]))?;
     let found = NAMED.captures(cursor.lines[named])?;
     let before = found["before"].trim().to_owned();
-    let source = (cursor.floor.max(named.saturating_sub(MAX_MESSAGE))..named).rev().find_map(|at| {
-        let found = SOURCE.captures(cursor.lines[at])?;
-        Some((at, Frame::new(&found[1], found[2].parse().unwrap_or(0), None)))
-    });
+    let source = source_above(cursor, named);
     let mut error = exception(cursor, named)?;
     // A syntax error has no call of its own.
     if error.name == "SyntaxError"
@@ -93,6 +90,14 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     Some(Reading { chain, first: Some(source.map_or(named, |(at, _)| at)), origin })
 }
 
+/// Returns the place that Node prints with its source line, above a line of the log, and the index of that line.
+pub(super) fn source_above(cursor: &Cursor<'_>, below: usize) -> Option<(usize, Frame)> {
+    (cursor.floor.max(below.saturating_sub(MAX_MESSAGE))..below).rev().find_map(|at| {
+        let found = SOURCE.captures(cursor.lines[at])?;
+        Some((at, Frame::new(&found[1], found[2].parse().unwrap_or(0), None)))
+    })
+}
+
 /// Reads the error that line `named` names. The cursor is at its first call, and passes all of them.
 fn exception(cursor: &mut Cursor<'_>, named: usize) -> Option<Raised> {
     let found = NAMED.captures(cursor.lines[named])?;
@@ -101,17 +106,23 @@ fn exception(cursor: &mut Cursor<'_>, named: usize) -> Option<Raised> {
         message.push('\n');
         message.push_str(line);
     }
+    let frames = frames(cursor);
+    let name = match found.name("code") {
+        Some(code) => format!("{} [{}]", &found["name"], code.as_str()),
+        None => found["name"].to_owned(),
+    };
+    Some(Raised { name, message: message.trim().to_owned(), frames, ..Raised::default() })
+}
+
+/// Reads the calls at the cursor, and returns them with the outermost first.
+pub(super) fn frames(cursor: &mut Cursor<'_>) -> Vec<Frame> {
     let mut frames = Vec::new();
     while let Some(call) = cursor.line().and_then(frame) {
         cursor.at += 1;
         frames.extend(call);
     }
     frames.reverse();
-    let name = match found.name("code") {
-        Some(code) => format!("{} [{}]", &found["name"], code.as_str()),
-        None => found["name"].to_owned(),
-    };
-    Some(Raised { name, message: message.trim().to_owned(), frames, ..Raised::default() })
+    frames
 }
 
 /// Reads a call; `None` if the line is none, and `Some(None)` if it has no place.

@@ -100,11 +100,18 @@ pub(super) fn read<'l>(
     within: impl Fn(&'l str) -> Option<&'l str>,
 ) -> MessageText {
     let first = first.trim();
+    if cursor.is_ignored {
+        return MessageText { text: first.to_owned(), frames: Vec::new() };
+    }
     let mut lines: Vec<&str> = Vec::new();
     let mut frames = Vec::new();
     let mut goes_on = EMPTY_TALK.is_match(first);
     let line_at = |at: usize| cursor.lines.get(at).copied().and_then(&within);
     let mut at = cursor.at;
+    // NLTK puts its message between two rules.
+    if first.is_empty() && line_at(at).is_some_and(is_rule_of_stars) {
+        at += 1;
+    }
     let mut last = first;
     loop {
         let empty = (at..cursor.lines.len()).take_while(|&at| line_at(at) == Some("")).count();
@@ -132,8 +139,7 @@ pub(super) fn read<'l>(
             break;
         }
         if announces {
-            let from_user = last.ends_with("from user code:");
-            at = frames_at(at, &line_at, from_user.then_some(&mut frames));
+            at = frames_at(at, &line_at, announces_own_calls(last).then_some(&mut frames));
             goes_on = true;
             // The announcement is done with.
             last = "calls";
@@ -146,6 +152,15 @@ pub(super) fn read<'l>(
     MessageText { text: all.take(MAX_LINES).collect::<Vec<_>>().join("\n"), frames }
 }
 
+fn is_rule_of_stars(line: &str) -> bool {
+    line.len() >= 5 && line.bytes().all(|byte| byte == b'*')
+}
+
+/// Returns true if a line of a message announces calls of the user's code: torch.compile and TensorFlow's AutoGraph write so.
+fn announces_own_calls(line: &str) -> bool {
+    line.ends_with("from user code:") || line == "in user code:"
+}
+
 /// Returns the end of the paragraph of a message that begins at a line, and true if the paragraph announces calls, which
 /// follow it.
 fn paragraph<'l>(begin: usize, line_at: &impl Fn(usize) -> Option<&'l str>, before: &'l str) -> (usize, bool) {
@@ -153,7 +168,7 @@ fn paragraph<'l>(begin: usize, line_at: &impl Fn(usize) -> Option<&'l str>, befo
     let mut last = before;
     let mut loose = 0;
     loop {
-        if last.ends_with("from user code:") || last.ends_with("(most recent call last):") {
+        if announces_own_calls(last) || last.ends_with("(most recent call last):") {
             return (at, line_at(at).is_some_and(|line| line.is_empty() || FRAME.is_match(line)));
         }
         match line_at(at) {
@@ -184,7 +199,8 @@ fn frames_at<'l>(from: usize, line_at: &impl Fn(usize) -> Option<&'l str>, frame
     let mut in_frame = false;
     while let Some(line) = line_at(at) {
         if let Some(call) = FRAME.captures(line) {
-            let function = call.get(3).map(|name| name.as_str().to_owned());
+            // AutoGraph marks calls that it converted with a star.
+            let function = call.get(3).map(|name| name.as_str().trim_end_matches(['*', ' ']).to_owned());
             found.push(Frame::new(&call[1], call[2].parse().unwrap_or(0), function));
             in_frame = true;
         } else if !(line.is_empty() || in_frame && line.starts_with([' ', '\t'])) {

@@ -13,6 +13,7 @@ mod javascript;
 mod julia;
 mod lua;
 mod message;
+mod mpi;
 mod panel;
 mod pytest;
 mod python;
@@ -23,7 +24,8 @@ mod rust;
 mod sanitizer;
 mod toolkit;
 mod traceback;
+mod uncaught;
 
 pub(super) use forms::tracebacks;
-pub(super) use python::fatal;
+pub(super) use python::{fatal, timed_out};
 pub(super) use traceback::{Link, Origin, Raised, Traceback};

@@ -19,6 +19,8 @@ use crate::failure::record::TRACEBACK;
 static FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^\s*(?:> )?File "(.*)", line (\d+)(?:, in (.*))?$"#));
 static FATAL_FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^\s+File "(.*)", line (\d+) in (.*)$"#));
 
+static TIMEOUT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^Timeout \(\d+:\d\d:\d\d(?:\.\d+)?\)!$"));
+
 /// The line that names an exception: `Type`, `Type: message`, `package.module.Type: message`, `RayTaskError(ValueError): message`.
 static RAISED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"^([\p{L}_][\p{L}\p{N}_]*(?:\.(?:[\p{L}_][\p{L}\p{N}_]*|<locals>))*(?:\([\w.]+\))?)(?::(?:\s(.*))?)?$")
@@ -49,6 +51,24 @@ pub(in crate::failure) fn fatal(log: &Log) -> Option<Fatal> {
         frames.push(frame(&found));
     }
     frames.reverse();
+    Some(Fatal { error: format!("{FATAL}{error}"), frames })
+}
+
+/// Returns the report of `faulthandler.dump_traceback_later` with which a log ends: where its last thread was, which is the
+/// main thread.
+pub(in crate::failure) fn timed_out(log: &Log) -> Option<Fatal> {
+    let is_thread = |text: &str| text.contains("hread 0x") && text.ends_with("(most recent call first):");
+    let mut lines = log.lines.iter().map(|line| line.text.as_str()).rev().skip_while(|line| line.is_empty()).peekable();
+    let mut frames: Vec<Frame> = Vec::new();
+    while let Some(found) = lines.peek().and_then(|line| FATAL_FRAME.captures(line)) {
+        frames.push(frame(&found));
+        lines.next();
+    }
+    if frames.is_empty() || !is_thread(lines.next()?) {
+        return None;
+    }
+    let is_of_report = |line: &&str| line.is_empty() || is_thread(line) || FATAL_FRAME.is_match(line);
+    let error = lines.find(|line| !is_of_report(line)).filter(|line| TIMEOUT.is_match(line))?;
     Some(Fatal { error: error.to_owned(), frames })
 }
 

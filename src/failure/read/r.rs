@@ -40,5 +40,11 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     if lines[0].ends_with(':') {
         message = message.replacen('\n', " ", 1);
     }
+    // R reports what the system said as a warning.
+    if message.ends_with("cannot open the connection") {
+        let reason =
+            cursor.lines[end..halted].iter().map(|line| line.trim()).find(|line| line.starts_with("cannot open "));
+        message.extend(reason.map(|reason| format!("\n{reason}")));
+    }
     Some(vec![Raised { message, ..Raised::default() }])
 }

@@ -38,7 +38,7 @@ pub(super) fn inner(report: &Raised) -> Option<Raised> {
     let (_, text) = report.message.split_once("ErrorMessage \"")?;
     let text = text.split_once("\nCommand \"").map_or(text, |(text, _)| text).trim_end().trim_end_matches('"');
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    let mut cursor = Cursor { lines: &lines, at: 0, floor: 0 };
+    let mut cursor = Cursor { lines: &lines, at: 0, floor: 0, is_ignored: false };
     while let Some(line) = cursor.line() {
         let at = cursor.at;
         if python::begins(line)

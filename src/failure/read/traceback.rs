@@ -111,7 +111,7 @@ impl Traceback {
 /// The interpreter's report of a fatal error or a deadly signal (the faulthandler module).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::failure) struct Fatal {
-    /// The error, such as `Segmentation fault`.
+    /// The line that names the error, such as `Fatal Python error: Segmentation fault`.
     pub(in crate::failure) error: String,
     /// The calls of the thread in which it happened, the outermost first.
     pub(in crate::failure) frames: Vec<Frame>,

@@ -5,12 +5,12 @@ use crate::event::Ending;
 
 /// Asserts that the failure text of a program with exit code 1 consists of these lines, the exit code and the command.
 #[track_caller]
-fn told(stderr: &str, lines: &[&str]) {
+pub(super) fn told(stderr: &str, lines: &[&str]) {
     told_with(1, stderr, lines);
 }
 
 #[track_caller]
-fn told_with(code: i32, stderr: &str, lines: &[&str]) {
+pub(super) fn told_with(code: i32, stderr: &str, lines: &[&str]) {
     let (hints, lines): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| line.starts_with("hint: "));
     let exit_code = format!("exit code {code}");
     let ends = [exit_code.as_str()].into_iter().chain(hints).chain(["command: python3 train.py"]);
@@ -344,6 +344,22 @@ fn messages_with_empty_lines_are_told_by_their_substance() {
             "ImportError: IMPORTANT: PLEASE READ THIS FOR ADVICE ON HOW TO SOLVE THIS ISSUE! Original error was: libopenblas.so.0: cannot open shared object file",
             "at train.py:3 in f",
             "hint: the library libopenblas.so.0 is not in the image or not on the loader's path; install it in the image (apt-get install libopenblas0)",
+        ],
+    );
+    told(
+        &of(
+            "ValueError: in user code:\n\n    File \"/opt/ml/code/augment.py\", line 8, in crop  *\n        raise ValueError(name)\n\n    ValueError: the image has no box",
+        ),
+        &["ValueError: in user code: ValueError: the image has no box", "at augment.py:8 in crop"],
+    );
+    told(
+        &of(
+            "LookupError: \n**************************************************\n  Resource 'stopwords' not found.\n  Please use the NLTK Downloader to obtain the resource:\n\n  >>> import nltk\n**************************************************\n",
+        ),
+        &[
+            "LookupError: Resource 'stopwords' not found. Please use the NLTK Downloader to obtain the resource: >>> import nltk",
+            "at train.py:3 in f",
+            "hint: NLTK's data is not in the image; run nltk.download when the image is built, or bring the data as a channel and set NLTK_DATA",
         ],
     );
     // Output after an empty line is no part of a message.

@@ -4,6 +4,7 @@ mod behind;
 mod boundaries;
 mod forms;
 mod hints;
+mod languages;
 mod mutated;
 mod programs;
 mod python;

@@ -1,6 +1,6 @@
 //! Failures of real Python scripts, run by the machine's `python3` (3.11 or later).
 
-use super::{Code, evidence, script};
+use super::{Code, evidence, recorded, script};
 use crate::event::Ending;
 use crate::failure::{self, cause};
 
@@ -384,4 +384,25 @@ fn a_secret_in_the_output_is_hidden_in_the_text() {
     let cause = cause(&evidence(Ending::Exited(1), "no access for hf_0123456789\n"));
     assert_eq!(failure::headline(&cause, &redactor), "no access for ******");
     assert!(super::text(&cause).contains("hf_0123456789"), "without a redactor it would be there");
+}
+
+#[test]
+fn what_is_written_after_an_ignored_exception_is_no_part_of_it() {
+    let stderr = "Exception ignored in: <function Cache.__del__ at 0x7f00>\nTraceback (most recent call last):\n  File \"/opt/ml/code/cache.py\", line 9, in __del__\n    self.flush()\nOSError: the cache is closed\nthe plan names 3 stages, found 2\n";
+    assert_eq!(
+        recorded(Ending::Exited(1), stderr),
+        "the plan names 3 stages, found 2\nexit code 1\ncommand: python3 train.py"
+    );
+}
+
+#[test]
+fn a_time_out_of_faulthandler_tells_where_the_main_thread_was() {
+    let stderr = "Timeout (0:10:00)!\nThread 0x00007f11 (most recent call first):\n  File \"/usr/lib/python3.11/threading.py\", line 320 in wait\n\nThread 0x00007f22 (most recent call first):\n  File \"/usr/lib/python3.11/socket.py\", line 706 in readinto\n  File \"/opt/ml/code/feed.py\", line 31 in next_batch\n  File \"/opt/ml/code/train.py\", line 8 in <module>\n";
+    assert_eq!(
+        recorded(Ending::Exited(1), stderr),
+        "Timeout (0:10:00)!\nat feed.py:31 in next_batch\nexit code 1\ncommand: python3 train.py"
+    );
+    // The script went on after it.
+    let later = stderr.to_owned() + "step 9\nthe learning rate is 0\n";
+    assert!(recorded(Ending::Exited(1), &later).starts_with("the learning rate is 0\n"));
 }
