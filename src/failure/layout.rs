@@ -85,8 +85,10 @@ fn parts(cause: &Cause, redactor: &Redactor) -> Vec<TextPart> {
     };
     parts.push(part(absent, 80, 2, Keep::Head));
     let suspects = cause.collective.as_ref().map(nccl::timed_out);
-    for hint in suspects.iter().chain(&cause.hints) {
-        parts.push(part(format!("hint: {hint}"), 80, 3, Keep::Head));
+    for (index, hint) in suspects.iter().chain(&cause.hints).enumerate() {
+        // The remedy stands at the end of a hint.
+        let least = if index == 0 { 260 } else { 80 };
+        parts.push(part(format!("hint: {hint}"), least, 3, Keep::Head));
     }
     let command = if cause.command.is_empty() { String::new() } else { format!("command: {}", cause.command) };
     parts.push(part(command, 80, 4, Keep::Head));

@@ -66,8 +66,9 @@ pub(super) fn collective(log: &Log, own: Option<usize>) -> Collective {
             found.missing.extend(ranks.split(',').filter_map(|rank| rank.trim().parse::<usize>().ok()));
         }
     }
+    // The operation that ran out of time counts, not those that its rank began after it.
     for (rank, number) in begun {
-        found.late.entry(rank).or_default().number = Some(number);
+        found.late.entry(rank).or_default().number.get_or_insert(number);
     }
     found
 }

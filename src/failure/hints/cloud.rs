@@ -18,7 +18,7 @@ pub(super) fn denied(facts: &HintFacts<'_>) -> Option<String> {
         "AccessDenied</Code>",
         "(AllAccessDisabled)",
     ];
-    facts.tells(&wordings)?;
+    facts.reports_of_chain(&wordings)?;
     if facts.tells(&["Request has expired"]).is_some() {
         return None;
     }
@@ -37,7 +37,8 @@ pub(super) fn denied(facts: &HintFacts<'_>) -> Option<String> {
 
 /// Errors whose wording says the reason.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
-    facts.advice_of_chain(ROWS)
+    let row = ROWS.iter().find(|row| facts.reports_of_chain(row.wordings).is_some())?;
+    Some(row.hint.to_owned())
 }
 
 const ROWS: &[HintRow] = &[

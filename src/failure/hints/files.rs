@@ -22,7 +22,13 @@ pub(super) fn permission(facts: &HintFacts<'_>) -> Option<String> {
         "cannot open*Permission denied",
         ": Permission denied",
     ];
+    // An exception says so of a server, too.
+    let names_path = || {
+        let before = facts.claimed().split_once(": Permission denied").map_or("", |(before, _)| before);
+        before.rsplit(' ').next().is_some_and(|word| word.contains('/'))
+    };
     let is_shell = facts.claims(&["(publickey"]).is_none()
+        && (facts.exception().is_none() || names_path())
         && facts.code != crate::job::exit_code::NOT_EXECUTABLE
         && facts.claims(&by_shell).is_some();
     if facts.claims(&denied).is_none() && !is_shell {
@@ -36,7 +42,7 @@ pub(super) fn permission(facts: &HintFacts<'_>) -> Option<String> {
     }
     Some(match facts.evidence.job.user {
         Some(0) => format!(
-            "even root (the user of this process) may not use{shown}: a mount or the platform forbids it; write to {WRITABLE}"
+            "root, as which this job runs, may not use{shown}: a mount or the platform forbids it, or the script gave up root; write to {WRITABLE}"
         ),
         Some(user) => format!(
             "user {user}, as which this process runs, may not use{shown}; give it to that user in the image (chown), set USER root, or \

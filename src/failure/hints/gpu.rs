@@ -2,10 +2,15 @@
 
 use super::HintFacts;
 use super::facts::{HintRow, between};
+use super::hardware;
 
 /// A kernel's assertion, with its text if the log has it.
 pub(super) fn assertion(facts: &HintFacts<'_>) -> Option<String> {
-    facts.claims(&["device-side assert", "CUDA_ERROR_ASSERT", "cudaErrorAssert"])?;
+    if hardware::is_faulty(facts) {
+        return None;
+    }
+    // Not `enable device-side assertions`, which torch writes below every error.
+    facts.reports(&["device-side assert triggered", "CUDA_ERROR_ASSERT", "cudaErrorAssert"])?;
     let failed = facts.logged("Assertion `").and_then(|line| between(line, "Assertion `", "` failed"));
     let why = match failed {
         Some(text) if text.contains("n_classes") || text.contains("cur_target") => {
@@ -28,6 +33,9 @@ pub(super) fn assertion(facts: &HintFacts<'_>) -> Option<String> {
 
 /// Errors whose wording says the reason.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
+    if hardware::is_faulty(facts) {
+        return None;
+    }
     // TensorFlow tells the reason only in its log.
     let is_of_xla = facts.claims(&["JIT compilation failed"]).is_some();
     if is_of_xla && facts.logged("Can't find libdevice directory").is_some() {

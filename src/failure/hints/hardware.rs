@@ -46,9 +46,14 @@ const FAULTS: &[(&[&str], &str)] = &[
 /// programs.
 const HARDWARE: [u32; 11] = [48, 63, 64, 74, 79, 92, 94, 95, 119, 120, 140];
 
+/// Returns true if the hardware is at fault: then no other explanation of the error counts.
+pub(super) fn is_faulty(facts: &HintFacts<'_>) -> bool {
+    fault(facts).is_some()
+}
+
 /// A fault of the hardware.
 pub(super) fn fault(facts: &HintFacts<'_>) -> Option<String> {
-    if let Some((_, fault)) = FAULTS.iter().find(|(wordings, _)| facts.tells(wordings).is_some()) {
+    if let Some((_, fault)) = FAULTS.iter().find(|(wordings, _)| facts.reports_of_chain(wordings).is_some()) {
         return Some(format!("{fault}; {ANOTHER}"));
     }
     // A driver's record stands in the log of a script that reads the kernel's messages.

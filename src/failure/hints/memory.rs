@@ -53,7 +53,7 @@ pub(super) fn unproven(facts: &HintFacts<'_>) -> String {
 /// An allocation that was refused, whatever the reason.
 pub(super) fn refused(facts: &HintFacts<'_>) -> Option<String> {
     // The loader's room for thread-local data is not the container's memory.
-    if facts.evidence.memory.is_some() || facts.claims(&["static TLS block"]).is_some() {
+    if facts.evidence.memory.is_some() || facts.claims(&["static TLS block", "cudaErrorMemoryAllocation"]).is_some() {
         return None;
     }
     let claimed = facts.claimed();

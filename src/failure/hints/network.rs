@@ -65,8 +65,8 @@ fn name<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
 
 /// Errors of connections to the outside.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
-    // AWS's own error says more.
-    if facts.tells(&["endpoint URL"]).is_some() {
+    // AWS's own error says more, and NCCL's is about a host of the job.
+    if facts.tells(&["endpoint URL", "NCCL error", "ncclSystemError"]).is_some() {
         return None;
     }
     facts.advice_of_chain(ROWS)

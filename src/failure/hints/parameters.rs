@@ -117,6 +117,8 @@ fn refused_argument<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
     let argument = facts
         .between("error: argument ", ": ")
         .or_else(|| facts.between("Invalid value for '", "'"))
+        .or_else(|| facts.between("Error parsing ", ":").filter(|argument| argument.starts_with("--")))
+        .or_else(|| facts.between("Parser key \"", "\": "))
         .or_else(|| facts.between("flag --", "=").filter(|_| facts.claims(&REFUSED_FLAG).is_some()))?;
     // `--lr/-l` and `-l/--lr` name one argument.
     argument.split(['/', ' ']).find(|word| word.starts_with("--")).or(Some(argument))

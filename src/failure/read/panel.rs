@@ -34,7 +34,10 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     let is_inner = |line: &str| line.trim_start().starts_with(['│', '┃', '|']);
     let last = (cursor.at + 1..end).take_while(|&at| is_inner(cursor.lines[at])).last()?;
     let lines = cursor.lines[cursor.at + 1..=last].iter();
-    let words = lines.map(|line| line.trim().trim_matches(['│', '┃', '|']).trim()).filter(|line| !line.is_empty());
+    let texts = lines.map(|line| line.trim().trim_matches(['│', '┃', '|']).trim());
+    // Help stands below a rule.
+    let is_rule = |text: &&str| !text.is_empty() && text.chars().all(|c| matches!(c, '─' | '━' | '-'));
+    let words = texts.take_while(|text| !is_rule(text)).filter(|text| !text.is_empty());
     let message = words.collect::<Vec<_>>().join(" ");
     cursor.at = last + 1;
     cursor.take_if(|line| line.trim_start().starts_with(['╰', '└', '┗', '+']));

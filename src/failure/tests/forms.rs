@@ -233,6 +233,15 @@ fn errors_of_julia_r_perl_lua_and_ruby_are_told_whole() {
 }
 
 #[test]
+fn help_below_a_rule_in_a_box_is_no_part_of_the_error() {
+    told_with(
+        2,
+        "╭─ Value error ──────────────────────────╮\n│ Error parsing --rate: could not convert │\n│ string to float: 'x'                    │\n│ ─────────────────────────────────────── │\n│ Argument helptext:                      │\n│     --rate FLOAT (required)             │\n╰─────────────────────────────────────────╯\n",
+        &["Value error: Error parsing --rate: could not convert string to float: 'x'"],
+    );
+}
+
+#[test]
 fn reports_of_sanitizers_have_a_place() {
     told(
         "=================================================================\n==71==ERROR: AddressSanitizer: heap-use-after-free on address 0x6020 at pc 0x4011 bp 0x7ffe sp 0x7ffd\nREAD of size 4 at 0x6020 thread T0\n    #0 0x4011b6 in sum(int*) /opt/ml/code/sum.cpp:5:12\n    #1 0x4012 in main /opt/ml/code/main.cpp:9\n    #2 0x7f in __libc_start_main ../csu/libc-start.c:308\n\nSUMMARY: AddressSanitizer: heap-use-after-free /opt/ml/code/sum.cpp:5:12 in sum(int*)\n==71==ABORTING\n",

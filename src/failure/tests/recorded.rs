@@ -322,6 +322,18 @@ frame #0: c10::Error::Error(c10::SourceLocation, std::string) + 0x96 (0x7f1 in /
 }
 
 #[test]
+fn an_operation_that_ran_out_of_time_has_its_own_number() {
+    let stderr = "\
+[rank0]:[E314 12:00:00.1 ProcessGroupNCCL.cpp:616] [Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=71, OpType=ALLGATHER, NumelIn=2, NumelOut=2, Timeout(ms)=600000) ran for 600004 milliseconds before timing out.
+[rank0]:[E314 12:00:00.3 ProcessGroupNCCL.cpp:1785] [PG ID 0 PG GUID 0(default_pg) Rank 0] Exception (either an error or timeout) detected by watchdog at work: 71, last enqueued NCCL work: 74, last completed NCCL work: 70.
+terminate called after throwing an instance of 'c10::DistBackendError'
+  what():  [Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=71, OpType=ALLGATHER)
+";
+    let text = recorded(Ending::Signaled(6), stderr);
+    assert!(text.contains("\nhint: ALLGATHER number 71 ran out of time after 600 s on rank 0; "), "{text}");
+}
+
+#[test]
 fn a_lost_connection_names_the_peer() {
     let stderr = "\
 Traceback (most recent call last):
@@ -336,6 +348,17 @@ socketProgress: Connection closed by remote peer algo-2<10.0.0.3:40120>
         recorded(EXIT_1, stderr),
         "torch.distributed.DistBackendError: NCCL error in: ../torch/csrc/distributed/c10d/ProcessGroupNCCL.cpp:1970, remote process exited or there was a network error, NCCL version 2.20.5\nat train.py:8 in work\nncclRemoteError: A call failed possibly due to a network error or a remote process exiting prematurely. Last error: socketProgress: Connection closed by remote peer algo-2<10.0.0.3:40120>\nexit code 1\nhint: the connection to algo-2<10.0.0.3:40120> was lost; that rank ended (its own log says why) or the network failed (allow all traffic within the security group)\ncommand: python3 train.py"
     );
+}
+
+#[test]
+fn a_long_message_does_not_cut_the_remedy() {
+    let message = "the file has objects that are not allowed ".repeat(40);
+    let stderr = format!(
+        "Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\n_pickle.UnpicklingError: Weights only load failed. {message}\n{message}\n"
+    );
+    let text = recorded(EXIT_1, &stderr);
+    let hint = text.lines().find(|line| line.starts_with("hint: ")).unwrap();
+    assert!(hint.contains("pass weights_only=False") && !hint.contains('…'), "{hint}");
 }
 
 /// If not everything fits, the place counts before the details.

@@ -221,3 +221,41 @@ fn a_fault_of_the_hardware_calls_for_another_instance() {
     }
     assert_no_hint(&["ValueError: the ECC code has an uncorrectable error pattern"]);
 }
+
+#[test]
+fn one_cause_of_an_error_of_cuda_has_one_hint() {
+    // torch ends every error of CUDA with this advice.
+    let advice = "CUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace below might be incorrect.\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1\nCompile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.";
+    for (error, words) in [
+        ("CUDA error: uncorrectable ECC error encountered", "a hardware fault"),
+        (
+            "CUDA error: no kernel image is available for execution on the device",
+            "no kernels for this GPU's architecture",
+        ),
+        ("CUDA error: device-side assert triggered", "a kernel's assertion failed"),
+    ] {
+        let hints = raised(&format!("torch.AcceleratorError: {error}\n{advice}"));
+        assert!(hints.len() == 1 && hints[0].contains(words), "{error}: {hints:#?}");
+    }
+    let xid = "NVRM: Xid (PCI:0000:10:1c): 79, pid=42, GPU has fallen off the bus.\n";
+    let failed = raising("RuntimeError: CUDA error: unspecified launch failure");
+    assert_eq!(of(Ending::Exited(1), &(xid.to_owned() + &failed)).len(), 1);
+    let rmm = "MemoryError: std::bad_alloc: out_of_memory: CUDA error at: /opt/include/rmm/cuda_memory_resource.hpp:70: cudaErrorMemoryAllocation out of memory";
+    assert!(raised(rmm).len() == 1 && raised(rmm)[0].starts_with("the GPU's memory is full"));
+}
+
+#[test]
+fn an_error_that_only_quotes_one_of_cuda_has_no_hint() {
+    assert_no_hint(&[
+        "ValueError: unknown class 'CUDA error: device-side assert triggered' in the column kind",
+        "KeyError: 'torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB'",
+        "AssertionError: the log has 3 lines with uncorrectable ECC error",
+        "ValueError: row 7: An error occurred (AccessDenied) when calling the GetObject operation: Access Denied",
+        "ValueError: label 'Unable to locate credentials' is not in the vocabulary",
+    ]);
+    // The error that led to it counts.
+    let wrapped = raising("RuntimeError: CUDA error: device-side assert triggered")
+        + "\nThe above exception was the direct cause of the following exception:\n\n"
+        + &raising("ValueError: evaluation failed");
+    assert!(of(Ending::Exited(1), &wrapped)[0].starts_with("a kernel's assertion failed"));
+}

@@ -41,6 +41,14 @@ fn an_error_of_nccl_is_explained_by_its_log() {
 }
 
 #[test]
+fn a_host_that_nccl_did_not_reach_is_no_server_of_the_internet() {
+    let hints = raised(
+        "torch.distributed.DistBackendError: NCCL error in: ../ProcessGroupNCCL.cpp:1333, unhandled system error, NCCL version 2.18.6\nncclSystemError: System call (e.g. socket, malloc) or external library call failed or device error.\nLast error:\nsocketStartConnect: Connect to 10.0.0.9<52822> failed : No route to host",
+    );
+    assert!(hints.len() == 1 && hints[0].contains("NCCL_SOCKET_IFNAME"), "{hints:#?}");
+}
+
+#[test]
 fn an_interface_that_gloo_does_not_find_is_to_be_named() {
     assert_hints(&[
         (

@@ -1,6 +1,6 @@
 //! Hints about files, limits, and programs of other languages.
 
-use super::{assert_hints, assert_no_hint, evidence, hints, of, raising};
+use super::{assert_hints, assert_no_hint, evidence, hints, of, raised, raising};
 use crate::event::Ending;
 
 #[test]
@@ -12,13 +12,24 @@ fn a_file_that_may_not_be_used_is_named_with_the_user() {
         "user 1000, as which this process runs, may not use /opt/app/cache; give it to that user in the image (chown)"
     ));
     evidence.job.user = Some(0);
-    assert!(hints(&evidence)[0].starts_with("even root (the user of this process) may not use /opt/app/cache"));
+    assert!(hints(&evidence)[0].starts_with(
+        "root, as which this job runs, may not use /opt/app/cache: a mount or the platform forbids it, or the script gave up root"
+    ));
     let input = raising("PermissionError: [Errno 13] Permission denied: '/opt/ml/input/data/train/x.csv'");
     assert!(of(Ending::Exited(1), &input)[0].starts_with("the input /opt/ml/input/data/train/x.csv may only be read"));
     assert!(of(Ending::Exited(1), "mkdir: cannot create directory ‘/opt/x’: Permission denied\n")[0].contains("chown"));
     let node = "Error: EACCES: permission denied, open '/etc/x'\n";
     assert!(of(Ending::Exited(1), node)[0].contains("/etc/x"));
     assert_no_hint(&["PermissionError: the license forbids 3 seats", "ValueError: permission denied is no label"]);
+}
+
+#[test]
+fn a_server_that_refuses_a_user_is_no_file() {
+    assert_no_hint(&[
+        "mlflow.exceptions.RestException: PERMISSION_DENIED: Permission denied. Request ID: 9",
+        "acme.ApiError: rpc error: code = 7: Permission denied",
+    ]);
+    assert!(raised("OSError: could not open /data/x.h5: Permission denied")[0].contains("may not use"));
 }
 
 #[test]

@@ -125,6 +125,15 @@ fn a_hyperparameter_that_the_script_does_not_accept_is_named() {
     assert!(hint(&["learning_rate"], command, &getopt).starts_with("the hyperparameter learning_rate becomes"));
     let value = "FATAL Flags parsing error: flag --learning_rate=high: could not convert string to float: 'high'\nPass --helpshort or --helpfull to see help on flags.\n";
     assert!(hint(&["learning_rate"], command, value).contains("comes from the hyperparameter learning_rate"));
+    for tool in [
+        "Value error: Error parsing --learning_rate: could not convert string to float: 'high'\n",
+        "error: Parser key \"learning_rate\": Expected a <class 'float'>. Got value: high\n",
+    ] {
+        assert!(
+            hint(&["learning_rate"], command, tool).contains("comes from the hyperparameter learning_rate"),
+            "{tool}"
+        );
+    }
     let switch = format!("{usage}train.py: error: unrecognized arguments: True\n");
     assert!(hint(&["amp"], "python3 train.py --amp True", &switch).contains("takes the value True"));
     let choice =
