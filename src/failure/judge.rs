@@ -99,7 +99,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Judgement {
     };
     let account = parsed.of_rank_that_failed_first(account);
     let account = parsed.with_memory(account, signal);
-    let host = host(evidence, &account.writer, report);
+    let host = launcher::host(evidence.host.as_deref(), &account.writer, report);
     let (hints, details) = if ending.is_success() {
         (Vec::new(), Vec::new())
     } else {
@@ -127,15 +127,6 @@ pub fn judge(evidence: &Evidence<'_>) -> Judgement {
         Weight::Own
     };
     Judgement { cause, weight }
-}
-
-/// Returns the host of the rank that failed: from the rank's own lines, else from mpirun, which runs ranks on other hosts
-/// too, else this host. torchrun reports only about its own host, and by a name that is not always the job's.
-fn host(evidence: &Evidence<'_>, writer: &Writer, report: Option<&RankReport>) -> Option<String> {
-    let reported = report.filter(|report| writer.rank.is_none() || writer.rank == report.rank);
-    let host = |report: &RankReport| report.host.clone();
-    let by_mpirun = reported.filter(|report| report.launcher == launcher::MPIRUN).and_then(host);
-    writer.host.clone().or(by_mpirun).or(evidence.host.clone()).or(reported.and_then(host))
 }
 
 impl<'e, 'r> ParsedEvidence<'e, 'r> {
@@ -197,6 +188,11 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
             && let Some(found) = other::abort(&self.stderr)
         {
             return self.said_by_line(found);
+        }
+        if number == ABORT
+            && let Some(headline) = other::crash_of_java(&self.stdout)
+        {
+            return Account { headline, ..Account::default() };
         }
         // Nothing caught the exception, and the runtime of .NET aborts, or threads were still running at the exit.
         let aborts = |line: &str| {

@@ -161,6 +161,15 @@ fn torchrun(log: &Log, from: usize) -> Option<RankReport> {
     Some(RankReport { launcher: "torchrun", host, rank, local_rank, ending: ending? })
 }
 
+/// Returns the host of the rank that failed: from the rank's own lines, else from mpirun, which runs ranks on other hosts
+/// too, else this host (`own`). torchrun reports only about its own host, and by a name that is not always the job's.
+pub(super) fn host(own: Option<&str>, writer: &Writer, report: Option<&RankReport>) -> Option<String> {
+    let reported = report.filter(|report| writer.rank.is_none() || writer.rank == report.rank);
+    let host = |report: &RankReport| report.host.clone();
+    let by_mpirun = reported.filter(|report| report.launcher == MPIRUN).and_then(host);
+    writer.host.clone().or(by_mpirun).or(own.map(str::to_owned)).or(reported.and_then(host))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{ErrorFile, error_file, notice, report};

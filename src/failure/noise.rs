@@ -53,7 +53,7 @@ static ADVICE: LazyLock<Regex> = LazyLock::new(|| {
         r#"^\s+\S+\(.*\) called at \S+ line \d+|(?:ExecuteUserScript|InstallRequirements|InstallModule)Error:?$|^ExitCode \d+$|^ErrorMessage ""$|^Command "|"#,
         r"sagemaker-training-toolkit (?:ERROR|INFO) +(?:Encountered|Reporting|Invoking|Waiting|Done|Command)|",
         r"^\[notice\]|^huggingface/tokenizers: |^To disable this warning|^\s+- (?:Avoid using `tokenizers|Explicitly set the env)|",
-        r"^npm (?:notice|ERR! A complete log)|^Debug (?:log|info)|^A complete log of this run|^Press any key|^Shutting down|",
+        r"^npm (?:notice|(?:ERR!|error) A complete log)|^Debug (?:log|info)|^A complete log of this run|^Press any key|^Shutting down|",
         r"^BEGIN failed--compilation aborted|^==\d+==ABORTING|^SUMMARY: \w+Sanitizer|^Please (?:report|file|include)|",
         r"^Error termination\. Backtrace:$|^#\d+ +0x[0-9a-f]+ |^error: called from$|",
         r"\s--help$|^For detailed information|^=+ .* =+$|^FAILED \S+::|^For simplicity, JAX has removed|^The above error|^If you believe this is|^Stack trace:|^\s*\[bt\] ",

@@ -53,7 +53,7 @@ static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
         r"exiting with failure|^ExitCode \d+|",
         r"^compilation terminated|^abort(?:ed|ing)[.!]*$|previous errors?$|^traceback |see (?:above|the log)|",
         r"^(?:error|failed): line \d+|^(?:job|task|step|script|command|training|process)\b.{0,40} (?:failed|aborted)[.!]?$|",
-        r"^execution of \S+ aborted due to|^error: (?:could not create the java|a fatal exception has occurred)|",
+        r"^\S+: child returned status|^execution of \S+ aborted due to|^error: (?:could not create the java|a fatal exception has occurred)|",
         r"^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror",
     ))
 });
@@ -197,6 +197,13 @@ pub(super) fn abort(log: &Log) -> Option<TellingLine> {
     })
 }
 
+/// Returns the reason why the Java virtual machine called `abort`, from its report, which it writes to stdout.
+pub(super) fn crash_of_java(stdout: &Log) -> Option<String> {
+    static SIGNAL: LazyLock<Regex> = LazyLock::new(|| pattern(r"^#  SIG[A-Z]+ \(0x"));
+    let found = stdout.lines.iter().rev().find(|line| SIGNAL.is_match(&line.text))?;
+    Some(found.text.trim_start_matches(['#', ' ']).to_owned())
+}
+
 /// The weight of a line that tells of an error, the heaviest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Telling {
@@ -251,10 +258,27 @@ pub(super) fn telling(log: &Log, from: usize, skipped: &[bool]) -> Option<Tellin
     }
     // A program may report an error without a word of error before it sums up: `tar: This does not look like a tar archive`.
     let program = |at: usize| log.text(at).split_once(": ").map(|(name, _)| name).filter(|name| !name.contains(' '));
-    let earlier = || meaningful(log, from, skipped).find(|&at| at < line);
-    let belongs = |&at: &usize| program(at).is_some() && program(at) == program(line) || PLACE.is_match(log.text(at));
+    let is_summary = |at: usize| SUMMARY.is_match(log.text(at));
+    let earlier = || meaningful(log, from, skipped).find(|&at| at < line && !is_summary(at));
+    // The error of another program names that and its subject: `gzip: stdin: not in gzip format`.
+    let is_complaint = |at: usize| program(at).is_some() && log.text(at).matches(": ").count() > 1;
+    let belongs = |&at: &usize| {
+        program(at).is_some() && program(at) == program(line) || is_complaint(at) || PLACE.is_match(log.text(at))
+    };
     let before = earlier().filter(|at| weight == Telling::Summary && belongs(at));
-    Some(joined(log, said(log, before.unwrap_or(line)), skipped))
+    Some(introduced(log, before.unwrap_or(line), skipped))
+}
+
+/// Returns a line as it is shown. If it belongs to a list, it is the first item, with the line that introduces the list.
+fn introduced(log: &Log, line: usize, skipped: &[bool]) -> TellingLine {
+    const MAX_ITEMS: usize = 10;
+    let is_item = |at: &usize| log.text(*at).starts_with([' ', '\t']) && !skipped.get(*at).copied().unwrap_or(false);
+    let first = (0..=line).rev().take(MAX_ITEMS).take_while(is_item).last();
+    let introduction = first.and_then(|at| at.checked_sub(1)).filter(|&at| {
+        let text = log.text(at);
+        text.ends_with(':') && is_meaningful(log, at, skipped) && noise::level(text) != Some(RecordLevel::Harmless)
+    });
+    joined(log, said(log, introduction.unwrap_or(line)), skipped)
 }
 
 /// Returns the first error that a compiler found, of those that end with the error in `line`. The others may follow from it.
@@ -266,7 +290,11 @@ fn first_of_compiler(log: &Log, from: usize, skipped: &[bool], line: usize) -> u
 
 /// Returns a line joined with the next one, if it only introduces the error in that.
 fn joined(log: &Log, found: TellingLine, skipped: &[bool]) -> TellingLine {
+    // An empty line may stand before a list.
+    let is_list = |at: usize| log.lines.get(at).is_some_and(|line| line.text.starts_with([' ', '\t']));
     let next = found.line + 1;
+    let is_apart = log.lines.get(next).is_some_and(|line| line.text.is_empty()) && is_list(next + 1);
+    let next = next + usize::from(is_apart);
     let is_more = |text: &str| !text.is_empty() && !noise::is_new_output(text) && noise::level(text).is_none();
     let follows = log.lines.get(next).is_some_and(|line| is_more(&line.text))
         && log.lines[next].writer == log.lines[found.line].writer
@@ -316,7 +344,7 @@ fn in_columns(log: &Log, line: usize) -> Option<TellingLine> {
 pub(super) fn last_words(log: &Log, from: usize, skipped: &[bool]) -> Option<TellingLine> {
     let line = meaningful(log, from, skipped).next()?;
     let is_told = noise::level(log.text(line)) != Some(RecordLevel::Harmless) && !SUMMARY.is_match(log.text(line));
-    is_told.then(|| said(log, line))
+    is_told.then(|| introduced(log, line, skipped))
 }
 
 /// Returns true if the last meaningful line of a writer, from `from` on, states an error of its own: it says more than that the

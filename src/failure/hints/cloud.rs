@@ -18,7 +18,7 @@ pub(super) fn denied(facts: &HintFacts<'_>) -> Option<String> {
         "AccessDenied</Code>",
         "(AllAccessDisabled)",
     ];
-    facts.reports_of_chain(&wordings)?;
+    facts.tells(&wordings)?;
     if facts.tells(&["Request has expired"]).is_some() {
         return None;
     }
@@ -37,8 +37,7 @@ pub(super) fn denied(facts: &HintFacts<'_>) -> Option<String> {
 
 /// Errors whose wording says the reason.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
-    let row = ROWS.iter().find(|row| facts.reports_of_chain(row.wordings).is_some())?;
-    Some(row.hint.to_owned())
+    facts.advice_of_chain(ROWS)
 }
 
 const ROWS: &[HintRow] = &[

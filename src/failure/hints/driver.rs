@@ -9,7 +9,7 @@ const FIT: &str = "use an image or a build of the package for an older CUDA, or 
 /// The driver is older than what was built against it.
 pub(super) fn too_old(facts: &HintFacts<'_>) -> Option<String> {
     let old = "NVIDIA driver on your system is too old (found version ";
-    if facts.reports(&["NVIDIA driver on your system is too old (found version "]).is_some() {
+    if facts.claims(&["NVIDIA driver on your system is too old (found version "]).is_some() {
         let version = between(facts.claimed(), old, ")").and_then(|digits| digits.parse::<u32>().ok());
         let version =
             version.map(|n| format!(" (it supports CUDA {}.{})", n / 1000, n % 1000 / 10)).unwrap_or_default();
@@ -20,14 +20,14 @@ pub(super) fn too_old(facts: &HintFacts<'_>) -> Option<String> {
         "cudaErrorInsufficientDriver",
         "CUDA_ERROR_INSUFFICIENT_DRIVER",
     ];
-    if facts.reports(&insufficient).is_some() {
+    if facts.claims(&insufficient).is_some() {
         return Some(format!(
             "the NVIDIA driver is older than the CUDA of the image or package, or there is none (an instance without GPU); \
              {FIT}"
         ));
     }
     let requires = "unsatisfied condition: ";
-    if facts.reports(&["nvidia-container-cli: requirement error: unsatisfied condition"]).is_some() {
+    if facts.claims(&["nvidia-container-cli: requirement error: unsatisfied condition"]).is_some() {
         let condition = between(facts.claimed(), requires, ",").unwrap_or("cuda");
         return Some(format!("the image requires {condition}, which the instance's driver does not support; {FIT}"));
     }

@@ -28,6 +28,7 @@ const MISTAKES: [&str; 8] = [
 ];
 
 /// The facts from which hints are derived.
+#[derive(Clone)]
 pub(in crate::failure) struct HintFacts<'f> {
     pub(super) evidence: &'f Evidence<'f>,
     /// The signal that killed the process, if one did.
@@ -35,8 +36,10 @@ pub(in crate::failure) struct HintFacts<'f> {
     pub(super) code: i32,
     /// The headline and what led to it, on one line.
     claimed: String,
-    /// [`HintFacts::claimed`] without the words of an exception that no driver or service raises: it can only quote them.
-    reported: String,
+    /// The headline, if it can only quote the errors of others: no driver, file system or service raises such an exception.
+    quoting: Option<String>,
+    /// [`HintFacts::claimed`] without the headline and the rest of its message.
+    led: String,
     /// The errors that were being handled when the headline's was raised, on one line.
     handled: String,
     /// The last lines of stdout and of stderr, on one line.
@@ -77,13 +80,10 @@ impl<'f> HintFacts<'f> {
         let claimed = joined(&mut [headline].into_iter().chain(&mut led));
         let name = headline.split(':').next().unwrap_or_default();
         let is_mistake = MISTAKES.contains(&name);
+        let quoting = (is_mistake || name == "ValueError").then(|| ends(headline));
         // The rest of the message has no label.
-        let mut others = details.iter().filter(|detail| !was_handled(detail) && detail.label.is_some());
-        let reported = if is_mistake || name == "ValueError" {
-            joined(&mut others.by_ref().map(|detail| detail.text.as_str()))
-        } else {
-            claimed.clone()
-        };
+        let others = details.iter().filter(|detail| !was_handled(detail) && detail.label.is_some());
+        let led = joined(&mut others.map(|detail| detail.text.as_str()));
         let handled = details.iter().filter(|detail| !is_mistake && was_handled(detail));
         let handled = joined(&mut handled.map(|detail| detail.text.as_str()));
         let last = |log: &Log| {
@@ -92,7 +92,14 @@ impl<'f> HintFacts<'f> {
         };
         let is_here = host.is_none() || evidence.host.is_none() || host == evidence.host.as_deref();
         let tail = last(stdout) + " " + &last(stderr);
-        HintFacts { evidence, signal, code, claimed, reported, handled, tail, stderr, is_here }
+        HintFacts { evidence, signal, code, claimed, quoting, led, handled, tail, stderr, is_here }
+    }
+
+    /// Returns the facts without the words of an exception that can only quote the errors of others.
+    pub(super) fn without_quotes(&self) -> HintFacts<'f> {
+        let Some(quoting) = &self.quoting else { return self.clone() };
+        let (claimed, tail) = (self.led.clone(), self.tail.replace(quoting.as_str(), ""));
+        HintFacts { claimed, tail, ..self.clone() }
     }
 
     /// Returns the headline and what led to it, on one line.
@@ -103,17 +110,6 @@ impl<'f> HintFacts<'f> {
     /// Returns the first of the wordings that the headline or what led to it has.
     pub(super) fn claims(&self, wordings: &[&'static str]) -> Option<&'static str> {
         wordings.iter().find(|wording| contains(&self.claimed, wording)).copied()
-    }
-
-    /// Returns the first of these wordings that the error contains, unless it can only quote them.
-    pub(super) fn reports(&self, wordings: &[&'static str]) -> Option<&'static str> {
-        wordings.iter().find(|wording| contains(&self.reported, wording)).copied()
-    }
-
-    /// [`HintFacts::reports`], also for the error that was handled when the error was raised.
-    pub(super) fn reports_of_chain(&self, wordings: &[&'static str]) -> Option<&'static str> {
-        let told = |wording: &&&str| contains(&self.reported, wording) || contains(&self.handled, wording);
-        wordings.iter().find(told).copied()
     }
 
     /// Returns the first of the wordings that the headline, what led to it, or an error that was being handled has.

@@ -10,7 +10,7 @@ pub(super) fn assertion(facts: &HintFacts<'_>) -> Option<String> {
         return None;
     }
     // Not `enable device-side assertions`, which torch writes below every error.
-    facts.reports(&["device-side assert triggered", "CUDA_ERROR_ASSERT", "cudaErrorAssert"])?;
+    facts.claims(&["device-side assert triggered", "CUDA_ERROR_ASSERT", "cudaErrorAssert"])?;
     let failed = facts.logged("Assertion `").and_then(|line| between(line, "Assertion `", "` failed"));
     let why = match failed {
         Some(text) if text.contains("n_classes") || text.contains("cur_target") => {

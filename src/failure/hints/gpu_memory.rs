@@ -31,10 +31,10 @@ const XLA: &[&str] = &["RESOURCE_EXHAUSTED: Out of memory ", "RESOURCE_EXHAUSTED
 /// The memory of a GPU, or of a device of XLA, was full.
 pub(super) fn full(facts: &HintFacts<'_>) -> Option<String> {
     let claimed = facts.claimed();
-    if facts.reports(FULL).is_some() {
+    if facts.claims(FULL).is_some() {
         return Some(format!("the GPU's memory is full{}; {LESS}", figures(claimed)));
     }
-    facts.reports(XLA)?;
+    facts.claims(XLA)?;
     let size = between(claimed, "RESOURCE_EXHAUSTED: Out of memory while trying to allocate ", " bytes")
         .or_else(|| between(claimed, "RESOURCE_EXHAUSTED: Out of memory allocating ", " bytes"));
     let size = size.map(|size| format!(" ({size} bytes)")).unwrap_or_default();

@@ -53,7 +53,7 @@ pub(super) fn is_faulty(facts: &HintFacts<'_>) -> bool {
 
 /// A fault of the hardware.
 pub(super) fn fault(facts: &HintFacts<'_>) -> Option<String> {
-    if let Some((_, fault)) = FAULTS.iter().find(|(wordings, _)| facts.reports_of_chain(wordings).is_some()) {
+    if let Some((_, fault)) = FAULTS.iter().find(|(wordings, _)| facts.tells(wordings).is_some()) {
         return Some(format!("{fault}; {ANOTHER}"));
     }
     // A driver's record stands in the log of a script that reads the kernel's messages.

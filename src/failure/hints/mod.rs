@@ -43,50 +43,59 @@ const MAX_HINTS: usize = 2;
 /// A function that returns a hint if the facts support it.
 type Hint = fn(&HintFacts<'_>) -> Option<String>;
 
+/// The exceptions whose words lead to a hint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// All of them.
+    Anyone,
+    /// Those that report an error of their own. `ValueError: row 7: No space left on device` can only quote one.
+    Reporters,
+}
+
 /// All hints, the most certain first.
-const ALL: &[Hint] = &[
-    memory::counted,
-    stop::stopped,
-    disk::shared_memory,
-    disk::full,
-    hardware::fault,
-    gpu_memory::full,
-    memory::refused,
-    workers::ended,
-    memory::killed,
-    driver::too_old,
-    libraries::numpy,
-    libraries::glibc,
-    libraries::undefined_symbol,
-    libraries::missing,
-    gpu::assertion,
-    gpu::advice,
-    peers::advice,
-    hub::gated,
-    hub::advice,
-    hub::tracking,
-    cloud::denied,
-    cloud::advice,
-    network::unresolved,
-    network::advice,
-    parameters::channel,
-    launch::missing_variable,
-    parameters::arguments,
-    launch::advice,
-    compiler::advice,
-    imports::missing_module,
-    imports::missing_name,
-    imports::advice,
-    packages::advice_for_script,
-    languages::advice,
-    languages::missing_package,
-    files::permission,
-    files::advice,
-    system::advice,
-    program::not_executable,
-    program::crashed,
-    program::timed_out,
-    launch::unset_variable,
+const ALL: &[(Hint, Trust)] = &[
+    (memory::counted, Trust::Anyone),
+    (stop::stopped, Trust::Anyone),
+    (disk::shared_memory, Trust::Reporters),
+    (disk::full, Trust::Reporters),
+    (hardware::fault, Trust::Reporters),
+    (gpu_memory::full, Trust::Reporters),
+    (memory::refused, Trust::Reporters),
+    (workers::ended, Trust::Reporters),
+    (memory::killed, Trust::Reporters),
+    (driver::too_old, Trust::Reporters),
+    (libraries::numpy, Trust::Anyone),
+    (libraries::glibc, Trust::Reporters),
+    (libraries::undefined_symbol, Trust::Anyone),
+    (libraries::missing, Trust::Reporters),
+    (gpu::assertion, Trust::Reporters),
+    (gpu::advice, Trust::Anyone),
+    (peers::advice, Trust::Reporters),
+    (hub::gated, Trust::Reporters),
+    (hub::advice, Trust::Anyone),
+    (hub::tracking, Trust::Anyone),
+    (cloud::denied, Trust::Reporters),
+    (cloud::advice, Trust::Reporters),
+    (network::unresolved, Trust::Reporters),
+    (network::advice, Trust::Reporters),
+    (parameters::channel, Trust::Anyone),
+    (launch::missing_variable, Trust::Anyone),
+    (parameters::arguments, Trust::Anyone),
+    (launch::advice, Trust::Anyone),
+    (compiler::advice, Trust::Anyone),
+    (imports::missing_module, Trust::Reporters),
+    (imports::missing_name, Trust::Anyone),
+    (imports::advice, Trust::Anyone),
+    (packages::advice_for_script, Trust::Reporters),
+    (languages::advice, Trust::Anyone),
+    (languages::missing_package, Trust::Anyone),
+    (files::permission, Trust::Reporters),
+    (files::advice, Trust::Reporters),
+    (system::advice, Trust::Reporters),
+    (program::not_executable, Trust::Anyone),
+    (program::crashed, Trust::Anyone),
+    (program::timed_out, Trust::Anyone),
+    (launch::unset_variable, Trust::Anyone),
 ];
 
 /// The hints for a failed installer, the most certain first.
@@ -106,7 +115,9 @@ const OF_INSTALLERS: &[Hint] = &[
 
 /// Returns the hints that the evidence supports, the most certain first, at most [`MAX_HINTS`].
 pub(super) fn hints(facts: &HintFacts<'_>) -> Vec<String> {
-    ALL.iter().filter_map(|hint| hint(facts)).take(MAX_HINTS).collect()
+    let reported = facts.without_quotes();
+    let told = |(hint, trust): &(Hint, Trust)| hint(if *trust == Trust::Anyone { facts } else { &reported });
+    ALL.iter().filter_map(told).take(MAX_HINTS).collect()
 }
 
 /// Returns the hint for an installer of packages that failed with this complaint, if one follows from it.

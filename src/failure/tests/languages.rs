@@ -143,6 +143,18 @@ fn a_line_that_only_introduces_an_error_is_joined_with_the_next_one() {
         "ERROR: these files are missing:\n  /data/a.bin\n  /data/b.bin\n",
         &["ERROR: these files are missing: /data/a.bin", "last line: /data/b.bin"],
     );
+    told(
+        "PackagesNotFoundError: The following packages are not available from current channels:\n\n  - acme-tools=9\n\nCurrent channels:\n\n  - https://repo.example.com/linux-64\n",
+        &[
+            "PackagesNotFoundError: The following packages are not available from current channels: - acme-tools=9",
+            "last line: - https://repo.example.com/linux-64",
+            "hint: no index has that package or version; check the spelling and version in the requirements, the Python version, and the index (--index-url, --extra-index-url, --find-links)",
+        ],
+    );
+    told(
+        "step 3\nThe plan has mistakes:\n  rate: must be positive\n  depth: 3 is missing\n",
+        &["The plan has mistakes: rate: must be positive", "last line: depth: 3 is missing"],
+    );
     // What follows is a record of its own.
     told(
         "ERROR: training failed, the table is:\n2026-01-02 03:04:05 INFO done\n",
@@ -169,4 +181,31 @@ fn what_a_build_failed_with_stands_beside_the_error_of_the_library_that_started_
     assert!(text(neuron, failed).contains("\nlogged: Walrus driver failed to complete successfully\n"));
     let graph = "2024-10-07T21:55:32Z ERROR 12 [neuronx-cc]: [XTP003] Number of instructions (10046893) is over the threshold (5000000).\n";
     assert!(text(graph, failed).contains("\nlogged: [XTP003] Number of instructions (10046893) is over the threshold"));
+}
+
+#[test]
+fn the_program_that_failed_first_in_a_pipe_is_the_headline() {
+    told_with(
+        2,
+        "gzip: stdin: not in gzip format\ntar: Child returned status 1\ntar: Error is not recoverable: exiting now\n",
+        &["gzip: stdin: not in gzip format", "last line: tar: Error is not recoverable: exiting now"],
+    );
+    told(
+        "npm error code E404\nnpm error 404 Not Found - GET https://registry.example.com/acme-none\nnpm error 404  acme-none@* is not in this registry.\nnpm error A complete log of this run can be found in: /root/.npm/_logs/x.log\n",
+        &[
+            "npm error 404 acme-none@* is not in this registry.",
+            "hint: no index has that package or version; check the spelling and version in the requirements, the Python version, and the index (--index-url, --extra-index-url, --find-links)",
+        ],
+    );
+}
+
+#[test]
+fn a_crash_of_java_is_told_from_its_report_on_stdout() {
+    let report = "#\n# A fatal error has been detected by the Java Runtime Environment:\n#\n#  SIGSEGV (0xb) at pc=0x00007f, pid=7, tid=9\n#\n# Problematic frame:\n# C  [libtensor.so+0x1b2]  fit_kernel+0x12\n";
+    let evidence = crate::failure::Evidence {
+        stdout: report.as_bytes(),
+        ..super::evidence(Ending::Signaled(6), "train.sh: line 1: 7 Aborted java Fit\n")
+    };
+    let text = super::text(&crate::failure::cause(&evidence));
+    assert!(text.starts_with("SIGSEGV (0xb) at pc=0x00007f, pid=7, tid=9\n"), "{text}");
 }

@@ -243,19 +243,3 @@ fn one_cause_of_an_error_of_cuda_has_one_hint() {
     let rmm = "MemoryError: std::bad_alloc: out_of_memory: CUDA error at: /opt/include/rmm/cuda_memory_resource.hpp:70: cudaErrorMemoryAllocation out of memory";
     assert!(raised(rmm).len() == 1 && raised(rmm)[0].starts_with("the GPU's memory is full"));
 }
-
-#[test]
-fn an_error_that_only_quotes_one_of_cuda_has_no_hint() {
-    assert_no_hint(&[
-        "ValueError: unknown class 'CUDA error: device-side assert triggered' in the column kind",
-        "KeyError: 'torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB'",
-        "AssertionError: the log has 3 lines with uncorrectable ECC error",
-        "ValueError: row 7: An error occurred (AccessDenied) when calling the GetObject operation: Access Denied",
-        "ValueError: label 'Unable to locate credentials' is not in the vocabulary",
-    ]);
-    // The error that led to it counts.
-    let wrapped = raising("RuntimeError: CUDA error: device-side assert triggered")
-        + "\nThe above exception was the direct cause of the following exception:\n\n"
-        + &raising("ValueError: evaluation failed");
-    assert!(of(Ending::Exited(1), &wrapped)[0].starts_with("a kernel's assertion failed"));
-}

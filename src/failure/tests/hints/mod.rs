@@ -73,6 +73,38 @@ fn no_hint_follows_from_an_error_that_was_handled() {
 }
 
 #[test]
+fn an_exception_that_only_quotes_an_error_has_no_hint() {
+    for quoted in [
+        "CUDA error: device-side assert triggered",
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB",
+        "uncorrectable ECC error encountered",
+        "An error occurred (AccessDenied) when calling the GetObject operation: Access Denied",
+        "Unable to locate credentials",
+        "No space left on device",
+        "Too many open files",
+        "ncclSystemError: System call failed",
+        "Name or service not known",
+        "You are trying to access a gated repo.",
+        "No matching distribution found for acme",
+        "died with <Signals.SIGKILL: 9>",
+        "No module named 'acme'",
+        "libGL.so.1: cannot open shared object file",
+        "version `GLIBC_2.34' not found",
+        "address already in use",
+        "[Errno 13] Permission denied: '/x'",
+    ] {
+        for name in ["ValueError", "KeyError", "AssertionError"] {
+            assert_eq!(raised(&format!("{name}: row 7 of the log: {quoted}")), [""; 0], "{name}: {quoted}");
+        }
+    }
+    // The error that led to it counts.
+    let wrapped = raising("RuntimeError: CUDA error: device-side assert triggered")
+        + "\nThe above exception was the direct cause of the following exception:\n\n"
+        + &raising("ValueError: evaluation failed");
+    assert!(of(Ending::Exited(1), &wrapped)[0].starts_with("a kernel's assertion failed"));
+}
+
+#[test]
 fn a_hint_follows_from_the_error_that_a_library_wraps() {
     let during = "\nDuring handling of the above exception, another exception occurred:\n\n";
     let inner = "botocore.errorfactory.AccessDenied: An error occurred (AccessDenied) when calling the PutObject operation: Access Denied";
