@@ -140,6 +140,17 @@ pub struct Output {
     pub ranks: Vec<RankOutput>,
 }
 
+/// A rank of a launcher that was ended by a signal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedRank {
+    /// The rank's process.
+    pub process: Process,
+    /// The signal.
+    pub ending: Ending,
+    /// Its last output.
+    pub output: Arc<Output>,
+}
+
 /// The last bytes that a rank of a launcher wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RankOutput {
@@ -257,8 +268,13 @@ pub enum EventKind {
     /// At an orderly stop, a rank that a launcher started was killed on some host.
     PeerRankKilled,
     /// Only launchers are left on this host, which wait for the ranks of other hosts.
-    RanksEnded(RankTally),
-    /// The failures that were told before [`EventKind::RanksEnded`] were judged.
+    RanksEnded {
+        /// The ranks that ended with a failure.
+        tally: RankTally,
+        /// Those that a signal ended because another rank or host had failed. They may have been failing themselves.
+        ended: Vec<EndedRank>,
+    },
+    /// The failures that were told before and with [`EventKind::RanksEnded`] were judged.
     FailuresJudged(RankTally),
     /// The ranks of all hosts have ended, or nothing is heard of the other hosts any more.
     PeersEnded,

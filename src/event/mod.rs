@@ -24,7 +24,7 @@ pub use collective::{Collective, RankProgress};
 pub use consequence::reads_like_consequence;
 pub use ending::{Ending, RankTally};
 pub use kind::{
-    Event, EventKind, JobPhase, KillReason, Moment, Output, Process, RankOutput, StopReason, Stream, Verdict,
+    EndedRank, Event, EventKind, JobPhase, KillReason, Moment, Output, Process, RankOutput, StopReason, Stream, Verdict,
 };
 pub use stacks::{RankGroup, StackMethod, StackPlace};
 pub use step::CommonStep;

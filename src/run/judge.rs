@@ -8,7 +8,7 @@ use super::served::{self, LateServices};
 use super::start::{RankTask, timing};
 use super::{Outcome, Prepared};
 use crate::event::{Cause, CauseEnding, Collective, Ending, Event, EventKind, Events, KillReason, Output, Process};
-use crate::event::{RankOutput, RankTally};
+use crate::event::{EndedRank, RankOutput, RankTally};
 use crate::failure::{self, Evidence, Judgement, MemoryWatch, RankEvidence, Weight};
 use crate::files;
 use crate::job::Variables;
@@ -77,8 +77,8 @@ struct Judged {
 enum JudgeOrder {
     /// A process has failed.
     Failure { process: Process, ending: Ending, output: Option<Arc<Output>> },
-    /// The ranks have ended.
-    Last(RankTally),
+    /// The ranks have ended, some of them because they were told to.
+    Last { tally: RankTally, ended: Vec<EndedRank> },
 }
 
 impl Judge {
@@ -121,7 +121,13 @@ impl Judge {
                         let cause = Arc::new(judge.early_cause(&process, ending, output.as_deref()));
                         told.emit(EventKind::CauseJudged { process: Some(process), cause, is_final });
                     }
-                    JudgeOrder::Last(failed) => told.emit(EventKind::FailuresJudged(failed)),
+                    JudgeOrder::Last { tally, ended } => {
+                        if let Some((process, cause)) = ended.iter().find_map(|rank| judge.cause_of_ended(rank)) {
+                            let (process, cause) = (Some(process), Arc::new(cause));
+                            told.emit(EventKind::CauseJudged { process, cause, is_final: true });
+                        }
+                        told.emit(EventKind::FailuresJudged(tally));
+                    }
                 }
             }
         });
@@ -130,8 +136,8 @@ impl Judge {
             tracing::debug!("failures are not judged early: {error}");
             let told = events.clone();
             events.subscribe(move |event: &Event| {
-                if let EventKind::RanksEnded(ranks) = &event.kind {
-                    told.emit(EventKind::FailuresJudged(ranks.clone()));
+                if let EventKind::RanksEnded { tally, .. } = &event.kind {
+                    told.emit(EventKind::FailuresJudged(tally.clone()));
                 }
             });
             return;
@@ -151,7 +157,9 @@ impl Judge {
                     JudgeOrder::Failure { process: process.clone(), ending: *ending, output: output.clone() }
                 }
                 // It goes the same way, so that the other hosts hear of it after the causes.
-                EventKind::RanksEnded(failed) => JudgeOrder::Last(failed.clone()),
+                EventKind::RanksEnded { tally, ended } => {
+                    JudgeOrder::Last { tally: tally.clone(), ended: ended.clone() }
+                }
                 _ => return,
             };
             // The thread ends with the attempt.
@@ -168,6 +176,16 @@ impl Judge {
                 self.of_service(process, ending, &Output::default(), Cause { rank: self.rank_of(process), ..cause })
             }
         }
+    }
+
+    /// Returns the cause that a rank had of its own when it was ended, if it had one.
+    fn cause_of_ended(&self, rank: &EndedRank) -> Option<(Process, Cause)> {
+        let judgement = self.judged(&rank.process, rank.ending, &rank.output, None, true);
+        (judgement.weight == Weight::Own).then(|| {
+            // It would have ended with an exception's code.
+            let ending = CauseEnding::Process(Ending::Exited(1));
+            (rank.process.clone(), Cause { ending, ..judgement.cause })
+        })
     }
 
     /// Judges why a process failed.

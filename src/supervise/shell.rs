@@ -25,7 +25,7 @@ use super::terminal::{self, Lent};
 use super::timing::Timing;
 use super::tree;
 use super::{EndReport, Reports};
-use crate::event::{CommonStep, Ending, EventKind, Events, Moment, Process, StopReason, Stream};
+use crate::event::{CommonStep, EndedRank, Ending, EventKind, Events, Moment, Process, StopReason, Stream};
 use crate::kernel::{self, Bond, Inherited, Waited};
 use crate::logs::{AwaitedText, Relay, Relayed, StreamId, StreamNews, Style};
 
@@ -383,9 +383,24 @@ impl<'a> Shell<'a> {
             News::Stopping(signal) => EventKind::Stopping(StopReason::Signal(signal)),
             News::Killed(reason) => EventKind::Killed(reason),
             News::RankKilled => EventKind::RankKilled,
-            News::Drained(failed) => EventKind::RanksEnded(failed),
+            News::Drained(tally) => EventKind::RanksEnded { tally, ended: self.ended_ranks() },
         };
         self.around.events.emit_at(Moment::now(), kind);
+    }
+
+    /// Returns the ranks of launchers that a signal ended because something else had failed.
+    fn ended_ranks(&self) -> Vec<EndedRank> {
+        if self.group.phase().stop().is_some() {
+            return Vec::new();
+        }
+        let members = self.group.members().iter().zip(&self.processes);
+        let ended = members.filter(|(member, _)| member.is_killed_rank() && !member.has_failed_itself());
+        ended
+            .filter_map(|(member, child)| {
+                let output = Arc::new(child.streams.output());
+                Some(EndedRank { process: child.identity.clone(), ending: member.end()?.ending, output })
+            })
+            .collect()
     }
 
     /// Returns how the members ended.

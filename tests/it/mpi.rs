@@ -107,6 +107,25 @@ fn rank_2_is_named_when_it_kills(process: &str) {
 }
 
 #[test]
+fn a_rank_that_is_ended_while_it_fails_is_named_and_not_the_one_that_noticed() {
+    // As with Horovod, whose exit handler tells the other ranks: one of them fails first, and mpirun ends all others.
+    let script = "import atexit, os, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\n\
+                  flag = os.environ['NOTES']\n\
+                  def tell_others():\n    open(flag, 'w').close()\n    time.sleep(600)\n\
+                  world.Barrier()\n\
+                  if world.rank == 3:\n    atexit.register(tell_others)\n    raise ValueError('row 17 is rotten')\n\
+                  while not os.path.exists(flag): time.sleep(0.01)\n\
+                  if world.rank == 0: raise RuntimeError('Horovod has been shut down. This was caused by an exception')\n\
+                  time.sleep(600)\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    let hosts = hosts(script).variable("NOTES", &folder.path().join("told").display().to_string());
+    for ended in hosts.train() {
+        let ended = ended.failed(1, "ValueError: row 17 is rotten\nat train.py:11\n");
+        assert!(ended.failure().contains("\nhost algo-2, rank 3, exit code 1"), "{}", ended.failure());
+    }
+}
+
+#[test]
 fn a_rank_that_is_killed_is_named_on_every_host() {
     rank_2_is_named_when_it_kills("os.getpid()");
 }

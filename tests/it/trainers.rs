@@ -544,6 +544,26 @@ fn an_error_in_a_function_on_another_host_is_the_headline_of_tensorflow() {
     );
 }
 
+#[test]
+fn lightning_starts_the_ranks_of_each_host_itself_under_process() {
+    let own = Engine {
+        name: "lightning under process",
+        options: &["FOOTPLATE_LAUNCHER=process"],
+        begin: "import torch, lightning\n\
+                hosts = int(os.environ['NNODES'])\n\
+                fabric = lightning.Fabric(accelerator='cpu', strategy='ddp', devices=2, num_nodes=hosts)\n\
+                fabric.launch()\n\
+                assert fabric.world_size == 2 * hosts, fabric.world_size\n\
+                @contextlib.contextmanager\n\
+                def group():\n    yield\n    torch.distributed.destroy_process_group()\n\
+                together = group()\n\
+                def step(): return int(fabric.all_reduce(torch.ones(1), reduce_op='sum').item()) // 2\n",
+        ..LIGHTNING
+    };
+    outside_the_gate(computes_together, &own);
+    outside_the_gate(names_what_was_raised, &own);
+}
+
 /// Makes the tests of each engine. The gate runs only the first one, with MXNet.
 macro_rules! tests {
     ($($engine:ident: $constant:expr;)*) => {

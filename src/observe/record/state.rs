@@ -189,7 +189,7 @@ impl State {
             | EventKind::Stopping(_)
             | EventKind::RankKilled
             | EventKind::PeerRankKilled
-            | EventKind::RanksEnded(_)
+            | EventKind::RanksEnded { .. }
             | EventKind::FailuresJudged(_)
             | EventKind::PeersEnded
             | EventKind::HostsStarted
