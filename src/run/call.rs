@@ -1,4 +1,5 @@
-//! `footplate entry-point`: an entry point that a framework of the image runs by the Python package `sagemaker_training`. The framework states the code, the program, its arguments and the launcher, and gets a report on the end.
+//! `footplate entry-point`: an entry point that a framework of the image runs by the Python package `sagemaker_training`. The
+//! framework states the code, the program, its arguments and the launcher, and gets a report on the end.
 
 use serde_json::json;
 
@@ -20,7 +21,7 @@ pub(super) fn apply(call: &EntryPointCall, context: &Context, prepared: &mut Pre
     }
     let settings = &mut prepared.settings;
     settings.launcher.get_or_insert_with(|| call.launcher.clone());
-    // The footplate that runs the framework has the port for itcall.
+    // The footplate that runs the framework has the port.
     if context.is_within_job() {
         settings.cluster_port = settings.cluster_port.and_then(|port| port.checked_add(1));
     }

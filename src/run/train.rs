@@ -161,7 +161,10 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     record::plan(live, launcher, &tasks);
     let is_one = launcher == launch::PROCESS.name && tasks.len() == 1;
     let processes = if is_one { Processes::One } else { Processes::Several };
-    observe::begin(context, live, &prepared, &HostFacts { hardware: &hardware, processes }, &code_dir);
+    // The footplate around a framework sees the same lines.
+    if !context.is_within_job() {
+        observe::begin(context, live, &prepared, &HostFacts { hardware: &hardware, processes }, &code_dir);
+    }
     hang::begin(context, live, &prepared, &code_dir, python, hook);
     let serves = tasks.iter().any(|task| task.serves);
     say_commands(&tasks);

@@ -477,6 +477,7 @@ fn the_real_toolkit_of_tensorflow_runs_over_the_package() {
     let job = job.variable("TRAINING_JOB_NAME", "job-7");
     let ended = job.train().succeeded();
     assert!(ended.stdout().contains("trained ['--model_dir', 'models/job-7/model'] "), "{ended:#?}");
+    assert_eq!(ended.stderr.matches("the tuning job's objective auc has no value").count(), 1, "{ended:#?}");
     let job = job.hyperparameters(&format!(r#"{{"sagemaker_multi_worker_mirrored_strategy_enabled": true, {named}}}"#));
     let ended = job.train().succeeded();
     assert!(ended.stdout().contains(r#"trained [] {} {"cluster": {"worker": ["algo-1:8890"]}"#), "{ended:#?}");

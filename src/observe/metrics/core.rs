@@ -22,7 +22,7 @@ const MAX_CACHE: usize = 64 << 10;
 const MAX_OCCURRENCES: usize = 16;
 
 /// The part of a pattern without `.*` around it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Core {
     /// The core for lines of ASCII. It takes a small part of the memory, because a class such as `\S` has hundreds of ranges.
     in_ascii: Compiled,
@@ -38,7 +38,7 @@ pub(super) struct Core {
 }
 
 /// A search engine, and the place of the first group in what it finds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Compiled {
     regex: Regex,
     group: Group,
