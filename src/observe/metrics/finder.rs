@@ -53,19 +53,24 @@ impl Finder {
             texts.iter().map(|text| (0..windows.len()).filter(|at| has(&windows[*at], text)).collect()).collect();
         let always = (0..windows.len()).filter(|at| windows[*at].is_none()).collect();
         let (short, long): (Vec<&[u8]>, Vec<&[u8]>) = texts.iter().partition(|text| text.len() < SHORT);
-        let automaton = |texts: &[&[u8]], kind| {
-            AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).match_kind(kind).build(texts).ok()
-        };
+        let automaton =
+            |texts: &[&[u8]], form, kind| AhoCorasick::builder().kind(Some(form)).match_kind(kind).build(texts).ok();
         let packed = packed::Config::new().builder().extend(&long).build();
         let search = match packed {
             _ if long.is_empty() => Search::Nothing,
             Some(packed) => Search::Packed(packed),
-            None => automaton(&long, MatchKind::LeftmostFirst).map_or(Search::Nothing, Search::Automaton),
+            None => automaton(&long, AhoCorasickKind::DFA, MatchKind::LeftmostFirst)
+                .map_or(Search::Nothing, Search::Automaton),
         };
         Finder {
             search,
             short: short.iter().map(|text| (memmem::Finder::new(text).into_owned(), Next::Unknown)).collect(),
-            on_line: if texts.is_empty() { None } else { automaton(&texts, MatchKind::Standard) },
+            // It sees few lines, and takes a small part of the memory of the faster form.
+            on_line: if texts.is_empty() {
+                None
+            } else {
+                automaton(&texts, AhoCorasickKind::ContiguousNFA, MatchKind::Standard)
+            },
             owners,
             always,
         }
