@@ -46,7 +46,7 @@ fn main() {
 struct Linker {
     /// The options of rustc's code generation.
     options: Vec<String>,
-    /// What stands before an argument for the linker itself.
+    /// The text before an argument that is for the linker itself.
     prefix: &'static str,
 }
 

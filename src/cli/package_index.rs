@@ -1,13 +1,11 @@
 //! `footplate package-index`: logs in to the CodeArtifact repository that the job names, for the Python package
 //! `sagemaker_training`. People do not type it.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
+use crate::files;
 use crate::job::Variables;
 use crate::job::exit_code;
 use crate::prepare::requirements::Repository;
@@ -32,18 +30,13 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
         Err(error) => return refuse(&error.to_string()),
     };
     let file = matches.get_one::<PathBuf>("netrc").cloned().unwrap_or_default();
-    match write(&file, &index.netrc(&variables)) {
+    match files::write_secret(&file, &index.netrc(&variables)) {
         Ok(()) => {
             super::common::print(&index.url);
             0
         }
         Err(error) => refuse(&format!("cannot write {}: {error}", file.display())),
     }
-}
-
-/// Writes a file that only this user can read.
-fn write(file: &Path, text: &str) -> io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?.write_all(text.as_bytes())
 }
 
 fn refuse(text: &str) -> i32 {

@@ -10,7 +10,7 @@ mod answer;
 mod own_file;
 
 pub use answer::{Unanswered, together, within};
-pub use own_file::create_own;
+pub use own_file::{create_own, write_secret};
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};

@@ -149,7 +149,7 @@ fn further_arguments(given: &[String], is_head: bool) -> Result<Vec<String>, Lau
     let mut kept = Vec::new();
     let mut words = given.iter();
     while let Some(word) = words.next() {
-        let (name, value) = word.split_once('=').map_or((&**word, None), |(name, value)| (name, Some(value)));
+        let name = word.split('=').next().unwrap_or_default();
         if OWN_OPTIONS.contains(&name) {
             return Err(LaunchError::new(format!(
                 "FOOTPLATE_RAY_ARGUMENTS has {name}, which footplate sets itself, so that the hosts find each other: leave \
@@ -158,7 +158,8 @@ fn further_arguments(given: &[String], is_head: bool) -> Result<Vec<String>, Lau
         }
         if is_head || !HEAD_OPTIONS.contains(&name) {
             kept.push(word.clone());
-        } else if value.is_none() {
+        } else if name == word {
+            // The next word is its value.
             words.next();
         }
     }

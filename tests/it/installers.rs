@@ -667,17 +667,21 @@ fn the_installers_handle_local_paths_editable_ones_and_hashes() {
     }
 }
 
-/// A build backend without requirements. Its editable installs are `.pth` files.
-const BACKEND: &str = r#"
+/// A build backend without requirements for the package `mine`. Its editable installs are `.pth` files.
+pub const BACKEND: &str = r#"
 import os, zipfile
 def build_editable(folder, config_settings=None, metadata_directory=None):
+    return build(folder, "mine.pth", os.path.abspath("src") + "\n")
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    return build(folder, "mine.py", "")
+def build(folder, member, text):
     name = "mine-1.0-py3-none-any.whl"
     with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
-        wheel.writestr("mine.pth", os.path.abspath("src") + "\n")
+        wheel.writestr(member, text)
         wheel.writestr("mine-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
         wheel.writestr("mine-1.0.dist-info/WHEEL",
                        "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr("mine-1.0.dist-info/RECORD", "mine.pth,,\n")
+        wheel.writestr("mine-1.0.dist-info/RECORD", f"{member},,\n")
     return name
 "#;
 

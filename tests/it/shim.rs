@@ -129,19 +129,6 @@ fn the_kind_of_a_failure_is_the_class_of_the_exception() {
     assert!(ended.stdout().contains("True the entry point \"other.py\" is not in "), "{ended:#?}");
 }
 
-/// A build backend without requirements for the package `mine`.
-const BACKEND: &str = r#"
-import os, zipfile
-def build_wheel(folder, config_settings=None, metadata_directory=None):
-    name = "mine-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
-        wheel.writestr("mine.py", "")
-        wheel.writestr("mine-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
-        wheel.writestr("mine-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr("mine-1.0.dist-info/RECORD", "mine.py,,\n")
-    return name
-"#;
-
 /// Returns a job whose framework calls a function of `modules` on the code, and then imports `imported`. Its Python is a
 /// virtual environment with pip.
 fn installing(function: &str, imported: &str) -> Job {
@@ -152,7 +139,8 @@ fn installing(function: &str, imported: &str) -> Job {
          import importlib\nimportlib.invalidate_caches()\nprint('imported', *map(importlib.import_module, {imported}))"
     );
     let project = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
-    let job = framework(&body, "").file("source/pyproject.toml", project).file("source/backend.py", BACKEND);
+    let job =
+        framework(&body, "").file("source/pyproject.toml", project).file("source/backend.py", installers::BACKEND);
     let venv = job.path("venv");
     images::run(Command::new("cp").arg("-a").arg(installers::environment()).arg(&venv));
     let path = format!("{}/bin:{}:{}", venv.display(), job.path("bin").display(), search_path());

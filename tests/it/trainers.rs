@@ -169,8 +169,6 @@ const JAX: Engine = Engine {
 /// Code for engines on PyTorch, which give the variables of its ranks.
 const OF_TORCH: &str = "import torch, torch.distributed as dist\n\
                         dist.init_process_group('gloo')\n\
-                        @contextlib.contextmanager\n\
-                        def group():\n    yield\n    dist.destroy_process_group()\n\
                         together = group()\n\
                         def step():\n    total = torch.ones(1)\n    dist.all_reduce(total)\n    return int(total.item())\n";
 
@@ -217,8 +215,6 @@ const LIGHTNING: Engine = Engine {
     begin: "import torch, lightning\n\
             fabric = lightning.Fabric(accelerator='cpu', strategy='ddp', devices=1, num_nodes=int(os.environ['NNODES']))\n\
             fabric.launch()\n\
-            @contextlib.contextmanager\n\
-            def group():\n    yield\n    torch.distributed.destroy_process_group()\n\
             together = group()\n\
             def step(): return int(fabric.all_reduce(torch.ones(1), reduce_op='sum').item())\n",
     on_all_hosts: true,
@@ -245,8 +241,6 @@ const LIGHTNING_TRAINER: Engine = Engine {
             enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,\n    \
             ).fit(model, torch.utils.data.DataLoader(torch.ones(1, 1)))\n    \
             return model.found\n\
-            @contextlib.contextmanager\n\
-            def group():\n    yield\n    torch.distributed.destroy_process_group()\n\
             together = group()\n",
     on_all_hosts: true,
     killed: KILLED,
@@ -339,12 +333,15 @@ fn horovod() -> (&'static str, &'static str) {
     (images::python_volume_in(image, "footplate-test-horovod", folder, packages, &compile), folder)
 }
 
-/// Returns hosts whose script computes with all hosts, prints `together on HOST`, and executes `then`.
+/// Returns hosts whose script computes with all hosts, prints `together on HOST`, and executes `then`. `group` is for engines of
+/// PyTorch: it ends the process group.
 fn hosts(engine: &Engine, count: usize, then: &str) -> Hosts {
     let (volume, folder) = (engine.volume)();
     let then = then.replace('\n', "\n    ");
     let script = format!(
         "import contextlib, os, signal, sys, time\n\
+         @contextlib.contextmanager\n\
+         def group():\n    yield\n    torch.distributed.destroy_process_group()\n\
          together = contextlib.nullcontext()\n\
          host = os.environ['SM_CURRENT_HOST']\n{}\
          with together:\n    \
@@ -554,8 +551,6 @@ fn lightning_starts_the_ranks_of_each_host_itself_under_process() {
                 fabric = lightning.Fabric(accelerator='cpu', strategy='ddp', devices=2, num_nodes=hosts)\n\
                 fabric.launch()\n\
                 assert fabric.world_size == 2 * hosts, fabric.world_size\n\
-                @contextlib.contextmanager\n\
-                def group():\n    yield\n    torch.distributed.destroy_process_group()\n\
                 together = group()\n\
                 def step(): return int(fabric.all_reduce(torch.ones(1), reduce_op='sum').item()) // 2\n",
         ..LIGHTNING

@@ -14,9 +14,8 @@ pub use engine::ContainerError;
 pub use part::{WORD, play};
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
@@ -29,6 +28,7 @@ use super::hosts::{self, HostProcess};
 use super::job::{GpuGrant, JobImage, LocalJob};
 use super::tree;
 use crate::cluster;
+use crate::files;
 use crate::job::settings::{REGISTRY, Settings};
 use crate::job::{Paths, Variables};
 use crate::launch;
@@ -134,7 +134,8 @@ impl<'j> Ready<'j> {
             self.plan.hosts.push((host, mounts(channels, self.plan.hosts.len(), paths, checkpoints.as_deref())?));
         }
         let variables = base.join("variables");
-        write_secret(&variables, &self.variables)?;
+        let written = files::write_secret(&variables, &self.variables);
+        written.with_context(|| format!("cannot write {}", variables.display()))?;
         self.plan.variables = text(&variables)?;
 
         let given_back = [Some(base), checkpoints.as_deref()];
@@ -298,13 +299,6 @@ fn open(paths: &Paths) -> Result<()> {
 fn permit(path: &Path, mode: u32) -> Result<()> {
     let set = fs::set_permissions(path, Permissions::from_mode(mode));
     set.with_context(|| format!("cannot change the permissions of {}", path.display()))
-}
-
-/// Writes a file that only this user can read.
-fn write_secret(path: &Path, content: &str) -> Result<()> {
-    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let written = written.and_then(|mut file: File| file.write_all(content.as_bytes()));
-    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Returns the commands that clean up after a footplate that was killed, with the seconds that each may take.
