@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::lines::Log;
-use super::other::{self, TellingLine};
+use super::other;
 use super::read::{Origin, Raised, Traceback};
+use super::runtime::{self, TellingLine};
 use super::text::one_line;
 use crate::event;
 use crate::failure::pattern::pattern;
@@ -46,6 +47,7 @@ static EXIT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"(?i)\b(?:exit(?:ed|s)?|terminated|returned|failed|died|ended) (?:with |by |on )?(?:an? )?(?:non-?zero )?",
         r"(?:exit |return )?(?:code|status|signal)\b|non-?zero|\bexitcode\b|\brc ?= ?\d|",
+        r"\b(?:root cause|errors?|logs?|tracebacks?|messages?) above\b|Horovod detected that|",
         r"\b(?:worker|child|sub-?process|process|rank|command|script)\b.*\b(?:failed|died|crashed|exited|is dead)\b",
     ))
 });
@@ -66,6 +68,11 @@ fn messenger(raised: &Raised) -> Option<Messenger> {
         }
         "Empty" | "Full" | "TimeoutError" | "BrokenBarrierError" | "CancelledError" => Messenger::Wait,
         _ if POOL.is_match(&raised.message) => Messenger::Pool,
+        // Node's child_process, and Gradle.
+        "Error" if raised.message.starts_with("Command failed: ") => Messenger::Exit,
+        "" if raised.message.starts_with("Execution failed for task ") && EXIT.is_match(&raised.message) => {
+            Messenger::Exit
+        }
         "RuntimeError" | "Exception" | "SystemError" | "OSError" | "AssertionError" | "SystemExit"
             if EXIT.is_match(&raised.message) =>
         {
@@ -89,7 +96,13 @@ pub(super) fn behind<'t>(
 ) -> Option<Behind<'t>> {
     let (first, last) = (*found.lines.start(), *found.lines.end());
     let messenger = messenger(found.last());
-    let of_writer = || tracebacks.iter().filter(|other| other.writer == found.writer && *other != found);
+    // The processes that a driver prefixes are its own.
+    let has_rank = |writer: usize| log.writers[writer].rank.is_some();
+    let is_together = |writer: usize| writer == found.writer || !has_rank(writer) && !has_rank(found.writer);
+    let mut others: Vec<&Traceback> =
+        tracebacks.iter().filter(|other| is_together(other.writer) && *other != found).collect();
+    others.sort_by_key(|other| *other.lines.start());
+    let of_writer = || others.iter().copied();
     let before = || of_writer().filter(|other| *other.lines.end() < first);
     let gap = |from: usize, until: usize| other::count_between(log, from..until, covered, found.writer);
     let is_thread = |other: &&Traceback| matches!(other.origin, Origin::Thread(_));
@@ -128,6 +141,10 @@ pub(super) fn behind<'t>(
         (0..log.lines.len()).map(|at| covered[at] || at >= first || log.lines[at].writer != found.writer).collect();
     let said = match messenger {
         Messenger::Exit => other::telling(log, from, &earlier),
+        // The worker wrote why it aborted.
+        Messenger::Pool if found.last().message.contains("signal: Aborted") => {
+            runtime::abort(log).filter(|said| said.line < first && said.line >= from)
+        }
         _ => None,
     };
     said.filter(|said| !found.last().message.contains(&said.headline)).map(Behind::Said)

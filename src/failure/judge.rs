@@ -11,13 +11,13 @@ use super::evidence::{Evidence, RankEvidence};
 use super::hints::{self, HintFacts, JudgedFailure};
 use super::launcher::{self, RankReport};
 use super::lines::{Log, LogText, Writer};
-use super::noise::{self, RecordLevel};
-use super::other::{self, TellingLine};
+use super::other;
 use super::place;
 use super::read::{self, Origin, Traceback};
+use super::runtime::{self, TellingLine};
 use super::select::{self, covered};
 use super::text::one_line;
-use super::{behind, chain, nccl, signal, signs};
+use super::{afterwards, behind, chain, nccl, signal, signs};
 
 /// The cause of a failure, and its weight among those of other processes.
 #[derive(Clone, Debug)]
@@ -185,12 +185,14 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
             return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
         }
         if number == ABORT
-            && let Some(found) = other::abort(&self.stderr)
+            && let Some(found) = runtime::abort(&self.stderr)
         {
-            return self.said_by_line(found);
+            let account = self.said_by_line(found);
+            let place = account.place.clone().or_else(|| self.interpreter_at());
+            return Account { place, ..account };
         }
         if number == ABORT
-            && let Some(headline) = other::crash_of_java(&self.stdout)
+            && let Some(headline) = runtime::crash_of_java(&self.stdout)
         {
             return Account { headline, ..Account::default() };
         }
@@ -204,15 +206,21 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         {
             return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
         }
-        let fatal = read::fatal(&self.stderr);
-        let place = fatal.as_ref().and_then(|fatal| place::deepest(fatal.frames.iter(), self.evidence.code_dir));
-        let fatal = fatal.filter(|fatal| number == ABORT && fatal.error != "Fatal Python error: Aborted");
+        let place = self.interpreter_at();
+        let fatal =
+            read::fatal(&self.stderr).filter(|fatal| number == ABORT && fatal.error != "Fatal Python error: Aborted");
         let headline = match (fatal, self.evidence.memory) {
             (Some(fatal), _) => fatal.error,
             (None, Some(_)) if number == nix::libc::SIGKILL => format!("{headline}: out of memory"),
             (None, _) => headline,
         };
         Account { headline, place, ..Account::default() }
+    }
+
+    /// Returns the place in which the interpreter was at a fatal error or a deadly signal.
+    fn interpreter_at(&self) -> Option<SourcePlace> {
+        let fatal = read::fatal(&self.stderr)?;
+        place::deepest(fatal.frames.iter(), self.evidence.code_dir)
     }
 
     /// Returns the traceback on stderr that ended a process with this exit code, if one did.
@@ -418,22 +426,15 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         if is_reported || launcher::lost_daemon(&self.stderr).is_some() {
             return details;
         }
-        let is_silent = matches!(account.end, None | Some(0));
-        let found = match other::last_line(&self.stderr, account.end.unwrap_or(0), &self.covered) {
-            // After an error, the records that loggers write on the way out add nothing.
-            Some(at) if !is_silent && noise::level(self.stderr.text(at)) == Some(RecordLevel::Harmless) => None,
-            Some(at) => Some(self.stderr.text(at)),
-            None if account.end == Some(0) => other::last_line(&self.stdout, 0, &[]).map(|at| self.stdout.text(at)),
-            None => None,
-        };
-        // Unless nothing else was written.
-        let is_record = |line: &&str| noise::is_harmless_record(line);
-        let found = found.filter(|line| account.end == Some(0) || !is_record(line));
+        let end = account.end.filter(|_| account.source == Source::Other).unwrap_or(0);
+        let before = other::before_summary(&self.stderr, end, &self.covered).map(one_line);
+        details.extend(before.map(|text| CauseDetail { label: Some(DetailLabel::BeforeIt), text }));
         let told = details.iter().map(|detail| detail.text.as_str()).chain([account.headline.as_str()]);
         let told: Vec<String> = told.map(one_line).collect();
         let is_new =
             |line: &String| !told.iter().any(|told| line.contains(told.as_str()) || told.contains(line.as_str()));
-        let line = found.map(one_line).filter(|line| *line != one_line(&account.headline)).filter(is_new);
+        let found = afterwards::last_line(&self.stderr, &self.stdout, account.end, &self.covered);
+        let line = found.map(one_line).filter(is_new);
         details.extend(line.map(|text| CauseDetail { label: Some(DetailLabel::LastLine), text }));
         details
     }

@@ -11,6 +11,8 @@ use regex::Regex;
 
 use crate::logs::RankLabel;
 
+use super::noise;
+use super::prefix::Prefixes;
 use super::record::{self, TRACEBACK};
 use crate::failure::pattern::pattern;
 
@@ -47,6 +49,8 @@ pub(super) struct Writer {
     pub(super) host: Option<String>,
     pub(super) rank: Option<usize>,
     pub(super) local_rank: Option<usize>,
+    /// The prefix of its lines, if another program put that before them.
+    pub(super) prefix: Option<String>,
 }
 
 /// Terminal escapes: CSI (colours, cursor), OSC (titles, links), and those of two characters.
@@ -54,11 +58,13 @@ static ESCAPE: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"\x1b(?:\[[\x20-\x3f]*[@-~]?|\][^\x07\x1b]*(?:\x07|\x1b\\)|[^\[\]\x1b])?"));
 
 /// The prefixes of launchers: `[rank0]: ` of torch's exception hook, `[default0]:` of `torchrun --tee`, and
-/// `[1,0]<stderr>:` of Open MPI.
+/// `[1,0]<stderr>:` of Open MPI, `[1,mpirank:0,algo-1]<stderr>:` of SageMaker's toolkit, and `[0]<stderr>:` of horovodrun.
 ///
 /// The blank after a prefix belongs to it only if its writer always puts one there; otherwise it is the line's indentation.
 static PREFIX: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^(?:\[rank(?P<rank>\d+)\]: ?|\[default(?P<local>\d+)\]:|\[\d+,(?P<mpi>\d+)\]<std(?:err|out|diag)>:)")
+    pattern(
+        r"^(?:\[rank(?P<rank>\d+)\]: ?|\[default(?P<local>\d+)\]:|\[\d+,(?:mpirank:)?(?P<mpi>\d+)(?:,[\w.-]+)?\]<std(?:err|out|diag)>:|\[(?P<gloo>\d+)\]<std(?:err|out)>:)",
+    )
 });
 
 /// The text of a standard stream, before it is split into lines.
@@ -92,7 +98,7 @@ impl Log {
             Builder { lines: Vec::new(), writers: vec![Writer::default()], known: HashMap::new(), hosts: text.hosts };
         let share = READ_BYTES / (text.ranks.len() + 1);
         for (label, bytes) in text.ranks.iter().filter(|(_, bytes)| !bytes.is_empty()) {
-            let writer = Writer { host: Some(label.host.clone()), rank: Some(label.rank), local_rank: None };
+            let writer = Writer { host: Some(label.host.clone()), rank: Some(label.rank), ..Writer::default() };
             builder.add(end(bytes, share), &writer);
         }
         builder.add(end(text.own, share.max(OWN_BYTES)), &Writer::default());
@@ -127,6 +133,9 @@ impl Builder<'_> {
         let text = String::from_utf8_lossy(bytes);
         // The end of the last line begins no further one, if a text of another writer follows.
         let text = if writer.rank.is_some() { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
+        // The prefixes of launchers are known.
+        let is_known = |before: &str| PREFIX.is_match(before) || RankLabel::parse(before.as_bytes()).is_some();
+        let prefixes = Prefixes::find(text, |before| belongs_to_traceback(before) || is_known(before));
         for line in text.split('\n') {
             // A terminal would show only the part after the last carriage return, but an error message may stand before it:
             // every part is a line.
@@ -136,7 +145,19 @@ impl Builder<'_> {
                 self.lines.push(Line { text: String::new(), writer });
             }
             for part in parts {
-                self.add_line(&plain(part), writer);
+                let line = plain(part);
+                let Some(stripped) = prefixes.strip(&line) else {
+                    self.add_line(&line, writer);
+                    continue;
+                };
+                let prefix = Some(stripped.writer).filter(|prefix| !prefix.is_empty());
+                let writer = Writer { rank: stripped.rank.or(writer.rank), prefix, ..writer.clone() };
+                // The level of a record tells whether the exception was caught.
+                if stripped.text.trim_end() == TRACEBACK && noise::level(stripped.prefix).is_some() {
+                    let writer = self.index(&writer);
+                    self.lines.push(Line { text: stripped.prefix.trim_end().to_owned(), writer });
+                }
+                self.add_line(stripped.text, &writer);
             }
         }
     }
@@ -157,7 +178,7 @@ impl Builder<'_> {
             }
             let Some(found) = PREFIX.captures(text) else { break };
             let number = |name| found.name(name).and_then(|digits| digits.as_str().parse::<usize>().ok());
-            writer.rank = number("rank").or(number("mpi")).or(writer.rank);
+            writer.rank = number("rank").or(number("mpi")).or(number("gloo")).or(writer.rank);
             writer.local_rank = number("local").or(writer.local_rank);
             text = &text[found[0].len()..];
         }
@@ -181,7 +202,10 @@ impl Builder<'_> {
     fn index(&mut self, writer: &Writer) -> usize {
         // torch's prefix names the rank inside torchrun's prefix, which names the local rank: one writer.
         let key = match (writer.local_rank, writer.rank) {
-            (None, None) => return 0,
+            (None, None) => match &writer.prefix {
+                Some(prefix) => format!("prefix {prefix}"),
+                None => return 0,
+            },
             (Some(local), _) => format!("{:?} local {local}", writer.host),
             (None, Some(rank)) => format!("{:?} {rank}", writer.host),
         };

@@ -20,6 +20,7 @@
 //! This folder must not decide on exit codes, stop or start anything, or print. Text of the user leaves it only through a
 //! [`Redactor`](crate::redact::Redactor).
 
+mod afterwards;
 mod behind;
 mod chain;
 mod disk;
@@ -36,10 +37,12 @@ mod noise;
 mod other;
 mod pattern;
 mod place;
+mod prefix;
 mod read;
 mod record;
 mod restart;
 mod room;
+mod runtime;
 mod select;
 mod signal;
 mod signs;

@@ -47,9 +47,15 @@ static ADVICE: LazyLock<Regex> = LazyLock::new(|| {
         r"^Set the environment variable HYDRA_FULL_ERROR|^Set TORCHDYNAMO_VERBOSE|^You can suppress this exception|",
         r"^Try '.*' for (?:help|more)|^For more (?:information|details|help)|^(?:Use|Run|See|Refer|Check out) \W?(?:--|`|'|https?://|with )|",
         r"^note: (?:run with|Some details are omitted|This (?:error|is an issue))|^hint: See above|^\(Use `node|^Node\.js v\d|",
-        r"^Execution halted|^Calls: |is not going to be frozen|^help: |^In addition: Warning|Unable to register cu\w+ factory|",
+        r"^Execution halted|^Calls: |^Pass --helpshort|^Backtrace omitted|^Run with RUST_BACKTRACE|^BUILD FAILED in |^\d+ actionable tasks?:|",
+        r"^> (?:Run with|Get more help|Task :\S+ FAILED$)|^\* Try:$|^FAILURE: Build failed with an exception|^npm (?:ERR!|error) +(?:in workspace|at location)|",
+        r"^\[ERROR\] (?:\[Help \d+\] |-> \[Help|To see the full stack|Re-run Maven|For more information|After correcting)|^\[ERROR\]$|",
+        r"^\S+:\d+(?::\d+)?: (?:note|remark): |^\S+:(?:\d+:\d+:)? +required (?:from|by)|^In file included from |^\s+from \S+:\d+[,:]|",
+        r"^\s*\d+ +0x[0-9a-f]{6,} |^PC: @ |^\[\S+:\d+\] (?:\*\*\* End of error|\[ ?\d+\] )|^GPU core dump failed|^-- Configuring incomplete|^Crash dump (?:is being|was) written|^stack backtrace:$|",
+        r"^\s+at /?\S+:\d+(?::\d+)?$|^\s+thrown in \S+ on line \d+$|^\s+\d+: \S.*::|^\s*\d+: _?(?:main|start|rust_begin_unwind|__libc_start_main\S*)$|",
+        r"is not going to be frozen|^help: |^In addition: Warning|Unable to register cu\w+ factory|",
         r"^\s*\d* \| |^\d+ (?:failed|passed|errors?)\b.* in [\d.]+s|^FAILED \(|^Ran \d+ tests? in|^exit status \d+$|",
-        r"^\s+(?:code|errno|syscall|path|requireStack|generatedMessage): |^\s*\d+: 0x[0-9a-f]+ |^\s+@ +0x[0-9a-f]+|^\*\*\* Check failure|",
+        r"^\s+(?:code|errno|syscall|path|requireStack|generatedMessage): |^\s*\d+: 0x[0-9a-f]+ |^\s+@ +(?:0x[0-9a-f]+|\(nil\))|^\*\*\* Check failure|",
         r#"^\s+\S+\(.*\) called at \S+ line \d+|(?:ExecuteUserScript|InstallRequirements|InstallModule)Error:?$|^ExitCode \d+$|^ErrorMessage ""$|^Command "|"#,
         r"sagemaker-training-toolkit (?:ERROR|INFO) +(?:Encountered|Reporting|Invoking|Waiting|Done|Command)|",
         r"^\[notice\]|^huggingface/tokenizers: |^To disable this warning|^\s+- (?:Avoid using `tokenizers|Explicitly set the env)|",
@@ -72,6 +78,7 @@ static LAUNCHER: LazyLock<Regex> = LazyLock::new(|| {
         r#"^"abort"\. This may have caused|^terminated by signals sent by (?:mpirun|prterun)|"#,
         r"^MPI_ABORT was invoked on rank|^with errorcode \d+\.$|",
         r"^NOTE: invoking MPI_ABORT|^You may or may not see output|^exactly when Open MPI kills them|",
+        r"^srun: (?:error: \S+: tasks? |Terminating|Job step aborted)|^Process \d+ exit with status code|^Terminating remaining workers|",
         r"\[launch\.py:\d+:|exits with return code|Sending process \d+ closing signal",
     ))
 });
@@ -82,7 +89,7 @@ const MPI_RULE: &str = "--------------------------------------------------------
 /// Lines of services about themselves, stack frames of C++, Java and the interpreter, and exceptions that it ignored.
 static SERVICE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
-        r"^(?:wandb|neptune|comet_ml|mlflow|COMET \w+): |^frame #\d+: |^Exception ignored |^\s+at \S+ ?\(.*\)$|",
+        r"^(?:wandb|neptune|comet_ml|mlflow|COMET \w+):(?: |$)|^\W{0,4}View (?:run|experiment|project|sweep)\b.* at:? |^frame #\d+: |^Exception ignored |^\s+at \S+ ?\(.*\)(?: \{)?$|",
         r#"^Fatal Python error: |^\w.*\(most recent call first\):$|^Extension modules: |^\s+File ".*", line \d+"#,
     ))
 });

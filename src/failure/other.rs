@@ -9,16 +9,8 @@ use crate::event::SourcePlace;
 
 use super::lines::Log;
 use super::noise::{self, RecordLevel};
+use super::runtime::{self, TellingLine};
 use crate::failure::pattern::pattern;
-
-/// A line about the failure, and the place that it names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TellingLine {
-    pub(super) headline: String,
-    pub(super) place: Option<SourcePlace>,
-    /// The index of the last line that it was read from.
-    pub(super) line: usize,
-}
 
 /// The number of meaningful lines before the end that are searched for an error. The program survived errors before those.
 const SEARCHED_LINES: usize = 12;
@@ -39,42 +31,32 @@ static ERROR: LazyLock<Regex> = LazyLock::new(|| {
 static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"^(?:\S+:? )?(?i:fatal error|fatal|error|critical|panic|uncaught exception)(?:\[\w+\])?: |^\[?(?:ERROR|FATAL|CRITICAL)\b|^(?:E|ERR!|!) |",
-        r"^Error(?: |:)|\b[A-Z]\w*(?:Error|Exception): |",
+        r"^Error(?: |:)|\b[A-Z]\w*(?:Error|Exception): |^g?make(?:\[\d+\])?: \*\*\* |",
         r"^[\w./+-]+(?:\[\d+\])?: (?:line \d+: |.*: )?(?i:cannot|can't|could not|no such|permission denied|.*(?:not found|no such file))",
     ))
+});
+
+/// Lines that state an error in another language than English: `错误: …`, `Fehler: …`.
+static TRANSLATED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?:^|\s|\[)(?:错误|錯誤|エラー|오류|[Ff]ehler|FEHLER|[Ee]rreur|ERREUR|[Оо]шибка|ОШИБКА)\]?\s?[:：]")
 });
 
 /// Lines that only summarize the lines before them.
 static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
-        r"(?i)^g?make(?:\[\d+\])?: \*\*\*|exit(?:ed|ing)? (?:with )?(?:status|code|with)|non-zero|^execution halted|^ninja: |",
+        r"(?i)^g?make(?:\[\d+\])?: \*\*\* (?:\[|waiting)|exit(?:ed|ing)? (?:with )?(?:status|code|with)|non-zero|^execution halted|^ninja: |",
         r"^usage:|^error executing job|: error is not recoverable|command failed with|^begin failed|",
         r"\b\d+ (?:failed|errors?|warnings?)\b.* (?:in|generated|emitted)\b|^error: (?:aborting|could not compile|compilation failed|linker command)|",
         r"exiting with failure|^ExitCode \d+|",
         r"^compilation terminated|^abort(?:ed|ing)[.!]*$|previous errors?$|^traceback |see (?:above|the log)|",
-        r"^(?:error|failed): line \d+|^(?:job|task|step|script|command|training|process)\b.{0,40} (?:failed|aborted)[.!]?$|",
+        r"^(?:error|failed): line \d+|^(?:an )?(?:error|failed|failure)(?:(?:[ ,:]| in| on| at| near)+ \S+)?[ ,:]+(?:(?:in|on|at|near) )?line:? \d+[^:]{0,40}$|^(?:job|task|step|script|command|training|process)\b.{0,40} (?:failed|aborted)[.!]?$|",
         r"^\S+: child returned status|^execution of \S+ aborted due to|^error: (?:could not create the java|a fatal exception has occurred)|",
-        r"^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror",
+        r"^in \S+ line \d+, exit \d+$|^\s*\d+ failed tests?$|^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror",
     ))
 });
-
-static PANIC: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^thread '(.*?)'(?: \(\d+\))? panicked at (?:'(.*)', )?(\S+?):(\d+):\d+:?$"));
 
 /// `train.py: error: unrecognized arguments: --foo`, as argparse ends a program with exit code 2.
 static ARGUMENT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[^\s:]+(?: [^\s:]+)*: error: "));
-
-/// Messages before SIGABRT, apart from those of a C++ exception and a Rust panic: of the C and C++ libraries, glog, V8, the
-/// Java virtual machine, OpenMP, MKL, Go.
-static ABORT: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(concat!(
-        r"Assertion .*failed|[Aa]ssertion failed|Check failed:|double free or corruption|",
-        r"^(?:malloc|free|realloc|munmap_chunk|malloc_consolidate|unaligned)\w*\(\): |^\*\*\* .* detected \*\*\*|",
-        r"corrupted (?:size|double-linked)|invalid (?:next )?size|stack smashing detected|pure virtual method|^libc\+\+abi: |",
-        r"^OMP: Error|LLVM ERROR:|MKL ERROR|^FATAL ERROR: |^fatal error: |^F(?:\d{4}|\d{8}) \d\d:|^\d{4}-\d\d-\d\d \S+: F |",
-        r"Watchdog caught collective operation timeout|^# There is insufficient memory|^#  SIG[A-Z]+ \(0x|^Terminating due to java|\bFATAL\b",
-    ))
-});
 
 /// The beginnings of words by which programs say no more than that they end, and the words around them.
 const OF_ENDS: [&str; 76] = [
@@ -165,8 +147,9 @@ static COLUMNS: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The place of an error that a compiler found, before its message: `fit.c:4:11: error: `, `fit.cu(9): error: `. Rust names
 /// the place below.
-static COMPILER: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^[^\s:()]+(?::\d+(?::\d+)?|\(\d+\)): (?:fatal )?error: |^error\[E\d+\]: "));
+static COMPILER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^[^\s:()]+(?::\d+(?::\d+)?|\(\d+(?:,\d+)?\)): (?:fatal )?error(?: [A-Z]+\d+)?: |^error\[E\d+\]: ")
+});
 
 /// Lines that only introduce the error in the next line.
 static INTRODUCTION: LazyLock<Regex> = LazyLock::new(|| pattern(r":$|^Error merging override "));
@@ -174,7 +157,7 @@ static INTRODUCTION: LazyLock<Regex> = LazyLock::new(|| pattern(r":$|^Error merg
 /// The place at the end of a message of Perl, PHP or Fortran.
 static PLACE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"^(?P<before>.*?),? (?:at|in|of file) (?P<path>[^\s()]+\.(?:pl|pm|t|PL|php|f90|f)) (?:on )?line (?P<line>\d+)(?:, <\S+> (?:line|chunk) \d+)?\.?$",
+        r"^(?P<before>.*?),? (?:at|in|of file) (?P<path>[^\s()]+\.(?:pl|pm|t|PL|php|f90|f))(?: (?:on )?line |:)(?P<line>\d+)(?:, <\S+> (?:line|chunk) \d+)?\.?$",
     )
 });
 
@@ -186,22 +169,6 @@ pub(super) fn argument_error(log: &Log, from: usize) -> Option<TellingLine> {
     let used = log.lines[from.min(log.lines.len())..].iter().any(|line| line.text.starts_with("usage: "));
     let line = (from..log.lines.len()).rev().find(|&at| used && ARGUMENT.is_match(log.text(at)))?;
     Some(TellingLine { headline: log.text(line).to_owned(), place: None, line })
-}
-
-/// Returns the reason why a program called `abort`: an uncaught C++ exception, a Rust panic, or a failed assertion.
-pub(super) fn abort(log: &Log) -> Option<TellingLine> {
-    exception(log, 0).or_else(|| panic(log, 0)).or_else(|| {
-        let line = (0..log.lines.len()).rev().find(|&at| ABORT.is_match(log.text(at)))?;
-        let headline = noise::message(log.text(line).trim()).trim_start_matches(['#', ' ']).to_owned();
-        Some(TellingLine { headline, place: None, line })
-    })
-}
-
-/// Returns the reason why the Java virtual machine called `abort`, from its report, which it writes to stdout.
-pub(super) fn crash_of_java(stdout: &Log) -> Option<String> {
-    static SIGNAL: LazyLock<Regex> = LazyLock::new(|| pattern(r"^#  SIG[A-Z]+ \(0x"));
-    let found = stdout.lines.iter().rev().find(|line| SIGNAL.is_match(&line.text))?;
-    Some(found.text.trim_start_matches(['#', ' ']).to_owned())
 }
 
 /// The weight of a line that tells of an error, the heaviest first.
@@ -222,8 +189,8 @@ fn weight(line: &str) -> Option<Telling> {
         return None;
     }
     let message = noise::message(line);
-    let states = level == Some(RecordLevel::Error) || STATEMENT.is_match(message);
-    match (states, ERROR.is_match(message)) {
+    let states = level == Some(RecordLevel::Error) || STATEMENT.is_match(message) || TRANSLATED.is_match(line);
+    match (states, has_words_of_error(message)) {
         (false, false) => None,
         // It explains the line before it.
         _ if message.starts_with("Caused by: ") => Some(Telling::Words),
@@ -233,13 +200,41 @@ fn weight(line: &str) -> Option<Telling> {
     }
 }
 
+/// Returns true if a line has words by which it tells of an error, and not only a figure of that name: `error=0.3`.
+fn has_words_of_error(message: &str) -> bool {
+    let is_figure = |rest: &str| {
+        let value = rest.trim_start_matches(['"', '\'']).trim_start();
+        let value = value.strip_prefix(['=', ':']).map(|value| value.trim_start().trim_start_matches('-'));
+        value.is_some_and(|value| value.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    ERROR.find_iter(message).any(|found| !is_figure(&message[found.end()..]))
+}
+
+/// Returns the line that led to the one before `end`, if that only sums up: it says that the program gave up, or that another
+/// program failed.
+pub(super) fn before_summary<'l>(log: &'l Log, end: usize, skipped: &[bool]) -> Option<&'l str> {
+    static GIVES_UP: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"(?i)\b(?:after|in) \d+ (?:failed )?(?:attempts?|retries|tries)\b|\bgiv(?:ing|en) up\b|\bgave up\b|retries (?:are |were )?exhausted|\b(?:too many|max(?:imum)?(?: number of)?) (?:retries|attempts|failures)\b",
+        )
+    });
+    let line = end.checked_sub(1)?;
+    let text = log.text(line);
+    if !GIVES_UP.is_match(text) && !SUMMARY.is_match(noise::message(text)) {
+        return None;
+    }
+    let earlier = (0..line).rev().find(|&at| is_meaningful(log, at, skipped))?;
+    let is_of_writer = log.lines[earlier].writer == log.lines[line].writer;
+    (is_of_writer && noise::level(log.text(earlier)) != Some(RecordLevel::Harmless)).then(|| log.text(earlier))
+}
+
 /// Returns the most telling line about an error among the last lines from `from` on. `skipped` is true for each line that
 /// belongs to something else, such as a traceback.
 ///
 /// The last statement of an error counts, unless lines with words of an error follow it from afar: the program survived it.
 pub(super) fn telling(log: &Log, from: usize, skipped: &[bool]) -> Option<TellingLine> {
     const NEAR: usize = 4;
-    if let Some(found) = panic(log, from).or_else(|| exception(log, from)) {
+    if let Some(found) = runtime::panic(log, from).or_else(|| runtime::exception(log, from)) {
         return Some(found);
     }
     let lines = meaningful(log, from, skipped).take(SEARCHED_LINES).enumerate();
@@ -313,13 +308,27 @@ fn said(log: &Log, line: usize) -> TellingLine {
     let text = noise::message(noise::without_progress(log.text(line)).trim());
     // Fortran names the place in the line above.
     let above = || log.lines.get(line.checked_sub(1)?).filter(|_| text.starts_with("Fortran runtime error: "));
-    let named = PLACE.captures(text).or_else(|| ABOVE.captures(&above()?.text));
+    let named = PLACE.captures(text).or_else(|| ABOVE.captures(&above()?.text)).or_else(|| of_compiler(log, line));
     let place = named.map(|found| SourcePlace {
         path: found["path"].to_owned(),
         line: found["line"].parse().unwrap_or(0),
         function: None,
     });
     TellingLine { headline: text.to_owned(), place, line }
+}
+
+/// Returns the place of an error that a compiler of Rust names below it, or one of Fortran above it.
+fn of_compiler(log: &Log, line: usize) -> Option<regex::Captures<'_>> {
+    static BELOW: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*--> (?P<path>\S+?):(?P<line>\d+):\d+$"));
+    static FORTRAN: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"^(?P<path>\S+\.(?i:f|for|f\d\d)):(?P<line>\d+):\d+:$"));
+    const NEAR: usize = 6;
+    let text = log.text(line);
+    if text.starts_with("error") {
+        return log.lines[line + 1..].iter().take(2).find_map(|below| BELOW.captures(&below.text));
+    }
+    let above = || log.lines[line.saturating_sub(NEAR)..line].iter().rev();
+    text.starts_with("Error: ").then(above)?.find_map(|above| FORTRAN.captures(&above.text))
 }
 
 /// Returns the message of a record that Rich prints in columns: time, level, message over several lines, and place.
@@ -388,33 +397,4 @@ fn is_meaningful(log: &Log, at: usize, skipped: &[bool]) -> bool {
     let text = log.text(at);
     let skipped = text.is_empty() || skipped.get(at).copied().unwrap_or(false);
     !skipped && !noise::is_noise(noise::without_progress(text))
-}
-
-/// Returns the last uncaught exception of the C++ runtime: `terminate called after throwing an instance of 'T'`, and
-/// `what():  message` on the next line.
-fn exception(log: &Log, from: usize) -> Option<TellingLine> {
-    const THROWN: &str = "terminate called after throwing an instance of '";
-    let at = (from..log.lines.len()).rev().find(|&at| log.text(at).starts_with(THROWN))?;
-    let name = log.text(at)[THROWN.len()..].trim_end_matches('\'');
-    let next = at + 1;
-    let what = log.lines.get(next).and_then(|line| line.text.trim_start().strip_prefix("what():"));
-    let (headline, line) = match what {
-        Some(what) => (format!("{name}: {}", what.trim()), next),
-        None => (name.to_owned(), at),
-    };
-    Some(TellingLine { headline, place: None, line })
-}
-
-/// Returns the last panic of Rust: `thread 'main' panicked at src/main.rs:3:5:` with the message on the next line, or, before
-/// Rust 1.73, with the message within the line.
-fn panic(log: &Log, from: usize) -> Option<TellingLine> {
-    let (at, found) = (from..log.lines.len()).rev().find_map(|at| Some((at, PANIC.captures(log.text(at))?)))?;
-    let place = SourcePlace { path: found[3].to_owned(), line: found[4].parse().unwrap_or(0), function: None };
-    let (message, line) = match (found.get(2), log.lines.get(at + 1)) {
-        (Some(message), _) => (message.as_str(), at),
-        (None, Some(next)) => (next.text.as_str(), at + 1),
-        (None, None) => ("", at),
-    };
-    let headline = format!("thread '{}' panicked: {message}", &found[1]);
-    Some(TellingLine { headline, place: Some(place), line })
 }

@@ -37,6 +37,8 @@ enum Distance {
     Library,
     /// Not a file: the import system, or generated code.
     Inside,
+    /// In the interpreter's own modules.
+    Frozen,
 }
 
 /// Paths of libraries, wherever they are: packages of Python and other languages, and compiled extension modules.
@@ -71,8 +73,11 @@ pub(super) fn any_own(frames: &[Frame], code_dir: &Path) -> bool {
 
 fn distance(frame: &Frame, code_dir: &Path) -> Distance {
     let path = frame.path.as_str();
+    if path.starts_with("<frozen ") {
+        return Distance::Frozen;
+    }
     // Frames without a file, and the one line of a program that a launcher gives to `python -c`.
-    if path.starts_with("node:") || is_bracketed(path) && !(matches!(path, "<string>" | "<stdin>") && frame.line > 1) {
+    if path.starts_with("node:") || is_bracketed(path) && path != "<stdin>" && !(path == "<string>" && frame.line > 1) {
         return Distance::Inside;
     }
     // Code that was compiled from Cython names its file relative to the folder where it was built.

@@ -64,7 +64,7 @@ pub(super) fn best<'t>(
     let mut of_writers: Vec<&Traceback> = Vec::new();
     for writer in 0..log.writers.len() {
         let of_writer = || tracebacks.iter().filter(move |found| found.writer == writer).rev();
-        let main = || of_writer().filter(|found| found.origin == Origin::Main);
+        let main = || of_writer().filter(|found| found.origin == Origin::Main && !is_plain_exit(found));
         // An exception that a launcher raised about a rank counts only if there is nothing else.
         let own = main().find(|found| !is_launchers(found, code_dir));
         let logged = || of_writer().find(|found| found.origin == Origin::Logged && !is_elastic(found));
@@ -123,13 +123,23 @@ pub(super) fn ignored(tracebacks: &[Traceback]) -> Option<&Traceback> {
 /// Returns the first line after the last traceback that the process survived; 0 if there is none.
 pub(super) fn last_survived(tracebacks: &[Traceback]) -> usize {
     let survived = tracebacks.iter().filter(|found| matches!(found.origin, Origin::Main | Origin::Logged));
-    survived.filter(|found| !is_elastic(found)).map(|found| found.lines.end() + 1).max().unwrap_or(0)
+    survived
+        .filter(|found| !is_elastic(found) && !is_plain_exit(found))
+        .map(|found| found.lines.end() + 1)
+        .max()
+        .unwrap_or(0)
 }
 
 /// Returns true if the process wrote little after a traceback: it may have been ending.
 pub(super) fn is_at_the_end(log: &Log, found: &Traceback, covered: &[bool]) -> bool {
     found.origin == Origin::Main
         && other::count(log, found.lines.end() + 1, covered, found.writer) <= LINES_AFTER_UNCERTAIN
+}
+
+/// Returns true if the exception is only that of `sys.exit(3)`, which a script printed: the words before it say more.
+fn is_plain_exit(found: &Traceback) -> bool {
+    let last = found.last();
+    last.name == "SystemExit" && found.chain.len() == 1 && last.message.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Returns true if a launcher raised the exception about a rank that failed.

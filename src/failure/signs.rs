@@ -87,7 +87,7 @@ static RULES: [Rule; 11] = [
         Take::First,
     ),
     rule!(r"neuronx?-cc", r"\[neuronx?-cc\]: +Error message: +(?P<text>\S.*)", NOTHING, Take::First),
-    rule!(r"neuronx?-cc", r"(?P<text>\[[A-Z]{3}\d{3}\] .*)", NOTHING, Take::First),
+    rule!(r"neuronx?-cc|NEURON_CC", r"(?P<text>\[[A-Z]{3}\d{3}\] .*)", NOTHING, Take::First),
     // The step of Open MPI's start that failed: `  PML add procs failed`.
     rule!(r"occurred in MPI_|MPI_INIT", r"^  (?P<text>\S.* failed)$", NOTHING, Take::First),
     // `E external/xla/…/cuda_dnn.cc:407] There was an error before creating cudnn handle (302): …`

@@ -38,6 +38,11 @@ const ROWS: &[HintRow] = &[
         hint: "the image's CUDA toolkit is of another version than torch's; use an image with torch's CUDA version, or set CUDA_HOME to that version",
     },
     HintRow {
+        wordings: &["nvcc fatal*Unsupported gpu architecture '"],
+        hint: "the image's CUDA toolkit (nvcc) is older than this GPU's architecture; use an image with a newer CUDA, or name in TORCH_CUDA_ARCH_LIST one that \
+               it knows (such as 9.0+PTX)",
+    },
+    HintRow {
         wordings: &[
             "No module named 'torch'*ninja",
             "No module named 'torch' (building",

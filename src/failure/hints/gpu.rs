@@ -36,6 +36,10 @@ pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     if hardware::is_faulty(facts) {
         return None;
     }
+    let is_of_neuron = facts.claims(&["Neuron Runtime could not be initialized"]).is_some();
+    if is_of_neuron && facts.logged("NeuronCore(s) not available").is_some() {
+        return Some(NO_NEURON_CORE.to_owned());
+    }
     // TensorFlow tells the reason only in its log.
     let is_of_xla = facts.claims(&["JIT compilation failed"]).is_some();
     if is_of_xla && facts.logged("Can't find libdevice directory").is_some() {
@@ -46,6 +50,9 @@ pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
 
 const NO_LIBDEVICE: &str = "XLA does not find CUDA's libdevice; set XLA_FLAGS=--xla_gpu_cuda_data_dir= to the CUDA folder, or \
                             use an image with the CUDA toolkit (devel)";
+
+const NO_NEURON_CORE: &str = "more Neuron cores were asked for than are free; start fewer processes on each host, or set NEURON_RT_NUM_CORES \
+               so that they share the cores";
 
 const NO_GPU: &str = "this process sees no GPU; use an instance type with GPUs (ml.g5, ml.p4d, …), leave CUDA_VISIBLE_DEVICES \
                       alone, or set the script to run on the CPU";
@@ -93,12 +100,18 @@ const ROWS: &[HintRow] = &[
             "Unknown backend: 'gpu' requested",
             "Unable to initialize backend 'cuda'",
             "fp16 mixed precision requires a GPU",
-            "setup doesn't support bf16/gpu",
             "FP16 Mixed precision training with AMP or APEX (`--fp16`) * can only be used on CUDA",
             "Couldn't find any available GPU",
             "None of the available devices `available_devices = None` are supported by the bitsandbytes",
         ],
         hint: NO_GPU,
+    },
+    HintRow {
+        wordings: &[
+            "setup doesn't support bf16/gpu",
+            "Bfloat16 is only supported on GPUs with compute capability of at least 8.0",
+        ],
+        hint: "bf16 needs a visible GPU of the Ampere generation or newer; take an instance type with one (ml.g5, ml.p4d, …), or use fp16",
     },
     HintRow {
         wordings: &["invalid device ordinal", "CUDA_ERROR_INVALID_DEVICE", "cudaErrorInvalidDevice"],
@@ -205,8 +218,13 @@ const ROWS: &[HintRow] = &[
     },
     HintRow { wordings: &["Can't find libdevice directory", "libdevice not found at ./libdevice"], hint: NO_LIBDEVICE },
     HintRow {
-        wordings: &["NERR_RESOURCE_NC", "insufficent NCs", "Logical Neuron Core(s) not available", "NRT_RESOURCE"],
-        hint: "more Neuron cores were asked for than are free; start fewer processes on each host, or set NEURON_RT_NUM_CORES \
-               so that they share the cores",
+        wordings: &[
+            "NERR_RESOURCE_NC",
+            "insufficent NCs",
+            "Logical Neuron Core(s) not available",
+            "NeuronCore(s) not available",
+            "NRT_RESOURCE",
+        ],
+        hint: NO_NEURON_CORE,
     },
 ];

@@ -26,7 +26,11 @@ const FULL: &[&str] = &[
 ];
 
 /// Wordings of XLA, which do not say whether the device is a GPU.
-const XLA: &[&str] = &["RESOURCE_EXHAUSTED: Out of memory ", "RESOURCE_EXHAUSTED: Failed to allocate request for "];
+const XLA: &[&str] = &[
+    "RESOURCE_EXHAUSTED: Out of memory ",
+    "RESOURCE_EXHAUSTED: Failed to allocate request for ",
+    "RESOURCE_EXHAUSTED: Error loading program*Attempting to reserve ",
+];
 
 /// The memory of a GPU, or of a device of XLA, was full.
 pub(super) fn full(facts: &HintFacts<'_>) -> Option<String> {

@@ -31,7 +31,11 @@ pub(super) fn killed(facts: &HintFacts<'_>) -> Option<String> {
                 "exitcode: -9 ",
             ])
             .is_some();
-    if is_known || !was_killed {
+    // timeout(1) says so itself, and Ray only guesses: `There are some potential root causes. (1) The process is killed by …`.
+    if facts.claims(&["(1) The process is killed by SIGKILL"]).is_some() && !is_known {
+        return Some(format!("the worker ended without an exception, and Ray does not know why; {}", unproven(facts)));
+    }
+    if is_known || !was_killed || facts.mentions(&["timeout: sending signal KILL"]).is_some() {
         return None;
     }
     Some(format!("killed by SIGKILL; {}", unproven(facts)))

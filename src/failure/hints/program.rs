@@ -76,8 +76,13 @@ pub(super) fn crashed(facts: &HintFacts<'_>) -> Option<String> {
 
 /// A program that timeout(1) stopped.
 pub(super) fn timed_out(facts: &HintFacts<'_>) -> Option<String> {
-    let is_said = facts.mentions(&["timeout: sending signal"]).is_some();
-    (facts.code == TIMED_OUT || is_said).then(|| {
+    if facts.mentions(&["timeout: sending signal"]).is_some() {
+        let text = "timeout(1) ended a program after its time limit; raise the limit, or find what hangs";
+        return Some(text.to_owned());
+    }
+    // xargs has the same code for a program that ended with 255.
+    let is_of_xargs = facts.mentions(&["xargs: *exited with status 255"]).is_some();
+    (facts.code == TIMED_OUT && !is_of_xargs).then(|| {
         "exit code 124 is that of timeout(1) after its time limit; if the script runs a program under timeout, raise the limit, or find what \
          hangs"
             .to_owned()

@@ -7,8 +7,8 @@ use regex::Regex;
 use super::cursor::Cursor;
 use super::traceback::{Link, Origin, Raised, Reading, Traceback};
 use super::{
-    go, ipython, java, javascript, julia, lua, message, mpi, panel, pytest, python, r, rich, ruby, rust, sanitizer,
-    toolkit, uncaught,
+    build, elixir, go, haskell, ipython, java, javascript, julia, lua, message, mpi, ocaml, panel, pytest, python, r,
+    rich, ruby, rust, sanitizer, tcl, toolkit, uncaught,
 };
 use crate::failure::lines::Log;
 use crate::failure::noise::{self, RecordLevel};
@@ -23,7 +23,7 @@ struct Form {
 }
 
 /// All forms. The first one that can be read at a line counts.
-const FORMS: [Form; 17] = [
+const FORMS: [Form; 22] = [
     Form { begins: python::begins, read: |cursor| python::read(cursor).map(Reading::here) },
     Form { begins: rich::begins, read: |cursor| rich::read(cursor).map(Reading::here) },
     Form { begins: ipython::begins, read: |cursor| ipython::read(cursor).map(Reading::here) },
@@ -41,6 +41,11 @@ const FORMS: [Form; 17] = [
     Form { begins: sanitizer::begins, read: |cursor| sanitizer::read(cursor).map(Reading::here) },
     Form { begins: lua::begins, read: lua::read },
     Form { begins: ruby::begins, read: |cursor| ruby::read(cursor).map(Reading::here) },
+    Form { begins: build::begins, read: |cursor| build::read(cursor).map(Reading::here) },
+    Form { begins: tcl::begins, read: tcl::read },
+    Form { begins: elixir::begins, read: |cursor| elixir::read(cursor).map(Reading::here) },
+    Form { begins: haskell::begins, read: haskell::read },
+    Form { begins: ocaml::begins, read: |cursor| ocaml::read(cursor).map(Reading::here) },
 ];
 
 static THREAD: LazyLock<Regex> = LazyLock::new(|| pattern(r"^Exception in thread ([^()]*?)\s*(?:\(.*\))?:$"));

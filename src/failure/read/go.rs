@@ -53,6 +53,16 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
             function = Some(line.to_owned());
         }
     }
+    // The other goroutines say no more.
+    loop {
+        let from = cursor.at;
+        cursor.skip_empty();
+        if cursor.take_if(|line| line.starts_with("goroutine ")).is_none() {
+            cursor.at = from;
+            break;
+        }
+        while cursor.take_if(|line| !line.is_empty()).is_some() {}
+    }
     frames.reverse();
     Some(vec![Raised { name: name.to_owned(), message, frames, ..Raised::default() }])
 }

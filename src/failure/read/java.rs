@@ -104,6 +104,15 @@ fn exception(cursor: &mut Cursor<'_>, first: usize) -> Option<Raised> {
             Some(call) => frames.extend(call),
             None if line.trim_start().starts_with("... ") && line.ends_with(" more") => {}
             None if line.trim_start().starts_with("--- End of") => {}
+            // An error while a resource was closed.
+            None if line.starts_with([' ', '\t']) && line.trim_start().starts_with("Suppressed: ") => {
+                let at = cursor.at;
+                cursor.at += 1;
+                while cursor.take_if(|line| frame(line).is_some()).is_some() {}
+                if cursor.at > at + 1 {
+                    continue;
+                }
+            }
             None => break,
         }
         cursor.at += 1;

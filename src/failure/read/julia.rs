@@ -34,13 +34,21 @@ pub(super) fn begins(line: &str) -> bool {
 
 /// Reads an error with its causes.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
+    const STARTING: &str = "in expression starting at ";
     let mut chain = vec![error(cursor, "ERROR: ")?];
+    let mut starts = Vec::new();
     // The first error ended the program, and those that led to it follow.
     loop {
         if cursor.take_if(|line| line == "Stacktrace:").is_some() {
             calls(cursor);
         }
-        while cursor.take_if(|line| line.starts_with("in expression starting at ")).is_some() {}
+        while let Some(line) = cursor.take_if(|line| line.starts_with(STARTING)) {
+            starts.extend(
+                line[STARTING.len()..]
+                    .rsplit_once(':')
+                    .map(|(path, number)| Frame::new(path, number.parse().unwrap_or(0), None)),
+            );
+        }
         let from = cursor.at;
         cursor.skip_empty();
         match error(cursor, "caused by: ") {
@@ -51,6 +59,9 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
             }
         }
     }
+    // The calls may be of libraries only.
+    starts.append(&mut chain[0].frames);
+    chain[0].frames = starts;
     chain.reverse();
     for raised in &mut chain[1..] {
         raised.link = Some(Link::Cause);

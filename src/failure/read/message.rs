@@ -46,7 +46,7 @@ static OTHER: LazyLock<Regex> = LazyLock::new(|| {
         // Stack traces of C++.
         r"^Stack trace:|^\s*\[bt\] |^C\+\+ CapturedTraceback|^Exception raised from |^\s*frame #\d+: |",
         r"^For simplicity, JAX has removed|^The stack trace below excludes JAX|^Set (?:the environment variable|TORCHDYNAMO_VERBOSE|JAX_TRACEBACK)|",
-        r"^\[(?:rank|default)\d+\]|^\[\d+,\d+\]<std",
+        r"^node:[\w/]+:\d+$|^> Task :\S+ |^\[(?:rank|default)\d+\]|^\[\d+,\d+\]<std|^\++ (?:\w+=|set [+-]|exit\b|echo )",
     ))
 });
 
@@ -222,7 +222,10 @@ fn frames_at<'l>(from: usize, line_at: &impl Fn(usize) -> Option<&'l str>, frame
 /// Returns true if a line of a message certainly continues the line before it.
 fn joins(before: &str, line: &str) -> bool {
     let before = before.trim_end();
-    line.starts_with([' ', '\t', ':', ')', ']', '}'])
+    // Ray names an actor by lines such as `\tactor_id: 26112883`.
+    let is_property =
+        line.starts_with('\t') && line.trim_start().split_once(": ").is_some_and(|(name, _)| !name.contains(' '));
+    line.starts_with([' ', '\t', ':', ')', ']', '}']) && !is_property
         || before.ends_with([':', ',', '(', '[', '{', '=', '\\'])
         || (before.contains('(') && before.matches('(').count() > before.matches(')').count() && !before.ends_with('.'))
 }

@@ -4,9 +4,12 @@
 //! structure, [`Traceback`]. Reading a log takes time in proportion to its length: a reader passes what it has read, or looks
 //! at a bounded number of lines.
 
+mod build;
 mod cursor;
+mod elixir;
 mod forms;
 mod go;
+mod haskell;
 mod ipython;
 mod java;
 mod javascript;
@@ -14,6 +17,7 @@ mod julia;
 mod lua;
 mod message;
 mod mpi;
+mod ocaml;
 mod panel;
 mod pytest;
 mod python;
@@ -22,6 +26,7 @@ mod rich;
 mod ruby;
 mod rust;
 mod sanitizer;
+mod tcl;
 mod toolkit;
 mod traceback;
 mod uncaught;

@@ -10,24 +10,40 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::cursor::Cursor;
-use super::traceback::Raised;
+use super::traceback::{Link, Raised};
 use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
 static ERROR: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^(?P<path>[^\s:]+):(?P<line>\d+):in [`'](?P<function>[^']+)': (?P<message>.*) \((?P<name>[A-Z][\w:]*)\)$")
+    pattern(
+        r"^(?P<path>[^\s:]+|<internal:[^>]+>):(?P<line>\d+):in [`'](?P<function>[^']+)': (?P<message>.*) \((?P<name>[A-Z][\w:]*)\)$",
+    )
 });
 
-static CALL: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^\s+(?:\d+: )?from (?P<path>[^\s:]+):(?P<line>\d+):in [`'](?P<function>[^']+)'$"));
+static CALL: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^\s+(?:\d+: )?from (?P<path>[^\s:]+|<internal:[^>]+>):(?P<line>\d+):in [`'](?P<function>[^']+)'$")
+});
 
 /// Returns true if an error may begin at a line.
 pub(super) fn begins(line: &str) -> bool {
     line.ends_with(')') && (line.contains(":in `") || line.contains(":in '"))
 }
 
-/// Reads an error and its calls.
+/// Reads an error and its causes, which follow it.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
+    let mut chain = vec![error(cursor)?];
+    while let Some(cause) = error(cursor) {
+        chain.push(cause);
+    }
+    chain.reverse();
+    for raised in &mut chain[1..] {
+        raised.link = Some(Link::Cause);
+    }
+    Some(chain)
+}
+
+/// Reads an error and its calls.
+fn error(cursor: &mut Cursor<'_>) -> Option<Raised> {
     let found = ERROR.captures(cursor.line()?)?;
     cursor.at += 1;
     let frame = |found: &regex::Captures<'_>| {
@@ -41,5 +57,5 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     }
     frames.reverse();
     let (name, message) = (found["name"].to_owned(), found["message"].to_owned());
-    Some(vec![Raised { name, message, frames, ..Raised::default() }])
+    Some(Raised { name, message, frames, ..Raised::default() })
 }

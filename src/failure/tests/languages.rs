@@ -18,6 +18,7 @@ fn the_first_error_of_a_compiler_is_the_headline() {
         "error[E0425]: cannot find value `rate` in this scope\n --> src/main.rs:2:5\nerror[E0308]: mismatched types\n --> src/main.rs:9:5\nerror: aborting due to 2 previous errors\n",
         &[
             "error[E0425]: cannot find value `rate` in this scope",
+            "at src/main.rs:2",
             "last line: error: aborting due to 2 previous errors",
         ],
     );
@@ -207,5 +208,8 @@ fn a_crash_of_java_is_told_from_its_report_on_stdout() {
         ..super::evidence(Ending::Signaled(6), "train.sh: line 1: 7 Aborted java Fit\n")
     };
     let text = super::text(&crate::failure::cause(&evidence));
-    assert!(text.starts_with("SIGSEGV (0xb) at pc=0x00007f, pid=7, tid=9\n"), "{text}");
+    assert!(
+        text.starts_with("SIGSEGV (0xb) at pc=0x00007f, pid=7, tid=9 in C [libtensor.so+0x1b2] fit_kernel+0x12\n"),
+        "{text}"
+    );
 }

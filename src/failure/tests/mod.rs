@@ -6,10 +6,13 @@ mod forms;
 mod hints;
 mod languages;
 mod mutated;
+mod prefixes;
 mod programs;
 mod python;
 mod ranks;
 mod recorded;
+mod runtimes;
+mod scripts;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;

@@ -95,7 +95,10 @@ fn the_message_before_an_abort_of_cpp_or_c_is_the_headline() {
         headline("terminate called after throwing an instance of 'std::runtime_error'\n  what():  bad data\n"),
         "std::runtime_error: bad data"
     );
-    assert_eq!(headline("terminate called after throwing an instance of 'int'\n"), "int");
+    assert_eq!(
+        headline("terminate called after throwing an instance of 'int'\n"),
+        "terminate called after throwing an instance of 'int'"
+    );
     assert_eq!(headline("double free or corruption (out)\n"), "double free or corruption (out)");
     assert_eq!(headline("a: a.c:3: main: Assertion `0' failed.\nAborted\n"), "a: a.c:3: main: Assertion `0' failed.");
     assert_eq!(headline("bye\n"), "killed by SIGABRT (signal 6)");

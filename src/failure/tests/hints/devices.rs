@@ -90,7 +90,7 @@ fn errors_of_cuda_have_a_remedy() {
         ("ValueError: fp16 mixed precision requires a GPU (not 'cpu').", "this process sees no GPU"),
         (
             "ValueError: Your setup doesn't support bf16/gpu. You need torch>=1.10, using Ampere GPU with cuda>=11.0",
-            "this process sees no GPU",
+            "bf16 needs a visible GPU of the Ampere generation",
         ),
         (
             "RuntimeError: Unknown backend: 'gpu' requested, but no platforms that are instances of gpu are present. Platforms present are: cpu",

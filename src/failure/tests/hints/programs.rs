@@ -123,3 +123,49 @@ fn programs_of_other_languages_have_a_remedy() {
         assert_eq!(exits(text), [""; 0], "{text}");
     }
 }
+
+#[test]
+fn what_ended_a_program_is_claimed_only_as_far_as_it_is_known() {
+    // xargs has the exit code of timeout(1).
+    assert_eq!(of(Ending::Exited(124), "xargs: sh: exited with status 255; aborting\n"), [""; 0]);
+    // timeout(1) sent the signal.
+    let sent =
+        of(Ending::Exited(137), "timeout: sending signal KILL to command ‘python3’\nrun.sh: line 2: 71 Killed\n");
+    assert_eq!(sent, ["timeout(1) ended a program after its time limit; raise the limit, or find what hangs"]);
+    // Ray lists what may have happened.
+    let guessed = "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.\nThere are some potential root causes. (1) The process is killed by SIGKILL by OOM killer due to high memory usage.";
+    let hints = raised(guessed);
+    assert!(
+        hints.iter().any(|hint| hint.starts_with("the worker ended without an exception, and Ray does not know why; ")),
+        "{hints:?}"
+    );
+    assert!(!hints.iter().any(|hint| hint.starts_with("killed by SIGKILL")), "{hints:?}");
+}
+
+#[test]
+fn a_compiler_that_is_older_than_the_gpu_is_named() {
+    assert_hints(&[
+        (
+            "RuntimeError: Error building extension 'rows': nvcc fatal   : Unsupported gpu architecture 'compute_120'",
+            "TORCH_CUDA_ARCH_LIST",
+        ),
+        (
+            "RuntimeError: NRT:nrt_allocate_neuron_cores NeuronCore(s) not available - Requested:nc1-nc1 Available:0",
+            "more Neuron cores were asked for",
+        ),
+        (
+            "jaxlib.xla_extension.XlaRuntimeError: RESOURCE_EXHAUSTED: Error loading program 'jit_fit': Attempting to reserve 12.52G at the bottom of memory.",
+            "XLA found no memory on its device",
+        ),
+    ]);
+    assert_no_hint(&["ValueError: Unsupported architecture 'compute_120'"]);
+}
+
+#[test]
+fn the_log_of_neuron_tells_that_no_core_is_free() {
+    let error =
+        raising("RuntimeError: The PyTorch Neuron Runtime could not be initialized. Neuron Driver issues are logged");
+    let logged = "2026-Nov-28 10:00:00.1 71:99 ERROR  NRT:nrt_allocate_neuron_cores   NeuronCore(s) not available - Requested:nc1-nc1 Available:0\n";
+    assert!(of(Ending::Exited(1), &format!("{logged}{error}"))[0].starts_with("more Neuron cores were asked for"));
+    assert_eq!(of(Ending::Exited(1), &error), [""; 0]);
+}

@@ -1,0 +1,134 @@
+//! Recorded output of shell scripts and of the programs that they start.
+
+use super::forms::{told, told_with};
+
+#[test]
+fn what_make_has_no_rule_for_is_told_and_the_failure_of_a_recipe_is_a_summary() {
+    told_with(
+        2,
+        "make: *** No rule to make target 'fitt'.  Stop.\n",
+        &["make: *** No rule to make target 'fitt'. Stop."],
+    );
+    told_with(
+        2,
+        "cp: cannot stat 'rows.csv': No such file or directory\nmake: *** [Makefile:4: rows] Error 1\n",
+        &["cp: cannot stat 'rows.csv': No such file or directory", "last line: make: *** [Makefile:4: rows] Error 1"],
+    );
+}
+
+#[test]
+fn the_line_of_a_trap_does_not_hide_the_error() {
+    for trap in [
+        "[10:00:00] ERROR in run.sh line 5, exit 1",
+        "Error on line 5",
+        "error: run.sh: line 5: exit status 1",
+        "Failed at line 5",
+    ] {
+        told(
+            &format!("mv: cannot stat 'rows.csv': No such file or directory\n{trap}\n"),
+            &["mv: cannot stat 'rows.csv': No such file or directory", &format!("last line: {trap}")],
+        );
+    }
+    told("config: 3 keys\nerror: bad indentation at line 5: tabs\n", &["error: bad indentation at line 5: tabs"]);
+}
+
+#[test]
+fn the_line_before_one_that_only_gives_up_is_told_too() {
+    told(
+        "curl: (7) Failed to connect to store port 443\nfailed after 3 attempts\n",
+        &["failed after 3 attempts", "before it: curl: (7) Failed to connect to store port 443"],
+    );
+    // xargs has the exit code of timeout(1).
+    told_with(
+        124,
+        "shard-3: checksum differs\nxargs: sh: exited with status 255; aborting\n",
+        &["xargs: sh: exited with status 255; aborting", "before it: shard-3: checksum differs"],
+    );
+    told("reading rows\nerror: no column 'label'\n", &["error: no column 'label'"]);
+}
+
+#[test]
+fn a_figure_that_is_called_error_tells_of_none() {
+    told("epoch 2 error=0.2 failed: 0\nepoch 3 error=0.1 failed: 0\n", &["epoch 3 error=0.1 failed: 0"]);
+    told(
+        "the index is stale\nepoch 3 error=0.1\nlater: failed to read the index\nepoch 4 error: 0.1\n",
+        &["later: failed to read the index", "last line: epoch 4 error: 0.1"],
+    );
+}
+
+#[test]
+fn errors_in_other_languages_are_statements() {
+    for error in [
+        "错误: 没有验证集",
+        "エラー: 語彙が空です",
+        "Fehler: keine Zeilen",
+        "Erreur : aucune ligne",
+        "Ошибка: нет строк",
+    ] {
+        told(&format!("{error}\n再见\n"), &[error, "last line: 再见"]);
+    }
+    told("le taux d'erreur est 3\n再见\n", &["再见"]);
+}
+
+#[test]
+fn a_printed_exit_says_nothing() {
+    told_with(
+        3,
+        "no rows in fold 3\nTraceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 7, in <module>\n    sys.exit(3)\nSystemExit: 3\n",
+        &["no rows in fold 3"],
+    );
+}
+
+#[test]
+fn the_error_of_a_program_that_node_or_gradle_started_comes_first() {
+    let python = "Traceback (most recent call last):\n  File \"/opt/ml/code/fit.py\", line 1, in <module>\n    fit()\nKeyError: 'rows'\n";
+    told(
+        &format!(
+            "{python}node:child_process:966\n    throw err;\n    ^\n\nError: Command failed: python3 fit.py\n    at checkExecSyncError (node:child_process:885:11)\n    at Object.<anonymous> (/opt/ml/code/run.js:2:1)\n"
+        ),
+        &["KeyError: 'rows'", "at fit.py:1", "passed on as: Error: Command failed: python3 fit.py (at run.js:2)"],
+    );
+    let gradle = "> Task :run FAILED\n\nFAILURE: Build failed with an exception.\n\n* What went wrong:\nExecution failed for task ':run'.\n> Process 'command 'python3'' finished with non-zero exit value 1\n\n* Try:\n> Run with --stacktrace option to get the stack trace.\n\nBUILD FAILED in 3s\n";
+    told(
+        &format!("{python}{gradle}"),
+        &["KeyError: 'rows'", "at fit.py:1", "passed on as: Execution failed for task ':run'."],
+    );
+    told(
+        gradle,
+        &["Execution failed for task ':run'.", "> Process 'command 'python3'' finished with non-zero exit value 1"],
+    );
+}
+
+#[test]
+fn an_error_of_cmake_has_its_place() {
+    told(
+        "CMake Error at CMakeLists.txt:3 (find_package):\n  Could not find a package configuration file provided by \"Rows\" with any of\n  the following names:\n\n    RowsConfig.cmake\n\n\n-- Configuring incomplete, errors occurred!\n",
+        &[
+            "CMake Error: Could not find a package configuration file provided by \"Rows\" with any of the following names: RowsConfig.cmake",
+            "at CMakeLists.txt:3 in find_package",
+        ],
+    );
+}
+
+#[test]
+fn the_notes_of_a_compiler_do_not_hide_its_error() {
+    let notes: String = (0..20)
+        .map(|at| format!("/usr/include/c++/12/tuple:{at}:5: note:   candidate expects 2 arguments\n"))
+        .collect();
+    told(
+        &format!("In file included from fit.cpp:1:\nfit.cpp:3:9: error: no match for 'operator<'\n{notes}"),
+        &["fit.cpp:3:9: error: no match for 'operator<'"],
+    );
+    told_with(
+        2,
+        "src/fit.ts(12,7): error TS2322: Type 'string' is not assignable to type 'number'.\nsrc/fit.ts(15,1): error TS2304: Cannot find name 'rows'.\n",
+        &[
+            "src/fit.ts(12,7): error TS2322: Type 'string' is not assignable to type 'number'.",
+            "last line: src/fit.ts(15,1): error TS2304: Cannot find name 'rows'.",
+        ],
+    );
+    told(
+        "fit.f90:3:3:\n\n    3 |   n = 3\n      |   1\nError: Symbol 'n' at (1) has no IMPLICIT type\n",
+        &["Error: Symbol 'n' at (1) has no IMPLICIT type", "at fit.f90:3"],
+    );
+}
