@@ -135,7 +135,7 @@ impl Builder<'_> {
         let text = if writer.rank.is_some() { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
         // The prefixes of launchers are known.
         let is_known = |before: &str| PREFIX.is_match(before) || RankLabel::parse(before.as_bytes()).is_some();
-        let prefixes = Prefixes::find(text, |before| belongs_to_traceback(before) || is_known(before));
+        let prefixes = Prefixes::find(text, plain, |before| belongs_to_traceback(before) || is_known(before));
         for line in text.split('\n') {
             // A terminal would show only the part after the last carriage return, but an error message may stand before it:
             // every part is a line.

@@ -47,7 +47,7 @@ static ADVICE: LazyLock<Regex> = LazyLock::new(|| {
         r"^Set the environment variable HYDRA_FULL_ERROR|^Set TORCHDYNAMO_VERBOSE|^You can suppress this exception|",
         r"^Try '.*' for (?:help|more)|^For more (?:information|details|help)|^(?:Use|Run|See|Refer|Check out) \W?(?:--|`|'|https?://|with )|",
         r"^note: (?:run with|Some details are omitted|This (?:error|is an issue))|^hint: See above|^\(Use `node|^Node\.js v\d|",
-        r"^Execution halted|^Calls: |^Pass --helpshort|^Backtrace omitted|^Run with RUST_BACKTRACE|^BUILD FAILED in |^\d+ actionable tasks?:|",
+        r"^Execution halted|^Calls: |^Pass --helpshort|^curl failed to verify|^establish a secure connection to it|^how to fix it, please|^More details here: |^Please make sure you have the correct|^and the repository exists|^Backtrace omitted|^Run with RUST_BACKTRACE|^BUILD FAILED in |^\d+ actionable tasks?:|",
         r"^> (?:Run with|Get more help|Task :\S+ FAILED$)|^\* Try:$|^FAILURE: Build failed with an exception|^npm (?:ERR!|error) +(?:in workspace|at location)|",
         r"^\[ERROR\] (?:\[Help \d+\] |-> \[Help|To see the full stack|Re-run Maven|For more information|After correcting)|^\[ERROR\]$|",
         r"^\S+:\d+(?::\d+)?: (?:note|remark): |^\S+:(?:\d+:\d+:)? +required (?:from|by)|^In file included from |^\s+from \S+:\d+[,:]|",
@@ -126,8 +126,9 @@ pub fn is_harmless_record(line: &str) -> bool {
 /// stay as they are.
 pub(super) fn message(line: &str) -> &str {
     /// Fields between the level and the message: a thread, a logger, a place.
-    static FIELDS: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^(?:\[[^\]]*\] ?)?(?:[\w.:<>$/-]+(?:\(\))?(?: - |: |\] )| - )?(?:- )?|^\S*\] "));
+    static FIELDS: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"^(?:\[[^\]]*\] ?)?(?:[A-Za-z_<$/][\w.:<>$/-]*(?:\(\))?(?: - |: |\] )| - )?(?:- )?|^\S*\] ")
+    });
     let glog = GLOG.find(line).and_then(|found| Some(found.end() + line[found.end()..].find("] ")? + 2));
     let dated = || DATED.find(line).map(|found| found.end());
     let levelled = || {

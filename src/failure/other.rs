@@ -31,7 +31,8 @@ static ERROR: LazyLock<Regex> = LazyLock::new(|| {
 static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"^(?:\S+:? )?(?i:fatal error|fatal|error|critical|panic|uncaught exception)(?:\[\w+\])?: |^\[?(?:ERROR|FATAL|CRITICAL)\b|^(?:E|ERR!|!) |",
-        r"^Error(?: |:)|\b[A-Z]\w*(?:Error|Exception): |^g?make(?:\[\d+\])?: \*\*\* |",
+        r"^Error(?: |:)|\b[A-Z]\w*(?:Error|Exception): |^g?make(?:\[\d+\])?: \*\*\* |^\S+: (?:line )?\d+: (?i:syntax error)|",
+        r"^\S+: line \d+:\s+\d+ (?:Killed|Segmentation fault|Aborted|Bus error|Illegal instruction|Floating point exception)\b|",
         r"^[\w./+-]+(?:\[\d+\])?: (?:line \d+: |.*: )?(?i:cannot|can't|could not|no such|permission denied|.*(?:not found|no such file))",
     ))
 });
@@ -48,7 +49,7 @@ static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
         r"^usage:|^error executing job|: error is not recoverable|command failed with|^begin failed|",
         r"\b\d+ (?:failed|errors?|warnings?)\b.* (?:in|generated|emitted)\b|^error: (?:aborting|could not compile|compilation failed|linker command)|",
         r"exiting with failure|^ExitCode \d+|",
-        r"^compilation terminated|^abort(?:ed|ing)[.!]*$|previous errors?$|^traceback |see (?:above|the log)|",
+        r"^compilation terminated|^abort(?:ed|ing)[.!]*$|previous errors?\b|^fatal: could not read from remote repository|^traceback |see (?:above|the log)|",
         r"^(?:error|failed): line \d+|^(?:an )?(?:error|failed|failure)(?:(?:[ ,:]| in| on| at| near)+ \S+)?[ ,:]+(?:(?:in|on|at|near) )?line:? \d+[^:]{0,40}$|^(?:job|task|step|script|command|training|process)\b.{0,40} (?:failed|aborted)[.!]?$|",
         r"^\S+: child returned status|^execution of \S+ aborted due to|^error: (?:could not create the java|a fatal exception has occurred)|",
         r"^in \S+ line \d+, exit \d+$|^\s*\d+ failed tests?$|^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror",

@@ -4,6 +4,7 @@
 //! No list of them is needed, because a traceback shows its prefix: the text before its first line that stands before one of
 //! its calls, too.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -52,14 +53,18 @@ pub(super) struct Stripped<'l> {
 }
 
 impl Prefixes {
-    /// Finds the prefixes of a text by the tracebacks in it. `belongs` is true for the text before the first line of a
-    /// traceback that is a part of its format.
-    pub(super) fn find(text: &str, belongs: impl Fn(&str) -> bool) -> Prefixes {
+    /// Finds the prefixes of a text by the tracebacks in it. `plain` removes colours from a line. `belongs` is true for the text
+    /// before the first line of a traceback that is a part of its format.
+    pub(super) fn find<'t>(
+        text: &'t str,
+        plain: impl Fn(&'t str) -> Cow<'t, str>,
+        belongs: impl Fn(&str) -> bool,
+    ) -> Prefixes {
         let mut found = Prefixes::default();
         if !text.contains(TRACEBACK) {
             return found;
         }
-        let lines: Vec<&str> = text.split('\n').collect();
+        let lines: Vec<Cow<'_, str>> = text.split('\n').map(plain).collect();
         for (at, line) in lines.iter().enumerate() {
             let Some(prefix) = line.trim_end().strip_suffix(TRACEBACK) else { continue };
             let is_prefix = prefix.len() <= MAX_LENGTH && prefix.ends_with([' ', ':', '|', ']', '>', '\t']);
@@ -67,7 +72,7 @@ impl Prefixes {
                 continue;
             }
             let Some(shape) = shape(prefix) else { continue };
-            let is_of_call = |line: &&str| {
+            let is_of_call = |line: &Cow<'_, str>| {
                 shape.find(line).is_some_and(|prefix| line[prefix.end()..].trim_start().starts_with("File \""))
             };
             if lines[at + 1..].iter().take(NEAR).any(is_of_call) {
@@ -121,11 +126,13 @@ fn shape(prefix: &str) -> Option<Regex> {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::Prefixes;
 
     /// Returns the lines without their prefixes, and the writers of those that have one.
     fn stripped(text: &str) -> Vec<(String, String, Option<usize>)> {
-        let prefixes = Prefixes::find(text, |before| before.trim().is_empty());
+        let prefixes = Prefixes::find(text, Cow::Borrowed, |before| before.trim().is_empty());
         let strip = |line| match prefixes.strip(line) {
             Some(found) => (found.text.to_owned(), found.writer, found.rank),
             None => (line.to_owned(), String::new(), None),

@@ -9,6 +9,7 @@ use crate::event;
 
 use super::launcher::RankReport;
 use super::lines::Log;
+use super::noise;
 use super::other;
 use super::place;
 use super::read::{Origin, Traceback};
@@ -50,13 +51,22 @@ pub(super) fn best<'t>(
     code: i32,
     code_dir: &Path,
 ) -> Option<&'t Traceback> {
+    // The program that put a prefix before the lines goes on without one.
+    let prefix = |found: &Traceback| {
+        let writer = &log.writers[found.writer];
+        writer.prefix.as_deref().filter(|_| writer.rank.is_none())
+    };
     let ended = |found: &&Traceback| {
-        let certain = found.origin == Origin::Main && code == 1;
+        let is_record = prefix(found).is_some_and(|prefix| noise::level(prefix).is_some());
+        let certain = found.origin == Origin::Main && code == 1 && !is_record;
         let known = found.last().headline();
-        if !certain && other::ends_with_another_error(log, found.lines.end() + 1, covered, found.writer, &known) {
+        let from = found.lines.end() + 1;
+        let mut writers = [found.writer].into_iter().chain(prefix(found).map(|_| 0));
+        let mut after = writers.clone();
+        if !certain && after.any(|writer| other::ends_with_another_error(log, from, covered, writer, &known)) {
             return false;
         }
-        match other::count(log, found.lines.end() + 1, covered, found.writer) {
+        match writers.by_ref().map(|writer| other::count(log, from, covered, writer)).sum() {
             0..=LINES_AFTER_UNCERTAIN => true,
             after => certain && (after <= LINES_AFTER || !has_gone_on(log, found, covered)),
         }
@@ -89,6 +99,7 @@ pub(super) fn best<'t>(
             found.origin != Origin::Main,
             is_launchers(found, code_dir),
             is_consequence(found),
+            prefix(found).is_some(),
             !reported(found),
             *found.lines.end(),
         )

@@ -62,7 +62,9 @@ pub(super) fn not_executable(facts: &HintFacts<'_>) -> Option<String> {
 
 /// A crash of native code.
 pub(super) fn crashed(facts: &HintFacts<'_>) -> Option<String> {
-    if facts.was_killed_by(nix::libc::SIGILL) || facts.claims(&["llegal instruction"]).is_some() {
+    // A runtime that found an error ends by such an instruction, too.
+    let is_trap = facts.mentions(&["Fatal error: "]).is_some();
+    if facts.was_killed_by(nix::libc::SIGILL) && !is_trap || facts.claims(&["llegal instruction"]).is_some() {
         let text =
             "a package was built for a newer CPU than this one; install a build for it, or take another instance type";
         return Some(text.to_owned());

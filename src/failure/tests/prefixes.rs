@@ -1,6 +1,6 @@
 //! Tracebacks of which each line has a prefix of another program.
 
-use super::forms::told;
+use super::forms::{told, told_with};
 use super::{evidence, text};
 use crate::event::Ending;
 use crate::failure::cause;
@@ -26,6 +26,7 @@ fn a_prefix_before_each_line_of_a_traceback_is_removed() {
         "2026-11-28T10:00:00.123456Z ",
         "[2026-11-28 10:00:00,123] {runner.py:93} ",
         "10:00:00 web.1  | ",
+        "\x1b[36m(RolloutWorker pid=71)\x1b[0m ",
     ] {
         told(&prefixed(prefix, "KeyError: 'depth'"), &["KeyError: 'depth'", "at train.py:7"]);
     }
@@ -73,6 +74,20 @@ fn the_ranks_of_labelled_lines_are_told_apart() {
             format!("IndexError: 3 classes\nat train.py:7\nrank {rank}, exit code 1\ncommand: python3 train.py");
         assert_eq!(failed, expected);
     }
+}
+
+#[test]
+fn a_prefixed_traceback_counts_only_if_the_program_did_not_go_on() {
+    let retried = prefixed("2026-11-28 10:00:00,123 WARNING retry: ", "TimeoutError: mirror a");
+    let failed = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 20, in <module>\n    check()\nValueError: checksum differs\n";
+    told(&format!("{retried}read from mirror b\n{failed}"), &["ValueError: checksum differs", "at train.py:20"]);
+    let sample = prefixed("sample> ", "KeyError: 'depth'");
+    let steps: String = (0..40).map(|step| format!("step {step} loss 0.3\n")).collect();
+    told_with(
+        4,
+        &format!("{sample}{steps}FATAL: the bucket is not writable\n"),
+        &["FATAL: the bucket is not writable"],
+    );
 }
 
 #[test]

@@ -132,3 +132,42 @@ fn the_notes_of_a_compiler_do_not_hide_its_error() {
         &["Error: Symbol 'n' at (1) has no IMPLICIT type", "at fit.f90:3"],
     );
 }
+
+#[test]
+fn the_last_lines_of_curl_git_rsync_and_wget_do_not_hide_their_error() {
+    told_with(
+        60,
+        "curl: (60) SSL certificate problem: self-signed certificate\nMore details here: https://curl.se/docs/sslcerts.html\n\ncurl failed to verify the legitimacy of the server and therefore could not\nestablish a secure connection to it. To learn more about this situation and\nhow to fix it, please visit the web page mentioned above.\n",
+        &[
+            "curl: (60) SSL certificate problem: self-signed certificate",
+            "hint: the server's TLS certificate could not be verified; install ca-certificates in the image, or set SSL_CERT_FILE and REQUESTS_CA_BUNDLE to a bundle with your proxy's certificate; check the clock",
+        ],
+    );
+    told_with(
+        128,
+        "Host key verification failed.\nfatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\nand the repository exists.\n",
+        &["Host key verification failed.", "last line: fatal: Could not read from remote repository."],
+    );
+    told_with(
+        23,
+        "rsync: [sender] link_stat \"/rows\" failed: No such file or directory (2)\nrsync error: some files were not transferred (see previous errors) (code 23)\n",
+        &[
+            "rsync: [sender] link_stat \"/rows\" failed: No such file or directory (2)",
+            "last line: rsync error: some files were not transferred (see previous errors) (code 23)",
+        ],
+    );
+    told_with(8, "2026-11-28 10:00:00 ERROR 404: Not Found.\n", &["404: Not Found."]);
+}
+
+#[test]
+fn what_a_shell_says_about_its_script_and_its_children_is_a_statement() {
+    told_with(
+        2,
+        "run.sh: 3: [[: not found\nrun.sh: 7: Syntax error: \"(\" unexpected\n",
+        &["run.sh: 7: Syntax error: \"(\" unexpected"],
+    );
+    told(
+        "run.sh: line 3:    71 Killed                  python3 fit.py\nfit failed\n",
+        &["run.sh: line 3: 71 Killed python3 fit.py", "last line: fit failed"],
+    );
+}
