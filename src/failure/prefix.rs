@@ -15,6 +15,9 @@ use crate::failure::pattern::pattern;
 /// The maximum number of different prefixes. Each line is compared with all of them.
 const MAX_SHAPES: usize = 8;
 
+/// The maximum number of texts before tracebacks that are tried.
+const MAX_TRIED: usize = 64;
+
 /// The maximum length of a prefix, in bytes.
 const MAX_LENGTH: usize = 160;
 
@@ -65,11 +68,16 @@ impl Prefixes {
             return found;
         }
         let lines: Vec<Cow<'_, str>> = text.split('\n').map(plain).collect();
+        let mut tried = 0;
         for (at, line) in lines.iter().enumerate() {
             let Some(prefix) = line.trim_end().strip_suffix(TRACEBACK) else { continue };
             let is_prefix = prefix.len() <= MAX_LENGTH && prefix.ends_with([' ', ':', '|', ']', '>', '\t']);
             if !is_prefix || belongs(prefix) || found.strip(line).is_some_and(|stripped| stripped.text == TRACEBACK) {
                 continue;
+            }
+            tried += 1;
+            if tried > MAX_TRIED {
+                break;
             }
             let Some(shape) = shape(prefix) else { continue };
             let is_of_call = |line: &Cow<'_, str>| {

@@ -104,6 +104,7 @@ fn long_texts_are_read_in_time() {
         "Error: ",
         "1%| ",
         "\"\"\"\n",
+        "w: Traceback (most recent call last):\n",
         "Traceback (most recent call last):\n  File \"a\", line 1\nE: x\n",
         "Traceback (most recent call last):\n  File \"a\", line 1\nE: Graph execution error:\n\nx\n",
         "E: x:\n\nfrom user code:\n  File \"a\", line 1, in f\n",
