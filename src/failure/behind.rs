@@ -48,7 +48,7 @@ static EXIT: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)\b(?:exit(?:ed|s)?|terminated|returned|failed|died|ended) (?:with |by |on )?(?:an? )?(?:non-?zero )?",
         r"(?:exit |return )?(?:code|status|signal)\b|non-?zero|\bexitcode\b|\brc ?= ?\d|",
         r"\b(?:root cause|errors?|logs?|tracebacks?|messages?) above\b|Horovod detected that|",
-        r"\b(?:worker|child|sub-?process|process|rank|command|script)\b.*\b(?:failed|died|crashed|exited|is dead)\b",
+        r"\b(?:worker|child|sub-?process|process|rank|command|script|run)\b.*\b(?:failed|died|crashed|exited|is dead)\b",
     ))
 });
 
@@ -74,6 +74,7 @@ fn messenger(raised: &Raised) -> Option<Messenger> {
             Messenger::Exit
         }
         "RuntimeError" | "Exception" | "SystemError" | "OSError" | "AssertionError" | "SystemExit"
+        | "ExecutionException"
             if EXIT.is_match(&raised.message) =>
         {
             Messenger::Exit
@@ -95,7 +96,10 @@ pub(super) fn behind<'t>(
     covered: &[bool],
 ) -> Option<Behind<'t>> {
     let (first, last) = (*found.lines.start(), *found.lines.end());
-    let messenger = messenger(found.last());
+    // The script can raise an exception of its own because nothing came.
+    let is_wait = |raised: &&Raised| messenger(raised) == Some(Messenger::Wait);
+    let before_last = found.chain.len().checked_sub(2).map(|at| &found.chain[at]);
+    let messenger = messenger(found.last()).or_else(|| before_last.filter(is_wait).map(|_| Messenger::Wait));
     // The processes that a driver prefixes are its own.
     let has_rank = |writer: usize| log.writers[writer].rank.is_some();
     let is_together = |writer: usize| writer == found.writer || !has_rank(writer) && !has_rank(found.writer);

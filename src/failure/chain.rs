@@ -16,8 +16,11 @@ const MAX_MEMBERS: usize = 3;
 
 /// Returns the details that explain the last exception of a chain: the members of a group, the exception before the last
 /// one, and the first one.
-pub(super) fn details(chain: &[Raised]) -> Vec<CauseDetail> {
+///
+/// Each has its place in the user's code, unless that is the place of the last one.
+pub(super) fn details(chain: &[Raised], code_dir: &Path) -> Vec<CauseDetail> {
     let Some((last, before)) = chain.split_last() else { return Vec::new() };
+    let shown = place(chain, code_dir);
     let is_envelope = |raised: &Raised| raised.name.ends_with("RemoteTraceback") || raised.is_of_remote_task();
     let is_own = |raised: &Raised| !is_envelope(raised) && !is_equal(raised, last);
     let linked: Vec<(DetailLabel, &Raised)> = before
@@ -32,16 +35,26 @@ pub(super) fn details(chain: &[Raised]) -> Vec<CauseDetail> {
         .collect();
     let first = linked.first().filter(|_| linked.len() > 1);
     let members = last.members.iter().take(MAX_MEMBERS).map(|member| (DetailLabel::CausedBy, member));
+    let of_cause = linked
+        .last()
+        .filter(|(label, _)| *label == DetailLabel::CausedBy)
+        .and_then(|(_, raised)| raised.members.first());
+    let of_cause = of_cause.map(|member| (DetailLabel::CausedBy, member));
     // Libraries repeat the message of an exception in that of the next one. A short message may be there by chance.
     const SHORT: usize = 20;
     let mut said = vec![last.headline()];
     let mut details = Vec::new();
-    for (label, raised) in members.chain(linked.last().copied()).chain(first.copied()) {
+    for (label, raised) in members.chain(linked.last().copied()).chain(of_cause).chain(first.copied()) {
         let (text, _) = raised.divided();
         let (_, message) = text.split_once(": ").unwrap_or(("", &text));
         let is_said = |said: &String| *said == text || message.len() > SHORT && said.contains(message);
         if !said.iter().any(is_said) {
             said.push(raised.headline());
+            let own = Some(&raised.frames).filter(|frames| place::any_own(frames, code_dir));
+            let own = own.and_then(|frames| place::deepest(frames.iter(), code_dir));
+            let at =
+                own.filter(|own| shown.as_ref().is_some_and(|shown| shown != own && label == DetailLabel::CausedBy));
+            let text = at.map_or(text.clone(), |at| format!("{text} (at {at})"));
             details.push(CauseDetail { label: Some(label), text });
         }
     }
@@ -50,7 +63,16 @@ pub(super) fn details(chain: &[Raised]) -> Vec<CauseDetail> {
 
 /// Returns the headline of a chain and the rest of the last exception's message.
 pub(super) fn headline(chain: &[Raised]) -> (String, String) {
-    chain.last().map(Raised::divided).unwrap_or_default()
+    let Some(last) = chain.last() else { return Default::default() };
+    // Without a message, only the source tells what was asserted.
+    let original = || chain.iter().find(|raised| is_equal(raised, last) && raised.source.starts_with("assert "));
+    if last.message.is_empty()
+        && last.name == "AssertionError"
+        && let Some(original) = original()
+    {
+        return (format!("{}: {}", last.name, original.source), String::new());
+    }
+    last.divided()
 }
 
 /// A call of a Ray task or of an actor's method: `ray::fit() (pid=71, ip=10.0.0.3)`.
@@ -72,7 +94,10 @@ pub(super) fn place(chain: &[Raised], code_dir: &Path) -> Option<SourcePlace> {
     let last = chain.last()?;
     let member = last.members.iter().find(|member| !member.frames.is_empty());
     let original = chain.iter().find(|raised| is_equal(raised, last));
-    let candidates = || member.into_iter().chain(original).chain(chain.iter().rev());
+    // The interpreter raises it where the generator was resumed; its cause tells where the generator ended.
+    let inner =
+        chain.len().checked_sub(2).map(|at| &chain[at]).filter(|_| last.message.ends_with(" raised StopIteration"));
+    let candidates = || member.into_iter().chain(inner).chain(original).chain(chain.iter().rev());
     let own = candidates().find(|raised| place::any_own(&raised.frames, code_dir));
     let frames = &own.or_else(|| candidates().find(|raised| !raised.frames.is_empty()))?.frames;
     place::deepest(frames.iter(), code_dir)

@@ -170,16 +170,18 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
             .or_else(|| other::telling(&self.stderr, survived, &self.covered).map(|found| self.said_by_line(found)))
             .or_else(|| signal::negative(code).map(|number| self.passed_on(code, number)))
             .or_else(|| self.last_words(survived))
-            .or_else(|| select::ignored(&self.tracebacks).map(|found| self.raised(&self.stderr, found, None)))
+            .or_else(|| {
+                select::last_resort(&self.stderr, &self.tracebacks, &self.covered)
+                    .map(|found| self.raised(&self.stderr, found, None))
+            })
             .unwrap_or_else(|| self.silent(code))
     }
 
     /// Explains death by a signal: by the signal, what the program wrote as it aborted, and where the interpreter was.
     fn killed(&self, number: i32) -> Account {
-        const INTERRUPT: i32 = nix::libc::SIGINT;
         const ABORT: i32 = nix::libc::SIGABRT;
         let headline = Ending::Signaled(number).to_string();
-        if number == INTERRUPT
+        if number == nix::libc::SIGINT
             && let Some(best) = self.best(1).filter(|best| best.last().name == "KeyboardInterrupt")
         {
             return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
@@ -196,12 +198,8 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         {
             return Account { headline, ..Account::default() };
         }
-        // Nothing caught the exception, and the runtime of .NET aborts, or threads were still running at the exit.
-        let aborts = |line: &str| {
-            line == "terminate called without an active exception" || line.starts_with("Unhandled exception. ")
-        };
         if number == ABORT
-            && self.stderr.lines.iter().any(|line| aborts(&line.text))
+            && runtime::aborts_for_exception(&self.stderr)
             && let Some(best) = self.best(1)
         {
             return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
@@ -260,7 +258,8 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         let tracebacks = read::tracebacks(&self.stdout);
         let covered = covered(&self.stdout, &tracebacks);
         let best = select::best(&self.stdout, &tracebacks, &covered, None, 0, self.evidence.code_dir)?;
-        Some(self.raised(&self.stdout, best, None))
+        let is_survived = select::is_followed_by_another(&self.stdout, best, &covered, (&self.stderr, &self.covered));
+        (!is_survived).then(|| self.raised(&self.stdout, best, None))
     }
 
     /// Explains an exit by the last words: those of stderr, whatever they are, else those of stdout that tell of an error.
@@ -302,7 +301,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
     fn raised(&self, log: &Log, found: &Traceback, end: Option<usize>) -> Account {
         let (headline, rest) = chain::headline(&found.chain);
         let rest = Some(rest).filter(|rest| !rest.is_empty()).map(|text| CauseDetail { label: None, text });
-        let details = rest.into_iter().chain(chain::details(&found.chain)).collect();
+        let details = rest.into_iter().chain(chain::details(&found.chain, self.evidence.code_dir)).collect();
         let thread = match &found.origin {
             Origin::Thread(name) => Some(format!("thread {name}")),
             Origin::Child(name) => Some(format!("process {name}")),

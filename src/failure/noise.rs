@@ -61,8 +61,10 @@ static ADVICE: LazyLock<Regex> = LazyLock::new(|| {
         r"^\[notice\]|^huggingface/tokenizers: |^To disable this warning|^\s+- (?:Avoid using `tokenizers|Explicitly set the env)|",
         r"^npm (?:notice|(?:ERR!|error) A complete log)|^Debug (?:log|info)|^A complete log of this run|^Press any key|^Shutting down|",
         r"^BEGIN failed--compilation aborted|^==\d+==ABORTING|^SUMMARY: \w+Sanitizer|^Please (?:report|file|include)|",
+        r"^Sentry is attempting to send|^Waiting up to \d+ seconds$|^Press Ctrl-|^Pass --help|^\s+available (?:values|commands|groups|indices): |",
+        r"^Task exception was never retrieved$|^\s*[~^]+ <--- HERE$|",
         r"^Error termination\. Backtrace:$|^#\d+ +0x[0-9a-f]+ |^error: called from$|",
-        r"\s--help$|^For detailed information|^=+ .* =+$|^FAILED \S+::|^For simplicity, JAX has removed|^The above error|^If you believe this is|^Stack trace:|^\s*\[bt\] ",
+        r"\s--help$|^For detailed information|^=+ .* =+$|^FAILED \S+::|^ERROR \S+\.py(?:::\S+)?(?: - [A-Z]\w+: .*)?$|^!+ .* !+$|^For simplicity, JAX has removed|^The above error|^If you believe this is|^Stack trace:|^\s*\[bt\] ",
     ))
 });
 

@@ -9,6 +9,7 @@ use crate::event::SourcePlace;
 
 use super::lines::Log;
 use super::noise::{self, RecordLevel};
+use super::read;
 use super::runtime::{self, TellingLine};
 use crate::failure::pattern::pattern;
 
@@ -142,7 +143,7 @@ const OF_ENDS: [&str; 76] = [
 /// A record of Rich's logger.
 static COLUMNS: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"^(?P<before>(?:\[[^\]]*\])?\s+(?:ERROR|CRITICAL|FATAL|EXCEPTION)\s+)(?P<message>\S.*?)(?:\s{2,}\S+\.py:\d+)$",
+        r"^(?P<before>(?:\[[^\]]*\])?\s+(?:ERROR|CRITICAL|FATAL|EXCEPTION)\s+)(?P<message>\S.*?)\s{2,}(?P<path>\S+\.py):(?P<line>\d+)$",
     )
 });
 
@@ -303,18 +304,14 @@ fn joined(log: &Log, found: TellingLine, skipped: &[bool]) -> TellingLine {
 
 /// Returns a line as it is shown: without a progress bar, the fields of a record, and the place at its end.
 fn said(log: &Log, line: usize) -> TellingLine {
-    if let Some(found) = in_columns(log, line) {
+    if let Some(found) = in_columns(log, line).or_else(|| in_box(log, line)) {
         return found;
     }
     let text = noise::message(noise::without_progress(log.text(line)).trim());
     // Fortran names the place in the line above.
     let above = || log.lines.get(line.checked_sub(1)?).filter(|_| text.starts_with("Fortran runtime error: "));
     let named = PLACE.captures(text).or_else(|| ABOVE.captures(&above()?.text)).or_else(|| of_compiler(log, line));
-    let place = named.map(|found| SourcePlace {
-        path: found["path"].to_owned(),
-        line: found["line"].parse().unwrap_or(0),
-        function: None,
-    });
+    let place = named.map(|found| place_of(&found)).or_else(|| logged_at(log.text(line), text));
     TellingLine { headline: text.to_owned(), place, line }
 }
 
@@ -332,6 +329,36 @@ fn of_compiler(log: &Log, line: usize) -> Option<regex::Captures<'_>> {
     text.starts_with("Error: ").then(above)?.find_map(|above| FORTRAN.captures(&above.text))
 }
 
+/// Returns the place that a logger put among the fields before a record's message: `F0314 12:00:00.000000 71 fit.py:9] …`.
+fn logged_at(record: &str, message: &str) -> Option<SourcePlace> {
+    static FIELD: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"(?:^|[\s\[(|{])(?P<path>[\w./-]*\w\.py):(?P<line>\d+)(?:[\s\])|:}]|$)"));
+    let fields = record.strip_suffix(message)?;
+    FIELD.captures(fields).map(|found| place_of(&found))
+}
+
+fn place_of(found: &regex::Captures<'_>) -> SourcePlace {
+    SourcePlace { path: found["path"].to_owned(), line: found["line"].parse().unwrap_or(0), function: None }
+}
+
+/// Returns the title and the words of the box in which a line stands.
+fn in_box(log: &Log, line: usize) -> Option<TellingLine> {
+    const MAX_LINES: usize = 40;
+    if !log.text(line).trim_start().starts_with(['│', '┃']) {
+        return None;
+    }
+    let edge = (line.saturating_sub(MAX_LINES)..line).rev().find(|&at| read::title(log.text(at)).is_some())?;
+    let lines: Vec<&str> = log.lines[edge..].iter().take(2 * MAX_LINES).map(|line| line.text.as_str()).collect();
+    let (words, count) = read::content(&lines)?;
+    let title = read::title(lines[0]).filter(|title| !title.is_empty()).map(|title| format!("{title}: "));
+    // The line may stand below a box.
+    (edge + count > line).then(|| TellingLine {
+        headline: title.unwrap_or_default() + &words,
+        place: None,
+        line: edge + count - 1,
+    })
+}
+
 /// Returns the message of a record that Rich prints in columns: time, level, message over several lines, and place.
 fn in_columns(log: &Log, line: usize) -> Option<TellingLine> {
     const MAX_LINES: usize = 10;
@@ -347,7 +374,7 @@ fn in_columns(log: &Log, line: usize) -> Option<TellingLine> {
         words.push(text.trim().to_owned());
         last = at;
     }
-    Some(TellingLine { headline: words.join(" "), place: None, line: last })
+    Some(TellingLine { headline: words.join(" "), place: Some(place_of(&found)), line: last })
 }
 
 /// Returns the last meaningful line, unless it is a log record below error or only a summary.

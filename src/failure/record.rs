@@ -13,7 +13,7 @@ pub(super) const TRACEBACK: &str = "Traceback (most recent call last):";
 /// Keys of a record's level, by loggers of Python, Go, Node and Java.
 const LEVELS: [&str; 7] = ["level", "levelname", "severity", "lvl", "log.level", "log_level", "logLevel"];
 /// Keys of its message.
-const MESSAGES: [&str; 7] = ["message", "msg", "event", "text", "@message", "short_message", "log"];
+const MESSAGES: [&str; 8] = ["message", "msg", "event", "text", "@message", "short_message", "log", "reason"];
 /// Keys of an error that a record is about.
 const ERRORS: [&str; 11] = [
     "exc_info",
@@ -33,8 +33,11 @@ const ERRORS: [&str; 11] = [
 const MAX_LINES: usize = 2000;
 
 /// The pairs of `key=value` records (logrus, zap, slog) that matter.
-static PAIR: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r#"(?:^|\s)(level|msg|message|error|err|exception)=(?:"((?:[^"\\]|\\.)*)"|(\S+))"#));
+static PAIR: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r#"(?:^|\s)(level|msg|message|event|error|err|exception)=(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))"#,
+    )
+});
 
 /// Returns the lines of a record for people: its level with its message, and the traceback that it carries. Returns `None` if
 /// the line is no record for machines.
@@ -57,7 +60,8 @@ pub(super) fn readable(line: &str) -> Option<Vec<String>> {
         return Some(unescaped(line, at));
     }
     // The level of harmless pairs is read as it is.
-    let is_error = ["level=e", "level=f", "level=c", "level=p"].iter().any(|level| line.contains(level));
+    let is_error =
+        ["level=e", "level=f", "level=c", "level=p", "level='e", "level='c"].iter().any(|level| line.contains(level));
     if is_error { pairs(line) } else { None }
 }
 
@@ -70,7 +74,8 @@ fn object(record: &Map<String, Value>) -> Option<Vec<String>> {
         return Some(text.trim_end().lines().take(MAX_LINES).map(str::to_owned).collect());
     }
     let nested = record.get("log").and_then(|log| log.get("level"));
-    let level = LEVELS.iter().find_map(|key| level(record.get(*key)?)).or_else(|| level(nested?));
+    let level =
+        LEVELS.iter().find_map(|key| level(record.get(*key)?)).or_else(|| level(nested?)).or_else(|| status(record));
     let mut tracebacks = Vec::new();
     for value in record.values() {
         collect(value, &mut tracebacks, 0);
@@ -131,6 +136,12 @@ fn level(value: &Value) -> Option<String> {
     })
 }
 
+/// Returns the level of a record of Eliot, which tells how an action ended.
+fn status(record: &Map<String, Value>) -> Option<String> {
+    let status = record.get("action_status")?.as_str()?;
+    Some(if status == "failed" { "ERROR" } else { "INFO" }.to_owned())
+}
+
 /// Returns what an error's value says, if it is short: a text, or an object with a type and a message.
 fn error(value: &Value) -> Option<String> {
     const LONG: usize = 1000;
@@ -156,6 +167,12 @@ fn collect(value: &Value, found: &mut Vec<String>, depth: usize) {
         }
         Value::String(text) if text.contains("\n\tat ") || text.contains("\n    at ") => found.push(text.clone()),
         Value::Array(values) if depth < DEEP => {
+            // A traceback can be a list of its lines.
+            let lines: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
+            if lines.len() > 1 && lines.len() == values.len() && lines[0] == TRACEBACK {
+                found.push(lines.join("\n"));
+                return;
+            }
             let structured: Vec<String> = values.iter().rev().filter_map(structured).collect();
             if structured.is_empty() {
                 values.iter().for_each(|value| collect(value, found, depth + 1));
@@ -164,9 +181,19 @@ fn collect(value: &Value, found: &mut Vec<String>, depth: usize) {
                 found.push(structured.join(between));
             }
         }
+        // Elastic's schema has the calls, the type and the message apart.
+        Value::Object(values) if calls(values).is_some() => found.extend(calls(values)),
         Value::Object(values) if depth < DEEP => values.values().for_each(|value| collect(value, found, depth + 1)),
         _ => {}
     }
+}
+
+/// Returns the traceback of Elastic's field `error`, whose calls have no header and no exception below them.
+fn calls(error: &Map<String, Value>) -> Option<String> {
+    let text = |key: &str| error.get(key).and_then(Value::as_str);
+    let (name, calls) = (text("type")?, text("stack_trace").filter(|calls| calls.starts_with("  File \""))?);
+    let message = text("message").map(|message| format!(": {message}")).unwrap_or_default();
+    Some(format!("{TRACEBACK}\n{}\n{name}{message}", calls.trim_end()))
 }
 
 /// Returns the traceback that structlog's `dict_tracebacks` describes.
@@ -213,13 +240,14 @@ fn unescaped(line: &str, at: usize) -> Vec<String> {
 fn pairs(line: &str) -> Option<Vec<String>> {
     let mut found: Vec<(String, String)> = Vec::new();
     for pair in PAIR.captures_iter(line) {
-        let value = pair.get(2).map_or_else(|| pair[3].to_owned(), |quoted| quoted.as_str().replace("\\\"", "\""));
+        let quoted = pair.get(2).or(pair.get(3));
+        let value = quoted.map_or_else(|| pair[4].to_owned(), |quoted| quoted.as_str().replace("\\\"", "\""));
         found.push((pair[1].to_owned(), value));
     }
     let value =
         |keys: &[&str]| found.iter().find(|(key, _)| keys.contains(&key.as_str())).map(|(_, value)| value.as_str());
     let level = level(&Value::String(value(&["level"])?.to_owned()))?;
-    let message = value(&["msg", "message"])?;
+    let message = value(&["msg", "message", "event"])?;
     let error = value(&["error", "err", "exception"]).filter(|error| !message.contains(error));
     Some(vec![error.map_or_else(|| format!("{level} {message}"), |error| format!("{level} {message}: {error}"))])
 }

@@ -43,9 +43,10 @@ static ABORT: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// The place before the message of a fatal record of Google's logging library: `F0314 12:00:00.000000 71 rows.cc:88] `.
+/// The place before the message of a fatal record of Google's logging library: `F0314 12:00:00.000000 71 rows.cc:88] `, also of its twin
+/// in Python.
 static CHECKED_AT: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^F\d{4}.{0,60}? (?P<path>\S+\.(?:cc|cpp|cxx|cu|h|hpp|c)):(?P<line>\d+)\] "));
+    LazyLock::new(|| pattern(r"^F\d{4}.{0,60}? (?P<path>\S+\.(?:cc|cpp|cxx|cu|h|hpp|c|py)):(?P<line>\d+)\] "));
 
 /// The maximum number of lines of a message.
 const MAX_MESSAGE: usize = 8;
@@ -63,6 +64,14 @@ pub(super) fn abort(log: &Log) -> Option<TellingLine> {
         });
         Some(TellingLine { headline, place, line })
     })
+}
+
+/// Returns true if nothing caught an exception, and the runtime of .NET then aborted, or threads were still running at the exit.
+pub(super) fn aborts_for_exception(log: &Log) -> bool {
+    let is_told = |line: &str| {
+        line == "terminate called without an active exception" || line.starts_with("Unhandled exception. ")
+    };
+    log.lines.iter().any(|line| is_told(&line.text))
 }
 
 /// Returns the reason why the Java virtual machine called `abort`, from its report, which it writes to stdout: the signal,

@@ -126,9 +126,25 @@ pub(super) fn of_other_thread(tracebacks: &[Traceback]) -> Option<&Traceback> {
     tracebacks.iter().rev().find(|found| matches!(found.origin, Origin::Thread(_) | Origin::Child(_)))
 }
 
-/// Returns the last traceback of an exception that the interpreter ignored: better than nothing.
-pub(super) fn ignored(tracebacks: &[Traceback]) -> Option<&Traceback> {
-    tracebacks.iter().rev().find(|found| found.origin == Origin::Ignored)
+/// Returns a traceback that is better than nothing: the last one that was logged, if the program then told neither of progress nor
+/// of an error, else the last one of an exception that was ignored.
+pub(super) fn last_resort<'t>(log: &Log, tracebacks: &'t [Traceback], covered: &[bool]) -> Option<&'t Traceback> {
+    let last = |origin| tracebacks.iter().rev().find(|found| found.origin == origin);
+    last(Origin::Logged).filter(|found| !has_gone_on(log, found, covered)).or_else(|| last(Origin::Ignored))
+}
+
+/// Returns true if a script went on after a traceback that it printed to stdout, and told of another error on stderr.
+pub(super) fn is_followed_by_another(
+    stdout: &Log,
+    found: &Traceback,
+    covered: &[bool],
+    (stderr, of_stderr): (&Log, &[bool]),
+) -> bool {
+    /// The number of lines that a script writes on its way out.
+    const FEW: usize = 5;
+    let known = found.last().headline();
+    other::count(stdout, found.lines.end() + 1, covered, found.writer) > FEW
+        && other::ends_with_another_error(stderr, 0, of_stderr, 0, &known)
 }
 
 /// Returns the first line after the last traceback that the process survived; 0 if there is none.

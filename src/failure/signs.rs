@@ -48,9 +48,16 @@ const NOTHING: &str = r"[^\s\S]";
 /// Errors of GPUs, and of what can follow from them.
 const GPU: &str = r"(?i)CUDA|HIP error|cu(?:blas|dnn|solver|sparse|fft)|device-side|illegal memory access|launch failure|NVLink|NCCL|killed by SIG(?:ABRT|BUS|SEGV|KILL)";
 
-static RULES: [Rule; 11] = [
+static RULES: [Rule; 13] = [
     // An assertion in a kernel: `…/Indexing.cu:1255: indexSelect: block: [7,0,0], thread: [0,0,0] Assertion `x < y` failed.`
     rule!(GPU, r"(?:block: \[.*thread: \[|\.cuh?:\d+).*Assertion .*failed", NOTHING, Take::First),
+    // OpenCV returns nothing for a file that it cannot read: `[ WARN:0@0.1] global loadsave.cpp:275 findDecoder imread_('x.png'): …`
+    rule!(
+        r"'NoneType' object (?:has no attribute|is not subscriptable)|\.empty\(\) in function",
+        r"(?P<text>imread_\('.*)",
+        NOTHING,
+        Take::Last,
+    ),
     // A report of the driver: `NVRM: Xid (PCI:0000:00:1e): 79, pid=…, GPU has fallen off the bus.`
     rule!(GPU, r"(?P<text>(?:NVRM: )?Xid \(PCI:.*)", NOTHING, Take::First),
     // The kernel's own words about a process that it killed.
@@ -86,6 +93,8 @@ static RULES: [Rule; 11] = [
         NOTHING,
         Take::First,
     ),
+    // Cython names the place of an error itself: `ops.pyx:2:11: undeclared name not builtin: rate`.
+    rule!(r"Cython\S*\bCompileError", r"(?P<text>[^\s:/]+\.p(?:yx|xd|xi):\d+:\d+: .*)", NOTHING, Take::First),
     rule!(r"neuronx?-cc", r"\[neuronx?-cc\]: +Error message: +(?P<text>\S.*)", NOTHING, Take::First),
     rule!(r"neuronx?-cc|NEURON_CC", r"(?P<text>\[[A-Z]{3}\d{3}\] .*)", NOTHING, Take::First),
     // The step of Open MPI's start that failed: `  PML add procs failed`.

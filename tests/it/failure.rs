@@ -37,7 +37,7 @@ def load():
 load()
 ";
     let ended = Job::python(script).train().failed(1, "RuntimeError: no such column\nat train.py:6 in load\n");
-    assert!(lines(&ended).contains(&"caused by: KeyError: 'x'"), "{:#?}", ended.failure());
+    assert!(lines(&ended).contains(&"caused by: KeyError: 'x' (at train.py:4 in load)"), "{:#?}", ended.failure());
 }
 
 #[test]

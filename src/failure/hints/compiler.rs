@@ -5,7 +5,19 @@ use super::facts::HintRow;
 
 /// A compiler or build tool that was not found.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
-    facts.advice(ROWS)
+    facts.advice(ROWS).or_else(|| header(facts))
+}
+
+/// A header that the compiler did not find.
+fn header(facts: &HintFacts<'_>) -> Option<String> {
+    let name = facts.between("fatal error: ", ": No such file or directory")?;
+    let is_header = [".h", ".hpp", ".hh", ".cuh"].iter().any(|end| name.ends_with(end)) && !name.contains(' ');
+    is_header.then(|| {
+        format!(
+            "the compiler did not find {name}; install the package that has it in the image (with apt-get mostly one that ends in -dev), or \
+             use a prebuilt wheel"
+        )
+    })
 }
 
 const ROWS: &[HintRow] = &[

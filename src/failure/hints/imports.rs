@@ -1,7 +1,12 @@
 //! Python modules that cannot be imported.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::HintFacts;
 use super::facts::HintRow;
+use crate::failure::pattern::pattern;
 
 /// Modules that are installed under another name than they are imported under.
 const INSTALLED_AS: &[(&str, &str)] = &[
@@ -282,7 +287,24 @@ pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     if let Some(name) = name {
         return Some(format!("add the package of {name} to requirements.txt beside the script"));
     }
-    facts.advice(ROWS)
+    facts.advice(ROWS).or_else(|| named_by_library(facts))
+}
+
+/// The package that the error of an import tells to install: `run 'pip install torch'`.
+fn named_by_library(facts: &HintFacts<'_>) -> Option<String> {
+    static COMMAND: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r#"\bpip3? install (?:(?:-U|-q|--upgrade|--user) )*['"`]?(?P<package>[A-Za-z][\w.-]*\w(?:\[[\w,-]+\])?(?:[=<>~!]=?[\w.]*\w)?)"#,
+        )
+    });
+    let name = facts.exception()?;
+    if name != "ImportError" && name != "ModuleNotFoundError" {
+        return None;
+    }
+    let package = COMMAND.captures(facts.claimed())?["package"].to_owned();
+    // A sentence about pip is no command.
+    let is_word = ["failed", "error", "the", "this", "it", "with", "from", "and", "or"].contains(&package.as_str());
+    (!is_word).then(|| format!("add {package} to requirements.txt beside the script"))
 }
 
 const ROWS: &[HintRow] = &[

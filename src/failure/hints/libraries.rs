@@ -63,6 +63,13 @@ pub(super) fn missing(facts: &HintFacts<'_>) -> Option<String> {
                 .to_owned(),
         );
     }
+    if facts.claims(&[": invalid ELF header", ".so*: file too short"]).is_some() {
+        return Some(
+            "the file is not a library of Linux: it is incomplete, a Git LFS pointer, or was built on another system; build it in the image, or \
+             bring it again"
+                .to_owned(),
+        );
+    }
     // xgboost, lightgbm and torchaudio report the loader's words with words of their own around them.
     facts.claims(&[SAID])?;
     let library =

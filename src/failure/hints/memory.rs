@@ -29,6 +29,7 @@ pub(super) fn killed(facts: &HintFacts<'_>) -> Option<String> {
                 "died with <Signals.SIGKILL",
                 "exits with return code = -9",
                 "exitcode: -9 ",
+                "terminated with signal SIGKILL",
             ])
             .is_some();
     // timeout(1) says so itself, and Ray only guesses: `There are some potential root causes. (1) The process is killed by …`.

@@ -27,6 +27,7 @@ mod peers;
 mod program;
 mod stop;
 mod system;
+mod versions;
 mod workers;
 
 use std::path::Path;
@@ -86,6 +87,7 @@ const ALL: &[(Hint, Trust)] = &[
     (imports::missing_module, Trust::Reporters),
     (imports::missing_name, Trust::Anyone),
     (imports::advice, Trust::Anyone),
+    (versions::advice, Trust::Anyone),
     (packages::advice_for_script, Trust::Reporters),
     (languages::advice, Trust::Anyone),
     (languages::missing_package, Trust::Anyone),

@@ -127,6 +127,9 @@ const ROWS: &[HintRow] = &[
     HintRow {
         wordings: &[
             "[Errno 111] Connection refused",
+            "[Errno 111] Connect call failed",
+            "failed: Connection refused",
+            "Failed to connect to remote host: Connection refused",
             "ECONNREFUSED",
             "Connection refused (os error 111)",
             "Connection refused (Connection refused)",

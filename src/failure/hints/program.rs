@@ -5,11 +5,19 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::HintFacts;
+use crate::event::Ending;
 use crate::failure::pattern::pattern;
 use crate::job::exit_code;
 
 /// The exit code of timeout(1) after its time limit (GNU coreutils and BusyBox).
 const TIMED_OUT: i32 = 124;
+
+/// The exit code of a child process that a signal killed: `exited with -11`, `exitcode: -6`, `return code = -7`.
+static NEGATIVE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)\b(?:exit(?:ed|s|[ _]?code)?|return(?:ed|[ _]?code)?|code|status|died|rc)(?: with)?(?: (?:exit )?(?:code|status))?[ =:(]*-(\d{1,2})\b",
+    )
+});
 
 static PYTHON: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:^|[/ ])python[\d.]*(?: |$)|\.py\b"));
 
@@ -18,13 +26,8 @@ pub(super) fn not_executable(facts: &HintFacts<'_>) -> Option<String> {
     if facts.claims(&["^M", "\\r'", "\\r’", "$'\\r'"]).is_some() && facts.code != 0 && facts.exception().is_none() {
         return Some("the script has Windows line ends; convert it with dos2unix or sed -i 's/\\r$//'".to_owned());
     }
-    let architecture = [
-        "xec format error",
-        "wrong ELF class",
-        "cannot execute binary file",
-        "invalid ELF header",
-        "cannot execute: exec format",
-    ];
+    let architecture =
+        ["xec format error", "wrong ELF class", "cannot execute binary file", "cannot execute: exec format"];
     if facts.claims(&architecture).is_some() {
         return Some("the program was built for another kind of CPU; build the image for this one".to_owned());
     }
@@ -71,9 +74,20 @@ pub(super) fn crashed(facts: &HintFacts<'_>) -> Option<String> {
     }
     let is_blind = facts.logged("Fatal Python error: ").is_none() && PYTHON.is_match(&facts.evidence.command);
     let is_own = facts.was_killed_by(nix::libc::SIGSEGV);
-    let is_child = facts.claims(&["died with <Signals.SIGSEGV"]).is_some();
-    ((is_own && is_blind) || is_child)
-        .then(|| "native code crashed; set PYTHONFAULTHANDLER=1 to see in which line of Python".to_owned())
+    let is_child = facts.claims(&["died with <Signals.SIGSEGV", "terminated with signal SIGSEGV"]).is_some();
+    if (is_own && is_blind) || is_child {
+        return Some("native code crashed; set PYTHONFAULTHANDLER=1 to see in which line of Python".to_owned());
+    }
+    // Python names the signal that killed a child process by a negative exit code.
+    let found = NEGATIVE.captures(facts.claimed())?;
+    let number = found[1].parse().ok()?;
+    let signal = Ending::Signaled(number);
+    [4, 6, 7, 8, 11].contains(&number).then(|| {
+        format!(
+            "-{number} means that the child process was {signal}: native code crashed in it; set PYTHONFAULTHANDLER=1 to see in which line \
+             of Python"
+        )
+    })
 }
 
 /// A program that timeout(1) stopped.

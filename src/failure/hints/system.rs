@@ -18,6 +18,11 @@ pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
 
 const ROWS: &[HintRow] = &[
     HintRow {
+        wordings: &["EOFError: EOF when reading a line"],
+        hint: "the script asked for input, and a job has no terminal; pass the answer as a hyperparameter, or as an option of the program that \
+               asks",
+    },
+    HintRow {
         wordings: &["Too many open files", "EMFILE: ", "ENFILE: ", "[Errno 24]", "received 0 items of ancdata"],
         hint: "the limit of open files was reached; raise it (ulimit -n 65536 before the script), close files, use fewer workers, or \
                torch.multiprocessing.set_sharing_strategy('file_system')",

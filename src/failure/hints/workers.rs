@@ -61,7 +61,9 @@ fn pool(facts: &HintFacts<'_>) -> Option<String> {
         "A child process terminated abruptly, the process pool is not usable anymore",
     ];
     facts.claims(&wordings)?;
-    Some(vanished(facts))
+    // If the worker's own exception is known, it is the headline.
+    let is_known = facts.exception().is_some_and(|name| !name.ends_with("BrokenProcessPool"));
+    (!is_known).then(|| vanished(facts))
 }
 
 fn vanished(facts: &HintFacts<'_>) -> String {

@@ -7,8 +7,8 @@ use regex::Regex;
 use super::cursor::Cursor;
 use super::traceback::{Link, Origin, Raised, Reading, Traceback};
 use super::{
-    build, elixir, go, haskell, ipython, java, javascript, julia, lua, message, mpi, ocaml, panel, pytest, python, r,
-    rich, ruby, rust, sanitizer, tcl, toolkit, uncaught,
+    build, elixir, go, haskell, hooks, ipython, java, javascript, julia, lua, message, mpi, ocaml, panel, pytest,
+    python, r, rich, ruby, rust, sanitizer, tcl, toolkit, uncaught,
 };
 use crate::failure::lines::Log;
 use crate::failure::noise::{self, RecordLevel};
@@ -23,7 +23,8 @@ struct Form {
 }
 
 /// All forms. The first one that can be read at a line counts.
-const FORMS: [Form; 22] = [
+const FORMS: [Form; 23] = [
+    Form { begins: hooks::begins, read: |cursor| hooks::read(cursor).map(Reading::here) },
     Form { begins: python::begins, read: |cursor| python::read(cursor).map(Reading::here) },
     Form { begins: rich::begins, read: |cursor| rich::read(cursor).map(Reading::here) },
     Form { begins: ipython::begins, read: |cursor| ipython::read(cursor).map(Reading::here) },
@@ -51,6 +52,13 @@ const FORMS: [Form; 22] = [
 static THREAD: LazyLock<Regex> = LazyLock::new(|| pattern(r"^Exception in thread ([^()]*?)\s*(?:\(.*\))?:$"));
 static CHILD: LazyLock<Regex> = LazyLock::new(|| pattern(r"^Process (\S+):$"));
 
+/// Words of a record by which a program tells that it goes on after the exception below.
+static SURVIVED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)(?:[,;:.(-]|\band) *(?:will (?:re-?try|try again)|re-?trying|trying again|skipping|falling back|ignoring|continuing|going on)\b",
+    )
+});
+
 /// Returns all complete tracebacks of a log: writer by writer, and each writer's in the order of their lines.
 pub(in crate::failure) fn tracebacks(log: &Log) -> Vec<Traceback> {
     let mut found: Vec<Traceback> = Vec::new();
@@ -62,9 +70,9 @@ pub(in crate::failure) fn tracebacks(log: &Log) -> Vec<Traceback> {
         let mut cursor = Cursor { lines: &lines, at: 0, floor: 0, is_ignored: false };
         while let Some(line) = cursor.line() {
             let start = cursor.at;
-            cursor.is_ignored = start > 0 && is_of_ignored(cursor.lines[start - 1]);
             let mut read = None;
             for form in FORMS.iter().filter(|form| (form.begins)(line)) {
+                cursor.is_ignored = start > 0 && is_survived(cursor.lines[start - 1]);
                 read = (form.read)(&mut cursor);
                 if read.is_some() || cursor.at > start {
                     break;
@@ -88,6 +96,9 @@ pub(in crate::failure) fn tracebacks(log: &Log) -> Vec<Traceback> {
                 }
                 None => {
                     let before = first.checked_sub(1).map_or("", |at| cursor.lines[at]);
+                    let was_caught =
+                        noise::is_harmless_record(before) && is_of_handler(before, &cursor.lines[first..cursor.at]);
+                    let origin = if was_caught { Some(Origin::Ignored) } else { origin };
                     let origin = origin.unwrap_or_else(|| origin_after(before));
                     found.push(Traceback { origin, chain: speaking(chain), lines, writer });
                 }
@@ -129,7 +140,7 @@ fn origin_after(before: &str) -> Origin {
         // `Exception ignored in thread started by: <function load at 0x7f…>`, of the `_thread` module.
         let name = function.trim_start_matches([':', ' ', '<']).trim_start_matches("function ");
         Origin::Thread(name.split([' ', '>']).next().unwrap_or_default().to_owned())
-    } else if is_of_ignored(before) {
+    } else if is_survived(before) {
         Origin::Ignored
     } else if !noise::is_launchers(before) && noise::level(before) == Some(RecordLevel::Error) {
         Origin::Logged
@@ -138,9 +149,20 @@ fn origin_after(before: &str) -> Origin {
     }
 }
 
-/// Returns true if a line announces an exception that the interpreter ignores.
-fn is_of_ignored(line: &str) -> bool {
+/// Returns true if a traceback below a record is that of an exception that was caught: it has Loguru's mark of the call that
+/// caught it, or it begins there, below a warning. An exception that nothing caught begins at the script's own lines.
+fn is_of_handler(record: &str, traceback: &[&str]) -> bool {
+    let begins_within = |line: &&&str| {
+        line.starts_with("  File \"") && line.contains(", in ") && !line.contains(", in <") && !line.contains("runpy")
+    };
+    traceback.iter().any(|line| line.starts_with("> File \""))
+        || record.contains("WARN") && traceback.get(1).filter(begins_within).is_some()
+}
+
+/// Returns true if a line announces an exception that the interpreter ignores, or one after which the program says to go on.
+fn is_survived(line: &str) -> bool {
     const IGNORED: [&str; 5] =
         ["Exception ignored", "Error in atexit", "Error in sys.excepthook", "--- Logging error", "future: <"];
     IGNORED.iter().any(|start| line.starts_with(start))
+        || noise::level(line) == Some(RecordLevel::Error) && SURVIVED.is_match(line)
 }

@@ -46,12 +46,15 @@ static OTHER: LazyLock<Regex> = LazyLock::new(|| {
         // Stack traces of C++.
         r"^Stack trace:|^\s*\[bt\] |^C\+\+ CapturedTraceback|^Exception raised from |^\s*frame #\d+: |",
         r"^For simplicity, JAX has removed|^The stack trace below excludes JAX|^Set (?:the environment variable|TORCHDYNAMO_VERBOSE|JAX_TRACEBACK)|",
-        r"^node:[\w/]+:\d+$|^> Task :\S+ |^\[(?:rank|default)\d+\]|^\[\d+,\d+\]<std|^\++ (?:\w+=|set [+-]|exit\b|echo )",
+        r"^node:[\w/]+:\d+$|^> Task :\S+ |^\[(?:rank|default)\d+\]|^\[\d+,\d+\]<std|^\++ (?:\w+=|set [+-]|exit\b|echo )|^Sentry is attempting to send ",
     ))
 });
 
 /// Stack traces of Java within a message (pyspark), which say little there.
 static JAVA_FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+at [\w.$<>/@ -]+\(.*\)$|^\s+\.\.\. \d+ more$"));
+
+/// The node of TensorFlow's graph that failed, which the message names in other words.
+static NODE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+\[\[\{\{node .*\}\}\]\]"));
 
 /// The first lines of paragraphs that continue a message after an empty line.
 static CONTINUES: LazyLock<Regex> = LazyLock::new(|| {
@@ -70,7 +73,7 @@ static EMPTY_TALK: LazyLock<Regex> = LazyLock::new(|| {
         r"^Graph execution error:?$|^Exception encountered when calling |^An error occurred while (?:generating|calling|executing)|",
         r"\(Request ID: |^Failed in \w+ mode pipeline|^in user code:$|^IMPORTANT: PLEASE READ|^Error in call to target|",
         r"^Error\(s\) in loading|^\d+ validation errors? for |^backend='\w+' raised:$|^Failed to import |^Unable to load|",
-        r"^Caught \w+ in |^Encountered (?:an )?(?:error|exception)|^(?:Failed|Error)\.?$",
+        r"^Weights only load failed|^Error building extension '[^']+':$|^Caught \w+ in |^Encountered (?:an )?(?:error|exception)|^(?:Failed|Error)\.?$",
     ))
 });
 
@@ -82,6 +85,13 @@ static NO_SUBSTANCE: LazyLock<Regex> = LazyLock::new(|| {
         r"\(\d+\)\s*$|the following reasons|\[\[|The error occurred while)",
     ))
 });
+
+/// The beginnings of lines that repeat the error which such a message is about.
+const ORIGINAL: [&str; 2] = ["Original error was", "WeightsUnpickler error: "];
+
+/// The error of a compiler in the message about a build: `main.cpp:2:45: error: …`.
+static COMPILER: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^[^\s:()]+(?::\d+(?::\d+)?|\(\d+\)): (?:fatal )?error: |^nvcc (?:fatal|error) "));
 
 /// Returns true if a line begins something that is not part of an exception's message.
 pub(super) fn ends(line: &str) -> bool {
@@ -130,7 +140,9 @@ pub(super) fn read<'l>(
         let loose = own.iter().filter(|line| !line.starts_with([' ', '\t'])).count();
         let most = if is_tied { MAX_TIED_LINES } else { MAX_LOOSE_LINES };
         let kept = if loose > most { tied(last, &own) } else { own.len() };
-        let says = |line: &&&str| !JAVA_FRAME.is_match(line) && !line.contains("For further information visit");
+        let says = |line: &&&str| {
+            !JAVA_FRAME.is_match(line) && !NODE.is_match(line) && !line.contains("For further information visit")
+        };
         lines.extend(own[..kept].iter().filter(says));
         last = lines.last().copied().unwrap_or(first);
         goes_on |= first.is_empty() && lines.first().is_some_and(|line| EMPTY_TALK.is_match(line));
@@ -158,7 +170,9 @@ fn is_rule_of_stars(line: &str) -> bool {
 
 /// Returns true if a line of a message announces calls of the user's code: torch.compile and TensorFlow's AutoGraph write so.
 fn announces_own_calls(line: &str) -> bool {
-    line.ends_with("from user code:") || line == "in user code:"
+    line.ends_with("from user code:")
+        || line == "in user code:"
+        || line.starts_with("Detected at node ") && line.ends_with("defined at (most recent call last):")
 }
 
 /// Returns the end of the paragraph of a message that begins at a line, and true if the paragraph announces calls, which
@@ -243,12 +257,22 @@ pub(super) fn divide(message: &str) -> (String, String) {
     const LONG: usize = 400;
     let lines: Vec<&str> = message.lines().collect();
     let Some((&first, others)) = lines.split_first() else { return Default::default() };
+    // The first step of a build stands in the line that names its target.
+    let step = first.find("': [1/").filter(|_| first.starts_with("Error building extension '"));
+    let first = step.map_or(first, |at| &first[..at + 2]);
+    // The library Datasets gives the reason last.
+    let reason = others.last().filter(|line| first == "Couldn't cast" && line.starts_with("because "));
+    if let Some(reason) = reason {
+        return (format!("{first} {reason}"), others[..others.len() - 1].join("\n"));
+    }
     let mut head = vec![first.trim()];
     let mut length = first.len();
     let mut rest = others;
     let mut before = first;
     if EMPTY_TALK.is_match(first) {
-        let original = others.iter().position(|line| line.starts_with("Original error was"));
+        let is_original = |line: &&str| ORIGINAL.iter().any(|start| line.trim_start().starts_with(start));
+        let original =
+            others.iter().position(is_original).or_else(|| others.iter().position(|line| COMPILER.is_match(line)));
         let substance = |line: &&str| !NO_SUBSTANCE.is_match(line.trim());
         if let Some(at) = original.or_else(|| others.iter().position(substance)) {
             before = others[at];
@@ -260,7 +284,7 @@ pub(super) fn divide(message: &str) -> (String, String) {
         }
     }
     while let Some((&line, after)) = rest.split_first() {
-        if length > LONG || !joins(before, line) {
+        if length > LONG || !joins(before, line) || COMPILER.is_match(before) {
             break;
         }
         head.push(line.trim());

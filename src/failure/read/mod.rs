@@ -10,6 +10,7 @@ mod elixir;
 mod forms;
 mod go;
 mod haskell;
+mod hooks;
 mod ipython;
 mod java;
 mod javascript;
@@ -32,5 +33,6 @@ mod traceback;
 mod uncaught;
 
 pub(super) use forms::tracebacks;
+pub(super) use panel::{content, title};
 pub(super) use python::{fatal, timed_out};
 pub(super) use traceback::{Link, Origin, Raised, Traceback};

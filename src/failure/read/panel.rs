@@ -16,7 +16,9 @@ use super::traceback::Raised;
 use crate::failure::pattern::pattern;
 
 static TITLE: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^\s*[╭┌┏+][─━-]+ (?P<title>[^─━]*?(?i:error|exception|failed|failure)[^─━]*?) [─━-]+[╮┐┓+]$")
+    pattern(
+        r"^\s*[╭┌┏+][─━-]+ (?P<title>[^─━]*?(?i:error|exception|failed|failure|required|unrecognized|missing)[^─━]*?) [─━-]+[╮┐┓+]$",
+    )
 });
 
 /// The maximum number of lines of a box.
@@ -30,16 +32,26 @@ pub(super) fn begins(line: &str) -> bool {
 /// Reads the message in a box with the title of an error.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     let title = TITLE.captures(cursor.line()?)?["title"].trim().to_owned();
-    let end = cursor.lines.len().min(cursor.at + MAX_LINES);
-    let is_inner = |line: &str| line.trim_start().starts_with(['│', '┃', '|']);
-    let last = (cursor.at + 1..end).take_while(|&at| is_inner(cursor.lines[at])).last()?;
-    let lines = cursor.lines[cursor.at + 1..=last].iter();
-    let texts = lines.map(|line| line.trim().trim_matches(['│', '┃', '|']).trim());
+    let (message, end) = content(&cursor.lines[cursor.at..])?;
+    cursor.at += end;
+    Some(vec![Raised { name: title, message, ..Raised::default() }])
+}
+
+/// Returns the words in a box, of which the first line is the upper edge, and the number of its lines.
+pub(in crate::failure) fn content(lines: &[&str]) -> Option<(String, usize)> {
+    let is_inner = |line: &&&str| line.trim_start().starts_with(['│', '┃', '|']);
+    let count = lines.iter().skip(1).take(MAX_LINES).take_while(is_inner).count();
+    let texts = lines[1..=count].iter().map(|line| line.trim().trim_matches(['│', '┃', '|']).trim());
     // Help stands below a rule.
     let is_rule = |text: &&str| !text.is_empty() && text.chars().all(|c| matches!(c, '─' | '━' | '-'));
-    let words = texts.take_while(|text| !is_rule(text)).filter(|text| !text.is_empty());
-    let message = words.collect::<Vec<_>>().join(" ");
-    cursor.at = last + 1;
-    cursor.take_if(|line| line.trim_start().starts_with(['╰', '└', '┗', '+']));
-    (!message.is_empty()).then(|| vec![Raised { name: title, message, ..Raised::default() }])
+    let words: Vec<&str> = texts.take_while(|text| !is_rule(text)).filter(|text| !text.is_empty()).collect();
+    let has_edge = lines.get(count + 1).is_some_and(|line| line.trim_start().starts_with(['╰', '└', '┗', '+']));
+    (!words.is_empty()).then(|| (words.join(" "), count + 1 + usize::from(has_edge)))
+}
+
+/// Returns the title in the upper edge of a box, which can be empty; `None` if the line is no edge.
+pub(in crate::failure) fn title(line: &str) -> Option<&str> {
+    let is_edge = |c: char| matches!(c, '╭' | '╮' | '┌' | '┐' | '┏' | '┓' | '─' | '━' | ' ');
+    let line = line.trim();
+    line.starts_with(['╭', '┌', '┏']).then(|| line.trim_matches(is_edge))
 }

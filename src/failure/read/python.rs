@@ -17,6 +17,8 @@ use crate::failure::place::Frame;
 use crate::failure::record::TRACEBACK;
 
 static FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^\s*(?:> )?File "(.*)", line (\d+)(?:, in (.*))?$"#));
+/// A call in the plain tracebacks of IPython: `  File /opt/ml/code/train.py:7 in top`.
+static PLAIN_FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^  File ([^\s\x22].*?):(\d+)(?: in (.*))?$"));
 static FATAL_FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^\s+File "(.*)", line (\d+) in (.*)$"#));
 
 static TIMEOUT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^Timeout \(\d+:\d\d:\d\d(?:\.\d+)?\)!$"));
@@ -185,7 +187,9 @@ fn exception(cursor: &mut Cursor<'_>, expected: Header) -> Option<Raised> {
         }
         None => return None,
     };
+    let from = cursor.at;
     let mut frames = frames(cursor, &margin);
+    let source = source(&cursor.lines[from..cursor.at], &margin);
     let found = RAISED.captures(within(cursor.line()?, &margin)?)?;
     if !announced && !CERTAIN.is_match(&found[1]) {
         return None;
@@ -195,7 +199,14 @@ fn exception(cursor: &mut Cursor<'_>, expected: Header) -> Option<Raised> {
     let message = message::read(cursor, first, |line| within(line, &margin));
     frames.extend(message.frames);
     let members = if margin.ends_with("| ") { members(cursor) } else { Vec::new() };
-    Some(Raised { name: found[1].to_owned(), message: message.text, frames, members, link: None })
+    Some(Raised { name: found[1].to_owned(), message: message.text, frames, source, members, link: None })
+}
+
+/// Returns the source line below the last call of a traceback; empty if there is none.
+fn source(lines: &[&str], margin: &str) -> String {
+    let bodies: Vec<&str> = lines.iter().filter_map(|line| within(line, margin)).collect();
+    let call = bodies.iter().rposition(|body| FRAME.is_match(body));
+    call.and_then(|at| bodies.get(at + 1)).map(|line| line.trim().to_owned()).unwrap_or_default()
 }
 
 /// Reads the indented lines of a traceback, up to the line that names the exception.
@@ -209,7 +220,7 @@ fn frames(cursor: &mut Cursor<'_>, margin: &str) -> Vec<Frame> {
             // Loguru marks the call that caught the exception with `>`.
             Some(body) if body.starts_with(['\t']) || body.starts_with("  ") || body.starts_with("> File ") => {
                 blank = false;
-                frames.extend(FRAME.captures(body).map(|found| frame(&found)));
+                frames.extend(FRAME.captures(body).or_else(|| PLAIN_FRAME.captures(body)).map(|found| frame(&found)));
             }
             Some(body) if !body.is_empty() && RAISED.is_match(body) => break,
             _ if header(line).is_some() || foreign == FOREIGN_LINES || blank => break,

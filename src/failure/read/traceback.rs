@@ -25,6 +25,8 @@ pub(in crate::failure) struct Raised {
     pub(in crate::failure) message: String,
     /// The calls, the outermost first.
     pub(in crate::failure) frames: Vec<Frame>,
+    /// The source line of its innermost call; empty if it was not printed.
+    pub(in crate::failure) source: String,
     /// The exceptions in it and in its inner groups, if it is a group.
     pub(in crate::failure) members: Vec<Raised>,
     /// Its relation to the exception before it in its chain; `None` for the first one.

@@ -198,3 +198,23 @@ fn an_error_that_was_caught_gives_way_to_another_one_that_the_program_ends_with(
         assert_eq!(headline(code, before, after), "ValueError: the cache has no entry", "{after}");
     }
 }
+
+#[test]
+fn a_childs_exception_is_behind_the_error_that_nothing_came() {
+    let child = "Process tokenizer-0:\nTraceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 3, in work\n    row['tokens']\nKeyError: 'tokens'\n";
+    let parent = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 8, in <module>\n    q.get(timeout=2)\n_queue.Empty\n\n\
+         The above exception was the direct cause of the following exception:\n\n\
+         Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 9, in <module>\n    raise\nRuntimeError: no tokens arrived\n";
+    super::forms::told(
+        &format!("{child}{parent}"),
+        &[
+            "KeyError: 'tokens'",
+            "at train.py:3 in work (process tokenizer-0)",
+            "passed on as: RuntimeError: no tokens arrived (at train.py:9)",
+        ],
+    );
+    super::forms::told(
+        parent,
+        &["RuntimeError: no tokens arrived", "at train.py:9", "caused by: _queue.Empty (at train.py:8)"],
+    );
+}

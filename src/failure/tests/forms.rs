@@ -50,7 +50,7 @@ label
     let expected = [
         "RuntimeError: the table of the evaluation has no column for the label",
         "at train.py:10 in main",
-        "caused by: KeyError: 'label'",
+        "caused by: KeyError: 'label' (at a_rather_long_folder/with_a_long_name/data.py:7 in rows)",
     ];
     told(boxed, &expected);
     let ascii = boxed.replace(['╭', '╮', '╰', '╯'], "+").replace('─', "-").replace('│', "|").replace('❱', ">");
@@ -161,7 +161,7 @@ fn errors_of_node_have_a_place() {
     );
     told(
         "Error: no model\n    at async file:///opt/ml/code/fit.mjs:3:9 {\n  [cause]: RangeError: 7 layers\n      at build (file:///opt/ml/code/net.mjs:4:5)\n}\n",
-        &["Error: no model", "at fit.mjs:3", "caused by: RangeError: 7 layers"],
+        &["Error: no model", "at fit.mjs:3", "caused by: RangeError: 7 layers (at net.mjs:4 in build)"],
     );
     told(
         "/opt/ml/code/fit.js:3\nlet x = ;\n        ^\n\nSyntaxError: Unexpected token ';'\n    at wrapSafe (node:internal/modules/cjs/loader:1469:18)\n",
@@ -176,7 +176,7 @@ fn errors_of_java_have_a_place_and_their_causes() {
         &[
             "java.lang.IllegalStateException: cannot train",
             "at Train.java:31 in com.acme.Train.run",
-            "caused by: java.io.FileNotFoundException: /data/x (No such file or directory)",
+            "caused by: java.io.FileNotFoundException: /data/x (No such file or directory) (at Train.java:40 in com.acme.Train.read)",
         ],
     );
     told(
@@ -309,7 +309,7 @@ fn a_traceback_of_richs_logger_is_read_within_its_columns() {
     );
     told(
         "[11/28/26 07:21:20] ERROR    no vocabulary in                         train.py:5\n                             /opt/data, please give\n                             one\n                    INFO     bye                                      train.py:6\n",
-        &["no vocabulary in /opt/data, please give one"],
+        &["no vocabulary in /opt/data, please give one", "at train.py:5"],
     );
 }
 

@@ -7,6 +7,7 @@ mod hints;
 mod languages;
 mod mutated;
 mod prefixes;
+mod printed;
 mod programs;
 mod python;
 mod ranks;

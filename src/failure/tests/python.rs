@@ -84,7 +84,7 @@ fn a_long_message_is_shortened_and_the_other_lines_stay() {
 fn a_chain_names_the_exceptions_that_led_to_the_last_one() {
     told(
         "try:\n    {}['x']\nexcept KeyError as error:\n    raise RuntimeError('no x') from error\n",
-        &["RuntimeError: no x", "at train.py:4", "caused by: KeyError: 'x'", "exit code 1"],
+        &["RuntimeError: no x", "at train.py:4", "caused by: KeyError: 'x' (at train.py:2)", "exit code 1"],
     );
     told(
         "try:\n    {}['x']\nexcept KeyError:\n    int('a')\n",
@@ -101,7 +101,7 @@ fn a_chain_names_the_exceptions_that_led_to_the_last_one() {
             "RuntimeError: c",
             "at train.py:7",
             "while handling: KeyError: 'b'",
-            "caused by: FileNotFoundError: [Errno 2] No such file or directory: '/no/file'",
+            "caused by: FileNotFoundError: [Errno 2] No such file or directory: '/no/file' (at train.py:3)",
             "exit code 1",
         ],
     );
@@ -115,7 +115,7 @@ fn an_exception_group_names_its_members() {
             "ExceptionGroup: two jobs failed (2 sub-exceptions)",
             "at train.py:2 in a",
             "caused by: ValueError: one",
-            "caused by: ValueError: invalid literal for int() with base 10: 'x'",
+            "caused by: ValueError: invalid literal for int() with base 10: 'x' (at train.py:4 in <lambda>)",
             "exit code 1",
         ],
     );
@@ -135,7 +135,13 @@ fn an_exception_group_names_its_members() {
     );
     told(
         "try:\n    raise ExceptionGroup('g', [ValueError(1), ExceptionGroup('h', [KeyError('k')])])\nexcept ExceptionGroup as e:\n    raise RuntimeError('end') from e\n",
-        &["RuntimeError: end", "at train.py:4", "caused by: ExceptionGroup: g (2 sub-exceptions)", "exit code 1"],
+        &[
+            "RuntimeError: end",
+            "at train.py:4",
+            "caused by: ExceptionGroup: g (2 sub-exceptions) (at train.py:2)",
+            "caused by: ValueError: 1",
+            "exit code 1",
+        ],
     );
 }
 

@@ -69,7 +69,11 @@ fn errors_that_a_program_of_rust_returned_have_their_causes_and_place() {
 fn an_error_of_ruby_is_followed_by_its_cause() {
     told(
         "fit.rb:4:in `rescue in <main>': row 3 is bad (RuntimeError)\n\tfrom fit.rb:1:in `<main>'\nfit.rb:2:in `Integer': invalid value (ArgumentError)\n\tfrom fit.rb:2:in `<main>'\n",
-        &["RuntimeError: row 3 is bad", "at fit.rb:4 in rescue in <main>", "caused by: ArgumentError: invalid value"],
+        &[
+            "RuntimeError: row 3 is bad",
+            "at fit.rb:4 in rescue in <main>",
+            "caused by: ArgumentError: invalid value (at fit.rb:2 in Integer)",
+        ],
     );
 }
 

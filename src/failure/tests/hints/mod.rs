@@ -13,6 +13,7 @@ mod memory;
 mod peers;
 mod programs;
 mod start;
+mod versions;
 
 use super::{evidence, text};
 use crate::event::Ending;
