@@ -62,8 +62,9 @@ pub(super) const READER_PATIENCE: Duration = Duration::from_secs(2);
 /// The time for which a program has the terminal after the kernel stopped it for using that.
 pub(super) const LENDING_TIME: Duration = Duration::from_millis(100);
 
-/// The time that services have to end after SIGTERM, when nothing needs them any more.
-pub(super) const CLOSE_TIME: Duration = Duration::from_secs(3);
+/// The time that services have to end after SIGTERM, when nothing needs them any more. The last host is to be down 3 s after
+/// the script.
+pub(super) const CLOSE_TIME: Duration = Duration::from_millis(2500);
 
 /// The interval of attempts to lend the terminal while another job has it.
 pub(super) const TERMINAL_INTERVAL: Duration = Duration::from_millis(500);

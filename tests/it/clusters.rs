@@ -290,11 +290,11 @@ fn an_engine_that_the_image_lacks_is_named_on_every_host() {
 }
 
 impl Container<'_> {
-    /// Kills the first process of the container whose command contains a text.
+    /// Kills the first process of the container whose command or variables contain a text.
     pub fn kill_process(&self, text: &str) {
         let script = format!(
             "import os, pathlib, signal\nfor pid in sorted(map(int, filter(str.isdigit, os.listdir('/proc')))):\n    \
-             command = pathlib.Path('/proc', str(pid), 'cmdline').read_bytes()\n    \
+             command = b''.join(pathlib.Path('/proc', str(pid), name).read_bytes() for name in ('cmdline', 'environ'))\n    \
              if pid not in (1, os.getpid()) and b'{text}' in command:\n        os.kill(pid, signal.SIGKILL)\n        break\n\
              else: raise SystemExit('no such process')"
         );

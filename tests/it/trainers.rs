@@ -23,7 +23,8 @@ struct Engine {
     killed: (i32, &'static str),
     /// True if its ranks can run again: it has no services, and nothing beside footplate starts ranks again.
     can_restart: bool,
-    /// Services: the number of the host, counted from 0, a text in the command of the first such process, and its title.
+    /// Services: the number of the host, counted from 0, a text in the command or the variables of the first such process, and
+    /// its title.
     services: &'static [(usize, &'static str, &'static str)],
 }
 
@@ -47,7 +48,11 @@ const MXNET: Engine = Engine {
     on_all_hosts: true,
     killed: KILLED,
     can_restart: false,
-    services: &[(0, "import mxnet", "the MXNet scheduler"), (1, "import mxnet", "the MXNet server")],
+    services: &[
+        (0, "DMLC_ROLE=scheduler", "the MXNet scheduler"),
+        (0, "DMLC_ROLE=server", "the MXNet server"),
+        (1, "DMLC_ROLE=server", "the MXNet server"),
+    ],
 };
 
 const XGBOOST: Engine = Engine {
@@ -106,6 +111,12 @@ const TENSORFLOW: Engine = Engine {
     services: &[],
 };
 
+/// The parameter servers of two hosts.
+const PARAMETER_SERVERS: [(usize, &str, &str); 2] = {
+    let (task, title) = (r#""type":"ps""#, "the TensorFlow parameter server");
+    [(0, task, title), (1, task, title)]
+};
+
 const TENSORFLOW_COORDINATOR: Engine = Engine {
     name: "tensorflow-ps, coordinator",
     options: &["FOOTPLATE_LAUNCHER=tensorflow-ps"],
@@ -123,7 +134,7 @@ const TENSORFLOW_COORDINATOR: Engine = Engine {
     on_all_hosts: false,
     killed: KILLED,
     can_restart: false,
-    services: &[(1, "tf.distribute.Server", "the TensorFlow parameter server")],
+    services: &[PARAMETER_SERVERS[0], PARAMETER_SERVERS[1], (1, r#""type":"worker""#, "the TensorFlow worker")],
 };
 
 const TENSORFLOW_TOOLKIT: Engine = Engine {
@@ -151,7 +162,7 @@ const TENSORFLOW_TOOLKIT: Engine = Engine {
     on_all_hosts: true,
     killed: KILLED,
     can_restart: false,
-    services: &[(1, "tf.distribute.Server", "the TensorFlow parameter server")],
+    services: &PARAMETER_SERVERS,
 };
 
 const JAX: Engine = Engine {
@@ -455,24 +466,25 @@ fn is_stopped(engine: &Engine) {
                  os.write(1, f'waits on {host}\\n'.encode())\n\
                  while not told: time.sleep(0.05)\n\
                  os.write(1, f'{step()} saved on {host}\\n'.encode())";
-    // All hosts at once, and one host alone.
-    for alone in [false, true] {
+    // All hosts at once, and each host alone.
+    for alone in [None, Some(1), Some(0)] {
         let hosts = hosts(engine, 2, saves);
         let on: &[usize] = if engine.on_all_hosts { &[1, 2] } else { &[1] };
         let started = hosts.start();
         for n in on {
             started.until_written(&format!("waits on algo-{n}"), 1);
         }
-        let ended = if alone {
-            started.containers[1].signal("TERM");
-            started.end_in_time()
-        } else {
-            started.stop()
+        let ended = match alone {
+            Some(host) => {
+                started.containers[host].signal("TERM");
+                started.end_in_time()
+            }
+            None => started.stop(),
         };
         for n in on {
             let line = format!("2 saved on algo-{n}");
             let is_saved = ended[n - 1].logs.lines().any(|logged| logged.ends_with(&line));
-            assert!(is_saved, "{}, alone: {alone}\n{}", engine.name, all(&ended));
+            assert!(is_saved, "{}, alone: {alone:?}\n{}", engine.name, all(&ended));
         }
         for ended in &ended {
             assert_eq!((ended.code, ended.failure.as_deref()), (0, None), "{}\n{ended}", engine.name);

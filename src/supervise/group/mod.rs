@@ -238,9 +238,9 @@ impl Group {
                 actions.extend(self.kill(self.phase.stop(), killed, now));
                 actions
             }
-            Phase::Closing { stop, .. } => {
+            Phase::Closing { .. } => {
                 let mut actions = vec![warn("the services have had their time: killing those that still run")];
-                actions.extend(self.kill(stop, None, now));
+                actions.extend(self.kill(self.phase.stop(), None, now));
                 actions
             }
             Phase::Draining { .. } => {
@@ -351,7 +351,7 @@ impl Group {
         let is_all_read = self.members.iter().all(|member| member.is_read || member.is_own() && !member.has_begun());
         match (self.has_children, self.phase) {
             (false, _) if is_all_read => self.phase = Phase::Over { stop: self.phase.stop(), output: OutputFate::Read },
-            (_, Phase::Running | Phase::Closing { stop: None, .. }) => {
+            (_, Phase::Running | Phase::Closing { why: None, .. }) => {
                 self.phase = Phase::Draining { until: now + self.timing.drain_time };
             }
             // Leftovers of ranks, such as a child that saves, got SIGTERM with them and have the same grace period.

@@ -18,8 +18,8 @@ pub(in crate::supervise) enum Phase {
     },
     /// The ranks have ended. The services of this place in the shutdown order were told to end.
     Closing {
-        /// The stop signal, if one came before.
-        stop: Option<Stop>,
+        /// The reason why the ranks were told to end. `None` if they ended by themselves.
+        why: Option<Why>,
         /// The place in the shutdown order.
         order: u8,
         /// The end of the grace period.
@@ -120,15 +120,27 @@ impl Phase {
         matches!(self, Phase::Over { .. })
     }
 
+    /// Returns the reason why members were told to end, while they have their grace period.
+    pub(in crate::supervise) fn why(&self) -> Option<Why> {
+        match *self {
+            Phase::Stopping { why, .. } => Some(why),
+            Phase::Closing { why, .. } => why,
+            _ => None,
+        }
+    }
+
     /// Returns the stop signal that the group was told, if any.
     pub(in crate::supervise) fn stop(&self) -> Option<Stop> {
         match *self {
-            Phase::Stopping { why: Why::Signal(stop), .. } => Some(stop),
-            Phase::Running | Phase::Stopping { .. } | Phase::Draining { .. } | Phase::Ending { .. } => None,
-            Phase::Closing { stop, .. }
-            | Phase::Killed { stop, .. }
-            | Phase::Flushing { stop, .. }
-            | Phase::Over { stop, .. } => stop,
+            Phase::Stopping { why: Why::Signal(stop), .. } | Phase::Closing { why: Some(Why::Signal(stop)), .. } => {
+                Some(stop)
+            }
+            Phase::Running
+            | Phase::Stopping { .. }
+            | Phase::Closing { .. }
+            | Phase::Draining { .. }
+            | Phase::Ending { .. } => None,
+            Phase::Killed { stop, .. } | Phase::Flushing { stop, .. } | Phase::Over { stop, .. } => stop,
         }
     }
 }

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use super::super::timing::CLOSE_TIME;
 use super::member::Life;
-use super::{Action, Group, GroupMember, News, Phase, Purpose, Service, Target};
+use super::{Action, Group, GroupMember, News, Phase, Purpose, Target};
 use crate::event::CommonStep;
 
 /// The steps of a launch whose services wait for those of other hosts.
@@ -110,13 +110,14 @@ impl Group {
     }
 
     /// Ends services when the ranks have ended, on every host that this one waits for: those of the lowest place in the
-    /// shutdown order first. After a failure nothing is waited for but the ranks of this host.
+    /// shutdown order first. After a failure, those of other hosts are not waited for.
     pub(super) fn close_services(&mut self, now: Instant) -> Vec<Action> {
         let running = self.members.iter().filter(|member| member.is_running());
         let Some(order) = running.filter_map(|member| Some(member.service()?.stop_order)).min() else {
             return Vec::new();
         };
-        let has_failed = matches!(self.phase, Phase::Stopping { why, .. } if !why.is_orderly());
+        let why = self.phase.why();
+        let has_failed = why.is_some_and(|why| !why.is_orderly());
         let may_close = has_failed || self.steps.allowed >= CommonStep::close(order);
         if self.is_rank_left() || !may_close {
             return Vec::new();
@@ -133,15 +134,13 @@ impl Group {
             | Phase::Flushing { .. }
             | Phase::Over { .. } => return Vec::new(),
         };
-        // After a failure nobody needs an order.
-        let closes = self.positions(|member| {
-            let is_due = |service: Service| has_failed || service.stop_order == order;
-            member.is_running() && member.service().is_some_and(is_due)
-        });
-        let order = if has_failed { u8::MAX } else { order };
-        self.phase = Phase::Closing { stop: self.phase.stop(), order, until };
+        self.phase = Phase::Closing { why, order, until };
+        let is_due = |member: &GroupMember| {
+            member.is_running() && member.service().is_some_and(|service| service.stop_order == order)
+        };
         // Each engine ends what it has started in an order of its own.
-        vec![Action::Signal { signal: Signal::SIGTERM, to: Target::Mains(closes), purpose: Purpose::Close }]
+        let to = Target::Mains(self.positions(is_due));
+        vec![Action::Signal { signal: Signal::SIGTERM, to, purpose: Purpose::Close }]
     }
 }
 

@@ -109,7 +109,7 @@ impl Group {
             return vec![Action::Forward { number, to }];
         };
         match self.phase {
-            Phase::Stopping { why: Why::Signal(stop), .. } | Phase::Closing { stop: Some(stop), .. } => {
+            Phase::Stopping { why: Why::Signal(stop), .. } | Phase::Closing { why: Some(Why::Signal(stop)), .. } => {
                 let log = format!("{signal} is the second stop signal: killing what still runs");
                 let mut actions = vec![Action::Log(tracing::Level::WARN, log)];
                 actions.extend(self.kill(Some(stop), Some(KillReason::SecondSignal), now));
@@ -136,7 +136,7 @@ impl Group {
                     }
                     // The ranks have ended, and the services are ending already.
                     Phase::Closing { order, until, .. } => {
-                        self.phase = Phase::Closing { stop: Some(stop), order, until };
+                        self.phase = Phase::Closing { why: Some(Why::Signal(stop)), order, until };
                     }
                     _ => actions.extend(self.stop_members(Why::Signal(stop), signal, Purpose::Stop(signal), now)),
                 }
