@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StackMethod {
-    /// The image's py-spy.
-    PySpy,
+    /// The memory of each process.
+    Memory,
     /// Python's own `faulthandler`, which answers a signal.
     Faulthandler,
     /// The kernel's function in which a process waits, by `/proc`.
@@ -19,7 +19,7 @@ pub enum StackMethod {
 impl fmt::Display for StackMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            StackMethod::PySpy => "py-spy",
+            StackMethod::Memory => "memory",
             StackMethod::Faulthandler => "faulthandler",
             StackMethod::Kernel => "/proc",
         })

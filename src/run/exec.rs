@@ -79,7 +79,7 @@ async fn phases(context: &Context, live: &mut Live, mut command: Vec<OsString>) 
     if is_own_job {
         let host = HostFacts { hardware: &hardware, processes: Processes::Several };
         observe::begin(context, live, &prepared, &host, &working_dir);
-        hang::begin(context, live, &prepared, &working_dir, None, hook);
+        hang::begin(live, &prepared, &working_dir, hook);
     }
     script::run(
         context,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::watch::Receiver;
@@ -16,13 +16,9 @@ use crate::cluster::{Connection, Speaker, View};
 use crate::event::WatchNote;
 use crate::files;
 use crate::job::settings::StackChoice;
-use crate::machine::{is_program, which};
 use crate::watch::flight_recorder;
 use crate::watch::hang::{HangInput, HangWatch, HostPlace, LogRules, WatchPeers};
 use crate::watch::stacks::{Hook, Means, RankProcesses};
-
-/// The program that reads the stacks of Python processes.
-const PY_SPY: &str = "py-spy";
 
 /// The variable by which Python finds modules.
 const PYTHON_PATH: &str = "PYTHONPATH";
@@ -84,15 +80,8 @@ pub(super) fn hook(live: &mut Live, prepared: &Prepared, variables: &mut BTreeMa
     Some(hook)
 }
 
-/// Begins the watch, before the script starts. `python` is the interpreter of the script, if there is one.
-pub(super) fn begin(
-    context: &Context,
-    live: &mut Live,
-    prepared: &Prepared,
-    code_dir: &Path,
-    python: Option<&Path>,
-    hook: Option<Hook>,
-) {
+/// Begins the watch, before the script starts.
+pub(super) fn begin(live: &mut Live, prepared: &Prepared, code_dir: &Path, hook: Option<Hook>) {
     let settings = &prepared.settings;
     let job = &prepared.job;
     let is_read = settings.stacks != StackChoice::Off;
@@ -101,7 +90,7 @@ pub(super) fn begin(
     live.evidence_folder.clone_from(&folder);
     let input = HangInput {
         timeout: settings.hang_timeout,
-        means: is_read.then(|| Means { py_spy: py_spy(context, python), hook }),
+        means: is_read.then_some(Means { hook }),
         host: job.cluster.current_host.clone(),
         folder: folder.clone(),
         code_dir: code_dir.to_owned(),
@@ -159,12 +148,6 @@ async fn keep_flight_recorder(context: &Context, live: &mut Live) {
         Some(Err(error)) => tracing::warn!("the files of NCCL's flight recorder are not kept: {error}"),
         None => tracing::warn!("the files of NCCL's flight recorder are not kept: a file system does not answer"),
     }
-}
-
-/// Returns the image's py-spy: on PATH, or beside the script's Python.
-fn py_spy(context: &Context, python: Option<&Path>) -> Option<PathBuf> {
-    let beside = || python.and_then(Path::parent).map(|folder| folder.join(PY_SPY)).filter(|path| is_program(path));
-    which(PY_SPY, context.variables.get_os("PATH")).found().or_else(beside)
 }
 
 /// Ends the watch. If the job was found to hang, that is why it ended, however its processes took their end.

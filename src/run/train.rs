@@ -165,7 +165,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     if !context.is_within_job() {
         observe::begin(context, live, &prepared, &HostFacts { hardware: &hardware, processes }, &code_dir);
     }
-    hang::begin(context, live, &prepared, &code_dir, python, hook);
+    hang::begin(live, &prepared, &code_dir, hook);
     let serves = tasks.iter().any(|task| task.serves);
     say_commands(&tasks);
     if meeting == Meeting::AtStart {

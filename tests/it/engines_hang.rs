@@ -1,9 +1,8 @@
-//! Hangs of PyTorch with gloo over two hosts, in containers, as py-spy sees them.
+//! Hangs of PyTorch with gloo over two hosts, in containers, as their memory shows them.
 
 use crate::engines::Hosts;
 use crate::images;
 use crate::job::is_full;
-use crate::kept;
 
 /// A way to hang: what rank 3 does in place of the common step, and what the failure file says of it.
 struct Case {
@@ -59,9 +58,7 @@ fn a_rank_of_pytorch_that_hangs_is_named_on_all_hosts() {
     if !images::usable() {
         return;
     }
-    let py_spy = kept::environment(&["py-spy==0.4.3"]).join("bin/py-spy");
-    let volume = format!("--volume={}:/usr/local/bin/py-spy:ro", py_spy.display());
-    let options = [volume.as_str(), "--env=FOOTPLATE_HANG_TIMEOUT=15", "--env=FOOTPLATE_GRACE_PERIOD=5"];
+    let options = ["--env=FOOTPLATE_HANG_TIMEOUT=15", "--env=FOOTPLATE_GRACE_PERIOD=5"];
     let count = if is_full() { CASES.len() } else { 2 };
     for case in &CASES[..count] {
         let hosts = Hosts::of_torch("per-gpu", 2, 2, &script(case)).with_options(&options);
@@ -94,9 +91,7 @@ fn a_rank_of_pytorch_that_works_in_silence_is_not_ended() {
     if !is_full() || !images::usable() {
         return;
     }
-    let py_spy = kept::environment(&["py-spy==0.4.3"]).join("bin/py-spy");
-    let volume = format!("--volume={}:/usr/local/bin/py-spy:ro", py_spy.display());
-    let options = [volume.as_str(), "--env=FOOTPLATE_HANG_TIMEOUT=8"];
+    let options = ["--env=FOOTPLATE_HANG_TIMEOUT=8"];
     for work in SILENT_WORK {
         let script = format!(
             "import http.server, os, shutil, subprocess, threading, time, torch, urllib.request\n\

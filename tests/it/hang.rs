@@ -8,8 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::hosts::{Hosts, with_program};
-use super::job::{Ended, Job, eventually, search_path};
-use super::kept;
+use super::job::{Ended, Job, eventually};
 use super::record::record;
 use super::running::{Running, with_notes};
 
@@ -19,13 +18,12 @@ const COLLECTIVE: &str = "import os, time\n\
     def broadcast():\n    wait()\n\
     def wait():\n    time.sleep(600)\n";
 
-/// Returns the folder of py-spy.
-fn py_spy() -> String {
-    kept::environment(&["py-spy==0.4.3"]).join("bin").display().to_string()
-}
-
-fn with_py_spy(job: Job) -> Job {
-    job.variable("PATH", &format!("{}:{}", search_path(), py_spy()))
+/// Runs the script by an interpreter whose memory is not understood: it stands in for another Python than CPython.
+fn by_another_python(job: Job) -> Job {
+    let python = std::fs::canonicalize("/usr/bin/python3").expect("Python");
+    let other = job.path("interpreter");
+    std::fs::copy(python, &other).expect("a copy");
+    job.variable("FOOTPLATE_PYTHON", &other.display().to_string())
 }
 
 /// Makes a job out of a script with a function `stuck()`, which is called by the last of its ranks while the others wait for it.
@@ -59,7 +57,7 @@ fn hung(ended: &Ended) -> String {
 #[test]
 fn the_rank_that_sleeps_is_named_with_its_place_in_all_files() {
     let stuck = "import time\ndef fetch_labels():\n    time.sleep(600)\ndef stuck():\n    fetch_labels()\n";
-    let job = with_py_spy(waiting(4, stuck));
+    let job = waiting(4, stuck);
     let ended = job.train();
     assert_eq!(hung(&ended), ". Rank 3 is in fetch_labels (train.py:4), the other 3 wait for it in all_reduce");
     let place = "\nat train.py:4 in fetch_labels\nstack of rank 3: fetch_labels (train.py:4) < stuck (train.py:6) < step (train.py:";
@@ -68,7 +66,7 @@ fn the_rank_that_sleeps_is_named_with_its_place_in_all_files() {
     assert!(ended.stderr.contains(" s: after 3 s the job counts as hung"), "{ended:#?}");
     let record = record(&job);
     let hang = &record["hang"];
-    assert_eq!((&hang["method"], &hang["odd_ranks"]), (&"py-spy".into(), &serde_json::json!([3])), "{hang:#}");
+    assert_eq!((&hang["method"], &hang["odd_ranks"]), (&"memory".into(), &serde_json::json!([3])), "{hang:#}");
     assert!(hang["after"].as_f64() >= Some(3.0), "{hang:#}");
     let groups = hang["groups"].as_array().expect("groups");
     let ranks: Vec<&Value> = groups.iter().map(|group| &group["ranks"]).collect();
@@ -91,7 +89,7 @@ fn a_deadlock_is_seen_by_the_signal_that_python_answers() {
     // Its own module of this name is still imported.
     let job =
         waiting(2, stuck).file("lib/site-packages/sitecustomize.py", "import os\nos.environ['CUSTOMIZED'] = 'yes'\n");
-    let job = job.variable("FOOTPLATE_STACKS", "signal");
+    let job = by_another_python(job).variable("FOOTPLATE_STACKS", "signal");
     let script = job.read("code/train.py").expect("the script");
     let job = job.file("code/train.py", script.replace("print('begun')", "print(os.environ['CUSTOMIZED'])"));
     let ended = job.train();
@@ -105,13 +103,13 @@ fn a_worker_process_that_is_stuck_is_found_below_its_rank() {
     let stuck = "import multiprocessing, time\ndef read_shard(queue):\n    time.sleep(600)\n\
                  def stuck():\n    queue = multiprocessing.Queue()\n    worker = multiprocessing.Process(target=read_shard, args=(queue,))\n    \
                  worker.start()\n    queue.get()\n";
-    let ended = with_py_spy(waiting(3, stuck)).train();
+    let ended = waiting(3, stuck).train();
     assert_eq!(hung(&ended), ". Rank 2 is in read_shard (train.py:4), the other 2 wait for it in all_reduce");
 }
 
 #[test]
 fn an_endless_loop_is_trusted_once_and_then_ended() {
-    let ended = with_py_spy(waiting(2, "def stuck():\n    while True: pass\n")).train();
+    let ended = waiting(2, "def stuck():\n    while True: pass\n").train();
     assert!(
         hung(&ended).starts_with(". Rank 1 is in stuck (train.py:3), the other one waits for it in all_reduce"),
         "{ended:#?}"
@@ -124,7 +122,9 @@ fn without_python_stacks_the_kernel_and_the_last_words_tell() {
     // It ignores SIGTERM, so that it still runs when it is asked for its last words.
     let stuck =
         "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ndef stuck():\n    time.sleep(600)\n";
-    let job = waiting(1, stuck).variable("PYTHONFAULTHANDLER", "1").variable("FOOTPLATE_GRACE_PERIOD", "8");
+    let job = by_another_python(waiting(1, stuck))
+        .variable("PYTHONFAULTHANDLER", "1")
+        .variable("FOOTPLATE_GRACE_PERIOD", "8");
     let ended = job.train();
     assert!(hung(&ended).starts_with(". The script is in "), "{ended:#?}");
     assert_eq!(record(&job)["hang"]["method"], "/proc");
@@ -184,7 +184,7 @@ fn a_rule_about_lines_ends_a_job_that_prints_other_lines() {
 fn the_stacks_are_told_at_any_time_and_nothing_is_ended() {
     let stuck =
         "from notes import note, wait_for\ndef stuck():\n    note('up')\n    wait_for('end')\n    os._exit(0)\n";
-    let job = with_py_spy(waiting(2, stuck)).variable("FOOTPLATE_HANG_TIMEOUT", "off");
+    let job = waiting(2, stuck).variable("FOOTPLATE_HANG_TIMEOUT", "off");
     let temporary = tempfile::tempdir().expect("a folder");
     let job = job.variable("TMPDIR", &temporary.path().display().to_string());
     let running = Running::start(&job, ["train"]);
@@ -196,7 +196,7 @@ fn the_stacks_are_told_at_any_time_and_nothing_is_ended() {
         Some(asked.stdout()).filter(|text| text.contains("all_reduce (collective.py:"))
     });
     for text in [
-        "2 ranks by the places where they are, by py-spy\n",
+        "2 ranks by the places where they are, read from memory\n",
         "\nrank 1:\n",
         "    stuck (train.py:",
         "\nrank 0, process ",
@@ -204,7 +204,7 @@ fn the_stacks_are_told_at_any_time_and_nothing_is_ended() {
         assert!(asked.contains(text), "{text} in {asked}");
     }
     running.signal(Signal::SIGQUIT);
-    running.says("stacks: 2 ranks by the places where they are, by py-spy");
+    running.says("stacks: 2 ranks by the places where they are, read from memory");
     running.says("stacks:     all_reduce (collective.py:");
     // The job goes on to its own end.
     running.tell("end");
@@ -251,7 +251,7 @@ fn a_silent_host_whose_peers_go_on_does_not_hang() {
 
 fn with_library(hosts: Hosts) -> Hosts {
     let jobs = hosts.jobs.into_iter().map(|job| {
-        let job = with_py_spy(job.file("lib/site-packages/collective.py", COLLECTIVE));
+        let job = job.file("lib/site-packages/collective.py", COLLECTIVE);
         let library = job.path("lib/site-packages").display().to_string();
         job.variable("PYTHONPATH", &library)
     });

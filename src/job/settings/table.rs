@@ -167,9 +167,9 @@ settings! {
          the first metric.";
 
     stacks: StackChoice = StackChoice::parse, takes "`auto`, `signal`, `off`", default "auto",
-        "The means by which the stacks of ranks are read, on a hang, on SIGQUIT and for `footplate stacks`. `auto`: by the \
-         image's py-spy, else by /proc. `signal`: without py-spy, also by a signal that Python answers, for which `PYTHONPATH` \
-         begins with a folder of footplate's.";
+        "The means by which the stacks of ranks are read, on a hang, on SIGQUIT and for `footplate stacks`. `auto`: from the \
+         memory of Python, else by /proc. `signal`: of a Python that is not understood, also by a signal that it answers, for \
+         which `PYTHONPATH` begins with a folder of footplate's.";
 
     log_rules: Option<String> = parse::text, takes "a file name", unset "none",
         "A file of rules about lines, relative to the code folder, in the schema of HyperPod's log monitoring: a list such as \

@@ -120,9 +120,9 @@ mod tests {
         let now = Instant::now();
         let mut collection =
             Collection::new(1, Reason::Silence(0), now, now, ["algo-1", "algo-2"].map(str::to_owned).into());
-        collection.take("algo-2", found(3, StackMethod::PySpy));
-        collection.take("algo-2", found(4, StackMethod::PySpy));
-        collection.take("stranger", found(5, StackMethod::PySpy));
+        collection.take("algo-2", found(3, StackMethod::Memory));
+        collection.take("algo-2", found(4, StackMethod::Memory));
+        collection.take("stranger", found(5, StackMethod::Memory));
         assert!(!collection.is_complete());
         // It claims a rank of another host.
         collection.take("algo-1", found(3, StackMethod::Kernel));

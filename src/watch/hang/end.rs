@@ -109,7 +109,7 @@ mod tests {
         };
         let groups =
             vec![group(vec![0, 1], place("step", 25), Some("all_reduce")), group(vec![2], place("read", 88), None)];
-        let report = report("no progress", groups, Some(StackMethod::PySpy), Duration::from_secs(600));
+        let report = report("no progress", groups, Some(StackMethod::Memory), Duration::from_secs(600));
         assert_eq!((report.after_ms, &report.odd_ranks[..]), (Some(600_000), &[2][..]));
         let cause = cause(&report, Some("algo-2".into()));
         assert_eq!(cause.exit_code(), 124);

@@ -382,7 +382,7 @@ impl Thread {
     /// Returns a report as text: the ranks of all hosts by their places, and all stacks of this host.
     fn words(&self, report: &HangReport) -> String {
         let ranks: usize = report.groups.iter().map(|group| group.ranks.len()).sum();
-        let means = report.method.map_or_else(String::new, |method| format!(", by {method}"));
+        let means = report.method.map_or_else(String::new, |method| format!(", read from {method}"));
         let groups = text::of_groups(&report.groups);
         let own = text::of_ranks(&self.last_look.ranks, &self.input.code_dir);
         format!(

@@ -1,15 +1,14 @@
 //! Collecting the stacks of all ranks of this host within a time.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::faulthandler::Hook;
 use super::process::ProcessStacks;
 use super::rank::RankStacks;
-use super::{kernel_view, pyspy};
+use super::{kernel_view, python};
 use crate::supervise::ProcessEntry;
 
 /// The number of processes that are looked at at once.
@@ -19,14 +18,9 @@ const PARALLEL: usize = 8;
 const MAX_PROCESSES: usize = 512;
 const MAX_OF_RANK: usize = 64;
 
-/// The time that py-spy may take for one process.
-const PY_SPY_TIME: Duration = Duration::from_secs(2);
-
 /// The means of reading stacks.
 #[derive(Clone, Debug, Default)]
 pub struct Means {
-    /// The image's py-spy.
-    pub py_spy: Option<PathBuf>,
     /// The module that has Python answer a signal, if the user allows it.
     pub hook: Option<Hook>,
 }
@@ -60,18 +54,10 @@ pub(in crate::watch) fn collect(
 }
 
 fn look_at_all(means: &Means, processes: &[(i32, String)], deadline: Instant) -> Vec<Option<ProcessStacks>> {
-    let mut found: Vec<Option<ProcessStacks>> = vec![None; processes.len()];
-    if let Some(program) = &means.py_spy {
-        let answers = in_parallel(processes, |(pid, name)| {
-            let left = deadline.saturating_duration_since(Instant::now()).min(PY_SPY_TIME);
-            (!left.is_zero() && may_be_python(*pid)).then(|| pyspy::ask(program, (*pid, name), left))
-        });
-        let error = answers.iter().flatten().find_map(|answer| answer.as_ref().err().cloned());
-        found = answers.into_iter().map(|answer| answer?.ok()).collect();
-        if let Some(error) = error.filter(|_| found.iter().all(Option::is_none)) {
-            tracing::warn!("{} cannot read the stacks of the ranks: {error}", program.display());
-        }
-    }
+    let mut found = in_parallel(processes, |(pid, name)| {
+        let is_late = Instant::now() >= deadline;
+        if is_late { None } else { python::look((*pid, name)) }
+    });
     if let Some(hook) = &means.hook {
         let unknown: Vec<usize> = (0..processes.len()).filter(|at| found[*at].is_none()).collect();
         let asked: Vec<(i32, String)> = unknown.iter().map(|at| processes[*at].clone()).collect();
@@ -83,12 +69,6 @@ fn look_at_all(means: &Means, processes: &[(i32, String)], deadline: Instant) ->
         found[at].get_or_insert_with(|| kernel_view::look((*pid, name)));
     }
     found
-}
-
-/// Returns false for a process that runs another program than Python. Its executable may be hidden.
-fn may_be_python(pid: i32) -> bool {
-    let executable = std::fs::read_link(format!("/proc/{pid}/exe"));
-    executable.map_or(true, |path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("python")))
 }
 
 /// Does some work for each item, on several threads. The results are in the order of the items.

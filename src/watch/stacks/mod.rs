@@ -1,8 +1,8 @@
 //! The stacks of all ranks: what each of them is doing now.
 //!
-//! They are read by the image's py-spy; else by Python's `faulthandler`, if the user allows its signal; else the kernel's files
-//! tell in which of its functions a process waits. Descendants of a rank are looked at, too: a data loader that is stuck shows
-//! only in its worker process. [`collect`] is the shell; the other files are pure.
+//! They are read from the memory of a Python process; else by Python's `faulthandler`, if the user allows its signal; else the
+//! kernel's files tell in which of its functions a process waits. Descendants of a rank are looked at, too: a data loader that is stuck shows
+//! only in its worker process. [`collect`] is the shell.
 
 mod call;
 mod collect;
@@ -10,7 +10,7 @@ mod faulthandler;
 pub mod groups;
 mod kernel_view;
 mod process;
-mod pyspy;
+mod python;
 mod rank;
 mod rank_processes;
 pub mod text;

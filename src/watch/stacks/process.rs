@@ -4,8 +4,8 @@ use super::call::StackCall;
 use crate::event::StackMethod;
 
 /// The maximum number of threads of a process that are kept, and of calls of a thread.
-const MAX_THREADS: usize = 64;
-const MAX_FRAMES: usize = 100;
+pub(super) const MAX_THREADS: usize = 64;
+pub(super) const MAX_FRAMES: usize = 100;
 
 /// The stacks of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]

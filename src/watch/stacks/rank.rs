@@ -60,7 +60,8 @@ impl RankStacks {
     fn busy_worker<'a>(&'a self, main: &'a ProcessStacks) -> Option<(String, &'a [StackCall])> {
         let processes = self.processes.iter().filter(|process| process.pid != main.pid && process.is_python());
         let of_processes = processes.map(|process| (format!("process {}", process.name), process.main()));
-        let threads = main.threads.iter().skip(1).map(|thread| (format!("thread {}", thread.name), &thread.frames[..]));
+        let named = |name: &str| if name.is_empty() { "a thread".to_owned() } else { format!("thread {name}") };
+        let threads = main.threads.iter().skip(1).map(|thread| (named(&thread.name), &thread.frames[..]));
         let mut workers = of_processes.chain(threads).map(|(name, frames)| (name, own_part(frames)));
         workers.find(|(_, frames)| {
             let is_idle = frames.first().is_none_or(|frame| frame.is_of_library() && IDLE.contains(&frame.name()));
@@ -140,7 +141,7 @@ pub(super) mod tests {
             name: "a thread".into(),
             frames: frames.iter().map(|text| frame(&text.replace("P:", PACKAGES).replace("L:", LIBRARY))).collect(),
         };
-        ProcessStacks::new((pid, name), StackMethod::PySpy, threads.iter().map(of_thread).collect(), 0)
+        ProcessStacks::new((pid, name), StackMethod::Memory, threads.iter().map(of_thread).collect(), 0)
     }
 
     fn summary(processes: Vec<ProcessStacks>) -> (String, Option<String>, Vec<String>) {

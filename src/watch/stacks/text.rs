@@ -30,8 +30,11 @@ pub fn of_ranks(ranks: &[RankStacks], code_dir: &Path) -> String {
     let mut text = String::new();
     for rank in ranks {
         for process in &rank.processes {
-            let _ =
-                writeln!(text, "rank {}, process {} {} (by {})", rank.rank, process.pid, process.name, process.method);
+            let _ = writeln!(
+                text,
+                "rank {}, process {} {} (from {})",
+                rank.rank, process.pid, process.name, process.method
+            );
             for (at, thread) in process.threads.iter().enumerate() {
                 let name = match (at, thread.name.as_str()) {
                     (0, _) => "main thread",
