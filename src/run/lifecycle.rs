@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
+
 use super::context::{Context, LeavesFiles, Options};
 use super::judge::Ended;
 use super::live::Live;
 use super::timeline::Timeline;
 use super::{Outcome, Refusal, call, checkpoints, hang, intermediate, observe, panic, peers, report};
 use crate::event::{EventKind, Events};
+use crate::failure::TextLimit;
 use crate::logs::{self, Relay};
 use crate::redact::Redactor;
+use crate::supervise::LIMIT_REMEDY;
 
 /// The time that the success or the failure file may take to be written.
 const RECORD_TIME: Duration = Duration::from_secs(10);
@@ -21,17 +25,17 @@ pub(super) fn run(
     leaves: LeavesFiles,
     phases: impl AsyncFnOnce(&Context, &mut Live) -> Result<Ended, Outcome>,
 ) -> i32 {
+    let context = Context::read(options, leaves);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().enable_io().build() {
         Ok(runtime) => runtime,
-        Err(error) => return cannot_start(&error),
+        Err(error) => return cannot_start(&context, &error),
     };
     runtime.block_on(async {
         let events = Events::default();
         let timeline = Timeline::subscribe(&events);
-        let context = Context::read(options, leaves);
         let mut live = match begin(&context, events, timeline) {
             Ok(live) => live,
-            Err(error) => return cannot_start(&error),
+            Err(error) => return cannot_start(&context, &error),
         };
         let ended = phases(&context, &mut live).await.unwrap_or_else(Ended::from);
         panic::give_way();
@@ -93,7 +97,25 @@ async fn record(context: &Context, live: &mut Live, outcome: &Outcome) {
     }
 }
 
-fn cannot_start(error: &std::io::Error) -> i32 {
-    eprintln!("footplate: cannot start: {error}");
-    Outcome::refused(Refusal::Internal, error).exit_code()
+/// Ends a run that gets no thread or no descriptor. The failure file needs neither.
+fn cannot_start(context: &Context, error: &std::io::Error) -> i32 {
+    let remedy = match Errno::from_raw(error.raw_os_error().unwrap_or_default()) {
+        Errno::EAGAIN => LIMIT_REMEDY,
+        Errno::EMFILE | Errno::ENFILE => {
+            "allow the container more open files (docker run --ulimit nofile=1024, ulimit -n)"
+        }
+        // An engine before Docker 20.10.10 refuses clone3 in this way, with which the C library makes threads.
+        Errno::EPERM | Errno::ENOSYS => {
+            "the container engine forbids a system call for threads, signals or events: use a newer engine (Docker since \
+             20.10.10), or allow the call (docker run --security-opt seccomp=unconfined)"
+        }
+        _ => "look at the limits of the container and of its engine",
+    };
+    let outcome = Outcome::refused(Refusal::Internal, format!("footplate cannot start: {error}: {remedy}"));
+    let redactor = Redactor::new(context.variables.texts());
+    eprintln!("{}", outcome.headline(&redactor));
+    if context.leaves_files {
+        outcome.record(&context.files, TextLimit::Reason, &redactor);
+    }
+    outcome.exit_code()
 }

@@ -120,7 +120,7 @@ impl Outcome {
     }
 
     /// Returns the first line of the failure text, for the log.
-    fn headline(&self, redactor: &Redactor) -> String {
+    pub(super) fn headline(&self, redactor: &Redactor) -> String {
         self.cause().map(|cause| failure::headline(&cause, redactor)).unwrap_or_default()
     }
 

@@ -117,8 +117,39 @@ fn a_limit_of_processes_is_named_and_ends_in_no_defect() {
         let expected = "no process can be made (Resource temporarily unavailable (os error 11)): allow the container more \
                         processes";
         named += usize::from(ended.stderr.contains(expected));
+        if ended.code() != 7 {
+            assert!(ended.failure().contains(": allow the container more processes ("), "{limit}: {ended:#?}");
+        }
     }
     assert!(named > 0, "no limit was met by the start of the script");
+}
+
+/// Answers the system call clone3 with EPERM, as container engines did that did not know it, and executes its arguments.
+const FORBID_CLONE3: &str = "import ctypes, os, struct, sys\n\
+    rules = [(0x20, 0, 0, 0), (0x15, 0, 1, 435), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7fff0000)]\n\
+    code = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *rule) for rule in rules))\n\
+    program = ctypes.create_string_buffer(struct.pack('HxxxxxxQ', len(rules), ctypes.addressof(code)))\n\
+    prctl = ctypes.CDLL(None).prctl\n\
+    assert prctl(38, 1, 0, 0, 0) == 0 and prctl(22, 2, ctypes.byref(program), 0, 0) == 0\n\
+    os.execv(sys.argv[1], sys.argv[1:])\n";
+
+#[test]
+fn a_start_that_the_container_refuses_leaves_a_reason_and_a_remedy() {
+    let refused = |job: &Job, words: &[&str]| {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
+        Running::of(job, in_container(job, command)).end(job)
+    };
+    let job = Job::shell("exit 7\n");
+    let ended = refused(&job, &["python3", "-c", FORBID_CLONE3, FOOTPLATE, "train"]);
+    let text =
+        "footplate cannot start: Operation not permitted (os error 1): the container engine forbids a system call";
+    assert!(ended.failed(70, text).failure().contains("use a newer engine (Docker since 20.10.10)"));
+
+    let job = Job::shell("exit 7\n");
+    let ended = refused(&job, &["sh", "-c", "ulimit -n 5; exec \"$0\" train", FOOTPLATE]);
+    let text = "footplate cannot start: Too many open files (os error 24): allow the container more open files";
+    assert!(ended.failed(70, text).stderr.starts_with(text));
 }
 
 #[test]
