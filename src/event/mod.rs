@@ -28,4 +28,4 @@ pub use kind::{
 };
 pub use stacks::{RankGroup, StackMethod, StackPlace};
 pub use step::CommonStep;
-pub use watch::{Activity, HangReport, HostStacks, WatchNote};
+pub use watch::{Activity, HangReport, HostStacks, LastSign, WatchNote};

@@ -16,15 +16,15 @@ const MAX_TEXT: usize = 512;
 /// A note from one host to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WatchNote {
-    /// To the leader: the time since the last sign of life of this host's ranks, in milliseconds. `None`, also from the leader, if no
-    /// rank of the sender runs any more.
-    Quiet(Option<u64>),
-    /// To the leader: the time since a line of this host has matched a rule, in milliseconds.
+    /// To the leader: the last sign of life of this host's ranks. `None`, also from the leader, if no rank of the sender runs any
+    /// more.
+    Quiet(Option<LastSign>),
+    /// To the leader: the last line of this host that has matched a rule.
     Matched {
         /// The name of the rule.
         rule: String,
-        /// The time.
-        quiet_ms: u64,
+        /// The line.
+        last: LastSign,
     },
     /// To the leader: this host wants the stacks of all hosts.
     Ask,
@@ -44,6 +44,15 @@ pub enum WatchNote {
     },
     /// From the leader: the stacks of all hosts.
     Report(Box<HangReport>),
+}
+
+/// The last sign of something, which a host tells again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastSign {
+    /// Its time in milliseconds, by a clock of the host: a sign that is told again has the same one.
+    pub at_ms: u64,
+    /// The time since then, in milliseconds.
+    pub quiet_ms: u64,
 }
 
 /// The stacks of a host's ranks.
@@ -136,7 +145,7 @@ impl WatchNote {
                 let (headline, groups) = (cut(headline), limited_groups(groups));
                 WatchNote::Report(Box::new(HangReport { headline, after_ms, method, odd_ranks, groups }))
             }
-            WatchNote::Matched { rule, quiet_ms } => WatchNote::Matched { rule: cut(rule), quiet_ms },
+            WatchNote::Matched { rule, last } => WatchNote::Matched { rule: cut(rule), last },
             other => other,
         }
     }

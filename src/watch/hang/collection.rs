@@ -91,6 +91,11 @@ impl Collection {
         self.waiting.is_empty()
     }
 
+    /// Returns the hosts that have not answered.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &str> {
+        self.waiting.iter().map(String::as_str)
+    }
+
     /// Returns the host of a rank.
     pub(super) fn host_of(&self, rank: usize) -> Option<&String> {
         self.hosts.get(&rank)

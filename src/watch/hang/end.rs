@@ -24,14 +24,16 @@ const FAULTHANDLER: &[u8] = b"PYTHONFAULTHANDLER=";
 const PATIENCE: Duration = Duration::from_millis(200);
 const MAX_VARIABLES: u64 = 4 << 20;
 
-/// Returns the report of a job that hangs. `missing` is what is missing, such as `no progress`.
+/// Returns the report of a job that hangs. `missing` is what is missing, such as `no progress`; `unheard` are hosts that have not
+/// told their stacks.
 pub(super) fn report(
     missing: &str,
     groups: Vec<RankGroup>,
     method: Option<StackMethod>,
     after: Duration,
+    unheard: &[&str],
 ) -> HangReport {
-    let headline = groups::headline(missing, &groups, after);
+    let headline = groups::headline(missing, &groups, after, unheard);
     let after_ms = Some(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
     HangReport { headline, after_ms, ..answer(groups, method) }
 }
@@ -109,7 +111,7 @@ mod tests {
         };
         let groups =
             vec![group(vec![0, 1], place("step", 25), Some("all_reduce")), group(vec![2], place("read", 88), None)];
-        let report = report("no progress", groups, Some(StackMethod::Memory), Duration::from_secs(600));
+        let report = report("no progress", groups, Some(StackMethod::Memory), Duration::from_secs(600), &[]);
         assert_eq!((report.after_ms, &report.odd_ranks[..]), (Some(600_000), &[2][..]));
         let cause = cause(&report, Some("algo-2".into()));
         assert_eq!(cause.exit_code(), 124);

@@ -11,7 +11,7 @@ use super::collection::{Asker, Collection, Reason};
 use super::decision::{HangAction, HangDecision};
 use super::inbox::{Inbox, WatchOrder};
 use super::look::{self, RankLook};
-use super::quiet::QuietHosts;
+use super::quiet::{self, HeardSigns, QuietHosts};
 use super::{HangInput, HostPlace, end};
 use crate::event::{Cause, EventKind, Events, HangReport, HostStacks, Process, StopReason, WatchNote};
 use crate::job::settings::HangTimeout;
@@ -56,6 +56,8 @@ pub(super) struct Thread {
     /// The decisions about the silence of the job, and about each rule.
     decisions: Vec<HangDecision>,
     quiet: QuietHosts,
+    /// The last lines of other hosts that have matched a rule.
+    matches: HeardSigns,
     door: Arc<OnceLock<Door>>,
     /// The time from which on `footplate stacks` is answered. `None` if it never is, or is answered already.
     door_at: Option<Instant>,
@@ -109,6 +111,7 @@ impl Thread {
             attempt: 0,
             beat,
             quiet: QuietHosts::default(),
+            matches: HeardSigns::default(),
             door,
             door_at,
             askers: Vec::new(),
@@ -197,11 +200,10 @@ impl Thread {
             }
             WatchOrder::Note(host, note) => match (self.place(), note) {
                 (HostPlace::Leader, WatchNote::Quiet(quiet)) => self.quiet.heard(&host, quiet, Instant::now()),
-                (HostPlace::Leader, WatchNote::Matched { rule, quiet_ms }) => {
-                    let now = Instant::now();
-                    let at = now.checked_sub(Duration::from_millis(quiet_ms)).unwrap_or(now);
-                    if let Some(rules) = &self.input.rules {
-                        rules.lock().iter_mut().filter(|known| known.name() == rule).for_each(|rule| rule.seen(at));
+                (HostPlace::Leader, WatchNote::Matched { rule: name, last }) => {
+                    let Some(rules) = &self.input.rules else { return };
+                    if let Some(rule) = rules.lock().iter_mut().find(|rule| rule.name() == name) {
+                        rule.seen(self.matches.heard(&format!("{host} {name}"), last, Instant::now()));
                     }
                 }
                 (HostPlace::Leader, WatchNote::Ask) => {
@@ -215,7 +217,10 @@ impl Thread {
                         collection.take(&host, found);
                     }
                 }
-                (HostPlace::Follower, WatchNote::Collect { id, is_hang }) if Instant::now() >= self.open_at => {
+                // A question may come at any time. The leader looks for the reason of a hang once in a timeout.
+                (HostPlace::Follower, WatchNote::Collect { id, is_hang })
+                    if is_hang || Instant::now() >= self.open_at =>
+                {
                     let found = self.look(is_hang);
                     self.open_at = Instant::now() + PAUSE / 2;
                     self.tell(None, WatchNote::Found { id, found });
@@ -234,8 +239,7 @@ impl Thread {
         let place = self.place();
         if place == HostPlace::Follower {
             if self.beat.is_some() {
-                let quiet = now.saturating_duration_since(self.own_sign());
-                self.tell(None, WatchNote::Quiet(u64::try_from(quiet.as_millis()).ok()));
+                self.tell(None, WatchNote::Quiet(Some(quiet::told(self.begun, self.own_sign(), now))));
                 self.tell_matches(now);
             }
             self.ask_leader(now);
@@ -286,8 +290,8 @@ impl Thread {
         let Some(rules) = &self.input.rules else { return };
         for rule in rules.lock().iter() {
             let Some(last) = rule.last() else { continue };
-            let quiet_ms = u64::try_from(now.saturating_duration_since(last).as_millis()).unwrap_or(u64::MAX);
-            self.tell(None, WatchNote::Matched { rule: rule.name().to_owned(), quiet_ms });
+            let last = quiet::told(self.begun, last, now);
+            self.tell(None, WatchNote::Matched { rule: rule.name().to_owned(), last });
         }
     }
 
@@ -348,7 +352,8 @@ impl Thread {
     /// Tells that the job hangs.
     fn end(&mut self, number: usize, collection: Collection, after: Duration) {
         let missing = if number == 0 { "no progress" } else { self.decisions[number].subject() };
-        let report = end::report(missing, collection.groups.clone(), collection.method, after);
+        let unheard: Vec<&str> = collection.waiting().collect();
+        let report = end::report(missing, collection.groups.clone(), collection.method, after, &unheard);
         let host = report.odd_ranks.first().and_then(|rank| collection.host_of(*rank)).cloned();
         let cause = end::cause(&report, host.filter(|_| self.input.peers.is_some()));
         *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause.clone());

@@ -47,14 +47,25 @@ pub fn odd(groups: &[RankGroup]) -> Option<usize> {
 }
 
 /// Returns the headline of a hang: `Hang: no progress for 600 s. Rank 5 is in read_shard (data.py:88), the other 7 wait for it in
-/// all_reduce`. `missing` is what is missing, such as `no progress`.
-pub fn headline(missing: &str, groups: &[RankGroup], after: Duration) -> String {
+/// all_reduce`. `missing` is what is missing, such as `no progress`; `unheard` are hosts that have not told their stacks.
+pub fn headline(missing: &str, groups: &[RankGroup], after: Duration, unheard: &[&str]) -> String {
     let mut text = format!("Hang: {missing} for {} s", (after.as_secs_f64() * 10.0).round() / 10.0);
+    // Writing to a string cannot fail.
+    let _ = match unheard {
+        [] => Ok(()),
+        [host] => write!(text, ". Host {host} does not tell the stacks of its ranks"),
+        [first, rest @ ..] => {
+            write!(text, ". {first} and {} more hosts do not tell the stacks of their ranks", rest.len())
+        }
+    };
     let ranks: usize = groups.iter().map(|group| group.ranks.len()).sum();
     let Some(at) = odd(groups) else {
         let Some(group) = groups.first() else { return text };
         let Some(place) = place(group) else { return text };
         let _ = match ranks {
+            _ if !unheard.is_empty() => {
+                write!(text, "; {} {} in {place}", named(&group.ranks), if ranks == 1 { "is" } else { "are" })
+            }
             1 => write!(text, ". The script is in {place}"),
             2 => write!(text, ". Both ranks are in {place}"),
             _ => write!(text, ". All {ranks} ranks are in {place}"),
@@ -65,7 +76,6 @@ pub fn headline(missing: &str, groups: &[RankGroup], after: Duration) -> String 
     let is_one = group.ranks.len() == 1;
     let verb = if is_one { "is" } else { "are" };
     let place_of_group = place(group).map_or_else(|| "an unknown place".to_owned(), |place| place.to_string());
-    // Writing to a string cannot fail.
     let _ = write!(text, ". {} {verb} in {place_of_group}", capitalized(&named(&group.ranks)));
     let others = groups.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, group)| group);
     let Some(most) = others.max_by_key(|group| group.ranks.len()) else { return text };
@@ -126,7 +136,7 @@ mod tests {
     }
 
     fn said(groups: &[RankGroup]) -> String {
-        let text = headline("no progress", groups, Duration::from_secs(600));
+        let text = headline("no progress", groups, Duration::from_secs(600), &[]);
         text.strip_prefix("Hang: no progress for 600 s").expect("the beginning").to_owned()
     }
 
@@ -164,7 +174,25 @@ mod tests {
         ] {
             assert_eq!(said(&groups), expected);
         }
-        assert!(headline("no progress", &[], Duration::from_millis(2540)).ends_with(" 2.5 s"));
+        assert!(headline("no progress", &[], Duration::from_millis(2540), &[]).ends_with(" 2.5 s"));
+    }
+
+    #[test]
+    fn hosts_that_do_not_tell_their_stacks_are_named_before_the_ranks_of_the_others() {
+        let waiting = group(0..2, "step (train.py:25)", Some("all_reduce"));
+        let reading = group(2..3, "read_shard (data.py:88)", None);
+        let said =
+            |groups: &[RankGroup], unheard: &[&str]| headline("no progress", groups, Duration::from_secs(9), unheard);
+        assert_eq!(
+            said(std::slice::from_ref(&waiting), &["algo-2"]),
+            "Hang: no progress for 9 s. Host algo-2 does not tell the stacks of its ranks; ranks 0 and 1 are in all_reduce \
+             (train.py:25)"
+        );
+        assert_eq!(
+            said(&[waiting, reading], &["algo-2", "algo-3"]),
+            "Hang: no progress for 9 s. algo-2 and 1 more hosts do not tell the stacks of their ranks. Rank 2 is in read_shard \
+             (data.py:88), the other 2 wait for it in all_reduce"
+        );
     }
 
     #[test]
