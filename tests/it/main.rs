@@ -59,6 +59,7 @@
 //! - `shim`: the Python package sagemaker_training, under frameworks that import it
 //! - `strangers`: strangers at the leader's port, and hosts that have the key and lie
 //! - `structure`: who imports whom, where `unsafe` is, how long files are
+//! - `toolkits`: published framework toolkits over the package, on several hosts
 //! - `torchrun`: the lines and the errors of its ranks
 //! - `trainers`: MXNet, TensorFlow, JAX, XGBoost, LightGBM and trainers on PyTorch over several hosts, in containers
 //! - `wording`: how doc comments begin, and that one name has one meaning
@@ -131,6 +132,7 @@ mod services;
 mod shim;
 mod strangers;
 mod structure;
+mod toolkits;
 mod torchrun;
 mod trainers;
 mod wording;

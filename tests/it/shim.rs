@@ -13,7 +13,7 @@ use super::servers::CodeArtifact;
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/shim");
 
 /// Writes the package into a folder.
-fn shim(folder: &Path) -> Output {
+pub fn shim(folder: &Path) -> Output {
     let mut command = Command::new(FOOTPLATE);
     command.args(["shim", "--dir"]).arg(folder).env_clear().output().expect("footplate starts")
 }
@@ -365,7 +365,7 @@ fn frameworks() -> PathBuf {
 }
 
 /// Returns the folder of the packages of [`frameworks`].
-fn packages() -> PathBuf {
+pub fn packages() -> PathBuf {
     let versions = std::fs::read_dir(frameworks().join("lib")).expect("the environment").flatten();
     versions.map(|entry| entry.path().join("site-packages")).next().expect("packages")
 }
