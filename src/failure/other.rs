@@ -204,11 +204,11 @@ fn weight(line: &str) -> Option<Telling> {
 
 /// Returns true if a line has words by which it tells of an error, and not only a figure of that name: `error=0.3`.
 fn has_words_of_error(message: &str) -> bool {
-    let is_figure = |rest: &str| {
-        let value = rest.trim_start_matches(['"', '\'']).trim_start();
-        let value = value.strip_prefix(['=', ':']).map(|value| value.trim_start().trim_start_matches('-'));
-        value.is_some_and(|value| value.starts_with(|c: char| c.is_ascii_digit()))
-    };
+    // Words after the number tell what it counts: `aborted: 0 rows are left`.
+    static FIGURE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r#"^["']? ?[=:] ?-?\d[\d.e+-]*%?(?:$|[,;|)\]}"'/]|\s+(?:[,;|(\[]|[\w./-]+ ?[=:]|\d|$))"#)
+    });
+    let is_figure = |rest: &str| FIGURE.is_match(rest);
     ERROR.find_iter(message).any(|found| !is_figure(&message[found.end()..]))
 }
 

@@ -292,3 +292,23 @@ fn records_with_lists_of_lines_and_with_pairs_in_quotes_are_read() {
     told("level='error' event='the dataset is empty' split='train'\n", &["ERROR the dataset is empty"]);
     told("have=1 event=\"gpu count differs\" level=critical\n", &["CRITICAL gpu count differs"]);
 }
+
+#[test]
+fn a_number_after_a_word_of_error_is_a_figure_only_if_it_counts_nothing() {
+    let first = |stdout: &str| {
+        let evidence = Evidence { stdout: stdout.as_bytes(), ..evidence(Ending::Exited(1), "") };
+        text(&cause(&evidence)).lines().next().map(str::to_owned).unwrap_or_default()
+    };
+    for told in ["Training aborted: 0 rows match the filter", "failed: 3 shards are empty"] {
+        assert_eq!(first(&format!("{told}\nsee filter.yaml\n")), told);
+    }
+    for figure in [
+        "step 3 error: 0.31 rate: 0.1",
+        "error=0.31",
+        "failed: 0, read: 7",
+        "{'errors': 0}",
+        "rows: 7 | missing: 0 | kept: 7",
+    ] {
+        assert_eq!(first(&format!("{figure}\n")), "exit code 1, with no error printed", "{figure}");
+    }
+}
