@@ -55,7 +55,9 @@ impl QuietHosts {
     /// Takes the last sign of life of a host, as it tells it now.
     pub(super) fn heard(&mut self, host: &str, sign: Option<LastSign>, now: Instant) {
         match sign {
-            Some(sign) => drop(self.0.heard(host, sign, now)),
+            Some(sign) => {
+                self.0.heard(host, sign, now);
+            }
             None => self.lost(host),
         }
     }

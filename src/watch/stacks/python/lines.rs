@@ -62,11 +62,14 @@ fn by_locations(table: &[u8], first: i64, offset: u64) -> Option<i64> {
         let form = head >> 3 & 15;
         match form {
             // Short forms, on the same line: one byte of columns.
-            0..=9 => drop(bytes.next()),
+            0..=9 => {
+                bytes.next();
+            }
             // On this line or one of the next two: two bytes of columns.
             10..=12 => {
                 line += i64::from(form - 10);
-                let _ = (bytes.next(), bytes.next());
+                bytes.next();
+                bytes.next();
             }
             // A line without columns, and one with all there is: the last line and two columns.
             13 => line += signed(&mut bytes)?,
