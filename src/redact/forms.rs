@@ -5,7 +5,9 @@
 
 use std::ops::Range;
 
+use super::addresses;
 use super::names::{MAX_NAME, NameKind, name_kind};
+use super::notation;
 use super::programs::Program;
 use super::tokens::{self, is_word_byte};
 use super::values::{Beside, is_harmless, is_secret, looks_random};
@@ -19,10 +21,13 @@ const SHORTEST: usize = 4;
 /// The maximum number of blanks on each side of `=` or `:`.
 const MAX_BLANKS: usize = 8;
 
+/// The number of bytes after a name by which a value apart from it is judged.
+const MAX_HEAD: usize = 1 << 10;
+
 /// Adds the places of the secrets that a text shows by their form to `found`.
 /// `beside` says how certain it is that a value belongs to the name before it.
 pub(super) fn find(text: &str, beside: Beside, found: &mut Vec<Range<usize>>) {
-    Scanner { text, bytes: text.as_bytes(), beside, found, bare: 0..0, nested_until: 0, program: None }.run();
+    SecretScanner { text, bytes: text.as_bytes(), beside, found, bare: 0..0, nested_until: 0, program: None }.run();
 }
 
 /// The text between a name and its value.
@@ -39,16 +44,16 @@ enum Separator {
 }
 
 /// A value in quotes, or up to the next character that ends it.
-struct Value {
-    range: Range<usize>,
+pub(super) struct FoundValue {
+    pub(super) range: Range<usize>,
     is_quoted: bool,
 }
 
-struct Scanner<'t> {
-    text: &'t str,
-    bytes: &'t [u8],
+pub(super) struct SecretScanner<'t> {
+    pub(super) text: &'t str,
+    pub(super) bytes: &'t [u8],
     beside: Beside,
-    found: &'t mut Vec<Range<usize>>,
+    pub(super) found: &'t mut Vec<Range<usize>>,
     /// The last value without quotes. A value that begins in it ends with it.
     bare: Range<usize>,
     /// The end of the last list or object below a secret's name.
@@ -57,7 +62,7 @@ struct Scanner<'t> {
     program: Option<Program>,
 }
 
-impl Scanner<'_> {
+impl SecretScanner<'_> {
     fn run(mut self) {
         let mut at = 0;
         while at < self.bytes.len() {
@@ -73,7 +78,7 @@ impl Scanner<'_> {
         }
     }
 
-    fn byte(&self, at: usize) -> u8 {
+    pub(super) fn byte(&self, at: usize) -> u8 {
         self.bytes.get(at).copied().unwrap_or_default()
     }
 
@@ -92,16 +97,35 @@ impl Scanner<'_> {
             return end;
         }
         if self.bytes[word.end..].starts_with(b"://") {
-            self.user_part(word.clone());
-            return word.end;
+            let Some(user) = addresses::user_part(self.text, word.clone()) else { return word.end };
+            let end = user.end;
+            self.found.push(user);
+            return end;
         }
         let text = &self.text[word.clone()];
+        if text.eq_ignore_ascii_case("arn") && self.byte(word.end) == b':' {
+            return self.resource_name(word.end);
+        }
+        if let Some(secret) = addresses::secret_path(self.text, word.clone()) {
+            let end = secret.end;
+            self.found.push(secret);
+            return end;
+        }
+        if let Some(end) = self.login_call(word.clone()) {
+            return end;
+        }
         self.program = Program::named(text).or(self.program);
         if self.program.is_some_and(|program| program.has_password(text))
             && let Some(value) = self.bare(word.start + 2)
+            && is_secret(NameKind::Password, &self.text[value.range.clone()], Beside::Certainly)
         {
             let end = value.range.end;
             self.found.push(value.range);
+            return end;
+        }
+        if let Some(value) = self.value_apart(word.clone()) {
+            let end = value.end;
+            self.found.push(value);
             return end;
         }
         let Some((separator, start)) = self.separator(word.clone()) else { return word.end };
@@ -115,7 +139,7 @@ impl Scanner<'_> {
         {
             return end;
         }
-        if matches!(self.byte(start), b'{' | b'[') {
+        if matches!(self.byte(start), b'{' | b'[' | b'(') {
             if kind >= NameKind::Secret && start >= self.nested_until {
                 self.nested(kind, start);
             }
@@ -130,8 +154,16 @@ impl Scanner<'_> {
         word.end
     }
 
+    /// Returns the place of the secret that belongs to this name, if it does not stand right after it.
+    fn value_apart(&self, name: Range<usize>) -> Option<Range<usize>> {
+        let head = &self.text[..self.text.floor_char_boundary(name.end + MAX_HEAD)];
+        let value = notation::value(head, name.clone())?;
+        let is_hidden = is_secret(name_kind(self.name(name.clone())), &self.text[value], self.beside);
+        if is_hidden { notation::value(self.text, name) } else { None }
+    }
+
     /// Returns the name that a word ends with.
-    fn name(&self, word: Range<usize>) -> &str {
+    pub(super) fn name(&self, word: Range<usize>) -> &str {
         // A word consists of ASCII characters.
         &self.text[word.start.max(word.end.saturating_sub(MAX_NAME))..word.end]
     }
@@ -143,7 +175,9 @@ impl Scanner<'_> {
         match name_kind(name) {
             _ if is_password => NameKind::Password,
             // The word before a password without a sign between them must be sure: `password hunter2`.
-            NameKind::Password if separator == Separator::Blanks && !name.starts_with('-') => NameKind::Doubtful,
+            kind if separator == Separator::Blanks && !name.starts_with('-') && !self.is_alone(start) => {
+                kind.min(NameKind::Doubtful)
+            }
             NameKind::Doubtful if is_in_url => NameKind::Secret,
             NameKind::Plain if is_in_url && name.eq_ignore_ascii_case("key") => NameKind::Doubtful,
             // `Unexpected token: x`
@@ -167,7 +201,7 @@ impl Scanner<'_> {
         }
         let blanks = self.blanks(at);
         let is_option = self.bytes[name.start] == b'-';
-        let may_stand_before_blanks = is_option || is_password_word(&self.text[name.clone()]);
+        let may_stand_before_blanks = is_option || is_before_blanks(&self.text[name.clone()]);
         let after = at + blanks;
         let (separator, mut start) = match self.byte(after) {
             b'=' => match self.byte(after + 1) {
@@ -199,7 +233,7 @@ impl Scanner<'_> {
     }
 
     /// Returns the number of backslashes before a quote, and the place after it.
-    fn quote(&self, at: usize) -> Option<(usize, usize)> {
+    pub(super) fn quote(&self, at: usize) -> Option<(usize, usize)> {
         let rest = self.bytes.get(at..)?;
         let depth = rest.iter().take(MAX_DEPTH + 1).take_while(|byte| **byte == b'\\').count();
         let is_quote = depth <= MAX_DEPTH && matches!(rest.get(depth), Some(b'"' | b'\'' | b'`'));
@@ -207,7 +241,7 @@ impl Scanner<'_> {
     }
 
     /// Reads the value that begins at `start`.
-    fn value(&mut self, start: usize) -> Option<Value> {
+    fn value(&mut self, start: usize) -> Option<FoundValue> {
         let quote = match self.quote(start) {
             Some(quote) => Some(quote),
             None if is_prefix(self.byte(start)) => self.quote(start + 1),
@@ -215,7 +249,7 @@ impl Scanner<'_> {
         };
         if let Some((depth, open)) = quote {
             if let Some(end) = self.closing(depth, open) {
-                return (end > open).then_some(Value { range: open..end, is_quoted: true });
+                return (end > open).then_some(FoundValue { range: open..end, is_quoted: true });
             }
             return self.bare(open);
         }
@@ -223,7 +257,7 @@ impl Scanner<'_> {
     }
 
     /// Returns the start of the closing quote, its backslashes included, if it is on the same line.
-    fn closing(&self, depth: usize, open: usize) -> Option<usize> {
+    pub(super) fn closing(&self, depth: usize, open: usize) -> Option<usize> {
         let quote = self.bytes[open - 1];
         let mut slashes = 0;
         for (at, &byte) in self.bytes.iter().enumerate().skip(open) {
@@ -238,11 +272,11 @@ impl Scanner<'_> {
     }
 
     /// Reads a value without quotes.
-    fn bare(&mut self, start: usize) -> Option<Value> {
+    pub(super) fn bare(&mut self, start: usize) -> Option<FoundValue> {
         if self.byte(start) == b'<' {
             let close = self.bytes[start..].iter().take(64).position(|byte| *byte == b'>');
             if let Some(close) = close {
-                return Some(Value { range: start..start + close + 1, is_quoted: false });
+                return Some(FoundValue { range: start..start + close + 1, is_quoted: false });
             }
         }
         if !self.bare.contains(&start) {
@@ -251,7 +285,7 @@ impl Scanner<'_> {
             self.bare = start..start + rest[..length].trim_end_matches(['.', ':', '!', '?']).len();
         }
         let range = start..self.bare.end;
-        (!range.is_empty()).then_some(Value { range, is_quoted: false })
+        (!range.is_empty()).then_some(FoundValue { range, is_quoted: false })
     }
 
     /// Returns true if a value without quotes ends at this place.
@@ -266,56 +300,18 @@ impl Scanner<'_> {
         }
     }
 
-    fn is_hidden(&self, kind: NameKind, value: &Value, separator: Separator) -> bool {
+    fn is_hidden(&self, kind: NameKind, value: &FoundValue, separator: Separator) -> bool {
         let text = &self.text[value.range.clone()];
         // Code: `token=os.environ["TOKEN"]`, `password=getpass()`
         if !value.is_quoted
             && separator != Separator::Blanks
             && let Some(at) = text.bytes().take(128).position(|byte| matches!(byte, b'(' | b'['))
             && at > 0
-            && is_harmless(&text[..at])
+            && (is_harmless(&text[..at]) || is_member(&text[..at]))
         {
             return false;
         }
         is_secret(kind, text, self.beside)
-    }
-
-    /// Hides the credentials of a header such as `Authorization: Bearer …` or `Cookie: …`. Returns the place from which on
-    /// the text must be looked at, or `None` if the name is not one of such a header.
-    fn header(&mut self, name: Range<usize>, start: usize) -> Option<usize> {
-        let name_end = name.end;
-        let name = self.name(name);
-        let is = |wanted: &str| {
-            name.len().checked_sub(wanted.len()).is_some_and(|from| name[from..].eq_ignore_ascii_case(wanted))
-        };
-        let is_cookie = is("cookie");
-        if !is_cookie && !is("authorization") {
-            return None;
-        }
-        let quote = self.quote(start).or_else(|| self.quote(start + usize::from(is_prefix(self.byte(start)))));
-        let (start, end) = match quote {
-            Some((depth, open)) => (open, self.closing(depth, open).unwrap_or_else(|| self.line_end(open))),
-            None if is_cookie => (start, self.line_end(start)),
-            None => {
-                let line = &self.text[start.min(self.text.len())..];
-                let from = start + scheme_length(&line[..line.floor_char_boundary(64)]);
-                let value = self.bare(from).map_or(from..from, |value| value.range);
-                (start, value.end)
-            }
-        };
-        let value = &self.text[start..end];
-        let scheme = if is_cookie { 0 } else { scheme_length(&value[..value.floor_char_boundary(64)]) };
-        let credentials = &value[scheme..];
-        // A signature of AWS has names for its parts.
-        if is_harmless(credentials) || credentials.starts_with("Credential=") {
-            return Some(name_end);
-        }
-        self.found.push(start + scheme..end);
-        Some(end)
-    }
-
-    fn line_end(&self, at: usize) -> usize {
-        at + self.bytes[at..].iter().take_while(|byte| **byte != b'\n').count()
     }
 
     /// Hides the strings of a list or an object below a secret's name, except for the names in it.
@@ -325,8 +321,8 @@ impl Scanner<'_> {
         while at < self.bytes.len() {
             match self.bytes[at] {
                 b'\n' => break,
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => {
+                b'{' | b'[' | b'(' => depth += 1,
+                b'}' | b']' | b')' => {
                     depth -= 1;
                     if depth == 0 {
                         break;
@@ -352,24 +348,34 @@ impl Scanner<'_> {
         self.nested_until = at;
     }
 
-    /// Hides the user part of a URL, `scheme://user:password@host`, up to the last `@` before the path.
-    fn user_part(&mut self, scheme: Range<usize>) {
-        let start = scheme.end + 3;
-        let ends = |byte: &u8| byte.is_ascii_whitespace() || b"/?#'\"<>`".contains(byte);
-        let length = self.bytes[start..].iter().take_while(|byte| !ends(byte)).count();
-        let Some(user) = self.text[start..start + length].rfind('@') else { return };
-        let text = &self.text[start..start + user];
-        let is_web = self.text[scheme].to_ascii_lowercase().ends_with("http")
-            || self.bytes[..start].ends_with(b"https://")
-            || self.bytes[..start].ends_with(b"HTTPS://");
-        let is_hidden = match text.split_once(':') {
-            Some((_, password)) => !password.is_empty() && !is_variable(password),
-            // A name alone is a token, if it is no word.
-            None => !is_harmless(text) && (is_web || looks_random(text)),
-        };
-        if is_hidden {
-            self.found.push(start..start + user);
+    /// Hides the strings in a call that makes credentials: `HTTPBasicAuth('me', 'x9y8')`, `SecretStr('x9y8')`. Returns the
+    /// place from which on the text must be looked at, or `None` for other words.
+    fn login_call(&mut self, name: Range<usize>) -> Option<usize> {
+        let text = &self.text[name.clone()];
+        let class = text.rsplit('.').next().unwrap_or_default();
+        let is_login = class.ends_with("Auth") || matches!(class, "SecretStr" | "SecretBytes");
+        if !is_login || self.byte(name.end) != b'(' || name.end < self.nested_until {
+            return None;
         }
+        self.nested(NameKind::Secret, name.end);
+        Some(name.end)
+    }
+
+    /// Returns the end of the name of a resource of AWS, `arn:aws:secretsmanager:…:secret:prod/db-a1B2c3`, which is no
+    /// secret.
+    fn resource_name(&self, start: usize) -> usize {
+        let is_part = |byte: &u8| is_word_byte(*byte) || b":/*+=@".contains(byte);
+        start + self.bytes[start..].iter().take_while(|byte| is_part(byte)).count()
+    }
+
+    /// Returns true if a name, which begins at `start`, and a word after it fill a line, as in a file `.netrc`.
+    fn is_alone(&self, start: usize) -> bool {
+        let blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
+        let indentation = self.bytes[..start].iter().rev().take(MAX_NAME).take_while(blank).count();
+        let words = self.bytes[start..].iter().take(2 * MAX_NAME).take_while(|byte| **byte != b'\n').count();
+        let line = &self.text[start..self.text.floor_char_boundary(start + words)];
+        (start == indentation || self.bytes[start - indentation - 1] == b'\n')
+            && line.split_ascii_whitespace().count() == 2
     }
 }
 
@@ -378,24 +384,18 @@ fn is_before_value(byte: u8) -> bool {
     byte.is_ascii_whitespace() || b"=:,\"'`\\".contains(&byte)
 }
 
-/// Returns true for a word that a password can follow without a sign between them: `password hunter2`.
-fn is_password_word(word: &str) -> bool {
-    ["password", "passwd", "passphrase"].iter().any(|password| word.eq_ignore_ascii_case(password))
+/// Returns true for a word that a secret can follow without a sign between them: `password hunter2`, `hub_token x9y8`.
+fn is_before_blanks(word: &str) -> bool {
+    word.contains('_') || ["password", "passwd", "passphrase"].iter().any(|name| word.eq_ignore_ascii_case(name))
 }
 
 /// Returns true for a letter that Python writes before a string.
-fn is_prefix(byte: u8) -> bool {
+pub(super) fn is_prefix(byte: u8) -> bool {
     matches!(byte, b'b' | b'B' | b'r' | b'R' | b'u' | b'f')
 }
 
-/// Returns true for a reference to a variable, and for a password that was hidden before.
-fn is_variable(password: &str) -> bool {
-    password.starts_with(['$', '<', '{']) || password.bytes().all(|byte| byte == b'*')
-}
-
-/// Returns the length of the scheme at the start of a header's value, with the blanks after it.
-fn scheme_length(value: &str) -> usize {
-    let word = value.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'-').count();
-    let blanks = value[word..].bytes().take_while(|byte| *byte == b' ').count();
-    if word > 0 && word <= 32 && blanks > 0 { word + blanks } else { 0 }
+/// Returns true for the name of a function in a module or of an object, such as `boto3.Session`.
+fn is_member(name: &str) -> bool {
+    let is_part = |part: &str| part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && !looks_random(part);
+    name.contains('.') && name.bytes().all(is_word_byte) && name.split('.').all(is_part)
 }

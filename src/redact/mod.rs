@@ -10,10 +10,13 @@
 //! It must not decide where texts go. Every text of the user's that leaves footplate passes through it, but the script's own
 //! output, which is the user's, does not.
 
+mod addresses;
 mod decoded;
 mod forms;
+mod headers;
 mod known;
 mod names;
+mod notation;
 mod programs;
 #[cfg(test)]
 mod tests;
@@ -143,7 +146,9 @@ impl Redactor {
                 continue;
             }
             program = Program::named(word.rsplit('/').next().unwrap_or_default()).or(program);
-            if program.is_some_and(|program| program.has_password(word)) {
+            if program.is_some_and(|program| program.has_password(word))
+                && is_secret(NameKind::Password, &word[2..], Beside::Certainly)
+            {
                 cleaned.push(format!("{}{HIDDEN}", &word[..2]));
                 continue;
             }

@@ -15,7 +15,7 @@ use super::HIDDEN;
 use super::values::{is_harmless, is_random_word};
 
 /// The prefixes of tokens, each with the services that issue them.
-const PREFIXES: [&str; 66] = [
+const PREFIXES: [&str; 69] = [
     "ghp_",
     "gho_",
     "ghu_",
@@ -54,6 +54,9 @@ const PREFIXES: [&str; 66] = [
     "xoxr-",
     "xoxs-",
     "xoxe-",
+    "xoxe.",
+    "xoxc-",
+    "xoxd-",
     "xapp-", // Slack
     "npm_",
     "pypi-",

@@ -48,9 +48,9 @@ pub(super) const BEFORE_PLAIN_KEY: &str = "
 /// Words before `token` by which it belongs to the vocabulary of a language model.
 pub(super) const OF_VOCABULARY: &str = "
     additional audio begin blank bos box byte char class cls context decoder dummy encoder end eod eos eot extra
-    fim first forced image input language last mask max min next num output pad padding patch per placeholder
+    fim first forced image input language last mask masked max min next num output pad padding patch per placeholder
     prefix rare sentinel sep separator sot special speech start stop sub suffix target task text think tool unk
-    unknown video vision word
+    unknown video vision vocab word
 ";
 
 /// Words before `pass` by which it is a run through something.
@@ -76,5 +76,6 @@ pub(super) const BEFORE_TOKEN: &str = "
 
 /// Beginnings of words that end in `pass`, `pwd` or `pw` and name passwords.
 pub(super) const BEFORE_PASS: &str = "
-    admin db ftp http ldap mail mongo mysql pg postgres proxy redis root smtp sql user
+    admin bind db ftp http key keystore ldap mail mongo mysql pg postgres proxy redis require root smtp sql ssh
+    store sudo truststore user
 ";

@@ -88,6 +88,45 @@ fn secrets_beside_their_names_are_hidden() {
 }
 
 #[test]
+fn values_apart_from_their_names_are_hidden() {
+    check(&[
+        "<password>⟦b9x8⟧</password>",
+        "<add key=\"Password\" value=\"⟦b9x8⟧\" />",
+        r#"{"name": "DB_PASSWORD", "value": "⟦b9x8⟧"}, {"name": "HOME", "value": "/root9"}"#,
+        r#"{\"name\": \"DB_PASSWORD\", \"value\": \"⟦b9x8⟧\"}"#,
+        "{'Name': 'DB_PASSWORD', 'Value': '⟦b9x8⟧'}",
+        "- name: DB_PASSWORD\n  value: ⟦b9x8⟧\n- name: EPOCHS9",
+        "password: |\n  ⟦b9x8y7⟧\nnext: x9",
+        "a:\n  api_key: >-\n    ⟦b9x8\n    y7⟧\n  next: x9",
+        "DB_PASSWORD%3D⟦x9y8z7w6⟧%26next%3D1",
+        "token%22%3A%22⟦x9y8z7w6⟧%22",
+        "%22password%22%3A+%22⟦x9%20y8⟧%22",
+        "&quot;password&quot;: &quot;⟦x9y8⟧&quot;",
+        r"api_key\u003d⟦x9y8⟧\u0026n\u003d1",
+        r"{\u0022api_key\u0022:\u0022⟦x9y8⟧\u0022}",
+        "requests.get(url, auth=('me', '⟦x9y8⟧'), timeout=3)",
+        "HTTPBasicAuth('me', '⟦x9y8⟧')",
+        "Config(key=SecretStr('⟦b9x8⟧'))",
+        "machine h login me password ⟦x9y8⟧",
+        "machine h\n  login me\n  password ⟦x9y8⟧\n",
+        "aws configure set aws_secret_access_key ⟦x9y8z7w6v5u4/abc⟧",
+        "curl -su ⟦a:b9x⟧ https://h",
+        "curl -u⟦a:b9x⟧ https://h",
+        "sshpass -p⟦b9x⟧ ssh -p2222 h",
+        "mongosh -u me -p ⟦b9x8⟧ db",
+        "ldapsearch -D cn=me -w ⟦x9y8⟧",
+        "unzip -P ⟦x9y8z⟧ a.zip",
+        "7z x -p⟦x9y8z⟧ a.7z",
+        "keytool -storepass ⟦x9y8⟧ -keypass ⟦x8y9⟧",
+        "https://⟦x-access-token:b9x⟧@github.com/o/r",
+        "https://hooks.slack.com/services/⟦T0A1B2C3D/B0A1B2C3D/a1b2c3d4e5f6g7h8⟧.",
+        "https://discord.com/api/webhooks/⟦123456789012345678/AbCdEf-GhIjKl_MnOp9⟧?wait=true",
+        "https://api.telegram.org/bot⟦123456789:AAabcdefghijklmnopqrstu9⟧/getMe",
+        "xoxd ⟦xoxd-a1B2c3D4e5F6g7H8i9J0⟧ ⟦xoxe.xoxp-1-Mi0yLTEyMzQ1Njc4OTAtMTIz⟧",
+    ]);
+}
+
+#[test]
 fn headers_are_hidden_without_their_scheme() {
     check(&[
         "Authorization: Bearer ⟦x9y8z7⟧",
@@ -107,6 +146,8 @@ fn headers_are_hidden_without_their_scheme() {
         "'Set-Cookie': '⟦session=x9y8; HttpOnly⟧'",
         "sent Bearer ⟦eyJhbGciOiJIUzI1NiJ9.x9⟧ and failed",
         "sent Basic ⟦dXNlcjpwYXNzd29yZA==⟧ and failed",
+        "Authorization: Digest ⟦username=\"me\", realm=\"x\", response=\"6629fae49393a053\"⟧ and more",
+        "Authorization: OAuth ⟦oauth_consumer_key=\"x9y8\",oauth_signature=\"a%2B9\"⟧\nnext: x9",
         "Authorization: AWS4-HMAC-SHA256 Credential=⟦AKIA2E0A8F3B244C9986/20240101/eu/s3/aws4_request⟧, SignedHeaders=host, \
          Signature=⟦5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7⟧",
     ]);
@@ -256,6 +297,18 @@ fn texts_without_a_secret_stay() {
         "tokens=['▁the', '##ing'], token='▁a1', pad_token='[PAD]'",
         "Cookie: none",
         "cookiecutter: x9",
+        "arn:aws:secretsmanager:us-east-1:123456789012:secret:prod/db-a1B2c3 not found",
+        "session: boto3.Session(region_name='us-east-1')",
+        "session = my_lib2.Session(url='http://h9')",
+        r#"{"name": "password", "type": "string9"}, {"name": "epochs", "value": "a9b8"}"#,
+        "<token>\n<token>text</token> <n_tokens>x9</n_tokens>",
+        "prompt: |\n  a9b8\nmax_new_tokens: >\n  x9y8z7",
+        "num_tokens%3Dx9y8%26a%3Db9 patience&quot;: &quot;x9",
+        "HTTPBasicAuth(user, pw) Secretary('x9') compute(auth=(a, b))",
+        "api_key parameter9 is missing, hub_token was None",
+        "curl -su x https://h; mysql -P 3306; zip -r a9.zip b9; ssh -p2222 h",
+        "password incorrect\nlogin: password expired",
+        "https://api.telegram.org/bots9 https://hooks.slack.com/services/ https://discord.com/api/v9/x",
         "RuntimeError: size mismatch for embed_tokens.weight: torch.Size([32000, 4096])",
     ]);
 }
