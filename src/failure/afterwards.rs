@@ -11,6 +11,7 @@ pub(super) fn last_line<'l>(stderr: &'l Log, stdout: &'l Log, end: Option<usize>
     let found = match other::last_line(stderr, end.unwrap_or(0), covered) {
         // After an error, the records that loggers write on the way out add nothing.
         Some(at) if !is_silent && noise::level(stderr.text(at)) == Some(RecordLevel::Harmless) => None,
+        Some(at) if !is_silent && other::is_summary(stderr.text(at)) => None,
         Some(at) => Some(stderr.text(at)),
         None if end == Some(0) => other::last_line(stdout, 0, &[]).map(|at| stdout.text(at)),
         None => None,

@@ -17,27 +17,8 @@ use super::read::{self, Origin, Traceback};
 use super::runtime::{self, TellingLine};
 use super::select::{self, covered};
 use super::text::one_line;
+use super::weight::{Judgement, Weight};
 use super::{afterwards, behind, chain, nccl, signal, signs};
-
-/// The cause of a failure, and its weight among those of other processes.
-#[derive(Clone, Debug)]
-pub struct Judgement {
-    /// The cause.
-    pub cause: Cause,
-    /// The weight.
-    pub weight: Weight,
-}
-
-/// The weight of a cause among those of other processes, the heaviest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Weight {
-    /// The process failed by itself.
-    Own,
-    /// Its error reads like a consequence of another process's failure.
-    Consequence,
-    /// It ended because it was told to.
-    Told,
-}
 
 /// The part of the evidence that an account was read from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,7 +78,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Judgement {
         (None, Some(number)) => parsed.was_failing(number).unwrap_or_else(|| parsed.killed(number)),
         (None, None) => parsed.exited(ending.exit_code()),
     };
-    let account = parsed.of_rank_that_failed_first(account);
+    let account = parsed.with_compiler(parsed.of_rank_that_failed_first(account));
     let account = parsed.with_memory(account, signal);
     let host = launcher::host(evidence.host.as_deref(), &account.writer, report);
     let (hints, details) = if ending.is_success() {
@@ -381,17 +362,28 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
             return account;
         };
         // The launcher saw another rank fail first. It left words, or nothing.
-        let writer = self.stderr.writers.iter().position(|writer| report.names(writer) == Some(true)).unwrap_or(0);
+        let names = |writer: &Writer| report.names(writer) == Some(true);
+        let writer = self.stderr.writers.iter().position(names).unwrap_or(0);
+        let of_others =
+            |log: &Log| -> Vec<bool> { log.lines.iter().map(|line| !names(&log.writers[line.writer])).collect() };
         let skipped: Vec<bool> =
             (0..self.stderr.lines.len()).map(|at| self.covered[at] || self.stderr.lines[at].writer != writer).collect();
-        let said = other::telling(&self.stderr, 0, &skipped).or_else(|| other::last_words(&self.stderr, 0, &skipped));
-        let first = match said {
-            Some(line) => self.said_by_line(line),
-            None => self.silent(report.ending.exit_code()),
-        };
+        let said = other::telling(&self.stderr, 0, &skipped).map(|line| self.said_by_line(line));
+        let printed = || other::telling(&self.stdout, 0, &of_others(&self.stdout));
+        let printed =
+            || printed().map(|line| Account { headline: line.headline, place: line.place, ..Account::default() });
+        let last = || other::last_words(&self.stderr, 0, &skipped).map(|line| self.said_by_line(line));
+        let first = said.or_else(printed).or_else(last).unwrap_or_else(|| self.silent(report.ending.exit_code()));
         let writer = Writer { rank: report.rank, local_rank: report.local_rank, ..self.stderr.writers[writer].clone() };
         let then = CauseDetail { label: Some(DetailLabel::Then), text: account.headline };
         Account { details: vec![then], end: None, writer, ..first }
+    }
+
+    /// Adds the error that a compiler printed, if the headline says no more than that a build failed.
+    fn with_compiler(&self, account: Account) -> Account {
+        let found = signs::of_compiler(&account.headline, &self.stderr, &self.stdout, &account.writer);
+        let headline = found.map_or_else(|| account.headline.clone(), |found| format!("{}: {found}", account.headline));
+        Account { headline, ..account }
     }
 
     /// Puts it first that the kernel killed a process of the container for lack of memory.

@@ -165,7 +165,8 @@ fn torchrun(log: &Log, from: usize) -> Option<RankReport> {
 /// too, else this host (`own`). torchrun reports only about its own host, and by a name that is not always the job's.
 pub(super) fn host(own: Option<&str>, writer: &Writer, report: Option<&RankReport>) -> Option<String> {
     let reported = report.filter(|report| writer.rank.is_none() || writer.rank == report.rank);
-    let host = |report: &RankReport| report.host.clone();
+    // A launcher of one host calls it so, and nobody else does.
+    let host = |report: &RankReport| report.host.clone().filter(|host| host != "localhost");
     let by_mpirun = reported.filter(|report| report.launcher == MPIRUN).and_then(host);
     writer.host.clone().or(by_mpirun).or(own.map(str::to_owned)).or(reported.and_then(host))
 }

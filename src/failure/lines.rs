@@ -133,6 +133,7 @@ impl Builder<'_> {
         let text = String::from_utf8_lossy(bytes);
         // The end of the last line begins no further one, if a text of another writer follows.
         let text = if writer.rank.is_some() { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
+        let text = &*record::on_one_line(text);
         // The prefixes of launchers are known.
         let is_known = |before: &str| PREFIX.is_match(before) || RankLabel::parse(before.as_bytes()).is_some();
         let prefixes = Prefixes::find(text, plain, |before| belongs_to_traceback(before) || is_known(before));

@@ -47,6 +47,7 @@ mod select;
 mod signal;
 mod signs;
 mod text;
+mod weight;
 
 #[cfg(test)]
 mod tests;
@@ -55,10 +56,11 @@ pub use disk::{Full, FullDisk, full_disks};
 pub use evidence::{Evidence, JobEvidence, RankEvidence, StopEvidence};
 pub use file::{OutputFiles, Written};
 pub use hints::installer_hints;
-pub use judge::{Judgement, Weight, cause, judge};
+pub use judge::{cause, judge};
 pub use launcher::{ErrorFile, error_file};
 pub use layout::{MAX_TEXT, TextLimit, headline, redacted, text, text_within};
 pub use memory::{MemoryWatch, OutOfMemory};
 pub use nccl::collective_of;
 pub use noise::is_harmless_record;
 pub use restart::{NextAttempt, RestartLimits, Restarts};
+pub use weight::{Judgement, Weight};

@@ -51,7 +51,7 @@ static ADVICE: LazyLock<Regex> = LazyLock::new(|| {
         r"^> (?:Run with|Get more help|Task :\S+ FAILED$)|^\* Try:$|^FAILURE: Build failed with an exception|^npm (?:ERR!|error) +(?:in workspace|at location)|",
         r"^\[ERROR\] (?:\[Help \d+\] |-> \[Help|To see the full stack|Re-run Maven|For more information|After correcting)|^\[ERROR\]$|",
         r"^\S+:\d+(?::\d+)?: (?:note|remark): |^\S+:(?:\d+:\d+:)? +required (?:from|by)|^In file included from |^\s+from \S+:\d+[,:]|",
-        r"^\s*\d+ +0x[0-9a-f]{6,} |^PC: @ |^\[\S+:\d+\] (?:\*\*\* End of error|\[ ?\d+\] )|^GPU core dump failed|^-- Configuring incomplete|^Crash dump (?:is being|was) written|^stack backtrace:$|",
+        r"^\s*\d+ +0x[0-9a-f]{6,} |^PC: @ |^\[\S+:\d+\] (?:\*\*\* End of error|\[ ?\d+\] )|^GPU core dump failed|^-- Configuring incomplete|^Crash dump (?:is being|was) written|^[Ss]tack backtrace:$|",
         r"^\s+at /?\S+:\d+(?::\d+)?$|^\s+thrown in \S+ on line \d+$|^\s+\d+: \S.*::|^\s*\d+: _?(?:main|start|rust_begin_unwind|__libc_start_main\S*)$|",
         r"is not going to be frozen|^help: |^In addition: Warning|Unable to register cu\w+ factory|",
         r"^\s*\d* \| |^\d+ (?:failed|passed|errors?)\b.* in [\d.]+s|^FAILED \(|^Ran \d+ tests? in|^exit status \d+$|",
@@ -81,7 +81,8 @@ static LAUNCHER: LazyLock<Regex> = LazyLock::new(|| {
         r"^MPI_ABORT was invoked on rank|^with errorcode \d+\.$|",
         r"^NOTE: invoking MPI_ABORT|^You may or may not see output|^exactly when Open MPI kills them|",
         r"^srun: (?:error: \S+: tasks? |Terminating|Job step aborted)|^Process \d+ exit with status code|^Terminating remaining workers|",
-        r"\[launch\.py:\d+:|exits with return code|Sending process \d+ closing signal",
+        r"^=   (?:BAD TERMINATION OF|PID \d|CLEANING UP REMAINING|YOU CAN IGNORE THE)|^Please see the FAQ page|",
+        r"^This typically refers to a problem with your application|\[launch\.py:\d+:|exits with return code|Sending process \d+ closing signal",
     ))
 });
 

@@ -53,7 +53,8 @@ static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
         r"^compilation terminated|^abort(?:ed|ing)[.!]*$|previous errors?\b|^fatal: could not read from remote repository|^traceback |see (?:above|the log)|",
         r"^(?:error|failed): line \d+|^(?:an )?(?:error|failed|failure)(?:(?:[ ,:]| in| on| at| near)+ \S+)?[ ,:]+(?:(?:in|on|at|near) )?line:? \d+[^:]{0,40}$|^(?:job|task|step|script|command|training|process)\b.{0,40} (?:failed|aborted)[.!]?$|",
         r"^\S+: child returned status|^execution of \S+ aborted due to|^error: (?:could not create the java|a fatal exception has occurred)|",
-        r"^in \S+ line \d+, exit \d+$|^\s*\d+ failed tests?$|^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror",
+        r"^in \S+ line \d+, exit \d+$|^\s*\d+ failed tests?$|^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror|",
+        r"^pdsh@\S+: \S+: ssh exited with|^slurmstepd: error: \*\*\* \S+ \S+ on \S+ cancelled at \S+ \*\*\*$",
     ))
 });
 
@@ -275,6 +276,13 @@ fn introduced(log: &Log, line: usize, skipped: &[bool]) -> TellingLine {
         let text = log.text(at);
         text.ends_with(':') && is_meaningful(log, at, skipped) && noise::level(text) != Some(RecordLevel::Harmless)
     });
+    // The first item may only tell where, and a later one what: `stage: fit`, `error: no rows`.
+    let states = |at: usize| weight(log.text(at).trim_start()) == Some(Telling::Statement);
+    let stated = first.and_then(|first| (first..=line).find(|&at| states(at))).filter(|at| Some(*at) != first);
+    if let (Some(_), Some(at)) = (introduction, stated) {
+        let text = noise::message(log.text(at).trim()).to_owned();
+        return TellingLine { headline: text, place: None, line };
+    }
     joined(log, said(log, introduction.unwrap_or(line)), skipped)
 }
 
@@ -375,6 +383,12 @@ fn in_columns(log: &Log, line: usize) -> Option<TellingLine> {
         last = at;
     }
     Some(TellingLine { headline: words.join(" "), place: Some(place_of(&found)), line: last })
+}
+
+/// Returns true if a line only sums up the lines before it: `make: *** [Makefile:3: fit] Error 1`. One that tells the line of a
+/// script says more.
+pub(super) fn is_summary(line: &str) -> bool {
+    SUMMARY.is_match(noise::message(noise::without_progress(line))) && !line.contains(" line ")
 }
 
 /// Returns the last meaningful line, unless it is a log record below error or only a summary.

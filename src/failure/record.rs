@@ -1,6 +1,7 @@
 //! Log records that are written for machines: JSON objects and `key=value` pairs. They become the lines that a logger would
 //! have written for people, so that nothing else needs to know them.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use crate::failure::pattern::pattern;
@@ -38,6 +39,35 @@ static PAIR: LazyLock<Regex> = LazyLock::new(|| {
         r#"(?:^|\s)(level|msg|message|event|error|err|exception)=(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))"#,
     )
 });
+
+/// Returns a text in which each record that is a JSON object over several lines stands in one line.
+pub(super) fn on_one_line(text: &str) -> Cow<'_, str> {
+    /// The maximum number of lines of an object.
+    const MOST: usize = 200;
+    if !text.starts_with("{\n") && !text.contains("\n{\n") {
+        return Cow::Borrowed(text);
+    }
+    let lines: Vec<&str> = text.split('\n').collect();
+    let mut found: Vec<Cow<'_, str>> = Vec::new();
+    let mut at = 0;
+    while at < lines.len() {
+        let inside = || lines[at + 1..].iter().take(MOST).take_while(|line| line.starts_with([' ', '\t'])).count();
+        let end =
+            (lines[at] == "{").then(|| at + 1 + inside()).filter(|&end| lines.get(end).is_some_and(|end| *end == "}"));
+        let record = end.and_then(|end| serde_json::from_str(&lines[at..=end].join("\n")).ok());
+        match (end, record) {
+            (Some(end), Some(Value::Object(record))) if object(&record).is_some() => {
+                found.push(Value::Object(record).to_string().into());
+                at = end + 1;
+            }
+            _ => {
+                found.push(lines[at].into());
+                at += 1;
+            }
+        }
+    }
+    Cow::Owned(found.join("\n"))
+}
 
 /// Returns the lines of a record for people: its level with its message, and the traceback that it carries. Returns `None` if
 /// the line is no record for machines.

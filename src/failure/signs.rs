@@ -48,7 +48,7 @@ const NOTHING: &str = r"[^\s\S]";
 /// Errors of GPUs, and of what can follow from them.
 const GPU: &str = r"(?i)CUDA|HIP error|cu(?:blas|dnn|solver|sparse|fft)|device-side|illegal memory access|launch failure|NVLink|NCCL|killed by SIG(?:ABRT|BUS|SEGV|KILL)";
 
-static RULES: [Rule; 13] = [
+static RULES: [Rule; 12] = [
     // An assertion in a kernel: `…/Indexing.cu:1255: indexSelect: block: [7,0,0], thread: [0,0,0] Assertion `x < y` failed.`
     rule!(GPU, r"(?:block: \[.*thread: \[|\.cuh?:\d+).*Assertion .*failed", NOTHING, Take::First),
     // OpenCV returns nothing for a file that it cannot read: `[ WARN:0@0.1] global loadsave.cpp:275 findDecoder imread_('x.png'): …`
@@ -86,13 +86,6 @@ static RULES: [Rule; 13] = [
         r"infodump|stack trace|#\d+ |\[ cut here \]",
         Take::First,
     ),
-    // The compilers that torch, setuptools and Neuron start: `nvcc fatal   : Unsupported gpu architecture 'compute_100'`.
-    rule!(
-        r"Error building extension|Error compiling objects|CppCompileError|'ninja', '-v'|command '\S*(?:gcc|g\+\+|cc|nvcc)'",
-        r"^(?P<text>[^\s:()]+(?::\d+(?::\d+)?|\(\d+\)): (?:fatal )?error: .*|nvcc (?:fatal|error) .*)",
-        NOTHING,
-        Take::First,
-    ),
     // Cython names the place of an error itself: `ops.pyx:2:11: undeclared name not builtin: rate`.
     rule!(r"Cython\S*\bCompileError", r"(?P<text>[^\s:/]+\.p(?:yx|xd|xi):\d+:\d+: .*)", NOTHING, Take::First),
     rule!(r"neuronx?-cc", r"\[neuronx?-cc\]: +Error message: +(?P<text>\S.*)", NOTHING, Take::First),
@@ -108,6 +101,22 @@ static RULES: [Rule; 13] = [
     ),
 ];
 
+/// The compilers that torch, setuptools and Neuron start: `nvcc fatal   : Unsupported gpu architecture 'compute_100'`.
+static COMPILERS: Rule = rule!(
+    r"Error building extension|Error compiling objects|CppCompileError|'ninja', '-v'|command '\S*(?:gcc|g\+\+|cc|nvcc)'",
+    r"^(?P<text>[^\s:()]+(?::\d+(?::\d+)?|\(\d+\)): (?:fatal )?error: .*|nvcc (?:fatal|error) .*)",
+    NOTHING,
+    Take::First,
+);
+
+/// Returns the first error that a compiler printed, if a headline says that a build failed, and does not say why.
+pub(super) fn of_compiler(headline: &str, stderr: &Log, stdout: &Log, writer: &Writer) -> Option<String> {
+    let found = || signs_of(&COMPILERS, stderr, stdout, writer)[0].clone();
+    let found = COMPILERS.error.is_match(headline).then(found)??;
+    let says_why = headline.contains("error: ") || headline.contains("nvcc fatal");
+    (!says_why && !one_line(headline).contains(&found)).then_some(found)
+}
+
 /// Returns the lines that tell more about an error, the headline with its details. Those of its writer are preferred.
 pub(super) fn signs(claimed: &str, stderr: &Log, stdout: &Log, writer: &Writer) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
@@ -115,17 +124,8 @@ pub(super) fn signs(claimed: &str, stderr: &Log, stdout: &Log, writer: &Writer) 
     if claimed.starts_with("killed by SIGTERM") {
         return found;
     }
-    for rule in RULES.iter().filter(|rule| rule.error.is_match(claimed)) {
-        let all = || lines(rule, stderr).chain(lines(rule, stdout));
-        let own = || all().filter(|(by, _)| by.rank == writer.rank && by.host == writer.host).map(|(_, text)| text);
-        let first = own().next().or_else(|| all().map(|(_, text)| text).next());
-        let last = own().last().or_else(|| all().map(|(_, text)| text).last());
-        let taken = match rule.take {
-            Take::First => [first, None],
-            Take::Last => [last, None],
-            Take::Both => [first, last],
-        };
-        for text in taken.into_iter().flatten() {
+    for rule in RULES.iter().chain([&COMPILERS]).filter(|rule| rule.error.is_match(claimed)) {
+        for text in signs_of(rule, stderr, stdout, writer).into_iter().flatten() {
             let is_known = one_line(claimed).contains(text.as_str()) || found.iter().any(|other| other.contains(&text));
             if !is_known && found.len() < MAX_SIGNS {
                 found.push(text);
@@ -133,6 +133,19 @@ pub(super) fn signs(claimed: &str, stderr: &Log, stdout: &Log, writer: &Writer) 
         }
     }
     found
+}
+
+/// Returns the lines of one rule that are taken. Those of `writer` are preferred.
+fn signs_of(rule: &Rule, stderr: &Log, stdout: &Log, writer: &Writer) -> [Option<String>; 2] {
+    let all = || lines(rule, stderr).chain(lines(rule, stdout));
+    let own = || all().filter(|(by, _)| by.rank == writer.rank && by.host == writer.host).map(|(_, text)| text);
+    let first = || own().next().or_else(|| all().map(|(_, text)| text).next());
+    let last = || own().last().or_else(|| all().map(|(_, text)| text).last());
+    match rule.take {
+        Take::First => [first(), None],
+        Take::Last => [last(), None],
+        Take::Both => [first(), last()],
+    }
 }
 
 fn lines<'l>(rule: &'l Rule, log: &'l Log) -> impl Iterator<Item = (&'l Writer, String)> + 'l {

@@ -50,6 +50,23 @@ const ROWS: &[HintRow] = &[
         hint: "the image's CUDA toolkit is of another version than torch's; use an image with torch's CUDA version, or set CUDA_HOME to that version",
     },
     HintRow {
+        wordings: &[
+            "Unsupported gpu architecture 'compute_30'",
+            "Unsupported gpu architecture 'compute_35'",
+            "Unsupported gpu architecture 'compute_37'",
+            "Unsupported gpu architecture 'compute_50'",
+            "Unsupported gpu architecture 'compute_52'",
+            "Unsupported gpu architecture 'compute_53'",
+            "Unsupported gpu architecture 'compute_60'",
+            "Unsupported gpu architecture 'compute_61'",
+            "Unsupported gpu architecture 'compute_62'",
+            "Unsupported gpu architecture 'compute_70'",
+            "Unsupported gpu architecture 'compute_72'",
+        ],
+        hint: "the image's CUDA toolkit (nvcc) no longer knows an architecture this old; name only the job's GPU in \
+               TORCH_CUDA_ARCH_LIST (such as 9.0) or in the build's -gencode, or use an image with an older CUDA",
+    },
+    HintRow {
         wordings: &["nvcc fatal*Unsupported gpu architecture '"],
         hint: "the image's CUDA toolkit (nvcc) is older than this GPU's architecture; use an image with a newer CUDA, or name in TORCH_CUDA_ARCH_LIST one that \
                it knows (such as 9.0+PTX)",

@@ -20,6 +20,7 @@ mod languages;
 mod launch;
 mod libraries;
 mod memory;
+mod models;
 mod network;
 mod packages;
 mod parameters;
@@ -57,6 +58,7 @@ enum Trust {
 const ALL: &[(Hint, Trust)] = &[
     (memory::counted, Trust::Anyone),
     (stop::stopped, Trust::Anyone),
+    (stop::not_stopped, Trust::Anyone),
     (disk::shared_memory, Trust::Reporters),
     (disk::full, Trust::Reporters),
     (hardware::fault, Trust::Reporters),
@@ -83,6 +85,7 @@ const ALL: &[(Hint, Trust)] = &[
     (launch::missing_variable, Trust::Anyone),
     (parameters::arguments, Trust::Anyone),
     (launch::advice, Trust::Anyone),
+    (models::advice, Trust::Anyone),
     (compiler::advice, Trust::Anyone),
     (imports::missing_module, Trust::Reporters),
     (imports::missing_name, Trust::Anyone),

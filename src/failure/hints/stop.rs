@@ -1,4 +1,4 @@
-//! Stops that footplate passed on.
+//! Stops that footplate passed on, and those of others.
 
 use super::HintFacts;
 
@@ -12,5 +12,17 @@ pub(super) fn stopped(facts: &HintFacts<'_>) -> Option<String> {
         )
     } else {
         format!("the job was stopped: {signal} was passed on to the script; save a checkpoint when it comes")
+    })
+}
+
+/// SIGTERM killed the process or ended torchrun, and footplate was not told to stop, and told none to end.
+pub(super) fn not_stopped(facts: &HintFacts<'_>) -> Option<String> {
+    let was_sent = facts.claimed().starts_with("killed by SIGTERM")
+        || facts.between("SignalException: Process ", " got signal: 15").is_some();
+    let by_footplate = facts.evidence.stopped.is_some() || facts.evidence.told_to_end;
+    (was_sent && !by_footplate).then(|| {
+        "footplate was not told to stop, and sent no SIGTERM; look for kill() in your code or a library, timeout(1), a launcher or a \
+         watchdog"
+            .to_owned()
     })
 }

@@ -9,18 +9,11 @@ fn the_first_error_of_a_compiler_is_the_headline() {
     told_with(
         2,
         "gcc fit.c -o fit\nfit.c: In function 'main':\nfit.c:4:11: error: 'rows' undeclared (first use in this function)\n    4 |   int x = rows;\n      |           ^~~~\nfit.c:4:11: note: each undeclared identifier is reported only once\nfit.c:5:3: error: expected ';' before 'return'\nmake: *** [Makefile:2: fit] Error 1\n",
-        &[
-            "fit.c:4:11: error: 'rows' undeclared (first use in this function)",
-            "last line: make: *** [Makefile:2: fit] Error 1",
-        ],
+        &["fit.c:4:11: error: 'rows' undeclared (first use in this function)"],
     );
     told(
         "error[E0425]: cannot find value `rate` in this scope\n --> src/main.rs:2:5\nerror[E0308]: mismatched types\n --> src/main.rs:9:5\nerror: aborting due to 2 previous errors\n",
-        &[
-            "error[E0425]: cannot find value `rate` in this scope",
-            "at src/main.rs:2",
-            "last line: error: aborting due to 2 previous errors",
-        ],
+        &["error[E0425]: cannot find value `rate` in this scope", "at src/main.rs:2"],
     );
     // Another program failed after the compiler.
     told(
@@ -58,7 +51,6 @@ fn an_error_of_perls_compiler_is_not_hidden_by_its_summary() {
         &[
             "Global symbol \"$rate\" requires explicit package name (did you forget to declare \"my $rate\"?) at fit.pl line 3.",
             "at fit.pl:3",
-            "last line: Execution of fit.pl aborted due to compilation errors.",
         ],
     );
 }
@@ -67,7 +59,7 @@ fn an_error_of_perls_compiler_is_not_hidden_by_its_summary() {
 fn what_java_could_not_start_with_is_the_headline() {
     told(
         "Invalid initial heap size: -Xms9z\nError: Could not create the Java Virtual Machine.\nError: A fatal exception has occurred. Program will exit.\n",
-        &["Invalid initial heap size: -Xms9z", "last line: Error: A fatal exception has occurred. Program will exit."],
+        &["Invalid initial heap size: -Xms9z"],
     );
 }
 
@@ -173,9 +165,15 @@ fn what_a_build_failed_with_stands_beside_the_error_of_the_library_that_started_
     };
     let built = "RuntimeError: Error building extension 'fused_norm'";
     let ninja = "FAILED: norm.cuda.o\nnvcc -c norm.cu\nnvcc fatal   : Unsupported gpu architecture 'compute_100'\nninja: build stopped: subcommand failed.\n";
-    assert!(text(ninja, built).contains("\nlogged: nvcc fatal : Unsupported gpu architecture 'compute_100'\n"));
+    assert!(text(ninja, built).starts_with(
+        "RuntimeError: Error building extension 'fused_norm': nvcc fatal : Unsupported gpu architecture 'compute_100'\n"
+    ));
     let header = "norm.cpp:3:10: fatal error: torch/extension.h: No such file or directory\n    3 | #include <torch/extension.h>\ncompilation terminated.\nnorm.cpp:9:1: error: expected ';'\n";
-    assert!(text(header, built).contains("\nlogged: norm.cpp:3:10: fatal error: torch/extension.h: No such file"));
+    assert!(text(header, built).starts_with("RuntimeError: Error building extension 'fused_norm': norm.cpp:3:10: fatal error: torch/extension.h: No such file"));
+    assert!(
+        text(header, "RuntimeError: Error building extension 'fused_norm': norm.cpp:9:1: error: expected ';'")
+            .starts_with("RuntimeError: Error building extension 'fused_norm': norm.cpp:9:1: error: expected ';'\n")
+    );
     assert!(!text(header, "KeyError: 'label'").contains("logged"));
     let neuron = "2023-06-15T12:11:12Z ERROR 857 [neuronx-cc]:  An Internal Compiler Error has occurred\n2023-06-15T12:11:12Z ERROR 857 [neuronx-cc]: Error message:  Walrus driver failed to complete successfully\n2023-06-15T12:11:12Z ERROR 857 [neuronx-cc]: Error class:    AssertionError\n";
     let failed = "RuntimeError: neuronx-cc failed with 1";
@@ -189,7 +187,7 @@ fn the_program_that_failed_first_in_a_pipe_is_the_headline() {
     told_with(
         2,
         "gzip: stdin: not in gzip format\ntar: Child returned status 1\ntar: Error is not recoverable: exiting now\n",
-        &["gzip: stdin: not in gzip format", "last line: tar: Error is not recoverable: exiting now"],
+        &["gzip: stdin: not in gzip format"],
     );
     told(
         "npm error code E404\nnpm error 404 Not Found - GET https://registry.example.com/acme-none\nnpm error 404  acme-none@* is not in this registry.\nnpm error A complete log of this run can be found in: /root/.npm/_logs/x.log\n",

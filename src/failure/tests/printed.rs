@@ -1,7 +1,7 @@
 //! Recorded errors as hooks, loggers, runners of tests and libraries print them, and what they leave unsaid.
 
 use super::forms::{told, told_with};
-use super::{evidence, text};
+use super::{evidence, recorded, text};
 use crate::event::Ending;
 use crate::failure::{Evidence, cause};
 
@@ -311,4 +311,51 @@ fn a_number_after_a_word_of_error_is_a_figure_only_if_it_counts_nothing() {
     ] {
         assert_eq!(first(&format!("{figure}\n")), "exit code 1, with no error printed", "{figure}");
     }
+}
+
+#[test]
+fn a_record_that_is_a_json_object_over_several_lines_is_read_as_one_line() {
+    let first = |stderr: &str| recorded(Ending::Exited(1), stderr).lines().next().unwrap_or_default().to_owned();
+    let record =
+        "{\n  \"level\": \"error\",\n  \"ts\": 3,\n  \"message\": \"no rows\",\n  \"fields\": [\n    1\n  ]\n}\n";
+    assert_eq!(first(record), "ERROR no rows");
+    let later = record.replace("error", "info").replace("no rows", "bye");
+    assert_eq!(first(&format!("fit\n{record}{later}")), "ERROR no rows");
+    // Data, and an object without its end.
+    assert_eq!(first("Error: bad shape\n{\n  \"rows\": 3\n}\n"), "Error: bad shape");
+    assert_eq!(first("Error: no rows\n{\n  \"level\": \"info\"\n"), "Error: no rows");
+}
+
+#[test]
+fn a_line_that_only_sums_up_is_not_shown_as_the_last_one() {
+    for (error, sum) in [
+        ("ValueError: no rows", "make: *** [Makefile:2: fit] Error 1"),
+        ("Error: the folder runs/7 exists", "Aborted!"),
+        ("Error: no config", "\nStack backtrace:\n   0: fit::main"),
+        ("ValueError: no rows", "pdsh@algo-1: algo-2: ssh exited with exit code 1"),
+        ("ValueError: no rows", "slurmstepd: error: *** STEP 8.0 ON algo-1 CANCELLED AT 2024-05-02T10:11:12 ***"),
+        ("ValueError: no rows", "=   PID 41 RUNNING AT algo-1\n=   YOU CAN IGNORE THE BELOW CLEANUP MESSAGES"),
+    ] {
+        let text = recorded(Ending::Exited(1), &format!("{error}\n{sum}\n"));
+        assert_eq!(text, format!("{error}\nexit code 1\ncommand: python3 train.py"));
+    }
+    // It is all there is, or says more.
+    let first = |stderr: &str| recorded(Ending::Exited(2), stderr).lines().next().unwrap_or_default().to_owned();
+    assert_eq!(
+        first("make: *** No rule to make target 'fit'.  Stop.\n"),
+        "make: *** No rule to make target 'fit'. Stop."
+    );
+    let limit = "slurmstepd: error: *** JOB 8 ON algo-1 CANCELLED AT 2024-05-02T10:11:12 DUE TO TIME LIMIT ***\n";
+    assert_eq!(first(&format!("epoch 3\n{limit}")), limit.trim_end());
+}
+
+#[test]
+fn of_a_list_of_circumstances_the_item_that_states_the_error_is_the_headline() {
+    let first = |stderr: &str| recorded(Ending::Exited(1), stderr).lines().next().unwrap_or_default().to_owned();
+    assert_eq!(first("Fit failed:\n  stage: warmup\n  error: beam width 0\n"), "error: beam width 0");
+    assert_eq!(
+        first("Check failed:\n  error: lr must be positive\n  error: no rows\n"),
+        "Check failed: error: lr must be positive"
+    );
+    assert_eq!(first("Check failed:\n  - lr is 0\n  - no rows\n"), "Check failed: - lr is 0");
 }

@@ -88,4 +88,12 @@ fn a_rank_that_only_lost_its_connection_gives_way_to_the_one_that_the_launcher_n
     assert_eq!(found[1], "then: RuntimeError: Connection closed by peer [127.0.0.1]:2276");
     assert_eq!(first("step 1\n")[0], "step 1");
     assert_eq!(first("")[0], "exit code 3, with no error printed");
+    let printed = |words: &str| {
+        let ranks = [("algo-1", 0, "Error: rank 1 is lost\n", lost.as_str()), ("algo-1", 1, words, "")];
+        text(&cause(&launched(report, &ranks))).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let found = printed("step 1\n[rank 1] no rows are left, aborting\n");
+    assert_eq!(found[0], "[rank 1] no rows are left, aborting");
+    assert!(found.iter().any(|line| line.contains("rank 1, ")), "{found:?}");
+    assert_eq!(printed("step 1\n")[0], "exit code 3, with no error printed");
 }

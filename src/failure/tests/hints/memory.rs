@@ -13,7 +13,7 @@ const NONE_COUNTED: &str = "the container's cgroup counted no kill for want of m
 fn a_kill_is_blamed_on_memory_only_as_far_as_the_kernel_knows() {
     assert_eq!(of(Ending::Signaled(9), ""), [format!("killed by SIGKILL; {NOT_COUNTED}")]);
     assert_eq!(of(Ending::Exited(137), ""), [format!("killed by SIGKILL; {NOT_COUNTED}")]);
-    assert_eq!(of(Ending::Signaled(15), ""), [""; 0]);
+    assert!(of(Ending::Signaled(15), "").iter().all(|hint| !hint.contains("memory")));
     let counted = JobEvidence { kills_are_counted: true, ..JobEvidence::default() };
     let mut evidence = evidence(Ending::Signaled(9), "");
     evidence.job = counted;

@@ -10,6 +10,7 @@ mod hub;
 mod imports;
 mod libraries;
 mod memory;
+mod models;
 mod peers;
 mod programs;
 mod start;

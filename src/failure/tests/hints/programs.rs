@@ -147,7 +147,11 @@ fn a_compiler_that_is_older_than_the_gpu_is_named() {
     assert_hints(&[
         (
             "RuntimeError: Error building extension 'rows': nvcc fatal   : Unsupported gpu architecture 'compute_120'",
-            "TORCH_CUDA_ARCH_LIST",
+            "is older than this GPU's architecture",
+        ),
+        (
+            "RuntimeError: Error building extension 'rows': nvcc fatal   : Unsupported gpu architecture 'compute_37'",
+            "no longer knows an architecture this old",
         ),
         (
             "RuntimeError: NRT:nrt_allocate_neuron_cores NeuronCore(s) not available - Requested:nc1-nc1 Available:0",
