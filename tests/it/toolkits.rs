@@ -59,3 +59,24 @@ fn the_toolkit_of_tensorflow_runs_mpi_on_several_hosts() {
         failed(&ended, 1, "ValueError: row 17 is rotten\nat train.py:5\n", "host algo-2, rank 3, exit code 1");
     }
 }
+
+#[test]
+fn the_toolkit_of_pytorch_runs_the_script_on_several_hosts() {
+    if !images::usable() {
+        return;
+    }
+    // The toolkit of each host looks for the others' names. Nobody may end before all have found them: it looks for 15 minutes.
+    let script = "import os, socket, time\nhost = os.environ['SM_CURRENT_HOST']\n\
+                  if host == 'algo-1': socket.create_server(('', 7000)).accept()\n\
+                  else:\n    \
+                  while socket.socket().connect_ex(('algo-1', 7000)): time.sleep(0.1)\n\
+                  print(host, os.environ['MASTER_ADDR'], os.environ['SM_HOSTS'], flush=True)\n";
+    let ended = hosts("sagemaker_pytorch_container", r#""lr": 0.1"#, script).start().end();
+    let all_hosts = r#"["algo-1","algo-2"]"#;
+    printed(&ended, &[&format!("algo-1 algo-1 {all_hosts}"), &format!("algo-2 algo-1 {all_hosts}")]);
+
+    let script = format!("{script}if host == 'algo-2': raise ValueError('row 17 is rotten')\ntime.sleep(600)\n");
+    for ended in hosts("sagemaker_pytorch_container", r#""lr": 0.1"#, &script).start().end_in_time() {
+        failed(&ended, 1, "ValueError: row 17 is rotten\nat train.py:7\n", "host algo-2, exit code 1");
+    }
+}
