@@ -10,7 +10,7 @@ use crate::event::SourcePlace;
 use super::lines::Log;
 use super::noise::{self, RecordLevel};
 use super::read;
-use super::runtime::{self, TellingLine};
+use super::runtime::{self, TellingLine, place_of};
 use crate::failure::pattern::pattern;
 
 /// The number of meaningful lines before the end that are searched for an error. The program survived errors before those.
@@ -343,10 +343,6 @@ fn logged_at(record: &str, message: &str) -> Option<SourcePlace> {
         LazyLock::new(|| pattern(r"(?:^|[\s\[(|{])(?P<path>[\w./-]*\w\.py):(?P<line>\d+)(?:[\s\])|:}]|$)"));
     let fields = record.strip_suffix(message)?;
     FIELD.captures(fields).map(|found| place_of(&found))
-}
-
-fn place_of(found: &regex::Captures<'_>) -> SourcePlace {
-    SourcePlace { path: found["path"].to_owned(), line: found["line"].parse().unwrap_or(0), function: None }
 }
 
 /// Returns the title and the words of the box in which a line stands.

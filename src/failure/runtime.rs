@@ -57,13 +57,14 @@ pub(super) fn abort(log: &Log) -> Option<TellingLine> {
         let text = |at: usize| noise::without_progress(log.text(at)).trim();
         let line = (0..log.lines.len()).rev().find(|&at| ABORT.is_match(text(at)))?;
         let headline = noise::message(text(line)).trim_start_matches(['#', ' ']).to_owned();
-        let place = CHECKED_AT.captures(log.text(line)).map(|found| SourcePlace {
-            path: found["path"].to_owned(),
-            line: found["line"].parse().unwrap_or(0),
-            function: None,
-        });
+        let place = CHECKED_AT.captures(log.text(line)).map(|found| place_of(&found));
         Some(TellingLine { headline, place, line })
     })
+}
+
+/// Returns the place that a pattern has found as `path` and `line`.
+pub(super) fn place_of(found: &regex::Captures<'_>) -> SourcePlace {
+    SourcePlace { path: found["path"].to_owned(), line: found["line"].parse().unwrap_or(0), function: None }
 }
 
 /// Returns true if nothing caught an exception, and the runtime of .NET then aborted, or threads were still running at the exit.

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::lines::{Log, Writer};
+use super::read;
 use super::text::one_line;
 use crate::failure::pattern::pattern;
 
@@ -104,7 +105,7 @@ static RULES: [Rule; 12] = [
 /// The compilers that torch, setuptools and Neuron start: `nvcc fatal   : Unsupported gpu architecture 'compute_100'`.
 static COMPILERS: Rule = rule!(
     r"Error building extension|Error compiling objects|CppCompileError|'ninja', '-v'|command '\S*(?:gcc|g\+\+|cc|nvcc)'",
-    r"^(?P<text>[^\s:()]+(?::\d+(?::\d+)?|\(\d+\)): (?:fatal )?error: .*|nvcc (?:fatal|error) .*)",
+    read::COMPILER_ERROR,
     NOTHING,
     Take::First,
 );

@@ -89,9 +89,11 @@ static NO_SUBSTANCE: LazyLock<Regex> = LazyLock::new(|| {
 /// The beginnings of lines that repeat the error which such a message is about.
 const ORIGINAL: [&str; 2] = ["Original error was", "WeightsUnpickler error: "];
 
-/// The error of a compiler in the message about a build: `main.cpp:2:45: error: …`.
-static COMPILER: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^[^\s:()]+(?::\d+(?::\d+)?|\(\d+\)): (?:fatal )?error: |^nvcc (?:fatal|error) "));
+/// A line with the error of a compiler: `main.cpp:2:45: error: …`, `nvcc fatal   : …`.
+pub(in crate::failure) const COMPILER_ERROR: &str =
+    r"^(?P<text>[^\s:()]+(?::\d+(?::\d+)?|\(\d+\)): (?:fatal )?error: .*|nvcc (?:fatal|error) .*)";
+
+static COMPILER: LazyLock<Regex> = LazyLock::new(|| pattern(COMPILER_ERROR));
 
 /// Returns true if a line begins something that is not part of an exception's message.
 pub(super) fn ends(line: &str) -> bool {

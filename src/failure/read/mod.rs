@@ -33,6 +33,7 @@ mod traceback;
 mod uncaught;
 
 pub(super) use forms::tracebacks;
+pub(super) use message::COMPILER_ERROR;
 pub(super) use panel::{content, title};
 pub(super) use python::{fatal, timed_out};
 pub(super) use traceback::{Link, Origin, Raised, Traceback};
