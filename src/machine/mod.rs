@@ -5,6 +5,7 @@
 
 mod bytes;
 mod cgroup;
+mod connections;
 pub mod devices;
 mod disk;
 mod instances;
@@ -21,6 +22,7 @@ use nix::unistd::{SysconfVar, sysconf};
 
 pub use bytes::Bytes;
 pub use cgroup::{MemoryCounters, MemoryGroup, Roots, machine_memory};
+pub use connections::connections;
 pub use disk::{FileSystem, SHARED_MEMORY};
 pub use instances::{Accelerators, accelerators, has_efa_rdma, memory};
 pub use tool::{ToolError, ToolOutput, ask};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::hosts::Hosts;
 use super::images;
-use super::job::{FOOTPLATE, eventually};
+use super::job::{FOOTPLATE, Job, eventually};
 use super::running::Running;
 
 /// The upper bound for noticing that a host is silent, and for ending.
@@ -152,5 +152,52 @@ fn silent_connections_without_proof_do_not_keep_hosts_out() {
     let member = switch.start(&hosts, 2);
     for ended in hosts.end(vec![leader, member]) {
         assert_eq!(ended.succeeded().stdout(), "ran\n");
+    }
+}
+
+/// A program that sends to everybody who connects, and one that receives for some seconds.
+const SEND: &str = "import socket, threading, time\n\
+    def serve(connection):\n    while True:\n        connection.sendall(bytes(1 << 20))\n        time.sleep(0.05)\n\
+    listener = socket.create_server(('10.77.0.2', 7000))\n\
+    print('ready', flush=True)\n\
+    while True: threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()\n";
+const RECEIVE: &str = "import socket, sys, time\n\
+    connection = socket.create_connection(('10.77.0.2', 7000))\n\
+    print('connected', flush=True)\n\
+    end = time.time() + float(sys.argv[1])\n\
+    while time.time() < end: connection.recv(1 << 20)\n";
+
+#[test]
+fn a_job_goes_on_if_its_own_processes_receive_and_not_if_others_do() {
+    let Some(switch) = Switch::new(2) else { return };
+    let speaking = |n: usize, words: &[&str]| {
+        let mut command = switch.within(n, "setpriv");
+        command.args(["--pdeathsig", "KILL", "python3", "-c"]).args(words).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("python3");
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut said).expect("read");
+        assert!(!said.is_empty(), "{words:?}");
+        child
+    };
+    let others = [speaking(2, &[SEND]), speaking(1, &[RECEIVE, "600"])];
+    let start = |script: &str| {
+        let job = Job::python(script).file("code/receive.py", RECEIVE).variable("FOOTPLATE_HANG_TIMEOUT", "3");
+        let mut command = switch.within(1, FOOTPLATE);
+        command.arg("train").env_clear().envs(job.variables());
+        let running = Running::of(&job, command);
+        (job, running)
+    };
+    let (stuck, stuck_running) = start("import time\nprint('begun', flush=True)\ntime.sleep(600)\n");
+    // The bytes come to a process that the script has started.
+    let receive = "import subprocess, sys\nsubprocess.run([sys.executable, 'receive.py', '7'], check=True)\n";
+    let (receiving, receiving_running) = start(receive);
+    let ended = stuck_running.end(&stuck);
+    assert!(ended.failure().starts_with("Hang: no progress for "), "{ended:#?}");
+    assert!(!ended.stderr.contains("over the network"), "{ended:#?}");
+    let ended = receiving_running.end(&receiving).succeeded();
+    assert!(ended.stderr.contains(" MB/s come or go over the network: the job has 3 s more"), "{}", ended.stderr);
+    for mut child in others {
+        child.kill().expect("it runs");
+        child.wait().expect("it has ended");
     }
 }

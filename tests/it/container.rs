@@ -10,7 +10,7 @@ use crate::images;
 use crate::job::{Job, patience};
 
 /// The shortest time for which tests wait for a container engine, which can be slow on a busy machine.
-const CONTAINER_PATIENCE: Duration = Duration::from_secs(120);
+const CONTAINER_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Returns a job for a container, with a channel `training` of CSV data on the line y = 2x. The hyperparameters must name
 /// the script.

@@ -72,13 +72,38 @@ pub(super) struct Effort {
     worked: BTreeMap<usize, u64>,
     /// The ranks of which a process wants a processor.
     runnable: BTreeSet<usize>,
-    /// The bytes over the network.
-    network: u64,
+    network: NetworkBytes,
+}
+
+/// The bytes over the network.
+#[derive(Clone, Debug)]
+pub(super) enum NetworkBytes {
+    /// Over each connection of this job's processes, by its number.
+    Connections(BTreeMap<u64, u64>),
+    /// Over all interfaces, where the kernel does not tell of connections: with those of other programs.
+    Interfaces(u64),
+}
+
+impl NetworkBytes {
+    /// Returns the number of bytes since an earlier look.
+    fn since(&self, before: &NetworkBytes) -> u64 {
+        match (before, self) {
+            // All bytes of a new connection are new.
+            (NetworkBytes::Connections(before), NetworkBytes::Connections(now)) => since(now, before),
+            (NetworkBytes::Interfaces(before), NetworkBytes::Interfaces(now)) => now.saturating_sub(*before),
+            _ => 0,
+        }
+    }
+}
+
+/// Returns by how much counters have grown in all. One that is new began at 0.
+fn since<K: Ord>(now: &BTreeMap<K, u64>, before: &BTreeMap<K, u64>) -> u64 {
+    now.iter().map(|(key, count)| count.saturating_sub(before.get(key).copied().unwrap_or_default())).sum()
 }
 
 impl Effort {
-    /// Looks at the processes of each rank. `network` is the number of bytes over the network so far.
-    pub(super) fn look(ranks: &BTreeMap<usize, Vec<ProcessEntry>>, network: u64) -> Effort {
+    /// Looks at the processes of each rank.
+    pub(super) fn look(ranks: &BTreeMap<usize, Vec<ProcessEntry>>, network: NetworkBytes) -> Effort {
         let mut effort = Effort {
             at: Instant::now(),
             compiler: None,
@@ -108,11 +133,8 @@ impl Effort {
         let seconds = (self.at - before.at).as_secs_f64().max(0.001);
         let rate = |bytes: u64| (bytes as f64 / seconds) as u64;
         // A process that came meanwhile has moved all of its bytes meanwhile.
-        let moved_since = |(process, bytes): (&(i32, u64), &u64)| {
-            bytes.saturating_sub(before.moved.get(process).copied().unwrap_or_default())
-        };
-        let moved = rate(self.moved.iter().map(moved_since).sum());
-        let network = rate(self.network.saturating_sub(before.network));
+        let moved = rate(since(&self.moved, &before.moved));
+        let network = rate(self.network.since(&before.network));
         let mut activities: Vec<Activity> = self.compiler.clone().map(Activity::Compiler).into_iter().collect();
         activities.extend((moved >= LEAST_IO).then_some(Activity::InputOutput(moved)));
         activities.extend((network >= LEAST_NETWORK).then_some(Activity::Network(network)));
@@ -196,12 +218,13 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::time::{Duration, Instant};
 
-    use super::{Effort, is_compiler, moved, of_power, worked};
+    use super::{Effort, NetworkBytes, is_compiler, moved, of_power, worked};
     use crate::event::Activity;
 
     fn effort(at: Instant, moved: u64, worked: &[(usize, u64)], network: u64) -> Effort {
         let worked = worked.iter().copied().collect();
         let moved = BTreeMap::from([((7, 1), moved)]);
+        let network = NetworkBytes::Interfaces(network);
         Effort { at, compiler: None, moved, worked, runnable: BTreeSet::new(), network }
     }
 
@@ -235,6 +258,15 @@ mod tests {
         // The only rank that computes may be in an endless loop.
         let one = effort(later, 1000, &[(0, 200)], 50);
         assert_eq!(one.since(&effort(begun, 1000, &[(0, 0)], 50)), []);
+    }
+
+    #[test]
+    fn bytes_count_over_each_connection() {
+        let bytes = |counts: &[(u64, u64)]| NetworkBytes::Connections(counts.iter().copied().collect());
+        let before = bytes(&[(1, 1000), (2, 70)]);
+        // One was closed, one grew, and one is new.
+        assert_eq!(bytes(&[(2, 100), (3, 5)]).since(&before), 35);
+        assert_eq!(NetworkBytes::Interfaces(7000).since(&before), 0);
     }
 
     #[test]

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::HangInput;
-use super::activity::{self, Effort};
+use super::activity::{self, Effort, NetworkBytes};
 use crate::event::{HostStacks, Process};
 use crate::files;
-use crate::machine::{Roots, Traffic, UsageReader};
-use crate::supervise::ProcessEntry;
+use crate::machine::{self, Roots, Traffic, UsageReader};
+use crate::supervise::{ProcessEntry, descendants};
 use crate::watch::stacks::{self, RankStacks, groups, text};
 
 /// The time between the two looks that show what goes on.
@@ -38,8 +38,14 @@ pub(super) struct RankLook {
 pub(super) fn look(input: &HangInput, begun: Instant, is_hang: bool) -> RankLook {
     let mut usage = is_hang.then(|| UsageReader::open(&Roots::default(), &input.base));
     let mut network = || {
-        let traffic = usage.as_mut().and_then(|reader| reader.read().network);
-        traffic.map_or(0, |Traffic { received, sent }| received + sent)
+        let processes = descendants().unwrap_or_default();
+        match machine::connections(processes.iter().map(|entry| entry.pid)) {
+            Ok(bytes) => NetworkBytes::Connections(bytes),
+            Err(_) => {
+                let traffic = usage.as_mut().and_then(|reader| reader.read().network);
+                NetworkBytes::Interfaces(traffic.map_or(0, |Traffic { received, sent }| received + sent))
+            }
+        }
     };
     let started = Instant::now();
     let processes = input.processes.ranks();
