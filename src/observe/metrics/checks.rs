@@ -47,7 +47,7 @@ pub(super) fn defect(pattern: &Hir, core: &Core) -> Option<Defect> {
     }
     let value = |number: &str| {
         let line = format!("{}{number}{}", around.before, around.after);
-        core.search(&line, &mut core.places()).flatten().map(|group| line[group].to_owned())
+        core.search(&line).flatten().map(|group| line[group].to_owned())
     };
     // A group of whole numbers is meant so.
     let is_for_integers =

@@ -205,7 +205,7 @@ fn is_cut(rest: &str) -> bool {
 fn warn_of_prefix(definition: &CompiledMetric, found: &Found<'_>, prefix: &str) {
     let line = format!("{prefix}{}", found.line);
     let own = &found.line[found.group.clone()];
-    let with_prefix = definition.core.search(&line, &mut definition.core.places()).flatten().map(|group| &line[group]);
+    let with_prefix = definition.core.search(&line).flatten().map(|group| &line[group]);
     if with_prefix != Some(own) {
         tracing::warn!(
             "metric {}: its pattern {} does not give the same value with the prefix {prefix:?}, which stands before the line in \

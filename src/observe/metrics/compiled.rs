@@ -31,7 +31,7 @@ impl CompiledMetric {
         let translated = translate(&given.pattern)?;
         let hir = regex_syntax::parse(&translated).map_err(|_| PatternError::TooLarge)?;
         let core = Core::of(&hir).ok_or(PatternError::TooLarge)?;
-        // A clone has memory of its own for its searches, some 40 KiB, which is freed.
+        // A clone compiles the core for itself, and is freed.
         let defect = defect(&hir, &core.clone());
         Ok(CompiledMetric { name: given.name.clone(), pattern: given.pattern.clone(), core, hir, defect })
     }

@@ -25,14 +25,16 @@ const MAX_OCCURRENCES: usize = 16;
 #[derive(Clone, Debug)]
 pub(super) struct Core {
     /// The core for lines of ASCII. It takes a small part of the memory, because a class such as `\S` has hundreds of ranges.
-    in_ascii: Compiled,
-    /// The core for other lines. Compiled when there is one.
+    /// Compiled when there is a line to search, like all of these: many definitions of a job match nothing, or only lines of
+    /// ASCII.
+    in_ascii: OnceLock<Option<Compiled>>,
+    /// The core for other lines.
     in_text: OnceLock<Option<Compiled>>,
     core: Hir,
     /// The texts that each match contains, one behind the other. Empty if the search engine itself looks for the only one.
     texts: Vec<memmem::Finder<'static>>,
     wanted: Occurrence,
-    /// The whole pattern, for lines with many occurrences of the core. Compiled when there is one.
+    /// The whole pattern, for lines with many occurrences of the core.
     whole: OnceLock<Option<Regex>>,
     pattern: String,
 }
@@ -74,10 +76,10 @@ impl Core {
             texts.all.clear();
         }
         let finders = texts.all.iter().map(|text| memmem::Finder::new(text).into_owned());
-        // A core that is too large for other lines is too large.
+        // That for lines of ASCII is smaller.
         Compiled::of(&core)?;
         Some(Core {
-            in_ascii: Compiled::of(&for_ascii(&core))?,
+            in_ascii: OnceLock::new(),
             in_text: OnceLock::new(),
             core,
             texts: finders.collect(),
@@ -87,35 +89,24 @@ impl Core {
         })
     }
 
-    /// Returns the memory for a search.
-    pub(super) fn places(&self) -> CaptureLocations {
-        self.in_ascii.regex.capture_locations()
-    }
-
     /// Returns `None` if a line does not match the pattern, and else the place of the first group, if it takes part in the match.
-    pub(super) fn search(&self, line: &str, places: &mut CaptureLocations) -> Option<Option<Range<usize>>> {
+    pub(super) fn search(&self, line: &str) -> Option<Option<Range<usize>>> {
         let mut rest = line.as_bytes();
         for text in &self.texts {
             rest = &rest[text.find(rest)? + text.needle().len()..];
         }
-        if line.is_ascii() {
-            return self.search_with(&self.in_ascii, line, places);
-        }
-        let compiled = self.in_text.get_or_init(|| Compiled::of(&self.core)).as_ref()?;
-        self.search_with(compiled, line, &mut compiled.regex.capture_locations())
-    }
-
-    fn search_with(
-        &self,
-        compiled: &Compiled,
-        line: &str,
-        places: &mut CaptureLocations,
-    ) -> Option<Option<Range<usize>>> {
-        let (mut start, mut group) = compiled.next(line, 0, places)?;
+        let compiled = if line.is_ascii() {
+            self.in_ascii.get_or_init(|| Compiled::of(&for_ascii(&self.core)))
+        } else {
+            self.in_text.get_or_init(|| Compiled::of(&self.core))
+        };
+        let compiled = compiled.as_ref()?;
+        let mut places = compiled.regex.capture_locations();
+        let (mut start, mut group) = compiled.next(line, 0, &mut places)?;
         if self.wanted == Occurrence::Last {
             let mut occurrences = 1;
             while let Some(length) = line[start..].chars().next().map(char::len_utf8) {
-                let Some(next) = compiled.next(line, start + length, places) else { break };
+                let Some(next) = compiled.next(line, start + length, &mut places) else { break };
                 occurrences += 1;
                 if occurrences > MAX_OCCURRENCES {
                     return self.search_whole(line);
@@ -352,7 +343,7 @@ mod tests {
             let whole = Regex::new(&pattern).expect("a pattern");
             let expected = whole.captures(&line).map(|found| found.get(1).map(|group| group.range()));
             let core = Core::of(&regex_syntax::parse(&pattern).expect("parsed")).expect("compiled");
-            prop_assert_eq!(core.search(&line, &mut core.places()), expected, "{} in {:?}", pattern, line);
+            prop_assert_eq!(core.search(&line), expected, "{} in {:?}", pattern, line);
         }
     }
 }

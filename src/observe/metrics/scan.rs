@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use regex::CaptureLocations;
-
 use super::compiled::CompiledMetric;
 use super::finder::Finder;
 use super::rarity::Rarity;
@@ -37,8 +35,6 @@ pub(super) struct Found<'a> {
 #[derive(Debug)]
 pub(super) struct Scanner {
     definitions: Vec<CompiledMetric>,
-    /// The memory of the places of groups, for each definition.
-    locations: Vec<CaptureLocations>,
     finder: Finder,
     choice: Choice,
     /// The number of the line in which a definition was tried last, for each definition.
@@ -62,7 +58,6 @@ impl Scanner {
     /// Makes a scanner for these definitions.
     pub(super) fn new(definitions: Vec<CompiledMetric>) -> Scanner {
         Scanner {
-            locations: definitions.iter().map(|definition| definition.core.places()).collect(),
             finder: finder(&definitions, &Rarity::typical()),
             choice: Choice { sample: Vec::new(), number: 0, bytes: 0, vain: 0 },
             tried: vec![0; definitions.len()],
@@ -108,14 +103,14 @@ impl Scanner {
             Ok(text) => Cow::Borrowed(text),
             Err(_) => String::from_utf8_lossy(line),
         };
-        let Scanner { definitions, locations, finder, tried, line: number, .. } = self;
+        let Scanner { definitions, finder, tried, line: number, .. } = self;
         let mut matched = false;
         finder.patterns_of(&line[first..], |definition| {
             if std::mem::replace(&mut tried[definition], *number) == *number {
                 return;
             }
             let (number, definition) = (definition, &definitions[definition]);
-            let Some(group) = definition.core.search(&text, &mut locations[number]) else { return };
+            let Some(group) = definition.core.search(&text) else { return };
             matched = true;
             if let Some(group) = group {
                 found(definition, &Found { number, line: &text, group });
