@@ -44,14 +44,22 @@ pub(super) struct Proved {
     pub(super) stream: TcpStream,
 }
 
+/// News of the entrance.
+pub(super) enum Entered {
+    Proved(Proved),
+    /// The first connection that has another key, from this address.
+    OtherKey(IpAddr),
+}
+
 /// The result of a task of the entrance.
 enum Done {
     Handshake { id: u64, peer: SocketAddr, result: io::Result<Box<Proved>> },
     Lookup(HostAddresses),
 }
 
-/// Accepts connections for ever, and lets each prove itself while others do. Sends those that have to `events`.
-pub(super) async fn accept<E: From<Proved>>(
+/// Accepts connections for ever, and lets each prove itself while others do. Sends those that have, and the first one with
+/// another key, to `events`.
+pub(super) async fn accept<E: From<Entered>>(
     listener: TcpListener,
     membership: Arc<Membership>,
     events: mpsc::Sender<E>,
@@ -61,6 +69,7 @@ pub(super) async fn accept<E: From<Proved>>(
     let mut tasks = JoinSet::new();
     let mut refusals = Refusals::default();
     let mut looked_up: Option<Instant> = None;
+    let mut has_met_other_key = false;
     loop {
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -80,9 +89,15 @@ pub(super) async fn accept<E: From<Proved>>(
                         match result {
                             Ok(proved) => {
                                 // Nobody listens any more at the end.
-                                let _ = events.send(E::from(*proved)).await;
+                                let _ = events.send(E::from(Entered::Proved(*proved))).await;
                             }
-                            Err(error) => refusals.note(peer.ip().to_canonical(), &reason(&error)),
+                            Err(error) => {
+                                let (address, reason) = (peer.ip().to_canonical(), reason(&error));
+                                refusals.note(address, &reason);
+                                if reason == handshake::OTHER_KEY && !std::mem::replace(&mut has_met_other_key, true) {
+                                    let _ = events.send(E::from(Entered::OtherKey(address))).await;
+                                }
+                            }
                         }
                     }
                     Ok(Done::Lookup(addresses)) => places.hosts = addresses,

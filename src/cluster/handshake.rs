@@ -23,6 +23,9 @@ const CHALLENGE_SIZE: usize = 32;
 /// The maximum size of a frame from a peer that has proved nothing yet, in bytes.
 const MAX_UNPROVED_FRAME: usize = 1024;
 
+/// The reason for which a peer with another key is refused.
+pub(super) const OTHER_KEY: &str = "it has another key";
+
 /// Both directions of a session.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -46,7 +49,7 @@ pub(super) async fn admit(stream: &mut TcpStream, key: &Key) -> io::Result<(Stri
     let parts = parts.and_then(|(theirs, rest)| Some((theirs, rest.split_first_chunk::<TAG_SIZE>()?)));
     let (theirs, (tag, name)) = parts.ok_or_else(|| refused("it does not speak footplate's protocol"))?;
     if !key.proves(&[b"host", &own, theirs, name], tag) {
-        return Err(refused("it has another key"));
+        return Err(refused(OTHER_KEY));
     }
     let host = std::str::from_utf8(name).map_err(|_| refused("its name is no text"))?.to_owned();
     frame::write(stream, &key.tag(&[b"leader", &own, theirs, name])).await?;
@@ -79,7 +82,7 @@ pub(super) async fn introduce(stream: &mut TcpStream, key: &Key, host: &str) -> 
         _ => error,
     })?;
     if !key.proves(&[b"leader", theirs, &own, name], &proof) {
-        return Err(refused("it has another key"));
+        return Err(refused(OTHER_KEY));
     }
     let session = key.session(&[b"session", theirs, &own, name]);
     let sender = Sequence::new(session.clone(), Direction::ToLeader);

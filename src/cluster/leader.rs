@@ -11,12 +11,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::agent::{self, Answer, Asked};
-use super::entrance::{self, Proved, Refusals};
+use super::entrance::{self, Entered, Proved, Refusals};
 use super::handshake::Session;
 use super::message::Message;
 use super::received::limited;
 use super::table::{HostTable, LeaderAction};
-use super::{ALIVE_INTERVAL, Command, Connection, GOODBYE_TIME, LINGER_TIME, Membership, Observed, WAITING_MESSAGES};
+use super::{
+    ALIVE_INTERVAL, Audience, Command, Connection, GOODBYE_TIME, LINGER_TIME, Membership, Observed, WAITING_MESSAGES,
+};
 use crate::event::{EventKind, WatchNote};
 
 /// The time for which the leader tries to get a port that another program has, and the interval of its attempts.
@@ -28,7 +30,7 @@ const REMIND_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A message from a connection to the leader's loop.
 enum LeaderEvent {
-    Proved(Proved),
+    Entered(Entered),
     Heard {
         host: String,
         message: Message,
@@ -43,9 +45,9 @@ enum LeaderEvent {
     },
 }
 
-impl From<Proved> for LeaderEvent {
-    fn from(proved: Proved) -> LeaderEvent {
-        LeaderEvent::Proved(proved)
+impl From<Entered> for LeaderEvent {
+    fn from(entered: Entered) -> LeaderEvent {
+        LeaderEvent::Entered(entered)
     }
 }
 
@@ -76,13 +78,14 @@ pub(super) async fn run(membership: Membership, mut commands: mpsc::UnboundedRec
         }
     }
     let mut reminder = tokio::time::interval_at((now + REMIND_INTERVAL).into(), REMIND_INTERVAL);
-    loop {
+    let audience = loop {
         let deadline = hub.table.deadline();
         let actions = tokio::select! {
             command = commands.recv() => match command {
                 Some(Command::Tell(message)) => hub.table.heard(leader, message, Instant::now()),
                 Some(Command::Watch { host, note }) => hub.watch(host.as_deref(), &note),
-                Some(Command::Leave) | None => break,
+                Some(Command::Leave(audience)) => break audience,
+                None => break Audience::Connected,
             },
             Some(event) = receiver.recv() => match event {
                 LeaderEvent::Deaf { why } => return super::alone(&membership, observed, &why),
@@ -93,19 +96,21 @@ pub(super) async fn run(membership: Membership, mut commands: mpsc::UnboundedRec
             _ = reminder.tick() => hub.remind(),
         };
         hub.act(actions);
-    }
+    };
     let actions = hub.table.close();
     hub.act(actions);
-    hub.say_goodbye(&mut receiver, &events).await;
+    hub.say_goodbye(audience, &mut receiver, &events).await;
 }
 
 /// Listens as soon as the port is free. Another program, or a job that is about to end, may hold it for a moment.
 async fn serve_port(membership: Arc<Membership>, events: mpsc::Sender<LeaderEvent>) {
     let begun = Instant::now();
+    // Hosts that are waited for must not be blamed.
+    let limit = PORT_TIME.min(membership.patience / 2);
     let listener = loop {
         match listen(&membership).await {
             Ok(listener) => break listener,
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && begun.elapsed() < PORT_TIME => {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && begun.elapsed() < limit => {
                 tokio::time::sleep(PORT_PAUSE).await;
             }
             Err(error) => {
@@ -146,7 +151,11 @@ struct Hub<'a> {
 impl Hub<'_> {
     fn happened(&mut self, event: LeaderEvent, events: &mpsc::Sender<LeaderEvent>) -> Vec<LeaderAction> {
         match event {
-            LeaderEvent::Proved(Proved { host, address, session, stream }) => {
+            LeaderEvent::Entered(Entered::OtherKey(address)) => {
+                self.table.met_other_key(address);
+                Vec::new()
+            }
+            LeaderEvent::Entered(Entered::Proved(Proved { host, address, session, stream })) => {
                 if let Err(why) = self.table.may_join(&host) {
                     self.refusals.note(address, &why);
                     return Vec::new();
@@ -266,13 +275,18 @@ impl Hub<'_> {
         vec![LeaderAction::Note(format!("waiting for {}{more}", named.join(", ")))]
     }
 
-    /// Waits until every host has received what it was told and, after a failure, for hosts of the launch that are
-    /// still to connect: they would wait for this one.
-    async fn say_goodbye(mut self, events: &mut mpsc::Receiver<LeaderEvent>, sender: &mpsc::Sender<LeaderEvent>) {
+    /// Waits until every host has received what it was told. After a failure, hosts of the launch that are still to connect
+    /// may belong to the audience.
+    async fn say_goodbye(
+        mut self,
+        audience: Audience,
+        events: &mut mpsc::Receiver<LeaderEvent>,
+        sender: &mpsc::Sender<LeaderEvent>,
+    ) {
         let begun = Instant::now();
-        let has_failed = self.observed.stage().verdict().is_some();
+        let awaits = audience == Audience::Expected && self.observed.stage().verdict().is_some();
         loop {
-            let is_awaited = has_failed && self.membership.nodes.iter().any(|node| self.table.may_join(node).is_ok());
+            let is_awaited = awaits && self.membership.nodes.iter().any(|node| self.table.may_join(node).is_ok());
             let limit = if is_awaited { LINGER_TIME } else { GOODBYE_TIME };
             if self.outboxes.is_empty() && !is_awaited {
                 return;

@@ -13,8 +13,8 @@ use super::handshake::{self, Session};
 use super::message::Message;
 use super::received::limited;
 use super::{
-    ALIVE_INTERVAL, Command, Connection, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Membership, Observed,
-    Order, WAITING_MESSAGES, table,
+    ALIVE_INTERVAL, Audience, Command, Connection, GOODBYE_TIME, HANDSHAKE_TIME, LINGER_TIME, LOST_AFTER, Membership,
+    Observed, Order, WAITING_MESSAGES, table,
 };
 use crate::event::{Cause, EventKind, Verdict};
 use crate::resolve;
@@ -74,7 +74,8 @@ async fn connect(
                     Some(Command::Tell(message)) => waiting.messages.push(message),
                     // There is nobody yet who watches with this host.
                     Some(Command::Watch { .. }) => {}
-                    Some(Command::Leave) | None => {
+                    Some(Command::Leave(Audience::Connected)) | None => return None,
+                    Some(Command::Leave(Audience::Expected)) => {
                         // The others would wait for a host that has failed, but not for one that has not.
                         let has_failed = waiting.messages.iter().any(|message| matches!(message, Message::Failed { .. }));
                         if membership.nodes.is_empty() || !has_failed {
@@ -151,6 +152,7 @@ async fn talk(
     orders: mpsc::Sender<Order>,
 ) {
     let mut orders = Some(orders);
+    let mut has_warned = false;
     let Session { mut sender, mut receiver } = session;
     let (mut reading, mut writing) = stream.into_split();
     let (heard, mut messages) = mpsc::channel(WAITING_MESSAGES);
@@ -185,7 +187,7 @@ async fn talk(
             command = commands.recv() => match command {
                 Some(Command::Tell(message)) => to_say.push(message),
                 Some(Command::Watch { note, .. }) => to_say.push(Message::Watch(note)),
-                Some(Command::Leave) | None => leaves = true,
+                Some(Command::Leave(_)) | None => leaves = true,
             },
             _ = alive.tick() => to_say.push(Message::Alive),
             message = messages.recv() => match message {
@@ -193,8 +195,9 @@ async fn talk(
                     // A command that comes early is run when this host is ready for it.
                     if let Some(orders) = &orders
                         && orders.try_send(Order { id, command }).is_err()
+                        && !std::mem::replace(&mut has_warned, true)
                     {
-                        tracing::warn!("a command of host {} is not run: too many wait", membership.leader);
+                        tracing::warn!("commands of host {} are not run: too many wait", membership.leader);
                     }
                 }
                 Some(Ok(Message::Dismissed)) => orders = None,

@@ -120,7 +120,8 @@ impl Message {
 
 /// Returns the kind of a message: the text, or the first name of the object, that it consists of.
 fn kind(bytes: &[u8]) -> Option<&str> {
-    let rest = bytes.strip_prefix(b"{").unwrap_or(bytes).strip_prefix(b"\"")?;
+    let bytes = bytes.trim_ascii_start();
+    let rest = bytes.strip_prefix(b"{").unwrap_or(bytes).trim_ascii_start().strip_prefix(b"\"")?;
     std::str::from_utf8(rest.split(|byte| *byte == b'"').next()?).ok()
 }
 
@@ -176,7 +177,9 @@ mod tests {
     #[test]
     fn a_message_of_another_version_is_ignored_and_one_that_is_not_whole_is_an_error() {
         let read = |text: &str| Message::from_bytes(text.as_bytes(), &TO_LEADER);
-        for other in ["\"Paused\"", "{\"Paused\":{\"until\":3}}", "{\"Verdict\":{\"text\":1}}"] {
+        for other in
+            ["\"Paused\"", "{\"Paused\":{\"until\":3}}", "{\"Verdict\":{\"text\":1}}", " \"Over\"", "\n{ \"Stop\":1}"]
+        {
             assert_eq!(read(other).expect(other), None);
         }
         let deep = format!("{{\"Hello\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));

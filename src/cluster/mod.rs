@@ -233,8 +233,17 @@ enum Command {
         host: Option<String>,
         note: WatchNote,
     },
-    /// The channel is not needed any more.
-    Leave,
+    /// The channel is not needed any more, once these hosts have heard the end.
+    Leave(Audience),
+}
+
+/// The hosts that hear of a failure before this host leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Those that are connected. Whoever stops a job tells every host.
+    Connected,
+    /// Also hosts of the launch that this host has not met yet, for a stated time: they would wait for it.
+    Expected,
 }
 
 /// This host's place in the channel.
@@ -296,9 +305,9 @@ impl Channel {
         self.view.clone()
     }
 
-    /// Leaves the channel: what was told is sent, and the thread ends, within a stated time.
-    pub fn leave(self) {
-        if self.speaker.commands.send(Command::Leave).is_ok() {
+    /// Leaves the channel: what was told is sent to these hosts, and the thread ends, within a stated time.
+    pub fn leave(self, audience: Audience) {
+        if self.speaker.commands.send(Command::Leave(audience)).is_ok() {
             let _ = self.ended.recv_timeout(LINGER_TIME + GOODBYE_TIME);
         }
     }

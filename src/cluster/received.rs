@@ -16,7 +16,7 @@ const MAX_TEXT: usize = 16 << 10;
 const MAX_FACTS: usize = 64;
 /// The maximum number of hints of a cause.
 const MAX_HINTS: usize = 4;
-/// The maximum number of ranks of a host.
+/// The maximum number of ranks.
 const MAX_RANKS: usize = 1 << 16;
 /// The longest pause before an attempt.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
@@ -69,7 +69,7 @@ fn limited_cause(cause: Cause, sender: &str, hosts: &[String]) -> Cause {
         place: cause.place.map(place),
         thread: cause.thread.map(cut),
         host: cause.host.map(|host| if is_of_job(&host) { host } else { sender.to_owned() }),
-        rank: cause.rank,
+        rank: cause.rank.filter(|rank| *rank < MAX_RANKS),
         followers: cause.followers.min(MAX_RANKS),
         ended: cause.ended.min(MAX_RANKS),
         stage: cause.stage,
@@ -157,6 +157,7 @@ mod tests {
             hints: vec![long(); 1000],
             thread: Some(long()),
             host: Some("evil.example".to_owned()),
+            rank: Some(usize::MAX),
             followers: usize::MAX,
             absent_hosts: vec![long(), "algo-1".to_owned()],
             command: long(),
@@ -165,7 +166,7 @@ mod tests {
         let received = received(cause);
         assert!(serde_json::to_vec(&received).expect("text").len() < 100_000);
         assert_eq!((received.host.as_deref(), received.exit_code()), (Some("algo-2"), 3));
-        assert_eq!(received.absent_hosts, ["algo-1"]);
+        assert_eq!((received.rank, received.absent_hosts), (None, vec!["algo-1".to_owned()]));
         let facts = (0..10_000).map(|number| (number.to_string(), "y".repeat(100))).collect();
         let hello = limited(Message::Hello(facts), "algo-2", &hosts());
         assert!(matches!(hello, Message::Hello(facts) if facts.len() == 64));

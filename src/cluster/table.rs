@@ -7,9 +7,11 @@
 mod causes;
 mod fewer;
 mod restart;
+mod start;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 pub(super) use causes::{alone, lost, never_came, of_host};
@@ -109,6 +111,8 @@ pub struct HostTable {
     /// The time until which a restart waits for the ends of all ranks.
     restart_until: Option<Instant>,
     has_started: bool,
+    /// The address of the first connection that had another key.
+    other_key: Option<IpAddr>,
     is_decided: bool,
     /// True once all hosts were told that the job is over.
     is_over: bool,
@@ -144,6 +148,7 @@ impl HostTable {
             begun: now,
             restart_until: None,
             has_started: false,
+            other_key: None,
             is_decided: false,
             is_over: false,
             verdict: None,
@@ -161,6 +166,11 @@ impl HostTable {
             Some(Standing::Lost | Standing::Finished | Standing::Ended) => Err(format!("{host} was there before")),
             Some(Standing::Present | Standing::Ready) => Err(format!("{host} is there already")),
         }
+    }
+
+    /// Notes that a connection from this address had another key. It may be that of a host.
+    pub fn met_other_key(&mut self, address: IpAddr) {
+        self.other_key.get_or_insert(address);
     }
 
     /// Returns true if a host is connected and not ready yet.
@@ -190,16 +200,11 @@ impl HostTable {
             Message::Ready if self.is_preparing(host) => {
                 self.stands(host, Standing::Ready);
                 self.unready.remove(host);
-                match (self.failures.is_empty(), self.has_started) {
-                    (true, true) => {
-                        let told = [Some(Message::Start), self.steps.allowed().map(Message::Allowed)];
-                        told.into_iter().flatten().map(|message| LeaderAction::To(host.to_owned(), message)).collect()
-                    }
-                    (true, false) if self.may_start() => {
-                        (self.has_started, self.begun) = (true, now);
-                        vec![LeaderAction::All(Message::Start)]
-                    }
-                    _ => Vec::new(),
+                if self.failures.is_empty() && self.has_started {
+                    let told = [Some(Message::Start), self.steps.allowed().map(Message::Allowed)];
+                    told.into_iter().flatten().map(|message| LeaderAction::To(host.to_owned(), message)).collect()
+                } else {
+                    self.start_if_ready(now)
                 }
             }
             Message::Completed(step) => {
@@ -216,13 +221,15 @@ impl HostTable {
             Message::Ended { ranks } => {
                 self.ended_ranks.insert(host.to_owned(), ranks);
                 self.stands(host, Standing::Ended);
-                let mut actions = self.allow();
+                let mut actions = self.left_early(host, now);
+                actions.extend(self.allow());
                 actions.extend(self.settled(now));
                 actions
             }
             Message::Finished => {
                 self.stands(host, Standing::Finished);
-                let mut actions = self.allow();
+                let mut actions = self.left_early(host, now);
+                actions.extend(self.allow());
                 let settled = self.settled(now);
                 if host == self.leader && settled.is_empty() && !self.nodes.is_empty() {
                     actions.push(LeaderAction::All(Message::Dismissed));
@@ -297,7 +304,7 @@ impl HostTable {
             }
             let absent: Vec<&str> = self.absent_nodes().collect();
             let host = absent.first().copied().unwrap_or_default().to_owned();
-            let cause = never_came(&absent, self.patience);
+            let cause = never_came(&absent, self.patience, self.other_key);
             return self.failed(Account::of_host(&host, cause), now);
         }
         Vec::new()
@@ -330,11 +337,6 @@ impl HostTable {
 
     fn is_waiting_for_hosts(&self) -> bool {
         self.needs_all && !self.has_started && !self.absent.is_empty()
-    }
-
-    /// Returns true if no host has to be waited for: the others are ready, or absent and not needed.
-    fn may_start(&self) -> bool {
-        if self.needs_all { self.unready.is_empty() } else { self.unready.is_subset(&self.absent) }
     }
 
     /// Returns the absent hosts of a launch that started without them: what failed may have waited for them.

@@ -12,7 +12,7 @@ use super::judge::Ended;
 use super::link::{ConnectedHosts, PeerLink, SpanOfLaunch};
 use super::live::Live;
 use super::{Outcome, Prepared, Refusal, secret};
-use crate::cluster::{Channel, Connection, Key, Membership, SETTLE_TIME, Stage, View, agent};
+use crate::cluster::{Audience, Channel, Connection, Key, Membership, SETTLE_TIME, Stage, View, agent};
 use crate::event::{EventKind, JobPhase, Verdict};
 use crate::failure::{NextAttempt, RestartLimits};
 use crate::job::settings::Settings;
@@ -182,6 +182,7 @@ pub(super) async fn settle(live: &mut Live, ended: Ended, willingness: Willingne
     let mut view = link.cluster.view();
     let known = view.borrow().restart;
     let was_stopped = was_stopped || matches!(outcome, Outcome::Stopped(_));
+    let audience = if was_stopped { Audience::Connected } else { Audience::Expected };
     let is_own = !matches!(outcome, Outcome::Succeeded | Outcome::PeerFailed) && !only_followed;
     if ((is_own && !was_stopped) || (was_stopped && link.spans_hosts()))
         && let Some(cause) = outcome.cause()
@@ -207,11 +208,11 @@ pub(super) async fn settle(live: &mut Live, ended: Ended, willingness: Willingne
             Settled::Again(next)
         }
         Some(Heard::Verdict(verdict)) if verdict.cause.exit_code() != 0 => {
-            link.cluster.leave();
+            link.cluster.leave(audience);
             Settled::Over(Outcome::Failed(Box::new(verdict.cause)))
         }
         _ => {
-            link.cluster.leave();
+            link.cluster.leave(audience);
             Settled::Over(outcome)
         }
     }

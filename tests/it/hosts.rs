@@ -350,6 +350,31 @@ fn hosts_with_another_key_are_refused_and_the_job_continues() {
 }
 
 #[test]
+fn a_launch_that_needs_every_host_says_that_one_has_another_key() {
+    let mut hosts = Hosts::new(2, "print('never')").ranks(1).variable("FOOTPLATE_CLUSTER_TIMEOUT", "4");
+    let other = hosts.jobs.remove(1).variable("FOOTPLATE_CLUSTER_KEY", "another-key-of-no-use");
+    hosts.jobs.push(other);
+    let [leader, member]: [Ended; 2] = hosts.train().try_into().expect("two hosts");
+    let leader = leader.failed(68, "host algo-2 has not come within 4 s (FOOTPLATE_CLUSTER_TIMEOUT)\n");
+    let said = format!("or it is the one at {}, which has another key", address(2));
+    assert!(leader.failure().contains(&said), "{}", leader.failure());
+    member.failed(68, "host algo-1 cannot be reached: it refuses this host: it has another key");
+}
+
+#[test]
+fn a_stop_signal_ends_the_wait_for_other_hosts_at_once() {
+    for waiting in [0, 1] {
+        let hosts = Hosts::new(3, "print('never')").ranks(1);
+        let running = Running::start(&hosts.jobs[waiting], ["train"]);
+        running.says("this host is ready, and waits for the others");
+        let begun = Instant::now();
+        running.signal(Signal::SIGTERM);
+        running.end(&hosts.jobs[waiting]).failed(143, "stopped by SIGTERM before the script started");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
 fn strangers_at_the_port_do_not_disturb_the_job() {
     let hosts = Hosts::new(2, "from notes import wait_for\nwait_for('go')\n").ranks(1);
     let leader = Running::start(&hosts.jobs[0], ["train"]);

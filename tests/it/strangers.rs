@@ -73,6 +73,33 @@ impl Liar {
     }
 }
 
+/// A leader that has the key and says what it likes to `algo-2`.
+struct FalseLeader {
+    stream: TcpStream,
+    session: Vec<u8>,
+    number: u64,
+}
+
+impl FalseLeader {
+    fn accept(listener: &TcpListener) -> FalseLeader {
+        let key = tag(b"footplate cluster key", &[SECRET.as_bytes()]);
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let own = [9; 32];
+        stream.write_all(&framed(&[&b"footplate\x01"[..], &own].concat())).expect("written");
+        let answer = read_frame(&mut stream);
+        let (theirs, name) = (&answer[..32], &answer[64..]);
+        stream.write_all(&framed(&tag(&key, &[b"leader", &own, theirs, name]))).expect("written");
+        FalseLeader { session: tag(&key, &[b"session", &own, theirs, name]), stream, number: 0 }
+    }
+
+    fn say(&mut self, message: &Value) {
+        let payload = message.to_string().into_bytes();
+        let tag = tag(&self.session, &[b"from leader", &self.number.to_be_bytes(), &payload]);
+        self.number += 1;
+        self.stream.write_all(&framed(&[payload, tag].concat())).expect("the host takes it");
+    }
+}
+
 /// An account of a failure with this headline and ending, by which another host failed.
 fn failed(headline: &str, ending: Value) -> Value {
     let mut cause = serde_json::to_value(Cause::new(headline, CauseEnding::NoProcess(1))).expect("JSON");
@@ -194,6 +221,24 @@ fn a_host_that_floods_the_leader_fills_neither_its_memory_nor_its_log() {
     let ended = leader.end(&hosts.jobs[0]).failed(3, "boom xxx");
     assert!(ended.failure().chars().count() <= 1024, "{}", ended.failure());
     assert!(!ended.failure().contains("evil"), "{}", ended.failure());
+    assert!(ended.stderr.len() < 16 << 10, "{} bytes of log", ended.stderr.len());
+}
+
+#[test]
+fn a_leader_that_floods_a_host_with_commands_does_not_fill_its_log() {
+    let listener = TcpListener::bind((address(1), PORT)).expect("the port");
+    let hosts = Hosts::new(2, "from notes import note, wait_for\nnote('up')\nwait_for('end')\n").ranks(1);
+    let hosts = hosts.variable("FOOTPLATE_CLUSTER_KEY", SECRET);
+    let member = Running::start(&hosts.jobs[1], ["train"]);
+    let mut leader = FalseLeader::accept(&listener);
+    leader.say(&json!("Start"));
+    member.noted("up", 1);
+    for id in 0..500 {
+        leader.say(&json!({"Execute": {"id": id, "command": "false"}}));
+    }
+    leader.say(&json!({"Stop": {"why": "boom", "is_orderly": false}}));
+    let ended = member.end(&hosts.jobs[1]);
+    assert_eq!(ended.stderr.matches("commands of host algo-1 are not run").count(), 1, "{}", ended.stderr);
     assert!(ended.stderr.len() < 16 << 10, "{} bytes of log", ended.stderr.len());
 }
 

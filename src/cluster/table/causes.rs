@@ -1,5 +1,6 @@
 //! The causes of failures that are a host's and no rank's.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::event::{Cause, CauseEnding};
@@ -18,13 +19,25 @@ pub(in crate::cluster) fn lost(host: &str, why: &str) -> Cause {
     of_host(host, exit_code::HOST_LOST, &found)
 }
 
-/// Returns the cause for hosts that did not come.
-pub(in crate::cluster) fn never_came(hosts: &[&str], patience: Duration) -> Cause {
+/// Returns the cause for a host that ended before it was ready, without a failure of its own.
+pub(in crate::cluster) fn left_early(host: &str) -> Cause {
+    let found = format!("host {host} ended before the launch, which needs every host\nhint: see the log of {host}");
+    of_host(host, exit_code::HOST_LOST, &found)
+}
+
+/// Returns the cause for hosts that did not come. `other_key` is the address of a connection that had another key.
+pub(in crate::cluster) fn never_came(hosts: &[&str], patience: Duration, other_key: Option<IpAddr>) -> Cause {
     let names = hosts.join(", ");
     let (word, verb) = if hosts.len() == 1 { ("host", "has") } else { ("hosts", "have") };
+    let reasons = match other_key {
+        Some(address) => format!(
+            "its container did not start, its network does not reach the other hosts, or it is the one at {address}, which \
+             has another key: all hosts need the same FOOTPLATE_CLUSTER_KEY, or without it the same configuration"
+        ),
+        None => "its container did not start, or its network does not reach the other hosts".to_owned(),
+    };
     let found = format!(
-        "{word} {names} {verb} not come within {} s (FOOTPLATE_CLUSTER_TIMEOUT)\nhint: see the log of {}: its container did \
-         not start, or its network does not reach the other hosts",
+        "{word} {names} {verb} not come within {} s (FOOTPLATE_CLUSTER_TIMEOUT)\nhint: see the log of {}: {reasons}",
         patience.as_secs_f64(),
         hosts.first().copied().unwrap_or_default()
     );

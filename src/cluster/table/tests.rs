@@ -341,6 +341,7 @@ fn nothing_is_run_again_after_a_loss_a_stop_or_by_a_host_that_cannot() {
 fn a_step_is_allowed_when_every_host_of_the_launch_has_completed_the_one_before() {
     let now = Instant::now();
     let mut table = table(3, true, now);
+    names(3).iter().for_each(|host| drop(table.heard(host, Message::Ready, now)));
     let allowed = |step| vec![LeaderAction::All(Message::Allowed(step))];
     let mut completes = |host: &str, step| table.heard(host, Message::Completed(step), now);
     assert_eq!(completes("algo-1", CommonStep::start(0)), []);
@@ -401,4 +402,40 @@ fn a_host_that_runs_a_script_is_always_needed() {
     table.heard("algo-2", Message::Completed(CommonStep::SCRIPT.previous()), now);
     let lost = table.lost("algo-2", "gone", now);
     assert!(lost.iter().any(|action| matches!(action, LeaderAction::All(Message::Stop { .. }))), "{lost:?}");
+}
+
+#[test]
+fn a_host_that_ends_before_the_launch_is_not_waited_for() {
+    let now = Instant::now();
+    let ended = || Message::Ended { ranks: RankTally { failed: 0, ended: Vec::new() } };
+    for end in [Message::Finished, ended()] {
+        let mut table = table(2, true, now);
+        table.heard("algo-1", Message::Ready, now);
+        let stop = table.heard("algo-2", end.clone(), now);
+        let why = "host algo-2: host algo-2 ended before the launch, which needs every host".to_owned();
+        assert_eq!(stop, [LeaderAction::All(Message::Stop { why, is_orderly: false })]);
+        let (host, text) = verdict(&table.tick(now + SETTLE_TIME));
+        assert_eq!(host, "algo-2");
+        assert!(text.ends_with("exit code 68\nhint: see the log of algo-2"), "{text}");
+        // A launch that does not need all starts without it.
+        let mut table = HostTable::new(&Membership { needs_all: false, ..membership(3, true) }, now);
+        table.joined("algo-2");
+        assert_eq!(table.heard("algo-1", Message::Ready, now), []);
+        assert_eq!(table.heard("algo-2", end, now), [LeaderAction::All(Message::Start)]);
+    }
+}
+
+#[test]
+fn a_host_that_does_not_come_may_be_the_one_with_another_key() {
+    let now = Instant::now();
+    let said = |other_key: &[&str]| {
+        let mut table = HostTable::new(&membership(2, true), now);
+        other_key.iter().for_each(|address| table.met_other_key(address.parse().expect("an address")));
+        let late = now + Duration::from_secs(900);
+        table.tick(late);
+        verdict(&table.tick(late + SETTLE_TIME)).1
+    };
+    assert!(said(&[]).ends_with("did not start, or its network does not reach the other hosts"), "{}", said(&[]));
+    let text = said(&["10.0.0.7", "10.0.0.8"]);
+    assert!(text.contains("or it is the one at 10.0.0.7, which has another key: all hosts need the same "), "{text}");
 }
