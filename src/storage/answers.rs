@@ -25,6 +25,8 @@ impl ErrorDocument {
 pub(super) struct ListPage {
     #[serde(default)]
     pub contents: Vec<ListEntry>,
+    /// True if there are further pages. `None` if the server does not say so.
+    pub is_truncated: Option<bool>,
     /// The token of the next page; `None` on the last page.
     pub next_continuation_token: Option<String>,
 }

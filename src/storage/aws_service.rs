@@ -9,7 +9,7 @@ use url::Url;
 
 use super::access::{Access, configured_endpoint};
 use super::bucket_access::runtime;
-use super::error::{CredentialsError, TransportError, clean, reason};
+use super::error::{CredentialsError, SettingsError, TransportError, clean, reason};
 use super::http::Client;
 use super::payload::Payload;
 use super::region;
@@ -44,6 +44,10 @@ impl AwsService {
     /// # Errors
     /// [`AwsServiceError`] if the variables do not describe a usable connection.
     pub fn new(variables: &Variables, name: &'static str, region: &str) -> Result<AwsService, AwsServiceError> {
+        let failed = |error: SettingsError| AwsServiceError(error.to_string());
+        if !region::is_name(region) {
+            return Err(failed(SettingsError::Region(region.to_owned())));
+        }
         let get = |name: &str| variables.get_non_empty(name).map(|value| value.trim().to_owned());
         let usual = || format!("https://{name}.{region}.{}", region::domain(region));
         let endpoint = configured_endpoint(&get, &name.to_ascii_uppercase()).unwrap_or_else(usual);
@@ -52,7 +56,6 @@ impl AwsService {
             return Err(AwsServiceError(format!("{endpoint} is no URL: {error}")));
         }
         let access = Access::of(variables, Some(region));
-        let failed = |error: super::error::SettingsError| AwsServiceError(error.to_string());
         let http = Client::new(&access.network).map_err(failed)?;
         let runtime = runtime().map_err(failed)?;
         let credentials = access.credentials.provider(&http);

@@ -24,7 +24,7 @@ pub struct ListedObject {
 
 impl Bucket {
     /// The maximum size, in bytes, of an object for [`Bucket::read_small`], which holds objects in memory.
-    pub const SMALL: u64 = 1 << 20;
+    pub const SMALL: u64 = download::SMALL;
 
     /// The maximum size, in bytes, of an object that arrives in one answer. Larger ones arrive in several ranges at once.
     pub const IN_ONE: u64 = download::LARGE;

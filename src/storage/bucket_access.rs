@@ -59,7 +59,9 @@ impl BucketAccess {
     /// Returns the region in which to repeat failed work with a new client, or `None` if that would be in vain.
     pub fn region_for_retry(&self, client: &BucketClient, error: &StorageError) -> Option<String> {
         match (error.problem, &error.region) {
-            (Problem::OtherRegion | Problem::Denied | Problem::Failing, Some(region)) if region != client.region() => {
+            (Problem::OtherRegion | Problem::Denied | Problem::InvalidCredentials | Problem::Failing, Some(region))
+                if region != client.region() =>
+            {
                 tracing::debug!("s3://{} is in {region}, not in {}", self.name, client.region());
                 Some(region.clone())
             }

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION};
@@ -22,6 +23,7 @@ use super::error::{CredentialsError, RequestError, ServerRefusal, SettingsError,
 use super::http::{Client, may_pass};
 use super::listing::KeyList;
 use super::payload::{AnswerBody, Payload};
+use super::region;
 use super::retry::Repetitions;
 
 /// The characters that a query's value escapes, by the rules of AWS's signatures.
@@ -30,6 +32,8 @@ const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 const IN_KEY: &AsciiSet = &IN_QUERY.remove(b'/');
 /// The maximum size of an answer that is no object, in bytes. A page of 1,000 keys has at most about 2 MB.
 const LONGEST_ANSWER: usize = 16 << 20;
+/// The maximum time in which S3 joins the parts of an upload. Meanwhile it sends a space now and then.
+const JOIN_TIME: Duration = Duration::from_secs(15 * 60);
 /// The maximum size of a refusal that is read, in bytes.
 const LONGEST_REFUSAL: usize = 64 << 10;
 
@@ -88,6 +92,9 @@ impl BucketClient {
     /// [`SettingsError`] if the network settings are unusable, or the endpoint and the bucket make no URL.
     pub fn new(access: &Access, bucket: &str, region: &str) -> Result<BucketClient, SettingsError> {
         let http = Client::new(&access.network)?;
+        if !region::is_name(region) {
+            return Err(SettingsError::Region(region.to_owned()));
+        }
         let url = access.bucket_url(bucket, region);
         // The signer panics if it cannot parse the URL of a request.
         if let Err(error) = Url::parse(&format!("{url}/")) {
@@ -188,15 +195,18 @@ impl BucketClient {
         let completed = async {
             let mut repetitions = Repetitions::new();
             loop {
-                let answer = self.send_repeatedly(&request, &mut repetitions).await?;
-                let (status, text) = (answer.status(), whole(answer).await?);
+                let mut answer = self.send_repeatedly(&request, &mut repetitions).await?;
+                let status = answer.status();
+                answer.body_mut().accept_any_speed();
+                let late = || RequestError::Unexpected("it does not join the parts".to_owned());
+                let text = tokio::time::timeout(JOIN_TIME, whole(answer)).await.unwrap_or_else(|_| Err(late()))?;
                 let completed: CompletedUpload = answers::parse(&text).map_err(RequestError::Unexpected)?;
                 if completed.etag.is_some() {
                     return Ok(());
                 }
                 // S3 sends the status before it joins the parts, so that an error may follow 200.
                 let ErrorDocument { code, message } = ErrorDocument::parse(text.as_bytes());
-                let refusal = ServerRefusal { status, code, message, region: None, is_bare_redirect: false };
+                let refusal = ServerRefusal { status, code, message, region: None, target: None };
                 if !refusal.may_pass() || !repetitions.wait().await {
                     return Err(RequestError::Refused(refusal));
                 }
@@ -239,7 +249,7 @@ impl BucketClient {
             let repeat = match &error {
                 RequestError::Transport(error) => may_pass(error),
                 RequestError::Refused(refusal) => refusal.may_pass(),
-                RequestError::Credentials(_) | RequestError::Unexpected(_) => false,
+                RequestError::Credentials(_) | RequestError::Replaced | RequestError::Unexpected(_) => false,
             };
             if !repeat || !repetitions.wait().await {
                 return Err(error);
@@ -269,7 +279,7 @@ impl BucketClient {
             Content::Text(_) | Content::Nothing => Payload::from(body),
         });
         let answer = self.http.send(signed).await?;
-        if answer.status().is_success() { Ok(answer) } else { Err(RequestError::Refused(refusal(answer).await?)) }
+        if answer.status().is_success() { Ok(answer) } else { Err(RequestError::Refused(refusal(answer).await)) }
     }
 
     /// Converts the error of a request for an object.
@@ -296,17 +306,22 @@ impl UnsignedRequest {
 }
 
 /// Reads the answer that refuses a request.
-async fn refusal(answer: Response<AnswerBody>) -> Result<ServerRefusal, RequestError> {
+async fn refusal(answer: Response<AnswerBody>) -> ServerRefusal {
     let (head, body) = answer.into_parts();
-    let region = head.headers.get(BUCKET_REGION).and_then(|region| region.to_str().ok()).map(str::to_owned);
-    let is_bare_redirect = head.status.is_redirection() && !head.headers.contains_key(LOCATION);
-    let ErrorDocument { code, message } = ErrorDocument::parse(&body.read_to(LONGEST_REFUSAL).await?);
-    Ok(ServerRefusal { status: head.status, code, message, region, is_bare_redirect })
+    let region = head.headers.get(BUCKET_REGION).and_then(|region| region.to_str().ok());
+    let region = region.filter(|region| region::is_name(region)).map(str::to_owned);
+    let target = head.headers.get(LOCATION).map(|target| String::from_utf8_lossy(target.as_bytes()).into_owned());
+    // The status is known even if the rest breaks off.
+    let ErrorDocument { code, message } = ErrorDocument::parse(&body.read_what_arrives(LONGEST_REFUSAL).await);
+    ServerRefusal { status: head.status, code, message, region, target }
 }
 
 /// Reads the whole answer as text.
 async fn whole(answer: Response<AnswerBody>) -> Result<String, RequestError> {
     let body = answer.into_body().read_to(LONGEST_ANSWER).await?;
+    if body.len() == LONGEST_ANSWER {
+        return Err(RequestError::Unexpected(format!("its answer has {LONGEST_ANSWER} bytes or more")));
+    }
     String::from_utf8(body).map_err(|error| RequestError::Unexpected(format!("its answer is no text: {error}")))
 }
 

@@ -24,8 +24,8 @@ use crate::resolve::{self, ResolveError};
 /// The maximum time to establish a connection after name resolution, including the proxy and TLS.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// The addresses from which the machine itself serves credentials, and those of the machine. No proxy reaches them.
-const NEVER_PROXIED: &str =
-    "169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254,fd00:ec2::23,localhost,127.0.0.0/8,::1";
+const NEVER_PROXIED: &str = "169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254,fd00:ec2::23,localhost,127.0.0.0/8,::1,\
+     ::ffff:127.0.0.0/104,::ffff:169.254.169.254,::ffff:169.254.170.2,::ffff:169.254.170.23";
 
 type Pending<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 

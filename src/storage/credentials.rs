@@ -4,19 +4,16 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider};
-use object_store::client::HttpRequestBody;
 use object_store::{CredentialProvider, RetryConfig, StaticCredentialProvider};
-use tokio::sync::Mutex;
 
 use super::error::{CredentialsError, reason};
 use super::http::Client;
-use super::payload::Payload;
+use super::machine::{MAX_TOKEN, MachineEndpoint, MachineProvider};
 use super::region;
-use super::retry::{FailedAttempt, repeated};
 use crate::files;
 
 /// The variables that name a container's credentials endpoint.
@@ -24,8 +21,6 @@ const RELATIVE_URI: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
 const FULL_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 /// The server of AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, by the contract of Amazon ECS.
 const CONTAINER_SERVER: &str = "http://169.254.170.2";
-/// The maximum size of a file that holds a token, in bytes.
-const MAX_TOKEN: u64 = 64 << 10;
 /// The addresses at which Amazon ECS and EKS serve a container's credentials. Besides these and the machine itself, no host
 /// is sent a token over HTTP, where everybody on the way can read it. The AWS SDKs have the same rule.
 const CONTAINER_SERVERS: [IpAddr; 3] = [
@@ -33,12 +28,6 @@ const CONTAINER_SERVERS: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
 ];
-/// The maximum size of the container's answer, in bytes. A session token has a few kilobytes.
-const LONGEST_ANSWER: usize = 64 << 10;
-/// The time for which credentials from the container's endpoint are reused. The endpoint renews them long before they
-/// expire, and a request costs about a millisecond.
-const REUSE_TIME: Duration = Duration::from_secs(300);
-
 /// The source of the credentials: the first one that the variables name, in the order of the AWS SDKs.
 #[derive(Clone)]
 pub(super) enum CredentialSource {
@@ -119,12 +108,12 @@ impl CredentialSource {
     pub fn provider(&self, client: &Client) -> AwsCredentialProvider {
         let inner: AwsCredentialProvider = match self.clone() {
             CredentialSource::Environment { key_id, secret_key, token } => {
-                return Arc::new(StaticCredentialProvider::new(AwsCredential { key_id, secret_key, token }));
+                Arc::new(StaticCredentialProvider::new(AwsCredential { key_id, secret_key, token }))
             }
             CredentialSource::Nothing => Arc::new(FailingProvider("no credentials are set".to_owned())),
             CredentialSource::Refused { reason, .. } => Arc::new(FailingProvider(reason)),
             CredentialSource::Container { url, token, token_file } => {
-                Arc::new(ContainerProvider { url, token, token_file, client: client.clone(), last: Mutex::default() })
+                Arc::new(MachineProvider::new(MachineEndpoint::Container { url, token, token_file }, client))
             }
             CredentialSource::WebIdentity { file, role, session, endpoint } => {
                 let mut builder = provider_builder(client)
@@ -137,12 +126,7 @@ impl CredentialSource {
                 built(builder)
             }
             CredentialSource::Instance { endpoint } => {
-                let mut builder = provider_builder(client);
-                if let Some(endpoint) = endpoint {
-                    let endpoint = endpoint.trim_end_matches('/');
-                    builder = builder.with_config(AmazonS3ConfigKey::MetadataEndpoint, endpoint);
-                }
-                built(builder)
+                Arc::new(MachineProvider::new(MachineEndpoint::Instance { url: endpoint }, client))
             }
         };
         Arc::new(NamedProvider { source: self.clone(), inner })
@@ -203,11 +187,30 @@ impl CredentialProvider for NamedProvider {
             let read = files::read(Path::new(file), MAX_TOKEN);
             read.map_err(|error| CredentialsError(format!("{}: {error}", self.source)))?;
         }
-        self.inner
-            .get_credential()
-            .await
-            .map_err(|error| CredentialsError(format!("{}: {}", self.source, reason(&error))).into())
+        let failed = |reason: String| CredentialsError(format!("{}: {reason}", self.source));
+        let credential = self.inner.get_credential().await.map_err(|error| failed(reason(&error)))?;
+        usable(&credential).map_err(failed)?;
+        Ok(credential)
     }
+}
+
+/// Checks that credentials can be sent in headers. The signer panics if they cannot.
+///
+/// # Errors
+/// A description, without the credentials.
+fn usable(credential: &AwsCredential) -> Result<(), String> {
+    let AwsCredential { key_id, secret_key, token } = credential;
+    let parts = [("key ID", Some(key_id)), ("secret key", Some(secret_key)), ("session token", token.as_ref())];
+    for (name, text) in parts {
+        match text.map(|text| (text.is_empty(), text.bytes().all(|byte| byte.is_ascii_graphic()))) {
+            Some((true, _)) => return Err(format!("the {name} is empty")),
+            Some((false, false)) => {
+                return Err(format!("the {name} holds a blank, a line break or another character that it cannot have"));
+            }
+            Some((false, true)) | None => {}
+        }
+    }
+    Ok(())
 }
 
 /// A provider that always fails with this text.
@@ -220,73 +223,6 @@ impl CredentialProvider for FailingProvider {
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
         Err(CredentialsError(self.0.clone()).into())
-    }
-}
-
-/// A provider that asks the container's endpoint, which answers JSON with AccessKeyId, SecretAccessKey and Token.
-struct ContainerProvider {
-    url: String,
-    token: Option<String>,
-    token_file: Option<String>,
-    client: Client,
-    /// The credentials that were fetched last, and when.
-    last: Mutex<Option<(Instant, Arc<AwsCredential>)>>,
-}
-
-impl fmt::Debug for ContainerProvider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ContainerProvider").finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl CredentialProvider for ContainerProvider {
-    type Credential = AwsCredential;
-
-    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
-        let mut last = self.last.lock().await;
-        if let Some((at, credential)) = &*last
-            && at.elapsed() < REUSE_TIME
-        {
-            return Ok(Arc::clone(credential));
-        }
-        let credential = Arc::new(repeated("credentials", || self.ask()).await.map_err(CredentialsError)?);
-        *last = Some((Instant::now(), Arc::clone(&credential)));
-        Ok(credential)
-    }
-}
-
-impl ContainerProvider {
-    /// Asks the endpoint once.
-    async fn ask(&self) -> Result<AwsCredential, FailedAttempt> {
-        let mut request = http::Request::get(&self.url);
-        let from_file = match &self.token_file {
-            Some(path) => {
-                let read = files::text(Path::new(path), MAX_TOKEN);
-                Some(read.map_err(|error| FailedAttempt::for_good(format!("the token file {path}: {error}")))?)
-            }
-            None => None,
-        };
-        if let Some(token) = from_file.as_deref().or(self.token.as_deref()) {
-            request = request.header("Authorization", token.trim());
-        }
-        let request =
-            request.body(HttpRequestBody::empty()).map_err(|error| FailedAttempt::for_good(error.to_string()))?;
-        let answer = self.client.send(request.map(Payload::from)).await;
-        let answer = answer.map_err(|error| FailedAttempt::for_now(reason(&error)))?;
-        let status = answer.status();
-        if !status.is_success() {
-            let reason = format!("it answered {status}");
-            return Err(FailedAttempt { reason, may_pass: status.is_server_error() });
-        }
-        let body = answer.into_body().read_to(LONGEST_ANSWER).await;
-        let body = body.map_err(|error| FailedAttempt::for_now(reason(&error)))?;
-        let value: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        let text = |name: &str| value.get(name).and_then(|value| value.as_str()).map(str::to_owned);
-        match (text("AccessKeyId"), text("SecretAccessKey")) {
-            (Some(key_id), Some(secret_key)) => Ok(AwsCredential { key_id, secret_key, token: text("Token") }),
-            _ => Err(FailedAttempt::for_good("its answer holds no credentials")),
-        }
     }
 }
 

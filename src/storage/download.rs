@@ -25,6 +25,8 @@ const RANGE: u64 = 4 << 20;
 const AT_ONCE: usize = 10;
 /// The maximum size, in bytes, of an object that the first answer brings whole.
 pub(super) const LARGE: u64 = RANGE;
+/// The maximum size of a small object, which is held in memory, in bytes.
+pub(super) const SMALL: u64 = 1 << 20;
 /// The number of small objects that arrive at once.
 const FILES_AT_ONCE: usize = 16;
 /// The number of chunks, or of small objects, that wait for the reader.
@@ -234,7 +236,7 @@ impl Transfer<'_> {
         let ranges = starts.map(|(number, start)| {
             let range = start..(start + RANGE).min(size);
             let (length, offset) = (range.end - range.start, number % SLOTS * RANGE);
-            let part = ObjectRange { range, etag: etag.clone() };
+            let part = ObjectRange { range, etag: etag.clone(), size };
             let file = Arc::clone(&file);
             async move {
                 let writer = FileWriter { bucket: self.bucket, key: self.key, file: &file };
@@ -337,6 +339,10 @@ async fn whole(client: &Arc<BucketClient>, bucket: &str, key: &str) -> Result<Ve
     let damaged = |detail: String| StorageError::new(bucket, key, Problem::Damaged, detail);
     let mut body = object::get(client, key, None).await?;
     let size = body.head.size;
+    if size > SMALL {
+        let detail = format!("it has {size} bytes, and had at most {SMALL} when it was listed");
+        return Err(StorageError::new(bucket, key, Problem::Changed, detail));
+    }
     let mut check = body.head.checksum.clone().begin();
     let (mut pieces, mut arrived) = (Vec::new(), 0);
     while let Some(piece) = body.next().await? {

@@ -29,6 +29,9 @@ pub(super) enum SettingsError {
     /// The endpoint, together with the bucket, makes no URL.
     #[error("{url} is no URL of a bucket: {reason}")]
     Endpoint { url: String, reason: String },
+    /// A region's name has other characters than letters, digits and hyphens.
+    #[error("{0:?} is no name of a region (AWS_REGION)")]
+    Region(String),
     /// rustls refuses its own defaults.
     #[error("TLS: {0}")]
     Tls(String),
@@ -51,6 +54,24 @@ impl TransportError {
     /// Returns true if the name of the server does not exist, so that another attempt would fail too.
     pub fn is_unknown_name(&self) -> bool {
         chain(self).any(|error| matches!(error.downcast_ref(), Some(ResolveError::Unknown { .. })))
+    }
+
+    /// Returns true if the server's certificate is not trusted.
+    fn is_untrusted(&self) -> bool {
+        // An I/O error, which may hold another one, does not name what it holds among its sources.
+        let held = |error: &io::Error| {
+            let mut held = error.get_ref();
+            while let Some(inner) = held.and_then(|error| error.downcast_ref::<io::Error>()) {
+                held = inner.get_ref();
+            }
+            held.is_some_and(|error| matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
+        };
+        chain(self).filter_map(|error| error.downcast_ref()).any(held)
+    }
+
+    /// Returns true if the server answered something else than HTTP, or more than can be read.
+    fn is_no_http(&self) -> bool {
+        chain(self).any(|error| error.downcast_ref().is_some_and(hyper::Error::is_parse))
     }
 
     /// Returns true if no name server could say whether the name of the server exists.
@@ -103,8 +124,8 @@ pub(super) struct ServerRefusal {
     pub message: String,
     /// The region of the bucket, if the answer names it.
     pub region: Option<String>,
-    /// True for a redirection without a target, which S3 sends if the bucket is in another region.
-    pub is_bare_redirect: bool,
+    /// The target of a redirection, if the answer names one.
+    pub target: Option<String>,
 }
 
 impl ServerRefusal {
@@ -120,23 +141,31 @@ impl ServerRefusal {
     fn problem(&self) -> Problem {
         match (&*self.code, self.status.as_u16()) {
             ("NoSuchBucket", _) => Problem::NoSuchBucket,
+            ("NoSuchUpload", _) => Problem::Failing,
             ("NoSuchKey", _) | (_, 404) => Problem::NoSuchKey,
             ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired", _) => {
                 Problem::Expired
             }
-            ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed", _) | (_, 301 | 307) => {
-                Problem::OtherRegion
-            }
+            ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed", _) => Problem::OtherRegion,
+            // S3 names no target if the bucket is in another region.
+            _ if self.status.is_redirection() && self.target.is_some() && self.region.is_none() => Problem::Redirected,
+            _ if self.status.is_redirection() => Problem::OtherRegion,
+            ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken", _) => Problem::InvalidCredentials,
+            ("RequestTimeTooSkewed", _) => Problem::Clock,
+            ("InvalidObjectState", _) => Problem::Archived,
             (_, 401 | 403) => Problem::Denied,
             ("XAmzContentSHA256Mismatch" | "BadDigest", _) | (_, 412) => Problem::Changed,
-            ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken", _) => Problem::Denied,
-            _ if self.is_bare_redirect => Problem::OtherRegion,
             _ => Problem::Failing,
         }
     }
 
-    /// Returns S3's code and message, or the HTTP status if there is no code.
+    /// Returns S3's code and message, or the HTTP status if there is no code, with the target of a redirection.
     fn quote(&self) -> String {
+        if let (Problem::Redirected, Some(target)) = (self.problem(), &self.target) {
+            // A query may hold a token.
+            let target = target.split(['?', '#']).next().unwrap_or_default();
+            return clean(&format!("{} to {target}", self.status));
+        }
         match (&*self.code, &*self.message) {
             ("", _) => self.status.to_string(),
             (code, "") => clean(code),
@@ -154,6 +183,9 @@ pub(super) enum RequestError {
     Transport(#[from] TransportError),
     #[error("{}", .0.quote())]
     Refused(ServerRefusal),
+    /// The object has another size or another ETag than before.
+    #[error("it has another size or another ETag than before")]
+    Replaced,
     /// The answer is not as S3's documentation has it, or the request cannot be made.
     #[error("{0}")]
     Unexpected(String),
@@ -172,8 +204,18 @@ pub enum Problem {
     NoSuchKey,
     /// The bucket does not exist.
     NoSuchBucket,
+    /// The credentials are not those of S3.
+    InvalidCredentials,
+    /// The clock of this machine differs from that of S3.
+    Clock,
+    /// The object is in an archive, from which it must be restored first.
+    Archived,
     /// The bucket is in another region.
     OtherRegion,
+    /// The server names another one, which S3 itself does not do.
+    Redirected,
+    /// The certificate of the server is not trusted.
+    Untrusted,
     /// No server could be reached.
     Unreachable,
     /// The name service does not answer, so that the server's address is not known.
@@ -226,8 +268,11 @@ impl StorageError {
         let (problem, detail) = match error {
             RequestError::Credentials(error) => (Problem::Credentials, clean(&error.0)),
             RequestError::Transport(error) if error.is_unanswered_name() => (Problem::NoNameService, reason(error)),
+            RequestError::Transport(error) if error.is_untrusted() => (Problem::Untrusted, reason(error)),
+            RequestError::Transport(error) if error.is_no_http() => (Problem::Failing, reason(error)),
             RequestError::Transport(error @ TransportError::NoAnswer(_)) => (Problem::Unreachable, reason(error)),
             RequestError::Transport(error @ TransportError::BrokeOff(_)) => (Problem::Damaged, reason(error)),
+            RequestError::Replaced => (Problem::Changed, error.to_string()),
             RequestError::Unexpected(text) => (Problem::Failing, clean(text)),
             RequestError::Refused(refusal) => {
                 let found = StorageError::new(bucket, key, refusal.problem(), refusal.quote());
@@ -273,6 +318,20 @@ impl StorageError {
             ),
             Problem::NoSuchKey => ("there is no such key", "check that it was uploaded, and under this name"),
             Problem::NoSuchBucket => ("there is no such bucket", "check its name"),
+            Problem::InvalidCredentials => (
+                "S3 does not accept the credentials",
+                "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or the job's role",
+            ),
+            Problem::Clock => ("the clock of this machine differs from that of S3", "set it"),
+            Problem::Archived => ("it is in an archive", "restore it, or copy it to another storage class"),
+            Problem::Redirected => (
+                "the server redirects, which is not followed",
+                "set AWS_ENDPOINT_URL_S3 to the server of S3 itself, and check the proxy if there is one",
+            ),
+            Problem::Untrusted => (
+                "the certificate of S3's server is not trusted",
+                "name the file with its authority in AWS_CA_BUNDLE, and check the endpoint's name and this machine's clock",
+            ),
             Problem::OtherRegion => ("the bucket is in another region", "set AWS_REGION to that region"),
             Problem::Unreachable => (
                 "S3 cannot be reached",
@@ -351,7 +410,7 @@ mod tests {
             code: code.to_owned(),
             message: message.to_owned(),
             region: None,
-            is_bare_redirect: false,
+            target: None,
         }
     }
 
@@ -372,11 +431,15 @@ mod tests {
             (400, "AuthorizationHeaderMalformed", Problem::OtherRegion, false),
             (403, "AccessDenied", Problem::Denied, false),
             (401, "", Problem::Denied, false),
-            (400, "InvalidToken", Problem::Denied, false),
+            (400, "InvalidToken", Problem::InvalidCredentials, false),
+            (403, "SignatureDoesNotMatch", Problem::InvalidCredentials, false),
+            (403, "RequestTimeTooSkewed", Problem::Clock, false),
+            (403, "InvalidObjectState", Problem::Archived, false),
+            (404, "NoSuchUpload", Problem::Failing, false),
             (400, "XAmzContentSHA256Mismatch", Problem::Changed, false),
             (412, "PreconditionFailed", Problem::Changed, false),
             (416, "InvalidRange", Problem::Failing, false),
-            (302, "", Problem::Failing, false),
+            (302, "", Problem::OtherRegion, false),
             (408, "", Problem::Failing, true),
             (429, "", Problem::Failing, true),
             (500, "InternalError", Problem::Failing, true),
@@ -388,9 +451,8 @@ mod tests {
             assert_eq!(refusal.may_pass(), may_pass, "{status} {code}");
             assert_eq!(error(refusal).problem, expected, "{status} {code}");
         }
-        let bare =
-            ServerRefusal { is_bare_redirect: true, region: Some("eu-west-3".to_owned()), ..refusal(302, "", "") };
-        let found = error(bare);
+        let with_region = ServerRefusal { region: Some("eu-west-3".to_owned()), ..refusal(302, "", "") };
+        let found = error(with_region);
         assert_eq!((found.problem, found.region.as_deref()), (Problem::OtherRegion, Some("eu-west-3")));
     }
 

@@ -54,7 +54,7 @@ impl FileWriter<'_> {
         let first = self.write(first, 0..RANGE.min(size)).boxed_local();
         let starts = (1..).map(|count| count * RANGE).take_while(|start| *start < size);
         let rest = starts.map(|start| {
-            let part = ObjectRange { range: start..(start + RANGE).min(size), etag: etag.clone() };
+            let part = ObjectRange { range: start..(start + RANGE).min(size), etag: etag.clone(), size };
             self.download_range(client, part, start).boxed_local()
         });
         stream::iter([first].into_iter().chain(rest)).buffer_unordered(AT_ONCE).try_collect::<()>().await?;

@@ -1,36 +1,52 @@
 //! The pages of a listing, which a server may repeat without end.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 
 use super::answers::{ListEntry, ListPage};
 
-/// The maximum number of pages of a listing, each of which has at most 1,000 keys, and the maximum size of all keys, in bytes.
+/// The maximum number of pages of a listing, each of which should have at most 1,000 keys.
 const MOST_PAGES: usize = 10_000;
-const MOST_KEY_BYTES: usize = 64 << 20;
+/// The maximum size of all keys in memory, in bytes, and the size of a key beside its text.
+const MOST_KEY_BYTES: usize = 128 << 20;
+const KEY_OVERHEAD: usize = 48;
+/// The maximum size of a key, in bytes. S3 accepts 1,024.
+const LONGEST_KEY: usize = 4096;
 
 /// The pages of a listing that have arrived.
 #[derive(Default)]
 pub(super) struct KeyList {
     pub found: Vec<ListEntry>,
-    /// The size of all keys, in bytes.
+    /// The size of all keys in memory, in bytes.
     key_bytes: usize,
-    /// The tokens of the pages so far.
-    tokens: HashSet<String>,
+    /// The hashes of the tokens of the pages so far. A token can be long.
+    tokens: HashSet<u64>,
+    hasher: RandomState,
 }
 
 impl KeyList {
     /// Adds a page and returns the token of the next one. `None` if it was the last.
     ///
     /// # Errors
-    /// A description: the listing repeats itself, or has more than any source of code.
+    /// A description: the listing repeats itself, breaks off, or has more than any source of code.
     pub fn add(&mut self, page: ListPage) -> Result<Option<String>, String> {
-        self.key_bytes += page.contents.iter().map(|entry| entry.key.len()).sum::<usize>();
-        self.found.extend(page.contents);
-        let Some(next) = page.next_continuation_token else { return Ok(None) };
-        if self.key_bytes > MOST_KEY_BYTES || self.tokens.len() >= MOST_PAGES {
-            return Err(format!("its list has no end: {} keys on {} pages", self.found.len(), self.tokens.len() + 1));
+        if let Some(long) = page.contents.iter().map(|entry| entry.key.len()).find(|length| *length > LONGEST_KEY) {
+            return Err(format!("its list has a key of {long} bytes"));
         }
-        if !self.tokens.insert(next.clone()) {
+        self.key_bytes += page.contents.iter().map(|entry| entry.key.len() + KEY_OVERHEAD).sum::<usize>();
+        self.found.extend(page.contents);
+        let token = page.next_continuation_token.filter(|token| !token.is_empty());
+        let next = match (page.is_truncated, token) {
+            (Some(false), _) | (None, None) => return Ok(None),
+            (Some(true), None) => {
+                return Err(format!("its list breaks off after {} keys, without a next page", self.found.len()));
+            }
+            (Some(true) | None, Some(next)) => next,
+        };
+        if self.key_bytes > MOST_KEY_BYTES || self.tokens.len() >= MOST_PAGES {
+            return Err(format!("its list is too long: {} keys on {} pages", self.found.len(), self.tokens.len() + 1));
+        }
+        if !self.tokens.insert(self.hasher.hash_one(&next)) {
             return Err(format!("its list repeats itself after {} keys", self.found.len()));
         }
         Ok(Some(next))
@@ -44,7 +60,7 @@ mod tests {
 
     fn page(key: &str, next: Option<&str>) -> ListPage {
         let contents = vec![ListEntry { key: key.to_owned(), size: 1 }];
-        ListPage { contents, next_continuation_token: next.map(str::to_owned) }
+        ListPage { contents, is_truncated: None, next_continuation_token: next.map(str::to_owned) }
     }
 
     #[test]
@@ -62,8 +78,31 @@ mod tests {
         let pages = (0..).take_while(|number| endless.add(page("a", Some(&number.to_string()))).is_ok()).count();
         assert_eq!(pages, MOST_PAGES);
         let mut long = KeyList::default();
+        let many = |number: usize| {
+            let contents = (0..50_000).map(|_| ListEntry { key: "x".to_owned(), size: 1 }).collect();
+            ListPage { contents, ..page("a", Some(&number.to_string())) }
+        };
+        let pages = (0..).take_while(|number| long.add(many(*number)).is_ok()).count();
+        assert!((40..60).contains(&pages), "{pages}");
         let key = "x".repeat(1 << 20);
-        let pages = (0..).take_while(|number| long.add(page(&key, Some(&number.to_string()))).is_ok()).count();
-        assert_eq!(pages, 64);
+        assert_eq!(KeyList::default().add(page(&key, None)), Err("its list has a key of 1048576 bytes".to_owned()));
+    }
+
+    #[test]
+    fn a_page_says_if_it_is_the_last() {
+        let next =
+            |is_truncated, token: Option<&str>| KeyList::default().add(ListPage { is_truncated, ..page("a", token) });
+        for (is_truncated, token) in
+            [(Some(false), None), (Some(false), Some("")), (Some(false), Some("t")), (None, None), (None, Some(""))]
+        {
+            assert_eq!(next(is_truncated, token), Ok(None), "{is_truncated:?} {token:?}");
+        }
+        assert_eq!(next(Some(true), Some("t")), Ok(Some("t".to_owned())));
+        for token in [None, Some("")] {
+            assert_eq!(
+                next(Some(true), token),
+                Err("its list breaks off after 1 keys, without a next page".to_owned())
+            );
+        }
     }
 }

@@ -23,13 +23,15 @@
 //!                         │                                            │
 //!                     access ► credentials ────────────────────────────┘
 //!                         │
+//!                     machine: endpoints of the platform with credentials
+//!                         │
 //!                     http ► payload, connect ► network ► tls
 //!
 //! used by all of them: retry, answers, listing, checksum, region, error
 //! ```
 //!
-//! The `object_store` crate supplies the signatures (AWS Signature Version 4) and the credentials of web identities and
-//! instances. The operations of S3 are footplate's own, for four reasons. A file is read while it is sent, where the crate
+//! The `object_store` crate supplies the signatures (AWS Signature Version 4) and the credentials of web identities.
+//! The operations of S3 are footplate's own, for four reasons. A file is read while it is sent, where the crate
 //! wants the content in memory. Keys stay as they are, where the crate has none with two slashes in a row. Names are
 //! resolved by [`crate::resolve`], because the C library must not resolve them. Errors keep S3's code, status and region as
 //! data, where the crate has only text; [`StorageError`] adds a remedy and holds no credentials.
@@ -50,6 +52,7 @@ mod error;
 mod http;
 mod into_file;
 mod listing;
+mod machine;
 mod network;
 mod object;
 mod payload;

@@ -39,7 +39,7 @@ async fn get_part(
 ) -> Result<(ObjectHead, AnswerBody, Range<u64>), RequestError> {
     let mut request = client.request(Method::GET, key);
     request.headers.insert(CHECKSUM_MODE, HeaderValue::from_static("ENABLED"));
-    if let Some(ObjectRange { range, etag }) = part {
+    if let Some(ObjectRange { range, etag, .. }) = part {
         request.headers.insert(RANGE, header(&format!("bytes={}-{}", range.start, range.end - 1))?);
         if let Some(etag) = etag {
             request.headers.insert(IF_MATCH, header(etag)?);
@@ -47,10 +47,17 @@ async fn get_part(
     }
     let (answer, body) = client.send_repeatedly(&request, repetitions).await?.into_parts();
     let text = |name: &str| answer.headers.get(name)?.to_str().ok().map(str::to_owned);
+    let answered_etag = text(ETAG.as_str());
     let (range, size) = match part {
-        Some(ObjectRange { range, .. }) => {
+        Some(ObjectRange { range, etag, size }) => {
             let found = text(CONTENT_RANGE.as_str()).and_then(|text| content_range(&text));
             match found.filter(|(found, _)| answer.status == StatusCode::PARTIAL_CONTENT && found == range) {
+                // Not every server knows If-Match.
+                Some((_, of))
+                    if of != *size || (answered_etag.is_some() && etag.is_some() && answered_etag != *etag) =>
+                {
+                    return Err(RequestError::Replaced);
+                }
                 Some(found) => found,
                 None => {
                     let (first, last) = (range.start, range.end - 1);
@@ -59,20 +66,27 @@ async fn get_part(
                 }
             }
         }
+        // A part must not pass for the whole.
+        None if answer.status != StatusCode::OK => {
+            return Err(RequestError::Unexpected(format!("it answered {} in place of the object", answer.status)));
+        }
         None => {
             let size = text(CONTENT_LENGTH.as_str()).and_then(|size| size.parse().ok());
             let size = size.ok_or_else(|| RequestError::Unexpected("its answer has no Content-Length".to_owned()))?;
             (0..size, size)
         }
     };
-    let head = ObjectHead { size, etag: text(ETAG.as_str()), checksum: StatedChecksum::from_headers(&text) };
+    let head = ObjectHead { size, etag: answered_etag, checksum: StatedChecksum::from_headers(&text) };
     Ok((head, body, range))
 }
 
-/// A range of an object, in bytes. If `etag` is set and the object has another ETag by then, the request fails.
+/// A range of an object, in bytes. If the object has another size or another ETag by then, the request fails.
 pub(super) struct ObjectRange {
     pub range: Range<u64>,
+    /// The ETag of the object, if it is known.
     pub etag: Option<String>,
+    /// The size of the whole object, in bytes.
+    pub size: u64,
 }
 
 /// The properties of an object.
@@ -116,7 +130,7 @@ impl ObjectBody {
             if !self.repetitions.wait().await {
                 return Err(self.error(&error));
             }
-            let rest = ObjectRange { range: self.rest.clone(), etag: Some(etag.clone()) };
+            let rest = ObjectRange { range: self.rest.clone(), etag: Some(etag.clone()), size: self.head.size };
             let answer = get_part(&self.client, &self.key, Some(&rest), &mut self.repetitions).await;
             let (head, body, _) = answer.map_err(|error| self.error(&error))?;
             if head.etag != self.head.etag {

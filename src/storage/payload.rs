@@ -124,6 +124,22 @@ impl AnswerBody {
         (arrived < self.limits.least).then_some(SlowServer(arrived, waited))
     }
 
+    /// Accepts any speed from now on, but no silence.
+    pub fn accept_any_speed(&mut self) {
+        self.limits.least = 0;
+    }
+
+    /// Returns the first `limit` bytes, or those that arrive before the answer breaks off.
+    pub async fn read_what_arrives(mut self, limit: usize) -> Vec<u8> {
+        let mut whole = Vec::new();
+        while whole.len() < limit
+            && let Some(Ok(bytes)) = self.next().await
+        {
+            whole.extend_from_slice(&bytes[..bytes.len().min(limit - whole.len())]);
+        }
+        whole
+    }
+
     /// Returns the bytes that arrive next, or `None` at the end.
     ///
     /// # Errors

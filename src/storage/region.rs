@@ -12,3 +12,23 @@ pub(super) fn domain(region: &str) -> &'static str {
         _ => "amazonaws.com",
     }
 }
+
+/// Returns true if a text can be the name of a region. Any other text would lead to another server.
+pub(super) fn is_name(region: &str) -> bool {
+    (1..=64).contains(&region.len()) && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_name;
+
+    #[test]
+    fn a_region_is_one_word() {
+        for name in ["us-east-1", "cn-north-1", "us-isob-east-1", "garage", "my_region"] {
+            assert!(is_name(name), "{name}");
+        }
+        for wrong in ["", "evil.example/", "us-east-1.evil.example", "a b", "a\nb", "a?b", "a@b", "a#", "é"] {
+            assert!(!is_name(wrong), "{wrong}");
+        }
+    }
+}

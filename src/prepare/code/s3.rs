@@ -108,7 +108,7 @@ fn fetch_prefix(
     if listed.len() as u64 > limits.entries {
         return Err(too_large(format!("it has more than {} files", limits.entries)));
     }
-    if listed.iter().map(|found| found.size).sum::<u64>() > limits.bytes {
+    if listed.iter().fold(0_u64, |sum, found| sum.saturating_add(found.size)) > limits.bytes {
         return Err(too_large(format!("its files have more than {}", Bytes(limits.bytes))));
     }
     let mut named = Vec::new();

@@ -204,8 +204,10 @@ fn failure(error: TransferError) -> UploadFailure {
         }
         TransferError::File(error) => UploadFailure { reason: format!("cannot be read: {error}"), is_final: false },
         TransferError::Storage(error) => {
-            let may_pass =
-                matches!(error.problem, Problem::Unreachable | Problem::Failing | Problem::Damaged | Problem::Changed);
+            let may_pass = matches!(
+                error.problem,
+                Problem::Unreachable | Problem::NoNameService | Problem::Failing | Problem::Damaged | Problem::Changed
+            );
             UploadFailure { reason: error.reason(), is_final: !may_pass }
         }
     }

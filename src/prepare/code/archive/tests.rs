@@ -640,7 +640,8 @@ fn a_huge_number_of_entries_takes_little_memory_and_time() {
     assert!(error.to_string().contains("it holds more than 100000 entries"), "{error}");
     println!("{took:?}, {more} KiB");
     assert!(took < Duration::from_secs(20), "{took:?}");
-    assert!(more < 4 << 10, "{more} KiB");
+    // Some of it are pages of the program.
+    assert!(more < 8 << 10, "{more} KiB");
 }
 
 /// Returns the peak memory of this process, in KiB.
