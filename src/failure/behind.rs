@@ -60,7 +60,9 @@ static POOL: LazyLock<Regex> = LazyLock::new(|| {
 fn messenger(raised: &Raised) -> Option<Messenger> {
     let name = raised.name.rsplit('.').next().unwrap_or_default();
     Some(match name {
-        "CalledProcessError" | "ProcessExitedException" | "ChildProcessError" => Messenger::Exit,
+        "CalledProcessError" | "ProcessExitedException" | "ChildProcessError" | "TrainingFailedError" => {
+            Messenger::Exit
+        }
         "BrokenProcessPool" | "TerminatedWorkerError" => Messenger::Pool,
         "EOFError" if raised.message.is_empty() => Messenger::Connection,
         "ConnectionResetError" | "BrokenPipeError" | "ConnectionRefusedError" | "ConnectionAbortedError" => {

@@ -6,6 +6,7 @@
 use crate::event::{self, Cause, CauseDetail, CauseEnding, Collective, DetailLabel, Ending, SourcePlace};
 use crate::job::exit_code;
 
+use super::account::{Account, AccountSource};
 use super::behind::Behind;
 use super::evidence::{Evidence, RankEvidence};
 use super::hints::{self, HintFacts, JudgedFailure};
@@ -18,31 +19,7 @@ use super::runtime::{self, TellingLine};
 use super::select::{self, covered};
 use super::text::one_line;
 use super::weight::{Judgement, Weight};
-use super::{afterwards, behind, chain, nccl, signal, signs};
-
-/// The part of the evidence that an account was read from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Source {
-    /// An exception.
-    Exception,
-    /// The way the process ended, or a line that it wrote.
-    #[default]
-    Other,
-}
-
-/// One explanation of the failure, from one part of the evidence.
-#[derive(Clone, Debug, Default)]
-struct Account {
-    headline: String,
-    source: Source,
-    details: Vec<CauseDetail>,
-    place: Option<SourcePlace>,
-    thread: Option<String>,
-    /// The writer of the lines that it was read from, if several wrote.
-    writer: Writer,
-    /// The first line of stderr after those that it was read from; `None` if it was not read from stderr.
-    end: Option<usize>,
-}
+use super::{afterwards, behind, chain, nccl, noise, signal, signs};
 
 /// The evidence, with everything that several steps of the judgement read from it.
 struct ParsedEvidence<'e, 'r> {
@@ -86,7 +63,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Judgement {
     } else {
         (parsed.hints(&account, ending, host.as_deref()), parsed.details(&account, report.is_some()))
     };
-    let is_raised = account.source == Source::Exception;
+    let is_own = account.source != AccountSource::Other;
     let collective = parsed.collective(&account, signal);
     let cause = Cause {
         details,
@@ -100,7 +77,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Judgement {
         command: evidence.command.clone(),
         ..Cause::new(account.headline, CauseEnding::Process(evidence.ending))
     };
-    let weight = if evidence.told_to_end && (!is_raised || signal::is_about_a_stop(&cause.headline)) {
+    let weight = if evidence.told_to_end && (!is_own || signal::is_about_a_stop(&cause.headline)) {
         Weight::Told
     } else if cause.is_consequence() {
         Weight::Consequence
@@ -213,7 +190,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         let log = Log::read(traceback.unwrap_or_default().as_bytes());
         match read::tracebacks(&log).last() {
             Some(found) => self.raised(&log, found, None),
-            None => Account { headline: message.to_owned(), source: Source::Exception, ..Account::default() },
+            None => Account { headline: message.to_owned(), source: AccountSource::Exception, ..Account::default() },
         }
     }
 
@@ -290,7 +267,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         };
         Account {
             headline,
-            source: Source::Exception,
+            source: AccountSource::Exception,
             details,
             place: chain::place(&found.chain, self.evidence.code_dir),
             thread,
@@ -310,12 +287,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
                 None => return own,
             },
             Some(Behind::Beside(other)) => {
-                let other = self.raised(&self.stderr, other, None);
-                let text = match (&other.place, &other.thread) {
-                    (Some(place), Some(thread)) => format!("{} (at {place} in {thread})", other.headline),
-                    _ => other.headline,
-                };
-                let beside = CauseDetail { label: Some(DetailLabel::BeforeIt), text };
+                let beside = self.beside(other);
                 return Account { details: own.details.into_iter().chain([beside]).collect(), ..own };
             }
             Some(Behind::Raised(first)) => {
@@ -337,16 +309,43 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         };
         let passed_on = CauseDetail { label: Some(DetailLabel::PassedOnAs), text };
         let details = first.details.into_iter().chain([passed_on]).collect();
-        Account { place, details, end: own.end, writer: own.writer, source: Source::Exception, ..first }
+        Account { place, details, end: own.end, writer: own.writer, source: AccountSource::Exception, ..first }
     }
 
-    /// Explains the end of a process that was told to end while it was failing: the traceback was written already.
+    /// Returns a detail that tells of an exception before that of the account.
+    fn beside(&self, other: &Traceback) -> CauseDetail {
+        let other = self.raised(&self.stderr, other, None);
+        let text = match (&other.place, &other.thread) {
+            (Some(place), Some(thread)) => format!("{} (at {place} in {thread})", other.headline),
+            (Some(place), None) => format!("{} (at {place})", other.headline),
+            _ => other.headline,
+        };
+        CauseDetail { label: Some(DetailLabel::BeforeIt), text }
+    }
+
+    /// Tells of the exception that ended a rank, a thread or a child process before the job was stopped, if the account tells
+    /// only of the stop.
+    fn raised_before_stop(&self, account: &Account) -> Option<CauseDetail> {
+        let is_of_stop = account.source == AccountSource::Other || signal::is_about_a_stop(&account.headline);
+        self.evidence.stopped.as_ref().filter(|_| is_of_stop)?;
+        select::before_stop(&self.stderr, &self.tracebacks, &self.covered, &self.stdout).map(|found| self.beside(found))
+    }
+
+    /// Explains the end of a process that was told to end while it was failing: the traceback was written already, or a fatal
+    /// error as its last words.
     fn was_failing(&self, number: i32) -> Option<Account> {
         let is_told = self.evidence.told_to_end
             && self.evidence.stopped.is_none()
             && matches!(number, nix::libc::SIGTERM | nix::libc::SIGKILL);
-        let found = self.best(1).filter(|_| is_told)?;
-        select::is_at_the_end(&self.stderr, found, &self.covered).then(|| self.explained(found))
+        if let Some(found) = self.best(1).filter(|_| is_told)
+            && select::is_at_the_end(&self.stderr, found, &self.covered)
+        {
+            return Some(self.explained(found));
+        }
+        let written =
+            [&self.stderr, &self.stdout].into_iter().find_map(|log| Some((log, other::last_line(log, 0, &[])?)));
+        let (log, line) = written.filter(|(log, line)| is_told && noise::is_fatal(log.text(*line)))?;
+        Some(Account::of_last_words(log, line))
     }
 
     /// Replaces an account that reads like a consequence, if several ranks wrote and another one tells of a cause.
@@ -389,7 +388,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
     /// Puts it first that the kernel killed a process of the container for lack of memory.
     fn with_memory(&self, account: Account, signal: Option<i32>) -> Account {
         // A process that was told to end may have been killed for that.
-        let is_told = self.evidence.told_to_end && account.source == Source::Other;
+        let is_told = self.evidence.told_to_end && account.source == AccountSource::Other;
         if self.evidence.memory.is_none() || signal == Some(nix::libc::SIGKILL) || is_told {
             return account;
         }
@@ -401,7 +400,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
     /// Returns what the ranks tell of a collective operation that ran out of time, if the failure is that.
     fn collective(&self, account: &Account, signal: Option<i32>) -> Option<Collective> {
         let found = || nccl::collective(&self.stderr, self.evidence.rank);
-        if nccl::claims_timeout(&claimed(account)) {
+        if nccl::claims_timeout(&account.claimed()) {
             return Some(found());
         }
         (signal == Some(nix::libc::SIGABRT)).then(found).filter(|found| !found.late.is_empty())
@@ -410,14 +409,15 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
     /// Returns the details of an account and, if it says more, the last line that was written after it.
     fn details(&self, account: &Account, is_reported: bool) -> Vec<CauseDetail> {
         let mut details = account.details.clone();
-        let claimed = claimed(account);
+        let claimed = account.claimed();
         let signs = signs::signs(&claimed, &self.stderr, &self.stdout, &account.writer);
+        details.extend(self.raised_before_stop(account));
         details.extend(signs.into_iter().map(|text| CauseDetail { label: Some(DetailLabel::Logged), text }));
         // A launcher writes on after the rank that failed, and its last line is not the rank's.
         if is_reported || launcher::lost_daemon(&self.stderr).is_some() {
             return details;
         }
-        let end = account.end.filter(|_| account.source == Source::Other).unwrap_or(0);
+        let end = account.end.filter(|_| account.source == AccountSource::Other).unwrap_or(0);
         let before = other::before_summary(&self.stderr, end, &self.covered).map(one_line);
         details.extend(before.map(|text| CauseDetail { label: Some(DetailLabel::BeforeIt), text }));
         let told = details.iter().map(|detail| detail.text.as_str()).chain([account.headline.as_str()]);
@@ -436,10 +436,4 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         let judged = JudgedFailure { headline, details, ended: (signal::deadly(ending), ending.exit_code()), host };
         hints::hints(&HintFacts::new(self.evidence, judged, &self.stderr, &self.stdout))
     }
-}
-
-/// Returns the headline of an account with its details.
-fn claimed(account: &Account) -> String {
-    let details = account.details.iter().map(|detail| detail.text.as_str());
-    [account.headline.as_str()].into_iter().chain(details).collect::<Vec<_>>().join("\n")
 }

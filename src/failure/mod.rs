@@ -20,6 +20,7 @@
 //! This folder must not decide on exit codes, stop or start anything, or print. Text of the user leaves it only through a
 //! [`Redactor`](crate::redact::Redactor).
 
+mod account;
 mod afterwards;
 mod behind;
 mod chain;
@@ -55,7 +56,7 @@ mod tests;
 pub use disk::{Full, FullDisk, full_disks};
 pub use evidence::{Evidence, JobEvidence, RankEvidence, StopEvidence};
 pub use file::{OutputFiles, Written};
-pub use hints::installer_hints;
+pub use hints::{installer_hints, with_ranks_that_left};
 pub use judge::{cause, judge};
 pub use launcher::{ErrorFile, error_file};
 pub use layout::{MAX_TEXT, TextLimit, headline, redacted, text, text_within};

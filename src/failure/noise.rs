@@ -125,6 +125,14 @@ pub fn is_harmless_record(line: &str) -> bool {
     level(line) == Some(RecordLevel::Harmless)
 }
 
+/// Returns true for a line by which a program says that it cannot go on: `FATAL: …`, a record of level critical.
+pub(super) fn is_fatal(line: &str) -> bool {
+    static FATAL: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"^(?:.{0,80}?[\s\[(|:,-])?(?:FATAL|CRITICAL|PANIC)(?:[\s\]):|,-]|$)|^(?:[Ff]atal|panic)(?: error)?: ")
+    });
+    FATAL.is_match(line)
+}
+
 /// Returns the message of a log record that begins with a date or a time: without that, its level and its logger. Other lines
 /// stay as they are.
 pub(super) fn message(line: &str) -> &str {

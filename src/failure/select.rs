@@ -13,6 +13,7 @@ use super::noise;
 use super::other;
 use super::place;
 use super::read::{Origin, Traceback};
+use super::signal::is_about_a_stop;
 use super::text::one_line;
 use crate::failure::pattern::pattern;
 
@@ -22,6 +23,9 @@ const LINES_AFTER: usize = 100;
 
 /// [`LINES_AFTER`] for an exception that may have been caught: it was logged, or the exit code is not Python's 1.
 const LINES_AFTER_UNCERTAIN: usize = 20;
+
+/// The minimum number of lines by which a program tells of its progress.
+const STEPS: usize = 5;
 
 /// A line that tells of the progress of a training.
 static STEP: LazyLock<Regex> =
@@ -109,8 +113,6 @@ pub(super) fn best<'t>(
 /// Returns true if the program did not end with a traceback after which it wrote much: it made progress, or told of another
 /// error at its end. Exit handlers may write much, too.
 fn has_gone_on(log: &Log, found: &Traceback, covered: &[bool]) -> bool {
-    /// The minimum number of lines by which a program tells of its progress.
-    const STEPS: usize = 5;
     let from = found.lines.end() + 1;
     let lines = log.lines_of(found.writer, from);
     if lines.iter().filter(|&&at| STEP.is_match(log.text(at))).count() >= STEPS {
@@ -124,6 +126,24 @@ fn has_gone_on(log: &Log, found: &Traceback, covered: &[bool]) -> bool {
 /// Returns the last traceback of another thread or of a child process: the best evidence if the main thread left none.
 pub(super) fn of_other_thread(tracebacks: &[Traceback]) -> Option<&Traceback> {
     tracebacks.iter().rev().find(|found| matches!(found.origin, Origin::Thread(_) | Origin::Child(_)))
+}
+
+/// Returns the last exception that ended a rank, a thread or a child process before the job was stopped, and that tells
+/// neither of a stop nor of a process that is gone. A script that printed one and made progress has caught it.
+pub(super) fn before_stop<'t>(
+    log: &Log,
+    tracebacks: &'t [Traceback],
+    covered: &[bool],
+    stdout: &Log,
+) -> Option<&'t Traceback> {
+    let steps = |log: &Log| log.lines.iter().filter(|line| STEP.is_match(&line.text)).count();
+    let has_gone_on = steps(log) + steps(stdout) >= STEPS;
+    tracebacks.iter().rev().find(|found| {
+        let headline = one_line(&found.last().headline());
+        let has_ended = matches!(found.origin, Origin::Thread(_) | Origin::Child(_))
+            || !has_gone_on && is_at_the_end(log, found, covered);
+        has_ended && !is_plain_exit(found) && !is_about_a_stop(&headline) && !event::reads_like_consequence(&headline)
+    })
 }
 
 /// Returns a traceback that is better than nothing: the last one that was logged, if the program then told neither of progress nor

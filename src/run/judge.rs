@@ -326,6 +326,10 @@ impl Judge {
                 if let Some(collective) = &mut cause.collective {
                     *collective = self.collective(reports, &ranks);
                 }
+                if weight == Weight::Consequence {
+                    let left = self.left_before(reports, report);
+                    cause.hints = failure::with_ranks_that_left(&left, cause.hints);
+                }
                 // It was ended while it was failing, and would have ended like the ranks that only noticed.
                 if report.followed && weight != Weight::Told && matches!(report.ending, Ending::Signaled(_)) {
                     let noticed = failed.iter().filter(|other| !other.followed).min_by_key(|other| other.duration);
@@ -347,6 +351,17 @@ impl Judge {
         let mut collective = failure::collective_of(outputs);
         collective.add_silent(ranks.ended.iter().copied());
         collective
+    }
+
+    /// Returns the ranks that ended with exit code 0 before the process of a report, without being told to.
+    fn left_before(&self, reports: &Reports, failed: &EndReport) -> Vec<usize> {
+        let has_left = |report: &&EndReport| {
+            report.ending.is_success()
+                && !report.followed
+                && report.duration < failed.duration
+                && !self.is_service(report)
+        };
+        reports.reports.iter().filter(has_left).filter_map(|report| self.rank_of(&report.process)).collect()
     }
 
     /// Returns the ranks that a report is about.

@@ -78,3 +78,42 @@ fn the_error_file_of_a_rank_becomes_the_cause_and_is_removed() {
     assert!(ended.failure().contains("rank 1, exit code 3"), "{}", ended.failure());
     assert_eq!(std::fs::read_dir(job.path("tmp")).expect("a folder").count(), 0, "something is left");
 }
+
+/// The error of a rank whose peer is gone.
+const LOST: &str = "raise RuntimeError('[gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:29113')";
+
+#[test]
+fn a_rank_that_ended_early_with_exit_code_0_is_named_beside_the_lost_connections() {
+    let script = format!(
+        "import os, time\n\
+         mark = os.path.join(os.environ['SM_OUTPUT_DATA_DIR'], 'ended')\n\
+         if os.environ['RANK'] == '2':\n\
+         \x20   open(mark, 'w').close()\n\
+         \x20   raise SystemExit(0)\n\
+         pid = os.getppid()\n\
+         until = time.monotonic() + 60\n\
+         children = lambda: open(f'/proc/{{pid}}/task/{{pid}}/children').read().split()\n\
+         ended = lambda: os.path.exists(mark) and len(children()) < 3\n\
+         while not ended() and time.monotonic() < until: time.sleep(0.01)\n\
+         {LOST}\n"
+    );
+    let ended = ranks(3, &script).train().failed(1, "RuntimeError: [gloo/transport/tcp/pair.cc:534] Connection closed");
+    assert!(ended.failure().contains("hint: rank 2 had ended before that with exit code 0; "), "{}", ended.failure());
+}
+
+#[test]
+fn a_rank_that_printed_a_fatal_error_before_others_lost_it_is_the_cause() {
+    let script = format!(
+        "import os, time\n\
+         mark = os.path.join(os.environ['SM_OUTPUT_DATA_DIR'], 'told')\n\
+         if os.environ['RANK'] == '2':\n\
+         \x20   print('FATAL: 1001 labels for 1000 classes', flush=True)\n\
+         \x20   open(mark, 'w').close()\n\
+         \x20   time.sleep(600)\n\
+         until = time.monotonic() + 60\n\
+         while not os.path.exists(mark) and time.monotonic() < until: time.sleep(0.01)\n\
+         {LOST}\n"
+    );
+    let ended = ranks(3, &script).train().failed(1, "FATAL: 1001 labels for 1000 classes");
+    assert!(ended.failure().contains("rank 2, exit code 1"), "{}", ended.failure());
+}

@@ -125,6 +125,12 @@ pub(super) fn hints(facts: &HintFacts<'_>) -> Vec<String> {
     ALL.iter().filter_map(told).take(MAX_HINTS).collect()
 }
 
+/// Returns the hints of a failure that reads like the consequence of another one, if these ranks had ended before it with exit
+/// code 0.
+pub fn with_ranks_that_left(ranks: &[usize], hints: Vec<String>) -> Vec<String> {
+    peers::left_early(ranks).into_iter().chain(hints).take(MAX_HINTS).collect()
+}
+
 /// Returns the hint for an installer of packages that failed with this complaint, if one follows from it.
 pub fn installer_hints(ending: Ending, complaint: &str) -> Vec<String> {
     let log = Log::read(b"");

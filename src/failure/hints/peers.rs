@@ -22,6 +22,22 @@ pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     facts.advice(MEETINGS).or_else(|| lost(facts)).or_else(|| if is_known { None } else { facts.advice(SYSTEM) })
 }
 
+/// Returns the hint for an error about a rank that is gone, if these ranks had ended before with exit code 0.
+pub(in crate::failure) fn left_early(ranks: &[usize]) -> Option<String> {
+    const SHOWN: usize = 4;
+    let names: Vec<String> = ranks.iter().take(SHOWN).map(usize::to_string).collect();
+    let more = if ranks.len() > SHOWN { ", …" } else { "" };
+    let who = match ranks {
+        [] => return None,
+        [rank] => format!("rank {rank}"),
+        _ => format!("ranks {}{more}", names.join(", ")),
+    };
+    Some(format!(
+        "{who} had ended before that with exit code 0; every rank must take part in each collective operation: give all ranks the same \
+         number of steps"
+    ))
+}
+
 /// A connection to another rank that was lost.
 fn lost(facts: &HintFacts<'_>) -> Option<String> {
     let wordings = [

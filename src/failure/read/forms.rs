@@ -109,7 +109,7 @@ pub(in crate::failure) fn tracebacks(log: &Log) -> Vec<Traceback> {
 }
 
 /// Returns a chain that ends with an exception that says what went wrong: the only one in a group, the one after which the
-/// last attempt was given up, or the cause of one that says nothing.
+/// last attempt was given up, or the cause of one that says nothing or only reports that a run failed.
 fn speaking(mut chain: Vec<Raised>) -> Vec<Raised> {
     let Some(last) = chain.last() else { return chain };
     if let [member] = last.members.as_slice()
@@ -121,7 +121,9 @@ fn speaking(mut chain: Vec<Raised>) -> Vec<Raised> {
     }
     let is_retry = last.name.ends_with("RetryError") && last.message.contains("<Future at ");
     let is_caused = last.link == Some(Link::Cause) && chain.len() > 1;
-    if is_caused && (is_retry || !last.message.is_empty() && message::says_nothing(&last.message)) {
+    if is_caused
+        && (is_retry || last.is_report_of_run() || !last.message.is_empty() && message::says_nothing(&last.message))
+    {
         let end = chain.len() - 1;
         chain.swap(end - 1, end);
         chain[end - 1].link = chain[end].link;

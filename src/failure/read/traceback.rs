@@ -60,11 +60,20 @@ impl Raised {
         }
     }
 
-    /// Returns true if the exception is the form in which Ray passes on that of a task on some host. The calls of the task
-    /// follow, and then the task's exception.
+    /// Returns true if the exception is the form in which Ray passes on that of a task, or of an actor's `__init__`, on some
+    /// host. The calls of the task follow, and then the task's exception.
     pub(in crate::failure) fn is_of_remote_task(&self) -> bool {
         let name = self.name.split('(').next().unwrap_or_default();
-        name.rsplit('.').next() == Some("RayTaskError")
+        match name.rsplit('.').next() {
+            Some("RayTaskError") => true,
+            Some("ActorDiedError" | "RayActorError") => self.message.contains("an error raised in its creation task"),
+            _ => false,
+        }
+    }
+
+    /// Returns true if a library only reports by the exception that a run which it started has failed.
+    pub(super) fn is_report_of_run(&self) -> bool {
+        matches!(self.name.rsplit('.').next(), Some("TrainingFailedError" | "WorkerGroupError"))
     }
 
     fn named(&self, message: &str) -> String {

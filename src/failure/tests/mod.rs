@@ -14,6 +14,7 @@ mod ranks;
 mod recorded;
 mod runtimes;
 mod scripts;
+mod stops;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;

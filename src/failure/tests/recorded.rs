@@ -441,3 +441,65 @@ fn an_uncaught_exception_before_an_abort_at_exit_is_the_cause() {
         "KeyError: 'x'\nat train.py:3 in f\nlast line: terminate called without an active exception\nkilled by SIGABRT (signal 6), exit code 134\ncommand: python3 train.py"
     );
 }
+
+/// The end of an actor whose `__init__` raised, as Ray 2.60 prints it, with its driver's lines of the actor.
+const ACTOR: &str = "Traceback (most recent call last):
+  File \"/opt/ml/code/train.py\", line 9, in <module>
+    print(ray.get(loader.size.remote()))
+          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File \"/usr/lib/python3/dist-packages/ray/_private/worker.py\", line 1055, in get_objects
+    raise value
+ray.exceptions.ActorDiedError: The actor died because of an error raised in its creation task, \x1b[36mray::Loader.__init__()\x1b[39m (pid=71, ip=10.0.0.2, actor_id=359c1a25, repr=<train.Loader object at 0x7f93031ddbd0>)
+           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File \"/opt/ml/code/train.py\", line 6, in __init__
+    raise FileNotFoundError(\"index.json is not in the channel\")
+FileNotFoundError: index.json is not in the channel
+(Loader pid=71) Exception raised in creation task: The actor died because of an error raised in its creation task, ray::Loader.__init__() (pid=71, ip=10.0.0.2, actor_id=359c1a25)
+(Loader pid=71)   File \"/opt/ml/code/train.py\", line 6, in __init__
+(Loader pid=71) FileNotFoundError: index.json is not in the channel
+";
+
+#[test]
+fn an_exception_in_the_init_of_a_ray_actor_is_told_without_the_actor() {
+    assert_eq!(
+        recorded(EXIT_1, ACTOR),
+        "FileNotFoundError: index.json is not in the channel\nat train.py:6 in __init__ (Ray task on host 10.0.0.2)\n\
+         exit code 1\ncommand: python3 train.py"
+    );
+    // An actor that died for another reason has no exception of its own.
+    let died = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 9, in <module>\n    x\n\
+                ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.\n";
+    let text = recorded(EXIT_1, died);
+    assert!(text.starts_with("ray.exceptions.ActorDiedError: The actor died unexpectedly"), "{text}");
+}
+
+#[test]
+fn the_exception_of_a_ray_train_worker_comes_before_the_report_that_the_run_failed() {
+    let own = "  File \"/opt/ml/code/train.py\", line 5, in work\n    raise ValueError(\"no rows in shard 7\")\n\
+               ValueError: no rows in shard 7\n";
+    let task = format!(
+        "ray.exceptions.RayTaskError(ValueError): ray::_RayTrainWorker__execute.get_next() (pid=71, ip=10.0.0.2, actor_id=d2fa, \
+         repr=<ray.train.RayTrainWorker object at 0x7f>)\n{own}"
+    );
+    let fit = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 7, in <module>\n    trainer.fit()\n  \
+               File \"/usr/lib/python3/dist-packages/ray/train/base_trainer.py\", line 749, in fit\n    raise\n";
+    let failed = format!(
+        "{fit}ray.train.TrainingFailedError: The Ray Train run failed. Please inspect the previous error messages for a cause.\n\
+         To continue this run, you can use: `restore()`.\n"
+    );
+    let linked = "\nThe above exception was the direct cause of the following exception:\n\n";
+    let logged = "2026-11-29 06:09:22,021\tERROR tune_controller.py:1336 -- Trial task failed for trial fit_1\n\
+                  Traceback (most recent call last):\n  File \"/usr/lib/python3/dist-packages/ray/air/event_manager.py\", line 110, \
+                  in resolve_future\n    result = ray.get(future)\n";
+    let group = format!(
+        "{fit}ray.train.WorkerGroupError: Training failed due to worker errors:\n[Rank 0 Error Snippet]:\n\
+         Traceback (most recent call last):\n{own}"
+    );
+    for stderr in [format!("{task}{linked}{failed}"), format!("{logged}{task}{failed}"), group] {
+        let text = recorded(EXIT_1, &stderr);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "ValueError: no rows in shard 7", "{text}");
+        assert!(lines[1].starts_with("at train.py:5 in work"), "{text}");
+        assert!(lines[2].starts_with("passed on as: ray.train."), "{text}");
+    }
+}
