@@ -1,5 +1,5 @@
-//! Has a release linked without what only unwinding needs and with the code that every job runs side by side, and builds the
-//! helper that samples NVIDIA GPUs (src/kernel/gpu_helper).
+//! Has a release linked without what only unwinding needs, with equal functions once, and with the code that every job runs
+//! side by side, and builds the helper that samples NVIDIA GPUs (src/system/kernel/gpu_helper).
 //! The helper needs no C compiler and no C library: the linker is the one that comes with rustc, and the library that the helper
 //! names is an empty one. For a target that rustc does not use its own linker for, the linker that cargo is told links the helper.
 
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The folder of the helper.
-const FOLDER: &str = "src/kernel/gpu_helper";
+const FOLDER: &str = "src/system/kernel/gpu_helper";
 
 /// The linker's scripts of a release: one leaves out what only unwinding needs, and one puts the code that every job runs side by
 /// side. `release/order` writes the second.
@@ -29,6 +29,10 @@ fn main() {
             println!("cargo::rerun-if-changed={script}");
             println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", folder.join(script).display());
         }
+        if links_with_lld() {
+            // Equal functions, such as those of generics with different types, become one: nothing compares their addresses.
+            println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+        }
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let program = out.join("gpu-helper");
@@ -40,6 +44,20 @@ fn main() {
         println!("cargo::warning=GPUs will be sampled by nvidia-smi only: the helper cannot be built ({problem})");
         std::fs::write(&program, "").expect("the folder of the build can be written to");
     }
+}
+
+/// Returns true if rustc links the binary with the LLD that comes with it. Its default on this target is LLD since 1.90, but a
+/// distribution's rustc may lack it.
+fn links_with_lld() -> bool {
+    const TARGET: &str = "x86_64-unknown-linux-gnu";
+    if env::var("TARGET").as_deref() != Ok(TARGET) || env::var_os("RUSTC_LINKER").is_some() {
+        return false;
+    }
+    let rustc = env::var_os("RUSTC").expect("cargo sets it");
+    let sysroot =
+        Command::new(rustc).args(["--print", "sysroot"]).output().map(|output| output.stdout).unwrap_or_default();
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot).trim().to_owned());
+    sysroot.join("lib/rustlib").join(TARGET).join("bin/gcc-ld/ld.lld").exists()
 }
 
 /// A linker for the helper.

@@ -22,8 +22,8 @@
 //!
 //! All of them emit events (`event`), which the run record (`observe`) and others receive.
 //!
-//! `ARCHITECTURE.md` in the repository explains the phases and follows five paths through the code: a hyperparameter, a log line,
-//! the death of a rank, a stop signal, and a hang.
+//! `ARCHITECTURE.md` in the repository explains the phases and follows five paths through the code: a hyperparameter, a
+//! log line, the death of a rank, a stop signal, and a hang.
 //!
 //! # The vocabulary
 //!
@@ -31,25 +31,26 @@
 //! - **script**: the user's entry point, in any language.
 //! - **rank**: one training process of the job, counted from 0 over all hosts. **Local rank**: its number on its host.
 //!   **World size**: the number of ranks of the job.
-//! - **service**: a process that an engine needs beside the ranks, such as a scheduler.
-//! - **launcher**: the program or the scheme that starts the ranks: `process`, `per-gpu`, `torchrun`, `mpi`, `smddp`, `xla`.
+//! - **service**: a process that a launcher needs in addition to the ranks, such as a scheduler.
+//! - **launcher**: the program or the method that starts the ranks, such as `process`, `per-gpu`, `torchrun`, `mpi` or
+//!   `xla`.
 //! - **keeper**: the footplate that starts one rank of mpirun, and that reports the rank's ending to the supervisor.
 //! - **leader**: the footplate of the master host, which the footplates of the other hosts connect to.
 //! - **barrier**: the point at which hosts wait until all of them are ready to start their ranks.
 //! - **grace period**: the time between a stop signal and the kill of the processes that still run.
-//! - **drain time**: the time that processes which outlive the script may run on.
+//! - **drain time**: the time for which processes that outlive the script may keep running.
 //! - **reap**: to collect the status of a process that ended.
-//! - **evidence**: the observations about a failure. **Cause**: the judgement, made once, of why it failed. **Verdict**: the cause
-//!   that all hosts agree on.
+//! - **evidence**: the observations about a failure. **Cause**: the judgement, made once, of why it failed.
+//!   **Verdict**: the cause that all hosts agree on.
 //!
 //! # Who may import whom
 //!
 //! A folder may import only the folders that follow it in this list. A test checks this.
 //!
 //! `cli` → `local` → `shim` → `run` → `observe` → `watch` → `cluster` → `launch` → `prepare` → `storage` → `failure` → `supervise` →
-//! `logs` → `event` → `machine` → `job` → `python` → `redact` → `resolve` → `files` → `kernel`
+//! `logs` → `event` → `machine` → `job` → `redact` → `system`
 //!
-//! `kernel` is the only folder with `unsafe`.
+//! `system::kernel` is the only folder with `unsafe`.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -57,20 +58,17 @@ pub mod cli;
 pub mod cluster;
 pub mod event;
 pub mod failure;
-pub mod files;
 pub mod job;
-pub mod kernel;
 pub mod launch;
 pub mod local;
 pub mod logs;
 pub mod machine;
 pub mod observe;
 pub mod prepare;
-pub mod python;
 pub mod redact;
-pub mod resolve;
 pub mod run;
 pub mod shim;
 pub mod storage;
 pub mod supervise;
+pub mod system;
 pub mod watch;

@@ -1,7 +1,7 @@
-//! The hosts of a large job that are shown: those that run something else than their neighbours, and the first and the last
-//! of those that run the same.
+//! The choice of hosts to show of a large job: those whose plan differs from their neighbours', and the first and the
+//! last of hosts with equal plans.
 
-/// The maximum number of hosts that are all shown.
+/// The maximum number of hosts for which every host is shown.
 const ALL_SHOWN: usize = 64;
 
 /// A host that is shown, or the hosts between two that are shown.
@@ -9,7 +9,7 @@ const ALL_SHOWN: usize = 64;
 pub(super) enum PlannedPart<T> {
     /// A host, by its index, and its plan.
     Host(usize, T),
-    /// The hosts from index `first` to index `last`, which run the same as the host before them.
+    /// The hosts from index `first` to index `last`, whose plans equal that of the host before them.
     Alike {
         /// The first of them.
         first: usize,
@@ -18,11 +18,12 @@ pub(super) enum PlannedPart<T> {
     },
 }
 
-/// Divides `count` hosts into parts. `kind` returns a value that is equal for hosts that may run the same. `plan` makes the
-/// plan of a host, and `same` returns true if two plans differ only by the ranks. `must` is a host that is shown anyhow.
+/// Divides `count` hosts into parts. `kind` returns a value that is equal for hosts that may run the same. `plan`
+/// makes the plan of a host, and `same` returns true if two plans differ only by the ranks. `must` is a host that is
+/// always shown.
 ///
-/// Between two hosts of one kind that run the same, all are taken to run the same: among hosts in the order of their node ranks,
-/// what runs changes only where the ranks of the job end.
+/// If two hosts of one kind have equal plans, all hosts between them are assumed to have that plan too. This holds
+/// because, in the order of node ranks, the plan changes only at the host where the ranks of the job end.
 pub(super) fn parts<K: PartialEq, T>(
     count: usize,
     must: usize,
@@ -33,7 +34,7 @@ pub(super) fn parts<K: PartialEq, T>(
     if count <= ALL_SHOWN {
         return (0..count).map(|index| PlannedPart::Host(index, plan(index))).collect();
     }
-    // The first hosts of the job, those at which the kind changes, and the one that must be shown.
+    // The first hosts of the job, the hosts at which the kind changes, and the host that must be shown.
     let is_edge = |index: &usize| {
         let index = *index;
         let changes = |before: usize| kind(before) != kind(before + 1);
@@ -54,7 +55,7 @@ pub(super) fn parts<K: PartialEq, T>(
     parts
 }
 
-/// Adds the parts between the host `from`, whose plan is the last that was added, and the host `to`.
+/// Adds the parts between the host `from`, whose plan was added last, and the host `to`.
 fn between<T>(
     parts: &mut Vec<PlannedPart<T>>,
     from: usize,
@@ -86,7 +87,7 @@ mod tests {
 
     use super::{PlannedPart, parts};
 
-    /// Returns the parts as text, and the number of plans that were made. The plan of a host is what this function returns.
+    /// Returns the parts as text, and the number of plans that were made. `plan` returns the plan of a host.
     fn shown(count: usize, must: usize, plan: impl Fn(usize) -> usize) -> (String, usize) {
         let made = Cell::new(0);
         let plan = |index| {
@@ -107,7 +108,7 @@ mod tests {
         assert_eq!(shown(64, 0, |_| 1).1, 64);
         assert_eq!(shown(65, 0, |index| usize::from(index > 0)).0, "0 1 2-63 64");
         assert_eq!(shown(10_000, 700, |_| 1).0, "0 1 2-699 700 701-4998 4999 5000 5001-9998 9999");
-        // The ranks end in the middle: the place is found, and everything else is alike.
+        // The ranks end in the middle. The host where they end is found, and all others are alike.
         let (text, made) = shown(4000, 0, |index| index.clamp(1, 1234) / 1234);
         assert!(text.starts_with("0 1 2-") && text.contains(" 1233 1234 ") && text.ends_with("-3998 3999"), "{text}");
         assert!(made < 40, "{made}");

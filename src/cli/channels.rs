@@ -82,7 +82,7 @@ pub(super) fn options() -> Vec<Arg> {
 /// Returns the channels that the command line describes.
 ///
 /// # Errors
-/// An option names a channel that there is not, or a value that it does not take.
+/// An option names a channel that does not exist, or a value that the option does not accept.
 pub(super) fn channels(matches: &ArgMatches) -> Result<Vec<InputChannel>> {
     let pairs = |name: &str| matches.get_many::<(String, String)>(name).into_iter().flatten();
     let channel = |(name, place): &(String, String)| InputChannel {

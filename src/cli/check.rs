@@ -1,4 +1,4 @@
-//! `footplate check`: finds problems that would make a job fail, with remedies, before they cost anything.
+//! `footplate check`: finds problems that would make a job fail, before they cost anything, and prints remedies.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -9,11 +9,11 @@ use nix::unistd::{AccessFlags, access};
 use crate::job::Variables;
 use crate::job::config;
 use crate::job::settings::RequirementsChoice;
-use crate::launch::{self, Image, LaunchInput};
+use crate::launch::{self, Image, LaunchInput, LongSocketFolder};
 use crate::machine::{Bytes, FileSystem, Hardware, SHARED_MEMORY};
 use crate::redact::{Redactor, visible};
-use crate::resolve;
 use crate::run::{self, Outcome, Prepared};
+use crate::system::resolve;
 
 /// The size of shared memory, in bytes, below which `check` warns. PyTorch's data loaders pass batches through it, and Docker's
 /// default of 64 MiB is too small for most.
@@ -33,11 +33,11 @@ pub(super) fn command() -> Command {
 
 /// The result of one check.
 enum CheckResult {
-    /// A description of what was found.
+    /// No problem. Holds a description of the facts that were found.
     Fine(String),
-    /// A problem that may make the job fail, and advice.
+    /// A problem that may make the job fail. Holds a description and advice.
     Doubtful(String, &'static str),
-    /// A problem that makes the job fail, with advice.
+    /// A problem that makes the job fail. Holds a description with advice.
     Wrong(String),
 }
 
@@ -101,7 +101,7 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, CheckRe
         }
         Err(outcome) => {
             findings.push(("python", wrong(&outcome, &redactor)));
-            // The checks go on as if there were a Python, to find what else is missing.
+            // The checks continue as if there were a Python, to find further problems.
             Image { python: Some("python3".into()), ..Image::default() }
         }
     };
@@ -115,7 +115,7 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, CheckRe
     let hardware = run::hardware(prepared, variables);
     findings.push(("launcher", launcher(prepared, variables, &hardware, &image)));
     findings.extend(module(prepared, &image).map(|finding| ("module", finding)));
-    findings.extend(services(prepared));
+    findings.extend(services(prepared, variables));
     let Hardware { cpus, gpus, neuron_cores, efa, .. } = hardware;
     let efa = if efa { ", EFA" } else { "" };
     let said = format!("{cpus} processors, {gpus} GPUs, {neuron_cores} Neuron cores{efa}");
@@ -132,8 +132,8 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, CheckRe
     findings
 }
 
-/// Checks that the names of the job's other hosts have addresses. A name that is missing now may exist when the job starts,
-/// because names come with their containers.
+/// Checks that the names of the job's other hosts have addresses. A name that is missing now may exist when the job
+/// starts, because each name appears with its container.
 fn names(prepared: &Prepared) -> Option<CheckResult> {
     let cluster = &prepared.job.cluster;
     let others: Vec<String> = cluster.hosts.iter().filter(|host| **host != cluster.current_host).cloned().collect();
@@ -141,8 +141,8 @@ fn names(prepared: &Prepared) -> Option<CheckResult> {
         return None;
     }
     let given = &prepared.settings.host_addresses;
-    let asked: Vec<String> = others.iter().filter(|host| !given.contains_key(*host)).cloned().collect();
-    let errors = match resolve::lookup_all(asked) {
+    let requested: Vec<String> = others.iter().filter(|host| !given.contains_key(*host)).cloned().collect();
+    let errors = match resolve::lookup_all(requested) {
         Ok(errors) => errors,
         Err(error) => return Some(CheckResult::Doubtful(error.to_string(), "no name can be looked up")),
     };
@@ -159,7 +159,7 @@ fn names(prepared: &Prepared) -> Option<CheckResult> {
     })
 }
 
-/// Checks that this host can launch what the job asks for.
+/// Checks that this host can launch the processes that the job requests.
 fn launcher(prepared: &Prepared, variables: &Variables, hardware: &Hardware, image: &Image) -> CheckResult {
     let Prepared { job, settings, .. } = prepared;
     let planned = match super::plan::entry(prepared, variables) {
@@ -175,7 +175,8 @@ fn launcher(prepared: &Prepared, variables: &Variables, hardware: &Hardware, ima
         .map_or_else(|error| CheckResult::Wrong(error.to_string()), |engine| CheckResult::Fine(engine.title.to_owned()))
 }
 
-/// Checks that the image's Python has the module that the launcher needs. One that is missing may come with the job's code.
+/// Checks that the image's Python has the module that the launcher needs. A missing module may be part of the job's
+/// code.
 fn module(prepared: &Prepared, image: &Image) -> Option<CheckResult> {
     let Prepared { job, settings, .. } = prepared;
     let engine = launch::choose(job, settings).ok()?;
@@ -196,12 +197,13 @@ fn module(prepared: &Prepared, image: &Image) -> Option<CheckResult> {
     })
 }
 
-/// Checks what the services of the launcher need of this machine: ports, and for Ray shared memory.
-fn services(prepared: &Prepared) -> Vec<(&'static str, CheckResult)> {
+/// Checks that this machine has the resources that the launcher's services need: ports and, for Ray, shared memory and
+/// short paths.
+fn services(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, CheckResult)> {
     let Prepared { job, settings, .. } = prepared;
     let Ok(engine) = launch::choose(job, settings) else { return Vec::new() };
     let mut findings = Vec::new();
-    // Each host of a job on one machine has an address of its own.
+    // In a job whose hosts all run on one machine, each host has its own address.
     let address =
         settings.host_addresses.get(&job.cluster.current_host).copied().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let is_taken = |port: &&u16| {
@@ -216,8 +218,21 @@ fn services(prepared: &Prepared) -> Vec<(&'static str, CheckResult)> {
         let ports: Vec<String> = engine.ports.iter().map(u16::to_string).collect();
         findings.push(("ports", CheckResult::Fine(format!("{} free for {engine}", ports.join(", ")))));
     }
+    if engine.name != "ray" {
+        return findings;
+    }
+    if let Some(LongSocketFolder { source, limit, replacement }) = launch::long_socket_folder(settings, variables) {
+        let said = format!("the path in {source} is longer than {limit} bytes, which is too long for Ray's sockets");
+        findings.push((
+            "ray",
+            match replacement {
+                Some(folder) => CheckResult::Fine(format!("{said}: they are in {folder}")),
+                None => CheckResult::Doubtful(said, "use a shorter path, such as /tmp/ray"),
+            },
+        ));
+    }
     let shared = FileSystem::of(Path::new(SHARED_MEMORY)).map_or(0, |found| found.total_bytes);
-    if engine.name == "ray" && shared < LEAST_SHARED_MEMORY {
+    if shared < LEAST_SHARED_MEMORY {
         let said =
             format!("Ray keeps its objects in {SHARED_MEMORY}, which has {}, and on disk beyond that", Bytes(shared));
         findings.push(("ray", CheckResult::Doubtful(said, "docker run --shm-size with 30 % of the memory")));

@@ -25,12 +25,12 @@ pub(super) fn options(matches: &ArgMatches) -> Options {
     Options::of_settings(matches.get_many("set").into_iter().flatten().cloned().collect())
 }
 
-/// Prints a message on standard error, without secrets that show by their form and without control characters.
+/// Prints a message on standard error. Removes control characters and secrets that can be recognized by their form.
 pub(super) fn report(text: &str) {
     eprintln!("footplate: {}", visible_lines(&Redactor::default().clean(text)));
 }
 
-/// Prints to standard output. A reader that is gone is not an error.
+/// Prints to standard output. A missing reader is not an error.
 pub(super) fn print(text: impl AsRef<[u8]>) {
     let _ = std::io::stdout().write_all(text.as_ref());
 }

@@ -1,5 +1,5 @@
-//! `footplate entry-point`: runs an entry point for a framework of the image, which calls it by the Python package
-//! `sagemaker_training`. People do not type it.
+//! `footplate entry-point`: runs an entry point for a framework of the image. The Python package `sagemaker_training`
+//! calls it, not users.
 
 use std::path::PathBuf;
 

@@ -42,7 +42,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
         Ok(built) => built,
         Err(outcome) => return super::plan::refuse(&outcome),
     };
-    // A value need not be UTF-8. A shell gets its bytes unchanged, unless there is a secret in it.
+    // A value may not be UTF-8. A shell gets its bytes unchanged, unless it contains a secret.
     let shown = |name: &str, value: &[u8]| -> Vec<u8> {
         let text = String::from_utf8_lossy(value);
         match redactor.clean_value(name, &text) {
@@ -61,7 +61,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
         super::common::print(&*visible_json(&format!("{:#}\n", serde_json::Value::Object(object))));
         return 0;
     }
-    // A variable such as SM_HP_BATCH-SIZE can be in an environment, but a shell cannot set it.
+    // A variable such as SM_HP_BATCH-SIZE can be part of an environment, but a shell cannot set it.
     let settable = pairs.filter(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
     super::common::print(settable.map(|(name, value)| export(&name, &value)).collect::<String>());
     for omitted in &environment.omitted {
@@ -70,8 +70,8 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     0
 }
 
-/// Returns the line by which a shell sets a variable to exactly this value. A value that a terminal would act on, or that is
-/// not UTF-8, is written in octal.
+/// Returns the line with which a shell sets a variable to exactly this value. A value that contains control
+/// characters, or that is not UTF-8, is written in octal.
 fn export(name: &str, value: &[u8]) -> String {
     match std::str::from_utf8(value) {
         Ok(text) if visible(text) == text => format!("export {name}='{}'\n", text.replace('\'', r"'\''")),
@@ -84,7 +84,8 @@ fn export(name: &str, value: &[u8]) -> String {
                 _ => format!("\\{byte:03o}"),
             };
             let format: String = value.iter().map(in_format).collect();
-            // The shell removes line ends at the end of a command's output, so that another character must stand there.
+            // The shell removes line ends at the end of a command's output, so the output must end with another
+            // character.
             format!("export {name}=\"$(printf '{format}_')\"; {name}=\"${{{name}%_}}\"\n")
         }
     }

@@ -1,4 +1,5 @@
-//! `footplate fetch`: brings code into a folder for the Python package `sagemaker_training`. People do not type it.
+//! `footplate fetch`: brings code into a folder for the Python package `sagemaker_training`, which calls this
+//! subcommand. Users do not.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! The job of this container, for the subcommands that show what it would do.
+//! The job of this container, for the subcommands that describe it without running it.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use super::{common, process};
 use crate::job::{Variables, config};
 use crate::run::{self, Outcome, Prepared, ProcessingCommand};
 
-/// Reads the job whose configuration is in this container, a training job or a processing job. The command of a processing job
-/// is the one with which the platform starts the container.
+/// Reads the training or processing job whose configuration is in this container. The command of a processing job is
+/// the one with which the platform starts the container.
 ///
 /// # Errors
 /// The first error in the configuration or the settings.
@@ -42,7 +42,8 @@ pub(super) fn prepared(
     Ok(prepared)
 }
 
-/// As [`prepared`], for a job whose launcher is asked for: it may depend on the frameworks that the image's Python has.
+/// Reads the job like [`prepared`], and also finds the frameworks of the image's Python if the choice of the launcher
+/// depends on them.
 ///
 /// # Errors
 /// As for [`prepared`].

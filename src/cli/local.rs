@@ -10,8 +10,8 @@ use super::channels;
 use super::common::report;
 use crate::event::Ending;
 use crate::job::exit_code;
+use crate::job::python::{Separators, Value, parse};
 use crate::local::{self, ContainerError, GpuGrant, JobImage, LocalJob, pair};
-use crate::python::{Separators, Value, parse};
 
 /// The maximum number of hosts. Their addresses share a network of 256, and no machine has room for more.
 const MAX_HOSTS: i64 = 250;
@@ -92,7 +92,8 @@ fn container_options() -> [Arg; 6] {
     ]
 }
 
-/// Reads a variable. Without a value it is that of this process, so that no command line shows a secret.
+/// Reads a variable. If no value is given, uses the value in this process's environment, so that secrets need not be
+/// on the command line.
 fn variable(text: &str) -> Result<(String, String), String> {
     if text.contains('=') {
         return pair(text);
@@ -188,7 +189,7 @@ fn job(matches: &ArgMatches) -> Result<LocalJob> {
 /// Reads a file of hyperparameters and returns each value as JSON, as the SDK sends it.
 fn read_hyperparameters(path: &std::path::Path) -> Result<Vec<(String, String)>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    // The file is read and written as Python would: with integers of any size, and NaN.
+    // The file is read and written as Python would do it: with integers of any size, and NaN.
     match parse(&text).with_context(|| format!("{} is not JSON", path.display()))? {
         Value::Dict(dict) => {
             Ok(dict.iter().map(|(name, value)| (name.to_string(), value.dumps(Separators::Default))).collect())

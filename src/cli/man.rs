@@ -37,7 +37,7 @@ fn page(mut command: Command) -> String {
         for arg in subcommand.get_arguments().filter(|arg| !arg.is_hide_set()) {
             let _ = write!(page, ".TP\n{}{}", tag(arg), paragraph(&text(arg.get_help())));
         }
-        // The help of `train` repeats the tables of this page.
+        // The help of `train` would repeat the tables of this page.
         if subcommand.get_name() != "train" {
             page.push_str(&example(&text(subcommand.get_after_help())));
         }
@@ -97,19 +97,19 @@ fn tag(arg: &Arg) -> String {
     format!("{}\n", (dashed + &name).trim_end())
 }
 
-/// Returns a text on one line, so that none of it is taken for a request.
+/// Returns a text on one line, so that no part of it is treated as a roff request.
 fn paragraph(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     if words.is_empty() { String::new() } else { format!("{}\n", plain(&words.join(" "))) }
 }
 
-/// Returns a text whose lines stay as they are.
+/// Returns a text whose lines are kept.
 fn example(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(plain).collect();
     if lines.is_empty() { String::new() } else { format!(".PP\n.nf\n{}\n.fi\n", lines.join("\n")) }
 }
 
-/// Returns a text in which roff changes nothing.
+/// Returns a text escaped for roff.
 fn plain(text: &str) -> String {
     let escaped = text.replace('\\', "\\e").replace('-', "\\-");
     if escaped.starts_with(['.', '\'']) { format!("\\&{escaped}") } else { escaped }

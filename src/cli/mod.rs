@@ -1,6 +1,7 @@
 //! The command line, with one file for each subcommand.
 //!
-//! It reads words, calls [`crate::run`] or prints, and returns an exit code. It must not contain a rule about jobs.
+//! It parses the words, calls [`crate::run`] or prints, and returns an exit code. It must not contain rules about
+//! jobs.
 
 mod alike;
 mod channels;
@@ -24,6 +25,7 @@ mod serve;
 mod shim;
 mod stacks;
 mod train;
+mod upload_output;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -39,7 +41,7 @@ use crate::run;
 use crate::supervise::{direct, guard, keeper};
 
 /// The subcommands that run no job in this container.
-const QUESTIONS: [&str; 14] = [
+const QUESTIONS: [&str; 15] = [
     "env",
     "plan",
     "check",
@@ -54,9 +56,10 @@ const QUESTIONS: [&str; 14] = [
     "entry-point",
     "fetch",
     "package-index",
+    "upload-output",
 ];
 
-/// Runs the command line `words`, of which the first is the program's name, and returns the exit code.
+/// Runs the command line `words` and returns the exit code. The first word is the program's name.
 pub fn run(words: Vec<OsString>) -> i32 {
     if called(&words, agent::NAME) {
         return agent::run(&words);
@@ -74,7 +77,8 @@ pub fn run(words: Vec<OsString>) -> i32 {
         return local_job::play_part(&words[2..]);
     }
     let complete = with_subcommand(words.clone());
-    // The way in which the platform starts a job needs no parser, whose help texts take longer than much of the start.
+    // The words with which the platform starts a job need no parser. Building the parser's help texts takes longer
+    // than much of the start.
     if complete.len() == 2 && complete[1] == "train" {
         return run::train(run::Options::default());
     }
@@ -90,13 +94,13 @@ pub fn run(words: Vec<OsString>) -> i32 {
                 common::print(text);
                 return 0;
             }
-            // An argument may hold anything.
+            // An argument may contain anything.
             eprint!("{}", visible_lines(&Redactor::default().clean(&text)));
             let lines = text.trim_start_matches("error: ").lines().take_while(|line| !line.trim().is_empty());
             lines.map(str::trim).collect::<Vec<_>>().join(" ")
         }
     };
-    // A person has typed a command that asks for information. It must not leave a failure file for the job.
+    // A user has typed a command that asks for information. It must not leave a failure file for the job.
     let is_question = words.get(1).is_some_and(|word| QUESTIONS.iter().any(|question| word == question));
     if is_question && !called(&words, "train") {
         return exit_code::USAGE;
@@ -146,6 +150,7 @@ fn dispatch(matches: &ArgMatches) -> i32 {
         Some(("entry-point", matches)) => entry_point::run(matches),
         Some(("fetch", matches)) => fetch::run(matches),
         Some(("package-index", matches)) => package_index::run(matches),
+        Some(("upload-output", matches)) => upload_output::run(matches),
         Some(("shim", matches)) => shim::run(matches),
         Some(("stacks", _)) => stacks::run(),
         Some(("serve", _)) => serve::run(),
@@ -186,4 +191,5 @@ pub fn command() -> Command {
         .subcommand(entry_point::command())
         .subcommand(fetch::command())
         .subcommand(package_index::command())
+        .subcommand(upload_output::command())
 }

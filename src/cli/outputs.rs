@@ -1,4 +1,4 @@
-//! The outputs that the platform configures and libraries in the script write, as `footplate plan` shows them.
+//! The outputs that the platform configures and that libraries in the script write, as `footplate plan` shows them.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::job::Paths;
 use crate::job::config::{self, PlatformOutput};
 use crate::launch;
 
-/// Returns the outputs of a job, and what is wrong with their files.
+/// Returns the outputs of a job, and the problems with their configuration files.
 pub(super) fn read(paths: &Paths) -> (Vec<PlatformOutput>, Vec<String>) {
     let mut warnings = Vec::new();
     (config::platform_outputs(paths, &mut warnings), warnings)

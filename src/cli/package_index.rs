@@ -1,14 +1,14 @@
 //! `footplate package-index`: logs in to the CodeArtifact repository that the job names, for the Python package
-//! `sagemaker_training`. People do not type it.
+//! `sagemaker_training`, which calls this subcommand. Users do not.
 
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use crate::files;
 use crate::job::Variables;
 use crate::job::exit_code;
 use crate::prepare::requirements::Repository;
+use crate::system::files;
 
 pub(super) fn command() -> Command {
     Command::new("package-index").about("Log in to the CodeArtifact repository of the job").hide(true).arg(
@@ -21,7 +21,7 @@ pub(super) fn command() -> Command {
     )
 }
 
-/// Prints the URL of the index, without the token, and nothing if the job names no repository.
+/// Prints the URL of the index, without the token. Prints nothing if the job names no repository.
 pub(super) fn run(matches: &ArgMatches) -> i32 {
     let variables = Variables::of_this_process();
     let Some(repository) = Repository::of_job(&variables) else { return 0 };

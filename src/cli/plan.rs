@@ -38,7 +38,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     }
 }
 
-/// Prints on standard error why something cannot be done. Returns the exit code that the job would have.
+/// Prints on standard error why the job would be refused. Returns the exit code that the job would have.
 pub(super) fn refuse(outcome: &Outcome) -> i32 {
     let redactor = Redactor::new(Variables::of_this_process().texts());
     super::common::report(&outcome.failure_text(&redactor).unwrap_or_default());
@@ -54,7 +54,7 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     let hardware = run::hardware(&prepared, &variables);
     let environment = run::environment_of(&prepared, &hardware, &variables, ExistingVariables::in_job(job))?;
     let token = run::engine_token(&prepared, &variables);
-    // Each host's image is looked at for the launcher that it has.
+    // The launcher of each host is chosen by its image.
     let plan_of = |job: Job, hardware: &Hardware| {
         let prepared = Prepared { job, ..prepared.clone() };
         let (image, _) = run::image(&prepared, &variables, false)?;
@@ -73,7 +73,7 @@ fn planned(matches: &ArgMatches) -> Result<String, Outcome> {
     };
     let own = plan_of(job.clone(), &hardware)?;
     let redactor = run::redactor(&variables, &job.all_hyperparameters);
-    // The hosts in the order of their node ranks, and then those that the distribution leaves out.
+    // The hosts in the order of their node ranks, followed by those that are not part of the distribution.
     let cluster = &job.cluster;
     let mut hosts = job.seen_from(&job.master()).nodes();
     let spanned: HashSet<String> = hosts.iter().cloned().collect();
@@ -111,7 +111,7 @@ fn named_hosts((number, group): (usize, &InstanceGroup)) -> impl Iterator<Item =
     group.hosts.iter().map(move |host| (host.as_str(), number))
 }
 
-/// The plan of one host, or the text with which it would refuse the job.
+/// The plan of one host, or the error with which it would refuse the job.
 struct Planned {
     host: String,
     instance_type: String,
@@ -135,7 +135,8 @@ impl Planned {
     }
 }
 
-/// Returns the entry point. If the code is not in its folder yet, its kind follows from its name, and a note says so.
+/// Returns the entry point. If the code is not in its folder yet, the kind of the entry point is derived from its
+/// name, and a note states that.
 pub(super) fn entry(prepared: &Prepared, variables: &Variables) -> Result<(Entry, Option<&'static str>), Outcome> {
     match (run::entry_of(&prepared.job, variables), prepared.job.entry_name()) {
         (Err(Outcome::Refused { refusal: Refusal::NotFound, .. }), Some(name)) => {
@@ -152,7 +153,7 @@ pub(super) fn entry(prepared: &Prepared, variables: &Variables) -> Result<(Entry
         (entry, _) => {
             let (mut entry, point) = entry?;
             let (image, _) = run::image(prepared, variables, false)?;
-            // A job makes the file executable.
+            // In a real run, the job makes the file executable.
             run::find_runner(&mut entry, point.as_ref(), true, variables, image.python.as_deref())?;
             Ok((entry, None))
         }
@@ -177,7 +178,7 @@ fn as_text(hosts: &[String], parts: &[PlannedPart<Planned>], redactor: &Redactor
     }
 }
 
-/// One host's part of the text.
+/// Returns one host's part of the text.
 fn block(planned: &Planned, redactor: &Redactor) -> String {
     let Planned { host, instance_type, plan } = planned;
     let mut lines = vec![launch::plan_line("host", host), launch::plan_line("instance", instance_type)];
@@ -188,8 +189,8 @@ fn block(planned: &Planned, redactor: &Redactor) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Returns this host's plan as a JSON object, with the plans of all hosts in `hosts`. In a large job, `alike` has the hosts that
-/// are left out of `hosts`.
+/// Returns this host's plan as a JSON object, with the plans of all hosts in `hosts`. In a large job, `alike` lists
+/// the hosts that are left out of `hosts`.
 fn as_json(
     own: &LaunchPlan,
     hosts: &[String],

@@ -37,7 +37,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     run::process(super::common::options(matches), stated(matches, true))
 }
 
-/// Returns the command that the arguments of `process` or `exec` state.
+/// Returns the command in the arguments of `process` or `exec`.
 pub(super) fn stated(matches: &ArgMatches, may_be_script: bool) -> ProcessingCommand {
     let words = matches.get_many(COMMAND).into_iter().flatten().cloned().collect();
     ProcessingCommand { words, may_be_script }

@@ -1,4 +1,4 @@
-//! `footplate report`: makes a page of the run records of a job, or of several jobs side by side.
+//! `footplate report`: makes a page from the run records of a job, or of several jobs side by side.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@ use clap::Command;
 
 use crate::job::exit_code;
 use crate::redact::visible_lines;
-use crate::watch::door;
+use crate::watch::run_socket;
 
 pub(super) fn command() -> Command {
     Command::new("stacks")
@@ -15,7 +15,7 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) fn run() -> i32 {
-    let answers = door::ask_all(&std::env::temp_dir());
+    let answers = run_socket::query_all(&std::env::temp_dir());
     if answers.is_empty() {
         super::common::report(&format!(
             "no running job answers in {}: run this in the container of a job whose script has started, as its user or as root; \

@@ -1,14 +1,15 @@
-//! The remote agent of mpirun, in place of ssh: mpirun starts its daemons on the other hosts over the channel.
+//! The remote agent of mpirun, which replaces ssh: mpirun starts its daemons on the other hosts over the channel.
 //!
-//! mpirun calls its remote agent as `AGENT HOST COMMAND…`, once for each host, and takes the agent's end for the
-//! daemon's (Open MPI, `plm_rsh_agent`). This agent is footplate under the name [`NAME`], a link in a folder that only
-//! this user can enter. It asks the footplate that started mpirun, at a Unix socket beside the link, and waits:
+//! mpirun calls its remote agent as `AGENT HOST COMMAND…`, once for each host, and treats the end of the agent as the
+//! end of the daemon (Open MPI, `plm_rsh_agent`). This agent is footplate under the name [`NAME`], a link in a folder
+//! that only this user can enter. It sends its request to the footplate that started mpirun, over a Unix socket beside
+//! the link, and waits:
 //!
 //! ```text
 //! mpirun ─► footplate-agent HOST COMMAND ─► this host's footplate ─► channel ─► HOST's footplate ─► sh -c COMMAND
 //! ```
 //!
-//! The daemon has the variables of its own host: no variable travels, and no credential stands on a command line.
+//! The daemon has the variables of its own host. No variable is transferred, and no command line contains a credential.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -33,10 +34,10 @@ pub const NAME: &str = "footplate-agent";
 /// The name of the socket beside the agent.
 const SOCKET: &str = "agent.sock";
 
-/// The maximum length of a command of mpirun's, in bytes: it names every host.
+/// The maximum length of one of mpirun's commands, in bytes. Such a command names every host.
 const MAX_REQUEST: u64 = 1 << 20;
 
-/// The exit code of the agent if the host cannot be reached. ssh has the same.
+/// The exit code of the agent if the host cannot be reached, as with ssh.
 pub(super) const UNREACHABLE: i32 = 255;
 
 /// A request of an agent.
@@ -53,13 +54,13 @@ pub(super) enum Answer {
     Ended(i32),
     /// The command is for the agent's own host.
     RunItYourself,
-    /// The command cannot be run there.
+    /// The host cannot run the command, for this reason.
     Refused(String),
 }
 
 /// A request on its way to the leader's loop.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct LeaderRequest {
     pub(super) host: String,
     pub(super) command: String,
     pub(super) answer: oneshot::Sender<Answer>,
@@ -78,8 +79,8 @@ pub(super) fn listen(agent: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(agent.with_file_name(SOCKET))
 }
 
-/// Takes the requests of agents while others wait.
-pub(super) async fn serve(listener: UnixListener, requests: mpsc::UnboundedSender<Asked>) {
+/// Handles the requests of agents concurrently.
+pub(super) async fn serve(listener: UnixListener, requests: mpsc::UnboundedSender<LeaderRequest>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let requests = requests.clone();
         tokio::spawn(async move {
@@ -89,11 +90,11 @@ pub(super) async fn serve(listener: UnixListener, requests: mpsc::UnboundedSende
             }
             let Ok(Request { host, command }) = serde_json::from_slice(&text) else { return };
             let (answer, answered) = oneshot::channel();
-            // The leader's loop may be over; so is its answer, then.
-            let _ = requests.send(Asked { host, command, answer });
+            // If the leader's loop is over, this drops `answer`, and the request is refused.
+            let _ = requests.send(LeaderRequest { host, command, answer });
             let answer = answered.await.unwrap_or_else(|_| Answer::Refused("it is gone".to_owned()));
             if let Ok(text) = serde_json::to_vec(&answer) {
-                // The agent may have been ended meanwhile.
+                // The agent may have been ended in the meantime.
                 let _ = stream.write_all(&text).await;
             }
         });
@@ -101,11 +102,11 @@ pub(super) async fn serve(listener: UnixListener, requests: mpsc::UnboundedSende
 }
 
 /// Runs as the remote agent, and returns its exit code. The agent ignores stop signals that go to all processes of the
-/// job: mpirun would take its end for that of the other host. It ends with mpirun.
+/// job, because mpirun would treat the end of the agent as the end of the other host. It ends with mpirun.
 pub fn run(words: &[OsString]) -> i32 {
-    // No kernel refuses this. Without it, the agent is left to footplate, which ends leftovers.
+    // No kernel refuses this. Without it, footplate would end the agent with the other leftovers.
     let _ = prctl::set_pdeathsig(Signal::SIGKILL);
-    match ask(words) {
+    match request(words) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("{NAME}: {}", visible(&error.to_string()));
@@ -119,11 +120,11 @@ fn stop_signals(how: SigmaskHow) -> nix::Result<()> {
     pthread_sigmask(how, Some(&stop), None)
 }
 
-fn ask(words: &[OsString]) -> io::Result<i32> {
+fn request(words: &[OsString]) -> io::Result<i32> {
     let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
     let text = |word: &OsString| word.to_str().map(str::to_owned).ok_or_else(|| wrong("a word is no UTF-8"));
     let [name, host, command @ ..] = words else { return Err(wrong("mpirun calls it with a host and a command")) };
-    // The words are joined as ssh does it: the shell on the other side splits them again.
+    // The words are joined as ssh joins them: the shell on the other host splits them again.
     let command: Vec<String> = command.iter().map(text).collect::<io::Result<_>>()?;
     let request = Request { host: text(host)?, command: command.join(" ") };
     stop_signals(SigmaskHow::SIG_BLOCK)?;

@@ -1,8 +1,9 @@
-//! The leader's port: lets hosts in, whatever strangers do there.
+//! The leader's port: lets hosts in, regardless of what strangers do there.
 //!
-//! A stranger can open connections and stay silent, or open new ones all the time. So a newcomer takes the place of an older
-//! connection that has proved nothing, and the one that must go is a stranger's: one of an address that has more than its
-//! share, and only then one of a host's address. [`Places`] decides this, without a socket.
+//! A stranger can open connections and stay silent, or keep opening new ones. Therefore a newcomer can take the place
+//! of an older connection that is not authenticated. A newcomer from an address that has more than its share replaces a
+//! connection from that address. If all places are taken, a stranger's connection is removed, and a connection from a
+//! host's address only if there is no stranger's. [`Places`] decides this, without a socket.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -18,48 +19,49 @@ use tokio::time::timeout;
 
 use super::handshake::{self, Session};
 use super::{ALIVE_INTERVAL, HANDSHAKE_TIME, Membership};
-use crate::resolve;
+use crate::system::resolve;
 
-/// The number of unproved connections beyond one for each host.
+/// The number of unauthenticated connections that are accepted in addition to one for each host.
 const SPARE_CONNECTIONS: usize = 16;
 
-/// The number of unproved connections of an address beyond one for each host that has it.
+/// The number of unauthenticated connections from one address that are accepted in addition to one for each host with the
+/// address.
 const SPARE_PER_ADDRESS: usize = 4;
 
-/// The interval in which the names of the hosts are looked up again, while strangers take places and not all are known.
+/// The interval at which hosts' names are resolved again while strangers take places and not all addresses are known.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The number of names that are looked up at once.
+/// The number of names that are resolved at once.
 const LOOKUPS_AT_ONCE: usize = 8;
 
-/// The maximum number of lines about one reason of refusals, and about all.
+/// The maximum number of log lines about one reason for refusals, and about all reasons.
 const MOST_OF_REASON: usize = 2;
 const MOST_REFUSALS: usize = 8;
 
-/// A connection whose host has proved that it has the key.
-pub(super) struct Proved {
+/// A connection whose host is authenticated: it has proved that it has the key.
+pub(super) struct AuthenticatedPeer {
     pub(super) host: String,
     pub(super) address: IpAddr,
     pub(super) session: Session,
     pub(super) stream: TcpStream,
 }
 
-/// News of the entrance.
-pub(super) enum Entered {
-    Proved(Proved),
-    /// The first connection that has another key, from this address.
+/// An event that the entrance reports to the leader's loop.
+pub(super) enum EntranceEvent {
+    AuthenticatedPeer(AuthenticatedPeer),
+    /// The first connection with another key, from this address.
     OtherKey(IpAddr),
 }
 
 /// The result of a task of the entrance.
 enum Done {
-    Handshake { id: u64, peer: SocketAddr, result: io::Result<Box<Proved>> },
+    Handshake { id: u64, peer: SocketAddr, result: io::Result<Box<AuthenticatedPeer>> },
     Lookup(HostAddresses),
 }
 
-/// Accepts connections for ever, and lets each prove itself while others do. Sends those that have, and the first one with
-/// another key, to `events`.
-pub(super) async fn accept<E: From<Entered>>(
+/// Accepts connections for ever, and performs their handshakes concurrently. Sends the authenticated
+/// connections, and the first one with another key, to `events`.
+pub(super) async fn accept<E: From<EntranceEvent>>(
     listener: TcpListener,
     membership: Arc<Membership>,
     events: mpsc::Sender<E>,
@@ -76,7 +78,7 @@ pub(super) async fn accept<E: From<Entered>>(
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::debug!("a connection failed before it was accepted: {error}");
-                    // Possibly there are no descriptors left. The loop must not spin.
+                    // There may be no descriptors left. The loop must not spin.
                     tokio::time::sleep(ALIVE_INTERVAL).await;
                     continue;
                 }
@@ -88,20 +90,20 @@ pub(super) async fn accept<E: From<Entered>>(
                         aborts.remove(&id);
                         match result {
                             Ok(proved) => {
-                                // Nobody listens any more at the end.
-                                let _ = events.send(E::from(Entered::Proved(*proved))).await;
+                                // The result is ignored: at the end, nobody receives events any more.
+                                let _ = events.send(E::from(EntranceEvent::AuthenticatedPeer(*proved))).await;
                             }
                             Err(error) => {
                                 let (address, reason) = (peer.ip().to_canonical(), reason(&error));
                                 refusals.note(address, &reason);
                                 if reason == handshake::OTHER_KEY && !std::mem::replace(&mut has_met_other_key, true) {
-                                    let _ = events.send(E::from(Entered::OtherKey(address))).await;
+                                    let _ = events.send(E::from(EntranceEvent::OtherKey(address))).await;
                                 }
                             }
                         }
                     }
                     Ok(Done::Lookup(addresses)) => places.hosts = addresses,
-                    // It was told to end.
+                    // The task was aborted.
                     Err(_) => {}
                 }
                 continue;
@@ -109,53 +111,57 @@ pub(super) async fn accept<E: From<Entered>>(
         };
         let address = peer.ip().to_canonical();
         let arrival = places.arrive(address);
-        if !matches!(arrival, Arrival::Free(_)) {
+        if !matches!(arrival, Admission::Free(_)) {
             if !places.hosts.are_complete && looked_up.is_none_or(|at| at.elapsed() >= LOOKUP_INTERVAL) {
                 looked_up = Some(Instant::now());
                 let membership = Arc::clone(&membership);
                 tasks.spawn(async move { Done::Lookup(HostAddresses::look_up(&membership).await) });
             }
-            let stranger = if let Arrival::Instead { address, .. } = &arrival { *address } else { address };
-            refusals.note(stranger, "too many from there have proved nothing");
+            let stranger = if let Admission::Instead { address, .. } = &arrival { *address } else { address };
+            refusals.note(stranger, "too many connections from this address have not authenticated");
         }
         let id = match arrival {
-            Arrival::Free(id) => id,
-            Arrival::Instead { id, removed, .. } => {
-                // Its connection is closed with its task.
+            Admission::Free(id) => id,
+            Admission::Instead { id, removed, .. } => {
+                // The connection is closed when its task ends.
                 if let Some(task) = aborts.remove(&removed) {
                     task.abort();
                 }
                 id
             }
-            Arrival::Refused => continue,
+            Admission::Refused => continue,
         };
         let membership = Arc::clone(&membership);
-        let task =
-            tasks.spawn(async move { Done::Handshake { id, peer, result: prove(stream, peer, &membership).await } });
+        let task = tasks
+            .spawn(async move { Done::Handshake { id, peer, result: authenticate(stream, peer, &membership).await } });
         aborts.insert(id, task);
     }
 }
 
-/// Lets a peer prove that it has the key.
-async fn prove(mut stream: TcpStream, peer: SocketAddr, membership: &Membership) -> io::Result<Box<Proved>> {
+/// Performs the handshake in which a peer proves that it has the key.
+async fn authenticate(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    membership: &Membership,
+) -> io::Result<Box<AuthenticatedPeer>> {
     let admitted = timeout(HANDSHAKE_TIME, handshake::admit(&mut stream, &membership.key)).await;
     let (host, session) = admitted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-    Ok(Box::new(Proved { host, address: peer.ip().to_canonical(), session, stream }))
+    Ok(Box::new(AuthenticatedPeer { host, address: peer.ip().to_canonical(), session, stream }))
 }
 
-/// Returns the reason why a connection is refused, with no word of the peer's.
+/// Returns the reason why a connection is refused. It contains no text from the peer.
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::TimedOut => format!("it proved nothing within {} s", HANDSHAKE_TIME.as_secs()),
+        io::ErrorKind::TimedOut => format!("it did not authenticate within {} s", HANDSHAKE_TIME.as_secs()),
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-            "it was closed before it proved anything".to_owned()
+            "it was closed during the handshake".to_owned()
         }
         io::ErrorKind::InvalidData => "it does not speak footplate's protocol".to_owned(),
         _ => error.to_string(),
     }
 }
 
-/// Limits the log: one line for each address and reason, a few for each reason, and few in all.
+/// Limits on the log: one line for each address and reason, a few for each reason, and a few in all.
 #[derive(Default)]
 pub(super) struct Refusals {
     told: BTreeSet<(String, IpAddr)>,
@@ -163,7 +169,7 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// Logs that a connection is refused, if that is not known yet.
+    /// Logs that a connection is refused, unless the limits are reached or the refusal was already logged.
     pub(super) fn note(&mut self, address: IpAddr, reason: &str) {
         if let Some(line) = self.line(address, reason) {
             tracing::warn!("{line}");
@@ -185,12 +191,12 @@ impl Refusals {
         }
         self.are_more = true;
         Some(format!(
-            "more connections are refused, the last from {address}: {reason}; no further line is written about them"
+            "more connections are refused, most recently from {address}: {reason}; further refusals are not logged"
         ))
     }
 }
 
-/// The addresses of the hosts that are to connect, and how many hosts have each.
+/// The addresses of the hosts that are to connect, with the number of hosts that have each address.
 #[derive(Debug, Default)]
 struct HostAddresses {
     known: BTreeMap<IpAddr, usize>,
@@ -199,12 +205,12 @@ struct HostAddresses {
 }
 
 impl HostAddresses {
-    /// Returns the addresses that the settings name.
+    /// Returns the addresses that the settings contain.
     fn stated(membership: &Membership) -> HostAddresses {
         HostAddresses::of(membership, |host| membership.addresses.get(host).map(|address| vec![*address]))
     }
 
-    /// Returns the addresses that the settings name or that the hosts' names resolve to.
+    /// Returns the addresses that the settings contain or to which the hosts' names resolve.
     async fn look_up(membership: &Membership) -> HostAddresses {
         let mut unknown = membership.hosts.clone();
         unknown.retain(|host| !membership.addresses.contains_key(host));
@@ -238,14 +244,14 @@ async fn addresses_of(host: String) -> (String, Option<Vec<IpAddr>>) {
     (host, found)
 }
 
-/// A connection that has proved nothing yet.
+/// A connection that is not authenticated yet.
 #[derive(Debug)]
 struct Place {
     id: u64,
     address: IpAddr,
 }
 
-/// The places for connections that have proved nothing, the oldest connection first.
+/// The places for connections that are not authenticated, the oldest connection first.
 #[derive(Debug)]
 struct Places {
     limit: usize,
@@ -256,14 +262,14 @@ struct Places {
     next_id: u64,
 }
 
-/// The answer to a newcomer.
+/// The decision about a newcomer.
 #[derive(Debug, PartialEq, Eq)]
-enum Arrival {
+enum Admission {
     /// It gets a free place with this ID.
     Free(u64),
-    /// It gets a place with this ID, and another connection, `removed`, loses its own.
+    /// It gets a place with this ID, and the connection `removed` loses its place.
     Instead { id: u64, removed: u64, address: IpAddr },
-    /// Only hosts' addresses have places, and it has none of these.
+    /// It gets no place, because hosts' addresses have all places and its address is not one of them.
     Refused,
 }
 
@@ -275,14 +281,14 @@ impl Places {
     }
 
     /// Finds a place for a connection from this address.
-    fn arrive(&mut self, address: IpAddr) -> Arrival {
+    fn arrive(&mut self, address: IpAddr) -> Admission {
         let own = self.taken.iter().filter(|place| place.address == address).count();
         let removed = if own >= self.share(address) {
             self.taken.iter().position(|place| place.address == address)
         } else if self.taken.len() >= self.limit {
             match self.least_welcome(address) {
                 Some(index) => Some(index),
-                None => return Arrival::Refused,
+                None => return Admission::Refused,
             }
         } else {
             None
@@ -291,7 +297,7 @@ impl Places {
         self.next_id += 1;
         let removed = removed.map(|index| self.taken.remove(index));
         self.taken.push(Place { id, address });
-        removed.map_or(Arrival::Free(id), |gone| Arrival::Instead { id, removed: gone.id, address: gone.address })
+        removed.map_or(Admission::Free(id), |gone| Admission::Instead { id, removed: gone.id, address: gone.address })
     }
 
     /// Frees a place.
@@ -299,8 +305,8 @@ impl Places {
         self.taken.retain(|place| place.id != id);
     }
 
-    /// Returns the number of places that an address may have. Until the addresses of all hosts are known, every address may
-    /// be that of all hosts that are not.
+    /// Returns the number of places that an address may have. Until the addresses of all hosts are known, an unknown
+    /// address may have as many as if it were the address of all hosts.
     fn share(&self, address: IpAddr) -> usize {
         let hosts = match self.hosts.known.get(&address) {
             Some(hosts) => *hosts,
@@ -310,8 +316,9 @@ impl Places {
         hosts + SPARE_PER_ADDRESS
     }
 
-    /// Returns the index of the connection that makes room for one from `newcomer`: the oldest one of the stranger with the most
-    /// connections or, for a newcomer from a host's address, of the host with the most. `None` if there is none.
+    /// Returns the index of the connection that is removed for one from `newcomer`: the oldest connection of the
+    /// stranger with the most connections. If there is no stranger and the newcomer has a host's address, it is the
+    /// oldest connection of the host with the most. `None` if there is neither.
     fn least_welcome(&self, newcomer: IpAddr) -> Option<usize> {
         let is_host = |address: &IpAddr| self.hosts.known.contains_key(address);
         let largest = |of_hosts: bool| {
@@ -327,7 +334,8 @@ impl Places {
         largest(false).or_else(|| if is_host(&newcomer) { largest(true) } else { None })
     }
 
-    /// Returns what stands for all addresses that one stranger has: of IPv6, everybody has at least 2^64.
+    /// Returns an address that represents all addresses of one stranger. With IPv6, anybody has at least 2^64
+    /// addresses.
     fn neighbourhood(&self, address: IpAddr) -> IpAddr {
         match address {
             IpAddr::V6(six) if !self.hosts.known.contains_key(&address) => {
@@ -343,13 +351,13 @@ mod tests {
     use std::collections::BTreeMap;
     use std::net::IpAddr;
 
-    use super::{Arrival, HostAddresses, Places, Refusals};
+    use super::{Admission, HostAddresses, Places, Refusals};
 
     fn address(text: &str) -> IpAddr {
         text.parse().expect("an address")
     }
 
-    /// Places of a job of `host_count` hosts, of which those with these addresses are known.
+    /// Returns the places of a job of `host_count` hosts. Only these addresses of hosts are known.
     fn places(host_count: usize, known: &[&str]) -> Places {
         let known: BTreeMap<IpAddr, usize> = known.iter().map(|text| (address(text), 1)).collect();
         let are_complete = known.len() + 1 == host_count;
@@ -357,21 +365,21 @@ mod tests {
         Places { limit: host_count + 16, hosts, host_count, taken: Vec::new(), next_id: 0 }
     }
 
-    fn removed(arrival: &Arrival) -> Option<IpAddr> {
-        if let Arrival::Instead { address, .. } = arrival { Some(*address) } else { None }
+    fn removed(arrival: &Admission) -> Option<IpAddr> {
+        if let Admission::Instead { address, .. } = arrival { Some(*address) } else { None }
     }
 
     #[test]
     fn a_stranger_replaces_its_own_connections_and_the_oldest_first() {
         let mut places = places(2, &["10.0.0.2"]);
         let stranger = address("10.0.0.66");
-        let free: Vec<Arrival> = (0..4).map(|_| places.arrive(stranger)).collect();
-        assert_eq!(free, [0, 1, 2, 3].map(Arrival::Free));
-        assert_eq!(places.arrive(stranger), Arrival::Instead { id: 4, removed: 0, address: stranger });
+        let free: Vec<Admission> = (0..4).map(|_| places.arrive(stranger)).collect();
+        assert_eq!(free, [0, 1, 2, 3].map(Admission::Free));
+        assert_eq!(places.arrive(stranger), Admission::Instead { id: 4, removed: 0, address: stranger });
         places.leave(2);
-        assert_eq!(places.arrive(stranger), Arrival::Free(5));
-        assert_eq!(places.arrive(stranger), Arrival::Instead { id: 6, removed: 1, address: stranger });
-        assert_eq!(places.arrive(address("10.0.0.2")), Arrival::Free(7));
+        assert_eq!(places.arrive(stranger), Admission::Free(5));
+        assert_eq!(places.arrive(stranger), Admission::Instead { id: 6, removed: 1, address: stranger });
+        assert_eq!(places.arrive(address("10.0.0.2")), Admission::Free(7));
     }
 
     #[test]
@@ -383,7 +391,7 @@ mod tests {
             assert_ne!(removed(&arrival), Some(host));
             if number == 1000 {
                 let arrival = places.arrive(host);
-                assert!(matches!(arrival, Arrival::Instead { .. }), "{arrival:?}");
+                assert!(matches!(arrival, Admission::Instead { .. }), "{arrival:?}");
             }
         }
         assert_eq!((places.taken.len(), places.taken[0].address), (18, host));
@@ -399,12 +407,12 @@ mod tests {
         }
         let mut others = (1..).map(|number| IpAddr::V4([10, 0, 1, number].into()));
         for _ in 0..13 {
-            assert!(matches!(places.arrive(others.next().expect("an address")), Arrival::Free(_)));
+            assert!(matches!(places.arrive(others.next().expect("an address")), Admission::Free(_)));
         }
         for _ in 0..9 {
             assert_eq!(removed(&places.arrive(others.next().expect("an address"))), Some(stranger));
         }
-        // A network of IPv6 is one stranger, except for the addresses of hosts in it.
+        // An IPv6 network counts as one stranger, except for the addresses of hosts in it.
         let mut six = super::tests::places(2, &["fd00::2"]);
         six.arrive(address("fd00::2"));
         for number in 0..100 {
@@ -419,12 +427,12 @@ mod tests {
     fn hosts_behind_one_address_have_room_there() {
         let mut places = places(256, &[]);
         let shared = address("127.0.0.1");
-        assert!((0..255).all(|_| matches!(places.arrive(shared), Arrival::Free(_))));
-        // If only hosts' addresses have places, a stranger gets none.
+        assert!((0..255).all(|_| matches!(places.arrive(shared), Admission::Free(_))));
+        // If all places belong to hosts' addresses, a stranger gets none.
         let mut full = super::tests::places(2, &["10.0.0.2"]);
         full.hosts.known.insert(address("10.0.0.2"), 100);
-        assert!((0..18).all(|_| matches!(full.arrive(address("10.0.0.2")), Arrival::Free(_))));
-        assert_eq!(full.arrive(address("10.0.0.66")), Arrival::Refused);
+        assert!((0..18).all(|_| matches!(full.arrive(address("10.0.0.2")), Admission::Free(_))));
+        assert_eq!(full.arrive(address("10.0.0.66")), Admission::Refused);
         assert_eq!(removed(&full.arrive(address("10.0.0.2"))), Some(address("10.0.0.2")));
     }
 
@@ -440,7 +448,7 @@ mod tests {
         assert_eq!(lines.len(), 5, "{lines:?}");
         assert_eq!(lines[1], "a connection from 0.0.0.0 is refused: it has another key");
         assert!(
-            lines[4].starts_with("more connections are refused, the last from 2.0.0.0: it was closed;"),
+            lines[4].starts_with("more connections are refused, most recently from 2.0.0.0: it was closed;"),
             "{}",
             lines[4]
         );

@@ -1,4 +1,4 @@
-//! Frames: a length, a payload, and a tag that proves the sender and the position of the frame.
+//! Frames: a length, a payload, and a tag that verifies the sender and the position of the frame.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::key::{Key, TAG_SIZE};
 use super::message::{FROM_LEADER, Message, TO_LEADER};
 
-/// The maximum size of a frame from a peer that has proved itself, in bytes: mpirun's commands name every host.
+/// The maximum size of a frame from a peer that has proved itself, in bytes. mpirun's commands name every host.
 const MAX_FRAME: usize = 1 << 20;
 
 /// The direction of a frame. A frame that is sent back to its sender is refused.
@@ -56,21 +56,21 @@ impl Sequence {
         write(stream, &payload).await
     }
 
-    /// Receives the next message. `None` for one that does not go in this direction.
+    /// Receives the next message. `None` for a message of a kind that is not sent in this direction.
     ///
     /// # Errors
-    /// The connection has ended or is broken, or the data is too long, is not the next frame of this session, or is no
-    /// message.
+    /// The connection has ended or is broken, or the data is too long, is not the next frame of this session, or is not
+    /// a message.
     pub(super) async fn receive(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Message>> {
         let frame = read(stream, MAX_FRAME).await?;
         let wrong = |what| io::Error::new(io::ErrorKind::InvalidData, what);
         let (payload, tag) =
             frame.split_last_chunk::<TAG_SIZE>().ok_or_else(|| wrong("a frame without a tag".to_owned()))?;
-        if !self.key.proves(&[self.direction.name(), &self.number.to_be_bytes(), payload], tag) {
+        if !self.key.verifies(&[self.direction.name(), &self.number.to_be_bytes(), payload], tag) {
             return Err(wrong("a frame that is not of this session".to_owned()));
         }
         self.number += 1;
-        // The error has words of the peer's.
+        // The error would contain text from the peer.
         Message::from_bytes(payload, self.direction.kinds())
             .map_err(|error| wrong(format!("a frame that is no message, at byte {}", error.column())))
     }
@@ -125,7 +125,7 @@ mod tests {
             assert!(
                 receiver.receive(&mut endless.as_slice()).await.expect_err("too long").to_string().contains("bytes")
             );
-            // The limit itself may be read, and no byte more.
+            // A frame of exactly the limit is read, and a frame that is one byte longer is refused.
             let frame = |length: u32| [&length.to_be_bytes()[..], &[0; 16]].concat();
             assert_eq!(read(&mut frame(8).as_slice(), 8).await.expect("read").len(), 8);
             read(&mut frame(9).as_slice(), 8).await.expect_err("too long");

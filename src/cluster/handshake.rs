@@ -1,4 +1,4 @@
-//! The handshake: both sides prove to each other that they have the key, before any message.
+//! The handshake: each side proves to the other that it has the key, before any message is sent.
 //!
 //! ```text
 //! leader ► host    magic, version, challenge of the leader
@@ -23,7 +23,7 @@ const CHALLENGE_SIZE: usize = 32;
 /// The maximum size of a frame from a peer that has proved nothing yet, in bytes.
 const MAX_UNPROVED_FRAME: usize = 1024;
 
-/// The reason for which a peer with another key is refused.
+/// The reason for refusing a peer with another key.
 pub(super) const OTHER_KEY: &str = "it has another key";
 
 /// Both directions of a session.
@@ -37,7 +37,7 @@ fn refused(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, what.into())
 }
 
-/// Does the leader's side, and returns the name of the host.
+/// Performs the leader's side, and returns the name of the host.
 ///
 /// # Errors
 /// The peer does not have the key or does not speak this protocol, or the connection is broken.
@@ -48,7 +48,7 @@ pub(super) async fn admit(stream: &mut TcpStream, key: &Key) -> io::Result<(Stri
     let parts = answer.split_first_chunk::<CHALLENGE_SIZE>();
     let parts = parts.and_then(|(theirs, rest)| Some((theirs, rest.split_first_chunk::<TAG_SIZE>()?)));
     let (theirs, (tag, name)) = parts.ok_or_else(|| refused("it does not speak footplate's protocol"))?;
-    if !key.proves(&[b"host", &own, theirs, name], tag) {
+    if !key.verifies(&[b"host", &own, theirs, name], tag) {
         return Err(refused(OTHER_KEY));
     }
     let host = std::str::from_utf8(name).map_err(|_| refused("its name is no text"))?.to_owned();
@@ -58,7 +58,7 @@ pub(super) async fn admit(stream: &mut TcpStream, key: &Key) -> io::Result<(Stri
     Ok((host, Session { sender, receiver: Sequence::new(session, Direction::ToLeader) }))
 }
 
-/// Does the side of the other hosts.
+/// Performs the other host's side.
 ///
 /// # Errors
 /// The leader does not have the key or does not speak this protocol, or the connection is broken.
@@ -81,7 +81,7 @@ pub(super) async fn introduce(stream: &mut TcpStream, key: &Key, host: &str) -> 
         ),
         _ => error,
     })?;
-    if !key.proves(&[b"leader", theirs, &own, name], &proof) {
+    if !key.verifies(&[b"leader", theirs, &own, name], &proof) {
         return Err(refused(OTHER_KEY));
     }
     let session = key.session(&[b"session", theirs, &own, name]);

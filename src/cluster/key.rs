@@ -12,7 +12,7 @@ pub(super) const TAG_SIZE: usize = 32;
 /// A proof that its sender has a key.
 pub(super) type Tag = [u8; TAG_SIZE];
 
-/// The secret that all hosts of a job have, and nobody else. It is never shown.
+/// The secret that only the hosts of a job have. It is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key([u8; 32]);
 
@@ -23,12 +23,12 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// Makes the key from a secret that a user chose, or from facts that only the job's containers are given.
+    /// Makes the key from a secret that a user chose, or from facts that only the job's containers know.
     pub fn new(parts: &[&[u8]]) -> Key {
         Key(tag(b"footplate cluster key", parts))
     }
 
-    /// Returns a digest that tells keys apart and does not reveal them.
+    /// Returns a digest that distinguishes keys without revealing them.
     pub fn fingerprint(&self) -> String {
         tag(&self.0, &[b"fingerprint"]).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
@@ -47,8 +47,8 @@ impl Key {
         tag(&self.0, parts)
     }
 
-    /// Returns true if a tag was made with this key. Takes the same time wherever the two differ.
-    pub(super) fn proves(&self, parts: &[&[u8]], tag: &[u8]) -> bool {
+    /// Returns true if a tag was made with this key. The time does not depend on where the tags differ.
+    pub(super) fn verifies(&self, parts: &[&[u8]], tag: &[u8]) -> bool {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
         hmac::verify(&key, &joined(parts), tag).is_ok()
     }
@@ -63,7 +63,7 @@ fn tag(key: &[u8], parts: &[&[u8]]) -> Tag {
 /// Returns random bytes.
 ///
 /// # Errors
-/// The kernel has none.
+/// The kernel cannot provide random bytes.
 pub(super) fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("the kernel gives no random numbers"))?;
@@ -73,12 +73,12 @@ pub(super) fn random<const N: usize>() -> io::Result<[u8; N]> {
 /// Returns a new random secret of 256 bits, as text, for [`Key::new`].
 ///
 /// # Errors
-/// The kernel has no random numbers.
+/// The kernel cannot provide random numbers.
 pub fn random_secret() -> io::Result<String> {
     Ok(random::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Adds each part with its length before it, so that no two lists of parts have the same bytes.
+/// Joins the parts, each after its length, so that different lists of parts never result in the same bytes.
 fn joined(parts: &[&[u8]]) -> Vec<u8> {
     let mut joined = Vec::new();
     for part in parts {
@@ -96,11 +96,11 @@ mod tests {
     fn a_tag_proves_the_key_and_the_parts_as_they_were_divided() {
         let key = Key::new(&[b"secret"]);
         let tag = key.tag(&[b"ab", b"c"]);
-        assert!(key.proves(&[b"ab", b"c"], &tag));
-        assert!(!key.proves(&[b"a", b"bc"], &tag));
-        assert!(!key.proves(&[&[0; 8]], &key.tag(&[b"", b""])));
-        assert!(!key.proves(&[b"ab", b"c"], &tag[..31]));
-        assert!(!Key::new(&[b"another"]).proves(&[b"ab", b"c"], &tag));
+        assert!(key.verifies(&[b"ab", b"c"], &tag));
+        assert!(!key.verifies(&[b"a", b"bc"], &tag));
+        assert!(!key.verifies(&[&[0; 8]], &key.tag(&[b"", b""])));
+        assert!(!key.verifies(&[b"ab", b"c"], &tag[..31]));
+        assert!(!Key::new(&[b"another"]).verifies(&[b"ab", b"c"], &tag));
         assert_eq!(format!("{key:?}"), "Key(…)");
     }
 

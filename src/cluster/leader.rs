@@ -1,4 +1,4 @@
-//! The leader: admits hosts, receives their messages, and tells all of them the consequences.
+//! The leader: admits hosts, receives their messages, and sends the consequences to all of them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,12 +6,14 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpListener, TcpStream};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::Ipv6V6Only;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::agent::{self, Answer, Asked};
-use super::entrance::{self, Entered, Proved, Refusals};
+use super::agent::{self, Answer, LeaderRequest};
+use super::entrance::{self, AuthenticatedPeer, EntranceEvent, Refusals};
 use super::handshake::Session;
 use super::message::Message;
 use super::received::limited;
@@ -21,16 +23,19 @@ use super::{
 };
 use crate::event::{EventKind, WatchNote};
 
-/// The time for which the leader tries to get a port that another program has, and the interval of its attempts.
+/// The time for which the leader tries to get a port that another program holds, and the interval of its attempts.
 const PORT_TIME: Duration = Duration::from_secs(20);
 const PORT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The interval of the log line that names the hosts which are waited for.
+/// The maximum number of connections that wait to be accepted. tokio uses the same number.
+const MOST_UNACCEPTED: u32 = 1024;
+
+/// The interval of the log line that names the hosts for which the job waits.
 const REMIND_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A message from a connection to the leader's loop.
 enum LeaderEvent {
-    Entered(Entered),
+    Entrance(EntranceEvent),
     Heard {
         host: String,
         message: Message,
@@ -39,15 +44,15 @@ enum LeaderEvent {
         host: String,
         why: String,
     },
-    /// No host can connect, because the port is not to be had.
+    /// No host can connect, because the port cannot be opened.
     Deaf {
         why: String,
     },
 }
 
-impl From<Entered> for LeaderEvent {
-    fn from(entered: Entered) -> LeaderEvent {
-        LeaderEvent::Entered(entered)
+impl From<EntranceEvent> for LeaderEvent {
+    fn from(entered: EntranceEvent) -> LeaderEvent {
+        LeaderEvent::Entrance(entered)
     }
 }
 
@@ -67,13 +72,13 @@ pub(super) async fn run(membership: Membership, mut commands: mpsc::UnboundedRec
     };
     let (events, mut receiver) = mpsc::channel(WAITING_MESSAGES);
     tokio::spawn(serve_port(Arc::clone(&membership), events.clone()));
-    let (ask, mut asked) = mpsc::unbounded_channel();
+    let (sender, mut requests) = mpsc::unbounded_channel();
     if let Some(agent) = &membership.agent {
         match agent::listen(agent) {
             Ok(listener) => {
-                tokio::spawn(agent::serve(listener, ask));
+                tokio::spawn(agent::serve(listener, sender));
             }
-            // mpirun's agents will say that there is nobody.
+            // mpirun's agents will report that they cannot reach this footplate.
             Err(error) => tracing::warn!("cannot listen for mpirun's remote agent {}: {error}", agent.display()),
         }
     }
@@ -82,7 +87,7 @@ pub(super) async fn run(membership: Membership, mut commands: mpsc::UnboundedRec
         let deadline = hub.table.deadline();
         let actions = tokio::select! {
             command = commands.recv() => match command {
-                Some(Command::Tell(message)) => hub.table.heard(leader, message, Instant::now()),
+                Some(Command::Tell(message)) => hub.table.handle(leader, message, Instant::now()),
                 Some(Command::Watch { host, note }) => hub.watch(host.as_deref(), &note),
                 Some(Command::Leave(audience)) => break audience,
                 None => break Audience::Connected,
@@ -91,21 +96,21 @@ pub(super) async fn run(membership: Membership, mut commands: mpsc::UnboundedRec
                 LeaderEvent::Deaf { why } => return super::alone(&membership, observed, &why),
                 event => hub.happened(event, &events),
             },
-            Some(asked) = asked.recv() => hub.execute(asked),
+            Some(request) = requests.recv() => hub.execute(request),
             () = super::sleep_until(deadline) => hub.table.tick(Instant::now()),
-            _ = reminder.tick() => hub.remind(),
+            _ = reminder.tick() => hub.reminders(),
         };
         hub.act(actions);
     };
     let actions = hub.table.close();
     hub.act(actions);
-    hub.say_goodbye(audience, &mut receiver, &events).await;
+    hub.wait_for_delivery(audience, &mut receiver, &events).await;
 }
 
-/// Listens as soon as the port is free. Another program, or a job that is about to end, may hold it for a moment.
+/// Listens as soon as the port is free. Another program, or a job that is about to end, may hold the port for a moment.
 async fn serve_port(membership: Arc<Membership>, events: mpsc::Sender<LeaderEvent>) {
     let begun = Instant::now();
-    // Hosts that are waited for must not be blamed.
+    // The attempts must end before the hosts that have not connected are named as the cause.
     let limit = PORT_TIME.min(membership.patience / 2);
     let listener = loop {
         match listen(&membership).await {
@@ -115,7 +120,7 @@ async fn serve_port(membership: Arc<Membership>, events: mpsc::Sender<LeaderEven
             }
             Err(error) => {
                 let why = format!("cannot listen on port {} for the other hosts: {error}", membership.port);
-                // The leader's loop may be over.
+                // The result is ignored: the leader's loop may be over.
                 let _ = events.send(LeaderEvent::Deaf { why }).await;
                 return;
             }
@@ -128,12 +133,22 @@ async fn listen(membership: &Membership) -> io::Result<TcpListener> {
     let port = membership.port;
     match membership.addresses.get(&membership.leader) {
         Some(address) => TcpListener::bind((*address, port)).await,
-        None => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
-            // No IPv6 here.
+        None => match listen_to_all(port) {
+            // This machine has no IPv6.
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => TcpListener::bind(("0.0.0.0", port)).await,
             bound => bound,
         },
     }
+}
+
+/// Listens for hosts that connect over IPv6 or IPv4, even if the machine's setting `net.ipv6.bindv6only` keeps IPv4 out
+/// of a port for IPv6.
+fn listen_to_all(port: u16) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v6()?;
+    setsockopt(&socket, Ipv6V6Only, &false)?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv6Addr::UNSPECIFIED, port).into())?;
+    socket.listen(MOST_UNACCEPTED)
 }
 
 struct Hub<'a> {
@@ -141,21 +156,26 @@ struct Hub<'a> {
     outboxes: BTreeMap<String, mpsc::UnboundedSender<Message>>,
     observed: &'a Observed,
     membership: Arc<Membership>,
-    /// The commands that other hosts run, with the agents that wait for their ends.
+    /// The commands that other hosts run, with the agents that wait for them to end.
     executing: BTreeMap<u64, (String, oneshot::Sender<Answer>)>,
     executed: u64,
-    /// The connections that have the key and are refused.
+    /// The connections that have the key but are refused.
     refusals: Refusals,
 }
 
 impl Hub<'_> {
     fn happened(&mut self, event: LeaderEvent, events: &mpsc::Sender<LeaderEvent>) -> Vec<LeaderAction> {
         match event {
-            LeaderEvent::Entered(Entered::OtherKey(address)) => {
+            LeaderEvent::Entrance(EntranceEvent::OtherKey(address)) => {
                 self.table.met_other_key(address);
                 Vec::new()
             }
-            LeaderEvent::Entered(Entered::Proved(Proved { host, address, session, stream })) => {
+            LeaderEvent::Entrance(EntranceEvent::AuthenticatedPeer(AuthenticatedPeer {
+                host,
+                address,
+                session,
+                stream,
+            })) => {
                 if let Err(why) = self.table.may_join(&host) {
                     self.refusals.note(address, &why);
                     return Vec::new();
@@ -173,7 +193,7 @@ impl Hub<'_> {
                 self.table.joined(&host)
             }
             LeaderEvent::Heard { host, message: Message::Executed { id, code } } => {
-                // A host can only end its own commands.
+                // A host can report the end only of its own commands.
                 let own = self.executing.extract_if(id..=id, |_, (executes, _)| *executes == host).next();
                 if let Some((_, (_, answer))) = own {
                     tracing::debug!("mpirun's daemon on host {host} has ended with exit code {code}");
@@ -190,9 +210,9 @@ impl Hub<'_> {
                 if message == Message::Ready && self.table.is_preparing(&host) {
                     self.observed.events.emit(EventKind::HostReady(host.clone()));
                 }
-                self.table.heard(&host, message, Instant::now())
+                self.table.handle(&host, message, Instant::now())
             }
-            // No connection had come.
+            // No host had connected.
             LeaderEvent::Deaf { .. } => Vec::new(),
             LeaderEvent::Gone { host, why } => {
                 self.outboxes.remove(&host);
@@ -201,7 +221,8 @@ impl Hub<'_> {
                     self.observed.events.emit(EventKind::HostLost { host: host.clone(), why: why.clone() });
                 }
                 for (_, (_, answer)) in self.executing.extract_if(.., |_, (other, _)| *other == host) {
-                    // A host that leaves at the end is no news. Otherwise the agent hears of the loss by its verdict.
+                    // A host that leaves at the end is expected. Otherwise dropping `answer` tells the agent that the
+                    // host is gone.
                     if is_over {
                         let _ = answer.send(Answer::Ended(agent::UNREACHABLE));
                     }
@@ -215,17 +236,17 @@ impl Hub<'_> {
     fn watch(&self, host: Option<&str>, note: &WatchNote) -> Vec<LeaderAction> {
         let wanted = self.outboxes.iter().filter(|(name, _)| host.is_none_or(|host| host == name.as_str()));
         for (_, outbox) in wanted {
-            // Its end is an event of its own.
+            // The end of its connection is a separate event.
             let _ = outbox.send(Message::Watch(note.clone()));
         }
         Vec::new()
     }
 
-    /// Asks a host to run a command of mpirun's.
-    fn execute(&mut self, asked: Asked) -> Vec<LeaderAction> {
-        let Asked { host, command, answer } = asked;
+    /// Requests a host to run one of mpirun's commands.
+    fn execute(&mut self, request: LeaderRequest) -> Vec<LeaderAction> {
+        let LeaderRequest { host, command, answer } = request;
         let Membership { leader, addresses, .. } = &*self.membership;
-        // mpirun was given the addresses of hosts whose names need not resolve.
+        // mpirun was given the addresses of hosts whose names may not resolve.
         let named = addresses.iter().find(|(_, address)| address.to_string() == host).map(|(name, _)| name.clone());
         let host = named.unwrap_or(host);
         let refused = match self.outboxes.get(&host) {
@@ -234,7 +255,7 @@ impl Hub<'_> {
             Some(outbox) => {
                 self.executed += 1;
                 let id = self.executed;
-                // Its end is an event of its own.
+                // The end of its connection is a separate event.
                 let _ = outbox.send(Message::Execute { id, command });
                 self.executing.insert(id, (host, answer));
                 return Vec::new();
@@ -249,7 +270,7 @@ impl Hub<'_> {
             match action {
                 LeaderAction::All(message) => {
                     for outbox in self.outboxes.values() {
-                        // Its end is an event of its own.
+                        // The end of its connection is a separate event.
                         let _ = outbox.send(message.clone());
                     }
                     self.observed.apply(message);
@@ -265,7 +286,7 @@ impl Hub<'_> {
         self.observed.set_link(if self.outboxes.is_empty() { Connection::Apart } else { Connection::Connected });
     }
 
-    fn remind(&self) -> Vec<LeaderAction> {
+    fn reminders(&self) -> Vec<LeaderAction> {
         let waiting = self.table.waiting_for();
         if waiting.is_empty() {
             return Vec::new();
@@ -275,9 +296,9 @@ impl Hub<'_> {
         vec![LeaderAction::Note(format!("waiting for {}{more}", named.join(", ")))]
     }
 
-    /// Waits until every host has received what it was told. After a failure, hosts of the launch that are still to connect
-    /// may belong to the audience.
-    async fn say_goodbye(
+    /// Waits until every host has received the messages that were sent to it. After a failure, the audience may include
+    /// hosts that have not connected yet.
+    async fn wait_for_delivery(
         mut self,
         audience: Audience,
         events: &mut mpsc::Receiver<LeaderEvent>,
@@ -286,12 +307,12 @@ impl Hub<'_> {
         let begun = Instant::now();
         let awaits = audience == Audience::Expected && self.observed.stage().verdict().is_some();
         loop {
-            let is_awaited = awaits && self.membership.nodes.iter().any(|node| self.table.may_join(node).is_ok());
+            let is_awaited = awaits && self.membership.expected().iter().any(|host| self.table.may_join(host).is_ok());
             let limit = if is_awaited { LINGER_TIME } else { GOODBYE_TIME };
             if self.outboxes.is_empty() && !is_awaited {
                 return;
             }
-            // Each host closes its connection when it has received the end.
+            // Each host closes its connection when it has received the message that the job is over.
             let left = limit.saturating_sub(begun.elapsed());
             let Ok(Some(event)) = timeout(left, events.recv()).await else { return };
             let actions = self.happened(event, sender);
@@ -310,12 +331,12 @@ async fn serve(
     events: mpsc::Sender<LeaderEvent>,
 ) {
     let Session { mut sender, mut receiver } = session;
-    // Small messages must not wait for others.
+    // Small messages must be sent without delay.
     let _ = stream.set_nodelay(true);
     let (mut reading, mut writing) = stream.into_split();
     let limits = |message| limited(message, &host, &membership.hosts);
     let event = |message| LeaderEvent::Heard { message: limits(message), host: host.clone() };
-    let heard = super::hear(&mut receiver, &mut reading, &events, event);
+    let receiving = super::receive(&mut receiver, &mut reading, &events, event);
     let told = async {
         let mut alive = tokio::time::interval(ALIVE_INTERVAL);
         loop {
@@ -328,10 +349,10 @@ async fn serve(
                 break;
             }
         }
-        // A broken connection is noticed by reading.
+        // The reading half notices a broken connection.
         std::future::pending().await
     };
-    let why = tokio::select! { why = heard => why, why = told => why };
-    // The leader's loop may be over.
+    let why = tokio::select! { why = receiving => why, why = told => why };
+    // The result is ignored: the leader's loop may be over.
     let _ = events.send(LeaderEvent::Gone { host, why }).await;
 }

@@ -1,4 +1,4 @@
-//! The hosts other than the leader: finding the leader, and following what it says.
+//! The hosts other than the leader: finding the leader, and following its messages.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -17,19 +17,19 @@ use super::{
     Observed, Order, WAITING_MESSAGES, table,
 };
 use crate::event::{Cause, EventKind, Verdict};
-use crate::resolve;
+use crate::system::resolve;
 
-/// The pauses between attempts to connect: short at first, because hosts start together.
+/// The pauses between attempts to connect. They are short at first, because hosts start together.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The time in which a connection must be established.
+/// The time limit for establishing a connection.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
-/// The time after which the log says that the leader cannot be reached.
+/// The time after which a warning is logged that the leader cannot be reached.
 const WARN_AFTER: Duration = Duration::from_secs(15);
 
-/// Runs until this host leaves, or the leader says that it is over.
+/// Runs until this host leaves, or until the leader reports that the job is over.
 pub(super) async fn run(
     membership: Membership,
     mut commands: mpsc::UnboundedReceiver<Command>,
@@ -44,13 +44,13 @@ pub(super) async fn run(
     talk(&membership, stream, session, commands, waiting, observed, orders).await;
 }
 
-/// The messages from before there was a connection.
+/// The messages that wait for the connection.
 struct Waiting {
     messages: Vec<Message>,
     leaves: bool,
 }
 
-/// Tries to connect until it succeeds. `None` if nobody needs the connection any more, or it took too long.
+/// Tries to connect until it succeeds. `None` if the connection is not needed any more, or if it took too long.
 async fn connect(
     membership: &Membership,
     commands: &mut mpsc::UnboundedReceiver<Command>,
@@ -72,13 +72,13 @@ async fn connect(
                 },
                 command = commands.recv(), if !waiting.leaves => match command {
                     Some(Command::Tell(message)) => waiting.messages.push(message),
-                    // There is nobody yet who watches with this host.
+                    // The note is dropped, because the leader does not watch this host yet.
                     Some(Command::Watch { .. }) => {}
                     Some(Command::Leave(Audience::Connected)) | None => return None,
                     Some(Command::Leave(Audience::Expected)) => {
-                        // The others would wait for a host that has failed, but not for one that has not.
+                        // The other hosts must learn of a failure, but do not wait for a host that has not failed.
                         let has_failed = waiting.messages.iter().any(|message| matches!(message, Message::Failed { .. }));
-                        if membership.nodes.is_empty() || !has_failed {
+                        if !has_failed {
                             return None;
                         }
                         waiting.leaves = true;
@@ -116,7 +116,7 @@ async fn attempt(membership: &Membership) -> io::Result<(TcpStream, Session)> {
             let mut stream = open(membership, address).await?;
             let _ = stream.set_nodelay(true);
             let introduced = handshake::introduce(&mut stream, &membership.key, &membership.host);
-            let session = timeout(HANDSHAKE_TIME, introduced).await.unwrap_or_else(|_| Err(silent()))?;
+            let session = timeout(HANDSHAKE_TIME, introduced).await.unwrap_or_else(|_| Err(silent_peer()))?;
             Ok((stream, session))
         };
         match proved.await {
@@ -127,7 +127,7 @@ async fn attempt(membership: &Membership) -> io::Result<(TcpStream, Session)> {
     Err(last)
 }
 
-fn silent() -> io::Error {
+fn silent_peer() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "it does not answer")
 }
 
@@ -138,7 +138,7 @@ async fn open(membership: &Membership, address: IpAddr) -> io::Result<TcpStream>
     if let Some(own) = membership.addresses.get(&membership.host) {
         socket.bind(SocketAddr::new(*own, 0))?;
     }
-    timeout(CONNECT_TIME, socket.connect(to)).await.unwrap_or_else(|_| Err(silent()))
+    timeout(CONNECT_TIME, socket.connect(to)).await.unwrap_or_else(|_| Err(silent_peer()))
 }
 
 /// Sends and receives messages until the end.
@@ -155,13 +155,13 @@ async fn talk(
     let mut has_warned = false;
     let Session { mut sender, mut receiver } = session;
     let (mut reading, mut writing) = stream.into_split();
-    let (heard, mut messages) = mpsc::channel(WAITING_MESSAGES);
+    let (received, mut messages) = mpsc::channel(WAITING_MESSAGES);
     let (leader, hosts) = (membership.leader.clone(), membership.hosts.clone());
     let listening = async move {
         let limits = |message| Ok(limited(message, &leader, &hosts));
-        let why = super::hear(&mut receiver, &mut reading, &heard, limits).await;
-        // Nobody listens any more at the end.
-        let _ = heard.send(Err(why)).await;
+        let why = super::receive(&mut receiver, &mut reading, &received, limits).await;
+        // The result is ignored: at the end, nobody receives it any more.
+        let _ = received.send(Err(why)).await;
     };
     tokio::spawn(listening);
     let mut own_failure: Option<Cause> = None;
@@ -174,11 +174,11 @@ async fn talk(
             if let Message::Failed { cause, is_final } = &message {
                 own_failure = Some((**cause).clone()).filter(|cause| *is_final && !cause.is_consequence());
             }
-            // A broken connection is noticed by reading.
+            // The reading half notices a broken connection.
             let _ = timeout(LOST_AFTER, sender.send(&mut writing, &message)).await;
         }
         if leaves {
-            // Messages are only certain to arrive if the leader closes the connection after them.
+            // Messages are only certain to arrive if the leader closes the connection after receiving them.
             let _ = writing.shutdown().await;
             let _ = timeout(GOODBYE_TIME, async { while messages.recv().await.is_some() {} }).await;
             return;
@@ -192,7 +192,7 @@ async fn talk(
             _ = alive.tick() => to_say.push(Message::Alive),
             message = messages.recv() => match message {
                 Some(Ok(Message::Execute { id, command })) => {
-                    // A command that comes early is run when this host is ready for it.
+                    // A command that arrives early is run when this host is ready for it.
                     if let Some(orders) = &orders
                         && orders.try_send(Order { id, command }).is_err()
                         && !std::mem::replace(&mut has_warned, true)
@@ -228,7 +228,8 @@ async fn talk(
     }
 }
 
-/// Returns the verdict of a host that cannot ask the leader any more: its own failure, unless something else explains it.
+/// Returns the verdict of a host that cannot reach the leader any more: its own failure, if there is one, or the loss
+/// of the leader.
 fn without_leader(membership: &Membership, own: Option<Cause>, why: &str) -> Verdict {
     tracing::warn!("host {} is lost: {why}", membership.leader);
     let host = if own.is_some() { &membership.host } else { &membership.leader };

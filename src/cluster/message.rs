@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Cause, CommonStep, RankTally, Verdict, WatchNote};
 
-/// The kinds of messages that the leader takes.
+/// The kinds of messages that the leader accepts.
 pub(super) const TO_LEADER: [&str; 11] = [
     "Hello",
     "Alive",
@@ -22,7 +22,7 @@ pub(super) const TO_LEADER: [&str; 11] = [
     "Watch",
 ];
 
-/// The kinds of messages that the other hosts take.
+/// The kinds of messages that the other hosts accept.
 pub(super) const FROM_LEADER: [&str; 11] =
     ["Alive", "Start", "Allowed", "RankKilled", "Execute", "Dismissed", "Stop", "Restart", "Verdict", "Over", "Watch"];
 
@@ -41,33 +41,33 @@ pub enum Message {
     Completed(CommonStep),
     /// From the leader: every host has completed the steps before this one.
     Allowed(CommonStep),
-    /// To the leader: something has failed on this host, or it was told to stop. A later message replaces an earlier
-    /// one.
+    /// To the leader: something has failed on this host, or it received a stop signal. A later message replaces an
+    /// earlier one.
     Failed {
         /// The cause, without secrets.
         cause: Box<Cause>,
         /// True if all output of the failed process was read, so that the cause is not provisional.
         is_final: bool,
     },
-    /// To the leader, and from it to all: at an orderly stop, a rank of mpirun was killed by it.
+    /// To the leader, and from the leader to all: at an orderly stop, the stop signal killed a rank of mpirun.
     RankKilled,
-    /// To the leader, before the end of this host's ranks is told: this host could run them again.
+    /// To the leader, before the message that this host's ranks have ended: this host could run them again.
     Willing,
     /// To the leader: this host's ranks have ended.
     Ended {
-        /// The numbers of those that ended with a failure.
+        /// The ranks that ended with a failure.
         ranks: RankTally,
     },
-    /// To the leader: this host's ranks have ended well.
+    /// To the leader: this host's ranks have ended without a failure.
     Finished,
-    /// From the leader: run a command of mpirun's.
+    /// From the leader: run one of mpirun's commands.
     Execute {
         /// The number of the command.
         id: u64,
         /// The command, for a shell.
         command: String,
     },
-    /// To the leader: a command of mpirun's has ended.
+    /// To the leader: one of mpirun's commands has ended.
     Executed {
         /// The number of the command.
         id: u64,
@@ -80,23 +80,23 @@ pub enum Message {
     Stop {
         /// The reason.
         why: String,
-        /// True if nothing has failed: a host was told to stop.
+        /// True if nothing has failed and a host received a stop signal.
         is_orderly: bool,
     },
     /// From the leader: the ranks of all hosts have ended after a failure, and all hosts run them again.
     Restart {
         /// The number of the next attempt, counted from 0.
         attempt: u32,
-        /// The time until it starts.
+        /// The time until the attempt starts.
         pause: Duration,
         /// The cause of the failure.
         verdict: Box<Verdict>,
     },
-    /// A note of the watch for hangs. Whoever receives one that only the other side may send ignores it.
+    /// A note of the watch for hangs. A receiver ignores a note that only the other side may send.
     Watch(WatchNote),
     /// From the leader: the cause of the job's failure.
     Verdict(Box<Verdict>),
-    /// From the leader: every host has finished or ended, or the leader leaves. Nobody needs to wait any more.
+    /// From the leader: every host has finished or ended, or the leader leaves. No host needs to wait any more.
     Over,
 }
 
@@ -105,11 +105,11 @@ impl Message {
         serde_json::to_vec(self).unwrap_or_else(|_| unreachable!("names and texts only: it can be written"))
     }
 
-    /// Reads a message. `None` if it is not of these kinds: then only the other side may send it, or it is one of another
-    /// version.
+    /// Reads a message. `None` if its kind is not among these, because only the other side may send it or it belongs to
+    /// another version.
     ///
     /// # Errors
-    /// It is no message, or not whole.
+    /// The bytes are not a message, or not a complete one.
     pub(super) fn from_bytes(bytes: &[u8], kinds: &[&str]) -> Result<Option<Message>, serde_json::Error> {
         if kind(bytes).is_some_and(|kind| !kinds.contains(&kind)) {
             return Ok(None);
@@ -118,7 +118,7 @@ impl Message {
     }
 }
 
-/// Returns the kind of a message: the text, or the first name of the object, that it consists of.
+/// Returns the kind of a message. A message is a text, which is the kind, or an object, whose first name is the kind.
 fn kind(bytes: &[u8]) -> Option<&str> {
     let bytes = bytes.trim_ascii_start();
     let rest = bytes.strip_prefix(b"{").unwrap_or(bytes).trim_ascii_start().strip_prefix(b"\"")?;

@@ -1,72 +1,76 @@
-//! The channel between the hosts of a job: who is there, when all are ready, and why the job failed.
+//! The channel between the hosts of a job: which hosts are connected, when all are ready, and why the job failed.
 //!
 //! # Shape
 //!
-//! A star: the footplate of the master host (the *leader*) listens, and those of the other hosts connect to it. The
-//! leader's own host is a member like any other, without a connection. The channel runs on a thread of its own, so that
-//! a file system that hangs does not look like a lost host. A job of one host has no channel and opens no port.
+//! A star: the footplate of the master host (the *leader*) listens, and the footplates of the other hosts connect to
+//! it. The leader's own host is a member like any other, but without a connection. The channel runs on a separate
+//! thread, so that a file system that hangs does not look like a lost host. A job of one host has no channel and opens
+//! no port.
 //!
-//! # What a host says and hears
+//! # Messages
 //!
 //! ```text
 //! host                                leader
-//!  │ hello (profile) ───────────────────►│ compares what must be equal on all hosts
+//!  │ hello (profile) ───────────────────►│ compares the facts that must be equal on all hosts
 //!  │ ready ─────────────────────────────►│
-//!  │◄──────────────────────────── start  │ once every host of the launch is ready (or, if not needed, not there)
-//!  │ completed (step) ──────────────────►│ of a launch with services, see [`CommonStep`]
-//!  │◄─────────────────── allowed (step)  │ once every host of the launch has completed the step before
+//!  │◄──────────────────────────── start  │ once every host of the launch is ready (or absent and not needed)
+//!  │ completed (step) ──────────────────►│ only in a launch with services, see [`CommonStep`]
+//!  │◄─────────────────── allowed (step)  │ once every host of the launch has completed the previous step
 //!  │ failed (text, exit code) ──────────►│
-//!  │◄───────────────────────────── stop  │ to all: end your ranks, with their grace
-//!  │ rank killed ───────────────────────►│ at an orderly stop, one of mpirun's
+//!  │◄───────────────────────────── stop  │ to all: end your ranks, with their grace period
+//!  │ rank killed ───────────────────────►│ at an orderly stop, the signal killed a rank of mpirun
 //!  │◄─────────────────────── rank killed │ to all: mpirun must not end the others
 //!  │ ended (how many ranks failed) ─────►│
 //!  │◄─────────────────────────── verdict │ the one cause, when all have ended or after [`SETTLE_TIME`]
 //!  │◄───────────────────────── restart   │ instead: to all, when all have ended, if the settings allow it
 //!  │ finished ──────────────────────────►│
-//!  │◄────────────────────────────── over │ once every host that is there has finished or ended
-//!  │◄────────────────── execute (command)│ mpirun's daemon, see [`agent`]
+//!  │◄────────────────────────────── over │ once every connected host has finished or ended
+//!  │◄────────────────── execute (command)│ start mpirun's daemon, see [`agent`]
 //!  │ executed (exit code) ──────────────►│
 //!  │◄───────────────────────── dismissed │ mpirun has ended
-//!  │◄────────── watch (note) ───────────►│ silence and stacks of ranks, see [`crate::event::WatchNote`]
-//!  │◄────────── alive ──────────────────►│ every second; silence for [`LOST_AFTER`] is a loss
+//!  │◄────────── watch (note) ───────────►│ silence and stacks of the ranks, see [`crate::event::WatchNote`]
+//!  │◄────────── alive ──────────────────►│ every second; a host counts as lost after silence for [`LOST_AFTER`]
 //! ```
 //!
-//! The leader decides with a pure [`HostTable`](table::HostTable): the cause is the first failure that is not only a
-//! consequence of another one. A lost host is a failure, too. If the leader is lost, each host decides for itself.
+//! The leader decides with a pure [`HostTable`](table::HostTable). The cause is the first failure that is not just a
+//! consequence of another failure. A lost host is a failure, too. If the leader is lost, each host decides for itself.
 //!
 //! # Size
 //!
 //! The leader's work for one host does not depend on the number of hosts: a handshake (two HMACs each way), a hello, a
-//! ready, a start, a heartbeat each second, a verdict of at most some kilobytes. 64 footplates on one machine of two
-//! cores, started one after the other, all run 59 ms after the last start, and have all ended 402 ms after one failed
-//! (`benches/ranks`): 1 ms and 6 ms for a host with its processes. So 1,024 hosts, each on a machine of its own, cost
-//! the leader less than a second of one core. The leader holds one descriptor for each host.
+//! ready, a start, a heartbeat each second, and a verdict of at most some kilobytes. In a benchmark (`benches/ranks`),
+//! 64 footplates are started one after the other on one machine with two cores. All of them run 59 ms after the last
+//! start, and all have ended 402 ms after one failed. This is 1 ms and 6 ms for a host with its processes. So 1,024
+//! hosts, each on its own machine, cost the leader less than a second of one core. The leader holds one descriptor for
+//! each host.
 //!
 //! # Frames
 //!
-//! A frame is a length (four bytes, big-endian), a payload (JSON, see [`message`]) and a tag of 32 bytes: HMAC-SHA-256
-//! with the session's key over direction, number of the frame and payload. Lengths are limited before anything is read.
+//! A frame consists of a length (four bytes, big-endian), a payload (JSON, see [`message`]) and a tag of 32 bytes. The
+//! tag is an HMAC-SHA-256 with the session's key over the direction, the number of the frame and the payload. Lengths
+//! are limited before anything is read.
 //!
 //! # Threats
 //!
 //! Anyone who can reach the leader's port may connect, stay silent, send anything, and replay recorded traffic.
 //!
-//! - Nothing is taken from a peer that has not proved that it has the key: both sides answer a fresh random challenge of
-//!   the other ([`handshake`]), the session's key comes from both challenges, and every frame is numbered, so that what was
-//!   recorded is of no use in another session or place.
-//! - The key is FOOTPLATE_CLUSTER_KEY, else derived from the job's name and configuration, which the platform gives to the
-//!   job's containers alone. The derived key keeps out accidents and strangers; not those who know the whole
-//!   configuration: for them, set the key.
-//! - A peer must be a host of the job that is not there yet. Its address is not compared with its name's: a host can have
-//!   several interfaces, and has proved that it has the key.
-//! - A handshake has [`HANDSHAKE_TIME`]; there are at most as many unproved connections as hosts and a few, and few of one
-//!   address. A newcomer takes the place of the oldest one of a stranger, so that strangers keep no host out ([`entrance`]).
-//!   Refused connections get a few lines in the log, and the job goes on.
-//! - A peer that has the key may lie: its exit codes, texts and names are limited when they are received ([`received`]), and
-//!   its messages wait in its own connection if it sends more than are handled. A host only advances, and what only a leader
-//!   may say is ignored from others.
-//! - Frames are authenticated, not encrypted. They hold failure texts, from which secrets were taken before, and for
-//!   mpirun the commands of its daemons, never variables.
+//! - Nothing is accepted from a peer that has not proved that it has the key. Each side answers a fresh random
+//!   challenge of the other ([`handshake`]), the session's key is derived from both challenges, and every frame is
+//!   numbered. Recorded traffic is therefore useless in another session or position.
+//! - The key is FOOTPLATE_CLUSTER_KEY. If that is not set, the key is derived from the job's name and configuration,
+//!   which the platform gives only to the job's containers. The derived key keeps out accidents and strangers, but not
+//!   those who know the whole configuration. Against them, set FOOTPLATE_CLUSTER_KEY.
+//! - A peer must be a host of the job that is not connected yet. Its address is not compared with the addresses of its
+//!   name, because a host can have several interfaces, and because the peer has proved that it has the key.
+//! - A handshake is limited to [`HANDSHAKE_TIME`]. The number of unauthenticated connections is limited to the number of hosts
+//!   and a few more, and to a few for each address. A newcomer takes the place of a stranger's oldest connection, so
+//!   that strangers keep no host out ([`entrance`]). Refused connections are logged in a few lines, and the job
+//!   continues.
+//! - A peer that has the key may lie. Its exit codes, texts and names are limited when they are received
+//!   ([`received`]). If it sends more messages than are handled, they wait in its own connection. The state of a host
+//!   only advances. Messages that only a leader may send are ignored if another host sends them.
+//! - Frames are authenticated, not encrypted. They contain failure texts, from which secrets were removed, and the
+//!   commands of mpirun's daemons, but never variables.
 
 pub mod agent;
 mod entrance;
@@ -90,19 +94,19 @@ use tokio::sync::{mpsc, watch};
 
 use crate::event::{Cause, CommonStep, EventKind, Events, RankTally, StopReason, Verdict, WatchNote};
 use crate::failure::{self, NextAttempt, RestartLimits};
-use crate::kernel;
 use crate::redact::Redactor;
+use crate::system::kernel;
 pub use key::{Key, random_secret};
 
-/// The time for which the leader waits after the first failure for the accounts of other hosts.
+/// The time for which the leader waits after the first failure for other hosts' accounts of it.
 pub const SETTLE_TIME: Duration = Duration::from_millis(600);
 
-/// The further time for which the leader waits if all that it has is a provisional account: on a busy machine, reading the
-/// output of a failed process and judging it can take seconds. The ranks of all hosts are told to end meanwhile, so only the verdict
-/// is later.
+/// The further time for which the leader waits if it has only a provisional account. On a busy machine, reading the
+/// output of a failed process and judging it can take seconds. Meanwhile, the ranks of all hosts are already being
+/// ended, so only the verdict is later.
 const PROVISIONAL_TIME: Duration = Duration::from_secs(6);
 
-/// The further time for which the leader waits if all that it has reads like a consequence.
+/// The further time for which the leader waits if all accounts that it has read like consequences.
 const CONSEQUENCE_TIME: Duration = Duration::from_millis(400);
 
 /// The time for which a restart waits for the ends of the ranks of all hosts, which have their grace period.
@@ -117,17 +121,18 @@ const ALIVE_INTERVAL: Duration = Duration::from_secs(1);
 /// The time in which a peer must prove that it has the key.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
-/// The time in which the other hosts must hear the end, once this one leaves.
+/// The time in which the other hosts must receive the message that the job is over, once this host leaves.
 const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
-/// The time for which a host that has failed stays for hosts of its launch that it has not met yet: they would wait for
-/// it.
+/// The time for which a host that has failed stays for hosts that have not connected yet. Otherwise they would wait for
+/// it, or run their script in vain.
 const LINGER_TIME: Duration = Duration::from_secs(10);
 
-/// The number of messages of peers, or of their commands, that wait to be handled. A peer that sends more must wait.
+/// The maximum number of messages of peers, or of their commands, that wait to be handled. A peer that sends more must
+/// wait.
 const WAITING_MESSAGES: usize = 16;
 
-/// The members of a job, and the facts by which they find each other.
+/// The members of a job, and the facts with which they find each other.
 #[derive(Clone, Debug)]
 pub struct Membership {
     /// The name of this host.
@@ -136,29 +141,37 @@ pub struct Membership {
     pub leader: String,
     /// All hosts of the job.
     pub hosts: Vec<String>,
-    /// The hosts that the launch spans. None starts while one that is there still prepares.
+    /// The hosts that take part in the launch. None of them starts while a connected one still prepares.
     pub nodes: Vec<String>,
-    /// True if no host of the launch starts before all are there.
+    /// True if no host of the launch starts before all of them are ready.
     pub needs_all: bool,
-    /// The addresses of hosts whose names need not resolve.
+    /// The addresses of hosts whose names may not resolve.
     pub addresses: BTreeMap<String, IpAddr>,
     /// The leader's port.
     pub port: u16,
     /// The secret that both sides prove to have.
     pub key: Key,
-    /// The time for which a launch that needs every host waits for one.
+    /// The time for which a launch that needs every host waits for missing hosts.
     pub patience: Duration,
-    /// The number of hosts with which a launch starts, and goes on after others are lost. `None` if it needs every host.
+    /// The minimum number of hosts to start a launch, and to continue it after others are lost. `None` if it needs
+    /// every host.
     pub least_hosts: Option<usize>,
     /// The facts that must be equal on all hosts: a name, and the value or its digest.
     pub profile: BTreeMap<String, String>,
     /// mpirun's remote agent, if this host starts mpirun.
     pub agent: Option<PathBuf>,
-    /// The numbers of restarts after failures.
+    /// The maximum numbers of restarts after failures.
     pub restarts: RestartLimits,
 }
 
-/// A command that this host is asked to run.
+impl Membership {
+    /// Returns the hosts that must learn of a failure: those of the launch, or all if each host runs by itself.
+    fn expected(&self) -> &[String] {
+        if self.nodes.is_empty() { &self.hosts } else { &self.nodes }
+    }
+}
+
+/// A command that the leader requests this host to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     /// The number of the command.
@@ -181,41 +194,42 @@ pub struct View {
 /// The connection of a host to the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Connection {
-    /// This host is not connected. For the leader: no other host is.
+    /// This host is not connected. For the leader, no other host is connected.
     #[default]
     Apart,
     /// This host is connected.
     Connected,
 }
 
-/// The stage of a job of several hosts. It only advances, unless the ranks are run again.
+/// The stage of a job of several hosts. It only advances, unless the ranks are started again.
 #[derive(Clone, Debug, Default)]
 pub enum Stage {
-    /// Hosts of the launch are not ready yet.
+    /// Some hosts of the launch are not ready yet.
     #[default]
     Gathering,
     /// All hosts of the launch are ready.
     Started,
-    /// The ranks of all hosts are to end.
+    /// The ranks of all hosts must end.
     Stopping,
-    /// The hosts agree why the job failed, and the ranks of some host still run.
+    /// The hosts agree on why the job failed, and the ranks of some hosts still run.
     Decided(Box<Verdict>),
-    /// The ranks of every host have ended, or the channel has for another reason. Holds the verdict, if the job failed.
+    /// The ranks of every host have ended, or the channel has ended for another reason. Holds the verdict, if the job
+    /// failed.
     Over(Option<Box<Verdict>>),
 }
 
 impl Stage {
-    /// Returns true if the job ends because something failed or was told to stop.
+    /// Returns true if the job ends because something failed or because it was stopped.
     pub fn is_stopping(&self) -> bool {
         matches!(self, Stage::Stopping | Stage::Decided(_) | Stage::Over(Some(_)))
     }
 
-    /// Returns true if nothing more is heard of the other hosts.
+    /// Returns true if no further messages of other hosts will be received.
     pub fn is_over(&self) -> bool {
         matches!(self, Stage::Over(_))
     }
 
-    /// Returns why the job failed, once the hosts agree.
+    /// Returns the verdict, once the hosts agree.
     pub fn verdict(&self) -> Option<&Verdict> {
         match self {
             Stage::Decided(verdict) | Stage::Over(Some(verdict)) => Some(verdict),
@@ -228,35 +242,35 @@ impl Stage {
 #[derive(Clone, Debug)]
 enum Command {
     Tell(message::Message),
-    /// Send a note of the watch: the leader to a host or to all, another host to the leader.
+    /// Send a note of the watch: from the leader to a host or to all, from another host to the leader.
     Watch {
         host: Option<String>,
         note: WatchNote,
     },
-    /// The channel is not needed any more, once these hosts have heard the end.
+    /// End the channel, after the message that the job is over has been delivered to these hosts.
     Leave(Audience),
 }
 
-/// The hosts that hear of a failure before this host leaves.
+/// The hosts that are informed of a failure before this host leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Those that are connected. Whoever stops a job tells every host.
+    /// The hosts that are connected. If the job is stopped, the platform stops every host.
     Connected,
-    /// Also hosts of the launch that this host has not met yet, for a stated time: they would wait for it.
+    /// Also hosts that have not connected yet, for a limited time.
     Expected,
 }
 
-/// This host's place in the channel.
+/// This host's end of the channel.
 #[derive(Debug)]
 pub struct Channel {
-    speaker: Speaker,
+    peer_sender: PeerSender,
     view: watch::Receiver<View>,
     orders: mpsc::Receiver<Order>,
-    /// Ends with the thread.
+    /// Receives a message, or is closed, when the thread ends.
     ended: std::sync::mpsc::Receiver<()>,
 }
 
-/// The view of the channel together with the events that its changes are.
+/// The view of the channel, and the bus on which its changes are emitted as events.
 #[derive(Debug)]
 struct Observed {
     view: watch::Sender<View>,
@@ -264,7 +278,7 @@ struct Observed {
 }
 
 impl Channel {
-    /// Begins to talk with the other hosts, on a thread of its own. What they say is emitted as events.
+    /// Starts to communicate with the other hosts, on a separate thread. Their messages are emitted as events.
     ///
     /// # Errors
     /// The kernel refuses a thread.
@@ -284,106 +298,106 @@ impl Channel {
                 }
             });
             observed.over();
-            // The receiver may be gone: then nobody waits.
+            // The result is ignored: if the receiver is gone, nobody waits.
             let _ = end.send(());
         })?;
-        Ok(Channel { speaker: Speaker { commands }, view, orders, ended })
+        Ok(Channel { peer_sender: PeerSender { commands }, view, orders, ended })
     }
 
-    /// Returns the way to speak to the other hosts.
-    pub fn speaker(&self) -> &Speaker {
-        &self.speaker
+    /// Returns the handle for sending messages to the other hosts.
+    pub fn sender(&self) -> &PeerSender {
+        &self.peer_sender
     }
 
-    /// Returns the next command that this host is asked to run. `None` if there will be no more.
+    /// Returns the next command that this host must run. `None` if there will be no more.
     pub async fn order(&mut self) -> Option<Order> {
         self.orders.recv().await
     }
 
-    /// Returns the state of the channel, now and later.
+    /// Returns a receiver for the present state of the channel and its changes.
     pub fn view(&self) -> watch::Receiver<View> {
         self.view.clone()
     }
 
-    /// Leaves the channel: what was told is sent to these hosts, and the thread ends, within a stated time.
+    /// Leaves the channel: sends the remaining messages to these hosts, and ends the thread within a limited time.
     pub fn leave(self, audience: Audience) {
-        if self.speaker.commands.send(Command::Leave(audience)).is_ok() {
+        if self.peer_sender.commands.send(Command::Leave(audience)).is_ok() {
             let _ = self.ended.recv_timeout(LINGER_TIME + GOODBYE_TIME);
         }
     }
 }
 
-/// The way by which this host speaks to the others.
+/// A handle for sending messages to the other hosts.
 #[derive(Clone, Debug)]
-pub struct Speaker {
+pub struct PeerSender {
     commands: mpsc::UnboundedSender<Command>,
 }
 
-impl Speaker {
-    fn tell(&self, message: message::Message) {
-        // Nobody listens any more once the channel is over.
+impl PeerSender {
+    fn send(&self, message: message::Message) {
+        // The result is ignored: the channel may be over.
         let _ = self.commands.send(Command::Tell(message));
     }
 
-    /// Tells that this host could start its ranks.
+    /// Reports that this host could start its ranks.
     pub fn ready(&self) {
-        self.tell(message::Message::Ready);
+        self.send(message::Message::Ready);
     }
 
-    /// Tells that this host has completed a step of a launch with services.
+    /// Reports that this host has completed a step of a launch with services.
     pub fn completed(&self, step: CommonStep) {
-        self.tell(message::Message::Completed(step));
+        self.send(message::Message::Completed(step));
     }
 
-    /// Tells that something on this host has failed, or that it was told to stop. The cause must hold no secrets. A later
-    /// one replaces an earlier one.
+    /// Reports that something on this host has failed, or that it received a stop signal. The cause must not contain
+    /// secrets. A later report replaces an earlier one.
     pub fn failed(&self, cause: Cause, is_final: bool) {
-        self.tell(message::Message::Failed { cause: Box::new(cause), is_final });
+        self.send(message::Message::Failed { cause: Box::new(cause), is_final });
     }
 
-    /// Tells that at an orderly stop a rank of mpirun was killed by the signal here.
+    /// Reports that, at an orderly stop, the stop signal killed a rank of mpirun on this host.
     pub fn rank_killed(&self) {
-        self.tell(message::Message::RankKilled);
+        self.send(message::Message::RankKilled);
     }
 
-    /// Tells that this host could run its ranks again. Must come before the end of the ranks.
+    /// Reports that this host could run its ranks again. Must be called before [`PeerSender::ended`].
     pub fn willing(&self) {
-        self.tell(message::Message::Willing);
+        self.send(message::Message::Willing);
     }
 
-    /// Tells that the ranks of this host have ended, and how many of them failed.
+    /// Reports that the ranks of this host have ended, and how many of them failed.
     pub fn ended(&self, ranks: RankTally) {
-        self.tell(message::Message::Ended { ranks });
+        self.send(message::Message::Ended { ranks });
     }
 
-    /// Tells that the ranks of this host have ended well.
+    /// Reports that the ranks of this host have ended without a failure.
     pub fn finished(&self) {
-        self.tell(message::Message::Finished);
+        self.send(message::Message::Finished);
     }
 
-    /// Sends a note of the watch for hangs: from the leader to a host or, without a name, to all of them; from another host to the
-    /// leader.
+    /// Sends a note of the watch for hangs: from the leader to a host or, without a name, to all hosts; from another
+    /// host to the leader.
     pub fn watch(&self, host: Option<&str>, note: WatchNote) {
-        // Nobody listens any more once the channel is over.
+        // The result is ignored: the channel may be over.
         let _ = self.commands.send(Command::Watch { host: host.map(str::to_owned), note });
     }
 
-    /// Tells that a command of mpirun's has ended.
+    /// Reports that one of mpirun's commands has ended.
     pub fn executed(&self, id: u64, code: i32) {
-        self.tell(message::Message::Executed { id, code });
+        self.send(message::Message::Executed { id, code });
     }
 }
 
 #[cfg(test)]
-impl Speaker {
-    /// Returns a speaker whose messages are collected.
-    pub(crate) fn collecting() -> (Speaker, impl FnMut() -> Vec<message::Message>) {
+impl PeerSender {
+    /// Returns a peer_sender, and a function that returns the messages sent through it.
+    pub(crate) fn collecting() -> (PeerSender, impl FnMut() -> Vec<message::Message>) {
         let (commands, mut receiver) = mpsc::unbounded_channel();
         let collect = move || {
             let told = std::iter::from_fn(|| receiver.try_recv().ok());
             told.filter_map(|command| if let Command::Tell(message) = command { Some(message) } else { None }).collect()
         };
-        (Speaker { commands }, collect)
+        (PeerSender { commands }, collect)
     }
 }
 
@@ -399,7 +413,7 @@ impl Observed {
         self.view.borrow().stage.clone()
     }
 
-    /// Takes what the leader has said.
+    /// Applies a message from the leader.
     fn apply(&self, message: message::Message) {
         use message::Message;
         match message {
@@ -437,7 +451,7 @@ impl Observed {
         }
     }
 
-    /// Notes that the ranks of all hosts are to end.
+    /// Records that the ranks of all hosts must end.
     fn stop(&self, why: String, is_orderly: bool) {
         if !matches!(self.stage(), Stage::Gathering | Stage::Started) {
             return;
@@ -453,7 +467,7 @@ impl Observed {
         self.events.emit(EventKind::Stopping(reason));
     }
 
-    /// Notes that the ranks of all hosts are run again.
+    /// Records that the ranks of all hosts are started again.
     fn restart(&self, next: NextAttempt, verdict: Verdict) {
         let known = self.view.borrow().restart.map_or(0, |restart| restart.attempt);
         if self.stage().is_over() || next.attempt <= known {
@@ -461,12 +475,12 @@ impl Observed {
         }
         let NextAttempt { attempt, pause } = next;
         let cause = Cause { host: Some(verdict.host), ..verdict.cause };
-        // Whoever sees the new stage must have been told to forget the old one.
+        // Subscribers must receive the event, which resets the old stage, before anybody sees the new stage.
         self.events.emit(EventKind::Restarting { attempt, pause, cause: Arc::new(cause) });
         self.view.send_modify(|view| (view.stage, view.restart) = (Stage::Started, Some(next)));
     }
 
-    /// Notes that nothing more is heard of the other hosts.
+    /// Records that no further messages of other hosts will be received.
     fn over(&self) {
         let stage = self.stage();
         if stage.is_over() {
@@ -481,20 +495,20 @@ impl Observed {
     }
 }
 
-/// Gives the channel up. A launch that needs the other hosts has failed; any other launch continues alone.
+/// Ends the channel without the other hosts. A launch that needs them has failed. Any other launch continues alone.
 fn alone(membership: &Membership, observed: &Observed, why: &str) {
     if membership.needs_all {
         let cause = table::alone(&membership.host, why, membership.patience);
         let verdict = Verdict { host: membership.host.clone(), cause };
         observed.apply(message::Message::Verdict(Box::new(verdict)));
     } else {
-        tracing::warn!("{why}: this host runs by itself, and hears nothing of failures elsewhere");
+        tracing::warn!("{why}: this host runs on its own and is not told of failures on other hosts");
     }
     observed.over();
 }
 
-/// Hands over each message of a connection, as an event. Returns the reason why there are no more.
-async fn hear<E>(
+/// Passes each message of a connection on, as an event. Returns the reason why there are no more messages.
+async fn receive<E>(
     receiver: &mut frame::Sequence,
     reading: &mut OwnedReadHalf,
     events: &mpsc::Sender<E>,
@@ -504,11 +518,11 @@ async fn hear<E>(
         match tokio::time::timeout(LOST_AFTER, receiver.receive(reading)).await {
             Ok(Ok(None)) => tracing::debug!("a message of a kind that is not expected is ignored"),
             Ok(Ok(Some(message))) => {
-                // Nobody listens any more at the end.
+                // The result is ignored: at the end, nobody receives events any more.
                 let _ = events.send(event(message)).await;
             }
             Ok(Err(error)) => return broken(&error),
-            Err(_) => return silent(),
+            Err(_) => return silent_peer(),
         }
     }
 }
@@ -521,8 +535,8 @@ fn broken(error: &std::io::Error) -> String {
     }
 }
 
-fn silent() -> String {
-    format!("nothing was heard of it for {} s", LOST_AFTER.as_secs())
+fn silent_peer() -> String {
+    format!("nothing was heard from it for {} s", LOST_AFTER.as_secs())
 }
 
 async fn sleep_until(deadline: Option<std::time::Instant>) {

@@ -1,7 +1,7 @@
-//! The limits of what a message may claim: a peer that has the key can still be mistaken, or lie.
+//! Limits on the content of messages: a peer that has the key can still be mistaken, or lie.
 //!
-//! A peer may describe a failure of its own. It may not turn a failure into a success by an exit code that the kernel cuts
-//! to 0, fill the memory or the log with text, or speak of hosts that are not part of the job.
+//! A peer may describe a failure of its own. It must not turn a failure into a success with an exit code that the
+//! kernel truncates to 0, fill the memory or the log with text, or name hosts that are not part of the job.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use crate::event::{Cause, CauseDetail, CauseEnding, Collective, Ending, RankTall
 use crate::failure;
 use crate::redact::Redactor;
 
-/// The maximum length of a text before it is shortened for show, in bytes: `failure::redacted` allows a few thousand.
+/// The maximum length of a received text, in bytes. `failure::redacted`, which shortens texts for display, allows a few
+/// thousand.
 const MAX_TEXT: usize = 16 << 10;
 /// The maximum number of facts that hosts compare.
 const MAX_FACTS: usize = 64;
@@ -20,12 +21,12 @@ const MAX_HINTS: usize = 4;
 const MAX_RANKS: usize = 1 << 16;
 /// The longest pause before an attempt.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
-/// The exit code of a failure whose own code is not possible.
+/// The exit code that replaces an impossible exit code of a failure.
 const FAILED: i32 = 1;
 /// The last signal of Linux.
 const LAST_SIGNAL: i32 = 64;
 
-/// Returns a message of the host `sender` with nothing in it that cannot be. `hosts` are those of the job.
+/// Returns a message of the host `sender` without impossible content. `hosts` are the hosts of the job.
 pub(super) fn limited(message: Message, sender: &str, hosts: &[String]) -> Message {
     match message {
         Message::Hello(facts) => {
@@ -75,6 +76,7 @@ fn limited_cause(cause: Cause, sender: &str, hosts: &[String]) -> Cause {
         stage: cause.stage,
         ending: limited_ending(cause.ending),
         launcher: cause.launcher.map(cut),
+        rank_ending: cause.rank_ending,
         absent_hosts: cause.absent_hosts.into_iter().filter(is_of_job).take(hosts.len()).collect(),
         collective: cause.collective.map(Collective::limited),
         hints: cause.hints.into_iter().take(MAX_HINTS).map(cut).collect(),
@@ -88,7 +90,8 @@ fn limited_tally(ranks: RankTally) -> RankTally {
     RankTally { failed: ranks.failed.min(MAX_RANKS), ended: ranks.ended.into_iter().take(MAX_RANKS).collect() }
 }
 
-/// Returns an ending whose exit code is one of 1 to 255, or 0 for a host that was told to stop.
+/// Returns an ending with an exit code of 1 to 255. Without a process, 0 is possible too, for a host that was told to
+/// stop.
 fn limited_ending(ending: CauseEnding) -> CauseEnding {
     match ending {
         CauseEnding::NoProcess(0..=255)
@@ -98,7 +101,7 @@ fn limited_ending(ending: CauseEnding) -> CauseEnding {
     }
 }
 
-/// Returns the beginning of a text.
+/// Shortens a text to its first [`MAX_TEXT`] bytes.
 fn cut(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(MAX_TEXT));
     text.shrink_to_fit();

@@ -1,8 +1,8 @@
-//! The leader's table of hosts: what each has done, and what follows.
+//! The leader's table of hosts: the progress of each host, and the resulting actions.
 //!
-//! Pure: messages in, actions out, the time handed in. The job ends in one of two ways. If every host finishes, it is
-//! over. If something fails, all hosts are told to stop, and the verdict names the cause after a short time in which
-//! other hosts send their accounts.
+//! Pure: messages and the time are passed in, and actions are returned. The job ends in one of two ways. If every host
+//! finishes, the job is over. If something fails, all hosts are told to stop, and the verdict names the cause after a
+//! short time in which other hosts send their accounts.
 
 mod causes;
 mod fewer;
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-pub(super) use causes::{alone, lost, never_came, of_host};
+pub(super) use causes::{alone, lost, not_connected, of_host};
 use steps::HostSteps;
 
 use super::message::Message;
@@ -33,7 +33,7 @@ enum Standing {
     Present,
     /// It could start its ranks.
     Ready,
-    /// Its ranks have ended well.
+    /// Its ranks have ended without a failure.
     Finished,
     /// Its ranks have ended, after a failure.
     Ended,
@@ -61,12 +61,13 @@ struct Account {
 }
 
 impl Account {
-    /// Makes an account of the leader's own about a host.
+    /// Creates an account by the leader about a host.
     fn of_host(host: &str, cause: Cause) -> Account {
         Account { host: host.to_owned(), cause, is_final: true }
     }
 
-    /// Returns true if another account explains the failure better: this one is provisional, or reads like a consequence.
+    /// Returns true if another account may explain the failure better: this one is provisional, or reads like a
+    /// consequence.
     fn gives_way(&self) -> bool {
         !self.is_final || self.cause.is_consequence()
     }
@@ -89,7 +90,7 @@ pub struct HostTable {
     /// The hosts of the launch that are not ready.
     unready: BTreeSet<String>,
     needs_all: bool,
-    /// The number of hosts that are enough, if fewer than all are.
+    /// The minimum number of hosts, if not all are needed.
     least_hosts: Option<usize>,
     profile: BTreeMap<String, String>,
     patience: Duration,
@@ -98,15 +99,15 @@ pub struct HostTable {
     failures: Vec<Account>,
     ended_ranks: BTreeMap<String, RankTally>,
     steps: HostSteps,
-    /// The hosts that have said hello.
+    /// The hosts that have sent their hello.
     greeted: BTreeSet<String>,
-    /// True once the hosts were told that a rank of mpirun was killed.
+    /// True once the hosts were informed that a rank of mpirun was killed.
     is_rank_killed: bool,
     settle_until: Option<Instant>,
     restarts: Restarts,
     /// The hosts that could run their ranks again.
     willing: BTreeSet<String>,
-    /// The start of the present attempt.
+    /// The start of the current attempt.
     begun: Instant,
     /// The time until which a restart waits for the ends of all ranks.
     restart_until: Option<Instant>,
@@ -114,13 +115,13 @@ pub struct HostTable {
     /// The address of the first connection that had another key.
     other_key: Option<IpAddr>,
     is_decided: bool,
-    /// True once all hosts were told that the job is over.
+    /// True once all hosts were informed that the job is over.
     is_over: bool,
     verdict: Option<Verdict>,
 }
 
 impl HostTable {
-    /// Makes a table in which only the leader's host is present.
+    /// Creates a table in which only the leader's host is present.
     pub fn new(membership: &Membership, now: Instant) -> HostTable {
         let Membership { leader, hosts, nodes, needs_all, least_hosts, profile, patience, restarts, .. } = membership;
         let mut standing: BTreeMap<String, Standing> =
@@ -155,7 +156,7 @@ impl HostTable {
         }
     }
 
-    /// Checks if a host belongs to the job and is not connected already.
+    /// Checks that a host belongs to the job and is not connected yet.
     ///
     /// # Errors
     /// The reason of a refusal.
@@ -168,7 +169,7 @@ impl HostTable {
         }
     }
 
-    /// Notes that a connection from this address had another key. It may be that of a host.
+    /// Records that a connection from this address had another key. It may come from a host of the job.
     pub fn met_other_key(&mut self, address: IpAddr) {
         self.other_key.get_or_insert(address);
     }
@@ -178,7 +179,7 @@ impl HostTable {
         self.hosts.get(host) == Some(&Standing::Present)
     }
 
-    /// Notes that a host has connected.
+    /// Records that a host has connected.
     pub fn joined(&mut self, host: &str) -> Vec<LeaderAction> {
         self.hosts.insert(host.to_owned(), Standing::Present);
         self.absent.remove(host);
@@ -193,12 +194,12 @@ impl HostTable {
         }
     }
 
-    /// Takes a message from a host.
-    pub fn heard(&mut self, host: &str, message: Message, now: Instant) -> Vec<LeaderAction> {
+    /// Handles a message from a host.
+    pub fn handle(&mut self, host: &str, message: Message, now: Instant) -> Vec<LeaderAction> {
         match message {
             Message::Hello(profile) if self.greeted.insert(host.to_owned()) => self.compared(host, &profile, now),
             Message::Ready if self.is_preparing(host) => {
-                self.stands(host, Standing::Ready);
+                self.set_standing(host, Standing::Ready);
                 self.unready.remove(host);
                 if self.failures.is_empty() && self.has_started {
                     let told = [Some(Message::Start), self.steps.allowed().map(Message::Allowed)];
@@ -220,14 +221,14 @@ impl HostTable {
             }
             Message::Ended { ranks } => {
                 self.ended_ranks.insert(host.to_owned(), ranks);
-                self.stands(host, Standing::Ended);
+                self.set_standing(host, Standing::Ended);
                 let mut actions = self.left_early(host, now);
                 actions.extend(self.allow());
                 actions.extend(self.settled(now));
                 actions
             }
             Message::Finished => {
-                self.stands(host, Standing::Finished);
+                self.set_standing(host, Standing::Finished);
                 let mut actions = self.left_early(host, now);
                 actions.extend(self.allow());
                 let settled = self.settled(now);
@@ -241,9 +242,9 @@ impl HostTable {
                 self.willing.insert(host.to_owned());
                 Vec::new()
             }
-            // A host says these once.
+            // A host sends these only once.
             Message::Hello(_) | Message::Ready | Message::RankKilled => Vec::new(),
-            // A host cannot send what only the leader sends. Commands are handled by the leader's loop.
+            // Only the leader sends these. The leader's loop handles commands.
             Message::Alive
             | Message::Start
             | Message::Allowed(_)
@@ -258,13 +259,13 @@ impl HostTable {
         }
     }
 
-    /// Notes that the connection to a host has ended.
+    /// Records that the connection to a host has ended.
     pub fn lost(&mut self, host: &str, why: &str, now: Instant) -> Vec<LeaderAction> {
         match self.hosts.get(host) {
             None | Some(Standing::Absent | Standing::Finished | Standing::Ended | Standing::Lost) => Vec::new(),
             Some(Standing::Present | Standing::Ready) => {
                 let is_spare = self.is_spare(host);
-                self.stands(host, Standing::Lost);
+                self.set_standing(host, Standing::Lost);
                 if self.is_decided {
                     return self.settled(now);
                 }
@@ -289,7 +290,7 @@ impl HostTable {
         }
     }
 
-    /// Does what is due.
+    /// Does everything that is due.
     pub fn tick(&mut self, now: Instant) -> Vec<LeaderAction> {
         if self.is_decided {
             return Vec::new();
@@ -304,20 +305,20 @@ impl HostTable {
             }
             let absent: Vec<&str> = self.absent_nodes().collect();
             let host = absent.first().copied().unwrap_or_default().to_owned();
-            let cause = never_came(&absent, self.patience, self.other_key);
+            let cause = not_connected(&absent, self.patience, self.other_key);
             return self.failed(Account::of_host(&host, cause), now);
         }
         Vec::new()
     }
 
-    /// Ends the table because the leader leaves: the verdict is made from what is known.
+    /// Ends the table because the leader leaves. The verdict is made from the known accounts.
     pub fn close(&mut self) -> Vec<LeaderAction> {
         let mut actions = if self.is_decided { Vec::new() } else { self.decide() };
         actions.extend(self.over());
         actions
     }
 
-    /// Returns the hosts of the launch that are waited for, each with its progress.
+    /// Returns the hosts of the launch for which the job waits, each with its progress.
     pub fn waiting_for(&self) -> Vec<String> {
         if self.has_started || self.is_decided {
             return Vec::new();
@@ -330,7 +331,7 @@ impl HostTable {
         self.nodes.iter().filter_map(far).collect()
     }
 
-    /// Returns the hosts of the launch that have not connected, in its order.
+    /// Returns the hosts of the launch that have not connected, in the order of the launch.
     fn absent_nodes(&self) -> impl Iterator<Item = &str> {
         self.nodes.iter().filter(|node| self.absent.contains(*node)).map(String::as_str)
     }
@@ -339,12 +340,12 @@ impl HostTable {
         self.needs_all && !self.has_started && !self.absent.is_empty()
     }
 
-    /// Returns the absent hosts of a launch that started without them: what failed may have waited for them.
+    /// Returns the absent hosts of a launch that started without them. A failed rank may have waited for them.
     fn missing(&self) -> Vec<String> {
         if self.needs_all { Vec::new() } else { self.absent_nodes().map(str::to_owned).collect() }
     }
 
-    fn stands(&mut self, host: &str, standing: Standing) {
+    fn set_standing(&mut self, host: &str, standing: Standing) {
         if let Some(known) = self.hosts.get_mut(host) {
             *known = standing;
         }
@@ -354,12 +355,12 @@ impl HostTable {
         let differs = |(name, value): &(&String, &String)| profile.get(*name) != Some(*value);
         let takes_part = self.nodes.is_empty() || self.nodes.iter().any(|node| node == host);
         let names: Vec<&str> = self.profile.iter().filter(differs).map(|(name, _)| name.as_str()).collect();
-        // A host that has failed already has said why.
+        // A host that has already failed has reported the reason.
         let has_failed = self.failures.iter().any(|account| account.host == host);
         if names.is_empty() || !takes_part || has_failed {
             return Vec::new();
         }
-        let difference = format!("host {host} has not the same {} as host {}", names.join(" and "), self.leader);
+        let difference = format!("host {host} does not have the same {} as host {}", names.join(" and "), self.leader);
         if self.nodes.is_empty() {
             return vec![LeaderAction::Note(difference)];
         }
@@ -367,7 +368,8 @@ impl HostTable {
         self.failed(Account::of_host(host, of_host(host, exit_code::CONFIGURATION, &found)), now)
     }
 
-    /// Returns the time at which the verdict is due: later if no account may be the cause yet and one is provisional.
+    /// Returns the time at which the verdict is due. It is later while no account is certain to be the cause and one is
+    /// provisional.
     fn settles_at(&self) -> Option<Instant> {
         let is_present = |host: &str| matches!(self.hosts.get(host), Some(Standing::Present | Standing::Ready));
         let is_settled = self.failures.iter().any(|account| !account.gives_way());
@@ -376,26 +378,27 @@ impl HostTable {
         let further = match (is_settled, is_awaited) {
             (true, _) => Duration::ZERO,
             (false, true) => PROVISIONAL_TIME,
-            // The rank that caused it may be on a host whose ranks are just ending.
+            // The rank that caused the failure may be on a host whose ranks are just ending.
             (false, false) if has_noticed && self.hosts.keys().any(|host| is_present(host)) => CONSEQUENCE_TIME,
             (false, false) => Duration::ZERO,
         };
         Some(self.settle_until? + further)
     }
 
-    /// Takes an account of a failure. A later account of a host replaces the earlier one, unless only the earlier one is final.
+    /// Adds an account of a failure. A later account of a host replaces the earlier one, unless only the earlier one is
+    /// final.
     fn failed(&mut self, account: Account, now: Instant) -> Vec<LeaderAction> {
         if self.is_decided {
             return Vec::new();
         }
         if let Some(known) = self.failures.iter_mut().find(|known| known.host == account.host) {
-            // A provisional account may be late.
+            // A provisional account may arrive after the final one.
             if account.is_final || !known.is_final {
                 *known = account;
             }
             return Vec::new();
         }
-        // A host that was told to stop has its grace period, and its launcher needs the channel meanwhile.
+        // A host that was told to stop has its grace period, and its launcher needs the channel during that time.
         if self.settle_until.is_none() && !account.cause.is_stop() {
             self.settle_until = Some(now + SETTLE_TIME);
             self.restart_until = Some(now + RESTART_TIME);
@@ -409,8 +412,8 @@ impl HostTable {
         actions
     }
 
-    /// Decides if no host is left whose account could change the verdict. Then the job is over, too, unless all hosts run their
-    /// ranks again.
+    /// Decides if no host is left whose account could change the verdict. The job is then over, too, unless all hosts
+    /// start their ranks again.
     fn settled(&mut self, now: Instant) -> Vec<LeaderAction> {
         if self.hosts.values().any(|standing| matches!(standing, Standing::Present | Standing::Ready)) {
             return Vec::new();
@@ -421,7 +424,7 @@ impl HostTable {
         }
     }
 
-    /// Returns the message that the job is over, once.
+    /// Returns the message that the job is over, on the first call only.
     fn over(&mut self) -> Option<LeaderAction> {
         if self.is_over {
             return None;

@@ -11,7 +11,8 @@ use super::{Command, Key, Membership, Observed, Stage, View, leader, member};
 use crate::event::{Cause, CauseEnding, Ending, Events, RankTally};
 use crate::failure::RestartLimits;
 
-/// The number of hosts. Both ends of every connection are here, so that it costs as much as a leader of twice as many.
+/// The number of hosts. Both ends of every connection are in this process, so the cost is that of a leader of twice as
+/// many.
 const HOSTS: usize = 256;
 
 /// A host of a job whose hosts are all in this process.
@@ -36,12 +37,12 @@ impl Host {
         Host { commands, view }
     }
 
-    fn tell(&self, message: Message) {
+    fn send(&self, message: Message) {
         self.commands.send(Command::Tell(message)).expect("the channel is there");
     }
 }
 
-/// Waits until every host sees this; gives how long it took.
+/// Waits until every host sees this, and returns the time that it took.
 async fn all_see(what: &str, hosts: &mut [Host], see: impl Fn(&View) -> bool) -> Duration {
     let begun = Instant::now();
     for host in hosts {
@@ -53,7 +54,7 @@ async fn all_see(what: &str, hosts: &mut [Host], see: impl Fn(&View) -> bool) ->
 
 #[test]
 fn hundreds_of_hosts_start_together_and_hear_of_a_failure() {
-    // Both ends of every connection are here.
+    // Both ends of every connection are in this process.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit");
     setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("a higher limit");
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -80,14 +81,14 @@ fn hundreds_of_hosts_start_together_and_hear_of_a_failure() {
         let begun = Instant::now();
         let mut hosts: Vec<Host> =
             names.iter().map(|host| Host::begin(Membership { host: host.clone(), ..membership.clone() })).collect();
-        hosts.iter().for_each(|host| host.tell(Message::Ready));
+        hosts.iter().for_each(|host| host.send(Message::Ready));
         all_see("the start", &mut hosts, |view| matches!(view.stage, Stage::Started)).await;
         let up = begun.elapsed();
         let ending = CauseEnding::Process(Ending::Exited(3));
         let cause = Box::new(Cause::new("ValueError: bad data", ending));
-        hosts[HOSTS - 1].tell(Message::Failed { cause, is_final: true });
+        hosts[HOSTS - 1].send(Message::Failed { cause, is_final: true });
         let told = all_see("the stop", &mut hosts, |view| view.stage.is_stopping()).await;
-        hosts.iter().for_each(|host| host.tell(Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }));
+        hosts.iter().for_each(|host| host.send(Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }));
         let judged = all_see("the verdict", &mut hosts, |view| view.stage.is_over()).await;
         for host in &hosts {
             let verdict = host.view.borrow().stage.verdict().cloned().expect("a verdict");

@@ -1,4 +1,4 @@
-//! The way from the components that emit events to the subscribers that receive them.
+//! The channel from the components that emit events to the subscribers that receive them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -17,10 +17,10 @@ impl<F: FnMut(&Event) + Send> Subscriber for F {
     }
 }
 
-/// A handle by which components emit events. Clones share the subscribers.
+/// A handle through which components emit events. Clones share the subscribers.
 ///
-/// Every subscriber receives all events in one order. An event that a subscriber emits while it receives another is delivered
-/// after that one.
+/// Every subscriber receives all events in one order. An event that a subscriber emits while it receives another is
+/// delivered after that one.
 #[derive(Clone, Default)]
 pub struct Events {
     attempt: u32,
@@ -32,7 +32,7 @@ struct Shared {
     /// The name of this host, once it is known.
     host: OnceLock<Arc<str>>,
     queue: Mutex<Queue>,
-    /// Locked by the one thread that delivers.
+    /// Locked by the one thread that is delivering events.
     subscribers: Mutex<Vec<Box<dyn Subscriber>>>,
 }
 
@@ -51,12 +51,12 @@ impl Events {
         events
     }
 
-    /// Returns a handle whose events belong to another attempt.
+    /// Returns a handle whose events carry another attempt number.
     pub fn for_attempt(&self, attempt: u32) -> Events {
         Events { attempt, ..self.clone() }
     }
 
-    /// Returns the attempt to which the events of this handle belong.
+    /// Returns the attempt number that the events of this handle carry.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
@@ -67,12 +67,12 @@ impl Events {
         let _ = self.shared.host.set(host.into());
     }
 
-    /// Adds a subscriber to those of all clones. It receives the events that are emitted from now on.
+    /// Adds a subscriber to those that all clones share. It receives the events that are emitted from now on.
     pub fn subscribe(&self, subscriber: impl Subscriber + 'static) {
         lock(&self.shared.queue).added.push(Box::new(subscriber));
     }
 
-    /// Calls `begin` when the first process has started: what is done only then does not delay the script.
+    /// Calls `begin` when the first process has started: work that is put off until then does not delay the script.
     pub fn at_first_start(&self, begin: impl FnOnce() + Send + 'static) {
         let mut begin = Some(begin);
         self.subscribe(move |event: &Event| {
@@ -89,7 +89,7 @@ impl Events {
         self.emit_at(Moment::now(), kind);
     }
 
-    /// Emits an event that happened at a known time on this host.
+    /// Emits an event that happened on this host at a known time.
     pub fn emit_at(&self, at: Moment, kind: EventKind) {
         let host = self.shared.host.get().cloned().unwrap_or_default();
         let event = Event { at, host, attempt: self.attempt, kind };
@@ -103,7 +103,7 @@ impl Events {
         self.deliver();
     }
 
-    /// Delivers what waits until nothing does.
+    /// Delivers queued events until the queue is empty.
     fn deliver(&self) {
         let mut subscribers = lock(&self.shared.subscribers);
         loop {
@@ -151,7 +151,7 @@ mod tests {
         let events = Events::new("algo-1");
         let (first, second) = (recorder(&events), recorder(&events));
         let other = events.clone();
-        // It emits while it receives: the others see that after the event that it answers.
+        // This subscriber emits while it receives. The others see its event after the one that triggered it.
         events.subscribe(move |event: &Event| {
             if event.kind == EventKind::PhaseStarted(JobPhase::Code) {
                 other.emit(EventKind::PhaseEnded(JobPhase::Code));

@@ -11,7 +11,7 @@ use super::Ending;
 use super::collective::Collective;
 use super::consequence::reads_like_consequence;
 
-/// The exit code of a process that SIGABRT has ended, and of one that SIGSEGV has.
+/// The exit codes of a process that was killed by SIGABRT and of one that was killed by SIGSEGV.
 const ABORTED: i32 = 134;
 const CRASHED: i32 = 139;
 
@@ -34,21 +34,24 @@ pub struct Cause {
     pub followers: usize,
     /// The number of other ranks that were ended because of this failure.
     pub ended: usize,
-    /// The part of the job in which it failed, if that was not the script.
+    /// The part of the job that failed, if that was not the script.
     pub stage: Option<CauseStage>,
-    /// The end of what failed. It decides the exit code of the job.
+    /// The way in which the failed part ended. It decides the exit code of the job.
     pub ending: CauseEnding,
-    /// The launcher that ended with [`Cause::ending`], if that is not the ending of the rank itself.
+    /// The launcher that ended with [`Cause::ending`], if that ending is not the rank's own.
     pub launcher: Option<String>,
-    /// The hosts of the launch that had not connected when the job failed: what failed may have waited for them.
+    /// The end of the failed rank, if the launcher reported it and ended otherwise.
+    pub rank_ending: Option<Ending>,
+    /// The hosts of the launch that had not connected when the job failed: the failed rank may have been waiting for
+    /// them.
     pub absent_hosts: Vec<String>,
-    /// The collective operation that ran out of time, if the failure is that.
+    /// The collective operation that timed out, if that is the failure.
     pub collective: Option<Collective>,
     /// Advice that the evidence supports, the most certain first.
     pub hints: Vec<String>,
     /// The command of the process that failed, without secrets; empty if no process failed.
     pub command: String,
-    /// The attempt of the job in which it failed, counted from 0.
+    /// The attempt in which the job failed, counted from 0.
     pub attempt: u32,
 }
 
@@ -65,15 +68,15 @@ pub struct CauseDetail {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DetailLabel {
-    /// An exception from which the headline's was raised, or a member of an exception group.
+    /// An exception that led to the headline's exception (`raise … from`), or a member of an exception group.
     CausedBy,
     /// An exception that was being handled when the headline's was raised.
     WhileHandling,
-    /// The exception in which another process reported the headline's.
+    /// The exception in which another process passed on the headline's error.
     PassedOnAs,
     /// The error of another thread before the headline's exception was raised.
     BeforeIt,
-    /// A line of a library or of the kernel that tells more about the error.
+    /// A line of a library or of the kernel that gives more information about the error.
     Logged,
     /// An error that another rank reported afterwards.
     Then,
@@ -81,7 +84,7 @@ pub enum DetailLabel {
     LastLine,
     /// The number of attempts at running the ranks.
     Attempts,
-    /// The work that is lost, because it was done after the last checkpoint.
+    /// The work that was lost because it was done after the last checkpoint.
     Lost,
 }
 
@@ -122,13 +125,13 @@ impl fmt::Display for SourcePlace {
     }
 }
 
-/// The end of what failed.
+/// The way in which the failed part ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CauseEnding {
     /// A process ended.
     Process(Ending),
-    /// No process ended; footplate ends the job with this exit code. 0 if the job was only told to stop.
+    /// No process ended. footplate ends the job with this exit code, which is 0 if the job was only told to stop.
     NoProcess(i32),
 }
 
@@ -142,7 +145,7 @@ impl CauseEnding {
     }
 }
 
-/// A part of a job that can fail apart from the script.
+/// A part of a job other than the script that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CauseStage {
@@ -161,6 +164,10 @@ impl fmt::Display for CauseStage {
     }
 }
 
+/// The words that begin the `thread` of a cause that was raised in a task of TensorFlow. The task's name or its host
+/// follows.
+pub const TENSORFLOW_TASK: &str = "TensorFlow task";
+
 impl Cause {
     /// Returns a cause that consists of a headline and an ending.
     pub fn new(headline: impl Into<String>, ending: CauseEnding) -> Cause {
@@ -176,6 +183,7 @@ impl Cause {
             stage: None,
             ending,
             launcher: None,
+            rank_ending: None,
             absent_hosts: Vec::new(),
             collective: None,
             hints: Vec::new(),
@@ -203,8 +211,9 @@ impl Cause {
         self.ending.exit_code()
     }
 
-    /// Returns true if a process of the script failed with an error that reads like a consequence of another failure; see
-    /// [`reads_like_consequence`]. A library that gives up on other ranks may abort the process: then its last words count.
+    /// Returns true if a process of the script failed with an error that reads like a consequence of another failure;
+    /// see [`reads_like_consequence`]. A library that gives up on other ranks may abort the process. In that case the
+    /// last words of the process decide.
     pub fn is_consequence(&self) -> bool {
         let CauseEnding::Process(ending) = self.ending else { return false };
         let has_aborted = matches!(ending.exit_code(), ABORTED | CRASHED);
@@ -214,12 +223,20 @@ impl Cause {
             && (reads_like_consequence(&self.headline) || words.any(|word| reads_like_consequence(&word.text)))
     }
 
-    /// Returns true if nothing has failed: the job was told to stop.
+    /// Returns true if nothing failed and the job was only told to stop.
     pub fn is_stop(&self) -> bool {
         self.ending == CauseEnding::NoProcess(0)
     }
 
-    /// Replaces the host by its name if a launcher reported it by this address.
+    /// Replaces the name of a TensorFlow task by the host that runs the task.
+    pub fn locate_task(&mut self, task: &str, host: &str) {
+        let is_it = |thread: &&str| thread.strip_prefix(TENSORFLOW_TASK).is_some_and(|rest| rest.trim_start() == task);
+        if self.thread.as_deref().filter(is_it).is_some() {
+            self.thread = Some(format!("{TENSORFLOW_TASK} on host {host}"));
+        }
+    }
+
+    /// Replaces the cause's host by `name` if a launcher reported the host by this address.
     pub fn call_host(&mut self, address: &str, name: &str) {
         if self.host.as_deref() == Some(address) {
             self.host = Some(name.to_owned());

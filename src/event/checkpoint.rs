@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-/// The amount by which the time of a file may be behind the clock: file systems take the time of the kernel's last tick.
+/// The maximum amount by which the timestamp of a file may be behind the clock. File systems use the time of the
+/// kernel's last tick.
 const TICK: Duration = Duration::from_millis(10);
 
 /// An entry of the folder of checkpoints: a file, or a folder with the files of one checkpoint.
@@ -17,7 +18,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Returns true if it was written after a time.
+    /// Returns true if the checkpoint was written after this time.
     pub fn is_since(&self, time: SystemTime) -> bool {
         self.modified + TICK >= time
     }

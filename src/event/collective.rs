@@ -1,20 +1,20 @@
-//! The progress of ranks in their collective operations when one of these ran out of time.
+//! The progress of ranks in their collective operations when one of the operations timed out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-/// The maximum number of ranks that are told apart.
+/// The maximum number of ranks that are listed individually.
 const MAX_RANKS: usize = 1024;
 
-/// A collective operation that ran out of time, as far as the ranks of some hosts tell of it.
+/// A collective operation that timed out, as far as the ranks of some hosts have reported it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collective {
-    /// The ranks that say how far they got, mostly because they waited in vain.
+    /// The ranks that reported how far they got, usually because they waited in vain.
     pub late: BTreeMap<usize, RankProgress>,
-    /// The ranks that were ended and had said nothing.
+    /// The ranks that were ended before they reported anything.
     pub silent: BTreeSet<usize>,
-    /// The ranks that others call missing.
+    /// The ranks that other ranks report as missing.
     pub missing: BTreeSet<usize>,
 }
 
@@ -25,14 +25,15 @@ pub struct RankProgress {
     pub operation: String,
     /// The number of the last operation that the rank has begun, if it is known.
     pub number: Option<u64>,
-    /// The time after which the rank gave up, in milliseconds, if it is known.
+    /// The timeout after which the rank gave up, in milliseconds, if it is known.
     pub limit_ms: Option<u64>,
     /// The process group in which operations are numbered; empty if it is not known.
     pub group: String,
 }
 
 impl Collective {
-    /// Returns this with bounded names and numbers of ranks, for what another host claims.
+    /// Returns the operation with names and numbers of ranks cut to their limits, because another host may claim
+    /// anything.
     pub fn limited(mut self) -> Collective {
         const MAX_NAME: usize = 64;
         let cut = |text: String| text.chars().take(MAX_NAME).collect();
@@ -47,7 +48,7 @@ impl Collective {
         self
     }
 
-    /// Adds what other ranks tell.
+    /// Adds the reports of other ranks.
     pub fn merge(&mut self, other: &Collective) {
         for (&rank, progress) in other.late.iter().take(MAX_RANKS) {
             self.late.entry(rank).or_insert_with(|| progress.clone());
@@ -56,28 +57,28 @@ impl Collective {
         self.add_silent(other.silent.iter().copied());
     }
 
-    /// Adds ranks that were ended. One that waited in vain has said so.
+    /// Adds ranks that were ended. A rank that waited in vain has already reported that.
     pub fn add_silent(&mut self, ranks: impl IntoIterator<Item = usize>) {
         self.silent.extend(ranks.into_iter().take(MAX_RANKS));
         self.silent.retain(|rank| !self.late.contains_key(rank));
     }
 
-    /// Returns the ranks that keep the others waiting: those that others call missing, those that are behind, else those that
-    /// said nothing. Empty if nothing points to some ranks rather than to others.
+    /// Returns the ranks that keep the others waiting: those that others report as missing; else those that are
+    /// behind; else those that reported nothing. Empty if nothing sets some ranks apart from the others.
     pub fn suspects(&self) -> BTreeSet<usize> {
         if !self.missing.is_empty() {
             return self.missing.clone();
         }
         let mut groups = self.late.values().map(|progress| progress.group.as_str());
         let first = groups.next();
-        // Each process group counts its operations by itself.
+        // Each process group numbers its own operations.
         let is_one_group = groups.all(|group| Some(group) == first);
         let numbers = || self.late.iter().filter_map(|(rank, progress)| Some((*rank, progress.number?)));
         let (least, most) = (numbers().map(|(_, n)| n).min(), numbers().map(|(_, n)| n).max());
         if is_one_group && least < most {
             return numbers().filter(|(_, number)| Some(*number) == least).map(|(rank, _)| rank).collect();
         }
-        // If only few ranks have spoken, the others may have been ended too early.
+        // If only a few ranks have reported, the others may have been ended too early.
         if self.silent.len() < self.late.len() { self.silent.clone() } else { BTreeSet::new() }
     }
 }
@@ -101,7 +102,7 @@ mod tests {
         assert_eq!(suspects(&collective(&[(0, 9), (1, 7), (2, 9)], &[3])), [1]);
         assert_eq!(suspects(&collective(&[(0, 9), (2, 9)], &[1])), [1]);
         assert_eq!(suspects(&collective(&[(0, 9), (1, 9)], &[])), [] as [usize; 0]);
-        // Too few have spoken.
+        // Too few ranks have reported.
         assert_eq!(suspects(&collective(&[(0, 9)], &[1, 2, 3])), [] as [usize; 0]);
         let missing = Collective { missing: [5].into(), ..collective(&[(0, 9), (1, 7)], &[2]) };
         assert_eq!(suspects(&missing), [5]);

@@ -94,7 +94,7 @@ const CONSEQUENCES: &[Wording] = &[
     &["is killed by signal: terminated"],
 ];
 
-/// Parts of an error that is a cause of its own, although it may have the wording of a consequence.
+/// Parts of errors that are causes in their own right, although they may have the wording of a consequence.
 const CAUSES: &[&str] = &[
     "cuda error",
     "out of memory",
@@ -119,7 +119,8 @@ const CAUSES: &[&str] = &[
 /// was closed or reset. Such an error is the cause only if no other failure is known.
 pub fn reads_like_consequence(headline: &str) -> bool {
     let headline = headline.to_lowercase();
-    // A manager's connection ends without a word. With a message, a file or standard input ended.
+    // The connection to a manager ends without a message. An `EOFError` with a message comes from a file or standard
+    // input.
     if headline == "eoferror" {
         return true;
     }

@@ -20,8 +20,8 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// Returns the exit code that stands for this ending: the process's own, or 128 + n after death by signal n, as shells
-    /// report it.
+    /// Returns the exit code that represents this ending: the process's own, or 128 + n after death by signal n, as
+    /// shells report it.
     pub fn exit_code(self) -> i32 {
         match self {
             Ending::Exited(code) => code,
@@ -38,14 +38,14 @@ impl Ending {
 /// The ranks of a host that ended with a failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RankTally {
-    /// The number of those that failed by themselves.
+    /// The number of ranks that failed by themselves.
     pub failed: usize,
-    /// Those that were told to end before, because another rank or host had failed.
+    /// The ranks that were told to end before they ended, because another rank or host had failed.
     pub ended: Vec<usize>,
 }
 
 impl From<ExitStatus> for Ending {
-    /// Returns the end of a child that was waited for.
+    /// Returns the ending that the wait for a child has reported.
     fn from(status: ExitStatus) -> Ending {
         match status.signal() {
             Some(number) => Ending::Signaled(number),

@@ -12,9 +12,9 @@ use super::{Cause, Checkpoint, CommonStep, Ending, HangReport, RankTally, WatchN
 /// Something that happened in a job.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// The time at which it happened.
+    /// The time at which the event happened.
     pub at: Moment,
-    /// The host on which it was seen to happen.
+    /// The host on which the event was observed.
     pub host: Arc<str>,
     /// The attempt at running the ranks, counted from 0.
     pub attempt: u32,
@@ -25,9 +25,9 @@ pub struct Event {
 /// A point in time, by both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// The time by the clock that nobody sets.
+    /// The time of the monotonic clock, which nobody can set.
     pub monotonic: Instant,
-    /// The time by the wall clock.
+    /// The time of the wall clock.
     pub wall: SystemTime,
 }
 
@@ -37,12 +37,12 @@ impl Moment {
         Moment { monotonic: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// Returns the moment of a time that has passed.
+    /// Returns the moment that corresponds to a past time of the monotonic clock.
     pub fn of(monotonic: Instant) -> Moment {
         Moment { monotonic, wall: SystemTime::now() - monotonic.elapsed() }
     }
 
-    /// Returns the time in seconds since 1970. A clock that is set to before counts as 0.
+    /// Returns the time in seconds since 1970. A clock that is set to an earlier time counts as 0.
     pub fn unix_seconds(&self) -> f64 {
         self.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
     }
@@ -68,7 +68,7 @@ pub enum JobPhase {
 }
 
 impl JobPhase {
-    /// Returns the name by which the log and the run record know the phase.
+    /// Returns the name of the phase in the log and in the run record.
     pub fn name(self) -> &'static str {
         match self {
             JobPhase::Config => "config",
@@ -102,7 +102,7 @@ impl Default for Process {
 }
 
 impl Process {
-    /// Returns the rank of a process of the script.
+    /// Returns the rank, if this is a process of the script.
     pub fn rank(&self) -> Option<usize> {
         match self {
             Process::Rank(rank) => Some(*rank),
@@ -136,22 +136,22 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// The last bytes of standard error.
     pub stderr: Vec<u8>,
-    /// The last bytes of ranks that it started and that have streams of their own.
+    /// The last bytes of the ranks that this process started and that have streams of their own.
     pub ranks: Vec<RankOutput>,
 }
 
-/// A rank of a launcher that was ended by a signal.
+/// A rank of a launcher that was killed by a signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedRank {
     /// The rank's process.
     pub process: Process,
-    /// The signal.
+    /// The rank's ending, which holds the signal.
     pub ending: Ending,
     /// Its last output.
     pub output: Arc<Output>,
 }
 
-/// The last bytes that a rank of a launcher wrote.
+/// The last bytes that a rank of a launcher wrote to its own streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RankOutput {
     /// The rank.
@@ -195,7 +195,7 @@ pub struct Verdict {
     pub cause: Cause,
 }
 
-/// The facts that are told.
+/// The facts that events report.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventKind {
     /// A phase has started.
@@ -206,12 +206,12 @@ pub enum EventKind {
     ProcessStarted {
         /// The process.
         process: Process,
-        /// Its number.
+        /// The process number.
         pid: i32,
     },
     /// A service is ready.
     ProcessReady(Process),
-    /// A service was not ready in time, and is killed. Its failure follows.
+    /// A service was not ready in time and is killed. The event of its failure follows.
     ProcessLate(Process),
     /// This host has completed a step of a launch with services.
     StepCompleted(CommonStep),
@@ -224,17 +224,17 @@ pub enum EventKind {
         /// The stream.
         stream: Stream,
     },
-    /// A stream has ended, with all its output passed on.
+    /// A stream has ended, and all its output was passed on.
     StreamClosed {
         /// The process.
         process: Process,
         /// The stream.
         stream: Stream,
-        /// The number of line ends in it.
+        /// The number of line ends in the stream.
         lines: u64,
-        /// Its size in bytes.
+        /// The size of the stream, in bytes.
         bytes: u64,
-        /// The time of its last bytes. `None` if there were none.
+        /// The time of the stream's last bytes. `None` if it was empty.
         last_output: Option<Moment>,
     },
     /// A process has ended.
@@ -243,42 +243,43 @@ pub enum EventKind {
         process: Process,
         /// The way it ended.
         ending: Ending,
-        /// The time that it ran.
+        /// The time for which the process ran.
         duration: Duration,
-        /// True if it was told to end before.
+        /// True if the process was told to end before it ended.
         followed: bool,
     },
-    /// A process has failed by itself. It is told again with the output, once all of that was read.
+    /// A process has failed by itself. The event is emitted again, with the output, once all of the output was read.
     ProcessFailed {
         /// The process.
         process: Process,
         /// The way it ended.
         ending: Ending,
-        /// The time that it ran.
+        /// The time for which the process ran.
         duration: Duration,
-        /// Its last output, once all of it was read.
+        /// The last output of the process, once all of it was read.
         output: Option<Arc<Output>>,
     },
     /// The processes of this host are told to stop.
     Stopping(StopReason),
-    /// Processes were killed. Holds the reason if they had been told to stop by a signal.
+    /// Processes were killed. Holds the reason if a signal had told them to stop before.
     Killed(Option<KillReason>),
     /// At an orderly stop, a rank that a launcher started on this host was killed by the signal.
     RankKilled,
     /// At an orderly stop, a rank that a launcher started was killed on some host.
     PeerRankKilled,
-    /// Only launchers are left on this host, which wait for the ranks of other hosts.
+    /// Only launchers are left on this host. They wait for the ranks of other hosts.
     RanksEnded {
         /// The ranks that ended with a failure.
         tally: RankTally,
-        /// Those that a signal ended because another rank or host had failed. They may have been failing themselves.
+        /// The ranks that were killed by a signal because another rank or host had failed. They may have been failing
+        /// themselves.
         ended: Vec<EndedRank>,
     },
-    /// The failures that were told before and with [`EventKind::RanksEnded`] were judged.
+    /// The failures reported before [`EventKind::RanksEnded`] and with it were judged.
     FailuresJudged(RankTally),
-    /// The ranks of all hosts have ended, or nothing is heard of the other hosts any more.
+    /// The ranks of all hosts have ended, or this host has lost contact with the other hosts.
     PeersEnded,
-    /// A file was uploaded while the job runs.
+    /// A file was uploaded while the job was running.
     UploadFinished {
         /// The path below the folder of intermediate output.
         path: PathBuf,
@@ -292,15 +293,15 @@ pub enum EventKind {
         /// The reason, without secrets.
         error: String,
     },
-    /// The newest checkpoint that was there at the start.
+    /// The newest checkpoint that existed when the job started.
     CheckpointFound(Arc<Checkpoint>),
     /// A checkpoint was written.
     CheckpointWritten(Arc<Checkpoint>),
     /// Another host is connected.
     HostJoined(String),
-    /// Another host could start its ranks.
+    /// Another host is ready to start its ranks.
     HostReady(String),
-    /// Another host is lost.
+    /// The connection to another host was lost.
     HostLost {
         /// The host.
         host: String,
@@ -311,10 +312,10 @@ pub enum EventKind {
     PeerNote {
         /// The host.
         host: String,
-        /// The note, within limits.
+        /// The note, cut to its limits.
         note: Box<WatchNote>,
     },
-    /// Somebody wants to know what the ranks are doing.
+    /// Somebody has asked for the stacks of the ranks.
     StacksAsked,
     /// The job was found to hang.
     HangFound(Arc<HangReport>),
@@ -322,20 +323,20 @@ pub enum EventKind {
     HostsStarted,
     /// A failure was judged. A better judgement may follow once all output was read.
     CauseJudged {
-        /// The process that failed, if the failure is one's.
+        /// The process that failed, if the failure is that of a single process.
         process: Option<Process>,
         /// The cause, with secrets.
         cause: Arc<Cause>,
-        /// True if all output was read.
+        /// True if all output was read before the judgement.
         is_final: bool,
     },
-    /// All hosts agree why the job failed.
+    /// All hosts agree on why the job failed.
     Agreed(Arc<Verdict>),
     /// The ranks of all hosts have ended after a failure, and are run again.
     Restarting {
         /// The number of the next attempt, counted from 0.
         attempt: u32,
-        /// The time until it starts.
+        /// The time until the next attempt starts.
         pause: Duration,
         /// The cause of the failure, without secrets.
         cause: Arc<Cause>,

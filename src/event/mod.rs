@@ -1,8 +1,8 @@
-//! The facts of a job as plain data, and the way by which components tell them to each other.
+//! The facts of a job as plain data, and the bus on which components report them to each other.
 //!
-//! Components emit [`Event`]s where things happen, through [`Events`]. Subscribers receive them: the supervisor, the channel to
-//! the other hosts, the judge of failures and the run record. A fact travels as structure and becomes text only where a person
-//! reads it.
+//! Components emit [`Event`]s where things happen, through [`Events`]. Subscribers receive them: the supervisor, the
+//! channel to the other hosts, the judge of failures and the run record. A fact stays structured data until a person
+//! is to read it; only then does it become text.
 //!
 //! This folder must not observe, decide or format for a user: it imports no other folder that does.
 
@@ -18,7 +18,7 @@ mod step;
 mod watch;
 
 pub use bus::{Events, Subscriber};
-pub use cause::{Cause, CauseDetail, CauseEnding, CauseStage, DetailLabel, SourcePlace};
+pub use cause::{Cause, CauseDetail, CauseEnding, CauseStage, DetailLabel, SourcePlace, TENSORFLOW_TASK};
 pub use checkpoint::Checkpoint;
 pub use collective::{Collective, RankProgress};
 pub use consequence::reads_like_consequence;

@@ -1,4 +1,4 @@
-//! The stacks of ranks, in the form in which hosts tell them each other and the run record keeps them.
+//! The stacks of ranks, in the form in which hosts exchange them and the run record keeps them.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ impl fmt::Display for StackMethod {
     }
 }
 
-/// Ranks that are at one place.
+/// Ranks that are all at one place in the code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RankGroup {
     /// The ranks, in order.
@@ -37,7 +37,7 @@ pub struct RankGroup {
     pub place: Option<StackPlace>,
     /// The function of a library in which the ranks wait for other ranks, such as `all_reduce`.
     pub wait: Option<String>,
-    /// The time for which the rank that was silent first has been silent, in milliseconds.
+    /// The time since the last output of the rank that has been silent longest, in milliseconds.
     pub silent_ms: u64,
 }
 

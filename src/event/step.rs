@@ -7,20 +7,20 @@ const STAGES: u16 = u8::MAX as u16 + 1;
 
 /// A step in the life of a launch with services.
 ///
-/// The steps have one order: the starts of the services, stage by stage; the script; the ends of the services, in their
-/// shutdown order. No host takes a step before every host has completed the step before it. A host that has nothing to do in
-/// a step has completed it.
+/// The steps have one order: the starts of the services, stage by stage; the script; the ends of the services, in
+/// their shutdown order. No host takes a step before every host has completed the previous one. A host that has
+/// nothing to do in a step has completed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CommonStep(u16);
 
 impl CommonStep {
-    /// The state before all steps.
+    /// The state before the first step.
     pub const NONE: CommonStep = CommonStep(0);
 
     /// The step in which the script runs. It is complete when no process of the script is left.
     pub const SCRIPT: CommonStep = CommonStep(1 + STAGES);
 
-    /// A step after all others. A host that waits for nobody may take it.
+    /// A step after all others. A host that does not wait for other hosts may take it.
     pub const LAST: CommonStep = CommonStep(u16::MAX);
 
     /// Returns the step in which the services of a stage start. It is complete when they are ready.
@@ -28,7 +28,7 @@ impl CommonStep {
         CommonStep(1 + stage as u16)
     }
 
-    /// Returns the step in which the services of a place in the shutdown order end.
+    /// Returns the step in which the services with this position in the shutdown order end.
     pub const fn close(order: u8) -> CommonStep {
         CommonStep(2 + STAGES + order as u16)
     }

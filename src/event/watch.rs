@@ -1,4 +1,4 @@
-//! The notes by which hosts watch a job together, as plain data.
+//! The notes that hosts exchange to watch a job together, as plain data.
 
 use std::fmt;
 
@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{RankGroup, StackMethod, StackPlace};
 
-/// The maximum number of groups, of calls of a group and of activities that a host may tell, and the length of a text in bytes.
+/// The maximum number of groups, of calls per group and of activities that a host may report, and the maximum length
+/// of a text in bytes.
 const MAX_GROUPS: usize = 256;
 const MAX_CALLS: usize = 64;
 const MAX_ACTIVITIES: usize = 16;
@@ -16,10 +17,10 @@ const MAX_TEXT: usize = 512;
 /// A note from one host to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WatchNote {
-    /// To the leader: the last sign of life of this host's ranks. `None`, also from the leader, if no rank of the sender runs any
-    /// more.
+    /// To the leader: the last sign of life of this host's ranks. `None` if no rank of the sender runs any more; the
+    /// leader sends this too.
     Quiet(Option<LastSign>),
-    /// To the leader: the last line of this host that has matched a rule.
+    /// To the leader: the last line on this host that matched a rule.
     Matched {
         /// The name of the rule.
         rule: String,
@@ -28,11 +29,11 @@ pub enum WatchNote {
     },
     /// To the leader: this host wants the stacks of all hosts.
     Ask,
-    /// From the leader: tell the stacks of your ranks.
+    /// From the leader: a request to report the stacks of the receiver's ranks.
     Collect {
         /// The number of the request.
         id: u64,
-        /// True if it is to be found out why the job hangs: then the ranks are looked at twice.
+        /// True if the leader wants to find out why the job hangs. In that case each rank's stack is read twice.
         is_hang: bool,
     },
     /// To the leader: the answer to [`WatchNote::Collect`].
@@ -46,10 +47,10 @@ pub enum WatchNote {
     Report(Box<HangReport>),
 }
 
-/// The last sign of something, which a host tells again and again.
+/// The last sign of life or of progress, which a host reports repeatedly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastSign {
-    /// Its time in milliseconds, by a clock of the host: a sign that is told again has the same one.
+    /// The time of the sign in milliseconds, by a clock of the host. A repeated report of one sign has one time.
     pub at_ms: u64,
     /// The time since then, in milliseconds.
     pub quiet_ms: u64,
@@ -58,47 +59,48 @@ pub struct LastSign {
 /// The stacks of a host's ranks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostStacks {
-    /// The means by which they were read, if they were: the least telling one of all ranks.
+    /// The means by which the stacks were read, if they were. If ranks differ, the least informative one.
     pub method: Option<StackMethod>,
-    /// The ranks by the places where they are.
+    /// The ranks, grouped by the places where they are.
     pub groups: Vec<RankGroup>,
-    /// The activities that go on although no rank gives a sign of life.
+    /// The activities that go on although no rank shows a sign of life.
     pub activities: Vec<Activity>,
 }
 
 /// The stacks of all hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HangReport {
-    /// The first line about it, if the job hangs; empty if somebody has asked for the stacks.
+    /// The first line of the report if the job hangs; empty if somebody asked for the stacks.
     pub headline: String,
-    /// The time without progress, in milliseconds, if the job hangs. `None` if somebody has asked for the stacks.
+    /// The time without progress, in milliseconds, if the job hangs. `None` if somebody asked for the stacks.
     pub after_ms: Option<u64>,
     /// The means by which the stacks were read, if they were.
     pub method: Option<StackMethod>,
     /// The ranks that keep the others waiting.
     pub odd_ranks: Vec<usize>,
-    /// The ranks by the places where they are.
+    /// The ranks of all hosts, grouped by the places where they are.
     pub groups: Vec<RankGroup>,
 }
 
-/// Something that goes on although no rank gives a sign of life. Its display form is a clause.
+/// An activity that goes on although no rank shows a sign of life. Its display form is a clause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Activity {
     /// A compiler runs. Holds its name.
     Compiler(String),
-    /// Processes of ranks read and write. Holds the bytes per second.
+    /// Processes of ranks read or write files. Holds the bytes per second.
     InputOutput(u64),
-    /// Data comes or goes over the network. Holds the bytes per second.
+    /// Data is received or sent over the network. Holds the bytes per second.
     Network(u64),
-    /// A rank computes.
+    /// A rank uses a processor. Holds the rank.
     Computing(usize),
-    /// Every GPU that is in use draws much power. Holds the least share of its limit, in per cent.
+    /// Every GPU in use draws much power. Holds the lowest share of a GPU's power limit, in per cent.
     Power(u32),
-    /// A rank is in other functions than before.
+    /// A rank is in other functions than at the first reading of its stack. Holds the rank.
     Moving(usize),
-    /// A rank is at another line of the functions in which it was before, as in an endless loop.
+    /// A rank is at another line of the functions in which it was at the first reading, as in an endless loop. Holds
+    /// the rank.
     Stepping(usize),
-    /// A rank is in a function that is known to take long.
+    /// A rank is in a function that is known to take a long time.
     Slow {
         /// The rank.
         rank: usize,
@@ -108,8 +110,8 @@ pub enum Activity {
 }
 
 impl Activity {
-    /// Returns true if the job certainly makes progress as long as this goes on. Anything else can also be seen of a job that
-    /// hangs, and is trusted once.
+    /// Returns true if the job certainly makes progress as long as this goes on. Any other activity can also occur in
+    /// a job that hangs, and is accepted as progress only once.
     pub fn is_progress(&self) -> bool {
         match self {
             Activity::Compiler(_) | Activity::InputOutput(_) | Activity::Network(_) | Activity::Moving(_) => true,
@@ -135,7 +137,7 @@ impl fmt::Display for Activity {
 }
 
 impl WatchNote {
-    /// Returns the note with bounded texts and lists, for what another host claims.
+    /// Returns the note with its texts and lists cut to their limits, because another host may claim anything.
     pub fn limited(self) -> WatchNote {
         match self {
             WatchNote::Found { id, found } => WatchNote::Found { id, found: found.limited() },

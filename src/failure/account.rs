@@ -1,18 +1,18 @@
 //! An account: one explanation of a failure.
 
-use crate::event::{CauseDetail, SourcePlace};
+use crate::event::{CauseDetail, Ending, SourcePlace};
 
 use super::lines::{Log, Writer};
 use super::noise;
 
-/// The part of the evidence that an account was read from.
+/// The part of the evidence that an account is based on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum AccountSource {
     /// An exception.
     Exception,
-    /// A fatal error as the last words of a process that was then told to end.
+    /// The fatal error in the last line that a process wrote before it was told to end.
     LastWords,
-    /// The way the process ended, or a line that it wrote.
+    /// The way in which the process ended, or a line that it wrote.
     #[default]
     Other,
 }
@@ -25,17 +25,32 @@ pub(super) struct Account {
     pub(super) details: Vec<CauseDetail>,
     pub(super) place: Option<SourcePlace>,
     pub(super) thread: Option<String>,
-    /// The writer of the lines that it was read from, if several wrote.
+    /// The writer of the lines that the account was read from, if there are several writers.
     pub(super) writer: Writer,
-    /// The first line of stderr after those that it was read from; `None` if it was not read from stderr.
+    /// The index of the first line of stderr after those that the account was read from. `None` if it was not read from
+    /// stderr.
     pub(super) end: Option<usize>,
 }
 
 impl Account {
-    /// Returns the account of the last words of a process that was then told to end: a line that says that it cannot go on.
+    /// Returns the account of a process whose last line, written before it was told to end, states that it cannot
+    /// continue.
     pub(super) fn of_last_words(log: &Log, line: usize) -> Account {
         let headline = noise::message(log.text(line)).to_owned();
         Account { headline, source: AccountSource::LastWords, writer: log.writer(line).clone(), ..Account::default() }
+    }
+
+    /// Returns the account of an exit without any output about the reason.
+    pub(super) fn of_silent_exit(code: i32) -> Account {
+        let headline = format!("{}, with no error printed", Ending::Exited(code));
+        Account { headline, end: Some(0), ..Account::default() }
+    }
+
+    /// Returns the account of an exit with a code that stands for the signal that killed a child process.
+    pub(super) fn of_killed_child(code: i32, number: i32) -> Account {
+        let headline =
+            format!("{} (-{number}): a child process was {}", Ending::Exited(code), Ending::Signaled(number));
+        Account { headline, end: Some(0), ..Account::default() }
     }
 
     /// Returns the headline with the details.

@@ -1,4 +1,4 @@
-//! The failure behind an exception that only reports it: that of a child process, or of another thread.
+//! The failure behind an exception that only reports it: the failure of a child process or of another thread.
 
 use std::sync::LazyLock;
 
@@ -7,19 +7,20 @@ use regex::Regex;
 use super::lines::Log;
 use super::other;
 use super::read::{Origin, Raised, Traceback};
-use super::runtime::{self, TellingLine};
+use super::runtime::{self, ErrorLine};
 use super::text::one_line;
 use crate::event;
 use crate::failure::pattern::pattern;
+use crate::failure::place::Frame;
 
 /// The failure behind the exception that ended a process.
 #[derive(Debug)]
 pub(super) enum Behind<'t> {
     /// The exception that the other process or thread raised.
     Raised(&'t Traceback),
-    /// The line in which a program told of its error.
-    Said(TellingLine),
-    /// The exception of another thread, which may have nothing to do with it.
+    /// The line in which a program reported its error.
+    Printed(ErrorLine),
+    /// The exception of another thread, which may be unrelated.
     Beside(&'t Traceback),
 }
 
@@ -28,11 +29,11 @@ pub(super) enum Behind<'t> {
 enum Messenger {
     /// A command or a child process exited with a failure.
     Exit,
-    /// A process of a pool, or a worker of a data loader, is gone.
+    /// A process of a pool, or a worker of a data loader, has died.
     Pool,
     /// The connection to a child process ended.
     Connection,
-    /// Nothing came from another thread or process.
+    /// A wait for another thread or process failed or timed out.
     Wait,
 }
 
@@ -48,11 +49,11 @@ static EXIT: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)\b(?:exit(?:ed|s)?|terminated|returned|failed|died|ended) (?:with |by |on )?(?:an? )?(?:non-?zero )?",
         r"(?:exit |return )?(?:code|status|signal)\b|non-?zero|\bexitcode\b|\brc ?= ?\d|",
         r"\b(?:root cause|errors?|logs?|tracebacks?|messages?) above\b|Horovod detected that|",
-        r"\b(?:worker|child|sub-?process|process|rank|command|script|run)\b.*\b(?:failed|died|crashed|exited|is dead)\b",
+        r"\b(?:workers?|child(?:ren)?|(?:sub-?)?process(?:es)?|ranks?|commands?|scripts?|runs?)\b.*\b(?:failed|died|crashed|exited|is dead)\b",
     ))
 });
 
-/// Messages about a worker of a pool or a data loader that is gone.
+/// Messages about a worker of a pool or a data loader that has died.
 static POOL: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(?i)DataLoader worker .*(?:exited unexpectedly|killed by signal)|worker process managed by the executor")
 });
@@ -70,7 +71,7 @@ fn messenger(raised: &Raised) -> Option<Messenger> {
         }
         "Empty" | "Full" | "TimeoutError" | "BrokenBarrierError" | "CancelledError" => Messenger::Wait,
         _ if POOL.is_match(&raised.message) => Messenger::Pool,
-        // Node's child_process, and Gradle.
+        // Exceptions of Node's child_process and of Gradle.
         "Error" if raised.message.starts_with("Command failed: ") => Messenger::Exit,
         "" if raised.message.starts_with("Execution failed for task ") && EXIT.is_match(&raised.message) => {
             Messenger::Exit
@@ -98,11 +99,11 @@ pub(super) fn behind<'t>(
     covered: &[bool],
 ) -> Option<Behind<'t>> {
     let (first, last) = (*found.lines.start(), *found.lines.end());
-    // The script can raise an exception of its own because nothing came.
+    // The script may have raised its own exception after a wait for another thread or process failed.
     let is_wait = |raised: &&Raised| messenger(raised) == Some(Messenger::Wait);
     let before_last = found.chain.len().checked_sub(2).map(|at| &found.chain[at]);
     let messenger = messenger(found.last()).or_else(|| before_last.filter(is_wait).map(|_| Messenger::Wait));
-    // The processes that a driver prefixes are its own.
+    // Some drivers prefix the lines of their processes. Those processes belong to the driver.
     let has_rank = |writer: usize| log.writers[writer].rank.is_some();
     let is_together = |writer: usize| writer == found.writer || !has_rank(writer) && !has_rank(found.writer);
     let mut others: Vec<&Traceback> =
@@ -118,10 +119,10 @@ pub(super) fn behind<'t>(
         return (gap(beside.lines.end() + 1, first) <= BESIDE).then_some(Behind::Beside(beside));
     };
     if messenger == Messenger::Wait {
-        let elsewhere = of_writer().filter(|other| is_thread(other) || is_child(other));
+        let elsewhere = of_writer().filter(|other| is_thread(other) || is_child(other) || is_of_task(log, other));
         return elsewhere.filter(is_cause).map(Behind::Raised).next();
     }
-    // The errors right before the exception belong together: the first one of them came first.
+    // Errors right before the exception belong together, and the first of them is the cause.
     let mut nearest: Option<&Traceback> = None;
     let mut until = first;
     for other in before().collect::<Vec<_>>().into_iter().rev() {
@@ -132,7 +133,7 @@ pub(super) fn behind<'t>(
         until = *other.lines.start();
         nearest = if is_cause(&other) { Some(other) } else { nearest };
     }
-    // A child process can write later than its parent.
+    // A child process may write its error after its parent.
     let after =
         || of_writer().filter(|other| *other.lines.start() > last).find(|other| is_child(other) && is_cause(other));
     let child = || before().find(|other| is_child(other) && is_cause(other));
@@ -146,17 +147,27 @@ pub(super) fn behind<'t>(
     let earlier: Vec<bool> =
         (0..log.lines.len()).map(|at| covered[at] || at >= first || log.lines[at].writer != found.writer).collect();
     let said = match messenger {
-        Messenger::Exit => other::telling(log, from, &earlier),
-        // The worker wrote why it aborted.
+        Messenger::Exit => other::last_error(log, from, &earlier),
+        // The worker wrote the reason why it aborted.
         Messenger::Pool if found.last().message.contains("signal: Aborted") => {
             runtime::abort(log).filter(|said| said.line < first && said.line >= from)
         }
         _ => None,
     };
-    said.filter(|said| !found.last().message.contains(&said.headline)).map(Behind::Said)
+    said.filter(|said| !found.last().message.contains(&said.headline)).map(Behind::Printed)
 }
 
-/// Returns true if an exception tells of a cause, and does not itself report that of another process.
+/// Returns true if an exception ended a task of asyncio whose result nobody read, or the thread that sends the items of
+/// a queue of multiprocessing.
+fn is_of_task(log: &Log, found: &Traceback) -> bool {
+    let is_of_future = || found.lines.start().checked_sub(1).is_some_and(|at| log.text(at).starts_with("future: <"));
+    let sends = |frame: &Frame| {
+        frame.function.as_deref() == Some("_feed") && frame.path.ends_with("/multiprocessing/queues.py")
+    };
+    is_of_future() || found.last().frames.iter().any(sends)
+}
+
+/// Returns true if an exception states a cause itself, and does not only report the failure of another process.
 fn is_cause(found: &&Traceback) -> bool {
     let raised = found.last();
     raised.name != "KeyboardInterrupt"

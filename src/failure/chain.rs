@@ -5,19 +5,19 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::event::{CauseDetail, DetailLabel, SourcePlace};
+use crate::event::{CauseDetail, DetailLabel, SourcePlace, TENSORFLOW_TASK};
 
 use super::place;
-use super::read::{Link, Raised};
+use super::read::{Link, REMOTE_ERROR, Raised};
 use crate::failure::pattern::pattern;
 
 /// The maximum number of a group's members that are named.
 const MAX_MEMBERS: usize = 3;
 
-/// Returns the details that explain the last exception of a chain: the members of a group, the exception before the last
-/// one, and the first one.
+/// Returns the details that explain the last exception of a chain: the members of a group, the exception before the
+/// last one, and the first one.
 ///
-/// Each has its place in the user's code, unless that is the place of the last one.
+/// Each detail includes its place in the user's code, unless the last exception has the same place.
 pub(super) fn details(chain: &[Raised], code_dir: &Path) -> Vec<CauseDetail> {
     let Some((last, before)) = chain.split_last() else { return Vec::new() };
     let shown = place(chain, code_dir);
@@ -40,7 +40,7 @@ pub(super) fn details(chain: &[Raised], code_dir: &Path) -> Vec<CauseDetail> {
         .filter(|(label, _)| *label == DetailLabel::CausedBy)
         .and_then(|(_, raised)| raised.members.first());
     let of_cause = of_cause.map(|member| (DetailLabel::CausedBy, member));
-    // Libraries repeat the message of an exception in that of the next one. A short message may be there by chance.
+    // Libraries repeat the message of one exception in the next one. A short message may be repeated by chance.
     const SHORT: usize = 20;
     let mut said = vec![last.headline()];
     let mut details = Vec::new();
@@ -64,7 +64,7 @@ pub(super) fn details(chain: &[Raised], code_dir: &Path) -> Vec<CauseDetail> {
 /// Returns the headline of a chain and the rest of the last exception's message.
 pub(super) fn headline(chain: &[Raised]) -> (String, String) {
     let Some(last) = chain.last() else { return Default::default() };
-    // Without a message, only the source tells what was asserted.
+    // If there is no message, only the source line shows what was asserted.
     let original = || chain.iter().find(|raised| is_equal(raised, last) && raised.source.starts_with("assert "));
     if last.message.is_empty()
         && last.name == "AssertionError"
@@ -78,23 +78,42 @@ pub(super) fn headline(chain: &[Raised]) -> (String, String) {
 /// A call of a Ray task or of an actor's method: `ray::fit() (pid=71, ip=10.0.0.3)`.
 static RAY_CALL: LazyLock<Regex> = LazyLock::new(|| pattern(r"ray::\S+\(\).*\bip=([\w.:]+)"));
 
-/// Returns the task of another process in which the last exception of a chain was raised, with its host.
+/// The lines in which TensorFlow reports that a function that it called in another task has failed there. The first
+/// such line is about the task that failed.
+static TENSORFLOW_CALL: LazyLock<Regex> =
+    LazyLock::new(|| pattern(&format!(r"(?m)^{REMOTE_ERROR}(/job:\w+/replica:\d+/task:\d+)")));
+
+/// The call with which TensorFlow's coordinator runs a function in another task.
+const TENSORFLOW_FUNCTION: &str = " while calling /tensorflow.eager.EagerService/";
+
+/// TensorFlow's errors about the connection to another task, as opposed to errors of the code that ran there.
+const CONNECTION_ERRORS: [&str; 4] = ["UnavailableError", "AbortedError", "CancelledError", "DeadlineExceededError"];
+
+/// Returns the task of another process in which the last exception of a chain was raised, with its host or its name.
 pub(super) fn remote_task(chain: &[Raised]) -> Option<String> {
-    let passed_on = chain.iter().rev().find(|raised| raised.is_of_remote_task())?;
-    let call = RAY_CALL.captures(&passed_on.message)?;
-    Some(format!("Ray task on host {}", &call[1]))
+    let of_ray = chain.iter().rev().find(|raised| raised.is_of_remote_task());
+    if let Some(call) = of_ray.and_then(|raised| RAY_CALL.captures(&raised.message)) {
+        return Some(format!("Ray task on host {}", &call[1]));
+    }
+    let last = chain.last()?;
+    let is_of_connection = CONNECTION_ERRORS.iter().any(|name| last.name.ends_with(name));
+    if is_of_connection || !last.message.contains(TENSORFLOW_FUNCTION) {
+        return None;
+    }
+    let call = TENSORFLOW_CALL.captures(&last.message)?;
+    Some(format!("{TENSORFLOW_TASK} {}", &call[1]))
 }
 
 /// Returns the place where the last exception of a chain was raised.
 ///
-/// It is looked for in the first member of a group that has frames, then in the child process from which the exception was
-/// passed on, then in its own frames, and then in those of the exceptions that led to it. Frames of the user's code are
-/// preferred to those of libraries.
+/// The place is searched for in the first member of a group that has frames, then in the child process that passed the
+/// exception on, then in the exception's own frames, and then in the frames of the exceptions that led to it. Frames of
+/// the user's code are preferred to those of libraries.
 pub(super) fn place(chain: &[Raised], code_dir: &Path) -> Option<SourcePlace> {
     let last = chain.last()?;
     let member = last.members.iter().find(|member| !member.frames.is_empty());
     let original = chain.iter().find(|raised| is_equal(raised, last));
-    // The interpreter raises it where the generator was resumed; its cause tells where the generator ended.
+    // The interpreter raises this exception where the generator was resumed. Its cause shows where the generator ended.
     let inner =
         chain.len().checked_sub(2).map(|at| &chain[at]).filter(|_| last.message.ends_with(" raised StopIteration"));
     let candidates = || member.into_iter().chain(inner).chain(original).chain(chain.iter().rev());
@@ -103,7 +122,7 @@ pub(super) fn place(chain: &[Raised], code_dir: &Path) -> Option<SourcePlace> {
     place::deepest(frames.iter(), code_dir)
 }
 
-/// Returns true if two exceptions have the same type and message: one then passes the other on.
+/// Returns true if two exceptions have the same type and message, which means that one passes the other on.
 fn is_equal(one: &Raised, other: &Raised) -> bool {
     (&one.name, &one.message) == (&other.name, &other.message)
 }

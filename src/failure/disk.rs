@@ -1,4 +1,4 @@
-//! Full file systems. They are looked for only after a failure.
+//! Full file systems. footplate searches for them only after a failure.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::machine::{Bytes, FileSystem, SHARED_MEMORY};
 /// A file system to which nothing more can be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FullDisk {
-    /// The path by which the file system was found.
+    /// The path at which the file system was found.
     pub path: PathBuf,
     /// The resource that ran out.
     pub what: Full,
@@ -17,14 +17,14 @@ pub struct FullDisk {
 /// The resource that ran out on a full file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
-    /// Space.
+    /// The space.
     Space {
         /// The space that an ordinary user can still use, in bytes.
         free_bytes: u64,
         /// The size of the file system, in bytes.
         total_bytes: u64,
     },
-    /// Inodes: there is space, but no new file can be created.
+    /// The inodes: there is space, but no new file can be created.
     Inodes,
 }
 
@@ -39,10 +39,11 @@ impl fmt::Display for FullDisk {
     }
 }
 
-/// Returns the full file systems among those of `paths` and of `/dev/shm`, each once, by its first path.
+/// Returns the full file systems among those of `paths` and of `/dev/shm`. Each is returned once, with the first of its
+/// paths.
 ///
-/// A file system is full if less than 1 MiB or less than 0.1 % is free, whichever is more, or if no inodes are left. Paths that
-/// do not exist and file systems that are read-only are skipped.
+/// A file system is full if no inodes are left, or if less than 1 MiB or less than 0.1 % is free, whichever is more.
+/// Paths that do not exist and read-only file systems are skipped.
 pub fn full_disks<P: AsRef<Path>>(paths: &[P]) -> Vec<FullDisk> {
     let mut seen = Vec::new();
     let mut full = Vec::new();
@@ -60,8 +61,9 @@ pub fn full_disks<P: AsRef<Path>>(paths: &[P]) -> Vec<FullDisk> {
     full
 }
 
-/// Returns the resource that ran out, from the free and the total number of bytes and of inodes. A resource with a total of 0 is
-/// not counted and never runs out: that of /proc, and the inodes of btrfs.
+/// Returns the resource that ran out, from the free and the total number of bytes and of inodes. A resource with a
+/// total of 0 never runs out, because the file system does not count it. Examples are the space of /proc and the inodes
+/// of btrfs.
 fn exhausted((free_bytes, total_bytes): (u64, u64), (free_inodes, inodes): (u64, u64)) -> Option<Full> {
     const LEAST: u64 = 1 << 20;
     if total_bytes > 0 && free_bytes < LEAST.max(total_bytes / 1000) {

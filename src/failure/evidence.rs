@@ -1,4 +1,4 @@
-//! The evidence of a failure: plain data that others gather, and that [`cause`](super::cause()) judges.
+//! The evidence of a failure: plain data that other components collect, and that [`cause`](super::cause()) judges.
 
 use std::path::Path;
 
@@ -6,6 +6,7 @@ use crate::event::Ending;
 use crate::logs::RankLabel;
 
 use super::disk::FullDisk;
+use super::dynamic::ScriptText;
 use super::launcher::ErrorFile;
 use super::memory::OutOfMemory;
 
@@ -14,49 +15,53 @@ use super::memory::OutOfMemory;
 pub struct Evidence<'e> {
     /// The ending of the process.
     pub ending: Ending,
-    /// The last bytes that the process wrote to stderr: any bytes, perhaps beginning within a line. Of more than 1 MiB the
+    /// The last bytes that the process wrote to stderr. They may be any bytes, and may begin within a line. At most the
     /// last 1 MiB is read.
     pub stderr: &'e [u8],
-    /// The last bytes that the process wrote to stdout, as [`Evidence::stderr`].
+    /// The last bytes that the process wrote to stdout, with the properties of [`Evidence::stderr`].
     pub stdout: &'e [u8],
-    /// The output of ranks that the process started and that have streams of their own.
+    /// The output of ranks that the process started and that have separate streams.
     pub ranks: Vec<RankEvidence<'e>>,
-    /// The folder of the user's code: paths in it are shown relative to it.
+    /// The folder of the user's code. Paths in it are shown relative to it.
     pub code_dir: &'e Path,
     /// The command as it may be shown, without secrets.
     pub command: String,
-    /// The hosts of the job. Only with these names is `[host:rank] ` before a line a [`RankLabel`].
+    /// The names of the job's hosts. A prefix `[host:rank] ` is read as a [`RankLabel`] only if it contains one of
+    /// these names.
     pub hosts: &'e [String],
     /// The host on which the process ran; `None` if the job has only one.
     pub host: Option<String>,
     /// The rank of the process; `None` if the job has only one, or if the process is a launcher.
     pub rank: Option<usize>,
-    /// True if it was told to end before it ended, because another rank or host had failed.
+    /// True if the process was told to end before it ended, because another rank or host had failed.
     pub told_to_end: bool,
     /// The stop signal that footplate passed on before the process ended, if there was one.
     pub stopped: Option<StopEvidence>,
-    /// Set if the kernel killed a process of the container for lack of memory while this process ran.
+    /// The kill of a process of the container for lack of memory while this process ran, if there was one.
     pub memory: Option<OutOfMemory>,
     /// The file systems that were full after the process had ended.
     pub full: Vec<FullDisk>,
-    /// The content of the process's error file (torch elastic, `TORCHELASTIC_ERROR_FILE`), if it left one.
+    /// The content of the process's error file (torch elastic, `TORCHELASTIC_ERROR_FILE`), if the process wrote one.
     pub error_file: Option<ErrorFile>,
-    /// The facts about the job and its container to which hints refer.
+    /// The Python script that the process ran, if its output has frames of functions that lost the name of their file.
+    pub script: Option<ScriptText>,
+    /// The facts about the job and its container that hints use.
     pub job: JobEvidence,
 }
 
-/// Facts about the job and its container to which hints refer. Unknown ones are left out.
+/// Facts about the job and its container that hints use. Unknown facts are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobEvidence {
     /// The names of the job's channels.
     pub channels: Vec<String>,
-    /// The folder of the channels' folders, such as `/opt/ml/input/data`.
+    /// The folder that contains the channels' folders, such as `/opt/ml/input/data`.
     pub inputs: Option<String>,
-    /// The names of the hyperparameters that the script gets as arguments.
+    /// The names of the hyperparameters that the script receives as arguments.
     pub hyperparameters: Vec<String>,
-    /// The user id as which the process ran.
+    /// The user id under which the process ran.
     pub user: Option<u32>,
-    /// True if the container's cgroup counts kills for lack of memory. If it counted none, memory was not the reason.
+    /// True if the container's cgroup counts kills for lack of memory. If it counted none, lack of memory was not the
+    /// reason.
     pub kills_are_counted: bool,
 }
 
@@ -72,7 +77,8 @@ pub struct RankEvidence<'e> {
 }
 
 impl<'e> Evidence<'e> {
-    /// Returns the evidence that every process leaves. The caller sets the other fields as far as they are known.
+    /// Returns evidence with the facts that are known for every process. The caller sets the other fields if they are
+    /// known.
     pub fn new(
         ending: Ending,
         stderr: &'e [u8],
@@ -95,6 +101,7 @@ impl<'e> Evidence<'e> {
             memory: None,
             full: Vec::new(),
             error_file: None,
+            script: None,
             job: JobEvidence::default(),
         }
     }

@@ -1,10 +1,10 @@
 //! The failure file and the success file in the output folder.
 //!
 //! The platform shows the first 1024 characters of the failure file as the job's failure reason. The success file is a
-//! convention of the toolkits: an empty file after a script that succeeded.
+//! convention of the toolkits: an empty file that is written after the script has succeeded.
 //!
-//! Both are written even if the script has filled the disk, used up the inodes or a quota: [`OutputFiles`] keeps a small file
-//! in the output folder from the start, fills it at the end, and renames it.
+//! Both are written even if the script has filled the disk or used up the inodes or a quota: [`OutputFiles`] keeps a
+//! small file in the output folder from the start, fills it at the end, and renames it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,14 +14,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::room::{Folder, Room, is_regular};
-use crate::kernel;
+use crate::system::kernel;
 
 /// The result of writing a failure text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     /// The file contains the text now.
     Written,
-    /// The file already contained a text of the script's own, which was kept.
+    /// The file already contained a text that the script wrote. That text was kept.
     Kept,
 }
 
@@ -36,19 +36,19 @@ pub struct OutputFiles {
 /// The state of the reservation.
 #[derive(Debug)]
 enum Reservation {
-    /// There is none, or it is used.
+    /// There is no reservation, or it has been used.
     None,
-    /// A thread makes it.
+    /// A thread is making the reservation.
     Underway,
     Made(Reserved),
 }
 
-/// The output folder before the script started.
+/// The state of the output folder before the script started.
 #[derive(Debug)]
 struct Reserved {
     folder: io::Result<Folder>,
     room: Option<Room>,
-    /// The failure file that was there by then, which is of an earlier run.
+    /// The failure file that existed at that time, which an earlier run wrote.
     earlier: Option<Earlier>,
 }
 
@@ -64,7 +64,7 @@ impl Earlier {
 }
 
 impl OutputFiles {
-    /// Names the two files, which lie in one folder. Nothing is touched.
+    /// Creates the value from the paths of the two files, which are in one folder. No file is touched.
     pub fn new(failure: PathBuf, success: PathBuf) -> OutputFiles {
         OutputFiles { failure, success, shared: Arc::new((Mutex::new(Reservation::None), Condvar::new())) }
     }
@@ -74,8 +74,8 @@ impl OutputFiles {
         &self.failure
     }
 
-    /// Makes the output folder and reserves the room for one of the files, on a thread, because the folder may be on a file
-    /// system that does not answer.
+    /// Creates the output folder and reserves space for one of the files. This is done on a thread, because the folder
+    /// may be on a file system that does not respond.
     pub fn begin(&self) {
         let files = self.clone();
         *lock(&self.shared.0) = Reservation::Underway;
@@ -85,11 +85,11 @@ impl OutputFiles {
         }
     }
 
-    /// Waits until the room is reserved, for no longer than `patience`.
+    /// Waits until the space is reserved, for at most `patience`.
     pub fn wait_until_reserved(&self, patience: Duration) {
         let (state, made) = &*self.shared;
         let is_underway = |state: &mut Reservation| matches!(state, Reservation::Underway);
-        // After the wait the script starts in any case.
+        // The script starts even if the reservation is not finished by then.
         let _ = made.wait_timeout_while(lock(state), patience, is_underway);
     }
 
@@ -105,7 +105,7 @@ impl OutputFiles {
         made.notify_all();
     }
 
-    /// Returns the open output folder, the room, and the failure file of an earlier run.
+    /// Returns the open output folder, the reserved space, and the failure file of an earlier run.
     fn take(&self) -> Result<(Folder, Option<Room>, Option<Earlier>)> {
         let path = folder_of(&self.failure);
         let failed = || format!("failed to create the folder {}", path.display());
@@ -121,12 +121,12 @@ impl OutputFiles {
         }
     }
 
-    /// Writes `text` to the failure file, and removes the success file of an earlier run. The file is replaced in one step: a
-    /// reader sees all of the text or nothing.
+    /// Writes `text` to the failure file, and removes the success file of an earlier run. The file is replaced in one
+    /// step, so a reader sees either the whole text or nothing.
     ///
-    /// A file that the script wrote is kept, because the script knows best why it failed. An empty file is replaced, and so is
-    /// one that has not changed since before the run, and whatever is not a regular file. Blocks as long as the file system
-    /// does.
+    /// A file that the script wrote is kept, because the script knows best why it failed. A file is replaced if it is
+    /// empty, if it has not changed since before the run, or if it is not a regular file. Blocks as long as the file
+    /// system does.
     ///
     /// # Errors
     ///
@@ -199,7 +199,7 @@ mod tests {
             self.folder.path().join("output").join(name)
         }
 
-        /// Begins a run: the room is reserved.
+        /// Begins a run, which reserves the space.
         fn begun() -> Output {
             let output = Output::new();
             output.files.reserve();
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!((output.text().as_str(), mode(&output.path("failure"))), ("first", 0o644));
         assert_eq!(fs::metadata(output.path("failure")).unwrap().ino(), room.ino());
         assert_eq!(output.names(), ["failure"]);
-        // A second failure, as of a panic, changes nothing.
+        // A second failure, such as one after a panic, changes nothing.
         assert_eq!(output.files.fail("second").unwrap(), Written::Kept);
         assert_eq!(output.text(), "first");
     }
@@ -360,7 +360,7 @@ mod tests {
         let error = OutputFiles::new(below("file/failure"), below("file/success")).fail("x").unwrap_err();
         let error = format!("{error:#}");
         assert!(error.starts_with("failed to create the folder ") && error.contains("/file"), "{error}");
-        // An empty folder gives way; one with content does not.
+        // An empty folder is replaced. A folder with content is not.
         fs::create_dir_all(below("output/failure")).unwrap();
         fs::create_dir_all(below("output/success/full")).unwrap();
         let files = OutputFiles::new(below("output/failure"), below("output/success"));

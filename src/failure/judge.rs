@@ -1,7 +1,7 @@
-//! The judgement: from evidence to the one cause that the user reads.
+//! The judgement: it derives the one cause that the user reads from the evidence.
 //!
-//! The ending of the process decides which evidence counts. After an exit, the cause is an exception that nothing caught.
-//! After death by a signal, the cause is the signal: the process survived every traceback before it.
+//! The ending of the process decides which evidence counts. After an exit, the cause is an uncaught exception. After
+//! death by a signal, the cause is the signal, because the process survived every traceback before it.
 
 use crate::event::{self, Cause, CauseDetail, CauseEnding, Collective, DetailLabel, Ending, SourcePlace};
 use crate::job::exit_code;
@@ -15,25 +15,25 @@ use super::lines::{Log, LogText, Writer};
 use super::other;
 use super::place;
 use super::read::{self, Origin, Traceback};
-use super::runtime::{self, TellingLine};
+use super::runtime::{self, ErrorLine};
 use super::select::{self, covered};
 use super::text::one_line;
 use super::weight::{Judgement, Weight};
-use super::{afterwards, behind, chain, nccl, noise, signal, signs};
+use super::{afterwards, behind, chain, dynamic, nccl, noise, signal, signs};
 
-/// The evidence, with everything that several steps of the judgement read from it.
+/// The evidence, with all data that several steps of the judgement derive from it.
 struct ParsedEvidence<'e, 'r> {
     evidence: &'r Evidence<'e>,
     stderr: Log,
     stdout: Log,
     /// The tracebacks on stderr.
     tracebacks: Vec<Traceback>,
-    /// For each line of stderr: true if it belongs to a traceback.
+    /// For each line of stderr, true if it belongs to a traceback.
     covered: Vec<bool>,
     report: Option<RankReport>,
 }
 
-/// Returns the cause of a failure. It never fails: the worst evidence still yields the exit code and the command.
+/// Returns the cause of a failure. This never fails: even the poorest evidence yields the exit code and the command.
 pub fn cause(evidence: &Evidence<'_>) -> Cause {
     judge(evidence).cause
 }
@@ -41,7 +41,7 @@ pub fn cause(evidence: &Evidence<'_>) -> Cause {
 /// Returns the cause of a failure with its weight.
 pub fn judge(evidence: &Evidence<'_>) -> Judgement {
     let parsed = ParsedEvidence::new(evidence);
-    // A launcher's report of the rank that failed first says more than that the launcher exited with 1.
+    // A launcher's report about the rank that failed first is more informative than the launcher's exit code.
     let report = parsed.report.as_ref().filter(|report| match signal::deadly(evidence.ending) {
         None => !evidence.ending.is_success(),
         // mpirun passes on the signal that killed its rank.
@@ -65,13 +65,15 @@ pub fn judge(evidence: &Evidence<'_>) -> Judgement {
     };
     let is_own = account.source != AccountSource::Other;
     let collective = parsed.collective(&account, signal);
+    let differing = report.filter(|report| report.ending != evidence.ending);
     let cause = Cause {
         details,
         place: account.place,
         thread: account.thread,
         host,
         rank: evidence.rank.or(account.writer.rank).or(report.and_then(|report| report.rank)),
-        launcher: report.filter(|report| report.ending != evidence.ending).map(|report| report.launcher.to_owned()),
+        launcher: differing.map(|report| report.launcher.to_owned()),
+        rank_ending: differing.map(|report| report.ending),
         collective,
         hints,
         command: evidence.command.clone(),
@@ -96,46 +98,48 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         };
         let stderr = log(evidence.stderr, |rank| rank.stderr);
         let stdout = log(evidence.stdout, |rank| rank.stdout);
-        let tracebacks = read::tracebacks(&stderr);
+        let tracebacks = dynamic::named(read::tracebacks(&stderr), evidence.script.as_ref());
         let covered = covered(&stderr, &tracebacks);
         let report = launcher::report(&stderr);
         ParsedEvidence { evidence, stderr, stdout, tracebacks, covered, report }
     }
 
-    /// Explains an exit: by an uncaught exception, else by what else the program wrote.
+    /// Explains an exit, by an uncaught exception if there is one, else by other output of the program.
     fn exited(&self, code: i32) -> Account {
         let best = self.best(code);
         let after = best.map_or(0, |best| best.lines.end() + 1);
         if code == 2
             && let Some(found) = other::argument_error(&self.stderr, after)
         {
-            return self.said_by_line(found);
+            return self.account_of(found);
         }
-        // A shell that cannot start a program says so last, whatever failed before.
+        // A shell that cannot start a program reports that last, whatever failed before.
         if matches!(code, exit_code::NOT_EXECUTABLE | exit_code::NOT_FOUND)
-            && let Some(found) = other::telling(&self.stderr, after, &self.covered)
+            && let Some(found) = other::last_error(&self.stderr, after, &self.covered)
         {
-            return self.said_by_line(found);
+            return self.account_of(found);
         }
         if let Some(best) = best {
             return self.explained(best);
         }
         let survived = select::last_survived(&self.tracebacks);
+        let raised = |found| self.raised(&self.stderr, found, None);
+        let of_other_thread = || select::of_other_thread(&self.stderr, &self.tracebacks, &self.covered);
+        let last_resort = || select::last_resort(&self.stderr, &self.tracebacks, &self.covered);
         self.launchers_own()
             .or_else(|| self.interpreters_own())
             .or_else(|| self.printed())
-            .or_else(|| select::of_other_thread(&self.tracebacks).map(|found| self.raised(&self.stderr, found, None)))
-            .or_else(|| other::telling(&self.stderr, survived, &self.covered).map(|found| self.said_by_line(found)))
-            .or_else(|| signal::negative(code).map(|number| self.passed_on(code, number)))
+            .or_else(|| of_other_thread().map(raised))
+            .or_else(|| other::last_error(&self.stderr, survived, &self.covered).map(|found| self.account_of(found)))
+            .or_else(|| signal::negative(code).map(|number| Account::of_killed_child(code, number)))
+            .or_else(|| self.notice(|end| other::last_line(&self.stderr, end, &self.covered).is_none()))
             .or_else(|| self.last_words(survived))
-            .or_else(|| {
-                select::last_resort(&self.stderr, &self.tracebacks, &self.covered)
-                    .map(|found| self.raised(&self.stderr, found, None))
-            })
-            .unwrap_or_else(|| self.silent(code))
+            .or_else(|| last_resort().map(raised))
+            .unwrap_or_else(|| Account::of_silent_exit(code))
     }
 
-    /// Explains death by a signal: by the signal, what the program wrote as it aborted, and where the interpreter was.
+    /// Explains death by a signal. Uses the signal, the output of the program as it aborted, and the place of the
+    /// interpreter.
     fn killed(&self, number: i32) -> Account {
         const ABORT: i32 = nix::libc::SIGABRT;
         let headline = Ending::Signaled(number).to_string();
@@ -147,7 +151,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         if number == ABORT
             && let Some(found) = runtime::abort(&self.stderr)
         {
-            let account = self.said_by_line(found);
+            let account = self.account_of(found);
             let place = account.place.clone().or_else(|| self.interpreter_at());
             return Account { place, ..account };
         }
@@ -156,7 +160,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         {
             return Account { headline, ..Account::default() };
         }
-        if number == ABORT
+        if matches!(number, ABORT | nix::libc::SIGILL | nix::libc::SIGTRAP)
             && runtime::aborts_for_exception(&self.stderr)
             && let Some(best) = self.best(1)
         {
@@ -173,19 +177,19 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         Account { headline, place, ..Account::default() }
     }
 
-    /// Returns the place in which the interpreter was at a fatal error or a deadly signal.
+    /// Returns the place where the interpreter was when a fatal error or a deadly signal occurred.
     fn interpreter_at(&self) -> Option<SourcePlace> {
         let fatal = read::fatal(&self.stderr)?;
         place::deepest(fatal.frames.iter(), self.evidence.code_dir)
     }
 
-    /// Returns the traceback on stderr that ended a process with this exit code, if one did.
+    /// Returns the traceback on stderr that ended a process with this exit code, if there is one.
     fn best(&self, code: i32) -> Option<&Traceback> {
         let code_dir = self.evidence.code_dir;
         select::best(&self.stderr, &self.tracebacks, &self.covered, self.report.as_ref(), code, code_dir)
     }
 
-    /// Explains the failure by torch elastic's error file. The traceback in it, if there is one, tells the place too.
+    /// Explains the failure by torch elastic's error file. If the file contains a traceback, the place is read from it.
     fn error_file(&self, message: &str, traceback: Option<&str>) -> Account {
         let log = Log::read(traceback.unwrap_or_default().as_bytes());
         match read::tracebacks(&log).last() {
@@ -200,11 +204,17 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
             return Some(Account { headline, ..Account::default() });
         }
         let is_mpirun = self.evidence.command.starts_with(launcher::MPIRUN);
-        let (headline, end) = launcher::notice(&self.stderr).filter(|_| is_mpirun)?;
+        self.notice(|_| is_mpirun)
+    }
+
+    /// Explains an exit by a notice of Open MPI, if it counts. `counts` receives the index of the line after it.
+    fn notice(&self, counts: impl Fn(usize) -> bool) -> Option<Account> {
+        let (headline, end) = launcher::notice(&self.stderr).filter(|(_, end)| counts(*end))?;
         Some(Account { headline, end: Some(end), ..Account::default() })
     }
 
-    /// Explains an exit by a fatal error of the interpreter that is not a signal: it could not start, or faulthandler ended it.
+    /// Explains an exit by a fatal error of the interpreter that is not a signal: it could not start, or faulthandler
+    /// ended it.
     fn interpreters_own(&self) -> Option<Account> {
         let fatal = read::fatal(&self.stderr).or_else(|| read::timed_out(&self.stderr))?;
         let place = place::deepest(fatal.frames.iter(), self.evidence.code_dir);
@@ -220,32 +230,19 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         (!is_survived).then(|| self.raised(&self.stdout, best, None))
     }
 
-    /// Explains an exit by the last words: those of stderr, whatever they are, else those of stdout that tell of an error.
-    /// `from` is the first line of stderr that counts.
+    /// Explains an exit by the last words. These are the last words on stderr, whatever they are, else those on stdout
+    /// that report an error. `from` is the first line of stderr that counts.
     fn last_words(&self, from: usize) -> Option<Account> {
         if let Some(found) = other::last_words(&self.stderr, from, &self.covered) {
-            return Some(self.said_by_line(found));
+            return Some(self.account_of(found));
         }
-        let found = other::telling(&self.stdout, 0, &[])?;
+        let found = other::last_error(&self.stdout, 0, &[])?;
         let writer = self.stdout.writer(found.line).clone();
         Some(Account { headline: found.headline, place: found.place, writer, ..Account::default() })
     }
 
-    /// Explains an exit about which nothing was written.
-    fn silent(&self, code: i32) -> Account {
-        let headline = format!("{}, with no error printed", Ending::Exited(code));
-        Account { headline, end: Some(0), ..Account::default() }
-    }
-
-    /// Explains an exit by the signal that killed a child process.
-    fn passed_on(&self, code: i32, number: i32) -> Account {
-        let headline =
-            format!("{} (-{number}): a child process was {}", Ending::Exited(code), Ending::Signaled(number));
-        Account { headline, end: Some(0), ..Account::default() }
-    }
-
-    /// Returns an account from a line of stderr.
-    fn said_by_line(&self, found: TellingLine) -> Account {
+    /// Returns an account that is based on a line of stderr.
+    fn account_of(&self, found: ErrorLine) -> Account {
         Account {
             headline: found.headline,
             place: found.place,
@@ -255,7 +252,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         }
     }
 
-    /// Returns an account from a traceback of `log`. `end` is the first line of stderr after it.
+    /// Returns an account that is based on a traceback of `log`. `end` is the first line of stderr after it.
     fn raised(&self, log: &Log, found: &Traceback, end: Option<usize>) -> Account {
         let (headline, rest) = chain::headline(&found.chain);
         let rest = Some(rest).filter(|rest| !rest.is_empty()).map(|text| CauseDetail { label: None, text });
@@ -276,12 +273,12 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         }
     }
 
-    /// Returns an account from the traceback that ended the process. If it only reports the failure of another thread or
-    /// process, that failure comes first.
+    /// Returns an account of the traceback that ended the process. If the traceback only reports the failure of another
+    /// thread or process, the account begins with that failure.
     fn explained(&self, found: &Traceback) -> Account {
         let own = self.raised(&self.stderr, found, Some(found.lines.end() + 1));
         let first = match behind::behind(&self.stderr, &self.tracebacks, found, &self.covered) {
-            // The output of a child that is joined with its errors.
+            // The child's traceback may be on stdout, if its two streams were merged.
             None => match behind::reports_an_exit(found).then(|| self.printed()).flatten() {
                 Some(printed) => printed,
                 None => return own,
@@ -292,7 +289,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
             }
             Some(Behind::Raised(first)) => {
                 let account = self.raised(&self.stderr, first, None);
-                // The program of `python -c` has no place that the user could look at.
+                // The program of `python -c` has no file that the user could open.
                 let mut frames = first.last().frames.clone();
                 frames.retain(|frame| !frame.path.starts_with('<'));
                 if place::any_own(&frames, self.evidence.code_dir) {
@@ -301,7 +298,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
                     Account { place: None, ..account }
                 }
             }
-            Some(Behind::Said(line)) => self.said_by_line(line),
+            Some(Behind::Printed(line)) => self.account_of(line),
         };
         let (place, text) = match (first.place, &own.place) {
             (Some(place), Some(other)) => (Some(place), format!("{} (at {other})", own.headline)),
@@ -312,7 +309,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         Account { place, details, end: own.end, writer: own.writer, source: AccountSource::Exception, ..first }
     }
 
-    /// Returns a detail that tells of an exception before that of the account.
+    /// Returns a detail about an exception that was raised before that of the account.
     fn beside(&self, other: &Traceback) -> CauseDetail {
         let other = self.raised(&self.stderr, other, None);
         let text = match (&other.place, &other.thread) {
@@ -323,16 +320,16 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         CauseDetail { label: Some(DetailLabel::BeforeIt), text }
     }
 
-    /// Tells of the exception that ended a rank, a thread or a child process before the job was stopped, if the account tells
-    /// only of the stop.
+    /// Returns a detail about the exception that ended a rank, a thread or a child process before the job was stopped,
+    /// if the account is only about the stop.
     fn raised_before_stop(&self, account: &Account) -> Option<CauseDetail> {
         let is_of_stop = account.source == AccountSource::Other || signal::is_about_a_stop(&account.headline);
         self.evidence.stopped.as_ref().filter(|_| is_of_stop)?;
         select::before_stop(&self.stderr, &self.tracebacks, &self.covered, &self.stdout).map(|found| self.beside(found))
     }
 
-    /// Explains the end of a process that was told to end while it was failing: the traceback was written already, or a fatal
-    /// error as its last words.
+    /// Explains the end of a process that was already failing when it was told to end: it had written a traceback, or a
+    /// fatal error as its last words.
     fn was_failing(&self, number: i32) -> Option<Account> {
         let is_told = self.evidence.told_to_end
             && self.evidence.stopped.is_none()
@@ -348,7 +345,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         Some(Account::of_last_words(log, line))
     }
 
-    /// Replaces an account that reads like a consequence, if several ranks wrote and another one tells of a cause.
+    /// Replaces an account that reads like a consequence if there are several ranks and another rank reports a cause.
     fn of_rank_that_failed_first(&self, account: Account) -> Account {
         if self.stderr.writers.len() < 2 || !event::reads_like_consequence(&one_line(&account.headline)) {
             return account;
@@ -360,34 +357,36 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         let Some(report) = self.report.as_ref().filter(|report| report.names(&account.writer) == Some(false)) else {
             return account;
         };
-        // The launcher saw another rank fail first. It left words, or nothing.
+        // According to the launcher, another rank failed first. That rank may have written something or nothing.
         let names = |writer: &Writer| report.names(writer) == Some(true);
         let writer = self.stderr.writers.iter().position(names).unwrap_or(0);
         let of_others =
             |log: &Log| -> Vec<bool> { log.lines.iter().map(|line| !names(&log.writers[line.writer])).collect() };
         let skipped: Vec<bool> =
             (0..self.stderr.lines.len()).map(|at| self.covered[at] || self.stderr.lines[at].writer != writer).collect();
-        let said = other::telling(&self.stderr, 0, &skipped).map(|line| self.said_by_line(line));
-        let printed = || other::telling(&self.stdout, 0, &of_others(&self.stdout));
+        let said = other::last_error(&self.stderr, 0, &skipped).map(|line| self.account_of(line));
+        let printed = || other::last_error(&self.stdout, 0, &of_others(&self.stdout));
         let printed =
             || printed().map(|line| Account { headline: line.headline, place: line.place, ..Account::default() });
-        let last = || other::last_words(&self.stderr, 0, &skipped).map(|line| self.said_by_line(line));
-        let first = said.or_else(printed).or_else(last).unwrap_or_else(|| self.silent(report.ending.exit_code()));
+        let last = || other::last_words(&self.stderr, 0, &skipped).map(|line| self.account_of(line));
+        let first =
+            said.or_else(printed).or_else(last).unwrap_or_else(|| Account::of_silent_exit(report.ending.exit_code()));
         let writer = Writer { rank: report.rank, local_rank: report.local_rank, ..self.stderr.writers[writer].clone() };
         let then = CauseDetail { label: Some(DetailLabel::Then), text: account.headline };
         Account { details: vec![then], end: None, writer, ..first }
     }
 
-    /// Adds the error that a compiler printed, if the headline says no more than that a build failed.
+    /// Adds the error that a compiler printed, if the headline only states that a build failed.
     fn with_compiler(&self, account: Account) -> Account {
-        let found = signs::of_compiler(&account.headline, &self.stderr, &self.stdout, &account.writer);
-        let headline = found.map_or_else(|| account.headline.clone(), |found| format!("{}: {found}", account.headline));
-        Account { headline, ..account }
+        match signs::of_compiler(&account.headline, &self.stderr, &self.stdout, &account.writer) {
+            Some(found) => Account { headline: format!("{}: {found}", account.headline), ..account },
+            None => account,
+        }
     }
 
-    /// Puts it first that the kernel killed a process of the container for lack of memory.
+    /// Puts at the start of the headline that the kernel killed a process of the container for lack of memory.
     fn with_memory(&self, account: Account, signal: Option<i32>) -> Account {
-        // A process that was told to end may have been killed for that.
+        // A process that was told to end may have been killed because of that, and not for lack of memory.
         let is_told = self.evidence.told_to_end && account.source == AccountSource::Other;
         if self.evidence.memory.is_none() || signal == Some(nix::libc::SIGKILL) || is_told {
             return account;
@@ -397,7 +396,8 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         Account { headline, ..account }
     }
 
-    /// Returns what the ranks tell of a collective operation that ran out of time, if the failure is that.
+    /// Returns the information that the ranks print about a collective operation that ran out of time, if that is the
+    /// failure.
     fn collective(&self, account: &Account, signal: Option<i32>) -> Option<Collective> {
         let found = || nccl::collective(&self.stderr, self.evidence.rank);
         if nccl::claims_timeout(&account.claimed()) {
@@ -406,14 +406,14 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         (signal == Some(nix::libc::SIGABRT)).then(found).filter(|found| !found.late.is_empty())
     }
 
-    /// Returns the details of an account and, if it says more, the last line that was written after it.
+    /// Returns the details of an account, and the last line that was written after it if that line adds information.
     fn details(&self, account: &Account, is_reported: bool) -> Vec<CauseDetail> {
         let mut details = account.details.clone();
         let claimed = account.claimed();
         let signs = signs::signs(&claimed, &self.stderr, &self.stdout, &account.writer);
         details.extend(self.raised_before_stop(account));
         details.extend(signs.into_iter().map(|text| CauseDetail { label: Some(DetailLabel::Logged), text }));
-        // A launcher writes on after the rank that failed, and its last line is not the rank's.
+        // A launcher continues to write after the failure of a rank, so its last line is not the rank's.
         if is_reported || launcher::lost_daemon(&self.stderr).is_some() {
             return details;
         }
@@ -430,7 +430,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         details
     }
 
-    /// Returns the hints that fit an account of a process that ended so on a host.
+    /// Returns the hints for an account of a process that ended in this way on this host.
     fn hints(&self, account: &Account, ending: Ending, host: Option<&str>) -> Vec<String> {
         let Account { headline, details, .. } = account;
         let judged = JudgedFailure { headline, details, ended: (signal::deadly(ending), ending.exit_code()), host };

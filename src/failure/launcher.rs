@@ -19,20 +19,21 @@ pub struct ErrorFile {
     pub traceback: Option<String>,
     /// The time at which the exception was raised, in seconds since 1970.
     pub timestamp: Option<u64>,
-    /// The error code, if the writer gave one.
+    /// The error code, if the writer supplied one.
     pub error_code: Option<i64>,
 }
 
-/// Reads torch elastic's error file (`torch/distributed/elastic/multiprocessing/errors/error_handler.py`) in either form: with
-/// `message` an object that holds `extraInfo`, or with `message` a string and `timestamp` beside it. Returns `None` if it has
-/// neither form, or if it reports only the signal that ended torchrun.
+/// Reads torch elastic's error file (`torch/distributed/elastic/multiprocessing/errors/error_handler.py`). The file has
+/// one of two forms: `message` is an object that contains `extraInfo`, or `message` is a string with `timestamp` beside
+/// it. Returns `None` if the file has neither form, or if it only reports the signal that ended torchrun.
 pub fn error_file(bytes: &[u8]) -> Option<ErrorFile> {
     let file: Value = serde_json::from_slice(bytes).ok()?;
     let (message, extra) = match file.get("message")? {
         Value::String(message) => (message.as_str(), &file),
         inner => (inner.get("message")?.as_str()?, inner.get("extraInfo").unwrap_or(&Value::Null)),
     };
-    // The signal that ended torchrun itself (`torch/distributed/elastic/multiprocessing/api.py`) says nothing about a rank.
+    // The signal that ended torchrun itself (`torch/distributed/elastic/multiprocessing/api.py`) contains no
+    // information about a rank.
     if message.starts_with("SignalException: ") {
         return None;
     }
@@ -60,7 +61,7 @@ pub(super) struct RankReport {
 }
 
 impl RankReport {
-    /// Returns true if the report is about this writer, and `None` if that is not known.
+    /// Returns true if the report is about this writer. `None` if that is not known.
     pub(super) fn names(&self, writer: &Writer) -> Option<bool> {
         let ranks = self.rank.zip(writer.rank).map(|(reported, rank)| reported == rank);
         ranks.or_else(|| Some(self.local_rank? == writer.local_rank?))
@@ -77,18 +78,31 @@ static SIGNALED: LazyLock<Regex> = LazyLock::new(|| {
 static PROCESS_NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*Process name: \[.*[\],](\d+)\]"));
 static EXIT_CODE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*Exit code: +(\d{1,3})$"));
 
+static ABORTED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^MPI_ABORT was invoked on rank (\d+) in communicator MPI_COMM_WORLD\b"));
+static ERROR_CODE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:with errorcode|\s+Errorcode:) (\d{1,3})\b"));
+
+/// The maximum number of lines between the line that names the rank that called `MPI_Abort` and the one with its code.
+const ERROR_CODE_WITHIN: usize = 2;
+
 /// Returns the last report in a log.
 pub(super) fn report(log: &Log) -> Option<RankReport> {
     log.lines.iter().enumerate().rev().find_map(|(at, line)| {
         if line.text.trim() == "Root Cause (first observed failure):" {
             return torchrun(log, at + 1);
         }
-        // Open MPI 5 breaks the line after 74 characters.
+        // Open MPI 5 wraps the line after 74 characters.
         let next = log.lines.get(at + 1).map_or("", |line| line.text.as_str());
         if let Some(found) = SIGNALED.captures(&format!("{}\n{next}", line.text)) {
             let ending = failed(-found[3].parse::<i32>().ok()?)?;
             let (host, rank) = (Some(found[2].to_owned()), found[1].parse().ok());
             return Some(RankReport { launcher: MPIRUN, host, rank, local_rank: None, ending });
+        }
+        if let Some(found) = ABORTED.captures(&line.text) {
+            let below = log.lines[at + 1..].iter().take(ERROR_CODE_WITHIN);
+            let code = below.filter_map(|line| ERROR_CODE.captures(&line.text)).next()?[1].parse().ok()?;
+            let rank = found[1].parse().ok();
+            return Some(RankReport { launcher: MPIRUN, host: None, rank, local_rank: None, ending: failed(code)? });
         }
         let rank = PROCESS_NAME.captures(&line.text)?[1].parse().ok();
         let code = EXIT_CODE.captures(&log.lines.get(at + 1)?.text)?[1].parse().ok()?;
@@ -100,25 +114,25 @@ static LOST_DAEMON: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^(?:ORTE|PRTE|PRRTE) has lost communication with a remote daemon"));
 static DAEMON: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*Remote daemon: *\[.*\] on node (\S+)"));
 
-/// Returns a headline if mpirun ended because its daemon on another host is gone. Whatever else mpirun writes about that is a
-/// guess.
+/// Returns a headline if mpirun ended because it lost its daemon on another host. The other lines that mpirun writes
+/// about that are guesses.
 pub(super) fn lost_daemon(log: &Log) -> Option<String> {
     let at = log.lines.iter().rposition(|line| LOST_DAEMON.is_match(&line.text))?;
     let host = log.lines[at..].iter().find_map(|line| Some(DAEMON.captures(&line.text)?[1].to_owned()));
     Some(format!("mpirun has lost its daemon on {}", host.as_deref().unwrap_or("another host")))
 }
 
-/// The length of the line of `-` above and below each notice of Open MPI.
+/// The length of the lines of `-` above and below each notice of Open MPI.
 const RULE: usize = 74;
 
-/// The beginnings of notices that only follow from the end of a rank.
+/// The beginnings of notices that are only a consequence of the end of a rank.
 static FOLLOWING: LazyLock<Regex> = LazyLock::new(|| {
     let patterns = r"^(?:MPI_ABORT was invoked|Primary job  terminated|\S+ noticed that process rank|\S+ has exited due to process .* calling .abort)";
     pattern(patterns)
 });
 
-/// Returns the reason why mpirun itself failed, and the line after it: the first sentence of the first notice that does not only
-/// follow from the end of a rank.
+/// Returns the reason why mpirun itself failed, and the index of the line after it. The reason is the first sentence of
+/// the first notice that is not only a consequence of the end of a rank.
 pub(super) fn notice(log: &Log) -> Option<(String, usize)> {
     let is_rule = |text: &str| text.len() == RULE && text.bytes().all(|byte| byte == b'-');
     let rules: Vec<usize> = (0..log.lines.len()).filter(|at| is_rule(&log.lines[*at].text)).collect();
@@ -132,8 +146,8 @@ pub(super) fn notice(log: &Log) -> Option<(String, usize)> {
     })
 }
 
-/// Converts a return code of Python's subprocess module, where signals are negative. Returns `None` if it is not that of a
-/// failure.
+/// Converts a return code of Python's subprocess module, in which signals are negative. Returns `None` if the code does
+/// not indicate a failure.
 fn failed(code: i32) -> Option<Ending> {
     match code {
         -64..=-1 => Some(Ending::Signaled(-code)),
@@ -142,7 +156,7 @@ fn failed(code: i32) -> Option<Ending> {
     }
 }
 
-/// Reads torchrun's root cause: a few lines of `name : value`, from the line `from` on.
+/// Reads torchrun's root cause, which consists of a few lines `name : value`, beginning with the line `from`.
 fn torchrun(log: &Log, from: usize) -> Option<RankReport> {
     let (mut host, mut rank, mut local_rank, mut ending) = (None, None, None, None);
     for line in log.lines.iter().skip(from).take(8) {
@@ -161,11 +175,12 @@ fn torchrun(log: &Log, from: usize) -> Option<RankReport> {
     Some(RankReport { launcher: "torchrun", host, rank, local_rank, ending: ending? })
 }
 
-/// Returns the host of the rank that failed: from the rank's own lines, else from mpirun, which runs ranks on other hosts
-/// too, else this host (`own`). torchrun reports only about its own host, and by a name that is not always the job's.
+/// Returns the host of the rank that failed. It is read from the rank's own lines, else from the report of mpirun,
+/// which also runs ranks on other hosts. Otherwise it is this host (`own`). torchrun reports only about its own host,
+/// and its name for that host is not always the job's.
 pub(super) fn host(own: Option<&str>, writer: &Writer, report: Option<&RankReport>) -> Option<String> {
     let reported = report.filter(|report| writer.rank.is_none() || writer.rank == report.rank);
-    // A launcher of one host calls it so, and nobody else does.
+    // `localhost` is a name that only a launcher on a single host uses.
     let host = |report: &RankReport| report.host.clone().filter(|host| host != "localhost");
     let by_mpirun = reported.filter(|report| report.launcher == MPIRUN).and_then(host);
     writer.host.clone().or(by_mpirun).or(own.map(str::to_owned)).or(reported.and_then(host))
@@ -236,6 +251,11 @@ mod tests {
         assert_eq!((mpirun.rank, mpirun.ending), (Some(13), Ending::Exited(3)));
         let newer = of("   Process name: [prterun-algo-1-71@1,3]\n   Exit code:    3\n").unwrap();
         assert_eq!(newer.rank, Some(3));
+        let aborted = "MPI_ABORT was invoked on rank 5 in communicator MPI_COMM_WORLD";
+        for code in ["\nwith errorcode 7.", " SPLIT FROM MPI_COMM\n  Proc: [[1,1],5]\n  Errorcode: 7"] {
+            let report = of(&format!("{aborted}{code}\n")).unwrap();
+            assert_eq!((report.rank, report.ending), (Some(5), Ending::Exited(7)));
+        }
         for code in ["", "0", "-2147483648", "256", "x"] {
             assert_eq!(of(&format!("Root Cause (first observed failure):\n  exitcode  : {code}\n")), None);
         }

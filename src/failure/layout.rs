@@ -1,7 +1,8 @@
-//! The text of a cause: the failure file, within what the platform shows of it.
+//! The text of a cause in the failure file, within the length that the platform shows.
 //!
-//! A cause travels between hosts and into the run record as [`redacted`] structure, and [`text`] lays it out once, at the
-//! end. Laying out a redacted cause without a redactor yields the text of the host where it was judged.
+//! A cause is sent between hosts and written into the run record as a [`redacted`] structure. [`text`] lays it out
+//! once, at the end. Laying out a redacted cause without a redactor yields the same text as on the host where the
+//! failure was judged.
 
 use crate::event::{Cause, CauseDetail, CauseEnding, Ending, SourcePlace};
 use crate::redact::{Redactor, visible};
@@ -9,41 +10,42 @@ use crate::redact::{Redactor, visible};
 use super::nccl;
 use super::text::{Keep, TextPart, lay_out, one_line, shortened};
 
-/// The maximum length of a failure text, in characters: the platform shows no more of the failure file.
+/// The maximum length of a failure text, in characters. The platform shows no more of the failure file.
 pub const MAX_TEXT: usize = 1024;
 
-/// The maximum length of each text of a redacted cause, in characters. Twice [`MAX_TEXT`], so that a text that is shortened
-/// for the journey and shortened again for the file reads as if it had been shortened once.
+/// The maximum length of each text of a redacted cause, in characters. It is twice [`MAX_TEXT`]: a text that is
+/// shortened to it and then shortened again for the failure file reads as if it had been shortened once.
 const MAX_FIELD: usize = 2 * MAX_TEXT;
 
-/// The room, in characters, below which a message has only its first line.
+/// The length, in characters, below which only the first line of a message is shown.
 const LEAST_FOR_LINES: usize = 120;
 
 /// The maximum number of details that are shown.
 const MAX_DETAILS: usize = 5;
 
-/// The limit of a failure text, which follows from what the platform shows of it.
+/// The limit of a failure text, which depends on the place where the platform shows the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextLimit {
     /// [`MAX_TEXT`] characters: the failure reason of a training job.
     Reason,
-    /// The share of one of this many hosts in [`MAX_TEXT`] bytes: the exit message of a processing job, in which the platform
-    /// strings the texts of all hosts together.
+    /// The share of one host in [`MAX_TEXT`] bytes, for the exit message of a processing job. The platform concatenates
+    /// the texts of all hosts in that message.
     Message {
         /// The number of hosts.
         hosts: usize,
     },
 }
 
-/// Returns the text of the failure file: at most [`MAX_TEXT`] characters, without secrets and without a final line end.
+/// Returns the text of the failure file: at most [`MAX_TEXT`] characters, without secrets and without a line end at its
+/// end.
 ///
-/// The most telling line comes first. A long message is shortened; the place, the exit code and the beginning of the command
-/// stay.
+/// The most informative line is the first. A long message is shortened. The place, the exit code and the beginning of
+/// the command are kept.
 pub fn text(cause: &Cause, redactor: &Redactor) -> String {
     lay_out(&parts(cause, redactor), MAX_TEXT)
 }
 
-/// Returns the text like [`text`], within a limit. If several hosts share the limit, the text ends with a line end.
+/// Returns the text of [`text`], within a limit. If several hosts share the limit, the text ends with a line end.
 pub fn text_within(limit: TextLimit, cause: &Cause, redactor: &Redactor) -> String {
     let TextLimit::Message { hosts } = limit else { return text(cause, redactor) };
     let end = if hosts > 1 { "\n" } else { "" };
@@ -51,7 +53,7 @@ pub fn text_within(limit: TextLimit, cause: &Cause, redactor: &Redactor) -> Stri
     let whole = parts(cause, redactor);
     let mut most = room;
     loop {
-        // Every line has its share of a small room, unless there is none but for the first.
+        // Each line gets its share of a small limit. If the limit is too small for that, only the first line is kept.
         let scaled = whole.iter().map(|part| TextPart { least: part.least * most / MAX_TEXT, ..part.clone() });
         let parts: Vec<TextPart> = scaled.take(if most < LEAST_FOR_LINES { 1 } else { whole.len() }).collect();
         let text = lay_out(&parts, most);
@@ -86,7 +88,7 @@ fn parts(cause: &Cause, redactor: &Redactor) -> Vec<TextPart> {
     parts.push(part(absent, 80, 2, Keep::Head));
     let suspects = cause.collective.as_ref().map(nccl::timed_out);
     for (index, hint) in suspects.iter().chain(&cause.hints).enumerate() {
-        // The remedy stands at the end of a hint.
+        // The remedy is at the end of a hint.
         let least = if index == 0 { 260 } else { 80 };
         parts.push(part(format!("hint: {hint}"), least, 3, Keep::Head));
     }
@@ -95,12 +97,14 @@ fn parts(cause: &Cause, redactor: &Redactor) -> Vec<TextPart> {
     parts
 }
 
-/// Returns the first line of the text, for a log: what happened, without secrets, whatever its length.
+/// Returns the first line of the text for a log, without secrets. It states what happened, and its length is not
+/// limited.
 pub fn headline(cause: &Cause, redactor: &Redactor) -> String {
     clean_headline(cause, redactor).0
 }
 
-/// Returns the cause without secrets, each of its texts on one line and of bounded length: the form that leaves this host.
+/// Returns the cause without secrets, with each of its texts on one line and of bounded length. A cause leaves this
+/// host only in this form.
 pub fn redacted(cause: &Cause, redactor: &Redactor) -> Cause {
     let ends = |text: &str| field(text, redactor, Keep::Ends);
     let head = |text: &str| field(text, redactor, Keep::Head);
@@ -126,6 +130,7 @@ pub fn redacted(cause: &Cause, redactor: &Redactor) -> Cause {
         stage: cause.stage,
         ending: cause.ending,
         launcher: cause.launcher.as_deref().map(ends),
+        rank_ending: cause.rank_ending,
         absent_hosts: cause.absent_hosts.iter().map(|host| head(host)).collect(),
         collective: cause.collective.clone(),
         hints: cause.hints.iter().map(|hint| head(hint)).collect(),
@@ -134,8 +139,7 @@ pub fn redacted(cause: &Cause, redactor: &Redactor) -> Cause {
     }
 }
 
-/// Returns the line that says on which host and rank it happened and with which exit code, as far as the headline does not
-/// say so.
+/// Returns the line with the host, the rank and the exit code. Facts that the headline already states are left out.
 fn status(cause: &Cause) -> String {
     let code = format!("exit code {}", cause.exit_code());
     let (signal, has_code) = match cause.ending {
@@ -145,9 +149,9 @@ fn status(cause: &Cause) -> String {
             let signal = matches!(ending, Ending::Signaled(_)).then_some(words).filter(|_| !is_told);
             (signal, !cause.headline.starts_with(code.as_str()))
         }
-        // Nothing failed: the job was told to stop.
+        // The job was told to stop, and nothing failed.
         CauseEnding::NoProcess(0) => (None, false),
-        // The headline is footplate's own.
+        // footplate itself wrote the headline.
         CauseEnding::NoProcess(_) => (None, !cause.headline.ends_with(code.as_str())),
     };
     let parts = [
@@ -175,8 +179,8 @@ fn continuation(cause: &Cause) -> Option<&str> {
     cause.details.first().filter(|detail| detail.label.is_none()).map(|detail| detail.text.as_str())
 }
 
-/// Returns the headline and its continuation without secrets, each on one line. They are cleaned together, because a secret
-/// may span both; the headline then contains all.
+/// Returns the headline and its continuation without secrets, each on one line. They are cleaned together, because a
+/// secret may be spread over both. In that case, the returned headline contains both texts.
 fn clean_headline(cause: &Cause, redactor: &Redactor) -> (String, Option<String>) {
     let Some(rest) = continuation(cause) else { return (clean(&cause.headline, redactor), None) };
     let breaks = |text: &str| text.matches('\n').count();
@@ -189,15 +193,16 @@ fn clean_headline(cause: &Cause, redactor: &Redactor) -> (String, Option<String>
     }
 }
 
-/// Returns a text of bounded length, as [`clean`] has it. A long text is cleaned only once as a whole, because that takes time.
+/// Returns a text in the form of [`clean`], with a bounded length. A long text is cleaned only once as a whole, because
+/// cleaning takes time.
 fn field(text: &str, redactor: &Redactor, keep: Keep) -> String {
     let line = one_line(&redactor.clean(text));
     let line = shortened(&line, 2 * MAX_FIELD, keep);
     shortened(&visible(&redactor.clean(&line)), MAX_FIELD, keep)
 }
 
-/// Returns the text without secrets and control characters, on one line. It is cleaned before the lines are joined, because
-/// a secret may span lines, and again afterwards, as it is shown.
+/// Returns the text without secrets and control characters, on one line. It is cleaned before the lines are joined,
+/// because a secret may span lines, and again in the form in which it is shown.
 fn clean(text: &str, redactor: &Redactor) -> String {
     visible(&redactor.clean(&one_line(&redactor.clean(text)))).into_owned()
 }
@@ -282,7 +287,7 @@ mod tests {
                 assert!(hosts > 20 || message.starts_with(start), "{hosts}: {message}");
                 assert_eq!(message.ends_with('\n'), hosts > 1, "{hosts}: {message}");
                 assert!(hosts > 2 || message.contains("\nat train.py:4 in"), "{hosts}: {message}");
-                // No room is wasted.
+                // The text uses the whole limit.
                 assert!(hosts > 20 || message.len() + 8 > MAX_TEXT / hosts, "{hosts}: {} bytes", message.len());
             }
         }

@@ -16,22 +16,23 @@ use super::prefix::Prefixes;
 use super::record::{self, TRACEBACK};
 use crate::failure::pattern::pattern;
 
-/// The maximum number of bytes that are read of one standard stream of all processes together.
+/// The maximum number of bytes that are read from one standard stream of all processes together.
 const READ_BYTES: usize = 1 << 20;
 
-/// The minimum number of bytes that are read of a launcher's own stream, however many ranks share [`READ_BYTES`] with it.
+/// The minimum number of bytes that are read from a launcher's own stream, however many ranks share [`READ_BYTES`] with
+/// it.
 const OWN_BYTES: usize = READ_BYTES / 4;
 
-/// The maximum number of writers that are told apart. No job has as many ranks in one text.
+/// The maximum number of writers that are distinguished. No job has that many ranks in one text.
 const MAX_WRITERS: usize = 2048;
 
 /// The lines that processes wrote to one standard stream.
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) lines: Vec<Line>,
-    /// The writers of the lines. The first one stands for the lines without a prefix.
+    /// The writers of the lines. The first one represents the lines without a prefix.
     pub(super) writers: Vec<Writer>,
-    /// The indices of the lines of each writer, by the writer's index.
+    /// The indices of each writer's lines, by the writer's index.
     by_writer: Vec<Vec<usize>>,
 }
 
@@ -49,7 +50,7 @@ pub(super) struct Writer {
     pub(super) host: Option<String>,
     pub(super) rank: Option<usize>,
     pub(super) local_rank: Option<usize>,
-    /// The prefix of its lines, if another program put that before them.
+    /// The prefix of the writer's lines, if another program put it before them.
     pub(super) prefix: Option<String>,
 }
 
@@ -60,7 +61,8 @@ static ESCAPE: LazyLock<Regex> =
 /// The prefixes of launchers: `[rank0]: ` of torch's exception hook, `[default0]:` of `torchrun --tee`, and
 /// `[1,0]<stderr>:` of Open MPI, `[1,mpirank:0,algo-1]<stderr>:` of SageMaker's toolkit, and `[0]<stderr>:` of horovodrun.
 ///
-/// The blank after a prefix belongs to it only if its writer always puts one there; otherwise it is the line's indentation.
+/// The blank after a prefix is part of the prefix only if the program that adds the prefix always writes one. Otherwise
+/// it is the line's indentation.
 static PREFIX: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"^(?:\[rank(?P<rank>\d+)\]: ?|\[default(?P<local>\d+)\]:|\[\d+,(?:mpirank:)?(?P<mpi>\d+)(?:,[\w.-]+)?\]<std(?:err|out|diag)>:|\[(?P<gloo>\d+)\]<std(?:err|out)>:)",
@@ -70,15 +72,16 @@ static PREFIX: LazyLock<Regex> = LazyLock::new(|| {
 /// The text of a standard stream, before it is split into lines.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogText<'t> {
-    /// The bytes of the process that footplate started: a launcher or the script itself. They may contain lines of ranks.
+    /// The bytes of the process that footplate started: a launcher or the script itself. They may contain lines of
+    /// ranks.
     pub(super) own: &'t [u8],
-    /// The bytes of ranks that have streams of their own.
+    /// The bytes of ranks that have separate streams.
     pub(super) ranks: &'t [(&'t RankLabel, &'t [u8])],
-    /// The hosts of the job: a prefix with another host is not footplate's.
+    /// The hosts of the job. A prefix with another host was not written by footplate.
     pub(super) hosts: &'t [&'t str],
 }
 
-/// The lines that were read so far, and the index of each writer by its key.
+/// The lines that have been read, and the index of each writer by its key.
 struct Builder<'h> {
     lines: Vec<Line>,
     writers: Vec<Writer>,
@@ -87,12 +90,13 @@ struct Builder<'h> {
 }
 
 impl Log {
-    /// Reads a text without ranks that have streams of their own, and without prefixes of footplate's.
+    /// Reads a text that contains no separate streams of ranks and no prefixes of footplate.
     pub(super) fn read(bytes: &[u8]) -> Log {
         Log::from_text(LogText { own: bytes, ranks: &[], hosts: &[] })
     }
 
-    /// Reads the ends of a stream's texts. The lines of ranks come first, because a launcher's report about them comes last.
+    /// Reads the ends of a stream's texts. The lines of ranks are placed first, because a launcher reports about the
+    /// ranks at its end.
     pub(super) fn from_text(text: LogText<'_>) -> Log {
         let mut builder =
             Builder { lines: Vec::new(), writers: vec![Writer::default()], known: HashMap::new(), hosts: text.hosts };
@@ -128,18 +132,18 @@ impl Log {
 }
 
 impl Builder<'_> {
-    /// Adds the lines of a text of which `writer` wrote all lines without a prefix.
+    /// Adds the lines of a text. All lines without a prefix are attributed to `writer`.
     fn add(&mut self, bytes: &[u8], writer: &Writer) {
         let text = String::from_utf8_lossy(bytes);
-        // The end of the last line begins no further one, if a text of another writer follows.
+        // If the text of another writer follows, the end of the last line must not add an empty line.
         let text = if writer.rank.is_some() { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
         let text = &*record::on_one_line(text);
-        // The prefixes of launchers are known.
+        // The prefixes of launchers and of footplate are known, so they are not searched for.
         let is_known = |before: &str| PREFIX.is_match(before) || RankLabel::parse(before.as_bytes()).is_some();
         let prefixes = Prefixes::find(text, plain, |before| belongs_to_traceback(before) || is_known(before));
         for line in text.split('\n') {
-            // A terminal would show only the part after the last carriage return, but an error message may stand before it:
-            // every part is a line.
+            // A terminal would show only the part after the last carriage return, but the part before it may be an
+            // error message. Every part therefore becomes a line.
             let mut parts = line.split('\r').filter(|part| !part.trim().is_empty()).peekable();
             if parts.peek().is_none() {
                 let writer = self.index(writer);
@@ -153,7 +157,7 @@ impl Builder<'_> {
                 };
                 let prefix = Some(stripped.writer).filter(|prefix| !prefix.is_empty());
                 let writer = Writer { rank: stripped.rank.or(writer.rank), prefix, ..writer.clone() };
-                // The level of a record tells whether the exception was caught.
+                // The level of the record shows if the exception was caught.
                 if stripped.text.trim_end() == TRACEBACK && noise::level(stripped.prefix).is_some() {
                     let writer = self.index(&writer);
                     self.lines.push(Line { text: stripped.prefix.trim_end().to_owned(), writer });
@@ -166,11 +170,12 @@ impl Builder<'_> {
     fn add_line(&mut self, line: &str, writer: &Writer) {
         let mut writer = writer.clone();
         let mut text = line;
-        // At most one prefix of each kind: footplate's, inside it torchrun's, and inside that torch's.
+        // There is at most one prefix of each kind: footplate's, inside it torchrun's, and inside that torch's.
         for _ in 0..3 {
             if let Some((label, length)) = RankLabel::parse(text.as_bytes())
                 && self.hosts.contains(&label.host.as_str())
-                // Open MPI's own, with the number of a process: `[algo-1:47110] *** An error occurred in MPI_Recv`.
+                // A message of Open MPI itself has the number of a process in this place:
+                // `[algo-1:47110] *** An error occurred in MPI_Recv`.
                 && !text[length..].starts_with("***")
             {
                 (writer.host, writer.rank) = (Some(label.host), Some(label.rank));
@@ -188,7 +193,7 @@ impl Builder<'_> {
             self.lines.extend(lines.into_iter().map(|text| Line { text, writer }));
             return;
         }
-        // A progress bar or a logger may stand before the first line of a traceback.
+        // A progress bar or the fields of a logger may precede the first line of a traceback.
         if let Some(at) = text.find(TRACEBACK)
             && at > 0
             && !belongs_to_traceback(&text[..at])
@@ -199,9 +204,10 @@ impl Builder<'_> {
         self.lines.push(Line { text: text.trim_end().to_owned(), writer });
     }
 
-    /// Returns the index of a writer, which is added if it is new.
+    /// Returns the index of a writer. A new writer is added.
     fn index(&mut self, writer: &Writer) -> usize {
-        // torch's prefix names the rank inside torchrun's prefix, which names the local rank: one writer.
+        // torch's prefix names the rank, inside torchrun's prefix, which names the local rank. Both belong to one
+        // writer.
         let key = match (writer.local_rank, writer.rank) {
             (None, None) => match &writer.prefix {
                 Some(prefix) => format!("prefix {prefix}"),
@@ -224,20 +230,20 @@ impl Builder<'_> {
     }
 }
 
-/// Returns the last `most` bytes.
+/// Returns the last bytes, at most `most`.
 fn end(bytes: &[u8], most: usize) -> &[u8] {
     &bytes[bytes.len().saturating_sub(most)..]
 }
 
 /// Returns true if the text before `Traceback …` is part of the format: indentation, the margin of an exception group,
-/// `Original ` of torch's data loader, or `traceback : ` of torchrun's report.
+/// `Original ` in reports of torch's data loader, or `traceback : ` in torchrun's report.
 fn belongs_to_traceback(before: &str) -> bool {
     let margin = before.trim_end_matches("Original ").trim_end_matches("Exception Group ");
     let margin = margin.trim_end_matches("traceback : ");
     margin.chars().all(|c| matches!(c, ' ' | '\t' | '|' | '+'))
 }
 
-/// Returns the line without terminal escapes and other control characters; tabs stay.
+/// Returns the line without terminal escapes and other control characters, except tabs.
 fn plain(line: &str) -> Cow<'_, str> {
     if !line.contains(|c: char| c.is_control() && c != '\t') {
         return Cow::Borrowed(line);

@@ -1,22 +1,23 @@
-//! The judgement that the kernel killed a process of this container for lack of memory.
+//! Detects processes of this container that the kernel killed for lack of memory.
 //!
-//! The container's cgroup counts such kills. The counter is read before the script starts and again after it ended: if it
-//! grew, a process was killed. Without a memory cgroup, nothing is claimed.
+//! The container's cgroup counts such kills. The counter is read before the script starts and again after the script
+//! has ended. If it grew, a process was killed. Without a memory cgroup, nothing is claimed.
 
 use crate::machine::{MemoryCounters, MemoryGroup, Roots, machine_memory};
 
 /// A kill of a process of the container for lack of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory {
-    /// The largest amount of memory that the container ever used, in bytes; unknown on cgroup v2 before Linux 5.19.
+    /// The largest amount of memory that the container ever used, in bytes. `None` on cgroup v2 before Linux 5.19.
     pub peak_bytes: Option<u64>,
-    /// The amount that it could use, in bytes: its own limit, or all memory of the machine if it had none.
+    /// The amount of memory that the container could use, in bytes: its own limit, or all memory of the machine if it
+    /// had no limit.
     pub limit_bytes: Option<u64>,
     /// True if `limit_bytes` is all memory of the machine.
     pub whole_machine: bool,
 }
 
-/// A watch over the container's memory: started before the script, and asked after it.
+/// A watch over the container's memory. It is started before the script and read after it.
 #[derive(Debug)]
 pub struct MemoryWatch {
     roots: Roots,
@@ -25,7 +26,7 @@ pub struct MemoryWatch {
 }
 
 impl MemoryWatch {
-    /// Starts the watch by reading two small files. It never fails; without a cgroup there is nothing to watch.
+    /// Starts the watch by reading two small files. This never fails. Without a cgroup, the watch reports nothing.
     pub fn start() -> MemoryWatch {
         MemoryWatch::start_at(Roots::default())
     }
@@ -35,14 +36,17 @@ impl MemoryWatch {
         MemoryWatch { roots, group }
     }
 
-    /// Returns true if kills are counted: the container has a memory cgroup whose counters can be read.
+    /// Returns true if kills are counted, which means that the container has a memory cgroup whose counters can be
+    /// read.
     pub fn counts(&self) -> bool {
         self.group.as_ref().is_some_and(|(group, _)| group.counters().is_some())
     }
 
-    /// Returns what is known about a kill since the start; `None` if no process of the container was killed for lack of memory.
+    /// Returns the known facts about a kill since the start. `None` if no process of the container was killed for lack
+    /// of memory.
     ///
-    /// The kernel counts a kill before it sends the signal, so the answer is right as soon as the process is reaped.
+    /// The kernel counts a kill before it sends the signal, so the result is reliable as soon as the process has been
+    /// reaped.
     pub fn out_of_memory(&self) -> Option<OutOfMemory> {
         let (group, at_start) = self.group.as_ref()?;
         let counters = group.counters()?;
@@ -123,7 +127,7 @@ mod tests {
         write(folder.path(), "cgroup/memory.events", &events(1, 1));
         let known = OutOfMemory { peak_bytes: Some(GIB), limit_bytes: Some(GIB), whole_machine: false };
         assert_eq!(watch.out_of_memory(), Some(known));
-        // The whole machine ran out: this container's share of it is not known.
+        // The whole machine ran out of memory. The container's share of it is not known.
         write(folder.path(), "cgroup/memory.max", "max\n");
         let known = OutOfMemory { peak_bytes: None, limit_bytes: Some(32 * GIB), whole_machine: true };
         assert_eq!(watch.out_of_memory(), Some(known));
@@ -142,7 +146,7 @@ mod tests {
         assert_eq!(watch.out_of_memory().unwrap().limit_bytes, Some(2 * GIB));
     }
 
-    /// v1, as a container sees it: the path is the host's, the files are at the root of the mount.
+    /// Tests cgroup v1 as a container sees it: the path is the host's, and the files are at the root of the mount.
     #[test]
     fn a_kill_in_a_v1_container_is_seen_through_the_mount_root() {
         let control = |kills: u64| format!("oom_kill_disable 0\nunder_oom 0\noom_kill {kills}\n");
@@ -162,7 +166,7 @@ mod tests {
         assert_eq!(watch.out_of_memory(), Some(known));
     }
 
-    /// Hybrid: v1 carries the memory controller, v2 is mounted for systemd only.
+    /// Tests a hybrid setup: v1 has the memory controller, and v2 is mounted only for systemd.
     #[test]
     fn in_a_hybrid_the_v1_controller_is_read() {
         let (folder, roots) = tree(&[

@@ -24,23 +24,24 @@ static PROGRESS: LazyLock<Regex> =
 /// The process group of a message: `[PG 1 Rank 0]`, `[PG ID 0 PG GUID 0(default_pg) Rank 1]`.
 static GROUP: LazyLock<Regex> = LazyLock::new(|| pattern(r"\[PG (?:ID )?(\w+) "));
 
-/// An operation of Gloo that took too long.
+/// A message about an operation of Gloo that took too long.
 static GLOO: LazyLock<Regex> = LazyLock::new(|| pattern(r"Timed out waiting (\d+)ms for (recv|send) operation"));
 
-/// The ranks that others wait for: `[missing ranks: 1, 3]` of Horovod, `Ranks 1, 3 failed to pass monitoredBarrier` of Gloo.
+/// The ranks that the other ranks wait for: `[missing ranks: 1, 3]` of Horovod,
+/// `Ranks 1, 3 failed to pass monitoredBarrier` of Gloo.
 static MISSING: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(?i)missing ranks: *((?:\d+, *)*\d+)|\bRanks? ((?:\d+, *)*\d+) failed to pass monitoredBarrier")
 });
 
-/// Returns what the lines tell of a collective operation that ran out of time. `own` is the rank that wrote the lines without a
-/// rank.
+/// Returns the information in the lines about a collective operation that ran out of time. `own` is the rank that wrote
+/// the lines without a rank.
 pub(super) fn collective(log: &Log, own: Option<usize>) -> Collective {
     let mut found = Collective::default();
     let mut begun: BTreeMap<usize, u64> = BTreeMap::new();
     for (at, line) in log.lines.iter().enumerate() {
         let text = line.text.as_str();
         let writer = log.writer(at).rank.or(own);
-        // A subgroup counts its ranks by itself.
+        // The ranks of a subgroup are numbered separately.
         let rank_of = |digits: &str| writer.or_else(|| digits.parse().ok());
         if let Some(words) = TIMEOUT.captures(text)
             && let Some(rank) = rank_of(&words[1])
@@ -66,14 +67,14 @@ pub(super) fn collective(log: &Log, own: Option<usize>) -> Collective {
             found.missing.extend(ranks.split(',').filter_map(|rank| rank.trim().parse::<usize>().ok()));
         }
     }
-    // The operation that ran out of time counts, not those that its rank began after it.
+    // The operation that ran out of time counts, not the operations that its rank began later.
     for (rank, number) in begun {
         found.late.entry(rank).or_default().number.get_or_insert(number);
     }
     found
 }
 
-/// Returns what the stderr of several ranks tells of a collective operation that ran out of time.
+/// Returns the information in the stderr of several ranks about a collective operation that ran out of time.
 pub fn collective_of<'t>(ranks: impl Iterator<Item = (Option<usize>, &'t [u8])>) -> Collective {
     let mut all = Collective::default();
     for (rank, stderr) in ranks {
@@ -82,7 +83,7 @@ pub fn collective_of<'t>(ranks: impl Iterator<Item = (Option<usize>, &'t [u8])>)
     all
 }
 
-/// Returns true if an error, the headline with its details, is a collective operation that ran out of time.
+/// Returns true if an error, given as the headline with its details, is a collective operation that ran out of time.
 pub(super) fn claims_timeout(claimed: &str) -> bool {
     claimed.contains("Watchdog caught")
         || claimed.contains("collective operation timeout")
@@ -121,7 +122,7 @@ pub(super) fn timed_out(found: &Collective) -> String {
     format!("{subject} ran out of time{after}{waiting}; {suspects}; {remedy}")
 }
 
-/// Returns `rank 1` or `ranks 1, 2`, with at most eight of them.
+/// Returns `rank 1` or `ranks 1, 2`, with at most eight ranks.
 fn ranks(ranks: &BTreeSet<usize>) -> String {
     const SHOWN: usize = 8;
     let mut names: Vec<String> = ranks.iter().take(SHOWN).map(usize::to_string).collect();
@@ -140,7 +141,7 @@ static PEER: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// Returns the peer of the lost connection: that of the headline, else the first one in the log.
+/// Returns the peer of the lost connection. It is read from the headline, else from the first such line of the log.
 pub(super) fn peer(claimed: &str, log: &Log) -> Option<String> {
     let named = |text: &str| PEER.captures(text).map(|found| found[1].to_owned());
     named(claimed).or_else(|| log.lines.iter().find_map(|line| named(&line.text)))

@@ -14,9 +14,10 @@ static PROGRESS: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Warnings of Python's warnings module, `file.py:3: UserWarning: …`, and the source line below them.
 static WARNING: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^\S.*:\d+: \w*Warning: |^\w*Warning: |^\s*warnings?\.warn\(|^\s+warn\("));
+    LazyLock::new(|| pattern(r"^\S.*:\d+: \w*Warning: |^\w*Warning: |^\s*warnings?\.warn\(|^\s+(?:self\.)?_?warn\("));
 
-/// The level of a log record where loggers put it: among the first fields of a line, with a separator on both sides.
+/// The level of a log record in the position where loggers write it: among the first fields of a line, with a separator
+/// on both sides.
 static LEVEL: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r#"^(?:.{0,80}?[\s\[(|:,"-])?(?P<level>DEBUG|INFO|NOTICE|WARNING|WARN|ERROR|CRITICAL|FATAL|EXCEPTION)(?:[\s\]):|,"-]|$)|"#,
@@ -25,8 +26,9 @@ static LEVEL: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// The first letter and date of a record of Google's logging library, which torch and TensorFlow use, and of Tornado's, which
-/// Jupyter and Optuna use: `E0314 12:00:00.000000 …`, `2024-03-14 12:00:00.000000: E …`, `[E 2024-03-14 12:00:00,000 …`.
+/// The first letter and the date of a log record. Google's logging library, which torch and TensorFlow use, and
+/// Tornado's, which Jupyter and Optuna use, write this form: `E0314 12:00:00.000000 …`,
+/// `2024-03-14 12:00:00.000000: E …`, `[E 2024-03-14 12:00:00,000 …`.
 static GLOG: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"^\[?(?P<letter>[DIWEFC])(?:\d{3,4}|\d{8}| \d{6}| \d{4}-\d\d-\d\d) \d\d:\d\d:\d\d|^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+:? (?P<late>[IWEF]) ",
@@ -41,12 +43,12 @@ static DATED: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// Advice and remarks of programs that stand below an error and do not tell it.
+/// Advice and remarks that programs print below an error and that do not state it.
 static ADVICE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
-        r"^Set the environment variable HYDRA_FULL_ERROR|^Set TORCHDYNAMO_VERBOSE|^You can suppress this exception|",
+        r"^Set the environment variable HYDRA_FULL_ERROR|^Error executing job with overrides: |^Set TORCHDYNAMO_VERBOSE|^You can suppress this exception|",
         r"^Try '.*' for (?:help|more)|^For more (?:information|details|help)|^(?:Use|Run|See|Refer|Check out) \W?(?:--|`|'|https?://|with )|",
-        r"^note: (?:run with|Some details are omitted|This (?:error|is an issue))|^hint: See above|^\(Use `node|^Node\.js v\d|",
+        r"^note: (?:run with|Some details are omitted|This (?:error|is an issue))|^hint: See above|^\(Use `node|^Node\.js v\d|^Bun v\d|",
         r"^Execution halted|^Calls: |^Pass --helpshort|^curl failed to verify|^establish a secure connection to it|^how to fix it, please|^More details here: |^Please make sure you have the correct|^and the repository exists|^Backtrace omitted|^Run with RUST_BACKTRACE|^BUILD FAILED in |^\d+ actionable tasks?:|",
         r"^> (?:Run with|Get more help|Task :\S+ FAILED$)|^\* Try:$|^FAILURE: Build failed with an exception|^npm (?:ERR!|error) +(?:in workspace|at location)|",
         r"^\[ERROR\] (?:\[Help \d+\] |-> \[Help|To see the full stack|Re-run Maven|For more information|After correcting)|^\[ERROR\]$|",
@@ -60,9 +62,12 @@ static ADVICE: LazyLock<Regex> = LazyLock::new(|| {
         r"sagemaker-training-toolkit (?:ERROR|INFO) +(?:Encountered|Reporting|Invoking|Waiting|Done|Command)|",
         r"^\[notice\]|^huggingface/tokenizers: |^To disable this warning|^\s+- (?:Avoid using `tokenizers|Explicitly set the env)|",
         r"^npm (?:notice|(?:ERR!|error) A complete log)|^Debug (?:log|info)|^A complete log of this run|^Press any key|^Shutting down|",
-        r"^BEGIN failed--compilation aborted|^==\d+==ABORTING|^SUMMARY: \w+Sanitizer|^Please (?:report|file|include)|",
+        r"^BEGIN failed--compilation aborted|^==\d+==(?:ABORTING| )|^==\d+==$|^=========(?: |$)|^make(?:\[\d+\])?: (?:Entering|Leaving) directory|^Script (?:started|done)\b|^SUMMARY: \w+Sanitizer|^Please (?:report|file|include)|",
         r"^Sentry is attempting to send|^Waiting up to \d+ seconds$|^Press Ctrl-|^Pass --help|^\s+available (?:values|commands|groups|indices): |",
-        r"^Task exception was never retrieved$|^\s*[~^]+ <--- HERE$|",
+        r"^\s*[~^]+ <--- HERE$|^npm (?:ERR!|error) +(?:To see a list of scripts|npm run)\b|",
+        r"^\S+ \S+ INFO (?:exited|gave up|spawned|success|stopped|reaped): \S+ |",
+        r"^[\d.]+user [\d.]+system |^\d+inputs\+\d+outputs |^(?:real|user|sys)\s+(?:\d+m)?[\d.]+s?$|^info Visit https://yarnpkg|",
+        r"^\[\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\]$|^Complete log: |^sudo: If sudo is running in a container|",
         r"^Error termination\. Backtrace:$|^#\d+ +0x[0-9a-f]+ |^error: called from$|",
         r"\s--help$|^For detailed information|^=+ .* =+$|^FAILED \S+::|^ERROR \S+\.py(?:::\S+)?(?: - [A-Z]\w+: .*)?$|^!+ .* !+$|^For simplicity, JAX has removed|^The above error|^If you believe this is|^Stack trace:|^\s*\[bt\] ",
     ))
@@ -89,11 +94,13 @@ static LAUNCHER: LazyLock<Regex> = LazyLock::new(|| {
 /// The line above and below each message of Open MPI.
 const MPI_RULE: &str = "--------------------------------------------------------------------------";
 
-/// Lines of services about themselves, stack frames of C++, Java and the interpreter, and exceptions that it ignored.
+/// Lines of services about themselves, stack frames of C++, Java and the interpreter, and exceptions that the
+/// interpreter ignored.
 static SERVICE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"^(?:wandb|neptune|comet_ml|mlflow|COMET \w+):(?: |$)|^\W{0,4}View (?:run|experiment|project|sweep)\b.* at:? |^frame #\d+: |^Exception ignored |^\s+at \S+ ?\(.*\)(?: \{)?$|",
-        r#"^Fatal Python error: |^\w.*\(most recent call first\):$|^Extension modules: |^\s+File ".*", line \d+"#,
+        r"^Unclosed c(?:lient session|onnect(?:ion|or))$|^(?:client_session|connect(?:ions?|or)|task|future): [<\[]|^Task was destroyed but|^Generating '\S+\.qdstrm'|^(?:Task|Future) exception was never|",
+        r#"^Fatal Python error: |^Python runtime state: |^  <no Python frame>$|^\w.*\(most recent call first\):$|^Extension modules: |^\s+File ".*", line \d+"#,
     ))
 });
 
@@ -106,7 +113,7 @@ pub(super) enum RecordLevel {
     Error,
 }
 
-/// Returns the level of a log record; `None` if the line is not one.
+/// Returns the level of a log record. `None` if the line is not a log record.
 pub(super) fn level(line: &str) -> Option<RecordLevel> {
     if let Some(found) = GLOG.captures(line) {
         let letter = found.name("letter").or(found.name("late")).map_or("", |letter| letter.as_str());
@@ -120,12 +127,13 @@ pub(super) fn level(line: &str) -> Option<RecordLevel> {
     })
 }
 
-/// Returns true for a log record that tells of no error: one of debug, information or a warning.
+/// Returns true for a log record that reports no error: a record of level debug, info or warning.
 pub fn is_harmless_record(line: &str) -> bool {
     level(line) == Some(RecordLevel::Harmless)
 }
 
-/// Returns true for a line by which a program says that it cannot go on: `FATAL: …`, a record of level critical.
+/// Returns true for a line in which a program states that it cannot continue: `FATAL: …`, or a record of level
+/// critical.
 pub(super) fn is_fatal(line: &str) -> bool {
     static FATAL: LazyLock<Regex> = LazyLock::new(|| {
         pattern(r"^(?:.{0,80}?[\s\[(|:,-])?(?:FATAL|CRITICAL|PANIC)(?:[\s\]):|,-]|$)|^(?:[Ff]atal|panic)(?: error)?: ")
@@ -133,29 +141,37 @@ pub(super) fn is_fatal(line: &str) -> bool {
     FATAL.is_match(line)
 }
 
-/// Returns the message of a log record that begins with a date or a time: without that, its level and its logger. Other lines
-/// stay as they are.
+/// Returns the message of a log record that begins with a date or a time, without the date, the time, the level and the
+/// logger. Returns other lines unchanged.
 pub(super) fn message(line: &str) -> &str {
-    /// Fields between the level and the message: a thread, a logger, a place.
+    /// The fields between the level and the message: a thread, a logger, a place.
     static FIELDS: LazyLock<Regex> = LazyLock::new(|| {
         pattern(r"^(?:\[[^\]]*\] ?)?(?:[A-Za-z_<$/][\w.:<>$/-]*(?:\(\))?(?: - |: |\] )| - )?(?:- )?|^\S*\] ")
     });
     let glog = GLOG.find(line).and_then(|found| Some(found.end() + line[found.end()..].find("] ")? + 2));
-    let dated = || DATED.find(line).map(|found| found.end());
     let levelled = || {
         let found = LEVEL.captures(line)?;
         Some(found.name("level").or(found.name("lower")).or(found.name("short"))?.end())
     };
-    let Some(end) = glog.or_else(|| dated().map(|end| levelled().filter(|level| *level > end).unwrap_or(end))) else {
-        return line;
+    let dated = || {
+        let date = DATED.find(line)?;
+        let level = levelled().filter(|level| *level > date.end());
+        // Go's logger writes no fields: `2024/03/14 12:00:00 load: no such file`.
+        Some((level.unwrap_or(date.end()), level.is_some() || !date.as_str().contains('/')))
     };
+    let Some((end, has_fields)) = glog.map(|end| (end, false)).or_else(dated) else { return line };
     let rest = line[end..].trim_start_matches([' ', '\t', ']', ')', ':', '|', ',', '-']);
-    let fields = if glog.is_some() { 0 } else { FIELDS.find(rest).map_or(0, |found| found.end()) };
+    // wget prints a status: `2026-11-28 10:00:01 ERROR 404: Not Found.`
+    let is_status = rest.split_once(':').is_some_and(|(code, _)| code.len() == 3 && code.parse::<u16>().is_ok());
+    if let Some(at) = line[..end].rfind("ERROR").filter(|_| is_status) {
+        return line[at..].trim();
+    }
+    let fields = if has_fields { FIELDS.find(rest).map_or(0, |found| found.end()) } else { 0 };
     let text = rest[fields..].trim();
     if text.is_empty() { line } else { text }
 }
 
-/// Returns true if a line says nothing about a failure, whatever words it contains.
+/// Returns true if a line contains no information about a failure, whatever words it contains.
 pub(super) fn is_noise(line: &str) -> bool {
     !line.contains(char::is_alphanumeric)
         || PROGRESS.is_match(line)
@@ -165,12 +181,36 @@ pub(super) fn is_noise(line: &str) -> bool {
         || is_launchers(line)
 }
 
+/// The minimum number of lines with which a program reports its progress.
+pub(super) const STEPS: usize = 5;
+
+/// Returns true for a line that reports the progress of a training.
+pub(super) fn is_step(line: &str) -> bool {
+    static STEP: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"(?i)\b(?:epoch|steps?|iter|iterations?|batch|loss|lr|it/s)\b"));
+    STEP.is_match(line)
+}
+
+/// Returns true for an error that scripts ignore when they look at the machine, the source folder or the terminal, or
+/// clean up. The program goes on after it.
+pub(super) fn is_ignored_by_most(line: &str) -> bool {
+    static IGNORED: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(concat!(
+            r"^fatal: not a git repository|\b(?:nvidia-smi|rocm-smi|neuron-ls|hostname|lspci|lsb_release|ifconfig|ip|clear|git): (?:command )?not found$|",
+            r"^(?:mesg|stty|tput|reset): |^perl: warning: |^rm: cannot remove |^mkdir: cannot create directory .*: File exists$|^(?:pkill|kill|killall|fuser): |",
+            r"failed call to cuInit|^Could not find (?:cuda drivers|TensorRT)|^Failed to detect the name of this notebook|",
+            r"^ERROR: pip's dependency resolver does not currently|^\S+ \S+ requires \S+.*, but you have |\boptional (?:module|package|dependency)\b",
+        ))
+    });
+    IGNORED.is_match(line)
+}
+
 /// Returns true if a line is part of a launcher's report about processes that failed.
 pub(super) fn is_launchers(line: &str) -> bool {
     LAUNCHER.is_match(line)
 }
 
-/// Returns true if a line clearly begins new output, and so ends a message of several lines.
+/// Returns true if a line clearly begins new output, which ends a message of several lines.
 pub(super) fn is_new_output(line: &str) -> bool {
     line == MPI_RULE
         || DATED.is_match(line)
@@ -181,7 +221,8 @@ pub(super) fn is_new_output(line: &str) -> bool {
         || LEVEL.captures(line).is_some_and(|found| found.name("level").is_some_and(|level| level.start() <= 1))
 }
 
-/// Returns `line` without the progress bar before it, which had not ended its own line. Other lines keep their indentation.
+/// Returns `line` without a progress bar that precedes the line's text because the bar did not end its own line. Other
+/// lines keep their indentation.
 pub(super) fn without_progress(line: &str) -> &str {
     static BAR: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^.{0,200}?\d+%\|[^|]{0,200}\| *[^\[\]]{0,60}\[[^\]]{0,80}\]"));

@@ -1,4 +1,4 @@
-//! The most telling line of programs that are not Python, and of Python's errors without a traceback.
+//! The most informative line of programs that are not Python, and of Python's errors without a traceback.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -10,23 +10,14 @@ use crate::event::SourcePlace;
 use super::lines::Log;
 use super::noise::{self, RecordLevel};
 use super::read;
-use super::runtime::{self, TellingLine, place_of};
+use super::runtime::{self, ErrorLine, place_of};
+use super::words::has_words_of_error;
+use super::wrapper;
 use crate::failure::pattern::pattern;
 
-/// The number of meaningful lines before the end that are searched for an error. The program survived errors before those.
+/// The number of meaningful lines at the end that are searched for an error. The program survived errors before those
+/// lines.
 const SEARCHED_LINES: usize = 12;
-
-/// Words by which a line tells of an error.
-static ERROR: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(concat!(
-        r"(?i:\b(?:errors?|fatal|exceptions?|cannot|can't|could not|couldn't|unable to|not found|no such|denied|killed|",
-        r"panic|panicked|failed|failure|abort|aborted|aborting|invalid|unrecognized|unknown option|segmentation fault|",
-        r"bus error|illegal instruction|core dumped|undefined symbol|no module named|no space left|out of memory|refused|",
-        r"required|missing|halted|not executable|bad interpreter|exceeds|must be|no route to host|timed out|",
-        r"undefined reference|undeclared|unbound variable|syntax error|multiple definition)\b)|",
-        r"\b[A-Z]\w*(?:Error|Exception)\b|what\(\):",
-    ))
-});
 
 /// Lines that state an error: `error: …`, `ValueError: …`, `cp: cannot stat …`, `train.sh: line 2: …`.
 static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
@@ -38,7 +29,7 @@ static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// Lines that state an error in another language than English: `错误: …`, `Fehler: …`.
+/// Lines that state an error in a language other than English: `错误: …`, `Fehler: …`.
 static TRANSLATED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(?:^|\s|\[)(?:错误|錯誤|エラー|오류|[Ff]ehler|FEHLER|[Ee]rreur|ERREUR|[Оо]шибка|ОШИБКА)\]?\s?[:：]")
 });
@@ -47,99 +38,30 @@ static TRANSLATED: LazyLock<Regex> = LazyLock::new(|| {
 static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"(?i)^g?make(?:\[\d+\])?: \*\*\* (?:\[|waiting)|exit(?:ed|ing)? (?:with )?(?:status|code|with)|non-zero|^execution halted|^ninja: |",
-        r"^usage:|^error executing job|: error is not recoverable|command failed with|^begin failed|",
+        r"^usage:|: error is not recoverable|command failed with|^begin failed|",
         r"\b\d+ (?:failed|errors?|warnings?)\b.* (?:in|generated|emitted)\b|^error: (?:aborting|could not compile|compilation failed|linker command)|",
-        r"exiting with failure|^ExitCode \d+|",
+        r"exiting with failure|^ExitCode \d+|: exit \d+\.?$|\b(?:returned|returned with|failed with) (?:exit (?:code|status) |an error code )?\d+\.?$|",
+        r"^error: test failed, to rerun|^error: \d+ targets? failed|^Errors while running CTest|^(?:Error: )?Tests? fail(?:ures|ed)$|",
+        r"^Error compiling project|^Compilation failed$|^The build failed\.|^Build FAILED\.?$|^ERROR: Build failed\.|^Error executing process > |",
         r"^compilation terminated|^abort(?:ed|ing)[.!]*$|previous errors?\b|^fatal: could not read from remote repository|^traceback |see (?:above|the log)|",
         r"^(?:error|failed): line \d+|^(?:an )?(?:error|failed|failure)(?:(?:[ ,:]| in| on| at| near)+ \S+)?[ ,:]+(?:(?:in|on|at|near) )?line:? \d+[^:]{0,40}$|^(?:job|task|step|script|command|training|process)\b.{0,40} (?:failed|aborted)[.!]?$|",
-        r"^\S+: child returned status|^execution of \S+ aborted due to|^error: (?:could not create the java|a fatal exception has occurred)|",
-        r"^in \S+ line \d+, exit \d+$|^\s*\d+ failed tests?$|^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror|",
+        r"^\S+: child returned status|^execution of \S+ aborted due to|^error: execution of an external program failed|^error: (?:could not create the java|a fatal exception has occurred)|",
+        r"^worker failed to boot|\bthere were (?:failed|errors)|^(?:error: )?resolutionimpossible: |^in \S+ line \d+, exit \d+$|^\s*\d+ failed tests?$|^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror|",
         r"^pdsh@\S+: \S+: ssh exited with|^slurmstepd: error: \*\*\* \S+ \S+ on \S+ cancelled at \S+ \*\*\*$",
     ))
 });
 
-/// `train.py: error: unrecognized arguments: --foo`, as argparse ends a program with exit code 2.
+/// The message `train.py: error: unrecognized arguments: --foo`, with which argparse ends a program with exit code 2.
 static ARGUMENT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[^\s:]+(?: [^\s:]+)*: error: "));
 
-/// The beginnings of words by which programs say no more than that they end, and the words around them.
-const OF_ENDS: [&str; 76] = [
-    "abort",
-    "above",
-    "after",
-    "again",
-    "all",
-    "and",
-    "are",
-    "because",
-    "been",
-    "bye",
-    "cannot",
-    "caught",
-    "check",
-    "clean",
-    "clos",
-    "code",
-    "continu",
-    "could",
-    "crash",
-    "critical",
-    "detail",
-    "did",
-    "done",
-    "down",
-    "due",
-    "during",
-    "encounter",
-    "end",
-    "epoch",
-    "error",
-    "exception",
-    "exit",
-    "fail",
-    "fatal",
-    "finish",
-    "for",
-    "from",
-    "giv",
-    "happen",
-    "has",
-    "have",
-    "job",
-    "kill",
-    "leav",
-    "log",
-    "main",
-    "not",
-    "now",
-    "occur",
-    "out",
-    "panic",
-    "please",
-    "process",
-    "program",
-    "quit",
-    "rank",
-    "raise",
-    "reason",
-    "run",
-    "script",
-    "see",
-    "shut",
-    "skip",
-    "status",
-    "step",
-    "stop",
-    "task",
-    "terminat",
-    "the",
-    "this",
-    "trac",
-    "train",
-    "unable",
-    "unexpected",
-    "unhandled",
-    "was",
-];
+/// The beginnings of words with which programs state only that they end, and of the words around them.
+const OF_ENDS: &str = "
+    abort above after again all and are because been bye cannot caught check clean clos code continu could crash
+    critical detail did done down due during encounter end epoch error exception exit fail fatal finish for from
+    giv happen has have job kill leav log main not now occur out panic please process program quit rank raise
+    reason run script see shut skip status step stop task terminat the this trac train unable unexpected
+    unhandled was
+";
 
 /// A record of Rich's logger.
 static COLUMNS: LazyLock<Regex> = LazyLock::new(|| {
@@ -148,8 +70,8 @@ static COLUMNS: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// The place of an error that a compiler found, before its message: `fit.c:4:11: error: `, `fit.cu(9): error: `. Rust names
-/// the place below.
+/// The place of an error that a compiler found, before its message: `fit.c:4:11: error: `, `fit.cu(9): error: `. Rust
+/// prints the place below the message.
 static COMPILER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"^[^\s:()]+(?::\d+(?::\d+)?|\(\d+(?:,\d+)?\)): (?:fatal )?error(?: [A-Z]+\d+)?: |^error\[E\d+\]: ")
 });
@@ -167,54 +89,45 @@ static PLACE: LazyLock<Regex> = LazyLock::new(|| {
 /// The place above a message of Fortran: `At line 12 of file fit.f90 (unit = 10, file = 'in.dat')`.
 static ABOVE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^At line (?P<line>\d+) of file (?P<path>\S+)"));
 
-/// Returns the last message of argparse from the line `from` on, if its usage stands there too.
-pub(super) fn argument_error(log: &Log, from: usize) -> Option<TellingLine> {
+/// Returns the last message of argparse from the line `from` on, if the usage is printed too.
+pub(super) fn argument_error(log: &Log, from: usize) -> Option<ErrorLine> {
     let used = log.lines[from.min(log.lines.len())..].iter().any(|line| line.text.starts_with("usage: "));
     let line = (from..log.lines.len()).rev().find(|&at| used && ARGUMENT.is_match(log.text(at)))?;
-    Some(TellingLine { headline: log.text(line).to_owned(), place: None, line })
+    Some(ErrorLine { headline: log.text(line).to_owned(), place: None, line })
 }
 
-/// The weight of a line that tells of an error, the heaviest first.
+/// The weight of a line that reports an error, the heaviest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Telling {
-    /// It states an error, or is a log record of an error.
+enum ErrorLineKind {
+    /// The line states an error, or is a log record of an error.
     Statement,
-    /// It has words of an error.
+    /// The line contains words of an error.
     Words,
-    /// It sums up other lines.
+    /// The line summarizes other lines.
     Summary,
 }
 
-/// Returns the weight of a line; `None` if it tells of no error.
-fn weight(line: &str) -> Option<Telling> {
+/// Returns the weight of a line. `None` if it does not report an error.
+fn weight(line: &str) -> Option<ErrorLineKind> {
     let level = noise::level(line);
-    if level == Some(RecordLevel::Harmless) {
+    if level == Some(RecordLevel::Harmless) || wrapper::is_shown_command(line) || noise::is_ignored_by_most(line) {
         return None;
     }
     let message = noise::message(line);
     let states = level == Some(RecordLevel::Error) || STATEMENT.is_match(message) || TRANSLATED.is_match(line);
     match (states, has_words_of_error(message)) {
+        (false, false) if wrapper::is_report(line) => Some(ErrorLineKind::Summary),
         (false, false) => None,
-        // It explains the line before it.
-        _ if message.starts_with("Caused by: ") => Some(Telling::Words),
-        _ if SUMMARY.is_match(message) => Some(Telling::Summary),
-        (true, _) => Some(Telling::Statement),
-        (false, true) => Some(Telling::Words),
+        // The line explains the line before it.
+        _ if message.starts_with("Caused by: ") => Some(ErrorLineKind::Words),
+        _ if SUMMARY.is_match(message) || wrapper::is_report(line) => Some(ErrorLineKind::Summary),
+        (true, _) => Some(ErrorLineKind::Statement),
+        (false, true) => Some(ErrorLineKind::Words),
     }
 }
 
-/// Returns true if a line has words by which it tells of an error, and not only a figure of that name: `error=0.3`.
-fn has_words_of_error(message: &str) -> bool {
-    // Words after the number tell what it counts: `aborted: 0 rows are left`.
-    static FIGURE: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r#"^["']? ?[=:] ?-?\d[\d.e+-]*%?(?:$|[,;|)\]}"'/]|\s+(?:[,;|(\[]|[\w./-]+ ?[=:]|\d|$))"#)
-    });
-    let is_figure = |rest: &str| FIGURE.is_match(rest);
-    ERROR.find_iter(message).any(|found| !is_figure(&message[found.end()..]))
-}
-
-/// Returns the line that led to the one before `end`, if that only sums up: it says that the program gave up, or that another
-/// program failed.
+/// Returns the line that led to the line before `end`, if that line only summarizes: it states that the program gave
+/// up, or that another program failed.
 pub(super) fn before_summary<'l>(log: &'l Log, end: usize, skipped: &[bool]) -> Option<&'l str> {
     static GIVES_UP: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
@@ -223,52 +136,91 @@ pub(super) fn before_summary<'l>(log: &'l Log, end: usize, skipped: &[bool]) -> 
     });
     let line = end.checked_sub(1)?;
     let text = log.text(line);
-    if !GIVES_UP.is_match(text) && !SUMMARY.is_match(noise::message(text)) {
+    // A program's own words before a report become the headline.
+    let gives_up = GIVES_UP.is_match(text);
+    if wrapper::is_report(text) || !gives_up && !SUMMARY.is_match(noise::message(text)) {
         return None;
     }
-    let earlier = (0..line).rev().find(|&at| is_meaningful(log, at, skipped))?;
+    let is_output = |at: &usize| is_meaningful(log, *at, skipped) && !wrapper::is_shown_command(log.text(*at));
+    let earlier = (0..line).rev().find(is_output)?;
     let is_of_writer = log.lines[earlier].writer == log.lines[line].writer;
-    (is_of_writer && noise::level(log.text(earlier)) != Some(RecordLevel::Harmless)).then(|| log.text(earlier))
+    let earlier = log.text(earlier);
+    // A failed attempt is often logged as a warning.
+    let is_told =
+        noise::level(earlier) != Some(RecordLevel::Harmless) || gives_up && has_words_of_error(noise::message(earlier));
+    (is_of_writer && is_told).then_some(earlier)
 }
 
-/// Returns the most telling line about an error among the last lines from `from` on. `skipped` is true for each line that
-/// belongs to something else, such as a traceback.
+/// Returns the most informative line about an error among the last lines from `from` on. `skipped` is true for each
+/// line that belongs to something else, such as a traceback.
 ///
-/// The last statement of an error counts, unless lines with words of an error follow it from afar: the program survived it.
-pub(super) fn telling(log: &Log, from: usize, skipped: &[bool]) -> Option<TellingLine> {
+/// The last statement of an error counts. If lines with words of an error follow much later, the program survived the
+/// statement, and it does not count.
+pub(super) fn last_error(log: &Log, from: usize, skipped: &[bool]) -> Option<ErrorLine> {
     const NEAR: usize = 4;
     if let Some(found) = runtime::panic(log, from).or_else(|| runtime::exception(log, from)) {
         return Some(found);
     }
     let lines = meaningful(log, from, skipped).take(SEARCHED_LINES).enumerate();
-    let weighed: Vec<(usize, usize, Telling)> = lines
+    let weighed: Vec<(usize, usize, ErrorLineKind)> = lines
         .filter_map(|(distance, at)| Some((distance, at, weight(noise::without_progress(log.text(at)))?)))
         .collect();
-    let last = |wanted: Telling| weighed.iter().find(|(_, _, weight)| *weight == wanted);
-    let found = match (last(Telling::Statement), last(Telling::Words)) {
+    let survived = end_of_survived(log, from, skipped);
+    let weighed: Vec<_> = weighed.into_iter().filter(|(_, at, _)| *at >= survived).collect();
+    let last = |wanted: ErrorLineKind| weighed.iter().find(|(_, _, weight)| *weight == wanted);
+    let found = match (last(ErrorLineKind::Statement), last(ErrorLineKind::Words)) {
         (Some(statement), Some(words)) if statement.0 > words.0 + NEAR => Some(words),
         (Some(statement), _) => Some(statement),
-        (None, words) => words.or_else(|| last(Telling::Summary)),
+        (None, words) => words.or_else(|| last(ErrorLineKind::Summary)),
     };
     let &(_, line, weight) = found?;
     if COMPILER.is_match(log.text(line)) {
-        return Some(said(log, first_of_compiler(log, from, skipped, line)));
+        return Some(error_line_at(log, first_of_compiler(log, from, skipped, line)));
     }
-    // A program may report an error without a word of error before it sums up: `tar: This does not look like a tar archive`.
+    // Before a summary, a program may report an error that contains no word of error:
+    // `tar: This does not look like a tar archive`.
     let program = |at: usize| log.text(at).split_once(": ").map(|(name, _)| name).filter(|name| !name.contains(' '));
     let is_summary = |at: usize| SUMMARY.is_match(log.text(at));
-    let earlier = || meaningful(log, from, skipped).find(|&at| at < line && !is_summary(at));
-    // The error of another program names that and its subject: `gzip: stdin: not in gzip format`.
+    let is_shown_command = |at: usize| wrapper::is_shown_command(log.text(at));
+    let earlier = || meaningful(log, from, skipped).find(|&at| at < line && !is_summary(at) && !is_shown_command(at));
+    // The error of another program contains the program's name and a subject: `gzip: stdin: not in gzip format`.
     let is_complaint = |at: usize| program(at).is_some() && log.text(at).matches(": ").count() > 1;
     let belongs = |&at: &usize| {
-        program(at).is_some() && program(at) == program(line) || is_complaint(at) || PLACE.is_match(log.text(at))
+        program(at).is_some() && program(at) == program(line)
+            || is_complaint(at)
+            || PLACE.is_match(log.text(at))
+            || wrapper::is_message_after_name(log.text(at))
     };
-    let before = earlier().filter(|at| weight == Telling::Summary && belongs(at));
+    // GNU parallel prints the command of a job below the line that reports the job.
+    let is_shown = |at: usize| at > 0 && wrapper::is_report(log.text(at - 1)) && log.text(at - 1).ends_with(':');
+    let is_own = |&at: &usize| {
+        wrapper::may_be_own_words(log.text(at)) && !is_shown(at) && !noise::is_harmless_record(log.text(at))
+    };
+    let is_report = weight == ErrorLineKind::Summary && wrapper::is_report(log.text(line));
+    if is_report && let Some(own) = meaningful(log, from, skipped).skip_while(|&at| at >= line).find(is_own) {
+        let end = if log.text(line).ends_with(':') { line + 1 } else { line };
+        let is_of_writer = log.lines.get(end).is_some_and(|last| last.writer == log.lines[own].writer);
+        return Some(ErrorLine { line: if is_of_writer { end } else { own }, ..introduced(log, own, skipped) });
+    }
+    let before = earlier().filter(|at| weight == ErrorLineKind::Summary && !is_report && belongs(at));
     Some(introduced(log, before.unwrap_or(line), skipped))
 }
 
-/// Returns a line as it is shown. If it belongs to a list, it is the first item, with the line that introduces the list.
-fn introduced(log: &Log, line: usize, skipped: &[bool]) -> TellingLine {
+/// Returns the first line after the errors that the program survived: it then reported its progress, and ended with
+/// other words. Returns 0 if there are none.
+fn end_of_survived(log: &Log, from: usize, skipped: &[bool]) -> usize {
+    let is_step = |at: &usize| noise::is_step(log.text(*at)) && log.text(*at).contains(|c: char| c.is_ascii_digit());
+    let mut lines = meaningful(log, from, skipped).take(SEARCHED_LINES).peekable();
+    // Other ranks may report their progress until they are ended.
+    if lines.peek().is_none_or(is_step) {
+        return 0;
+    }
+    lines.filter(is_step).nth(noise::STEPS - 1).unwrap_or(0)
+}
+
+/// Returns a line in the form in which it is shown. If the line belongs to a list, the first item of the list is
+/// returned, with the line that introduces the list.
+fn introduced(log: &Log, line: usize, skipped: &[bool]) -> ErrorLine {
     const MAX_ITEMS: usize = 10;
     let is_item = |at: &usize| log.text(*at).starts_with([' ', '\t']) && !skipped.get(*at).copied().unwrap_or(false);
     let first = (0..=line).rev().take(MAX_ITEMS).take_while(is_item).last();
@@ -276,26 +228,28 @@ fn introduced(log: &Log, line: usize, skipped: &[bool]) -> TellingLine {
         let text = log.text(at);
         text.ends_with(':') && is_meaningful(log, at, skipped) && noise::level(text) != Some(RecordLevel::Harmless)
     });
-    // The first item may only tell where, and a later one what: `stage: fit`, `error: no rows`.
-    let states = |at: usize| weight(log.text(at).trim_start()) == Some(Telling::Statement);
+    // The first item may contain only the place of the error, and a later one the error: `stage: fit`,
+    // `error: no rows`.
+    let states = |at: usize| weight(log.text(at).trim_start()) == Some(ErrorLineKind::Statement);
     let stated = first.and_then(|first| (first..=line).find(|&at| states(at))).filter(|at| Some(*at) != first);
     if let (Some(_), Some(at)) = (introduction, stated) {
         let text = noise::message(log.text(at).trim()).to_owned();
-        return TellingLine { headline: text, place: None, line };
+        return ErrorLine { headline: text, place: None, line };
     }
-    joined(log, said(log, introduction.unwrap_or(line)), skipped)
+    joined(log, error_line_at(log, introduction.unwrap_or(line)), skipped)
 }
 
-/// Returns the first error that a compiler found, of those that end with the error in `line`. The others may follow from it.
+/// Returns the first of the compiler's errors that end with the error in `line`. The other errors may be its
+/// consequences.
 fn first_of_compiler(log: &Log, from: usize, skipped: &[bool], line: usize) -> usize {
     const MAX_LINES: usize = 100;
     let earlier = meaningful(log, from, skipped).skip_while(|&at| at > line).take(MAX_LINES);
     earlier.filter(|&at| COMPILER.is_match(log.text(at))).last().unwrap_or(line)
 }
 
-/// Returns a line joined with the next one, if it only introduces the error in that.
-fn joined(log: &Log, found: TellingLine, skipped: &[bool]) -> TellingLine {
-    // An empty line may stand before a list.
+/// Returns a line. If it only introduces the error in the next line, the two are joined.
+fn joined(log: &Log, found: ErrorLine, skipped: &[bool]) -> ErrorLine {
+    // An empty line may precede a list.
     let is_list = |at: usize| log.lines.get(at).is_some_and(|line| line.text.starts_with([' ', '\t']));
     let next = found.line + 1;
     let is_apart = log.lines.get(next).is_some_and(|line| line.text.is_empty()) && is_list(next + 1);
@@ -307,23 +261,24 @@ fn joined(log: &Log, found: TellingLine, skipped: &[bool]) -> TellingLine {
     if !follows || !INTRODUCTION.is_match(&found.headline) {
         return found;
     }
-    TellingLine { headline: format!("{} {}", found.headline, log.text(next).trim()), line: next, ..found }
+    ErrorLine { headline: format!("{} {}", found.headline, log.text(next).trim()), line: next, ..found }
 }
 
-/// Returns a line as it is shown: without a progress bar, the fields of a record, and the place at its end.
-fn said(log: &Log, line: usize) -> TellingLine {
+/// Returns a line in the form in which it is shown: without a progress bar, the fields of a record, and the place at
+/// its end.
+fn error_line_at(log: &Log, line: usize) -> ErrorLine {
     if let Some(found) = in_columns(log, line).or_else(|| in_box(log, line)) {
         return found;
     }
     let text = noise::message(noise::without_progress(log.text(line)).trim());
-    // Fortran names the place in the line above.
+    // Fortran prints the place in the line above.
     let above = || log.lines.get(line.checked_sub(1)?).filter(|_| text.starts_with("Fortran runtime error: "));
     let named = PLACE.captures(text).or_else(|| ABOVE.captures(&above()?.text)).or_else(|| of_compiler(log, line));
     let place = named.map(|found| place_of(&found)).or_else(|| logged_at(log.text(line), text));
-    TellingLine { headline: text.to_owned(), place, line }
+    ErrorLine { headline: text.to_owned(), place, line }
 }
 
-/// Returns the place of an error that a compiler of Rust names below it, or one of Fortran above it.
+/// Returns the place that a Rust compiler prints below an error, or that Fortran prints above it.
 fn of_compiler(log: &Log, line: usize) -> Option<regex::Captures<'_>> {
     static BELOW: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*--> (?P<path>\S+?):(?P<line>\d+):\d+$"));
     static FORTRAN: LazyLock<Regex> =
@@ -337,16 +292,17 @@ fn of_compiler(log: &Log, line: usize) -> Option<regex::Captures<'_>> {
     text.starts_with("Error: ").then(above)?.find_map(|above| FORTRAN.captures(&above.text))
 }
 
-/// Returns the place that a logger put among the fields before a record's message: `F0314 12:00:00.000000 71 fit.py:9] …`.
+/// Returns the place that a logger wrote among the fields before a record's message:
+/// `F0314 12:00:00.000000 71 fit.py:9] …`.
 fn logged_at(record: &str, message: &str) -> Option<SourcePlace> {
     static FIELD: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"(?:^|[\s\[(|{])(?P<path>[\w./-]*\w\.py):(?P<line>\d+)(?:[\s\])|:}]|$)"));
+        LazyLock::new(|| pattern(r"(?:^|[\s\[(|{])(?P<path>[\w./-]*\w\.(?:py|go)):(?P<line>\d+)(?:[\s\])|:}]|$)"));
     let fields = record.strip_suffix(message)?;
     FIELD.captures(fields).map(|found| place_of(&found))
 }
 
-/// Returns the title and the words of the box in which a line stands.
-fn in_box(log: &Log, line: usize) -> Option<TellingLine> {
+/// Returns the title and the words of the box that contains a line.
+fn in_box(log: &Log, line: usize) -> Option<ErrorLine> {
     const MAX_LINES: usize = 40;
     if !log.text(line).trim_start().starts_with(['│', '┃']) {
         return None;
@@ -355,8 +311,8 @@ fn in_box(log: &Log, line: usize) -> Option<TellingLine> {
     let lines: Vec<&str> = log.lines[edge..].iter().take(2 * MAX_LINES).map(|line| line.text.as_str()).collect();
     let (words, count) = read::content(&lines)?;
     let title = read::title(lines[0]).filter(|title| !title.is_empty()).map(|title| format!("{title}: "));
-    // The line may stand below a box.
-    (edge + count > line).then(|| TellingLine {
+    // The line may be below a box instead of in it.
+    (edge + count > line).then(|| ErrorLine {
         headline: title.unwrap_or_default() + &words,
         place: None,
         line: edge + count - 1,
@@ -364,7 +320,7 @@ fn in_box(log: &Log, line: usize) -> Option<TellingLine> {
 }
 
 /// Returns the message of a record that Rich prints in columns: time, level, message over several lines, and place.
-fn in_columns(log: &Log, line: usize) -> Option<TellingLine> {
+fn in_columns(log: &Log, line: usize) -> Option<ErrorLine> {
     const MAX_LINES: usize = 10;
     let found = COLUMNS.captures(log.text(line))?;
     let column = found["before"].len();
@@ -378,35 +334,49 @@ fn in_columns(log: &Log, line: usize) -> Option<TellingLine> {
         words.push(text.trim().to_owned());
         last = at;
     }
-    Some(TellingLine { headline: words.join(" "), place: Some(place_of(&found)), line: last })
+    Some(ErrorLine { headline: words.join(" "), place: Some(place_of(&found)), line: last })
 }
 
-/// Returns true if a line only sums up the lines before it: `make: *** [Makefile:3: fit] Error 1`. One that tells the line of a
-/// script says more.
+/// Returns true if a line only summarizes the lines before it: `make: *** [Makefile:3: fit] Error 1`. A line that names
+/// the line of a script is more informative.
 pub(super) fn is_summary(line: &str) -> bool {
-    SUMMARY.is_match(noise::message(noise::without_progress(line))) && !line.contains(" line ")
+    let text = noise::without_progress(line);
+    let is_report = wrapper::is_report(text) || wrapper::is_report_of_recipe(text);
+    is_report || SUMMARY.is_match(noise::message(text)) && !text.contains(" line ")
 }
 
-/// Returns the last meaningful line, unless it is a log record below error or only a summary.
-pub(super) fn last_words(log: &Log, from: usize, skipped: &[bool]) -> Option<TellingLine> {
-    let line = meaningful(log, from, skipped).next()?;
-    let is_told = noise::level(log.text(line)) != Some(RecordLevel::Harmless) && !SUMMARY.is_match(log.text(line));
+/// Returns the last meaningful line, unless it is a log record below level error or only a summary. The commands that a
+/// shell shows count only if there are no other lines.
+pub(super) fn last_words(log: &Log, from: usize, skipped: &[bool]) -> Option<ErrorLine> {
+    let mut lines = meaningful(log, from, skipped).peekable();
+    let last = *lines.peek()?;
+    let is_summary = |at: usize| SUMMARY.is_match(log.text(at)) || wrapper::is_report(log.text(at));
+    let mut line = lines.find(|&at| !wrapper::is_shown_command(log.text(at))).unwrap_or(last);
+    // A trap of the shell only states which command failed.
+    if is_summary(line)
+        && let Some(before) = lines.next().filter(|&at| wrapper::is_message_after_name(log.text(at)))
+    {
+        line = before;
+    }
+    let text = log.text(line);
+    let is_told = noise::level(text) != Some(RecordLevel::Harmless) && !is_summary(line);
     is_told.then(|| introduced(log, line, skipped))
 }
 
-/// Returns true if the last meaningful line of a writer, from `from` on, states an error of its own: it says more than that the
-/// program ends, and shares no word with `known`, the text of an error before it.
+/// Returns true if the last meaningful line of a writer, from `from` on, states another error: it does not only state
+/// that the program ends, and it shares no word with `known`, the text of an earlier error.
 pub(super) fn ends_with_another_error(log: &Log, from: usize, skipped: &[bool], writer: usize, known: &str) -> bool {
-    /// The least number of words by which a line says something of its own.
+    /// The minimum number of words with which a line states something new.
     const WORDS: usize = 2;
     let last = log.lines_of(writer, from).iter().rev().find(|&&at| is_meaningful(log, at, skipped));
     let Some(line) = last.map(|&at| noise::without_progress(log.text(at))) else { return false };
-    if !matches!(weight(line), Some(Telling::Statement | Telling::Words)) {
+    if !matches!(weight(line), Some(ErrorLineKind::Statement | ErrorLineKind::Words)) {
         return false;
     }
     let (message, known) = (noise::message(line).to_lowercase(), known.to_lowercase());
     let words = message.split(|c: char| !c.is_alphabetic()).filter(|word| word.len() > 2);
-    let own: Vec<&str> = words.filter(|word| !OF_ENDS.iter().any(|stem| word.starts_with(stem))).collect();
+    let own: Vec<&str> =
+        words.filter(|word| !OF_ENDS.split_ascii_whitespace().any(|stem| word.starts_with(stem))).collect();
     own.len() >= WORDS && !own.iter().any(|word| known.contains(word))
 }
 

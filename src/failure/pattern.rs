@@ -1,9 +1,9 @@
-//! Patterns of this folder's own.
+//! Patterns that are written in this folder's code.
 
 use regex::Regex;
 
-/// Compiles a pattern that stands in this code. Its `\b` know the letters of ASCII only: with those of all languages, a text in
-/// another language would take a hundred times as long.
+/// Compiles a pattern that is written in this code. `\b` in it considers only ASCII letters. With the letters of all
+/// languages, matching a text in another language would take a hundred times as long.
 ///
 /// # Panics
 /// The pattern is not valid.

@@ -15,18 +15,18 @@ pub(super) struct Frame {
     pub(super) line: u64,
     /// The function; `None` in the frame of a syntax error.
     pub(super) function: Option<String>,
-    /// True if the format of the traceback says that this is a library's code.
+    /// True if the format of the traceback shows that this is a library's code.
     pub(super) is_library: bool,
 }
 
 impl Frame {
-    /// Returns a frame of which only the path tells whose code it is.
+    /// Returns a frame for which only the path shows whose code it is.
     pub(super) fn new(path: &str, line: u64, function: Option<String>) -> Frame {
         Frame { path: path.to_owned(), line, function, is_library: false }
     }
 }
 
-/// The distance of a frame's file from the user, the nearest first.
+/// The distance of a frame's file from the user's code, the nearest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Distance {
     /// In the folder of the user's code, or named relative to it.
@@ -41,10 +41,10 @@ enum Distance {
     Frozen,
 }
 
-/// Paths of libraries, wherever they are: packages of Python and other languages, and compiled extension modules.
+/// Paths of libraries, in any folder: packages of Python and other languages, and compiled extension modules.
 static LIBRARY: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?:site|dist)-packages/|/node_modules/|/go/pkg/mod/|/\.julia/packages/|/\.cargo/registry/|/rustc/|\.(?:pyx|pxi|pxd|pyx\.in)$|^stringsource$",
+        r"(?:site|dist)-packages/|/node_modules/|/go/pkg/mod/|/\.julia/packages/|/\.cargo/registry/|/rustc/|/lib/(?:zig/)?std/|/nim(?:-[\d.]+)?/lib/|\.(?:pyx|pxi|pxd|pyx\.in)$|^stringsource$",
     )
 });
 
@@ -53,10 +53,10 @@ static LIBRARY: LazyLock<Regex> = LazyLock::new(|| {
 static INSTALLED: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"/lib(?:64)?/python|/bin/|\.zip/|/usr/local/go/src/|/usr/lib/|/usr/share/"));
 
-/// Returns the place to show of `frames`, which begin with the outermost call: that of the deepest frame in the user's code,
-/// else of the deepest one outside libraries, else of the deepest one.
+/// Returns the place that is shown for `frames`, which begin with the outermost call. It is the place of the deepest
+/// frame in the user's code, else of the deepest one outside libraries, else of the deepest one.
 pub(super) fn deepest<'f>(frames: impl DoubleEndedIterator<Item = &'f Frame>, code_dir: &Path) -> Option<SourcePlace> {
-    // `min_by_key` returns the first of equals, which is the deepest in reverse order.
+    // `min_by_key` returns the first of equal elements, which is the deepest frame in reverse order.
     let frame = frames.rev().min_by_key(|frame| distance(frame, code_dir))?;
     let path = match relative(&frame.path, code_dir) {
         Some(path) if !path.is_empty() => path,
@@ -66,7 +66,7 @@ pub(super) fn deepest<'f>(frames: impl DoubleEndedIterator<Item = &'f Frame>, co
     Some(SourcePlace { path: path.to_owned(), line: frame.line, function })
 }
 
-/// Returns true if one of `frames` is in the user's code or may be.
+/// Returns true if one of `frames` is, or may be, in the user's code.
 pub(super) fn any_own(frames: &[Frame], code_dir: &Path) -> bool {
     frames.iter().any(|frame| distance(frame, code_dir) <= Distance::Other)
 }
@@ -76,11 +76,15 @@ fn distance(frame: &Frame, code_dir: &Path) -> Distance {
     if path.starts_with("<frozen ") {
         return Distance::Frozen;
     }
-    // Frames without a file, and the one line of a program that a launcher gives to `python -c`.
+    // TensorFlow writes rewritten functions of the user to files with this name.
+    if path.contains("/__autograph_generated_file") {
+        return Distance::Inside;
+    }
+    // Such frames have no file, or belong to the one-line program that a launcher passes to `python -c`.
     if path.starts_with("node:") || is_bracketed(path) && path != "<stdin>" && !(path == "<string>" && frame.line > 1) {
         return Distance::Inside;
     }
-    // Code that was compiled from Cython names its file relative to the folder where it was built.
+    // Code compiled from Cython names its file relative to the folder in which it was built.
     if frame.is_library || LIBRARY.is_match(path) {
         return Distance::Library;
     }
@@ -97,7 +101,7 @@ fn is_bracketed(path: &str) -> bool {
     path.starts_with('<') && !path.starts_with("<ipython-input")
 }
 
-/// Returns `path` relative to the folder of the user's code; `None` if it is not in that folder.
+/// Returns `path` relative to the folder of the user's code. `None` if it is not in that folder.
 fn relative<'p>(path: &'p str, code_dir: &Path) -> Option<&'p str> {
     if !path.starts_with('/') && !is_bracketed(path) {
         return Some(path.trim_start_matches("./"));
@@ -133,7 +137,7 @@ mod tests {
         assert_eq!(shown(&["/usr/lib/python3.11/runpy.py", torch]), format!("{torch}:2 in f"));
         assert_eq!(shown(&["<frozen runpy>", "<string>"]), "<string>:2 in f");
         assert_eq!(shown(&["<frozen runpy>"]), "<frozen runpy>:1 in f");
-        // The program of a launcher, given to `python -c`, is one line.
+        // The program that a launcher passes to `python -c` has one line.
         assert_eq!(shown(&["<string>", torch]), format!("{torch}:2 in f"));
         assert_eq!(shown(&[torch, "<string>"]), "<string>:2 in f");
         assert_eq!(shown(&[]), "");

@@ -1,8 +1,8 @@
-//! Prefixes that a program put before each line of another one: a logger that logs a traceback line by line, `srun --label`,
-//! pdsh, Docker Compose, `ts`, and the drivers of Ray and vLLM.
+//! Prefixes that a program put before each line of another program. Examples are those of a logger that logs a
+//! traceback line by line, `srun --label`, pdsh, Docker Compose, `ts`, and the drivers of Ray and vLLM.
 //!
-//! No list of them is needed, because a traceback shows its prefix: the text before its first line that stands before one of
-//! its calls, too.
+//! No list of prefixes is needed, because a traceback of Python or Java reveals its prefix: it is the text before the
+//! first line of the traceback, if the same text precedes one of its calls.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -12,19 +12,22 @@ use regex::Regex;
 use super::record::TRACEBACK;
 use crate::failure::pattern::pattern;
 
+/// The beginning of Java's report of an uncaught exception.
+const JAVA: &str = "Exception in thread \"";
+
 /// The maximum number of different prefixes. Each line is compared with all of them.
 const MAX_SHAPES: usize = 8;
 
-/// The maximum number of texts before tracebacks that are tried.
+/// The maximum number of texts before tracebacks that are tried as prefixes.
 const MAX_TRIED: usize = 64;
 
 /// The maximum length of a prefix, in bytes.
 const MAX_LENGTH: usize = 160;
 
-/// The maximum number of lines, of other writers too, between the first two lines of a traceback.
+/// The maximum number of lines, including those of other writers, between the first two lines of a traceback.
 const NEAR: usize = 64;
 
-/// Dates and times within a prefix, which differ from line to line and do not tell who wrote it.
+/// Dates and times within a prefix. They differ from line to line and do not identify the writer.
 static TIME: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"(?:\d{4}[-/])?\d\d[-/]\d\d[ T]|(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} [ \d]\d |",
@@ -32,7 +35,7 @@ static TIME: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// The rank in the prefix of `srun --label`, and where a prefix names it.
+/// The rank in the prefix of `srun --label`, and in prefixes that name it.
 static RANK: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^\s*(?P<label>\d{1,5}): $|(?i:\brank[ :=_]?)(?P<named>\d{1,5})\b"));
 
@@ -49,30 +52,32 @@ pub(super) struct Stripped<'l> {
     pub(super) text: &'l str,
     /// The prefix.
     pub(super) prefix: &'l str,
-    /// The prefix without times, which tells its writer from others.
+    /// The prefix without times, which identifies its writer.
     pub(super) writer: String,
     /// The rank that the prefix names.
     pub(super) rank: Option<usize>,
 }
 
 impl Prefixes {
-    /// Finds the prefixes of a text by the tracebacks in it. `plain` removes colours from a line. `belongs` is true for the text
-    /// before the first line of a traceback that is a part of its format.
+    /// Finds the prefixes of a text with the help of the tracebacks in it. `plain` removes colours from a line.
+    /// `belongs` returns true for a text before the first line of a traceback that is part of the traceback's format.
     pub(super) fn find<'t>(
         text: &'t str,
         plain: impl Fn(&'t str) -> Cow<'t, str>,
         belongs: impl Fn(&str) -> bool,
     ) -> Prefixes {
         let mut found = Prefixes::default();
-        if !text.contains(TRACEBACK) {
+        if !text.contains(TRACEBACK) && !text.contains(JAVA) {
             return found;
         }
         let lines: Vec<Cow<'_, str>> = text.split('\n').map(plain).collect();
         let mut tried = 0;
         for (at, line) in lines.iter().enumerate() {
-            let Some(prefix) = line.trim_end().strip_suffix(TRACEBACK) else { continue };
+            let of_python = line.trim_end().strip_suffix(TRACEBACK).map(|prefix| (prefix, "File \""));
+            let of_java = || line.split_once(JAVA).map(|(prefix, _)| (prefix, "at "));
+            let Some((prefix, call)) = of_python.or_else(of_java) else { continue };
             let is_prefix = prefix.len() <= MAX_LENGTH && prefix.ends_with([' ', ':', '|', ']', '>', '\t']);
-            if !is_prefix || belongs(prefix) || found.strip(line).is_some_and(|stripped| stripped.text == TRACEBACK) {
+            if !is_prefix || belongs(prefix) || found.strip(line).is_some_and(|stripped| stripped.prefix == prefix) {
                 continue;
             }
             tried += 1;
@@ -81,7 +86,7 @@ impl Prefixes {
             }
             let Some(shape) = shape(prefix) else { continue };
             let is_of_call = |line: &Cow<'_, str>| {
-                shape.find(line).is_some_and(|prefix| line[prefix.end()..].trim_start().starts_with("File \""))
+                shape.find(line).is_some_and(|prefix| line[prefix.end()..].trim_start().starts_with(call))
             };
             if lines[at + 1..].iter().take(NEAR).any(is_of_call) {
                 found.shapes.push(shape);
@@ -93,7 +98,7 @@ impl Prefixes {
         found
     }
 
-    /// Returns a line without its prefix; `None` if it has none.
+    /// Returns a line without its prefix. `None` if it has no prefix.
     pub(super) fn strip<'l>(&self, line: &'l str) -> Option<Stripped<'l>> {
         let end = self.shapes.iter().find_map(|shape| shape.find(line))?.end();
         let (prefix, text) = line.split_at(end);
@@ -105,7 +110,7 @@ impl Prefixes {
     }
 }
 
-/// Returns the pattern of a prefix: other numbers may stand in it.
+/// Returns the pattern of a prefix. It also matches the prefix with other numbers.
 fn shape(prefix: &str) -> Option<Regex> {
     let mut shape = String::from("^");
     let mut rest = prefix;
@@ -124,7 +129,7 @@ fn shape(prefix: &str) -> Option<Regex> {
             rest = &rest[first.len_utf8()..];
         }
     }
-    // An empty line loses the blank at its end.
+    // An empty line may lack the blank at the end of the prefix.
     let shape = match shape.strip_suffix(' ') {
         Some(start) => format!("{start}(?: |$)"),
         None => shape,
@@ -138,7 +143,7 @@ mod tests {
 
     use super::Prefixes;
 
-    /// Returns the lines without their prefixes, and the writers of those that have one.
+    /// Returns the lines without their prefixes, and the writers of the lines that have a prefix.
     fn stripped(text: &str) -> Vec<(String, String, Option<usize>)> {
         let prefixes = Prefixes::find(text, Cow::Borrowed, |before| before.trim().is_empty());
         let strip = |line| match prefixes.strip(line) {

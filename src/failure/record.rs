@@ -1,5 +1,5 @@
-//! Log records that are written for machines: JSON objects and `key=value` pairs. They become the lines that a logger would
-//! have written for people, so that nothing else needs to know them.
+//! Log records that are written for machines: JSON objects and `key=value` pairs. They are converted to the lines that
+//! a logger would have written for people, so that no other code needs to handle them.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 /// The first line of every traceback.
 pub(super) const TRACEBACK: &str = "Traceback (most recent call last):";
 
-/// Keys of a record's level, by loggers of Python, Go, Node and Java.
+/// The keys of a record's level in loggers of Python, Go, Node and Java.
 const LEVELS: [&str; 7] = ["level", "levelname", "severity", "lvl", "log.level", "log_level", "logLevel"];
-/// Keys of its message.
+/// The keys of a record's message.
 const MESSAGES: [&str; 8] = ["message", "msg", "event", "text", "@message", "short_message", "log", "reason"];
-/// Keys of an error that a record is about.
+/// The keys of an error that a record is about.
 const ERRORS: [&str; 11] = [
     "exc_info",
     "exception",
@@ -33,18 +33,18 @@ const ERRORS: [&str; 11] = [
 /// The maximum number of lines of a record.
 const MAX_LINES: usize = 2000;
 
-/// The pairs of `key=value` records (logrus, zap, slog) that matter.
+/// The relevant pairs of `key=value` records (logrus, zap, slog).
 static PAIR: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r#"(?:^|\s)(level|msg|message|event|error|err|exception)=(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))"#,
     )
 });
 
-/// Returns a text in which each record that is a JSON object over several lines stands in one line.
+/// Returns a text in which each record that is a JSON object over several lines is on one line.
 pub(super) fn on_one_line(text: &str) -> Cow<'_, str> {
     /// The maximum number of lines of an object.
     const MOST: usize = 200;
-    if !text.starts_with("{\n") && !text.contains("\n{\n") {
+    if !text.starts_with("{\n") && !text.contains("\n{\n") && !text.contains(" {\n") {
         return Cow::Borrowed(text);
     }
     let lines: Vec<&str> = text.split('\n').collect();
@@ -52,12 +52,13 @@ pub(super) fn on_one_line(text: &str) -> Cow<'_, str> {
     let mut at = 0;
     while at < lines.len() {
         let inside = || lines[at + 1..].iter().take(MOST).take_while(|line| line.starts_with([' ', '\t'])).count();
-        let end =
-            (lines[at] == "{").then(|| at + 1 + inside()).filter(|&end| lines.get(end).is_some_and(|end| *end == "}"));
-        let record = end.and_then(|end| serde_json::from_str(&lines[at..=end].join("\n")).ok());
+        // The fields of a logger may precede the object.
+        let before = lines[at].strip_suffix('{').filter(|before| before.is_empty() || before.ends_with(' '));
+        let end = before.map(|_| at + 1 + inside()).filter(|&end| lines.get(end).is_some_and(|end| *end == "}"));
+        let record = end.and_then(|end| serde_json::from_str(&format!("{{{}", lines[at + 1..=end].join("\n"))).ok());
         match (end, record) {
             (Some(end), Some(Value::Object(record))) if object(&record).is_some() => {
-                found.push(Value::Object(record).to_string().into());
+                found.push(format!("{}{}", before.unwrap_or_default(), Value::Object(record)).into());
                 at = end + 1;
             }
             _ => {
@@ -69,14 +70,14 @@ pub(super) fn on_one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(found.join("\n"))
 }
 
-/// Returns the lines of a record for people: its level with its message, and the traceback that it carries. Returns `None` if
-/// the line is no record for machines.
+/// Returns the lines of a record for people: its level with its message, and the traceback that it contains. Returns
+/// `None` if the line is not a record for machines.
 pub(super) fn readable(line: &str) -> Option<Vec<String>> {
     let line = line.trim_end();
     if line.ends_with('}')
         && let Some(start) = line.find('{')
     {
-        // A prefix of a container's log or of a logger may stand before the object.
+        // A prefix of a container's log or of a logger may precede the object.
         let is_record = start == 0 || line[start..].contains("\"level") || line.contains(TRACEBACK);
         if is_record
             && start < 200
@@ -89,14 +90,14 @@ pub(super) fn readable(line: &str) -> Option<Vec<String>> {
     if let Some(at) = escaped_traceback(line) {
         return Some(unescaped(line, at));
     }
-    // The level of harmless pairs is read as it is.
+    // Harmless `key=value` records need no conversion, because their level can be read as it is.
     let is_error =
         ["level=e", "level=f", "level=c", "level=p", "level='e", "level='c"].iter().any(|level| line.contains(level));
     if is_error { pairs(line) } else { None }
 }
 
 fn object(record: &Map<String, Value>) -> Option<Vec<String>> {
-    // Loguru nests the record, Elastic's schema nests level and error.
+    // Loguru nests the record, and Elastic's schema nests the level and the error.
     if let Some(Value::Object(inner)) = record.get("record")
         && let Some(text) = record.get("text").and_then(Value::as_str)
         && inner.contains_key("level")
@@ -129,12 +130,12 @@ fn object(record: &Map<String, Value>) -> Option<Vec<String>> {
     Some(message_lines(lines).take(MAX_LINES).collect())
 }
 
-/// Returns the lines, each without line ends in it.
+/// Splits lines that contain line ends.
 fn message_lines(lines: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
     lines.flat_map(|line| line.lines().map(str::to_owned).collect::<Vec<_>>())
 }
 
-/// Returns the name of a level, in capitals. Bunyan and pino count: 50 is an error, 60 is fatal.
+/// Returns the name of a level, in capitals. Bunyan and pino use numbers: 50 is an error, 60 is fatal.
 fn level(value: &Value) -> Option<String> {
     const KNOWN: [&str; 16] = [
         "TRACE",
@@ -166,13 +167,13 @@ fn level(value: &Value) -> Option<String> {
     })
 }
 
-/// Returns the level of a record of Eliot, which tells how an action ended.
+/// Returns the level of a record of Eliot, which is derived from the way in which an action ended.
 fn status(record: &Map<String, Value>) -> Option<String> {
     let status = record.get("action_status")?.as_str()?;
     Some(if status == "failed" { "ERROR" } else { "INFO" }.to_owned())
 }
 
-/// Returns what an error's value says, if it is short: a text, or an object with a type and a message.
+/// Returns the text of an error's value, if it is short. The value is a text, or an object with a type and a message.
 fn error(value: &Value) -> Option<String> {
     const LONG: usize = 1000;
     let text = |key: &str| value.get(key).and_then(Value::as_str);
@@ -211,7 +212,7 @@ fn collect(value: &Value, found: &mut Vec<String>, depth: usize) {
                 found.push(structured.join(between));
             }
         }
-        // Elastic's schema has the calls, the type and the message apart.
+        // Elastic's schema has separate fields for the calls, the type and the message.
         Value::Object(values) if calls(values).is_some() => found.extend(calls(values)),
         Value::Object(values) if depth < DEEP => values.values().for_each(|value| collect(value, found, depth + 1)),
         _ => {}
@@ -237,7 +238,7 @@ fn structured(exception: &Value) -> Option<String> {
     Some(format!("{TRACEBACK}\n{}{name}: {message}", frames.collect::<String>()))
 }
 
-/// Returns the position of a traceback that is written as a string literal, with `\n` for each end of line.
+/// Returns the position of a traceback that is written as a string literal, with `\n` for each line end.
 fn escaped_traceback(line: &str) -> Option<usize> {
     let at = line.find(TRACEBACK)?;
     line[at + TRACEBACK.len()..].starts_with("\\n").then_some(at)

@@ -1,18 +1,20 @@
 //! The decision to run the ranks of a job again after a failure.
 //!
-//! Pure. A failure uses one of the restarts that the settings allow, unless the next attempt would fail alike: then the job ends
-//! with it. The first restart is immediate; attempts that end soon are followed by growing pauses.
+//! Pure. A failure uses up one of the restarts that the settings allow. If the next attempt would fail in the same way,
+//! there is no restart, and the job ends with this failure. The first restart is immediate. After attempts that end
+//! soon, the pauses grow.
 
 use std::time::Duration;
 
 use crate::event::{Cause, CauseDetail, CauseEnding, DetailLabel, Ending};
+use crate::job::exit_code;
 
 /// The numbers of restarts that the settings allow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RestartLimits {
     /// The restarts after failures of ranks.
     pub failures: u32,
-    /// The further restarts after ranks were killed from outside.
+    /// The additional restarts for ranks that were killed from outside.
     pub preemptions: u32,
 }
 
@@ -26,24 +28,24 @@ impl RestartLimits {
 /// The next attempt at running the ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextAttempt {
-    /// Its number, counted from 0.
+    /// The number of the attempt, counted from 0.
     pub attempt: u32,
-    /// The time until it starts.
+    /// The time until the attempt starts.
     pub pause: Duration,
 }
 
-/// The use that a further attempt has.
+/// The prospect of another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Prospect {
-    /// It would fail alike. Holds what cannot change.
+    /// It would fail in the same way. Contains the unchangeable reason.
     Hopeless(&'static str),
     /// It may succeed.
     Open,
-    /// It may succeed: something outside has killed a rank.
+    /// It may succeed, because a rank was killed from outside.
     Preempted,
 }
 
-/// The time that an attempt must last for the pauses to begin anew.
+/// The minimum duration of an attempt after which the pauses start from zero again.
 const LASTING: Duration = Duration::from_secs(300);
 
 /// The pause before the second restart. Each further one is twice as long.
@@ -58,9 +60,9 @@ pub struct Restarts {
     limits: RestartLimits,
     used: RestartLimits,
     attempt: u32,
-    /// The number of attempts in a row that did not last.
+    /// The number of attempts in a row that ended sooner than [`LASTING`].
     short: u32,
-    /// The headline of the first failure, without its figures.
+    /// The headline of the first failure, without digits.
     first: Option<String>,
     has_changed: bool,
 }
@@ -71,12 +73,13 @@ impl Restarts {
         Restarts { limits, ..Restarts::default() }
     }
 
-    /// Returns true if a failure may be followed by another attempt.
+    /// Returns true if another attempt may follow a failure.
     pub fn allows(&self, cause: &Cause) -> bool {
         self.clone().next(cause, Duration::ZERO).is_some()
     }
 
-    /// Takes the failure of an attempt, which has lasted for some time, and returns the next attempt. `None` if there is none.
+    /// Records the failure of an attempt that lasted for the time `lasted`, and returns the next attempt. `None` if
+    /// there is none.
     pub fn next(&mut self, cause: &Cause, lasted: Duration) -> Option<NextAttempt> {
         let budget = match prospect(cause) {
             Prospect::Hopeless(_) => None,
@@ -94,7 +97,7 @@ impl Restarts {
         Some(NextAttempt { attempt: self.attempt, pause })
     }
 
-    /// Adds to the cause of the last failure how many attempts there were, or why there was only one.
+    /// Adds the number of attempts to the cause of the last failure, or the reason why there was only one.
     pub fn explain(&mut self, cause: &mut Cause) {
         cause.attempt = self.attempt;
         if self.limits.is_none() || cause.is_stop() {
@@ -112,7 +115,7 @@ impl Restarts {
             (_, _, false) => format!("{count}, which all failed alike"),
             (_, _, true) => format!("{count}, which failed in different ways; the first: {}", self.first()),
         };
-        // Before the other details, so that it is shown however many there are.
+        // It is placed before the other details, so that it is shown however many there are.
         let continues = usize::from(cause.details.first().is_some_and(|detail| detail.label.is_none()));
         cause.details.insert(continues, CauseDetail { label: Some(DetailLabel::Attempts), text });
     }
@@ -129,15 +132,22 @@ impl Restarts {
     }
 }
 
-/// Returns a headline without digits, which differ between failures that are alike: addresses, steps, process numbers.
+/// Returns a headline without numbers, because times, addresses, steps and process numbers differ between equal failures.
 fn without_figures(headline: &str) -> String {
-    headline.chars().filter(|c| !c.is_ascii_digit()).collect()
+    let bytes = headline.as_bytes();
+    let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let is_of_number = |at: usize, c: char| {
+        c.is_ascii_digit() || matches!(c, '.' | ',') && is_digit(at.checked_sub(1)) && is_digit(Some(at + 1))
+    };
+    headline.char_indices().filter(|(at, c)| !is_of_number(*at, *c)).map(|(_, c)| c).collect()
 }
 
 /// Returns the prospect of a further attempt.
 fn prospect(cause: &Cause) -> Prospect {
-    let CauseEnding::Process(ending) = cause.ending else {
-        return Prospect::Hopeless("what failed outside the script");
+    let ending = match cause.ending {
+        CauseEnding::Process(ending) => ending,
+        CauseEnding::NoProcess(exit_code::HANG) => return Prospect::Open,
+        CauseEnding::NoProcess(_) => return Prospect::Hopeless("what failed outside the script"),
     };
     if cause.stage.is_some() {
         return Prospect::Hopeless("what failed before the script");
@@ -156,19 +166,38 @@ fn prospect(cause: &Cause) -> Prospect {
     if is(&["FileNotFoundError", "NotADirectoryError"]) && names_own_file(headline) {
         return Prospect::Hopeless("the files of the code");
     }
-    match ending {
-        // argparse, click and shells end so if they refuse the arguments.
+    match cause.rank_ending.unwrap_or(ending) {
+        // argparse, click and shells end in this way if they refuse the arguments.
         Ending::Exited(2) if headline.contains("error: ") || headline.starts_with("usage: ") => {
             Prospect::Hopeless("the arguments")
         }
         Ending::Exited(126 | 127) => Prospect::Hopeless("the programs of the image"),
-        // SIGHUP, SIGINT, SIGKILL, SIGTERM. The kernel's own kill for lack of memory is the script's fault.
-        Ending::Signaled(1 | 2 | 9 | 15) if !headline.contains("out of memory") => Prospect::Preempted,
+        // A kill by the kernel for lack of memory is the script's fault.
+        ending if was_killed_from_outside(ending, headline) && !headline.contains("out of memory") => {
+            Prospect::Preempted
+        }
         Ending::Exited(_) | Ending::Signaled(_) => Prospect::Open,
     }
 }
 
-/// Returns true if an error names a file by a relative path, or one in the folder of the code: the code does not have it.
+/// Returns true if SIGHUP, SIGINT, SIGKILL or SIGTERM killed the process, or a child whose end it passed on as its own
+/// exit code: a shell as 128 + n, a launcher of Python as -n.
+fn was_killed_from_outside(ending: Ending, headline: &str) -> bool {
+    let number = match ending {
+        Ending::Signaled(number) => number,
+        Ending::Exited(_) if !headline.starts_with("killed by ") && !headline.starts_with("exit code ") => {
+            return false;
+        }
+        Ending::Exited(code @ 129..192) => code - 128,
+        // 255 and 254 are also what a script means by -1 and -2.
+        Ending::Exited(code @ 192..254) => 256 - code,
+        Ending::Exited(_) => return false,
+    };
+    matches!(number, 1 | 2 | 9 | 15)
+}
+
+/// Returns true if an error names a file by a relative path or in the folder of the code. Such a file is missing in the
+/// code.
 fn names_own_file(headline: &str) -> bool {
     let path = headline.rsplit_once(": ").map_or("", |(_, path)| path.trim_matches(['\'', '"']));
     !path.is_empty() && (!path.starts_with('/') || path.contains("/code/"))
@@ -222,6 +251,10 @@ mod tests {
             exited("FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/code/config.yaml'", 1),
             exited("train.py: error: the following arguments are required: --lr", 2),
             exited("sh: 1: frobnicate: not found", 127),
+            Cause {
+                rank_ending: Some(Ending::Exited(2)),
+                ..exited("train.py: error: the following arguments are required: --lr", 1)
+            },
             Cause::new("host algo-2 is lost", CauseEnding::NoProcess(68)),
             Cause::new("the job was told to stop by SIGTERM", CauseEnding::NoProcess(0)),
             stage,
@@ -251,6 +284,23 @@ mod tests {
     }
 
     #[test]
+    fn a_kill_that_a_launcher_or_a_shell_passed_on_is_a_preemption() {
+        let under_launcher =
+            Cause { rank_ending: Some(Ending::Signaled(9)), ..exited("killed by SIGKILL (signal 9)", 1) };
+        for preempted in [
+            under_launcher,
+            exited("exit code 137: a child process was killed by SIGKILL (signal 9)", 137),
+            exited("exit code 247 (-9): a child process was killed by SIGKILL (signal 9)", 247),
+        ] {
+            assert!(limited(0, 1).allows(&preempted), "{}", preempted.headline);
+        }
+        let crashed = Cause { rank_ending: Some(Ending::Signaled(11)), ..exited("killed by SIGSEGV (signal 11)", 1) };
+        for open in [crashed, exited("ValueError: bad", 137), exited("exit code 255", 255), exited("exit code 1", 1)] {
+            assert!(!limited(0, 1).allows(&open), "{}", open.headline);
+        }
+    }
+
+    #[test]
     fn the_last_cause_says_how_many_attempts_there_were() {
         let explained = |limits: (u32, u32), headlines: &[&str]| {
             let mut restarts = limited(limits.0, limits.1);
@@ -263,6 +313,7 @@ mod tests {
         assert_eq!(explained((0, 0), &["ValueError: bad"]), None);
         for (headlines, text) in [
             (&["ValueError: row 1", "ValueError: row 23"][..], "attempts: 2, which all failed alike"),
+            (&["no progress for 2 s.", "no progress for 6.1 s."], "attempts: 2, which all failed alike"),
             (
                 &["KeyError: 'x'", "ValueError: bad"],
                 "attempts: 2, which failed in different ways; the first: KeyError: 'x'",

@@ -1,5 +1,5 @@
-//! Files in a folder that somebody else can write to: made under names that cannot be foreseen, and put in place by a rename.
-//! No link is followed.
+//! Files in a folder to which other users can write. They are created under unpredictable names and renamed to their
+//! final names. No link is followed.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -18,10 +18,10 @@ use ring::rand::{SecureRandom, SystemRandom};
 /// The size of a [`Room`], in bytes: the longest failure text, of 1,024 characters with four bytes each.
 const ROOM: usize = 4096;
 
-/// The content of a [`Room`] until it is needed. Zeros could take no blocks on a file system that compresses.
+/// The content of a [`Room`] until it is needed. Zeros might not occupy any blocks on a file system that compresses.
 const FILLING: &str = "footplate keeps this room for the reason of a failure.\n";
 
-/// The mode of finished files: every user may read them, because another one may collect the output.
+/// The mode of finished files. Every user may read them, because another user may collect the output.
 const MODE: u32 = 0o644;
 
 /// A folder that is held open, so that nothing can be put in its place.
@@ -31,7 +31,7 @@ pub(super) struct Folder {
     fd: OwnedFd,
 }
 
-/// A file that holds a block and an inode for a text that is not known yet.
+/// A file that reserves a block and an inode for a text that is not known yet.
 #[derive(Debug)]
 pub(super) struct Room {
     name: String,
@@ -39,7 +39,7 @@ pub(super) struct Room {
 }
 
 impl Folder {
-    /// Makes a folder, unless it exists, and opens it.
+    /// Creates a folder, unless it exists, and opens it.
     pub(super) fn make(path: &Path) -> io::Result<Folder> {
         fs::create_dir_all(path)?;
         Folder::open(path, 0)
@@ -50,7 +50,8 @@ impl Folder {
         Ok(Folder { path: path.to_owned(), fd: opened.into() })
     }
 
-    /// Returns this folder if its path still leads to it, and else the folder that was made in its place.
+    /// Returns this folder if its path still leads to it. Otherwise returns the folder that is now at that path, which
+    /// is created if needed.
     pub(super) fn present(self) -> io::Result<Folder> {
         let here = fs::metadata(&self.path).is_ok_and(|found| {
             use std::os::unix::fs::MetadataExt;
@@ -68,13 +69,13 @@ impl Folder {
         fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()
     }
 
-    /// Removes an entry that is no folder.
+    /// Removes an entry that is not a folder.
     pub(super) fn remove(&self, name: &str) {
         // It may not exist.
         let _ = unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir);
     }
 
-    /// Makes a file that has room for a text. On a full disk it has only an inode.
+    /// Creates a file that has space for a text. On a full disk it has only an inode.
     pub(super) fn reserve(&self) -> io::Result<Room> {
         let room = self.new_file()?;
         let filling = FILLING.repeat(ROOM.div_ceil(FILLING.len()));
@@ -97,13 +98,14 @@ impl Folder {
         Ok(File::from(openat(&self.fd, name, flags, Mode::from_bits_truncate(0o600))?))
     }
 
-    /// Writes a text to the file of this name: in the room if there is one, else in a new file, else in the file that exists.
+    /// Writes a text to the file with this name: into the room if there is one, else into a new file, else into the
+    /// existing file.
     pub(super) fn put(&self, name: &str, text: &str, room: Option<Room>) -> io::Result<()> {
         if let Some(room) = room {
             if self.fill(&room, name, text).is_ok() {
                 return Ok(());
             }
-            // A new file may fit into what the room took.
+            // A new file may fit into the space that the room occupied.
             self.release(room);
         }
         let written = self.new_file().and_then(|room| {
@@ -123,7 +125,7 @@ impl Folder {
         }
     }
 
-    /// Returns true if a room still has its name: somebody may have put another file, or a link, in its place.
+    /// Returns true if a room still has its name. Somebody may have put another file or a link in its place.
     fn holds(&self, room: &Room) -> bool {
         self.look(&room.name).is_some_and(|found| is_same(&found, &room.file))
     }
@@ -135,18 +137,18 @@ impl Folder {
         }
         let length = write(&room.file, text)?;
         room.file.set_len(length as u64)?;
-        // A file system without modes keeps its own.
+        // A file system without modes does not support this.
         let _ = room.file.set_permissions(Permissions::from_mode(MODE));
         let rename = || renameat(&self.fd, room.name.as_str(), &self.fd, name);
         let renamed = rename().or_else(|error| match error {
-            // An empty folder is of no use to anybody there.
+            // An empty folder at this path has no use and is removed.
             Errno::EISDIR => unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir).and_then(|()| rename()).or(Err(error)),
             _ => Err(error),
         });
         Ok(renamed?)
     }
 
-    /// Writes to the regular file itself. The folder may be read-only and contain a writable, mounted file.
+    /// Writes to the existing regular file. The folder may be read-only and contain a writable, mounted file.
     fn overwrite(&self, name: &str, text: &str) -> io::Result<()> {
         let file = self.open_file(name, OFlag::empty())?;
         if !is_regular(&fstat(&file)?) {
@@ -154,14 +156,15 @@ impl Folder {
         }
         let length = write(&file, text)?;
         file.set_len(length as u64)?;
-        // A file of another owner keeps its mode.
+        // The mode of a file of another owner cannot be changed.
         let _ = file.set_permissions(Permissions::from_mode(MODE));
         Ok(())
     }
 }
 
-/// Writes a text from the start of a file, and returns how many bytes of it there are: less than all if the limit of a file's
-/// size is lower and cannot be raised. It is only called when nothing is started any more that would inherit the raised limit.
+/// Writes a text from the start of a file, and returns the number of bytes written. It is less than the whole text if
+/// the file size limit is lower and cannot be raised. This function may only be called when no more processes are
+/// started, because they would inherit the raised limit.
 fn write(file: &File, text: &str) -> io::Result<usize> {
     let bytes = text.as_bytes();
     let (mut done, mut is_raised) = (0, false);
@@ -174,7 +177,7 @@ fn write(file: &File, text: &str) -> io::Result<usize> {
                 raise_size_limit();
                 is_raised = true;
             }
-            // The most telling words come first.
+            // A part is useful, because the most informative words are at the start.
             Err(error) if error.raw_os_error() == Some(libc::EFBIG) && done > 0 => {
                 return Ok(text.floor_char_boundary(done));
             }
@@ -184,12 +187,12 @@ fn write(file: &File, text: &str) -> io::Result<usize> {
     Ok(done)
 }
 
-/// Removes the limit of a file's size, or raises it as far as this user may.
+/// Removes the file size limit, or raises it as far as this user may.
 fn raise_size_limit() {
     if setrlimit(Resource::RLIMIT_FSIZE, RLIM_INFINITY, RLIM_INFINITY).is_err()
         && let Ok((_, hard)) = getrlimit(Resource::RLIMIT_FSIZE)
     {
-        // The write that follows fails if this does.
+        // If this fails, the write that follows fails too.
         let _ = setrlimit(Resource::RLIMIT_FSIZE, hard, hard);
     }
 }

@@ -1,11 +1,7 @@
-//! The choice among several tracebacks: the one that ended the process.
-
-use std::path::Path;
-use std::sync::LazyLock;
-
-use regex::Regex;
+//! The choice of the traceback that ended the process.
 
 use crate::event;
+use std::path::Path;
 
 use super::launcher::RankReport;
 use super::lines::Log;
@@ -15,23 +11,17 @@ use super::place;
 use super::read::{Origin, Traceback};
 use super::signal::is_about_a_stop;
 use super::text::one_line;
-use crate::failure::pattern::pattern;
 
-/// The maximum number of meaningful lines after a traceback that ended a process. After an exception that nothing caught, exit
-/// handlers and other threads may still write; after one that was survived, the rest of the run writes.
+/// The maximum number of meaningful lines after a traceback that ended a process. After an uncaught exception, only
+/// exit handlers and other threads may still write. After an exception that was survived, the rest of the run writes.
 const LINES_AFTER: usize = 100;
 
-/// [`LINES_AFTER`] for an exception that may have been caught: it was logged, or the exit code is not Python's 1.
+/// The value of [`LINES_AFTER`] for an exception that may have been caught, because it was logged or the exit code is
+/// not Python's 1.
 const LINES_AFTER_UNCERTAIN: usize = 20;
 
-/// The minimum number of lines by which a program tells of its progress.
-const STEPS: usize = 5;
-
-/// A line that tells of the progress of a training.
-static STEP: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?i)\b(?:epoch|steps?|iter|iterations?|batch|loss|lr|it/s)\b"));
-
-/// Returns, for each line of a log, true if it belongs to a traceback or is the line before one that says whose it is.
+/// Returns, for each line of a log, true if it belongs to a traceback, or if it is the line before a traceback that
+/// names its thread, process or logger.
 pub(super) fn covered(log: &Log, tracebacks: &[Traceback]) -> Vec<bool> {
     let mut covered = vec![false; log.lines.len()];
     for found in tracebacks {
@@ -45,8 +35,8 @@ pub(super) fn covered(log: &Log, tracebacks: &[Traceback]) -> Vec<bool> {
     covered
 }
 
-/// Returns the traceback that ended a process with this exit code, if one did. Each writer's is its last one of the main
-/// thread, else its last logged one. Of several writers the rank that failed first counts.
+/// Returns the traceback that ended a process with this exit code, if there is one. For each writer, it is the last one
+/// of the main thread, else the last logged one. If there are several writers, the rank that failed first counts.
 pub(super) fn best<'t>(
     log: &Log,
     tracebacks: &'t [Traceback],
@@ -55,7 +45,7 @@ pub(super) fn best<'t>(
     code: i32,
     code_dir: &Path,
 ) -> Option<&'t Traceback> {
-    // The program that put a prefix before the lines goes on without one.
+    // The program that puts a prefix before the lines may write its own lines without one.
     let prefix = |found: &Traceback| {
         let writer = &log.writers[found.writer];
         writer.prefix.as_deref().filter(|_| writer.rank.is_none())
@@ -79,12 +69,14 @@ pub(super) fn best<'t>(
     for writer in 0..log.writers.len() {
         let of_writer = || tracebacks.iter().filter(move |found| found.writer == writer).rev();
         let main = || of_writer().filter(|found| found.origin == Origin::Main && !is_plain_exit(found));
-        // An exception that a launcher raised about a rank counts only if there is nothing else.
+        // An exception that a launcher raised about a rank counts only if there is no other.
         let own = main().find(|found| !is_launchers(found, code_dir));
         let logged = || of_writer().find(|found| found.origin == Origin::Logged && !is_elastic(found));
-        // If the exit code is not Python's 1, all exceptions were caught, and the last one decided.
+        // If the exit code is not Python's 1, all exceptions were caught, and the last one was decisive. The same is true
+        // if the script's top level raised or logged another one afterwards: an uncaught exception ends the top level.
+        let decides = |later: &Traceback| code != 1 || begins_at_top_level(later);
         let own = match (own, logged()) {
-            (Some(own), Some(logged)) if code != 1 && logged.lines.end() > own.lines.end() => Some(logged),
+            (Some(own), Some(later)) if later.lines.end() > own.lines.end() && decides(later) => Some(later),
             _ => own,
         };
         let found = own.or_else(logged).or_else(|| main().find(|found| !is_elastic(found)));
@@ -110,34 +102,55 @@ pub(super) fn best<'t>(
     })
 }
 
-/// Returns true if the program did not end with a traceback after which it wrote much: it made progress, or told of another
-/// error at its end. Exit handlers may write much, too.
+/// Returns true if the outermost call of a traceback is in the top level of a Python file. Exit handlers and threads run
+/// after the top level, and are called by the interpreter.
+fn begins_at_top_level(found: &Traceback) -> bool {
+    found.last().frames.first().and_then(|frame| frame.function.as_deref()) == Some("<module>")
+}
+
+/// Returns true if the program wrote much after a traceback and the traceback did not end it: it made progress, or
+/// reported another error at its end. Exit handlers may write much too.
 fn has_gone_on(log: &Log, found: &Traceback, covered: &[bool]) -> bool {
     let from = found.lines.end() + 1;
     let lines = log.lines_of(found.writer, from);
-    if lines.iter().filter(|&&at| STEP.is_match(log.text(at))).count() >= STEPS {
+    if lines.iter().filter(|&&at| noise::is_step(log.text(at))).count() >= noise::STEPS {
         return true;
     }
     let skipped: Vec<bool> =
         (0..log.lines.len()).map(|at| covered[at] || log.lines[at].writer != found.writer).collect();
-    other::telling(log, from, &skipped).is_some()
+    other::last_error(log, from, &skipped).is_some()
 }
 
-/// Returns the last traceback of another thread or of a child process: the best evidence if the main thread left none.
-pub(super) fn of_other_thread(tracebacks: &[Traceback]) -> Option<&Traceback> {
-    tracebacks.iter().rev().find(|found| matches!(found.origin, Origin::Thread(_) | Origin::Child(_)))
+/// Returns the last traceback of another thread or of a child process. It is the best evidence if the main thread left
+/// none. If others precede it closely, the first of them is returned, because the later ones may follow from it.
+pub(super) fn of_other_thread<'t>(log: &Log, tracebacks: &'t [Traceback], covered: &[bool]) -> Option<&'t Traceback> {
+    /// The maximum number of meaningful lines between two tracebacks that belong together.
+    const NEAR: usize = 5;
+    let mut of_others =
+        tracebacks.iter().rev().filter(|found| matches!(found.origin, Origin::Thread(_) | Origin::Child(_)));
+    let mut first = of_others.next()?;
+    let mut from = *first.lines.start();
+    for other in of_others {
+        if other::count_between(log, other.lines.end() + 1..from, covered, other.writer) > NEAR {
+            break;
+        }
+        from = *other.lines.start();
+        first = if event::reads_like_consequence(&one_line(&other.last().headline())) { first } else { other };
+    }
+    Some(first)
 }
 
-/// Returns the last exception that ended a rank, a thread or a child process before the job was stopped, and that tells
-/// neither of a stop nor of a process that is gone. A script that printed one and made progress has caught it.
+/// Returns the last exception that ended a rank, a thread or a child process before the job was stopped. Exceptions
+/// about a stop or about a lost process do not count. A script that printed an exception and then made progress has
+/// caught it.
 pub(super) fn before_stop<'t>(
     log: &Log,
     tracebacks: &'t [Traceback],
     covered: &[bool],
     stdout: &Log,
 ) -> Option<&'t Traceback> {
-    let steps = |log: &Log| log.lines.iter().filter(|line| STEP.is_match(&line.text)).count();
-    let has_gone_on = steps(log) + steps(stdout) >= STEPS;
+    let steps = |log: &Log| log.lines.iter().filter(|line| noise::is_step(&line.text)).count();
+    let has_gone_on = steps(log) + steps(stdout) >= noise::STEPS;
     tracebacks.iter().rev().find(|found| {
         let headline = one_line(&found.last().headline());
         let has_ended = matches!(found.origin, Origin::Thread(_) | Origin::Child(_))
@@ -146,21 +159,22 @@ pub(super) fn before_stop<'t>(
     })
 }
 
-/// Returns a traceback that is better than nothing: the last one that was logged, if the program then told neither of progress nor
-/// of an error, else the last one of an exception that was ignored.
+/// Returns a traceback that is better than nothing. It is the last one that was logged, unless the program then
+/// reported progress or an error. Otherwise it is the last one of an exception that was ignored.
 pub(super) fn last_resort<'t>(log: &Log, tracebacks: &'t [Traceback], covered: &[bool]) -> Option<&'t Traceback> {
     let last = |origin| tracebacks.iter().rev().find(|found| found.origin == origin);
     last(Origin::Logged).filter(|found| !has_gone_on(log, found, covered)).or_else(|| last(Origin::Ignored))
 }
 
-/// Returns true if a script went on after a traceback that it printed to stdout, and told of another error on stderr.
+/// Returns true if a script continued after a traceback that it printed to stdout, and reported another error on
+/// stderr.
 pub(super) fn is_followed_by_another(
     stdout: &Log,
     found: &Traceback,
     covered: &[bool],
     (stderr, of_stderr): (&Log, &[bool]),
 ) -> bool {
-    /// The number of lines that a script writes on its way out.
+    /// The maximum number of lines that a script writes while it ends.
     const FEW: usize = 5;
     let known = found.last().headline();
     other::count(stdout, found.lines.end() + 1, covered, found.writer) > FEW
@@ -177,25 +191,27 @@ pub(super) fn last_survived(tracebacks: &[Traceback]) -> usize {
         .unwrap_or(0)
 }
 
-/// Returns true if the process wrote little after a traceback: it may have been ending.
+/// Returns true if the process wrote little after a traceback, so that it may have been ending.
 pub(super) fn is_at_the_end(log: &Log, found: &Traceback, covered: &[bool]) -> bool {
     found.origin == Origin::Main
         && other::count(log, found.lines.end() + 1, covered, found.writer) <= LINES_AFTER_UNCERTAIN
 }
 
-/// Returns true if the exception is only that of `sys.exit(3)`, which a script printed: the words before it say more.
+/// Returns true if the exception is only that of `sys.exit(3)`, which a script printed. The words before it are more
+/// informative.
 fn is_plain_exit(found: &Traceback) -> bool {
     let last = found.last();
     last.name == "SystemExit" && found.chain.len() == 1 && last.message.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Returns true if a launcher raised the exception about a rank that failed.
+/// Returns true if a launcher raised the exception because a rank failed.
 fn is_launchers(found: &Traceback, code_dir: &Path) -> bool {
     let last = found.last();
     is_elastic(found) || (last.name.ends_with("CalledProcessError") && !place::any_own(&last.frames, code_dir))
 }
 
-/// Returns true if torchrun raised the exception: it names the rank that failed, and its report says how.
+/// Returns true if torchrun raised the exception. It names the rank that failed, and torchrun's report describes the
+/// failure.
 fn is_elastic(found: &Traceback) -> bool {
     found.last().name.ends_with("ChildFailedError")
 }

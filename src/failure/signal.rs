@@ -1,4 +1,4 @@
-//! Exit codes that stand for the signal that killed a process.
+//! Exit codes that represent the signal that killed a process.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,8 @@ use crate::event::Ending;
 use crate::failure::pattern::pattern;
 use crate::job::exit_code;
 
-/// Returns the signal that killed a process, or that killed its child if a shell passed that on as exit code 128 + n.
+/// Returns the signal that killed a process, or its child if a shell reported the child's signal n as exit code 128 +
+/// n.
 pub(super) fn deadly(ending: Ending) -> Option<i32> {
     // HUP INT QUIT ILL TRAP ABRT BUS FPE KILL SEGV PIPE ALRM TERM XCPU XFSZ SYS
     const DEADLY: [i32; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 24, 25, 31];
@@ -18,13 +19,13 @@ pub(super) fn deadly(ending: Ending) -> Option<i32> {
     }
 }
 
-/// Returns the signal that killed a child process, if a Python program passed the child's return code on: `sys.exit(-9)` is
-/// exit code 247.
+/// Returns the signal that killed a child process, if a Python program ended with the child's return code:
+/// `sys.exit(-9)` is exit code 247.
 pub(super) fn negative(code: i32) -> Option<i32> {
     Some(256 - code).filter(|number| [4, 6, 7, 8, 9, 11].contains(number))
 }
 
-/// Returns true if an error only says that the process was told to end.
+/// Returns true if an error only states that the process was told to end.
 pub(super) fn is_about_a_stop(headline: &str) -> bool {
     static STOP: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
@@ -43,7 +44,7 @@ mod tests {
     fn an_exit_code_stands_for_a_signal_only_if_that_kills() {
         assert_eq!(deadly(Ending::Signaled(40)), Some(40));
         assert_eq!(deadly(Ending::Exited(137)), Some(9));
-        // 128 + SIGCHLD, and plain codes.
+        // 145 is 128 + SIGCHLD, which is not deadly. The other codes represent no signal.
         for code in [0, 1, 9, 127, 128, 145, 255] {
             assert_eq!(deadly(Ending::Exited(code)), None, "{code}");
         }

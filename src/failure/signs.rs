@@ -1,4 +1,5 @@
-//! Lines outside a traceback that tell more about an error: of kernels on a GPU, of drivers, and of communication libraries.
+//! Lines outside a traceback that explain an error: lines of kernels on a GPU, of drivers, and of communication
+//! libraries.
 
 use std::sync::LazyLock;
 
@@ -12,7 +13,7 @@ use crate::failure::pattern::pattern;
 /// The maximum number of lines that are shown.
 const MAX_SIGNS: usize = 2;
 
-/// The line to take if several match.
+/// The line that is used if several match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Take {
     First,
@@ -21,17 +22,17 @@ enum Take {
     Both,
 }
 
-/// A rule: if the error matches, a line that matches tells more about it.
+/// A rule: if the error matches, a matching line explains it.
 struct Rule {
     error: LazyLock<Regex>,
-    /// The line. The group `text`, if it is there, is the part that is shown.
+    /// The pattern of the line. If there is a group `text`, only its part of the line is shown.
     line: LazyLock<Regex>,
-    /// Lines that look alike and tell nothing.
+    /// The pattern of similar lines that contain no explanation.
     except: LazyLock<Regex>,
     take: Take,
 }
 
-/// Makes a rule whose patterns are compiled when they are needed.
+/// Creates a rule whose patterns are compiled when they are needed.
 macro_rules! rule {
     ($error:expr, $line:expr, $except:expr, $take:expr $(,)?) => {
         Rule {
@@ -46,13 +47,14 @@ macro_rules! rule {
 /// A pattern that nothing matches.
 const NOTHING: &str = r"[^\s\S]";
 
-/// Errors of GPUs, and of what can follow from them.
+/// Errors of GPUs, and possible consequences of such errors.
 const GPU: &str = r"(?i)CUDA|HIP error|cu(?:blas|dnn|solver|sparse|fft)|device-side|illegal memory access|launch failure|NVLink|NCCL|killed by SIG(?:ABRT|BUS|SEGV|KILL)";
 
-static RULES: [Rule; 12] = [
+static RULES: [Rule; 17] = [
     // An assertion in a kernel: `…/Indexing.cu:1255: indexSelect: block: [7,0,0], thread: [0,0,0] Assertion `x < y` failed.`
     rule!(GPU, r"(?:block: \[.*thread: \[|\.cuh?:\d+).*Assertion .*failed", NOTHING, Take::First),
-    // OpenCV returns nothing for a file that it cannot read: `[ WARN:0@0.1] global loadsave.cpp:275 findDecoder imread_('x.png'): …`
+    // OpenCV returns nothing for a file that it cannot read:
+    // `[ WARN:0@0.1] global loadsave.cpp:275 findDecoder imread_('x.png'): …`
     rule!(
         r"'NoneType' object (?:has no attribute|is not subscriptable)|\.empty\(\) in function",
         r"(?P<text>imread_\('.*)",
@@ -61,7 +63,7 @@ static RULES: [Rule; 12] = [
     ),
     // A report of the driver: `NVRM: Xid (PCI:0000:00:1e): 79, pid=…, GPU has fallen off the bus.`
     rule!(GPU, r"(?P<text>(?:NVRM: )?Xid \(PCI:.*)", NOTHING, Take::First),
-    // The kernel's own words about a process that it killed.
+    // A message of the kernel about a process that it killed.
     rule!(
         r"killed by SIGKILL|(?i)out of memory|BrokenProcessPool|TerminatedWorker|killed by signal|-9\b",
         r"(?P<text>(?:Memory cgroup )?[Oo]ut of memory: Kill(?:ed)? process .*)",
@@ -87,10 +89,23 @@ static RULES: [Rule; 12] = [
         r"infodump|stack trace|#\d+ |\[ cut here \]",
         Take::First,
     ),
-    // Cython names the place of an error itself: `ops.pyx:2:11: undeclared name not builtin: rate`.
+    // pip explains a conflict below its error: `    acme 3 depends on rows==2`.
+    rule!(r"have conflicting dependencies", r"^\s+(?P<text>\S+ \S+ depends on \S.*)", NOTHING, Take::Both),
+    // A part of ffmpeg: `[mov,mp4 @ 0x55d0c0] moov atom not found`.
+    rule!(
+        r"Invalid data found when processing input|Error (?:initializing output|opening (?:input|output)|while opening (?:en|de)coder)|Conversion failed",
+        r"^\[[\w,#/: ]+ @ 0x[0-9a-f]+\] (?P<text>[A-Za-z].*)",
+        r"deprecated|\] (?:using |profile |frame |mb |ref |kb/s|final |Error (?:opening|initializing))",
+        Take::Last,
+    ),
+    rule!(r"Error opening input files", r"^(?P<text>Error opening input file \S.*?)\.?$", NOTHING, Take::Last),
+    // Hydra names the key that it could not change, and wget the address, in lines of their own.
+    rule!(r"Could not override '", r"^(?P<text>(?:Key|Value|Cannot|No) '?.*)", NOTHING, Take::First),
+    rule!(r"^ERROR \d{3}: ", r"^--\d{4}-\d\d-\d\d [\d:]+--  (?P<text>\S+)$", NOTHING, Take::Last),
+    // Cython prints the place of an error itself: `ops.pyx:2:11: undeclared name not builtin: rate`.
     rule!(r"Cython\S*\bCompileError", r"(?P<text>[^\s:/]+\.p(?:yx|xd|xi):\d+:\d+: .*)", NOTHING, Take::First),
     rule!(r"neuronx?-cc", r"\[neuronx?-cc\]: +Error message: +(?P<text>\S.*)", NOTHING, Take::First),
-    rule!(r"neuronx?-cc|NEURON_CC", r"(?P<text>\[[A-Z]{3}\d{3}\] .*)", NOTHING, Take::First),
+    rule!(r"(?i)neuronx?-cc|neuron_?cc", r"(?P<text>\[[A-Z]{3}\d{3}\] .*)", NOTHING, Take::First),
     // The step of Open MPI's start that failed: `  PML add procs failed`.
     rule!(r"occurred in MPI_|MPI_INIT", r"^  (?P<text>\S.* failed)$", NOTHING, Take::First),
     // `E external/xla/…/cuda_dnn.cc:407] There was an error before creating cudnn handle (302): …`
@@ -102,7 +117,8 @@ static RULES: [Rule; 12] = [
     ),
 ];
 
-/// The compilers that torch, setuptools and Neuron start: `nvcc fatal   : Unsupported gpu architecture 'compute_100'`.
+/// The errors of compilers that torch, setuptools and Neuron start:
+/// `nvcc fatal   : Unsupported gpu architecture 'compute_100'`.
 static COMPILERS: Rule = rule!(
     r"Error building extension|Error compiling objects|CppCompileError|'ninja', '-v'|command '\S*(?:gcc|g\+\+|cc|nvcc)'",
     read::COMPILER_ERROR,
@@ -110,7 +126,7 @@ static COMPILERS: Rule = rule!(
     Take::First,
 );
 
-/// Returns the first error that a compiler printed, if a headline says that a build failed, and does not say why.
+/// Returns the first error that a compiler printed, if a headline states that a build failed but not why.
 pub(super) fn of_compiler(headline: &str, stderr: &Log, stdout: &Log, writer: &Writer) -> Option<String> {
     let found = || signs_of(&COMPILERS, stderr, stdout, writer)[0].clone();
     let found = COMPILERS.error.is_match(headline).then(found)??;
@@ -118,10 +134,11 @@ pub(super) fn of_compiler(headline: &str, stderr: &Log, stdout: &Log, writer: &W
     (!says_why && !one_line(headline).contains(&found)).then_some(found)
 }
 
-/// Returns the lines that tell more about an error, the headline with its details. Those of its writer are preferred.
+/// Returns the lines that explain an error, which is given as the headline with its details. Lines of the error's
+/// writer are preferred.
 pub(super) fn signs(claimed: &str, stderr: &Log, stdout: &Log, writer: &Writer) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
-    // Most processes that end so were only told to.
+    // Most processes that end in this way were only told to end.
     if claimed.starts_with("killed by SIGTERM") {
         return found;
     }
@@ -136,7 +153,7 @@ pub(super) fn signs(claimed: &str, stderr: &Log, stdout: &Log, writer: &Writer) 
     found
 }
 
-/// Returns the lines of one rule that are taken. Those of `writer` are preferred.
+/// Returns the lines that one rule selects. Lines of `writer` are preferred.
 fn signs_of(rule: &Rule, stderr: &Log, stdout: &Log, writer: &Writer) -> [Option<String>; 2] {
     let all = || lines(rule, stderr).chain(lines(rule, stdout));
     let own = || all().filter(|(by, _)| by.rank == writer.rank && by.host == writer.host).map(|(_, text)| text);

@@ -1,11 +1,11 @@
-//! The layout of lines as a text of bounded length, in which nothing that matters is crowded out.
+//! The layout of lines as a text of bounded length, which keeps the important parts.
 
-/// The part of a line that stays when it is shortened.
+/// The part of a line that is kept when the line is shortened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
     /// The beginning.
     Head,
-    /// The beginning and, half as long, the end.
+    /// The beginning and the end. The end is half as long as the beginning.
     Ends,
 }
 
@@ -13,16 +13,17 @@ pub(super) enum Keep {
 #[derive(Clone, Debug)]
 pub(super) struct TextPart {
     pub(super) text: String,
-    /// The number of its characters that must stay, if it has as many.
+    /// The number of characters that are kept if the text has that many.
     pub(super) least: usize,
-    /// Its turn when the remaining characters are distributed: the smallest number comes first.
+    /// The position of the part when the remaining characters are distributed. The smallest number comes first.
     pub(super) turn: usize,
     pub(super) keep: Keep,
 }
 
-/// Returns the parts, a line each, in at most `most` characters.
+/// Returns the parts, one per line, in at most `most` characters.
 ///
-/// Every part first gets [`TextPart::least`]. The remaining characters go to the parts in turn, as many as each can use.
+/// Every part first gets [`TextPart::least`] characters. The remaining characters are given to the parts in the order
+/// of their turns, as many as each part can use.
 pub(super) fn lay_out(parts: &[TextPart], most: usize) -> String {
     let parts: Vec<&TextPart> = parts.iter().filter(|part| !part.text.is_empty()).collect();
     let lengths: Vec<usize> = parts.iter().map(|part| part.text.chars().count()).collect();

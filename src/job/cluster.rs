@@ -1,6 +1,6 @@
 //! The hosts of a job.
 
-use crate::python::Value;
+use crate::job::python::Value;
 
 /// The hosts and instance groups of a job, as one host sees them.
 #[derive(Clone, Debug)]

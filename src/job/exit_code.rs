@@ -1,9 +1,9 @@
-//! The exit codes of footplate: the only place that defines them and says what each one means.
+//! The exit codes of footplate: the only place that defines them and their meanings.
 //!
-//! The table in `docs/reference.md` is [`EXIT_CODES`]. The numbers are a contract with users; those from 64 to 78 follow sysexits.h, and
-//! those from 126 up follow POSIX shells.
+//! The table in `docs/reference.md` is [`EXIT_CODES`]. The numbers are a contract with users; those from 64 to 78
+//! follow sysexits.h, and those from 126 up follow POSIX shells.
 
-/// Defines the constants, and the table that documents them together with the codes that are not footplate's own.
+/// Defines the constants, and a table that documents them. The table also has the codes that are not footplate's own.
 macro_rules! exit_codes {
     ($($name:ident = $code:literal, $meaning:literal;)+) => {
         $(
@@ -40,18 +40,19 @@ exit_codes! {
 /// The exit code of a success.
 pub const SUCCESS: i32 = 0;
 
-/// The base of the exit codes that stand for signals: 128 + n, as shells report the death of a child by signal n.
+/// The base of the exit codes that represent signals: 128 + n, as shells report the death of a child by signal n.
 pub const SIGNALS: i32 = 128;
 
 /// The largest signal number of Linux (SIGRTMAX).
 const MAX_SIGNAL: i32 = 64;
 
-/// Returns the exit code that stands for death by a signal.
+/// Returns the exit code that represents death by a signal.
 pub const fn of_signal(number: i32) -> i32 {
     SIGNALS + number
 }
 
-/// Returns the signal that an exit code stands for, or `None` if the code is not 128 + n for a signal n of Linux.
+/// Returns the signal n that an exit code 128 + n represents. `None` if the code does not have that form for a signal
+/// of Linux.
 ///
 /// A program may also exit with such a code by itself, so the answer is a guess.
 pub const fn as_signal(code: i32) -> Option<i32> {

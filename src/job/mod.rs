@@ -1,14 +1,17 @@
-//! The job: its folders, hosts, channels and hyperparameters, what it was asked to run, and footplate's settings for it.
+//! The job: its folders, hosts, channels and hyperparameters, the program that it was asked to run, and footplate's
+//! settings for it.
 //!
-//! A [`Job`] is plain data, with methods that answer questions from it alone. [`config`] reads it from the platform's files,
-//! [`settings`] reads footplate's own settings, and [`exit_code`] defines how a job can end. This folder must not look at the
-//! machine, start anything, or decide how the job is launched.
+//! A [`Job`] is plain data, with methods that answer questions from it alone. [`config`] reads it from the platform's
+//! files, [`settings`] reads footplate's own settings, [`python`] has the values of both as Python reads and writes
+//! them, and [`exit_code`] defines how a job can end. This folder must not examine the machine, start anything, or decide
+//! how the job is launched.
 
 mod cluster;
 pub mod config;
 pub mod exit_code;
 mod paths;
 mod processing;
+pub mod python;
 pub mod settings;
 mod variables;
 
@@ -17,7 +20,7 @@ pub use paths::Paths;
 pub use processing::ProcessingJob;
 pub use variables::Variables;
 
-use crate::python::{Dict, Text, Value};
+use crate::job::python::{Dict, Text, Value};
 
 /// A training or processing job, as one of its hosts sees it.
 #[derive(Clone, Debug)]
@@ -34,7 +37,7 @@ pub struct Job {
     pub all_hyperparameters: Dict,
     /// The user's hyperparameters, which sagemaker-training passes to the script.
     pub hyperparameters: Dict,
-    /// The platform's flags, such as `sagemaker_mpi_enabled`, which sagemaker-training keeps apart.
+    /// The platform's flags, such as `sagemaker_mpi_enabled`, which sagemaker-training keeps separate.
     pub framework_parameters: Dict,
     /// The request: what to run, and where its code comes from.
     pub request: JobRequest,
@@ -42,9 +45,10 @@ pub struct Job {
     pub checkpoint_dir: Option<std::path::PathBuf>,
     /// The configuration of the container drivers, for jobs of version 3 of the SDK.
     pub drivers: Option<DriverConfig>,
-    /// The Python modules of the image among those that decide between launchers. `None` if nothing depends on them.
+    /// The Python modules of the image that matter for the choice of the launcher. `None` if the choice does not
+    /// depend on them.
     pub frameworks: Option<Vec<&'static str>>,
-    /// The further parts of a processing job. `None` for a training job.
+    /// The parts that only a processing job has. `None` for a training job.
     pub processing: Option<ProcessingJob>,
 }
 
@@ -53,15 +57,18 @@ pub struct Job {
 pub struct JobRequest {
     /// The entry point: the variable SAGEMAKER_PROGRAM, else the hyperparameter `sagemaker_program`.
     pub program: Option<String>,
+    /// The objective of the tuning job that the job belongs to: the hyperparameter `_tuning_objective_metric`.
+    pub objective: Option<String>,
     /// The hyperparameter `sagemaker_submit_directory`.
     pub submit_directory: Option<String>,
-    /// The variable SAGEMAKER_SUBMIT_DIRECTORY, which images that extend a prebuilt one set.
+    /// The variable SAGEMAKER_SUBMIT_DIRECTORY, which is set by images that extend a prebuilt one.
     pub image_submit_directory: Option<String>,
     /// The variable SAGEMAKER_TRAINING_MODULE: `module:function`.
     pub training_module: Option<String>,
-    /// The arguments of the script, if a framework of the image states them; else they are made of the hyperparameters.
+    /// The arguments of the script, if a framework of the image states them. Otherwise the hyperparameters become the
+    /// arguments.
     pub arguments: Option<Vec<Text>>,
-    /// The hyperparameter `sagemaker_container_log_level`, unchecked.
+    /// The hyperparameter `sagemaker_container_log_level`, which is not validated yet.
     pub log_level: Option<Value>,
     /// The hyperparameter `sagemaker_job_name`.
     pub job_name: Option<Value>,
@@ -108,7 +115,7 @@ impl Job {
         described && self.request.submit_directory.is_none() && self.request.training_module.is_none()
     }
 
-    /// Returns the folder of the script, from which its modules are imported.
+    /// Returns the folder of the script, from which the script imports its modules.
     pub fn code_dir(&self) -> std::path::PathBuf {
         match &self.processing {
             Some(processing) => processing.code_dir.clone(),
@@ -117,8 +124,8 @@ impl Job {
         }
     }
 
-    /// Returns the folder in which the script runs: that of the script, or in a processing job the working directory of the
-    /// container.
+    /// Returns the folder in which the script runs: the folder of the script or, in a processing job, the working
+    /// directory of the container.
     pub fn working_dir(&self) -> std::path::PathBuf {
         self.processing.as_ref().map_or_else(|| self.code_dir(), |processing| processing.working_dir.clone())
     }
@@ -133,7 +140,8 @@ impl Job {
         self.nodes().iter().position(|host| *host == self.cluster.current_host).unwrap_or(0)
     }
 
-    /// Returns the host at which ranks meet. SDK version 3 always uses algo-1, the first of the platform's names.
+    /// Returns the host to which all ranks connect. SDK version 3 always uses algo-1, the first of the platform's
+    /// names.
     pub fn master(&self) -> String {
         if !self.runs_as_drivers() {
             self.cluster.master()
@@ -152,7 +160,7 @@ impl Job {
         cluster.instance_type = cluster.instance_type_of(host).to_owned();
         cluster.current_host = host.to_owned();
         cluster.current_group = group.unwrap_or_else(|| cluster.current_group.clone());
-        // If no groups were requested, each host takes its own group for that of the distribution.
+        // If no groups were requested, each host treats its own group as that of the distribution.
         let were_requested = self.framework_parameters.get("sagemaker_distribution_instance_groups").is_some();
         if !were_requested && !cluster.distribution_groups.is_empty() {
             cluster.distribution_groups = vec![cluster.current_group.clone()];
@@ -171,8 +179,8 @@ impl Job {
         }
     }
 
-    /// Returns true if the hyperparameters are passed as arguments. A function gets none, and a shell command if the setting
-    /// `command_arguments` asks for it.
+    /// Returns true if the hyperparameters are passed as arguments. A function never gets them. A shell command gets
+    /// them only if the setting `command_arguments` requests it.
     pub fn passes_arguments(&self, settings: &settings::Settings) -> bool {
         let command = self.drivers.as_ref().and_then(|drivers| drivers.command.as_ref());
         let is_command = self.runs_as_drivers() && command.is_some();

@@ -9,7 +9,7 @@ pub struct Paths {
     layout: Layout,
 }
 
-/// The kinds of containers, whose configuration, code and failure text the platform has in different places.
+/// The kinds of containers. The platform has different places for their configuration, code and failure text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
     Training,
@@ -20,7 +20,7 @@ impl Paths {
     /// The platform's base folder of a job.
     pub const PLATFORM_BASE: &'static str = "/opt/ml";
 
-    /// Creates the folders of a training job whose base folder is `base`. Nothing is created on disk.
+    /// Creates the folders of a training job whose base folder is `base`. Creates nothing on disk.
     pub fn under(base: impl Into<PathBuf>) -> Paths {
         Paths { base: base.into(), layout: Layout::Training }
     }
@@ -93,7 +93,7 @@ impl Paths {
         self.base.join("output/intermediate")
     }
 
-    /// Returns the platform's folder of event files for TensorBoard, which is used unless the job names another.
+    /// Returns the platform's folder of event files for TensorBoard, which is used unless the job names another one.
     pub fn tensorboard(&self) -> PathBuf {
         self.base.join("output/tensorboard")
     }
@@ -103,8 +103,9 @@ impl Paths {
         self.output_data().join("footplate").join(host)
     }
 
-    /// Returns the failure file, whose first 1,024 characters become the failure reason of a training job. In a processing job, it
-    /// is the message, whose first 1,024 bytes of all hosts together become the exit message.
+    /// Returns the failure file, whose first 1,024 characters become the failure reason of a training job. In a
+    /// processing job, it is the message file. The first 1,024 bytes of all hosts' messages together become the exit
+    /// message.
     pub fn failure(&self) -> PathBuf {
         self.base.join(match self.layout {
             Layout::Training => "output/failure",
@@ -117,7 +118,7 @@ impl Paths {
         self.base.join("output/success")
     }
 
-    /// Returns the platform's folder of checkpoints, which is used unless the job names another.
+    /// Returns the platform's folder of checkpoints, which is used unless the job names another one.
     pub fn checkpoints(&self) -> PathBuf {
         self.base.join("checkpoints")
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// A snapshot of environment variables. It is taken once, so that no answer depends on the time of the question.
+/// A snapshot of environment variables. It is taken once, so that every question gets an answer from the same time.
 #[derive(Clone, Debug, Default)]
 pub struct Variables(BTreeMap<OsString, OsString>);
 

@@ -1,7 +1,9 @@
-//! Hugging Face's Accelerate: the image's `accelerate launch` on every host, which becomes torchrun for several ranks.
+//! Hugging Face's Accelerate: the image's `accelerate launch` on every host, which becomes torchrun for several
+//! ranks.
 //!
-//! The command is that of accelerate 1.15. The user's configuration file decides everything but the hosts and the ranks, which
-//! are footplate's: each host needs a number of its own, and files that are baked into an image cannot have it.
+//! The command is that of accelerate 1.15. The user's configuration file decides everything except the hosts and the
+//! ranks. footplate sets those, because each host needs its own number, and a file that is baked into an image cannot
+//! contain it.
 
 use std::path::PathBuf;
 
@@ -24,7 +26,7 @@ pub(super) static ACCELERATE: Engine = Engine {
     variables: &[],
     modules: &[PythonModule { name: "accelerate", package: "accelerate" }],
     spans_hosts: true,
-    // Its rendezvous is torchrun's, which waits for hosts that come later.
+    // The rendezvous of accelerate is torchrun's, which waits for late hosts.
     needs_all_hosts: false,
     starts_ranks_of_other_hosts: false,
     services: Services::None,
@@ -34,13 +36,14 @@ pub(super) static ACCELERATE: Engine = Engine {
     plan,
 };
 
-/// The configuration file that `accelerate launch` reads without being asked to.
+/// The configuration file that `accelerate launch` reads by default.
 const DEFAULT_CONFIG: &str = "accelerate/default_config.yaml";
 
-/// The configuration file of that name, if it makes `accelerate launch` submit a new job to the platform instead of running the script.
+/// The default configuration file, if it makes `accelerate launch` submit a new job to the platform instead of
+/// running the script.
 const SUBMITTING_CONFIG: &str = "accelerate/default_config.yaml that submits a job";
 
-/// The options that choose the way in which ranks work together, or a file that does.
+/// The options that choose how ranks work together, or a file that chooses it.
 const MODES: [&str; 7] =
     ["--config_file", "--cpu", "--multi_gpu", "--tpu", "--use_deepspeed", "--use_fsdp", "--use_megatron_lm"];
 
@@ -98,14 +101,14 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     ]));
     if nodes.len() > 1 {
         arguments.push(format!("--main_process_ip={}", input.meeting_address()).into());
-        // The standard launcher of DeepSpeed is torchrun on each host; the others need ssh.
+        // The standard launcher of DeepSpeed is torchrun on each host. Its other launchers need ssh.
         arguments.extend(words(["--rdzv_backend=static", "--same_network", "--deepspeed_multinode_launcher=standard"]));
     }
     let is_configured = input.image.program(DEFAULT_CONFIG).is_some() || MODES.iter().any(|mode| has(mode));
     if !is_configured {
-        // Without a GPU, or with one on each host, accelerate would start one process.
+        // If a host has no GPU or one GPU, accelerate would start only one process.
         arguments.extend(words((span.world_size > 1).then_some("--multi_gpu")));
-        // accelerate warns if it has to choose.
+        // accelerate warns if these options are missing and it has to choose.
         for (option, value) in [("--mixed_precision", "no"), ("--dynamo_backend", "no")] {
             arguments.extend(words((!has(option)).then(|| format!("{option}={value}"))));
         }
@@ -121,11 +124,11 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         working_dir: input.job.working_dir(),
     };
     let separation = Separation::Interpreter;
-    // A single process is started without torchrun, in accelerate's own group.
+    // A single process is started without torchrun, in accelerate's own process group.
     let starter = RankStarter { node_rank, separation, shares_group: true, ..RankStarter::default() };
     let role = ProcessRole::Launcher(starter);
     Ok(LaunchPlan {
-        // accelerate that is told to stop kills its ranks after 30 s, as torchrun does.
+        // When accelerate is told to stop, it kills its ranks after 30 s, as torchrun does.
         processes: vec![ProcessPlan { stop: StopTarget::Ranks, ..ProcessPlan::of_script(role, command) }],
         variables: input.network_variables(),
         span: Some(span),

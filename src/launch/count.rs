@@ -1,14 +1,16 @@
-//! The number of ranks on each host, and the ranks of this host among all.
+//! The number of ranks on each host, and the position of this host's ranks among all ranks.
 
 use super::error::LaunchError;
 use super::input::LaunchInput;
+use crate::job::python::Value;
 use crate::machine::accelerators;
-use crate::python::Value;
 
-/// The maximum number of ranks that a job can ask for. A greater one is a mistake, and its ranks would fill the memory.
+/// The maximum number of ranks that a job can request. A larger number is a mistake, and its ranks would exhaust the
+/// memory.
 const MAX_RANKS: usize = 1 << 20;
 
-/// Returns the number of ranks that a job asks for. `name` is the parameter. A value that is no positive number is as none.
+/// Returns the number of ranks that a job requests. `name` is the name of the parameter. A value that is not a
+/// positive number is ignored.
 ///
 /// # Errors
 /// The number is above [`MAX_RANKS`].
@@ -22,7 +24,7 @@ pub(super) fn rank_count(name: &str, value: Option<&Value>) -> Result<Option<usi
     }
 }
 
-/// The ranks of one host among those of all hosts.
+/// The ranks of one host among the ranks of all hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The first rank of the host.
@@ -39,12 +41,12 @@ impl LaunchInput<'_> {
         self.settings.host_addresses.get(host).map_or_else(|| host.to_owned(), ToString::to_string)
     }
 
-    /// Returns the number of ranks per host that the job asks for. Jobs of SDK version 3 ask by `process_count_per_node`, all
-    /// others by the platform's flag, which torchrun and smdistributed heed, too.
+    /// Returns the number of ranks per host that the job requests. Jobs of SDK version 3 use
+    /// `process_count_per_node`. All others use the platform's flag, which torchrun and smdistributed respect too.
     ///
     /// # Errors
     /// The number is far too large.
-    pub(super) fn asked_ranks(&self) -> Result<Option<usize>, LaunchError> {
+    pub(super) fn requested_ranks(&self) -> Result<Option<usize>, LaunchError> {
         let (name, table) = match self.job.distributed() {
             Some(distributed) => ("process_count_per_node", distributed),
             None => ("sagemaker_mpi_num_of_processes_per_host", &self.job.framework_parameters),
@@ -52,22 +54,23 @@ impl LaunchInput<'_> {
         rank_count(name, table.get(name))
     }
 
-    /// Returns the number of ranks on this host: the setting, else `asked`, else one for each GPU or Neuron core, else one.
-    pub(super) fn ranks_per_host(&self, asked: Option<usize>) -> usize {
-        self.settings.processes_per_host.or(asked).unwrap_or_else(|| self.hardware.default_processes())
+    /// Returns the number of ranks on this host: the number in the settings, else `asked`, else one for each GPU or
+    /// Neuron core, else one.
+    pub(super) fn ranks_per_host(&self, requested: Option<usize>) -> usize {
+        self.settings.processes_per_host.or(requested).unwrap_or_else(|| self.hardware.default_processes())
     }
 
-    /// Returns the number of ranks on each of the hosts. The GPUs of a host whose instance type is not this host's follow from
-    /// that type.
+    /// Returns the number of ranks on each of the hosts. If a host has another instance type than this one, its GPUs
+    /// are derived from that type.
     ///
     /// # Errors
     /// The GPUs of an instance type are not known.
-    pub(super) fn ranks_of_hosts(&self, nodes: &[String], asked: Option<usize>) -> Result<Vec<usize>, LaunchError> {
+    pub(super) fn ranks_of_hosts(&self, nodes: &[String], requested: Option<usize>) -> Result<Vec<usize>, LaunchError> {
         let cluster = &self.job.cluster;
         let count = |host: &String| {
             let instance_type = cluster.instance_type_of(host);
-            if self.settings.processes_per_host.or(asked).is_some() || instance_type == cluster.instance_type {
-                return Ok(self.ranks_per_host(asked));
+            if self.settings.processes_per_host.or(requested).is_some() || instance_type == cluster.instance_type {
+                return Ok(self.ranks_per_host(requested));
             }
             accelerators(instance_type).map(|found| found.processes()).ok_or_else(|| {
                 LaunchError::new(format!(
@@ -79,7 +82,7 @@ impl LaunchInput<'_> {
         nodes.iter().map(count).collect()
     }
 
-    /// Returns this host's ranks if each host of the launch has `counts` ranks, in the order of the node ranks.
+    /// Returns this host's ranks. `counts` are the numbers of ranks of all hosts, in the order of the node ranks.
     pub(super) fn span(&self, counts: &[usize]) -> Span {
         let node_rank = self.job.node_rank();
         Span {
@@ -94,7 +97,8 @@ impl LaunchInput<'_> {
         Span { first: self.job.node_rank(), count: 1, world_size: self.job.nodes().len() }
     }
 
-    /// Refuses a launch that needs GPUs on a host that has none. `remedy` is for instance types without any.
+    /// Refuses a launch that needs GPUs on a host that has none. `remedy` is the remedy for instance types without
+    /// GPUs.
     ///
     /// # Errors
     /// The host has no GPU, or the container sees none.

@@ -31,12 +31,9 @@ pub(super) static DASK: Engine = Engine {
     plan,
 };
 
-/// The port of the scheduler, and the one at which it reports on itself by HTTP.
+/// The port of the scheduler, and the port of its dashboard.
 const PORT: u16 = 8786;
 const REPORT_PORT: u16 = 8787;
-
-/// The seconds after which a worker ends that does not reach the scheduler.
-const DEATH_TIMEOUT: &str = "--death-timeout=60";
 
 const SCHEDULER: ServiceName = ServiceName { name: "dask-scheduler", title: "the Dask scheduler" };
 const WORKER: ServiceName = ServiceName { name: "dask-worker", title: "the Dask worker" };
@@ -72,15 +69,16 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         format!("--name={own}"),
         format!("--nworkers={workers}"),
         format!("--local-directory={folder}"),
-        // A worker reports on itself by HTTP, by default on all addresses.
+        // A worker has a dashboard too, which listens on all addresses by default.
         format!("--dashboard-address={}", with_port(&own_address, 0)),
         "--no-dashboard".to_owned(),
-        DEATH_TIMEOUT.to_owned(),
+        // A worker starts with the scheduler, and tries to reach it for as long as the scheduler may take to start.
+        format!("--death-timeout={}", input.settings.service_time.as_secs()),
     ];
     arguments.extend(input.settings.dask_arguments.iter().cloned());
     let mut command = input.module_command("distributed.cli.dask_worker", &arguments)?;
     command.variables.extend(found.clone());
-    processes.push(service(WORKER, command, 1, ReadySign::Line { text: "Registered to:", times: workers }));
+    processes.push(service(WORKER, command, 0, ReadySign::Line { text: "Registered to:", times: workers }));
     if runs_script {
         processes.push(input.served_script(found)?);
     }

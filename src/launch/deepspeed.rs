@@ -1,8 +1,9 @@
-//! DeepSpeed on every host: one rank for each GPU, with the variables and the argument that DeepSpeed's launcher gives it.
+//! DeepSpeed on every host: one rank for each GPU, with the variables and the argument that DeepSpeed's launcher
+//! gives it.
 //!
-//! footplate starts the ranks itself, because the launcher of the image takes seconds to import and looks for failures once a
-//! second. The launcher runs only if it gets arguments of its own. Neither way needs ssh or pdsh. The contract is that of
-//! `deepspeed.launcher.launch` (DeepSpeed 0.19).
+//! footplate starts the ranks itself, because the image's launcher takes seconds to import and checks for failures
+//! only once a second. The launcher is used only if the user gives it arguments. Neither way needs ssh or pdsh. The
+//! contract is that of `deepspeed.launcher.launch` (DeepSpeed 0.19).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -42,7 +43,7 @@ pub(super) static DEEPSPEED: Engine = Engine {
     plan,
 };
 
-/// The argument of the launcher by which ranks get no `--local_rank`.
+/// The argument with which the launcher does not pass `--local_rank` to ranks.
 const NO_LOCAL_RANK: &str = "--no_local_rank";
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
@@ -73,7 +74,7 @@ fn ranks(
     tells_local_rank: bool,
 ) -> Result<Vec<ProcessPlan>, LaunchError> {
     let command = process::command(input)?;
-    // The argument stands before those of the script.
+    // The argument comes before those of the script.
     let place = command.arguments.len().saturating_sub(input.arguments.len());
     let master = input.meeting_address();
     let process_of = |local_rank: usize| {
@@ -90,7 +91,7 @@ fn ranks(
     Ok((0..span.count).map(process_of).collect())
 }
 
-/// Returns the launcher of the image for this host, which the program `deepspeed` would start by ssh.
+/// Returns the image's launcher for this host, which the program `deepspeed` would start through ssh.
 fn launcher(input: &LaunchInput<'_>, nodes: &[String], counts: &[usize]) -> Result<ProcessPlan, LaunchError> {
     let (kind, script) = match input.entry {
         Entry::File { kind: EntryKind::PythonScript | EntryKind::PythonFolder, name, .. } => (None, name.clone()),
@@ -122,11 +123,12 @@ fn launcher(input: &LaunchInput<'_>, nodes: &[String], counts: &[usize]) -> Resu
         working_dir: input.job.working_dir(),
     };
     let role = ProcessRole::Launcher(RankStarter { node_rank, shares_group: true, ..RankStarter::default() });
-    // The launcher that is told to stop kills its ranks after 30 s, and fails.
+    // When the launcher is told to stop, it kills its ranks after 30 s, and fails.
     Ok(ProcessPlan { stop: StopTarget::Ranks, ..ProcessPlan::of_script(role, command) })
 }
 
-/// Returns the hosts with the numbers of their GPUs, as the launcher takes them: JSON in base64, with the alphabet for URLs.
+/// Returns the hosts and the numbers of their GPUs in the form that the launcher expects: JSON in base64 with the URL
+/// alphabet.
 fn world_info(nodes: &[String], counts: &[usize]) -> String {
     let of_host = |(node, count): (&String, &usize)| {
         format!("{}: {:?}", serde_json::Value::from(node.as_str()), (0..*count).collect::<Vec<_>>())

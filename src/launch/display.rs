@@ -1,4 +1,4 @@
-//! A plan in print: as text, and as a JSON object. Secrets are left out.
+//! Displaying a plan as text and as a JSON object, without secrets.
 
 use std::fmt::Display;
 
@@ -61,12 +61,12 @@ pub fn plan_json(plan: &LaunchPlan, redactor: &Redactor) -> Value {
     })
 }
 
-/// Returns the processes that this host starts by itself. A daemon is started by a launcher on another host.
+/// Returns the processes that this host itself starts. A daemon is started by a launcher on another host.
 fn started_here(plan: &LaunchPlan) -> impl Iterator<Item = &ProcessPlan> {
     plan.processes.iter().filter(|process| !matches!(process.role, ProcessRole::Daemon(_)))
 }
 
-/// Returns one line of the text: a word, and what is said of it.
+/// Returns one line of the text: a label and its text.
 pub fn plan_line(word: &str, text: impl Display) -> String {
     visible(&format!("{word:<12} {text}")).into_owned()
 }
@@ -92,7 +92,8 @@ fn service_text(service: &ProcessPlan, redactor: &Redactor) -> Vec<String> {
     lines
 }
 
-/// Returns the words of a service's command as they are shown: a program that is one of them has only its first line.
+/// Returns the words of a service's command for display. Of a word that is a program text, only the first line is
+/// shown.
 pub fn service_words(words: Vec<String>) -> Vec<String> {
     let short = |word: String| match word.split_once('\n') {
         Some((first, _)) => format!("{first} …"),
@@ -101,7 +102,7 @@ pub fn service_words(words: Vec<String>) -> Vec<String> {
     words.into_iter().map(short).collect()
 }
 
-/// Returns a line with the variables of one process, if it has any of its own.
+/// Returns a line with the variables that only this process gets, if there are any.
 fn own_variables(of: &str, command: &CommandPlan, redactor: &Redactor) -> Option<String> {
     let pairs = pairs(&command.variables, redactor).map(|(name, value)| format!("{name}={value}"));
     (!command.variables.is_empty()).then(|| plan_line(of, pairs.collect::<Vec<_>>().join(" ")))
@@ -160,7 +161,7 @@ fn words(command: &CommandPlan) -> Vec<String> {
     command.arguments.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
-/// Returns names and values as they may be shown.
+/// Returns names and values in the form in which they may be shown.
 fn pairs(variables: &VariableTable, redactor: &Redactor) -> impl Iterator<Item = (String, String)> {
     variables.iter().map(|(name, value)| {
         let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));

@@ -13,7 +13,7 @@ use crate::prepare::environment::registry::Variable;
 
 /// A way to start the script of a job: by footplate itself, or by a program of the image such as torchrun or mpirun.
 ///
-/// Each engine is a constant in a file of its own. The table [`ENGINES`](super::ENGINES) lists them.
+/// Each engine is a constant in its own file. The table [`ENGINES`](super::ENGINES) lists them.
 #[derive(Debug)]
 pub struct Engine {
     /// The name in the setting `launcher`, in plans and in the comparison of hosts.
@@ -24,32 +24,33 @@ pub struct Engine {
     pub summary: &'static str,
     /// The requirements on the image, for the documentation.
     pub needs: &'static str,
-    /// The code by which a script uses the engine, for the documentation.
+    /// The code with which a script uses the engine, for the documentation.
     pub script: &'static str,
-    /// The flags of the platform that ask for the engine.
+    /// The flags of the platform that request the engine.
     pub flags: &'static [Flag],
-    /// The variables that this engine alone sets, for the documentation.
+    /// The variables that only this engine sets, for the documentation.
     pub variables: &'static [Variable],
-    /// The Python modules of which the engine needs one. Empty if it needs none. They may come with the requirements.
+    /// The Python modules that the engine can use, one of which it needs. Empty if it needs none. The requirements
+    /// may install them.
     pub modules: &'static [PythonModule],
-    /// True if the engine starts one distributed job over several hosts. False if every host runs for itself.
+    /// True if the engine starts one distributed job across several hosts. False if every host runs its own.
     pub spans_hosts: bool,
-    /// True if a launch over several hosts can start only after all of them are there. False if the processes of the engine
-    /// wait for late hosts by themselves.
+    /// True if a launch across several hosts can start only after all of them have connected. False if the engine's
+    /// own processes wait for late hosts.
     pub needs_all_hosts: bool,
     /// True if the process on the first host also starts the ranks of all other hosts, as mpirun does.
     pub starts_ranks_of_other_hosts: bool,
-    /// The services that serve the script. The hosts start and end them in step, and the plan needs addresses, because programs
-    /// resolve names in ways of their own.
+    /// The services that serve the script. The hosts start and end them in step. The plan needs addresses instead of
+    /// names, because programs resolve names in different ways.
     pub services: Services,
     /// The ports at which services listen on the first host of a launch.
     pub ports: &'static [u16],
-    /// Finds the programs that the engine needs in the image. A program that is missing is an error only if nothing can be
-    /// planned without it; else the plan says so.
+    /// Finds the programs that the engine needs in the image. A missing program is an error only if nothing can be
+    /// planned without it. Otherwise the plan reports it.
     pub locate: fn(&dyn ImageProbe) -> Result<Programs, LaunchError>,
-    /// Returns further facts that must be equal on all hosts, beside those of [`Engine::profile`].
+    /// Returns additional facts that must be equal on all hosts, beside those of [`Engine::profile`].
     pub further_profile: fn(&Job, &Settings) -> Profile,
-    /// Plans what one host runs. Pure.
+    /// Plans the processes of one host. Must be pure.
     pub plan: fn(&LaunchInput<'_>) -> Result<LaunchPlan, LaunchError>,
 }
 
@@ -58,9 +59,9 @@ pub struct Engine {
 pub enum Services {
     /// There are none.
     None,
-    /// The services of all hosts are one whole: the engine cannot do without any of them.
+    /// The services of all hosts depend on each other: the engine cannot work without any of them.
     OfAllHosts,
-    /// The engine itself goes on without hosts that run no script.
+    /// The engine can continue without hosts that do not run the script.
     OfManyHosts,
 }
 
@@ -69,38 +70,38 @@ pub enum Services {
 pub struct PythonModule {
     /// The name by which Python imports it.
     pub name: &'static str,
-    /// The package that brings it, by the name under which pip installs it.
+    /// The package that contains it, by the name under which pip installs it.
     pub package: &'static str,
 }
 
-/// A flag of the platform that asks for an engine: the framework parameter `sagemaker_NAME`, set to true.
+/// A flag of the platform that requests an engine: the framework parameter `sagemaker_NAME`, set to true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flag {
     /// The name of the framework parameter, without `sagemaker_`.
     pub name: &'static str,
     /// If a job sets several flags, the one with the lowest priority number counts.
     pub priority: u8,
-    /// True if the flag is for several engines: those whose module the image's Python has.
+    /// True if several engines share the flag. The modules of the image's Python decide between them.
     pub is_shared: bool,
 }
 
 impl Flag {
-    /// Returns a flag that asks for one engine.
+    /// Returns a flag that requests one engine.
     pub(super) const fn of_engine(name: &'static str, priority: u8) -> Flag {
         Flag { name, priority, is_shared: false }
     }
 
-    /// Returns a flag that asks for one of several engines, whichever the image's Python has the module of.
+    /// Returns a flag that several engines share. It requests the engine whose module the image's Python has.
     pub(super) const fn shared(name: &'static str, priority: u8) -> Flag {
         Flag { name, priority, is_shared: true }
     }
 }
 
-/// The facts that must be equal on all hosts of a launch, by the names that the error text uses.
+/// The facts that must be equal on all hosts of a launch, by the names that the error text shows.
 pub type Profile = BTreeMap<&'static str, String>;
 
 impl Engine {
-    /// Returns true if the flag asks for this engine in an image whose Python has these modules.
+    /// Returns true if the flag requests this engine in an image whose Python has these modules.
     pub(super) fn answers(&self, flag: &Flag, modules: &[&str]) -> bool {
         !flag.is_shared || self.modules.iter().any(|module| modules.contains(&module.name))
     }
@@ -110,8 +111,8 @@ impl Engine {
         self.services != Services::None
     }
 
-    /// Returns the facts that must be equal on all hosts of a launch. They are known before anything is planned, so that hosts
-    /// with different images or configurations are told apart when they meet.
+    /// Returns the facts that must be equal on all hosts of a launch. They are known before anything is planned, so
+    /// that hosts with different images or configurations are detected when they connect.
     pub fn profile(&self, job: &Job, settings: &Settings) -> Profile {
         let mut profile = (self.further_profile)(job, settings);
         profile.insert("launcher", self.name.to_owned());
@@ -127,12 +128,12 @@ impl fmt::Display for Engine {
     }
 }
 
-/// Returns no further facts, for engines of which every host has the same view.
+/// Returns no additional facts, for engines that need none.
 pub(super) fn nothing_further(_: &Job, _: &Settings) -> Profile {
     Profile::new()
 }
 
-/// Finds nothing, for engines that need no program beside Python.
+/// Finds nothing, for engines that need no program except Python.
 pub(super) fn locate_nothing(_: &dyn ImageProbe) -> Result<Programs, LaunchError> {
     Ok(Programs::new())
 }

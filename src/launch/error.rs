@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
-/// A launch that the job asks for and that is not possible with this image or on this host. The text says what is missing
-/// and what to do.
+/// A launch that the job requests but that is not possible with this image or on this host. The text states what is
+/// missing and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct LaunchError(String);

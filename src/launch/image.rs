@@ -1,16 +1,16 @@
-//! The programs of the image that a launch needs, and the questions by which an engine finds them.
+//! The programs of the image that a launch needs, and the interface through which an engine finds them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Answers an engine's questions about the image. The caller of this folder implements it, because nothing here touches a
-/// file.
+/// Answers an engine's questions about the image. The caller of this folder implements it, because nothing in this
+/// folder touches a file.
 pub trait ImageProbe {
     /// Returns the path of the first executable file with this name on PATH.
     fn on_path(&self, name: &str) -> Option<PathBuf>;
 
-    /// Returns the path of the executable file with this name in the folder of the Python that runs the script. A virtual
-    /// environment that is not on PATH has its programs there.
+    /// Returns the path of the executable file with this name in the folder of the Python that runs the script. This
+    /// finds the programs of a virtual environment that is not on PATH.
     fn beside_python(&self, name: &str) -> Option<PathBuf>;
 
     /// Returns true if the path exists.
@@ -23,7 +23,7 @@ pub trait ImageProbe {
     fn variable(&self, name: &str) -> Option<String>;
 }
 
-/// The programs that an engine found in the image, by the names under which the engine asks for them.
+/// The programs that an engine found in the image, by the names that the engine uses for them.
 pub type Programs = BTreeMap<&'static str, PathBuf>;
 
 /// The programs of the image that run the job.

@@ -1,4 +1,4 @@
-//! The input of a plan: the job, its settings, and what the host and the image have.
+//! The input of a plan: the job, its settings, and the facts about the host and the image.
 
 use std::path::{Path, PathBuf};
 
@@ -29,16 +29,16 @@ pub enum Entry {
         module: String,
         /// The function.
         function: String,
-        /// The working directory: that of the image, as for a function that `sagemaker-training` calls.
+        /// The working directory: that of the image, as for a function that sagemaker-training calls.
         working_dir: PathBuf,
     },
     /// A command for the shell (SDK version 3, `SourceCode.command`).
     ShellCommand(String),
-    /// A command of a processing job that is none that runs a script.
+    /// A command of a processing job that does not run a script.
     Command {
         /// The program.
         program: PathBuf,
-        /// The command's words, of which the first is the program's name as the user wrote it.
+        /// The command's words. The first one is the program's name as the user wrote it.
         words: Vec<Vec<u8>>,
     },
 }
@@ -72,7 +72,7 @@ impl Entry {
     }
 }
 
-/// All that the plan of one host is made from.
+/// The input from which the plan of one host is made.
 #[derive(Clone, Copy, Debug)]
 pub struct LaunchInput<'a> {
     /// The job, as this host sees it.
@@ -89,7 +89,7 @@ pub struct LaunchInput<'a> {
     pub entry: &'a Entry,
     /// The arguments of the script.
     pub arguments: &'a [Vec<u8>],
-    /// A secret that only the hosts of the job have, for engines whose services can ask for one.
+    /// A secret that only the hosts of the job have, for engines whose services support one.
     pub token: &'a str,
 }
 
@@ -105,7 +105,7 @@ impl LaunchInput<'_> {
     }
 }
 
-/// Returns the name by which a file is executed: not one that is looked up on PATH.
+/// Returns a name for executing a file that is not searched for on PATH.
 pub(super) fn executable(name: &str) -> String {
     if name.starts_with('/') { name.to_owned() } else { format!("./{name}") }
 }

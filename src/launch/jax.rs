@@ -1,8 +1,9 @@
 //! JAX over several processes: footplate starts them, and `jax.distributed.initialize()` needs no argument.
 //!
-//! JAX has variables for the coordinator and for the devices of a process, but none for the number of processes and for the
-//! number of this one (0.10). It takes these from a cluster that it detects. Open MPI's variables are the ones that break no
-//! other library's detection: JAX needs nothing of Open MPI beside them, because the coordinator has a variable.
+//! JAX has variables for the coordinator and for the devices of a process, but none for the number of processes and
+//! for the number of this one (0.10). It takes these from a cluster that it detects. footplate sets Open MPI's
+//! variables, because they do not disturb the detection of other libraries. JAX needs nothing else of Open MPI,
+//! because the coordinator has its own variable.
 
 use super::count::Span;
 use super::engine::{Engine, PythonModule, Services, locate_nothing, nothing_further};
@@ -48,7 +49,8 @@ pub(super) static JAX: Engine = Engine {
 const COORDINATOR: &str = "JAX_COORDINATOR_ADDRESS";
 const BIND_ADDRESS: &str = "JAX_COORDINATOR_BIND_ADDRESS";
 
-/// The variable by which JAX detects Open MPI. JAX reads a coordinator from its value only if [`COORDINATOR`] is not set.
+/// The variable by which JAX detects Open MPI. JAX parses a coordinator from its value only if [`COORDINATOR`] is not
+/// set.
 const OMPI_URI: &str = "OMPI_MCA_orte_hnp_uri";
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
@@ -96,7 +98,7 @@ fn variables_of_rank(input: &LaunchInput<'_>, span: Span, local_rank: usize) -> 
     set("OMPI_COMM_WORLD_LOCAL_RANK", local_rank.to_string());
     let gpus = input.hardware.gpus;
     if gpus > 0 {
-        // Under a detected cluster, a process without this variable sees one GPU only.
+        // In a detected cluster, a process without this variable uses only one GPU.
         let ids: Vec<String> = share(gpus, span.count, local_rank)?.map(|id| id.to_string()).collect();
         set("JAX_LOCAL_DEVICE_IDS", ids.join(","));
     }
@@ -106,7 +108,7 @@ fn variables_of_rank(input: &LaunchInput<'_>, span: Span, local_rank: usize) -> 
 /// Returns the GPUs of one of `count` processes that share all GPUs of a host.
 ///
 /// # Errors
-/// They cannot have equal shares.
+/// The GPUs cannot be divided equally.
 fn share(gpus: usize, count: usize, local_rank: usize) -> Result<std::ops::Range<usize>, LaunchError> {
     if !gpus.is_multiple_of(count) {
         return Err(LaunchError::new(format!(

@@ -1,12 +1,13 @@
 //! From a job to the processes that run its script: a [`LaunchPlan`] for each host.
 //!
-//! Each way to start a script is an [`Engine`] in a file of its own. The table [`ENGINES`] lists them, and everything else
-//! asks the engine or the plan. To add an engine, write its file, and add its module and its line of the table below.
+//! Each way to start a script is an [`Engine`] in its own file. The table [`ENGINES`] lists them, and all other code
+//! uses the engine or the plan. To add an engine, write its file, and add its module and a line in the table below.
 //!
-//! The folder is pure, so that tables of cases test it and `footplate plan` can print its plans: nothing here touches a file,
-//! a process or a clock. What the image has comes in as [`Image`], which the engine fills through an [`ImageProbe`].
+//! The folder is pure, so that tables of cases test it and `footplate plan` can print its plans: nothing here touches
+//! a file, a process or a clock. The programs of the image are passed in as an [`Image`], which the engine fills
+//! through an [`ImageProbe`].
 //!
-//! It must not start a process, and must not know how processes are supervised.
+//! This folder must not start a process, and must not know how processes are supervised.
 
 mod accelerate;
 mod choice;
@@ -40,10 +41,12 @@ pub use error::LaunchError;
 pub use image::{Image, ImageProbe, Programs};
 pub use input::{Entry, LaunchInput};
 pub use plan::{
-    CommandPlan, ERROR_FILE, EndMeaning, EndTraits, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, ReadySign,
-    Separation, StartAfter, StopTarget, Tagged,
+    CAUSE_FILE, CommandPlan, ERROR_FILE, EndMeaning, EndTraits, LaunchPlan, ProcessPlan, ProcessRole, RankStarter,
+    ReadySign, Separation, StartAfter, StopTarget, Tagged,
 };
 pub use process::PROCESS;
+pub use ray::{LongSocketFolder, long_socket_folder};
+pub use tensorflow::{TF_CONFIG, tasks_of_cluster};
 
 use network::NO_GRPC_PROXY;
 
@@ -70,8 +73,8 @@ pub static ENGINES: [&Engine; 15] = [
     &tensorflow_ps::TENSORFLOW_PS,
 ];
 
-/// The variables that follow from the machine, or that several engines set.
-const SHARED_VARIABLES: [Variable; 10] = [
+/// The variables that depend on the machine, or that several engines set.
+const SHARED_VARIABLES: [Variable; 11] = [
     Variable::new("NCCL_SOCKET_IFNAME", "The network interface that the hosts use, if it exists."),
     Variable::new("NCCL_DEBUG", "`WARN` on hosts with GPUs."),
     Variable::new("NCCL_IB_DISABLE", "`1` on hosts with GPUs and without EFA."),
@@ -85,41 +88,47 @@ const SHARED_VARIABLES: [Variable; 10] = [
         "The hosts of the job, under `jax` and `tensorflow` if a proxy is set: gRPC must not ask it for them.",
     ),
     Variable::new(ERROR_FILE, "The file for a rank's exception, under `per-gpu`, `deepspeed` and `torchrun`."),
+    Variable::new(
+        CAUSE_FILE,
+        "The file through which the package `sagemaker_training` passes on why the script failed.",
+    ),
 ];
 
-/// Returns the names that the setting `launcher` takes.
+/// Returns the names that the setting `launcher` accepts.
 pub fn names() -> Vec<&'static str> {
     ENGINES.iter().map(|engine| engine.name).collect()
 }
 
-/// Returns the documentation of the variables that launches set. Variables of the container take precedence.
+/// Returns the documentation of the variables that launches set. Variables of the container take precedence over
+/// them.
 pub fn variables() -> Vec<Variable> {
     SHARED_VARIABLES.into_iter().chain(ENGINES.iter().flat_map(|engine| engine.variables.iter().copied())).collect()
 }
 
-/// Chooses the engine of a job: the one that is set, else the one that the job asks for, else one process a host.
+/// Chooses the engine of a job: the one in the settings, else the one that the job requests, else one process per
+/// host.
 ///
 /// # Errors
-/// The job asks for a launcher that is not known.
+/// The job requests a launcher that is not known.
 pub fn choose(job: &Job, settings: &Settings) -> Result<&'static Engine, LaunchError> {
     choice::choose(&ENGINES, job, settings)
 }
 
-/// Returns the Python modules on which the choice of the engine depends, because the job sets a flag that is for several
-/// engines. Empty if the choice does not depend on any. [`Job::frameworks`] takes those that the image has.
+/// Returns the Python modules on which the choice of the engine depends, because the job sets a flag that several
+/// engines share. Empty if the choice does not depend on any. [`Job::frameworks`] stores those that the image has.
 pub fn undecided(job: &Job, settings: &Settings) -> Vec<&'static str> {
     choice::undecided(&ENGINES, job, settings)
 }
 
-/// Plans what this host runs.
+/// Plans the processes of this host.
 ///
 /// # Errors
-/// The job asks for a launch that is not possible here. It never becomes a single process instead.
+/// The job requests a launch that is not possible here. It is never replaced by a single process.
 pub fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     plan_with(&ENGINES, input)
 }
 
-/// Plans what this host runs with the engines of a table.
+/// Plans the processes of this host with the engines of a table.
 fn plan_with(engines: &[&'static Engine], input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let engine = choice::choose(engines, input.job, input.settings)?;
     let mut plan = (engine.plan)(input)?;

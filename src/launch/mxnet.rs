@@ -28,7 +28,7 @@ pub(super) static MXNET: Engine = Engine {
         Variable::new("DMLC_NUM_WORKER", "The number of hosts that run the script, under `mxnet` and `xgboost`."),
         Variable::new("PS_VERBOSE", "The hyperparameter `_ps_verbose`, else 0, under `mxnet`."),
     ],
-    modules: &[PythonModule { name: "mxnet", package: "mxnet" }],
+    modules: &[PythonModule { name: "mxnet", package: "mxnet 'numpy<1.24'" }],
     spans_hosts: true,
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
@@ -55,7 +55,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         processes,
         variables,
         span: Some(input.span_of_one()),
-        // Its exit handler waits for the other workers, which wait for it.
+        // A worker's exit handler waits for the other workers, which wait for this one.
         end_traits: EndTraits { outlives_traceback: true, ..EndTraits::default() },
         warnings: input.unseen_gpus().into_iter().collect(),
         ..LaunchPlan::new(MXNET.name, input)
@@ -72,7 +72,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let shared = VariableTable::from(
         [
             ("DMLC_PS_ROOT_URI", input.host_address(&job.master())),
-            // Hosts on one machine must not seem to be one.
+            // Hosts on one machine must not look like a single host.
             ("DMLC_NODE_HOST", input.host_address(&job.cluster.current_host)),
             ("DMLC_PS_ROOT_PORT", given("_ps_port").unwrap_or_else(|| PORT.to_string())),
             ("DMLC_NUM_SERVER", count.clone()),

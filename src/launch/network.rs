@@ -1,6 +1,6 @@
-//! Variables for NCCL and EFA that follow from what the machine has (platform contract, sections 10 and 11).
+//! Variables for NCCL and EFA that depend on the hardware of the machine (platform contract, sections 10 and 11).
 //!
-//! The variables that the container was given are stronger than all of them.
+//! The variables of the container take precedence over all of them.
 
 use std::net::IpAddr;
 
@@ -8,17 +8,17 @@ use super::input::LaunchInput;
 use crate::machine::has_efa_rdma;
 use crate::prepare::environment::VariableTable;
 
-/// The variable that names the hosts that gRPC reaches without a proxy.
+/// The variable that lists the hosts that gRPC reaches without a proxy.
 pub(super) const NO_GRPC_PROXY: &str = "no_grpc_proxy";
 
-/// The address of this machine that needs no name and no network.
+/// The loopback address of this machine, which needs no name and no network.
 pub(super) const LOOPBACK: &str = "127.0.0.1";
 
 /// The variables that name a proxy for gRPC.
 const PROXIES: [&str; 3] = ["grpc_proxy", "https_proxy", "http_proxy"];
 
 impl LaunchInput<'_> {
-    /// Returns the variables for ranks that talk with each other.
+    /// Returns the variables for ranks that communicate with each other.
     pub(super) fn network_variables(&self) -> VariableTable {
         let hardware = self.hardware;
         let mut variables = VariableTable::new();
@@ -27,10 +27,10 @@ impl LaunchInput<'_> {
             set("NCCL_SOCKET_IFNAME", &self.job.cluster.network_interface);
         }
         if hardware.gpus > 0 {
-            // NCCL reports its own failures at this level. The incumbent's `INFO` under mpirun prints thousands of lines of a
-            // success.
+            // NCCL reports its own failures at this level. sagemaker-training sets `INFO` under mpirun, which prints
+            // thousands of lines even if nothing fails.
             set("NCCL_DEBUG", "WARN");
-            // The platform has no InfiniBand: without EFA, NCCL has to use sockets.
+            // The platform has no InfiniBand, so NCCL has to use sockets without EFA.
             if !hardware.efa {
                 set("NCCL_IB_DISABLE", "1");
             }
@@ -39,7 +39,7 @@ impl LaunchInput<'_> {
             set("FI_PROVIDER", "efa");
             // EFA delivers data out of order.
             set("NCCL_PROTO", "simple");
-            // Data loaders fork.
+            // Data loaders fork, which RDMA must be prepared for.
             set("RDMAV_FORK_SAFE", "1");
             if has_efa_rdma(&self.job.cluster.instance_type) {
                 set("FI_EFA_USE_DEVICE_RDMA", "1");
@@ -48,8 +48,8 @@ impl LaunchInput<'_> {
         variables
     }
 
-    /// Returns the variables for a script that may start ranks of its own: those of ranks, but none if the host has no
-    /// accelerator and no EFA device.
+    /// Returns the variables for a script that may start its own ranks. They are those of ranks, and empty if the
+    /// host has neither an accelerator nor an EFA device.
     pub(super) fn network_variables_of_script(&self) -> VariableTable {
         let hardware = self.hardware;
         if hardware.gpus > 0 || hardware.neuron_cores > 0 || hardware.efa {
@@ -59,8 +59,8 @@ impl LaunchInput<'_> {
         }
     }
 
-    /// Returns the variables that keep gRPC from asking a proxy for the other hosts of the job, which may hang. Empty if no proxy
-    /// is set.
+    /// Returns the variables that keep gRPC from using a proxy to reach the other hosts of the job, which could hang.
+    /// Empty if no proxy is set.
     pub(super) fn grpc_variables(&self) -> VariableTable {
         let given = |name: &str| self.variables.get_non_empty(name);
         if PROXIES.iter().all(|name| given(name).is_none()) {
@@ -71,14 +71,14 @@ impl LaunchInput<'_> {
         VariableTable::from([(NO_GRPC_PROXY.into(), hosts.join(",").into())])
     }
 
-    /// Returns the address at which the ranks of all hosts meet: the master host's, or the loopback address if there is no other
-    /// host, because the name of a single host need not resolve.
+    /// Returns the address to which the ranks of all hosts connect: that of the master host, or the loopback address
+    /// if there is no other host, because the name of a single host may not resolve.
     pub(super) fn meeting_address(&self) -> String {
         if self.job.nodes().len() == 1 { LOOPBACK.to_owned() } else { self.reach(&self.job.master()) }
     }
 
-    /// Returns true if several hosts of the launch are on this machine, as in `footplate local`: ports that a program binds on all
-    /// addresses must then differ.
+    /// Returns true if several hosts of the launch are on this machine, as in `footplate local`. Ports that a program
+    /// binds on all addresses must differ in that case.
     pub(super) fn shares_machine(&self) -> bool {
         let addresses = &self.settings.host_addresses;
         self.job.nodes().iter().filter(|host| addresses.get(*host).is_some_and(IpAddr::is_loopback)).count() > 1

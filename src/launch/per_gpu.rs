@@ -1,7 +1,8 @@
 //! One process for each GPU or Neuron core of each host, with the variables of a torchrun rank and nothing between
 //! footplate and the ranks.
 //!
-//! `init_process_group` meets the other ranks at MASTER_ADDR and MASTER_PORT by itself, and needs no launcher for that.
+//! `init_process_group` connects to the other ranks through MASTER_ADDR and MASTER_PORT, and needs no launcher for
+//! that.
 
 use super::count::Span;
 use super::engine::{Engine, Services, locate_nothing, nothing_further};
@@ -99,11 +100,11 @@ pub(super) fn variables_of_rank(
     set("TORCHELASTIC_RESTART_COUNT", "0");
     set("TORCHELASTIC_MAX_RESTARTS", &input.settings.max_restarts.to_string());
     set("TORCHELASTIC_RUN_ID", input.job.name.as_deref().unwrap_or("none"));
-    // No agent serves a store here: rank 0 serves its own.
+    // There is no agent that serves a store, so rank 0 serves one.
     set("TORCHELASTIC_USE_AGENT_STORE", "False");
     set("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1");
     if local_world_size > 1 {
-        // torchrun does so, too: ranks that each use all processors slow each other down.
+        // torchrun sets this too, because ranks that each use all processors slow each other down.
         set("OMP_NUM_THREADS", "1");
     }
     variables

@@ -29,7 +29,8 @@ pub static PROCESS: Engine = Engine {
     plan,
 };
 
-/// Python code that imports a module and calls a function of it. Both names are arguments, so that nothing needs quoting.
+/// Python code that imports a module and calls one of its functions. Both names are arguments, so that nothing needs
+/// quoting.
 const CALL: &str = "import importlib, sys; module, function = sys.argv[1:3]; sys.argv[:] = [module]; \
                     getattr(importlib.import_module(module), function)()";
 
@@ -49,7 +50,7 @@ pub(super) fn command(input: &LaunchInput<'_>) -> Result<CommandPlan, LaunchErro
             let python = input.python()?;
             (python.to_owned(), words([path_bytes(python), b"-m", module.as_bytes()]))
         }
-        // A script sees in $0 the path that was executed, which is relative for the incumbent, too.
+        // In $0, a script sees the path that was executed. sagemaker-training uses a relative path too.
         Entry::File { name, runner: Runner::Kernel, .. } => {
             (PathBuf::from(executable(name)), words([executable(name)]))
         }
@@ -66,8 +67,8 @@ pub(super) fn command(input: &LaunchInput<'_>) -> Result<CommandPlan, LaunchErro
                 words([path_bytes(python), b"-c", CALL.as_bytes(), module.as_bytes(), function.as_bytes()]),
             )
         }
-        // The drivers of SDK version 3 run the command in the code folder, with arguments of its own. They follow the text, as
-        // there, so that they are those of its last program.
+        // The drivers of SDK version 3 run the command in the code folder, with its arguments appended to the text,
+        // so that the last program of the text gets them. This does the same.
         Entry::ShellCommand(command) => {
             with_arguments = false;
             let own = input.job.drivers.iter().flat_map(|drivers| &drivers.args).map(String::as_bytes);
@@ -89,7 +90,7 @@ pub(super) fn command(input: &LaunchInput<'_>) -> Result<CommandPlan, LaunchErro
     Ok(CommandPlan { program, arguments, variables: VariableTable::new(), working_dir })
 }
 
-/// Returns a word in a form that a shell reads as this word.
+/// Returns a word quoted for a shell.
 fn quoted(word: &[u8]) -> Vec<u8> {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(byte);
     if !word.is_empty() && word.iter().all(is_plain) {

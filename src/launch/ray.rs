@@ -5,8 +5,8 @@ use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::plan::{LaunchPlan, ReadySign};
 use super::service::{ServiceName, service, with_port};
-use crate::job::Job;
 use crate::job::settings::Settings;
+use crate::job::{Job, Variables};
 use crate::prepare::environment::VariableTable;
 use crate::prepare::environment::registry::Variable;
 
@@ -51,34 +51,39 @@ const WORKER: ServiceName = ServiceName { name: "ray-worker", title: "the Ray wo
 /// The options of `ray start` that a worker refuses.
 const HEAD_OPTIONS: [&str; 2] = ["--redis-shard-ports", "--include-dashboard"];
 
-/// The options of `ray start` that are the same for all hosts, so that they find each other.
+/// The options of `ray start` that footplate sets itself, so that the hosts find each other.
 const OWN_OPTIONS: [&str; 3] = ["--head", "--address", "--port"];
 
-/// The line that a node prints when it is in the head's table of nodes.
+/// The line that a node prints once it is in the head's table of nodes.
 const READY: ReadySign = ReadySign::Line { text: "Ray runtime started", times: 1 };
 
-/// The folder in which Ray keeps its sockets, if the job's temporary folder has too long a path.
+/// The folder in which Ray stores its sockets if the path of the job's temporary folder is too long.
 const SHORT_FOLDER: &str = "/tmp/ray";
 
 /// The maximum length of the path of the temporary folder, in bytes: a socket's path has at most 107, and Ray adds about 70.
 const LONGEST_FOLDER: usize = 36;
 
-/// The least size of Ray's store of objects, in bytes.
+/// The option of `ray start` that names the folder, and the part of it that Ray adds to a temporary folder.
+const FOLDER_OPTION: &str = "--temp-dir";
+const FOLDER_NAME: &str = "/ray";
+
+/// The minimum size of Ray's object store, in bytes.
 const LEAST_STORE: u64 = 80_000_000;
 
 fn further_profile(_: &Job, settings: &Settings) -> Profile {
     Profile::from([("ray_head_group", settings.ray_head_group.clone().unwrap_or_default())])
 }
 
-/// The program that starts a node. A worker's starts beside the head's, because most of its work needs no head.
+/// The program that starts a node. A worker's program starts at the same time as the head's, because most of its work
+/// does not need the head.
 const NODE: &str = include_str!("ray_node.py");
 
-/// The seconds that a node of Ray may take until the head knows it. A raylet waits for four ports of its agents, 15 s for each:
-/// after 60 s it is ready or dead.
+/// The variable with the time limit, in seconds, within which a node must register with the head. A raylet waits for
+/// four ports of its agents, 15 s for each, so that it is ready or dead after 60 s.
 const START_TIME: &str = "RAY_raylet_start_wait_time_s";
 const START_SECONDS: &str = "60";
 
-/// Returns the host of the head: the first one of the group that the setting names, else the first of the launch.
+/// Returns the host of the head: the first one of the group in the settings, else the first one of the launch.
 fn head(input: &LaunchInput<'_>) -> Result<String, LaunchError> {
     let (job, nodes) = (input.job, input.job.nodes());
     let Some(name) = &input.settings.ray_head_group else { return Ok(job.master()) };
@@ -112,7 +117,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     arguments.extend(folder(input, is_head).map(|folder| format!("--temp-dir={folder}")));
     arguments.extend(settings.gpus.map(|gpus| format!("--num-gpus={gpus}")));
     arguments.extend(store_of_one(input).map(|bytes| format!("--object-store-memory={bytes}")));
-    // Ray colours its lines for logs, too, if its dashboard is installed.
+    // If its dashboard is installed, Ray colours its lines even in logs.
     arguments.extend(["--log-color=false", "--block"].map(str::to_owned));
     arguments.extend(further_arguments(&settings.ray_arguments, is_head)?);
     let command = input.program_command(NODE, &arguments)?;
@@ -144,7 +149,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     })
 }
 
-/// Returns the arguments that the user adds. A worker does not get those that only a head may have.
+/// Returns the arguments that the user adds. Those that only a head accepts are left out for a worker.
 fn further_arguments(given: &[String], is_head: bool) -> Result<Vec<String>, LaunchError> {
     let mut kept = Vec::new();
     let mut words = given.iter();
@@ -166,19 +171,57 @@ fn further_arguments(given: &[String], is_head: bool) -> Result<Vec<String>, Lau
     Ok(kept)
 }
 
-/// Returns the folder for sockets and logs, if Ray would choose one that does not work. Workers use that of the head.
+/// Returns the folder for sockets and logs, if the one that Ray would choose does not work. Workers use that of the
+/// head.
 fn folder(input: &LaunchInput<'_>, is_head: bool) -> Option<String> {
-    let given = input.variables.get("RAY_TMPDIR").or(input.variables.get("TMPDIR"));
-    let is_too_long = given.as_ref().is_some_and(|folder| folder.len() > LONGEST_FOLDER);
-    if is_too_long && (is_head || input.shares_machine()) {
+    let (_, given) = temporary_folder(input.variables)?;
+    if given.len() > LONGEST_FOLDER && (is_head || input.shares_machine()) {
         return Some(SHORT_FOLDER.to_owned());
     }
-    // Nodes of one folder pass on each other's lines.
-    given.filter(|_| input.shares_machine()).map(|folder| format!("{folder}/ray"))
+    // Nodes that share a folder relay each other's lines.
+    input.shares_machine().then(|| format!("{given}{FOLDER_NAME}"))
 }
 
-/// Returns the size of the store of objects if several hosts of the job are on this machine: each would take the shared memory
-/// of all.
+/// Returns the temporary folder that Ray would use, with the variable that names it.
+fn temporary_folder(variables: &Variables) -> Option<(&'static str, String)> {
+    ["RAY_TMPDIR", "TMPDIR"].into_iter().find_map(|name| Some((name, variables.get(name)?.into_owned())))
+}
+
+/// A folder whose path is too long for Ray's sockets.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LongSocketFolder {
+    /// The variable or the option that names it.
+    pub source: &'static str,
+    /// The maximum length of such a path, in bytes.
+    pub limit: usize,
+    /// The folder that Ray gets in its place. `None` if the user's arguments decide.
+    pub replacement: Option<&'static str>,
+}
+
+/// Returns the folder that a job chooses for Ray's sockets, if its path is too long.
+pub fn long_socket_folder(settings: &Settings, variables: &Variables) -> Option<LongSocketFolder> {
+    let mut words = settings.ray_arguments.iter();
+    let mut option = None;
+    while let Some(word) = words.next() {
+        // The last one counts.
+        match word.strip_prefix(FOLDER_OPTION) {
+            Some("") => option = words.next().map(String::as_str),
+            Some(rest) => option = rest.strip_prefix('=').or(option),
+            None => {}
+        }
+    }
+    let (source, length, limit, replacement) = match option {
+        Some(folder) => (FOLDER_OPTION, folder.len(), LONGEST_FOLDER + FOLDER_NAME.len(), None),
+        None => {
+            let (name, folder) = temporary_folder(variables)?;
+            (name, folder.len(), LONGEST_FOLDER, Some(SHORT_FOLDER))
+        }
+    };
+    (length > limit).then_some(LongSocketFolder { source, limit, replacement })
+}
+
+/// Returns the size of the object store if several hosts of the job are on this machine, because each would otherwise
+/// take the shared memory of all.
 fn store_of_one(input: &LaunchInput<'_>) -> Option<u64> {
     let hosts = input.job.nodes().len() as u64;
     let shared = input.hardware.shared_memory.filter(|_| input.shares_machine())?;

@@ -9,10 +9,10 @@ use super::plan::{CommandPlan, EndMeaning, ProcessPlan, ProcessRole, ReadySign, 
 use super::process;
 use crate::prepare::environment::VariableTable;
 
-/// The place of the script in the start order of engines with services: services have lower stages.
+/// The stage of the script in engines with services, which have lower stages.
 const SCRIPT_STAGE: u8 = 2;
 
-/// The name of a service in log lines, and in sentences.
+/// The name of a service in log lines, and the one in sentences.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServiceName {
     pub(super) name: &'static str,
@@ -50,8 +50,8 @@ impl LaunchInput<'_> {
         })
     }
 
-    /// Returns the address by which the hosts of the launch reach one of them. It is a name as long as the addresses are not
-    /// known, as in `footplate plan`.
+    /// Returns the address at which the hosts of the launch reach one of them. If addresses are not known, as in
+    /// `footplate plan`, it is a name.
     pub(super) fn host_address(&self, host: &str) -> String {
         let is_alone = self.job.nodes().len() == 1 && !self.settings.host_addresses.contains_key(host);
         if is_alone { LOOPBACK.to_owned() } else { self.reach(host) }
@@ -76,7 +76,7 @@ impl LaunchInput<'_> {
     }
 }
 
-/// Returns a service that serves until the script has ended: any earlier end is a failure.
+/// Returns a service that runs until the script has ended. Any earlier end is a failure.
 pub(super) fn service(named: ServiceName, command: CommandPlan, stage: u8, ready: ReadySign) -> ProcessPlan {
     let ServiceName { name, title } = named;
     ProcessPlan {
@@ -88,7 +88,7 @@ pub(super) fn service(named: ServiceName, command: CommandPlan, stage: u8, ready
     }
 }
 
-/// Returns an address with a port, as programs take it.
+/// Returns an address with a port, in the notation that programs accept.
 pub(super) fn with_port(address: &str, port: u16) -> String {
     match address.parse() {
         Ok(IpAddr::V6(_)) => format!("[{address}]:{port}"),

@@ -34,7 +34,7 @@ pub(super) static TENSORFLOW: Engine = Engine {
 };
 
 /// The variable that names the cluster and the task of a process in it.
-pub(super) const TF_CONFIG: &str = "TF_CONFIG";
+pub const TF_CONFIG: &str = "TF_CONFIG";
 
 /// The port of each worker.
 const PORT: usize = 8890;
@@ -42,7 +42,7 @@ const PORT: usize = 8890;
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let nodes = input.job.nodes();
     let node_rank = input.job.node_rank();
-    // A worker listens at its port on all addresses, so that workers of one machine need different ones.
+    // A worker listens on all addresses, so workers on one machine need different ports.
     let step = usize::from(input.shares_machine());
     let address = |(n, host): (usize, &String)| {
         let host = if nodes.len() == 1 { LOOPBACK.to_owned() } else { input.reach(host) };
@@ -78,4 +78,18 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         warnings,
         ..LaunchPlan::new(TENSORFLOW.name, input)
     })
+}
+
+/// Returns the tasks of a cluster by the names that TensorFlow's errors use, each with the address of its host.
+/// `config` is the value of TF_CONFIG, which the user may have set.
+pub fn tasks_of_cluster(config: &str) -> Vec<(String, String)> {
+    let config: serde_json::Value = serde_json::from_str(config).unwrap_or_default();
+    let jobs = config["cluster"].as_object().into_iter().flatten();
+    let tasks = jobs.flat_map(|(job, addresses)| {
+        addresses.as_array().into_iter().flatten().enumerate().filter_map(move |(index, address)| {
+            let (host, _) = address.as_str()?.rsplit_once(':')?;
+            Some((format!("/job:{job}/replica:0/task:{index}"), host.trim_matches(['[', ']']).to_owned()))
+        })
+    });
+    tasks.collect()
 }

@@ -1,8 +1,8 @@
 //! TensorFlow's parameter servers: one on each host, and the script.
 //!
-//! There are two layouts. In the toolkit's (sagemaker-tensorflow-training), the script runs on every host and TF_CONFIG names a
-//! `master`, which TensorFlow 2's own strategies refuse. In the coordinator's, the script is the `chief` on the first host, and
-//! the other hosts run the workers that the chief sends its functions to.
+//! There are two layouts. In the toolkit's (sagemaker-tensorflow-training), the script runs on every host and
+//! TF_CONFIG names a `master`, which TensorFlow 2's own strategies refuse. In the coordinator's, the script is the
+//! `chief` on the first host, and the other hosts run workers, to which the chief sends its functions.
 
 use super::engine::{Engine, Flag, PythonModule, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
@@ -40,11 +40,11 @@ pub(super) static TENSORFLOW_PS: Engine = Engine {
     plan,
 };
 
-/// The flag of TensorFlow's estimator, which is also that of MXNet's. It counts after `mpi_enabled`, which the estimator sends as
-/// well.
+/// The flag of TensorFlow's estimator, which MXNet's estimator shares. `mpi_enabled`, which the estimator sends as
+/// well, takes precedence.
 const PARAMETER_SERVER: Flag = Flag::shared("parameter_server_enabled", 13);
 
-/// The port of the script or the worker of each host, and that of its parameter server.
+/// The port of the script or worker on each host, and the port of its parameter server.
 const PORT: u16 = 2222;
 const SERVER_PORT: u16 = 2223;
 
@@ -62,7 +62,7 @@ const READY: ReadySign = ReadySign::Line { text: "the server listens", times: 1 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = input.job;
     let (nodes, node_rank) = (job.nodes(), job.node_rank());
-    // The flag is that of the toolkit, whose scripts run on every host.
+    // With the flag, the layout is that of the toolkit, whose scripts run on every host.
     let by_flag = input.settings.launcher.is_none();
     let usual = if by_flag { TensorflowCluster::Toolkit } else { TensorflowCluster::Coordinator };
     let layout = input.settings.tensorflow_cluster.unwrap_or(usual);
@@ -79,7 +79,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     if nodes.len() == 1 {
         return Ok(plan(vec![input.script_of_host(VariableTable::new())?], variables, nodes));
     }
-    // A server listens at its port on all addresses, so that those of one machine need different ones.
+    // A server listens on all addresses, so servers on one machine need different ports.
     let step = u16::from(input.shares_machine()) * 2;
     let address = |(n, host): (usize, &String), port: u16| {
         let port = port + step * u16::try_from(n).unwrap_or_default();

@@ -10,11 +10,11 @@ use super::{
     plan,
 };
 use crate::job::config;
+use crate::job::python::{Value, parse};
 use crate::job::settings::Settings;
 use crate::job::{DriverConfig, InstanceGroup, Job, Paths, Variables};
 use crate::machine::Hardware;
 use crate::prepare::code::{EntryKind, Runner};
-use crate::python::{Value, parse};
 
 fn job(hosts: &[&str]) -> Job {
     let mut job = config::without_files(Paths::under("/opt/ml"), &Variables::default()).job;
@@ -68,7 +68,7 @@ fn command(plan: &LaunchPlan) -> String {
     words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the numbers of the processes that this host starts by itself.
+/// Returns the numbers of the processes that this host itself starts.
 fn numbers(plan: &LaunchPlan) -> Vec<usize> {
     let own = plan.script_processes().filter(|process| !matches!(process.role, ProcessRole::Daemon(_)));
     own.filter_map(|process| process.role.number()).collect()
@@ -198,7 +198,7 @@ fn variables(plan: &LaunchPlan) -> Vec<String> {
     plan.variables.iter().map(|(name, value)| format!("{}={}", text(name), text(value))).collect()
 }
 
-/// Returns the name of the engine that a job gets.
+/// Returns the name of the engine that is chosen for a job.
 fn chosen(job: &Job, settings: &Settings) -> Result<&'static str, LaunchError> {
     choose(job, settings).map(|engine| engine.name)
 }
@@ -248,7 +248,7 @@ fn if_a_job_asks_for_several_distributions_the_first_in_the_toolkits_order_count
     for first in 0..order.len() {
         let all = order[first..].iter().fold(job(&["algo-1"]), |job, (flag, _)| flagged(job, flag));
         assert_eq!(chosen(&all, &Settings::default()), Ok(order[first].1), "{}", order[first].0);
-        // A setting is stronger than all of them.
+        // A setting takes precedence over all of them.
         for engine in ENGINES {
             let settings = Settings { launcher: Some(engine.name.to_owned()), ..Settings::default() };
             assert_eq!(chosen(&all, &settings), Ok(engine.name));
@@ -349,7 +349,7 @@ fn a_number_of_ranks_that_no_job_has_is_refused() {
 #[test]
 fn pytorch_xla_gets_the_command_and_variables_of_the_toolkit() {
     let mut job = flagged(job(&["algo-1", "algo-2"]), "pytorch_xla_multi_worker_enabled");
-    // The runtime has one worker for each GPU, whatever this flag says.
+    // The runtime has one worker for each GPU, whatever the value of this flag.
     job.framework_parameters.set("sagemaker_mpi_num_of_processes_per_host", 3usize);
     let hardware = Hardware { efa: true, ..gpus(4) };
     let plan = planned(&job, &hardware, &script()).expect("a plan");
@@ -538,7 +538,7 @@ fn a_distribution_applies_only_to_the_instance_groups_that_it_names() {
     let idle = of(&job, "algo-2", &default);
     assert!(idle.warnings[0].ends_with("add its instance group, small, to the distribution"), "{:?}", idle.warnings);
 
-    // The GPUs of an instance type that is not known are not guessed.
+    // The number of GPUs of an unknown instance type is not guessed.
     let mut other =
         grouped(job.clone(), &[("big", "ml.z9.large", &["algo-1"]), ("small", "ml.g5.12xlarge", &["algo-5"])]);
     other.cluster.distribution_groups = vec!["big".to_owned(), "small".to_owned()];
@@ -579,7 +579,7 @@ fn a_warning_or_an_error_names_gpus_that_the_container_does_not_see() {
     let per_gpu = Settings { launcher: Some("per-gpu".to_owned()), processes_per_host: Some(8), ..Settings::default() };
     let error = planned_with(&job, &gpus(0), &per_gpu, &script()).expect_err("no GPU is seen");
     assert!(error.contains("ml.p4d.24xlarge has 8 GPUs, and none is seen") && error.contains("--gpus all"), "{error}");
-    // The incumbents go on, so that these launchers only warn.
+    // The programs that footplate replaces continue here, so these launchers only warn.
     for launcher in ["process", "torchrun", "mpi"] {
         let settings = Settings { launcher: Some(launcher.to_owned()), ..Settings::default() };
         let plan = planned_with(&job, &gpus(0), &settings, &script()).expect("a plan");

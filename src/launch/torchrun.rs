@@ -20,7 +20,7 @@ pub(super) static TORCHRUN: Engine = Engine {
     variables: &[],
     modules: &[],
     spans_hosts: true,
-    // The rendezvous of torchrun waits for hosts that come later.
+    // The rendezvous of torchrun waits for late hosts.
     needs_all_hosts: false,
     starts_ranks_of_other_hosts: false,
     services: Services::None,
@@ -32,10 +32,10 @@ pub(super) static TORCHRUN: Engine = Engine {
 
 const PROGRAM: &str = "torchrun";
 
-/// The program that compiles a training script for Neuron cores and runs torchrun for that.
+/// The program that compiles a training script for Neuron cores, for which it runs torchrun.
 const COMPILER: &str = "neuron_parallel_compile";
 
-/// The variable that asks for the compiler, if it is 1.
+/// The variable that requests the compiler if its value is 1.
 const COMPILES: &str = "RUN_NEURON_PARALLEL_COMPILE";
 
 fn locate(probe: &dyn ImageProbe) -> Result<Programs, LaunchError> {
@@ -71,8 +71,8 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
              FOOTPLATE_LAUNCHER=process",
         )
     })?;
-    let asked = input.asked_ranks()?;
-    let ranks = input.ranks_per_host(asked);
+    let requested = input.requested_ranks()?;
+    let ranks = input.ranks_per_host(requested);
     let nodes = job.nodes();
     let mut arguments =
         words([PROGRAM.to_owned(), format!("--nnodes={}", nodes.len()), format!("--nproc_per_node={ranks}")]);
@@ -89,11 +89,11 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
             format!("--node_rank={}", job.node_rank()),
         ]));
     }
-    // If an option stands twice, torchrun takes the last one.
+    // If an option is given twice, torchrun uses the last one.
     arguments.extend(words(further));
     arguments.extend(words(script));
     arguments.extend(input.arguments.iter().cloned());
-    // Nothing is known of what neuron_parallel_compile does with the output of its torchrun.
+    // It is not known what neuron_parallel_compile does with the output of its torchrun.
     let separation = if compiler.is_none() { Separation::Interpreter } else { Separation::Shared };
     let role = ProcessRole::Launcher(RankStarter { node_rank: job.node_rank(), separation, ..RankStarter::default() });
     let command = CommandPlan {
@@ -110,17 +110,19 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     Ok(LaunchPlan {
         processes: vec![process],
         variables: input.network_variables(),
-        // The torchruns of all hosts agree on the ranks by themselves, so that counts that are not known here are no error.
-        span: input.ranks_of_hosts(&nodes, asked).ok().map(|counts| input.span(&counts)),
+        // The torchrun programs of all hosts agree on the ranks by themselves, so unknown numbers of ranks are not an
+        // error here.
+        span: input.ranks_of_hosts(&nodes, requested).ok().map(|counts| input.span(&counts)),
         warnings: input.unseen_gpus().into_iter().collect(),
         ..LaunchPlan::new(TORCHRUN.name, input)
     })
 }
 
-/// Returns the processes that an orderly stop signals. torchrun that is told to stop kills its ranks after 30 s, and then
-/// fails. It ends by itself after its ranks have ended. But torchrun that may restart ranks would start them again.
+/// Returns the processes that an orderly stop signals. When torchrun is told to stop, it kills its ranks after 30 s,
+/// and then fails. If only its ranks are told, torchrun ends by itself after them. But if torchrun may restart ranks,
+/// it would start them again.
 fn stop_target(input: &LaunchInput<'_>) -> StopTarget {
-    // torchrun takes an option that is cut short, either way to write it, and a variable in its place.
+    // torchrun accepts abbreviated options, both ways to write them, and a variable instead.
     let has_option = input.settings.torchrun_arguments.iter().any(|word| word.starts_with("--max"));
     let has_variable = input.variables.get_non_empty("PET_MAX_RESTARTS").is_some_and(|value| value != "0");
     if has_option || has_variable { StopTarget::Process } else { StopTarget::Ranks }

@@ -1,5 +1,5 @@
-//! XGBoost's collective: a tracker on the first host, and the script as a worker on each host. LightGBM needs no tracker, only
-//! the list of machines.
+//! XGBoost's collective: a tracker on the first host, and the script as a worker on each host. LightGBM does not need
+//! a tracker, only the list of machines.
 
 use super::engine::{Engine, PythonModule, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
@@ -49,8 +49,8 @@ const PORT: u16 = 9099;
 /// The port at which LightGBM listens on each host.
 const MACHINE_PORT: u16 = 12400;
 
-/// The program of the tracker. Its arguments are the address, the port and the number of workers. LightGBM needs no tracker, and
-/// its image may have no XGBoost.
+/// The program of the tracker. Its arguments are the address, the port and the number of workers. The tracker is not
+/// started if the image has no XGBoost, because LightGBM does not need it.
 const TRACK: &str = "import sys; from importlib.util import find_spec; find_spec('xgboost') or \
                      sys.exit(print('tracker: none, because this Python has no XGBoost')); \
                      from xgboost.tracker import RabitTracker; address, port, workers = sys.argv[1:4]; \
@@ -62,7 +62,8 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let nodes = job.nodes();
     let node_rank = job.node_rank();
     let address = input.host_address(&job.master());
-    // LightGBM knows its own entry by the address of an interface, which no other loopback address is, and by its port.
+    // LightGBM identifies its own entry by its port and by the address of an interface. No loopback address except
+    // 127.0.0.1 is one of those.
     let machine = |(n, host): (usize, &String)| {
         if input.shares_machine() {
             with_port(LOOPBACK, MACHINE_PORT + u16::try_from(n).unwrap_or_default())
@@ -83,7 +84,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
             let tracker = service(TRACKER, command, 0, ReadySign::Line { text: "tracker: ", times: 1 });
             processes.push(ProcessPlan { end: EndMeaning::FailureUnlessZero, ..tracker });
         }
-        // The tracker sorts the numbers as text.
+        // The tracker sorts the numbers as text, so they need equal widths.
         let width = nodes.len().to_string().len();
         let own = [
             ("DMLC_TRACKER_URI", address),

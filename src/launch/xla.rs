@@ -1,7 +1,8 @@
-//! PyTorch/XLA on GPUs: the image's `torch_xla.distributed.xla_spawn` on each host, which starts one rank for each GPU.
+//! PyTorch/XLA on GPUs: the image's `torch_xla.distributed.xla_spawn` on each host, which starts one rank for each
+//! GPU.
 //!
-//! The command and the variables are those of sagemaker-training 5.1.4 (`pytorch_xla.py`), except those for EFA, which follow
-//! from the machine.
+//! The command and the variables are those of sagemaker-training 5.1.4 (`pytorch_xla.py`), except those for EFA,
+//! which depend on the machine.
 
 use super::engine::{Engine, Flag, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
@@ -32,7 +33,7 @@ pub(super) static XLA: Engine = Engine {
     ],
     modules: &[],
     spans_hosts: true,
-    // The rendezvous of PyTorch/XLA waits for hosts that come later.
+    // The rendezvous of PyTorch/XLA waits for late hosts.
     needs_all_hosts: false,
     starts_ranks_of_other_hosts: false,
     services: Services::None,
@@ -48,7 +49,7 @@ const WORKER_PORT: u16 = 43857;
 /// The port of the mesh service on the master host.
 const MESH_SERVICE_PORT: u16 = 53957;
 
-/// The engine's name in sentences.
+/// The engine's name, as used in sentences.
 const IN_WORDS: &str = "PyTorch/XLA";
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
@@ -74,7 +75,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         set("XRT_MESH_SERVICE_ADDRESS", &format!("{}:{MESH_SERVICE_PORT}", input.reach(&job.master())));
     }
     if input.hardware.efa {
-        // One connection for each GPU fills the width of EFA.
+        // One connection for each GPU uses the full bandwidth of EFA.
         set("OFI_NCCL_NIC_DUP_CONNS", &count);
     }
 

@@ -1,4 +1,4 @@
-//! The processes of the hosts while they run: their lines, the signals for them, and their ends.
+//! The processes of the hosts while they run: their lines, their signals, and their ends.
 
 use std::io::{IsTerminal, PipeReader};
 use std::os::fd::OwnedFd;
@@ -30,13 +30,14 @@ pub(super) struct HostProcess {
     pub(super) name: String,
     /// The command that runs the host and ends with it.
     pub(super) command: Command,
-    /// The folder in which the host keeps its record.
+    /// The folder of the host's run record.
     pub(super) record: PathBuf,
     /// The host's failure file.
     pub(super) failure: PathBuf,
 }
 
-/// The time in which hosts notice that another one is gone. Hosts that have not met, or do not wait for each other, never do.
+/// The time within which hosts notice that another one is gone. Hosts that have not connected, or that do not wait
+/// for each other, never notice it.
 const NOTICE_TIME: Duration = cluster::LOST_AFTER.saturating_add(Duration::from_secs(3));
 
 /// The way in which signals reach the hosts.
@@ -44,14 +45,14 @@ pub(super) trait Overseer: Sync {
     /// Passes a signal on to the hosts that still run. Must not block for long.
     fn pass_on(&self, signal: Signal, running: &Arc<Running>);
 
-    /// Receives the end of a host's process. The other hosts wait for this call.
+    /// Handles the end of a host's process. The handling of other hosts' ends waits for this call.
     fn ended(&self, host: usize, status: ExitStatus, running: &Arc<Running>);
 }
 
-/// Signals go to the processes themselves.
-pub(super) struct Directly;
+/// An overseer that sends signals directly to the processes.
+pub(super) struct DirectOverseer;
 
-impl Overseer for Directly {
+impl Overseer for DirectOverseer {
     fn pass_on(&self, signal: Signal, running: &Arc<Running>) {
         running.signal(signal);
     }
@@ -59,7 +60,7 @@ impl Overseer for Directly {
     fn ended(&self, _: usize, _: ExitStatus, _: &Arc<Running>) {}
 }
 
-/// The processes of the hosts that still run, by the places of the hosts.
+/// The processes of the hosts that still run, by the positions of the hosts.
 #[derive(Debug, Default)]
 pub(super) struct Running {
     processes: Mutex<Vec<(usize, Pid)>>,
@@ -75,7 +76,7 @@ impl Running {
         }
     }
 
-    /// Returns the places of the hosts that still run.
+    /// Returns the positions of the hosts that still run.
     pub(super) fn hosts(&self) -> Vec<usize> {
         self.lock().iter().map(|(host, _)| *host).collect()
     }
@@ -102,8 +103,8 @@ pub(super) fn signals() -> Result<Signals> {
     Signals::new(caught).context("cannot catch signals")
 }
 
-/// Runs the hosts to their ends, and returns these in the order of the hosts. As on the platform, hosts that do not notice that
-/// another one was killed are stopped.
+/// Runs the hosts until they end, and returns their exit statuses in the order of the hosts. As on the platform,
+/// hosts that do not notice that another one was killed are stopped.
 pub(super) fn run(
     job: &str,
     hosts: Vec<HostProcess>,
@@ -112,14 +113,14 @@ pub(super) fn run(
 ) -> Result<Vec<ExitStatus>> {
     let has_view = view::is_possible();
     let count = hosts.len();
-    // A single host uses the streams of this process directly, unless the view shares the terminal with it.
+    // A single host uses the streams of this process directly, unless the live view needs the terminal.
     let relay = if count > 1 || has_view { Some(Relay::start()?) } else { None };
     let records = hosts.iter().map(|host| host.record.clone()).collect();
     let failures: Vec<(String, PathBuf)> = hosts.iter().map(|host| (host.name.clone(), host.failure.clone())).collect();
     let running = Arc::new(Running::default());
     let mut children = Vec::new();
     for (index, HostProcess { name, mut command, .. }) in hosts.into_iter().enumerate() {
-        // Its own group, so that it receives Ctrl-C once, from this process.
+        // A separate group, so that the process receives Ctrl-C only once, from this process.
         command.process_group(0);
         let mut shared = None;
         if count > 1 {
@@ -130,7 +131,7 @@ pub(super) fn run(
         let program = command.get_program().to_owned();
         let spawned = command.spawn();
         let mut child = spawned.with_context(|| format!("cannot start {} for host {name}", program.display()))?;
-        // Its writing ends keep the stream open.
+        // The command's writing ends would keep the stream open.
         drop(command);
         match (&relay, shared) {
             (Some(relay), Some(source)) => add(relay, index, &name, source.into(), false, Style::default()),
@@ -154,10 +155,11 @@ pub(super) fn run(
                     if let (Signal::SIGTSTP, Some(pause)) = (signal, &pause) {
                         pause.hide();
                     }
-                    // footplate passes SIGHUP on to the script and continues; here it must end the job, as Ctrl-C does.
+                    // footplate passes SIGHUP on to the script and continues. Here SIGHUP must end the job, as Ctrl-C
+                    // does.
                     let signal = if signal == Signal::SIGHUP { Signal::SIGTERM } else { signal };
                     overseer.pass_on(signal, &running);
-                    // The hosts are suspended too, and continue with this process.
+                    // The hosts are suspended too, and continue when this process does.
                     if signal == Signal::SIGTSTP {
                         let _ = raise(Signal::SIGSTOP);
                         if let Some(pause) = &pause {
@@ -173,7 +175,7 @@ pub(super) fn run(
             scope.spawn(move || {
                 wait_for_end(&child);
                 running.remove(index);
-                // The receiver is there until all have ended.
+                // The receiver exists until all hosts have ended.
                 let _ = sender.send((index, child.wait()));
             });
         }
@@ -185,7 +187,7 @@ pub(super) fn run(
                     statuses[index] = status;
                     overseer.ended(index, status, &running);
                     let (name, failure) = &failures[index];
-                    // footplate leaves the file behind, whatever happens, unless it was killed itself.
+                    // footplate always leaves the file behind, unless it was killed itself.
                     if !status.success() && !failure.exists() {
                         let running = &running;
                         scope.spawn(move || {
@@ -210,7 +212,7 @@ pub(super) fn run(
     Ok(statuses)
 }
 
-/// Writes the failure file of a host that could not do it.
+/// Writes the failure file for a host that could not write its own.
 fn note_death(host: &str, path: &Path, status: ExitStatus) {
     let ending = Ending::from(status);
     let text = format!(
@@ -222,7 +224,7 @@ fn note_death(host: &str, path: &Path, status: ExitStatus) {
     }
 }
 
-/// Waits until a child has ended, and does not reap it.
+/// Waits until a child has ended, without reaping it.
 fn wait_for_end(child: &Child) {
     if let Ok(pid) = i32::try_from(child.id()) {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
@@ -230,11 +232,12 @@ fn wait_for_end(child: &Child) {
     }
 }
 
-/// Passes the output of a host on in whole lines. Lines of its ranks have a prefix already; the others get the host's name.
+/// Passes the output of a host on in whole lines. Lines of its ranks already have a prefix. Other lines get the
+/// host's name.
 fn pass_on(relay: &Relay, process: usize, host: &str, child: &mut Child) {
     let own = format!("[{host}] ").into_bytes();
     let of_host = format!("[{host}:").into_bytes();
-    // Lines of ranks and of services say whose they are.
+    // Lines of ranks and of services already name their origin.
     let named =
         Rewrite::new(move |line| Some(if line.starts_with(&of_host) { line.to_vec() } else { [&own, line].concat() }));
     let stdout = child.stdout.take().map(OwnedFd::from);
@@ -253,8 +256,8 @@ fn add(relay: &Relay, process: usize, host: &str, source: OwnedFd, is_stderr: bo
     relay.add(Relayed { id, writer, source, style, awaited: None, reports_last_words: false }, |_| {});
 }
 
-/// Puts a pipe in place of the terminal, and returns its reading end. Both streams share it if both lead to a terminal, so that
-/// their lines stay in order.
+/// Replaces the terminal by a pipe, and returns its reading end. If both streams lead to a terminal, they share the
+/// pipe, so that their lines stay in order.
 fn share_terminal(command: &mut Command) -> Result<PipeReader> {
     let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
     if std::io::stderr().is_terminal() {
@@ -280,7 +283,7 @@ mod tests {
             HostProcess { name: name.to_owned(), command, record: at.clone(), failure: at }
         };
         let hosts = vec![host("algo-1", "exec sleep 600"), host("algo-2", "kill -KILL $$")];
-        let ended = run("a-job", hosts, signals().expect("caught"), &Directly).expect("they end");
+        let ended = run("a-job", hosts, signals().expect("caught"), &DirectOverseer).expect("they end");
         assert_eq!(ended.iter().map(ExitStatusExt::signal).collect::<Vec<_>>(), [Some(15), Some(9)]);
         let text = std::fs::read_to_string(folder.path().join("algo-2")).expect("the failure file");
         assert!(text.starts_with("host algo-2 ended without a reason: killed by SIGKILL (signal 9)\n"), "{text}");

@@ -9,9 +9,9 @@ use super::channels::InputChannel;
 pub struct LocalJob {
     /// The folder of the code.
     pub source_dir: PathBuf,
-    /// The script, relative to the folder of the code. `None` leaves the choice to the image of `image`.
+    /// The script, relative to the folder of the code. With `None`, the image of `image` decides.
     pub entry_point: Option<String>,
-    /// The names and values of hyperparameters; a value is JSON or raw text.
+    /// The names and values of hyperparameters. A value is JSON or raw text.
     pub hyperparameters: Vec<(String, String)>,
     /// The channels.
     pub channels: Vec<InputChannel>,
@@ -21,15 +21,15 @@ pub struct LocalJob {
     pub output_dir: PathBuf,
     /// The environment variables of the container.
     pub variables: Vec<(String, String)>,
-    /// The settings of footplate, which are passed on.
+    /// The settings of footplate, which are passed to the hosts.
     pub settings: Vec<(String, String)>,
     /// The name of the job.
     pub name: String,
     /// The number of hosts, at least one.
     pub hosts: usize,
-    /// The number of GPUs that each host is assumed to have; `None` for those of the machine.
+    /// The number of GPUs that each host is assumed to have; `None` uses the number that the machine has.
     pub gpus_per_host: Option<usize>,
-    /// The image that the hosts run in; `None` runs them as processes of this machine.
+    /// The image that the hosts run in. `None` runs them as processes on this machine.
     pub image: Option<JobImage>,
 }
 
@@ -38,13 +38,13 @@ pub struct LocalJob {
 pub struct JobImage {
     /// The name of the image.
     pub name: String,
-    /// The program of the container engine; `None` for docker or podman, the first that is on PATH.
+    /// The program of the container engine. `None` uses the first of docker and podman that is on PATH.
     pub engine: Option<String>,
-    /// The GPUs of each host; `None` for those of the instance type, or all of the machine.
+    /// The GPUs of each host. `None` uses the number of the instance type, or all GPUs of the machine.
     pub gpus: Option<GpuGrant>,
-    /// The size of the shared memory, in bytes; `None` for half of the memory.
+    /// The size of the shared memory, in bytes. `None` uses half of the memory.
     pub shared_memory: Option<u64>,
-    /// The limit of the memory, in bytes; `None` for that of the instance type, or no limit.
+    /// The memory limit, in bytes. `None` uses that of the instance type, or no limit.
     pub memory: Option<u64>,
     /// The type of the instance to imitate, such as `ml.g5.xlarge`.
     pub instance_type: Option<String>,
@@ -55,12 +55,12 @@ pub struct JobImage {
 pub enum GpuGrant {
     /// All of them.
     All,
-    /// The given number of them, which may be 0.
+    /// This number of them, which may be 0.
     Some(usize),
 }
 
 impl LocalJob {
-    /// Returns the names of the hosts, as the platform names them.
+    /// Returns the names of the hosts, which are those that the platform would use.
     pub(super) fn host_names(&self) -> Vec<String> {
         (1..=self.hosts).map(|number| format!("algo-{number}")).collect()
     }

@@ -1,4 +1,5 @@
-//! The hosts of a job as processes of this machine: each is a footplate with its own folders and its own loopback address.
+//! The hosts of a job as processes on this machine. Each is a footplate with its own folders and its own loopback
+//! address.
 
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
@@ -7,12 +8,12 @@ use std::process::{Command, ExitStatus};
 
 use anyhow::{Context, Result};
 
-use super::hosts::{self, Directly, HostProcess};
+use super::hosts::{self, DirectOverseer, HostProcess};
 use super::job::LocalJob;
 use crate::cluster;
 use crate::job::Paths;
-use crate::kernel;
 use crate::run::Scratch;
+use crate::system::kernel;
 
 /// The variables that decide what runs. The job does not inherit them from this machine's shell.
 const NOT_INHERITED: [&str; 3] = ["SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY", "SAGEMAKER_TRAINING_MODULE"];
@@ -21,7 +22,7 @@ const NOT_INHERITED: [&str; 3] = ["SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTO
 const KEY_SETTING: &str = "cluster_key";
 const KEY_VARIABLE: &str = "FOOTPLATE_CLUSTER_KEY";
 
-/// Runs the hosts to their ends, and returns these in the order of the hosts.
+/// Runs the hosts until they end, and returns their exit statuses in the order of the hosts.
 pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<Vec<ExitStatus>> {
     let signals = hosts::signals()?;
     let mut temporary = Scratch::default();
@@ -29,7 +30,7 @@ pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<Vec<ExitStatus>> {
     let mut processes = Vec::new();
     for (index, (paths, name)) in hosts.iter().zip(job.host_names()).enumerate() {
         let mut command = command(job, paths)?;
-        // The hosts' names need not resolve on this machine.
+        // The hosts' names may not resolve on this machine.
         command.env("FOOTPLATE_HOST_ADDRESSES", addresses(job));
         if let Some(key) = &key {
             command.env(KEY_VARIABLE, key);
@@ -42,7 +43,7 @@ pub(super) fn run(job: &LocalJob, hosts: &[Paths]) -> Result<Vec<ExitStatus>> {
         let (record, failure) = (paths.record(&name), paths.failure());
         processes.push(HostProcess { name, command, record, failure });
     }
-    hosts::run(&job.name, processes, signals, &Directly)
+    hosts::run(&job.name, processes, signals, &DirectOverseer)
 }
 
 /// Returns the command that runs one host.
@@ -65,9 +66,9 @@ fn command(job: &LocalJob, paths: &Paths) -> Result<Command> {
     Ok(command)
 }
 
-/// Returns the secret that the hosts share, for their environment, which no other user of this machine can read. It is
-/// random unless the user has chosen one: the key that footplate derives from a job's configuration is no secret on a
-/// machine on which others can guess the configuration, and whoever has the key can run commands as this user.
+/// Returns the secret that the hosts share. It is passed in their environment, which no other user of this machine
+/// can read. The secret is random unless the user has chosen one. Normally footplate derives the key from the job's
+/// configuration, which other users of this machine could guess. With the key, they could run commands as this user.
 fn key(job: &LocalJob) -> Result<Option<String>> {
     let value = |pairs: &[(String, String)], name: &str| {
         pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone())
@@ -82,8 +83,8 @@ fn key(job: &LocalJob) -> Result<Option<String>> {
     cluster::random_secret().map(Some).context("cannot make a key for the hosts of the job")
 }
 
-/// Returns the addresses of the hosts, in the loopback network and derived from this process's ID, so that two jobs on this
-/// machine have different ones.
+/// Returns the addresses of the hosts. They are loopback addresses derived from this process's ID, so that two jobs
+/// on this machine have different ones.
 fn addresses(job: &LocalJob) -> String {
     let [_, _, high, low] = std::process::id().to_be_bytes();
     let address = |number: usize| Ipv4Addr::new(127, 64 + high % 128, low, u8::try_from(number).unwrap_or(u8::MAX));
@@ -91,8 +92,8 @@ fn addresses(job: &LocalJob) -> String {
     pairs.collect::<Vec<_>>().join(",")
 }
 
-/// Creates the temporary folder of a host. On the platform each host has its own, and mpirun keeps files of its host there. The
-/// path is short, because paths of sockets must be.
+/// Creates the temporary folder of a host. On the platform, each host has its own temporary folder, in which mpirun
+/// stores files for that host. The path is short, because the paths of sockets must be short.
 fn temporary_folder(of_job: &Path, index: usize) -> Result<PathBuf> {
     let folder = of_job.join((index + 1).to_string());
     std::fs::create_dir(&folder).context("cannot make a temporary folder")?;

@@ -31,20 +31,21 @@ use crate::event::Ending;
 use crate::job::Paths;
 use crate::redact::{Redactor, visible_lines};
 
-/// The name of the running job's folder in the output folder. It is removed, so no folder of a user must have this name.
+/// The name of the running job's folder in the output folder. It is removed at the end, so a user must not have a
+/// folder with this name.
 const JOB_FOLDER: &str = ".footplate-job";
 
-/// Runs a job to its end. `tell` receives messages about the progress.
+/// Runs a job until it ends. `tell` receives progress messages.
 ///
 /// # Errors
-/// The job cannot be set up, or its results cannot be packed. A job that fails is not an error. A [`ContainerError`] says that the
-/// engine or the image cannot run it.
+/// The job cannot be set up, or its results cannot be packed. A job that fails is not an error. A [`ContainerError`]
+/// means that the engine or the image cannot run the job.
 pub fn run(job: &LocalJob, tell: &dyn Fn(&str)) -> Result<LocalResults> {
-    // Before anything of an earlier job is replaced.
+    // This comes before anything of an earlier job is replaced.
     let ready = job.image.as_ref().map(|image| Ready::new(job, image, tell)).transpose()?;
     fs::create_dir_all(&job.output_dir).with_context(|| format!("cannot make {}", job.output_dir.display()))?;
     let output_dir = job.output_dir.canonicalize().with_context(|| job.output_dir.display().to_string())?;
-    // Only results of an earlier job are replaced, and the folder of a job that was interrupted.
+    // Only the results of an earlier job and the folder of an interrupted job are replaced.
     for old in ["model.tar.gz", "output.tar.gz", "failure"] {
         remove_file(&output_dir.join(old))?;
     }
@@ -95,13 +96,15 @@ fn run_below(
     };
     drop(feed);
 
-    // The hosts agree on a cause. One that was killed and the others that were then stopped do not.
+    // Normally all hosts agree on one cause. A host that was killed, and hosts that were then stopped, may have other
+    // causes.
     let written = |paths: &Paths| fs::metadata(paths.failure()).and_then(|file| file.modified()).ok();
     let failed = hosts.iter().zip(0..).filter_map(|(paths, host)| Some((written(paths)?, host))).min();
     let failed: Option<usize> = failed.map(|(_, host)| host);
     let codes: Vec<i32> = ended.into_iter().map(|status| Ending::from(status).exit_code()).collect();
     let results = LocalResults {
-        // That of the host whose failure is kept, or else of the first one, in order of rank, that failed.
+        // The exit code of the host whose failure file is kept, or else of the first failed host, in the order of
+        // ranks.
         exit_code: failed
             .into_iter()
             .chain(0..codes.len())
@@ -121,7 +124,7 @@ fn run_below(
     Ok(results)
 }
 
-/// Prints a message of a thread.
+/// Prints a message from a thread.
 fn report(text: &str) {
     eprintln!("footplate: {}", visible_lines(&Redactor::default().clean(text)));
 }
@@ -138,7 +141,7 @@ fn remove_file(path: &Path) -> Result<()> {
 /// Splits `name=value`, an argument of the command line.
 ///
 /// # Errors
-/// The `=` or the name is missing; the text is shown by clap.
+/// The `=` or the name is missing. clap prints this error.
 pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -146,7 +149,7 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Returns a name for a job: that of the script or the image, and the time in seconds.
+/// Returns a name for a job, made from the name of the script or the image and the time in seconds.
 pub fn job_name(of: &str, seconds: u64) -> String {
     let stem = Path::new(of).file_stem().map(OsString::from).unwrap_or_default();
     let stem = stem.to_string_lossy();

@@ -20,7 +20,7 @@ pub(super) fn folder(folder: &Path, archive: &Path) -> Result<()> {
     pack(folder, archive, |_| true)
 }
 
-/// Packs the user's code without the folders `not_code`, which may lie in it.
+/// Packs the user's code without the folders `not_code`, which may be inside it.
 pub(super) fn source(folder: &Path, archive: &Path, not_code: &[&Path]) -> Result<()> {
     pack(folder, archive, |path| {
         let is_code = !path.file_name().is_some_and(|name| NOT_CODE.iter().any(|not| name == OsStr::new(not)));
@@ -38,7 +38,7 @@ fn pack(folder: &Path, archive: &Path, wanted: impl Fn(&Path) -> bool) -> Result
     written.with_context(|| format!("cannot write {}", archive.display()))
 }
 
-/// Adds the entries of `folder/below`. They are sorted, so that equal content makes equal archives.
+/// Adds the entries of `folder/below`. They are sorted, so that equal content gives equal archives.
 fn add(builder: &mut Archive, folder: &Path, below: &Path, wanted: &impl Fn(&Path) -> bool) -> Result<()> {
     let here = folder.join(below);
     let entries = fs::read_dir(&here).with_context(|| format!("cannot read {}", here.display()))?;

@@ -1,4 +1,4 @@
-//! The folders and files of a job: those that it finds, and those that it leaves.
+//! The folders and files of a job: its input and its output.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ use super::job::LocalJob;
 use super::pack;
 use crate::job::Paths;
 
-/// Packs the code as the SDKs do, without the folders `not_code`, which may lie in it.
+/// Packs the code as the SDKs do, without the folders `not_code`, which may be inside it.
 pub(super) fn pack_code(job: &LocalJob, archive: &Path, not_code: &[&Path]) -> Result<()> {
     if !job.source_dir.is_dir() {
         bail!("the source folder {} is not there: name one with --source-dir", job.source_dir.display());
@@ -20,8 +20,8 @@ pub(super) fn pack_code(job: &LocalJob, archive: &Path, not_code: &[&Path]) -> R
     pack::source(&job.source_dir, archive, not_code)
 }
 
-/// Creates the folders and configuration files of the host at `index`. `archive` contains the code, and is the path by which the
-/// host sees it.
+/// Creates the folders and configuration files of the host at `index`. `archive` is the path at which the host sees
+/// the archive of the code.
 pub(super) fn build(
     job: &LocalJob,
     paths: &Paths,
@@ -32,7 +32,7 @@ pub(super) fn build(
     for folder in [paths.config(), paths.data(), paths.model(), paths.output_data()] {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    // The entry point and the source come last, so that the user's hyperparameters cannot replace them.
+    // The entry point and the source are added last, so that the user's hyperparameters cannot replace them.
     let mut hyperparameters: Map<String, Value> =
         job.hyperparameters.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
     let text = |value: &str| Value::from(Value::from(value).to_string());
@@ -72,8 +72,8 @@ pub(super) fn build(
     Ok(())
 }
 
-/// Moves the content of all folders into the first one and returns it, as the platform merges the hosts' output. If several
-/// contain a file of one name, that of the first host stays.
+/// Moves the content of all folders into the first one and returns it, as the platform merges the hosts' output. If
+/// several contain a file with the same name, that of the first host is kept.
 pub(super) fn merged(folders: &[PathBuf]) -> Result<PathBuf> {
     let (first, others) = folders.split_first().context("there is a host")?;
     for other in others {
@@ -95,12 +95,12 @@ fn merge(from: &Path, into: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The data of a channel, and its place in the folders of a host.
+/// The data of a channel, and the path at which a host expects it.
 #[derive(Debug)]
 pub(super) struct ChannelTarget {
-    /// The folder or the file of the user.
+    /// The user's folder or file.
     pub(super) data: PathBuf,
-    /// The path at which the host looks for it.
+    /// The path at which the host expects the data.
     pub(super) place: PathBuf,
 }
 
@@ -112,8 +112,8 @@ impl ChannelTarget {
     }
 }
 
-/// Returns the place of a channel: a folder of its name, or the file in such a folder, which is created. `None` if the channel is
-/// a pipe.
+/// Returns the target of a channel: a folder with its name, or the file inside such a folder. Creates that folder or
+/// file. `None` if the channel is a pipe.
 pub(super) fn channel(channel: &StagedChannel, index: usize, paths: &Paths) -> Result<Option<ChannelTarget>> {
     let Some(data) = channel.data(index) else { return Ok(None) };
     let mut place = paths.channel(&channel.name);
@@ -124,7 +124,7 @@ pub(super) fn channel(channel: &StagedChannel, index: usize, paths: &Paths) -> R
     Ok(Some(ChannelTarget { data: data.to_owned(), place }))
 }
 
-/// Returns the path of the checkpoints' folder, which is created, or `None` if the job has none.
+/// Creates the folder of checkpoints, and returns its path. `None` if the job has none.
 pub(super) fn checkpoints(job: &LocalJob) -> Result<Option<PathBuf>> {
     let Some(folder) = &job.checkpoint_dir else { return Ok(None) };
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A rank and its host, as they stand before the rank's lines in a log: `[algo-1:3] `.
+/// A rank and its host, as written before each of the rank's lines in a log: `[algo-1:3] `.
 ///
 /// The display form is that prefix, with the blank at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +24,11 @@ impl RankLabel {
         self.to_string().into_bytes()
     }
 
-    /// Reads the label at the start of a line; returns it with the length of its prefix, in bytes. Returns `None` if the line
-    /// does not begin with a label.
+    /// Reads the label at the start of a line; returns it with the length of its prefix, in bytes. Returns `None` if
+    /// the line does not begin with a label.
     ///
-    /// Other programs use this form too, such as `[train.py:7] `: a caller must compare the host with those of the job. The
-    /// blank at the end may be missing if the line ends there.
+    /// Other programs also write prefixes of this form, such as `[train.py:7] `, so a caller must compare the host
+    /// with those of the job. The blank at the end may be missing if the line ends there.
     pub fn parse(line: &[u8]) -> Option<(RankLabel, usize)> {
         let inner = line.strip_prefix(b"[")?;
         let inner = &inner[..inner.iter().position(|byte| *byte == b']')?];
@@ -36,7 +36,7 @@ impl RankLabel {
         let (host, digits) = (&inner[..colon], &inner[colon + 1..]);
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
         let is_host = host.first().is_some_and(u8::is_ascii_alphanumeric) && host.iter().all(is_name);
-        // Open MPI writes the number of a process there, with zeros before it: `[algo-1:00071] `.
+        // Open MPI writes a process number in that place, padded with zeros: `[algo-1:00071] `.
         let is_padded = digits.len() > 1 && digits[0] == b'0';
         if !is_host || is_padded || !digits.iter().all(u8::is_ascii_digit) {
             return None;

@@ -1,21 +1,21 @@
-//! The last words of a process that does not end: the traceback of an exception that nothing caught, and then nothing.
+//! The last words of a process that does not end: the traceback of an uncaught exception, followed by silence.
 //!
-//! Some frameworks wait in an exit handler for processes that wait for this one. Nothing tells such a process from one that
-//! caught the exception and goes on without a word, except the first frame: Python shows an exception that nothing caught from
+//! Some frameworks wait in an exit handler for processes that wait for this one. Such a process looks like one that
+//! caught the exception and goes on silently. Only the first frame differs. Python prints an uncaught exception from
 //! the module's own frame on, and one that a function caught from that function on.
 
 use std::time::{Duration, Instant};
 
-/// The time without a word after which a traceback is the last.
+/// The time without output after which a traceback counts as the last words.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// The time in which everything that belongs to the traceback is written: the lines of its message, and exit handlers.
+/// The time in which the rest of a traceback is written: the lines of its message, and the output of exit handlers.
 const TELLING: Duration = Duration::from_secs(1);
 
 /// The first line of a traceback.
 const HEADER: &[u8] = b"Traceback (most recent call last):";
 
-/// The progress of a reader that looks for a traceback at the end of a stream.
+/// The progress of the search for a traceback at the end of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum TracebackProgress {
     /// The last line belongs to no traceback.
@@ -23,11 +23,11 @@ pub(super) enum TracebackProgress {
     None,
     /// The last line is the first of a traceback.
     Header,
-    /// The last line is one of a frame. Holds true if the first frame is the module's own.
+    /// The last line belongs to a frame. Holds true if the first frame is the module's own.
     Frames(bool),
-    /// The exception was named.
+    /// The line with the exception's name was read.
     Named {
-        /// The time at which it was named.
+        /// The time at which that line was read.
         at: Instant,
         /// The time of the last line.
         last: Instant,
@@ -59,7 +59,7 @@ impl TracebackProgress {
         }
     }
 
-    /// Notes that the process wrote something else, such as to its other stream.
+    /// Records that the process wrote something else, for example to its other stream.
     pub(super) fn wrote_elsewhere(&mut self, at: Instant) {
         if let TracebackProgress::Named { at: named, .. } = *self
             && at > named + TELLING
@@ -68,7 +68,7 @@ impl TracebackProgress {
         }
     }
 
-    /// Returns the time at which the traceback becomes the last words.
+    /// Returns the time at which the traceback will count as the last words.
     pub(super) fn due(&self) -> Option<Instant> {
         match self {
             TracebackProgress::Named { last, .. } => Some(*last + SILENCE),
@@ -77,7 +77,7 @@ impl TracebackProgress {
     }
 }
 
-/// Returns true if the line names the frame of a module, or of Python's own code that runs one.
+/// Returns true if the line names a module's own frame, or a frame of Python's own code that runs a module.
 fn is_of_module(line: &[u8]) -> bool {
     line.ends_with(b", in <module>") || line.starts_with(b"  File \"<frozen runpy>\"")
 }

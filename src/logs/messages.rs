@@ -12,8 +12,8 @@ use super::Relay;
 use super::timestamp::Timestamp;
 use crate::redact::{Redactor, visible_message};
 
-/// The importance from which on messages are shown, as one of Python's numbers, which `sagemaker_container_log_level`
-/// uses.
+/// The lowest level of messages that are shown, in the numbers of Python's `logging`, which
+/// `sagemaker_container_log_level` uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Level(pub i64);
 
@@ -29,7 +29,7 @@ static RELAY: OnceLock<Relay> = OnceLock::new();
 /// Sends the messages of this process through `relay`. Later calls have no effect.
 pub fn init(relay: Relay) {
     if RELAY.set(relay).is_ok() {
-        // Another subscriber can only be a test's. Then messages go there.
+        // Only a test can have set another subscriber. In that case the messages go there.
         let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Messages));
     }
 }
@@ -41,7 +41,7 @@ impl Level {
     }
 }
 
-/// Sets the redactor that takes the secrets out of messages.
+/// Sets the redactor that removes secrets from messages.
 pub fn set_redactor(redactor: Redactor) {
     if let Ok(mut place) = REDACTOR.write() {
         *place = Some(redactor);
@@ -72,7 +72,7 @@ impl<S: tracing::Subscriber> Layer<S> for Messages {
             tracing::Level::INFO => (20, "INFO "),
             tracing::Level::DEBUG | tracing::Level::TRACE => (10, "DEBUG"),
         };
-        // Messages of other crates are for their developers.
+        // Messages of other crates are meant for their developers.
         if number < LEVEL.load(Ordering::Relaxed) || !metadata.target().starts_with("footplate") {
             return;
         }

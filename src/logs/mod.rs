@@ -1,15 +1,15 @@
-//! The way of lines from the processes' pipes to footplate's own standard output and error.
+//! The relay, which carries lines from the processes' pipes to footplate's own standard output and error.
 //!
 //! One thread, the [`Relay`], reads every pipe and does all writing, footplate's own messages included. So lines of
-//! different origin never mix. It waits for no reader: a stream whose reader takes nothing is not read either, which slows
-//! only the script's writes to it. It promises:
+//! different origin never mix. The relay waits for no reader. If a reader takes nothing, the relay stops reading the
+//! streams that go to it, which blocks only the script's own writes. The relay promises:
 //!
 //! - The bytes of a stream come out as they came in, on the same stream and in order. Nothing is lost while anybody
 //!   reads.
 //! - Whole lines are written in one piece. A line without an end is passed on after [`PARTIAL_LINE_DELAY`].
 //! - Memory is bounded, whatever a line's length.
 //! - The last [`TAPE_SIZE`] bytes or so of each stream are kept as evidence. Once a process has ended, what its pipes hold is
-//!   read although nobody takes it, so that its last words are among them.
+//!   read even if no reader takes it, so that the evidence contains the last words.
 //! - If the reader of standard output or error is gone, reading goes on, so that the script does not die of it.
 //!
 //! It must not decide anything or know what a job is. It looks into lines only for a [`Rewrite`], for the [`Tags`] by
@@ -43,16 +43,16 @@ pub use timestamp::Timestamp;
 
 use std::time::Duration;
 
-/// The time for which a line without an end is held back.
+/// The time for which an unfinished line is held back.
 pub const PARTIAL_LINE_DELAY: Duration = Duration::from_millis(50);
 
-/// The time for which such a line is held back if several processes write to one place. Lines of different ranks must not
-/// mix.
+/// The time for which an unfinished line is held back if several processes write to one place, so that lines of
+/// different ranks do not mix.
 pub const SHARED_PARTIAL_LINE_DELAY: Duration = Duration::from_secs(1);
 
 /// The maximum size of an unfinished line, or of a progress bar's state, that is held back outside of a stream's own
 /// memory, in bytes.
 const MAX_HELD: usize = 64 << 10;
 
-/// The size of a stream's memory, in bytes.
+/// The size of the buffer that keeps the last bytes of a stream, in bytes.
 pub const TAPE_SIZE: usize = 256 << 10;

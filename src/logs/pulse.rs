@@ -1,4 +1,4 @@
-//! The times at which processes have last written something.
+//! The times at which processes last wrote something.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,12 +15,12 @@ pub struct Pulses(Arc<Mutex<Vec<Arc<Pulse>>>>);
 pub(super) struct Pulse {
     process: Process,
     begun: Instant,
-    /// The milliseconds since `begun`, and one. 0 if nothing was written.
+    /// The milliseconds since `begun`, plus one. 0 if nothing was written.
     last: AtomicU64,
 }
 
 impl Pulses {
-    /// Returns the processes that have written anything, with the time of their last output on each stream.
+    /// Returns the processes that have written anything, with the time of the last output on each of their streams.
     pub fn all(&self) -> Vec<(Process, Instant)> {
         self.lock().iter().filter_map(|pulse| Some((pulse.process.clone(), pulse.last()?))).collect()
     }
@@ -38,7 +38,7 @@ impl Pulses {
 }
 
 impl Pulse {
-    /// Notes that something was written.
+    /// Records that something was written.
     pub(super) fn beat(&self, now: Instant) {
         let since = now.saturating_duration_since(self.begun).as_millis();
         self.last.store(u64::try_from(since).unwrap_or(u64::MAX).saturating_add(1), Ordering::Relaxed);

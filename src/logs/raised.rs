@@ -1,4 +1,4 @@
-//! The last exception of a stream, which is kept although much may be written after it.
+//! The last exception of a stream, which is kept even if much output follows it.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,13 @@ use memchr::memmem::Finder;
 /// The first line of Python's tracebacks.
 const HEADER: &[u8] = b"Traceback (most recent call last):";
 
-/// The maximum number of bytes that are kept, from the line before the traceback on.
+/// The maximum number of bytes that are kept, starting with the line before the traceback.
 const MAX_KEPT: usize = 32 << 10;
 
-/// The maximum length of a line that may say whose traceback follows, in bytes.
+/// The maximum length of a line that may name the origin of the traceback that follows, in bytes.
 const MAX_LINE: usize = 1 << 10;
 
-/// The time after which an exception was certainly caught: the program wrote on for so long.
+/// The time after which an exception was certainly caught, because the program was still writing.
 const OUTLIVED: Duration = Duration::from_secs(60);
 
 /// The bytes of a stream from its last traceback on, up to [`MAX_KEPT`].
@@ -23,13 +23,13 @@ pub(super) struct LastException {
     kept: Vec<u8>,
     /// The position of the last traceback in `kept`.
     last: usize,
-    /// True if there is room for what follows.
+    /// True if there is room for more bytes.
     is_open: bool,
-    /// The number of bytes of the stream after the first one of `kept`.
+    /// The number of bytes of the stream since the first byte of `kept`.
     since: usize,
     /// The time of the last traceback.
     at: Option<Instant>,
-    /// The last line of the bytes before, if it is not long.
+    /// The last line before the present bytes, unless it is too long.
     line: Vec<u8>,
 }
 
@@ -39,8 +39,8 @@ impl LastException {
         LastException { finder, kept: Vec::new(), last: 0, is_open: false, since: 0, at: None, line: Vec::new() }
     }
 
-    /// Looks at the next bytes of the stream.
-    pub(super) fn look(&mut self, bytes: &[u8]) {
+    /// Searches the next bytes of the stream for tracebacks.
+    pub(super) fn search(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
@@ -87,8 +87,8 @@ impl LastException {
         self.is_open = self.kept.len() < MAX_KEPT;
     }
 
-    /// Returns what of it came before the last `recorded` bytes of the stream. Empty if the program has written for long after
-    /// it.
+    /// Returns the part of `kept` that precedes the last `recorded` bytes of the stream. Empty if the program has
+    /// written for longer than [`OUTLIVED`] since the traceback.
     pub(super) fn before(&self, recorded: usize) -> &[u8] {
         if self.at.is_none_or(|at| at.elapsed() > OUTLIVED) {
             return &[];
@@ -97,7 +97,8 @@ impl LastException {
     }
 }
 
-/// Returns the start of the line before the last line of `bytes`, which may say whose traceback follows.
+/// Returns the start of the line before the last line of `bytes`, which may name the origin of the traceback that
+/// follows.
 fn line_before(bytes: &[u8]) -> usize {
     let end = memchr::memrchr(b'\n', bytes).unwrap_or(0);
     memchr::memrchr(b'\n', &bytes[..end]).map_or(0, |at| at + 1)

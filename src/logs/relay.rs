@@ -14,21 +14,21 @@ use tokio::sync::oneshot;
 
 use super::destination::Destinations;
 use super::pulse::Pulses;
-use super::source::{Closing, Source, Tell};
+use super::source::{Closing, OnStreamNews, Source};
 use super::stream::{Relayed, StreamId, StreamNews};
 use super::tally::Tally;
 use super::tap::Tap;
-use crate::kernel;
+use crate::system::kernel;
 
 /// The size of the thread's stack, in bytes.
 const STACK_SIZE: usize = 256 << 10;
 
-/// The interval of looks for the end of the thread by [`Relay::finish_within`].
+/// The interval at which [`Relay::finish_within`] checks if the thread has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A request to the thread.
 enum Command {
-    Add(Box<Relayed>, Tell),
+    Add(Box<Relayed>, OnStreamNews),
     Tap(Tap),
     Message(Vec<u8>),
     Draw(Vec<u8>, Sender<()>),
@@ -67,7 +67,7 @@ impl Relay {
         Ok(Relay { state: Arc::new(Mutex::new(state)), tally, pulses })
     }
 
-    /// Reads a stream to its end. `tell` is called on the relay's thread, and must not block.
+    /// Reads a stream to its end. `tell` is called on the relay's thread and must not block.
     pub fn add(&self, stream: Relayed, tell: impl FnMut(StreamNews) + Send + 'static) {
         self.lock().send(Command::Add(Box::new(stream), Box::new(tell)));
     }
@@ -77,8 +77,8 @@ impl Relay {
         self.lock().send(Command::Tap(tap));
     }
 
-    /// Writes a message of footplate's own, one or more whole lines, to standard error. If the reader takes nothing and many
-    /// messages wait already, the message is left out, and counted.
+    /// Writes one of footplate's own messages, which consists of whole lines, to standard error. If the reader takes
+    /// nothing and many messages are waiting already, the message is dropped and counted.
     pub fn message(&self, message: Vec<u8>) {
         if self.tally.admit(message.len()) {
             self.lock().send(Command::Message(message));
@@ -95,18 +95,18 @@ impl Relay {
         receiver
     }
 
-    /// Lets what waits in a stream be read although the reader does not take it, because the process that wrote it has
-    /// ended: its last words are evidence.
+    /// Lets the relay read what waits in a stream even if no reader takes it, because the process that wrote it has
+    /// ended and its last words are evidence.
     pub fn read_ahead(&self, id: StreamId) {
         self.lock().send(Command::ReadAhead(id));
     }
 
-    /// Ends a stream after what can be read of it at once, although others still hold its other end.
+    /// Ends a stream after reading what is available at once, even if other processes still hold its writing end.
     pub fn close(&self, id: StreamId) {
         self.lock().send(Command::Close(id));
     }
 
-    /// Returns the times at which processes have last written something.
+    /// Returns the times at which processes last wrote something.
     pub fn pulses(&self) -> Pulses {
         self.pulses.clone()
     }
@@ -116,7 +116,7 @@ impl Relay {
         self.tally.written.load(Ordering::Relaxed)
     }
 
-    /// Ends the thread as soon as everything is written. The returned channel is closed then.
+    /// Ends the thread as soon as everything is written, and then closes the returned channel.
     pub fn finish(&self) -> oneshot::Receiver<()> {
         let state = std::mem::replace(&mut *self.lock(), State::Ended);
         state.send(Command::Finish);
@@ -127,8 +127,8 @@ impl Relay {
         }
     }
 
-    /// Ends the thread as soon as everything is written, and waits for that until the readers have taken nothing for as long
-    /// as `patience`.
+    /// Ends the thread as soon as everything is written, and waits for that. Stops waiting when the readers have
+    /// taken nothing for `patience`.
     pub fn finish_within(&self, patience: Duration) {
         let mut ended = self.finish();
         let (mut written, mut until) = (self.written(), Instant::now() + patience);
@@ -174,11 +174,12 @@ fn start(streams: [OwnedFd; 2], tally: Arc<Tally>, pulses: Pulses) -> io::Result
         finishing: false,
         taps: Vec::new(),
     };
-    // No signal is handled there. The SIGPIPE of a write to a closed pipe stays with the thread, as does the SIGXFSZ of a write
-    // beyond the limit of a file's size, so that one that reaches a handler was sent by somebody.
+    // No signal is handled on this thread. A SIGPIPE from a write to a closed pipe, or a SIGXFSZ from a write beyond
+    // the limit of a file's size, stays with this thread. So any such signal that reaches a handler was sent by
+    // another process.
     kernel::spawn_thread("relay", Some(STACK_SIZE), move || {
         thread.run();
-        // The receiver may be gone: then nobody waits.
+        // The receiver may be gone if nobody waits.
         let _ = end.send(());
     })?;
     Ok(State::Running { commands, wake, ended })
@@ -191,9 +192,9 @@ struct Thread {
     pulses: Pulses,
     destinations: Destinations,
     sources: Vec<Source>,
-    /// The bytes that are about to be written. The memory is reused.
+    /// A buffer for the bytes to write next, which is reused.
     styled: Vec<u8>,
-    /// The size of the messages that were not written yet, in bytes.
+    /// The size of the messages that are still to be written, in bytes.
     messages: usize,
     /// The channels to close once everything is written.
     drawn: Vec<Sender<()>>,
@@ -252,7 +253,7 @@ impl Thread {
         self.sources.iter_mut().filter(move |source| source.id == id)
     }
 
-    /// Counts the messages that were written.
+    /// Removes written messages from the count of waiting ones.
     fn dismiss_messages(&mut self) {
         if self.messages == 0 || !self.destinations.is_empty(true) {
             return;
@@ -263,8 +264,8 @@ impl Thread {
         }
     }
 
-    /// Reads once from each stream that is ready and whose reader takes what is written, or whose process has ended. Returns
-    /// true if any of them had something.
+    /// Reads once from each ready stream whose reader keeps up or whose process has ended. Returns true if any of
+    /// them had data.
     fn read_ready(&mut self) -> bool {
         let mut progressed = false;
         let mut index = 0;
@@ -291,7 +292,7 @@ impl Thread {
         progressed
     }
 
-    /// Writes the whole lines that wait, or all that waits.
+    /// Writes the whole lines that wait, or everything that waits if `all` is true.
     fn pass_on(&mut self, index: usize, all: bool) {
         let source = &mut self.sources[index];
         let destination = self.destinations.of(source.id.is_stderr);
@@ -308,7 +309,7 @@ impl Thread {
             }
             destination.put(&self.styled, &self.tally);
         }
-        source.look(length);
+        source.inspect(length);
         for tap in &self.taps {
             tap.pass(source.id, &source.writer, &source.tape.waiting()[..length], false);
         }
@@ -340,7 +341,7 @@ impl Thread {
         }
     }
 
-    /// Reports the streams that end in a traceback, if neither they nor the other streams of their processes say more.
+    /// Reports the streams that end in a traceback, if their processes have written nothing to any stream since.
     fn report_last_words(&mut self) {
         if self.sources.iter().all(|source| source.last_words.is_none()) {
             return;
@@ -379,7 +380,7 @@ impl Thread {
         source.end();
     }
 
-    /// Waits until a stream can be read, what waits can be written, a command comes, or an unfinished line is due.
+    /// Waits until a stream can be read, waiting bytes can be written, a command comes, or an unfinished line is due.
     fn wait(&mut self) {
         let words = self.sources.iter().filter_map(|source| source.last_words?.due());
         let due = self.sources.iter().filter_map(|source| source.partial_due).chain(words).min();
@@ -407,8 +408,8 @@ impl Thread {
     }
 }
 
-/// Returns true if a stream may be read: its reader has taken everything so far, or its process has ended and the rest is
-/// evidence.
+/// Returns true if a stream may be read: either its reader has taken everything so far, or its process has ended and
+/// the rest is evidence.
 fn may_read(source: &Source, destinations: &Destinations) -> bool {
     source.ahead.is_some_and(|left| left > 0) || destinations.is_empty(source.id.is_stderr)
 }
@@ -440,7 +441,7 @@ mod tests {
     fn a_reader_that_takes_a_little_now_and_then_gets_everything() {
         const SIZE: usize = 300_000;
         let (pipe_reader, pipe_writer) = pipe();
-        // A socket cannot be opened once more, so that a different way to write is tried.
+        // A socket cannot be opened a second time, so this covers the other way to write.
         let (socket_reader, socket_writer) = UnixStream::pair().expect("a socket");
         let readers: [(Box<dyn Read + Send>, OwnedFd); 2] =
             [(Box::new(pipe_reader), pipe_writer), (Box::new(socket_reader), socket_writer.into())];
@@ -480,7 +481,7 @@ mod tests {
                 }
                 taken
             });
-            // Much less than it takes in all.
+            // This is much less than the time that the whole output takes.
             relay.finish_within(Duration::from_millis(400));
             let taken = taking.join().expect("read");
             assert!(taken == [vec![b'x'; SIZE / 2], vec![b'y'; SIZE / 2]].concat(), "{} bytes", taken.len());

@@ -18,53 +18,53 @@ use crate::event::Moment;
 /// This is the maximum that Linux allows without privileges.
 const PIPE_SIZE: i32 = 1 << 20;
 
-/// A function that takes the facts about a stream, on the relay's thread.
-pub(super) type Tell = Box<dyn FnMut(StreamNews) + Send>;
+/// A function that receives the facts about a stream, on the relay's thread.
+pub(super) type OnStreamNews = Box<dyn FnMut(StreamNews) + Send>;
 
-/// The end of a stream, as far as it is decided.
+/// The condition that ends a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Closing {
-    /// It ends when all its writers have closed it.
+    /// The stream ends when all its writers have closed it.
     ByWriters,
-    /// It ends when nothing more can be read of it at once.
+    /// The stream ends when no more bytes are available at once.
     WhenEmpty,
 }
 
-/// A stream with its memory.
+/// A stream with its buffer.
 pub(super) struct Source {
     pub(super) id: StreamId,
     pub(super) writer: Arc<StreamWriter>,
     pub(super) fd: OwnedFd,
     pub(super) tape: Tape,
     pub(super) styler: StyledStream,
-    pub(super) tell: Tell,
+    pub(super) tell: OnStreamNews,
     /// The text whose appearance is to be reported, and how often it must still appear.
     awaited: Option<(memchr::memmem::Finder<'static>, usize)>,
-    /// The progress of the look for a traceback at its end, if one is reported.
+    /// The progress of the search for a traceback at the end of the stream, if a traceback is to be reported.
     pub(super) last_words: Option<TracebackProgress>,
-    /// The number of line ends and of bytes so far.
+    /// The number of line ends, and of bytes, read so far.
     lines: u64,
     bytes: u64,
     /// The time of the last bytes.
     pub(super) last_output: Option<Instant>,
-    /// The time of the last bytes, for others.
+    /// The time of the last bytes, shared with `Pulses`.
     pulse: Arc<Pulse>,
     /// True if there may be something to read.
     pub(super) ready: bool,
     pub(super) closing: Closing,
-    /// The number of bytes that may still be read although nobody takes them. Set once its process has ended; no more than
-    /// the pipe holds, because somebody else may write without end.
+    /// The number of bytes that may still be read even if no reader takes them. Set once the process has ended. It
+    /// never exceeds the capacity of the pipe, because another process may write without end.
     pub(super) ahead: Option<usize>,
-    /// The time at which the waiting unfinished line is passed on.
+    /// The time at which the unfinished line is passed on.
     pub(super) partial_due: Option<Instant>,
 }
 
 impl Source {
-    pub(super) fn new(stream: Relayed, tell: Tell, pulse: Arc<Pulse>) -> Source {
+    pub(super) fn new(stream: Relayed, tell: OnStreamNews, pulse: Arc<Pulse>) -> Source {
         let Relayed { id, writer, source: fd, style, awaited, reports_last_words } = stream;
         // Without it, reading would block the other streams. Pipes always accept it.
         let _ = fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
-        // Refused if the user has many pipes already. Then reading is slower.
+        // The kernel refuses this if the user already has many pipes. Reading is slower then.
         let _ = fcntl(&fd, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
         Source {
             id,
@@ -90,7 +90,7 @@ impl Source {
         }
     }
 
-    /// Counts bytes that were read. Returns true if the stream is to end and no more of it may be read.
+    /// Counts bytes that were read. Returns true if the stream must end now and no more of it may be read.
     pub(super) fn note(&mut self, length: usize) -> bool {
         if self.last_output.is_none() {
             (self.tell)(StreamNews::Began { id: self.id, at: Moment::now() });
@@ -103,8 +103,8 @@ impl Source {
         self.closing == Closing::WhenEmpty && self.ahead == Some(0)
     }
 
-    /// Looks at whole lines, or at what is passed on without an end of line, before it is passed on.
-    pub(super) fn look(&mut self, length: usize) {
+    /// Inspects bytes before they are passed on: whole lines, or a line that is passed on unfinished.
+    pub(super) fn inspect(&mut self, length: usize) {
         let passed = &self.tape.waiting()[..length];
         self.lines += memchr::memchr_iter(b'\n', passed).count() as u64;
         if let Some(words) = &mut self.last_words {
@@ -118,14 +118,14 @@ impl Source {
         }
     }
 
-    /// Lets what the pipe holds be read although nobody takes it.
+    /// Allows the rest in the pipe to be read even if no reader takes it.
     pub(super) fn read_ahead(&mut self) {
         let size = fcntl(&self.fd, FcntlArg::F_GETPIPE_SZ).ok().and_then(|size| usize::try_from(size).ok());
         self.ahead = size.or(Some(PIPE_SIZE as usize));
         self.ready = true;
     }
 
-    /// Ends the stream when nothing more can be read of it at once.
+    /// Ends the stream when no more bytes are available at once.
     pub(super) fn close(&mut self) {
         if self.closing == Closing::ByWriters {
             self.read_ahead();
@@ -133,7 +133,7 @@ impl Source {
         }
     }
 
-    /// Tells that the stream has ended.
+    /// Reports that the stream has ended.
     pub(super) fn end(mut self) {
         let record = self.styler.readable(self.tape.record());
         let Source { id, lines, bytes, last_output, .. } = self;

@@ -1,18 +1,18 @@
-//! The streams that a relay reads: their numbers, their sources, and the facts that are told about them.
+//! The streams that a relay reads: their numbers, their sources, and the facts that the relay reports about them.
 
 use std::os::fd::OwnedFd;
 
 use super::style::Style;
 use crate::event::{Moment, Process};
 
-/// The number of a stream. Whoever adds streams to the relay counts them.
+/// The number of a stream. The caller that adds streams to the relay assigns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamId {
     /// The process, counted from 0.
     pub process: usize,
-    /// 0 for its own; those of the ranks that it starts are counted from 1.
+    /// 0 for the process's own streams. The streams of the ranks that it starts are counted from 1.
     pub part: usize,
-    /// True for its standard error.
+    /// True for standard error.
     pub is_stderr: bool,
     /// The attempt at running the ranks, counted from 0.
     pub attempt: u32,
@@ -21,34 +21,34 @@ pub struct StreamId {
 /// A fact about a stream.
 #[derive(Debug)]
 pub enum StreamNews {
-    /// Its first bytes were read.
+    /// The first bytes of the stream were read.
     Began {
         /// The stream.
         id: StreamId,
         /// The time.
         at: Moment,
     },
-    /// The awaited text has appeared. Reported once.
+    /// The awaited text has appeared often enough. Reported once.
     Matched {
         /// The stream.
         id: StreamId,
     },
-    /// It ends in a traceback that nothing caught, and its process has written nothing since for long.
+    /// The stream ends in the traceback of an uncaught exception, and its process has been silent since.
     LastWords {
         /// The stream.
         id: StreamId,
     },
-    /// It has ended, and all of it was passed on.
+    /// The stream has ended, and all of it was passed on.
     Ended {
         /// The stream.
         id: StreamId,
-        /// Its last bytes.
+        /// The last bytes of the stream.
         record: Vec<u8>,
-        /// The number of line ends in it.
+        /// The number of line ends in the stream.
         lines: u64,
-        /// Its size in bytes.
+        /// The size of the stream, in bytes.
         bytes: u64,
-        /// The time of its last bytes. `None` if there were none.
+        /// The time of the stream's last bytes. `None` if it was empty.
         last_output: Option<Moment>,
     },
 }
@@ -68,17 +68,17 @@ impl StreamNews {
 /// A stream for the relay to read.
 #[derive(Debug)]
 pub struct Relayed {
-    /// The number by which the relay knows it.
+    /// The number by which the relay knows the stream.
     pub id: StreamId,
-    /// The process that writes to it, for taps.
+    /// The process that writes to the stream; taps receive it with each line.
     pub writer: Process,
-    /// Its reading end.
+    /// The reading end of the stream.
     pub source: OwnedFd,
-    /// The changes that are made to its lines.
+    /// The changes that are made to the stream's lines.
     pub style: Style,
     /// The text whose appearance is reported.
     pub awaited: Option<AwaitedText>,
-    /// True if a traceback after which its process writes nothing is reported.
+    /// True if the relay reports a traceback after which the process is silent.
     pub reports_last_words: bool,
 }
 

@@ -11,28 +11,31 @@ use super::{MAX_HELD, PARTIAL_LINE_DELAY, SHARED_PARTIAL_LINE_DELAY};
 pub struct Style {
     /// The prefix of every line. Empty if there is a single rank.
     pub prefix: Vec<u8>,
-    /// The interval at which a line that is redrawn with `\r` is passed on. `None` passes it on as it comes.
+    /// The interval at which a line that is redrawn with `\r` is passed on. With `None`, every state is passed on as
+    /// it comes.
     pub progress_interval: Option<Duration>,
-    /// True if others write lines to the same place: then a line that lacks its end for long is ended.
+    /// True if other processes write lines to the same place. A line that stays unfinished for too long is then
+    /// completed with a line end.
     pub is_shared: bool,
-    /// The tags by which the lines of several ranks in the stream are told apart. `None` if the stream is one rank's.
+    /// The tags that tell the lines of several ranks in the stream apart. `None` if a single rank writes to the
+    /// stream.
     pub tags: Option<Tags>,
-    /// A function that changes each whole line before all else.
+    /// A function that changes each whole line before any other change.
     pub rewrite: Option<Rewrite>,
 }
 
-/// The tags of a stream's pieces: `[1,3]<stdout>:` before each (Open MPI 4; Open MPI 5 adds a blank). mpirun passes on
-/// what it reads, so that a tag can stand within a line of another rank.
+/// The tags of a stream's pieces: `[1,3]<stdout>:` before each (Open MPI 4; Open MPI 5 adds a blank). mpirun passes
+/// on whatever it has read, so a tag can appear in the middle of another rank's line.
 #[derive(Clone, Debug)]
 pub struct Tags {
-    /// The prefix of each rank's lines. A rank without one is named by its number.
+    /// The prefix of each rank's lines. A rank without a prefix is identified by its number.
     pub prefixes: Arc<[Vec<u8>]>,
     /// True if a blank follows each tag.
     pub has_blank: bool,
 }
 
-/// A function from a line without its end to the line that goes out in its place. `None` drops the line. It is called
-/// on the relay's thread and must not wait.
+/// A function that maps a line, without its end, to the line that replaces it. `None` drops the line. It is called on
+/// the relay's thread and must not wait.
 #[derive(Clone)]
 pub struct Rewrite(Arc<RewriteLine>);
 
@@ -68,17 +71,17 @@ impl Style {
 #[derive(Debug)]
 pub(super) struct Styler {
     style: Style,
-    /// True if the next byte belongs to a line whose beginning was written already.
+    /// True if the beginning of the present line was already written.
     in_line: bool,
-    /// True if the present line was redrawn with `\r`: it is a progress bar.
+    /// True if the present line was redrawn with `\r`, which makes it a progress bar.
     is_bar: bool,
-    /// The last state of a progress bar that was not passed on.
+    /// The last state of a progress bar that was held back.
     held: Vec<u8>,
-    /// True if that state is complete, so that the next byte begins another.
+    /// True if the held state is complete, so that the next byte begins another one.
     is_complete: bool,
     /// The time at which a state of a progress bar was last passed on.
     shown: Option<Instant>,
-    /// The beginning of a line that is to be rewritten.
+    /// The beginning of a line that is waiting to be rewritten.
     begun: Vec<u8>,
 }
 
@@ -95,7 +98,7 @@ impl Styler {
         }
     }
 
-    /// Adds the lines of `input` in the form in which they are written now. The last line may lack its end.
+    /// Appends the lines of `input`, with their changes, to `output`. The last line may be unfinished.
     pub(super) fn style(&mut self, input: &[u8], now: Instant, output: &mut Vec<u8>) {
         let Some(rewrite) = self.style.rewrite.clone() else { return self.styled(input, now, output) };
         let mut rewritten = Vec::new();
@@ -108,7 +111,7 @@ impl Styler {
         self.styled(&rewritten, now, output);
     }
 
-    /// Adds the replacement of the line that was begun.
+    /// Adds the replacement of the collected line.
     fn rewrite(&mut self, rewrite: &Rewrite, rewritten: &mut Vec<u8>) {
         let line = std::mem::take(&mut self.begun);
         if let Some(line) = (rewrite.0)(line.strip_suffix(b"\n").unwrap_or(&line)) {
@@ -130,7 +133,7 @@ impl Styler {
         }
     }
 
-    /// Adds what is still held when the stream has ended.
+    /// Adds the bytes that are still held back when the stream has ended.
     pub(super) fn finish(&mut self, output: &mut Vec<u8>) {
         if let (Some(rewrite), false) = (self.style.rewrite.clone(), self.begun.is_empty()) {
             let mut rewritten = Vec::new();
@@ -151,8 +154,8 @@ impl Styler {
         self.in_line = !line.ends_with(b"\n");
     }
 
-    /// Adds a line in which `\r` stands between the states of a progress bar: one state in each interval, and the last
-    /// one. A line that is no progress bar is added as it comes.
+    /// Adds a line whose progress bar states are separated by `\r`. Only one state per interval, and the last state,
+    /// are written. A line that is not a progress bar is added unchanged.
     fn progress_line(&mut self, line: &[u8], interval: Duration, now: Instant, output: &mut Vec<u8>) {
         let (line, ended) = match line.strip_suffix(b"\n") {
             Some(line) => (line.strip_suffix(b"\r").unwrap_or(line), true),
@@ -208,7 +211,7 @@ impl Styler {
         (self.in_line, self.is_bar, self.is_complete) = (false, false, false);
     }
 
-    /// Begins a line with what is held.
+    /// Begins a line with the held bytes.
     fn emit(&mut self, output: &mut Vec<u8>) {
         output.extend_from_slice(&self.style.prefix);
         output.append(&mut self.held);
@@ -216,7 +219,7 @@ impl Styler {
     }
 }
 
-/// Returns the lines of some bytes with their ends. The last line may lack its end.
+/// Returns the lines in some bytes, each with its end. The last line may be unfinished.
 pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut from = 0;
     let ends = memchr::memchr_iter(b'\n', bytes).map(|end| end + 1);

@@ -1,4 +1,4 @@
-//! A stream in its style, whether one process writes to it or the ranks of mpirun share it.
+//! A stream in its style, with one process or the ranks of mpirun as its writers.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ impl StyledStream {
         self.style.partial_line_delay()
     }
 
-    /// Adds the lines of `input` in the form in which they are written now. The last line may lack its end.
+    /// Appends the lines of `input`, with their changes, to `output`. The last line may be unfinished.
     pub(super) fn style(&mut self, input: &[u8], now: Instant, output: &mut Vec<u8>) {
         match &mut self.writers {
             Writers::One(styler) => styler.style(input, now, output),
@@ -46,7 +46,7 @@ impl StyledStream {
         }
     }
 
-    /// Returns true if unfinished lines are held that are not in the stream's own memory any more.
+    /// Returns true if unfinished lines are held that are no longer in the stream's own buffer.
     pub(super) fn holds_lines(&self) -> bool {
         match &self.writers {
             Writers::One(_) => false,
@@ -54,14 +54,14 @@ impl StyledStream {
         }
     }
 
-    /// Adds held lines that have waited for too long.
+    /// Adds the lines that were held back for too long.
     pub(super) fn flush(&mut self, now: Instant, output: &mut Vec<u8>) {
         if let Writers::Tagged(untagger) = &mut self.writers {
             untagger.flush(now, output);
         }
     }
 
-    /// Adds what is still held when the stream has ended.
+    /// Adds the bytes that are still held back when the stream has ended.
     pub(super) fn finish(&mut self, output: &mut Vec<u8>) {
         match &mut self.writers {
             Writers::One(styler) => styler.finish(output),

@@ -1,5 +1,5 @@
-//! The lines of mpirun's ranks, which share its streams. They are taken apart by the tags that `--tag-output` puts
-//! before each piece.
+//! The lines of mpirun's ranks, which share its streams. The tags that `--tag-output` puts before each piece tell the
+//! ranks apart.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -7,31 +7,31 @@ use std::time::Instant;
 use super::MAX_HELD;
 use super::style::{Style, Styler, Tags, lines};
 
-/// The state that takes a stream apart into the lines of its ranks.
+/// The state that separates a stream into the lines of its ranks.
 #[derive(Debug)]
 pub(super) struct Untagger {
     style: Style,
     tags: Tags,
-    /// The rank that writes now. `None` for mpirun itself.
+    /// The rank that writes the present bytes. `None` for mpirun itself.
     writer: Option<usize>,
-    /// The beginning of a possible tag.
+    /// Bytes at the end of the input that may be the beginning of a tag.
     carry: Vec<u8>,
     /// The unfinished line of each rank, and the changes to its lines.
     ranks: BTreeMap<Option<usize>, (Vec<u8>, Styler)>,
 }
 
-/// The meaning of the first bytes.
+/// The meaning of the first bytes of an input.
 #[derive(Debug, PartialEq, Eq)]
 enum Start {
     /// The tag of a rank, with its length in bytes.
     Tag(usize, usize),
-    /// They may become a tag, with more bytes: they are fewer than those of the longest tag, as numbers have ten digits at
-    /// most.
+    /// The bytes may become a tag when more bytes follow. They are shorter than the longest tag, in which each number
+    /// has ten digits at most.
     Cut,
     Other,
 }
 
-/// Looks for `[JOB,RANK]<STREAM>:` at the start.
+/// Checks for `[JOB,RANK]<STREAM>:` at the start of the bytes.
 fn start(bytes: &[u8]) -> Start {
     let Some(mut rest) = bytes.strip_prefix(b"[") else { return Start::Other };
     let mut rank = 0usize;
@@ -57,7 +57,7 @@ fn start(bytes: &[u8]) -> Start {
 }
 
 impl Untagger {
-    /// Makes the state. `style` holds for every rank's lines, but for the prefix.
+    /// Makes the state. `style` applies to every rank's lines, except for the prefix.
     pub(super) fn new(style: Style, tags: Tags) -> Untagger {
         Untagger { style, tags, writer: None, carry: Vec::new(), ranks: BTreeMap::new() }
     }
@@ -68,7 +68,7 @@ impl Untagger {
             if self.carry.is_empty() { None } else { Some([&std::mem::take(&mut self.carry)[..], input].concat()) };
         let mut rest = joined.as_deref().unwrap_or(input);
         loop {
-            // Bytes before the next tag are the present writer's.
+            // Bytes before the next tag belong to the present writer.
             let mut from = 0;
             let (end, next) = loop {
                 let Some(at) = memchr::memchr(b'[', &rest[from..]).map(|at| at + from) else {
@@ -76,7 +76,7 @@ impl Untagger {
                 };
                 match start(&rest[at..]) {
                     Start::Tag(rank, length) => {
-                        // The blank after a tag may not have come yet, if there is a pause within a line.
+                        // The blank after a tag may still be missing if mpirun pauses within a line.
                         let blank = usize::from(self.tags.has_blank && rest.get(at + length) == Some(&b' '));
                         break (at, Some((rank, at + length + blank)));
                     }
@@ -94,7 +94,7 @@ impl Untagger {
         }
     }
 
-    /// Adds what was held back for too long, as lines.
+    /// Adds the lines that were held back for too long.
     pub(super) fn flush(&mut self, now: Instant, output: &mut Vec<u8>) {
         let carry = std::mem::take(&mut self.carry);
         self.add(&carry, now, output);
@@ -103,7 +103,7 @@ impl Untagger {
         }
     }
 
-    /// Adds what is still held when the stream has ended.
+    /// Adds the bytes that are still held back when the stream has ended.
     pub(super) fn finish(&mut self, now: Instant, output: &mut Vec<u8>) {
         self.flush(now, output);
         for (_, styler) in self.ranks.values_mut() {
@@ -133,7 +133,7 @@ impl Untagger {
                     line.clear();
                 }
             }
-            // Every line of a rank has a tag. A line without one is mpirun's.
+            // Every line of a rank has a tag, so a line without a tag is mpirun's.
             if piece.ends_with(b"\n") {
                 self.writer = None;
             }
@@ -150,7 +150,7 @@ fn of_rank(style: &Style, tags: &Tags, writer: Option<usize>) -> Style {
     Style { prefix, tags: None, is_shared: true, ..style.clone() }
 }
 
-/// Returns bytes with tags as lines with prefixes.
+/// Returns bytes that contain tags as lines with prefixes.
 pub(super) fn untagged(bytes: &[u8], tags: &Tags) -> Vec<u8> {
     let mut untagger = Untagger::new(Style::default(), tags.clone());
     let now = Instant::now();
@@ -171,7 +171,7 @@ mod tests {
         Tags { prefixes: (0..12).map(|rank| RankLabel::new("algo-1", rank).prefix()).collect(), has_blank }
     }
 
-    /// Returns what comes out of pieces of this size.
+    /// Returns the output for an input that arrives in pieces of this size.
     fn taken_apart(input: &str, size: usize, has_blank: bool) -> String {
         let mut untagger = Untagger::new(Style::default(), tags(has_blank));
         let mut output = Vec::new();

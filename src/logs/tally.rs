@@ -8,16 +8,16 @@ const MAX_MESSAGES: usize = 256 << 10;
 /// The figures of a relay.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    /// The number of bytes that were written so far.
+    /// The number of bytes written so far.
     pub(super) written: AtomicU64,
     /// The size of the messages that wait, in bytes.
     messages: AtomicUsize,
-    /// The number of messages that were left out since the last report, because too many waited.
+    /// The number of messages that were dropped since the last report, because too many were waiting.
     left_out: AtomicU64,
 }
 
 impl Tally {
-    /// Counts a message that is about to wait. Returns false if it must be left out.
+    /// Counts a message that is about to wait. Returns false if the message must be dropped.
     pub(super) fn admit(&self, size: usize) -> bool {
         let is_admitted = self.messages.fetch_add(size, Ordering::Relaxed) + size <= MAX_MESSAGES;
         if !is_admitted {
@@ -27,7 +27,7 @@ impl Tally {
         is_admitted
     }
 
-    /// Counts messages that were written, and returns the number of those that were left out meanwhile.
+    /// Counts messages that were written, and returns the number of messages that were dropped meanwhile.
     pub(super) fn dismiss(&self, size: usize) -> u64 {
         self.messages.fetch_sub(size, Ordering::Relaxed);
         self.left_out.swap(0, Ordering::Relaxed)

@@ -13,15 +13,15 @@ use tokio::sync::oneshot;
 
 use super::stream::StreamId;
 use crate::event::{Moment, Process, Stream};
-use crate::kernel;
+use crate::system::kernel;
 
-/// The maximum size of what waits for the subscribers, in bytes.
+/// The maximum size of the lines that wait for the subscribers, in bytes.
 const QUEUE_SIZE: usize = 1 << 20;
 
-/// The size of what waits above which the subscribers get it at once, in bytes.
+/// The size of the waiting lines above which the subscribers receive them at once, in bytes.
 const BATCH_SIZE: usize = QUEUE_SIZE / 4;
 
-/// The time for which less waits for more: each wake-up of the thread costs as much as a search of 20 KiB.
+/// The time for which fewer lines wait for more, because waking the thread costs as much as searching 20 KiB.
 const BATCH_TIME: Duration = Duration::from_millis(5);
 
 /// The maximum length of a line, in bytes. The rest of a longer line is handed over as a line of its own.
@@ -38,8 +38,8 @@ pub struct TappedLines<'a> {
     pub stream: Stream,
     /// The time at which the relay passed the lines on.
     pub at: Moment,
-    /// The bytes as the process wrote them, with the ends of lines. Only the last line of a stream may lack its end, and a line
-    /// that is too long comes in parts.
+    /// The bytes as the process wrote them, with the ends of lines. Only the last line of a stream may lack its end,
+    /// and a line that is too long is handed over in parts.
     pub text: &'a [u8],
 }
 
@@ -51,10 +51,10 @@ pub trait LineSubscriber: Send {
     /// Takes the number of lines that were dropped before the next ones, because the subscribers had fallen behind.
     fn dropped(&mut self, lines: u64);
 
-    /// Does what can wait until no lines do.
+    /// Does work that can be put off until no lines wait.
     fn idle(&mut self) {}
 
-    /// Ends. No lines follow.
+    /// Ends the subscriber. No lines follow.
     fn end(&mut self) {}
 }
 
@@ -66,7 +66,7 @@ pub(super) struct StreamWriter {
     pub(super) prefix: String,
 }
 
-/// The relay's end of a tap. The tap ends with its last clone.
+/// The relay's end of a tap. The tap ends when its last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Tap {
     queue: Arc<TapQueue>,
@@ -93,11 +93,11 @@ struct TapQueue {
 #[derive(Debug, Default)]
 struct QueueState {
     pieces: VecDeque<Piece>,
-    /// The bytes that wait.
+    /// The size of the waiting bytes.
     size: usize,
-    /// The lines dropped since the last piece that was queued.
+    /// The number of lines dropped since the last queued piece.
     dropped: u64,
-    /// True if nothing more is taken.
+    /// True if the tap accepts nothing more.
     is_closed: bool,
     /// True if the thread has ended.
     has_ended: bool,
@@ -112,17 +112,14 @@ struct Piece {
     writer: Arc<StreamWriter>,
     at: Instant,
     bytes: Vec<u8>,
-    /// The lines dropped before this piece.
+    /// The number of lines dropped before this piece.
     dropped: u64,
     /// True if the stream has ended with this piece.
     is_last: bool,
 }
 
 impl Tap {
-    /// Starts the thread that hands lines to the subscribers. They are made on the thread.
-    ///
-    /// # Errors
-    /// The kernel refuses a thread.
+    /// Starts the thread that hands lines to the subscribers. `subscribers` makes them on that thread.
     pub fn start(subscribers: impl FnOnce() -> Vec<Box<dyn LineSubscriber>> + Send + 'static) -> io::Result<Tap> {
         let queue = Arc::new(TapQueue::default());
         let open = Arc::new(Open(Arc::clone(&queue)));
@@ -131,8 +128,8 @@ impl Tap {
         Ok(Tap { queue, _open: open })
     }
 
-    /// Has the subscribers take all lines so far, and end. Lines that come later are not handed over. The receiver hears when they
-    /// have ended.
+    /// Lets the subscribers receive all lines so far, and ends them. Later lines are not handed over. The returned
+    /// receiver completes when they have ended.
     pub fn finish(&self) -> oneshot::Receiver<()> {
         let (sender, ended) = oneshot::channel();
         let mut state = lock(&self.queue.state);
@@ -144,8 +141,8 @@ impl Tap {
         ended
     }
 
-    /// Queues bytes of a stream, or drops and counts their lines if the subscribers have fallen behind. Never waits for a
-    /// subscriber.
+    /// Queues bytes of a stream, or drops and counts the lines if the subscribers have fallen behind. Never waits for
+    /// a subscriber.
     pub(super) fn pass(&self, id: StreamId, writer: &Arc<StreamWriter>, bytes: &[u8], is_last: bool) {
         let mut state = lock(&self.queue.state);
         if state.is_closed {
@@ -178,7 +175,7 @@ fn serve(queue: &TapQueue, mut subscribers: Vec<Box<dyn LineSubscriber>>) {
         let Piece { id, writer, at, bytes, dropped, is_last } = piece;
         if dropped > 0 {
             all_dropped += dropped;
-            // The beginning of the next line may be among what was dropped.
+            // The dropped lines may have contained the beginning of the next line.
             unfinished.clear();
             subscribers.iter_mut().for_each(|subscriber| subscriber.dropped(dropped));
         }
@@ -220,7 +217,8 @@ fn serve(queue: &TapQueue, mut subscribers: Vec<Box<dyn LineSubscriber>>) {
     (state.has_ended, state.waiting) = (true, None);
 }
 
-/// Waits for the next piece, and lets the subscribers do what could wait before. `None` if the tap is closed and empty.
+/// Waits for the next piece. Before it waits, it lets the subscribers do work that they have put off. `None` if the
+/// tap is closed and empty.
 fn next(queue: &TapQueue, subscribers: &mut [Box<dyn LineSubscriber>]) -> Option<Piece> {
     let mut state = lock(&queue.state);
     if state.pieces.is_empty() {
@@ -251,7 +249,7 @@ mod tests {
     use crate::event::Process;
     use crate::logs::StreamId;
 
-    /// Tells what it gets, and waits before its first line until it may go on.
+    /// A subscriber that reports what it receives, and waits before its first line until it is allowed to go on.
     struct Slow {
         gate: Option<mpsc::Receiver<()>>,
         told: mpsc::Sender<String>,
@@ -326,7 +324,7 @@ mod tests {
             assert_eq!(next(&lines), "rank 0 Stdout ");
             seen += 1;
         }
-        // The drops are told before the next line.
+        // Dropped lines are reported before the next line.
         tap.pass(id(0), &rank, b"last\n", false);
         drop(tap);
         let mut dropped = 0;

@@ -1,25 +1,25 @@
-//! The memory that a stream is read into, which doubles as the record of its last bytes.
+//! The buffer that a stream is read into, which also keeps the stream's last bytes.
 
 use super::TAPE_SIZE;
 use super::raised::LastException;
 
-/// The minimum of free space for a read, in bytes.
+/// The minimum free space for a read, in bytes.
 const MIN_READ: usize = 64 << 10;
 
-/// A loop of memory. Bytes are read in at its head, taken out from there, and stay as the record until they are
-/// overwritten. Only an unfinished line is copied, once at each turn.
+/// A ring buffer. Bytes are read in at its head and taken out again, and stay as the record until they are
+/// overwritten. Only an unfinished line is copied, once each time the buffer wraps around.
 #[derive(Debug)]
 pub(super) struct Tape {
     data: Box<[u8]>,
     /// The start of the bytes that were not taken out yet.
     taken: usize,
-    /// The position up to which no line ends.
+    /// The position up to which there is no line end.
     searched: usize,
     /// The position of the next byte.
     head: usize,
-    /// The end of the last turn's record.
+    /// The end of the record from before the last wrap-around.
     last_turn: usize,
-    /// The last exception, in case that much follows it.
+    /// The last exception, which is kept in case much output follows it.
     exception: LastException,
 }
 
@@ -29,8 +29,8 @@ impl Tape {
         Tape { data, taken: 0, searched: 0, head: 0, last_turn: 0, exception: LastException::new() }
     }
 
-    /// Returns room to read into, of at least [`MIN_READ`] bytes, unless more than half of the tape waits to be taken
-    /// out.
+    /// Returns room for a read. It has at least [`MIN_READ`] bytes unless more than half of the buffer waits to be
+    /// taken out.
     pub(super) fn room(&mut self) -> &mut [u8] {
         if self.data.len() - self.head < MIN_READ && self.head - self.taken <= self.data.len() / 2 {
             self.last_turn = self.taken;
@@ -42,7 +42,7 @@ impl Tape {
         &mut self.data[self.head..]
     }
 
-    /// Notes that `length` bytes were read into the room.
+    /// Records that `length` bytes were read into the room.
     pub(super) fn advance(&mut self, length: usize) {
         self.head += length;
     }
@@ -52,11 +52,11 @@ impl Tape {
         &self.data[self.taken..self.head]
     }
 
-    /// Returns the whole lines that wait, or everything that waits if it has become too long to be held back.
+    /// Returns the whole lines that wait. Returns everything that waits if it has become too long to be held back.
     pub(super) fn lines(&mut self) -> &[u8] {
         let line_end = memchr::memrchr(b'\n', &self.data[self.searched..self.head]);
         let end = line_end.map_or(self.taken, |end| self.searched + end + 1);
-        // Otherwise there would be no room to read into, and a read of nothing looks like the end of the stream.
+        // Otherwise there would be no room to read into, and a read of zero bytes looks like the end of the stream.
         let end = if self.head - end >= self.data.len() / 2 { self.head } else { end };
         self.searched = self.head;
         &self.data[self.taken..end]
@@ -64,11 +64,12 @@ impl Tape {
 
     /// Takes `length` bytes out.
     pub(super) fn take(&mut self, length: usize) {
-        self.exception.look(&self.data[self.taken..self.taken + length]);
+        self.exception.search(&self.data[self.taken..self.taken + length]);
         self.taken += length;
     }
 
-    /// Returns the record: the last bytes that came in, oldest first. The last exception comes before them if it is older.
+    /// Returns the record: the last bytes that came in, oldest first. If the last exception is older than them, it
+    /// comes first.
     pub(super) fn record(&self) -> Vec<u8> {
         let older = self.data.get(self.head..self.last_turn).unwrap_or_default();
         let of_this_turn = &self.data[..self.head];
@@ -81,7 +82,7 @@ impl Tape {
 mod tests {
     use super::Tape;
 
-    /// Feeds bytes in pieces of `size`, takes out lines, and gives what came out.
+    /// Reads bytes in pieces of `size`, takes out lines, and returns the bytes that were taken out.
     fn run(tape: &mut Tape, input: &[u8], size: usize) -> Vec<u8> {
         let mut output = Vec::new();
         for piece in input.chunks(size) {

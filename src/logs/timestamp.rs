@@ -10,8 +10,8 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, millis) = (self.0.as_secs(), self.0.subsec_millis());
         let (days, second) = (seconds / 86_400, seconds % 86_400);
-        // Days are counted from 1 March of the year 0, so that the leap day is the last of its year; 146,097 days are
-        // 400 years of the Gregorian calendar.
+        // Days are counted from 1 March of the year 0, so that the leap day is the last day of the year. 146,097 days
+        // are 400 years of the Gregorian calendar.
         let days = days + 719_468;
         let (era, day_of_era) = (days / 146_097, days % 146_097);
         let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

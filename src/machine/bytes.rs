@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-/// A number of bytes that displays in the largest binary unit that suits it: `512 bytes`, `3.4 MiB`.
+/// A number of bytes that is displayed in the largest suitable binary unit: `512 bytes`, `3.4 MiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bytes(pub u64);
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // From here on an amount with one decimal would read 1024.0: the next unit is due.
+        // From this amount on, one decimal would display as 1024.0, so the next unit is used.
         const NEXT_UNIT: f64 = 1023.95;
         match self.0 {
             1 => return f.write_str("1 byte"),

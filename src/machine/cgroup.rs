@@ -1,11 +1,11 @@
 //! Reader of the memory cgroup of this process, versions 1 and 2.
 //!
-//! The files are described in the kernel's documentation: admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst. A file that
-//! is missing or cannot be understood is reported as unknown, never as an error.
+//! The files are described in the kernel's documentation: admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst. The
+//! values of a file that is missing or cannot be parsed are unknown, which is never an error.
 
 use std::path::{Path, PathBuf};
 
-use crate::files;
+use crate::system::files;
 
 /// The maximum size of a file of the kernel, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
@@ -39,7 +39,7 @@ const V1: Interface =
     Interface { counters: "memory.oom_control", limit: "memory.limit_in_bytes", peak: "memory.max_usage_in_bytes" };
 const V2: Interface = Interface { counters: "memory.events", limit: "memory.max", peak: "memory.peak" };
 
-/// The memory cgroup of this process, whose counters can be read again and again.
+/// The memory cgroup of this process, whose counters can be read repeatedly.
 #[derive(Clone, Debug)]
 pub struct MemoryGroup {
     interface: Interface,
@@ -58,8 +58,8 @@ pub struct MemoryCounters {
 }
 
 impl MemoryGroup {
-    /// Finds the memory cgroup of this process in `/proc/self/cgroup`, and reads its counters, which costs two small files.
-    /// Returns `None` if there is none that counts kills.
+    /// Finds the memory cgroup of this process in `/proc/self/cgroup`, and reads its counters, which takes two small
+    /// files. Returns `None` if there is no memory cgroup that counts kills.
     pub fn of_this_process(roots: &Roots) -> Option<(MemoryGroup, MemoryCounters)> {
         let hierarchies = Hierarchies::of_this_process(roots)?;
         let found = [(V1, hierarchies.of(Some("memory"))), (V2, hierarchies.of(None))];
@@ -80,23 +80,24 @@ impl MemoryGroup {
         Some(MemoryCounters { kills: counter("oom_kill")?, limit_hits: counter("oom").unwrap_or(0) })
     }
 
-    /// Reads the smallest limit of the cgroup and of those around it, in bytes; returns `None` if none of them has one.
+    /// Reads the smallest limit of the cgroup and of its ancestors, in bytes. Returns `None` if none of them has a
+    /// limit.
     ///
     /// Version 1 reports the absence of a limit as a number that is larger than the memory of any machine.
     pub fn limit(&self) -> Option<u64> {
         around(&self.folder, &self.mount).filter_map(|folder| number(&folder.join(self.interface.limit))).min()
     }
 
-    /// Reads the most memory that the cgroup ever held, in bytes; returns `None` on cgroup v2 before Linux 5.19.
+    /// Reads the maximum memory that the cgroup ever held, in bytes. Returns `None` on cgroup v2 before Linux 5.19.
     pub fn peak(&self) -> Option<u64> {
         number(&self.folder.join(self.interface.peak))
     }
 }
 
-/// The hierarchies of cgroups in which this process is.
+/// The cgroup hierarchies that this process is in.
 #[derive(Debug)]
 pub(super) struct Hierarchies {
-    /// `/proc/self/cgroup`.
+    /// The content of `/proc/self/cgroup`.
     text: String,
     /// The folder that cgroup file systems are mounted on.
     mounts: PathBuf,
@@ -109,13 +110,13 @@ pub(super) struct Hierarchy {
     pub(super) mount: PathBuf,
     /// The folders that may be this process's cgroup, the more certain first.
     ///
-    /// A container without a cgroup namespace sees the host's path in `/proc/self/cgroup`, under which nothing is mounted. The
-    /// root of the hierarchy that it sees is then the container's own cgroup.
+    /// In a container without a cgroup namespace, `/proc/self/cgroup` contains the host's path, under which nothing
+    /// is mounted. The root of the visible hierarchy is then the container's own cgroup.
     pub(super) folders: [PathBuf; 2],
 }
 
 impl Hierarchies {
-    /// Reads which hierarchies there are. Returns `None` if that cannot be read.
+    /// Reads the hierarchies of this process. Returns `None` if they cannot be read.
     pub(super) fn of_this_process(roots: &Roots) -> Option<Hierarchies> {
         let text = files::of_kernel(&roots.proc.join("self/cgroup"), MAX_SIZE).ok()?;
         Some(Hierarchies { text, mounts: roots.cgroup.clone() })
@@ -137,7 +138,7 @@ impl Hierarchies {
     }
 }
 
-/// Returns a cgroup's folder and those around it, up to the root of the hierarchy.
+/// Returns a cgroup's folder and those of its ancestors, up to the root of the hierarchy.
 pub(super) fn around<'f>(folder: &'f Path, mount: &'f Path) -> impl Iterator<Item = &'f Path> {
     folder.ancestors().take_while(move |folder| folder.starts_with(mount))
 }
@@ -160,7 +161,7 @@ mod tests {
 
     use super::{MemoryCounters, MemoryGroup, Roots, machine_memory};
 
-    /// The roots of a recorded tree in `folder`, with one cgroup of version 2.
+    /// Returns the roots of a recorded tree in `folder`, with one cgroup of version 2.
     fn roots(folder: &std::path::Path) -> Roots {
         let roots = Roots { cgroup: folder.join("cgroup"), proc: folder.join("proc"), ..Roots::default() };
         for (path, text) in [
@@ -171,7 +172,7 @@ mod tests {
             (roots.cgroup.join("job/script/memory.peak"), "4096\n"),
             (roots.cgroup.join("job/memory.max"), "2147483648\n"),
             (roots.cgroup.join("memory.max"), "4294967296\n"),
-            // Above the mount, which is not this hierarchy's.
+            // This file is above the mount, so it does not belong to the hierarchy.
             (folder.join("memory.max"), "1\n"),
         ] {
             fs::create_dir_all(path.parent().unwrap()).unwrap();

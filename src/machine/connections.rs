@@ -1,4 +1,5 @@
-//! The bytes over the TCP connections of processes. The kernel counts them for each connection, and tells them by sock_diag(7).
+//! The bytes that processes send and receive over TCP connections. The kernel counts them per connection and reports
+//! them through sock_diag(7).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,25 +27,26 @@ const HEADER: usize = 16;
 const REQUEST: usize = 56;
 const ANSWER: usize = 72;
 
-/// The attribute with the struct tcp_info, and the places of two of its counters, from linux/tcp.h. Linux has them since 4.1.
+/// The attribute with the struct tcp_info, and the offsets of two of its counters, from linux/tcp.h. Linux 4.1 and
+/// later has them.
 const INET_DIAG_INFO: u16 = 2;
 const BYTES_ACKNOWLEDGED: usize = 120;
 const BYTES_RECEIVED: usize = 128;
 
-/// The states in which data comes or goes: established, and closed by one side.
+/// The states in which data is sent or received: established, and closed by one side.
 const STATES: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 8;
 
-/// The time that an answer may take.
+/// The time limit for an answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The maximum number of descriptors that are looked at.
+/// The maximum number of descriptors that are inspected.
 const MAX_DESCRIPTORS: usize = 1 << 17;
 
-/// Returns the bytes over each TCP connection of some processes to another machine, sent and received together, by the kernel's
-/// number for the connection.
+/// Returns the bytes over each TCP connection of some processes to another machine, sent and received together, by
+/// the kernel's cookie of the connection.
 ///
 /// # Errors
-/// The descriptors of a process may not be seen, or the kernel does not tell of connections.
+/// The descriptors of a process may not be read, or the kernel does not report connections.
 pub fn connections(processes: impl IntoIterator<Item = i32>) -> io::Result<BTreeMap<u64, u64>> {
     let mut owned = BTreeSet::new();
     for pid in processes {
@@ -54,7 +56,7 @@ pub fn connections(processes: impl IntoIterator<Item = i32>) -> io::Result<BTree
     if !owned.is_empty() {
         let until = Instant::now() + PATIENCE;
         for family in [libc::AF_INET, libc::AF_INET6] {
-            ask(family, until, |connection| {
+            query(family, until, |connection| {
                 if connection.is_remote && owned.contains(&connection.inode) {
                     found.insert(connection.cookie, connection.bytes);
                 }
@@ -64,7 +66,7 @@ pub fn connections(processes: impl IntoIterator<Item = i32>) -> io::Result<BTree
     Ok(found)
 }
 
-/// Adds the inodes of a process's sockets. A process that has ended has none.
+/// Adds the inodes of a process's sockets. Nothing is added for a process that has ended.
 fn sockets(pid: i32, owned: &mut BTreeSet<u32>) -> io::Result<()> {
     let entries = match fs::read_dir(format!("/proc/{pid}/fd")) {
         Ok(entries) => entries,
@@ -79,19 +81,19 @@ fn sockets(pid: i32, owned: &mut BTreeSet<u32>) -> io::Result<()> {
     Ok(())
 }
 
-/// A TCP connection, as the kernel tells it.
+/// A TCP connection, as the kernel reports it.
 #[derive(Debug, PartialEq, Eq)]
 struct Connection {
     inode: u32,
     cookie: u64,
     /// True if the other end is on another machine.
     is_remote: bool,
-    /// The bytes that were sent and acknowledged, and those that were received.
+    /// The bytes that were sent and acknowledged, plus the bytes that were received.
     bytes: u64,
 }
 
-/// Asks for all connections of a family.
-fn ask(family: i32, until: Instant, mut found: impl FnMut(Connection)) -> io::Result<()> {
+/// Asks the kernel for all connections of an address family.
+fn query(family: i32, until: Instant, mut found: impl FnMut(Connection)) -> io::Result<()> {
     let kernel =
         socket(AddressFamily::Netlink, SockType::Datagram, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)?;
     setsockopt(&kernel, sockopt::ReceiveTimeout, &TimeVal::new(0, 200_000))?;
@@ -109,7 +111,7 @@ fn ask(family: i32, until: Instant, mut found: impl FnMut(Connection)) -> io::Re
     Err(io::ErrorKind::TimedOut.into())
 }
 
-/// Returns the request for all connections of a family.
+/// Returns the request for all connections of an address family.
 fn request(family: i32) -> Vec<u8> {
     let size = HEADER + REQUEST;
     let mut bytes = Vec::with_capacity(size);
@@ -144,7 +146,7 @@ fn read(mut messages: &[u8], found: &mut impl FnMut(Connection)) -> io::Result<b
     Ok(true)
 }
 
-/// Reads a connection: a struct inet_diag_msg and attributes. One without counters has no bytes.
+/// Parses a connection: a struct inet_diag_msg and attributes. A connection without counters has no bytes.
 fn connection(message: &[u8]) -> Option<Connection> {
     const ADDRESSES: usize = 8;
     const COOKIE: usize = 44;
@@ -194,7 +196,7 @@ mod tests {
     use nix::libc;
     use proptest::prelude::*;
 
-    use super::{ask, connections, read, sockets};
+    use super::{connections, query, read, sockets};
 
     /// Returns an answer with one connection from 10.0.0.1 to `other`.
     fn answer(other: [u8; 4]) -> Vec<u8> {
@@ -257,10 +259,10 @@ mod tests {
         server.read_exact(&mut [0; 1000]).expect("received");
         let until = Instant::now() + Duration::from_secs(60);
         let mut counted = None;
-        // The kernel also counts the beginning of a connection as a byte.
+        // The kernel counts the start of a connection as one more byte.
         while counted.is_none_or(|count| count < 1000) {
             assert!(Instant::now() < until, "{counted:?}");
-            ask(libc::AF_INET, until, |connection| {
+            query(libc::AF_INET, until, |connection| {
                 if Some(connection.inode) == inode {
                     assert!(!connection.is_remote);
                     counted = Some(connection.bytes);

@@ -1,4 +1,4 @@
-//! Reader of file systems: how much space and how many inodes they have.
+//! Reader of the space and the inodes of file systems.
 
 use std::path::Path;
 
@@ -10,23 +10,23 @@ pub const SHARED_MEMORY: &str = "/dev/shm";
 /// The state of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileSystem {
-    /// The space that is left to ordinary users, in bytes.
+    /// The space that ordinary users may still use, in bytes.
     pub free_bytes: u64,
-    /// The size, in bytes; 0 if the file system does not count it, as /proc.
+    /// The size, in bytes. 0 if the file system does not count it, such as /proc.
     pub total_bytes: u64,
-    /// The inodes that are left to ordinary users.
+    /// The number of inodes that ordinary users may still use.
     pub free_inodes: u64,
-    /// The number of inodes; 0 if the file system does not count them, as btrfs.
+    /// The number of inodes. 0 if the file system does not count them, such as btrfs.
     pub inodes: u64,
     /// True if it is mounted read-only.
     pub is_read_only: bool,
-    /// The identity of the file system. Some kinds have none (0), so their figures are part of it: two file systems seldom
-    /// share those too.
+    /// The identity of the file system. Some kinds of file systems report 0. Their figures are therefore part of the
+    /// identity, because two file systems rarely agree in those too.
     pub identity: (u64, u64, u64, u64),
 }
 
 impl FileSystem {
-    /// Reads the state of the file system that `path` lies on.
+    /// Reads the state of the file system that contains `path`.
     ///
     /// # Errors
     /// The path does not exist, or the file system does not answer.

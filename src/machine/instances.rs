@@ -1,6 +1,7 @@
-//! The accelerators of instance types, for hosts that cannot be examined: the others of a job with several instance groups.
+//! The accelerators of instance types, for hosts that cannot be examined: the other hosts of a job with several
+//! instance groups.
 //!
-//! This host is examined itself. The numbers come from the platform contract, section 11.
+//! This host is examined directly. The numbers come from the platform contract, section 11.
 
 /// The accelerators of an instance type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub struct Accelerators {
 }
 
 impl Accelerators {
-    /// Returns the number of training processes that there is room for: one for each GPU, else for each Neuron core, else one.
+    /// Returns the number of training processes that fit: one for each GPU, else one for each Neuron core, else one.
     pub fn processes(self) -> usize {
         [self.gpus, self.neuron_cores].into_iter().find(|count| *count > 0).unwrap_or(1)
     }

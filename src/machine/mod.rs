@@ -1,7 +1,8 @@
-//! Facts about the machine under the job: processors, GPUs, Neuron cores and EFA devices, memory and disks, programs on PATH.
+//! Facts about the machine under the job: processors, GPUs, Neuron cores and EFA devices, memory and disks, programs
+//! on PATH.
 //!
-//! It only reads, and must not judge what it reads. Counting devices must not slow the start down, so device nodes are counted
-//! first, and a program such as nvidia-smi is asked only if there are none.
+//! This folder only reads facts, and must not judge them. Counting devices must not slow the start down, so device
+//! nodes are counted first. A program such as nvidia-smi is asked only if there are no such nodes.
 
 mod bytes;
 mod cgroup;
@@ -25,7 +26,7 @@ pub use cgroup::{MemoryCounters, MemoryGroup, Roots, machine_memory};
 pub use connections::connections;
 pub use disk::{FileSystem, SHARED_MEMORY};
 pub use instances::{Accelerators, accelerators, has_efa_rdma, memory};
-pub use tool::{ToolError, ToolOutput, ask};
+pub use tool::{ToolError, ToolOutput, run_tool};
 pub use usage::{DiskTraffic, MemoryUse, Periods, Pressure, Space, Traffic, Usage, UsageReader};
 #[cfg(test)]
 pub(crate) use which::tests::program;
@@ -44,7 +45,8 @@ pub struct Hardware {
     pub neuron_cores: usize,
     /// True if there are EFA devices.
     pub efa: bool,
-    /// True if the network interface that the job names exists. The local mode of SDK version 3 names one that does not.
+    /// True if the network interface in the job's configuration exists. The local mode of SDK version 3 names one
+    /// that does not.
     pub has_interface: bool,
     /// The size of the shared memory, in bytes, if there is any.
     pub shared_memory: Option<u64>,
@@ -54,10 +56,10 @@ pub struct Hardware {
     pub smddpmprun: Option<PathBuf>,
 }
 
-/// The time that a program which reports on the hardware may take. A driver in trouble can block `nvidia-smi` for ever.
+/// The time limit for a program that reports on the hardware. A driver in trouble can block `nvidia-smi` for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A first look at the hardware, and the programs of the image that can say more.
+/// The facts that were found without starting a program, and the programs of the image that can add to them.
 #[derive(Clone, Debug)]
 pub struct Probe {
     hardware: Hardware,
@@ -66,8 +68,9 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Looks at this machine without starting a program. `instance_type` says what the machine's own tools do not.
-    pub fn look(variables: &Variables, instance_type: &str, interface: &str) -> Probe {
+    /// Examines this machine without starting a program. `instance_type` provides facts that the machine's own tools
+    /// do not report.
+    pub fn examine(variables: &Variables, instance_type: &str, interface: &str) -> Probe {
         let find = |name: &str| which(name, variables.get_os("PATH")).found();
         let gpus = numbered(Path::new("/dev"), "nvidia");
         // `neuron-ls` does not report the logical cores of this type; sagemaker-training hard-codes their number as well.
@@ -89,7 +92,7 @@ impl Probe {
         }
     }
 
-    /// Assumes `gpus` GPUs, if a number is set, so that no program is asked for it.
+    /// Sets the number of GPUs to `gpus`, if it is given, so that no program is asked for it.
     pub fn with_gpus(mut self, gpus: Option<usize>) -> Probe {
         if let Some(gpus) = gpus {
             (self.hardware.gpus, self.nvidia_smi) = (gpus, None);
@@ -102,8 +105,8 @@ impl Probe {
         self.nvidia_smi.is_some() || self.neuron_ls.is_some()
     }
 
-    /// Asks the programs and returns the hardware. A program that fails or does not answer changes nothing.
-    pub fn ask(self) -> Hardware {
+    /// Asks the programs and returns the hardware. If a program fails or does not answer, the facts so far stay.
+    pub fn query_programs(self) -> Hardware {
         let Probe { mut hardware, nvidia_smi, neuron_ls } = self;
         if let Some(text) = nvidia_smi.and_then(|program| answer(&program, &["--list-gpus"])) {
             hardware.gpus = text.lines().filter(|line| line.starts_with("GPU ")).count();
@@ -119,7 +122,7 @@ impl Probe {
 
 /// Asks a program and returns its standard output, or `None` if it fails or does not answer.
 fn answer(program: &Path, arguments: &[&str]) -> Option<String> {
-    match tool::ask(Command::new(program).args(arguments), PATIENCE) {
+    match tool::run_tool(Command::new(program).args(arguments), PATIENCE) {
         Ok(output) => output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()),
         Err(ToolError::NotStarted(error)) => {
             tracing::debug!("cannot run {}: {error}", program.display());
@@ -133,7 +136,8 @@ fn answer(program: &Path, arguments: &[&str]) -> Option<String> {
 }
 
 impl Hardware {
-    /// Returns the number of training processes that a host has room for: one for each GPU, else for each Neuron core, else one.
+    /// Returns the number of training processes that fit on a host: one for each GPU, else one for each Neuron core,
+    /// else one.
     pub fn default_processes(&self) -> usize {
         self.accelerators().processes()
     }
@@ -143,9 +147,10 @@ impl Hardware {
         Accelerators { gpus: self.gpus, neuron_cores: self.neuron_cores }
     }
 
-    /// Returns the hardware of a host of another instance type that runs the same image, or `None` if the type is unknown.
+    /// Returns the hardware of a host of another instance type that runs the same image, or `None` if the type is
+    /// unknown.
     ///
-    /// EFA devices cannot be known from here, so it has none.
+    /// Its EFA devices cannot be detected from this host, so it has none.
     pub fn of_instance(&self, instance_type: &str) -> Option<Hardware> {
         let Accelerators { gpus, neuron_cores } = accelerators(instance_type)?;
         Some(Hardware { gpus, neuron_cores, efa: false, ..self.clone() })
@@ -158,13 +163,13 @@ fn cpus() -> usize {
     online.and_then(|count| usize::try_from(count).ok()).unwrap_or(1)
 }
 
-/// Returns true if there are EFA devices, which appear as uverbs nodes. Lists of instance types are incomplete (platform contract,
-/// section 11).
+/// Returns true if there are EFA devices, which appear as uverbs nodes. They are counted because lists of instance
+/// types are incomplete (platform contract, section 11).
 fn has_efa(folder: &Path) -> bool {
     numbered(folder, "uverbs") > 0
 }
 
-/// Counts the entries of a folder whose names are `prefix` and a number.
+/// Counts the entries of a folder whose names consist of `prefix` and a number.
 fn numbered(folder: &Path, prefix: &str) -> usize {
     let is_numbered = |name: &str| {
         name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))

@@ -1,4 +1,4 @@
-//! Search for programs. Nothing is started.
+//! Searching for programs without starting them.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
-/// The value of PATH if it is not set: the default of Linux's C libraries and of Docker.
+/// The value that replaces an unset PATH: the default of Linux's C libraries and of Docker.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The result of a search for a program.
@@ -14,7 +14,7 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 pub enum Lookup {
     /// The path of the program.
     Found(PathBuf),
-    /// The first of the files of that name, none of which this user may execute.
+    /// The first file of that name, if this user may execute none of them.
     NotExecutable(PathBuf),
     /// No file has that name.
     Missing,
@@ -30,10 +30,10 @@ impl Lookup {
     }
 }
 
-/// Searches for a program. A name with a slash is a path; any other name is looked up in the folders of `path`, the value
-/// of PATH, or of [`DEFAULT_PATH`] if that is not set or empty.
+/// Searches for a program. A name with a slash is a path. Any other name is looked up in the folders of `path`, which
+/// is the value of PATH. If `path` is not set or empty, [`DEFAULT_PATH`] is used.
 ///
-/// Empty and relative folders of PATH are left out, because which folder they mean depends on the working directory.
+/// Empty and relative folders of PATH are left out, because their meaning depends on the working directory.
 pub fn which(name: &str, path: Option<&OsStr>) -> Lookup {
     let candidates = if name.contains('/') {
         vec![PathBuf::from(name)]
@@ -44,7 +44,8 @@ pub fn which(name: &str, path: Option<&OsStr>) -> Lookup {
     };
     let mut not_executable = None;
     for candidate in candidates {
-        // One system call for each folder that does not have it: a start looks in many.
+        // This takes one system call per folder without the program, which matters because a start searches many
+        // folders.
         match access(&candidate, AccessFlags::X_OK) {
             Ok(()) if candidate.is_file() => return Lookup::Found(candidate),
             Err(Errno::EACCES) if not_executable.is_none() && candidate.is_file() => not_executable = Some(candidate),
@@ -59,8 +60,9 @@ fn folders(path: Option<&OsStr>) -> impl Iterator<Item = PathBuf> {
     std::env::split_paths(path).filter(|folder| folder.is_absolute())
 }
 
-/// Returns true if `path` is a regular file that this user may execute. The kernel is asked (`access` with `X_OK`), because
-/// the mode alone says nothing of other users' files, nor of file systems that are mounted without execution.
+/// Returns true if `path` is a regular file that this user may execute. The kernel decides (`access` with `X_OK`),
+/// because the mode alone is not enough for files of other users and for file systems that are mounted without
+/// execution.
 pub fn is_program(path: &Path) -> bool {
     path.is_file() && access(path, AccessFlags::X_OK).is_ok()
 }
@@ -74,7 +76,7 @@ pub(super) mod tests {
 
     use super::{Lookup, which};
 
-    /// Creates an empty file with these permissions, and its folders.
+    /// Creates an empty file with these permissions, and the folders that contain it.
     pub(crate) fn program(path: PathBuf, mode: u32) -> PathBuf {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "").unwrap();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 use serde::Serialize;
 
-use crate::files::create_own as create;
+use crate::system::files::create_own as create;
 
 /// The limits of a file.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Limits {
     pub(super) size: u64,
 }
 
-/// A file of JSON lines, which exists from the first line on.
+/// A file of JSON lines. It is created with the first line.
 #[derive(Debug)]
 pub(super) struct JsonLines {
     folder: PathBuf,
@@ -35,7 +35,7 @@ enum FileState {
     /// Nothing was written yet.
     Absent,
     Open(BufWriter<File>),
-    /// It cannot be written any more.
+    /// The file cannot be written any more.
     Failed,
 }
 
@@ -45,7 +45,7 @@ impl JsonLines {
         JsonLines { folder: folder.to_owned(), name, limits, state: FileState::Absent, lines: 0, size: 0 }
     }
 
-    /// Adds a line. Returns false if the file cannot be written, which the log says once.
+    /// Adds a line. Returns false if the file cannot be written, which is logged once.
     pub(super) fn add(&mut self, line: &impl Serialize) -> bool {
         let added = self.append(line);
         self.note(added)
@@ -67,7 +67,7 @@ impl JsonLines {
         self.note(kept)
     }
 
-    /// Writes what is still in memory.
+    /// Writes the lines that are still in memory.
     pub(super) fn flush(&mut self) {
         let flushed = if let FileState::Open(file) = &mut self.state { file.flush() } else { Ok(()) };
         self.note(flushed);
@@ -119,7 +119,7 @@ impl JsonLines {
         };
         let written: io::Result<_> = write();
         if written.is_err() {
-            // An incomplete version is of no use.
+            // An incomplete version of the file is useless.
             let _ = fs::remove_file(&next);
         }
         let (file, lines, size) = written?;

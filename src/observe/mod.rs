@@ -2,12 +2,12 @@
 //!
 //! - [`metrics`] collects the values of the job's metric definitions.
 //! - [`resources`] samples what the container uses.
-//! - [`advice`] says in words what both show.
+//! - [`advice`] explains in words what both show.
 //! - [`export`] copies metrics and samples for TensorBoard and OpenTelemetry.
 //! - [`record`] keeps the run record, `run.json`.
-//! - [`report`] makes a page of what the others wrote, after the job or on another machine.
+//! - [`report`] makes a page from the files of the others, after the job or on another machine.
 //!
-//! Nothing here influences a job. No other folder but `run` and `cli` may import this one.
+//! This folder must not influence a job. Only the folders `run` and `cli` may import it.
 
 pub mod advice;
 pub mod export;

@@ -4,7 +4,7 @@
 //! - [`requirements`] decides which packages to install, and with which installer.
 //! - [`environment`] builds the script's variables and arguments.
 //!
-//! Nothing here starts a program or decides how the script is launched.
+//! This folder must not start a program, or decide how the script is launched.
 
 pub mod code;
 pub mod environment;

@@ -1,12 +1,13 @@
-//! Secrets in addresses: the user part of a URL, and paths that let anyone in who knows them.
+//! Secrets in addresses: the user part of a URL, and paths that grant access to anyone who knows them.
 
 use std::ops::Range;
 
+use super::part::range_of;
 use super::tokens::is_word_byte;
 use super::values::{is_harmless, looks_random};
 
-/// The hosts of which a path is a secret: the end of the host's name, the start of the path, and the number of its parts
-/// after that which are the secret.
+/// The hosts on which a path is a secret: the end of the host's name, the start of the path, and the number of the
+/// following parts of the path that are the secret.
 const SECRET_PATHS: [(&str, &str, usize); 6] = [
     ("hooks.slack.com", "/services/", 3),
     ("hooks.slack.com", "/workflows/", 4),
@@ -16,7 +17,7 @@ const SECRET_PATHS: [(&str, &str, usize); 6] = [
     (".webhook.office.com", "/webhookb2/", 4),
 ];
 
-/// Returns the place of the secret in the path after this host.
+/// Returns the range of the secret in the path after this host.
 pub(super) fn secret_path(text: &str, host: Range<usize>) -> Option<Range<usize>> {
     let (name, path) = (&text[host.clone()], &text[host.end..]);
     let is_row = |row: &&(&str, &str, usize)| name.ends_with(row.0) && path.starts_with(row.1);
@@ -33,27 +34,55 @@ pub(super) fn secret_path(text: &str, host: Range<usize>) -> Option<Range<usize>
     (end >= start + 16 && has_digit).then_some(start..end)
 }
 
-/// Returns the place of the user part of a URL, `scheme://user:password@host`, up to the last `@` before the
-/// path, or `None` if there is none that is a secret.
+/// Returns the range of the user part of a URL, `scheme://user:password@host`, up to the last `@` before the path.
+/// `None` if there is no user part, or if it is not a secret.
 pub(super) fn user_part(text: &str, scheme: Range<usize>) -> Option<Range<usize>> {
     let (whole, bytes) = (text, text.as_bytes());
-    let start = scheme.end + 3;
+    // JSON can escape slashes.
+    let start = scheme.end + if text[scheme.end..].starts_with("://") { 3 } else { 5 };
     let ends = |byte: &u8| byte.is_ascii_whitespace() || b"/?#'\"<>`".contains(byte);
     let length = bytes[start..].iter().take_while(|byte| !ends(byte)).count();
     let user = whole[start..start + length].rfind('@')?;
     let text = &whole[start..start + user];
-    let is_web = whole[scheme].to_ascii_lowercase().ends_with("http")
-        || bytes[..start].ends_with(b"https://")
-        || bytes[..start].ends_with(b"HTTPS://");
+    let is_web = whole[scheme.clone()].to_ascii_lowercase().ends_with("http")
+        || whole[scheme].to_ascii_lowercase().ends_with("https");
     let is_hidden = match text.split_once(':') {
         Some((_, password)) => !password.is_empty() && !is_variable(password),
-        // A name alone is a token, if it is no word.
+        // A user part without a password is a token, unless it is a word.
         None => !is_harmless(text) && (is_web || looks_random(text)),
     };
     is_hidden.then_some(start..start + user)
 }
 
-/// Returns true for a reference to a variable, and for a password that was hidden before.
+/// Returns the range of the user part of a percent-encoded URL, `https%3A%2F%2Fuser%3Apassword%40host`, whose scheme ends
+/// here.
+pub(super) fn encoded_user_part(text: &str, scheme_end: usize) -> Option<Range<usize>> {
+    const REACH: usize = 256;
+    let rest = &text[scheme_end..text.floor_char_boundary(scheme_end + REACH)];
+    let rest = rest.strip_prefix("%3A%2F%2F").or_else(|| rest.strip_prefix("%3a%2f%2f"))?;
+    let ends = |c: char| !c.is_ascii_alphanumeric() && !"%-._~+*!$".contains(c);
+    let authority = rest.split(ends).next()?;
+    let authority = authority.split("%2F").next()?.split("%2f").next()?;
+    let user = &authority[..authority.rfind("%40")?];
+    let (_, password) = user.split_once("%3A").or_else(|| user.split_once("%3a"))?;
+    (!password.is_empty() && !is_variable(password)).then(|| range_of(text, user))
+}
+
+/// Returns true for a reference to a variable, and for a password that is already hidden.
 fn is_variable(password: &str) -> bool {
     password.starts_with(['$', '<', '{']) || password.bytes().all(|byte| byte == b'*')
+}
+
+/// Returns the range of the password in the address of an Oracle database, `user/password@host`, whose user is this
+/// word. `is_argument` is true if a program takes such an address as its argument.
+pub(super) fn oracle_password(text: &str, user: Range<usize>, is_argument: bool) -> Option<Range<usize>> {
+    const SCHEMES: [&str; 2] = ["jdbc:oracle:thin:", "jdbc:oracle:oci:"];
+    let before = &text[..user.start];
+    let password = text[user.end..].strip_prefix('/')?;
+    if !(is_argument && before.ends_with([' ', '"', '\'']) || SCHEMES.iter().any(|scheme| before.ends_with(scheme))) {
+        return None;
+    }
+    let length = password.find(|c: char| c.is_whitespace() || "@/\"'`".contains(c))?;
+    let is_written = length > 0 && password[length..].starts_with('@') && !is_variable(&password[..length]);
+    is_written.then(|| user.end + 1..user.end + 1 + length)
 }

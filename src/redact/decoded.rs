@@ -1,17 +1,17 @@
-//! The form of a text in which a secret is the same however it was encoded and folded.
+//! The form of a text in which a secret is the same regardless of its encoding and of its line breaks.
 //!
-//! Quoting for JSON or Python, at any depth, adds backslashes and escapes; URLs encode by percent signs and XML by entities;
-//! mail, consoles and certificates fold lines. [`decoded`] undoes all of this at once, without asking which of it was done. A
-//! secret and a text that were both decoded can be compared byte by byte.
+//! Quoting for JSON or Python, at any depth, adds backslashes and escapes. URLs are encoded with percent signs, and XML
+//! with entities. Mail, consoles and certificates fold lines. [`decoded`] undoes all of this at once, without knowing
+//! which of it was applied. A decoded secret and a decoded text can be compared byte by byte.
 
 use std::ops::Range;
 
-/// A decoded text, and the place in the original of each of its parts.
+/// A decoded text, with the position in the original of each of its parts.
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
     pub(super) text: Vec<u8>,
     parts: Vec<Part>,
-    /// True if the places are kept.
+    /// True if the positions are kept.
     keeps_places: bool,
 }
 
@@ -22,12 +22,13 @@ struct Part {
     at: usize,
     /// Its start in the original.
     from: usize,
-    /// The length of its original, or `None` if it was copied.
+    /// The length of its original, or `None` if it was copied unchanged.
     decoded_from: Option<usize>,
 }
 
 impl Decoded {
-    /// Returns the range of the original from which a range of the decoded text was made. The range must not be empty.
+    /// Returns the range of the original that was decoded into a range of the decoded text. The range must not be
+    /// empty.
     pub(super) fn original(&self, range: Range<usize>) -> Range<usize> {
         let part_of = |at: usize| &self.parts[self.parts.partition_point(|part| part.at <= at) - 1];
         let (first, last) = (part_of(range.start), part_of(range.end - 1));
@@ -68,7 +69,7 @@ pub(super) fn decoded_secret(secret: &str) -> Vec<u8> {
     decode(secret, false).text
 }
 
-/// Returns a text without backslashes, escapes, percent signs that encode, entities and white space.
+/// Decodes a text: removes backslashes, escapes, encoding percent signs, entities and white space.
 pub(super) fn decoded(text: &str) -> Decoded {
     decode(text, true)
 }
@@ -93,12 +94,12 @@ fn decode(text: &str, keeps_places: bool) -> Decoded {
     out
 }
 
-/// Returns true for the bytes at which something may begin that is decoded. 0xE2 begins the lines of boxes.
+/// Returns true for bytes at which an encoded part can begin. 0xE2 is the first byte of the lines of boxes.
 fn is_special(byte: u8) -> bool {
     matches!(byte, b'\\' | b'%' | b'&' | b'\n' | b'\r' | b'\t' | b' ' | 0xE2)
 }
 
-/// Reads `%2F`, and returns the place after it.
+/// Decodes a sequence such as `%2F`, and returns the position after it.
 fn encoded(out: &mut Decoded, bytes: &[u8], at: usize) -> usize {
     match hex(bytes, at + 1, 2) {
         Some(byte) => {
@@ -112,7 +113,7 @@ fn encoded(out: &mut Decoded, bytes: &[u8], at: usize) -> usize {
     }
 }
 
-/// Reads an entity of XML, and returns the place after it.
+/// Decodes an XML entity, and returns the position after it.
 fn entity(out: &mut Decoded, bytes: &[u8], at: usize) -> usize {
     let entities: [(&[u8], &[u8]); 8] = [
         (b"&amp;", b"&"),
@@ -136,13 +137,14 @@ fn entity(out: &mut Decoded, bytes: &[u8], at: usize) -> usize {
     }
 }
 
-/// Reads blanks, line breaks, the lines of boxes, and what follows backslashes. Returns the place after them.
+/// Skips blanks, line breaks and the lines of boxes, and decodes escapes after backslashes. Returns the position after
+/// them.
 fn blank_or_escape(out: &mut Decoded, bytes: &[u8], start: usize) -> usize {
     let mut at = start;
     loop {
         match bytes.get(at) {
             Some(b' ' | b'\t' | b'\r' | b'\n') => at += 1,
-            // A line of a box, between blanks
+            // A line of a box, between blanks.
             Some(b'|') if at > start => at += 1,
             Some(0xE2) if is_box(bytes, at) => at += 3,
             Some(b'\\') => {
@@ -195,7 +197,7 @@ fn is_box(bytes: &[u8], at: usize) -> bool {
     matches!(bytes.get(at..at + 3), Some([0xE2, 0x94, 0x82 | 0x83]))
 }
 
-/// Returns the number that so many hexadecimal digits write.
+/// Returns the number that these hexadecimal digits represent.
 fn hex(bytes: &[u8], at: usize, digits: usize) -> Option<u32> {
     let digits = std::str::from_utf8(bytes.get(at..at + digits)?).ok()?;
     if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) { u32::from_str_radix(digits, 16).ok() } else { None }

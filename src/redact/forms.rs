@@ -1,7 +1,7 @@
-//! Secrets beside their names, and the user parts of URLs, in any text.
+//! Secrets next to their names, and the user parts of URLs, in any text.
 //!
-//! One pass over the words of a text. A word is looked at once, and a value is read once however many names stand before or
-//! in it, so that the time grows with the length of the text only.
+//! The text is read once, word by word. Each word is examined once, and a value is read only once, regardless of how
+//! many names precede it or are in it. Therefore the time grows only with the length of the text.
 
 use std::ops::Range;
 
@@ -9,25 +9,40 @@ use super::addresses;
 use super::names::{MAX_NAME, NameKind, name_kind};
 use super::notation;
 use super::programs::Program;
+use super::prose;
+use super::shapes;
 use super::tokens::{self, is_word_byte};
-use super::values::{Beside, is_harmless, is_secret, looks_random};
+use super::values::{Pairing, is_harmless, is_random_word, is_secret, looks_random};
 
 /// The maximum number of backslashes before a quote: JSON in JSON four times.
 const MAX_DEPTH: usize = 16;
 
-/// The minimum length of a word that is a secret by itself, or begins one.
+/// The minimum length of a word that is a secret by itself, or that is the beginning of one.
 const SHORTEST: usize = 4;
 
 /// The maximum number of blanks on each side of `=` or `:`.
 const MAX_BLANKS: usize = 8;
 
-/// The number of bytes after a name by which a value apart from it is judged.
+/// The minimum length of a key that is an argument of `login`.
+const LOGIN_KEY: usize = 24;
+
+/// The number of bytes after a name that are used to judge a value that does not directly follow the name.
 const MAX_HEAD: usize = 1 << 10;
 
-/// Adds the places of the secrets that a text shows by their form to `found`.
-/// `beside` says how certain it is that a value belongs to the name before it.
-pub(super) fn find(text: &str, beside: Beside, found: &mut Vec<Range<usize>>) {
-    SecretScanner { text, bytes: text.as_bytes(), beside, found, bare: 0..0, nested_until: 0, program: None }.run();
+/// Adds the ranges of the secrets that can be recognized in a text by their form to `found`. `beside` is the certainty
+/// with which a value belongs to the name before it.
+pub(super) fn find(text: &str, beside: Pairing, found: &mut Vec<Range<usize>>) {
+    SecretScanner {
+        text,
+        bytes: text.as_bytes(),
+        beside,
+        found,
+        bare: 0..0,
+        nested_until: 0,
+        program: None,
+        paired_until: 0,
+    }
+    .run();
 }
 
 /// The text between a name and its value.
@@ -43,7 +58,7 @@ enum Separator {
     Blanks,
 }
 
-/// A value in quotes, or up to the next character that ends it.
+/// A value in quotes, or without quotes up to the next character that ends it.
 pub(super) struct FoundValue {
     pub(super) range: Range<usize>,
     is_quoted: bool,
@@ -52,14 +67,16 @@ pub(super) struct FoundValue {
 pub(super) struct SecretScanner<'t> {
     pub(super) text: &'t str,
     pub(super) bytes: &'t [u8],
-    beside: Beside,
+    pub(super) beside: Pairing,
     pub(super) found: &'t mut Vec<Range<usize>>,
-    /// The last value without quotes. A value that begins in it ends with it.
+    /// The last value without quotes. A value that begins within this one ends with it.
     bare: Range<usize>,
     /// The end of the last list or object below a secret's name.
-    nested_until: usize,
-    /// The program that was named last on this line.
-    program: Option<Program>,
+    pub(super) nested_until: usize,
+    /// The last program that was named on this line.
+    pub(super) program: Option<Program>,
+    /// The end of the last lines that were searched for the secret of an access key.
+    paired_until: usize,
 }
 
 impl SecretScanner<'_> {
@@ -82,21 +99,50 @@ impl SecretScanner<'_> {
         self.bytes.get(at).copied().unwrap_or_default()
     }
 
-    fn blanks(&self, at: usize) -> usize {
+    pub(super) fn blanks(&self, at: usize) -> usize {
         self.bytes[at.min(self.bytes.len())..].iter().take(MAX_BLANKS).take_while(|byte| **byte == b' ').count()
     }
 
-    /// Looks at a word. Returns the place from which on the text must be looked at.
+    /// Examines a word. Returns the position at which the search continues.
     fn word(&mut self, word: Range<usize>) -> usize {
+        if let Some(secret) = shapes::find(self.text, word.clone()).or_else(|| self.pgpass(word.clone())) {
+            let end = secret.end;
+            self.found.push(secret);
+            return end;
+        }
+        let is_oracle = self.program == Some(Program::Oracle);
+        if let Some(password) = addresses::oracle_password(self.text, word.clone(), is_oracle) {
+            let end = password.end;
+            self.found.push(password);
+            return end;
+        }
         if word.len() < SHORTEST && self.program.is_none() && !is_before_value(self.byte(word.end)) {
             return word.end;
         }
         if let Some(range) = tokens::find(self.text, word.clone()) {
             let end = range.end;
+            if tokens::is_access_key(&self.text[range.clone()]) {
+                self.pair(range.start);
+            }
             self.found.push(range);
             return end;
         }
-        if self.bytes[word.end..].starts_with(b"://") {
+        if self.program == Some(Program::KeyLogin) {
+            if word.len() >= LOGIN_KEY && is_random_word(&self.text[word.clone()]) {
+                let end = word.end;
+                self.found.push(word);
+                return end;
+            }
+            // A sentence such as `login failed for run …`.
+            let is_argument = self.bytes[word.start] == b'-' || !self.text[..word.start].ends_with("login ");
+            self.program = self.program.filter(|_| is_argument);
+        }
+        if let Some(user) = addresses::encoded_user_part(self.text, word.end) {
+            let end = user.end;
+            self.found.push(user);
+            return end;
+        }
+        if self.bytes[word.end..].starts_with(b"://") || self.bytes[word.end..].starts_with(br":\/\/") {
             let Some(user) = addresses::user_part(self.text, word.clone()) else { return word.end };
             let end = user.end;
             self.found.push(user);
@@ -114,16 +160,16 @@ impl SecretScanner<'_> {
         if let Some(end) = self.login_call(word.clone()) {
             return end;
         }
-        self.program = Program::named(text).or(self.program);
-        if self.program.is_some_and(|program| program.has_password(text))
-            && let Some(value) = self.bare(word.start + 2)
-            && is_secret(NameKind::Password, &self.text[value.range.clone()], Beside::Certainly)
-        {
-            let end = value.range.end;
-            self.found.push(value.range);
+        self.program = Program::named(text, self.program).or(self.program);
+        if let Some(end) = self.arguments(word.clone()) {
             return end;
         }
         if let Some(value) = self.value_apart(word.clone()) {
+            let end = value.end;
+            self.found.push(value);
+            return end;
+        }
+        if let Some(value) = prose::value(self.text, word.clone()) {
             let end = value.end;
             self.found.push(value);
             return end;
@@ -146,7 +192,14 @@ impl SecretScanner<'_> {
             return word.end;
         }
         let Some(value) = self.value(start) else { return word.end };
-        if self.is_hidden(kind, &value, separator) {
+        let name = &self.text[word.clone()];
+        let program = self.program.filter(|program| program.takes_password(name));
+        let holds = program.and_then(|program| program.holds_password(name, &self.text[value.range.clone()]));
+        let is_hidden = match holds {
+            Some(holds) => holds && is_secret(NameKind::Password, &self.text[value.range.clone()], Pairing::Certainly),
+            None => self.is_hidden(kind, &value, separator, word.start),
+        };
+        if is_hidden {
             let end = value.range.end;
             self.found.push(value.range);
             return end;
@@ -154,7 +207,20 @@ impl SecretScanner<'_> {
         word.end
     }
 
-    /// Returns the place of the secret that belongs to this name, if it does not stand right after it.
+    /// Hides the words on this line and the next one that can be the secret of the access key whose identifier is at this
+    /// position.
+    fn pair(&mut self, at: usize) {
+        if at < self.paired_until {
+            return;
+        }
+        let start = self.text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let length: usize = self.text[start..].split('\n').take(2).map(|line| line.len() + 1).sum();
+        let lines = self.text.get(start..start + length).unwrap_or(&self.text[start..]);
+        self.found.extend(tokens::secrets_of_access_key(lines).map(|place| start + place.start..start + place.end));
+        self.paired_until = start + lines.len();
+    }
+
+    /// Returns the range of the secret that belongs to this name, if the secret does not directly follow the name.
     fn value_apart(&self, name: Range<usize>) -> Option<Range<usize>> {
         let head = &self.text[..self.text.floor_char_boundary(name.end + MAX_HEAD)];
         let value = notation::value(head, name.clone())?;
@@ -162,7 +228,7 @@ impl SecretScanner<'_> {
         if is_hidden { notation::value(self.text, name) } else { None }
     }
 
-    /// Returns the name that a word ends with.
+    /// Returns the name at the end of a word.
     pub(super) fn name(&self, word: Range<usize>) -> &str {
         // A word consists of ASCII characters.
         &self.text[word.start.max(word.end.saturating_sub(MAX_NAME))..word.end]
@@ -174,30 +240,37 @@ impl SecretScanner<'_> {
         let is_password = self.program.is_some_and(|program| program.takes_password(name));
         match name_kind(name) {
             _ if is_password => NameKind::Password,
-            // The word before a password without a sign between them must be sure: `password hunter2`.
+            // If only blanks separate a name from its value, the value must look random, unless the name is an option
+            // or both fill the line.
             kind if separator == Separator::Blanks && !name.starts_with('-') && !self.is_alone(start) => {
                 kind.min(NameKind::Doubtful)
             }
             NameKind::Doubtful if is_in_url => NameKind::Secret,
             NameKind::Plain if is_in_url && name.eq_ignore_ascii_case("key") => NameKind::Doubtful,
-            // `Unexpected token: x`
+            // An error about a file, such as `/run/secrets/hf_token: InvalidFormatError`.
+            kind if separator == (Separator::Colon { is_quoted: false }) && self.text[..start].ends_with('/') => {
+                kind.min(NameKind::Doubtful)
+            }
+            // A message such as `Unexpected token: x`.
             NameKind::Secret
                 if separator == (Separator::Colon { is_quoted: false }) && name.eq_ignore_ascii_case("token") =>
             {
                 NameKind::Doubtful
             }
-            // A list of names: `('token', 'label')`
+            // A list of names such as `('token', 'label')`.
             kind if separator == Separator::Comma && !name.starts_with('-') => kind.min(NameKind::Doubtful),
             kind => kind,
         }
     }
 
-    /// Returns what stands between a name and its value, and the start of the value.
+    /// Returns the separator between a name and its value, and the start of the value.
     fn separator(&self, name: Range<usize>) -> Option<(Separator, usize)> {
         let mut at = name.end;
         let quote = self.quote(at);
         if let Some((_, end)) = quote {
-            at = end;
+            // The name is a key: `os.environ["API_KEY"] = …`.
+            let is_key = self.byte(end) == b']' && self.byte(end + 1 + self.blanks(end + 1)) == b'=';
+            at = if is_key { end + 1 } else { end };
         }
         let blanks = self.blanks(at);
         let is_option = self.bytes[name.start] == b'-';
@@ -215,24 +288,30 @@ impl SecretScanner<'_> {
                 _ => (Separator::Colon { is_quoted: quote.is_some() }, after + 1),
             },
             b',' if quote.is_some() => (Separator::Comma, after + 1),
+            b'-' if blanks > 0 && self.byte(after + 1) == b'>' => (Separator::Colon { is_quoted: false }, after + 2),
+            // The words of a command, each in quotes.
+            _ if blanks > 0 && quote.is_some() && is_option && self.quote(after).is_some() => {
+                (Separator::Blanks, after)
+            }
             _ if blanks > 0 && quote.is_none() && may_stand_before_blanks => (Separator::Blanks, after),
             _ => return None,
         };
         start += self.blanks(start);
-        // Only words of a list are options with a comma, and their values are in quotes.
+        // A comma separates only the words of a list, and values there are in quotes.
         let value_quote = self.quote(start + usize::from(is_prefix(self.byte(start))));
         if separator == Separator::Comma && value_quote.is_none() {
             return None;
         }
-        let is_next_option = self.byte(start) == b'-' && self.byte(start + 1).is_ascii_alphabetic()
-            || self.bytes[start.min(self.bytes.len())..].starts_with(b"--");
+        let word = self.quote(start).map_or(start, |(_, open)| open).min(self.bytes.len());
+        let is_next_option = self.byte(word) == b'-' && self.byte(word + 1).is_ascii_alphabetic()
+            || self.bytes[word..].starts_with(b"--");
         if is_option && separator == Separator::Blanks && is_next_option {
             return None;
         }
         Some((separator, start))
     }
 
-    /// Returns the number of backslashes before a quote, and the place after it.
+    /// Returns the number of backslashes before a quote, and the position after the quote.
     pub(super) fn quote(&self, at: usize) -> Option<(usize, usize)> {
         let rest = self.bytes.get(at..)?;
         let depth = rest.iter().take(MAX_DEPTH + 1).take_while(|byte| **byte == b'\\').count();
@@ -241,7 +320,7 @@ impl SecretScanner<'_> {
     }
 
     /// Reads the value that begins at `start`.
-    fn value(&mut self, start: usize) -> Option<FoundValue> {
+    pub(super) fn value(&mut self, start: usize) -> Option<FoundValue> {
         let quote = match self.quote(start) {
             Some(quote) => Some(quote),
             None if is_prefix(self.byte(start)) => self.quote(start + 1),
@@ -256,7 +335,7 @@ impl SecretScanner<'_> {
         self.bare(start)
     }
 
-    /// Returns the start of the closing quote, its backslashes included, if it is on the same line.
+    /// Returns the start of the closing quote, including its backslashes, if it is on the same line.
     pub(super) fn closing(&self, depth: usize, open: usize) -> Option<usize> {
         let quote = self.bytes[open - 1];
         let mut slashes = 0;
@@ -288,10 +367,10 @@ impl SecretScanner<'_> {
         (!range.is_empty()).then_some(FoundValue { range, is_quoted: false })
     }
 
-    /// Returns true if a value without quotes ends at this place.
+    /// Returns true if a value without quotes ends at this position.
     fn ends_bare(&self, at: usize) -> bool {
         match self.bytes[at] {
-            // It separates the parts of a query, and commands of a shell.
+            // `&` separates the parts of a query, and the commands of a shell.
             b'&' => {
                 let name = self.bytes[at + 1..].iter().take(MAX_NAME).take_while(|byte| is_word_byte(**byte)).count();
                 name == 0 || self.byte(at + 1 + name) == b'='
@@ -300,9 +379,9 @@ impl SecretScanner<'_> {
         }
     }
 
-    fn is_hidden(&self, kind: NameKind, value: &FoundValue, separator: Separator) -> bool {
+    fn is_hidden(&self, kind: NameKind, value: &FoundValue, separator: Separator, name: usize) -> bool {
         let text = &self.text[value.range.clone()];
-        // Code: `token=os.environ["TOKEN"]`, `password=getpass()`
+        // Code such as `token=os.environ["TOKEN"]` or `password=getpass()`.
         if !value.is_quoted
             && separator != Separator::Blanks
             && let Some(at) = text.bytes().take(128).position(|byte| matches!(byte, b'(' | b'['))
@@ -311,64 +390,20 @@ impl SecretScanner<'_> {
         {
             return false;
         }
+        if self.is_certain(name) {
+            return is_secret(name_kind(&self.text[name..value.range.start]), text, Pairing::Certainly);
+        }
         is_secret(kind, text, self.beside)
     }
 
-    /// Hides the strings of a list or an object below a secret's name, except for the names in it.
-    fn nested(&mut self, kind: NameKind, start: usize) {
-        let mut depth = 0;
-        let mut at = start;
-        while at < self.bytes.len() {
-            match self.bytes[at] {
-                b'\n' => break,
-                b'{' | b'[' | b'(' => depth += 1,
-                b'}' | b']' | b')' => {
-                    depth -= 1;
-                    if depth == 0 {
-                        break;
-                    }
-                }
-                b'"' | b'\'' | b'\\' => {
-                    if let Some((slashes, open)) = self.quote(at)
-                        && let Some(end) = self.closing(slashes, open)
-                    {
-                        let after = end + slashes + 1;
-                        let is_name = self.byte(after + self.blanks(after)) == b':';
-                        if !is_name && is_secret(kind, &self.text[open..end], self.beside) {
-                            self.found.push(open..end);
-                        }
-                        at = after;
-                        continue;
-                    }
-                }
-                _ => {}
-            }
-            at += 1;
-        }
-        self.nested_until = at;
-    }
-
-    /// Hides the strings in a call that makes credentials: `HTTPBasicAuth('me', 'x9y8')`, `SecretStr('x9y8')`. Returns the
-    /// place from which on the text must be looked at, or `None` for other words.
-    fn login_call(&mut self, name: Range<usize>) -> Option<usize> {
-        let text = &self.text[name.clone()];
-        let class = text.rsplit('.').next().unwrap_or_default();
-        let is_login = class.ends_with("Auth") || matches!(class, "SecretStr" | "SecretBytes");
-        if !is_login || self.byte(name.end) != b'(' || name.end < self.nested_until {
-            return None;
-        }
-        self.nested(NameKind::Secret, name.end);
-        Some(name.end)
-    }
-
-    /// Returns the end of the name of a resource of AWS, `arn:aws:secretsmanager:…:secret:prod/db-a1B2c3`, which is no
+    /// Returns the end of the name of an AWS resource, `arn:aws:secretsmanager:…:secret:prod/db-a1B2c3`, which is not a
     /// secret.
     fn resource_name(&self, start: usize) -> usize {
         let is_part = |byte: &u8| is_word_byte(*byte) || b":/*+=@".contains(byte);
         start + self.bytes[start..].iter().take_while(|byte| is_part(byte)).count()
     }
 
-    /// Returns true if a name, which begins at `start`, and a word after it fill a line, as in a file `.netrc`.
+    /// Returns true if a line consists of a name, which begins at `start`, and one more word, as in a `.netrc` file.
     fn is_alone(&self, start: usize) -> bool {
         let blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
         let indentation = self.bytes[..start].iter().rev().take(MAX_NAME).take_while(blank).count();
@@ -379,17 +414,17 @@ impl SecretScanner<'_> {
     }
 }
 
-/// Returns true for a byte that can stand between a name, a program or a scheme and what belongs to it.
+/// Returns true for a byte that can be between a name, a program or a scheme and the value that belongs to it.
 fn is_before_value(byte: u8) -> bool {
     byte.is_ascii_whitespace() || b"=:,\"'`\\".contains(&byte)
 }
 
-/// Returns true for a word that a secret can follow without a sign between them: `password hunter2`, `hub_token x9y8`.
+/// Returns true for a word that a secret can follow after only a blank: `password hunter2`, `hub_token x9y8`.
 fn is_before_blanks(word: &str) -> bool {
     word.contains('_') || ["password", "passwd", "passphrase"].iter().any(|name| word.eq_ignore_ascii_case(name))
 }
 
-/// Returns true for a letter that Python writes before a string.
+/// Returns true for a letter that can precede a string literal in Python.
 pub(super) fn is_prefix(byte: u8) -> bool {
     matches!(byte, b'b' | b'B' | b'r' | b'R' | b'u' | b'f')
 }

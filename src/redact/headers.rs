@@ -7,8 +7,8 @@ use super::tokens::is_word_byte;
 use super::values::is_harmless;
 
 impl SecretScanner<'_> {
-    /// Hides the credentials of a header such as `Authorization: Bearer …` or `Cookie: …`. Returns the place from which on
-    /// the text must be looked at, or `None` if the name is not one of such a header.
+    /// Hides the credentials of a header such as `Authorization: Bearer …` or `Cookie: …`. Returns the position at
+    /// which the search continues, or `None` if the name is not that of such a header.
     pub(super) fn header(&mut self, name: Range<usize>, start: usize) -> Option<usize> {
         let name_end = name.end;
         let name = self.name(name);
@@ -33,7 +33,7 @@ impl SecretScanner<'_> {
         let value = &self.text[start..end];
         let scheme = if is_cookie { 0 } else { scheme_length(&value[..value.floor_char_boundary(64)]) };
         let credentials = &value[scheme..];
-        // A signature of AWS has names for its parts.
+        // The parts of an AWS signature have names, so they are examined one by one.
         if is_harmless(credentials) || credentials.starts_with("Credential=") {
             return Some(name_end);
         }

@@ -1,4 +1,4 @@
-//! The search for known secrets, in time that grows with the text, however many secrets there are.
+//! The search for known secrets, in time that grows with the text, regardless of the number of secrets.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -8,40 +8,42 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use super::decoded::{decoded, decoded_secret, is_decoded};
 
-/// The minimum length, in bytes, of a secret that is searched for in all text. Shorter ones are hidden only beside their name:
-/// `key=1` must not turn every 1 of a log into stars.
+/// The minimum length, in bytes, of a secret that is searched for in all text. Shorter secrets are hidden only next to
+/// their name: `key=1` must not turn every 1 of a log into stars.
 const SEARCHED_LENGTH: usize = 6;
 
-/// The minimum length, in bytes, of a secret that is found although blanks stand in it on one line.
+/// The minimum length, in bytes, of a secret that is found even if it is interrupted by blanks on one line.
 const FOLDED_LENGTH: usize = 16;
 
-/// The number of bytes of a longer pattern that must be found. What follows is hidden as far as it agrees.
+/// The number of bytes of a longer pattern that must match. After these, the text is hidden as far as it matches.
 const HEAD: usize = 256;
 
-/// The maximum length, in bytes, of the beginning of a secret that is searched for in base64. The rest follows in the text.
+/// The maximum length, in bytes, of the beginning of a secret that is searched for in base64. Base64 that follows is
+/// hidden.
 const BASE64_HEAD: usize = 48;
 
-/// The maximum number of secrets that are searched for in base64. No job has as many; a vocabulary can look like it.
+/// The maximum number of secrets that are searched for in base64. No job has this many, but a vocabulary can look like
+/// secrets.
 const MAX_BASE64: usize = 500;
 
-/// The minimum length, in bytes, of a line that is searched for by itself if a secret has several lines.
+/// The minimum length, in bytes, of a line that is searched for separately if a secret has several lines.
 const SEARCHED_LINE: usize = 16;
 
-/// The maximum number of such lines of a secret.
+/// The maximum number of such lines for each secret.
 const MAX_LINES: usize = 500;
 
 /// The number of bits of [`Known::starts`].
 const START_BITS: usize = 1 << 16;
 
-/// All spellings of the known secrets.
+/// A search for all spellings of the known secrets.
 #[derive(Default)]
 pub(super) struct Known {
     /// The bytes of all patterns.
     store: Vec<u8>,
     /// The patterns, sorted by their bytes.
     patterns: Vec<Pattern>,
-    /// A bit for the hash of each start of a pattern: most places of a text are no match by one look here. Empty if there
-    /// is no pattern.
+    /// One bit for the hash of each start of a pattern, so that one lookup rules out a match at most positions. Empty
+    /// if there is no pattern.
     starts: Vec<u64>,
 }
 
@@ -49,7 +51,7 @@ pub(super) struct Known {
 #[derive(Clone, Debug)]
 struct Pattern {
     bytes: Range<usize>,
-    /// True if base64 that follows is part of the secret.
+    /// True if base64 characters after a match are part of the secret.
     is_base64: bool,
     /// The index of the longest other pattern with which this one begins.
     shorter: Option<usize>,
@@ -63,7 +65,7 @@ impl Known {
             let plain = if is_decoded(secret) { Vec::new() } else { decoded_secret(secret) };
             for spelling in [secret.as_bytes(), &plain] {
                 known.add(spelling, false);
-                // Forms have plus signs for blanks.
+                // URL-encoded forms have plus signs in place of blanks.
                 if spelling.contains(&b' ') {
                     let form: Vec<u8> = spelling.iter().map(|byte| if *byte == b' ' { b'+' } else { *byte }).collect();
                     known.add(&form, false);
@@ -72,7 +74,7 @@ impl Known {
             if number < MAX_BASE64 {
                 known.add_base64(secret.as_bytes());
             }
-            // JSON has lines such as `"type": "service_account"`. Its secrets are found by their names.
+            // JSON has lines such as `"type": "service_account"`. Secrets in JSON are found by their names.
             if secret.contains('\n') && !secret.starts_with(['{', '[']) {
                 for line in secret.lines().take(MAX_LINES).map(str::trim) {
                     if line.len() >= SEARCHED_LINE && !line.starts_with("-----") {
@@ -93,7 +95,8 @@ impl Known {
         }
     }
 
-    /// Adds the characters that a secret makes certain in base64, at each of the three places where it can begin there.
+    /// Adds the base64 characters that follow from a secret alone, for each of the three positions at which it can
+    /// begin.
     fn add_base64(&mut self, secret: &[u8]) {
         if secret.len() < SEARCHED_LENGTH {
             return;
@@ -101,7 +104,7 @@ impl Known {
         let head = &secret[..secret.len().min(BASE64_HEAD)];
         for before in 0..3 {
             let padded = [&[0; 2][..before], head].concat();
-            // A character stands for six bits.
+            // A character represents six bits.
             let certain = (before * 8).div_ceil(6)..padded.len() * 8 / 6;
             let standard = STANDARD_NO_PAD.encode(&padded);
             self.add(&standard.as_bytes()[certain.clone()], true);
@@ -112,7 +115,7 @@ impl Known {
         }
     }
 
-    /// Sorts the patterns, and prepares the search.
+    /// Sorts the patterns and prepares the search.
     fn sort(&mut self) {
         let store = &self.store;
         self.patterns.sort_by(|a, b| store[a.bytes.clone()].cmp(&store[b.bytes.clone()]));
@@ -133,7 +136,7 @@ impl Known {
         }
     }
 
-    /// Adds the places of the secrets in a text to `found`.
+    /// Adds the ranges of the secrets in a text to `found`.
     pub(super) fn find(&self, text: &str, found: &mut Vec<Range<usize>>) {
         if self.patterns.is_empty() {
             return;
@@ -162,7 +165,7 @@ impl Known {
             if length > 0 {
                 found(at..at + length);
             }
-            // Secrets can overlap. The end of a long match is searched again, not all of it.
+            // Secrets can overlap. Only the end of a long match is searched again.
             at += (length.saturating_sub(HEAD)).max(1);
         }
     }
@@ -171,7 +174,7 @@ impl Known {
     fn match_at(&self, text: &[u8]) -> usize {
         let bytes = |index: usize| &self.store[self.patterns[index].bytes.clone()];
         let after = self.patterns.partition_point(|pattern| &self.store[pattern.bytes.clone()] <= text);
-        // Of the long patterns, those agree most that stand beside the text in the order.
+        // Among the long patterns, those next to the text in the sorted order have the longest match.
         let beside = [after.checked_sub(1), Some(after).filter(|&after| after < self.patterns.len())];
         let agreed = beside.into_iter().flatten().map(|index| agreement(bytes(index), text)).max().unwrap_or_default();
         let mut length = if agreed >= HEAD { agreed } else { 0 };
@@ -191,12 +194,12 @@ impl Known {
     }
 }
 
-/// Returns the number of bytes with which both begin.
+/// Returns the length of the common beginning of both.
 fn agreement(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
-/// Returns the bit of a start, which must have [`SEARCHED_LENGTH`] bytes.
+/// Returns the index of the bit for a start, which must have [`SEARCHED_LENGTH`] bytes.
 fn hash(text: &[u8]) -> usize {
     let [a, b, c, d, e, f] = [text[0], text[1], text[2], text[3], text[4], text[5]];
     let start = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);

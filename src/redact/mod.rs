@@ -1,23 +1,30 @@
-//! Removal of secrets from everything that footplate prints or writes, by one function: [`Redactor::clean`]; and text that
-//! does nothing to a terminal but appear on it: [`visible`].
+//! Removal of secrets from everything that footplate prints or writes, by one function, [`Redactor::clean`]. Also makes
+//! text harmless for terminals: see [`visible`].
 //!
-//! A secret is recognized by its name ([`name_kind`]) or by its form: a token with a known prefix, the user part of a URL, a
-//! private key. A number, a word, a path or a placeholder is none, whatever its name. The secrets among the variables and
-//! hyperparameters are collected once, at the start, and removed from every text in all their spellings.
+//! A secret is recognized by its name ([`name_kind`]) or by its form: a token with a known prefix, the user part of a
+//! URL, a private key. A number, a word, a path or a placeholder is not a secret, whatever its name is. The secrets
+//! among the variables and hyperparameters are collected once, at the start. They are removed from every text in all
+//! their spellings.
 //!
-//! The time for a text grows with its length only, whatever it contains: texts come from scripts, servers and other hosts.
+//! The time for a text grows only with its length, whatever its content is, because texts come from scripts, servers
+//! and other hosts.
 //!
-//! It must not decide where texts go. Every text of the user's that leaves footplate passes through it, but the script's own
-//! output, which is the user's, does not.
+//! This folder must not decide where texts go. Every text that footplate prints or writes, and that contains the user's
+//! data, passes through it. The script's own output does not, because it belongs to the user.
 
 mod addresses;
+mod calls;
 mod decoded;
 mod forms;
 mod headers;
 mod known;
+mod lines;
 mod names;
 mod notation;
+mod part;
 mod programs;
+mod prose;
+mod shapes;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -37,12 +44,12 @@ use std::sync::Arc;
 
 use known::Known;
 use programs::Program;
-use values::{Beside, is_harmless, is_secret};
+use values::{Pairing, is_harmless, is_secret};
 
 /// The replacement of a secret in a text.
 pub const HIDDEN: &str = "******";
 
-/// The maximum size, in bytes, of a value in which secrets are looked for by their forms. A larger one is data.
+/// The maximum size, in bytes, of a value that is searched for secrets by their forms. A larger value is data.
 const MAX_VALUE: usize = 64 << 10;
 
 /// A remover of secrets from text. A job has one, made from its variables and hyperparameters.
@@ -59,7 +66,8 @@ impl fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// Creates a redactor from names and values. Only the secrets among the values, and in them, are kept.
+    /// Creates a redactor from names and values. It keeps only the values that are secrets, and the secrets within
+    /// values.
     pub fn new<N, V>(named_values: impl IntoIterator<Item = (N, V)>) -> Redactor
     where
         N: AsRef<str>,
@@ -77,15 +85,15 @@ impl Redactor {
         let mut secrets = BTreeSet::clone(&self.secrets);
         for (name, value) in named_values {
             let value = value.as_ref().trim();
-            if is_secret(name_kind(name.as_ref()), value, Beside::InText) {
+            if is_secret(name_kind(name.as_ref()), value, Pairing::InText) {
                 secrets.insert(value.to_owned());
             }
             if value.len() <= MAX_VALUE {
                 let mut places = Vec::new();
-                forms::find(value, Beside::InText, &mut places);
+                forms::find(value, Pairing::InText, &mut places);
                 for place in places {
                     let found = &value[place];
-                    // The user part of a URL holds a password that can be used without it.
+                    // The user part of a URL holds a password that can also be used without the user's name.
                     let password = found.split_once(':').map(|(_, password)| password);
                     secrets.extend(
                         [Some(found), password]
@@ -113,22 +121,22 @@ impl Redactor {
 
     /// Returns `text` without secrets. Every text that footplate prints or writes goes through this function.
     pub fn clean<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.cleaned(text, Beside::InText)
+        self.cleaned(text, Pairing::InText)
     }
 
-    fn cleaned<'t>(&self, text: &'t str, beside: Beside) -> Cow<'t, str> {
+    fn cleaned<'t>(&self, text: &'t str, beside: Pairing) -> Cow<'t, str> {
         let mut places = Vec::new();
         self.known.find(text, &mut places);
         forms::find(text, beside, &mut places);
         without(text, places)
     }
 
-    /// Returns `value` as it may be shown beside `name`: hidden if it is a secret by its name, else cleaned.
+    /// Returns `value` as it may be shown next to `name`: hidden if its name makes it a secret, else cleaned.
     pub fn clean_value<'t>(&self, name: &str, value: &'t str) -> Cow<'t, str> {
-        if is_secret(name_kind(name), value, Beside::Certainly) {
+        if is_secret(name_kind(name), value, Pairing::Certainly) {
             Cow::Borrowed(HIDDEN)
         } else {
-            self.cleaned(value, Beside::Certainly)
+            self.cleaned(value, Pairing::Certainly)
         }
     }
 
@@ -136,18 +144,32 @@ impl Redactor {
     pub fn clean_words<A: AsRef<str>>(&self, words: &[A]) -> Vec<String> {
         let mut option = "";
         let mut program = None;
+        let mut secret_arguments = 0..0;
         let mut cleaned = Vec::with_capacity(words.len());
         for word in words.iter().map(AsRef::as_ref) {
-            let takes_password = program.is_some_and(|program: Program| program.takes_password(option));
-            let kind = if takes_password { NameKind::Password } else { name_kind(option) };
-            if !option.is_empty() && !word.starts_with("--") && is_secret(kind, word, Beside::Certainly) {
+            let taking = program.filter(|program: &Program| program.takes_password(option));
+            let kind = if taking.is_some() { NameKind::Password } else { name_kind(option) };
+            let holds = taking.and_then(|program| program.holds_password(option, word)).unwrap_or(true);
+            if !option.is_empty() && !word.starts_with("--") && holds && is_secret(kind, word, Pairing::Certainly) {
                 cleaned.push(HIDDEN.to_owned());
                 option = "";
                 continue;
             }
-            program = Program::named(word.rsplit('/').next().unwrap_or_default()).or(program);
+            if secret_arguments.contains(&cleaned.len()) {
+                cleaned.push(HIDDEN.to_owned());
+                option = "";
+                continue;
+            }
+            let name = word.rsplit('/').next().unwrap_or_default();
+            program = Program::named(name, program).or(program);
+            if lines::has_rule(name) {
+                let after = cleaned.len() + 1;
+                let rest: Vec<&str> = words[after..].iter().map(AsRef::as_ref).collect();
+                let secrets = lines::secret_arguments(name, &rest);
+                secret_arguments = after + secrets.start..after + secrets.end;
+            }
             if program.is_some_and(|program| program.has_password(word))
-                && is_secret(NameKind::Password, &word[2..], Beside::Certainly)
+                && is_secret(NameKind::Password, &word[2..], Pairing::Certainly)
             {
                 cleaned.push(format!("{}{HIDDEN}", &word[..2]));
                 continue;
@@ -157,7 +179,7 @@ impl Redactor {
                 Some((name, value)) if name.bytes().all(tokens::is_word_byte) => {
                     format!("{}={}", self.clean(name), self.clean_value(name, value))
                 }
-                _ => self.cleaned(word, Beside::Certainly).into_owned(),
+                _ => self.cleaned(word, Pairing::Certainly).into_owned(),
             });
         }
         cleaned
@@ -166,12 +188,13 @@ impl Redactor {
     /// Returns a command as one line that a shell can read, with the secrets after options such as `--api-key` hidden.
     pub fn clean_command<A: AsRef<str>>(&self, words: &[A]) -> String {
         let words: Vec<String> = self.clean_words(words).iter().map(|word| quoted(word).into_owned()).collect();
-        // A secret can span words, and short options are read with the program before them.
+        // A secret can extend over several words, and short options can only be understood with the program before
+        // them.
         self.clean(&words.join(" ")).into_owned()
     }
 }
 
-/// Returns a text with [`HIDDEN`] in place of these parts, which may overlap.
+/// Returns a text with [`HIDDEN`] in place of these ranges, which may overlap.
 fn without(text: &str, mut places: Vec<Range<usize>>) -> Cow<'_, str> {
     if places.is_empty() {
         return Cow::Borrowed(text);
@@ -180,7 +203,7 @@ fn without(text: &str, mut places: Vec<Range<usize>>) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len());
     let mut end = 0;
     for place in places {
-        // A place ends inside a character if a secret agrees with the text in a part of the character only.
+        // A range ends inside a character if a secret matches only some of the bytes of that character.
         let (from, to) = (text.floor_char_boundary(place.start), text.ceil_char_boundary(place.end));
         if from > end || end == 0 {
             out.push_str(&text[end..from]);

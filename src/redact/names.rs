@@ -1,30 +1,30 @@
-//! The rule by which a name says that its value is a secret: tables of words ([`words`]), of which whole words count.
+//! The rule for names whose values are secrets, based on tables of words ([`words`]). Only whole words count.
 //!
-//! A name is split at every character that is neither letter nor digit, between lower and upper case, and after digits:
-//! `AWS_SECRET_ACCESS_KEY`, `dbPassword` and `x-api-key` have four, two and three words. Digits at the end of a word do not
-//! count. So `tokenizer`, `monkey` and `num_passes` contain no word of a secret, and `API_KEY_2` does.
+//! A name is split at every character that is neither a letter nor a digit, between lower and upper case, and after
+//! digits. `AWS_SECRET_ACCESS_KEY`, `dbPassword` and `x-api-key` have four, two and three words. Digits at the end of a
+//! word are ignored. So `tokenizer`, `monkey` and `num_passes` contain no word of a secret, but `API_KEY_2` does.
 
 use super::words::{self, holds};
 
-/// The likelihood that a value is a secret, by its name alone.
+/// The likelihood that a value is a secret, judged only by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NameKind {
-    /// It is none.
+    /// The value is not a secret.
     Plain,
-    /// It is one if it looks random: `session_id`, `my_key`, `TOKEN_GITHUB`.
+    /// The value is a secret if it looks random: `session_id`, `my_key`, `TOKEN_GITHUB`.
     Doubtful,
-    /// It is one unless it cannot be: a number, a word or a path.
+    /// The value is a secret unless that is impossible: a number, a word or a path.
     Secret,
-    /// It is one even if it is a word, as passwords are.
+    /// The value is a secret even if it is a word, as passwords can be.
     Password,
 }
 
 /// The part that a word plays in a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// It names a password wherever it stands.
+    /// It names a password, wherever it is in the name.
     Password,
-    /// It names a secret wherever it stands.
+    /// It names a secret, wherever it is in the name.
     Secret,
     /// It names a secret at the end of the name: `http_auth`, but not `auth_mode`.
     AtEnd,
@@ -42,14 +42,14 @@ enum Role {
     Pat,
 }
 
-/// The words after a word that names a secret.
+/// A classification of the words after a word that names a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rest {
     /// None, or only neutral ones: `API_KEY_PROD`.
     Neutral,
-    /// One by which the value is the secret's number or name: `secret_id`.
+    /// A word that makes the value the number or name of the secret: `secret_id`.
     Id,
-    /// One by which the value only describes the secret: `password_file`.
+    /// A word that makes the value a description of the secret: `password_file`.
     Descriptor,
     /// Others.
     Unknown,
@@ -63,8 +63,8 @@ fn role(word: &str) -> Option<Role> {
         "authorization" | "bearer" | "connstr" | "cookie" | "cookies" | "cred" | "credential" | "credentials"
         | "creds" | "dsn" | "htpasswd" | "jwt" | "kubeconfig" | "mnemonic" | "netrc" => Role::Secret,
         "auth" | "otp" | "pin" | "sas" | "totp" => Role::AtEnd,
-        "authentication" | "cert" | "csrf" | "nonce" | "salt" | "session" | "sid" | "sig" | "signature" | "sso"
-        | "webhook" | "xsrf" => Role::Doubtful,
+        "authentication" | "cert" | "csrf" | "jsessionid" | "nonce" | "phpsessid" | "salt" | "session"
+        | "sessionid" | "sid" | "sig" | "signature" | "sso" | "webhook" | "xsrf" => Role::Doubtful,
         "key" | "keys" => Role::Key,
         "token" => Role::Token,
         "tokens" => Role::Tokens,
@@ -74,7 +74,7 @@ fn role(word: &str) -> Option<Role> {
     })
 }
 
-/// Returns the role of a word in which two words stand without a separator, such as `pgpassword`.
+/// Returns the role of a word that is composed of two words without a separator, such as `pgpassword`.
 fn glued(word: &str) -> Option<Role> {
     let ends = |ends: &str| ends.split_ascii_whitespace().any(|end| word.len() > end.len() && word.ends_with(end));
     let begins = |end: &str, table: &str| word.strip_suffix(end).is_some_and(|begin| holds(table, begin));
@@ -110,7 +110,7 @@ fn rest(words: &[&str]) -> Rest {
     }
 }
 
-/// Returns the kind of a key, by the word before it.
+/// Returns the kind of the word `key`, by the word before it.
 fn key_kind(before: Option<&str>) -> NameKind {
     match before {
         Some(word) if holds(words::BEFORE_PASSWORD_KEY, word) => NameKind::Password,
@@ -120,13 +120,13 @@ fn key_kind(before: Option<&str>) -> NameKind {
     }
 }
 
-/// The maximum number of words of a name that are looked at, from its end.
+/// The maximum number of words of a name that are examined, counted from its end.
 const MAX_WORDS: usize = 12;
 
-/// The maximum length, in bytes, of a name that is looked at, from its end.
+/// The maximum length, in bytes, of a name that is examined, counted from its end.
 pub(super) const MAX_NAME: usize = 96;
 
-/// Returns the likelihood that the value of a variable, hyperparameter or option of this name is a secret.
+/// Returns the likelihood that the value of a variable, a hyperparameter or an option with this name is a secret.
 pub fn name_kind(name: &str) -> NameKind {
     let name = name.as_bytes();
     let name = &name[name.len().saturating_sub(MAX_NAME)..];
@@ -186,7 +186,7 @@ fn kind_of_words(words: &[&str]) -> NameKind {
     let kind = |at: usize| {
         let word = without_digits(words[at]);
         let Some(role) = role(word) else {
-            // `connection_string` and `conn_str`
+            // Names such as `connection_string` and `conn_str`.
             let is_connection = matches!(word, "conn" | "connection")
                 && words.get(at + 1).is_some_and(|next| matches!(*next, "str" | "string"));
             return if is_connection { NameKind::Secret } else { NameKind::Plain };
@@ -205,7 +205,7 @@ fn kind_of_words(words: &[&str]) -> NameKind {
             (Role::Doubtful | Role::AtEnd, _) => NameKind::Plain,
             (Role::Key | Role::Token | Role::Tokens | Role::Pat, Rest::Id) => NameKind::Plain,
             (Role::Key, Rest::Neutral) => key_kind(before),
-            // `API_KEY_OPENAI` is a secret, `key_value_heads` is not.
+            // `API_KEY_OPENAI` is a secret, but `key_value_heads` is not.
             (Role::Key, _) => {
                 key_kind(before).min(if before == Some("api") { NameKind::Secret } else { NameKind::Doubtful })
             }

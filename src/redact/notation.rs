@@ -1,18 +1,20 @@
-//! Values that do not stand right after the name and a sign: in XML, in lists of names and values, in blocks of YAML, and
-//! behind signs that are escaped.
+//! Values that do not directly follow the name and a sign: in XML, in lists of names and values, in YAML blocks, and
+//! behind escaped signs.
 
 use std::ops::Range;
 
+use super::part::range_of;
 use super::tokens::is_word_byte;
 
-/// The maximum number of bytes that are looked at on each side of a name.
+/// The maximum number of bytes that are examined on each side of a name.
 const REACH: usize = 64;
 
 /// The words between a name and its value in a list of variables.
-const VALUE: [&str; 4] = ["value", "Value", "VALUE", "default"];
+const VALUE: [&str; 7] = ["value", "Value", "VALUE", "default", "val", "ParameterValue", "parameterValue"];
 
 /// The words before a name in a list of variables.
-const NAME: [&str; 8] = ["name", "Name", "NAME", "key", "Key", "KEY", "variable", "var"];
+const NAME: [&str; 10] =
+    ["name", "Name", "NAME", "ParameterKey", "parameterKey", "key", "Key", "KEY", "variable", "var"];
 
 /// Escapes of quotes, in percent-encoding, in JSON and in HTML.
 const QUOTES: [&str; 9] = ["%22", "%27", "%60", "&quot;", "&#34;", "&#39;", "&apos;", r"\u0022", r"\u0027"];
@@ -23,9 +25,10 @@ const SIGNS: [&str; 8] = ["%3D", "%3A", "%3d", "%3a", r"\u003d", r"\u003D", r"\u
 /// Escapes that end a value.
 const ENDS: [&str; 12] = ["%26", "%3B", "%3b", "%2C", "%2c", "%7D", "%7d", "%0A", "%0a", "%20", r"\u0026", "&amp;"];
 
-/// Returns the place of the value that belongs to the name in this place, if it stands in one of these notations.
+/// Returns the range of the value that belongs to the name at this range, if it is in one of these notations.
 pub(super) fn value(text: &str, name: Range<usize>) -> Option<Range<usize>> {
-    match text.as_bytes().get(name.end)? {
+    match text.as_bytes().get(name.end).unwrap_or(&b'\n') {
+        b'<' => of_property(text, name),
         b'>' => of_element(text, name),
         b'%' | b'&' => escaped(text, name.end),
         b':' => of_block(text, name.clone()).or_else(|| escaped(text, name.end)),
@@ -35,7 +38,7 @@ pub(super) fn value(text: &str, name: Range<usize>) -> Option<Range<usize>> {
     }
 }
 
-/// Returns the place of the text of an XML element: `<password>x9y8</password>`.
+/// Returns the range of the text of an XML element: `<password>x9y8</password>`.
 fn of_element(text: &str, name: Range<usize>) -> Option<Range<usize>> {
     let start = name.end + 1;
     let length = text[start..text.floor_char_boundary(start + 8 * REACH)].find('<')?;
@@ -43,7 +46,15 @@ fn of_element(text: &str, name: Range<usize>) -> Option<Range<usize>> {
         .then_some(start..start + length)
 }
 
-/// Returns the place of the lines of a block in YAML: `password: |`.
+/// Returns the range of the value in a property in XML: `<name>password</name><value>x9y8</value>`.
+fn of_property(text: &str, name: Range<usize>) -> Option<Range<usize>> {
+    let rest = text[name.end..].strip_prefix("</name>")?.trim_start().strip_prefix("<value>")?;
+    let is_name = text[..name.start].trim_end().ends_with("<name>");
+    let value = rest.split_once("</value>").map(|(value, _)| value)?;
+    (is_name && !value.is_empty()).then(|| range_of(text, value))
+}
+
+/// Returns the range of the lines of a block in YAML: `password: |`.
 fn of_block(text: &str, name: Range<usize>) -> Option<Range<usize>> {
     let rest = text[name.end + 1..].trim_start_matches(' ');
     let after = rest.strip_prefix(['|', '>'])?.trim_start_matches(['-', '+']).strip_prefix('\n')?;
@@ -64,7 +75,7 @@ fn of_block(text: &str, name: Range<usize>) -> Option<Range<usize>> {
     Some(start..start + text[start..end].trim_end().len())
 }
 
-/// Returns the place of a value after an escaped sign or between escaped quotes: `password%3Dx9y8`.
+/// Returns the range of a value after an escaped sign or between escaped quotes: `password%3Dx9y8`.
 fn escaped(text: &str, end: usize) -> Option<Range<usize>> {
     let strip = |at: usize, escapes: &[&'static str]| {
         let escape = escapes.iter().find(|escape| text[at..].starts_with(**escape));
@@ -95,21 +106,49 @@ fn escaped(text: &str, end: usize) -> Option<Range<usize>> {
     (length > 0).then_some(start..start + length)
 }
 
-/// Returns the place of a value that is listed beside its name: `{"name": "DB_PASS", "value": "x9y8"}`.
+/// Returns the range of a value that is listed next to its name: `{"name": "DB_PASS", "value": "x9y8"}`.
 fn listed(text: &str, name: Range<usize>) -> Option<Range<usize>> {
-    let bytes = text.as_bytes();
-    let is_quote = |byte: &u8| matches!(byte, b'"' | b'\'' | b'\\');
-    // Before the name: `name`, a sign, and quotes.
+    // The text before the name must end with `name`, a sign, and quotes.
     let from = text.ceil_char_boundary(name.start.saturating_sub(REACH));
     let before = text[from..name.start].trim_end_matches(['"', '\'', '\\', ' ']);
     let before = before.strip_suffix(['=', ':'])?.trim_end_matches(['"', '\'', '\\', ' ']);
     let label = NAME.iter().find(|label| before.ends_with(**label))?;
-    if before[..before.len() - label.len()].ends_with(|c: char| c.is_ascii_alphanumeric()) {
+    let before = &before[..before.len() - label.len()];
+    if before.ends_with(|c: char| c.is_ascii_alphanumeric()) {
         return None;
     }
-    // After it: `value`, a sign, and quotes.
+    let after = name.end;
+    of_attribute(text, after)
+        .or_else(|| listed_after(text, after))
+        .or_else(|| listed_after(text, after_next_item(text, after)?))
+        .or_else(|| listed_before(text, before.len() + from))
+}
+
+/// Returns the range of the text of an XML element after the attribute that ends here: `key="password">x9y8</entry>`.
+fn of_attribute(text: &str, name_end: usize) -> Option<Range<usize>> {
+    let rest = text[name_end..].strip_prefix(['"', '\''])?.strip_prefix('>')?;
+    let length = rest[..rest.floor_char_boundary(8 * REACH)].find("</")?;
+    let start = name_end + 2;
+    (length > 0).then_some(start..start + length)
+}
+
+/// Returns the end of one more item between a name and its value: `"name": "DB_PASS", "type": "String", "value": …`.
+fn after_next_item(text: &str, name_end: usize) -> Option<usize> {
+    let rest = &text[name_end..text.floor_char_boundary(name_end + 2 * REACH)];
+    let is_edge = |c: char| matches!(c, '"' | '\'' | '\\');
+    let item = rest.trim_start_matches(is_edge).strip_prefix(',')?;
+    let end = item.find([',', '}', '{', '\n', '['])?;
+    let is_pair = item[..end].contains(':') && item[end..].starts_with(',');
+    is_pair.then(|| range_of(text, item).start + end)
+}
+
+/// Returns the range of the value that is listed after the name that ends here.
+fn listed_after(text: &str, name_end: usize) -> Option<Range<usize>> {
+    let bytes = text.as_bytes();
+    let is_quote = |byte: &u8| matches!(byte, b'"' | b'\'' | b'\\');
+    // The text after the name must continue with `value`, a sign, and quotes.
     let is_between = |byte: &u8| is_quote(byte) || matches!(byte, b' ' | b',' | b'\n' | b'\r' | b'\t');
-    let mut at = name.end + bytes[name.end..].iter().take(REACH).take_while(|byte| is_between(byte)).count();
+    let mut at = name_end + bytes[name_end..].iter().take(REACH).take_while(|byte| is_between(byte)).count();
     let word = VALUE.iter().find(|word| text.get(at..).is_some_and(|rest| rest.starts_with(**word)))?;
     at += word.len();
     if bytes.get(at).is_some_and(|byte| is_word_byte(*byte)) {
@@ -129,4 +168,28 @@ fn listed(text: &str, name: Range<usize>) -> Option<Range<usize>> {
     let value = &text[start..end.map_or(text.len(), |end| start + end)];
     let value = if slashes > 0 { value.trim_end_matches('\\') } else { value };
     (!value.is_empty()).then_some(start..start + value.len())
+}
+
+/// Returns the range of the value that is listed before the label of a name. The label begins here: `{"value": "x9y8",
+/// "name": …`.
+fn listed_before(text: &str, label: usize) -> Option<Range<usize>> {
+    let from = text.ceil_char_boundary(label.saturating_sub(8 * REACH));
+    let between = ['"', '\'', '\\', ' ', '\n', '\r', '\t', '-'];
+    let before = text[from..label].trim_end_matches(between);
+    let is_separated = before.ends_with(',') || text[from + before.len()..label].contains('\n');
+    let item = before.trim_end_matches([',', ' ']);
+    // The value must fill the item before the label: only quotes may surround it.
+    let (at, word) = VALUE.iter().filter_map(|word| Some((item.rfind(word)?, word))).max()?;
+    if !is_separated || item[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
+        return None;
+    }
+    let rest = item[at + word.len()..].trim_start_matches(['"', '\'', '\\', ' ']).strip_prefix([':', '='])?;
+    let rest = rest.trim_start_matches(' ');
+    let open = rest.trim_start_matches('\\');
+    let value = match open.chars().next()? {
+        quote @ ('"' | '\'') => open.strip_prefix(quote)?.strip_suffix(quote)?.trim_end_matches('\\'),
+        _ => rest,
+    };
+    let is_one = !value.is_empty() && !value.contains(['"', '\'', '\n', '{', '}']);
+    is_one.then(|| range_of(text, value))
 }

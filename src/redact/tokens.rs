@@ -1,5 +1,5 @@
-//! Secrets that anyone recognizes: tokens with the prefix of who issues them, JSON web tokens, credentials after `Bearer` and
-//! `Basic`, and private keys.
+//! Secrets that can be recognized without a name: tokens with the prefix of the service that issues them, JSON web
+//! tokens, credentials after `Bearer` and `Basic`, and private keys.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,10 +12,11 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use memchr::memmem;
 
 use super::HIDDEN;
+use super::part::range_of;
 use super::values::{is_harmless, is_random_word};
 
 /// The prefixes of tokens, each with the services that issue them.
-const PREFIXES: [&str; 69] = [
+const PREFIXES: [&str; 88] = [
     "ghp_",
     "gho_",
     "ghu_",
@@ -47,7 +48,14 @@ const PREFIXES: [&str; 69] = [
     "nvapi-",
     "fw_",
     "tgp_v1_",
-    "wandb_v1_", // other services of models
+    "wandb_v1_",
+    "lsv2_pt_",
+    "lsv2_sk_",
+    "rpa_",
+    "tvly-",
+    "jina_",
+    "bedrock-api-key-",
+    "ABSK", // other services of models
     "xoxb-",
     "xoxp-",
     "xoxa-",
@@ -73,7 +81,19 @@ const PREFIXES: [&str; 69] = [
     "shpss_",
     "SG.",
     "sq0atp-",
-    "sq0csp-", // other services
+    "sq0csp-",
+    "sbp_",
+    "sgp_",
+    "pul-",
+    "dp.pt.",
+    "ops_eyJ",
+    "pscale_tkn_",
+    "pscale_pw_",
+    "NRAK-",
+    "CFPAT-",
+    "phx_",
+    "secret_",
+    "cfut_", // other services
     "hvs.",
     "hvb.",
     "AGE-SECRET-KEY-",
@@ -93,18 +113,21 @@ const ACCESS_KEYS: [&str; 4] = ["AKIA", "ASIA", "ABIA", "ACCA"];
 /// The beginnings of AWS's session tokens, in base64.
 const SESSION_TOKENS: [&str; 4] = ["IQoJb3JpZ2lu", "FwoGZXIvYXdz", "FQoGZXIvYXdz", "AQoDYXdz"];
 
-/// The minimum length of what follows a prefix.
+/// The minimum length of the part of a token after its prefix.
 const MIN_TAIL: usize = 8;
+
+/// The minimum length of a token with its prefix.
+const SHORTEST_TOKEN: usize = MIN_TAIL + 3;
 
 /// The minimum length of a line of a private key.
 const KEY_LINE: usize = 20;
 
-/// Returns true for the bytes of which names and tokens consist.
+/// Returns true for the bytes that names and tokens consist of.
 pub(super) fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }
 
-/// Returns the place of the secret that begins in this word, if it has a known form.
+/// Returns the range of the secret that begins in this word, if it has a known form.
 pub(super) fn find(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     let (start, bytes) = (word.start, &text.as_bytes()[word.clone()]);
     if bytes.ends_with(b"-----BEGIN") {
@@ -120,10 +143,10 @@ pub(super) fn find(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     token(text, start + at..word.end)
 }
 
-/// Returns the place of a token that begins where this word begins.
+/// Returns the range of a token that begins where this word begins.
 fn token(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     let rest = &text[word.clone()];
-    if !may_begin(rest.as_bytes()[0]) {
+    if rest.len() < SHORTEST_TOKEN || !may_begin(rest.as_bytes()[0]) {
         return None;
     }
     if rest.starts_with("eyJ") {
@@ -139,24 +162,58 @@ fn token(text: &str, word: Range<usize>) -> Option<Range<usize>> {
         let length = text.as_bytes()[word.start..].iter().take_while(|byte| is_base64(byte)).count();
         return (length >= 64).then_some(word.start..word.start + length);
     }
+    // A key of Mailgun. Other words begin with `key-` too.
+    if let Some(digits) = rest.strip_prefix("key-") {
+        let is_key = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        return is_key.then_some(word);
+    }
     let prefix = PREFIXES.iter().find(|prefix| rest.starts_with(**prefix))?;
+    let may_have_dots = prefix.ends_with('.') || *prefix == "glpat-";
     let is_part =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || prefix.ends_with('.') && byte == b'.';
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || may_have_dots && byte == b'.';
     let tail = &rest[prefix.len()..];
-    let tail = &tail[..tail.bytes().take_while(|byte| is_part(*byte)).count()];
-    // GitHub's and GitLab's prefixes have no other meaning, but `hf_transfer` and `npm_config_cache` are no tokens.
+    let tail = tail[..tail.bytes().take_while(|byte| is_part(*byte)).count()].trim_end_matches('.');
+    // GitHub's and GitLab's prefixes have no other meaning, but `hf_transfer` and `npm_config_cache` are not tokens.
     let is_certain = prefix.starts_with("gh") || prefix.starts_with("gl") || prefix.starts_with("github");
     let is_random =
         is_certain && tail.bytes().any(|byte| byte.is_ascii_digit()) || tail.split(['_', '-', '.']).any(is_random_word);
-    (tail.len() >= MIN_TAIL && is_random).then(|| word.start..word.start + prefix.len() + tail.len())
+    // A checksum follows the tokens of Atlassian: `=1A2B3C4D`.
+    let end = word.start + prefix.len() + tail.len();
+    let checksum = text[end..].strip_prefix('=').filter(|_| prefix.starts_with("AT"));
+    let digits = checksum.map_or(0, |text| text.bytes().take(9).take_while(u8::is_ascii_hexdigit).count());
+    let end = if digits == 8 { end + 1 + digits } else { end };
+    (tail.len() >= MIN_TAIL && is_random).then_some(word.start..end)
+}
+
+/// Returns true for the identifier of an AWS access key.
+pub(super) fn is_access_key(token: &str) -> bool {
+    token.len() == 20 && ACCESS_KEYS.iter().any(|prefix| token.starts_with(prefix))
+}
+
+/// Returns the ranges of the words of a text that can be the secret of an AWS access key: 40 characters of base64. The
+/// text contains the identifier of the key.
+pub(super) fn secrets_of_access_key(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    const LENGTH: usize = 40;
+    let is_digit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
+    let words = text.split(move |c: char| !is_digit(c)).map(|word| (range_of(text, word).start, word));
+    let has = |word: &str, accept: fn(&u8) -> bool| word.as_bytes().iter().any(accept);
+    // A commit's digest has no upper-case letters, and a path has parts that are words.
+    let is_secret = move |word: &str| {
+        word.len() == LENGTH
+            && has(word, u8::is_ascii_uppercase)
+            && has(word, u8::is_ascii_lowercase)
+            && has(word, u8::is_ascii_digit)
+            && !is_harmless(word)
+    };
+    words.filter(move |(_, word)| is_secret(word)).map(|(start, word)| start..start + word.len())
 }
 
 /// Returns true if a token can begin with this byte.
 fn may_begin(byte: u8) -> bool {
-    b"aAdefFgGhIlnpPrsStwxy".contains(&byte)
+    b"aAbcCdefFgGhIjklnNopPrsStwxy".contains(&byte)
 }
 
-/// Returns the place of a JSON web token: two parts in base64 that begin like JSON, and further ones.
+/// Returns the range of a JSON web token: two parts in base64 that begin like JSON, and further ones.
 fn web_token(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     let token = text[word.clone()].trim_end_matches('.');
     let mut parts = token.split('.');
@@ -166,20 +223,20 @@ fn web_token(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     is_token.then(|| word.start..word.start + token.len())
 }
 
-/// Returns the place of the credentials after `Bearer`.
+/// Returns the range of the credentials after `Bearer`.
 fn bearer(text: &str, end: usize) -> Option<Range<usize>> {
     let start = end + text.as_bytes()[end..].iter().take(4).take_while(|byte| **byte == b' ').count();
     let is_token = |byte: &u8| is_word_byte(*byte) || b"~+/".contains(byte);
     let length = text.as_bytes()[start..].iter().take_while(|byte| is_token(byte)).count();
     let padding = text.as_bytes()[start + length..].iter().take(2).take_while(|byte| **byte == b'=').count();
     let token = &text[start..start + length];
-    // `Bearer realm="x"` asks for credentials.
+    // `Bearer realm="x"` requests credentials and contains none.
     let is_parameter = padding == 1 && matches!(text.as_bytes().get(start + length + 1), Some(b'"' | b'\''));
     let is_secret = start > end && length >= 6 && !is_parameter && !is_harmless(token);
     is_secret.then(|| start..start + length + padding)
 }
 
-/// Returns the place of `user:password` in base64 after `Basic`.
+/// Returns the range of `user:password` in base64 after `Basic`.
 fn basic(text: &str, end: usize) -> Option<Range<usize>> {
     const BASE64: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
@@ -196,8 +253,8 @@ fn basic(text: &str, end: usize) -> Option<Range<usize>> {
     (start > end && length >= 6 && is_login).then(|| start..start + length + padding)
 }
 
-/// Returns the output of a process without private keys. It is for output of which lines are shown: a line of a key looks
-/// like any other word.
+/// Returns the output of a process without private keys. This must happen before single lines of the output are shown,
+/// because a line of a key looks like any other word.
 pub fn without_private_keys(output: &[u8]) -> Cow<'_, [u8]> {
     if memmem::find(output, b"PRIVATE KEY").is_none() {
         return Cow::Borrowed(output);
@@ -218,7 +275,7 @@ pub fn without_private_keys(output: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(cleaned.into_bytes())
 }
 
-/// Returns the place of the lines of a private key after `-----BEGIN`, however they are separated: by line ends, blanks or
+/// Returns the range of the lines of a private key after `-----BEGIN`. They may be separated by line ends, blanks or
 /// escapes.
 fn private_key(text: &str, end: usize) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
@@ -258,11 +315,11 @@ fn private_key(text: &str, end: usize) -> Option<Range<usize>> {
         }
         is_after_line = is_line;
     }
-    // The end is missing. Words may follow.
+    // The end of the key is missing. Words may follow it.
     (hidden_to > start).then_some(start..hidden_to)
 }
 
-/// Returns the length of blanks, line ends, escapes of them, and the lines of a box.
+/// Returns the length of a sequence of blanks, line ends, escaped line ends, and lines of a box.
 fn separators(bytes: &[u8]) -> usize {
     let mut at = 0;
     loop {

@@ -1,4 +1,4 @@
-//! The rule by which a value cannot be a secret, whatever its name, and the one by which it looks random.
+//! The rules for values that cannot be secrets, whatever their name is, and for values that look random.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -6,32 +6,32 @@ use std::sync::LazyLock;
 
 use super::names::NameKind;
 
-/// The number of digits from which on a number can be a secret.
+/// The minimum number of digits of a number that can be a secret.
 const SECRET_DIGITS: usize = 16;
 
-/// The maximum length, in bytes, of a value that can be harmless, except for a URL. A longer one is looked at no further, so
-/// that the time for a text grows with its length only.
+/// The maximum length, in bytes, of a value that can be harmless, except for a URL. A longer value is not examined
+/// further, so that the time for a text grows only with its length.
 const MAX_HARMLESS: usize = 512;
 
 /// The number of bytes of a value that must look random.
 const RANDOM_HEAD: usize = 64;
 
-/// The certainty that a value belongs to the name beside it.
+/// The certainty that a value belongs to the name next to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beside {
+pub(super) enum Pairing {
     /// It is the value of a variable, a hyperparameter or an option.
     Certainly,
-    /// It stands after the name in some text.
+    /// It follows the name in some text.
     InText,
 }
 
-/// Returns true if a value beside a name of this kind is a secret.
-pub(super) fn is_secret(kind: NameKind, value: &str, beside: Beside) -> bool {
+/// Returns true if a value next to a name of this kind is a secret.
+pub(super) fn is_secret(kind: NameKind, value: &str, beside: Pairing) -> bool {
     match kind {
         NameKind::Plain => false,
         NameKind::Doubtful => looks_random(value),
         NameKind::Secret => !is_harmless(value),
-        NameKind::Password if beside == Beside::Certainly => !is_harmless(value) || is_word_of_users(value),
+        NameKind::Password if beside == Pairing::Certainly => !is_harmless(value) || is_word_of_users(value),
         NameKind::Password => !is_harmless(value),
     }
 }
@@ -52,9 +52,9 @@ pub(super) fn is_harmless(value: &str) -> bool {
         || value.starts_with("arn:")
 }
 
-/// Returns true if a value looks as if it had been drawn at random.
+/// Returns true if a value looks as if it was generated at random.
 pub(super) fn looks_random(value: &str) -> bool {
-    let value = value.trim();
+    let value = after_name(value.trim());
     let value = &value[..value.floor_char_boundary(RANDOM_HEAD)];
     if value.len() < 8 || value.starts_with(['{', '[', '(']) {
         return false;
@@ -75,7 +75,16 @@ pub(super) fn looks_random(value: &str) -> bool {
     (is_mixed || value.split(|c: char| !c.is_ascii_alphanumeric()).any(is_random_word)) && !is_harmless(value)
 }
 
-/// Returns true if letters and digits are mixed as no word and no name mixes them.
+/// Returns the value of an assignment such as `session=spark-1`, and any other text unchanged.
+fn after_name(text: &str) -> &str {
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    match text.split_once('=') {
+        Some((name, value)) if is_name(name) && !value.trim_matches('=').is_empty() => value,
+        _ => text,
+    }
+}
+
+/// Returns true if letters and digits are mixed in a way in which no word and no name mixes them.
 pub(super) fn is_random_word(word: &str) -> bool {
     let bytes = word.as_bytes();
     if bytes.len() < 8 {
@@ -85,11 +94,18 @@ pub(super) fn is_random_word(word: &str) -> bool {
     let changes = || bytes.windows(2).filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit()).count();
     let has_both_cases = || bytes.iter().any(u8::is_ascii_lowercase) && bytes.iter().any(u8::is_ascii_uppercase);
     match bytes.len() {
-        20.. => digits > 0 && digits < bytes.len() || digits >= SECRET_DIGITS || !are_words(word),
+        20.. => {
+            digits > 0 && digits < bytes.len() || digits >= SECRET_DIGITS || !(are_words(word) || is_camel_case(word))
+        }
         _ if digits == 0 => false,
         12.. => changes() >= 3 || has_both_cases(),
         _ => changes() >= 3 || has_both_cases() && changes() >= 2,
     }
+}
+
+/// Returns true for words of at least three letters that are joined by capitals, such as `InvalidIdentityToken`.
+fn is_camel_case(word: &str) -> bool {
+    humps(word).all(|word| word.len() >= 3 && is_word(word))
 }
 
 /// Returns true for a number shorter than [`SECRET_DIGITS`], and for dates, times, versions and ranges.
@@ -105,7 +121,7 @@ fn is_number(value: &str) -> bool {
         || (1..SECRET_DIGITS).contains(&hex.len()) && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Returns true for `<your_token>`, `${TOKEN}`, `{token}`, `%(token)s`, `****`, `…` and the like.
+/// Returns true for `<your_token>`, `${TOKEN}`, `{token}`, `%(token)s`, `****`, `…` and similar placeholders.
 fn is_placeholder(value: &str) -> bool {
     let encloses = |open: &str, close: &str| value.starts_with(open) && value.ends_with(close);
     let is_name =
@@ -113,7 +129,7 @@ fn is_placeholder(value: &str) -> bool {
     let is_variable = value.strip_prefix('$').is_some_and(|name| {
         is_name(name) && !name.bytes().any(|byte| byte.is_ascii_digit()) || name.starts_with(['{', '('])
     });
-    // A part of a vocabulary: `[PAD]`, `▁the`, `Ġthe`, `##ing`
+    // A part of a vocabulary: `[PAD]`, `▁the`, `Ġthe`, `##ing`.
     let is_of_vocabulary = value.starts_with(['▁', 'Ġ']) || value.starts_with("##") && are_words(&value[2..]);
     let is_bracketed = encloses("[", "]") && are_words(&value[1..value.len() - 1]);
     encloses("<", ">")
@@ -126,16 +142,17 @@ fn is_placeholder(value: &str) -> bool {
         || is_of_vocabulary
         || is_bracketed
         || value.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word.eq_ignore_ascii_case("your"))
-        || value.bytes().all(|byte| matches!(byte, b'*' | b'.' | b'x' | b'X' | b'-' | b'_' | b'#'))
+        || value.bytes().all(|byte| b"*.xX-_#<>|&;".contains(&byte))
 }
 
-/// Returns true for one word or two, `customer_id` or `trueValue`, and for a longer chain of words with dots or slashes, such
-/// as `self.config.token` and `data/train.csv`.
+/// Returns true for one or two words, such as `customer_id` or `trueValue`, and for a longer chain of words with dots
+/// or slashes, such as `self.config.token` and `data/train.csv`, or in the name of an error.
 fn are_words(value: &str) -> bool {
     if value.len() > 128 || !value.starts_with(|c: char| c.is_ascii_alphabetic() || "._-:/|".contains(c)) {
         return false;
     }
-    let most = if value.contains(['.', '/']) { 10 } else { 2 };
+    let is_error = ["Error", "Exception"].iter().any(|end| value.trim_end_matches(':').ends_with(end));
+    let most = if is_error || value.contains(['.', '/']) { 10 } else { 2 };
     let mut count = 0;
     for part in value.trim_end_matches(['.', '!', '?', ':', '…']).split([' ', '_', '-', '.', ':', '/', '|']) {
         for word in humps(part) {
@@ -148,7 +165,7 @@ fn are_words(value: &str) -> bool {
     count > 0
 }
 
-/// Returns true for words that have no meaning as a value but that of a password.
+/// Returns true for words that, as a value, can only be a password.
 fn is_word_of_users(value: &str) -> bool {
     let value = value.trim();
     let constants = ["true", "false", "none", "null", "yes", "no", "on", "off", "nan", "undefined", "nil"];
@@ -159,7 +176,7 @@ fn is_word_of_users(value: &str) -> bool {
         && !value.contains(['.', '/'])
 }
 
-/// Returns the words of a part in camel case: `Key` and `Error` of `KeyError`.
+/// Returns the words of a part in camel case: `Key` and `Error` for `KeyError`.
 fn humps(part: &str) -> impl Iterator<Item = &str> {
     let mut rest = part;
     std::iter::from_fn(move || {
@@ -174,11 +191,11 @@ fn humps(part: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Words and abbreviations without a vowel that are usual as values.
+/// Words and abbreviations without a vowel that are common as values.
 const WITHOUT_VOWEL: [&str; 14] =
     ["cls", "csv", "ftp", "http", "https", "jwt", "pwd", "sql", "ssh", "ssl", "str", "tls", "txt", "xml"];
 
-/// Returns true for letters in the case of a word that can be pronounced.
+/// Returns true for letters that can be pronounced as a word, in a usual mix of upper and lower case.
 fn is_word(word: &str) -> bool {
     let letters = word.as_bytes();
     if letters.is_empty() || letters.len() > 20 || !letters.iter().all(u8::is_ascii_alphabetic) {
@@ -198,8 +215,8 @@ fn is_word(word: &str) -> bool {
 static ROOT: LazyLock<BTreeSet<OsString>> =
     LazyLock::new(|| std::fs::read_dir("/").into_iter().flatten().flatten().map(|entry| entry.file_name()).collect());
 
-/// Returns true for a path of this machine, or one below the user's folder. Only its first folder is looked for, because a
-/// look at more could wait for a file system of the network.
+/// Returns true for a path of this machine, or one below the user's folder. Only its first folder is checked for
+/// existence, because checking more could wait for a network file system.
 fn is_path(value: &str) -> bool {
     let usual = ["bin", "data", "dev", "etc", "fsx", "home", "mnt", "opt", "proc", "root", "run", "tmp", "usr", "var"];
     ["~/", "./", "../"].iter().any(|folder| value.starts_with(folder))

@@ -1,7 +1,8 @@
-//! Text that a terminal only shows: without control characters, and without characters that change the order of others.
+//! Text that a terminal only displays: without control characters, and without characters that change the order of
+//! others.
 //!
-//! Names and values of a job, paths, the output of programs and the texts of other hosts can contain escape sequences, which
-//! would move the cursor, rename the window or hide the line before.
+//! Names and values of a job, paths, the output of programs and the texts of other hosts can contain escape sequences.
+//! These would move the cursor, rename the window or hide the previous line.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -28,14 +29,14 @@ pub fn visible_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c != '\n' && is_unsafe(c), write_code)
 }
 
-/// Returns JSON, as `serde_json` writes it, with escapes of JSON in place of the unsafe characters, so that its values stay
-/// the same.
+/// Returns JSON, as `serde_json` writes it, with JSON escapes in place of the unsafe characters. Its values stay the
+/// same.
 pub fn visible_json(json: &str) -> Cow<'_, str> {
     escaped(
         json,
         |c| c != '\n' && is_unsafe(c),
         |out, c| {
-            // Writing to a string cannot fail, and every unsafe character has one unit of UTF-16.
+            // Writing to a string cannot fail, and every unsafe character is one UTF-16 unit.
             let _ = write!(out, "\\u{:04x}", u32::from(c));
         },
     )

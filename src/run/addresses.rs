@@ -1,4 +1,4 @@
-//! The addresses by which the hosts of a launch reach each other, for engines that must not be given names.
+//! The addresses at which the hosts of a launch reach each other, for engines that cannot use names.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
@@ -6,13 +6,13 @@ use super::live::Live;
 use super::{Outcome, Prepared};
 use crate::event::{Cause, CauseEnding};
 use crate::job::exit_code;
-use crate::resolve;
+use crate::system::resolve;
 
 /// The address of a host that is alone and has no name.
 const ALONE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// Adds the addresses of all hosts of the launch to the settings. The other hosts must be there, because their names come
-/// with them.
+/// Adds the addresses of all hosts of the launch to the settings. The other hosts must have connected, because a
+/// host's name resolves only once the host exists.
 ///
 /// # Errors
 /// A name has no address, or the job ends meanwhile.
@@ -38,7 +38,7 @@ pub(super) async fn resolve(live: &mut Live, prepared: &Prepared) -> Result<Prep
     Ok(prepared)
 }
 
-/// Returns this host's address on the way to another one.
+/// Returns the address of this host that is used to reach another one.
 fn towards(other: IpAddr) -> Option<IpAddr> {
     let any = if other.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any).ok()?;

@@ -12,10 +12,10 @@ use crate::storage::Access;
 /// Brings the code into the code folder, if the job supplies some.
 pub(super) async fn code(context: &Context, live: &mut Live, prepared: &Prepared) -> Result<(), Outcome> {
     let job = &prepared.job;
-    // The archive of a processing job lies in the folder of the supplied code.
+    // The archive of a processing job is in the folder of the supplied code.
     let code_dir = if job.processing.is_some() { job.paths.code() } else { job.code_dir() };
     if job.request.training_module.is_some() && job.processing.is_none() {
-        // sagemaker-training makes the folder (its `environment.py`), and frameworks write scripts into it.
+        // sagemaker-training creates the folder (in `environment.py`), and frameworks write scripts into it.
         make_folder(&code_dir);
         return Ok(());
     }
@@ -27,7 +27,7 @@ pub(super) async fn code(context: &Context, live: &mut Live, prepared: &Prepared
         None => source_of(job)?,
     };
     let Some(source) = source else {
-        // A module of the image needs no code, but it runs in the code folder.
+        // A module of the image needs no supplied code, but it runs in the code folder.
         if job.processing.is_none() && job.request.program.as_deref().and_then(code::module_of).is_some() {
             make_folder(&code_dir);
         }
@@ -66,7 +66,7 @@ fn source_of(job: &Job) -> Result<Option<CodeSource>, Outcome> {
         return channel.filter(|_| !is_baked_in).map_or(Ok(None), from_channel);
     };
     match (parse(named)?, channel) {
-        // Tuning jobs of SDK version 3 also bring the code as a channel, which is there already.
+        // Tuning jobs of SDK version 3 also provide the code as a channel, which is already there.
         (Some(CodeSource::S3 { bucket, key }), Some(channel)) => {
             tracing::info!("code: the channel code is used in place of s3://{bucket}/{key}");
             from_channel(channel)

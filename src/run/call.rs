@@ -1,14 +1,16 @@
-//! `footplate entry-point`: an entry point that a framework of the image runs by the Python package `sagemaker_training`. The
-//! framework states the code, the program, its arguments and the launcher, and gets a report on the end.
+//! `footplate entry-point`: an entry point that a framework of the image runs through the Python package
+//! `sagemaker_training`. The framework states the code, the program, its arguments and the launcher, and receives a
+//! report at the end.
 
 use serde_json::json;
 
 use super::context::{Context, EntryPointCall};
 use super::{Outcome, Prepared, Refusal};
-use crate::python::{Text, Value, parse};
+use crate::failure;
+use crate::job::python::{Text, Value, parse};
 use crate::redact::Redactor;
 
-/// Makes the job that the configuration describes the one that the framework asks for.
+/// Turns the job in the configuration into the one that the framework requests.
 pub(super) fn apply(call: &EntryPointCall, context: &Context, prepared: &mut Prepared) {
     let request = &mut prepared.job.request;
     request.program = Some(call.program.clone());
@@ -21,13 +23,14 @@ pub(super) fn apply(call: &EntryPointCall, context: &Context, prepared: &mut Pre
     }
     let settings = &mut prepared.settings;
     settings.launcher.get_or_insert_with(|| call.launcher.clone());
-    // The footplate that runs the framework has the port.
+    // The port is in use by the footplate that runs the framework.
     if context.is_within_job() {
         settings.cluster_port = settings.cluster_port.and_then(|port| port.checked_add(1));
     }
 }
 
-/// Writes the report on a failure: its kind, by which the package chooses an exception, its text and the command.
+/// Writes the report on a failure: its kind, from which the package chooses an exception, its text, the command, and the
+/// cause, which the package passes on to the footplate that runs the framework.
 pub(super) fn report(call: &EntryPointCall, outcome: &Outcome, redactor: &Redactor) {
     let (Some(path), Some(failure)) = (&call.report, outcome.failure_text(redactor)) else { return };
     let kind = match outcome {
@@ -36,8 +39,9 @@ pub(super) fn report(call: &EntryPointCall, outcome: &Outcome, redactor: &Redact
         Outcome::Refused { .. } => "job",
         Outcome::Succeeded | Outcome::Failed(_) | Outcome::Stopped(_) | Outcome::PeerFailed => "script",
     };
-    let command = outcome.cause().map(|cause| redactor.clean(&cause.command).into_owned());
-    let report = json!({"kind": kind, "failure": failure, "command": command});
+    let cause = outcome.cause().map(|cause| failure::redacted(&cause, redactor));
+    let command = cause.as_ref().map(|cause| cause.command.as_str());
+    let report = json!({"kind": kind, "failure": failure, "command": command, "cause": cause});
     if let Err(error) = std::fs::write(path, report.to_string()) {
         tracing::warn!("cannot write {}: {error}: the framework is told the exit code alone", path.display());
     }

@@ -1,4 +1,4 @@
-//! The course of a job, as far as it matters for its checkpoints.
+//! The events of a job that matter for its checkpoints.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -8,29 +8,29 @@ use crate::machine::Bytes;
 use crate::watch::checkpoints::Checkpoints;
 use crate::watch::words::RoughTime;
 
-/// The folder of checkpoints, with what is known of it.
+/// The folder of checkpoints, and the facts about its content.
 #[derive(Debug)]
 pub(super) struct CheckpointFolder {
     pub(super) watch: Checkpoints,
     pub(super) story: SharedStory,
 }
 
-/// The course of the job, as far as it matters for checkpoints.
+/// The events of a job that matter for its checkpoints.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Story {
-    /// The newest checkpoint that was there at the start.
+    /// The newest checkpoint that existed at the start.
     found: Option<Arc<Checkpoint>>,
-    /// The last one that was written.
+    /// The last checkpoint that was written.
     last: Option<Arc<Checkpoint>>,
     /// The time at which the script was started.
     begun: Option<SystemTime>,
-    /// The time at which a process failed, or else the script ended.
+    /// The time at which the first process failed or, if none did, the script ended.
     ended: Option<SystemTime>,
     /// An orderly stop, with its name and time.
     stop: Option<(String, SystemTime)>,
 }
 
-/// A story that is told by events.
+/// A story that is updated by events.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SharedStory(Arc<Mutex<Story>>);
 
@@ -69,8 +69,8 @@ impl Subscriber for SharedStory {
 }
 
 impl Story {
-    /// Returns the work that a failure of the script has cost. `None` if there is no checkpoint, or if the job was stopped: then
-    /// it was told to save.
+    /// Returns the work that a failure of the script has cost. `None` if there is no checkpoint, or if the job was
+    /// stopped, because the script was then told to save.
     pub(super) fn lost(&self) -> Option<String> {
         let (begun, ended) = (self.begun?, self.ended?);
         if self.stop.is_some() {
@@ -86,7 +86,7 @@ impl Story {
         }
     }
 
-    /// Returns a line about the checkpoint that was written after an orderly stop, or that none was.
+    /// Returns a line that states which checkpoint was written after an orderly stop, or that none was.
     pub(super) fn after_stop(&self) -> Option<String> {
         let (name, at) = self.stop.as_ref().filter(|_| self.begun.is_some())?;
         let last = self.last.as_ref().or(self.found.as_ref());

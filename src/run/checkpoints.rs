@@ -1,4 +1,4 @@
-//! The checkpoints of a job: what a failure has cost, and if a stop was used to save.
+//! The checkpoints of a job: the work that a failure has cost, and whether a checkpoint was written after a stop.
 
 use super::checkpoint_story::{CheckpointFolder, SharedStory};
 use super::live::Live;
@@ -17,7 +17,7 @@ pub(super) fn begin(live: &mut Live, prepared: &Prepared) {
     }
 }
 
-/// Looks at the folder for the last time. After a stop, the log says if a checkpoint was written.
+/// Scans the folder for the last time. After a stop, logs if a checkpoint was written.
 pub(super) async fn end(live: &Live) {
     let Some(CheckpointFolder { watch, story }) = &live.checkpoints else { return };
     if watch.finish().await
@@ -27,7 +27,7 @@ pub(super) async fn end(live: &Live) {
     }
 }
 
-/// Adds the work that is lost to the cause of a failure.
+/// Adds the lost work to the cause of a failure.
 pub(super) fn explain(live: &Live, outcome: Outcome) -> Outcome {
     let lost = live.checkpoints.as_ref().and_then(|folder| folder.story.so_far().lost());
     match (outcome, lost) {

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use super::Prepared;
 use super::context::ProcessingCommand;
 use super::entry::{is_named_script, script_of};
+use crate::job::python::Text;
 use crate::job::{Job, Variables};
 use crate::machine::which;
-use crate::python::Text;
 
-/// Makes the job run the command.
+/// Makes the command the entry of the job.
 pub fn apply(command: &ProcessingCommand, variables: &Variables, prepared: &mut Prepared) {
     let Job { processing, request, .. } = &mut prepared.job;
     let Some(processing) = processing else { return };
@@ -39,7 +39,7 @@ pub fn apply(command: &ProcessingCommand, variables: &Variables, prepared: &mut 
     locate(&mut prepared.job);
 }
 
-/// Finds the folder of the script, when the code has been brought.
+/// Finds the folder of the script, once the code has been brought.
 pub(super) fn locate(job: &mut Job) {
     let supplied = job.paths.code();
     let Some(processing) = &mut job.processing else { return };
@@ -65,12 +65,12 @@ fn has_requirements(folder: &Path) -> bool {
     folder.join("requirements.txt").is_file()
 }
 
-/// Returns true if the first word of a command is a script and no program of the image.
+/// Returns true if the first word of a command is a script and not a program of the image.
 fn is_script(name: &str, path: Option<&OsStr>) -> bool {
     is_named_script(name) || which(name, path).found().is_none()
 }
 
-/// Returns true if a program is a Python by its name: `python`, `/usr/bin/python3.11`.
+/// Returns true if a program's name is that of a Python: `python`, `/usr/bin/python3.11`.
 fn is_python(name: &str) -> bool {
     let name = name.rsplit('/').next().unwrap_or_default();
     name.strip_prefix("python").is_some_and(|version| version.chars().all(|c| c.is_ascii_digit() || c == '.'))

@@ -7,7 +7,8 @@ use crate::failure::OutputFiles;
 use crate::job::config;
 use crate::job::{Paths, Variables};
 
-/// The variable that is set around the command of a job of SDK version 3, and around the function of a framework.
+/// The variable that marks the command of a job of SDK version 3, and the function of a framework, as part of a
+/// running job.
 pub(super) const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
 
 /// The options of the command line for a run.
@@ -15,7 +16,7 @@ pub(super) const IN_COMMAND: &str = "FOOTPLATE_IN_COMMAND";
 pub struct Options {
     /// Settings given as `--set name=value`.
     pub settings: Vec<(String, String)>,
-    /// The entry point that a framework of the image states, if one does.
+    /// The entry point that a framework of the image states, if this run is for one.
     pub(super) call: Option<EntryPointCall>,
     /// The command of a processing job, if this run is one.
     pub(super) command: Option<ProcessingCommand>,
@@ -35,7 +36,7 @@ pub struct EntryPointCall {
     pub uri: String,
     /// The entry point.
     pub program: String,
-    /// The launcher, unless a setting names another.
+    /// The launcher, unless a setting names another one.
     pub launcher: String,
     /// Framework parameters that replace the job's, such as `sagemaker_mpi_num_processes`.
     pub parameters: Vec<(String, String)>,
@@ -48,7 +49,7 @@ pub struct EntryPointCall {
 /// The command of a processing job, as the command line states it.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessingCommand {
-    /// The words. None of them, or only options, are arguments of the script that SAGEMAKER_PROGRAM names.
+    /// The words. If there are none or only options, they are arguments of the script in SAGEMAKER_PROGRAM.
     pub words: Vec<OsString>,
     /// True if the first word can name a script, which need not be executable (`footplate process`); false if it names a program
     /// (`footplate exec`).
@@ -60,14 +61,14 @@ pub struct ProcessingCommand {
 pub(super) enum LeavesFiles {
     /// Every run does.
     Always,
-    /// Only a run in a container with a base folder does: elsewhere nobody reads the files, and /opt/ml is not to be made for
-    /// them.
+    /// Only a run in a container with a base folder does. Otherwise nothing reads the files, and /opt/ml must not be
+    /// created for them.
     InBaseFolder,
-    /// No run does: whoever asked for it is told how it ended.
+    /// No run does, because its caller is told how it ended.
     Never,
 }
 
-/// The facts that hold for a whole run. Nothing changes them.
+/// The facts that hold for a whole run. They never change.
 #[derive(Debug)]
 pub(super) struct Context {
     /// The variables of the container.
@@ -83,7 +84,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Reads the variables.
+    /// Makes the context from the variables of this process.
     pub(super) fn read(options: Options, leaves: LeavesFiles) -> Context {
         let variables = Variables::of_this_process();
         let paths = match &options.command {
@@ -99,8 +100,8 @@ impl Context {
         Context { variables, paths, options, leaves_files, files }
     }
 
-    /// Returns true if another footplate runs the job that this one is a part of. That one keeps the record, uploads
-    /// intermediate output and writes the failure file.
+    /// Returns true if another footplate runs the job that this one is a part of. The other footplate keeps the
+    /// record, uploads intermediate output and writes the failure file.
     pub(super) fn is_within_job(&self) -> bool {
         self.variables.get(IN_COMMAND).is_some()
     }

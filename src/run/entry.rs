@@ -5,16 +5,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::{Outcome, Refusal};
+use crate::job::python::Text;
 use crate::job::{Job, ProcessingJob, Variables};
 use crate::launch::Entry;
 use crate::machine::{Lookup, which};
 use crate::prepare::code::{EntryError, EntryKind, EntryPoint, Runner};
-use crate::python::Text;
 
-/// The endings of the names of scripts.
+/// The file name endings of scripts.
 const SCRIPT_ENDINGS: [&str; 2] = [".py", ".sh"];
 
-/// Returns what the job runs.
+/// Returns the entry of the job and, for a file, its entry point.
 ///
 /// # Errors
 /// The job names no entry point, or one that does not exist.
@@ -58,13 +58,13 @@ pub fn entry_of(job: &Job, variables: &Variables) -> Result<(Entry, Option<Entry
     Ok((of_file(&point), Some(point)))
 }
 
-/// Returns an entry point as launchers take it, before its runner is known.
+/// Returns an entry point in the form that launchers use, before its runner is known.
 fn of_file(point: &EntryPoint) -> Entry {
     let (kind, name, module) = (point.kind(), point.name().to_owned(), point.module());
     Entry::File { kind, name, module, runner: Runner::Kernel }
 }
 
-/// Returns the refusal for an entry point that cannot be run.
+/// Returns the outcome for an entry point that cannot be run.
 fn refused(error: EntryError) -> Outcome {
     let refusal = match error {
         EntryError::NotAFile { .. } | EntryError::NotAProgram { .. } | EntryError::Unreadable { .. } => {
@@ -98,7 +98,7 @@ pub fn find_runner(
     Ok(())
 }
 
-/// Returns true if this cannot run without Python.
+/// Returns true if the entry cannot run without Python.
 pub fn needs_python(entry: &Entry) -> bool {
     let is_program = matches!(
         entry,
@@ -109,7 +109,7 @@ pub fn needs_python(entry: &Entry) -> bool {
     !is_program
 }
 
-/// Returns what a processing job runs.
+/// Returns the entry of a processing job.
 ///
 /// # Errors
 /// The job names neither a command nor a script, or one that does not exist.
@@ -165,7 +165,7 @@ pub(super) fn script_of(processing: &ProcessingJob) -> Option<String> {
     words.filter(|word| is_named_script(word)).find(|word| processing.working_dir.join(word).is_file())
 }
 
-/// Returns true if a file is a script by its name.
+/// Returns true if the name of a file is that of a script.
 pub(super) fn is_named_script(name: &str) -> bool {
     SCRIPT_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }

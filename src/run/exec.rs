@@ -20,8 +20,8 @@ use crate::supervise::Task;
 
 /// Runs the command in the present working directory, and returns the exit code.
 ///
-/// Writes the success and failure files if the base folder exists. Variables that are exported already stay: in a job
-/// of SDK version 3, the drivers have set them before.
+/// Writes the success and failure files if the base folder exists. Variables that are already exported are kept,
+/// because the drivers have set them in a job of SDK version 3.
 ///
 /// In the container of a processing job, this is [`process`] of the command.
 pub fn exec(options: Options, command: Vec<OsString>) -> i32 {
@@ -47,7 +47,7 @@ async fn phases(context: &Context, live: &mut Live, mut command: Vec<OsString>) 
         record::begin(context, live, &prepared);
         checkpoints::begin(live, &prepared);
     }
-    // Within the command of a job, the footplate around it has joined and keeps the record.
+    // Inside the command of a job, the footplate around it has already joined the other hosts and keeps the record.
     if is_own_job {
         peers::join(context, live, &prepared, &PROCESS);
     }
@@ -85,7 +85,7 @@ async fn phases(context: &Context, live: &mut Live, mut command: Vec<OsString>) 
         context,
         live,
         &prepared,
-        vec![RankTask { task, rank: None, serves: false, service: None, error_file: None }],
+        vec![RankTask { task, rank: None, serves: false, service: None, error_file: None, cause_file: None }],
         &working_dir,
         script::Rules::default(),
     )

@@ -1,4 +1,4 @@
-//! The watch for hangs: its parts on this host, its link to the other hosts, and what it makes of the end.
+//! The watch for hangs: its parts on this host, its connection to the other hosts, and its effect on the outcome.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -12,23 +12,23 @@ use super::judge::Ended;
 use super::link::{ConnectedHosts, PeerLink};
 use super::live::Live;
 use super::{Outcome, Prepared};
-use crate::cluster::{Connection, Speaker, View};
-use crate::event::WatchNote;
-use crate::files;
+use crate::cluster::{Connection, PeerSender, View};
+use crate::event::{Cause, WatchNote};
 use crate::job::settings::StackChoice;
+use crate::system::files;
 use crate::watch::flight_recorder;
 use crate::watch::hang::{HangInput, HangWatch, HostPlace, LogRules, WatchPeers};
-use crate::watch::stacks::{Hook, Means, RankProcesses};
+use crate::watch::stacks::{Hook, RankProcesses, StackMeans};
 
-/// The variable by which Python finds modules.
+/// The variable with the folders in which Python searches for modules.
 const PYTHON_PATH: &str = "PYTHONPATH";
 
-/// The time that the files of NCCL's flight recorder may take to be copied.
+/// The time limit for copying the files of the flight recorder.
 const KEEP_TIME: Duration = Duration::from_secs(10);
 
-/// The link to the watches of other hosts.
+/// The connection to the watches of other hosts.
 struct WatchLink {
-    speaker: Speaker,
+    peer_sender: PeerSender,
     view: Receiver<View>,
     is_leader: bool,
     connected: ConnectedHosts,
@@ -37,7 +37,7 @@ struct WatchLink {
 impl WatchLink {
     fn of(peers: &PeerLink) -> WatchLink {
         WatchLink {
-            speaker: peers.cluster.speaker().clone(),
+            peer_sender: peers.cluster.sender().clone(),
             view: peers.cluster.view(),
             connected: peers.connected.clone(),
             is_leader: peers.is_leader,
@@ -58,13 +58,13 @@ impl WatchPeers for WatchLink {
         self.connected.now()
     }
 
-    fn tell(&self, host: Option<&str>, note: WatchNote) {
-        self.speaker.watch(host, note);
+    fn send(&self, host: Option<&str>, note: WatchNote) {
+        self.peer_sender.watch(host, note);
     }
 }
 
-/// Lets Python answer a signal with its stacks, if the user allows it: then the script's `PYTHONPATH` begins with a folder of
-/// footplate's.
+/// Lets Python answer a signal with its stacks, if the user allows it. To do so, puts one of footplate's folders
+/// first in the script's `PYTHONPATH`.
 pub(super) fn hook(live: &mut Live, prepared: &Prepared, variables: &mut BTreeMap<OsString, OsString>) -> Option<Hook> {
     if prepared.settings.stacks != StackChoice::Signal {
         return None;
@@ -90,7 +90,7 @@ pub(super) fn begin(live: &mut Live, prepared: &Prepared, code_dir: &Path, hook:
     live.evidence_folder.clone_from(&folder);
     let input = HangInput {
         timeout: settings.hang_timeout,
-        means: is_read.then_some(Means { hook }),
+        means: is_read.then_some(StackMeans { hook }),
         host: job.cluster.current_host.clone(),
         folder: folder.clone(),
         code_dir: code_dir.to_owned(),
@@ -134,14 +134,14 @@ fn rules(live: &Live, prepared: &Prepared, code_dir: &Path) -> Option<LogRules> 
     rules
 }
 
-/// Keeps the files of NCCL's flight recorder, if the job has it turned on.
+/// Keeps the files of the flight recorder for NCCL, if the recorder is turned on in this job.
 async fn keep_flight_recorder(context: &Context, live: &mut Live) {
     let (Some(prefix), Some(folder)) = (flight_recorder::prefix(&context.variables), live.evidence_folder.clone())
     else {
         return;
     };
     let (since, folder) = (live.timeline.begun().wall, folder.join("nccl"));
-    let kept = live.supervisor.attend(KEEP_TIME, move || flight_recorder::keep(&prefix, since, &folder)).await;
+    let kept = live.supervisor.run_at_end(KEEP_TIME, move || flight_recorder::keep(&prefix, since, &folder)).await;
     match kept {
         Some(Ok(0)) => {}
         Some(Ok(count)) => tracing::info!("{count} files of NCCL's flight recorder are kept"),
@@ -150,13 +150,30 @@ async fn keep_flight_recorder(context: &Context, live: &mut Live) {
     }
 }
 
-/// Ends the watch. If the job was found to hang, that is why it ended, however its processes took their end.
+/// Makes a hang of this attempt the reason why it ended, however its processes ended.
+pub(super) fn judge(live: &Live, ended: Ended) -> Ended {
+    match live.hang.as_ref().and_then(HangWatch::verdict) {
+        Some(cause) => caused_by(cause, ended),
+        None => ended,
+    }
+}
+
+/// Returns the end with a hang as its cause. A stop that somebody else asked for is left as it is, and so is the end
+/// that already has this cause, to which the number of attempts may have been added.
+fn caused_by(hang: Cause, ended: Ended) -> Ended {
+    match &ended.outcome {
+        Outcome::Failed(known) if known.headline == hang.headline => ended,
+        _ if ended.was_stopped => ended,
+        _ => Ended { outcome: Outcome::Failed(Box::new(hang)), only_followed: false, ..ended },
+    }
+}
+
+/// Ends the watch. If the job was found to hang, the hang becomes the reason why it ended, however its processes
+/// ended.
 pub(super) async fn end(context: &Context, live: &mut Live, ended: Ended) -> Ended {
     let ended = match live.hang.take().and_then(HangWatch::finish) {
-        Some(cause) if !ended.was_stopped => {
-            Ended { outcome: Outcome::Failed(Box::new(cause)), only_followed: false, ..ended }
-        }
-        _ => ended,
+        Some(cause) => caused_by(cause, ended),
+        None => ended,
     };
     if !matches!(ended.outcome, Outcome::Succeeded) {
         keep_flight_recorder(context, live).await;

@@ -1,4 +1,4 @@
-//! Intermediate output: the start of its uploads, and the time that they may take at the end.
+//! Intermediate output: the start of its uploads, and the time limit for them at the end.
 
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,15 @@ use crate::storage::Access;
 use crate::storage::uploads::{IntermediateUploads, OutputTarget};
 use crate::supervise::Interrupted;
 
-/// The time for the uploads after the end of a script that has used up its grace period. The platform kills the
-/// container 10 s after the default grace period.
+/// The minimum time for the uploads if the script has used up its grace period. The platform kills the container 10 s
+/// after the default grace period.
 const LEAST_TIME: Duration = Duration::from_secs(5);
 
-/// The time in which uploads that were given up must take back what they have begun.
+/// The time within which abandoned uploads must abort what they have begun.
 const GOODBYE_TIME: Duration = Duration::from_secs(2);
 
-/// Begins the uploads, if the job asks for them. As with `sagemaker-training`, the platform uploads a folder that
-/// exists already.
+/// Begins the uploads, if the job requests them. As with sagemaker-training, the platform itself uploads a folder
+/// that already exists.
 pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared) {
     let job = &prepared.job;
     let Some(url) = &job.request.s3_output else { return };
@@ -26,8 +26,8 @@ pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared) {
         tracing::info!("intermediate output: {} is there already: whoever made it uploads it", folder.display());
         return;
     }
-    let asked = match OutputTarget::parse(url, job.name.as_deref()) {
-        Ok(asked) => asked,
+    let target = match OutputTarget::parse(url, job.name.as_deref()) {
+        Ok(target) => target,
         Err(error) => {
             tracing::warn!("intermediate output: {error}: nothing is uploaded");
             return;
@@ -37,7 +37,7 @@ pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared) {
         tracing::warn!("intermediate output: cannot make {}: {error}: nothing is uploaded", folder.display());
         return;
     }
-    let OutputTarget::S3(destination) = asked else { return };
+    let OutputTarget::S3(destination) = target else { return };
     let region = job.request.region.as_ref().and_then(|region| region.as_str());
     let access = Access::of(&context.variables, region);
     let to = destination.url("".as_ref());
@@ -50,18 +50,18 @@ pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared) {
     }
 }
 
-/// Tells the uploads that no process writes any more: the rest is uploaded while the outcome is decided.
+/// Tells the uploads that no process writes any more, so that the rest is uploaded while the outcome is decided.
 pub(super) fn end(live: &Live) {
     if let Some((uploads, _)) = &live.uploads {
         uploads.end();
     }
 }
 
-/// Waits for the uploads: after a stop signal, for what is left of the grace period since then; else as long as
-/// something arrives at least once in a grace period. A second stop signal ends the wait at once.
+/// Waits for the uploads. After a stop signal, waits for the rest of the grace period. Otherwise waits as long as the
+/// uploads make progress at least once per grace period. A second stop signal ends the wait at once.
 pub(super) async fn wait(live: &mut Live) {
     let Some((mut uploads, grace)) = live.uploads.take() else { return };
-    // Other hosts change nothing any more.
+    // From now on, other hosts change nothing.
     live.supervisor.ignore_peers();
     let now = Instant::now();
     let mut stopped_at = live.supervisor.stopped_at();

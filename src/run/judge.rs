@@ -1,5 +1,6 @@
-//! From the evidence about a failed process to its cause: at once for the other hosts, and once more at the end.
+//! Judging a failed process by the evidence: at once for the other hosts, and again at the end.
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -9,25 +10,28 @@ use super::start::{RankTask, timing};
 use super::{Outcome, Prepared};
 use crate::event::{Cause, CauseEnding, Collective, Ending, Event, EventKind, Events, KillReason, Output, Process};
 use crate::event::{EndedRank, RankOutput, RankTally};
-use crate::failure::{self, Evidence, Judgement, MemoryWatch, RankEvidence, Weight};
-use crate::files;
+use crate::failure::{self, Evidence, Judgement, MemoryWatch, RankEvidence, ScriptText, Weight};
 use crate::job::Variables;
-use crate::kernel;
-use crate::launch::ERROR_FILE;
+use crate::launch::{self, ERROR_FILE, TF_CONFIG};
 use crate::logs::{self, RankLabel};
 use crate::redact::without_private_keys;
 use crate::supervise::{EndReport, Reports, Stop, Supervisor};
+use crate::system::files;
+use crate::system::kernel;
 
-/// The time that judging may take. It takes milliseconds, unless a file system does not answer.
+/// The time limit for judging. It takes milliseconds, unless a file system does not answer.
 const JUDGE_TIME: Duration = Duration::from_secs(10);
 
-/// The time that reading an error file, or asking for the room on the disks, may take.
+/// The time limit for reading an error file, or for asking for the free space on the disks.
 const EVIDENCE_TIME: Duration = Duration::from_secs(2);
 
 /// The maximum size of a rank's error file, in bytes. torch elastic writes a traceback into it.
 const MAX_ERROR_FILE: u64 = 4 << 20;
 
-/// The end of the script's processes, for this host and for the others.
+/// The maximum size of a script whose functions are looked up in it.
+const MAX_SCRIPT: u64 = 1 << 20;
+
+/// The end of the script's processes, as it matters for this host and for the others.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) outcome: Outcome,
@@ -35,12 +39,12 @@ pub(super) struct Ended {
     pub(super) ranks: RankTally,
     /// True if the processes were told to stop by a signal to footplate.
     pub(super) was_stopped: bool,
-    /// True if those that failed were only told to end, because of another one.
+    /// True if the processes that failed were only told to end, because of another failure.
     pub(super) only_followed: bool,
 }
 
 impl From<Outcome> for Ended {
-    /// Returns the end of a host on which no process of the script ran.
+    /// Returns the end of a host on which no process of the script has run.
     fn from(outcome: Outcome) -> Ended {
         Ended { outcome, ranks: RankTally::default(), was_stopped: false, only_followed: false }
     }
@@ -61,24 +65,38 @@ pub(super) struct Judge {
 #[derive(Debug)]
 struct Judged {
     process: Process,
-    /// Its rank, if the job has several.
+    /// The rank of the process, if the job has several.
     rank: Option<usize>,
     /// The command without secrets.
     command: String,
-    /// The file into which it may write its error.
+    /// The file into which the process may write its error.
     error_file: Option<PathBuf>,
-    /// The name of a service in sentences.
+    /// The file into which the process may write the cause that another footplate judged.
+    cause_file: Option<PathBuf>,
+    /// The name of a service, as used in sentences.
     service: Option<&'static str>,
-    /// True if the process on this host is mpirun's daemon, which is judged by [`super::remote`].
+    /// The value of TF_CONFIG, if the process has one.
+    tf_config: Option<OsString>,
+    /// True if the process on this host is mpirun's daemon, which [`super::remote`] judges.
     serves: bool,
 }
 
-/// An order for the thread that judges failures as they are told.
+/// An order for the thread that judges failures as they are reported.
 enum JudgeOrder {
     /// A process has failed.
     Failure { process: Process, ending: Ending, output: Option<Arc<Output>> },
-    /// The ranks have ended, some of them because they were told to.
+    /// The ranks have ended. Some of them were told to end.
     Last { tally: RankTally, ended: Vec<EndedRank> },
+}
+
+impl Judged {
+    /// Returns the cause that the process passed on before it ended in this way, if it did. The exit codes differ if
+    /// the process ended for another reason.
+    fn passed_on(&self, ending: Ending) -> Option<Cause> {
+        let bytes = files::read_within(EVIDENCE_TIME, self.cause_file.as_deref()?, MAX_ERROR_FILE).ok()?;
+        let cause: Cause = serde_json::from_slice(&bytes).ok()?;
+        (cause.exit_code() == ending.exit_code()).then_some(cause)
+    }
 }
 
 impl Judge {
@@ -96,7 +114,9 @@ impl Judge {
             rank: task.rank,
             command: task.shown_command(&redactor),
             error_file: task.error_file.clone(),
+            cause_file: task.cause_file.clone(),
             service: task.service,
+            tf_config: task.task.variables.get(OsStr::new(TF_CONFIG)).cloned(),
             serves: task.serves,
         };
         Judge {
@@ -109,7 +129,7 @@ impl Judge {
         }
     }
 
-    /// Judges failures as they are told, on a thread of its own, and tells the causes.
+    /// Judges failures as they are reported, on a separate thread, and emits the causes.
     pub(super) fn listen(self: &Arc<Self>, events: &Events) {
         let (sender, orders) = mpsc::channel();
         let (judge, told) = (Arc::clone(self), events.clone());
@@ -132,7 +152,7 @@ impl Judge {
             }
         });
         if let Err(error) = spawned {
-            // The others hear of failures at the end.
+            // The other hosts will receive the failures at the end.
             tracing::debug!("failures are not judged early: {error}");
             let told = events.clone();
             events.subscribe(move |event: &Event| {
@@ -146,7 +166,7 @@ impl Judge {
         let (attempt, mut sender) = (events.attempt(), Some(sender));
         events.subscribe(move |event: &Event| {
             if event.attempt > attempt {
-                // The thread ends.
+                // This ends the thread.
                 sender = None;
             }
             let Some(sender) = &sender else { return };
@@ -156,7 +176,7 @@ impl Judge {
                 {
                     JudgeOrder::Failure { process: process.clone(), ending: *ending, output: output.clone() }
                 }
-                // It goes the same way, so that the other hosts hear of it after the causes.
+                // This order takes the same way as the failures, so that the other hosts receive it after the causes.
                 EventKind::RanksEnded { tally, ended } => {
                     JudgeOrder::Last { tally: tally.clone(), ended: ended.clone() }
                 }
@@ -167,7 +187,8 @@ impl Judge {
         });
     }
 
-    /// Returns the cause of a failure while others may still run. Before its output was read, only the ending is known.
+    /// Returns the cause of a failure while other processes may still run. Before the output was read, only the
+    /// ending is known.
     fn early_cause(&self, process: &Process, ending: Ending, output: Option<&Output>) -> Cause {
         match output {
             Some(output) => self.judged(process, ending, output, None, false).cause,
@@ -178,11 +199,11 @@ impl Judge {
         }
     }
 
-    /// Returns the cause that a rank had of its own when it was ended, if it had one.
+    /// Returns the rank's own failure at the time when it was ended, if it had one.
     fn cause_of_ended(&self, rank: &EndedRank) -> Option<(Process, Cause)> {
         let judgement = self.judged(&rank.process, rank.ending, &rank.output, None, true);
         (judgement.weight == Weight::Own).then(|| {
-            // It would have ended with an exception's code.
+            // Otherwise it would have ended with Python's exit code for an exception.
             let ending = CauseEnding::Process(Ending::Exited(1));
             (rank.process.clone(), Cause { ending, ..judgement.cause })
         })
@@ -199,7 +220,7 @@ impl Judge {
     ) -> Judgement {
         let job = &self.prepared.job;
         let own = self.processes.iter().find(|judged| judged.process == *process);
-        // A rank that a launcher started runs by the launcher's command.
+        // A rank that a launcher started has the launcher's command.
         let judged = own.or(self.processes.first());
         let command = judged.map(|judged| judged.command.clone()).unwrap_or_default();
         let (stderr, stdout) = (without_private_keys(&output.stderr), without_private_keys(&output.stdout));
@@ -228,16 +249,47 @@ impl Judge {
         let error_file = judged.and_then(|judged| judged.error_file.clone()).or(given);
         let error_file = error_file.and_then(|path| files::read_within(EVIDENCE_TIME, &path, MAX_ERROR_FILE).ok());
         evidence.error_file = error_file.and_then(|bytes| failure::error_file(&bytes));
+        let has_lost_names = |text: &[u8]| memchr::memmem::find(text, failure::WITHOUT_FILE.as_bytes()).is_some();
+        if has_lost_names(&stderr) || output.ranks.iter().any(|rank| has_lost_names(&rank.stderr)) {
+            evidence.script = self.script();
+        }
         let mut judgement = failure::judge(&evidence);
-        // mpirun was given the addresses of hosts whose names need not resolve.
+        let config = own.and_then(|judged| judged.tf_config.as_deref()).and_then(OsStr::to_str).unwrap_or_default();
+        for (task, address) in launch::tasks_of_cluster(config) {
+            if let Some(host) = self.host_at(&address) {
+                judgement.cause.locate_task(&task, host);
+            }
+        }
+        // mpirun was given the addresses of hosts whose names may not resolve.
         for (name, address) in &self.prepared.settings.host_addresses {
             judgement.cause.call_host(&address.to_string(), name);
+        }
+        if let Some(passed_on) = own.and_then(|own| own.passed_on(ending)) {
+            judgement.cause = passed_on;
         }
         judgement.cause = self.of_service(process, ending, output, judgement.cause);
         judgement
     }
 
-    /// Returns what a cause means for the job if the process is a service.
+    /// Returns the script, if it is a file that can be read.
+    fn script(&self) -> Option<ScriptText> {
+        let path = self.code_dir.join(self.prepared.job.request.program.as_deref()?);
+        let text = files::read_within(EVIDENCE_TIME, &path, MAX_SCRIPT).ok()?;
+        Some(ScriptText { path: path.display().to_string(), text: String::from_utf8_lossy(&text).into_owned() })
+    }
+
+    /// Returns the host of the job that others reach at this address or by this name, if there is exactly one.
+    fn host_at(&self, address: &str) -> Option<&str> {
+        let known = &self.prepared.settings.host_addresses;
+        let mut at = known.iter().filter(|(_, own)| own.to_string() == address).map(|(name, _)| name);
+        match (at.next(), at.next()) {
+            (None, _) => self.prepared.job.cluster.hosts.iter().find(|host| *host == address).map(String::as_str),
+            (Some(name), None) => Some(name),
+            (Some(_), Some(_)) => None,
+        }
+    }
+
+    /// Returns the cause of a service's failure in terms of its meaning for the job.
     fn of_service(&self, process: &Process, ending: Ending, output: &Output, cause: Cause) -> Cause {
         let Some(title) = self.judged_of(process).and_then(|judged| judged.service) else { return cause };
         if !self.late.contains(process) {
@@ -251,7 +303,8 @@ impl Judge {
         self.processes.iter().find(|judged| judged.process == *process)
     }
 
-    /// Returns true if a report is about a failure. A service that ended by itself is reported only if that is one.
+    /// Returns true if a report is about a failure. A service that ended by itself is reported only if that was a
+    /// failure.
     fn is_failure(&self, report: &EndReport) -> bool {
         !report.ending.is_success() || self.is_service(report)
     }
@@ -260,10 +313,10 @@ impl Judge {
         self.judged_of(&report.process).is_some_and(|judged| judged.service.is_some())
     }
 
-    /// Returns the facts about the job and the container to which hints refer.
+    /// Returns the facts about the job and the container that hints use.
     fn job_evidence(&self) -> failure::JobEvidence {
         let job = &self.prepared.job;
-        let names = |dict: &crate::python::Dict| dict.keys().map(|name| name.to_str().into_owned()).collect();
+        let names = |dict: &crate::job::python::Dict| dict.keys().map(|name| name.to_str().into_owned()).collect();
         failure::JobEvidence {
             channels: names(&job.channels),
             inputs: Some(job.paths.data().to_string_lossy().into_owned()),
@@ -273,15 +326,15 @@ impl Judge {
         }
     }
 
-    /// Judges how the processes of the script ended, on a thread of its own: a stop signal is heard meanwhile. If judging takes
-    /// too long, only the endings are known.
+    /// Judges how the processes of the script ended, on a separate thread, so that stop signals are handled
+    /// meanwhile. If judging takes too long, only the endings are known.
     pub(super) async fn outcome(self: &Arc<Self>, supervisor: &mut Supervisor, reports: Reports) -> Ended {
         let reports = Arc::new(reports);
         if !reports.reports.iter().any(|report| self.is_failure(report)) {
             return self.ended(&reports, Judge::of_report);
         }
         let (judge, judged) = (Arc::clone(self), Arc::clone(&reports));
-        let ended = supervisor.attend(JUDGE_TIME, move || judge.ended(&judged, Judge::of_report)).await;
+        let ended = supervisor.run_at_end(JUDGE_TIME, move || judge.ended(&judged, Judge::of_report)).await;
         ended.unwrap_or_else(|| {
             tracing::warn!("the output of the failed processes is not looked at: that takes too long");
             self.ended(&reports, |judge, report, _| Judgement {
@@ -291,12 +344,12 @@ impl Judge {
         })
     }
 
-    /// Judges why a process failed that was reported.
+    /// Judges why a process with this report failed.
     fn of_report(&self, report: &EndReport, stop: Option<Stop>) -> Judgement {
         self.judged(&report.process, report.ending, &report.output, stop, report.followed)
     }
 
-    /// Chooses the process that failed first by the causes.
+    /// Chooses the process that failed first, with the help of the causes.
     fn ended(&self, reports: &Reports, judge: impl Fn(&Judge, &EndReport, Option<Stop>) -> Judgement) -> Ended {
         let failed: Vec<&EndReport> = reports.reports.iter().filter(|report| self.is_failure(report)).collect();
         let judged = failed.iter().map(|report| {
@@ -330,7 +383,8 @@ impl Judge {
                     let left = self.left_before(reports, report);
                     cause.hints = failure::with_ranks_that_left(&left, cause.hints);
                 }
-                // It was ended while it was failing, and would have ended like the ranks that only noticed.
+                // The rank was ended while it was failing, and would otherwise have ended like the ranks that only
+                // noticed.
                 if report.followed && weight != Weight::Told && matches!(report.ending, Ending::Signaled(_)) {
                     let noticed = failed.iter().filter(|other| !other.followed).min_by_key(|other| other.duration);
                     cause.ending = CauseEnding::Process(noticed.map_or(Ending::Exited(1), |other| other.ending));
@@ -341,7 +395,7 @@ impl Judge {
         Ended { outcome, ranks, was_stopped: reports.stop.is_some(), only_followed }
     }
 
-    /// Returns what all ranks of this host tell of a collective operation that ran out of time.
+    /// Returns the reports of all ranks of this host about a collective operation that timed out.
     fn collective(&self, reports: &Reports, ranks: &RankTally) -> Collective {
         let outputs = reports.reports.iter().flat_map(|report| {
             let own = (self.rank_of(&report.process), &report.output.stderr[..]);
@@ -353,7 +407,7 @@ impl Judge {
         collective
     }
 
-    /// Returns the ranks that ended with exit code 0 before the process of a report, without being told to.
+    /// Returns the ranks that ended by themselves with exit code 0 before the process of this report.
     fn left_before(&self, reports: &Reports, failed: &EndReport) -> Vec<usize> {
         let has_left = |report: &&EndReport| {
             report.ending.is_success()

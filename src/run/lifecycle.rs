@@ -16,7 +16,7 @@ use crate::logs::{self, Relay};
 use crate::redact::Redactor;
 use crate::supervise::LIMIT_REMEDY;
 
-/// The time that the success or the failure file may take to be written.
+/// The time limit for writing the success or the failure file.
 const RECORD_TIME: Duration = Duration::from_secs(10);
 
 /// Runs the phases of a job, and returns the exit code of footplate.
@@ -58,14 +58,14 @@ pub(super) fn run(
     })
 }
 
-/// Begins a run. From here on messages go out, a panic is reported, and signals are caught.
+/// Begins a run. From here on, messages are written, panics are reported, and signals are caught.
 fn begin(context: &Context, events: Events, timeline: Timeline) -> std::io::Result<Live> {
     let relay = Relay::start()?;
     logs::init(relay.clone());
     logs::set_redactor(Redactor::new(context.variables.texts()));
     panic::install(context.files.clone(), relay.clone());
     let mut live = Live::begin(relay.clone(), events, timeline)?;
-    panic::end_if_stop_is_unheard(&mut live.supervisor, context.files.clone(), relay)?;
+    panic::end_if_stop_is_not_handled(&mut live.supervisor, context.files.clone(), relay)?;
     if context.leaves_files {
         context.files.begin();
     }
@@ -78,7 +78,7 @@ fn begin(context: &Context, events: Events, timeline: Timeline) -> std::io::Resu
 async fn record(context: &Context, live: &mut Live, outcome: &Outcome) {
     let (outcome, files) = (outcome.clone(), context.leaves_files.then(|| context.files.clone()));
     let (call, limit) = (context.options.call.clone(), live.text_limit);
-    let recorded = live.supervisor.attend(RECORD_TIME, move || {
+    let recorded = live.supervisor.run_at_end(RECORD_TIME, move || {
         let redactor = logs::redactor();
         outcome.log(&redactor);
         if let Some(call) = call {
@@ -97,14 +97,14 @@ async fn record(context: &Context, live: &mut Live, outcome: &Outcome) {
     }
 }
 
-/// Ends a run that gets no thread or no descriptor. The failure file needs neither.
+/// Ends a run for which no thread or descriptor is available. Writing the failure file needs neither.
 fn cannot_start(context: &Context, error: &std::io::Error) -> i32 {
     let remedy = match Errno::from_raw(error.raw_os_error().unwrap_or_default()) {
         Errno::EAGAIN => LIMIT_REMEDY,
         Errno::EMFILE | Errno::ENFILE => {
             "allow the container more open files (docker run --ulimit nofile=1024, ulimit -n)"
         }
-        // An engine before Docker 20.10.10 refuses clone3 in this way, with which the C library makes threads.
+        // Docker before 20.10.10 refuses clone3 with this error. The C library uses clone3 to create threads.
         Errno::EPERM | Errno::ENOSYS => {
             "the container engine forbids a system call for threads, signals or events: use a newer engine (Docker since \
              20.10.10), or allow the call (docker run --security-opt seccomp=unconfined)"

@@ -1,15 +1,15 @@
-//! The link of this host to the other hosts, and the herald that tells them of events.
+//! The connection of this host to the other hosts, and the herald that reports events to them.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::cluster::{Channel, Order, Speaker};
+use crate::cluster::{Channel, Order, PeerSender};
 use crate::event::{Cause, CauseEnding, Event, EventKind, Process, StopReason, Subscriber};
 use crate::failure;
 use crate::logs;
 
-/// This host's link to its peers.
+/// This host's connection to its peers.
 #[derive(Debug)]
 pub(super) struct PeerLink {
     pub(super) cluster: Channel,
@@ -21,69 +21,70 @@ pub(super) struct PeerLink {
     pub(super) agent: Option<PathBuf>,
     /// The other hosts that are connected to this one.
     pub(super) connected: ConnectedHosts,
-    /// The failures that the others were told.
+    /// The failures that were reported to the other hosts.
     pub(super) announced: Arc<Mutex<Announced>>,
 }
 
-/// The failures that the other hosts were told.
+/// The state of the failure report to the other hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Announced {
-    /// None.
+    /// No failure was reported.
     #[default]
     Nothing,
-    /// One of this process. It may be the cause, or gives way to another.
+    /// A failure of one process was reported. A later report can replace it.
     Failure {
-        /// The process. `None` for a failure that is no process's.
+        /// The process. `None` for a failure that does not belong to a process.
         process: Option<Process>,
-        /// True if the failure may be the cause.
+        /// True if the failure may be the cause. False if it reads like a consequence, so that the cause of another
+        /// process can replace it.
         may_be_cause: bool,
     },
-    /// The last account of this host. Judgements that come later change nothing.
+    /// The final report of this host was sent. Later judgements are not reported.
     LastAccount,
 }
 
-/// The hosts that a launch spans.
+/// The hosts that a launch spans, and the hosts that it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SpanOfLaunch {
     /// Every host runs by itself.
     EachHost,
-    /// The launch spans hosts, and each starts when those that are there are ready.
+    /// The launch spans several hosts, and waits only for those that are connected.
     PresentHosts,
-    /// The launch spans hosts, and none starts before all are ready.
+    /// The launch spans several hosts, and waits until all of them are ready.
     AllHosts,
 }
 
 impl PeerLink {
-    /// Returns true if the job ends because of a host.
+    /// Returns true if the job is ending because of some host.
     pub(super) fn is_stopping(&self) -> bool {
         self.cluster.view().borrow().stage.is_stopping()
     }
 
-    /// Returns the next command of mpirun's that this host is to run. `None` if there will be no more.
+    /// Returns the next command of mpirun that this host must run. `None` if there will be no more.
     pub(super) async fn order(&mut self) -> Option<Order> {
         self.cluster.order().await
     }
 
-    /// Tells that a command of mpirun's has ended.
+    /// Reports that a command of mpirun has ended.
     pub(super) fn executed(&self, order: &Order, code: i32) {
-        self.cluster.speaker().executed(order.id, code);
+        self.cluster.sender().executed(order.id, code);
     }
 
-    /// Tells the last account of this host. Judgements that come later are not told.
+    /// Sends the final report of this host. Later judgements are not reported.
     pub(super) fn failed(&self, cause: &Cause) {
         *lock(&self.announced) = Announced::LastAccount;
-        self.cluster.speaker().failed(accounted(cause, &self.host), true);
+        self.cluster.sender().failed(accounted(cause, &self.host), true);
     }
 
     pub(super) fn spans_hosts(&self) -> bool {
         self.launch != SpanOfLaunch::EachHost
     }
 
-    /// Returns what tells the other hosts of the events on this one.
+    /// Returns the subscriber that reports the events of this host to the others.
     pub(super) fn herald(&self) -> impl Subscriber + use<> {
-        Herald {
+        EventForwarder {
             attempt: 0,
-            speaker: self.cluster.speaker().clone(),
+            peer_sender: self.cluster.sender().clone(),
             host: self.host.clone(),
             spans_hosts: self.spans_hosts(),
             announced: Arc::clone(&self.announced),
@@ -91,12 +92,12 @@ impl PeerLink {
     }
 }
 
-/// The other hosts that are connected to this one, by events.
+/// The other hosts that are connected to this one, kept up to date by events.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ConnectedHosts(Arc<Mutex<BTreeSet<String>>>);
 
 impl ConnectedHosts {
-    /// Returns the hosts at present.
+    /// Returns the hosts that are connected at present.
     pub(super) fn now(&self) -> BTreeSet<String> {
         lock(&self.0).clone()
     }
@@ -116,50 +117,50 @@ impl Subscriber for ConnectedHosts {
     }
 }
 
-/// Returns a cause as other hosts are told it: with this host's name, and without secrets.
+/// Returns a cause in the form in which it is sent to other hosts: with this host's name, and without secrets.
 pub(super) fn accounted(cause: &Cause, host: &str) -> Cause {
     let own =
         Cause { host: cause.host.clone().or_else(|| Some(host.to_owned())), followers: 0, ended: 0, ..cause.clone() };
     failure::redacted(&own, &logs::redactor())
 }
 
-/// Tells the other hosts of the events on this one.
-struct Herald {
+/// Reports the events of this host to the others.
+struct EventForwarder {
     /// The present attempt at running the ranks.
     attempt: u32,
-    speaker: Speaker,
+    peer_sender: PeerSender,
     host: String,
     spans_hosts: bool,
     announced: Arc<Mutex<Announced>>,
 }
 
-impl Subscriber for Herald {
+impl Subscriber for EventForwarder {
     fn receive(&mut self, event: &Event) {
         match &event.kind {
             EventKind::Restarting { attempt, .. } => {
                 self.attempt = *attempt;
                 *lock(&self.announced) = Announced::Nothing;
             }
-            // A judgement about an earlier attempt that comes late.
+            // A late judgement about an earlier attempt.
             EventKind::CauseJudged { .. } | EventKind::FailuresJudged(_) if event.attempt < self.attempt => {}
             EventKind::CauseJudged { process, cause, is_final } => self.failed(process.as_ref(), cause, *is_final),
-            // Ranks of other hosts would wait for those of this one for ever.
+            // Ranks of other hosts would wait for those of this host for ever.
             EventKind::Stopping(StopReason::Signal(signal)) if self.spans_hosts => {
                 let headline = format!("the job was told to stop by {signal}");
                 let cause = Cause::new(headline, CauseEnding::NoProcess(0));
-                self.speaker.failed(accounted(&cause, &self.host), true);
+                self.peer_sender.failed(accounted(&cause, &self.host), true);
             }
-            EventKind::RankKilled => self.speaker.rank_killed(),
-            EventKind::StepCompleted(step) => self.speaker.completed(*step),
-            EventKind::FailuresJudged(ranks) => self.speaker.ended(ranks.clone()),
+            EventKind::RankKilled => self.peer_sender.rank_killed(),
+            EventKind::StepCompleted(step) => self.peer_sender.completed(*step),
+            EventKind::FailuresJudged(ranks) => self.peer_sender.ended(ranks.clone()),
             _ => {}
         }
     }
 }
 
-impl Herald {
-    /// Tells of a failed process, possibly before all of its output was read: the others need not wait for the rest. A cause
-    /// that reads like a consequence gives way to one that does not.
+impl EventForwarder {
+    /// Reports a failed process, possibly before all of its output was read, because the other hosts need not wait
+    /// for the rest. A cause that reads like a consequence is replaced by one that does not.
     fn failed(&mut self, process: Option<&Process>, cause: &Cause, is_final: bool) {
         let may_be_cause = is_final && !cause.is_consequence();
         let mut announced = lock(&self.announced);
@@ -172,7 +173,7 @@ impl Herald {
         };
         if is_news {
             *announced = Announced::Failure { process: process.cloned(), may_be_cause };
-            self.speaker.failed(accounted(cause, &self.host), is_final);
+            self.peer_sender.failed(accounted(cause, &self.host), is_final);
         }
     }
 }
@@ -185,8 +186,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::sync::Arc;
 
-    use super::{Announced, Herald, lock};
-    use crate::cluster::Speaker;
+    use super::{Announced, EventForwarder, lock};
+    use crate::cluster::PeerSender;
     use crate::cluster::message::Message;
     use crate::event::{Cause, CauseEnding, Ending, EventKind, Events, Process};
 
@@ -197,11 +198,17 @@ mod tests {
 
     #[test]
     fn the_other_hosts_are_told_of_the_failure_that_may_be_the_cause() {
-        let (speaker, mut collect) = Speaker::collecting();
+        let (peer_sender, mut collect) = PeerSender::collecting();
         let announced = Arc::default();
         let events = Events::new("algo-1");
         let host = "algo-1".to_owned();
-        events.subscribe(Herald { attempt: 0, speaker, host, spans_hosts: true, announced: Arc::clone(&announced) });
+        events.subscribe(EventForwarder {
+            attempt: 0,
+            peer_sender,
+            host,
+            spans_hosts: true,
+            announced: Arc::clone(&announced),
+        });
         let mut told = |event: EventKind| -> Vec<(String, bool)> {
             events.emit(event);
             let failed = collect().into_iter().filter_map(|message| match message {
@@ -211,14 +218,15 @@ mod tests {
             failed.collect()
         };
         let expect = |headline: &str, is_final: bool| vec![(headline.to_owned(), is_final)];
-        // At once, and again with its output. Another rank that only lost its connection is no news.
+        // The failure is reported at once, and again with its output. Another rank that only lost its connection is
+        // not reported.
         assert_eq!(told(judged(0, "exit code 1", false)), expect("exit code 1", false));
         assert_eq!(told(judged(0, "Connection reset by peer", true)), expect("Connection reset by peer", true));
         assert_eq!(told(judged(1, "Broken pipe", true)), []);
-        // A failure that explains the first one replaces it. No later one does.
+        // A failure that explains the first one replaces it. Later ones do not.
         assert_eq!(told(judged(1, "ValueError: bad", true)), expect("ValueError: bad", true));
         assert_eq!(told(judged(2, "ValueError: worse", true)), []);
-        // Judgements that come after the last account of this host change nothing.
+        // Judgements after the final report of this host change nothing.
         *lock(&announced) = Announced::LastAccount;
         assert_eq!(told(judged(1, "exit code 1", false)), []);
         assert_eq!(told(EventKind::RankKilled), []);

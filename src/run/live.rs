@@ -1,4 +1,4 @@
-//! The things that live as long as a run of footplate.
+//! The parts that live as long as a run of footplate.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,38 +21,38 @@ use crate::storage::uploads::IntermediateUploads;
 use crate::supervise::{self, Interrupted, Supervisor};
 use crate::watch::hang::HangWatch;
 
-/// The things that live as long as a run.
+/// The parts that live as long as a run.
 #[derive(Debug)]
 pub(super) struct Live {
     /// Runs all programs.
     pub(super) supervisor: Supervisor,
-    /// The way by which components tell what happens.
+    /// The bus on which components report events.
     pub(super) events: Events,
     /// The times of the phases.
     pub(super) timeline: Timeline,
-    /// A folder for files of this run.
+    /// A folder for the temporary files of this run.
     pub(super) scratch: Scratch,
     /// The run record. `None` before the job is known, and if the record is turned off.
     pub(super) record: Option<RunRecord>,
-    /// The folder of the report at the end of the job. `None` if none is asked for on this host.
+    /// The folder of the report at the end of the job. `None` if no report is requested on this host.
     pub(super) report: Option<PathBuf>,
-    /// The metrics that are looked for. `None` if there are none, and after the script.
+    /// The collection of metrics. `None` if the job has none, and after the script.
     pub(super) metrics: Option<Metrics>,
-    /// The samples of resources. `None` if they are turned off, and after the script.
+    /// The sampling of resources. `None` if it is turned off, and after the script.
     pub(super) resources: Option<Resources>,
     /// The folder of checkpoints. `None` if the job has none.
     pub(super) checkpoints: Option<CheckpointFolder>,
-    /// The sending of metrics. `None` if nobody asks for it, and after the script.
+    /// The sender of metrics. `None` if it was not requested, and after the script.
     pub(super) push: Option<Push>,
-    /// The folder of this host's own files. `None` before the script, and if no record is kept.
+    /// The folder of this host's evidence files. `None` before the script, and if no record is kept.
     pub(super) evidence_folder: Option<PathBuf>,
     /// The watch for hangs. `None` before the script and after it.
     pub(super) hang: Option<HangWatch>,
-    /// The link to the other hosts. `None` in a job of one host.
+    /// The connection to the other hosts. `None` in a job of one host.
     pub(super) peers: Option<PeerLink>,
-    /// The uploads of intermediate output, with the grace period.
+    /// The uploads of intermediate output, and the grace period.
     pub(super) uploads: Option<(IntermediateUploads, Duration)>,
-    /// The limit of the failure text.
+    /// The length limit of the failure text.
     pub(super) text_limit: TextLimit,
 }
 
@@ -89,19 +89,19 @@ impl Live {
         self.events.emit(EventKind::PhaseStarted(started));
     }
 
-    /// Returns the hardware of this host. A stop signal ends the wait for a program of the image that hangs while it is asked.
+    /// Returns the hardware of this host. A stop signal ends the wait for a program of the image that hangs.
     ///
     /// # Errors
     /// A stop signal came, or another host ends the job.
     pub(super) async fn hardware(&mut self, context: &Context, prepared: &Prepared) -> Result<Hardware, Interrupted> {
         let probe = prepare::probe(prepared, &context.variables);
         if !probe.has_programs() {
-            return Ok(probe.ask());
+            return Ok(probe.query_programs());
         }
-        let asked = self.supervisor.interruptible(move || probe.ask()).await;
-        if asked.is_err() {
+        let answer = self.supervisor.interruptible(move || probe.query_programs()).await;
+        if answer.is_err() {
             supervise::kill_descendants();
         }
-        asked
+        answer
     }
 }

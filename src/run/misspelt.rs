@@ -1,25 +1,27 @@
-//! Names that look like settings and are none: a setting that is misspelt would silently not apply.
+//! Names that look like settings but are not. A misspelt setting would otherwise be ignored silently.
 
 use crate::job::Variables;
+use crate::job::python::Dict;
 use crate::job::settings::{HYPERPARAMETER_PREFIX, REGISTRY, Setting, VARIABLE_PREFIX};
+use crate::launch::CAUSE_FILE;
 use crate::prepare::environment::{ATTEMPT, ENVIRONMENT_FILE};
 use crate::prepare::nearest::{distance, nearest};
-use crate::python::Dict;
 use crate::run::context::IN_COMMAND;
 use crate::supervise::keeper;
 
 /// The variables with the prefix of settings that footplate itself sets for processes within a job.
-const OWN_VARIABLES: [&str; 4] = [ENVIRONMENT_FILE, IN_COMMAND, ATTEMPT, keeper::FOLDER];
+const OWN_VARIABLES: [&str; 5] = [ENVIRONMENT_FILE, IN_COMMAND, ATTEMPT, CAUSE_FILE, keeper::FOLDER];
 
 /// The prefix of the variables of footplate's own tests.
 const TEST_PREFIX: &str = "FOOTPLATE_TEST_";
 
-/// The maximum number of changes by which a variable without the prefix of settings may differ from a setting's.
+/// The maximum number of changed characters between a variable without the prefix of settings and the variable of a
+/// setting.
 const MAX_CHANGES: usize = 2;
 
-/// Returns a warning for each variable and each hyperparameter that looks like a setting and is none. `own` are the
-/// hyperparameters with the prefix of settings, `others` are all others. Values are not shown, because they can be
-/// secret.
+/// Returns a warning for each variable and each hyperparameter that looks like a setting but is not one. `own` are
+/// the hyperparameters with the prefix of settings, `others` are all others. Values are not shown, because they can
+/// be secret.
 pub(super) fn warnings(variables: &Variables, own: &Dict, others: &Dict) -> Vec<String> {
     let of_own = own.keys().filter_map(|key| {
         let key = key.to_str();
@@ -45,7 +47,7 @@ pub(super) fn warnings(variables: &Variables, own: &Dict, others: &Dict) -> Vec<
 /// Returns the warning for a variable; `None` if it is a setting, or does not look like one.
 fn of_variable(name: &str) -> Option<String> {
     let capitals = name.to_ascii_uppercase();
-    // A start looks at hundreds of variables.
+    // A start checks hundreds of variables, so most are ruled out quickly.
     if !(capitals.contains("FOOT") || capitals.contains("PLATE")) || name.starts_with(TEST_PREFIX) {
         return None;
     }
@@ -73,7 +75,7 @@ fn of_variable(name: &str) -> Option<String> {
     }
 }
 
-/// Returns true if two names differ only in case and in the characters between words.
+/// Returns true if two names differ only in case and in the characters that separate words.
 fn is_spelling_of(name: &str, other: &str) -> bool {
     let letters = |text: &str| -> String {
         text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
@@ -85,7 +87,7 @@ fn is_spelling_of(name: &str, other: &str) -> bool {
 mod tests {
     use super::warnings;
     use crate::job::Variables;
-    use crate::python::Dict;
+    use crate::job::python::Dict;
 
     fn of_variables(names: &[&str]) -> Vec<String> {
         let variables: Variables = names.iter().map(|name| (*name, "s3cret")).collect();

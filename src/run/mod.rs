@@ -4,10 +4,12 @@
 //! config ─► code ─► requirements ─► environment ─► launch ─► script ─► outcome
 //! ```
 //!
-//! Each phase either returns what the next one needs, or ends the job with an [`Outcome`], which alone makes the exit
-//! code and the failure text. [`context`] holds what never changes, [`live`] what lives as long as the run, and
-//! [`lifecycle`] the order. Before the script starts, a stop signal ends the job at once; after that, the
-//! [`Supervisor`](crate::supervise::Supervisor) gives all processes their grace period.
+//! Each phase either returns the input of the next one, or ends the job with an [`Outcome`]. Only the outcome makes
+//! the exit code and the failure text. [`context`] holds the facts that never change, [`live`] holds the parts that
+//! live as long as the run, and [`lifecycle`] has the order. Before the script starts, a stop signal ends the job at
+//! once; after that, the [`Supervisor`](crate::supervise::Supervisor) gives all processes their grace period.
+//!
+//! This folder must not do a phase's work itself.
 
 mod addresses;
 mod bring;

@@ -1,4 +1,4 @@
-//! The Python module that an engine needs: the image, or the requirements of the job, must bring it.
+//! The Python module that an engine needs. The image or the requirements of the job must provide it.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub(super) async fn require(
     }
 }
 
-/// Returns the job with the modules of the image's Python on which the choice of the launcher depends.
+/// Adds to the job the modules of the image's Python on which the choice of the launcher depends.
 pub(super) async fn with_frameworks(
     context: &Context,
     live: &mut Live,

@@ -1,4 +1,4 @@
-//! The observers of the script: they look for metrics in its lines, and sample what the container uses.
+//! The observers of the script, which search its lines for metrics and sample the container's resource usage.
 
 use std::path::{Path, PathBuf};
 
@@ -6,23 +6,19 @@ use super::Prepared;
 use super::context::Context;
 use super::live::Live;
 use crate::event::Moment;
-use crate::files;
 use crate::job::config;
 use crate::job::settings::TensorBoardChoice;
 use crate::machine::{self, Hardware, devices};
 use crate::observe::advice::Processes;
-use crate::observe::export::{Board, Push, PushInput, PushSettings};
+use crate::observe::export::{EventFile, Push, PushInput, PushSettings};
 use crate::observe::metrics::{Metrics, MetricsInput};
 use crate::observe::resources::{DevicesInput, GpuPresence, Resources, ResourcesInput};
-use crate::python::Value;
-
-/// The hyperparameter by which a tuning job names its objective.
-const OBJECTIVE: &str = "_tuning_objective_metric";
+use crate::system::files;
 
 /// The variable that names the folder of the platform's Experiments.
 const EXPERIMENTS: &str = "SAGEMAKER_METRICS_DIRECTORY";
 
-/// The facts about this host that observers need.
+/// The facts about this host that observers use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HostFacts<'a> {
     /// The hardware.
@@ -33,14 +29,14 @@ pub(super) struct HostFacts<'a> {
 
 /// Begins to observe the script.
 pub(super) fn begin(context: &Context, live: &mut Live, prepared: &Prepared, host: &HostFacts<'_>, code_dir: &Path) {
-    let board = board(prepared);
-    watch(context, live, prepared, code_dir, board.clone());
-    sample(context, live, prepared, host, board);
+    let event_file = event_file(prepared);
+    watch(context, live, prepared, code_dir, event_file.clone());
+    sample(context, live, prepared, host, event_file);
     push(context, live, prepared);
 }
 
-/// Returns the event file for TensorBoard, if the job asks for it.
-fn board(prepared: &Prepared) -> Option<Board> {
+/// Returns the event file for TensorBoard, if the job requests it.
+fn event_file(prepared: &Prepared) -> Option<EventFile> {
     let paths = &prepared.job.paths;
     let folder = match &prepared.settings.tensorboard {
         TensorBoardChoice::Off => return None,
@@ -54,10 +50,10 @@ fn board(prepared: &Prepared) -> Option<Board> {
             folder
         }
     };
-    Some(Board::new(&folder, &prepared.job.cluster.current_host, Moment::now().unix_seconds()))
+    Some(EventFile::new(&folder, &prepared.job.cluster.current_host, Moment::now().unix_seconds()))
 }
 
-/// Begins to send metrics, if the variables ask for it.
+/// Begins to send metrics, if the variables request it.
 fn push(context: &Context, live: &mut Live, prepared: &Prepared) {
     let job = prepared.job.name.as_deref().unwrap_or_default();
     let mut warnings = Vec::new();
@@ -78,8 +74,14 @@ fn push(context: &Context, live: &mut Live, prepared: &Prepared) {
     }
 }
 
-/// Begins to sample what the container uses, unless that is turned off.
-fn sample(context: &Context, live: &mut Live, prepared: &Prepared, host: &HostFacts<'_>, board: Option<Board>) {
+/// Begins to sample the container's resource usage, unless that is turned off.
+fn sample(
+    context: &Context,
+    live: &mut Live,
+    prepared: &Prepared,
+    host: &HostFacts<'_>,
+    event_file: Option<EventFile>,
+) {
     let interval = prepared.settings.resource_interval;
     if live.record.is_none() || interval.is_zero() {
         return;
@@ -92,7 +94,7 @@ fn sample(context: &Context, live: &mut Live, prepared: &Prepared, host: &HostFa
         base: prepared.job.paths.base().to_owned(),
         devices: devices(context, live, prepared, host.hardware),
         processes: host.processes,
-        board,
+        event_file,
         metrics: live.metrics.clone(),
     };
     let resources = Resources::begin(input, &live.events);
@@ -125,8 +127,8 @@ fn devices(context: &Context, live: &mut Live, prepared: &Prepared, hardware: &H
     }
 }
 
-/// Begins to look for the job's metrics, if it has any.
-fn watch(context: &Context, live: &mut Live, prepared: &Prepared, code_dir: &Path, board: Option<Board>) {
+/// Begins to collect the job's metrics, if it has any.
+fn watch(context: &Context, live: &mut Live, prepared: &Prepared, code_dir: &Path, event_file: Option<EventFile>) {
     let job = &prepared.job;
     let own = prepared.settings.metrics.as_ref().map(|file| code_dir.join(file));
     let paths = job.paths.clone();
@@ -135,12 +137,12 @@ fn watch(context: &Context, live: &mut Live, prepared: &Prepared, code_dir: &Pat
         (config::metric_definitions(&paths, own.as_deref(), &mut warnings), warnings)
     });
     let (definitions, warnings) = read.unwrap_or_else(|error| {
-        (Vec::new(), vec![format!("no metric definitions are used of {}: {error}", error.path.display())])
+        (Vec::new(), vec![format!("the metric definitions in {} are ignored: {error}", error.path.display())])
     });
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let objective = job.all_hyperparameters.get(OBJECTIVE).and_then(Value::as_str).map(str::to_owned);
+    let objective = job.request.objective.clone();
     if definitions.is_empty() && objective.is_none() {
         return;
     }
@@ -151,7 +153,7 @@ fn watch(context: &Context, live: &mut Live, prepared: &Prepared, code_dir: &Pat
         host: host.clone(),
         folder: job.paths.record(host),
         experiments: context.variables.get_os(EXPERIMENTS).map(PathBuf::from).filter(|folder| folder.is_dir()),
-        board,
+        event_file,
     };
     match Metrics::begin(input) {
         Ok(metrics) => {
@@ -165,17 +167,20 @@ fn watch(context: &Context, live: &mut Live, prepared: &Prepared, code_dir: &Pat
     }
 }
 
-/// Ends the observation once the script has ended, and says what was found.
+/// Ends the observation once the script has ended, and logs the results.
 pub(super) async fn end(live: &mut Live) {
+    // The metrics are complete before the last advice about them is given.
+    let of_metrics = match live.metrics.take() {
+        Some(metrics) => metrics.finish().await,
+        None => Vec::new(),
+    };
     if let Some(resources) = live.resources.take() {
         resources.finish().await;
     }
-    if let Some(metrics) = live.metrics.take() {
-        for line in metrics.finish().await {
-            tracing::info!("{line}");
-        }
+    for line in of_metrics {
+        tracing::info!("{line}");
     }
-    // With the last values of the others.
+    // The sender is ended last, so that it sends the last values of the others.
     if let Some(push) = live.push.take() {
         push.finish().await;
     }

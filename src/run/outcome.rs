@@ -1,4 +1,4 @@
-//! The end of a job: the one place that makes exit codes and failure texts.
+//! The end of a job. Only this file makes exit codes and failure texts.
 
 use nix::sys::signal::Signal;
 
@@ -23,7 +23,7 @@ pub enum Refusal {
     NotExecutable,
     /// The image or the machine cannot launch the job.
     Launch,
-    /// footplate itself, or the machine under it, is at fault.
+    /// footplate itself has a defect, or the machine has a problem.
     Internal,
 }
 
@@ -50,9 +50,9 @@ pub enum Outcome {
     Failed(Box<Cause>),
     /// The requirements could not be installed.
     Requirements {
-        /// The way the installer ended.
+        /// The way in which the installer ended.
         ending: Ending,
-        /// The installer's own words.
+        /// The installer's own error message.
         complaint: String,
         /// The installer's command.
         command: String,
@@ -71,7 +71,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Makes a refusal with the words of an error.
+    /// Makes a refusal with the text of an error.
     pub fn refused(refusal: Refusal, error: impl std::fmt::Display) -> Outcome {
         Outcome::Refused { refusal, message: error.to_string() }
     }
@@ -132,8 +132,8 @@ impl Outcome {
         }
     }
 
-    /// Writes the success or the failure file, with a text within this limit. An error is logged and changes no exit code. Blocks as long as the file system
-    /// does.
+    /// Writes the success or the failure file, with a text of at most this length. An error is logged, but does not
+    /// change the exit code. Blocks as long as the file system does.
     pub fn record(&self, files: &OutputFiles, limit: TextLimit, redactor: &Redactor) {
         let written = match self.cause() {
             None => files.succeed().map(|()| Written::Written),

@@ -1,4 +1,4 @@
-//! The end of a job when footplate itself is at fault, or hangs.
+//! The end of a job because footplate itself has a defect or hangs.
 
 use std::io;
 use std::panic::PanicHookInfo;
@@ -7,44 +7,44 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::failure::OutputFiles;
-use crate::files;
 use crate::job::exit_code;
 use crate::logs::{self, Relay};
 use crate::observe::record::EarlyEnd;
 use crate::redact::visible_message;
 use crate::supervise::{self, Supervisor};
+use crate::system::files;
 
-/// The time that the failure file may take to be written when the main thread hangs.
+/// The time limit for writing the failure file when the main thread hangs.
 const RECORD_TIME: Duration = Duration::from_secs(3);
 
 /// True once a thread has panicked.
 static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
 
-/// The way to finish the run record, once there is one.
+/// The handle for finishing the run record, once there is one.
 static RECORD: OnceLock<EarlyEnd> = OnceLock::new();
 
-/// Has the run record finished if the job ends here.
+/// Makes a panic or hang finish the run record.
 pub(super) fn finish_at_the_end(record: EarlyEnd) {
-    // A process runs one job.
+    // A process runs only one job.
     let _ = RECORD.set(record);
 }
 
-/// Finishes the run record, if there is one, in bounded time.
+/// Finishes the run record, if there is one, within a bounded time.
 fn finish_record(code: i32, text: &str) {
     if let Some(record) = RECORD.get() {
         record.write(code, text);
     }
 }
 
-/// Waits for the end of the process if a thread has panicked. The panic hook kills the script, which must not look like the
-/// end of the job to the main thread.
+/// Waits for the end of the process if a thread has panicked. The panic hook kills the script, and the main thread
+/// must not mistake that for the end of the job.
 pub(super) fn give_way() {
     while HAS_PANICKED.load(Ordering::SeqCst) {
         std::thread::park();
     }
 }
 
-/// Makes every panic end the job with a failure file that says so, and with no process left running.
+/// Makes every panic end the job with a failure file that states the reason, and with no process left running.
 pub(super) fn install(files: OutputFiles, relay: Relay) {
     std::panic::set_hook(Box::new(move |panic| {
         HAS_PANICKED.store(true, Ordering::SeqCst);
@@ -61,9 +61,14 @@ pub(super) fn install(files: OutputFiles, relay: Relay) {
     }));
 }
 
-/// Makes a stop signal end the job even if the main thread hangs and does not hear it, with a failure file that says so.
-pub(super) fn end_if_stop_is_unheard(supervisor: &mut Supervisor, output: OutputFiles, relay: Relay) -> io::Result<()> {
-    supervisor.if_unheard(move |signal| {
+/// Makes a stop signal end the job even if the main thread hangs and does not handle it. The failure file states
+/// that.
+pub(super) fn end_if_stop_is_not_handled(
+    supervisor: &mut Supervisor,
+    output: OutputFiles,
+    relay: Relay,
+) -> io::Result<()> {
+    supervisor.on_unhandled_stop(move |signal| {
         let code = exit_code::of_signal(signal as i32);
         let text = format!(
             "stopped by {signal}, exit code {code}; footplate did not hear the signal, because a file system did not answer"
@@ -91,7 +96,7 @@ fn describe(panic: &PanicHookInfo<'_>) -> String {
     )
 }
 
-/// Lets tests cause a panic, in debug builds: FOOTPLATE_TEST_PANIC holds the path of a file whose appearance makes a
+/// Lets tests cause a panic, in debug builds: FOOTPLATE_TEST_PANIC holds the path of a file whose creation makes a
 /// thread panic. If the variable is empty, footplate panics at once.
 pub(super) fn on_request() {
     if !cfg!(debug_assertions) {

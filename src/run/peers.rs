@@ -15,17 +15,18 @@ use super::{Outcome, Prepared, Refusal, secret};
 use crate::cluster::{Audience, Channel, Connection, Key, Membership, SETTLE_TIME, Stage, View, agent};
 use crate::event::{EventKind, JobPhase, Verdict};
 use crate::failure::{NextAttempt, RestartLimits};
+use crate::job::python::{Separators, Value};
 use crate::job::settings::Settings;
 use crate::launch::{Engine, Services};
-use crate::python::{Separators, Value};
 
-/// The time that a host which has failed waits for the verdict. The leader decides after [`SETTLE_TIME`].
+/// The time for which a host that has failed waits for the verdict. The leader decides after [`SETTLE_TIME`].
 const VERDICT_TIME: Duration = SETTLE_TIME.saturating_add(Duration::from_secs(3));
 
-/// The length up to which a fact that hosts compare is sent as it is, in bytes.
+/// The maximum length of a fact that is sent to other hosts unchanged for comparison, in bytes.
 const LONGEST_FACT: usize = 64;
 
-/// Joins the other hosts of the job, if there are any, for what this engine starts. Nothing waits for it.
+/// Begins to join the other hosts of the job, if there are any, for the launch of this engine. Does not wait for
+/// them.
 pub(super) fn join(context: &Context, live: &mut Live, prepared: &Prepared, engine: &Engine) {
     let Prepared { job, settings, .. } = prepared;
     let cluster = &job.cluster;
@@ -108,7 +109,7 @@ fn install_agent(live: &mut Live) -> Option<PathBuf> {
     installed.map_err(|error| tracing::warn!("mpirun cannot reach the other hosts by footplate: {error}")).ok()
 }
 
-/// Waits for the hosts of a launch whose services need each other.
+/// Waits for the hosts of a launch whose services depend on each other.
 ///
 /// # Errors
 /// The hosts do not connect, or the job ends meanwhile.
@@ -123,12 +124,12 @@ pub(super) async fn meet_for_services(live: &mut Live, prepared: &Prepared, engi
     meet(live).await
 }
 
-/// Waits for the hosts of a launch that spans hosts: for those that are there and still prepare, and for absent ones if the
-/// launcher needs them.
+/// Waits for the hosts of a launch that spans hosts: for those that are connected but still preparing, and for absent
+/// ones if the launcher needs them.
 pub(super) async fn meet(live: &mut Live) -> Result<(), Outcome> {
     let Some(link) = live.peers.as_ref().filter(|link| link.spans_hosts()) else { return Ok(()) };
     live.events.emit(EventKind::PhaseStarted(JobPhase::Hosts));
-    link.cluster.speaker().ready();
+    link.cluster.sender().ready();
     let needs_all = link.launch == SpanOfLaunch::AllHosts;
     let mut view = link.cluster.view();
     if needs_all || view.borrow().link == Connection::Connected {
@@ -144,13 +145,13 @@ pub(super) async fn meet(live: &mut Live) -> Result<(), Outcome> {
     Ok(())
 }
 
-/// Tells the others how this host ended, hears how they did, and returns the outcome of the job.
+/// Reports to the other hosts how this host ended, waits for their reports, and returns the outcome of the job.
 pub(super) async fn agree(live: &mut Live, ended: Ended) -> Outcome {
     let Ended { outcome, .. } = &ended;
     let own = outcome.clone();
     match settle(live, ended, Willingness::Done).await {
         Settled::Over(outcome) => outcome,
-        // Nobody is asked to run again who is not willing to.
+        // A host that is not willing to run again is never asked to.
         Settled::Again(_) => own,
     }
 }
@@ -158,9 +159,9 @@ pub(super) async fn agree(live: &mut Live, ended: Ended) -> Outcome {
 /// The readiness of a host to run its ranks again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Willingness {
-    /// The host runs nothing any more.
+    /// The host does not run anything any more.
     Done,
-    /// The host could run its ranks again. Others may need as long to end theirs.
+    /// The host could run its ranks again. Holds the time that other hosts may need to end their ranks.
     Willing(Duration),
 }
 
@@ -173,12 +174,12 @@ pub(super) enum Settled {
     Over(Outcome),
 }
 
-/// Tells the others how the ranks of this host ended, and hears if they are run again or how the job ended. In the second case
-/// this host has left the others.
+/// Reports to the other hosts how the ranks of this host ended, and waits for the decision to run them again or to
+/// end the job. If the job ends, this host has left the others.
 pub(super) async fn settle(live: &mut Live, ended: Ended, willingness: Willingness) -> Settled {
     let Ended { outcome, ranks, was_stopped, only_followed } = ended;
     let Some(link) = live.peers.take() else { return Settled::Over(outcome) };
-    let speaker = link.cluster.speaker().clone();
+    let peer_sender = link.cluster.sender().clone();
     let mut view = link.cluster.view();
     let known = view.borrow().restart;
     let was_stopped = was_stopped || matches!(outcome, Outcome::Stopped(_));
@@ -189,25 +190,25 @@ pub(super) async fn settle(live: &mut Live, ended: Ended, willingness: Willingne
     {
         link.failed(&cause);
     }
-    // A host that was told to stop waits for nobody, and neither does one that has met nobody.
+    // A host that was told to stop does not wait for others. Neither does one that has never connected.
     let has_met = |view: &View| view.link == Connection::Connected || view.stage.is_stopping();
     let is_waiting = !was_stopped && (link.launch == SpanOfLaunch::AllHosts || has_met(&view.borrow()));
     if is_waiting && willingness != Willingness::Done {
-        speaker.willing();
+        peer_sender.willing();
     }
     let has_failed = is_own || view.borrow().stage.is_stopping() || outcome.exit_code() != 0;
     if has_failed && (link.spans_hosts() || !was_stopped) {
-        speaker.ended(ranks);
+        peer_sender.ended(ranks);
     } else {
-        speaker.finished();
+        peer_sender.finished();
     }
-    let end = if is_waiting { heard(live, &mut view, has_failed, known, willingness).await } else { None };
+    let end = if is_waiting { joint_decision(live, &mut view, has_failed, known, willingness).await } else { None };
     match end {
-        Some(Heard::Again(next)) => {
+        Some(JointDecision::Again(next)) => {
             live.peers = Some(link);
             Settled::Again(next)
         }
-        Some(Heard::Verdict(verdict)) if verdict.cause.exit_code() != 0 => {
+        Some(JointDecision::Verdict(verdict)) if verdict.cause.exit_code() != 0 => {
             link.cluster.leave(audience);
             Settled::Over(Outcome::Failed(Box::new(verdict.cause)))
         }
@@ -219,20 +220,21 @@ pub(super) async fn settle(live: &mut Live, ended: Ended, willingness: Willingne
 }
 
 /// The decision of all hosts.
-enum Heard {
+enum JointDecision {
     Again(NextAttempt),
     Verdict(Box<Verdict>),
 }
 
-/// Waits for the decision: briefly after a failure, until every host has ended after a success. A stop signal ends the wait.
-async fn heard(
+/// Waits for the decision: for a short time after a failure, and until every host has ended after a success. A stop
+/// signal ends the wait.
+async fn joint_decision(
     live: &mut Live,
     view: &mut watch::Receiver<View>,
     has_failed: bool,
     known: Option<NextAttempt>,
     willingness: Willingness,
-) -> Option<Heard> {
-    // The processes have ended already.
+) -> Option<JointDecision> {
+    // The processes have already ended.
     live.supervisor.ignore_peers();
     let is_again = |view: &View| view.restart != known;
     if !has_failed && !view.borrow().stage.is_over() {
@@ -240,7 +242,7 @@ async fn heard(
     }
     if !has_failed {
         let failing = view.wait_for(|view| view.stage.is_over() || view.stage.is_stopping() || is_again(view));
-        // The end of the channel is seen below.
+        // The end of the channel is handled below.
         let _ = live.supervisor.wait_for(failing).await.ok()?;
     }
     let patience = match willingness {
@@ -251,7 +253,9 @@ async fn heard(
     let decided = live.supervisor.wait_for(timeout(patience, decided)).await.ok()?.is_ok();
     let view = view.borrow();
     match view.restart.filter(|_| decided && is_again(&view)) {
-        Some(next) => Some(Heard::Again(next)),
-        None => view.stage.verdict().filter(|_| decided).cloned().map(|verdict| Heard::Verdict(Box::new(verdict))),
+        Some(next) => Some(JointDecision::Again(next)),
+        None => {
+            view.stage.verdict().filter(|_| decided).cloned().map(|verdict| JointDecision::Verdict(Box::new(verdict)))
+        }
     }
 }

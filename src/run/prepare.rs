@@ -1,11 +1,11 @@
-//! From the configuration to what the script is given: everything that is known before anything is started.
+//! Preparing the script's environment from the configuration, without starting anything.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use super::{Outcome, Refusal, misspelt};
-use crate::files;
 use crate::job::config::{self, Config};
+use crate::job::python::{Dict, Value};
 use crate::job::settings::Settings;
 use crate::job::{Job, Paths, Variables};
 use crate::launch::{self, Image, ImageProbe};
@@ -14,8 +14,8 @@ use crate::machine::{Hardware, Probe, which};
 use crate::prepare::code::interpreter;
 use crate::prepare::code::interpreter::{FoundBy, FoundPython};
 use crate::prepare::environment::{self, Environment, ExistingVariables};
-use crate::python::{Dict, Value};
 use crate::redact::{Redactor, is_secret_name};
+use crate::system::files;
 
 /// A job with its settings.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Prepared {
     pub job: Job,
     /// The settings.
     pub settings: Settings,
-    /// The hyperparameters `footplate_*`, from which settings were read.
+    /// The hyperparameters `footplate_*`, from which the settings were read.
     pub own_hyperparameters: Dict,
     /// Warnings about the configuration.
     pub warnings: Vec<String>,
@@ -47,7 +47,7 @@ pub fn prepare(
             return Ok(config::without_files(paths, &variables_of_work));
         }
         let config = config::read(paths, &variables_of_work)?;
-        // The main thread looks into this folder, and must not hang. It need not exist yet.
+        // The main thread uses this folder, and must not hang. The folder need not exist yet.
         let _ = files::is_folder(&config.job.code_dir());
         Ok::<_, config::ConfigError>(config)
     });
@@ -63,8 +63,8 @@ pub fn prepare(
 }
 
 impl Prepared {
-    /// Returns the level from which on messages are shown: `sagemaker_container_log_level`, a number or one of Python's
-    /// names.
+    /// Returns the lowest level of messages that are shown: `sagemaker_container_log_level`, a number or one of
+    /// Python's names.
     pub fn log_level(&self) -> Level {
         let named = |name: &str| match name.to_ascii_lowercase().as_str() {
             "debug" => Some(10),
@@ -81,12 +81,12 @@ impl Prepared {
 }
 
 /// Returns a redactor for the secrets of the variables and of the hyperparameters, nested ones included. Every value
-/// below a secret's name is secret, too.
+/// nested below a secret's name is secret too.
 pub fn redactor(variables: &Variables, hyperparameters: &Dict) -> Redactor {
     redactor_with(&Redactor::new(variables.texts()), hyperparameters, None)
 }
 
-/// Returns a redactor that also knows the secrets of the hyperparameters, and a secret of the job's own.
+/// Returns a redactor that also knows the secrets of the hyperparameters, and one of the job's own secrets.
 pub(super) fn redactor_with(known: &Redactor, hyperparameters: &Dict, token: Option<&str>) -> Redactor {
     fn collect(name: &str, value: &Value, found: &mut Vec<(String, String)>) {
         match value {
@@ -107,19 +107,20 @@ pub(super) fn redactor_with(known: &Redactor, hyperparameters: &Dict, token: Opt
     known.with(found)
 }
 
-/// Returns the hardware of this host, real or assumed. Programs of the image that are asked may take their time.
+/// Returns the hardware of this host, detected or assumed. This can take seconds, because programs of the image may
+/// be asked.
 pub fn hardware(prepared: &Prepared, variables: &Variables) -> Hardware {
-    probe(prepared, variables).ask()
+    probe(prepared, variables).query_programs()
 }
 
 /// Returns a probe of the hardware that has not asked any program yet.
 pub(super) fn probe(prepared: &Prepared, variables: &Variables) -> Probe {
     let cluster = &prepared.job.cluster;
-    Probe::look(variables, &cluster.instance_type, &cluster.network_interface).with_gpus(prepared.settings.gpus)
+    Probe::examine(variables, &cluster.instance_type, &cluster.network_interface).with_gpus(prepared.settings.gpus)
 }
 
-/// Finds the Python and the launcher's programs in the image, and says how the Python was found. `required` is true if
-/// nothing runs without Python.
+/// Finds the Python and the launcher's programs in the image, and describes how the Python was found. `required` is
+/// true if the job cannot run without Python.
 ///
 /// # Errors
 /// There is no Python although one is required, or the one that a setting names does not exist.
@@ -137,8 +138,8 @@ pub fn image(prepared: &Prepared, variables: &Variables, required: bool) -> Resu
     let said =
         python.as_ref().map(|python| format!("{} ({})", python.path.display(), python.found_by)).unwrap_or_default();
     let python = python.map(|python| python.path);
-    // The engine looks only for what it needs, because each look is a dozen system calls. An unknown launcher is
-    // refused when the launch is planned.
+    // The engine searches only for the programs that it needs, because each search takes a dozen system calls. An
+    // unknown launcher is refused when the launch is planned.
     let probe = FileProbe { python: python.as_deref(), variables };
     let programs = match launch::choose(job, settings) {
         Ok(engine) => (engine.locate)(&probe).map_err(|error| Outcome::refused(Refusal::Launch, error))?,
@@ -147,7 +148,7 @@ pub fn image(prepared: &Prepared, variables: &Variables, required: bool) -> Resu
     Ok((Image { python, programs }, said))
 }
 
-/// Answers an engine's questions by looking at the files of the image.
+/// Answers an engine's questions from the files of the image.
 struct FileProbe<'a> {
     python: Option<&'a Path>,
     variables: &'a Variables,

@@ -1,4 +1,4 @@
-//! The look for modules of the image's Python.
+//! Searching for modules in the image's Python.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,30 +10,31 @@ use crate::launch::{self, Engine};
 use crate::machine;
 use crate::prepare::code::interpreter;
 
-/// The time that Python may take to look for a module. The first start from a cold disk takes seconds.
+/// The time limit for Python to search for modules. The first start from a cold disk takes seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A Python program that prints which of the modules that its arguments name exist, without importing them.
+/// A Python program that prints which of the modules in its arguments exist, without importing them.
 const LOOK: &str = "import sys; from importlib.util import find_spec; \
                     print('found', *(name for name in sys.argv[1:] if find_spec(name)))";
 
-/// Returns those of these modules that a Python has. `None` if it does not answer. Blocks while it looks.
+/// Returns the modules among `names` that a Python has. `None` if Python does not answer. Blocks while Python
+/// searches.
 fn present(python: &Path, names: &[&'static str], code_dir: &Path) -> Option<Vec<&'static str>> {
     let mut command = Command::new(python);
     command.args(["-c", LOOK]).args(names);
     if code_dir.is_dir() {
-        // The script's own folder is the first from which Python imports.
+        // The script's own folder is the first place from which Python imports.
         command.current_dir(code_dir);
     }
-    let answer = machine::ask(&mut command, PATIENCE).ok()?;
+    let answer = machine::run_tool(&mut command, PATIENCE).ok()?;
     let text = String::from_utf8_lossy(&answer.stdout).into_owned();
     let found = text.lines().rev().find_map(|line| line.strip_prefix("found"))?;
     let found: Vec<&str> = found.split_whitespace().collect();
     Some(names.iter().copied().filter(|name| found.contains(name)).collect())
 }
 
-/// Returns the problem if a Python lacks the modules of which the engine needs one. A Python that does not answer has no problem
-/// here: the script will show it. Blocks while Python looks.
+/// Returns the problem if a Python has none of the modules of which the engine needs one. If Python does not answer,
+/// no problem is reported, because the script will show it. Blocks while Python searches.
 pub fn missing_module(engine: &Engine, python: Option<&Path>, code_dir: &Path) -> Option<String> {
     if engine.modules.is_empty() {
         return None;
@@ -53,8 +54,8 @@ pub fn missing_module(engine: &Engine, python: Option<&Path>, code_dir: &Path) -
     })
 }
 
-/// Looks which of the modules the image's Python has on which the choice of the launcher depends, if it depends on any. Blocks
-/// while Python looks.
+/// Finds the modules of the image's Python that decide the choice of the launcher, if the choice depends on any.
+/// Blocks while Python searches.
 pub fn find_frameworks(prepared: &mut Prepared, variables: &Variables) {
     let Prepared { job, settings, .. } = prepared;
     let names = launch::undecided(job, settings);

@@ -1,5 +1,5 @@
-//! Streams of their own for the ranks that torchrun and mpirun start: their lines arrive whole and are told apart.
-//! mpirun's ranks also have keepers, which say how each ended.
+//! Separate streams for the ranks that torchrun and mpirun start, so that their lines arrive whole and can be told
+//! apart. mpirun's ranks also have keepers, which report how each rank ended.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -29,7 +29,7 @@ pub(super) struct Separate {
     pub(super) keepers: Option<Arc<Keepers>>,
 }
 
-/// Gives the ranks that a launcher starts here streams of their own, and tells the launcher by variables how to use
+/// Gives the ranks that a launcher starts here their own streams, and sets the variables that make the launcher use
 /// them.
 pub(super) fn separate(
     context: &Context,
@@ -74,7 +74,8 @@ fn keep(live: &mut Live, prepared: &Prepared, plan: &LaunchPlan, variables: &mut
     }
 }
 
-/// Gives torchrun's ranks streams. torchrun gets the interpreter that takes them, unless a variable names another one.
+/// Gives torchrun's ranks their own streams. torchrun is given the interpreter that uses them, unless a variable
+/// names another one.
 fn of_torchrun(
     context: &Context,
     live: &mut Live,
@@ -111,7 +112,8 @@ fn streams(folder: &Path, prepared: &Prepared, plan: &LaunchPlan, span: Span) ->
     (span.first..span.first + span.count).map(of_rank).collect()
 }
 
-/// Returns the Python that runs torchrun: the program itself, or that of its first line. Its ranks run with the same one.
+/// Returns the Python that runs torchrun: the program itself, or the interpreter in its first line. Its ranks run
+/// with that Python too.
 fn interpreter(torchrun: &Path, variables: &Variables) -> Option<PathBuf> {
     let is_python = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python"));
     if is_python(torchrun) {
@@ -121,7 +123,7 @@ fn interpreter(torchrun: &Path, variables: &Variables) -> Option<PathBuf> {
         Shebang::Interpreter(path, Some(name)) if path.ends_with("env") => {
             which(&name, variables.get_os("PATH")).found()?
         }
-        // torchrun does not pass on options that stand there.
+        // torchrun does not pass options from this line on.
         Shebang::Interpreter(path, _) => path,
         _ => return None,
     };

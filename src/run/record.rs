@@ -6,9 +6,9 @@ use super::context::Context;
 use super::live::Live;
 use super::start::RankTask;
 use super::{Prepared, panic};
+use crate::job::python::{Dict, Separators, Value};
 use crate::logs;
 use crate::observe::record::{JobFacts, PlannedProcess, RunRecord};
-use crate::python::{Dict, Separators, Value};
 use crate::redact::is_secret_name;
 use crate::supervise::Role;
 
@@ -48,7 +48,7 @@ fn hyperparameters(hyperparameters: &Dict) -> serde_json::Value {
     without_secrets("", &plain(&given))
 }
 
-/// Notes the processes that this host will run.
+/// Records the processes that this host will run.
 pub(super) fn plan(live: &Live, launcher: &str, tasks: &[RankTask]) {
     let Some(record) = &live.record else { return };
     let redactor = logs::redactor();
@@ -65,7 +65,7 @@ pub(super) fn plan(live: &Live, launcher: &str, tasks: &[RankTask]) {
     record.plan(launcher, planned.collect());
 }
 
-/// Returns a value as JSON has it. Python's NaN and infinities, which JSON does not have, become texts.
+/// Returns a value in the form of JSON. Python's NaN and infinities, which JSON does not have, become texts.
 fn plain(value: &Value) -> serde_json::Value {
     let text = value.dumps(Separators::Default);
     match value {
@@ -79,7 +79,8 @@ fn plain(value: &Value) -> serde_json::Value {
     }
 }
 
-/// Returns a value without secrets: what can be one and has the name of a secret, or stands below one, is hidden.
+/// Returns a value without secrets. A value is hidden if it can be a secret and its name, or that of a value around
+/// it, is the name of a secret.
 fn without_secrets(name: &str, value: &serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     match value {

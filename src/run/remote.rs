@@ -1,4 +1,5 @@
-//! mpirun over several hosts: the part of the host that starts mpirun, and of those that serve it.
+//! mpirun over several hosts: the part of the host that starts mpirun, and the part of the hosts that run its
+//! daemons.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -21,16 +22,17 @@ use crate::supervise::Task;
 /// The name of mpirun's daemon in events.
 const DAEMON: &str = "mpirun daemon";
 
-/// The number of hosts that mpirun reaches directly by default. Beyond it, its daemons would start others, and know no
-/// agent.
+/// The number of hosts that mpirun reaches directly by default. With more hosts, its daemons would start further
+/// daemons, but they do not know the agent.
 const RADIX: usize = 64;
 
 /// The number of agents that mpirun runs at once by default.
 const CONCURRENT: usize = 128;
 
-/// Tells mpirun of its remote agent by variables, so that the user's command line is stronger (Open MPI 4 reads
-/// `OMPI_MCA_…`, the PRRTE of Open MPI 5 `PRTE_MCA_…`). mpirun hands the name on to its daemons, which end if their
-/// host has no such program although they never call it. For them the list has a second program; mpirun uses the first.
+/// Tells mpirun its remote agent through variables, so that the user's command line takes precedence (Open MPI 4
+/// reads `OMPI_MCA_…`, the PRRTE of Open MPI 5 reads `PRTE_MCA_…`). mpirun passes the name on to its daemons, which
+/// end if their host has no such program, although they never call it. For them the list has a second program. mpirun
+/// uses the first one.
 pub(super) fn name_agent(variables: &mut BTreeMap<OsString, OsString>, agent: &Path, nodes: usize) {
     let mut set = |name: &str, value: OsString| {
         variables.entry(name.into()).or_insert(value);
@@ -48,9 +50,9 @@ pub(super) fn name_agent(variables: &mut BTreeMap<OsString, OsString>, agent: &P
     }
 }
 
-/// Runs the commands of the first host's mpirun until it has ended. Its daemon takes the place of what `launcher`
-/// starts there. mpirun passes on the output of ranks without keepers, and its host judges how they end. But a daemon
-/// that dies is a failure, whatever mpirun makes of it.
+/// Runs the commands of the first host's mpirun until it has ended. On this host, mpirun's daemon takes the place of
+/// the process in `launcher`. mpirun passes on the output of ranks without keepers, and its host judges how they end.
+/// But a daemon that dies is a failure, even if mpirun reports none.
 pub(super) async fn serve(
     context: &Context,
     live: &mut Live,
@@ -74,6 +76,7 @@ pub(super) async fn serve(
             style: Style::default(),
             ..launcher[0].task.clone()
         };
+        live.supervisor.begin_script();
         let supervised = live.supervisor.run(&[daemon], timing(&prepared.settings)).await;
         let Some(peers) = live.peers.as_mut() else { break };
         let mut reports = match supervised {
@@ -90,7 +93,7 @@ pub(super) async fn serve(
         let must_end = reports.stop.is_some() || peers.is_stopping();
         let of_order = judge.outcome(&mut live.supervisor, reports).await;
         let has_failed = !matches!(of_order.outcome, Outcome::Succeeded);
-        // A later command that succeeds does not undo an earlier failure.
+        // The success of a later command does not undo an earlier failure.
         let outcome = if has_failed { of_order.outcome } else { ended.outcome };
         ended = Ended { outcome, ..of_order };
         if must_end {
@@ -98,15 +101,15 @@ pub(super) async fn serve(
         }
     }
     live.events.emit(EventKind::PhaseEnded(JobPhase::Script));
-    // If mpirun or a rank failed too, they have said more.
+    // If mpirun or a rank also failed, their reports are more informative.
     if let (Some(ending), Some(peers), Outcome::Succeeded) = (failed_daemon, &live.peers, &ended.outcome) {
         peers.failed(&lost_daemon(&peers.host, ending));
     }
     Ok(ended)
 }
 
-/// Tells the other hosts when mpirun's daemon on this host is killed. If it was not killed, mpirun itself says most
-/// about its end.
+/// Reports to the other hosts when mpirun's daemon on this host is killed. If it was not killed, mpirun's own report
+/// about its end is more informative.
 struct DaemonWatch {
     host: String,
     events: Events,
@@ -130,7 +133,7 @@ impl Subscriber for DaemonWatch {
     }
 }
 
-/// Returns the next command that this host is asked to run. `None` if mpirun has ended.
+/// Returns the next command that this host must run. `None` if mpirun has ended.
 async fn next_order(live: &mut Live) -> Result<Option<Order>, Outcome> {
     let Live { supervisor, peers, .. } = live;
     match peers {
@@ -139,7 +142,7 @@ async fn next_order(live: &mut Live) -> Result<Option<Order>, Outcome> {
     }
 }
 
-/// Returns true if a daemon was killed. Its command's shell is around it.
+/// Returns true if a daemon was killed. A shell runs the daemon's command, so its exit code counts too.
 fn was_killed(ending: Ending) -> bool {
     match ending {
         Ending::Signaled(_) => true,
@@ -147,9 +150,9 @@ fn was_killed(ending: Ending) -> bool {
     }
 }
 
-/// Returns the cause for a daemon of mpirun's that has ended with a failure.
+/// Returns the cause for a daemon of mpirun that has failed.
 fn lost_daemon(host: &str, ending: Ending) -> Cause {
-    // Its shell passes the signal on as an exit code.
+    // The shell around the daemon passes the signal on as an exit code.
     let how = match ending {
         Ending::Exited(code) => exit_code::as_signal(code).map_or(ending, Ending::Signaled),
         Ending::Signaled(_) => ending,

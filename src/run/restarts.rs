@@ -1,9 +1,10 @@
-//! Running the ranks again after a failure: by this host alone, or together with all others.
+//! Running the ranks again after a failure, on this host alone or together with all others.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::hang;
 use super::judge::Ended;
 use super::live::Live;
 use super::peers::{self, Settled, Willingness};
@@ -11,33 +12,34 @@ use super::start::RankTask;
 use super::{Outcome, Prepared};
 use crate::event::EventKind;
 use crate::failure::{self, NextAttempt, Restarts};
+use crate::launch::{CAUSE_FILE, ERROR_FILE};
 use crate::logs;
 use crate::prepare::environment::ATTEMPT;
 
-/// The variable with the number of restarts that torchrun's ranks have.
+/// The variable in which torchrun's ranks get the number of restarts.
 const RESTART_COUNT: &str = "TORCHELASTIC_RESTART_COUNT";
 
-/// The time that processes which were killed may take to end, beyond the grace period.
+/// The time for killed processes to end, in addition to the grace period.
 const END_TIME: Duration = Duration::from_secs(10);
 
-/// The step after an attempt.
+/// The decision after an attempt.
 pub(super) enum AfterAttempt {
-    /// Another one.
+    /// Another attempt follows.
     Again(NextAttempt),
-    /// The end of the job on this host.
+    /// The job ends on this host.
     Over(Ended),
 }
 
 /// The restarts of this host's ranks.
 pub(super) struct RestartLoop {
-    /// The decisions of a host that has no others.
+    /// The decisions of a host in a job of one host.
     own: Restarts,
     is_allowed: bool,
     patience: Duration,
 }
 
 impl RestartLoop {
-    /// Returns the loop of a launch. `can_restart` is false if its ranks cannot be run again by their hosts.
+    /// Returns the loop of a launch. `can_restart` is false if the hosts cannot run its ranks again.
     pub(super) fn new(prepared: &Prepared, can_restart: bool) -> RestartLoop {
         let limits = peers::limits(&prepared.settings);
         RestartLoop {
@@ -47,7 +49,7 @@ impl RestartLoop {
         }
     }
 
-    /// Decides what follows an attempt: with the other hosts, if there are any.
+    /// Decides what follows after an attempt, together with the other hosts if there are any.
     pub(super) async fn after(
         &mut self,
         live: &mut Live,
@@ -66,7 +68,8 @@ impl RestartLoop {
                 Settled::Over(outcome) => AfterAttempt::Over(Ended { outcome, ranks, was_stopped, only_followed }),
             };
         }
-        // Ranks of hosts that cannot be asked would not join those that start again.
+        let ended = hang::judge(live, ended);
+        // The ranks of hosts that cannot be asked would not join the ranks that start again.
         let is_alone = prepared.job.nodes().len() == 1;
         let Ended { outcome: Outcome::Failed(mut cause), ranks, was_stopped, only_followed } = ended else {
             return AfterAttempt::Over(ended);
@@ -86,7 +89,7 @@ impl RestartLoop {
     }
 }
 
-/// Waits until the next attempt starts, and makes it that of all events from now on.
+/// Waits until the next attempt starts, and makes all later events part of it.
 ///
 /// # Errors
 /// A stop signal came, or another host ends the job.
@@ -103,7 +106,7 @@ pub(super) async fn begin(live: &mut Live, next: NextAttempt) -> Result<(), Outc
     Ok(())
 }
 
-/// Makes a process that of another attempt.
+/// Changes a process so that it belongs to another attempt.
 pub(super) fn again(rank: &mut RankTask, attempt: u32) {
     rank.task.attempt = attempt;
     let variables = &mut rank.task.variables;
@@ -111,15 +114,15 @@ pub(super) fn again(rank: &mut RankTask, attempt: u32) {
     if let Some(count) = variables.get_mut(std::ffi::OsStr::new(RESTART_COUNT)) {
         *count = attempt.to_string().into();
     }
-    // The file of the attempt before may still be there.
-    if let Some(path) = rank.error_file.as_mut() {
-        let renamed = of_attempt(path, attempt);
-        variables.insert(crate::launch::ERROR_FILE.into(), renamed.clone().into());
-        *path = renamed;
+    // The files of the previous attempt may still exist.
+    for (name, path) in [(ERROR_FILE, &mut rank.error_file), (CAUSE_FILE, &mut rank.cause_file)] {
+        let Some(path) = path else { continue };
+        *path = of_attempt(path, attempt);
+        variables.insert(name.into(), path.clone().into());
     }
 }
 
-/// Returns the path of an error file for another attempt: `error-RANK.ATTEMPT.json`.
+/// Returns the path of a rank's file for another attempt: `error-RANK.ATTEMPT.json`.
 fn of_attempt(path: &std::path::Path, attempt: u32) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let of_rank = name.split('.').next().unwrap_or_default();

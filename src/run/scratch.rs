@@ -1,10 +1,10 @@
-//! A folder for files that are of no use after the run.
+//! A folder for files that are not needed after the run.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A folder below the temporary folder that only this user can enter. It is made when it is first used. It is removed,
-/// with its content, when this value is dropped.
+/// A folder below the temporary folder that only this user can enter. It is created on first use, and removed with
+/// its content when this value is dropped.
 #[derive(Debug, Default)]
 pub struct Scratch(Option<PathBuf>);
 

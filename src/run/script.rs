@@ -13,29 +13,30 @@ use super::served::{self, LateServices};
 use super::start::{self, RankTask};
 use super::{Outcome, Prepared, Refusal};
 use crate::event::{Event, EventKind, JobPhase, StopReason};
-use crate::files;
 use crate::job::exit_code;
 use crate::launch::EndTraits;
-use crate::prepare::code::{EntryError, SHELL, Shebang, shebang};
+use crate::prepare::code::{EntryError, SHELL, Shebang, is_binary, shebang};
 use crate::supervise::{SpawnError, Task, Timing};
+use crate::system::files;
 
-/// The time for which the script waits for the reservation of the failure file, because it may fill the disk. On a file system
-/// that hangs, it starts without.
+/// The time for which the script waits for the reservation of the failure file, because it may fill the disk. On a
+/// file system that hangs, the script starts without the reservation.
 pub(super) const RESERVE_TIME: Duration = Duration::from_millis(100);
 
-/// The time that processes have to end after a failure, if their framework swallows the signal that tells them.
-const SWALLOWED_GRACE: Duration = Duration::from_secs(10);
+/// The time that processes have to end after a failure, if their framework keeps them from noticing the signal that tells
+/// them to end.
+const UNNOTICED_GRACE: Duration = Duration::from_secs(5);
 
-/// The rules by which the script's processes end and begin again.
+/// The rules for the end and the restart of the script's processes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rules {
-    /// The traits of the framework that keep its processes from ending.
+    /// The ways in which the framework keeps its processes from ending.
     pub(super) end_traits: EndTraits,
     /// True if this host can run its processes again after a failure.
     pub(super) can_restart: bool,
 }
 
-/// Runs the script's processes to their ends and judges them. After a failure, they may be run again.
+/// Runs the script's processes until they end, and judges them. After a failure, they may be run again.
 pub(super) async fn run(
     context: &Context,
     live: &mut Live,
@@ -54,7 +55,7 @@ pub(super) async fn run(
     }
     context.files.wait_until_reserved(RESERVE_TIME);
     if let Some(checkpoints) = &live.checkpoints {
-        checkpoints.watch.wait_for_first_look();
+        checkpoints.watch.wait_for_first_scan();
     }
     let mut restarts = RestartLoop::new(prepared, can_restart);
     loop {
@@ -67,7 +68,7 @@ pub(super) async fn run(
         };
         match (restarts::begin(live, next).await, failed) {
             (Ok(()), _) => ranks.iter_mut().for_each(|rank| restarts::again(rank, next.attempt)),
-            // The reason of the end is the failure, and not that the next attempt was not waited for.
+            // The failure is the reason for the end, not the stop during the wait for the next attempt.
             (Err(Outcome::Stopped(_)), Some(outcome)) => {
                 return Ok(Ended { was_stopped: true, ..Ended::from(outcome) });
             }
@@ -76,7 +77,7 @@ pub(super) async fn run(
     }
 }
 
-/// Runs the script's processes to their ends once, and judges them.
+/// Runs the script's processes once until they end, and judges them.
 async fn attempt(
     context: &Context,
     live: &mut Live,
@@ -86,6 +87,7 @@ async fn attempt(
     timing: Timing,
 ) -> Result<Ended, Outcome> {
     live.supervisor.check()?;
+    live.supervisor.begin_script();
     let judge = judge(context, live, prepared, ranks, code_dir);
     let tasks: Vec<Task> = ranks.iter().map(|rank| rank.task.clone()).collect();
     live.events.emit(EventKind::PhaseStarted(JobPhase::Script));
@@ -104,24 +106,28 @@ async fn attempt(
     Ok(judge.outcome(&mut live.supervisor, reports).await)
 }
 
-/// Returns the times of the script's processes. A framework that swallows SIGTERM leaves its processes in calls that cannot end
-/// after a failure, however long they have.
+/// Returns the times of the script's processes.
 fn timing(prepared: &Prepared, end_traits: EndTraits) -> Timing {
     let usual = start::timing(&prepared.settings);
-    match end_traits.notices_stop_by {
-        Some(_) => Timing { failure_grace: usual.grace_period.min(SWALLOWED_GRACE), ..usual },
-        None => usual,
-    }
+    Timing { failure_grace: failure_grace(usual.grace_period, end_traits), ..usual }
 }
 
-/// Logs at an orderly stop how a script can notice it, if the framework swallows the signal.
+/// Returns the grace period after a failure. The processes of a framework that swallows SIGTERM, or that waits for the
+/// failed process, stay in calls that never end, so a long grace period would be useless.
+fn failure_grace(grace_period: Duration, end_traits: EndTraits) -> Duration {
+    let notices_signal = end_traits.notices_stop_by.is_none() && !end_traits.outlives_traceback;
+    if notices_signal { grace_period } else { grace_period.min(UNNOTICED_GRACE) }
+}
+
+/// Logs, at an orderly stop, how a script can notice the stop if the framework swallows the signal.
 fn advise(event: &Event, way: &str) {
     if let EventKind::Stopping(StopReason::Signal(_) | StopReason::PeerStopped(_)) = event.kind {
         tracing::info!("{way}");
     }
 }
 
-/// Returns the judge of these processes. If there are other hosts, it tells them of failures as they happen.
+/// Returns the judge of these processes. If there are other hosts, failures are judged as they happen, so that the
+/// hosts hear of them at once.
 pub(super) fn judge(
     context: &Context,
     live: &Live,
@@ -137,11 +143,11 @@ pub(super) fn judge(
     judge
 }
 
-/// Returns a task that has a shell read the script, if the kernel does not execute it: one without `#!`, or one on a
-/// file system that is mounted `noexec`. Shells do the same.
+/// Returns a task in which a shell reads the script, if the kernel does not execute the script because it has no `#!`
+/// or its file system is mounted `noexec`. Shells do the same.
 fn by_shell(task: &Task, error: &SpawnError) -> Option<Task> {
     let is_script = task.program.extension().is_some_and(|extension| extension == "sh");
-    let has_no_interpreter = error.is_unknown_format() && !is_binary(&error.program);
+    let has_no_interpreter = error.is_unknown_format() && is_text(&error.program);
     let cannot_be_executed_here = error.is_not_executable() && is_script;
     if !(has_no_interpreter || cannot_be_executed_here) {
         return None;
@@ -151,12 +157,9 @@ fn by_shell(task: &Task, error: &SpawnError) -> Option<Task> {
     Some(Task { program: SHELL.into(), arguments, ..task.clone() })
 }
 
-/// Returns true if a file is a program, such as one for another machine, of which a shell would make nonsense. Bash
-/// decides it in the same way, by a NUL in the first line.
-fn is_binary(program: &Path) -> bool {
-    let Ok(start) = files::start(program, 256) else { return false };
-    let first_line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    start.starts_with(b"\x7fELF") || first_line.contains(&0)
+/// Returns true if a file can be read and is not a binary.
+fn is_text(program: &Path) -> bool {
+    files::start(program, 256).is_ok_and(|start| !is_binary(&start))
 }
 
 pub(super) fn not_started(error: &SpawnError) -> Outcome {
@@ -166,4 +169,25 @@ pub(super) fn not_started(error: &SpawnError) -> Outcome {
     };
     let refusal = if error.exit_code() == exit_code::NOT_FOUND { Refusal::NotFound } else { Refusal::NotExecutable };
     Outcome::refused(refusal, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::failure_grace;
+    use crate::launch::EndTraits;
+
+    #[test]
+    fn processes_that_cannot_notice_a_stop_have_a_short_grace_period_after_a_failure() {
+        let usual = Duration::from_secs(110);
+        let jax = EndTraits { outlives_traceback: true, notices_stop_by: Some("a handler") };
+        let mxnet = EndTraits { outlives_traceback: true, ..EndTraits::default() };
+        let tensorflow = EndTraits { notices_stop_by: Some("a handler"), ..EndTraits::default() };
+        for end_traits in [jax, mxnet, tensorflow] {
+            assert_eq!(failure_grace(usual, end_traits), Duration::from_secs(5));
+            assert_eq!(failure_grace(Duration::from_secs(1), end_traits), Duration::from_secs(1));
+        }
+        assert_eq!(failure_grace(usual, EndTraits::default()), usual);
+    }
 }

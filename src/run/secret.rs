@@ -1,15 +1,16 @@
-//! The secret that the hosts of a job share, and nobody else has.
+//! The secret that the hosts of a job share and that nobody else has.
 
 use super::Prepared;
 use crate::cluster::Key;
 use crate::job::Variables;
-use crate::python::{Separators, Value};
+use crate::job::python::{Separators, Value};
 
-/// The keys of `processingjobconfig.json` that only the containers of a processing job are given, and that are the same for all
-/// of them.
+/// The keys of `processingjobconfig.json` whose values only the containers of the processing job get, and which are
+/// equal for all of them.
 const PROCESSING_REQUEST: [&str; 3] = ["ProcessingJobArn", "Environment", "AppSpecification"];
 
-/// Returns the key of a job: the one that is set, else one from what the platform gives to the job's containers alone.
+/// Returns the key of a job: the one in the settings, else one that is derived from facts that the platform gives
+/// only to the job's containers.
 pub(super) fn cluster_key(prepared: &Prepared, variables: &Variables) -> Key {
     let Prepared { job, settings, .. } = prepared;
     let name = variables.get("TRAINING_JOB_ARN").or(variables.get("TRAINING_JOB_NAME"));
@@ -27,7 +28,7 @@ pub(super) fn cluster_key(prepared: &Prepared, variables: &Variables) -> Key {
     }
 }
 
-/// Returns the secret by which the services of an engine know each other, as text.
+/// Returns the secret with which the services of an engine authenticate each other, as text.
 pub fn engine_token(prepared: &Prepared, variables: &Variables) -> String {
     cluster_key(prepared, variables).secret_for("the services of an engine")
 }

@@ -1,4 +1,4 @@
-//! Failures of services: what ended, and what that means for the job.
+//! Failures of services: their causes, and their meaning for the job.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -8,16 +8,16 @@ use std::time::Duration;
 use super::context::Context;
 use crate::event::{Cause, CauseDetail, CauseEnding, DetailLabel, Ending, Event, EventKind, Events, Output, Process};
 use crate::failure;
-use crate::files;
 use crate::job::{Job, exit_code};
 use crate::logs;
+use crate::system::files;
 
 /// The services of this host that were not ready in time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LateServices(Arc<Mutex<BTreeSet<Process>>>);
 
 impl LateServices {
-    /// Begins to note services that were not ready in time.
+    /// Begins to record services that were not ready in time.
     pub(super) fn listen(events: &Events) -> LateServices {
         let late = LateServices::default();
         let noted = late.clone();
@@ -35,10 +35,10 @@ impl LateServices {
     }
 }
 
-/// Returns the cause for a service that ended before the script. `cause` is what its own output tells.
+/// Returns the cause for a service that ended before the script. `cause` is the cause that its own output shows.
 pub(super) fn ended(title: &str, ending: Ending, cause: Cause) -> Cause {
     if ending.is_success() {
-        // A success of the engine's own is a failure of the job.
+        // The service ended successfully, but for the job that is a failure.
         let headline = format!("{title} ended with exit code 0 before the script");
         return Cause { headline, ending: CauseEnding::NoProcess(1), ..cause };
     }
@@ -64,7 +64,7 @@ pub(super) fn late(title: &str, patience: Duration, last: Option<String>, cause:
     }
 }
 
-/// The maximum number of lines that are kept of each stream of a service whose lines do not reach the log.
+/// The maximum number of lines that are kept of each stream of a service whose lines are not logged.
 const KEPT_LINES: usize = 200;
 
 /// Writes the last lines of services into files beside the run record.
@@ -91,7 +91,8 @@ fn last_lines(bytes: &[u8]) -> String {
     lines[lines.len().saturating_sub(KEPT_LINES)..].iter().map(|line| format!("{}\n", logs::clean(line))).collect()
 }
 
-/// Returns the last line with text in what a service wrote. If there are others, no record of a logger that tells of no error.
+/// Returns the last line with text in the output of a service. Skips log records that report no error, if there are
+/// other lines.
 pub(super) fn last_line(output: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(output);
     let mut lines = text.lines().rev().map(str::trim).filter(|line| !line.is_empty());

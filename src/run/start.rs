@@ -1,4 +1,4 @@
-//! From a plan to the programs to start: their variables, the style of their lines, and their roles.
+//! Turning a plan into programs to start: their variables, the style of their lines, and their roles.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,15 +12,16 @@ use super::scratch::Scratch;
 use crate::event::{Ending, Process};
 use crate::job::settings::{LogPrefix, Settings};
 use crate::launch::{
-    ERROR_FILE, EndMeaning, LaunchPlan, ProcessPlan, ProcessRole, ReadySign, StopTarget, Tagged, service_words,
+    CAUSE_FILE, ERROR_FILE, EndMeaning, LaunchPlan, ProcessPlan, ProcessRole, ReadySign, StopTarget, Tagged,
+    service_words,
 };
 use crate::logs::{RankLabel, Rewrite, Style, Tags};
 use crate::prepare::environment::{ENVIRONMENT_FILE, Environment, OmittedVariable, VariableTable};
 use crate::redact::Redactor;
 use crate::supervise::{Launching, Readiness, Role, Service, ServiceEnd, Task, Timing};
 
-/// Returns the variables of a program: those of the container, stronger than those that the launcher needs, and those of the
-/// job, stronger than both.
+/// Returns the variables of a program. Those of the job take precedence over those of the container, which take
+/// precedence over those that the launcher sets.
 pub(super) fn variables(
     context: &Context,
     live: &mut Live,
@@ -82,7 +83,7 @@ fn keep_omitted(temporary: &mut Scratch, omitted: &[OmittedVariable]) -> Option<
 pub(super) fn style(settings: &Settings, host: &str, rank: usize, is_only: bool, tagged: Option<&Tagged>) -> Style {
     let prefix = match (settings.log_prefix, is_only) {
         (LogPrefix::On, _) | (LogPrefix::Auto, false) => RankLabel::new(host, rank).prefix(),
-        // One process needs none.
+        // A single process needs no prefix.
         (LogPrefix::Auto, true) | (LogPrefix::Off, _) => Vec::new(),
     };
     let tags = tagged.map(|Tagged { hosts, world_size, has_blank }| Tags {
@@ -96,40 +97,44 @@ pub(super) fn style(settings: &Settings, host: &str, rank: usize, is_only: bool,
     Style { prefix, progress_interval: settings.progress_interval, is_shared: !is_only, rewrite: None, tags }
 }
 
-/// Returns the changes that are made to the lines of a service: a prefix with the name of the service in the place of a rank.
+/// Returns the changes that are made to the lines of a service: a prefix with the name of the service instead of a
+/// rank.
 fn service_style(settings: &Settings, host: &str, name: &str) -> Style {
     let prefix = match settings.log_prefix {
         LogPrefix::On | LogPrefix::Auto => format!("[{host}:{name}] ").into_bytes(),
         LogPrefix::Off => Vec::new(),
     };
-    // What does not reach the log is kept as evidence all the same.
+    // Lines that are not logged are still kept as evidence.
     let rewrite = (!settings.service_log).then(|| Rewrite::new(|_| None));
     Style { prefix, is_shared: true, rewrite, ..Style::default() }
 }
 
-/// A process of the script, or of an engine that serves it.
+/// A process of the script, or of an engine's service.
 pub(super) struct RankTask {
     /// The program.
     pub(super) task: Task,
-    /// Its rank, if footplate starts several.
+    /// The rank of the process, if footplate starts several.
     pub(super) rank: Option<usize>,
-    /// True if it is not run here: mpirun's daemon takes its place.
+    /// True if the process is not run here because mpirun's daemon takes its place.
     pub(super) serves: bool,
-    /// The name of a service in sentences, such as "the Ray worker".
+    /// The name of a service as used in sentences, such as "the Ray worker".
     pub(super) service: Option<&'static str>,
-    /// The file into which it may write its error (torch elastic's TORCHELASTIC_ERROR_FILE).
+    /// The file into which the process may write its error (torch elastic's TORCHELASTIC_ERROR_FILE).
     pub(super) error_file: Option<PathBuf>,
+    /// The file into which a framework may write the cause of a failure that another footplate told it ([`CAUSE_FILE`]).
+    pub(super) cause_file: Option<PathBuf>,
 }
 
 impl RankTask {
-    /// Returns the command as it is shown, without secrets.
+    /// Returns the command for display, without secrets.
     pub(super) fn shown_command(&self, redactor: &Redactor) -> String {
         let words = texts(&self.task.arguments);
         redactor.clean_command(&if self.service.is_some() { service_words(words) } else { words })
     }
 }
 
-/// Returns the processes of a plan. Each process's own variables are stronger than all but those that the container was given.
+/// Returns the processes of a plan. The variables of a single process take precedence over all others except those of
+/// the container.
 pub(super) fn rank_tasks(
     context: &Context,
     live: &mut Live,
@@ -140,8 +145,9 @@ pub(super) fn rank_tasks(
     let LaunchPlan { launcher, host, processes, end_traits, .. } = plan;
     let is_only = processes.iter().filter(|process| !process.role.is_service()).count() == 1;
     let is_alone = processes.len() == 1;
-    // Without a temporary folder, the failure is told by what the ranks write to standard error.
-    let needs_folder = processes.iter().any(|process| process.leaves_error_file);
+    // Without a temporary folder, the failure is judged by the ranks' standard error.
+    let is_framework = prepared.job.request.training_module.is_some();
+    let needs_folder = is_framework || processes.iter().any(|process| process.leaves_error_file);
     let folder = needs_folder.then(|| live.scratch.path().ok().map(Path::to_owned)).flatten();
     let task_of = |process: ProcessPlan| {
         let mut variables = variables.clone();
@@ -156,6 +162,11 @@ pub(super) fn rank_tasks(
         let error_file = error_file.map(|folder| folder.join(format!("error-{number}.{}.json", process.attempt)));
         if let Some(path) = &error_file {
             variables.insert(ERROR_FILE.into(), path.into());
+        }
+        let cause_file = folder.as_ref().filter(|_| is_framework);
+        let cause_file = cause_file.map(|folder| folder.join(format!("cause-{number}.{}.json", process.attempt)));
+        if let Some(path) = &cause_file {
+            variables.insert(CAUSE_FILE.into(), path.into());
         }
         let role = role_of(&process);
         let ProcessPlan { role: part, command, attempt, .. } = process;
@@ -193,12 +204,12 @@ pub(super) fn rank_tasks(
             attempt,
             may_outlive_traceback: end_traits.outlives_traceback,
         };
-        RankTask { task, rank, serves, service, error_file }
+        RankTask { task, rank, serves, service, error_file, cause_file }
     };
     processes.into_iter().map(task_of).collect()
 }
 
-/// Returns the role that a process has for the supervisor.
+/// Returns the role of a process for the supervisor.
 fn role_of(process: &ProcessPlan) -> Role {
     match &process.role {
         ProcessRole::Launcher(starter) | ProcessRole::Daemon(starter) if process.stop == StopTarget::Ranks => {
@@ -227,15 +238,15 @@ fn role_of(process: &ProcessPlan) -> Role {
     }
 }
 
-/// Returns words as the system takes them.
+/// Returns words in the form that the system uses.
 pub(super) fn os_words(words: &[Vec<u8>]) -> Vec<OsString> {
     words.iter().map(|word| std::ffi::OsStr::from_bytes(word).to_owned()).collect()
 }
 
-/// Returns the times that the settings give.
+/// Returns the times in the settings.
 pub(super) fn timing(settings: &Settings) -> Timing {
     let Settings { grace_period, drain_time, service_time, cluster_timeout, .. } = *settings;
-    // A service that waits for a host which does not come must not wait longer than this host does.
+    // A service that waits for a missing host must not wait longer than this host does.
     Timing { grace_period, failure_grace: grace_period, drain_time, service_time: service_time.min(cluster_timeout) }
 }
 

@@ -40,7 +40,7 @@ impl Timeline {
         self.begun
     }
 
-    /// Returns how long the start took, and each of its phases, in seconds.
+    /// Returns the duration of the start and of each of its phases, in seconds.
     pub(super) fn ready(&self) -> String {
         let phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
         let phases: Vec<String> =

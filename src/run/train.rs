@@ -18,7 +18,7 @@ use crate::observe::advice::Processes;
 use crate::prepare::code::EntryPoint;
 use crate::prepare::environment::ExistingVariables;
 
-/// The variable that makes Python write each piece at once.
+/// The variable that makes Python write its output without buffering.
 const UNBUFFERED: &str = "PYTHONUNBUFFERED";
 
 /// The error of a training job in the container of a processing job.
@@ -30,14 +30,14 @@ pub fn train(options: Options) -> i32 {
     lifecycle::run(options, LeavesFiles::Always, phases)
 }
 
-/// Runs an entry point for a framework of the image, and returns the exit code. The framework is told how it ended, and no file
-/// is left.
+/// Runs an entry point for a framework of the image, and returns the exit code. The framework gets a report about the
+/// end, and no file is written.
 pub fn entry_point(options: Options, call: EntryPointCall) -> i32 {
     lifecycle::run(Options { call: Some(call), ..options }, LeavesFiles::Never, phases)
 }
 
-/// Runs a processing job with this command, and returns the exit code. The files are written if the base folder exists, and
-/// variables that are exported already stay.
+/// Runs a processing job with this command, and returns the exit code. The success and failure files are written if
+/// the base folder exists. Variables that are already exported are kept.
 pub fn process(options: Options, command: ProcessingCommand) -> i32 {
     lifecycle::run(Options { command: Some(command), ..options }, LeavesFiles::InBaseFolder, phases)
 }
@@ -50,7 +50,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     let mut existing = ExistingVariables::in_job(&prepared.job);
     if let Some(call) = &context.options.call {
         call::apply(call, context, &mut prepared);
-        // The framework may have changed them on purpose.
+        // The framework may have changed these variables on purpose.
         existing = ExistingVariables::Keep;
     }
     if let Some(command) = &context.options.command {
@@ -91,7 +91,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         Some(_) => tracing::info!("python: {python}"),
         None => tracing::debug!("python: none"),
     }
-    // A module that the image brings installs what it needs itself.
+    // A module of the image installs its own requirements.
     if point.is_some() || prepared.job.runs_as_drivers() {
         install::requirements(context, live, &prepared, point.as_ref(), image.python.as_deref()).await?;
     }
@@ -116,12 +116,12 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         });
         planned.map_err(|error| Outcome::refused(Refusal::Launch, error))
     };
-    // What is not possible is refused before the other hosts are waited for.
+    // An impossible launch is refused before waiting for the other hosts.
     let mut planned = plan(&prepared)?;
     live.events.emit(EventKind::PhaseEnded(JobPhase::Environment));
-    let mut meeting = Meeting::AtStart;
+    let mut meeting = LaunchBarrier::AtStart;
     if engine.has_services() {
-        meeting = Meeting::Before;
+        meeting = LaunchBarrier::Before;
         peers::meet_for_services(live, &prepared, engine).await?;
         prepared = addresses::resolve(live, &prepared).await?;
         planned = plan(&prepared)?;
@@ -144,8 +144,8 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         remote::name_agent(&mut variables, agent, nodes.len());
     }
     let Separate { streams, keepers } = ranks::separate(context, live, &prepared, &plan, &mut variables);
-    // Open MPI 5 mixes parts of what ranks write. On the terminals that it gives them, Python writes whole lines by
-    // itself.
+    // Open MPI 5 mixes parts of the ranks' output. It gives ranks terminals, on which Python writes whole lines by
+    // default.
     let tagged = plan.rank_starter().and_then(|(_, starter)| starter.tagged.as_ref());
     let is_mixed = tagged.is_some_and(|tagged| tagged.has_blank) && keepers.is_none();
     if is_mixed && context.variables.get(UNBUFFERED).is_none() {
@@ -161,14 +161,14 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     record::plan(live, launcher, &tasks);
     let is_one = launcher == launch::PROCESS.name && tasks.len() == 1;
     let processes = if is_one { Processes::One } else { Processes::Several };
-    // The footplate around a framework sees the same lines.
+    // The footplate around a framework already observes these lines.
     if !context.is_within_job() {
         observe::begin(context, live, &prepared, &HostFacts { hardware: &hardware, processes }, &code_dir);
     }
     hang::begin(live, &prepared, &code_dir, hook);
     let serves = tasks.iter().any(|task| task.serves);
-    say_commands(&tasks);
-    if meeting == Meeting::AtStart {
+    log_commands(&tasks);
+    if meeting == LaunchBarrier::AtStart {
         peers::meet(live).await?;
     }
     tracing::info!("{}", live.timeline.ready());
@@ -178,7 +178,7 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
     script::run(context, live, &prepared, tasks, &code_dir, rules).await
 }
 
-/// Returns the error for a job whose command or function runs `footplate train`, which would run it again without end.
+/// Returns the error for a job whose command or function runs `footplate train`, which would run itself for ever.
 fn runs_itself(entry: &Entry) -> String {
     match entry {
         Entry::Function { module, function, .. } => format!(
@@ -196,9 +196,9 @@ fn runs_itself(entry: &Entry) -> String {
     }
 }
 
-/// The point at which the hosts of a launch meet.
+/// The point at which the hosts of a launch wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Meeting {
+enum LaunchBarrier {
     /// Just before the processes start.
     AtStart,
     /// Before the processes are known, because their commands need the addresses of the other hosts.
@@ -206,7 +206,7 @@ enum Meeting {
 }
 
 /// Logs the commands that this host runs.
-fn say_commands(tasks: &[RankTask]) {
+fn log_commands(tasks: &[RankTask]) {
     let command = |task: &RankTask| task.shown_command(&logs::redactor());
     let (services, ranks): (Vec<&RankTask>, Vec<&RankTask>) = tasks.iter().partition(|task| task.service.is_some());
     for service in services {

@@ -8,7 +8,7 @@ use super::{Outcome, Refusal, lifecycle};
 use crate::job::{Variables, config, exit_code};
 use crate::redact::Redactor;
 
-/// Refuses a job because of its command line, and returns the exit code. `problem` says what is wrong. The reason is
+/// Refuses a job because of its command line, and returns the exit code. `problem` describes the error. The reason is
 /// written into the failure file if the configuration of a job exists.
 pub fn refuse_command_line(words: &[OsString], problem: &str) -> i32 {
     let variables = Variables::of_this_process();

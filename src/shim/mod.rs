@@ -1,10 +1,11 @@
 //! The Python package `sagemaker_training` on top of footplate, for framework containers that import it.
 //!
-//! The package is pure Python (`python/shim` in the repository). [`write`] puts it into a folder of Python packages, with the
-//! metadata of an installed distribution, so that pip takes it for `sagemaker-training` and does not install the original.
-//! It also provides the training part of `sagemaker_containers`, unless the original is there, which frameworks serve with.
+//! The package is pure Python (`python/shim` in the repository). [`write`] puts it into a folder of Python packages,
+//! with the metadata of an installed distribution, so that pip treats it as `sagemaker-training` and does not install
+//! the original. It also provides the training part of `sagemaker_containers`, unless the original package, which
+//! frameworks use for serving, is there.
 //!
-//! This folder must not know how a job is run: the package starts footplate for that.
+//! This folder must not know how a job is run. The package starts footplate for that.
 
 use std::fmt::Write;
 use std::fs;
@@ -15,16 +16,17 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 
-/// The version of the distribution: the release of the original whose interface the package has, and whose it is.
+/// The version of the distribution: the release of the original whose interface the package has, and a suffix for
+/// footplate.
 pub const VERSION: &str = "5.1.4+footplate";
 
 /// The name of the package in Python.
 const PACKAGE: &str = "sagemaker_training";
 
-/// The name of the older package, of which the training part is provided.
+/// The name of the older package. footplate provides its training part.
 const CONTAINERS: &str = "sagemaker_containers";
 
-/// The file by which a package of footplate is told from the original. It names the program that wrote the package.
+/// The file that distinguishes a package of footplate from the original. It names the program that wrote the package.
 const OWN: &str = "_footplate.py";
 
 /// The line of [`OWN`] that names the program.
@@ -65,6 +67,7 @@ const TRAINING: &[Source] = sources! {
 const OF_CONTAINERS: &[Source] = sources! {
     "sagemaker_containers/__init__.py"
     "sagemaker_containers/_footplate.py"
+    "sagemaker_containers/_training.py"
     "sagemaker_containers/beta/__init__.py"
     "sagemaker_containers/beta/framework/__init__.py"
     "sagemaker_containers/cli/__init__.py"
@@ -75,7 +78,7 @@ const OF_CONTAINERS: &[Source] = sources! {
 /// A description of what was written.
 #[derive(Debug)]
 pub struct WrittenShim {
-    /// True if `sagemaker_containers` was left alone, because the original is there.
+    /// True if `sagemaker_containers` was left alone, because the original is installed.
     pub has_original_containers: bool,
 }
 
@@ -102,8 +105,8 @@ pub enum ShimError {
     },
 }
 
-/// Writes the package into a folder of Python packages. `binary` is the program that the package starts if `footplate` is not
-/// on PATH.
+/// Writes the package into a folder of Python packages. `binary` is the program that the package starts if `footplate`
+/// is not on PATH.
 ///
 /// # Errors
 /// Any [`ShimError`]. Files that were written before the error remain.

@@ -18,7 +18,7 @@ pub struct Access {
 
 impl Access {
     /// Reads the variables of the AWS SDKs, and S3_ENDPOINT_URL and SAGEMAKER_REGION as `sagemaker-training` does (its
-    /// `files.py`). `region` is the region that the job itself names; variables take precedence over it.
+    /// `files.py`). `region` is the region that the job itself names. Variables take precedence over it.
     pub fn of(variables: &Variables, region: Option<&str>) -> Access {
         let get = |name: &str| variables.get_non_empty(name).map(|value| value.trim().to_owned());
         let named = ["AWS_REGION", "SAGEMAKER_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| get(name));

@@ -1,4 +1,4 @@
-//! The XML documents of S3's API: those that it answers, and the one that it is sent.
+//! The XML documents of S3's API: the bodies of answers, and the one document that footplate sends.
 //!
 //! Contract: the Amazon S3 API reference, version 2006-03-01.
 
@@ -10,13 +10,29 @@ use serde::Deserialize;
 pub(super) struct ErrorDocument {
     pub code: String,
     pub message: String,
+    /// The region of the bucket, if the request was made in another one.
+    pub region: String,
 }
 
 impl ErrorDocument {
-    /// Reads an answer's body. A body that is no XML document, such as a proxy's page, yields empty fields.
+    /// Reads an answer's body. A body that is not an XML document, such as a proxy's page, yields empty fields.
     pub fn parse(body: &[u8]) -> ErrorDocument {
         quick_xml::de::from_reader(body).unwrap_or_default()
     }
+}
+
+/// The document with which STS refuses a request.
+#[derive(Debug, Deserialize)]
+struct RefusalOfSts {
+    #[serde(rename = "Error")]
+    error: ErrorDocument,
+}
+
+/// Returns the code and the message of the refusal by STS that a text quotes. `None` if it quotes none.
+pub(super) fn refusal_of_sts(text: &str) -> Option<String> {
+    let document = &text[text.find("<ErrorResponse")?..];
+    let RefusalOfSts { error } = quick_xml::de::from_str(document).ok()?;
+    Some(format!("{}: {}", error.code, error.message))
 }
 
 /// One page of a listing (ListObjectsV2).
@@ -25,20 +41,20 @@ impl ErrorDocument {
 pub(super) struct ListPage {
     #[serde(default)]
     pub contents: Vec<ListEntry>,
-    /// True if there are further pages. `None` if the server does not say so.
+    /// True if there are further pages. `None` if the server does not state it.
     pub is_truncated: Option<bool>,
     /// The token of the next page; `None` on the last page.
     pub next_continuation_token: Option<String>,
 }
 
 impl ListPage {
-    /// Reads a page. Any other document has no keys either, and must not pass for an empty list.
+    /// Reads a page. Other documents have no keys either, so they are refused and not mistaken for an empty list.
     ///
     /// # Errors
-    /// A description: the body is no page of a listing.
+    /// A description, if the body is not a page of a listing.
     pub fn parse(body: &str) -> Result<ListPage, String> {
         if !body.contains("<ListBucketResult") {
-            return Err("its answer is no list of keys".to_owned());
+            return Err("its answer is not a list of keys".to_owned());
         }
         parse(body)
     }
@@ -67,7 +83,7 @@ pub(super) struct CompletedUpload {
     pub etag: Option<String>,
 }
 
-/// A part that S3 has stored, by the headers of its answer.
+/// A part that S3 has stored, as described by the headers of the answer.
 #[derive(Clone, Debug)]
 pub(super) struct StoredPart {
     pub etag: String,
@@ -93,7 +109,7 @@ pub(super) fn completion(parts: &[StoredPart]) -> String {
 /// Reads a document.
 ///
 /// # Errors
-/// A description: the body is not this document.
+/// A description, if the body is not this document.
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, String> {
     quick_xml::de::from_str(body).map_err(|error| format!("its answer cannot be read: {error}"))
 }
@@ -123,7 +139,7 @@ mod tests {
         assert_eq!(created.upload_id, "u");
         assert!(ListPage::parse("no XML <ListBucketResult").is_err());
         let page = "<html><body>log in first</body></html>";
-        assert_eq!(ListPage::parse(page).expect_err("a proxy's page"), "its answer is no list of keys");
+        assert_eq!(ListPage::parse(page).expect_err("a proxy's page"), "its answer is not a list of keys");
     }
 
     #[test]

@@ -32,14 +32,14 @@ pub struct AwsService {
     endpoint: String,
 }
 
-/// A service that cannot be used, or that refuses a request. The text holds no credentials.
+/// The reason why a service cannot be used, or why it refused a request. The text holds no credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct AwsServiceError(String);
 
 impl AwsService {
     /// Creates a client with the credentials and the network settings of the variables. AWS_ENDPOINT_URL_<NAME> and
-    /// AWS_ENDPOINT_URL replace the service's usual endpoint, as in the AWS SDKs. Sends nothing yet.
+    /// AWS_ENDPOINT_URL replace the service's usual endpoint, as in the AWS SDKs. No request is sent yet.
     ///
     /// # Errors
     /// [`AwsServiceError`] if the variables do not describe a usable connection.

@@ -9,7 +9,7 @@ use super::download::{self, Download, PendingDownload, SmallObjects};
 use super::error::{StorageError, TransferError};
 use super::into_file;
 
-/// A bucket. Its functions block the calling thread; the network is served by threads of its own.
+/// A bucket. Its functions block the calling thread. Separate threads handle the network.
 #[derive(Clone, Debug)]
 pub struct Bucket(BucketAccess);
 
@@ -26,10 +26,11 @@ impl Bucket {
     /// The maximum size, in bytes, of an object for [`Bucket::read_small`], which holds objects in memory.
     pub const SMALL: u64 = download::SMALL;
 
-    /// The maximum size, in bytes, of an object that arrives in one answer. Larger ones arrive in several ranges at once.
+    /// The maximum size, in bytes, of an object that arrives in one answer. Larger objects are fetched in several
+    /// ranges at once.
     pub const IN_ONE: u64 = download::LARGE;
 
-    /// Creates a bucket of this name. Sends nothing yet.
+    /// Creates a handle to the bucket of this name. No request is sent yet.
     pub fn new(access: Access, name: &str) -> Bucket {
         Bucket(BucketAccess::new(access, name))
     }
@@ -40,7 +41,7 @@ impl Bucket {
     }
 
     /// Requests an object and waits until the answer begins. The rest arrives on another thread, up to 64 MiB ahead of
-    /// the reader: it waits in a file without a name in the folder `spool_folder`.
+    /// the reader. Until it is read, it is kept in an unnamed file in the folder `spool_folder`.
     ///
     /// # Errors
     /// [`StorageError`], after a bounded number of attempts.
@@ -56,8 +57,8 @@ impl Bucket {
         download::begin(self.0.clone(), key, spool_folder)
     }
 
-    /// Downloads an object into a new, empty file, whose path is `path`, and returns its size in bytes. Ranges are written
-    /// in any order.
+    /// Downloads an object into a new, empty file, whose path is `path`, and returns the object's size in bytes. Ranges
+    /// are written in any order.
     ///
     /// # Errors
     /// [`TransferError`]; the file may then hold parts of the object.

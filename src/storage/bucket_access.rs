@@ -1,4 +1,5 @@
-//! A bucket by its name, and clients of it: in the region that the variables name, or in the one that S3 names instead.
+//! A bucket, identified by its name, and clients for it, in the region that the variables name or that S3 names
+//! instead.
 
 use std::sync::Arc;
 
@@ -6,7 +7,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::access::Access;
 use super::client::BucketClient;
-use super::error::{Problem, SettingsError, StorageError};
+use super::error::{SettingsError, StorageError};
+use super::problem::Problem;
 
 /// A bucket and the means to reach it.
 #[derive(Clone, Debug)]
@@ -16,7 +18,7 @@ pub(super) struct BucketAccess {
 }
 
 impl BucketAccess {
-    /// Sends nothing yet.
+    /// Combines the name of a bucket with the means to reach it. No request is sent yet.
     pub fn new(access: Access, name: &str) -> BucketAccess {
         BucketAccess { access, name: name.to_owned() }
     }
@@ -35,8 +37,8 @@ impl BucketAccess {
         BucketClient::new(&self.access, &self.name, region.unwrap_or(&self.access.region)).map(Arc::new)
     }
 
-    /// Does `work` with a client. Does it once more, with another client, if S3 says that the bucket is in another region,
-    /// or if the credentials have expired and can be renewed. Errors name `key`.
+    /// Runs `work` with a client. Runs it once more, with another client, if S3 reports that the bucket is in another
+    /// region, or if the credentials have expired and can be renewed. Errors name `key`.
     ///
     /// # Errors
     /// The error of `work`, or a [`StorageError`] if no client can be created.
@@ -56,7 +58,7 @@ impl BucketAccess {
         }
     }
 
-    /// Returns the region in which to repeat failed work with a new client, or `None` if that would be in vain.
+    /// Returns the region in which to repeat failed work with a new client, or `None` if a repetition would fail too.
     pub fn region_for_retry(&self, client: &BucketClient, error: &StorageError) -> Option<String> {
         match (error.problem, &error.region) {
             (Problem::OtherRegion | Problem::Denied | Problem::InvalidCredentials | Problem::Failing, Some(region))
@@ -85,7 +87,8 @@ mod tests {
     use super::BucketAccess;
     use crate::job::Variables;
     use crate::storage::access::Access;
-    use crate::storage::error::{Problem, StorageError};
+    use crate::storage::error::StorageError;
+    use crate::storage::problem::Problem;
 
     #[test]
     fn work_is_repeated_in_the_region_that_s3_names_or_with_newer_credentials() {

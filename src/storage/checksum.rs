@@ -1,4 +1,4 @@
-//! The checksums that S3 stores with objects: computed over the bytes that arrive or that are sent.
+//! The checksums that S3 stores with objects, computed over the bytes that arrive or that are sent.
 
 use std::fmt;
 use std::fs::File;

@@ -1,11 +1,11 @@
 //! The operations of S3 on one bucket in one region.
 //!
-//! Each request is signed anew for every attempt, so that a repetition may use newer credentials. A file is read while it
-//! is sent, block by block: the signature and the checksum cover the digest that was computed before.
+//! Each attempt of a request is signed anew, so that a repetition can use newer credentials. A file is read block by
+//! block while it is sent. The signature and the checksum header contain a digest that was computed in advance.
 
 use std::fs::File;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,16 +23,17 @@ use super::error::{CredentialsError, RequestError, ServerRefusal, SettingsError,
 use super::http::{Client, may_pass};
 use super::listing::KeyList;
 use super::payload::{AnswerBody, Payload};
+use super::problem::Problem;
 use super::region;
 use super::retry::Repetitions;
 
-/// The characters that a query's value escapes, by the rules of AWS's signatures.
+/// The characters that are escaped in the value of a query, by the rules of AWS's signatures.
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The characters that a key escapes in a URL. A key is kept as it is, also with two slashes in a row.
+/// The characters that are escaped in the key in a URL. Two slashes in a row stay in the key.
 const IN_KEY: &AsciiSet = &IN_QUERY.remove(b'/');
-/// The maximum size of an answer that is no object, in bytes. A page of 1,000 keys has at most about 2 MB.
+/// The maximum size of an answer that is not an object, in bytes. A page of 1,000 keys has at most about 2 MB.
 const LONGEST_ANSWER: usize = 16 << 20;
-/// The maximum time in which S3 joins the parts of an upload. Meanwhile it sends a space now and then.
+/// The maximum time that S3 may take to join the parts of an upload. Meanwhile it sends a space now and then.
 const JOIN_TIME: Duration = Duration::from_secs(15 * 60);
 /// The maximum size of a refusal that is read, in bytes.
 const LONGEST_REFUSAL: usize = 64 << 10;
@@ -50,6 +51,8 @@ pub(super) struct BucketClient {
     /// The URL of the bucket, without a slash at its end.
     url: String,
     region: String,
+    /// The reason why the last attempt of a request failed. `None` if it succeeded.
+    last_failure: Mutex<Option<String>>,
 }
 
 /// A range of a file that a request sends, in bytes, with its digest.
@@ -89,7 +92,7 @@ impl BucketClient {
     /// Creates a client. It connects when it sends its first request.
     ///
     /// # Errors
-    /// [`SettingsError`] if the network settings are unusable, or the endpoint and the bucket make no URL.
+    /// [`SettingsError`] if the network settings are unusable, or if the endpoint and the bucket do not form a URL.
     pub fn new(access: &Access, bucket: &str, region: &str) -> Result<BucketClient, SettingsError> {
         let http = Client::new(&access.network)?;
         if !region::is_name(region) {
@@ -101,12 +104,28 @@ impl BucketClient {
             return Err(SettingsError::Endpoint { url, reason: error.to_string() });
         }
         let credentials = access.credentials.provider(&http);
-        Ok(BucketClient { http, credentials, bucket: bucket.to_owned(), url, region: region.to_owned() })
+        Ok(BucketClient {
+            http,
+            credentials,
+            bucket: bucket.to_owned(),
+            url,
+            region: region.to_owned(),
+            last_failure: Mutex::default(),
+        })
     }
 
     /// Returns the region that the requests are signed for.
     pub fn region(&self) -> &str {
         &self.region
+    }
+
+    /// Returns the reason why the last attempt of a request failed. `None` if it succeeded.
+    pub fn last_failure(&self) -> Option<String> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_failure(&self, reason: Option<String>) {
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 
     /// Returns all objects below a prefix.
@@ -204,8 +223,8 @@ impl BucketClient {
                 if completed.etag.is_some() {
                     return Ok(());
                 }
-                // S3 sends the status before it joins the parts, so that an error may follow 200.
-                let ErrorDocument { code, message } = ErrorDocument::parse(text.as_bytes());
+                // S3 sends the status before it joins the parts, so an error may follow a status of 200.
+                let ErrorDocument { code, message, .. } = ErrorDocument::parse(text.as_bytes());
                 let refusal = ServerRefusal { status, code, message, region: None, target: None };
                 if !refusal.may_pass() || !repetitions.wait().await {
                     return Err(RequestError::Refused(refusal));
@@ -215,7 +234,7 @@ impl BucketClient {
         completed.await.map_err(|error| self.error(key, &error).writing())
     }
 
-    /// Gives an upload up, so that S3 deletes its parts.
+    /// Aborts an upload, so that S3 deletes its parts.
     ///
     /// # Errors
     /// [`StorageError`] after the last attempt.
@@ -226,13 +245,13 @@ impl BucketClient {
         sent.map(|_| ()).map_err(|error| self.error(key, &error).writing())
     }
 
-    /// Creates a request for an object without a query, headers and a content.
+    /// Creates a request for an object, without a query, headers or content.
     pub fn request(&self, method: Method, key: &str) -> UnsignedRequest {
         let url = format!("{}/{}", self.url, utf8_percent_encode(key, IN_KEY));
         UnsignedRequest { method, url, headers: HeaderMap::new(), content: Content::Nothing }
     }
 
-    /// Sends a request until it succeeds or another attempt would be in vain.
+    /// Sends a request until it succeeds, its repetitions are used up, or another attempt would fail too.
     ///
     /// # Errors
     /// The error of the last attempt.
@@ -243,14 +262,21 @@ impl BucketClient {
     ) -> Result<Response<AnswerBody>, RequestError> {
         loop {
             let error = match self.send(request).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.note_failure(None);
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
+            self.note_failure(Some(reason(&error)));
             let repeat = match &error {
                 RequestError::Transport(error) => may_pass(error),
                 RequestError::Refused(refusal) => refusal.may_pass(),
                 RequestError::Credentials(_) | RequestError::Replaced | RequestError::Unexpected(_) => false,
             };
+            if matches!(&error, RequestError::Transport(error) if error.is_stalled_connection()) {
+                repetitions.shorten();
+            }
             if !repeat || !repetitions.wait().await {
                 return Err(error);
             }
@@ -284,7 +310,12 @@ impl BucketClient {
 
     /// Converts the error of a request for an object.
     pub fn error(&self, key: &str, error: &RequestError) -> StorageError {
-        StorageError::of_request(&self.bucket, key, error)
+        let mut found = StorageError::of_request(&self.bucket, key, error);
+        if found.problem == Problem::OtherRegion && found.region.as_deref() == Some(&*self.region) {
+            let is_redirection = matches!(error, RequestError::Refused(refusal) if refusal.status.is_redirection());
+            found.problem = if is_redirection { Problem::Redirected } else { Problem::Failing };
+        }
+        found
     }
 
     fn upload_error(&self, key: &str, error: &RequestError) -> TransferError {
@@ -308,11 +339,13 @@ impl UnsignedRequest {
 /// Reads the answer that refuses a request.
 async fn refusal(answer: Response<AnswerBody>) -> ServerRefusal {
     let (head, body) = answer.into_parts();
-    let region = head.headers.get(BUCKET_REGION).and_then(|region| region.to_str().ok());
-    let region = region.filter(|region| region::is_name(region)).map(str::to_owned);
     let target = head.headers.get(LOCATION).map(|target| String::from_utf8_lossy(target.as_bytes()).into_owned());
-    // The status is known even if the rest breaks off.
-    let ErrorDocument { code, message } = ErrorDocument::parse(&body.read_what_arrives(LONGEST_REFUSAL).await);
+    // The status is known even if the connection breaks before the end of the body.
+    let document = ErrorDocument::parse(&body.read_what_arrives(LONGEST_REFUSAL).await);
+    let ErrorDocument { code, message, region } = document;
+    // A server in front of S3 may pass on only the document, without S3's headers.
+    let named = head.headers.get(BUCKET_REGION).and_then(|region| region.to_str().ok()).map(str::to_owned);
+    let region = Some(named.unwrap_or(region)).filter(|region| region::is_name(region));
     ServerRefusal { status: head.status, code, message, region, target }
 }
 
@@ -322,10 +355,66 @@ async fn whole(answer: Response<AnswerBody>) -> Result<String, RequestError> {
     if body.len() == LONGEST_ANSWER {
         return Err(RequestError::Unexpected(format!("its answer has {LONGEST_ANSWER} bytes or more")));
     }
-    String::from_utf8(body).map_err(|error| RequestError::Unexpected(format!("its answer is no text: {error}")))
+    String::from_utf8(body).map_err(|error| RequestError::Unexpected(format!("its answer is not text: {error}")))
 }
 
-/// Returns a text as the value of a URL's query, escaped by the rules of AWS's signatures.
+/// Escapes a text for the value of a URL's query, by the rules of AWS's signatures.
 pub fn in_query(text: &str) -> String {
     utf8_percent_encode(text, IN_QUERY).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::BucketClient;
+    use crate::job::Variables;
+    use crate::storage::access::Access;
+    use crate::storage::answers::StoredPart;
+    use crate::storage::error::StorageError;
+    use crate::storage::problem::Problem;
+
+    /// Completes an upload at a server that sends a space each 100 ms while it joins the parts, for 2.5 s, and then these bytes
+    /// of its answer. The client accepts a silence of one second.
+    fn completed(answer: &'static str) -> Result<(), StorageError> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                // The client may have given up.
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+                for _ in 0..25 {
+                    thread::sleep(Duration::from_millis(100));
+                    let _ = stream.write_all(b" ");
+                }
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        let variables = [
+            ("AWS_ENDPOINT_URL_S3", endpoint.as_str()),
+            ("AWS_ACCESS_KEY_ID", "AKIA"),
+            ("AWS_SECRET_ACCESS_KEY", "s"),
+            ("no_proxy", "127.0.0.1"),
+        ];
+        let access = Access::of(&variables.into_iter().collect::<Variables>(), Some("eu-west-1"));
+        let mut client = BucketClient::new(&access, "b", "eu-west-1").expect("a client");
+        client.http = client.http.with_silence(Duration::from_secs(1));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let parts = [StoredPart { etag: "e".to_owned(), sha256: None }];
+        runtime.block_on(client.complete_upload("k", "u", &parts))
+    }
+
+    #[test]
+    fn a_server_that_joins_parts_slowly_is_waited_for() {
+        let joined = "<CompleteMultipartUploadResult><ETag>\"e-1\"</ETag></CompleteMultipartUploadResult>";
+        assert_eq!(completed(joined), Ok(()));
+        let refused = completed("<Error><Code>InvalidPart</Code><Message>said</Message></Error>").expect_err("refused");
+        assert_eq!((refused.problem, &*refused.detail), (Problem::Failing, "InvalidPart: said"));
+        let broken = completed("").expect_err("it breaks off");
+        assert_eq!(broken.problem, Problem::Failing, "{broken}");
+    }
 }

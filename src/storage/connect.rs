@@ -16,25 +16,27 @@ use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::client::proxy::matcher::Matcher;
 use tower_service::Service;
 
-use super::error::{BoxError, SettingsError};
+use super::error::{BoxError, SettingsError, StalledConnection};
 use super::network::NetworkSettings;
 use super::tls::TlsSettings;
-use crate::resolve::{self, ResolveError};
+use crate::system::resolve::{self, ResolveError};
 
 /// The maximum time to establish a connection after name resolution, including the proxy and TLS.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
-/// The addresses from which the machine itself serves credentials, and those of the machine. No proxy reaches them.
+/// The addresses at which the machine itself serves credentials, and its own addresses. A proxy cannot reach them.
 const NEVER_PROXIED: &str = "169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254,fd00:ec2::23,localhost,127.0.0.0/8,::1,\
      ::ffff:127.0.0.0/104,::ffff:169.254.169.254,::ffff:169.254.170.2,::ffff:169.254.170.23";
 
 type Pending<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 
-/// Connects to the server of a URL, or to the proxy in front of it.
+/// A service that connects to the server of a URL, or to the proxy in front of it.
 #[derive(Clone)]
 pub(super) struct Connector {
     tcp: HttpConnector<FootplateResolver>,
     tls: Arc<TlsSettings>,
     proxies: Arc<Matcher>,
+    /// The maximum time to resolve a name and to establish a connection.
+    time: Duration,
 }
 
 impl Connector {
@@ -59,11 +61,11 @@ impl Connector {
         if tls.bundle().is_some() {
             tls.config()?;
         }
-        Ok(Connector { tcp, tls, proxies: Arc::new(proxies.build()) })
+        Ok(Connector { tcp, tls, proxies: Arc::new(proxies.build()), time: resolve::LOOKUP_TIME + CONNECT_TIME })
     }
 
     /// Returns the `Proxy-Authorization` header for a request that a proxy forwards. `None` for requests through a
-    /// tunnel: there the CONNECT request carries the header.
+    /// tunnel, because the CONNECT request carries the header there.
     pub fn proxy_authorization(&self, url: &Uri) -> Option<HeaderValue> {
         let proxy = self.proxies.intercept(url).filter(|_| url.scheme_str() == Some("http"))?;
         proxy.basic_auth().cloned()
@@ -103,11 +105,19 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, url: Uri) -> Pending<HttpStream> {
+        let time = self.time;
+        // A connection with neither TLS nor a proxy has a shorter limit, which the TCP connector enforces.
+        let host = url.host().unwrap_or_default();
+        let stage = match self.proxies.intercept(&url) {
+            Some(proxy) => {
+                format!("the connection to {host} through the proxy {}", proxy.uri().host().unwrap_or_default())
+            }
+            None => format!("the TLS handshake with {host}"),
+        };
         let connecting = self.clone().connect(url);
-        Box::pin(async move {
-            let late = || format!("no connection within {} s", CONNECT_TIME.as_secs());
-            tokio::time::timeout(resolve::LOOKUP_TIME + CONNECT_TIME, connecting).await.map_err(|_| late())?
-        })
+        Box::pin(
+            async move { tokio::time::timeout(time, connecting).await.map_err(|_| StalledConnection { stage, time })? },
+        )
     }
 }
 
@@ -118,7 +128,7 @@ fn is_usable_proxy(url: &str) -> bool {
     proxy.is_some_and(|proxy| matches!(proxy.uri().scheme_str(), Some("http" | "https")))
 }
 
-/// Resolves names with [`crate::resolve`] in place of the C library.
+/// Resolves names with [`crate::system::resolve`] in place of the C library.
 #[derive(Clone)]
 struct FootplateResolver;
 
@@ -149,7 +159,7 @@ impl<T: Read + Write + Send + Unpin> ByteStream for T {}
 /// A connection that carries HTTP.
 pub(super) struct HttpStream {
     bytes: Box<dyn ByteStream>,
-    /// True if a proxy forwards the requests. It needs the whole URL in each.
+    /// True if a proxy forwards the requests. The proxy needs the whole URL in each request.
     is_proxied: bool,
 }
 
@@ -203,7 +213,41 @@ impl Write for HttpStream {
 
 #[cfg(test)]
 mod tests {
-    use super::is_usable_proxy;
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use http::Uri;
+    use tower_service::Service;
+
+    use super::{Connector, is_usable_proxy};
+    use crate::storage::network::NetworkSettings;
+
+    #[test]
+    fn what_stalls_while_it_connects_is_named() {
+        // The kernel accepts the connections, and nobody reads from them.
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = silent.local_addr().expect("an address");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let proxied = NetworkSettings { https_proxy: Some(format!("http://me:word@{address}")), ..Default::default() };
+        for (settings, url, expected) in [
+            (
+                NetworkSettings::default(),
+                format!("https://{address}/x?y"),
+                "the TLS handshake with 127.0.0.1 did not finish within 1 s",
+            ),
+            (
+                proxied,
+                "https://s3.example/x".to_owned(),
+                "the connection to s3.example through the proxy 127.0.0.1 did not finish within 1 s",
+            ),
+        ] {
+            let mut connector = Connector::new(&settings).expect("a connector");
+            connector.time = Duration::from_secs(1);
+            let url: Uri = url.parse().expect("a URL");
+            let error = runtime.block_on(connector.call(url)).err().expect("no connection");
+            assert_eq!(error.to_string(), expected);
+        }
+    }
 
     #[test]
     fn only_proxies_that_are_reached_by_http_or_https_are_accepted() {

@@ -1,4 +1,4 @@
-//! Credentials: chooses among the sources that the AWS SDKs know, and asks the chosen one.
+//! Credentials: chooses among the sources that the AWS SDKs know, and requests credentials from the chosen one.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,19 +10,20 @@ use async_trait::async_trait;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider};
 use object_store::{CredentialProvider, RetryConfig, StaticCredentialProvider};
 
-use super::error::{CredentialsError, reason};
+use super::answers;
+use super::error::{CredentialsError, chain, clean, reason};
 use super::http::Client;
-use super::machine::{MAX_TOKEN, MachineEndpoint, MachineProvider};
+use super::machine::{MAX_TOKEN, MachineEndpoint, MachineProvider, without};
 use super::region;
-use crate::files;
+use crate::system::files;
 
 /// The variables that name a container's credentials endpoint.
 const RELATIVE_URI: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
 const FULL_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 /// The server of AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, by the contract of Amazon ECS.
 const CONTAINER_SERVER: &str = "http://169.254.170.2";
-/// The addresses at which Amazon ECS and EKS serve a container's credentials. Besides these and the machine itself, no host
-/// is sent a token over HTTP, where everybody on the way can read it. The AWS SDKs have the same rule.
+/// The addresses at which Amazon ECS and EKS serve a container's credentials. Over HTTP, a token is sent only to these
+/// addresses and to the machine itself, because everybody on the way can read it. The AWS SDKs have the same rule.
 const CONTAINER_SERVERS: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
@@ -37,7 +38,7 @@ pub(super) enum CredentialSource {
     WebIdentity { file: String, role: String, session: Option<String>, endpoint: String },
     /// The endpoint that the platform provides for a container (AWS_CONTAINER_CREDENTIALS_*).
     Container { url: String, token: Option<String>, token_file: Option<String> },
-    /// The variable `variable` names an endpoint that must not be asked, for this reason.
+    /// An endpoint, named by the variable `variable`, that must not receive a request, for this reason.
     Refused { variable: &'static str, reason: String },
     /// The instance metadata service of the machine.
     Instance { endpoint: Option<String> },
@@ -72,7 +73,8 @@ impl fmt::Display for CredentialSource {
 }
 
 impl CredentialSource {
-    /// Chooses the source. `get` returns variables that are set and not empty; `region` is where STS is asked.
+    /// Chooses the source. `get` returns variables that are set and not empty. `region` is the region whose STS is
+    /// used.
     pub fn from_variables(get: &impl Fn(&str) -> Option<String>, region: &str) -> CredentialSource {
         if let (Some(key_id), Some(secret_key)) = (get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY")) {
             return CredentialSource::Environment { key_id, secret_key, token: get("AWS_SESSION_TOKEN") };
@@ -104,7 +106,7 @@ impl CredentialSource {
         !matches!(self, Environment { .. } | Nothing | Refused { .. })
     }
 
-    /// Creates the provider, which asks the source when the first request needs credentials.
+    /// Creates the provider, which sends requests to the source when the first request needs credentials.
     pub fn provider(&self, client: &Client) -> AwsCredentialProvider {
         let inner: AwsCredentialProvider = match self.clone() {
             CredentialSource::Environment { key_id, secret_key, token } => {
@@ -133,11 +135,11 @@ impl CredentialSource {
     }
 }
 
-/// Checks that a token may be sent to a container's credentials endpoint: by HTTPS, or to an address that no other machine
-/// has.
+/// Checks that a token may be sent to a container's credentials endpoint: over HTTPS, or to an address that no other
+/// machine has.
 ///
 /// # Errors
-/// The reason why not, without the URL's user part and query, which may be secret.
+/// The reason why it may not be sent, without the URL's user part and query, which may be secret.
 fn may_be_asked(url: &str) -> Result<(), String> {
     let parsed: http::Uri = url.parse().map_err(|error| format!("its value is no URL: {error}"))?;
     let host = parsed.host().unwrap_or_default();
@@ -156,7 +158,7 @@ fn may_be_asked(url: &str) -> Result<(), String> {
     }
 }
 
-/// Returns a builder for a store that is never used: only its credentials provider is.
+/// Returns a builder for a store. Only the credentials provider of the store is used.
 fn provider_builder(client: &Client) -> AmazonS3Builder {
     let retry = RetryConfig { max_retries: 1, retry_timeout: Duration::from_secs(10), ..RetryConfig::default() };
     AmazonS3Builder::new().with_bucket_name("none").with_retry(retry).with_http_connector(client.clone())
@@ -182,13 +184,18 @@ impl CredentialProvider for NamedProvider {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
-        // The provider would wait for ever for a FIFO in its place.
-        if let CredentialSource::WebIdentity { file, .. } = &self.source {
-            let read = files::read(Path::new(file), MAX_TOKEN);
-            read.map_err(|error| CredentialsError(format!("{}: {error}", self.source)))?;
-        }
-        let failed = |reason: String| CredentialsError(format!("{}: {reason}", self.source));
-        let credential = self.inner.get_credential().await.map_err(|error| failed(reason(&error)))?;
+        // If the token file were a FIFO, the provider would wait for it for ever.
+        let token = match &self.source {
+            CredentialSource::WebIdentity { file, .. } => files::text(Path::new(file), MAX_TOKEN)
+                .map_err(|error| CredentialsError(format!("{}: {error}", self.source)))?,
+            _ => String::new(),
+        };
+        // The reason quotes the server, whose answer may repeat the token that was sent.
+        let failed = |reason: String| CredentialsError(format!("{}: {}", self.source, without(&reason, token.trim())));
+        let credential = self.inner.get_credential().await.map_err(|error| {
+            let refusal = chain(&error).last().and_then(|last| answers::refusal_of_sts(&last.to_string()));
+            failed(refusal.map_or_else(|| reason(&error), |refusal| clean(&refusal)))
+        })?;
         usable(&credential).map_err(failed)?;
         Ok(credential)
     }
@@ -264,7 +271,7 @@ mod tests {
         for wrong in ["", "/creds", "ftp://127.0.0.1/x", "127.0.0.1/x", "http://a b/"] {
             assert!(may_be_asked(wrong).is_err(), "{wrong}");
         }
-        // A relative URI names no other host.
+        // A relative URI cannot name another host.
         for path in ["@10.0.0.5/x", ".example/x", ":80@10.0.0.5/"] {
             let get = |name: &str| (name == "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").then(|| path.to_owned());
             let source = CredentialSource::from_variables(&get, "eu-west-1");

@@ -15,34 +15,35 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use super::bucket_access::{BucketAccess, runtime};
 use super::checksum::{ChecksumCheck, StatedChecksum};
 use super::client::BucketClient;
-use super::error::{Problem, StorageError, TransferError};
+use super::error::{StorageError, TransferError};
 use super::into_file::FileWriter;
 use super::object::{self, ObjectBody, ObjectRange};
+use super::problem::Problem;
 
 /// The size of the ranges, in bytes.
 const RANGE: u64 = 4 << 20;
 /// The number of ranges that arrive at once.
 const AT_ONCE: usize = 10;
-/// The maximum size, in bytes, of an object that the first answer brings whole.
+/// The maximum size, in bytes, of an object that arrives completely in the first answer.
 pub(super) const LARGE: u64 = RANGE;
 /// The maximum size of a small object, which is held in memory, in bytes.
 pub(super) const SMALL: u64 = 1 << 20;
 /// The number of small objects that arrive at once.
 const FILES_AT_ONCE: usize = 16;
-/// The number of chunks, or of small objects, that wait for the reader.
+/// The maximum number of chunks, or of small objects, that wait for the reader.
 const WAITING: usize = 4;
 /// The number of ranges that the spool file has room for: those that arrive, those that wait, the one that is being passed
 /// on, and the one that is being read.
 const SLOTS: u64 = (AT_ONCE + WAITING + 2) as u64;
 
-/// An object that arrives while it is read. If it does not arrive whole, reading fails with an error that holds a
+/// An object that arrives while it is read. If it does not arrive completely, reading fails with an error that holds a
 /// [`StorageError`].
 #[derive(Debug)]
 pub struct Download {
     size: u64,
     /// The number of bytes that were read.
     taken: u64,
-    /// `None` after the whole object was compared.
+    /// The computation of the checksum. `None` after the whole object was compared.
     check: Option<ChecksumCheck>,
     current: Chunk,
     chunks: Receiver<Result<Chunk, StorageError>>,
@@ -50,7 +51,7 @@ pub struct Download {
     key: String,
 }
 
-/// A chunk of an object, which is read after the one before it.
+/// A chunk of an object. Chunks are read in order.
 #[derive(Debug)]
 enum Chunk {
     Memory(Bytes),
@@ -62,7 +63,7 @@ enum Chunk {
     },
 }
 
-/// An object that was requested and whose answer may not have begun.
+/// An object that was requested and whose answer may not have begun yet.
 #[derive(Debug)]
 pub struct PendingDownload {
     announced: sync_channel::Receiver<Result<(u64, StatedChecksum), StorageError>>,
@@ -196,7 +197,7 @@ async fn serve(
     }
 }
 
-/// An object that is sent to its reader.
+/// The transfer of an object to its reader.
 struct Transfer<'a> {
     client: Arc<BucketClient>,
     bucket: &'a str,
@@ -222,14 +223,14 @@ impl Transfer<'_> {
             }
         }
         if is_whole_in_first {
-            // More bytes than the announced size would belong to another object.
+            // If more bytes than the announced size arrive, they belong to another object.
             let has_more = matches!(first.next().await, Ok(Some(more)) if !more.is_empty());
             if arrived < size || has_more {
                 return Err(self.damaged(format!("{arrived} of {size} bytes")));
             }
             return Ok(());
         }
-        // Ends the connection of the first answer, whose rest is not needed.
+        // Ends the connection of the first answer. The rest of that answer is not needed.
         drop(first);
         let file = Arc::new(spool_file(self.spool_folder).map_err(|error| self.no_room(&error))?);
         let starts = (1..).map(|number| (number, number * RANGE)).take_while(|&(_, start)| start < size);
@@ -256,7 +257,7 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    /// Passes a chunk on. Returns false if nobody reads the object any more.
+    /// Passes a chunk on. Returns false if the object is not being read any more.
     async fn send(&self, chunk: Chunk) -> bool {
         self.sender.send(Ok(chunk)).await.is_ok()
     }
@@ -284,8 +285,8 @@ fn spool_file(folder: &Path) -> io::Result<File> {
     })
 }
 
-/// Small objects that arrive, each whole, in any order: the index of the key and the content in pieces. The iterator ends
-/// after the first error.
+/// An iterator over small objects, in any order. Each item is the index of the key and the complete content, in pieces.
+/// The iterator ends after the first error.
 #[derive(Debug)]
 pub struct SmallObjects(Receiver<Result<(usize, Vec<Bytes>), StorageError>>);
 

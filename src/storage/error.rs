@@ -1,4 +1,4 @@
-//! The errors of this folder. Each type says as much as its callers decide on; none holds credentials.
+//! The errors of this folder. Each type distinguishes what its callers need to distinguish. None holds credentials.
 
 use std::error::Error;
 use std::io;
@@ -8,8 +8,9 @@ use std::time::Duration;
 use http::StatusCode;
 use thiserror::Error;
 
+use super::problem::{Problem, denial, tls_fault};
 use crate::redact::Redactor;
-use crate::resolve::ResolveError;
+use crate::system::resolve::ResolveError;
 
 /// The maximum number of characters of a server's message that an error quotes.
 const LONGEST_QUOTE: usize = 300;
@@ -26,10 +27,10 @@ pub(super) enum SettingsError {
     /// A proxy's URL is unusable. The text leaves the URL out, because it may hold a password.
     #[error("the variable {scheme}_proxy holds no URL of a proxy")]
     Proxy { scheme: &'static str },
-    /// The endpoint, together with the bucket, makes no URL.
+    /// The endpoint and the bucket do not form a URL.
     #[error("{url} is no URL of a bucket: {reason}")]
     Endpoint { url: String, reason: String },
-    /// A region's name has other characters than letters, digits and hyphens.
+    /// The name of a region has characters other than letters, digits and hyphens.
     #[error("{0:?} is no name of a region (AWS_REGION)")]
     Region(String),
     /// rustls refuses its own defaults.
@@ -40,7 +41,7 @@ pub(super) enum SettingsError {
     Runtime(String),
 }
 
-/// A request that got no answer, or not all of it.
+/// A request that received no answer, or only a part of one.
 #[derive(Debug, Error)]
 pub(super) enum TransportError {
     #[error("no answer")]
@@ -56,36 +57,76 @@ impl TransportError {
         chain(self).any(|error| matches!(error.downcast_ref(), Some(ResolveError::Unknown { .. })))
     }
 
-    /// Returns true if the server's certificate is not trusted.
-    fn is_untrusted(&self) -> bool {
-        // An I/O error, which may hold another one, does not name what it holds among its sources.
-        let held = |error: &io::Error| {
-            let mut held = error.get_ref();
-            while let Some(inner) = held.and_then(|error| error.downcast_ref::<io::Error>()) {
-                held = inner.get_ref();
-            }
-            held.is_some_and(|error| matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
-        };
-        chain(self).filter_map(|error| error.downcast_ref()).any(held)
+    /// Returns the TLS error that made the connection fail, if there is one.
+    fn of_tls(&self) -> Option<&rustls::Error> {
+        chain(self).filter_map(|error| error.downcast_ref()).find_map(held_by)
     }
 
-    /// Returns true if the server answered something else than HTTP, or more than can be read.
+    /// Returns true if another attempt would fail too: the name of the server does not exist, or its certificate is refused.
+    pub fn is_in_vain(&self) -> bool {
+        self.is_unknown_name() || matches!(self.of_tls(), Some(rustls::Error::InvalidCertificate(_)))
+    }
+
+    /// Returns true if a connection was accepted and then stalled, so that every attempt takes long.
+    pub fn is_stalled_connection(&self) -> bool {
+        chain(self).any(|error| error.is::<StalledConnection>())
+    }
+
+    /// Returns true if the server was silent or too slow.
+    fn is_slow(&self) -> bool {
+        chain(self).any(|error| error.is::<SilentServer>() || error.is::<SlowServer>())
+    }
+
+    /// Returns the problem, and the system's description of it.
+    fn problem(&self) -> (Problem, String) {
+        if let Some(error) = self.of_tls() {
+            return tls_fault(error);
+        }
+        let problem = match self {
+            _ if self.is_unanswered_name() => Problem::NoNameService,
+            _ if self.is_no_http() => Problem::Failing,
+            _ if self.is_slow() => Problem::Slow,
+            TransportError::NoAnswer(_) => Problem::Unreachable,
+            TransportError::BrokeOff(_) => Problem::Damaged,
+        };
+        (problem, reason(self))
+    }
+
+    /// Returns true if the server answered with something other than HTTP, or with more than can be read.
     fn is_no_http(&self) -> bool {
         chain(self).any(|error| error.downcast_ref().is_some_and(hyper::Error::is_parse))
     }
 
-    /// Returns true if no name server could say whether the name of the server exists.
+    /// Returns true if the name servers could not determine whether the name of the server exists.
     fn is_unanswered_name(&self) -> bool {
         chain(self).any(|error| matches!(error.downcast_ref(), Some(ResolveError::Unanswered { .. })))
     }
 }
 
-/// A server that neither sent nor took anything for this time.
+/// Returns the TLS error that an I/O error contains, directly or nested. The I/O error does not list it among its
+/// sources.
+fn held_by(error: &io::Error) -> Option<&rustls::Error> {
+    let mut held = error.get_ref()?;
+    while let Some(inner) = held.downcast_ref::<io::Error>() {
+        held = inner.get_ref()?;
+    }
+    held.downcast_ref()
+}
+
+/// A connection that was accepted, but on which TLS, or the proxy in between, was not ready within this time.
+#[derive(Debug, Error)]
+#[error("{stage} did not finish within {} s", .time.as_secs())]
+pub(super) struct StalledConnection {
+    pub stage: String,
+    pub time: Duration,
+}
+
+/// A server that neither sent nor accepted anything for this time.
 #[derive(Debug, Error)]
 #[error("the server was silent for {} s", .0.as_secs())]
 pub(super) struct SilentServer(pub Duration);
 
-/// A server that sent or took only this many bytes in this time.
+/// A server that sent or accepted only this many bytes in this time.
 #[derive(Debug, Error)]
 #[error("the server was too slow: {} bytes in {} s", .0, .1.as_secs())]
 pub(super) struct SlowServer(pub u64, pub Duration);
@@ -95,7 +136,7 @@ pub(super) struct SlowServer(pub u64, pub Duration);
 #[error("{0}")]
 pub(super) struct UnreadableFile(pub io::Error);
 
-/// Credentials that could not be had. The text names their source.
+/// Credentials that could not be obtained. The text names their source.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub(super) struct CredentialsError(pub String);
@@ -114,13 +155,26 @@ impl From<CredentialsError> for object_store::Error {
     }
 }
 
+/// The error codes of S3 after which another attempt may succeed, whatever the HTTP status is.
+const PASSING: [&str; 9] = [
+    "InternalError",
+    "KMS.ThrottlingException",
+    "OperationAborted",
+    "RequestThrottled",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+];
+
 /// An answer of S3 that refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServerRefusal {
     pub status: StatusCode,
     /// S3's error code, such as `NoSuchKey`; empty if the answer has none.
     pub code: String,
-    /// S3's own words; empty if the answer has none.
+    /// S3's own message; empty if the answer has none.
     pub message: String,
     /// The region of the bucket, if the answer names it.
     pub region: Option<String>,
@@ -133,13 +187,14 @@ impl ServerRefusal {
     pub fn may_pass(&self) -> bool {
         self.status.is_server_error()
             || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&self.status)
-            // S3 may begin an answer with 200 and fail only then.
-            || (self.status.is_success() && ["InternalError", "SlowDown"].contains(&&*self.code))
+            // S3 may begin an answer with 200 and fail afterwards, and it sends some of these codes with 400.
+            || PASSING.contains(&&*self.code)
     }
 
-    /// Returns the problem that it means: by S3's code, which says more, or else by the HTTP status.
+    /// Returns the problem that the refusal reports, by S3's code, which is more precise, or else by the HTTP status.
     fn problem(&self) -> Problem {
         match (&*self.code, self.status.as_u16()) {
+            _ if self.may_pass() => Problem::Failing,
             ("NoSuchBucket", _) => Problem::NoSuchBucket,
             ("NoSuchUpload", _) => Problem::Failing,
             ("NoSuchKey", _) | (_, 404) => Problem::NoSuchKey,
@@ -147,13 +202,19 @@ impl ServerRefusal {
                 Problem::Expired
             }
             ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed", _) => Problem::OtherRegion,
-            // S3 names no target if the bucket is in another region.
-            _ if self.status.is_redirection() && self.target.is_some() && self.region.is_none() => Problem::Redirected,
-            _ if self.status.is_redirection() => Problem::OtherRegion,
+            _ if self.status.is_redirection() => match (&self.region, &self.target) {
+                (Some(_), _) => Problem::OtherRegion,
+                // S3 names no target if the bucket is in another region.
+                (None, Some(_)) => Problem::Redirected,
+                (None, None) => Problem::Failing,
+            },
             ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken", _) => Problem::InvalidCredentials,
             ("RequestTimeTooSkewed", _) => Problem::Clock,
             ("InvalidObjectState", _) => Problem::Archived,
-            (_, 401 | 403) => Problem::Denied,
+            ("AccountProblem" | "AllAccessDisabled" | "NotSignedUp" | "InvalidPayer", _) => Problem::Closed,
+            ("InvalidRequest", _) if self.message.contains("Server Side Encryption") => Problem::CustomerKey,
+            (code, _) if code.starts_with("KMS.") && !code.contains("AccessDenied") => Problem::KeyUnusable,
+            (_, 401 | 403) | ("KMS.AccessDeniedException", _) => denial(&self.message),
             ("XAmzContentSHA256Mismatch" | "BadDigest", _) | (_, 412) => Problem::Changed,
             _ => Problem::Failing,
         }
@@ -183,53 +244,12 @@ pub(super) enum RequestError {
     Transport(#[from] TransportError),
     #[error("{}", .0.quote())]
     Refused(ServerRefusal),
-    /// The object has another size or another ETag than before.
+    /// The object has a different size or ETag than before.
     #[error("it has another size or another ETag than before")]
     Replaced,
-    /// The answer is not as S3's documentation has it, or the request cannot be made.
+    /// The answer does not follow S3's documentation, or the request cannot be made.
     #[error("{0}")]
     Unexpected(String),
-}
-
-/// A kind of failure that has a remedy of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// No credentials are set, or their source failed.
-    Credentials,
-    /// The credentials have expired.
-    Expired,
-    /// The credentials do not permit the request.
-    Denied,
-    /// The bucket exists, the key does not.
-    NoSuchKey,
-    /// The bucket does not exist.
-    NoSuchBucket,
-    /// The credentials are not those of S3.
-    InvalidCredentials,
-    /// The clock of this machine differs from that of S3.
-    Clock,
-    /// The object is in an archive, from which it must be restored first.
-    Archived,
-    /// The bucket is in another region.
-    OtherRegion,
-    /// The server names another one, which S3 itself does not do.
-    Redirected,
-    /// The certificate of the server is not trusted.
-    Untrusted,
-    /// No server could be reached.
-    Unreachable,
-    /// The name service does not answer, so that the server's address is not known.
-    NoNameService,
-    /// The server was reached, but failed in every attempt.
-    Failing,
-    /// The object was replaced while it was read, or the file was written to while it was uploaded.
-    Changed,
-    /// The bytes that arrived differ from the object's length or checksum.
-    Damaged,
-    /// The folder has no room for bytes that arrive before their turn.
-    NoRoom,
-    /// The variables do not describe a usable connection.
-    Settings,
 }
 
 /// An object, or the objects below a prefix, that could not be read or written. The text names the bucket, the key, the
@@ -243,9 +263,9 @@ pub struct StorageError {
     pub key: String,
     /// The kind of failure.
     pub problem: Problem,
-    /// The words of the server or the system; may be empty.
+    /// The message of the server or the system; may be empty.
     pub detail: String,
-    /// True if the object was to be written.
+    /// True if the operation was to write the object.
     is_writing: bool,
     /// The region of the bucket, if S3 named it.
     pub(super) region: Option<String>,
@@ -267,11 +287,7 @@ impl StorageError {
     pub(super) fn of_request(bucket: &str, key: &str, error: &RequestError) -> StorageError {
         let (problem, detail) = match error {
             RequestError::Credentials(error) => (Problem::Credentials, clean(&error.0)),
-            RequestError::Transport(error) if error.is_unanswered_name() => (Problem::NoNameService, reason(error)),
-            RequestError::Transport(error) if error.is_untrusted() => (Problem::Untrusted, reason(error)),
-            RequestError::Transport(error) if error.is_no_http() => (Problem::Failing, reason(error)),
-            RequestError::Transport(error @ TransportError::NoAnswer(_)) => (Problem::Unreachable, reason(error)),
-            RequestError::Transport(error @ TransportError::BrokeOff(_)) => (Problem::Damaged, reason(error)),
+            RequestError::Transport(error) => error.problem(),
             RequestError::Replaced => (Problem::Changed, error.to_string()),
             RequestError::Unexpected(text) => (Problem::Failing, clean(text)),
             RequestError::Refused(refusal) => {
@@ -282,83 +298,29 @@ impl StorageError {
         StorageError::new(bucket, key, problem, detail)
     }
 
-    /// Turns it into an error of writing, which has other remedies.
+    /// Turns the error into an error of writing, which has other remedies.
     pub(super) fn writing(self) -> StorageError {
         StorageError { is_writing: true, ..self }
     }
 
     /// Returns the problem and the remedy, without the bucket and the key.
     pub fn reason(&self) -> String {
-        let StorageError { problem, detail, is_writing, .. } = self;
-        let (what, remedy) = match problem {
-            Problem::Denied if *is_writing => (
-                "access denied",
-                "allow the job's role s3:PutObject and s3:AbortMultipartUpload on the key, and kms:GenerateDataKey and \
-                 kms:Decrypt if the bucket is encrypted with a key",
-            ),
-            Problem::Changed if *is_writing => (
-                "it was written to while it was uploaded",
-                "write under another name, and rename the file when it is complete",
-            ),
-            Problem::Unreachable if *is_writing => (
-                "S3 cannot be reached",
-                "a job in a VPC needs an S3 endpoint there, and one under network isolation cannot upload",
-            ),
-            Problem::Credentials => (
-                "there are no credentials for S3",
-                "run the job with a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            ),
-            Problem::Expired => {
-                ("the credentials have expired", "give the job credentials that last longer, or a role")
-            }
-            Problem::Denied => (
-                "access denied",
-                "allow the job's role s3:GetObject on the key and s3:ListBucket on the bucket, and kms:Decrypt on its \
-                 key if the bucket is encrypted with one",
-            ),
-            Problem::NoSuchKey => ("there is no such key", "check that it was uploaded, and under this name"),
-            Problem::NoSuchBucket => ("there is no such bucket", "check its name"),
-            Problem::InvalidCredentials => (
-                "S3 does not accept the credentials",
-                "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or the job's role",
-            ),
-            Problem::Clock => ("the clock of this machine differs from that of S3", "set it"),
-            Problem::Archived => ("it is in an archive", "restore it, or copy it to another storage class"),
-            Problem::Redirected => (
-                "the server redirects, which is not followed",
-                "set AWS_ENDPOINT_URL_S3 to the server of S3 itself, and check the proxy if there is one",
-            ),
-            Problem::Untrusted => (
-                "the certificate of S3's server is not trusted",
-                "name the file with its authority in AWS_CA_BUNDLE, and check the endpoint's name and this machine's clock",
-            ),
-            Problem::OtherRegion => ("the bucket is in another region", "set AWS_REGION to that region"),
-            Problem::Unreachable => (
-                "S3 cannot be reached",
-                "a job in a VPC needs an S3 endpoint there, and one under network isolation its code as a channel",
-            ),
-            Problem::NoNameService => (
-                "S3 cannot be reached, because the name service does not answer",
-                "see /etc/resolv.conf, and the DNS settings and security groups of the job's VPC; a job under network \
-                 isolation reaches no service and gets its code as a channel",
-            ),
-            Problem::Failing => ("S3 does not answer as it should", "try again, or look at its status"),
-            Problem::Changed => ("it was replaced while it was read", "upload each job's code under a key of its own"),
-            Problem::Damaged => ("it did not arrive whole", "try again; if this happens again, upload it anew"),
-            Problem::NoRoom => ("it cannot be stored while it arrives", "give the folder more room"),
-            Problem::Settings => ("S3 cannot be used as the variables say", "correct them"),
+        let (what, remedy) = self.problem.words(self.is_writing);
+        let remedy = match (self.problem, &self.region) {
+            (Problem::OtherRegion, Some(region)) => format!("set AWS_REGION to {region}"),
+            _ => remedy.to_owned(),
         };
-        if detail.is_empty() { format!("{what}; {remedy}") } else { format!("{what} ({detail}); {remedy}") }
+        if self.detail.is_empty() { format!("{what}; {remedy}") } else { format!("{what} ({}); {remedy}", self.detail) }
     }
 }
 
-/// An object that could not be brought into a file, or a file that could not be uploaded.
+/// An object that could not be downloaded into a file, or a file that could not be uploaded.
 #[derive(Debug, Error)]
 pub enum TransferError {
     /// S3 failed, or the object did not arrive whole.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The file could not be written, or read.
+    /// The file could not be read or written.
     #[error(transparent)]
     File(io::Error),
 }
@@ -378,7 +340,7 @@ pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item 
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// Returns the text of an error's innermost source, which says the cause in plain words, without secrets.
+/// Returns the text of an error's innermost source, which states the cause in plain words, without secrets.
 pub(super) fn reason(error: &(dyn Error + 'static)) -> String {
     clean(&chain(error).last().map(ToString::to_string).unwrap_or_default())
 }
@@ -396,13 +358,15 @@ pub(super) fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::time::Duration;
 
     use http::StatusCode;
 
     use super::{
-        Problem, RequestError, ServerRefusal, StorageError, TransferError, TransportError, UnreadableFile, clean,
+        Problem, RequestError, ServerRefusal, SilentServer, StorageError, TransferError, TransportError,
+        UnreadableFile, clean,
     };
-    use crate::resolve::ResolveError;
+    use crate::system::resolve::ResolveError;
 
     fn refusal(status: u16, code: &str, message: &str) -> ServerRefusal {
         ServerRefusal {
@@ -427,7 +391,9 @@ mod tests {
             (400, "ExpiredToken", Problem::Expired, false),
             (403, "RequestExpired", Problem::Expired, false),
             (301, "PermanentRedirect", Problem::OtherRegion, false),
-            (307, "", Problem::OtherRegion, false),
+            (307, "TemporaryRedirect", Problem::OtherRegion, false),
+            (307, "", Problem::Failing, false),
+            (304, "", Problem::Failing, false),
             (400, "AuthorizationHeaderMalformed", Problem::OtherRegion, false),
             (403, "AccessDenied", Problem::Denied, false),
             (401, "", Problem::Denied, false),
@@ -439,7 +405,15 @@ mod tests {
             (400, "XAmzContentSHA256Mismatch", Problem::Changed, false),
             (412, "PreconditionFailed", Problem::Changed, false),
             (416, "InvalidRange", Problem::Failing, false),
-            (302, "", Problem::OtherRegion, false),
+            (302, "", Problem::Failing, false),
+            (400, "KMS.DisabledException", Problem::KeyUnusable, false),
+            (400, "KMS.NotFoundException", Problem::KeyUnusable, false),
+            (400, "KMS.KMSInvalidStateException", Problem::KeyUnusable, false),
+            (403, "AllAccessDisabled", Problem::Closed, false),
+            (400, "RequestTimeout", Problem::Failing, true),
+            (400, "ThrottlingException", Problem::Failing, true),
+            (400, "KMS.ThrottlingException", Problem::Failing, true),
+            (409, "OperationAborted", Problem::Failing, true),
             (408, "", Problem::Failing, true),
             (429, "", Problem::Failing, true),
             (500, "InternalError", Problem::Failing, true),
@@ -454,6 +428,37 @@ mod tests {
         let with_region = ServerRefusal { region: Some("eu-west-3".to_owned()), ..refusal(302, "", "") };
         let found = error(with_region);
         assert_eq!((found.problem, found.region.as_deref()), (Problem::OtherRegion, Some("eu-west-3")));
+    }
+
+    #[test]
+    fn a_denied_request_names_the_policy_or_the_key_that_decides() {
+        let key = "User: u is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-west-1:1:key/k because no \
+                   identity-based policy allows the kms:Decrypt action";
+        let old = "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you \
+                   are not allowed to access.";
+        let says =
+            |words: &str| format!("User: u is not authorized to perform: s3:GetObject on resource: \"r\" {words}");
+        let endpoint = says("because no VPC endpoint policy allows the s3:GetObject action");
+        let deny = says("with an explicit deny in a resource-based policy");
+        let role = says("because no identity-based policy allows the s3:GetObject action");
+        for (message, expected, remedy) in [
+            (key, Problem::KeyDenied, "allow it kms:Decrypt on that key, in the role's policy and in the key's"),
+            (old, Problem::KeyDenied, "allow it kms:Decrypt on that key"),
+            (&endpoint, Problem::Forbidden, "change the policy that S3 names"),
+            (&deny, Problem::Forbidden, "change the policy that S3 names"),
+            (&role, Problem::Denied, "allow the job's role s3:GetObject"),
+            ("Access Denied", Problem::Denied, "allow the job's role s3:GetObject"),
+        ] {
+            let found = error(refusal(403, "AccessDenied", message));
+            assert_eq!(found.problem, expected, "{message}");
+            assert!(found.to_string().contains(&format!("; {remedy}")), "{found}");
+        }
+        let writing = error(refusal(403, "AccessDenied", key)).writing().to_string();
+        assert!(writing.contains("allow it kms:GenerateDataKey and kms:Decrypt on that key"), "{writing}");
+        let customer =
+            "The object was stored using a form of Server Side Encryption. The correct parameters must be provided";
+        assert_eq!(error(refusal(400, "InvalidRequest", customer)).problem, Problem::CustomerKey);
+        assert_eq!(error(refusal(400, "InvalidRequest", "x")).problem, Problem::Failing);
     }
 
     #[test]
@@ -476,6 +481,9 @@ mod tests {
         let problem = |error| StorageError::of_request("b", "k", &RequestError::Transport(error)).problem;
         assert_eq!(problem(TransportError::NoAnswer("x".into())), Problem::Unreachable);
         assert_eq!(problem(TransportError::BrokeOff("x".into())), Problem::Damaged);
+        let silent = || SilentServer(Duration::from_secs(1)).into();
+        assert_eq!(problem(TransportError::NoAnswer(silent())), Problem::Slow);
+        assert_eq!(problem(TransportError::BrokeOff(silent())), Problem::Slow);
         let unknown = ResolveError::Unknown { host: "h".to_owned() };
         let unknown = TransportError::NoAnswer(unknown.into());
         assert!(unknown.is_unknown_name());

@@ -25,10 +25,10 @@ use super::error::{SettingsError, SilentServer, SlowServer, TransportError, chai
 use super::network::NetworkSettings;
 use super::payload::{AnswerBody, Payload, Slowness};
 
-/// The maximum time in which a server sends nothing of an answer, or takes nothing of a request.
+/// The maximum time for which a server may send nothing of an answer, or accept nothing of a request.
 const SILENCE: Duration = Duration::from_secs(20);
-/// The minimum speed of a server that sends an answer or takes a request, in bytes for each second that is waited for it. A
-/// server below this speed would take days for an archive, while each byte ends its silence.
+/// The minimum speed of a server that sends an answer or accepts a request, in bytes for each second of waiting. A
+/// slower server would take days for an archive, although it is never silent for long.
 const LEAST_SPEED: u64 = 1 << 10;
 /// The maximum size of an answer with credentials, in bytes.
 const LONGEST_CREDENTIALS: usize = 1 << 20;
@@ -63,6 +63,12 @@ impl Client {
         Ok(Client { inner, connector, silence: SILENCE })
     }
 
+    /// Returns the client with another limit for a server's silence.
+    #[cfg(test)]
+    pub fn with_silence(self, silence: Duration) -> Client {
+        Client { silence, ..self }
+    }
+
     /// Sends a request once and waits for the head of the answer.
     ///
     /// # Errors
@@ -84,7 +90,7 @@ impl Client {
                 Err(_) => {
                     let taken = taken.load(Ordering::Relaxed);
                     let newly = taken - std::mem::replace(&mut taken_before, taken);
-                    // The time for an answer begins when the server has taken the whole request.
+                    // The time for an answer begins when the server has accepted the whole request.
                     let is_enough = newly >= slowness.least || (newly > 0 && taken >= size);
                     if !is_enough {
                         let error = if newly == 0 {
@@ -116,8 +122,8 @@ impl HttpConnector for Client {
     }
 }
 
-/// An answer's body with the errors of `object_store`, which reads whole bodies into memory: it ends with an error beyond
-/// [`LONGEST_CREDENTIALS`].
+/// An answer's body with the errors of `object_store`, which reads whole bodies into memory. Therefore a body longer
+/// than [`LONGEST_CREDENTIALS`] ends with an error.
 struct ProviderBody {
     body: AnswerBody,
     arrived: usize,
@@ -159,15 +165,15 @@ pub(super) fn may_pass(error: &TransportError) -> bool {
     kind(error) != HttpErrorKind::Unknown
 }
 
-/// Returns the kind of an error; `Unknown` if another attempt would fail too, as for a name that does not exist.
+/// Returns the kind of an error. It is `Unknown` if another attempt would fail too, as for a name that does not exist.
 fn kind(error: &TransportError) -> HttpErrorKind {
-    if error.is_unknown_name() {
+    if error.is_in_vain() {
         return HttpErrorKind::Unknown;
     }
     chain(error).find_map(kind_of_source).unwrap_or(HttpErrorKind::Unknown)
 }
 
-/// Returns the kind that one error in a chain of sources decides, or `None` if it decides none.
+/// Returns the kind that one error in a chain of sources determines, or `None` if it determines none.
 fn kind_of_source(error: &(dyn Error + 'static)) -> Option<HttpErrorKind> {
     if error.is::<SilentServer>() || error.is::<SlowServer>() {
         return Some(HttpErrorKind::Timeout);
@@ -194,7 +200,7 @@ fn kind_of_source(error: &(dyn Error + 'static)) -> Option<HttpErrorKind> {
 mod tests {
     use std::error::Error;
     use std::future::{Ready, ready};
-    use std::io::{Read, Write};
+    use std::io::{self, Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::sync::Arc;
     use std::task::{Context, Poll};
@@ -208,10 +214,10 @@ mod tests {
     use tower_service::Service;
 
     use super::{Client, Payload, kind, may_pass};
-    use crate::resolve::ResolveError;
     use crate::storage::connect::HttpStream;
-    use crate::storage::error::{TransportError, UnreadableFile};
+    use crate::storage::error::{BoxError, StalledConnection, TransportError, UnreadableFile};
     use crate::storage::network::NetworkSettings;
+    use crate::system::resolve::ResolveError;
 
     /// Sends a payload to a server that serves one connection with `serve`, and returns the body of its answer. The
     /// client accepts a silence of one second.
@@ -222,11 +228,11 @@ mod tests {
         let silence = Duration::from_secs(1);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let found = runtime.block_on(async {
-            let client = Client { silence, ..Client::new(&NetworkSettings::default()).expect("a client") };
+            let client = Client::new(&NetworkSettings::default()).expect("a client").with_silence(silence);
             let answer = client.send(Request::put(url).body(payload).expect("a request")).await?;
             Ok(String::from_utf8_lossy(&answer.into_body().read_to(usize::MAX).await?).into_owned())
         });
-        // Closes the connection, for whose end the server may wait.
+        // Closes the connection. The server may be waiting for its end.
         drop(runtime);
         server.join().expect("served");
         found
@@ -252,7 +258,7 @@ mod tests {
         };
         is_timed_out(ask(nothing(), silent), "no answer");
         let stops = move |mut stream: TcpStream| {
-            // hyper takes bytes that arrive before the request for an error.
+            // hyper treats bytes that arrive before the request as an error.
             assert!(stream.read(&mut [0; 4096]).expect("a request") > 0);
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").expect("written");
             silent(stream);
@@ -299,7 +305,7 @@ mod tests {
             }
         };
         too_slow(ask(nothing(), drips).expect_err("it never ends"));
-        // More than the socket buffers hold, of which the server takes 100 bytes now and then.
+        // More than the socket buffers hold. The server reads 100 bytes of it now and then.
         let mut file = tempfile::tempfile().expect("a file");
         let length = 64 << 20;
         file.write_all(&vec![7; length]).expect("written");
@@ -311,7 +317,7 @@ mod tests {
             }
         };
         let error = ask(Payload::from_file(Arc::new(file), 0..length as u64), sips).expect_err("it never ends");
-        // The kernel may take nothing of the sips for a whole second.
+        // The kernel may accept no further bytes for a whole second, because the server reads so few.
         let source = error.source().expect("a source").to_string();
         assert!(source.starts_with("the server was "), "{source}");
         assert!(may_pass(&error));
@@ -319,32 +325,40 @@ mod tests {
 
     /// A connector that fails with this error.
     #[derive(Clone)]
-    struct FailingConnector(ResolveError);
+    struct FailingConnector(fn() -> BoxError);
 
     impl Service<Uri> for FailingConnector {
         type Response = HttpStream;
-        type Error = ResolveError;
-        type Future = Ready<Result<HttpStream, ResolveError>>;
+        type Error = BoxError;
+        type Future = Ready<Result<HttpStream, BoxError>>;
 
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ResolveError>> {
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
             Poll::Ready(Ok(()))
         }
 
         fn call(&mut self, _: Uri) -> Self::Future {
-            ready(Err(self.0.clone()))
+            ready(Err((self.0)()))
         }
     }
 
     #[test]
-    fn a_name_that_does_not_exist_is_not_tried_again() {
+    fn a_name_that_does_not_exist_and_a_refused_certificate_are_not_tried_again() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let error = |error: ResolveError| {
+        let error = |error: fn() -> BoxError| {
             let client = legacy::Client::builder(TokioExecutor::new()).build::<_, Payload>(FailingConnector(error));
             let request = Request::get("http://h/").body(nothing()).expect("a request");
             TransportError::NoAnswer(runtime.block_on(client.request(request)).expect_err("no connection").into())
         };
-        assert!(!may_pass(&error(ResolveError::Unknown { host: "h".to_owned() })));
-        assert!(may_pass(&error(ResolveError::Unanswered { host: "h".to_owned(), reason: "r".to_owned() })));
+        assert!(!may_pass(&error(|| ResolveError::Unknown { host: "h".to_owned() }.into())));
+        assert!(may_pass(&error(|| ResolveError::Unanswered { host: "h".to_owned(), reason: "r".to_owned() }.into())));
+        assert!(!may_pass(&error(|| io::Error::other(rustls::Error::InvalidCertificate(
+            rustls::CertificateError::UnknownIssuer
+        ))
+        .into())));
+        let refused = error(|| io::Error::from(io::ErrorKind::ConnectionRefused).into());
+        assert!(may_pass(&refused) && !refused.is_stalled_connection());
+        let stalled = error(|| StalledConnection { stage: "s".to_owned(), time: Duration::from_secs(9) }.into());
+        assert!(may_pass(&stalled) && stalled.is_stalled_connection());
     }
 
     #[test]

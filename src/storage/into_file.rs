@@ -1,5 +1,5 @@
-//! Downloading an object into a file: several ranges at once, each written to its place as it arrives, so that almost none
-//! of the object is in memory.
+//! Downloading an object into a file: several ranges at once, each written to its place as it arrives, so that hardly
+//! any of the object is held in memory.
 
 use std::fs::File;
 use std::ops::Range;
@@ -13,8 +13,9 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use super::bucket_access::{BucketAccess, runtime};
 use super::checksum::{self, StatedChecksum};
 use super::client::BucketClient;
-use super::error::{Problem, StorageError, TransferError};
+use super::error::{StorageError, TransferError};
 use super::object::{self, ObjectBody, ObjectRange};
+use super::problem::Problem;
 
 /// The size of the ranges, in bytes.
 const RANGE: u64 = 8 << 20;
@@ -35,7 +36,7 @@ pub(super) struct FileWriter<'a> {
 pub(super) fn download(bucket: &BucketAccess, key: &str, file: &File, path: &Path) -> Result<u64, TransferError> {
     let runtime = runtime().map_err(|error| StorageError::of_settings(bucket.name(), key, &error))?;
     let writer = FileWriter { bucket: bucket.name(), key, file };
-    // An error of the file is passed on as a success: another region or other credentials do not mend it.
+    // An error of the file is passed on as a success, because another region or other credentials would not help.
     let downloaded = bucket.with_region(key, async |client| match writer.download(&client).await {
         Ok(found) => Ok(Ok(found)),
         Err(TransferError::File(error)) => Ok(Err(error)),
@@ -47,7 +48,7 @@ pub(super) fn download(bucket: &BucketAccess, key: &str, file: &File, path: &Pat
 }
 
 impl FileWriter<'_> {
-    /// Downloads the object. The first answer, which is for the whole object, brings only the first range.
+    /// Downloads the object. The first request is for the whole object, but only the first range of its answer is read.
     async fn download(&self, client: &Arc<BucketClient>) -> Result<(u64, StatedChecksum), TransferError> {
         let first = object::get(client, self.key, None).await?;
         let (size, etag, checksum) = (first.head.size, first.head.etag.clone(), first.head.checksum.clone());

@@ -5,9 +5,9 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::answers::{ListEntry, ListPage};
 
-/// The maximum number of pages of a listing, each of which should have at most 1,000 keys.
+/// The maximum number of pages of a listing. A page should have at most 1,000 keys.
 const MOST_PAGES: usize = 10_000;
-/// The maximum size of all keys in memory, in bytes, and the size of a key beside its text.
+/// The maximum size of all keys in memory, in bytes, and the size that a key takes in addition to its text.
 const MOST_KEY_BYTES: usize = 128 << 20;
 const KEY_OVERHEAD: usize = 48;
 /// The maximum size of a key, in bytes. S3 accepts 1,024.
@@ -28,7 +28,7 @@ impl KeyList {
     /// Adds a page and returns the token of the next one. `None` if it was the last.
     ///
     /// # Errors
-    /// A description: the listing repeats itself, breaks off, or has more than any source of code.
+    /// A description, if the listing repeats itself, breaks off, or has more keys than any source of code.
     pub fn add(&mut self, page: ListPage) -> Result<Option<String>, String> {
         if let Some(long) = page.contents.iter().map(|entry| entry.key.len()).find(|length| *length > LONGEST_KEY) {
             return Err(format!("its list has a key of {long} bytes"));

@@ -3,12 +3,12 @@
 //!
 //! - [`Access`] holds the location of S3 and the means to reach it. Creating one only reads variables, so that a job
 //!   without an object in S3 pays nothing.
-//! - [`Bucket`] reads. [`Bucket::read`] returns an object as a stream that arrives while it is read, in several ranges at
-//!   once; [`Bucket::list`] returns the objects below a prefix. Its functions block the calling thread; the network is
-//!   served by threads of its own.
+//! - [`Bucket`] reads. [`Bucket::read`] returns an object as a stream that arrives while it is read, in several ranges
+//!   at once. [`Bucket::list`] returns the objects below a prefix. These functions block the calling thread. Separate
+//!   threads handle the network.
 //! - [`Uploader`] writes below a prefix, in the caller's runtime, and reads files while it sends them. [`uploads`] uploads
 //!   a folder with it while the script runs.
-//! - [`AwsService`] sends requests to a service such as CodeArtifact, and [`Poster`] hands something over to any server.
+//! - [`AwsService`] sends requests to a service such as CodeArtifact, and [`Poster`] posts data to any server.
 //!
 //! # Layers
 //!
@@ -27,16 +27,16 @@
 //!                         │
 //!                     http ► payload, connect ► network ► tls
 //!
-//! used by all of them: retry, answers, listing, checksum, region, error
+//! used by all of them: retry, answers, listing, checksum, region, error ► problem
 //! ```
 //!
 //! The `object_store` crate supplies the signatures (AWS Signature Version 4) and the credentials of web identities.
-//! The operations of S3 are footplate's own, for four reasons. A file is read while it is sent, where the crate
-//! wants the content in memory. Keys stay as they are, where the crate has none with two slashes in a row. Names are
-//! resolved by [`crate::resolve`], because the C library must not resolve them. Errors keep S3's code, status and region as
-//! data, where the crate has only text; [`StorageError`] adds a remedy and holds no credentials.
+//! The operations of S3 are footplate's own, for four reasons. A file is read while it is sent, whereas the crate needs
+//! the content in memory. Keys stay as they are, whereas the crate does not support keys with two slashes in a row.
+//! Names are resolved by [`crate::system::resolve`], because the C library must not resolve them. Errors keep S3's code, status
+//! and region as data, whereas the crate only has text. [`StorageError`] adds a remedy and holds no credentials.
 //!
-//! This folder knows nothing of archives, packages or the code folder: [`crate::prepare`] does.
+//! This folder knows nothing of archives, packages or the code folder. [`crate::prepare`] handles them.
 
 mod access;
 mod answers;
@@ -57,6 +57,7 @@ mod network;
 mod object;
 mod payload;
 mod post;
+mod problem;
 mod region;
 mod retry;
 mod tls;
@@ -68,6 +69,7 @@ pub use aws_service::{AwsService, AwsServiceError};
 pub use bucket::{Bucket, ListedObject};
 pub use client::in_query;
 pub use download::{Download, PendingDownload, SmallObjects};
-pub use error::{Problem, StorageError, TransferError};
+pub use error::{StorageError, TransferError};
 pub use post::{PostError, Poster};
+pub use problem::Problem;
 pub use upload::{MultipartUpload, SentPart, Uploader};

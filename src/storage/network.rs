@@ -25,7 +25,7 @@ impl NetworkSettings {
         NetworkSettings {
             tls: Arc::new(TlsSettings::new(first(&["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"]).map(PathBuf::from))),
             // curl ignores HTTP_PROXY in capitals, because in a CGI program a request's `Proxy` header sets it. A
-            // container is no CGI program.
+            // container is not a CGI program.
             http_proxy: first(&["http_proxy", "HTTP_PROXY"]).or_else(|| all.clone()),
             https_proxy: first(&["https_proxy", "HTTPS_PROXY"]).or(all),
             no_proxy: first(&["no_proxy", "NO_PROXY"]).unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! Reading an object, or a range of it: the answer, and its resumption if it breaks off.
+//! Reading an object, or a range of it: the answer, and a request for the rest if the answer breaks off.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::retry::Repetitions;
 
 const CHECKSUM_MODE: HeaderName = HeaderName::from_static("x-amz-checksum-mode");
 
-/// Asks for an object, or for a range of it, and waits for the head of the answer.
+/// Requests an object, or a range of it, and waits for the head of the answer.
 ///
 /// # Errors
 /// [`StorageError`] after the last attempt.
@@ -52,7 +52,7 @@ async fn get_part(
         Some(ObjectRange { range, etag, size }) => {
             let found = text(CONTENT_RANGE.as_str()).and_then(|text| content_range(&text));
             match found.filter(|(found, _)| answer.status == StatusCode::PARTIAL_CONTENT && found == range) {
-                // Not every server knows If-Match.
+                // Not every server supports If-Match.
                 Some((_, of))
                     if of != *size || (answered_etag.is_some() && etag.is_some() && answered_etag != *etag) =>
                 {
@@ -66,7 +66,7 @@ async fn get_part(
                 }
             }
         }
-        // A part must not pass for the whole.
+        // A part must not be mistaken for the whole object.
         None if answer.status != StatusCode::OK => {
             return Err(RequestError::Unexpected(format!("it answered {} in place of the object", answer.status)));
         }
@@ -80,7 +80,7 @@ async fn get_part(
     Ok((head, body, range))
 }
 
-/// A range of an object, in bytes. If the object has another size or another ETag by then, the request fails.
+/// A range of an object, in bytes. The request fails if the object has a different size or ETag by then.
 pub(super) struct ObjectRange {
     pub range: Range<u64>,
     /// The ETag of the object, if it is known.
@@ -99,7 +99,7 @@ pub(super) struct ObjectHead {
     pub checksum: StatedChecksum,
 }
 
-/// An object, or a range of it, that arrives. If the answer breaks off, the rest is asked for in another request.
+/// The arriving bytes of an object, or of a range of it. If the answer breaks off, another request fetches the rest.
 pub(super) struct ObjectBody {
     pub head: ObjectHead,
     body: AnswerBody,
@@ -125,14 +125,18 @@ impl ObjectBody {
                 }
                 Some(Err(error)) => RequestError::Transport(error),
             };
-            // Without an ETag, the rest could be that of another object.
+            // Without an ETag, the rest could belong to another object.
             let (false, Some(etag)) = (self.rest.is_empty(), &self.head.etag) else { return Err(self.error(&error)) };
             if !self.repetitions.wait().await {
                 return Err(self.error(&error));
             }
             let rest = ObjectRange { range: self.rest.clone(), etag: Some(etag.clone()), size: self.head.size };
             let answer = get_part(&self.client, &self.key, Some(&rest), &mut self.repetitions).await;
-            let (head, body, _) = answer.map_err(|error| self.error(&error))?;
+            let (head, body, _) = answer.map_err(|resumed| match resumed {
+                // A server without support for ranges cannot send the rest of an answer that broke off.
+                RequestError::Unexpected(_) => self.error(&error),
+                resumed => self.error(&resumed),
+            })?;
             if head.etag != self.head.etag {
                 return Err(self.error(&error));
             }

@@ -22,11 +22,11 @@ const BLOCK: usize = 16 << 10;
 /// The body of a request.
 pub(super) struct Payload {
     content: Content,
-    /// The number of bytes that the connection has taken.
+    /// The number of bytes that the connection has accepted.
     taken: Arc<AtomicU64>,
 }
 
-/// The limits of a server's slowness.
+/// The limits for the slowness of a server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slowness {
     /// The maximum time without a byte.
@@ -46,7 +46,7 @@ impl Payload {
         Payload { content: Content::File(file, range), taken: Arc::default() }
     }
 
-    /// Returns the counter of the bytes that the connection has taken.
+    /// Returns the counter of the bytes that the connection has accepted.
     pub fn taken(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.taken)
     }
@@ -93,21 +93,21 @@ impl Body for Payload {
     }
 }
 
-/// The body of an answer. It ends with an error if the server sends nothing or too little for too long while it is awaited.
-/// The time in which nobody awaits it does not count.
+/// The body of an answer. It ends with an error if a reader waits and the server sends nothing, or too little, for too
+/// long. The time in which no reader waits does not count.
 pub(super) struct AnswerBody {
     body: Incoming,
     limits: Slowness,
     deadline: Pin<Box<Sleep>>,
-    /// The time since which the server is awaited.
+    /// The time at which the present wait for the server began. `None` if no reader waits.
     waits_since: Option<Instant>,
-    /// The time for which the server was awaited in the current period, and the bytes that it sent.
+    /// The time spent waiting for the server in the current period, and the number of bytes that it sent.
     waited: Duration,
     arrived: u64,
 }
 
 impl AnswerBody {
-    /// Creates a body that accepts a server which is not slower than this.
+    /// Creates a body with these limits for the slowness of its server.
     pub fn new(body: Incoming, limits: Slowness) -> AnswerBody {
         let deadline = Box::pin(tokio::time::sleep(limits.silence));
         AnswerBody { body, limits, deadline, waits_since: None, waited: Duration::ZERO, arrived: 0 }
@@ -147,7 +147,7 @@ impl AnswerBody {
     pub async fn next(&mut self) -> Option<Result<Bytes, TransportError>> {
         loop {
             let frame = std::future::poll_fn(|context| Pin::new(&mut *self).poll_frame(context)).await?;
-            // Trailers are of no interest.
+            // Trailers are ignored.
             match frame.map(Frame::into_data) {
                 Ok(Ok(bytes)) => return Some(Ok(bytes)),
                 Ok(Err(_)) => {}

@@ -1,4 +1,4 @@
-//! Requests that hand something over to another server, with the job's certificates and proxies.
+//! Requests that post data to another server, with the job's certificates and proxies.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::http::Client;
 use super::payload::Payload;
 use crate::job::Variables;
 
-/// The maximum size of an answer, in bytes. It is not looked at.
+/// The maximum size of an answer, in bytes. Its content is ignored.
 const LONGEST_ANSWER: usize = 1 << 20;
 
 /// Sends requests. Its functions block the calling thread.
@@ -31,7 +31,7 @@ pub struct Poster {
 pub struct PostError(String);
 
 impl Poster {
-    /// Creates a client with the network settings of the variables. Sends nothing yet.
+    /// Creates a client with the network settings of the variables. No request is sent yet.
     ///
     /// # Errors
     /// [`PostError`] if the variables do not describe a usable connection.
@@ -44,7 +44,7 @@ impl Poster {
     /// Sends a body, once, and waits for the answer, but for no longer than `patience`.
     ///
     /// # Errors
-    /// [`PostError`] if there is no answer, or one that does not mean success.
+    /// [`PostError`] if there is no answer, or if its status is not a success.
     pub fn post(
         &self,
         url: &str,
@@ -63,7 +63,7 @@ impl Poster {
         let answered = async {
             let answer = self.http.send(request).await.map_err(failed)?;
             let status = answer.status();
-            // Read to its end, so that the connection can be used again.
+            // The answer is read to its end, so that the connection can be reused.
             answer.into_body().read_to(LONGEST_ANSWER).await.map_err(failed)?;
             if status.is_success() { Ok(()) } else { Err(PostError(format!("the server answers {status}"))) }
         };

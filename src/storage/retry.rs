@@ -14,7 +14,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// The maximum number of attempts of a small request.
 const SMALL_ATTEMPTS: u32 = 3;
 
-/// The repetitions that a request to S3 still has. An object that is being read has one such budget for its first answer
+/// The remaining repetitions of a request to S3. An object that is being read has one such budget for its first answer
 /// and for every time that the answer breaks off.
 #[derive(Debug)]
 pub(super) struct Repetitions {
@@ -29,16 +29,21 @@ impl Repetitions {
         Repetitions { left: S3_REPETITIONS, began: Instant::now(), pause: FIRST_PAUSE }
     }
 
-    /// Waits before the next attempt. Returns false at once if there is to be none.
+    /// Leaves at most one attempt, because each one takes long.
+    pub fn shorten(&mut self) {
+        self.left = self.left.min(1);
+    }
+
+    /// Waits before the next attempt. Returns false at once if there is no further attempt.
     pub async fn wait(&mut self) -> bool {
         let Some(pause) = self.next_pause(random_fraction()) else { return false };
         tokio::time::sleep(pause).await;
         true
     }
 
-    /// Returns the pause before the next attempt and counts it, or `None` if there is to be none. The pause lies at the
-    /// `fraction` of the range from [`FIRST_PAUSE`] to twice the pause before, so that hosts that failed together do not
-    /// repeat together.
+    /// Returns the pause before the next attempt and counts it, or `None` if there is no further attempt. The pause is
+    /// at the `fraction` of the range from [`FIRST_PAUSE`] to twice the previous pause, so that hosts that failed at
+    /// the same time do not repeat at the same time.
     fn next_pause(&mut self, fraction: f64) -> Option<Duration> {
         if self.left == 0 || self.began.elapsed() > S3_TIME {
             return None;
@@ -113,6 +118,11 @@ mod tests {
         let pauses: Vec<_> = std::iter::from_fn(|| repetitions.next_pause(random_fraction())).collect();
         assert!(pauses.iter().all(|pause| *pause <= LONGEST_PAUSE && *pause >= Duration::from_millis(200)));
         assert_eq!(pauses.len(), 1_000);
+        let mut stalled = Repetitions::new();
+        stalled.shorten();
+        assert!(stalled.next_pause(0.0).is_some(), "one more attempt");
+        stalled.shorten();
+        assert_eq!(stalled.next_pause(0.0), None);
         let mut late = Repetitions::new();
         late.began -= S3_TIME + Duration::from_secs(1);
         assert_eq!(late.next_pause(0.0), None);

@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::error::SettingsError;
-use crate::files;
+use crate::system::files;
 
 /// The TLS configuration of all connections. It reads the certificates once, when the first connection needs them.
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ fn load(bundle: Option<&Path>) -> Result<ClientConfig, SettingsError> {
         path: path.to_owned(),
         reason: error.to_string(),
     };
-    // A library reads this file, whatever it is.
+    // A library reads this file without checking that it is a regular one.
     if let Some(path) = std::env::var_os(OPENSSL_FILE).map(PathBuf::from)
         && let Err(error) = files::read(&path, files::TEXT_SIZE)
         && files::is_dangerous(&error)
@@ -61,7 +61,7 @@ fn load(bundle: Option<&Path>) -> Result<ClientConfig, SettingsError> {
             let text = files::read(path, files::TEXT_SIZE).map_err(|error| failed(&error))?;
             for certificate in CertificateDer::pem_slice_iter(&text) {
                 let certificate = certificate.map_err(|error| failed(&error))?;
-                // The result is ignored because a bundle may hold unusable certificates beside usable ones.
+                // The result is ignored, because a bundle may hold unusable certificates as well as usable ones.
                 let _ = roots.add(certificate);
             }
             if roots.is_empty() {

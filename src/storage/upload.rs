@@ -1,5 +1,5 @@
-//! Uploading files: small ones in one request, large ones in parts. A file is read while it is sent, so that almost none
-//! of it is in memory.
+//! Uploading files: small ones in one request, large ones in parts. A file is read while it is sent, so that hardly any
+//! of it is held in memory.
 
 use std::fs::File;
 use std::ops::Range;
@@ -31,8 +31,8 @@ impl Uploader {
         Uploader { bucket: BucketAccess::new(access, bucket), prefix: prefix.to_owned(), client: Mutex::default() }
     }
 
-    /// Returns the size of the parts of an object of `size` bytes, except for the last part. An object that is not larger
-    /// than that is uploaded by [`Uploader::put`].
+    /// Returns the size of the parts of an object of `size` bytes, except for the last part. [`Uploader::put`] uploads
+    /// an object that is not larger than one part.
     pub fn part_size(size: u64) -> u64 {
         PART.max(size.div_ceil(MOST_PARTS))
     }
@@ -58,12 +58,18 @@ impl Uploader {
         .await
     }
 
+    /// Returns the reason why the last attempt of a request failed. `None` if it succeeded, or if there was no request
+    /// yet.
+    pub fn last_failure(&self) -> Option<String> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.last_failure()
+    }
+
     fn key(&self, name: &str) -> String {
         if self.prefix.is_empty() { name.to_owned() } else { format!("{}/{name}", self.prefix) }
     }
 
-    /// Does `work` with the client and the key of an object. Does it once more, with a client that is kept, if S3 says that
-    /// the bucket is in another region, or if the credentials have expired and can be renewed.
+    /// Runs `work` with the client and the key of an object. Runs it once more, with a new client, which is kept, if S3
+    /// reports that the bucket is in another region, or if the credentials have expired and can be renewed.
     async fn with_region<T>(
         &self,
         name: &str,
@@ -124,7 +130,7 @@ impl MultipartUpload {
         Ok(self.client.complete_upload(&self.key, &self.id, &parts).await?)
     }
 
-    /// Tells S3 to delete the parts. Logs an error, because nothing can be done about it.
+    /// Requests S3 to delete the parts. An error is only logged, because the caller cannot do anything about it.
     pub async fn abort(&self) {
         if let Err(error) = self.client.abort_upload(&self.key, &self.id).await {
             tracing::debug!("the parts of an upload are left in S3: {error}");

@@ -1,8 +1,8 @@
 //! Companions: programs that report on the machine while the job runs, such as the helper that samples GPUs.
 //!
-//! They belong to footplate, not to the job. No signal of a stop is for them, they do not count as processes that the job left
-//! behind, and nothing waits for their ends. A companion is killed when its value is dropped, and when the thread ends that
-//! started it.
+//! They belong to footplate, not to the job. No stop signal is passed to them, they do not count as processes that
+//! the job left behind, and nothing waits until they end. A companion is killed when its value is dropped, or when
+//! the thread that started it ends.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
@@ -19,18 +19,18 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, pipe2};
 
-use crate::kernel::{self, Bond, Executable, Inherited, Waited};
+use crate::system::kernel::{self, Executable, InheritedSignals, ParentBond, WaitResult};
 
-/// The variables that load libraries into every program. What they do is meant for the script.
+/// The variables that load libraries into every program. Such a library is meant for the script only.
 const NOT_PASSED: [&str; 2] = ["LD_PRELOAD", "LD_AUDIT"];
 
 /// The maximum number of bytes that are read at once.
 const MAX_PIECE: usize = 64 << 10;
 
-/// The maximum number of bytes that are read of what a companion says on standard error.
+/// The maximum number of bytes that are read from a companion's standard error.
 const MAX_COMPLAINT: u64 = 4 << 10;
 
-/// The companions that were not reaped yet.
+/// The companions that were not reaped yet, by process number.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 fn running() -> MutexGuard<'static, Vec<Pid>> {
@@ -87,11 +87,11 @@ impl Companion {
             variables: &variables,
             working_dir: c"/",
             streams: [input.as_fd(), output.as_fd(), complaints.as_fd()],
-            bond: Bond::MortalChild,
+            bond: ParentBond::MortalChild,
         };
-        let pid = kernel::spawn(&executable, &Inherited::nothing()).map_err(|(_, error)| error)?;
+        let pid = kernel::spawn(&executable, &InheritedSignals::nothing()).map_err(|(_, error)| error)?;
         let mut running = running();
-        // It may have ended and been reaped before it was known.
+        // The companion may have ended and been reaped before it was registered.
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         if waitid(Id::Pid(pid), flags).is_ok() {
             running.push(pid);
@@ -101,14 +101,14 @@ impl Companion {
     }
 
     /// Writes to the companion's standard input. Returns false if it does not take the bytes.
-    pub fn tell(&mut self, bytes: &[u8]) -> bool {
+    pub fn send(&mut self, bytes: &[u8]) -> bool {
         self.stdin.write(bytes).is_ok_and(|length| length == bytes.len())
     }
 
     /// Waits for output, but no longer than `patience`.
     pub fn wait(&self, patience: Duration) {
         let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO);
-        // After an error, the next reading finds nothing.
+        // After an error, the next read returns nothing.
         let _ = poll(&mut [PollFd::new(self.stdout.as_fd(), PollFlags::POLLIN)], timeout);
     }
 
@@ -131,7 +131,7 @@ impl Companion {
     /// Returns the last line that the companion has written to standard error, if there is one.
     pub fn complaint(&mut self) -> Option<String> {
         let mut bytes = Vec::new();
-        // It ends with an error if the companion still runs.
+        // The read ends with an error if the companion is still running.
         let _ = (&mut self.stderr).take(MAX_COMPLAINT).read_to_end(&mut bytes);
         let text = String::from_utf8_lossy(&bytes);
         text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
@@ -140,7 +140,7 @@ impl Companion {
 
 impl Drop for Companion {
     fn drop(&mut self) {
-        // Nothing else can have its number while it was not reaped.
+        // No other process can have this number until the companion is reaped.
         if running().contains(&self.pid) {
             let _ = killpg(self.pid, Signal::SIGKILL);
         }
@@ -148,14 +148,14 @@ impl Drop for Companion {
 }
 
 /// Reaps one child as [`kernel::wait_any`] does. Companions are reaped, but not returned.
-pub(super) fn wait_any() -> Waited {
+pub(super) fn wait_any() -> WaitResult {
     let mut running = running();
     loop {
         match kernel::wait_any() {
-            Waited::Exited(pid, _) | Waited::Signaled(pid, _) if running.contains(&pid) => {
+            WaitResult::Exited(pid, _) | WaitResult::Signaled(pid, _) if running.contains(&pid) => {
                 running.retain(|other| *other != pid);
             }
-            Waited::Stopped(pid, _) if running.contains(&pid) => {}
+            WaitResult::Stopped(pid, _) if running.contains(&pid) => {}
             other => return other,
         }
     }
@@ -174,8 +174,8 @@ mod tests {
 
     use super::{Companion, OutputState, all, wait_any};
     use crate::job::Variables;
-    use crate::kernel::Waited;
     use crate::supervise::tree;
+    use crate::system::kernel::WaitResult;
 
     fn shell(script: &str) -> Companion {
         let arguments = ["sh", "-c", script].map(OsString::from);
@@ -196,17 +196,17 @@ mod tests {
     #[test]
     fn a_companion_answers_is_no_part_of_the_job_and_ends_with_its_value() {
         let mut companion = shell("while read word; do echo \"<$word>\"; done");
-        assert!(companion.tell(b"a\n"));
+        assert!(companion.send(b"a\n"));
         assert_eq!(read(&mut companion, "<a>"), "<a>\n");
-        assert!(companion.tell(b"b\n"));
+        assert!(companion.send(b"b\n"));
         assert_eq!(read(&mut companion, "<b>"), "<b>\n");
         assert_eq!(all(), [companion.pid]);
         let pid = companion.pid.as_raw();
         assert!(tree::descendants().expect("a process table").iter().all(|entry| entry.pid != pid));
-        assert_eq!(wait_any(), Waited::NoneEnded);
+        assert_eq!(wait_any(), WaitResult::NoneEnded);
         drop(companion);
         let deadline = Instant::now() + Duration::from_secs(60);
-        while wait_any() != Waited::NoneLeft {
+        while wait_any() != WaitResult::NoneLeft {
             assert!(Instant::now() < deadline, "it was not killed");
             std::thread::yield_now();
         }

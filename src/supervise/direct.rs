@@ -1,16 +1,16 @@
-//! Streams of their own for ranks that a launcher starts. Otherwise all ranks of a host share the launcher's two pipes,
-//! in which pieces of their lines mix and nothing tells them apart.
+//! Separate streams for the ranks that a launcher starts. Without them, all ranks of a host share the launcher's two
+//! pipes. There, pieces of their lines mix and cannot be told apart.
 //!
-//! The launcher gets footplate as its interpreter, under the name [`NAME`]: a link in a folder that only this user can
-//! enter. Started as a rank, footplate puts the rank's own FIFOs in place of standard output and error, and becomes the
-//! real interpreter:
+//! footplate poses as the launcher's interpreter, under the name [`NAME`]. This name is a link in a folder that only
+//! this user can enter. Started as a rank, footplate puts the rank's own FIFOs in place of standard output and error,
+//! and becomes the real interpreter:
 //!
 //! ```text
 //! torchrun ─► footplate-rank -u train.py ─► python -u train.py ─► FIFO of rank 3 ─► relay
 //! ```
 //!
-//! A rank without a FIFO, because the user's options moved it, keeps its streams. So does a stream that the launcher
-//! itself sends elsewhere.
+//! A rank that has no FIFO, because the user's options placed it on another host than planned, keeps its streams. A
+//! stream that the launcher itself redirects is not replaced either.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -38,8 +38,8 @@ pub const PYTHON_EXEC: &str = "PYTHON_EXEC";
 /// The variable that holds the rank in processes of torchrun.
 const RANK: &str = "RANK";
 
-/// The name of a link to the real interpreter. It holds the interpreter's own path, unresolved, because Python detects
-/// a virtual environment by it.
+/// The name of a link to the real interpreter. The link holds the interpreter's path without resolving it, because
+/// Python uses that path to detect a virtual environment.
 const INTERPRETER: &str = "interpreter";
 
 /// The streams of a rank that bypass its launcher.
@@ -47,16 +47,16 @@ const INTERPRETER: &str = "interpreter";
 pub struct RankStreams {
     /// The rank.
     pub rank: usize,
-    /// The prefix of its lines among those of other ranks.
+    /// The prefix of the rank's lines, which tells them apart from those of other ranks.
     pub name: Vec<u8>,
-    /// The changes that are made to its lines.
+    /// The changes that are made to the rank's lines.
     pub style: Style,
     fifos: [PathBuf; 2],
 }
 
-/// The reading ends for the relay, and the writing ends. Streams do not end while their writing ends are kept here,
-/// whatever processes open and close them.
-pub(super) type Opened = ([OwnedFd; 2], [File; 2]);
+/// The reading ends for the relay, and the writing ends. A stream does not end while its writing end is kept here,
+/// whichever processes open and close the FIFO.
+pub(super) type OpenedStreams = ([OwnedFd; 2], [File; 2]);
 
 impl RankStreams {
     /// Makes the FIFOs of a rank in a folder.
@@ -72,7 +72,7 @@ impl RankStreams {
     }
 
     /// Opens both FIFOs for reading, before any process writes.
-    pub(super) fn open(&self) -> io::Result<Opened> {
+    pub(super) fn open(&self) -> io::Result<OpenedStreams> {
         let [stdout, stderr] = &self.fifos;
         let reading = |fifo| open(OpenOptions::new().read(true), fifo).map(OwnedFd::from);
         let readers = [reading(stdout)?, reading(stderr)?];
@@ -85,7 +85,7 @@ fn fifos(folder: &Path, rank: &str) -> [PathBuf; 2] {
     ["out", "err"].map(|stream| folder.join(format!("rank-{rank}.{stream}")))
 }
 
-/// Opens both FIFOs of a rank for writing, as the rank finds them.
+/// Opens both FIFOs of a rank for writing, on the rank's side.
 ///
 /// # Errors
 /// The rank has no FIFOs.
@@ -101,7 +101,7 @@ fn writer(fifo: &Path) -> io::Result<File> {
     Ok(fifo)
 }
 
-/// Opens a FIFO without waiting for its other end.
+/// Opens a FIFO without waiting until its other end is open.
 fn open(options: &mut OpenOptions, fifo: &Path) -> io::Result<File> {
     options.custom_flags(libc::O_NONBLOCK).open(fifo)
 }
@@ -115,13 +115,13 @@ pub fn install(folder: &Path, interpreter: &Path) -> io::Result<PathBuf> {
     super::link_under(NAME, folder)
 }
 
-/// Becomes a rank. Returns an exit code if that fails.
+/// Turns this process into a rank. Returns an exit code if that fails.
 pub fn run(words: &[OsString]) -> i32 {
     let Some((own, arguments)) = words.split_first() else { return exit_code::NOT_FOUND };
     let own = Path::new(own);
     if let (Some(folder), Ok(rank)) = (own.parent(), std::env::var(RANK)) {
         let [stdout, stderr] = fifos(folder, &rank);
-        // If it fails, the rank writes to the launcher's streams.
+        // If this fails, the rank writes to the launcher's streams.
         let _ = take_over(&io::stdout(), 1, &stdout, |fifo| dup2_stdout(fifo));
         let _ = take_over(&io::stderr(), 2, &stderr, |fifo| dup2_stderr(fifo));
     }
@@ -133,7 +133,7 @@ pub fn run(words: &[OsString]) -> i32 {
     exit_code::NOT_EXECUTABLE
 }
 
-/// Puts a FIFO in place of a stream, if the stream is the launcher's own.
+/// Replaces a stream by a FIFO, if the stream is the launcher's own.
 fn take_over(
     stream: &impl std::os::fd::AsFd,
     number: u8,

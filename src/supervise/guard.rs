@@ -1,16 +1,18 @@
 //! The guard: a second footplate that ends the job if the first one is killed.
 //!
-//! Nothing can be done on SIGKILL, and only PID 1 takes everything with it. So a footplate that is not PID 1 starts a guard,
-//! which reads the process numbers of the programs from a pipe. If the pipe ends without a farewell, footplate is dead, and
-//! the guard kills the programs and all that descends from them or is in their groups:
+//! No process can react to SIGKILL, and only the end of PID 1 ends all other processes too. So a footplate that is
+//! not PID 1 starts a guard, which reads the process numbers of the programs from a pipe. If the pipe ends without
+//! the line [`FAREWELL`], footplate is dead. Then the guard kills the programs, their descendants and the processes
+//! in their groups:
 //!
 //! ```text
 //! footplate ─► script ─► workers
 //!     └─ pipe ─► guard
 //! ```
 //!
-//! It is no child of footplate, which waits for all of its children. It has no variables, no descriptors but the pipe, and a
-//! name of its own, so that a kill of everything that is called footplate misses it.
+//! The guard is not a child of footplate, because footplate waits for all of its children. It has no environment
+//! variables and no descriptor except the pipe. Its name differs from footplate's, so a command that kills every
+//! process named footplate misses it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
@@ -27,52 +29,52 @@ use nix::unistd::{Pid, getpgrp, pipe2};
 use tokio::sync::oneshot;
 
 use super::tree;
-use crate::kernel::{self, Bond, Executable, Inherited};
+use crate::system::kernel::{self, Executable, InheritedSignals, ParentBond};
 
 /// The name of footplate as a guard.
 pub const NAME: &str = "end-with-job";
 
-/// True if this program answers to [`NAME`]. Any other one that uses this library, such as a test, would be started anew as
-/// its own guard, and do again what it does.
+/// True if this program answers to [`NAME`]. Any other program that uses this library, such as a test, would be
+/// started again as its own guard and would repeat its work.
 static IS_ALLOWED: AtomicBool = AtomicBool::new(false);
 
-/// Allows guards. Only the program footplate calls it.
+/// Allows guards. Only the program footplate calls this function.
 pub fn allow() {
     IS_ALLOWED.store(true, Ordering::Relaxed);
 }
 
-/// The last line of a footplate that has ended all processes itself.
+/// The last line from a footplate that has itself ended all processes.
 const FAREWELL: &str = "done";
 
-/// The time for which the guard goes on killing.
+/// The time for which the guard keeps killing.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The interval of its looks for processes that are left.
+/// The interval at which the guard checks for remaining processes.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// The end of the job's programs if footplate is killed.
+/// The mechanism that ends the job's programs if footplate is killed.
 #[derive(Debug)]
 pub(super) enum Protection {
-    /// The kernel ends everything with PID 1, which footplate is.
+    /// footplate is PID 1, so the kernel kills everything when it ends.
     Kernel,
-    /// The guard is being started on another thread, because that takes as long as the start of footplate itself.
+    /// The guard is being started on another thread, because starting it takes as long as starting footplate itself.
     Starting(oneshot::Receiver<io::Result<Guard>>),
     /// The guard.
     Guard(Guard),
-    /// There is no guard. The programs that footplate starts end with it, but not what these start.
+    /// There is no guard. The programs that footplate starts die with it, but their descendants do not.
     Mortality,
 }
 
 impl Protection {
-    /// Begins to start the guard, if there is to be one.
-    pub(super) fn begin(inherited: &Inherited) -> Protection {
+    /// Begins to start the guard, if one is needed.
+    pub(super) fn begin(inherited: &InheritedSignals) -> Protection {
         if std::process::id() == 1 {
             return Protection::Kernel;
         }
         let inherited = inherited.clone();
         let (sender, started) = oneshot::channel();
         let deliver = move |guard| {
-            // Nobody waits any more if footplate is ending.
+            // The receiver is gone if footplate is ending.
             let _ = sender.send(guard);
         };
         match kernel::on_worker(move || Guard::start(&inherited), deliver) {
@@ -81,13 +83,14 @@ impl Protection {
         }
     }
 
-    /// Waits until the guard runs. From then on this process adopts orphans. Returns the bond for programs to start.
-    pub(super) async fn ready(&mut self) -> Bond {
+    /// Waits until the guard runs. From then on, this process adopts orphans. Returns the bond with which programs
+    /// are started.
+    pub(super) async fn ready(&mut self) -> ParentBond {
         if let Protection::Starting(guard) = self {
             let guard = guard.await.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()));
             *self = Protection::settled(guard);
         }
-        if matches!(self, Protection::Mortality) { Bond::MortalChild } else { Bond::Child }
+        if matches!(self, Protection::Mortality) { ParentBond::MortalChild } else { ParentBond::Child }
     }
 
     /// Returns the guard, if there is one.
@@ -96,7 +99,7 @@ impl Protection {
     }
 
     fn settled(guard: io::Result<Guard>) -> Protection {
-        // Not earlier: the guard must not become a child of footplate.
+        // This must not happen earlier, because the guard must not become a child of footplate.
         if let Err(error) = prctl::set_child_subreaper(true) {
             tracing::debug!("cannot become a subreaper: {error}");
         }
@@ -119,7 +122,7 @@ impl Guard {
     ///
     /// # Errors
     /// The kernel refuses a process or a pipe, there is no /proc, or this program is not footplate.
-    fn start(inherited: &Inherited) -> io::Result<Guard> {
+    fn start(inherited: &InheritedSignals) -> io::Result<Guard> {
         if !IS_ALLOWED.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::Unsupported.into());
         }
@@ -131,34 +134,34 @@ impl Guard {
             variables: &[],
             working_dir: c"/",
             streams: [read.as_fd(), null.as_fd(), null.as_fd()],
-            bond: Bond::Orphan,
+            bond: ParentBond::Orphan,
         };
         kernel::spawn(&program, inherited).map_err(|(_, error)| error)?;
         let guard = Guard(write.into());
-        guard.say(&getpgrp().to_string());
+        guard.write_line(&getpgrp().to_string());
         Ok(guard)
     }
 
-    /// Tells the guard of a program.
+    /// Tells the guard about a program.
     pub(super) fn note(&self, program: Pid) {
-        self.say(&program.to_string());
+        self.write_line(&program.to_string());
     }
 
-    fn say(&self, line: &str) {
-        // A guard that was killed hears nothing.
+    fn write_line(&self, line: &str) {
+        // A guard that was killed cannot receive the line.
         let _ = (&self.0).write_all(format!("{line}\n").as_bytes());
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.say(FAREWELL);
+        self.write_line(FAREWELL);
     }
 }
 
 /// Runs as the guard, and returns the exit code.
 pub fn run() -> i32 {
-    // Only footplate ends the guard.
+    // Only footplate ends the guard, so all signals are blocked.
     let _ = SigSet::all().thread_block();
     let _ = prctl::set_name(&CString::new(NAME).unwrap_or_default());
     kernel::close_descriptors();
@@ -169,7 +172,7 @@ pub fn run() -> i32 {
         if line == FAREWELL {
             return 0;
         }
-        if let Some(entry) = line.parse().ok().and_then(tree::look_at) {
+        if let Some(entry) = line.parse().ok().and_then(tree::read_entry) {
             programs.insert(entry.pid, entry.start);
         }
     }
@@ -177,7 +180,7 @@ pub fn run() -> i32 {
     0
 }
 
-/// Kills the programs, by their numbers and start times, and all that belongs to them.
+/// Kills the programs, given by number and start time, and all processes that belong to them.
 fn end_job(programs: &BTreeMap<i32, u64>, footplates_group: Pid) {
     let begun = Instant::now();
     let mut groups = BTreeSet::new();
@@ -198,7 +201,7 @@ fn end_job(programs: &BTreeMap<i32, u64>, footplates_group: Pid) {
         let spared = [footplates_group.as_raw(), getpgrp().as_raw()];
         groups.extend(doomed.iter().map(|entry| entry.group).filter(|group| *group > 1 && !spared.contains(group)));
         for group in &groups {
-            // Nobody may be left in it.
+            // The group may be empty.
             let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
         }
         for entry in doomed.iter().filter(|entry| entry.is_alive) {

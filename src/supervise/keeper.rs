@@ -1,16 +1,16 @@
 //! Keepers: each rank that mpirun starts runs under a footplate of its own.
 //!
-//! mpirun ends ranks in its own way. When one fails, it kills the others one to two seconds later, whether they are
-//! done or not, and it says little about how they ended. Its daemons start ranks by an exec agent, and that agent is
-//! footplate:
+//! mpirun has its own way to end ranks. When one fails, mpirun kills the others one to two seconds later, even if
+//! they are not done, and reports little about how they ended. Its daemons start ranks through an exec agent, and
+//! that agent is footplate:
 //!
 //! ```text
 //! mpirun ─► orted ─► keeper ─► rank ─► FIFOs of the rank ─► relay     (see `direct`)
 //!                      └─► socket: began 3 4711, ended 3 -9 ─► supervisor of this host
 //! ```
 //!
-//! The rank is in a process group of its own, which mpirun does not know. Only the supervisor signals it, with its
-//! grace period. The keeper passes other signals from mpirun on, and ends as the rank did.
+//! The rank is in its own process group, which mpirun does not know. Only the supervisor tells the rank to end, and
+//! it respects the grace period. The keeper passes other signals from mpirun on, and ends as the rank did.
 //!
 //! A rank that cannot be kept, such as one that MPI_Comm_spawn started, runs as it would without a keeper.
 
@@ -31,16 +31,16 @@ use tokio::net;
 use super::direct;
 use crate::event::Ending;
 use crate::job::exit_code;
-use crate::kernel;
 use crate::redact::visible;
+use crate::system::kernel;
 
 /// The first argument that makes footplate a keeper.
 pub const WORD: &str = "keep-rank";
 
-/// The variable that names the folder of a host's ranks.
+/// The variable that names the folder with the FIFOs and the socket of a host's ranks.
 pub const FOLDER: &str = "FOOTPLATE_RANKS";
 
-/// The name of the socket in that folder.
+/// The name of the keepers' socket in that folder.
 const SOCKET: &str = "ranks.sock";
 
 /// The maximum size of a note, in bytes: a word and two numbers.
@@ -51,7 +51,7 @@ const MAX_NOTE: usize = 64;
 pub(super) enum Note {
     /// The rank runs as this process.
     Began(usize, Pid),
-    /// It has ended.
+    /// The rank has ended.
     Ended(usize, Ending),
 }
 
@@ -77,7 +77,7 @@ impl Note {
     }
 }
 
-/// The socket at which the keepers of a host's ranks are heard.
+/// The socket on which the supervisor receives the notes of a host's keepers.
 #[derive(Debug)]
 pub struct Keepers(UnixDatagram);
 
@@ -122,15 +122,16 @@ impl Listener {
                         return note;
                     }
                 }
-                // A bound socket does not fail. If it does, nothing more is heard.
+                // A bound socket does not fail. If it fails all the same, no more notes arrive.
                 Err(_) => std::future::pending().await,
             }
         }
     }
 }
 
-/// Returns the command by which mpirun starts its ranks. `None` if the path of this binary has a blank, at which mpirun
-/// would split it. The path is the same on all hosts, because the image is: mpirun tells its daemons.
+/// Returns the command with which mpirun starts its ranks. `None` if the path of this binary contains a blank, at
+/// which mpirun would split it. mpirun passes the path to the daemons on all hosts, where it is valid because all
+/// hosts use one image.
 pub fn agent() -> Option<String> {
     let own = std::env::current_exe().ok()?;
     let own = own.to_str().filter(|path| !path.contains(char::is_whitespace) && Path::new(path).exists())?;
@@ -161,16 +162,16 @@ fn failed(program: &OsString, error: &io::Error) -> i32 {
     if error.kind() == io::ErrorKind::NotFound { exit_code::NOT_FOUND } else { exit_code::NOT_EXECUTABLE }
 }
 
-/// Returns the folder of this host's ranks and the number of this rank. `None` for processes that ranks start, because
-/// MPI counts those anew.
+/// Returns the folder of this host's ranks and the number of this rank. `None` for processes that ranks start,
+/// because MPI numbers those from 0 again.
 fn kept_rank() -> Option<(PathBuf, usize)> {
     let rank = std::env::var("OMPI_COMM_WORLD_RANK").ok()?.parse().ok()?;
     is_first_job(&std::env::var("PMIX_NAMESPACE").ok()?).then_some(())?;
     Some((std::env::var_os(FOLDER)?.into(), rank))
 }
 
-/// Returns true for the job that mpirun was started for. Open MPI 4 has a number whose lower half counts jobs, Open MPI
-/// 5 a name, `prterun-HOST-PID@1`.
+/// Returns true for the job that mpirun was started for. Open MPI 4 uses a number whose lower half counts jobs. Open
+/// MPI 5 uses a name, `prterun-HOST-PID@1`.
 fn is_first_job(namespace: &str) -> bool {
     match namespace.rsplit_once('@') {
         Some((_, job)) => job == "1",
@@ -178,25 +179,25 @@ fn is_first_job(namespace: &str) -> bool {
     }
 }
 
-/// Runs the rank to its end.
+/// Runs the rank until it ends.
 fn keep(mut command: Command, rank: usize, socket: &UnixDatagram) -> io::Result<ExitStatus> {
     let forbidden = signal_hook::consts::FORBIDDEN;
     // A handler, unlike an ignored or blocked signal, is not inherited by the rank when it is executed.
     let mut signals = Signals::new((1..32).filter(|signal| !forbidden.contains(signal)))?;
     let mut child = command.spawn()?;
-    // Only the rank may hold its streams open.
+    // Only the rank may keep its streams open.
     drop(command);
     let pid = Pid::from_raw(child.id().cast_signed());
-    // The rank runs also if nobody listens.
-    let say = |note: Note| drop(socket.send(note.text().as_bytes()));
-    say(Note::Began(rank, pid));
+    // The rank runs even if nobody receives the notes.
+    let report = |note: Note| drop(socket.send(note.text().as_bytes()));
+    report(Note::Began(rank, pid));
     loop {
         if let Some(status) = child.try_wait()? {
-            say(Note::Ended(rank, Ending::from(status)));
+            report(Note::Ended(rank, Ending::from(status)));
             return Ok(status);
         }
         for signal in signals.wait() {
-            // The supervisor tells ranks to end.
+            // The supervisor, not mpirun, tells ranks to end.
             if !matches!(signal, libc::SIGCHLD | libc::SIGTERM | libc::SIGINT | libc::SIGCONT | libc::SIGPIPE) {
                 kernel::send_signal(pid, signal);
             }
@@ -204,11 +205,11 @@ fn keep(mut command: Command, rank: usize, socket: &UnixDatagram) -> io::Result<
     }
 }
 
-/// Ends as the rank did, so that mpirun reports the same ending. Returns the exit code if the rank was not ended by a
-/// signal.
+/// Ends as the rank ended, so that mpirun reports the rank's ending. Returns the exit code if the rank was not killed
+/// by a signal.
 fn end_as(status: ExitStatus) -> i32 {
     let Some(number) = status.signal() else { return status.code().unwrap_or_default() };
-    // If a core was wanted, the rank has left one already.
+    // If core dumps are enabled, the rank has already written one.
     let _ = prctl::set_dumpable(false);
     let _ = match number {
         libc::SIGKILL => nix::sys::signal::raise(Signal::SIGKILL).map_err(io::Error::from),

@@ -1,7 +1,7 @@
 //! Processes: starting them, passing signals on, reaping them, and giving them their grace period.
 //!
-//! The [`Supervisor`] starts every program that runs for longer than a moment, and alone waits for children. It
-//! promises:
+//! The [`Supervisor`] starts every program that runs for longer than a moment, and is the only component that waits
+//! for children. It promises:
 //!
 //! - Signals are caught before the first program starts, so that none is lost. Real-time signals are caught from then
 //!   on.
@@ -11,23 +11,23 @@
 //!   them when these have ended, or at once if nothing handles them. SIGCONT follows. Processes that still run after the
 //!   grace period are killed, and a second stop signal kills at once. Every other signal that can be caught goes to the
 //!   program.
-//! - On a terminal, programs can read from it, and SIGTSTP suspends everything.
+//! - On a terminal, programs can read their input, and SIGTSTP suspends everything.
 //! - Everything is reaped: as PID 1 or as a subreaper, footplate is the parent of all orphans.
 //! - If one of several programs fails, the others end, with their grace period. The same holds for ranks that mpirun
 //!   starts, each of which has a [`keeper`].
 //! - When all programs have ended, processes that they left behind may run on for the drain time.
 //!
-//! The decisions are made by a pure state machine, `group`; `shell` does what it asks for. Nothing here decides if an
-//! ending is a failure, or why: it is told as an event.
+//! The decisions are made by a pure state machine, `group`; `shell` does what it asks for. This folder must not decide
+//! if an ending is a failure, or why. An ending is reported as an event.
 
 mod companion;
 pub mod direct;
 mod group;
 pub mod guard;
-mod hearing;
 pub mod keeper;
 mod outputs;
 mod peers;
+mod receipt;
 mod report;
 mod shell;
 mod signals;
@@ -50,7 +50,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// Makes this binary callable by another name, by a link in a folder, and returns the path of the link.
+/// Makes this binary callable under another name through a link in a folder, and returns the path of the link.
 ///
 /// # Errors
 /// The link cannot be made.
@@ -60,7 +60,7 @@ pub fn link_under(name: &str, folder: &Path) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Kills every process that descends from this one. For a defect in footplate, when nothing else can be done.
+/// Kills every process that descends from this one. Used after a defect in footplate, when nothing else can be done.
 pub fn kill_descendants() {
     tree::signal_all(nix::sys::signal::Signal::SIGKILL, &[]);
 }

@@ -3,12 +3,13 @@
 use crate::event::{Output, Process, RankOutput};
 use crate::logs::StreamId;
 
-/// The streams of a member: its own, and after them those of ranks that it starts and that are not members themselves.
+/// The streams of a member. Its own come first, followed by those of ranks that it starts and that are not members
+/// themselves.
 #[derive(Debug)]
 pub(super) struct Streams {
-    /// The number of the relay's process that they belong to.
+    /// The number under which the relay knows the process that the streams belong to.
     process: usize,
-    /// The part of the first of them.
+    /// The relay's part number of the first stream.
     first_part: usize,
     /// The attempt at running the ranks.
     attempt: u32,
@@ -24,13 +25,14 @@ impl Streams {
         Streams { process, first_part, attempt, ranks, parts }
     }
 
-    /// Returns the position of a stream's part, if it is one of these.
+    /// Returns the position of a stream's part, if the stream belongs to the member.
     fn part_of(&self, id: StreamId) -> Option<usize> {
         let part = id.part.checked_sub(self.first_part).filter(|part| *part < self.parts.len())?;
         (id.process == self.process && id.attempt == self.attempt).then_some(part)
     }
 
-    /// Returns whose stream it is: that of the member itself or of a rank that it starts. `None` if it is not one of these.
+    /// Returns the writer of a stream: the member itself or a rank that it starts. `None` if the stream does not
+    /// belong to the member.
     pub(super) fn writer(&self, id: StreamId, own: &Process) -> Option<Process> {
         Some(match self.part_of(id)? {
             0 => own.clone(),

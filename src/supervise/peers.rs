@@ -1,4 +1,4 @@
-//! The news of other hosts, as far as they matter to the processes of this one.
+//! News from other hosts that matter to the processes of this host.
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -6,7 +6,7 @@ use super::group::{Input, Release};
 use super::{PeerRanks, PeerStop};
 use crate::event::{CommonStep, Event, EventKind, Events, StopReason};
 
-/// The news of other hosts.
+/// The news from other hosts.
 #[derive(Debug)]
 pub(super) struct Peers {
     inbox: UnboundedReceiver<PeerNews>,
@@ -14,11 +14,11 @@ pub(super) struct Peers {
     ranks: Option<PeerRanks>,
     pub(super) attention: Attention,
     pub(super) release: Release,
-    /// The last step that this host may take.
+    /// The last common step that this host may take.
     pub(super) allowed: CommonStep,
 }
 
-/// The attention that is paid to other hosts.
+/// The attention that this host pays to the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attention {
     Paid,
@@ -29,14 +29,14 @@ pub(super) enum Attention {
 enum PeerNews {
     Stop(PeerStop),
     Ranks(PeerRanks),
-    /// The ranks are run again, and what was said of the attempt before does not matter any more.
+    /// The ranks are run again, so news about the previous attempt does not matter any more.
     Restart,
     Allowed(CommonStep),
 }
 
-/// The news of other hosts that a group was told.
+/// The news from other hosts that a group has received.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct ReceivedNews {
     stop: Option<PeerStop>,
     ranks: Option<PeerRanks>,
     allowed: CommonStep,
@@ -70,9 +70,9 @@ impl Peers {
         }
     }
 
-    /// Returns what a group knows of other hosts when it begins.
-    pub(super) fn told(&self) -> Told {
-        Told { stop: None, ranks: None, allowed: self.allowed }
+    /// Returns the facts about other hosts that a group knows when it begins.
+    pub(super) fn received(&self) -> ReceivedNews {
+        ReceivedNews { stop: None, ranks: None, allowed: self.allowed }
     }
 
     fn note(&mut self, news: PeerNews) {
@@ -88,8 +88,8 @@ impl Peers {
         }
     }
 
-    /// Takes what has come already.
-    pub(super) fn hear(&mut self) {
+    /// Takes the news that has already arrived.
+    pub(super) fn receive_pending(&mut self) {
         while let Ok(news) = self.inbox.try_recv() {
             self.note(news);
         }
@@ -100,10 +100,10 @@ impl Peers {
     }
 
     /// Waits for the next news.
-    async fn hear_next(&mut self) {
+    async fn receive_next(&mut self) {
         match self.inbox.recv().await {
             Some(news) => self.note(news),
-            // The events are over.
+            // No more events follow.
             None => std::future::pending().await,
         }
     }
@@ -111,12 +111,12 @@ impl Peers {
     /// Waits until another host ends the job.
     pub(super) async fn stopped(&mut self) {
         while !self.is_stopped() {
-            self.hear_next().await;
+            self.receive_next().await;
         }
     }
 
-    /// Waits for the next fact that a group was not told yet.
-    pub(super) async fn next(&mut self, seen: &mut Told, heeds_ranks: bool) -> Input {
+    /// Waits for the next fact that a group does not know yet.
+    pub(super) async fn next(&mut self, seen: &mut ReceivedNews, heeds_ranks: bool) -> Input {
         loop {
             if let Some(stop) = self.stop.filter(|_| self.is_stopped() && seen.stop.is_none()) {
                 seen.stop = Some(stop);
@@ -130,7 +130,7 @@ impl Peers {
                 seen.allowed = self.allowed;
                 return Input::Allowed(self.allowed);
             }
-            self.hear_next().await;
+            self.receive_next().await;
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The thin shell around a [`Group`]: it starts members, sends signals, reaps, looks at /proc, and tells the group what came
-//! of it.
+//! The thin shell around a [`Group`]. It starts members, sends signals, reaps, reads /proc, and reports the results
+//! to the group.
 
 mod endings;
 mod stops;
@@ -22,26 +22,26 @@ use super::keeper::{Keepers, Note};
 use super::outputs::Streams;
 use super::survey;
 use super::task::{Readiness, Role, SpawnError, Started, Task};
-use super::terminal::{self, Lent};
+use super::terminal::{self, LentTerminal};
 use super::timing::Timing;
 use super::tree;
 use crate::event::{CommonStep, Ending, EventKind, Events, Moment, Process, StopReason, Stream};
-use crate::kernel::{self, Bond, Inherited, Waited};
 use crate::logs::{AwaitedText, Relay, Relayed, StreamId, StreamNews, Style};
+use crate::system::kernel::{self, InheritedSignals, ParentBond, WaitResult};
 
 /// The parts of the supervisor that a group needs.
 pub(super) struct Surroundings<'a> {
-    pub(super) inherited: &'a Inherited,
+    pub(super) inherited: &'a InheritedSignals,
     pub(super) relay: &'a Relay,
     pub(super) events: &'a Events,
-    /// Takes what the relay says about streams.
+    /// Receives the relay's news about streams.
     pub(super) streams: &'a UnboundedSender<StreamNews>,
-    /// Takes the ends of processes that are watched.
+    /// Receives the ends of watched processes.
     pub(super) ends: &'a UnboundedSender<ProcessId>,
     /// The guard, which ends the programs if footplate is killed.
     pub(super) guard: Option<&'a Guard>,
-    /// The bond of the programs to footplate.
-    pub(super) bond: Bond,
+    /// The bond that ties the programs' lives to footplate's.
+    pub(super) bond: ParentBond,
 }
 
 /// The processes of a group.
@@ -49,11 +49,11 @@ pub(super) struct Shell<'a> {
     tasks: &'a [Task],
     around: Surroundings<'a>,
     group: Group,
-    /// One for each member.
+    /// The processes, one for each member.
     processes: Vec<Child>,
     keepers: Option<Arc<Keepers>>,
-    /// The terminal while a group of the job has it.
-    lent: Option<Lent>,
+    /// The terminal, while a group of the job has it.
+    lent: Option<LentTerminal>,
 }
 
 /// The shell's side of a member.
@@ -67,7 +67,7 @@ struct Child {
 }
 
 impl<'a> Shell<'a> {
-    /// Makes the group of these tasks. `first` is the number of the relay's process for the first of them.
+    /// Makes the group of these tasks. `first` is the number under which the relay knows the first of them.
     pub(super) fn new(
         tasks: &'a [Task],
         first: usize,
@@ -102,7 +102,7 @@ impl<'a> Shell<'a> {
     /// Starts the members of the first stage.
     ///
     /// # Errors
-    /// One could not be started. Those that were are killed.
+    /// A member could not be started. Those that were started are killed.
     pub(super) fn begin(&mut self) -> Result<(), SpawnError> {
         let actions = self.group.begin(Instant::now());
         self.act(actions)
@@ -113,7 +113,7 @@ impl<'a> Shell<'a> {
         self.group.phase().is_over()
     }
 
-    /// Returns true if the reader of the output was found to take nothing any more.
+    /// Returns true if the reader of the output has stopped taking bytes.
     pub(super) fn gave_up(&self) -> bool {
         matches!(self.group.phase(), super::group::Phase::Over { output: OutputFate::GivenUp, .. })
     }
@@ -123,7 +123,7 @@ impl<'a> Shell<'a> {
         self.group.deadline()
     }
 
-    /// Hands a fact to the group and does what follows from it.
+    /// Hands a fact to the group and performs the actions that follow.
     ///
     /// # Errors
     /// A member could not be started. The others are killed.
@@ -132,13 +132,13 @@ impl<'a> Shell<'a> {
         self.act(actions)
     }
 
-    /// Takes a signal that was caught. Ranks that have begun are told too, so keepers are heard first.
+    /// Handles a caught signal. Keepers' notes are read first, because ranks that have begun must get the signal too.
     pub(super) fn feed_signal(&mut self, number: i32) -> Result<(), SpawnError> {
-        self.hear()?;
+        self.read_keepers()?;
         self.feed(Input::Caught(number))
     }
 
-    /// Takes what a keeper says of its rank.
+    /// Handles a keeper's note about its rank.
     pub(super) fn feed_note(&mut self, note: Note) -> Result<(), SpawnError> {
         self.feed(match note {
             Note::Began(rank, pid) => Input::RankBegan { rank, pid },
@@ -146,7 +146,7 @@ impl<'a> Shell<'a> {
         })
     }
 
-    /// Takes what the relay says of a stream.
+    /// Handles the relay's news about a stream.
     pub(super) fn feed_stream(&mut self, news: StreamNews) -> Result<(), SpawnError> {
         let id = news.id();
         let known = self.processes.iter().enumerate().find_map(|(at, child)| {
@@ -171,25 +171,25 @@ impl<'a> Shell<'a> {
         }
     }
 
-    /// Collects whatever has ended, and lets the group move on.
+    /// Reaps the children that have ended, and lets the group move on.
     ///
     /// # Errors
     /// A member could not be started. The others are killed.
     pub(super) fn sweep(&mut self) -> Result<(), SpawnError> {
-        self.hear()?;
+        self.read_keepers()?;
         let has_children = loop {
             let (pid, ending) = match companion::wait_any() {
-                Waited::Exited(pid, code) => (pid, Ending::Exited(code)),
-                Waited::Signaled(pid, signal) => (pid, Ending::Signaled(signal)),
-                Waited::Stopped(pid, signal) => {
+                WaitResult::Exited(pid, code) => (pid, Ending::Exited(code)),
+                WaitResult::Signaled(pid, signal) => (pid, Ending::Signaled(signal)),
+                WaitResult::Stopped(pid, signal) => {
                     self.feed(Input::ChildStopped { pid, signal })?;
                     continue;
                 }
-                Waited::NoneEnded => break self.has_others(),
-                Waited::NoneLeft => break false,
+                WaitResult::NoneEnded => break self.has_others(),
+                WaitResult::NoneLeft => break false,
             };
-            // The keeper of a rank that was reaped may have ended before it was heard.
-            self.hear()?;
+            // The keeper of a reaped rank may have ended before its note was read.
+            self.read_keepers()?;
             let input = match self.followed_its_daemon(pid, ending) {
                 Some(member) => Input::EndedByLauncher { member },
                 None => Input::Reaped { pid, ending },
@@ -199,14 +199,14 @@ impl<'a> Shell<'a> {
         self.feed(Input::Swept { has_children })
     }
 
-    /// Returns true if there are children but companions. While a member runs, nothing depends on it.
+    /// Returns true if there are children other than companions. While a member runs, nothing depends on the answer.
     fn has_others(&self) -> bool {
         let any_runs = self.group.members().iter().any(GroupMember::is_running);
         any_runs || companion::all().is_empty() || tree::descendants().is_none_or(|found| !found.is_empty())
     }
 
-    /// Hears what keepers have said.
-    fn hear(&mut self) -> Result<(), SpawnError> {
+    /// Reads the notes of keepers.
+    fn read_keepers(&mut self) -> Result<(), SpawnError> {
         let Some(keepers) = self.keepers.clone() else { return Ok(()) };
         while let Some(note) = keepers.next() {
             self.feed_note(note)?;
@@ -214,7 +214,7 @@ impl<'a> Shell<'a> {
         Ok(())
     }
 
-    /// Returns the kept rank that this child is, if it ended only because its launcher's daemon did.
+    /// Returns the kept rank that this child is, if the child ended only because its launcher's daemon ended.
     fn followed_its_daemon(&self, pid: Pid, ending: Ending) -> Option<usize> {
         let members = self.group.members();
         let member = members.iter().position(|member| !member.is_own() && member.pid() == Some(pid))?;
@@ -234,7 +234,7 @@ impl<'a> Shell<'a> {
         Ok(())
     }
 
-    /// Does one thing, and returns what came of it.
+    /// Performs an action, and returns the resulting inputs.
     fn perform(&mut self, action: Action) -> Result<Vec<Input>, SpawnError> {
         match action {
             Action::Start(member) => return self.start(member),
@@ -255,7 +255,7 @@ impl<'a> Shell<'a> {
                 self.lent = None;
                 let (result, lent) = terminal::lend(pid);
                 self.lent = lent;
-                return Ok(vec![Input::Lending { pid, result }]);
+                return Ok(vec![Input::LendingResult { pid, result }]);
             }
             Action::TakeBack => self.lent = None,
             Action::ReportStopped { pid, signal } => self.report_stopped(pid, signal),
@@ -264,7 +264,7 @@ impl<'a> Shell<'a> {
             Action::Forward { number, to } => to.into_iter().for_each(|pid| kernel::send_signal(pid, number)),
             Action::Freeze(launchers) => tree::freeze(&self.spared(&launchers)),
             Action::LookForOthers(launchers) => {
-                return Ok(vec![Input::OnlyLaunchers(tree::only_left(&self.spared(&launchers)))]);
+                return Ok(vec![Input::OnlyLaunchersLeft(tree::only_left(&self.spared(&launchers)))]);
             }
             Action::LookForKeepers(ranks) => {
                 let look = |(member, pid)| Input::KeeperSeen { member, is_gone: tree::is_child(pid) };
@@ -281,7 +281,7 @@ impl<'a> Shell<'a> {
                 return Ok(vec![Input::Written(self.around.relay.written())]);
             }
             Action::AskWritten => return Ok(vec![Input::Written(self.around.relay.written())]),
-            Action::Tell(news) => self.tell(news),
+            Action::Tell(news) => self.emit(news),
             Action::Log(level, text) => match level {
                 tracing::Level::WARN => tracing::warn!("{text}"),
                 tracing::Level::DEBUG => tracing::debug!("{text}"),
@@ -291,7 +291,7 @@ impl<'a> Shell<'a> {
         Ok(Vec::new())
     }
 
-    /// Starts a member and has what it writes relayed.
+    /// Starts a member and has its output relayed.
     fn start(&mut self, member: usize) -> Result<Vec<Input>, SpawnError> {
         let task = &self.tasks[self.group.members()[member].spec];
         let Started { pid, stdout, stderr, ranks } = match task.start(self.around.inherited, self.around.bond) {
@@ -308,7 +308,7 @@ impl<'a> Shell<'a> {
         let ids: Vec<StreamId> = self.processes[member].streams.ids().collect();
         self.relay(&ids[..2], [stdout, stderr], &task.style, task);
         for (at, (rank, (readers, writers))) in task.ranks.iter().zip(ranks).enumerate() {
-            // The streams of kept ranks are those of the members that follow.
+            // The streams of kept ranks belong to the members that follow.
             let (owner, ids) = match task.keepers {
                 Some(_) => (member + 1 + at, self.processes[member + 1 + at].streams.ids().collect()),
                 None => (member, ids[2 + 2 * at..4 + 2 * at].to_vec()),
@@ -344,16 +344,17 @@ impl<'a> Shell<'a> {
         }
     }
 
-    /// Kills what was started, because not all could be.
+    /// Kills the members that were started, because others could not be.
     fn abandon(&self) {
-        // A look at all processes of the machine takes a millisecond, in which a shell could have begun with the script.
+        // Listing all processes of the machine takes a millisecond, in which a shell could have begun to run the
+        // script.
         if self.processes.iter().any(|child| child.pid.is_some()) {
             tree::signal_all(Signal::SIGKILL, &self.groups());
         }
     }
 
-    /// Emits what the group announces.
-    fn tell(&self, news: News) {
+    /// Emits an event for the group's news.
+    fn emit(&self, news: News) {
         let process = |member: usize| self.processes[member].identity.clone();
         let end = |member: usize| self.group.members()[member].end();
         let kind = match news {

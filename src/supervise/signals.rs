@@ -13,10 +13,10 @@ use signal_hook::iterator::exfiltrator::SignalOnly;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::hearing::Hearing;
-use crate::kernel::{Signals, signals};
+use super::receipt::StopReceipt;
+use crate::system::kernel::{Signals, signals};
 
-/// The signals that are not caught: two cannot be, and the others mean that footplate itself is at fault.
+/// The signals that are not caught: two cannot be caught, and the others mean that footplate itself has a defect.
 const NOT_CAUGHT: [i32; 9] = [
     libc::SIGKILL,
     libc::SIGSTOP,
@@ -29,27 +29,29 @@ const NOT_CAUGHT: [i32; 9] = [
     libc::SIGSYS,
 ];
 
-/// The time for which signals about a parent's death count as one. The kernel sends one for each thread of the parent
-/// (prctl(2) on PR_SET_PDEATHSIG), and a second stop signal would end the grace period of the first.
+/// The time within which signals about the parent's death count as a single one. The kernel sends one for each thread
+/// of the parent (PR_SET_PDEATHSIG, prctl(2)), and a second stop signal would cut the grace period of the first
+/// short.
 const DEATH_TIME: Duration = Duration::from_millis(500);
 
 /// The caught signals, in the order in which they came.
 #[derive(Debug)]
 pub(super) struct Caught {
-    /// All signals but those of the descriptor. The handlers stay until the process ends: to take one out, signal-hook copies the
-    /// table of all.
+    /// Delivers all signals except those of `descriptor`. The handlers stay until the process ends, because
+    /// signal-hook copies its whole table to remove one.
     delivery: ManuallyDrop<SignalDelivery<UnixStream, SignalOnly>>,
-    /// Tells when the delivery has something. It has a descriptor of its own.
+    /// Becomes readable when the delivery has a signal. It has its own descriptor.
     ready: tokio::net::UnixStream,
-    /// The real-time signals, because thirty handlers take time and few jobs get one; and SIGPIPE, because only a descriptor tells
-    /// a signal to pass on from that of footplate's own write to a program that is gone.
+    /// Delivers the real-time signals, because installing thirty handlers takes time and few jobs get such a signal.
+    /// Also delivers SIGPIPE, because only a descriptor shows if the signal must be passed on or comes from
+    /// footplate's own write to a program that has ended.
     descriptor: AsyncFd<Signals>,
     queue: VecDeque<i32>,
     /// The time of the first stop signal.
     pub(super) stopped_at: Option<Instant>,
-    /// The signal that the kernel sends when the parent dies, if one was asked for (PR_SET_PDEATHSIG).
+    /// The signal that the kernel sends when the parent dies, if one was requested (PR_SET_PDEATHSIG).
     of_death: Option<Signal>,
-    pub(super) hearing: Hearing,
+    pub(super) receipt: StopReceipt,
 }
 
 /// Returns the signal if it tells a job to stop: SIGTERM or SIGINT.
@@ -62,14 +64,15 @@ pub(super) fn stop_signal(number: i32) -> Option<Signal> {
 }
 
 impl Caught {
-    /// Begins to catch signals. Must be called in the runtime, and by the only thread that does not block all signals. Signals that
-    /// footplate was started with blocked are unblocked in this thread: otherwise it would wait without end for SIGCHLD. Those of
-    /// the descriptor are blocked, because only a blocked signal reaches it.
+    /// Begins to catch signals. Must be called in the runtime, and by the only thread that does not block all
+    /// signals. Signals that footplate was started with blocked are unblocked in this thread: otherwise it would wait
+    /// for SIGCHLD for ever. The signals of `descriptor` are blocked, because only blocked signals reach a
+    /// descriptor.
     ///
     /// # Errors
     /// A handler cannot be installed.
     pub(super) fn begin() -> io::Result<Caught> {
-        let hearing = Hearing::begin()?;
+        let receipt = StopReceipt::begin()?;
         let has_handler = |signal: &i32| !NOT_CAUGHT.contains(signal) && *signal != libc::SIGPIPE;
         let standard: Vec<i32> = (1..=31).filter(has_handler).collect();
         let (read, write) = UnixStream::pair()?;
@@ -87,7 +90,7 @@ impl Caught {
             queue: VecDeque::new(),
             stopped_at: None,
             of_death,
-            hearing,
+            receipt,
         })
     }
 
@@ -99,7 +102,7 @@ impl Caught {
         }
         let signal = self.queue.pop_front()?;
         if let Some(stop) = stop_signal(signal) {
-            self.hearing.hear();
+            self.receipt.mark_handled();
             let is_told = self.stopped_at.is_some_and(|at| at.elapsed() < DEATH_TIME);
             if is_told && self.of_death == Some(stop) {
                 return self.try_next();
@@ -115,7 +118,7 @@ impl Caught {
             if let Some(signal) = self.try_next() {
                 return signal;
             }
-            // The readiness is cleared before the next look, so that a signal that comes in between is seen.
+            // The readiness is cleared before the next check, so that a signal that arrives in between is not missed.
             let is_alive = tokio::select! {
                 // Only the delivery reads the socket.
                 readable = self.ready.readable() => readable.is_ok_and(|()| {

@@ -1,4 +1,4 @@
-//! Running programs, one group after the other, under all that signals and orphans can do.
+//! Running programs, one group after the other, in spite of anything that signals and orphans can do.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,10 +19,10 @@ use super::peers::{Attention, Peers};
 use super::shell::{Shell, Surroundings};
 use super::signals::{Caught, stop_signal};
 use super::task::{SpawnError, Task};
-use super::timing::{FLUSH_PATIENCE, HEARING_TIME, HURRY_TIME, LAST_PATIENCE, Timing, WRITE_TIME};
+use super::timing::{FLUSH_PATIENCE, HANDLING_TIME, HURRY_TIME, LAST_PATIENCE, Timing, WRITE_TIME};
 use crate::event::{CommonStep, EventKind, Events, StopReason};
-use crate::kernel::{self, Inherited};
 use crate::logs::{Pulses, Relay, StreamNews, Tap};
+use crate::system::kernel::{self, InheritedSignals};
 
 /// The interval of attempts to reach a service at its port.
 const PORT_INTERVAL: Duration = Duration::from_millis(50);
@@ -34,38 +34,41 @@ pub enum Interrupted {
     Signal(Signal),
     /// The job has failed or was told to stop on another host.
     Peers,
-    /// The work did not begin, because the kernel refused a thread for it.
+    /// The work did not begin, because the kernel refused to start a thread for it.
     NoThread(Errno),
 }
 
-/// Runs programs. There can be one in a process.
+/// Runs programs. A process can have only one supervisor.
 #[derive(Debug)]
 pub struct Supervisor {
-    inherited: Inherited,
+    inherited: InheritedSignals,
     relay: Relay,
     events: Events,
     signals: Caught,
     sender: UnboundedSender<StreamNews>,
     streams: UnboundedReceiver<StreamNews>,
-    /// The ends of processes that are watched, as they are told and as they are heard.
+    /// The sender and the receiver for the ends of watched processes.
     ends: (UnboundedSender<ProcessId>, UnboundedReceiver<ProcessId>),
     peers: Peers,
     protection: Protection,
-    /// The number of programs that were run so far.
+    /// The number of programs that were started so far.
     started: usize,
-    /// True if the reader of the output was found to take nothing any more.
+    /// True if the reader of the output has stopped taking bytes.
     gave_up: bool,
-    /// True if SIGQUIT asks for the stacks of the ranks, and is not passed on.
+    /// True if SIGQUIT requests the stacks of the ranks and is not passed on.
     answers_quit: bool,
+    /// True if the script has begun, to which SIGHUP and SIGQUIT are passed on.
+    has_script: bool,
 }
 
 impl Supervisor {
-    /// Begins to catch signals and to adopt orphans, and subscribes to what other hosts say. Must be called in the runtime.
+    /// Begins to catch signals and to adopt orphans, and subscribes to news from other hosts. Must be called in the
+    /// runtime.
     ///
     /// # Errors
     /// The kernel refuses handlers or a thread.
     pub fn new(relay: Relay, events: Events) -> io::Result<Supervisor> {
-        let inherited = Inherited::of_this_process();
+        let inherited = InheritedSignals::of_this_process();
         let signals = Caught::begin()?;
         let (sender, streams) = unbounded_channel();
         let protection = Protection::begin(&inherited);
@@ -84,18 +87,19 @@ impl Supervisor {
             started: 0,
             gave_up: false,
             answers_quit: false,
+            has_script: false,
         })
     }
 
-    /// Calls `end` on a thread of its own if a stop signal is not heard, because this thread hangs.
+    /// Calls `end` on a separate thread if a stop signal is not handled because this thread hangs.
     ///
     /// # Errors
     /// The kernel refuses a thread.
-    pub fn if_unheard(&mut self, end: impl FnOnce(Signal) + Send + 'static) -> io::Result<()> {
-        self.signals.hearing.watch(HEARING_TIME, end)
+    pub fn on_unhandled_stop(&mut self, end: impl FnOnce(Signal) + Send + 'static) -> io::Result<()> {
+        self.signals.receipt.watch(HANDLING_TIME, end)
     }
 
-    /// Keeps the launchers of this host until the ranks of all hosts have ended, because those need them.
+    /// Keeps the launchers of this host until the ranks of all hosts have ended, because those ranks need them.
     pub fn await_peers(&mut self) {
         self.peers.release = Release::Awaited;
     }
@@ -110,7 +114,7 @@ impl Supervisor {
         self.peers.allowed = CommonStep::start(0);
     }
 
-    /// Stops nothing any more because of other hosts.
+    /// Ignores other hosts from now on, so that they stop nothing.
     pub fn ignore_peers(&mut self) {
         self.peers.attention = Attention::Withdrawn;
     }
@@ -136,8 +140,8 @@ impl Supervisor {
         }
     }
 
-    /// Runs some work of footplate's own on a thread until a stop signal comes or another host ends the job. Then the work is
-    /// abandoned.
+    /// Runs some of footplate's own work on a thread until a stop signal comes or another host ends the job. Then the
+    /// work is abandoned.
     ///
     /// # Errors
     /// The work was interrupted.
@@ -156,9 +160,9 @@ impl Supervisor {
         }
     }
 
-    /// Runs some work at the end of the job on a thread, and waits for it: for `patience`, and for no longer than [`HURRY_TIME`]
-    /// after a stop signal. Returns `None` if the work takes longer. Then it is abandoned.
-    pub async fn attend<T, F>(&mut self, patience: Duration, work: F) -> Option<T>
+    /// Runs some work at the end of the job on a thread, and waits for it. The wait lasts for at most `patience`, and
+    /// after a stop signal for at most [`HURRY_TIME`]. Work that takes longer is abandoned, and `None` is returned.
+    pub async fn run_at_end<T, F>(&mut self, patience: Duration, work: F) -> Option<T>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
@@ -166,7 +170,7 @@ impl Supervisor {
         let mut until = Instant::now() + patience;
         let mut result = match on_a_thread(work) {
             Ok(result) => result,
-            // The end of the job must be written, with or without a thread.
+            // The end of the job must be written even if no thread can be started.
             Err((_, work)) => return Some(work()),
         };
         loop {
@@ -187,7 +191,7 @@ impl Supervisor {
         }
     }
 
-    /// Checks if anything came while no program was running.
+    /// Checks if a stop arrived while no program was running.
     ///
     /// # Errors
     /// A stop signal came, or another host ends the job.
@@ -195,23 +199,35 @@ impl Supervisor {
         while let Some(signal) = self.signals.try_next() {
             self.interrupted_by(signal)?;
         }
-        self.peers.hear();
+        self.peers.receive_pending();
         if self.peers.is_stopped() { Err(Interrupted::Peers) } else { Ok(()) }
     }
 
     fn interrupted_by(&self, number: i32) -> Result<(), Interrupted> {
-        let Some(signal) = stop_signal(number) else { return Ok(()) };
+        let Some(signal) = stop_signal(number).or_else(|| self.early_end(number)) else { return Ok(()) };
         self.events.emit(EventKind::Stopping(StopReason::Signal(signal)));
         Err(Interrupted::Signal(signal))
     }
 
-    /// Runs programs side by side to their ends, and to the end of everything that they leave behind. If one fails, the
-    /// others are stopped. The reports are in the order of the tasks.
+    /// Returns the signal if it ends a job whose script has not begun: SIGHUP and SIGQUIT, which end most programs. A
+    /// program that was started to ignore one, as by `nohup`, ignores it.
+    fn early_end(&self, number: i32) -> Option<Signal> {
+        let signal = [Signal::SIGHUP, Signal::SIGQUIT].into_iter().find(|signal| *signal as i32 == number)?;
+        (!self.has_script && !self.inherited.ignores(signal)).then_some(signal)
+    }
+
+    /// Passes SIGHUP and SIGQUIT on to the script from now on.
+    pub fn begin_script(&mut self) {
+        self.has_script = true;
+    }
+
+    /// Runs programs side by side to their ends, and to the end of everything that they leave behind. If one fails,
+    /// the others are stopped. The reports are in the order of the tasks.
     ///
     /// # Errors
-    /// One could not be started. Those that were are killed.
+    /// A program could not be started. Those that were started are killed.
     pub async fn run(&mut self, tasks: &[Task], timing: Timing) -> Result<Reports, SpawnError> {
-        self.peers.hear();
+        self.peers.receive_pending();
         let bond = self.protection.ready().await;
         let has_services = tasks.iter().any(|task| matches!(task.role, super::Role::Service { .. }));
         let around = Surroundings {
@@ -228,11 +244,12 @@ impl Supervisor {
         shell.begin()?;
         let keepers = tasks.iter().find_map(|task| task.keepers.as_ref()?.listener().ok());
         let heeds_ranks = keepers.is_some();
-        let mut told = self.peers.told();
+        let mut told = self.peers.received();
         while !shell.is_over() {
             let ports = if has_services { shell.awaited_ports() } else { Vec::new() };
             tokio::select! {
-                // Time first: processes that are made and end without pause make events without end.
+                // Timers come first, because processes that start and end without pause produce an endless stream of
+                // events.
                 biased;
                 () = sleep_until(shell.deadline()) => shell.feed(Input::Deadline)?,
                 signal = self.signals.next() => {
@@ -254,12 +271,12 @@ impl Supervisor {
         Ok(shell.reports())
     }
 
-    /// Takes SIGQUIT for a question after the stacks of the ranks from now on, as the JVM does.
+    /// Treats SIGQUIT as a request for the stacks of the ranks from now on, as the JVM does.
     pub fn answer_quit(&mut self) {
         self.answers_quit = true;
     }
 
-    /// Returns the times at which programs have last written something.
+    /// Returns the times at which programs last wrote something.
     pub fn pulses(&self) -> Pulses {
         self.relay.pulses()
     }
@@ -297,7 +314,7 @@ impl Supervisor {
     }
 }
 
-/// Starts some work on another thread. If there is none, the work is returned with the error.
+/// Starts some work on another thread. If no thread can be started, returns the work with the error.
 fn on_a_thread<T, F>(work: F) -> Result<oneshot::Receiver<T>, (Errno, F)>
 where
     T: Send + 'static,
@@ -305,7 +322,7 @@ where
 {
     let (sender, result) = oneshot::channel();
     let deliver = move |value| {
-        // Nobody waits any more if it was abandoned.
+        // The receiver is gone if the work was abandoned.
         let _ = sender.send(value);
     };
     match kernel::on_worker(work, deliver) {
@@ -314,7 +331,7 @@ where
     }
 }
 
-/// Waits until a keeper has said something.
+/// Waits for the next note of a keeper.
 async fn said(keepers: Option<&Listener>) -> Note {
     match keepers {
         Some(keepers) => keepers.next().await,
@@ -322,7 +339,7 @@ async fn said(keepers: Option<&Listener>) -> Note {
     }
 }
 
-/// Waits until something listens at one of these addresses, and returns the member that it belongs to.
+/// Waits until something listens at one of these addresses, and returns the member that the address belongs to.
 async fn first_open(ports: &[(usize, SocketAddr)]) -> usize {
     if ports.is_empty() {
         return std::future::pending().await;
@@ -361,10 +378,10 @@ mod tests {
         runtime.block_on(async {
             let mut supervisor = Supervisor::new(Relay::start().expect("started"), Events::default()).expect("begun");
             let patience = Duration::from_secs(3600);
-            assert_eq!(supervisor.attend(patience, || 5).await, Some(5));
-            assert_eq!(supervisor.attend(Duration::from_millis(10), std::thread::park).await, None);
+            assert_eq!(supervisor.run_at_end(patience, || 5).await, Some(5));
+            assert_eq!(supervisor.run_at_end(Duration::from_millis(10), std::thread::park).await, None);
             raise(Signal::SIGTERM).expect("raised");
-            assert_eq!(supervisor.attend(patience, std::thread::park).await, None);
+            assert_eq!(supervisor.run_at_end(patience, std::thread::park).await, None);
             assert!(supervisor.stopped_at().is_some());
         });
     }

@@ -1,5 +1,5 @@
-//! A look at all processes that descend from footplate: which of them handle a signal, which are shells, and which belong to
-//! launchers and services. Also signals to single processes, and watching them.
+//! A survey of all processes that descend from footplate: which of them handle a signal, which are shells, and which
+//! belong to launchers and services. This file also signals and watches single processes.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -13,22 +13,22 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::group::{Place, ProcessId, Seen};
-use super::tree::{self, ProcessEntry, Spared};
-use crate::files;
-use crate::kernel::PidFd;
+use super::group::{Place, ProcessId, SurveyedProcess};
+use super::tree::{self, ExcludedProcesses, ProcessEntry};
+use crate::system::files;
+use crate::system::kernel::PidFd;
 
-/// The time that reading the arguments of a process may take.
+/// The time limit for reading the arguments of a process.
 const MEMORY_TIME: Duration = Duration::from_millis(200);
 
-/// The maximum size of the arguments of a process that are looked at, in bytes.
+/// The maximum size of a process's arguments that is read, in bytes.
 const MAX_ARGUMENTS: u64 = 4 << 20;
 
-/// The parts of a job that are told apart in a survey.
+/// The parts of a job that a survey distinguishes.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     /// The launchers, with their daemons.
-    pub(super) launchers: Spared,
+    pub(super) launchers: ExcludedProcesses,
     /// The ranks whose parents are keepers.
     pub(super) kept_ranks: Vec<Pid>,
     /// The processes of services.
@@ -38,7 +38,7 @@ pub(super) struct Parts {
 }
 
 /// Returns all processes that descend from this one and have not ended, parents before their children. `None` without /proc.
-pub(super) fn survey(signal: Signal, parts: &Parts) -> Option<Vec<Seen>> {
+pub(super) fn survey(signal: Signal, parts: &Parts) -> Option<Vec<SurveyedProcess>> {
     let found = tree::descendants()?;
     let groups = parts.launchers.groups_among(&found);
     let is_kept = |entry: &&ProcessEntry| parts.kept_ranks.iter().any(|rank| rank.as_raw() == entry.pid);
@@ -53,7 +53,7 @@ pub(super) fn survey(signal: Signal, parts: &Parts) -> Option<Vec<Seen>> {
         } else {
             Place::Script
         };
-        Seen {
+        SurveyedProcess {
             id: ProcessId { pid: Pid::from_raw(entry.pid), start: entry.start },
             parent: Pid::from_raw(entry.parent),
             place,
@@ -72,19 +72,20 @@ fn input(pid: i32) -> Option<String> {
     fs::read_link(format!("/proc/{pid}/fd/0")).ok()?.into_os_string().into_string().ok()
 }
 
-/// The kernel's function in which a process waits for signals, by proc(5)'s `wchan`.
+/// The kernel function in which a process waits for signals, as in `/proc/PID/wchan` (proc(5)).
 const WAITS_FOR_SIGNALS: &str = "do_sigtimedwait";
 
-/// Returns true if the main thread of a process does something else than wait for another thread: it computes, sleeps, reads or
-/// writes. False also if the kernel does not say.
+/// Returns true if the main thread of a process computes, sleeps, reads or writes, and does not wait for another
+/// thread. Returns false if the kernel does not report it.
 pub(super) fn is_busy(pid: Pid) -> bool {
-    // The number of the system call comes first, or the word "running".
+    // The line begins with the number of the system call, or with the word "running".
     let shown = files::text(Path::new(&format!("/proc/{pid}/syscall")), files::TEXT_SIZE);
     shown.is_ok_and(|text| text.split_whitespace().next() != Some(&libc::SYS_futex.to_string()))
 }
 
-/// Returns true if a process handles a signal, by proc(5)'s `status`. A process that blocks the signal takes it by a
-/// descriptor or by sigwait(3). While it waits there, as tini and dumb-init do, the kernel shows the signal as not blocked.
+/// Returns true if a process handles a signal, according to `/proc/PID/status` (proc(5)). A process that blocks the
+/// signal receives it through a descriptor or sigwait(3). While it waits in sigwait, as tini and dumb-init do, the
+/// kernel shows the signal as not blocked.
 fn handles(pid: i32, signal: Signal, is_blocked: bool) -> bool {
     let status = fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
     let has = |name: &[u8]| {
@@ -104,11 +105,11 @@ const SHELLS: [&str; 21] = [
     "rzsh", "fish", "csh", "tcsh", "yash", "posh", "bosh",
 ];
 
-/// Programs that are shells if they are called by the name of one.
+/// Programs that act as a shell if they are called by a shell's name.
 const MULTI_CALL: [&str; 2] = ["busybox", "toybox"];
 
-/// Returns true for a shell. Its executable tells, because a script that was executed by its path gives its own name to the
-/// process. The name decides only if the executable is hidden, as that of another user's process can be.
+/// Returns true for a shell. The executable decides, because a process that runs a script by its path has the
+/// script's name. The process name decides only if the executable cannot be read, as with processes of another user.
 fn is_shell(entry: &ProcessEntry) -> bool {
     let Ok(executable) = fs::read_link(format!("/proc/{}/exe", entry.pid)) else {
         return is_shells_name(OsStr::from_bytes(&entry.name));
@@ -117,7 +118,7 @@ fn is_shell(entry: &ProcessEntry) -> bool {
     if !MULTI_CALL.iter().any(|program| name.as_bytes().starts_with(program.as_bytes())) {
         return is_shells_name(name);
     }
-    // The kernel reads them from the memory of the process, which can hang as the process does.
+    // The kernel reads the arguments from the memory of the process, and that can hang if the process hangs.
     let path = format!("/proc/{}/cmdline", entry.pid);
     let arguments = files::read_within(MEMORY_TIME, path.as_ref(), MAX_ARGUMENTS).unwrap_or_default();
     // `sh run.sh`, `-sh`, `/bin/sh ./run.sh`, or `busybox sh run.sh`.
@@ -145,7 +146,7 @@ fn is_shells_name(name: &OsStr) -> bool {
 /// Sends a signal to a process, and wakes it if it is stopped. Returns false if the process has ended.
 pub(super) fn send(process: ProcessId, signal: Signal) -> bool {
     let opened = PidFd::open(process.pid);
-    if tree::look_at(process.pid.as_raw()).is_none_or(|entry| entry.start != process.start) {
+    if tree::read_entry(process.pid.as_raw()).is_none_or(|entry| entry.start != process.start) {
         return false;
     }
     let sent = match &opened {
@@ -155,7 +156,7 @@ pub(super) fn send(process: ProcessId, signal: Signal) -> bool {
     if sent.is_ok()
         && let Some(wake) = tree::wake(signal)
     {
-        // It may have ended of the first signal.
+        // The process may have ended because of the first signal.
         let _ = match &opened {
             Ok(fd) => fd.signal(wake),
             Err(_) => kill(process.pid, wake).map_err(Into::into),
@@ -164,18 +165,18 @@ pub(super) fn send(process: ProcessId, signal: Signal) -> bool {
     sent.is_ok()
 }
 
-/// Lets a stopped process run on.
+/// Lets a stopped process continue.
 pub(super) fn wake(process: ProcessId) {
-    if tree::look_at(process.pid.as_raw()).is_some_and(|entry| entry.start == process.start) {
-        // It may have ended meanwhile.
+    if tree::read_entry(process.pid.as_raw()).is_some_and(|entry| entry.start == process.start) {
+        // The process may have ended meanwhile.
         let _ = kill(process.pid, Signal::SIGCONT);
     }
 }
 
-/// Has the end of a process told. If it cannot be watched, a later survey shows that it is gone.
+/// Reports the end of a process to `ends`. If the process cannot be watched, a later survey shows that it is gone.
 pub(super) fn watch(process: ProcessId, ends: &UnboundedSender<ProcessId>) {
     let Ok(fd) = PidFd::open(process.pid) else { return };
-    if tree::look_at(process.pid.as_raw()).is_none_or(|entry| entry.start != process.start) {
+    if tree::read_entry(process.pid.as_raw()).is_none_or(|entry| entry.start != process.start) {
         // The receiver lives as long as the supervisor.
         let _ = ends.send(process);
         return;

@@ -16,41 +16,42 @@ use nix::unistd::Pid;
 
 use crate::event::{Ending, Process};
 use crate::job::exit_code;
-use crate::kernel::{self, Bond, Inherited, Step};
 use crate::logs::Style;
+use crate::system::kernel::{self, InheritedSignals, ParentBond, Step};
 
-use super::direct::{Opened, RankStreams};
+use super::direct::{OpenedStreams, RankStreams};
 use super::group::Service;
 use super::keeper::Keepers;
 
-/// A program to run, whole and explicit: nothing about it is looked up when it starts.
+/// A program to run. The description is complete, so that nothing is looked up when the program starts.
 #[derive(Clone, Debug, Default)]
 pub struct Task {
-    /// Its identity in events and reports.
+    /// The program's identity in events and reports.
     pub process: Process,
     /// The file to execute. A relative path counts from the working directory.
     pub program: PathBuf,
-    /// Its arguments. The first one is its name.
+    /// The program's arguments. The first one is its name.
     pub arguments: Vec<OsString>,
-    /// All of its variables. None is inherited.
+    /// All environment variables of the program. None is inherited.
     pub variables: BTreeMap<OsString, OsString>,
-    /// Its working directory.
+    /// The program's working directory.
     pub working_dir: PathBuf,
-    /// The changes that are made to its lines.
+    /// The changes that are made to the program's lines.
     pub style: Style,
-    /// Its role beside the other tasks.
+    /// The program's role beside the other tasks.
     pub role: Role,
-    /// The streams of ranks that it starts and that write past it.
+    /// The ranks that the program starts and that write to streams of their own.
     pub ranks: Vec<RankStreams>,
-    /// The socket of the keepers of those ranks, if they have keepers.
+    /// The socket of the keepers of those ranks, if the ranks have keepers.
     pub keepers: Option<Arc<Keepers>>,
     /// The attempt at running the ranks, counted from 0.
     pub attempt: u32,
-    /// True if it may wait for other ranks after a traceback, and never end. Then it counts as failed when it says no more.
+    /// True if the program may wait for other ranks after a traceback and never end. Then it counts as failed once it
+    /// is silent.
     pub may_outlive_traceback: bool,
 }
 
-/// The role of a program beside those that run with it.
+/// The role of a program beside those that run at the same time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Role {
     /// A process like the others.
@@ -60,29 +61,29 @@ pub enum Role {
     Launcher(Launching),
     /// A service of an engine.
     Service {
-        /// The rules of its start and end.
+        /// The rules for its start and end.
         rules: Service,
         /// The sign that it is ready.
         readiness: Readiness,
     },
 }
 
-/// The traits of a launcher that starts ranks and ends when they have ended. An orderly stop is for its ranks: mpirun that is
-/// told to stop kills them within a second.
+/// The traits of a launcher that starts ranks and ends when they have ended. An orderly stop signals only its ranks,
+/// because mpirun kills them within a second when it is told to stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Launching {
     /// The names of further processes that belong to the launcher, such as its daemons.
     pub daemons: &'static [&'static str],
-    /// True if its ranks are in its process group. False if each has a group of its own.
+    /// True if the ranks are in the launcher's process group. False if each has its own group.
     pub shares_group: bool,
-    /// The ending of a rank that only followed its daemon, if there is one to tell it by.
+    /// The ending of a rank that ended only because its daemon did. `None` if no ending shows that.
     pub lost_daemon: Option<Ending>,
 }
 
 /// The sign that a service is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// It was started.
+    /// The program was started.
     Started,
     /// Enough lines of one of its streams contain a text.
     Line {
@@ -128,7 +129,7 @@ impl SpawnError {
 /// The remedy for a kernel that refuses processes and threads.
 pub const LIMIT_REMEDY: &str = "allow the container more processes (docker run --pids-limit, ulimit -u)";
 
-/// Describes why a program could not be started, and what to do.
+/// Describes why a program could not be started, and names the remedy.
 fn describe(path: &Path, step: Step, error: &io::Error) -> String {
     let program = path.display();
     match (step, Errno::from_raw(error.raw_os_error().unwrap_or(0))) {
@@ -140,7 +141,9 @@ fn describe(path: &Path, step: Step, error: &io::Error) -> String {
             format!("cannot execute {program}: it may not be executed by this user (chmod +x it)")
         }
         (Step::Exec, Errno::ENOEXEC) => {
-            format!("cannot execute {program}: it is no program for this machine, nor a script that begins with #!")
+            format!(
+                "cannot execute {program}: it is neither a program for this machine nor a script that begins with #!"
+            )
         }
         (Step::Exec, Errno::E2BIG) => {
             format!("cannot execute {program}: arguments and environment are larger than the kernel takes")
@@ -163,12 +166,12 @@ pub(super) struct Started {
     pub(super) pid: Pid,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
-    pub(super) ranks: Vec<Opened>,
+    pub(super) ranks: Vec<OpenedStreams>,
 }
 
 impl Task {
     /// Starts the program.
-    pub(super) fn start(&self, inherited: &Inherited, bond: Bond) -> Result<Started, SpawnError> {
+    pub(super) fn start(&self, inherited: &InheritedSignals, bond: ParentBond) -> Result<Started, SpawnError> {
         let failed = |step, error| SpawnError { program: self.working_dir.join(&self.program), step, error };
         let c_string =
             |bytes: &[u8]| CString::new(bytes).map_err(|_| failed(Step::Exec, io::Error::from(Errno::EINVAL)));
@@ -201,8 +204,8 @@ impl Task {
     }
 }
 
-/// Returns footplate's own standard input, or /dev/null if that is a terminal: the kernel stops a program in a group of
-/// its own that reads from a terminal (SIGTTIN), so that it would hang.
+/// Returns footplate's own standard input, or /dev/null if that is a terminal: the kernel stops a program in a
+/// background group that reads from a terminal (SIGTTIN), so that it would hang.
 fn standard_input() -> io::Result<OwnedFd> {
     let stdin = io::stdin();
     if nix::unistd::isatty(stdin.as_fd()).unwrap_or(false) {

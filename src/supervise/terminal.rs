@@ -6,28 +6,28 @@ use nix::libc;
 use nix::sys::signal::{SigSet, Signal, killpg, raise};
 use nix::unistd::{Pid, getpgid, getpgrp, getpid, getppid, getsid, tcgetpgrp, tcsetpgrp};
 
-use super::group::Lending;
+use super::group::LendingResult;
 
 /// The terminal while it is lent. It is taken back when this value is dropped.
 #[derive(Debug)]
-pub(super) struct Lent {
+pub(super) struct LentTerminal {
     terminal: File,
-    /// The group that had the terminal before.
+    /// The process group that had the terminal before.
     home: Pid,
-    /// The group that has it.
+    /// The process group that has the terminal now.
     group: Pid,
 }
 
-/// The process that can let a suspended footplate run on.
+/// The process that can continue a suspended footplate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resumer {
     /// A shell with job control, whose foreground job footplate is.
     Shell,
     /// The footplate of a job on this machine (`footplate local`).
     Footplate,
-    /// None, although footplate is the foreground job of a terminal, as in `docker run --tty`.
+    /// No process, although footplate is the foreground job of a terminal, as in `docker run --tty`.
     Nobody,
-    /// It is not known, because footplate is not in the foreground of a terminal.
+    /// An unknown process, because footplate is not in the foreground of a terminal.
     Unknown,
 }
 
@@ -53,21 +53,21 @@ fn foreground_of(terminal: &File) -> Option<Pid> {
     is_ours.then_some(foreground)
 }
 
-/// Lends the terminal to the group of a stopped process, and lets the group run on.
-pub(super) fn lend(pid: Pid) -> (Lending, Option<Lent>) {
-    let Some(terminal) = open() else { return (Lending::Missing, None) };
+/// Lends the terminal to the group of a stopped process, and lets the group continue.
+pub(super) fn lend(pid: Pid) -> (LendingResult, Option<LentTerminal>) {
+    let Some(terminal) = open() else { return (LendingResult::Missing, None) };
     let (Some(home), Ok(group)) = (foreground_of(&terminal), getpgid(Some(pid))) else {
-        return (Lending::Elsewhere, None);
+        return (LendingResult::Elsewhere, None);
     };
     if !give(&terminal, group) {
-        return (Lending::Elsewhere, None);
+        return (LendingResult::Elsewhere, None);
     }
-    // It may have ended meanwhile.
+    // The group may have ended meanwhile.
     let _ = killpg(group, Signal::SIGCONT);
-    (Lending::Lent, Some(Lent { terminal, home, group }))
+    (LendingResult::LentTerminal, Some(LentTerminal { terminal, home, group }))
 }
 
-impl Drop for Lent {
+impl Drop for LentTerminal {
     fn drop(&mut self) {
         // A shell that has become the foreground job meanwhile keeps the terminal.
         if tcgetpgrp(&self.terminal).is_ok_and(|group| group == self.group) {
@@ -78,7 +78,7 @@ impl Drop for Lent {
 
 /// Makes a group the foreground job of the terminal, and returns true if that worked.
 fn give(terminal: &File, group: Pid) -> bool {
-    // In the background, the kernel would stop this process with SIGTTOU.
+    // Because this process is in the background, the kernel would stop it with SIGTTOU.
     let blocked = SigSet::from(Signal::SIGTTOU);
     let before = SigSet::thread_get_mask();
     let _ = blocked.thread_block();
@@ -89,7 +89,7 @@ fn give(terminal: &File, group: Pid) -> bool {
     is_given
 }
 
-/// Returns the process that can let footplate run on after it was suspended.
+/// Returns the process that can continue footplate after it was suspended.
 pub(super) fn resumer() -> Resumer {
     let Some(terminal) = open() else { return Resumer::Unknown };
     if is_below_footplate() {

@@ -11,37 +11,38 @@ use super::companion;
 /// An entry of the process table.
 #[derive(Clone, Debug)]
 pub struct ProcessEntry {
-    /// The number.
+    /// The process number.
     pub pid: i32,
-    /// The number of its parent.
+    /// The number of the parent process.
     pub parent: i32,
-    /// The number of its process group.
+    /// The number of the process group.
     pub group: i32,
     /// False for a zombie.
     pub is_alive: bool,
-    /// True if a signal has stopped it.
+    /// True if the process was stopped by a signal.
     pub is_stopped: bool,
-    /// The start time, in clock ticks since the machine's.
+    /// The start time, in clock ticks since the machine started.
     pub start: u64,
-    /// The name, as the kernel has it.
+    /// The name, as the kernel reports it.
     pub name: Vec<u8>,
 }
 
-/// The processes that a signal or a look leaves out.
+/// The processes that a signal or a survey leaves out.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Spared {
-    /// The leaders of process groups that are left out whole.
+pub(super) struct ExcludedProcesses {
+    /// The leaders of process groups that are left out completely.
     pub(super) groups: Vec<Pid>,
-    /// Processes that a look leaves out without the others of their groups. A signal to whole groups reaches them.
+    /// Processes that a survey leaves out without the rest of their groups. A signal to whole groups reaches them.
     pub(super) alone: Vec<Pid>,
-    /// The names of processes whose groups are left out whole, such as a launcher's daemons.
+    /// The names of processes whose groups are left out completely, such as a launcher's daemons.
     pub(super) names: Vec<&'static str>,
     /// Processes that are left out with all their descendants.
     pub(super) trees: Vec<Pid>,
 }
 
-impl Spared {
-    /// Returns true if a look leaves out this process. `groups` are those which [`Spared::groups_among`] has returned.
+impl ExcludedProcesses {
+    /// Returns true if a survey leaves out this process. `groups` are the groups that [`ExcludedProcesses::groups_among`]
+    /// returned.
     pub(super) fn has(&self, groups: &BTreeSet<i32>, entry: &ProcessEntry) -> bool {
         groups.contains(&entry.group) || self.alone.iter().any(|pid| pid.as_raw() == entry.pid)
     }
@@ -73,7 +74,7 @@ pub(super) fn below<'a>(roots: &[Pid], found: &'a [ProcessEntry]) -> impl Iterat
 /// Returns the entries of all processes of the machine, zombies included. `None` without /proc.
 pub(super) fn table() -> Option<impl Iterator<Item = ProcessEntry>> {
     let entries = std::fs::read_dir("/proc").ok()?.flatten();
-    Some(entries.filter_map(|entry| look_at(entry.file_name().to_str()?.parse().ok()?)))
+    Some(entries.filter_map(|entry| read_entry(entry.file_name().to_str()?.parse().ok()?)))
 }
 
 /// Returns all processes that descend from this one, zombies included, parents before children. Companions are not among them.
@@ -102,12 +103,14 @@ pub fn descendants() -> Option<Vec<ProcessEntry>> {
     Some(found)
 }
 
-/// The fields of proc(5)'s `stat` between the group and the number of threads, and between that and the start time.
+/// The fields of `/proc/PID/stat` (proc(5)) between the group and the number of threads, and between that and the
+/// start time.
 const FIELDS_TO_THREADS: usize = 14;
 const FIELDS_TO_START: usize = 1;
 
-/// Reads the entry of a process from proc(5)'s `stat`: `pid (name) state parent group …`. The name may contain anything.
-pub(super) fn look_at(pid: i32) -> Option<ProcessEntry> {
+/// Reads the entry of a process from `/proc/PID/stat` (proc(5)): `pid (name) state parent group …`. The name may
+/// contain any character.
+pub(super) fn read_entry(pid: i32) -> Option<ProcessEntry> {
     let stat = std::fs::read(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
     let name_end = memchr::memrchr(b')', &stat)?;
     let name = memchr::memchr(b'(', &stat[..name_end]).map_or(&[][..], |start| &stat[start + 1..name_end]);
@@ -118,43 +121,43 @@ pub(super) fn look_at(pid: i32) -> Option<ProcessEntry> {
     let group = fields.next()?.parse().ok()?;
     let threads: u32 = fields.nth(FIELDS_TO_THREADS)?.parse().ok()?;
     let start = fields.nth(FIELDS_TO_START)?.parse().ok()?;
-    // A process whose first thread has ended looks like a zombie while its other threads run.
+    // While other threads of a process run, the process looks like a zombie if its first thread has ended.
     let is_alive = !matches!(state, "Z" | "X") || threads > 1;
     Some(ProcessEntry { pid, parent, group, is_alive, is_stopped: state == "T", start, name: name.to_vec() })
 }
 
-/// Returns true if a process is a child of this one. One that was a grandchild has lost its parent.
+/// Returns true if a process is a child of this one. A former grandchild that has lost its parent counts too.
 pub(super) fn is_child(pid: Pid) -> bool {
-    look_at(pid.as_raw()).is_some_and(|entry| entry.parent == getpid().as_raw())
+    read_entry(pid.as_raw()).is_some_and(|entry| entry.parent == getpid().as_raw())
 }
 
-/// Stops the spared processes for good (SIGSTOP).
-pub(super) fn freeze(spared: &Spared) {
+/// Freezes the spared processes for good (SIGSTOP).
+pub(super) fn freeze(spared: &ExcludedProcesses) {
     for group in spared.groups_among(&descendants().unwrap_or_default()) {
         // If it has ended already, there is nothing to stop.
         let _ = killpg(Pid::from_raw(group), Signal::SIGSTOP);
     }
 }
 
-/// Suspends all descendants: the groups of members as a terminal does (SIGTSTP), and the others, which a terminal would not
-/// reach, for certain (SIGSTOP).
+/// Suspends all descendants. The groups of members get SIGTSTP, as from a terminal. The others, which a terminal
+/// would not reach, get SIGSTOP, which always works.
 pub(super) fn suspend(members: &[Pid]) {
-    for group in groups_but(&Spared::default()) {
+    for group in groups_but(&ExcludedProcesses::default()) {
         let is_member = members.contains(&group);
         // If it has ended already, there is nothing to suspend.
         let _ = killpg(group, if is_member { Signal::SIGTSTP } else { Signal::SIGSTOP });
     }
 }
 
-/// Lets all descendants but the spared ones run on.
-pub(super) fn resume(spared: &Spared) {
+/// Lets all descendants except the spared ones continue.
+pub(super) fn resume(spared: &ExcludedProcesses) {
     for group in groups_but(spared) {
         let _ = killpg(group, Signal::SIGCONT);
     }
 }
 
-/// Returns the process groups of all descendants but the spared ones.
-fn groups_but(spared: &Spared) -> Vec<Pid> {
+/// Returns the process groups of all descendants except the spared ones.
+fn groups_but(spared: &ExcludedProcesses) -> Vec<Pid> {
     let found = descendants().unwrap_or_default();
     let left_out = spared.groups_among(&found);
     let groups: BTreeSet<i32> = found.iter().map(|entry| entry.group).collect();
@@ -166,8 +169,8 @@ fn groups_but(spared: &Spared) -> Vec<Pid> {
         .collect()
 }
 
-/// Returns true if no process is left but the spared ones. False without /proc.
-pub(super) fn only_left(spared: &Spared) -> bool {
+/// Returns true if no process is left except the spared ones. Returns false without /proc.
+pub(super) fn only_left(spared: &ExcludedProcesses) -> bool {
     descendants().is_some_and(|found| {
         let groups = spared.groups_among(&found);
         found.iter().all(|entry| !entry.is_alive || spared.has(&groups, entry))
@@ -176,17 +179,17 @@ pub(super) fn only_left(spared: &Spared) -> bool {
 
 /// Sends a signal once to every process that descends from this one, and returns how many there were, as far as is known.
 pub(super) fn signal_all(signal: Signal, groups: &[Pid]) -> usize {
-    signal_all_but(&Spared::default(), signal, groups)
+    signal_all_but(&ExcludedProcesses::default(), signal, groups)
 }
 
-/// Sends a signal once to every process that descends from this one but the spared ones, and returns how many there were, as
-/// far as is known.
+/// Sends a signal once to every process that descends from this one, except the spared ones. Returns how many there
+/// were, as far as is known.
 ///
-/// Each process group gets it as a whole: the kernel sees to it that no process of the group escapes by forking, however
-/// fast its processes follow each other. Even a zombie shows which group its living successors are in. `groups` are the
-/// groups of the programs that footplate started. A group that is made meanwhile, by a process that was not reached yet, is
-/// found in a further look.
-pub(super) fn signal_all_but(spared: &Spared, signal: Signal, groups: &[Pid]) -> usize {
+/// Each process group gets it as a whole: the kernel guarantees that no process of the group escapes by forking,
+/// however fast its processes follow each other. Even a zombie shows the group of its living successors. `groups` are
+/// the groups of the programs that footplate started. A group that an unreached process creates meanwhile is found in
+/// the next pass.
+pub(super) fn signal_all_but(spared: &ExcludedProcesses, signal: Signal, groups: &[Pid]) -> usize {
     let Some(found) = descendants() else { return signal_unseen(signal, groups) };
     let spared = spared.groups_among(&found);
     signal_groups(signal, found, |found| {
@@ -205,7 +208,7 @@ pub(super) fn signal_below(roots: &[Pid], signal: Signal) -> usize {
     })
 }
 
-/// Sends a signal to the wanted groups among the descendants, and looks again until no new group appears.
+/// Sends a signal to the wanted groups among the descendants, and repeats the search until no new group appears.
 fn signal_groups(
     signal: Signal,
     mut found: Vec<ProcessEntry>,
@@ -243,7 +246,7 @@ fn signal_groups(
     reached.len()
 }
 
-/// Sends a signal without /proc. PID 1 can signal all other processes; any other process knows only these groups.
+/// Sends a signal without /proc. PID 1 can signal all other processes. Any other process knows only these groups.
 fn signal_unseen(signal: Signal, groups: &[Pid]) -> usize {
     let send = |signal: Signal| {
         if getpid().as_raw() == 1 {

@@ -1,5 +1,6 @@
-//! The files of NCCL's flight recorder: the collective operations that each rank has begun, which PyTorch writes when one takes
-//! too long. They lie in a temporary folder, and are kept as evidence.
+//! The files of the flight recorder for NCCL, which PyTorch writes when a collective operation takes too long. They
+//! list the operations that each rank has begun. PyTorch writes them into a temporary folder, and footplate copies
+//! them as evidence.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
@@ -9,10 +10,10 @@ use std::time::SystemTime;
 
 use nix::libc;
 
-use crate::files;
 use crate::job::Variables;
+use crate::system::files;
 
-/// The variable of the beginning of the files' paths, and its default in PyTorch.
+/// The variable that holds the prefix of the files' paths, and its default in PyTorch.
 const PREFIX: &str = "TORCH_NCCL_DEBUG_INFO_TEMP_FILE";
 const DEFAULT_PREFIX: &str = "/tmp/nccl_trace_rank_";
 
@@ -23,7 +24,7 @@ const SIZES: [&str; 2] = ["TORCH_NCCL_TRACE_BUFFER_SIZE", "TORCH_FR_BUFFER_SIZE"
 const MAX_FILES: usize = 128;
 const MAX_SIZE: u64 = 64 << 20;
 
-/// Returns the beginning of the paths of the files, if the job has the recorder turned on.
+/// Returns the prefix of the files' paths, if the recorder is turned on in this job.
 pub fn prefix(variables: &Variables) -> Option<PathBuf> {
     let is_on =
         |name: &&str| variables.get(name).and_then(|size| size.trim().parse::<u64>().ok()).is_some_and(|size| size > 0);
@@ -31,8 +32,8 @@ pub fn prefix(variables: &Variables) -> Option<PathBuf> {
     SIZES.iter().any(is_on).then(prefix)
 }
 
-/// Copies the files that were written since a time into a folder, and returns their number. It blocks as long as the file system
-/// does.
+/// Copies the files that were written since `since` into a folder, and returns their number. Blocks as long as the
+/// file system does.
 ///
 /// # Errors
 /// A file cannot be copied.

@@ -1,16 +1,16 @@
 //! The watch over the running script.
 //!
-//! - [`checkpoints`] notices what the script writes into its folder of checkpoints.
-//! - [`stacks`] reads what each rank is doing, and [`door`] tells it to whoever asks.
-//! - [`hang`] notices that no rank gives a sign of life, and tells why.
-//! - [`flight_recorder`] keeps what PyTorch wrote of its collective operations.
-//! - [`words`] has times in words.
+//! - [`checkpoints`] notices the checkpoints that the script writes into its folder.
+//! - [`stacks`] finds out what each rank is doing, and [`run_socket`] answers requests for that.
+//! - [`hang`] notices that no rank shows a sign of life, and reports why.
+//! - [`flight_recorder`] keeps the files that PyTorch wrote about its collective operations.
+//! - [`words`] displays times in words.
 //!
 //! A watch turns its observations into events or answers. It must not start or end the script itself.
 
 pub mod checkpoints;
-pub mod door;
 pub mod flight_recorder;
 pub mod hang;
+pub mod run_socket;
 pub mod stacks;
 pub mod words;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// A time that displays in the largest unit that suits it: `12 s`, `34 min`, `5 h`, `3 days`.
+/// A duration that is displayed in the largest suitable unit: `12 s`, `34 min`, `5 h`, `3 days`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoughTime(pub Duration);
 
@@ -12,7 +12,7 @@ impl fmt::Display for RoughTime {
         const MINUTE: u64 = 60;
         const HOUR: u64 = 60 * MINUTE;
         const DAY: u64 = 24 * HOUR;
-        // A unit begins at two of it, so that rounding down loses little.
+        // A unit is used from two of it on, so that rounding down loses little.
         match self.0.as_secs() {
             seconds if seconds < 2 * MINUTE => write!(f, "{seconds} s"),
             seconds if seconds < 2 * HOUR => write!(f, "{} min", seconds / MINUTE),

@@ -123,7 +123,7 @@ fn a_cable_that_is_pulled_is_noticed_on_both_sides() {
                 (true, _) => &[1],
             };
             let ended = ended.failed(68, "host algo-");
-            let text = |lost: &usize| format!("host algo-{lost} is lost: nothing was heard of it for 12 s\n");
+            let text = |lost: &usize| format!("host algo-{lost} is lost: nothing was heard from it for 12 s\n");
             assert!(lost.iter().any(|lost| ended.failure().starts_with(&text(lost))), "host {n}: {}", ended.failure());
         }
         assert!(pulled.elapsed() < PROMPT, "{:?}", pulled.elapsed());
@@ -144,7 +144,8 @@ fn silent_connections_without_proof_do_not_keep_hosts_out() {
     let mut said = String::new();
     BufReader::new(stranger.stdout.take().expect("it is piped")).read_line(&mut said).expect("read");
     assert_eq!(said, "connected\n");
-    leader.says("a connection from 10.77.0.3 is refused: too many from there have proved nothing");
+    leader
+        .says("a connection from 10.77.0.3 is refused: too many connections from this address have not authenticated");
     switch.pull(3);
     // With the cable pulled, nobody learns that the stranger ends.
     stranger.kill().expect("it runs");

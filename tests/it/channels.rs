@@ -290,6 +290,9 @@ fn objects_in_s3_are_a_channel() {
     }
     let manifest = json!([{"prefix": "s3://bucket/set/"}, "sub/b"]).to_string();
     server.put("bucket", "list.json", manifest.as_bytes());
+    let augmented = [("set/a", 3), ("set/sub/b", 5), ("set/a", 7)]
+        .map(|(key, label)| json!({"source-ref": format!("s3://bucket/{key}"), "label": label}).to_string());
+    server.put("bucket", "lines.json", augmented.join("\n").as_bytes());
     let place = Workplace::new(
         "
 data = os.environ['SM_CHANNEL_TRAIN']
@@ -318,7 +321,44 @@ print(sorted((os.path.relpath(os.path.join(at, name), data)) for at, _, files in
         let (code, stdout, stderr) = run(&place, &["--channel", url, "--channel-data-type", data_type]);
         assert_eq!((code, stdout.as_str()), (Some(0), printed), "{url} {stderr}");
     }
+    // FastFile is a folder too, and hosts share the objects.
+    let (code, stdout, stderr) =
+        run(&place, &["--channel", "train=s3://bucket/set", "--channel-mode", "train=FastFile"]);
+    assert_eq!((code, stdout.as_str()), (Some(0), "['a', 'sub/b']\n"), "{stderr}");
+    for mode in ["train=File", "train=FastFile"] {
+        let shared = ["--hosts", "2", "--channel-distribution", "train=ShardedByS3Key"];
+        let words = [&["--channel", "train=s3://bucket/set", "--channel-mode", mode][..], &shared].concat();
+        let (code, stdout, stderr) = run(&place, &words);
+        let mut lines: Vec<&str> = stdout.lines().map(|line| line.rsplit("] ").next().unwrap_or(line)).collect();
+        lines.sort_unstable();
+        assert_eq!((code, lines), (Some(0), vec!["['a']", "['sub/b']"]), "{mode} {stdout} {stderr}");
+    }
     let reads = Workplace::new("print(pipe(0).read().decode())\n");
+    for (hosts, printed) in [("1", vec!["[a]3[b]5[a]7"]), ("2", vec!["[a]3[a]7", "[b]5"])] {
+        let words = [
+            "--hosts",
+            hosts,
+            "--channel",
+            "train=s3://bucket/lines.json",
+            "--channel-data-type",
+            "train=AugmentedManifestFile",
+            "--channel-mode",
+            "train=Pipe",
+            "--attribute-names",
+            "train=source-ref,label",
+            "--channel-distribution",
+            "train=ShardedByS3Key",
+        ];
+        let (code, stdout, stderr) = run(&reads, &words);
+        let mut lines: Vec<&str> = stdout
+            .lines()
+            .map(|line| {
+                line.split_once("] ").filter(|(host, _)| host.starts_with("[algo")).map_or(line, |(_, line)| line)
+            })
+            .collect();
+        lines.sort_unstable();
+        assert_eq!((code, lines), (Some(0), printed), "{stdout} {stderr}");
+    }
     let (code, stdout, stderr) = run(&reads, &["--channel", "train=s3://bucket/set", "--channel-mode", "train=Pipe"]);
     assert_eq!((code, stdout.as_str()), (Some(0), "[a][b]\n"), "{stderr}");
     for (url, said) in [

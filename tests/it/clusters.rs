@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::container::{Container, Ended};
 use crate::fleet::{Hosts, Started, all, failed, host_is_lost};
 use crate::images;
-use crate::job::has_all_engines;
+use crate::job::{Job, has_all_engines};
 
 /// The folder of Ray and Dask in a container.
 const FOLDER: &str = "/opt/clusters";
@@ -150,6 +150,31 @@ fn a_script_finds_the_workers_of_all_hosts() {
 }
 
 #[test]
+fn hosts_on_one_machine_make_a_cluster() {
+    outside_the_gate(|engine| {
+        let mut hosts = cluster(engine, 2, "");
+        let script = r#"
+import os
+def here(): return os.environ["SM_CURRENT_HOST"]
+if "RAY_ADDRESS" in os.environ:
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    ray.init()
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    strategies = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
+    found = ray.get([ray.remote(here).options(scheduling_strategy=strategy).remote() for strategy in strategies])
+else:
+    from dask.distributed import Client
+    found = Client().run(here).values()
+print("found", *sorted(found), flush=True)
+"#;
+        hosts.jobs[0] = std::mem::replace(&mut hosts.jobs[0], Job::new()).file("code/train.py", script);
+        let ended = hosts.on_one_machine();
+        assert!(ended.code == 0 && ended.logs.contains("found algo-1 algo-2\n"), "{engine}: {ended}");
+    });
+}
+
+#[test]
 fn rays_dashboard_asks_for_the_token_and_no_line_of_ray_has_colours() {
     if !has_all_engines_and_containers() {
         return;
@@ -186,12 +211,8 @@ fn an_exception_in_a_task_is_the_headline_on_every_host() {
         );
         let started = hosts.start();
         started.until_found();
-        // Dask sends the script's functions without the name of their file: the last place that the traceback tells is known.
-        let place = if engine == "ray" {
-            format!("at train.py:{} in bad (Ray task on host algo-2)", line_of(&hosts, "row 17"))
-        } else {
-            format!("at train.py:{} in result", line_of(&hosts, "f.result()"))
-        };
+        let task = if engine == "ray" { " (Ray task on host algo-2)" } else { "" };
+        let place = format!("at train.py:{} in bad{task}", line_of(&hosts, "row 17"));
         name_the_error(
             &started.end_in_time(),
             1,

@@ -396,6 +396,30 @@ fn wrong_files_of_the_sdk_drivers_fail_the_job() {
 }
 
 #[test]
+fn the_sdks_class_for_footplate_works_without_its_driver() {
+    // An image with footplate runs `train`, and not the driver that the class uploads.
+    let script = "import os\nprint(os.environ['RANK'], os.environ['WORLD_SIZE'], flush=True)\n";
+    let distributed = r#"{"launcher": "per-gpu", "process_count_per_node": 2, "settings": {"log_prefix": "off", "master_port": "7001"}}"#;
+    let job = || {
+        Job::new()
+            .file("input/data/code/train.py", script)
+            .file("input/data/sm_drivers/sourcecode.json", r#"{"entry_script": "train.py"}"#)
+            .file("input/data/sm_drivers/distributed.json", distributed)
+            .without("SAGEMAKER_PROGRAM")
+    };
+    let lines = |ended: super::job::Ended| {
+        let mut lines: Vec<String> = ended.succeeded().stdout().lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(lines(job().train()), ["0 2", "1 2"]);
+    // Variables of the container come first.
+    assert_eq!(lines(job().variable("FOOTPLATE_PROCESSES_PER_HOST", "3").train()), ["0 3", "1 3", "2 3"]);
+    let plan = job().run(["plan"]).stdout();
+    assert!(plan.contains("launcher     per-gpu\n") && plan.contains("MASTER_PORT=7001"), "{plan}");
+}
+
+#[test]
 fn a_command_gets_its_own_arguments_and_hyperparameters_on_request() {
     let shown = r#"{"command": "true && printf '<%s>'", "args": ["two words", "it's", 3, "$HOME", ""]}"#;
     let job = Job::new()

@@ -128,7 +128,7 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
     try:
         state = pathlib.Path("/proc", pid, "stat").read_text().rsplit(") ")[1][0]
         command = pathlib.Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         continue
     if int(pid) != os.getpid():
         print(state, command)

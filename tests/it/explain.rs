@@ -74,6 +74,34 @@ fn codes_launchers_and_output_are_explained() {
 }
 
 #[test]
+fn advice_and_hints_are_explained() {
+    let job = Job::python("");
+    says(
+        &job,
+        &["memory"],
+        &[
+            "memory, a kind of advice",
+            "says memory is nearly used up",
+            "given if The working set is above 90 % of the limit.",
+        ],
+    );
+    says(
+        &job,
+        &["advice: the processors are throttled (31 % of the periods): use fewer"],
+        &["throttled, a kind of advice"],
+    );
+    says(
+        &job,
+        &["hint: the disk is full (/tmp: 0 B free); write less, or use a larger volume"],
+        &[
+            "a hint of a failure file",
+            "problem the disk is full (/tmp: 0 B free)",
+            "remedy write less, or use a larger volume",
+        ],
+    );
+}
+
+#[test]
 fn an_unknown_name_is_refused_with_the_one_that_is_meant() {
     let job = Job::python("");
     let ended = explain(&job, &["grace_perid"]);

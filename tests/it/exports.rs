@@ -6,8 +6,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::hosts::with_program;
 use super::images;
 use super::job::Job;
 use super::kept;
@@ -115,13 +116,21 @@ HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 #[test]
 fn an_opentelemetry_collector_gets_metrics_with_the_names_of_the_conventions() {
     let job =
-        job("while '1.25e-05' not in open(os.environ['RECEIVED']).read(): time.sleep(0.01)\n").file("received", "");
+        job("while not all(said in open(os.environ['RECEIVED']).read() for said in ('1.25e-05', 'hw.power')): time.sleep(0.01)\n").file("received", "");
+    // No GPU is on the machines that run the tests: nvidia-smi is a stand-in.
+    let job = with_program(
+        job,
+        "nvidia-smi",
+        "#!/bin/sh\n[ \"$1\" = --list-gpus ] && { echo 'GPU 0: NVIDIA A10G'; exit 0; }\nwhile :; do\n    \
+         echo '0, 92, 12, 1024, 23028, 290.00, 300.00, 44, 1200, 1710, 0x0000000000000001, 0, NVIDIA A10G'\n    sleep 0.1\ndone\n",
+    );
     let received = job.path("received");
     let collector = Server::start_with(&python(), |command, port| {
         command.args(["-c", COLLECTOR, &port.to_string()]).arg(&received);
     });
     let job = job
         .variable("RECEIVED", &received.display().to_string())
+        .variable("FOOTPLATE_GPUS", "1")
         .variable("TRAINING_JOB_NAME", "a-job")
         .variable("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url())
         .variable("OTEL_EXPORTER_OTLP_HEADERS", "api-key=secret%20word")
@@ -148,6 +157,52 @@ fn an_opentelemetry_collector_gets_metrics_with_the_names_of_the_conventions() {
         (&point["asDouble"], &point["attributes"][0]["value"]["stringValue"]),
         (&1.25e-5.into(), &"loss".into())
     );
+    // The names, units and attributes of the conventions, version 1.43.
+    let conventions = json!({
+        "container.cpu.usage": ["{cpu}", []],
+        "container.memory.usage": ["By", []],
+        "container.memory.working_set": ["By", []],
+        "container.memory.available": ["By", []],
+        "container.filesystem.usage": ["By", []],
+        "container.filesystem.available": ["By", []],
+        "container.network.io": ["By", ["network.io.direction"]],
+        "container.disk.io": ["By", ["disk.io.direction"]],
+        "hw.gpu.utilization": ["1", ["hw.id", "hw.type"]],
+        "hw.gpu.memory.usage": ["By", ["hw.id", "hw.type"]],
+        "hw.gpu.memory.limit": ["By", ["hw.id", "hw.type"]],
+        "hw.power": ["W", ["hw.id", "hw.type"]],
+        "hw.temperature": ["Cel", ["hw.id", "hw.type"]],
+        "footplate.metric": ["1", ["footplate.metric.name"]],
+    });
+    let points = |metric: &Value| {
+        let data = if metric["gauge"].is_null() { &metric["sum"] } else { &metric["gauge"] };
+        data["dataPoints"].as_array().expect("points").clone()
+    };
+    let keys = |point: &Value| -> Vec<Value> {
+        point["attributes"].as_array().into_iter().flatten().map(|attribute| attribute["key"].clone()).collect()
+    };
+    let read: serde_json::Map<String, Value> = metrics
+        .iter()
+        .map(|metric| {
+            let name = metric["name"].as_str().expect("a name").to_owned();
+            (name, json!([metric["unit"], keys(&points(metric)[0])]))
+        })
+        .collect();
+    assert_eq!(Value::Object(read), conventions, "{last:#}");
+    for (name, value) in [
+        ("hw.gpu.utilization", 0.92),
+        ("hw.gpu.memory.usage", 1024.0 * 1_048_576.0),
+        ("hw.gpu.memory.limit", 23028.0 * 1_048_576.0),
+        ("hw.power", 290.0),
+        ("hw.temperature", 44.0),
+    ] {
+        assert_eq!(points(named(name))[0]["asDouble"], value, "{name}");
+    }
+    let number = |name: &str| points(named(name))[0]["asDouble"].as_f64().unwrap_or_else(|| panic!("{name}: {last:#}"));
+    assert!((0.0..1024.0).contains(&number("container.cpu.usage")), "{last:#}");
+    for name in ["container.memory.available", "container.filesystem.usage", "container.filesystem.available"] {
+        assert!(number(name) > 1e6, "{name}: {last:#}");
+    }
     let memory = named("container.memory.working_set");
     assert_eq!(memory["unit"], "By");
     assert!(memory["gauge"]["dataPoints"][0]["asDouble"].as_f64() > Some(1e6), "{memory}");

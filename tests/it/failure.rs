@@ -173,6 +173,14 @@ fn a_long_message_is_cut_between_characters_and_begins_with_the_cause() {
     assert!(ended.failure().contains("at train.py:1"), "{}", ended.failure());
 }
 
+/// cloudpickle, with which Dask, Ray and joblib carry functions to their workers, leaves out the name of the file.
+#[test]
+fn a_function_that_was_carried_to_a_worker_is_found_in_the_script() {
+    let script = "def bad(row):\n    raise ValueError(f'row {row} is rotten')\n\
+                  bad.__code__ = bad.__code__.replace(co_filename='<dynamic-code>')\nbad(17)\n";
+    Job::python(script).train().failed(1, "ValueError: row 17 is rotten\nat train.py:2 in bad\n");
+}
+
 #[test]
 fn the_host_is_named_if_there_are_several() {
     let job = Job::python("raise ValueError('x')")

@@ -71,6 +71,25 @@ impl Hosts {
         }
     }
 
+    /// Runs as many hosts on one machine, by `footplate local --hosts`, in one container. They share its name and its processors,
+    /// and each has an address of its own.
+    pub fn on_one_machine(&self) -> Ended {
+        let count = self.jobs.len().to_string();
+        let job = &self.jobs[0];
+        let folders = [
+            format!("--volume={}:/code:ro", job.path("code").display()),
+            format!("--volume={}:/usr/local/bin/footplate:ro", images::BINARY),
+        ];
+        let options: Vec<&str> = self.options.iter().chain(&folders).map(String::as_str).collect();
+        let mut words =
+            vec!["footplate", "local", "--hosts", &count, "--source-dir", "/code", "--entry-point", "train.py"];
+        words.extend(["--output-dir", "/tmp/output"]);
+        // The settings are the hosts', as variables of the job.
+        let variables = self.options.iter().filter_map(|option| option.strip_prefix("--env="));
+        words.extend(variables.filter(|name| name.starts_with("FOOTPLATE_")).flat_map(|setting| ["--env", setting]));
+        Container::start_without_volume(job, self.image, &options, &words).end()
+    }
+
     pub fn start(&self) -> Started<'_> {
         let network = Network::new();
         let container = |(index, job): (usize, _)| {
@@ -151,7 +170,7 @@ pub fn host_is_lost(ended: &[Ended], victim: usize) {
 pub fn host_is_cut_off(ended: &[Ended]) {
     for (n, ended) in ended.iter().enumerate() {
         let lost = if n == 1 { "algo-1" } else { "algo-2" };
-        failed(ended, 68, &format!("host {lost} is lost: nothing was heard of it for 12 s\n"), "");
+        failed(ended, 68, &format!("host {lost} is lost: nothing was heard from it for 12 s\n"), "");
     }
 }
 

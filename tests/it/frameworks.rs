@@ -51,7 +51,7 @@ fn a_framework_that_python_lacks_is_refused_before_anything_starts() {
         ("jax", "jax", "jax"),
         ("tensorflow", "tensorflow", "tensorflow"),
         ("tensorflow-ps", "tensorflow", "tensorflow"),
-        ("mxnet", "mxnet", "mxnet"),
+        ("mxnet", "mxnet", "mxnet 'numpy<1.24'"),
         ("deepspeed", "deepspeed", "deepspeed"),
         ("accelerate", "accelerate", "accelerate"),
         ("ray", "ray", "ray"),
@@ -80,6 +80,37 @@ fn a_framework_that_python_lacks_is_refused_before_anything_starts() {
     let job = job.file("code/jax.py", "raise ImportError('nobody imports it')");
     job.train().succeeded();
     assert_eq!(Record::of(&job).argv, ["train.py"]);
+}
+
+#[test]
+fn requirements_can_bring_the_framework_and_are_installed_before_it_is_missed() {
+    let started = |requirement: &str| {
+        let job = with_environment(recording(), &kept::environment(&[])).variable("FOOTPLATE_LAUNCHER", "jax");
+        let job = job.file("code/requirements.txt", requirement);
+        for name in ["jax", "other"] {
+            kept::wheel(&job.path("wheels"), &[name, "1.0"]);
+        }
+        let (wheels, target) = (job.path("wheels").display().to_string(), job.path("site").display().to_string());
+        let job = job
+            .variable("PIP_NO_INDEX", "1")
+            .variable("PIP_FIND_LINKS", &wheels)
+            .variable("PIP_TARGET", &target)
+            .variable("PYTHONPATH", &target)
+            .variable("FOOTPLATE_INSTALLER", "pip");
+        let ended = job.train();
+        (job, ended)
+    };
+    let (job, ended) = started("jax==1.0\n");
+    ended.succeeded();
+    assert_eq!(Record::of(&job).argv, ["train.py"]);
+    let (job, ended) = started("other==1.0\n");
+    let ended = ended.failed(69, "the launcher jax needs the Python module jax, which ");
+    assert!(
+        ended.failure().contains(": install jax in the image, or name it in the job's requirements.txt"),
+        "{ended:#?}"
+    );
+    assert!(job.path("site/other.py").exists(), "the requirements were installed before: {ended:#?}");
+    assert!(job.read("record.json").is_none(), "the script was started");
 }
 
 #[test]
@@ -227,9 +258,9 @@ fn a_traceback_and_no_end_is_a_failure_of_the_rank_that_wrote_it() {
     let ended = job.train().failed(1, "ValueError: row 17 is rotten\nat train.py:7\n");
     assert!(ended.failure().contains("rank 1, exit code 1, 1 other rank was ended"), "{}", ended.failure());
     assert!(ended.stderr.contains("a process has written a traceback and does not end"), "{}", ended.stderr);
-    // 5 s of silence, and 10 s instead of the grace period for the other rank.
+    // 5 s of silence, and 5 s instead of the grace period for the other rank.
     let seconds = ended.duration.as_secs_f64();
-    assert!((14.0..30.0).contains(&seconds), "{seconds}");
+    assert!((9.0..25.0).contains(&seconds), "{seconds}");
 }
 
 #[test]

@@ -238,6 +238,53 @@ fn the_leader_names_a_rank_of_another_host_on_every_host() {
 }
 
 #[test]
+fn a_host_that_does_not_answer_is_named_and_costs_five_seconds() {
+    let script = "import collective\nfrom notes import note\nnote('up')\ncollective.all_reduce()\n";
+    let hosts = with_library(Hosts::new(2, script).ranks(1).variable("FOOTPLATE_HANG_TIMEOUT", "3"));
+    let running = hosts.start();
+    running.iter().for_each(|host| _ = host.noted("up", 1));
+    // From here on, this host answers nothing, and its connection stays.
+    running[1].signal(Signal::SIGSTOP);
+    let stopped = std::time::Instant::now();
+    running[0].says("Hang: no progress for ");
+    let asked = stopped.elapsed();
+    running[1].signal(Signal::SIGCONT);
+    // The timeout, an examination without an answer, and a second examination two seconds later.
+    assert!(asked < Duration::from_secs(3 + 5 + 2 + 5 + 3), "{asked:?}: {}", running[0].stderr());
+    let ended = hosts.end(running);
+    assert!(hung(&ended[0]).starts_with(". Host algo-2 does not tell the stacks of its ranks"), "{ended:#?}");
+    assert!(ended[0].failure().contains("algo-1"), "{ended:#?}");
+    assert_eq!(ended[1].code(), 124, "{ended:#?}");
+}
+
+#[test]
+fn the_flight_recorders_files_are_kept_after_a_failure_only() {
+    let script = "import os, sys\nfor rank in range(2): open(f\"{os.environ['TORCH_NCCL_DEBUG_INFO_TEMP_FILE']}{rank}\", 'w').write(f'trace {rank}')\nif '--fail' in sys.argv: raise ValueError('bad')\n";
+    let job = |hyperparameters: &str| {
+        let job = Job::python(script).file("traces/trace_9", "not this run's").hyperparameters(hyperparameters);
+        let old = std::fs::File::options().write(true).open(job.path("traces/trace_9")).expect("opened");
+        old.set_modified(std::time::SystemTime::now() - Duration::from_secs(600)).expect("a time");
+        let prefix = job.path("traces/trace_").display().to_string();
+        job.variable("TORCH_NCCL_DEBUG_INFO_TEMP_FILE", &prefix)
+    };
+    let kept = "output/data/footplate/algo-1/nccl";
+    let failing = job(r#"{"fail": "yes"}"#).variable("TORCH_NCCL_TRACE_BUFFER_SIZE", "2000");
+    let ended = failing.train().failed(1, "ValueError: bad\n");
+    assert!(ended.stderr.contains("2 files of NCCL's flight recorder are kept"), "{}", ended.stderr);
+    let mut names: Vec<_> =
+        std::fs::read_dir(failing.path(kept)).expect("kept").flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["trace_0", "trace_1"]);
+    assert_eq!(failing.read(&format!("{kept}/trace_1")).as_deref(), Some("trace 1"));
+    // Nothing is kept without a failure, or if the recorder is off.
+    let succeeding = job("{}").variable("TORCH_NCCL_TRACE_BUFFER_SIZE", "2000");
+    succeeding.train().succeeded();
+    let off = job(r#"{"fail": "yes"}"#);
+    off.train().failed(1, "ValueError: bad\n");
+    assert!(!succeeding.path(kept).exists() && !off.path(kept).exists());
+}
+
+#[test]
 fn a_silent_host_whose_peers_go_on_does_not_hang() {
     let script = "import os, time\nfrom notes import note, wait_for\n\
                   if os.environ['RANK'] == '1': time.sleep(8)\n\

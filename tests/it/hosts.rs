@@ -161,6 +161,23 @@ pub fn with_program(job: Job, name: &str, script: &str) -> Job {
 }
 
 /// Two hosts with a stand-in for torchrun that prints its arguments and starts nothing.
+#[test]
+fn a_host_that_fails_before_another_has_started_still_ends_it() {
+    let script = "import os, time\nif os.environ['SM_CURRENT_HOST'] == os.environ['FAILS']:\n    \
+                  raise ValueError('no shard')\ntime.sleep(600)\n";
+    for (first, second) in [(0, 1), (1, 0)] {
+        let hosts = Hosts::new(2, script).variable("FAILS", &format!("algo-{}", first + 1));
+        let failing = Running::start(&hosts.jobs[first], ["train"]);
+        failing.says("ValueError: no shard");
+        let other = Running::start(&hosts.jobs[second], ["train"]);
+        for (running, job) in [(failing, &hosts.jobs[first]), (other, &hosts.jobs[second])] {
+            let ended = running.end(job).failed(1, "ValueError: no shard\nat train.py:3\n");
+            assert!(ended.failure().contains(&format!("\nhost algo-{}, ", first + 1)), "{ended:#?}");
+        }
+        hosts.jobs.iter().for_each(nothing_survives);
+    }
+}
+
 fn with_torchrun() -> Hosts {
     let hosts = Hosts::new(2, "").variable("FOOTPLATE_LAUNCHER", "torchrun");
     let with = |job| with_program(job, "torchrun", "#!/bin/sh\necho started \"$@\"\n");
@@ -252,7 +269,7 @@ fn a_silent_host_is_lost_after_12_seconds() {
         running[0].says("all 2 hosts are connected");
         let cut_off = running.remove(victim);
         cut_off.signal(Signal::SIGSTOP);
-        let text = format!("host algo-{} is lost: nothing was heard of it for 12 s\n", victim + 1);
+        let text = format!("host algo-{} is lost: nothing was heard from it for 12 s\n", victim + 1);
         running.remove(0).end(&hosts.jobs[1 - victim]).failed(68, &text);
         cut_off.signal(Signal::SIGKILL);
     }
@@ -268,6 +285,16 @@ fn the_leader_waits_for_a_port_that_is_in_use_for_a_moment() {
     for ended in hosts.end(running) {
         ended.succeeded();
     }
+}
+
+#[test]
+fn a_port_that_stays_in_use_is_named_on_the_leader() {
+    let taken = TcpListener::bind((address(1), PORT)).expect("the port");
+    let hosts = Hosts::new(2, "print('never')").ranks(1).variable("FOOTPLATE_CLUSTER_TIMEOUT", "2");
+    let leader = hosts.jobs[0].train();
+    let leader = leader.failed(68, "cannot listen on port 7778 for the other hosts: Address already in use");
+    assert_eq!(leader.stdout(), "");
+    drop(taken);
 }
 
 #[test]

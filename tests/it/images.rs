@@ -12,6 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_footplate");
@@ -19,13 +20,27 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_footplate");
 /// The packages of every Debian image beyond the minimum.
 const PACKAGES: &str = "ca-certificates,python3,python3-pip,python3-venv";
 
-/// Returns true if containers can run on this machine. If not, it calls [`skip`] with the reason.
+/// The time that tests/keep-engine may take to start an engine or to replace one.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(300);
+
+/// Returns true if containers can run on this machine. If not, it calls [`skip`] with the reason. It waits for an engine that
+/// tests/keep-engine is starting.
 pub fn usable() -> bool {
     static REFUSAL: OnceLock<Option<String>> = OnceLock::new();
-    let refusal = REFUSAL.get_or_init(|| match Command::new("docker").arg("version").output() {
-        Ok(output) if output.status.success() => None,
-        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-        Err(error) => Some(format!("the program docker cannot be run: {error}")),
+    let refusal = REFUSAL.get_or_init(|| {
+        let restarts = std::env::var_os("FOOTPLATE_TEST_ENGINE").is_some_and(|value| value == "restart");
+        let until = Instant::now() + if restarts { ENGINE_PATIENCE } else { Duration::ZERO };
+        loop {
+            let why = match Command::new("docker").arg("version").output() {
+                Ok(output) if output.status.success() => return None,
+                Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+                Err(error) => return Some(format!("the program docker cannot be run: {error}")),
+            };
+            if Instant::now() >= until {
+                return Some(why);
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
     });
     let Some(why) = refusal else { return true };
     skip(&format!("no containers: {why}"));

@@ -724,6 +724,24 @@ fn a_job_of_sdk_version_3_names_its_requirements() {
 }
 
 #[test]
+fn a_file_that_holds_secrets_and_no_requirements_is_quoted_without_them() {
+    let shadow = "root:$6$saltsalt$0123456789abcdefghijABCDEFGHIJ:19000:0:99999:7:::\n";
+    let passwords = "h.example.com:5432:db:me:x9y8z7w6\n";
+    let variables = "export DB_PASSWORD=x9y8z7w6\n";
+    for (content, secret) in [(shadow, "0123456789abcdef"), (passwords, "x9y8z7w6"), (variables, "x9y8z7w6")] {
+        for uses_uv in [false, true] {
+            let job = job("").file("code/requirements.txt", "-r other\n").file("code/other", content);
+            let job = if uses_uv { job.variable("FOOTPLATE_UV", &uv()) } else { job };
+            let ended = job.train();
+            assert_ne!(ended.code(), 0, "{ended:#?}");
+            assert!(!ended.failure().contains(secret), "{ended:#?}");
+            assert!(!ended.stderr.contains(secret), "{ended:#?}");
+            assert!(!ended.stdout().contains(secret), "{ended:#?}");
+        }
+    }
+}
+
+#[test]
 fn a_secret_that_a_build_prints_is_redacted() {
     let project = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
     for installer in ["uv", "pip"] {

@@ -248,13 +248,19 @@ impl Ended {
 
 /// Asks until there is an answer, and returns it. Panics after [`patience`].
 #[track_caller]
-pub fn eventually<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, answer: impl FnMut() -> Option<T>) -> T {
+    eventually_or(answer, || what.to_owned())
+}
+
+/// Asks until there is an answer, and returns it. Panics after [`patience`] with a description of what was waited for.
+#[track_caller]
+pub fn eventually_or<T>(mut answer: impl FnMut() -> Option<T>, describe: impl Fn() -> String) -> T {
     let deadline = Instant::now() + patience();
     loop {
         if let Some(answer) = answer() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "waited in vain for {}", describe());
         std::thread::sleep(Duration::from_millis(5));
     }
 }

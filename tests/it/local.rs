@@ -418,6 +418,18 @@ fn mpirun_starts_the_ranks_of_one_host_of_this_machine() {
 }
 
 #[test]
+fn mpirun_starts_a_shell_script_without_a_first_line_that_names_a_shell() {
+    let workplace = Workplace::new("");
+    workplace.write("src/train.sh", "echo rank \"$OMPI_COMM_WORLD_RANK\"\n");
+    let job = ["--source-dir", "src", "--entry-point", "train.sh", "--output-dir", "out"];
+    let output = workplace.run(&[&job[..], &["--set", "launcher=mpi", "--set", "processes_per_host=2"]].concat());
+    assert_eq!(code(&output), 0, "{output:#?}");
+    let mut lines: Vec<String> = stdout(&output).lines().map(str::to_owned).collect();
+    lines.sort();
+    assert_eq!(lines, ["[algo-1:0] rank 0", "[algo-1:1] rank 1"]);
+}
+
+#[test]
 fn a_rank_without_mpi_finalize_fails_the_job_as_with_mpirun() {
     let workplace = Workplace::new(
         "import os, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\nworld.barrier()\n\

@@ -33,6 +33,7 @@
 //! - `moving`: images that used sagemaker-training before
 //! - `mpi`: the image's mpirun over several hosts
 //! - `mutated`: the fuzz targets, on their seeds and on mutations of these
+//! - `networks`: name servers that fail, and machines with one version of IP
 //! - `output`: what the script writes: every byte, in order, whoever reads it and however
 //! - `output_files`: the failure and the success file on a full volume, and beside links, FIFOs and folders
 //! - `parity`: the recorded runs of the incumbents
@@ -103,6 +104,7 @@ mod metrics;
 mod moving;
 mod mpi;
 mod mutated;
+mod networks;
 mod output;
 mod output_files;
 mod parity;

@@ -107,6 +107,30 @@ fn definitions_with_defects_are_said_at_the_start_and_fail_nothing() {
 }
 
 #[test]
+fn the_objective_is_watched_in_every_form_of_its_name() {
+    for (given, name) in [
+        (r#""validation:acc""#, "validation:acc"),
+        (r#""\"validation:acc\"""#, "validation:acc"),
+        (r#""1""#, "1"),
+        (r#""1e3""#, "1e3"),
+        (r#""NaN""#, "NaN"),
+        (r#""true""#, "true"),
+        (r#""null""#, "null"),
+        (r#""[1, 2]""#, "[1, 2]"),
+        (r#""\"1\"""#, "1"),
+    ] {
+        let job = Job::shell("echo 'a=0.25'").hyperparameters(&format!(r#"{{"_tuning_objective_metric": {given}}}"#));
+        let job = with_definitions(job, &[(name, "a=(\\S+)")]);
+        job.train().succeeded();
+        assert_eq!(record(&job)["tuning"], json!({"objective": name, "seen": 1, "nearest": null}), "{given}");
+    }
+    // A value of another type has no name.
+    let job = Job::shell("echo 'a=0.25'").hyperparameters(r#"{"_tuning_objective_metric": 1}"#);
+    job.train().succeeded();
+    assert_eq!(record(&job)["tuning"], Value::Null);
+}
+
+#[test]
 fn further_definitions_and_the_experiments_file_are_used() {
     let job =
         Job::shell("echo 'step=4 loss=0.5'").file("code/metrics.json", r#"[{"name": "loss", "regex": "loss=(\\S+)"}]"#);
@@ -186,4 +210,26 @@ fn public_patterns_give_what_pythons_re_gives() {
         let _ = writeln!(differences, "not expected: {line}");
     }
     assert!(expected == found, "{} expected, {} found\n{differences}", expected.len(), found.len());
+}
+
+#[test]
+fn advice_about_the_last_values_is_in_the_log_the_record_and_the_page() {
+    // Sampling has begun once its file is there.
+    let script = "import os, time\nprint('loss=0.5', flush=True)\n\
+        while not os.path.exists(os.environ['SAMPLES']): time.sleep(0.05)\nprint('loss=nan')\n";
+    let job = with_definitions(Job::python(script), &[("loss", r"loss=(\S+)")]).variable("FOOTPLATE_REPORT", "on");
+    let samples = job.path("output/data/footplate/algo-1/resources.jsonl");
+    let job = job.variable("SAMPLES", samples.to_str().expect("UTF-8"));
+    let ended = job.train().succeeded();
+    let (text, evidence) = ("a metric is not a number", "loss is NaN or infinite in 1 of its 2 values");
+    assert!(ended.stderr.lines().any(|line| line.contains(text) && line.contains(evidence)), "{}", ended.stderr);
+    let record = record(&job);
+    let said = record["advice"].as_array().expect("a list").iter().find(|item| item["text"] == text);
+    assert_eq!(said.map(|item| &item["evidence"]), Some(&json!(evidence)), "{record}");
+    let page = job.read("output/data/footplate/report.html").expect("a page");
+    let (_, section) = page.split_once("id=\"advice\"").expect("the section");
+    assert!(
+        section.contains("<b>A metric is not a number</b>") && section.contains(&format!("<p>{evidence}</p>")),
+        "{section}"
+    );
 }

@@ -128,12 +128,16 @@ fn a_line_of_a_gigabyte_takes_little_memory() {
         });
         running.noted("written", 1);
         let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).expect("the status");
-        let peak = status.lines().find(|line| line.starts_with("VmHWM:")).expect("its peak");
+        let kilobytes = |name: &str| -> u64 {
+            let line = status.lines().find(|line| line.starts_with(name)).expect("its line");
+            line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
+        };
+        // The kernel decides how much of the program's own file it maps.
+        let peak = kilobytes("VmHWM:") - kilobytes("RssFile:");
         running.tell("end");
         running.end(&job).succeeded();
         assert_eq!(counter.join().expect("counted"), SIZE);
-        let kilobytes: u64 = peak.split_whitespace().nth(1).expect("a number").parse().expect("a number");
-        assert!(kilobytes < 24 << 10, "{peak}");
+        assert!(peak < 16 << 10, "{peak} kB\n{status}");
     }
 }
 
@@ -274,7 +278,7 @@ fn a_stop_is_heard_although_standard_error_takes_nothing_from_the_start() {
     let mut said = String::new();
     read.read_to_string(&mut said).expect("text");
     running.end(&job).failed(3, "exit code 3");
-    assert!(said.contains("SIGTERM: passed on to 1 processes"), "{said}");
+    assert!(said.contains("SIGTERM: passed on to 1 process "), "{said}");
 }
 
 #[test]

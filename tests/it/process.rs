@@ -93,7 +93,7 @@ fn a_missing_program_is_127_and_one_that_cannot_be_executed_is_126() {
     let ended = program("#!/no/such/interpreter\n").train().failed(127, "cannot execute ");
     assert!(ended.failure().contains("the interpreter or loader that it names is not in this image"), "{ended:#?}");
     let ended = program("\x7fELF, but no more of it\n").train().failed(126, "cannot execute ");
-    assert!(ended.failure().contains("it is no program for this machine"), "{ended:#?}");
+    assert!(ended.failure().contains("it is neither a program for this machine"), "{ended:#?}");
     Job::new().variable("SAGEMAKER_PROGRAM", "missing.py").train().failed(127, "");
 }
 

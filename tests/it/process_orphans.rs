@@ -98,7 +98,7 @@ fn leave_daemon(about_sigterm: &str, start: impl Fn(&Job) -> Running) -> Vec<Str
     running.noted("the daemon is ready", 1);
     running.tell("end");
     let ended = running.end(&job).failed(4, "exit code 4");
-    assert!(ended.stderr.contains("SIGTERM to 1 processes that the script left behind"), "{ended:#?}");
+    assert!(ended.stderr.contains("SIGTERM to 1 process that the script left behind"), "{ended:#?}");
     assert!(ended.duration < AT_ONCE, "{ended:#?}");
     nothing_survives(&job);
     notes(job.base())
@@ -244,7 +244,7 @@ fn the_guard_of_a_job_ends_with_it_and_is_none_of_its_processes() {
     let open = std::fs::read_dir(format!("/proc/{guard}/fd")).expect("its descriptors").count();
     assert_eq!(open, 3, "it holds nothing open that the job waits for");
     running.signal(Signal::SIGTERM);
-    running.says("passed on to 1 processes");
+    running.says("passed on to 1 process ");
     let ended = running.end(&job).failed(143, "");
     assert!(ended.duration < AT_ONCE, "{ended:#?}");
     super::job::eventually("the guard's end", || name_of(&guard).is_empty().then_some(()));

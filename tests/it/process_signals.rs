@@ -1,13 +1,15 @@
 //! Signals: the processes that get them, the time that these have, and the failure text.
 
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use nix::libc;
-use nix::sys::signal::Signal::{SIGINT, SIGKILL, SIGTERM};
+use nix::sys::signal::Signal::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::job::Job;
+use super::job::{FOOTPLATE, Job};
 use super::running::{Running, notes, nothing_survives, noting, with_notes};
 
 /// A tree of processes in several groups and sessions, each of which notes every stop signal that it gets: the script, a
@@ -59,7 +61,7 @@ fn stop_signals_reach_every_process_of_the_tree_once_in_its_turn() {
         running.noted("ready", ALL);
         running.signal(signal);
         running.noted("got", FIRST);
-        running.says("passed on to 2 processes, which have 110 s; 3 more follow when these have ended");
+        running.says("passed on to 2 processes (grace period 110 s); 3 more follow when these have ended");
         running.tell("go");
         running.noted("got", ALL);
         running.tell("rest");
@@ -87,7 +89,7 @@ fn if_nothing_handles_the_signal_every_process_of_the_tree_gets_it() {
         let running = Running::start(&job, ["train"]);
         running.noted("ready", ALL);
         running.signal(signal);
-        running.says("passed on to 5 processes, which have 600 s\n");
+        running.says("passed on to 5 processes (grace period 600 s)\n");
         running.end(&job).failed(128 + signal as i32, &format!("killed by {signal} "));
         nothing_survives(&job);
     }
@@ -188,7 +190,7 @@ fn a_process_that_the_script_starts_in_order_to_save_is_not_stopped() {
     running.noted("ready", 1);
     running.signal(SIGTERM);
     running.noted("uploading", 1);
-    running.says("passed on to 1 processes");
+    running.says("passed on to 1 process ");
     running.tell("saved");
     running.end(&job).succeeded();
     assert_eq!(notes(job.base()).last().map(String::as_str), Some("uploaded"));
@@ -255,6 +257,43 @@ fn a_stop_while_requirements_are_installed_ends_the_job() {
     let ended = running.end(&job).failed(143, "stopped by SIGTERM before the script started, exit code 143");
     assert_eq!(notes(job.base()), ["installing"], "{ended:#?}");
     nothing_survives(&job);
+}
+
+/// Starts a job whose code comes from a server that never answers, by this program if there is one, and returns it when it
+/// waits for the server.
+fn waiting_for_code(starter: Option<&str>) -> (Job, Running, (TcpListener, TcpStream)) {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let job = noting("")
+        .variable("AWS_ENDPOINT_URL", &format!("http://{}", silent.local_addr().expect("an address")))
+        .variable("AWS_ACCESS_KEY_ID", "AKIA")
+        .variable("AWS_SECRET_ACCESS_KEY", "s")
+        .variable("AWS_REGION", "us-east-1")
+        .variable("SAGEMAKER_SUBMIT_DIRECTORY", "s3://code/x.tar.gz");
+    let running = match starter {
+        Some(starter) => {
+            let mut command = Command::new(starter);
+            command.arg(FOOTPLATE).arg("train");
+            Running::of(&job, job.within(command))
+        }
+        None => Running::start(&job, ["train"]),
+    };
+    let (connection, _) = silent.accept().expect("it connects");
+    (job, running, (silent, connection))
+}
+
+#[test]
+fn a_hangup_before_the_script_starts_ends_the_job_unless_it_was_ignored() {
+    for (signal, code) in [(SIGHUP, 129), (SIGQUIT, 131)] {
+        let (job, running, _server) = waiting_for_code(None);
+        running.signal(signal);
+        let text = format!("stopped by {signal} before the script started, exit code {code}");
+        running.end(&job).failed(code, &text);
+    }
+    let (job, running, server) = waiting_for_code(Some("nohup"));
+    running.signal(SIGHUP);
+    running.signal(SIGTERM);
+    running.end(&job).failed(143, "stopped by SIGTERM before the script started, exit code 143");
+    drop(server);
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn a_trainer_keeps_its_pool_and_its_manager_until_it_has_saved() {
     for (start, signal) in [("fork", SIGTERM), ("fork", SIGINT), ("spawn", SIGTERM), ("spawn", SIGINT)] {
         let job = noting(&format!("{CATCHING}{WITH_POOL}")).variable("START", start);
         let ended = stop(&job, signal, 1).end(&job).succeeded();
-        assert!(ended.stderr.contains("passed on to 1 processes, which have 110 s; "), "{ended:#?}");
+        assert!(ended.stderr.contains("passed on to 1 process (grace period 110 s); "), "{ended:#?}");
         assert_eq!(noted(&job, "saved"), ["saved 1024"], "{start}, {signal}");
         assert_eq!(noted(&job, "told"), [format!("told [{}]", signal as i32)], "{start}, {signal}");
         nothing_survives(&job);
@@ -131,8 +131,11 @@ fn hundreds_of_processes_follow_as_soon_as_the_trainer_has_saved() {
         .variable("FOOTPLATE_GRACE_PERIOD", "600");
     let ended = stop(&job, SIGTERM, 1).end(&job).failed(143, "killed by SIGTERM (signal 15)");
     assert_eq!(noted(&job, "saved"), ["saved"]);
-    assert!(ended.stderr.contains("passed on to 2 processes, which have 600 s; 300 more follow"), "{ended:#?}");
-    assert!(ended.stderr.contains("the processes that handle SIGTERM have ended: SIGTERM to 300 others"), "{ended:#?}");
+    assert!(ended.stderr.contains("passed on to 2 processes (grace period 600 s); 300 more follow"), "{ended:#?}");
+    assert!(
+        ended.stderr.contains("the processes that handle SIGTERM have ended: SIGTERM to 300 other processes"),
+        "{ended:#?}"
+    );
     nothing_survives(&job);
 }
 

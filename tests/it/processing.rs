@@ -333,20 +333,46 @@ fn both_stop_signals_let_the_script_save() {
     let script = "import signal, sys\nfrom notes import note, wait_for\n\
                   signal.signal(signal.SIGTERM, lambda *_: (note('saved'), sys.exit(0)))\n\
                   signal.signal(signal.SIGINT, lambda *_: (note('saved'), sys.exit(0)))\nnote('up')\nwait_for('end')\n";
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let job = with_notes(job(script));
-        let notes = job.path("code").display().to_string();
-        let job = job.variable("PYTHONPATH", &notes);
-        let mut command = job.command(["exec", "--", "python3", "clean.py"]);
-        command.current_dir(job.path(CODE));
-        let running = Running::of(&job, command);
-        running.noted("up", 1);
+    for (form, signal) in FORMS.iter().flat_map(|form| [(form, Signal::SIGTERM), (form, Signal::SIGINT)]) {
+        let (job, running) = begun(script, form);
         running.signal(signal);
         running.noted("saved", 1);
         let ended = running.end(&job);
-        assert_eq!((ended.code(), job.read("output/message")), (0, None), "{signal} {ended:#?}");
+        assert_eq!((ended.code(), job.read("output/message")), (0, None), "{form:?} {signal} {ended:#?}");
         nothing_survives(&job);
     }
+}
+
+#[test]
+fn a_script_that_uses_up_its_grace_period_is_killed() {
+    let script = "import signal\nfrom notes import note, wait_for\n\
+                  signal.signal(signal.SIGTERM, lambda *_: note('told'))\n\
+                  signal.signal(signal.SIGINT, lambda *_: note('told'))\nnote('up')\nwait_for('end')\n";
+    for (form, signal) in FORMS.iter().zip([Signal::SIGTERM, Signal::SIGINT].into_iter().cycle()) {
+        let (job, running) = begun(script, form);
+        running.signal(signal);
+        running.noted("told", 1);
+        let ended = running.end(&job);
+        assert_eq!(ended.code(), 137, "{form:?} {signal} {ended:#?}");
+        assert!(ended.stderr.contains("SIGKILL"), "{form:?} {signal} {ended:#?}");
+        assert!((1.0..30.0).contains(&ended.duration.as_secs_f64()), "{ended:#?}");
+        assert!(message(&job).contains("SIGKILL"), "{form:?} {signal} {}", message(&job));
+        nothing_survives(&job);
+    }
+}
+
+/// Starts a processing job by one of the forms, with a grace period of a second, and waits until its script has noted
+/// `up`.
+fn begun(script: &str, (folder, form): &(&str, &[&str])) -> (Job, Running) {
+    let job = with_notes(job(script));
+    let notes = job.path("code").display().to_string();
+    let job = job.variable("PYTHONPATH", &notes).variable("FOOTPLATE_GRACE_PERIOD", "1");
+    fs::create_dir_all(job.path(folder)).expect("a folder");
+    let mut command = job.command(words(&job, form, &[]));
+    command.current_dir(job.path(folder));
+    let running = Running::of(&job, command);
+    running.noted("up", 1);
+    (job, running)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use footplate::python::{Separators, Text, Value, parse};
+use footplate::job::python::{Separators, Text, Value, parse};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 

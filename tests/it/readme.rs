@@ -13,7 +13,9 @@ use footplate::launch;
 use footplate::observe::advice::RULES;
 use footplate::prepare::environment::registry;
 use regex::Regex;
+use serde_json::Value;
 
+use super::hosts::{Hosts, with_program};
 use super::images;
 use super::job::{FOOTPLATE, Job, is_full, search_path};
 use super::servers::tools;
@@ -220,6 +222,138 @@ fn the_reference_lists_the_keys_of_the_run_record() {
     let text = document("docs/reference.md");
     assert_eq!(first_column(&text, "## The run record").iter().collect::<Vec<_>>(), keys);
     assert!(text.contains(&format!("`{}`", record["schema"].as_str().expect("the schema"))), "the schema");
+}
+
+/// Returns the rows of the table below a text: the names in the first cell, and the names in the others.
+fn names_of_rows(text: &str, before: &str) -> Vec<(BTreeSet<String>, BTreeSet<String>)> {
+    let name = Regex::new("`([a-z_]+)`").expect("a pattern");
+    let names = |text: &str| name.captures_iter(text).map(|found| found[1].to_owned()).collect();
+    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("there is no {before:?}"));
+    let lines = rest.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let row = |line: &str| {
+        let (_, cells) = line.split_once('|').expect("a row");
+        let (key, content) = cells.split_once('|').expect("two cells");
+        (names(key), names(content))
+    };
+    lines.skip(2).map(row).collect()
+}
+
+/// Returns the keys of an object and of all objects in it.
+fn keys_within(value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::Object(object) => {
+            object.iter().flat_map(|(key, value)| keys_within(value).into_iter().chain([key.clone()])).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(keys_within).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+/// Checks that a table describes the keys of an object and those of the objects in it.
+#[track_caller]
+fn describes(rows: &[(BTreeSet<String>, BTreeSet<String>)], object: &Value) {
+    for (key, value) in object.as_object().expect("an object") {
+        // A text can stand in the row of the value that it replaces.
+        let of_key = rows.iter().find(|(names, _)| names.contains(key));
+        let row = of_key.or(rows.iter().find(|(_, content)| content.contains(key)));
+        let (_, content) = row.unwrap_or_else(|| panic!("{key} is not in the table"));
+        let inner = match (key.as_str(), value) {
+            // The names of metrics and of hyperparameters are the user's.
+            ("metrics", Value::Object(metrics)) => metrics.values().flat_map(keys_within).collect(),
+            ("job", _) => value.as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect(),
+            ("failure", Value::Object(parts)) => {
+                parts.iter().filter(|(part, _)| *part != "evidence").map(|(part, _)| part.clone()).collect()
+            }
+            _ => keys_within(value),
+        };
+        let unknown: Vec<&String> = inner.iter().filter(|key| !content.contains(*key)).collect();
+        assert!(unknown.is_empty(), "the row of {key} lacks {unknown:?}");
+    }
+}
+
+#[test]
+fn the_reference_describes_each_file_of_a_host_and_each_key_in_it() {
+    let script = r#"
+import os, sys, time
+folder = os.environ["SM_OUTPUT_DATA_DIR"] + "/footplate/" + os.environ["SM_CURRENT_HOST"]
+if os.environ["FOOTPLATE_ATTEMPT"] == "0":
+    sys.exit("unlucky")
+print("step=1 loss=0.5\nstep=2 loss=nan", flush=True)
+open(os.environ["SM_CHECKPOINT_DIR"] + "/step-1-" + os.environ["RANK"], "w").write("x")
+open(os.environ["TORCH_NCCL_DEBUG_INFO_TEMP_FILE"] + os.environ["RANK"], "w").write("x")
+while os.environ["UNTIL"] not in open(folder + "/resources.jsonl").read():
+    print("waits", flush=True)
+    time.sleep(0.1)
+time.sleep(600)
+"#;
+    let hosts = Hosts::new(2, script)
+        .ranks(2)
+        .variable("FOOTPLATE_HANG_TIMEOUT", "3")
+        .variable("FOOTPLATE_MAX_RESTARTS", "1")
+        .variable("FOOTPLATE_RESOURCE_INTERVAL", "0.1")
+        .variable("FOOTPLATE_METRICS", "metrics.json")
+        .variable("FOOTPLATE_GRACE_PERIOD", "5")
+        .variable("TORCH_NCCL_TRACE_BUFFER_SIZE", "2000");
+    let neuron = r#"{"neuron_runtime_data":[{"pid":11,"error":"","report":{"neuroncore_counters":{"neuroncores_in_use":{"0":{"neuroncore_utilization":42.25}}},"memory_used":{"neuron_runtime_used_bytes":{"host":1000,"neuron_device":5000}}}}]}"#;
+    let smi = "#!/bin/sh\n[ \"$1\" = --list-gpus ] && { echo 'GPU 0: NVIDIA A10G'; exit 0; }\nwhile :; do\n\
+               echo '0, 92, 12, 1024, 23028, 290.00, 300.00, 44, 1200, 1710, 0x0000000000000004, 0, NVIDIA A10G'\nsleep 0.1\ndone\n";
+    let jobs = (1..).zip(hosts.jobs).map(|(n, job)| {
+        let job = job
+            .file("code/metrics.json", r#"[{"Name": "loss", "Regex": "loss=(\\S+)"}]"#)
+            .file("checkpoints/step-0", "x")
+            .file("traces/old", "")
+            .hyperparameters(r#"{"lr": "0.1", "_tuning_objective_metric": "los"}"#);
+        // The first host has a GPU, and the second has Neuron cores.
+        let job = if n == 1 {
+            with_program(job, "nvidia-smi", smi).variable("FOOTPLATE_GPUS", "1").variable("UNTIL", "gpus")
+        } else {
+            let job = with_program(job, "neuron-ls", "#!/bin/sh\necho '[{\"nc_count\": 2}]'\n");
+            let monitor = format!("#!/bin/sh\nwhile :; do echo '{neuron}'; sleep 0.1; done\n");
+            with_program(job, "neuron-monitor", &monitor).variable("UNTIL", "neuron")
+        };
+        let traces = job.path("traces/trace_").display().to_string();
+        job.variable("TORCH_NCCL_DEBUG_INFO_TEMP_FILE", &traces)
+    });
+    let hosts = Hosts { jobs: jobs.collect() };
+    for ended in hosts.train() {
+        assert_eq!(ended.code(), 124, "{ended:#?}");
+    }
+    let text = document("docs/reference.md");
+    let paths = first_column(&text, "## Files that footplate writes");
+    let of_record = names_of_rows(&text, "## The run record");
+    let of_values = names_of_rows(&text, "`output/data/footplate/<host>/metrics.jsonl` has a line for each value:");
+    let of_samples = names_of_rows(&text, "## Resources\n");
+    for (n, kind, inner) in [(1, "gpus", "slowed"), (2, "neuron", "host_memory_used")] {
+        let folder = hosts.jobs[n - 1].path(&format!("output/data/footplate/algo-{n}"));
+        for entry in fs::read_dir(&folder).expect("files").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let end = if entry.path().is_dir() { "/" } else { "" };
+            let path = format!("output/data/footplate/<host>/{name}{end}");
+            assert!(paths.contains(&path), "{path} is not among the files");
+        }
+        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let lines = |name: &str| -> Vec<Value> {
+            read(name).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+        };
+        let record: Value = serde_json::from_str(&read("run.json")).expect("JSON");
+        for key in
+            ["attempts", "ranks", "peers", "stop", "checkpoints", "metrics", "tuning", "resources", "failure", "hang"]
+        {
+            assert!(!keys_within(&record[key]).is_empty(), "{key} is empty: {record:#}");
+        }
+        describes(&of_record, &record);
+        let values = lines("metrics.jsonl");
+        assert!(values.iter().any(|value| value["text"].is_string()), "{values:?}");
+        values.iter().for_each(|value| describes(&of_values, value));
+        let samples = lines("resources.jsonl");
+        assert!(samples.iter().any(|sample| keys_within(&sample[kind]).contains(inner)), "{kind} {samples:?}");
+        samples[1..].iter().for_each(|sample| describes(&of_samples, sample));
+        for key in samples[0].as_object().expect("the first line").keys() {
+            assert!(text.contains(&format!("the\n`{key}`")) || text.contains(&format!("the `{key}`")), "{key}");
+        }
+    }
+    // The logs of services are written by `services`.
+    assert!(paths.contains(&"output/data/footplate/<host>/<service>.log".to_owned()));
 }
 
 /// The anchor that a heading gets: lower-case letters, digits, and hyphens for blanks.

@@ -19,7 +19,8 @@ const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/release/package");
 fn package(folder: &Path, name: &str) -> BTreeMap<String, PathBuf> {
     let out = folder.join(name);
     let mut command = Command::new("python3");
-    command.args([PACKAGE, "--level", "1", "--out"]).arg(&out).arg(folder.join("footplate"));
+    // A debug binary is large.
+    command.args([PACKAGE, "--level", "1", "--limit", "100000000", "--out"]).arg(&out).arg(folder.join("footplate"));
     images::run(command.env("PATH", search_path()).env("SOURCE_DATE_EPOCH", "1700000000"));
     let files = fs::read_dir(out).expect("the release").flatten().map(|entry| entry.path());
     files.map(|path| (path.file_name().expect("a name").to_string_lossy().into_owned(), path)).collect()
@@ -75,6 +76,8 @@ fn a_release_is_made_of_a_binary_and_installs_with_pip_and_uv() {
         ".data/scripts/footplate",
         ".data/data/share/man/man1/footplate.1",
         ".data/data/share/bash-completion/completions/footplate",
+        ".data/data/share/zsh/site-functions/_footplate",
+        ".data/data/share/fish/vendor_completions.d/footplate.fish",
         ".dist-info/sboms/footplate.cdx.json",
         ".dist-info/licenses/LICENSE",
     ] {
@@ -92,6 +95,18 @@ fn a_release_is_made_of_a_binary_and_installs_with_pip_and_uv() {
         bom["components"].as_array().expect("a list").iter().map(|each| each["name"].as_str()).collect();
     assert!(names.contains(&Some("rustls")) && !names.contains(&Some("proptest")), "{names:?}");
     installs(&folder.path().join("one"), version);
+}
+
+#[test]
+fn a_wheel_that_is_too_large_is_no_release() {
+    let folder = binary();
+    let out = folder.path().join("out");
+    let mut command = Command::new("python3");
+    command.args([PACKAGE, "--level", "1", "--out"]).arg(&out).arg(folder.path().join("footplate"));
+    let output = command.env("PATH", search_path()).output().expect("Python starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains(".whl has ") && said.contains("more than 5000000"), "{said}");
+    assert!(!out.join("SHA256SUMS").exists());
 }
 
 /// Installs the wheels of a release with pip and with uv, and removes them.
@@ -113,7 +128,14 @@ fn installs(release: &Path, version: &str) {
     assert_eq!(said("footplate", &["--version"]), of_version);
     assert_eq!(said("train", &["--version"]), format!("footplate-train {version}\n"));
     assert_eq!(said("python3", &["-m", "footplate", "--version"]), of_version);
-    assert!(place.join("share/man/man1/footplate.1").exists());
+    for installed in [
+        "man/man1/footplate.1",
+        "bash-completion/completions/footplate",
+        "zsh/site-functions/_footplate",
+        "fish/vendor_completions.d/footplate.fish",
+    ] {
+        assert!(place.join("share").join(installed).exists(), "{installed}");
+    }
     let shim = "from sagemaker_training import _footplate; print(_footplate.binary())";
     assert_eq!(said("python3", &["-c", shim]).trim(), place.join("bin/footplate").to_str().expect("a path"));
     assert!(pip(&["check"]).contains("No broken requirements"));
@@ -130,4 +152,28 @@ fn installs(release: &Path, version: &str) {
     command.args(["pip", "install"]).args(&from[1..]).arg("--python").arg(&python).arg("footplate-train");
     images::run(command.env("HOME", folder.path()));
     assert_eq!(said("footplate", &["--version"]), of_version);
+}
+
+#[test]
+fn no_dependency_needs_a_newer_rust() {
+    for machine in ["x86_64", "aarch64"] {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["metadata", "--locked", "--format-version", "1", "--filter-platform"]);
+        command.arg(format!("{machine}-unknown-linux-gnu")).current_dir(env!("CARGO_MANIFEST_DIR"));
+        let found: serde_json::Value = serde_json::from_str(&images::output(&mut command)).expect("JSON");
+        let packages = found["packages"].as_array().expect("packages");
+        let number =
+            |version: &str| -> Vec<u64> { version.split('.').map(|part| part.parse().expect("a number")).collect() };
+        let needs = |package: &serde_json::Value| package["rust_version"].as_str().map(number);
+        let own = packages.iter().find(|package| package["name"] == env!("CARGO_PKG_NAME")).and_then(needs);
+        let own = own.expect("Cargo.toml has rust-version");
+        assert!(packages.len() > 50, "{}", packages.len());
+        let newer: Vec<String> = packages
+            .iter()
+            // Of 1.91 and 1.91.0, neither is newer.
+            .filter(|package| needs(package).is_some_and(|needed| needed[..needed.len().min(2)] > own[..]))
+            .map(|package| format!("{} {} needs Rust {}", package["name"], package["version"], package["rust_version"]))
+            .collect();
+        assert!(newer.is_empty(), "newer than {own:?}: {newer:?}");
+    }
 }

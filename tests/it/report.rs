@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::browser::{Browser, Screen};
+use super::hosts::Hosts;
 use super::job::{FOOTPLATE, Job, eventually};
 use super::record::record;
 use super::running::Running;
@@ -311,6 +312,118 @@ fn hostile_record() -> Value {
         "checkpoints": {"found": {"name": evil}, "last": {"name": evil, "time": 1e300, "size": 1e300}, "written": 3},
         "uploads": {"files": 3, "bytes": 1e300, "failed": 1, "last_error": evil}
     })
+}
+
+/// Returns the record of one of two hosts of a job that hung. Its first host began 30 s before the second.
+fn hung_record(host: usize) -> Value {
+    let began = 1000.0 + 30.0 * host as f64;
+    let rank = |local: usize| {
+        let rank = 2 * host + local;
+        json!({"rank": rank, "gpu": local, "pid": 300 + rank, "started": began + 10.0, "ended": 1700.0, "last_line": 1090.0,
+            "exit_code": null, "signal": 15, "lines": 40, "bytes": 900})
+    };
+    let shared = json!({"kind": "shm", "text": "/dev/shm is nearly full", "evidence": "63 of 64 MiB are in use",
+        "remedy": "start the container with a larger --shm-size"});
+    let own = json!({"kind": "gpu-idle", "text": "GPU 1 is hardly used", "evidence": "it was busy 3 % of the time",
+        "remedy": "see what the script waits for"});
+    json!({
+        "schema": "footplate.run/1", "footplate": "0.1.0", "status": "failed", "host": format!("algo-{}", host + 1),
+        "hosts": ["algo-1", "algo-2"], "instance_type": "ml.g5.12xlarge", "started": began, "ended": 1710.0, "exit_code": 124,
+        "job": {"name": "hung", "command": "train.py", "hyperparameters": {"lr": 0.1}},
+        "plan": {"launcher": "per-gpu", "processes": []},
+        "phases": [{"name": "config", "start": began, "end": began + 10.0}, {"name": "script", "start": began + 10.0, "end": 1700.0}],
+        "ranks": [rank(0), rank(1)], "services": [], "peers": [],
+        "stop": {"by": "hang", "why": "Hang: no progress for 600 s", "at": 1690.0},
+        "advice": if host == 0 { json!([own, shared]) } else { json!([shared]) },
+        "failure": {"text": "Hang: no progress for 600 s. Rank 3 is in fetch_labels (train.py:4), the other 3 wait for it in all_reduce",
+            "first_line": "Hang: no progress for 600 s. Rank 3 is in fetch_labels (train.py:4), the other 3 wait for it in all_reduce",
+            "rank": 3, "host": "algo-2", "exit_code": 124, "cause": {}, "evidence": {"stdout": "", "stderr": ""}},
+        "hang": {"method": "memory", "after": 600.0, "odd_ranks": [3], "groups": [
+            {"ranks": [0, 1, 2], "stack": ["all_reduce (collective.py:3)", "step (train.py:9)"]},
+            {"ranks": [3], "stack": ["fetch_labels (train.py:4)", "step (train.py:8)"]}]},
+        "checkpoints": {"found": {"name": "step-10", "time": 900.0, "size": 1 << 20},
+            "last": {"name": "step-20", "time": 1080.0, "size": 3 << 20}, "written": 2}
+    })
+}
+
+#[test]
+fn the_page_of_a_hang_over_two_hosts_shows_what_both_recorded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for host in 0..2 {
+        let samples: String = (0..5)
+            .map(|at| {
+                let gpus =
+                    json!([{"index": 0, "busy": 90, "memory_used": 5, "memory_total": 9}, {"index": 1, "busy": 3}]);
+                format!("{}\n", json!({"time": 1050 + 100 * at, "cpu": {"cores": 8, "used": 4}, "gpus": gpus}))
+            })
+            .collect();
+        write_host(folder.path(), &format!("algo-{}", host + 1), &hung_record(host), &samples, "");
+    }
+    let (_kept, path) = page(&[folder.path()]);
+    let mut browser = Browser::start();
+    browser.open(&path, Screen::DESKTOP);
+    is_quiet(&mut browser, &path);
+    let sections = browser.value("[...document.querySelectorAll('section[id]')].map((section) => section.id)");
+    assert_eq!(sections, json!(["stacks", "advice", "time", "events", "hardware", "ranks", "job"]));
+
+    // Each advice once with its hosts, the dangerous one first.
+    assert_eq!(
+        browser.value("[...document.querySelectorAll('#advice li')].map((item) => [...item.children].map((part) => part.innerText))"),
+        json!([
+            ["/dev/shm is nearly full (algo-1 and algo-2)", "63 of 64 MiB are in use", "Start the container with a larger --shm-size"],
+            ["GPU 1 is hardly used (algo-1)", "It was busy 3 % of the time", "See what the script waits for"],
+        ])
+    );
+
+    // The rank that differs comes first, with its host.
+    let stacks = "[...document.querySelectorAll('#stacks .stk')].map((group) => [group.className, group.querySelector('h3').innerText, group.querySelector('pre').innerText.trim()])";
+    assert_eq!(
+        browser.value(stacks),
+        json!([
+            ["stk odd", "differsrank 3 · algo-2 · GPU 1 · pid 303", "fetch_labels (train.py:4)\nstep (train.py:8)"],
+            ["stk", "waitsranks 0–2", "all_reduce (collective.py:3)\nstep (train.py:9)"],
+        ])
+    );
+    assert!(
+        browser.text("#stacks p").contains("by memory after 10 min without progress, in 2 groups."),
+        "{}",
+        browser.text("#stacks p")
+    );
+
+    // Both hosts are on one clock: the second began 30 s of 710 s later, and both ended together.
+    let ranks = browser.value(
+        "[...document.querySelectorAll('#time .panel:first-of-type svg.rank')].map((bar) => { const parts = [...bar.querySelectorAll('rect')]; \
+         return [parseFloat(parts[0].getAttribute('x')), parts.map((part) => part.getAttribute('class'))]; })",
+    );
+    let starts: Vec<f64> =
+        ranks.as_array().expect("ranks").iter().map(|rank| rank[0].as_f64().expect("a place")).collect();
+    let expected = [10.0, 10.0, 40.0, 40.0].map(|seconds| 100.0 * seconds / 710.0);
+    assert!(starts.len() == 4 && starts.iter().zip(expected).all(|(one, other)| (one - other).abs() < 0.1), "{ranks}");
+    assert_eq!(ranks[0][1], json!(["r-run", "r-wait"]), "{ranks}");
+    assert_eq!(ranks[3][1], json!(["r-run", "r-odd"]), "{ranks}");
+    assert!(browser.value("document.querySelectorAll('#time svg.mark title').length").as_u64() >= Some(1));
+
+    let hardware = browser.text("#hardware");
+    for host in ["algo-1", "algo-2"] {
+        assert!(hardware.contains(host), "{hardware}");
+    }
+    let job = browser.value("Object.fromEntries([...document.querySelectorAll('#job dt')].map((term) => [term.innerText, term.nextElementSibling.innerText]))");
+    for (name, begin) in [
+        ("checkpoint found at the start", "step-10, 1.0 MiB, "),
+        ("checkpoints written", "2"),
+        ("last checkpoint", "step-20, 3.0 MiB, "),
+    ] {
+        assert!(job[name].as_str().is_some_and(|text| text.starts_with(begin)), "{name}: {job:#}");
+    }
+}
+
+#[test]
+fn of_several_hosts_the_leader_writes_the_page() {
+    let hosts = Hosts::new(2, "print('done')").ranks(1).variable("FOOTPLATE_REPORT", "on");
+    hosts.train().into_iter().for_each(|ended| _ = ended.succeeded());
+    let text = hosts.jobs[0].read(PAGE).expect("the page of the leader");
+    assert!(text.contains("algo-2"), "the page names the host whose record is elsewhere");
+    assert!(!hosts.jobs[1].path(PAGE).exists(), "the other host writes none");
 }
 
 #[test]

@@ -171,3 +171,43 @@ fn all_hosts_give_up_with_the_same_text() {
         assert!(ended.failure().contains("host algo-2, rank 1, exit code 1"), "{}", ended.failure());
     }
 }
+
+#[test]
+fn a_hang_of_a_later_attempt_ends_all_hosts() {
+    let script = "if attempt == 0: sys.exit('unlucky')\nprint('begun', flush=True)\nwait_for('end')\n";
+    let hosts = Hosts::new(2, &format!("{BEGIN}{script}")).ranks(2);
+    let hosts = hosts.variable("FOOTPLATE_MAX_RESTARTS", "1").variable("FOOTPLATE_HANG_TIMEOUT", "2");
+    for (n, ended) in hosts.train().into_iter().enumerate() {
+        let ended = ended.failed(124, "Hang: no progress for ");
+        assert!(ended.failure().contains("\nattempts: 2, which failed in different ways"), "{}", ended.failure());
+        assert!(ended.stderr.contains("SIGTERM to 2 processes"), "{}", ended.stderr);
+        let read = hosts.jobs[n].read(&format!("output/data/footplate/algo-{}/run.json", n + 1)).expect("a record");
+        let record: serde_json::Value = serde_json::from_str(&read).expect("JSON");
+        let by = ["hang", "peer failed"][n];
+        assert_eq!((&record["attempt"], &record["stop"]["by"]), (&1.into(), &by.into()), "{record:#}");
+    }
+}
+
+#[test]
+fn a_hang_is_the_cause_of_an_attempt() {
+    // Nothing outside the job has killed the rank, so that it is no preemption.
+    let job = job("print('begun', flush=True)\nwait_for('end')\n", 1);
+    let job = job.variable("FOOTPLATE_HANG_TIMEOUT", "2").variable("FOOTPLATE_MAX_PREEMPTIONS", "3");
+    let ended = job.train().failed(124, "Hang: no progress for ");
+    assert!(ended.failure().contains("\nattempts: 2, which all failed alike\n"), "{}", ended.failure());
+    assert_eq!(began(&job), [(0, 0), (1, 0)]);
+    let first = &record(&job)["attempts"][0];
+    assert!(first["first_line"].as_str().is_some_and(|line| line.starts_with("Hang: no progress for ")), "{first}");
+}
+
+#[test]
+fn ranks_of_all_hosts_run_again_after_a_hang() {
+    let script = "print('begun', flush=True)\nif attempt == 0: wait_for('end')\n";
+    let hosts = Hosts::new(2, &format!("{BEGIN}{script}")).ranks(1);
+    let hosts = hosts.variable("FOOTPLATE_MAX_RESTARTS", "1").variable("FOOTPLATE_HANG_TIMEOUT", "2");
+    for (n, ended) in (0..).zip(hosts.train()) {
+        let ended = ended.succeeded();
+        assert!(ended.stderr.contains("the ranks of all hosts are run again now: attempt 2"), "{}", ended.stderr);
+        assert_eq!(began(&hosts.jobs[n as usize]), [(0, n), (1, n)]);
+    }
+}

@@ -13,7 +13,7 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::job::{Ended, Job, eventually};
+use super::job::{Ended, Job, eventually, eventually_or};
 
 /// A module for scripts: `note(text)` adds a line to the job's notes, `wait_for(name)` waits for [`Running::tell`].
 ///
@@ -139,7 +139,12 @@ impl Running {
     /// Waits for the end.
     #[track_caller]
     pub fn end(mut self, job: &Job) -> Ended {
-        let status = eventually("footplate's end", || self.child.try_wait().expect("waited"));
+        let written = Arc::clone(&self.written[1]);
+        let describe = || {
+            let stderr = String::from_utf8_lossy(&written.lock().expect("no panic")).into_owned();
+            format!("footplate's end; standard error so far:\n{stderr}")
+        };
+        let status = eventually_or(|| self.child.try_wait().expect("waited"), describe);
         let duration = self.begun.elapsed();
         eventually("the end of its output", || self.readers.iter().all(JoinHandle::is_finished).then_some(()));
         let stderr = self.stderr().into_bytes();

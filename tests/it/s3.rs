@@ -152,6 +152,88 @@ fn an_answer_with_deep_or_endless_xml_is_an_error() {
     }
 }
 
+/// Returns an answer with a list of two objects of these sizes.
+fn list_of(sizes: [&str; 2]) -> Fault {
+    let [first, second] = sizes;
+    let page = format!(
+        "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>p/train.py</Key><Size>{first}</Size></Contents>\
+         <Contents><Key>p/b.py</Key><Size>{second}</Size></Contents></ListBucketResult>"
+    );
+    Fault::Answer("200 OK", "", Box::leak(page.into_boxed_str()))
+}
+
+#[test]
+fn a_list_with_sizes_that_no_number_holds_is_an_error() {
+    let most = u64::MAX.to_string();
+    for (size, said) in [
+        (&*most, " is not copied: its files have more than 64.0 GiB; "),
+        // Two of these have the sum 0 if it overflows.
+        ("9223372036854775808", " is not copied: its files have more than 64.0 GiB; "),
+        ("18446744073709551616", ": S3 does not answer as it should (its answer cannot be read: "),
+        ("-1", ": S3 does not answer as it should (its answer cannot be read: "),
+        ("1e30", ": S3 does not answer as it should (its answer cannot be read: "),
+        ("", ": S3 does not answer as it should (its answer cannot be read: "),
+    ] {
+        let size = size.to_owned();
+        let relay = Relay::start(0, move |_, _| list_of([&size, &size]));
+        let ended = job(&relay.url(), "s3://code/p/").train();
+        let ended = ended.failed(65, &format!("the source s3://code/p/{said}"));
+        assert!(!ended.stderr.contains("itself failed"), "{ended:#?}");
+    }
+}
+
+#[test]
+fn an_object_that_is_larger_than_its_list_says_does_not_fill_the_memory() {
+    let head = |length: &str| -> &'static str {
+        format!("HTTP/1.1 200 OK\r\n{length}ETag: \"a\"\r\nConnection: close\r\n\r\n").leak()
+    };
+    for (length, said) in [
+        ("Content-Length: 400000000\r\n", "it was replaced while it was read (it has 400000000 bytes, "),
+        ("", "S3 does not answer as it should (its answer has no Content-Length)"),
+    ] {
+        let endless = head(length);
+        let relay =
+            Relay::start(
+                0,
+                move |_, head| {
+                    if head.contains("list-type=2") { list_of(["3", "3"]) } else { Fault::Endless(endless) }
+                },
+            );
+        let job = job(&relay.url(), "s3://code/p/");
+        let ended = job.train().failed(65, "the source s3://code/p/");
+        assert!(ended.failure().contains(said) && ended.duration < Duration::from_secs(10), "{ended:#?}");
+        assert!(!job.path("code/train.py").exists() && !job.path("code/b.py").exists(), "half of it is of no use");
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_named_if_the_server_knows_no_ranges() {
+    let relay = Relay::start(0, |_, _| Fault::Answer("200 OK", "ETag: \"a\"\r\n", "print('a script')"));
+    let cut = Relay::start(relay.port, |_, _| Fault::CutAfter(4));
+    let ended = job(&cut.url(), "s3://code/train.py").train();
+    ended.failed(65, "the source s3://code/train.py: it did not arrive whole (");
+}
+
+#[test]
+fn the_region_in_a_refusal_is_used_without_the_header() {
+    let server = Server::moto();
+    server.put("code", "x.tar.gz", &small());
+    let relay = Relay::start(server.port, |_, head| {
+        if head.contains("/eu-west-3/s3/aws4_request") {
+            return Fault::None;
+        }
+        let refused = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-3</Region></Error>";
+        Fault::Answer("400 Bad Request", "", refused)
+    });
+    assert_eq!(job(&relay.url(), "s3://code/x.tar.gz").train().succeeded().stdout(), "from s3\n");
+    // A server that sends the client to where it already is.
+    let circle = Relay::start(server.port, |_, _| {
+        Fault::Answer("307 Temporary Redirect", "x-amz-bucket-region: us-east-1\r\nLocation: https://h.test/\r\n", "")
+    });
+    let ended = job(&circle.url(), "s3://code/x.tar.gz").train();
+    ended.failed(65, "the source s3://code/x.tar.gz: the server redirects, which is not followed (");
+}
+
 #[test]
 fn the_token_of_the_container_goes_to_no_other_machine_over_http() {
     let job = code::from_source(Job::new(), "s3://code/x.tar.gz")
@@ -338,6 +420,14 @@ fn an_incomplete_or_changed_body_fails_the_job() {
     assert_eq!(ended.stdout(), "");
 }
 
+/// boto3's `download_file` does not decode the content either.
+#[test]
+fn an_object_with_a_content_encoding_arrives_as_it_is_stored() {
+    let headers = "Content-Encoding: gzip\r\nETag: \"a\"\r\nLast-Modified: Sat, 01 Jan 2022 00:00:00 GMT\r\n";
+    let relay = Relay::start(0, move |_, _| Fault::Answer("200 OK", headers, "print('as it is stored')"));
+    assert_eq!(job(&relay.url(), "s3://code/train.py").train().succeeded().stdout(), "as it is stored\n");
+}
+
 #[test]
 fn missing_server_name_or_credentials_are_reported_within_seconds() {
     let unused = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
@@ -476,6 +566,15 @@ fn credentials_come_from_web_identity_and_instance_metadata() {
         .variable("AWS_ENDPOINT_URL_STS", &sts.url());
     assert_eq!(web.train().succeeded().stdout(), "from s3\n");
     assert!(sts.requests()[0].contains("WebIdentityToken=a-web-identity"), "{:#?}", sts.requests());
+    let echo = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\n  <Error>\n    <Type>Sender</Type>\n    \
+                <Code>InvalidIdentityToken</Code>\n    <Message>not a-web-identity</Message>\n  </Error>\n  \
+                <RequestId>4d8</RequestId>\n</ErrorResponse>\n";
+    let sts = Relay::start(server.port, move |_, _| Fault::Answer("400 Bad Request", "", echo));
+    let refused = web.variable("AWS_ENDPOINT_URL_STS", &sts.url()).train();
+    let refused =
+        refused.failed(65, "the source s3://code/x.tar.gz: there are no credentials for S3 (the web identity token ");
+    assert!(refused.failure().contains(": InvalidIdentityToken: not ******); "), "{refused:#?}");
+    assert!(!refused.stderr.contains("a-web-identity"), "{refused:#?}");
     let answer = "{\"AccessKeyId\": \"ASIAFROMINSTANCE0000\", \"SecretAccessKey\": \"s\", \"Token\": \"t\", \
                   \"Expiration\": \"2099-01-01T00:00:00Z\", \"Code\": \"Success\", \"Type\": \"AWS-HMAC\", \
                   \"LastUpdated\": \"2022-01-01T00:00:00Z\"}";
@@ -590,6 +689,15 @@ fn tls_is_checked_against_the_configured_bundle() {
     trusted.failed(65, "the source s3://code/x.tar.gz: there is no such bucket (");
     let unknown = job().train();
     unknown.failed(65, "the source s3://code/x.tar.gz: the certificate of S3's server is not trusted (");
+    let other_folder = Job::new();
+    let (other, certificate) = with_tls("other.test", &other_folder);
+    let url = format!("https://localhost:{}", other.port);
+    let named = job().variable("AWS_ENDPOINT_URL_S3", &url).variable("AWS_CA_BUNDLE", &certificate).train();
+    named.failed(
+        65,
+        "the source s3://code/x.tar.gz: the certificate of S3's server is for other names (localhost is asked, and it is for \
+         other.test); use one of its names in AWS_ENDPOINT_URL_S3",
+    );
     let absent = job().variable("AWS_CA_BUNDLE", "/absent.pem").train();
     absent.failed(
         65,

@@ -74,6 +74,12 @@ fn the_binary_comes_with_a_job_of_v3_and_runs_ranks_on_two_hosts() {
 }
 
 #[test]
+fn the_binary_comes_with_a_job_of_v3_and_runs_ranks_on_one_host() {
+    let Some(place) = Workplace::new() else { return };
+    place.run(V3, "v3.py", [images::debian("bookworm"), "1", "per-gpu", "train.py"]).trained(2, "two words");
+}
+
+#[test]
 fn a_script_that_fails_under_a_binary_that_came_with_the_job_leaves_its_error() {
     let Some(place) = Workplace::new() else { return };
     let ended = place.run(V3, "v3.py", [images::debian("bookworm"), "1", "process", "fails.py"]);

@@ -124,6 +124,8 @@ pub enum Fault {
     CutAfter(usize),
     /// Closes the connection at once.
     Close,
+    /// Sends a head of an answer, and then bytes until the client closes the connection.
+    Endless(&'static str),
 }
 
 /// A relay in front of a server, which takes one request per connection.
@@ -213,6 +215,12 @@ fn relay(
     }
     match fault {
         Fault::Close => return client.shutdown(Shutdown::Both),
+        Fault::Endless(head) => {
+            client.write_all(head.as_bytes())?;
+            loop {
+                client.write_all(&[b'#'; 1 << 16])?;
+            }
+        }
         Fault::Answer(status, headers, text) => {
             let length = text.len();
             let answer =

@@ -303,3 +303,153 @@ fn check_names_a_port_of_a_service_that_another_program_has() {
     let _taken = std::net::TcpListener::bind((super::hosts::address(1), 6379)).expect("a port");
     assert!(said("warn").is_some_and(|line| line.contains("another program has port 6379 of this machine")));
 }
+
+#[test]
+fn check_says_what_ray_needs_of_paths_and_of_shared_memory() {
+    let job = cluster(2, "").jobs.remove(0);
+    let long = job.path(&"long-".repeat(12)).display().to_string();
+    std::fs::create_dir(&long).expect("made");
+    // On a machine with 64 MiB of shared memory.
+    let said = |job: &super::job::Job| {
+        let mut unshare = std::process::Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--mount", "sh", "-ec"]);
+        unshare.arg("mount -t tmpfs -o size=64m none /dev/shm; exec \"$0\" check").arg(super::job::FOOTPLATE);
+        let output = job.within(unshare).output().expect("unshare runs");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().filter(|line| line.split_whitespace().nth(1) == Some("ray")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let small = "warn  ray            Ray keeps its objects in /dev/shm, which has 64.0 MiB, and on disk beyond that: docker run \
+                 --shm-size with 30 % of the memory";
+    assert_eq!(said(&job), [small]);
+    let job = job.variable("TMPDIR", &long);
+    let moved = "ok    ray            the path in TMPDIR is longer than 36 bytes, which is too long for Ray's sockets: they are in \
+                 /tmp/ray";
+    assert_eq!(said(&job), [moved, small]);
+    let job = job.variable("FOOTPLATE_RAY_ARGUMENTS", &format!("--temp-dir={long}"));
+    let own = "warn  ray            the path in --temp-dir is longer than 40 bytes, which is too long for Ray's sockets: use a \
+               shorter path, such as /tmp/ray";
+    assert_eq!(said(&job), [own, small]);
+}
+
+/// Gives the job of three hosts two instance groups: `gpu` with the first and the last host, and `cpu` with the second.
+fn of_groups(hosts: Hosts) -> Hosts {
+    let groups = serde_json::json!([
+        {"instance_group_name": "gpu", "instance_type": "ml.g5.xlarge", "hosts": ["algo-1", "algo-3"]},
+        {"instance_group_name": "cpu", "instance_type": "ml.m5.xlarge", "hosts": ["algo-2"]},
+    ]);
+    let with_groups = |(n, job): (usize, super::job::Job)| {
+        let (group, kind) = if n == 2 { ("cpu", "ml.m5.xlarge") } else { ("gpu", "ml.g5.xlarge") };
+        let resources = serde_json::json!({
+            "current_host": format!("algo-{n}"), "hosts": ["algo-1", "algo-2", "algo-3"], "network_interface_name": "lo",
+            "current_group_name": group, "current_instance_type": kind, "instance_groups": groups,
+        });
+        job.file("input/config/resourceconfig.json", resources.to_string())
+    };
+    Hosts { jobs: (1..).zip(hosts.jobs).map(with_groups).collect() }
+}
+
+#[test]
+fn the_head_and_the_script_are_on_the_group_that_is_set() {
+    let hosts = cluster(3, "print('trained', os.environ['RAY_ADDRESS'])\n").variable("FOOTPLATE_RAY_HEAD_GROUP", "cpu");
+    let hosts = of_groups(hosts);
+    let ended = hosts.train();
+    for (n, ended) in ended.into_iter().enumerate() {
+        let is_head = n == 1;
+        let ended = ended.succeeded();
+        assert_eq!(has_noted(&hosts, n, " head ready"), is_head, "{ended:#?}");
+        assert_eq!(has_noted(&hosts, n, " worker ready"), !is_head, "{ended:#?}");
+        let trained = format!("trained {}:6379\n", super::hosts::address(2));
+        assert_eq!(ended.stdout().contains(&trained), is_head, "{ended:#?}");
+    }
+}
+
+#[test]
+fn services_leave_out_groups_that_are_not_part_of_the_distribution() {
+    let script = "print('trained', os.environ['SM_CURRENT_HOST'], os.environ.get('RAY_ADDRESS'))\n";
+    let hosts = of_groups(cluster(3, script));
+    let with = |job: super::job::Job| job.hyperparameters(r#"{"sagemaker_distribution_instance_groups": "[\"gpu\"]"}"#);
+    let hosts = Hosts { jobs: hosts.jobs.into_iter().map(with).collect() };
+    let ended = hosts.train();
+    let said: Vec<String> = ended.into_iter().map(|ended| ended.succeeded().stdout()).collect();
+    assert!(said[0].contains(&format!("trained algo-1 {}:6379\n", super::hosts::address(1))), "{said:?}");
+    // The other group runs the script alone, as it does under every launcher.
+    assert!(said[1].contains("trained algo-2 None\n"), "{said:?}");
+    assert!(!said[2].contains("trained"), "{said:?}");
+    let roles = [(0, " head ready"), (2, " worker ready")];
+    assert!(roles.iter().all(|(n, what)| has_noted(&hosts, *n, what)));
+    assert!(![" head started", " worker started"].iter().any(|what| has_noted(&hosts, 1, what)));
+}
+
+#[test]
+fn the_plan_of_services_is_printed_for_every_host() {
+    let hosts = of_groups(cluster(3, "").variable("FOOTPLATE_RAY_HEAD_GROUP", "cpu"));
+    let job = &hosts.jobs[0];
+    let ended = job.run(["plan"]);
+    assert_eq!(ended.code(), 0, "{ended:#?}");
+    let text = ended.stdout();
+    let of_hosts: Vec<&str> = text.split("host         ").skip(1).collect();
+    assert_eq!(of_hosts.len(), 3, "{text}");
+    for (n, of_host) in (1..).zip(of_hosts) {
+        let service = if n == 2 { "ray-head: the Ray head" } else { "ray-worker: the Ray worker" };
+        let script = if n == 2 { "when the lower stages of all hosts are ready (stage 2)" } else { "runs on algo-2" };
+        for line in [
+            format!("algo-{n}\n"),
+            format!("service      {service}\n"),
+            "starts       at once (stage 0)\n".to_owned(),
+            "ready        when it has printed \"Ray runtime started\"\n".to_owned(),
+            format!("script       {script}\n"),
+            "variable     RAY_AUTH_TOKEN=******\n".to_owned(),
+        ] {
+            assert!(of_host.contains(&line), "{line:?} is not in {of_host}");
+        }
+    }
+    let plan: serde_json::Value = serde_json::from_str(&job.run(["plan", "--json"]).stdout()).expect("JSON");
+    assert_eq!(plan["script_hosts"], serde_json::json!(["algo-2"]), "{plan:#}");
+    for (n, of_host) in (1..).zip(plan["hosts"].as_array().expect("hosts")) {
+        let service = &of_host["services"][0];
+        let (name, stop_order) = if n == 2 { ("ray-head", 1) } else { ("ray-worker", 0) };
+        assert_eq!((&of_host["host"], &service["name"]), (&format!("algo-{n}").into(), &name.into()), "{plan:#}");
+        assert_eq!((&service["stage"], &service["stop_order"]), (&0.into(), &stop_order.into()), "{plan:#}");
+        assert_eq!(service["ready"], "when it has printed \"Ray runtime started\"", "{plan:#}");
+        assert_eq!(of_host["program"].is_string(), n == 2, "only one host runs the script: {plan:#}");
+        assert_eq!(of_host["variables"]["RAY_AUTH_TOKEN"], "******", "{plan:#}");
+    }
+}
+
+#[test]
+fn the_token_of_services_follows_from_the_key_and_is_on_no_command_line() {
+    let script = "note('token ' + os.environ['RAY_AUTH_TOKEN'])\nwait_for('end')\n";
+    let token = |key: &str, name: &str| {
+        let hosts = cluster(2, script).variable("TRAINING_JOB_NAME", name);
+        let hosts = if key.is_empty() { hosts } else { hosts.variable("FOOTPLATE_CLUSTER_KEY", key) };
+        let running = hosts.start();
+        let notes = running[0].noted("token ", 1);
+        let token = notes.iter().find_map(|note| note.strip_prefix("token ")).expect("a token").to_owned();
+        assert!(token.len() >= 32 && token != key, "{token}");
+        for (n, name) in [(0, "head"), (1, "worker")] {
+            let processes = super::running::survivors(hosts.jobs[n].base());
+            assert!(processes.len() > 1, "{name}: {processes:?}");
+            let mut holders = 0;
+            for process in processes {
+                let read = |file: &str| std::fs::read(format!("/proc/{process}/{file}")).unwrap_or_default();
+                let has = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).contains(&token);
+                assert!(!has(read("cmdline")), "the token is on a command line");
+                holders += usize::from(has(read("environ")));
+            }
+            assert!(holders > 0, "the {name} has the token in its variables");
+        }
+        running[0].tell("end");
+        for ended in hosts.end(running) {
+            let ended = ended.succeeded();
+            assert!(!ended.stderr.contains(&token) && !ended.stdout().contains(&token), "{ended:#?}");
+        }
+        token
+    };
+    let (one, two) = ("0123456789abcdef-one", "0123456789abcdef-two");
+    let first = token(one, "a");
+    assert_eq!(token(one, "b"), first, "it follows from the key alone");
+    assert_ne!(token(two, "a"), first);
+    // Without a key, it follows from what only the job's containers know.
+    assert_ne!(token("", "a"), token("", "b"));
+}

@@ -8,7 +8,8 @@ use super::images;
 use super::installers;
 use super::job::{Ended, FOOTPLATE, Job, eventually, executable, search_path};
 use super::kept::{self, wheel};
-use super::servers::CodeArtifact;
+use super::record::record;
+use super::servers::{CodeArtifact, Server};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/shim");
 
@@ -90,8 +91,21 @@ fn a_framework_runs_the_script_with_the_arguments_and_variables_that_it_states()
 #[test]
 fn a_script_that_fails_under_a_framework_leaves_its_own_error() {
     let script = "def load():\n    raise ValueError('boom')\nload()";
-    let ended = framework(RUN, script).train().failed(1, "ValueError: boom\nat train.py:2 in load\n");
+    let job = framework(RUN, script);
+    let ended = job.train().failed(1, "ValueError: boom\nat train.py:2 in load\n");
     assert!(!ended.failure().contains("sagemaker_training"), "{ended:#?}");
+    // The footplate that runs the framework tells it to the record and to the other hosts.
+    let told = record(&job)["failure"]["cause"].clone();
+    assert_eq!(
+        (&told["headline"], &told["place"]["path"], &told["place"]["line"]),
+        (&"ValueError: boom".into(), &"train.py".into(), &2.into()),
+        "{told:#}"
+    );
+    let command = told["command"].as_str().unwrap_or_default();
+    assert!(command.ends_with("python3 train.py --lr 0.1"), "the script's, and not the framework's: {command}");
+    // An error of the framework itself, after one of the script that it has caught, is the framework's.
+    let body = format!("try:\n    {RUN}\nexcept errors.ExecuteUserScriptError:\n    pass\nraise KeyError('late')");
+    framework(&body, script).train().failed(1, "KeyError: 'late'\nat ");
     let body = format!(
         "try:\n    {RUN}\nexcept errors.ExecuteUserScriptError as error:\n    print('caught', error.return_code, str(error))"
     );
@@ -321,6 +335,59 @@ fn the_originals_are_neither_overwritten_nor_replaced() {
     assert_eq!(output.status.code(), Some(78), "{output:?}");
     assert!(said.contains("remove it first (pip uninstall --yes sagemaker-training)"), "{said}");
     assert_eq!(shim(&site.join("absent")).status.code(), Some(78));
+}
+
+/// A framework, or a test of one, can begin the uploads itself.
+#[test]
+fn intermediate_output_is_uploaded_on_request_until_the_job_has_ended() {
+    let server = Server::moto();
+    server.send("PUT", "/out", b"");
+    let program = "\
+import os, time
+from sagemaker_training import environment, files, intermediate_output
+sync = intermediate_output.start_sync('s3://out/prefix', 'us-east-1', server)
+folder = environment.output_intermediate_dir
+os.makedirs(os.path.join(folder, 'deep'))
+for name in ('a.txt', 'deep/b.txt'):
+    files.write_file(os.path.join(folder, name), name)
+assert sync.is_alive()
+files.write_success_file()
+sync.join()
+assert sync.exitcode == 0, sync.exitcode
+assert intermediate_output.start_sync('s3://out/prefix', 'us-east-1') is None, 'the folder is there'
+";
+    let job = job()
+        .variable("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .variable("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+        .variable("TRAINING_JOB_NAME", "job-1");
+    let program = program.replace("server)", &format!("{:?})", server.url()));
+    let ended = python(&job, &["-c", &program]);
+    assert_eq!(ended.code(), 0, "{ended:#?}");
+    for name in ["a.txt", "deep/b.txt"] {
+        let found = server.get("out", &format!("prefix/job-1/output/intermediate/{name}"));
+        assert_eq!(found.as_deref(), Some(name.as_bytes()), "{ended:#?}");
+    }
+}
+
+#[test]
+fn the_original_of_sagemaker_containers_is_used_wherever_it_is() {
+    let (ours, site) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    assert!(shim(ours.path()).status.success());
+    let program = "import sagemaker_containers\nfrom sagemaker_containers import _worker\nprint(_worker.__name__, _worker.__file__)";
+    let run = || {
+        let path = std::env::join_paths([ours.path(), site.path()]).expect("a path");
+        let output = Command::new("python3").args(["-c", program]).env("PYTHONPATH", path).output().expect("it runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (succeeded, said) = run();
+    assert!(!succeeded && said.is_empty(), "the names for serving have no file: {said}");
+    let original = site.path().join("sagemaker_containers");
+    std::fs::create_dir(&original).expect("a folder");
+    std::fs::write(original.join("__init__.py"), "").expect("written");
+    std::fs::write(original.join("_worker.py"), "").expect("written");
+    let (succeeded, said) = run();
+    let file = original.join("_worker.py");
+    assert!(succeeded && said == format!("sagemaker_containers._worker {}\n", file.display()), "{said}");
 }
 
 #[test]

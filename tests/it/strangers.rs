@@ -225,6 +225,52 @@ fn a_host_that_floods_the_leader_fills_neither_its_memory_nor_its_log() {
 }
 
 #[test]
+fn claims_at_the_limits_of_their_numbers_harm_nothing() {
+    let (hosts, leader, mut liar) = leader_with_liar();
+    let most = u64::MAX;
+    let sign = json!({"at_ms": most, "quiet_ms": most});
+    let group = json!({"ranks": [most, 0, most], "stack": ["x"], "place": null, "wait": null, "silent_ms": most});
+    let activities = json!([{"Network": most}, {"InputOutput": most}, {"Power": u32::MAX}, {"Computing": most}]);
+    let found = json!({"method": null, "groups": vec![group; 300], "activities": activities});
+    let verdict = json!({"host": "evil.example", "cause": {}});
+    let ranks: Vec<u64> = (0..40_000).map(|rank| most - rank).collect();
+    for message in [
+        // Steps that are not there, backwards, and without a service.
+        json!({"Completed": u16::MAX}),
+        json!({"Completed": 0}),
+        json!({"Completed": 300}),
+        json!({"Allowed": 3}),
+        json!({"Watch": {"Quiet": sign}}),
+        json!({"Watch": {"Quiet": {"at_ms": 0, "quiet_ms": most}}}),
+        json!({"Watch": {"Quiet": null}}),
+        json!({"Watch": {"Matched": {"rule": "x".repeat(900_000), "last": sign}}}),
+        json!({"Watch": {"Found": {"id": most, "found": found}}}),
+        json!({"Watch": {"Report": {"headline": "h", "after_ms": most, "method": null, "odd_ranks": [most], "groups": []}}}),
+        json!({"Restart": {"attempt": u32::MAX, "pause": {"secs": most, "nanos": 999_999_999}, "verdict": verdict}}),
+        json!({"Executed": {"id": most, "code": i32::MIN}}),
+        json!("Willing"),
+        json!("Ready"),
+        json!({"Ended": {"ranks": {"failed": most, "ended": ranks}}}),
+    ] {
+        liar.say(&message);
+    }
+    for code in [-1, 0, 256] {
+        liar.say(&failed("boom", json!({"no_process": code})));
+    }
+    liar.say(&failed("boom", json!({"process": {"exited": -1}})));
+    liar.say(&ended(1));
+    leader.says("the job has failed, host algo-2: boom");
+    let peak = peak_of(&leader);
+    assert!(peak < 40 << 10, "the leader's peak is {peak} KiB");
+    leader.tell("end");
+    let ended = leader.end(&hosts.jobs[0]);
+    assert!(ended.code() != 0 && !ended.stderr.contains("itself failed"), "{ended:#?}");
+    let ended = ended.failed(1, "boom\n");
+    assert!(ended.failure().contains("host algo-2") && !ended.failure().contains("evil"), "{}", ended.failure());
+    assert!(ended.stderr.len() < 16 << 10, "{} bytes of log", ended.stderr.len());
+}
+
+#[test]
 fn a_leader_that_floods_a_host_with_commands_does_not_fill_its_log() {
     let listener = TcpListener::bind((address(1), PORT)).expect("the port");
     let hosts = Hosts::new(2, "from notes import note, wait_for\nnote('up')\nwait_for('end')\n").ranks(1);
@@ -244,12 +290,22 @@ fn a_leader_that_floods_a_host_with_commands_does_not_fill_its_log() {
 
 #[test]
 fn frames_that_are_recorded_deep_or_too_long_end_only_the_connection() {
-    let frames: [fn(&mut Liar) -> Vec<u8>; 4] = [
+    let frames: [fn(&mut Liar) -> Vec<u8>; 12] = [
         // Twice the same frame.
         |liar| liar.frame(b"\"Alive\"").repeat(2),
         |liar| liar.frame(&[&b"{\"Hello\":"[..], &b"[".repeat(100_000), &b"]".repeat(100_000), b"}"].concat()),
         |_| vec![0xff; 64],
         |liar| liar.frame(b"\"Ready\" and more"),
+        // The length of a text of 1 GB.
+        |_| [&(1_u32 << 30).to_be_bytes()[..], b"{\"Failed\":{\"cause\":{\"headline\":\"xxxx"].concat(),
+        // Numbers that are not there.
+        |liar| liar.frame(br#"{"Watch":{"Quiet":{"at_ms":1,"quiet_ms":NaN}}}"#),
+        |liar| liar.frame(br#"{"Watch":{"Quiet":{"at_ms":1,"quiet_ms":-1}}}"#),
+        |liar| liar.frame(br#"{"Watch":{"Quiet":{"at_ms":1,"quiet_ms":18446744073709551616}}}"#),
+        |liar| liar.frame(br#"{"Watch":{"Quiet":{"at_ms":1e400,"quiet_ms":0.5}}}"#),
+        |liar| liar.frame(br#"{"Completed":65536}"#),
+        |liar| liar.frame(br#"{"Executed":{"id":1,"code":2147483648}}"#),
+        |liar| liar.frame(br#"{"Ended":{"ranks":{"failed":-1,"ended":[]}}}"#),
     ];
     for frame in frames {
         let (hosts, leader, mut liar) = leader_with_liar();

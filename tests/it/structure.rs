@@ -144,9 +144,9 @@ fn folders_import_only_folders_after_them() {
 fn an_import_against_the_order_is_found_however_it_is_written() {
     let order = order();
     for (path, code) in [
-        ("kernel/mod.rs", "use crate::cli::run;"),
-        ("python/deep/file.rs", "use crate::{kernel::exit, run::{Outcome, train}};"),
-        ("kernel/mod.rs", "use super::cli;"),
+        ("system/mod.rs", "use crate::cli::run;"),
+        ("job/python/deep/file.rs", "use crate::{system::kernel::exit, run::{Outcome, train}};"),
+        ("system/mod.rs", "use super::cli;"),
         ("job/config/reader.rs", "fn f() { super::super::super::launch::plan() }"),
         ("prepare/code/deep.rs", "use super::super::super::run;"),
         ("job/mod.rs", "pub fn f(x: &crate::machine::Hardware) {}"),
@@ -154,7 +154,7 @@ fn an_import_against_the_order_is_found_however_it_is_written() {
         assert_eq!(backward(Path::new(path), code, &order).len(), 1, "{path}: {code}");
     }
     for (path, code) in [
-        ("cli/mod.rs", "use crate::{kernel, run};\nuse super::local;"),
+        ("cli/mod.rs", "use crate::{system::kernel, run};\nuse super::local;"),
         ("code/archive.rs", "use super::run;"),
         ("main.rs", "footplate::cli::run();"),
     ] {
@@ -162,7 +162,7 @@ fn an_import_against_the_order_is_found_however_it_is_written() {
     }
     let with_tests = "use crate::job;\n// crate::cli\n#[cfg(test)]\nmod more;\nuse crate::run;\n#[cfg(test)]\nmod tests {\n    \
                       use crate::cli;\n}\n";
-    assert_eq!(imports(Path::new("kernel/mod.rs"), &code_of(with_tests)), ["job", "run"]);
+    assert_eq!(imports(Path::new("system/mod.rs"), &code_of(with_tests)), ["job", "run"]);
 }
 
 #[test]
@@ -176,15 +176,25 @@ fn unsafe_stands_only_in_the_kernel_folder() {
             others = others.replace(harmless, "");
         }
         let count = word.find_iter(&others).count();
-        if path.starts_with("kernel") {
+        if path.starts_with("system/kernel") {
             in_kernel += count
         } else {
             assert_eq!(count, 0, "{}", path.display())
         }
         let allows = code.contains("allow(unsafe_code)");
-        assert!(!allows || path.starts_with("kernel"), "{} allows unsafe", path.display());
+        assert!(!allows || path.starts_with("system/kernel"), "{} allows unsafe", path.display());
     }
     assert!(in_kernel > 0, "nothing was seen");
+}
+
+#[test]
+fn the_documentation_of_each_folder_says_what_it_must_not_do() {
+    for folder in order() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(&folder).join("mod.rs");
+        let text = fs::read_to_string(&path).expect("a module");
+        let documentation: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("//!")).collect();
+        assert!(documentation.join("").contains("must not "), "{}", path.display());
+    }
 }
 
 #[test]

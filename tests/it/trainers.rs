@@ -210,7 +210,7 @@ const ACCELERATE: Engine = Engine {
     options: &["FOOTPLATE_LAUNCHER=accelerate"],
     volume: trainers,
     begin: "import torch, accelerate\n\
-            together = contextlib.nullcontext()\n\
+            together = group()\n\
             accelerator = accelerate.Accelerator(cpu=True)\n\
             def step(): return int(accelerator.reduce(torch.ones(1)).item())\n",
     on_all_hosts: true,
@@ -426,6 +426,20 @@ fn computes_together(engine: &Engine) {
     }
 }
 
+fn computes_on_one_machine(engine: &Engine) {
+    // Its options name a host, and no host of one machine can be found by its name.
+    if engine.name == ELASTIC.name {
+        return;
+    }
+    let ended = hosts(engine, 2, "").on_one_machine();
+    assert_eq!(ended.code, 0, "{}: {ended}", engine.name);
+    let on = if engine.on_all_hosts { 2 } else { 1 };
+    for n in 1..=on {
+        let line = format!("2 together on algo-{n}");
+        assert!(ended.logs.lines().any(|logged| logged.ends_with(&line)), "{}: {ended}", engine.name);
+    }
+}
+
 fn loses_a_rank(engine: &Engine) {
     let hosts = hosts(engine, 2, &on_victim(engine, "os.kill(os.getpid(), signal.SIGKILL)"));
     let started = hosts.start();
@@ -546,7 +560,7 @@ fn an_error_in_a_function_on_another_host_is_the_headline_of_tensorflow() {
             started.until_together(engine);
             let text = "tensorflow.python.framework.errors_impl.InvalidArgumentError: Graph execution error: assertion failed: \
                         [row 17 is rotten] ";
-            let place = format!("at train.py:{}\n", line_of(&hosts, "schedule(bad)"));
+            let place = format!("at train.py:{} in bad (TensorFlow task on host algo-2)\n", line_of(&hosts, "def bad"));
             name_the_error(&started.end_in_time(), 1, text, &[&place, "host algo-1, exit code 1"]);
         },
         &TENSORFLOW_COORDINATOR,
@@ -588,6 +602,11 @@ macro_rules! tests {
                 #[test]
                 fn hosts_of_another_user_compute_together() {
                     outside_the_gate(computes_together, &$constant);
+                }
+
+                #[test]
+                fn hosts_on_one_machine_compute_together() {
+                    outside_the_gate(computes_on_one_machine, &$constant);
                 }
 
                 #[test]

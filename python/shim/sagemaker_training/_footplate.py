@@ -91,6 +91,7 @@ def _fail(program, code, report):
     error_class = _ERRORS.get(kind)
     error = error_class(command, return_code=code, output=text) if error_class else errors.ClientError(text)
     error.failure = text
+    error.cause = told.get("cause")
     _pass_on_if_uncaught(error, code)
     raise error
 
@@ -103,7 +104,10 @@ def _is_package():
 
 
 def _pass_on_if_uncaught(error, code):
-    """Has footplate's text become the failure file, and the exit code that of the script, if nothing catches the error."""
+    """Passes on why the script failed, and with which exit code, if nothing catches the error.
+
+    The text becomes the failure file. A footplate that runs the framework reads the cause.
+    """
     before = sys.excepthook
 
     def hook(kind, value, trace):
@@ -111,6 +115,9 @@ def _pass_on_if_uncaught(error, code):
             from sagemaker_training import files
 
             try:
+                if error.cause and os.environ.get("FOOTPLATE_CAUSE_FILE"):
+                    with open(os.environ["FOOTPLATE_CAUSE_FILE"], "w", encoding="utf-8") as file:
+                        json.dump(error.cause, file)
                 files.write_failure_file(error.failure)
             except OSError:
                 pass

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::model::{CommandLine, Subcommand, Takes};
 
-/// The beginning of the function. Bash has cut the line into words at each `=`, so that a setting's name, the `=` and the
-/// value are words of their own; without a value yet, the word at the cursor is the `=`.
+/// The beginning of the completion function. Bash splits the line into words at each `=`, so a setting's name, the
+/// `=` and the value are separate words. If there is no value yet, the word at the cursor is the `=`.
 const HEAD: &str = r#"# Completions of footplate for Bash, made by `footplate completions bash`.
 _footplate() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} at=$COMP_CWORD command= n

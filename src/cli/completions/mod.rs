@@ -1,7 +1,7 @@
-//! `footplate completions SHELL`: prints what makes a shell complete footplate's command line.
+//! `footplate completions SHELL`: prints a script that makes a shell complete footplate's command line.
 //!
-//! [`model`] describes the command line as lists of words, from clap's definition and the tables of settings, launchers,
-//! variables and exit codes. `bash`, `zsh` and `fish` write it in the language of their shell.
+//! [`model`] describes the command line as lists of words, from clap's definition and the tables of settings,
+//! launchers, variables and exit codes. `bash`, `zsh` and `fish` write it in the language of that shell.
 
 mod bash;
 mod fish;
@@ -31,8 +31,8 @@ pub(super) fn command() -> Command {
 
 /// Prints the completions of `command`, the definition of the whole command line.
 pub(super) fn run(matches: &ArgMatches, command: Command) -> i32 {
-    let asked = matches.get_one::<String>("shell").map(String::as_str).unwrap_or_default();
-    if let Some((_, script)) = SHELLS.iter().find(|(name, _)| *name == asked) {
+    let requested = matches.get_one::<String>("shell").map(String::as_str).unwrap_or_default();
+    if let Some((_, script)) = SHELLS.iter().find(|(name, _)| *name == requested) {
         super::common::print(script(&CommandLine::of(command)));
     }
     0

@@ -9,7 +9,7 @@ use crate::launch;
 /// The command line of footplate.
 pub(super) struct CommandLine {
     pub(super) subcommands: Vec<Subcommand>,
-    /// The settings, each with the values that it takes if these are words.
+    /// The settings. Each has the list of its values, if these are words.
     pub(super) settings: Vec<(&'static str, Vec<String>)>,
 }
 
@@ -18,7 +18,7 @@ pub(super) struct Subcommand {
     pub(super) name: String,
     pub(super) about: String,
     pub(super) options: Vec<Opt>,
-    /// The words or files that it takes after the options.
+    /// The words or files that the subcommand accepts after the options.
     pub(super) takes: Option<Takes>,
     /// True if it runs a command, which the shell completes as it would without footplate.
     pub(super) runs_command: bool,
@@ -39,7 +39,7 @@ pub(super) enum Takes {
     Folders,
     Words(Vec<String>),
     Settings,
-    /// Values that cannot be listed.
+    /// Values of which no list exists.
     Anything,
 }
 
@@ -103,7 +103,7 @@ fn takes(arg: &Arg) -> Option<Takes> {
     })
 }
 
-/// Returns the words that stand between backticks in the description of a setting's values.
+/// Returns the words between backticks in the description of a setting's values.
 fn words_of(values: &str) -> Vec<String> {
     let quoted = values.split('`').skip(1).step_by(2);
     quoted.filter(|word| word.chars().all(|c| c.is_alphanumeric() || c == '-')).map(str::to_owned).collect()

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::model::{CommandLine, Opt, Takes};
 
-/// Returns the script, which is the file `_footplate` of a folder of `fpath`.
+/// Returns the script, which is installed as the file `_footplate` in a folder of `fpath`.
 pub(super) fn script(line: &CommandLine) -> String {
     let mut text = String::from(
         "#compdef footplate\n\

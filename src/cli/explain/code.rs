@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use super::line;
 use crate::job::exit_code::{EXIT_CODES, as_signal};
 
-/// Explains an exit code: what footplate means by it, and the signal that it can stand for.
+/// Explains an exit code: its meaning in footplate, and the signal that it may represent.
 pub(super) fn explained(name: &str) -> Option<String> {
     let number: i32 = name.parse().ok().filter(|number| (0..=255).contains(number))?;
     let mut text = format!("{number}, an exit code\n");

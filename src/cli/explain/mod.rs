@@ -1,8 +1,9 @@
-//! `footplate explain NAME`: says what a setting, a variable, an exit code, a launcher or a line of output means, and why a
-//! setting or a variable has its value here.
+//! `footplate explain NAME`: explains a setting, a variable, an exit code, a launcher, an item of advice, a hint or a line
+//! of output. It also shows why a setting or a variable has its value in this container.
 //!
-//! Each kind of name has a file, whose function returns the text for a name of that kind, or `None`.
+//! Each kind of name has a file. Its function returns the text for a name of that kind, or `None` for any other name.
 
+mod advice;
 mod code;
 mod output;
 mod setting;
@@ -14,18 +15,20 @@ use crate::job::Variables;
 use crate::job::exit_code::{self, EXIT_CODES};
 use crate::job::settings::REGISTRY;
 use crate::launch;
+use crate::observe::advice::RULES;
 use crate::prepare::nearest::nearest;
 use crate::redact::{Redactor, visible_lines};
 use crate::run::{self, Outcome, Prepared};
 
 pub(super) fn command() -> Command {
     Command::new("explain")
-        .about("Say what a setting, variable, exit code, launcher or error message is, and why it has its value here")
+        .about("Say what a setting, variable, exit code, launcher, advice, hint or error message is, and why it has its value here")
         .after_help(
             "Examples:\n  \
              footplate explain grace_period\n  \
              footplate explain SM_NUM_GPUS\n  \
              footplate explain 137\n  \
+             footplate explain data-loader\n  \
              footplate explain 'OSError: [Errno 28] No space left on device'",
         )
         .arg(super::common::settings_option())
@@ -59,6 +62,8 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
         .or_else(|| code::explained(name))
         .or_else(|| launcher(name))
         .or_else(|| variable::explained(name, &here))
+        .or_else(|| advice::advice(name))
+        .or_else(|| advice::hint(name))
         .or_else(|| output::explained(name));
     match text {
         Some(text) => {
@@ -70,7 +75,7 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
             let meant = nearest(name, known.iter().map(String::as_str));
             let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
             super::common::report(&format!(
-                "there is no setting, variable, exit code or launcher {name:?}{meant} (a line of output is explained if it has \
+                "there is no setting, variable, exit code, launcher or advice {name:?}{meant} (a line of output is explained if it has \
                  several words)"
             ));
             exit_code::USAGE
@@ -78,14 +83,15 @@ pub(super) fn run(matches: &ArgMatches) -> i32 {
     }
 }
 
-/// Returns the names that are explained, for completions.
+/// Returns the names that can be explained, for completions.
 pub(in crate::cli) fn names() -> Vec<String> {
     let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     let settings = REGISTRY.iter().map(|setting| setting.name.to_owned());
     let codes = EXIT_CODES.iter().map(|(code, _)| (*code).to_owned());
     let launchers = launch::names().into_iter().map(str::to_owned);
     let variables = variable::documented().into_iter().map(|variable| variable.name.to_owned());
-    settings.chain(codes).chain(launchers).chain(variables).filter(|name| is_name(name)).collect()
+    let advice = RULES.iter().map(|rule| rule.kind.to_owned());
+    settings.chain(codes).chain(launchers).chain(variables).chain(advice).filter(|name| is_name(name)).collect()
 }
 
 /// Returns a line of an explanation.

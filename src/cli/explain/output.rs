@@ -1,4 +1,4 @@
-//! Lines that a script has written: which failure they tell of, and the hints that follow from them.
+//! Lines that a script has written: the failure that they report, and the hints that follow from them.
 
 use std::path::Path;
 

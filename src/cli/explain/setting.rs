@@ -1,12 +1,12 @@
-//! Settings: what each one does, and where its value comes from.
+//! Settings: the meaning of each one, and the source of its value.
 
 use super::{Here, line};
+use crate::job::python::Dict;
 use crate::job::settings::{REGISTRY, Setting, given};
 use crate::launch;
-use crate::python::Dict;
 use crate::redact::{HIDDEN, is_secret_name};
 
-/// Explains a setting, which is named in any of its three ways.
+/// Explains a setting. `name` is any of its three names.
 pub(super) fn explained(name: &str, here: &Here) -> Option<String> {
     let is_meant = |setting: &&Setting| {
         [setting.name.to_owned(), setting.variable(), setting.hyperparameter()].iter().any(|known| known == name)
@@ -23,7 +23,7 @@ pub(super) fn explained(name: &str, here: &Here) -> Option<String> {
     Some(text)
 }
 
-/// Returns the value that the setting has in this container, and the reason.
+/// Returns the value of the setting in this container, and its source.
 fn value_here(setting: &Setting, here: &Here) -> String {
     let none = Dict::new();
     let own = here.prepared.as_ref().map_or(&none, |prepared| &prepared.own_hyperparameters);

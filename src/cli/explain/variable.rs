@@ -1,4 +1,4 @@
-//! Variables of the script: what each one is, and where its value comes from.
+//! Variables of the script: the meaning of each one, and the source of its value.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -46,7 +46,7 @@ pub(super) fn explained(name: &str, here: &Here) -> Option<String> {
     Some(text)
 }
 
-/// Returns the value that the script would get, and the reason.
+/// Returns the value that the script would get, and its source.
 fn value_here(name: &str, here: &Here) -> (Option<Vec<u8>>, String) {
     let given = here.variables.get_os(OsStr::new(name)).map(|value| value.as_bytes().to_vec());
     let planned = match &here.prepared {
@@ -100,7 +100,8 @@ fn value_here(name: &str, here: &Here) -> (Option<Vec<u8>>, String) {
     }
 }
 
-/// Returns what the script of this host would get: the variables of the job, and the plan of the launch if there can be one.
+/// Returns the environment that the script of this host would get: the variables of the job, and the plan of the
+/// launch if one can be made.
 fn planned(prepared: &Prepared, here: &Here) -> Result<(Environment, Result<LaunchPlan, Outcome>), Outcome> {
     let variables = &here.variables;
     let hardware = run::hardware(prepared, variables);

@@ -1,4 +1,4 @@
-//! The causes of failures that are a host's and no rank's.
+//! The causes of failures that concern a host and not a rank.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::event::{Cause, CauseEnding};
 use crate::job::exit_code;
 
-/// Returns the cause of a failure that is a host's and no rank's. `found` is a headline and, on lines of their own, hints.
+/// Returns the cause of a failure that concerns a host and not a rank. `found` is a headline, followed by hints on
+/// separate lines.
 pub(in crate::cluster) fn of_host(host: &str, exit_code: i32, found: &str) -> Cause {
     Cause { host: Some(host.to_owned()), ..Cause::from_message(found, CauseEnding::NoProcess(exit_code)) }
 }
@@ -25,8 +26,8 @@ pub(in crate::cluster) fn left_early(host: &str) -> Cause {
     of_host(host, exit_code::HOST_LOST, &found)
 }
 
-/// Returns the cause for hosts that did not come. `other_key` is the address of a connection that had another key.
-pub(in crate::cluster) fn never_came(hosts: &[&str], patience: Duration, other_key: Option<IpAddr>) -> Cause {
+/// Returns the cause for hosts that did not connect. `other_key` is the address of a connection that had another key.
+pub(in crate::cluster) fn not_connected(hosts: &[&str], patience: Duration, other_key: Option<IpAddr>) -> Cause {
     let names = hosts.join(", ");
     let (word, verb) = if hosts.len() == 1 { ("host", "has") } else { ("hosts", "have") };
     let reasons = match other_key {
@@ -44,7 +45,7 @@ pub(in crate::cluster) fn never_came(hosts: &[&str], patience: Duration, other_k
     Cause::from_message(&found, CauseEnding::NoProcess(exit_code::HOST_LOST))
 }
 
-/// Returns the cause for a host that cannot talk to the others.
+/// Returns the cause for a host that cannot communicate with the others.
 pub(in crate::cluster) fn alone(host: &str, why: &str, patience: Duration) -> Cause {
     let found = format!(
         "{why}\nhint: the launch needs every host, and waits {} s for each (FOOTPLATE_CLUSTER_TIMEOUT): see the other hosts' \

@@ -1,10 +1,11 @@
-//! Launches that ask for fewer hosts than the job has (FOOTPLATE_MIN_HOSTS).
+//! Launches that accept fewer hosts than the job has (FOOTPLATE_MIN_HOSTS).
 
 use super::{HostTable, LeaderAction, Message, Standing};
 use crate::event::CommonStep;
 
 impl HostTable {
-    /// Returns true if the job may go on without a host: it only serves, and enough others are there.
+    /// Returns true if the job may continue without a host: the host runs only services, and enough others are
+    /// connected.
     pub(super) fn is_spare(&self, host: &str) -> bool {
         let is_there = |node: &&String| {
             *node != host && !matches!(self.hosts.get(*node), None | Some(Standing::Absent | Standing::Lost))

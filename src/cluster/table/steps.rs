@@ -1,4 +1,4 @@
-//! The steps of a launch with services: when every host may take the next one.
+//! The steps of a launch with services, and the decision when every host may take the next one.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::event::CommonStep;
 pub(super) struct HostSteps {
     /// The last step that each host has completed. Empty if the launch has no services.
     completed: BTreeMap<String, CommonStep>,
-    /// The last step that the hosts were allowed.
+    /// The last step that the hosts were allowed to take.
     allowed: CommonStep,
 }
 
@@ -21,7 +21,7 @@ impl Default for HostSteps {
 }
 
 impl HostSteps {
-    /// Notes that a host has completed a step.
+    /// Records that a host has completed a step.
     pub(super) fn note(&mut self, host: &str, step: CommonStep) {
         let known = self.completed.entry(host.to_owned()).or_insert(step);
         *known = (*known).max(step);
@@ -32,20 +32,26 @@ impl HostSteps {
         self.completed.get(host).copied().unwrap_or(CommonStep::NONE)
     }
 
-    /// Returns the last step that the hosts were allowed, if the launch has services.
+    /// Returns the last step that the hosts were allowed to take, if the launch has services.
     pub(super) fn allowed(&self) -> Option<CommonStep> {
         (!self.completed.is_empty()).then_some(self.allowed)
     }
 
-    /// Returns the step that every host may take now, if that is news: each of these hosts has completed the one before, or has
-    /// ended and holds up nobody.
-    pub(super) fn allow(&mut self, hosts: &[String], has_ended: impl Fn(&str) -> bool) -> Option<CommonStep> {
+    /// Returns the step that every host may take now, if it was not allowed before. It is allowed if each of these
+    /// hosts has completed the previous step, or has ended and does not hold up the others. Nothing starts any more once
+    /// the job `is_ending`.
+    pub(super) fn allow(
+        &mut self,
+        hosts: &[String],
+        has_ended: impl Fn(&str) -> bool,
+        is_ending: bool,
+    ) -> Option<CommonStep> {
         if self.completed.is_empty() {
             return None;
         }
         let progress = |host: &String| if has_ended(host) { CommonStep::LAST } else { self.of(host) };
         let next = hosts.iter().map(progress).min()?.next();
-        if next <= self.allowed {
+        if next <= self.allowed || (is_ending && next <= CommonStep::SCRIPT) {
             return None;
         }
         self.allowed = next;
@@ -54,15 +60,15 @@ impl HostSteps {
 }
 
 impl HostTable {
-    /// Allows the next step of a launch with services, once every host has completed the one before.
+    /// Allows the next step of a launch with services, once every host has completed the previous one.
     pub(super) fn allow(&mut self) -> Vec<LeaderAction> {
         let has_ended = |host: &str| match self.hosts.get(host) {
             Some(Standing::Finished | Standing::Ended | Standing::Lost) => true,
-            // The launch has started without it.
+            // The launch has started without this host.
             Some(Standing::Absent) => !self.needs_all,
             _ => false,
         };
-        let allowed = self.steps.allow(&self.nodes, has_ended);
+        let allowed = self.steps.allow(&self.nodes, has_ended, !self.failures.is_empty());
         allowed.map(|step| LeaderAction::All(Message::Allowed(step))).into_iter().collect()
     }
 }

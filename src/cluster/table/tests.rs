@@ -69,10 +69,10 @@ fn all_start_when_the_last_one_is_ready() {
     let now = Instant::now();
     let mut table = table(64, true, now);
     for host in &names(64)[..63] {
-        assert_eq!(table.heard(host, Message::Ready, now), []);
+        assert_eq!(table.handle(host, Message::Ready, now), []);
     }
     assert_eq!(table.waiting_for(), ["algo-64 (not ready)"]);
-    assert_eq!(table.heard("algo-64", Message::Ready, now), [LeaderAction::All(Message::Start)]);
+    assert_eq!(table.handle("algo-64", Message::Ready, now), [LeaderAction::All(Message::Start)]);
 }
 
 #[test]
@@ -80,43 +80,43 @@ fn a_start_that_does_not_need_all_waits_for_those_that_are_there() {
     let now = Instant::now();
     let mut table = HostTable::new(&Membership { needs_all: false, ..membership(3, true) }, now);
     table.joined("algo-2");
-    assert_eq!(table.heard("algo-1", Message::Ready, now), []);
+    assert_eq!(table.handle("algo-1", Message::Ready, now), []);
     assert_eq!(table.deadline(), None);
-    assert_eq!(table.heard("algo-2", Message::Ready, now), [LeaderAction::All(Message::Start)]);
-    // One host has not come when another fails.
+    assert_eq!(table.handle("algo-2", Message::Ready, now), [LeaderAction::All(Message::Start)]);
+    // One host has not connected when another fails.
     let mut failed = HostTable::new(&Membership { needs_all: false, ..membership(3, true) }, now);
     failed.joined("algo-2");
-    failed.heard("algo-1", failure("algo-1", "Timeout"), now);
-    failed.heard("algo-1", Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now);
-    let decided = failed.heard("algo-2", Message::Ended { ranks: RankTally { failed: 0, ended: Vec::new() } }, now);
+    failed.handle("algo-1", failure("algo-1", "Timeout"), now);
+    failed.handle("algo-1", Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now);
+    let decided = failed.handle("algo-2", Message::Ended { ranks: RankTally { failed: 0, ended: Vec::new() } }, now);
     let text = "Timeout\nhost algo-1, rank 1, exit code 3\nhost algo-3 was not connected";
     assert_eq!(verdict(&decided), told("algo-1", text));
-    // The one that comes late need not wait for anybody.
+    // A host that connects late need not wait for anybody.
     assert_eq!(table.joined("algo-3"), []);
     let start = LeaderAction::To("algo-3".to_owned(), Message::Start);
-    assert_eq!(table.heard("algo-3", Message::Ready, now), [start]);
+    assert_eq!(table.handle("algo-3", Message::Ready, now), [start]);
 }
 
 #[test]
 fn the_first_failure_that_is_no_consequence_is_the_cause_and_the_others_are_counted() {
     let now = Instant::now();
     let mut table = table(3, true, now);
-    let stop = table.heard("algo-3", failure("algo-3", "Connection reset"), now);
+    let stop = table.handle("algo-3", failure("algo-3", "Connection reset"), now);
     assert_eq!(
         stop,
         [LeaderAction::All(Message::Stop { why: "host algo-3: Connection reset".to_owned(), is_orderly: false })]
     );
     assert_eq!(table.deadline(), Some(now + SETTLE_TIME + CONSEQUENCE_TIME));
-    assert_eq!(table.heard("algo-2", failure("algo-2", "ValueError: bad"), now), []);
-    assert_eq!(table.heard("algo-1", failure("algo-1", "ValueError: worse"), now), []);
+    assert_eq!(table.handle("algo-2", failure("algo-2", "ValueError: bad"), now), []);
+    assert_eq!(table.handle("algo-1", failure("algo-1", "ValueError: worse"), now), []);
     for host in ["algo-3", "algo-2"] {
-        assert_eq!(table.heard(host, Message::Ended { ranks: RankTally { failed: 8, ended: Vec::new() } }, now), []);
+        assert_eq!(table.handle(host, Message::Ended { ranks: RankTally { failed: 8, ended: Vec::new() } }, now), []);
     }
-    let decided = table.heard("algo-1", Message::Ended { ranks: RankTally { failed: 8, ended: Vec::new() } }, now);
+    let decided = table.handle("algo-1", Message::Ended { ranks: RankTally { failed: 8, ended: Vec::new() } }, now);
     let text = "ValueError: bad\nhost algo-2, rank 1, exit code 3, 23 other ranks failed after it";
     assert_eq!(verdict(&decided), told("algo-2", text));
     assert_eq!(decided[1..], [LeaderAction::All(Message::Over)]);
-    // Nothing changes it any more, and who comes late hears it.
+    // Nothing changes the verdict any more, and a host that connects late receives it.
     assert_eq!(table.lost("algo-1", "gone", now), []);
     assert_eq!(table.tick(now + SETTLE_TIME), []);
 }
@@ -134,12 +134,12 @@ fn the_suspects_of_a_timeout_are_found_across_hosts() {
     };
     let ended = |failed, ended: &[usize]| Message::Ended { ranks: RankTally { failed, ended: ended.to_vec() } };
     let mut table = table(3, true, now);
-    table.heard("algo-1", late("algo-1", [0, 1]), now);
-    table.heard("algo-2", late("algo-2", [2, 3]), now);
+    table.handle("algo-1", late("algo-1", [0, 1]), now);
+    table.handle("algo-2", late("algo-2", [2, 3]), now);
     for (host, message) in [("algo-1", ended(2, &[])), ("algo-2", ended(2, &[]))] {
-        assert_eq!(table.heard(host, message, now), []);
+        assert_eq!(table.handle(host, message, now), []);
     }
-    let decided = table.heard("algo-3", ended(0, &[5]), now);
+    let decided = table.handle("algo-3", ended(0, &[5]), now);
     let text = verdict(&decided).1;
     assert!(text.contains("on ranks 0, 1, 2, 3; suspect: rank 5, which said nothing before it was ended;"), "{text}");
     assert!(text.contains("3 other ranks failed after it, 1 other rank was ended"), "{text}");
@@ -149,19 +149,19 @@ fn the_suspects_of_a_timeout_are_found_across_hosts() {
 fn hosts_that_use_their_grace_do_not_hold_the_verdict_up() {
     let now = Instant::now();
     let mut table = table(3, false, now);
-    table.heard("algo-2", Message::Failed { cause: Box::new(cause("algo-2", "exit code 3")), is_final: false }, now);
-    table.heard("algo-2", failure("algo-2", "ValueError: bad"), now);
-    // One that is late changes nothing.
+    table.handle("algo-2", Message::Failed { cause: Box::new(cause("algo-2", "exit code 3")), is_final: false }, now);
+    table.handle("algo-2", failure("algo-2", "ValueError: bad"), now);
+    // A late account changes nothing.
     let late = Message::Failed { cause: Box::new(cause("algo-2", "exit code 3")), is_final: false };
-    assert_eq!(table.heard("algo-2", late, now), []);
+    assert_eq!(table.handle("algo-2", late, now), []);
     assert_eq!(table.tick(now + SETTLE_TIME / 2), []);
     let decided = table.tick(now + SETTLE_TIME);
     assert_eq!(verdict(&decided).0, "algo-2");
     assert!(verdict(&decided).1.starts_with("ValueError: bad\n"));
-    // But it is over only when their ranks have ended: mpirun's daemons are needed until then.
+    // The job is over only when the ranks have ended, because mpirun's daemons are needed until then.
     assert_eq!(decided.len(), 1);
     for host in ["algo-1", "algo-2"] {
-        assert_eq!(table.heard(host, Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now), []);
+        assert_eq!(table.handle(host, Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now), []);
     }
     assert_eq!(table.lost("algo-3", "it closed the connection", now), [LeaderAction::All(Message::Over)]);
     assert_eq!(table.close(), []);
@@ -171,23 +171,23 @@ fn hosts_that_use_their_grace_do_not_hold_the_verdict_up() {
 fn a_verdict_waits_longer_for_a_host_that_has_given_only_a_provisional_account() {
     let now = Instant::now();
     let provisional = |host: &str| Message::Failed { cause: Box::new(cause(host, "exit code 3")), is_final: false };
-    // The last account decides as soon as it is there.
+    // The last account decides as soon as it arrives.
     let mut late = table(2, true, now);
-    late.heard("algo-2", provisional("algo-2"), now);
-    late.heard("algo-1", failure("algo-1", "Connection reset"), now);
+    late.handle("algo-2", provisional("algo-2"), now);
+    late.handle("algo-1", failure("algo-1", "Connection reset"), now);
     assert_eq!(late.deadline(), Some(now + SETTLE_TIME + PROVISIONAL_TIME));
     assert_eq!(late.tick(now + SETTLE_TIME), []);
-    late.heard("algo-2", failure("algo-2", "ValueError: bad"), now + SETTLE_TIME * 2);
+    late.handle("algo-2", failure("algo-2", "ValueError: bad"), now + SETTLE_TIME * 2);
     assert_eq!(late.deadline(), Some(now + SETTLE_TIME));
     assert!(verdict(&late.tick(now + SETTLE_TIME * 2)).1.starts_with("ValueError: bad\n"));
-    // But it is not waited for without end, nor if its host has ended.
+    // The wait for it is limited, and ends if its host has ended.
     let mut never = table(2, true, now);
-    never.heard("algo-2", provisional("algo-2"), now);
+    never.handle("algo-2", provisional("algo-2"), now);
     assert_eq!(never.tick(now + SETTLE_TIME), []);
     assert_eq!(verdict(&never.tick(now + SETTLE_TIME + PROVISIONAL_TIME)).0, "algo-2");
     let mut ended = table(2, true, now);
-    ended.heard("algo-2", provisional("algo-2"), now);
-    ended.heard("algo-2", Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now);
+    ended.handle("algo-2", provisional("algo-2"), now);
+    ended.handle("algo-2", Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now);
     assert_eq!(verdict(&ended.tick(now + SETTLE_TIME)).0, "algo-2");
 }
 
@@ -195,9 +195,9 @@ fn a_verdict_waits_longer_for_a_host_that_has_given_only_a_provisional_account()
 fn a_lost_host_is_the_cause_unless_it_had_finished() {
     let now = Instant::now();
     let mut table = table(3, false, now);
-    assert_eq!(table.heard("algo-3", Message::Finished, now), []);
+    assert_eq!(table.handle("algo-3", Message::Finished, now), []);
     assert_eq!(table.lost("algo-3", "it closed the connection", now), []);
-    table.heard("algo-1", failure("algo-1", "Connection reset by peer"), now);
+    table.handle("algo-1", failure("algo-1", "Connection reset by peer"), now);
     table.lost("algo-2", "it closed the connection", now);
     let decided = table.tick(now + SETTLE_TIME);
     assert_eq!(verdict(&decided).0, "algo-2");
@@ -210,8 +210,8 @@ fn it_is_over_when_every_host_that_is_there_has_finished() {
     let mut table = HostTable::new(&membership(3, false), now);
     table.joined("algo-2");
     assert_eq!(table.deadline(), None, "one process a host waits for nobody");
-    assert_eq!(table.heard("algo-1", Message::Finished, now), []);
-    assert_eq!(table.heard("algo-2", Message::Finished, now), [LeaderAction::All(Message::Over)]);
+    assert_eq!(table.handle("algo-1", Message::Finished, now), []);
+    assert_eq!(table.handle("algo-2", Message::Finished, now), [LeaderAction::All(Message::Over)]);
 }
 
 #[test]
@@ -241,34 +241,37 @@ fn a_host_with_another_configuration_is_named_with_what_differs() {
     let profile = |launcher: &str| BTreeMap::from([("launcher".to_owned(), launcher.to_owned())]);
     let mut spanning = HostTable::new(&Membership { profile: profile("mpi"), ..membership(2, true) }, now);
     spanning.joined("algo-2");
-    spanning.heard("algo-2", Message::Hello(profile("torchrun")), now);
+    spanning.handle("algo-2", Message::Hello(profile("torchrun")), now);
     let decided = spanning.tick(now + SETTLE_TIME);
-    assert!(verdict(&decided).1.starts_with("host algo-2 has not the same launcher as host algo-1"), "{decided:?}");
+    assert!(
+        verdict(&decided).1.starts_with("host algo-2 does not have the same launcher as host algo-1"),
+        "{decided:?}"
+    );
     let mut apart = HostTable::new(&Membership { profile: profile("mpi"), ..membership(2, false) }, now);
     apart.joined("algo-2");
-    let noted = apart.heard("algo-2", Message::Hello(profile("torchrun")), now);
+    let noted = apart.handle("algo-2", Message::Hello(profile("torchrun")), now);
     assert!(matches!(noted.as_slice(), [LeaderAction::Note(_)]), "{noted:?}");
-    // A host says hello once: it cannot fill the log.
-    assert_eq!(apart.heard("algo-2", Message::Hello(profile("xla")), now), []);
+    // A host's hello counts only once, so a host cannot fill the log.
+    assert_eq!(apart.handle("algo-2", Message::Hello(profile("xla")), now), []);
     let mut equal = HostTable::new(&Membership { profile: profile("mpi"), ..membership(2, true) }, now);
     equal.joined("algo-2");
-    assert_eq!(equal.heard("algo-2", Message::Hello(profile("mpi")), now), []);
+    assert_eq!(equal.handle("algo-2", Message::Hello(profile("mpi")), now), []);
 }
 
 #[test]
 fn a_host_that_repeats_itself_or_goes_back_changes_nothing() {
     let now = Instant::now();
     let mut table = table(2, true, now);
-    table.heard("algo-1", Message::Ready, now);
-    assert_eq!(table.heard("algo-2", Message::Ready, now), [LeaderAction::All(Message::Start)]);
-    assert_eq!(table.heard("algo-2", Message::Ready, now), []);
-    assert_eq!(table.heard("algo-2", Message::RankKilled, now), [LeaderAction::All(Message::RankKilled)]);
-    assert_eq!(table.heard("algo-2", Message::RankKilled, now), []);
-    table.heard("algo-2", failure("algo-2", "ValueError: bad"), now);
-    table.heard("algo-2", Message::Ended { ranks: RankTally { failed: usize::MAX, ended: Vec::new() } }, now);
-    // It was ready before, so that the leader would wait for it again.
-    assert_eq!(table.heard("algo-2", Message::Ready, now), []);
-    let decided = table.heard("algo-1", Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now);
+    table.handle("algo-1", Message::Ready, now);
+    assert_eq!(table.handle("algo-2", Message::Ready, now), [LeaderAction::All(Message::Start)]);
+    assert_eq!(table.handle("algo-2", Message::Ready, now), []);
+    assert_eq!(table.handle("algo-2", Message::RankKilled, now), [LeaderAction::All(Message::RankKilled)]);
+    assert_eq!(table.handle("algo-2", Message::RankKilled, now), []);
+    table.handle("algo-2", failure("algo-2", "ValueError: bad"), now);
+    table.handle("algo-2", Message::Ended { ranks: RankTally { failed: usize::MAX, ended: Vec::new() } }, now);
+    // A second message that it is ready changes nothing. Otherwise the leader would wait for it again.
+    assert_eq!(table.handle("algo-2", Message::Ready, now), []);
+    let decided = table.handle("algo-1", Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now);
     assert!(verdict(&decided).1.starts_with("ValueError: bad"), "{decided:?}");
 }
 
@@ -279,27 +282,27 @@ fn restarting(count: usize, failures: u32, now: Instant) -> HostTable {
         table.joined(host);
     }
     for host in names(count) {
-        table.heard(&host, Message::Ready, now);
+        table.handle(&host, Message::Ready, now);
     }
     table
 }
 
 /// Ends the ranks of a host that could run them again.
 fn ends_willing(table: &mut HostTable, host: &str, now: Instant) -> Vec<LeaderAction> {
-    assert_eq!(table.heard(host, Message::Willing, now), []);
-    table.heard(host, Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now)
+    assert_eq!(table.handle(host, Message::Willing, now), []);
+    table.handle(host, Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now)
 }
 
 #[test]
 fn all_hosts_run_their_ranks_again_when_all_have_ended() {
     let now = Instant::now();
     let mut table = restarting(3, 1, now);
-    table.heard("algo-2", failure("algo-2", "ValueError: row 7"), now);
+    table.handle("algo-2", failure("algo-2", "ValueError: row 7"), now);
     assert_eq!(ends_willing(&mut table, "algo-2", now), []);
-    // One that has ended well runs again, too.
-    table.heard("algo-1", Message::Willing, now);
-    table.heard("algo-1", Message::Finished, now);
-    // The last one uses its grace period, and nothing is decided meanwhile.
+    // A host that has ended without a failure runs its ranks again, too.
+    table.handle("algo-1", Message::Willing, now);
+    table.handle("algo-1", Message::Finished, now);
+    // The last host uses its grace period. Nothing is decided meanwhile.
     let later = now + SETTLE_TIME * 5;
     assert_eq!(table.tick(later), []);
     let actions = ends_willing(&mut table, "algo-3", later);
@@ -308,7 +311,7 @@ fn all_hosts_run_their_ranks_again_when_all_have_ended() {
     };
     assert_eq!((*pause, first.cause.headline.as_str()), (Duration::ZERO, "ValueError: row 7"));
     // The next failure is the last one.
-    let stop = table.heard("algo-3", failure("algo-3", "ValueError: row 8"), later);
+    let stop = table.handle("algo-3", failure("algo-3", "ValueError: row 8"), later);
     assert!(matches!(stop[..], [LeaderAction::All(Message::Stop { .. })]), "{stop:?}");
     ends_willing(&mut table, "algo-1", later);
     ends_willing(&mut table, "algo-2", later);
@@ -321,19 +324,19 @@ fn all_hosts_run_their_ranks_again_when_all_have_ended() {
 fn nothing_is_run_again_after_a_loss_a_stop_or_by_a_host_that_cannot() {
     let now = Instant::now();
     let mut table = restarting(2, 9, now);
-    table.heard("algo-1", failure("algo-1", "ValueError: bad"), now);
+    table.handle("algo-1", failure("algo-1", "ValueError: bad"), now);
     table.lost("algo-2", "its connection was closed", now);
     assert_eq!(verdict(&ends_willing(&mut table, "algo-1", now)).0, "algo-1");
 
     let mut table = restarting(2, 9, now);
     let stop = Box::new(Cause::new("the job was told to stop by SIGTERM", CauseEnding::NoProcess(0)));
-    table.heard("algo-1", Message::Failed { cause: stop, is_final: true }, now);
+    table.handle("algo-1", Message::Failed { cause: stop, is_final: true }, now);
     ends_willing(&mut table, "algo-1", now);
     verdict(&ends_willing(&mut table, "algo-2", now));
 
     let mut table = restarting(2, 9, now);
-    table.heard("algo-1", failure("algo-1", "ValueError: bad"), now);
-    table.heard("algo-2", Message::Ended { ranks: RankTally::default() }, now);
+    table.handle("algo-1", failure("algo-1", "ValueError: bad"), now);
+    table.handle("algo-2", Message::Ended { ranks: RankTally::default() }, now);
     verdict(&table.tick(now + SETTLE_TIME));
 }
 
@@ -341,21 +344,38 @@ fn nothing_is_run_again_after_a_loss_a_stop_or_by_a_host_that_cannot() {
 fn a_step_is_allowed_when_every_host_of_the_launch_has_completed_the_one_before() {
     let now = Instant::now();
     let mut table = table(3, true, now);
-    names(3).iter().for_each(|host| drop(table.heard(host, Message::Ready, now)));
+    names(3).iter().for_each(|host| drop(table.handle(host, Message::Ready, now)));
     let allowed = |step| vec![LeaderAction::All(Message::Allowed(step))];
-    let mut completes = |host: &str, step| table.heard(host, Message::Completed(step), now);
+    let mut completes = |host: &str, step| table.handle(host, Message::Completed(step), now);
     assert_eq!(completes("algo-1", CommonStep::start(0)), []);
     assert_eq!(completes("algo-2", CommonStep::start(0)), []);
     assert_eq!(completes("algo-3", CommonStep::start(0)), allowed(CommonStep::start(1)));
-    // The first host has nothing to do before the script. No host takes a step back.
+    // The first host has nothing to do before the script. No host goes back a step.
     assert_eq!(completes("algo-1", CommonStep::SCRIPT.previous()), []);
     assert_eq!(completes("algo-1", CommonStep::NONE), []);
     assert_eq!(completes("algo-2", CommonStep::SCRIPT), []);
     assert_eq!(completes("algo-3", CommonStep::SCRIPT), allowed(CommonStep::SCRIPT));
     assert_eq!(completes("algo-1", CommonStep::close(0)), allowed(CommonStep::close(0)));
-    // A host that has ended holds up nobody.
-    assert_eq!(table.heard("algo-2", Message::Finished, now), []);
-    assert_eq!(table.heard("algo-3", Message::Finished, now)[..1], allowed(CommonStep::close(1))[..]);
+    // A host that has ended does not hold up the others.
+    assert_eq!(table.handle("algo-2", Message::Finished, now), []);
+    assert_eq!(table.handle("algo-3", Message::Finished, now)[..1], allowed(CommonStep::close(1))[..]);
+}
+
+#[test]
+fn nothing_starts_on_any_host_after_a_failure_but_services_still_end_in_their_order() {
+    let now = Instant::now();
+    let mut table = table(3, true, now);
+    names(3).iter().for_each(|host| drop(table.handle(host, Message::Ready, now)));
+    let is_allowed = |actions: &[LeaderAction], step| actions.contains(&LeaderAction::All(Message::Allowed(step)));
+    let before = CommonStep::SCRIPT.previous();
+    assert_eq!(table.handle("algo-1", Message::Completed(before), now), []);
+    assert_eq!(table.handle("algo-3", Message::Completed(before), now), []);
+    table.handle("algo-2", failure("algo-2", "the disk is slow"), now);
+    let ended = table.handle("algo-2", Message::Ended { ranks: RankTally::default() }, now);
+    assert!(!is_allowed(&ended, CommonStep::SCRIPT), "{ended:?}");
+    assert!(!is_allowed(&table.handle("algo-1", Message::Completed(CommonStep::SCRIPT), now), CommonStep::SCRIPT));
+    let last = table.handle("algo-3", Message::Completed(CommonStep::SCRIPT), now);
+    assert!(is_allowed(&last, CommonStep::close(0)), "{last:?}");
 }
 
 #[test]
@@ -367,24 +387,24 @@ fn a_launch_that_asks_for_fewer_hosts_goes_on_without_those_that_only_serve() {
         assert_eq!(table.joined(host), []);
     }
     for host in &names(4)[..3] {
-        assert_eq!(table.heard(host, Message::Ready, now), []);
+        assert_eq!(table.handle(host, Message::Ready, now), []);
     }
-    // The fourth does not come.
+    // The fourth host does not connect.
     let late = now + Duration::from_secs(900);
     assert_eq!(table.deadline(), Some(late));
     assert!(table.tick(late).contains(&LeaderAction::All(Message::Start)));
     assert_eq!(table.deadline(), None);
     for host in ["algo-2", "algo-3"] {
-        assert_eq!(table.heard(host, Message::Completed(CommonStep::SCRIPT), late), []);
+        assert_eq!(table.handle(host, Message::Completed(CommonStep::SCRIPT), late), []);
     }
     let allowed = vec![LeaderAction::All(Message::Allowed(CommonStep::SCRIPT))];
-    assert_eq!(table.heard("algo-1", Message::Completed(CommonStep::SCRIPT.previous()), late), allowed);
-    // It comes later, and is told how far the others are.
+    assert_eq!(table.handle("algo-1", Message::Completed(CommonStep::SCRIPT.previous()), late), allowed);
+    // It connects later, and is informed of the others' progress.
     let told = |message| LeaderAction::To("algo-4".to_owned(), message);
     assert_eq!(table.joined("algo-4"), []);
     let expected = vec![told(Message::Start), told(Message::Allowed(CommonStep::SCRIPT))];
-    assert_eq!(table.heard("algo-4", Message::Ready, late), expected);
-    // Of the three that only serve, two can be lost.
+    assert_eq!(table.handle("algo-4", Message::Ready, late), expected);
+    // Two of the three hosts that run only services can be lost.
     for host in ["algo-2", "algo-3"] {
         let lost = table.lost(host, "gone", late);
         assert!(lost.iter().all(|action| matches!(action, LeaderAction::Note(_))), "{lost:?}");
@@ -398,8 +418,8 @@ fn a_host_that_runs_a_script_is_always_needed() {
     let now = Instant::now();
     let mut table = HostTable::new(&Membership { least_hosts: Some(1), ..membership(2, true) }, now);
     table.joined("algo-2");
-    table.heard("algo-1", Message::Completed(CommonStep::SCRIPT), now);
-    table.heard("algo-2", Message::Completed(CommonStep::SCRIPT.previous()), now);
+    table.handle("algo-1", Message::Completed(CommonStep::SCRIPT), now);
+    table.handle("algo-2", Message::Completed(CommonStep::SCRIPT.previous()), now);
     let lost = table.lost("algo-2", "gone", now);
     assert!(lost.iter().any(|action| matches!(action, LeaderAction::All(Message::Stop { .. }))), "{lost:?}");
 }
@@ -410,18 +430,18 @@ fn a_host_that_ends_before_the_launch_is_not_waited_for() {
     let ended = || Message::Ended { ranks: RankTally { failed: 0, ended: Vec::new() } };
     for end in [Message::Finished, ended()] {
         let mut table = table(2, true, now);
-        table.heard("algo-1", Message::Ready, now);
-        let stop = table.heard("algo-2", end.clone(), now);
+        table.handle("algo-1", Message::Ready, now);
+        let stop = table.handle("algo-2", end.clone(), now);
         let why = "host algo-2: host algo-2 ended before the launch, which needs every host".to_owned();
         assert_eq!(stop, [LeaderAction::All(Message::Stop { why, is_orderly: false })]);
         let (host, text) = verdict(&table.tick(now + SETTLE_TIME));
         assert_eq!(host, "algo-2");
         assert!(text.ends_with("exit code 68\nhint: see the log of algo-2"), "{text}");
-        // A launch that does not need all starts without it.
+        // A launch that does not need all hosts starts without this one.
         let mut table = HostTable::new(&Membership { needs_all: false, ..membership(3, true) }, now);
         table.joined("algo-2");
-        assert_eq!(table.heard("algo-1", Message::Ready, now), []);
-        assert_eq!(table.heard("algo-2", end, now), [LeaderAction::All(Message::Start)]);
+        assert_eq!(table.handle("algo-1", Message::Ready, now), []);
+        assert_eq!(table.handle("algo-2", end, now), [LeaderAction::All(Message::Start)]);
     }
 }
 

@@ -1,9 +1,9 @@
-//! AWS: credentials, permissions, names and endpoints; and the credentials of other clouds.
+//! Hints about AWS (credentials, permissions, names and endpoints) and about the credentials of other clouds.
 
 use super::HintFacts;
 use super::facts::HintRow;
 
-/// A request that AWS refused for lack of permission, with the action if the error names it.
+/// Returns the hint for a request that AWS refused for lack of permission, with the action if the error names it.
 pub(super) fn denied(facts: &HintFacts<'_>) -> Option<String> {
     let wordings = [
         "is not authorized to perform: ",
@@ -18,8 +18,8 @@ pub(super) fn denied(facts: &HintFacts<'_>) -> Option<String> {
         "AccessDenied</Code>",
         "(AllAccessDisabled)",
     ];
-    facts.tells(&wordings)?;
-    if facts.tells(&["Request has expired"]).is_some() {
+    facts.wording(&wordings)?;
+    if facts.wording(&["Request has expired"]).is_some() {
         return None;
     }
     let action = facts.between("is not authorized to perform: ", " ").map(|action| action.trim_end_matches(['.', ',']));
@@ -35,10 +35,17 @@ pub(super) fn denied(facts: &HintFacts<'_>) -> Option<String> {
     ))
 }
 
-/// Errors whose wording says the reason.
+/// Returns the hint for an error whose wording states the reason.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
+    // The SDK for JavaScript raises this error.
+    if facts.claimed().starts_with("Error: Region is missing") {
+        return Some(NO_REGION.to_owned());
+    }
     facts.advice_of_chain(ROWS)
 }
+
+const NO_REGION: &str =
+    "no AWS region is set; set AWS_DEFAULT_REGION (or AWS_REGION) in the job's environment, or pass region_name";
 
 const ROWS: &[HintRow] = &[
     HintRow {
@@ -64,12 +71,16 @@ const ROWS: &[HintRow] = &[
     },
     HintRow {
         wordings: &[
-            "ExpiredToken",
+            "(ExpiredToken",
+            "ExpiredToken: ",
+            "ExpiredToken<",
+            "ExpiredTokenException",
             "The provided token has expired",
             "security token included in the request is expired",
-            "Token has expired and refresh failed",
+            "token from sso: Token has expired and refresh failed",
             "SSO session associated with this profile has expired",
-            "RequestExpired",
+            "(RequestExpired)",
+            "RequestExpired: ",
             "credentials were refreshed, but the refreshed credentials are still expired",
         ],
         hint: "the AWS credentials (session token) have expired; use those of the job's execution role, which boto3 renews by \
@@ -97,22 +108,21 @@ const ROWS: &[HintRow] = &[
         wordings: &["RequestTimeTooSkewed", "Signature expired: "],
         hint: "the clock of this machine differs from AWS's; correct the clock (on SageMaker: run the job again on another instance)",
     },
-    HintRow {
-        wordings: &["You must specify a region", "NoRegionError", "Missing region in config", "Region is missing"],
-        hint: "no AWS region is set; set AWS_DEFAULT_REGION (or AWS_REGION) in the job's environment, or pass region_name",
-    },
+    HintRow { wordings: &["You must specify a region", "NoRegionError", "Missing region in config"], hint: NO_REGION },
     HintRow {
         wordings: &["The config profile ("],
         hint: "AWS_PROFILE names a profile that the container does not have; remove it from the environment, so that the job's \
                execution role is used",
     },
     HintRow {
-        wordings: &["NoSuchBucket", "The specified bucket does not exist"],
+        wordings: &["(NoSuchBucket)", "NoSuchBucket: ", "NoSuchBucket<", "The specified bucket does not exist"],
         hint: "this S3 bucket does not exist; check its name, the account and the region",
     },
     HintRow {
         wordings: &[
-            "NoSuchKey",
+            "(NoSuchKey)",
+            "NoSuchKey: ",
+            "NoSuchKey<",
             "The specified key does not exist",
             "(404) when calling the HeadObject operation",
             "AWS Error NO_SUCH_KEY",
@@ -124,7 +134,7 @@ const ROWS: &[HintRow] = &[
             "PermanentRedirect",
             "AuthorizationHeaderMalformed",
             "IllegalLocationConstraint",
-            "is wrong; expecting '",
+            "the region '* is wrong; expecting '",
             "must be addressed using the specified endpoint",
             "(301) when calling",
         ],
@@ -151,7 +161,6 @@ const ROWS: &[HintRow] = &[
             "Please reduce your request rate",
             "ThrottlingException",
             "(Throttling)",
-            "Rate exceeded",
             "(RequestLimitExceeded)",
             "TooManyRequestsException",
         ],

@@ -1,14 +1,14 @@
-//! Compilers, headers and build tools that the image does not have.
+//! Hints about compilers, headers and build tools that are missing in the image.
 
 use super::HintFacts;
 use super::facts::HintRow;
 
-/// A compiler or build tool that was not found.
+/// Returns the hint for a compiler or build tool that was not found.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     facts.advice(ROWS).or_else(|| header(facts))
 }
 
-/// A header that the compiler did not find.
+/// Returns the hint for a header that the compiler did not find.
 fn header(facts: &HintFacts<'_>) -> Option<String> {
     let name = facts.between("fatal error: ", ": No such file or directory")?;
     let is_header = [".h", ".hpp", ".hh", ".cuh"].iter().any(|end| name.ends_with(end)) && !name.contains(' ');

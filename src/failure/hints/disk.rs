@@ -1,4 +1,4 @@
-//! Full file systems, and shared memory.
+//! Hints about full file systems and shared memory.
 
 use super::HintFacts;
 use crate::machine::SHARED_MEMORY;
@@ -7,7 +7,6 @@ use crate::machine::SHARED_MEMORY;
 const SHARED: &[&str] = &[
     "nable to mmap",
     "insufficient shared memory",
-    "(shm)",
     "open shared memory object",
     "create shared memory object",
     "resize shared memory object",
@@ -22,20 +21,25 @@ const SHARED: &[&str] = &[
     "posix_fallocate failed",
 ];
 
-/// Errors of writers that found no space.
+/// Errors of programs that found no space to write.
 const NO_SPACE: &[&str] =
     &["o space left on device", "[Errno 28]", "ENOSPC: ", "requested and * written", "unexpected pos "];
 
-/// Errors with the number of a full disk whose reason is a limit of the kernel.
+/// Errors that have the number of a full disk, but whose reason is a limit of the kernel.
 const WATCHES: &[&str] = &["inotify", "file watchers"];
 
-/// A bus error, or an error about shared memory.
+/// Returns the hint for a bus error, or for an error about shared memory.
 pub(super) fn shared_memory(facts: &HintFacts<'_>) -> Option<String> {
     let bus = facts.was_killed_by(nix::libc::SIGBUS);
     let full = facts.evidence.full.iter().find(|full| full.path.as_os_str() == SHARED_MEMORY);
-    let is_named = facts.mentions(SHARED).is_some();
+    // The log may mention shared memory for another reason.
+    let may_be_its = facts.exception().is_none()
+        || facts
+            .claims(&["DataLoader worker", "NCCL", "nccl", "killed by ", "Errno 28", "o space left", "annot allocate"])
+            .is_some();
+    let is_named = facts.claims(SHARED).is_some() || may_be_its && facts.mentions(SHARED).is_some();
     let ran_out = full.is_some() && facts.mentions(NO_SPACE).is_some();
-    // A semaphore of Python is a file in shared memory.
+    // Python keeps a semaphore as a file in shared memory.
     let semaphore = facts.claims(&["[Errno 28]"]).is_some() && facts.mentions(&["_multiprocessing.SemLock("]).is_some();
     if !bus && !is_named && !ran_out && !semaphore {
         return None;
@@ -51,9 +55,9 @@ pub(super) fn shared_memory(facts: &HintFacts<'_>) -> Option<String> {
     ))
 }
 
-/// A full disk.
+/// Returns the hint for a full disk.
 pub(super) fn full(facts: &HintFacts<'_>) -> Option<String> {
-    if facts.claims(&["[Errno 122]", "isk quota exceeded"]).is_some() {
+    if facts.claims(&["[Errno 122]", ": Disk quota exceeded", "EDQUOT: ", "(os error 122)"]).is_some() {
         return Some(
             "a quota of the file system is used up (EDQUOT); delete files there, raise the quota, or write elsewhere"
                 .to_owned(),

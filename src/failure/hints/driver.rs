@@ -1,4 +1,4 @@
-//! NVIDIA drivers that do not fit the CUDA of the image or of an installed package.
+//! Hints about NVIDIA drivers that do not fit the CUDA version of the image or of an installed package.
 
 use super::HintFacts;
 use super::facts::{HintRow, between};
@@ -6,7 +6,7 @@ use super::facts::{HintRow, between};
 const FIT: &str = "use an image or a build of the package for an older CUDA, or a newer instance type; the driver of a \
                    SageMaker instance cannot be updated";
 
-/// The driver is older than what was built against it.
+/// Returns the hint for a driver that is older than the CUDA version that the code was built for.
 pub(super) fn too_old(facts: &HintFacts<'_>) -> Option<String> {
     let old = "NVIDIA driver on your system is too old (found version ";
     if facts.claims(&["NVIDIA driver on your system is too old (found version "]).is_some() {

@@ -7,15 +7,15 @@ use crate::failure::evidence::Evidence;
 use crate::failure::lines::Log;
 use crate::failure::text::one_line;
 
-/// The number of last lines of each stream that may support a hint.
+/// The number of lines at the end of each stream that may support a hint.
 const TAIL_LINES: usize = 60;
 
-/// The maximum number of bytes of each end of a text that is searched. What stands between the ends of a longer text is
-/// not shown to the user either.
+/// The maximum number of bytes that are searched at each end of a text. The middle of a longer text is not shown to the
+/// user either.
 const END_BYTES: usize = 8 << 10;
 
-/// Built-in exceptions that tell of a mistake in the code. An error that was being handled when one of them was raised is
-/// not its cause.
+/// Built-in exceptions that indicate a mistake in the code. If one of them was raised while another error was being
+/// handled, that other error is not its cause.
 const MISTAKES: [&str; 8] = [
     "KeyError",
     "IndexError",
@@ -31,22 +31,23 @@ const MISTAKES: [&str; 8] = [
 #[derive(Clone)]
 pub(in crate::failure) struct HintFacts<'f> {
     pub(super) evidence: &'f Evidence<'f>,
-    /// The signal that killed the process, if one did.
+    /// The signal that killed the process, if a signal did.
     pub(super) signal: Option<i32>,
     pub(super) code: i32,
-    /// The headline and what led to it, on one line.
+    /// The headline and the exceptions that led to it, on one line.
     claimed: String,
-    /// The headline, if it can only quote the errors of others: no driver, file system or service raises such an exception.
+    /// The headline, if its exception can only quote other errors. No driver, file system or service raises such an
+    /// exception.
     quoting: Option<String>,
-    /// [`HintFacts::claimed`] without the headline and the rest of its message.
+    /// The text of [`HintFacts::claimed`] without the headline and the rest of the headline's message.
     led: String,
-    /// The errors that were being handled when the headline's was raised, on one line.
+    /// The errors that were being handled when the headline's exception was raised, on one line.
     handled: String,
     /// The last lines of stdout and of stderr, on one line.
     tail: String,
     /// All of stderr.
     pub(super) stderr: &'f Log,
-    /// True if the process ran on this host, whose kernel was asked.
+    /// True if the process ran on this host, whose kernel the evidence is about.
     is_here: bool,
 }
 
@@ -54,14 +55,14 @@ pub(in crate::failure) struct HintFacts<'f> {
 pub(in crate::failure) struct JudgedFailure<'j> {
     pub(in crate::failure) headline: &'j str,
     pub(in crate::failure) details: &'j [CauseDetail],
-    /// The signal that killed the process, if one did, and its exit code.
+    /// The signal that killed the process, if a signal did, and its exit code.
     pub(in crate::failure) ended: (Option<i32>, i32),
-    /// The host on which it happened, if it is known.
+    /// The host on which the failure happened, if it is known.
     pub(in crate::failure) host: Option<&'j str>,
 }
 
-/// Wordings, of which a failure claims at least one, and the hint that follows from each of them. `*` in a wording stands
-/// for any text.
+/// A hint, and the wordings that support it. A failure must claim at least one of them. `*` in a wording stands for any
+/// text.
 pub(super) struct HintRow {
     pub(super) wordings: &'static [&'static str],
     pub(super) hint: &'static str,
@@ -81,7 +82,7 @@ impl<'f> HintFacts<'f> {
         let name = headline.split(':').next().unwrap_or_default();
         let is_mistake = MISTAKES.contains(&name);
         let quoting = (is_mistake || name == "ValueError").then(|| ends(headline));
-        // The rest of the message has no label.
+        // The detail without a label is the rest of the headline's message.
         let others = details.iter().filter(|detail| !was_handled(detail) && detail.label.is_some());
         let led = joined(&mut others.map(|detail| detail.text.as_str()));
         let handled = details.iter().filter(|detail| !is_mistake && was_handled(detail));
@@ -95,46 +96,50 @@ impl<'f> HintFacts<'f> {
         HintFacts { evidence, signal, code, claimed, quoting, led, handled, tail, stderr, is_here }
     }
 
-    /// Returns the facts without the words of an exception that can only quote the errors of others.
+    /// Returns the facts without the words of an exception that can only quote other errors.
     pub(super) fn without_quotes(&self) -> HintFacts<'f> {
         let Some(quoting) = &self.quoting else { return self.clone() };
         let (claimed, tail) = (self.led.clone(), self.tail.replace(quoting.as_str(), ""));
         HintFacts { claimed, tail, ..self.clone() }
     }
 
-    /// Returns the headline and what led to it, on one line.
+    /// Returns the headline and the exceptions that led to it, on one line.
     pub(super) fn claimed(&self) -> &str {
         &self.claimed
     }
 
-    /// Returns the first of the wordings that the headline or what led to it has.
+    /// Returns the first of the wordings that is contained in the headline or in the exceptions that led to it.
     pub(super) fn claims(&self, wordings: &[&'static str]) -> Option<&'static str> {
         wordings.iter().find(|wording| contains(&self.claimed, wording)).copied()
     }
 
-    /// Returns the first of the wordings that the headline, what led to it, or an error that was being handled has.
-    pub(super) fn tells(&self, wordings: &[&'static str]) -> Option<&'static str> {
+    /// Returns the first of the wordings that is contained in the headline, in the exceptions that led to it, or in an
+    /// error that was being handled.
+    pub(super) fn wording(&self, wordings: &[&'static str]) -> Option<&'static str> {
         let told = |wording: &&&str| contains(&self.claimed, wording) || contains(&self.handled, wording);
         wordings.iter().find(told).copied()
     }
 
-    /// Returns the first of the wordings that the headline, what led to it, or the last lines have.
+    /// Returns the first of the wordings that is contained in the headline, in the exceptions that led to it, or in the
+    /// last lines.
     pub(super) fn mentions(&self, wordings: &[&'static str]) -> Option<&'static str> {
         let told = |wording: &&&str| contains(&self.claimed, wording) || contains(&self.tail, wording);
         wordings.iter().find(told).copied()
     }
 
-    /// Returns the hint of the first row of which the headline, or what led to it, has a wording.
+    /// Returns the hint of the first row that has a wording contained in the headline or in the exceptions that led to
+    /// it.
     pub(super) fn advice(&self, rows: &[HintRow]) -> Option<String> {
         rows.iter().find(|row| self.claims(row.wordings).is_some()).map(|row| row.hint.to_owned())
     }
 
-    /// As [`HintFacts::advice`], also from errors that were being handled.
+    /// Returns the hint like [`HintFacts::advice`], and also searches the errors that were being handled.
     pub(super) fn advice_of_chain(&self, rows: &[HintRow]) -> Option<String> {
-        rows.iter().find(|row| self.tells(row.wordings).is_some()).map(|row| row.hint.to_owned())
+        rows.iter().find(|row| self.wording(row.wordings).is_some()).map(|row| row.hint.to_owned())
     }
 
-    /// Returns the text between two wordings, of the headline, what led to it, or an error that was being handled.
+    /// Returns the text between two wordings. Searches the headline, the exceptions that led to it, and the errors that
+    /// were being handled.
     pub(super) fn between(&self, start: &str, end: &str) -> Option<&str> {
         between(&self.claimed, start, end).or_else(|| between(&self.handled, start, end))
     }
@@ -144,7 +149,7 @@ impl<'f> HintFacts<'f> {
         between(&self.tail, start, end)
     }
 
-    /// Returns the first line of stderr with this wording.
+    /// Returns the first line of stderr that contains this wording.
     pub(super) fn logged(&self, wording: &str) -> Option<&'f str> {
         self.stderr.lines.iter().map(|line| line.text.as_str()).find(|line| contains(line, wording))
     }
@@ -159,7 +164,7 @@ impl<'f> HintFacts<'f> {
         self.signal == Some(signal)
     }
 
-    /// Returns the name of the headline's exception; `None` if the headline is not one.
+    /// Returns the name of the headline's exception. `None` if the headline is not an exception.
     pub(super) fn exception(&self) -> Option<&str> {
         let name = self.claimed.split([':', ' ']).next()?;
         let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
@@ -167,7 +172,7 @@ impl<'f> HintFacts<'f> {
     }
 }
 
-/// Returns true if the text has the parts of the wording, which `*` separates, in this order.
+/// Returns true if the text contains the parts of the wording, which are separated by `*`, in this order.
 pub(super) fn contains(text: &str, wording: &str) -> bool {
     let mut rest = text.as_bytes();
     wording.split('*').all(|part| match memmem::find(rest, part.as_bytes()) {

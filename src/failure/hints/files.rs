@@ -1,11 +1,11 @@
-//! Files that may not be written, or that the storage does not return.
+//! Hints about files that cannot be written, or that the storage does not return.
 
 use super::HintFacts;
 use super::facts::HintRow;
 
 const WRITABLE: &str = "/opt/ml/model, /opt/ml/output/data, /opt/ml/checkpoints or /tmp";
 
-/// A file or folder that this user may not use.
+/// Returns the hint for a file or folder that this user is not permitted to use.
 pub(super) fn permission(facts: &HintFacts<'_>) -> Option<String> {
     let denied = [
         "[Errno 13] Permission denied",
@@ -13,7 +13,8 @@ pub(super) fn permission(facts: &HintFacts<'_>) -> Option<String> {
         "Permission denied (os error 13)",
         "AccessDeniedException: /",
     ];
-    // A shell says only `FILE: Permission denied`; a program that may not be run has exit code 126 and a hint of its own.
+    // A shell prints only `FILE: Permission denied`. A program that is not executable has exit code 126 and another
+    // hint.
     let by_shell = [
         "cannot create directory*Permission denied",
         "cannot touch*Permission denied",
@@ -22,7 +23,7 @@ pub(super) fn permission(facts: &HintFacts<'_>) -> Option<String> {
         "cannot open*Permission denied",
         ": Permission denied",
     ];
-    // An exception says so of a server, too.
+    // An exception can state this about a server too.
     let names_path = || {
         let before = facts.claimed().split_once(": Permission denied").map_or("", |(before, _)| before);
         before.rsplit(' ').next().is_some_and(|word| word.contains('/'))
@@ -52,7 +53,7 @@ pub(super) fn permission(facts: &HintFacts<'_>) -> Option<String> {
     })
 }
 
-/// Errors of file systems.
+/// Returns the hint for an error of a file system.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     facts.advice(ROWS)
 }
@@ -82,9 +83,7 @@ const ROWS: &[HintRow] = &[
         wordings: &[
             "PytorchStreamReader failed",
             "invalid load key",
-            "Error while deserializing header: HeaderTooSmall",
-            "Error while deserializing header: InvalidHeaderDeserialization",
-            "Error while deserializing header: MetadataIncompleteBuffer",
+            "Error while deserializing header: ",
             "version https://git-lfs.github.com",
         ],
         hint: "the file is incomplete or of another format: an interrupted write or download, or a Git LFS pointer; compare its size with \

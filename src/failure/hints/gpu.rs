@@ -1,15 +1,15 @@
-//! Errors of CUDA and of its libraries, apart from memory, drivers and hardware.
+//! Hints about errors of CUDA and of its libraries, other than those of memory, drivers and hardware.
 
 use super::HintFacts;
 use super::facts::{HintRow, between};
 use super::hardware;
 
-/// A kernel's assertion, with its text if the log has it.
+/// Returns the hint for a failed assertion in a kernel, with the text of the assertion if the log contains it.
 pub(super) fn assertion(facts: &HintFacts<'_>) -> Option<String> {
     if hardware::is_faulty(facts) {
         return None;
     }
-    // Not `enable device-side assertions`, which torch writes below every error.
+    // `enable device-side assertions` does not count, because torch writes it below every error.
     facts.claims(&["device-side assert triggered", "CUDA_ERROR_ASSERT", "cudaErrorAssert"])?;
     let failed = facts.logged("Assertion `").and_then(|line| between(line, "Assertion `", "` failed"));
     let why = match failed {
@@ -31,7 +31,7 @@ pub(super) fn assertion(facts: &HintFacts<'_>) -> Option<String> {
     Some(format!("a kernel's assertion failed{failed}; {why}; CUDA_LAUNCH_BLOCKING=1 shows the line"))
 }
 
-/// Errors whose wording says the reason.
+/// Returns the hint for an error whose wording states the reason.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     if hardware::is_faulty(facts) {
         return None;
@@ -40,7 +40,7 @@ pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     if is_of_neuron && facts.logged("NeuronCore(s) not available").is_some() {
         return Some(NO_NEURON_CORE.to_owned());
     }
-    // TensorFlow tells the reason only in its log.
+    // TensorFlow writes the reason only to its log.
     let is_of_xla = facts.claims(&["JIT compilation failed"]).is_some();
     if is_of_xla && facts.logged("Can't find libdevice directory").is_some() {
         return Some(NO_LIBDEVICE.to_owned());
@@ -74,6 +74,7 @@ const ROWS: &[HintRow] = &[
             "CUDA Tree Learner was not enabled in this build",
             "XGBoost version not compiled with GPU support",
             "jaxlib is not built with CUDA",
+            "Distributed package doesn't have NCCL built in",
         ],
         hint: "the installed build of the package has no CUDA; install its CUDA build (image or requirements.txt), or set the \
                script to run on the CPU",
@@ -114,7 +115,12 @@ const ROWS: &[HintRow] = &[
         hint: "bf16 needs a visible GPU of the Ampere generation or newer; take an instance type with one (ml.g5, ml.p4d, …), or use fp16",
     },
     HintRow {
-        wordings: &["invalid device ordinal", "CUDA_ERROR_INVALID_DEVICE", "cudaErrorInvalidDevice"],
+        wordings: &[
+            "CUDA*invalid device ordinal",
+            "HIP*invalid device ordinal",
+            "CUDA_ERROR_INVALID_DEVICE",
+            "cudaErrorInvalidDevice",
+        ],
         hint: "the script chose a GPU number that this host does not have; use the GPU of LOCAL_RANK, and no more processes \
                than GPUs on each host (FOOTPLATE_PROCESSES_PER_HOST)",
     },
@@ -204,7 +210,8 @@ const ROWS: &[HintRow] = &[
             "illegal memory access was encountered",
             "CUDA_ERROR_ILLEGAL_ADDRESS",
             "cudaErrorIllegalAddress",
-            "misaligned address",
+            "CUDA*misaligned address",
+            "cudaErrorMisalignedAddress",
             "unspecified launch failure",
             "CUDA_ERROR_LAUNCH_FAILED",
         ],

@@ -1,4 +1,4 @@
-//! A GPU whose memory is full.
+//! Hints about a GPU whose memory is full.
 
 use super::HintFacts;
 use super::facts::between;
@@ -25,14 +25,14 @@ const FULL: &[&str] = &[
     "Failed to allocate memory on GPU",
 ];
 
-/// Wordings of XLA, which do not say whether the device is a GPU.
+/// Wordings of XLA, which do not show if the device is a GPU.
 const XLA: &[&str] = &[
     "RESOURCE_EXHAUSTED: Out of memory ",
     "RESOURCE_EXHAUSTED: Failed to allocate request for ",
     "RESOURCE_EXHAUSTED: Error loading program*Attempting to reserve ",
 ];
 
-/// The memory of a GPU, or of a device of XLA, was full.
+/// Returns the hint for full memory of a GPU or of a device of XLA.
 pub(super) fn full(facts: &HintFacts<'_>) -> Option<String> {
     let claimed = facts.claimed();
     if facts.claims(FULL).is_some() {
@@ -48,15 +48,15 @@ pub(super) fn full(facts: &HintFacts<'_>) -> Option<String> {
     ))
 }
 
-/// Returns the figures of torch's message, which read ` (2.32 GiB asked for, 1.21 GiB of 79.10 GiB free)`.
+/// Returns the figures of torch's message in the form ` (2.32 GiB asked for, 1.21 GiB of 79.10 GiB free)`.
 fn figures(claimed: &str) -> String {
     let found = || {
-        let asked = between(claimed, "Tried to allocate ", "iB")?;
+        let requested = between(claimed, "Tried to allocate ", "iB")?;
         let total = between(claimed, "total capacity of ", "iB")
             .or_else(|| between(claimed, "(GPU ", "iB total capacity")?.split_once("; ").map(|(_, total)| total))?;
         let free = between(claimed, "iB of which ", "iB is free")
             .or_else(|| between(claimed, "already allocated; ", "iB free"))?;
-        Some(format!(" ({asked}iB asked for, {free}iB of {total}iB free)"))
+        Some(format!(" ({requested}iB asked for, {free}iB of {total}iB free)"))
     };
     found().unwrap_or_default()
 }

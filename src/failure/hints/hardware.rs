@@ -1,4 +1,4 @@
-//! Faults of the hardware: the job is right, and the instance is not.
+//! Hints about faults of the hardware: the instance is at fault, and not the job.
 
 use super::HintFacts;
 use super::facts::between;
@@ -6,7 +6,7 @@ use super::facts::between;
 const ANOTHER: &str = "run the job again on another instance (a new job, or a RetryStrategy with MaximumRetryAttempts), and \
                        report this one to AWS if it recurs";
 
-/// Errors that only faulty hardware causes, with the fault in words.
+/// Errors that only faulty hardware causes, with a description of the fault.
 const FAULTS: &[(&[&str], &str)] = &[
     (
         &["ncorrectable ECC error", "CUDA_ERROR_ECC_UNCORRECTABLE", "cudaErrorECCUncorrectable", "contained ECC error"],
@@ -41,22 +41,22 @@ const FAULTS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Xid numbers that NVIDIA's documentation attributes to hardware: 48, 63, 64, 92, 94 and 95 of the memory, 74 of NVLink, 79
-/// of the bus, 119 and 120 of the GPU's system processor, 140 of unrecovered ECC errors. 13, 31, 43 and 45 come from
-/// programs.
+/// Xid numbers that NVIDIA's documentation attributes to hardware: 48, 63, 64, 92, 94 and 95 for the memory, 74 for
+/// NVLink, 79 for the bus, 119 and 120 for the GPU's system processor, 140 for unrecovered ECC errors. Programs cause
+/// 13, 31, 43 and 45.
 const HARDWARE: [u32; 11] = [48, 63, 64, 74, 79, 92, 94, 95, 119, 120, 140];
 
-/// Returns true if the hardware is at fault: then no other explanation of the error counts.
+/// Returns true if the hardware is at fault. No other explanation of the error counts then.
 pub(super) fn is_faulty(facts: &HintFacts<'_>) -> bool {
     fault(facts).is_some()
 }
 
-/// A fault of the hardware.
+/// Returns the hint for a fault of the hardware.
 pub(super) fn fault(facts: &HintFacts<'_>) -> Option<String> {
-    if let Some((_, fault)) = FAULTS.iter().find(|(wordings, _)| facts.tells(wordings).is_some()) {
+    if let Some((_, fault)) = FAULTS.iter().find(|(wordings, _)| facts.wording(wordings).is_some()) {
         return Some(format!("{fault}; {ANOTHER}"));
     }
-    // A driver's record stands in the log of a script that reads the kernel's messages.
+    // A script that reads the kernel's messages can have a driver's record in its log.
     let concerns_gpu = facts.signal.is_some() || facts.claims(&["CUDA", "NCCL", "cuda", "Xid"]).is_some();
     let line = concerns_gpu.then(|| facts.logged("NVRM: Xid")).flatten()?;
     let number = between(line, "): ", ",").or_else(|| between(line, ": Xid ", ","))?;

@@ -1,25 +1,25 @@
-//! Hubs of models and data, and services that track experiments.
+//! Hints about hubs of models and data, and about services that track experiments.
 
 use super::HintFacts;
 use super::facts::HintRow;
 
-/// A gated model or data set of the Hugging Face Hub.
+/// Returns the hint for a gated model or data set of the Hugging Face Hub.
 pub(super) fn gated(facts: &HintFacts<'_>) -> Option<String> {
     let wordings = [
         "trying to access a gated repo",
         "Cannot access gated repo",
         "GatedRepoError",
         "is a gated dataset on the Hub",
-        "is a gated repository",
+        "huggingface*is a gated repository",
         "awaiting a review from the repo authors",
         "Access to model * is restricted",
         "Access to dataset * is restricted",
     ];
-    facts.tells(&wordings)?;
+    facts.wording(&wordings)?;
     let page = facts.between("https://huggingface.co/", " ").map(|rest| rest.trim_end_matches(['.', ',']));
     let name = page.map(|page| page.split("/resolve/").next().unwrap_or(page)).map(|name| format!(" {name}"));
     let name = name.unwrap_or_default();
-    let has_token = facts.tells(&["403", "not in the authorized list", "awaiting a review"]).is_some();
+    let has_token = facts.wording(&["403", "not in the authorized list", "awaiting a review"]).is_some();
     Some(if has_token {
         format!(
             "the token has no access to the gated repository{name}; ask for access on its page with the account of HF_TOKEN, or use another token"
@@ -31,12 +31,12 @@ pub(super) fn gated(facts: &HintFacts<'_>) -> Option<String> {
     })
 }
 
-/// Errors of hubs.
+/// Returns the hint for an error of a hub.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     facts.advice_of_chain(HUBS)
 }
 
-/// Errors of services that track experiments, and of those that need a key.
+/// Returns the hint for an error of a service that tracks experiments, or of another service that needs a key.
 pub(super) fn tracking(facts: &HintFacts<'_>) -> Option<String> {
     facts.advice_of_chain(TRACKERS)
 }

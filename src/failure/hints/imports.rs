@@ -1,4 +1,4 @@
-//! Python modules that cannot be imported.
+//! Hints about Python modules that cannot be imported.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use super::HintFacts;
 use super::facts::HintRow;
 use crate::failure::pattern::pattern;
 
-/// Modules that are installed under another name than they are imported under.
+/// Modules whose package has another name than the module.
 const INSTALLED_AS: &[(&str, &str)] = &[
     ("cv2", "opencv-python-headless"),
     ("PIL", "Pillow"),
@@ -61,7 +61,7 @@ const INSTALLED_AS: &[(&str, &str)] = &[
     ("smdebug_rulesconfig", "smdebug-rulesconfig"),
 ];
 
-/// Modules that the package index has under this name, but from somebody else.
+/// Modules whose name in the package index belongs to an unrelated package.
 const ELSEWHERE: &[(&str, &str)] = &[
     (
         "apex",
@@ -76,7 +76,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("smdistributed", "smdistributed is only in AWS's Deep Learning Containers; use one as the base image"),
 ];
 
-/// Modules of Python's own library that a Python can lack: it was built without the C library.
+/// Modules of Python's own library that an interpreter lacks if it was built without the C library for them.
 const OF_PYTHON: &[(&str, &str)] = &[
     ("_ctypes", "libffi"),
     ("_sqlite3", "sqlite"),
@@ -89,7 +89,7 @@ const OF_PYTHON: &[(&str, &str)] = &[
     ("readline", "readline"),
 ];
 
-/// Names that projects give to modules of their own. Packages of these names in an index are mostly a stranger's.
+/// Names that projects give to their own modules. Packages with these names in an index are mostly unrelated.
 const OWN: &[&str] = &[
     "utils",
     "util",
@@ -171,18 +171,23 @@ const OWN: &[&str] = &[
     "entities",
 ];
 
-/// The words of installers about a package whose build failed.
+/// Messages of installers about a package whose build failed.
 const BUILD_FAILED: &[&str] = &[
     "metadata-generation-failed",
     "subprocess-exited-with-error",
     "Getting requirements to build wheel",
     "The build backend returned an error",
-    "Failed to build ",
+    "Failed to build `",
+    "Failed to build '",
+    "ERROR: Failed to build ",
+    "Failed building wheel for ",
 ];
 
-/// A Python module that was not found.
+/// Returns the hint for a Python module that was not found.
 pub(super) fn missing_module(facts: &HintFacts<'_>) -> Option<String> {
-    let module = missing(facts)?;
+    // An exception that does not concern an import only contains the words.
+    let is_of_import = facts.exception().is_none() || facts.claims(&["ModuleNotFoundError", "mport"]).is_some();
+    let module = missing(facts).filter(|_| is_of_import)?;
     let module = module.trim_end_matches(['.', ',', ';', ')']);
     let is_name = !module.is_empty() && module.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
     let top = module.split('.').next().filter(|_| is_name)?;
@@ -191,7 +196,7 @@ pub(super) fn missing_module(facts: &HintFacts<'_>) -> Option<String> {
             "{folder} was found as a file, not as a package: a file {folder}.py of yours hides it; rename that file"
         ));
     }
-    // A package is built in an environment of its own, where the module is missing although the image has it.
+    // A package is built in a separate environment, in which the module is missing even if the image has it.
     if facts.mentions(BUILD_FAILED).is_some() {
         return Some(format!(
             "a package imports {top} while it is built; install {top} first and build with --no-build-isolation, or use a prebuilt wheel"
@@ -208,7 +213,7 @@ pub(super) fn missing_module(facts: &HintFacts<'_>) -> Option<String> {
     }
     if module != top {
         let (parent, name) = module.rsplit_once('.')?;
-        // Python found the package itself, else it would name that.
+        // Python found the parent package. Otherwise the error would name the parent package.
         let cloud = (parent == "google.cloud" || module == "google.cloud").then(|| module.replace(['.', '_'], "-"));
         return Some(match cloud {
             Some(package) => format!("{module} is not installed; add {package} to requirements.txt beside the script"),
@@ -233,7 +238,8 @@ pub(super) fn missing_module(facts: &HintFacts<'_>) -> Option<String> {
     Some(format!("add {package} to requirements.txt beside the script, or, if it is your own module, put it there too"))
 }
 
-/// Returns the module that was not found: the last one that the error names, since the first may be a wrapper's.
+/// Returns the module that was not found. This is the last module that the error names, because the first may be a
+/// wrapper's.
 fn missing<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
     let claimed = facts.claimed();
     let quoted =
@@ -242,7 +248,7 @@ fn missing<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
     quoted.or_else(bare)
 }
 
-/// A name that a module does not have.
+/// Returns the hint for a name that a module does not have.
 pub(super) fn missing_name(facts: &HintFacts<'_>) -> Option<String> {
     facts.claims(&["cannot import name '", "has no attribute '"])?;
     let own = facts.evidence.code_dir.to_str().filter(|folder| !folder.is_empty());
@@ -270,7 +276,7 @@ pub(super) fn missing_name(facts: &HintFacts<'_>) -> Option<String> {
     })
 }
 
-/// Errors of imports whose wording says the reason.
+/// Returns the hint for an error of an import whose wording states the reason.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     if let Some(package) = facts.between("Missing optional dependency '", "'") {
         return Some(format!("add {package} to requirements.txt beside the script"));
@@ -290,7 +296,7 @@ pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     facts.advice(ROWS).or_else(|| named_by_library(facts))
 }
 
-/// The package that the error of an import tells to install: `run 'pip install torch'`.
+/// Returns the package that the error of an import asks the user to install: `run 'pip install torch'`.
 fn named_by_library(facts: &HintFacts<'_>) -> Option<String> {
     static COMMAND: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
@@ -302,7 +308,7 @@ fn named_by_library(facts: &HintFacts<'_>) -> Option<String> {
         return None;
     }
     let package = COMMAND.captures(facts.claimed())?["package"].to_owned();
-    // A sentence about pip is no command.
+    // A sentence about pip is not a command.
     let is_word = ["failed", "error", "the", "this", "it", "with", "from", "and", "or"].contains(&package.as_str());
     (!is_word).then(|| format!("add {package} to requirements.txt beside the script"))
 }

@@ -1,18 +1,22 @@
-//! Programs of other languages: Java, Node, R, Julia, Perl, Ruby.
+//! Hints about programs in other languages: Java, Node, R, Julia, Perl, Ruby.
 
 use super::HintFacts;
 use super::facts::HintRow;
 
-/// A package of another language that is not installed.
+/// Returns the hint for a package of another language that is not installed.
 pub(super) fn missing_package(facts: &HintFacts<'_>) -> Option<String> {
     let quote = |start: &str| facts.between(start, "’").or_else(|| facts.between(start, "'"));
-    if let Some(package) = quote("there is no package called ‘").or_else(|| quote("there is no package called '")) {
+    let is_of_r = facts.claimed().starts_with("Error") || facts.claims(&["Error in "]).is_some();
+    if is_of_r
+        && let Some(package) = quote("there is no package called ‘").or_else(|| quote("there is no package called '"))
+    {
         return Some(format!(
             "the R package {package} is not in the image; install it there (Rscript -e \"install.packages('{package}')\")"
         ));
     }
     if let Some(module) =
         facts.between("Cannot find module '", "'").or_else(|| facts.between("Cannot find package '", "'"))
+        && facts.exception().is_none_or(|name| matches!(name, "Error" | "TypeError" | "SyntaxError" | "Uncaught"))
     {
         return Some(if module.starts_with(['.', '/']) {
             format!("the file {module} is not in the image; add it to the source folder, or correct its path")
@@ -27,11 +31,12 @@ pub(super) fn missing_package(facts: &HintFacts<'_>) -> Option<String> {
             "the Julia package {package} is not in the image; install it there (julia -e 'using Pkg; Pkg.add(\"{package}\")')"
         ));
     }
-    if let Some(module) = facts.between("you may need to install the ", " module)") {
+    if let Some(module) = facts.between("in @INC (you may need to install the ", " module)") {
         return Some(format!(
             "the Perl module {module} is not in the image; install it there (cpan {module}, or the distribution's package)"
         ));
     }
+    facts.claims(&["LoadError"])?;
     let gem =
         facts.between("cannot load such file -- ", " ").or_else(|| facts.between("cannot load such file -- ", ""))?;
     Some(format!(
@@ -39,9 +44,9 @@ pub(super) fn missing_package(facts: &HintFacts<'_>) -> Option<String> {
     ))
 }
 
-/// Errors whose wording says the reason.
+/// Returns the hint for an error whose wording states the reason.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
-    // V8 aborts after its own message, which is not the last one.
+    // V8 aborts after its own message, which is not the last line.
     let is_abort = facts.was_killed_by(nix::libc::SIGABRT);
     if is_abort && facts.logged("JavaScript heap out of memory").is_some() {
         return Some(HEAP.to_owned());

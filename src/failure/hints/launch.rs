@@ -1,9 +1,9 @@
-//! Scripts that were started in another way than they expect.
+//! Hints about scripts that were started in another way than they expect.
 
 use super::HintFacts;
 use super::facts::HintRow;
 
-/// A launcher: its name as a setting, its program, the flag of the SDK that asks for it, and variables that it sets.
+/// A launcher: its name in settings, its program, the flag of the SDK that selects it, and variables that it sets.
 struct Launcher {
     name: &'static str,
     program: &'static str,
@@ -43,10 +43,16 @@ const LAUNCHERS: [Launcher; 2] = [
     },
 ];
 
-/// The beginning of variables of Slurm.
+/// The prefix of Slurm's variables.
 const OF_SLURM: &str = "SLURM_";
 
-/// A variable of a launcher that is not set.
+/// Returns true if the log has the frame in which `os.environ` raises its exception: `File "<frozen os>", line 679, in
+/// __getitem__`, or `…/os.py", line 679, in …`.
+fn is_of_environment(facts: &HintFacts<'_>) -> bool {
+    facts.mentions(&["<frozen os>\", line * in __getitem__", "/os.py\", line * in __getitem__"]).is_some()
+}
+
+/// Returns the hint for a variable of a launcher that is not set.
 pub(super) fn missing_variable(facts: &HintFacts<'_>) -> Option<String> {
     let variable = unset(facts)?;
     if variable.starts_with(OF_SLURM) {
@@ -55,9 +61,13 @@ pub(super) fn missing_variable(facts: &HintFacts<'_>) -> Option<String> {
              which FOOTPLATE_LAUNCHER=torchrun sets"
         ));
     }
+    // A table may have a column of that name.
+    if facts.mentions(&["/pandas/core/", "/polars/"]).is_some() && !is_of_environment(facts) {
+        return None;
+    }
     let Launcher { name, program, flag, .. } =
         LAUNCHERS.iter().find(|launcher| launcher.variables.contains(&variable))?;
-    // If it started the script, it set the variable, and another process lost it.
+    // If the launcher started the script, it set the variable, and another process lost it.
     (!facts.evidence.command.contains(program)).then(|| {
         format!(
             "{variable} is set by {program}, which did not start this script; set FOOTPLATE_LAUNCHER={name} (in the SDK: \
@@ -66,20 +76,18 @@ pub(super) fn missing_variable(facts: &HintFacts<'_>) -> Option<String> {
     })
 }
 
-/// A variable of the user's that is not set.
+/// Returns the hint for a variable of the user that is not set.
 pub(super) fn unset_variable(facts: &HintFacts<'_>) -> Option<String> {
     let name = facts.between("KeyError: '", "'")?;
     let is_name = name.len() > 2 && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
-    // The frame in which os.environ raises: `File "<frozen os>", line 679, in __getitem__`, or `…/os.py", line 679, in …`.
-    let is_environ =
-        facts.mentions(&["<frozen os>\", line * in __getitem__", "/os.py\", line * in __getitem__"]).is_some();
+    let is_environ = is_of_environment(facts);
     let is_of_launcher = LAUNCHERS.iter().any(|launcher| launcher.variables.contains(&name));
     (is_name && is_environ && !is_of_launcher && !name.starts_with("SM_") && !name.starts_with(OF_SLURM)).then(|| {
         format!("the variable {name} is not set in the container; set it in the job's environment (environment={{'{name}': …}}), or give it a default")
     })
 }
 
-/// Returns the variable that the script missed, from Python, torch or a shell.
+/// Returns the variable that was not set, as reported by Python, torch or a shell.
 pub(super) fn unset<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
     let key =
         || facts.claimed().strip_prefix("KeyError: '").and_then(|rest| rest.split_once('\'')).map(|(name, _)| name);
@@ -95,7 +103,7 @@ pub(super) fn unset<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
         .or_else(shell)
 }
 
-/// Errors whose wording says the reason.
+/// Returns the hint for an error whose wording states the reason.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     facts.advice(ROWS)
 }

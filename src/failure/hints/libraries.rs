@@ -1,8 +1,8 @@
-//! Shared libraries: missing, of another version, or built against another one.
+//! Hints about shared libraries that are missing, have another version, or were built against another library.
 
 use super::HintFacts;
 
-/// Libraries by the beginning of their file names, and the remedy.
+/// The beginnings of the file names of libraries, and the remedies.
 const REMEDIES: &[(&[&str], &str)] = &[
     (
         &["libGL.so", "libgthread-", "libSM.so", "libXext", "libXrender", "libxcb", "libglib-2.0", "libEGL.so"],
@@ -54,7 +54,7 @@ const REMEDIES: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// A shared library that the loader did not find.
+/// Returns the hint for a shared library that the loader did not find.
 pub(super) fn missing(facts: &HintFacts<'_>) -> Option<String> {
     const SAID: &str = ": cannot open shared object file";
     if facts.claims(&["cannot allocate memory in static TLS block"]).is_some() {
@@ -70,7 +70,7 @@ pub(super) fn missing(facts: &HintFacts<'_>) -> Option<String> {
                 .to_owned(),
         );
     }
-    // xgboost, lightgbm and torchaudio report the loader's words with words of their own around them.
+    // xgboost, lightgbm and torchaudio quote the loader's message within their own.
     facts.claims(&[SAID])?;
     let library =
         facts.claimed().split_once(SAID)?.0.rsplit([' ', '\'', '"', '(']).next().filter(|name| name.contains(".so"))?;
@@ -83,7 +83,7 @@ pub(super) fn missing(facts: &HintFacts<'_>) -> Option<String> {
     Some(format!("the library {name} is not in the image or not on the loader's path; {remedy}"))
 }
 
-/// A symbol that a library of another version would have.
+/// Returns the hint for a missing symbol that another version of a library would have.
 pub(super) fn undefined_symbol(facts: &HintFacts<'_>) -> Option<String> {
     let wordings = [".so*undefined symbol: ", "symbol lookup error: ", "Error relocating *: symbol not found"];
     facts.claims(&wordings)?;
@@ -117,7 +117,7 @@ pub(super) fn undefined_symbol(facts: &HintFacts<'_>) -> Option<String> {
     })
 }
 
-/// The C or the C++ library of the image is older than a package needs.
+/// Returns the hint for a C or C++ library of the image that is older than a package needs.
 pub(super) fn glibc(facts: &HintFacts<'_>) -> Option<String> {
     if facts.claims(&["version `GLIBC_* not found", "version 'GLIBC_* not found"]).is_some() {
         let version = facts.between("GLIBC_", "'").unwrap_or("…");
@@ -134,7 +134,7 @@ pub(super) fn glibc(facts: &HintFacts<'_>) -> Option<String> {
     )
 }
 
-/// A package that was built against another NumPy.
+/// Returns the hint for a package that was built against another version of NumPy.
 pub(super) fn numpy(facts: &HintFacts<'_>) -> Option<String> {
     if facts.claims(&["size changed, may indicate binary incompatibility"]).is_some() {
         let number = |start, end| facts.between(start, end).and_then(|digits| digits.parse::<u64>().ok());

@@ -1,4 +1,4 @@
-//! The container's memory: kills by the kernel, and allocations that were refused.
+//! Hints about the container's memory: kills by the kernel, and allocations that were refused.
 
 use super::HintFacts;
 use super::facts::{HintRow, between};
@@ -6,7 +6,7 @@ use crate::machine::Bytes;
 
 pub(super) const LESS_MEMORY: &str = "use a smaller batch, fewer data-loading workers, or an instance with more memory";
 
-/// The cgroup counted a kill.
+/// Returns the hint for a kill that the cgroup counted.
 pub(super) fn counted(facts: &HintFacts<'_>) -> Option<String> {
     let memory = facts.evidence.memory?;
     let whose = if memory.whole_machine { "the machine's" } else { "the container's" };
@@ -19,7 +19,7 @@ pub(super) fn counted(facts: &HintFacts<'_>) -> Option<String> {
     Some(format!("out of memory{figures}; {LESS_MEMORY}"))
 }
 
-/// A SIGKILL that neither the cgroup nor a stop explains.
+/// Returns the hint for a SIGKILL that neither the cgroup nor a stop explains.
 pub(super) fn killed(facts: &HintFacts<'_>) -> Option<String> {
     let is_known = facts.evidence.memory.is_some() || facts.evidence.stopped.is_some();
     let was_killed = facts.was_killed_by(nix::libc::SIGKILL)
@@ -32,7 +32,8 @@ pub(super) fn killed(facts: &HintFacts<'_>) -> Option<String> {
                 "terminated with signal SIGKILL",
             ])
             .is_some();
-    // timeout(1) says so itself, and Ray only guesses: `There are some potential root causes. (1) The process is killed by …`.
+    // timeout(1) reports this itself, and Ray only guesses:
+    // `There are some potential root causes. (1) The process is killed by …`.
     if facts.claims(&["(1) The process is killed by SIGKILL"]).is_some() && !is_known {
         return Some(format!("the worker ended without an exception, and Ray does not know why; {}", unproven(facts)));
     }
@@ -42,7 +43,7 @@ pub(super) fn killed(facts: &HintFacts<'_>) -> Option<String> {
     Some(format!("killed by SIGKILL; {}", unproven(facts)))
 }
 
-/// Returns what is known about memory after a process was killed, and what to look at.
+/// Returns the known facts about memory after a process was killed, and the next steps to find the reason.
 pub(super) fn unproven(facts: &HintFacts<'_>) -> String {
     if facts.kills_are_counted() {
         "the container's cgroup counted no kill for want of memory: look for kill() in your code or a library, a watchdog, \
@@ -55,9 +56,9 @@ pub(super) fn unproven(facts: &HintFacts<'_>) -> String {
     }
 }
 
-/// An allocation that was refused, whatever the reason.
+/// Returns the hint for an allocation that was refused for any reason.
 pub(super) fn refused(facts: &HintFacts<'_>) -> Option<String> {
-    // The loader's room for thread-local data is not the container's memory.
+    // The loader's space for thread-local data is not the container's memory.
     if facts.evidence.memory.is_some() || facts.claims(&["static TLS block", "cudaErrorMemoryAllocation"]).is_some() {
         return None;
     }
@@ -70,17 +71,17 @@ pub(super) fn refused(facts: &HintFacts<'_>) -> Option<String> {
              instance with more memory"
         ));
     }
-    let asked = between(claimed, "DefaultCPUAllocator: can't allocate memory: you tried to allocate ", " bytes")
+    let requested = between(claimed, "DefaultCPUAllocator: can't allocate memory: you tried to allocate ", " bytes")
         .or_else(|| between(claimed, "DefaultCPUAllocator: not enough memory: you tried to allocate ", " bytes"))
         .or_else(|| between(claimed, "ArrowMemoryError: malloc of size ", " failed"))
         .or_else(|| between(claimed, "ArrowMemoryError: realloc of size ", " failed"))
         .or_else(|| between(claimed, "memory allocation of ", " bytes failed"))
         .and_then(|digits| digits.parse().ok());
-    if let Some(asked) = asked {
+    if let Some(requested) = requested {
         return Some(format!(
             "one allocation asked for {}, which was refused; check the sizes, load the data in parts, or use an instance \
              with more memory",
-            Bytes(asked)
+            Bytes(requested)
         ));
     }
     if contains_cpu_tensor(facts) {
@@ -88,7 +89,7 @@ pub(super) fn refused(facts: &HintFacts<'_>) -> Option<String> {
             "a tensor did not fit into the main memory (it was on the CPU, not on a GPU); {LESS_MEMORY}"
         ));
     }
-    // A message of its own tells that the script raised it.
+    // If the exception has a message, the script raised it itself.
     let is_bare = facts.exception() == Some("MemoryError") && !facts.claimed().starts_with("MemoryError: ");
     if is_bare {
         return Some(

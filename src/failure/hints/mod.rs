@@ -1,9 +1,10 @@
-//! Hints: one sentence on what the evidence points to, a semicolon, and the remedy.
+//! Hints: one sentence with the problem that the evidence points to, a semicolon, and the remedy.
 //!
-//! Each subject has a file with functions from [`HintFacts`] to a hint. [`hints`] asks them in one order, the most certain
-//! first. A hint is true or absent: it follows from a figure of the machine, or from the exact wording of a library or
-//! program, in the headline or in what led to it. Wordings are searched in the ends of these texts, which are short, so
-//! that judging stays fast whatever a script prints; patterns are compiled only after a wording was found.
+//! Each subject has a file with functions from [`HintFacts`] to a hint. [`hints`] calls them in one order, the most
+//! certain first. A hint is only given if it is certainly true: it follows from a figure of the machine, or from the
+//! exact wording of a library or program in the headline or in the exceptions that led to it. Wordings are searched
+//! only at the two ends of a text, and patterns are compiled only after a wording was found. Judging therefore stays
+//! fast, whatever a script prints.
 
 mod cloud;
 mod compiler;
@@ -29,6 +30,7 @@ mod program;
 mod stop;
 mod system;
 mod versions;
+mod wordless;
 mod workers;
 
 use std::path::Path;
@@ -39,18 +41,18 @@ use crate::event::Ending;
 
 pub(super) use facts::{HintFacts, JudgedFailure};
 
-/// The maximum number of hints: more would crowd out the other lines of the failure text.
+/// The maximum number of hints. More hints would leave too little space for the other lines of the failure text.
 const MAX_HINTS: usize = 2;
 
 /// A function that returns a hint if the facts support it.
 type Hint = fn(&HintFacts<'_>) -> Option<String>;
 
-/// The exceptions whose words lead to a hint.
+/// The exceptions whose texts may lead to a hint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trust {
-    /// All of them.
+    /// All exceptions.
     Anyone,
-    /// Those that report an error of their own. `ValueError: row 7: No space left on device` can only quote one.
+    /// Exceptions that report an error of their own. `ValueError: row 7: No space left on device` can only quote one.
     Reporters,
 }
 
@@ -86,6 +88,7 @@ const ALL: &[(Hint, Trust)] = &[
     (parameters::arguments, Trust::Anyone),
     (launch::advice, Trust::Anyone),
     (models::advice, Trust::Anyone),
+    (wordless::advice, Trust::Anyone),
     (compiler::advice, Trust::Anyone),
     (imports::missing_module, Trust::Reporters),
     (imports::missing_name, Trust::Anyone),
@@ -125,13 +128,14 @@ pub(super) fn hints(facts: &HintFacts<'_>) -> Vec<String> {
     ALL.iter().filter_map(told).take(MAX_HINTS).collect()
 }
 
-/// Returns the hints of a failure that reads like the consequence of another one, if these ranks had ended before it with exit
-/// code 0.
+/// Returns the hints of a failure that reads like the consequence of another one, if the given ranks had ended before
+/// it with exit code 0.
 pub fn with_ranks_that_left(ranks: &[usize], hints: Vec<String>) -> Vec<String> {
     peers::left_early(ranks).into_iter().chain(hints).take(MAX_HINTS).collect()
 }
 
-/// Returns the hint for an installer of packages that failed with this complaint, if one follows from it.
+/// Returns the hint for an installer of packages that failed with this error message, if a hint follows from the
+/// message.
 pub fn installer_hints(ending: Ending, complaint: &str) -> Vec<String> {
     let log = Log::read(b"");
     let evidence = Evidence::new(ending, b"", b"", Path::new(""), String::new());

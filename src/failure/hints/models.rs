@@ -1,18 +1,18 @@
-//! Models of PyTorch: their parameters, and checkpoints of them.
+//! Hints about models of PyTorch: their parameters, and checkpoints of them.
 
 use super::HintFacts;
 use super::facts::HintRow;
 
-/// The prefixes that wrappers of models put before the names of parameters, and the wrappers.
+/// The prefixes that wrappers of models add to the names of parameters, and the wrappers.
 const PREFIXES: [(&str, &str); 2] =
     [("module.", "DataParallel or DistributedDataParallel"), ("_orig_mod.", "torch.compile")];
 
-/// Errors whose wording says the reason.
+/// Returns the hint for an error whose wording states the reason.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     wrapped(facts).or_else(|| facts.advice(ROWS))
 }
 
-/// A checkpoint whose names have a wrapper's prefix, or lack it.
+/// Returns the hint for a checkpoint whose names have a wrapper's prefix, or lack it.
 fn wrapped(facts: &HintFacts<'_>) -> Option<String> {
     let missing = facts.between("Missing key(s) in state_dict: \"", "\"")?;
     let unexpected = facts.between("Unexpected key(s) in state_dict: \"", "\"")?;

@@ -1,4 +1,4 @@
-//! The network outside of the job: names, routes, proxies and certificates.
+//! Hints about the network outside the job: names, routes, proxies and certificates.
 
 use super::HintFacts;
 use super::facts::{HintRow, between};
@@ -19,14 +19,14 @@ const UNRESOLVED: &[&str] = &[
     "getaddrinfo ENOTFOUND",
     "getaddrinfo EAI_AGAIN",
     "java.net.UnknownHostException",
-    "no such host",
+    "lookup *: no such host",
     "Could not contact DNS servers",
     "Temporary failure resolving '",
 ];
 
-/// A name that has no address here.
+/// Returns the hint for a name that cannot be resolved.
 pub(super) fn unresolved(facts: &HintFacts<'_>) -> Option<String> {
-    facts.tells(UNRESOLVED)?;
+    facts.wording(UNRESOLVED)?;
     let name = name(facts);
     let is_peer = name.is_some_and(|name| facts.evidence.hosts.iter().any(|host| host == name));
     let shown = name.map(|name| format!("{name} ")).unwrap_or_default();
@@ -42,9 +42,11 @@ pub(super) fn unresolved(facts: &HintFacts<'_>) -> Option<String> {
     })
 }
 
-/// Returns the name that could not be resolved, if the error has it.
+/// Returns the name that could not be resolved, if the error contains it.
 fn name<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
-    const AROUND: [(&str, &str); 12] = [
+    const AROUND: [(&str, &str); 14] = [
+        ("The IPv4 network address of ", " "),
+        ("The IPv6 network address of ", " "),
         ("Failed to resolve '", "'"),
         ("HTTPSConnectionPool(host='", "'"),
         ("HTTPConnectionPool(host='", "'"),
@@ -63,10 +65,10 @@ fn name<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
     found.or_else(|| between(facts.claimed(), "lookup ", " on ").filter(plausible))
 }
 
-/// Errors of connections to the outside.
+/// Returns the hint for an error of a connection to the outside.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
-    // AWS's own error says more, and NCCL's is about a host of the job.
-    if facts.tells(&["endpoint URL", "NCCL error", "ncclSystemError"]).is_some() {
+    // AWS's own error is more informative, and NCCL's is about a host of the job.
+    if facts.wording(&["endpoint URL", "NCCL error", "ncclSystemError"]).is_some() {
         return None;
     }
     facts.advice_of_chain(ROWS)

@@ -1,16 +1,25 @@
-//! Packages that an installer cannot find, reconcile or build.
+//! Hints about packages that an installer cannot find, reconcile or build.
 
 use super::HintFacts;
 use super::facts::HintRow;
 
-/// An installer of footplate's that failed, from its complaint.
+/// Returns the hint for a failed installer that footplate ran, from the installer's error message.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     facts.advice(&[NOT_FOUND, CONFLICT]).or_else(|| facts.advice(ROWS))
 }
 
-/// An installer that the script itself ran. Only wordings that nothing else uses count.
+/// Returns the hint for a failed installer that the script itself ran. Only wordings that no other program uses count.
 pub(super) fn advice_for_script(facts: &HintFacts<'_>) -> Option<String> {
-    facts.advice(&[NOT_FOUND, CONFLICT])
+    let by_installer = [
+        "ERROR: ",
+        "npm ERR!",
+        "npm error",
+        "requirements are unsatisfiable",
+        "PackagesNotFoundError",
+        "UnsatisfiableError",
+    ];
+    let is_own = facts.exception().is_none() || facts.claims(&by_installer).is_some();
+    facts.advice(&[NOT_FOUND, CONFLICT]).filter(|_| is_own)
 }
 
 const NOT_FOUND: HintRow = HintRow {
@@ -109,7 +118,7 @@ const ROWS: &[HintRow] = &[
     },
 ];
 
-/// An index that was not reached; it is asked before anything is said about the package.
+/// Returns the hint for an index that was not reached. It takes precedence over hints about the package.
 pub(super) fn unreached(facts: &HintFacts<'_>) -> Option<String> {
     facts.claims(&[
         "index could not be reached",

@@ -1,21 +1,21 @@
-//! Channels and hyperparameters that do not fit the script.
+//! Hints about channels and hyperparameters that do not fit the script.
 
 use super::HintFacts;
 use super::launch::unset;
 
-/// The beginning of the variables that hold the folders of channels.
+/// The prefix of the variables with the folders of channels.
 const CHANNEL: &str = "SM_CHANNEL_";
 
 /// The maximum number of channels that a hint lists.
 const SHOWN: usize = 8;
 
-/// A channel that the job does not have: its variable is not set, or its folder does not exist.
+/// Returns the hint for a channel that the job does not have: its variable is not set, or its folder does not exist.
 pub(super) fn channel(facts: &HintFacts<'_>) -> Option<String> {
     let around = &facts.evidence.job;
     let is_known = |name: &str| around.channels.iter().any(|channel| variable(channel) == variable(name));
     let by_variable = || unset(facts)?.strip_prefix(CHANNEL).map(str::to_lowercase);
     let by_path = || {
-        // Without the folder of the inputs, a path tells nothing.
+        // If the folder of the inputs is not known, a path cannot be attributed to a channel.
         let inputs = around.inputs.as_deref().filter(|inputs| !inputs.is_empty())?;
         let is_missing =
             facts.claims(&["o such file or directory", "FileNotFoundError", "does not exist", "not found"]).is_some();
@@ -43,7 +43,7 @@ fn variable(channel: &str) -> String {
     format!("{CHANNEL}{}", channel.to_uppercase().replace(['-', '.'], "_"))
 }
 
-/// A hyperparameter that the script does not accept, or one that it misses.
+/// Returns the hint for a hyperparameter that the script does not accept, or for a missing one.
 pub(super) fn arguments(facts: &HintFacts<'_>) -> Option<String> {
     let names = &facts.evidence.job.hyperparameters;
     let is_hyperparameter = |word: &str| {
@@ -58,7 +58,7 @@ pub(super) fn arguments(facts: &HintFacts<'_>) -> Option<String> {
                  (or use parse_known_args), or remove the hyperparameter"
             ));
         }
-        // A switch of the script, such as store_true, takes no value, but a hyperparameter always has one.
+        // A switch of the script, such as store_true, takes no value, but a hyperparameter always has a value.
         let is_value = !unknown.starts_with('-') && facts.evidence.command.contains(&format!(" {unknown}"));
         return (is_value && !names.is_empty()).then(|| {
             format!(
@@ -82,14 +82,16 @@ pub(super) fn arguments(facts: &HintFacts<'_>) -> Option<String> {
     })
 }
 
-/// absl's words about a flag whose value it refuses.
+/// absl's messages about a flag whose value it refuses.
 const REFUSED_FLAG: [&str; 2] = ["IllegalFlagValueError", "Flags parsing error: flag --"];
 
-/// Returns the argument that a parser does not know: of argparse, click, absl, fire, getopt, transformers, R's optparse.
+/// Returns the argument that a parser does not know. The parser is that of argparse, click, absl, fire, getopt,
+/// transformers, or R's optparse.
 fn unknown_argument(facts: &HintFacts<'_>) -> Option<String> {
     let argument = facts
         .between("unrecognized arguments: ", "")
         .or_else(|| facts.between("unrecognized arguments: ", " "))
+        .or_else(|| facts.between("ambiguous option: ", " "))
         .or_else(|| facts.between("No such option: ", ""))
         .or_else(|| facts.between("No such option: ", " "))
         .or_else(|| facts.between("No such option '", "'"))
@@ -107,7 +109,7 @@ fn unknown_argument(facts: &HintFacts<'_>) -> Option<String> {
     Some(format!("{dashes}{first}"))
 }
 
-/// Returns true if the parser names its flags without dashes (absl).
+/// Returns true if the parser prints flags without dashes, as absl does.
 fn argument_is_flag(facts: &HintFacts<'_>) -> bool {
     facts.claims(&["Unknown command line flag"]).is_some()
 }
@@ -124,7 +126,7 @@ fn refused_argument<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
     argument.split(['/', ' ']).find(|word| word.starts_with("--")).or(Some(argument))
 }
 
-/// Returns the first argument that a parser misses.
+/// Returns the first argument that a parser reports as missing.
 fn missing_argument<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
     let list = facts
         .between("the following arguments are required: ", "")
@@ -133,7 +135,7 @@ fn missing_argument<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
     list.split([',', ' ', '/']).find(|word| word.starts_with("--"))
 }
 
-/// Returns true if the parser is that of the script, and not that of a program that the script started.
+/// Returns true if the parser is the script's, and not that of a program that the script started.
 fn is_of_script(facts: &HintFacts<'_>) -> bool {
     let program = facts.claimed().split_once(": error: ").map(|(program, _)| program);
     let usage = || facts.between_of_tail("Usage: ", " ");

@@ -1,12 +1,12 @@
-//! Communication between ranks: NCCL, Gloo, EFA and the meeting of the ranks.
+//! Hints about communication between ranks: NCCL, Gloo, EFA and the rendezvous.
 
 use super::HintFacts;
 use super::facts::HintRow;
 use crate::failure::nccl;
 
-/// Errors between ranks, the reasons that NCCL's log shows first.
+/// Returns the hint for an error between ranks. The reasons in NCCL's log are tried first.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
-    // Shared memory, GPUs and addresses that are in use have hints of their own.
+    // Errors about shared memory, GPUs and addresses in use have other hints.
     let is_known =
         facts.mentions(&["shared memory segment", "Duplicate GPU", "Cuda failure", "unhandled cuda error"]).is_some();
     let concerns_nccl = facts.claims(&["NCCL", "nccl", "NET/", "libfabric", "fi_"]).is_some();
@@ -22,7 +22,8 @@ pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     facts.advice(MEETINGS).or_else(|| lost(facts)).or_else(|| if is_known { None } else { facts.advice(SYSTEM) })
 }
 
-/// Returns the hint for an error about a rank that is gone, if these ranks had ended before with exit code 0.
+/// Returns the hint for an error about a rank that has ended, if the given ranks had ended before the error with exit
+/// code 0.
 pub(in crate::failure) fn left_early(ranks: &[usize]) -> Option<String> {
     const SHOWN: usize = 4;
     let names: Vec<String> = ranks.iter().take(SHOWN).map(usize::to_string).collect();
@@ -38,7 +39,7 @@ pub(in crate::failure) fn left_early(ranks: &[usize]) -> Option<String> {
     ))
 }
 
-/// A connection to another rank that was lost.
+/// Returns the hint for a lost connection to another rank.
 fn lost(facts: &HintFacts<'_>) -> Option<String> {
     let wordings = [
         "ncclRemoteError",
@@ -62,7 +63,7 @@ fn lost(facts: &HintFacts<'_>) -> Option<String> {
     })
 }
 
-/// The reasons in NCCL's own words, in the headline or in its log.
+/// The reasons in NCCL's wording, in the headline or in NCCL's log.
 const NETWORKS: &[HintRow] = &[
     HintRow {
         wordings: &["no socket interface found", "No interface found", "o network interface found"],
@@ -117,7 +118,7 @@ const NETWORKS: &[HintRow] = &[
     },
 ];
 
-/// Errors of ranks that look for each other.
+/// Errors of ranks that cannot find each other.
 const MEETINGS: &[HintRow] = &[
     HintRow {
         wordings: &["gloo*Unable to find address for: ", "Gloo connectFullMesh failed"],
@@ -143,7 +144,7 @@ const MEETINGS: &[HintRow] = &[
     },
 ];
 
-/// The error class of NCCL without a reason.
+/// NCCL's error class for errors without a stated reason.
 const SYSTEM: &[HintRow] = &[
     HintRow {
         wordings: &["ncclSystemError", "unhandled system error"],

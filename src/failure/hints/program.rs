@@ -1,4 +1,4 @@
-//! Programs that could not be started, that crashed, or that ran out of time.
+//! Hints about programs that could not be started, that crashed, or that ran out of time.
 
 use std::sync::LazyLock;
 
@@ -21,9 +21,9 @@ static NEGATIVE: LazyLock<Regex> = LazyLock::new(|| {
 
 static PYTHON: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:^|[/ ])python[\d.]*(?: |$)|\.py\b"));
 
-/// A program that the shell or the kernel could not start.
+/// Returns the hint for a program that the shell or the kernel could not start.
 pub(super) fn not_executable(facts: &HintFacts<'_>) -> Option<String> {
-    if facts.claims(&["^M", "\\r'", "\\r’", "$'\\r'"]).is_some() && facts.code != 0 && facts.exception().is_none() {
+    if facts.claims(&["^M:", "\\r'", "\\r’", "$'\\r'"]).is_some() && facts.code != 0 && facts.exception().is_none() {
         return Some("the script has Windows line ends; convert it with dos2unix or sed -i 's/\\r$//'".to_owned());
     }
     let architecture =
@@ -63,9 +63,9 @@ pub(super) fn not_executable(facts: &HintFacts<'_>) -> Option<String> {
     })
 }
 
-/// A crash of native code.
+/// Returns the hint for a crash of native code.
 pub(super) fn crashed(facts: &HintFacts<'_>) -> Option<String> {
-    // A runtime that found an error ends by such an instruction, too.
+    // A runtime that found an error also ends with such an instruction.
     let is_trap = facts.mentions(&["Fatal error: "]).is_some();
     if facts.was_killed_by(nix::libc::SIGILL) && !is_trap || facts.claims(&["llegal instruction"]).is_some() {
         let text =
@@ -78,8 +78,12 @@ pub(super) fn crashed(facts: &HintFacts<'_>) -> Option<String> {
     if (is_own && is_blind) || is_child {
         return Some("native code crashed; set PYTHONFAULTHANDLER=1 to see in which line of Python".to_owned());
     }
-    // Python names the signal that killed a child process by a negative exit code.
-    let found = NEGATIVE.captures(facts.claimed())?;
+    // Python reports the signal that killed a child process as a negative exit code.
+    let concerns_process =
+        ["xit", "eturn", "rocess", "ommand", "orker", "hild", "ank", "job", "died", "fail", "script"]
+            .iter()
+            .any(|word| facts.claimed().contains(word));
+    let found = NEGATIVE.captures(facts.claimed()).filter(|_| concerns_process)?;
     let number = found[1].parse().ok()?;
     let signal = Ending::Signaled(number);
     [4, 6, 7, 8, 11].contains(&number).then(|| {
@@ -90,15 +94,15 @@ pub(super) fn crashed(facts: &HintFacts<'_>) -> Option<String> {
     })
 }
 
-/// A program that timeout(1) stopped.
+/// Returns the hint for a program that timeout(1) stopped.
 pub(super) fn timed_out(facts: &HintFacts<'_>) -> Option<String> {
     if facts.mentions(&["timeout: sending signal"]).is_some() {
         let text = "timeout(1) ended a program after its time limit; raise the limit, or find what hangs";
         return Some(text.to_owned());
     }
-    // xargs has the same code for a program that ended with 255.
+    // xargs uses this exit code for a program that ended with 255.
     let is_of_xargs = facts.mentions(&["xargs: *exited with status 255"]).is_some();
-    (facts.code == TIMED_OUT && !is_of_xargs).then(|| {
+    (facts.code == TIMED_OUT && !is_of_xargs && facts.exception().is_none()).then(|| {
         "exit code 124 is that of timeout(1) after its time limit; if the script runs a program under timeout, raise the limit, or find what \
          hangs"
             .to_owned()

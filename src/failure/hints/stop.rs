@@ -1,8 +1,8 @@
-//! Stops that footplate passed on, and those of others.
+//! Hints about stop signals that footplate passed on, and about those that others sent.
 
 use super::HintFacts;
 
-/// footplate passed on a stop signal.
+/// Returns the hint for a stop signal that footplate passed on.
 pub(super) fn stopped(facts: &HintFacts<'_>) -> Option<String> {
     let stop = facts.evidence.stopped.as_ref()?;
     let (signal, grace) = (&stop.signal, stop.grace_seconds);
@@ -15,7 +15,8 @@ pub(super) fn stopped(facts: &HintFacts<'_>) -> Option<String> {
     })
 }
 
-/// SIGTERM killed the process or ended torchrun, and footplate was not told to stop, and told none to end.
+/// Returns the hint for a SIGTERM that killed the process or ended torchrun, although footplate had received no stop
+/// signal and had told no process to end.
 pub(super) fn not_stopped(facts: &HintFacts<'_>) -> Option<String> {
     let was_sent = facts.claimed().starts_with("killed by SIGTERM")
         || facts.between("SignalException: Process ", " got signal: 15").is_some();

@@ -1,9 +1,9 @@
-//! Limits of the kernel and of the container's environment.
+//! Hints about limits of the kernel and of the container's environment.
 
 use super::HintFacts;
 use super::facts::HintRow;
 
-/// A limit that was reached.
+/// Returns the hint for a limit that was reached.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     if facts.was_killed_by(nix::libc::SIGXCPU) {
         return Some("a limit on CPU time was reached (ulimit -t); raise it in the script or image".to_owned());
@@ -21,6 +21,10 @@ const ROWS: &[HintRow] = &[
         wordings: &["EOFError: EOF when reading a line"],
         hint: "the script asked for input, and a job has no terminal; pass the answer as a hyperparameter, or as an option of the program that \
                asks",
+    },
+    HintRow {
+        wordings: &["bdb.BdbQuit"],
+        hint: "a breakpoint() is left in the code, and a job has no terminal; remove it, or set PYTHONBREAKPOINT=0",
     },
     HintRow {
         wordings: &["Too many open files", "EMFILE: ", "ENFILE: ", "[Errno 24]", "received 0 items of ancdata"],

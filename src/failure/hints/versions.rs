@@ -1,14 +1,14 @@
-//! Names and syntax that only other versions of Python or of a library have.
+//! Hints about names and syntax that only other versions of Python or of a library have.
 
 use super::HintFacts;
 use super::facts::HintRow;
 
-/// Errors whose wording says which version is meant.
+/// Returns the hint for an error whose wording shows which version is needed.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     facts.advice(ROWS).or_else(|| hidden(facts)).or_else(|| renamed(facts))
 }
 
-/// Classes of libraries whose arguments change between releases, by the package to set.
+/// Classes of libraries whose arguments change between releases, grouped by the package whose version must be set.
 const RENAMING: &[(&str, &[&str])] = &[
     ("transformers", &["TrainingArguments", "Seq2SeqTrainingArguments", "Seq2SeqTrainer", "BitsAndBytesConfig"]),
     (
@@ -31,7 +31,7 @@ const RENAMING: &[(&str, &[&str])] = &[
     ("scikit-learn", &["OneHotEncoder"]),
 ];
 
-/// An argument that the installed release of a library does not have.
+/// Returns the hint for an argument that the installed release of a library does not have.
 fn renamed(facts: &HintFacts<'_>) -> Option<String> {
     let rest = facts.claimed().strip_prefix("TypeError: ")?;
     let (class, _) = rest.split_once(".__init__() got an unexpected keyword argument '")?;
@@ -43,7 +43,8 @@ fn renamed(facts: &HintFacts<'_>) -> Option<String> {
     ))
 }
 
-/// A file of the user's that has the name of a module and hides it: the module then lacks every name.
+/// Returns the hint for a file of the user that has the name of a module and hides it, so that all names of the module
+/// are missing.
 fn hidden(facts: &HintFacts<'_>) -> Option<String> {
     let module = facts.between("AttributeError: module '", "' has no attribute '")?;
     let is_name = !module.is_empty() && module.chars().all(|c| c.is_alphanumeric() || c == '_');
@@ -52,7 +53,7 @@ fn hidden(facts: &HintFacts<'_>) -> Option<String> {
     is_file.then(|| format!("{file} in the source folder hides Python's own module {module}; rename the file"))
 }
 
-/// Modules of Python whose names projects also give to files of their own.
+/// Modules of Python whose names projects also give to their own files.
 const OF_PYTHON: &[&str] = &[
     "abc",
     "ast",

@@ -1,4 +1,4 @@
-//! Failures of the build tools CMake and Gradle:
+//! Failures of the build tools CMake and Gradle, and of the compilers of Scala and Kotlin:
 //!
 //! ```text
 //! CMake Error at CMakeLists.txt:3 (find_package):
@@ -11,18 +11,33 @@
 //! Execution failed for task ':fit'.
 //! > no rows
 //! ```
+//!
+//! ```text
+//! [error] ./Fit.scala:3:11
+//! [error] Not found: lode
+//! ```
+//!
+//! ```text
+//! e: file:///opt/ml/code/Main.kt:5:7 Unresolved reference: lode
+//! ```
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use super::cursor::Cursor;
-use super::traceback::Raised;
+use super::traceback::{Raised, Reading};
 use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
 static CMAKE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"^CMake Error(?: at (?P<path>[^\s:]+):(?P<line>\d+) \((?P<function>\w+)\))?:(?P<first> .*)?$")
+});
+
+static COMPILER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"^(?:\[error\]|e:) (?:file://)?(?P<path>\S+\.(?:scala|sc|kts?|java)):(?P<line>\d+)(?::\d+)?:?(?: (?P<message>\S.*))?$",
+    )
 });
 
 /// The line above Gradle's reason.
@@ -31,13 +46,32 @@ const GRADLE: &str = "* What went wrong:";
 /// The maximum number of lines of a message.
 const MAX_LINES: usize = 30;
 
-/// Returns true if a failure may begin at a line.
+/// Returns true if a failure may begin at this line.
 pub(super) fn begins(line: &str) -> bool {
-    line.starts_with("CMake Error") || line == GRADLE
+    line.starts_with("CMake Error") || line == GRADLE || line.starts_with("[error] ") || line.starts_with("e: ")
 }
 
 /// Reads a failure.
-pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
+pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
+    if let Some(found) = COMPILER.captures(cursor.line()?) {
+        cursor.at += 1;
+        return compiled(cursor, &found).map(|raised| Reading::of_series(vec![raised]));
+    }
+    built(cursor).map(Reading::here)
+}
+
+/// Reads an error that a compiler found, whose first line was read.
+fn compiled(cursor: &mut Cursor<'_>, found: &regex::Captures<'_>) -> Option<Raised> {
+    let first = found.name("message").map(|message| message.as_str());
+    let message = first.or_else(|| cursor.take()?.strip_prefix("[error] "))?.to_owned();
+    // The source line and a mark are below the message.
+    while cursor.take_if(|line| line.starts_with("[error] ") && !COMPILER.is_match(line)).is_some() {}
+    let frame = Frame::new(&found["path"], found["line"].parse().unwrap_or(0), None);
+    Some(Raised { message, frames: vec![frame], ..Raised::default() })
+}
+
+/// Reads a failure of CMake or Gradle.
+fn built(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     let line = cursor.line()?;
     if line == GRADLE {
         cursor.at += 1;
@@ -52,7 +86,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     while let Some(line) = cursor.take_if(|line| line.is_empty() || line.starts_with("  ")) {
         lines.push(line.trim());
     }
-    // The message is wrapped. Its first paragraph says what went wrong.
+    // The message is wrapped. Its first paragraph states the error.
     let first: Vec<&str> =
         lines.iter().copied().skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty()).collect();
     let rest: Vec<&str> = lines

@@ -1,13 +1,14 @@
 //! The position of a reader in the lines of one writer.
 
-/// The lines of one writer, and the line that is read next.
+/// The lines of one writer, and the position of the next line to read.
 pub(super) struct Cursor<'l> {
     pub(super) lines: &'l [&'l str],
     /// The index of the next line.
     pub(super) at: usize,
-    /// The first line that no traceback has taken yet: no reader looks back beyond it.
+    /// The index of the first line that no traceback has taken yet. No reader looks back beyond it.
     pub(super) floor: usize,
-    /// True if the interpreter ignored the exception that is read: the program goes on writing right after it.
+    /// True if the interpreter ignored the exception that is being read. The program's next output then follows
+    /// directly.
     pub(super) is_ignored: bool,
 }
 
@@ -17,21 +18,21 @@ impl<'l> Cursor<'l> {
         self.lines.get(self.at).copied()
     }
 
-    /// Returns the next line and passes it.
+    /// Returns the next line and moves past it.
     pub(super) fn take(&mut self) -> Option<&'l str> {
         let line = self.line()?;
         self.at += 1;
         Some(line)
     }
 
-    /// Returns the next line and passes it, if it satisfies a condition.
+    /// Returns the next line and moves past it, if the line satisfies a condition.
     pub(super) fn take_if(&mut self, accept: impl FnOnce(&str) -> bool) -> Option<&'l str> {
         let line = self.line().filter(|line| accept(line))?;
         self.at += 1;
         Some(line)
     }
 
-    /// Passes empty lines.
+    /// Moves past empty lines.
     pub(super) fn skip_empty(&mut self) {
         while self.take_if(str::is_empty).is_some() {}
     }

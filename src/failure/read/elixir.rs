@@ -19,14 +19,36 @@ static ERROR: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\*\* \((?P<name>[A-Z
 
 static CALL: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"^    (?P<library>\([\w.]+ [\w.-]+\) )?(?P<path>[^\s:]+\.(?:exs?|erl)):(?P<line>\d+): (?P<function>\S+).*$|^    \([\w.]+ [\w.-]+\) ",
+        r"^    (?:\((?P<app>[\w.]+) [\w.-]+\) )?(?P<path>[^\s:]+\.(?:exs?|erl)):(?P<line>\d+): (?P<function>\S+).*$|^    \([\w.]+ [\w.-]+\) ",
     )
 });
+
+/// The applications of the language and of its libraries. The script's own application is named in the same way.
+const OF_LANGUAGE: [&str; 18] = [
+    "elixir",
+    "stdlib",
+    "kernel",
+    "erts",
+    "compiler",
+    "mix",
+    "ex_unit",
+    "logger",
+    "eex",
+    "iex",
+    "nx",
+    "exla",
+    "axon",
+    "explorer",
+    "jason",
+    "ecto",
+    "ecto_sql",
+    "db_connection",
+];
 
 /// The maximum number of lines of a message.
 const MAX_MESSAGE: usize = 20;
 
-/// Returns true if an error may begin at a line.
+/// Returns true if an error may begin at this line.
 pub(super) fn begins(line: &str) -> bool {
     line.starts_with("** (")
 }
@@ -43,7 +65,8 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
         if let (Some(path), Some(number)) = (call.name("path"), call.name("line")) {
             let function = call.name("function").map(|name| name.as_str().to_owned());
             let frame = Frame::new(path.as_str(), number.as_str().parse().unwrap_or(0), function);
-            frames.push(Frame { is_library: call.name("library").is_some(), ..frame });
+            let is_library = call.name("app").is_some_and(|app| OF_LANGUAGE.contains(&app.as_str()));
+            frames.push(Frame { is_library, ..frame });
         }
         cursor.at += 1;
     }

@@ -25,7 +25,7 @@ const MAX_MESSAGE: usize = 12;
 /// The beginnings of the line that names the error.
 const STARTS: [&str; 2] = ["panic: ", "fatal error: "];
 
-/// Returns true if a panic may begin at a line.
+/// Returns true if a panic may begin at this line.
 pub(super) fn begins(line: &str) -> bool {
     STARTS.iter().any(|start| line.starts_with(start))
 }
@@ -53,7 +53,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
             function = Some(line.to_owned());
         }
     }
-    // The other goroutines say no more.
+    // The other goroutines add no information.
     loop {
         let from = cursor.at;
         cursor.skip_empty();

@@ -30,20 +30,20 @@ use super::traceback::Raised;
 use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
-/// A call of `stackprinter`, which does not indent it.
+/// A call of `stackprinter`, which prints it without indentation.
 static CALL: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^File "(.*)", line (\d+)(?:, in (.*))?$"#));
 
 /// The rule around the variables of a call.
 const DOTS: &str = "    ..........";
 
-/// The line of `pretty_errors` that names an exception. The message stands below it.
+/// The line of `pretty_errors` that names an exception. The message is below it.
 static NAME: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^((?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning)):$"));
 
 /// The maximum number of lines of a traceback.
 const MAX_LINES: usize = 400;
 
-/// Returns true if a traceback may begin at a line.
+/// Returns true if a traceback may begin at this line.
 pub(super) fn begins(line: &str) -> bool {
     line.starts_with("File \"") || is_rule(line)
 }
@@ -54,7 +54,7 @@ fn is_rule(line: &str) -> bool {
     line.len() >= 20 && first.is_some_and(|first| line.chars().all(|c| c == first))
 }
 
-/// Reads the exception of a traceback that begins at this line.
+/// Reads the exception of the traceback that begins at the cursor.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     let raised = if is_rule(cursor.line()?) { pretty(cursor) } else { printed(cursor) };
     raised.map(|raised| vec![raised])
@@ -65,7 +65,7 @@ fn printed(cursor: &mut Cursor<'_>) -> Option<Raised> {
     let has_variables = cursor.find(MAX_LINES, |line| line.starts_with(DOTS) || line.starts_with("--> "))?;
     let name = cursor.find(MAX_LINES, python::is_named).filter(|name| *name > has_variables)?;
     let lines = &cursor.lines[cursor.at..name];
-    // The lines of a traceback are calls, or indented.
+    // Each line of a traceback is a call or is indented.
     let is_of_traceback = |line: &&str| {
         line.is_empty() || line.starts_with([' ', '\t']) || line.starts_with("--> ") || CALL.is_match(line)
     };
@@ -95,7 +95,8 @@ fn pretty(cursor: &mut Cursor<'_>) -> Option<Raised> {
     Some(Raised { name, message: message.join("\n"), frames, ..Raised::default() })
 }
 
-/// Returns the call in a line of three words, which can be set to stand in any order: a file, the number of a line, a function.
+/// Returns the call in a line of three words: a file, a line number, and a function. The words can be configured to be
+/// in any order.
 fn call(line: &str) -> Option<Frame> {
     let words: Vec<&str> = line.split(' ').collect();
     let path = words.iter().find(|word| word.ends_with(".py"))?;

@@ -32,18 +32,18 @@ static FRAME: LazyLock<Regex> = LazyLock::new(|| {
 /// A call of IPython before 8: `<ipython-input-3-0a1b> in load(path)`, `/code/nb.py in load(path)`.
 static OLD_FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?P<path>[<~/]\S*) in (?P<function>[^(]+).*$"));
 
-/// The line of a call that was reached: `----> 2 y = df['label']`.
+/// The source line that a call had reached: `----> 2 y = df['label']`.
 static ARROW: LazyLock<Regex> = LazyLock::new(|| pattern(r"^-+> (\d+)(?: |$)"));
 
 /// The maximum number of lines of one exception.
 const MAX_LINES: usize = 2000;
 
-/// Returns true if a traceback may begin at a line.
+/// Returns true if a traceback may begin at this line.
 pub(super) fn begins(line: &str) -> bool {
     line.contains("Traceback (most recent call last)") && line.starts_with(|c: char| c.is_alphabetic())
 }
 
-/// Reads the chain of exceptions that begins at this line.
+/// Reads the chain of exceptions that begins at the cursor.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     let mut chain = vec![exception(cursor)?];
     loop {
@@ -66,7 +66,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
 fn exception(cursor: &mut Cursor<'_>) -> Option<Raised> {
     let header = HEADER.captures(cursor.line()?)?;
     let name = header.name("name")?.as_str();
-    // The exception is named again below its calls, perhaps with its module.
+    // The exception is named again below its calls, possibly with its module.
     let named = |line: &str| {
         let (head, _) = line.split_once(':').unwrap_or((line, ""));
         head == name || head.ends_with(&format!(".{name}"))

@@ -1,4 +1,4 @@
-//! Exceptions of the Java virtual machine, also of Kotlin and Scala, and of .NET:
+//! Exceptions of the Java virtual machine (Java, Kotlin, Scala) and of .NET:
 //!
 //! ```text
 //! Exception in thread "main" java.lang.RuntimeException: cannot train
@@ -28,11 +28,11 @@ static FRAME: LazyLock<Regex> = LazyLock::new(|| {
 static NET_FRAME: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^\s+at (?P<function>[\w.<>`$]+)\(.*\)(?: in (?P<file>.*):line (?P<line>\d+))?$"));
 
-/// The line that names an exception, perhaps after a log record's fields.
+/// The line that names an exception, possibly after the fields of a log record.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r#"^(?P<before>.*?)(?:Exception in thread "(?P<thread>[^"]*)" |Caused by: |Unhandled exception\. |\s---> |Suppressed: )?"#,
-        r"(?P<name>(?:[a-z_]\w*\.)+[\w$]*[A-Z]\w*|(?:[A-Z]\w+\.)*[A-Z]\w*(?:Error|Exception|Throwable))(?:: (?P<message>.*))?$",
+        r"\b(?P<name>(?:[a-z_]\w*\.)+[\w$]*[A-Z]\w*|(?:[A-Z]\w+\.)*(?:[A-Z]\w*)?(?:Error|Exception|Throwable))(?:: (?P<message>.*))?$",
     ))
 });
 
@@ -54,7 +54,7 @@ pub(super) fn begins(line: &str) -> bool {
     line.trim_start().starts_with("at ") && line.ends_with([')', ']', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
 }
 
-/// Reads the exception of which the cursor is at the first call, and its causes.
+/// Reads the exception whose first call is at the cursor, and its causes.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     frame(cursor.line()?)?;
     let floor = cursor.floor.max(cursor.at.saturating_sub(MAX_MESSAGE));
@@ -63,7 +63,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     let thread = found.name("thread").map(|name| name.as_str().to_owned());
     let is_alone = found["before"].trim().is_empty();
     let mut chain = vec![exception(cursor, first)?];
-    // Java prints the exception that ended the thread first, and the one that led to it last.
+    // Java prints the exception that ended the thread first, and the first cause last.
     let is_cause = |line: &&str| line.starts_with("Caused by: ") || line.starts_with(" ---> ");
     while cursor.line().filter(is_cause).is_some() {
         let at = cursor.at;
@@ -82,15 +82,16 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
         None if !is_alone => Some(Origin::Logged),
         None => None,
     };
-    Some(Reading { chain, first: Some(first), origin })
+    Some(Reading { first: Some(first), origin, ..Reading::here(chain) })
 }
 
-/// Returns true if a line names an exception of which the calls follow.
+/// Returns true if a line names an exception whose calls follow.
 fn is_headline(line: &str) -> bool {
     line.len() < MAX_LENGTH && !line.starts_with([' ', '\t']) && NAMED.is_match(line)
 }
 
-/// Reads the exception that line `first` names. The cursor is at its first call, and passes all of them.
+/// Reads the exception that line `first` names. The cursor is at the exception's first call, and is moved past all
+/// calls.
 fn exception(cursor: &mut Cursor<'_>, first: usize) -> Option<Raised> {
     let found = NAMED.captures(cursor.lines[first])?;
     let mut message = found.name("message").map_or(String::new(), |text| text.as_str().to_owned());
@@ -104,7 +105,7 @@ fn exception(cursor: &mut Cursor<'_>, first: usize) -> Option<Raised> {
             Some(call) => frames.extend(call),
             None if line.trim_start().starts_with("... ") && line.ends_with(" more") => {}
             None if line.trim_start().starts_with("--- End of") => {}
-            // An error while a resource was closed.
+            // Java prints an error that occurred while a resource was closed in this form.
             None if line.starts_with([' ', '\t']) && line.trim_start().starts_with("Suppressed: ") => {
                 let at = cursor.at;
                 cursor.at += 1;
@@ -121,7 +122,7 @@ fn exception(cursor: &mut Cursor<'_>, first: usize) -> Option<Raised> {
     Some(Raised { name: found["name"].to_owned(), message: message.trim().to_owned(), frames, ..Raised::default() })
 }
 
-/// Reads a call; `None` if the line is none, and `Some(None)` if it has no place.
+/// Reads a call. Returns `None` if the line is not a call, and `Some(None)` if the call has no place.
 fn frame(line: &str) -> Option<Option<Frame>> {
     let found = FRAME.captures(line).or_else(|| NET_FRAME.captures(line))?;
     let function = &found["function"];

@@ -26,11 +26,11 @@ static FRAME: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// The line that names an error, perhaps after a log record's fields.
+/// The line that names an error, possibly after the fields of a log record.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"^(?P<before>.*?)(?:Uncaught |\[cause\]: )?",
-        r"(?P<name>[A-Za-z_$][\w$.]*(?:Error|Exception)|Error)(?: \[(?P<code>[A-Z_0-9]+)\])?(?:: (?P<message>.*))?$",
+        r"(?P<name>[A-Za-z_$][\w$.]*(?:Error|Exception)|Error|\berror)(?: \[(?P<code>[A-Z_0-9]+)\])?(?:: (?P<message>.*))?$",
     ))
 });
 
@@ -51,7 +51,7 @@ pub(super) fn begins(line: &str) -> bool {
     line.trim_start().starts_with("at ")
 }
 
-/// Reads the error of which the cursor is at the first call, and its causes.
+/// Reads the error whose first call is at the cursor, and its causes.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     frame(cursor.line()?)?;
     let floor = cursor.floor.max(cursor.at.saturating_sub(MAX_MESSAGE));
@@ -61,7 +61,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     let before = found["before"].trim().to_owned();
     let source = source_above(cursor, named);
     let mut error = exception(cursor, named)?;
-    // A syntax error has no call of its own.
+    // The calls of a syntax error do not include its place.
     if error.name == "SyntaxError"
         && let Some((_, frame)) = &source
     {
@@ -87,10 +87,11 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     }
     let logged = !before.is_empty() && noise::level(cursor.lines[named]) == Some(RecordLevel::Error);
     let origin = logged.then_some(Origin::Logged);
-    Some(Reading { chain, first: Some(source.map_or(named, |(at, _)| at)), origin })
+    Some(Reading { first: Some(source.map_or(named, |(at, _)| at)), origin, ..Reading::here(chain) })
 }
 
-/// Returns the place that Node prints with its source line, above a line of the log, and the index of that line.
+/// Returns the place that Node prints with its source line above a line of the log, and the index of the line with the
+/// place.
 pub(super) fn source_above(cursor: &Cursor<'_>, below: usize) -> Option<(usize, Frame)> {
     (cursor.floor.max(below.saturating_sub(MAX_MESSAGE))..below).rev().find_map(|at| {
         let found = SOURCE.captures(cursor.lines[at])?;
@@ -98,7 +99,7 @@ pub(super) fn source_above(cursor: &Cursor<'_>, below: usize) -> Option<(usize, 
     })
 }
 
-/// Reads the error that line `named` names. The cursor is at its first call, and passes all of them.
+/// Reads the error that line `named` names. The cursor is at the error's first call, and is moved past all calls.
 fn exception(cursor: &mut Cursor<'_>, named: usize) -> Option<Raised> {
     let found = NAMED.captures(cursor.lines[named])?;
     let mut message = found.name("message").map_or(String::new(), |text| text.as_str().to_owned());
@@ -125,11 +126,11 @@ pub(super) fn frames(cursor: &mut Cursor<'_>) -> Vec<Frame> {
     frames
 }
 
-/// Reads a call; `None` if the line is none, and `Some(None)` if it has no place.
+/// Reads a call. Returns `None` if the line is not a call, and `Some(None)` if the call has no place.
 fn frame(line: &str) -> Option<Option<Frame>> {
     let found = FRAME.captures(line)?;
     let (Some(path), Some(number)) = (found.name("path"), found.name("line")) else { return Some(None) };
-    // Node's own code.
+    // A call in Node's own code is returned without a place.
     if path.as_str().starts_with("node:") {
         return Some(None);
     }

@@ -16,9 +16,10 @@ use super::traceback::{Link, Raised};
 use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
-/// A call: ` [2] load(v::Vector{Int64})`, until Julia 1.5 with the place on the same line.
-static CALL: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^\s*\[\d+\] (?P<function>[^(]+?)(?:\(.*\))?(?: at (?P<path>\S+):(?P<line>\d+))?$"));
+/// A call: ` [2] load(v::Vector{Int64})`. Up to Julia 1.5, the place is on the same line.
+static CALL: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^\s*\[\d+\] (?P<function>[^(]+?|\(.*?\))(?:\(.*\))?(?: at (?P<path>\S+):(?P<line>\d+))?$")
+});
 
 /// The place of a call: `   @ Main /opt/ml/code/train.jl:2`.
 static PLACE: LazyLock<Regex> =
@@ -27,7 +28,7 @@ static PLACE: LazyLock<Regex> =
 /// The maximum number of lines of a message.
 const MAX_MESSAGE: usize = 30;
 
-/// Returns true if an error may begin at a line.
+/// Returns true if an error may begin at this line.
 pub(super) fn begins(line: &str) -> bool {
     line.starts_with("ERROR: ")
 }
@@ -37,7 +38,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     const STARTING: &str = "in expression starting at ";
     let mut chain = vec![error(cursor, "ERROR: ")?];
     let mut starts = Vec::new();
-    // The first error ended the program, and those that led to it follow.
+    // The first error ended the program. The errors that led to it follow.
     loop {
         if cursor.take_if(|line| line == "Stacktrace:").is_some() {
             calls(cursor);
@@ -59,7 +60,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
             }
         }
     }
-    // The calls may be of libraries only.
+    // All calls may be those of libraries.
     starts.append(&mut chain[0].frames);
     chain[0].frames = starts;
     chain.reverse();
@@ -74,7 +75,7 @@ fn error(cursor: &mut Cursor<'_>, start: &str) -> Option<Raised> {
     let first = first.strip_prefix("LoadError: ").unwrap_or(first);
     let calls_at = cursor.find(MAX_MESSAGE, |line| line.trim() == "Stacktrace:")?;
     let others = cursor.lines[cursor.at + 1..calls_at].iter().map(|line| line.trim()).filter(|line| !line.is_empty());
-    // A task that failed says nothing itself.
+    // An error about a failed task has no message of its own.
     let (first, mut others) = (first, others.peekable());
     let nested = others.peek().and_then(|line| line.strip_prefix("nested task error: "));
     let first = nested.map_or(first, |nested| {
@@ -83,7 +84,14 @@ fn error(cursor: &mut Cursor<'_>, start: &str) -> Option<Raised> {
     });
     let message = [first].into_iter().chain(others).collect::<Vec<_>>().join("\n");
     cursor.at = calls_at + 1;
-    Some(Raised { message, frames: calls(cursor), ..Raised::default() })
+    let mut frames = calls(cursor);
+    // The stack of the code that waited for a failed task follows.
+    if nested.is_some() && cursor.take_if(|line| line == "Stacktrace:").is_some() {
+        let mut outer = calls(cursor);
+        outer.append(&mut frames);
+        frames = outer;
+    }
+    Some(Raised { message, frames, ..Raised::default() })
 }
 
 /// Reads the calls of a stack, the outermost first.
@@ -110,9 +118,9 @@ fn calls(cursor: &mut Cursor<'_>) -> Vec<Frame> {
 
 fn frame(found: &regex::Captures<'_>, function: Option<String>, module: &str) -> Frame {
     let path = &found["path"];
-    let function = function.filter(|name| name != "top-level scope");
+    let function = function.filter(|name| name != "top-level scope" && !name.starts_with('('));
     let frame = Frame::new(path, found["line"].parse().unwrap_or(0), function);
     // Julia names its own files relative to the folder where it was built.
-    let is_library = path.starts_with("./") || matches!(module, "Base" | "Core");
+    let is_library = path.starts_with("./") || matches!(module.split('.').next(), Some("Base" | "Core"));
     Frame { is_library, ..frame }
 }

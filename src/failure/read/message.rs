@@ -1,8 +1,9 @@
-//! The message of a Python exception: its lines, and the end of it.
+//! The message of a Python exception: its lines, and its end.
 //!
-//! Python prints a message as it is, over several lines and with empty ones, and marks no end. A line belongs to the message
-//! unless it shows that something else begins: another traceback, a log record, a progress bar, a rule, another program. An
-//! empty line ends the message unless the text before it or the text after it says that there is more.
+//! Python prints a message unchanged, with all its lines, including empty ones, and does not mark its end. A line is
+//! part of the message unless it shows that something else begins: another traceback, a log record, a progress bar, a
+//! rule, another program. An empty line ends the message unless the text before it or after it shows that the message
+//! continues.
 
 use std::sync::LazyLock;
 
@@ -12,22 +13,23 @@ use super::cursor::Cursor;
 use crate::failure::noise;
 use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
+use crate::failure::wrapper;
 
-/// The maximum number of lines without indentation that a paragraph of a message has. More are output of something else.
+/// The maximum number of lines without indentation in a paragraph of a message. Further lines are other output.
 const MAX_LOOSE_LINES: usize = 10;
 
-/// [`MAX_LOOSE_LINES`] of a message that says that more follows.
+/// The value of [`MAX_LOOSE_LINES`] for a message that announces more text.
 const MAX_TIED_LINES: usize = 40;
 
-/// The maximum number of lines that are kept of a message.
+/// The maximum number of lines of a message that are kept.
 const MAX_LINES: usize = 200;
 
 /// The message of an exception.
 #[derive(Debug, Default)]
 pub(super) struct MessageText {
-    /// Its lines, without empty ones.
+    /// The lines of the message, without empty ones.
     pub(super) text: String,
-    /// The calls of the user's code that the message contains, the outermost first: `torch.compile` puts them there.
+    /// The calls of the user's code that the message contains, the outermost first. `torch.compile` writes them there.
     pub(super) frames: Vec<Frame>,
 }
 
@@ -41,7 +43,7 @@ static OTHER: LazyLock<Regex> = LazyLock::new(|| {
         r#"^Error in |^Fatal Python error|^terminate called|^[Uu]sage: |^"""|^Traceback \(most recent|"#,
         // Errors of a shell, of make, and of programs that report about themselves.
         r"^[^\s:]+: (?:line )?\d+: |^g?make(?:\[\d+\])?: |^ninja: |^(?:mpirun|srun|slurmstepd|torchrun|docker|huggingface/tokenizers): ?|",
-        // Rules, also with a title, and boxes.
+        // Rules, including those with a title, and boxes.
         r"^[-=_*~#─━═]{5,}|^[╭╰│┌└┏┗+][─━╌-]|",
         // Stack traces of C++.
         r"^Stack trace:|^\s*\[bt\] |^C\+\+ CapturedTraceback|^Exception raised from |^\s*frame #\d+: |",
@@ -50,11 +52,18 @@ static OTHER: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// Stack traces of Java within a message (pyspark), which say little there.
+/// Stack traces of Java within a message (pyspark), which are of little use there.
 static JAVA_FRAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+at [\w.$<>/@ -]+\(.*\)$|^\s+\.\.\. \d+ more$"));
 
-/// The node of TensorFlow's graph that failed, which the message names in other words.
-static NODE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+\[\[\{\{node .*\}\}\]\]"));
+/// The node of TensorFlow's graph that failed. The rest of the message names the node in other words.
+static NODE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+\[\[(?:\{\{node .*\}\}|[\w./]+)\]\]"));
+
+/// The beginning of the line that gRPC adds to an error of another task of TensorFlow. The name of the task follows.
+pub(in crate::failure) const REMOTE_ERROR: &str = "Additional GRPC error information from remote target ";
+
+/// Lines that gRPC adds to an error of another task of TensorFlow. They repeat the error.
+static REPEATED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(&format!(r#"^(?:{REMOTE_ERROR}/|:(?:UNKNOWN:Error received from peer|\{{"created":"))"#)));
 
 /// The first lines of paragraphs that continue a message after an empty line.
 static CONTINUES: LazyLock<Regex> = LazyLock::new(|| {
@@ -67,7 +76,7 @@ static CONTINUES: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// First lines that say nothing of what went wrong: the rest of the message does.
+/// First lines without information about the error, which is in the rest of the message.
 static EMPTY_TALK: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"^Graph execution error:?$|^Exception encountered when calling |^An error occurred while (?:generating|calling|executing)|",
@@ -77,7 +86,7 @@ static EMPTY_TALK: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// Lines of such a message that say nothing either.
+/// Other lines of such a message that contain no information either.
 static NO_SUBSTANCE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"^(?:Detected at node|Node: |\d+ root error|IMPORTANT: PLEASE|Importing the numpy|was unable to|This error can|",
@@ -86,7 +95,7 @@ static NO_SUBSTANCE: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
-/// The beginnings of lines that repeat the error which such a message is about.
+/// The beginnings of lines that repeat the error that such a message is about.
 const ORIGINAL: [&str; 2] = ["Original error was", "WeightsUnpickler error: "];
 
 /// A line with the error of a compiler: `main.cpp:2:45: error: …`, `nvcc fatal   : …`.
@@ -102,10 +111,12 @@ pub(super) fn ends(line: &str) -> bool {
         || CHILD.is_match(line)
         || FRAME.is_match(line)
         || noise::is_new_output(line)
+        || wrapper::is_report(line)
+        || wrapper::is_report_of_recipe(line)
 }
 
-/// Reads the message that begins with `first`, in lines that have a margin. `within` removes the margin from a line, and
-/// returns `None` if the line does not have it.
+/// Reads the message that begins with `first`, from lines that have a margin. `within` removes the margin from a line,
+/// and returns `None` if the line does not have it.
 pub(super) fn read<'l>(
     cursor: &mut Cursor<'l>,
     first: &str,
@@ -120,7 +131,7 @@ pub(super) fn read<'l>(
     let mut goes_on = EMPTY_TALK.is_match(first);
     let line_at = |at: usize| cursor.lines.get(at).copied().and_then(&within);
     let mut at = cursor.at;
-    // NLTK puts its message between two rules.
+    // NLTK prints its message between two rules.
     if first.is_empty() && line_at(at).is_some_and(is_rule_of_stars) {
         at += 1;
     }
@@ -155,30 +166,48 @@ pub(super) fn read<'l>(
         if announces {
             at = frames_at(at, &line_at, announces_own_calls(last).then_some(&mut frames));
             goes_on = true;
-            // The announcement is done with.
+            // The announcement has been handled.
             last = "calls";
         } else if line_at(end).is_some_and(|line| !line.is_empty()) {
             break;
         }
     }
-    cursor.at = at;
+    if let Some((frame, end)) = compiled_source(at, &line_at) {
+        frames.push(frame);
+        at = end;
+    }
+    let is_repeated = |line: &&str| REPEATED.is_match(line) || NODE.is_match(line);
+    let repeated: Vec<&str> = (at..cursor.lines.len()).map_while(&line_at).take_while(is_repeated).collect();
+    cursor.at = at + repeated.len();
+    lines.extend(repeated.iter().filter(|line| REPEATED.is_match(line)));
     let all = [first].into_iter().chain(lines).filter(|line| !matches!(*line, "" | "from user code:"));
     MessageText { text: all.take(MAX_LINES).collect::<Vec<_>>().join("\n"), frames }
+}
+
+/// Reads the source text below a message of TorchScript's compiler, which marks the error in it. Returns the place of the
+/// source text, and the index of the line after it.
+fn compiled_source<'l>(at: usize, line_at: &impl Fn(usize) -> Option<&'l str>) -> Option<(Frame, usize)> {
+    const MAX_SOURCE_LINES: usize = 20;
+    let call = FRAME.captures(line_at(at)?).filter(|call| call.get(3).is_none())?;
+    let marked =
+        (at..at + MAX_SOURCE_LINES).find(|&at| line_at(at).is_some_and(|line| line.ends_with("~ <--- HERE")))?;
+    Some((Frame::new(&call[1], call[2].parse().unwrap_or(0), None), marked + 1))
 }
 
 fn is_rule_of_stars(line: &str) -> bool {
     line.len() >= 5 && line.bytes().all(|byte| byte == b'*')
 }
 
-/// Returns true if a line of a message announces calls of the user's code: torch.compile and TensorFlow's AutoGraph write so.
+/// Returns true if a line of a message announces calls of the user's code, as torch.compile and TensorFlow's AutoGraph
+/// write them.
 fn announces_own_calls(line: &str) -> bool {
     line.ends_with("from user code:")
         || line == "in user code:"
         || line.starts_with("Detected at node ") && line.ends_with("defined at (most recent call last):")
 }
 
-/// Returns the end of the paragraph of a message that begins at a line, and true if the paragraph announces calls, which
-/// follow it.
+/// Returns the end of the paragraph of a message that begins at a line, and true if the paragraph announces calls,
+/// which follow it.
 fn paragraph<'l>(begin: usize, line_at: &impl Fn(usize) -> Option<&'l str>, before: &'l str) -> (usize, bool) {
     let mut at = begin;
     let mut last = before;
@@ -201,13 +230,14 @@ fn paragraph<'l>(begin: usize, line_at: &impl Fn(usize) -> Option<&'l str>, befo
     }
 }
 
-/// Returns the number of the first lines that certainly continue a message.
+/// Returns the number of lines at the beginning of `lines` that certainly continue a message.
 fn tied(before: &str, lines: &[&str]) -> usize {
     let previous = [before].into_iter().chain(lines.iter().copied());
     previous.zip(lines).take_while(|(previous, line)| joins(previous, line)).count()
 }
 
-/// Passes the calls at a line of a message, each with its source lines, and adds them to `frames`. Returns the line after them.
+/// Reads the calls at a line of a message, each with its source lines, and adds them to `frames`. Returns the index of
+/// the line after them.
 fn frames_at<'l>(from: usize, line_at: &impl Fn(usize) -> Option<&'l str>, frames: Option<&mut Vec<Frame>>) -> usize {
     let mut found = Vec::new();
     let mut at = from;
@@ -215,7 +245,7 @@ fn frames_at<'l>(from: usize, line_at: &impl Fn(usize) -> Option<&'l str>, frame
     let mut in_frame = false;
     while let Some(line) = line_at(at) {
         if let Some(call) = FRAME.captures(line) {
-            // AutoGraph marks calls that it converted with a star.
+            // AutoGraph marks the calls that it converted with a star.
             let function = call.get(3).map(|name| name.as_str().trim_end_matches(['*', ' ']).to_owned());
             found.push(Frame::new(&call[1], call[2].parse().unwrap_or(0), function));
             in_frame = true;
@@ -238,7 +268,7 @@ fn frames_at<'l>(from: usize, line_at: &impl Fn(usize) -> Option<&'l str>, frame
 /// Returns true if a line of a message certainly continues the line before it.
 fn joins(before: &str, line: &str) -> bool {
     let before = before.trim_end();
-    // Ray names an actor by lines such as `\tactor_id: 26112883`.
+    // Ray describes an actor in lines such as `\tactor_id: 26112883`.
     let is_property =
         line.starts_with('\t') && line.trim_start().split_once(": ").is_some_and(|(name, _)| !name.contains(' '));
     line.starts_with([' ', '\t', ':', ')', ']', '}']) && !is_property
@@ -246,23 +276,23 @@ fn joins(before: &str, line: &str) -> bool {
         || (before.contains('(') && before.matches('(').count() > before.matches(')').count() && !before.ends_with('.'))
 }
 
-/// Returns true if a message says nothing of what went wrong.
-pub(super) fn says_nothing(message: &str) -> bool {
+/// Returns true if a message contains no information about the error.
+pub(super) fn is_uninformative(message: &str) -> bool {
     message.is_empty() || !message.contains('\n') && EMPTY_TALK.is_match(message)
 }
 
 /// Divides a message into the lines for a headline and the rest.
 ///
-/// The first line of a message tells most, and the lines that certainly continue it. If it says nothing, the first line that
-/// does is added.
+/// The headline consists of the first line, which is the most informative, and the lines that certainly continue it. If
+/// the first line contains no information, the first line that does is added.
 pub(super) fn divide(message: &str) -> (String, String) {
     const LONG: usize = 400;
-    let lines: Vec<&str> = message.lines().collect();
+    let lines: Vec<&str> = message.lines().take_while(|line| !REPEATED.is_match(line)).collect();
     let Some((&first, others)) = lines.split_first() else { return Default::default() };
-    // The first step of a build stands in the line that names its target.
+    // The first step of a build is on the line that names its target.
     let step = first.find("': [1/").filter(|_| first.starts_with("Error building extension '"));
     let first = step.map_or(first, |at| &first[..at + 2]);
-    // The library Datasets gives the reason last.
+    // The library Datasets prints the reason last.
     let reason = others.last().filter(|line| first == "Couldn't cast" && line.starts_with("because "));
     if let Some(reason) = reason {
         return (format!("{first} {reason}"), others[..others.len() - 1].join("\n"));
@@ -281,7 +311,7 @@ pub(super) fn divide(message: &str) -> (String, String) {
             let line = before.trim();
             head.push(line.strip_prefix("(0) ").unwrap_or(line).trim());
             length += line.len();
-            // The lines before it say nothing.
+            // The lines before it contain no information.
             rest = &others[at + 1..];
         }
     }

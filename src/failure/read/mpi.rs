@@ -14,12 +14,12 @@ use super::traceback::Raised;
 
 const MARK: &str = "*** ";
 
-/// Returns true if an error may begin at a line.
+/// Returns true if an error may begin at this line.
 pub(super) fn begins(line: &str) -> bool {
     line.contains("*** An error occurred in MPI_")
 }
 
-/// Reads an error: its class, which says most, and the call.
+/// Reads an error: its class, which is the most informative part, and the call.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     let after_mark = |line: &str| line.split_once(MARK).map(|(_, text)| text.trim().to_owned());
     let call = after_mark(cursor.take()?)?;

@@ -24,7 +24,7 @@ static CALL: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// Returns true if an exception may begin at a line.
+/// Returns true if an exception may begin at this line.
 pub(super) fn begins(line: &str) -> bool {
     line.starts_with(ERROR)
 }

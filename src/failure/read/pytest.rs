@@ -1,4 +1,4 @@
-//! Failures of tests as pytest prints them:
+//! Failures of tests in the form in which pytest prints them:
 //!
 //! ```text
 //! E       ValueError: bad
@@ -6,7 +6,8 @@
 //! test_train.py:3: ValueError
 //! ```
 //!
-//! If a module cannot be imported, and with `--tb=short`, the calls stand above the error: `test_train.py:3: in test_rows`.
+//! If a module cannot be imported, and with `--tb=short`, the calls are above the error:
+//! `test_train.py:3: in test_rows`.
 
 use std::sync::LazyLock;
 
@@ -28,7 +29,7 @@ const MAX_ABOVE: usize = 100;
 /// The maximum number of lines between the error and its place.
 const NEAR: usize = 6;
 
-/// Returns true if a line may tell of an error.
+/// Returns true if a line may be part of an error.
 pub(super) fn begins(line: &str) -> bool {
     line.starts_with("E   ")
 }

@@ -1,15 +1,16 @@
 //! Python's tracebacks.
 //!
-//! The formats are those of the `traceback` module of CPython 3.8 to 3.14, those in which torch and multiprocessing carry one
-//! process's traceback within another's, and that of torchrun's report. A traceback has a margin: the text before its first
-//! line (nothing, indentation, or the `  | ` of an exception group). Its body is indented by two more characters.
+//! The formats are those of the `traceback` module of CPython 3.8 to 3.14, those in which torch and multiprocessing
+//! include one process's traceback in another's, and that of torchrun's report. A traceback has a margin: the text
+//! before its first line (nothing, indentation, or the `  | ` of an exception group). Its body is indented by two more
+//! characters.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use super::cursor::Cursor;
-use super::message;
+use super::message::{self, MessageText};
 use super::traceback::{Fatal, Link, Raised};
 use crate::failure::lines::Log;
 use crate::failure::pattern::pattern;
@@ -28,7 +29,7 @@ static RAISED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"^([\p{L}_][\p{L}\p{N}_]*(?:\.(?:[\p{L}_][\p{L}\p{N}_]*|<locals>))*(?:\([\w.]+\))?)(?::(?:\s(.*))?)?$")
 });
 
-/// Names that are certainly those of exceptions, for a text in which no header announced a traceback.
+/// Names that certainly belong to exceptions, for a text in which no header announced a traceback.
 static CERTAIN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(?:Error|Exception|Interrupt|Exit|Warning|Failure|Timeout|Group|StopIteration)(?:\([\w.]+\))?$")
 });
@@ -37,7 +38,7 @@ static CERTAIN: LazyLock<Regex> = LazyLock::new(|| {
 static GROUP_RULE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*\+(?:-\+)?-{3,}(?: (?:\d+|\.\.\.) -+)?$"));
 static GROUP_LINE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+[|+]"));
 
-/// The maximum number of lines of other processes, without a prefix, within a traceback.
+/// The maximum number of lines of other processes, without a prefix, that may occur within a traceback.
 const FOREIGN_LINES: usize = 3;
 
 /// Returns the last report of a fatal error of the interpreter.
@@ -56,8 +57,8 @@ pub(in crate::failure) fn fatal(log: &Log) -> Option<Fatal> {
     Some(Fatal { error: format!("{FATAL}{error}"), frames })
 }
 
-/// Returns the report of `faulthandler.dump_traceback_later` with which a log ends: where its last thread was, which is the
-/// main thread.
+/// Returns the report of `faulthandler.dump_traceback_later` with which a log ends. It contains the calls of the last
+/// thread in the report, which is the main thread.
 pub(in crate::failure) fn timed_out(log: &Log) -> Option<Fatal> {
     let is_thread = |text: &str| text.contains("hread 0x") && text.ends_with("(most recent call first):");
     let mut lines = log.lines.iter().map(|line| line.text.as_str()).rev().skip_while(|line| line.is_empty()).peekable();
@@ -79,7 +80,7 @@ fn frame(found: &regex::Captures<'_>) -> Frame {
     Frame::new(&found[1], found[2].parse().unwrap_or(0), function)
 }
 
-/// Returns the margin of the traceback that `line` begins; `None` if it does not begin one.
+/// Returns the margin of the traceback that `line` begins. `None` if the line does not begin a traceback.
 fn header(line: &str) -> Option<String> {
     let before = line.strip_suffix(TRACEBACK)?;
     let indent: String = before.chars().take_while(|c| c.is_whitespace()).collect();
@@ -91,7 +92,7 @@ fn header(line: &str) -> Option<String> {
     }
 }
 
-/// Returns `line` without the margin; `None` if it does not have that margin. An empty line has every margin.
+/// Returns `line` without the margin. `None` if the line does not have that margin. An empty line has every margin.
 fn within<'l>(line: &'l str, margin: &str) -> Option<&'l str> {
     if line.trim_start().is_empty() || line == margin.trim_end() {
         return Some("");
@@ -99,30 +100,43 @@ fn within<'l>(line: &'l str, margin: &str) -> Option<&'l str> {
     line.strip_prefix(margin)
 }
 
-/// Returns true if a traceback may begin at a line.
+/// Returns true if a traceback may begin at this line.
 pub(super) fn begins(line: &str) -> bool {
     line.ends_with(TRACEBACK) || line.trim_start().trim_start_matches("> ").starts_with("File \"")
 }
 
-/// Reads the chain of exceptions that begins at this line. Returns `None` if there is none; the cursor has then passed the
-/// lines that had to be read to find that out.
+/// Reads the chain of exceptions that begins at the cursor. Returns `None` if there is none. The cursor has then been
+/// moved past the lines that had to be read to find that out.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     let mut chain = vec![exception(cursor, Header::Expected)?];
     while let Some((link, header)) = link(cursor, chain.last()?) {
-        // If the next exception was cut off, those before it are still whole.
+        // If the next exception was cut off, the exceptions before it are still complete.
         let Some(next) = exception(cursor, header) else { break };
         chain.push(Raised { link: Some(link), ..next });
     }
     Some(chain)
 }
 
-/// Reads the line that names an exception, and its message: the end of a traceback of any form. All lines have a margin.
+/// Reads the line that names an exception, and the exception's message. They end a traceback of any form. All lines
+/// have a margin.
 pub(super) fn named(cursor: &mut Cursor<'_>, margin: &str) -> Option<Raised> {
     let found = RAISED.captures(within(cursor.line()?, margin)?)?;
     cursor.at += 1;
     let first = found.get(2).map_or("", |text| text.as_str());
-    let message = message::read(cursor, first, |line| within(line, margin));
+    let message = message_of(cursor, &found[1], first, margin);
     Some(Raised { name: found[1].to_owned(), message: message.text, frames: message.frames, ..Raised::default() })
+}
+
+/// Reads the rest of the message of the exception `name`. The message of a KeyError is the `repr` of a key, so that a
+/// message that is a whole one has one line.
+fn message_of(cursor: &mut Cursor<'_>, name: &str, first: &str, margin: &str) -> MessageText {
+    let is_quoted =
+        ['\'', '"'].iter().any(|&quote| first.len() > 1 && first.starts_with(quote) && first.ends_with(quote));
+    let is_number = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
+    if name == "KeyError" && (is_quoted || is_number) {
+        return MessageText { text: first.to_owned(), frames: Vec::new() };
+    }
+    message::read(cursor, first, |line| within(line, margin))
 }
 
 /// Returns true if a line certainly names an exception.
@@ -130,7 +144,7 @@ pub(super) fn is_named(line: &str) -> bool {
     RAISED.captures(line).is_some_and(|found| CERTAIN.is_match(&found[1]))
 }
 
-/// Returns the relation to the exception before that a line between two exceptions tells of.
+/// Returns the relation to the previous exception that a line between two exceptions states.
 pub(super) fn linking(line: &str) -> Option<Link> {
     match line {
         "During handling of the above exception, another exception occurred:" => Some(Link::Context),
@@ -142,13 +156,13 @@ pub(super) fn linking(line: &str) -> Option<Link> {
 /// The line that begins the traceback of an exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Header {
-    /// There should be one.
+    /// A header is required.
     Expected,
-    /// There is none: the exception before says that calls follow.
+    /// There is no header, because the previous exception announced calls.
     Missing,
 }
 
-/// Moves on to the next exception of the chain and returns its relation to `last`; returns `None` if none follows.
+/// Moves to the next exception of the chain and returns its relation to `last`. Returns `None` if no exception follows.
 fn link(cursor: &mut Cursor<'_>, last: &Raised) -> Option<(Link, Header)> {
     if last.is_of_remote_task() && FRAME.is_match(cursor.line()?) {
         return Some((Link::Within, Header::Missing));
@@ -161,7 +175,7 @@ fn link(cursor: &mut Cursor<'_>, last: &Raised) -> Option<(Link, Header)> {
             "" | "\"\"\"" => {}
             _ if linking(words).is_some() => link = linking(words),
             _ if header(line).is_some() => {
-                let passes_on = words.starts_with("Original ") || last.passes_on().is_some();
+                let passes_on = words.starts_with("Original ") || last.passes_on().is_some() || is_of_graph(last);
                 cursor.at = if link.is_some() || passes_on { at } else { cursor.at };
                 return link.or(passes_on.then_some(Link::Within)).map(|link| (link, Header::Expected));
             }
@@ -170,6 +184,12 @@ fn link(cursor: &mut Cursor<'_>, last: &Raised) -> Option<(Link, Header)> {
         at += 1;
     }
     None
+}
+
+/// Returns true if the message of an exception ends with the exception of a Python function in a graph of TensorFlow.
+/// The traceback of that exception follows.
+fn is_of_graph(raised: &Raised) -> bool {
+    raised.message.starts_with("Graph execution error:") && raised.message.lines().last().is_some_and(is_named)
 }
 
 /// Reads one exception with its frames, message and members.
@@ -196,13 +216,13 @@ fn exception(cursor: &mut Cursor<'_>, expected: Header) -> Option<Raised> {
     }
     cursor.at += 1;
     let first = found.get(2).map_or("", |text| text.as_str());
-    let message = message::read(cursor, first, |line| within(line, &margin));
+    let message = message_of(cursor, &found[1], first, &margin);
     frames.extend(message.frames);
     let members = if margin.ends_with("| ") { members(cursor) } else { Vec::new() };
     Some(Raised { name: found[1].to_owned(), message: message.text, frames, source, members, link: None })
 }
 
-/// Returns the source line below the last call of a traceback; empty if there is none.
+/// Returns the source line below the last call of a traceback. It is empty if there is none.
 fn source(lines: &[&str], margin: &str) -> String {
     let bodies: Vec<&str> = lines.iter().filter_map(|line| within(line, margin)).collect();
     let call = bodies.iter().rposition(|body| FRAME.is_match(body));
@@ -245,7 +265,7 @@ fn members(cursor: &mut Cursor<'_>) -> Vec<Raised> {
         } else if let Some(found) = FRAME.captures(body) {
             frames.push(frame(&found));
         } else if body.starts_with("During handling of") || body.starts_with("The above exception was") {
-            // Of a member's own chain only the last exception counts.
+            // Only the last exception of a member's own chain counts.
             members.pop();
             begins = false;
         } else if begins && let Some(found) = RAISED.captures(body) {
@@ -262,7 +282,7 @@ fn members(cursor: &mut Cursor<'_>) -> Vec<Raised> {
         }
         cursor.at += 1;
     }
-    // A group's own line is only its title; its exceptions stand below.
+    // The line of a group is only a title. The group's exceptions are below it.
     members.retain(|member| !member.message.contains(" sub-exception"));
     members
 }

@@ -1,4 +1,4 @@
-//! Tracebacks in a box, as Rich draws them, also for Typer and structlog:
+//! Tracebacks in a box that Rich draws, also for Typer and structlog:
 //!
 //! ```text
 //! ╭──────── Traceback (most recent call last) ────────╮
@@ -21,12 +21,13 @@ use super::traceback::Raised;
 use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
-/// A call: `/opt/ml/code/train.py:5 in fit`, or `in fit:5` if the file does not exist. Rich breaks long ones anywhere.
+/// A call: `/opt/ml/code/train.py:5 in fit`, or `in fit:5` if the file does not exist. Rich may break long ones at any
+/// position.
 static FRAME: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"^(?:(?P<path>\S.*?):(?P<line>\d+)(?:\s*in (?P<function>.+))?|in (?P<name>.+):(?P<at>\d+))$")
 });
 
-/// The words in the upper edge of the box.
+/// The title in the upper edge of the box.
 const TITLE: &str = "Traceback (most recent call last)";
 
 /// Returns true if a line is the upper edge of the box.
@@ -38,7 +39,7 @@ fn is_edge(line: &str) -> bool {
     line.trim_start().starts_with(['╭', '┌', '+', '╰', '└'])
 }
 
-/// Reads the chain of exceptions that begins at this line.
+/// Reads the chain of exceptions that begins at the cursor.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     let mut chain: Vec<Raised> = Vec::new();
     loop {
@@ -83,7 +84,7 @@ fn exception(cursor: &mut Cursor<'_>) -> Option<Raised> {
             _ => false,
         };
     }
-    // The lower edge, and the box of a syntax error.
+    // These lines are the lower edge of the box, and the box of a syntax error.
     while cursor.line().is_some_and(|line| is_edge(line) || content(line).is_some()) {
         let body = cursor.take().and_then(content).unwrap_or_default();
         calls.extend(Some(body.trim()).filter(|body| body.starts_with('/') && FRAME.is_match(body)).map(str::to_owned));
@@ -93,7 +94,7 @@ fn exception(cursor: &mut Cursor<'_>) -> Option<Raised> {
     Some(Raised { frames, ..raised })
 }
 
-/// Returns the content of a line of the box, without its sides; `None` if the line is not in the box.
+/// Returns the content of a line of the box, without its sides. `None` if the line is not in the box.
 fn content(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let side = line.chars().next().filter(|c| matches!(c, '│' | '|'))?;
@@ -117,7 +118,7 @@ fn frame(call: &str) -> Option<Frame> {
     })
 }
 
-/// Reads the exception below a box. Rich breaks its lines at the width of the box.
+/// Reads the exception below a box. Rich wraps the exception's lines at the width of the box.
 fn wrapped(cursor: &mut Cursor<'_>, margin: &str, width: usize) -> Option<Raised> {
     let from = cursor.at;
     let raised = python::named(cursor, margin)?;

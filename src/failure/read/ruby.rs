@@ -24,7 +24,7 @@ static CALL: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"^\s+(?:\d+: )?from (?P<path>[^\s:]+|<internal:[^>]+>):(?P<line>\d+):in [`'](?P<function>[^']+)'$")
 });
 
-/// Returns true if an error may begin at a line.
+/// Returns true if an error may begin at this line.
 pub(super) fn begins(line: &str) -> bool {
     line.ends_with(')') && (line.contains(":in `") || line.contains(":in '"))
 }

@@ -1,4 +1,4 @@
-//! Errors that `main` of a Rust program returned, as anyhow and eyre print them:
+//! Errors that the `main` function of a Rust program returned, in the form of anyhow and eyre:
 //!
 //! ```text
 //! Error: cannot train
@@ -8,7 +8,7 @@
 //!     1: No such file or directory (os error 2)
 //! ```
 //!
-//! color-eyre numbers the error with its causes, and miette marks it:
+//! color-eyre numbers the error together with its causes, and miette puts marks before them:
 //!
 //! ```text
 //! Error:
@@ -35,19 +35,19 @@ use super::traceback::{Link, Raised};
 use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
-/// The place below the line `Location:`, and in the frame around a source text.
+/// The place below the line `Location:`, or in the frame around a source text.
 static PLACE: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^\s*(?:[╭┌].*\[)?(?P<path>[^\s:\[\]]+\.\w+):(?P<line>\d+)(?::\d+)?\]?$"));
 
-/// The mark before an error of miette, and those before its causes.
+/// The mark before an error of miette, and the marks before its causes.
 const MARKS: [&str; 3] = ["× ", "├─▶ ", "╰─▶ "];
 
 /// The maximum number of causes that are read.
 const MAX_CAUSES: usize = 20;
 
-/// Returns true if an error may begin at a line.
+/// Returns true if an error may begin at this line.
 pub(super) fn begins(line: &str) -> bool {
-    line.starts_with("Error: ") || line == "Error:"
+    line.starts_with("Error: ") || line == "Error:" || line.starts_with("  × ")
 }
 
 /// Reads an error with its causes.
@@ -84,7 +84,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     Some(chain)
 }
 
-/// Reads an error of miette, with the place in the text that it is about.
+/// Reads an error of miette, with the error's place in the source text.
 fn marked(cursor: &mut Cursor<'_>) -> Option<Raised> {
     const NEAR: usize = 4;
     const MAX_LINES: usize = 40;
@@ -93,14 +93,26 @@ fn marked(cursor: &mut Cursor<'_>) -> Option<Raised> {
         MARKS.iter().find_map(|mark| text.strip_prefix(mark)).map(str::to_owned)
     };
     let first = cursor.find(NEAR, |line| unmarked(line).is_some())?;
+    // pip has a similar form.
+    let has_cause = || cursor.find(MAX_LINES, |line| line.contains(MARKS[2])).is_some();
+    if cursor.lines[cursor.at].starts_with("  ") && !has_cause() {
+        return None;
+    }
     let code = cursor.lines[cursor.at].strip_prefix("Error: ").filter(|_| first > cursor.at);
     let end = cursor.lines.len().min(first + MAX_LINES);
     let text = &cursor.lines[first..end];
-    let messages: Vec<String> =
-        text.iter().take_while(|line| !line.is_empty()).filter_map(|line| unmarked(line)).collect();
+    let mut messages: Vec<String> = Vec::new();
+    let count = text.iter().take_while(|line| !line.is_empty() && !line.contains("╭─[")).count();
+    for line in &text[..count] {
+        match (unmarked(line), messages.last_mut()) {
+            (Some(message), _) => messages.push(message),
+            (None, Some(message)) => *message += &format!(" {}", line.trim_start_matches([' ', '│'])),
+            (None, None) => {}
+        }
+    }
     let place = text.iter().find_map(|line| PLACE.captures(line).filter(|_| line.contains('[')));
     // The frame around the source text ends with a rule.
-    let last = text.iter().position(|line| line.trim_start().starts_with("╰──")).map_or(messages.len(), |at| at + 1);
+    let last = text.iter().position(|line| line.trim_start().starts_with("╰──")).map_or(count, |at| at + 1);
     cursor.at = first + last;
     Some(Raised {
         name: code.unwrap_or_default().to_owned(),

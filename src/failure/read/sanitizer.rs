@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::cursor::Cursor;
-use super::traceback::Raised;
+use super::traceback::{Raised, Reading};
 use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
@@ -32,19 +32,19 @@ const NEAR: usize = 6;
 /// The maximum number of lines of a report after its first stack.
 const MAX_LINES: usize = 100;
 
-/// Returns true if a report may begin at a line.
+/// Returns true if a report may begin at this line.
 pub(super) fn begins(line: &str) -> bool {
     line.contains("Sanitizer: ") || line.contains(": runtime error: ")
 }
 
 /// Reads a report up to the end of its first stack.
-pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
+pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     let line = cursor.line()?;
     if let Some(found) = UNDEFINED.captures(line) {
         cursor.at += 1;
         let frame = Frame::new(&found["path"], found["line"].parse().unwrap_or(0), None);
         let message = found["message"].to_owned();
-        return Some(vec![Raised { message, frames: vec![frame], ..Raised::default() }]);
+        return Some(Reading::of_series(vec![Raised { message, frames: vec![frame], ..Raised::default() }]));
     }
     let found = ERROR.captures(line)?;
     let message = found["message"].split(" (pc 0x").next().unwrap_or_default();
@@ -57,15 +57,17 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
         frames.extend(FRAME.captures(line).map(|found| {
             let function = found["function"].split('(').next().map(str::to_owned);
             let frame = Frame::new(&found["path"], found["line"].parse().unwrap_or(0), function);
-            // The sanitizer's own replacements of functions, and the C library.
+            // Such paths are the sanitizer's own replacements of functions, and the C library.
             let is_library = !found["path"].starts_with('/') && found["path"].contains("../");
             Frame { is_library, ..frame }
         }));
     }
-    // The stacks of the allocation, the summary and the map of the memory say no more.
+    // The stacks of the allocation, the summary and the map of the memory add no information.
     if let Some(end) = cursor.find(MAX_LINES, |line| line.ends_with("==ABORTING") || line.starts_with("SUMMARY: ")) {
         cursor.at = end + 1;
     }
     frames.reverse();
-    Some(vec![Raised { name, message, frames, ..Raised::default() }])
+    // The program goes on after a data race.
+    let is_of_series = name == "ThreadSanitizer";
+    Some(Reading { is_of_series, ..Reading::here(vec![Raised { name, message, frames, ..Raised::default() }]) })
 }

@@ -32,7 +32,7 @@ pub(super) fn begins(line: &str) -> bool {
     line == STACK[0]
 }
 
-/// Reads the error above the stack at which the cursor is, and passes the stack.
+/// Reads the error above the stack at the cursor, and moves the cursor past the stack.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     let first = cursor.at.checked_sub(1).filter(|&at| at >= cursor.floor && !cursor.lines[at].is_empty())?;
     let message = cursor.lines[first].to_owned();
@@ -50,5 +50,5 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     }
     cursor.at = end;
     frames.reverse();
-    Some(Reading { chain: vec![Raised { message, frames, ..Raised::default() }], first: Some(first), origin: None })
+    Some(Reading { first: Some(first), ..Reading::here(vec![Raised { message, frames, ..Raised::default() }]) })
 }

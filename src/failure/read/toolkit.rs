@@ -1,22 +1,22 @@
-//! The report of `sagemaker-training` about a program that it ran, the script or pip: `ExecuteUserScriptError:`, and in
-//! `ErrorMessage "…"` the program's own error.
+//! The report of `sagemaker-training` about a program that it ran, which is the script or pip. The report consists of
+//! `ExecuteUserScriptError:` and, in `ErrorMessage "…"`, the program's own error.
 
 use super::cursor::Cursor;
 use super::python;
 use super::traceback::{Link, Raised};
 
-/// The names of the exceptions that are reports.
+/// The names of the exceptions that are such reports.
 const NAMES: [&str; 3] = ["ExecuteUserScriptError", "InstallRequirementsError", "InstallModuleError"];
 
 /// The maximum number of lines of a report.
 const MAX_LINES: usize = 200;
 
-/// Returns true if a report may begin at a line of a log.
+/// Returns true if a report may begin at this line of a log.
 pub(super) fn begins(line: &str) -> bool {
     name_of(line.trim_end_matches(':')).is_some()
 }
 
-/// Returns the name with which a text ends, if it is that of a report.
+/// Returns the name at the end of a text, if it is the name of a report.
 fn name_of(text: &str) -> Option<&'static str> {
     NAMES.into_iter().find(|name| text.ends_with(name))
 }
@@ -32,7 +32,8 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     inner(&report).map(|inner| vec![Raised { link: None, ..inner }])
 }
 
-/// Returns the program's own error in a report; `None` if the exception is no report or has no such error.
+/// Returns the program's own error in a report. `None` if the exception is not a report or the report has no such
+/// error.
 pub(super) fn inner(report: &Raised) -> Option<Raised> {
     name_of(&report.name)?;
     let (_, text) = report.message.split_once("ErrorMessage \"")?;
@@ -49,8 +50,8 @@ pub(super) fn inner(report: &Raised) -> Option<Raised> {
         cursor.at = cursor.at.max(at + 1);
     }
     let last = lines.iter().rposition(|line| !line.trim().is_empty())?;
-    // A text of footplate, which the package of `footplate shim` passes on, begins with the headline and ends with the command.
-    // Otherwise the last line that names an exception counts, else the last line.
+    // A failure text of footplate, which the package of `footplate shim` passes on, begins with the headline and ends
+    // with the command. In other texts, the last line that names an exception counts, else the last line.
     let told = if lines[last].starts_with("command: ") {
         0
     } else {

@@ -1,35 +1,35 @@
-//! Exceptions as the program that raised them printed them, whatever its language.
+//! Exceptions as they were printed by the program that raised them, in any language.
 
 use std::ops::RangeInclusive;
 
 use super::message;
 use crate::failure::place::Frame;
 
-/// The relation of an exception to the one before it in a chain.
+/// The relation of an exception to the previous one in a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::failure) enum Link {
-    /// It was raised with `raise … from` the one before.
+    /// The exception was raised with `raise … from` the previous one.
     Cause,
-    /// It was raised while the one before was handled.
+    /// The exception was raised while the previous one was being handled.
     Context,
-    /// It stands in the message of the one before, which only passes it on from another process.
+    /// The exception is contained in the message of the previous one, which only passes it on from another process.
     Within,
 }
 
 /// An exception of a traceback.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::failure) struct Raised {
-    /// The name of its type, qualified as it was printed; empty if the message says all.
+    /// The name of the exception's type, qualified as it was printed. Empty if the message contains everything.
     pub(in crate::failure) name: String,
-    /// Its message, of one line or several.
+    /// The message, which may have several lines.
     pub(in crate::failure) message: String,
     /// The calls, the outermost first.
     pub(in crate::failure) frames: Vec<Frame>,
-    /// The source line of its innermost call; empty if it was not printed.
+    /// The source line of the innermost call. Empty if it was not printed.
     pub(in crate::failure) source: String,
-    /// The exceptions in it and in its inner groups, if it is a group.
+    /// If the exception is a group, the exceptions in it and in its inner groups.
     pub(in crate::failure) members: Vec<Raised>,
-    /// Its relation to the exception before it in its chain; `None` for the first one.
+    /// The relation to the previous exception of the chain. `None` for the first one.
     pub(in crate::failure) link: Option<Link>,
 }
 
@@ -45,10 +45,10 @@ impl Raised {
         (self.named(&first), rest)
     }
 
-    /// Returns the number of lines within which another exception follows that this one only passes on; `None` if it
-    /// passes on none.
+    /// Returns the number of lines within which another exception follows that this exception only passes on. `None` if
+    /// this exception does not pass one on.
     pub(super) fn passes_on(&self) -> Option<usize> {
-        // Rules and the cell of a notebook may stand between.
+        // Rules and the cell of a notebook may be between the two.
         const WRAPPERS: [&str; 4] =
             ["RemoteTraceback", "ProcessRaisedException", "PapermillExecutionError", "CellExecutionError"];
         const WITHIN: usize = 40;
@@ -60,7 +60,7 @@ impl Raised {
         }
     }
 
-    /// Returns true if the exception is the form in which Ray passes on that of a task, or of an actor's `__init__`, on some
+    /// Returns true if Ray uses this exception to pass on the exception of a task, or of an actor's `__init__`, on some
     /// host. The calls of the task follow, and then the task's exception.
     pub(in crate::failure) fn is_of_remote_task(&self) -> bool {
         let name = self.name.split('(').next().unwrap_or_default();
@@ -71,7 +71,7 @@ impl Raised {
         }
     }
 
-    /// Returns true if a library only reports by the exception that a run which it started has failed.
+    /// Returns true if a library uses this exception only to report that a run that it started has failed.
     pub(super) fn is_report_of_run(&self) -> bool {
         matches!(self.name.rsplit('.').next(), Some("TrainingFailedError" | "WorkerGroupError"))
     }
@@ -85,18 +85,18 @@ impl Raised {
     }
 }
 
-/// The part of the program that printed a traceback, which decides its meaning for the process.
+/// The part of the program that printed a traceback. It determines what the traceback means for the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::failure) enum Origin {
-    /// The interpreter, about an exception that nothing caught; or the script in this form.
+    /// The interpreter, which printed an uncaught exception, or the script, which printed in the interpreter's form.
     Main,
-    /// A logger, after a record of level error: the exception was caught.
+    /// A logger, after a record of level error. The exception was caught.
     Logged,
-    /// The threading module: the named thread ended, and the process went on.
+    /// The threading module. The named thread ended, and the process continued.
     Thread(String),
-    /// The multiprocessing module: the named child process ended.
+    /// The multiprocessing module. The named child process ended.
     Child(String),
-    /// The interpreter, about an exception that it ignored.
+    /// The interpreter, which ignored the exception.
     Ignored,
 }
 
@@ -104,11 +104,12 @@ pub(in crate::failure) enum Origin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::failure) struct Traceback {
     pub(in crate::failure) origin: Origin,
-    /// The chain of exceptions in the order in which they were printed, never empty. The last one ended the process.
+    /// The chain of exceptions in the order in which they were printed. It is never empty. The last one ended the
+    /// process.
     pub(in crate::failure) chain: Vec<Raised>,
-    /// Its lines in the log, from the first to the last; other writers' lines may be among them.
+    /// The lines of the traceback in the log, from the first to the last. Lines of other writers may be among them.
     pub(in crate::failure) lines: RangeInclusive<usize>,
-    /// The index of its writer in [`Log::writers`](super::super::lines::Log::writers).
+    /// The index of the writer in [`Log::writers`](super::super::lines::Log::writers).
     pub(in crate::failure) writer: usize,
 }
 
@@ -124,7 +125,7 @@ impl Traceback {
 pub(in crate::failure) struct Fatal {
     /// The line that names the error, such as `Fatal Python error: Segmentation fault`.
     pub(in crate::failure) error: String,
-    /// The calls of the thread in which it happened, the outermost first.
+    /// The calls of the thread in which the error occurred, the outermost first.
     pub(in crate::failure) frames: Vec<Frame>,
 }
 
@@ -133,15 +134,22 @@ pub(in crate::failure) struct Fatal {
 pub(super) struct Reading {
     /// The chain of exceptions in the order of [`Traceback::chain`].
     pub(super) chain: Vec<Raised>,
-    /// The index of the first line, if that is before the line at which the form was recognized.
+    /// The index of the first line, if it is before the line at which the form was recognized.
     pub(super) first: Option<usize>,
-    /// The part of the program that printed it, if the form tells.
+    /// The part of the program that printed the exceptions, if the form shows it.
     pub(super) origin: Option<Origin>,
+    /// True if the program goes on after the report and may print others of its kind. The first one counts.
+    pub(super) is_of_series: bool,
 }
 
 impl Reading {
-    /// Returns exceptions that begin at the line at which their form was recognized.
+    /// Returns a reading of exceptions that are one of a series.
+    pub(super) fn of_series(chain: Vec<Raised>) -> Reading {
+        Reading { is_of_series: true, ..Reading::here(chain) }
+    }
+
+    /// Returns a reading of exceptions that begin at the line at which their form was recognized.
     pub(super) fn here(chain: Vec<Raised>) -> Reading {
-        Reading { chain, first: None, origin: None }
+        Reading { chain, first: None, origin: None, is_of_series: false }
     }
 }

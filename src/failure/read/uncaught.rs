@@ -1,4 +1,4 @@
-//! Values that Node did not catch and that have no calls of their own: those that are no errors, and errors of the system.
+//! Uncaught values in Node that have no calls of their own: values that are not errors, and errors of the system.
 //!
 //! ```text
 //! /opt/ml/code/fit.js:2
@@ -30,13 +30,13 @@ static BRACKETED: LazyLock<Regex> =
 static MEMBER: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^    (?:\[)?(?P<name>\w*(?:Error|Exception)): (?P<message>[^\]]*)\]?,?$"));
 
-/// The end of a thrown value that is no error.
+/// The line below a thrown value that is not an error.
 const HELP: &str = "(Use `node --trace-uncaught";
 
 /// The maximum number of lines of a thrown value.
 const MAX_VALUE: usize = 20;
 
-/// The maximum number of lines of an error's properties, with the errors in it.
+/// The maximum number of lines of an error's properties, including the errors in them.
 const MAX_PROPERTIES: usize = 200;
 
 /// Returns true if a line is the mark below a source line: `  ^`.
@@ -54,7 +54,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
         let message = lines.collect::<Vec<_>>().join("\n");
         cursor.at = help + 1;
         let thrown = Raised { message, frames: vec![frame.clone()], ..Raised::default() };
-        return Some(Reading { chain: vec![thrown], first: Some(*first), origin: None });
+        return Some(Reading { first: Some(*first), ..Reading::here(vec![thrown]) });
     }
     let at = cursor.at + 1 + usize::from(cursor.lines.get(cursor.at + 1).is_some_and(|line| line.is_empty()));
     let found = BRACKETED.captures(cursor.lines.get(at)?)?;
@@ -72,9 +72,6 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
         }
     }
     let (name, message) = (found["name"].to_owned(), found["message"].to_owned());
-    Some(Reading {
-        chain: vec![Raised { name, message, members, ..Raised::default() }],
-        first: Some(start),
-        origin: None,
-    })
+    let raised = Raised { name, message, members, ..Raised::default() };
+    Some(Reading { first: Some(start), ..Reading::here(vec![raised]) })
 }

@@ -1,4 +1,5 @@
-//! The failure of a child process or thread behind an exception that only reports it, and lines outside a traceback.
+//! The failure of a child process or thread behind an exception that only reports it, and explanatory lines outside a
+//! traceback.
 
 use super::{evidence, script, text};
 use crate::event::Ending;
@@ -99,6 +100,12 @@ fn lines_of_kernels_drivers_and_libraries_explain_their_errors() {
         ),
         (
             EXIT_1,
+            "ERROR ||NEURON_CC_WRAPPER||: Failed compilation: [TEN404] Internal tensorizer error: too many instructions",
+            &raised("RuntimeError: Bad StatusOr access: INTERNAL: RunNeuronCCImpl: error condition error != 0"),
+            "[TEN404] Internal tensorizer error: too many instructions",
+        ),
+        (
+            EXIT_1,
             "2024-07-30 10:00:00.1 E external/xla/cuda/cuda_dnn.cc:407] Could not create cudnn handle: 4",
             &raised("jaxlib.xla_extension.XlaRuntimeError: FAILED_PRECONDITION: DNN library initialization failed."),
             "cuda_dnn.cc:407] Could not create cudnn handle: 4",
@@ -106,7 +113,7 @@ fn lines_of_kernels_drivers_and_libraries_explain_their_errors() {
     ] {
         let found = told(ending, &format!("{before}\n{error}\n"));
         assert!(found.contains(&format!("logged: {logged}")), "{logged}: {found:#?}");
-        // The lines stand in other logs too, and explain no error of the script.
+        // These lines occur in other logs too, and do not explain an error of the script.
         let other = told(EXIT_1, &format!("{before}\n{}", raised("ValueError: bad")));
         assert!(!other.iter().any(|line| line.starts_with("logged: ")), "{other:#?}");
     }
@@ -141,7 +148,7 @@ fn a_process_that_was_told_to_end_counts_only_if_it_was_failing() {
     let failing = judge(&Evidence { told_to_end: true, ..evidence(term, bad) });
     assert_eq!((failing.weight, failing.cause.headline.as_str()), (Weight::Own, "ValueError: bad"));
     assert_eq!(weight(term, "step 1\n"), Weight::Told);
-    // It went on after it.
+    // The process continued after the exception.
     let steps: String = (0..30).map(|n| format!("INFO:root:step {n}\n")).collect();
     assert_eq!(weight(term, &format!("{bad}{steps}")), Weight::Told);
     assert_eq!(weight(EXIT_1, "saving\n"), Weight::Told);
@@ -156,7 +163,7 @@ fn an_uncaught_exception_counts_whatever_exit_handlers_write_after_it() {
     let bad = "Traceback (most recent call last):\n  File \"train.py\", line 4, in f\n    x\nValueError: bad\n";
     let many = |word: &str| (0..500).map(|n| format!("INFO:root:{word} {n}\n")).collect::<String>();
     assert_eq!(told(EXIT_1, &format!("{bad}{}", many("closing writer")))[0], "ValueError: bad");
-    // The program went on, or told of another error.
+    // The program continued, or reported another error.
     for after in [many("epoch"), format!("{}no such checkpoint\n", many("copied"))] {
         assert_ne!(told(EXIT_1, &format!("{bad}{after}"))[0], "ValueError: bad");
     }
@@ -187,12 +194,12 @@ fn an_error_that_was_caught_gives_way_to_another_one_that_the_program_ends_with(
         assert_eq!(headline(code, before, after), expected);
     }
     for (code, before, after) in [
-        // The program only says that it ends, or says the same error in its own words.
+        // The program only states that it ends, or states the same error in its own words.
         (3, CAUGHT, "ERROR: Training failed, cleaning up"),
         (3, CAUGHT, "ERROR:root:shutting down because of an unexpected error"),
         (1, &logged, "error: no entry for this batch"),
         (1, &logged, "CRITICAL:root:Job aborted, see the log above"),
-        // Nothing has caught it: an exit handler wrote the line.
+        // The exception was not caught, and an exit handler wrote the line.
         (1, CAUGHT, "ERROR: upload of run files did not complete"),
     ] {
         assert_eq!(headline(code, before, after), "ValueError: the cache has no entry", "{after}");
@@ -217,4 +224,55 @@ fn a_childs_exception_is_behind_the_error_that_nothing_came() {
         parent,
         &["RuntimeError: no tokens arrived", "at train.py:9", "caused by: _queue.Empty (at train.py:8)"],
     );
+}
+
+#[test]
+fn the_error_of_a_worker_comes_before_an_assertion_about_several_workers() {
+    let child = "Process Process-2:\nTraceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 3, in load\n    x\nValueError: no rows in part 4\n";
+    for message in ["2 workers failed", "some of the processes exited", "both children died"] {
+        let own = format!(
+            "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 9, in <module>\n    x\nAssertionError: {message}\n"
+        );
+        let found = told(EXIT_1, &format!("{child}{own}"));
+        let passed_on = format!("passed on as: AssertionError: {message} (at train.py:9)");
+        assert_eq!(
+            found[..3],
+            ["ValueError: no rows in part 4", "at train.py:3 in load (process Process-2)", &passed_on]
+        );
+    }
+}
+
+#[test]
+fn the_end_of_a_task_or_of_the_sender_of_a_queue_is_behind_a_wait_that_failed() {
+    let raised = |path: &str, function: &str, error: &str| {
+        format!("Traceback (most recent call last):\n  File \"{path}\", line 7, in {function}\n    x\n{error}\n")
+    };
+    let waited = |error: &str| raised("/opt/ml/code/train.py", "main", error);
+    let task = "Task exception was never retrieved\nfuture: <Task finished name='Task-2' coro=<read() done> exception=OSError('no part 4')>\n";
+    let task = task.to_owned() + &raised("/opt/ml/code/parts.py", "read", "OSError: no part 4");
+    let found = told(EXIT_1, &(task + &waited("TimeoutError")));
+    assert_eq!(found[..2], ["OSError: no part 4", "at parts.py:7 in read"]);
+    let sender =
+        raised("/usr/lib/python3.11/multiprocessing/queues.py", "_feed", "TypeError: cannot pickle 'generator' object");
+    let found = told(EXIT_1, &(sender + &waited("_queue.Empty")));
+    assert_eq!(found[..2], ["TypeError: cannot pickle 'generator' object", "at train.py:7 in main"]);
+    // The script printed an exception that it had handled.
+    let handled = raised("/opt/ml/code/parts.py", "read", "OSError: no part 4");
+    assert_eq!(told(EXIT_1, &(handled + &waited("TimeoutError")))[0], "TimeoutError");
+}
+
+#[test]
+fn the_first_of_several_threads_that_ended_together_is_the_cause() {
+    let ended = |name: &str, error: &str| {
+        format!(
+            "Exception in thread {name}:\nTraceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 4, in {name}\n    x\n{error}\n"
+        )
+    };
+    let (reader, writer) = (ended("reader", "OSError: no part 4"), ended("writer", "RuntimeError: nothing to write"));
+    assert_eq!(told(EXIT_1, &format!("{reader}{writer}"))[0], "OSError: no part 4");
+    // The program worked on after the first thread had ended.
+    let files: String = (0..30).map(|n| format!("wrote file {n}\n")).collect();
+    assert_eq!(told(EXIT_1, &format!("{reader}{files}{writer}"))[0], "RuntimeError: nothing to write");
+    let lost = ended("sender", "ConnectionResetError: [Errno 104] Connection reset by peer");
+    assert_eq!(told(EXIT_1, &format!("{lost}{writer}"))[0], "RuntimeError: nothing to write");
 }

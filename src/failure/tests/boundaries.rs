@@ -1,4 +1,4 @@
-//! Bounds, orders and preferences of the judgement, each at the point where it changes.
+//! Limits, orders and preferences of the judgement, each at the point where the result changes.
 
 use super::{evidence, recorded, text};
 use crate::event::Ending;
@@ -10,7 +10,7 @@ fn traceback(message: &str) -> String {
     format!("Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\n{message}\n")
 }
 
-/// Returns a traceback of which each line has the prefix of torch's exception hook.
+/// Returns a traceback whose lines all have the prefix of torch's exception hook.
 fn of_rank(rank: usize, message: &str) -> String {
     traceback(message).lines().map(|line| format!("[rank{rank}]: {line}\n")).collect()
 }
@@ -51,7 +51,7 @@ fn an_error_is_looked_for_in_the_last_12_lines() {
 #[test]
 fn at_most_three_lines_of_other_processes_may_interrupt_a_traceback() {
     let interrupted = |count| {
-        // By its name alone this is not certainly an exception.
+        // The name alone does not show with certainty that this is an exception.
         let whole = traceback("Trouble: x");
         let (first, rest) = whole.split_at(whole.find("  File").unwrap());
         recorded(EXIT_1, &format!("{first}{}{rest}", steps(count)))

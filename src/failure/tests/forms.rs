@@ -1,4 +1,4 @@
-//! Recorded errors in the forms of many programs: each is told by its headline, its place and its details.
+//! Recorded errors in the forms of many programs. Each must be reported with its headline, its place and its details.
 
 use super::recorded;
 use crate::event::Ending;
@@ -63,7 +63,7 @@ label
 fn a_box_with_the_title_error_is_told_by_the_words_in_it() {
     let boxed = "Usage: train.py [OPTIONS]\nTry 'train.py --help' for help.\n╭─ Error ──────────────╮\n│ Invalid value for    │\n│ '--rate': x is not a │\n│ number.              │\n╰──────────────────────╯\n";
     told_with(2, boxed, &["Error: Invalid value for '--rate': x is not a number."]);
-    // Other boxes are output.
+    // Other boxes are ordinary output.
     let other = "╭─ Settings ─╮\n│ rate = 3   │\n╰────────────╯\n";
     told(&format!("{other}no data\n"), &["no data"]);
 }
@@ -279,7 +279,7 @@ fn the_report_of_sagemaker_training_is_told_by_the_scripts_error_in_it() {
         "2024-01-01 00:00:00,000 sagemaker-training-toolkit ERROR    ExecuteUserScriptError:\nExitCode 1\nErrorMessage \"raise ValueError('bad rate')\n ValueError: bad rate\n\"\nCommand \"/opt/conda/bin/python3.10 train.py --rate 3\"\n",
         &["ValueError: bad rate"],
     );
-    // A report with a text of footplate, which begins with what happened.
+    // This report contains a failure text of footplate, which begins with the headline.
     told(
         "Traceback (most recent call last):\n  File \"/usr/lib/fw.py\", line 3, in main\n    raise error\nsagemaker_training.errors.ExecuteUserScriptError: ExecuteUserScriptError:\nExitCode 7\nErrorMessage \"exit code 7, with no error printed\ncommand: /usr/bin/python3 train.py\"\nCommand \"/usr/bin/python3 train.py\"\n",
         &[
@@ -288,7 +288,7 @@ fn the_report_of_sagemaker_training_is_told_by_the_scripts_error_in_it() {
             "passed on as: sagemaker_training.errors.ExecuteUserScriptError: ExecuteUserScriptError: ExitCode 7",
         ],
     );
-    // A report of an installation that a framework has asked for.
+    // This report is about an installation that a framework requested.
     told(
         "Traceback (most recent call last):\n  File \"/usr/lib/fw.py\", line 3, in main\n    raise error\nsagemaker_training.errors.InstallRequirementsError: InstallRequirementsError:\nExitCode 1\nErrorMessage \"ERROR: Could not find a version that satisfies the requirement fix (from versions: none)\nERROR: No matching distribution found for fix\n\"\nCommand \"/usr/bin/python3 -m pip install -r requirements.txt\"\n",
         &[
@@ -371,7 +371,7 @@ fn messages_with_empty_lines_are_told_by_their_substance() {
             "hint: NLTK's data is not in the image; run nltk.download when the image is built, or bring the data as a channel and set NLTK_DATA",
         ],
     );
-    // Output after an empty line is no part of a message.
+    // Output after an empty line is not part of a message.
     told(
         &of("KeyError: 'x'\n\nthe bar is closed"),
         &["KeyError: 'x'", "at train.py:3 in f", "last line: the bar is closed"],
@@ -401,4 +401,47 @@ fn what_follows_a_message_is_not_in_the_headline() {
     let steps: String = (0..12).map(|step| format!("closing writer {step}\n")).collect();
     let text = recorded(Ending::Exited(1), &of(&steps));
     assert!(text.starts_with("ValueError: no rows\nat train.py:3 in f\nlast line: closing writer 11"), "{text}");
+}
+
+#[test]
+fn notes_of_libraries_and_tools_at_the_end_are_no_part_of_a_message() {
+    let raised = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 4, in load\n    x\nValueError: no rows\n";
+    for notes in [
+        "Unclosed client session\nclient_session: <aiohttp.client.ClientSession object at 0x7f1>\n",
+        "Unclosed connector\nconnections: ['deque([(<aiohttp.client_proto.ResponseHandler object at 0x7f1>, 3.2)])']\nconnector: <aiohttp.connector.TCPConnector object at 0x7f1>\n",
+        "Task was destroyed but it is pending!\ntask: <Task pending name='Task-2' coro=<pump() running at x.py:3>>\n",
+        "Generating '/tmp/nsys-report-7.qdstrm'\n",
+        "/usr/lib/python3/site-packages/coverage/control.py:888: CoverageWarning: No data was collected.\n  self._warn(\"No data was collected.\")\n",
+    ] {
+        told(&format!("{raised}{notes}"), &["ValueError: no rows", "at train.py:4 in load"]);
+    }
+}
+
+#[test]
+fn exceptions_that_a_message_quotes_belong_to_the_exception() {
+    let quoted = |message: &str| {
+        format!(
+            "{}\n2 fits failed with the following error:\nTraceback (most recent call last):\n  File \"/usr/lib/python3/dist-packages/sklearn/base.py\", line 9, in check\n    x\nValueError: {message}\n\n",
+            "-".repeat(80)
+        )
+    };
+    let raised = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 4, in search\n    x\nValueError: \nAll the 4 fits failed.\nIt is very likely that your model is misconfigured.\n\nBelow are more details about the failures:\n";
+    told(
+        &format!("{raised}{}{}", quoted("C must be positive, got -1"), quoted("C must be positive, got -2")),
+        &[
+            "ValueError: C must be positive, got -1",
+            "at train.py:4 in search",
+            "passed on as: ValueError: All the 4 fits failed.",
+        ],
+    );
+}
+
+#[test]
+fn the_source_that_torchscript_prints_has_the_place() {
+    told(
+        "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 2, in <module>\n    @torch.jit.script\n\
+         RuntimeError: \n'Tensor (inferred)' object has no attribute or method 'rows'.:\n  File \"/opt/ml/code/net.py\", line 7\n\
+         def f(x):\n    return x.rows(3)\n           ~~~~~~ <--- HERE\n",
+        &["RuntimeError: 'Tensor (inferred)' object has no attribute or method 'rows'.:", "at net.py:7"],
+    );
 }

@@ -72,7 +72,7 @@ fn the_file_that_r_could_not_open_is_named() {
             "cannot open file '/data/rows.txt': No such file or directory",
         ],
     );
-    // Other warnings are not about the error.
+    // Other warnings are not related to the error.
     told(
         "Error in scale(x) : x is empty\nIn addition: Warning message:\nNAs introduced by coercion\nExecution halted\n",
         &["Error in scale(x) : x is empty"],
@@ -102,7 +102,7 @@ fn an_error_of_fortran_or_octave_is_not_hidden_by_its_calls() {
     );
     told(
         "error: nonconformant arguments (op1 is 3x2, op2 is 3x1)\nerror: called from\n    fit at line 4 column 5\n",
-        &["error: nonconformant arguments (op1 is 3x2, op2 is 3x1)", "last line: fit at line 4 column 5"],
+        &["error: nonconformant arguments (op1 is 3x2, op2 is 3x1)", "at fit:4"],
     );
 }
 
@@ -148,7 +148,7 @@ fn a_line_that_only_introduces_an_error_is_joined_with_the_next_one() {
         "step 3\nThe plan has mistakes:\n  rate: must be positive\n  depth: 3 is missing\n",
         &["The plan has mistakes: rate: must be positive", "last line: depth: 3 is missing"],
     );
-    // What follows is a record of its own.
+    // The next line is a separate record.
     told(
         "ERROR: training failed, the table is:\n2026-01-02 03:04:05 INFO done\n",
         &["ERROR: training failed, the table is:"],
@@ -209,5 +209,33 @@ fn a_crash_of_java_is_told_from_its_report_on_stdout() {
     assert!(
         text.starts_with("SIGSEGV (0xb) at pc=0x00007f, pid=7, tid=9 in C [libtensor.so+0x1b2] fit_kernel+0x12\n"),
         "{text}"
+    );
+}
+
+#[test]
+fn an_exception_of_java_without_a_prefix_in_its_name_keeps_the_whole_name() {
+    let text = recorded(
+        Ending::Signaled(6),
+        "Unhandled exception. System.Exception: shard 3 has no header\n   at Acme.Loader.Read(String path) in /opt/ml/code/Loader.fs:line 18\n",
+    );
+    assert!(
+        text.starts_with("System.Exception: shard 3 has no header\nat Loader.fs:18 in Acme.Loader.Read\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_error_of_a_compiler_of_scala_or_kotlin_or_of_dotnet_has_its_place() {
+    told(
+        "[error] ./Fit.scala:3:11\n[error] Not found: lode\n[error]   println(lode(3))\n[error]           ^^^^\nError compiling project (Scala 3.4.0, JVM (17))\nCompilation failed\n",
+        &["Not found: lode", "at Fit.scala:3"],
+    );
+    told(
+        "e: file:///opt/ml/code/Main.kt:5:7 Unresolved reference: lode\n",
+        &["Unresolved reference: lode", "at Main.kt:5"],
+    );
+    told(
+        "/opt/ml/code/Rows.cs(12,9): error CS0103: The name 'lode' does not exist in the current context\n\nThe build failed. Fix the build errors and run again.\n",
+        &["/opt/ml/code/Rows.cs(12,9): error CS0103: The name 'lode' does not exist in the current context"],
     );
 }

@@ -1,9 +1,10 @@
-//! Exact failure texts: of real programs that run here, and of recorded output of programs that do not.
+//! Exact failure texts, for real programs that run here and for recorded output of other programs.
 
 mod behind;
 mod boundaries;
 mod forms;
 mod hints;
+mod interpreters;
 mod languages;
 mod mutated;
 mod prefixes;
@@ -12,9 +13,12 @@ mod programs;
 mod python;
 mod ranks;
 mod recorded;
+mod reports;
+mod runners;
 mod runtimes;
 mod scripts;
 mod stops;
+mod wrappers;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -89,7 +93,7 @@ fn recorded(ending: Ending, stderr: &str) -> String {
     text(&cause(&evidence(ending, stderr)))
 }
 
-/// The hosts of the job of a recorded text.
+/// The hosts of the job in recorded texts.
 static HOSTS: LazyLock<Vec<String>> =
     LazyLock::new(|| ["algo-1", "algo-2", "algo-1-x7k2p"].map(str::to_owned).to_vec());
 

@@ -1,11 +1,11 @@
-//! Tracebacks of which each line has a prefix of another program.
+//! Tracebacks whose lines all have a prefix of another program.
 
 use super::forms::{told, told_with};
 use super::{evidence, text};
 use crate::event::Ending;
 use crate::failure::cause;
 
-/// Returns a traceback with a prefix before each line, and its last line with it.
+/// Returns a traceback with `prefix` before each line. Its last line is `error`.
 fn prefixed(prefix: &str, error: &str) -> String {
     let lines = [
         "Traceback (most recent call last):",
@@ -33,13 +33,26 @@ fn a_prefix_before_each_line_of_a_traceback_is_removed() {
 }
 
 #[test]
+fn a_prefix_before_each_line_of_an_exception_of_java_is_removed() {
+    for prefix in ["[error] ", "worker-0: ", "trainer-1  | "] {
+        let lines = [
+            "Exception in thread \"main\" java.lang.RuntimeException: no rows",
+            "\tat Fit$.load(Fit.scala:4)",
+            "\tat Fit.main(Fit.scala)",
+        ];
+        let stderr = lines.map(|line| format!("{prefix}{line}\n")).concat();
+        told(&stderr, &["java.lang.RuntimeException: no rows", "at Fit.scala:4 in Fit$.load"]);
+    }
+}
+
+#[test]
 fn a_traceback_that_is_logged_line_by_line_counts_if_nothing_else_failed() {
     let logged = prefixed("ERROR 11-28 10:00:00 [core.py:70] ", "ValueError: the cache has 0 blocks");
     let engine = format!(
         "INFO 11-28 09:59:59 [core.py:12] starting\nERROR 11-28 10:00:00 [core.py:69] the engine failed\n{logged}"
     );
     told(&engine, &["ValueError: the cache has 0 blocks", "at train.py:7"]);
-    // The driver says that the cause stands above.
+    // The driver reports that the cause is above.
     let driver = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 20, in <module>\n    engine()\nRuntimeError: the engine did not start. See the root cause above.\n";
     told(
         &format!("{engine}{driver}"),
@@ -49,7 +62,7 @@ fn a_traceback_that_is_logged_line_by_line_counts_if_nothing_else_failed() {
             "passed on as: RuntimeError: the engine did not start. See the root cause above. (at train.py:20)",
         ],
     );
-    // It was caught, and another error ended the program.
+    // The exception was caught, and another error ended the program.
     let other = driver.replace("the engine did not start. See the root cause above.", "no rows");
     told(&format!("{engine}{other}"), &["RuntimeError: no rows", "at train.py:20"]);
 }
@@ -57,7 +70,7 @@ fn a_traceback_that_is_logged_line_by_line_counts_if_nothing_else_failed() {
 #[test]
 fn the_ranks_of_labelled_lines_are_told_apart() {
     let told_of = |stderr: &str| text(&cause(&evidence(Ending::Exited(1), stderr)));
-    // `srun --label`, with torch's own prefix in it.
+    // The output of `srun --label`, with torch's own prefix inside its prefix.
     let [ours, others] = [
         ("12: [rank12]: ", "ValueError: 3 rows, 4 labels"),
         (" 9: [rank9]: ", "ConnectionResetError: [Errno 104] Connection reset by peer"),

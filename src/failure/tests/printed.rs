@@ -1,4 +1,4 @@
-//! Recorded errors as hooks, loggers, runners of tests and libraries print them, and what they leave unsaid.
+//! Recorded errors in the forms of hooks, loggers, test runners and libraries, including errors with missing parts.
 
 use super::forms::{told, told_with};
 use super::{evidence, recorded, text};
@@ -26,7 +26,7 @@ fn the_tracebacks_of_other_exception_hooks_have_a_place() {
     let plain = "Traceback (most recent call last):\n  File /opt/ml/code/train.py:8\n    top(5)\n  File /opt/ml/code/train.py:7 in top\n    \
          return xs[k]\nIndexError: list index out of range\n";
     told(plain, &["IndexError: list index out of range", "at train.py:7 in top"]);
-    // A rule and a table are output.
+    // A rule and a table are ordinary output.
     told(&format!("{rule}\nmetrics.py 5 rows\n{rule}\nno data\n"), &["no data"]);
 }
 
@@ -61,7 +61,7 @@ fn an_exception_after_which_the_program_says_to_go_on_is_survived() {
     ] {
         let stderr = format!("{record}\n{raised}loss is not finite\n");
         told_with(3, &stderr, &["loss is not finite"]);
-        // Nothing else tells of an error.
+        // Nothing else reports an error.
         told_with(3, &format!("{record}\n{raised}"), &["ConnectionError: reset by peer", "at train.py:4 in get"]);
     }
     for record in ["ERROR:root:attempt 3 failed, giving up", "ERROR:root:no retries are left: training ends"] {
@@ -77,7 +77,7 @@ fn an_exception_that_was_logged_long_before_the_end_is_the_last_resort() {
     let after = |line: &str, count| (0..count).map(|at| format!("INFO:root:{line} {at}\n")).collect::<String>();
     let closing = format!("{logged}{}", after("closing writer", 40));
     told(&closing, &["ValueError: fold 2 is empty", "at train.py:4 in fit"]);
-    // The program went on after it.
+    // The program continued after the exception.
     let steps = format!("{logged}{}", after("step", 40));
     let silent = text(&cause(&evidence(Ending::Exited(1), &steps)));
     assert!(silent.starts_with("exit code 1, with no error printed\nlast line: INFO:root:step 39\n"), "{silent}");
@@ -109,6 +109,9 @@ fn a_record_has_the_place_that_its_logger_put_before_the_message() {
     );
     told("2026-01-02 03:04:05,106 ERROR cannot run fit.py:12 again\n", &["cannot run fit.py:12 again"]);
     told("2026-01-02 03:04:05,106 ERROR ops.cc:12] no rows in the table\n", &["no rows in the table"]);
+    told("F0501 10:00:01.000000       1 fit.go:40] no rows in the table\n", &["no rows in the table", "at fit.go:40"]);
+    // Go's logger writes no fields.
+    told("2024/03/14 12:00:00 load: open x.csv: no such file\n", &["load: open x.csv: no such file"]);
 }
 
 #[test]
@@ -199,6 +202,60 @@ fn the_substance_of_a_long_message_is_on_the_first_line() {
 }
 
 #[test]
+fn an_error_in_another_task_of_tensorflow_is_told_once_with_its_task() {
+    let call = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 22, in <module>\n    coordinator.schedule(step).fetch()\n";
+    let defined = |node: &str| {
+        format!(
+            "Detected at node {node} defined at (most recent call last):\n  File \"/opt/ml/code/train.py\", line 21, in step\n\n  \
+             File \"/opt/ml/code/net.py\", line 5, in invert\n\n"
+        )
+    };
+    // Each target repeats the message that it received.
+    let repeated = |target: &str, said: &str| {
+        format!(
+            "Additional GRPC error information from remote target /job:{target} while calling /tensorflow.eager.EagerService/Enqueue:\n\
+             :UNKNOWN:Error received from peer  {{grpc_message:\"{said}\\n\\t [[{{{{node Inverse}}}}]]\", grpc_status:3}}"
+        )
+    };
+    let node = defined("Inverse");
+    let of_worker = repeated("worker/replica:0/task:1", " Input is singular.");
+    told(
+        &format!(
+            "{call}errors_impl.InvalidArgumentError: Graph execution error:\n\n{node}{node}Input is singular.\n\t [[{{{{node Inverse}}}}]]\n\
+             {of_worker} [Op:__inference_step_12]\n"
+        ),
+        &[
+            "errors_impl.InvalidArgumentError: Graph execution error: Input is singular.",
+            "at net.py:5 in invert (TensorFlow task /job:worker/replica:0/task:1)",
+        ],
+    );
+    // The closed connection is not an error that was raised in the task.
+    told(
+        &format!(
+            "{call}errors_impl.UnavailableError: Graph execution error:\n\n{node}Socket closed\n{of_worker} [Op:__inference_step_12]\n"
+        ),
+        &["errors_impl.UnavailableError: Graph execution error: Socket closed", "at net.py:5 in invert"],
+    );
+    // A Python function of a graph runs in the task that defined it.
+    let node = defined("EagerPyFunc");
+    let of_chief = repeated("chief/replica:0/task:0", "ValueError: row 17");
+    told(
+        &format!(
+            "{call}errors_impl.InvalidArgumentError: Graph execution error:\n\n{node}ValueError: row 17\nTraceback (most recent call last):\n\n  \
+             File \"/usr/lib/python3/dist-packages/tensorflow/python/ops/script_ops.py\", line 152, in _call\n    ret = self._func(*args)\n          \
+             ^^^^^^^^^^^^^^^^^\n\n  File \"/tmp/__autograph_generated_file7f.py\", line 38, in f\n    raise ag__.converted_call(ag__.ld(ValueError), \
+             ('row 17',), None, fscope_1)\n\nValueError: row 17\n\n\n\t [[{{{{node EagerPyFunc}}}}]]\n{of_chief}\n\t [[EagerPyFunc/_7]]\n{of_worker} \
+             [Op:__inference_step_10]\n"
+        ),
+        &[
+            "ValueError: row 17",
+            "at net.py:5 in invert (TensorFlow task /job:chief/replica:0/task:0)",
+            "passed on as: errors_impl.InvalidArgumentError: Graph execution error: ValueError: row 17",
+        ],
+    );
+}
+
+#[test]
 fn the_place_of_a_failed_node_of_a_graph_is_in_its_message() {
     told(
         "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 9, in <module>\n    step(x)\n\
@@ -240,7 +297,7 @@ fn an_exception_that_a_handler_logged_as_a_warning_is_survived() {
     let logged = "WARNING:root:no metadata\nTraceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 3, in main\n    probe()\nConnectionError: no answer\n";
     let then = "ERROR:root:fit failed\nTraceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 9, in main\n    fit()\nValueError: no rows\n";
     told(&format!("{logged}{then}"), &["ValueError: no rows", "at train.py:9 in main"]);
-    // A record may stand before an exception that nothing caught.
+    // A record may precede an uncaught exception.
     for first in [
         "File \"/opt/ml/code/train.py\", line 2, in <module>",
         "File \"<frozen runpy>\", line 198, in _run_module_as_main",
@@ -299,7 +356,12 @@ fn a_number_after_a_word_of_error_is_a_figure_only_if_it_counts_nothing() {
         let evidence = Evidence { stdout: stdout.as_bytes(), ..evidence(Ending::Exited(1), "") };
         text(&cause(&evidence)).lines().next().map(str::to_owned).unwrap_or_default()
     };
-    for told in ["Training aborted: 0 rows match the filter", "failed: 3 shards are empty"] {
+    for told in [
+        "Training aborted: 0 rows match the filter",
+        "failed: 3 shards are empty",
+        "server said error 404",
+        "found no required column",
+    ] {
         assert_eq!(first(&format!("{told}\nsee filter.yaml\n")), told);
     }
     for figure in [
@@ -308,6 +370,9 @@ fn a_number_after_a_word_of_error_is_a_figure_only_if_it_counts_nothing() {
         "failed: 0, read: 7",
         "{'errors': 0}",
         "rows: 7 | missing: 0 | kept: 7",
+        "epoch 2: train error 0.27, test error 0.28",
+        "31 checks passed, 0 failed",
+        "no errors in 31 files",
     ] {
         assert_eq!(first(&format!("{figure}\n")), "exit code 1, with no error printed", "{figure}");
     }
@@ -321,7 +386,7 @@ fn a_record_that_is_a_json_object_over_several_lines_is_read_as_one_line() {
     assert_eq!(first(record), "ERROR no rows");
     let later = record.replace("error", "info").replace("no rows", "bye");
     assert_eq!(first(&format!("fit\n{record}{later}")), "ERROR no rows");
-    // Data, and an object without its end.
+    // The lines after the error are data, or an object without its end.
     assert_eq!(first("Error: bad shape\n{\n  \"rows\": 3\n}\n"), "Error: bad shape");
     assert_eq!(first("Error: no rows\n{\n  \"level\": \"info\"\n"), "Error: no rows");
 }
@@ -339,7 +404,7 @@ fn a_line_that_only_sums_up_is_not_shown_as_the_last_one() {
         let text = recorded(Ending::Exited(1), &format!("{error}\n{sum}\n"));
         assert_eq!(text, format!("{error}\nexit code 1\ncommand: python3 train.py"));
     }
-    // It is all there is, or says more.
+    // The summary counts if there is no other line or if it is more informative.
     let first = |stderr: &str| recorded(Ending::Exited(2), stderr).lines().next().unwrap_or_default().to_owned();
     assert_eq!(
         first("make: *** No rule to make target 'fit'.  Stop.\n"),
@@ -358,4 +423,31 @@ fn of_a_list_of_circumstances_the_item_that_states_the_error_is_the_headline() {
         "Check failed: error: lr must be positive"
     );
     assert_eq!(first("Check failed:\n  - lr is 0\n  - no rows\n"), "Check failed: - lr is 0");
+}
+
+#[test]
+fn the_summary_of_a_program_that_ran_others_does_not_hide_their_exception() {
+    let raised = "Traceback (most recent call last):\n  File \"/opt/ml/code/flow.py\", line 4, in run\n    x\nValueError: no rows\n";
+    for (record, summary) in [
+        (
+            "[2026-05-01 10:00:00 +0000] [9] [ERROR] Exception in worker process",
+            "[2026-05-01 10:00:00 +0000] [7] [ERROR] Shutting down: Master\n[2026-05-01 10:00:00 +0000] [7] [ERROR] Reason: Worker failed to boot.",
+        ),
+        (
+            "ERROR: [pid 71] Worker Worker(salt=1, workers=1) failed    Fit()",
+            "===== Luigi Execution Summary =====\n\n* 1 failed:\n    - 1 Fit()\n\nThis progress looks :( because there were failed tasks",
+        ),
+    ] {
+        told_with(3, &format!("{record}\n{raised}{summary}\n"), &["ValueError: no rows", "at flow.py:4 in run"]);
+    }
+    told(
+        "ERROR: Cannot install a==1 and b==2 because these package versions have conflicting dependencies.\n\
+         \nThe conflict is caused by:\n    The user requested a==1\n    b 2 depends on a==2\n\n\
+         ERROR: ResolutionImpossible: for help visit https://pip.pypa.io/en/latest/topics/dependency-resolution\n",
+        &[
+            "ERROR: Cannot install a==1 and b==2 because these package versions have conflicting dependencies.",
+            "logged: b 2 depends on a==2",
+            "hint: these requirements exclude each other; loosen or remove one of the version pins in the requirements, or choose versions that agree",
+        ],
+    );
 }

@@ -128,7 +128,7 @@ fn an_exception_group_names_its_members() {
             "exit code 1",
         ],
     );
-    // Of a member's own chain only the last exception is a member.
+    // Only the last exception of a member's own chain is a member.
     told(
         "try:\n    try:\n        {}['x']\n    except KeyError as e:\n        raise ValueError('one') from e\nexcept ValueError as e:\n    raise ExceptionGroup('g', [e]) from None\n",
         &["ValueError: one", "at train.py:5", "passed on as: ExceptionGroup: g (1 sub-exception)", "exit code 1"],
@@ -203,10 +203,20 @@ fn a_logged_exception_is_the_cause_only_if_the_failure_followed_from_it() {
     for end in ["os.kill(os.getpid(), signal.SIGKILL)", "sys.exit(137)"] {
         told(&format!("{LOGGED}{end}\n"), &["killed by SIGKILL (signal 9)", "exit code 137", hint]);
     }
-    // One exception was printed, then another logged, and the exit code is the script's own: the last exception decided.
+    // One exception was printed, then another was logged, and the script chose the exit code. The last exception was
+    // decisive.
     let printed = "import traceback\ntry:\n    int('a')\nexcept ValueError:\n    traceback.print_exc()\n";
     told(&format!("{printed}{LOGGED}sys.exit(4)\n"), &["KeyError: 'x'", "at train.py:8", "exit code 4"]);
-    // The run went on for fifty records.
+    // A record came before the exception that ended the top level of the script, after one that was printed.
+    let record = "import logging\nlogging.error('the run has failed')\n";
+    told(&format!("{printed}{record}{{}}['late']\n"), &["KeyError: 'late'", "at train.py:8", "exit code 1"]);
+    // An exit handler logged an exception after the one that ended the top level.
+    let handler = "import atexit, logging\ndef leave():\n    try:\n        {}['late']\n    except KeyError:\n        logging.exception('not left')\natexit.register(leave)\n";
+    told(
+        &format!("{handler}int('a')\n"),
+        &["ValueError: invalid literal for int() with base 10: 'a'", "at train.py:8", "exit code 1"],
+    );
+    // The run continued for fifty records.
     let later = "for n in range(50):\n    logging.warning('step %d', n)\nsys.exit('no improvement')\n";
     told(&format!("{LOGGED}{later}"), &["no improvement", "exit code 1"]);
     // The platform's own examples do this.
@@ -408,7 +418,18 @@ fn a_time_out_of_faulthandler_tells_where_the_main_thread_was() {
         recorded(Ending::Exited(1), stderr),
         "Timeout (0:10:00)!\nat feed.py:31 in next_batch\nexit code 1\ncommand: python3 train.py"
     );
-    // The script went on after it.
+    // The script continued after the report.
     let later = stderr.to_owned() + "step 9\nthe learning rate is 0\n";
     assert!(recorded(Ending::Exited(1), &later).starts_with("the learning rate is 0\n"));
+}
+
+#[test]
+fn the_message_of_a_key_error_has_one_line() {
+    let text = script(
+        "import sys, traceback\ntry:\n    {}['label']\nexcept KeyError:\n    traceback.print_exc()\nprint('no shard could be read', file=sys.stderr)\nsys.exit(2)\n",
+    );
+    assert_eq!(
+        text,
+        "KeyError: 'label'\nat train.py:3\nlast line: no shard could be read\nexit code 2\ncommand: python3 train.py"
+    );
 }

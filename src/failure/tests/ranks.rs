@@ -1,4 +1,4 @@
-//! Failures of launchers whose ranks have streams of their own.
+//! Failures of launchers whose ranks have separate streams.
 
 use super::{evidence, text};
 use crate::event::Ending;
@@ -57,7 +57,17 @@ fn the_report_of_the_launcher_chooses_among_its_ranks() {
     assert_eq!(text(&cause(&launched(report, &ranks))).lines().next(), Some("KeyError: 'one'"));
 }
 
-/// mpirun names a host by the address that it was given; a rank's own stream names it by its name.
+/// Restarts have a budget of their own for ranks that were killed from outside, also if torchrun then exits with 1.
+#[test]
+fn the_end_of_the_rank_is_kept_beside_that_of_its_launcher() {
+    let report =
+        "Root Cause (first observed failure):\n[0]:\n  rank      : 1 (local_rank: 1)\n  exitcode  : -9 (pid: 124)\n";
+    let killed = cause(&launched(report, &[]));
+    assert_eq!((killed.rank_ending, killed.exit_code()), (Some(Ending::Signaled(9)), 1));
+    assert_eq!(cause(&launched("", &[])).rank_ending, None);
+}
+
+/// mpirun names a host by the address that it was given. A rank's own stream is labelled with the host's name.
 #[test]
 fn a_rank_that_wrote_the_error_names_its_host_better_than_the_launcher() {
     let bad = format!("{TRACEBACK}ValueError: bad\n");
@@ -72,7 +82,7 @@ fn a_rank_that_wrote_the_error_names_its_host_better_than_the_launcher() {
     assert_eq!(status(&exited).as_deref(), Some("host algo-2, rank 3, exit code 1"));
 }
 
-/// The launcher's report names the rank that failed first, which left words and no traceback.
+/// The launcher's report names the rank that failed first, which wrote an error but no traceback.
 #[test]
 fn a_rank_that_only_lost_its_connection_gives_way_to_the_one_that_the_launcher_names() {
     let lost = format!("{TRACEBACK}RuntimeError: Connection closed by peer [127.0.0.1]:2276\n");

@@ -37,7 +37,8 @@ fn a_traceback_without_its_end_is_not_an_exception() {
     assert!(!recorded(EXIT_1, stderr).contains("Error"), "{}", recorded(EXIT_1, stderr));
 }
 
-/// The output of torch's exception hook in two ranks, mixed as it was written. Rank 1 failed, and rank 0 lost its peer.
+/// The output of torch's exception hook in two ranks, interleaved as it was written. Rank 1 failed, and rank 0 lost its
+/// peer.
 const RANKS: &str = "\
 [rank1]: Traceback (most recent call last):
 [rank0]: Traceback (most recent call last):
@@ -171,7 +172,7 @@ fn torchruns_report_counts_if_the_rank_left_no_traceback() {
     );
 }
 
-/// With `@record`, torchrun prints the rank's traceback in its report, with an indentation.
+/// With `@record`, torchrun prints the rank's traceback indented in its report.
 #[test]
 fn the_traceback_in_torchruns_report_is_read() {
     let report = elastic("1").replace(
@@ -361,7 +362,7 @@ fn a_long_message_does_not_cut_the_remedy() {
     assert!(hint.contains("pass weights_only=False") && !hint.contains('…'), "{hint}");
 }
 
-/// If not everything fits, the place counts before the details.
+/// If the text is too long, the place has priority over the details.
 #[test]
 fn many_details_do_not_crowd_out_the_place() {
     let member =
@@ -398,10 +399,10 @@ ValueError: bad
         )
     };
     assert_eq!(recorded(EXIT_1, stderr), told("ValueError: bad", 6));
-    // A type of the user's own, which no name tells to be an exception.
+    // The type is the user's own, and its name does not show that it is an exception.
     let own = stderr.replace("ValueError", "train.Rotten");
     assert_eq!(recorded(EXIT_1, &own), told("train.Rotten: bad", 6));
-    // A task that waited for another one, and a method of an actor.
+    // The recording has a task that waited for another task, and a method of an actor.
     let (before, _) = stderr.split_once("ray.exceptions").expect("two parts");
     let nested = format!(
         "{before}ray.exceptions.RayTaskError(ValueError): \x1b[36mray::outer()\x1b[39m (pid=70, ip=10.0.0.3)\n  \
@@ -442,7 +443,19 @@ fn an_uncaught_exception_before_an_abort_at_exit_is_the_cause() {
     );
 }
 
-/// The end of an actor whose `__init__` raised, as Ray 2.60 prints it, with its driver's lines of the actor.
+#[test]
+fn an_uncaught_exception_before_a_fatal_error_at_the_shutdown_is_the_cause() {
+    let stderr = "Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nKeyError: 'x'\n\
+                  Fatal Python error: _enter_buffered_busy: could not acquire lock for <_io.BufferedWriter name='<stderr>'> at interpreter shutdown, possibly due to daemon threads\n\
+                  Python runtime state: finalizing (tstate=0x0000000000a7)\n\nCurrent thread 0x00007f12 (most recent call first):\n  <no Python frame>\n";
+    assert_eq!(
+        recorded(Ending::Signaled(6), stderr),
+        "KeyError: 'x'\nat train.py:3 in f\nkilled by SIGABRT (signal 6), exit code 134\ncommand: python3 train.py"
+    );
+}
+
+/// The end of an actor whose `__init__` raised an exception, as Ray 2.60 prints it, with the driver's lines about the
+/// actor.
 const ACTOR: &str = "Traceback (most recent call last):
   File \"/opt/ml/code/train.py\", line 9, in <module>
     print(ray.get(loader.size.remote()))
@@ -466,7 +479,7 @@ fn an_exception_in_the_init_of_a_ray_actor_is_told_without_the_actor() {
         "FileNotFoundError: index.json is not in the channel\nat train.py:6 in __init__ (Ray task on host 10.0.0.2)\n\
          exit code 1\ncommand: python3 train.py"
     );
-    // An actor that died for another reason has no exception of its own.
+    // An actor that died for another reason raised no exception.
     let died = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 9, in <module>\n    x\n\
                 ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.\n";
     let text = recorded(EXIT_1, died);

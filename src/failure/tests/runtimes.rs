@@ -42,7 +42,7 @@ fn the_message_before_an_abort_has_its_lines_and_its_place() {
     assert!(text.starts_with("Check failed: rows == labels (3 vs. 4)\nat rows.cc:88\nkilled by SIGABRT"), "{text}");
     let text = aborted("thread 'main' has overflowed its stack\nfatal runtime error: stack overflow, aborting\n");
     assert!(text.starts_with("fatal runtime error: stack overflow, aborting\n"), "{text}");
-    // The interpreter tells where it was.
+    // The interpreter reports its place.
     let text = aborted(
         "  3%|#  | 3/100 [00:01<00:31,  3.1it/s]Memory access fault by GPU node-3 (Agent handle: 0x5a) on address 0x70. Reason: Unknown.\nFatal Python error: Aborted\n\nCurrent thread 0x7f (most recent call first):\n  File \"/opt/ml/code/train.py\", line 7 in step\n",
     );
@@ -58,6 +58,14 @@ fn errors_that_a_program_of_rust_returned_have_their_causes_and_place() {
     told(
         "Error: config::parse\n\n  × cannot read the config\n   ╭─[fit.kdl:2:5]\n 1 │ fit {\n 2 │     rate \"x\"\n   ·     ───┬──\n   ·        ╰── expected a number\n 3 │ }\n   ╰────\n",
         &["config::parse: cannot read the config", "at fit.kdl:2"],
+    );
+    // uv prints the error without the word.
+    told(
+        "  × No solution found when resolving dependencies:\n  ╰─▶ Because there is no version of acme-rows==3 and you require acme-rows==3,\n      we can conclude that your requirements are unsatisfiable.\n",
+        &[
+            "No solution found when resolving dependencies: Because there is no version of acme-rows==3 and you require acme-rows==3, we can conclude that your requirements are unsatisfiable.",
+            "hint: no index has that package or version; check the spelling and version in the requirements, the Python version, and the index (--index-url, --extra-index-url, --find-links)",
+        ],
     );
     told(
         "Error: cannot fit\n\nCaused by:\n    no rows\n\nStack backtrace:\n   0: anyhow::error::new\n   1: fit::main\n             at ./src/main.rs:14:5\n   2: std::rt::lang_start\n",

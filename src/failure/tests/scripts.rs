@@ -38,11 +38,9 @@ fn the_line_before_one_that_only_gives_up_is_told_too() {
         "curl: (7) Failed to connect to store port 443\nfailed after 3 attempts\n",
         &["failed after 3 attempts", "before it: curl: (7) Failed to connect to store port 443"],
     );
-    // xargs has the exit code of timeout(1).
-    told_with(
-        124,
-        "shard-3: checksum differs\nxargs: sh: exited with status 255; aborting\n",
-        &["xargs: sh: exited with status 255; aborting", "before it: shard-3: checksum differs"],
+    told(
+        "2026-05-01 10:00:00 WARNING attempt 3 failed: the store is closed\n2026-05-01 10:00:01 ERROR giving up after 3 attempts\n",
+        &["giving up after 3 attempts", "before it: 2026-05-01 10:00:00 WARNING attempt 3 failed: the store is closed"],
     );
     told("reading rows\nerror: no column 'label'\n", &["error: no column 'label'"]);
 }
@@ -153,7 +151,7 @@ fn the_last_lines_of_curl_git_rsync_and_wget_do_not_hide_their_error() {
         "rsync: [sender] link_stat \"/rows\" failed: No such file or directory (2)\nrsync error: some files were not transferred (see previous errors) (code 23)\n",
         &["rsync: [sender] link_stat \"/rows\" failed: No such file or directory (2)"],
     );
-    told_with(8, "2026-11-28 10:00:00 ERROR 404: Not Found.\n", &["404: Not Found."]);
+    told_with(8, "2026-11-28 10:00:00 ERROR 404: Not Found.\n", &["ERROR 404: Not Found."]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Jobs that were stopped, or ranks that were told to end, after something had failed.
+//! Jobs that were stopped, and ranks that were told to end, after an error had occurred.
 
 use super::{evidence, text};
 use crate::event::Ending;

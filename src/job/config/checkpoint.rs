@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::ConfigError;
 use super::reader::FileKind;
-use crate::files;
 use crate::job::Paths;
+use crate::system::files;
 
 const FILE: &str = "checkpointconfig.json";
 
@@ -14,14 +14,14 @@ const KIND: FileKind =
 
 /// Returns the folder of the job's checkpoints: the one that the file names, else the platform's if it exists.
 ///
-/// An invalid file is only a warning, because the job can run without it.
+/// An invalid file only causes a warning, because the job can run without it.
 pub(super) fn read(paths: &Paths, warnings: &mut Vec<String>) -> Option<PathBuf> {
     let path = paths.config().join(FILE);
     let named = named(&path).unwrap_or_else(|error| {
         warnings.push(format!("not used: {error}"));
         None
     });
-    // The script will tell if it does not answer.
+    // If the folder does not answer, the script will fail with that error.
     named.or_else(|| Some(paths.checkpoints()).filter(|path| files::is_folder(path).unwrap_or(true)))
 }
 

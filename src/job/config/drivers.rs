@@ -2,8 +2,8 @@
 
 use super::ConfigError;
 use super::reader::FileKind;
+use crate::job::python::{Dict, Value};
 use crate::job::{DriverConfig, Paths};
-use crate::python::{Dict, Value};
 
 /// The channel of SDK version 3's container drivers.
 const CHANNEL: &str = "sm_drivers";
@@ -19,7 +19,8 @@ const DISTRIBUTED: FileKind =
 /// Reads both files. Returns `None` if neither exists.
 ///
 /// # Errors
-/// Either file is invalid. They decide what runs: to ignore them could silently run plain Python instead of torchrun.
+/// Either file is invalid. The files decide what runs, so ignoring them could silently run plain Python instead of
+/// torchrun.
 pub(super) fn read(paths: &Paths) -> Result<Option<DriverConfig>, ConfigError> {
     let folder = paths.channel(CHANNEL);
     let source_code = read_object(&SOURCE_CODE, &folder.join("sourcecode.json"))?;
@@ -32,15 +33,15 @@ pub(super) fn read(paths: &Paths) -> Result<Option<DriverConfig>, ConfigError> {
         value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
     };
     let (entry_script, command, requirements) = (text("entry_script"), text("command"), text("requirements"));
-    // The SDK quotes each of them as Python's `str` has it.
+    // The SDK quotes each argument in the form of Python's `str`.
     let args = source_code.as_ref().and_then(|dict| dict.get("args")).and_then(Value::as_list).unwrap_or_default();
     let args = args.iter().map(|arg| arg.to_py_str().to_str().into_owned()).collect();
     let settings = distributed.as_ref().and_then(own_settings);
     Ok(Some(DriverConfig { entry_script, command, args, requirements, distributed, settings }))
 }
 
-/// Returns the settings of footplate in `distributed.json`, which the class `Footplate` of the Python package writes: the keys
-/// `launcher` and `settings`. Other classes have neither.
+/// Returns footplate's settings in `distributed.json`: the keys `launcher` and `settings`, which the class
+/// `Footplate` of the Python package writes. Other classes write neither of them.
 fn own_settings(distributed: &Dict) -> Option<Dict> {
     let (launcher, settings) = (distributed.get("launcher"), distributed.get("settings"));
     if launcher.is_none() && settings.is_none() {

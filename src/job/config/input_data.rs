@@ -3,7 +3,7 @@
 use super::ConfigError;
 use super::reader::FileKind;
 use crate::job::Paths;
-use crate::python::Dict;
+use crate::job::python::Dict;
 
 pub(super) const FILE: &str = "inputdataconfig.json";
 

@@ -1,11 +1,11 @@
-//! Reader of metric definitions: those of the job, as the platform keeps them, and those of a file of the user's.
+//! Reader of metric definitions: those of the job, as the platform stores them, and those in a file of the user.
 
 use std::path::Path;
 
 use super::ConfigError;
 use super::reader::FileKind;
 use crate::job::Paths;
-use crate::python::{Dict, Value};
+use crate::job::python::{Dict, Value};
 
 /// A metric definition: a name, and a pattern in Python's syntax whose first group is the value (API MetricDefinition).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +29,10 @@ const LIST: FileKind = FileKind {
     if_missing: "write the definitions into it, or unset FOOTPLATE_METRICS",
 };
 
-/// Returns the metric definitions of the job, each once: those of trainingjobconfig.json and metric-definition-regex.json, which
-/// may be missing, and those of `own`, the file of the setting `metrics`.
+/// Returns the metric definitions of the job without duplicates. They come from trainingjobconfig.json and
+/// metric-definition-regex.json, which may be missing, and from `own`, the file of the setting `metrics`.
 ///
-/// An invalid file or definition is only a warning, because the job can run without it.
+/// An invalid file or definition only causes a warning, because the job can run without it.
 pub fn metric_definitions(paths: &Paths, own: Option<&Path>, warnings: &mut Vec<String>) -> Vec<MetricDefinition> {
     let of_job = |path: &Path| {
         let Some(value) = JOB.read_optional(path)? else { return Ok(Value::None) };
@@ -50,7 +50,7 @@ pub fn metric_definitions(paths: &Paths, own: Option<&Path>, warnings: &mut Vec<
     for (path, read) in sources.into_iter().chain(own.map(|own| (own, &needed as Read<'_>))) {
         match read(path) {
             Ok(value) => collect(path, &value, &mut definitions, warnings),
-            Err(error) => warnings.push(format!("no metric definitions are used of it: {error}")),
+            Err(error) => warnings.push(format!("a file of metric definitions is ignored: {error}")),
         }
     }
     if definitions.len() > MAX_DEFINITIONS {
@@ -63,7 +63,7 @@ pub fn metric_definitions(paths: &Paths, own: Option<&Path>, warnings: &mut Vec<
     definitions
 }
 
-/// Adds the definitions of a list. The case of keys does not count.
+/// Adds the definitions of a list. Keys are compared without regard to case.
 fn collect(path: &Path, value: &Value, definitions: &mut Vec<MetricDefinition>, warnings: &mut Vec<String>) {
     let list = match value {
         Value::None => return,

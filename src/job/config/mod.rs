@@ -1,7 +1,8 @@
-//! Reader of the platform's configuration files, which make a [`Job`].
+//! Reader of the platform's configuration files, which are turned into a [`Job`].
 //!
-//! Each file of the platform contract has a module. `hyperparameters.json`, `resourceconfig.json` and `inputdataconfig.json` must
-//! exist and be valid; the other files are optional. A processing job has files of its own, in another folder.
+//! Each file of the platform contract has a module. `hyperparameters.json`, `resourceconfig.json` and
+//! `inputdataconfig.json` must exist and be valid. The other files are optional. A processing job has different
+//! files, in another folder.
 
 mod checkpoint;
 mod drivers;
@@ -20,15 +21,18 @@ pub use outputs::{PlatformOutput, platform_outputs, tensorboard_folder};
 
 use std::time::Duration;
 
-use crate::files;
+use hyperparameters::Hyperparameters;
+
+use crate::job::python::{Dict, Value};
 use crate::job::settings;
 use crate::job::{Job, JobRequest, Paths, Variables};
-use crate::python::{Dict, Value};
+use crate::system::files;
 
 /// The prefix of the platform's hyperparameters.
 const PLATFORM_PREFIX: &str = "sagemaker_";
 
-/// The hyperparameters that sagemaker-training uses itself, and passes neither to the script nor on as framework parameters.
+/// The hyperparameters that sagemaker-training itself uses. It passes them neither to the script nor to the framework
+/// parameters.
 const TOOLKIT_HYPERPARAMETERS: [&str; 9] = [
     "sagemaker_program",
     "sagemaker_submit_directory",
@@ -41,7 +45,8 @@ const TOOLKIT_HYPERPARAMETERS: [&str; 9] = [
     "sagemaker_s3_output",
 ];
 
-/// The flags that ask for a distribution. If the job names no groups, it spans the group of the current host.
+/// The flags that request a distribution. If the job names no groups, the distribution spans the group of the current
+/// host.
 const DISTRIBUTION_FLAGS: [&str; 7] = [
     "sagemaker_mpi_enabled",
     "sagemaker_parameter_server_enabled",
@@ -63,7 +68,7 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-/// The time that the folders of the configuration may take to answer before anything is read from them.
+/// The time limit for the configuration folders to answer before anything is read from them.
 const LOOK_TIME: Duration = Duration::from_secs(2);
 
 /// Returns the folders of the job below its base folder: SAGEMAKER_BASE_DIR, else /opt/ml.
@@ -80,7 +85,7 @@ pub fn paths_here(variables: &Variables) -> Paths {
     let processing = training.clone().of_processing();
     let (of_training, of_processing) = (training.clone(), processing.clone());
     let looked = files::within(LOOK_TIME, move || is_absent(&of_training) && processing::is_there(&of_processing));
-    // Whoever reads a folder that does not answer names it.
+    // If the folder does not answer, the reader that uses it will report that.
     if looked == Some(true) { processing } else { training }
 }
 
@@ -92,7 +97,7 @@ pub fn is_there(paths: &Paths) -> bool {
     resource::path(paths).exists() || paths.config().join(hyperparameters::FILE).exists()
 }
 
-/// Returns true if none of the required files exists: the container was not started as a training job.
+/// Returns true if none of the required files exists: then the container was not started as a training job.
 pub fn is_absent(paths: &Paths) -> bool {
     !is_there(paths) && !paths.config().join(input_data::FILE).exists()
 }
@@ -100,18 +105,20 @@ pub fn is_absent(paths: &Paths) -> bool {
 /// Reads the configuration of a job.
 ///
 /// # Errors
-/// The first file that is required and missing, or that is invalid. An invalid checkpoint file is only a warning.
+/// The first file that is invalid, or that is required and missing. An invalid checkpoint file only causes a warning.
 pub fn read(paths: Paths, variables: &Variables) -> Result<Config, ConfigError> {
     if paths.are_of_processing() {
         return read_processing(paths, variables);
     }
-    let all = hyperparameters::read(&paths)?;
+    let Hyperparameters { all, objective } = hyperparameters::read(&paths)?;
     let resources = resource::read(&paths)?;
     let channels = input_data::read(&paths)?;
     let drivers = drivers::read(&paths)?;
     let mut warnings = Vec::new();
     let checkpoint_dir = checkpoint::read(&paths, &mut warnings);
-    Ok(assemble(Files { paths, all, resources, channels, drivers, checkpoint_dir }, variables, warnings))
+    let mut config = assemble(Files { paths, all, resources, channels, drivers, checkpoint_dir }, variables, warnings);
+    config.job.request.objective = objective;
+    Ok(config)
 }
 
 /// Reads the configuration of a processing job, whose files may all be missing.
@@ -145,12 +152,13 @@ struct Files {
     checkpoint_dir: Option<std::path::PathBuf>,
 }
 
-/// Builds the job: sorts the hyperparameters by whom they are for, and applies the variables of the image.
+/// Builds the job. Divides the hyperparameters between the script, the framework and footplate, and applies the
+/// variables of the image.
 fn assemble(files: Files, variables: &Variables, warnings: Vec<String>) -> Config {
     let Files { paths, all, resources: mut cluster, channels, drivers, checkpoint_dir } = files;
-    let is_setting = |key: &crate::python::Text| key.to_str().starts_with(settings::HYPERPARAMETER_PREFIX);
-    let is_for_toolkit = |key: &crate::python::Text| TOOLKIT_HYPERPARAMETERS.contains(&&*key.to_str());
-    let is_for_platform = |key: &crate::python::Text| key.to_str().starts_with(PLATFORM_PREFIX);
+    let is_setting = |key: &crate::job::python::Text| key.to_str().starts_with(settings::HYPERPARAMETER_PREFIX);
+    let is_for_toolkit = |key: &crate::job::python::Text| TOOLKIT_HYPERPARAMETERS.contains(&&*key.to_str());
+    let is_for_platform = |key: &crate::job::python::Text| key.to_str().starts_with(PLATFORM_PREFIX);
     let own_hyperparameters = all.filtered(is_setting);
     let all = all.filtered(|key| !is_setting(key));
     let hyperparameters = all.filtered(|key| !is_for_toolkit(key) && !is_for_platform(key));
@@ -172,6 +180,7 @@ fn assemble(files: Files, variables: &Variables, warnings: Vec<String>) -> Confi
         submit_directory: text("sagemaker_submit_directory").filter(|folder| !folder.is_empty()),
         image_submit_directory: variables.get_non_empty("SAGEMAKER_SUBMIT_DIRECTORY").map(|folder| folder.into_owned()),
         training_module: variables.get_non_empty("SAGEMAKER_TRAINING_MODULE").map(|module| module.into_owned()),
+        objective: None,
         arguments: None,
         log_level: all.get("sagemaker_container_log_level").cloned(),
         job_name: all.get("sagemaker_job_name").cloned(),

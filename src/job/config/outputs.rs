@@ -1,12 +1,13 @@
-//! Reader of the files by which the platform configures what libraries in the script write and the platform uploads: Debugger,
-//! its profiler, and TensorBoard. footplate leaves them to those libraries, and only describes them.
+//! Reader of the files with which the platform configures Debugger, its profiler, and TensorBoard. Libraries in the
+//! script write their output, and the platform uploads it. footplate only describes these outputs and leaves the rest
+//! to the libraries.
 
 use std::path::{Path, PathBuf};
 
 use super::ConfigError;
 use super::reader::FileKind;
 use crate::job::Paths;
-use crate::python::{Dict, Value};
+use crate::job::python::{Dict, Value};
 
 const KIND: FileKind = FileKind {
     expected: r#"an object such as {"LocalPath": "/opt/ml/output/tensors", "S3OutputPath": "s3://bucket/prefix"}"#,
@@ -26,7 +27,7 @@ pub struct PlatformOutput {
     pub s3: Option<String>,
 }
 
-/// The purposes with their files. The profiler's has its figures in an object of their own.
+/// The purposes and their files. The profiler's file has its parameters in a nested object.
 const OUTPUTS: [(&str, &str); 3] = [
     ("debugger", "debughookconfig.json"),
     ("profiler", "profilerconfig.json"),
@@ -36,7 +37,7 @@ const OUTPUTS: [(&str, &str); 3] = [
 /// The key of the profiler's object.
 const PROFILING: &str = "ProfilingParameters";
 
-/// Returns the outputs that the platform's files configure. An invalid file is only a warning.
+/// Returns the outputs that the platform's files configure. An invalid file only causes a warning.
 pub fn platform_outputs(paths: &Paths, warnings: &mut Vec<String>) -> Vec<PlatformOutput> {
     let outputs = OUTPUTS.iter().filter_map(|(name, file)| {
         let path = paths.config().join(file);

@@ -1,11 +1,12 @@
-//! Reader of the files of a processing job: `processingjobconfig.json`, and `resourceconfig.json`, which training jobs have, too.
+//! Reader of the files of a processing job: `processingjobconfig.json`, and `resourceconfig.json`, which training
+//! jobs also have.
 
 use std::path::Path;
 
 use super::reader::FileKind;
 use super::{ConfigError, resource};
+use crate::job::python::{Dict, Text, Value};
 use crate::job::{Cluster, Paths, ProcessingJob};
-use crate::python::{Dict, Text, Value};
 
 const FILE: &str = "processingjobconfig.json";
 
@@ -19,10 +20,10 @@ pub(super) fn is_there(paths: &Paths) -> bool {
     paths.config().join(FILE).exists() || resource::path(paths).exists()
 }
 
-/// Reads both files. A container without them has one host, and neither inputs nor outputs.
+/// Reads both files. A container without them has one host, no inputs and no outputs.
 ///
 /// # Errors
-/// A file is invalid, or the one that names the hosts of several is missing.
+/// A file is invalid, or the file that names the hosts is missing in a job of several hosts.
 pub(super) fn read(paths: &Paths) -> Result<(ProcessingJob, Cluster), ConfigError> {
     let path = paths.config().join(FILE);
     let config = match KIND.read_optional(&path)? {
@@ -44,7 +45,7 @@ pub(super) fn read(paths: &Paths) -> Result<(ProcessingJob, Cluster), ConfigErro
     let count = requested.and_then(|cluster| cluster.get("InstanceCount")).and_then(Value::as_i64).unwrap_or(1);
     let mut cluster =
         if count > 1 || resource::path(paths).exists() { resource::read(paths)? } else { resource::single_host() };
-    // The platform's resourceconfig.json need not have the instance type.
+    // The platform's resourceconfig.json may lack the instance type.
     if let (Value::Dict(resources), Some(requested)) = (&cluster.resource_config, requested)
         && resources.get("current_instance_type").is_none()
         && let Some(instance_type) = KIND.string(&path, requested, "InstanceType")?
@@ -55,8 +56,8 @@ pub(super) fn read(paths: &Paths) -> Result<(ProcessingJob, Cluster), ConfigErro
     Ok((job, cluster))
 }
 
-/// Returns the folders of a list of inputs or outputs by their names. One without a folder in the container, such as a feature
-/// group, has none.
+/// Returns the folders of a list of inputs or outputs, by name. An entry without a folder in the container, such as a
+/// feature group, is left out.
 fn folders(path: &Path, list: Option<&Value>, key: &str, kind: &str) -> Result<Dict, ConfigError> {
     let list = match list {
         None | Some(Value::None) => return Ok(Dict::new()),

@@ -1,15 +1,15 @@
-//! Reader of one JSON file, whatever it contains.
+//! Reader of a single JSON file, which may contain anything.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
 use super::ConfigError;
-use crate::files;
-use crate::python::{Dict, Parser, Value};
+use crate::job::python::{Dict, Parser, Value};
+use crate::system::files;
 
 /// The maximum size of a configuration file, in bytes. The platform allows 100 hyperparameters of 2,500 characters, so real files
 /// are far smaller.
-const MAX_SIZE: u64 = 256 << 20;
+const MAX_SIZE: u64 = 32 << 20;
 
 /// A kind of configuration file, with its texts for messages.
 #[derive(Clone, Copy)]
@@ -88,7 +88,7 @@ impl FileKind {
     /// Returns the string of a key, or `None` if the key is missing or null.
     ///
     /// # Errors
-    /// The value is no string, or an empty one.
+    /// The value is not a string, or is empty.
     pub(super) fn string(&self, path: &Path, dict: &Dict, key: &str) -> Result<Option<String>, ConfigError> {
         match dict.get(key) {
             None | Some(Value::None) => Ok(None),

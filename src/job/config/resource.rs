@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::ConfigError;
 use super::reader::FileKind;
+use crate::job::python::{Dict, Value};
 use crate::job::{Cluster, InstanceGroup, Paths};
-use crate::python::{Dict, Value};
 
 const KIND: FileKind = FileKind {
     expected: r#"an object such as {"current_host": "algo-1", "hosts": ["algo-1"]}"#,

@@ -1,8 +1,8 @@
 //! The settings of footplate itself.
 //!
-//! [`REGISTRY`] lists them; the table in `docs/reference.md` and `footplate train --help` come from it. The strongest source is the
-//! command line (`--set name=value`), then the variable `FOOTPLATE_NAME` (from the Dockerfile or the estimator's
-//! `environment`), then the hyperparameter `footplate_name`, which never reaches the script.
+//! [`REGISTRY`] lists them. The table in `docs/reference.md` and `footplate train --help` are made from it. The
+//! strongest source is the command line (`--set name=value`), then the variable `FOOTPLATE_NAME` (from the Dockerfile
+//! or the estimator's `environment`), then the hyperparameter `footplate_name`, which never reaches the script.
 
 mod parse;
 mod read;

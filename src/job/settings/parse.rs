@@ -1,10 +1,11 @@
-//! Functions that read a setting's value from text; each returns `None` for a text that it does not take.
+//! Functions that read a setting's value from text. Each returns `None` for a text that it does not accept.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// The largest number of processes or GPUs on one host: the largest hosts have 64 Neuron cores, so more is a typing error.
+/// The largest number of processes or GPUs on one host: The largest hosts have 64 Neuron cores, so a larger number is
+/// a typing error.
 const MAX_COUNT: usize = 1024;
 
 /// The longest time, in seconds: about 30 years, so that adding it to a time cannot overflow.
@@ -49,16 +50,16 @@ pub(super) fn addresses(text: &str) -> Option<BTreeMap<String, IpAddr>> {
     addresses.collect()
 }
 
-/// Reads `on` or `off`, in any of their spellings.
+/// Reads `on` or `off`, in any of their accepted spellings.
 pub(super) fn switch(text: &str) -> Option<bool> {
     if is_on(text) { Some(true) } else { is_off(text).then_some(false) }
 }
 
-/// Splits a text into words as `sh` does, without expanding anything: blanks separate words, quotes and backslashes keep
-/// blanks in them. Returns `None` if a quote is not closed or a backslash stands last.
+/// Splits a text into words as `sh` does, without expanding anything: blanks separate words, quotes and backslashes
+/// keep blanks in them. Returns `None` if a quote is not closed or the last character is a backslash.
 pub(super) fn words(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
-    // None between words, because '' is a word too.
+    // `None` between words. An `Option` is needed because '' is a word too.
     let mut word: Option<String> = None;
     let mut characters = text.chars();
     while let Some(character) = characters.next() {

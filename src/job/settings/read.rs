@@ -1,17 +1,18 @@
-//! The sources of settings, in the order of their strength.
+//! The sources of settings, the strongest first.
 
 use super::setting::{GivenValue, Setting, SettingError};
 use super::table::{REGISTRY, Settings};
 use crate::job::Variables;
-use crate::python::{Dict, Value};
+use crate::job::python::{Dict, Value};
 
 impl Settings {
-    /// Reads every setting: `command_line` pairs first, then variables, then hyperparameters, then `drivers`, which are those of
-    /// `distributed.json`. `launchers` are the names of the launchers that exist: their table stands in a folder above this one.
+    /// Reads every setting: `command_line` pairs first, then variables, then hyperparameters, then `drivers`, which
+    /// are those of `distributed.json`. `launchers` are the names of the launchers that exist. They are passed in
+    /// because their table is in a folder above this one.
     ///
     /// # Errors
-    /// A setting does not take the value that it was given, the launcher does not exist, or a name on the command line is not
-    /// a setting.
+    /// A setting does not accept its value, the launcher does not exist, or a name on the command line is not a
+    /// setting.
     pub fn read(
         command_line: &[(String, String)],
         variables: &Variables,
@@ -65,7 +66,7 @@ fn is_setting(name: &str) -> bool {
     REGISTRY.iter().any(|setting| setting.name == name)
 }
 
-/// Returns a hyperparameter's value as the text that it would have as a variable.
+/// Returns a hyperparameter's value in the form that it would have as a variable.
 fn value_text(value: &Value) -> String {
     match value {
         Value::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
@@ -78,8 +79,8 @@ mod tests {
     use std::time::Duration;
 
     use crate::job::Variables;
+    use crate::job::python::Dict;
     use crate::job::settings::{ArgumentStyle, RequirementsChoice, Settings};
-    use crate::python::Dict;
 
     fn hyperparameters(pairs: &[(&str, &str)]) -> Dict {
         let mut dict = Dict::new();

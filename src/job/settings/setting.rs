@@ -1,4 +1,4 @@
-//! A setting, a value that it was given, and the errors of both.
+//! A setting, a value that it was given, and errors about both.
 
 use crate::redact;
 
@@ -13,7 +13,7 @@ pub const VARIABLE_PREFIX: &str = "FOOTPLATE_";
 pub struct Setting {
     /// The name: `grace_period` is the variable FOOTPLATE_GRACE_PERIOD and the hyperparameter `footplate_grace_period`.
     pub name: &'static str,
-    /// The values that it takes.
+    /// The values that the setting accepts.
     pub values: &'static str,
     /// The default, or a description of what happens if it is not set.
     pub default: &'static str,
@@ -33,7 +33,7 @@ impl Setting {
     }
 }
 
-/// A value that somebody gave a setting.
+/// A value that a setting was given.
 pub struct GivenValue {
     /// The value as text.
     pub text: String,
@@ -42,7 +42,7 @@ pub struct GivenValue {
 }
 
 impl GivenValue {
-    /// Returns the error for a value that `setting` does not take.
+    /// Returns the error for a value that `setting` does not accept.
     pub(super) fn refused(self, setting: &'static Setting) -> SettingError {
         let is_secret = redact::is_secret_name(setting.name);
         let value = if is_secret { redact::HIDDEN.to_owned() } else { format!("{:?}", self.text) };
@@ -73,7 +73,7 @@ pub enum SettingError {
         /// The names of all launchers, separated by commas.
         known: String,
     },
-    /// A value that the setting does not take.
+    /// A value that the setting does not accept.
     #[error("{place} is {value}, but takes {}: {}", setting.values, setting.meaning)]
     NotTaken {
         /// The place where it was given.

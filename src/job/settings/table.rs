@@ -1,8 +1,9 @@
 //! The table of settings. A new setting is one row here.
 //!
-//! A row has the setting's name, which is also the field of [`Settings`]; its type; the function that reads a value from
-//! text, or returns `None` for a text that the setting does not take; what it takes and its default, in words; and its
-//! documentation. `default` is a value that the row's function reads; `unset` describes what happens without a value.
+//! A row contains, in this order: the setting's name, which is also the field of [`Settings`]; its type; the function
+//! that reads a value from text, or returns `None` for a text that the setting does not accept; the accepted values
+//! and the default, in words; the documentation. `default` is a value that the row's function reads. `unset`
+//! describes what happens without a value.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,7 +16,7 @@ use super::values::{
     Secret, StackChoice, TensorBoardChoice, TensorflowCluster,
 };
 
-/// The maximum number of restarts that can be asked for.
+/// The maximum number of restarts that a user can request.
 const MAX_RESTARTS: u32 = 1000;
 
 macro_rules! settings {
@@ -68,65 +69,66 @@ macro_rules! settings {
 
 settings! {
     grace_period: Duration = parse::seconds, takes "seconds", default "110",
-        "The time that processes have to end after SIGTERM or SIGINT, before they are killed. The platform kills the container \
-         120 s after SIGTERM.";
+        "The grace period: the time that processes have to end after SIGTERM or SIGINT before they are killed. The platform \
+         kills the container 120 s after SIGTERM.";
 
     drain_time: Duration = parse::seconds, takes "seconds", default "1",
-        "The time that processes which the script leaves behind may run on after its end. They then get SIGTERM and, after as \
-         long again, SIGKILL.";
+        "The time for which processes that the script leaves behind may keep running after it has ended. They then get SIGTERM \
+         and, after the same time again, SIGKILL.";
 
     max_restarts: u32 = |text| text.parse().ok().filter(|count| *count <= MAX_RESTARTS), takes "a number", default "0",
-        "The number of times that the ranks of all hosts are started again after a rank failed, unless that would change \
-         nothing. For `process`, `per-gpu`, `torchrun`, `jax`, `tensorflow`, `deepspeed` and `accelerate`.";
+        "The number of times that the ranks of all hosts are restarted after a rank has failed or the job has hung. \
+         A failure that a restart cannot change, such as a syntax error, is not retried. Works with `process`, \
+         `per-gpu`, `torchrun`, `jax`, `tensorflow`, `deepspeed` and `accelerate`.";
 
     max_preemptions: u32 = |text| text.parse().ok().filter(|count| *count <= MAX_RESTARTS), takes "a number", default "0",
-        "The further number of times that they are started again after something outside the job killed a rank (SIGKILL, \
-         SIGTERM, SIGINT, SIGHUP).";
+        "The number of additional restarts after something outside the job has killed a rank (SIGKILL, SIGTERM, SIGINT, \
+         SIGHUP).";
 
     python: Option<String> = parse::text, takes "a path or a name on PATH",
         unset "virtual environment, python3, python",
         "The Python interpreter that runs the script and installs requirements.";
 
     arguments: Option<ArgumentStyle> = ArgumentStyle::parse, takes "`toolkit`, `json`, `flags`, `none`", unset "toolkit",
-        "The form in which hyperparameters become arguments. `toolkit`: as sagemaker-training (`--flag True`, null is an empty \
-         argument). `json`: as JSON (`--flag true`). `flags`: true is a bare `--flag`, false and null are left out. `none`: no \
-         arguments. Jobs of SDK version 3 have `json`.";
+        "The form in which hyperparameters are passed as arguments. `toolkit`: as sagemaker-training does (`--flag True`, null \
+         is an empty argument). `json`: as JSON (`--flag true`). `flags`: true is a bare `--flag`, false and null are left out. `none`: no \
+         arguments. Jobs of SDK version 3 use `json`.";
 
     command_arguments: bool = parse::switch, takes "`on`, `off`", default "off",
         "`on`: a command (`SourceCode.command` of SDK version 3, `footplate exec`) gets the hyperparameters as arguments after \
          its own, in the form of `arguments`.";
 
-    launcher: Option<String> = parse::text, takes "the name of a launcher", unset "what the job asks for, else process",
-        "The launcher of the script: footplate itself, or a program of the image such as torchrun. Hosts of instance groups \
-         that the job's distribution leaves out run one process.";
+    launcher: Option<String> = parse::text, takes "the name of a launcher", unset "the launcher that the job requests, or process",
+        "The launcher that starts the script: footplate itself, or a program of the image such as torchrun. Hosts in instance \
+         groups that are not part of the job's distribution run one process.";
 
     processes_per_host: Option<usize> = |text| parse::count(text).filter(|count| *count > 0).map(Some), takes "a number",
-        unset "what the job says, else one for each GPU or Neuron core",
-        "The number of ranks on each host, for every launcher but `process` and `tensorflow`.";
+        unset "the number in the job's configuration, or one for each GPU or Neuron core",
+        "The number of ranks on each host, for every launcher except `process` and `tensorflow`.";
 
-    gpus: Option<usize> = |text| parse::count(text).map(Some), takes "a number", unset "what the machine has",
-        "The number of GPUs that each host is assumed to have, to try a job for many GPUs on a machine without them.";
+    gpus: Option<usize> = |text| parse::count(text).map(Some), takes "a number", unset "the number that the machine has",
+        "The number of GPUs that each host is assumed to have. Use it to try a job for many GPUs on a machine without them.";
 
     torchrun_arguments: Vec<String> = parse::words, takes "words, quoted as in a shell", unset "none",
-        "Further arguments of torchrun, such as `--max-restarts=3 --tee 3`. They follow footplate's own and override them.";
+        "Additional arguments for torchrun, such as `--max-restarts=3 --tee 3`. They follow footplate's own and override them.";
 
     deepspeed_arguments: Vec<String> = parse::words, takes "words, quoted as in a shell", unset "none",
-        "Arguments of DeepSpeed's launcher, such as `--bind_cores_to_rank`. With any but `--no_local_rank`, the image's launcher \
-         starts the ranks of each host, else footplate does.";
+        "Arguments for DeepSpeed's launcher, such as `--bind_cores_to_rank`. With any argument except `--no_local_rank`, the \
+         image's launcher starts the ranks of each host. Otherwise footplate starts them.";
 
     accelerate_arguments: Vec<String> = parse::words, takes "words, quoted as in a shell", unset "none",
-        "Further arguments of `accelerate launch`, such as `--mixed_precision bf16 --config_file accelerate.yaml`. They follow \
+        "Additional arguments for `accelerate launch`, such as `--mixed_precision bf16 --config_file accelerate.yaml`. They follow \
          footplate's own and override them.";
 
     ray_arguments: Vec<String> = parse::words, takes "words, quoted as in a shell", unset "none",
-        "Further arguments of `ray start` on every host, such as `--num-cpus=8 --resources '{\"big\": 1}'`. They follow \
+        "Additional arguments for `ray start` on every host, such as `--num-cpus=8 --resources '{\"big\": 1}'`. They follow \
          footplate's own and override them.";
 
     ray_head_group: Option<String> = parse::text, takes "an instance group", unset "that of the first host",
         "The instance group whose first host is Ray's head and runs the script, such as one without GPUs.";
 
     dask_arguments: Vec<String> = parse::words, takes "words, quoted as in a shell", unset "none",
-        "Further arguments of the Dask worker on every host, such as `--nthreads=4 --memory-limit=8GB`. They follow \
+        "Additional arguments for the Dask worker on every host, such as `--nthreads=4 --memory-limit=8GB`. They follow \
          footplate's own and override them.";
 
     tensorflow_cluster: Option<TensorflowCluster> = TensorflowCluster::parse, takes "`toolkit`, `coordinator`",
@@ -135,97 +137,98 @@ settings! {
          `coordinator`: the script is TensorFlow 2's coordinator on the first host.";
 
     log_prefix: LogPrefix = LogPrefix::parse, takes "`auto`, `on`, `off`", default "auto",
-        "The prefix `[host:rank]` of each line of the script. `auto`: if there are several ranks whose lines footplate passes \
-         on.";
+        "The prefix `[host:rank]` of each line of the script. `auto`: only if footplate relays the lines of several \
+         ranks.";
 
     progress_interval: Option<Duration> = |text| parse::seconds(text).map(|time| Some(time).filter(|time| !time.is_zero())),
         takes "seconds", default "0",
-        "If more than 0, progress bars that redraw one line with `\\r` become lines, at least this time apart. 0 passes them \
-         on unchanged.";
+        "If greater than 0, a progress bar that redraws its line with `\\r` is logged as separate lines, at most one per this \
+         interval. 0 relays progress bars unchanged.";
 
     record: bool = parse::switch, takes "`on`, `off`", default "on",
-        "The run record, `output/data/footplate/<host>/run.json`. `off`: it is not written.";
+        "The run record, `output/data/footplate/<host>/run.json`. `off`: no record is written.";
 
     report: bool = parse::switch, takes "`on`, `off`", default "off",
-        "The report, an HTML page of what the run record, the resources and the metrics show. `on`: the master host writes \
-         `output/data/footplate/report.html` at the end of the job. `footplate report` makes it at any time.";
+        "The report, an HTML page made from the run record, the resources and the metrics. `on`: the master host writes \
+         `output/data/footplate/report.html` at the end of the job. `footplate report` writes it at any time.";
 
     resource_interval: Duration = parse::seconds, takes "seconds", default "5",
-        "The interval at which the use of processors, memory, disks, networks and GPUs is recorded. 0: it is not recorded.";
+        "The interval at which the use of processors, memory, disks, networks and GPUs is recorded. 0 turns this off.";
 
-    metrics: Option<String> = parse::text, takes "a file name", unset "those of the job only",
-        "A file of further metric definitions, relative to the code folder: a list such as `[{\"Name\": \"loss\", \"Regex\": \
+    metrics: Option<String> = parse::text, takes "a file name", unset "only the job's definitions",
+        "A file with additional metric definitions, relative to the code folder: a list such as `[{\"Name\": \"loss\", \"Regex\": \
          \"loss: (\\\\S+)\"}]`.";
 
     tensorboard: TensorBoardChoice = TensorBoardChoice::parse, takes "`off`, `on`, a folder", default "off",
-        "An event file for TensorBoard with the job's metrics and the use of resources. `on`: in the folder of \
-         tensorboardoutputconfig.json, else `/opt/ml/output/tensorboard`.";
+        "An event file for TensorBoard with the job's metrics and its use of resources. `on`: in the folder that \
+         tensorboardoutputconfig.json names, or in `/opt/ml/output/tensorboard`.";
 
     hang_timeout: HangTimeout = HangTimeout::parse, takes "`off`, seconds, `auto`", default "off",
-        "The time without output of any rank, and without a new checkpoint, after which the job counts as hung and ends with \
-         exit code 124. `auto`: five times the longest silence so far, at least ten minutes, and never in the first hour before \
-         the first metric.";
+        "The job counts as hung, and ends with exit code 124, after this time without output from any rank and without a new \
+         checkpoint. `auto`: five times the longest silence so far, but at least ten minutes, and at least an hour before the \
+         first metric.";
 
     stacks: StackChoice = StackChoice::parse, takes "`auto`, `signal`, `off`", default "auto",
-        "The means by which the stacks of ranks are read, on a hang, on SIGQUIT and for `footplate stacks`. `auto`: from the \
-         memory of Python, else by /proc. `signal`: of a Python that is not understood, also by a signal that it answers, for \
-         which `PYTHONPATH` begins with a folder of footplate's.";
+        "The way in which the stacks of ranks are read after a hang, on SIGQUIT and for `footplate stacks`. `auto`: from the \
+         memory of Python, or else from /proc. `signal`: as `auto`, but a Python whose memory cannot be read prints its stacks \
+         on a signal. For this, footplate puts a folder of its own at the beginning of `PYTHONPATH`.";
 
     log_rules: Option<String> = parse::text, takes "a file name", unset "none",
-        "A file of rules about lines, relative to the code folder, in the schema of HyperPod's log monitoring: a list such as \
+        "A file with rules about log lines, relative to the code folder, in the schema of HyperPod's log monitoring: a list such as \
          `[{\"name\": \"loss\", \"logPattern\": \"loss: (.+)\", \"expectedRecurringFrequencyInSeconds\": 300}]`.";
 
     requirements: RequirementsChoice = RequirementsChoice::parse, takes "`on`, `off`, a file name", default "on",
-        "The requirements that are installed before the start. `on`: requirements.txt, if it is in the code folder. A file \
-         name: this file in the code folder, which can also be a pyproject.toml or a uv.lock.";
+        "The requirements that are installed before the start. `on`: requirements.txt, if the code folder has one. A file \
+         name: that file in the code folder, which can also be a pyproject.toml or a uv.lock.";
 
     installer: InstallerChoice = InstallerChoice::parse, takes "`auto`, `uv`, `pip`", default "auto",
-        "The installer of requirements. `auto`: uv if the image has it and it can do what pip would, else pip.";
+        "The program that installs requirements. `auto`: uv if the image has it and it can do all that pip would do, otherwise \
+         pip.";
 
-    uv: Option<String> = parse::text, takes "a path or a name on PATH", unset "on PATH, beside Python",
-        "The uv that installs requirements.";
+    uv: Option<String> = parse::text, takes "a path or a name on PATH", unset "on PATH, or beside Python",
+        "The uv program that installs requirements.";
 
     protected_packages: ProtectedPackages = ProtectedPackages::parse, takes "`off`, `on`, `name,…`", default "off",
-        "Packages that requirements must leave at the image's version. `on`: torch, tensorflow, jax, numpy and what belongs to \
-         them.";
+        "Packages that requirements must leave at the image's version. `on`: torch, tensorflow, jax, numpy and the packages that \
+         belong to them.";
 
     code_precedence: CodePrecedence = CodePrecedence::parse, takes "`supplied`, `baked-in`", default "supplied",
-        "The code that wins if the image has code in its code folder and the job supplies some too. sagemaker-training \
-         silently keeps the baked-in code.";
+        "The code that is used if the image has code in its code folder and the job supplies code too. sagemaker-training \
+         silently keeps the code of the image.";
 
     master_port: u16 = parse::port, takes "a port", default "7777",
         "MASTER_PORT, the port on the master host at which the ranks of a distributed job meet.";
 
     cluster_port: Option<u16> = |text| if text == "off" { Some(None) } else { parse::port(text).map(Some) },
         takes "a port, `off`", default "7778",
-        "The port on the master host at which the hosts of a job meet, to start and to fail together. `off`: they do not \
-         connect.";
+        "The port on the master host to which the hosts of a job connect, so that they start and fail together. `off`: they do \
+         not connect.";
 
     cluster_key: Option<Secret> = |text| Some(Some(Secret::parse(text)?)),
         takes "a secret of at least 16 bytes, such as one from `head -c 32 /dev/urandom | base64`",
         unset "derived from the job's configuration",
-        "The secret by which hosts prove to each other that they are of one job, the same on all hosts. Set it as a secret \
-         variable if others who know the job's whole configuration can reach its network.";
+        "The secret by which the hosts prove to each other that they belong to the same job. It must be the same on all hosts. \
+         Set it as a secret variable if others who know the job's whole configuration can reach its network.";
 
     cluster_timeout: Duration = parse::seconds, takes "seconds", default "900",
-        "The time that a launch which needs every host waits for a host that has not joined.";
+        "The time for which a launcher that needs every host waits for a host that has not joined.";
 
     min_hosts: Option<usize> = |text| parse::count(text).filter(|count| *count > 0).map(Some), takes "a number",
         unset "every host",
-        "Under `ray` and `dask`, the number of hosts with which the job starts after `cluster_timeout`, and goes on after others \
-         are lost. The master host and the host of the script are always needed.";
+        "Under `ray` and `dask`, the number of hosts with which the job starts after `cluster_timeout`, and with which it \
+         continues after others are lost. The master host and the host of the script are always needed.";
 
     service_time: Duration = parse::seconds, takes "seconds", default "300",
-        "The time that a service of an engine, such as a Ray worker, may take to become ready. At most `cluster_timeout`.";
+        "The time in which a service of an engine, such as a Ray worker, must become ready, at most `cluster_timeout`.";
 
     service_log: bool = |text| if parse::is_on(text) { Some(true) } else if parse::is_off(text) { Some(false) } else { None },
         takes "`on`, `off`", default "on",
-        "The lines of services in the log. `off`: only the last 200 of each stream are kept, in \
+        "The output of services in the log. `off`: only the last 200 lines of each stream are kept, in \
          `output/data/footplate/<host>/<service>.log`.";
 
     host_addresses: BTreeMap<String, IpAddr> = parse::addresses, takes "`host=address,…`",
-        unset "what the hosts' names resolve to",
-        "The addresses of hosts that neither the hosts file nor DNS knows.";
+        unset "the addresses to which the hosts' names resolve",
+        "The addresses of hosts that are neither in the hosts file nor in DNS.";
 }
 
 #[cfg(test)]
@@ -236,7 +239,7 @@ mod tests {
     use crate::job::settings::setting::GivenValue;
     use crate::job::settings::{LogPrefix, ProtectedPackages, RequirementsChoice, SettingError};
 
-    /// Sets one setting, as if by the command line.
+    /// Sets one setting, as the command line would.
     fn set(name: &str, text: &str) -> Result<Settings, SettingError> {
         Settings::from_given(|setting| {
             (setting.name == name).then(|| GivenValue { text: text.to_owned(), place: format!("--set {name}") })

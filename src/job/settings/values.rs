@@ -10,7 +10,7 @@ use super::parse::{is_off, is_on, seconds};
 pub enum ArgumentStyle {
     /// Python's `str` of each value, as sagemaker-training passes it.
     Toolkit,
-    /// Each value as JSON; strings unquoted.
+    /// Each value as JSON, with strings unquoted.
     Json,
     /// As JSON, except that true is a bare flag, and false and null are left out.
     Flags,
@@ -113,7 +113,7 @@ impl RequirementsChoice {
     }
 }
 
-/// The installer of requirements that was asked for.
+/// The requested installer of requirements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstallerChoice {
     /// uv if the image has it, else pip.
@@ -181,7 +181,7 @@ impl CodePrecedence {
 pub enum HangTimeout {
     /// Hangs are not noticed.
     Off,
-    /// This time.
+    /// A fixed time.
     After(Duration),
     /// A time that is learned from the job's own silences.
     Auto,
@@ -200,9 +200,9 @@ impl HangTimeout {
 /// The means by which the stacks of ranks may be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StackChoice {
-    /// Those that do not change the script's processes.
+    /// Only those that do not change the script's processes.
     Auto,
-    /// Also by a signal that Python answers.
+    /// Also a signal that Python answers.
     Signal,
     /// None.
     Off,
@@ -224,7 +224,8 @@ impl StackChoice {
 pub struct Secret(pub String);
 
 impl Secret {
-    /// The minimum length of a secret, in bytes. Shorter ones can be guessed from what the hosts send each other.
+    /// The minimum length of a secret, in bytes. From the messages between hosts, an attacker could guess a shorter
+    /// one.
     const LEAST: usize = 16;
 
     pub(super) fn parse(text: &str) -> Option<Secret> {

@@ -2,7 +2,7 @@
 //!
 //! - [`start`] plans mpirun and the engine `mpi`.
 //! - `options` builds the command line of mpirun and reads the user's own options.
-//! - `smddp` and `model_parallel` add what smdistributed needs.
+//! - `smddp` and `model_parallel` add the parts that smdistributed needs.
 
 mod model_parallel;
 mod options;

@@ -1,22 +1,23 @@
 //! smdistributed model parallel: the variables and words that the hyperparameter `mp_parameters` adds to a launch with mpirun.
 
+use crate::job::python::{Dict, Value, parse};
 use crate::launch::error::LaunchError;
 use crate::launch::input::{LaunchInput, words};
 use crate::prepare::environment::VariableTable;
-use crate::python::{Dict, Value, parse};
 
 /// The additions to a launch.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ModelParallel {
     /// The variables of all ranks.
     pub(super) variables: VariableTable,
-    /// The words before Python.
+    /// The words that come before Python.
     pub(super) command: Vec<Vec<u8>>,
 }
 
-/// Returns the additions of sagemaker-training 5.1.4 (`_modelparallel_environment_command`): NCCL's protocol and algorithm,
-/// and smddpmprun if the image has it and `ddp_dist_backend` leaves the choice. sagemaker-training sets the ring, which
-/// prevents hangs, from version 2 of torch on. Here every version gets it, so that none has to be asked.
+/// Returns the additions of sagemaker-training 5.1.4 (`_modelparallel_environment_command`): NCCL's protocol and
+/// algorithm, and smddpmprun if the image has it and `ddp_dist_backend` allows it. sagemaker-training sets the ring
+/// algorithm, which prevents hangs, for torch 2 and later. Here it is set for every version, so that torch need not
+/// be asked for its version.
 ///
 /// # Errors
 /// The hyperparameter is not an object.
@@ -35,7 +36,7 @@ pub(super) fn model_parallel(input: &LaunchInput<'_>) -> Result<ModelParallel, L
     Ok(ModelParallel { variables, command })
 }
 
-/// Returns the hyperparameter, which is an object or the text of one.
+/// Returns the hyperparameter, which is an object or the JSON text of one.
 fn parameters(input: &LaunchInput<'_>) -> Result<Option<Dict>, LaunchError> {
     match input.job.hyperparameters.get("mp_parameters") {
         None | Some(Value::None) => Ok(None),

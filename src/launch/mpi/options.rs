@@ -1,12 +1,12 @@
 //! The command line of Open MPI's mpirun, for every engine that uses it.
 //!
-//! The options are those of the incumbents, without those that only serve ssh, and without credentials, because everybody on
-//! the machine can read a command line.
+//! The options are those of the programs that footplate replaces, except those that are only needed for ssh. They
+//! contain no credentials, because every user of the machine can read a command line.
 
 use crate::launch::input::{LaunchInput, words};
 
-/// The variables that name the program by which mpirun's daemons start each rank: of Open MPI 4, and of the PRRTE of Open
-/// MPI 5.
+/// The variables that name the program with which mpirun's daemons start each rank: for Open MPI 4, and for the PRRTE
+/// of Open MPI 5.
 pub const FORK_AGENTS: [&str; 2] = ["OMPI_MCA_orte_fork_agent", "PRTE_MCA_odls_base_exec_agent"];
 
 /// The parts of mpirun's command line that differ between launches.
@@ -16,7 +16,7 @@ pub(super) struct MpirunCommand {
     pub(super) hosts: Vec<String>,
     /// The number of ranks on all hosts.
     pub(super) processes: usize,
-    /// True if the launch has several hosts and they are one machine.
+    /// True if the launch has several hosts that are all on one machine.
     pub(super) is_on_one_machine: bool,
     /// The names of the variables that mpirun passes on to every rank.
     pub(super) exported: Vec<String>,
@@ -25,14 +25,14 @@ pub(super) struct MpirunCommand {
 }
 
 impl MpirunCommand {
-    /// Returns true if mpirun tags each piece of its output with the rank that wrote it, in the usual form.
+    /// Returns true if mpirun tags each piece of its output with the rank that wrote it, in the default form.
     pub(super) fn is_tagged(&self) -> bool {
         let own = ["timestamp-output", "xml", "output-filename", "output", "merge-stderr-to-stdout", "display"];
         !Custom(&self.custom).names(&own)
     }
 
-    /// Returns true if footplate may be the keeper of the ranks: the ranks' places are known, the user names no agent of its
-    /// own, and no option lets ranks fail without ending the job.
+    /// Returns true if footplate may be the keeper of the ranks. This holds if the hosts of the ranks are known, the
+    /// user has not set an agent, and no option lets ranks fail without ending the job.
     pub(super) fn can_be_kept(&self) -> bool {
         let custom = Custom(&self.custom);
         let is_agent = |name: &&str| name.split_once("_MCA_").is_some_and(|(_, parameter)| custom.sets(parameter));
@@ -42,7 +42,7 @@ impl MpirunCommand {
         self.is_tagged() && self.maps_by_slot() && !has_agent && !may_fail
     }
 
-    /// Returns true if the ranks fill the hosts in the order of the hosts, each up to its number of ranks.
+    /// Returns true if the ranks fill the hosts one after another, each up to its number of ranks.
     pub(super) fn maps_by_slot(&self) -> bool {
         !Custom(&self.custom).names(&[
             "map-by",
@@ -68,8 +68,8 @@ impl MpirunCommand {
     }
 }
 
-/// Returns the word `mpirun` and all of its options, up to the program that mpirun starts. An option that the user gives is
-/// left to the user, because Open MPI would join two values of one parameter.
+/// Returns the word `mpirun` and all of its options, up to the program that mpirun starts. An option that the user
+/// sets is left out here, because Open MPI would join two values of one parameter.
 pub(super) fn mpirun_options(input: &LaunchInput<'_>, mpirun: &MpirunCommand) -> Vec<Vec<u8>> {
     let custom = Custom(&mpirun.custom);
     let processes = mpirun.processes.to_string();
@@ -92,10 +92,10 @@ pub(super) fn mpirun_options(input: &LaunchInput<'_>, mpirun: &MpirunCommand) ->
         ("btl_tcp_if_include", interface),
         ("oob_tcp_if_include", interface),
         ("pml", Some("ob1")),
-        // Ranks cannot share memory with ranks of another host, although mpirun takes hosts on one machine for one.
+        // Ranks on different hosts cannot share memory, although mpirun treats hosts on one machine as a single host.
         ("btl", Some(if mpirun.is_on_one_machine { "tcp,self" } else { "^openib" })),
         ("orte_abort_on_non_zero_status", Some("1")),
-        // In containers without privileges, each copy prints an error otherwise: megabytes of them.
+        // In containers without privileges, each copy would print an error, which gives megabytes of errors.
         ("btl_vader_single_copy_mechanism", Some("none")),
     ] {
         if let Some(value) = value
@@ -113,8 +113,8 @@ pub(super) fn mpirun_options(input: &LaunchInput<'_>, mpirun: &MpirunCommand) ->
     options
 }
 
-/// Splits the user's own options at blanks. The level of `--NCCL_DEBUG`, which is no option of mpirun, comes apart: the
-/// incumbents take it out and set the variable.
+/// Splits the user's own options at blanks. The level of `--NCCL_DEBUG`, which is not an option of mpirun, is
+/// returned separately, because the programs that footplate replaces take it out and set the variable.
 pub(super) fn user_options(text: &str) -> (Vec<Vec<u8>>, Option<String>) {
     let (mut options, mut nccl_debug) = (Vec::new(), None);
     let mut given = text.split_ascii_whitespace();
@@ -132,23 +132,23 @@ pub(super) fn user_options(text: &str) -> (Vec<Vec<u8>>, Option<String>) {
 struct Custom<'a>(&'a [Vec<u8>]);
 
 impl Custom<'_> {
-    /// Returns true if one of these options is among them, with one or two dashes.
+    /// Returns true if the user gives one of these options, with one or two dashes.
     fn names(&self, names: &[&str]) -> bool {
         let name_of = |word: &[u8]| Some(word.strip_prefix(b"--").or_else(|| word.strip_prefix(b"-"))?.to_vec());
         self.0.iter().filter_map(|word| name_of(word)).any(|name| names.iter().any(|other| other.as_bytes() == name))
     }
 
-    /// Returns true if they set this parameter of Open MPI.
+    /// Returns true if the user sets this parameter of Open MPI.
     fn sets(&self, parameter: &str) -> bool {
         self.follows(&["mca", "gmca", "prtemca", "pmixmca"], |word| word == parameter.as_bytes())
     }
 
-    /// Returns true if they export this variable.
+    /// Returns true if the user exports this variable.
     fn exports(&self, name: &str) -> bool {
         self.follows(&["x"], |word| word.split(|byte| *byte == b'=').next() == Some(name.as_bytes()))
     }
 
-    /// Returns true if one of these options is followed by a word for which `is_it` is true.
+    /// Returns true if the user gives one of these options, followed by a word for which `is_it` returns true.
     fn follows(&self, options: &[&str], is_it: impl Fn(&[u8]) -> bool) -> bool {
         self.0.windows(2).any(|pair| Custom(&pair[..1]).names(options) && is_it(&pair[1]))
     }

@@ -1,19 +1,19 @@
 //! smdistributed data parallel: the image's mpirun starts the image's smddprun, which starts the ranks.
 //!
-//! `pytorch_ddp` is started in the same way: smddprun sets RANK and the other variables for it. The command and the variables
-//! are those of sagemaker-training 5.1.4 (`smdataparallel.py`), except those for EFA, which follow from the machine. If the
-//! image has no smddprun, sagemaker-training goes on without it, and the ranks do not find each other. Here the launch is
-//! refused.
+//! `pytorch_ddp` is started in the same way, because smddprun sets RANK and the other variables for it. The command
+//! and the variables are those of sagemaker-training 5.1.4 (`smdataparallel.py`), except those for EFA, which depend
+//! on the machine. If the image has no smddprun, sagemaker-training continues without it, and the ranks do not find
+//! each other. footplate refuses such a launch.
 
 use super::options::user_options;
 use super::start::{MpirunLaunch, locate, start};
+use crate::job::python::Value;
 use crate::launch::engine::{Engine, Flag, Services, nothing_further};
 use crate::launch::error::LaunchError;
 use crate::launch::input::{LaunchInput, words};
 use crate::launch::plan::LaunchPlan;
 use crate::prepare::environment::VariableTable;
 use crate::prepare::environment::registry::Variable;
-use crate::python::Value;
 
 /// The engine that runs the image's mpirun with smddprun.
 pub(in crate::launch) static SMDDP: Engine = Engine {
@@ -44,7 +44,7 @@ pub(in crate::launch) static SMDDP: Engine = Engine {
 /// The port of the library's servers on the master host.
 const SERVER_PORT: u16 = 7592;
 
-/// The engine's name in sentences.
+/// The engine's name, as used in sentences.
 const IN_WORDS: &str = "smdistributed data parallel";
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
@@ -68,8 +68,8 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         _ => {
             set("SMDATAPARALLEL_SERVER_ADDR", &input.reach(&job.master()));
             set("SMDATAPARALLEL_SERVER_PORT", &SERVER_PORT.to_string());
-            let asked = job.framework_parameters.get("sagemaker_instance_type").and_then(Value::as_str);
-            set("SAGEMAKER_INSTANCE_TYPE", asked.unwrap_or(&job.cluster.instance_type));
+            let requested = job.framework_parameters.get("sagemaker_instance_type").and_then(Value::as_str);
+            set("SAGEMAKER_INSTANCE_TYPE", requested.unwrap_or(&job.cluster.instance_type));
             set("SMDATAPARALLEL_USE_HOMOGENEOUS", "1")
         }
     };

@@ -1,10 +1,11 @@
-//! The plan of mpirun. Over several hosts, mpirun of the first host starts the ranks of all, and footplate is its remote agent
-//! in place of ssh (see `cluster::agent`).
+//! The plan of mpirun. With several hosts, mpirun on the first host starts the ranks of all hosts, and footplate is
+//! its remote agent instead of ssh (see `cluster::agent`).
 
 use std::net::IpAddr;
 
 use super::model_parallel::{ModelParallel, model_parallel};
 use super::options::{MpirunCommand, mpirun_options, user_options};
+use crate::job::python::Value;
 use crate::launch::count::rank_count;
 use crate::launch::engine::{Engine, Flag, Services, nothing_further};
 use crate::launch::error::LaunchError;
@@ -16,7 +17,6 @@ use crate::launch::plan::{
 use crate::launch::process;
 use crate::prepare::code::EntryKind;
 use crate::prepare::environment::VariableTable;
-use crate::python::Value;
 
 /// The engine that runs the image's mpirun.
 pub(in crate::launch) static MPI: Engine = Engine {
@@ -38,32 +38,33 @@ pub(in crate::launch) static MPI: Engine = Engine {
     plan,
 };
 
-/// The name of mpirun.
+/// The name of the program mpirun.
 const PROGRAM: &str = "mpirun";
 
-/// The program of PRRTE that stands beside mpirun of Open MPI 5, which is a front end of it.
+/// The program of PRRTE, which is beside the mpirun of Open MPI 5. That mpirun is a front end of it.
 const PRRTE: &str = "prterun";
 
-/// The names of the processes that belong to mpirun: its daemons of Open MPI 4 and of PRRTE, and footplate as its remote agent.
+/// The names of the processes that belong to mpirun: its daemons in Open MPI 4 and in PRRTE, and footplate as its
+/// remote agent.
 const DAEMONS: [&str; 3] = ["orted", "prted", "footplate-agent"];
 
-/// The exit code of a rank of Open MPI 4 that has lost its daemon: PMIX_ERR_LOST_CONNECTION_TO_SERVER, which is -61. The rank
-/// ends a second after the daemon, without a word.
+/// The exit code of a rank of Open MPI 4 that has lost its daemon: PMIX_ERR_LOST_CONNECTION_TO_SERVER, which is -61.
+/// The rank ends silently a second after the daemon.
 const LOST_CONNECTION_TO_SERVER: i32 = 195;
 
-/// The differences between one launch with mpirun and another.
+/// The parts that differ between launches with mpirun.
 pub(super) struct MpirunLaunch {
     /// The name of the engine.
     pub(super) launcher: &'static str,
-    /// The engine's name in sentences.
+    /// The engine's name, as used in sentences.
     pub(super) in_words: &'static str,
     /// The user's own options of mpirun.
     pub(super) custom: Vec<Vec<u8>>,
-    /// The number of ranks, if the job states it. If not, it follows from the hosts.
+    /// The number of ranks, if the job states it. Otherwise it follows from the hosts.
     pub(super) processes: Option<usize>,
     /// The variables of every rank.
     pub(super) variables: VariableTable,
-    /// The words before the script's own command.
+    /// The words that come before the script's own command.
     pub(super) command: Vec<Vec<u8>>,
 }
 
@@ -116,13 +117,13 @@ pub(super) fn start(input: &LaunchInput<'_>, launch: MpirunLaunch) -> Result<Lau
     let has_prrte = input.image.program(PRRTE).is_some();
     let script = script(input)?;
     let nodes = job.nodes();
-    let counts = input.ranks_of_hosts(&nodes, input.asked_ranks()?)?;
+    let counts = input.ranks_of_hosts(&nodes, input.requested_ranks()?)?;
     let mut span = input.span(&counts);
     if let Some(processes) = launch.processes {
         span.count = processes.saturating_sub(span.first).min(span.count);
         span.world_size = processes;
     }
-    // mpirun does not recognise its own machine by every address.
+    // mpirun does not recognize its own machine by every one of its addresses.
     let reach = |host: &String| {
         if input.settings.host_addresses.contains_key(host) && *host == nodes[0] {
             "localhost".to_owned()
@@ -135,7 +136,8 @@ pub(super) fn start(input: &LaunchInput<'_>, launch: MpirunLaunch) -> Result<Lau
         (host, _) => host,
     };
     let hosts: Vec<String> = nodes.iter().zip(&counts).map(slots).collect();
-    // Exported by name alone: mpirun has the variables, and those that the container was given are stronger.
+    // The variables are exported by name only, because mpirun itself has them. Those of the container take
+    // precedence.
     let exported = launch.variables.keys().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
     let addresses = &input.settings.host_addresses;
     let is_loopback = |host: &String| addresses.get(host).is_some_and(IpAddr::is_loopback);
@@ -151,7 +153,8 @@ pub(super) fn start(input: &LaunchInput<'_>, launch: MpirunLaunch) -> Result<Lau
             has_blank: has_prrte,
         }
     });
-    // PRRTE knows a host by the name of its machine, and waits for ranks that it takes for another host's.
+    // PRRTE identifies a host by the name of its machine, and would wait for ranks that it attributes to another
+    // host.
     let warning = (is_on_one_machine && has_prrte).then(|| {
         "all hosts are on one machine, which mpirun of Open MPI 5 takes for one host, so that it can fail or hang: use Open MPI \
          4, or run each host in a container"
@@ -178,7 +181,7 @@ pub(super) fn start(input: &LaunchInput<'_>, launch: MpirunLaunch) -> Result<Lau
     };
     let mut variables = input.network_variables();
     variables.extend(launch.variables);
-    // mpirun that is told to stop kills its ranks after a second or less. It ends by itself after they have ended.
+    // When mpirun is told to stop, it kills its ranks within a second. After they have ended, it ends by itself.
     let process = ProcessPlan { stop: StopTarget::Ranks, ..ProcessPlan::of_script(role, command) };
     Ok(LaunchPlan {
         processes: vec![process],
@@ -189,7 +192,7 @@ pub(super) fn start(input: &LaunchInput<'_>, launch: MpirunLaunch) -> Result<Lau
     })
 }
 
-/// Returns the words of a rank's command. mpi4py ends the other ranks when one of them does not catch an exception.
+/// Returns the words of a rank's command. With mpi4py, an uncaught exception in one rank ends the other ranks.
 fn script(input: &LaunchInput<'_>) -> Result<Vec<Vec<u8>>, LaunchError> {
     let Entry::File { kind, .. } = input.entry else { return Err(input.entry.refused_by(PROGRAM)) };
     let mut command = process::command(input)?.arguments;

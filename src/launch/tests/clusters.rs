@@ -3,12 +3,15 @@
 
 use std::net::IpAddr;
 
-use super::{flagged, gpus, job, planned_with, script};
+use super::{flagged, gpus, image, job, planned_with, script};
+use crate::job::python::Value;
 use crate::job::settings::{Settings, TensorflowCluster};
-use crate::job::{InstanceGroup, Job};
-use crate::launch::{LaunchPlan, ProcessPlan, ReadySign, Span, StartAfter, undecided};
+use crate::job::{InstanceGroup, Job, Variables};
+use crate::launch::{
+    LaunchInput, LaunchPlan, LongSocketFolder, ProcessPlan, ReadySign, Span, StartAfter, long_socket_folder,
+    tasks_of_cluster, undecided,
+};
 use crate::machine::Hardware;
-use crate::python::Value;
 
 fn settings(launcher: &str, addresses: &[(&str, [u8; 4])]) -> Settings {
     let address = |(host, bytes): &(&str, [u8; 4])| ((*host).to_owned(), IpAddr::from(*bytes));
@@ -115,6 +118,61 @@ fn rays_head_is_on_the_group_that_is_set() {
 }
 
 #[test]
+fn rays_sockets_are_in_a_folder_with_a_short_path() {
+    let (short, long) = ("/t/".repeat(12), "/t/".repeat(12) + "x");
+    let own = settings("ray", &[("algo-1", [127, 0, 0, 2]), ("algo-2", [127, 0, 0, 3])]);
+    let apart = settings("ray", &TWO);
+    let of = |settings: &Settings, host: &str, pairs: &[(&str, &str)]| {
+        let job = job(&["algo-1", "algo-2"]).seen_from(host);
+        let variables: Variables = pairs.iter().copied().collect();
+        let image = image(&[]);
+        let (hardware, entry) = (gpus(0), script());
+        let input = LaunchInput {
+            job: &job,
+            settings,
+            variables: &variables,
+            hardware: &hardware,
+            image: &image,
+            entry: &entry,
+            arguments: &[],
+            token: "",
+        };
+        let plan = crate::launch::plan(&input).expect("a plan");
+        let words = of_ray_start(&plan.processes[0]);
+        words.split(' ').find_map(|word| word.strip_prefix("--temp-dir=")).map(str::to_owned)
+    };
+    // The folder of the head is that of all workers on other machines.
+    assert_eq!(of(&apart, "algo-1", &[("TMPDIR", &short)]), None);
+    assert_eq!(of(&apart, "algo-1", &[("TMPDIR", &long)]).as_deref(), Some("/tmp/ray"));
+    assert_eq!(of(&apart, "algo-2", &[("TMPDIR", &long)]), None);
+    assert_eq!(of(&apart, "algo-1", &[("RAY_TMPDIR", "/r"), ("TMPDIR", &long)]), None, "Ray prefers its own variable");
+    // Hosts on one machine have a folder each, if it is short enough.
+    for host in ["algo-1", "algo-2"] {
+        assert_eq!(of(&own, host, &[("TMPDIR", &short)]), Some(format!("{short}/ray")));
+        assert_eq!(of(&own, host, &[("TMPDIR", &long)]).as_deref(), Some("/tmp/ray"));
+        assert_eq!(of(&own, host, &[]), None);
+    }
+
+    let found = |arguments: &[&str], pairs: &[(&str, &str)]| {
+        let ray_arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        long_socket_folder(&Settings { ray_arguments, ..Settings::default() }, &pairs.iter().copied().collect())
+    };
+    let replaced = |source| Some(LongSocketFolder { source, limit: 36, replacement: Some("/tmp/ray") });
+    assert_eq!(found(&[], &[("TMPDIR", &short)]), None);
+    assert_eq!(found(&[], &[("TMPDIR", &long)]), replaced("TMPDIR"));
+    assert_eq!(found(&[], &[("RAY_TMPDIR", &long), ("TMPDIR", "/t")]), replaced("RAY_TMPDIR"));
+    assert_eq!(found(&["--temp-dir", "/r", "--verbose"], &[("TMPDIR", &long)]), None);
+    let (fits, exceeds) = ("/t/x".repeat(10), "/t/x".repeat(10) + "y");
+    let refused = Some(LongSocketFolder { source: "--temp-dir", limit: 40, replacement: None });
+    for words in [vec!["--temp-dir", exceeds.as_str()], vec![&*format!("--temp-dir={exceeds}")]] {
+        assert_eq!(found(&words, &[]), refused, "{words:?}");
+    }
+    assert_eq!(found(&["--temp-dir", &fits], &[("TMPDIR", &long)]), None);
+    assert_eq!(found(&["--temp-dir", &exceeds, "--temp-dir=/r"], &[]), None, "the last one counts");
+    assert_eq!(found(&["--temp-directory", &exceeds, "--temp-dir"], &[]), None);
+}
+
+#[test]
 fn ray_hosts_on_one_machine_share_its_memory() {
     let settings = settings("ray", &[("algo-1", [127, 0, 0, 2]), ("algo-2", [127, 0, 0, 3])]);
     let hardware = Hardware { shared_memory: Some(4 << 30), ..gpus(0) };
@@ -141,7 +199,7 @@ fn dask_has_a_scheduler_beside_the_script_and_a_worker_on_every_host() {
         arguments(scheduler),
         "distributed.cli.dask_scheduler --host=10.0.0.1 --port=8786 --dashboard-address=10.0.0.1:8787 --no-dashboard"
     );
-    assert_eq!((scheduler.stage, scheduler.stop_order, own.stage, own.stop_order), (0, 1, 1, 0));
+    assert_eq!((scheduler.stage, scheduler.stop_order, own.stage, own.stop_order), (0, 1, 0, 0));
     assert_eq!(own.ready, ReadySign::Line { text: "Registered to:", times: 2 });
     assert_eq!(variable(script, "DASK_SCHEDULER_ADDRESS").as_deref(), Some("tcp://10.0.0.1:8786"));
     let second = plan(&job, &gpus(0), &settings);
@@ -149,12 +207,12 @@ fn dask_has_a_scheduler_beside_the_script_and_a_worker_on_every_host() {
     assert_eq!(
         arguments(worker),
         "distributed.cli.dask_worker tcp://10.0.0.1:8786 --host=10.0.0.2 --name=algo-2 --nworkers=2 --local-directory=/tmp \
-         --dashboard-address=10.0.0.2:0 --no-dashboard --death-timeout=60 --nthreads=4"
+         --dashboard-address=10.0.0.2:0 --no-dashboard --death-timeout=300 --nthreads=4"
     );
     assert_eq!(second.script_hosts, ["algo-1"]);
 }
 
-/// Returns the names of the services of a plan, and the variables of its script that begin so.
+/// Returns the names of a plan's services, and the variables of its script that have this prefix.
 fn services_and_variables(plan: &LaunchPlan, prefix: &str) -> (Vec<&'static str>, Vec<String>) {
     let name = |process: &ProcessPlan| match process.role {
         crate::launch::ProcessRole::Service { name, .. } => Some(name),
@@ -209,13 +267,13 @@ fn xgboost_has_a_tracker_and_lightgbm_a_list_of_machines() {
 fn tensorflow_has_parameter_servers_in_two_layouts() {
     let job = job(&["algo-1", "algo-2"]);
     let named = settings("tensorflow-ps", &TWO);
-    let asked = Settings { tensorflow_cluster: Some(TensorflowCluster::Toolkit), ..named.clone() };
+    let requested = Settings { tensorflow_cluster: Some(TensorflowCluster::Toolkit), ..named.clone() };
     let cluster = |first: &str| {
         format!(
             r#""cluster":{{"{first}":["10.0.0.1:2222"],"ps":["10.0.0.1:2223","10.0.0.2:2223"],"worker":["10.0.0.2:2222"]}}"#
         )
     };
-    let first = plan(&job.seen_from("algo-1"), &gpus(0), &asked);
+    let first = plan(&job.seen_from("algo-1"), &gpus(0), &requested);
     let (services, variables) = services_and_variables(&first, "TF_CONFIG");
     assert_eq!(services, ["tf-ps"]);
     let task = r#""environment":"cloud","task":{"index":0,"type":"master"}"#;
@@ -225,6 +283,15 @@ fn tensorflow_has_parameter_servers_in_two_layouts() {
     let (services, variables) = services_and_variables(&first, "TF_CONFIG");
     assert_eq!(services, ["tf-ps"]);
     assert_eq!(variables, [format!("TF_CONFIG={{{},{}}}", cluster("chief"), task.replace("master", "chief"))]);
+    let tasks = tasks_of_cluster(variables[0].split_once('=').expect("a value").1);
+    let tasks: Vec<String> = tasks.iter().map(|(task, host)| format!("{task} {host}")).collect();
+    let all = ["chief/replica:0/task:0 10.0.0.1", "ps/replica:0/task:0 10.0.0.1", "ps/replica:0/task:1 10.0.0.2"];
+    assert_eq!(tasks[..3], all.map(|task| format!("/job:{task}")));
+    assert_eq!(tasks[3..], ["/job:worker/replica:0/task:0 10.0.0.2"]);
+    assert_eq!(
+        tasks_of_cluster(r#"{"cluster":{"a":7,"b":["x",{},"[::1]:80"]}}"#),
+        [("/job:b/replica:0/task:2".into(), "::1".into())]
+    );
     let second = plan(&job, &gpus(0), &named);
     let names: Vec<_> = second.services().map(|service| format!("{:?}", service.role)).collect();
     assert!(names[0].contains("tf-ps") && names[1].contains("tf-worker"), "{names:?}");
@@ -256,7 +323,7 @@ fn the_flag_of_parameter_servers_asks_for_what_the_images_python_has() {
         // As with the toolkit, the script runs on all hosts.
         assert_eq!(plan.script_hosts, ["algo-1", "algo-2"]);
     }
-    // Nothing depends on the image if another request is stronger, if there is one host, or if this one is left out.
+    // Nothing depends on the image if another request is stronger, if there is one host, or if this host is left out.
     let named = Settings { launcher: Some("dask".to_owned()), ..Settings::default() };
     let mut left_out = two.clone();
     left_out.cluster.distribution_groups = vec!["others".to_owned()];

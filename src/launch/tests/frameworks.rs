@@ -11,7 +11,7 @@ fn settings(launcher: &str) -> Settings {
     Settings { launcher: Some(launcher.to_owned()), ..Settings::default() }
 }
 
-/// Returns settings with addresses of this machine for the hosts, as `footplate local` makes them.
+/// Returns settings that give the hosts addresses of this machine, as `footplate local` does.
 fn local(launcher: &str, job: &Job) -> Settings {
     let address = |n: usize| IpAddr::from([127, 70, 1, u8::try_from(n).expect("few hosts")]);
     let hosts = job.cluster.hosts.iter().enumerate();
@@ -88,7 +88,7 @@ fn tensorflow_gets_all_workers_at_the_toolkits_port() {
     });
     assert_eq!(config(&plan), expected);
 
-    // Workers listen on all addresses, so that on one machine the addresses alone do not tell them apart.
+    // Workers listen on all addresses, so different addresses alone do not separate workers on one machine.
     let plan = planned_with(&several, &gpus(0), &local("tensorflow", &several), &script()).expect("a plan");
     let workers = serde_json::json!(["127.70.1.1:8890", "127.70.1.2:8891", "127.70.1.3:8892"]);
     assert_eq!(config(&plan)["cluster"]["worker"], workers);

@@ -1,4 +1,4 @@
-//! An engine with services, as Ray is one: it shows that the table, the plan and its display carry such engines.
+//! An engine with services, similar to Ray. It shows that the table, the plan and its display support such engines.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -83,7 +83,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     Ok(LaunchPlan { processes, script_hosts: vec![job.master()], ..LaunchPlan::new(FLOCK.name, input) })
 }
 
-/// The table with one engine more.
+/// The table with one more engine.
 fn engines() -> Vec<&'static Engine> {
     ENGINES.into_iter().chain([&FLOCK]).collect()
 }
@@ -179,22 +179,22 @@ fn an_engine_that_the_table_does_not_have_is_refused() {
     assert_eq!(error.to_string(), "there is no launcher flock");
 }
 
-/// An image whose PATH has these programs. Notes each question.
+/// An image whose PATH has these programs. It records each question.
 struct FakeImage {
     on_path: BTreeMap<&'static str, &'static str>,
     files: Vec<&'static str>,
     variables: BTreeMap<&'static str, &'static str>,
-    asked: RefCell<Vec<String>>,
+    requested: RefCell<Vec<String>>,
 }
 
 impl ImageProbe for FakeImage {
     fn on_path(&self, name: &str) -> Option<PathBuf> {
-        self.asked.borrow_mut().push(name.to_owned());
+        self.requested.borrow_mut().push(name.to_owned());
         self.on_path.get(name).map(PathBuf::from)
     }
 
     fn beside_python(&self, name: &str) -> Option<PathBuf> {
-        self.asked.borrow_mut().push(format!("python/../{name}"));
+        self.requested.borrow_mut().push(format!("python/../{name}"));
         Some(PathBuf::from(format!("/venv/bin/{name}"))).filter(|path| self.exists(path))
     }
 
@@ -218,9 +218,9 @@ fn each_engine_looks_only_for_the_programs_that_it_needs() {
         on_path: BTreeMap::from([("mpirun", "/mpi/mpirun"), ("neuron_parallel_compile", "/neuron/npc")]),
         files: vec!["/mpi/prterun", "/venv/bin/torchrun"],
         variables: BTreeMap::new(),
-        asked: RefCell::default(),
+        requested: RefCell::default(),
     };
-    for (name, found, asked) in [
+    for (name, found, requested) in [
         ("process", &[][..], &[][..]),
         ("per-gpu", &[], &[]),
         ("xla", &[], &[]),
@@ -231,7 +231,7 @@ fn each_engine_looks_only_for_the_programs_that_it_needs() {
         let programs = (engine(name).locate)(&fake).expect("no refusal");
         let programs: Vec<_> = programs.iter().map(|(name, path)| (*name, path.to_str().expect("a text"))).collect();
         assert_eq!(programs, found, "{name}");
-        assert_eq!(fake.asked.take(), asked, "{name}");
+        assert_eq!(fake.requested.take(), requested, "{name}");
     }
     let error = (FLOCK.locate)(&fake).expect_err("no flock");
     assert!(error.to_string().starts_with("flock is not on PATH"), "{error}");

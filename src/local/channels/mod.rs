@@ -1,7 +1,8 @@
 //! The input channels of a job on this machine: their data as each host sees it, as a folder or as FIFOs.
 //!
-//! [`request`] is what the user asks for, in the words of the platform's `InputDataConfig`. [`objects`] finds the objects of a
-//! channel and downloads those in S3. [`order`] shuffles them and gives each host its share. [`pipe`] feeds FIFOs.
+//! [`request`] is the user's request, in the words of the platform's `InputDataConfig`. [`objects`] finds the objects
+//! of a channel and downloads those in S3. [`order`] shuffles them and gives each host its share. [`pipe`] feeds
+//! FIFOs.
 
 mod objects;
 mod order;
@@ -43,8 +44,7 @@ enum StagedData {
 }
 
 impl StagedChannel {
-    /// Returns the folder or the file that a host sees, of which `index` is the place among the hosts. `None` if the channel is a
-    /// pipe.
+    /// Returns the folder or the file that the host at position `index` sees. `None` if the channel is a pipe.
     pub(super) fn data(&self, index: usize) -> Option<&Path> {
         match &self.data {
             StagedData::Shared(path) => Some(path),
@@ -54,10 +54,11 @@ impl StagedChannel {
     }
 }
 
-/// Brings the data of the channels into the folder `base` of the job, as far as it is not used where it is.
+/// Brings the data of the channels into the folder `base` of the job. Data that can be used in its present place
+/// stays there.
 ///
 /// # Errors
-/// The data does not exist, cannot be read, or cannot be given in the mode that the channel asks for.
+/// The data does not exist, cannot be read, or cannot be provided in the mode that the channel requests.
 pub(super) fn stage(channels: &[InputChannel], hosts: usize, base: &Path) -> Result<Vec<StagedChannel>> {
     let stage = |channel: &InputChannel| {
         let folder = base.join("channels").join(&channel.name);
@@ -95,7 +96,7 @@ fn stage_one(channel: &InputChannel, hosts: usize, folder: &Path) -> Result<Stag
     Ok(StagedChannel { name: channel.name.clone(), description, data })
 }
 
-/// Puts a file at another path without copying it, if both are on one file system.
+/// Makes a file available at another path, without copying it if both paths are on one file system.
 fn put(file: &Path, path: &Path) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;

@@ -1,4 +1,4 @@
-//! The objects of a channel: files of this machine, and objects in S3, which are downloaded before the job starts.
+//! The objects of a channel: files on this machine, and objects in S3, which are downloaded before the job starts.
 
 use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
@@ -25,7 +25,7 @@ pub(super) type Unit = Vec<Piece>;
 /// The objects of a channel.
 #[derive(Debug)]
 pub(super) enum Objects {
-    /// A folder with all that is in it, or a file.
+    /// A folder with all its content, or a file.
     Whole(PathBuf),
     /// Files with their paths below the channel's folder.
     Listed(Vec<(PathBuf, PathBuf)>),
@@ -76,7 +76,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     path.canonicalize().with_context(|| format!("{} is not there", path.display()))
 }
 
-/// Adds the files of `folder/below`. Links are followed, as long as they do not lead round in a circle.
+/// Adds the files of `folder/below`. Links are followed unless they lead in a circle.
 fn collect(folder: &Path, below: &Path, found: &mut Vec<(PathBuf, PathBuf)>) -> Result<()> {
     let here = folder.join(below);
     if below.components().count() > 64 {
@@ -121,7 +121,7 @@ impl<'a> Place<'a> {
     /// Downloads the objects whose keys begin with a prefix, and returns their paths below the channel's folder.
     fn prefix(&mut self, url: &str) -> Result<Vec<(PathBuf, PathBuf)>> {
         let (bucket, prefix) = self.bucket(url)?;
-        // The prefix may be the key of one object.
+        // The prefix may be the key of a single object.
         if !prefix.is_empty() && !prefix.ends_with('/') {
             let name = PathBuf::from(prefix.rsplit('/').next().unwrap_or_default());
             match self.try_object(&bucket, prefix) {
@@ -179,14 +179,15 @@ struct NotDownloaded {
     error: anyhow::Error,
 }
 
-/// Returns the path of an object below the channel's folder, or `None` if the key leads out of it.
+/// Returns the path of an object below the channel's folder, or `None` if the key leads outside that folder.
 fn inside(key: &str) -> Option<PathBuf> {
     let path = Path::new(key.trim_start_matches('/'));
     let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
     (is_plain && path.components().next().is_some()).then(|| path.to_owned())
 }
 
-/// Reads a manifest: `[{"prefix": "s3://bucket/folder/"}, "relative/key", …]`. The prefix can be a folder of this machine.
+/// Reads a manifest: `[{"prefix": "s3://bucket/folder/"}, "relative/key", …]`. The prefix can be a folder on this
+/// machine.
 fn manifest(named: &str, place: &mut Place<'_>) -> Result<Vec<(PathBuf, PathBuf)>> {
     const EXPECTED: &str = r#"expected [{"prefix": "s3://bucket/folder/"}, "relative/key", …]"#;
     let file = place.file(named)?;
@@ -207,7 +208,7 @@ fn manifest(named: &str, place: &mut Place<'_>) -> Result<Vec<(PathBuf, PathBuf)
     rest.iter().map(object).collect()
 }
 
-/// Returns a place that a manifest names. A relative path starts from the folder of the manifest.
+/// Returns the full place for one that a manifest names. A relative path starts from the folder of the manifest.
 fn beside(manifest: &str, named: &str) -> String {
     if named.starts_with("s3://") || manifest.starts_with("s3://") {
         return named.to_owned();
@@ -216,8 +217,8 @@ fn beside(manifest: &str, named: &str) -> String {
     folder.join(named).to_string_lossy().into_owned()
 }
 
-/// Reads an augmented manifest. An attribute whose name ends with `-ref` is a reference to an object, whose content is streamed;
-/// the others are streamed as they stand.
+/// Reads an augmented manifest. An attribute whose name ends with `-ref` is a reference to an object, whose content
+/// is streamed. The values of other attributes are streamed unchanged.
 fn augmented(named: &str, attributes: &[String], place: &mut Place<'_>) -> Result<Vec<Unit>> {
     let file = place.file(named)?;
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {named}"))?;

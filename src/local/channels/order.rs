@@ -1,4 +1,4 @@
-//! The order in which a host gets the objects of a channel: shuffled by a seed, and shared with the other hosts.
+//! The order in which a host gets the objects of a channel: shuffled with a seed, and shared between the hosts.
 
 use super::request::ObjectSharing;
 
@@ -11,8 +11,8 @@ pub(super) struct EpochOrder {
 }
 
 impl EpochOrder {
-    /// Returns the places of the objects that a host gets in an epoch, of `count` objects. All hosts shuffle in the same way, so
-    /// that the shares of an epoch are disjoint.
+    /// Returns the indexes, below `count`, of the objects that a host gets in an epoch. All hosts shuffle in the same
+    /// way, so that their shares of an epoch are disjoint.
     pub fn of_host(&self, count: usize, host: usize, epoch: u64) -> Vec<usize> {
         let mut places: Vec<usize> = (0..count).collect();
         if let Some(seed) = self.seed {

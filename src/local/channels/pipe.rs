@@ -1,8 +1,9 @@
-//! FIFOs that the script reads the data of a channel from: `<channel>_0` in the first epoch, then `<channel>_1`, and so on.
+//! FIFOs that the script reads the data of a channel from: `<channel>_0` in the first epoch, then `<channel>_1`, and
+//! so on.
 //!
-//! Each channel of each host has a thread. It waits for a reader, writes the objects, closes the FIFO, and makes the next one.
-//! A reader that closes early has had enough of the epoch. Nothing waits for the threads: one that waits for a reader, or that
-//! a reader keeps waiting, ends with this process.
+//! Each channel of each host has a thread. It waits for a reader, writes the objects, closes the FIFO, and makes the
+//! next one. A reader that closes the FIFO early does not want the rest of the epoch. Nothing waits for the threads.
+//! A thread that still waits for a reader ends with this process.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read, Write};
@@ -19,18 +20,18 @@ use super::order::EpochOrder;
 use super::request::RecordWrapper;
 use super::{StagedChannel, StagedData};
 use crate::job::Paths;
-use crate::kernel;
+use crate::system::kernel;
 
 /// The first word of a RecordIO record.
 const MAGIC: u32 = 0xCED7_230A;
 
-/// The length from which on a record cannot be written as one, in bytes: the length has 29 bits.
+/// The length from which on an object does not fit into a single record, in bytes, because a length has 29 bits.
 const RECORD_LIMIT: u64 = 1 << 29;
 
 /// The mode of a FIFO: the script may run as another user.
 const MODE: u32 = 0o644;
 
-/// The feed of all pipes of a job. When it is dropped, no new FIFO is made.
+/// The feed of all pipes of a job. No new FIFO is made after it is dropped.
 #[derive(Debug, Default)]
 pub(in crate::local) struct Feed {
     is_over: Arc<Mutex<bool>>,
@@ -95,22 +96,22 @@ impl Pipe {
         self.stem.with_file_name(name)
     }
 
-    /// Feeds one epoch after the other, until the job is over.
+    /// Feeds one epoch after another until the job is over.
     fn feed(&mut self) -> Result<()> {
         let mut epoch = 0;
         loop {
             let fifo = self.fifo(epoch);
-            // Waits for a reader.
+            // Opening the FIFO waits for a reader.
             let pipe = OpenOptions::new().write(true).open(&fifo);
             let pipe = pipe.with_context(|| format!("cannot open {}", fifo.display()))?;
             let written = self.write(pipe, epoch);
             epoch += 1;
-            // While this is held, the job's folder is not removed.
+            // The job's folder is not removed while this lock is held.
             let is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
             if *is_over {
                 return Ok(());
             }
-            // A reader that comes late must not wait for an epoch that is over.
+            // A reader that comes too late must not wait on the FIFO of an epoch that is over.
             let _ = fs::remove_file(&fifo);
             written?;
             let next = self.fifo(epoch);
@@ -118,13 +119,13 @@ impl Pipe {
         }
     }
 
-    /// Writes the objects of an epoch. A reader that closes early is no error.
+    /// Writes the objects of an epoch. A reader that closes early is not an error.
     fn write(&self, pipe: File, epoch: u64) -> Result<()> {
         let mut out = BufWriter::with_capacity(64 << 10, pipe);
         for at in self.order.of_host(self.units.len(), self.host, epoch) {
             for piece in &self.units[at] {
                 if !write_piece(&mut out, piece, self.wrapper)? {
-                    // What is left in the buffer is for nobody.
+                    // No reader is left for the bytes in the buffer.
                     let _ = out.into_parts();
                     return Ok(());
                 }
@@ -139,7 +140,7 @@ fn make(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(MODE))
 }
 
-/// Returns false if nobody reads any more.
+/// Returns false if the FIFO has no reader any more.
 fn still_read(written: io::Result<()>) -> io::Result<bool> {
     match written {
         Ok(()) => Ok(true),
@@ -148,7 +149,7 @@ fn still_read(written: io::Result<()>) -> io::Result<bool> {
     }
 }
 
-/// Writes a piece in its frame. Returns false if nobody reads any more.
+/// Writes a piece in its frame. Returns false if the FIFO has no reader any more.
 fn write_piece(out: &mut impl Write, piece: &Piece, wrapper: RecordWrapper) -> Result<bool> {
     let (length, mut content): (u64, Box<dyn Read>) = match piece {
         Piece::Text(text) => (text.len() as u64, Box::new(text.as_slice())),
@@ -164,7 +165,7 @@ fn write_piece(out: &mut impl Write, piece: &Piece, wrapper: RecordWrapper) -> R
     let Some(framed) = u32::try_from(length).ok().filter(|_| length < RECORD_LIMIT) else {
         anyhow::bail!("{piece:?} has {length} bytes, and a RecordIO record has at most {}", RECORD_LIMIT - 1);
     };
-    // A file that changes meanwhile must not break the frames of those after it.
+    // A file whose size changes meanwhile must not break the frames after it.
     let padding = (4 - length % 4) % 4;
     let mut content = content.take(length).chain(io::repeat(0)).take(length + padding);
     let head = [MAGIC.to_le_bytes(), framed.to_le_bytes()].concat();

@@ -1,11 +1,11 @@
-//! A channel as the user asks for it, in the words of the platform's `InputDataConfig`.
+//! A channel as the user requests it, in the words of the platform's `InputDataConfig`.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
 
-/// Defines an enum whose variants have the platform's words.
+/// Defines an enum whose variants have the platform's names.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $variant:ident),+ $(,)? }) => {
         $(#[$doc])*
@@ -37,7 +37,7 @@ macro_rules! words {
 }
 
 words! {
-    /// The way in which a channel's data is given to the script (`TrainingInputMode`).
+    /// The way in which the script receives a channel's data (`TrainingInputMode`).
     InputMode {
         /// A folder.
         #[default]
@@ -52,7 +52,7 @@ words! {
 words! {
     /// The framing of each object in a pipe (`RecordWrapperType`).
     RecordWrapper {
-        /// The bytes of the objects follow each other.
+        /// The objects follow each other without framing.
         #[default]
         None,
         /// Each object is a RecordIO record.
@@ -74,7 +74,7 @@ words! {
 words! {
     /// The meaning of a channel's place (`S3DataType`).
     DataType {
-        /// The objects whose keys begin with it, or the files below it.
+        /// The objects whose keys begin with the place, or the files below it.
         #[default]
         S3Prefix,
         /// A JSON file that lists a prefix and the objects below it.
@@ -99,14 +99,14 @@ pub struct InputChannel {
     pub sharing: ObjectSharing,
     /// The meaning of the place.
     pub data_type: DataType,
-    /// The seed by which the objects are shuffled before each epoch; `None` leaves them in the order of their keys.
+    /// The seed with which the objects are shuffled before each epoch. `None` keeps the order of their keys.
     pub shuffle_seed: Option<u64>,
     /// The attributes of an augmented manifest, in the order in which they are streamed.
     pub attributes: Vec<String>,
 }
 
 impl InputChannel {
-    /// Checks that the parts of the request go together, as the platform does.
+    /// Checks that the parts of the request are compatible, as the platform does.
     pub(super) fn check(&self) -> Result<()> {
         let name = &self.name;
         if name.is_empty() || name.contains('/') || name.starts_with('.') {

@@ -1,4 +1,4 @@
-//! The program of a container engine, as a command line: docker, or podman, which understands the same words.
+//! The program of a container engine, as a command line: docker, or podman, which accepts the same commands.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -19,13 +19,13 @@ use crate::machine::{self, Lookup, ToolError, ToolOutput, which};
 /// The engines in the order in which they are tried.
 const ENGINES: [&str; 2] = ["docker", "podman"];
 
-/// The time that the engine may take to answer. On a machine that does much else, it can take minutes to create a container.
+/// The time limit for an answer of the engine. On a busy machine, it can take minutes to create a container.
 pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The time that it may take once the user has asked for the end.
+/// The time limit for an answer after the user has asked to end the job.
 pub(super) const STOPPED_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The interval of looks for signals.
+/// The interval of checks for signals.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The reason why a job cannot run in containers.
@@ -34,7 +34,7 @@ pub enum ContainerError {
     /// There is no engine.
     #[error("neither docker nor podman is on PATH: install one of them, name one with --engine, or leave --image out")]
     NoEngine,
-    /// The engine that was asked for is not there.
+    /// The requested engine is not installed.
     #[error("the container engine {0:?} is not there: name another with --engine")]
     EngineMissing(String),
     /// The engine gave no answer.
@@ -65,7 +65,7 @@ pub enum ContainerError {
         /// The last line of its message.
         said: String,
     },
-    /// The image is nowhere.
+    /// The image is neither on this machine nor downloadable.
     #[error(
         "the image {image} is not on this machine, and `{engine} pull` fails ({status}): check the name, build the image, or log \
          in to its registry with `{engine} login`"
@@ -75,7 +75,7 @@ pub enum ContainerError {
         engine: String,
         /// The name of the image.
         image: String,
-        /// The end of the download.
+        /// The exit status of the download.
         status: ExitStatus,
     },
     /// A container was created and could not be started.
@@ -83,7 +83,7 @@ pub enum ContainerError {
     NotStarted {
         /// The host.
         host: String,
-        /// The engine's reason.
+        /// The reason that the engine reported.
         said: String,
     },
     /// A signal stopped the job before it began.
@@ -101,7 +101,7 @@ impl ContainerError {
     }
 }
 
-/// Returns the remedy for a message of an engine, after a colon, or nothing.
+/// Returns the remedy for a message of an engine, after a colon. Empty if there is none.
 fn remedy(said: &str) -> &'static str {
     let has = |text: &str| said.contains(text);
     if has("could not select device driver") || has("nvidia.com/gpu") {
@@ -123,7 +123,7 @@ pub(super) struct ContainerEngine {
 }
 
 impl ContainerEngine {
-    /// Finds the engine that was asked for, or the first one on PATH.
+    /// Finds the requested engine, or the first one on PATH.
     pub(super) fn find(asked_for: Option<&str>) -> Result<ContainerEngine, ContainerError> {
         let path = std::env::var_os("PATH");
         let find = |name: &str| match which(name, path.as_deref()) {
@@ -138,7 +138,7 @@ impl ContainerEngine {
         Ok(ContainerEngine { program, kind: if is_podman { EngineKind::Podman } else { EngineKind::Docker } })
     }
 
-    /// Returns the engine whose program is known.
+    /// Returns the engine whose program is at this path.
     pub(super) fn at(program: PathBuf) -> ContainerEngine {
         ContainerEngine { program, kind: EngineKind::Docker }
     }
@@ -148,7 +148,7 @@ impl ContainerEngine {
         &self.program
     }
 
-    /// Returns the name by which messages call the program.
+    /// Returns the name of the program, as used in messages.
     pub(super) fn name(&self) -> String {
         self.program.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
@@ -160,9 +160,9 @@ impl ContainerEngine {
         command
     }
 
-    /// Runs a command of the engine, which takes no longer than `patience`, and returns its standard output.
-    pub(super) fn ask(&self, words: &Words, patience: Duration) -> Result<String, ContainerError> {
-        self.answer(words, machine::ask(&mut self.command(words), patience))
+    /// Runs a command of the engine and returns its standard output. Waits for no longer than `patience`.
+    pub(super) fn output(&self, words: &Words, patience: Duration) -> Result<String, ContainerError> {
+        self.answer(words, machine::run_tool(&mut self.command(words), patience))
     }
 
     fn answer(&self, words: &Words, answer: Result<ToolOutput, ToolError>) -> Result<String, ContainerError> {
@@ -190,7 +190,8 @@ fn refused(engine: String, word: String, output: &ToolOutput) -> ContainerError 
     ContainerError::Refused { engine, word, said }
 }
 
-/// The engine while a job is prepared. Ctrl-C ends the preparation, and the engine is waited for only shortly then.
+/// The engine while a job is prepared. Ctrl-C ends the preparation, which then waits only a short time for the
+/// engine.
 #[derive(Debug)]
 pub(super) struct Preparation {
     pub(super) engine: ContainerEngine,
@@ -207,12 +208,12 @@ impl Preparation {
         self.signals
     }
 
-    /// Returns the error if a signal has asked for the end.
+    /// Returns an error if a signal has asked to end the job.
     pub(super) fn go_on(&mut self) -> Result<(), ContainerError> {
         self.stop().map_or(Ok(()), |signal| Err(ContainerError::Stopped(signal)))
     }
 
-    /// Returns the signal that has asked for the end since the last call.
+    /// Returns the signal that has asked to end the job since the last call.
     fn stop(&mut self) -> Option<Signal> {
         let mut found = None;
         for number in self.signals.pending() {
@@ -228,11 +229,11 @@ impl Preparation {
     }
 
     /// Runs a command of the engine and returns its standard output.
-    pub(super) fn ask(&mut self, words: &Words) -> Result<String, ContainerError> {
+    pub(super) fn output(&mut self, words: &Words) -> Result<String, ContainerError> {
         let (sender, receiver) = mpsc::channel();
         let mut command = self.engine.command(words);
-        // The thread ends when the engine answers, at the latest after the time that it has.
-        std::thread::spawn(move || sender.send(machine::ask(&mut command, PATIENCE)));
+        // The thread ends when the engine answers, or at the latest when its time limit is over.
+        std::thread::spawn(move || sender.send(machine::run_tool(&mut command, PATIENCE)));
         let mut stopped: Option<(Signal, Instant)> = None;
         loop {
             match receiver.recv_timeout(LOOK_INTERVAL) {
@@ -266,7 +267,7 @@ impl Preparation {
                 return Ok(Ok(status));
             }
             if let Some(signal) = self.stop() {
-                // A download that is cut off can be continued.
+                // An interrupted download can be continued later.
                 let _ = child.kill();
                 child.wait()?;
                 return Ok(Err(signal));

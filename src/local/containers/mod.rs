@@ -1,9 +1,9 @@
-//! The hosts of a job as containers of the user's image, by the command line of Docker or Podman.
+//! The hosts of a job as containers of the user's image, run through the command line of Docker or Podman.
 //!
-//! Every host is a container, as on the platform: it runs the command `train` and sees its folders below `/opt/ml`. An image
-//! that has no `train` gets this binary. The hosts share a network of their own. At the end, whatever it is, all containers and
-//! the network are removed, and all files belong to the owner of the output folder. The [`plan`] is pure; [`engine`] runs its
-//! commands in bounded time.
+//! Every host is a container, as on the platform: it runs the command `train` and sees its folders below `/opt/ml`.
+//! An image that has no `train` gets this binary. The hosts share a separate network. However the job ends, all
+//! containers and the network are removed, and all files then belong to the owner of the output folder. The [`plan`]
+//! is pure; [`engine`] runs its commands in bounded time.
 
 mod engine;
 mod part;
@@ -28,12 +28,12 @@ use super::hosts::{self, HostProcess};
 use super::job::{GpuGrant, JobImage, LocalJob};
 use super::tree;
 use crate::cluster;
-use crate::files;
+use crate::job::python::Dict;
 use crate::job::settings::{REGISTRY, Settings};
 use crate::job::{Paths, Variables};
 use crate::launch;
 use crate::machine::{self, Bytes, Probe};
-use crate::python::Dict;
+use crate::system::files;
 use engine::{ContainerEngine, PATIENCE, Preparation, STOPPED_PATIENCE};
 use part::{CleanupProcess, Train};
 use plan::{ContainerLimits, ContainerPlan, Mount};
@@ -45,8 +45,8 @@ const ARCHIVE: &str = "sourcedir.tar.gz";
 /// The variable of the secret that the hosts of a job share.
 const KEY_VARIABLE: &str = "FOOTPLATE_CLUSTER_KEY";
 
-/// Tells the user of progress.
-pub(super) type TellUser<'t> = &'t dyn Fn(&str);
+/// A function that reports progress to the user.
+pub(super) type ReportProgress<'t> = &'t dyn Fn(&str);
 
 /// An image that is ready to run a job.
 pub(super) struct Ready<'j> {
@@ -62,7 +62,7 @@ pub(super) fn archive() -> PathBuf {
     Paths::under(Paths::PLATFORM_BASE).input().join(ARCHIVE)
 }
 
-/// Puts the archive of the code where each host looks for it.
+/// Puts the archive of the code where each host expects it.
 pub(super) fn hand_out(archive: &Path, hosts: &[Paths]) -> Result<()> {
     hosts.iter().try_for_each(|paths| {
         let place = paths.input().join(ARCHIVE);
@@ -71,8 +71,8 @@ pub(super) fn hand_out(archive: &Path, hosts: &[Paths]) -> Result<()> {
 }
 
 impl<'j> Ready<'j> {
-    /// Finds the engine and the image, and decides what runs the job in it. Nothing is left behind.
-    pub(super) fn new(job: &'j LocalJob, image: &JobImage, tell: TellUser<'_>) -> Result<Ready<'j>> {
+    /// Finds the engine and the image, and decides which program runs the job in it. Leaves nothing behind.
+    pub(super) fn new(job: &'j LocalJob, image: &JobImage, tell: ReportProgress<'_>) -> Result<Ready<'j>> {
         let settings = Settings::read(
             &job.settings,
             &Variables::from_iter(job.variables.iter().map(|(name, value)| (name.clone(), value.clone()))),
@@ -100,9 +100,9 @@ impl<'j> Ready<'j> {
         let entry_point: Vec<&str> = entry_point.iter().filter_map(Value::as_str).collect();
         let first = entry_point.first().map(|word| Path::new(word).file_name().unwrap_or_default());
         if first.is_none_or(|name| name != "footplate" && name != "train") {
-            let answer = preparation.ask(&plan.find_train(part::FIND_TRAIN)).inspect_err(|_| {
-                // It may not exist.
-                let _ = preparation.engine.ask(&plan.remove_answering(), STOPPED_PATIENCE);
+            let answer = preparation.output(&plan.find_train(part::FIND_TRAIN)).inspect_err(|_| {
+                // The container may not exist.
+                let _ = preparation.engine.output(&plan.remove_answering(), STOPPED_PATIENCE);
             })?;
             let train = Train::read(&answer);
             match train.with_context(|| format!("cannot search {} for `train`: {answer:?}", image.name))? {
@@ -120,13 +120,14 @@ impl<'j> Ready<'j> {
         Ok(Ready { job, preparation, plan, variables, grace_seconds: settings.grace_period.as_secs() })
     }
 
-    /// Runs the hosts to their ends, and returns these in the order of the hosts. `base` is the job's folder.
+    /// Runs the hosts until they end, and returns their exit statuses in the order of the hosts. `base` is the job's
+    /// folder.
     pub(super) fn run(
         mut self,
         base: &Path,
         folders: &[Paths],
         channels: &[StagedChannel],
-        tell: TellUser<'_>,
+        tell: ReportProgress<'_>,
     ) -> Result<Vec<ExitStatus>> {
         let checkpoints = tree::checkpoints(self.job)?;
         for (host, paths) in self.job.host_names().into_iter().zip(folders) {
@@ -153,15 +154,15 @@ impl<'j> Ready<'j> {
         ended
     }
 
-    /// Creates the network and the containers and runs them. The caller removes them.
-    fn run_containers(self, variables: &Path, folders: &[Paths], tell: TellUser<'_>) -> Result<Vec<ExitStatus>> {
+    /// Creates and runs the network and the containers. The caller removes them.
+    fn run_containers(self, variables: &Path, folders: &[Paths], tell: ReportProgress<'_>) -> Result<Vec<ExitStatus>> {
         let Ready { job, mut preparation, plan, .. } = self;
-        preparation.ask(&plan.create_network())?;
+        preparation.output(&plan.create_network())?;
         for host in 0..plan.hosts.len() {
-            preparation.ask(&plan.create(host))?;
+            preparation.output(&plan.create(host))?;
         }
         preparation.go_on()?;
-        // The engine has read it.
+        // The engine has already read the file.
         fs::remove_file(variables).context("cannot remove the file of variables")?;
         let engine = preparation.engine.clone();
         tell(&match plan.hosts.len() {
@@ -185,18 +186,18 @@ impl<'j> Ready<'j> {
 }
 
 /// Downloads the image if this machine does not have it, and returns its configuration.
-fn fetch(preparation: &mut Preparation, image: &str, tell: TellUser<'_>) -> Result<Value> {
+fn fetch(preparation: &mut Preparation, image: &str, tell: ReportProgress<'_>) -> Result<Value> {
     if image.is_empty() || image.starts_with('-') {
         bail!("{image:?} is not the name of an image");
     }
-    let look = plan::look_at_image(image);
-    let found = match preparation.ask(&look) {
+    let look = plan::inspect_image(image);
+    let found = match preparation.output(&look) {
         Err(ContainerError::Refused { .. }) => {
             let engine = preparation.engine.name();
             tell(&format!("{engine} pulls {image}, which is not on this machine"));
             let is_quiet = !std::io::IsTerminal::is_terminal(&std::io::stderr());
             match preparation.show(&plan::pull(image, is_quiet)).with_context(|| format!("cannot run {engine}"))? {
-                Ok(status) if status.success() => preparation.ask(&look)?,
+                Ok(status) if status.success() => preparation.output(&look)?,
                 Ok(status) => return Err(ContainerError::NoImage { engine, image: image.to_owned(), status }.into()),
                 Err(signal) => return Err(ContainerError::Stopped(signal).into()),
             }
@@ -207,9 +208,20 @@ fn fetch(preparation: &mut Preparation, image: &str, tell: TellUser<'_>) -> Resu
         .with_context(|| format!("the engine describes {image} as {found:?}, which is not JSON"))
 }
 
-/// Returns the limits of the containers, and tells the user where this machine is smaller than the instance.
-fn limits(image: &JobImage, tell: TellUser<'_>) -> ContainerLimits {
-    let has = machine::machine_memory(&machine::Roots::default());
+/// Returns the limits of the containers, and tells the user in which respects this machine is smaller than the
+/// instance.
+fn limits(image: &JobImage, tell: ReportProgress<'_>) -> ContainerLimits {
+    let gpus = || Probe::examine(&Variables::of_this_process(), "", "").query_programs().gpus;
+    limits_on(machine::machine_memory(&machine::Roots::default()), gpus, image, tell)
+}
+
+/// Returns the limits on a machine with this memory and this number of GPUs.
+fn limits_on(
+    has: Option<u64>,
+    gpus: impl FnOnce() -> usize,
+    image: &JobImage,
+    tell: ReportProgress<'_>,
+) -> ContainerLimits {
     let of_type = image.instance_type.as_deref();
     let mut memory = image.memory;
     if let (None, Some(name)) = (memory, of_type) {
@@ -222,10 +234,10 @@ fn limits(image: &JobImage, tell: TellUser<'_>) -> ContainerLimits {
             wanted => memory = wanted,
         }
     }
-    // As for processes of this machine, and unlike the 64 MB of the engines.
+    // This is as for processes on this machine, and unlike the 64 MB of the engines.
     let shared_memory = image.shared_memory.or(memory.or(has).map(|memory| memory / 2));
     let gpus = image.gpus.unwrap_or_else(|| {
-        let here = Probe::look(&Variables::of_this_process(), "", "").ask().gpus;
+        let here = gpus();
         match of_type.and_then(machine::accelerators) {
             Some(wanted) if wanted.gpus > here => {
                 let name = of_type.unwrap_or_default();
@@ -243,7 +255,7 @@ fn limits(image: &JobImage, tell: TellUser<'_>) -> ContainerLimits {
     ContainerLimits { memory, shared_memory, gpus }
 }
 
-/// Returns the variables of the containers. Settings become variables, which footplate reads like options.
+/// Returns the variables of the containers. Settings are passed as variables, which footplate treats like options.
 fn variables(job: &LocalJob) -> Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     if job.hosts > 1 {
@@ -301,7 +313,7 @@ fn permit(path: &Path, mode: u32) -> Result<()> {
     set.with_context(|| format!("cannot change the permissions of {}", path.display()))
 }
 
-/// Returns the commands that clean up after a footplate that was killed, with the seconds that each may take.
+/// Returns the commands that clean up after a footplate that was killed, each with its time limit in seconds.
 fn cleaning(plan: &ContainerPlan, folders: [Option<&Path>; 2], grace: u64) -> Result<Vec<(plan::Words, u64)>> {
     let patience = PATIENCE.as_secs();
     let time = grace + stopping::EXTRA_SECONDS;
@@ -318,11 +330,12 @@ fn give_back_words(plan: &ContainerPlan, folders: [Option<&Path>; 2]) -> Result<
     Ok(plan.give_back(&folder?.unwrap_or_default(), checkpoints?.as_deref(), part::GIVE_BACK))
 }
 
-/// Removes the containers and the network, and gives all files back. Returns the problems, which have no effect on the job.
+/// Removes the containers and the network, and returns all files to their owner. Returns the problems, which do not
+/// affect the job.
 fn clean_up(engine: &ContainerEngine, plan: &ContainerPlan, folders: [Option<&Path>; 2]) -> Vec<String> {
     let mut problems = Vec::new();
     let mut tried = |words: plan::Words| {
-        if let Err(error) = engine.ask(&words, PATIENCE)
+        if let Err(error) = engine.output(&words, PATIENCE)
             && !is_gone(&error)
         {
             problems.push(format!("{error}; clean up with `{} {}`", engine.name(), words.join(" ")));
@@ -339,7 +352,7 @@ fn clean_up(engine: &ContainerEngine, plan: &ContainerPlan, folders: [Option<&Pa
             match give_back_words(plan, folders) {
                 Ok(words) => {
                     tried(words);
-                    // It is gone if it has ended.
+                    // The container is already gone if it has ended.
                     tried(plan.remove_answering());
                 }
                 Err(error) => problems.push(format!("{error:#}")),
@@ -350,12 +363,72 @@ fn clean_up(engine: &ContainerEngine, plan: &ContainerPlan, folders: [Option<&Pa
     problems
 }
 
-/// Returns true if the engine says that what it is to remove is not there.
+/// Returns true if the engine reports that the object to remove does not exist.
 fn is_gone(error: &ContainerError) -> bool {
     matches!(error, ContainerError::Refused { said, .. } if said.to_lowercase().contains("no such") || said.contains("not found"))
 }
 
-/// Returns a path as text, which the engine's commands are.
+/// Returns a path as text, because the engine's commands are text.
 fn text(path: &Path) -> Result<String> {
     path.to_str().map(str::to_owned).with_context(|| format!("the path {} is not UTF-8", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::{ContainerLimits, GpuGrant, JobImage, limits_on};
+
+    const GIB: u64 = 1 << 30;
+
+    /// Returns the limits on a machine of 64 GiB, and what the user is told.
+    fn of(image: JobImage, gpus: usize) -> (ContainerLimits, Vec<String>) {
+        let told = RefCell::new(Vec::new());
+        let limits = limits_on(Some(64 * GIB), || gpus, &image, &|said| told.borrow_mut().push(said.to_owned()));
+        (limits, told.into_inner())
+    }
+
+    #[test]
+    fn the_instance_type_gives_the_limits_that_the_user_leaves_open() {
+        let of_type = |name: &str| JobImage { instance_type: Some(name.to_owned()), ..JobImage::default() };
+        let limits = |memory, shared_memory, gpus| ContainerLimits { memory, shared_memory, gpus };
+        let none = Vec::<String>::new();
+        for (image, gpus, expected, told) in [
+            (JobImage::default(), 0, limits(None, Some(32 * GIB), GpuGrant::Some(0)), none.clone()),
+            (JobImage::default(), 2, limits(None, Some(32 * GIB), GpuGrant::All), none.clone()),
+            (of_type("ml.m5.xlarge"), 2, limits(Some(16 * GIB), Some(8 * GIB), GpuGrant::Some(0)), none.clone()),
+            (of_type("ml.g5.xlarge"), 2, limits(Some(16 * GIB), Some(8 * GIB), GpuGrant::Some(1)), none.clone()),
+            (
+                JobImage { memory: Some(GIB), ..of_type("ml.m5.xlarge") },
+                0,
+                limits(Some(GIB), Some(GIB / 2), GpuGrant::Some(0)),
+                none.clone(),
+            ),
+            (
+                JobImage { shared_memory: Some(GIB), gpus: Some(GpuGrant::All), ..of_type("ml.m5.xlarge") },
+                0,
+                limits(Some(16 * GIB), Some(GIB), GpuGrant::All),
+                none,
+            ),
+            (
+                of_type("ml.g5.12xlarge"),
+                1,
+                limits(None, Some(32 * GIB), GpuGrant::Some(1)),
+                vec![
+                    "ml.g5.12xlarge has 192.0 GiB, and this machine only 64.0 GiB: there is no limit".to_owned(),
+                    "ml.g5.12xlarge has 4 GPUs, and this machine 1 (--gpus-per-host imitates more)".to_owned(),
+                ],
+            ),
+            (
+                of_type("ml.new.xlarge"),
+                0,
+                limits(None, Some(32 * GIB), GpuGrant::Some(0)),
+                vec![
+                    "the memory of ml.new.xlarge is not known: there is no limit, unless --memory sets one".to_owned(),
+                ],
+            ),
+        ] {
+            assert_eq!(of(image.clone(), gpus), (expected, told), "{image:?}");
+        }
+    }
 }

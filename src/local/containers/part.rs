@@ -1,5 +1,5 @@
-//! The parts of a job in containers that this binary plays as a process of its own: inside the image, where nothing else is
-//! known to exist, and beside the job, to clean up if the first footplate is killed.
+//! The parts of a job in containers that this binary runs as a separate process. One runs inside the image, where no
+//! other program is known to exist. The other runs beside the job, and cleans up if the first footplate is killed.
 
 use std::fs;
 use std::io::{self, BufRead, Write};
@@ -30,10 +30,10 @@ const USUAL_FOLDER: &str = "/usr/local/bin";
 /// The command that runs a training job.
 const TRAIN: &str = "train";
 
-/// The last line for the cleaner of a job that has ended and was cleaned up.
+/// The last line to the cleanup process of a job that has ended and was cleaned up.
 const FAREWELL: &str = "done";
 
-/// Plays the part that the words name, and returns the exit code.
+/// Runs the part that the words name, and returns the exit code.
 pub fn play(words: &[std::ffi::OsString]) -> i32 {
     let mut words = words.iter().map(|word| word.to_string_lossy());
     let done = match words.next().as_deref() {
@@ -56,7 +56,7 @@ pub fn play(words: &[std::ffi::OsString]) -> i32 {
 pub(super) enum Train {
     /// The image has it, at this path.
     OfImage(String),
-    /// The image has none. This is the path, on its PATH, at which it can be mounted.
+    /// The image does not have it. Holds a path, in a folder of the image's PATH, at which it can be mounted.
     Missing(String),
 }
 
@@ -84,7 +84,7 @@ fn find_train() -> Value {
 /// Gives all files of a folder to its owner. Links are not followed.
 ///
 /// # Errors
-/// A file cannot be looked at, or does not change its owner.
+/// A file cannot be examined, or its owner cannot be changed.
 pub(super) fn give_back(folder: &Path) -> io::Result<()> {
     let owner = folder.metadata()?;
     let (uid, gid) = (owner.uid(), owner.gid());
@@ -105,7 +105,7 @@ pub(super) fn give_back(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns true if a folder contains a file of another user, or one that cannot be looked at.
+/// Returns true if a folder contains a file of another user, or one that cannot be examined.
 pub(super) fn has_foreign_files(folder: &Path) -> bool {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     let mut folders = vec![folder.to_owned()];
@@ -129,36 +129,36 @@ pub(super) fn has_foreign_files(folder: &Path) -> bool {
 pub(super) struct CleanupProcess(Child);
 
 impl CleanupProcess {
-    /// Starts it. `commands` are the engine's, each with the seconds that it may take.
+    /// Starts the process. `commands` are commands of the engine, each with its time limit in seconds.
     ///
     /// # Errors
-    /// There is no process or pipe left.
+    /// The kernel refuses a process or a pipe.
     pub(super) fn start(engine: &ContainerEngine, commands: &[(Words, u64)]) -> io::Result<CleanupProcess> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(CLEAN_UP).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let mut cleaner = CleanupProcess(command.spawn()?);
         let task = json!({"engine": engine.program(), "commands": commands});
-        cleaner.say(&task.to_string())?;
+        cleaner.write_line(&task.to_string())?;
         Ok(cleaner)
     }
 
-    fn say(&mut self, line: &str) -> io::Result<()> {
+    fn write_line(&mut self, line: &str) -> io::Result<()> {
         self.0.stdin.as_mut().map_or(Ok(()), |stdin| writeln!(stdin, "{line}"))
     }
 }
 
 impl Drop for CleanupProcess {
     fn drop(&mut self) {
-        // A cleaner that was killed hears nothing.
-        let _ = self.say(FAREWELL);
+        // A cleanup process that was killed cannot receive the line.
+        let _ = self.write_line(FAREWELL);
         let _ = self.0.stdin.take();
         let _ = self.0.wait();
     }
 }
 
-/// Waits until the first footplate has ended. If it said no farewell, runs the commands that it has left.
+/// Waits until the first footplate has ended. If it sent no farewell, runs the commands that it has passed on.
 fn clean_up_if_orphaned() {
-    // Ctrl-C is for the first footplate.
+    // Ctrl-C is meant for the first footplate.
     let _ = SigSet::all().thread_block();
     let mut lines = io::stdin().lock().lines().map_while(Result::ok);
     let task: Option<Value> = lines.next().and_then(|line| serde_json::from_str(&line).ok());
@@ -166,11 +166,11 @@ fn clean_up_if_orphaned() {
     let Some(task) = task.filter(|_| !is_over) else { return };
     let engine = ContainerEngine::at(task["engine"].as_str().unwrap_or_default().into());
     let commands: Vec<(Words, u64)> = serde_json::from_value(task["commands"].clone()).unwrap_or_default();
-    // The signals that this process blocks would be blocked in the engine, too.
+    // The engine would inherit the signal mask of this process.
     let _ = SigSet::all().thread_unblock();
     for (words, seconds) in commands {
-        // Nobody can be told.
-        let _ = engine.ask(&words, Duration::from_secs(seconds));
+        // No one is left to report an error to.
+        let _ = engine.output(&words, Duration::from_secs(seconds));
     }
 }
 

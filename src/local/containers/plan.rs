@@ -7,13 +7,13 @@ use crate::local::job::GpuGrant;
 /// The words after the name of the engine's program.
 pub(super) type Words = Vec<String>;
 
-/// The place of footplate in containers that only answer a question.
+/// The path of footplate in containers that only answer a question.
 const ANSWERING: &str = "/.footplate";
 
-/// The place of the job's folder in the container that gives it back to its owner.
+/// The path of the job's folder in the container that returns files to their owner.
 const GIVEN_BACK: &str = "/job";
 
-/// The place of the checkpoints in that container.
+/// The path of the checkpoints in that container.
 const GIVEN_BACK_CHECKPOINTS: &str = "/checkpoints";
 
 /// The command line of a container engine.
@@ -27,12 +27,12 @@ pub(super) enum EngineKind {
 #[derive(Clone, Debug)]
 pub(super) struct ContainerPlan {
     pub(super) kind: EngineKind,
-    /// The name of the network, and the start of the names of the containers. No other job has it.
+    /// The name of the network, and the prefix of the containers' names. It is unique to this job.
     pub(super) id: String,
     pub(super) image: String,
     /// The path of this binary on this machine.
     pub(super) binary: String,
-    /// The path at which the binary is mounted; `None` if the image has what runs the job.
+    /// The path at which the binary is mounted. `None` if the image contains the program that runs the job.
     pub(super) mounted_as: Option<String>,
     pub(super) limits: ContainerLimits,
     /// The file of the containers' variables.
@@ -51,7 +51,7 @@ pub(super) struct ContainerLimits {
     pub(super) gpus: GpuGrant,
 }
 
-/// A file or folder of this machine in a container.
+/// A file or folder of this machine that is mounted in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mount {
     pub(super) source: String,
@@ -68,7 +68,8 @@ impl Mount {
         Mount { is_read_only: true, ..Mount::new(source, target) }
     }
 
-    /// Returns the option. The engines read its value as a line of CSV, so a path can contain commas and colons.
+    /// Returns the command-line option. The engines read its value as a line of CSV, so a path can contain commas and
+    /// colons.
     fn option(&self) -> String {
         let field = |key: &str, value: &str| {
             let is_plain = !value.contains([',', '"']);
@@ -79,8 +80,8 @@ impl Mount {
     }
 }
 
-/// Returns the words that ask for the configuration of an image, as JSON.
-pub(super) fn look_at_image(image: &str) -> Words {
+/// Returns the words that print the configuration of an image, as JSON.
+pub(super) fn inspect_image(image: &str) -> Words {
     words(["image", "inspect", "--format", "{{json .Config}}", image])
 }
 
@@ -117,7 +118,7 @@ impl ContainerPlan {
         format!("{}-footplate", self.id)
     }
 
-    /// Returns the words that remove this container, which removes itself unless it is interrupted.
+    /// Returns the words that remove this container. It removes itself unless it is interrupted.
     pub(super) fn remove_answering(&self) -> Words {
         words(["rm", "--force", &self.answering()])
     }
@@ -150,12 +151,12 @@ impl ContainerPlan {
         let (name, mounts) = &self.hosts[host];
         let mut found = words(["create", "--name", &self.container(host), "--hostname", name]);
         found.extend(words(["--network", &self.id, "--network-alias", name]));
-        // The labels of SELinux would hide the folders of this machine.
+        // SELinux labels would hide the folders of this machine.
         found.push("--security-opt=label=disable".to_owned());
         found.extend(words(["--env-file", &self.variables]));
         let ContainerLimits { memory, shared_memory, gpus } = self.limits;
         if let Some(bytes) = memory {
-            // As much swap as memory means none.
+            // Equal limits for memory and for memory with swap mean no swap.
             found.extend([format!("--memory={bytes}"), format!("--memory-swap={bytes}")]);
         }
         found.extend(shared_memory.map(|bytes| format!("--shm-size={bytes}")));
@@ -169,7 +170,7 @@ impl ContainerPlan {
         found
     }
 
-    /// Returns the options for GPUs. Podman knows them by the names of the Container Device Interface.
+    /// Returns the options for GPUs. Podman uses the names of the Container Device Interface.
     fn gpu_options(&self, gpus: GpuGrant) -> Vec<String> {
         match (self.kind, gpus) {
             (_, GpuGrant::Some(0)) => Vec::new(),
@@ -182,8 +183,8 @@ impl ContainerPlan {
         }
     }
 
-    /// Returns the words that start a container, pass its output on, and end with its exit code. Signals for
-    /// this command would reach the container, too.
+    /// Returns the words that start a container, pass its output on, and end with its exit code. Signals for this
+    /// command would also reach the container.
     pub(super) fn start(&self, host: usize) -> Words {
         words(["start", "--attach", &self.container(host)])
     }
@@ -199,12 +200,12 @@ impl ContainerPlan {
         [word.to_owned()].into_iter().chain(names).collect()
     }
 
-    /// Returns the words that ask how a container ended, as JSON.
+    /// Returns the words that print how a container ended, as JSON.
     pub(super) fn state(&self, host: usize) -> Words {
         words(["container", "inspect", "--format", "{{json .State}}", &self.container(host)])
     }
 
-    /// Returns the words that stop all containers with a time to end, in seconds.
+    /// Returns the words that stop all containers, with a time limit in seconds.
     pub(super) fn stop(&self, seconds: u64) -> Words {
         let time = format!("--time={seconds}");
         ["stop".to_owned(), time].into_iter().chain(self.containers()).collect()
@@ -225,21 +226,22 @@ fn words<'w>(found: impl IntoIterator<Item = &'w str>) -> Words {
     found.into_iter().map(str::to_owned).collect()
 }
 
-/// A variable that the file of variables of an engine cannot contain.
+/// A variable that an engine's variables file cannot contain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum VariableError {
-    /// The engines would read the name as something else.
+    /// The name would be misread by the engines.
     #[error("the variable {0:?} is not possible in a container: use letters, digits and '_'")]
     Name(String),
-    /// The file has one line for each variable.
+    /// The value has several lines, but the file has one line per variable.
     #[error("the value of the variable {0} has several lines, which a container engine cannot pass on")]
     Lines(String),
-    /// docker reads lines of less than 64 KiB.
+    /// The line is too long, because docker reads lines of less than 64 KiB.
     #[error("the value of the variable {0} has more than 64,000 bytes, which a container engine cannot pass on")]
     Long(String),
 }
 
-/// Returns the file of variables, in the form that docker and podman read: a line for each, and the value as it is.
+/// Returns the variables file in the form that docker and podman read: a line for each variable, with the value
+/// unchanged.
 pub(super) fn variables_file(variables: &BTreeMap<String, String>) -> Result<String, VariableError> {
     /// The maximum length of a line, in bytes.
     const LONGEST: usize = 64_000;

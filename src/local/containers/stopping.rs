@@ -1,4 +1,4 @@
-//! Signals for containers, and containers that do not start.
+//! Signals to containers, and containers that do not start.
 
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,16 +13,16 @@ use super::plan::{ContainerPlan, Words};
 use crate::event::Ending;
 use crate::local::hosts::{Overseer, Running};
 
-/// The time beyond the grace period before a container is killed, in seconds. The platform kills it after 120 s.
+/// The time after the grace period until a container is killed, in seconds. The platform kills it after 120 s.
 pub(super) const EXTRA_SECONDS: u64 = 10;
 
-/// The time for which a container that was stopped twice may write down why it ended.
+/// The time for which a container that was stopped twice may still write why it ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// The interval at which a signal is sent again to a container that does not run yet.
+/// The interval at which a signal is sent again to a container that is not running yet.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The time that the engine may take for a signal.
+/// The time limit for the engine to pass a signal on.
 const SIGNAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Passes signals on to containers, and ends the job if a container cannot be started.
@@ -61,11 +61,11 @@ impl Overseer for Stopping {
             _ => None,
         };
         if let Some(word) = word {
-            // A container that is not suspended cannot continue. Some engines can do neither.
-            shared.tell(&shared.plan.suspend(&running.hosts(), word));
+            // A container that is not suspended cannot continue. Some engines support neither.
+            shared.run(&shared.plan.suspend(&running.hosts(), word));
             return;
         }
-        // The next signal must not wait for the engine.
+        // The next signal must not have to wait for the engine.
         std::thread::spawn(move || match signal {
             Signal::SIGINT | Signal::SIGTERM => shared.stop(signal, &running),
             signal => shared.send(signal, &running),
@@ -80,18 +80,18 @@ impl Overseer for Stopping {
         let mut not_started = self.not_started.lock().unwrap_or_else(PoisonError::into_inner);
         if not_started.is_none() {
             *not_started = Some(ContainerError::NotStarted { host: self.shared.plan.hosts[host].0.clone(), said });
-            // The other hosts would wait for it.
+            // The other hosts would wait for this one.
             self.shared.kill(running);
         }
     }
 }
 
 impl Shared {
-    fn tell(&self, words: &Words) -> bool {
-        self.engine.ask(words, SIGNAL_PATIENCE).is_ok()
+    fn run(&self, words: &Words) -> bool {
+        self.engine.output(words, SIGNAL_PATIENCE).is_ok()
     }
 
-    /// Sends a signal to the containers that run. One that is about to start gets it when it runs.
+    /// Sends a signal to the running containers. A container that is about to start gets it once it is running.
     fn send(&self, signal: Signal, running: &Running) {
         let mut sent = Vec::new();
         loop {
@@ -99,14 +99,14 @@ impl Shared {
             if left.is_empty() {
                 return;
             }
-            sent.extend(left.into_iter().filter(|host| self.tell(&self.plan.signal(*host, signal.as_str()))));
+            sent.extend(left.into_iter().filter(|host| self.run(&self.plan.signal(*host, signal.as_str()))));
             if running.all_end_within(RETRY_INTERVAL) {
                 return;
             }
         }
     }
 
-    /// Stops the containers: with the grace period at first, and at once if the user insists.
+    /// Stops the containers: first with the grace period, and at once if the user sends a second signal.
     fn stop(&self, signal: Signal, running: &Running) {
         let is_first = self.stops.fetch_add(1, Ordering::SeqCst) == 0;
         self.send(signal, running);
@@ -118,16 +118,16 @@ impl Shared {
     /// Ends the containers, and then the engine's own processes if it does not answer.
     fn kill(&self, running: &Running) {
         for host in running.hosts() {
-            self.tell(&self.plan.signal(host, "SIGKILL"));
+            self.run(&self.plan.signal(host, "SIGKILL"));
         }
         if !running.all_end_within(LAST_WORDS) {
             running.signal(Signal::SIGKILL);
         }
     }
 
-    /// Returns the engine's reason if the container of a host was never started.
+    /// Returns the engine's reason if the container of a host never started.
     fn start_failure(&self, host: usize, ending: Ending) -> Option<String> {
-        let state = match self.engine.ask(&self.plan.state(host), PATIENCE) {
+        let state = match self.engine.output(&self.plan.state(host), PATIENCE) {
             Ok(state) => serde_json::from_str::<Value>(&state).ok()?,
             Err(error) => return Some(error.to_string()),
         };

@@ -1,22 +1,22 @@
-//! The three lines of the view, as text that fits into the window.
+//! The three lines of the live view, as text that fits into the window.
 
 use std::time::Duration;
 
 use super::screen::LINES;
-use super::sight::{JobSight, MachineUse, Metric};
+use super::state_reader::{JobState, MachineUse, Metric};
 use crate::machine::Bytes;
 
-/// The look of the lines.
+/// The style of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Paint {
-    /// Text alone.
+    /// Plain text.
     Plain,
     /// With colours.
     Coloured,
 }
 
 /// Returns the lines: the phase and the time, the latest metrics, the hardware.
-pub(super) fn of(seen: &JobSight, elapsed: Duration, width: usize, style: Paint) -> [String; LINES] {
+pub(super) fn of(seen: &JobState, elapsed: Duration, width: usize, style: Paint) -> [String; LINES] {
     let phase = seen.phase.as_deref().unwrap_or("start");
     let mut first = format!("{} · {phase} · {}", clock(elapsed), seen.name);
     if seen.hosts > 1 {
@@ -33,7 +33,8 @@ pub(super) fn of(seen: &JobSight, elapsed: Duration, width: usize, style: Paint)
     let [first, metrics, hardware] = [first, metrics, hardware].map(|line| fitted(&line, width));
     match style {
         Paint::Plain => [first, metrics, hardware],
-        // Bold on a line of its own colour, and dim for what seldom matters.
+        // The first two lines are bold, and the first one is coloured. The third one is dim, because it seldom
+        // matters.
         Paint::Coloured => [
             format!("\x1b[1;36m{first}\x1b[0m"),
             format!("\x1b[1m{metrics}\x1b[0m"),
@@ -93,7 +94,7 @@ fn hardware(hardware: &MachineUse) -> String {
     line
 }
 
-/// Joins as many parts as fit whole.
+/// Joins as many parts as fit completely.
 fn joined(parts: impl Iterator<Item = String>, width: usize) -> String {
     let mut line = String::new();
     for part in parts {
@@ -107,14 +108,15 @@ fn joined(parts: impl Iterator<Item = String>, width: usize) -> String {
     line
 }
 
-/// Cuts a text so that it fits, and takes out what a terminal would obey. Signs outside of ASCII can take two columns.
+/// Cuts a text so that it fits, and removes characters that a terminal would interpret. Characters outside of ASCII
+/// can take two columns.
 fn fitted(text: &str, width: usize) -> String {
     let mut line = String::new();
     let mut columns = 0;
     for sign in text.chars().map(|sign| if sign.is_control() { ' ' } else { sign }) {
         let taken = if sign.is_ascii() || "·↑↓→…".contains(sign) { 1 } else { 2 };
         if columns + taken > width {
-            // The last sign makes room.
+            // The last characters make room for the ellipsis.
             while columns + 1 > width {
                 columns -= line.pop().map_or(1, |last| if last.is_ascii() { 1 } else { 2 }).min(columns);
             }
@@ -131,12 +133,12 @@ fn fitted(text: &str, width: usize) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::super::sight::{GpuUse, JobSight, MachineUse, Metric};
+    use super::super::state_reader::{GpuUse, JobState, MachineUse, Metric};
     use super::{Paint, fitted, of, short};
 
-    fn seen() -> JobSight {
+    fn seen() -> JobState {
         let metric = |name: &str, last, before, step| Metric { name: name.into(), last, before, step };
-        JobSight {
+        JobState {
             name: "train-1".into(),
             phase: Some("script".into()),
             hosts: 2,
@@ -159,7 +161,7 @@ mod tests {
         assert_eq!(lines[0], "1:01:01 · script · train-1 · 2 hosts · 7 of 8 ranks run");
         assert_eq!(lines[1], "loss 0.2500 ↓ (step 1200) · accuracy 0.8750");
         assert_eq!(lines[2], "CPU 3.2 of 4 · memory 5.0 GiB of 16.0 GiB · 8 GPUs 93 % busy, 400.0 GiB of 640.0 GiB");
-        let nothing = of(&JobSight::default(), Duration::ZERO, 100, Paint::Plain);
+        let nothing = of(&JobState::default(), Duration::ZERO, 100, Paint::Plain);
         assert_eq!(
             nothing.map(|line| line.trim().to_owned()),
             ["0:00:00 · start ·", "no metrics yet", "no samples yet"]
@@ -175,7 +177,7 @@ mod tests {
                 assert!(line.chars().count() <= width && !line.contains(char::is_control), "{width}: {line:?}");
             }
         }
-        // Metrics are left out whole, and only the first one is cut.
+        // A metric that does not fit is left out completely. Only the first one is cut.
         assert_eq!(of(&seen, Duration::ZERO, 30, Paint::Plain)[1], "loss 0.2500 ↓ (step 1200)");
         assert_eq!(fitted("abcdef", 4), "abc…");
         assert_eq!(fitted("中文中文", 5), "中文…");

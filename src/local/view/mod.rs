@@ -1,12 +1,13 @@
-//! The live view: three lines at the bottom of the terminal that say what a job on this machine does.
+//! The live view: three lines at the bottom of the terminal that show what a job on this machine is doing.
 //!
-//! The output of the job scrolls above them, in a region of the terminal that ends where they begin. The view reads what the
-//! hosts write into their folders anyway, so no host knows of it. Everything goes through the relay, so that the view never
-//! writes into the middle of a piece of output. At the end of the job, and while it is suspended, the terminal is as it was.
+//! The output of the job scrolls above them, in a region of the terminal that ends where they begin. The view reads
+//! files that the hosts write anyway, so no host knows about it. All of its output goes through the relay, so that it
+//! never interrupts a piece of the job's output. At the end of the job, and while the job is suspended, the terminal
+//! is restored.
 
 mod lines;
 mod screen;
-mod sight;
+mod state_reader;
 
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -18,17 +19,17 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{getpgrp, tcgetpgrp};
 
-use crate::kernel;
 use crate::logs::Relay;
+use crate::system::kernel;
 
 use lines::Paint;
 use screen::Screen;
-use sight::Sight;
+use state_reader::StateReader;
 
-/// The interval of looks at the size of the window.
+/// The interval of checks of the window's size.
 const TICK: Duration = Duration::from_millis(250);
 
-/// The number of ticks between two looks at the files of the job.
+/// The number of ticks between two reads of the job's files.
 const TICKS_PER_LOOK: u32 = 4;
 
 /// The size of the thread's stack, in bytes.
@@ -40,8 +41,8 @@ pub(super) fn is_possible() -> bool {
     std::io::stdout().is_terminal() && !terminal.is_empty() && terminal != "dumb"
 }
 
-/// Returns true if this process is the foreground job of the terminal. In the background the terminal is another job's, and while
-/// a script asks for a password it is the script's.
+/// Returns true if this process is the foreground job of the terminal. In the background, the terminal belongs to
+/// another job. While a script asks for a password, it belongs to the script.
 fn is_in_foreground(terminal: BorrowedFd<'_>) -> bool {
     tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp())
 }
@@ -64,22 +65,23 @@ struct Shared {
 enum State {
     #[default]
     Shown,
-    /// The job is to be suspended.
+    /// The view is being cleared, because the job is about to be suspended.
     Hiding,
-    /// The terminal is as it was.
+    /// The view is cleared and the terminal is restored.
     Hidden,
     Ended,
 }
 
 impl LiveView {
-    /// Begins to show a job. `records` are the folders in which the hosts keep their records. `None` without a thread.
+    /// Begins to show a job. `records` are the folders in which the hosts keep their records. `None` if no thread can
+    /// be started.
     pub(super) fn begin(name: &str, records: Vec<PathBuf>, relay: &Relay) -> Option<LiveView> {
         let shared = Arc::new(Shared::default());
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let style = if no_colour { Paint::Plain } else { Paint::Coloured };
-        let mut sight = Sight::new(name.to_owned(), records);
+        let mut reader = StateReader::new(name.to_owned(), records);
         let (seen, relay) = (Arc::clone(&shared), relay.clone());
-        let work = move || show_until_end(&seen, &relay, &mut sight, style);
+        let work = move || show_until_end(&seen, &relay, &mut reader, style);
         let thread = kernel::spawn_thread("view", Some(STACK_SIZE), work).ok()?;
         Some(LiveView { shared, thread: Some(thread) })
     }
@@ -93,7 +95,7 @@ impl LiveView {
 impl Drop for LiveView {
     fn drop(&mut self) {
         self.shared.set(State::Ended);
-        // It does not panic.
+        // The thread does not panic.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
@@ -103,7 +105,7 @@ impl Drop for LiveView {
 pub(super) struct Pause(Arc<Shared>);
 
 impl Pause {
-    /// Clears the view, and returns when it was cleared.
+    /// Clears the view, and waits until it is cleared.
     pub(super) fn hide(&self) {
         let mut state = self.0.lock();
         if *state != State::Shown {
@@ -112,7 +114,7 @@ impl Pause {
         *state = State::Hiding;
         self.0.changed.notify_all();
         let waited = self.0.changed.wait_timeout_while(state, TICK, |state| *state == State::Hiding);
-        // A terminal that takes nothing is not waited for.
+        // The wait is limited, because the terminal may take nothing.
         let _ = waited;
     }
 
@@ -142,7 +144,7 @@ impl Shared {
     }
 }
 
-fn show_until_end(shared: &Shared, relay: &Relay, sight: &mut Sight, style: Paint) {
+fn show_until_end(shared: &Shared, relay: &Relay, reader: &mut StateReader, style: Paint) {
     let stdout = std::io::stdout();
     let begun = Instant::now();
     let mut screen = Screen::default();
@@ -151,19 +153,20 @@ fn show_until_end(shared: &Shared, relay: &Relay, sight: &mut Sight, style: Pain
         match state {
             State::Shown => {
                 if ticks.is_multiple_of(TICKS_PER_LOOK) {
-                    sight.look();
+                    reader.read();
                 }
                 ticks += 1;
-                // A terminal that takes nothing is not given more.
+                // If the terminal takes nothing, nothing more is written to it.
                 let is_stuck = drawn.as_ref().is_some_and(|drawn| drawn.try_recv() == Err(TryRecvError::Empty));
                 let size = kernel::window_size(stdout.as_fd()).filter(|_| is_in_foreground(stdout.as_fd()));
-                let lines = size.map(|size| lines::of(sight.seen(), begun.elapsed(), usize::from(size.columns), style));
+                let lines =
+                    size.map(|size| lines::of(reader.seen(), begun.elapsed(), usize::from(size.columns), style));
                 if !is_stuck {
                     drawn = Some(relay.draw(screen.draw(size, lines.unwrap_or_default())));
                 }
             }
             State::Hiding => {
-                // The receiver is told nothing: the channel is closed when it is written.
+                // No message comes on this channel. It is closed once everything is written.
                 let _ = relay.draw(screen.clear()).recv_timeout(TICK);
                 shared.set(State::Hidden);
             }

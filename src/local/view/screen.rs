@@ -1,18 +1,18 @@
-//! The control sequences by which the last lines of a terminal are kept apart from the output above them.
+//! The control sequences that keep the last lines of a terminal apart from the output above them.
 //!
-//! The sequences are those of the VT100 and of ECMA-48, which every terminal program of today understands.
+//! They are sequences of the VT100 and of ECMA-48, which every terminal program of today supports.
 
-use crate::kernel::WindowSize;
+use crate::system::kernel::WindowSize;
 
 /// The number of lines of the view.
 pub(super) const LINES: usize = 3;
 
-/// The fewest rows and columns of a window that has room for the view.
+/// The minimum size of a window that has room for the view.
 const LEAST: WindowSize = WindowSize { rows: 10, columns: 20 };
 
 /// Saves the position of the cursor and its colours.
 const SAVE: &str = "\x1b7";
-/// Restores them.
+/// Restores the position and the colours.
 const RESTORE: &str = "\x1b8";
 /// Lets the whole window scroll. It moves the cursor.
 const WHOLE: &str = "\x1b[r";
@@ -29,7 +29,7 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// Returns the bytes that show these lines in a window of this size. Empty if they are shown already.
+    /// Returns the bytes that show these lines in a window of this size. Empty if they are already shown.
     pub(super) fn draw(&mut self, size: Option<WindowSize>, lines: [String; LINES]) -> Vec<u8> {
         let Some(size) = size.filter(|size| size.rows >= LEAST.rows && size.columns >= LEAST.columns) else {
             return self.clear();
@@ -39,7 +39,7 @@ impl Screen {
             Some((before, shown)) if *before == size && *shown == lines => return Vec::new(),
             Some((before, _)) if *before == size => {}
             Some(_) => {
-                // The terminal may have moved the lines when the window changed.
+                // When the window's size changed, the terminal may have moved the lines.
                 bytes.push_str(&format!("{SAVE}{WHOLE}{RESTORE}{SAVE}\r\n{CLEAR_BELOW}{RESTORE}"));
                 bytes.push_str(&reserve(size));
             }
@@ -54,7 +54,7 @@ impl Screen {
         bytes.into_bytes()
     }
 
-    /// Returns the bytes that give the whole window back. Empty if nothing is shown.
+    /// Returns the bytes that release the whole window. Empty if the view is not shown.
     pub(super) fn clear(&mut self) -> Vec<u8> {
         let Some((size, _)) = self.shown.take() else { return Vec::new() };
         let first = usize::from(size.rows) - LINES + 1;
@@ -62,10 +62,11 @@ impl Screen {
     }
 }
 
-/// Returns the sequence that makes room for the lines, moves the output up if it stands there, and lets only the rest scroll.
+/// Returns the sequence that makes room for the lines. It moves output that is in their place up, and lets only the
+/// rest of the window scroll.
 fn reserve(size: WindowSize) -> String {
     let last = usize::from(size.rows) - LINES;
-    // An index moves the cursor down in its column, and scrolls at the end of the window.
+    // IND moves the cursor down in its column, and scrolls at the end of the window.
     let down = "\x1bD".repeat(LINES);
     format!("{down}\x1b[{LINES}A{SAVE}\x1b[1;{last}r{RESTORE}")
 }
@@ -73,7 +74,7 @@ fn reserve(size: WindowSize) -> String {
 #[cfg(test)]
 mod tests {
     use super::{LINES, Screen};
-    use crate::kernel::WindowSize;
+    use crate::system::kernel::WindowSize;
 
     fn lines(text: &str) -> [String; LINES] {
         [text, "b", "c"].map(str::to_owned)

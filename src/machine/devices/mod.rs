@@ -1,10 +1,10 @@
-//! The state of GPUs and of Neuron cores, as the programs that report on them write it.
+//! The state of GPUs and of Neuron cores, read from the output of the programs that report it.
 //!
 //! - [`nvml`] reads the answers of footplate's own helper.
 //! - [`smi`] reads the lines of nvidia-smi.
 //! - [`neuron`] reads the documents of neuron-monitor.
 //!
-//! It starts no program. A figure that a device does not report is `None`.
+//! This folder starts no program. A figure that a device does not report is `None`.
 
 pub mod neuron;
 pub mod nvml;
@@ -15,13 +15,13 @@ use serde::Serialize;
 /// The state of a GPU at one time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct GpuState {
-    /// The number of the GPU, as nvidia-smi counts them.
+    /// The number of the GPU, as in nvidia-smi.
     pub index: u32,
     /// The name.
     #[serde(skip)]
     pub name: Option<String>,
-    /// The share of the time in which any kernel ran, in per cent. It says nothing about how many multiprocessors worked, and a
-    /// kernel that waits for other GPUs counts.
+    /// The share of the time in which any kernel ran, in per cent. It does not show how many multiprocessors worked,
+    /// and a kernel that waits for other GPUs counts as running.
     pub busy: Option<f64>,
     /// The share of the time in which memory was read or written, in per cent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,13 +40,13 @@ pub struct GpuState {
     /// The clock of the multiprocessors, in MHz.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<f64>,
-    /// The greatest clock of the multiprocessors, in MHz.
+    /// The maximum clock of the multiprocessors, in MHz.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_clock: Option<f64>,
-    /// The reasons why the clock is lower than it could be, without those that do no harm.
+    /// The reasons why the clock is lower than it could be, without harmless ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub slowed: Vec<Slowdown>,
-    /// The number of memory errors since the start of the driver that could not be corrected.
+    /// The number of uncorrectable memory errors since the driver was loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_errors: Option<u64>,
 }
@@ -55,9 +55,9 @@ pub struct GpuState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Slowdown {
-    /// The limit of the power.
+    /// The power limit.
     PowerCap,
-    /// The temperature, or a fault of the power supply, seen by the GPU itself.
+    /// The temperature or a fault of the power supply, as detected by the GPU itself.
     Hardware,
     /// The temperature.
     Heat,
@@ -65,7 +65,8 @@ pub enum Slowdown {
     PowerBrake,
 }
 
-/// The bits of `nvmlClocksEventReasons` that stand for a slowdown. Idle GPUs and clocks that somebody has chosen are none.
+/// The bits of `nvmlClocksEventReasons` that mean a slowdown. The bits for idle GPUs and for clocks that the user has
+/// set are not among them.
 const SLOWDOWNS: [(u64, Slowdown); 5] = [
     (0x04, Slowdown::PowerCap),
     (0x08, Slowdown::Hardware),

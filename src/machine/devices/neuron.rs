@@ -1,12 +1,12 @@
-//! Reader of the documents of neuron-monitor, one JSON document in a line for each period.
+//! Reader of the output of neuron-monitor, which writes one JSON document per period, each on a line.
 
 use serde::Deserialize;
 
 use super::{NeuronCore, NeuronState};
 
-/// The places of neuron-monitor: on `PATH`, or where AWS's packages install it.
+/// The name of neuron-monitor on `PATH`.
 pub const PROGRAM: &str = "neuron-monitor";
-/// The folder of AWS's packages.
+/// The folder into which AWS's packages install it.
 pub const FOLDER: &str = "/opt/aws/neuron/bin";
 
 /// Returns the configuration with which neuron-monitor writes a document every few seconds.
@@ -61,9 +61,10 @@ struct Used {
     neuron_device: u64,
 }
 
-/// Reads a document: the cores and the memory of all processes. Returns `None` if it is not one of neuron-monitor.
+/// Reads a document: the cores and the memory of all processes. Returns `None` if the text is not a document of
+/// neuron-monitor.
 pub fn state(document: &str) -> Option<NeuronState> {
-    // A list of fields would be taken for a document.
+    // Otherwise a JSON list would be accepted as a document.
     let document = Some(document).filter(|text| text.trim_start().starts_with('{'))?;
     let Document { neuron_runtime_data } = serde_json::from_str(document).ok()?;
     let mut state = NeuronState::default();
@@ -84,7 +85,7 @@ pub fn state(document: &str) -> Option<NeuronState> {
 mod tests {
     use super::{NeuronCore, NeuronState, configuration, state};
 
-    /// A document in the form that the Neuron documentation shows.
+    /// A document in the form that the Neuron documentation describes.
     const DOCUMENT: &str = r#"{"neuron_runtime_data":[{"pid":11,"address":"","neuron_runtime_tag":"11","error":"","report":
         {"neuroncore_counters":{"period":5.0,"neuroncores_in_use":{"10":{"neuroncore_utilization":80.5,"flops":1},
         "2":{"neuroncore_utilization":42.25}},"error":""},"memory_used":{"period":5.0,"neuron_runtime_used_bytes":

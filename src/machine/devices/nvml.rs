@@ -1,7 +1,7 @@
 //! Reader of the answers of footplate's helper, which calls NVIDIA's library NVML.
 
 use super::{GpuState, Slowdown};
-use crate::kernel::gpu_helper::layout::{
+use crate::system::kernel::gpu_helper::layout::{
     BUSY, CLOCK, COUNT, ERROR, GPU_WORDS, HEADER_WORDS, MAX_CLOCK, MAX_GPUS, MEMORY_BUSY, MEMORY_ERRORS, MEMORY_TOTAL,
     MEMORY_USED, MISSING, NAME, NO_FUNCTION, POWER, POWER_LIMIT, PROCESSOR_TIME, REASONS, TEMPERATURE,
 };

@@ -4,7 +4,8 @@
 
 use super::{GpuState, Slowdown};
 
-/// The fields that are asked for, in the order of the columns. The reasons have another name before driver 535.
+/// The fields that are queried, in the order of the columns. The field of the reasons has another name before driver
+/// 535.
 const FIELDS: [&str; 13] = [
     "index",
     "utilization.gpu",
@@ -21,10 +22,10 @@ const FIELDS: [&str; 13] = [
     "name",
 ];
 
-/// The field of the reasons, and its name before driver 535.
+/// The name of the field of the reasons, and its name before driver 535.
 const REASONS: [&str; 2] = ["clocks_event_reasons.active", "clocks_throttle_reasons.active"];
 
-/// The names of the fields that drivers of one age know.
+/// The field names that a generation of drivers knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// Driver 535 and later.
@@ -40,12 +41,12 @@ pub fn arguments(dialect: Dialect, seconds: u64) -> Vec<String> {
     vec![format!("--query-gpu={fields}"), "--format=csv,noheader,nounits".into(), "-l".into(), seconds.to_string()]
 }
 
-/// Returns true if nvidia-smi refuses a field that another dialect names differently.
+/// Returns true if nvidia-smi refuses a field that has another name in the other dialect.
 pub fn is_foreign(line: &str) -> bool {
     line.contains(REASONS[0]) && line.contains("not a valid field")
 }
 
-/// Reads a line. Returns `None` if it is not one of a GPU.
+/// Parses a line. Returns `None` if the line does not describe a GPU.
 pub fn gpu(line: &str) -> Option<GpuState> {
     let mut columns = line.splitn(FIELDS.len(), ',').map(str::trim);
     let index = columns.next()?.parse().ok()?;

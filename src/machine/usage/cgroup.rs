@@ -8,16 +8,16 @@ use super::kept_file::KeptFile;
 use super::{DiskTraffic, MemoryUse, Periods, Pressure, Roots};
 use crate::machine::cgroup::{Hierarchies, Hierarchy, around, number};
 
-/// Limits above it are none: version 1 has no other word for it.
+/// The value from which on a limit counts as none, because version 1 has no special value for it.
 const NO_LIMIT: u64 = 1 << 60;
 
-/// Version 1's file of the bytes that went to and from disks.
+/// Version 1's file with the bytes read from and written to disks.
 const SERVICE_BYTES: &str = "blkio.throttle.io_service_bytes";
 
-/// The controllers' folders of this process.
+/// The folders of this process in the hierarchies of the controllers.
 #[derive(Debug, Default)]
 struct Folders {
-    /// The folder of the one hierarchy of version 2, and its mount.
+    /// The folder in the single hierarchy of version 2, and the mount of that hierarchy.
     unified: Option<(PathBuf, PathBuf)>,
     memory: Option<(PathBuf, PathBuf)>,
     cpu: Option<(PathBuf, PathBuf)>,
@@ -68,7 +68,7 @@ impl GroupFiles {
             |folder: &Option<(PathBuf, PathBuf)>, name: &str| KeptFile::open(&folder.as_ref()?.0.join(name));
         let accounts = in_folder(&folders.cpuacct, "cpuacct.usage");
         let is_in_nanoseconds = accounts.is_some();
-        // If the memory controller is one of version 1, version 2's hierarchy has no controllers.
+        // If the memory controller belongs to version 1, version 2's hierarchy has no controllers.
         let (memory, usage, kills, limit) = match &folders.memory {
             Some(_) => (&folders.memory, "memory.usage_in_bytes", "memory.oom_control", "memory.limit_in_bytes"),
             None => (&folders.unified, "memory.current", "memory.events", "memory.max"),
@@ -91,7 +91,7 @@ impl GroupFiles {
         }
     }
 
-    /// Returns the number of processors of the least quota, if there is one.
+    /// Returns the number of processors that the lowest quota allows, if there is a quota.
     pub(super) fn quota(&self) -> Option<f64> {
         self.quota
     }
@@ -113,7 +113,7 @@ impl GroupFiles {
 
     pub(super) fn memory(&mut self, of_machine: Option<u64>) -> Option<MemoryUse> {
         let usage = self.usage.as_mut()?.number()?;
-        // Version 1 knows the least limit of the cgroups around this one, also of those that the container does not see.
+        // Version 1 reports the lowest limit of all ancestors, including those that the container does not see.
         let names = ["total_inactive_file", "inactive_file", "hierarchical_memory_limit"];
         let [of_all, of_itself, around] = self.memory_stat.as_mut()?.numbers(names)?;
         let inactive = of_all.or(of_itself).unwrap_or(0);
@@ -158,7 +158,7 @@ impl GroupFiles {
     }
 }
 
-/// Returns the least value that a cgroup and those around it have.
+/// Returns the lowest value among a cgroup and its ancestors.
 fn least<T: PartialOrd>(group: &Option<(PathBuf, PathBuf)>, value: impl Fn(&Path) -> Option<T>) -> Option<T> {
     let (folder, mount) = group.as_ref()?;
     around(folder, mount).filter_map(value).reduce(|least, other| if other < least { other } else { least })

@@ -1,4 +1,4 @@
-//! A small file of the kernel that is read again and again.
+//! A small file of the kernel that is read repeatedly.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -7,7 +7,7 @@ use std::path::Path;
 /// The maximum size that is read of a file, in bytes.
 const MAX_SIZE: usize = 64 << 10;
 
-/// A file that stays open. Each reading starts at its beginning.
+/// A file that stays open. Each read starts at its beginning.
 #[derive(Debug)]
 pub(super) struct KeptFile {
     file: File,
@@ -15,7 +15,7 @@ pub(super) struct KeptFile {
 }
 
 impl KeptFile {
-    /// Opens a file, or returns `None` if it is not there or cannot be read.
+    /// Opens a file. Returns `None` if it does not exist or cannot be read.
     pub(super) fn open(path: &Path) -> Option<KeptFile> {
         let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file()))?;
         let mut kept = KeptFile { file, buffer: vec![0; 1 << 10] };
@@ -40,12 +40,12 @@ impl KeptFile {
         }
     }
 
-    /// Reads the one number that the file holds.
+    /// Reads a file that contains a single number.
     pub(super) fn number(&mut self) -> Option<u64> {
         self.read()?.trim().parse().ok()
     }
 
-    /// Reads the numbers of lines such as `nr_periods 12`, one for each name.
+    /// Reads lines such as `nr_periods 12`, and returns the number after each of these names.
     pub(super) fn numbers<const N: usize>(&mut self, names: [&str; N]) -> Option<[Option<u64>; N]> {
         let text = self.read()?;
         Some(names.map(|name| {

@@ -1,7 +1,7 @@
-//! Reader of what the container uses: processors, memory, pressure, disks and networks.
+//! Reader of the container's resource usage: processors, memory, pressure, disks and networks.
 //!
-//! The files stay open and are read again at each sample, which costs some 50 µs. A source that is missing or that cannot be
-//! understood is `None`, never an error. Counters only grow; their differences are for the caller.
+//! The files stay open and are read again for each sample, which takes about 50 µs. A source that is missing or
+//! cannot be parsed is `None`, never an error. Counters only grow. The caller computes their differences.
 
 mod cgroup;
 mod kept_file;
@@ -24,7 +24,7 @@ use super::disk::{FileSystem, SHARED_MEMORY};
 pub struct Usage {
     /// The time.
     pub at: Instant,
-    /// The number of processors that the container may use: the least of its quotas and its affinity.
+    /// The number of processors that the container may use: the lower one of its quota and its affinity.
     pub processors: f64,
     /// The processor time used so far.
     pub processor_time: Option<Duration>,
@@ -34,13 +34,13 @@ pub struct Usage {
     pub memory: Option<MemoryUse>,
     /// The number of processes that the kernel killed because memory ran out.
     pub kills: Option<u64>,
-    /// The time during which some task waited for a processor, for memory and for a disk.
+    /// The time during which some task waited for a processor, for memory or for a disk.
     pub pressure: Pressure,
-    /// The bytes to and from disks.
+    /// The bytes read from and written to disks.
     pub disks: Option<DiskTraffic>,
-    /// The bytes over network interfaces, without loopback.
+    /// The bytes received and sent over network interfaces other than loopback.
     pub network: Option<Traffic>,
-    /// The bytes over EFA devices.
+    /// The bytes received and sent over EFA devices.
     pub efa: Option<Traffic>,
     /// The shared memory.
     pub shared_memory: Option<Space>,
@@ -60,15 +60,15 @@ pub struct Periods {
 /// The memory of a container, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryUse {
-    /// The memory in use, with the cache of files.
+    /// The memory in use, page cache included.
     pub usage: u64,
-    /// The memory in use without the cache that the kernel can drop at once, as kubelet computes it.
+    /// The memory in use, without the page cache that the kernel can drop at once, as kubelet computes it.
     pub working_set: u64,
-    /// The least limit of the container and of what is around it, else the machine's memory.
+    /// The lowest limit of the container's cgroup and its ancestors, else the machine's memory.
     pub limit: Option<u64>,
 }
 
-/// The times during which some task waited, which only grow. `None` if the kernel does not count it.
+/// The total times during which some task waited. `None` if the kernel does not count them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pressure {
     /// The time of waiting for a processor.
@@ -79,7 +79,7 @@ pub struct Pressure {
     pub io: Option<Duration>,
 }
 
-/// The bytes that went over devices so far.
+/// The bytes received and sent so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// The bytes received.
@@ -88,7 +88,7 @@ pub struct Traffic {
     pub sent: u64,
 }
 
-/// The bytes that went to and from disks so far. Network file systems are not among them.
+/// The bytes read from and written to disks so far, network file systems excluded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskTraffic {
     /// The bytes read.
@@ -102,7 +102,7 @@ pub struct DiskTraffic {
 pub struct Space {
     /// The size.
     pub size: u64,
-    /// The space left to ordinary users.
+    /// The space that ordinary users may still use.
     pub free: u64,
 }
 

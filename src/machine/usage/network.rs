@@ -1,4 +1,4 @@
-//! The bytes over network interfaces and EFA devices.
+//! The bytes that were received and sent over network interfaces and EFA devices.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ impl TrafficFiles {
         TrafficFiles { interfaces: KeptFile::open(&roots.proc.join("net/dev")), efa: counters.collect() }
     }
 
-    /// Returns the bytes of all interfaces but loopback.
+    /// Returns the bytes of all interfaces except loopback.
     pub(super) fn network(&mut self) -> Option<Traffic> {
         let text = self.interfaces.as_mut()?.read()?;
         let lines = text.lines().filter_map(|line| line.split_once(':')).filter(|(name, _)| name.trim() != "lo");

@@ -66,7 +66,7 @@ fn version_2_is_read_as_kubelet_reads_it() {
     assert_eq!(usage.efa, Some(Traffic { received: 11, sent: 22 }));
     assert_eq!(usage.disks, Some(DiskTraffic { read: 101, written: 9 }));
     assert!(usage.disk.is_some_and(|disk| disk.free <= disk.size));
-    // The files stay open, and a change is seen.
+    // The files stay open, and changes are noticed.
     fs::write(roots.cgroup.join("job/script/memory.current"), "6000\n").expect("written");
     assert_eq!(reader.read().memory.map(|memory| memory.working_set), Some(4500));
 }
@@ -83,7 +83,7 @@ fn version_1_is_read_with_the_controllers_of_their_own() {
                 "cgroup/blkio/blkio.throttle.io_service_bytes",
                 "8:0 Read 10\n8:0 Write 20\n8:0 Total 30\n8:16 Read 1\nTotal 31\n",
             ),
-            // The container sees its own cgroup at the root.
+            // The root of the hierarchy is the container's own cgroup.
             ("cgroup/memory/memory.usage_in_bytes", "5000\n"),
             ("cgroup/memory/memory.stat", "inactive_file 1\ntotal_inactive_file 6000\n"),
             ("cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
@@ -95,13 +95,14 @@ fn version_1_is_read_with_the_controllers_of_their_own() {
         ],
     );
     let usage = UsageReader::open(&roots, folder.path()).read();
-    // More cache than usage counts as nothing, and without a limit the machine's memory is the limit.
+    // If the cache is larger than the usage, the working set is 0. Without a limit, the machine's memory is the
+    // limit.
     assert_eq!(usage.memory, Some(MemoryUse { usage: 5000, working_set: 0, limit: Some(8192) }));
     assert_eq!((usage.kills, usage.periods, usage.processor_time), (Some(3), None, Some(Duration::from_millis(1500))));
     assert!(usage.processors >= 1.0);
     assert_eq!((usage.network, usage.efa), (None, None));
     assert_eq!(usage.disks, Some(DiskTraffic { read: 11, written: 20 }));
-    // A limit of a cgroup around the container, which the container does not see.
+    // The limit of an ancestor cgroup that the container does not see.
     let stat = "inactive_file 1\ntotal_inactive_file 1000\nhierarchical_memory_limit 7000\n";
     fs::write(roots.cgroup.join("memory/memory.stat"), stat).expect("written");
     let usage = UsageReader::open(&roots, folder.path()).read();

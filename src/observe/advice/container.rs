@@ -21,7 +21,7 @@ pub(super) fn memory_growth(facts: &Facts<'_>) -> Option<String> {
         .collect::<Option<_>>()?;
     let newest = facts.newest.memory?;
     let limit = newest.limit?;
-    // Means of tenths of the time: a garbage collector or a cache makes a saw.
+    // Means over tenths of the time, because a garbage collector or a cache makes the curve a sawtooth.
     let (start, end) = (points.first()?.0, points.last()?.0);
     let tenth = |(at, _): &(f64, f64)| ((at - start) / (end - start) * 9.999) as usize;
     let means: Vec<(f64, f64)> = (0..10)

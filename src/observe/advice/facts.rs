@@ -1,4 +1,4 @@
-//! The facts that rules look at: the samples of the last minutes, in little memory, and the metrics.
+//! The facts that rules inspect: the samples of the last minutes, in compact form, and the metrics.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::machine::devices::{GpuState, Slowdown};
 use crate::observe::metrics::MetricSummary;
 use crate::observe::resources::ResourceSample;
 
-/// The time that rules look back, in seconds.
+/// The time over which rules look back, in seconds.
 pub(super) const WINDOW: f64 = 600.0;
 
 /// The maximum number of samples that are kept.
@@ -22,7 +22,7 @@ pub enum Processes {
     Several,
 }
 
-/// The facts.
+/// The facts that rules inspect.
 #[derive(Debug)]
 pub(super) struct Facts<'a> {
     pub(super) history: &'a History,
@@ -38,7 +38,7 @@ pub(super) struct History {
     kept: usize,
 }
 
-/// A sample, as far as rules look back at it.
+/// A sample, reduced to the values that rules inspect.
 #[derive(Clone, Debug)]
 pub(super) struct HistoryPoint {
     /// The seconds since the first sample.
@@ -53,7 +53,7 @@ pub(super) struct HistoryPoint {
     pub(super) gpus: Box<[GpuPoint]>,
 }
 
-/// The state of a GPU, as far as rules look back at it. Shares are per cent.
+/// The state of a GPU, reduced to the values that rules inspect. Shares are per cent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GpuPoint {
     pub(super) index: u32,
@@ -61,7 +61,7 @@ pub(super) struct GpuPoint {
     pub(super) memory: Option<f32>,
     /// The clock, in MHz.
     pub(super) clock: Option<f32>,
-    /// The share of the greatest clock.
+    /// The clock as a share of the maximum clock.
     pub(super) clock_share: Option<f32>,
     pub(super) is_protected: bool,
     pub(super) is_power_capped: bool,
@@ -86,7 +86,7 @@ impl History {
         });
     }
 
-    /// Returns the samples of the last seconds, if they span at least that time.
+    /// Returns the samples of the last `seconds`, if the history is at least that long.
     pub(super) fn last(&self, seconds: f64) -> Option<impl Iterator<Item = &HistoryPoint>> {
         let newest = self.points.back()?.elapsed;
         let is_long_enough = self.points.front().is_some_and(|oldest| newest - oldest.elapsed >= seconds);

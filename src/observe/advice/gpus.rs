@@ -1,16 +1,16 @@
-//! Rules about the GPUs. All of them look at the last five minutes.
+//! Rules about the GPUs. All of them inspect the last five minutes.
 
 use std::collections::BTreeMap;
 
 use super::facts::{Facts, GpuPoint, Processes};
 
-/// The time that the rules look back, in seconds.
+/// The time over which the rules look back, in seconds.
 const SPAN: f64 = 300.0;
 
-/// The fewest samples of a GPU in that time.
+/// The minimum number of samples of a GPU in that time.
 const FEWEST: usize = 5;
 
-/// The share of the time below which a GPU is idle, in per cent.
+/// The utilization below which a GPU counts as idle, in per cent.
 const IDLE: f64 = 10.0;
 
 /// The samples of each GPU.
@@ -37,13 +37,13 @@ impl Seen {
             .collect()
     }
 
-    /// Returns the share of a GPU's samples for which something holds.
+    /// Returns the share of a GPU's samples for which `holds` returns true.
     fn share(points: &[GpuPoint], holds: fn(&GpuPoint) -> bool) -> f64 {
         points.iter().filter(|point| holds(point)).count() as f64 / points.len() as f64
     }
 }
 
-/// Returns the mean shares of the time in which the GPUs were busy.
+/// Returns the mean utilization of each GPU.
 fn busy(facts: &Facts<'_>) -> Option<BTreeMap<u32, f64>> {
     Seen::of(facts)?.means(|point| point.busy)
 }

@@ -1,4 +1,5 @@
-//! Advice in plain words from the resources and the metrics of a job: each item once, with its evidence and a remedy.
+//! Advice in plain words, drawn from the resources and the metrics of a job. Each item is given once, with its
+//! evidence and a remedy.
 //!
 //! [`RULES`] is the table of all rules, which are pure functions of [`facts`].
 
@@ -17,14 +18,14 @@ use super::resources::ResourceSample;
 pub use facts::Processes;
 use facts::{Facts, History};
 
-/// An item of advice, as the run record has it.
+/// An item of advice, as the run record stores it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Advice {
-    /// The rule.
+    /// The name of the rule.
     pub kind: &'static str,
     /// The observation.
     pub text: &'static str,
-    /// The figures that show it.
+    /// The figures that support the observation.
     pub evidence: String,
     /// The remedy.
     pub remedy: &'static str,
@@ -45,7 +46,7 @@ pub struct AdviceRule {
     look: fn(&Facts<'_>) -> Option<String>,
 }
 
-/// All rules, in the order in which they speak.
+/// All rules, in the order in which their advice is given.
 pub static RULES: [AdviceRule; 15] = [
     AdviceRule {
         kind: "memory",
@@ -143,8 +144,8 @@ pub static RULES: [AdviceRule; 15] = [
     },
     AdviceRule {
         kind: "metric-not-finite",
-        when: "A metric that had finite values has become NaN or infinite.",
-        text: "a metric is no number any more",
+        when: "A metric that had finite values has become NaN or infinite, or a loss or a score has never been finite.",
+        text: "a metric is not a number",
         remedy: "lower the learning rate, clip gradients, or look for a division by zero or a logarithm of zero",
         look: metrics::not_finite,
     },
@@ -173,13 +174,13 @@ pub(super) struct Advisor {
 }
 
 impl Advisor {
-    /// Makes an advisor for samples at an interval.
+    /// Makes an advisor for samples that are taken at this interval.
     pub(super) fn new(interval: Duration, processes: Processes) -> Advisor {
         Advisor { history: History::new(interval), processes, said: BTreeSet::new() }
     }
 
-    /// Returns the advice that follows from a further sample and was not given before.
-    pub(super) fn look(&mut self, sample: &ResourceSample, metrics: &[(String, MetricSummary)]) -> Vec<Advice> {
+    /// Returns the advice that follows from another sample and was not given before.
+    pub(super) fn examine(&mut self, sample: &ResourceSample, metrics: &[(String, MetricSummary)]) -> Vec<Advice> {
         self.history.add(sample);
         let facts = Facts { history: &self.history, newest: sample, metrics, processes: self.processes };
         let fresh = RULES.iter().filter(|rule| !self.said.contains(rule.kind));

@@ -1,4 +1,4 @@
-//! For each rule, samples at which it must speak and similar ones at which it must be silent.
+//! For each rule, samples at which it must give advice and similar ones at which it must not.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn sample(elapsed: f64) -> ResourceSample {
     }
 }
 
-/// Returns the advice that follows from samples, one each five seconds.
+/// Returns the advice that follows from samples taken every five seconds.
 fn advice(samples: usize, change: impl Fn(usize, &mut ResourceSample)) -> Vec<Advice> {
     advice_for(Processes::Several, samples, change)
 }
@@ -31,7 +31,7 @@ fn advice_for(processes: Processes, samples: usize, change: impl Fn(usize, &mut 
         .flat_map(|number| {
             let mut sample = sample(5.0 * number as f64);
             change(number, &mut sample);
-            advisor.look(&sample, &[])
+            advisor.examine(&sample, &[])
         })
         .collect()
 }
@@ -54,7 +54,7 @@ fn memory_near_its_limit_is_said_once() {
     assert_eq!(kinds(&said), ["memory"]);
     assert_eq!(said[0].evidence, "15.0 GiB of the container's 16.0 GiB are in use");
     assert_eq!(at(14 * GIB), []);
-    // The cache of files does not count, and without a limit nothing is near.
+    // The page cache does not count, and without a limit no limit is near.
     assert_eq!(
         advice(10, |_, sample| sample.memory =
             Some(MemorySample { working_set: GIB, usage: 16 * GIB, limit: Some(16 * GIB) })),
@@ -80,7 +80,7 @@ fn memory_that_grows_towards_its_limit_is_said() {
     assert_eq!(kinds(&said), ["memory-growth"]);
     assert!(said[0].evidence.starts_with("for 9 minutes it has grown by 768.0 MiB a minute"), "{}", said[0].evidence);
     assert_eq!(kinds(&grown(64 << 20, GIB)), ["memory-growth"]);
-    // So slow that the job ends before, or up and down.
+    // The growth is so slow that the job ends before, or the memory goes up and down.
     assert_eq!(grown(1 << 20, 0), []);
     assert_eq!(grown(0, GIB), []);
     // The first ten minutes fill caches.
@@ -91,7 +91,7 @@ fn memory_that_grows_towards_its_limit_is_said() {
         }),
         []
     );
-    // It grew and stopped.
+    // The memory grew and then stopped growing.
     assert_eq!(
         advice(200, |number, sample| {
             let size = (64 << 20) * number.min(60) as u64;
@@ -142,17 +142,22 @@ fn metrics_that_are_not_finite_or_do_not_change_are_said() {
     let of = |name: &str, values: &[f64]| {
         let mut summary = MetricSummary::default();
         values.iter().for_each(|value| summary.count(*value));
-        Advisor::new(Duration::from_secs(5), Processes::Several).look(&sample(0.0), &[(name.to_owned(), summary)])
+        Advisor::new(Duration::from_secs(5), Processes::Several).examine(&sample(0.0), &[(name.to_owned(), summary)])
     };
     let said = of("loss", &[0.5, f64::NAN, f64::NAN]);
     assert_eq!(kinds(&said), ["metric-not-finite"]);
     assert_eq!(said[0].evidence, "loss is NaN or infinite in 2 of its 3 values");
     assert_eq!(of("loss", &[0.5, 0.4]), []);
+    let said = of("train_loss", &[f64::NAN, f64::NAN]);
+    assert_eq!(said[0].evidence, "train_loss is NaN or infinite in 2 of its 2 values");
+    // A metric without a value may be NaN, and so may the first value of a loss.
+    assert_eq!(of("gap", &[f64::NAN, f64::NAN]), []);
+    assert_eq!(of("loss", &[f64::NAN]), []);
     let flat: Vec<f64> = (0..20).map(f64::from).chain([0.7; 30]).collect();
     let said = of("validation:loss", &flat);
     assert_eq!(kinds(&said), ["metric-flat"]);
     assert_eq!(said[0].evidence, "validation:loss was 0.7 in all of its last 30 values, of 50");
-    // A learning rate may stay, a few values say nothing, and an end that is short is none.
+    // A learning rate may stay constant, a few values prove nothing, and a short constant end is harmless.
     assert_eq!(of("lr", &flat), []);
     assert_eq!(of("loss", &[0.7; 20]), []);
     assert_eq!(of("loss", &flat[..35]), []);
@@ -163,7 +168,7 @@ fn a_pattern_that_cuts_numbers_is_said() {
     let of = |is_cut: bool| {
         let problem = Some("its pattern takes only 1.2 of the number in the line lr 1.2e-05".to_owned());
         let summary = MetricSummary { count: 1, is_cut, problem, ..MetricSummary::default() };
-        Advisor::new(Duration::from_secs(5), Processes::One).look(&sample(0.0), &[("lr".to_owned(), summary)])
+        Advisor::new(Duration::from_secs(5), Processes::One).examine(&sample(0.0), &[("lr".to_owned(), summary)])
     };
     let said = of(true);
     assert_eq!(kinds(&said), ["metric-cut"]);
@@ -200,7 +205,7 @@ fn gpus_at_work_get_no_advice_and_a_few_minutes_say_nothing() {
     let idle = |samples: usize| advice(samples, |_, sample| sample.gpus = vec![GpuState { busy: Some(0.0), ..gpu(0) }]);
     assert_eq!(idle(60), []);
     assert_eq!(kinds(&idle(61)), ["gpu-idle"]);
-    // GPUs that report nothing, or that were asked too seldom.
+    // These GPUs report nothing, or were sampled too rarely.
     assert_eq!(with_gpus(|_, gpus| gpus.iter_mut().for_each(|gpu| *gpu = GpuState::default())), []);
     let seldom = advice(64, |number, sample| {
         if number.is_multiple_of(20) {
@@ -217,7 +222,7 @@ fn idle_gpus_are_said() {
     assert_eq!(said[0].evidence, "in five minutes GPUs 0, 1, 2, 3 did nothing for at least 97 % of the time");
     let said = with_gpus(|_, gpus| gpus[2].busy = Some(0.0));
     assert_eq!(said[0].evidence, "in five minutes GPU 2 of 4 did nothing for at least 100 % of the time");
-    // Work in bursts is work.
+    // A GPU that works in bursts is not idle.
     assert_eq!(with_gpus(|number, gpus| gpus[2].busy = Some(if number.is_multiple_of(4) { 60.0 } else { 0.0 })), []);
 }
 
@@ -235,7 +240,7 @@ fn gpus_that_wait_for_the_processors_are_said() {
         said[0].evidence,
         "in five minutes the GPUs were busy 31 % of the time, while 98 % of 4 processors were in use"
     );
-    // The cause of idle GPUs is known then.
+    // The cause of the idle GPUs is known in that case.
     assert_eq!(kinds(&of(3.0, 3.9)), ["data-loader"]);
     assert_eq!(of(31.0, 2.0), []);
     assert_eq!(of(70.0, 3.9), []);
@@ -252,7 +257,7 @@ fn one_process_on_several_gpus_is_said() {
     assert_eq!(kinds(&said), ["one-process"]);
     assert_eq!(said[0].evidence, "this host runs one process, which uses GPU 0 of 4");
     assert_eq!(kinds(&of(Processes::Several, [95.0, 0.0, 0.0, 0.0])), ["gpu-idle"]);
-    // One process can use all of them.
+    // One process can use all GPUs.
     assert_eq!(of(Processes::One, [95.0; 4]), []);
 }
 

@@ -1,7 +1,7 @@
-//! The request by which metrics are sent to an OpenTelemetry collector: `ExportMetricsServiceRequest` of OTLP 1.
+//! The request that sends metrics to an OpenTelemetry collector: `ExportMetricsServiceRequest` of OTLP 1.
 //!
-//! Names and units are those of the semantic conventions for containers and hardware. The job's own metrics are values of
-//! `footplate.metric`, because their names may hold signs that OpenTelemetry does not allow.
+//! Names and units are those of the semantic conventions for containers and hardware. The job's own metrics are
+//! values of `footplate.metric`, because their names may hold signs that OpenTelemetry does not allow.
 
 use super::protobuf::ProtoMessage;
 use crate::observe::metrics::MetricSummary;
@@ -63,11 +63,12 @@ fn hardware(sample: &ResourceSample) -> Vec<Metric<'_>> {
     let one = |value: Option<f64>| value.map(|value| (value, Vec::new())).into_iter().collect::<Vec<_>>();
     let bytes = |value: Option<u64>| one(value.map(|value| value as f64));
     let memory = sample.memory;
+    let available = memory.and_then(|memory| Some(memory.limit?.saturating_sub(memory.working_set)));
     let mut found = vec![
         gauge("container.cpu.usage", "{cpu}", one(sample.cpu.used)),
         gauge("container.memory.usage", "By", bytes(memory.map(|memory| memory.usage))),
         gauge("container.memory.working_set", "By", bytes(memory.map(|memory| memory.working_set))),
-        gauge("container.memory.limit", "By", bytes(memory.and_then(|memory| memory.limit))),
+        gauge("container.memory.available", "By", bytes(available)),
         gauge("container.filesystem.usage", "By", bytes(sample.disk.map(|disk| disk.used))),
         gauge("container.filesystem.available", "By", bytes(sample.disk.map(|disk| disk.free))),
     ];
@@ -102,7 +103,7 @@ fn hardware(sample: &ResourceSample) -> Vec<Metric<'_>> {
     found
 }
 
-/// Returns a `KeyValue` with a text.
+/// Returns a `KeyValue` whose value is a text.
 fn attribute(name: &str, value: &str) -> ProtoMessage {
     ProtoMessage::default().text(1, name).message(2, ProtoMessage::default().text(1, value))
 }

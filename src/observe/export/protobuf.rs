@@ -1,4 +1,5 @@
-//! Writer of protocol buffers: messages as bytes, field by field (<https://protobuf.dev/programming-guides/encoding/>).
+//! A writer for protocol buffers, which builds messages as bytes, field by field
+//! (<https://protobuf.dev/programming-guides/encoding/>).
 
 /// The kind of a field on the wire.
 #[derive(Clone, Copy)]

@@ -8,24 +8,24 @@ use tokio::sync::oneshot;
 
 use super::otlp::{self, Times};
 use crate::job::Variables;
-use crate::kernel;
 use crate::observe::metrics::Metrics;
 use crate::observe::resources::Resources;
 use crate::storage::Poster;
+use crate::system::kernel;
 
 /// The size of the thread's stack, in bytes.
 const STACK_SIZE: usize = 512 << 10;
 
-/// The default interval of requests, that of the OpenTelemetry SDKs.
+/// The default interval of requests, which is that of the OpenTelemetry SDKs.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// The default time that a request may take.
+/// The default timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time that the last request may take, with the end of one that is under way.
+/// The time limit for the last request, including the rest of a request in progress.
 const LAST_TIME: Duration = Duration::from_secs(2);
 
-/// The collector and the manner of sending, as OpenTelemetry's variables describe them.
+/// The collector and the way of sending, as OpenTelemetry's variables describe them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PushSettings {
     /// The URL that metrics are sent to. It may hold a password.
@@ -45,7 +45,8 @@ impl std::fmt::Debug for PushSettings {
 }
 
 impl PushSettings {
-    /// Reads the variables. Returns `None` if they do not ask for metrics. `warnings` gets what cannot be used.
+    /// Reads the variables. Returns `None` if they do not request metrics. A warning is added to `warnings` for each
+    /// value that cannot be used.
     pub fn of(variables: &Variables, job: &str, host: &str, warnings: &mut Vec<String>) -> Option<PushSettings> {
         let get = |name: &str| variables.get_non_empty(name).map(|value| value.trim().to_owned());
         let either = |name: &str| {
@@ -75,7 +76,7 @@ impl PushSettings {
             ("footplate.job.name", job.to_owned()),
         ];
         for (name, value) in own {
-            // The variable with one value wins over the list; else the user's words stay.
+            // `OTEL_SERVICE_NAME` wins over the list of attributes. For other attributes, the user's values win.
             let is_given = resource.iter().any(|(given, _)| given == name);
             if name == "service.name" && get("OTEL_SERVICE_NAME").is_some() {
                 resource.retain(|(given, _)| given != name);
@@ -104,7 +105,7 @@ fn pairs(text: &str) -> Vec<(String, String)> {
     text.split(',').filter_map(pair).collect()
 }
 
-/// The facts that are needed to send metrics.
+/// The input of the thread that sends metrics.
 #[derive(Debug)]
 pub struct PushInput {
     /// The collector.
@@ -117,7 +118,7 @@ pub struct PushInput {
     pub resources: Option<Resources>,
 }
 
-/// The sending of metrics.
+/// The sender of metrics.
 #[derive(Debug)]
 pub struct Push {
     shared: Arc<Shared>,
@@ -126,11 +127,11 @@ pub struct Push {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<Course>,
-    /// Notified when the sending shall end.
+    /// Notified when sending must end.
     changed: Condvar,
 }
 
-/// The course of the sending.
+/// The state of the sender.
 #[derive(Debug, Default)]
 enum Course {
     #[default]
@@ -144,7 +145,7 @@ impl Push {
     /// Begins to send.
     ///
     /// # Errors
-    /// The kernel refuses a thread.
+    /// The kernel refuses to start a thread.
     pub fn begin(input: PushInput) -> std::io::Result<Push> {
         let shared = Arc::new(Shared::default());
         let seen = Arc::clone(&shared);
@@ -152,7 +153,7 @@ impl Push {
         Ok(Push { shared })
     }
 
-    /// Sends the last values, and waits for that for a short time.
+    /// Sends the last values, and waits for a short time until they are sent.
     pub async fn finish(self) {
         let (sender, ended) = oneshot::channel();
         {
@@ -163,7 +164,7 @@ impl Push {
             *course = Course::Ending(sender);
         }
         self.shared.changed.notify_all();
-        // A collector that does not answer costs the last values.
+        // If the collector does not answer, the last values are lost.
         let _ = tokio::time::timeout(LAST_TIME, ended).await;
     }
 }
@@ -173,7 +174,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a time. Returns false if the job ends before.
+    /// Waits for some time. Returns false if the job ends before.
     fn wait(&self, time: Duration) -> bool {
         let goes_on = |course: &mut Course| matches!(course, Course::Sending);
         let waited = self.changed.wait_timeout_while(self.lock(), time, goes_on);
@@ -182,7 +183,7 @@ impl Shared {
 
     fn end(&self) {
         if let Course::Ending(waiting) = std::mem::replace(&mut *self.lock(), Course::Ended) {
-            // Nobody may wait any more.
+            // The receiver is gone if nothing waits any more.
             let _ = waiting.send(());
         }
     }

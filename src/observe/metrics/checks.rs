@@ -1,4 +1,4 @@
-//! Defects of a pattern that show before the job has written a line.
+//! Defects of a pattern that can be found before the job has written a line.
 
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 use thiserror::Error;
@@ -19,20 +19,20 @@ pub(super) enum Defect {
     NeverNumber,
     #[error("it reads {number} as {value}: {NUMBER} reads every number")]
     Cuts {
-        /// The number as a script writes it.
+        /// The number, as a script writes it.
         number: &'static str,
-        /// The text that the group takes of it.
+        /// The part of the number that the group captures.
         value: String,
     },
 }
 
-/// A group that takes every number whole.
+/// A group that captures every number completely.
 const NUMBER: &str = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)";
 
-/// The characters of texts that Python's `float` takes, apart from white space.
+/// The characters of texts that Python's `float` accepts, apart from white space.
 const NUMBER_CHARACTERS: &str = "0123456789.+-_eEinftyaINFTYA";
 
-/// Returns the first defect of a pattern that can be seen without a line.
+/// Returns the first defect of a pattern that can be found without a line.
 pub(super) fn defect(pattern: &Hir, core: &Core) -> Option<Defect> {
     if never_matches(pattern) {
         return Some(Defect::NeverMatches);
@@ -49,7 +49,7 @@ pub(super) fn defect(pattern: &Hir, core: &Core) -> Option<Defect> {
         let line = format!("{}{number}{}", around.before, around.after);
         core.search(&line).flatten().map(|group| line[group].to_owned())
     };
-    // A group of whole numbers is meant so.
+    // A group that captures only the whole part is meant for integers.
     let is_for_integers =
         |number: &str| number == "12.5" && python_float(&value(number).unwrap_or_default()) == Some(12.0);
     for number in ["12.5", "-12.5", "1.2e-05"] {
@@ -58,7 +58,8 @@ pub(super) fn defect(pattern: &Hir, core: &Core) -> Option<Defect> {
             Some(value) if python_float(&value).is_some() && python_float(&value) != python_float(number) => {
                 return Some(Defect::Cuts { number, value });
             }
-            // It takes no such numbers at all, or the line made up here is none that it is for.
+            // The pattern captures no such numbers at all, or the invented line is not of the kind that it is meant
+            // for.
             None if number == "12.5" => return None,
             _ => {}
         }
@@ -66,14 +67,14 @@ pub(super) fn defect(pattern: &Hir, core: &Core) -> Option<Defect> {
     None
 }
 
-/// The surroundings of the first group.
+/// The context of the first group.
 #[derive(Debug)]
 struct Around {
-    /// A text that what stands before the group may match.
+    /// A text that the part of the pattern before the group may match.
     before: String,
-    /// A text that what follows the group may match.
+    /// A text that the part of the pattern after the group may match.
     after: String,
-    /// True if what follows the group matches the empty text rather than a longer one.
+    /// True if the part after the group prefers the empty text to a longer match.
     prefers_empty_after: bool,
 }
 
@@ -84,7 +85,7 @@ impl Default for Around {
 }
 
 impl Around {
-    /// Returns the content of the first group, and notes what stands around it.
+    /// Returns the content of the first group, and records the context around it.
     fn find<'a>(&mut self, pattern: &'a Hir) -> Option<&'a Hir> {
         match pattern.kind() {
             HirKind::Capture(capture) if capture.index == 1 => Some(&capture.sub),
@@ -103,7 +104,7 @@ impl Around {
     }
 }
 
-/// Returns a short text that a pattern matches, apart from positions such as `\b`.
+/// Returns a short text that a pattern matches, ignoring assertions such as `\b`.
 fn example(pattern: &Hir) -> String {
     match pattern.kind() {
         HirKind::Empty | HirKind::Look(_) => String::new(),
@@ -121,7 +122,7 @@ fn example(pattern: &Hir) -> String {
     }
 }
 
-/// Returns true if a pattern, with nothing behind it, always matches the empty text rather than a longer one.
+/// Returns true if a pattern that nothing follows always matches the empty text rather than a longer one.
 fn prefers_empty(pattern: &Hir) -> bool {
     match pattern.kind() {
         HirKind::Empty => true,
@@ -135,7 +136,7 @@ fn prefers_empty(pattern: &Hir) -> bool {
     }
 }
 
-/// Returns true if every match of a pattern contains a character that no number has.
+/// Returns true if every match of a pattern contains a character that no number contains.
 fn is_never_number(pattern: &Hir) -> bool {
     let is_of_number = |letter: char| letter.is_whitespace() || NUMBER_CHARACTERS.contains(letter);
     match pattern.kind() {
@@ -153,7 +154,7 @@ fn is_never_number(pattern: &Hir) -> bool {
     }
 }
 
-/// Returns true if no line matches a pattern. A line has no end of line in it.
+/// Returns true if a pattern matches no line. A line does not contain its line end.
 fn never_matches(pattern: &Hir) -> bool {
     let Some(_) = pattern.properties().minimum_len() else { return true };
     match pattern.kind() {

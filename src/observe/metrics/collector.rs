@@ -15,7 +15,7 @@ use super::values::{MetricValue, ValuesFile};
 use super::{MetricSummary, MetricsInput};
 use crate::event::{Process, Stream};
 use crate::logs::{self, LineSubscriber, TappedLines};
-use crate::observe::export::Board;
+use crate::observe::export::EventFile;
 
 /// Collects the values of metrics.
 pub(super) struct Collector {
@@ -30,12 +30,12 @@ pub(super) struct Collector {
     host: String,
     values: ValuesFile,
     experiments: Option<ExperimentsFile>,
-    board: Option<Board>,
+    event_file: Option<EventFile>,
     sample: Sample,
 }
 
 impl Collector {
-    /// Compiles the definitions, and warns of those that cannot give every value.
+    /// Compiles the definitions, and warns about those that cannot capture every value.
     pub(super) fn new(input: MetricsInput, shared: Arc<SharedMetrics>) -> Collector {
         let mut state = shared.lock();
         let mut definitions = Vec::new();
@@ -69,7 +69,7 @@ impl Collector {
             indexes: BTreeMap::new(),
             values: ValuesFile::new(&input.folder),
             experiments: input.experiments.map(ExperimentsFile::new),
-            board: input.board,
+            event_file: input.event_file,
             host: input.host,
             sample: Sample::default(),
         }
@@ -94,7 +94,7 @@ impl LineSubscriber for Collector {
         if matches!(lines.process, Process::Tool(_)) {
             return;
         }
-        let Collector { scanner, metrics, has_matched, indexes, host, values, experiments, board, .. } = self;
+        let Collector { scanner, metrics, has_matched, indexes, host, values, experiments, event_file, .. } = self;
         let mut guard = self.shared.lock();
         let state: &mut MetricsState = &mut guard;
         if state.lacks_values() {
@@ -133,8 +133,8 @@ impl LineSubscriber for Collector {
             if let Some((file, value)) = experiments {
                 file.write(name, value, time, step, rank.unwrap_or(0));
             }
-            if let (Some(board), Some(value)) = (board.as_ref(), finite) {
-                board.add(name, value, step, time, rank.unwrap_or(0));
+            if let (Some(event_file), Some(value)) = (event_file.as_ref(), finite) {
+                event_file.add(name, value, step, time, rank.unwrap_or(0));
             }
         });
     }
@@ -148,8 +148,8 @@ impl LineSubscriber for Collector {
         if let Some(experiments) = &mut self.experiments {
             experiments.flush();
         }
-        if let Some(board) = &self.board {
-            board.flush();
+        if let Some(event_file) = &self.event_file {
+            event_file.flush();
         }
     }
 
@@ -173,7 +173,7 @@ impl LineSubscriber for Collector {
     }
 }
 
-/// Returns the value of a match, and notes a problem with it.
+/// Returns the value of a match, and records a problem with it.
 fn value_of(found: &Found<'_>, summary: &mut MetricSummary) -> Option<f64> {
     let text = &found.line[found.group.clone()];
     let value = python_float(text);
@@ -189,7 +189,7 @@ fn value_of(found: &Found<'_>, summary: &mut MetricSummary) -> Option<f64> {
     value
 }
 
-/// Returns true if a number goes on behind what a group took of it.
+/// Returns true if the number continues after the part that a group captured.
 fn is_cut(rest: &str) -> bool {
     let rest = rest.as_bytes();
     let digit = |at: usize| rest.get(at).is_some_and(u8::is_ascii_digit);
@@ -201,7 +201,7 @@ fn is_cut(rest: &str) -> bool {
     }
 }
 
-/// Warns if the platform, which reads footplate's prefix too, sees another value than the script wrote.
+/// Warns if the platform sees another value than the script wrote, because it also reads footplate's prefix.
 fn warn_of_prefix(definition: &CompiledMetric, found: &Found<'_>, prefix: &str) {
     let line = format!("{prefix}{}", found.line);
     let own = &found.line[found.group.clone()];

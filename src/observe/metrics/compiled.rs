@@ -1,4 +1,4 @@
-//! One metric definition, ready to be looked for.
+//! A metric definition, compiled for the search.
 
 use regex_syntax::hir::Hir;
 
@@ -18,7 +18,7 @@ pub(super) struct CompiledMetric {
     pub(super) core: Core,
     /// The structure of the pattern.
     pub(super) hir: Hir,
-    /// The defect that shows before a line is there.
+    /// The defect that was found before the job wrote a line.
     pub(super) defect: Option<Defect>,
 }
 
@@ -26,17 +26,17 @@ impl CompiledMetric {
     /// Compiles a definition.
     ///
     /// # Errors
-    /// The pattern is not valid, has something that the `regex` crate cannot do, or is too large.
+    /// The pattern is not valid, uses a feature that the `regex` crate lacks, or is too large.
     pub(super) fn compile(given: &MetricDefinition) -> Result<CompiledMetric, PatternError> {
         let translated = translate(&given.pattern)?;
         let hir = regex_syntax::parse(&translated).map_err(|_| PatternError::TooLarge)?;
         let core = Core::of(&hir).ok_or(PatternError::TooLarge)?;
-        // A clone compiles the core for itself, and is freed.
+        // The clone compiles its own core, which is freed afterwards.
         let defect = defect(&hir, &core.clone());
         Ok(CompiledMetric { name: given.name.clone(), pattern: given.pattern.clone(), core, hir, defect })
     }
 
-    /// Returns the words of the pattern that stand for themselves, for a search for similar lines.
+    /// Returns the literal words of the pattern, for finding similar lines.
     pub(super) fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         collect_words(&self.hir, &mut words);

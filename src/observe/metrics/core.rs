@@ -1,7 +1,7 @@
-//! The part of a pattern that has to be searched for.
+//! The core of a pattern: the part that has to be searched for.
 //!
 //! Many patterns of users begin and end with `.*`, which a search engine follows through the whole line, character by
-//! character. The first one only asks for the last occurrence of the rest, and the last one for nothing at all.
+//! character. The first `.*` only selects the last occurrence of the rest, and the last `.*` changes nothing at all.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -13,25 +13,26 @@ use regex_syntax::hir::{self, Class, ClassUnicode, ClassUnicodeRange, Dot, Hir, 
 /// The maximum size of a compiled pattern, in bytes.
 const MAX_COMPILED: usize = 2 << 20;
 
-/// The maximum size of the states that a pattern keeps while it runs, in bytes. With more, it would only be faster on lines that
-/// no other pattern sees.
+/// The maximum size of the states that a pattern keeps while it runs, in bytes. A larger cache would only help on
+/// lines that no other pattern is tried on.
 const MAX_CACHE: usize = 64 << 10;
 
-/// The maximum number of occurrences of a core that are looked at in a line. Looking for each one could take the square of the
-/// line's length.
+/// The maximum number of occurrences of a core that are inspected in a line. Inspecting all of them could take time
+/// proportional to the square of the line's length.
 const MAX_OCCURRENCES: usize = 16;
 
 /// The part of a pattern without `.*` around it.
 #[derive(Clone, Debug)]
 pub(super) struct Core {
-    /// The core for lines of ASCII. It takes a small part of the memory, because a class such as `\S` has hundreds of ranges.
-    /// Compiled when there is a line to search, like all of these: many definitions of a job match nothing, or only lines of
-    /// ASCII.
+    /// The core for lines of ASCII. It needs much less memory than the other one, in which a class such as `\S` has
+    /// hundreds of ranges. Like the other engines here, it is compiled when the first line must be searched, because
+    /// many definitions match nothing, or only lines of ASCII.
     in_ascii: OnceLock<Option<Compiled>>,
     /// The core for other lines.
     in_text: OnceLock<Option<Compiled>>,
     core: Hir,
-    /// The texts that each match contains, one behind the other. Empty if the search engine itself looks for the only one.
+    /// The texts that each match contains, in this order. Empty if there is only one, which the search engine itself
+    /// looks for.
     texts: Vec<memmem::Finder<'static>>,
     wanted: Occurrence,
     /// The whole pattern, for lines with many occurrences of the core.
@@ -39,14 +40,14 @@ pub(super) struct Core {
     pattern: String,
 }
 
-/// A search engine, and the place of the first group in what it finds.
+/// A search engine, and the position of the first group in its matches.
 #[derive(Clone, Debug)]
 struct Compiled {
     regex: Regex,
     group: Group,
 }
 
-/// The occurrence of a core in a line that is the match.
+/// The occurrence of the core that is the match of the pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Occurrence {
     First,
@@ -54,12 +55,12 @@ enum Occurrence {
     Last,
 }
 
-/// The place of the first group in a match.
+/// The position of the first group in a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Group {
     /// The numbers of bytes between the beginning of the match and the group, and between the group and the end of the match.
     Within(usize, usize),
-    /// The search engine has to tell, which takes it as long as the search.
+    /// The search engine has to report the position, which takes as long as the search itself.
     Told,
 }
 
@@ -76,7 +77,7 @@ impl Core {
             texts.all.clear();
         }
         let finders = texts.all.iter().map(|text| memmem::Finder::new(text).into_owned());
-        // That for lines of ASCII is smaller.
+        // The core for lines of ASCII is smaller.
         Compiled::of(&core)?;
         Some(Core {
             in_ascii: OnceLock::new(),
@@ -89,7 +90,8 @@ impl Core {
         })
     }
 
-    /// Returns `None` if a line does not match the pattern, and else the place of the first group, if it takes part in the match.
+    /// Searches a line. Returns `None` if the line does not match the pattern. Otherwise returns the range of the
+    /// first group, if the group takes part in the match.
     pub(super) fn search(&self, line: &str) -> Option<Option<Range<usize>>> {
         let mut rest = line.as_bytes();
         for text in &self.texts {
@@ -129,7 +131,7 @@ impl Compiled {
         Some(Compiled { regex: compile(&core.to_string())?, group: group_of(core) })
     }
 
-    /// Returns the beginning of the first match from a place on, and its first group.
+    /// Returns the start of the first match at or after `from`, and its first group.
     fn next(&self, line: &str, from: usize, places: &mut CaptureLocations) -> Option<(usize, Option<Range<usize>>)> {
         match self.group {
             Group::Within(before, after) => {
@@ -148,7 +150,7 @@ fn compile(pattern: &str) -> Option<Regex> {
     RegexBuilder::new(pattern).size_limit(MAX_COMPILED).dfa_size_limit(MAX_CACHE).build().ok()
 }
 
-/// Returns a pattern that finds the same in lines of ASCII, with classes of bytes.
+/// Returns a pattern that has the same matches in lines of ASCII, written with classes of bytes.
 fn for_ascii(pattern: &Hir) -> Hir {
     let all = |parts: &[Hir]| parts.iter().map(for_ascii).collect();
     match pattern.kind() {
@@ -199,7 +201,7 @@ fn without_any(pattern: &Hir) -> (Hir, Occurrence) {
     (Hir::concat(parts.to_vec()), wanted)
 }
 
-/// Finds out where the first group is in every match.
+/// Finds the position of the first group in every match.
 fn group_of(core: &Hir) -> Group {
     let parts = if let HirKind::Concat(parts) = core.kind() { &parts[..] } else { std::slice::from_ref(core) };
     let is_capture = |part: &Hir| matches!(part.kind(), HirKind::Capture(capture) if capture.index == 1);
@@ -238,11 +240,11 @@ fn is_any(part: &Hir) -> Option<bool> {
     }
 }
 
-/// The texts of a pattern.
+/// The texts that every match of a pattern contains.
 #[derive(Default)]
 struct Texts {
     all: Vec<Vec<u8>>,
-    /// The text that may go on.
+    /// The text that the next part may extend.
     current: Vec<u8>,
 }
 

@@ -22,7 +22,7 @@ struct Entry<'a> {
     step: Option<u64>,
 }
 
-/// The file, which exists from the first value on.
+/// The file, which is created with the first value.
 #[derive(Debug)]
 pub(super) struct ExperimentsFile {
     path: PathBuf,
@@ -50,7 +50,7 @@ impl ExperimentsFile {
         self.note(written);
     }
 
-    /// Writes what is still in memory.
+    /// Writes the values that are still in memory.
     pub(super) fn flush(&mut self) {
         let flushed = self.file.as_mut().map_or(Ok(()), Write::flush);
         self.note(flushed);

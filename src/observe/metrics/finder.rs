@@ -5,28 +5,29 @@ use memchr::memmem;
 
 use super::windows::Windows;
 
-/// The length below which a text is searched for by itself. Together with others it would make the common search slow.
+/// The length below which a text is searched for on its own. Together with others, it would slow the common search
+/// down.
 const SHORT: usize = 3;
 
-/// Finds lines that contain a window of some pattern, and tells of which patterns.
+/// Finds lines that contain a window of a pattern, and reports the patterns.
 #[derive(Debug)]
 pub(super) struct Finder {
     /// Searches a block for all longer windows at once.
     search: Search,
-    /// Search for short windows, with the place of the next one in the current block.
+    /// The searches for short windows, each with the position of its next occurrence in the current block.
     short: Vec<(memmem::Finder<'static>, Next)>,
     /// Finds all windows of a line. `None` if there are none.
     on_line: Option<AhoCorasick>,
     /// The patterns of each window.
     owners: Vec<Vec<usize>>,
-    /// The patterns without windows, which must be tried on each line.
+    /// The patterns without windows, which must be tried on every line.
     always: Vec<usize>,
 }
 
 #[derive(Debug)]
 enum Search {
     Nothing,
-    /// The processor's own instructions, for up to some 60 texts.
+    /// A search with vector instructions of the processor, for up to about 60 texts.
     Packed(packed::Searcher),
     Automaton(AhoCorasick),
 }
@@ -65,7 +66,7 @@ impl Finder {
         Finder {
             search,
             short: short.iter().map(|text| (memmem::Finder::new(text).into_owned(), Next::Unknown)).collect(),
-            // It sees few lines, and takes a small part of the memory of the faster form.
+            // This automaton sees few lines, and needs much less memory than the faster form.
             on_line: if texts.is_empty() {
                 None
             } else {
@@ -81,7 +82,7 @@ impl Finder {
         self.short.iter_mut().for_each(|(_, next)| *next = Next::Unknown);
     }
 
-    /// Returns the place of the first text at or behind `from`. Its line must be tried.
+    /// Returns the position of the first text at or after `from`. The line that contains it must be tried.
     pub(super) fn next(&mut self, block: &[u8], from: usize) -> Option<usize> {
         if !self.always.is_empty() {
             return (from < block.len()).then_some(from);
@@ -103,8 +104,8 @@ impl Finder {
         first
     }
 
-    /// Calls `take` with each pattern that must be tried on a line, of which the part before its first text may be missing. A
-    /// pattern may come more than once.
+    /// Calls `take` with each pattern that must be tried on a line, whose beginning, up to its first text, may be
+    /// missing. A pattern may be passed more than once.
     pub(super) fn patterns_of(&self, line: &[u8], mut take: impl FnMut(usize)) {
         if let Some(on_line) = &self.on_line {
             for found in on_line.find_overlapping_iter(line) {

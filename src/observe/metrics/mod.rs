@@ -1,14 +1,16 @@
 //! The metrics of a job: the values that its metric definitions find in the lines of the script.
 //!
-//! The platform's scraper reads definitions as patterns in Python's syntax, looks for them in each line of standard output and
-//! error, and takes the first group of the first match as the value. This module does the same, beside the relay, with the lines
-//! as the script wrote them. `metrics.jsonl` gets every value, thinned if there are many; the run record gets exact counts and
-//! extremes; the platform's Experiments get theirs where it asks for them.
+//! The platform's scraper reads definitions as patterns in Python's syntax, looks for them in each line of standard
+//! output and error, and takes the first group of the first match as the value. This module does the same, beside the
+//! relay, with the lines as the script wrote them. It writes every value to `metrics.jsonl`, thinned if there are
+//! many. It adds exact counts and extremes to the run record, and writes the file of the platform's Experiments if
+//! the platform provides a folder for it.
 //!
-//! A definition never fails a job: what is wrong with it is said in the log.
+//! A definition never fails a job. Its problems are logged.
 //!
-//! Most lines match nothing, so whole blocks are searched for short texts that are rare in this job's output and of which every
-//! match must contain one ([`windows`]). Only a line with such a text is tried with its patterns.
+//! Most lines match nothing, so whole blocks are searched for short texts ([`windows`]). Each text is rare in this
+//! job's output, and every match of a pattern contains one of the pattern's texts. A pattern is tried only on lines
+//! with one of its texts.
 
 mod checks;
 mod collector;
@@ -37,28 +39,28 @@ pub use summary::{MetricSummary, TuningSummary};
 use collector::Collector;
 use state::SharedMetrics;
 
-use super::export::Board;
+use super::export::EventFile;
 use crate::job::config::MetricDefinition;
 use crate::logs::Tap;
 
-/// The time that the last lines may take to be searched.
+/// The time limit for searching the last lines.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The facts that are needed to collect the metrics of a job on this host.
+/// The input of the collector of metrics on this host.
 #[derive(Debug)]
 pub struct MetricsInput {
     /// The definitions.
     pub definitions: Vec<MetricDefinition>,
-    /// The metric by which a tuning job judges this job.
+    /// The metric by which a tuning job rates this job.
     pub objective: Option<String>,
     /// The name of this host.
     pub host: String,
     /// The folder of metrics.jsonl.
     pub folder: PathBuf,
-    /// The folder of the platform's Experiments, if it has one.
+    /// The folder of the platform's Experiments, if the platform has set one.
     pub experiments: Option<PathBuf>,
-    /// The event file for TensorBoard, if it is asked for.
-    pub board: Option<Board>,
+    /// The event file for TensorBoard, if it was requested.
+    pub event_file: Option<EventFile>,
 }
 
 /// The metrics of this host.
@@ -69,7 +71,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Begins to collect metrics from the lines of a tap, on the tap's thread, where the definitions are compiled, too.
+    /// Begins to collect metrics from the lines of a tap, on the tap's thread, where the definitions are compiled
+    /// too.
     ///
     /// # Errors
     /// The kernel refuses a thread.
@@ -95,7 +98,7 @@ impl Metrics {
         self.shared.lock().metrics.clone()
     }
 
-    /// Returns the state of the tuning job's objective, if the job is one of a tuning job.
+    /// Returns the state of the tuning job's objective, if this job belongs to a tuning job.
     pub fn tuning(&self) -> Option<TuningSummary> {
         self.shared.lock().tuning()
     }

@@ -1,7 +1,7 @@
 //! Numbers as Python's `float` reads them.
 
-/// Returns the number that Python's `float` makes of a text: with white space around it, and `_` between digits. `None` if
-/// Python refuses it.
+/// Returns the number that Python's `float` returns for a text. White space around the number and `_` between digits
+/// are accepted. `None` if Python refuses the text.
 pub(super) fn python_float(text: &str) -> Option<f64> {
     let text = text.trim_matches(|letter: char| letter.is_whitespace() || ('\x1c'..='\x1f').contains(&letter));
     if !text.contains('_') {

@@ -1,9 +1,9 @@
 //! The rarity of short texts in a job's output, estimated from pairs of bytes.
 
-/// The weight of a pair that was never seen, in pairs.
+/// The weight of a pair of bytes that was never seen, as a number of pairs.
 const UNSEEN: f32 = 0.1;
 
-/// Lines as training scripts write them, for a first estimate before a job has written anything.
+/// Lines such as training scripts write, for a first estimate before the job has written anything.
 const TYPICAL: &[u8] = b"\
 2024-05-21 16:08:34,211 INFO train.py:118 - epoch 12/90 step 23500 loss: 0.4312 accuracy: 0.8731 lr: 0.00012 time: 0.351s\n\
 Epoch [3/10], Step [100/600], Loss: 0.1234, train_loss=1.2345e-05, val_loss=0.2345, val_acc=0.9123\n\
@@ -22,12 +22,12 @@ pub(super) struct Rarity {
 }
 
 impl Rarity {
-    /// Returns the estimate for output that nothing is known of.
+    /// Returns the estimate for output about which nothing is known.
     pub(super) fn typical() -> Rarity {
         Rarity::of(TYPICAL)
     }
 
-    /// Counts the pairs of a sample.
+    /// Counts the pairs of bytes in a sample.
     pub(super) fn of(sample: &[u8]) -> Rarity {
         let mut rarity = Rarity { pairs: vec![0; 1 << 16], singles: [0; 256], total: 0 };
         for pair in sample.windows(2) {
@@ -38,7 +38,7 @@ impl Rarity {
         rarity
     }
 
-    /// Returns the estimated frequency of a text at a place of the output, as a share of all places.
+    /// Returns the estimated frequency of a text, as a share of all positions in the output.
     pub(super) fn frequency(&self, text: &[u8]) -> f32 {
         let Some(first) = text.first() else { return 1.0 };
         let share = |count: u32, of: u32, kinds: f32| (count as f32 + UNSEEN) / (of as f32 + UNSEEN * kinds);

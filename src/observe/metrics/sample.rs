@@ -23,7 +23,7 @@ impl Sample {
         self.last.extend(rest);
     }
 
-    /// Returns what is kept.
+    /// Returns the beginning and the end of the output.
     pub(super) fn text(&self) -> String {
         let (one, other) = self.last.as_slices();
         String::from_utf8_lossy(&[&self.first[..], b"\n", one, other].concat()).into_owned()

@@ -8,13 +8,14 @@ use super::finder::Finder;
 use super::rarity::Rarity;
 use super::windows::Windows;
 
-/// The size of the beginning of the output from which it is learned which texts are rare, in bytes.
+/// The size of the beginning of the output that shows which texts are rare, in bytes.
 const SAMPLE: usize = 64 << 10;
 
-/// The number of bytes for each line that is tried in vain above which the windows are chosen anew: about 5 % of the lines.
+/// The number of bytes per line tried in vain below which the windows are chosen again. It means that about 5 % of
+/// the lines are tried in vain.
 const BYTES_FOR_EACH_VAIN_LINE: usize = 2000;
 
-/// The number of bytes after which it is decided whether the windows are good.
+/// The number of bytes after which the windows are rated.
 const TRIAL: usize = 4 << 20;
 
 /// The maximum number of times that windows are chosen.
@@ -27,7 +28,7 @@ pub(super) struct Found<'a> {
     pub(super) number: usize,
     /// The line, without the end of line.
     pub(super) line: &'a str,
-    /// The place of the first group in the line.
+    /// The range of the first group in the line.
     pub(super) group: Range<usize>,
 }
 
@@ -37,7 +38,7 @@ pub(super) struct Scanner {
     definitions: Vec<CompiledMetric>,
     finder: Finder,
     choice: Choice,
-    /// The number of the line in which a definition was tried last, for each definition.
+    /// For each definition, the number of the line on which it was last tried.
     tried: Vec<u64>,
     line: u64,
 }
@@ -45,11 +46,11 @@ pub(super) struct Scanner {
 /// The state of the choice of windows.
 #[derive(Debug)]
 struct Choice {
-    /// The beginning of the output, until there is enough of it.
+    /// The beginning of the output, until it is long enough.
     sample: Vec<u8>,
     /// The number of choices so far.
     number: u32,
-    /// The bytes and the lines tried in vain since the last choice.
+    /// The number of bytes, and of lines tried in vain, since the last choice.
     bytes: usize,
     vain: usize,
 }
@@ -71,8 +72,8 @@ impl Scanner {
         &self.definitions
     }
 
-    /// Looks for values in a block of whole lines. Calls `found` with each definition that matches a line, once, with its first
-    /// match.
+    /// Searches a block of whole lines for values. Calls `found` once for each definition that matches a line, with
+    /// its first match.
     pub(super) fn scan(&mut self, block: &[u8], mut found: impl FnMut(&CompiledMetric, &Found<'_>)) {
         self.finder.begin();
         let mut at = 0;
@@ -83,7 +84,7 @@ impl Scanner {
             let matched = if memchr::memchr(b'\r', whole).is_none() {
                 self.try_line(whole, hit - start, &mut found)
             } else {
-                // A carriage return ends a line, too.
+                // A carriage return ends a line too.
                 let lines = whole.split(|byte| *byte == b'\r').filter(|line| !line.is_empty());
                 lines.filter(|line| self.try_line(line, 0, &mut found)).count() > 0
             };
@@ -96,7 +97,8 @@ impl Scanner {
         self.learn(block);
     }
 
-    /// Tries the definitions that may match a line, which contains no text before `first`. Returns true if one does.
+    /// Tries the definitions that may match a line. The line contains no text before `first`. Returns true if one
+    /// matches.
     fn try_line(&mut self, line: &[u8], first: usize, found: &mut impl FnMut(&CompiledMetric, &Found<'_>)) -> bool {
         self.line += 1;
         let text = match std::str::from_utf8(line) {
@@ -119,7 +121,7 @@ impl Scanner {
         matched
     }
 
-    /// Chooses other windows once the job's own output is known, and again if they are found too often.
+    /// Chooses other windows once the job's own output is known, and again if they occur too often.
     fn learn(&mut self, block: &[u8]) {
         let choice = &mut self.choice;
         if choice.number == 0 {
@@ -190,7 +192,7 @@ mod tests {
         }
         assert!(scanner.choice.number >= 1);
         assert_eq!(seen, 2 * scanned / line.len());
-        // The words come in each line now, and the windows stay those of the patterns.
+        // The words now appear in every line, and the windows stay those of the patterns.
         let vain = b"loss of step\n".repeat(100_000);
         for _ in 0..8 {
             assert_eq!(values(&mut scanner, &vain), []);

@@ -17,20 +17,20 @@ impl SharedMetrics {
 /// The state of all metrics of this host.
 #[derive(Debug, Default)]
 pub(super) struct MetricsState {
-    /// Each metric by its name, in the order of the definitions.
+    /// Each metric with its name, in the order of the definitions.
     pub(super) metrics: Vec<(String, MetricSummary)>,
-    /// The metric by which a tuning job judges this job.
+    /// The metric by which a tuning job rates this job.
     objective: Option<String>,
-    /// The number of lines that were not looked at, because there were too many at once.
+    /// The number of lines that were not searched, because there were too many at once.
     pub(super) unread: u64,
-    /// Changes with the state.
+    /// A number that changes with the state.
     pub(super) version: u64,
     /// A line for each metric, once the script has ended.
     pub(super) words: Vec<String>,
 }
 
 impl MetricsState {
-    /// Returns the number of a metric, a new one if there is none of that name.
+    /// Returns the number of a metric. Adds the metric if there is none of that name.
     pub(super) fn metric(&mut self, name: &str) -> usize {
         self.version += 1;
         self.metrics.iter().position(|(own, _)| own == name).unwrap_or_else(|| {
@@ -69,7 +69,7 @@ impl MetricsState {
         self.metrics.iter().any(|(_, summary)| summary.count == 0)
     }
 
-    /// Keeps the last words about each metric, and adds those about the objective.
+    /// Stores the final lines about the metrics, and adds one about the objective.
     pub(super) fn finish(&mut self, mut words: Vec<String>) {
         if let Some(tuning) = self.tuning().filter(|tuning| tuning.seen == 0) {
             words.push(format!(

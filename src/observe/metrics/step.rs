@@ -1,4 +1,4 @@
-//! The step that a line states beside a value.
+//! The step that a line contains beside a value.
 
 /// The words for a step, the most exact first.
 const WORDS: [&str; 5] = ["global_step", "step", "iteration", "iter", "epoch"];
@@ -6,7 +6,7 @@ const WORDS: [&str; 5] = ["global_step", "step", "iteration", "iter", "epoch"];
 /// The maximum number of characters between the word and its number, such as `": ` or ` [`.
 const MAX_BETWEEN: usize = 4;
 
-/// Returns the step that a line states, such as 100 for `Epoch [1/10], Step [100/600]`.
+/// Returns the step that a line contains, such as 100 for `Epoch [1/10], Step [100/600]`.
 pub(super) fn step_of(line: &str) -> Option<u64> {
     WORDS.iter().find_map(|word| after_word(line.as_bytes(), word.as_bytes()))
 }

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::compiled::CompiledMetric;
 
-/// The maximum length of a line in a message, in characters.
+/// The maximum length of a quoted line in a message, in characters.
 const EXCERPT: usize = 160;
 
-/// A metric, as the run record has it.
+/// A metric, as the run record stores it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct MetricSummary {
     /// The number of values, finite or not.
@@ -18,18 +18,18 @@ pub struct MetricSummary {
     pub first: Option<f64>,
     /// The last finite value.
     pub last: Option<f64>,
-    /// The least finite value.
+    /// The smallest finite value.
     pub min: Option<f64>,
-    /// The greatest finite value.
+    /// The largest finite value.
     pub max: Option<f64>,
     /// The number of values that are NaN or infinite.
     pub not_finite: u64,
     /// The problem with the definition or its lines.
     pub problem: Option<String>,
-    /// True if the pattern took only a part of a number.
+    /// True if the pattern captured only a part of a number.
     #[serde(skip)]
     pub is_cut: bool,
-    /// The number of the last values that are all equal.
+    /// The number of equal values at the end.
     #[serde(skip)]
     pub unchanged: u64,
 }
@@ -50,18 +50,19 @@ impl MetricSummary {
     }
 }
 
-/// The tuning objective, as the run record has it.
+/// The tuning objective, as the run record stores it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TuningSummary {
     /// The name of the metric that the tuning job reads.
     pub objective: String,
-    /// The number of its values.
+    /// The number of values of that metric.
     pub seen: u64,
-    /// The name of a definition that looks like it, if no definition has its name.
+    /// The name of a definition that is similar, if no definition has the objective's name.
     pub nearest: Option<String>,
 }
 
-/// The line of the log for a metric at the end of the script. `nearest` is a line of the script that looks like the pattern.
+/// Returns the log line for a metric at the end of the script. `nearest` is a line of the script that resembles the
+/// pattern.
 pub(super) fn in_words(name: &str, summary: &MetricSummary, pattern: &str, nearest: Option<&str>) -> String {
     let MetricSummary { count, first, last, min, max, not_finite, problem, .. } = summary;
     let problem = problem.as_ref().map(|problem| format!("; {problem}")).unwrap_or_default();
@@ -82,13 +83,13 @@ pub(super) fn in_words(name: &str, summary: &MetricSummary, pattern: &str, neare
     }
 }
 
-/// Returns a line as a message shows it.
+/// Returns a line in the form in which a message quotes it.
 pub(super) fn excerpt(line: &str) -> String {
     let shown: String = line.trim().chars().take(EXCERPT).collect();
     if shown.len() < line.trim().len() { format!("{shown}…") } else { shown }
 }
 
-/// A line among which the nearest one to a pattern is looked for.
+/// A line that may be the nearest one to a pattern.
 #[derive(Debug)]
 pub(super) struct Candidate<'a> {
     line: &'a str,
@@ -103,14 +104,15 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// Returns the line that has the most words of a definition's pattern, if it has any. Lines with a digit win.
+/// Returns the line that contains the most words of a definition's pattern, if any line contains one. Lines with a
+/// digit win.
 pub(super) fn nearest<'a>(definition: &CompiledMetric, candidates: &[Candidate<'a>]) -> Option<&'a str> {
     let words = definition.words();
     let score = |candidate: &Candidate<'_>| {
         (words.iter().filter(|word| candidate.lower_case.contains(*word)).count(), candidate.has_digit)
     };
     let scored = candidates.iter().map(|candidate| (score(candidate), candidate.line));
-    // The first of equal ones.
+    // Of equal lines, the first wins.
     let best = scored.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
     (best.0.0 > 0).then_some(best.1)
 }

@@ -1,10 +1,11 @@
 //! Translation of a pattern of Python's `re` into the syntax of the `regex` crate.
 //!
-//! The platform reads metric definitions as patterns of Python 3. Most of their syntax means the same to the `regex` crate. This
-//! translator writes the rest in another way (`{,3}`, `\Z`, `\012`, `(?#…)`, `{` that begins no count, classes such as `[[a]`)
-//! and refuses what the crate cannot do, by name.
+//! The platform reads metric definitions as patterns of Python 3. Most of their syntax means the same to the `regex`
+//! crate. This translator rewrites the rest (`{,3}`, `\Z`, `\012`, `(?#…)`, `{` that begins no count, classes such as
+//! `[[a]`). It refuses features that the crate lacks, and names them.
 //!
-//! The platform's log shows a tab as `#011`, and definitions are written for that. So `#011` also matches a tab.
+//! The platform's log shows a tab as `#011`, and definitions are written with that in mind. So `#011` also matches a
+//! tab.
 
 mod classes;
 
@@ -13,21 +14,21 @@ use std::fmt::Write as _;
 
 use thiserror::Error;
 
-/// The reason for which a pattern cannot be used.
+/// The reason why a pattern cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PatternError {
-    /// Python refuses it, too.
+    /// Python refuses the pattern too.
     #[error("Python's re refuses it: {problem} at position {position}")]
     Invalid {
         /// The problem, as a noun phrase.
         problem: String,
-        /// The position, in characters from 0.
+        /// The position, in characters, counted from 0.
         position: usize,
     },
-    /// Python can do it, and footplate cannot.
+    /// Python supports the feature with this name, but footplate does not.
     #[error("it has {0}, which footplate cannot read")]
     Unsupported(&'static str),
-    /// It is larger than what footplate spends on a pattern.
+    /// The pattern is too large for footplate to compile.
     #[error("its counts make it too large")]
     TooLarge,
 }
@@ -38,7 +39,7 @@ const MAX_DEPTH: usize = 50;
 /// Returns a pattern of Python 3 in the syntax of the `regex` crate. Its groups have the same numbers.
 ///
 /// # Errors
-/// Python refuses the pattern, or the crate has nothing that means the same.
+/// Python refuses the pattern, or the crate has no equivalent.
 pub fn translate(pattern: &str) -> Result<String, PatternError> {
     let mut translator = Translator {
         chars: pattern.chars().collect(),
@@ -168,14 +169,14 @@ impl Translator {
         Ok(())
     }
 
-    /// Returns true if `#011` follows: the platform's log shows a tab so.
+    /// Returns true if `#011` follows, which stands for a tab in the platform's log.
     fn is_escaped_tab(&self) -> bool {
         let is_quantified = self.chars.get(self.at + 3).is_some_and(|next| "*+?{".contains(*next));
         self.chars[self.at..].starts_with(&['0', '1', '1']) && !is_quantified
     }
 
     fn literal(&mut self, character: char) {
-        // The crate's `\<` and `\>` are positions.
+        // In the crate, `\<` and `\>` are word boundaries.
         if character.is_ascii_alphanumeric() || "_ <>".contains(character) || !character.is_ascii() {
             self.out.push(character);
         } else if character.is_ascii_graphic() {
@@ -205,7 +206,7 @@ impl Translator {
         Ok(())
     }
 
-    /// Reads a count such as `{2,3}` after its brace. Returns `None` if the brace stands for itself.
+    /// Reads a count such as `{2,3}` after its brace. Returns `None` if the brace is literal.
     fn count(&mut self) -> Result<Option<String>, PatternError> {
         let start = self.at;
         let least = self.digits();
@@ -235,7 +236,8 @@ impl Translator {
         self.chars[start..self.at].iter().collect()
     }
 
-    /// Reads a group after its parenthesis. Returns what stands before the next item now, or `None` if nothing changed.
+    /// Reads a group after its parenthesis. Returns the kind of item that now precedes the next one, or `None` if
+    /// that did not change.
     fn group(&mut self, depth: usize) -> Result<Option<Before>, PatternError> {
         let (was_ascii, was_verbose) = (self.is_ascii, self.is_verbose);
         let start = self.at - 1;
@@ -301,7 +303,7 @@ impl Translator {
         Ok(name)
     }
 
-    /// Reads flags. Returns true if they hold for the whole pattern, `(?i)`, and false if a group follows, `(?i:…)`.
+    /// Reads flags. Returns true for flags of the whole pattern, `(?i)`, and false if a group follows, `(?i:…)`.
     fn flags(&mut self, start: usize) -> Result<bool, PatternError> {
         let mut flags = String::new();
         let mut is_off = false;

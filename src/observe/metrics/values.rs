@@ -12,7 +12,7 @@ const NAME: &str = "metrics.jsonl";
 /// The limits of the file.
 const LIMITS: Limits = Limits { lines: 100_000, size: 20_000_000 };
 
-/// The stride at which thinning does not help any more, because each value is the first of its metric and rank.
+/// The stride at which thinning cannot help any more, because each value is the first one of its metric and rank.
 const MAX_STRIDE: u64 = 1 << 40;
 
 /// A value of a metric.
@@ -28,7 +28,7 @@ pub(super) struct MetricValue<'a> {
     pub(super) time: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) step: Option<u64>,
-    /// The number of the value among those of its metric and rank, from 0.
+    /// The index of the value among those of its metric and rank, counted from 0.
     pub(super) index: u64,
     pub(super) host: &'a str,
     /// The rank. `None` if a launcher of the image writes for several ranks.
@@ -37,11 +37,11 @@ pub(super) struct MetricValue<'a> {
     pub(super) stream: &'static str,
 }
 
-/// The file, which exists from the first value on.
+/// The file, which is created with the first value.
 #[derive(Debug)]
 pub(super) struct ValuesFile {
     file: JsonLines,
-    /// Each value whose index is a multiple of it is kept.
+    /// The stride: values are kept if their index is a multiple of it.
     stride: u64,
 }
 
@@ -55,7 +55,7 @@ impl ValuesFile {
         ValuesFile { file: JsonLines::new(folder, NAME, limits), stride: 1 }
     }
 
-    /// Returns false if the value of this index is left out, because there are many.
+    /// Returns false if the value of this index is left out because there are many values.
     pub(super) fn keeps(&self, index: u64) -> bool {
         index.is_multiple_of(self.stride)
     }
@@ -67,17 +67,17 @@ impl ValuesFile {
         }
     }
 
-    /// Returns how many of a number of values of one metric and rank are left out because there are many.
+    /// Returns how many of `values` values of one metric and rank are left out because there are many.
     pub(super) fn left_out(&self, values: u64) -> u64 {
         values - values.div_ceil(self.stride)
     }
 
-    /// Writes what is still in memory.
+    /// Writes the values that are still in memory.
     pub(super) fn flush(&mut self) {
         self.file.flush();
     }
 
-    /// Doubles the stride until the file is at most half as large as it may be.
+    /// Doubles the stride until the file has at most half of its maximum size.
     fn thin(&mut self) {
         while !self.file.is_thin() && self.stride < MAX_STRIDE {
             self.stride *= 2;
@@ -89,7 +89,8 @@ impl ValuesFile {
     }
 }
 
-/// Returns the index of a line of the file. No text in a line can look like the key, because its quotes would be escaped.
+/// Returns the index in a line of the file. No text in a line can look like the key, because its quotes would be
+/// escaped.
 fn index_of(line: &[u8]) -> Option<u64> {
     const KEY: &[u8] = b"\"index\":";
     let digits = &line[memchr::memmem::find(line, KEY)? + KEY.len()..];

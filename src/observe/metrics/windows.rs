@@ -1,13 +1,14 @@
-//! Short texts of which every match of a pattern contains at least one.
+//! Windows: short texts, at least one of which is in every match of a pattern.
 //!
-//! Looking for a few rare texts in a whole block of output costs far less than trying each pattern on each line. Only a line
-//! that contains one of a pattern's texts is tried.
+//! Looking for a few rare texts in a whole block of output costs far less than trying each pattern on each line. Only
+//! a line that contains one of a pattern's texts is tried.
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::rarity::Rarity;
 
-/// The length of a window, in bytes. A longer one is hardly rarer, and short ones of equal length are found faster.
+/// The length of a window, in bytes. A longer one is hardly rarer, and short windows of equal length are found
+/// faster.
 const LENGTH: usize = 4;
 
 /// The maximum number of windows of a pattern.
@@ -20,12 +21,12 @@ const MAX_SPELLINGS: usize = 4;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Windows {
     pub(super) texts: Vec<Vec<u8>>,
-    /// The estimated frequency of any of them.
+    /// The estimated frequency of all windows together.
     frequency: f32,
 }
 
 impl Windows {
-    /// Returns the rarest windows of a pattern. `None` if some match may contain no certain text.
+    /// Returns the rarest windows of a pattern. `None` if no text is certain to appear in every match.
     pub(super) fn of(pattern: &Hir, rarity: &Rarity) -> Option<Windows> {
         match pattern.kind() {
             HirKind::Empty | HirKind::Look(_) => None,
@@ -53,7 +54,7 @@ impl Windows {
         }
     }
 
-    /// Returns the rarest windows among those of the parts and those that lie across parts.
+    /// Returns the rarest windows among those of the parts and those that span several parts.
     fn of_sequence(parts: &[Hir], rarity: &Rarity) -> Option<Windows> {
         let mut best: Option<Windows> = None;
         let mut run: Vec<Vec<Vec<u8>>> = Vec::new();
@@ -72,7 +73,7 @@ impl Windows {
         rarer(best, Windows::of_run(&run, rarity))
     }
 
-    /// Returns the rarest windows of characters that follow each other, each with its spellings.
+    /// Returns the rarest windows of a run of characters, each given with its spellings.
     fn of_run(run: &[Vec<Vec<u8>>], rarity: &Rarity) -> Option<Windows> {
         (0..run.len()).fold(None, |best, start| rarer(best, Windows::at_start(&run[start..], rarity)))
     }
@@ -94,7 +95,7 @@ impl Windows {
     }
 }
 
-/// Returns the characters of a part, each with its spellings. `None` if the part is something else than a text.
+/// Returns the characters of a part, each with its spellings. `None` if the part is not a text.
 fn spellings(part: &Hir) -> Option<Vec<Vec<Vec<u8>>>> {
     match part.kind() {
         HirKind::Literal(literal) => Some(literal.0.iter().map(|byte| vec![vec![*byte]]).collect()),

@@ -23,7 +23,7 @@ pub struct JobFacts {
     pub hosts: Vec<String>,
     /// The instance type of this host.
     pub instance_type: String,
-    /// The entry point or command that the job names.
+    /// The entry point or command that the job's configuration names.
     pub command: Option<String>,
     /// The hyperparameters as a JSON object.
     pub hyperparameters: serde_json::Value,
@@ -135,9 +135,9 @@ pub(super) struct ProcessPart {
     pub started: Option<f64>,
     pub ended: Option<f64>,
     pub exit_code: Option<i32>,
-    /// The number of the signal that ended it.
+    /// The number of the signal that killed it.
     pub signal: Option<i32>,
-    /// True if it was told to end before.
+    /// True if it was told to end before it ended.
     pub followed: bool,
     /// The number of lines on both streams.
     pub lines: u64,
@@ -159,7 +159,7 @@ pub(super) struct UploadPart {
     pub last_error: Option<String>,
 }
 
-/// A hang.
+/// A hang of the job.
 #[derive(Debug, Serialize)]
 pub(super) struct HangPart<'a> {
     /// The means by which the stacks were read.
@@ -170,7 +170,7 @@ pub(super) struct HangPart<'a> {
     pub groups: Vec<HangGroupPart<'a>>,
 }
 
-/// Ranks that were at one place.
+/// Ranks that were all at one place in the code.
 #[derive(Debug, Serialize)]
 pub(super) struct HangGroupPart<'a> {
     pub ranks: &'a [usize],
@@ -182,20 +182,20 @@ pub(super) struct HangGroupPart<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct CheckpointPart {
     pub name: String,
-    /// The time of its last change.
+    /// The time of the checkpoint's last change.
     pub time: f64,
     /// The size of its files, in bytes.
     pub size: u64,
 }
 
-/// The folder of checkpoints.
+/// The checkpoints of this host.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct CheckpointsPart {
-    /// The newest one that was there at the start.
+    /// The newest checkpoint that existed at the start.
     pub found: Option<CheckpointPart>,
-    /// The last one that was written.
+    /// The last checkpoint that was written.
     pub last: Option<CheckpointPart>,
-    /// The number of those that were written.
+    /// The number of checkpoints that were written.
     pub written: u64,
 }
 
@@ -219,7 +219,7 @@ pub(super) struct StopPart {
     pub at: f64,
     /// The time at which processes were killed.
     pub killed: Option<f64>,
-    /// The reason of the kill.
+    /// The reason for the kill.
     pub killed_because: Option<&'static str>,
     /// The last checkpoint that was written after the stop signal.
     pub checkpoint: Option<CheckpointPart>,

@@ -1,4 +1,4 @@
-//! The end of a record whose job ends before its phases do, because footplate itself fails or hangs.
+//! The end of a record whose job ends before its last phase, because footplate itself fails or hangs.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use serde_json::{Map, Value, json};
 use super::document::SCHEMA;
 use super::file::{RecordError, RecordFile};
 use crate::event::Moment;
-use crate::files;
 use crate::redact::visible_json;
+use crate::system::files;
 
 /// The time in which the record's own thread must finish it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The time in which the version on disk must be amended.
+/// The time limit for amending the version on disk.
 const AMENDING: Duration = Duration::from_secs(1);
 
 /// The maximum size of a version that is amended, in bytes.
@@ -29,7 +29,7 @@ type WriteLast = dyn Fn(Moment, i32, String) -> bool + Send + Sync;
 #[derive(Clone)]
 pub struct EarlyEnd {
     folder: PathBuf,
-    /// Has the record's thread write the last version. Returns false if it does not answer.
+    /// Has the record's thread write the last version. Returns false if that thread does not answer.
     write: Arc<WriteLast>,
 }
 
@@ -51,7 +51,8 @@ impl EarlyEnd {
     pub fn write(&self, exit_code: i32, text: &str) {
         let now = Moment::now();
         let (write, of_file) = (Arc::clone(&self.write), text.to_owned());
-        // On another thread, because this one may hold what the record's thread waits for, or be that thread.
+        // This runs on another thread, because the present one may hold a lock that the record's thread waits for, or
+        // may be that thread.
         if files::within(PATIENCE, move || write(now, exit_code, of_file)) == Some(true) {
             return;
         }
@@ -63,7 +64,7 @@ impl EarlyEnd {
     }
 }
 
-/// Notes a failure in the version that is on disk, or begins one.
+/// Records a failure in the version on disk, or begins a new record.
 fn amend(folder: &Path, now: Moment, exit_code: i32, text: &str) -> Result<(), RecordError> {
     let file = RecordFile::open(folder);
     let found = files::read(&file.path(), LARGEST).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());

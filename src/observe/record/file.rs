@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::libc;
 
-use crate::files::create_own as create;
+use crate::system::files::create_own as create;
 
 /// The name of the record.
 const NAME: &str = "run.json";
 
-/// The name of the next version on the way.
+/// The name of the next version while it is being written.
 const NEXT: &str = ".run.json.next";
 
-/// The name of the reserve for the last version.
+/// The name of the file that reserves space for the last version.
 const RESERVE: &str = ".run.json.last";
 
 /// The size of the reserve, in bytes. A record of 128 ranks takes about 40 kB.
@@ -36,7 +36,7 @@ pub(super) struct RecordError {
 #[derive(Debug)]
 pub(super) struct RecordFile {
     folder: PathBuf,
-    /// The file that has the space for the last version. `None` if the file system gives none.
+    /// The file that holds the space for the last version. `None` if the file system cannot reserve space.
     reserve: Option<File>,
 }
 
@@ -46,7 +46,7 @@ impl RecordFile {
         let failed = |action, path: &Path, error| RecordError { action, path: path.to_owned(), error };
         fs::create_dir_all(folder).map_err(|error| failed("make", folder, error))?;
         let reserve = create(&folder.join(RESERVE)).and_then(|file| {
-            // A file system that cannot reserve, such as some network ones, is used as it is.
+            // If a file system cannot reserve space, as with some network ones, the record does without.
             fallocate(file.as_fd(), FallocateFlags::empty(), 0, RESERVED as i64)?;
             Ok(file)
         });
@@ -56,7 +56,7 @@ impl RecordFile {
         Ok(RecordFile { folder: folder.to_owned(), reserve: reserve.ok() })
     }
 
-    /// Opens the record of a job that ends, with its reserve if there is one.
+    /// Opens the record of a job that is ending, with its reserve if there is one.
     pub(super) fn open(folder: &Path) -> RecordFile {
         let reserve = OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(folder.join(RESERVE));
         RecordFile { folder: folder.to_owned(), reserve: reserve.ok() }
@@ -80,7 +80,7 @@ impl RecordFile {
         let path = self.folder.join(RESERVE);
         let written = file.write_all(text.as_bytes()).and_then(|()| file.set_len(text.len() as u64));
         if written.is_err() && text.len() > RESERVED {
-            // It may fit in what the reserve did not take.
+            // The text may fit into the space outside the reserve.
             drop(file);
             return self.replace(text);
         }
@@ -92,7 +92,7 @@ impl RecordFile {
         let record = self.path();
         let put = written.and_then(|()| fs::rename(path, &record));
         put.map_err(|error| {
-            // An incomplete version is of no use.
+            // An incomplete version is useless.
             let _ = fs::remove_file(path);
             RecordError { action: "write", path: record, error }
         })

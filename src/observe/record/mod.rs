@@ -1,9 +1,9 @@
-//! The run record: one JSON file for each host, which says what ran, when, and how it ended.
+//! The run record: one JSON file for each host, which states what ran, when, and how it ended.
 //!
-//! `output/data/footplate/<host>/run.json` has the schema `footplate.run/1`; `docs/reference.md` lists its keys. The file is
-//! replaced in one step, every few seconds while the job runs and once more at its end, also if the disk is full by then:
-//! the space for the last version is reserved at the start. All of it is written by a thread of its own, beside the preparation
-//! of the job, because the folder may be on a slow file system.
+//! `output/data/footplate/<host>/run.json` has the schema `footplate.run/1`; `docs/reference.md` lists its keys. The
+//! file is replaced in one step, every few seconds while the job runs and once more at its end. Even a full disk does
+//! not prevent the last version, because its space is reserved at the start. A separate thread writes the record, in
+//! parallel with the preparation of the job, because the folder may be on a slow file system.
 //!
 //! Every text goes through the redactor. The record never holds a secret.
 
@@ -20,9 +20,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::event::{Event, Events, Moment};
-use crate::kernel;
 use crate::observe::metrics::Metrics;
 use crate::observe::resources::Resources;
+use crate::system::kernel;
 
 use file::RecordFile;
 use state::State;
@@ -30,10 +30,11 @@ use state::State;
 /// The interval at which the file is replaced while the job runs.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// The time for which the script waits for the reservation: on a file system that hangs, the record may be incomplete.
+/// The time for which the start of the script waits for the reservation. On a file system that hangs, the record may
+/// be incomplete.
 const RESERVE_TIME: Duration = Duration::from_millis(100);
 
-/// The time that the last version may take to be written before the job ends without it.
+/// The time limit for the last version, after which the job ends without it.
 const LAST_TIME: Duration = Duration::from_secs(2);
 
 /// The run record of this host.
@@ -45,8 +46,8 @@ pub struct RunRecord {
 #[derive(Debug)]
 struct Shared {
     folder: PathBuf,
-    /// The facts that the thread has not noted yet. `None` once it has ended. The thread alone makes texts of them, because the
-    /// removal of secrets takes time.
+    /// The facts that the thread has not processed yet. `None` once the thread has ended. Only the thread turns facts
+    /// into texts, because removing secrets takes time.
     inbox: Mutex<Option<Vec<News>>>,
     writer: Mutex<Writer>,
     /// Notified when the state of the writer changes.
@@ -60,20 +61,20 @@ enum News {
     Plan(String, Vec<PlannedProcess>),
     Metrics(Metrics),
     Resources(Resources),
-    /// The job is over on this host, before its phases are.
+    /// The job ends on this host before its last phase.
     Over(Moment, i32, String),
 }
 
 /// The state of the thread that writes.
 #[derive(Debug)]
 enum Writer {
-    /// It reserves the space for the last version.
+    /// The thread reserves the space for the last version.
     Reserving,
-    /// It writes versions while the job runs.
+    /// The thread writes versions while the job runs.
     Writing,
-    /// It was told to write the last version.
+    /// The thread was told to write the last version.
     Ending,
-    /// It has ended, or could not be started.
+    /// The thread has ended, or could not be started.
     Ended,
 }
 
@@ -104,7 +105,7 @@ impl RunRecord {
         record
     }
 
-    /// Notes the processes that are planned on this host, with the name of the launcher.
+    /// Records the processes that are planned on this host, and the name of the launcher.
     pub fn plan(&self, launcher: &str, processes: Vec<PlannedProcess>) {
         self.shared.post(News::Plan(launcher.to_owned(), processes));
     }
@@ -124,7 +125,7 @@ impl RunRecord {
         self.shared.wait_while(RESERVE_TIME, |writer| matches!(writer, Writer::Reserving));
     }
 
-    /// Returns the way to finish the record from any thread, for a job that ends before its phases do.
+    /// Returns a handle that can finish the record from any thread, for a job that ends before its last phase.
     pub fn early_end(&self) -> EarlyEnd {
         let shared = Arc::clone(&self.shared);
         let write = move |at, exit_code, text| {
@@ -134,7 +135,7 @@ impl RunRecord {
         EarlyEnd::new(self.shared.folder.clone(), write)
     }
 
-    /// Writes the last version, and waits for it for a short time.
+    /// Writes the last version, and waits for a short time until it is written.
     pub fn finish(self) {
         if !self.shared.finish() {
             tracing::warn!("the run record in {} cannot be finished in time", self.shared.folder.display());
@@ -149,7 +150,7 @@ impl Shared {
         }
     }
 
-    /// Notes in the state what has happened since the last call.
+    /// Adds the facts since the last call to the state.
     fn note_news(&self, state: &mut State) {
         let inbox = lock(&self.inbox).as_mut().map(std::mem::take);
         for news in inbox.into_iter().flatten() {
@@ -183,7 +184,8 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits while the writer is in a state. Returns false if that takes longer than `patience`.
+    /// Waits while the writer is in a state for which `is_so` returns true. Returns false if that takes longer than
+    /// `patience`.
     fn wait_while(&self, patience: Duration, is_so: impl Fn(&Writer) -> bool) -> bool {
         let writer = lock(&self.writer);
         let waited = self.changed.wait_timeout_while(writer, patience, |writer| is_so(writer));
@@ -216,7 +218,7 @@ fn write_until_end(shared: &Shared, mut state: State, facts: impl FnOnce() -> Jo
         }
         written = state.version();
         if let Err(error) = file.replace(&state.text()) {
-            // The last version has space of its own.
+            // The last version has its own space.
             tracing::debug!("the run record is not replaced: {error}");
         }
     }

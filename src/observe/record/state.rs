@@ -1,4 +1,4 @@
-//! The state of a run record: what the events have told so far.
+//! The state of a run record, as the events so far have described it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,17 +21,17 @@ use crate::redact::visible_json;
 /// The maximum length of the evidence of each stream, in bytes.
 const EVIDENCE_SIZE: usize = 8 << 10;
 
-/// The maximum number of earlier attempts that the record holds, the last ones.
+/// The maximum number of earlier attempts in the record. The latest ones are kept.
 const MAX_ATTEMPTS: usize = 20;
 
 /// The content of a record.
 #[derive(Debug)]
 pub(super) struct State {
-    /// Counts the changes.
+    /// The number of changes.
     version: u64,
     job: JobFacts,
     attempt: u32,
-    /// The attempts that were followed by another one, as many of the last as are kept.
+    /// The attempts that were followed by another one. The latest ones are kept.
     attempts: Vec<AttemptPart>,
     started: Moment,
     ended: Option<Moment>,
@@ -45,6 +45,8 @@ pub(super) struct State {
     metrics: Option<Metrics>,
     resources: Option<Resources>,
     stop: Option<StopPart>,
+    /// The time of the stop by the wall clock, as files have theirs.
+    stopped: Option<SystemTime>,
     failure: Option<FailurePart>,
     hang: Option<Arc<HangReport>>,
     /// The evidence of the first process that failed by itself.
@@ -53,8 +55,8 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(started: Moment) -> State {
-        // The first phase began before the job was known.
-        let config = PhasePart { name: JobPhase::Config.name(), start: seconds(started), end: None };
+        // The first phase began before the job's facts were known.
+        let config = PhasePart { name: JobPhase::Config.name(), start: wall_seconds(started.wall), end: None };
         State {
             version: 0,
             job: JobFacts::default(),
@@ -72,6 +74,7 @@ impl State {
             metrics: None,
             resources: None,
             stop: None,
+            stopped: None,
             failure: None,
             hang: None,
             evidence: None,
@@ -104,12 +107,23 @@ impl State {
         self.plan = Some(Plan { launcher: launcher.to_owned(), processes });
     }
 
+    /// Returns a time in Unix seconds, to the millisecond. Times have their true distances, also if the wall clock is set while
+    /// the job runs.
+    fn seconds(&self, moment: Moment) -> f64 {
+        let Moment { monotonic, wall } = self.started;
+        let at = match moment.monotonic.checked_duration_since(monotonic) {
+            Some(after) => wall + after,
+            None => wall - monotonic.duration_since(moment.monotonic),
+        };
+        wall_seconds(at)
+    }
+
     /// Takes an event.
     pub(super) fn receive(&mut self, event: &Event) {
         self.version += 1;
-        // Other hosts' events belong to no attempt.
+        // The events of other hosts do not count here, because they belong to no attempt.
         self.attempt = self.attempt.max(event.attempt);
-        let at = seconds(event.at);
+        let at = self.seconds(event.at);
         match &event.kind {
             EventKind::PhaseStarted(phase) => self.phases.push(PhasePart { name: phase.name(), start: at, end: None }),
             EventKind::PhaseEnded(phase) => {
@@ -127,10 +141,11 @@ impl State {
                 part.first_line = part.first_line.or(Some(at));
             }
             EventKind::StreamClosed { process, lines, bytes, last_output, .. } => {
+                let last_output = last_output.map(|at| self.seconds(at));
                 let part = self.process(process, event);
                 part.lines += lines;
                 part.bytes += bytes;
-                part.last_line = part.last_line.into_iter().chain(last_output.map(seconds)).reduce(f64::max);
+                part.last_line = part.last_line.into_iter().chain(last_output).reduce(f64::max);
             }
             EventKind::ProcessEnded { process, ending, followed, .. } => {
                 let part = self.process(process, event);
@@ -143,7 +158,10 @@ impl State {
             EventKind::ProcessFailed { process, output: Some(output), .. } if self.evidence.is_none() => {
                 self.evidence = Some((process.clone(), evidence(output)));
             }
-            EventKind::Stopping(reason) if self.stop.is_none() => self.stop = Some(stop(reason, at)),
+            EventKind::Stopping(reason) if self.stop.is_none() => {
+                self.stop = Some(stop(reason, at));
+                self.stopped = Some(event.at.wall);
+            }
             EventKind::Killed(reason) => {
                 if let Some(stop) = &mut self.stop {
                     stop.killed = Some(at);
@@ -164,8 +182,8 @@ impl State {
             EventKind::HangFound(report) => self.hang = Some(Arc::clone(report)),
             EventKind::CheckpointFound(found) => self.checkpoints.found = Some(checkpoint(found)),
             EventKind::CheckpointWritten(written) => {
-                let stop_time = |stop: &StopPart| SystemTime::UNIX_EPOCH + Duration::from_secs_f64(stop.at);
-                if let Some(stop) = self.stop.as_mut().filter(|stop| written.is_since(stop_time(stop))) {
+                let is_since = self.stopped.is_some_and(|stopped| written.is_since(stopped));
+                if let Some(stop) = self.stop.as_mut().filter(|_| is_since) {
                     stop.checkpoint = Some(checkpoint(written));
                 }
                 self.checkpoints.written += 1;
@@ -200,16 +218,16 @@ impl State {
         }
     }
 
-    /// Notes the end of the job on this host.
+    /// Records the end of the job on this host.
     pub(super) fn end(&mut self, at: Moment, exit_code: i32, cause: Option<&Cause>) {
         self.version += 1;
         (self.ended, self.exit_code) = (Some(at), Some(exit_code));
         self.failure = cause.map(|cause| self.failed(cause));
-        let end = Some(seconds(at));
+        let end = Some(self.seconds(at));
         self.phases.iter_mut().filter(|part| part.end.is_none()).for_each(|part| part.end = end);
     }
 
-    /// Notes the end of the job on this host with the text of its failure file, which was written already.
+    /// Records the end of the job on this host, with the text of a failure file that was written already.
     pub(super) fn end_with(&mut self, at: Moment, exit_code: i32, text: String) {
         self.end(at, exit_code, Some(&Cause::from_message(&text, CauseEnding::NoProcess(exit_code))));
         if let Some(failure) = &mut self.failure {
@@ -217,7 +235,7 @@ impl State {
         }
     }
 
-    /// Notes an attempt that is followed by another one. The record holds the processes of the last attempt alone.
+    /// Records an attempt that is followed by another one. The record lists only the processes of the last attempt.
     fn restart(&mut self, next: u32, pause: Duration, cause: &Cause, at: f64) {
         if self.attempts.len() == MAX_ATTEMPTS {
             self.attempts.remove(0);
@@ -236,7 +254,7 @@ impl State {
         (self.stop, self.evidence) = (None, None);
     }
 
-    /// Returns the entry of a process, a new one if there is none.
+    /// Returns the entry of a process. Adds one if there is none.
     fn process(&mut self, process: &Process, event: &Event) -> &mut ProcessPart {
         let (host, attempt) = (event.host.to_string(), event.attempt);
         self.processes.entry(process.clone()).or_insert_with(|| ProcessPart {
@@ -293,8 +311,8 @@ impl State {
             host: &self.job.host,
             hosts: &self.job.hosts,
             instance_type: &self.job.instance_type,
-            started: seconds(self.started),
-            ended: self.ended.map(seconds),
+            started: self.seconds(self.started),
+            ended: self.ended.map(|at| self.seconds(at)),
             exit_code: self.exit_code,
             job: JobPart {
                 name: self.job.name.as_deref(),
@@ -324,10 +342,6 @@ impl State {
 }
 
 /// Returns a time in Unix seconds, to the millisecond.
-fn seconds(moment: Moment) -> f64 {
-    wall_seconds(moment.wall)
-}
-
 fn wall_seconds(time: SystemTime) -> f64 {
     (time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1000.0).round() / 1000.0
 }
@@ -364,7 +378,7 @@ fn evidence(output: &Output) -> EvidencePart {
     let redactor = logs::redactor();
     let tail = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(4 * EVIDENCE_SIZE)..]).into_owned();
-        // Cleaned before it is cut, because a secret may stand at the cut.
+        // The text is cleaned before it is cut, because the cut could split a secret.
         let clean = redactor.clean(&text);
         let start = clean.ceil_char_boundary(clean.len().saturating_sub(EVIDENCE_SIZE));
         let from = if start == 0 { 0 } else { clean[start..].find('\n').map_or(start, |end| start + end + 1) };

@@ -1,14 +1,15 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
 use super::file::RecordFile;
+use super::state::State;
 use super::{JobFacts, PlannedProcess, RunRecord};
 use crate::event::{
-    Cause, CauseEnding, Ending, EventKind, Events, JobPhase, Moment, Output, Process, StopReason, Stream,
+    Cause, CauseEnding, Ending, Event, EventKind, Events, JobPhase, Moment, Output, Process, StopReason, Stream,
 };
 
 fn record(events: &Events, folder: &Path) -> RunRecord {
@@ -108,4 +109,22 @@ fn a_record_is_replaced_and_never_written_through_a_link() {
     file.finish("two").unwrap();
     assert_eq!(fs::read_to_string(folder.path().join("run.json")).unwrap(), "two");
     assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+}
+
+#[test]
+fn times_keep_their_distances_although_the_clock_is_set() {
+    let (begun, wall) = (Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
+    let mut state = State::new(Moment { monotonic: begun, wall });
+    let mut receive = |after: u64, wall: SystemTime, kind: EventKind| {
+        let at = Moment { monotonic: begun + Duration::from_secs(after), wall };
+        state.receive(&Event { at, host: "algo-1".into(), attempt: 0, kind });
+    };
+    let hour = Duration::from_secs(3600);
+    receive(5, wall - hour, EventKind::PhaseStarted(JobPhase::Script));
+    receive(25, wall + hour, EventKind::PhaseEnded(JobPhase::Script));
+    receive(30, wall - hour, EventKind::JobOver { exit_code: 0, cause: None });
+    let found: Value = serde_json::from_str(&state.text()).expect("JSON");
+    let script = &found["phases"][1];
+    assert_eq!((&script["start"], &script["end"]), (&1_000_005.0.into(), &1_000_025.0.into()));
+    assert_eq!((&found["started"], &found["ended"]), (&1_000_000.0.into(), &1_000_030.0.into()));
 }

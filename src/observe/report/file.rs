@@ -1,22 +1,22 @@
-//! The file of a report that is made at the end of a job.
+//! The report file that is written at the end of a job.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{ReportError, page};
-use crate::files::create_own as create;
+use crate::system::files::create_own as create;
 
 /// The name of the page, beside the folders of the hosts.
 pub const NAME: &str = "report.html";
 
-/// The name of the page on the way.
+/// The name of the page while it is being written.
 const NEXT: &str = ".report.html.next";
 
-/// An error of the page at the end of a job.
+/// An error while writing the report at the end of a job.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteReportError {
-    /// There is nothing to make a page of.
+    /// No page can be made.
     #[error(transparent)]
     Report(#[from] ReportError),
     /// The page cannot be written.
@@ -29,18 +29,18 @@ pub enum WriteReportError {
     },
 }
 
-/// Makes the page about the job whose records are in a folder, and puts it there in one step. Returns its path. `now` is the
-/// time in Unix seconds.
+/// Makes the page about the job whose records are in a folder, and writes it into that folder in one step. Returns
+/// its path. `now` is the time in Unix seconds.
 ///
 /// # Errors
-/// There is no record, or the page cannot be written. Then no part of it is left.
+/// There is no record, or the page cannot be written. In that case no part of it is left.
 pub fn write(folder: &Path, now: f64) -> Result<PathBuf, WriteReportError> {
     let text = page(&[folder.to_owned()], now)?;
     let (path, next) = (folder.join(NAME), folder.join(NEXT));
     let written =
         create(&next).and_then(|mut file| file.write_all(text.as_bytes())).and_then(|()| fs::rename(&next, &path));
     written.map(|()| path.clone()).map_err(|error| {
-        // An incomplete page is of no use, and the room may be needed.
+        // An incomplete page is useless, and its space may be needed.
         let _ = fs::remove_file(&next);
         WriteReportError::Write { path, error }
     })

@@ -1,4 +1,4 @@
-//! HTML whose markup is fixed in the source: everything that is put into it is escaped.
+//! HTML whose markup is fixed in the source. Every value that is inserted is escaped.
 
 use std::fmt::{self, Display, Write};
 
@@ -18,7 +18,7 @@ impl Html {
         self.0.push_str(&other.0);
     }
 
-    /// Adds a text of footplate's own as it is: a style, or a script.
+    /// Adds one of footplate's own texts unchanged: a style or a script.
     pub(super) fn add_own(&mut self, text: &'static str) {
         self.0.push_str(text);
     }
@@ -29,7 +29,7 @@ impl Html {
     }
 }
 
-/// A value that displays as text in HTML, between tags as in attributes with double quotes.
+/// A value that is escaped when it is displayed. It may stand between tags and in attributes with double quotes.
 pub(super) struct Escaped<'a, T: Display + ?Sized>(pub(in crate::observe::report) &'a T);
 
 impl<T: Display + ?Sized> Display for Escaped<'_, T> {
@@ -62,7 +62,8 @@ impl Write for Escaper<'_, '_> {
 /// Adds markup to an [`Html`](markup::Html). The markup is a literal without names in braces, and every argument is escaped.
 macro_rules! html {
     ($html:expr, $markup:literal $(, $argument:expr)* $(,)?) => {
-        // `concat!` keeps names in braces from being taken from the surrounding code, past the escaping.
+        // `concat!` prevents names in braces from capturing variables of the surrounding code, which would bypass the
+        // escaping.
         $html.write(format_args!(concat!($markup) $(, $crate::observe::report::markup::Escaped(&$argument))*))
     };
 }

@@ -1,11 +1,11 @@
 //! The report: one HTML page that shows what a job did, made from its run record, its samples and its metrics.
 //!
-//! - [`read`] reads the files of all hosts, whatever is in them, into the plain data of [`model`].
-//! - [`page`] makes the page of it. It is pure: the same data give the same page.
+//! - [`read`] reads the files of all hosts, whatever they contain, into the plain data of [`model`].
+//! - [`page`] makes the page from that data. It is pure: equal data give equal pages.
 //!
-//! The page is one file that loads nothing from anywhere, and works without its script. Its markup is fixed in the source, and
-//! every text of a job is escaped ([`markup`]). Its style and its script are named by their digests in its content security
-//! policy, so that nothing else of either kind has an effect.
+//! The page is one file that loads nothing from anywhere, and works without its script. Its markup is fixed in the
+//! source, and every text of a job is escaped ([`markup`]). Its content security policy lists the digests of its
+//! style and its script, so that no other style or script has an effect.
 
 mod file;
 mod markup;
@@ -27,7 +27,7 @@ pub enum ReportError {
     /// A folder without a record.
     #[error("there is no run record in {}: name a job's output/data/footplate, or the folder of a host in it", .0.display())]
     NoRecord(PathBuf),
-    /// A folder whose records cannot be read, with the reason for the first of them.
+    /// No record in a folder can be read. Holds the reason for the first one.
     #[error("no run record can be read: {0}")]
     NoReadableRecord(String),
 }

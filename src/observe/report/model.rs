@@ -1,4 +1,4 @@
-//! The content of the records of a job, as far as the page shows it. Every text is clean: without secrets and control characters.
+//! The part of a job's records that the page shows. Every text is clean: without secrets and control characters.
 
 use super::thin::Point;
 
@@ -11,7 +11,7 @@ pub(super) struct RunView {
     pub(super) hosts: Vec<HostView>,
     /// The hosts of the job without a record.
     pub(super) missing: Vec<String>,
-    /// The start and the end of what is known, in Unix seconds. The end is later.
+    /// The time from the first to the last known event, in Unix seconds. The end is after the start.
     pub(super) span: (f64, f64),
     pub(super) metrics: Vec<MetricView>,
     pub(super) hardware: HardwareView,
@@ -19,7 +19,7 @@ pub(super) struct RunView {
     pub(super) problems: Vec<String>,
 }
 
-/// The status that a record states.
+/// The status in a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum RunStatus {
     Completed,
@@ -27,7 +27,7 @@ pub(super) enum RunStatus {
     Stopped,
     /// The record was written while the job ran.
     Running,
-    /// The record states none that is known.
+    /// The record has no status that is known.
     #[default]
     Unknown,
 }
@@ -36,14 +36,14 @@ pub(super) enum RunStatus {
 #[derive(Debug, Default)]
 pub(super) struct HostView {
     pub(super) name: String,
-    /// All hosts of the job.
+    /// The names of all hosts of the job.
     pub(super) peers: Vec<String>,
     pub(super) status: RunStatus,
     pub(super) footplate: String,
     pub(super) instance_type: String,
     pub(super) started: Option<f64>,
     pub(super) ended: Option<f64>,
-    /// The time at which the record was written, by its file system.
+    /// The time at which the record was written, according to its file system.
     pub(super) written: Option<f64>,
     pub(super) exit_code: Option<i64>,
     pub(super) attempt: u64,
@@ -89,7 +89,7 @@ pub(super) struct RankView {
     pub(super) ended: Option<f64>,
     pub(super) exit_code: Option<i64>,
     pub(super) signal: Option<i64>,
-    /// True if it was told to end.
+    /// True if it was told to end before it ended.
     pub(super) followed: bool,
     pub(super) lines: u64,
     pub(super) first_line: Option<f64>,
@@ -114,7 +114,7 @@ pub(super) struct StopView {
     pub(super) killed_because: Option<String>,
 }
 
-/// A metric, as the record counts it.
+/// The figures of a metric in a record.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MetricFacts {
     pub(super) count: u64,
@@ -127,7 +127,7 @@ pub(super) struct MetricFacts {
     pub(super) problem: Option<String>,
 }
 
-/// The metric by which a tuning job judges the job.
+/// The metric by which a tuning job rates this job.
 #[derive(Clone, Debug)]
 pub(super) struct ObjectiveView {
     pub(super) name: String,
@@ -169,7 +169,7 @@ pub(super) struct FailureView {
 
 #[derive(Clone, Debug)]
 pub(super) struct HangView {
-    /// The means by which the stacks were taken.
+    /// The means by which the stacks were read.
     pub(super) method: String,
     /// The time without progress, in seconds.
     pub(super) after: Option<f64>,
@@ -217,11 +217,11 @@ pub(super) struct MetricView {
     pub(super) curves: Vec<(String, Vec<Point>)>,
     /// The number of ranks whose curves are left out.
     pub(super) left_out: usize,
-    /// All ranks together.
+    /// The figures of all ranks together.
     pub(super) facts: MetricFacts,
 }
 
-/// The use of the hardware of all hosts.
+/// The hardware utilization of all hosts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HardwareView {
     pub(super) panels: Vec<PanelView>,
@@ -234,32 +234,33 @@ pub(super) struct HardwareView {
 #[derive(Clone, Debug)]
 pub(super) struct PanelView {
     pub(super) resource: super::resource::Resource,
-    /// A curve for each host, or the least, the mean and the greatest of many hosts. x is the time in Unix seconds.
+    /// A curve for each host, or one each for the minimum, the mean and the maximum of many hosts. x is the time in
+    /// Unix seconds.
     pub(super) curves: Vec<(String, Vec<Point>)>,
     /// The limit that all hosts share.
     pub(super) limit: Option<f64>,
     /// The mean over time and hosts.
     pub(super) mean: f64,
-    /// The greatest value.
+    /// The maximum value.
     pub(super) peak: f64,
 }
 
-/// The use of a GPU or a Neuron core over the time.
+/// The utilization of a GPU or a Neuron core over time.
 #[derive(Clone, Debug)]
 pub(super) struct DeviceRow {
     pub(super) kind: super::resource::DeviceKind,
     pub(super) host: String,
     pub(super) index: u64,
-    /// The per cent busy at times in Unix seconds.
+    /// The utilization in per cent at times in Unix seconds.
     pub(super) busy: Vec<Point>,
     /// The mean of all samples, in per cent.
     pub(super) mean: f64,
-    /// The greatest use of its memory, and the size, in bytes.
+    /// The maximum memory in use and, if it is known, the size of the memory, in bytes.
     pub(super) memory: Option<(f64, Option<f64>)>,
 }
 
 impl RunView {
-    /// Returns the host that speaks for the job: the first one with a failure, else the first.
+    /// Returns the host that represents the job: the first one with a failure, else the first.
     pub(super) fn lead(&self) -> &HostView {
         self.hosts.iter().find(|host| host.failure.is_some()).unwrap_or(&self.hosts[0])
     }
@@ -284,13 +285,13 @@ impl RunView {
         self.hosts.iter().find_map(|host| host.hang.as_ref())
     }
 
-    /// Returns what is known of checkpoints, if the job found or wrote any.
+    /// Returns the known facts about checkpoints, if the job found or wrote any.
     pub(super) fn checkpoints(&self) -> Option<&CheckpointsView> {
         let known = self.hosts.iter().filter_map(|host| host.checkpoints.as_ref());
         known.filter(|checkpoints| checkpoints.found.is_some() || checkpoints.written > 0).max_by_key(|one| one.written)
     }
 
-    /// Returns the time of the last output of a job that hung.
+    /// Returns the time of the last output before a job hung. `None` if it did not hang.
     pub(super) fn stood_still_since(&self) -> Option<f64> {
         let hang = self.hang()?;
         let last = self.ranks().filter_map(|(_, rank)| rank.last_line).reduce(f64::max);
@@ -304,7 +305,7 @@ impl RunView {
 }
 
 impl HostView {
-    /// Returns the first phase of a name.
+    /// Returns the first phase with this name.
     pub(super) fn phase(&self, name: &str) -> Option<&PhaseView> {
         self.phases.iter().find(|phase| phase.name == name)
     }

@@ -1,28 +1,28 @@
-//! The resources that a page shows: one row of the table for each curve.
+//! The resources that a page shows. Each is a row in the table of resources and has a panel of curves.
 
 use super::read::Node;
 
 const GIB: f64 = (1u64 << 30) as f64;
 
-/// A resource with a panel of its own.
+/// A resource that has its own panel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Resource {
     /// The key in links and tests.
     pub(super) key: &'static str,
     pub(super) title: &'static str,
-    /// The unit behind a value, with the blank before it.
+    /// The unit after a value, with a leading blank.
     pub(super) unit: &'static str,
-    /// The end of the axis, if it is always the same.
+    /// The end of the axis, if it is fixed.
     pub(super) full: Option<f64>,
     pub(super) reading: ResourceReading,
-    /// True if a panel of small values says nothing.
+    /// True if a panel with only small values is left out.
     pub(super) only_if_used: bool,
 }
 
-/// A function that returns a value of a sample, with its limit.
+/// A function that returns a value in a sample, with its limit.
 type ReadNow = fn(&Node<'_>) -> Option<(f64, Option<f64>)>;
 
-/// The way in which a value follows from a sample.
+/// The way in which a value is derived from samples.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ResourceReading {
     /// The value of this sample, with its limit.
@@ -31,7 +31,7 @@ pub(super) enum ResourceReading {
     Growth(fn(&Node<'_>) -> Option<f64>),
 }
 
-/// A kind of device with a row of its own.
+/// A kind of device that has its own row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum DeviceKind {
     #[default]
@@ -40,7 +40,7 @@ pub(super) enum DeviceKind {
 }
 
 impl DeviceKind {
-    /// Returns the name of one.
+    /// Returns the name of a device of this kind.
     pub(super) fn name(self) -> &'static str {
         match self {
             DeviceKind::Gpu => "GPU",
@@ -189,10 +189,10 @@ pub(super) const RESOURCES: [Resource; 17] = [
     },
 ];
 
-/// The least peak of a panel that is shown only if the resource is used, in its unit.
+/// The minimum peak of a panel that is shown only if the resource is used, in its unit.
 pub(super) const USED: f64 = 0.05;
 
-/// The maximum number of GPUs, and of Neuron cores, of a host that are looked at.
+/// The maximum number of GPUs, and of Neuron cores, per host that are read.
 pub(super) const MOST_DEVICES: usize = 64;
 
 /// Returns the GPUs of a sample.
@@ -296,7 +296,7 @@ fn efa_sent(sample: &Node<'_>) -> Option<f64> {
 }
 
 impl Node<'_> {
-    /// Returns a number of bytes in GiB.
+    /// Returns the value of a key, a number of bytes, in GiB.
     fn size(&self, key: &str) -> Option<f64> {
         Some(self.number(key)? / GIB)
     }

@@ -1,11 +1,11 @@
-//! Axes: ranges with round ends, and the places of their marks.
+//! Axes: ranges with round ends, and the positions of their marks.
 
 use super::thin::Point;
 
-/// The greatest size of a value on an axis. Differences and squares of values stay finite.
+/// The maximum magnitude of a value on an axis. Differences and squares of such values are finite.
 pub(super) const LARGEST: f64 = 1e150;
 
-/// The lengths of time between two marks, in seconds.
+/// The possible intervals between two marks of a time axis, in seconds.
 const TIMES: [f64; 22] = [
     0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 10_800.0,
     21_600.0, 43_200.0, 86_400.0, 172_800.0,
@@ -23,12 +23,12 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Returns an axis for values whose ends are marks.
+    /// Returns an axis that covers these values. Both of its ends are marks.
     pub(super) fn around(least: f64, greatest: f64, marks: usize) -> Axis {
         let (least, greatest) = (least.clamp(-LARGEST, LARGEST), greatest.clamp(-LARGEST, LARGEST));
         let (least, greatest) = match greatest - least {
             span if span > greatest.abs() * 1e-9 => (least, greatest),
-            // One value stands in the middle.
+            // A single value is in the middle.
             _ if greatest == 0.0 => (0.0, 1.0),
             _ => (least - least.abs() / 2.0, greatest + greatest.abs() / 2.0),
         };
@@ -39,7 +39,7 @@ impl Axis {
         Axis { from: marks[0], to: marks[count], marks }
     }
 
-    /// Returns an axis of seconds from `from` to `to`, with round marks from the beginning on.
+    /// Returns an axis of seconds from `from` to `to`, with round marks counted from the beginning.
     pub(super) fn of_time(from: f64, to: f64, marks: usize) -> Axis {
         let to = to.max(from + 0.1);
         let span = to - from;
@@ -50,7 +50,7 @@ impl Axis {
         Axis { from, to, marks: (0..=count.min(40)).map(|at| from + at as f64 * step).collect() }
     }
 
-    /// Returns an axis from `from` to `to` with round marks between them.
+    /// Returns an axis from `from` to `to`, with round marks in between.
     pub(super) fn within(from: f64, to: f64, marks: usize) -> Axis {
         let (from, to) = (from.clamp(-LARGEST, LARGEST), to.clamp(-LARGEST, LARGEST));
         let around = Axis::around(from, to, marks);
@@ -60,13 +60,13 @@ impl Axis {
         Axis { from, to, marks: inside.collect() }
     }
 
-    /// Returns the place of a value as a share of the axis, 0 to 1.
+    /// Returns the position of a value as a share of the axis, 0 to 1.
     pub(super) fn place(&self, value: f64) -> f64 {
         ((value - self.from) / (self.to - self.from)).clamp(0.0, 1.0)
     }
 }
 
-/// Returns the next step of the form 1, 2 or 5 times a power of ten that is not smaller.
+/// Returns the smallest step of the form 1, 2 or 5 times a power of ten that is not below `wanted`.
 fn round_step(wanted: f64) -> f64 {
     let wanted = wanted.max(1e-150);
     let power = 10f64.powf(wanted.log10().floor());
@@ -74,7 +74,7 @@ fn round_step(wanted: f64) -> f64 {
     factor * power
 }
 
-/// Returns the least and the greatest value of curves.
+/// Returns the minimum and the maximum value of curves.
 pub(super) fn extent<'a>(points: impl IntoIterator<Item = &'a Point>) -> Option<(f64, f64)> {
     points.into_iter().fold(None, |extent, (_, y)| match extent {
         None => Some((*y, *y)),

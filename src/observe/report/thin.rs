@@ -1,20 +1,20 @@
-//! Curves of few points that keep their extremes, made from any number of values.
+//! Curves of few points that keep their extremes, made from any number of points.
 
 /// The maximum number of points of a curve.
 pub(super) const MOST: usize = 220;
 
-/// The number of buckets at which those of a curve that still grows are merged in pairs.
+/// The number of buckets at which the buckets of a growing curve are merged in pairs.
 const LIMIT: usize = 2048;
 
-/// A point: a place on the x axis, and a finite value.
+/// A point: a position on the x axis, and a finite value.
 pub(super) type Point = (f64, f64);
 
-/// A rule for the points that stand for many.
+/// A rule for choosing the points that represent many others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Thinning {
-    /// The least and the greatest, so that peaks survive.
+    /// The minimum and the maximum, so that peaks survive.
     Extremes,
-    /// Their mean, for colours.
+    /// The mean, for colours.
     Means,
 }
 
@@ -22,10 +22,10 @@ pub(super) enum Thinning {
 #[derive(Clone, Debug)]
 pub(super) struct GrowingCurve {
     rule: Thinning,
-    /// The points that stand for `stride` points each: one twice, or two in order.
+    /// The points that represent `stride` points each: a single one twice, or two in order.
     buckets: Vec<[Point; 2]>,
     stride: u64,
-    /// The bucket that is not full yet, with the number of its points.
+    /// The bucket that is still being filled, with the number of its points.
     pending: Option<([Point; 2], u64)>,
 }
 
@@ -34,7 +34,7 @@ impl GrowingCurve {
         GrowingCurve { rule, buckets: Vec::new(), stride: 1, pending: None }
     }
 
-    /// Adds a point. What is not finite is left out.
+    /// Adds a point. A point that is not finite is left out.
     pub(super) fn add(&mut self, x: f64, y: f64) {
         if !x.is_finite() || !y.is_finite() {
             return;
@@ -67,7 +67,7 @@ impl GrowingCurve {
 }
 
 impl Thinning {
-    /// Returns the bucket that stands for two buckets of a number of points each.
+    /// Returns the bucket that represents two other buckets. `of_one` and `of_other` are their numbers of points.
     fn merged(self, one: [Point; 2], of_one: u64, other: [Point; 2], of_other: u64) -> [Point; 2] {
         match self {
             Thinning::Extremes => match extremes(&[one[0], one[1], other[0], other[1]])[..] {
@@ -86,7 +86,7 @@ impl Thinning {
 /// Returns a curve of at most [`MOST`] points. The points must be in the order of x.
 fn thinned(points: &[Point], rule: Thinning) -> Vec<Point> {
     let ([first, .., last], true) = (points, points.len() > MOST) else { return points.to_vec() };
-    // The first and the last point stay, and each bucket gives two points or one.
+    // The first and the last point are kept, and each bucket gives two points or one.
     let buckets = match rule {
         Thinning::Extremes => MOST / 2 - 1,
         Thinning::Means => MOST - 2,
@@ -107,7 +107,8 @@ fn thinned(points: &[Point], rule: Thinning) -> Vec<Point> {
     kept
 }
 
-/// Returns the least and the greatest of some points, in the order of x, or all if there are at most two.
+/// Returns the minimum and the maximum of some points, in the order of x. Returns all points if there are at most
+/// two.
 fn extremes(points: &[Point]) -> Vec<Point> {
     if points.len() <= 2 {
         return points.to_vec();

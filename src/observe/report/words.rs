@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::logs::Timestamp;
 
-/// The latest time that is taken for one: the end of the year 9999, in Unix seconds.
+/// The latest time that is accepted: the end of the year 9999, in Unix seconds.
 pub(super) const LATEST: f64 = 253_402_300_799.0;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -42,7 +42,7 @@ pub(super) fn rough(seconds: f64) -> String {
     duration(if is_long { (seconds / 60.0).round() * 60.0 } else { seconds })
 }
 
-/// Returns a measured number with three digits or so.
+/// Returns a measured number with about three digits.
 pub(super) fn brief(value: f64) -> String {
     match value.abs() {
         100.0..1e6 => grouped(value.round()),
@@ -88,7 +88,7 @@ pub(super) fn number(value: f64) -> String {
     without_zeros(&format!("{value:.*}", (4 - before).clamp(0, 8) as usize)).to_owned()
 }
 
-/// Returns a number as exactly as JSON has it, for tables.
+/// Returns a number with all of its digits, as in JSON, for tables.
 pub(super) fn exact(value: f64) -> String {
     let size = value.abs();
     if size != 0.0 && !(1e-6..1e15).contains(&size) { format!("{value:e}") } else { format!("{value}") }
@@ -118,7 +118,7 @@ fn without_zeros(digits: &str) -> &str {
 pub(super) fn percent(share: f64) -> String {
     let percent = 100.0 * share;
     let rounded = (10.0 * percent).round() / 10.0;
-    // What is not all must not look like all.
+    // A share that is not exactly 0 or 100 % must not be rounded to that.
     let is_near_end = rounded > 90.0 && rounded < 100.0 || rounded > 0.0 && rounded < 10.0;
     if is_near_end && rounded.fract() != 0.0 { format!("{rounded:.1} %") } else { format!("{percent:.0} %") }
 }

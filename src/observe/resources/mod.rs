@@ -1,7 +1,8 @@
-//! The use of processors, memory, disks, networks, GPUs and Neuron cores, sampled at an interval on a thread of its own.
+//! The use of processors, memory, disks, networks, GPUs and Neuron cores, sampled at an interval on a thread of its
+//! own.
 //!
-//! `resources.jsonl` gets a line for each sample, and the run record a summary. Each sample is also looked at for advice
-//! ([`advice`](super::advice)). A source that is missing on this machine is left out.
+//! Each sample is written as a line to `resources.jsonl`, and a summary goes into the run record. Each sample is also
+//! checked for advice ([`advice`](super::advice)). A source that is missing on this machine is left out.
 
 mod devices;
 mod sample;
@@ -19,12 +20,12 @@ pub use sample::{CpuSample, MemorySample, ResourceSample, SpaceSample};
 pub use summary::ResourceSummary;
 
 use super::advice::{Advice, Advisor, Processes};
-use super::export::Board;
+use super::export::EventFile;
 use super::json_lines::{JsonLines, Limits};
 use super::metrics::Metrics;
 use crate::event::{Events, Moment};
-use crate::kernel;
 use crate::machine::{Roots, UsageReader};
+use crate::system::kernel;
 use devices::Devices;
 
 /// The name of the file.
@@ -39,13 +40,13 @@ const LIMITS: Limits = Limits { lines: 17_280, size: 10_000_000 };
 /// The size of the thread's stack, in bytes.
 const STACK_SIZE: usize = 128 << 10;
 
-/// The maximum time before the first state is read. Scripts that end before are not slowed down by it.
+/// The maximum delay before the first state is read. Scripts that end earlier are not slowed down by the reading.
 const CALM: Duration = Duration::from_millis(200);
 
-/// The time that the last sample may take.
+/// The time limit for the last sample.
 const LAST_TIME: Duration = Duration::from_secs(1);
 
-/// The facts that are needed to sample the resources of a host.
+/// The input for sampling the resources of a host.
 #[derive(Debug)]
 pub struct ResourcesInput {
     /// The time between samples.
@@ -60,8 +61,8 @@ pub struct ResourcesInput {
     pub devices: DevicesInput,
     /// The number of training processes on this host.
     pub processes: Processes,
-    /// The event file for TensorBoard, if it is asked for.
-    pub board: Option<Board>,
+    /// The event file for TensorBoard, if it was requested.
+    pub event_file: Option<EventFile>,
     /// The metrics of the job, if it has any, for advice.
     pub metrics: Option<Metrics>,
 }
@@ -75,7 +76,7 @@ pub struct Resources {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Notified when the sampling shall end.
+    /// Notified when sampling must end.
     changed: Condvar,
 }
 
@@ -88,10 +89,10 @@ struct State {
     course: Course,
 }
 
-/// The course of the sampling.
+/// The state of the sampling.
 #[derive(Debug, Default)]
 enum Course {
-    /// Nothing was read yet.
+    /// No state was read yet.
     #[default]
     Waiting,
     Sampling,
@@ -133,7 +134,7 @@ impl Resources {
         self.shared.lock().summary.clone()
     }
 
-    /// Returns the latest sample, if there is one. Its GPUs are missing if they were not asked for it.
+    /// Returns the latest sample, if there is one. It has no GPUs if they were not queried for it.
     pub fn latest(&self) -> Option<ResourceSample> {
         self.shared.lock().latest.clone()
     }
@@ -143,7 +144,7 @@ impl Resources {
         self.shared.lock().advice.clone()
     }
 
-    /// Takes the last sample, and ends. A disk that hangs costs the last sample.
+    /// Takes the last sample, and ends. If the disk hangs, the last sample is lost.
     pub async fn finish(&self) {
         if let Some(ended) = self.shared.end() {
             let _ = tokio::time::timeout(LAST_TIME, ended).await;
@@ -152,7 +153,7 @@ impl Resources {
 }
 
 impl Shared {
-    /// Notes that sampling begins. Returns false if the job has ended.
+    /// Records that sampling begins. Returns false if the job has ended.
     fn begin(&self) -> bool {
         let mut state = self.lock();
         let begins = matches!(state.course, Course::Waiting);
@@ -174,7 +175,7 @@ impl Shared {
         matches!(before, Course::Sampling).then_some(ended)
     }
 
-    /// Waits until a time has passed. Returns false if the job ended before.
+    /// Waits for some time. Returns false if the job ends before.
     fn wait(&self, time: Duration) -> bool {
         let state = self.lock();
         let goes_on = |state: &mut State| matches!(state.course, Course::Waiting | Course::Sampling);
@@ -205,8 +206,8 @@ fn sample_until_end(shared: &Shared, input: &ResourcesInput) {
         let mut sample = ResourceSample::between(&first, &before, &now, Moment::of(now.at).unix_seconds());
         (sample.gpus, sample.neuron) = (devices.gpus(is_last).unwrap_or_default(), devices.neuron());
         before = now;
-        if let Some(board) = &input.board {
-            sample.add_to(board);
+        if let Some(event_file) = &input.event_file {
+            sample.add_to(event_file);
         }
         if number.is_multiple_of(stride) || is_last {
             file.add(&sample);
@@ -223,7 +224,7 @@ fn sample_until_end(shared: &Shared, input: &ResourcesInput) {
             });
         }
         let metrics = input.metrics.as_ref().map(Metrics::summaries).unwrap_or_default();
-        let advice = advisor.look(&sample, &metrics);
+        let advice = advisor.examine(&sample, &metrics);
         for item in &advice {
             tracing::warn!("advice: {} ({}): {}", item.text, item.evidence, item.remedy);
         }
@@ -234,7 +235,7 @@ fn sample_until_end(shared: &Shared, input: &ResourcesInput) {
         state.version += 1;
         if is_last {
             if let Course::Ending(waiting) = std::mem::replace(&mut state.course, Course::Ended) {
-                // Nobody may wait any more.
+                // The receiver is gone if nothing waits any more.
                 let _ = waiting.send(());
             }
             return;

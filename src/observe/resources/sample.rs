@@ -1,4 +1,4 @@
-//! A sample of the resources, as the difference of two states.
+//! A sample of the resources, computed as the difference of two states.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::machine::devices::{GpuState, NeuronState};
 use crate::machine::{Space, Traffic, Usage};
-use crate::observe::export::Board;
+use crate::observe::export::EventFile;
 
-/// A sample, as resources.jsonl has it. Sizes are bytes, shares are per cent.
+/// A sample, as `resources.jsonl` stores it. Sizes are bytes, shares are per cent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ResourceSample {
     /// The time in Unix seconds.
@@ -27,24 +27,24 @@ pub struct ResourceSample {
     /// The file system of the base folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<SpaceSample>,
-    /// The bytes to and from disks since the first sample.
+    /// The bytes read from and written to disks since the first sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub io: Option<IoSample>,
-    /// The bytes over network interfaces since the first sample.
+    /// The bytes received and sent over network interfaces since the first sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<TrafficSample>,
-    /// The bytes over EFA devices since the first sample.
+    /// The bytes received and sent over EFA devices since the first sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub efa: Option<TrafficSample>,
-    /// The shares of the time in which some task waited.
+    /// The shares of the time in which some task had to wait.
     pub pressure: PressureSample,
-    /// The number of processes killed for want of memory since the first sample.
+    /// The number of processes killed for lack of memory since the first sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kills: Option<u64>,
-    /// The GPUs, if they were asked for this sample.
+    /// The GPUs, if they were queried for this sample.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gpus: Vec<GpuState>,
-    /// The Neuron cores, if there is news of them.
+    /// The Neuron cores, if they have reported since the last sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub neuron: Option<NeuronState>,
 }
@@ -54,7 +54,7 @@ pub struct ResourceSample {
 pub struct CpuSample {
     /// The processors that the container may use.
     pub cores: f64,
-    /// The processors in use on average since the sample before.
+    /// The processors in use, on average, since the previous sample.
     pub used: Option<f64>,
     /// The share of scheduling periods in which the container was throttled. `None` without a quota.
     pub throttled: Option<f64>,
@@ -63,7 +63,7 @@ pub struct CpuSample {
 /// The memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MemorySample {
-    /// The memory in use without the cache that can be dropped.
+    /// The memory in use, without the cache that can be dropped.
     pub working_set: u64,
     /// The memory in use.
     pub usage: u64,
@@ -78,11 +78,11 @@ pub struct SpaceSample {
     pub used: u64,
     /// The size.
     pub size: u64,
-    /// The space left to ordinary users.
+    /// The space that ordinary users may still use.
     pub free: u64,
 }
 
-/// The bytes to and from disks.
+/// The bytes read from and written to disks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct IoSample {
     /// The bytes read.
@@ -91,7 +91,7 @@ pub struct IoSample {
     pub written: u64,
 }
 
-/// The bytes over a network.
+/// The bytes received and sent over a network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TrafficSample {
     /// The bytes received.
@@ -100,19 +100,20 @@ pub struct TrafficSample {
     pub sent: u64,
 }
 
-/// The shares of the time in which some task waited.
+/// The shares of the time in which some task had to wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct PressureSample {
-    /// For a processor.
+    /// The share of the time spent waiting for a processor.
     pub cpu: Option<f64>,
-    /// For memory.
+    /// The share of the time spent waiting for memory.
     pub memory: Option<f64>,
-    /// For a disk.
+    /// The share of the time spent waiting for a disk.
     pub io: Option<f64>,
 }
 
 impl ResourceSample {
-    /// Returns the sample of a state, with what happened since the one before and since the first. `time` is in Unix seconds.
+    /// Returns the sample for the state `now`, with the changes since the previous state and since the first one.
+    /// `time` is in Unix seconds.
     pub fn between(first: &Usage, before: &Usage, now: &Usage, time: f64) -> ResourceSample {
         let passed = now.at.duration_since(before.at).as_secs_f64();
         let grown = |before: Option<Duration>, now: Option<Duration>| {
@@ -164,11 +165,12 @@ impl ResourceSample {
     }
 }
 
-/// The memory that a process holds on a GPU that it uses, at least, in bytes.
+/// The minimum memory that a process holds on a GPU that it uses, in bytes.
 const LEAST_CONTEXT: u64 = 256 << 20;
 
 impl ResourceSample {
-    /// Returns the least share of its power limit that a GPU in use draws. `None` if no GPU is in use, or none tells its power.
+    /// Returns the lowest share of its power limit that any GPU in use draws. `None` if no GPU is in use, or none
+    /// reports its power.
     pub fn power_share(&self) -> Option<f64> {
         let is_used = |gpu: &&GpuState| gpu.memory_used.is_none_or(|used| used >= LEAST_CONTEXT);
         let share = |gpu: &GpuState| Some(gpu.power? / gpu.power_limit.filter(|limit| *limit > 0.0)?);
@@ -176,11 +178,11 @@ impl ResourceSample {
     }
 
     /// Adds the sample to an event file. The steps are the seconds since the first sample.
-    pub(super) fn add_to(&self, board: &Board) {
+    pub(super) fn add_to(&self, event_file: &EventFile) {
         let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
         let add = |name: String, value: Option<f64>| {
             if let Some(value) = value {
-                board.add(&name, value, Some(self.elapsed as u64), self.time, 0);
+                event_file.add(&name, value, Some(self.elapsed as u64), self.time, 0);
             }
         };
         add("system/processors".into(), self.cpu.used);
@@ -192,7 +194,7 @@ impl ResourceSample {
             add(format!("gpu{}/power", gpu.index), gpu.power);
             add(format!("gpu{}/temperature", gpu.index), gpu.temperature);
         }
-        board.flush();
+        event_file.flush();
     }
 }
 

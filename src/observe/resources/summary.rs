@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::sample::ResourceSample;
 use crate::machine::devices::GpuState;
 
-/// The summary of all samples, as the run record has it.
+/// The summary of all samples, as the run record stores it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ResourceSummary {
     /// The number of samples.
@@ -14,23 +14,23 @@ pub struct ResourceSummary {
     pub cores: f64,
     /// The processors in use on average.
     pub cpu_mean: Option<f64>,
-    /// The most processors in use between two samples.
+    /// The maximum number of processors in use between two samples.
     pub cpu_max: Option<f64>,
-    /// The greatest share of throttled periods between two samples, in per cent.
+    /// The maximum share of throttled periods between two samples, in per cent.
     pub throttled_max: Option<f64>,
-    /// The greatest working set, in bytes.
+    /// The maximum working set, in bytes.
     pub memory_peak: Option<u64>,
-    /// The limit of the memory, in bytes.
+    /// The memory limit, in bytes.
     pub memory_limit: Option<u64>,
-    /// The most shared memory in use, in bytes.
+    /// The maximum shared memory in use, in bytes.
     pub shm_peak: Option<u64>,
-    /// The least free space on the file system of the base folder, in bytes.
+    /// The minimum free space on the file system of the base folder, in bytes.
     pub disk_free_min: Option<u64>,
     /// The bytes received over network interfaces.
     pub network_received: Option<u64>,
     /// The bytes sent over network interfaces.
     pub network_sent: Option<u64>,
-    /// The number of processes killed for want of memory.
+    /// The number of processes killed for lack of memory.
     pub kills: Option<u64>,
     /// The GPUs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -50,15 +50,15 @@ pub struct GpuSummary {
     pub name: Option<String>,
     /// The share of the time in which any kernel ran, on average, in per cent.
     pub busy_mean: Option<f64>,
-    /// The power on average, in watts.
+    /// The mean power, in watts.
     pub power_mean: Option<f64>,
-    /// The greatest temperature, in degrees Celsius.
+    /// The maximum temperature, in degrees Celsius.
     pub temperature_max: Option<f64>,
-    /// The most memory in use, in bytes.
+    /// The maximum memory in use, in bytes.
     pub memory_peak: Option<u64>,
     /// The size of the memory, in bytes.
     pub memory_total: Option<u64>,
-    /// The number of memory errors that could not be corrected, since the start of the driver.
+    /// The number of uncorrectable memory errors since the driver was loaded.
     pub memory_errors: Option<u64>,
     #[serde(skip)]
     busy: Mean,
@@ -66,7 +66,7 @@ pub struct GpuSummary {
     power: Mean,
 }
 
-/// A mean of values that come one by one.
+/// The mean of values that are added one by one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Mean {
     count: u32,

@@ -9,7 +9,7 @@ use nix::unistd::{AccessFlags, access};
 use thiserror::Error;
 
 use super::listing::{Listing, meant};
-use crate::files;
+use crate::system::files;
 
 /// The kind of an entry point, which decides how it is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct EntryPoint {
     kind: EntryKind,
 }
 
-/// The remedy for a wrong entry point: the settings that name it, with where users know them from.
+/// The remedy for a wrong entry point: the settings that contain its name, and the places where users know them from.
 const SET: &str = "set SAGEMAKER_PROGRAM (the estimator's entry_point, the hyperparameter sagemaker_program)";
 
 /// A reason why there is no entry point. Its text states the requested name, the files that exist, and the remedy.
@@ -181,12 +181,12 @@ impl EntryError {
 impl EntryPoint {
     /// Finds the file `name` in the code folder and determines its kind.
     ///
-    /// The kinds are those of `sagemaker-training` (its `_entry_point_type.py`): a name that ends with `.sh` is a shell
-    /// script; any other name is a package if there is a `setup.py`, and a file otherwise. A `pyproject.toml` with a
-    /// `[project]` or `[build-system]` table makes a package only if the file `name` does not exist, because
+    /// The kinds are those of `sagemaker-training` (its `_entry_point_type.py`): a name that ends with `.sh` is a
+    /// shell script; any other name is a package if there is a `setup.py`, and a file otherwise. A `pyproject.toml`
+    /// with a `[project]` or `[build-system]` table makes a package only if the file `name` does not exist, because
     /// `sagemaker-training` runs a script next to such a file as a script.
     ///
-    /// Beyond that, `-m package.train` names a module. Where it is, Python finds out.
+    /// In addition, `-m package.train` names a module, which Python itself finds.
     ///
     /// # Errors
     ///
@@ -246,8 +246,9 @@ impl EntryPoint {
         }
     }
 
-    /// Finds the script that the command of a processing job names: a path that starts from the working directory, else from
-    /// the folder of the supplied code. A package is not installed, because the processors of the SDK do not do so either.
+    /// Finds the script that the command of a processing job names: a path that starts from the working directory,
+    /// else from the folder of the supplied code. A package is not installed, because the processors of the SDK do
+    /// not install packages either.
     ///
     /// # Errors
     ///
@@ -324,8 +325,8 @@ impl EntryPoint {
         self.kind
     }
 
-    /// Returns the path relative to the working directory of the script, or in a processing job an absolute path; the name of a
-    /// module.
+    /// Returns the name: a path relative to the working directory of the script, or an absolute path in a processing
+    /// job. For a module, returns the module's name.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -61,6 +61,20 @@ pub enum CodeError {
         /// The limit that it exceeds.
         detail: String,
     },
+    /// The objects below a prefix exceed one of the [`ArchiveLimits`](super::ArchiveLimits).
+    #[error("the source {path} is not copied: {detail}; keep data out of it and give that as a channel")]
+    PrefixTooLarge {
+        /// The URL of the prefix.
+        path: PathBuf,
+        /// The limit that they exceed.
+        detail: String,
+    },
+    /// The source holds nothing that could be written, and the code folder was empty before.
+    #[error("the source {path} holds no files; put the code into it, and upload it anew")]
+    NoFiles {
+        /// The folder, the archive, or the URL of the prefix.
+        path: PathBuf,
+    },
     /// The file system of the code folder is full, or would be.
     #[error("no space for {path}{}; give the job a larger volume, or keep data out of the source", shortage(.sizes))]
     NoSpace {

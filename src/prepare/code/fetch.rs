@@ -59,7 +59,7 @@ pub fn fetch(
         CodeSource::S3 { bucket, key } => {
             let mut folder = CodeFolder::open(code_dir, None)?;
             let form = fetch_from_s3(access, bucket, key, &mut folder)?;
-            return Ok(FetchedCode::Written { form, code_dir: folder.root().to_owned(), report: folder.report });
+            return written(form, folder);
         }
         CodeSource::Local(path) => path,
     };
@@ -78,14 +78,26 @@ pub fn fetch(
             }
         }
     }
+    written(form, folder)
+}
+
+/// Describes what was written.
+///
+/// # Errors
+/// [`CodeError::NoFiles`] if there is nothing in the code folder.
+fn written(form: SourceForm, folder: CodeFolder) -> Result<FetchedCode, CodeError> {
+    if fs::read_dir(folder.root()).is_ok_and(|mut entries| entries.next().is_none()) {
+        let (SourceForm::Folder(path) | SourceForm::Archive(path) | SourceForm::File(path)) = form;
+        return Err(CodeError::NoFiles { path });
+    }
     Ok(FetchedCode::Written { form, code_dir: folder.root().to_owned(), report: folder.report })
 }
 
-/// Writes a source that is one file or one object of S3 to the file `path`, as it is.
+/// Writes a source that is a single file or object in S3 to the file `path`, unchanged.
 ///
 /// # Errors
 ///
-/// Any [`CodeError`]. What was written before the error remains.
+/// Any [`CodeError`]. Content that was written before the error remains.
 pub fn fetch_packed(source: &CodeSource, path: &Path, access: &Access) -> Result<(), CodeError> {
     let writing = |error| CodeError::writing(path, error);
     match source {

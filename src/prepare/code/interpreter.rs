@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::files;
 use crate::machine::{DEFAULT_PATH, Lookup, is_program, which};
+use crate::system::files;
 
 /// The folders of Python in nearly every image, for images that do not set PATH.
 const LAST_RESORT: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/opt/conda/bin"];
@@ -17,7 +17,8 @@ const NAMES: [&str; 2] = ["python3", "python"];
 /// The Python that runs the script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundPython {
-    /// The path, with symbolic links: a virtual environment's Python is a link, and finds its environment by that path.
+    /// The path, with symbolic links unresolved. The Python of a virtual environment is a link, and finds its
+    /// environment by that path.
     pub path: PathBuf,
     /// The rule that found it.
     pub found_by: FoundBy,

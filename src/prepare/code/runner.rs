@@ -1,17 +1,17 @@
-//! The program that runs an entry point which is not Python's: the kernel, or an interpreter.
+//! The program that runs an entry point that Python does not run: the kernel, or an interpreter.
 //!
 //! The kernel executes a file that begins with `#!`, or that is a program. Users also name files that are neither: a
 //! script that an editor saved with a byte-order mark or with the line ends of Windows, an R or Julia script without
-//! `#!`, a notebook. A shell would read such a file as its own language and report nonsense. So the file's first bytes
-//! and its extension decide: its interpreter runs it, or an error says what the file is.
+//! `#!`, a notebook. A shell would read such a file as its own language and report nonsense. So the file's first
+//! bytes and its extension decide: its interpreter runs it, or an error describes the file.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::entry::{EntryError, EntryKind, EntryPoint};
 use super::shebang::InterpreterLine;
-use crate::files;
 use crate::machine::{is_program, which};
+use crate::system::files;
 
 /// The number of bytes at the beginning of a file that are inspected.
 const READ: u64 = 64 << 10;
@@ -77,10 +77,10 @@ const LANGUAGES: [Language; 11] = [
     Language { options: &["-jar"], ..Language::new(&["jar"], "a Java archive", "java", "Java") },
 ];
 
-/// The extensions of files that Python runs, apart from `.py`: other spellings, compiled files and applications.
+/// The extensions of files that Python runs: `.py`, other spellings of it, compiled files and applications.
 const PYTHON: [&str; 5] = ["py", "py3", "pyw", "pyc", "pyz"];
 
-/// The extensions of files that no program runs, with what such a file is and the remedy.
+/// The extensions of files that no program can run, each with a description of such a file and the remedy.
 const NO_PROGRAMS: [(&[&str], &str, &str); 5] = [
     (
         &["ipynb"],
@@ -102,6 +102,13 @@ const NO_PROGRAMS: [(&[&str], &str, &str); 5] = [
     (&["gz", "tgz", "zip", "tar", "bz2", "xz", "whl"], "an archive, not a program", "name a script in it"),
 ];
 
+/// Returns true if a file that begins with these bytes is a program, for example one for another machine. A shell
+/// would misread it as a script. Bash uses the same rule: a NUL byte in the first line.
+pub fn is_binary(start: &[u8]) -> bool {
+    let first_line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    start.starts_with(b"\x7fELF") || first_line.contains(&0)
+}
+
 impl EntryPoint {
     /// Returns the program that runs this file. `is_executable` is true if the kernel may execute it, `path` is the
     /// value of PATH, and `python` the image's Python.
@@ -119,7 +126,7 @@ impl EntryPoint {
         if !matches!(self.kind(), EntryKind::ShellScript | EntryKind::Executable) {
             return Ok(Runner::Kernel);
         }
-        // A program may be executable and not readable.
+        // A program may be executable but not readable.
         let Ok(start) = files::start(&self.path(), READ) else { return Ok(by_kernel()) };
         if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
             let (found, remedy) = ("a text in UTF-16", "save it in UTF-8 without a byte-order mark");
@@ -134,7 +141,12 @@ impl EntryPoint {
                 _ => None,
             };
             let shell = Interpreter { program: SHELL.into(), options: Vec::new() };
-            let otherwise = || if has_mark { Runner::Interpreter(shell.words_without_mark()) } else { by_kernel() };
+            let otherwise = || match has_mark {
+                true => Runner::Interpreter(shell.words_without_mark()),
+                // The kernel would refuse a text without `#!`, and then the shell would read it anyway.
+                false if !is_binary(text) => Runner::Interpreter(shell.words()),
+                false => by_kernel(),
+            };
             return Ok(found.unwrap_or_else(otherwise));
         };
         if !has_mark && !line.ends_with_crlf && is_executable {
@@ -162,7 +174,7 @@ impl EntryPoint {
         }))
     }
 
-    /// Returns the program that the file's extension asks for; `None` if the extension says nothing.
+    /// Returns the program for the file's extension. `None` if the extension does not decide it.
     fn by_extension(&self, path: Option<&OsStr>, python: Option<&Path>) -> Result<Option<Runner>, EntryError> {
         let extension = Path::new(self.name()).extension().and_then(OsStr::to_str).unwrap_or_default();
         let extension = extension.to_ascii_lowercase();
@@ -201,7 +213,7 @@ struct Interpreter {
 }
 
 impl Interpreter {
-    /// Returns the interpreter that a `#!` line names, also by `env`; `None` if it does not exist.
+    /// Returns the interpreter in a `#!` line, which may use `env`. `None` if the interpreter does not exist.
     fn of(line: &InterpreterLine, path: Option<&OsStr>) -> Option<Interpreter> {
         if !is_program(&line.program) {
             return None;

@@ -14,7 +14,7 @@ use crate::storage::{Access, Bucket, Download, ListedObject, Problem, TransferEr
 
 /// The permissions of a file from S3, which stores none.
 const MODE: u32 = 0o644;
-/// The maximum number of bytes that are read of an object beyond the end of its archive, to verify the object's
+/// The maximum number of bytes of an object that are read beyond the end of its archive, to verify the object's
 /// checksum. tar pads archives to 10 KiB.
 const BEYOND_END: u64 = 1 << 20;
 /// The maximum number of requests for larger files that are in progress at once.
@@ -42,13 +42,13 @@ pub(super) fn fetch_from_s3(
             Ok(download) => return fetch_object(&bucket, key, download, folder),
             Err(error) if error.problem == Problem::NoSuchKey => match bucket.list(&prefix) {
                 Ok(below) if !below.is_empty() => below,
-                // An error of the list, such as a denied one, says nothing about the key.
+                // An error of the listing, such as a denied one, does not show if the key exists.
                 _ => return Err(error.into()),
             },
             Err(error) => return Err(error.into()),
         }
     };
-    // A server that is not AWS's may list other keys, too.
+    // A server other than AWS's may also list other keys.
     let is_below = |found: &ListedObject| found.key.strip_prefix(&*prefix).is_some_and(|name| !name.is_empty());
     let listed: Vec<ListedObject> = below.into_iter().filter(is_below).collect();
     match listed.as_slice() {
@@ -104,7 +104,7 @@ fn fetch_prefix(
     folder: &mut CodeFolder,
 ) -> Result<(), CodeError> {
     let limits = ArchiveLimits::default();
-    let too_large = |detail| CodeError::TooLarge { path: url(bucket, prefix), detail };
+    let too_large = |detail| CodeError::PrefixTooLarge { path: url(bucket, prefix), detail };
     if listed.len() as u64 > limits.entries {
         return Err(too_large(format!("it has more than {} files", limits.entries)));
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::files;
+use crate::system::files;
 
 /// The number of bytes of a script in which the kernel looks for the first line (Linux 5.1 and later).
 const READ: usize = 256;
@@ -13,7 +13,7 @@ const READ: usize = 256;
 pub enum Shebang {
     /// The script has no `#!` line, or the line names no program.
     None,
-    /// The program that runs the script, and the argument that it is passed before the script's name.
+    /// The program that runs the script, and the argument that it gets before the script's name.
     Interpreter(PathBuf, Option<String>),
     /// The line ends with CRLF, as on Windows. The kernel looks for a program whose name ends with a carriage return, and
     /// reports "no such file or directory" for a script that exists.
@@ -27,7 +27,7 @@ pub enum Shebang {
 pub(super) struct InterpreterLine {
     /// The program. It may not exist.
     pub program: PathBuf,
-    /// The argument that it is passed before the script's name.
+    /// The argument that the program gets before the script's name.
     pub argument: Option<String>,
     /// True if the line ends with CRLF.
     pub ends_with_crlf: bool,

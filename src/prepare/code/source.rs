@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::archive::{BLOCK, is_header, is_name_of_archive, other_format};
 use super::error::CodeError;
 use super::listing::Listing;
-use crate::files;
+use crate::system::files;
 
 /// The name that the SDK gives a packed source.
 pub(super) const PACKED_SOURCE: &str = "sourcedir.tar.gz";
@@ -32,7 +32,7 @@ pub enum CodeSource {
     },
 }
 
-/// The form of a source, determined by looking at it.
+/// The form of a source, determined from its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceForm {
     /// A folder, whose content is copied.
@@ -71,7 +71,8 @@ impl CodeSource {
                 if !rest.starts_with('/') {
                     return Err(unsupported("a file:// URL has three slashes and then an absolute path"));
                 }
-                // The SDK puts paths into URLs without encoding them, so a path that exists as written is taken as it is.
+                // The SDK puts paths into URLs without encoding them, so a path that exists as written is used
+                // unchanged.
                 if Path::new(rest).exists() { PathBuf::from(rest) } else { percent_decoded(rest) }
             }
             Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c)) => {
@@ -137,7 +138,7 @@ impl SourceForm {
     }
 }
 
-/// Returns the archive that a folder holds and beside which it holds nothing, whatever its name.
+/// Returns the only file of a folder, if it is an archive. Its name does not matter.
 pub fn only_archive(folder: &Path) -> Option<PathBuf> {
     let mut entries = fs::read_dir(folder).ok()?;
     let path = entries.next()?.ok()?.path();

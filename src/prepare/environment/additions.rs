@@ -1,7 +1,7 @@
-//! The variables that footplate sets in addition to those of the incumbents.
+//! The variables that footplate sets in addition to those of the incumbents (the programs that it replaces).
 
 use super::variable::{Definition, Draft, Inputs, Rule, channel_folders, path, toolkit_text};
-use crate::python::{Text, Value};
+use crate::job::python::{Text, Value};
 
 /// The variable with the number of the attempt.
 pub const ATTEMPT: &str = "FOOTPLATE_ATTEMPT";
@@ -24,7 +24,7 @@ pub(super) const OFFERED: &[Definition] = &[
     ),
     Rule::optional("SM_CHECKPOINT_DIR", |i| i.job.checkpoint_dir.as_ref().map(path))
         .meaning("The folder of checkpoints, if the job has one."),
-    // The names of SDK version 3, also for jobs that the toolkit would run.
+    // The names of SDK version 3, which are also set for jobs that the toolkit would run.
     Rule::one("SM_INPUT_DATA_DIR", |i| path(i.job.paths.data()))
         .meaning("The folder that holds the channels' folders (SDK version 3)."),
     Rule::one("SM_OUTPUT_FAILURE", |i| path(i.job.paths.failure())).meaning("The failure file (SDK version 3)."),

@@ -1,11 +1,11 @@
 //! The script's arguments, built from the hyperparameters.
 
 use crate::job::Job;
+use crate::job::python::{Dict, Separators, Text, Value};
 use crate::job::settings::{ArgumentStyle, Settings};
-use crate::python::{Dict, Separators, Text, Value};
 
-/// Builds the arguments in the style of the setting `arguments`, or of the job's incumbent if it is not set. Arguments that a
-/// framework states stay as they are.
+/// Builds the arguments in the style of the setting `arguments` or, if it is not set, of the job's incumbent.
+/// Arguments that a framework states are not changed.
 pub(super) fn build(job: &Job, settings: &Settings) -> Vec<Text> {
     if let Some(arguments) = &job.request.arguments {
         return arguments.clone();
@@ -104,7 +104,7 @@ fn joined(parts: &[&Text]) -> Text {
 #[cfg(test)]
 mod tests {
     use super::{drivers, flags, json, toolkit};
-    use crate::python::{Dict, Text, Value, parse};
+    use crate::job::python::{Dict, Text, Value, parse};
 
     fn dict(json: &str) -> Dict {
         match parse(json) {

@@ -4,9 +4,9 @@
 //! follow the toolkit. Most variables exist in the toolkit too, whose table documents them.
 
 use super::variable::{Definition, Draft, Inputs, Rule, channel_folders, path, shared_values, strings};
-use crate::python::{Dict, Separators, Text, Value};
+use crate::job::python::{Dict, Separators, Text, Value};
 
-/// The log level, which the drivers take from no setting of the job.
+/// The log level, which the drivers do not read from any setting of the job.
 const LOG_LEVEL: usize = 20;
 
 /// The variables.
@@ -75,7 +75,7 @@ fn training_env(inputs: &Inputs<'_>) -> Dict {
     object
 }
 
-/// Returns the text of a value as the drivers write it: strings are bare, other values are JSON.
+/// Returns the text of a value in the form that the drivers use: strings are bare, other values are JSON.
 fn text(value: &Value) -> Text {
     match value {
         Value::Str(text) => text.clone(),

@@ -48,7 +48,7 @@ pub struct Environment {
 pub enum ExistingVariables {
     /// The job's values replace them, as in the toolkit.
     Overwrite,
-    /// Their values stay (`footplate exec`, a processing job, and a framework's entry point).
+    /// The container's values are kept (`footplate exec`, a processing job, and a framework's entry point).
     Keep,
 }
 

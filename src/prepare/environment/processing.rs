@@ -1,9 +1,10 @@
-//! The variables of a processing job: its inputs and outputs, and those of a training job that have a meaning in it.
+//! The variables of a processing job: its inputs and outputs, and the variables of a training job that are also
+//! meaningful here.
 
 use super::variable::{AddValue, Definition, Draft, Inputs, Rule, toolkit_text};
 use super::{additions, toolkit};
 use crate::job::ProcessingJob;
-use crate::python::{Dict, Value};
+use crate::job::python::{Dict, Value};
 
 /// The variables that only processing jobs have.
 pub(super) const TABLE: &[Definition] = &[
@@ -19,7 +20,7 @@ pub(super) const TABLE: &[Definition] = &[
         .meaning("The folder of each output, named in the same way."),
 ];
 
-/// The variables of a training job that a processing job has, too.
+/// The variables of a training job that a processing job also has.
 const SHARED: [&str; 28] = [
     "SM_OUTPUT_DIR",
     "SM_OUTPUT_FAILURE",

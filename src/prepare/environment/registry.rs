@@ -35,11 +35,11 @@ pub fn processing_variables() -> Vec<Variable> {
 mod tests {
     use super::{added_variables, processing_variables, toolkit_variables};
     use crate::job::config;
+    use crate::job::python::{Value, parse};
     use crate::job::settings::Settings;
     use crate::job::{DriverConfig, Paths, ProcessingJob, Variables};
     use crate::machine::Hardware;
     use crate::prepare::environment::{ExistingVariables, build};
-    use crate::python::{Value, parse};
 
     #[test]
     fn every_table_is_listed_in_its_order() {

@@ -3,8 +3,8 @@
 use super::variable::{
     Definition, Draft, Inputs, Rule, ValueFn, channel_folders, path, shared_values, strings, toolkit_text,
 };
+use crate::job::python::{Dict, Text, Value};
 use crate::prepare::code;
-use crate::python::{Dict, Text, Value};
 
 /// The log level of jobs that set none: Python's `logging.INFO`.
 const DEFAULT_LOG_LEVEL: &str = "20";

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::job::python::{Dict, Separators, Text, Value};
 use crate::job::settings::Settings;
 use crate::job::{Job, Variables};
 use crate::machine::Hardware;
-use crate::python::{Dict, Separators, Text, Value};
 
 /// Environment variables by name, as the bytes that the system receives.
 pub type VariableTable = BTreeMap<Vec<u8>, Vec<u8>>;

@@ -1,8 +1,8 @@
 //! The error of a program that an installer ran: a build of a package, or git. Both installers print its output whole.
 
-/// The maximum number of lines of an exception's message that count.
+/// The maximum number of lines of an exception's message that are used.
 const MAX_MESSAGE: usize = 4;
-/// The beginnings of git's lines that tell no reason.
+/// The beginnings of lines of git that contain no reason.
 const GIT_NOISE: [&str; 13] = [
     "Cloning into",
     "Running command",
@@ -19,8 +19,8 @@ const GIT_NOISE: [&str; 13] = [
     "From ",
 ];
 
-/// Returns the error of a build from the lines of its output, without what surrounds them; `None` if there is none. A
-/// compiler's error is more telling than the exception after it.
+/// Returns the error of a build from the lines of its output, without the lines around it. `None` if there is none.
+/// The error of a compiler is more informative than the exception after it.
 pub(super) fn build_error(lines: &[&str]) -> Option<String> {
     let from_compiler = |line: &&&str| {
         let is_python = line.trim_start().starts_with("File \"");
@@ -30,7 +30,7 @@ pub(super) fn build_error(lines: &[&str]) -> Option<String> {
     compiler.or_else(|| cmake(lines)).or_else(|| exception(lines))
 }
 
-/// Returns the first error of CMake. Its message stands on the lines below.
+/// Returns the first error of CMake. Its message is on the lines below.
 fn cmake(lines: &[&str]) -> Option<String> {
     let start = lines.iter().position(|line| line.trim_start().starts_with("CMake Error"))?;
     let message = lines[start + 1..].iter().map(|line| line.trim()).skip_while(|line| line.is_empty());
@@ -63,8 +63,8 @@ pub(super) fn exception(lines: &[&str]) -> Option<String> {
     Some([lines[at].trim()].into_iter().chain(message).collect::<Vec<_>>().join(" "))
 }
 
-/// Returns git's own reason from the lines of its output; `None` if git names none. The last line is often only
-/// "Could not read from remote repository", and ssh has told the reason before it.
+/// Returns git's own reason from the lines of its output. `None` if git states none. The last line is often only
+/// "Could not read from remote repository", and ssh has printed the reason before it.
 pub(super) fn git_error(lines: &[&str]) -> Option<String> {
     let lines: Vec<&str> = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
     let is_telling = |line: &&str| {

@@ -1,4 +1,4 @@
-//! CodeArtifact: a package index to which the job's role gets a token, by two signed requests.
+//! CodeArtifact: a package index. Two signed requests give the job's role a token for it.
 //!
 //! Contract: the operations GetAuthorizationToken and GetRepositoryEndpoint of the AWS CodeArtifact API, 2018-09-22.
 
@@ -7,9 +7,9 @@ use std::fmt;
 use http::Method;
 use thiserror::Error;
 
-use crate::files;
 use crate::job::Variables;
 use crate::storage::{AwsService, in_query};
+use crate::system::files;
 
 /// The variable with the ARN of the repository to install from, as in `sagemaker-training` (its `modules.py`).
 const VARIABLE: &str = "CA_REPOSITORY_ARN";
@@ -66,8 +66,8 @@ impl fmt::Debug for PackageIndex {
     }
 }
 
-/// A repository that cannot be used. The text names the repository and the permissions that it takes, and holds no
-/// credentials.
+/// A repository that cannot be used. The text names the repository and the permissions that it requires, and contains
+/// no credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct CodeArtifactError(String);

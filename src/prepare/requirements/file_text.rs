@@ -79,8 +79,8 @@ fn without_comment(mut line: LogicalLine) -> Option<LogicalLine> {
     (!line.text.is_empty()).then_some(line)
 }
 
-/// Splits a text at the line ends of Python's `str.splitlines`. Each line comes with true if it ends with one of the line
-/// ends that uv has, too.
+/// Splits a text at the line ends of Python's `str.splitlines`. Each line is returned with true if it ends with a
+/// line end that uv recognizes too.
 fn physical_lines(text: &str) -> Vec<(&str, bool)> {
     let is_line_end = |c: char| {
         matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
@@ -98,12 +98,12 @@ fn physical_lines(text: &str) -> Vec<(&str, bool)> {
     lines
 }
 
-/// A character that looks like another one or like none, so that a line of a requirements file looks right and is wrong.
+/// A character that looks like another one or is invisible, so that a wrong line of a requirements file looks right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DeceptiveCharacter(char);
 
 impl DeceptiveCharacter {
-    /// Returns the first such character of a line.
+    /// Returns the first deceptive character of a line.
     pub fn first_in(line: &str) -> Option<DeceptiveCharacter> {
         line.chars().find(|c| !c.is_ascii() && describe(*c).is_some()).map(DeceptiveCharacter)
     }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::installer::InstallerKind;
 use super::pip_settings::PipSettings;
 use super::scan::Scan;
-use crate::resolve::{self, ResolveError};
+use crate::system::resolve::{self, ResolveError};
 
 /// The maximum time for looking up a name, and again for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -129,8 +129,9 @@ pub const INDEX_REMEDY: &str = "under network isolation bring the packages as a 
      or in the image; in a VPC give the job a NAT gateway, or the VPC endpoint of a CodeArtifact repository \
      (CA_REPOSITORY_ARN)";
 
-/// Connects to all indexes at once, or to their proxies, and returns those that cannot be reached. No request is sent:
-/// the installer sees the answers of the indexes. A text that is not a URL is left to the installer, too.
+/// Connects to all indexes at once, or to their proxies, and returns those that cannot be reached. No request is
+/// sent, because the installer will see the answers of the indexes. A text that is not a URL is left to the installer
+/// too.
 pub async fn unreachable_indexes(indexes: &[String], proxies: &Proxies) -> Vec<UnreachableIndex> {
     let probes = indexes.iter().map(|url| async move {
         let (scheme, host, port) = parts(url)?;

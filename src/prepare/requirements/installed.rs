@@ -14,13 +14,13 @@ use nix::unistd::{AccessFlags, access};
 use super::requirement::{MarkerValues, Requirement, normal_name};
 use super::scan::Scan;
 use super::version::Version;
-use crate::files;
+use crate::system::files;
 
 /// The Python program whose output [`PythonEnvironment::parse`] reads.
 const INSPECT: &str = include_str!("inspect.py");
 
-/// Returns the command, including `python` itself, that prints what [`PythonEnvironment::parse`] reads. If `pyproject`
-/// is given, the command also prints the dependencies in this pyproject.toml; it fails if the file cannot be read.
+/// Returns the command, including `python` itself, whose output [`PythonEnvironment::parse`] reads. If `pyproject` is
+/// given, the command also prints the dependencies in this pyproject.toml; it fails if the file cannot be read.
 pub fn inspection_command(python: &Path, pyproject: Option<&Path>) -> Vec<OsString> {
     let mut arguments = vec![python.into(), "-c".into(), INSPECT.into()];
     arguments.extend(pyproject.map(OsString::from));
@@ -32,7 +32,7 @@ pub fn inspection_command(python: &Path, pyproject: Option<&Path>) -> Vec<OsStri
 pub struct PythonEnvironment {
     /// Its `sys.prefix`.
     pub prefix: PathBuf,
-    /// The folders that it imports from (`sys.path`), first match first.
+    /// The folders that it imports from (`sys.path`), in the order in which they are searched.
     pub path: Vec<PathBuf>,
     /// The values of the variables in markers.
     pub markers: MarkerValues,
@@ -44,7 +44,7 @@ pub struct PythonEnvironment {
     pub default_index: Option<String>,
     /// The dependencies in the pyproject.toml that was named.
     pub project_dependencies: Vec<String>,
-    /// True if the pyproject.toml declares its dependencies as dynamic, so that only a build finds them out.
+    /// True if the pyproject.toml declares its dependencies as dynamic, so that they are known only after a build.
     pub has_dynamic_dependencies: bool,
 }
 

@@ -1,4 +1,5 @@
-//! The packages that the user's code requires: which to install, with which installer, and why an installation failed.
+//! The packages that the user's code requires: the choice of packages and installer, and the reason why an
+//! installation failed.
 //!
 //! The order of use:
 //!

@@ -1,9 +1,9 @@
-//! The reason why pip failed: the line of its output that tells a user what to change.
+//! The reason why pip failed: the line of its output that shows a user what to change.
 //!
 //! pip has no machine-readable errors, so this module follows its wording. pip prints several lines that begin with
-//! `ERROR:`, and neither the first nor the last is always the telling one. The wording was read from pip 22.0.4, 23.2.1
-//! and 26.3, which differ little, and from pip 20 for builds with `setup.py egg_info`. The tests hold recorded outputs
-//! of these releases, and run the pip of the machine, so that they fail if its wording changes.
+//! `ERROR:`, and neither the first nor the last is always the most informative one. The wording was read from pip
+//! 22.0.4, 23.2.1 and 26.3, which differ little, and from pip 20 for builds with `setup.py egg_info`. The tests hold
+//! recorded outputs of these releases, and run the pip of the machine, so that they fail if its wording changes.
 
 use super::build_failure::{build_error, exception, git_error, without_indent};
 
@@ -12,8 +12,8 @@ const MAX_LENGTH: usize = 700;
 /// The maximum depth of outputs within outputs: pip runs another pip to install the requirements of a build.
 const MAX_NESTED: usize = 3;
 
-/// The beginnings of errors that say nothing without the lines around them (pip 20 to 26).
-const UNTELLING: [&str; 7] = [
+/// The beginnings of errors that are useless without the lines around them (pip 20 to 26).
+const UNINFORMATIVE: [&str; 7] = [
     "ResolutionImpossible",
     "Failed building",
     "Failed to build",
@@ -39,18 +39,20 @@ pub fn pip_failure_line(output: &[u8]) -> Option<String> {
     })
 }
 
-/// Returns the most telling error in the lines. `nested` is the number of outputs within this one to look into.
+/// Returns the most informative error in the lines. `nested` is the number of outputs within this one that may be
+/// searched.
 fn complaint(lines: &[&str], nested: usize) -> Option<String> {
     build(lines, nested)
         .or_else(|| error_line(lines))
         .or_else(|| lines.iter().find(|line| line.contains("No module named pip")).map(|line| without_pip(line)))
+        .or_else(|| circle(lines))
         .or_else(|| exception(lines))
         .or_else(|| {
             let mut other = lines.iter().map(|line| line.trim());
             let telling = |line: &&str| ["error: ", "fatal: "].iter().any(|word| line.contains(word));
             other.rfind(telling).map(str::to_owned)
         })
-        // These errors tell little, but nothing better was found.
+        // These errors are less informative, but nothing better was found.
         .or_else(|| {
             lines.iter().find_map(|line| line.strip_prefix("ERROR: Failed ")).map(|rest| format!("Failed {rest}"))
         })
@@ -61,10 +63,20 @@ fn without_pip(line: &str) -> String {
     format!("{}; install pip in the image, or set FOOTPLATE_PYTHON to a Python that has it", line.trim())
 }
 
+/// Returns the error about requirements files that include each other. pip before 24.3 reports them by Python's limit of
+/// nested calls in its own reader.
+fn circle(lines: &[&str]) -> Option<String> {
+    let has = |words: &str| lines.iter().any(|line| line.contains(words));
+    (has("RecursionError: ") && has("/req/req_file.py")).then(|| {
+        "the requirements files include each other; remove the line (-r or -c) that leads back to an earlier file"
+            .to_owned()
+    })
+}
+
 /// Returns the error of a program that pip ran: a build, or git.
 ///
-/// The output of a build stands between `╰─> [N lines of output]` and `[end of output]` (pip 22 to 26), or between
-/// `Complete output (N lines):` and a line of dashes (pip 20). git's output stands in no frame.
+/// The output of a build is between `╰─> [N lines of output]` and `[end of output]` (pip 22 to 26), or between
+/// `Complete output (N lines):` and a line of dashes (pip 20). git's output has no such frame.
 fn build(lines: &[&str], nested: usize) -> Option<String> {
     let nested = nested.checked_sub(1)?;
     let begins = |line: &&str| {
@@ -100,10 +112,10 @@ fn build(lines: &[&str], nested: usize) -> Option<String> {
     }
 }
 
-/// Returns the first telling line that begins with `ERROR:`, with details from the lines around it.
+/// Returns the first informative line that begins with `ERROR:`, with details from the lines around it.
 fn error_line(lines: &[&str]) -> Option<String> {
     let mut errors = lines.iter().enumerate().filter_map(|(at, line)| Some((at, line.strip_prefix("ERROR: ")?)));
-    let (at, error) = errors.find(|(_, error)| !UNTELLING.iter().any(|beginning| error.starts_with(beginning)))?;
+    let (at, error) = errors.find(|(_, error)| !UNINFORMATIVE.iter().any(|beginning| error.starts_with(beginning)))?;
     let after = &lines[at + 1..];
     if error.contains("(from versions: none)") {
         return Some(match unreached(lines) {
@@ -115,7 +127,7 @@ fn error_line(lines: &[&str]) -> Option<String> {
         return Some(hashes(after).unwrap_or_else(|| error.to_owned()));
     }
     if error.contains("conflicting dependencies") {
-        // pip prints the causes to standard output, which can stand before this error.
+        // pip prints the causes to standard output, which may come before this error.
         let causes = lines.iter().skip_while(|line| !line.starts_with("The conflict is caused by")).skip(1);
         let causes: Vec<&str> = causes.take_while(|line| line.starts_with(' ')).map(|line| line.trim()).collect();
         return Some(if causes.is_empty() {
@@ -169,7 +181,7 @@ fn hashes(after: &[&str]) -> Option<String> {
     ))
 }
 
-/// Returns true if the output of a build is that of another pip, which has a form of its own.
+/// Returns true if the output of a build is that of another pip, which has its own form.
 fn begins_pip(lines: &[&str]) -> bool {
     lines.iter().any(|line| line.starts_with("ERROR: "))
 }

@@ -1,13 +1,14 @@
-//! The decision which requirements file, and whether the code itself, is installed before the script starts.
+//! The decision which requirements file is installed before the script starts, and whether the code itself is
+//! installed as a package.
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::files;
 use crate::prepare::code::{EntryKind, EntryPoint};
 use crate::prepare::nearest::nearest;
+use crate::system::files;
 
 /// The requirements file if the job names no other.
 const DEFAULT_FILE: &str = "requirements.txt";
@@ -48,11 +49,11 @@ pub enum InstallPlan {
         file: Option<String>,
         /// True if the code itself is installed as a package.
         package: bool,
-        /// True if the job did not ask for it: `sagemaker-training` ignores such a file. A failure to install it must
-        /// not fail a job that works there.
+        /// True if the job did not request it, because sagemaker-training ignores such a file. A failure to install
+        /// it must not fail a job that works with sagemaker-training.
         is_unasked: bool,
     },
-    /// The setting forbids to install anything.
+    /// The setting forbids installing anything.
     SwitchedOff {
         /// The file or package that would have been installed.
         left: Option<String>,
@@ -69,7 +70,8 @@ pub enum InstallPlan {
         /// The requirements file.
         file: String,
     },
-    /// There is a requirements file, but the entry point is not a Python script, and installs what it needs itself.
+    /// There is a requirements file, but the entry point is not a Python script, and must install its requirements
+    /// itself.
     LeftToScript {
         /// The requirements file.
         file: String,
@@ -119,14 +121,14 @@ impl InstallPlan {
     ///
     /// `install` is the setting, `None` if the job does not set it:
     ///
-    /// - `None` does as `sagemaker-training` (its `entry_point.py`): a package is installed, and so is the
-    ///   `requirements.txt` of a Python script. Shell scripts and other programs install what they need themselves.
+    /// - `None` behaves like `sagemaker-training` (its `entry_point.py`): a package is installed, and so is the
+    ///   `requirements.txt` of a Python script. Shell scripts and other programs install their requirements themselves.
     /// - `Some(true)` installs for all entry points.
     /// - `Some(false)` installs nothing.
     ///
-    /// `file` is the name of another file than `requirements.txt`, relative to `code_dir`. A file that the job names is
-    /// installed for any entry point and must exist. If no file is named and there is no `requirements.txt`, the plan
-    /// uses a `uv.lock` or `pyproject.toml`.
+    /// `file` is the name of another file than `requirements.txt`, relative to `code_dir`. A file that the job names
+    /// is installed for any entry point and must exist. If no file is named and there is no `requirements.txt`, the
+    /// plan uses a `uv.lock` or `pyproject.toml`.
     ///
     /// # Errors
     ///
@@ -145,7 +147,7 @@ impl InstallPlan {
         let unnamed = || Some(DEFAULT_FILE).filter(is_file).or_else(alternative).unwrap_or(DEFAULT_FILE);
         let name = named.unwrap_or_else(unnamed);
         let path = code_dir.join(name);
-        // A FIFO or a device is an error of its own, which the reader names.
+        // The reader reports a FIFO or a device as a separate error.
         let exists = path.exists() && !path.is_dir();
         let existing = || exists.then(|| name.to_owned());
         if install == Some(false) {

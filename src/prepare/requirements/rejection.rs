@@ -1,7 +1,8 @@
 //! Package indexes that refuse credentials, from the output of an installer.
 //!
-//! Both report a package without versions, and only sometimes the status of the index. So they are asked again for this
-//! package alone, in a way that shows the status. The wordings are those of pip 21.2 to 26.3 and of uv 0.13.9.
+//! Both installers report a package without versions, and only sometimes the status of the index. So the installer is
+//! asked again for this package alone, in a way that shows the status. The wordings are those of pip 21.2 to 26.3 and
+//! of uv 0.13.9.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -10,7 +11,7 @@ use super::installer::InstallerKind;
 use super::scan::Scan;
 use super::tool::ISOLATED_PIP;
 
-/// The statuses of a server that refuses credentials, in the wordings of pip and uv, with what they mean.
+/// The statuses of a server that refuses credentials, in the wordings of pip and uv, with their meanings.
 const REFUSALS: [(&str, &[&str], &str); 3] = [
     (
         "401 Unauthorized",
@@ -32,14 +33,15 @@ const SERVER_ERRORS: [&str; 3] = ["Server Error: ", "HTTP status server error ("
 const REMEDY: &str = "renew the user name and the password or token in the index's URL (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, \
                       pip.conf or the requirements file), or give the job's role access";
 
-/// The beginning and the end of pip's error about a package of which it has seen no version.
+/// The beginning and the end of pip's error about a package for which it found no version.
 const NO_VERSIONS: (&str, &str) = ("satisfies the requirement ", "(from versions: none)");
 
 /// The end of uv's error about a package that no index has.
 const NOT_FOUND: &str = " was not found in the package registry";
 
-/// Returns the reason why an index gave no packages, if the output of an installer says that the index refused the
-/// credentials or failed. `error` is the installer's own error: what a build prints about other servers does not count.
+/// Returns the reason why an index gave no packages, if the output of an installer shows that the index refused the
+/// credentials or failed. `error` is the installer's own error, so that messages of a build about other servers do
+/// not count.
 pub fn rejection(installer: InstallerKind, output: &[u8], error: &str) -> Option<String> {
     match installer {
         InstallerKind::Pip if error.contains(NO_VERSIONS.1) => refusal(output),
@@ -50,8 +52,8 @@ pub fn rejection(installer: InstallerKind, output: &[u8], error: &str) -> Option
     }
 }
 
-/// A question to the installer that has seen no version of a package, asked so that it tells the status of the indexes.
-/// Nothing is installed or downloaded.
+/// A question to an installer that has found no version of a package. It is asked in a way that shows the status of
+/// the indexes. Nothing is installed or downloaded.
 #[derive(Clone, Debug)]
 pub struct IndexQuery {
     installer: InstallerKind,
@@ -87,7 +89,7 @@ impl IndexQuery {
     pub fn command(&self, program: &Path, python: &Path) -> Vec<OsString> {
         let mut words: Vec<OsString> = vec![program.into()];
         match self.installer {
-            // pip 21.2 and later. With less than two letters, it tells no status.
+            // For pip 21.2 and later. With fewer than two letters of verbosity, pip does not print the status.
             InstallerKind::Pip => {
                 words.extend(ISOLATED_PIP.map(OsString::from));
                 words.extend(["index", "versions", "-vv"].map(OsString::from));
@@ -123,7 +125,7 @@ impl IndexQuery {
         found
     }
 
-    /// Returns the reason that the answer names; `None` if the indexes have answered.
+    /// Returns the reason in the installer's answer. `None` if the indexes have answered normally.
     pub fn answer(&self, output: &[u8]) -> Option<String> {
         refusal(output)
     }

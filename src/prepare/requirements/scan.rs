@@ -1,4 +1,4 @@
-//! Reading requirements files: the packages and versions that they require, the indexes that they name, and the lines
+//! Reading requirements files: the packages and versions that they require, the indexes that they list, and the lines
 //! that uv cannot read.
 //!
 //! The format is that of pip's requirements files. Lines that this module cannot evaluate are left to the installer.
@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use super::file_text::{DeceptiveCharacter, FileText, logical_lines};
 use super::requirement::Requirement;
 use super::uv_syntax;
-use crate::files;
+use crate::system::files;
 
 /// The maximum depth of files that include files. A deeper one, such as a file that includes itself, is left to the
 /// installer, which reports it.
 const MAX_DEPTH: usize = 20;
 
-/// The maximum number of files. More are left to the installer: files that include each other several times multiply.
+/// The maximum number of files. A file beyond that is left to the installer. Files that include each other several
+/// times multiply quickly.
 const MAX_FILES: usize = 1000;
 
 /// The content of a requirements file and of the files that it includes.
@@ -30,7 +31,7 @@ pub struct Scan {
     pub not_for_uv: Option<String>,
     /// The requirements by path.
     pub paths: Vec<String>,
-    /// The first line with a character that looks like another one or like none, and that character.
+    /// The first line with a deceptive character, which looks like another one or is invisible, and that character.
     pub deceptive: Option<String>,
     /// The index that replaces the default one, if a file names one.
     pub index: Option<String>,
@@ -44,8 +45,8 @@ pub struct Scan {
     pub trusted_hosts: Vec<String>,
     /// True if pre-releases may be installed.
     pub pre: bool,
-    /// The first file that no installer should be given, and the reason: it is a FIFO, a device or far too large, or its file
-    /// system does not answer.
+    /// The first file that no installer may be given, and the reason: it is a FIFO, a device or far too large, or its
+    /// file system does not answer.
     pub dangerous: Option<String>,
     /// The number of files that were read.
     pub files: usize,
@@ -199,7 +200,8 @@ fn split_option(line: &str) -> (&str, &str) {
     }
 }
 
-/// Replaces variables such as `${TOKEN}` by their values. A variable that is unset or empty stays as it is, as in pip.
+/// Replaces variables such as `${TOKEN}` by their values. A variable that is unset or empty is not replaced, as in
+/// pip.
 fn expanded(line: &str, variable: &impl Fn(&str) -> Option<String>) -> String {
     let mut parts = line.split("${");
     let mut text = parts.next().unwrap_or_default().to_owned();

@@ -54,8 +54,8 @@ pub const FRAMEWORKS: [&str; 9] =
 )]
 pub struct UvMissing;
 
-/// Chooses between uv, if the image has it, and pip. `obstacle` is the reason why uv would not install what pip would.
-/// Returns the installer, and a note for the log if the choice needs an explanation.
+/// Chooses between uv, if the image has it, and pip. `obstacle` is the reason why uv would install something other
+/// than pip would. Returns the installer, and a note for the log if the choice needs an explanation.
 ///
 /// # Errors
 ///
@@ -106,7 +106,8 @@ pub struct InstallRequest {
     pub package: bool,
     /// The requirements file, relative to the code folder or absolute.
     pub file: Option<PathBuf>,
-    /// True if pip must import nothing from the code folder, because a module there has the name of one of Python's own.
+    /// True if pip must not import anything from the code folder, because a module there has the name of one of
+    /// Python's own.
     pub avoids_folder: bool,
     /// A constraints file.
     pub constraints: Option<PathBuf>,

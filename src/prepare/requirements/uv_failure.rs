@@ -14,9 +14,9 @@ const CAUSES: [&str; 4] = ["cause: ", "Caused by: ", "╰─▶ ", "├─▶ "]
 /// releases do for git.
 const OUTPUTS: [&str; 6] = ["[stdout]", "[stderr]", "--- stdout:", "--- stderr:", "--- stdout", "--- stderr"];
 
-/// Returns uv's own error as one line, from its standard output and standard error; `None` if there is none. If a program
-/// that uv ran has failed, such as a build or git, the error is that of the program. The line can hold URLs with
-/// passwords, which the caller must redact.
+/// Returns uv's own error as one line, from its standard output and standard error; `None` if there is none. If a
+/// program that uv ran has failed, such as a build or git, that program's error is returned. The line can hold URLs
+/// with passwords, which the caller must redact.
 ///
 /// uv does not name a package that is required by its path alone. `only_path` is this path, if there is only one.
 pub fn uv_failure_line(output: &[u8], only_path: Option<&str>) -> Option<String> {
@@ -34,7 +34,7 @@ pub fn uv_failure_line(output: &[u8], only_path: Option<&str>) -> Option<String>
 struct Report<'t> {
     /// The error and its causes.
     parts: Vec<String>,
-    /// The lines that a program printed which uv ran.
+    /// The lines that were printed by a program that uv ran.
     program: Vec<&'t str>,
 }
 
@@ -96,7 +96,7 @@ impl<'t> Report<'t> {
 
     /// Returns the error with its causes.
     fn causes(mut self) -> String {
-        // The cause names the requirement, and the general error before it would only take space.
+        // The cause names the requirement, so the general error before it would only take up space.
         if self.parts.len() > 1 && self.parts[0].starts_with("No solution found") {
             self.parts.remove(0);
         }

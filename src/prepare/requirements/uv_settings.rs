@@ -1,13 +1,13 @@
-//! uv's own settings: those that can make uv change packages although all requirements are met.
+//! uv's own settings, in particular those that can make uv change packages even if all requirements are met.
 //!
-//! The names were read from uv 0.13.9. A setting that is not known here counts as one that matters.
+//! The names were read from uv 0.13.9. An unknown setting counts as one that can.
 
 use std::path::{Path, PathBuf};
 
-use crate::files;
+use crate::system::files;
 
-/// The beginnings of the names of variables that do not change which installed packages uv accepts: places of packages,
-/// caches, the network, and tools other than `uv pip`. `UV_CONSTRAINT` is read as requirements files are.
+/// The beginnings of the names of variables that do not change which installed packages uv accepts: places of
+/// packages, caches, the network, and tools other than `uv pip`. `UV_CONSTRAINT` is handled like a requirements file.
 const IRRELEVANT: [&str; 44] = [
     "UV_BREAK_SYSTEM_PACKAGES",
     "UV_BUILD_CONSTRAINT",
@@ -70,7 +70,7 @@ pub fn deciding_setting(
     of_variables.or_else(|| configuration(code_dir, variable).map(|path| path.display().to_string()))
 }
 
-/// Returns the first of uv's configuration files that exists, where uv looks for them from the code folder.
+/// Returns the first existing configuration file among those that uv would read when it runs in the code folder.
 fn configuration(code_dir: &Path, variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let of_projects = code_dir.ancestors().flat_map(|folder| [folder.join("uv.toml"), folder.join("pyproject.toml")]);
     let users = variable("XDG_CONFIG_HOME").or_else(|| Some(format!("{}/.config", variable("HOME")?)));

@@ -7,7 +7,7 @@
 use super::file_text::LogicalLine;
 use super::requirement::{Requirement, is_well_formed_marker};
 
-/// The options of a line of its own that take a value and that both installers know.
+/// The options with a value that may be on their own line and that both installers support.
 const WITH_VALUE: [&str; 13] = [
     "-r",
     "--requirement",
@@ -23,7 +23,7 @@ const WITH_VALUE: [&str; 13] = [
     "--no-binary",
     "--only-binary",
 ];
-/// The options of a line of its own without a value.
+/// The options without a value that may be on their own line.
 const WITHOUT_VALUE: [&str; 4] = ["--no-index", "--pre", "--prefer-binary", "--require-hashes"];
 /// The ends of the names of archives that both installers unpack.
 const ARCHIVES: [&str; 10] =
@@ -56,7 +56,7 @@ fn feature(feature: impl Into<String>) -> Result<(), Obstacle> {
     Err(Obstacle::Feature(feature.into()))
 }
 
-/// Checks an option that stands on a line of its own.
+/// Checks an option that is on a line of its own.
 fn option(line: &str) -> Result<(), Obstacle> {
     let end = line.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(line.len());
     let (name, rest) = line.split_at(end);
@@ -69,7 +69,7 @@ fn option(line: &str) -> Result<(), Obstacle> {
         _ if WITH_VALUE.contains(&name) && is_one_word(value) => Ok(()),
         _ if WITHOUT_VALUE.contains(&name) && value.is_empty() => Ok(()),
         _ if WITH_VALUE.contains(&name) || WITHOUT_VALUE.contains(&name) => Err(Obstacle::Form),
-        // The value can be a secret, and a short option can be glued to it.
+        // The value can be a secret, and a short option may be joined to its value.
         _ if name.starts_with("--") => feature(name),
         _ => feature(format!("{} as it is written", name.chars().take(2).collect::<String>())),
     }
@@ -108,7 +108,8 @@ fn editable(value: &str) -> Result<(), Obstacle> {
     }
 }
 
-/// Checks a requirement: by name, by URL or by path. `raw` is the line before the values of variables replaced their names.
+/// Checks a requirement: by name, by URL or by path. `raw` is the line before variables were replaced by their
+/// values.
 fn requirement(raw: &str, expanded: &str) -> Result<(), Obstacle> {
     let mut words = expanded.split_whitespace();
     while let Some(word) = words.next() {
@@ -205,7 +206,7 @@ fn target_of(text: &str, has_name: bool) -> Result<(), Obstacle> {
         }
         Some(("file", _)) if has_name || fragment.is_empty() => Ok(()),
         Some((scheme, _)) if !scheme.contains('/') => feature(format!("{scheme} URLs like this one")),
-        // A path by a name is none for pip.
+        // For pip, a path after a name is not a valid target.
         _ if has_name || !fragment.is_empty() || target.starts_with('~') => Err(Obstacle::Form),
         _ if target.contains(':') && !target.starts_with("file:") => Err(Obstacle::Form),
         _ => Ok(()),

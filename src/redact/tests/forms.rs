@@ -16,7 +16,7 @@ fn marked(text: &str) -> (String, String) {
 }
 
 #[track_caller]
-fn check(texts: &[&str]) {
+pub(super) fn check(texts: &[&str]) {
     let mut wrong = Vec::new();
     for text in texts {
         let (plain, expected) = marked(text);
@@ -232,6 +232,10 @@ fn texts_without_a_secret_stay() {
         "max_token_length=512 is too small",
         "a = b: c",
         "Unexpected token: x",
+        "/run/secrets/hf_token: InvalidTokenFormatError",
+        "cannot read ./config/password: NotADirectoryError",
+        "web identity at /run/token: InvalidIdentityToken",
+        "token: InvalidClientTokenIdException: The security token is invalid",
         "Unexpected token < in JSON at position 0",
         "unexpected token '}' at line 3",
         "got token=None",

@@ -11,7 +11,7 @@ fn knows(secret: &str) -> Redactor {
     Redactor::default().and(secret)
 }
 
-/// Returns a text as it stands between the quotes of a JSON string.
+/// Returns a text as it appears between the quotes of a JSON string.
 fn in_json(text: &str) -> String {
     let string = serde_json::Value::from(text).to_string();
     string[1..string.len() - 1].to_owned()
@@ -37,7 +37,7 @@ fn folded(text: &str, width: usize, indentation: &str) -> String {
     lines.join(&format!("\n{indentation}"))
 }
 
-/// Returns text in percent signs with lower-case digits.
+/// Returns percent-encoded text with lower-case digits.
 fn in_lower_case(percent: &str) -> String {
     let mut parts = percent.split('%');
     let first = parts.next().unwrap_or_default().to_owned();
@@ -94,7 +94,7 @@ fn known_secrets_are_found_in_every_spelling() {
         for spelling in spellings(secret) {
             let cleaned = redactor.clean(&spelling).into_owned();
             assert!(cleaned.contains(HIDDEN), "{secret:?} is in {spelling:?}");
-            // The user's name before it in base64 stays.
+            // The user's name, which precedes the secret in the base64 text, stays.
             assert!(left(&cleaned, &spelling) < 14, "{spelling:?} became {cleaned:?}");
         }
         let text = format!("[{secret}] {}", spellings(secret)[1]);
@@ -156,7 +156,7 @@ fn one_more_secret_is_removed_beside_the_others() {
     assert_eq!(redactor.clean("abc123 login-42 other"), format!("{HIDDEN} {HIDDEN} other"));
 }
 
-/// Returns a text without the secrets in their plain spelling: slow, and simple enough to be right.
+/// Returns a text without the secrets in their plain spelling. The function is slow, but simple enough to be correct.
 fn simply_cleaned(secrets: &[String], text: &str) -> String {
     let mut is_hidden = vec![false; text.len()];
     for secret in secrets {
@@ -181,7 +181,7 @@ fn simply_cleaned(secrets: &[String], text: &str) -> String {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Letters that mean nothing to the forms and to any encoding: only the known secrets matter.
+    /// Letters that have no meaning in any form or encoding, so that only the known secrets matter.
     #[test]
     fn plain_spellings_are_hidden_as_a_simple_search_hides_them(
         secrets in prop::collection::vec("[abé]{6,9}", 0..4),

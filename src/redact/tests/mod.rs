@@ -1,8 +1,11 @@
-//! The rule for what a secret is, by tables, and properties of the removal.
+//! Tests of the rule for what a secret is, with tables, and of properties of the removal.
 
 mod forms;
 mod known;
+mod lines;
 mod names;
+mod ordinary;
+mod programs;
 mod time;
 mod values;
 mod visible;

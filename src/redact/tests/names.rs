@@ -2,7 +2,7 @@
 
 use crate::redact::{NameKind, name_kind};
 
-/// Names whose values are secrets unless they cannot be.
+/// Names whose values are secrets unless that is impossible.
 const SECRET: &str = "
     HF_TOKEN HUGGING_FACE_HUB_TOKEN hub_token GITHUB_TOKEN GH_TOKEN gitlab_token NPM_TOKEN SLACK_BOT_TOKEN DISCORD_TOKEN
     AWS_SESSION_TOKEN AWS_SECURITY_TOKEN AWS_CONTAINER_AUTHORIZATION_TOKEN ACCESS_TOKEN accessToken refresh_token idToken
@@ -29,7 +29,7 @@ const DOUBTFUL: &str = "
     X-Amz-Signature Signature sig nonce PASSWORD_ID csrf PAT file_pat
 ";
 
-/// Names that only look like one of a secret.
+/// Names that only look like the name of a secret.
 const PLAIN: &str = "
     tokenizer tokenizer_name tokenizer_path TOKENIZERS_PARALLELISM num_tokens max_tokens max_new_tokens tokens_per_batch
     tokens token_budget max_token_length token_dropout token_type token_type_ids eos_token eos_token_id pad_token bos_token

@@ -1,4 +1,4 @@
-//! The time and the memory for texts and secrets that were made to take long.
+//! The time and the memory for texts and secrets that are designed to take long.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use crate::redact::Redactor;
 /// The length of the texts, in bytes. A removal that takes quadratic time needs minutes for one of them.
 const LENGTH: usize = 1 << 17;
 
-/// The most time that a text may take in a debug build on a busy machine.
+/// The maximum time that a text may take in a debug build on a busy machine.
 const HANG: Duration = Duration::from_secs(20);
 
-/// Returns texts whose parts are repeated: the beginnings of every form, without ends and with them.
+/// Returns texts of repeated parts: the beginnings of every form, without ends and with them.
 fn texts() -> Vec<String> {
     let parts = [
         "token",
@@ -109,6 +109,31 @@ fn texts() -> Vec<String> {
         "token=a. ",
         "key=a1b2c3d4&",
         "?sig=",
+        "a%3A%2F%2F",
+        "a%3A%2F%2Fb%3Ac",
+        "a:\\/\\/",
+        "x['token']=",
+        "$6$",
+        "$6$a",
+        "pbkdf2:",
+        "{SSHA}",
+        "abc1Q~",
+        "1//0",
+        "mc ",
+        "mc alias set a http://h ",
+        "rclone obscure ",
+        "lftp -u a,",
+        "a:5432:",
+        "*:a:",
+        "machine h.x login a password ",
+        "--from-literal=password=",
+        "login(",
+        "login('",
+        "password for ",
+        "<name>password</name><value>",
+        "key=\"password\">",
+        "name: password, a: b, ",
+        "key-",
     ];
     parts.iter().map(|part| part.repeat(LENGTH / part.len())).collect()
 }

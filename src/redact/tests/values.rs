@@ -2,7 +2,7 @@
 
 use crate::redact::{HIDDEN, Redactor};
 
-/// A value that no word and no number looks like.
+/// A value that looks like neither a word nor a number.
 const RANDOM: &str = "hunter2-Zx81+/ab=cd&e";
 
 #[test]

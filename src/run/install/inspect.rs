@@ -5,22 +5,22 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::files;
 use crate::machine::{self, ToolError};
 use crate::prepare::requirements::{PipSettings, PythonEnvironment, inspection_command};
 use crate::run::context::Context;
 use crate::run::live::Live;
 use crate::run::{Outcome, Refusal};
 use crate::supervise::{self, Interrupted};
+use crate::system::files;
 
-/// The time that Python may take to report on itself. The first start from a cold disk takes seconds.
+/// The time limit for Python to report on itself. The first start from a cold disk takes seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the uv that the setting names, else the one on `PATH` or beside Python; `None` if the image has no uv.
 ///
 /// # Errors
 ///
-/// The setting names a uv that is not an executable.
+/// The setting names a uv that cannot be executed.
 pub(super) fn find_uv(context: &Context, named: Option<&str>, python: &Path) -> Result<Option<PathBuf>, Outcome> {
     let which = |name: &str| machine::which(name, context.variables.get_os("PATH")).found();
     let Some(name) = named else {
@@ -37,12 +37,13 @@ pub(super) fn find_uv(context: &Context, named: Option<&str>, python: &Path) -> 
 
 /// Runs Python to report on its environment and, if `pyproject` is given, on the dependencies in this pyproject.toml.
 ///
-/// A Python that fails without a pyproject.toml counts as one with no packages: the installer then runs and reports the
-/// error.
+/// If Python fails although no pyproject.toml is given, it counts as one without packages. The installer then runs
+/// and reports the error.
 ///
 /// # Errors
 ///
-/// The outcome of the job if Python cannot be started, does not end or cannot read the pyproject.toml, or if the job was stopped.
+/// The outcome of the job if Python cannot be started, does not end or cannot read the pyproject.toml, or if the job
+/// was stopped.
 pub(super) async fn inspect_python(
     live: &mut Live,
     python: &Path,
@@ -52,7 +53,7 @@ pub(super) async fn inspect_python(
     let arguments = inspection_command(python, pyproject);
     let mut command = Command::new(python);
     command.args(&arguments[1..]).current_dir(code_dir);
-    let output = live.supervisor.interruptible(move || machine::ask(&mut command, PATIENCE)).await;
+    let output = live.supervisor.interruptible(move || machine::run_tool(&mut command, PATIENCE)).await;
     if output.is_err() {
         supervise::kill_descendants();
     }
@@ -68,7 +69,7 @@ pub(super) async fn inspect_python(
             let message = format!("cannot start {}: {error}", python.display());
             return Err(Outcome::refused(Refusal::NotExecutable, message));
         }
-        // No installer could run with it.
+        // No installer could run with this Python.
         Err(error) => {
             let message = format!("{} cannot be used: asked about its packages, {error}", python.display());
             return Err(Outcome::refused(Refusal::NotExecutable, message));
@@ -82,9 +83,9 @@ pub(super) async fn inspect_python(
     Ok(PythonEnvironment::default())
 }
 
-/// Waits until no other footplate installs into this Python: several hosts on one machine can share it. The lock is on
-/// the folder `prefix` itself, and lasts until the returned file is dropped. `None` if the folder cannot be locked, for
-/// example because its file system has no locks; the installation then goes on without a lock.
+/// Waits until no other footplate installs into this Python: Several hosts on one machine can share it. The lock is
+/// on the folder `prefix` itself, and lasts until the returned file is dropped. `None` if the folder cannot be
+/// locked, for example because its file system has no locks. The installation then continues without a lock.
 pub(super) async fn lock_environment(live: &mut Live, prefix: &Path) -> Result<Option<File>, Interrupted> {
     let Ok(folder) = File::open(prefix) else { return Ok(None) };
     match folder.try_lock() {
@@ -101,7 +102,7 @@ pub(super) async fn lock_environment(live: &mut Live, prefix: &Path) -> Result<O
 ///
 /// # Errors
 ///
-/// One of the files is a FIFO or the like, for which pip would wait without end.
+/// One of the files is a FIFO or something similar, for which pip would wait for ever.
 pub(super) fn pip_settings(context: &Context, environment: &PythonEnvironment) -> Result<PipSettings, Outcome> {
     let variable = |name: &str| context.variables.get_non_empty(name).map(|value| value.into_owned());
     let paths = match variable("PIP_CONFIG_FILE").as_deref() {
@@ -116,7 +117,7 @@ pub(super) fn pip_settings(context: &Context, environment: &PythonEnvironment) -
                 let message = format!("pip's settings {} cannot be read: {error}", path.display());
                 return Err(Outcome::refused(Refusal::NotFound, message));
             }
-            // pip takes no notice of it either.
+            // pip ignores such a file too.
             Err(_) => {}
         }
     }

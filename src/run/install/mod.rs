@@ -1,8 +1,8 @@
-//! The phase that installs the packages which the user's code requires, unless all of them are installed already.
+//! The phase that installs the packages that the user's code requires, unless all of them are already installed.
 //!
-//! [`work`] decides what is missing and runs the installer. It uses [`inspect`], which describes the image's Python,
-//! its uv and pip's settings, [`sources`], which logs in to CodeArtifact and looks for unreachable indexes, and
-//! [`program`], which runs one program to its end. None of these imports this module.
+//! [`work`] finds the missing packages and runs the installer. It uses [`inspect`], which describes the image's
+//! Python, its uv and pip's settings, [`sources`], which logs in to CodeArtifact and looks for unreachable indexes,
+//! and [`program`], which runs one program to its end. None of these imports this module.
 
 mod inspect;
 mod program;
@@ -61,14 +61,14 @@ pub(super) async fn requirements(
     }
 }
 
-/// Returns what the job says about installing (`None` if nothing), and the file that it names. The setting takes
-/// precedence over the configuration of SDK version 3.
+/// Returns the job's request about installing (`None` if there is none), and the file that it names. The setting
+/// takes precedence over the configuration of SDK version 3.
 fn request(settings: &Settings, job: &Job) -> (Option<bool>, Option<String>) {
     let drivers = job.drivers.as_ref().filter(|_| job.runs_as_drivers());
     match (&settings.requirements, drivers.map(|drivers| drivers.requirements.as_deref())) {
         (RequirementsChoice::Off, _) => (Some(false), None),
         (RequirementsChoice::File(file), _) => (Some(true), Some(file.clone())),
-        // The SDK's own drivers install only the requirements that the job names.
+        // The SDK's own drivers install requirements only if the job names them.
         (RequirementsChoice::Default, Some(None)) => (Some(false), None),
         (RequirementsChoice::Default, Some(Some("auto"))) => (Some(true), None),
         (RequirementsChoice::Default, Some(Some(file))) => (Some(true), Some(file.to_owned())),

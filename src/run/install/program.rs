@@ -13,7 +13,7 @@ use crate::run::start::timing;
 use crate::run::{Outcome, Prepared, Refusal};
 use crate::supervise::{EndReport, Task};
 
-/// Runs a program to its end and returns its report, also if the program failed.
+/// Runs a program to its end and returns its report, even if the program failed.
 ///
 /// # Errors
 ///
@@ -39,7 +39,8 @@ pub(super) fn container_variables(context: &Context) -> BTreeMap<OsString, OsStr
     context.variables.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// Writes a file that only this user can read into the run's temporary folder, which is removed at the end.
+/// Writes a file that only this user can read into the run's temporary folder, which is removed at the end of the
+/// run.
 pub(super) fn write_temporary(live: &mut Live, name: &str, text: &str) -> Result<PathBuf, Outcome> {
     let folder = live.scratch.path().map(Path::to_owned);
     let written = folder.and_then(|folder| {

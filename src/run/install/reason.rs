@@ -1,5 +1,5 @@
-//! The reason why an installer failed, with what its output does not say: an index that refuses credentials, and a
-//! character in the requirements file that looks right and is wrong.
+//! The reason why an installer failed, including reasons that its output does not show: an index that refuses
+//! credentials, and a wrong character in the requirements file that looks like the right one.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -48,8 +48,8 @@ pub(super) async fn failed(
     Ok(Outcome::Requirements { ending: report.ending, complaint, command })
 }
 
-/// Asks the installer about a package in a way that shows the status of the indexes, and returns the reason why they gave no
-/// version. Nothing of it is logged.
+/// Asks the installer about a package in a way that shows the HTTP status of the indexes, and returns the reason why
+/// they provided no version. Logs nothing.
 async fn ask(
     live: &mut Live,
     prepared: &Prepared,

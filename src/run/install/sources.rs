@@ -16,13 +16,13 @@ use crate::supervise::Interrupted;
 /// The index of a CodeArtifact repository, with the credentials for it.
 pub(super) struct CodeArtifactIndex {
     pub(super) index: PackageIndex,
-    /// A netrc file with the token, for pip.
+    /// A netrc file that contains the token, for pip.
     pub(super) netrc: PathBuf,
 }
 
-/// The end of a search for packages before the installer started.
+/// The reason why the search for packages ended before the installer started.
 pub(super) enum SourceError {
-    /// No package can be fetched, for this reason.
+    /// No package can be downloaded, for this reason.
     Unusable(String),
     /// The job ends for another reason.
     Ended(Outcome),
@@ -34,7 +34,7 @@ impl From<Interrupted> for SourceError {
     }
 }
 
-/// Logs in to the CodeArtifact repository that the job names; `None` if it names none. From here on, the log and the
+/// Logs in to the CodeArtifact repository that the job names. `None` if it names none. From here on, the log and the
 /// failure file hide the token.
 pub(super) async fn log_in(context: &Context, live: &mut Live) -> Result<Option<CodeArtifactIndex>, SourceError> {
     let Some(repository) = Repository::of_job(&context.variables) else { return Ok(None) };
@@ -47,12 +47,12 @@ pub(super) async fn log_in(context: &Context, live: &mut Live) -> Result<Option<
     Ok(Some(CodeArtifactIndex { index, netrc }))
 }
 
-/// Connects to the indexes and returns true if the installer must ignore all of them, because none can be reached but
+/// Connects to the indexes and returns true if the installer must ignore all of them, because none can be reached and
 /// there are other sources (`--find-links`).
 ///
 /// # Errors
 ///
-/// No index can be reached, there are no other sources, and `needs_index` says that a package is missing for certain.
+/// No index can be reached, there are no other sources, and `needs_index` states that a package is certainly missing.
 pub(super) async fn must_ignore_indexes(
     context: &Context,
     live: &mut Live,

@@ -27,7 +27,7 @@ use crate::run::start::shown_command;
 use crate::run::{Outcome, Prepared, Refusal};
 use crate::supervise::Task;
 
-/// The variable with the folder in which a warm pool of the platform keeps files for later jobs.
+/// The variable with the folder in which a warm pool keeps files for later jobs.
 const WARM_POOL: &str = "SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY";
 
 /// The installation of a job's requirements.
@@ -35,12 +35,12 @@ pub(super) struct Installation<'j> {
     prepared: &'j Prepared,
     python: PathBuf,
     code_dir: PathBuf,
-    /// The requirements file, relative to the code folder, as the plan names it.
+    /// The requirements file, relative to the code folder, as the plan states it.
     file: Option<String>,
     request: InstallRequest,
 }
 
-/// The facts that the choice and the command of the installer depend on.
+/// The facts that determine the choice and the command of the installer.
 struct InstallFacts {
     scan: Scan,
     settings: PipSettings,
@@ -62,7 +62,7 @@ impl<'j> Installation<'j> {
         Installation { prepared, python, code_dir, file, request }
     }
 
-    /// Installs what is missing. If all requirements are met, no installer is started.
+    /// Installs the missing packages. If all requirements are met, starts no installer.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl<'j> Installation<'j> {
             Err(reason) => tracing::debug!("requirements: {reason}"),
         }
         let needs_index = match &satisfied {
-            // The line may be met already: it does not prove that an index is needed.
+            // The requirement may already be met, so it does not prove that an index is needed.
             Err(Unsatisfied::Undecided(_)) => {
                 let decided = Scan { undecided: None, ..scan.clone() };
                 installed.satisfy(&decided, &environment.markers).is_err()
@@ -108,7 +108,8 @@ impl<'j> Installation<'j> {
         self.install(context, live, facts, needs_index, begun).await
     }
 
-    /// Returns the setting of uv that can change packages although all requirements are met, if uv may run.
+    /// Returns a setting of uv that can change packages even if all requirements are met. `None` if there is none or
+    /// uv is not used.
     fn deciding_setting_of_uv(&self, context: &Context, uv: Option<&Path>) -> Option<String> {
         uv.filter(|_| self.prepared.settings.installer != InstallerChoice::Pip)?;
         let variable = |name: &str| context.variables.get_non_empty(name).map(|value| value.into_owned());
@@ -120,7 +121,7 @@ impl<'j> Installation<'j> {
         self.file.as_deref().map_or(Format::Requirements, Format::of_name)
     }
 
-    /// Inspects the Python, and the pyproject.toml if the dependencies come from there.
+    /// Inspects the Python. Also reads the pyproject.toml if the dependencies come from there.
     async fn inspect(&self, live: &mut Live) -> Result<PythonEnvironment, Outcome> {
         let pyproject = match (&self.file, self.format()) {
             (Some(file), Format::Pyproject | Format::Lock) => {
@@ -131,7 +132,7 @@ impl<'j> Installation<'j> {
         inspect_python(live, &self.python, &self.code_dir, pyproject.as_deref()).await
     }
 
-    /// Returns a requirements file in pip's format. It is written if the job has another format.
+    /// Returns a requirements file in pip's format. It is written first if the job's file has another format.
     async fn requirements_file(
         &self,
         context: &Context,
@@ -158,7 +159,7 @@ impl<'j> Installation<'j> {
         write_temporary(live, "pyproject.txt", &text).map(Some)
     }
 
-    /// Makes uv write its lock file as a requirements file.
+    /// Makes uv export its lock file as a requirements file.
     async fn export_lock(&self, context: &Context, live: &mut Live, uv: &Path) -> Result<PathBuf, Outcome> {
         let path = write_temporary(live, "uv.lock.txt", "")?;
         let mut arguments: Vec<OsString> = vec![uv.into()];
@@ -179,7 +180,7 @@ impl<'j> Installation<'j> {
         Err(failed(live, self.prepared, InstallerKind::Uv, &self.python, &report, &task, &scan).await?)
     }
 
-    /// Reads the requirements file, and the constraints that pip's settings and uv's variable name.
+    /// Reads the requirements file, and the constraints in pip's settings and in uv's variable.
     fn scan(&self, context: &Context, settings: &PipSettings) -> Scan {
         let variable = |name: &str| context.variables.get(name).map(|value| value.into_owned());
         let mut scan = match &self.request.file {
@@ -276,7 +277,7 @@ impl<'j> Installation<'j> {
         Outcome::Requirements { ending: Ending::Exited(1), complaint, command }
     }
 
-    /// Returns true if a folder is the code folder, by whatever path.
+    /// Returns true if a folder is the code folder, whatever path is used.
     fn is_code_folder(&self, folder: &Path) -> bool {
         let real = |path: &Path| path.canonicalize().ok();
         let folder = self.code_dir.join(folder);
@@ -294,7 +295,7 @@ impl<'j> Installation<'j> {
         let warm_pool = given(WARM_POOL).filter(|path| !path.is_empty()).map(PathBuf::from);
         let added = install_variables(installer, &facts.settings, &facts.scan, warm_pool.as_deref(), given);
         variables.extend(added.into_iter().map(|(name, value)| (name.into(), value.into())));
-        // pip does without a cache if it cannot write one. uv fails.
+        // pip works without a cache if it cannot write one. uv fails.
         let cache = given("XDG_CACHE_HOME").or_else(|| given("HOME")).unwrap_or_default();
         if !variables.contains_key(&OsString::from("UV_CACHE_DIR"))
             && access(cache.as_str(), AccessFlags::W_OK).is_err()
@@ -318,7 +319,7 @@ impl<'j> Installation<'j> {
         let mut request = self.request.clone();
         if !facts.environment.shadows.is_empty() {
             request.avoids_folder = true;
-            // The image can also name the code folder here.
+            // The image may also have put the code folder into this variable.
             let own = OsString::from("PYTHONPATH");
             if let Some(path) = variables.get(&own) {
                 let others = std::env::split_paths(path).filter(|folder| !self.is_code_folder(folder));
@@ -338,8 +339,8 @@ impl<'j> Installation<'j> {
     }
 }
 
-/// Returns the filter of the installer's output. It passes the lines that the log should show, without secrets and control
-/// characters; at the level of debugging, it passes all lines.
+/// Returns the filter of the installer's output. It passes the lines that the log should show, without secrets and
+/// control characters. At the debug level, it passes all lines.
 fn log_filter(progress: &Arc<Mutex<Progress>>, level: Level) -> Rewrite {
     let (redactor, progress) = (logs::redactor(), Arc::clone(progress));
     Rewrite::new(move |line| {
@@ -349,7 +350,7 @@ fn log_filter(progress: &Arc<Mutex<Progress>>, level: Level) -> Rewrite {
     })
 }
 
-/// Logs the time of the installation, the slowest packages, and the packages that uv has installed.
+/// Logs the duration of the installation, the slowest packages, and the packages that uv has installed.
 fn log_success(installer: InstallerKind, progress: &Progress, begun: Instant) {
     let slowest = progress.slowest();
     let slowest = if slowest.is_empty() { slowest } else { format!("; the slowest: {slowest}") };

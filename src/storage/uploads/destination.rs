@@ -1,4 +1,4 @@
-//! The place in S3 that the uploads of a job go to.
+//! The place in S3 to which a job's files are uploaded.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub struct UploadDestination {
 pub enum OutputTarget {
     /// The files are to be uploaded.
     S3(UploadDestination),
-    /// The files stay where they are: a `file://` URL.
+    /// The files are not uploaded, because the URL is a `file://` URL.
     Local,
 }
 
@@ -27,7 +27,7 @@ impl OutputTarget {
     /// `<url>/<TRAINING_JOB_NAME>/output/intermediate/`.
     ///
     /// # Errors
-    /// A description if the URL is neither that of a bucket nor a `file://` URL.
+    /// A description, if the URL is neither that of a bucket nor a `file://` URL.
     pub fn parse(url: &str, job_name: Option<&str>) -> Result<OutputTarget, String> {
         let wrong = || format!("sagemaker_s3_output is {url:?}, but must be s3://bucket/prefix");
         let (scheme, place) = url.split_once("://").ok_or_else(wrong)?;

@@ -4,21 +4,21 @@
 //! inotify, scans ─► watch ─► look ─► table: which file is due ─► worker: storage::Uploader ─► S3
 //! ```
 //!
-//! All of it runs on a thread of its own, with less of the processor than the script. Its errors are only warnings. A file
-//! is due
+//! All of it runs on a separate thread, with a lower priority than the script. Its errors are only warnings. A file is
+//! due
 //!
 //! - after it was closed by a writer, or after a rename gave it its name;
-//! - after it was unchanged for a second, if nobody was seen to close it: links, files in new folders, and every file if
-//!   inotify is unavailable.
+//! - after it was unchanged for a second, if its closing could not be observed: links, files in new folders, and every
+//!   file if inotify is unavailable.
 //!
 //! A file that is closed again during its upload is uploaded again. Nothing is ever deleted in S3. At the end the folder is
 //! scanned once more, and each file whose present content is not in S3 is tried one last time.
 //!
-//! `table` decides and is pure: it gets every fact, and the time, as arguments. This folder must not end the job, and must
-//! not delay the script.
+//! `table` decides and is pure: it receives every fact, and the time, as arguments. This folder must not end the job,
+//! and must not delay the script.
 
 mod destination;
-mod look;
+mod inspection;
 mod table;
 mod watch;
 mod worker;
@@ -32,10 +32,10 @@ pub use self::destination::{OutputTarget, UploadDestination};
 use self::watch::FolderWatch;
 use self::worker::{UploadOrder, Worker};
 use crate::event::Events;
-use crate::kernel;
 use crate::storage::access::Access;
+use crate::system::kernel;
 
-/// The uploads of a folder, which run until they are told to end.
+/// The uploads of a folder, which run until [`IntermediateUploads::end`] or [`IntermediateUploads::give_up`] is called.
 #[derive(Debug)]
 pub struct IntermediateUploads {
     orders: channel::Sender<UploadOrder>,
@@ -74,12 +74,12 @@ impl IntermediateUploads {
         Ok(IntermediateUploads { orders, progress })
     }
 
-    /// Says that nothing writes to the folder any more: the thread uploads the rest and ends.
+    /// Reports that no process writes to the folder any more. The thread uploads the remaining files and ends.
     pub fn end(&self) {
         self.orders.send_replace(UploadOrder::End);
     }
 
-    /// Tells the thread to end at once and to leave out the files that have not arrived.
+    /// Makes the thread end at once, without the files that have not arrived yet.
     pub fn give_up(&self) {
         self.orders.send_replace(UploadOrder::GiveUp);
     }

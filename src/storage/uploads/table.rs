@@ -1,4 +1,5 @@
-//! The state of every file, and the decision which file is due. Pure: the caller passes every fact, including the time.
+//! The state of every file, and the decision which file is due. Pure: the caller passes in every fact, including the
+//! time.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
@@ -6,14 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The time for which a file must be unchanged if nobody was seen to close it.
+/// The time for which a file must be unchanged if its closing was not observed.
 pub(super) const SETTLE_TIME: Duration = Duration::from_millis(100 * SETTLE_TENTHS as u64);
 const SETTLE_TENTHS: u32 = 10;
 
-/// The maximum number of uploads of a file that fail. Each upload repeats its requests by itself.
+/// The maximum number of failed uploads of a file. Each upload repeats its requests by itself.
 const ATTEMPTS: u8 = 3;
 
-/// The number of failures in a row after which no file is tried for [`PAUSE`], or, at the end, no more at all.
+/// The number of failures in a row after which no file is tried for [`PAUSE`] or, at the end, ever again.
 const MANY_FAILURES: u32 = 8;
 /// The pause after [`MANY_FAILURES`].
 const PAUSE: Duration = Duration::from_secs(30);
@@ -39,18 +40,19 @@ pub(super) struct UploadFailure {
 /// The state of a file. It is small, because there may be tens of thousands.
 #[derive(Debug, Default)]
 struct FileState {
-    /// The stamp at the last look.
+    /// The stamp at the last inspection.
     seen: FileStamp,
     /// The time of the last change, if the file may still be open for writing.
     settling: Option<Moment>,
-    /// True if the content at the last look is in S3.
+    /// True if the content at the last inspection is in S3.
     is_sent: bool,
     is_queued: bool,
     /// The number of uploads that failed since the last change.
     attempts: u8,
 }
 
-/// A time in tenths of a second since the table's first one, counted from 1. It takes 4 bytes, an `Option<Instant>` 16.
+/// A time in tenths of a second since the table's first one, counted from 1. An `Option` of it takes 4 bytes, an
+/// `Option<Instant>` 16.
 type Moment = NonZeroU32;
 
 /// An upload that is in progress.
@@ -62,6 +64,9 @@ struct RunningUpload {
     again: bool,
 }
 
+/// The reason why an upload failed if the end of the job cut it short.
+pub(super) const NO_TIME: &str = "there was no more time";
+
 /// The files of the folder, by their paths relative to it, and the state of each.
 #[derive(Debug, Default)]
 pub(super) struct UploadTable {
@@ -71,12 +76,12 @@ pub(super) struct UploadTable {
     uploads: BTreeMap<Arc<Path>, RunningUpload>,
     /// The files whose upload failed, and the time of the next attempt.
     waiting: BTreeMap<Arc<Path>, Instant>,
-    /// The reasons that files are not in S3 with their present content.
+    /// The reasons why files are not in S3 with their present content.
     problems: BTreeMap<Arc<Path>, String>,
     failures_in_a_row: u32,
     paused_until: Option<Instant>,
     is_ending: bool,
-    /// The time that [`Moment`]s count from.
+    /// The time from which [`Moment`]s are counted.
     began: Option<Instant>,
     /// The number of uploads that succeeded, and their bytes.
     pub uploaded: (u64, u64),
@@ -109,8 +114,8 @@ impl UploadTable {
         }
     }
 
-    /// Records the state of a file that was looked at. It is due after it was unchanged for [`SETTLE_TIME`], or at once if
-    /// no process is left that could write.
+    /// Records the state of a file that was inspected. The file is due after it was unchanged for [`SETTLE_TIME`], or
+    /// at once if no process is left that could write.
     pub fn found(&mut self, path: &Path, stamp: FileStamp, now: Instant) {
         let is_ending = self.is_ending;
         if let Some(upload) = self.uploads.get_mut(path) {
@@ -132,7 +137,7 @@ impl UploadTable {
             self.waiting.remove(path);
             self.problems.remove(path);
         } else if is_ending {
-            // Leaves one attempt, the last.
+            // Leaves one last attempt.
             file.attempts = ATTEMPTS - 1;
             self.enqueue(path);
         } else if is_same && was_given_up {
@@ -154,8 +159,8 @@ impl UploadTable {
         Moment::MIN.saturating_add(u32::try_from(elapsed.as_millis() / 100).unwrap_or(u32::MAX))
     }
 
-    /// Records that a file does not exist any more.
-    pub fn gone(&mut self, path: &Path) {
+    /// Records that a file no longer exists.
+    pub fn record_removed(&mut self, path: &Path) {
         self.files.remove(path);
         self.problems.remove(path);
         self.waiting.remove(path);
@@ -186,7 +191,7 @@ impl UploadTable {
     }
 
     /// Records that a file was opened with this state and that its upload begins.
-    pub fn begun(&mut self, path: &Path, stamp: FileStamp) {
+    pub fn record_begun(&mut self, path: &Path, stamp: FileStamp) {
         let (key, file) = self.file(path);
         file.is_queued = false;
         file.is_sent &= file.seen == stamp;
@@ -214,13 +219,16 @@ impl UploadTable {
                 // A file that was deleted during its upload needs no other attempt.
                 if let Some(file) = file {
                     file.attempts += 1;
-                    // The next look must not take this state for a change.
+                    // The next inspection must not mistake this state for a change.
                     file.seen = stamp;
                     if !failure.is_final && file.attempts < ATTEMPTS {
                         self.waiting.insert(Arc::clone(&key), now + Duration::from_secs(1 << file.attempts));
                         goes_on = true;
                     }
-                    self.problems.insert(key, failure.reason);
+                    // The end of an attempt that was cut short does not explain why earlier attempts failed.
+                    if failure.reason != NO_TIME || !self.problems.contains_key(path) {
+                        self.problems.insert(key, failure.reason);
+                    }
                 }
                 self.failures_in_a_row += 1;
                 if self.failures_in_a_row >= MANY_FAILURES {
@@ -238,7 +246,7 @@ impl UploadTable {
         goes_on
     }
 
-    /// Records that no process writes any more. The caller then calls [`UploadTable::found`] for every file.
+    /// Records that no process writes any more. The caller must then call [`UploadTable::found`] for every file.
     pub fn end(&mut self) {
         self.is_ending = true;
         self.failures_in_a_row = 0;
@@ -258,8 +266,7 @@ impl UploadTable {
         }
     }
 
-    /// Makes the files due whose time for another attempt has come. Returns the files that are settling, which the caller
-    /// must look at.
+    /// Makes files due whose next attempt is due. Returns the files that are settling, which the caller must inspect.
     pub fn tick(&mut self, now: Instant) -> Vec<Arc<Path>> {
         let due = self.waiting.iter().filter(|(_, until)| **until <= now);
         let due: Vec<Arc<Path>> = due.map(|(path, _)| Arc::clone(path)).collect();
@@ -268,7 +275,7 @@ impl UploadTable {
         settling.map(|(path, _)| Arc::clone(path)).collect()
     }
 
-    /// Returns true if the passing of time may make a file due.
+    /// Returns true if a file may become due merely because time passes.
     pub fn needs_tick(&self) -> bool {
         self.paused_until.is_some()
             || !self.waiting.is_empty()
@@ -281,7 +288,7 @@ impl UploadTable {
         self.uploads.is_empty() && self.waiting.is_empty() && !self.queue.iter().any(is_queued)
     }
 
-    /// Returns the files whose present content is not in S3, by the reason.
+    /// Returns the files whose present content is not in S3, grouped by the reason.
     pub fn missing(&self) -> BTreeMap<&str, Vec<&Path>> {
         let mut missing: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
         for (path, problem) in &self.problems {
@@ -297,7 +304,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use super::{FileStamp, PAUSE, SETTLE_TIME, UploadFailure, UploadTable};
+    use super::{FileStamp, NO_TIME, PAUSE, SETTLE_TIME, UploadFailure, UploadTable};
 
     fn stamp(size: u64) -> FileStamp {
         FileStamp { inode: 1, size, written: 1 }
@@ -310,7 +317,7 @@ mod tests {
     /// Ends the upload of the next file that is due with this result, and returns the path.
     fn upload(table: &mut UploadTable, result: Result<(), UploadFailure>, now: Instant) -> Option<String> {
         let path = table.next(now)?;
-        table.begun(&path, stamp(1));
+        table.record_begun(&path, stamp(1));
         table.ended(&path, result, now);
         Some(path.display().to_string())
     }
@@ -326,7 +333,7 @@ mod tests {
         table.closed(a());
         assert_eq!(table.next(now).as_deref(), Some(a()));
         assert_eq!(table.next(now), None);
-        table.begun(a(), stamp(1));
+        table.record_begun(a(), stamp(1));
         table.closed(a());
         assert_eq!(table.next(now), None, "two uploads of one file at once");
         assert!(table.ended(a(), Ok(()), now));
@@ -343,7 +350,7 @@ mod tests {
         assert!(table.needs_tick() && table.tick(now) == [Arc::from(a())]);
         table.found(a(), stamp(2), now + SETTLE_TIME * 2);
         assert_eq!(table.next(now).as_deref(), Some(a()));
-        table.begun(a(), stamp(2));
+        table.record_begun(a(), stamp(2));
         table.ended(a(), Ok(()), now);
         table.found(a(), stamp(2), now);
         assert!(table.next(now).is_none() && !table.needs_tick());
@@ -353,10 +360,25 @@ mod tests {
         table.found(a(), stamp(3), now);
         assert_eq!(table.next(now).as_deref(), Some(a()));
         // The content may have changed after the upload began.
-        table.begun(a(), stamp(3));
+        table.record_begun(a(), stamp(3));
         table.found(a(), stamp(4), now);
         assert!(table.ended(a(), Ok(()), now));
         assert_eq!(table.next(now).as_deref(), Some(a()));
+    }
+
+    #[test]
+    fn an_attempt_that_is_cut_short_hides_no_failure_before_it() {
+        let (mut table, now) = (UploadTable::default(), Instant::now());
+        let cut_short = || Err(UploadFailure { reason: NO_TIME.to_owned(), is_final: true });
+        table.closed(Path::new("b"));
+        upload(&mut table, cut_short(), now);
+        table.closed(a());
+        upload(&mut table, failing(false), now);
+        let later = now + Duration::from_secs(60);
+        table.tick(later);
+        upload(&mut table, cut_short(), later);
+        let missing: Vec<_> = table.missing().into_iter().collect();
+        assert_eq!(missing, [("broken", vec![a()]), (NO_TIME, vec![Path::new("b")])]);
     }
 
     #[test]
@@ -404,7 +426,7 @@ mod tests {
         let mut table = UploadTable::default();
         assert!(table.leave_out(a(), "a pipe".to_owned()) && !table.leave_out(a(), "a pipe".to_owned()));
         assert_eq!(table.missing()["a pipe"], [a()]);
-        table.gone(a());
+        table.record_removed(a());
         assert!(table.missing().is_empty() && table.is_done());
     }
 }

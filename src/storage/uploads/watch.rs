@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InotifyEvent, WatchDescriptor};
 use tokio::io::unix::AsyncFd;
 
-use super::look;
-use crate::kernel::{self, Queue};
+use super::inspection;
+use crate::system::kernel::{self, Queue};
 
 /// An event of a file, with its path relative to the folder.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(super) struct FolderWatch {
     folders: HashMap<WatchDescriptor, PathBuf>,
     /// True if events may be lost, so that the folder must be scanned regularly.
     needs_scans: bool,
-    /// True once the log says that the folder was replaced by a link.
+    /// True once it was logged that the folder was replaced by a link.
     is_replaced: bool,
 }
 
@@ -100,7 +100,7 @@ impl FolderWatch {
             return;
         }
         if has(AddWatchFlags::IN_IGNORED) {
-            // The watched folder is gone. If it is the root, only scans notice that it is created again.
+            // The watched folder is gone. If it is the root, only scans can notice that it is created again.
             let folder = self.folders.remove(&event.wd);
             self.needs_scans |= folder.is_some_and(|folder| folder.as_os_str().is_empty());
             return;
@@ -120,7 +120,7 @@ impl FolderWatch {
 
     /// Watches a folder and all folders below it, and passes their files to `tell`. Does not follow links.
     fn walk(&mut self, folder: PathBuf, tell: &mut dyn FnMut(FileEvent)) {
-        if look::is_replaced(&self.root) {
+        if inspection::is_replaced(&self.root) {
             if !self.is_replaced {
                 let root = self.root.display();
                 tracing::warn!("intermediate output: {root} was replaced by a link: what it leads to is not uploaded");
@@ -163,7 +163,7 @@ impl FolderWatch {
         }
     }
 
-    /// Makes the caller scan the folder, for this reason.
+    /// Makes the caller scan the folder from now on, for this reason.
     fn scan_from_now_on(&mut self, reason: &dyn std::fmt::Display) {
         if !self.needs_scans {
             self.needs_scans = true;

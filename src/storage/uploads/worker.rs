@@ -11,13 +11,13 @@ use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use tokio::sync::{Semaphore, watch};
 
 use super::destination::UploadDestination;
-use super::look::{Look, look, name_of, open};
-use super::table::{FileStamp, SETTLE_TIME, UploadFailure, UploadTable};
+use super::inspection::{PathInspection, inspect, name_of, open};
+use super::table::{FileStamp, NO_TIME, SETTLE_TIME, UploadFailure, UploadTable};
 use super::watch::{FileEvent, FolderWatch};
 use crate::event::{EventKind, Events};
 use crate::machine::Bytes;
 use crate::storage::access::Access;
-use crate::storage::error::{Problem, TransferError};
+use crate::storage::error::TransferError;
 use crate::storage::upload::{MultipartUpload, SentPart, Uploader};
 
 /// The number of files that are uploaded at once.
@@ -78,47 +78,48 @@ impl Worker {
     /// Uploads files until all have arrived after the order to end, or until the order to give up.
     pub async fn run(self, mut watch: FolderWatch) {
         let (root, events) = (self.root.clone(), self.events.clone());
-        let mut desk = Desk { root, table: UploadTable::default(), warnings: 0, events };
+        let mut folder = TableOfFolder { root, table: UploadTable::default(), warnings: 0, events };
         let turns = Semaphore::new(SENT_AT_ONCE);
         let mut running = FuturesUnordered::new();
         let mut orders = self.orders.clone();
         let mut order = UploadOrder::Run;
         let mut last_scan = Instant::now();
-        // The tick has a fixed time, so that other events cannot delay it forever.
+        // The tick has a fixed time, so that other events cannot delay it for ever.
         let mut next_tick = Instant::now();
         loop {
             while running.len() < FILES_AT_ONCE && order != UploadOrder::GiveUp {
-                let Some((path, file, stamp)) = desk.next() else { break };
+                let Some((path, file, stamp)) = folder.next() else { break };
                 running.push(self.upload(&turns, path, file, stamp));
             }
-            if order != UploadOrder::Run && running.is_empty() && desk.table.is_done() {
+            if order != UploadOrder::Run && running.is_empty() && folder.table.is_done() {
                 break;
             }
-            // No upload could begin now, so that a tick would find nothing to do.
+            // No upload could begin now, so a tick would find nothing to do.
             let is_full = running.len() == FILES_AT_ONCE;
-            let needs_tick = !is_full && (desk.table.needs_tick() || watch.needs_scans());
+            let needs_tick = !is_full && (folder.table.needs_tick() || watch.needs_scans());
             tokio::select! {
-                () = watch.readable() => watch.pending(&mut |event| desk.record(event)),
-                Some((path, result)) = running.next(), if !running.is_empty() => desk.ended(&path, result, &self.destination),
+                () = watch.readable() => watch.pending(&mut |event| folder.record(event)),
+                Some((path, result)) = running.next(), if !running.is_empty() => folder.ended(&path, result, &self.destination),
                 Ok(()) = orders.changed() => {
                     let was_running = order == UploadOrder::Run;
                     order = *orders.borrow_and_update();
-                    // Of two orders in quick succession only the second is seen. Files that were written last are still named.
+                    // If two orders follow quickly, only the second is seen. The files that were written last must be
+                    // named even then.
                     if was_running && order != UploadOrder::Run {
-                        watch.pending(&mut |event| desk.record(event));
-                        desk.table.end();
-                        watch.scan(&mut |event| desk.record(event));
+                        watch.pending(&mut |event| folder.record(event));
+                        folder.table.end();
+                        watch.scan(&mut |event| folder.record(event));
                     }
                     if order == UploadOrder::GiveUp {
-                        desk.table.give_up("there was no more time");
+                        folder.table.give_up(&self.out_of_time());
                     }
                 }
                 () = tokio::time::sleep_until(next_tick.into()), if needs_tick => {
                     next_tick = Instant::now() + SETTLE_TIME / 2;
-                    let again = desk.table.tick(Instant::now());
-                    again.iter().for_each(|path| desk.found(path));
+                    let again = folder.table.tick(Instant::now());
+                    again.iter().for_each(|path| folder.found(path));
                     if watch.needs_scans() && last_scan.elapsed() >= SCAN_INTERVAL {
-                        watch.scan(&mut |event| desk.record(event));
+                        watch.scan(&mut |event| folder.record(event));
                         last_scan = Instant::now();
                     }
                 }
@@ -126,7 +127,7 @@ impl Worker {
         }
         // Cancels the requests that are in progress.
         drop(running);
-        summarize(&desk.table, &self.destination);
+        summarize(&folder.table, &self.destination);
     }
 
     /// Uploads a file up to the size that it had when it was opened.
@@ -144,15 +145,24 @@ impl Worker {
         (path, result)
     }
 
-    /// Sends a file in one request, or a large one in parts. `turns` limits the requests at once.
+    /// Returns the reason for an upload that the end of the job cuts short. It includes the reason why the last attempt of a
+    /// request failed, if it did.
+    fn out_of_time(&self) -> String {
+        match self.uploader.last_failure() {
+            Some(reason) => format!("{NO_TIME}, and the last attempt failed: {reason}"),
+            None => NO_TIME.to_owned(),
+        }
+    }
+
+    /// Sends a file in one request, or a large one in parts. `turns` limits the number of simultaneous requests.
     async fn send(&self, turns: &Semaphore, path: &Path, file: Arc<File>, size: u64) -> Result<(), UploadFailure> {
         let name = name_of(path).map_err(|reason| UploadFailure { reason, is_final: true })?;
         let mut orders = self.orders.clone();
         let mut given_up = std::pin::pin!(orders.wait_for(|order| *order == UploadOrder::GiveUp));
-        let no_time = || UploadFailure { reason: "there was no more time".to_owned(), is_final: true };
+        let no_time = || UploadFailure { reason: self.out_of_time(), is_final: true };
         if size <= Uploader::part_size(size) {
             let put = async {
-                // The semaphore is never closed, so that this cannot fail.
+                // The semaphore is never closed, so this cannot fail.
                 let _turn = turns.acquire().await;
                 self.uploader.put(name, &file, size).await.map_err(failure)
             };
@@ -203,18 +213,12 @@ fn failure(error: TransferError) -> UploadFailure {
             UploadFailure { reason: "became shorter while it was uploaded".to_owned(), is_final: false }
         }
         TransferError::File(error) => UploadFailure { reason: format!("cannot be read: {error}"), is_final: false },
-        TransferError::Storage(error) => {
-            let may_pass = matches!(
-                error.problem,
-                Problem::Unreachable | Problem::NoNameService | Problem::Failing | Problem::Damaged | Problem::Changed
-            );
-            UploadFailure { reason: error.reason(), is_final: !may_pass }
-        }
+        TransferError::Storage(error) => UploadFailure { reason: error.reason(), is_final: !error.problem.may_pass() },
     }
 }
 
 /// The table together with the folder that it describes.
-struct Desk {
+struct TableOfFolder {
     root: PathBuf,
     table: UploadTable,
     /// The number of warnings about single files so far.
@@ -222,7 +226,7 @@ struct Desk {
     events: Events,
 }
 
-impl Desk {
+impl TableOfFolder {
     /// Records an event.
     fn record(&mut self, event: FileEvent) {
         match event {
@@ -231,10 +235,10 @@ impl Desk {
         }
     }
 
-    /// Looks at a path and records the result.
+    /// Inspects a path and records the result.
     fn found(&mut self, path: &Path) {
-        match look(&self.root, path) {
-            Look::File(_, stamp) => self.table.found(path, stamp, Instant::now()),
+        match inspect(&self.root, path) {
+            PathInspection::File(_, stamp) => self.table.found(path, stamp, Instant::now()),
             other => self.not_a_file(path, other),
         }
     }
@@ -242,13 +246,13 @@ impl Desk {
     /// Takes and opens the next file that is due.
     fn next(&mut self) -> Option<(Arc<Path>, File, FileStamp)> {
         while let Some(path) = self.table.next(Instant::now()) {
-            let opened = match look(&self.root, &path) {
-                Look::File(real, _) => open(&real),
+            let opened = match inspect(&self.root, &path) {
+                PathInspection::File(real, _) => open(&real),
                 other => Err(other),
             };
             match opened {
                 Ok((file, stamp)) => {
-                    self.table.begun(&path, stamp);
+                    self.table.record_begun(&path, stamp);
                     return Some((path, file, stamp));
                 }
                 Err(other) => self.not_a_file(&path, other),
@@ -257,16 +261,16 @@ impl Desk {
         None
     }
 
-    /// Records that a path is not, or not any more, a file to upload.
-    fn not_a_file(&mut self, path: &Path, look: Look) {
+    /// Records that a path is not, or is no longer, a file to upload.
+    fn not_a_file(&mut self, path: &Path, look: PathInspection) {
         match look {
-            Look::LeftOut(reason) => {
+            PathInspection::LeftOut(reason) => {
                 let text = format!("{} is left out: {reason}", self.root.join(path).display());
                 if self.table.leave_out(path, reason) {
                     self.warn(&text);
                 }
             }
-            Look::File(..) | Look::Gone => self.table.gone(path),
+            PathInspection::File(..) | PathInspection::Gone => self.table.record_removed(path),
         }
     }
 

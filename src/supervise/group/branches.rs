@@ -1,11 +1,12 @@
-//! The branches of processes below footplate: which processes of a stop are told at once, and which follow.
+//! The branches of processes below footplate, which decide which processes get a stop signal at once and which get it
+//! later.
 //!
-//! A trainer that saves needs its data-loading workers, its pool and its `tee` until it has saved. So a stop signal goes to
-//! main processes, and down each branch to the first process that handles it:
+//! A trainer that saves a checkpoint needs its data-loading workers, its pool and its `tee` until it has finished. So
+//! a stop signal goes to main processes, and down each branch to the first process that handles it:
 //!
 //! ```text
-//! footplate ─► bash run.sh      a main process: told, and passed through, because it is a shell
-//!                ├─► python     handles the signal: told
+//! footplate ─► bash run.sh      a main process: signalled, and passed through, because it is a shell
+//!                ├─► python     handles the signal: signalled
 //!                │     └─► data-loading workers      its own business: they follow
 //!                └─► tee        does not handle it: follows when python has ended
 //! ```
@@ -14,12 +15,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nix::unistd::Pid;
 
-/// A process, told apart from later ones with its number by its start time, in clock ticks since the machine's.
+/// A process, identified by its number and its start time, in clock ticks since the machine started. The start time
+/// tells it apart from later processes with its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::supervise) struct ProcessId {
-    /// Its number.
+    /// The process number.
     pub pid: Pid,
-    /// Its start time.
+    /// The start time, in clock ticks since the machine started.
     pub start: u64,
 }
 
@@ -28,117 +30,118 @@ pub(in crate::supervise) struct ProcessId {
 pub(in crate::supervise) enum Place {
     /// A process of the script.
     Script,
-    /// A launcher, its daemons, and the keepers of its ranks. What else it starts are main processes.
+    /// A launcher, its daemons, and the keepers of its ranks. All other processes that it starts are main processes.
     Launcher,
-    /// A service, with all that it starts.
+    /// A service, with all processes that it starts.
     Service,
 }
 
-/// A process that descends from footplate and has not ended, as /proc shows it.
+/// A process that descends from footplate and has not ended, as read from /proc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::supervise) struct Seen {
+pub(in crate::supervise) struct SurveyedProcess {
     /// The process.
     pub id: ProcessId,
     /// Its parent.
     pub parent: Pid,
     /// The part of the job that it belongs to.
     pub place: Place,
-    /// True if it handles the stop signal.
+    /// True if the process handles the stop signal.
     pub handles: bool,
     /// True for a shell, which runs its traps only after its foreground child has ended.
     pub is_shell: bool,
-    /// True if it is stopped, so that it would sleep through a signal.
+    /// True if the process is stopped. It would sleep through a signal.
     pub is_stopped: bool,
-    /// True if it reads what another process of the job writes, so that it ends when nobody writes any more.
+    /// True if the process reads the output of another process of the job, so that it ends when nobody writes any
+    /// more.
     pub reads_pipe: bool,
 }
 
-/// The processes of a stop.
+/// The processes of the job, by the time at which a stop signal is sent to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Split {
-    /// Those that are told at once.
-    pub(super) told: Vec<ProcessId>,
-    /// Those among them that the others wait for.
+pub(super) struct StopWaves {
+    /// The processes that get the signal at once.
+    pub(super) first: Vec<ProcessId>,
+    /// The processes among `first` for which the others wait.
     pub(super) awaited: BTreeSet<ProcessId>,
-    /// Those that follow and have no process above them that handles the signal.
+    /// The processes that get the signal later and have no ancestor that handles it.
     pub(super) following: Vec<ProcessId>,
-    /// Those below a process that handles the signal.
+    /// The descendants of processes that handle the signal.
     pub(super) below: Vec<ProcessId>,
 }
 
-/// Splits the processes of a stop. `mains` are the main processes that are known as members; `tells_launchers` is true if
-/// launchers and what belongs to them are told too.
-pub(super) fn split(seen: &[Seen], mains: &[Pid], tells_launchers: bool) -> Split {
+/// Splits the processes of the job for a stop. `mains` are the main processes that are known as members.
+/// `includes_launchers` is true if launchers and the processes that belong to them get the signal too.
+pub(super) fn split(seen: &[SurveyedProcess], mains: &[Pid], includes_launchers: bool) -> StopWaves {
     let known: BTreeSet<Pid> = seen.iter().map(|process| process.id.pid).collect();
-    let mut children: BTreeMap<Pid, Vec<&Seen>> = BTreeMap::new();
-    let mut waiting: Vec<(&Seen, Above)> = Vec::new();
+    let mut children: BTreeMap<Pid, Vec<&SurveyedProcess>> = BTreeMap::new();
+    let mut waiting: Vec<(&SurveyedProcess, NearestHandler)> = Vec::new();
     for process in seen {
         if known.contains(&process.parent) {
             children.entry(process.parent).or_default().push(process);
         } else {
-            waiting.push((process, Above::Nothing));
+            waiting.push((process, NearestHandler::Nothing));
         }
     }
-    let mut split = Split::default();
+    let mut waves = StopWaves::default();
     while let Some((process, above)) = waiting.pop() {
         let own = match process.place {
             Place::Service => continue,
             Place::Launcher => {
-                if tells_launchers {
-                    split.told.push(process.id);
+                if includes_launchers {
+                    waves.first.push(process.id);
                 }
-                Above::Launcher
+                NearestHandler::Launcher
             }
-            Place::Script if above == Above::Handler => {
-                split.below.push(process.id);
-                Above::Handler
+            Place::Script if above == NearestHandler::Handler => {
+                waves.below.push(process.id);
+                NearestHandler::Handler
             }
             Place::Script => {
-                let is_main = above == Above::Launcher || mains.contains(&process.id.pid);
-                let list = if is_main || process.handles { &mut split.told } else { &mut split.following };
+                let is_main = above == NearestHandler::Launcher || mains.contains(&process.id.pid);
+                let list = if is_main || process.handles { &mut waves.first } else { &mut waves.following };
                 list.push(process.id);
                 if process.handles && !process.is_shell {
-                    split.awaited.insert(process.id);
-                    Above::Handler
+                    waves.awaited.insert(process.id);
+                    NearestHandler::Handler
                 } else {
-                    Above::Nothing
+                    NearestHandler::Nothing
                 }
             }
         };
         waiting.extend(children.remove(&process.id.pid).into_iter().flatten().map(|child| (child, own)));
     }
-    split
+    waves
 }
 
-/// The process above another one, as far as it matters to a stop.
+/// The ancestor of a process that matters to a stop.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Above {
-    /// None, or one that the stop passes through.
+enum NearestHandler {
+    /// No ancestor, or one that the stop passes through.
     Nothing,
     /// A launcher.
     Launcher,
-    /// One that handles the signal, or descends from one.
+    /// A process that handles the signal, or a descendant of one.
     Handler,
 }
 
-/// Returns the processes that follow when those that handled the signal have ended: those of `first` that were not told,
-/// and what descends from these. A process that was started in order to save is not among them.
+/// Returns the processes that get the signal when those that handled it have ended: the processes of `targets` that
+/// have not got it, and their descendants. A process that was started in order to save is not among them.
 pub(super) fn followers(
-    seen: &[Seen],
-    first: &BTreeSet<ProcessId>,
-    told: &BTreeSet<ProcessId>,
-    tells_launchers: bool,
-) -> Vec<Seen> {
+    seen: &[SurveyedProcess],
+    targets: &BTreeSet<ProcessId>,
+    signalled: &BTreeSet<ProcessId>,
+    includes_launchers: bool,
+) -> Vec<SurveyedProcess> {
     let mut found: BTreeSet<Pid> = BTreeSet::new();
-    let is_meant = |process: &&Seen| match process.place {
+    let is_meant = |process: &&SurveyedProcess| match process.place {
         Place::Script => true,
-        Place::Launcher => tells_launchers,
+        Place::Launcher => includes_launchers,
         Place::Service => false,
     };
     // Parents come before their children.
     for process in seen.iter().filter(is_meant) {
-        let is_untold = first.contains(&process.id) && !told.contains(&process.id);
-        if is_untold || !told.contains(&process.id) && found.contains(&process.parent) {
+        let is_unsignalled = targets.contains(&process.id) && !signalled.contains(&process.id);
+        if is_unsignalled || !signalled.contains(&process.id) && found.contains(&process.parent) {
             found.insert(process.id.pid);
         }
     }

@@ -1,5 +1,5 @@
-//! Launchers and the ranks that they start: whom a stop is for, how far the ranks are, and when launchers are not needed any
-//! more.
+//! Launchers and the ranks that they start: which of them a stop is for, the progress of the ranks, and the time at
+//! which launchers are not needed any more.
 
 use std::time::{Duration, Instant};
 
@@ -11,18 +11,18 @@ use super::super::timing::{KEEPER_LOOK_INTERVAL, KEEPER_PATIENCE, KEPT_LOOK_INTE
 use super::super::timing::{LAUNCHER_PATIENCE, LOOK_INTERVAL};
 use crate::event::{Ending, RankTally};
 
-use super::{Action, Group, GroupMember, News, Phase, Purpose, Target, Why};
+use super::{Action, EndReason, Group, GroupMember, News, Phase, Purpose, Target};
 
-/// The looks at launchers and keepers.
+/// The state of the regular checks on launchers and keepers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::supervise) enum Watch {
-    /// Nothing is looked at.
+    /// No checks are made.
     Off,
-    /// While ranks run: the next look for ranks that have lost their keepers.
+    /// While ranks run: the time of the next check for ranks that have lost their keepers.
     Keepers(Instant),
-    /// While ranks are to end: the next look for processes other than launchers.
+    /// While ranks are to end: the next check for processes other than launchers.
     Others {
-        /// The time of the next look.
+        /// The time of the next check.
         next: Instant,
         /// The time since which only launchers were seen.
         alone_since: Option<Instant>,
@@ -30,7 +30,7 @@ pub(in crate::supervise) enum Watch {
 }
 
 impl Watch {
-    pub(super) fn next_look(self) -> Option<Instant> {
+    pub(super) fn next_check(self) -> Option<Instant> {
         match self {
             Watch::Off => None,
             Watch::Keepers(next) | Watch::Others { next, .. } => Some(next),
@@ -38,7 +38,7 @@ impl Watch {
     }
 }
 
-/// The need of other hosts for the launchers of this one.
+/// The state of other hosts' need for the launchers of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::supervise) enum Release {
     /// No other host needs them.
@@ -47,7 +47,7 @@ pub(in crate::supervise) enum Release {
     Awaited,
 }
 
-/// The state of launchers at an orderly stop.
+/// The state of launchers during an orderly stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Frozen {
     /// They run.
@@ -56,10 +56,10 @@ pub(super) enum Frozen {
     Yes,
 }
 
-/// The progress towards the point at which launchers have nothing to wait for on this host.
+/// The progress towards the point at which launchers have nothing left to wait for on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Drained {
-    /// Others than launchers run, or are not known to have ended.
+    /// Processes other than launchers run, or are not known to have ended.
     No,
     /// Nothing is left here but launchers.
     Yes,
@@ -68,7 +68,8 @@ pub(super) enum Drained {
 }
 
 impl Group {
-    /// Returns true if launchers were spared from a stop although they have started no rank yet: then nobody would end.
+    /// Returns true if launchers were spared by a stop although they have started no rank yet. Then no process would
+    /// end.
     pub(super) fn waits_for_first_rank(&self) -> bool {
         let has_launcher = self.members.iter().any(|member| member.is_launcher() && member.is_running());
         let has_begun = self.members.iter().any(|member| !member.is_own() && member.has_begun());
@@ -79,13 +80,13 @@ impl Group {
         self.watch = Watch::Keepers(now + KEEPER_LOOK_INTERVAL);
     }
 
-    /// Decides if and when to look for processes other than launchers, once ranks were told to end.
-    pub(super) fn watch_launchers(&mut self, why: Why, now: Instant) {
+    /// Decides if and when to check for processes other than launchers, once ranks were told to end.
+    pub(super) fn watch_launchers(&mut self, why: EndReason, now: Instant) {
         let interval = match why {
             _ if self.has_keepers => Some(KEPT_LOOK_INTERVAL),
-            // A launcher whose ranks were told to end for another host may wait for that host without end.
-            Why::Peers(_) if !why.is_orderly() && !self.launchers().is_empty() => Some(LOOK_INTERVAL),
-            Why::Signal(_) | Why::Failure | Why::Peers(_) => None,
+            // A launcher whose ranks were told to end because of another host may wait for that host for ever.
+            EndReason::Peers(_) if !why.is_orderly() && !self.launchers().is_empty() => Some(LOOK_INTERVAL),
+            EndReason::Signal(_) | EndReason::Failure | EndReason::Peers(_) => None,
         };
         self.watch = match interval {
             Some(interval) => Watch::Others { next: now + interval, alone_since: None },
@@ -101,10 +102,10 @@ impl Group {
         matches!(self.phase, Phase::Stopping { why, .. } if why.is_orderly())
     }
 
-    /// Stops launchers and their daemons for good: at an orderly stop, a rank was killed by the signal, here or on another
-    /// host, because it does not handle it. mpirun would end the job within two seconds of that, and ranks of Open MPI 4 end
-    /// with their daemon whether they have saved or not. After a failure launchers are left to themselves: other ranks that
-    /// fail too wait in MPI_Abort for mpirun's answer.
+    /// Freezes launchers and their daemons for good (SIGSTOP), because a rank that does not handle the signal was
+    /// killed by it at an orderly stop, here or on another host. mpirun would end the job within two seconds of that,
+    /// and ranks of Open MPI 4 end with their daemon even if they have not saved yet. After a failure, launchers are
+    /// not frozen, because other ranks that fail too wait in MPI_Abort for mpirun's answer.
     pub(super) fn freeze(&mut self) -> Vec<Action> {
         if !self.is_stopping_in_order() || !self.has_keepers || self.frozen == Frozen::Yes {
             return Vec::new();
@@ -113,8 +114,8 @@ impl Group {
         vec![Action::Freeze(self.launchers()), Action::Tell(News::RankKilled)]
     }
 
-    /// Heeds how far the ranks of all hosts are.
-    pub(super) fn heed(&mut self, ranks: PeerRanks, now: Instant) -> Vec<Action> {
+    /// Records the progress of the ranks of all hosts, and returns what follows from it.
+    pub(super) fn record_peer_ranks(&mut self, ranks: PeerRanks, now: Instant) -> Vec<Action> {
         match ranks {
             PeerRanks::Killed => self.freeze(),
             PeerRanks::Ended => {
@@ -124,18 +125,18 @@ impl Group {
         }
     }
 
-    pub(super) fn look_for_others(&self) -> Vec<Action> {
+    pub(super) fn check_for_others(&self) -> Vec<Action> {
         vec![Action::LookForOthers(self.launchers())]
     }
 
-    /// Ends launchers that have been alone for long enough.
-    pub(super) fn looked(&mut self, is_alone: bool, now: Instant) -> Vec<Action> {
+    /// Handles the result of a check for other processes. Ends launchers that have been alone for long enough.
+    pub(super) fn checked_for_others(&mut self, is_alone: bool, now: Instant) -> Vec<Action> {
         let Watch::Others { alone_since, .. } = self.watch else { return Vec::new() };
         let alone_since = is_alone.then(|| alone_since.unwrap_or(now));
         let is_left_to_itself = self.is_stopping_in_order() && self.frozen == Frozen::No;
         let (interval, patience) = match (self.has_keepers, is_left_to_itself) {
             (true, false) => (KEPT_LOOK_INTERVAL, Duration::ZERO),
-            // A launcher whose ranks ended well ends by itself.
+            // A launcher whose ranks ended successfully ends by itself.
             (true, true) => (KEPT_LOOK_INTERVAL, LAUNCHER_PATIENCE),
             (false, _) => (LOOK_INTERVAL, LAUNCHER_PATIENCE),
         };
@@ -150,15 +151,16 @@ impl Group {
         self.dismiss(now)
     }
 
-    pub(super) fn look_for_keepers(&mut self, now: Instant) -> Vec<Action> {
+    pub(super) fn check_for_keepers(&mut self, now: Instant) -> Vec<Action> {
         self.watch_keepers(now);
         let kept = self.members.iter().enumerate().filter(|(_, member)| !member.is_own());
         vec![Action::LookForKeepers(kept.filter_map(|(at, member)| Some((at, member.pid()?))).collect())]
     }
 
-    /// Takes a rank that has been without its keeper for long for one that was killed. mpirun that ends its ranks kills the
-    /// keepers, and then says why; if it does not, somebody else has killed the keeper.
-    pub(super) fn looked_for_keeper(&mut self, at: usize, is_gone: bool, now: Instant) -> Vec<Action> {
+    /// Treats a rank that has been without its keeper for longer than `KEEPER_PATIENCE` as killed. When mpirun ends
+    /// its ranks, it kills the keepers and then reports why. If mpirun reports nothing, something else has killed the
+    /// keeper.
+    pub(super) fn checked_for_keeper(&mut self, at: usize, is_gone: bool, now: Instant) -> Vec<Action> {
         let member = &mut self.members[at];
         member.orphan_since = is_gone.then(|| member.orphan_since.unwrap_or(now));
         if member.orphan_since.is_some_and(|since| now - since >= KEEPER_PATIENCE) {
@@ -167,7 +169,7 @@ impl Group {
         Vec::new()
     }
 
-    /// Kills launchers, which have nothing left to wait for.
+    /// Kills launchers that have nothing left to wait for.
     fn dismiss(&mut self, now: Instant) -> Vec<Action> {
         if !matches!(self.phase, Phase::Stopping { .. }) {
             return Vec::new();
@@ -182,7 +184,7 @@ impl Group {
         vec![Action::Log(tracing::Level::DEBUG, log), Action::Signal { signal, to, purpose }]
     }
 
-    /// Announces once that only launchers are left here, when all output of the ranks was read.
+    /// Announces once that only launchers are left here, after all output of the ranks was read.
     pub(super) fn drained(&mut self) -> Option<Action> {
         let mut kept = self.members.iter().filter(|member| !member.is_own() && member.has_begun());
         if self.drained != Drained::Yes || !kept.all(|member| member.is_read) {

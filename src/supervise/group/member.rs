@@ -11,10 +11,10 @@ use crate::event::Ending;
 pub(in crate::supervise) enum Part {
     /// A process of the script that footplate starts.
     Process,
-    /// A launcher. It starts ranks and ends when they have ended, so an orderly stop is for the ranks and not for the
+    /// A launcher. It starts ranks and ends when they have ended, so an orderly stop signals the ranks and not the
     /// launcher.
     Launcher,
-    /// A rank of the script that a launcher starts, under a keeper. The number is its rank.
+    /// A rank of the script that a launcher starts under a keeper. Holds the rank.
     KeptRank(usize),
     /// A service of an engine. It runs until every rank has ended.
     Service(Service),
@@ -23,7 +23,8 @@ pub(in crate::supervise) enum Part {
 /// The rules of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// The stage in which it starts. Members of a stage start when all services of lower stages are ready; ranks start last.
+    /// The stage in which it starts. The members of a stage start when all services of lower stages are ready; ranks
+    /// start last.
     pub stage: u8,
     /// The meaning of an end before the ranks have ended.
     pub end: ServiceEnd,
@@ -43,13 +44,13 @@ pub enum ServiceEnd {
 /// The state of a member's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::supervise) enum Life {
-    /// It was not started yet, or its keeper was not heard yet.
+    /// The process was not started yet, or its keeper has not reported yet.
     Waiting,
-    /// The shell was asked to start it.
+    /// The shell was asked to start the process.
     Starting,
-    /// It runs.
+    /// The process runs.
     Running(Pid),
-    /// It has ended, or the group ended without it.
+    /// The process has ended, or the group ended without it.
     Ended(End),
 }
 
@@ -58,13 +59,14 @@ pub(in crate::supervise) enum Life {
 pub(in crate::supervise) struct End {
     /// The way it ended.
     pub ending: Ending,
-    /// The time that it ran.
+    /// The time for which the member ran.
     pub duration: Duration,
-    /// True if it was told to end before, because another member failed, another host said so, or a stop signal came.
+    /// True if the member was told to end before it ended, because another member or host had failed or a stop signal
+    /// had come.
     pub followed: bool,
 }
 
-/// The part of a member's failure that was announced.
+/// The part of a member's failure that has been announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Announced {
     Nothing,
@@ -75,21 +77,23 @@ enum Announced {
 /// A member of a group.
 #[derive(Debug)]
 pub(in crate::supervise) struct GroupMember {
-    /// The position of its specification, which it shares with the ranks that it launches.
+    /// The position of the member's specification. A launcher shares its specification with the ranks that it
+    /// launches.
     pub spec: usize,
-    /// The part that it plays.
+    /// The part that the member plays.
     pub part: Part,
-    /// The state of its process.
+    /// The state of the member's process.
     pub life: Life,
     /// True once a service is ready. Other members are ready as soon as they run.
     pub is_ready: bool,
-    /// The time by which a service that runs must be ready. `None` for one that is ready or was killed because it was not.
+    /// The time by which a running service must be ready. `None` if it is ready, or was killed because it was not.
     pub ready_until: Option<Instant>,
-    /// True once all that it wrote was read.
+    /// True once all output of the member was read.
     pub is_read: bool,
-    /// True if a launcher was killed because it had nothing to wait for any more, which is a success.
+    /// True if a launcher was killed because it had nothing left to wait for, which is a success.
     pub is_dismissed: bool,
-    /// True if it was killed because it did not end after a traceback: it counts as one that ended with Python's exit code.
+    /// True if the member was killed because it did not end after a traceback. It counts as one that exited with
+    /// Python's exit code for an exception.
     pub has_outlived: bool,
     /// The time since which a kept rank was seen without its keeper.
     pub orphan_since: Option<Instant>,
@@ -136,12 +140,12 @@ impl GroupMember {
         }
     }
 
-    /// Returns true once its process was started, whether it still runs or not.
+    /// Returns true once the member's process was started, even if it has ended since.
     pub(in crate::supervise) fn has_begun(&self) -> bool {
         !matches!(self.life, Life::Waiting | Life::Starting)
     }
 
-    /// Returns true if nobody was asked to start it yet.
+    /// Returns true if the shell was not asked to start the member yet.
     pub(in crate::supervise) fn waits_for_start(&self) -> bool {
         self.life == Life::Waiting
     }
@@ -165,26 +169,26 @@ impl GroupMember {
         }
     }
 
-    /// Returns true if its end is a failure. The end of a service counts as one unless it was told to end.
+    /// Returns true if the member's end is a failure. The end of a service counts as one unless it was told to end.
     pub(in crate::supervise) fn has_failed(&self) -> bool {
         let Some(end) = self.end() else { return false };
         let fails_anyway = self.service().is_some_and(|service| service.end == ServiceEnd::Failure && !end.followed);
         !end.ending.is_success() || fails_anyway
     }
 
-    /// Returns true if it failed before it was told to end.
+    /// Returns true if the member failed before it was told to end.
     pub(in crate::supervise) fn has_failed_itself(&self) -> bool {
         self.has_failed() && self.end().is_some_and(|end| !end.followed)
     }
 
-    /// Returns true for a kept rank that a signal has ended.
+    /// Returns true for a kept rank that was killed by a signal.
     pub(in crate::supervise) fn is_killed_rank(&self) -> bool {
         !self.is_own() && self.end().is_some_and(|end| matches!(end.ending, Ending::Signaled(_)))
     }
 
-    /// Returns true if there is something new to announce about its failure: that it failed, and later that all its output
-    /// was read. A member that was told to end and exits with a failure may have been failing before; one that a signal
-    /// ended after it was told to end has not failed.
+    /// Returns true if there is news about the member's failure: first that it failed, and later that all its output
+    /// was read. A member that was told to end and exits with a failure may have been failing before. A member that
+    /// was killed by a signal after it was told to end has not failed.
     pub(in crate::supervise) fn has_news(&mut self) -> bool {
         let Some(end) = self.end().filter(|_| self.has_failed()) else { return false };
         if end.followed && (matches!(end.ending, Ending::Signaled(_)) || self.service().is_some()) {

@@ -1,14 +1,14 @@
 //! The life of processes that run side by side, as a pure state machine.
 //!
-//! [`Group::step`] takes an [`Input`] and the time and returns [`Action`]s. It starts nothing, sends no signal, reads no file
-//! and no clock: the [`Shell`](super::shell) does, and hands the results back as inputs.
+//! [`Group::step`] takes an [`Input`] and the time and returns [`Action`]s. It starts nothing, sends no signal, and
+//! reads no file and no clock. The [`Shell`](super::shell) does that, and hands the results back as inputs.
 //!
 //! ```text
 //! Running ─► Stopping ─► Closing ─► Draining ─► Ending ─► Killed ─► Flushing ─► Over
 //! ```
 //!
-//! Each phase may be skipped. A failure, a stop signal or another host leads from Running to Stopping; the end of all members
-//! to Draining; a second stop signal or the end of a grace period to Killed.
+//! Each phase may be skipped. A failure, a stop signal or another host leads from Running to Stopping; the end of all
+//! members to Draining; a second stop signal or the end of a grace period to Killed.
 
 mod branches;
 mod launchers;
@@ -33,19 +33,19 @@ use super::timing::Timing;
 use super::timing::{ABORT_PATIENCE, FLUSH_PATIENCE, KILL_PATIENCE};
 use crate::event::{CommonStep, Ending, KillReason};
 
-pub(super) use branches::{Place, ProcessId, Seen};
+pub(super) use branches::{Place, ProcessId, SurveyedProcess};
 pub(super) use launchers::{Release, Watch};
 pub(super) use member::{End, GroupMember, Part};
 pub use member::{Service, ServiceEnd};
-pub(super) use phase::{OutputFate, Phase, Why};
-pub(super) use protocol::{Action, Input, Lending, News, Purpose, Target};
+pub(super) use phase::{EndReason, OutputFate, Phase};
+pub(super) use protocol::{Action, Input, LendingResult, News, Purpose, Target};
 
 use launchers::{Drained, Frozen};
 use services::OwnSteps;
-use stopping::TellingOrder;
+use stopping::SignalOrder;
 use terminal::Terminal;
 
-/// The exit code of Python after an exception that nothing caught.
+/// The exit code of Python after an uncaught exception.
 const TRACEBACK_CODE: i32 = 1;
 
 /// Processes that run side by side.
@@ -55,25 +55,26 @@ pub(super) struct Group {
     timing: Timing,
     begun: Instant,
     phase: Phase,
-    /// True if there were children at the last sweep, ended or not.
+    /// True if the last sweep found any child, running or ended.
     has_children: bool,
-    /// The time of the next look at launchers and keepers.
+    /// The state of the regular checks on launchers and keepers.
     watch: Watch,
-    /// True if the ranks of a launcher have keepers, so that the end of each is known.
+    /// True if the ranks of a launcher have keepers, which report how each rank ended.
     has_keepers: bool,
     release: Release,
     steps: OwnSteps,
-    /// The time at which the others are ended after ranks were aborted.
+    /// The time at which the other ranks are ended after a rank aborted.
     abort_until: Option<Instant>,
     frozen: Frozen,
     drained: Drained,
-    /// The order in which the processes of a stop are told.
-    order: TellingOrder,
+    /// The order in which a stop signal is sent to the processes.
+    order: SignalOrder,
     terminal: Terminal,
 }
 
 impl Group {
-    /// Makes a group of members that all wait to be started. A spec's own part comes before the ranks that it launches.
+    /// Makes a group of members that all wait to be started. The process of a specification comes before the ranks
+    /// that it launches.
     pub(super) fn new(
         parts: &[(usize, Part)],
         timing: Timing,
@@ -96,7 +97,7 @@ impl Group {
             abort_until: None,
             frozen: Frozen::No,
             drained: Drained::No,
-            order: TellingOrder::AtOnce,
+            order: SignalOrder::AtOnce,
             terminal: Terminal::default(),
         }
     }
@@ -125,12 +126,12 @@ impl Group {
             Input::Outlived { member } => self.outlived(member),
             Input::Caught(number) => self.caught(number, now),
             Input::PeersStop(stop) => self.stop_for_peers(stop, now),
-            Input::PeerRanks(ranks) => self.heed(ranks, now),
+            Input::PeerRanks(ranks) => self.record_peer_ranks(ranks, now),
             Input::Allowed(step) => self.allow(step),
             Input::RankBegan { rank, pid } => match self.kept(rank) {
                 Some(member) => {
                     let mut actions = self.began(member, pid, now);
-                    actions.extend(self.tell_late_rank(pid));
+                    actions.extend(self.signal_late_rank(pid));
                     actions
                 }
                 None => Vec::new(),
@@ -156,12 +157,12 @@ impl Group {
                 if is_in_vain { self.signal_everything(purpose) } else { self.signalled(purpose, reached, now) }
             }
             Input::Surveyed(seen) => self.surveyed(seen, now),
-            Input::Gone(process) => self.gone(process),
+            Input::Gone(process) => self.process_ended(process),
             Input::ChildStopped { pid, signal } => self.child_stopped(pid, signal),
-            Input::Lending { pid, result } => self.lending(pid, result, now),
+            Input::LendingResult { pid, result } => self.lending(pid, result, now),
             Input::Suspended => self.suspended(),
-            Input::OnlyLaunchers(is_so) => self.looked(is_so, now),
-            Input::KeeperSeen { member, is_gone } => self.looked_for_keeper(member, is_gone, now),
+            Input::OnlyLaunchersLeft(is_so) => self.checked_for_others(is_so, now),
+            Input::KeeperSeen { member, is_gone } => self.checked_for_keeper(member, is_gone, now),
             Input::Written(bytes) => self.written(bytes, now),
             Input::Deadline => self.overdue(now),
         }
@@ -169,7 +170,7 @@ impl Group {
 
     /// Returns the time at which [`Input::Deadline`] is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let look = self.watch.next_look().filter(|_| self.phase.has_ranks());
+        let look = self.watch.next_check().filter(|_| self.phase.has_ranks());
         let abort = self.abort_until.filter(|_| self.phase == Phase::Running);
         let late = self.ready_until();
         let due = [look, self.next_survey(), self.terminal_is_due(), self.phase.deadline(), abort, late];
@@ -194,7 +195,7 @@ impl Group {
         self.members.iter().filter(|member| member.is_own())
     }
 
-    /// The member of a rank that has a keeper.
+    /// The position of the member for a rank that has a keeper.
     fn kept(&self, rank: usize) -> Option<usize> {
         self.members.iter().position(|member| member.kept_rank() == Some(rank))
     }
@@ -210,27 +211,27 @@ impl Group {
         vec![Action::Tell(News::Began(member))]
     }
 
-    /// Does what is due when the present phase has lasted long enough, or when a look is due.
+    /// Does the work that is due because the present phase has lasted long enough, or because a check is due.
     fn overdue(&mut self, now: Instant) -> Vec<Action> {
         if let Some(survey) = self.survey_if_due(now) {
             return vec![survey];
         }
-        if let Some(actions) = self.tend_terminal(now) {
+        if let Some(actions) = self.update_terminal(now) {
             return actions;
         }
         let warn = |text: &str| Action::Log(tracing::Level::WARN, text.to_owned());
         match self.phase {
             Phase::Over { .. } => Vec::new(),
-            Phase::Running if self.has_keepers => self.look_for_keepers(now),
+            Phase::Running if self.has_keepers => self.check_for_keepers(now),
             // A sweep follows, which ends the others if one has failed.
             Phase::Running => self.end_late(now),
-            Phase::Stopping { until, .. } if now < until => self.look_for_others(),
+            Phase::Stopping { until, .. } if now < until => self.check_for_others(),
             Phase::Stopping { why, .. } => {
                 let (text, killed) = match why {
-                    Why::Signal(_) => {
+                    EndReason::Signal(_) => {
                         ("the grace period is over: killing what still runs", Some(KillReason::GraceOver))
                     }
-                    Why::Failure | Why::Peers(_) => {
+                    EndReason::Failure | EndReason::Peers(_) => {
                         ("the grace period is over: killing the processes that still run", None)
                     }
                 };
@@ -255,7 +256,7 @@ impl Group {
                 actions
             }
             Phase::Flushing { stop, written, .. } => {
-                // The next answer is compared with what was written before.
+                // The relay's next answer is compared with the count of bytes written before.
                 self.phase = Phase::Flushing { stop, written, until: now + FLUSH_PATIENCE };
                 vec![Action::AskWritten]
             }
@@ -268,13 +269,13 @@ impl Group {
         vec![Action::Signal { signal, to, purpose: Purpose::Kill(killed) }]
     }
 
-    /// Ends the streams, which others may still hold open, after what can be read of them.
+    /// Ends the streams after reading what is available at once, because other processes may still hold them open.
     fn flush(&mut self, stop: Option<Stop>, now: Instant) -> Vec<Action> {
         self.phase = Phase::Flushing { stop, until: now + FLUSH_PATIENCE, written: None };
         vec![Action::CloseStreams]
     }
 
-    /// Compares the relay's progress with that of the last look.
+    /// Compares the relay's progress with that of the last check.
     fn written(&mut self, bytes: u64, now: Instant) -> Vec<Action> {
         let Phase::Flushing { stop, until, written } = self.phase else { return Vec::new() };
         match written {
@@ -285,7 +286,7 @@ impl Group {
         Vec::new()
     }
 
-    /// Notes the end of a child, if it is a member.
+    /// Records the end of a child, if it is a member.
     fn reaped(&mut self, pid: Pid, ending: Ending, now: Instant) -> Vec<Action> {
         match self.members.iter().position(|member| member.pid() == Some(pid)) {
             Some(at) => self.ended(at, ending, now),
@@ -293,7 +294,7 @@ impl Group {
         }
     }
 
-    /// Notes the end of a member.
+    /// Records the end of a member.
     fn ended(&mut self, at: usize, ending: Ending, now: Instant) -> Vec<Action> {
         if self.members[at].end().is_some() {
             return Vec::new();
@@ -311,15 +312,17 @@ impl Group {
         };
         member.life = member::Life::Ended(End { ending, duration: now - self.begun, followed });
         let (spec, is_own) = (member.spec, member.is_own());
-        // With its launcher, a rank whose keeper was never heard has nobody left who writes.
+        // Once its launcher has ended, a rank whose keeper never reported has no process left that writes.
         let is_gone = |member: &GroupMember| is_own && member.spec == spec && !member.is_running();
         let released = (0..self.members.len()).filter(|place| *place == at || is_gone(&self.members[*place]));
         let mut actions: Vec<Action> = released.map(Action::Release).collect();
         actions.push(Action::Tell(News::Ended(at)));
+        actions.extend(self.done(at));
         actions
     }
 
-    /// Kills a member that waits for others after its traceback, as they wait for it. The others hear of its failure by its end.
+    /// Kills a member that waits for other ranks after its traceback, while they wait for it. Its end tells the
+    /// others about its failure.
     fn outlived(&mut self, at: usize) -> Vec<Action> {
         let member = &mut self.members[at];
         if !member.is_running() || !self.phase.has_ranks() {
@@ -339,7 +342,7 @@ impl Group {
         let mut actions = Vec::new();
         let any_runs = self.members.iter().any(GroupMember::is_running) || self.own().any(|member| !member.has_begun());
         if any_runs && self.phase == Phase::Running && self.has_to_end(now) {
-            actions.extend(self.stop_members(Why::Failure, Signal::SIGTERM, Purpose::Failure, now));
+            actions.extend(self.stop_members(EndReason::Failure, Signal::SIGTERM, Purpose::Failure, now));
         }
         if self.members.iter().any(GroupMember::is_killed_rank) {
             actions.extend(self.freeze());
@@ -360,7 +363,7 @@ impl Group {
                 actions.push(Action::Signal { signal, to, purpose: Purpose::Again });
             }
             (true, _) => {}
-            // Nobody is left who could use the time.
+            // No process is left that could use the time.
             (false, Phase::Stopping { .. } | Phase::Closing { .. } | Phase::Ending { .. } | Phase::Killed { .. }) => {
                 actions.extend(self.flush(self.phase.stop(), now))
             }
@@ -369,8 +372,8 @@ impl Group {
         actions
     }
 
-    /// Returns true if a member has failed and the others are to be ended. A library that gives up on other ranks aborts its
-    /// process, and does so in every rank at about the same time: all of them may say why.
+    /// Returns true if a member has failed and the others must be ended. A library that gives up on other ranks
+    /// aborts its process in every rank at about the same time. All of these ranks are given time to report why.
     fn has_to_end(&mut self, now: Instant) -> bool {
         let mut failed = self.members.iter().filter(|member| member.has_failed_itself()).peekable();
         if failed.peek().is_none() {
@@ -382,9 +385,9 @@ impl Group {
         !is_for_others || now >= *self.abort_until.get_or_insert(now + ABORT_PATIENCE)
     }
 
-    /// Returns what is new since the last sweep.
+    /// Returns the news since the last sweep.
     fn news(&mut self) -> Vec<Action> {
-        // A launcher only follows a rank of its own that failed.
+        // A launcher that fails after one of its ranks only follows that rank.
         let rank_failed = self.members.iter().any(|member| !member.is_own() && member.has_failed_itself());
         let mut actions = Vec::new();
         for (at, member) in self.members.iter_mut().enumerate() {

@@ -11,26 +11,26 @@ pub(in crate::supervise) enum Phase {
     Running,
     /// The members were told to end and may take until the grace period ends.
     Stopping {
-        /// The reason, which decides whom the stop was for.
-        why: Why,
+        /// The reason, which decides which members the stop is for.
+        why: EndReason,
         /// The end of the grace period.
         until: Instant,
     },
     /// The ranks have ended. The services of this place in the shutdown order were told to end.
     Closing {
         /// The reason why the ranks were told to end. `None` if they ended by themselves.
-        why: Option<Why>,
+        why: Option<EndReason>,
         /// The place in the shutdown order.
         order: u8,
         /// The end of the grace period.
         until: Instant,
     },
-    /// All members have ended. Processes that they left behind may run on until the drain time ends.
+    /// All members have ended. Processes that they left behind may continue until the drain time ends.
     Draining {
         /// The end of the drain time.
         until: Instant,
     },
-    /// The processes left behind got SIGTERM and may run on until then.
+    /// The processes left behind got SIGTERM and may continue for a moment.
     Ending {
         /// The time at which they are killed.
         until: Instant,
@@ -39,16 +39,16 @@ pub(in crate::supervise) enum Phase {
     Killed {
         /// The stop signal, if one came before.
         stop: Option<Stop>,
-        /// The time after which processes that cannot be killed are left behind.
+        /// The time after which footplate abandons processes that cannot be killed.
         until: Instant,
     },
-    /// No process is waited for any more, only the output that the relay still has to write.
+    /// No process is waited for any more. Only the relay still has output to write.
     Flushing {
         /// The stop signal, if one came before.
         stop: Option<Stop>,
-        /// The time of the next look at the relay.
+        /// The time of the next check on the relay.
         until: Instant,
-        /// The number of bytes that the relay had written at the last look. `None` until it is known.
+        /// The number of bytes that the relay had written at the last check. `None` before the first check.
         written: Option<u64>,
     },
     /// Nothing is left to wait for.
@@ -62,7 +62,7 @@ pub(in crate::supervise) enum Phase {
 
 /// The reason why members were told to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::supervise) enum Why {
+pub(in crate::supervise) enum EndReason {
     /// A stop signal came.
     Signal(Stop),
     /// A member failed.
@@ -76,17 +76,17 @@ pub(in crate::supervise) enum Why {
 pub(in crate::supervise) enum OutputFate {
     /// All of it was read.
     Read,
-    /// The reader of standard output or error took nothing any more.
+    /// The reader of standard output or error stopped taking bytes.
     GivenUp,
 }
 
-impl Why {
-    /// Returns true if nothing has failed: everyone is to end in order, and may take the grace period.
+impl EndReason {
+    /// Returns true if nothing has failed, so that all members end in order and may use the grace period.
     pub(in crate::supervise) fn is_orderly(self) -> bool {
         match self {
-            Why::Signal(_) => true,
-            Why::Failure => false,
-            Why::Peers(stop) => stop == PeerStop::Stopped,
+            EndReason::Signal(_) => true,
+            EndReason::Failure => false,
+            EndReason::Peers(stop) => stop == PeerStop::Stopped,
         }
     }
 }
@@ -115,13 +115,13 @@ impl Phase {
         matches!(self, Phase::Stopping { .. } | Phase::Closing { .. })
     }
 
-    /// Returns true while members are not told to end because of this group's own state.
+    /// Returns true once members are not told to end any more because of this group's own state.
     pub(in crate::supervise) fn is_over(&self) -> bool {
         matches!(self, Phase::Over { .. })
     }
 
     /// Returns the reason why members were told to end, while they have their grace period.
-    pub(in crate::supervise) fn why(&self) -> Option<Why> {
+    pub(in crate::supervise) fn why(&self) -> Option<EndReason> {
         match *self {
             Phase::Stopping { why, .. } => Some(why),
             Phase::Closing { why, .. } => why,
@@ -129,12 +129,11 @@ impl Phase {
         }
     }
 
-    /// Returns the stop signal that the group was told, if any.
+    /// Returns the stop signal that was passed to the group, if any.
     pub(in crate::supervise) fn stop(&self) -> Option<Stop> {
         match *self {
-            Phase::Stopping { why: Why::Signal(stop), .. } | Phase::Closing { why: Some(Why::Signal(stop)), .. } => {
-                Some(stop)
-            }
+            Phase::Stopping { why: EndReason::Signal(stop), .. }
+            | Phase::Closing { why: Some(EndReason::Signal(stop)), .. } => Some(stop),
             Phase::Running
             | Phase::Stopping { .. }
             | Phase::Closing { .. }

@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::super::{PeerRanks, PeerStop};
-use super::branches::{ProcessId, Seen};
+use super::branches::{ProcessId, SurveyedProcess};
 use crate::event::{CommonStep, Ending, KillReason, RankTally};
 
 /// A fact that the shell reports.
@@ -22,7 +22,7 @@ pub(in crate::supervise) enum Input {
         /// The member.
         member: usize,
     },
-    /// A member has written a traceback that nothing caught, then nothing for long, and it still runs.
+    /// A member wrote the traceback of an uncaught exception and has been silent since, but still runs.
     Outlived {
         /// The member.
         member: usize,
@@ -31,7 +31,7 @@ pub(in crate::supervise) enum Input {
     Caught(i32),
     /// Another host has failed or was told to stop.
     PeersStop(PeerStop),
-    /// The ranks of all hosts have come so far.
+    /// The ranks of all hosts have reached this point.
     PeerRanks(PeerRanks),
     /// Every host of the launch has completed the steps before this one.
     Allowed(CommonStep),
@@ -56,14 +56,14 @@ pub(in crate::supervise) enum Input {
         /// The way it ended.
         ending: Ending,
     },
-    /// A kept rank has ended because its launcher's daemon has, and not by itself.
+    /// A kept rank did not end by itself, but because its launcher's daemon ended.
     EndedByLauncher {
         /// The member.
         member: usize,
     },
     /// All children that had ended were reaped.
     Swept {
-        /// True if children are left, ended or not.
+        /// True if any child is left, running or ended.
         has_children: bool,
     },
     /// All that a member wrote was read.
@@ -75,14 +75,14 @@ pub(in crate::supervise) enum Input {
     Signalled {
         /// The reason.
         purpose: Purpose,
-        /// True if it was not for every process.
+        /// True if the signal was not meant for every process.
         is_limited: bool,
         /// The number of processes that got it.
         reached: usize,
     },
     /// The answer to [`Action::Survey`]: the processes, parents before their children. `None` without /proc.
-    Surveyed(Option<Vec<Seen>>),
-    /// A process has ended that [`Action::Await`] named.
+    Surveyed(Option<Vec<SurveyedProcess>>),
+    /// A process that [`Action::Await`] named has ended.
     Gone(ProcessId),
     /// A signal has stopped a child.
     ChildStopped {
@@ -92,16 +92,16 @@ pub(in crate::supervise) enum Input {
         signal: i32,
     },
     /// The answer to [`Action::Lend`].
-    Lending {
+    LendingResult {
         /// The process.
         pid: Pid,
         /// The result.
-        result: Lending,
+        result: LendingResult,
     },
     /// Everything was suspended by [`Action::Suspend`], until SIGCONT comes.
     Suspended,
     /// The answer to [`Action::LookForOthers`].
-    OnlyLaunchers(bool),
+    OnlyLaunchersLeft(bool),
     /// The answer to [`Action::LookForKeepers`] for one rank: true if it was seen without its keeper.
     KeeperSeen {
         /// The member.
@@ -129,7 +129,7 @@ pub(in crate::supervise) enum Action {
         /// The reason, which comes back with the answer.
         purpose: Purpose,
     },
-    /// Look at all processes, and which of them handle this signal; [`Input::Surveyed`] follows.
+    /// List all processes and find out which of them handle this signal; [`Input::Surveyed`] follows.
     Survey(Signal),
     /// Send a signal to each of these processes; [`Input::Signalled`] follows.
     SignalEach {
@@ -140,9 +140,9 @@ pub(in crate::supervise) enum Action {
         /// The reason, which comes back with the answer.
         purpose: Purpose,
     },
-    /// Let these processes run on, which are stopped (SIGCONT).
+    /// Let these stopped processes continue (SIGCONT).
     Continue(Vec<ProcessId>),
-    /// Watch for the ends of these processes; [`Input::Gone`] follows for each.
+    /// Report the ends of these processes; [`Input::Gone`] follows for each.
     Await(Vec<ProcessId>),
     /// Send a signal to these processes alone.
     Forward {
@@ -151,7 +151,7 @@ pub(in crate::supervise) enum Action {
         /// The processes.
         to: Vec<Pid>,
     },
-    /// Lend the terminal to the group of a process; [`Input::Lending`] follows.
+    /// Lend the terminal to the group of a process; [`Input::LendingResult`] follows.
     Lend(Pid),
     /// Take the terminal back.
     TakeBack,
@@ -162,29 +162,29 @@ pub(in crate::supervise) enum Action {
         /// The number of the signal.
         signal: i32,
     },
-    /// Suspend everything, and footplate itself if a shell can continue it. If nobody is known who can, send SIGTSTP to these
-    /// processes alone.
+    /// Suspend everything, and footplate itself if a shell can continue it. If no process is known that can, send
+    /// SIGTSTP to these processes only.
     Suspend {
         /// The processes.
         to: Vec<Pid>,
-        /// The launchers that stay stopped when the others run on.
+        /// The launchers that stay stopped when the others continue.
         frozen: Vec<usize>,
     },
-    /// Let everything run on but these launchers.
+    /// Let every process continue except these launchers.
     Resume(Vec<usize>),
-    /// Stop launchers and their daemons for good (SIGSTOP), by their members.
+    /// Freeze the launchers of these members and their daemons for good (SIGSTOP).
     Freeze(Vec<usize>),
-    /// Look if any process is left but these launchers and their daemons; [`Input::OnlyLaunchers`] follows.
+    /// Check if any process is left except these launchers and their daemons; [`Input::OnlyLaunchersLeft`] follows.
     LookForOthers(Vec<usize>),
-    /// Look which of these ranks have lost their keeper; [`Input::KeeperSeen`] follows for each.
+    /// Check which of these ranks have lost their keepers; [`Input::KeeperSeen`] follows for each.
     LookForKeepers(Vec<(usize, Pid)>),
     /// Close the writing ends that keep a member's streams open.
     Release(usize),
-    /// End all streams after what can be read at once; [`Input::Written`] follows.
+    /// End all streams after reading what is available at once; [`Input::Written`] follows.
     CloseStreams,
-    /// Ask the relay how far it is; [`Input::Written`] follows.
+    /// Ask the relay how many bytes it has written; [`Input::Written`] follows.
     AskWritten,
-    /// Announce something.
+    /// Announce news about the group.
     Tell(News),
     /// Log a sentence.
     Log(tracing::Level, String),
@@ -212,15 +212,15 @@ pub(in crate::supervise) enum Purpose {
     Failure,
     /// End ranks because of another host.
     Peers,
-    /// Tell the others, because all processes that handle the stop signal have ended.
+    /// Signal the processes that waited, because all processes that handle the stop signal have ended.
     Follow(Signal),
     /// End services, because the ranks have ended.
     Close,
-    /// End what the members left behind.
+    /// End the processes that the members left behind.
     Leftovers,
-    /// Kill what still runs.
+    /// Kill the processes that still run.
     Kill(Option<KillReason>),
-    /// Send it again, or without a word in the log.
+    /// Repeat a signal, or send one that is not logged.
     Again,
 }
 
@@ -245,15 +245,15 @@ pub(in crate::supervise) enum News {
     Killed(Option<KillReason>),
     /// At an orderly stop, a signal ended a rank that a launcher started.
     RankKilled,
-    /// Only launchers are left, which wait for the ranks of other hosts. Holds the number of ranks that failed.
+    /// Only launchers are left, which wait for the ranks of other hosts. Holds the tally of ranks that failed.
     Drained(RankTally),
 }
 
 /// The result of an attempt to lend the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::supervise) enum Lending {
-    /// The group has the terminal, and runs on.
-    Lent,
+pub(in crate::supervise) enum LendingResult {
+    /// The process's group has the terminal and continues.
+    LentTerminal,
     /// Another job has the terminal.
     Elsewhere,
     /// There is no terminal.

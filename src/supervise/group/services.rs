@@ -5,25 +5,41 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 
 use super::super::timing::CLOSE_TIME;
-use super::member::Life;
+use super::member::{Life, ServiceEnd};
 use super::{Action, Group, GroupMember, News, Phase, Purpose, Target};
 use crate::event::CommonStep;
 
-/// The steps of a launch whose services wait for those of other hosts.
+/// The progress of this host in the common steps of a launch whose services wait for those of other hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OwnSteps {
     /// The last step that this host may take: [`CommonStep::LAST`] if it waits for no other host.
     pub(super) allowed: CommonStep,
-    /// The last step that this host has completed, as it was announced.
+    /// The last step that was announced as completed on this host.
     pub(super) completed: CommonStep,
 }
 
 impl Group {
-    /// Notes that a service is ready, which may be what the next stage waits for.
+    /// Records that a service is ready. The next stage may have been waiting for it.
     pub(super) fn ready(&mut self, member: usize) -> Vec<Action> {
         if self.members[member].is_ready || !self.members[member].is_running() {
             return Vec::new();
         }
+        self.set_ready(member)
+    }
+
+    /// Records the end of a service that may end early, with success. It had nothing to do, so it counts as ready, even if its
+    /// end is reported before the line that says so.
+    pub(super) fn done(&mut self, member: usize) -> Vec<Action> {
+        let ended = &self.members[member];
+        let may_end = ended.service().is_some_and(|service| service.end == ServiceEnd::FailureUnlessZero);
+        let has_succeeded = ended.end().is_some_and(|end| end.ending.is_success());
+        if ended.is_ready || !may_end || !has_succeeded || self.phase != Phase::Running {
+            return Vec::new();
+        }
+        self.set_ready(member)
+    }
+
+    fn set_ready(&mut self, member: usize) -> Vec<Action> {
         self.members[member].is_ready = true;
         self.members[member].ready_until = None;
         let mut actions = vec![Action::Tell(News::Ready(member))];
@@ -31,15 +47,15 @@ impl Group {
         actions
     }
 
-    /// Notes the step that every host may take now.
+    /// Records the step that every host may take now.
     pub(super) fn allow(&mut self, step: CommonStep) -> Vec<Action> {
         self.steps.allowed = self.steps.allowed.max(step);
         // A sweep follows, which ends services if they may end.
         self.start_next()
     }
 
-    /// Starts the members of the next stage, if all services of lower stages are ready, on every host that this one waits
-    /// for. Ranks form the last stage.
+    /// Starts the members of the next stage, if all services of lower stages are ready on this host and on every host
+    /// that it waits for. Ranks form the last stage.
     pub(super) fn start_next(&mut self) -> Vec<Action> {
         let waiting = self.own().filter(|member| member.waits_for_start());
         let Some(next) = waiting.map(step_of).min().filter(|_| self.phase == Phase::Running) else { return Vec::new() };
@@ -54,19 +70,14 @@ impl Group {
         starts.into_iter().map(Action::Start).collect()
     }
 
-    /// Announces the last step that this host has completed, if that is news.
+    /// Announces the last step that this host has completed, unless it was announced already.
     pub(super) fn completed(&mut self) -> Option<Action> {
         if self.steps.allowed == CommonStep::LAST {
             return None;
         }
-        let is_unready = |member: &&GroupMember| {
-            member.service().is_some() && (self.still_starts(member) || member.is_running() && !member.is_ready)
-        };
-        let is_starting = self.phase == Phase::Running;
-        let unready = self.own().filter(is_unready).map(step_of).min().filter(|_| is_starting);
         let closing = self.members.iter().filter(|member| member.is_running());
         let closing = closing.filter_map(|member| Some(CommonStep::close(member.service()?.stop_order))).min();
-        let open = match unready {
+        let open = match self.first_unready() {
             Some(step) => step,
             None if self.is_rank_left() => CommonStep::SCRIPT,
             None => closing.unwrap_or(CommonStep::LAST),
@@ -77,6 +88,14 @@ impl Group {
         }
         self.steps.completed = completed;
         Some(Action::Tell(News::Completed(completed)))
+    }
+
+    /// Returns the first step in which a member has not started, or a service is not ready. It remains the first one if the
+    /// group is told to end meanwhile, so that no other host takes the next step.
+    fn first_unready(&self) -> Option<CommonStep> {
+        let is_unready =
+            |member: &&GroupMember| !member.has_begun() || (member.service().is_some() && !member.is_ready);
+        self.own().filter(is_unready).map(step_of).min()
     }
 
     /// Returns the time by which the next service must be ready.
@@ -109,8 +128,9 @@ impl Group {
         ranks.any(|member| member.is_running() || self.still_starts(member))
     }
 
-    /// Ends services when the ranks have ended, on every host that this one waits for: those of the lowest place in the
-    /// shutdown order first. After a failure, those of other hosts are not waited for.
+    /// Ends services when the ranks have ended on this host and on every host that it waits for. Services with the
+    /// lowest place in the shutdown order end first. This host does not wait for other hosts after a failure, or if it was
+    /// told to end while it was starting: they wait for it.
     pub(super) fn close_services(&mut self, now: Instant) -> Vec<Action> {
         let running = self.members.iter().filter(|member| member.is_running());
         let Some(order) = running.filter_map(|member| Some(member.service()?.stop_order)).min() else {
@@ -118,14 +138,15 @@ impl Group {
         };
         let why = self.phase.why();
         let has_failed = why.is_some_and(|why| !why.is_orderly());
-        let may_close = has_failed || self.steps.allowed >= CommonStep::close(order);
+        let was_starting = why.is_some() && self.first_unready().is_some();
+        let may_close = has_failed || was_starting || self.steps.allowed >= CommonStep::close(order);
         if self.is_rank_left() || !may_close {
             return Vec::new();
         }
         let until = match self.phase {
             Phase::Running => now + CLOSE_TIME,
             Phase::Closing { order: present, .. } if present >= order => return Vec::new(),
-            // The grace period of a stop counts for all, because the platform's own does.
+            // The grace period of a stop applies to everything, because it reflects the platform's own limit.
             Phase::Stopping { until, .. } => until.min(now + CLOSE_TIME),
             Phase::Closing { until, .. } => until,
             Phase::Draining { .. }
@@ -138,7 +159,7 @@ impl Group {
         let is_due = |member: &GroupMember| {
             member.is_running() && member.service().is_some_and(|service| service.stop_order == order)
         };
-        // Each engine ends what it has started in an order of its own.
+        // Each engine ends the processes that it started in its own order.
         let to = Target::Mains(self.positions(is_due));
         vec![Action::Signal { signal: Signal::SIGTERM, to, purpose: Purpose::Close }]
     }

@@ -1,4 +1,4 @@
-//! Stopping: who is told, in which order, and when the time is over.
+//! Stopping: which processes get the signal, in which order, and when their time is over.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -10,81 +10,83 @@ use nix::unistd::Pid;
 use super::super::signals::stop_signal;
 use super::super::timing::{READER_PATIENCE, SURVEY_INTERVAL};
 use super::super::{PeerStop, Stop};
-use super::branches::{self, Place, ProcessId, Seen, Split};
-use super::{Action, Group, GroupMember, News, Phase, Purpose, Target, Why};
+use super::branches::{self, Place, ProcessId, StopWaves, SurveyedProcess};
+use super::{Action, EndReason, Group, GroupMember, News, Phase, Purpose, Target};
 use crate::event::KillReason;
 
-/// The number of looks for processes that were made while the first ones were told.
-const FRESH_LOOKS: u8 = 3;
+/// The number of surveys that may still add new processes to a stop, while the first ones are signalled.
+const MAX_SURVEYS: u8 = 3;
 
-/// The order in which the processes of a stop are told.
+/// The order in which a stop signal is sent to the processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum TellingOrder {
-    /// There is no stop, or everything is told at once.
+pub(super) enum SignalOrder {
+    /// There is no stop, or all processes get the signal at once.
     #[default]
     AtOnce,
-    /// It depends on the processes that handle the signal, which are asked for.
-    Asked(Telling),
-    /// The processes that handle the signal were told, and the others wait for their ends.
-    HandlersFirst(Turn),
-    /// They have ended. The others are asked for.
-    OthersNext(Turn),
-    /// All were told but those that read what the others wrote. tee needs a moment for what is left in its pipe.
-    ReadersLast(Turn),
+    /// The order depends on the processes that handle the signal. A survey for them was requested.
+    Surveying(SignalRequest),
+    /// The processes that handle the signal have got it, and the others wait until they end.
+    HandlersFirst(StagedStop),
+    /// The processes that handle the signal have ended. A survey for the others was requested.
+    OthersNext(StagedStop),
+    /// All processes have got the signal except those that read the others' output. For example, tee needs a moment
+    /// for the rest in its pipe.
+    ReadersLast(StagedStop),
 }
 
-/// A signal that processes are told.
+/// A signal that processes are to get.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Telling {
+pub(super) struct SignalRequest {
     signal: Signal,
     purpose: Purpose,
-    /// The launchers and services that are left out.
-    spared: Vec<usize>,
+    /// The launchers and services that do not get the signal.
+    excluded: Vec<usize>,
 }
 
-/// The progress of a stop in which some processes are told before others.
+/// The progress of a stop in which some processes get the signal before others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
-    telling: Telling,
-    tells_launchers: bool,
+pub(super) struct StagedStop {
+    request: SignalRequest,
+    includes_launchers: bool,
     /// The processes that the stop is for.
-    meant: BTreeSet<ProcessId>,
-    told: BTreeSet<ProcessId>,
+    targets: BTreeSet<ProcessId>,
+    signalled: BTreeSet<ProcessId>,
     awaited: BTreeSet<ProcessId>,
-    /// The number of looks left that count new processes in.
-    fresh_looks: u8,
-    next_look: Instant,
+    /// The number of surveys left that may add new processes to the stop.
+    surveys_left: u8,
+    next_survey_at: Instant,
 }
 
-impl Turn {
-    fn new(telling: Telling, tells_launchers: bool, now: Instant) -> Turn {
-        Turn {
-            telling,
-            tells_launchers,
-            meant: BTreeSet::new(),
-            told: BTreeSet::new(),
+impl StagedStop {
+    fn new(request: SignalRequest, includes_launchers: bool, now: Instant) -> StagedStop {
+        StagedStop {
+            request,
+            includes_launchers,
+            targets: BTreeSet::new(),
+            signalled: BTreeSet::new(),
             awaited: BTreeSet::new(),
-            fresh_looks: FRESH_LOOKS,
-            next_look: now + SURVEY_INTERVAL,
+            surveys_left: MAX_SURVEYS,
+            next_survey_at: now + SURVEY_INTERVAL,
         }
     }
 
-    /// Takes what a look has shown, and returns the processes to tell now.
-    fn take(&mut self, split: &Split, seen: &[Seen]) -> Vec<ProcessId> {
-        let is_first = self.meant.is_empty();
-        let before = self.meant.len();
-        if self.fresh_looks > 0 {
-            self.meant.extend(split.told.iter().chain(&split.following));
+    /// Takes the result of a survey, and returns the processes to signal now.
+    fn take(&mut self, waves: &StopWaves, seen: &[SurveyedProcess]) -> Vec<ProcessId> {
+        let is_first = self.targets.is_empty();
+        let before = self.targets.len();
+        if self.surveys_left > 0 {
+            self.targets.extend(waves.first.iter().chain(&waves.following));
         }
         if is_first {
-            self.meant.extend(&split.below);
+            self.targets.extend(&waves.below);
         }
-        // Made by processes that were about to be told. Those that come later were started in order to save.
-        self.fresh_looks = if self.meant.len() > before { self.fresh_looks.saturating_sub(1) } else { 0 };
-        let is_due = |process: &&ProcessId| self.meant.contains(process) && !self.told.contains(process);
-        let due: Vec<ProcessId> = split.told.iter().filter(is_due).copied().collect();
-        self.told.extend(&due);
-        self.awaited.extend(due.iter().filter(|process| split.awaited.contains(process)));
+        // New processes were made by processes that were about to get the signal. Later ones were started in order to
+        // save.
+        self.surveys_left = if self.targets.len() > before { self.surveys_left.saturating_sub(1) } else { 0 };
+        let is_due = |process: &&ProcessId| self.targets.contains(process) && !self.signalled.contains(process);
+        let due: Vec<ProcessId> = waves.first.iter().filter(is_due).copied().collect();
+        self.signalled.extend(&due);
+        self.awaited.extend(due.iter().filter(|process| waves.awaited.contains(process)));
         let left: BTreeSet<ProcessId> = seen.iter().map(|process| process.id).collect();
         self.awaited.retain(|process| left.contains(process));
         due
@@ -109,7 +111,8 @@ impl Group {
             return vec![Action::Forward { number, to }];
         };
         match self.phase {
-            Phase::Stopping { why: Why::Signal(stop), .. } | Phase::Closing { why: Some(Why::Signal(stop)), .. } => {
+            Phase::Stopping { why: EndReason::Signal(stop), .. }
+            | Phase::Closing { why: Some(EndReason::Signal(stop)), .. } => {
                 let log = format!("{signal} is the second stop signal: killing what still runs");
                 let mut actions = vec![Action::Log(tracing::Level::WARN, log)];
                 actions.extend(self.kill(Some(stop), Some(KillReason::SecondSignal), now));
@@ -123,22 +126,23 @@ impl Group {
                 let mut actions = vec![Action::Tell(News::Stopping(signal))];
                 let stop = Stop { signal, killed: None };
                 match self.phase {
-                    // The processes have got a signal already. The platform stops all hosts at about the same time, so that
-                    // another host's stop can come first; a second signal could end a script that saves.
+                    // The processes have already got a signal. The platform stops all hosts at about the same time,
+                    // so another host's stop can arrive first. A second signal could end a script that is saving.
                     Phase::Stopping { .. } => {
-                        let why = Why::Signal(stop);
+                        let why = EndReason::Signal(stop);
                         self.phase = Phase::Stopping { why, until: now + self.timing.grace_period };
                         self.watch_launchers(why, now);
                         let grace = self.timing.grace_period.as_secs_f64();
-                        let log =
-                            format!("{signal}: the processes were told to end before, and have {grace} s from now");
+                        let log = format!(
+                            "{signal}: the processes were signalled to end before, and have {grace} s from now"
+                        );
                         actions.push(Action::Log(tracing::Level::INFO, log));
                     }
-                    // The ranks have ended, and the services are ending already.
+                    // The ranks have ended, and the services are already ending.
                     Phase::Closing { order, until, .. } => {
-                        self.phase = Phase::Closing { why: Some(Why::Signal(stop)), order, until };
+                        self.phase = Phase::Closing { why: Some(EndReason::Signal(stop)), order, until };
                     }
-                    _ => actions.extend(self.stop_members(Why::Signal(stop), signal, Purpose::Stop(signal), now)),
+                    _ => actions.extend(self.stop_members(EndReason::Signal(stop), signal, Purpose::Stop(signal), now)),
                 }
                 actions
             }
@@ -151,133 +155,141 @@ impl Group {
         if self.phase != Phase::Running {
             return Vec::new();
         }
-        self.stop_members(Why::Peers(stop), Signal::SIGTERM, Purpose::Peers, now)
+        self.stop_members(EndReason::Peers(stop), Signal::SIGTERM, Purpose::Peers, now)
     }
 
     /// Sends a signal that ends ranks, and gives them the grace period.
     ///
-    /// Launchers are spared if an orderly stop is for their ranks, or if the end of each rank is known. Services are always
-    /// spared: they end after the ranks.
-    pub(super) fn stop_members(&mut self, why: Why, signal: Signal, purpose: Purpose, now: Instant) -> Vec<Action> {
-        let spares_launchers = why.is_orderly() || self.has_keepers;
-        let spared = self.positions(|member| {
-            member.has_begun() && (member.service().is_some() || spares_launchers && member.is_launcher())
+    /// Launchers are excluded if the stop is orderly and meant for their ranks, or if the end of each rank is known.
+    /// Services are always excluded, because they end after the ranks.
+    pub(super) fn stop_members(
+        &mut self,
+        why: EndReason,
+        signal: Signal,
+        purpose: Purpose,
+        now: Instant,
+    ) -> Vec<Action> {
+        let excludes_launchers = why.is_orderly() || self.has_keepers;
+        let excluded = self.positions(|member| {
+            member.has_begun() && (member.service().is_some() || excludes_launchers && member.is_launcher())
         });
         self.phase = Phase::Stopping { why, until: now + self.grace(why) };
         self.watch_launchers(why, now);
-        self.order = TellingOrder::Asked(Telling { signal, purpose, spared });
+        self.order = SignalOrder::Surveying(SignalRequest { signal, purpose, excluded });
         vec![Action::Survey(signal)]
     }
 
-    /// Returns the time that processes which are told to end have.
-    fn grace(&self, why: Why) -> Duration {
+    /// Returns the time that processes have to end after a signal.
+    fn grace(&self, why: EndReason) -> Duration {
         if why.is_orderly() { self.timing.grace_period } else { self.timing.failure_grace }
     }
 
-    /// Handles a look at all processes, which the present order of telling asked for.
-    pub(super) fn surveyed(&mut self, seen: Option<Vec<Seen>>, now: Instant) -> Vec<Action> {
+    /// Handles the result of a survey that the present order of signals has requested.
+    pub(super) fn surveyed(&mut self, seen: Option<Vec<SurveyedProcess>>, now: Instant) -> Vec<Action> {
         match (std::mem::take(&mut self.order), seen) {
-            (TellingOrder::Asked(telling), None) => vec![at_once(telling)],
-            (TellingOrder::AtOnce, _) | (_, None) => Vec::new(),
-            (TellingOrder::Asked(telling), Some(seen)) => {
-                let tells_launchers = !telling.spared.iter().any(|at| self.members[*at].is_launcher());
-                let split = branches::split(&seen, &self.mains(), tells_launchers);
-                if split.awaited.is_empty() {
-                    return vec![at_once(telling)];
+            (SignalOrder::Surveying(request), None) => vec![at_once(request)],
+            (SignalOrder::AtOnce, _) | (_, None) => Vec::new(),
+            (SignalOrder::Surveying(request), Some(seen)) => {
+                let includes_launchers = !request.excluded.iter().any(|at| self.members[*at].is_launcher());
+                let waves = branches::split(&seen, &self.mains(), includes_launchers);
+                if waves.awaited.is_empty() {
+                    return vec![at_once(request)];
                 }
-                self.tell(Turn::new(telling, tells_launchers, now), &seen, now)
+                self.signal_targets(StagedStop::new(request, includes_launchers, now), &seen, now)
             }
-            (TellingOrder::HandlersFirst(turn), Some(seen)) => self.tell(turn, &seen, now),
-            (TellingOrder::OthersNext(turn), Some(seen)) => self.tell_others(turn, &seen, now),
-            (TellingOrder::ReadersLast(turn), Some(seen)) => {
-                let left = branches::followers(&seen, &turn.meant, &turn.told, turn.tells_launchers);
-                follow(turn.telling.signal, &left)
+            (SignalOrder::HandlersFirst(stop), Some(seen)) => self.signal_targets(stop, &seen, now),
+            (SignalOrder::OthersNext(stop), Some(seen)) => self.signal_others(stop, &seen, now),
+            (SignalOrder::ReadersLast(stop), Some(seen)) => {
+                let left = branches::followers(&seen, &stop.targets, &stop.signalled, stop.includes_launchers);
+                follow(stop.request.signal, &left)
             }
         }
     }
 
-    /// Tells the processes that handle the signal, and main processes, as far as a look shows any that were not told yet.
-    fn tell(&mut self, mut turn: Turn, seen: &[Seen], now: Instant) -> Vec<Action> {
-        let purpose = if turn.meant.is_empty() { turn.telling.purpose } else { Purpose::Again };
-        let signal = turn.telling.signal;
-        let due = turn.take(&branches::split(seen, &self.mains(), turn.tells_launchers), seen);
-        if turn.awaited.is_empty() {
-            return self.tell_others(turn, seen, now);
+    /// Signals main processes and the processes that handle the signal, if a survey shows any that have not got it
+    /// yet.
+    fn signal_targets(&mut self, mut stop: StagedStop, seen: &[SurveyedProcess], now: Instant) -> Vec<Action> {
+        let purpose = if stop.targets.is_empty() { stop.request.purpose } else { Purpose::Again };
+        let signal = stop.request.signal;
+        let due = stop.take(&branches::split(seen, &self.mains(), stop.includes_launchers), seen);
+        if stop.awaited.is_empty() {
+            return self.signal_others(stop, seen, now);
         }
-        let is_stopped = |process: &&Seen| process.is_stopped && process.place == Place::Script;
+        let is_stopped = |process: &&SurveyedProcess| process.is_stopped && process.place == Place::Script;
         let stopped: Vec<ProcessId> = seen.iter().filter(is_stopped).map(|process| process.id).collect();
-        let awaited = due.iter().filter(|process| turn.awaited.contains(process)).copied().collect();
+        let awaited = due.iter().filter(|process| stop.awaited.contains(process)).copied().collect();
         let mut actions = Vec::new();
         if !due.is_empty() {
             actions.extend([Action::SignalEach { signal, to: due, purpose }, Action::Await(awaited)]);
         }
-        if turn.fresh_looks > 0 {
+        if stop.surveys_left > 0 {
             actions.push(Action::Survey(signal));
         }
         if !stopped.is_empty() {
             actions.push(Action::Continue(stopped));
         }
-        turn.next_look = now + SURVEY_INTERVAL;
-        self.order = TellingOrder::HandlersFirst(turn);
+        stop.next_survey_at = now + SURVEY_INTERVAL;
+        self.order = SignalOrder::HandlersFirst(stop);
         actions
     }
 
-    /// Tells the processes that have waited for those which handle the signal. Those that read a pipe follow a little later.
-    fn tell_others(&mut self, mut turn: Turn, seen: &[Seen], now: Instant) -> Vec<Action> {
-        let left = branches::followers(seen, &turn.meant, &turn.told, turn.tells_launchers);
-        let (readers, others): (Vec<Seen>, Vec<Seen>) = left.into_iter().partition(|process| process.reads_pipe);
-        let signal = turn.telling.signal;
+    /// Signals the processes that waited for those which handle the signal. Processes that read a pipe follow a
+    /// little later.
+    fn signal_others(&mut self, mut stop: StagedStop, seen: &[SurveyedProcess], now: Instant) -> Vec<Action> {
+        let left = branches::followers(seen, &stop.targets, &stop.signalled, stop.includes_launchers);
+        let (readers, others): (Vec<SurveyedProcess>, Vec<SurveyedProcess>) =
+            left.into_iter().partition(|process| process.reads_pipe);
+        let signal = stop.request.signal;
         if !readers.is_empty() {
-            turn.told.extend(others.iter().map(|process| process.id));
-            turn.next_look = now + READER_PATIENCE;
-            self.order = TellingOrder::ReadersLast(turn);
+            stop.signalled.extend(others.iter().map(|process| process.id));
+            stop.next_survey_at = now + READER_PATIENCE;
+            self.order = SignalOrder::ReadersLast(stop);
         }
         follow(signal, &others)
     }
 
-    /// Returns the progress of a stop in which some processes are told before others, while they have their grace period.
-    fn turn(&mut self) -> Option<&mut Turn> {
+    /// Returns the progress of a stop in which some processes get the signal before others, during their grace
+    /// period.
+    fn staged_stop(&mut self) -> Option<&mut StagedStop> {
         match &mut self.order {
-            TellingOrder::HandlersFirst(turn) | TellingOrder::ReadersLast(turn) if self.phase.gives_grace() => {
-                Some(turn)
-            }
+            SignalOrder::HandlersFirst(stop) | SignalOrder::ReadersLast(stop) if self.phase.gives_grace() => Some(stop),
             _ => None,
         }
     }
 
-    /// Notes the end of a process that others wait for.
-    pub(super) fn gone(&mut self, process: ProcessId) -> Vec<Action> {
-        let TellingOrder::HandlersFirst(turn) = &mut self.order else { return Vec::new() };
-        turn.awaited.remove(&process);
-        if !turn.awaited.is_empty() || !self.phase.gives_grace() {
+    /// Records the end of a process that others wait for.
+    pub(super) fn process_ended(&mut self, process: ProcessId) -> Vec<Action> {
+        let SignalOrder::HandlersFirst(stop) = &mut self.order else { return Vec::new() };
+        stop.awaited.remove(&process);
+        if !stop.awaited.is_empty() || !self.phase.gives_grace() {
             return Vec::new();
         }
-        let signal = turn.telling.signal;
-        self.order = TellingOrder::OthersNext(turn.clone());
+        let signal = stop.request.signal;
+        self.order = SignalOrder::OthersNext(stop.clone());
         vec![Action::Survey(signal)]
     }
 
-    /// Returns the time of the next look for processes that have come to handle the signal.
+    /// Returns the time of the next survey for processes that have begun to handle the signal.
     pub(super) fn next_survey(&self) -> Option<Instant> {
         match &self.order {
-            TellingOrder::HandlersFirst(turn) | TellingOrder::ReadersLast(turn) if self.phase.gives_grace() => {
-                Some(turn.next_look)
+            SignalOrder::HandlersFirst(stop) | SignalOrder::ReadersLast(stop) if self.phase.gives_grace() => {
+                Some(stop.next_survey_at)
             }
             _ => None,
         }
     }
 
-    /// Asks for a look at all processes, if it is due.
+    /// Requests a survey of all processes, if one is due.
     pub(super) fn survey_if_due(&mut self, now: Instant) -> Option<Action> {
-        let turn = self.turn().filter(|turn| turn.next_look <= now)?;
-        turn.next_look = now + SURVEY_INTERVAL;
-        Some(Action::Survey(turn.telling.signal))
+        let stop = self.staged_stop().filter(|stop| stop.next_survey_at <= now)?;
+        stop.next_survey_at = now + SURVEY_INTERVAL;
+        Some(Action::Survey(stop.request.signal))
     }
 
-    /// Tells a rank that a keeper has started after the others were told to end.
-    pub(super) fn tell_late_rank(&self, pid: Pid) -> Option<Action> {
+    /// Signals a rank that a keeper has started after the others were told to end.
+    pub(super) fn signal_late_rank(&self, pid: Pid) -> Option<Action> {
         let Phase::Stopping { why, .. } = self.phase else { return None };
-        let signal = if let Why::Signal(stop) = why { stop.signal } else { Signal::SIGTERM };
+        let signal = if let EndReason::Signal(stop) = why { stop.signal } else { Signal::SIGTERM };
         Some(Action::Forward { number: signal as i32, to: vec![pid] })
     }
 
@@ -287,23 +299,24 @@ impl Group {
         self.members.iter().filter(is_main).filter_map(GroupMember::pid).collect()
     }
 
-    /// Describes the processes that are told later, for a message about those that were told.
+    /// Describes the processes that get the signal later, for a log line about those that got it.
     fn later(&self) -> String {
         match &self.order {
-            TellingOrder::HandlersFirst(turn) if turn.meant.len() > turn.told.len() => {
-                format!("; {} more follow when these have ended", turn.meant.len() - turn.told.len())
+            SignalOrder::HandlersFirst(stop) if stop.targets.len() > stop.signalled.len() => {
+                let count = stop.targets.len() - stop.signalled.len();
+                format!("; {count} more {} when these have ended", if count == 1 { "follows" } else { "follow" })
             }
             _ => String::new(),
         }
     }
 
-    /// Sends a signal again, to launchers too: they have started no rank that it could have been for.
+    /// Sends a signal again, this time to launchers too, because they have started no rank that could have got it.
     pub(super) fn signal_everything(&self, purpose: Purpose) -> Vec<Action> {
         let signal = if let Purpose::Stop(signal) = purpose { signal } else { Signal::SIGTERM };
         vec![Action::Signal { signal, to: Target::Everything, purpose }]
     }
 
-    /// Handles the number of processes that a signal has reached.
+    /// Handles the report of how many processes a signal has reached.
     pub(super) fn signalled(&mut self, purpose: Purpose, reached: usize, now: Instant) -> Vec<Action> {
         let grace = match self.phase {
             Phase::Stopping { why, .. } => self.grace(why).as_secs_f64(),
@@ -311,19 +324,26 @@ impl Group {
         };
         let log = match purpose {
             Purpose::Stop(signal) => {
-                format!("{signal}: passed on to {reached} processes, which have {grace} s{}", self.later())
+                format!("{signal}: passed on to {} (grace period {grace} s){}", count(reached, "process"), self.later())
             }
-            Purpose::Failure => format!("a process failed: SIGTERM to the {reached} others{}", self.later()),
-            Purpose::Peers => format!("SIGTERM to {reached} processes, which have {grace} s{}", self.later()),
+            Purpose::Failure if reached == 0 => return Vec::new(),
+            Purpose::Failure => {
+                format!("a process failed: SIGTERM to {}{}", count(reached, "other process"), self.later())
+            }
+            Purpose::Peers => {
+                format!("SIGTERM to {} (grace period {grace} s){}", count(reached, "process"), self.later())
+            }
             Purpose::Follow(_) if reached == 0 => return Vec::new(),
             Purpose::Follow(signal) => {
-                format!("the processes that handle {signal} have ended: {signal} to {reached} others")
+                let others = count(reached, "other process");
+                format!("the processes that handle {signal} have ended: {signal} to {others}")
             }
-            Purpose::Close => format!("the script has ended: SIGTERM to {reached} services"),
+            Purpose::Close => format!("the script has ended: SIGTERM to {}", count(reached, "service")),
             Purpose::Leftovers if reached > 0 => {
-                format!("SIGTERM to {reached} processes that the script left behind")
+                format!("SIGTERM to {} that the script left behind", count(reached, "process"))
             }
-            // Of processes that follow each other without pause, a look can find none but those that have just ended.
+            // If short-lived processes follow each other without pause, a survey may find only those that have just
+            // ended.
             Purpose::Leftovers if !self.has_children => return self.flush(None, now),
             Purpose::Leftovers | Purpose::Again => return Vec::new(),
             Purpose::Kill(reason) => {
@@ -337,15 +357,25 @@ impl Group {
     }
 }
 
-/// Returns the action that tells everything at once.
-fn at_once(telling: Telling) -> Action {
-    let Telling { signal, purpose, spared } = telling;
-    let to = if spared.is_empty() { Target::Everything } else { Target::AllBut(spared) };
+/// Returns a number of things in words: `1 process`, `2 processes`, `2 services`.
+fn count(number: usize, name: &str) -> String {
+    let end = match (number, name.ends_with('s')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{number} {name}{end}")
+}
+
+/// Returns the action that signals all processes at once.
+fn at_once(request: SignalRequest) -> Action {
+    let SignalRequest { signal, purpose, excluded } = request;
+    let to = if excluded.is_empty() { Target::Everything } else { Target::AllBut(excluded) };
     Action::Signal { signal, to, purpose }
 }
 
-/// Returns the action that tells processes which have waited for others.
-fn follow(signal: Signal, processes: &[Seen]) -> Vec<Action> {
+/// Returns the actions that signal the processes which waited for others.
+fn follow(signal: Signal, processes: &[SurveyedProcess]) -> Vec<Action> {
     let to: Vec<ProcessId> = processes.iter().map(|process| process.id).collect();
     if to.is_empty() { Vec::new() } else { vec![Action::SignalEach { signal, to, purpose: Purpose::Follow(signal) }] }
 }

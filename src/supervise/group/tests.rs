@@ -10,8 +10,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::{
-    Action, Group, GroupMember, Input, News, OutputFate, Part, Phase, Purpose, Release, Service, ServiceEnd, Target,
-    Why,
+    Action, EndReason, Group, GroupMember, Input, News, OutputFate, Part, Phase, Purpose, Release, Service, ServiceEnd,
+    Target,
 };
 use crate::event::{CommonStep, Ending, KillReason, RankTally};
 use crate::supervise::timing::{ABORT_PATIENCE, CLOSE_TIME};
@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(110);
 const DRAIN: Duration = Duration::from_secs(1);
 const SERVICE: Duration = Duration::from_secs(300);
 
-/// A group with a clock of its own.
+/// A group with its own clock.
 struct Scene {
     group: Group,
     now: Instant,
@@ -42,7 +42,7 @@ fn killed(member: usize, signal: i32) -> Input {
 }
 
 impl Scene {
-    /// A group of these members, all of the first stage started.
+    /// A group of these members, all started in the first stage.
     fn of(parts: &[Part]) -> Scene {
         Scene::awaited(parts, Release::Free)
     }
@@ -51,7 +51,7 @@ impl Scene {
         Scene::begun(parts, release, CommonStep::LAST)
     }
 
-    /// A group of a host that keeps step with others.
+    /// A group on a host that keeps step with other hosts.
     fn in_step(parts: &[Part]) -> Scene {
         Scene::begun(parts, Release::Free, CommonStep::start(0))
     }
@@ -90,7 +90,7 @@ impl Scene {
         }
     }
 
-    /// A step on a machine without /proc, so that every survey is answered by nothing.
+    /// Takes a step on a machine without /proc, where surveys return nothing.
     fn step(&mut self, input: Input) -> Vec<Action> {
         let mut actions = Vec::new();
         for action in self.group.step(input, self.now) {
@@ -103,12 +103,12 @@ impl Scene {
         actions
     }
 
-    /// A sweep that finds other children than the members, or none.
+    /// Sweeps. `has_children` is true if the sweep finds children other than the members.
     fn sweep(&mut self, has_children: bool) -> Vec<Action> {
         self.step(Input::Swept { has_children })
     }
 
-    /// Lets the time go to the deadline, which is so long after now.
+    /// Advances the clock to the deadline, which must be `expected` after the present time.
     fn wait(&mut self, expected: Duration) -> Vec<Action> {
         let deadline = self.group.deadline().expect("a deadline");
         assert_eq!(deadline - self.now, expected);
@@ -163,7 +163,7 @@ fn leftovers_have_the_drain_time_then_sigterm_then_sigkill() {
     let sent = scene.wait(DRAIN);
     assert_eq!(sent, [signal(Signal::SIGKILL, Target::Everything, Purpose::Kill(None))]);
     assert_eq!(scene.sent(Purpose::Kill(None), 1), [Action::Tell(News::Killed(None))]);
-    // What was made since the kill is killed at each sweep.
+    // Processes that were made after the kill are killed at each sweep.
     assert_eq!(scene.sweep(true), [signal(Signal::SIGKILL, Target::Everything, Purpose::Again)]);
     scene.sweep(false);
     assert_eq!(scene.group.phase(), Phase::Over { stop: None, output: OutputFate::Read });
@@ -210,10 +210,10 @@ fn a_second_stop_signal_kills_at_once() {
     let reason = Some(KillReason::SecondSignal);
     assert_eq!(signals(&sent), [&signal(Signal::SIGKILL, Target::Everything, Purpose::Kill(reason))]);
     assert_eq!(told(&sent), []);
-    // Nothing was left to kill: then nobody was killed.
+    // Nothing was left to kill, so no process counts as killed.
     scene.sent(Purpose::Kill(reason), 0);
     assert_eq!(scene.group.phase().stop(), Some(Stop { signal: Signal::SIGTERM, killed: None }));
-    // A third one changes nothing.
+    // A third signal changes nothing.
     assert_eq!(scene.step(Input::Caught(libc::SIGTERM)), []);
 }
 
@@ -233,11 +233,12 @@ fn a_failure_ends_the_others_with_their_grace() {
     let sent = scene.sweep(true);
     assert_eq!(signals(&sent), [&signal(Signal::SIGTERM, Target::Everything, Purpose::Failure)]);
     assert_eq!(told(&sent), [News::Failed(1)]);
-    // Announced once more when all its output was read, and never again.
+    // The failure is announced once more when all output was read, and never again.
     scene.read(1..2);
     assert_eq!(told(&scene.sweep(true)), [News::Failed(1)]);
     assert_eq!(told(&scene.sweep(true)), []);
-    // One that was told to end and exits with a failure may have been failing; one that the signal ended was not.
+    // A member that was told to end and exits with a failure may have been failing. A member that the signal killed
+    // was not.
     scene.step(ended(0, 1));
     scene.step(killed(2, libc::SIGTERM));
     scene.read(2..3);
@@ -267,20 +268,20 @@ fn a_stop_signal_after_a_failure_starts_a_new_grace_period() {
     scene.now += Duration::from_secs(50);
     let sent = scene.step(Input::Caught(libc::SIGTERM));
     assert_eq!(told(&sent), [News::Stopping(Signal::SIGTERM)]);
-    let why = Why::Signal(Stop { signal: Signal::SIGTERM, killed: None });
+    let why = EndReason::Signal(Stop { signal: Signal::SIGTERM, killed: None });
     assert_eq!(scene.group.phase(), Phase::Stopping { why, until: scene.now + GRACE });
 }
 
 #[test]
 fn a_stop_signal_after_another_hosts_stop_is_not_passed_on_again() {
-    // The platform stops all hosts, one a little later than the other.
+    // The platform stops all hosts, some a little later than others.
     let mut scene = Scene::mpirun(Release::Awaited);
     let sent = scene.step(Input::PeersStop(PeerStop::Stopped));
     assert_eq!(signals(&sent).len(), 1);
     let sent = scene.step(Input::Caught(libc::SIGTERM));
     assert_eq!((told(&sent), signals(&sent)), (vec![News::Stopping(Signal::SIGTERM)], vec![]));
     assert_eq!(scene.group.phase().stop(), Some(Stop { signal: Signal::SIGTERM, killed: None }));
-    // The next one kills.
+    // The next signal kills.
     assert_eq!(signals(&scene.step(Input::Caught(libc::SIGTERM))).len(), 1);
     assert!(matches!(scene.group.phase(), Phase::Killed { .. }));
 }
@@ -331,7 +332,7 @@ fn streams_that_others_hold_open_are_closed_and_then_given_up() {
     assert_eq!(scene.sent(Purpose::Leftovers, 0), [Action::CloseStreams]);
     assert_eq!(scene.step(Input::Written(10)), []);
     let patience = super::super::FLUSH_PATIENCE;
-    // The reader has taken something: it has more time.
+    // The reader has taken bytes, so it gets more time.
     assert_eq!(scene.wait(patience), [Action::AskWritten]);
     assert_eq!(scene.step(Input::Written(20)), [Action::CloseStreams]);
     scene.step(Input::Written(20));
@@ -356,7 +357,7 @@ fn an_orderly_stop_spares_the_launcher() {
     let sent = scene.step(Input::Caught(libc::SIGTERM));
     let purpose = Purpose::Stop(Signal::SIGTERM);
     assert_eq!(signals(&sent), [&signal(Signal::SIGTERM, Target::AllBut(vec![0]), purpose)]);
-    // Nobody was reached, because the ranks have just ended: the launcher ends by itself.
+    // No process was reached, because the ranks have just ended. The launcher ends by itself.
     let after = scene.step(Input::Signalled { purpose, is_limited: true, reached: 0 });
     assert!(matches!(after[..], [Action::Log(..)]), "{after:?}");
 }
@@ -368,7 +369,7 @@ fn a_launcher_that_has_started_no_rank_is_stopped_itself() {
     let purpose = Purpose::Stop(Signal::SIGINT);
     let again = scene.step(Input::Signalled { purpose, is_limited: true, reached: 0 });
     assert_eq!(again, [signal(Signal::SIGINT, Target::Everything, purpose)]);
-    // Tried once.
+    // The signal is repeated only once.
     let after = scene.step(Input::Signalled { purpose, is_limited: false, reached: 0 });
     assert!(matches!(after[..], [Action::Log(..)]), "{after:?}");
 }
@@ -386,7 +387,7 @@ fn a_launcher_without_keepers_is_stopped_after_a_failure_but_spared_in_order() {
     };
     assert_eq!(with(Input::Caught(libc::SIGTERM)), (vec![false], Some(GRACE)));
     assert_eq!(with(Input::PeersStop(PeerStop::Stopped)), (vec![false], Some(GRACE)));
-    // It may wait for a host that is lost: it is looked after.
+    // The launcher may wait for a host that is lost, so it is checked.
     assert_eq!(with(Input::PeersStop(PeerStop::Failed)), (vec![true], Some(super::super::timing::LOOK_INTERVAL)));
 }
 
@@ -402,7 +403,7 @@ fn an_orderly_stop_freezes_the_launcher_once_a_signal_has_killed_a_rank() {
     let sent = scene.sweep(true);
     assert_eq!(sent, [Action::Freeze(vec![0]), Action::Tell(News::RankKilled)]);
     assert_eq!(scene.sweep(true), []);
-    // The rank of another host counts too.
+    // A rank on another host counts too.
     let mut scene = Scene::mpirun(Release::Awaited);
     scene.step(Input::PeersStop(PeerStop::Stopped));
     let sent = scene.step(Input::PeerRanks(PeerRanks::Killed));
@@ -418,13 +419,13 @@ fn a_launcher_that_is_alone_after_a_failure_is_killed_as_soon_as_nobody_needs_it
         let sent = scene.sweep(true);
         assert_eq!(signals(&sent), [&signal(Signal::SIGTERM, Target::AllBut(vec![0]), Purpose::Failure)]);
         assert_eq!(scene.wait(look), [Action::LookForOthers(vec![0])]);
-        assert_eq!(scene.step(Input::OnlyLaunchers(false)), []);
+        assert_eq!(scene.step(Input::OnlyLaunchersLeft(false)), []);
         scene.step(Input::RankEnded { rank: 1, ending: Ending::Signaled(libc::SIGTERM) });
         assert_eq!(scene.wait(look), [Action::LookForOthers(vec![0])]);
-        let mut sent = scene.step(Input::OnlyLaunchers(true));
+        let mut sent = scene.step(Input::OnlyLaunchersLeft(true));
         if release == Release::Awaited {
             assert_eq!(sent, []);
-            // Told once all that the ranks wrote was read.
+            // This is announced once all output of the ranks was read.
             assert_eq!(told(&scene.sweep(true)), []);
             scene.read(1..3);
             assert_eq!(
@@ -436,7 +437,7 @@ fn a_launcher_that_is_alone_after_a_failure_is_killed_as_soon_as_nobody_needs_it
         }
         assert_eq!(signals(&sent), [&signal(Signal::SIGKILL, Target::Everything, Purpose::Again)]);
         scene.step(killed(0, 9));
-        // That it was killed is no failure.
+        // The kill does not count as a failure.
         assert_eq!(scene.group.members()[0].end().unwrap().ending, Ending::Exited(0));
     }
 }
@@ -447,10 +448,10 @@ fn a_launcher_that_is_alone_at_an_orderly_stop_has_time_to_end_by_itself() {
     let mut scene = Scene::mpirun(Release::Free);
     scene.step(Input::Caught(libc::SIGTERM));
     scene.wait(look);
-    assert_eq!(scene.step(Input::OnlyLaunchers(true)), []);
+    assert_eq!(scene.step(Input::OnlyLaunchersLeft(true)), []);
     scene.now += super::super::timing::LAUNCHER_PATIENCE;
     scene.step(Input::Deadline);
-    let sent = scene.step(Input::OnlyLaunchers(true));
+    let sent = scene.step(Input::OnlyLaunchersLeft(true));
     assert_eq!(signals(&sent), [&signal(Signal::SIGKILL, Target::Everything, Purpose::Again)]);
     let stop = Some(Stop { signal: Signal::SIGTERM, killed: None });
     assert_eq!(scene.group.phase(), Phase::Killed { stop, until: scene.now + super::KILL_PATIENCE });
@@ -469,7 +470,7 @@ fn a_rank_that_is_without_its_keeper_for_long_was_killed() {
     scene.now += Duration::from_millis(1);
     scene.step(Input::KeeperSeen { member: 1, is_gone: true });
     assert_eq!(scene.group.members()[1].end().unwrap().ending, Ending::Signaled(libc::SIGKILL));
-    // One that has its keeper again starts anew.
+    // A rank that has its keeper again gets the whole time anew.
     scene.step(Input::KeeperSeen { member: 2, is_gone: true });
     scene.now += KEEPER_PATIENCE;
     scene.step(Input::KeeperSeen { member: 2, is_gone: false });
@@ -483,7 +484,7 @@ fn the_end_of_a_launcher_releases_the_streams_of_ranks_that_never_began() {
     scene.step(Input::RankBegan { rank: 0, pid: pid(1) });
     let sent = scene.step(ended(0, 1));
     assert_eq!(sent[..2], [Action::Release(0), Action::Release(2)]);
-    // A launcher's failure that follows a rank's is no news.
+    // A launcher that fails after a rank is no news.
     let mut scene = Scene::mpirun(Release::Free);
     scene.step(Input::RankEnded { rank: 0, ending: Ending::Exited(1) });
     scene.sweep(true);
@@ -513,7 +514,7 @@ fn services_start_stage_by_stage_before_the_ranks() {
     scene.step(Input::Ready { member: 2 });
     assert_eq!(started(&scene), [false, false, true, true]);
     assert_eq!(scene.step(Input::Ready { member: 3 }), [Action::Tell(News::Ready(3)), Action::Start(1)]);
-    // Readiness counts once.
+    // Readiness is counted once.
     assert_eq!(scene.step(Input::Ready { member: 3 }), []);
     assert_eq!(scene.step(Input::Ready { member: 1 })[1..], [Action::Start(0)]);
     assert!(started(&scene).iter().all(|started| *started));
@@ -546,7 +547,7 @@ fn services_end_after_the_ranks_in_their_order() {
     assert_eq!(scene.sweep(true), []);
     scene.step(killed(1, libc::SIGTERM));
     assert_eq!(scene.sweep(true), [close(0)]);
-    // They have one time for all of them.
+    // All services of this place share one deadline.
     let sent = scene.wait(CLOSE_TIME);
     assert_eq!(signals(&sent), [&signal(Signal::SIGKILL, Target::Everything, Purpose::Kill(None))]);
     scene.step(killed(0, libc::SIGKILL));
@@ -569,6 +570,53 @@ fn a_service_that_ends_before_the_ranks_is_a_failure_unless_it_may() {
         let sent = scene.sweep(true);
         assert_eq!(!signals(&sent).is_empty(), fails, "{end:?} {code}");
         assert_eq!(told(&sent) == [News::Failed(0)], fails, "{end:?} {code}");
+    }
+}
+
+#[test]
+fn a_service_that_may_end_early_holds_no_rank_up_if_its_end_is_reported_before_its_line() {
+    let mut scene = Scene::of(&[service(0, 0, ServiceEnd::FailureUnlessZero), Part::Process]);
+    let sent = scene.step(ended(0, 0));
+    assert!(sent.contains(&Action::Start(1)), "{sent:?}");
+    assert_eq!(scene.step(Input::Ready { member: 0 }), []);
+    // A failure starts nothing.
+    let mut scene = Scene::of(&[service(0, 0, ServiceEnd::FailureUnlessZero), Part::Process]);
+    let sent = scene.step(ended(0, 1));
+    assert!(!sent.contains(&Action::Start(1)), "{sent:?}");
+}
+
+#[test]
+fn a_service_that_ended_before_it_was_ready_lets_no_other_host_start() {
+    let mut scene = Scene::in_step(&[service(0, 0, ServiceEnd::FailureUnlessZero), Part::Process]);
+    let is_completed = |sent: &[Action]| told(sent).iter().any(|news| matches!(news, News::Completed(_)));
+    let mut sent = scene.step(killed(0, libc::SIGKILL));
+    scene.read(0..1);
+    // The group is over before the others are told that it has failed.
+    sent.extend(scene.sweep(false));
+    assert!(scene.group.phase().is_over());
+    assert!(!is_completed(&sent), "{sent:?}");
+    // A host that only serves.
+    let mut scene = Scene::in_step(&[service(0, 0, ServiceEnd::Failure)]);
+    let mut sent = scene.step(killed(0, libc::SIGKILL));
+    scene.read(0..1);
+    sent.extend(scene.sweep(false));
+    assert!(!is_completed(&sent), "{sent:?}");
+}
+
+#[test]
+fn a_host_that_is_stopped_while_it_starts_lets_no_other_host_start_and_waits_for_none() {
+    let close = |member| signal(Signal::SIGTERM, Target::Mains(vec![member]), Purpose::Close);
+    // The service of the second host is not ready; the rank of the first host has not started.
+    for is_ready in [false, true] {
+        let mut scene = Scene::in_step(&[service(0, 0, ServiceEnd::Failure), Part::Process]);
+        if is_ready {
+            scene.step(Input::Ready { member: 0 });
+        }
+        let mut sent = scene.step(Input::Caught(libc::SIGTERM));
+        sent.extend(scene.sweep(true));
+        assert_eq!(signals(&sent).last(), Some(&&close(0)), "{sent:?}");
+        sent.extend(scene.step(killed(0, libc::SIGTERM)));
+        assert!(!told(&sent).iter().any(|news| matches!(news, News::Completed(_))), "{sent:?}");
     }
 }
 
@@ -602,16 +650,16 @@ fn a_service_that_fails_before_the_ranks_started_leaves_them_unstarted() {
 fn a_host_that_only_serves_waits_for_the_ranks_of_others() {
     let close = signal(Signal::SIGTERM, Target::Mains(vec![0]), Purpose::Close);
     let mut scene = Scene::in_step(&[service(0, 0, ServiceEnd::Failure)]);
-    // It has no rank, and so nothing to do until services end.
+    // It has no rank, so it has nothing to do until services end.
     let ready = scene.step(Input::Ready { member: 0 });
     assert_eq!(told(&ready), [News::Ready(0), News::Completed(CommonStep::SCRIPT)]);
     assert_eq!(scene.sweep(true), []);
-    // At an orderly stop it serves the ranks of others until they have saved.
+    // At an orderly stop, it serves the ranks of other hosts until they have saved.
     scene.step(Input::Caught(libc::SIGTERM));
     assert_eq!(scene.sweep(true), []);
     scene.step(Input::Allowed(CommonStep::close(0)));
     assert_eq!(scene.sweep(true), std::slice::from_ref(&close));
-    // After a failure it serves nobody.
+    // After a failure, it serves no host.
     let mut scene = Scene::in_step(&[service(0, 0, ServiceEnd::Failure)]);
     scene.step(Input::PeersStop(PeerStop::Failed));
     assert_eq!(scene.sweep(true), [close]);
@@ -653,7 +701,7 @@ fn after_a_failure_services_end_in_their_order_but_wait_for_no_other_host() {
     scene.step(Input::Allowed(CommonStep::SCRIPT));
     scene.step(ended(2, 1));
     let close = |member| signal(Signal::SIGTERM, Target::Mains(vec![member]), Purpose::Close);
-    // A Dask worker whose scheduler goes first looks for it for 30 s.
+    // A Dask worker looks for its scheduler for 30 s if the scheduler ends first.
     assert_eq!(signals(&scene.sweep(true)).last(), Some(&&close(1)));
     assert_eq!(signals(&scene.sweep(true)), Vec::<&Action>::new());
     scene.step(killed(1, libc::SIGTERM));
@@ -701,10 +749,10 @@ fn a_member_that_outlives_its_traceback_is_killed_and_counts_as_failed() {
     let end = scene.group.members()[1].end().expect("an end");
     assert_eq!((end.ending, end.followed), (Ending::Exited(1), false));
     assert!(scene.sweep(true).contains(&signal(Signal::SIGTERM, Target::Everything, Purpose::Failure)));
-    // The other one outlives its own traceback while it has its grace period.
+    // The other member outlives its own traceback during its grace period.
     assert_eq!(scene.step(Input::Outlived { member: 0 }).len(), 2);
     scene.step(killed(0, nix::libc::SIGKILL));
-    // Nothing is killed that has ended.
+    // A member that has ended is not killed.
     assert_eq!(scene.step(Input::Outlived { member: 0 }), []);
 }
 

@@ -1,4 +1,4 @@
-//! The ends of processes, with what they wrote.
+//! The ends of processes, with their output.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::supervise::group::Part;
 use crate::supervise::{EndReport, Reports};
 
 impl Shell<'_> {
-    /// Returns the ranks of launchers that a signal ended because something else had failed.
+    /// Returns the ranks of launchers that were killed by a signal because something else had failed.
     pub(super) fn ended_ranks(&self) -> Vec<EndedRank> {
         if self.group.phase().stop().is_some() {
             return Vec::new();
@@ -33,7 +33,8 @@ impl Shell<'_> {
         let lasted = self.group.lasted(Instant::now());
         let members = self.group.members();
         let has_kept = members.iter().any(|member| !member.is_own());
-        // A launcher of which a rank has failed says nothing new; else what the ranks wrote may tell why it failed.
+        // A launcher adds nothing new if one of its ranks has failed. If none has, the ranks' output may show why the
+        // launcher failed.
         let rank_failed = members.iter().any(|member| !member.is_own() && member.has_failed_itself());
         let mut reports = Vec::new();
         let services = members.iter().zip(&self.processes).filter(|(member, _)| member.service().is_some());
@@ -41,9 +42,9 @@ impl Shell<'_> {
         for (member, child) in members.iter().zip(&self.processes) {
             let is_silent = match member.part {
                 Part::Launcher => has_kept && (rank_failed || member.is_dismissed),
-                // Nothing is known of a rank without an ending.
+                // Nothing is known about a rank without an ending.
                 Part::KeptRank(_) => member.end().is_none(),
-                // A service that was told to end, or was not needed yet, ends as it likes.
+                // A service that was told to end, or was not needed yet, may end in any way.
                 Part::Service(_) => !member.has_failed_itself(),
                 Part::Process => false,
             };
@@ -74,7 +75,7 @@ impl Shell<'_> {
                 followed,
             });
         }
-        // Those of launched ranks come last.
+        // Launched ranks come last.
         reports.sort_by_key(|report| report.is_launched);
         Reports { reports, services, stop }
     }

@@ -5,10 +5,10 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::Shell;
-use crate::kernel;
 use crate::supervise::group::Input;
 use crate::supervise::terminal::{self, Resumer};
 use crate::supervise::tree;
+use crate::system::kernel;
 
 impl Shell<'_> {
     /// Reports a child that a signal has stopped.
@@ -28,7 +28,7 @@ impl Shell<'_> {
         }
     }
 
-    /// Suspends everything if somebody can continue it, and waits here until the shell does.
+    /// Suspends everything if some process can continue it, and waits here until the shell continues it.
     pub(super) fn suspend(&mut self, to: &[Pid], frozen: &[usize]) -> Vec<Input> {
         match terminal::resumer() {
             Resumer::Unknown => to.iter().for_each(|pid| kernel::send_signal(*pid, libc::SIGTSTP)),

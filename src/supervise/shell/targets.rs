@@ -1,15 +1,15 @@
-//! The processes that signals and looks of a shell are for.
+//! The processes that the signals and surveys of a shell apply to.
 
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use super::Shell;
-use crate::kernel;
 use crate::supervise::group::{GroupMember, Target};
 use crate::supervise::survey::Parts;
 use crate::supervise::task::{Readiness, Role};
-use crate::supervise::tree::{self, Spared};
+use crate::supervise::tree::{self, ExcludedProcesses};
+use crate::system::kernel;
 
 impl Shell<'_> {
     /// Sends a signal to the targets, and returns how many processes there were, as far as is known.
@@ -32,8 +32,8 @@ impl Shell<'_> {
     }
 
     /// Returns the processes that belong to these members.
-    pub(super) fn spared(&self, members: &[usize]) -> Spared {
-        let mut spared = Spared::default();
+    pub(super) fn spared(&self, members: &[usize]) -> ExcludedProcesses {
+        let mut spared = ExcludedProcesses::default();
         for member in members {
             let Some(pid) = self.processes[*member].pid else { continue };
             match &self.tasks[self.group.members()[*member].spec].role {
@@ -49,7 +49,7 @@ impl Shell<'_> {
         spared
     }
 
-    /// Returns the parts of the job that a survey for this signal tells apart.
+    /// Returns the parts of the job that a survey for this signal distinguishes.
     pub(super) fn parts(&self, signal: Signal) -> Parts {
         let members = || self.group.members().iter().enumerate();
         let running = |is_wanted: fn(&GroupMember) -> bool| {
@@ -64,8 +64,8 @@ impl Shell<'_> {
         }
     }
 
-    /// Returns the members' process groups, as long as their numbers cannot have become others': while the member itself or
-    /// a child of footplate in its group was not reaped.
+    /// Returns the process groups of members whose numbers cannot have been reused, because the member itself or a
+    /// child of footplate in its group was not reaped yet.
     pub(super) fn groups(&self) -> Vec<Pid> {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         let is_ours = |member: &GroupMember, pid| member.is_running() || waitid(Id::PGid(pid), flags).is_ok();
@@ -73,7 +73,7 @@ impl Shell<'_> {
         children.filter_map(|(member, child)| child.pid.filter(|pid| is_ours(member, *pid))).collect()
     }
 
-    /// Returns the services that are ready once something listens at their address.
+    /// Returns the services that count as ready once something listens at their address.
     pub(in crate::supervise) fn awaited_ports(&self) -> Vec<(usize, std::net::SocketAddr)> {
         let members = self.group.members().iter().enumerate();
         members

@@ -1,10 +1,10 @@
-//! The folder of checkpoints: what is found at the start, and what the script writes.
+//! The folder of checkpoints: its content at the start, and the checkpoints that the script writes.
 //!
-//! A thread of its own looks at the folder at an interval, because the folder may be on a network file system that is slow or
-//! does not answer. Nobody waits for that thread longer than a stated time. Each look is bounded, and a slow folder is looked
-//! at less often.
+//! A separate thread scans the folder at an interval, because the folder may be on a network file system that is slow
+//! or does not answer. No other thread waits for this one longer than a stated time. Each scan is limited, and a slow
+//! folder is scanned less often.
 
-mod look;
+mod folder_scan;
 mod tracker;
 
 use std::io;
@@ -16,23 +16,24 @@ use tokio::sync::oneshot;
 
 use super::words::RoughTime;
 use crate::event::{Checkpoint, EventKind, Events};
-use crate::kernel;
 use crate::logs;
 use crate::machine::Bytes;
+use crate::system::kernel;
 
-use look::{FolderLook, look};
+use folder_scan::{FolderScan, scan};
 use tracker::Tracker;
 
-/// The maximum time between looks, unless the folder is slow.
+/// The maximum time between scans, unless the folder is slow.
 pub const INTERVAL: Duration = Duration::from_secs(5);
 
-/// The time between looks as a multiple of the time that a look takes.
+/// The time between scans as a multiple of the duration of a scan.
 const PAUSE: u32 = 20;
 
-/// The time that the script waits for the first look, before which it must write nothing.
+/// The maximum time for which the script waits for the first scan, which should precede the script's first
+/// checkpoint.
 const FIRST_TIME: Duration = Duration::from_secs(1);
 
-/// The time that the last look may take.
+/// The time limit for the last scan.
 const LAST_TIME: Duration = Duration::from_secs(2);
 
 /// The size of the thread's stack, in bytes.
@@ -48,33 +49,34 @@ pub struct Checkpoints {
 struct Shared {
     folder: PathBuf,
     state: Mutex<State>,
-    /// Notified when the course changes.
+    /// Notified when `course` changes.
     changed: Condvar,
 }
 
 #[derive(Debug)]
 struct State {
     course: Course,
-    /// The time of the look at which an entry had changed.
+    /// The time of the last scan that found a change.
     changed_at: Option<Instant>,
 }
 
-/// The course of the watch.
+/// The state of the watch.
 #[derive(Debug)]
 enum Course {
-    /// The first look is not over.
+    /// The first scan has not ended.
     Beginning,
     Watching,
-    /// The last look is due. The receiver waits for it.
+    /// The last scan is due. The receiver waits for it.
     Ending(oneshot::Sender<()>),
     Ended,
 }
 
 impl Checkpoints {
-    /// Begins to watch a folder, which need not exist yet. What is found and written is emitted as events.
+    /// Begins to watch a folder, which need not exist yet. Checkpoints that are found or written are emitted as
+    /// events.
     ///
     /// # Errors
-    /// The kernel refuses a thread.
+    /// The kernel refuses to start a thread.
     pub fn begin(folder: PathBuf, interval: Duration, events: &Events) -> io::Result<Checkpoints> {
         let state = Mutex::new(State { course: Course::Beginning, changed_at: None });
         let shared = Arc::new(Shared { folder, state, changed: Condvar::new() });
@@ -83,20 +85,21 @@ impl Checkpoints {
         Ok(Checkpoints { shared })
     }
 
-    /// Waits for the first look, for a short time.
-    pub fn wait_for_first_look(&self) {
+    /// Waits a short time for the first scan.
+    pub fn wait_for_first_scan(&self) {
         let state = self.shared.lock();
         let begins = |state: &mut State| matches!(state.course, Course::Beginning);
         // A folder that does not answer in time must not hold up the script.
         let _ = self.shared.changed.wait_timeout_while(state, FIRST_TIME, begins);
     }
 
-    /// Returns the time at which a change in the folder was last seen.
+    /// Returns the time of the last scan that found a change in the folder.
     pub fn changed_at(&self) -> Option<Instant> {
         self.shared.lock().changed_at
     }
 
-    /// Looks for the last time, and ends. Returns false if the folder does not answer: then the last checkpoints are not known.
+    /// Scans for the last time, and ends. Returns false if the folder does not answer. In that case the last
+    /// checkpoints are not known.
     pub async fn finish(&self) -> bool {
         let Some(ended) = self.shared.end() else { return true };
         let is_known = tokio::time::timeout(LAST_TIME, ended).await.is_ok();
@@ -109,7 +112,7 @@ impl Checkpoints {
 }
 
 impl Shared {
-    /// Has the thread look for the last time. `None` if it has already.
+    /// Has the thread scan for the last time. `None` if it has done that already.
     fn end(&self) -> Option<oneshot::Receiver<()>> {
         let (sender, ended) = oneshot::channel();
         let mut state = self.lock();
@@ -121,7 +124,7 @@ impl Shared {
         Some(ended)
     }
 
-    /// Waits until a time has passed. Returns false if the watch shall end.
+    /// Waits for some time. Returns false if the watch must end.
     fn wait(&self, time: Duration) -> bool {
         let goes_on = |state: &mut State| matches!(state.course, Course::Watching);
         let waited = self.changed.wait_timeout_while(self.lock(), time, goes_on);
@@ -134,7 +137,7 @@ impl Shared {
 }
 
 fn watch(shared: &Shared, interval: Duration, events: &Events) {
-    let first = look(&shared.folder);
+    let first = scan(&shared.folder);
     tracing::info!("checkpoints: {}", describe(&shared.folder, &first, SystemTime::now()));
     let first = first.unwrap_or_default();
     let mut tracker = Tracker::begin(&first);
@@ -152,7 +155,7 @@ fn watch(shared: &Shared, interval: Duration, events: &Events) {
     loop {
         let is_last = !shared.wait(pause);
         let begun = Instant::now();
-        let change = tracker.take(look(&shared.folder).unwrap_or_default(), is_last);
+        let change = tracker.take(scan(&shared.folder).unwrap_or_default(), is_last);
         pause = interval.max(begun.elapsed() * PAUSE);
         if change.has_changed {
             shared.lock().changed_at = Some(Instant::now());
@@ -165,7 +168,7 @@ fn watch(shared: &Shared, interval: Duration, events: &Events) {
         if is_last {
             let course = std::mem::replace(&mut shared.lock().course, Course::Ended);
             if let Course::Ending(waiting) = course {
-                // Nobody may wait any more.
+                // The receiver is gone if nothing waits any more.
                 let _ = waiting.send(());
             }
             return;
@@ -173,8 +176,8 @@ fn watch(shared: &Shared, interval: Duration, events: &Events) {
     }
 }
 
-/// Returns a line about the folder at the start: the first question about a spot job is whether it resumes.
-fn describe(folder: &Path, found: &io::Result<FolderLook>, now: SystemTime) -> String {
+/// Returns a log line about the folder at the start, which shows if a spot job resumes from a checkpoint.
+fn describe(folder: &Path, found: &io::Result<FolderScan>, now: SystemTime) -> String {
     let shown = folder.display();
     let look = match found {
         Ok(look) => look,
@@ -199,14 +202,14 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::{Duration, SystemTime};
 
-    use super::{Checkpoints, describe, look};
+    use super::{Checkpoints, describe, scan};
     use crate::event::{Event, EventKind, Events};
 
     #[test]
     fn the_newest_checkpoint_is_named_with_its_size_and_age() {
         let folder = tempfile::tempdir().expect("a folder");
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(7300);
-        let described = |path: &Path| describe(path, &look(path), now);
+        let described = |path: &Path| describe(path, &scan(path), now);
         assert!(described(folder.path()).ends_with(" is empty"));
         assert!(described(&folder.path().join("none")).ends_with(" is not there yet"));
         for (name, seconds) in [("step-100.pt", 100), ("step-20.pt", 20)] {
@@ -223,17 +226,17 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("old"), "x").expect("written");
         let (events, told) = (Events::new("algo-1"), Arc::new(Mutex::new(Vec::new())));
-        let heard = Arc::clone(&told);
+        let texts = Arc::clone(&told);
         events.subscribe(move |event: &Event| {
             let text = match &event.kind {
                 EventKind::CheckpointFound(found) => format!("found {} {}", found.name, found.size),
                 EventKind::CheckpointWritten(written) => format!("written {} {}", written.name, written.size),
                 _ => return,
             };
-            heard.lock().unwrap().push(text);
+            texts.lock().unwrap().push(text);
         });
         let watch = Checkpoints::begin(folder.path().to_owned(), Duration::from_secs(600), &events).expect("begun");
-        watch.wait_for_first_look();
+        watch.wait_for_first_scan();
         assert_eq!(*told.lock().unwrap(), ["found old 1"]);
         fs::write(folder.path().join("new"), "four").expect("written");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");

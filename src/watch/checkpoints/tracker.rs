@@ -1,11 +1,11 @@
-//! The comparison of looks at the folder: a checkpoint is written when it has changed and then stays as it is.
+//! The comparison of successive scans. A checkpoint counts as written when it has changed and then stays unchanged.
 
 use std::collections::BTreeMap;
 
-use super::look::{FolderLook, Stamp};
+use super::folder_scan::{FolderScan, Stamp};
 use crate::event::Checkpoint;
 
-/// The entries of the folder, as far as they are known.
+/// The known entries of the folder.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
     known: BTreeMap<String, Stamp>,
@@ -24,12 +24,13 @@ pub(super) struct FolderChange {
 
 impl Tracker {
     /// Begins with the first look.
-    pub(super) fn begin(first: &FolderLook) -> Tracker {
+    pub(super) fn begin(first: &FolderScan) -> Tracker {
         Tracker { known: first.entries.clone(), growing: BTreeMap::new() }
     }
 
-    /// Compares a look with the one before. After the last look nobody writes any more, so that all changes are complete.
-    pub(super) fn take(&mut self, look: FolderLook, is_last: bool) -> FolderChange {
+    /// Compares a scan with the previous one. Nothing is written after the last scan, so all changes are complete
+    /// then.
+    pub(super) fn take(&mut self, look: FolderScan, is_last: bool) -> FolderChange {
         let mut change = FolderChange::default();
         for (name, stamp) in &look.entries {
             if self.known.get(name) != Some(stamp) {
@@ -52,12 +53,12 @@ impl Tracker {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::{FolderChange, FolderLook, Stamp, Tracker};
+    use super::{FolderChange, FolderScan, Stamp, Tracker};
 
-    fn look(entries: &[(&str, u64, u64)]) -> FolderLook {
+    fn scan(entries: &[(&str, u64, u64)]) -> FolderScan {
         let stamp = |seconds, size| Stamp { modified: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), size };
         let entries = entries.iter().map(|(name, seconds, size)| ((*name).to_owned(), stamp(*seconds, *size)));
-        FolderLook { entries: entries.collect(), is_cut: false }
+        FolderScan { entries: entries.collect(), is_cut: false }
     }
 
     fn names(change: &FolderChange) -> Vec<&str> {
@@ -66,28 +67,28 @@ mod tests {
 
     #[test]
     fn a_checkpoint_counts_when_it_stays_as_it_is() {
-        let mut tracker = Tracker::begin(&look(&[("old", 1, 5)]));
+        let mut tracker = Tracker::begin(&scan(&[("old", 1, 5)]));
         let mut take = |entries: &[(&str, u64, u64)]| {
-            let change = tracker.take(look(entries), false);
+            let change = tracker.take(scan(entries), false);
             (names(&change).join(" "), change.has_changed)
         };
         assert_eq!(take(&[("old", 1, 5)]), (String::new(), false));
-        // It grows, and is complete later. Another one is removed before it is.
+        // The new checkpoint grows, and is complete later. The temporary entry is removed before it is complete.
         assert_eq!(take(&[("old", 1, 5), ("new", 2, 5), ("temporary", 2, 1)]), (String::new(), true));
         assert_eq!(take(&[("old", 1, 5), ("new", 3, 9)]), (String::new(), true));
         assert_eq!(take(&[("old", 1, 5), ("new", 3, 9)]), ("new".to_owned(), false));
         assert_eq!(take(&[("old", 1, 5), ("new", 3, 9)]), (String::new(), false));
-        // One that is written over counts again, and one that is removed does not.
+        // A checkpoint that is overwritten counts again. One that is removed does not count.
         assert_eq!(take(&[("new", 4, 9)]), (String::new(), true));
         assert_eq!(take(&[("new", 4, 9)]), ("new".to_owned(), false));
     }
 
     #[test]
     fn after_the_last_look_every_change_is_complete() {
-        let mut tracker = Tracker::begin(&look(&[]));
-        tracker.take(look(&[("b", 2, 1)]), false);
-        let change = tracker.take(look(&[("b", 2, 1), ("c", 1, 1)]), true);
+        let mut tracker = Tracker::begin(&scan(&[]));
+        tracker.take(scan(&[("b", 2, 1)]), false);
+        let change = tracker.take(scan(&[("b", 2, 1), ("c", 1, 1)]), true);
         assert_eq!(names(&change), ["c", "b"]);
-        assert_eq!(tracker.take(look(&[("b", 2, 1), ("c", 1, 1)]), true), FolderChange::default());
+        assert_eq!(tracker.take(scan(&[("b", 2, 1), ("c", 1, 1)]), true), FolderChange::default());
     }
 }

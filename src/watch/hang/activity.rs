@@ -1,4 +1,4 @@
-//! The signs that a silent job goes on: what its processes do between two looks.
+//! Evidence of activity in a silent job, from the work that its processes do between two samples.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::event::{Activity, StackPlace};
-use crate::files;
 use crate::supervise::ProcessEntry;
+use crate::system::files;
 use crate::watch::stacks::{RankStacks, StackCall};
 
-/// Programs that compile, by the beginnings of their names.
+/// Programs that compile, by the prefixes of their names.
 const COMPILERS: [&str; 20] = [
     "nvcc",
     "cicc",
@@ -34,61 +34,61 @@ const COMPILERS: [&str; 20] = [
     "walrus_driver",
 ];
 
-/// The rates from which on processes or the network are active, in bytes per second. Libraries that wait for other ranks, and
-/// threads that watch the machine, move less.
+/// The minimum rates at which processes and the network count as active, in bytes per second. Libraries that wait for
+/// other ranks, and threads that watch the machine, cause less traffic.
 const LEAST_IO: u64 = 512 << 10;
 const LEAST_NETWORK: u64 = 512 << 10;
 
-/// The share of a processor from which on a rank computes.
+/// The minimum share of a processor at which a rank counts as computing.
 const LEAST_SHARE: f64 = 0.5;
 
-/// The share of its power limit from which on a GPU computes. One that waits for others in a kernel is busy as well, but draws a
-/// quarter to a half.
+/// The minimum share of its power limit at which a GPU counts as computing. A GPU that waits for others in a kernel
+/// is busy as well, but draws only a quarter to a half of its limit.
 const LEAST_POWER: f64 = 0.6;
 
-/// Parts of names of functions, and of paths of libraries, that are known to take long.
+/// Parts of names of functions, and of paths of libraries, that are known to take a long time.
 const SLOW_FUNCTIONS: [&str; 6] = ["save", "checkpoint", "from_pretrained", "download", "compile", "urlretrieve"];
 const SLOW_FILES: [&str; 4] = ["torch/_inductor/", "torch/_dynamo/", "triton/compiler/", "huggingface_hub/"];
 
-/// The kernel's clock ticks in a second, in which proc(5) counts processor time.
+/// The kernel's clock ticks per second, the unit of processor time in proc(5).
 const TICKS: f64 = 100.0;
 
-/// The time that a file of /proc may take, and its maximum size in bytes.
+/// The time limit for reading a file of /proc, and its maximum size in bytes.
 const PATIENCE: Duration = Duration::from_millis(200);
 const MAX_SIZE: u64 = 64 << 10;
 
-/// The maximum number of processes that are looked at.
+/// The maximum number of processes that are inspected.
 const MAX_PROCESSES: usize = 2048;
 
-/// The work that the processes of ranks have done until a time.
+/// The work that the processes of ranks have done up to the time of a sample.
 #[derive(Clone, Debug)]
 pub(super) struct Effort {
     at: Instant,
-    /// The name of a compiler that runs.
+    /// The name of a running compiler.
     compiler: Option<String>,
-    /// The bytes that each process has read and written, by its number and start.
+    /// The bytes that each process has read and written, by process number and start time.
     moved: BTreeMap<(i32, u64), u64>,
     /// The processor time of each rank, in ticks.
     worked: BTreeMap<usize, u64>,
-    /// The ranks of which a process wants a processor.
+    /// The ranks that have a process which is ready to run.
     runnable: BTreeSet<usize>,
     network: NetworkBytes,
 }
 
-/// The bytes over the network.
+/// The bytes received and sent over the network.
 #[derive(Clone, Debug)]
 pub(super) enum NetworkBytes {
-    /// Over each connection of this job's processes, by its number.
+    /// The bytes of each connection of this job's processes, by the connection's number.
     Connections(BTreeMap<u64, u64>),
-    /// Over all interfaces, where the kernel does not tell of connections: with those of other programs.
+    /// The bytes of all interfaces, other programs' included. Used if the kernel does not report connections.
     Interfaces(u64),
 }
 
 impl NetworkBytes {
-    /// Returns the number of bytes since an earlier look.
+    /// Returns the number of bytes since an earlier sample.
     fn since(&self, before: &NetworkBytes) -> u64 {
         match (before, self) {
-            // All bytes of a new connection are new.
+            // All bytes of a new connection count.
             (NetworkBytes::Connections(before), NetworkBytes::Connections(now)) => since(now, before),
             (NetworkBytes::Interfaces(before), NetworkBytes::Interfaces(now)) => now.saturating_sub(*before),
             _ => 0,
@@ -96,14 +96,14 @@ impl NetworkBytes {
     }
 }
 
-/// Returns by how much counters have grown in all. One that is new began at 0.
+/// Returns the total growth of counters. A new counter began at 0.
 fn since<K: Ord>(now: &BTreeMap<K, u64>, before: &BTreeMap<K, u64>) -> u64 {
     now.iter().map(|(key, count)| count.saturating_sub(before.get(key).copied().unwrap_or_default())).sum()
 }
 
 impl Effort {
-    /// Looks at the processes of each rank.
-    pub(super) fn look(ranks: &BTreeMap<usize, Vec<ProcessEntry>>, network: NetworkBytes) -> Effort {
+    /// Takes a sample of the processes of each rank.
+    pub(super) fn sample(ranks: &BTreeMap<usize, Vec<ProcessEntry>>, network: NetworkBytes) -> Effort {
         let mut effort = Effort {
             at: Instant::now(),
             compiler: None,
@@ -128,11 +128,11 @@ impl Effort {
         effort
     }
 
-    /// Returns what has gone on since an earlier look.
+    /// Returns the activities since an earlier sample.
     pub(super) fn since(&self, before: &Effort) -> Vec<Activity> {
         let seconds = (self.at - before.at).as_secs_f64().max(0.001);
         let rate = |bytes: u64| (bytes as f64 / seconds) as u64;
-        // A process that came meanwhile has moved all of its bytes meanwhile.
+        // All bytes of a process count if the process started after the earlier sample.
         let moved = rate(since(&self.moved, &before.moved));
         let network = rate(self.network.since(&before.network));
         let mut activities: Vec<Activity> = self.compiler.clone().map(Activity::Compiler).into_iter().collect();
@@ -142,9 +142,9 @@ impl Effort {
             let worked = ticks.saturating_sub(before.worked.get(rank).copied().unwrap_or(*ticks));
             worked as f64 / TICKS / seconds
         };
-        // A script without other ranks that computes and says nothing looks just like one in an endless loop.
+        // A script without other ranks that computes silently looks exactly like one in an endless loop.
         if self.worked.len() > 1 {
-            // On a busy machine a rank that wants a processor gets little of it.
+            // On a busy machine, a rank that is ready to run may get little processor time.
             let wants = |rank: &usize| before.runnable.contains(rank) && self.runnable.contains(rank);
             let computing = self.worked.iter().find(|(rank, ticks)| share(rank, ticks) >= LEAST_SHARE || wants(rank));
             activities.extend(computing.map(|(rank, _)| Activity::Computing(*rank)));
@@ -153,12 +153,13 @@ impl Effort {
     }
 }
 
-/// Returns what the GPUs show, by the least share of its power limit that one of them draws.
+/// Returns the activity that the power of the GPUs shows. `share` is the lowest share of its power limit that a GPU
+/// draws.
 pub(super) fn of_power(share: Option<f64>) -> Option<Activity> {
     share.filter(|share| *share >= LEAST_POWER).map(|share| Activity::Power((share * 100.0) as u32))
 }
 
-/// Returns what two looks at the stacks of ranks show.
+/// Returns the activities that two readings of the ranks' stacks show.
 pub(super) fn of_stacks(before: &[RankStacks], now: &[RankStacks], code_dir: &Path) -> Vec<Activity> {
     let mut activities = Vec::new();
     let earlier = |rank: &RankStacks| before.iter().find(|other| other.rank == rank.rank && other.is_python());
@@ -184,7 +185,7 @@ pub(super) fn of_stacks(before: &[RankStacks], now: &[RankStacks], code_dir: &Pa
 fn is_compiler(name: &str) -> bool {
     COMPILERS.iter().any(|compiler| {
         let rest = name.strip_prefix(compiler);
-        // `gcc-12`, `cc1plus`, `clang++`, but not `assistant`.
+        // This matches `gcc-12`, `cc1plus` and `clang++`, but not `assistant`.
         rest.is_some_and(|rest| rest.is_empty() || rest == "plus" || rest == "++" || rest.starts_with(['-', '.']))
     })
 }
@@ -195,7 +196,7 @@ fn read(pid: i32, name: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Returns the bytes that a process has read and written, by proc(5)'s `io`.
+/// Returns the bytes that a process has read and written, from `/proc/PID/io` (proc(5)).
 fn moved(pid: i32) -> u64 {
     let text = read(pid, "io");
     let value = |name: &str| {
@@ -204,7 +205,8 @@ fn moved(pid: i32) -> u64 {
     value("rchar:").unwrap_or_default() + value("wchar:").unwrap_or_default()
 }
 
-/// Returns the processor time of a process, in ticks, by proc(5)'s `stat`; and true if its main thread wants a processor.
+/// Returns true if the main thread of a process is ready to run, and the processor time of the process in ticks. Both
+/// are from `/proc/PID/stat` (proc(5)).
 fn worked(pid: i32) -> (bool, u64) {
     const FIELDS_TO_TIME: usize = 11;
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -255,7 +257,7 @@ mod tests {
         assert_eq!(starved.since(&before), []);
         let compiling = Effort { compiler: Some("cc1".into()), ..effort(later, 1000, &[], 50) };
         assert_eq!(compiling.since(&before), [Activity::Compiler("cc1".into())]);
-        // The only rank that computes may be in an endless loop.
+        // A rank that is the only one to compute may be in an endless loop.
         let one = effort(later, 1000, &[(0, 200)], 50);
         assert_eq!(one.since(&effort(begun, 1000, &[(0, 0)], 50)), []);
     }
@@ -264,7 +266,7 @@ mod tests {
     fn bytes_count_over_each_connection() {
         let bytes = |counts: &[(u64, u64)]| NetworkBytes::Connections(counts.iter().copied().collect());
         let before = bytes(&[(1, 1000), (2, 70)]);
-        // One was closed, one grew, and one is new.
+        // One connection was closed, one grew, and one is new.
         assert_eq!(bytes(&[(2, 100), (3, 5)]).since(&before), 35);
         assert_eq!(NetworkBytes::Interfaces(7000).since(&before), 0);
     }

@@ -1,4 +1,4 @@
-//! The stacks of all hosts, as they come in.
+//! The collection of the stacks of all hosts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::net::UnixStream;
@@ -7,10 +7,10 @@ use std::time::Instant;
 use crate::event::{Activity, HostStacks, RankGroup, StackMethod};
 use crate::watch::stacks::groups;
 
-/// Somebody who has asked for the stacks.
+/// A party that asked for the stacks.
 #[derive(Debug)]
-pub(super) enum Asker {
-    /// The log of this host, after SIGQUIT.
+pub(super) enum StackRequester {
+    /// The log of this host, as requested by SIGQUIT.
     Log,
     /// `footplate stacks` on this host.
     Socket(UnixStream),
@@ -18,12 +18,12 @@ pub(super) enum Asker {
     Host(String),
 }
 
-/// The reason of a collection.
+/// The reason for a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// Something is missing. Holds the number of the decision about it.
+    /// An expected sign did not come. Holds the number of the decision about it.
     Silence(usize),
-    /// Somebody has asked.
+    /// A user or program asked for the stacks.
     Question,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Collection {
     pub(super) id: u64,
     pub(super) reason: Reason,
     pub(super) begun: Instant,
-    /// The time at which it ends, whoever has answered.
+    /// The time at which the collection ends, even if hosts have not answered.
     pub(super) until: Instant,
     /// The hosts that have not answered.
     waiting: BTreeSet<String>,
@@ -64,12 +64,12 @@ impl Collection {
         }
     }
 
-    /// Waits for the answer of a host.
+    /// Adds a host whose answer is expected.
     pub(super) fn await_host(&mut self, host: &str) {
         self.waiting.insert(host.to_owned());
     }
 
-    /// Takes the answer of a host. Only the first one counts.
+    /// Records the answer of a host. Only the first answer counts.
     pub(super) fn take(&mut self, host: &str, found: HostStacks) {
         if !self.waiting.remove(host) {
             return;
@@ -82,7 +82,7 @@ impl Collection {
         self.method = self.method.max(found.method);
     }
 
-    /// Waits no longer for a host.
+    /// Stops waiting for a host.
     pub(super) fn lost(&mut self, host: &str) {
         self.waiting.remove(host);
     }
@@ -129,7 +129,7 @@ mod tests {
         collection.take("algo-2", found(4, StackMethod::Memory));
         collection.take("stranger", found(5, StackMethod::Memory));
         assert!(!collection.is_complete());
-        // It claims a rank of another host.
+        // This host claims a rank of another host.
         collection.take("algo-1", found(3, StackMethod::Kernel));
         assert!(collection.is_complete());
         assert_eq!(collection.groups[0].ranks, [3]);

@@ -1,43 +1,44 @@
 //! The decision that a job hangs.
 //!
-//! Pure: signs of life and looks in, actions out, the time handed in. A job is silent as long as no rank of any host gives a
-//! sign of life. When it has been silent for the timeout, all ranks are looked at. If something goes on, the timeout begins
-//! again: once for what can also be seen of a job that hangs, and as often as it is seen for what proves progress.
+//! The decision is pure: it receives signs of life, activities and the time, and returns actions. A job is silent as
+//! long as no rank of any host shows a sign of life. When the job has been silent for the timeout, all ranks are
+//! examined. If they show activity, the timeout starts again. For an activity that can also occur in a job that
+//! hangs, that happens only once. For an activity that proves progress, it happens every time.
 
 use std::time::{Duration, Instant};
 
-use super::learned::Learned;
+use super::learned::LearnedSilences;
 use crate::event::Activity;
 use crate::job::settings::HangTimeout;
 
-/// The decision, as far as it is made.
+/// The state of the decision.
 #[derive(Debug)]
 pub struct HangDecision {
-    /// A clause about the thing that is missing, such as `no rank has written anything`.
+    /// The sign that is missing, as a clause such as `no rank has written anything`.
     subject: String,
     limit: Limit,
     last_sign: Instant,
     stage: Silence,
-    /// True if in this silence something was trusted that can also be seen of a job that hangs.
+    /// True if, in this silence, an activity was accepted that can also occur in a job that hangs.
     was_trusted: bool,
 }
 
-/// The time that a job may be silent.
+/// The time for which a job may be silent.
 #[derive(Debug)]
 enum Limit {
     Never,
     Fixed(Duration),
-    Learned(Learned),
+    LearnedSilences(LearnedSilences),
 }
 
 /// The stage of a silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Silence {
-    /// Nothing was said about it.
+    /// The silence was not logged.
     Unnoticed,
-    /// The log says how long it has lasted.
+    /// The length of the silence was logged.
     Noticed,
-    /// Something went on, and it may last until this time.
+    /// There was activity, so the silence may last until this time.
     Extended(Instant),
     /// The job hangs.
     Over,
@@ -48,19 +49,19 @@ enum Silence {
 pub enum HangAction {
     /// Log a sentence.
     Note(String),
-    /// Look at all ranks, and call [`HangDecision::looked`].
+    /// Examine all ranks, and call [`HangDecision::looked`].
     Look,
-    /// End the job, which hangs. Holds the time without a sign of life.
+    /// End the job, because it hangs. Holds the time without a sign of life.
     End(Duration),
 }
 
 impl HangDecision {
-    /// Begins with the start of the script.
+    /// Makes a decision that begins with the start of the script.
     pub fn new(timeout: HangTimeout, begun: Instant) -> HangDecision {
         let limit = match timeout {
             HangTimeout::Off => Limit::Never,
             HangTimeout::After(time) => Limit::Fixed(time),
-            HangTimeout::Auto => Limit::Learned(Learned::new(begun)),
+            HangTimeout::Auto => Limit::LearnedSilences(LearnedSilences::new(begun)),
         };
         HangDecision {
             subject: "no rank has written anything".to_owned(),
@@ -71,30 +72,30 @@ impl HangDecision {
         }
     }
 
-    /// Begins with the start of the script, for something else than output: `no line has matched rule loss`. Nothing is due before
-    /// [`HangDecision::expect`].
+    /// Makes a decision about a missing sign other than output, such as `no line has matched rule loss`. It begins
+    /// with the start of the script, and no action is due before [`HangDecision::expect`] is called.
     pub fn of(subject: String, begun: Instant) -> HangDecision {
         HangDecision { subject, ..HangDecision::new(HangTimeout::Off, begun) }
     }
 
-    /// Takes the time within which the next sign is expected. `None` if none is.
+    /// Sets the time within which the next sign is expected. `None` if no sign is expected.
     pub fn expect(&mut self, within: Option<Duration>) {
         self.limit = within.map_or(Limit::Never, Limit::Fixed);
     }
 
-    /// Begins with a new attempt at running the ranks.
+    /// Starts again for a new attempt at running the ranks.
     pub fn begin_again(&mut self) {
         (self.stage, self.was_trusted) = (Silence::Unnoticed, false);
     }
 
-    /// Returns what is missing.
+    /// Returns the missing sign, as a clause.
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// Takes the time of the last sign of life. `has_metric` is true if a metric has had a value.
+    /// Records the time of the last sign of life. `has_metric` is true if any metric has a value.
     pub fn sign(&mut self, at: Instant, has_metric: bool) {
-        if let Limit::Learned(learned) = &mut self.limit {
+        if let Limit::LearnedSilences(learned) = &mut self.limit {
             learned.sign(at, has_metric);
         }
         if at > self.last_sign {
@@ -105,7 +106,7 @@ impl HangDecision {
         }
     }
 
-    /// Returns what is due. It must not be called while the ranks are looked at.
+    /// Returns the action that is due. Must not be called while the ranks are being examined.
     pub fn tick(&mut self, now: Instant) -> Option<HangAction> {
         let limit = self.limit(now)?;
         let silence = now.saturating_duration_since(self.last_sign);
@@ -125,13 +126,13 @@ impl HangDecision {
         }
     }
 
-    /// Takes what goes on, as the look that began at `begun` has shown.
-    pub fn looked(&mut self, activities: &[Activity], begun: Instant, now: Instant) -> Option<HangAction> {
+    /// Handles the activities that an examination, which began at `begun`, has found.
+    pub fn handle_activities(&mut self, activities: &[Activity], begun: Instant, now: Instant) -> Option<HangAction> {
         let limit = self.limit(now)?;
         if self.last_sign > begun {
             return None;
         }
-        // Signs of other hosts are known to some milliseconds.
+        // The times of signs from other hosts are exact to a few milliseconds.
         let silence = begun.saturating_duration_since(self.last_sign).max(limit);
         let proof = activities.iter().find(|activity| activity.is_progress());
         let Some(activity) = proof.or(activities.first().filter(|_| !self.was_trusted)) else {
@@ -149,12 +150,12 @@ impl HangDecision {
         match &self.limit {
             Limit::Never => None,
             Limit::Fixed(time) => Some(*time),
-            Limit::Learned(learned) => learned.limit(now),
+            Limit::LearnedSilences(learned) => learned.limit(now),
         }
     }
 }
 
-/// Returns a time in seconds with at most one decimal.
+/// Returns a time in seconds, rounded to one decimal.
 fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 10.0).round() / 10.0
 }
@@ -192,8 +193,8 @@ mod tests {
             self.decision.tick(self.at(seconds))
         }
 
-        fn looked(&mut self, activities: &[Activity], begun: u64, now: u64) -> Option<HangAction> {
-            self.decision.looked(activities, self.at(begun), self.at(now))
+        fn handle_activities(&mut self, activities: &[Activity], begun: u64, now: u64) -> Option<HangAction> {
+            self.decision.handle_activities(activities, self.at(begun), self.at(now))
         }
     }
 
@@ -211,7 +212,7 @@ mod tests {
         assert_eq!(clock.tick(109), None);
         assert!(matches!(clock.tick(110), Some(HangAction::Note(_))));
         assert_eq!(clock.tick(160), Some(HangAction::Look));
-        assert_eq!(clock.looked(&[], 160, 163), Some(HangAction::End(Duration::from_secs(100))));
+        assert_eq!(clock.handle_activities(&[], 160, 163), Some(HangAction::End(Duration::from_secs(100))));
         assert_eq!(clock.tick(900), None);
     }
 
@@ -221,18 +222,18 @@ mod tests {
         clock.sign(1);
         assert_eq!(clock.tick(101), Some(HangAction::Look));
         let expected = "no rank has written anything for 100 s, but rank 3 computes: the job has 100 s more";
-        assert_eq!(clock.looked(&[Activity::Computing(3)], 101, 103), note(expected));
+        assert_eq!(clock.handle_activities(&[Activity::Computing(3)], 101, 103), note(expected));
         assert_eq!(clock.tick(202), None);
         assert_eq!(clock.tick(203), Some(HangAction::Look));
-        let ended = clock.looked(&[Activity::Stepping(2)], 203, 205);
+        let ended = clock.handle_activities(&[Activity::Stepping(2)], 203, 205);
         assert_eq!(ended, Some(HangAction::End(Duration::from_secs(202))));
-        // After a sign of life it is trusted again.
+        // After a sign of life, such an activity is accepted again.
         let mut clock = Clock::new();
-        clock.looked(&[Activity::Computing(3)], 100, 102);
+        clock.handle_activities(&[Activity::Computing(3)], 100, 102);
         clock.sign(150);
         assert_eq!(clock.tick(249), note("no rank has written anything for 99 s: after 100 s the job counts as hung"));
         assert_eq!(clock.tick(250), Some(HangAction::Look));
-        assert!(matches!(clock.looked(&[Activity::Computing(3)], 250, 252), Some(HangAction::Note(_))));
+        assert!(matches!(clock.handle_activities(&[Activity::Computing(3)], 250, 252), Some(HangAction::Note(_))));
     }
 
     #[test]
@@ -242,12 +243,15 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(clock.tick(now), Some(HangAction::Look));
             let seen = [Activity::Computing(0), Activity::Compiler("cc1plus".into())];
-            assert!(matches!(clock.looked(&seen, now, now), Some(HangAction::Note(_))));
+            assert!(matches!(clock.handle_activities(&seen, now, now), Some(HangAction::Note(_))));
             now += 100;
         }
-        // A suspicion is still good for one time.
-        assert!(matches!(clock.looked(&[Activity::Stepping(0)], now, now), Some(HangAction::Note(_))));
-        assert!(matches!(clock.looked(&[Activity::Stepping(0)], now + 100, now + 100), Some(HangAction::End(_))));
+        // An activity that proves nothing is still accepted once.
+        assert!(matches!(clock.handle_activities(&[Activity::Stepping(0)], now, now), Some(HangAction::Note(_))));
+        assert!(matches!(
+            clock.handle_activities(&[Activity::Stepping(0)], now + 100, now + 100),
+            Some(HangAction::End(_))
+        ));
     }
 
     #[test]
@@ -255,7 +259,7 @@ mod tests {
         let mut clock = Clock::new();
         assert_eq!(clock.tick(100), Some(HangAction::Look));
         clock.sign(101);
-        assert_eq!(clock.looked(&[], 100, 103), None);
+        assert_eq!(clock.handle_activities(&[], 100, 103), None);
         assert_eq!(clock.tick(103), None);
     }
 

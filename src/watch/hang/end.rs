@@ -1,4 +1,4 @@
-//! The end of a job that hangs: its cause, and the last words of ranks whose stacks are not known.
+//! The end of a job that hangs: its cause, and the last output of ranks whose stacks are not known.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,24 +8,24 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::event::{Cause, CauseDetail, CauseEnding, HangReport, RankGroup, SourcePlace, StackMethod};
-use crate::files;
 use crate::job::exit_code;
-use crate::kernel;
 use crate::supervise::ProcessEntry;
+use crate::system::files;
+use crate::system::kernel;
 use crate::watch::stacks::groups;
 
 /// The number of calls of the odd ranks that the failure text shows.
 const SHOWN_CALLS: usize = 6;
 
-/// The variable by which Python writes the stacks of all threads when SIGABRT comes.
+/// The variable that makes Python write the stacks of all threads on SIGABRT.
 const FAULTHANDLER: &[u8] = b"PYTHONFAULTHANDLER=";
 
-/// The time that reading the variables of a process may take, and their maximum size in bytes.
+/// The time limit for reading the variables of a process, and their maximum size in bytes.
 const PATIENCE: Duration = Duration::from_millis(200);
 const MAX_VARIABLES: u64 = 4 << 20;
 
-/// Returns the report of a job that hangs. `missing` is what is missing, such as `no progress`; `unheard` are hosts that have not
-/// told their stacks.
+/// Returns the report of a job that hangs. `missing` is the missing sign, such as `no progress`. `unheard` are the
+/// hosts that have not reported their stacks.
 pub(super) fn report(
     missing: &str,
     groups: Vec<RankGroup>,
@@ -38,7 +38,7 @@ pub(super) fn report(
     HangReport { headline, after_ms, ..answer(groups, method) }
 }
 
-/// Returns the report of a job whose stacks somebody has asked for.
+/// Returns the report that answers a request for stacks.
 pub(super) fn answer(groups: Vec<RankGroup>, method: Option<StackMethod>) -> HangReport {
     let odd_ranks = groups::odd(&groups).map(|at| groups[at].ranks.clone()).unwrap_or_default();
     HangReport { headline: String::new(), after_ms: None, method, odd_ranks, groups }
@@ -69,20 +69,20 @@ pub(super) fn cause(report: &HangReport, host: Option<String>) -> Cause {
     }
 }
 
-/// Sends SIGABRT to Python processes that write their stacks then. They end, and no core files are written.
+/// Sends SIGABRT to Python processes that will then write their stacks. The processes end, and write no core files.
 pub(super) fn abort(processes: &BTreeMap<usize, Vec<ProcessEntry>>, is_unknown: impl Fn(usize) -> bool) {
     for (_, entries) in processes.iter().filter(|(rank, _)| is_unknown(**rank)) {
         for entry in entries.iter().filter(|entry| answers_abort(entry.pid)) {
             let pid = Pid::from_raw(entry.pid);
             kernel::forbid_core(pid);
             tracing::info!("SIGABRT to process {pid}, which writes its stacks then (PYTHONFAULTHANDLER)");
-            // It may have ended meanwhile.
+            // The process may have ended meanwhile.
             let _ = kill(pid, Signal::SIGABRT);
         }
     }
 }
 
-/// Returns true if a process was started with the variable, with a value.
+/// Returns true if a process was started with a non-empty value of the variable.
 fn answers_abort(pid: i32) -> bool {
     let path = format!("/proc/{pid}/environ");
     let variables = files::read_within(PATIENCE, Path::new(&path), MAX_VARIABLES).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The orders of the watch: from events, from other hosts and from the end of the script.
+//! The orders to the watch, which come from events, from other hosts and from the end of the script.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -8,7 +8,7 @@ use nix::sys::eventfd::EventFd;
 
 use crate::event::{Event, EventKind, Subscriber, WatchNote};
 
-/// The maximum number of orders that wait. A peer that sends more is not heard meanwhile.
+/// The maximum number of waiting orders. Notes from a peer that sends more are dropped.
 const MAX_ORDERS: usize = 10_000;
 
 /// An order for the thread.
@@ -16,7 +16,7 @@ const MAX_ORDERS: usize = 10_000;
 pub(super) enum WatchOrder {
     /// Log the stacks of all ranks.
     Ask,
-    /// The ranks are told to end.
+    /// The ranks were told to end.
     Stopping,
     /// A process of this attempt was started.
     Started(u32),
@@ -44,7 +44,7 @@ impl Inbox {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         if orders.len() < MAX_ORDERS || matches!(order, WatchOrder::End) {
             orders.push_back(order);
-            // It can only fail if the thread was woken very often already.
+            // This can only fail if the counter of wake-ups is full, and then the thread wakes anyway.
             let _ = self.wake.write(1);
         }
     }
@@ -58,13 +58,13 @@ impl Inbox {
         next
     }
 
-    /// Returns the descriptor that can be read if an order waits.
+    /// Returns a descriptor that is readable if an order waits.
     pub(super) fn wake(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
 }
 
-/// Returns a subscriber that makes orders of events.
+/// Returns a subscriber that turns events into orders.
 pub(super) fn listener(inbox: &Arc<Inbox>) -> impl Subscriber + use<> {
     let inbox = Arc::clone(inbox);
     move |event: &Event| {

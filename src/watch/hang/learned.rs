@@ -2,21 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-/// The time for which a job may be silent before its first metric: it may load a model or compile.
+/// The time for which a job may be silent before its first metric, because it may be loading a model or compiling.
 const FIRST_TIME: Duration = Duration::from_secs(60 * 60);
 
-/// The least timeout.
+/// The minimum timeout.
 const LEAST: Duration = Duration::from_secs(10 * 60);
 
 /// The timeout as a multiple of the longest silence.
 const FACTOR: u32 = 5;
 
-/// The number of silences at the beginning that are left out, because the first steps are slow.
+/// The number of silences that are ignored at the beginning, because the first steps are slow.
 const WARM_UP: u32 = 5;
 
 /// The silences of a job so far.
 #[derive(Debug)]
-pub(super) struct Learned {
+pub(super) struct LearnedSilences {
     begun: Instant,
     last_sign: Instant,
     /// The number of signs of life since the first metric.
@@ -25,12 +25,12 @@ pub(super) struct Learned {
     longest: Duration,
 }
 
-impl Learned {
-    pub(super) fn new(begun: Instant) -> Learned {
-        Learned { begun, last_sign: begun, signs: 0, has_metric: false, longest: Duration::ZERO }
+impl LearnedSilences {
+    pub(super) fn new(begun: Instant) -> LearnedSilences {
+        LearnedSilences { begun, last_sign: begun, signs: 0, has_metric: false, longest: Duration::ZERO }
     }
 
-    /// Takes the time of the last sign of life.
+    /// Records the time of the last sign of life.
     pub(super) fn sign(&mut self, at: Instant, has_metric: bool) {
         self.has_metric |= has_metric;
         if at <= self.last_sign {
@@ -46,7 +46,7 @@ impl Learned {
         }
     }
 
-    /// Returns the timeout. `None` as long as nothing can be said: before the first metric, in the first hour.
+    /// Returns the timeout. `None` in the first hour before the first metric, because nothing is known yet.
     pub(super) fn limit(&self, now: Instant) -> Option<Duration> {
         if !self.has_metric {
             return (now.saturating_duration_since(self.begun) >= FIRST_TIME).then_some(FIRST_TIME);
@@ -62,23 +62,23 @@ impl Learned {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::Learned;
+    use super::LearnedSilences;
 
     #[test]
     fn the_timeout_follows_the_longest_silence_after_the_first_steps() {
         let begun = Instant::now();
         let at = |minutes: u64| begun + Duration::from_secs(60 * minutes);
-        let minutes = |learned: &Learned, now| learned.limit(at(now)).map(|limit| limit.as_secs() / 60);
-        let mut learned = Learned::new(begun);
+        let minutes = |learned: &LearnedSilences, now| learned.limit(at(now)).map(|limit| limit.as_secs() / 60);
+        let mut learned = LearnedSilences::new(begun);
         learned.sign(at(1), false);
         assert_eq!(minutes(&learned, 59), None);
         assert_eq!(minutes(&learned, 60), Some(60));
-        // The first step took half an hour, and is left out.
+        // The first step took half an hour, and is ignored.
         learned.sign(at(31), true);
         assert_eq!(minutes(&learned, 31), Some(60));
         (32..37).for_each(|minute| learned.sign(at(minute), true));
         assert_eq!(minutes(&learned, 36), Some(10));
-        // An evaluation of 8 minutes.
+        // The silence of an evaluation that took 8 minutes.
         learned.sign(at(44), true);
         assert_eq!(minutes(&learned, 44), Some(40));
         (45..100).for_each(|minute| learned.sign(at(minute), true));

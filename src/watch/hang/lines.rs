@@ -1,4 +1,4 @@
-//! The lines of the script, as the rules see them.
+//! The reader that passes the script's lines to the rules.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,10 +14,10 @@ pub struct LogRules {
 }
 
 impl LogRules {
-    /// Reads rules, and begins to read lines. `None` if no rule can be used.
+    /// Parses the rules, and begins to read lines. `None` if no rule can be used.
     ///
     /// # Errors
-    /// The text is not a list of rules, or the kernel refuses a thread.
+    /// The text is not a list of rules, or the kernel refuses to start a thread.
     pub fn begin(text: &str, warnings: &mut Vec<String>) -> Result<Option<LogRules>, String> {
         let rules = rules::read(text, warnings)?;
         if rules.is_empty() {
@@ -39,7 +39,7 @@ impl LogRules {
     }
 }
 
-/// Hands lines to rules.
+/// Passes lines to rules.
 struct RuleReader(Arc<Mutex<Vec<LogRule>>>);
 
 impl LineSubscriber for RuleReader {
@@ -54,7 +54,8 @@ impl LineSubscriber for RuleReader {
     }
 
     fn dropped(&mut self, _: u64) {
-        // The tap says so at the end. Lines that came too fast to be read were there all the same.
+        // The tap reports dropped lines at the end. Lines that came too fast to be read are signs of life all the
+        // same.
         let now = std::time::Instant::now();
         lock(&self.0).iter_mut().filter(|rule| rule.last().is_some()).for_each(|rule| rule.seen(now));
     }

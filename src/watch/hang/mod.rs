@@ -1,20 +1,22 @@
-//! The watch for hangs: it notices that no rank of the job gives a sign of life, finds out why, and tells it as a cause.
+//! The watch for hangs. It notices that no rank of the job shows a sign of life, finds out why, and reports the
+//! result as a cause.
 //!
-//! A thread of its own, on each host. Signs of life are bytes from a rank and changes in the folder of checkpoints. Each host
-//! tells the leader for how long its ranks have been silent; the leader decides for all, because most ranks of a job print
-//! nothing. It asks all hosts for the stacks of their ranks. A host that is not connected decides for itself.
+//! The watch is a separate thread on each host. Signs of life are bytes from a rank and changes in the folder of
+//! checkpoints. Each host reports to the leader how long its ranks have been silent. The leader decides for all
+//! hosts, because most ranks of a job print nothing. The leader asks all hosts for the stacks of their ranks. A host
+//! that is not connected decides for itself.
 //!
-//! [`decision`], [`learned`], [`quiet`] [`rules`] and [`activity`] are pure; [`thread`] does what they ask for. The watch ends
-//! nothing: it emits the cause and [`StopReason::Hang`](crate::event::StopReason::Hang).
+//! [`decision`], [`learned`], [`quiet`] [`rules`] and [`activity`] are pure, and [`thread`] performs their actions.
+//! The watch ends nothing: it emits the cause and [`StopReason::Hang`](crate::event::StopReason::Hang).
 
 mod activity;
 mod collection;
 mod decision;
 mod end;
 mod inbox;
+mod inspection;
 mod learned;
 mod lines;
-mod look;
 mod quiet;
 mod rules;
 mod thread;
@@ -28,12 +30,12 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::checkpoints::Checkpoints;
-use super::door::Door;
-use super::stacks::{Means, RankProcesses};
+use super::run_socket::RunSocket;
+use super::stacks::{RankProcesses, StackMeans};
 use crate::event::{Cause, Events, WatchNote};
 use crate::job::settings::HangTimeout;
-use crate::kernel;
 use crate::logs::Pulses;
+use crate::system::kernel;
 
 pub use lines::LogRules;
 
@@ -43,15 +45,15 @@ use thread::Thread;
 /// The size of the thread's stack, in bytes.
 const STACK_SIZE: usize = 512 << 10;
 
-/// The facts and the parts that a watch needs.
+/// The input of a watch.
 pub struct HangInput {
-    /// The time that the job may be silent.
+    /// The time for which the job may be silent.
     pub timeout: HangTimeout,
-    /// The means of reading stacks. `None` if they are not to be read.
-    pub means: Option<Means>,
+    /// The means of reading stacks. `None` if stacks must not be read.
+    pub means: Option<StackMeans>,
     /// The name of this host.
     pub host: String,
-    /// The folder of stacks.txt. `None` if it is not to be written.
+    /// The folder of `stacks.txt`. `None` if the file must not be written.
     pub folder: Option<PathBuf>,
     /// The folder of the user's code.
     pub code_dir: PathBuf,
@@ -59,13 +61,13 @@ pub struct HangInput {
     pub base: PathBuf,
     /// The processes of the ranks.
     pub processes: RankProcesses,
-    /// The times of their last output.
+    /// The times of the ranks' last output.
     pub pulses: Pulses,
     /// The rules about the job's lines, if there are any.
     pub rules: Option<LogRules>,
     /// Returns true if a metric of the job has a value.
     pub has_metric: Box<dyn Fn() -> bool + Send>,
-    /// Returns the least share of its power limit that a GPU in use draws, if it is known.
+    /// Returns the lowest share of its power limit that any GPU in use draws, if it is known.
     pub gpu_power: Box<dyn Fn() -> Option<f64> + Send>,
     /// The folder of checkpoints, if the job has one.
     pub checkpoints: Option<Checkpoints>,
@@ -75,7 +77,7 @@ pub struct HangInput {
     pub peers: Option<Box<dyn WatchPeers>>,
 }
 
-/// The place of this host among those of the job.
+/// The role of this host in the watch over the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostPlace {
     /// No other host is connected.
@@ -86,16 +88,17 @@ pub enum HostPlace {
     Follower,
 }
 
-/// The way to the watches of other hosts.
+/// The connection to the watches of other hosts.
 pub trait WatchPeers: Send {
-    /// Returns the place of this host at present.
+    /// Returns the present role of this host.
     fn place(&self) -> HostPlace;
 
     /// Returns the other hosts that are connected to this one.
     fn connected(&self) -> BTreeSet<String>;
 
-    /// Sends a note: from the leader to a host or, without a name, to all of them; from another host to the leader.
-    fn tell(&self, host: Option<&str>, note: WatchNote);
+    /// Sends a note. The leader sends to one host or, without a name, to all of them. Another host sends to the
+    /// leader.
+    fn send(&self, host: Option<&str>, note: WatchNote);
 }
 
 /// The watch of this host.
@@ -103,7 +106,7 @@ pub trait WatchPeers: Send {
 pub struct HangWatch {
     inbox: Arc<Inbox>,
     verdict: Arc<Mutex<Option<Cause>>>,
-    door: Arc<OnceLock<Door>>,
+    socket: Arc<OnceLock<RunSocket>>,
 }
 
 impl HangWatch {
@@ -115,24 +118,29 @@ impl HangWatch {
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let inbox = Arc::new(Inbox::new(wake));
         events.subscribe(inbox::listener(&inbox));
-        let (verdict, door) = (Arc::default(), Arc::default());
+        let (verdict, socket) = (Arc::default(), Arc::default());
         let (orders, thread_events) = (Arc::clone(&inbox), events.clone());
-        let (told, opened) = (Arc::clone(&verdict), Arc::clone(&door));
+        let (told, opened) = (Arc::clone(&verdict), Arc::clone(&socket));
         events.at_first_start(move || {
             let watch = move || Thread::new(input, orders, told, opened, thread_events).run();
             if let Err(error) = kernel::spawn_thread("watch", Some(STACK_SIZE), watch) {
                 tracing::warn!("hangs are not noticed: no thread can be started ({error})");
             }
         });
-        Ok(HangWatch { inbox, verdict, door })
+        Ok(HangWatch { inbox, verdict, socket })
     }
 
     /// Ends the watch, and returns the cause if the job was found to hang.
     pub fn finish(self) -> Option<Cause> {
         self.inbox.post(WatchOrder::End);
-        if let Some(door) = self.door.get() {
-            door.close();
+        if let Some(socket) = self.socket.get() {
+            socket.close();
         }
+        self.verdict()
+    }
+
+    /// Returns the cause if the current attempt was found to hang.
+    pub fn verdict(&self) -> Option<Cause> {
         self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

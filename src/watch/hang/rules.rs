@@ -1,19 +1,19 @@
 //! Rules about the lines of a job, in the schema of HyperPod's log monitoring.
 //!
-//! A rule expects a line: for the first time within a time after the start, and then again and again. A line that does not come
-//! means that the job hangs. A value in the line that is beyond a threshold several times in a row means that it is slow. Pure:
-//! lines and the time are handed in.
+//! A rule expects a line within some time after the start, and then repeatedly. If the line does not come, the job
+//! hangs. If a value in the line is beyond a threshold several times in a row, the job is slow. The rules are pure:
+//! lines and the time are passed in.
 
 use std::time::{Duration, Instant};
 
 use regex::Regex;
 use serde::Deserialize;
 
-/// The maximum number of rules, and of bytes of a line that are looked at.
+/// The maximum number of rules, and the maximum number of bytes of a line that are searched.
 const MAX_RULES: usize = 64;
 const MAX_LINE: usize = 16 << 10;
 
-/// A rule as the file has it, with names in either style.
+/// A rule as the file contains it, with names in either style.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GivenRule {
@@ -33,7 +33,7 @@ struct GivenRule {
     stop_pattern: Option<String>,
 }
 
-/// The list of rules, which may stand alone or below a name.
+/// The list of rules, which may be the whole document or the value of a key.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum GivenRules {
@@ -68,7 +68,7 @@ impl Comparison {
     }
 }
 
-/// A rule, and how far it is.
+/// A rule, and its state.
 #[derive(Debug)]
 pub(super) struct LogRule {
     name: String,
@@ -76,21 +76,21 @@ pub(super) struct LogRule {
     stop: Option<Regex>,
     first_within: Option<Duration>,
     again_within: Option<Duration>,
-    /// The threshold, and the number of values in a row that must be beyond it.
+    /// The threshold, and the number of successive values that must be beyond it.
     threshold: Option<(Comparison, f64, u32)>,
     last: Option<Instant>,
-    /// The number of values in a row that are beyond the threshold.
+    /// The number of successive values so far that are beyond the threshold.
     beyond: u32,
     is_over: bool,
 }
 
-/// Reads rules. A rule that cannot be used is left out, and said in a warning.
+/// Reads rules. A rule that cannot be used is left out, and a warning is added.
 ///
 /// # Errors
 /// The text is not a list of rules.
 pub(super) fn read(text: &str, warnings: &mut Vec<String>) -> Result<Vec<LogRule>, String> {
     let given: GivenRules = serde_json::from_str(text)
-        .map_err(|error| format!("it is no list of rules such as [{{\"name\": …, \"logPattern\": …}}] ({error})"))?;
+        .map_err(|error| format!("it is not a list of rules such as [{{\"name\": …, \"logPattern\": …}}] ({error})"))?;
     let (GivenRules::List(list) | GivenRules::Named { log_monitoring_configuration: list }) = given;
     let mut rules = Vec::new();
     for (number, rule) in list.into_iter().take(MAX_RULES).enumerate() {
@@ -118,7 +118,7 @@ impl LogRule {
         }
         let time = |seconds: Option<f64>| -> Result<Option<Duration>, String> {
             let Some(seconds) = seconds else { return Ok(None) };
-            let time = Duration::try_from_secs_f64(seconds).map_err(|_| format!("{seconds} s is no time"))?;
+            let time = Duration::try_from_secs_f64(seconds).map_err(|_| format!("{seconds} s is not a valid time"))?;
             Ok(Some(time.min(Duration::from_secs(1_000_000_000))))
         };
         let threshold = match (given.metric_threshold, given.operator) {
@@ -149,7 +149,7 @@ impl LogRule {
         &self.name
     }
 
-    /// Takes a line. Returns a warning if it shows that the job is slow.
+    /// Matches a line against the rule. Returns a warning if the line shows that the job is slow.
     pub(super) fn line(&mut self, line: &str, at: Instant) -> Option<String> {
         if self.is_over {
             return None;
@@ -175,7 +175,7 @@ impl LogRule {
         })
     }
 
-    /// Takes the time of a matching line on another host.
+    /// Records the time of a matching line on another host.
     pub(super) fn seen(&mut self, at: Instant) {
         self.last = self.last.max(Some(at));
     }
@@ -185,7 +185,8 @@ impl LogRule {
         self.last
     }
 
-    /// Returns the time since which a line is expected, and within which it is to come. `None` if none is expected.
+    /// Returns the time since which a line is expected, and the time within which it must come. `None` if no line is
+    /// expected.
     pub(super) fn expectation(&self, begun: Instant) -> Option<(Instant, Duration)> {
         let expected = match self.last {
             None => (begun, self.first_within?),
@@ -194,7 +195,7 @@ impl LogRule {
         (!self.is_over).then_some(expected)
     }
 
-    /// Returns the least time within which a line is expected.
+    /// Returns the shortest time within which a line is expected.
     pub(super) fn least(&self) -> Option<Duration> {
         self.first_within.into_iter().chain(self.again_within).min()
     }
@@ -225,10 +226,10 @@ mod tests {
         assert_eq!(due(rule), Some(100));
         assert_eq!(rule.line("step 1 loss: 0.5", at(100)), None);
         assert_eq!(due(rule), Some(110));
-        // NaN is no number, so that the line does not match.
+        // NaN is not a number, so the line does not match.
         rule.line("step 2 loss: nan", at(109));
         assert_eq!(due(rule), Some(110));
-        // A line of another host counts, too.
+        // A line on another host counts too.
         rule.seen(at(108));
         assert_eq!(due(rule), Some(118));
         rule.line("done", at(111));

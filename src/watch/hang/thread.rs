@@ -1,4 +1,4 @@
-//! The thread of the watch: it hears orders, looks at ranks, and does what the decision asks for.
+//! The thread of the watch. It receives orders, examines ranks, and performs the actions of the decisions.
 
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
@@ -7,37 +7,38 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::collection::{Asker, Collection, Reason};
+use super::collection::{Collection, Reason, StackRequester};
 use super::decision::{HangAction, HangDecision};
 use super::inbox::{Inbox, WatchOrder};
-use super::look::{self, RankLook};
-use super::quiet::{self, HeardSigns, QuietHosts};
+use super::inspection::{self, RankInspection};
+use super::quiet::{self, QuietHosts, ReceivedSigns};
 use super::{HangInput, HostPlace, end};
 use crate::event::{Cause, EventKind, Events, HangReport, HostStacks, Process, StopReason, WatchNote};
 use crate::job::settings::HangTimeout;
-use crate::watch::door::{self, Door};
+use crate::watch::run_socket::{self, RunSocket};
 use crate::watch::stacks::text;
 
-/// The longest and the shortest time between looks at the clock.
+/// The maximum and the minimum time between checks of the clock.
 const LONGEST_BEAT: Duration = Duration::from_secs(5);
 const SHORTEST_BEAT: Duration = Duration::from_millis(50);
 
-/// The number of looks at the clock in the shortest time that something may be missing.
+/// The number of checks of the clock within the shortest time for which a sign may be missing.
 const BEATS: u32 = 20;
 
-/// The time before `footplate stacks` is answered. Scripts that end before are not slowed down by it.
+/// The delay before the thread begins to answer `footplate stacks`. Scripts that end earlier are not slowed down by
+/// it.
 const CALM: Duration = Duration::from_millis(200);
 
-/// The time that the hosts have to tell their stacks.
+/// The time that the hosts have to report their stacks.
 const COLLECTION_TIME: Duration = Duration::from_secs(5);
 
-/// The time that a host waits for the leader's answer before it tells its own stacks only.
+/// The time for which a host waits for the leader's answer before it reports only its own stacks.
 const ANSWER_TIME: Duration = Duration::from_secs(7);
 
-/// The least time between collections that somebody asks for: they take processor time from the ranks.
+/// The minimum time between collections on request, which take processor time from the ranks.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The time before the kill at which Python processes whose stacks are not known are to write them.
+/// The time before the kill at which Python processes whose stacks are not known are told to write them.
 const ABORT_TIME: Duration = Duration::from_secs(2);
 
 /// The state of the thread.
@@ -47,33 +48,33 @@ pub(super) struct Thread {
     verdict: Arc<Mutex<Option<Cause>>>,
     events: Events,
     begun: Instant,
-    /// The start of the last process.
+    /// The start time of the last process.
     started: Instant,
     /// The attempt at running the ranks.
     attempt: u32,
-    /// The time between looks at the clock. `None` if nothing depends on it.
+    /// The time between checks of the clock. `None` if nothing depends on the clock.
     beat: Option<Duration>,
     /// The decisions about the silence of the job, and about each rule.
     decisions: Vec<HangDecision>,
     quiet: QuietHosts,
-    /// The last lines of other hosts that have matched a rule.
-    matches: HeardSigns,
-    door: Arc<OnceLock<Door>>,
-    /// The time from which on `footplate stacks` is answered. `None` if it never is, or is answered already.
+    /// The last lines on other hosts that matched a rule.
+    matches: ReceivedSigns,
+    socket: Arc<OnceLock<RunSocket>>,
+    /// The time at which the thread begins to answer `footplate stacks`. `None` if it never will, or does already.
     door_at: Option<Instant>,
-    askers: Vec<Asker>,
-    /// The time from which on the next question is answered.
+    requesters: Vec<StackRequester>,
+    /// The time from which on the next request is answered.
     open_at: Instant,
-    /// The time at which this host answers by itself, because the leader does not.
+    /// The time at which this host answers on its own, because the leader has not answered.
     answer_at: Option<Instant>,
-    /// True once the ranks are told to end, for whatever reason: then their silence means nothing.
+    /// True once the ranks were told to end, for any reason. Their silence means nothing then.
     is_stopping: bool,
-    /// True once the leader's own ranks have ended, so that nobody decides for all hosts any more.
+    /// True once the leader's own ranks have ended, so that no host decides for all hosts any more.
     is_leaderless: bool,
     collection: Option<Collection>,
     collections: u64,
-    last_look: RankLook,
-    /// The time at which ranks whose stacks are not known are to write them.
+    last_inspection: RankInspection,
+    /// The time at which ranks whose stacks are not known are told to write them.
     abort_at: Option<Instant>,
 }
 
@@ -82,7 +83,7 @@ impl Thread {
         input: HangInput,
         inbox: Arc<Inbox>,
         verdict: Arc<Mutex<Option<Cause>>>,
-        door: Arc<OnceLock<Door>>,
+        socket: Arc<OnceLock<RunSocket>>,
         events: Events,
     ) -> Thread {
         let begun = Instant::now();
@@ -111,17 +112,17 @@ impl Thread {
             attempt: 0,
             beat,
             quiet: QuietHosts::default(),
-            matches: HeardSigns::default(),
-            door,
+            matches: ReceivedSigns::default(),
+            socket,
             door_at,
-            askers: Vec::new(),
+            requesters: Vec::new(),
             open_at: begun,
             answer_at: None,
             is_stopping: false,
             is_leaderless: false,
             collection: None,
             collections: 0,
-            last_look: RankLook::default(),
+            last_inspection: RankInspection::default(),
             abort_at: None,
         }
     }
@@ -130,10 +131,10 @@ impl Thread {
         loop {
             while let Some(order) = self.inbox.next() {
                 if matches!(order, WatchOrder::End) {
-                    self.tell(None, WatchNote::Quiet(None));
-                    // It may have been opened just now.
-                    if let Some(door) = self.door.get() {
-                        door.close();
+                    self.send(None, WatchNote::Quiet(None));
+                    // The socket may have been opened just now.
+                    if let Some(socket) = self.socket.get() {
+                        socket.close();
                     }
                     return;
                 }
@@ -145,10 +146,10 @@ impl Thread {
         }
     }
 
-    /// Waits until an order comes, somebody asks, or something is due.
+    /// Waits until an order comes, a client asks, or an action is due.
     fn wait(&self) {
         let now = Instant::now();
-        let question = if self.askers.is_empty() { None } else { Some(self.answer_at.unwrap_or(self.open_at)) };
+        let question = if self.requesters.is_empty() { None } else { Some(self.answer_at.unwrap_or(self.open_at)) };
         let due = [self.collection.as_ref().map(|collection| collection.until), question, self.abort_at, self.door_at];
         let due = due.into_iter().flatten().map(|at| at.saturating_duration_since(now));
         let timeout = match due.chain(self.beat).min() {
@@ -157,7 +158,7 @@ impl Thread {
             Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
         };
         let mut polled = vec![PollFd::new(self.inbox.wake(), PollFlags::POLLIN)];
-        polled.extend(self.door.get().map(|door| PollFd::new(door.listener.as_fd(), PollFlags::POLLIN)));
+        polled.extend(self.socket.get().map(|socket| PollFd::new(socket.listener.as_fd(), PollFlags::POLLIN)));
         if poll(&mut polled, timeout).is_err() {
             std::thread::sleep(SHORTEST_BEAT);
         }
@@ -166,28 +167,30 @@ impl Thread {
     fn accept(&mut self) {
         if self.door_at.is_some_and(|at| Instant::now() >= at) {
             self.door_at = None;
-            match Door::open(&std::env::temp_dir()) {
-                Ok(door) => {
-                    // It is opened once.
-                    let _ = self.door.set(door);
+            match RunSocket::open(&std::env::temp_dir()) {
+                Ok(socket) => {
+                    // The socket is opened only once.
+                    let _ = self.socket.set(socket);
                 }
                 Err(error) => tracing::debug!("`footplate stacks` finds no socket: {error}"),
             }
         }
-        // One at a time: a second one waits in the queue of the socket.
-        if let Some(Ok((stream, _))) = self.door.get().map(|door| door.listener.accept()) {
-            self.askers.push(Asker::Socket(stream));
+        // Requests are answered one at a time. A second one waits in the queue of the socket.
+        if let Some(Ok((stream, _))) = self.socket.get().map(|socket| socket.listener.accept()) {
+            self.requesters.push(StackRequester::Socket(stream));
         }
     }
 
     fn obey(&mut self, order: WatchOrder) {
         match order {
-            WatchOrder::Ask => self.askers.push(Asker::Log),
+            WatchOrder::Ask => self.requesters.push(StackRequester::Log),
             WatchOrder::Stopping => self.is_stopping = true,
             WatchOrder::Started(attempt) => {
                 self.started = Instant::now();
                 if attempt > self.attempt {
                     (self.attempt, self.is_stopping) = (attempt, false);
+                    // Other hosts ignore the cause of an earlier attempt.
+                    self.events = self.events.for_attempt(attempt);
                     *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = None;
                     self.decisions.iter_mut().for_each(HangDecision::begin_again);
                 }
@@ -199,17 +202,17 @@ impl Thread {
                 }
             }
             WatchOrder::Note(host, note) => match (self.place(), note) {
-                (HostPlace::Leader, WatchNote::Quiet(quiet)) => self.quiet.heard(&host, quiet, Instant::now()),
+                (HostPlace::Leader, WatchNote::Quiet(quiet)) => self.quiet.record(&host, quiet, Instant::now()),
                 (HostPlace::Leader, WatchNote::Matched { rule: name, last }) => {
                     let Some(rules) = &self.input.rules else { return };
                     if let Some(rule) = rules.lock().iter_mut().find(|rule| rule.name() == name) {
-                        rule.seen(self.matches.heard(&format!("{host} {name}"), last, Instant::now()));
+                        rule.seen(self.matches.record(&format!("{host} {name}"), last, Instant::now()));
                     }
                 }
                 (HostPlace::Leader, WatchNote::Ask) => {
-                    let is_new = |asker: &Asker| !matches!(asker, Asker::Host(other) if *other == host);
-                    if self.askers.iter().all(is_new) {
-                        self.askers.push(Asker::Host(host));
+                    let asks = |known: &StackRequester| matches!(known, StackRequester::Host(name) if *name == host);
+                    if !self.requesters.iter().any(asks) {
+                        self.requesters.push(StackRequester::Host(host));
                     }
                 }
                 (HostPlace::Leader, WatchNote::Found { id, found }) => {
@@ -217,32 +220,33 @@ impl Thread {
                         collection.take(&host, found);
                     }
                 }
-                // A question may come at any time. The leader looks for the reason of a hang once in a timeout.
+                // Requests for stacks may come at any time. The leader asks for the reason of a hang once per
+                // timeout.
                 (HostPlace::Follower, WatchNote::Collect { id, is_hang })
                     if is_hang || Instant::now() >= self.open_at =>
                 {
-                    let found = self.look(is_hang);
+                    let found = self.inspect(is_hang);
                     self.open_at = Instant::now() + PAUSE / 2;
-                    self.tell(None, WatchNote::Found { id, found });
+                    self.send(None, WatchNote::Found { id, found });
                 }
-                (HostPlace::Follower, WatchNote::Report(report)) => self.hear(*report),
+                (HostPlace::Follower, WatchNote::Report(report)) => self.handle_report(*report),
                 (HostPlace::Follower, WatchNote::Quiet(None)) => self.is_leaderless = true,
-                // Only the leader may say it, or only the others.
+                // Only the leader, or only the other hosts, may send this note.
                 (_, _) => {}
             },
             WatchOrder::End => {}
         }
     }
 
-    /// Does what is due.
+    /// Performs the actions that are due.
     fn tick(&mut self, now: Instant) {
         let place = self.place();
         if place == HostPlace::Follower {
             if self.beat.is_some() {
-                self.tell(None, WatchNote::Quiet(Some(quiet::told(self.begun, self.own_sign(), now))));
-                self.tell_matches(now);
+                self.send(None, WatchNote::Quiet(Some(quiet::as_reported(self.begun, self.latest_sign(), now))));
+                self.report_matches(now);
             }
-            self.ask_leader(now);
+            self.request_from_leader(now);
         } else {
             self.note_signs();
             for number in 0..self.decisions.len() {
@@ -253,7 +257,7 @@ impl Thread {
                     self.act(number, action);
                 }
             }
-            if self.collection.is_none() && !self.askers.is_empty() && now >= self.open_at {
+            if self.collection.is_none() && !self.requesters.is_empty() && now >= self.open_at {
                 self.collect(Reason::Question);
             }
         }
@@ -264,15 +268,15 @@ impl Thread {
         }
         if self.abort_at.is_some_and(|at| now >= at) {
             self.abort_at = None;
-            let looks = &self.last_look.ranks;
+            let looks = &self.last_inspection.ranks;
             let is_unknown = |rank| !looks.iter().any(|look| look.rank == rank && look.is_python());
             end::abort(&self.input.processes.ranks(), is_unknown);
         }
     }
 
-    /// Takes the last signs of life and the last lines that rules expect into account.
+    /// Updates the decisions with the last signs of life and the last lines that rules expect.
     fn note_signs(&mut self) {
-        let last = self.quiet.last(self.own_sign());
+        let last = self.quiet.last(self.latest_sign());
         let Some((silence, of_rules)) = self.decisions.split_first_mut() else { return };
         silence.sign(last, (self.input.has_metric)());
         let Some(rules) = &self.input.rules else { return };
@@ -285,13 +289,13 @@ impl Thread {
         }
     }
 
-    /// Tells the leader which rules have matched lines of this host.
-    fn tell_matches(&self, now: Instant) {
+    /// Reports to the leader which rules have matched lines on this host.
+    fn report_matches(&self, now: Instant) {
         let Some(rules) = &self.input.rules else { return };
         for rule in rules.lock().iter() {
             let Some(last) = rule.last() else { continue };
-            let last = quiet::told(self.begun, last, now);
-            self.tell(None, WatchNote::Matched { rule: rule.name().to_owned(), last });
+            let last = quiet::as_reported(self.begun, last, now);
+            self.send(None, WatchNote::Matched { rule: rule.name().to_owned(), last });
         }
     }
 
@@ -299,7 +303,7 @@ impl Thread {
         match action {
             HangAction::Note(text) => tracing::warn!("{text}"),
             HangAction::Look => self.collect(Reason::Silence(number)),
-            // It follows a look.
+            // This action follows an examination.
             HangAction::End(_) => {}
         }
     }
@@ -315,41 +319,41 @@ impl Thread {
         };
         let is_hang = reason != Reason::Question;
         if !waiting.is_empty() {
-            self.tell(None, WatchNote::Collect { id, is_hang });
+            self.send(None, WatchNote::Collect { id, is_hang });
         }
         let mut collection = Collection::new(id, reason, begun, begun + COLLECTION_TIME, waiting);
         let own = self.input.host.clone();
         collection.await_host(&own);
-        let found = self.look(is_hang);
+        let found = self.inspect(is_hang);
         collection.take(&own, found);
         self.collection = Some(collection);
     }
 
-    fn look(&mut self, is_hang: bool) -> HostStacks {
-        self.last_look = look::look(&self.input, self.begun, is_hang);
-        self.last_look.found.clone()
+    fn inspect(&mut self, is_hang: bool) -> HostStacks {
+        self.last_inspection = inspection::inspect(&self.input, self.begun, is_hang);
+        self.last_inspection.found.clone()
     }
 
-    /// Makes a report of what the hosts have told.
+    /// Makes a report from the answers of the hosts.
     fn conclude(&mut self, collection: Collection) {
         let now = Instant::now();
         let Reason::Silence(number) = collection.reason else {
             self.open_at = now + PAUSE;
-            self.hear(end::answer(collection.groups, collection.method));
+            self.handle_report(end::answer(collection.groups, collection.method));
             return;
         };
         if self.is_stopping {
             return;
         }
         self.note_signs();
-        match self.decisions[number].looked(&collection.activities, collection.begun, now) {
+        match self.decisions[number].handle_activities(&collection.activities, collection.begun, now) {
             Some(HangAction::End(after)) => self.end(number, collection, after),
             Some(action) => self.act(number, action),
             None => {}
         }
     }
 
-    /// Tells that the job hangs.
+    /// Reports that the job hangs.
     fn end(&mut self, number: usize, collection: Collection, after: Duration) {
         let missing = if number == 0 { "no progress" } else { self.decisions[number].subject() };
         let unheard: Vec<&str> = collection.waiting().collect();
@@ -359,63 +363,64 @@ impl Thread {
         *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause.clone());
         let headline = cause.headline.clone();
         tracing::error!("{headline}");
-        self.tell(None, WatchNote::Report(Box::new(report.clone())));
-        self.hear(report);
-        self.events.emit(EventKind::CauseJudged { process: None, cause: Arc::new(cause), is_final: true });
+        self.send(None, WatchNote::Report(Box::new(report.clone())));
+        self.handle_report(report);
+        // The stop comes first: the cause makes the leader stop all hosts, this one among them.
         self.events.emit(EventKind::Stopping(StopReason::Hang(headline)));
+        self.events.emit(EventKind::CauseJudged { process: None, cause: Arc::new(cause), is_final: true });
     }
 
-    /// Takes a report of the stacks of all hosts.
-    fn hear(&mut self, report: HangReport) {
+    /// Handles a report about the stacks of all hosts.
+    fn handle_report(&mut self, report: HangReport) {
         if report.after_ms.is_some() {
-            look::write(&self.input, &report.headline, &self.last_look);
+            inspection::write(&self.input, &report.headline, &self.last_inspection);
             let left = self.input.grace_period;
             self.abort_at = Some(Instant::now() + left.saturating_sub(ABORT_TIME).max(left / 2));
             self.events.emit(EventKind::HangFound(Arc::new(report)));
             return;
         }
         self.answer_at = None;
-        for asker in std::mem::take(&mut self.askers) {
-            match asker {
-                Asker::Host(host) => self.tell(Some(&host), WatchNote::Report(Box::new(report.clone()))),
-                Asker::Socket(stream) => door::answer(&stream, &self.words(&report)),
-                Asker::Log => self.words(&report).lines().for_each(|line| tracing::info!("stacks: {line}")),
+        for requester in std::mem::take(&mut self.requesters) {
+            match requester {
+                StackRequester::Host(host) => self.send(Some(&host), WatchNote::Report(Box::new(report.clone()))),
+                StackRequester::Socket(stream) => run_socket::answer(&stream, &self.words(&report)),
+                StackRequester::Log => self.words(&report).lines().for_each(|line| tracing::info!("stacks: {line}")),
             }
         }
     }
 
-    /// Returns a report as text: the ranks of all hosts by their places, and all stacks of this host.
+    /// Returns a report as text: the ranks of all hosts, grouped by place, and all stacks of this host.
     fn words(&self, report: &HangReport) -> String {
         let ranks: usize = report.groups.iter().map(|group| group.ranks.len()).sum();
         let means = report.method.map_or_else(String::new, |method| format!(", read from {method}"));
         let groups = text::of_groups(&report.groups);
-        let own = text::of_ranks(&self.last_look.ranks, &self.input.code_dir);
+        let own = text::of_ranks(&self.last_inspection.ranks, &self.input.code_dir);
         format!(
             "{ranks} ranks by the places where they are{means}\n{groups}all threads of host {}\n{own}",
             self.input.host
         )
     }
 
-    /// Passes a question on to the leader, and answers it alone if the leader does not.
-    fn ask_leader(&mut self, now: Instant) {
-        if self.askers.is_empty() {
+    /// Passes a request on to the leader. If the leader does not answer in time, this host answers alone.
+    fn request_from_leader(&mut self, now: Instant) {
+        if self.requesters.is_empty() {
             return;
         }
         match self.answer_at {
             None => {
                 self.answer_at = Some(now + ANSWER_TIME);
-                self.tell(None, WatchNote::Ask);
+                self.send(None, WatchNote::Ask);
             }
             Some(at) if now >= at => {
-                let HostStacks { groups, method, .. } = self.look(false);
-                self.hear(end::answer(groups, method));
+                let HostStacks { groups, method, .. } = self.inspect(false);
+                self.handle_report(end::answer(groups, method));
             }
             Some(_) => {}
         }
     }
 
     /// Returns the time of the last sign of life of this host's ranks.
-    fn own_sign(&self) -> Instant {
+    fn latest_sign(&self) -> Instant {
         let output = self.input.pulses.all().into_iter();
         let output = output.filter(|(process, _)| !matches!(process, Process::Tool(_))).map(|(_, at)| at);
         let saved = self.input.checkpoints.as_ref().and_then(|checkpoints| checkpoints.changed_at());
@@ -429,9 +434,9 @@ impl Thread {
         self.input.peers.as_ref().map_or(HostPlace::Alone, |peers| peers.place())
     }
 
-    fn tell(&self, host: Option<&str>, note: WatchNote) {
+    fn send(&self, host: Option<&str>, note: WatchNote) {
         if let Some(peers) = &self.input.peers {
-            peers.tell(host, note);
+            peers.send(host, note);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Calls of a Python thread: which are the user's, and which wait for other ranks.
+//! Calls of a Python thread: which of them are in the user's code, and which wait for other ranks.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub struct StackCall {
 /// Parts of paths under which Python and its packages are installed.
 const LIBRARIES: [&str; 4] = ["/site-packages/", "/dist-packages/", "/lib/python3", "/lib/pypy3"];
 
-/// Files that only pass a wait on: the function around them says more.
+/// Files whose functions only pass a wait on. The calling function is more informative.
 const PASSING: [&str; 8] = [
     "threading.py",
     "selectors.py",
@@ -30,7 +30,8 @@ const PASSING: [&str; 8] = [
     "torch/utils/_contextlib.py",
 ];
 
-/// Functions of libraries that wait for other ranks, in lower case: those of torch.distributed, JAX, Horovod and MPI.
+/// Functions of libraries that wait for other ranks, in lower case. They belong to torch.distributed, JAX, Horovod
+/// and MPI.
 const COLLECTIVES: [&str; 37] = [
     "all_reduce",
     "allreduce",
@@ -72,7 +73,7 @@ const COLLECTIVES: [&str; 37] = [
 ];
 
 impl StackCall {
-    /// Returns true for a function of Python or of an installed package.
+    /// Returns true for a function of Python itself or of an installed package.
     pub fn is_of_library(&self) -> bool {
         self.file.starts_with('<') || LIBRARIES.iter().any(|part| self.file.contains(part))
     }
@@ -92,7 +93,7 @@ impl StackCall {
         self.is_of_library() && COLLECTIVES.contains(&self.name().to_lowercase().as_str())
     }
 
-    /// Returns the path of the file below the folder in which its package or Python's library is installed.
+    /// Returns the path of the file below the folder in which its package or Python's standard library is installed.
     pub fn short_file(&self) -> &str {
         for part in &LIBRARIES[..2] {
             if let Some((_, rest)) = self.file.rsplit_once(part) {
@@ -106,7 +107,8 @@ impl StackCall {
         }
     }
 
-    /// Returns the call with a file that is relative to the folder of the user's code or to that of the libraries.
+    /// Returns the call as a place. Its file is relative to the folder of the user's code or to that of the
+    /// libraries.
     pub fn place(&self, code_dir: &Path) -> StackPlace {
         let relative = Path::new(&self.file).strip_prefix(code_dir).ok().and_then(Path::to_str);
         let file = relative.unwrap_or(self.short_file()).to_owned();
@@ -114,8 +116,8 @@ impl StackCall {
     }
 }
 
-/// Returns the part of a stack that a worker process or a thread has run by itself: a process that was made by fork also shows
-/// the calls of its parent.
+/// Returns the part of a stack that belongs to the worker process or thread itself. The stack of a process that was
+/// made by fork also contains the calls of its parent.
 pub fn own_part(frames: &[StackCall]) -> &[StackCall] {
     let is_start = |frame: &StackCall| {
         frame.name() == "_bootstrap" && ["multiprocessing/process.py", "threading.py"].contains(&frame.short_file())

@@ -1,4 +1,4 @@
-//! Collecting the stacks of all ranks of this host within a time.
+//! Collecting the stacks of all ranks of this host within a time limit.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -11,24 +11,24 @@ use super::rank::RankStacks;
 use super::{kernel_view, python};
 use crate::supervise::ProcessEntry;
 
-/// The number of processes that are looked at at once.
+/// The number of processes that are examined at the same time.
 const PARALLEL: usize = 8;
 
-/// The maximum number of processes that are looked at, and of one rank.
+/// The maximum number of processes that are examined, and the maximum number per rank.
 const MAX_PROCESSES: usize = 512;
 const MAX_OF_RANK: usize = 64;
 
 /// The means of reading stacks.
 #[derive(Clone, Debug, Default)]
-pub struct Means {
-    /// The module that has Python answer a signal, if the user allows it.
+pub struct StackMeans {
+    /// The module that makes Python answer a signal, if the user allows it.
     pub hook: Option<Hook>,
 }
 
-/// Looks at all processes of these ranks. `silent` returns the time since a rank's last sign of life, in milliseconds. Whatever
-/// does not answer before the deadline is looked at by the kernel's files alone.
+/// Examines all processes of these ranks. `silent` returns the time since a rank's last sign of life, in
+/// milliseconds. For a process that does not answer before the deadline, only the kernel's files are read.
 pub(in crate::watch) fn collect(
-    means: &Means,
+    means: &StackMeans,
     ranks: BTreeMap<usize, Vec<ProcessEntry>>,
     silent: impl Fn(usize) -> u64,
     deadline: Instant,
@@ -44,7 +44,7 @@ pub(in crate::watch) fn collect(
             }
         }
     }
-    let mut found = look_at_all(means, &processes, deadline);
+    let mut found = read_all(means, &processes, deadline);
     let rank_stacks = |(rank, places): (usize, Vec<usize>)| RankStacks {
         rank,
         processes: places.into_iter().filter_map(|at| found[at].take()).collect(),
@@ -53,20 +53,20 @@ pub(in crate::watch) fn collect(
     of_rank.into_iter().map(rank_stacks).collect()
 }
 
-fn look_at_all(means: &Means, processes: &[(i32, String)], deadline: Instant) -> Vec<Option<ProcessStacks>> {
+fn read_all(means: &StackMeans, processes: &[(i32, String)], deadline: Instant) -> Vec<Option<ProcessStacks>> {
     let mut found = in_parallel(processes, |(pid, name)| {
         let is_late = Instant::now() >= deadline;
-        if is_late { None } else { python::look((*pid, name)) }
+        if is_late { None } else { python::stacks_of((*pid, name)) }
     });
     if let Some(hook) = &means.hook {
         let unknown: Vec<usize> = (0..processes.len()).filter(|at| found[*at].is_none()).collect();
-        let asked: Vec<(i32, String)> = unknown.iter().map(|at| processes[*at].clone()).collect();
-        for (at, answer) in unknown.into_iter().zip(hook.ask(&asked, deadline)) {
+        let requested: Vec<(i32, String)> = unknown.iter().map(|at| processes[*at].clone()).collect();
+        for (at, answer) in unknown.into_iter().zip(hook.request(&requested, deadline)) {
             found[at] = answer;
         }
     }
     for (at, (pid, name)) in processes.iter().enumerate() {
-        found[at].get_or_insert_with(|| kernel_view::look((*pid, name)));
+        found[at].get_or_insert_with(|| kernel_view::read((*pid, name)));
     }
     found
 }
@@ -84,7 +84,7 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Option<R> + S
     };
     let mut results: Vec<Option<R>> = items.iter().map(|_| None).collect();
     thread::scope(|scope| {
-        // The kernel may refuse threads: then this one does all.
+        // The kernel may refuse to start threads. Then this thread does all the work.
         let others: Vec<_> = (1..PARALLEL.min(items.len()))
             .filter_map(|_| thread::Builder::new().spawn_scoped(scope, run).ok())
             .collect();

@@ -1,7 +1,8 @@
-//! Python's `faulthandler`, which writes the stacks of all threads when a signal comes, also from within a lock or a call of C.
+//! Python's `faulthandler`, which writes the stacks of all threads when a signal comes, even while Python waits for a
+//! lock or runs C code.
 //!
-//! It is registered by a module that Python imports at its start, so that it changes the script's `PYTHONPATH`. It is only used
-//! if the user allows it.
+//! A module that Python imports at its start registers it. This needs a change of the script's `PYTHONPATH`, so it is
+//! used only if the user allows it.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -13,12 +14,12 @@ use nix::unistd::Pid;
 use super::call::StackCall;
 use super::process::{ProcessStacks, ThreadStack};
 use crate::event::StackMethod;
-use crate::kernel;
+use crate::system::kernel;
 
-/// The number of the signal: SIGRTMIN + 3 of glibc.
+/// The number of the signal: SIGRTMIN + 3 in glibc.
 const SIGNAL: i32 = 37;
 
-/// The interval of looks for the answer. It is complete if it has not grown for one interval.
+/// The interval of checks for the answer, which is complete if it has not grown for one interval.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The maximum size of an answer, in bytes.
@@ -27,14 +28,14 @@ const MAX_ANSWER: u64 = 1 << 20;
 /// The module.
 const MODULE: &str = include_str!("hook.py");
 
-/// A folder with the module, into which the processes write.
+/// A folder that contains the module and the files that processes write.
 #[derive(Clone, Debug)]
 pub struct Hook {
     folder: PathBuf,
 }
 
 impl Hook {
-    /// Puts the module into a new folder.
+    /// Writes the module into a new folder.
     ///
     /// # Errors
     /// The folder cannot be written to.
@@ -44,13 +45,13 @@ impl Hook {
         Ok(Hook { folder })
     }
 
-    /// Returns the folder, which is to stand first in the script's `PYTHONPATH`.
+    /// Returns the folder, which must come first in the script's `PYTHONPATH`.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Asks all of these processes that answer at once. The answers are in the order of the processes.
-    pub(super) fn ask(&self, processes: &[(i32, String)], deadline: Instant) -> Vec<Option<ProcessStacks>> {
+    /// Asks all processes that can answer, at the same time. The answers are in the order of the processes.
+    pub(super) fn request(&self, processes: &[(i32, String)], deadline: Instant) -> Vec<Option<ProcessStacks>> {
         let sizes: Vec<Option<u64>> = processes.iter().map(|(pid, _)| self.size(*pid)).collect();
         for ((pid, _), _) in processes.iter().zip(&sizes).filter(|(_, size)| size.is_some()) {
             kernel::send_signal(Pid::from_raw(*pid), SIGNAL);
@@ -62,7 +63,7 @@ impl Hook {
         processes.iter().zip(&sizes).map(answer).collect()
     }
 
-    /// Returns the size of a process's file. `None` if the process would not survive the signal.
+    /// Returns the size of a process's file. `None` if the signal would kill the process.
     fn size(&self, pid: i32) -> Option<u64> {
         let found = fs::symlink_metadata(self.file(pid)).ok().filter(fs::Metadata::is_file)?;
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -71,7 +72,7 @@ impl Hook {
         (caught & (1 << (SIGNAL - 1)) != 0).then_some(found.len())
     }
 
-    /// Waits until a process has answered, and returns what it has added to its file.
+    /// Waits until a process has answered, and returns the text that it has added to its file.
     fn answer(&self, pid: i32, before: u64, deadline: Instant) -> Option<String> {
         let mut last = before;
         loop {
@@ -98,7 +99,8 @@ impl Hook {
     }
 }
 
-/// Reads what `faulthandler` writes. The main thread is the last one, since Python lists the newest first.
+/// Parses the output of `faulthandler`. The main thread is the last one, because Python lists the newest thread
+/// first.
 fn read(process: (i32, &str), text: &str) -> Option<ProcessStacks> {
     let mut threads: Vec<ThreadStack> = Vec::new();
     for line in text.lines() {

@@ -1,4 +1,4 @@
-//! Ranks by the places where they are, and the ranks that keep the others waiting.
+//! Ranks grouped by the places where they are, and the ranks that keep the others waiting.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::event::{RankGroup, StackPlace};
 
-/// The maximum number of groups that are told apart.
+/// The maximum number of groups that are distinguished.
 const MAX_GROUPS: usize = 64;
 
 /// The maximum number of ranks that a text names.
 const MAX_NAMED: usize = 8;
 
-/// Adds groups to others. A rank is taken once: from the first that tells of it.
+/// Adds groups to others. A rank that several groups contain stays in the first one only.
 pub fn merge(groups: &mut Vec<RankGroup>, others: impl IntoIterator<Item = RankGroup>) {
     let mut seen: BTreeSet<usize> = groups.iter().flat_map(|group| group.ranks.iter().copied()).collect();
     for mut other in others {
@@ -35,8 +35,9 @@ pub fn merge(groups: &mut Vec<RankGroup>, others: impl IntoIterator<Item = RankG
 
 /// Returns the number of the group that keeps the others waiting. `None` if all ranks are at one place.
 ///
-/// A group that waits for other ranks keeps nobody waiting, unless every group does. Of the rest it is the smallest one; of
-/// several, the one that was silent first.
+/// A group that waits for other ranks does not keep others waiting, unless every group waits. Among the remaining
+/// groups, the smallest one keeps the others waiting. If several are smallest, it is the one that has been silent
+/// longest.
 pub fn odd(groups: &[RankGroup]) -> Option<usize> {
     if groups.len() < 2 {
         return None;
@@ -46,8 +47,9 @@ pub fn odd(groups: &[RankGroup]) -> Option<usize> {
     suspects.min_by_key(|(_, group)| (group.ranks.len(), std::cmp::Reverse(group.silent_ms))).map(|(at, _)| at)
 }
 
-/// Returns the headline of a hang: `Hang: no progress for 600 s. Rank 5 is in read_shard (data.py:88), the other 7 wait for it in
-/// all_reduce`. `missing` is what is missing, such as `no progress`; `unheard` are hosts that have not told their stacks.
+/// Returns the headline of a hang: `Hang: no progress for 600 s. Rank 5 is in read_shard (data.py:88), the other 7
+/// wait for it in all_reduce`. `missing` is the missing sign, such as `no progress`. `unheard` are the hosts that
+/// have not reported their stacks.
 pub fn headline(missing: &str, groups: &[RankGroup], after: Duration, unheard: &[&str]) -> String {
     let mut text = format!("Hang: {missing} for {} s", (after.as_secs_f64() * 10.0).round() / 10.0);
     // Writing to a string cannot fail.
@@ -95,7 +97,8 @@ pub fn headline(missing: &str, groups: &[RankGroup], after: Duration, unheard: &
     text
 }
 
-/// Returns the place of a group for a text: the user's call, or the collective that the user has called there.
+/// Returns the place of a group as a text shows it: the user's call, or the collective that the user has called
+/// there.
 fn place(group: &RankGroup) -> Option<StackPlace> {
     let place = group.place.clone()?;
     Some(match &group.wait {
@@ -154,7 +157,7 @@ mod tests {
                 vec![waiting(0..7), reading(7..8)],
                 ". Rank 7 is in read_shard (data.py:88), the other 7 wait for it in all_reduce",
             ),
-            // The majority can keep one rank waiting.
+            // The larger group can keep a single rank waiting.
             (
                 vec![reading(0..3), waiting(3..4)],
                 ". Ranks 0, 1 and 2 are in read_shard (data.py:88), the other one waits for them in all_reduce",

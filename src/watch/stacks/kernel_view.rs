@@ -1,4 +1,5 @@
-//! The kernel's view of a process: the function in which each of its threads waits. It is there for every process.
+//! The kernel's view of a process: the function in which each of its threads waits. It is available for every
+//! process.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,19 +8,19 @@ use std::time::Duration;
 use super::call::StackCall;
 use super::process::{ProcessStacks, ThreadStack};
 use crate::event::StackMethod;
-use crate::files;
+use crate::system::files;
 
-/// The time that a file of /proc may take. Some wait for a lock of the process.
+/// The time limit for reading a file of /proc. Reading some of them waits for a lock of the process.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// The maximum number of threads that are looked at.
+/// The maximum number of threads that are examined.
 const MAX_THREADS: usize = 64;
 
 /// The maximum size of a file of /proc, in bytes.
 const MAX_SIZE: u64 = 64 << 10;
 
-/// Looks at a process. Its threads have at most one call each.
-pub(super) fn look(process: (i32, &str)) -> ProcessStacks {
+/// Examines a process. Each thread has at most one call.
+pub(super) fn read(process: (i32, &str)) -> ProcessStacks {
     let folder = PathBuf::from(format!("/proc/{}/task", process.0));
     let listed = fs::read_dir(&folder).into_iter().flatten().flatten();
     let threads: Vec<i32> = listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
@@ -41,7 +42,7 @@ pub(super) fn look(process: (i32, &str)) -> ProcessStacks {
     ProcessStacks::new(process, StackMethod::Kernel, threads, main)
 }
 
-/// Returns the state of a thread in words, by proc(5)'s `stat`.
+/// Returns the state of a thread in words, from `/proc/PID/task/TID/stat` (proc(5)).
 fn state(stat: &str) -> Option<&'static str> {
     Some(match stat.rsplit_once(") ")?.1.chars().next()? {
         'R' => "a computation",
@@ -57,13 +58,13 @@ fn state(stat: &str) -> Option<&'static str> {
 mod tests {
     use std::process::{Command, Stdio};
 
-    use super::{look, state};
+    use super::{read, state};
 
     #[test]
     fn the_place_of_a_process_that_waits_is_known() {
         assert_eq!(state("7 (a) b) R 1 7"), Some("a computation"));
         let mut child = Command::new("sleep").arg("600").stdout(Stdio::null()).spawn().expect("started");
-        let found = look((i32::try_from(child.id()).expect("a number"), "sleep"));
+        let found = read((i32::try_from(child.id()).expect("a number"), "sleep"));
         child.kill().expect("killed");
         child.wait().expect("reaped");
         assert_eq!(found.threads.len(), 1);

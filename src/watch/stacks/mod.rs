@@ -1,8 +1,9 @@
 //! The stacks of all ranks: what each of them is doing now.
 //!
-//! They are read from the memory of a Python process; else by Python's `faulthandler`, if the user allows its signal; else the
-//! kernel's files tell in which of its functions a process waits. Descendants of a rank are looked at, too: a data loader that is stuck shows
-//! only in its worker process. [`collect`] is the shell.
+//! There are three means, which are tried in this order. The stacks are read from the memory of a Python process. If
+//! that fails, Python's `faulthandler` writes them, if the user allows its signal. Otherwise the kernel's files show
+//! in which kernel function a process waits. Descendants of a rank are examined too, because a data loader that is
+//! stuck is visible only in its worker process. [`collect`] does the I/O.
 
 mod call;
 mod collect;
@@ -16,7 +17,7 @@ mod rank_processes;
 pub mod text;
 
 pub use call::StackCall;
-pub use collect::Means;
+pub use collect::StackMeans;
 pub use faulthandler::Hook;
 pub use rank::RankStacks;
 pub use rank_processes::RankProcesses;

@@ -1,9 +1,9 @@
-//! The stacks of a process, as a means of reading them has found them.
+//! The stacks of a process, as one of the means has read them.
 
 use super::call::StackCall;
 use crate::event::StackMethod;
 
-/// The maximum number of threads of a process that are kept, and of calls of a thread.
+/// The maximum number of threads per process, and of calls per thread, that are kept.
 pub(super) const MAX_THREADS: usize = 64;
 pub(super) const MAX_FRAMES: usize = 100;
 
@@ -12,7 +12,7 @@ pub(super) const MAX_FRAMES: usize = 100;
 pub struct ProcessStacks {
     /// The process.
     pub pid: i32,
-    /// The name of the process, as the kernel has it.
+    /// The name of the process, as the kernel reports it.
     pub name: String,
     /// The means by which they were read.
     pub method: StackMethod,
@@ -30,7 +30,7 @@ pub struct ThreadStack {
 }
 
 impl ProcessStacks {
-    /// Makes the stacks of a process, within limits. `main` is the number of the main thread among the threads.
+    /// Makes the stacks of a process, cut to the limits. `main` is the index of the main thread among the threads.
     pub(super) fn new(
         (pid, name): (i32, &str),
         method: StackMethod,
@@ -51,7 +51,7 @@ impl ProcessStacks {
         self.threads.first().map_or(&[], |thread| &thread.frames)
     }
 
-    /// Returns true if these are calls of Python, and not of the kernel.
+    /// Returns true if these are calls of Python rather than of the kernel.
     pub fn is_python(&self) -> bool {
         self.method != StackMethod::Kernel
     }

@@ -1,4 +1,4 @@
-//! The place of a rank: which of its processes and threads tells why it does not go on.
+//! The place of a rank: the process and thread that shows why the rank does not go on.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::call::{StackCall, own_part};
 use super::process::ProcessStacks;
 use crate::event::{RankGroup, StackMethod};
 
-/// The maximum number of calls that are told of a rank.
+/// The maximum number of calls that are reported for a rank.
 const MAX_CALLS: usize = 40;
 
 /// The maximum length of the text of a call, in characters.
@@ -17,16 +17,16 @@ const MAX_CALL: usize = 200;
 pub struct RankStacks {
     /// The rank.
     pub rank: usize,
-    /// Its processes, parents before their children.
+    /// The processes of the rank, parents before their children.
     pub processes: Vec<ProcessStacks>,
-    /// The time since its last sign of life, in milliseconds.
+    /// The time since the rank's last sign of life, in milliseconds.
     pub silent_ms: u64,
 }
 
 /// Functions of libraries in which a worker without work waits.
 const IDLE: [&str; 8] = ["wait", "get", "poll", "select", "accept", "recv", "recv_bytes", "_recv"];
 
-/// Files of libraries in which the main thread waits for a worker process or a thread of its own.
+/// Files of libraries in which the main thread waits for one of its worker processes or threads.
 const DELEGATING: [&str; 8] = [
     "torch/utils/data/",
     "multiprocessing/",
@@ -39,24 +39,25 @@ const DELEGATING: [&str; 8] = [
 ];
 
 impl RankStacks {
-    /// Returns the process whose main thread stands for the rank: the first one with calls of Python, since a script can be
-    /// started by a shell.
+    /// Returns the process whose main thread represents the rank. It is the first one with Python calls, because a
+    /// shell may have started the script.
     fn main(&self) -> Option<&ProcessStacks> {
         self.processes.iter().find(|process| process.is_python()).or(self.processes.first())
     }
 
-    /// Returns the calls that tell where the rank is: of its main thread, or of the worker for which that waits.
-    fn telling(&self) -> Telling<'_> {
-        let Some(main) = self.main() else { return Telling { frames: &[], worker: None } };
+    /// Returns the calls that show where the rank is: those of its main thread, or of the worker that the main thread
+    /// waits for.
+    fn key_calls(&self) -> KeyCalls<'_> {
+        let Some(main) = self.main() else { return KeyCalls { frames: &[], worker: None } };
         let delegates = || {
             let library = main.main().iter().take_while(|frame| frame.is_of_library());
             library.into_iter().any(|frame| DELEGATING.iter().any(|part| frame.short_file().starts_with(part)))
         };
         let worker = if delegates() { self.busy_worker(main) } else { None };
-        Telling { frames: main.main(), worker }
+        KeyCalls { frames: main.main(), worker }
     }
 
-    /// Returns the calls of a worker process or thread that does something of the user's.
+    /// Returns the calls of a worker process or thread that runs the user's code.
     fn busy_worker<'a>(&'a self, main: &'a ProcessStacks) -> Option<(String, &'a [StackCall])> {
         let processes = self.processes.iter().filter(|process| process.pid != main.pid && process.is_python());
         let of_processes = processes.map(|process| (format!("process {}", process.name), process.main()));
@@ -69,11 +70,11 @@ impl RankStacks {
         })
     }
 
-    /// Returns the rank as a group of its own.
+    /// Returns a group that contains only this rank.
     pub fn summary(&self, code_dir: &Path) -> RankGroup {
-        let Telling { frames, worker } = self.telling();
+        let KeyCalls { frames, worker } = self.key_calls();
         let shown = |frames: &[StackCall]| -> Vec<String> {
-            // The calls of the user, and the innermost one of a library that says something.
+            // The user's calls, and the innermost call of a library that is informative.
             let last = frames.iter().find(|frame| !frame.passes_on());
             let told =
                 |frame: &&StackCall| !frame.is_of_library() || last.is_some_and(|last| std::ptr::eq(*frame, last));
@@ -99,7 +100,7 @@ impl RankStacks {
         RankGroup { ranks: vec![self.rank], stack, place, wait, silent_ms: self.silent_ms }
     }
 
-    /// Returns true if calls of Python are known.
+    /// Returns true if Python calls are known.
     pub fn is_python(&self) -> bool {
         self.main().is_some_and(ProcessStacks::is_python)
     }
@@ -109,18 +110,18 @@ impl RankStacks {
         self.main().map(|main| main.method)
     }
 
-    /// Returns all calls that tell where the rank is.
+    /// Returns all calls that show where the rank is.
     pub(in crate::watch) fn calls(&self) -> impl Iterator<Item = &StackCall> {
-        let Telling { frames, worker } = self.telling();
+        let KeyCalls { frames, worker } = self.key_calls();
         frames.iter().chain(worker.map_or(&[][..], |(_, frames)| frames))
     }
 }
 
-/// The calls that tell where a rank is.
-struct Telling<'a> {
-    /// Those of the main thread.
+/// The calls that show where a rank is.
+struct KeyCalls<'a> {
+    /// The calls of the main thread.
     frames: &'a [StackCall],
-    /// Those of the worker for which the main thread waits, with its name.
+    /// The calls of the worker that the main thread waits for, with the worker's name.
     worker: Option<(String, &'a [StackCall])>,
 }
 
@@ -162,7 +163,7 @@ pub(super) mod tests {
             "main (P:/lightning/trainer.py:7)",
             "<module> (/c/t.py:3)",
         ];
-        // A shell has started it.
+        // A shell has started the script.
         let mut shell = process(1, "bash", &[]);
         shell.method = StackMethod::Kernel;
         let (place, wait, stack) = summary(vec![shell, process(2, "python3", &[calls])]);
@@ -208,10 +209,10 @@ pub(super) mod tests {
         ];
         assert_eq!(stack[0], expected[0]);
         assert_eq!(stack[stack.len() - 3..], expected[2..]);
-        // Without work for any of them, the rank is where it waits.
+        // If no worker has work, the place of the rank is where its main thread waits.
         let (place, _, _) = summary(workers[..2].to_vec());
         assert_eq!(place, "main (t.py:20)");
-        // A thread can be the worker, too.
+        // The worker can also be a thread.
         let main: &[&str] = &["Thread.join (L:/threading.py:1)", "main (/c/t.py:9)"];
         let thread: &[&str] = &["load (/c/data.py:7)", "Thread._bootstrap (L:/threading.py:1002)"];
         let (place, _, _) = summary(vec![process(1, "python3", &[main, thread])]);

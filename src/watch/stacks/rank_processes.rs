@@ -6,22 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::event::{Event, EventKind, Events, Process};
-use crate::files;
 use crate::supervise::{ProcessEntry, descendants};
+use crate::system::files;
 
-/// The variables by which torchrun and implementations of MPI tell a process its rank.
+/// The variables in which torchrun and MPI implementations give a process its rank.
 const RANK_VARIABLES: [&[u8]; 4] = [b"OMPI_COMM_WORLD_RANK=", b"PMIX_RANK=", b"PMI_RANK=", b"RANK="];
 
-/// The time that reading the variables of a process may take, and their maximum size in bytes.
+/// The time limit for reading the variables of a process, and their maximum size in bytes.
 const PATIENCE: Duration = Duration::from_millis(200);
 const MAX_VARIABLES: u64 = 4 << 20;
 
-/// The processes that footplate, or a keeper of its, has started.
+/// The processes that footplate or one of its keepers has started, by process number.
 #[derive(Clone, Debug, Default)]
 pub struct RankProcesses(Arc<Mutex<BTreeMap<i32, Process>>>);
 
 impl RankProcesses {
-    /// Begins to note the processes that events tell of.
+    /// Begins to record the processes that events report.
     pub fn subscribe(events: &Events) -> RankProcesses {
         let members = RankProcesses::default();
         let noted = members.clone();
@@ -46,8 +46,8 @@ impl RankProcesses {
     }
 }
 
-/// Assigns processes to ranks: a known one to its rank, another one to the rank of its parent, or else to the rank that its
-/// variables name, if it descends from a launcher.
+/// Assigns processes to ranks. A known process belongs to its own rank, and another process to the rank of its
+/// parent. If the parent has no rank and the process descends from a launcher, its variables decide.
 fn assigned(
     known: &BTreeMap<i32, Process>,
     found: Vec<ProcessEntry>,
@@ -80,10 +80,10 @@ enum Owner {
     Launcher,
 }
 
-/// Returns the rank that the variables of a process name.
+/// Returns the rank in the variables of a process.
 fn rank_by_variables(pid: i32) -> Option<usize> {
     let path = format!("/proc/{pid}/environ");
-    // The kernel reads them from the memory of the process, which can hang as the process does.
+    // The kernel reads the variables from the memory of the process, and that can hang if the process hangs.
     let variables = files::read_within(PATIENCE, Path::new(&path), MAX_VARIABLES).ok()?;
     rank_in(&variables)
 }

@@ -12,7 +12,7 @@ use crate::redact::visible_lines;
 /// The maximum size of a text, in bytes.
 const MAX_SIZE: usize = 8 << 20;
 
-/// Returns the ranks by the places where they are.
+/// Returns the ranks, grouped by the places where they are.
 pub fn of_groups(groups: &[RankGroup]) -> String {
     let mut text = String::new();
     for group in groups {

@@ -144,6 +144,14 @@ fn names_that_cannot_be_resolved_are_named() {
     assert!(
         hints(&evidence(Ending::Exited(1), &host))[0].starts_with("the name of the host algo-2 could not be resolved")
     );
+    let meeting = raising(
+        "torch.distributed.DistNetworkError: The client socket has failed to connect to any network address of (algo-2, 7777). The IPv4 network address of algo-2 cannot be retrieved (gai error: -2 - Name or service not known).",
+    );
+    let found = hints(&evidence(Ending::Exited(1), &meeting));
+    assert!(
+        found.iter().any(|hint| hint.starts_with("the name of the host algo-2 could not be resolved")),
+        "{found:?}"
+    );
     assert_no_hint(&[
         "ValueError: could not resolve the name of layer conv1",
         "omegaconf.errors.InterpolationResolutionError: could not resolve 'data.path'",

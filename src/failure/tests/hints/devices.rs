@@ -215,7 +215,7 @@ fn a_fault_of_the_hardware_calls_for_another_instance() {
         let hints = of(Ending::Exited(1), &(record(xid) + &fails));
         assert!(hints[0].contains(&format!("Xid {xid}, a hardware fault")), "{hints:#?}");
     }
-    // Programs cause these, and another error has another reason.
+    // Programs cause some of these records, and an unrelated error has another reason.
     for stderr in [record(13) + &fails, record(31) + &fails, record(48) + &raising("ValueError: fold 3 is empty")] {
         assert_eq!(of(Ending::Exited(1), &stderr), [""; 0], "{stderr}");
     }
@@ -224,7 +224,7 @@ fn a_fault_of_the_hardware_calls_for_another_instance() {
 
 #[test]
 fn one_cause_of_an_error_of_cuda_has_one_hint() {
-    // torch ends every error of CUDA with this advice.
+    // torch adds this advice to every error of CUDA.
     let advice = "CUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace below might be incorrect.\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1\nCompile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.";
     for (error, words) in [
         ("CUDA error: uncorrectable ECC error encountered", "a hardware fault"),

@@ -1,4 +1,4 @@
-//! Hints that follow from what the machine measured, and from the ending of the process.
+//! Hints that follow from measurements of the machine and from the ending of the process.
 
 use super::{evidence, hints, of, text};
 use crate::event::Ending;
@@ -58,7 +58,7 @@ fn shared_memory_is_named_for_bus_errors_and_data_loaders() {
             "{said}"
         );
     }
-    // Data that is stored there does not show that it is full.
+    // A path in shared memory does not show that shared memory is full.
     let kept = "loading /dev/shm/train.bin\nTraceback (most recent call last):\n  File \"/dev/shm/code/train.py\", line 3, in <module>\n    read('/dev/shm/train.bin')\nValueError: bad header in /dev/shm/train.bin\n";
     assert_eq!(of(Ending::Exited(1), kept), [""; 0]);
     let mut evidence = evidence(Ending::Signaled(7), "");

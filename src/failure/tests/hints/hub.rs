@@ -1,4 +1,4 @@
-//! Hints about hubs of models and data, and trackers of experiments.
+//! Hints about hubs of models and data, and about services that track experiments.
 
 use super::{assert_hints, assert_no_hint};
 

@@ -39,7 +39,7 @@ fn a_module_that_looks_like_the_users_own_is_not_to_be_installed() {
             "{hints:#?}"
         );
     }
-    // Python found the package: what lacks is a part of it.
+    // Python found the package, but not a module in it.
     assert!(
         raised("ModuleNotFoundError: No module named 'helpers.augment'")[0]
             .starts_with("helpers was found, but has no module augment; if it is yours, put helpers/augment.py")

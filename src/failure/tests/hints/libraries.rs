@@ -21,7 +21,7 @@ fn a_missing_library_is_named_with_the_package_that_has_it() {
     .map(|(name, words)| (missing(name), words))
     .to_vec();
     assert_hints(&texts.iter().map(|(text, words)| (text.as_str(), *words)).collect::<Vec<_>>());
-    // The loader's exit code is the shell's for a program that was not found.
+    // The loader ends with the exit code that a shell uses for a program that was not found.
     let loader = "./m: error while loading shared libraries: libfoo.so: cannot open shared object file: No such file or directory\n";
     assert_eq!(
         of(Ending::Exited(127), loader),

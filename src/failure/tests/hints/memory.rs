@@ -80,7 +80,7 @@ fn the_end_of_a_worker_is_told_by_its_own_words() {
             "Ray killed a task",
         ),
     ]);
-    // The worker ended with an exit code of its own: nobody killed it.
+    // The worker ended with its own exit code, so it was not killed.
     for ended in [
         "RuntimeError: DataLoader worker (pid 71) exited unexpectedly with exit code 1. Details are lost.",
         "RuntimeError: worker 3 Killed (signal 9)",
@@ -125,7 +125,7 @@ fn a_refused_allocation_is_named_with_its_size() {
             "on the CPU, not on a GPU",
         ),
     ]);
-    // The script's own limits, and room for thread-local data.
+    // These errors are about limits of the script, and about space for thread-local data.
     assert_no_hint(&[
         "MemoryError: the cache holds at most 100 entries",
         "ValueError: unable to allocate 3 workers to 2 hosts",

@@ -1,7 +1,7 @@
-//! Hints: each is given if the evidence supports it, and only then.
+//! Hints: each hint is given if the evidence supports it, and only then.
 //!
-//! The texts are those of real libraries and programs, in the wordings of several releases. Each table has texts that lead to
-//! a hint, and similar ones that must not.
+//! The texts are those of real libraries and programs, in the wordings of several releases. Each table has texts that
+//! lead to a hint, and similar texts that must not lead to one.
 
 mod cloud;
 mod devices;
@@ -10,11 +10,13 @@ mod hub;
 mod imports;
 mod libraries;
 mod memory;
+mod mentions;
 mod models;
 mod peers;
 mod programs;
 mod start;
 mod versions;
+mod wordless;
 
 use super::{evidence, text};
 use crate::event::Ending;
@@ -41,7 +43,8 @@ fn raised(message: &str) -> Vec<String> {
     of(Ending::Exited(1), &raising(message))
 }
 
-/// Asserts that a script which ends with each of these exceptions gets a hint with the words beside it, as its first one.
+/// Asserts that a script that ends with one of these exceptions gets a first hint that contains the words beside the
+/// exception.
 fn assert_hints(table: &[(&str, &str)]) {
     for (message, words) in table {
         let hints = raised(message);
@@ -50,7 +53,7 @@ fn assert_hints(table: &[(&str, &str)]) {
     }
 }
 
-/// Asserts that a script which ends with one of these exceptions gets no hint.
+/// Asserts that a script that ends with one of these exceptions gets no hint.
 fn assert_no_hint(messages: &[&str]) {
     for message in messages {
         assert_eq!(raised(message), [""; 0], "{message}");
@@ -99,7 +102,7 @@ fn an_exception_that_only_quotes_an_error_has_no_hint() {
             assert_eq!(raised(&format!("{name}: row 7 of the log: {quoted}")), [""; 0], "{name}: {quoted}");
         }
     }
-    // The error that led to it counts.
+    // The error that led to this one counts.
     let wrapped = raising("RuntimeError: CUDA error: device-side assert triggered")
         + "\nThe above exception was the direct cause of the following exception:\n\n"
         + &raising("ValueError: evaluation failed");

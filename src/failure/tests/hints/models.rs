@@ -1,4 +1,4 @@
-//! Hints about models of PyTorch and checkpoints of them.
+//! Hints about models of PyTorch and about checkpoints of them.
 
 use super::evidence;
 use super::{assert_hints, assert_no_hint, hints, of};

@@ -30,9 +30,9 @@ fn an_error_of_nccl_is_explained_by_its_log() {
         let hints = of(Ending::Exited(1), &format!("{logged}\n{}", raising(SYSTEM_ERROR)));
         assert!(hints.len() == 1 && hints[0].contains(words), "{logged}: {hints:#?}");
     }
-    // No connection was lost, and no other rank knows more.
+    // The hint does not claim that a connection was lost, or that another rank has more information.
     assert!(!raised(SYSTEM_ERROR)[0].contains("lost"));
-    // A warning of NCCL explains no error of the script.
+    // A warning of NCCL does not explain an error of the script.
     let warned = format!(
         "a:1:2 [0] NCCL WARN NET/OFI Request completed with error. RC: 21.\n{}",
         raising("ValueError: fold 3 is empty")

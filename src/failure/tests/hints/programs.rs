@@ -49,6 +49,10 @@ fn limits_of_the_system_are_named() {
             "LANG=C.UTF-8",
         ),
         ("_pickle.UnpicklingError: invalid load key, 'v'.", "incomplete or of another format"),
+        (
+            "safetensors._safetensors_rust.SafetensorError: Error while deserializing header: header too large",
+            "incomplete or of another format",
+        ),
     ]);
     assert_eq!(
         of(Ending::Signaled(25), ""),
@@ -126,13 +130,13 @@ fn programs_of_other_languages_have_a_remedy() {
 
 #[test]
 fn what_ended_a_program_is_claimed_only_as_far_as_it_is_known() {
-    // xargs has the exit code of timeout(1).
+    // xargs uses the exit code of timeout(1).
     assert_eq!(of(Ending::Exited(124), "xargs: sh: exited with status 255; aborting\n"), [""; 0]);
     // timeout(1) sent the signal.
     let sent =
         of(Ending::Exited(137), "timeout: sending signal KILL to command ‘python3’\nrun.sh: line 2: 71 Killed\n");
     assert_eq!(sent, ["timeout(1) ended a program after its time limit; raise the limit, or find what hangs"]);
-    // Ray lists what may have happened.
+    // Ray lists possible causes.
     let guessed = "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.\nThere are some potential root causes. (1) The process is killed by SIGKILL by OOM killer due to high memory usage.";
     let hints = raised(guessed);
     assert!(

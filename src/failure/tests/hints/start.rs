@@ -53,7 +53,7 @@ fn a_variable_that_nobody_set_is_to_be_set_in_the_job() {
         hints(&evidence(Ending::Exited(1), environ))[0]
             .starts_with("the variable HF_TOKEN is not set in the container; set it in the job's environment")
     );
-    // A key of another dictionary.
+    // The key belongs to another dictionary.
     assert_no_hint(&["KeyError: 'HF_TOKEN'"]);
 }
 
@@ -88,7 +88,7 @@ fn a_channel_that_the_job_lacks_is_answered_by_those_that_it_has() {
     }
     let file = raising("FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/input/data/valid/x.csv'");
     assert!(hint(&["train"], &file).starts_with("the job has no channel valid, only train"));
-    // The channel exists: another process lost its variable, or the file lacks.
+    // The channel exists. Either another process lost its variable, or only the file is missing.
     for present in [
         raising("KeyError: 'SM_CHANNEL_TRAIN'"),
         raising("FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/input/data/train/x.csv'"),
@@ -114,13 +114,17 @@ fn a_hyperparameter_that_the_script_does_not_accept_is_named() {
         "the hyperparameter learning_rate becomes the argument --learning_rate, which the script does not accept; add it to the script's parser (or use \
          parse_known_args), or remove the hyperparameter"
     );
-    // The argument comes from elsewhere.
+    // The argument does not come from a hyperparameter.
     assert_eq!(hint(&["epochs"], command, &unknown), "");
     let click =
         "Usage: train.py [OPTIONS]\nTry 'train.py --help' for help.\n\nError: No such option: --learning_rate\n";
     assert!(hint(&["learning_rate"], command, click).starts_with("the hyperparameter learning_rate becomes"));
     let absl = "FATAL Flags parsing error: Unknown command line flag 'learning_rate'\nPass --helpshort or --helpfull to see help on flags.\n";
     assert!(hint(&["learning_rate"], command, absl).starts_with("the hyperparameter learning_rate becomes"));
+    let ambiguous = format!(
+        "{usage}train.py: error: ambiguous option: --learning_rate could match --learning_rate_a, --learning_rate_b\n"
+    );
+    assert!(hint(&["learning_rate"], command, &ambiguous).starts_with("the hyperparameter learning_rate becomes"));
     let getopt = raising("getopt.GetoptError: option --learning_rate not recognized");
     assert!(hint(&["learning_rate"], command, &getopt).starts_with("the hyperparameter learning_rate becomes"));
     let value = "FATAL Flags parsing error: flag --learning_rate=high: could not convert string to float: 'high'\nPass --helpshort or --helpfull to see help on flags.\n";
@@ -147,6 +151,6 @@ fn a_hyperparameter_that_the_script_does_not_accept_is_named() {
         hint(&[], "python3 train.py", &required)
             .starts_with("the script requires --epochs, and the job has no hyperparameter epochs")
     );
-    // Another program of the script asks for it.
+    // Another program that the script runs requires the argument.
     assert_eq!(hint(&[], "python3 train.py", &required.replace("train.py", "convert.py")), "");
 }

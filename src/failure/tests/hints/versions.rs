@@ -1,4 +1,4 @@
-//! Hints about names of other versions, about children that crashed, and about files and headers that are not what they should be.
+//! Hints about names of other versions, crashed child processes, and files and headers with the wrong content.
 
 use super::{assert_hints, assert_no_hint, hints, of, raised, raising};
 use crate::event::Ending;
@@ -124,6 +124,9 @@ fn a_header_that_a_compiler_did_not_find_is_named() {
 
 #[test]
 fn a_script_that_asks_for_input_is_told_that_a_job_has_no_terminal() {
-    assert_hints(&[("EOFError: EOF when reading a line", "a job has no terminal")]);
+    assert_hints(&[
+        ("EOFError: EOF when reading a line", "a job has no terminal"),
+        ("bdb.BdbQuit", "a breakpoint() is left in the code"),
+    ]);
     assert_no_hint(&["EOFError", "EOFError: the file ended early"]);
 }

@@ -33,7 +33,7 @@ const FILES: [(&str, &str); 6] = [
     ),
 ];
 
-/// The index of the checkpoint file, whose errors are only warnings.
+/// The index of the checkpoint file, whose errors only cause warnings.
 const OPTIONAL: usize = 3;
 
 /// Reads the files of a job; the one with the index `changed` contains `content`.
@@ -106,7 +106,7 @@ proptest! {
         let mut content = FILES[changed].1.as_bytes().to_vec();
         for (index, byte, inserted) in changes {
             let at = index.index(content.len());
-            // Most bytes are those of JSON, so that not every change leads to the same error.
+            // Most bytes are characters of JSON, so that changes lead to different errors.
             let byte = if byte < 192 { b"\"\\{}[]:,0-e nt\x00"[usize::from(byte) % 15] } else { byte };
             if inserted {
                 content.insert(at, byte);

@@ -1,11 +1,11 @@
-//! The rules by which the files become a job, each with its edge cases.
+//! The rules for turning the files into a job, each with its edge cases.
 
 use std::fs;
 use std::path::Path;
 
 use crate::job::config::{Config, ConfigError, base_paths, is_absent, is_there, read};
+use crate::job::python::{Dict, Separators, Value};
 use crate::job::{Paths, Variables};
-use crate::python::{Dict, Separators, Value};
 
 const HYPERPARAMETERS: &str = "input/config/hyperparameters.json";
 const RESOURCES: &str = "input/config/resourceconfig.json";
@@ -51,7 +51,7 @@ impl Files {
         read(self.paths(), &variables.into_iter().collect::<Variables>())
     }
 
-    /// Reads the files, of which the one at `file` must be refused for this problem.
+    /// Reads the files, and checks that the one at `file` is refused because of this problem.
     #[track_caller]
     fn refused(&self, file: &str, problem: &str) {
         let error = self.read().expect_err(problem);
@@ -178,10 +178,10 @@ fn files_that_could_block_the_job_are_refused() {
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
     files.refused(CHANNELS, "cannot be read: it is a FIFO (a named pipe), not a regular file");
     fs::remove_file(&path).expect("removed");
-    // A sparse file: nothing of it is read.
-    let too_large = (256 << 20) + 1;
+    // A sparse file, of which nothing is read.
+    let too_large = (32 << 20) + 1;
     fs::File::create(&path).expect("a file").set_len(too_large).expect("sized");
-    files.refused(CHANNELS, &format!("cannot be read: it has {too_large} bytes, more than 268435456"));
+    files.refused(CHANNELS, &format!("cannot be read: it has {too_large} bytes, more than 33554432"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{Before, PatternError, Translator};
 /// A member of a character class.
 enum Member {
     Character(char),
-    /// A class within the class, as the crate writes it.
+    /// A class within the class, in the crate's syntax.
     Class(&'static str),
 }
 
@@ -76,7 +76,7 @@ impl Translator {
         }
     }
 
-    /// Returns the members of a class such as `\d`, as they stand in a class of the crate.
+    /// Returns the members of a class such as `\d`, in the syntax of the crate's classes.
     fn shorthand(&self, letter: char) -> Option<&'static str> {
         Some(match (letter, self.is_ascii) {
             ('d', false) => r"\d",

@@ -1,15 +1,15 @@
-//! The advice of all hosts: each item once.
+//! The advice from all hosts, with each item once.
 
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{AdviceView, RunView};
 use crate::observe::report::words::names;
 
-/// Kinds of advice about what can end a job.
+/// The kinds of advice about conditions that can end a job.
 const GRAVE: [&str; 6] = ["memory", "memory-growth", "shm", "disk", "metric-not-finite", "not-finite"];
 
 /// Adds the advice, if there is any.
 pub(super) fn add(page: &mut Html, run: &RunView) {
-    // Each kind is shown once, with the hosts that said it.
+    // Each kind is shown once, with the hosts that gave it.
     let mut items: Vec<(&AdviceView, Vec<String>)> = Vec::new();
     for host in &run.hosts {
         for advice in &host.advice {
@@ -29,7 +29,9 @@ pub(super) fn add(page: &mut Html, run: &RunView) {
         let place = if run.hosts.len() > 1 { format!(" ({})", names(hosts)) } else { String::new() };
         html!(page, "<li class=\"{}\"><b>{}{}</b>", class, sentence(&advice.text), place);
         if let Some(evidence) = &advice.evidence {
-            html!(page, "<p>{}</p>", sentence(evidence));
+            // Evidence about a metric begins with its name.
+            let evidence = if advice.kind.starts_with("metric-") { evidence.clone() } else { sentence(evidence) };
+            html!(page, "<p>{}</p>", evidence);
         }
         if !advice.remedy.is_empty() {
             html!(page, "<p class=\"do\">{}</p>", sentence(&advice.remedy));
@@ -39,7 +41,7 @@ pub(super) fn add(page: &mut Html, run: &RunView) {
     html!(page, "</ul></section>\n");
 }
 
-/// Returns a text with a capital at its beginning, unless its first word is a name.
+/// Returns a text with a capital first letter.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     match letters.next() {

@@ -1,4 +1,4 @@
-//! Several jobs side by side: a table of what differs, and their curves on common axes.
+//! Several jobs side by side: a table of their differences, and their curves on common axes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use crate::observe::report::words::{count, date, duration, number, shortened};
 use super::first::{add_failure, add_sign, add_theme_button, title};
 use super::plot::{COLOURS, Plot, PlotAxis, PlotCurve};
 use super::strip::{self, Names};
-use super::tiles::{Better, better, main_metric};
+use super::tiles::{BetterDirection, better, main_metric};
 use super::verdict::{PageStatus, status, verdict};
 
-/// The maximum number of hyperparameters with a column.
+/// The maximum number of hyperparameters that have a column.
 const MOST_COLUMNS: usize = 12;
 
 /// Adds the page of several jobs.
@@ -51,7 +51,7 @@ pub(super) fn add(page: &mut Html, runs: &[RunView], now: f64) {
             "<div><h1>Best: <span>{}</span> with {}</h1><p>{} of all, by {}. {}.</p></div>",
             names[*at],
             number(*value),
-            if better(metric) == Some(Better::Lower) { "The lowest" } else { "The highest" },
+            if better(metric) == Some(BetterDirection::Lower) { "The lowest" } else { "The highest" },
             metric,
             ends.join(", ")
         ),
@@ -64,7 +64,7 @@ pub(super) fn add(page: &mut Html, runs: &[RunView], now: f64) {
     add_each(page, runs, &names, now);
 }
 
-/// Returns names that tell the jobs apart: without the words that all have in common at their beginning.
+/// Returns names that distinguish the jobs. Words that all names begin with are removed.
 fn names(runs: &[RunView]) -> Vec<String> {
     let full: Vec<String> = runs.iter().map(title).collect();
     let distinct: BTreeSet<&String> = full.iter().collect();
@@ -92,8 +92,8 @@ fn best(runs: &[RunView]) -> Option<(usize, String, f64)> {
     let values = runs.iter().enumerate().filter_map(|(at, run)| Some((at, best_value(metric(run, name)?, better)?)));
     let best = values.reduce(|one, other| {
         let is_better = match better {
-            Better::Lower => other.1 < one.1,
-            Better::Higher => other.1 > one.1,
+            BetterDirection::Lower => other.1 < one.1,
+            BetterDirection::Higher => other.1 > one.1,
         };
         if is_better { other } else { one }
     })?;
@@ -104,10 +104,10 @@ fn metric<'a>(run: &'a RunView, name: &str) -> Option<&'a MetricView> {
     run.metrics.iter().find(|metric| metric.name == name)
 }
 
-fn best_value(metric: &MetricView, better: Better) -> Option<f64> {
+fn best_value(metric: &MetricView, better: BetterDirection) -> Option<f64> {
     match better {
-        Better::Lower => metric.facts.min,
-        Better::Higher => metric.facts.max,
+        BetterDirection::Lower => metric.facts.min,
+        BetterDirection::Higher => metric.facts.max,
     }
 }
 
@@ -174,11 +174,11 @@ fn hyperparameter<'a>(run: &'a RunView, name: &str) -> Option<&'a str> {
     run.lead().hyperparameters.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
 }
 
-/// Returns the hyperparameters that are not the same in all jobs.
+/// Returns the hyperparameters that differ between jobs.
 fn differing(runs: &[RunView]) -> Vec<String> {
     let mut names: Vec<&String> = Vec::new();
     for (name, _) in runs.iter().flat_map(|run| &run.lead().hyperparameters) {
-        // Those of the platform tell where a job is, not what it does.
+        // The platform's own hyperparameters describe where a job is, not what it does.
         if !names.contains(&name) && !name.starts_with("sagemaker_") {
             names.push(name);
         }
@@ -213,15 +213,15 @@ fn add_metrics(page: &mut Html, runs: &[RunView], names: &[String]) {
                 points.map(|(time, value)| (run.since_start(time), value)).collect()
             }
         };
-        let says = match better(name) {
-            Some(Better::Lower) => "Lower is better.",
-            Some(Better::Higher) => "Higher is better.",
+        let sentence = match better(name) {
+            Some(BetterDirection::Lower) => "Lower is better.",
+            Some(BetterDirection::Higher) => "Higher is better.",
             None => "",
         };
         let axis = if by_step { PlotAxis::Step } else { PlotAxis::Time };
         add_plot(
             page,
-            (format!("metric-{at}"), name.clone(), says.to_owned()),
+            (format!("metric-{at}"), name.clone(), sentence.to_owned()),
             axis,
             runs.iter().map(curve).zip(names),
             "",
@@ -273,7 +273,7 @@ fn add_hardware(page: &mut Html, runs: &[RunView], names: &[String]) {
 
 fn add_plot<'a>(
     page: &mut Html,
-    (key, title, says): (String, String, String),
+    (key, title, sentence): (String, String, String),
     axis: PlotAxis,
     curves: impl Iterator<Item = (Vec<Point>, &'a String)>,
     unit: &'static str,
@@ -289,7 +289,7 @@ fn add_plot<'a>(
     let range = (from, places().fold(from, f64::max));
     let peak = || curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1)).fold(1e-3, f64::max);
     let height = full.map(|full| (0.0, full.unwrap_or_else(peak)));
-    Plot { key, title, says, axis, range, height, unit, curves, limit: None }.add_to(page);
+    Plot { key, title, sentence, axis, range, height, unit, curves, limit: None }.add_to(page);
 }
 
 /// Adds a section for each job, with its failure and its phases.

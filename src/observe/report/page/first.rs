@@ -10,7 +10,7 @@ use super::verdict::{PageStatus, machines, verdict};
 /// Adds the first screen.
 pub(super) fn add(page: &mut Html, run: &RunView, now: f64) {
     let verdict = verdict(run, now);
-    let (class, _) = look(verdict.status);
+    let (class, _) = appearance(verdict.status);
     let mut facts = machines(run);
     facts.push(date(run.span.0));
     html!(page, "<header class=\"{}\"><div class=\"in\"><p class=\"job\"><b>{}</b>", class, title(run));
@@ -38,8 +38,8 @@ pub(super) fn title(run: &RunView) -> String {
     lead.job.clone().or_else(|| lead.command.clone()).unwrap_or_else(|| run.place.clone())
 }
 
-/// Returns the class of a status, and the path of its sign.
-fn look(status: PageStatus) -> (&'static str, &'static str) {
+/// Returns the class of a status, and the SVG path of its symbol.
+fn appearance(status: PageStatus) -> (&'static str, &'static str) {
     match status {
         PageStatus::Completed => ("ok", "m7.6 12.4 3 3 6-6.4"),
         PageStatus::Failed => ("bad", "m8.5 8.5 7 7m0-7-7 7"),
@@ -49,16 +49,16 @@ fn look(status: PageStatus) -> (&'static str, &'static str) {
     }
 }
 
-/// Adds the sign of a status. The words beside it say the same.
+/// Adds the symbol of a status. The words beside it have the same meaning.
 pub(super) fn add_sign(page: &mut Html, status: PageStatus) {
     html!(
         page,
         "<svg class=\"sign\" viewBox=\"0 0 24 24\" aria-hidden=\"true\"><circle cx=\"12\" cy=\"12\" r=\"10\"/><path d=\"{}\"/></svg>",
-        look(status).1
+        appearance(status).1
     );
 }
 
-/// Adds the button that switches between light and dark, which only a script can do.
+/// Adds the button that switches between light and dark, which needs the script.
 pub(super) fn add_theme_button(page: &mut Html) {
     html!(
         page,
@@ -66,7 +66,7 @@ pub(super) fn add_theme_button(page: &mut Html) {
     );
 }
 
-/// Adds the text of the failure, to be copied, with the remedies.
+/// Adds the text of the failure and the remedies, with a way to copy them.
 pub(super) fn add_failure(page: &mut Html, run: &RunView) {
     let Some(failure) = &run.lead().failure else { return };
     html!(page, "<section class=\"why\" aria-label=\"The failure\"><div class=\"copied\"><pre>{}</pre>", failure.text);
@@ -79,7 +79,7 @@ pub(super) fn add_failure(page: &mut Html, run: &RunView) {
     html!(page, "</div><button type=\"button\" class=\"copy js\">Copy</button></section>");
 }
 
-/// Adds what the page cannot show: hosts without a record, and files that cannot be read.
+/// Adds a list of the gaps in the page: hosts without a record, and files that cannot be read.
 fn add_gaps(page: &mut Html, run: &RunView) {
     if run.missing.is_empty() && run.problems.is_empty() {
         return;

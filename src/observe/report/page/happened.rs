@@ -1,4 +1,4 @@
-//! The list of what happened when.
+//! The list of events with their times.
 
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{HostView, RankView, RunView};
@@ -10,10 +10,10 @@ use super::verdict::{ending, is_failed};
 /// The maximum number of entries.
 const MOST: usize = 60;
 
-/// The time of silence before an end that is worth an entry, in seconds.
+/// The minimum time of silence before an end that is listed, in seconds.
 const SILENCE: f64 = 30.0;
 
-/// The maximum number of ranks that are listed one by one.
+/// The maximum number of ranks that are listed individually.
 const SINGLE_RANKS: usize = 8;
 
 /// An entry.
@@ -21,7 +21,7 @@ struct Entry {
     at: f64,
     who: String,
     text: String,
-    /// True if it is a reason for the end of the job.
+    /// True if it is a reason why the job ended.
     is_key: bool,
 }
 
@@ -167,7 +167,7 @@ fn of_stops(run: &RunView, entries: &mut Vec<Entry>) {
             (at, format!("what still ran was killed{because}"))
         });
         for (at, text) in stop.at.map(|at| (at, text)).into_iter().chain(killed) {
-            // The hosts of a job are told alike.
+            // The hosts of a job often have equal entries, so an entry is listed for at most two hosts.
             if shown.iter().filter(|(_, known)| *known == text).count() < 2 {
                 shown.push((host.name.clone(), text.clone()));
                 entries.push(Entry { is_key: stop.by == "signal", ..entry(at, &host.name, text) });

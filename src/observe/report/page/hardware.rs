@@ -1,4 +1,4 @@
-//! The use of the hardware: a strip of all GPUs, and a plot for each resource.
+//! The hardware utilization: a strip of all GPUs, and a plot for each resource.
 
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{DeviceRow, PanelView, RunView};
@@ -13,7 +13,7 @@ use super::tiles::odd_device;
 /// The maximum number of rows of the strip.
 const MOST_ROWS: usize = 64;
 
-/// The maximum number of rows that are high enough for a name each.
+/// The maximum number of rows that are high enough for names.
 const NAMED_ROWS: usize = 32;
 
 /// Adds the section of the hardware.
@@ -118,13 +118,13 @@ fn plot(run: &RunView, panel: &PanelView) -> Plot {
         points: shift(points),
     });
     let limit = panel.limit.filter(|_| resource.full.is_none());
-    // A limit far above would press the curves to the floor.
+    // A limit far above the curves would flatten them.
     let is_near = |limit: &f64| *limit <= 3.0 * panel.peak;
     let top = resource.full.unwrap_or_else(|| limit.filter(is_near).unwrap_or(0.0).max(panel.peak).max(1e-3));
     Plot {
         key: resource.key.to_owned(),
         title: resource.title.to_owned(),
-        says: says(run, panel, limit),
+        sentence: sentence(run, panel, limit),
         axis: PlotAxis::Time,
         range: (0.0, run.length()),
         height: Some((0.0, top)),
@@ -135,7 +135,7 @@ fn plot(run: &RunView, panel: &PanelView) -> Plot {
 }
 
 /// Returns the sentence about a resource.
-fn says(run: &RunView, panel: &PanelView, limit: Option<f64>) -> String {
+fn sentence(run: &RunView, panel: &PanelView, limit: Option<f64>) -> String {
     let unit = panel.resource.unit;
     match (panel.resource.key, limit) {
         ("cpu", _) => {

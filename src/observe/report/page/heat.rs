@@ -1,4 +1,4 @@
-//! Strips of many GPUs: a picture with a row for each and a column for each part of the time.
+//! Strips of many GPUs: an image with a row for each GPU and a column for each part of the time.
 
 use std::io::Write;
 
@@ -13,20 +13,20 @@ use crate::observe::report::thin::Point;
 /// The number of columns of a strip.
 const COLUMNS: usize = 240;
 
-/// The number of shades. Shade 0 says that nothing is known.
+/// The number of shades. Shade 0 means that nothing is known.
 const SHADES: u8 = 16;
 
-/// The colour of what is known: the deeper, the busier. It can be seen on white and on black.
+/// The colour of known values. A deeper colour means a higher value. It is visible on white and on black.
 const BLUE: [u8; 3] = [0x34, 0x72, 0xd9];
 
 const GREY: [u8; 4] = [0x80, 0x80, 0x80, 0x38];
 
-/// Returns a picture of rows of values, 0 to 100, over the time from `start` to `end`, as a URL that holds it.
+/// Returns an image of rows of values from 0 to 100, over the time from `start` to `end`, as a data URL.
 pub(super) fn picture<'a>(rows: impl ExactSizeIterator<Item = &'a [Point]>, (start, end): (f64, f64)) -> String {
     let height = rows.len();
     let mut pixels = Vec::with_capacity(height * (COLUMNS + 1));
     for row in rows {
-        // Each row of a PNG begins with its filter: none.
+        // Each row of a PNG begins with the number of its filter. 0 means none.
         pixels.push(0);
         pixels.extend(shades(row, start, end));
     }
@@ -48,7 +48,7 @@ fn shades(row: &[Point], start: f64, end: f64) -> [u8; COLUMNS] {
     let known = row.first().zip(row.last()).map(|(first, last)| column(first.0)..=column(last.0));
     let mut before = 0;
     for at in known.into_iter().flatten() {
-        // Between two samples, the one before holds.
+        // Between two samples, the earlier one applies.
         if let (sum, count @ 1..) = sums[at] {
             let share = (sum / f64::from(count) / 100.0).clamp(0.0, 1.0);
             before = 1 + (share * f64::from(SHADES - 2)).round() as u8;
@@ -58,10 +58,10 @@ fn shades(row: &[Point], start: f64, end: f64) -> [u8; COLUMNS] {
     shades
 }
 
-/// Returns a PNG of the shades, one byte for each.
+/// Returns a PNG of the shades, with one byte for each pixel.
 fn png(pixels: &[u8], width: u32, height: u32) -> Vec<u8> {
     let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
-    // Eight bits for each pixel, which is a number in the palette.
+    // Each pixel has eight bits, which are an index into the palette.
     let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 3, 0, 0, 0]].concat();
     chunk(&mut file, b"IHDR", &header);
     let colours = (0..SHADES).flat_map(|shade| if shade == 0 { [GREY[0], GREY[1], GREY[2]] } else { BLUE });

@@ -6,7 +6,7 @@ use crate::observe::report::scale::extent;
 use crate::observe::report::words::{count, grouped, number};
 
 use super::plot::{Plot, PlotAxis, PlotCurve};
-use super::tiles::{Better, better, main_metric};
+use super::tiles::{BetterDirection, better, main_metric};
 
 /// Adds the section of metrics.
 pub(super) fn add(page: &mut Html, run: &RunView) {
@@ -25,7 +25,7 @@ pub(super) fn add(page: &mut Html, run: &RunView) {
         "<span class=\"js\"> Move over a curve, or use the arrow keys, to read values.</span></p><div class=\"charts\">"
     );
     let with_curves = || run.metrics.iter().filter(|metric| metric.curves.iter().any(|(_, curve)| !curve.is_empty()));
-    // One axis for all, so that one moment is marked in all of them.
+    // All plots share one axis, so that a moment is at one position in all of them.
     let steps = with_curves().filter(|metric| metric.by_step).flat_map(|metric| &metric.curves);
     let steps = steps.flat_map(|(_, curve)| curve.iter().map(|point| point.0));
     let range = steps.fold((f64::MAX, f64::MIN), |(from, to), step| (from.min(step), to.max(step)));
@@ -56,7 +56,7 @@ fn plot(run: &RunView, metric: &MetricView, at: usize, steps: (f64, f64)) -> Plo
     Plot {
         key: format!("metric-{at}"),
         title: metric.name.clone(),
-        says: says(run, metric),
+        sentence: sentence(run, metric),
         axis,
         range,
         height: None,
@@ -67,15 +67,15 @@ fn plot(run: &RunView, metric: &MetricView, at: usize, steps: (f64, f64)) -> Plo
 }
 
 /// Returns the sentence about a metric.
-fn says(run: &RunView, metric: &MetricView) -> String {
+fn sentence(run: &RunView, metric: &MetricView) -> String {
     let facts = &metric.facts;
     let mut parts = Vec::new();
     if run.objective().is_some_and(|objective| objective.name == metric.name) {
         parts.push("The tuning objective.".to_owned());
     }
     let best = match better(&metric.name) {
-        Some(Better::Lower) => facts.min.map(|least| format!(", lowest {}", number(least))),
-        Some(Better::Higher) => facts.max.map(|greatest| format!(", highest {}", number(greatest))),
+        Some(BetterDirection::Lower) => facts.min.map(|least| format!(", lowest {}", number(least))),
+        Some(BetterDirection::Higher) => facts.max.map(|greatest| format!(", highest {}", number(greatest))),
         None => None,
     };
     let extent = extent(metric.curves.iter().flat_map(|(_, curve)| curve));

@@ -1,4 +1,4 @@
-//! The page, made of the plain data of jobs. Each file has one part of it.
+//! The page, made from the plain data of jobs. Each file here makes one part of the page.
 
 mod about;
 mod advice;
@@ -27,7 +27,7 @@ use super::words::{count, date};
 /// The style of the page.
 const STYLE: &str = include_str!("style.css");
 
-/// The script of the page, which only adds comfort.
+/// The script of the page, which the page also works without.
 const SCRIPT: &str = include_str!("script.js");
 
 /// Returns the page about one job, or the page that compares several. `now` is the time in Unix seconds.
@@ -76,8 +76,8 @@ pub(super) fn page(runs: &[RunView], now: f64) -> String {
     page.into_text()
 }
 
-/// Returns the policy: nothing is loaded from anywhere, and only this style and this script have an effect. The pictures are in
-/// the page itself.
+/// Returns the content security policy. Nothing is loaded from anywhere, only this style and this script have an
+/// effect, and the images are in the page itself.
 fn policy() -> String {
     let digest = |text: &str| STANDARD.encode(digest::digest(&digest::SHA256, text.as_bytes()));
     format!(

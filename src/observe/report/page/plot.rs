@@ -7,7 +7,7 @@ use crate::observe::report::scale::{Axis, extent};
 use crate::observe::report::thin::Point;
 use crate::observe::report::words::{clock, exact, number, shortened};
 
-/// The number of colours of curves. Further curves use them again.
+/// The number of different colours for curves. Further curves repeat them.
 pub(super) const COLOURS: usize = 8;
 
 /// The meaning of the x axis.
@@ -23,7 +23,7 @@ pub(super) enum PlotAxis {
 #[derive(Clone, Debug)]
 pub(super) struct PlotCurve {
     pub(super) name: String,
-    /// The number of its colour.
+    /// The index of its colour.
     pub(super) colour: usize,
     pub(super) points: Vec<Point>,
 }
@@ -35,15 +35,15 @@ pub(super) struct Plot {
     pub(super) key: String,
     pub(super) title: String,
     /// The sentence below the title.
-    pub(super) says: String,
+    pub(super) sentence: String,
     pub(super) axis: PlotAxis,
     /// The range of the x axis.
     pub(super) range: (f64, f64),
-    /// The range of the y axis, if it does not follow from the curves alone.
+    /// The range of the y axis, if it is not determined by the curves alone.
     pub(super) height: Option<(f64, f64)>,
     pub(super) unit: &'static str,
     pub(super) curves: Vec<PlotCurve>,
-    /// A value that must not be reached, with its name.
+    /// A limit that the values must stay below, with its name.
     pub(super) limit: Option<(f64, String)>,
 }
 
@@ -54,7 +54,7 @@ impl Plot {
         let y = Axis::around(least, greatest, 5);
         let x = match self.axis {
             PlotAxis::Time => Axis::of_time(self.range.0, self.range.1, 6),
-            // The first steps are a small part of most jobs.
+            // If the first step is near 0, the axis begins at 0.
             PlotAxis::Step if (0.0..=0.1 * self.range.1).contains(&self.range.0) => Axis::within(0.0, self.range.1, 5),
             PlotAxis::Step => Axis::within(self.range.0, self.range.1, 5),
         };
@@ -62,7 +62,7 @@ impl Plot {
         if self.can_be_logarithmic() {
             html!(page, "<button type=\"button\" class=\"log js\" aria-pressed=\"false\">log</button>");
         }
-        html!(page, "</div><p class=\"say\">{}</p>", self.says);
+        html!(page, "</div><p class=\"say\">{}</p>", self.sentence);
         self.add_plot(page, &x, &y);
         self.add_legend(page);
         self.add_numbers(page);
@@ -73,7 +73,7 @@ impl Plot {
         extent(self.curves.iter().flat_map(|curve| &curve.points))
     }
 
-    /// Returns true if a logarithmic scale would show more: the values are positive and span two powers of ten.
+    /// Returns true if a logarithmic scale would be clearer: the values are positive and span two powers of ten.
     fn can_be_logarithmic(&self) -> bool {
         self.height.is_none() && self.extent().is_some_and(|(least, greatest)| least > 0.0 && greatest / least >= 8.0)
     }
@@ -165,7 +165,7 @@ impl Plot {
         html!(page, "</tbody></table></div></details>");
     }
 
-    /// Returns a sentence for people who hear the page.
+    /// Returns a sentence for people who use a screen reader.
     fn in_words(&self) -> String {
         let mut text = format!("Plot of {}.", self.title);
         for curve in self.curves.iter().take(COLOURS) {
@@ -186,7 +186,8 @@ impl Plot {
     }
 }
 
-/// Returns the class of a mark of the x axis: the text at an edge stays inside, and every second one gives way on a phone.
+/// Returns the class of a mark on the x axis. A text at an edge stays inside, and every second text is hidden on a
+/// phone.
 pub(super) fn x_class(place: f64, at: usize) -> &'static str {
     match place {
         _ if at == 0 && place < 0.03 => "x first",
@@ -217,7 +218,7 @@ pub(super) fn spark(points: &[Point], class: &'static str, floor: Option<f64>) -
     picture
 }
 
-/// Returns points as an SVG has them, in a box of 1000 by 100.
+/// Returns points in the notation of SVG, in a box of 1000 by 100.
 fn points(points: &[Point], x: &Axis, y: &Axis) -> String {
     let mut text = String::with_capacity(points.len() * 11);
     for (at_x, at_y) in points {
@@ -230,18 +231,18 @@ fn points(points: &[Point], x: &Axis, y: &Axis) -> String {
     text
 }
 
-/// Returns a number with a few decimals and without zeros at its end.
+/// Returns a number with a few decimals and without trailing zeros.
 fn short(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Returns a share as SVG has it.
+/// Returns a share in the notation of SVG.
 pub(super) fn percent(share: f64) -> String {
     format!("{}%", short(100.0 * share, 2))
 }
 
-/// Returns a mark without the traces of its computation.
+/// Returns a mark without rounding errors.
 fn clean(mark: f64) -> f64 {
     if mark.abs() < 1e-12 { 0.0 } else { format!("{mark:.12e}").parse().unwrap_or(mark) }
 }
@@ -254,7 +255,7 @@ mod tests {
         let plot = Plot {
             key: "m0".into(),
             title: "a<b".into(),
-            says: String::new(),
+            sentence: String::new(),
             axis: PlotAxis::Step,
             range: (0.0, 100.0),
             height: None,

@@ -13,7 +13,7 @@ use super::verdict::{ending, is_failed};
 /// The maximum number of ranks in one table.
 const ONE_TABLE: usize = 200;
 
-/// The number of ranks of a table among many, which is closed at first.
+/// The number of ranks in each table if there are many. These tables are closed at first.
 const PART: usize = 500;
 
 /// The maximum number of ranks in the table of those that stand out.
@@ -108,7 +108,7 @@ fn add_table(page: &mut Html, rows: &[Row<'_>]) {
         html!(page, "<th scope=\"col\">GPU busy<th scope=\"col\">GPU memory");
     }
     html!(page, "<th scope=\"col\">lines<th scope=\"col\">quiet at the end<th scope=\"col\">pid</thead><tbody>");
-    // What HTML allows to leave out is left out, because there may be ten thousand rows.
+    // All markup that HTML makes optional is left out, because there may be ten thousand rows.
     for (host, rank, gpu) in rows {
         let (words, tone) = ending(rank);
         let words = if rank.followed { format!("{words}, told to end") } else { words };
@@ -147,7 +147,7 @@ fn add_table(page: &mut Html, rows: &[Row<'_>]) {
     html!(page, "</tbody></table>");
 }
 
-/// The attribute of a row that stands out. Its text has nothing to escape.
+/// The attribute of a row that stands out. Its text needs no escaping.
 struct BadRow(bool);
 
 impl std::fmt::Display for BadRow {

@@ -1,4 +1,4 @@
-//! The reasons: the stacks of a job that hung, and the last lines of a process that failed.
+//! The evidence: the stacks of a job that hung, and the last lines of a process that failed.
 
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{RunView, StackGroup};

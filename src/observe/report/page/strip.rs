@@ -1,4 +1,4 @@
-//! Bars of phases over the time.
+//! Bars that show phases over time.
 
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{HostView, PhaseView, RunView};
@@ -6,10 +6,10 @@ use crate::observe::report::words::{duration, percent as share_in_words};
 
 use super::plot::percent;
 
-/// The least share of the time that a phase must take to have its place in the key.
+/// The minimum share of the time that a phase must take to be listed in the key.
 const SEEN: f64 = 0.001;
 
-/// The choice between a bar with the names of its phases and one without.
+/// The choice between a bar with the names of its phases and one without names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Names {
     Shown,
@@ -30,7 +30,8 @@ pub(super) fn of_phase(name: &str) -> (&str, &'static str) {
     }
 }
 
-/// Returns the phases of a host, each cut off where the next one begins, with ends. A part that no phase covers has no name.
+/// Returns the phases of a host, each with an end, and cut off where the next one begins. A time without a phase
+/// becomes a phase without a name.
 pub(super) fn phases(host: &HostView, end: f64) -> Vec<PhaseView> {
     let end = host.ended.unwrap_or(end);
     let mut phases: Vec<PhaseView> = Vec::new();
@@ -85,7 +86,7 @@ fn in_words(phase: &PhaseView) -> String {
     format!("{} {length}", of_phase(&phase.name).0)
 }
 
-/// Adds the key of the phases that can be seen in a time.
+/// Adds the key of the phases that are visible between `start` and `end`.
 pub(super) fn add_key(page: &mut Html, hosts: &[HostView], (start, end): (f64, f64)) {
     let mut names: Vec<String> = Vec::new();
     let is_seen = |phase: &PhaseView| phase.end.unwrap_or(end) - phase.start > SEEN * (end - start);
@@ -105,7 +106,7 @@ pub(super) fn add_key(page: &mut Html, hosts: &[HostView], (start, end): (f64, f
     }
 }
 
-/// Returns a small bar of a share, with its number.
+/// Returns a small bar that shows a share, with the share as a number.
 pub(super) fn add_share(page: &mut Html, share: f64) {
     let width = percent(share.clamp(0.0, 1.0));
     html!(

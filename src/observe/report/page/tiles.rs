@@ -1,4 +1,5 @@
-//! The three questions of the first screen: where the time went, whether the hardware was used, whether the metric improved.
+//! The three questions of the first screen: where the time went, if the hardware was used, and if the metric
+//! improved.
 
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{DeviceRow, MetricView, RunView};
@@ -8,9 +9,9 @@ use crate::observe::report::words::{brief, count, duration, grouped, number, per
 use super::plot::spark;
 use super::strip::{self, Names};
 
-/// The impression that a number makes.
+/// The rating of a number, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tone {
+enum Rating {
     Plain,
     Good,
     Low,
@@ -23,8 +24,8 @@ struct Tile {
     link: &'static str,
     large: String,
     small: String,
-    tone: Tone,
-    /// The first words of the sentence, which are emphasized, and the rest.
+    tone: Rating,
+    /// The first words of the sentence, which are emphasized, and the rest of it.
     words: (String, String),
     picture: Html,
 }
@@ -34,10 +35,10 @@ pub(super) fn add(page: &mut Html, run: &RunView) {
     html!(page, "<div class=\"tiles\">");
     for tile in [time(run), hardware(run), metric(run)] {
         let tone = match tile.tone {
-            Tone::Plain => "",
-            Tone::Good => "good",
-            Tone::Low => "low",
-            Tone::Bad => "crit",
+            Rating::Plain => "",
+            Rating::Good => "good",
+            Rating::Low => "low",
+            Rating::Bad => "crit",
         };
         html!(page, "<a class=\"tile\" href=\"{}\"><span class=\"q\">{}</span>", tile.link, tile.question);
         html!(page, "<span class=\"n\">{} <small>{}</small></span>", tile.large, tile.small);
@@ -97,7 +98,7 @@ fn time(run: &RunView) -> Tile {
         (None, None) => (duration(length), "in all".to_owned(), ("The script did not start".to_owned(), of)),
     };
     let picture = strip::bar(host, run.span, run, Names::Hidden);
-    Tile { question: "Where did the time go?", link: "#time", large, small, tone: Tone::Plain, words, picture }
+    Tile { question: "Where did the time go?", link: "#time", large, small, tone: Rating::Plain, words, picture }
 }
 
 fn hardware(run: &RunView) -> Tile {
@@ -118,7 +119,7 @@ fn hardware(run: &RunView) -> Tile {
             link,
             large: "–".into(),
             small: String::new(),
-            tone: Tone::Plain,
+            tone: Rating::Plain,
             words,
             picture: Html::default(),
         };
@@ -142,13 +143,13 @@ fn hardware(run: &RunView) -> Tile {
                     percent(odd.mean / 100.0),
                     percent(others / 100.0)
                 );
-                (Tone::Bad, ("One falls behind".to_owned(), evidence))
+                (Rating::Bad, ("One falls behind".to_owned(), evidence))
             }
             None => match panel.mean {
-                ..15.0 => (Tone::Bad, ("Mostly idle".to_owned(), memory_in_words(run))),
-                ..50.0 => (Tone::Low, ("Half idle".to_owned(), memory_in_words(run))),
-                ..75.0 => (Tone::Low, ("Partly used".to_owned(), memory_in_words(run))),
-                _ => (Tone::Good, ("Well used".to_owned(), memory_in_words(run))),
+                ..15.0 => (Rating::Bad, ("Mostly idle".to_owned(), memory_in_words(run))),
+                ..50.0 => (Rating::Low, ("Half idle".to_owned(), memory_in_words(run))),
+                ..75.0 => (Rating::Low, ("Partly used".to_owned(), memory_in_words(run))),
+                _ => (Rating::Good, ("Well used".to_owned(), memory_in_words(run))),
             },
         };
         return Tile { question, link, large, small, tone, words, picture };
@@ -157,14 +158,14 @@ fn hardware(run: &RunView) -> Tile {
     let small =
         cores.map_or_else(|| "of the processors".to_owned(), |cores| format!("of {} processors", number(cores)));
     let (tone, word) = match panel.mean {
-        ..15.0 => (Tone::Low, "Mostly idle"),
-        ..60.0 => (Tone::Plain, "Partly used"),
-        _ => (Tone::Good, "Well used"),
+        ..15.0 => (Rating::Low, "Mostly idle"),
+        ..60.0 => (Rating::Plain, "Partly used"),
+        _ => (Rating::Good, "Well used"),
     };
     Tile { question, link, large, small, tone, words: (word.to_owned(), memory_in_words(run)), picture }
 }
 
-/// Returns the peak of the memory, to follow other words.
+/// Returns words about the peak of the memory, to be appended to other words.
 fn memory_in_words(run: &RunView) -> String {
     const GIB: f64 = (1u64 << 30) as f64;
     let resources = run.hosts.iter().filter_map(|host| host.resources.as_ref());
@@ -194,13 +195,13 @@ pub(super) fn odd_device(gpus: &[DeviceRow]) -> Option<(&DeviceRow, f64)> {
 
 /// The direction in which a metric gets better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Better {
+pub(super) enum BetterDirection {
     Lower,
     Higher,
 }
 
-/// Returns the direction in which a metric gets better, if its name tells.
-pub(super) fn better(name: &str) -> Option<Better> {
+/// Returns the direction in which a metric gets better, if its name shows that.
+pub(super) fn better(name: &str) -> Option<BetterDirection> {
     const LOWER: [&str; 15] = [
         "loss",
         "error",
@@ -245,16 +246,17 @@ pub(super) fn better(name: &str) -> Option<Better> {
     words.find_map(|word| {
         let is = |list: &[&str]| list.contains(&word);
         if is(&LOWER) {
-            Some(Better::Lower)
+            Some(BetterDirection::Lower)
         } else if is(&HIGHER) {
-            Some(Better::Higher)
+            Some(BetterDirection::Higher)
         } else {
             None
         }
     })
 }
 
-/// Returns the metric that tells most of a job: the tuning objective, else one of a validation, else the first with a direction.
+/// Returns the metric that is most informative: the tuning objective, else a validation metric, else the first one
+/// with a known direction.
 pub(super) fn main_metric(run: &RunView) -> Option<&MetricView> {
     const HELD_OUT: [&str; 5] = ["val", "valid", "validation", "eval", "test"];
     let with_values = || run.metrics.iter().filter(|metric| metric.facts.count > 0);
@@ -273,7 +275,7 @@ pub(super) fn main_metric(run: &RunView) -> Option<&MetricView> {
 fn metric(run: &RunView) -> Tile {
     let question = "Did the metric improve?";
     let link = "#metrics";
-    let none = |tone: Tone, word: &str, rest: String| Tile {
+    let none = |tone: Rating, word: &str, rest: String| Tile {
         question,
         link,
         large: "–".into(),
@@ -284,16 +286,16 @@ fn metric(run: &RunView) -> Tile {
     };
     if let Some(objective) = run.objective().filter(|objective| objective.seen == 0) {
         let nearest = objective.nearest.as_ref().map(|name| format!(" Did you mean {name}?")).unwrap_or_default();
-        return none(Tone::Bad, "The tuning objective has no value", format!(": {}.{nearest}", objective.name));
+        return none(Rating::Bad, "The tuning objective has no value", format!(": {}.{nearest}", objective.name));
     }
     let Some(metric) = main_metric(run) else {
         return match run.metrics.len() {
             0 => none(
-                Tone::Plain,
+                Rating::Plain,
                 "No metric is defined",
                 ": give the job metric definitions, or FOOTPLATE_METRICS.".into(),
             ),
-            defined => none(Tone::Low, "No value was found", format!(" for {}.", count(defined, "metric"))),
+            defined => none(Rating::Low, "No value was found", format!(" for {}.", count(defined, "metric"))),
         };
     };
     let curve: &[Point] = metric.curves.first().map(|(_, curve)| curve.as_slice()).unwrap_or_default();
@@ -309,11 +311,11 @@ fn metric(run: &RunView) -> Tile {
     }
 }
 
-/// Returns the course of a metric in words.
-fn course(metric: &MetricView, curve: &[Point]) -> (Tone, String, String) {
+/// Returns a description of how a metric changed.
+fn course(metric: &MetricView, curve: &[Point]) -> (Rating, String, String) {
     let facts = &metric.facts;
     let (Some(first), Some(last), Some(least), Some(greatest)) = (facts.first, facts.last, facts.min, facts.max) else {
-        return (Tone::Bad, "No value is finite".to_owned(), format!(", of {}.", grouped(facts.count as f64)));
+        return (Rating::Bad, "No value is finite".to_owned(), format!(", of {}.", grouped(facts.count as f64)));
     };
     let not_finite = match facts.not_finite {
         0 => String::new(),
@@ -322,14 +324,14 @@ fn course(metric: &MetricView, curve: &[Point]) -> (Tone, String, String) {
     let from = format!("from {} to {}", number(first), number(last));
     let Some(better) = better(&metric.name) else {
         return (
-            Tone::Plain,
+            Rating::Plain,
             upper(&from),
             format!(", lowest {}, highest {}.{not_finite}", number(least), number(greatest)),
         );
     };
     let (best, gain) = match better {
-        Better::Lower => (least, first - last),
-        Better::Higher => (greatest, last - first),
+        BetterDirection::Lower => (least, first - last),
+        BetterDirection::Higher => (greatest, last - first),
     };
     let at = curve.iter().find(|point| point.1 == best).filter(|_| metric.by_step);
     let at = at.map(|point| format!(" at step {}", grouped(point.0))).unwrap_or_default();
@@ -340,11 +342,11 @@ fn course(metric: &MetricView, curve: &[Point]) -> (Tone, String, String) {
         format!("best {}{at}", number(best))
     };
     let (tone, word) = match facts.count {
-        1 => return (Tone::Plain, "One value only".to_owned(), format!(": {}.{not_finite}", number(last))),
-        _ if range == 0.0 => (Tone::Bad, "No"),
-        _ if gain > 0.02 * range && (last - best).abs() > 0.2 * range => (Tone::Low, "Yes, but it got worse again"),
-        _ if gain > 0.02 * range => (Tone::Good, "Yes"),
-        _ => (Tone::Bad, "No"),
+        1 => return (Rating::Plain, "One value only".to_owned(), format!(": {}.{not_finite}", number(last))),
+        _ if range == 0.0 => (Rating::Bad, "No"),
+        _ if gain > 0.02 * range && (last - best).abs() > 0.2 * range => (Rating::Low, "Yes, but it got worse again"),
+        _ if gain > 0.02 * range => (Rating::Good, "Yes"),
+        _ => (Rating::Bad, "No"),
     };
     (tone, word.to_owned(), format!(": {from}, {tail}.{not_finite}"))
 }
@@ -359,16 +361,16 @@ fn upper(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Better, DeviceRow, MetricView, Tone, better, course, odd_device};
+    use super::{BetterDirection, DeviceRow, MetricView, Rating, better, course, odd_device};
     use crate::observe::report::model::MetricFacts;
     use crate::observe::report::resource::DeviceKind;
 
     #[test]
     fn the_name_of_a_metric_tells_which_direction_is_better() {
         for (name, expected) in [
-            ("train:loss", Some(Better::Lower)),
-            ("validation-accuracy", Some(Better::Higher)),
-            ("val_RMSE", Some(Better::Lower)),
+            ("train:loss", Some(BetterDirection::Lower)),
+            ("validation-accuracy", Some(BetterDirection::Higher)),
+            ("val_RMSE", Some(BetterDirection::Lower)),
             ("learning_rate", None),
             ("mapping", None),
         ] {
@@ -379,16 +381,16 @@ mod tests {
     #[test]
     fn the_course_of_a_metric_is_said_in_words() {
         for (name, values, expected) in [
-            ("acc", &[0.5, 0.7, 0.9][..], (Tone::Good, "Yes", ": from 0.5 to 0.9, the best.")),
+            ("acc", &[0.5, 0.7, 0.9][..], (Rating::Good, "Yes", ": from 0.5 to 0.9, the best.")),
             (
                 "loss",
                 &[3.0, 1.0, 2.5],
-                (Tone::Low, "Yes, but it got worse again", ": from 3 to 2.5, best 1 at step 1."),
+                (Rating::Low, "Yes, but it got worse again", ": from 3 to 2.5, best 1 at step 1."),
             ),
-            ("loss", &[1.0, 2.0], (Tone::Bad, "No", ": from 1 to 2, best 1 at step 0.")),
-            ("loss", &[1.0, 1.0], (Tone::Bad, "No", ": from 1 to 1, the best.")),
-            ("lr", &[1.0, 0.5], (Tone::Plain, "From 1 to 0.5", ", lowest 0.5, highest 1.")),
-            ("lr", &[], (Tone::Bad, "No value is finite", ", of 0.")),
+            ("loss", &[1.0, 2.0], (Rating::Bad, "No", ": from 1 to 2, best 1 at step 0.")),
+            ("loss", &[1.0, 1.0], (Rating::Bad, "No", ": from 1 to 1, the best.")),
+            ("lr", &[1.0, 0.5], (Rating::Plain, "From 1 to 0.5", ", lowest 0.5, highest 1.")),
+            ("lr", &[], (Rating::Bad, "No value is finite", ", of 0.")),
         ] {
             let curve: Vec<_> = (0..).map(f64::from).zip(values.iter().copied()).collect();
             let facts = MetricFacts {

@@ -1,4 +1,4 @@
-//! The phases of all hosts on one clock, with their ranks.
+//! The phases of all hosts on a common time axis, with their ranks.
 
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{HostView, RankView, RunView};
@@ -9,16 +9,16 @@ use super::plot::{percent, x_class};
 use super::strip::{self, Names};
 use super::verdict::{ending, is_failed};
 
-/// The maximum number of hosts whose rows are open.
+/// The maximum number of hosts whose rows are shown at first.
 const OPEN_HOSTS: usize = 24;
 
-/// The maximum number of hosts whose rows are so high that the names of phases have room.
+/// The maximum number of hosts whose rows are high enough for the names of phases.
 const NAMED_HOSTS: usize = 10;
 
-/// The maximum number of ranks that all have a row.
+/// The maximum number of ranks for which every rank has a row.
 const ALL_RANKS: usize = 32;
 
-/// The least part of the time before the script for which it is not shown enlarged.
+/// The share of the job above which the time before the script is not shown enlarged.
 const LARGE: f64 = 0.15;
 
 /// The form of the rows of hosts.
@@ -61,7 +61,8 @@ pub(super) fn add(page: &mut Html, run: &RunView) {
     html!(page, "</section>\n");
 }
 
-/// Returns the hosts in the order in which they are shown: as they are, or, if there are many, those that tell most first.
+/// Returns the hosts in the order in which they are shown: in their own order or, if there are many, the most
+/// informative ones first.
 fn order(run: &RunView) -> Vec<&HostView> {
     let all: Vec<&HostView> = run.hosts.iter().collect();
     if all.len() <= OPEN_HOSTS {
@@ -76,7 +77,7 @@ fn order(run: &RunView) -> Vec<&HostView> {
     chosen.retain(|at| !std::mem::replace(&mut is_chosen[*at], true));
     chosen.sort_unstable();
     let others: Vec<usize> = (0..all.len()).filter(|at| !is_chosen[*at]).collect();
-    // The rest fills the rows that are open.
+    // Further hosts fill the remaining open rows.
     chosen.extend(others);
     chosen.into_iter().map(|at| all[at]).collect()
 }
@@ -108,7 +109,7 @@ fn add_rank(page: &mut Html, run: &RunView, rank: &RankView, (start, end): (f64,
     let to = rank.ended.unwrap_or(run.span.1);
     let is_odd = is_odd(run, rank);
     let class = if is_odd || is_failed(rank) { "l bad" } else { "l" };
-    // Between the last output and the end of a job that hung, a rank waited.
+    // In a job that hung, a rank waited between its last output and the end.
     let quiet = rank.last_line.filter(|last| run.hang().is_some() && *last > from && *last < to);
     html!(page, "<div class=\"{}\">rank {}</div>", class, number);
     html!(
@@ -162,7 +163,7 @@ fn add_axis(page: &mut Html, run: &RunView, (start, end): (f64, f64)) {
     html!(page, "</svg></div>");
 }
 
-/// Adds the time before the script once more, enlarged, if it is a small part of a long job.
+/// Adds an enlarged view of the time before the script, if that is a small part of a long job.
 fn add_beginning(page: &mut Html, run: &RunView, hosts: &[&HostView]) {
     let starts = hosts.iter().filter_map(|host| Some(host.phase("script")?.start));
     let Some(last) = starts.reduce(f64::max).map(|last| last - run.span.0) else { return };

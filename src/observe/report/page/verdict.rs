@@ -1,4 +1,4 @@
-//! The verdict: did it work, and why not, in one headline and one sentence.
+//! The verdict: if the job succeeded and, if not, why, in one headline and one sentence.
 
 use std::collections::BTreeSet;
 
@@ -7,21 +7,21 @@ use nix::sys::signal::Signal;
 use crate::observe::report::model::{CheckpointFile, HostView, RankView, RunStatus, RunView};
 use crate::observe::report::words::{count, duration, grouped, names, ranges, rough, shortened};
 
-/// The time after which a record that was not replaced belongs to a job that is gone, in seconds. It is replaced every 5 s.
+/// The age of a record from which on its job counts as gone, in seconds. A running job replaces its record every 5 s.
 const SILENCE: f64 = 60.0;
 
-/// The end of a job, as the page shows it.
+/// The status of a job, as the page shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PageStatus {
     Completed,
     Failed,
     Stopped,
     Running,
-    /// The last record says that the job runs, but nothing has written it for a while.
+    /// The last record shows a running job, but it has not been replaced for a while.
     Vanished,
 }
 
-/// The headline with its first word, and the sentence below it.
+/// The headline, of which the first word is separate, and the sentence below it.
 #[derive(Debug)]
 pub(super) struct PageVerdict {
     pub(super) status: PageStatus,
@@ -87,7 +87,7 @@ fn stopped_by(host: &HostView) -> String {
     }
 }
 
-/// Returns a sentence about the exit code, and about where the job failed.
+/// Returns a sentence about the exit code and the host or rank that failed.
 fn of_end(run: &RunView, status: PageStatus) -> Option<String> {
     let lead = run.lead();
     match status {

@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 /// The name of a record.
 pub(super) const RECORD: &str = "run.json";
 
-/// The maximum number of entries of a folder that are looked at.
+/// The maximum number of entries of a folder that are inspected.
 const MOST_ENTRIES: usize = 50_000;
 
 /// The maximum number of hosts that are read.
 const MOST_HOSTS: usize = 20_000;
 
-/// The places of records below a folder that people may name in place of `output/data/footplate`: the unpacked output, the
-/// output folder, and the base folder.
+/// The places of records below a folder that users may name instead of `output/data/footplate`: the unpacked output,
+/// the output folder, and the base folder.
 const BELOW: [&str; 4] = ["footplate", "data/footplate", "output/data/footplate", "output/footplate"];
 
-/// Returns the folders of the hosts whose records are in a folder: itself, or those in it. Empty if there are none.
+/// Returns the folders of the hosts whose records are in a folder: the folder itself, or folders in it. Empty if
+/// there are none.
 pub(super) fn hosts(folder: &Path) -> Vec<PathBuf> {
     let places = std::iter::once(folder.to_owned()).chain(BELOW.iter().map(|below| folder.join(below)));
     places.map(|place| hosts_in(&place)).find(|hosts| !hosts.is_empty()).unwrap_or_default()

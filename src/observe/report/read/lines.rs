@@ -1,4 +1,4 @@
-//! Files of JSON lines, read in bounded memory whatever they hold.
+//! Files of JSON lines, read in bounded memory whatever they contain.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read};
@@ -13,7 +13,7 @@ use super::node::Node;
 /// The maximum length of a line, in bytes. Longer ones are skipped.
 const LONGEST: usize = 256 << 10;
 
-/// The part of a file that is read, in bytes. footplate's own files are smaller.
+/// The maximum size that is read of a file, in bytes. footplate's own files are smaller.
 const LARGEST: u64 = 64 << 20;
 
 /// The result of reading a file.
@@ -21,13 +21,13 @@ const LARGEST: u64 = 64 << 20;
 pub(super) struct ReadLines {
     /// The number of lines that are not JSON, or too long.
     pub(super) broken: u64,
-    /// True if the file is larger than what is read.
+    /// True if the file is larger than [`LARGEST`].
     pub(super) is_cut: bool,
 }
 
 /// Hands each line of a file to `take`. A missing file has no lines.
 pub(super) fn each_line(path: &Path, mut take: impl FnMut(&Node<'_>)) -> io::Result<ReadLines> {
-    // Not waiting for a FIFO.
+    // Opening a FIFO must not block.
     let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
     let file = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ReadLines::default()),
@@ -35,7 +35,7 @@ pub(super) fn each_line(path: &Path, mut take: impl FnMut(&Node<'_>)) -> io::Res
     };
     let found = file.metadata()?;
     if !found.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let mut read = ReadLines { broken: 0, is_cut: found.len() > LARGEST };
     let mut file = BufReader::with_capacity(64 << 10, file.take(LARGEST));

@@ -1,4 +1,4 @@
-//! Reading of records of every version: what is missing, broken or huge costs only itself.
+//! Reading records of every version. A part that is missing, broken or huge does not affect the other parts.
 
 mod folders;
 mod lines;
@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::ReportError;
 use super::model::{HostView, RunStatus, RunView};
 use super::words::LATEST;
-use crate::files;
+use crate::system::files;
 use lines::ReadLines;
 use node::Cleaner;
 use samples::SampleReader;
@@ -83,7 +83,7 @@ fn host(folder: &Path, cleaner: &Cleaner) -> Result<HostView, String> {
     Ok(HostView { written, ..record::host(&record, &name, cleaner) })
 }
 
-/// Makes a job of the records of its hosts, and reads their samples and values.
+/// Makes a job from the records of its hosts, and reads their samples and values.
 fn run(place: String, mut hosts: Vec<ReadHost>, mut problems: Vec<String>, cleaner: &Cleaner) -> RunView {
     let order = hosts[0].0.peers.clone();
     let rank = |name: &String| order.iter().position(|host| host == name).unwrap_or(usize::MAX);
@@ -138,7 +138,8 @@ fn span<'a>(hosts: impl Iterator<Item = &'a HostView> + Clone) -> (f64, f64) {
     let ends = hosts.flat_map(|host| {
         let phases = host.phases.iter().flat_map(|phase| [Some(phase.start), phase.end]).flatten();
         let ranks = host.ranks.iter().flat_map(|rank| [rank.started, rank.ended, rank.last_line]).flatten();
-        // A job that is killed with its footplate has no end but the last version of its record.
+        // If a job was killed together with its footplate, the time of the last version of its record is the only
+        // known end.
         let written = host.written.filter(|_| host.ended.is_none() && matches!(host.status, RunStatus::Running));
         host.ended.into_iter().chain(phases).chain(ranks).chain(written).collect::<Vec<_>>()
     });

@@ -1,4 +1,4 @@
-//! A lenient view of JSON: a key that is missing or has an unexpected value is like one without a value.
+//! A lenient view of JSON. A key that is missing or has a value of an unexpected type counts as one without a value.
 
 use serde_json::Value;
 
@@ -46,7 +46,7 @@ impl<'a> Node<'a> {
         self.get(key).as_number()
     }
 
-    /// Returns this finite number, at most as large as an axis can show.
+    /// Returns this finite number, limited to the range that an axis can show.
     pub(super) fn as_number(&self) -> Option<f64> {
         self.0.and_then(Value::as_f64).filter(|number| number.is_finite()).map(|number| number.clamp(-LARGEST, LARGEST))
     }
@@ -77,17 +77,17 @@ impl<'a> Node<'a> {
         self.get(key).0.and_then(Value::as_bool).unwrap_or_default()
     }
 
-    /// Returns the text of a key as it is.
+    /// Returns the text of a key unchanged.
     pub(super) fn plain(&self, key: &str) -> Option<&'a str> {
         self.get(key).as_plain()
     }
 
-    /// Returns this text as it is.
+    /// Returns this text unchanged.
     pub(super) fn as_plain(&self) -> Option<&'a str> {
         self.0.and_then(Value::as_str)
     }
 
-    /// Returns this value as text: a text as it is, anything else as JSON.
+    /// Returns this value as text: a text unchanged, any other value as JSON.
     pub(super) fn as_text(&self) -> String {
         match self.0 {
             Some(Value::String(text)) => text.clone(),
@@ -97,7 +97,8 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Makes texts of records fit to be shown. They should be clean already, but a record can come from anywhere.
+/// Cleans texts from records before they are shown. They should be clean already, but a record can come from
+/// anywhere.
 #[derive(Debug, Default)]
 pub(super) struct Cleaner(Redactor);
 
@@ -113,7 +114,7 @@ impl Cleaner {
         visible_lines(&self.0.clean(&text)).into_owned()
     }
 
-    /// Returns a value as it may be shown beside its name, on one line.
+    /// Returns a value on one line, cleaned. A value whose name marks it as a secret is hidden.
     pub(super) fn value(&self, name: &str, value: &str) -> String {
         visible(&self.0.clean_value(name, cut(value, LONGEST_LINE))).into_owned()
     }

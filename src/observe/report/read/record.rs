@@ -9,10 +9,10 @@ use crate::observe::report::model::{
 /// The maximum number of items of a list, such as the ranks of a host.
 const MOST: usize = 20_000;
 
-/// The maximum number of items of a list that people read to its end.
+/// The maximum number of items of a list that people read completely.
 const FEW: usize = 200;
 
-/// Returns the content of a record. `folder` is the name of its folder, which is the host's.
+/// Returns the content of a record. `folder` is the name of the record's folder, which is also the name of the host.
 pub(super) fn host(record: &Node<'_>, folder: &str, cleaner: &Cleaner) -> HostView {
     let line =
         |node: &Node<'_>, key: &str| node.plain(key).map(|text| cleaner.line(text)).filter(|text| !text.is_empty());

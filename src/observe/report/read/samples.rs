@@ -1,4 +1,4 @@
-//! The samples of resources of all hosts, as curves.
+//! The resource samples of all hosts, as curves.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,8 @@ use crate::observe::report::model::{DeviceRow, HardwareView, PanelView};
 use crate::observe::report::resource::{DeviceKind, MOST_DEVICES, RESOURCES, ResourceReading, USED, devices};
 use crate::observe::report::thin::{GrowingCurve, MOST, Point, Thinning};
 
-/// The maximum number of hosts that have a curve each. Of more, the least, the mean and the greatest are shown.
+/// The maximum number of hosts that have their own curves. For more hosts, the minimum, the mean and the maximum are
+/// shown.
 const SINGLE_HOSTS: usize = 6;
 
 /// The maximum number of GPUs and Neuron cores whose curves are kept.
@@ -30,7 +31,7 @@ pub(super) struct SampleReader {
 #[derive(Debug, Default)]
 struct GrowingPanel {
     curves: Vec<(String, Vec<Point>)>,
-    /// The least value, the sum, the number and the greatest value of all hosts in equal parts of the time.
+    /// The minimum, the sum, the count and the maximum of the values of all hosts, in equal parts of the time.
     crowd: BTreeMap<usize, (f64, f64, f64, f64)>,
     limits: Vec<f64>,
     sum: f64,
@@ -38,7 +39,7 @@ struct GrowingPanel {
     peak: f64,
 }
 
-/// A GPU or a Neuron core of the host that is read.
+/// A GPU or a Neuron core of the host that is being read.
 #[derive(Debug)]
 struct GrowingDevice {
     busy: GrowingCurve,
@@ -48,7 +49,7 @@ struct GrowingDevice {
 }
 
 impl SampleReader {
-    /// Begins with the number of hosts and the time of the job.
+    /// Starts with the number of hosts and the time span of the job.
     pub(super) fn new(hosts: usize, span: (f64, f64)) -> SampleReader {
         SampleReader {
             panels: RESOURCES.iter().map(|_| GrowingPanel::default()).collect(),
@@ -113,7 +114,7 @@ impl SampleReader {
         Ok(read)
     }
 
-    /// Returns what was read.
+    /// Returns the collected hardware utilization.
     pub(super) fn finish(self) -> HardwareView {
         let panels = RESOURCES
             .iter()
@@ -131,7 +132,7 @@ impl SampleReader {
     }
 }
 
-/// Notes the state of a GPU or a Neuron core.
+/// Records the state of a GPU or a Neuron core.
 fn note_device(
     devices: &mut BTreeMap<(DeviceKind, u64), GrowingDevice>,
     time: f64,
@@ -158,7 +159,7 @@ fn note_device(
 }
 
 impl GrowingPanel {
-    /// Adds the curve of one of many hosts.
+    /// Adds the curve of a host to those of many.
     fn join(&mut self, points: &[Point], (start, end): (f64, f64)) {
         let parts = MOST / 2;
         for (time, value) in points {
@@ -170,7 +171,7 @@ impl GrowingPanel {
         }
     }
 
-    /// Returns the least, the mean and the greatest of many hosts.
+    /// Returns the minimum, the mean and the maximum over many hosts.
     fn of_crowd(&self, (start, end): (f64, f64)) -> Vec<(String, Vec<Point>)> {
         let middle = |part: usize| start + (part as f64 + 0.5) / (MOST / 2) as f64 * (end - start);
         let curve = |of: fn(&(f64, f64, f64, f64)) -> f64| -> Vec<Point> {
@@ -183,7 +184,7 @@ impl GrowingPanel {
         ]
     }
 
-    /// Returns the limit, if all hosts have the same.
+    /// Returns the limit, if it is equal on all hosts.
     fn shared_limit(&self) -> Option<f64> {
         let first = *self.limits.first()?;
         self.limits.iter().all(|limit| (limit - first).abs() <= first * 0.01).then_some(first)
@@ -196,7 +197,7 @@ mod tests {
 
     use super::SampleReader;
 
-    /// Returns a file with samples of a host whose GPUs are busy to `busy` per cent.
+    /// Returns a file with samples of a host whose GPUs have the utilizations `busy`, in per cent.
     fn samples(busy: &[f64], count: usize) -> tempfile::NamedTempFile {
         let mut text = String::from("{\"schema\":\"footplate.resources/1\",\"host\":\"algo-1\",\"interval\":5.0}\n");
         for at in 0..count {

@@ -11,7 +11,7 @@ use crate::observe::report::thin::{GrowingCurve, Point, Thinning};
 /// The maximum number of metrics with a curve.
 const MOST_METRICS: usize = 60;
 
-/// The maximum number of ranks with a curve of their own for each metric.
+/// The maximum number of ranks that have their own curves for each metric.
 const MOST_RANKS: usize = 8;
 
 /// Collects the values of hosts, one after the other.
@@ -36,7 +36,7 @@ enum Writer {
     Host(String),
 }
 
-/// The values of a rank by step and by time: which of them is shown follows from all values.
+/// The values of a rank by step and by time. All values together decide which of the two is shown.
 #[derive(Debug)]
 struct RankCurve {
     by_step: GrowingCurve,
@@ -51,7 +51,7 @@ impl ValueReader {
         })
     }
 
-    /// Takes a line. Returns `None` if it has no value.
+    /// Reads a line. Returns `None` if it has no value.
     fn take(&mut self, line: &Node<'_>, host: &str) -> Option<()> {
         let (name, value, time) = (line.plain("name")?, line.number("value")?, line.time("time")?);
         if !self.metrics.contains_key(name) {
@@ -91,7 +91,7 @@ impl ValueReader {
             }
             facts.entry(name).or_default().merge(own);
         }
-        // A record of a job that was killed can be older than the values.
+        // If a job was killed, its record can be older than the values.
         let mut grown: BTreeMap<String, GrowingMetric> =
             std::mem::take(&mut self.metrics).into_iter().map(|(name, metric)| (cleaner.line(&name), metric)).collect();
         order.extend(grown.keys().filter(|name| !facts.contains_key(name.as_str())).cloned());
@@ -115,7 +115,7 @@ impl ValueReader {
     }
 }
 
-/// Returns what curves tell of a metric that no record counts.
+/// Returns the figures that follow from the curves of a metric that no record counts.
 fn of_curves(curves: &[(String, Vec<Point>)], count: u64) -> MetricFacts {
     let mut facts = MetricFacts { count, ..MetricFacts::default() };
     for (_, curve) in curves {

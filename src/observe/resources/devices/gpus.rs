@@ -1,10 +1,10 @@
-//! The GPUs of this host, from whatever source works.
+//! The GPUs of this host, sampled from the first source that works.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::helper::{Helper, Useless};
+use super::helper::{Helper, HelperError};
 use super::lines::Lines;
 use super::{DevicesInput, GpuPresence, whole_seconds};
 use crate::machine::devices::GpuState;
@@ -28,7 +28,7 @@ enum Source {
 }
 
 impl Gpus {
-    /// Starts the helper, else nvidia-smi.
+    /// Starts the helper or, if that fails, nvidia-smi.
     pub(super) fn start(input: &DevicesInput, interval: Duration) -> Gpus {
         let mut gpus = Gpus { source: Source::Nothing, input: input.clone(), interval };
         match Helper::start(&input.variables) {
@@ -38,7 +38,7 @@ impl Gpus {
         gpus
     }
 
-    /// Puts nvidia-smi in place of the helper.
+    /// Replaces the helper by nvidia-smi.
     fn fall_back(&mut self, problem: &str) {
         if self.input.nvidia_smi.is_none() {
             self.give_up(&format!("{problem}; there is no nvidia-smi on PATH either"));
@@ -58,7 +58,7 @@ impl Gpus {
         }
     }
 
-    /// Samples no GPUs any more, and says why.
+    /// Stops sampling GPUs, and logs the reason.
     fn give_up(&mut self, problem: &str) {
         if self.input.gpus == GpuPresence::Found {
             tracing::warn!("the use of GPUs is not recorded: {problem}");
@@ -73,11 +73,11 @@ impl Gpus {
         match &mut self.source {
             Source::Helper(helper) => match helper.sample(is_last) {
                 Ok(sampled) => sampled,
-                Err(Useless::NotLoaded(problem)) => {
+                Err(HelperError::NotLoaded(problem)) => {
                     self.fall_back(&problem);
                     None
                 }
-                Err(Useless::Library(error)) => {
+                Err(HelperError::Library(error)) => {
                     self.give_up(&error.to_string());
                     None
                 }

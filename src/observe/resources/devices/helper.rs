@@ -1,4 +1,4 @@
-//! footplate's own helper, as a companion.
+//! footplate's own helper for sampling GPUs, which runs as a companion.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -10,24 +10,25 @@ use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::job::Variables;
-use crate::kernel::gpu_helper::{PROGRAM, layout};
 use crate::machine::devices::GpuState;
 use crate::machine::devices::nvml::{self, NvmlAnswer, NvmlError};
 use crate::supervise::{Companion, OutputState};
+use crate::system::kernel::gpu_helper::{PROGRAM, layout};
 
-/// The flag for a file in memory that may be executed. Linux before 6.3 does not know it and allows it.
+/// The flag for an executable file in memory. Linux before 6.3 does not know the flag and allows execution without
+/// it.
 const MFD_EXEC: u32 = 0x10;
 
-/// The time that an answer may take before the sample is written without it.
+/// The time to wait for an answer before the sample is written without it.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// The share of a processor that the helper may use. If its answers cost more, it is asked less often.
+/// The share of a processor that the helper may use. If its answers take more, it is asked less often.
 const MAX_SHARE: f64 = 0.0002;
 
-/// The maximum time between two questions, whatever they cost.
+/// The maximum time between two questions, even if answers take long.
 const MAX_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The interval of questions about what seldom changes.
+/// The interval of questions about values that seldom change.
 const FULL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The helper while it runs.
@@ -35,22 +36,22 @@ const FULL_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct Helper {
     companion: Companion,
     bytes: Vec<u8>,
-    /// True if an answer is due.
+    /// True if an answer is still to come.
     is_asked: bool,
-    /// The time from which on it may be asked again.
+    /// The time from which on the next question may be asked.
     next: Instant,
     /// The time at which the next question is about everything.
     next_full: Instant,
-    /// The processor time that it had used at its last answer, in nanoseconds.
+    /// The processor time that the helper had used at its last answer, in nanoseconds.
     used: Option<u64>,
-    /// The last full state of each GPU, because not every answer has everything.
+    /// The last complete state of each GPU, because some answers lack values that seldom change.
     full: BTreeMap<u32, GpuState>,
 }
 
-/// The reason why the helper is of no use.
+/// The reason why the helper cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Useless {
-    /// It could not be started, or did not find the library.
+pub(super) enum HelperError {
+    /// The helper could not be started, or did not find the library.
     #[error("{0}")]
     NotLoaded(String),
     /// The library does not work.
@@ -86,33 +87,34 @@ impl Helper {
             used: None,
             full: BTreeMap::new(),
         };
-        helper.ask(now);
+        helper.request(now);
         Ok(helper)
     }
 
-    fn ask(&mut self, now: Instant) {
+    fn request(&mut self, now: Instant) {
         let is_full = now >= self.next_full;
         if is_full {
             self.next_full = now + FULL_INTERVAL;
         }
-        self.is_asked = self.companion.tell(&[if is_full { layout::FULL } else { layout::SHORT }]);
+        self.is_asked = self.companion.send(&[if is_full { layout::FULL } else { layout::SHORT }]);
     }
 
-    /// Returns the newest state of the GPUs. Unless this is the last sample, it asks for it and waits a moment.
+    /// Returns the newest state of the GPUs. Unless this is the last sample, asks the helper for it and waits a
+    /// moment.
     ///
     /// # Errors
     /// The helper has ended, or the library does not work.
-    pub(super) fn sample(&mut self, is_last: bool) -> Result<Option<Vec<GpuState>>, Useless> {
+    pub(super) fn sample(&mut self, is_last: bool) -> Result<Option<Vec<GpuState>>, HelperError> {
         let now = Instant::now();
         let before = self.take(now)?;
         if is_last || self.is_asked || now < self.next {
             return Ok(before);
         }
-        self.ask(now);
+        self.request(now);
         self.companion.wait(PATIENCE);
         Ok(match (before, self.take(now)?) {
             (Some(before), Some(mut now)) => {
-                // The name is in the first answer only.
+                // Only the first answer contains the name.
                 for (gpu, before) in now.iter_mut().zip(before) {
                     gpu.name = gpu.name.take().or(before.name);
                 }
@@ -122,13 +124,13 @@ impl Helper {
         })
     }
 
-    /// Takes the answer that is due, if it is there.
-    fn take(&mut self, now: Instant) -> Result<Option<Vec<GpuState>>, Useless> {
+    /// Reads the answer that is still to come, if it has arrived.
+    fn take(&mut self, now: Instant) -> Result<Option<Vec<GpuState>>, HelperError> {
         let reading = self.companion.read(&mut self.bytes);
         let Some(NvmlAnswer { processor_time, gpus }) = nvml::take(&mut self.bytes) else {
             if reading == OutputState::Ended {
                 let said = self.companion.complaint().unwrap_or_else(|| "the helper has ended".into());
-                return Err(Useless::NotLoaded(said));
+                return Err(HelperError::NotLoaded(said));
             }
             return Ok(None);
         };
@@ -142,7 +144,7 @@ impl Helper {
         Ok(Some(gpus))
     }
 
-    /// Adds what only full answers have.
+    /// Adds the values that only complete answers contain.
     fn complete(&mut self, gpu: &mut GpuState) {
         if gpu.name.is_some() || gpu.power_limit.is_some() || gpu.max_clock.is_some() {
             self.full.insert(gpu.index, gpu.clone());
@@ -153,7 +155,7 @@ impl Helper {
     }
 }
 
-/// Returns the time until the next question after one that has cost this much processor time.
+/// Returns the time to wait before the next question, if an answer took this much processor time.
 fn pause(cost: Duration) -> Duration {
     cost.div_f64(MAX_SHARE).min(MAX_INTERVAL)
 }

@@ -2,7 +2,7 @@
 
 use crate::supervise::{Companion, OutputState};
 
-/// The maximum size of what is kept of lines that are not complete, in bytes.
+/// The maximum size of an incomplete line that is kept, in bytes.
 const MAX_SIZE: usize = 1 << 20;
 
 /// A companion that writes lines.

@@ -1,7 +1,8 @@
 //! The GPUs and Neuron cores of this host, sampled through companions: programs that run beside the job.
 //!
-//! For GPUs, footplate's own helper is asked first. If it cannot be started, or finds no library of NVIDIA's driver, one
-//! nvidia-smi that keeps running takes its place. A source that is missing or breaks is reported once.
+//! For GPUs, footplate's own helper is asked first. If it cannot be started, or does not find the library of NVIDIA's
+//! driver, a single nvidia-smi that keeps running takes its place. A source that is missing or fails is reported
+//! once.
 
 mod gpus;
 mod helper;
@@ -17,32 +18,32 @@ use crate::machine::devices::{GpuState, NeuronState};
 use gpus::Gpus;
 use neuron::Neuron;
 
-/// The facts that are needed to sample the devices of a host.
+/// The input for sampling the devices of a host.
 #[derive(Clone, Debug, Default)]
 pub struct DevicesInput {
     /// The GPUs.
     pub gpus: GpuPresence,
     /// The path of nvidia-smi, if the image has it.
     pub nvidia_smi: Option<PathBuf>,
-    /// True if there are Neuron cores.
+    /// True if the host has Neuron cores.
     pub has_neuron: bool,
     /// The path of neuron-monitor, if the image has it.
     pub neuron_monitor: Option<PathBuf>,
-    /// A folder for files that are of no use after the run.
+    /// A folder for files that are not needed after the run.
     pub scratch: Option<PathBuf>,
-    /// The variables of the container, for the programs.
+    /// The variables of the container, which the programs get.
     pub variables: Variables,
 }
 
-/// The knowledge about GPUs of this host.
+/// The presence of GPUs on this host, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GpuPresence {
-    /// There are none.
+    /// The host has no GPUs.
     #[default]
     None,
-    /// A setting says so, which need not be true.
+    /// A setting states that there are GPUs, which may be wrong.
     Assumed,
-    /// There are some.
+    /// The host has GPUs.
     Found,
 }
 
@@ -62,7 +63,8 @@ impl Devices {
         }
     }
 
-    /// Returns the state of the GPUs, if there is a new one. Unless this is the last sample, it asks for it and waits a moment.
+    /// Returns the state of the GPUs, if there is a new one. Unless this is the last sample, asks for a new one and
+    /// waits a moment.
     pub(super) fn gpus(&mut self, is_last: bool) -> Option<Vec<GpuState>> {
         self.gpus.as_mut()?.sample(is_last)
     }
@@ -78,7 +80,7 @@ impl Devices {
     }
 }
 
-/// Returns the seconds of an interval for programs that take whole ones.
+/// Returns an interval in seconds, for programs that accept only whole seconds.
 fn whole_seconds(interval: Duration) -> u64 {
     (interval.as_secs_f64().ceil() as u64).max(1)
 }

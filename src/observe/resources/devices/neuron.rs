@@ -1,4 +1,4 @@
-//! The Neuron cores of this host, from one neuron-monitor that keeps running.
+//! The Neuron cores of this host, sampled by a single neuron-monitor that keeps running.
 
 use std::ffi::OsString;
 use std::io;
@@ -20,7 +20,7 @@ impl Neuron {
     /// Starts neuron-monitor, if the image has it.
     pub(super) fn start(input: &DevicesInput, interval: Duration) -> Option<Neuron> {
         let started = start(input, interval);
-        started.inspect_err(|problem| say(problem)).ok().map(|companion| Neuron { lines: Lines::of(companion) })
+        started.inspect_err(|problem| warn(problem)).ok().map(|companion| Neuron { lines: Lines::of(companion) })
     }
 
     /// Returns the state of the cores, if there is a new one.
@@ -28,7 +28,7 @@ impl Neuron {
         let lines = self.lines.take();
         if self.lines.has_ended {
             let said = self.lines.complaint().or_else(|| lines.last().cloned()).unwrap_or_default();
-            say(&format!("{PROGRAM} has ended: {said}"));
+            warn(&format!("{PROGRAM} has ended: {said}"));
         }
         lines.iter().rev().find_map(|line| neuron::state(line))
     }
@@ -39,7 +39,7 @@ impl Neuron {
     }
 }
 
-fn say(problem: &str) {
+fn warn(problem: &str) {
     tracing::warn!("the use of Neuron cores is not recorded: {problem}");
 }
 

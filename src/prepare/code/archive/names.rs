@@ -1,4 +1,4 @@
-//! The path below the code folder that the name of an archive's member, or the key of an object, stands for.
+//! The path below the code folder that the name of an archive's member, or the key of an object, maps to.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

@@ -529,7 +529,7 @@ fn a_file_that_is_not_an_archive_and_a_damaged_archive_have_different_errors() {
     garbage[27_648..27_700].fill(7);
     assert!(text(&garbage).0);
     assert!(text(&Tar::default().pax(&[("path", b"x")]).end()).0);
-    // A size of 2^87 is no empty file.
+    // A file with a size of 2^87 is not empty.
     let mut huge = Header::new_gnu();
     huge.as_old_mut().size = *b"\x80\x80\0\0\0\0\0\0\0\0\0\0";
     huge.set_cksum();
@@ -569,7 +569,7 @@ fn an_archive_that_exceeds_a_limit_is_refused() {
     let zeros = "\0".repeat(4_000_000);
     let ratio = ArchiveLimits { ratio: 100, ratio_from: 1 << 20, ..ArchiveLimits::default() };
     refused(gzip(&Tar::default().file("a", &zeros).end()), &ratio, "decompress to 1.");
-    // Members that are left out count, too.
+    // Members that are left out count too.
     let skipped = Tar::default().raw(b'Z', b"a", b"", 0, zeros.as_bytes());
     refused(gzip(&skipped.end()), &ratio, "decompress to");
     refused(Tar::default().raw(b'Z', b"a", b"", 0, zeros.as_bytes()).end(), &small, "it decompresses to more than");

@@ -216,6 +216,16 @@ fn each_kind_of_unusable_source_has_its_own_error() {
     let packed = fs::read(job.at("cut.tar.gz")).unwrap();
     fs::write(job.at("cut.tar.gz"), &packed[..packed.len() - 30]).unwrap();
     assert!(matches!(error("cut.tar.gz"), CodeError::Damaged { .. }));
+    fs::create_dir(job.at("empty")).unwrap();
+    job.pack("empty.tar.gz", &[]);
+    for empty in ["empty", "empty.tar.gz"] {
+        let found = error(empty).to_string();
+        assert!(found.starts_with("the source ") && found.contains(&format!("/{empty} holds no files; ")), "{found}");
+    }
+    // The code of the image is there.
+    fill(&job.code(), &["train.py=1"]);
+    assert_eq!(job.fetch("empty.tar.gz").1.files, 0);
+    fs::remove_file(job.code().join("train.py")).unwrap();
     fill(&job.at("src"), &["train.py=1"]);
     let source = CodeSource::parse("src", job.0.path(), &job.code()).unwrap().unwrap();
     let file = fetch(&source, &job.at("src/train.py"), CodePrecedence::Supplied, &access()).unwrap_err().to_string();

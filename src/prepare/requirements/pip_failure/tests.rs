@@ -107,6 +107,15 @@ fn the_first_telling_error_is_the_reason() {
 }
 
 #[test]
+fn requirements_files_that_include_each_other_are_reported_as_that() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("more.txt"), "-r requirements.txt\n").unwrap();
+    let reason = reason("venv", folder.path(), "-r more.txt\n", &[]);
+    let expected = ["the requirements files include each other; remove the line", "recursively references itself"];
+    assert!(expected.iter().any(|expected| reason.contains(expected)), "{reason}");
+}
+
+#[test]
 fn a_conflict_names_the_packages_that_require_each_version() {
     let folder = tempfile::tempdir().unwrap();
     let local = local();
@@ -172,7 +181,7 @@ fn a_python_without_pip_is_reported_with_the_remedy() {
 fn a_folder_that_cannot_be_written_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let local = local();
-    // Nobody, not even root, can write to /proc.
+    // Not even root can write to /proc.
     let options = [&local.each_ref().map(String::as_str)[..], &["--prefix", "/proc/nowhere"]].concat();
     let reason = reason("venv", folder.path(), "alpha\n", &options);
     assert!(reason.starts_with("Could not install packages due to an OSError: [Errno 2]"), "{reason}");

@@ -1,4 +1,4 @@
-//! Tables of stops: who is told at once, who follows, and when.
+//! Tables of stops: which processes are told at once, which follow, and when.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::super::branches::split;
-use super::super::{Action, Input, Part, Place, ProcessId, Purpose, Release, Seen, Target};
+use super::super::{Action, Input, Part, Place, ProcessId, Purpose, Release, SurveyedProcess, Target};
 use super::{Scene, pid, signals};
 use crate::event::Ending;
 use crate::supervise::timing::SURVEY_INTERVAL;
@@ -22,8 +22,8 @@ fn id(pid: i32) -> ProcessId {
 
 /// Reads rows of a process, its parent, and its traits: `h` handles the signal, `s` is a shell, `z` is stopped, `p` reads
 /// from a pipe, `L` belongs to a launcher, `V` to a service.
-fn tree(rows: &[(i32, i32, &str)]) -> Vec<Seen> {
-    let seen = |(pid, parent, traits): &(i32, i32, &str)| Seen {
+fn tree(rows: &[(i32, i32, &str)]) -> Vec<SurveyedProcess> {
+    let seen = |(pid, parent, traits): &(i32, i32, &str)| SurveyedProcess {
         id: id(*pid),
         parent: Pid::from_raw(*parent),
         place: match traits {
@@ -45,7 +45,8 @@ fn numbers<'a>(processes: impl IntoIterator<Item = &'a ProcessId>) -> Vec<i32> {
     numbers
 }
 
-/// The rows of a tree, its main processes, and the processes that are told, awaited, following and below a handler.
+/// The rows of a tree, its main processes, and the expected processes that are told, awaited, following and below a
+/// handler.
 type Case = (&'static str, &'static [(i32, i32, &'static str)], &'static [i32], [&'static [i32]; 4]);
 
 const CASES: [Case; 11] = [
@@ -102,7 +103,7 @@ fn a_stop_goes_down_each_branch_to_the_first_process_that_handles_it() {
     for (what, rows, mains, expected) in CASES {
         let mains: Vec<Pid> = mains.iter().map(|pid| Pid::from_raw(*pid)).collect();
         let found = split(&tree(rows), &mains, false);
-        let found = [numbers(&found.told), numbers(&found.awaited), numbers(&found.following), numbers(&found.below)];
+        let found = [numbers(&found.first), numbers(&found.awaited), numbers(&found.following), numbers(&found.below)];
         assert_eq!(found, expected.map(<[i32]>::to_vec), "{what}");
     }
 }
@@ -110,11 +111,11 @@ fn a_stop_goes_down_each_branch_to_the_first_process_that_handles_it() {
 #[test]
 fn a_launcher_that_is_not_spared_is_told_with_its_ranks() {
     let found = split(&tree(&[(10, OWN, "hL"), (11, 10, "L"), (20, 10, "h"), (21, 20, "")]), &[], true);
-    assert_eq!(numbers(&found.told), [10, 11, 20]);
+    assert_eq!(numbers(&found.first), [10, 11, 20]);
     assert_eq!(numbers(&found.awaited), [20], "nobody waits for a launcher");
 }
 
-/// Rows of a shell, its trainer with a worker, and tee. The member's process is that of [`pid`].
+/// Rows for a shell, its trainer with a worker, and tee. The member's process is that of [`pid`].
 const PIPELINE: [(i32, i32, &str); 4] = [(100, OWN, "s"), (11, 100, "h"), (12, 11, ""), (13, 100, "")];
 
 fn each(to: &[i32], purpose: Purpose) -> Action {
@@ -122,7 +123,7 @@ fn each(to: &[i32], purpose: Purpose) -> Action {
 }
 
 impl Scene {
-    /// A step whose surveys stay unanswered.
+    /// Takes a step in which surveys stay unanswered.
     fn raw(&mut self, input: Input) -> Vec<Action> {
         self.group.step(input, self.now)
     }
@@ -135,8 +136,8 @@ impl Scene {
 /// Sends SIGTERM to a job of this tree.
 fn stopped(rows: &[(i32, i32, &str)]) -> (Scene, Vec<Action>) {
     let mut scene = Scene::processes(1);
-    let asked = scene.raw(Input::Caught(libc::SIGTERM));
-    assert_eq!(asked.last(), Some(&Action::Survey(Signal::SIGTERM)), "{asked:?}");
+    let actions = scene.raw(Input::Caught(libc::SIGTERM));
+    assert_eq!(actions.last(), Some(&Action::Survey(Signal::SIGTERM)), "{actions:?}");
     let sent = scene.surveyed(rows);
     (scene, sent)
 }
@@ -149,7 +150,7 @@ fn the_others_follow_when_those_that_handle_the_signal_have_ended() {
     let survey = Action::Survey(Signal::SIGTERM);
     assert_eq!(sent, [each(&[100, 11], STOP), Action::Await(vec![id(11)]), survey.clone()]);
     let log = scene.raw(Input::Signalled { purpose: STOP, is_limited: false, reached: 2 });
-    let text = "SIGTERM: passed on to 2 processes, which have 110 s; 2 more follow when these have ended";
+    let text = "SIGTERM: passed on to 2 processes (grace period 110 s); 2 more follow when these have ended";
     assert_eq!(log, [Action::Log(tracing::Level::INFO, text.to_owned())]);
     assert_eq!(scene.surveyed(&PIPELINE), [], "nothing new");
     // The shell has died, and an uploader was started in order to save.
@@ -157,10 +158,10 @@ fn the_others_follow_when_those_that_handle_the_signal_have_ended() {
     assert_eq!(scene.raw(Input::Gone(id(11))), [survey]);
     let sent = scene.surveyed(&[(12, OWN, ""), (13, OWN, ""), (14, 13, ""), (50, OWN, "")]);
     assert_eq!(sent, [each(&[12, 13, 14], Purpose::Follow(Signal::SIGTERM))]);
-    let text = "the processes that handle SIGTERM have ended: SIGTERM to 3 others";
+    let text = "the processes that handle SIGTERM have ended: SIGTERM to 3 other processes";
     let log = scene.raw(Input::Signalled { purpose: Purpose::Follow(Signal::SIGTERM), is_limited: false, reached: 3 });
     assert_eq!(log, [Action::Log(tracing::Level::INFO, text.to_owned())]);
-    // The grace period goes on.
+    // The grace period continues.
     let sent = scene.wait(super::GRACE);
     assert_eq!(signals(&sent).len(), 1);
 }
@@ -191,7 +192,8 @@ fn if_nothing_handles_the_signal_everything_gets_it_at_once() {
 #[test]
 fn processes_that_were_made_while_others_were_told_are_told_too() {
     let (mut scene, _) = stopped(&PIPELINE);
-    // The shell has just started another trainer and died. The worker that the first trainer starts is its own business.
+    // The shell has just started another trainer and died. The worker that the first trainer starts does not get the
+    // signal.
     let rows = [(11, OWN, "h"), (12, 11, ""), (13, OWN, ""), (15, 11, ""), (20, OWN, "h"), (21, OWN, "")];
     let sent = scene.surveyed(&rows);
     let survey = Action::Survey(Signal::SIGTERM);
@@ -222,11 +224,11 @@ fn processes_that_are_made_without_end_are_looked_for_a_few_times() {
 fn a_process_that_comes_to_handle_the_signal_is_told_later() {
     let (mut scene, _) = stopped(&PIPELINE);
     scene.surveyed(&PIPELINE);
-    // tee has become a program that handles it, and a process below the trainer too.
+    // tee was replaced by a program that handles the signal, and a process below the trainer handles it too.
     let later = [(100, OWN, "s"), (11, 100, "h"), (12, 11, "h"), (13, 100, "h"), (50, OWN, "h")];
     assert_eq!(scene.wait_raw(SURVEY_INTERVAL), [Action::Survey(Signal::SIGTERM)]);
     assert_eq!(scene.surveyed(&later), [each(&[13], Purpose::Again), Action::Await(vec![id(13)])]);
-    // A process that cannot be watched is found to be gone.
+    // A process that cannot be watched is missing from the survey, so it is gone.
     assert_eq!(scene.wait_raw(SURVEY_INTERVAL), [Action::Survey(Signal::SIGTERM)]);
     let sent = scene.surveyed(&[(12, OWN, "")]);
     assert_eq!(sent, [each(&[12], Purpose::Follow(Signal::SIGTERM))]);
@@ -234,7 +236,8 @@ fn a_process_that_comes_to_handle_the_signal_is_told_later() {
 }
 
 impl Scene {
-    /// Lets the time go to the deadline, which is so long after now, without an answer to surveys.
+    /// Advances the clock to the deadline, which must be `expected` after the present time, while surveys stay
+    /// unanswered.
     fn wait_raw(&mut self, expected: Duration) -> Vec<Action> {
         let deadline = self.group.deadline().expect("a deadline");
         assert_eq!(deadline - self.now, expected);
@@ -275,8 +278,8 @@ fn stopped_processes_run_on() {
 fn a_failure_and_another_host_leave_time_to_save_too() {
     let mut scene = Scene::processes(2);
     scene.raw(super::ended(0, 3));
-    let asked = scene.raw(Input::Swept { has_children: true });
-    assert!(asked.contains(&Action::Survey(Signal::SIGTERM)), "{asked:?}");
+    let actions = scene.raw(Input::Swept { has_children: true });
+    assert!(actions.contains(&Action::Survey(Signal::SIGTERM)), "{actions:?}");
     let sent = scene.surveyed(&[(101, OWN, "h"), (12, 101, ""), (13, OWN, "")]);
     assert_eq!(sent[0], each(&[101], Purpose::Failure));
 
@@ -296,7 +299,7 @@ fn a_rank_that_a_keeper_starts_after_the_stop_is_told() {
         Action::SignalEach { to, .. } => to.iter().map(|process| process.pid.as_raw()).collect(),
         other => panic!("{other:?}"),
     };
-    // 98 is a keeper that was not heard yet, and ignores the signal.
+    // 98 is a keeper that has not reported yet. It ignores the signal.
     assert_eq!(told, BTreeSet::from([98, 101]));
     let began = scene.raw(Input::RankBegan { rank: 1, pid: pid(2) });
     assert_eq!(began.last(), Some(&Action::Forward { number: libc::SIGINT, to: vec![pid(2)] }));

@@ -1,56 +1,58 @@
-//! The places of Python's structures in memory, for each release of CPython on machines with 64 bits.
+//! The layout of Python's structures in memory, for each release of CPython on 64-bit machines.
 //!
-//! They are those of CPython's own headers. Since 3.13, Python states them itself, in a table at the start of `_PyRuntime`.
+//! The layouts follow CPython's own headers. Since 3.13, Python states them itself, in a table at the start of
+//! `_PyRuntime`.
 
 use super::lines::LineTable;
 use super::memory::Memory;
 
-/// The places of what is needed, as offsets in bytes.
+/// The positions of the fields that are read, as offsets in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     /// In `_PyRuntime`: the first interpreter.
     pub(super) interpreters: u64,
-    /// In an interpreter: the next one, and the thread that was started last.
+    /// In an interpreter: the next interpreter, and the thread that was started last.
     pub(super) next_interpreter: u64,
     pub(super) threads: u64,
-    /// In a thread: the one that was started before it, and its number in the kernel, if Python knows it.
+    /// In a thread: the thread that was started before it, and its number in the kernel, if Python stores it.
     pub(super) next_thread: u64,
     pub(super) kernel_thread: Option<u64>,
-    /// In a thread: the innermost frame, or the structure that has it, at the second offset.
+    /// In a thread: the innermost frame, or the structure that contains the frame at the second offset.
     pub(super) frame: (u64, Option<u64>),
-    /// In a frame: the one that called it, its code, and its place in it.
+    /// In a frame: the calling frame, its code, and the present instruction.
     pub(super) caller: u64,
     pub(super) code: u64,
     pub(super) instruction: Instruction,
-    /// In a frame: the byte that tells its owner, if frames of C have one, too.
+    /// In a frame: the byte that states its owner, in releases in which C calls have frames too.
     pub(super) owner: Option<u64>,
-    /// In code: the file, the function, the first line and the lines of its instructions.
+    /// In code: the file, the function, the first line and the table of lines.
     pub(super) file: u64,
     pub(super) function: u64,
     pub(super) first_line: u64,
     pub(super) lines: u64,
-    /// The form of the last one.
+    /// The form of the table of lines.
     pub(super) line_table: LineTable,
-    /// In a text: its state and length, and the sizes of what stands before its characters, if they are ASCII and if not.
+    /// In a text: its state and length, and the size of the header before its characters, for ASCII texts and for
+    /// others.
     pub(super) text_state: u64,
     pub(super) text_length: u64,
     pub(super) text_start: [u64; 2],
-    /// In bytes: their number and start.
+    /// In bytes: their length and start.
     pub(super) bytes_count: u64,
     pub(super) bytes_start: u64,
 }
 
-/// The place of a frame's present instruction.
+/// The position of a frame's present instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Instruction {
-    /// In a frame: its number, as 32 bits, times the second number, in bytes.
+    /// In a frame: the index of the instruction, as 32 bits, which is multiplied by the second number to get bytes.
     Number(u64, u64),
-    /// In a frame: its address; in code: the address of the first one.
+    /// In a frame: the address of the instruction. In code: the address of the first instruction.
     Address(u64, u64),
 }
 
 impl Layout {
-    /// Returns the layout of Python 3.`minor`, before Python had a table of its own.
+    /// Returns the layout of Python 3.`minor`, for releases without Python's own table.
     pub(super) fn of_release(minor: u32) -> Option<Layout> {
         let before_11 = Layout {
             interpreters: 32,
@@ -109,8 +111,9 @@ impl Layout {
         })
     }
 
-    /// Reads Python's own table, `_Py_DebugOffsets`, at the start of `_PyRuntime`. `None` if there is none, if its form is not
-    /// known, or if Python runs without its global lock.
+    /// Reads Python's own table, `_Py_DebugOffsets`, at the start of `_PyRuntime`. `None` if there is no table, or if its
+    /// form is not known. Without the global lock, each thread has its own copy of the code since 3.14. The places of
+    /// these copies are not read.
     pub(super) fn of_table(memory: &impl Memory, runtime: u64) -> Option<Layout> {
         const TITLE: &[u8; 8] = b"xdebugpy";
         if memory.array(runtime, 0)? != *TITLE {
@@ -118,10 +121,10 @@ impl Layout {
         }
         let word = |at: u64| memory.word(runtime, 8 * at);
         let (version, is_without_lock) = (word(1)?, word(2)? != 0);
-        // The numbers of the words: thread and frame, code, text and bytes.
+        // The indexes of the words: thread and frame, code, text and bytes.
         let ([next_thread, frame, kernel_thread], caller, code, text) = match version >> 16 {
-            _ if is_without_lock => return None,
             0x030d => ([21, 23, 25], 29, [35, 37, 38, 39, 43], 65),
+            _ if is_without_lock => return None,
             0x030e => ([24, 26, 28], 32, [40, 42, 43, 44, 48], 75),
             0x030f => ([24, 26, 31], 40, [48, 50, 51, 52, 56], 87),
             _ => return None,

@@ -1,9 +1,9 @@
-//! The tables by which Python finds the line of an instruction.
+//! The tables with which Python finds the line of an instruction.
 
-/// The form of such a table. It changed twice.
+/// The form of such a table, which has changed twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineTable {
-    /// Until Python 3.9: steps of the instruction and of the line.
+    /// Until Python 3.9: increments of the instruction and of the line.
     Steps,
     /// Python 3.10: ranges of instructions, some without a line.
     Ranges,
@@ -15,8 +15,8 @@ pub(super) enum LineTable {
 const UNIT: u64 = 2;
 
 impl LineTable {
-    /// Returns the line of the instruction at an offset, in bytes. `first` is the first line of the function. `None` if the table
-    /// has no line for it.
+    /// Returns the line of the instruction at an offset, in bytes. `first` is the first line of the function. `None`
+    /// if the table has no line for the instruction.
     pub(super) fn line(self, table: &[u8], first: i64, offset: u64) -> Option<u64> {
         let line = match self {
             LineTable::Steps => Some(by_steps(table, first, offset)),
@@ -61,17 +61,17 @@ fn by_locations(table: &[u8], first: i64, offset: u64) -> Option<i64> {
         let units = u64::from(head & 7) + 1;
         let form = head >> 3 & 15;
         match form {
-            // Short forms, on the same line: one byte of columns.
+            // Short forms on the same line, with one byte of columns.
             0..=9 => {
                 bytes.next();
             }
-            // On this line or one of the next two: two bytes of columns.
+            // Forms on this line or one of the next two, with two bytes of columns.
             10..=12 => {
                 line += i64::from(form - 10);
                 bytes.next();
                 bytes.next();
             }
-            // A line without columns, and one with all there is: the last line and two columns.
+            // A line without columns, and the form with everything: the line, the last line and two columns.
             13 => line += signed(&mut bytes)?,
             14 => {
                 line += signed(&mut bytes)?;
@@ -79,7 +79,7 @@ fn by_locations(table: &[u8], first: i64, offset: u64) -> Option<i64> {
                     number(&mut bytes)?;
                 }
             }
-            // No line.
+            // The form without a line.
             _ => {}
         }
         end += units * UNIT;
@@ -90,7 +90,7 @@ fn by_locations(table: &[u8], first: i64, offset: u64) -> Option<i64> {
     None
 }
 
-/// Reads a number: six bits in each byte, the lowest first, as long as the seventh bit is set.
+/// Reads a number. Each byte has six bits, the lowest bits first, and its seventh bit is set if another byte follows.
 fn number(bytes: &mut impl Iterator<Item = u8>) -> Option<u64> {
     let mut value = 0;
     for shift in (0..60).step_by(6) {
@@ -122,7 +122,7 @@ mod tests {
             offsets.iter().map(|offset| form.line(table, 10, *offset)).collect()
         };
         let minus_two = (-2i8).cast_unsigned();
-        // The line goes back after a loop.
+        // The line number decreases after a loop.
         let steps = [4, 1, 6, 2, 4, minus_two];
         assert_eq!(
             lines(LineTable::Steps, &steps, &[0, 4, 9, 10, 14, 900]),
@@ -134,7 +134,7 @@ mod tests {
             lines(LineTable::Ranges, &ranges, &[0, 3, 4, 6, 11, 12]),
             [Some(11), Some(11), None, Some(13), Some(13), None]
         );
-        // Two units on line 10, one on 12, one without a line, one back on 2 (a long form), one on 3.
+        // Two units on line 10, one on 12, one without a line, one back on 2 (in the long form), and one on 3.
         let locations = [0x81, 0x07, 0xe0, 1, 2, 0xf8, 0xf0, 21, 0, 1, 1, 0xe8, 2];
         assert_eq!(
             lines(LineTable::Locations, &locations, &[0, 2, 4, 6, 8, 10, 12]),

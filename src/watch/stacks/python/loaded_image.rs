@@ -1,7 +1,7 @@
-//! A program or library as the loader has put it into memory: the addresses of the names that it exports.
+//! A program or library in memory, as the loader has placed it, and the addresses of its exported names.
 //!
-//! The loaded image has all that is needed, so the file, which may lie in another mount namespace, is not looked for. The format
-//! is that of ELF(5), its hash table that of the GNU tools.
+//! The image contains everything that is needed, so its file, which may be in another mount namespace, is not opened.
+//! The format is elf(5), with the hash table of the GNU tools.
 
 use super::memory::Memory;
 
@@ -18,7 +18,7 @@ const STRINGS: u64 = 5;
 const SYMBOLS: u64 = 6;
 const GNU_HASH: u64 = 0x6fff_fef5;
 
-/// The maximum number of entries of a table that are looked at. Broken tables must end, too.
+/// The maximum number of entries of a table that are read, so that reading a broken table ends.
 const MAX_HEADERS: u64 = 64;
 const MAX_DYNAMIC: u64 = 256;
 const MAX_CHAIN: u64 = 1 << 16;
@@ -35,7 +35,8 @@ pub(super) struct LoadedImage<'a, M> {
 }
 
 impl<'a, M: Memory> LoadedImage<'a, M> {
-    /// Finds the tables of the image that begins at an address. `None` if there is none, or if it exports nothing.
+    /// Finds the tables of the image that begins at an address. `None` if there is no image, or if it exports
+    /// nothing.
     pub(super) fn at(memory: &'a M, base: u64) -> Option<LoadedImage<'a, M>> {
         let header: [u8; 64] = memory.array(base, 0)?;
         // ELF, 64 bits, little-endian.
@@ -50,14 +51,14 @@ impl<'a, M: Memory> LoadedImage<'a, M> {
         });
         let headers: Vec<(u32, u64)> = headers.collect();
         let address_of = |kind: u32| headers.iter().find(|header| header.0 == kind).map(|header| header.1);
-        // The first part that is loaded begins with the header.
+        // The first loaded segment begins with the header.
         let bias = base.wrapping_sub(address_of(LOAD)?);
         let dynamic = address_of(DYNAMIC)?.wrapping_add(bias);
 
         let entry =
             |n: u64| Some((memory.word(dynamic, n * DYNAMIC_ENTRY)?, memory.word(dynamic, n * DYNAMIC_ENTRY + 8)?));
         let entries: Vec<(u64, u64)> = (0..MAX_DYNAMIC).map_while(entry).take_while(|(tag, _)| *tag != 0).collect();
-        // The loader of glibc replaces addresses in the file by those in memory; that of musl does not.
+        // The loader of glibc replaces file addresses in this section by memory addresses. That of musl does not.
         let table = |tag: u64| {
             let value = entries.iter().find(|entry| entry.0 == tag)?.1;
             Some(if value < base { value.wrapping_add(bias) } else { value })
@@ -79,7 +80,7 @@ impl<'a, M: Memory> LoadedImage<'a, M> {
             if found | 1 == hash | 1 && self.is_named(symbol, name)? {
                 return Some(memory.word(self.symbols, symbol * SYMBOL + 8)?.wrapping_add(self.bias));
             }
-            // The last one of a chain has an odd hash.
+            // The last entry of a chain has an odd hash.
             if found & 1 == 1 {
                 break;
             }
@@ -94,7 +95,7 @@ impl<'a, M: Memory> LoadedImage<'a, M> {
     }
 }
 
-/// The hash of a name, as the GNU tools define it.
+/// Returns the hash of a name, as the GNU tools define it.
 fn gnu_hash(name: &str) -> u32 {
     name.bytes().fold(5381, |hash: u32, byte| hash.wrapping_mul(33).wrapping_add(byte.into()))
 }
@@ -115,7 +116,7 @@ mod tests {
         put(64, &1u32.to_le_bytes());
         put(64 + 56, &2u32.to_le_bytes());
         put(64 + 56 + 16, &0x200u64.to_le_bytes());
-        // The first address stands as in the file, the others as in memory.
+        // The first address is a file address, the others are memory addresses.
         for (n, (tag, value)) in [(5u64, 0x300u64), (6, 0x1_0400), (0x6fff_fef5, 0x1_0500)].into_iter().enumerate() {
             put(0x200 + n * 16, &tag.to_le_bytes());
             put(0x208 + n * 16, &value.to_le_bytes());
@@ -125,7 +126,7 @@ mod tests {
             put(0x400 + (n + 1) * 24, &name.to_le_bytes());
             put(0x408 + (n + 1) * 24, &value.to_le_bytes());
         }
-        // One bucket, the first symbol that has a hash, one filter.
+        // One bucket, the first symbol with a hash, and one filter.
         for (n, value) in
             [1u32, 1, 1, 0, 0, 0, 1, gnu_hash("other") & !1, gnu_hash("_PyRuntime") | 1].into_iter().enumerate()
         {
@@ -146,7 +147,7 @@ mod tests {
     #[test]
     fn a_broken_image_has_none() {
         assert!(LoadedImage::at(&Piece { start: 0, bytes: vec![0; 64] }, 0).is_none());
-        // Whatever byte is wrong, the search ends.
+        // The search ends whichever byte is wrong.
         for at in 0..0x530 {
             let mut bytes = image();
             bytes[at] ^= 0xff;

@@ -1,11 +1,11 @@
-//! The memory of another process, and the values in it.
+//! The memory of another process, and reading values from it.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 /// The memory of a process with 64-bit addresses and little-endian values.
 pub(super) trait Memory {
-    /// Fills a buffer with the bytes at an address. `None` if the process does not have them all.
+    /// Fills a buffer with the bytes at an address. `None` if some of them are not mapped.
     fn fill(&self, address: u64, buffer: &mut [u8]) -> Option<()>;
 
     /// Returns the bytes at an offset from an address.

@@ -1,7 +1,9 @@
-//! The stacks of a Python process, read from its memory. Nothing has to be installed, and the process notices nothing.
+//! The stacks of a Python process, read from its memory. Nothing has to be installed, and the process is not
+//! disturbed.
 //!
-//! The kernel lets a process read the memory of its descendants through `/proc/<pid>/mem`, also without root and under the
-//! default rules of container engines. CPython 3.7 to 3.15 is understood, with its global lock.
+//! The kernel lets a process read the memory of its descendants through `/proc/<pid>/mem`, even without root and
+//! under the default rules of container engines. CPython 3.7 to 3.15 is supported if it runs with its global lock, and
+//! 3.13 also without the lock.
 
 mod layout;
 mod lines;
@@ -20,25 +22,25 @@ use walk::PythonThread;
 
 use super::process::{ProcessStacks, ThreadStack};
 use crate::event::StackMethod;
-use crate::files;
+use crate::system::files;
 use memory::Memory;
 
-/// The time that reading may take. The memory of a process can wait for a file system.
+/// The time limit for reading. Access to the memory of a process can wait for a file system.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The maximum size of the list of what a process has mapped, in bytes.
+/// The maximum size of the list of a process's mappings, in bytes.
 const MAX_MAPS: u64 = 16 << 20;
 
-/// The number of attempts. A process that runs can change its stack meanwhile.
+/// The number of attempts. A running process can change its stack during an attempt.
 const ATTEMPTS: usize = 3;
 
-/// Reads the stacks of a process. `None` if it runs no Python that is understood, or if its memory may not be read.
-pub(super) fn look(process: (i32, &str)) -> Option<ProcessStacks> {
+/// Reads the stacks of a process. `None` if it runs no supported Python, or if its memory may not be read.
+pub(super) fn stacks_of(process: (i32, &str)) -> Option<ProcessStacks> {
     let (pid, name) = (process.0, process.1.to_owned());
     let threads = files::within(PATIENCE, move || {
         let threads = read(pid)?;
         let named = |thread: PythonThread| {
-            // Python names its threads in the kernel since 3.14; before, they have the name of the process.
+            // Python 3.14 and later names its threads in the kernel. Before that, they have the name of the process.
             let path = thread.number.map(|number| format!("/proc/{pid}/task/{number}/comm"));
             let comm = path.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
             let own = Some(comm.trim_end()).filter(|own| *own != name);
@@ -71,7 +73,8 @@ fn threads(memory: &impl Memory, name: &str, base: u64) -> Option<Vec<PythonThre
     walk::threads(memory, runtime, &layout)
 }
 
-/// Lists the programs and libraries of Python in the form of proc(5)'s `maps`, with the addresses at which they begin.
+/// Lists Python's programs and libraries in a text in the form of `/proc/PID/maps` (proc(5)), with the addresses at
+/// which they begin.
 fn images(maps: &str) -> BTreeMap<&str, u64> {
     let mut found = BTreeMap::new();
     for line in maps.lines() {

@@ -5,7 +5,7 @@ use super::super::process::{MAX_FRAMES, MAX_THREADS};
 use super::layout::{Instruction, Layout};
 use super::memory::Memory;
 
-/// The maximum number of interpreters and of their threads that are listed, and of frames with those of C.
+/// The maximum number of interpreters, of threads per interpreter, and of frames, C calls included.
 const MAX_INTERPRETERS: usize = 16;
 const MAX_LISTED: usize = 4096;
 const MAX_WALKED: usize = 4 * MAX_FRAMES;
@@ -17,14 +17,14 @@ const MAX_TABLE: u64 = 1 << 20;
 /// A thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PythonThread {
-    /// Its number in the kernel, if Python knows it.
+    /// The thread's number in the kernel, if Python stores it.
     pub(super) number: Option<u64>,
-    /// Its calls, the innermost first.
+    /// The thread's calls, the innermost first.
     pub(super) frames: Vec<StackCall>,
 }
 
-/// Lists threads, the ones that were started last first, and the main thread at the end. Of very many, those in between are left
-/// out. `None` if what stands there does not look like Python's structures.
+/// Lists threads. Those that were started last come first, and the main thread comes last. If there are too many
+/// threads, those in between are left out. `None` if the memory does not look like Python's structures.
 pub(super) fn threads(memory: &impl Memory, runtime: u64, layout: &Layout) -> Option<Vec<PythonThread>> {
     let chain = |first: u64, next: u64, most: usize| {
         std::iter::successors((first != 0).then_some(first), move |at| memory.pointer(*at, next)).take(most)
@@ -64,16 +64,16 @@ fn thread(memory: &impl Memory, at: u64, layout: &Layout) -> Option<PythonThread
     Some(PythonThread { number, frames })
 }
 
-/// Returns false for a frame that stands for a call of C.
+/// Returns false for a frame that represents a call of C code.
 fn is_of_python(memory: &impl Memory, frame: u64, layout: &Layout) -> Option<bool> {
-    /// The first owner that is no function of Python.
+    /// The lowest owner value of frames that are not Python functions.
     const INTERPRETER: u8 = 3;
     let Some(offset) = layout.owner else { return Some(true) };
     memory.array(frame, offset).map(|[owner]| owner < INTERPRETER)
 }
 
 fn call(memory: &impl Memory, frame: u64, layout: &Layout) -> Option<StackCall> {
-    // Two bits of the address can tell how it is counted.
+    // The two lowest bits of the address can hold flags for reference counting.
     let code = memory.pointer(frame, layout.code)? & !3;
     let offset = match layout.instruction {
         Instruction::Number(place, size) => u64::from(memory.half(frame, place)?).wrapping_mul(size),
@@ -87,7 +87,7 @@ fn call(memory: &impl Memory, frame: u64, layout: &Layout) -> Option<StackCall> 
     }
     let table = memory.bytes(table, layout.bytes_start, usize::try_from(size).ok()?)?;
     let function = text(memory, memory.pointer(code, layout.function)?, layout)?;
-    // A function in a function is known by its own name, a method by that of its class, too.
+    // A nested function is named without the functions around it, and a method with its class.
     let function = function.rsplit("<locals>.").next().unwrap_or_default().to_owned();
     let file = text(memory, memory.pointer(code, layout.file)?, layout)?;
     Some(StackCall { function, file, line: layout.line_table.line(&table, first, offset).unwrap_or_default() })
