@@ -55,7 +55,7 @@ use crate::job::settings::Settings;
 use crate::prepare::environment::registry::Variable;
 
 /// The engines, in the order in which the documentation lists them.
-pub static ENGINES: [&Engine; 15] = [
+pub static ENGINES: &[&Engine] = &[
     &PROCESS,
     &per_gpu::PER_GPU,
     &torchrun::TORCHRUN,
@@ -111,13 +111,13 @@ pub fn variables() -> Vec<Variable> {
 /// # Errors
 /// The job requests a launcher that is not known.
 pub fn choose(job: &Job, settings: &Settings) -> Result<&'static Engine, LaunchError> {
-    choice::choose(&ENGINES, job, settings)
+    choice::choose(ENGINES, job, settings)
 }
 
 /// Returns the Python modules on which the choice of the engine depends, because the job sets a flag that several
 /// engines share. Empty if the choice does not depend on any. [`Job::frameworks`] stores those that the image has.
 pub fn undecided(job: &Job, settings: &Settings) -> Vec<&'static str> {
-    choice::undecided(&ENGINES, job, settings)
+    choice::undecided(ENGINES, job, settings)
 }
 
 /// Plans the processes of this host.
@@ -125,7 +125,7 @@ pub fn undecided(job: &Job, settings: &Settings) -> Vec<&'static str> {
 /// # Errors
 /// The job requests a launch that is not possible here. It is never replaced by a single process.
 pub fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
-    plan_with(&ENGINES, input)
+    plan_with(ENGINES, input)
 }
 
 /// Plans the processes of this host with the engines of a table.

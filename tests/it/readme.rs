@@ -141,10 +141,10 @@ fn first_column(text: &str, before: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_table_of_launchers_is_that_of_the_code() {
+fn the_tables_of_launchers_are_those_of_the_code() {
     let launchers = table(
         &["launcher", "what it starts", "what the image needs"],
-        launch::ENGINES.map(|engine| [code(engine.name), engine.summary.to_owned(), engine.needs.to_owned()]),
+        launch::ENGINES.iter().map(|engine| [code(engine.name), engine.summary.to_owned(), engine.needs.to_owned()]),
     );
     let choice = |engine: &launch::Engine| {
         let packages: Vec<&str> = engine.modules.iter().map(|module| module.package).collect();
@@ -155,9 +155,10 @@ fn the_table_of_launchers_is_that_of_the_code() {
     };
     let engines = table(
         &["launcher", "Dockerfile, or a hyperparameter", "what the script contains"],
-        launch::ENGINES.map(|engine| [code(engine.name), choice(engine), engine.script.to_owned()]),
+        launch::ENGINES.iter().map(|engine| [code(engine.name), choice(engine), engine.script.to_owned()]),
     );
-    compare("README.md", &[("launchers", launchers), ("engines", engines)]);
+    compare("README.md", &[("engines", engines)]);
+    compare("docs/reference.md", &[("launchers", launchers)]);
 }
 
 #[test]
@@ -198,7 +199,7 @@ fn the_readme_counts_the_recorded_runs() {
 }
 
 #[test]
-fn the_readmes_dockerfile_lines_are_those_of_the_examples() {
+fn the_documents_show_the_dockerfiles_of_the_examples() {
     let examples =
         document("docker/examples/script-mode/Dockerfile") + &document("docker/examples/baked-in/Dockerfile");
     let examples = examples.replace("${BASE_IMAGE}", "python:3.11-slim");
@@ -207,7 +208,8 @@ fn the_readmes_dockerfile_lines_are_those_of_the_examples() {
             assert!(examples.lines().any(|instruction| instruction == line), "no example has {line:?}");
         }
     }
-    let listed: BTreeSet<String> = first_column(&readme().1, "`docker/examples` has").into_iter().collect();
+    let guide = document("docs/guide/bring-your-own-container.md");
+    let listed: BTreeSet<String> = first_column(&guide, "`docker/examples` has").into_iter().collect();
     let folders = fs::read_dir(root().join("docker/examples")).expect("the folder").flatten();
     assert_eq!(listed, folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect());
 }

@@ -100,7 +100,7 @@ fn line(label: &str, text: &str) -> String {
 }
 
 fn launcher(name: &str) -> Option<String> {
-    let engine = launch::ENGINES.into_iter().find(|engine| engine.name == name)?;
+    let engine = launch::ENGINES.iter().find(|engine| engine.name == name)?;
     let mut text = format!("{name}, a launcher\n");
     text += &line("starts", &engine.summary.replace('`', ""));
     text += &line("needs", engine.needs);

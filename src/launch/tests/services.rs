@@ -85,7 +85,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
 
 /// The table with one more engine.
 fn engines() -> Vec<&'static Engine> {
-    ENGINES.into_iter().chain([&FLOCK]).collect()
+    ENGINES.iter().copied().chain([&FLOCK]).collect()
 }
 
 fn planned(job: &Job) -> LaunchPlan {
@@ -175,7 +175,7 @@ fn a_flag_asks_for_an_engine_by_its_priority() {
 #[test]
 fn an_engine_that_the_table_does_not_have_is_refused() {
     let settings = Settings { launcher: Some("flock".to_owned()), ..Settings::default() };
-    let error = choice::choose(&ENGINES, &job(&["algo-1"]), &settings).expect_err("not in the table");
+    let error = choice::choose(ENGINES, &job(&["algo-1"]), &settings).expect_err("not in the table");
     assert_eq!(error.to_string(), "there is no launcher flock");
 }
 
@@ -289,7 +289,7 @@ fn every_variable_of_a_plan_is_documented() {
             arguments: &[],
             token: "",
         };
-        let plan = plan_with(&ENGINES, &input).expect("a plan");
+        let plan = plan_with(ENGINES, &input).expect("a plan");
         let own = plan.processes.iter().flat_map(|process| process.command.variables.keys());
         for name in plan.variables.keys().chain(own) {
             let name = String::from_utf8_lossy(name);

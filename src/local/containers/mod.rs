@@ -78,7 +78,7 @@ impl<'j> Ready<'j> {
             &Variables::from_iter(job.variables.iter().map(|(name, value)| (name.clone(), value.clone()))),
             &Dict::default(),
             None,
-            &launch::ENGINES.map(|engine| engine.name),
+            &launch::names(),
         )?;
         let variables = plan::variables_file(&variables(job)?)?;
         let engine = ContainerEngine::find(image.engine.as_deref())?;
