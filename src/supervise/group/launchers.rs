@@ -11,7 +11,7 @@ use super::super::timing::{KEEPER_LOOK_INTERVAL, KEEPER_PATIENCE, KEPT_LOOK_INTE
 use super::super::timing::{LAUNCHER_PATIENCE, LOOK_INTERVAL};
 use crate::event::{Ending, RankTally};
 
-use super::{Action, EndReason, Group, GroupMember, News, Phase, Purpose, Target};
+use super::{Action, EndReason, Group, GroupMember, News, Phase, Purpose, ReportedEnding, Target};
 
 /// The state of the regular checks on launchers and keepers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,9 +174,10 @@ impl Group {
         if !matches!(self.phase, Phase::Stopping { .. }) {
             return Vec::new();
         }
-        let has_keepers = self.has_keepers;
-        for member in self.members.iter_mut().filter(|member| member.is_launcher() && member.is_running()) {
-            member.is_dismissed = has_keepers;
+        if self.has_keepers {
+            for member in self.members.iter_mut().filter(|member| member.is_launcher() && member.is_running()) {
+                member.reported = ReportedEnding::Success;
+            }
         }
         self.phase = Phase::Killed { stop: self.phase.stop(), until: now + KILL_PATIENCE };
         let log = "killing the launcher, which has nothing left to wait for".to_owned();

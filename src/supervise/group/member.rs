@@ -66,6 +66,28 @@ pub(in crate::supervise) struct End {
     pub followed: bool,
 }
 
+/// The state of a member that others wait for before they start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::supervise) enum ReadyState {
+    /// The member is ready. All members but services are, as soon as they run.
+    Ready,
+    /// A service does not run yet, or was killed because it was not ready in time.
+    Unready,
+    /// A service runs, and must be ready by this time.
+    Until(Instant),
+}
+
+/// The ending that is reported for a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::supervise) enum ReportedEnding {
+    /// The ending of its process.
+    Own,
+    /// Exit code 0: a launcher was killed because it had nothing left to wait for.
+    Success,
+    /// Python's exit code for an exception: the member was killed because it did not end after a traceback.
+    Exception,
+}
+
 /// The part of a member's failure that has been announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Announced {
@@ -84,17 +106,12 @@ pub(in crate::supervise) struct GroupMember {
     pub part: Part,
     /// The state of the member's process.
     pub life: Life,
-    /// True once a service is ready. Other members are ready as soon as they run.
-    pub is_ready: bool,
-    /// The time by which a running service must be ready. `None` if it is ready, or was killed because it was not.
-    pub ready_until: Option<Instant>,
+    /// The state of a service before it is ready.
+    pub ready_state: ReadyState,
     /// True once all output of the member was read.
     pub is_read: bool,
-    /// True if a launcher was killed because it had nothing left to wait for, which is a success.
-    pub is_dismissed: bool,
-    /// True if the member was killed because it did not end after a traceback. It counts as one that exited with
-    /// Python's exit code for an exception.
-    pub has_outlived: bool,
+    /// The ending that is reported once the member has ended.
+    pub reported: ReportedEnding,
     /// The time since which a kept rank was seen without its keeper.
     pub orphan_since: Option<Instant>,
     announced: Announced,
@@ -106,11 +123,9 @@ impl GroupMember {
             spec,
             part,
             life: Life::Waiting,
-            is_ready: !matches!(part, Part::Service(_)),
-            ready_until: None,
+            ready_state: if matches!(part, Part::Service(_)) { ReadyState::Unready } else { ReadyState::Ready },
             is_read: false,
-            is_dismissed: false,
-            has_outlived: false,
+            reported: ReportedEnding::Own,
             orphan_since: None,
             announced: Announced::Nothing,
         }
@@ -143,6 +158,18 @@ impl GroupMember {
     /// Returns true once the member's process was started, even if it has ended since.
     pub(in crate::supervise) fn has_begun(&self) -> bool {
         !matches!(self.life, Life::Waiting | Life::Starting)
+    }
+
+    pub(in crate::supervise) fn is_ready(&self) -> bool {
+        self.ready_state == ReadyState::Ready
+    }
+
+    /// Returns the time by which a running service must be ready.
+    pub(in crate::supervise) fn ready_until(&self) -> Option<Instant> {
+        match self.ready_state {
+            ReadyState::Until(time) if self.is_running() => Some(time),
+            ReadyState::Until(_) | ReadyState::Ready | ReadyState::Unready => None,
+        }
     }
 
     /// Returns true if the shell was not asked to start the member yet.

@@ -35,7 +35,8 @@ use crate::event::{CommonStep, Ending, KillReason};
 
 pub(super) use branches::{Place, ProcessId, SurveyedProcess};
 pub(super) use launchers::{Release, Watch};
-pub(super) use member::{End, GroupMember, Part};
+use member::ReadyState;
+pub(super) use member::{End, GroupMember, Part, ReportedEnding};
 pub use member::{Service, ServiceEnd};
 pub(super) use phase::{EndReason, OutputFate, Phase};
 pub(super) use protocol::{Action, Input, LendingResult, News, Purpose, Target};
@@ -207,7 +208,9 @@ impl Group {
     fn began(&mut self, member: usize, pid: Pid, now: Instant) -> Vec<Action> {
         let begun = &mut self.members[member];
         begun.life = member::Life::Running(pid);
-        begun.ready_until = (!begun.is_ready).then(|| now + self.timing.service_time);
+        if !begun.is_ready() {
+            begun.ready_state = ReadyState::Until(now + self.timing.service_time);
+        }
         vec![Action::Tell(News::Began(member))]
     }
 
@@ -305,10 +308,10 @@ impl Group {
 
     fn ended_as(&mut self, at: usize, ending: Ending, followed: bool, now: Instant) -> Vec<Action> {
         let member = &mut self.members[at];
-        let ending = match ending {
-            _ if member.is_dismissed => Ending::Exited(0),
-            Ending::Signaled(_) if member.has_outlived => Ending::Exited(TRACEBACK_CODE),
-            other => other,
+        let ending = match (member.reported, ending) {
+            (ReportedEnding::Success, _) => Ending::Exited(0),
+            (ReportedEnding::Exception, Ending::Signaled(_)) => Ending::Exited(TRACEBACK_CODE),
+            (ReportedEnding::Own | ReportedEnding::Exception, own) => own,
         };
         member.life = member::Life::Ended(End { ending, duration: now - self.begun, followed });
         let (spec, is_own) = (member.spec, member.is_own());
@@ -328,7 +331,7 @@ impl Group {
         if !member.is_running() || !self.phase.has_ranks() {
             return Vec::new();
         }
-        member.has_outlived = true;
+        member.reported = ReportedEnding::Exception;
         let log = "a process has written a traceback and does not end: killing it".to_owned();
         let (signal, to, purpose) = (Signal::SIGKILL, Target::Only(vec![at]), Purpose::Again);
         vec![Action::Log(tracing::Level::WARN, log), Action::Signal { signal, to, purpose }]

@@ -5,7 +5,7 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 
 use super::super::timing::CLOSE_TIME;
-use super::member::{Life, ServiceEnd};
+use super::member::{Life, ReadyState, ServiceEnd};
 use super::{Action, Group, GroupMember, News, Phase, Purpose, Target};
 use crate::event::CommonStep;
 
@@ -21,7 +21,7 @@ pub(super) struct OwnSteps {
 impl Group {
     /// Records that a service is ready. The next stage may have been waiting for it.
     pub(super) fn ready(&mut self, member: usize) -> Vec<Action> {
-        if self.members[member].is_ready || !self.members[member].is_running() {
+        if self.members[member].is_ready() || !self.members[member].is_running() {
             return Vec::new();
         }
         self.set_ready(member)
@@ -33,15 +33,14 @@ impl Group {
         let ended = &self.members[member];
         let may_end = ended.service().is_some_and(|service| service.end == ServiceEnd::FailureUnlessZero);
         let has_succeeded = ended.end().is_some_and(|end| end.ending.is_success());
-        if ended.is_ready || !may_end || !has_succeeded || self.phase != Phase::Running {
+        if ended.is_ready() || !may_end || !has_succeeded || self.phase != Phase::Running {
             return Vec::new();
         }
         self.set_ready(member)
     }
 
     fn set_ready(&mut self, member: usize) -> Vec<Action> {
-        self.members[member].is_ready = true;
-        self.members[member].ready_until = None;
+        self.members[member].ready_state = ReadyState::Ready;
         let mut actions = vec![Action::Tell(News::Ready(member))];
         actions.extend(self.start_next());
         actions
@@ -59,7 +58,7 @@ impl Group {
     pub(super) fn start_next(&mut self) -> Vec<Action> {
         let waiting = self.own().filter(|member| member.waits_for_start());
         let Some(next) = waiting.map(step_of).min().filter(|_| self.phase == Phase::Running) else { return Vec::new() };
-        let is_held_up = self.own().any(|member| step_of(member) < next && !member.is_ready);
+        let is_held_up = self.own().any(|member| step_of(member) < next && !member.is_ready());
         if is_held_up || self.steps.allowed < next {
             return Vec::new();
         }
@@ -94,22 +93,22 @@ impl Group {
     /// group is told to end meanwhile, so that no other host takes the next step.
     fn first_unready(&self) -> Option<CommonStep> {
         let is_unready =
-            |member: &&GroupMember| !member.has_begun() || (member.service().is_some() && !member.is_ready);
+            |member: &&GroupMember| !member.has_begun() || (member.service().is_some() && !member.is_ready());
         self.own().filter(is_unready).map(step_of).min()
     }
 
     /// Returns the time by which the next service must be ready.
     pub(super) fn ready_until(&self) -> Option<Instant> {
-        let late = self.members.iter().filter(|member| member.is_running()).filter_map(|member| member.ready_until);
-        late.min().filter(|_| self.phase == Phase::Running)
+        let times = self.members.iter().filter_map(GroupMember::ready_until);
+        times.min().filter(|_| self.phase == Phase::Running)
     }
 
     /// Kills services that are not ready in time. Their ends are failures.
     pub(super) fn end_late(&mut self, now: Instant) -> Vec<Action> {
-        let late = self.positions(|member| member.is_running() && member.ready_until.is_some_and(|until| until <= now));
+        let late = self.positions(|member| member.ready_until().is_some_and(|until| until <= now));
         let mut actions = Vec::new();
         for member in late {
-            self.members[member].ready_until = None;
+            self.members[member].ready_state = ReadyState::Unready;
             let (signal, to) = (Signal::SIGKILL, Target::Only(vec![member]));
             actions.push(Action::Tell(News::Late(member)));
             actions.push(Action::Signal { signal, to, purpose: Purpose::Again });

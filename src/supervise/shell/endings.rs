@@ -7,7 +7,7 @@ use nix::libc;
 
 use super::Shell;
 use crate::event::{EndedRank, Ending, RankOutput};
-use crate::supervise::group::Part;
+use crate::supervise::group::{Part, ReportedEnding};
 use crate::supervise::{EndReport, Reports};
 
 impl Shell<'_> {
@@ -41,7 +41,7 @@ impl Shell<'_> {
         let services = services.map(|(_, child)| (child.identity.clone(), child.streams.output())).collect();
         for (member, child) in members.iter().zip(&self.processes) {
             let is_silent = match member.part {
-                Part::Launcher => has_kept && (rank_failed || member.is_dismissed),
+                Part::Launcher => has_kept && (rank_failed || member.reported == ReportedEnding::Success),
                 // Nothing is known about a rank without an ending.
                 Part::KeptRank(_) => member.end().is_none(),
                 // A service that was told to end, or was not needed yet, may end in any way.

@@ -77,7 +77,7 @@ impl Shell<'_> {
     pub(in crate::supervise) fn awaited_ports(&self) -> Vec<(usize, std::net::SocketAddr)> {
         let members = self.group.members().iter().enumerate();
         members
-            .filter(|(_, member)| member.is_running() && !member.is_ready)
+            .filter(|(_, member)| member.is_running() && !member.is_ready())
             .filter_map(|(at, member)| match &self.tasks[member.spec].role {
                 Role::Service { readiness: Readiness::Port(address), .. } => Some((at, *address)),
                 _ => None,
