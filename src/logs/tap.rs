@@ -19,7 +19,7 @@ use crate::system::kernel;
 const QUEUE_SIZE: usize = 1 << 20;
 
 /// The size of the waiting lines above which the subscribers receive them at once, in bytes.
-const BATCH_SIZE: usize = QUEUE_SIZE / 4;
+const BATCH_SIZE: usize = QUEUE_SIZE / 16;
 
 /// The time for which fewer lines wait for more, because waking the thread costs as much as searching 20 KiB.
 const BATCH_TIME: Duration = Duration::from_millis(5);

@@ -13,6 +13,10 @@ use regex_syntax::hir::{self, Class, ClassUnicode, ClassUnicodeRange, Dot, Hir, 
 /// The maximum size of a compiled pattern, in bytes.
 const MAX_COMPILED: usize = 2 << 20;
 
+/// The weight of a pattern below which it is certainly smaller than [`MAX_COMPILED`]: no range of characters takes more than
+/// 4 KiB.
+const MAX_UNTRIED: u64 = (MAX_COMPILED >> 12) as u64;
+
 /// The maximum size of the states that a pattern keeps while it runs, in bytes. A larger cache would only help on
 /// lines that no other pattern is tried on.
 const MAX_CACHE: usize = 64 << 10;
@@ -77,8 +81,10 @@ impl Core {
             texts.all.clear();
         }
         let finders = texts.all.iter().map(|text| memmem::Finder::new(text).into_owned());
-        // The core for lines of ASCII is smaller.
-        Compiled::of(&core)?;
+        // The core for lines of ASCII is smaller. Compiling takes 330 KiB for a moment.
+        if weight_of(&core) > MAX_UNTRIED {
+            Compiled::of(&core)?;
+        }
         Some(Core {
             in_ascii: OnceLock::new(),
             in_text: OnceLock::new(),
@@ -148,6 +154,23 @@ impl Compiled {
 
 fn compile(pattern: &str) -> Option<Regex> {
     RegexBuilder::new(pattern).size_limit(MAX_COMPILED).dfa_size_limit(MAX_CACHE).build().ok()
+}
+
+/// Returns the number of ranges of characters of a pattern, with its repetitions written out.
+fn weight_of(pattern: &Hir) -> u64 {
+    let all = |parts: &[Hir]| parts.iter().map(weight_of).fold(1, u64::saturating_add);
+    match pattern.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Class(Class::Unicode(class)) => class.ranges().len() as u64,
+        HirKind::Class(Class::Bytes(class)) => class.ranges().len() as u64,
+        HirKind::Capture(capture) => weight_of(&capture.sub).saturating_add(2),
+        HirKind::Repetition(repetition) => {
+            let times = u64::from(repetition.max.unwrap_or(repetition.min)) + 1;
+            weight_of(&repetition.sub).saturating_add(1).saturating_mul(times)
+        }
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => all(parts),
+    }
 }
 
 /// Returns a pattern that has the same matches in lines of ASCII, written with classes of bytes.
@@ -271,7 +294,7 @@ mod tests {
     use proptest::prelude::{ProptestConfig, prop, prop_assert_eq, proptest};
     use regex::Regex;
 
-    use super::{Core, Group, Occurrence, group_of, without_any};
+    use super::{Core, Group, MAX_UNTRIED, Occurrence, compile, group_of, weight_of, without_any};
 
     #[test]
     fn what_stands_around_the_core_is_left_out() {
@@ -304,6 +327,24 @@ mod tests {
             let parsed = regex_syntax::parse(pattern).expect(pattern);
             assert_eq!(group_of(&parsed), group, "{pattern}");
         }
+    }
+
+    #[test]
+    fn a_pattern_that_is_small_by_its_weight_compiles() {
+        // Ranges of characters of two, three and four bytes, none of which ends where an encoding has a boundary.
+        for range in
+            [(0x81, 0x7fe), (0x801, 0xffe), (0x1001, 0xd7fe), (0x81, 0xfffe), (0x10001, 0x10_fffe), (0x81, 0x10_fffe)]
+        {
+            let class = format!("[\\u{{{:x}}}-\\u{{{:x}}}]", range.0, range.1);
+            let mut count = 1;
+            while weight_of(&regex_syntax::parse(&class.repeat(count + 1)).expect("parsed")) <= MAX_UNTRIED {
+                count += 1;
+            }
+            assert!(count > 400, "{count}");
+            assert!(compile(&class.repeat(count)).is_some(), "{class} {count} times");
+        }
+        assert!(weight_of(&regex_syntax::parse(r"\w{9}").expect("parsed")) > MAX_UNTRIED);
+        assert!(Core::of(&regex_syntax::parse(r"\w{900}").expect("parsed")).is_none());
     }
 
     /// Pieces of patterns that can follow each other in any order.

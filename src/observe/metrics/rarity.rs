@@ -16,7 +16,8 @@ validation: precision=0.712, recall=0.655, f1=0.682, auc=0.911, rmse=12.31; samp
 /// The counts of pairs of bytes in a sample.
 #[derive(Debug)]
 pub(super) struct Rarity {
-    pairs: Vec<u32>,
+    /// A sample has fewer than 2<sup>16</sup> pairs.
+    pairs: Vec<u16>,
     singles: [u32; 256],
     total: u32,
 }
@@ -27,10 +28,10 @@ impl Rarity {
         Rarity::of(TYPICAL)
     }
 
-    /// Counts the pairs of bytes in a sample.
+    /// Counts the pairs of bytes in the first 64 KiB of a sample.
     pub(super) fn of(sample: &[u8]) -> Rarity {
         let mut rarity = Rarity { pairs: vec![0; 1 << 16], singles: [0; 256], total: 0 };
-        for pair in sample.windows(2) {
+        for pair in sample.windows(2).take(usize::from(u16::MAX)) {
             rarity.pairs[usize::from(pair[0]) << 8 | usize::from(pair[1])] += 1;
             rarity.singles[usize::from(pair[0])] += 1;
             rarity.total += 1;
@@ -44,7 +45,7 @@ impl Rarity {
         let share = |count: u32, of: u32, kinds: f32| (count as f32 + UNSEEN) / (of as f32 + UNSEEN * kinds);
         text.windows(2).fold(share(self.singles[usize::from(*first)], self.total, 256.0), |frequency, pair| {
             let count = self.pairs[usize::from(pair[0]) << 8 | usize::from(pair[1])];
-            frequency * share(count, self.singles[usize::from(pair[0])], 256.0)
+            frequency * share(u32::from(count), self.singles[usize::from(pair[0])], 256.0)
         })
     }
 }
