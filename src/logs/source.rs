@@ -71,6 +71,7 @@ impl Source {
             writer: Arc::new(StreamWriter {
                 process: writer,
                 prefix: String::from_utf8_lossy(&style.prefix).into_owned(),
+                tags: style.tags.clone(),
             }),
             fd,
             tape: Tape::new(),

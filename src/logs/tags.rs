@@ -7,18 +7,27 @@ use std::time::Instant;
 use super::MAX_HELD;
 use super::style::{Style, Styler, Tags, lines};
 
-/// The state that separates a stream into the lines of its ranks.
+/// The state that separates a stream into the bytes of its ranks.
 #[derive(Debug)]
-pub(super) struct Untagger {
-    style: Style,
-    tags: Tags,
+pub(super) struct TagReader {
+    has_blank: bool,
     /// The rank that writes the present bytes. `None` for mpirun itself.
     writer: Option<usize>,
     /// Bytes at the end of the input that may be the beginning of a tag.
     carry: Vec<u8>,
-    /// The unfinished line of each rank, and the changes to its lines.
-    ranks: BTreeMap<Option<usize>, (Vec<u8>, Styler)>,
 }
+
+/// The state that turns a stream into the styled lines of its ranks.
+#[derive(Debug)]
+pub(super) struct Untagger {
+    style: Style,
+    tags: Tags,
+    reader: TagReader,
+    ranks: TaggedRanks,
+}
+
+/// The unfinished line of each rank, and the changes to its lines.
+type TaggedRanks = BTreeMap<Option<usize>, (Vec<u8>, Styler)>;
 
 /// The meaning of the first bytes of an input.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,14 +65,21 @@ fn start(bytes: &[u8]) -> Start {
     Start::Other
 }
 
-impl Untagger {
-    /// Makes the state. `style` applies to every rank's lines, except for the prefix.
-    pub(super) fn new(style: Style, tags: Tags) -> Untagger {
-        Untagger { style, tags, writer: None, carry: Vec::new(), ranks: BTreeMap::new() }
+impl Tags {
+    /// Returns the prefix of a rank's lines.
+    pub(super) fn prefix(&self, rank: usize) -> Vec<u8> {
+        self.prefixes.get(rank).cloned().unwrap_or_else(|| format!("[rank{rank}]: ").into_bytes())
+    }
+}
+
+impl TagReader {
+    /// Makes the state for a stream with these tags.
+    pub(super) fn new(tags: &Tags) -> TagReader {
+        TagReader { has_blank: tags.has_blank, writer: None, carry: Vec::new() }
     }
 
-    /// Adds the lines of ranks that `input` completes.
-    pub(super) fn style(&mut self, input: &[u8], now: Instant, output: &mut Vec<u8>) {
+    /// Calls `take` with the pieces of the input, none of which is longer than a line, and the rank that wrote each.
+    pub(super) fn read(&mut self, input: &[u8], mut take: impl FnMut(Option<usize>, &[u8])) {
         let joined =
             if self.carry.is_empty() { None } else { Some([&std::mem::take(&mut self.carry)[..], input].concat()) };
         let mut rest = joined.as_deref().unwrap_or(input);
@@ -77,7 +93,7 @@ impl Untagger {
                 match start(&rest[at..]) {
                     Start::Tag(rank, length) => {
                         // The blank after a tag may still be missing if mpirun pauses within a line.
-                        let blank = usize::from(self.tags.has_blank && rest.get(at + length) == Some(&b' '));
+                        let blank = usize::from(self.has_blank && rest.get(at + length) == Some(&b' '));
                         break (at, Some((rank, at + length + blank)));
                     }
                     Start::Cut => {
@@ -87,17 +103,46 @@ impl Untagger {
                     Start::Other => from = at + 1,
                 }
             };
-            self.add(&rest[..end], now, output);
+            self.take_lines(&rest[..end], &mut take);
             let Some((rank, length)) = next else { return };
             self.writer = Some(rank);
             rest = &rest[length..];
         }
     }
 
+    /// Calls `take` with bytes that were held back as the beginning of a tag.
+    pub(super) fn flush(&mut self, mut take: impl FnMut(Option<usize>, &[u8])) {
+        let carry = std::mem::take(&mut self.carry);
+        self.take_lines(&carry, &mut take);
+    }
+
+    fn take_lines(&mut self, bytes: &[u8], take: &mut impl FnMut(Option<usize>, &[u8])) {
+        for piece in lines(bytes) {
+            take(self.writer, piece);
+            // Every line of a rank has a tag, so a line without a tag is mpirun's.
+            if piece.ends_with(b"\n") {
+                self.writer = None;
+            }
+        }
+    }
+}
+
+impl Untagger {
+    /// Makes the state. `style` applies to every rank's lines, except for the prefix.
+    pub(super) fn new(style: Style, tags: Tags) -> Untagger {
+        Untagger { reader: TagReader::new(&tags), style, tags, ranks: BTreeMap::new() }
+    }
+
+    /// Adds the lines of ranks that `input` completes.
+    pub(super) fn style(&mut self, input: &[u8], now: Instant, output: &mut Vec<u8>) {
+        let Untagger { style, tags, reader, ranks } = self;
+        reader.read(input, |writer, piece| add(ranks, (style, tags), writer, piece, now, output));
+    }
+
     /// Adds the lines that were held back for too long.
     pub(super) fn flush(&mut self, now: Instant, output: &mut Vec<u8>) {
-        let carry = std::mem::take(&mut self.carry);
-        self.add(&carry, now, output);
+        let Untagger { style, tags, reader, ranks } = self;
+        reader.flush(|writer, piece| add(ranks, (style, tags), writer, piece, now, output));
         for (line, styler) in self.ranks.values_mut() {
             styler.style(&std::mem::take(line), now, output);
         }
@@ -113,41 +158,40 @@ impl Untagger {
 
     /// Returns true if something is held back.
     pub(super) fn holds(&self) -> bool {
-        !self.carry.is_empty() || self.ranks.values().any(|(line, _)| !line.is_empty())
+        !self.reader.carry.is_empty() || self.ranks.values().any(|(line, _)| !line.is_empty())
     }
+}
 
-    /// Adds bytes of the present writer.
-    fn add(&mut self, bytes: &[u8], now: Instant, output: &mut Vec<u8>) {
-        for piece in lines(bytes) {
-            let writer = self.writer;
-            let (line, styler) = self
-                .ranks
-                .entry(writer)
-                .or_insert_with(|| (Vec::new(), Styler::new(of_rank(&self.style, &self.tags, writer))));
-            if line.is_empty() && piece.ends_with(b"\n") {
-                styler.style(piece, now, output);
-            } else {
-                line.extend_from_slice(piece);
-                if piece.ends_with(b"\n") || line.len() > MAX_HELD {
-                    styler.style(line, now, output);
-                    line.clear();
-                }
-            }
-            // Every line of a rank has a tag, so a line without a tag is mpirun's.
-            if piece.ends_with(b"\n") {
-                self.writer = None;
-            }
+/// Adds a piece of a rank's line, and the whole line to the output once it has ended.
+fn add(
+    ranks: &mut TaggedRanks,
+    (style, tags): (&Style, &Tags),
+    writer: Option<usize>,
+    piece: &[u8],
+    now: Instant,
+    output: &mut Vec<u8>,
+) {
+    let new = || (Vec::new(), Styler::new(of_rank(style, tags, writer)));
+    let (line, styler) = ranks.entry(writer).or_insert_with(new);
+    if line.is_empty() && piece.ends_with(b"\n") {
+        styler.style(piece, now, output);
+    } else {
+        line.extend_from_slice(piece);
+        if piece.ends_with(b"\n") || line.len() > MAX_HELD {
+            styler.style(line, now, output);
+            line.clear();
         }
     }
 }
 
 /// Returns the style of one rank's lines.
 fn of_rank(style: &Style, tags: &Tags, writer: Option<usize>) -> Style {
-    let prefix = match writer {
-        None => Vec::new(),
-        Some(rank) => tags.prefixes.get(rank).cloned().unwrap_or_else(|| format!("[rank{rank}]: ").into_bytes()),
-    };
-    Style { prefix, tags: None, is_shared: true, ..style.clone() }
+    Style {
+        prefix: writer.map_or_else(Vec::new, |rank| tags.prefix(rank)),
+        tags: None,
+        is_shared: true,
+        ..style.clone()
+    }
 }
 
 /// Returns bytes that contain tags as lines with prefixes.

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::stream::StreamId;
+use super::style::Tags;
+use super::tags::TagReader;
 use crate::event::{Moment, Process, Stream};
 use crate::system::kernel;
 
@@ -64,6 +66,8 @@ pub(super) struct StreamWriter {
     pub(super) process: Process,
     /// The prefix of its lines.
     pub(super) prefix: String,
+    /// The tags that tell the lines of several ranks apart.
+    pub(super) tags: Option<Tags>,
 }
 
 /// The relay's end of a tap. The tap ends when its last clone is dropped.
@@ -170,6 +174,7 @@ impl Tap {
 /// Hands lines to the subscribers until the tap is closed and empty.
 fn serve(queue: &TapQueue, mut subscribers: Vec<Box<dyn LineSubscriber>>) {
     let mut unfinished: BTreeMap<(usize, usize, bool), Vec<u8>> = BTreeMap::new();
+    let mut tagged: BTreeMap<(usize, usize, bool), TaggedLines> = BTreeMap::new();
     let mut all_dropped = 0;
     while let Some(piece) = next(queue, &mut subscribers) {
         let Piece { id, writer, at, bytes, dropped, is_last } = piece;
@@ -177,15 +182,27 @@ fn serve(queue: &TapQueue, mut subscribers: Vec<Box<dyn LineSubscriber>>) {
             all_dropped += dropped;
             // The dropped lines may have contained the beginning of the next line.
             unfinished.clear();
+            tagged.clear();
             subscribers.iter_mut().for_each(|subscriber| subscriber.dropped(dropped));
         }
         let stream = if id.is_stderr { Stream::Stderr } else { Stream::Stdout };
         let at = Moment::of(at);
-        let mut hand_over = |text: &[u8]| {
-            let lines = TappedLines { process: &writer.process, prefix: &writer.prefix, stream, at, text };
+        let mut hand_over_of = |process: &Process, prefix: &str, text: &[u8]| {
+            let lines = TappedLines { process, prefix, stream, at, text };
             subscribers.iter_mut().for_each(|subscriber| subscriber.lines(&lines));
         };
         let key = (id.process, id.part, id.is_stderr);
+        if let Some(tags) = &writer.tags {
+            let lines = tagged.entry(key).or_insert_with(|| TaggedLines::new(tags));
+            lines.read(&bytes, is_last, |rank, text| match rank {
+                Some(rank) => {
+                    hand_over_of(&Process::Rank(rank), &String::from_utf8_lossy(&tags.prefix(rank)), text);
+                }
+                None => hand_over_of(&writer.process, &writer.prefix, text),
+            });
+            continue;
+        }
+        let mut hand_over = |text: &[u8]| hand_over_of(&writer.process, &writer.prefix, text);
         let mut waiting = unfinished.remove(&key).unwrap_or_default();
         let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
         let (lines, rest) = bytes.split_at(whole);
@@ -217,6 +234,38 @@ fn serve(queue: &TapQueue, mut subscribers: Vec<Box<dyn LineSubscriber>>) {
     (state.has_ended, state.waiting) = (true, None);
 }
 
+/// The unfinished lines of the ranks that share a stream.
+struct TaggedLines {
+    reader: TagReader,
+    /// The unfinished line of each rank, and that of the process of the stream itself.
+    unfinished: BTreeMap<Option<usize>, Vec<u8>>,
+}
+
+impl TaggedLines {
+    fn new(tags: &Tags) -> TaggedLines {
+        TaggedLines { reader: TagReader::new(tags), unfinished: BTreeMap::new() }
+    }
+
+    /// Calls `hand_over` with the lines that the input completes. They include unfinished lines if the input is the last.
+    fn read(&mut self, input: &[u8], is_last: bool, mut hand_over: impl FnMut(Option<usize>, &[u8])) {
+        let TaggedLines { reader, unfinished } = self;
+        let mut take = |rank: Option<usize>, piece: &[u8]| {
+            let line = unfinished.entry(rank).or_default();
+            line.extend_from_slice(piece);
+            if line.ends_with(b"\n") || line.len() >= MAX_LINE {
+                hand_over(rank, line);
+                line.clear();
+            }
+        };
+        reader.read(input, &mut take);
+        if is_last {
+            reader.flush(&mut take);
+            let rests = std::mem::take(unfinished).into_iter().filter(|(_, line)| !line.is_empty());
+            rests.for_each(|(rank, line)| hand_over(rank, &line));
+        }
+    }
+}
+
 /// Waits for the next piece. Before it waits, it lets the subscribers do work that they have put off. `None` if the
 /// tap is closed and empty.
 fn next(queue: &TapQueue, subscribers: &mut [Box<dyn LineSubscriber>]) -> Option<Piece> {
@@ -245,7 +294,7 @@ mod tests {
     use std::sync::{Arc, mpsc};
     use std::time::Duration;
 
-    use super::{LineSubscriber, MAX_LINE, QUEUE_SIZE, StreamWriter, Tap, TappedLines};
+    use super::{LineSubscriber, MAX_LINE, QUEUE_SIZE, StreamWriter, Tags, Tap, TappedLines};
     use crate::event::Process;
     use crate::logs::StreamId;
 
@@ -301,6 +350,22 @@ mod tests {
             "rank 0 Stdout xxxxxxxxxxxxxxxxxxxx",
         ];
         for line in expected {
+            assert_eq!(next(&lines), line);
+        }
+        assert!(lines.recv_timeout(Duration::from_secs(60)).is_err(), "the tap has ended");
+    }
+
+    #[test]
+    fn lines_of_a_stream_with_tags_are_those_of_its_ranks() {
+        let (told, lines) = mpsc::channel();
+        let tap = Tap::start(|| vec![Box::new(Slow { gate: None, told })]).expect("started");
+        let tags = Tags { prefixes: vec![b"[algo-1:0] ".to_vec()].into(), has_blank: false };
+        let process = Process::Launcher("mpirun".into());
+        let mpirun = Arc::new(StreamWriter { process, tags: Some(tags), ..StreamWriter::default() });
+        tap.pass(id(0), &mpirun, b"its own\n[1,0]<stdout>:loss: [1,1]<stdout>:f1\n[1,0]<std", false);
+        tap.pass(id(0), &mpirun, b"out>:0.5\n[1,1]<stdout>:no end[1", true);
+        drop(tap);
+        for line in ["mpirun Stdout its own", "rank 1 Stdout f1", "rank 0 Stdout loss: 0.5", "rank 1 Stdout no end[1"] {
             assert_eq!(next(&lines), line);
         }
         assert!(lines.recv_timeout(Duration::from_secs(60)).is_err(), "the tap has ended");

@@ -76,6 +76,31 @@ fn values_of_all_ranks_and_streams_are_in_the_file_the_record_and_the_log() {
 }
 
 #[test]
+fn values_of_mpiruns_ranks_have_their_rank_also_if_mpirun_relays_their_lines() {
+    let script = "from mpi4py import MPI\nrank = MPI.COMM_WORLD.rank\nprint(f'loss: {rank}.5')\n";
+    // With a mapping of the user's own, mpirun relays the lines of all ranks and tags them.
+    for options in ["", "--map-by slot"] {
+        let hyperparameters = json!({"sagemaker_mpi_custom_mpi_options": format!("\"{options}\"")});
+        let job = Job::python(script)
+            .variable("FOOTPLATE_LAUNCHER", "mpi")
+            .variable("FOOTPLATE_PROCESSES_PER_HOST", "2")
+            .variable("FOOTPLATE_HOST_ADDRESSES", "algo-1=127.0.0.1")
+            // Debian's mpi4py works only with Debian's Python.
+            .variable("FOOTPLATE_PYTHON", "/usr/bin/python3")
+            .hyperparameters(&hyperparameters.to_string());
+        let job = with_definitions(job, &[("loss", r"^loss: (\S+)$")]);
+        let ended = job.train();
+        assert_eq!(ended.code(), 0, "{}", ended.stderr);
+        let is_tagged = ended.stdout().contains("[rank0]: ");
+        assert_eq!(is_tagged, !options.is_empty(), "{}", ended.stdout());
+        let mut found: Vec<_> =
+            values(&job).iter().map(|value| (value["rank"].as_u64(), value["value"].as_f64())).collect();
+        found.sort_by_key(|(rank, _)| *rank);
+        assert_eq!(found, [(Some(0), Some(0.5)), (Some(1), Some(1.5))], "{options}: {}", ended.stdout());
+    }
+}
+
+#[test]
 fn definitions_with_defects_are_said_at_the_start_and_fail_nothing() {
     let job = Job::shell("echo 'loss: 1.2e-05'; echo 'acc: high'")
         .hyperparameters(r#"{"_tuning_objective_metric": "\"test:Acc\""}"#);
