@@ -1,9 +1,12 @@
 //! Resources: samples of the container while the script runs, in the file and in the record.
 
+use std::process::Command;
+
 use serde_json::Value;
 
-use super::job::Job;
+use super::job::{FOOTPLATE, Job};
 use super::record::record;
+use super::running::Running;
 
 const SAMPLES: &str = "output/data/footplate/algo-1/resources.jsonl";
 
@@ -37,6 +40,20 @@ fn samples_are_taken_while_the_script_runs() {
     assert_eq!(resources["samples"].as_u64(), Some(times.len() as u64), "{resources}");
     assert!(resources["cpu_max"].as_f64() > Some(0.0), "{resources}");
     assert!(resources["memory_peak"].as_u64() > Some(1 << 20), "{resources}");
+}
+
+#[test]
+fn a_container_without_control_groups_is_said_once() {
+    let job = Job::shell("sleep 0.5").variable("FOOTPLATE_RESOURCE_INTERVAL", "0.1");
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--mount", "sh", "-ec"]);
+    unshare.arg("mount -t tmpfs none /sys/fs/cgroup; exec \"$0\" train").arg(FOOTPLATE);
+    let ended = Running::of(&job, job.within(unshare)).end(&job).succeeded();
+    let said: Vec<&str> = ended.stderr.lines().filter(|line| line.contains("not recorded")).collect();
+    let [line] = said[..] else { panic!("{ended:#?}") };
+    assert!(line.contains("resources: processor time, memory not recorded"), "{line}");
+    let normal = Job::shell("sleep 0.5").variable("FOOTPLATE_RESOURCE_INTERVAL", "0.1").train();
+    assert!(!normal.stderr.contains("not recorded"), "{normal:#?}");
 }
 
 #[test]

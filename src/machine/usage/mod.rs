@@ -48,6 +48,19 @@ pub struct Usage {
     pub disk: Option<Space>,
 }
 
+impl Usage {
+    /// Returns the names of what could not be read, of what every usual container has.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let sources = [
+            ("processor time", self.processor_time.is_none()),
+            ("memory", self.memory.is_none()),
+            ("network traffic", self.network.is_none()),
+            ("disk space", self.disk.is_none()),
+        ];
+        sources.into_iter().filter(|(_, is_missing)| *is_missing).map(|(name, _)| name).collect()
+    }
+}
+
 /// The scheduling periods of a container with a quota.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Periods {

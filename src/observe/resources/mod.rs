@@ -199,6 +199,13 @@ fn sample_until_end(shared: &Shared, input: &ResourcesInput) {
     let (mut number, mut stride) = (0u64, 1u64);
     let mut devices = Devices::start(&input.devices, input.interval);
     let first = reader.read();
+    let missing = first.missing();
+    if !missing.is_empty() {
+        tracing::info!(
+            "resources: {} not recorded, because this container has no readable /sys/fs/cgroup or /proc for it",
+            missing.join(", ")
+        );
+    }
     let mut before = first.clone();
     loop {
         let is_last = !shared.wait(input.interval);
