@@ -83,8 +83,16 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", features);
         self.call("Emulation.setScriptExecutionDisabled", json!({"value": !screen.scripts}));
         self.events.clear();
-        self.call("Page.navigate", json!({"url": format!("file://{}", path.display())}));
-        self.wait_for("Page.loadEventFired");
+        let url = format!("file://{}", path.display());
+        self.call("Page.navigate", json!({"url": url}));
+        // The page before may still be loading, and tells its own end.
+        self.wait_until("the page is loaded", |events| {
+            let is_begun = |event: &&Value| {
+                event["method"] == "Page.frameNavigated" && event["params"]["frame"]["url"].as_str() == Some(&url)
+            };
+            let mut of_page = events.iter().skip_while(|event| !is_begun(event));
+            of_page.any(|event| event["method"] == "Page.loadEventFired")
+        });
     }
 
     /// Returns the value of an expression of JavaScript in the page.
@@ -157,11 +165,11 @@ impl Browser {
     }
 
     #[track_caller]
-    fn wait_for(&mut self, method: &str) {
+    fn wait_until(&mut self, what: &str, is_so: impl Fn(&[Value]) -> bool) {
         let begun = Instant::now();
-        while !self.events.iter().any(|event| event["method"] == method) {
+        while !is_so(&self.events) {
             let left = patience().saturating_sub(begun.elapsed());
-            self.events.push(self.messages.recv_timeout(left).unwrap_or_else(|error| panic!("{method}: {error}")));
+            self.events.push(self.messages.recv_timeout(left).unwrap_or_else(|error| panic!("{what}: {error}")));
         }
     }
 }
