@@ -20,7 +20,7 @@ pub(super) enum Behind<'t> {
     Raised(&'t Traceback),
     /// The line in which a program reported its error.
     Printed(ErrorLine),
-    /// The exception of another thread, which may be unrelated.
+    /// The exception of another thread or of a child process, which may be unrelated.
     Beside(&'t Traceback),
 }
 
@@ -49,7 +49,7 @@ static EXIT: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)\b(?:exit(?:ed|s)?|terminated|returned|failed|died|ended) (?:with |by |on )?(?:an? )?(?:non-?zero )?",
         r"(?:exit |return )?(?:code|status|signal)\b|non-?zero|\bexitcode\b|\brc ?= ?\d|",
         r"\b(?:root cause|errors?|logs?|tracebacks?|messages?) above\b|Horovod detected that|",
-        r"\b(?:workers?|child(?:ren)?|(?:sub-?)?process(?:es)?|ranks?|commands?|scripts?|runs?)\b.*\b(?:failed|died|crashed|exited|is dead)\b",
+        r"\b(?:workers?|child(?:ren)?|(?:sub-?)?process(?:es)?|ranks?|commands?|scripts?|runs?)\b.*\b(?:failed|died|crashed|exited|ended with|is dead)\b",
     ))
 });
 
@@ -115,7 +115,7 @@ pub(super) fn behind<'t>(
     let is_thread = |other: &&Traceback| matches!(other.origin, Origin::Thread(_));
     let is_child = |other: &&Traceback| matches!(other.origin, Origin::Child(_));
     let Some(messenger) = messenger else {
-        let beside = before().rfind(is_thread)?;
+        let beside = before().rfind(|other| is_thread(other) || is_child(other))?;
         return (gap(beside.lines.end() + 1, first) <= BESIDE).then_some(Behind::Beside(beside));
     };
     if messenger == Messenger::Wait {

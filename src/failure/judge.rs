@@ -179,7 +179,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
 
     /// Returns the place where the interpreter was when a fatal error or a deadly signal occurred.
     fn interpreter_at(&self) -> Option<SourcePlace> {
-        let fatal = read::fatal(&self.stderr)?;
+        let fatal = read::fatal(&self.stderr).or_else(|| read::crash(&self.stderr))?;
         place::deepest(fatal.frames.iter(), self.evidence.code_dir)
     }
 

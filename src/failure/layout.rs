@@ -154,10 +154,12 @@ fn status(cause: &Cause) -> String {
         // footplate itself wrote the headline.
         CauseEnding::NoProcess(_) => (None, !cause.headline.ends_with(code.as_str())),
     };
+    let of_rank = cause.rank_ending.map(|ending| ending.to_string());
     let parts = [
         cause.host.as_ref().map(|host| format!("host {host}")),
         cause.rank.map(|rank| format!("rank {rank}")),
         cause.stage.map(|stage| stage.to_string()),
+        of_rank.filter(|words| !cause.headline.starts_with(words.as_str())),
         signal,
         cause.launcher.as_ref().map(|name| format!("{code} of {name}")).or(Some(code).filter(|_| has_code)),
         match cause.followers {

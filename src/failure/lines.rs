@@ -13,6 +13,7 @@ use crate::logs::RankLabel;
 
 use super::noise;
 use super::prefix::Prefixes;
+use super::quoted;
 use super::record::{self, TRACEBACK};
 use crate::failure::pattern::pattern;
 
@@ -137,6 +138,7 @@ impl Builder<'_> {
         let text = String::from_utf8_lossy(bytes);
         // If the text of another writer follows, the end of the last line must not add an empty line.
         let text = if writer.rank.is_some() { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
+        let text = &*quoted::without_reports(text);
         let text = &*record::on_one_line(text);
         // The prefixes of launchers and of footplate are known, so they are not searched for.
         let is_known = |before: &str| PREFIX.is_match(before) || RankLabel::parse(before.as_bytes()).is_some();

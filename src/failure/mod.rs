@@ -40,6 +40,7 @@ mod other;
 mod pattern;
 mod place;
 mod prefix;
+mod quoted;
 mod read;
 mod record;
 mod restart;

@@ -11,7 +11,7 @@ use super::lines::Log;
 use super::noise::{self, RecordLevel};
 use super::read;
 use super::runtime::{self, ErrorLine, place_of};
-use super::words::has_words_of_error;
+use super::words::{has_words_of_error, is_demand};
 use super::wrapper;
 use crate::failure::pattern::pattern;
 
@@ -173,7 +173,11 @@ pub(super) fn last_error(log: &Log, from: usize, skipped: &[bool]) -> Option<Err
         (Some(statement), _) => Some(statement),
         (None, words) => words.or_else(|| last(ErrorLineKind::Summary)),
     };
-    let &(_, line, weight) = found?;
+    let &(distance, line, weight) = found?;
+    let is_demand = weight == ErrorLineKind::Words && is_demand(noise::message(log.text(line)));
+    if is_demand && meaningful(log, from, skipped).take(distance).any(|at| states_something(log.text(at))) {
+        return None;
+    }
     if COMPILER.is_match(log.text(line)) {
         return Some(error_line_at(log, first_of_compiler(log, from, skipped, line)));
     }
@@ -366,18 +370,34 @@ pub(super) fn last_words(log: &Log, from: usize, skipped: &[bool]) -> Option<Err
 /// Returns true if the last meaningful line of a writer, from `from` on, states another error: it does not only state
 /// that the program ends, and it shares no word with `known`, the text of an earlier error.
 pub(super) fn ends_with_another_error(log: &Log, from: usize, skipped: &[bool], writer: usize, known: &str) -> bool {
-    /// The minimum number of words with which a line states something new.
-    const WORDS: usize = 2;
     let last = log.lines_of(writer, from).iter().rev().find(|&&at| is_meaningful(log, at, skipped));
     let Some(line) = last.map(|&at| noise::without_progress(log.text(at))) else { return false };
     if !matches!(weight(line), Some(ErrorLineKind::Statement | ErrorLineKind::Words)) {
         return false;
     }
     let (message, known) = (noise::message(line).to_lowercase(), known.to_lowercase());
-    let words = message.split(|c: char| !c.is_alphabetic()).filter(|word| word.len() > 2);
-    let own: Vec<&str> =
-        words.filter(|word| !OF_ENDS.split_ascii_whitespace().any(|stem| word.starts_with(stem))).collect();
+    let own = own_words(&message);
     own.len() >= WORDS && !own.iter().any(|word| known.contains(word))
+}
+
+/// The minimum number of words with which a line states something new.
+const WORDS: usize = 2;
+
+/// Returns the words of a message in lower case with which it states more than that the program ends.
+fn own_words(message: &str) -> Vec<&str> {
+    let words = message.split(|c: char| !c.is_alphabetic()).filter(|word| word.len() > 2);
+    words.filter(|word| !OF_ENDS.split_ascii_whitespace().any(|stem| word.starts_with(stem))).collect()
+}
+
+/// Returns true if a line below a demand states something, and is neither a record, a summary nor advice.
+fn states_something(line: &str) -> bool {
+    static ADVISES: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"(?i)^\W*(?:please|see|check|use|try|run|set|read|visit|hint|note|example|e\.g\.|for (?:more|details|help)|add|pass|give)\b",
+        )
+    });
+    let is_plain = !line.starts_with([' ', '\t']) && noise::level(line).is_none() && !is_summary(line);
+    is_plain && !ADVISES.is_match(line) && own_words(&line.to_lowercase()).len() >= WORDS
 }
 
 /// Returns the index of the last line, from `from` on, that is neither noise nor skipped.

@@ -40,7 +40,7 @@ static ABORT: LazyLock<Regex> = LazyLock::new(|| {
         r"corrupted (?:size|double-linked)|invalid (?:next )?size|stack smashing detected|pure virtual method|^libc\+\+abi: |",
         r"^OMP: Error|LLVM ERROR:|MKL ERROR|^FATAL ERROR: |^fatal error: |^F(?:\d{4}|\d{8}) \d\d:|^\d{4}-\d\d-\d\d \S+: F |",
         r"Watchdog caught collective operation timeout|^# There is insufficient memory|^#  SIG[A-Z]+ \(0x|^Terminating due to java|",
-        r"^fatal runtime error: |^Memory access fault by GPU|\bHSA_STATUS_ERROR_\w+: |\bFATAL\b",
+        r"^fatal runtime error: |^Memory access fault by GPU|\bHSA_STATUS_ERROR_\w+: |\bFATAL\b|^\S+\.rb:\d+: \[BUG\] ",
     ))
 });
 
@@ -48,6 +48,9 @@ static ABORT: LazyLock<Regex> = LazyLock::new(|| {
 /// `F0314 12:00:00.000000 71 rows.cc:88] `.
 static CHECKED_AT: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^F\d{4}.{0,60}? (?P<path>\S+\.(?:cc|cpp|cxx|cu|h|hpp|c|py)):(?P<line>\d+)\] "));
+
+/// The place before a fatal error of Ruby's interpreter: `fit.rb:12: [BUG] Segmentation fault at 0x0`.
+static BUG_AT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?P<path>\S+\.rb):(?P<line>\d+): \[BUG\] "));
 
 /// The place of an assertion of C: `fit: src/rows.cc:12: void load(int): Assertion `n > 0' failed.`
 static ASSERTED_AT: LazyLock<Regex> =
@@ -62,7 +65,7 @@ pub(super) fn abort(log: &Log) -> Option<ErrorLine> {
         let text = |at: usize| noise::without_progress(log.text(at)).trim();
         let line = (0..log.lines.len()).rev().find(|&at| ABORT.is_match(text(at)))?;
         let headline = noise::message(text(line)).trim_start_matches(['#', ' ']).to_owned();
-        let place = CHECKED_AT.captures(log.text(line)).or_else(|| ASSERTED_AT.captures(log.text(line)));
+        let place = [&CHECKED_AT, &ASSERTED_AT, &BUG_AT].iter().find_map(|place| place.captures(log.text(line)));
         let place = place.map(|found| place_of(&found));
         Some(ErrorLine { headline, place, line })
     })
@@ -73,15 +76,16 @@ pub(super) fn place_of(found: &regex::Captures<'_>) -> SourcePlace {
     SourcePlace { path: found["path"].to_owned(), line: found["line"].parse().unwrap_or(0), function: None }
 }
 
-/// Returns true if the runtime ended the program with a signal because of an error that it printed (.NET and
-/// Kotlin for an exception, Swift and Zig for a fatal error), or if threads were still running at the exit. Python then ends with a
-/// fatal error if a thread holds the lock of stderr.
+/// Returns true if the runtime ended the program with a signal because of an error that it printed (.NET and Kotlin for
+/// an exception, Swift and Zig for a fatal error, sanitizers for a report), or if threads were still running at the
+/// exit. Python then ends with a fatal error if a thread holds the lock of stderr.
 pub(super) fn aborts_for_exception(log: &Log) -> bool {
     let is_told = |line: &str| {
         line == "terminate called without an active exception"
             || line.starts_with("Unhandled exception. ")
             || line.starts_with("Uncaught Kotlin exception: ")
             || line.starts_with("Fatal Python error: ") && line.contains(" at interpreter shutdown")
+            || line.starts_with("==") && line.contains("==ERROR: ") && line.contains("Sanitizer: ")
             || read::is_panic_of_zig(line)
             || read::is_error_of_swift(line)
     };

@@ -72,6 +72,16 @@ static FIGURE_OF_ERROR: LazyLock<Regex> =
 /// Returns true if a line reports an error in words, and not only as the name of a figure such as `error=0.3` or
 /// `0 failed`, or in a note such as `skipped 3 invalid rows`.
 pub(super) fn has_words_of_error(message: &str) -> bool {
+    any_word_of_error(message, |_| true)
+}
+
+/// Returns true if the only words with which a line reports an error are those of a demand: `seed must be set`.
+pub(super) fn is_demand(message: &str) -> bool {
+    !any_word_of_error(message, |word| !matches!(word.to_ascii_lowercase().as_str(), "required" | "must be"))
+}
+
+/// Returns true if a line reports an error with a word that counts.
+fn any_word_of_error(message: &str, counts: impl Fn(&str) -> bool) -> bool {
     let is_note = LEAVES_OUT.is_match(message) || GOES_ON.is_match(message);
     let works = WORKS.is_match(message);
     // A program can look for such data, and say so: `checking for missing values`.
@@ -92,7 +102,7 @@ pub(super) fn has_words_of_error(message: &str) -> bool {
             && !is_figure(after)
             && (is_name(word) || !is_note && !works_with(word) && !is_of_note(before, word, after))
     };
-    ERROR.find_iter(message).any(is_told)
+    ERROR.find_iter(message).filter(|found| counts(found.as_str())).any(is_told)
 }
 
 /// Returns true for the name of an exception.

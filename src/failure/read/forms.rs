@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::cursor::Cursor;
-use super::traceback::{Link, Origin, Raised, Reading, Traceback};
+use super::traceback::{Link, Origin, Raised, Reading, Traceback, Turn};
 use super::{
     build, elixir, go, haskell, hooks, ipython, java, javascript, julia, lua, matlab, message, mpi, nim, ocaml, panel,
     prolog, pytest, python, r, racket, rich, ruby, runner, rust, sanitizer, stacked, swift, tcl, toolkit, uncaught,
@@ -31,8 +31,9 @@ const FORMS: [Form; 31] = [
     Form {
         begins: python::begins,
         read: |cursor| {
-            let is_of_series = runner::is_titled(cursor);
-            python::read(cursor).map(|chain| Reading { is_of_series, ..Reading::here(chain) })
+            let turn = runner::turn(cursor);
+            let reading = |chain| Reading { is_of_series: turn.is_some(), ..Reading::here(chain) };
+            python::read(cursor).map(|chain| Reading { turn: turn.unwrap_or_default(), ..reading(chain) })
         },
     },
     Form { begins: rich::begins, read: |cursor| rich::read(cursor).map(Reading::here) },
@@ -91,6 +92,7 @@ pub(in crate::failure) fn tracebacks(log: &Log) -> Vec<Traceback> {
         let mut quoting = 0;
         // The first report of a series.
         let mut series: Option<usize> = None;
+        let mut turn_of_first = Turn::AsPrinted;
         let mut cursor = Cursor { lines: &lines, at: 0, floor: 0, is_ignored: false };
         while let Some(line) = cursor.line() {
             let start = cursor.at;
@@ -102,7 +104,7 @@ pub(in crate::failure) fn tracebacks(log: &Log) -> Vec<Traceback> {
                     break;
                 }
             }
-            let Some(Reading { mut chain, first, origin, is_of_series }) = read else {
+            let Some(Reading { mut chain, first, origin, is_of_series, turn }) = read else {
                 cursor.at = cursor.at.max(start + 1);
                 continue;
             };
@@ -113,6 +115,9 @@ pub(in crate::failure) fn tracebacks(log: &Log) -> Vec<Traceback> {
             if let Some(first) = series.filter(|_| is_of_series) {
                 found.truncate(first + 1);
                 found[first].lines = *found[first].lines.start()..=*lines.end();
+                if (turn_of_first, turn) == (Turn::AfterFailure, Turn::Failure) {
+                    (found[first].chain, turn_of_first) = (informative_last(chain), turn);
+                }
                 continue;
             }
             // A report without a place only summarizes the reports before it, and the end of a series all of them.
@@ -139,6 +144,7 @@ pub(in crate::failure) fn tracebacks(log: &Log) -> Vec<Traceback> {
                 }
                 None => {
                     series = is_of_series.then_some(found.len());
+                    turn_of_first = turn;
                     let was_caught =
                         noise::is_harmless_record(before) && is_of_handler(before, &cursor.lines[first..cursor.at]);
                     let origin = if was_caught { Some(Origin::Ignored) } else { origin };

@@ -5,6 +5,7 @@
 //! that it has read, or inspects a bounded number of lines.
 
 mod build;
+mod crash;
 mod cursor;
 mod elixir;
 mod forms;
@@ -40,6 +41,7 @@ mod traceback;
 mod uncaught;
 mod zig;
 
+pub(super) use crash::crash;
 pub(super) use forms::tracebacks;
 pub(super) use message::{COMPILER_ERROR, REMOTE_ERROR};
 pub(super) use panel::{content, title};

@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::cursor::Cursor;
-use super::traceback::{Raised, Reading};
+use super::traceback::{Raised, Reading, Turn};
 use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
 
@@ -125,13 +125,20 @@ static PANIC: LazyLock<Regex> = LazyLock::new(|| {
 static LISTED: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:FAILED|ERROR) \S+\.py(?:::\S+)? - (?P<message>\S.*)$"));
 
 /// The title of a failure of Python's unittest, above a rule: `FAIL: test_rows (__main__.T)`.
-static TITLE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:ERROR|FAIL): \S+ \("));
+static TITLE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?P<kind>ERROR|FAIL): \S+ \("));
+
+/// The results of unittest above its first report: a letter for each test, or the end of a line for each test.
+static RESULTS: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^(?P<letters>[.sxu]*[EF][.sxuEF]*)$|\.\.\. (?P<word>\w+)"));
 
 /// The maximum number of lines below the head of a failure.
 const MAX_LINES: usize = 60;
 
 /// The maximum number of lines of a message.
 const MAX_MESSAGE: usize = 12;
+
+/// The maximum number of lines with results above the first report of unittest.
+const MAX_RESULTS: usize = 2000;
 
 /// Returns true if a failure, or the summary of a run, may begin at this line.
 pub(super) fn begins(line: &str) -> bool {
@@ -155,9 +162,30 @@ pub(super) fn begins(line: &str) -> bool {
 /// The beginnings of summaries without a word of failure in [`begins`].
 const SUMMARY_STARTS: [&str; 6] = ["Tests: ", "*** ", "rspec ./", "ThreadSanitizer: ", "Found ", "---- "];
 
-/// Returns true if a traceback of Python at the cursor is the failure of a test of unittest.
-pub(super) fn is_titled(cursor: &Cursor<'_>) -> bool {
-    cursor.at >= 2 && cursor.lines[cursor.at - 1].starts_with("-----") && TITLE.is_match(cursor.lines[cursor.at - 2])
+/// Returns the turn of a traceback of Python at the cursor, if it is that of a test of unittest. unittest prints the
+/// errors before the failures, whichever came first.
+pub(super) fn turn(cursor: &Cursor<'_>) -> Option<Turn> {
+    let title = cursor.at.checked_sub(2).filter(|_| cursor.lines[cursor.at - 1].starts_with("-----"))?;
+    let found = TITLE.captures(cursor.lines[title])?;
+    if &found["kind"] == "FAIL" {
+        return Some(Turn::Failure);
+    }
+    let above = title.checked_sub(1).filter(|rule| *rule > cursor.floor && cursor.lines[*rule].starts_with("====="));
+    let failed_first = above.and_then(|rule| is_failure_first(&cursor.lines[cursor.floor..rule])).unwrap_or(false);
+    Some(if failed_first { Turn::AfterFailure } else { Turn::AsPrinted })
+}
+
+/// Returns true if the results above the first report show a failure before an error. `None` if they are not shown.
+fn is_failure_first(lines: &[&str]) -> Option<bool> {
+    let lines = &lines[lines.len().saturating_sub(MAX_RESULTS)..];
+    let is_result = |line: &&&str| line.is_empty() || RESULTS.is_match(line);
+    let shown = lines.iter().rev().take_while(is_result).filter_map(|line| RESULTS.captures(line));
+    let first_of = |found: regex::Captures<'_>| match (found.name("letters"), found.name("word")) {
+        (Some(letters), _) => letters.as_str().chars().find(|letter| matches!(letter, 'E' | 'F')),
+        (_, Some(word)) => word.as_str().chars().next().filter(|_| matches!(word.as_str(), "FAIL" | "ERROR")),
+        _ => None,
+    };
+    shown.filter_map(first_of).last().map(|letter| letter == 'F')
 }
 
 /// Reads a failure, or the summary of a run.

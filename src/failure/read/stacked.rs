@@ -93,7 +93,7 @@ static CHECKERS: [Runtime; 3] = [
             r"^==\d+== (?P<message>(?:Invalid|Conditional jump|Use of uninit|Mismatched free|Source and destination overlap|Syscall param|",
             r"Argument |Jump to the invalid|Possible data race|Stack overflow|Process terminating with|[\d,]+ (?:\(.*\) )?bytes in [\d,]+ blocks are definitely lost).*)$",
         ),
-        r"^==\d+==    (?:at|by) 0x[0-9A-F]+: (?P<function>.+?) \((?P<path>[^\s:()]+):(?P<line>\d+)\)$|^==\d+==    (?:at|by) ",
+        r"^==\d+==    (?:at|by) 0x[0-9A-F]+: (?P<function>.+?) \((?P<path>[^\s:()]+):(?P<line>\d+)\)$|^==\d+==    (?:at|by) |^==\d+==  (?:Access|Bad|General|Illegal|Integer|Non)[ -]",
     ),
     // compute-sanitizer
     runtime!(
@@ -106,6 +106,9 @@ static CHECKERS: [Runtime; 3] = [
         r"^      (?P<path>/\S+\.go):(?P<line>\d+) \+0x[0-9a-f]+$|^(?:Write|Read|Previous \w+) at |^  \S",
     ),
 ];
+
+/// The functions of the C library with which a program ends itself.
+const ENDS: [&str; 5] = ["abort", "raise", "gsignal", "__pthread_kill", "__assert_fail"];
 
 /// The maximum number of lines of an error.
 const MAX_LINES: usize = 400;
@@ -137,7 +140,8 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
         let (path, line) = (group(found, "path")?, group(found, "line")?);
         // The names of Dart's own libraries and of packages begin with other schemes. Valgrind replaces functions of the
         // C library by its own.
-        let is_library = ["dart:", "package:", "vg_replace_"].iter().any(|start| path.starts_with(start));
+        let is_library = ["dart:", "package:", "vg_replace_"].iter().any(|start| path.starts_with(start))
+            || group(found, "function").is_some_and(|name| ENDS.iter().any(|end| name.starts_with(end)));
         Some(Frame { is_library, ..Frame::new(&path, line.parse().unwrap_or(0), group(found, "function")) })
     };
     cursor.at += 1;

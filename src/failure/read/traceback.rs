@@ -140,6 +140,20 @@ pub(super) struct Reading {
     pub(super) origin: Option<Origin>,
     /// True if the program goes on after the report and may print others of its kind. The first one counts.
     pub(super) is_of_series: bool,
+    /// The position in its series, if that differs from the order in which the series was printed.
+    pub(super) turn: Turn,
+}
+
+/// The time at which a report of a series came, compared with those that are printed before or after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The report came in the order in which it was printed.
+    #[default]
+    AsPrinted,
+    /// The report came after a failure that is printed below it.
+    AfterFailure,
+    /// The report is a failure that is printed below all reports of another kind.
+    Failure,
 }
 
 impl Reading {
@@ -150,6 +164,6 @@ impl Reading {
 
     /// Returns a reading of exceptions that begin at the line at which their form was recognized.
     pub(super) fn here(chain: Vec<Raised>) -> Reading {
-        Reading { chain, first: None, origin: None, is_of_series: false }
+        Reading { chain, first: None, origin: None, is_of_series: false, turn: Turn::AsPrinted }
     }
 }

@@ -1,7 +1,7 @@
 //! The failure of a child process or thread behind an exception that only reports it, and explanatory lines outside a
 //! traceback.
 
-use super::{evidence, script, text};
+use super::{evidence, forms, script, text};
 use crate::event::Ending;
 use crate::failure::memory::OutOfMemory;
 use crate::failure::{Evidence, Weight, cause, judge};
@@ -275,4 +275,30 @@ fn the_first_of_several_threads_that_ended_together_is_the_cause() {
     assert_eq!(told(EXIT_1, &format!("{reader}{files}{writer}"))[0], "RuntimeError: nothing to write");
     let lost = ended("sender", "ConnectionResetError: [Errno 104] Connection reset by peer");
     assert_eq!(told(EXIT_1, &format!("{lost}{writer}"))[0], "RuntimeError: nothing to write");
+}
+
+#[test]
+fn the_exception_of_a_child_process_is_told_beside_one_of_the_script() {
+    let child = "Process Process-3:\nTraceback (most recent call last):\n  File \"/opt/ml/code/work.py\", line 9, in serve\n    x\nKeyError: 'port'\n";
+    let own = |words: &str| {
+        format!(
+            "{child}Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 30, in <module>\n    check()\n{words}\n"
+        )
+    };
+    forms::told(
+        &own("ValueError: the queue is stale"),
+        &[
+            "ValueError: the queue is stale",
+            "at train.py:30",
+            "before it: KeyError: 'port' (at work.py:9 in serve in process Process-3)",
+        ],
+    );
+    forms::told(
+        &own("RuntimeError: worker ended with 1"),
+        &[
+            "KeyError: 'port'",
+            "at work.py:9 in serve (process Process-3)",
+            "passed on as: RuntimeError: worker ended with 1 (at train.py:30)",
+        ],
+    );
 }

@@ -451,3 +451,20 @@ fn the_summary_of_a_program_that_ran_others_does_not_hide_their_exception() {
         ],
     );
 }
+
+#[test]
+fn a_demand_is_no_error_if_other_last_words_follow() {
+    let first = |stderr: &str| recorded(Ending::Exited(1), stderr).lines().next().unwrap_or_default().to_owned();
+    for demand in
+        ["columns required: age, label", "seed must be set", "note: rows must be sorted", "a label is required"]
+    {
+        assert_eq!(
+            first(&format!("{demand}\nthe table has only the column age\n")),
+            "the table has only the column age"
+        );
+        assert_eq!(first(&format!("{demand}\n")), demand);
+        assert_eq!(first(&format!("{demand}\nexiting\n")), demand);
+        assert_eq!(first(&format!("{demand}\nsee the README of the project\n")), demand);
+    }
+    assert_eq!(first("error: seed must be set\nthe run is over and the table is empty\n"), "error: seed must be set");
+}

@@ -168,7 +168,7 @@ fn torchruns_report_counts_if_the_rank_left_no_traceback() {
     let argparse = "usage: train.py [-h]\ntrain.py: error: unrecognized arguments: --foo\n";
     assert_eq!(
         recorded(EXIT_1, &format!("{argparse}{}", elastic("2"))),
-        "train.py: error: unrecognized arguments: --foo\nhost algo-1, rank 1, exit code 1 of torchrun\ncommand: python3 train.py"
+        "train.py: error: unrecognized arguments: --foo\nhost algo-1, rank 1, exit code 2, exit code 1 of torchrun\ncommand: python3 train.py"
     );
 }
 

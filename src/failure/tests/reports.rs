@@ -133,3 +133,78 @@ fn marks_of_lists_do_not_make_a_failed_test() {
     told_with(3, "── rows ──\n1) rows::count\nno rows in fold 2\n", &["no rows in fold 2"]);
     told_with(3, "+ added column a\n- removed column b\nno rows in fold 2\n", &["no rows in fold 2"]);
 }
+
+#[test]
+fn the_words_of_a_task_that_nextflow_quotes_are_the_error() {
+    let report = |output: &str, error: &str| {
+        format!(
+            "N E X T F L O W  ~  version 24.10.0\nexecutor >  local (1)\n[3a/1f2e4d] FIT (1) | 0 of 1\n\
+             ERROR ~ Error executing process > 'FIT (1)'\n\nCaused by:\n  Process `FIT (1)` terminated with an error exit status (1)\n\n\n\
+             Command executed:\n\n  python3 fit.py --error-rate 3 || exit 1\n\nCommand exit status:\n  1\n\n\
+             Command output:\n{output}\n\nCommand error:\n{error}\n\nWork dir:\n  /opt/ml/work/3a/1f2e4d\n\n\
+             Tip: view the complete command output by changing to the process work dir and entering the command `cat .command.out`\n\n \
+             -- Check '.nextflow.log' file for details\n"
+        )
+    };
+    let raised = "  reading rows\n  Traceback (most recent call last):\n    File \"/opt/ml/code/fit.py\", line 3, in load\n      x\n  KeyError: 'label'";
+    told(&report("  (empty)", raised), &["KeyError: 'label'", "at fit.py:3 in load"]);
+    told(&report("  epoch 1", "  gzip: rows.gz: unexpected end of file"), &["gzip: rows.gz: unexpected end of file"]);
+    told(&report("  epoch 1\n  the table ends in row 3", "  (empty)"), &["the table ends in row 3"]);
+    // Without the output, the report itself has the reason.
+    told(
+        "ERROR ~ Error executing process > 'FIT'\n\nCaused by:\n  Missing output file(s) `rows.csv` expected by process `FIT`\n\nWork dir:\n  /opt/ml/work/3a\n",
+        &["Missing output file(s) `rows.csv` expected by process `FIT`"],
+    );
+}
+
+#[test]
+fn the_summary_of_luigi_does_not_hide_the_last_line_above_it() {
+    told(
+        "DEBUG: Checking if Fit() is complete\nthe store has closed its doors\nINFO: Worker Worker(salt=1, workers=1) was stopped. Shutting down Keep-Alive thread\nINFO: \n===== Luigi Execution Summary =====\n\nScheduled 1 tasks of which:\n* 1 failed:\n    - 1 Fit()\n\nThis progress looks :( because there were failed tasks\n\n===== Luigi Execution Summary =====\n\n",
+        &["the store has closed its doors"],
+    );
+}
+
+#[test]
+fn a_signal_under_valgrind_has_the_users_place() {
+    let report = |signal: &str, reason: &str, calls: &str| {
+        format!(
+            "==71== Memcheck, a memory error detector\n==71== Command: ./fit\n==71== \n{reason}==71== Process terminating with default action of signal {signal}\n{calls}==71== \n==71== HEAP SUMMARY:\n==71==     in use at exit: 0 bytes in 0 blocks\n==71== \n==71== ERROR SUMMARY: 1 errors from 1 contexts (suppressed: 0 from 0)\n"
+        )
+    };
+    let calls = "==71==    at 0x109163: load_rows (rows.c:8)\n==71==    by 0x109190: main (fit.c:20)\n";
+    let read = format!(
+        "==71== Invalid read of size 4\n{calls}==71==  Address 0x0 is not stack'd, malloc'd or free'd\n==71== \n==71== \n"
+    );
+    let access = format!(
+        "==71==  Access not within mapped region at address 0x0\n{calls}==71==  If you believe this happened as a result of a stack\n"
+    );
+    let text = recorded(Ending::Signaled(11), &report("11 (SIGSEGV)", &read, &access));
+    assert!(text.starts_with("killed by SIGSEGV (signal 11)\nat rows.c:8 in load_rows\n"), "{text}");
+    let abort = "==71==    at 0x48C3E2C: __pthread_kill_implementation (pthread_kill.c:44)\n==71==    by 0x48740E1: raise (raise.c:26)\n==71==    by 0x485E52E: abort (abort.c:79)\n==71==    by 0x109190: check (rows.c:12)\n";
+    let text = recorded(
+        Ending::Signaled(6),
+        &report("6 (SIGABRT)", "fit: rows.c:12: check: Assertion `n > 0' failed.\n", abort),
+    );
+    assert!(text.starts_with("fit: rows.c:12: check: Assertion `n > 0' failed.\nat rows.c:12"), "{text}");
+}
+
+#[test]
+fn the_report_of_a_runtime_about_a_signal_has_the_users_place() {
+    let text = recorded(
+        Ending::Signaled(11),
+        "[71] signal 11 (1): Segmentation fault\nin expression starting at /opt/ml/code/fit.jl:14\nunsafe_load at ./pointer.jl:153 [inlined]\nload_rows at /opt/ml/code/rows.jl:9\njl_apply at /cache/build/src/julia.h:1982 [inlined]\nunknown function (ip: 0x7f1)\nAllocations: 2906 (Pool: 2897; Big: 9); GC: 0\n",
+    );
+    assert!(text.starts_with("killed by SIGSEGV (signal 11)\nat rows.jl:9 in load_rows\n"), "{text}");
+    let text = recorded(
+        Ending::Signaled(6),
+        "fit.rb:12: [BUG] Segmentation fault at 0x0000000000000000\nruby 3.2.2 (2023-03-30 revision e51014f9c0) [x86_64-linux]\n\n-- Control frame information ---\nc:0002 p:0010 s:0006 e:000005 EVAL   fit.rb:12 [FINISH]\n",
+    );
+    assert!(text.starts_with("fit.rb:12: [BUG] Segmentation fault at 0x0000000000000000\nat fit.rb:12\n"), "{text}");
+    let text = recorded(
+        Ending::Signaled(6),
+        "==71==ERROR: AddressSanitizer: heap-use-after-free on address 0x602000000020 at pc 0x0000004011b7 bp 0x7ffd sp 0x7ffc\nREAD of size 4 at 0x602000000020 thread T0\n    #0 0x4011b6 in load(int*) /opt/ml/code/load.cpp:5\n    #1 0x401200 in main /opt/ml/code/main.cpp:9\n\nSUMMARY: AddressSanitizer: heap-use-after-free /opt/ml/code/load.cpp:5 in load(int*)\n==71==ABORTING\n",
+    );
+    let expected = "AddressSanitizer: heap-use-after-free on address 0x602000000020\nat load.cpp:5 in load\n";
+    assert!(text.starts_with(expected), "{text}");
+}

@@ -145,3 +145,38 @@ fn an_error_after_failed_tests_is_the_error() {
     );
     assert!(text.starts_with("error: cannot upload the protocol: bucket is closed\n"), "{text}");
 }
+
+#[test]
+fn of_errors_and_failures_of_unittest_the_one_that_came_first_is_the_error() {
+    let rule = "=".repeat(70);
+    let line = "-".repeat(70);
+    let block = |title: &str, line_number: u32, error: &str| {
+        format!(
+            "{rule}\n{title}\n{line}\nTraceback (most recent call last):\n  File \"/opt/ml/code/test_fit.py\", line {line_number}, in f\n    x\n{error}\n\n"
+        )
+    };
+    let errors = block("ERROR: test_b (test_fit.T.test_b)", 6, "KeyError: 'b'")
+        + &block("ERROR: test_d (test_fit.T.test_d)", 9, "KeyError: 'd'");
+    let failures = block("FAIL: test_a (test_fit.T.test_a)", 3, "AssertionError: 1 != 2")
+        + &block("FAIL: test_c (test_fit.T.test_c)", 12, "AssertionError: 3 != 4");
+    let end = format!("{line}\nRan 4 tests in 0.001s\n\nFAILED (failures=2, errors=2)\n");
+    let failed = ["AssertionError: 1 != 2", "at test_fit.py:3 in f"];
+    let raised = ["KeyError: 'b'", "at test_fit.py:6 in f"];
+    told(&format!("..FEFE\n{errors}{failures}{end}"), &failed);
+    told(&format!("..EFEF\n{errors}{failures}{end}"), &raised);
+    told(
+        &format!(
+            "test_a (test_fit.T.test_a) ... FAIL\ntest_b (test_fit.T.test_b) ... ERROR\n\n{errors}{failures}{end}"
+        ),
+        &failed,
+    );
+    told(
+        &format!(
+            "test_b (test_fit.T.test_b) ... ERROR\ntest_a (test_fit.T.test_a) ... FAIL\n\n{errors}{failures}{end}"
+        ),
+        &raised,
+    );
+    // Without the list of results, the first report counts.
+    told(&format!("{errors}{failures}{end}"), &raised);
+    told(&format!("F\n{failures}{end}"), &failed);
+}
