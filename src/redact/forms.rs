@@ -105,7 +105,8 @@ impl SecretScanner<'_> {
 
     /// Examines a word. Returns the position at which the search continues.
     fn word(&mut self, word: Range<usize>) -> usize {
-        if let Some(secret) = shapes::find(self.text, word.clone()).or_else(|| self.pgpass(word.clone())) {
+        let by_place = || self.pgpass(word.clone()).or_else(|| self.shadow(word.clone()));
+        if let Some(secret) = shapes::find(self.text, word.clone()).or_else(by_place) {
             let end = secret.end;
             self.found.push(secret);
             return end;
@@ -157,8 +158,12 @@ impl SecretScanner<'_> {
             self.found.push(secret);
             return end;
         }
-        if let Some(end) = self.login_call(word.clone()) {
+        if let Some(end) = self.login_call(word.clone()).or_else(|| self.below(word.clone())) {
             return end;
+        }
+        if let Some(password) = self.piped(word.clone()) {
+            self.found.push(password);
+            return word.end;
         }
         self.program = Program::named(text, self.program).or(self.program);
         if let Some(end) = self.arguments(word.clone()) {
@@ -246,7 +251,9 @@ impl SecretScanner<'_> {
                 kind.min(NameKind::Doubtful)
             }
             NameKind::Doubtful if is_in_url => NameKind::Secret,
-            NameKind::Plain if is_in_url && name.eq_ignore_ascii_case("key") => NameKind::Doubtful,
+            NameKind::Plain if name.eq_ignore_ascii_case("key") && (is_in_url || self.is_after_user(start)) => {
+                NameKind::Doubtful
+            }
             // An error about a file, such as `/run/secrets/hf_token: InvalidFormatError`.
             kind if separator == (Separator::Colon { is_quoted: false }) && self.text[..start].ends_with('/') => {
                 kind.min(NameKind::Doubtful)
@@ -261,6 +268,12 @@ impl SecretScanner<'_> {
             kind if separator == Separator::Comma && !name.starts_with('-') => kind.min(NameKind::Doubtful),
             kind => kind,
         }
+    }
+
+    /// Returns true if the pair before the name that begins at `start` is that of a user: `{"username":"me","key":"…`.
+    fn is_after_user(&self, start: usize) -> bool {
+        let before = &self.text[self.text.ceil_char_boundary(start.saturating_sub(MAX_NAME))..start];
+        before.rsplit('\n').next().is_some_and(|line| line.contains("\"username\""))
     }
 
     /// Returns the separator between a name and its value, and the start of the value.
@@ -297,6 +310,9 @@ impl SecretScanner<'_> {
             _ => return None,
         };
         start += self.blanks(start);
+        if separator == (Separator::Colon { is_quoted: false }) {
+            start = self.after_tag(start);
+        }
         // A comma separates only the words of a list, and values there are in quotes.
         let value_quote = self.quote(start + usize::from(is_prefix(self.byte(start))));
         if separator == Separator::Comma && value_quote.is_none() {
@@ -309,6 +325,14 @@ impl SecretScanner<'_> {
             return None;
         }
         Some((separator, start))
+    }
+
+    /// Returns the start of the value after a tag of YAML: `password: !vault x9y8`.
+    fn after_tag(&self, start: usize) -> usize {
+        let letters = self.bytes[start.min(self.bytes.len())..].iter().skip(1).take(MAX_NAME);
+        let end = start + 1 + letters.take_while(|byte| byte.is_ascii_lowercase()).count();
+        let is_tag = self.byte(start) == b'!' && end > start + 1 && self.byte(end) == b' ';
+        if is_tag { end + self.blanks(end) } else { start }
     }
 
     /// Returns the number of backslashes before a quote, and the position after the quote.
@@ -421,7 +445,8 @@ fn is_before_value(byte: u8) -> bool {
 
 /// Returns true for a word that a secret can follow after only a blank: `password hunter2`, `hub_token x9y8`.
 fn is_before_blanks(word: &str) -> bool {
-    word.contains('_') || ["password", "passwd", "passphrase"].iter().any(|name| word.eq_ignore_ascii_case(name))
+    word.trim_end_matches('.').contains(['_', '.'])
+        || ["password", "passwd", "passphrase"].iter().any(|name| word.eq_ignore_ascii_case(name))
 }
 
 /// Returns true for a letter that can precede a string literal in Python.

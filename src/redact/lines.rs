@@ -122,6 +122,46 @@ impl SecretScanner<'_> {
         Some(end)
     }
 
+    /// Returns the range of the password that a shell passes to the program of this option through a pipe or a here-string:
+    /// `echo x9y8 | docker login --password-stdin`.
+    pub(super) fn piped(&self, word: Range<usize>) -> Option<Range<usize>> {
+        const OPTIONS: [&str; 3] = ["--password-stdin", "--with-token", "-S"];
+        let option = OPTIONS.into_iter().find(|option| self.text[word.clone()] == **option)?;
+        let before = &self.text[self.text.ceil_char_boundary(word.start.saturating_sub(REACH))..word.start];
+        let before = before.rsplit('\n').next().unwrap_or_default();
+        if option == "-S" && !before.ends_with("sudo ") {
+            return None;
+        }
+        let printed = before.rsplit_once('|').and_then(|(command, _)| {
+            let from = ["echo ", "printf ", "<<<"].iter().filter_map(|start| Some(command.rfind(start)? + start.len()));
+            Some(&command[from.max()?..])
+        });
+        let after = &self.text[word.end..self.text.floor_char_boundary(word.end + REACH)];
+        let given = || after.split('\n').next()?.split_once("<<<").map(|(_, word)| word);
+        let words = printed.or_else(given)?.trim();
+        let value = match words.chars().next_back()? {
+            quote @ ('"' | '\'') => words[..words.len() - 1].rsplit(quote).next()?,
+            _ => words.rsplit(' ').next()?,
+        };
+        let is_written = !value.starts_with(['$', '`', '-', '<', '%']);
+        let is_hidden = is_written && is_secret(NameKind::Password, value, Pairing::Certainly);
+        is_hidden.then(|| range_of(self.text, value))
+    }
+
+    /// Returns the range of the hash of the traditional function `crypt` in a line of `/etc/shadow`,
+    /// `user:hash:days:…`, whose first word is this one. It has 13 characters.
+    pub(super) fn shadow(&self, word: Range<usize>) -> Option<Range<usize>> {
+        const LENGTH: usize = 13;
+        const FIELDS: usize = 7;
+        let line = self.text[word.end..self.text.floor_char_boundary(word.end + REACH)].strip_prefix(':')?;
+        let hash = line.split(':').next().filter(|hash| hash.len() == LENGTH)?;
+        let fields = line.split(char::is_whitespace).next()?.split(':');
+        let is_hash = hash.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/'));
+        let is_days = |days: &str| !days.is_empty() && days.bytes().all(|byte| byte.is_ascii_digit());
+        let is_line = fields.clone().nth(1).is_some_and(is_days) && fields.count() + 1 >= FIELDS;
+        (is_hash && is_line).then(|| range_of(self.text, hash))
+    }
+
     /// Returns true if the value of the name that begins here is a secret even if it is a word: after `machine host login
     /// user` in a `.netrc` file, and after `--from-literal` of kubectl.
     pub(super) fn is_certain(&self, name: usize) -> bool {

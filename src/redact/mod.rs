@@ -13,6 +13,7 @@
 //! data, passes through it. The script's own output does not, because it belongs to the user.
 
 mod addresses;
+mod below;
 mod calls;
 mod decoded;
 mod forms;

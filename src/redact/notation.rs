@@ -29,6 +29,7 @@ const ENDS: [&str; 12] = ["%26", "%3B", "%3b", "%2C", "%2c", "%7D", "%7d", "%0A"
 pub(super) fn value(text: &str, name: Range<usize>) -> Option<Range<usize>> {
     match text.as_bytes().get(name.end).unwrap_or(&b'\n') {
         b'<' => of_property(text, name),
+        b' ' if text[..name.start].ends_with('<') => of_tag(text, name.end),
         b'>' => of_element(text, name),
         b'%' | b'&' => escaped(text, name.end),
         b':' => of_block(text, name.clone()).or_else(|| escaped(text, name.end)),
@@ -44,6 +45,15 @@ fn of_element(text: &str, name: Range<usize>) -> Option<Range<usize>> {
     let length = text[start..text.floor_char_boundary(start + 8 * REACH)].find('<')?;
     (text[..name.start].ends_with('<') && text[start + length..].starts_with("</") && length > 0)
         .then_some(start..start + length)
+}
+
+/// Returns the range of the value in the tag of an XML element: `<password id="3" value="x9y8"/>`.
+fn of_tag(text: &str, name_end: usize) -> Option<Range<usize>> {
+    let tag = text[name_end..text.floor_char_boundary(name_end + 8 * REACH)].split('>').next()?;
+    let (_, rest) = tag.split_once(" value=")?;
+    let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+    let value = rest[1..].split(quote).next().filter(|value| value.len() + 2 <= rest.len() && !value.is_empty())?;
+    Some(range_of(text, value))
 }
 
 /// Returns the range of the value in a property in XML: `<name>password</name><value>x9y8</value>`.

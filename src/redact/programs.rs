@@ -9,8 +9,12 @@ pub(super) enum Program {
     Mysql,
     Curl,
     Redis,
-    /// The subcommand `login` of container engines and of Helm, and the word `login` in a `.netrc` file.
+    /// The word `login`, as in a `.netrc` file.
     Login,
+    /// The subcommand `login` of container engines, of Helm and of Azure's client.
+    RegistryLogin,
+    /// The programs whose `login` is [`Program::RegistryLogin`].
+    Registry,
     /// The subcommand `login` of a service that takes a key as its argument.
     KeyLogin,
     /// The programs whose `login` is [`Program::KeyLogin`].
@@ -27,7 +31,7 @@ pub(super) enum Program {
     GitHubSecret,
     /// The client `lftp`, with user and password joined by a comma.
     Lftp,
-    /// 7-Zip, with the password right after `-p`.
+    /// 7-Zip and RAR, with the password right after `-p`.
     SevenZip,
     Openssl,
     /// The clients of SMB, with user and password joined by a percent sign.
@@ -48,6 +52,10 @@ impl Program {
             "curl" => Program::Curl,
             "redis-cli" => Program::Redis,
             "login" if before == Some(Program::Service) => Program::KeyLogin,
+            "login" if before == Some(Program::Registry) => Program::RegistryLogin,
+            "docker" | "podman" | "nerdctl" | "buildah" | "skopeo" | "helm" | "crane" | "oras" | "az" => {
+                Program::Registry
+            }
             "login" => Program::Login,
             "wandb" | "comet" | "neptune" | "hf" | "huggingface-cli" | "vault" => Program::Service,
             "gh" => Program::GitHub,
@@ -57,7 +65,7 @@ impl Program {
             "mongo" | "mongosh" | "mongodump" | "mongorestore" | "mongoexport" | "mongoimport" => Program::Mongo,
             "ldapsearch" | "ldapadd" | "ldapmodify" | "ldapdelete" | "ldapwhoami" => Program::Ldap,
             "zip" | "unzip" => Program::Zip,
-            "7z" | "7za" | "7zr" => Program::SevenZip,
+            "7z" | "7za" | "7zr" | "rar" | "unrar" => Program::SevenZip,
             "lftp" => Program::Lftp,
             "openssl" => Program::Openssl,
             "smbclient" | "rpcclient" | "smbget" | "smbmap" => Program::Smb,
@@ -73,7 +81,7 @@ impl Program {
         let ends_with = |letters: &str| is_short(option) && option.ends_with(|letter| letters.contains(letter));
         match self {
             Program::Sshpass | Program::Mongo => option == "-p",
-            Program::Login => option == "-p" || option.eq_ignore_ascii_case("password"),
+            Program::Login | Program::RegistryLogin => option == "-p" || option.eq_ignore_ascii_case("password"),
             Program::Curl => ends_with("uU") || matches!(option, "--user" | "--proxy-user"),
             Program::Redis => matches!(option, "-a" | "--pass"),
             Program::Ldap => option == "-w",
@@ -86,6 +94,7 @@ impl Program {
             Program::Mysql
             | Program::SevenZip
             | Program::Service
+            | Program::Registry
             | Program::KeyLogin
             | Program::GitHub
             | Program::Oracle => false,
@@ -105,7 +114,7 @@ impl Program {
             Program::Openssl if option.starts_with("-pass") => {
                 Some(value.strip_prefix("pass:").is_some_and(is_written))
             }
-            Program::Login if !option.starts_with('-') => None,
+            Program::Login | Program::RegistryLogin if !option.starts_with('-') => None,
             _ => Some(value.len() > 1 && !value.starts_with(['/', '~'])),
         }
     }
@@ -120,7 +129,9 @@ impl Program {
     /// Returns the short option that a password can follow without a blank.
     pub(super) fn option_before_password(self) -> Option<&'static str> {
         match self {
-            Program::Mysql | Program::SevenZip | Program::Sshpass | Program::Mongo => Some("-p"),
+            Program::Mysql | Program::SevenZip | Program::Sshpass | Program::Mongo | Program::RegistryLogin => {
+                Some("-p")
+            }
             Program::Curl => Some("-u"),
             Program::Smb => Some("-U"),
             _ => None,

@@ -119,6 +119,12 @@ const MIN_TAIL: usize = 8;
 /// The minimum length of a token with its prefix.
 const SHORTEST_TOKEN: usize = MIN_TAIL + 3;
 
+/// The maximum length of a line of a private key of PuTTY.
+const MAX_KEY_LINE: usize = 128;
+
+/// The name of the field with the number of lines of a private key of PuTTY.
+const PUTTY: &[u8] = b"Private-Lines";
+
 /// The minimum length of a line of a private key.
 const KEY_LINE: usize = 20;
 
@@ -132,6 +138,9 @@ pub(super) fn find(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     let (start, bytes) = (word.start, &text.as_bytes()[word.clone()]);
     if bytes.ends_with(b"-----BEGIN") {
         return private_key(text, word.end);
+    }
+    if bytes == PUTTY {
+        return key_of_putty(text, word.end);
     }
     if bytes.eq_ignore_ascii_case(b"bearer") {
         return bearer(text, word.end);
@@ -256,16 +265,18 @@ fn basic(text: &str, end: usize) -> Option<Range<usize>> {
 /// Returns the output of a process without private keys. This must happen before single lines of the output are shown,
 /// because a line of a key looks like any other word.
 pub fn without_private_keys(output: &[u8]) -> Cow<'_, [u8]> {
-    if memmem::find(output, b"PRIVATE KEY").is_none() {
+    if memmem::find(output, b"PRIVATE KEY").or_else(|| memmem::find(output, PUTTY)).is_none() {
         return Cow::Borrowed(output);
     }
     let text = String::from_utf8_lossy(output);
     let mut cleaned = String::with_capacity(text.len());
     let mut end = 0;
-    for begin in memmem::find_iter(text.as_bytes(), b"-----BEGIN") {
-        if begin >= end
-            && let Some(key) = private_key(&text, begin + b"-----BEGIN".len())
-        {
+    let begins = |begin: &'static [u8]| memmem::find_iter(text.as_bytes(), begin).map(|at| at + begin.len());
+    let keys = begins(b"-----BEGIN").filter_map(|at| private_key(&text, at));
+    let mut keys: Vec<_> = keys.chain(begins(PUTTY).filter_map(|at| key_of_putty(&text, at))).collect();
+    keys.sort_by_key(|key| key.start);
+    for key in keys {
+        if key.start >= end {
             cleaned.push_str(&text[end..key.start]);
             cleaned.push_str(HIDDEN);
             end = key.end;
@@ -273,6 +284,29 @@ pub fn without_private_keys(output: &[u8]) -> Cow<'_, [u8]> {
     }
     cleaned.push_str(&text[end..]);
     Cow::Owned(cleaned.into_bytes())
+}
+
+/// Returns the range of the lines of a private key of PuTTY after `Private-Lines`.
+fn key_of_putty(text: &str, end: usize) -> Option<Range<usize>> {
+    let rest = text[end..].strip_prefix(": ")?;
+    let digits = rest.bytes().take(4).take_while(u8::is_ascii_digit).count();
+    let mut lines: usize = rest[..digits].parse().ok()?;
+    let bytes = text.as_bytes();
+    let mut at = text.len() - rest.len() + digits;
+    let start = at + separators(&bytes[at..]);
+    let mut key = start..start;
+    while lines > 0 {
+        at += separators(&bytes[at..]);
+        let is_digit = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
+        let length = bytes[at..].iter().take(MAX_KEY_LINE).take_while(is_digit).count();
+        if length == 0 || bytes.get(at + length) == Some(&b':') || bytes.get(at + length) == Some(&b'-') {
+            break;
+        }
+        at += length;
+        key.end = at;
+        lines -= 1;
+    }
+    (!key.is_empty()).then_some(key)
 }
 
 /// Returns the range of the lines of a private key after `-----BEGIN`. They may be separated by line ends, blanks or

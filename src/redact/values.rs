@@ -127,7 +127,9 @@ fn is_placeholder(value: &str) -> bool {
     let is_name =
         |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let is_variable = value.strip_prefix('$').is_some_and(|name| {
-        is_name(name) && !name.bytes().any(|byte| byte.is_ascii_digit()) || name.starts_with(['{', '('])
+        is_name(name) && !name.bytes().any(|byte| byte.is_ascii_digit())
+            || is_numbered_variable(name)
+            || name.starts_with(['{', '('])
     });
     // A part of a vocabulary: `[PAD]`, `▁the`, `Ġthe`, `##ing`.
     let is_of_vocabulary = value.starts_with(['▁', 'Ġ']) || value.starts_with("##") && are_words(&value[2..]);
@@ -143,6 +145,15 @@ fn is_placeholder(value: &str) -> bool {
         || is_bracketed
         || value.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word.eq_ignore_ascii_case("your"))
         || value.bytes().all(|byte| b"*.xX-_#<>|&;".contains(&byte))
+}
+
+/// Returns true for the name of a variable in capitals, whose words may have a number at their end: `API_KEY_2`.
+fn is_numbered_variable(name: &str) -> bool {
+    let is_part = |part: &str| {
+        let number = part.trim_start_matches(|c: char| c.is_ascii_uppercase());
+        number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    name.starts_with(|c: char| c.is_ascii_uppercase()) && name.split('_').all(is_part)
 }
 
 /// Returns true for one or two words, such as `customer_id` or `trueValue`, and for a longer chain of words with dots

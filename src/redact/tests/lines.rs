@@ -178,3 +178,69 @@ fn values_in_items_and_properties_are_hidden() {
         "<property>\n <name>fs.s3a.secret.key</name>\n <value>⟦x9y8⟧</value>\n</property>",
     ]);
 }
+
+#[test]
+fn secrets_below_their_names_are_hidden() {
+    check(&[
+        "passwords:\n  - ⟦x9y8z7w6⟧\n  - \"⟦q1w2e3r4⟧\" # old\nusers:\n  - me9y8z7",
+        "api_keys:\n- ⟦x9y8z7w6⟧\n- ⟦q1w2e3r4⟧\nlr: 3",
+        "db:\n  secrets:\n    - ⟦x9y8⟧\n    - none\n  shards:\n    - x9y8",
+        "password\n⟦x9y8z7w6q5⟧\n",
+        "Password:\n⟦x9y8z7w6⟧\n",
+        "api_key:\n    ⟦x9y8⟧\n",
+        "AWS_SECRET_ACCESS_KEY=\r\n⟦x9y8z7w6v5u4⟧\r\n",
+        "password: !vault ⟦x9y8⟧",
+        "PuTTY-User-Key-File-2: ssh-rsa\nPublic-Lines: 1\nAAAAB3NzaC1yc2EAAAABJQAAAQEA\nPrivate-Lines: 2\n⟦AAAAgQDkr6xzNn1QnmWNpQ7xY2vW\nAAAAgQDkr6xz=⟧\nPrivate-MAC: a1b2c3",
+        "Private-Lines: 3\\n⟦AAAAgQDkr6xzNn1QnmWNpQ7xY2vW\\nAAAAgQDkr6xz=⟧\\nPrivate-MAC: a1b2c3",
+    ]);
+    check(&[
+        "passwords:\n  - none\n  - <password1>\n  - $WORD9\n",
+        "passwords:\n  - user: me9\n    file: a9\n",
+        "tokens:\n  - [CLS]\n  - x9y8z7w6\n",
+        "password\nis required for user9x8y7z",
+        "password:\nTraceback (most recent call last):",
+        "the password\nx9y8z7w6q5",
+        "token\n12345\nsecret\n/opt/ml/code/train9.py",
+        "api_key:\nlr9x8: 3",
+        "Private-Lines: 3",
+    ]);
+}
+
+#[test]
+fn passwords_that_a_shell_passes_on_and_hashes_of_crypt_are_hidden() {
+    check(&[
+        "echo ⟦x9y8⟧ | docker login -u me --password-stdin h",
+        "echo '⟦two words⟧' | helm registry login h --password-stdin",
+        "printf '%s' ⟦swordfish⟧ | podman login --password-stdin",
+        "docker login --password-stdin h <<< \"⟦swordfish⟧\"",
+        "cat <<< ⟦swordfish⟧ | docker login --password-stdin",
+        "echo ⟦x9y8⟧ | gh auth login --with-token",
+        "echo \"⟦swordfish⟧\" | sudo -S apt-get install a",
+        "me:⟦abJnggxhB/yWI⟧:19000:0:99999:7:::",
+        "grep root /etc/shadow: root:⟦abJnggxhB/yWI⟧:19000:0:99999:7:::",
+        "docker login -p⟦x9y8⟧ -u me h",
+        "docker login -u me -p⟦swordfish⟧ h",
+        "unrar x -p⟦x9y8⟧ a.rar",
+        "spark.hadoop.fs.s3a.secret.key ⟦x9y8z7w6V5U4T3S2⟧",
+        "{\"username\":\"me\",\"key\":\"⟦0a1b2c3d4e5f60718293a4b5c6d7e8f9⟧\"}",
+        "<password value=\"⟦x9y8⟧\"/>",
+        "<secret id='3' value='⟦x9y8⟧' kind='b9'/>",
+    ]);
+    check(&[
+        "echo $WORD9 | docker login --password-stdin h",
+        "echo $(cat /run/k9) | docker login --password-stdin h",
+        "cat /run/secrets/reg9 | docker login -u me --password-stdin",
+        "echo done9 | tee a; train -S 3",
+        "docker run -p8080:80 login9",
+        "user login -partition9",
+        "me:x:1000:1000:Me:/home/me9:/bin/bash",
+        "root:*:19000:0:99999:7:::",
+        "model:ResNet50Large:3",
+        "Wrong token. 3f786850e387550fdab836ed7e6dc881de23001b is the commit",
+        "{\"name\":\"me\",\"key\":\"0a1b2c3d4e5f60718293a4b5c6d7e8f9\"}",
+        "<password value=\"\"/><token value=\"3\"/><item value=\"x9y8z7w6\"/>",
+        "password is $SECRET9",
+        "token=$HF_TOKEN2 key=\"$API_KEY_2\"",
+    ]);
+    check(&["password=⟦$P4ssw0rd9⟧"]);
+}
