@@ -1,4 +1,5 @@
-//! Secrets on the lines below their names: the items of a list in YAML, and a value that fills the next line.
+//! Secrets on the lines below their names: the items of a list in YAML, and a value that fills the next line. Also
+//! contains the tags of YAML before a value.
 //!
 //! ```text
 //! passwords:
@@ -8,7 +9,7 @@
 use std::ops::Range;
 
 use super::forms::SecretScanner;
-use super::names::{NameKind, name_kind};
+use super::names::{MAX_NAME, NameKind, name_kind};
 use super::part::range_of;
 use super::values::{is_secret, looks_random};
 
@@ -51,6 +52,14 @@ impl SecretScanner<'_> {
         let end = found.end;
         self.found.push(found);
         Some(end)
+    }
+
+    /// Returns the start of the value after a tag of YAML: `password: !vault x9y8`.
+    pub(super) fn after_tag(&self, start: usize) -> usize {
+        let letters = self.bytes[start.min(self.bytes.len())..].iter().skip(1).take(MAX_NAME);
+        let end = start + 1 + letters.take_while(|byte| byte.is_ascii_lowercase()).count();
+        let is_tag = self.byte(start) == b'!' && end > start + 1 && self.byte(end) == b' ';
+        if is_tag { end + self.blanks(end) } else { start }
     }
 
     /// Hides the items of a list that begins with the line at the start of `rest`.

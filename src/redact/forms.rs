@@ -270,12 +270,6 @@ impl SecretScanner<'_> {
         }
     }
 
-    /// Returns true if the pair before the name that begins at `start` is that of a user: `{"username":"me","key":"…`.
-    fn is_after_user(&self, start: usize) -> bool {
-        let before = &self.text[self.text.ceil_char_boundary(start.saturating_sub(MAX_NAME))..start];
-        before.rsplit('\n').next().is_some_and(|line| line.contains("\"username\""))
-    }
-
     /// Returns the separator between a name and its value, and the start of the value.
     fn separator(&self, name: Range<usize>) -> Option<(Separator, usize)> {
         let mut at = name.end;
@@ -325,14 +319,6 @@ impl SecretScanner<'_> {
             return None;
         }
         Some((separator, start))
-    }
-
-    /// Returns the start of the value after a tag of YAML: `password: !vault x9y8`.
-    fn after_tag(&self, start: usize) -> usize {
-        let letters = self.bytes[start.min(self.bytes.len())..].iter().skip(1).take(MAX_NAME);
-        let end = start + 1 + letters.take_while(|byte| byte.is_ascii_lowercase()).count();
-        let is_tag = self.byte(start) == b'!' && end > start + 1 && self.byte(end) == b' ';
-        if is_tag { end + self.blanks(end) } else { start }
     }
 
     /// Returns the number of backslashes before a quote, and the position after the quote.

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::forms::SecretScanner;
-use super::names::NameKind;
+use super::names::{MAX_NAME, NameKind};
 use super::part::range_of;
 use super::programs::Program;
 use super::values::{Pairing, is_harmless, is_secret};
@@ -120,6 +120,12 @@ impl SecretScanner<'_> {
         let end = password.end;
         self.found.push(password);
         Some(end)
+    }
+
+    /// Returns true if the pair before the name that begins at `start` is that of a user: `{"username":"me","key":"…`.
+    pub(super) fn is_after_user(&self, start: usize) -> bool {
+        let before = &self.text[self.text.ceil_char_boundary(start.saturating_sub(MAX_NAME))..start];
+        before.rsplit('\n').next().is_some_and(|line| line.contains("\"username\""))
     }
 
     /// Returns the range of the password that a shell passes to the program of this option through a pipe or a here-string:
