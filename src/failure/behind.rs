@@ -64,6 +64,7 @@ fn messenger(raised: &Raised) -> Option<Messenger> {
         "CalledProcessError" | "ProcessExitedException" | "ChildProcessError" | "TrainingFailedError" => {
             Messenger::Exit
         }
+        "TuneError" if raised.message.contains("did not complete") => Messenger::Exit,
         "BrokenProcessPool" | "TerminatedWorkerError" => Messenger::Pool,
         "EOFError" if raised.message.is_empty() => Messenger::Connection,
         "ConnectionResetError" | "BrokenPipeError" | "ConnectionRefusedError" | "ConnectionAbortedError" => {

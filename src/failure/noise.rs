@@ -199,7 +199,7 @@ pub(super) fn is_ignored_by_most(line: &str) -> bool {
             r"^fatal: not a git repository|\b(?:nvidia-smi|rocm-smi|neuron-ls|hostname|lspci|lsb_release|ifconfig|ip|clear|git): (?:command )?not found$|",
             r"^(?:mesg|stty|tput|reset): |^perl: warning: |^rm: cannot remove |^mkdir: cannot create directory .*: File exists$|^(?:pkill|kill|killall|fuser): |",
             r"failed call to cuInit|^Could not find (?:cuda drivers|TensorRT)|^Failed to detect the name of this notebook|",
-            r"^ERROR: pip's dependency resolver does not currently|^\S+ \S+ requires \S+.*, but you have |\boptional (?:module|package|dependency)\b",
+            r"^ERROR: ld\.so: object .*: ignored\.$|^ERROR: pip's dependency resolver does not currently|^\S+ \S+ requires \S+.*, but you have |\boptional (?:module|package|dependency)\b",
         ))
     });
     IGNORED.is_match(line)

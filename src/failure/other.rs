@@ -22,7 +22,7 @@ const SEARCHED_LINES: usize = 12;
 /// Lines that state an error: `error: …`, `ValueError: …`, `cp: cannot stat …`, `train.sh: line 2: …`.
 static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
-        r"^(?:\S+:? )?(?i:fatal error|fatal|error|critical|panic|uncaught exception)(?:\[\w+\])?: |^\[?(?:ERROR|FATAL|CRITICAL)\b|^(?:E|ERR!|!) |",
+        r"^# There is insufficient memory for the Java |^(?:\S+:? )?(?i:fatal error|fatal|error|critical|panic|uncaught exception)(?:\[\w+\])?: |^\[?(?:ERROR|FATAL|CRITICAL)\b|^(?:E|ERR!|!) |",
         r"^Error(?: |:)|\b[A-Z]\w*(?:Error|Exception): |^g?make(?:\[\d+\])?: \*\*\* |^\S+: (?:line )?\d+: (?i:syntax error)|",
         r"^\S+: line \d+:\s+\d+ (?:Killed|Segmentation fault|Aborted|Bus error|Illegal instruction|Floating point exception)\b|",
         r"^[\w./+-]+(?:\[\d+\])?: (?:line \d+: |.*: )?(?i:cannot|can't|could not|no such|permission denied|.*(?:not found|no such file))",
@@ -46,10 +46,13 @@ static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
         r"^compilation terminated|^abort(?:ed|ing)[.!]*$|previous errors?\b|^fatal: could not read from remote repository|^traceback |see (?:above|the log)|",
         r"^(?:error|failed): line \d+|^(?:an )?(?:error|failed|failure)(?:(?:[ ,:]| in| on| at| near)+ \S+)?[ ,:]+(?:(?:in|on|at|near) )?line:? \d+[^:]{0,40}$|^(?:job|task|step|script|command|training|process)\b.{0,40} (?:failed|aborted)[.!]?$|",
         r"^\S+: child returned status|^execution of \S+ aborted due to|^error: execution of an external program failed|^error: (?:could not create the java|a fatal exception has occurred)|",
-        r"^worker failed to boot|\bthere were (?:failed|errors)|^(?:error: )?resolutionimpossible: |^in \S+ line \d+, exit \d+$|^\s*\d+ failed tests?$|^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror|",
+        r"^worker failed to boot|\bthere were (?:failed|errors)|^(?:error: )?resolutionimpossible: |^in \S+ line \d+, exit \d+$|^\s*\d+ failed tests?$|^(?:error|fatal): .*\bfilter\b.* failed$|^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror|",
         r"^pdsh@\S+: \S+: ssh exited with|^slurmstepd: error: \*\*\* \S+ \S+ on \S+ cancelled at \S+ \*\*\*$",
     ))
 });
+
+/// A title that only announces an error.
+static BARE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\W*(?i:error|fatal|fatal error|failed|failure)\W*$"));
 
 /// The message `train.py: error: unrecognized arguments: --foo`, with which argparse ends a program with exit code 2.
 static ARGUMENT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[^\s:]+(?: [^\s:]+)*: error: "));
@@ -110,7 +113,10 @@ enum ErrorLineKind {
 /// Returns the weight of a line. `None` if it does not report an error.
 fn weight(line: &str) -> Option<ErrorLineKind> {
     let level = noise::level(line);
-    if level == Some(RecordLevel::Harmless) || wrapper::is_shown_command(line) || noise::is_ignored_by_most(line) {
+    // A branch of a tree, such as that of a solver, belongs to the line that introduces the tree.
+    let is_branch = ["├─", "└─"].iter().any(|branch| line.trim_start_matches([' ', '│']).starts_with(branch));
+    let is_harmless = level == Some(RecordLevel::Harmless) || is_branch;
+    if is_harmless || wrapper::is_shown_command(line) || noise::is_ignored_by_most(line) {
         return None;
     }
     let message = noise::message(line);
@@ -174,6 +180,13 @@ pub(super) fn last_error(log: &Log, from: usize, skipped: &[bool]) -> Option<Err
         (None, words) => words.or_else(|| last(ErrorLineKind::Summary)),
     };
     let &(distance, line, weight) = found?;
+    if BARE.is_match(log.text(line)) {
+        let says = |at: &usize| noise::level(log.text(*at)).is_none() && !BARE.is_match(log.text(*at));
+        let below = meaningful(log, from, skipped).take(distance).last().filter(says);
+        if let Some(said) = below.or_else(|| meaningful(log, from, skipped).nth(distance + 1).filter(says)) {
+            return Some(introduced(log, said, skipped));
+        }
+    }
     let is_demand = weight == ErrorLineKind::Words && is_demand(noise::message(log.text(line)));
     if is_demand && meaningful(log, from, skipped).take(distance).any(|at| states_something(log.text(at))) {
         return None;
@@ -274,7 +287,7 @@ fn error_line_at(log: &Log, line: usize) -> ErrorLine {
     if let Some(found) = in_columns(log, line).or_else(|| in_box(log, line)) {
         return found;
     }
-    let text = noise::message(noise::without_progress(log.text(line)).trim());
+    let text = noise::message(noise::without_progress(log.text(line)).trim()).trim_start_matches("# ");
     // Fortran prints the place in the line above.
     let above = || log.lines.get(line.checked_sub(1)?).filter(|_| text.starts_with("Fortran runtime error: "));
     let named = PLACE.captures(text).or_else(|| ABOVE.captures(&above()?.text)).or_else(|| of_compiler(log, line));
@@ -349,10 +362,14 @@ pub(super) fn is_summary(line: &str) -> bool {
     is_report || SUMMARY.is_match(noise::message(text)) && !text.contains(" line ")
 }
 
-/// Returns the last meaningful line, unless it is a log record below level error or only a summary. The commands that a
-/// shell shows count only if there are no other lines.
+/// Returns the last meaningful line, unless it is a log record below level error or only a summary. Records that only
+/// state that the program ends are skipped. The commands that a shell shows count only if there are no other lines.
 pub(super) fn last_words(log: &Log, from: usize, skipped: &[bool]) -> Option<ErrorLine> {
-    let mut lines = meaningful(log, from, skipped).peekable();
+    let is_farewell = |at: &usize| {
+        let text = log.text(*at);
+        noise::level(text) == Some(RecordLevel::Harmless) && own_words(&record_message(text).to_lowercase()).is_empty()
+    };
+    let mut lines = meaningful(log, from, skipped).skip_while(is_farewell).peekable();
     let last = *lines.peek()?;
     let is_summary = |at: usize| SUMMARY.is_match(log.text(at)) || wrapper::is_report(log.text(at));
     let mut line = lines.find(|&at| !wrapper::is_shown_command(log.text(at))).unwrap_or(last);
@@ -387,6 +404,13 @@ const WORDS: usize = 2;
 fn own_words(message: &str) -> Vec<&str> {
     let words = message.split(|c: char| !c.is_alphabetic()).filter(|word| word.len() > 2);
     words.filter(|word| !OF_ENDS.split_ascii_whitespace().any(|stem| word.starts_with(stem))).collect()
+}
+
+/// Returns the message of a record, also of one that begins with its level: `INFO:fit:closing`.
+fn record_message(record: &str) -> &str {
+    static FIELDS: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\W{0,2}[A-Z]{4,8}\W{1,3}(?:[\w.]+: ?)?"));
+    let message = noise::message(record);
+    FIELDS.find(message).map_or(message, |fields| &message[fields.end()..])
 }
 
 /// Returns true if a line below a demand states something, and is neither a record, a summary nor advice.

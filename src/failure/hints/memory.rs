@@ -71,6 +71,14 @@ pub(super) fn refused(facts: &HintFacts<'_>) -> Option<String> {
              instance with more memory"
         ));
     }
+    // R ends the message with the size: `cannot allocate vector of size 7.5 Gb`.
+    if let Some((_, rest)) = claimed.split_once("cannot allocate vector of size ") {
+        let size = rest.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+        return Some(format!(
+            "one vector asked for {size}, which was refused; load the data in parts, drop objects that are no longer \
+             needed (rm, gc), or use an instance with more memory"
+        ));
+    }
     let requested = between(claimed, "DefaultCPUAllocator: can't allocate memory: you tried to allocate ", " bytes")
         .or_else(|| between(claimed, "DefaultCPUAllocator: not enough memory: you tried to allocate ", " bytes"))
         .or_else(|| between(claimed, "ArrowMemoryError: malloc of size ", " failed"))
@@ -115,6 +123,11 @@ const REFUSED: &[HintRow] = &[
         ],
         hint: "the kernel refused memory (ENOMEM), often to a fork of a large process; use fewer worker processes or the \
                spawn method, a smaller batch, or an instance with more memory",
+    },
+    HintRow {
+        wordings: &["There is insufficient memory for the Java Runtime Environment to continue"],
+        hint: "the Java virtual machine was refused memory that it had reserved; lower -Xmx (Spark: spark.driver.memory and \
+               spark.executor.memory), start fewer of its processes, or use an instance with more memory",
     },
     HintRow {
         wordings: &["std::bad_alloc"],

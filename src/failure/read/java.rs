@@ -67,7 +67,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     let is_cause = |line: &&str| line.starts_with("Caused by: ") || line.starts_with(" ---> ");
     while cursor.line().filter(is_cause).is_some() {
         let at = cursor.at;
-        let Some(calls) = cursor.find(MAX_MESSAGE, |line| frame(line).is_some()) else { break };
+        let Some(calls) = cursor.find(MAX_MESSAGE, |line| frame(line).is_some() || is_rest(line)) else { break };
         cursor.at = calls;
         let Some(cause) = exception(cursor, at) else { break };
         chain.push(cause);
@@ -90,6 +90,11 @@ fn is_headline(line: &str) -> bool {
     line.len() < MAX_LENGTH && !line.starts_with([' ', '\t']) && NAMED.is_match(line)
 }
 
+/// Returns true if a line stands for the calls that a cause shares with its exception: `... 3 more`.
+fn is_rest(line: &str) -> bool {
+    line.trim_start().starts_with("... ") && line.ends_with(" more")
+}
+
 /// Reads the exception that line `first` names. The cursor is at the exception's first call, and is moved past all
 /// calls.
 fn exception(cursor: &mut Cursor<'_>, first: usize) -> Option<Raised> {
@@ -103,7 +108,7 @@ fn exception(cursor: &mut Cursor<'_>, first: usize) -> Option<Raised> {
     while let Some(line) = cursor.line() {
         match frame(line) {
             Some(call) => frames.extend(call),
-            None if line.trim_start().starts_with("... ") && line.ends_with(" more") => {}
+            None if is_rest(line) => {}
             None if line.trim_start().starts_with("--- End of") => {}
             // Java prints an error that occurred while a resource was closed in this form.
             None if line.starts_with([' ', '\t']) && line.trim_start().starts_with("Suppressed: ") => {

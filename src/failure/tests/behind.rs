@@ -302,3 +302,24 @@ fn the_exception_of_a_child_process_is_told_beside_one_of_the_script() {
         ],
     );
 }
+
+#[test]
+fn the_exception_of_a_trial_is_told_if_the_tuner_only_reports_that_trials_failed() {
+    let raised = |file: &str, error: &str| {
+        format!(
+            "Traceback (most recent call last):\n  File \"/opt/ml/code/{file}.py\", line 3, in fit\n    x\n{error}\n"
+        )
+    };
+    let of_trial = raised("fit", "KeyError: 'label'");
+    let of_tuner = raised("tune", "ray.tune.error.TuneError: ('Trials did not complete', [fit_3])");
+    forms::told(
+        &format!(
+            "2026-05-01 10:00:00,000\tERROR tune_controller.py:1331 -- Trial task failed for trial fit_3\n{of_trial}{of_tuner}"
+        ),
+        &[
+            "KeyError: 'label'",
+            "at fit.py:3 in fit",
+            "passed on as: ray.tune.error.TuneError: ('Trials did not complete', [fit_3]) (at tune.py:3 in fit)",
+        ],
+    );
+}

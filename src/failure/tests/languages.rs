@@ -239,3 +239,15 @@ fn an_error_of_a_compiler_of_scala_or_kotlin_or_of_dotnet_has_its_place() {
         &["/opt/ml/code/Rows.cs(12,9): error CS0103: The name 'lode' does not exist in the current context"],
     );
 }
+
+#[test]
+fn a_cause_of_java_that_shares_all_calls_is_told() {
+    told(
+        "Exception in thread \"main\" com.acme.NoRows: table 3\n\tat com.acme.Fit.main(Fit.java:3)\nCaused by: java.io.IOException: the jar is cut\n\t... 1 more\n",
+        &[
+            "com.acme.NoRows: table 3",
+            "at Fit.java:3 in com.acme.Fit.main",
+            "caused by: java.io.IOException: the jar is cut",
+        ],
+    );
+}

@@ -468,3 +468,49 @@ fn a_demand_is_no_error_if_other_last_words_follow() {
     }
     assert_eq!(first("error: seed must be set\nthe run is over and the table is empty\n"), "error: seed must be set");
 }
+
+#[test]
+fn the_reason_of_a_solver_and_of_a_filter_of_git_is_the_headline() {
+    told(
+        "Solving environment: ...working... failed\n\nLibMambaUnsatisfiableError: Encountered problems while solving:\n  - nothing provides libfit 9.9 needed by rows-1.0\n\nCould not solve for environment specs\nThe following packages are incompatible\n└─ rows 1.0  is not installable because it requires\n   └─ libfit 9.9 , which does not exist (perhaps a missing channel).\n",
+        &[
+            "LibMambaUnsatisfiableError: Encountered problems while solving: - nothing provides libfit 9.9 needed by rows-1.0",
+            "last line: └─ libfit 9.9 , which does not exist (perhaps a missing channel).",
+            "hint: these requirements exclude each other; loosen or remove one of the version pins in the requirements, or choose versions that agree",
+        ],
+    );
+    told_with(
+        128,
+        "Error downloading object: rows.bin (3f2a9c8): Smudge error: Error downloading rows.bin: batch response: This repository is over its data quota.\n\nErrors logged to '/opt/x/.git/lfs/logs/2.log'.\nUse `git lfs logs last` to view the log.\nerror: external filter 'git-lfs filter-process' failed\nfatal: rows.bin: smudge filter lfs failed\n",
+        &[
+            "Error downloading object: rows.bin (3f2a9c8): Smudge error: Error downloading rows.bin: batch response: This repository is over its data quota.",
+        ],
+    );
+}
+
+#[test]
+fn records_that_only_say_goodbye_do_not_hide_the_last_words() {
+    let first = |stderr: &str| recorded(Ending::Exited(1), stderr).lines().next().unwrap_or_default().to_owned();
+    let words = "labels and rows differ in length";
+    for end in ["INFO:root:closing", "2026-05-01 10:00:00,000 - fit - INFO - shutting down", "[INFO] exiting."] {
+        assert_eq!(first(&format!("{words}\n{end}\n")), words, "{end}");
+    }
+    let goes_on = format!("{words}\nINFO:root:rows were padded to the longest label\n");
+    assert_eq!(first(&goes_on), "exit code 1, with no error printed");
+}
+
+#[test]
+fn a_title_of_an_error_is_followed_by_the_headline() {
+    let first = |stderr: &str| recorded(Ending::Exited(1), stderr).lines().next().unwrap_or_default().to_owned();
+    let rule = "=".repeat(20);
+    assert_eq!(
+        first(&format!("{rule}\nFATAL\n{rule}\nThe beam is 0 wide.\nPlease see the docs.\n")),
+        "The beam is 0 wide."
+    );
+    assert_eq!(first("*** ERROR ***\nThe beam is 0 wide.\n"), "The beam is 0 wide.");
+    assert_eq!(first("The beam is 0 wide.\nFATAL\n"), "The beam is 0 wide.");
+    assert_eq!(first("FATAL\n"), "FATAL");
+    let preload =
+        "ERROR: ld.so: object '/x.so' from LD_PRELOAD cannot be preloaded (cannot open shared object file): ignored.";
+    assert_eq!(first(&format!("{preload}\nThe beam is 0 wide.\n")), "The beam is 0 wide.");
+}

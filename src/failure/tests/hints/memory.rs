@@ -182,3 +182,15 @@ fn a_full_gpu_is_named_with_its_figures() {
         "grpc.RpcError: StatusCode.RESOURCE_EXHAUSTED: Received message larger than max (5242880 vs. 4194304)",
     ]);
 }
+
+#[test]
+fn memory_that_r_and_java_were_refused_is_named() {
+    let of_r = of(Ending::Exited(1), "Error: cannot allocate vector of size 7.5 Gb\nExecution halted\n");
+    assert!(of_r[0].starts_with("one vector asked for 7.5 Gb, which was refused"), "{of_r:#?}");
+    let of_java = of(
+        Ending::Exited(1),
+        "#\n# There is insufficient memory for the Java Runtime Environment to continue.\n# Native memory allocation (mmap) failed to map 1073741824 bytes for committing reserved memory.\n",
+    );
+    assert!(of_java[0].starts_with("the Java virtual machine was refused memory"), "{of_java:#?}");
+    assert_eq!(of(Ending::Exited(1), "Error: the vector of size 7.5 Gb is not sorted\nExecution halted\n"), [""; 0]);
+}
