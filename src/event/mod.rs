@@ -29,3 +29,6 @@ pub use kind::{
 pub use stacks::{RankGroup, StackMethod, StackPlace};
 pub use step::CommonStep;
 pub use watch::{Activity, HangReport, HostStacks, LastSign, WatchNote};
+
+/// The variable that holds the number of the attempt in processes of the script.
+pub const ATTEMPT: &str = "FOOTPLATE_ATTEMPT";

@@ -1,10 +1,11 @@
 //! Names that look like settings but are not. A misspelt setting would otherwise be ignored silently.
 
+use crate::event::ATTEMPT;
 use crate::job::Variables;
 use crate::job::python::Dict;
 use crate::job::settings::{HYPERPARAMETER_PREFIX, REGISTRY, Setting, VARIABLE_PREFIX};
 use crate::launch::CAUSE_FILE;
-use crate::prepare::environment::{ATTEMPT, ENVIRONMENT_FILE};
+use crate::prepare::environment::ENVIRONMENT_FILE;
 use crate::prepare::nearest::{distance, nearest};
 use crate::run::context::IN_COMMAND;
 use crate::supervise::keeper;

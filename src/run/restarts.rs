@@ -10,14 +10,11 @@ use super::live::Live;
 use super::peers::{self, Settled, Willingness};
 use super::start::RankTask;
 use super::{Outcome, Prepared};
-use crate::event::EventKind;
+use crate::event::{ATTEMPT, EventKind};
 use crate::failure::{self, NextAttempt, Restarts};
 use crate::launch::{CAUSE_FILE, ERROR_FILE};
 use crate::logs;
-use crate::prepare::environment::ATTEMPT;
-
-/// The variable in which torchrun's ranks get the number of restarts.
-const RESTART_COUNT: &str = "TORCHELASTIC_RESTART_COUNT";
+use crate::supervise::direct;
 
 /// The time for killed processes to end, in addition to the grace period.
 const END_TIME: Duration = Duration::from_secs(10);
@@ -111,7 +108,7 @@ pub(super) fn again(rank: &mut RankTask, attempt: u32) {
     rank.task.attempt = attempt;
     let variables = &mut rank.task.variables;
     variables.insert(ATTEMPT.into(), attempt.to_string().into());
-    if let Some(count) = variables.get_mut(std::ffi::OsStr::new(RESTART_COUNT)) {
+    if let Some(count) = variables.get_mut(std::ffi::OsStr::new(direct::RESTART_COUNT)) {
         *count = attempt.to_string().into();
     }
     // The files of the previous attempt may still exist.

@@ -26,6 +26,7 @@ use nix::libc;
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{dup2_stderr, dup2_stdout, getppid, mkfifo};
 
+use crate::event::ATTEMPT;
 use crate::job::exit_code;
 use crate::logs::Style;
 
@@ -37,6 +38,9 @@ pub const PYTHON_EXEC: &str = "PYTHON_EXEC";
 
 /// The variable that holds the rank in processes of torchrun.
 const RANK: &str = "RANK";
+
+/// The variable that holds the number of restarts in processes of torchrun.
+pub const RESTART_COUNT: &str = "TORCHELASTIC_RESTART_COUNT";
 
 /// The name of a link to the real interpreter. The link holds the interpreter's path without resolving it, because
 /// Python uses that path to detect a virtual environment.
@@ -126,11 +130,25 @@ pub fn run(words: &[OsString]) -> i32 {
         let _ = take_over(&io::stderr(), 2, &stderr, |fifo| dup2_stderr(fifo));
     }
     let error = match fs::read_link(own.with_file_name(INTERPRETER)) {
-        Ok(interpreter) => Command::new(interpreter).args(arguments).env_remove(PYTHON_EXEC).exec(),
+        Ok(interpreter) => {
+            let mut command = Command::new(interpreter);
+            command.args(arguments).env_remove(PYTHON_EXEC);
+            if let Some(count) = restart_count() {
+                command.env(RESTART_COUNT, count.to_string());
+            }
+            command.exec()
+        }
         Err(error) => error,
     };
     eprintln!("{NAME}: cannot start the interpreter: {error}");
     exit_code::NOT_EXECUTABLE
+}
+
+/// Returns the number of restarts by the launcher and by footplate. `None` if the launcher does not count its own.
+fn restart_count() -> Option<u32> {
+    let number = |name| std::env::var(name).ok()?.parse().ok();
+    let own: u32 = number(RESTART_COUNT)?;
+    Some(own.saturating_add(number(ATTEMPT).unwrap_or(0)))
 }
 
 /// Replaces a stream by a FIFO, if the stream is the launcher's own.

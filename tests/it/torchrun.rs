@@ -20,7 +20,8 @@ print("torchrun's own line", flush=True)
 with tempfile.TemporaryDirectory() as folder:
     error_files = [os.path.join(folder, f"{rank}.json") for rank in range(ranks)]
     def start(rank):
-        variables = dict(os.environ, RANK=str(rank), LOCAL_RANK=str(rank), TORCHELASTIC_ERROR_FILE=error_files[rank])
+        variables = dict(os.environ, RANK=str(rank), LOCAL_RANK=str(rank), TORCHELASTIC_ERROR_FILE=error_files[rank],
+                         TORCHELASTIC_RESTART_COUNT="0")
         stdout = open(f"rank-{rank}.log", "w") if "--redirects=1" in options else None
         return subprocess.Popen([interpreter, "-u"] + words, env=variables, stdout=stdout)
     processes = [start(rank) for rank in range(ranks)]
@@ -103,6 +104,16 @@ print(sys.executable, sys.argv, os.get_blocking(1), file=open(os.environ["RANK"]
     alone.train().succeeded();
     let alone = alone.read("code/alone").expect("it ran");
     assert_eq!(ranks, [alone.as_str(); 3]);
+}
+
+#[test]
+fn the_count_of_restarts_has_those_of_footplate() {
+    let script = "import os\nprint(os.environ['TORCHELASTIC_RESTART_COUNT'])\n\
+                  if os.environ['FOOTPLATE_ATTEMPT'] != '1' and os.environ['RANK'] == '1': raise ValueError('bad')\n";
+    let ended = three_ranks(script).variable("FOOTPLATE_MAX_RESTARTS", "1").train().succeeded();
+    let stdout = ended.stdout();
+    let of_rank_1: Vec<&str> = stdout.lines().filter(|line| line.starts_with("[algo-1:1]")).collect();
+    assert_eq!(of_rank_1, ["[algo-1:1] 0", "[algo-1:1] 1"], "{stdout}");
 }
 
 #[test]

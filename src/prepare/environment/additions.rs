@@ -1,10 +1,8 @@
 //! The variables that footplate sets in addition to those of the incumbents (the programs that it replaces).
 
 use super::variable::{Definition, Draft, Inputs, Rule, channel_folders, path, toolkit_text};
+use crate::event::ATTEMPT;
 use crate::job::python::{Text, Value};
-
-/// The variable with the number of the attempt.
-pub const ATTEMPT: &str = "FOOTPLATE_ATTEMPT";
 
 /// The variables that are set unless the container or an incumbent's table sets them.
 pub(super) const OFFERED: &[Definition] = &[

@@ -27,7 +27,6 @@ use crate::machine::Hardware;
 
 use self::variable::{Draft, Inputs};
 
-pub use additions::ATTEMPT;
 pub use limits::{ArgumentsTooLarge, OmittedVariable};
 pub use registry::ENVIRONMENT_FILE;
 pub use variable::VariableTable;

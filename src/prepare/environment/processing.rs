@@ -3,6 +3,7 @@
 
 use super::variable::{AddValue, Definition, Draft, Inputs, Rule, toolkit_text};
 use super::{additions, toolkit};
+use crate::event::ATTEMPT;
 use crate::job::ProcessingJob;
 use crate::job::python::{Dict, Value};
 
@@ -47,7 +48,7 @@ const SHARED: [&str; 28] = [
     "MASTER_PORT",
     "NNODES",
     "NODE_RANK",
-    additions::ATTEMPT,
+    ATTEMPT,
     "PYTHONUNBUFFERED",
     "PYTHONPATH",
 ];
