@@ -198,13 +198,19 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         }
     }
 
-    /// Explains an exit by an error of mpirun itself: it lost a daemon, or it could not start the ranks.
+    /// Explains an exit by an error of the launcher itself: mpirun lost a daemon or could not start the ranks, or a node of Ray
+    /// lost a process.
     fn launchers_own(&self) -> Option<Account> {
-        if let Some(headline) = launcher::lost_daemon(&self.stderr) {
+        if let Some(headline) = self.lost_part() {
             return Some(Account { headline, ..Account::default() });
         }
         let is_mpirun = self.evidence.command.starts_with(launcher::MPIRUN);
         self.notice(|_| is_mpirun)
+    }
+
+    /// Returns a headline about a part that the launcher has lost, which is the reason for its end.
+    fn lost_part(&self) -> Option<String> {
+        launcher::lost_daemon(&self.stderr).or_else(|| launcher::lost_process_of_ray(&self.stdout))
     }
 
     /// Explains an exit by a notice of Open MPI, if it counts. `counts` receives the index of the line after it.
@@ -414,7 +420,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         details.extend(self.raised_before_stop(account));
         details.extend(signs.into_iter().map(|text| CauseDetail { label: Some(DetailLabel::Logged), text }));
         // A launcher continues to write after the failure of a rank, so its last line is not the rank's.
-        if is_reported || launcher::lost_daemon(&self.stderr).is_some() {
+        if is_reported || self.lost_part().is_some() {
             return details;
         }
         let end = account.end.filter(|_| account.source == AccountSource::Other).unwrap_or(0);

@@ -122,6 +122,20 @@ pub(super) fn lost_daemon(log: &Log) -> Option<String> {
     Some(format!("mpirun has lost its daemon on {}", host.as_deref().unwrap_or("another host")))
 }
 
+/// A line of `ray start --block` about a process of Ray that has ended: `… ERR scripts.py:87 -- gcs_server [exit code=-9]`.
+static PROCESS_OF_RAY: LazyLock<Regex> = LazyLock::new(|| pattern(r"-- (\w+) \[exit code=(-?\d+)\]$"));
+
+/// Returns a headline if a node of Ray ended because one of its processes had. The node then prints the end of that process's
+/// log, and ends the others.
+pub(super) fn lost_process_of_ray(log: &Log) -> Option<String> {
+    let is_report = |text: &str| text.ends_with("-- Some Ray subprocesses exited unexpectedly:");
+    let at = log.lines.iter().rposition(|line| is_report(&line.text))?;
+    let found = PROCESS_OF_RAY.captures(&log.lines.get(at + 1)?.text)?;
+    let code: i32 = found[2].parse().ok()?;
+    let ending = if code < 0 { Ending::Signaled(-code) } else { Ending::Exited(code) };
+    Some(format!("Ray's {} has ended: {ending}", &found[1]))
+}
+
 /// The length of the lines of `-` above and below each notice of Open MPI.
 const RULE: usize = 74;
 

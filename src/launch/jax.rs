@@ -80,6 +80,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
                 "JAX swallows SIGTERM: a script notices it by multihost_utils.reached_preemption_sync_point, or by a handler \
                  that it sets after jax.distributed.initialize()",
             ),
+            ..EndTraits::default()
         },
         warnings: input.unseen_gpus().into_iter().collect(),
         ..LaunchPlan::new(JAX.name, input)

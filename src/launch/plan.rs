@@ -125,6 +125,8 @@ pub struct EndTraits {
     /// The way in which a script can notice a stop signal, if the framework swallows the signal. `None` if the signal
     /// has its usual effect.
     pub notices_stop_by: Option<&'static str>,
+    /// True if a process waits for a service of its host that is gone, and does not notice a stop signal meanwhile.
+    pub waits_for_lost_service: bool,
 }
 
 /// The role of a process in the job.

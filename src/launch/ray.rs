@@ -3,7 +3,7 @@
 use super::engine::{Engine, Profile, PythonModule, Services, locate_nothing};
 use super::error::LaunchError;
 use super::input::LaunchInput;
-use super::plan::{LaunchPlan, ReadySign};
+use super::plan::{EndTraits, LaunchPlan, ReadySign};
 use super::service::{ServiceName, service, with_port};
 use crate::job::settings::Settings;
 use crate::job::{Job, Variables};
@@ -144,6 +144,8 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         processes,
         variables,
         script_hosts: vec![head],
+        // Without a head, `ray.get` and the end of the script wait for it for a minute.
+        end_traits: EndTraits { waits_for_lost_service: true, ..EndTraits::default() },
         warnings: input.unseen_gpus().into_iter().collect(),
         ..LaunchPlan::new(RAY.name, input)
     })

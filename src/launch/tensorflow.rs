@@ -74,6 +74,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
                 "MultiWorkerMirroredStrategy swallows SIGTERM: a script notices it by PreemptionCheckpointHandler, or by a \
                  handler that it sets after it has made the strategy",
             ),
+            ..EndTraits::default()
         },
         warnings,
         ..LaunchPlan::new(TENSORFLOW.name, input)

@@ -27,6 +27,10 @@ pub(super) const RESERVE_TIME: Duration = Duration::from_millis(100);
 /// them to end.
 const UNNOTICED_GRACE: Duration = Duration::from_secs(5);
 
+/// The time that processes have to end after the failure of a service for which they wait. The last host must be down 3 s after
+/// the failure.
+const UNSERVED_GRACE: Duration = Duration::from_secs(2);
+
 /// The rules for the end and the restart of the script's processes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rules {
@@ -109,7 +113,10 @@ async fn attempt(
 /// Returns the times of the script's processes.
 fn timing(prepared: &Prepared, end_traits: EndTraits) -> Timing {
     let usual = start::timing(&prepared.settings);
-    Timing { failure_grace: failure_grace(usual.grace_period, end_traits), ..usual }
+    let failure_grace = failure_grace(usual.grace_period, end_traits);
+    let is_awaited = end_traits.waits_for_lost_service;
+    let unserved_grace = if is_awaited { failure_grace.min(UNSERVED_GRACE) } else { failure_grace };
+    Timing { failure_grace, unserved_grace, ..usual }
 }
 
 /// Returns the grace period after a failure. The processes of a framework that swallows SIGTERM, or that waits for the
@@ -181,7 +188,7 @@ mod tests {
     #[test]
     fn processes_that_cannot_notice_a_stop_have_a_short_grace_period_after_a_failure() {
         let usual = Duration::from_secs(110);
-        let jax = EndTraits { outlives_traceback: true, notices_stop_by: Some("a handler") };
+        let jax = EndTraits { outlives_traceback: true, notices_stop_by: Some("a handler"), ..EndTraits::default() };
         let mxnet = EndTraits { outlives_traceback: true, ..EndTraits::default() };
         let tensorflow = EndTraits { notices_stop_by: Some("a handler"), ..EndTraits::default() };
         for end_traits in [jax, mxnet, tensorflow] {

@@ -247,7 +247,13 @@ pub(super) fn os_words(words: &[Vec<u8>]) -> Vec<OsString> {
 pub(super) fn timing(settings: &Settings) -> Timing {
     let Settings { grace_period, drain_time, service_time, cluster_timeout, .. } = *settings;
     // A service that waits for a missing host must not wait longer than this host does.
-    Timing { grace_period, failure_grace: grace_period, drain_time, service_time: service_time.min(cluster_timeout) }
+    Timing {
+        grace_period,
+        failure_grace: grace_period,
+        unserved_grace: grace_period,
+        drain_time,
+        service_time: service_time.min(cluster_timeout),
+    }
 }
 
 /// Returns a command without secrets.

@@ -10,6 +10,8 @@ pub struct Timing {
     /// The time between the signal that tells processes to end after a failure and the kill. At most the grace
     /// period.
     pub failure_grace: Duration,
+    /// The time between that signal and the kill if a service of this host has failed. At most [`Timing::failure_grace`].
+    pub unserved_grace: Duration,
     /// The time for which processes that a program leaves behind may continue.
     pub drain_time: Duration,
     /// The time that a service may take to become ready.

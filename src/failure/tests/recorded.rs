@@ -2,7 +2,7 @@
 
 use super::{evidence, recorded, text};
 use crate::event::Ending;
-use crate::failure::{ErrorFile, cause, error_file};
+use crate::failure::{ErrorFile, Evidence, cause, error_file};
 
 const EXIT_1: Ending = Ending::Exited(1);
 
@@ -412,6 +412,25 @@ ValueError: bad
          ValueError: bad\n"
     );
     assert_eq!(recorded(EXIT_1, &nested), told("ValueError: bad", 6));
+}
+
+#[test]
+fn a_process_of_ray_that_has_ended_is_the_headline_of_its_node() {
+    for (code, how) in [("-9", "killed by SIGKILL (signal 9)"), ("1", "exit code 1")] {
+        let stdout = format!(
+            "2026-11-29 20:00:06,109\tERR scripts.py:1307 -- Some Ray subprocesses exited unexpectedly:\n\
+             2026-11-29 20:00:06,109\tERR scripts.py:87 -- gcs_server [exit code={code}]\n\
+             2026-11-29 20:00:06,109\tERR scripts.py:87 -- log_monitor [exit code=1]\n\
+             2026-11-29 20:00:06,135\tERR scripts.py:115 -- ----- BEGIN gcs_server.out tail (exit code(s)={code}) -----\n\
+             2026-11-29 20:00:06,199\tERR scripts.py:122 -- - cumulative published bytes: 0\n\
+             Traceback (most recent call last):\n  File \"monitor.py\", line 9, in run\nValueError: an old one\n\
+             2026-11-29 20:00:06,199\tERR scripts.py:128 -- ----- END gcs_server.out tail (exit code(s)={code}) -----\n\
+             2026-11-29 20:00:06,199\tERR scripts.py:1315 -- Remaining processes will be killed.\n"
+        );
+        let told = text(&cause(&Evidence { stdout: stdout.as_bytes(), ..evidence(EXIT_1, "") }));
+        assert!(told.starts_with(&format!("Ray's gcs_server has ended: {how}\nexit code 1\n")), "{told}");
+        assert!(!told.contains("an old one") && !told.contains("Remaining"), "{told}");
+    }
 }
 
 #[test]

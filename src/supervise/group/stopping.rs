@@ -11,6 +11,7 @@ use super::super::signals::stop_signal;
 use super::super::timing::{READER_PATIENCE, SURVEY_INTERVAL};
 use super::super::{PeerStop, Stop};
 use super::branches::{self, Place, ProcessId, StopWaves, SurveyedProcess};
+use super::member::Life;
 use super::{Action, EndReason, Group, GroupMember, News, Phase, Purpose, Target};
 use crate::event::KillReason;
 
@@ -181,7 +182,14 @@ impl Group {
 
     /// Returns the time that processes have to end after a signal.
     fn grace(&self, why: EndReason) -> Duration {
-        if why.is_orderly() { self.timing.grace_period } else { self.timing.failure_grace }
+        let is_gone = |member: &GroupMember| matches!(member.life, Life::Ended(end) if !end.followed);
+        if why.is_orderly() {
+            self.timing.grace_period
+        } else if self.members.iter().any(|member| member.service().is_some() && is_gone(member)) {
+            self.timing.unserved_grace
+        } else {
+            self.timing.failure_grace
+        }
     }
 
     /// Handles the result of a survey that the present order of signals has requested.

@@ -59,7 +59,13 @@ impl Scene {
     fn begun(parts: &[Part], release: Release, allowed: CommonStep) -> Scene {
         let now = Instant::now();
         let parts: Vec<(usize, Part)> = parts.iter().map(|part| (0, *part)).collect();
-        let timing = Timing { grace_period: GRACE, failure_grace: GRACE, drain_time: DRAIN, service_time: SERVICE };
+        let timing = Timing {
+            grace_period: GRACE,
+            failure_grace: GRACE,
+            unserved_grace: GRACE,
+            drain_time: DRAIN,
+            service_time: SERVICE,
+        };
         let group = Group::new(&parts, timing, release, allowed, now);
         let mut scene = Scene { group, now, begun: now, next_pid: 0 };
         let actions = scene.group.begin(now);
@@ -523,7 +529,13 @@ fn services_start_stage_by_stage_before_the_ranks() {
 #[test]
 fn a_service_that_is_ready_at_once_starts_no_other_twice() {
     let quiet = ServiceEnd::Failure;
-    let timing = Timing { grace_period: GRACE, failure_grace: GRACE, drain_time: DRAIN, service_time: SERVICE };
+    let timing = Timing {
+        grace_period: GRACE,
+        failure_grace: GRACE,
+        unserved_grace: GRACE,
+        drain_time: DRAIN,
+        service_time: SERVICE,
+    };
     let parts = [(0, service(0, 0, quiet)), (1, service(0, 0, quiet)), (2, Part::Process)];
     let now = Instant::now();
     let mut group = Group::new(&parts, timing, Release::Free, CommonStep::LAST, now);
@@ -761,7 +773,13 @@ fn the_grace_after_a_failure_can_be_shorter_than_that_of_a_stop() {
     let now = Instant::now();
     let failure_grace = GRACE / 2;
     for is_orderly in [true, false] {
-        let timing = Timing { grace_period: GRACE, failure_grace, drain_time: DRAIN, service_time: SERVICE };
+        let timing = Timing {
+            grace_period: GRACE,
+            failure_grace,
+            unserved_grace: GRACE,
+            drain_time: DRAIN,
+            service_time: SERVICE,
+        };
         let group = Group::new(&[(0, Part::Process), (1, Part::Process)], timing, Release::Free, CommonStep::LAST, now);
         let mut scene = Scene { group, now, begun: now, next_pid: 0 };
         let actions = scene.group.begin(now);
@@ -773,5 +791,24 @@ fn the_grace_after_a_failure_can_be_shorter_than_that_of_a_stop() {
             scene.sweep(true);
         }
         scene.wait(if is_orderly { GRACE } else { failure_grace });
+    }
+}
+
+#[test]
+fn the_grace_after_the_failure_of_a_service_can_be_shorter_still() {
+    let now = Instant::now();
+    let (failure_grace, unserved_grace) = (GRACE / 2, GRACE / 4);
+    for fails in [0, 2] {
+        let timing =
+            Timing { grace_period: GRACE, failure_grace, unserved_grace, drain_time: DRAIN, service_time: SERVICE };
+        let parts = [(0, service(0, 0, ServiceEnd::Failure)), (1, Part::Process), (2, Part::Process)];
+        let group = Group::new(&parts, timing, Release::Free, CommonStep::LAST, now);
+        let mut scene = Scene { group, now, begun: now, next_pid: 0 };
+        let actions = scene.group.begin(now);
+        scene.start(&actions);
+        scene.step(Input::Ready { member: 0 });
+        scene.step(ended(fails, 1));
+        scene.sweep(true);
+        scene.wait(if fails == 0 { unserved_grace } else { failure_grace });
     }
 }
