@@ -12,7 +12,13 @@ use crate::job::Job;
 /// than the grace period, which they take if one of them hangs.
 pub const PROMPT: Duration = Duration::from_secs(90);
 
-/// A network for the hosts of one job.
+/// Python code that checks that its host has little: another user than root, and Docker's 64 MiB of shared memory.
+pub const HAS_LITTLE: &str = "assert os.getuid() == 1000\n\
+                              shared = os.statvfs('/dev/shm')\n\
+                              assert shared.f_blocks * shared.f_frsize == 64 << 20, shared\n";
+
+/// A network for the hosts of one job. As in a subnet without access to the internet, packets to addresses outside it are lost
+/// without a word, and names outside it cannot be resolved.
 pub struct Network {
     pub name: String,
 }
@@ -21,7 +27,7 @@ impl Network {
     pub fn new() -> Network {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("footplate-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        images::run(Command::new("docker").args(["network", "create", &name]));
+        images::run(Command::new("docker").args(["network", "create", "--internal", &name]));
         Network { name }
     }
 }

@@ -4,7 +4,7 @@
 use crate::clusters::{has_all_engines_and_containers, line_of, name_the_error};
 use crate::container::Ended;
 use crate::engines;
-use crate::fleet::{Hosts, Started, all, failed, host_is_lost};
+use crate::fleet::{HAS_LITTLE, Hosts, Started, all, failed, host_is_lost};
 use crate::images;
 
 /// An engine, with a script that uses it.
@@ -412,7 +412,7 @@ fn names_what_was_raised(engine: &Engine) {
 
 fn computes_together(engine: &Engine) {
     for count in [2, 3] {
-        let mut hosts = hosts(engine, count, "assert os.getuid() == 1000");
+        let mut hosts = hosts(engine, count, HAS_LITTLE);
         hosts.options.extend(["--user=1000:1000", "--env=HOME=/tmp"].map(str::to_owned));
         hosts.let_others_write();
         let started = hosts.start();
@@ -600,7 +600,7 @@ macro_rules! tests {
                 }
 
                 #[test]
-                fn hosts_of_another_user_compute_together() {
+                fn hosts_of_another_user_compute_together_without_internet() {
                     outside_the_gate(computes_together, &$constant);
                 }
 
