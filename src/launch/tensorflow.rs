@@ -27,7 +27,7 @@ pub(super) static TENSORFLOW: Engine = Engine {
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
     services: Services::None,
-    ports: &[],
+    ports: &[PORT],
     locate: locate_nothing,
     further_profile: nothing_further,
     plan,
@@ -37,7 +37,7 @@ pub(super) static TENSORFLOW: Engine = Engine {
 pub const TF_CONFIG: &str = "TF_CONFIG";
 
 /// The port of each worker.
-const PORT: usize = 8890;
+const PORT: u16 = 8890;
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let nodes = input.job.nodes();
@@ -46,7 +46,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let step = usize::from(input.shares_machine());
     let address = |(n, host): (usize, &String)| {
         let host = if nodes.len() == 1 { LOOPBACK.to_owned() } else { input.reach(host) };
-        format!("{host}:{}", PORT + step * n)
+        format!("{host}:{}", usize::from(PORT) + step * n)
     };
     let workers: Vec<String> = nodes.iter().enumerate().map(address).collect();
     let config = serde_json::json!({

@@ -417,6 +417,69 @@ fn the_plan_of_services_is_printed_for_every_host() {
     }
 }
 
+/// An engine as `footplate plan` and `footplate check` show it on two hosts: its launcher, its Python module, the names of the
+/// services of each host, the number of hosts that run the script, and the ports that must be free.
+type ShownEngine = (&'static str, &'static str, [&'static [&'static str]; 2], usize, &'static str);
+
+#[test]
+fn plan_and_check_know_the_services_the_script_and_the_ports_of_every_engine() {
+    let engines: [ShownEngine; 9] = [
+        ("ray", "ray", [&["ray-head"], &["ray-worker"]], 1, "6379"),
+        ("dask", "distributed", [&["dask-scheduler", "dask-worker"], &["dask-worker"]], 1, "8786, 8787"),
+        ("tensorflow", "tensorflow", [&[], &[]], 2, "8890"),
+        ("tensorflow-ps", "tensorflow", [&["tf-ps"], &["tf-ps", "tf-worker"]], 1, "2222, 2223"),
+        ("mxnet", "mxnet", [&["mxnet-scheduler", "mxnet-server"], &["mxnet-server"]], 2, "8000"),
+        ("jax", "jax", [&[], &[]], 2, ""),
+        ("deepspeed", "deepspeed", [&[], &[]], 2, ""),
+        ("accelerate", "accelerate", [&[], &[]], 2, ""),
+        ("xgboost", "xgboost", [&["xgboost-tracker"], &[]], 2, "9099"),
+    ];
+    for (launcher, module, services, script_hosts, ports) in engines {
+        let mut hosts = Hosts::new(2, "").variable("FOOTPLATE_LAUNCHER", launcher);
+        let job = hosts.jobs.remove(0).file(&format!("code/{module}/__init__.py"), "");
+        let text = job.run(["plan"]).stdout();
+        let plan: serde_json::Value = serde_json::from_str(&job.run(["plan", "--json"]).stdout()).expect("JSON");
+        let of_hosts: Vec<&str> = text.split("host         ").skip(1).collect();
+        assert_eq!((of_hosts.len(), plan["hosts"].as_array().map(Vec::len)), (2, Some(2)), "{text}\n{plan:#}");
+        for (n, names) in services.into_iter().enumerate() {
+            let (of_host, runs_script) = (of_hosts[n], n < script_hosts);
+            let shown = |mark: &str| -> Vec<&str> {
+                of_host.lines().filter_map(|line| line.strip_prefix(mark)).map(str::trim_start).collect()
+            };
+            let titles = shown("service ");
+            assert!(
+                titles.iter().map(|title| title.split(':').next().unwrap_or_default()).eq(names.iter().copied()),
+                "{text}"
+            );
+            assert!(titles.iter().all(|title| title.contains(": the ")), "{text}");
+            assert_eq!((shown("ready ").len(), shown("starts ").len()), (names.len(), names.len()), "{text}");
+            let script = match (services, runs_script) {
+                (_, false) => vec!["runs on algo-1"],
+                ([[], []], true) => vec![],
+                (_, true) => vec!["when the lower stages of all hosts are ready (stage 2)"],
+            };
+            assert_eq!(shown("script "), script, "{launcher}: {text}");
+            let host = &plan["hosts"][n];
+            let listed = host["services"].as_array().map(Vec::as_slice).unwrap_or_default();
+            assert!(listed.iter().map(|service| &service["name"]).eq(names), "{plan:#}");
+            assert!(
+                listed.iter().all(|service| service["ready"].is_string() && service["arguments"].is_array()),
+                "{plan:#}"
+            );
+            assert_eq!(host["program"].is_string(), runs_script, "{launcher}: {plan:#}");
+        }
+        let said = job.run(["check"]).stdout();
+        let line =
+            |name: &str| said.lines().find(|line| line.split_whitespace().nth(1) == Some(name)).unwrap_or_default();
+        assert!(
+            line("module").starts_with("ok ") && line("module").contains(&format!("Python has {module}")),
+            "{said}"
+        );
+        let expected = if ports.is_empty() { String::new() } else { format!("{ports} free for {launcher}") };
+        assert!(line("ports").ends_with(&expected), "{said}");
+    }
+}
+
 #[test]
 fn the_token_of_services_follows_from_the_key_and_is_on_no_command_line() {
     let script = "note('token ' + os.environ['RAY_AUTH_TOKEN'])\nwait_for('end')\n";
