@@ -7,13 +7,14 @@ use super::context::Context;
 use super::live::Live;
 use crate::event::Moment;
 use crate::job::config;
-use crate::job::settings::TensorBoardChoice;
+use crate::job::settings::{StackChoice, TensorBoardChoice};
 use crate::machine::{self, Hardware, devices};
 use crate::observe::advice::Processes;
 use crate::observe::export::{EventFile, Push, PushInput, PushSettings};
 use crate::observe::metrics::{Metrics, MetricsInput};
-use crate::observe::resources::{DevicesInput, GpuPresence, Resources, ResourcesInput};
+use crate::observe::resources::{DevicesInput, GpuPresence, LoaderLook, Resources, ResourcesInput};
 use crate::system::files;
+use crate::watch::stacks::RankProcesses;
 
 /// The variable that names the folder of the platform's Experiments.
 const EXPERIMENTS: &str = "SAGEMAKER_METRICS_DIRECTORY";
@@ -96,6 +97,10 @@ fn sample(
         processes: host.processes,
         event_file,
         metrics: live.metrics.clone(),
+        loader_look: (prepared.settings.stacks != StackChoice::Off).then(|| {
+            let processes = RankProcesses::subscribe(&live.events);
+            LoaderLook(Box::new(move || processes.share_in_loader()))
+        }),
     };
     let resources = Resources::begin(input, &live.events);
     if let Some(record) = &live.record {

@@ -51,6 +51,8 @@ pub(super) struct HistoryPoint {
     pub(super) processors: Option<f64>,
     /// The GPUs. Empty if the sample has none.
     pub(super) gpus: Box<[GpuPoint]>,
+    /// The share of ranks in their data loader, if they were examined.
+    pub(super) in_loader: Option<f64>,
 }
 
 /// The state of a GPU, reduced to the values that rules inspect. Shares are per cent.
@@ -73,7 +75,7 @@ impl History {
         History { points: VecDeque::new(), kept: kept.clamp(2, MOST_KEPT) }
     }
 
-    pub(super) fn add(&mut self, sample: &ResourceSample) {
+    pub(super) fn add(&mut self, sample: &ResourceSample, in_loader: Option<f64>) {
         if self.points.len() == self.kept {
             self.points.pop_front();
         }
@@ -83,6 +85,7 @@ impl History {
             throttled: sample.cpu.throttled,
             processors: sample.cpu.used.map(|used| 100.0 * used / sample.cpu.cores.max(0.001)),
             gpus: sample.gpus.iter().map(gpu).collect(),
+            in_loader,
         });
     }
 

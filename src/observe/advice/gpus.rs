@@ -71,6 +71,23 @@ pub(super) fn wait_for_processors(facts: &Facts<'_>) -> Option<String> {
     })
 }
 
+/// The GPUs wait while ranks are in their data loader.
+pub(super) fn wait_for_loader(facts: &Facts<'_>) -> Option<String> {
+    if wait_for_processors(facts).is_some() {
+        return None;
+    }
+    let busy = mean(&busy(facts)?);
+    let seen: Vec<f64> = facts.history.last(SPAN)?.filter_map(|point| point.in_loader).collect();
+    let most = seen.iter().filter(|share| **share > 0.5).count();
+    (busy < 50.0 && seen.len() >= FEWEST && most * 2 > seen.len()).then(|| {
+        let looks = seen.len();
+        format!(
+            "in five minutes the GPUs were busy {busy:.0} % of the time, and most ranks were in their data loader at {most} \
+             of {looks} looks"
+        )
+    })
+}
+
 /// One process uses one of several GPUs.
 pub(super) fn used_by_one_process(facts: &Facts<'_>) -> Option<String> {
     if facts.processes == Processes::Several {
@@ -85,7 +102,8 @@ pub(super) fn used_by_one_process(facts: &Facts<'_>) -> Option<String> {
 
 /// GPUs have nothing to do.
 pub(super) fn idle(facts: &Facts<'_>) -> Option<String> {
-    if wait_for_processors(facts).is_some() || used_by_one_process(facts).is_some() {
+    let explained = [wait_for_processors, wait_for_loader, used_by_one_process];
+    if explained.iter().any(|rule| rule(facts).is_some()) {
         return None;
     }
     let busy = busy(facts)?;

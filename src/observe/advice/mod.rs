@@ -47,7 +47,7 @@ pub struct AdviceRule {
 }
 
 /// All rules, in the order in which their advice is given.
-pub static RULES: [AdviceRule; 15] = [
+pub static RULES: [AdviceRule; 16] = [
     AdviceRule {
         kind: "memory",
         when: "The working set is above 90 % of the limit.",
@@ -97,6 +97,15 @@ pub static RULES: [AdviceRule; 15] = [
         look: gpus::wait_for_processors,
     },
     AdviceRule {
+        kind: "data-wait",
+        when: "For five minutes, the GPUs were busy less than half of the time, and whenever that was seen, most ranks were \
+               in their data loader. The processors were not all in use.",
+        text: "the GPUs wait for the data loader",
+        remedy: "raise num_workers of the DataLoader, which is 0 by default, and set persistent_workers, pin_memory and \
+                 prefetch_factor; if the workers wait for files, store the data in fewer and larger ones",
+        look: gpus::wait_for_loader,
+    },
+    AdviceRule {
         kind: "one-process",
         when: "For five minutes, only one of several GPUs was busy, and this host runs one process.",
         text: "only one GPU is in use",
@@ -106,7 +115,7 @@ pub static RULES: [AdviceRule; 15] = [
     },
     AdviceRule {
         kind: "gpu-idle",
-        when: "For five minutes, a GPU was busy less than 10 % of the time, and neither of the two rules above says why.",
+        when: "For five minutes, a GPU was busy less than 10 % of the time, and none of the three rules above says why.",
         text: "GPUs are idle",
         remedy: "see whether the script has put its model on the GPU, and what it waits for: data, downloads, a checkpoint or \
                  another host",
@@ -179,9 +188,15 @@ impl Advisor {
         Advisor { history: History::new(interval), processes, said: BTreeSet::new() }
     }
 
-    /// Returns the advice that follows from another sample and was not given before.
-    pub(super) fn examine(&mut self, sample: &ResourceSample, metrics: &[(String, MetricSummary)]) -> Vec<Advice> {
-        self.history.add(sample);
+    /// Returns the advice that follows from another sample and was not given before. `in_loader` is the share of ranks
+    /// in their data loader, from 0 to 1, if they were examined.
+    pub(super) fn examine(
+        &mut self,
+        sample: &ResourceSample,
+        metrics: &[(String, MetricSummary)],
+        in_loader: Option<f64>,
+    ) -> Vec<Advice> {
+        self.history.add(sample, in_loader);
         let facts = Facts { history: &self.history, newest: sample, metrics, processes: self.processes };
         let fresh = RULES.iter().filter(|rule| !self.said.contains(rule.kind));
         let advice: Vec<Advice> = fresh

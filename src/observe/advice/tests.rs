@@ -31,7 +31,7 @@ fn advice_for(processes: Processes, samples: usize, change: impl Fn(usize, &mut 
         .flat_map(|number| {
             let mut sample = sample(5.0 * number as f64);
             change(number, &mut sample);
-            advisor.examine(&sample, &[])
+            advisor.examine(&sample, &[], None)
         })
         .collect()
 }
@@ -142,7 +142,11 @@ fn metrics_that_are_not_finite_or_do_not_change_are_said() {
     let of = |name: &str, values: &[f64]| {
         let mut summary = MetricSummary::default();
         values.iter().for_each(|value| summary.count(*value));
-        Advisor::new(Duration::from_secs(5), Processes::Several).examine(&sample(0.0), &[(name.to_owned(), summary)])
+        Advisor::new(Duration::from_secs(5), Processes::Several).examine(
+            &sample(0.0),
+            &[(name.to_owned(), summary)],
+            None,
+        )
     };
     let said = of("loss", &[0.5, f64::NAN, f64::NAN]);
     assert_eq!(kinds(&said), ["metric-not-finite"]);
@@ -168,7 +172,7 @@ fn a_pattern_that_cuts_numbers_is_said() {
     let of = |is_cut: bool| {
         let problem = Some("its pattern takes only 1.2 of the number in the line lr 1.2e-05".to_owned());
         let summary = MetricSummary { count: 1, is_cut, problem, ..MetricSummary::default() };
-        Advisor::new(Duration::from_secs(5), Processes::One).examine(&sample(0.0), &[("lr".to_owned(), summary)])
+        Advisor::new(Duration::from_secs(5), Processes::One).examine(&sample(0.0), &[("lr".to_owned(), summary)], None)
     };
     let said = of(true);
     assert_eq!(kinds(&said), ["metric-cut"]);
@@ -244,6 +248,35 @@ fn gpus_that_wait_for_the_processors_are_said() {
     assert_eq!(kinds(&of(3.0, 3.9)), ["data-loader"]);
     assert_eq!(of(31.0, 2.0), []);
     assert_eq!(of(70.0, 3.9), []);
+}
+
+#[test]
+fn gpus_that_wait_for_the_data_loader_are_said() {
+    let of = |busy: f64, used: f64, share: fn(usize) -> Option<f64>| {
+        let mut advisor = Advisor::new(Duration::from_secs(5), Processes::Several);
+        let examine = |number: usize| {
+            let mut sample = sample(5.0 * number as f64);
+            sample.gpus = (0..4).map(|index| GpuState { busy: Some(busy), ..gpu(index) }).collect();
+            sample.cpu.used = Some(used);
+            advisor.examine(&sample, &[], share(number))
+        };
+        (0..64).flat_map(examine).collect::<Vec<Advice>>()
+    };
+    // Every fourth sample has a look, and in every fourth of these the ranks compute.
+    let mostly = |number: usize| number.is_multiple_of(4).then_some(if number.is_multiple_of(16) { 0.0 } else { 1.0 });
+    let said = of(31.0, 1.0, mostly);
+    assert_eq!(kinds(&said), ["data-wait"]);
+    assert_eq!(
+        said[0].evidence,
+        "in five minutes the GPUs were busy 31 % of the time, and most ranks were in their data loader at 12 of 16 looks"
+    );
+    // It explains idle GPUs too.
+    assert_eq!(kinds(&of(3.0, 1.0, mostly)), ["data-wait"]);
+    assert_eq!(kinds(&of(31.0, 3.9, mostly)), ["data-loader"], "more workers do not help if all processors are in use");
+    assert_eq!(of(70.0, 1.0, mostly), []);
+    assert_eq!(of(31.0, 1.0, |number| number.is_multiple_of(4).then_some(0.25)), []);
+    assert_eq!(of(31.0, 1.0, |number| (number > 48 && number.is_multiple_of(4)).then_some(1.0)), [], "too few looks");
+    assert_eq!(of(31.0, 1.0, |_| None), []);
 }
 
 #[test]

@@ -8,9 +8,10 @@ mod devices;
 mod sample;
 mod summary;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -46,6 +47,21 @@ const CALM: Duration = Duration::from_millis(200);
 /// The time limit for the last sample.
 const LAST_TIME: Duration = Duration::from_secs(1);
 
+/// The minimum time between two looks at the data loaders of ranks.
+const LOOK_INTERVAL: Duration = Duration::from_secs(20);
+
+/// The mean utilization of the GPUs below which the data loaders are looked at, in per cent.
+const UNDERUSED: f64 = 50.0;
+
+/// A function that returns the share of ranks that are in their data loader, from 0 to 1, if it can be seen.
+pub struct LoaderLook(pub Box<dyn Fn() -> Option<f64> + Send>);
+
+impl fmt::Debug for LoaderLook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LoaderLook")
+    }
+}
+
 /// The input for sampling the resources of a host.
 #[derive(Debug)]
 pub struct ResourcesInput {
@@ -65,6 +81,8 @@ pub struct ResourcesInput {
     pub event_file: Option<EventFile>,
     /// The metrics of the job, if it has any, for advice.
     pub metrics: Option<Metrics>,
+    /// A look at the data loaders of ranks, for advice. `None` if nothing may be read from processes.
+    pub loader_look: Option<LoaderLook>,
 }
 
 /// The resources of this host.
@@ -197,6 +215,7 @@ fn sample_until_end(shared: &Shared, input: &ResourcesInput) {
     file.add(&Header { schema: SCHEMA, host: &input.host, interval: input.interval.as_secs_f64() });
     let mut advisor = Advisor::new(input.interval, input.processes);
     let (mut number, mut stride) = (0u64, 1u64);
+    let mut looked_at: Option<Instant> = None;
     let mut devices = Devices::start(&input.devices, input.interval);
     let first = reader.read();
     let missing = first.missing();
@@ -231,7 +250,13 @@ fn sample_until_end(shared: &Shared, input: &ResourcesInput) {
             });
         }
         let metrics = input.metrics.as_ref().map(Metrics::summaries).unwrap_or_default();
-        let advice = advisor.examine(&sample, &metrics);
+        let is_underused = sample.gpu_busy().is_some_and(|busy| busy < UNDERUSED);
+        let is_due = is_underused && looked_at.is_none_or(|at| at.elapsed() >= LOOK_INTERVAL);
+        let look = input.loader_look.as_ref().filter(|_| is_due);
+        if look.is_some() {
+            looked_at = Some(Instant::now());
+        }
+        let advice = advisor.examine(&sample, &metrics, look.and_then(|look| look.0()));
         for item in &advice {
             tracing::warn!("advice: {} ({}): {}", item.text, item.evidence, item.remedy);
         }

@@ -177,6 +177,12 @@ impl ResourceSample {
         self.gpus.iter().filter(is_used).filter_map(share).min_by(f64::total_cmp)
     }
 
+    /// Returns the mean utilization of the GPUs, in per cent. `None` if none reports it.
+    pub(super) fn gpu_busy(&self) -> Option<f64> {
+        let busy: Vec<f64> = self.gpus.iter().filter_map(|gpu| gpu.busy).collect();
+        (!busy.is_empty()).then(|| busy.iter().sum::<f64>() / busy.len() as f64)
+    }
+
     /// Adds the sample to an event file. The steps are the seconds since the first sample.
     pub(super) fn add_to(&self, event_file: &EventFile) {
         let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);

@@ -10,6 +10,7 @@ mod collect;
 mod faulthandler;
 pub mod groups;
 mod kernel_view;
+mod loader;
 mod process;
 mod python;
 mod rank;

@@ -41,7 +41,7 @@ const DELEGATING: [&str; 8] = [
 impl RankStacks {
     /// Returns the process whose main thread represents the rank. It is the first one with Python calls, because a
     /// shell may have started the script.
-    fn main(&self) -> Option<&ProcessStacks> {
+    pub(super) fn main(&self) -> Option<&ProcessStacks> {
         self.processes.iter().find(|process| process.is_python()).or(self.processes.first())
     }
 
