@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_another_version_is_ignored_and_one_that_is_not_whole_is_an_error() {
+    fn other_versions_are_ignored_and_incomplete_messages_are_errors() {
         let read = |text: &str| Message::from_bytes(text.as_bytes(), &TO_LEADER);
         for other in
             ["\"Paused\"", "{\"Paused\":{\"until\":3}}", "{\"Verdict\":{\"text\":1}}", " \"Over\"", "\n{ \"Stop\":1}"]

@@ -204,7 +204,7 @@ fn chosen(job: &Job, settings: &Settings) -> Result<&'static str, LaunchError> {
 }
 
 #[test]
-fn a_stop_signals_the_ranks_of_mpirun_and_of_torchrun_that_does_not_restart_them() {
+fn a_stop_signals_the_ranks_of_mpirun_and_torchrun() {
     let job = job(&["algo-1"]);
     for (launcher, arguments, variable, ends) in [
         ("mpi", "", "3", true),
@@ -237,7 +237,7 @@ fn a_stop_signals_the_ranks_of_mpirun_and_of_torchrun_that_does_not_restart_them
 }
 
 #[test]
-fn if_a_job_asks_for_several_distributions_the_first_in_the_toolkits_order_counts() {
+fn of_several_distributions_the_first_in_the_toolkits_order_counts() {
     let order = [
         ("mpi_enabled", "mpi"),
         ("pytorch_ddp_enabled", "smddp"),
@@ -433,7 +433,7 @@ fn mpirun_starts_each_kind_of_script_as_the_toolkit_does() {
 }
 
 #[test]
-fn ranks_of_mpirun_have_keepers_unless_an_option_moves_them_names_an_agent_or_lets_them_fail() {
+fn ranks_of_mpirun_have_keepers_unless_an_option_speaks_against_it() {
     let mut job = flagged(job(&["algo-1", "algo-2"]), "mpi_enabled");
     for (options, keeps) in [
         ("", true),

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_bars_become_a_line_in_each_interval_and_end_with_their_last_state() {
+    fn a_progress_bar_becomes_a_line_in_each_interval() {
         let interval = Duration::from_secs(5);
         let mut styler = Styler::new(Style { progress_interval: Some(interval), ..Style::default() });
         let start = Instant::now();

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_that_footplate_knows_or_that_are_not_its_own_lead_to_no_warning() {
+    fn known_and_foreign_variables_lead_to_no_warning() {
         let known = ["FOOTPLATE_LAUNCHER", "FOOTPLATE_ENVIRONMENT_FILE", "FOOTPLATE_IN_COMMAND", "FOOTPLATE_RANKS"];
         let others = ["FOOTPLATE", "FOOTER", "PLATE", "TEMPLATE_UV", "FOOTPLATE_TEST_FULL", "MY_FOOTPLATE_IMAGE"];
         assert_eq!(of_variables(&[&known[..], &others].concat()), Vec::<String>::new());

@@ -186,7 +186,7 @@ mod tests {
     use crate::launch::EndTraits;
 
     #[test]
-    fn processes_that_cannot_notice_a_stop_have_a_short_grace_period_after_a_failure() {
+    fn unstoppable_processes_have_a_short_grace_period_after_a_failure() {
         let usual = Duration::from_secs(110);
         let jax = EndTraits { outlives_traceback: true, notices_stop_by: Some("a handler"), ..EndTraits::default() };
         let mxnet = EndTraits { outlives_traceback: true, ..EndTraits::default() };

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_does_not_exist_and_a_refused_certificate_are_not_tried_again() {
+    fn unknown_names_and_refused_certificates_are_not_tried_again() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let error = |error: fn() -> BoxError| {
             let client = legacy::Client::builder(TokioExecutor::new()).build::<_, Payload>(FailingConnector(error));

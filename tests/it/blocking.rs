@@ -65,7 +65,7 @@ fn requirements_that_cannot_be_read_in_bounded_time_are_refused() {
 }
 
 #[test]
-fn a_requirements_file_that_includes_itself_twice_is_left_to_the_installer() {
+fn a_requirements_file_that_includes_itself_is_left_to_the_installer() {
     let job = Job::python("print('ran')").file("code/requirements.txt", "-r requirements.txt\n-r requirements.txt\n");
     // The installer reports it. That takes no longer than a start of it.
     let ended = job.variable("FOOTPLATE_INSTALLER", "pip").train();
@@ -174,7 +174,7 @@ impl Drop for Silent {
 }
 
 #[test]
-fn a_folder_whose_file_system_never_answers_is_named_before_the_script_starts() {
+fn a_folder_that_never_answers_is_named_before_the_script_starts() {
     let ended = |folder: &str| {
         let job = Job::python("print('ran')").file("checkpoints/x", "");
         let silent = Silent::over(&job.path(folder));

@@ -140,7 +140,7 @@ fn the_channel_named_code_supplies_the_code() {
 }
 
 #[test]
-fn a_source_that_cannot_be_used_ends_the_job_with_its_path_and_a_description() {
+fn a_source_that_cannot_be_used_is_named() {
     for (name, content, said) in [
         ("a.zip", &b"PK\x03\x04"[..], "is not a tar archive but a zip archive; make it with `tar czf"),
         ("b.tar.gz", b"<Error>no</Error>", "is not a tar archive but an HTML or XML text"),
@@ -168,7 +168,7 @@ fn a_source_that_cannot_be_used_ends_the_job_with_its_path_and_a_description() {
 }
 
 #[test]
-fn supplied_code_replaces_files_of_the_image_unless_baked_in_code_is_to_win() {
+fn supplied_code_replaces_the_images_unless_baked_in_code_wins() {
     let job = || {
         let job = Job::python("print('from image')").file("code/model.py", "NAME = 'image'").file("code/more.py", "");
         from_source(job.file("source.tar.gz", source()), "source.tar.gz")
@@ -187,7 +187,7 @@ fn supplied_code_replaces_files_of_the_image_unless_baked_in_code_is_to_win() {
 }
 
 #[test]
-fn a_hostile_archive_writes_nothing_outside_and_the_log_lists_the_members_left_out() {
+fn a_hostile_archive_writes_nothing_outside_its_folder() {
     let target = tempfile::tempdir().expect("a folder");
     let kept = target.path().join("kept");
     fs::write(&kept, "kept").expect("written");
@@ -270,7 +270,7 @@ fn a_function_of_a_module_of_the_image_is_called() {
 }
 
 #[test]
-fn the_error_for_a_missing_entry_point_suggests_a_file_and_lists_the_folder() {
+fn a_missing_entry_point_is_told_with_similar_files() {
     let job = Job::python("").file("code/evaluate.py", "").file("code/src/model.py", "");
     let code = job.path("code").display().to_string();
     for (name, meant) in
@@ -310,7 +310,7 @@ fn an_entry_point_outside_the_code_folder_is_refused() {
 }
 
 #[test]
-fn a_framework_function_runs_in_the_images_folder_and_needs_no_code_folder() {
+fn a_framework_function_needs_no_code_folder() {
     let job = Job::new()
         .without("SAGEMAKER_PROGRAM")
         .file(
@@ -432,7 +432,7 @@ fn python(job: Job, path: &str) -> Job {
 }
 
 #[test]
-fn python_is_the_one_of_the_setting_or_of_the_virtual_environment_or_the_first_on_path() {
+fn python_comes_from_the_setting_the_environment_or_the_path() {
     let job = python(python(python(Job::python(""), "mine/python9"), "venv/bin/python"), "bin/python3");
     let bin = job.path("bin").display().to_string();
     let venv = job.path("venv").display().to_string();

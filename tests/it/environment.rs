@@ -59,7 +59,7 @@ fn twelve_hosts_get_one_master_and_their_own_ranks() {
 }
 
 #[test]
-fn node_ranks_follow_the_order_of_the_hosts_in_the_groups_of_the_distribution() {
+fn node_ranks_follow_the_order_of_hosts_in_their_groups() {
     let group = |name: &str, hosts: &[&str]| serde_json::json!({"instance_group_name": name, "instance_type": "x", "hosts": hosts});
     let resources = serde_json::json!({
         "hosts": ["algo-1", "algo-2", "algo-3"],
@@ -490,7 +490,7 @@ fn plan_describes_what_the_platform_configures_for_libraries() {
 }
 
 #[test]
-fn plan_notes_code_that_is_not_fetched_yet_and_reports_the_error_that_the_job_would_end_with() {
+fn plan_reports_the_error_that_the_job_would_end_with() {
     let job = Job::new().hyperparameters(r#"{"sagemaker_submit_directory": "s3://bucket/sourcedir.tar.gz"}"#);
     let stdout = job.run(["plan"]).stdout();
     assert!(stdout.contains("python3 train.py\n") && stdout.contains("note         the code is not in"), "{stdout}");
@@ -502,7 +502,7 @@ fn plan_notes_code_that_is_not_fetched_yet_and_reports_the_error_that_the_job_wo
 }
 
 #[test]
-fn a_setting_on_the_command_line_overrides_a_variable_which_overrides_a_hyperparameter() {
+fn the_command_line_overrides_variables_and_they_hyperparameters() {
     let port = |job: &Job, words: &[&str]| {
         job.run(words).succeeded();
         Record::of(job).var("MASTER_PORT").to_owned()

@@ -114,7 +114,7 @@ HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 "#;
 
 #[test]
-fn an_opentelemetry_collector_gets_metrics_with_the_names_of_the_conventions() {
+fn an_opentelemetry_collector_gets_metrics_with_standard_names() {
     let job =
         job("while not all(said in open(os.environ['RECEIVED']).read() for said in ('1.25e-05', 'hw.power')): time.sleep(0.01)\n").file("received", "");
     // No GPU is on the machines that run the tests: nvidia-smi is a stand-in.

@@ -76,7 +76,7 @@ fn values_of_all_ranks_and_streams_are_in_the_file_the_record_and_the_log() {
 }
 
 #[test]
-fn values_of_mpiruns_ranks_have_their_rank_also_if_mpirun_relays_their_lines() {
+fn values_of_mpiruns_ranks_have_their_rank() {
     let script = "from mpi4py import MPI\nrank = MPI.COMM_WORLD.rank\nprint(f'loss: {rank}.5')\n";
     // With a mapping of the user's own, mpirun relays the lines of all ranks and tags them.
     for options in ["", "--map-by slot"] {

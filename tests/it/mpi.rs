@@ -107,7 +107,7 @@ fn rank_2_is_named_when_it_kills(process: &str) {
 }
 
 #[test]
-fn a_rank_that_is_ended_while_it_fails_is_named_and_not_the_one_that_noticed() {
+fn a_rank_that_is_ended_while_it_fails_is_named() {
     // As with Horovod, whose exit handler tells the other ranks: one of them fails first, and mpirun ends all others.
     let script = "import atexit, os, time\nfrom mpi4py import MPI\nworld = MPI.COMM_WORLD\n\
                   flag = os.environ['NOTES']\n\

@@ -44,7 +44,7 @@ fn output(job: &Job) -> Vec<String> {
 }
 
 #[test]
-fn a_script_that_fills_the_disk_still_gets_its_reason_into_the_failure_file() {
+fn a_script_that_fills_the_disk_has_a_failure_file() {
     let job = Job::python(&format!("{FILL}\nraise RuntimeError('é' * 300)"));
     on_small_volume(&job, "size=2m", "").failed(1, &format!("RuntimeError: {}", "é".repeat(300)));
     assert_eq!(output(&job), ["data", "failure"]);
@@ -55,7 +55,7 @@ fn a_script_that_fills_the_disk_still_gets_its_reason_into_the_failure_file() {
 }
 
 #[test]
-fn a_script_that_takes_all_inodes_still_gets_its_reason_into_the_failure_file() {
+fn a_script_that_takes_all_inodes_has_a_failure_file() {
     let script =
         "import os\nn = 0\nwhile True:\n    open(f\"{os.environ['SM_MODEL_DIR']}/{n}\", 'w').close()\n    n += 1";
     let job = Job::python(script);
@@ -67,7 +67,7 @@ fn a_script_that_takes_all_inodes_still_gets_its_reason_into_the_failure_file() 
 }
 
 #[test]
-fn a_limit_of_the_size_of_files_does_not_keep_the_reason_out_of_the_failure_file() {
+fn a_file_size_limit_does_not_cost_the_failure_file() {
     let job = Job::python("raise ValueError('bad row 3')");
     let ended = on_small_volume(&job, "size=2m", "ulimit -S -f 0;").failed(1, "ValueError: bad row 3\nat train.py:1");
     // The kernel's signal for such a write is footplate's own business.
@@ -117,7 +117,7 @@ fn a_fifo_in_the_place_of_either_file_does_not_hold_the_job() {
 }
 
 #[test]
-fn a_folder_in_the_place_of_the_failure_file_is_named_and_the_exit_code_is_kept() {
+fn a_folder_in_the_place_of_the_failure_file_is_named() {
     let script = "import os\nos.makedirs(os.environ['SM_OUTPUT_FAILURE'] + '/full')\nraise SystemExit(3)";
     let ended = Job::python(script).train();
     assert_eq!((ended.code(), ended.failure.as_deref()), (3, None), "{ended:#?}");

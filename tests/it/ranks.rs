@@ -83,7 +83,7 @@ fn the_error_file_of_a_rank_becomes_the_cause_and_is_removed() {
 const LOST: &str = "raise RuntimeError('[gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:29113')";
 
 #[test]
-fn a_rank_that_ended_early_with_exit_code_0_is_named_beside_the_lost_connections() {
+fn a_rank_that_left_early_is_named_beside_the_lost_connections() {
     let script = format!(
         "import os, time\n\
          mark = os.path.join(os.environ['SM_OUTPUT_DATA_DIR'], 'ended')\n\

@@ -198,7 +198,7 @@ fn near(browser: &mut Browser, rank: usize) -> String {
 }
 
 #[test]
-fn the_page_of_a_failed_job_begins_with_its_error_and_works_without_a_script() {
+fn the_page_of_a_failed_job_begins_with_its_error() {
     let job = training().hyperparameters(r#"{"fail": "yes"}"#);
     let ended = job.train();
     assert_eq!(ended.code(), 1, "the page changes no exit code: {}", ended.stderr);

@@ -80,7 +80,7 @@ fn the_binary_comes_with_a_job_of_v3_and_runs_ranks_on_one_host() {
 }
 
 #[test]
-fn a_script_that_fails_under_a_binary_that_came_with_the_job_leaves_its_error() {
+fn a_script_fails_as_usual_under_a_binary_that_came_with_the_job() {
     let Some(place) = Workplace::new() else { return };
     let ended = place.run(V3, "v3.py", [images::debian("bookworm"), "1", "process", "fails.py"]);
     ended.failed();
@@ -160,7 +160,7 @@ fn a_framework_processor_of_v3_runs_its_command() {
 }
 
 #[test]
-fn the_exit_message_of_a_script_processor_of_v2_is_the_first_cause_on_both_hosts() {
+fn the_first_cause_of_a_script_processor_of_v2_is_on_both_hosts() {
     let Some(place) = Workplace::new() else { return };
     // The SDK removes the containers' folders, and docker-compose reads one `$` itself.
     let start = "footplate process --set launcher=per-gpu --set processes_per_host=1";

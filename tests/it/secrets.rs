@@ -337,7 +337,7 @@ fn a_shell_reads_what_env_escapes_as_it_was() {
 }
 
 #[test]
-fn a_message_of_the_script_is_quoted_with_escapes_and_its_own_lines_are_untouched() {
+fn messages_are_quoted_with_escapes_and_lines_are_untouched() {
     let script = "raise ValueError('a\\u202eb\\x1b[2J\\u2028c\\x9bd')";
     let ended = Job::python(script).train().failed(1, "ValueError: a");
     inert("the failure file", ended.failure());

@@ -248,7 +248,7 @@ fn a_job_with_too_few_hosts_does_not_go_on() {
 }
 
 #[test]
-fn lines_of_services_that_stay_out_of_the_log_are_kept_in_files_and_as_evidence() {
+fn lines_of_quiet_services_are_kept_in_files_and_as_evidence() {
     for order in ["die", "end"] {
         let hosts = cluster(2, "wait_for('end')\n").variable("FOOTPLATE_SERVICE_LOG", "off");
         let running = started(&hosts);

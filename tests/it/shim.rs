@@ -67,7 +67,7 @@ fn the_package_keeps_the_promises_of_the_original() {
 }
 
 #[test]
-fn a_framework_runs_the_script_with_the_arguments_and_variables_that_it_states() {
+fn a_framework_runs_the_script_with_its_arguments_and_variables() {
     let script =
         "import os, sys\nprint(sys.argv[1:], os.environ['SM_HP_LR'], os.environ['SM_FRAMEWORK_MODULE'], os.getcwd())";
     let job = framework(&format!("{RUN}\nprint('function in', os.getcwd())"), script);
@@ -542,7 +542,7 @@ fn the_real_toolkit_of_tensorflow_runs_over_the_package() {
 
 /// The container of XGBoost reads records with this module, and imports it for every job.
 #[test]
-fn records_of_the_platform_are_read_by_the_training_part_of_sagemaker_containers() {
+fn the_training_part_of_sagemaker_containers_reads_the_platforms_files() {
     let program = r#"
 from sagemaker_containers import _recordio
 from sagemaker_containers.record_pb2 import Record

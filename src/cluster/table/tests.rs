@@ -98,7 +98,7 @@ fn a_start_that_does_not_need_all_waits_for_those_that_are_there() {
 }
 
 #[test]
-fn the_first_failure_that_is_no_consequence_is_the_cause_and_the_others_are_counted() {
+fn the_first_failure_that_is_no_consequence_is_the_cause() {
     let now = Instant::now();
     let mut table = table(3, true, now);
     let stop = table.handle("algo-3", failure("algo-3", "Connection reset"), now);
@@ -168,7 +168,7 @@ fn hosts_that_use_their_grace_do_not_hold_the_verdict_up() {
 }
 
 #[test]
-fn a_verdict_waits_longer_for_a_host_that_has_given_only_a_provisional_account() {
+fn a_verdict_waits_longer_for_a_host_with_a_provisional_account() {
     let now = Instant::now();
     let provisional = |host: &str| Message::Failed { cause: Box::new(cause(host, "exit code 3")), is_final: false };
     // The last account decides as soon as it arrives.
@@ -341,7 +341,7 @@ fn nothing_is_run_again_after_a_loss_a_stop_or_by_a_host_that_cannot() {
 }
 
 #[test]
-fn a_step_is_allowed_when_every_host_of_the_launch_has_completed_the_one_before() {
+fn a_step_is_allowed_when_every_host_has_completed_the_last() {
     let now = Instant::now();
     let mut table = table(3, true, now);
     names(3).iter().for_each(|host| drop(table.handle(host, Message::Ready, now)));
@@ -362,7 +362,7 @@ fn a_step_is_allowed_when_every_host_of_the_launch_has_completed_the_one_before(
 }
 
 #[test]
-fn nothing_starts_on_any_host_after_a_failure_but_services_still_end_in_their_order() {
+fn after_a_failure_nothing_starts_and_services_end_in_order() {
     let now = Instant::now();
     let mut table = table(3, true, now);
     names(3).iter().for_each(|host| drop(table.handle(host, Message::Ready, now)));
@@ -379,7 +379,7 @@ fn nothing_starts_on_any_host_after_a_failure_but_services_still_end_in_their_or
 }
 
 #[test]
-fn a_launch_that_asks_for_fewer_hosts_goes_on_without_those_that_only_serve() {
+fn a_launch_with_fewer_hosts_goes_on_without_those_that_serve() {
     let now = Instant::now();
     let least = |count| Membership { least_hosts: Some(count), ..membership(4, true) };
     let mut table = HostTable::new(&least(2), now);

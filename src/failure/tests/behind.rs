@@ -170,7 +170,7 @@ fn an_uncaught_exception_counts_whatever_exit_handlers_write_after_it() {
 }
 
 #[test]
-fn an_error_that_was_caught_gives_way_to_another_one_that_the_program_ends_with() {
+fn a_caught_error_gives_way_to_the_one_that_ends_the_program() {
     const CAUGHT: &str = "Traceback (most recent call last):\n  File \"train.py\", line 3, in <module>\n    load()\n\
                           ValueError: the cache has no entry\n";
     let logged = format!("ERROR:root:could not read it\n{CAUGHT}");
@@ -243,7 +243,7 @@ fn the_error_of_a_worker_comes_before_an_assertion_about_several_workers() {
 }
 
 #[test]
-fn the_end_of_a_task_or_of_the_sender_of_a_queue_is_behind_a_wait_that_failed() {
+fn a_failed_wait_is_explained_by_the_end_of_a_task_or_sender() {
     let raised = |path: &str, function: &str, error: &str| {
         format!("Traceback (most recent call last):\n  File \"{path}\", line 7, in {function}\n    x\n{error}\n")
     };

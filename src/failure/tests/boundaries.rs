@@ -31,7 +31,7 @@ fn an_uncaught_exception_is_the_cause_if_at_most_100_lines_follow() {
 }
 
 #[test]
-fn an_exception_that_may_have_been_caught_is_the_cause_if_at_most_20_lines_follow() {
+fn a_caught_exception_is_the_cause_if_at_most_20_lines_follow() {
     let after = |ending, before: &str, count| {
         headline(ending, &(before.to_owned() + &traceback("KeyError: 'x'") + "\n" + &steps(count)))
     };
@@ -126,7 +126,7 @@ fn a_harmless_record_is_shown_only_after_a_silent_exit() {
 }
 
 #[test]
-fn after_pythons_exit_code_an_uncaught_exception_counts_before_a_logged_one() {
+fn an_uncaught_exception_counts_before_a_logged_one() {
     let stderr = traceback("KeyError: 'main'") + "ERROR:root:at exit\n" + &traceback("KeyError: 'logged'");
     assert_eq!(headline(EXIT_1, &stderr), "KeyError: 'main'");
     assert_eq!(headline(Ending::Exited(3), &stderr), "KeyError: 'logged'");

@@ -156,7 +156,7 @@ fn a_line_that_only_introduces_an_error_is_joined_with_the_next_one() {
 }
 
 #[test]
-fn what_a_build_failed_with_stands_beside_the_error_of_the_library_that_started_it() {
+fn the_error_of_a_build_stands_beside_that_of_its_library() {
     let text = |log: &str, error: &str| {
         let stderr = format!(
             "{log}Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 3, in f\n    x\n{error}\n"

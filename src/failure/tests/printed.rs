@@ -415,7 +415,7 @@ fn a_line_that_only_sums_up_is_not_shown_as_the_last_one() {
 }
 
 #[test]
-fn of_a_list_of_circumstances_the_item_that_states_the_error_is_the_headline() {
+fn the_item_of_a_list_that_states_the_error_is_the_headline() {
     let first = |stderr: &str| recorded(Ending::Exited(1), stderr).lines().next().unwrap_or_default().to_owned();
     assert_eq!(first("Fit failed:\n  stage: warmup\n  error: beam width 0\n"), "error: beam width 0");
     assert_eq!(

@@ -53,7 +53,7 @@ fn death_by_a_signal_is_recognized_through_a_shell() {
 }
 
 #[test]
-fn a_file_that_may_not_be_run_and_one_with_windows_line_ends_are_explained() {
+fn files_that_cannot_be_run_are_explained() {
     let code = Code::new(&[("run.sh", "#!/bin/sh\necho hi\n")]);
     assert_eq!(
         code.text(&code.run("bash", &["-c", "./run.sh"])),

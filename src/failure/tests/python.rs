@@ -227,7 +227,7 @@ fn a_logged_exception_is_the_cause_only_if_the_failure_followed_from_it() {
 }
 
 #[test]
-fn the_main_threads_traceback_counts_before_those_of_threads_finalizers_and_exit_handlers() {
+fn the_main_threads_traceback_counts_before_all_others() {
     told(
         "import threading, sys\ndef work():\n    raise ValueError('in thread')\nt = threading.Thread(target=work, name='loader')\nt.start()\nt.join()\nsys.exit(4)\n",
         &["ValueError: in thread", "at train.py:3 in work (thread loader)", "exit code 4"],
@@ -256,7 +256,7 @@ fn the_main_threads_traceback_counts_before_those_of_threads_finalizers_and_exit
 }
 
 #[test]
-fn an_exception_of_a_child_process_is_shown_at_the_place_where_it_was_raised() {
+fn an_exception_of_a_child_process_has_the_place_where_it_was_raised() {
     let expected = ["ValueError: bad 1", "at train.py:3 in work", "exit code 1"];
     told(
         "import multiprocessing\ndef work(n):\n    raise ValueError(f'bad {n}')\nif __name__ == '__main__':\n    with multiprocessing.Pool(1) as pool:\n        pool.map(work, [1])\n",
@@ -295,7 +295,7 @@ fn the_error_of_a_child_comes_before_the_parents_exception() {
 }
 
 #[test]
-fn death_by_a_signal_is_shown_with_the_place_if_the_interpreter_reported_it() {
+fn death_by_a_signal_has_the_place_that_the_interpreter_reported() {
     told(
         "import os, signal, time\ndef wait():\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(5)\nwait()\n",
         &["KeyboardInterrupt", "at train.py:3 in wait", "killed by SIGINT (signal 2), exit code 130"],

@@ -84,7 +84,7 @@ fn a_rank_that_wrote_the_error_names_its_host_better_than_the_launcher() {
 
 /// The launcher's report names the rank that failed first, which wrote an error but no traceback.
 #[test]
-fn a_rank_that_only_lost_its_connection_gives_way_to_the_one_that_the_launcher_names() {
+fn the_rank_that_the_launcher_names_counts_before_a_lost_connection() {
     let lost = format!("{TRACEBACK}RuntimeError: Connection closed by peer [127.0.0.1]:2276\n");
     let report =
         "Root Cause (first observed failure):\n[0]:\n  rank      : 1 (local_rank: 1)\n  exitcode  : 3 (pid: 124)\n";

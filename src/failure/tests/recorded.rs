@@ -7,7 +7,7 @@ use crate::failure::{ErrorFile, Evidence, cause, error_file};
 const EXIT_1: Ending = Ending::Exited(1);
 
 #[test]
-fn a_traceback_of_python_3_13_is_read_with_colours_markers_and_repeated_lines() {
+fn a_coloured_traceback_of_python_3_13_is_read() {
     let stderr = "Traceback (most recent call last):\n  File \x1b[35m\"/opt/ml/code/train.py\"\x1b[0m, line \x1b[35m9\x1b[0m, in \x1b[35m<module>\x1b[0m\n    \x1b[31mmain\x1b[0m\x1b[1;31m()\x1b[0m\n    \x1b[31m~~~~\x1b[0m\x1b[1;31m^^\x1b[0m\n  File \x1b[35m\"/opt/ml/code/train.py\"\x1b[0m, line \x1b[35m4\x1b[0m, in \x1b[35mload\x1b[0m\n    return load(\n        path,\n\n        depth=1)\n  [Previous line repeated 995 more times]\n\x1b[1;35mRecursionError\x1b[0m: \x1b[35mmaximum recursion depth exceeded\x1b[0m\n";
     assert_eq!(
         recorded(EXIT_1, stderr),
@@ -463,7 +463,7 @@ fn an_uncaught_exception_before_an_abort_at_exit_is_the_cause() {
 }
 
 #[test]
-fn an_uncaught_exception_before_a_fatal_error_at_the_shutdown_is_the_cause() {
+fn an_uncaught_exception_before_an_error_of_the_shutdown_is_the_cause() {
     let stderr = "Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nKeyError: 'x'\n\
                   Fatal Python error: _enter_buffered_busy: could not acquire lock for <_io.BufferedWriter name='<stderr>'> at interpreter shutdown, possibly due to daemon threads\n\
                   Python runtime state: finalizing (tstate=0x0000000000a7)\n\nCurrent thread 0x00007f12 (most recent call first):\n  <no Python frame>\n";
@@ -506,7 +506,7 @@ fn an_exception_in_the_init_of_a_ray_actor_is_told_without_the_actor() {
 }
 
 #[test]
-fn the_exception_of_a_ray_train_worker_comes_before_the_report_that_the_run_failed() {
+fn the_exception_of_a_ray_train_worker_comes_before_the_report() {
     let own = "  File \"/opt/ml/code/train.py\", line 5, in work\n    raise ValueError(\"no rows in shard 7\")\n\
                ValueError: no rows in shard 7\n";
     let task = format!(

@@ -75,7 +75,7 @@ fn the_line_in_which_a_program_explains_its_last_one_stands_beside_it() {
 }
 
 #[test]
-fn the_commands_that_a_shell_shows_and_the_words_of_its_traps_are_not_the_error() {
+fn a_shells_traced_commands_and_traps_are_not_the_error() {
     told_with(
         3,
         "+ ./check rows\nthe label column is text\n+ echo cleaning\n+ rm -rf /tmp/x\n",

@@ -102,7 +102,7 @@ fn errors_of_tcl_elixir_and_haskell_have_their_message_and_place() {
 }
 
 #[test]
-fn an_error_of_julia_outside_the_users_functions_has_the_line_of_the_script() {
+fn an_error_of_julia_has_the_line_of_the_script() {
     told(
         "ERROR: LoadError: ArgumentError: no rows\nStacktrace:\n [1] require(into::Module, mod::Symbol)\n   @ Base ./loading.jl:2260\nin expression starting at /opt/ml/code/fit.jl:3\n",
         &["ArgumentError: no rows", "at fit.jl:3"],

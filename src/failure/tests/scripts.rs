@@ -3,7 +3,7 @@
 use super::forms::{told, told_with};
 
 #[test]
-fn what_make_has_no_rule_for_is_told_and_the_failure_of_a_recipe_is_a_summary() {
+fn makes_missing_rule_is_the_error_and_a_recipes_failure_a_summary() {
     told_with(
         2,
         "make: *** No rule to make target 'fitt'.  Stop.\n",

@@ -60,7 +60,7 @@ fn what_was_caught_or_came_from_the_stop_did_not_fail_before_it() {
 }
 
 #[test]
-fn a_rank_that_had_printed_a_fatal_error_when_it_was_told_to_end_failed_by_itself() {
+fn a_rank_with_a_fatal_error_before_the_stop_failed_by_itself() {
     let judged = |stderr: &str, stdout: &str| {
         judge(&Evidence { told_to_end: true, stdout: stdout.as_bytes(), ..evidence(TERMINATED, stderr) })
     };

@@ -66,7 +66,7 @@ fn a_record_of_json_over_several_lines_may_follow_the_fields_of_a_logger() {
 }
 
 #[test]
-fn a_notice_with_which_mpirun_ends_in_a_script_is_told_by_its_first_sentence() {
+fn mpiruns_last_notice_is_told_by_its_first_sentence() {
     let rule = "-".repeat(74);
     let notice = "There are not enough slots available in the system to satisfy the 8\nslots that were requested by the application:\n\n  python3\n\nEither request fewer procs for your application, or make more slots\navailable for use.";
     told(

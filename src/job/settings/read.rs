@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_stronger_than_variables_and_these_than_hyperparameters() {
+    fn a_setting_of_the_command_line_counts_before_all_others() {
         let command_line = [("grace_period".to_owned(), "1".to_owned())];
         let variables: Variables =
             [("FOOTPLATE_GRACE_PERIOD", "2"), ("FOOTPLATE_DRAIN_TIME", "2.5")].into_iter().collect();

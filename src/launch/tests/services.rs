@@ -245,7 +245,7 @@ fn each_engine_looks_only_for_the_programs_that_it_needs() {
 }
 
 #[test]
-fn hosts_compare_the_engine_the_entry_point_the_hosts_and_what_the_engine_adds() {
+fn hosts_compare_their_launches() {
     let settings = Settings::default();
     let job = job(&["algo-1", "algo-2"]);
     let profile = FLOCK.profile(&job, &settings);

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_given_to_the_owner_of_their_folder_and_links_are_not_followed() {
+    fn files_get_the_owner_of_their_folder_and_links_are_not_followed() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::create_dir(folder.path().join("sub")).expect("made");
         fs::write(folder.path().join("sub/file"), "").expect("written");

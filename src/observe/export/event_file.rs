@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_ranks_the_lowest_counts_and_nothing_is_written_without_a_value() {
+    fn the_lowest_rank_counts_and_nothing_is_written_without_a_value() {
         let folder = tempfile::tempdir().expect("a folder");
         let event_file = EventFile::new(folder.path(), "algo-1", 1_700_000_000.5);
         event_file.flush();

@@ -200,7 +200,7 @@ mod tests {
     use crate::prepare::requirements::scan::Scan;
 
     #[test]
-    fn the_index_of_the_files_precedes_that_of_the_variables_and_that_of_pips_settings() {
+    fn the_index_of_a_file_overrides_variables_and_pips_settings() {
         let found = |installer, scan: Scan, settings: &str, variables: &[(&str, &str)]| {
             let settings = PipSettings::read([settings], []);
             let variable =

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_take_precedence_over_files_and_the_commands_section_over_the_global_one() {
+    fn variables_override_files_and_a_commands_section_the_global_one() {
         let read = settings(&[("PIP_INDEX_URL", "https://four"), ("PIP_NO_INPUT", ""), ("PIP_CONFIG_FILE", "/x")]);
         assert_eq!(read.get("index-url"), Some("https://four"));
         assert_eq!(read.words("extra-index-url"), ["https://two/simple", "https://three/simple"]);

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unsupported_setting_an_unreadable_line_and_system_packages_speak_against_uv() {
+    fn settings_and_lines_that_uv_cannot_read_are_left_to_pip() {
         let folder = tempfile::tempdir().unwrap();
         let environment = PythonEnvironment { prefix: folder.path().to_owned(), ..PythonEnvironment::default() };
         let scan = Scan::default();

@@ -189,7 +189,7 @@ fn a_command_is_one_line_for_a_shell_without_secrets() {
 }
 
 #[test]
-fn secrets_in_the_values_of_variables_are_known_whatever_the_variables_name() {
+fn secrets_in_values_are_known_whatever_the_variables_name() {
     let redactor = Redactor::new([
         ("DATABASE_URL", "postgres://me:Xy12Zw34@db/x"),
         ("CONNECTION", "Server=db;Uid=me;Pwd=Ab12Cd34;"),

@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_upload_is_repeated_a_bounded_number_of_times_and_once_at_the_end() {
+    fn a_failed_upload_is_repeated_some_times_and_once_at_the_end() {
         let (mut table, mut now) = (UploadTable::default(), Instant::now());
         table.closed(a());
         let mut attempts = 0;

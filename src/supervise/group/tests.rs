@@ -381,7 +381,7 @@ fn a_launcher_that_has_started_no_rank_is_stopped_itself() {
 }
 
 #[test]
-fn a_launcher_without_keepers_is_stopped_after_a_failure_but_spared_in_order() {
+fn a_launcher_without_keepers_is_stopped_only_after_a_failure() {
     let with = |input: Input| {
         let mut scene = Scene::of(&[Part::Launcher]);
         let sent = scene.step(input);
@@ -417,7 +417,7 @@ fn an_orderly_stop_freezes_the_launcher_once_a_signal_has_killed_a_rank() {
 }
 
 #[test]
-fn a_launcher_that_is_alone_after_a_failure_is_killed_as_soon_as_nobody_needs_it() {
+fn a_launcher_is_killed_as_soon_as_nobody_needs_it() {
     let look = super::super::timing::KEPT_LOOK_INTERVAL;
     for release in [Release::Free, Release::Awaited] {
         let mut scene = Scene::mpirun(release);
@@ -586,7 +586,7 @@ fn a_service_that_ends_before_the_ranks_is_a_failure_unless_it_may() {
 }
 
 #[test]
-fn a_service_that_may_end_early_holds_no_rank_up_if_its_end_is_reported_before_its_line() {
+fn a_service_that_ends_before_its_line_is_read_holds_no_rank_up() {
     let mut scene = Scene::of(&[service(0, 0, ServiceEnd::FailureUnlessZero), Part::Process]);
     let sent = scene.step(ended(0, 0));
     assert!(sent.contains(&Action::Start(1)), "{sent:?}");
@@ -616,7 +616,7 @@ fn a_service_that_ended_before_it_was_ready_lets_no_other_host_start() {
 }
 
 #[test]
-fn a_host_that_is_stopped_while_it_starts_lets_no_other_host_start_and_waits_for_none() {
+fn a_host_that_is_stopped_while_it_starts_holds_no_other_host_up() {
     let close = |member| signal(Signal::SIGTERM, Target::Mains(vec![member]), Purpose::Close);
     // The service of the second host is not ready; the rank of the first host has not started.
     for is_ready in [false, true] {

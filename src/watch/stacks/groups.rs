@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_that_do_not_tell_their_stacks_are_named_before_the_ranks_of_the_others() {
+    fn hosts_without_stacks_are_named_before_the_ranks_of_others() {
         let waiting = group(0..2, "step (train.py:25)", Some("all_reduce"));
         let reading = group(2..3, "read_shard (data.py:88)", None);
         let said =

@@ -80,7 +80,7 @@ fn hyperparameters_are_sorted_by_whom_they_are_for() {
 }
 
 #[test]
-fn the_request_prefers_the_variables_of_the_image_and_ignores_empty_values() {
+fn variables_of_the_image_win_and_empty_values_are_ignored() {
     let empty = r#"{"sagemaker_program": "\"\"", "sagemaker_submit_directory": "", "sagemaker_s3_output": "null"}"#;
     let request = Files::new().with(HYPERPARAMETERS, empty).read().expect("read").job.request;
     assert_eq!((request.program, request.submit_directory, request.s3_output), (None, None, None));
@@ -104,7 +104,7 @@ fn the_request_prefers_the_variables_of_the_image_and_ignores_empty_values() {
 }
 
 #[test]
-fn a_distribution_spans_the_named_groups_or_the_current_one_if_a_flag_is_set() {
+fn a_distribution_spans_the_named_groups_or_the_current_one() {
     let groups = |hyperparameters: &str| {
         let files = Files::new().with(HYPERPARAMETERS, hyperparameters);
         files.read().expect("read").job.cluster.distribution_groups
@@ -117,7 +117,7 @@ fn a_distribution_spans_the_named_groups_or_the_current_one_if_a_flag_is_set() {
 }
 
 #[test]
-fn a_job_is_there_if_it_has_hosts_or_hyperparameters_and_absent_without_any_file() {
+fn a_job_needs_hosts_or_hyperparameters() {
     for (file, there, absent) in [
         (None, false, true),
         (Some(HYPERPARAMETERS), true, false),
@@ -161,7 +161,7 @@ fn hosts_are_refused_with_the_key_that_is_wrong() {
 }
 
 #[test]
-fn the_other_spelling_of_the_resource_file_is_read_only_without_the_usual_one() {
+fn the_other_name_of_the_resource_file_is_read_if_the_usual_is_absent() {
     const OTHER: &str = "input/config/resourceConfig.json";
     let hosts = r#"{"current_host": "x", "hosts": ["x"]}"#;
     let files = Files::new().with(OTHER, hosts);

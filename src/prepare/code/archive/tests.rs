@@ -504,7 +504,7 @@ fn names_that_cannot_be_used_are_left_out() {
 }
 
 #[test]
-fn a_file_that_is_not_an_archive_and_a_damaged_archive_have_different_errors() {
+fn a_damaged_archive_is_not_taken_for_another_kind_of_file() {
     let scratch = Scratch::new();
     let tar = Tar::default().file("a", &"abc".repeat(9000)).file("b", "x").end();
     let packed = gzip(&tar);

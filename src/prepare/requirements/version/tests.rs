@@ -352,7 +352,7 @@ fn packagings_conditions_hold_for_its_versions() {
 }
 
 #[test]
-fn a_condition_that_releases_of_packaging_answer_differently_has_the_documented_answer() {
+fn a_disputed_condition_has_the_documented_answer() {
     for (condition, versions, expected) in PACKAGING_DIFFERENCES {
         for installed in versions.split(' ') {
             assert_eq!(holds(condition, installed), *expected, "{condition} {installed}");

@@ -43,7 +43,7 @@ fn a_process_waits_for_a_terminal_that_another_job_has() {
 }
 
 #[test]
-fn a_stopped_child_is_reported_but_not_a_launcher_that_was_stopped_for_good() {
+fn a_stopped_child_is_reported_unless_it_is_a_frozen_launcher() {
     let mut scene = Scene::processes(1);
     let report = Action::ReportStopped { pid: pid(0), signal: libc::SIGSTOP };
     assert_eq!(scene.step(stopped(0, libc::SIGSTOP)), [report]);

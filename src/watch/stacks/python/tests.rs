@@ -218,7 +218,7 @@ proptest! {
 }
 
 #[test]
-fn programs_and_libraries_of_python_are_found_in_the_list_of_what_is_mapped() {
+fn python_is_found_in_the_list_of_mapped_files() {
     let maps = "55d0c0000000-55d0c0001000 r--p 00000000 fe:00 7   /usr/bin/python3.11\n\
                 55d0c0001000-55d0c0002000 r-xp 00001000 fe:00 7   /usr/bin/python3.11\n\
                 7f1c8a400000-7f1c8a4f0000 r--p 00000000 fe:00 9   /opt/a b/libpython3.11.so.1.0 (deleted)\n\
