@@ -87,7 +87,13 @@ const ERROR_CODE_WITHIN: usize = 2;
 
 /// Returns the last report in a log.
 pub(super) fn report(log: &Log) -> Option<RankReport> {
-    log.lines.iter().enumerate().rev().find_map(|(at, line)| {
+    let may_be = |text: &str| {
+        let text = text.trim_start();
+        ["Root Cause ", "mpirun ", "prterun ", "MPI_ABORT ", "Process name: "]
+            .iter()
+            .any(|start| text.starts_with(start))
+    };
+    log.lines.iter().enumerate().rev().filter(|(_, line)| may_be(&line.text)).find_map(|(at, line)| {
         if line.text.trim() == "Root Cause (first observed failure):" {
             return torchrun(log, at + 1);
         }

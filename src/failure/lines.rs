@@ -27,6 +27,13 @@ const OWN_BYTES: usize = READ_BYTES / 4;
 /// The maximum number of writers that are distinguished. No job has that many ranks in one text.
 const MAX_WRITERS: usize = 2048;
 
+/// The number of bytes that are kept at each end of a long line. No variable is longer than 128 KiB, so a secret that
+/// begins or ends in the part that is shown is kept as a whole, and can be recognized.
+const END_OF_LINE: usize = 160 << 10;
+
+/// The maximum number of empty lines in succession that are kept.
+const MAX_EMPTY: usize = 8;
+
 /// The lines that processes wrote to one standard stream.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -147,7 +154,7 @@ impl Builder<'_> {
             // A terminal would show only the part after the last carriage return, but the part before it may be an
             // error message. Every part therefore becomes a line.
             let mut parts = line.split('\r').filter(|part| !part.trim().is_empty()).peekable();
-            if parts.peek().is_none() {
+            if parts.peek().is_none() && !self.ends_with_empty_lines() {
                 let writer = self.index(writer);
                 self.lines.push(Line { text: String::new(), writer });
             }
@@ -192,7 +199,7 @@ impl Builder<'_> {
         }
         let writer = self.index(&writer);
         if let Some(lines) = record::readable(text) {
-            self.lines.extend(lines.into_iter().map(|text| Line { text, writer }));
+            self.lines.extend(lines.iter().map(|text| Line { text: clipped(text).into_owned(), writer }));
             return;
         }
         // A progress bar or the fields of a logger may precede the first line of a traceback.
@@ -203,7 +210,13 @@ impl Builder<'_> {
             self.lines.push(Line { text: text[..at].trim_end().to_owned(), writer });
             text = &text[at..];
         }
-        self.lines.push(Line { text: text.trim_end().to_owned(), writer });
+        self.lines.push(Line { text: clipped(text.trim_end()).into_owned(), writer });
+    }
+
+    /// Returns true if so many empty lines have been read that one more adds no information.
+    fn ends_with_empty_lines(&self) -> bool {
+        let last = &self.lines[self.lines.len().saturating_sub(MAX_EMPTY)..];
+        last.len() == MAX_EMPTY && last.iter().all(|line| line.text.is_empty())
     }
 
     /// Returns the index of a writer. A new writer is added.
@@ -232,6 +245,15 @@ impl Builder<'_> {
     }
 }
 
+/// Returns both ends of a line that is longer than any text that is shown. Every pattern is searched for in every line.
+fn clipped(line: &str) -> Cow<'_, str> {
+    if line.len() <= 2 * END_OF_LINE {
+        return Cow::Borrowed(line);
+    }
+    let (head, tail) = (line.floor_char_boundary(END_OF_LINE), line.ceil_char_boundary(line.len() - END_OF_LINE));
+    Cow::Owned(format!("{}…{}", &line[..head], &line[tail..]))
+}
+
 /// Returns the last bytes, at most `most`.
 fn end(bytes: &[u8], most: usize) -> &[u8] {
     &bytes[bytes.len().saturating_sub(most)..]
@@ -257,7 +279,7 @@ fn plain(line: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Log, LogText, OWN_BYTES, READ_BYTES};
+    use super::{END_OF_LINE, Log, LogText, MAX_EMPTY, OWN_BYTES, READ_BYTES};
     use crate::logs::RankLabel;
 
     fn texts(text: &str) -> Vec<String> {
@@ -332,16 +354,24 @@ mod tests {
     fn the_end_of_a_long_text_is_read() {
         let text = "x".repeat(2 * READ_BYTES) + "\nend";
         let lines = texts(&text);
-        assert_eq!((lines.len(), lines[0].len(), lines[1].as_str()), (2, READ_BYTES - 4, "end"));
+        assert_eq!((lines.len(), lines[0].chars().count(), lines[1].as_str()), (2, 2 * END_OF_LINE + 1, "end"));
+    }
+
+    #[test]
+    fn of_many_empty_lines_a_few_are_kept() {
+        let lines = texts(&format!("a{}b", "\n".repeat(1000)));
+        assert_eq!((lines.len(), lines[0].as_str(), lines[MAX_EMPTY + 1].as_str()), (MAX_EMPTY + 2, "a", "b"));
     }
 
     #[test]
     fn ranks_share_the_bytes_that_are_read_and_the_launcher_keeps_its_part() {
         let label = RankLabel::new("algo-1", 0);
-        let text = "x".repeat(2 * READ_BYTES).into_bytes();
+        const LINE: &str = "a line\n\n";
+        let text = LINE.repeat(2 * READ_BYTES / LINE.len()).into_bytes();
         let ranks = vec![(&label, &text[..]); 15];
         let log = Log::from_text(LogText { own: &text, ranks: &ranks, hosts: &[] });
-        let lengths: Vec<usize> = log.lines.iter().map(|line| line.text.len()).collect();
-        assert_eq!(lengths, [vec![READ_BYTES / 16; 15], vec![OWN_BYTES]].concat());
+        let bytes =
+            |writer| log.lines_of(writer, 0).iter().filter(|&&at| log.text(at) == "a line").count() * LINE.len();
+        assert_eq!([bytes(1), bytes(0)], [15 * READ_BYTES / 16, OWN_BYTES]);
     }
 }

@@ -115,11 +115,14 @@ pub(super) enum RecordLevel {
 
 /// Returns the level of a log record. `None` if the line is not a log record.
 pub(super) fn level(line: &str) -> Option<RecordLevel> {
-    if let Some(found) = GLOG.captures(line) {
+    // Most lines are no records, and a search for the parts of a match costs more than a search for a match.
+    let first = line.bytes().next()?;
+    let may_be_glog = first.is_ascii_digit() || b"[DIWEFC".contains(&first);
+    if may_be_glog && let Some(found) = GLOG.captures(line) {
         let letter = found.name("letter").or(found.name("late")).map_or("", |letter| letter.as_str());
         return Some(if matches!(letter, "D" | "I" | "W") { RecordLevel::Harmless } else { RecordLevel::Error });
     }
-    let found = LEVEL.captures(line)?;
+    let found = if LEVEL.is_match(line) { LEVEL.captures(line)? } else { return None };
     let level = found.name("level").or(found.name("lower")).or(found.name("short"))?.as_str();
     Some(match level.to_uppercase().as_str() {
         "ERROR" | "CRITICAL" | "FATAL" | "EXCEPTION" | "PANIC" | "ERR" | "FTL" | "PNC" => RecordLevel::Error,
@@ -226,6 +229,9 @@ pub(super) fn is_new_output(line: &str) -> bool {
 pub(super) fn without_progress(line: &str) -> &str {
     static BAR: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^.{0,200}?\d+%\|[^|]{0,200}\| *[^\[\]]{0,60}\[[^\]]{0,80}\]"));
+    if !line.contains("%|") {
+        return line;
+    }
     BAR.find(line).map_or(line, |bar| &line[bar.end()..])
 }
 

@@ -369,7 +369,8 @@ pub(super) fn last_words(log: &Log, from: usize, skipped: &[bool]) -> Option<Err
         let text = log.text(*at);
         noise::level(text) == Some(RecordLevel::Harmless) && own_words(&record_message(text).to_lowercase()).is_empty()
     };
-    let mut lines = meaningful(log, from, skipped).skip_while(is_farewell).peekable();
+    let farewells = meaningful(log, from, skipped).take(MAX_FAREWELLS).take_while(is_farewell).count();
+    let mut lines = meaningful(log, from, skipped).skip(farewells).peekable();
     let last = *lines.peek()?;
     let is_summary = |at: usize| SUMMARY.is_match(log.text(at)) || wrapper::is_report(log.text(at));
     let mut line = lines.find(|&at| !wrapper::is_shown_command(log.text(at))).unwrap_or(last);
@@ -396,6 +397,9 @@ pub(super) fn ends_with_another_error(log: &Log, from: usize, skipped: &[bool], 
     let own = own_words(&message);
     own.len() >= WORDS && !own.iter().any(|word| known.contains(word))
 }
+
+/// The maximum number of records at the end that only state that the program ends.
+const MAX_FAREWELLS: usize = 20;
 
 /// The minimum number of words with which a line states something new.
 const WORDS: usize = 2;

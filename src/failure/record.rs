@@ -91,8 +91,10 @@ pub(super) fn readable(line: &str) -> Option<Vec<String>> {
         return Some(unescaped(line, at));
     }
     // Harmless `key=value` records need no conversion, because their level can be read as it is.
-    let is_error =
-        ["level=e", "level=f", "level=c", "level=p", "level='e", "level='c"].iter().any(|level| line.contains(level));
+    let is_error = line.contains("level=")
+        && ["level=e", "level=f", "level=c", "level=p", "level='e", "level='c"]
+            .iter()
+            .any(|level| line.contains(level));
     if is_error { pairs(line) } else { None }
 }
 

@@ -168,10 +168,10 @@ fn signs_of(rule: &Rule, stderr: &Log, stdout: &Log, writer: &Writer) -> [Option
 
 fn lines<'l>(rule: &'l Rule, log: &'l Log) -> impl Iterator<Item = (&'l Writer, String)> + 'l {
     log.lines.iter().enumerate().filter_map(|(at, line)| {
-        let words = rule.line.captures(&line.text)?;
-        if rule.except.is_match(&line.text) {
+        if !rule.line.is_match(&line.text) || rule.except.is_match(&line.text) {
             return None;
         }
+        let words = rule.line.captures(&line.text)?;
         let text = words.name("text").map_or(line.text.as_str(), |text| text.as_str());
         Some((log.writer(at), one_line(text)))
     })

@@ -161,10 +161,12 @@ impl SecretScanner<'_> {
         const FIELDS: usize = 7;
         let line = self.text[word.end..self.text.floor_char_boundary(word.end + REACH)].strip_prefix(':')?;
         let hash = line.split(':').next().filter(|hash| hash.len() == LENGTH)?;
-        let fields = line.split(char::is_whitespace).next()?.split(':');
+        let fields = line.splitn(FIELDS, ':').take(FIELDS - 1);
         let is_hash = hash.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/'));
         let is_days = |days: &str| !days.is_empty() && days.bytes().all(|byte| byte.is_ascii_digit());
-        let is_line = fields.clone().nth(1).is_some_and(is_days) && fields.count() + 1 >= FIELDS;
+        let is_line = fields.clone().nth(1).is_some_and(is_days)
+            && fields.clone().all(|field| !field.contains(char::is_whitespace))
+            && fields.count() + 1 == FIELDS;
         (is_hash && is_line).then(|| range_of(self.text, hash))
     }
 

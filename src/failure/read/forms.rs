@@ -96,6 +96,10 @@ pub(in crate::failure) fn tracebacks(log: &Log) -> Vec<Traceback> {
         let mut cursor = Cursor { lines: &lines, at: 0, floor: 0, is_ignored: false };
         while let Some(line) = cursor.line() {
             let start = cursor.at;
+            if line.is_empty() {
+                cursor.at += 1;
+                continue;
+            }
             let mut read = None;
             for form in FORMS.iter().filter(|form| (form.begins)(line)) {
                 cursor.is_ignored = start > 0 && is_survived(cursor.lines[start - 1]);

@@ -57,6 +57,10 @@ pub(super) fn begins(line: &str) -> bool {
 /// Reads the exception whose first call is at the cursor, and its causes.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     frame(cursor.line()?)?;
+    // The search above the first call of the same stack has found no headline.
+    if cursor.at > cursor.floor && frame(cursor.lines[cursor.at - 1]).is_some() {
+        return None;
+    }
     let floor = cursor.floor.max(cursor.at.saturating_sub(MAX_MESSAGE));
     let first = (floor..cursor.at).rev().find(|&at| is_headline(cursor.lines[at]))?;
     let found = NAMED.captures(cursor.lines[first])?;

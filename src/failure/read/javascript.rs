@@ -54,6 +54,10 @@ pub(super) fn begins(line: &str) -> bool {
 /// Reads the error whose first call is at the cursor, and its causes.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     frame(cursor.line()?)?;
+    // The search above the first call of the same stack has found no headline.
+    if cursor.at > cursor.floor && frame(cursor.lines[cursor.at - 1]).is_some() {
+        return None;
+    }
     let floor = cursor.floor.max(cursor.at.saturating_sub(MAX_MESSAGE));
     let is_named = |line: &str| line.len() < MAX_LENGTH && NAMED.is_match(line);
     let named = (floor..cursor.at).rev().find(|&at| is_named(cursor.lines[at]))?;

@@ -18,6 +18,7 @@
 
 use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use regex::Regex;
 
 use super::cursor::Cursor;
@@ -142,21 +143,25 @@ const MAX_RESULTS: usize = 2000;
 
 /// Returns true if a failure, or the summary of a run, may begin at this line.
 pub(super) fn begins(line: &str) -> bool {
-    const WORDS: [&str; 12] = [
-        "Fail",
-        "FAIL",
-        "fail",
-        "● ",
-        "in test file ",
-        ": error: in ",
-        "#test_",
-        "::",
-        "File \"",
-        "ERROR",
-        "Ran all",
-        "──",
-    ];
-    WORDS.iter().any(|word| line.contains(word)) || SUMMARY_STARTS.iter().any(|start| line.starts_with(start))
+    // One search for all words takes a tenth of the time that a search for each takes.
+    static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+        let words = [
+            "Fail",
+            "FAIL",
+            "fail",
+            "● ",
+            "in test file ",
+            ": error: in ",
+            "#test_",
+            "::",
+            "File \"",
+            "ERROR",
+            "Ran all",
+            "──",
+        ];
+        AhoCorasick::new(words).expect("a few words")
+    });
+    WORDS.is_match(line) || SUMMARY_STARTS.iter().any(|start| line.starts_with(start))
 }
 
 /// The beginnings of summaries without a word of failure in [`begins`].

@@ -126,6 +126,16 @@ fn long_texts_are_read_in_time() {
         "{\"level\": \"error\", \"message\": \"x\"}\n",
         "{\"a\":",
         "level=error msg=\"",
+        "Error executing process > 'X'\n\nCaused by:\n  x\n\nCommand error:\n  y\n\n",
+        "===== Luigi Execution Summary =====\nINFO: a\n",
+        "======\nERROR: t (a.T)\n-----\nTraceback (most recent call last):\n  File \"a\", line 1\nE: x\n",
+        "======\nERROR: t (a.T)\n-----\nTraceback (most recent call last):\n",
+        "t (a.T) ... ERROR\n",
+        "==7== Process terminating with default action of signal 11 (SIGSEGV)\n==7==    at 0x1: f (a.c:1)\n",
+        "signal (11): S\nf at /a.jl:1\n",
+        "seed must be set\n",
+        "FATAL\n",
+        "INFO: closing\n",
     ] {
         let stderr = long(piece);
         let start = Instant::now();
