@@ -148,7 +148,8 @@ pub(super) fn panic(log: &Log, from: usize) -> Option<ErrorLine> {
 
 /// Returns the panic that begins at a line.
 fn panic_at(log: &Log, at: usize) -> Option<ErrorLine> {
-    let found = PANIC.captures(log.text(at))?;
+    let text = Some(log.text(at)).filter(|text| text.starts_with("thread '"))?;
+    let found = PANIC.captures(text)?;
     let place = SourcePlace { path: found[3].to_owned(), line: found[4].parse().unwrap_or(0), function: None };
     let (message, line) = match (found.get(2), log.lines.get(at + 1)) {
         (Some(message), _) => (message.as_str(), at),

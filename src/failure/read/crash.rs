@@ -38,7 +38,9 @@ static CALL: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Returns the last report about a signal.
 pub(in crate::failure) fn crash(log: &Log) -> Option<Fatal> {
-    let is_head = |line: &str| line.starts_with("==") && line.contains(VALGRIND) || JULIA.is_match(line);
+    let is_head = |line: &str| {
+        line.starts_with("==") && line.contains(VALGRIND) || line.contains("signal ") && JULIA.is_match(line)
+    };
     let first = log.lines.iter().rposition(|line| is_head(&line.text))?;
     let lines: Vec<&str> = log.lines[first..].iter().take(MAX_LINES).map(|line| line.text.as_str()).collect();
     if lines[0].starts_with("==") {

@@ -211,7 +211,8 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
         cursor.at += 1;
         return failure(&[&found["message"]], None, None);
     }
-    let (runner, head) = RUNNERS.iter().find_map(|runner| Some((runner, runner.head.captures(line)?)))?;
+    let runner = RUNNERS.iter().find(|runner| runner.head.is_match(line))?;
+    let head = runner.head.captures(line)?;
     if line.starts_with("File \"") && cursor.lines.get(cursor.at + 1) != Some(&"Failed example:") {
         return None;
     }
