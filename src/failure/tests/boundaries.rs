@@ -73,6 +73,18 @@ fn at_most_two_hints_are_given() {
 }
 
 #[test]
+fn only_a_process_that_the_kernel_killed_has_itself_run_out_of_memory() {
+    let headline = |ending| {
+        let mut evidence = evidence(ending, "");
+        evidence.memory = Some(OutOfMemory { peak_bytes: None, limit_bytes: None, whole_machine: false });
+        cause(&evidence).headline
+    };
+    assert_eq!(headline(Ending::Signaled(9)), "killed by SIGKILL (signal 9): out of memory");
+    let another = "out of memory: the kernel killed a process of the container; then killed by SIGBUS (signal 7)";
+    assert_eq!(headline(Ending::Signaled(7)), another);
+}
+
+#[test]
 fn mpiruns_report_counts_after_a_signal_only_if_it_names_that_signal() {
     let notice =
         "mpirun noticed that process rank 3 with PID 77 on node algo-2 exited on signal 11 (Segmentation fault).\n";
