@@ -414,6 +414,23 @@ fn a_launch_with_fewer_hosts_goes_on_without_those_that_serve() {
 }
 
 #[test]
+fn the_loss_of_a_spare_host_does_not_hold_the_others_up() {
+    let now = Instant::now();
+    let mut table = HostTable::new(&Membership { least_hosts: Some(1), ..membership(3, true) }, now);
+    for host in &names(3)[1..] {
+        table.joined(host);
+    }
+    for host in ["algo-1", "algo-2", "algo-3"] {
+        table.handle(host, Message::Completed(CommonStep::SCRIPT), now);
+    }
+    for host in ["algo-1", "algo-3"] {
+        assert_eq!(table.handle(host, Message::Completed(CommonStep::close(0)), now), []);
+    }
+    let lost = table.lost("algo-2", "gone", now);
+    assert!(lost.contains(&LeaderAction::All(Message::Allowed(CommonStep::close(1)))), "{lost:?}");
+}
+
+#[test]
 fn a_host_that_runs_a_script_is_always_needed() {
     let now = Instant::now();
     let mut table = HostTable::new(&Membership { least_hosts: Some(1), ..membership(2, true) }, now);
