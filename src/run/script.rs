@@ -24,12 +24,8 @@ use crate::system::files;
 pub(super) const RESERVE_TIME: Duration = Duration::from_millis(100);
 
 /// The time that processes have to end after a failure, if their framework keeps them from noticing the signal that tells
-/// them to end.
-const UNNOTICED_GRACE: Duration = Duration::from_secs(5);
-
-/// The time that processes have to end after the failure of a service for which they wait. The last host must be down 3 s after
-/// the failure.
-const UNSERVED_GRACE: Duration = Duration::from_secs(2);
+/// them to end, or if they wait for a service that has failed. The last host must be down 3 s after the failure.
+const SHORT_GRACE: Duration = Duration::from_secs(2);
 
 /// The rules for the end and the restart of the script's processes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,7 +111,7 @@ fn timing(prepared: &Prepared, end_traits: EndTraits) -> Timing {
     let usual = start::timing(&prepared.settings);
     let failure_grace = failure_grace(usual.grace_period, end_traits);
     let is_awaited = end_traits.waits_for_lost_service;
-    let unserved_grace = if is_awaited { failure_grace.min(UNSERVED_GRACE) } else { failure_grace };
+    let unserved_grace = if is_awaited { failure_grace.min(SHORT_GRACE) } else { failure_grace };
     Timing { failure_grace, unserved_grace, ..usual }
 }
 
@@ -123,7 +119,7 @@ fn timing(prepared: &Prepared, end_traits: EndTraits) -> Timing {
 /// failed process, stay in calls that never end, so a long grace period would be useless.
 fn failure_grace(grace_period: Duration, end_traits: EndTraits) -> Duration {
     let notices_signal = end_traits.notices_stop_by.is_none() && !end_traits.outlives_traceback;
-    if notices_signal { grace_period } else { grace_period.min(UNNOTICED_GRACE) }
+    if notices_signal { grace_period } else { grace_period.min(SHORT_GRACE) }
 }
 
 /// Logs, at an orderly stop, how a script can notice the stop if the framework swallows the signal.
@@ -192,7 +188,7 @@ mod tests {
         let mxnet = EndTraits { outlives_traceback: true, ..EndTraits::default() };
         let tensorflow = EndTraits { notices_stop_by: Some("a handler"), ..EndTraits::default() };
         for end_traits in [jax, mxnet, tensorflow] {
-            assert_eq!(failure_grace(usual, end_traits), Duration::from_secs(5));
+            assert_eq!(failure_grace(usual, end_traits), Duration::from_secs(2));
             assert_eq!(failure_grace(Duration::from_secs(1), end_traits), Duration::from_secs(1));
         }
         assert_eq!(failure_grace(usual, EndTraits::default()), usual);
