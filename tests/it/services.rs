@@ -422,7 +422,7 @@ fn the_plan_of_services_is_printed_for_every_host() {
 type ShownEngine = (&'static str, &'static str, [&'static [&'static str]; 2], usize, &'static str);
 
 #[test]
-fn plan_and_check_know_the_services_the_script_and_the_ports_of_every_engine() {
+fn plan_and_check_know_the_services_and_ports_of_every_engine() {
     let engines: [ShownEngine; 9] = [
         ("ray", "ray", [&["ray-head"], &["ray-worker"]], 1, "6379"),
         ("dask", "distributed", [&["dask-scheduler", "dask-worker"], &["dask-worker"]], 1, "8786, 8787"),

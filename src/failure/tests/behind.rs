@@ -304,7 +304,7 @@ fn the_exception_of_a_child_process_is_told_beside_one_of_the_script() {
 }
 
 #[test]
-fn the_exception_of_a_trial_is_told_if_the_tuner_only_reports_that_trials_failed() {
+fn the_exception_of_a_trial_counts_before_the_tuners_report() {
     let raised = |file: &str, error: &str| {
         format!(
             "Traceback (most recent call last):\n  File \"/opt/ml/code/{file}.py\", line 3, in fit\n    x\n{error}\n"

@@ -147,7 +147,7 @@ fn an_error_after_failed_tests_is_the_error() {
 }
 
 #[test]
-fn of_errors_and_failures_of_unittest_the_one_that_came_first_is_the_error() {
+fn the_first_error_or_failure_of_unittest_is_the_error() {
     let rule = "=".repeat(70);
     let line = "-".repeat(70);
     let block = |title: &str, line_number: u32, error: &str| {
