@@ -97,7 +97,7 @@ fn sample(
         processes: host.processes,
         event_file,
         metrics: live.metrics.clone(),
-        loader_look: (prepared.settings.stacks != StackChoice::Off).then(|| {
+        loader_look: (host.hardware.gpus > 0 && prepared.settings.stacks != StackChoice::Off).then(|| {
             let processes = RankProcesses::subscribe(&live.events);
             LoaderLook(Box::new(move || processes.share_in_loader()))
         }),

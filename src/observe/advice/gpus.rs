@@ -13,6 +13,9 @@ const FEWEST: usize = 5;
 /// The utilization below which a GPU counts as idle, in per cent.
 const IDLE: f64 = 10.0;
 
+/// The mean utilization below which GPUs count as underused, in per cent.
+pub(in crate::observe) const UNDERUSED: f64 = 50.0;
+
 /// The samples of each GPU.
 struct Seen(BTreeMap<u32, Vec<GpuPoint>>);
 
@@ -63,7 +66,7 @@ pub(super) fn wait_for_processors(facts: &Facts<'_>) -> Option<String> {
     let busy = mean(&busy(facts)?);
     let shares: Vec<f64> = facts.history.last(SPAN)?.filter_map(|point| point.processors).collect();
     let processors = shares.iter().sum::<f64>() / shares.len().max(1) as f64;
-    (busy < 50.0 && processors > 90.0).then(|| {
+    (busy < UNDERUSED && processors > 90.0).then(|| {
         format!(
             "in five minutes the GPUs were busy {busy:.0} % of the time, while {processors:.0} % of {} processors were in use",
             facts.newest.cpu.cores
@@ -79,7 +82,7 @@ pub(super) fn wait_for_loader(facts: &Facts<'_>) -> Option<String> {
     let busy = mean(&busy(facts)?);
     let seen: Vec<f64> = facts.history.last(SPAN)?.filter_map(|point| point.in_loader).collect();
     let most = seen.iter().filter(|share| **share > 0.5).count();
-    (busy < 50.0 && seen.len() >= FEWEST && most * 2 > seen.len()).then(|| {
+    (busy < UNDERUSED && seen.len() >= FEWEST && most * 2 > seen.len()).then(|| {
         let looks = seen.len();
         format!(
             "in five minutes the GPUs were busy {busy:.0} % of the time, and most ranks were in their data loader at {most} \

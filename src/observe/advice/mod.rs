@@ -17,6 +17,7 @@ use super::metrics::MetricSummary;
 use super::resources::ResourceSample;
 pub use facts::Processes;
 use facts::{Facts, History};
+pub(in crate::observe) use gpus::UNDERUSED;
 
 /// An item of advice, as the run record stores it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -20,7 +20,7 @@ pub use devices::{DevicesInput, GpuPresence};
 pub use sample::{CpuSample, MemorySample, ResourceSample, SpaceSample};
 pub use summary::ResourceSummary;
 
-use super::advice::{Advice, Advisor, Processes};
+use super::advice::{Advice, Advisor, Processes, UNDERUSED};
 use super::export::EventFile;
 use super::json_lines::{JsonLines, Limits};
 use super::metrics::Metrics;
@@ -49,9 +49,6 @@ const LAST_TIME: Duration = Duration::from_secs(1);
 
 /// The minimum time between two looks at the data loaders of ranks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(20);
-
-/// The mean utilization of the GPUs below which the data loaders are looked at, in per cent.
-const UNDERUSED: f64 = 50.0;
 
 /// A function that returns the share of ranks that are in their data loader, from 0 to 1, if it can be seen.
 pub struct LoaderLook(pub Box<dyn Fn() -> Option<f64> + Send>);
