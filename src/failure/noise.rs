@@ -122,7 +122,10 @@ pub(super) fn level(line: &str) -> Option<RecordLevel> {
         let letter = found.name("letter").or(found.name("late")).map_or("", |letter| letter.as_str());
         return Some(if matches!(letter, "D" | "I" | "W") { RecordLevel::Harmless } else { RecordLevel::Error });
     }
-    let found = if LEVEL.is_match(line) { LEVEL.captures(line)? } else { return None };
+    if !LEVEL.is_match(line) {
+        return None;
+    }
+    let found = LEVEL.captures(line)?;
     let level = found.name("level").or(found.name("lower")).or(found.name("short"))?.as_str();
     Some(match level.to_uppercase().as_str() {
         "ERROR" | "CRITICAL" | "FATAL" | "EXCEPTION" | "PANIC" | "ERR" | "FTL" | "PNC" => RecordLevel::Error,

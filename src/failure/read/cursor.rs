@@ -18,6 +18,11 @@ impl<'l> Cursor<'l> {
         self.lines.get(self.at).copied()
     }
 
+    /// Returns the line before the next one; `None` if another traceback has taken it.
+    pub(super) fn above(&self) -> Option<&'l str> {
+        (self.at > self.floor).then(|| self.lines[self.at - 1])
+    }
+
     /// Returns the next line and moves past it.
     pub(super) fn take(&mut self) -> Option<&'l str> {
         let line = self.line()?;

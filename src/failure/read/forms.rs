@@ -32,8 +32,8 @@ const FORMS: [Form; 31] = [
         begins: python::begins,
         read: |cursor| {
             let turn = runner::turn(cursor);
-            let reading = |chain| Reading { is_of_series: turn.is_some(), ..Reading::here(chain) };
-            python::read(cursor).map(|chain| Reading { turn: turn.unwrap_or_default(), ..reading(chain) })
+            let (is_of_series, turn) = (turn.is_some(), turn.unwrap_or_default());
+            python::read(cursor).map(|chain| Reading { is_of_series, turn, ..Reading::here(chain) })
         },
     },
     Form { begins: rich::begins, read: |cursor| rich::read(cursor).map(Reading::here) },

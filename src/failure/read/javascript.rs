@@ -55,7 +55,7 @@ pub(super) fn begins(line: &str) -> bool {
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     frame(cursor.line()?)?;
     // The search above the first call of the same stack has found no headline.
-    if cursor.at > cursor.floor && frame(cursor.lines[cursor.at - 1]).is_some() {
+    if cursor.above().is_some_and(|line| frame(line).is_some()) {
         return None;
     }
     let floor = cursor.floor.max(cursor.at.saturating_sub(MAX_MESSAGE));

@@ -20,6 +20,13 @@ use crate::supervise::{PeerRanks, PeerStop, Stop, Timing};
 const GRACE: Duration = Duration::from_secs(110);
 const DRAIN: Duration = Duration::from_secs(1);
 const SERVICE: Duration = Duration::from_secs(300);
+const TIMING: Timing = Timing {
+    grace_period: GRACE,
+    failure_grace: GRACE,
+    unserved_grace: GRACE,
+    drain_time: DRAIN,
+    service_time: SERVICE,
+};
 
 /// A group with its own clock.
 struct Scene {
@@ -59,14 +66,7 @@ impl Scene {
     fn begun(parts: &[Part], release: Release, allowed: CommonStep) -> Scene {
         let now = Instant::now();
         let parts: Vec<(usize, Part)> = parts.iter().map(|part| (0, *part)).collect();
-        let timing = Timing {
-            grace_period: GRACE,
-            failure_grace: GRACE,
-            unserved_grace: GRACE,
-            drain_time: DRAIN,
-            service_time: SERVICE,
-        };
-        let group = Group::new(&parts, timing, release, allowed, now);
+        let group = Group::new(&parts, TIMING, release, allowed, now);
         let mut scene = Scene { group, now, begun: now, next_pid: 0 };
         let actions = scene.group.begin(now);
         scene.start(&actions);
@@ -529,16 +529,9 @@ fn services_start_stage_by_stage_before_the_ranks() {
 #[test]
 fn a_service_that_is_ready_at_once_starts_no_other_twice() {
     let quiet = ServiceEnd::Failure;
-    let timing = Timing {
-        grace_period: GRACE,
-        failure_grace: GRACE,
-        unserved_grace: GRACE,
-        drain_time: DRAIN,
-        service_time: SERVICE,
-    };
     let parts = [(0, service(0, 0, quiet)), (1, service(0, 0, quiet)), (2, Part::Process)];
     let now = Instant::now();
-    let mut group = Group::new(&parts, timing, Release::Free, CommonStep::LAST, now);
+    let mut group = Group::new(&parts, TIMING, Release::Free, CommonStep::LAST, now);
     assert_eq!(group.begin(now), [Action::Start(0), Action::Start(1)]);
     group.step(Input::Started { member: 0, pid: pid(0) }, now);
     assert_eq!(group.step(Input::Ready { member: 0 }, now), [Action::Tell(News::Ready(0))]);
@@ -773,13 +766,7 @@ fn the_grace_after_a_failure_can_be_shorter_than_that_of_a_stop() {
     let now = Instant::now();
     let failure_grace = GRACE / 2;
     for is_orderly in [true, false] {
-        let timing = Timing {
-            grace_period: GRACE,
-            failure_grace,
-            unserved_grace: GRACE,
-            drain_time: DRAIN,
-            service_time: SERVICE,
-        };
+        let timing = Timing { failure_grace, ..TIMING };
         let group = Group::new(&[(0, Part::Process), (1, Part::Process)], timing, Release::Free, CommonStep::LAST, now);
         let mut scene = Scene { group, now, begun: now, next_pid: 0 };
         let actions = scene.group.begin(now);
@@ -799,8 +786,7 @@ fn the_grace_after_the_failure_of_a_service_can_be_shorter_still() {
     let now = Instant::now();
     let (failure_grace, unserved_grace) = (GRACE / 2, GRACE / 4);
     for fails in [0, 2] {
-        let timing =
-            Timing { grace_period: GRACE, failure_grace, unserved_grace, drain_time: DRAIN, service_time: SERVICE };
+        let timing = Timing { failure_grace, unserved_grace, ..TIMING };
         let parts = [(0, service(0, 0, ServiceEnd::Failure)), (1, Part::Process), (2, Part::Process)];
         let group = Group::new(&parts, timing, Release::Free, CommonStep::LAST, now);
         let mut scene = Scene { group, now, begun: now, next_pid: 0 };
