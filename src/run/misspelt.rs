@@ -37,6 +37,9 @@ pub(super) fn warnings(variables: &Variables, own: &Dict, others: &Dict) -> Vec<
     });
     let of_others = others.keys().filter_map(|key| {
         let key = key.to_str();
+        if !resembles_setting(&key) {
+            return None;
+        }
         let meant = REGISTRY.iter().find(|setting| is_spelling_of(&key, &setting.hyperparameter()))?;
         let name = meant.hyperparameter();
         Some(format!("the hyperparameter {key:?} is passed to the script: the setting has the name {name}"))
@@ -47,11 +50,10 @@ pub(super) fn warnings(variables: &Variables, own: &Dict, others: &Dict) -> Vec<
 
 /// Returns the warning for a variable; `None` if it is a setting, or does not look like one.
 fn of_variable(name: &str) -> Option<String> {
-    let capitals = name.to_ascii_uppercase();
-    // A start checks hundreds of variables, so most are ruled out quickly.
-    if !(capitals.contains("FOOT") || capitals.contains("PLATE")) || name.starts_with(TEST_PREFIX) {
+    if !resembles_setting(name) || name.starts_with(TEST_PREFIX) {
         return None;
     }
+    let capitals = name.to_ascii_uppercase();
     let settings: Vec<String> = REGISTRY.iter().map(Setting::variable).collect();
     let mut known = settings.iter().map(String::as_str).chain(OWN_VARIABLES);
     if known.any(|known| known == name) {
@@ -74,6 +76,13 @@ fn of_variable(name: &str) -> Option<String> {
         (None, Some(_)) => Some(format!("there is no setting {name}: the variable is not used")),
         (None, None) => None,
     }
+}
+
+/// Returns true if a name contains a part of the prefix of settings. A start checks hundreds of names, and this rules out most of
+/// them quickly.
+fn resembles_setting(name: &str) -> bool {
+    let contains = |part: &[u8]| name.as_bytes().windows(part.len()).any(|found| found.eq_ignore_ascii_case(part));
+    contains(b"foot") || contains(b"plate")
 }
 
 /// Returns true if two names differ only in case and in the characters that separate words.

@@ -16,17 +16,31 @@ use tokio::io::unix::AsyncFd;
 use super::receipt::StopReceipt;
 use crate::system::kernel::{Signals, signals};
 
+/// The signals that a handler receives: those that ask for the end of the job or tell of a child's, and those of job control. A
+/// terminal treats a process that blocks the latter differently, and a descriptor receives only blocked signals.
+const OF_HANDLER: [i32; 9] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTERM,
+    libc::SIGCHLD,
+    libc::SIGCONT,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+];
+
 /// The signals that are not caught: two cannot be caught, and the others mean that footplate itself has a defect.
-const NOT_CAUGHT: [i32; 9] = [
-    libc::SIGKILL,
-    libc::SIGSTOP,
-    libc::SIGFPE,
-    libc::SIGILL,
-    libc::SIGSEGV,
-    libc::SIGBUS,
-    libc::SIGABRT,
-    libc::SIGTRAP,
-    libc::SIGSYS,
+const NOT_CAUGHT: [Signal; 9] = [
+    Signal::SIGKILL,
+    Signal::SIGSTOP,
+    Signal::SIGFPE,
+    Signal::SIGILL,
+    Signal::SIGSEGV,
+    Signal::SIGBUS,
+    Signal::SIGABRT,
+    Signal::SIGTRAP,
+    Signal::SIGSYS,
 ];
 
 /// The time within which signals about the parent's death count as a single one. The kernel sends one for each thread
@@ -37,14 +51,13 @@ const DEATH_TIME: Duration = Duration::from_millis(500);
 /// The caught signals, in the order in which they came.
 #[derive(Debug)]
 pub(super) struct Caught {
-    /// Delivers all signals except those of `descriptor`. The handlers stay until the process ends, because
-    /// signal-hook copies its whole table to remove one.
+    /// Delivers the signals of [`OF_HANDLER`]. The handlers stay until the process ends, because signal-hook copies its whole
+    /// table to remove one.
     delivery: ManuallyDrop<SignalDelivery<UnixStream, SignalOnly>>,
     /// Becomes readable when the delivery has a signal. It has its own descriptor.
     ready: tokio::net::UnixStream,
-    /// Delivers the real-time signals, because installing thirty handlers takes time and few jobs get such a signal.
-    /// Also delivers SIGPIPE, because only a descriptor shows if the signal must be passed on or comes from
-    /// footplate's own write to a program that has ended.
+    /// Delivers all other signals, because installing fifty handlers takes time and few jobs get such a signal. Only a
+    /// descriptor shows if SIGPIPE must be passed on, or comes from footplate's own write to a program that has ended.
     descriptor: AsyncFd<Signals>,
     queue: VecDeque<i32>,
     /// The time of the first stop signal.
@@ -73,14 +86,13 @@ impl Caught {
     /// A handler cannot be installed.
     pub(super) fn begin() -> io::Result<Caught> {
         let receipt = StopReceipt::begin()?;
-        let has_handler = |signal: &i32| !NOT_CAUGHT.contains(signal) && *signal != libc::SIGPIPE;
-        let standard: Vec<i32> = (1..=31).filter(has_handler).collect();
         let (read, write) = UnixStream::pair()?;
         read.set_nonblocking(true)?;
         let ready = tokio::net::UnixStream::from_std(read.try_clone()?)?;
-        let delivery = ManuallyDrop::new(SignalDelivery::with_pipe(read, write, SignalOnly, standard)?);
+        let delivery = ManuallyDrop::new(SignalDelivery::with_pipe(read, write, SignalOnly, OF_HANDLER)?);
         let mut of_descriptor = SigSet::all();
-        Signal::iterator().filter(|signal| *signal != Signal::SIGPIPE).for_each(|signal| of_descriptor.remove(signal));
+        let has_no_descriptor = |signal: &Signal| NOT_CAUGHT.contains(signal) || OF_HANDLER.contains(&(*signal as i32));
+        Signal::iterator().filter(has_no_descriptor).for_each(|signal| of_descriptor.remove(signal));
         pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&of_descriptor), None)?;
         let of_death = nix::sys::prctl::get_pdeathsig().unwrap_or_default();
         Ok(Caught {

@@ -24,7 +24,7 @@ pub struct Setting {
 impl Setting {
     /// Returns the name of the environment variable.
     pub fn variable(&self) -> String {
-        format!("{VARIABLE_PREFIX}{}", self.name.to_uppercase())
+        format!("{VARIABLE_PREFIX}{}", self.name.to_ascii_uppercase())
     }
 
     /// Returns the name of the hyperparameter.

@@ -105,8 +105,9 @@ pub fn find(
         .or_else(|| Some((in_environment(variable("VIRTUAL_ENV")?.into())?, FoundBy::VirtualEnv)))
         .or_else(|| {
             let environment = code_dir.join(".venv");
-            is_usable_here(&environment).then_some(())?;
-            Some((in_environment(environment)?, FoundBy::CodeFolder))
+            // Few jobs have one, and reading a file takes longer than looking for one.
+            let python = in_environment(environment.clone())?;
+            is_usable_here(&environment).then_some((python, FoundBy::CodeFolder))
         })
         .or_else(|| Some((on_path()?, FoundBy::Path)))
         .or_else(|| Some((in_environment(variable("CONDA_PREFIX")?.into())?, FoundBy::Conda)))
