@@ -70,7 +70,7 @@ fn hundreds_of_hosts_start_together_and_hear_of_a_failure() {
         addresses: BTreeMap::from([(names[0].clone(), "127.0.0.1".parse().expect("an address"))]),
         port,
         key: Key::new(&[b"of this test"]),
-        patience: Duration::from_secs(60),
+        patience: Duration::from_secs(300),
         least_hosts: None,
         profile: BTreeMap::new(),
         agent: None,

@@ -173,55 +173,32 @@ impl Tap {
 
 /// Hands lines to the subscribers until the tap is closed and empty.
 fn serve(queue: &TapQueue, mut subscribers: Vec<Box<dyn LineSubscriber>>) {
-    let mut unfinished: BTreeMap<(usize, usize, bool), Vec<u8>> = BTreeMap::new();
-    let mut tagged: BTreeMap<(usize, usize, bool), TaggedLines> = BTreeMap::new();
+    let mut readers: BTreeMap<(usize, usize, bool), LineReader> = BTreeMap::new();
     let mut all_dropped = 0;
     while let Some(piece) = next(queue, &mut subscribers) {
         let Piece { id, writer, at, bytes, dropped, is_last } = piece;
         if dropped > 0 {
             all_dropped += dropped;
             // The dropped lines may have contained the beginning of the next line.
-            unfinished.clear();
-            tagged.clear();
+            readers.clear();
             subscribers.iter_mut().for_each(|subscriber| subscriber.dropped(dropped));
         }
         let stream = if id.is_stderr { Stream::Stderr } else { Stream::Stdout };
         let at = Moment::of(at);
-        let mut hand_over_of = |process: &Process, prefix: &str, text: &[u8]| {
+        let mut hand_over = |process: &Process, prefix: &str, text: &[u8]| {
             let lines = TappedLines { process, prefix, stream, at, text };
             subscribers.iter_mut().for_each(|subscriber| subscriber.lines(&lines));
         };
         let key = (id.process, id.part, id.is_stderr);
-        if let Some(tags) = &writer.tags {
-            let lines = tagged.entry(key).or_insert_with(|| TaggedLines::new(tags));
-            lines.read(&bytes, is_last, |rank, text| match rank {
-                Some(rank) => {
-                    hand_over_of(&Process::Rank(rank), &String::from_utf8_lossy(&tags.prefix(rank)), text);
-                }
-                None => hand_over_of(&writer.process, &writer.prefix, text),
-            });
-            continue;
-        }
-        let mut hand_over = |text: &[u8]| hand_over_of(&writer.process, &writer.prefix, text);
-        let mut waiting = unfinished.remove(&key).unwrap_or_default();
-        let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
-        let (lines, rest) = bytes.split_at(whole);
-        if waiting.is_empty() {
-            if !lines.is_empty() {
-                hand_over(lines);
+        let reader = readers.entry(key).or_insert_with(|| LineReader::new(writer.tags.as_ref()));
+        reader.read(&bytes, is_last, |rank, text| match (rank, &writer.tags) {
+            (Some(rank), Some(tags)) => {
+                hand_over(&Process::Rank(rank), &String::from_utf8_lossy(&tags.prefix(rank)), text);
             }
-        } else if !lines.is_empty() {
-            waiting.extend_from_slice(lines);
-            hand_over(&waiting);
-            waiting.clear();
-        }
-        waiting.extend_from_slice(rest);
-        if !waiting.is_empty() && (is_last || waiting.len() >= MAX_LINE) {
-            hand_over(&waiting);
-            waiting.clear();
-        }
-        if !waiting.is_empty() {
-            unfinished.insert(key, waiting);
+            _ => hand_over(&writer.process, &writer.prefix, text),
+        });
+        if is_last {
+            readers.remove(&key);
         }
     }
     if all_dropped > 0 {
@@ -234,21 +211,32 @@ fn serve(queue: &TapQueue, mut subscribers: Vec<Box<dyn LineSubscriber>>) {
     (state.has_ended, state.waiting) = (true, None);
 }
 
-/// The unfinished lines of the ranks that share a stream.
-struct TaggedLines {
-    reader: TagReader,
-    /// The unfinished line of each rank, and that of the process of the stream itself.
-    unfinished: BTreeMap<Option<usize>, Vec<u8>>,
+/// Splits the bytes of a stream into lines, and keeps its unfinished lines.
+enum LineReader {
+    /// The stream of one process, with its unfinished line.
+    OfOne(Vec<u8>),
+    /// The stream of several ranks, whose lines are tagged. The unfinished lines are those of each rank, and that of the process
+    /// of the stream itself.
+    Tagged { reader: TagReader, unfinished: BTreeMap<Option<usize>, Vec<u8>> },
 }
 
-impl TaggedLines {
-    fn new(tags: &Tags) -> TaggedLines {
-        TaggedLines { reader: TagReader::new(tags), unfinished: BTreeMap::new() }
+impl LineReader {
+    fn new(tags: Option<&Tags>) -> LineReader {
+        match tags {
+            Some(tags) => LineReader::Tagged { reader: TagReader::new(tags), unfinished: BTreeMap::new() },
+            None => LineReader::OfOne(Vec::new()),
+        }
     }
 
-    /// Calls `hand_over` with the lines that the input completes. They include unfinished lines if the input is the last.
+    /// Calls `hand_over` with the lines that the input completes, and with the rank in their tags. They include unfinished lines if
+    /// the input is the last.
     fn read(&mut self, input: &[u8], is_last: bool, mut hand_over: impl FnMut(Option<usize>, &[u8])) {
-        let TaggedLines { reader, unfinished } = self;
+        let (reader, unfinished) = match self {
+            LineReader::OfOne(unfinished) => {
+                return read_untagged(unfinished, input, is_last, |text| hand_over(None, text));
+            }
+            LineReader::Tagged { reader, unfinished } => (reader, unfinished),
+        };
         let mut take = |rank: Option<usize>, piece: &[u8]| {
             let line = unfinished.entry(rank).or_default();
             line.extend_from_slice(piece);
@@ -263,6 +251,26 @@ impl TaggedLines {
             let rests = std::mem::take(unfinished).into_iter().filter(|(_, line)| !line.is_empty());
             rests.for_each(|(rank, line)| hand_over(rank, &line));
         }
+    }
+}
+
+/// Calls `hand_over` with the lines that the input completes. Whole lines of the input are not copied.
+fn read_untagged(unfinished: &mut Vec<u8>, input: &[u8], is_last: bool, mut hand_over: impl FnMut(&[u8])) {
+    let whole = memchr::memrchr(b'\n', input).map_or(0, |end| end + 1);
+    let (lines, rest) = input.split_at(whole);
+    if unfinished.is_empty() {
+        if !lines.is_empty() {
+            hand_over(lines);
+        }
+    } else if !lines.is_empty() {
+        let mut begun = std::mem::take(unfinished);
+        begun.extend_from_slice(lines);
+        hand_over(&begun);
+    }
+    unfinished.extend_from_slice(rest);
+    if !unfinished.is_empty() && (is_last || unfinished.len() >= MAX_LINE) {
+        hand_over(unfinished);
+        unfinished.clear();
     }
 }
 
