@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Cause, CommonStep, RankTally, Verdict, WatchNote};
+use crate::event::{Cause, CommonStep, RankTally, TaskFailure, Verdict, WatchNote};
 
 /// The kinds of messages that the leader accepts.
-pub(super) const TO_LEADER: [&str; 11] = [
+pub(super) const TO_LEADER: [&str; 12] = [
     "Hello",
     "Alive",
     "Ready",
@@ -20,6 +20,7 @@ pub(super) const TO_LEADER: [&str; 11] = [
     "Finished",
     "Executed",
     "Watch",
+    "TasksFailed",
 ];
 
 /// The kinds of messages that the other hosts accept.
@@ -49,6 +50,8 @@ pub enum Message {
         /// True if all output of the failed process was read, so that the cause is not provisional.
         is_final: bool,
     },
+    /// To the leader, when the ranks must end: the last failed tasks that this host's workers ran for the script.
+    TasksFailed(Vec<TaskFailure>),
     /// To the leader, and from the leader to all: at an orderly stop, the stop signal killed a rank of mpirun.
     RankKilled,
     /// To the leader, before the message that this host's ranks have ended: this host could run them again.
@@ -131,7 +134,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{FROM_LEADER, Message, TO_LEADER};
-    use crate::event::{Cause, CauseEnding, CommonStep, RankTally, Verdict};
+    use crate::event::{Cause, CauseEnding, CommonStep, RankTally, TaskFailure, Verdict};
 
     #[test]
     fn each_side_takes_its_messages_and_ignores_the_others() {
@@ -143,6 +146,7 @@ mod tests {
             Message::Ready,
             Message::Completed(CommonStep::start(0)),
             Message::Failed { cause: Box::new(cause.clone()), is_final: true },
+            Message::TasksFailed(vec![TaskFailure { headline: "x".to_owned(), place: None }]),
             Message::RankKilled,
             Message::Willing,
             Message::Ended { ranks: RankTally { failed: 1, ended: vec![2] } },
@@ -163,13 +167,15 @@ mod tests {
         ];
         let read =
             |message: &Message, kinds: &[&str]| Message::from_bytes(&message.to_bytes(), kinds).expect("a message");
-        for (own, own_kinds, others, other_kinds) in
-            [(&to_leader, TO_LEADER, &from_leader, FROM_LEADER), (&from_leader, FROM_LEADER, &to_leader, TO_LEADER)]
-        {
+        let (to_leader, from_leader) = (&to_leader[..], &from_leader[..]);
+        for (own, own_kinds, others, other_kinds) in [
+            (to_leader, &TO_LEADER[..], from_leader, &FROM_LEADER[..]),
+            (from_leader, &FROM_LEADER[..], to_leader, &TO_LEADER[..]),
+        ] {
             for message in own {
-                assert_eq!(read(message, &own_kinds).as_ref(), Some(message));
+                assert_eq!(read(message, own_kinds).as_ref(), Some(message));
                 let is_of_both = others.contains(message);
-                assert_eq!(read(message, &other_kinds).is_some(), is_of_both, "{message:?}");
+                assert_eq!(read(message, other_kinds).is_some(), is_of_both, "{message:?}");
             }
         }
     }

@@ -18,6 +18,7 @@
 //!  │◄─────────────────── allowed (step)  │ once every host of the launch has completed the previous step
 //!  │ failed (text, exit code) ──────────►│
 //!  │◄───────────────────────────── stop  │ to all: end your ranks, with their grace period
+//!  │ tasks failed ──────────────────────►│ the exceptions of tasks, one of which may be the script's
 //!  │ rank killed ───────────────────────►│ at an orderly stop, the signal killed a rank of mpirun
 //!  │◄─────────────────────── rank killed │ to all: mpirun must not end the others
 //!  │ ended (how many ranks failed) ─────►│
@@ -92,7 +93,7 @@ use std::time::Duration;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{mpsc, watch};
 
-use crate::event::{Cause, CommonStep, EventKind, Events, RankTally, StopReason, Verdict, WatchNote};
+use crate::event::{Cause, CommonStep, EventKind, Events, RankTally, StopReason, TaskFailure, Verdict, WatchNote};
 use crate::failure::{self, NextAttempt, RestartLimits};
 use crate::redact::Redactor;
 use crate::system::kernel;
@@ -108,6 +109,10 @@ const PROVISIONAL_TIME: Duration = Duration::from_secs(6);
 
 /// The further time for which the leader waits if all accounts that it has read like consequences.
 const CONSEQUENCE_TIME: Duration = Duration::from_millis(400);
+
+/// The further time for which the leader waits for the failed tasks of other hosts, if one of them may explain the script's
+/// exception. The hosts report them at once when they are told to stop.
+const TASKS_TIME: Duration = Duration::from_secs(2);
 
 /// The time for which a restart waits for the ends of the ranks of all hosts, which have their grace period.
 const RESTART_TIME: Duration = Duration::from_secs(150);
@@ -160,6 +165,8 @@ pub struct Membership {
     pub profile: BTreeMap<String, String>,
     /// mpirun's remote agent, if this host starts mpirun.
     pub agent: Option<PathBuf>,
+    /// The name of the engine whose workers run tasks and log their failures. `None` if the launch has no such workers.
+    pub task_engine: Option<&'static str>,
     /// The maximum numbers of restarts after failures.
     pub restarts: RestartLimits,
 }
@@ -355,6 +362,11 @@ impl PeerSender {
         self.send(message::Message::Failed { cause: Box::new(cause), is_final });
     }
 
+    /// Reports the last failed tasks that this host's workers ran for the script. They must not contain secrets.
+    pub fn tasks_failed(&self, tasks: Vec<TaskFailure>) {
+        self.send(message::Message::TasksFailed(tasks));
+    }
+
     /// Reports that, at an orderly stop, the stop signal killed a rank of mpirun on this host.
     pub fn rank_killed(&self) {
         self.send(message::Message::RankKilled);
@@ -441,6 +453,7 @@ impl Observed {
             | Message::Ready
             | Message::Completed(_)
             | Message::Failed { .. }
+            | Message::TasksFailed(_)
             | Message::Willing
             | Message::Ended { .. }
             | Message::Execute { .. }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::message::Message;
-use crate::event::{Cause, CauseDetail, CauseEnding, Collective, Ending, RankTally, SourcePlace, Verdict};
+use crate::event::{Cause, CauseDetail, CauseEnding, Collective, Ending, RankTally, SourcePlace, TaskFailure, Verdict};
 use crate::failure;
 use crate::redact::Redactor;
 
@@ -17,6 +17,8 @@ const MAX_TEXT: usize = 16 << 10;
 const MAX_FACTS: usize = 64;
 /// The maximum number of hints of a cause.
 const MAX_HINTS: usize = 4;
+/// The maximum number of failed tasks of a host.
+const MAX_TASKS: usize = 64;
 /// The maximum number of ranks.
 const MAX_RANKS: usize = 1 << 16;
 /// The longest pause before an attempt.
@@ -34,6 +36,10 @@ pub(super) fn limited(message: Message, sender: &str, hosts: &[String]) -> Messa
         }
         Message::Failed { cause, is_final } => {
             Message::Failed { cause: Box::new(limited_cause(*cause, sender, hosts)), is_final }
+        }
+        Message::TasksFailed(tasks) => {
+            let tasks = tasks.into_iter().take(MAX_TASKS);
+            Message::TasksFailed(tasks.map(|task| limited_task(task, sender, hosts)).collect())
         }
         Message::Verdict(verdict) => {
             let Verdict { host, cause } = *verdict;
@@ -84,6 +90,12 @@ fn limited_cause(cause: Cause, sender: &str, hosts: &[String]) -> Cause {
         attempt: cause.attempt,
     };
     failure::redacted(&cut, &Redactor::default())
+}
+
+fn limited_task(task: TaskFailure, sender: &str, hosts: &[String]) -> TaskFailure {
+    let ending = CauseEnding::Process(Ending::Exited(FAILED));
+    let cause = limited_cause(Cause { place: task.place, ..Cause::new(task.headline, ending) }, sender, hosts);
+    TaskFailure { headline: cause.headline, place: cause.place }
 }
 
 fn limited_tally(ranks: RankTally) -> RankTally {

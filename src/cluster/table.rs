@@ -7,8 +7,10 @@
 mod causes;
 mod fewer;
 mod restart;
+mod settle;
 mod start;
 mod steps;
+mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -16,9 +18,10 @@ use std::time::{Duration, Instant};
 
 pub(super) use causes::{alone, lost, not_connected, of_host};
 use steps::HostSteps;
+use tasks::HostTasks;
 
 use super::message::Message;
-use super::{CONSEQUENCE_TIME, Membership, PROVISIONAL_TIME, RESTART_TIME, SETTLE_TIME};
+use super::{Membership, RESTART_TIME, SETTLE_TIME};
 use crate::event::{Cause, RankTally, Verdict};
 use crate::failure::{self, Restarts};
 use crate::job::exit_code;
@@ -99,6 +102,7 @@ pub struct HostTable {
     failures: Vec<Account>,
     ended_ranks: BTreeMap<String, RankTally>,
     steps: HostSteps,
+    tasks: HostTasks,
     /// The hosts that have sent their hello.
     greeted: BTreeSet<String>,
     /// True once the hosts were informed that a rank of mpirun was killed.
@@ -123,7 +127,9 @@ pub struct HostTable {
 impl HostTable {
     /// Creates a table in which only the leader's host is present.
     pub fn new(membership: &Membership, now: Instant) -> HostTable {
-        let Membership { leader, hosts, nodes, needs_all, least_hosts, profile, patience, restarts, .. } = membership;
+        let Membership {
+            leader, hosts, nodes, needs_all, least_hosts, profile, patience, task_engine, restarts, ..
+        } = membership;
         let mut standing: BTreeMap<String, Standing> =
             hosts.iter().map(|host| (host.clone(), Standing::Absent)).collect();
         standing.insert(leader.clone(), Standing::Present);
@@ -141,6 +147,7 @@ impl HostTable {
             failures: Vec::new(),
             ended_ranks: BTreeMap::new(),
             steps: HostSteps::default(),
+            tasks: HostTasks::new(*task_engine),
             greeted: BTreeSet::new(),
             is_rank_killed: false,
             settle_until: None,
@@ -214,6 +221,10 @@ impl HostTable {
             }
             Message::Failed { cause, is_final } => {
                 self.failed(Account { host: host.to_owned(), cause: *cause, is_final }, now)
+            }
+            Message::TasksFailed(tasks) => {
+                self.tasks.note(host, tasks);
+                Vec::new()
             }
             Message::RankKilled if !self.is_rank_killed => {
                 self.is_rank_killed = true;
@@ -368,23 +379,6 @@ impl HostTable {
         self.failed(Account::of_host(host, of_host(host, exit_code::CONFIGURATION, &found)), now)
     }
 
-    /// Returns the time at which the verdict is due. It is later while no account is certain to be the cause and one is
-    /// provisional.
-    fn settles_at(&self) -> Option<Instant> {
-        let is_present = |host: &str| matches!(self.hosts.get(host), Some(Standing::Present | Standing::Ready));
-        let is_settled = self.failures.iter().any(|account| !account.gives_way());
-        let is_awaited = self.failures.iter().any(|account| !account.is_final && is_present(&account.host));
-        let has_noticed = self.failures.iter().any(|account| account.is_final && account.cause.is_consequence());
-        let further = match (is_settled, is_awaited) {
-            (true, _) => Duration::ZERO,
-            (false, true) => PROVISIONAL_TIME,
-            // The rank that caused the failure may be on a host whose ranks are just ending.
-            (false, false) if has_noticed && self.hosts.keys().any(|host| is_present(host)) => CONSEQUENCE_TIME,
-            (false, false) => Duration::ZERO,
-        };
-        Some(self.settle_until? + further)
-    }
-
     /// Adds an account of a failure. A later account of a host replaces the earlier one, unless only the earlier one is
     /// final.
     fn failed(&mut self, account: Account, now: Instant) -> Vec<LeaderAction> {
@@ -448,6 +442,7 @@ impl HostTable {
             collective.add_silent(self.ended_ranks.values().flat_map(|ranks| ranks.ended.iter().copied()));
         }
         let host = account.host.clone();
+        self.tasks.locate(&mut cause);
         self.restarts.explain(&mut cause);
         let verdict = Verdict { host, cause };
         self.verdict = Some(verdict.clone());

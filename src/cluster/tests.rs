@@ -74,6 +74,7 @@ fn hundreds_of_hosts_start_together_and_hear_of_a_failure() {
         least_hosts: None,
         profile: BTreeMap::new(),
         agent: None,
+        task_engine: None,
         restarts: RestartLimits::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

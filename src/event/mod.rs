@@ -15,6 +15,7 @@ mod ending;
 mod kind;
 mod stacks;
 mod step;
+mod task;
 mod watch;
 
 pub use bus::{Events, Subscriber};
@@ -28,6 +29,7 @@ pub use kind::{
 };
 pub use stacks::{RankGroup, StackMethod, StackPlace};
 pub use step::CommonStep;
+pub use task::TaskFailure;
 pub use watch::{Activity, HangReport, HostStacks, LastSign, WatchNote};
 
 /// The variable that holds the number of the attempt in processes of the script.

@@ -24,6 +24,7 @@ mod account;
 mod afterwards;
 mod behind;
 mod chain;
+mod dask;
 mod disk;
 mod dynamic;
 mod evidence;
@@ -57,6 +58,7 @@ mod wrapper;
 #[cfg(test)]
 mod tests;
 
+pub use dask::FailedTasks;
 pub use disk::{Full, FullDisk, full_disks};
 pub use dynamic::{ScriptText, WITHOUT_FILE};
 pub use evidence::{Evidence, JobEvidence, RankEvidence, StopEvidence};

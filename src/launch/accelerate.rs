@@ -31,6 +31,7 @@ pub(super) static ACCELERATE: Engine = Engine {
     starts_ranks_of_other_hosts: false,
     services: Services::None,
     ports: &[],
+    task_log: None,
     locate,
     further_profile: nothing_further,
     plan,

@@ -1,6 +1,6 @@
 //! Dask: a scheduler on the first host and a worker on every host. The script runs beside the scheduler, and `Client()` finds it.
 
-use super::engine::{Engine, PythonModule, Services, locate_nothing, nothing_further};
+use super::engine::{Engine, PythonModule, Services, TaskLog, locate_nothing, nothing_further};
 use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::plan::{LaunchPlan, ReadySign};
@@ -26,6 +26,7 @@ pub(super) static DASK: Engine = Engine {
     starts_ranks_of_other_hosts: false,
     services: Services::OfManyHosts,
     ports: &[PORT, REPORT_PORT],
+    task_log: Some(TaskLog { title: "Dask", service: WORKER.name }),
     locate: locate_nothing,
     further_profile: nothing_further,
     plan,

@@ -45,6 +45,8 @@ pub struct Engine {
     pub services: Services,
     /// The ports at which services listen on the first host of a launch.
     pub ports: &'static [u16],
+    /// The log of the failed tasks of the script, if the script's own error does not name the host of the task.
+    pub task_log: Option<TaskLog>,
     /// Finds the programs that the engine needs in the image. A missing program is an error only if nothing can be
     /// planned without it. Otherwise the plan reports it.
     pub locate: fn(&dyn ImageProbe) -> Result<Programs, LaunchError>,
@@ -63,6 +65,15 @@ pub enum Services {
     OfAllHosts,
     /// The engine can continue without hosts that do not run the script.
     OfManyHosts,
+}
+
+/// The log in which a service reports the failed tasks of the script that it ran on its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskLog {
+    /// The name of the engine in texts for users.
+    pub title: &'static str,
+    /// The name of the service.
+    pub service: &'static str,
 }
 
 /// A module of the image's Python that an engine needs.

@@ -41,6 +41,7 @@ pub(super) static JAX: Engine = Engine {
     starts_ranks_of_other_hosts: false,
     services: Services::None,
     ports: &[],
+    task_log: None,
     locate: locate_nothing,
     further_profile: nothing_further,
     plan,

@@ -36,7 +36,7 @@ mod xla;
 
 pub use count::Span;
 pub use display::{plan_json, plan_line, plan_text, service_words};
-pub use engine::{Engine, Flag, Profile, PythonModule, Services};
+pub use engine::{Engine, Flag, Profile, PythonModule, Services, TaskLog};
 pub use error::LaunchError;
 pub use image::{Image, ImageProbe, Programs};
 pub use input::{Entry, LaunchInput};

@@ -34,6 +34,7 @@ pub(super) static PER_GPU: Engine = Engine {
     starts_ranks_of_other_hosts: false,
     services: Services::None,
     ports: &[],
+    task_log: None,
     locate: locate_nothing,
     further_profile: nothing_further,
     plan,

@@ -24,6 +24,7 @@ pub static PROCESS: Engine = Engine {
     starts_ranks_of_other_hosts: false,
     services: Services::None,
     ports: &[],
+    task_log: None,
     locate: locate_nothing,
     further_profile: nothing_further,
     plan,

@@ -37,6 +37,7 @@ pub(super) static RAY: Engine = Engine {
     starts_ranks_of_other_hosts: false,
     services: Services::OfManyHosts,
     ports: &[PORT],
+    task_log: None,
     locate: locate_nothing,
     further_profile,
     plan,

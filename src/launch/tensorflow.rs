@@ -28,6 +28,7 @@ pub(super) static TENSORFLOW: Engine = Engine {
     starts_ranks_of_other_hosts: false,
     services: Services::None,
     ports: &[PORT],
+    task_log: None,
     locate: locate_nothing,
     further_profile: nothing_further,
     plan,

@@ -35,6 +35,7 @@ pub(super) static TENSORFLOW_PS: Engine = Engine {
     starts_ranks_of_other_hosts: false,
     services: Services::OfAllHosts,
     ports: &[PORT, SERVER_PORT],
+    task_log: None,
     locate: locate_nothing,
     further_profile: nothing_further,
     plan,

@@ -25,6 +25,7 @@ pub(super) static TORCHRUN: Engine = Engine {
     starts_ranks_of_other_hosts: false,
     services: Services::None,
     ports: &[],
+    task_log: None,
     locate,
     further_profile: nothing_further,
     plan,

@@ -36,6 +36,7 @@ pub(super) static XGBOOST: Engine = Engine {
     starts_ranks_of_other_hosts: false,
     services: Services::OfAllHosts,
     ports: &[PORT],
+    task_log: None,
     locate: locate_nothing,
     further_profile: nothing_further,
     plan,

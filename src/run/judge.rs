@@ -1,7 +1,7 @@
 //! Judging a failed process by the evidence: at once for the other hosts, and again at the end.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -251,7 +251,7 @@ impl Judge {
         evidence.error_file = error_file.and_then(|bytes| failure::error_file(&bytes));
         let has_lost_names = |text: &[u8]| memchr::memmem::find(text, failure::WITHOUT_FILE.as_bytes()).is_some();
         if has_lost_names(&stderr) || output.ranks.iter().any(|rank| has_lost_names(&rank.stderr)) {
-            evidence.script = self.script();
+            evidence.script = script_text(&self.code_dir, self.prepared.job.request.program.as_deref());
         }
         let mut judgement = failure::judge(&evidence);
         let config = own.and_then(|judged| judged.tf_config.as_deref()).and_then(OsStr::to_str).unwrap_or_default();
@@ -269,13 +269,6 @@ impl Judge {
         }
         judgement.cause = self.of_service(process, ending, output, judgement.cause);
         judgement
-    }
-
-    /// Returns the script, if it is a file that can be read.
-    fn script(&self) -> Option<ScriptText> {
-        let path = self.code_dir.join(self.prepared.job.request.program.as_deref()?);
-        let text = files::read_within(EVIDENCE_TIME, &path, MAX_SCRIPT).ok()?;
-        Some(ScriptText { path: path.display().to_string(), text: String::from_utf8_lossy(&text).into_owned() })
     }
 
     /// Returns the host of the job that others reach at this address or by this name, if there is exactly one.
@@ -430,4 +423,11 @@ impl Judge {
         let own = self.processes.iter().find(|judged| judged.process == *process);
         own.map_or(process.rank(), |own| own.rank)
     }
+}
+
+/// Returns the script, if it is a file in the folder of the code that can be read.
+pub(super) fn script_text(code_dir: &Path, program: Option<&str>) -> Option<ScriptText> {
+    let path = code_dir.join(program?);
+    let text = files::read_within(EVIDENCE_TIME, &path, MAX_SCRIPT).ok()?;
+    Some(ScriptText { path: path.display().to_string(), text: String::from_utf8_lossy(&text).into_owned() })
 }

@@ -45,6 +45,7 @@ mod script;
 mod secret;
 mod served;
 mod start;
+mod tasks;
 mod timeline;
 mod train;
 mod usage;

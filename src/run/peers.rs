@@ -66,6 +66,7 @@ pub(super) fn join(context: &Context, live: &mut Live, prepared: &Prepared, engi
         least_hosts: settings.min_hosts.filter(|_| engine.services == Services::OfManyHosts),
         profile: profile.collect(),
         agent: agent.clone(),
+        task_engine: engine.task_log.map(|log| log.title),
         restarts: if engine.starts_ranks_of_other_hosts || engine.has_services() {
             RestartLimits::default()
         } else {

@@ -8,7 +8,7 @@ use super::ranks::Separate;
 use super::start::{self, RankTask, rank_tasks};
 use super::{
     Outcome, Prepared, Refusal, addresses, bring, call, checkpoints, command, entry, hang, install, intermediate,
-    lifecycle, module, observe, peers, prepare, ranks, record, remote, script, secret,
+    lifecycle, module, observe, peers, prepare, ranks, record, remote, script, secret, tasks as failed_tasks,
 };
 use crate::event::{EventKind, JobPhase};
 use crate::failure::TextLimit;
@@ -166,6 +166,9 @@ async fn phases(context: &Context, live: &mut Live) -> Result<Ended, Outcome> {
         observe::begin(context, live, &prepared, &HostFacts { hardware: &hardware, processes }, &code_dir);
     }
     hang::begin(live, &prepared, &code_dir, hook);
+    if let Some(log) = engine.task_log {
+        failed_tasks::begin(live, &prepared, log);
+    }
     let serves = tasks.iter().any(|task| task.serves);
     log_commands(&tasks);
     if meeting == LaunchBarrier::AtStart {

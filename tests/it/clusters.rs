@@ -227,13 +227,16 @@ fn an_exception_in_a_task_is_the_headline_on_every_host() {
         let hosts = cluster(
             engine,
             2,
-            "def bad():\n    raise ValueError('row 17 is rotten')\nresult(at('algo-2', bad, max_retries=0) \
+            "def bad(row=17):\n    raise ValueError(f'row {row} is rotten')\n\
+             if 'RAY_ADDRESS' not in os.environ:\n    \
+             for host in hosts: client.submit(bad, 16, workers=[host]).exception()\n\
+             result(at('algo-2', bad, max_retries=0) \
              if 'RAY_ADDRESS' in os.environ else at('algo-2', bad))",
         );
         let started = hosts.start();
         started.until_found();
-        let task = if engine == "ray" { " (Ray task on host algo-2)" } else { "" };
-        let place = format!("at train.py:{} in bad{task}", line_of(&hosts, "row 17"));
+        let title = if engine == "ray" { "Ray" } else { "Dask" };
+        let place = format!("at train.py:{} in bad ({title} task on host algo-2)", line_of(&hosts, "is rotten"));
         name_the_error(
             &started.end_in_time(),
             1,

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{CONSEQUENCE_TIME, HostTable, LeaderAction, Membership, Message, PROVISIONAL_TIME, SETTLE_TIME};
-use crate::cluster::Key;
-use crate::event::{Cause, CauseEnding, Collective, CommonStep, Ending, RankProgress, RankTally, Verdict};
+use super::{HostTable, LeaderAction, Membership, Message, SETTLE_TIME};
+use crate::cluster::{CONSEQUENCE_TIME, Key, PROVISIONAL_TIME, TASKS_TIME};
+use crate::event::{
+    Cause, CauseEnding, Collective, CommonStep, Ending, RankProgress, RankTally, SourcePlace, TaskFailure, Verdict,
+};
 use crate::failure::{self, RestartLimits};
 use crate::redact::Redactor;
 
@@ -26,6 +28,7 @@ fn membership(count: usize, spans: bool) -> Membership {
         least_hosts: None,
         profile: BTreeMap::new(),
         agent: None,
+        task_engine: None,
         restarts: RestartLimits::default(),
     }
 }
@@ -189,6 +192,44 @@ fn a_verdict_waits_longer_for_a_host_with_a_provisional_account() {
     ended.handle("algo-2", provisional("algo-2"), now);
     ended.handle("algo-2", Message::Ended { ranks: RankTally { failed: 1, ended: Vec::new() } }, now);
     assert_eq!(verdict(&ended.tick(now + SETTLE_TIME)).0, "algo-2");
+}
+
+#[test]
+fn an_exception_of_a_task_has_the_host_on_which_the_task_ran() {
+    let now = Instant::now();
+    let place = || Some(SourcePlace { path: "train.py".to_owned(), line: 4, function: None });
+    let failed =
+        |headline: &str| Message::TasksFailed(vec![TaskFailure { headline: headline.to_owned(), place: place() }]);
+    let of_script = || {
+        let cause = Cause { place: place(), ..cause("algo-1", "ValueError: bad") };
+        Message::Failed { cause: Box::new(cause), is_final: true }
+    };
+    let membership = Membership { task_engine: Some("Dask"), ..membership(3, true) };
+    let begun = || {
+        let mut table = HostTable::new(&membership, now);
+        table.joined("algo-2");
+        table.joined("algo-3");
+        table.handle("algo-1", of_script(), now);
+        table
+    };
+    // The verdict waits for the tasks of all hosts.
+    let mut table = begun();
+    table.handle("algo-1", Message::TasksFailed(Vec::new()), now);
+    table.handle("algo-3", failed("ValueError: old"), now);
+    assert_eq!(table.tick(now + SETTLE_TIME), []);
+    assert_eq!(table.handle("algo-2", failed("ValueError: bad"), now + SETTLE_TIME), []);
+    let text = "ValueError: bad\nat train.py:4 (Dask task on host algo-2)\nhost algo-1, rank 1, exit code 3";
+    assert_eq!(verdict(&table.tick(now + SETTLE_TIME)), told("algo-1", text));
+    // It does not wait long for a host that does not report them, and not for one that is lost.
+    let mut silent = begun();
+    assert_eq!(silent.deadline(), Some(now + SETTLE_TIME + TASKS_TIME));
+    let text = "ValueError: bad\nat train.py:4\nhost algo-1, rank 1, exit code 3";
+    assert_eq!(verdict(&silent.tick(now + SETTLE_TIME + TASKS_TIME)), told("algo-1", text));
+    let mut lost = begun();
+    lost.handle("algo-1", failed("KeyError: 1"), now);
+    lost.handle("algo-2", failed("KeyError: 1"), now);
+    lost.lost("algo-3", "it closed the connection", now);
+    assert_eq!(verdict(&lost.tick(now + SETTLE_TIME)), told("algo-1", text));
 }
 
 #[test]

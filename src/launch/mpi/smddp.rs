@@ -36,6 +36,7 @@ pub(in crate::launch) static SMDDP: Engine = Engine {
     starts_ranks_of_other_hosts: true,
     services: Services::None,
     ports: &[],
+    task_log: None,
     locate,
     further_profile: nothing_further,
     plan,

@@ -33,6 +33,7 @@ pub(in crate::launch) static MPI: Engine = Engine {
     starts_ranks_of_other_hosts: true,
     services: Services::None,
     ports: &[],
+    task_log: None,
     locate,
     further_profile: nothing_further,
     plan,

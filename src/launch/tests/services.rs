@@ -33,6 +33,7 @@ static FLOCK: Engine = Engine {
     starts_ranks_of_other_hosts: false,
     services: Services::OfAllHosts,
     ports: &[],
+    task_log: None,
     locate,
     further_profile,
     plan,
