@@ -9,7 +9,7 @@ use nix::unistd::{AccessFlags, access};
 use crate::job::Variables;
 use crate::job::config;
 use crate::job::settings::RequirementsChoice;
-use crate::launch::{self, Image, LaunchInput, LongSocketFolder};
+use crate::launch::{self, Image, LaunchInput, ListeningPort, LongSocketFolder};
 use crate::machine::{Bytes, FileSystem, Hardware, SHARED_MEMORY};
 use crate::redact::{Redactor, visible};
 use crate::run::{self, Outcome, Prepared};
@@ -115,6 +115,7 @@ fn job(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, CheckRe
     let hardware = run::hardware(prepared, variables);
     findings.push(("launcher", launcher(prepared, variables, &hardware, &image)));
     findings.extend(module(prepared, &image).map(|finding| ("module", finding)));
+    findings.extend(ports(prepared));
     findings.extend(services(prepared, variables));
     let Hardware { cpus, gpus, neuron_cores, efa, .. } = hardware;
     let efa = if efa { ", EFA" } else { "" };
@@ -197,28 +198,38 @@ fn module(prepared: &Prepared, image: &Image) -> Option<CheckResult> {
     })
 }
 
-/// Checks that this machine has the resources that the launcher's services need: ports and, for Ray, shared memory and
-/// short paths.
-fn services(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, CheckResult)> {
+/// Checks that no other program has a port at which a process of the launch will listen on this host.
+fn ports(prepared: &Prepared) -> Vec<(&'static str, CheckResult)> {
     let Prepared { job, settings, .. } = prepared;
     let Ok(engine) = launch::choose(job, settings) else { return Vec::new() };
-    let mut findings = Vec::new();
     // In a job whose hosts all run on one machine, each host has its own address.
     let address =
         settings.host_addresses.get(&job.cluster.current_host).copied().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-    let is_taken = |port: &&u16| {
-        let bound = TcpListener::bind((address, **port));
+    let is_taken = |port: &ListeningPort| {
+        let bound = TcpListener::bind((address, port.number));
         bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
     };
-    let taken: Vec<String> = engine.ports.iter().filter(is_taken).map(u16::to_string).collect();
-    if !taken.is_empty() {
-        let said = format!("another program has port {} of this machine", taken.join(" and "));
-        findings.push(("ports", CheckResult::Doubtful(said, "end it before the job starts")));
-    } else if !engine.ports.is_empty() {
-        let ports: Vec<String> = engine.ports.iter().map(u16::to_string).collect();
-        findings.push(("ports", CheckResult::Fine(format!("{} free for {engine}", ports.join(", ")))));
+    let (taken, free): (Vec<_>, Vec<_>) = (engine.ports)(job, settings).into_iter().partition(is_taken);
+    let mut findings: Vec<_> = taken
+        .into_iter()
+        .map(|ListeningPort { number, setting }| {
+            let changed = setting.map_or_else(String::new, |setting| format!(" ({setting} changes it)"));
+            let said = format!("another program has port {number} of this machine, which {engine} needs{changed}");
+            ("ports", CheckResult::Doubtful(said, "end it before the job starts"))
+        })
+        .collect();
+    if !free.is_empty() {
+        let numbers: Vec<String> = free.iter().map(|port| port.number.to_string()).collect();
+        findings.push(("ports", CheckResult::Fine(format!("{} free for {engine}", numbers.join(", ")))));
     }
-    if engine.name != "ray" {
+    findings
+}
+
+/// Checks that this machine has the shared memory and the short paths that Ray needs.
+fn services(prepared: &Prepared, variables: &Variables) -> Vec<(&'static str, CheckResult)> {
+    let Prepared { job, settings, .. } = prepared;
+    let mut findings = Vec::new();
+    if !launch::choose(job, settings).is_ok_and(|engine| engine.name == "ray") {
         return findings;
     }
     if let Some(LongSocketFolder { source, limit, replacement }) = launch::long_socket_folder(settings, variables) {

@@ -5,6 +5,9 @@
 //! ranks. footplate sets those, because each host needs its own number, and a file that is baked into an image cannot
 //! contain it.
 
+use super::ports::{self, ListeningPort};
+use crate::job::Job;
+use crate::job::settings::Settings;
 use std::path::PathBuf;
 
 use super::engine::{Engine, PythonModule, Services, nothing_further};
@@ -30,7 +33,7 @@ pub(super) static ACCELERATE: Engine = Engine {
     needs_all_hosts: false,
     starts_ranks_of_other_hosts: false,
     services: Services::None,
-    ports: &[],
+    ports: listening_ports,
     task_log: None,
     locate,
     further_profile: nothing_further,
@@ -59,6 +62,11 @@ fn locate(probe: &dyn ImageProbe) -> Result<Programs, LaunchError> {
     let submits = |line: &str| line.starts_with("compute_environment:") && line.contains("AMAZON_SAGEMAKER");
     let name = if text.lines().any(submits) { SUBMITTING_CONFIG } else { DEFAULT_CONFIG };
     Ok(Programs::from([(name, path)]))
+}
+
+fn listening_ports(job: &Job, settings: &Settings) -> Vec<ListeningPort> {
+    let options = ["--main-process-port", "--rdzv", "--standalone"];
+    ports::of_master_unless(job, settings, &settings.accelerate_arguments, &options)
 }
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {

@@ -4,7 +4,10 @@ use super::engine::{Engine, PythonModule, Services, TaskLog, locate_nothing, not
 use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::plan::{LaunchPlan, ReadySign};
+use super::ports::{self, ListeningPort};
 use super::service::{ServiceName, service, with_port};
+use crate::job::Job;
+use crate::job::settings::Settings;
 use crate::prepare::environment::VariableTable;
 use crate::prepare::environment::registry::Variable;
 
@@ -25,7 +28,7 @@ pub(super) static DASK: Engine = Engine {
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
     services: Services::OfManyHosts,
-    ports: &[PORT, REPORT_PORT],
+    ports: listening_ports,
     task_log: Some(TaskLog { title: "Dask", service: WORKER.name }),
     locate: locate_nothing,
     further_profile: nothing_further,
@@ -38,6 +41,10 @@ const REPORT_PORT: u16 = 8787;
 
 const SCHEDULER: ServiceName = ServiceName { name: "dask-scheduler", title: "the Dask scheduler" };
 const WORKER: ServiceName = ServiceName { name: "dask-worker", title: "the Dask worker" };
+
+fn listening_ports(job: &Job, _: &Settings) -> Vec<ListeningPort> {
+    ports::on_first_host(job, [PORT, REPORT_PORT].map(ListeningPort::fixed))
+}
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = input.job;

@@ -5,6 +5,9 @@
 //! only once a second. The launcher is used only if the user gives it arguments. Neither way needs ssh or pdsh. The
 //! contract is that of `deepspeed.launcher.launch` (DeepSpeed 0.19).
 
+use super::ports::{self, ListeningPort};
+use crate::job::Job;
+use crate::job::settings::Settings;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 
@@ -37,7 +40,7 @@ pub(super) static DEEPSPEED: Engine = Engine {
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
     services: Services::None,
-    ports: &[],
+    ports: listening_ports,
     task_log: None,
     locate: locate_nothing,
     further_profile: nothing_further,
@@ -46,6 +49,10 @@ pub(super) static DEEPSPEED: Engine = Engine {
 
 /// The argument with which the launcher does not pass `--local_rank` to ranks.
 const NO_LOCAL_RANK: &str = "--no_local_rank";
+
+fn listening_ports(job: &Job, settings: &Settings) -> Vec<ListeningPort> {
+    ports::of_master_unless(job, settings, &settings.deepspeed_arguments, &["--master-port"])
+}
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let Entry::File { .. } = input.entry else { return Err(input.entry.refused_by(DEEPSPEED.name)) };

@@ -7,6 +7,7 @@ use super::error::LaunchError;
 use super::image::{ImageProbe, Programs};
 use super::input::LaunchInput;
 use super::plan::LaunchPlan;
+use super::ports::ListeningPort;
 use crate::job::Job;
 use crate::job::settings::Settings;
 use crate::prepare::environment::registry::Variable;
@@ -43,8 +44,9 @@ pub struct Engine {
     /// The services that serve the script. The hosts start and end them in step. The plan needs addresses instead of
     /// names, because programs resolve names in different ways.
     pub services: Services,
-    /// The ports at which services listen on the first host of a launch.
-    pub ports: &'static [u16],
+    /// Returns the ports that processes of the launch need on this host. Must be pure. Ports that the kernel chooses are
+    /// not among them.
+    pub ports: fn(&Job, &Settings) -> Vec<ListeningPort>,
     /// The log of the failed tasks of the script, if the script's own error does not name the host of the task.
     pub task_log: Option<TaskLog>,
     /// Finds the programs that the engine needs in the image. A missing program is an error only if nothing can be

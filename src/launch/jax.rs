@@ -11,6 +11,7 @@ use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::network::LOOPBACK;
 use super::plan::{CommandPlan, EndTraits, LaunchPlan, ProcessPlan, ProcessRole};
+use super::ports;
 use super::process;
 use crate::prepare::environment::VariableTable;
 use crate::prepare::environment::registry::Variable;
@@ -40,7 +41,7 @@ pub(super) static JAX: Engine = Engine {
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
     services: Services::None,
-    ports: &[],
+    ports: ports::of_master,
     task_log: None,
     locate: locate_nothing,
     further_profile: nothing_further,

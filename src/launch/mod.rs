@@ -25,6 +25,7 @@ mod mxnet;
 mod network;
 mod per_gpu;
 mod plan;
+mod ports;
 mod process;
 mod ray;
 mod service;
@@ -44,6 +45,7 @@ pub use plan::{
     CAUSE_FILE, CommandPlan, ERROR_FILE, EndMeaning, EndTraits, LaunchPlan, ProcessPlan, ProcessRole, RankStarter,
     ReadySign, Separation, StartAfter, StopTarget, Tagged,
 };
+pub use ports::ListeningPort;
 pub use process::PROCESS;
 pub use ray::{LongSocketFolder, long_socket_folder};
 pub use tensorflow::{TF_CONFIG, tasks_of_cluster};

@@ -7,7 +7,10 @@ use super::engine::{Engine, Flag, PythonModule, Services, locate_nothing, nothin
 use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::plan::{EndMeaning, EndTraits, LaunchPlan, ProcessPlan, ReadySign};
+use super::ports::{self, ListeningPort};
 use super::service::{ServiceName, service};
+use crate::job::Job;
+use crate::job::settings::Settings;
 use crate::prepare::environment::VariableTable;
 use crate::prepare::environment::registry::Variable;
 
@@ -33,7 +36,7 @@ pub(super) static MXNET: Engine = Engine {
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
     services: Services::OfAllHosts,
-    ports: &[PORT],
+    ports: listening_ports,
     task_log: None,
     locate: locate_nothing,
     further_profile: nothing_further,
@@ -46,8 +49,25 @@ const SERVER: ServiceName = ServiceName { name: "mxnet-server", title: "the MXNe
 /// The port of the scheduler, unless the job sets another one.
 const PORT: u16 = 8000;
 
+/// The hyperparameter that sets the port of the scheduler.
+const PORT_PARAMETER: &str = "_ps_port";
+
 /// The program of a scheduler and of a server.
 const SERVE: &str = "import mxnet";
+
+fn listening_ports(job: &Job, _: &Settings) -> Vec<ListeningPort> {
+    if job.nodes().len() == 1 {
+        return Vec::new();
+    }
+    let number = hyperparameter(job, PORT_PARAMETER).map_or(Ok(PORT), |given| given.parse());
+    let port = number.map(|number| ListeningPort { number, setting: Some("the hyperparameter _ps_port") });
+    port.map_or_else(|_| Vec::new(), |port| ports::on_first_host(job, [port]))
+}
+
+fn hyperparameter(job: &Job, name: &str) -> Option<String> {
+    let value = job.hyperparameters.get(name)?.to_py_str();
+    Some(value.to_str().into_owned())
+}
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = input.job;
@@ -65,20 +85,16 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     if nodes.len() == 1 {
         return Ok(plan(vec![input.script_of_host(VariableTable::new())?], variables));
     }
-    let given = |name: &str| {
-        let value = job.hyperparameters.get(name)?.to_py_str();
-        Some(value.to_str().into_owned())
-    };
     let count = nodes.len().to_string();
     let shared = VariableTable::from(
         [
             ("DMLC_PS_ROOT_URI", input.host_address(&job.master())),
             // Hosts on one machine must not look like a single host.
             ("DMLC_NODE_HOST", input.host_address(&job.cluster.current_host)),
-            ("DMLC_PS_ROOT_PORT", given("_ps_port").unwrap_or_else(|| PORT.to_string())),
+            ("DMLC_PS_ROOT_PORT", hyperparameter(job, PORT_PARAMETER).unwrap_or_else(|| PORT.to_string())),
             ("DMLC_NUM_SERVER", count.clone()),
             ("DMLC_NUM_WORKER", count),
-            ("PS_VERBOSE", given("_ps_verbose").unwrap_or_else(|| "0".to_owned())),
+            ("PS_VERBOSE", hyperparameter(job, "_ps_verbose").unwrap_or_else(|| "0".to_owned())),
         ]
         .map(|(name, value)| (name.into(), value.into())),
     );

@@ -2,9 +2,8 @@
 //!
 //! The variables of the container take precedence over all of them.
 
-use std::net::IpAddr;
-
 use super::input::LaunchInput;
+use super::ports;
 use crate::machine::has_efa_rdma;
 use crate::prepare::environment::VariableTable;
 
@@ -77,10 +76,8 @@ impl LaunchInput<'_> {
         if self.job.nodes().len() == 1 { LOOPBACK.to_owned() } else { self.reach(&self.job.master()) }
     }
 
-    /// Returns true if several hosts of the launch are on this machine, as in `footplate local`. Ports that a program
-    /// binds on all addresses must differ in that case.
+    /// Returns true if several hosts of the launch are on this machine; see [`ports::shares_machine`].
     pub(super) fn shares_machine(&self) -> bool {
-        let addresses = &self.settings.host_addresses;
-        self.job.nodes().iter().filter(|host| addresses.get(*host).is_some_and(IpAddr::is_loopback)).count() > 1
+        ports::shares_machine(self.job, self.settings)
     }
 }

@@ -9,6 +9,7 @@ use super::engine::{Engine, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole};
+use super::ports;
 use super::process;
 use crate::prepare::environment::VariableTable;
 use crate::prepare::environment::registry::Variable;
@@ -33,7 +34,7 @@ pub(super) static PER_GPU: Engine = Engine {
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
     services: Services::None,
-    ports: &[],
+    ports: ports::of_master,
     task_log: None,
     locate: locate_nothing,
     further_profile: nothing_further,

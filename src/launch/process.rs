@@ -1,5 +1,6 @@
 //! One process on each host: the script itself, with nothing between footplate and it.
 
+use super::ports;
 use std::path::PathBuf;
 
 use super::engine::{Engine, Services, locate_nothing, nothing_further};
@@ -23,7 +24,7 @@ pub static PROCESS: Engine = Engine {
     needs_all_hosts: false,
     starts_ranks_of_other_hosts: false,
     services: Services::None,
-    ports: &[],
+    ports: ports::none,
     task_log: None,
     locate: locate_nothing,
     further_profile: nothing_further,

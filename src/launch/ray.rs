@@ -4,6 +4,7 @@ use super::engine::{Engine, Profile, PythonModule, Services, locate_nothing};
 use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::plan::{EndTraits, LaunchPlan, ReadySign};
+use super::ports::ListeningPort;
 use super::service::{ServiceName, service, with_port};
 use crate::job::settings::Settings;
 use crate::job::{Job, Variables};
@@ -36,7 +37,7 @@ pub(super) static RAY: Engine = Engine {
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
     services: Services::OfManyHosts,
-    ports: &[PORT],
+    ports: listening_ports,
     task_log: None,
     locate: locate_nothing,
     further_profile,
@@ -85,9 +86,9 @@ const START_TIME: &str = "RAY_raylet_start_wait_time_s";
 const START_SECONDS: &str = "60";
 
 /// Returns the host of the head: the first one of the group in the settings, else the first one of the launch.
-fn head(input: &LaunchInput<'_>) -> Result<String, LaunchError> {
-    let (job, nodes) = (input.job, input.job.nodes());
-    let Some(name) = &input.settings.ray_head_group else { return Ok(job.master()) };
+fn head(job: &Job, settings: &Settings) -> Result<String, LaunchError> {
+    let nodes = job.nodes();
+    let Some(name) = &settings.ray_head_group else { return Ok(job.master()) };
     let groups = &job.cluster.groups;
     let named = groups.iter().find(|group| group.name == *name);
     let found = named.and_then(|group| group.hosts.iter().find(|host| nodes.contains(host)));
@@ -101,9 +102,14 @@ fn head(input: &LaunchInput<'_>) -> Result<String, LaunchError> {
     })
 }
 
+fn listening_ports(job: &Job, settings: &Settings) -> Vec<ListeningPort> {
+    let is_head = head(job, settings).is_ok_and(|head| head == job.cluster.current_host);
+    if is_head { vec![ListeningPort::fixed(PORT)] } else { Vec::new() }
+}
+
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let (job, settings) = (input.job, input.settings);
-    let head = head(input)?;
+    let head = head(job, settings)?;
     let own = &job.cluster.current_host;
     let is_head = *own == head;
     let address = with_port(&input.host_address(&head), PORT);

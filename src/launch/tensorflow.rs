@@ -7,7 +7,10 @@ use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::network::LOOPBACK;
 use super::plan::{EndTraits, LaunchPlan, ProcessPlan, ProcessRole};
+use super::ports::{self, ListeningPort};
 use super::process;
+use crate::job::Job;
+use crate::job::settings::Settings;
 use crate::prepare::environment::registry::Variable;
 
 /// The engine that runs the script as a worker on each host.
@@ -27,7 +30,7 @@ pub(super) static TENSORFLOW: Engine = Engine {
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
     services: Services::None,
-    ports: &[PORT],
+    ports: listening_ports,
     task_log: None,
     locate: locate_nothing,
     further_profile: nothing_further,
@@ -39,6 +42,10 @@ pub const TF_CONFIG: &str = "TF_CONFIG";
 
 /// The port of each worker.
 const PORT: u16 = 8890;
+
+fn listening_ports(job: &Job, settings: &Settings) -> Vec<ListeningPort> {
+    vec![ports::of_each_host(job, settings, PORT, 1)]
+}
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let nodes = input.job.nodes();

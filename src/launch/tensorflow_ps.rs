@@ -8,8 +8,11 @@ use super::engine::{Engine, Flag, PythonModule, Services, locate_nothing, nothin
 use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::plan::{LaunchPlan, ProcessPlan, ReadySign};
+use super::ports::{self, ListeningPort};
 use super::service::{ServiceName, service, with_port};
 use super::tensorflow::TF_CONFIG;
+use crate::job::Job;
+use crate::job::settings::Settings;
 use crate::job::settings::TensorflowCluster;
 use crate::prepare::environment::VariableTable;
 use crate::prepare::environment::registry::Variable;
@@ -34,7 +37,7 @@ pub(super) static TENSORFLOW_PS: Engine = Engine {
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
     services: Services::OfAllHosts,
-    ports: &[PORT, SERVER_PORT],
+    ports: listening_ports,
     task_log: None,
     locate: locate_nothing,
     further_profile: nothing_further,
@@ -49,6 +52,9 @@ const PARAMETER_SERVER: Flag = Flag::shared("parameter_server_enabled", 13);
 const PORT: u16 = 2222;
 const SERVER_PORT: u16 = 2223;
 
+/// The number of ports of a host.
+const PORTS_OF_HOST: u16 = 2;
+
 const SERVER: ServiceName = ServiceName { name: "tf-ps", title: "the TensorFlow parameter server" };
 const WORKER: ServiceName = ServiceName { name: "tf-worker", title: "the TensorFlow worker" };
 
@@ -59,6 +65,11 @@ const SERVE: &str = "import json, os, tensorflow as tf; config = json.loads(os.e
                      task_index=task['index'], protocol='grpc'); print('the server listens', flush=True); server.join()";
 
 const READY: ReadySign = ReadySign::Line { text: "the server listens", times: 1 };
+
+fn listening_ports(job: &Job, settings: &Settings) -> Vec<ListeningPort> {
+    let on_each_host = [PORT, SERVER_PORT].map(|first| ports::of_each_host(job, settings, first, PORTS_OF_HOST));
+    if job.nodes().len() == 1 { Vec::new() } else { on_each_host.into() }
+}
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = input.job;
@@ -81,7 +92,7 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
         return Ok(plan(vec![input.script_of_host(VariableTable::new())?], variables, nodes));
     }
     // A server listens on all addresses, so servers on one machine need different ports.
-    let step = u16::from(input.shares_machine()) * 2;
+    let step = u16::from(input.shares_machine()) * PORTS_OF_HOST;
     let address = |(n, host): (usize, &String), port: u16| {
         let port = port + step * u16::try_from(n).unwrap_or_default();
         with_port(&input.host_address(host), port)

@@ -6,6 +6,9 @@ use super::image::{ImageProbe, Programs};
 use super::input::{Entry, LaunchInput, executable, words};
 use super::plan::ERROR_FILE;
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, Separation, StopTarget};
+use super::ports::{self, ListeningPort};
+use crate::job::Job;
+use crate::job::settings::Settings;
 use crate::prepare::code::EntryKind;
 use crate::prepare::environment::VariableTable;
 
@@ -24,7 +27,7 @@ pub(super) static TORCHRUN: Engine = Engine {
     needs_all_hosts: false,
     starts_ranks_of_other_hosts: false,
     services: Services::None,
-    ports: &[],
+    ports: listening_ports,
     task_log: None,
     locate,
     further_profile: nothing_further,
@@ -51,6 +54,14 @@ fn locate(probe: &dyn ImageProbe) -> Result<Programs, LaunchError> {
         programs.insert(COMPILER, compiler);
     }
     Ok(programs)
+}
+
+/// Returns MASTER_PORT, which torchrun gets on several hosts.
+fn listening_ports(job: &Job, settings: &Settings) -> Vec<ListeningPort> {
+    if job.nodes().len() == 1 {
+        return Vec::new();
+    }
+    ports::of_master_unless(job, settings, &settings.torchrun_arguments, &["--master-port", "--rdzv", "--standalone"])
 }
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {

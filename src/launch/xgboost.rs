@@ -6,7 +6,10 @@ use super::error::LaunchError;
 use super::input::LaunchInput;
 use super::network::LOOPBACK;
 use super::plan::{EndMeaning, LaunchPlan, ProcessPlan, ReadySign};
+use super::ports::{self, ListeningPort};
 use super::service::{ServiceName, service, with_port};
+use crate::job::Job;
+use crate::job::settings::Settings;
 use crate::prepare::environment::VariableTable;
 use crate::prepare::environment::registry::Variable;
 
@@ -35,7 +38,7 @@ pub(super) static XGBOOST: Engine = Engine {
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
     services: Services::OfAllHosts,
-    ports: &[PORT],
+    ports: listening_ports,
     task_log: None,
     locate: locate_nothing,
     further_profile: nothing_further,
@@ -57,6 +60,16 @@ const TRACK: &str = "import sys; from importlib.util import find_spec; find_spec
                      from xgboost.tracker import RabitTracker; address, port, workers = sys.argv[1:4]; \
                      tracker = RabitTracker(n_workers=int(workers), host_ip=address, port=int(port), sortby='task'); \
                      tracker.start(); print('tracker: it listens', flush=True); tracker.wait_for()";
+
+/// Returns the port of the tracker, and that of LightGBM, which has no tracker.
+fn listening_ports(job: &Job, settings: &Settings) -> Vec<ListeningPort> {
+    if job.nodes().len() == 1 {
+        return Vec::new();
+    }
+    let mut listening = ports::on_first_host(job, [ListeningPort::fixed(PORT)]);
+    listening.push(ports::of_each_host(job, settings, MACHINE_PORT, 1));
+    listening
+}
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = input.job;

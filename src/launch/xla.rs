@@ -8,7 +8,10 @@ use super::engine::{Engine, Flag, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
 use super::input::{Entry, LaunchInput, words};
 use super::plan::{LaunchPlan, ProcessPlan, ProcessRole, RankStarter};
+use super::ports::{self, ListeningPort};
 use super::process;
+use crate::job::Job;
+use crate::job::settings::Settings;
 use crate::prepare::code::EntryKind;
 use crate::prepare::environment::registry::Variable;
 
@@ -37,7 +40,7 @@ pub(super) static XLA: Engine = Engine {
     needs_all_hosts: false,
     starts_ranks_of_other_hosts: false,
     services: Services::None,
-    ports: &[],
+    ports: listening_ports,
     task_log: None,
     locate: locate_nothing,
     further_profile: nothing_further,
@@ -52,6 +55,14 @@ const MESH_SERVICE_PORT: u16 = 53957;
 
 /// The engine's name, as used in sentences.
 const IN_WORDS: &str = "PyTorch/XLA";
+
+fn listening_ports(job: &Job, _: &Settings) -> Vec<ListeningPort> {
+    let mut listening = vec![ListeningPort::fixed(WORKER_PORT)];
+    if job.nodes().len() > 1 {
+        listening.extend(ports::on_first_host(job, [ListeningPort::fixed(MESH_SERVICE_PORT)]));
+    }
+    listening
+}
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = input.job;

@@ -301,7 +301,28 @@ fn check_names_a_port_of_a_service_that_another_program_has() {
     };
     assert!(said("ok").is_some_and(|line| line.contains("6379 free for ray")));
     let _taken = std::net::TcpListener::bind((super::hosts::address(1), 6379)).expect("a port");
-    assert!(said("warn").is_some_and(|line| line.contains("another program has port 6379 of this machine")));
+    assert!(said("warn").is_some_and(|line| {
+        line.contains("another program has port 6379 of this machine, which ray needs: end it before the job starts")
+    }));
+}
+
+#[test]
+fn check_names_the_master_port_if_another_program_has_it() {
+    let taken = std::net::TcpListener::bind((super::hosts::address(1), 0)).expect("a port");
+    let port = taken.local_addr().expect("its address").port().to_string();
+    for (launcher, ports) in
+        [("jax", 1), ("deepspeed", 1), ("accelerate", 1), ("per-gpu", 1), ("torchrun", 1), ("process", 0)]
+    {
+        let hosts = Hosts::new(2, "").variable("FOOTPLATE_LAUNCHER", launcher).variable("FOOTPLATE_MASTER_PORT", &port);
+        for (n, expected) in [(0, ports), (1, 0)] {
+            let said = hosts.jobs[n].run(["check"]).stdout();
+            let line = format!(
+                "another program has port {port} of this machine, which {launcher} needs (FOOTPLATE_MASTER_PORT changes \
+                 it): end it before the job starts"
+            );
+            assert_eq!(said.matches(&line).count(), expected, "{launcher} on host {n}: {said}");
+        }
+    }
 }
 
 #[test]
@@ -429,10 +450,10 @@ fn plan_and_check_know_the_services_and_ports_of_every_engine() {
         ("tensorflow", "tensorflow", [&[], &[]], 2, "8890"),
         ("tensorflow-ps", "tensorflow", [&["tf-ps"], &["tf-ps", "tf-worker"]], 1, "2222, 2223"),
         ("mxnet", "mxnet", [&["mxnet-scheduler", "mxnet-server"], &["mxnet-server"]], 2, "8000"),
-        ("jax", "jax", [&[], &[]], 2, ""),
-        ("deepspeed", "deepspeed", [&[], &[]], 2, ""),
-        ("accelerate", "accelerate", [&[], &[]], 2, ""),
-        ("xgboost", "xgboost", [&["xgboost-tracker"], &[]], 2, "9099"),
+        ("jax", "jax", [&[], &[]], 2, "7777"),
+        ("deepspeed", "deepspeed", [&[], &[]], 2, "7777"),
+        ("accelerate", "accelerate", [&[], &[]], 2, "7777"),
+        ("xgboost", "xgboost", [&["xgboost-tracker"], &[]], 2, "9099, 12400"),
     ];
     for (launcher, module, services, script_hosts, ports) in engines {
         let mut hosts = Hosts::new(2, "").variable("FOOTPLATE_LAUNCHER", launcher);

@@ -7,11 +7,14 @@
 
 use super::options::user_options;
 use super::start::{MpirunLaunch, locate, start};
+use crate::job::Job;
 use crate::job::python::Value;
+use crate::job::settings::Settings;
 use crate::launch::engine::{Engine, Flag, Services, nothing_further};
 use crate::launch::error::LaunchError;
 use crate::launch::input::{LaunchInput, words};
 use crate::launch::plan::LaunchPlan;
+use crate::launch::ports::{self, ListeningPort};
 use crate::prepare::environment::VariableTable;
 use crate::prepare::environment::registry::Variable;
 
@@ -35,7 +38,7 @@ pub(in crate::launch) static SMDDP: Engine = Engine {
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: true,
     services: Services::None,
-    ports: &[],
+    ports: listening_ports,
     task_log: None,
     locate,
     further_profile: nothing_further,
@@ -47,6 +50,13 @@ const SERVER_PORT: u16 = 7592;
 
 /// The engine's name, as used in sentences.
 const IN_WORDS: &str = "smdistributed data parallel";
+
+fn listening_ports(job: &Job, _: &Settings) -> Vec<ListeningPort> {
+    if job.nodes().len() == 1 {
+        return Vec::new();
+    }
+    ports::on_first_host(job, [ListeningPort::fixed(SERVER_PORT)])
+}
 
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let job = input.job;

@@ -1,6 +1,7 @@
 //! The plan of mpirun. With several hosts, mpirun on the first host starts the ranks of all hosts, and footplate is
 //! its remote agent instead of ssh (see `cluster::agent`).
 
+use crate::launch::ports;
 use std::net::IpAddr;
 
 use super::model_parallel::{ModelParallel, model_parallel};
@@ -32,7 +33,7 @@ pub(in crate::launch) static MPI: Engine = Engine {
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: true,
     services: Services::None,
-    ports: &[],
+    ports: ports::none,
     task_log: None,
     locate,
     further_profile: nothing_further,

@@ -32,7 +32,7 @@ static FLOCK: Engine = Engine {
     needs_all_hosts: true,
     starts_ranks_of_other_hosts: false,
     services: Services::OfAllHosts,
-    ports: &[],
+    ports: crate::launch::ports::none,
     task_log: None,
     locate,
     further_profile,
