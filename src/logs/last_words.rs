@@ -6,11 +6,23 @@
 
 use std::time::{Duration, Instant};
 
-/// The time without output after which a traceback counts as the last words.
-const SILENCE: Duration = Duration::from_secs(5);
-
 /// The time in which the rest of a traceback is written: the lines of its message, and the output of exit handlers.
 const TELLING: Duration = Duration::from_secs(1);
+
+/// The interval at which the silence after a traceback is reported.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The number of reports. After the last one, the traceback counts as the last words.
+const REPORTS: u32 = 5;
+
+/// The silence after a traceback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// One to four seconds. Only the state of the process can show that it will not go on.
+    Short,
+    /// Five seconds.
+    Long,
+}
 
 /// The first line of a traceback.
 const HEADER: &[u8] = b"Traceback (most recent call last):";
@@ -31,6 +43,8 @@ pub(super) enum TracebackProgress {
         at: Instant,
         /// The time of the last line.
         last: Instant,
+        /// The number of reports about the silence since then.
+        reports: u32,
     },
 }
 
@@ -50,8 +64,10 @@ impl TracebackProgress {
         match self {
             TracebackProgress::Header if is_indented => TracebackProgress::Frames(is_of_module(line)),
             TracebackProgress::Frames(is_whole) if is_indented => TracebackProgress::Frames(is_whole),
-            TracebackProgress::Frames(true) => TracebackProgress::Named { at: now, last: now },
-            TracebackProgress::Named { at, .. } if now - at <= TELLING => TracebackProgress::Named { at, last: now },
+            TracebackProgress::Frames(true) => TracebackProgress::Named { at: now, last: now, reports: 0 },
+            TracebackProgress::Named { at, .. } if now - at <= TELLING => {
+                TracebackProgress::Named { at, last: now, reports: 0 }
+            }
             TracebackProgress::None
             | TracebackProgress::Header
             | TracebackProgress::Frames(_)
@@ -68,10 +84,25 @@ impl TracebackProgress {
         }
     }
 
-    /// Returns the time at which the traceback will count as the last words.
+    /// Returns the silence to report at this time. `None` if no report is due.
+    pub(super) fn report(&mut self, now: Instant) -> Option<Silence> {
+        let TracebackProgress::Named { at, last, .. } = *self else { return None };
+        if self.due().is_none_or(|due| now < due) {
+            return None;
+        }
+        let reports = u32::try_from((now - last).as_secs() / INTERVAL.as_secs()).unwrap_or(REPORTS);
+        if reports < REPORTS {
+            *self = TracebackProgress::Named { at, last, reports };
+            return Some(Silence::Short);
+        }
+        *self = TracebackProgress::None;
+        Some(Silence::Long)
+    }
+
+    /// Returns the time at which the next report is due.
     pub(super) fn due(&self) -> Option<Instant> {
         match self {
-            TracebackProgress::Named { last, .. } => Some(*last + SILENCE),
+            TracebackProgress::Named { last, reports, .. } => Some(*last + INTERVAL * (reports + 1)),
             TracebackProgress::None | TracebackProgress::Header | TracebackProgress::Frames(_) => None,
         }
     }
@@ -86,7 +117,7 @@ fn is_of_module(line: &[u8]) -> bool {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::TracebackProgress;
+    use super::{Silence, TracebackProgress};
 
     const UNCAUGHT: &str = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 7, in <module>\n    \
                             main()\n  File \"/opt/ml/code/train.py\", line 3, in main\n    raise ValueError('bad')\nValueError: bad\n";
@@ -116,7 +147,15 @@ mod tests {
             for (second, text) in texts {
                 words.take(text.as_bytes(), seconds(*second));
             }
+            let short = due.map(|due| seconds(due - 4));
+            assert_eq!(words.due(), short, "{texts:?}");
+            let first = short.unwrap_or(seconds(99));
+            assert_eq!(words.report(first), short.map(|_| Silence::Short));
+            assert_eq!(words.report(first), None);
+            assert_eq!(words.report(first + Duration::from_secs(3)), short.map(|_| Silence::Short));
             assert_eq!(words.due(), due.map(seconds), "{texts:?}");
+            assert_eq!(words.report(seconds(99)), due.map(|_| Silence::Long));
+            assert_eq!(words.report(seconds(99)), None);
         }
     }
 

@@ -33,6 +33,7 @@ mod tape;
 mod timestamp;
 
 pub use label::RankLabel;
+pub use last_words::Silence;
 pub use messages::{Level, clean, init, redactor, set_redactor};
 pub use pulse::Pulses;
 pub use relay::Relay;

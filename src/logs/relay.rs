@@ -361,9 +361,8 @@ impl Thread {
             if let Some(at) = elsewhere {
                 words.wrote_elsewhere(at);
             }
-            if words.due().is_some() {
-                source.last_words = None;
-                (source.tell)(StreamNews::LastWords { id });
+            if let Some(silence) = words.report(now) {
+                (source.tell)(StreamNews::LastWords { id, silence });
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use super::last_words::Silence;
 use super::style::Style;
 use crate::event::{Moment, Process};
 
@@ -37,6 +38,8 @@ pub enum StreamNews {
     LastWords {
         /// The stream.
         id: StreamId,
+        /// The silence so far.
+        silence: Silence,
     },
     /// The stream has ended, and all of it was passed on.
     Ended {
@@ -59,7 +62,7 @@ impl StreamNews {
         match self {
             StreamNews::Began { id, .. }
             | StreamNews::Matched { id }
-            | StreamNews::LastWords { id }
+            | StreamNews::LastWords { id, .. }
             | StreamNews::Ended { id, .. } => *id,
         }
     }

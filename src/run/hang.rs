@@ -15,10 +15,11 @@ use super::{Outcome, Prepared};
 use crate::cluster::{Connection, PeerSender, View};
 use crate::event::{Cause, WatchNote};
 use crate::job::settings::StackChoice;
+use crate::supervise::MainCodeProbe;
 use crate::system::files;
 use crate::watch::flight_recorder;
 use crate::watch::hang::{HangInput, HangWatch, HostPlace, LogRules, WatchPeers};
-use crate::watch::stacks::{Hook, RankProcesses, StackMeans};
+use crate::watch::stacks::{self, Hook, RankProcesses, StackMeans};
 
 /// The variable with the folders in which Python searches for modules.
 const PYTHON_PATH: &str = "PYTHONPATH";
@@ -110,6 +111,7 @@ pub(super) fn begin(live: &mut Live, prepared: &Prepared, code_dir: &Path, hook:
         Ok(watch) => {
             if is_read {
                 live.supervisor.answer_quit();
+                live.supervisor.see_main_code(MainCodeProbe(Box::new(stacks::main_code)));
             }
             live.hang = Some(watch);
         }

@@ -25,6 +25,7 @@ pub mod direct;
 mod group;
 pub mod guard;
 pub mod keeper;
+mod main_code;
 mod outputs;
 mod peers;
 mod receipt;
@@ -40,6 +41,7 @@ mod tree;
 
 pub use companion::{Companion, OutputState};
 pub use group::{Service, ServiceEnd};
+pub use main_code::{MainCode, MainCodeProbe};
 pub use report::{EndReport, PeerRanks, PeerStop, Reports, Stop};
 pub use supervisor::{Interrupted, Supervisor};
 pub use task::{LIMIT_REMEDY, Launching, Readiness, Role, SpawnError, Task};

@@ -19,6 +19,7 @@ use super::companion;
 use super::group::{Action, Group, GroupMember, Input, News, OutputFate, Part, ProcessId, Release, Target};
 use super::guard::Guard;
 use super::keeper::{Keepers, Note};
+use super::main_code::MainCodeProbe;
 use super::outputs::Streams;
 use super::survey;
 use super::task::{Readiness, Role, SpawnError, Started, Task};
@@ -42,6 +43,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) guard: Option<&'a Guard>,
     /// The bond that ties the programs' lives to footplate's.
     pub(super) bond: ParentBond,
+    /// The means to see if the program of a process still runs.
+    pub(super) main_code: &'a MainCodeProbe,
 }
 
 /// The processes of a group.
@@ -161,8 +164,12 @@ impl<'a> Shell<'a> {
                 Ok(())
             }
             StreamNews::Matched { .. } => self.feed(Input::Ready { member: at }),
-            StreamNews::LastWords { .. } if self.processes[at].pid.is_some_and(survey::is_busy) => Ok(()),
-            StreamNews::LastWords { .. } => self.feed(Input::Outlived { member: at }),
+            StreamNews::LastWords { silence, .. } => {
+                let pid = self.processes[at].pid;
+                let is_stuck =
+                    pid.is_none_or(|pid| !survey::is_busy(pid) && self.around.main_code.is_stuck(pid, silence));
+                if is_stuck { self.feed(Input::Outlived { member: at }) } else { Ok(()) }
+            }
             StreamNews::Ended { record, lines, bytes, last_output, .. } => {
                 self.around.events.emit(EventKind::StreamClosed { process, stream, lines, bytes, last_output });
                 let is_read = self.processes[at].streams.end(id, record);

@@ -15,6 +15,7 @@ use super::Reports;
 use super::group::{Input, ProcessId, Release};
 use super::guard::Protection;
 use super::keeper::{Listener, Note};
+use super::main_code::MainCodeProbe;
 use super::peers::{Attention, Peers};
 use super::shell::{Shell, Surroundings};
 use super::signals::{Caught, stop_signal};
@@ -59,6 +60,8 @@ pub struct Supervisor {
     answers_quit: bool,
     /// True if the script has begun, to which SIGHUP and SIGQUIT are passed on.
     has_script: bool,
+    /// The means to see if the program of a process still runs.
+    main_code: MainCodeProbe,
 }
 
 impl Supervisor {
@@ -86,6 +89,7 @@ impl Supervisor {
             protection,
             started: 0,
             gave_up: false,
+            main_code: MainCodeProbe::default(),
             answers_quit: false,
             has_script: false,
         })
@@ -238,6 +242,7 @@ impl Supervisor {
             ends: &self.ends.0,
             guard: self.protection.guard(),
             bond,
+            main_code: &self.main_code,
         };
         let mut shell = Shell::new(tasks, self.started, timing, (self.peers.release, self.peers.allowed), around);
         self.started += tasks.len();
@@ -274,6 +279,11 @@ impl Supervisor {
     /// Treats SIGQUIT as a request for the stacks of the ranks from now on, as the JVM does.
     pub fn answer_quit(&mut self) {
         self.answers_quit = true;
+    }
+
+    /// Sets the means to see if the program of a process that is silent after a traceback still runs.
+    pub fn see_main_code(&mut self, probe: MainCodeProbe) {
+        self.main_code = probe;
     }
 
     /// Returns the times at which programs last wrote something.

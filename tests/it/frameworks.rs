@@ -264,10 +264,30 @@ fn a_traceback_and_no_end_is_a_failure_of_the_rank_that_wrote_it() {
 }
 
 #[test]
+fn a_process_that_waits_in_its_framework_after_a_traceback_is_ended_early() {
+    // If it still runs 4 s after its traceback, it ends in another way.
+    let framework = "import atexit, os, threading\n\
+                     def late():\n    print('late', flush=True)\n    os._exit(7)\n\
+                     @atexit.register\n\
+                     def clean_up():\n    late_timer = threading.Timer(4, late)\n    late_timer.daemon = True\n    \
+                     late_timer.start()\n    lock = threading.Lock()\n    lock.acquire()\n    lock.acquire()\n";
+    let job = Job::python("import jax\nraise ValueError('row 17 is rotten')\n");
+    let job = job.file("code/site-packages/jax/__init__.py", framework).variable("FOOTPLATE_LAUNCHER", "jax");
+    let packages = job.path("code/site-packages").display().to_string();
+    let ended = job.variable("PYTHONPATH", &packages).train();
+    let ended = ended.failed(1, "ValueError: row 17 is rotten\nat train.py:2\n");
+    assert!(!ended.stdout().contains("late"), "{ended:#?}");
+}
+
+#[test]
 fn an_exception_that_was_caught_is_no_end() {
-    for rest in ["time.sleep(7)", "until = time.time() + 7\nwhile time.time() < until: sum(range(1000))"] {
+    for rest in [
+        "time.sleep(7)",
+        "until = time.time() + 7\nwhile time.time() < until: sum(range(1000))",
+        "lock = threading.Lock()\nlock.acquire()\nlock.acquire(timeout=7)",
+    ] {
         let script = format!(
-            "import time, traceback\n\
+            "import threading, time, traceback\n\
              try: raise ValueError('survived')\n\
              except ValueError: traceback.print_exc()\n{rest}\nprint('done')\n"
         );

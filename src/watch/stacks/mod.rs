@@ -11,6 +11,7 @@ mod faulthandler;
 pub mod groups;
 mod kernel_view;
 mod loader;
+mod main_code;
 mod process;
 mod python;
 mod rank;
@@ -20,6 +21,7 @@ pub mod text;
 pub use call::StackCall;
 pub use collect::StackMeans;
 pub use faulthandler::Hook;
+pub use main_code::main_code;
 pub use rank::RankStacks;
 pub use rank_processes::RankProcesses;
 
