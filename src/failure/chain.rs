@@ -52,8 +52,12 @@ pub(super) fn details(chain: &[Raised], code_dir: &Path) -> Vec<CauseDetail> {
             said.push(raised.headline());
             let own = Some(&raised.frames).filter(|frames| place::any_own(frames, code_dir));
             let own = own.and_then(|frames| place::deepest(frames.iter(), code_dir));
-            let at =
-                own.filter(|own| shown.as_ref().is_some_and(|shown| shown != own && label == DetailLabel::CausedBy));
+            let is_placed = |shown: &SourcePlace| match label {
+                DetailLabel::CausedBy => true,
+                // The exception of another program was raised outside of the code folder.
+                _ => label == DetailLabel::PassedOnAs && shown.path.starts_with('/'),
+            };
+            let at = own.filter(|own| shown.as_ref().is_some_and(|shown| shown != own && is_placed(shown)));
             let text = at.map_or(text.clone(), |at| format!("{text} (at {at})"));
             details.push(CauseDetail { label: Some(label), text });
         }

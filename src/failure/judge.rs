@@ -14,6 +14,7 @@ use super::launcher::{self, RankReport};
 use super::lines::{Log, LogText, Writer};
 use super::other;
 use super::place;
+use super::plain;
 use super::read::{self, Origin, Traceback};
 use super::runtime::{self, ErrorLine};
 use super::select::{self, covered};
@@ -135,6 +136,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
             .or_else(|| self.notice(|end| other::last_line(&self.stderr, end, &self.covered).is_none()))
             .or_else(|| self.last_words(survived))
             .or_else(|| last_resort().map(raised))
+            .or_else(|| plain::account(&self.stdout, self.report.as_ref(), code))
             .unwrap_or_else(|| Account::of_silent_exit(code))
     }
 
@@ -375,8 +377,10 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         let printed =
             || printed().map(|line| Account { headline: line.headline, place: line.place, ..Account::default() });
         let last = || other::last_words(&self.stderr, 0, &skipped).map(|line| self.account_of(line));
-        let first =
-            said.or_else(printed).or_else(last).unwrap_or_else(|| Account::of_silent_exit(report.ending.exit_code()));
+        let code = report.ending.exit_code();
+        let plain = || plain::account(&self.stdout, Some(report), code).map(|found| Account { end: None, ..found });
+        let silent = || Account::of_silent_exit(code);
+        let first = said.or_else(printed).or_else(last).or_else(plain).unwrap_or_else(silent);
         let writer = Writer { rank: report.rank, local_rank: report.local_rank, ..self.stderr.writers[writer].clone() };
         let then = CauseDetail { label: Some(DetailLabel::Then), text: account.headline };
         Account { details: vec![then], end: None, writer, ..first }

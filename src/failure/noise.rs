@@ -63,7 +63,7 @@ static ADVICE: LazyLock<Regex> = LazyLock::new(|| {
         r"^\[notice\]|^huggingface/tokenizers: |^To disable this warning|^\s+- (?:Avoid using `tokenizers|Explicitly set the env)|",
         r"^npm (?:notice|(?:ERR!|error) A complete log)|^Debug (?:log|info)|^A complete log of this run|^Press any key|^Shutting down|",
         r"^BEGIN failed--compilation aborted|^==\d+==(?:ABORTING| )|^==\d+==$|^=========(?: |$)|^make(?:\[\d+\])?: (?:Entering|Leaving) directory|^Script (?:started|done)\b|^SUMMARY: \w+Sanitizer|^Please (?:report|file|include)|",
-        r"^Sentry is attempting to send|^Waiting up to \d+ seconds$|^Press Ctrl-|^Pass --help|^\s+available (?:values|commands|groups|indices): |",
+        r"^Sentry is attempting to send|^  [A-Z][a-z][\w .'-]+: {2,}(?:[0-9a-f]{2} ?)+$|^Error Message Summary:$|^Waiting up to \d+ seconds$|^Press Ctrl-|^Pass --help|^\s+available (?:values|commands|groups|indices): |",
         r"^\s*[~^]+ <--- HERE$|^npm (?:ERR!|error) +(?:To see a list of scripts|npm run)\b|",
         r"^\S+ \S+ INFO (?:exited|gave up|spawned|success|stopped|reaped): \S+ |",
         r"^[\d.]+user [\d.]+system |^\d+inputs\+\d+outputs |^(?:real|user|sys)\s+(?:\d+m)?[\d.]+s?$|^info Visit https://yarnpkg|",
@@ -268,6 +268,7 @@ mod tests {
             "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace",
             "Node.js v20.20.2",
             "Execution halted",
+            "  Right alloca redzone:    cb",
         ] {
             assert!(is_noise(line), "{line}");
         }

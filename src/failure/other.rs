@@ -7,6 +7,7 @@ use regex::Regex;
 
 use crate::event::SourcePlace;
 
+use super::figures;
 use super::lines::Log;
 use super::noise::{self, RecordLevel};
 use super::read;
@@ -46,7 +47,7 @@ static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
         r"^compilation terminated|^abort(?:ed|ing)[.!]*$|previous errors?\b|^fatal: could not read from remote repository|^traceback |see (?:above|the log)|",
         r"^(?:error|failed): line \d+|^(?:an )?(?:error|failed|failure)(?:(?:[ ,:]| in| on| at| near)+ \S+)?[ ,:]+(?:(?:in|on|at|near) )?line:? \d+[^:]{0,40}$|^(?:job|task|step|script|command|training|process)\b.{0,40} (?:failed|aborted)[.!]?$|",
         r"^\S+: child returned status|^execution of \S+ aborted due to|^error: execution of an external program failed|^error: (?:could not create the java|a fatal exception has occurred)|",
-        r"^worker failed to boot|\bthere were (?:failed|errors)|^(?:error: )?resolutionimpossible: |^in \S+ line \d+, exit \d+$|^\s*\d+ failed tests?$|^(?:error|fatal): .*\bfilter\b.* failed$|^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror|",
+        r"^worker failed to boot|^(?:error|fatal): (?:see|refer to|for more) |\bthere were (?:failed|errors)|^(?:error: )?resolutionimpossible: |^in \S+ line \d+, exit \d+$|^\s*\d+ failed tests?$|^(?:error|fatal): .*\bfilter\b.* failed$|^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror|",
         r"^pdsh@\S+: \S+: ssh exited with|^slurmstepd: error: \*\*\* \S+ \S+ on \S+ cancelled at \S+ \*\*\*$",
     ))
 });
@@ -80,7 +81,8 @@ static COMPILER: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Lines that only introduce the error in the next line.
-static INTRODUCTION: LazyLock<Regex> = LazyLock::new(|| pattern(r":$|^Error merging override "));
+static INTRODUCTION: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r":$|^Error merging override |^ERROR: THESE PACKAGES DO NOT MATCH THE HASHES"));
 
 /// The place at the end of a message of Perl, PHP or Fortran.
 static PLACE: LazyLock<Regex> = LazyLock::new(|| {
@@ -164,7 +166,8 @@ pub(super) fn before_summary<'l>(log: &'l Log, end: usize, skipped: &[bool]) -> 
 /// statement, and it does not count.
 pub(super) fn last_error(log: &Log, from: usize, skipped: &[bool]) -> Option<ErrorLine> {
     const NEAR: usize = 4;
-    if let Some(found) = runtime::panic(log, from).or_else(|| runtime::exception(log, from)) {
+    let of_runtime = || runtime::panic(log, from).or_else(|| runtime::exception(log, from));
+    if let Some(found) = of_runtime().or_else(|| of_managed_python(log, from, skipped)) {
         return Some(found);
     }
     let lines = meaningful(log, from, skipped).take(SEARCHED_LINES).enumerate();
@@ -223,6 +226,17 @@ pub(super) fn last_error(log: &Log, from: usize, skipped: &[bool]) -> Option<Err
     Some(introduced(log, before.unwrap_or(line), skipped))
 }
 
+/// Returns pip's error about a Python that belongs to the distribution. Paragraphs of advice follow it.
+fn of_managed_python(log: &Log, from: usize, skipped: &[bool]) -> Option<ErrorLine> {
+    /// The maximum number of lines of the advice.
+    const ADVICE: usize = 24;
+    const ERROR: &str = "error: externally-managed-environment";
+    let is_end = |at: &usize| log.text(*at).starts_with("hint: See PEP 668");
+    let line = meaningful(log, from, skipped).next().filter(is_end)?;
+    meaningful(log, from, skipped).take(ADVICE).find(|&at| log.text(at) == ERROR)?;
+    Some(ErrorLine { headline: format!("{ERROR}: pip may not install into this Python"), place: None, line })
+}
+
 /// Returns the first line after the errors that the program survived: it then reported its progress, and ended with
 /// other words. Returns 0 if there are none.
 fn end_of_survived(log: &Log, from: usize, skipped: &[bool]) -> usize {
@@ -253,7 +267,19 @@ fn introduced(log: &Log, line: usize, skipped: &[bool]) -> ErrorLine {
         let text = noise::message(log.text(at).trim()).to_owned();
         return ErrorLine { headline: text, place: None, line };
     }
+    if introduction.is_none()
+        && let Some(above) = line.checked_sub(1).filter(|_| is_item(&line)).map(|at| log.text(at))
+        && is_unfinished(above)
+    {
+        return ErrorLine { headline: format!("{above} {}", log.text(line).trim()), place: None, line };
+    }
     joined(log, error_line_at(log, introduction.unwrap_or(line)), skipped)
+}
+
+/// Returns true if a line states an error and the sentence goes on in the next line.
+fn is_unfinished(line: &str) -> bool {
+    let is_open = line.ends_with(|c: char| c.is_alphanumeric() || c == ',');
+    is_open && wrapper::is_message_after_name(line) && has_words_of_error(line) && noise::level(line).is_none()
 }
 
 /// Returns the first of the compiler's errors that end with the error in `line`. The other errors may be its
@@ -271,7 +297,9 @@ fn joined(log: &Log, found: ErrorLine, skipped: &[bool]) -> ErrorLine {
     let next = found.line + 1;
     let is_apart = log.lines.get(next).is_some_and(|line| line.text.is_empty()) && is_list(next + 1);
     let next = next + usize::from(is_apart);
-    let is_more = |text: &str| !text.is_empty() && !noise::is_new_output(text) && noise::level(text).is_none();
+    let is_more = |text: &str| {
+        text.contains(char::is_alphanumeric) && !noise::is_new_output(text) && noise::level(text).is_none()
+    };
     let follows = log.lines.get(next).is_some_and(|line| is_more(&line.text))
         && log.lines[next].writer == log.lines[found.line].writer
         && !skipped.get(next).copied().unwrap_or(false);
@@ -381,7 +409,7 @@ pub(super) fn last_words(log: &Log, from: usize, skipped: &[bool]) -> Option<Err
         line = before;
     }
     let text = log.text(line);
-    let is_told = noise::level(text) != Some(RecordLevel::Harmless) && !is_summary(line);
+    let is_told = noise::level(text) != Some(RecordLevel::Harmless) && !is_summary(line) && !figures::is_figures(text);
     is_told.then(|| introduced(log, line, skipped))
 }
 
@@ -396,6 +424,13 @@ pub(super) fn ends_with_another_error(log: &Log, from: usize, skipped: &[bool], 
     let (message, known) = (noise::message(line).to_lowercase(), known.to_lowercase());
     let own = own_words(&message);
     own.len() >= WORDS && !own.iter().any(|word| known.contains(word))
+}
+
+/// Returns true if the last meaningful line, from `from` on, states something, and neither figures nor only the end.
+pub(super) fn ends_with_own_words(log: &Log, from: usize, skipped: &[bool]) -> bool {
+    let Some(line) = last_line(log, from, skipped).map(|at| log.text(at)) else { return false };
+    let is_own = noise::level(line) != Some(RecordLevel::Harmless) && !figures::is_figures(line);
+    is_own && own_words(&noise::message(line).to_lowercase()).len() >= WORDS
 }
 
 /// The maximum number of records at the end that only state that the program ends.
@@ -426,6 +461,19 @@ fn states_something(line: &str) -> bool {
     });
     let is_plain = !line.starts_with([' ', '\t']) && noise::level(line).is_none() && !is_summary(line);
     is_plain && !ADVISES.is_match(line) && own_words(&line.to_lowercase()).len() >= WORDS
+}
+
+/// Returns the index of the last line that does not only state that the program ends: `Exiting now.`
+pub(super) fn last_but_farewell(log: &Log, skipped: &[bool]) -> Option<usize> {
+    const MAX_WORDS: usize = 4;
+    let is_farewell = |at: &usize| {
+        let text = log.text(*at).to_lowercase();
+        let is_end = ["exit", "abort", "stop", "quit", "terminat", "giving up"].iter().any(|stem| text.contains(stem));
+        is_end && text.split_whitespace().count() <= MAX_WORDS && own_words(&text).is_empty()
+    };
+    let mut lines = meaningful(log, 0, skipped).peekable();
+    let last = *lines.peek()?;
+    Some(lines.take(MAX_FAREWELLS).find(|at| !is_farewell(at)).unwrap_or(last))
 }
 
 /// Returns the index of the last line, from `from` on, that is neither noise nor skipped.

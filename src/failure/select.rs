@@ -3,6 +3,7 @@
 use crate::event;
 use std::path::Path;
 
+use super::figures;
 use super::launcher::RankReport;
 use super::lines::Log;
 use super::noise;
@@ -62,7 +63,10 @@ pub(super) fn best<'t>(
         }
         match writers.by_ref().map(|writer| other::count(log, from, covered, writer)).sum() {
             0..=LINES_AFTER_UNCERTAIN => true,
-            after => certain && (after <= LINES_AFTER || !has_gone_on(log, found, covered)),
+            after if certain && after <= LINES_AFTER => {
+                report.is_some() || log.writers.len() > 1 || !has_ended_otherwise(log, found, covered)
+            }
+            _ => certain && !has_gone_on(log, found, covered),
         }
     };
     let mut of_writers: Vec<&Traceback> = Vec::new();
@@ -119,6 +123,13 @@ fn has_gone_on(log: &Log, found: &Traceback, covered: &[bool]) -> bool {
     let skipped: Vec<bool> =
         (0..log.lines.len()).map(|at| covered[at] || log.lines[at].writer != found.writer).collect();
     other::last_error(log, from, &skipped).is_some()
+}
+
+/// Returns true if the program made progress after a traceback, and then ended with words of its own.
+fn has_ended_otherwise(log: &Log, found: &Traceback, covered: &[bool]) -> bool {
+    let from = found.lines.end() + 1;
+    let steps = log.lines_of(found.writer, from).iter().filter(|&&at| figures::is_figures(log.text(at))).count();
+    steps >= noise::STEPS && other::ends_with_own_words(log, from, covered)
 }
 
 /// Returns the last traceback of another thread or of a child process. It is the best evidence if the main thread left

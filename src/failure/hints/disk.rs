@@ -78,7 +78,7 @@ pub(super) fn full(facts: &HintFacts<'_>) -> Option<String> {
         || facts.mentions(SHARED).is_some()
         || facts.mentions(&["_multiprocessing.SemLock("]).is_some();
     (claims_none && !has_other_reason && facts.evidence.full.is_empty()).then(|| {
-        "a file system was full, though none is now; write less, or give the job a larger volume (volume_size)"
-            .to_owned()
+        // Only the job's own file systems are looked at, and this one may be another.
+        "a file system was full; write less, or give the job a larger volume (volume_size)".to_owned()
     })
 }

@@ -45,8 +45,16 @@ pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     if is_of_xla && facts.logged("Can't find libdevice directory").is_some() {
         return Some(NO_LIBDEVICE.to_owned());
     }
+    // JAX logs that there is a GPU, which its build cannot use.
+    let is_of_jax = facts.claims(&["Unknown backend: "]).is_some();
+    if is_of_jax && facts.mentions(&["CUDA-enabled jaxlib is not installed"]).is_some() {
+        return Some(NO_CUDA.to_owned());
+    }
     facts.advice(ROWS)
 }
+
+const NO_CUDA: &str = "the installed build of the package has no CUDA; install its CUDA build (image or requirements.txt), or set the \
+                       script to run on the CPU";
 
 const NO_LIBDEVICE: &str = "XLA does not find CUDA's libdevice; set XLA_FLAGS=--xla_gpu_cuda_data_dir= to the CUDA folder, or \
                             use an image with the CUDA toolkit (devel)";
@@ -76,8 +84,7 @@ const ROWS: &[HintRow] = &[
             "jaxlib is not built with CUDA",
             "Distributed package doesn't have NCCL built in",
         ],
-        hint: "the installed build of the package has no CUDA; install its CUDA build (image or requirements.txt), or set the \
-               script to run on the CPU",
+        hint: NO_CUDA,
     },
     HintRow {
         wordings: &[

@@ -20,6 +20,8 @@ const FULL: &[&str] = &[
     "Cuda failure 'out of memory'",
     "Cuda failure 2 'out of memory'",
     "cudaMalloc failed: out of memory",
+    "cudaMalloc retry failed: out of memory",
+    "Out of memory error on GPU ",
     "out_of_memory: CUDA error",
     "[CUDA] out of memory",
     "Failed to allocate memory on GPU",

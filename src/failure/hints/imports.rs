@@ -6,6 +6,7 @@ use regex::Regex;
 
 use super::HintFacts;
 use super::facts::HintRow;
+use super::removed;
 use crate::failure::pattern::pattern;
 
 /// Modules whose package has another name than the module.
@@ -208,13 +209,23 @@ pub(super) fn missing_module(facts: &HintFacts<'_>) -> Option<String> {
              development files"
         ));
     }
+    if let Some(hint) = removed::advice(module) {
+        return Some(hint);
+    }
     if let Some((_, advice)) = ELSEWHERE.iter().find(|(name, _)| *name == top) {
         return Some(format!("{module} is not installed; {advice}"));
     }
     if module != top {
         let (parent, name) = module.rsplit_once('.')?;
         // Python found the parent package. Otherwise the error would name the parent package.
-        let cloud = (parent == "google.cloud" || module == "google.cloud").then(|| module.replace(['.', '_'], "-"));
+        if module == "google.cloud" {
+            return Some(
+                "google.cloud is not installed; add the client library of the service that the script uses (google-cloud-storage, \
+                 google-cloud-bigquery, …) to requirements.txt"
+                    .to_owned(),
+            );
+        }
+        let cloud = (parent == "google.cloud").then(|| module.replace(['.', '_'], "-"));
         return Some(match cloud {
             Some(package) => format!("{module} is not installed; add {package} to requirements.txt beside the script"),
             None if OWN.contains(&top) => format!(

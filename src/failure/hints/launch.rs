@@ -78,9 +78,10 @@ pub(super) fn missing_variable(facts: &HintFacts<'_>) -> Option<String> {
 
 /// Returns the hint for a variable of the user that is not set.
 pub(super) fn unset_variable(facts: &HintFacts<'_>) -> Option<String> {
-    let name = facts.between("KeyError: '", "'")?;
+    let of_shell = of_shell(facts);
+    let name = of_shell.or_else(|| facts.between("KeyError: '", "'"))?;
     let is_name = name.len() > 2 && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
-    let is_environ = is_of_environment(facts);
+    let is_environ = of_shell.is_some() || is_of_environment(facts);
     let is_of_launcher = LAUNCHERS.iter().any(|launcher| launcher.variables.contains(&name));
     (is_name && is_environ && !is_of_launcher && !name.starts_with("SM_") && !name.starts_with(OF_SLURM)).then(|| {
         format!("the variable {name} is not set in the container; set it in the job's environment (environment={{'{name}': …}}), or give it a default")
@@ -91,16 +92,18 @@ pub(super) fn unset_variable(facts: &HintFacts<'_>) -> Option<String> {
 pub(super) fn unset<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
     let key =
         || facts.claimed().strip_prefix("KeyError: '").and_then(|rest| rest.split_once('\'')).map(|(name, _)| name);
-    let shell = || {
-        let before = ["unbound variable", "parameter not set", "parameter null or not set"];
-        let text = before.iter().find_map(|end| facts.claimed().split_once(&format!(": {end}")[..]))?.0;
-        text.rsplit([' ', ':']).next()
-    };
     key()
         .or_else(|| facts.between("environment variable ", " expected, but not set"))
         .or_else(|| facts.between("Environment variable ", " expected, but not set"))
         .or_else(|| facts.between("KeyError: b'", "'"))
-        .or_else(shell)
+        .or_else(|| of_shell(facts))
+}
+
+/// Returns the variable that was not set, as reported by a shell.
+fn of_shell<'f>(facts: &'f HintFacts<'_>) -> Option<&'f str> {
+    let ends = [": unbound variable", ": parameter not set", ": parameter null or not set"];
+    let text = ends.iter().find_map(|end| facts.claimed().split_once(end))?.0;
+    text.rsplit([' ', ':']).next()
 }
 
 /// Returns the hint for an error whose wording states the reason.
@@ -114,6 +117,11 @@ const ROWS: &[HintRow] = &[
             "An attempt has been made to start a new process before the current process has finished its bootstrapping phase",
         ],
         hint: "worker processes import the script again (spawn); put what it runs below `if __name__ == \"__main__\":`",
+    },
+    HintRow {
+        wordings: &["There are not enough slots available in the system"],
+        hint: "mpirun was asked for more processes than its hosts have slots; ask for fewer, name more slots (--host algo-1:8), or \
+               pass --oversubscribe",
     },
     HintRow {
         wordings: &["Default process group has not been initialized"],

@@ -5,7 +5,7 @@ use super::facts::HintRow;
 
 /// Returns the hint for a failed installer that footplate ran, from the installer's error message.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
-    facts.advice(&[NOT_FOUND, CONFLICT]).or_else(|| facts.advice(ROWS))
+    facts.advice(&[NOT_FOUND, CONFLICT, OTHER_HASH, NO_HASH, MANAGED]).or_else(|| facts.advice(ROWS))
 }
 
 /// Returns the hint for a failed installer that the script itself ran. Only wordings that no other program uses count.
@@ -19,7 +19,7 @@ pub(super) fn advice_for_script(facts: &HintFacts<'_>) -> Option<String> {
         "UnsatisfiableError",
     ];
     let is_own = facts.exception().is_none() || facts.claims(&by_installer).is_some();
-    facts.advice(&[NOT_FOUND, CONFLICT]).filter(|_| is_own)
+    facts.advice(&[NOT_FOUND, CONFLICT, OTHER_HASH, NO_HASH, MANAGED]).filter(|_| is_own)
 }
 
 const NOT_FOUND: HintRow = HintRow {
@@ -54,6 +54,24 @@ const CONFLICT: HintRow = HintRow {
            versions that agree",
 };
 
+const OTHER_HASH: HintRow = HintRow {
+    wordings: &["is not the expected one: expected", "Hash mismatch for", "DO NOT MATCH THE HASHES"],
+    hint: "the package differs from its hash in the requirements; make the hashes anew (pip-compile --generate-hashes), or \
+           pin the version that they belong to",
+};
+
+const NO_HASH: HintRow = HintRow {
+    wordings: &["--require-hashes mode", "`--require-hashes` mode", "Can't verify hashes for these requirements"],
+    hint: "the installer was told to check hashes, by --require-hashes or by a hash of another requirement; give each one a \
+           version with == and a hash (pip-compile --generate-hashes), or remove the hashes",
+};
+
+const MANAGED: HintRow = HintRow {
+    wordings: &["externally-managed-environment", "externally managed"],
+    hint: "this Python belongs to the distribution; install into a virtual environment and set FOOTPLATE_PYTHON to its \
+           Python, or set PIP_BREAK_SYSTEM_PACKAGES=1",
+};
+
 const ROWS: &[HintRow] = &[
     HintRow {
         wordings: &[
@@ -67,16 +85,6 @@ const ROWS: &[HintRow] = &[
         ],
         hint: "the index did not accept the credentials; correct the user and token in its URL (PIP_INDEX_URL, UV_INDEX_URL, \
                pip.conf), or let footplate log in to CodeArtifact (CA_REPOSITORY_ARN)",
-    },
-    HintRow {
-        wordings: &[
-            "is not the expected one: expected",
-            "Hash mismatch for",
-            "DO NOT MATCH THE HASHES",
-            "--require-hashes mode",
-        ],
-        hint: "the package differs from its hash in the requirements; make the hashes anew (pip-compile --generate-hashes), or \
-               pin the version that they belong to",
     },
     HintRow {
         wordings: &["Requires-Python", "requires a different Python", "does not satisfy Python"],
@@ -110,11 +118,6 @@ const ROWS: &[HintRow] = &[
     HintRow {
         wordings: &["Invalid requirement", "Expected package name", "Couldn't parse requirement"],
         hint: "correct that line of the requirements file",
-    },
-    HintRow {
-        wordings: &["externally-managed-environment", "externally managed"],
-        hint: "this Python belongs to the distribution; install into a virtual environment and set FOOTPLATE_PYTHON to its \
-               Python, or set PIP_BREAK_SYSTEM_PACKAGES=1",
     },
 ];
 

@@ -7,6 +7,7 @@ mod hints;
 mod interpreters;
 mod languages;
 mod mutated;
+mod plain;
 mod prefixes;
 mod printed;
 mod programs;

@@ -1,6 +1,9 @@
 //! Recorded output of shell scripts and of the programs that they start.
 
 use super::forms::{told, told_with};
+use super::{evidence, recorded, text};
+use crate::event::Ending;
+use crate::failure::{Evidence, cause};
 
 #[test]
 fn makes_missing_rule_is_the_error_and_a_recipes_failure_a_summary() {
@@ -47,7 +50,10 @@ fn the_line_before_one_that_only_gives_up_is_told_too() {
 
 #[test]
 fn a_figure_that_is_called_error_tells_of_none() {
-    told("epoch 2 error=0.2 failed: 0\nepoch 3 error=0.1 failed: 0\n", &["epoch 3 error=0.1 failed: 0"]);
+    assert_eq!(
+        recorded(Ending::Exited(1), "epoch 2 error=0.2 failed: 0\nepoch 3 error=0.1 failed: 0\n"),
+        "exit code 1, with no error printed\nlast line: epoch 3 error=0.1 failed: 0\ncommand: python3 train.py"
+    );
     told(
         "the index is stale\nepoch 3 error=0.1\nlater: failed to read the index\nepoch 4 error: 0.1\n",
         &["later: failed to read the index", "last line: epoch 4 error: 0.1"],
@@ -164,5 +170,68 @@ fn what_a_shell_says_about_its_script_and_its_children_is_a_statement() {
     told(
         "run.sh: line 3:    71 Killed                  python3 fit.py\nfit failed\n",
         &["run.sh: line 3: 71 Killed python3 fit.py", "last line: fit failed"],
+    );
+}
+
+#[test]
+fn a_message_that_goes_on_in_an_indented_line_is_told_whole() {
+    told(
+        "  End-of-central-directory signature not found.  Either this file is not\n  a zipfile, or it is one disk of several.\n\
+         unzip:  cannot find zipfile directory in one of rows.zip or\n        rows.zip.zip, and cannot find rows.zip.ZIP, period.\n",
+        &[
+            "unzip: cannot find zipfile directory in one of rows.zip or rows.zip.zip, and cannot find rows.zip.ZIP, period.",
+        ],
+    );
+    told(
+        "reader: cannot open rows.csv.\n   3 rows were read\n",
+        &["reader: cannot open rows.csv.", "last line: 3 rows were read"],
+    );
+}
+
+#[test]
+fn an_error_that_only_refers_to_a_page_is_not_the_headline() {
+    for advice in ["error: see the manual at https://example.com/errors", "error: for more help, ask the platform team"]
+    {
+        let stderr = format!("error: cannot parse fit.yaml: bad indent\n{advice}\n");
+        told(&stderr, &["error: cannot parse fit.yaml: bad indent"]);
+    }
+    told("error: see-saw.csv cannot be read\n", &["error: see-saw.csv cannot be read"]);
+}
+
+#[test]
+fn pips_errors_in_a_script_are_told_above_their_advice() {
+    let managed = "error: externally-managed-environment\n\n× This environment is externally managed\n╰─> To install Python packages system-wide, try apt install\n    \
+                   python3-xyz, where xyz is the package you are trying to\n    install.\n\n    If you wish to install a package that is not of the\n    \
+                   distribution, create a virtual environment using python3 -m venv\n    path/to/venv. Then use path/to/venv/bin/python and\n    \
+                   path/to/venv/bin/pip. Make sure you have python3-full\n    installed.\n\n    If you wish to install an application, it may be easiest to\n    \
+                   use pipx install xyz, which will manage a virtual environment\n    for you. Make sure you have pipx installed.\n\n    \
+                   See /usr/share/doc/python3.11/README.venv for more information.\n\nnote: If you believe this is a mistake, please contact your Python \
+                   installation or OS distribution provider.\nhint: See PEP 668 for the detailed specification.\n";
+    let found = recorded(Ending::Exited(1), managed);
+    assert!(found.starts_with("error: externally-managed-environment: pip may not install into this Python\nexit code 1\nhint: this Python belongs"), "{found}");
+    let printed = Evidence { stdout: managed.as_bytes(), ..evidence(Ending::Exited(1), "") };
+    assert_eq!(text(&cause(&printed)), found);
+    // The script went on after it.
+    let found = recorded(Ending::Exited(1), &format!("{managed}the table has no rows\n"));
+    assert!(found.starts_with("the table has no rows\n"), "{found}");
+    let other_hash = "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions, please update the hashes.\n    \
+                      zz==1.0 from file:///w/zz-1.0.whl (from -r r.txt (line 1)):\n        Expected sha256 00\n             Got        11\n";
+    let found = recorded(Ending::Exited(1), other_hash);
+    let first = found.lines().next().unwrap_or_default();
+    assert!(first.starts_with("ERROR: THESE PACKAGES DO NOT MATCH") && first.contains(" zz==1.0 from "), "{found}");
+    assert!(found.contains("\nhint: the package differs from its hash"), "{found}");
+}
+
+#[test]
+fn the_summary_of_paddles_errors_is_read() {
+    told(
+        "C++ Traceback (most recent call last):\n0   paddle::memory::allocation::AllocateImpl(unsigned long)\n\n----------------------\n\
+         Error Message Summary:\n----------------------\nResourceExhaustedError: \n\nOut of memory error on GPU 0. Cannot allocate 1.2GB memory on GPU 0.\n\n\
+         Please check whether there is any other process using GPU 0.\n",
+        &[
+            "Out of memory error on GPU 0. Cannot allocate 1.2GB memory on GPU 0.",
+            "last line: Please check whether there is any other process using GPU 0.",
+            "hint: the GPU's memory is full; use a smaller batch, gradient checkpointing or mixed precision, or a larger GPU",
+        ],
     );
 }

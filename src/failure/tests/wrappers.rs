@@ -73,6 +73,8 @@ fn mpiruns_last_notice_is_told_by_its_first_sentence() {
         &format!("{rule}\n{notice}\n{rule}\n"),
         &[
             "There are not enough slots available in the system to satisfy the 8 slots that were requested by the application",
+            "hint: mpirun was asked for more processes than its hosts have slots; ask for fewer, name more slots (--host algo-1:8), or \
+             pass --oversubscribe",
         ],
     );
     // The script went on after it.

@@ -126,6 +126,9 @@ fn error_line(lines: &[&str]) -> Option<String> {
     if error.starts_with("THESE PACKAGES DO NOT MATCH THE HASHES") {
         return Some(hashes(after).unwrap_or_else(|| error.to_owned()));
     }
+    if error.contains("--require-hashes mode") || error.starts_with("Can't verify hashes") {
+        return Some(unhashed(error, after));
+    }
     if error.contains("conflicting dependencies") {
         // pip prints the causes to standard output, which may come before this error.
         let causes = lines.iter().skip_while(|line| !line.starts_with("The conflict is caused by")).skip(1);
@@ -179,6 +182,14 @@ fn hashes(after: &[&str]) -> Option<String> {
         "the hash of {} is not the expected one: expected {expected}, got {got}",
         package.trim_end_matches(':')
     ))
+}
+
+/// Returns the error about requirements whose hashes cannot be checked, with the requirements, which are listed below it.
+fn unhashed(error: &str, after: &[&str]) -> String {
+    let listed = after.iter().take_while(|line| line.starts_with(' ')).map(|line| line.trim());
+    let names: Vec<&str> = listed.filter_map(|line| line.split([' ', '(']).next()).collect();
+    let reason = error.split(". Here is a list of ").next().unwrap_or(error).trim_end_matches([':', '.', ' ']);
+    if names.is_empty() { reason.to_owned() } else { format!("{reason}: {}", names.join(", ")) }
 }
 
 /// Returns true if the output of a build is that of another pip, which has its own form.

@@ -243,3 +243,13 @@ fn one_cause_of_an_error_of_cuda_has_one_hint() {
     let rmm = "MemoryError: std::bad_alloc: out_of_memory: CUDA error at: /opt/include/rmm/cuda_memory_resource.hpp:70: cudaErrorMemoryAllocation out of memory";
     assert!(raised(rmm).len() == 1 && raised(rmm)[0].starts_with("the GPU's memory is full"));
 }
+
+#[test]
+fn a_gpu_that_jaxs_build_cannot_use_is_not_said_to_be_absent() {
+    let raised =
+        "RuntimeError: Unknown backend: 'gpu' requested, but no platforms that are instances of gpu are present.";
+    let log = "WARNING:jax._src.xla_bridge:An NVIDIA GPU may be present on this machine, but a CUDA-enabled jaxlib is not installed. Falling back to cpu.\n";
+    let hints = of(Ending::Exited(1), &format!("{log}{}", raising(raised)));
+    assert!(hints[0].starts_with("the installed build of the package has no CUDA"), "{hints:#?}");
+    assert_hints(&[(raised, "this process sees no GPU")]);
+}

@@ -71,10 +71,7 @@ fn shared_memory_is_named_for_bus_errors_and_data_loaders() {
 fn full_disks_are_named() {
     let stderr = "Traceback (most recent call last):\n  File \"train.py\", line 3, in f\n    x\nOSError: [Errno 28] No space left on device: '/opt/ml/model/a'\n";
     let mut evidence = evidence(Ending::Exited(1), stderr);
-    assert_eq!(
-        hints(&evidence),
-        ["a file system was full, though none is now; write less, or give the job a larger volume (volume_size)"]
-    );
+    assert_eq!(hints(&evidence), ["a file system was full; write less, or give the job a larger volume (volume_size)"]);
     let what = Full::Space { free_bytes: 4096, total_bytes: 30 * GIB };
     evidence.full = vec![FullDisk { path: "/opt/ml/model".into(), what }];
     assert_eq!(

@@ -21,7 +21,7 @@ fn a_missing_module_is_named_by_the_package_to_install() {
     assert!(of(Ending::Exited(1), runs_module)[0].starts_with("add deepspeed to requirements.txt"));
     assert!(
         raised("ModuleNotFoundError: No module named 'google.cloud'")[0]
-            .starts_with("google.cloud is not installed; add google-cloud to")
+            .contains("add the client library of the service that the script uses (google-cloud-storage")
     );
     assert!(raised("ModuleNotFoundError: No module named 'apex'")[0].contains("github.com/NVIDIA/apex"));
     assert!(raised("ModuleNotFoundError: No module named '_lzma'")[0].contains("built without liblzma"));
@@ -130,4 +130,17 @@ fn a_missing_name_is_blamed_on_the_version_or_on_the_users_file() {
             "RuntimeError: Failed to import transformers.models.x because of the following error (look up to see its traceback):\nNo module named 'flash_attn'",
         );
     assert!(of(Ending::Exited(1), &wrapped)[0].starts_with("add flash-attn to requirements.txt"));
+}
+
+#[test]
+fn a_module_that_python_no_longer_has_is_not_to_be_installed() {
+    assert_hints(&[
+        (
+            "ModuleNotFoundError: No module named 'imp'",
+            "Python 3.12 removed the module imp; use an image with an older Python",
+        ),
+        ("ModuleNotFoundError: No module named 'audioop'", "Python 3.13 removed the module audioop"),
+        ("ModuleNotFoundError: No module named 'urllib2'", "which Python 3 calls urllib.request; change the import"),
+        ("ModuleNotFoundError: No module named 'impyla'", "add impyla to requirements.txt"),
+    ]);
 }

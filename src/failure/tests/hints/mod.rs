@@ -157,6 +157,14 @@ fn a_failed_installer_gets_the_hint_for_its_complaint() {
         ("Package 'zz' requires a different Python: 3.8.10 not in '>=3.9'", "not for the image's Python version"),
         ("the hash of zz==1 is not the expected one: expected sha256:00, got 11", "make the hashes anew"),
         (
+            "Hashes are required in --require-hashes mode, but they are missing from some requirements: zz==1",
+            "told to check hashes",
+        ),
+        (
+            "In `--require-hashes` mode, all requirements must have a hash, but none were provided for: zz==1",
+            "told to check hashes",
+        ),
+        (
             "401 Error, Credentials not correct for https://index.example.com/simple/zz/",
             "did not accept the credentials",
         ),

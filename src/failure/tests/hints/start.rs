@@ -1,6 +1,6 @@
 //! Hints about scripts that were started in another way than they expect.
 
-use super::{assert_hints, assert_no_hint, evidence, hints, raising};
+use super::{assert_hints, assert_no_hint, evidence, hints, of, raising};
 use crate::event::Ending;
 use crate::failure::JobEvidence;
 
@@ -55,6 +55,13 @@ fn a_variable_that_nobody_set_is_to_be_set_in_the_job() {
     );
     // The key belongs to another dictionary.
     assert_no_hint(&["KeyError: 'HF_TOKEN'"]);
+    let shell = |line: &str| of(Ending::Exited(1), &format!("run.sh: line 4: {line}\n"));
+    for line in ["BUCKET: unbound variable", "BUCKET: parameter null or not set"] {
+        let hint = "the variable BUCKET is not set in the container; set it in the job's environment (environment={'BUCKET': …}), or give it a default";
+        assert_eq!(shell(line), [hint], "{line}");
+    }
+    // A variable of the script itself.
+    assert_eq!(shell("bucket: unbound variable"), [""; 0]);
 }
 
 #[test]

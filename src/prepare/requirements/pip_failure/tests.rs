@@ -139,6 +139,20 @@ fn a_wrong_hash_is_reported_with_both_hashes() {
 }
 
 #[test]
+fn requirements_without_a_hash_or_a_version_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let local = local();
+    let reason = |text: &str| reason("venv", folder.path(), text, &local.each_ref().map(String::as_str));
+    let missing = reason("--require-hashes\nalpha==1.0\n");
+    assert_eq!(
+        missing,
+        "Hashes are required in --require-hashes mode, but they are missing from some requirements: alpha==1.0"
+    );
+    let unpinned = reason("--require-hashes\nalpha>=1.0\n");
+    assert!(unpinned.ends_with("must have their versions pinned with ==. These do not: alpha>=1.0"), "{unpinned}");
+}
+
+#[test]
 fn a_failed_build_is_reported_with_its_own_error() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("bad")).unwrap();
