@@ -14,13 +14,12 @@ use super::launcher::{self, RankReport};
 use super::lines::{Log, LogText, Writer};
 use super::other;
 use super::place;
-use super::plain;
 use super::read::{self, Origin, Traceback};
 use super::runtime::{self, ErrorLine};
 use super::select::{self, covered};
 use super::text::one_line;
 use super::weight::{Judgement, Weight};
-use super::{afterwards, behind, chain, dynamic, nccl, noise, signal, signs};
+use super::{afterwards, behind, chain, dynamic, nccl, noise, plain, signal, signs};
 
 /// The evidence, with all data that several steps of the judgement derive from it.
 struct ParsedEvidence<'e, 'r> {
@@ -378,7 +377,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
             || printed().map(|line| Account { headline: line.headline, place: line.place, ..Account::default() });
         let last = || other::last_words(&self.stderr, 0, &skipped).map(|line| self.account_of(line));
         let code = report.ending.exit_code();
-        let plain = || plain::account(&self.stdout, Some(report), code).map(|found| Account { end: None, ..found });
+        let plain = || plain::account(&self.stdout, Some(report), code);
         let silent = || Account::of_silent_exit(code);
         let first = said.or_else(printed).or_else(last).or_else(plain).unwrap_or_else(silent);
         let writer = Writer { rank: report.rank, local_rank: report.local_rank, ..self.stderr.writers[writer].clone() };

@@ -24,6 +24,7 @@ mod account;
 mod afterwards;
 mod behind;
 mod chain;
+mod columns;
 mod dask;
 mod disk;
 mod dynamic;

@@ -7,10 +7,10 @@ use regex::Regex;
 
 use crate::event::SourcePlace;
 
+use super::columns;
 use super::figures;
 use super::lines::Log;
 use super::noise::{self, RecordLevel};
-use super::read;
 use super::runtime::{self, ErrorLine, place_of};
 use super::words::{has_words_of_error, is_demand};
 use super::wrapper;
@@ -66,13 +66,6 @@ const OF_ENDS: &str = "
     reason run script see shut skip status step stop task terminat the this trac train unable unexpected
     unhandled was
 ";
-
-/// A record of Rich's logger.
-static COLUMNS: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"^(?P<before>(?:\[[^\]]*\])?\s+(?:ERROR|CRITICAL|FATAL|EXCEPTION)\s+)(?P<message>\S.*?)\s{2,}(?P<path>\S+\.py):(?P<line>\d+)$",
-    )
-});
 
 /// The place of an error that a compiler found, before its message: `fit.c:4:11: error: `, `fit.cu(9): error: `. Rust
 /// prints the place below the message.
@@ -312,7 +305,7 @@ fn joined(log: &Log, found: ErrorLine, skipped: &[bool]) -> ErrorLine {
 /// Returns a line in the form in which it is shown: without a progress bar, the fields of a record, and the place at
 /// its end.
 fn error_line_at(log: &Log, line: usize) -> ErrorLine {
-    if let Some(found) = in_columns(log, line).or_else(|| in_box(log, line)) {
+    if let Some(found) = columns::in_columns(log, line).or_else(|| columns::in_box(log, line)) {
         return found;
     }
     let text = noise::message(noise::without_progress(log.text(line)).trim()).trim_start_matches("# ");
@@ -344,42 +337,6 @@ fn logged_at(record: &str, message: &str) -> Option<SourcePlace> {
         LazyLock::new(|| pattern(r"(?:^|[\s\[(|{])(?P<path>[\w./-]*\w\.(?:py|go)):(?P<line>\d+)(?:[\s\])|:}]|$)"));
     let fields = record.strip_suffix(message)?;
     FIELD.captures(fields).map(|found| place_of(&found))
-}
-
-/// Returns the title and the words of the box that contains a line.
-fn in_box(log: &Log, line: usize) -> Option<ErrorLine> {
-    const MAX_LINES: usize = 40;
-    if !log.text(line).trim_start().starts_with(['│', '┃']) {
-        return None;
-    }
-    let edge = (line.saturating_sub(MAX_LINES)..line).rev().find(|&at| read::title(log.text(at)).is_some())?;
-    let lines: Vec<&str> = log.lines[edge..].iter().take(2 * MAX_LINES).map(|line| line.text.as_str()).collect();
-    let (words, count) = read::content(&lines)?;
-    let title = read::title(lines[0]).filter(|title| !title.is_empty()).map(|title| format!("{title}: "));
-    // The line may be below a box instead of in it.
-    (edge + count > line).then(|| ErrorLine {
-        headline: title.unwrap_or_default() + &words,
-        place: None,
-        line: edge + count - 1,
-    })
-}
-
-/// Returns the message of a record that Rich prints in columns: time, level, message over several lines, and place.
-fn in_columns(log: &Log, line: usize) -> Option<ErrorLine> {
-    const MAX_LINES: usize = 10;
-    let found = COLUMNS.captures(log.text(line))?;
-    let column = found["before"].len();
-    let mut words = vec![found["message"].trim().to_owned()];
-    let mut last = line;
-    for (at, next) in log.lines.iter().enumerate().skip(line + 1).take(MAX_LINES) {
-        let Some((before, text)) = next.text.split_at_checked(column) else { break };
-        if !before.trim().is_empty() || !text.starts_with(|c: char| c.is_alphanumeric() || c.is_ascii_punctuation()) {
-            break;
-        }
-        words.push(text.trim().to_owned());
-        last = at;
-    }
-    Some(ErrorLine { headline: words.join(" "), place: Some(place_of(&found)), line: last })
 }
 
 /// Returns true if a line only summarizes the lines before it: `make: *** [Makefile:3: fit] Error 1`. A line that names

@@ -26,7 +26,7 @@ pub(super) fn account(stdout: &Log, report: Option<&RankReport>, code: i32) -> O
         return None;
     }
     let headline = format!("{}; last words of its output: {}", Ending::Exited(code), noise::message(words));
-    Some(Account { headline, writer: stdout.writer(line).clone(), end: Some(0), ..Account::default() })
+    Some(Account { headline, writer: stdout.writer(line).clone(), ..Account::default() })
 }
 
 /// Returns true if a line consists of words of a language: it is neither a table, a structure nor a list of figures.
