@@ -97,8 +97,8 @@ fn parts(cause: &Cause, redactor: &Redactor) -> Vec<TextPart> {
     parts
 }
 
-/// Returns the first line of the text for a log, without secrets. It states what happened, and its length is not
-/// limited.
+/// Returns the first line of the text for a log, without secrets. It states what happened, in at most [`MAX_FIELD`]
+/// characters.
 pub fn headline(cause: &Cause, redactor: &Redactor) -> String {
     clean_headline(cause, redactor).0
 }
@@ -114,12 +114,11 @@ pub fn redacted(cause: &Cause, redactor: &Redactor) -> Cause {
         line: place.line,
         function: place.function.as_deref().map(ends),
     };
-    let is_divided = continuation(cause).is_some();
-    let (headline, rest) = if is_divided { clean_headline(cause, redactor) } else { (ends(&cause.headline), None) };
-    let rest = rest.map(|text| CauseDetail { label: None, text: shortened(&text, MAX_FIELD, Keep::Ends) });
-    let others = cause.details.iter().skip(usize::from(is_divided)).map(detail);
+    let (headline, rest) = clean_headline(cause, redactor);
+    let rest = rest.map(|text| CauseDetail { label: None, text });
+    let others = cause.details.iter().skip(usize::from(continuation(cause).is_some())).map(detail);
     Cause {
-        headline: shortened(&headline, MAX_FIELD, Keep::Ends),
+        headline,
         details: rest.into_iter().chain(others).take(MAX_DETAILS).collect(),
         place: cause.place.as_ref().map(place),
         thread: cause.thread.as_deref().map(ends),
@@ -181,32 +180,31 @@ fn continuation(cause: &Cause) -> Option<&str> {
     cause.details.first().filter(|detail| detail.label.is_none()).map(|detail| detail.text.as_str())
 }
 
-/// Returns the headline and its continuation without secrets, each on one line. They are cleaned together, because a
-/// secret may be spread over both. In that case, the returned headline contains both texts.
+/// Returns the headline and its continuation in the form of [`field`]. They are cleaned together, because a secret may be
+/// spread over both. In that case, the returned headline contains both texts.
 fn clean_headline(cause: &Cause, redactor: &Redactor) -> (String, Option<String>) {
-    let Some(rest) = continuation(cause) else { return (clean(&cause.headline, redactor), None) };
+    let ends = |text: &str| cleaned_field(text, redactor, Keep::Ends);
+    let Some(rest) = continuation(cause) else { return (ends(&redactor.clean(&cause.headline)), None) };
     let breaks = |text: &str| text.matches('\n').count();
     let whole = format!("{}\n{rest}", cause.headline);
     let cleaned = redactor.clean(&whole);
     let end = cleaned.match_indices('\n').nth(breaks(&cause.headline)).map(|(at, _)| at);
     match end.filter(|_| breaks(&cleaned) == breaks(&whole)) {
-        Some(end) => (clean(&cleaned[..end], redactor), Some(clean(&cleaned[end + 1..], redactor))),
-        None => (clean(&whole, redactor), None),
+        Some(end) => (ends(&cleaned[..end]), Some(ends(&cleaned[end + 1..]))),
+        None => (ends(&cleaned), None),
     }
 }
 
-/// Returns a text in the form of [`clean`], with a bounded length. A long text is cleaned only once as a whole, because
-/// cleaning takes time.
+/// Returns the text without secrets and control characters, on one line of at most [`MAX_FIELD`] characters.
 fn field(text: &str, redactor: &Redactor, keep: Keep) -> String {
-    let line = one_line(&redactor.clean(text));
-    let line = shortened(&line, 2 * MAX_FIELD, keep);
-    shortened(&visible(&redactor.clean(&line)), MAX_FIELD, keep)
+    cleaned_field(&redactor.clean(text), redactor, keep)
 }
 
-/// Returns the text without secrets and control characters, on one line. It is cleaned before the lines are joined,
-/// because a secret may span lines, and again in the form in which it is shown.
-fn clean(text: &str, redactor: &Redactor) -> String {
-    visible(&redactor.clean(&one_line(&redactor.clean(text)))).into_owned()
+/// Returns a text without secrets in the form of [`field`]. It is cleaned again in the form in which it is shown, because a
+/// secret may span lines. A long text is cleaned only once as a whole, because cleaning takes time.
+fn cleaned_field(cleaned: &str, redactor: &Redactor, keep: Keep) -> String {
+    let line = shortened(&one_line(cleaned), 2 * MAX_FIELD, keep);
+    shortened(&visible(&redactor.clean(&line)), MAX_FIELD, keep)
 }
 
 #[cfg(test)]
