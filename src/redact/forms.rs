@@ -417,10 +417,12 @@ impl SecretScanner<'_> {
     fn is_alone(&self, start: usize) -> bool {
         let blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
         let indentation = self.bytes[..start].iter().rev().take(MAX_NAME).take_while(blank).count();
+        if start != indentation && self.bytes[start - indentation - 1] != b'\n' {
+            return false;
+        }
         let words = self.bytes[start..].iter().take(2 * MAX_NAME).take_while(|byte| **byte != b'\n').count();
         let line = &self.text[start..self.text.floor_char_boundary(start + words)];
-        (start == indentation || self.bytes[start - indentation - 1] == b'\n')
-            && line.split_ascii_whitespace().count() == 2
+        line.split_ascii_whitespace().count() == 2
     }
 }
 
@@ -431,7 +433,7 @@ fn is_before_value(byte: u8) -> bool {
 
 /// Returns true for a word that a secret can follow after only a blank: `password hunter2`, `hub_token x9y8`.
 fn is_before_blanks(word: &str) -> bool {
-    word.trim_end_matches('.').contains(['_', '.'])
+    word.trim_end_matches('.').contains(['_', '.']) && word.contains(|c: char| c.is_ascii_alphabetic())
         || ["password", "passwd", "passphrase"].iter().any(|name| word.eq_ignore_ascii_case(name))
 }
 
