@@ -44,6 +44,13 @@ enum Standing {
     Lost,
 }
 
+impl Standing {
+    /// Returns true for a connected host whose ranks have not ended.
+    fn is_at_work(self) -> bool {
+        matches!(self, Standing::Present | Standing::Ready)
+    }
+}
+
 /// An action for the leader's loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaderAction {
@@ -409,7 +416,7 @@ impl HostTable {
     /// Decides if no host is left whose account could change the verdict. The job is then over, too, unless all hosts
     /// start their ranks again.
     fn settled(&mut self, now: Instant) -> Vec<LeaderAction> {
-        if self.hosts.values().any(|standing| matches!(standing, Standing::Present | Standing::Ready)) {
+        if self.hosts.values().any(|standing| standing.is_at_work()) {
             return Vec::new();
         }
         match self.restart(now) {

@@ -4,6 +4,7 @@
 //! the task ran.
 
 use std::collections::VecDeque;
+use std::str::Chars;
 
 /// The end of the first line of a record.
 const HEADER: &str = "Compute Failed";
@@ -142,36 +143,28 @@ fn unquoted(literal: &str) -> Option<String> {
         if char == quote {
             return None;
         }
-        if char != '\\' {
-            text.push(char);
-            continue;
-        }
-        let digits = match chars.next()? {
-            'n' => {
-                text.push('\n');
-                continue;
-            }
-            'r' => {
-                text.push('\r');
-                continue;
-            }
-            't' => {
-                text.push('\t');
-                continue;
-            }
-            'x' => 2,
-            'u' => 4,
-            'U' => 8,
-            other => {
-                text.push(other);
-                continue;
-            }
+        let written = match char {
+            '\\' => match chars.next()? {
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                'x' => character(&mut chars, 2)?,
+                'u' => character(&mut chars, 4)?,
+                'U' => character(&mut chars, 8)?,
+                other => other,
+            },
+            other => other,
         };
-        let code: String = chars.by_ref().take(digits).collect();
-        let code = Some(code).filter(|code| code.len() == digits)?;
-        text.push(u32::from_str_radix(&code, 16).ok().and_then(char::from_u32)?);
+        text.push(written);
     }
     Some(text)
+}
+
+/// Takes the digits of a hexadecimal code, and returns its character.
+fn character(chars: &mut Chars<'_>, digits: usize) -> Option<char> {
+    let code: String = chars.take(digits).collect();
+    let code = Some(code).filter(|code| code.len() == digits)?;
+    u32::from_str_radix(&code, 16).ok().and_then(char::from_u32)
 }
 
 #[cfg(test)]

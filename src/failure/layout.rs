@@ -183,8 +183,8 @@ fn continuation(cause: &Cause) -> Option<&str> {
 /// Returns the headline and its continuation in the form of [`field`]. They are cleaned together, because a secret may be
 /// spread over both. In that case, the returned headline contains both texts.
 fn clean_headline(cause: &Cause, redactor: &Redactor) -> (String, Option<String>) {
+    let Some(rest) = continuation(cause) else { return (field(&cause.headline, redactor, Keep::Ends), None) };
     let ends = |text: &str| cleaned_field(text, redactor, Keep::Ends);
-    let Some(rest) = continuation(cause) else { return (ends(&redactor.clean(&cause.headline)), None) };
     let breaks = |text: &str| text.matches('\n').count();
     let whole = format!("{}\n{rest}", cause.headline);
     let cleaned = redactor.clean(&whole);

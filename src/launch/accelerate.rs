@@ -5,9 +5,6 @@
 //! ranks. footplate sets those, because each host needs its own number, and a file that is baked into an image cannot
 //! contain it.
 
-use super::ports::{self, ListeningPort};
-use crate::job::Job;
-use crate::job::settings::Settings;
 use std::path::PathBuf;
 
 use super::engine::{Engine, PythonModule, Services, nothing_further};
@@ -15,6 +12,9 @@ use super::error::LaunchError;
 use super::image::{ImageProbe, Programs};
 use super::input::{Entry, LaunchInput, executable, path_bytes, words};
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, Separation, StopTarget};
+use super::ports::{self, ListeningPort};
+use crate::job::Job;
+use crate::job::settings::Settings;
 use crate::prepare::code::EntryKind;
 use crate::prepare::environment::VariableTable;
 

@@ -5,9 +5,6 @@
 //! only once a second. The launcher is used only if the user gives it arguments. Neither way needs ssh or pdsh. The
 //! contract is that of `deepspeed.launcher.launch` (DeepSpeed 0.19).
 
-use super::ports::{self, ListeningPort};
-use crate::job::Job;
-use crate::job::settings::Settings;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 
@@ -17,7 +14,10 @@ use super::error::LaunchError;
 use super::input::{Entry, LaunchInput, executable, path_bytes, words};
 use super::per_gpu::variables_of_rank;
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, StopTarget};
+use super::ports::{self, ListeningPort};
 use super::process;
+use crate::job::Job;
+use crate::job::settings::Settings;
 use crate::prepare::code::EntryKind;
 use crate::prepare::environment::VariableTable;
 use crate::prepare::environment::registry::Variable;

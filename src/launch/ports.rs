@@ -48,11 +48,16 @@ pub(super) fn on_first_host<const N: usize>(job: &Job, ports: [ListeningPort; N]
     if is_first { ports.into() } else { Vec::new() }
 }
 
-/// Returns this host's port of a program that listens on all addresses of each host. If the hosts of the launch are on
-/// one machine, the port of each is `step` higher than that of the host before.
+/// Returns this host's port of a program that listens on all addresses of each host.
 pub(super) fn of_each_host(job: &Job, settings: &Settings, first: u16, step: u16) -> ListeningPort {
-    let before = if shares_machine(job, settings) { u16::try_from(job.node_rank()).unwrap_or_default() } else { 0 };
-    ListeningPort::fixed(first + step * before)
+    ListeningPort::fixed(number(shares_machine(job, settings), job.node_rank(), first, step))
+}
+
+/// Returns the port of a program that listens on all addresses of the host with this rank. If the hosts of the launch share a
+/// machine, the port of each is `step` higher than that of the host before.
+pub(super) fn number(shares_machine: bool, node_rank: usize, first: u16, step: u16) -> u16 {
+    let before = if shares_machine { u16::try_from(node_rank).unwrap_or_default() } else { 0 };
+    first.saturating_add(step.saturating_mul(before))
 }
 
 /// Returns true if several hosts of the launch are on this machine, as in `footplate local`. Ports that a program

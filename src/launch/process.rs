@@ -1,12 +1,12 @@
 //! One process on each host: the script itself, with nothing between footplate and it.
 
-use super::ports;
 use std::path::PathBuf;
 
 use super::engine::{Engine, Services, locate_nothing, nothing_further};
 use super::error::LaunchError;
 use super::input::{Entry, LaunchInput, executable, path_bytes, words};
 use super::plan::{CommandPlan, LaunchPlan, ProcessPlan, ProcessRole};
+use super::ports;
 use crate::prepare::code::{EntryKind, Runner, SHELL};
 use crate::prepare::environment::VariableTable;
 

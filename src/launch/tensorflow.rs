@@ -50,11 +50,10 @@ fn listening_ports(job: &Job, settings: &Settings) -> Vec<ListeningPort> {
 fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let nodes = input.job.nodes();
     let node_rank = input.job.node_rank();
-    // A worker listens on all addresses, so workers on one machine need different ports.
-    let step = usize::from(input.shares_machine());
+    let shares_machine = input.shares_machine();
     let address = |(n, host): (usize, &String)| {
         let host = if nodes.len() == 1 { LOOPBACK.to_owned() } else { input.reach(host) };
-        format!("{host}:{}", usize::from(PORT) + step * n)
+        format!("{host}:{}", ports::number(shares_machine, n, PORT, 1))
     };
     let workers: Vec<String> = nodes.iter().enumerate().map(address).collect();
     let config = serde_json::json!({

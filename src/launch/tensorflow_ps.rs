@@ -12,8 +12,7 @@ use super::ports::{self, ListeningPort};
 use super::service::{ServiceName, service, with_port};
 use super::tensorflow::TF_CONFIG;
 use crate::job::Job;
-use crate::job::settings::Settings;
-use crate::job::settings::TensorflowCluster;
+use crate::job::settings::{Settings, TensorflowCluster};
 use crate::prepare::environment::VariableTable;
 use crate::prepare::environment::registry::Variable;
 
@@ -91,11 +90,9 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     if nodes.len() == 1 {
         return Ok(plan(vec![input.script_of_host(VariableTable::new())?], variables, nodes));
     }
-    // A server listens on all addresses, so servers on one machine need different ports.
-    let step = u16::from(input.shares_machine()) * PORTS_OF_HOST;
+    let shares_machine = input.shares_machine();
     let address = |(n, host): (usize, &String), port: u16| {
-        let port = port + step * u16::try_from(n).unwrap_or_default();
-        with_port(&input.host_address(host), port)
+        with_port(&input.host_address(host), ports::number(shares_machine, n, port, PORTS_OF_HOST))
     };
     let addresses = |port: u16| nodes.iter().enumerate().map(move |node| address(node, port));
     let first = if layout == TensorflowCluster::Toolkit { "master" } else { "chief" };

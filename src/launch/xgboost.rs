@@ -78,12 +78,10 @@ fn plan(input: &LaunchInput<'_>) -> Result<LaunchPlan, LaunchError> {
     let address = input.host_address(&job.master());
     // LightGBM identifies its own entry by its port and by the address of an interface. No loopback address except
     // 127.0.0.1 is one of those.
+    let shares_machine = input.shares_machine();
     let machine = |(n, host): (usize, &String)| {
-        if input.shares_machine() {
-            with_port(LOOPBACK, MACHINE_PORT + u16::try_from(n).unwrap_or_default())
-        } else {
-            with_port(&input.host_address(host), MACHINE_PORT)
-        }
+        let address = if shares_machine { LOOPBACK.to_owned() } else { input.host_address(host) };
+        with_port(&address, ports::number(shares_machine, n, MACHINE_PORT, 1))
     };
     let machines: Vec<String> = nodes.iter().enumerate().map(machine).collect();
     let mut variables = input.network_variables_of_script();

@@ -5,7 +5,7 @@ use super::facts::HintRow;
 
 /// Returns the hint for a failed installer that footplate ran, from the installer's error message.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
-    facts.advice(&[NOT_FOUND, CONFLICT, OTHER_HASH, NO_HASH, MANAGED]).or_else(|| facts.advice(ROWS))
+    facts.advice(ROWS_FOR_ANY).or_else(|| facts.advice(ROWS))
 }
 
 /// Returns the hint for a failed installer that the script itself ran. Only wordings that no other program uses count.
@@ -19,8 +19,11 @@ pub(super) fn advice_for_script(facts: &HintFacts<'_>) -> Option<String> {
         "UnsatisfiableError",
     ];
     let is_own = facts.exception().is_none() || facts.claims(&by_installer).is_some();
-    facts.advice(&[NOT_FOUND, CONFLICT, OTHER_HASH, NO_HASH, MANAGED]).filter(|_| is_own)
+    facts.advice(ROWS_FOR_ANY).filter(|_| is_own)
 }
+
+/// The rows whose wordings no other program uses.
+const ROWS_FOR_ANY: &[HintRow] = &[NOT_FOUND, CONFLICT, OTHER_HASH, NO_HASH, MANAGED];
 
 const NOT_FOUND: HintRow = HintRow {
     wordings: &[

@@ -1,7 +1,6 @@
 //! The plan of mpirun. With several hosts, mpirun on the first host starts the ranks of all hosts, and footplate is
 //! its remote agent instead of ssh (see `cluster::agent`).
 
-use crate::launch::ports;
 use std::net::IpAddr;
 
 use super::model_parallel::{ModelParallel, model_parallel};
@@ -15,6 +14,7 @@ use crate::launch::input::{Entry, LaunchInput, words};
 use crate::launch::plan::{
     CommandPlan, LaunchPlan, ProcessPlan, ProcessRole, RankStarter, Separation, StopTarget, Tagged,
 };
+use crate::launch::ports;
 use crate::launch::process;
 use crate::prepare::code::EntryKind;
 use crate::prepare::environment::VariableTable;
