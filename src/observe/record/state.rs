@@ -18,6 +18,9 @@ use crate::observe::metrics::Metrics;
 use crate::observe::resources::Resources;
 use crate::redact::visible_json;
 
+/// The maximum number of failed processes whose output is kept until the cause is known.
+const MAX_OUTPUTS: usize = 8;
+
 /// The maximum length of the evidence of each stream, in bytes.
 const EVIDENCE_SIZE: usize = 8 << 10;
 
@@ -49,8 +52,8 @@ pub(super) struct State {
     stopped: Option<SystemTime>,
     failure: Option<FailurePart>,
     hang: Option<Arc<HangReport>>,
-    /// The evidence of the first process that failed by itself.
-    evidence: Option<(Process, EvidencePart)>,
+    /// The output of the first processes that failed.
+    outputs: Vec<(Process, Arc<Output>)>,
 }
 
 impl State {
@@ -77,7 +80,7 @@ impl State {
             stopped: None,
             failure: None,
             hang: None,
-            evidence: None,
+            outputs: Vec::new(),
         }
     }
 
@@ -155,8 +158,8 @@ impl State {
                     Ending::Signaled(number) => (None, Some(*number)),
                 };
             }
-            EventKind::ProcessFailed { process, output: Some(output), .. } if self.evidence.is_none() => {
-                self.evidence = Some((process.clone(), evidence(output)));
+            EventKind::ProcessFailed { process, output: Some(output), .. } if self.outputs.len() < MAX_OUTPUTS => {
+                self.outputs.push((process.clone(), Arc::clone(output)));
             }
             EventKind::Stopping(reason) if self.stop.is_none() => {
                 self.stop = Some(stop(reason, at));
@@ -251,7 +254,8 @@ impl State {
         });
         self.attempt = next;
         self.processes.clear();
-        (self.stop, self.evidence) = (None, None);
+        self.stop = None;
+        self.outputs.clear();
     }
 
     /// Returns the entry of a process. Adds one if there is none.
@@ -278,15 +282,16 @@ impl State {
     fn failed(&self, cause: &Cause) -> FailurePart {
         let cause = failure::redacted(cause, &logs::redactor());
         let text = failure::text(&cause, &logs::redactor());
-        let is_own =
-            |(process, _): &&(Process, EvidencePart)| cause.rank.is_none_or(|rank| process.rank() == Some(rank));
+        let is_of_cause =
+            |(process, _): &&(Process, Arc<Output>)| cause.rank.is_none_or(|rank| process.rank() == Some(rank));
+        let output = self.outputs.iter().find(is_of_cause).map(|(_, output)| output);
         FailurePart {
             first_line: text.lines().next().unwrap_or_default().to_owned(),
             text,
             rank: cause.rank,
             host: cause.host.clone(),
             exit_code: cause.exit_code(),
-            evidence: self.evidence.as_ref().filter(is_own).map(|(_, evidence)| evidence.clone()).unwrap_or_default(),
+            evidence: output.map(|output| evidence(output)).unwrap_or_default(),
             cause,
         }
     }

@@ -74,6 +74,23 @@ fn a_record_tells_what_ran_and_how_it_failed() {
 }
 
 #[test]
+fn the_evidence_is_that_of_the_cause_whichever_rank_is_read_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Events::new("algo-1");
+    let record = record(&events, folder.path());
+    let (ending, duration) = (Ending::Exited(1), Duration::from_secs(1));
+    for number in [1, 0] {
+        let output = Output { stderr: format!("ValueError: of rank {number}\n").into_bytes(), ..Output::default() };
+        let (process, output) = (Process::Rank(number), Some(Arc::new(output)));
+        events.emit(EventKind::ProcessFailed { process, ending, duration, output });
+    }
+    let cause = Cause { rank: Some(0), ..Cause::new("ValueError: of rank 0", CauseEnding::Process(ending)) };
+    events.emit(EventKind::JobOver { exit_code: 1, cause: Some(Arc::new(cause)) });
+    record.finish();
+    assert_eq!(read(folder.path())["failure"]["evidence"]["stderr"], "ValueError: of rank 0\n");
+}
+
+#[test]
 fn a_stopped_job_is_told_from_a_failed_one() {
     let folder = tempfile::tempdir().unwrap();
     let events = Events::new("algo-1");
