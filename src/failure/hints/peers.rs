@@ -126,6 +126,11 @@ const MEETINGS: &[HintRow] = &[
                (network_interface_name of resourceconfig.json, such as eth0), and allow all traffic within the security group",
     },
     HintRow {
+        wordings: &["gloo/transport/tcp*onnection refused", "ProcessGroupGloo*onnection refused"],
+        hint: "no rank accepts connections at that address: the rank there has ended (its own log says why), or Gloo chose a wrong \
+               interface (set GLOO_SOCKET_IFNAME to the hosts', network_interface_name of resourceconfig.json)",
+    },
+    HintRow {
         wordings: &["EADDRINUSE", "ddress already in use", "[Errno 98]", "address already in use"],
         hint: "the port is in use: by an earlier process that still runs, or by a second launch on this host; use another port \
                (MASTER_PORT), or let footplate launch the ranks once",

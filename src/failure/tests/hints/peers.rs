@@ -60,6 +60,16 @@ fn an_interface_that_gloo_does_not_find_is_to_be_named() {
             "GLOO_SOCKET_IFNAME",
         ),
     ]);
+    assert_hints(&[
+        (
+            "RuntimeError: [../third_party/gloo/gloo/transport/tcp/pair.cc:799] connect [127.0.1.1]:5714: Connection refused",
+            "no rank accepts connections at that address",
+        ),
+        (
+            "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:144] connect [10.0.3.9]:40111: Connection refused",
+            "no rank accepts connections at that address",
+        ),
+    ]);
     assert_no_hint(&["ValueError: Unable to find address for: customer 17", "RuntimeError: the full mesh has 3 holes"]);
 }
 
