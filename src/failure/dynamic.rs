@@ -62,7 +62,7 @@ fn is_in(lines: &[&str], frame: &Frame) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{ScriptText, WITHOUT_FILE};
-    use crate::failure::lines::{Log, LogText};
+    use crate::failure::lines::Log;
     use crate::failure::read;
 
     const SCRIPT: &str = "def outer():\n    def bad(x):\n        if x:\n\n            raise ValueError(x)\n    return bad\n\n\
@@ -75,7 +75,7 @@ mod tests {
             text += &format!("  File \"{WITHOUT_FILE}\", line {line}, in {function}\n");
         }
         text += "ValueError: x\n";
-        let log = Log::from_text(LogText { own: text.as_bytes(), ranks: &[], hosts: &[] });
+        let log = Log::read(text.as_bytes());
         let script = ScriptText { path: "train.py".to_owned(), text: SCRIPT.to_owned() };
         super::named(read::tracebacks(&log), Some(&script))[0]
             .last()

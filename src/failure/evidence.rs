@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::event::Ending;
 use crate::logs::RankLabel;
+use crate::redact::Redactor;
 
 use super::disk::FullDisk;
 use super::dynamic::ScriptText;
@@ -47,6 +48,8 @@ pub struct Evidence<'e> {
     pub script: Option<ScriptText>,
     /// The facts about the job and its container that hints use.
     pub job: JobEvidence,
+    /// The secrets of the job, which are removed from a long line before it is shortened.
+    pub redactor: Redactor,
 }
 
 /// Facts about the job and its container that hints use. Unknown facts are left out.
@@ -103,6 +106,7 @@ impl<'e> Evidence<'e> {
             error_file: None,
             script: None,
             job: JobEvidence::default(),
+            redactor: Redactor::default(),
         }
     }
 }

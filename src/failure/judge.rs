@@ -94,7 +94,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         let hosts: Vec<&str> = evidence.hosts.iter().map(String::as_str).chain(evidence.host.as_deref()).collect();
         let log = |own, of_rank: fn(&RankEvidence<'e>) -> &'e [u8]| {
             let ranks: Vec<_> = evidence.ranks.iter().map(|rank| (&rank.label, of_rank(rank))).collect();
-            Log::from_text(LogText { own, ranks: &ranks, hosts: &hosts })
+            Log::from_text(LogText { own, ranks: &ranks, hosts: &hosts, redactor: &evidence.redactor })
         };
         let stderr = log(evidence.stderr, |rank| rank.stderr);
         let stdout = log(evidence.stdout, |rank| rank.stdout);
@@ -192,7 +192,8 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
 
     /// Explains the failure by torch elastic's error file. If the file contains a traceback, the place is read from it.
     fn error_file(&self, message: &str, traceback: Option<&str>) -> Account {
-        let log = Log::read(traceback.unwrap_or_default().as_bytes());
+        let own = traceback.unwrap_or_default().as_bytes();
+        let log = Log::from_text(LogText { own, ranks: &[], hosts: &[], redactor: &self.evidence.redactor });
         match read::tracebacks(&log).last() {
             Some(found) => self.raised(&log, found, None),
             None => Account { headline: message.to_owned(), source: AccountSource::Exception, ..Account::default() },

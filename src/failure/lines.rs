@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::logs::RankLabel;
+use crate::redact::Redactor;
 
 use super::noise;
 use super::prefix::Prefixes;
@@ -27,9 +28,12 @@ const OWN_BYTES: usize = READ_BYTES / 4;
 /// The maximum number of writers that are distinguished. No job has that many ranks in one text.
 const MAX_WRITERS: usize = 2048;
 
-/// The number of bytes that are kept at each end of a long line. No variable is longer than 128 KiB, so a secret that
-/// begins or ends in the part that is shown is kept as a whole, and can be recognized.
-const END_OF_LINE: usize = 160 << 10;
+/// The number of bytes that are kept at each end of a long line. It is longer than any text that is shown.
+const END_OF_LINE: usize = 16 << 10;
+
+/// The number of bytes at each end of a long line that are searched for secrets before the line is shortened. No variable
+/// is longer than 128 KiB, so a secret that begins or ends in the part that is kept is recognized as a whole.
+const SEARCHED_END: usize = END_OF_LINE + (144 << 10);
 
 /// The maximum number of empty lines in succession that are kept.
 const MAX_EMPTY: usize = 8;
@@ -87,6 +91,8 @@ pub(super) struct LogText<'t> {
     pub(super) ranks: &'t [(&'t RankLabel, &'t [u8])],
     /// The hosts of the job. A prefix with another host was not written by footplate.
     pub(super) hosts: &'t [&'t str],
+    /// The secrets that are removed from a line before it is shortened.
+    pub(super) redactor: &'t Redactor,
 }
 
 /// The lines that have been read, and the index of each writer by its key.
@@ -95,19 +101,21 @@ struct Builder<'h> {
     writers: Vec<Writer>,
     known: HashMap<String, usize>,
     hosts: &'h [&'h str],
+    redactor: &'h Redactor,
 }
 
 impl Log {
     /// Reads a text that contains no separate streams of ranks and no prefixes of footplate.
     pub(super) fn read(bytes: &[u8]) -> Log {
-        Log::from_text(LogText { own: bytes, ranks: &[], hosts: &[] })
+        Log::from_text(LogText { own: bytes, ranks: &[], hosts: &[], redactor: &Redactor::default() })
     }
 
     /// Reads the ends of a stream's texts. The lines of ranks are placed first, because a launcher reports about the
     /// ranks at its end.
     pub(super) fn from_text(text: LogText<'_>) -> Log {
-        let mut builder =
-            Builder { lines: Vec::new(), writers: vec![Writer::default()], known: HashMap::new(), hosts: text.hosts };
+        let LogText { hosts, redactor, .. } = text;
+        let writers = vec![Writer::default()];
+        let mut builder = Builder { lines: Vec::new(), writers, known: HashMap::new(), hosts, redactor };
         let share = READ_BYTES / (text.ranks.len() + 1);
         for (label, bytes) in text.ranks.iter().filter(|(_, bytes)| !bytes.is_empty()) {
             let writer = Writer { host: Some(label.host.clone()), rank: Some(label.rank), ..Writer::default() };
@@ -199,7 +207,8 @@ impl Builder<'_> {
         }
         let writer = self.index(&writer);
         if let Some(lines) = record::readable(text) {
-            self.lines.extend(lines.iter().map(|text| Line { text: clipped(text).into_owned(), writer }));
+            let redactor = self.redactor;
+            self.lines.extend(lines.iter().map(|text| Line { text: clipped(text, redactor), writer }));
             return;
         }
         // A progress bar or the fields of a logger may precede the first line of a traceback.
@@ -207,10 +216,10 @@ impl Builder<'_> {
             && at > 0
             && !belongs_to_traceback(&text[..at])
         {
-            self.lines.push(Line { text: text[..at].trim_end().to_owned(), writer });
+            self.lines.push(Line { text: clipped(text[..at].trim_end(), self.redactor), writer });
             text = &text[at..];
         }
-        self.lines.push(Line { text: clipped(text.trim_end()).into_owned(), writer });
+        self.lines.push(Line { text: clipped(text.trim_end(), self.redactor), writer });
     }
 
     /// Returns true if so many empty lines have been read that one more adds no information.
@@ -245,12 +254,22 @@ impl Builder<'_> {
     }
 }
 
-/// Returns both ends of a line that is longer than any text that is shown. Every pattern is searched for in every line.
-fn clipped(line: &str) -> Cow<'_, str> {
+/// Returns a line, or both ends of a line that is longer than any text that is shown. Every pattern is searched for in every
+/// line. The secrets are removed first, because a part of a secret could not be recognized.
+fn clipped(line: &str, redactor: &Redactor) -> String {
     if line.len() <= 2 * END_OF_LINE {
+        return line.to_owned();
+    }
+    let cleaned = redactor.clean(&ends(line, SEARCHED_END)).into_owned();
+    ends(&cleaned, END_OF_LINE).into_owned()
+}
+
+/// Returns both ends of a line that has more than `length` bytes at each end, with `…` between them.
+fn ends(line: &str, length: usize) -> Cow<'_, str> {
+    if line.len() <= 2 * length {
         return Cow::Borrowed(line);
     }
-    let (head, tail) = (line.floor_char_boundary(END_OF_LINE), line.ceil_char_boundary(line.len() - END_OF_LINE));
+    let (head, tail) = (line.floor_char_boundary(length), line.ceil_char_boundary(line.len() - length));
     Cow::Owned(format!("{}…{}", &line[..head], &line[tail..]))
 }
 
@@ -281,13 +300,14 @@ fn plain(line: &str) -> Cow<'_, str> {
 mod tests {
     use super::{END_OF_LINE, Log, LogText, MAX_EMPTY, OWN_BYTES, READ_BYTES};
     use crate::logs::RankLabel;
+    use crate::redact::Redactor;
 
     fn texts(text: &str) -> Vec<String> {
         Log::read(text.as_bytes()).lines.into_iter().map(|line| line.text).collect()
     }
 
     fn of_hosts<'t>(own: &'t str, hosts: &'t [&'t str]) -> Log {
-        Log::from_text(LogText { own: own.as_bytes(), ranks: &[], hosts })
+        Log::from_text(LogText { own: own.as_bytes(), ranks: &[], hosts, redactor: &Redactor::default() })
     }
 
     /// The lines of a log, each with the index of its writer.
@@ -333,7 +353,7 @@ mod tests {
         let (zero, one) = (RankLabel::new("algo-1", 0), RankLabel::new("algo-1", 1));
         let ranks = [(&zero, &b"a\n\nb"[..]), (&RankLabel::new("algo-1", 2), b""), (&one, b"[rank1]: c\n[rank7]: d\n")];
         let own = b"own\n[algo-1:0] e";
-        let log = Log::from_text(LogText { own, ranks: &ranks, hosts: &["algo-1"] });
+        let log = Log::from_text(LogText { own, ranks: &ranks, hosts: &["algo-1"], redactor: &Redactor::default() });
         assert_eq!(lines(&log), [("a", 1), ("", 1), ("b", 1), ("c", 2), ("d", 3), ("own", 0), ("e", 1)]);
         let ranks: Vec<_> = log.writers.iter().map(|writer| (writer.host.as_deref(), writer.rank)).collect();
         let host = Some("algo-1");
@@ -358,6 +378,25 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_in_a_long_line_is_removed_before_the_line_is_shortened() {
+        let long: String = (0..1700).map(|part| format!("k{part}-")).collect();
+        let redactor = Redactor::new([("API_KEY", long.as_str()), ("HF_TOKEN", "hf_0123456789abcdef")]);
+        let fill = "step 7, ".repeat(8 << 10);
+        for secret in [long.as_str(), "hf_0123456789abcdef", "password=Hk29sKlq81-x"] {
+            for cut in [1, secret.len() / 2, secret.len() - 1] {
+                let (head, tail) = (&fill[..END_OF_LINE - cut], &fill[..END_OF_LINE - cut]);
+                let text = format!("{head} {secret} {fill} {secret} {tail}");
+                let log = LogText { own: text.as_bytes(), ranks: &[], hosts: &[], redactor: &redactor };
+                let line = &Log::from_text(log).lines[0].text;
+                assert!(line.starts_with("step 7, ") && line.len() <= 2 * END_OF_LINE + "…".len(), "{}", line.len());
+                for part in ["k0-k1-k2", "k1697-k1698", "hf_0", "cdef", "Hk29", "q81-x"] {
+                    assert!(!line.contains(part), "{part} of {secret:.20} at {cut}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn of_many_empty_lines_a_few_are_kept() {
         let lines = texts(&format!("a{}b", "\n".repeat(1000)));
         assert_eq!((lines.len(), lines[0].as_str(), lines[MAX_EMPTY + 1].as_str()), (MAX_EMPTY + 2, "a", "b"));
@@ -369,7 +408,7 @@ mod tests {
         const LINE: &str = "a line\n\n";
         let text = LINE.repeat(2 * READ_BYTES / LINE.len()).into_bytes();
         let ranks = vec![(&label, &text[..]); 15];
-        let log = Log::from_text(LogText { own: &text, ranks: &ranks, hosts: &[] });
+        let log = Log::from_text(LogText { own: &text, ranks: &ranks, hosts: &[], redactor: &Redactor::default() });
         let bytes =
             |writer| log.lines_of(writer, 0).iter().filter(|&&at| log.text(at) == "a line").count() * LINE.len();
         assert_eq!([bytes(1), bytes(0)], [15 * READ_BYTES / 16, OWN_BYTES]);

@@ -241,6 +241,7 @@ impl Judge {
         });
         evidence.memory = self.memory.out_of_memory();
         evidence.job = self.job_evidence();
+        evidence.redactor = logs::redactor();
         let temporary = std::env::temp_dir();
         let places = [job.paths.base().to_owned(), job.paths.output(), job.paths.model(), temporary];
         let full = files::within(EVIDENCE_TIME, move || failure::full_disks(&places));

@@ -12,7 +12,7 @@ use crate::cluster::PeerSender;
 use crate::event::{Ending, Event, EventKind, Process, Stream, TaskFailure};
 use crate::failure::{self, Evidence, FailedTasks};
 use crate::launch::TaskLog;
-use crate::logs::{LineSubscriber, Tap, TappedLines};
+use crate::logs::{self, LineSubscriber, Tap, TappedLines};
 use crate::redact::without_private_keys;
 
 /// Begins to read the log of the service that runs the script's tasks. The leader receives the failed tasks when the
@@ -86,6 +86,7 @@ impl TaskReader {
     fn judged(&self, traceback: &str) -> Option<TaskFailure> {
         let stderr = without_private_keys(traceback.as_bytes());
         let mut evidence = Evidence::new(Ending::Exited(1), &stderr, b"", &self.code_dir, String::new());
+        evidence.redactor = logs::redactor();
         if traceback.contains(failure::WITHOUT_FILE) {
             evidence.script = script_text(&self.code_dir, self.program.as_deref());
         }
