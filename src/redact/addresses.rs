@@ -42,8 +42,18 @@ pub(super) fn user_part(text: &str, scheme: Range<usize>) -> Option<Range<usize>
     let start = scheme.end + if text[scheme.end..].starts_with("://") { 3 } else { 5 };
     let ends = |byte: &u8| byte.is_ascii_whitespace() || b"/?#'\"<>`".contains(byte);
     let length = bytes[start..].iter().take_while(|byte| !ends(byte)).count();
-    let user = whole[start..start + length].rfind('@')?;
+    let user = match whole[start..start + length].rfind('@') {
+        Some(user) => user,
+        None => unquoted_user_part(whole, start, length)?,
+    };
     let text = &whole[start..start + user];
+    let after = &whole[start + user + 1..];
+    // The digest of an image, and a container of Azure's storage.
+    let is_storage = whole[..scheme.end].ends_with("abfss") || whole[..scheme.end].ends_with("abfs");
+    let is_storage = is_storage || whole[..scheme.end].ends_with("wasbs") || whole[..scheme.end].ends_with("wasb");
+    if after.starts_with("sha256:") || is_storage {
+        return None;
+    }
     let is_web = whole[scheme.clone()].to_ascii_lowercase().ends_with("http")
         || whole[scheme].to_ascii_lowercase().ends_with("https");
     let is_hidden = match text.split_once(':') {
@@ -52,6 +62,31 @@ pub(super) fn user_part(text: &str, scheme: Range<usize>) -> Option<Range<usize>
         None => !is_harmless(text) && (is_web || looks_random(text)),
     };
     is_hidden.then_some(start..start + user)
+}
+
+/// Returns the length of a user part whose password holds a sign that ends the authority of a URL: `me:x9#y8@host`. Without
+/// it, the authority of `length` bytes would have a port that is no number.
+fn unquoted_user_part(text: &str, start: usize, length: usize) -> Option<usize> {
+    const REACH: usize = 256;
+    let (_, port) = text[start..start + length].split_once(':')?;
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
+    let rest = &text[start..text.floor_char_boundary(start + length + REACH)];
+    let ends = |c: char| c.is_whitespace() || "'\"<>`".contains(c);
+    let user = rest.split(ends).next()?.rfind('@')?;
+    let has_host = rest[user + 1..].starts_with(|c: char| c.is_ascii_alphanumeric());
+    (!is_port && has_host && user > length).then_some(user)
+}
+
+/// Returns the range of the password in an address without a scheme, `user:password@host`, whose user is this word. The
+/// password must look random.
+pub(super) fn password_before_host(text: &str, user: Range<usize>) -> Option<Range<usize>> {
+    const LONGEST: usize = 128;
+    let rest = text[user.end..text.floor_char_boundary(user.end + LONGEST)].strip_prefix(':')?;
+    let password = rest.split(|c: char| c.is_whitespace() || "@/'\"<>`,;(){}=".contains(c)).next()?;
+    let after = rest[password.len()..].strip_prefix('@')?;
+    let is_host = after.starts_with(|c: char| c.is_ascii_alphanumeric()) && !after.starts_with("sha256:");
+    let is_start = !text[..user.start].ends_with(['/', ':', '@']);
+    (is_host && is_start && looks_random(password)).then(|| range_of(text, password))
 }
 
 /// Returns the range of the user part of a percent-encoded URL, `https%3A%2F%2Fuser%3Apassword%40host`, whose scheme ends

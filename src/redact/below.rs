@@ -54,12 +54,14 @@ impl SecretScanner<'_> {
         Some(end)
     }
 
-    /// Returns the start of the value after a tag of YAML: `password: !vault x9y8`.
+    /// Returns the start of the value after a tag or an anchor of YAML: `password: !vault x9y8`, `password: &pw x9y8`.
     pub(super) fn after_tag(&self, start: usize) -> usize {
-        let letters = self.bytes[start.min(self.bytes.len())..].iter().skip(1).take(MAX_NAME);
-        let end = start + 1 + letters.take_while(|byte| byte.is_ascii_lowercase()).count();
-        let is_tag = self.byte(start) == b'!' && end > start + 1 && self.byte(end) == b' ';
-        if is_tag { end + self.blanks(end) } else { start }
+        let rest = &self.bytes[start.min(self.bytes.len())..];
+        let marks =
+            if rest.starts_with(b"!!") { 2 } else { usize::from(rest.starts_with(b"!") || rest.starts_with(b"&")) };
+        let letters = rest.iter().skip(marks).take(MAX_NAME).take_while(|byte| byte.is_ascii_lowercase()).count();
+        let end = start + marks + letters;
+        if marks > 0 && letters > 0 && self.byte(end) == b' ' { end + self.blanks(end) } else { start }
     }
 
     /// Hides the items of a list that begins with the line at the start of `rest`.

@@ -68,7 +68,10 @@ impl SecretScanner<'_> {
             self.random_arguments(name.end);
             return None;
         }
-        let is_login = class.ends_with("Auth") || matches!(class, "SecretStr" | "SecretBytes");
+        let is_login = class.ends_with("Auth")
+            || class.ends_with("KeyCredential")
+            || matches!(class, "ClientSecretCredential" | "Fernet" | "SecretStr" | "SecretBytes")
+            || self.is_setter(name.clone());
         if !is_login || self.byte(name.end) != b'(' || name.end < self.nested_until {
             return None;
         }

@@ -99,12 +99,21 @@ fn is_special(byte: u8) -> bool {
     matches!(byte, b'\\' | b'%' | b'&' | b'\n' | b'\r' | b'\t' | b' ' | 0xE2)
 }
 
-/// Decodes a sequence such as `%2F`, and returns the position after it.
+/// Decodes a sequence such as `%2F`, which may have been encoded again (`%252F`), and returns the position after it.
 fn encoded(out: &mut Decoded, bytes: &[u8], at: usize) -> usize {
-    match hex(bytes, at + 1, 2) {
+    /// The maximum number of times that a text was encoded again.
+    const MOST: usize = 4;
+    let again = (0..MOST).take_while(|times| {
+        let digits = at + 1 + 2 * times;
+        // No program encodes a letter or a digit.
+        let next = hex(bytes, digits + 2, 2).filter(|byte| !(*byte as u8).is_ascii_alphanumeric());
+        bytes[digits..].starts_with(b"25") && next.is_some()
+    });
+    let digits = at + 1 + 2 * again.count();
+    match hex(bytes, digits, 2) {
         Some(byte) => {
-            out.add(at, 3, &[byte as u8]);
-            at + 3
+            out.add(at, digits + 2 - at, &[byte as u8]);
+            digits + 2
         }
         None => {
             out.copy(at, b"%");
@@ -115,26 +124,36 @@ fn encoded(out: &mut Decoded, bytes: &[u8], at: usize) -> usize {
 
 /// Decodes an XML entity, and returns the position after it.
 fn entity(out: &mut Decoded, bytes: &[u8], at: usize) -> usize {
-    let entities: [(&[u8], &[u8]); 8] = [
-        (b"&amp;", b"&"),
-        (b"&lt;", b"<"),
-        (b"&gt;", b">"),
-        (b"&quot;", b"\""),
-        (b"&apos;", b"'"),
-        (b"&#34;", b"\""),
-        (b"&#39;", b"'"),
-        (b"&#x27;", b"'"),
-    ];
-    match entities.iter().find(|(entity, _)| bytes[at..].starts_with(entity)) {
-        Some((entity, character)) => {
-            out.add(at, entity.len(), character);
-            at + entity.len()
+    const NAMES: [(&[u8], &[u8]); 5] =
+        [(b"&amp;", b"&"), (b"&lt;", b"<"), (b"&gt;", b">"), (b"&quot;", b"\""), (b"&apos;", b"'")];
+    if let Some((name, character)) = NAMES.iter().find(|(name, _)| bytes[at..].starts_with(name)) {
+        out.add(at, name.len(), character);
+        return at + name.len();
+    }
+    match numeric_entity(&bytes[at..]) {
+        Some((character, length)) => {
+            out.add(at, length, character.encode_utf8(&mut [0; 4]).as_bytes());
+            at + length
         }
         None => {
             out.copy(at, b"&");
             at + 1
         }
     }
+}
+
+/// Returns the character of an entity such as `&#43;` or `&#x2B;`, and the length of the entity.
+fn numeric_entity(bytes: &[u8]) -> Option<(char, usize)> {
+    const MOST_DIGITS: usize = 7;
+    let rest = bytes.strip_prefix(b"&#")?;
+    let (radix, digits) = match rest.first()? {
+        b'x' | b'X' => (16, &rest[1..]),
+        _ => (10, rest),
+    };
+    let length = digits.iter().take(MOST_DIGITS).take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let number = u32::from_str_radix(std::str::from_utf8(&digits[..length]).ok()?, radix).ok()?;
+    let character = char::from_u32(number).filter(|_| digits.get(length) == Some(&b';'))?;
+    Some((character, bytes.len() - digits.len() + length + 1))
 }
 
 /// Skips blanks, line breaks and the lines of boxes, and decodes escapes after backslashes. Returns the position after

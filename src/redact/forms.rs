@@ -138,7 +138,8 @@ impl SecretScanner<'_> {
             let is_argument = self.bytes[word.start] == b'-' || !self.text[..word.start].ends_with("login ");
             self.program = self.program.filter(|_| is_argument);
         }
-        if let Some(user) = addresses::encoded_user_part(self.text, word.end) {
+        let user = addresses::encoded_user_part(self.text, word.end);
+        if let Some(user) = user.or_else(|| addresses::password_before_host(self.text, word.clone())) {
             let end = user.end;
             self.found.push(user);
             return end;
@@ -193,10 +194,21 @@ impl SecretScanner<'_> {
         if matches!(self.byte(start), b'{' | b'[' | b'(') {
             if kind >= NameKind::Secret && start >= self.nested_until {
                 self.nested(kind, start);
+                self.enclosed(kind, start);
             }
             return word.end;
         }
+        if kind >= NameKind::Secret
+            && let Some(end) = self.in_wrapper(kind, start)
+        {
+            return end;
+        }
         let Some(value) = self.value(start) else { return word.end };
+        // The string that the name begins ends here: `input("Password: ")`.
+        let quote = |at: usize| at.checked_sub(1).map_or(0, |before| self.bytes[before]);
+        if value.is_quoted && quote(word.start) == quote(value.range.start) && self.quote(word.end).is_none() {
+            return word.end;
+        }
         let name = &self.text[word.clone()];
         let program = self.program.filter(|program| program.takes_password(name));
         let holds = program.and_then(|program| program.holds_password(name, &self.text[value.range.clone()]));
@@ -251,6 +263,7 @@ impl SecretScanner<'_> {
                 kind.min(NameKind::Doubtful)
             }
             NameKind::Doubtful if is_in_url => NameKind::Secret,
+            NameKind::Plain if name == "input_value" => self.kind_of_field_above(start),
             NameKind::Plain if name.eq_ignore_ascii_case("key") && (is_in_url || self.is_after_user(start)) => {
                 NameKind::Doubtful
             }
@@ -265,7 +278,9 @@ impl SecretScanner<'_> {
                 NameKind::Doubtful
             }
             // A list of names such as `('token', 'label')`.
-            kind if separator == Separator::Comma && !name.starts_with('-') => kind.min(NameKind::Doubtful),
+            kind if separator == Separator::Comma && !name.starts_with('-') && kind != NameKind::Password => {
+                kind.min(NameKind::Doubtful)
+            }
             kind => kind,
         }
     }
@@ -300,12 +315,15 @@ impl SecretScanner<'_> {
             _ if blanks > 0 && quote.is_some() && is_option && self.quote(after).is_some() => {
                 (Separator::Blanks, after)
             }
+            _ if blanks > 0 && quote.is_none() && !is_option && self.next_cell(at).is_some() => {
+                (Separator::Blanks, self.next_cell(at).unwrap_or(after))
+            }
             _ if blanks > 0 && quote.is_none() && may_stand_before_blanks => (Separator::Blanks, after),
             _ => return None,
         };
         start += self.blanks(start);
         if separator == (Separator::Colon { is_quoted: false }) {
-            start = self.after_tag(start);
+            start = self.after_tag(self.after_type(start));
         }
         // A comma separates only the words of a list, and values there are in quotes.
         let value_quote = self.quote(start + usize::from(is_prefix(self.byte(start))));
@@ -337,6 +355,9 @@ impl SecretScanner<'_> {
             None => None,
         };
         if let Some((depth, open)) = quote {
+            // Three quotes, as Python and TOML have them.
+            let mark = &self.bytes[open - 1..];
+            let open = if depth == 0 && mark.starts_with(&[mark[0]; 3]) { open + 2 } else { open };
             if let Some(end) = self.closing(depth, open) {
                 return (end > open).then_some(FoundValue { range: open..end, is_quoted: true });
             }
@@ -400,6 +421,14 @@ impl SecretScanner<'_> {
         {
             return false;
         }
+        // A sentence or a statement: `the password 'x9y8' was refused`, `WITH PASSWORD 'x9y8'`.
+        if separator == Separator::Blanks
+            && value.is_quoted
+            && text.bytes().any(|byte| byte.is_ascii_digit())
+            && name_kind(self.text[name..value.range.start].trim_end_matches([' ', '"', '\''])) == NameKind::Password
+        {
+            return is_secret(NameKind::Password, text, self.beside);
+        }
         if self.is_certain(name) {
             return is_secret(name_kind(&self.text[name..value.range.start]), text, Pairing::Certainly);
         }
@@ -434,7 +463,9 @@ fn is_before_value(byte: u8) -> bool {
 /// Returns true for a word that a secret can follow after only a blank: `password hunter2`, `hub_token x9y8`.
 fn is_before_blanks(word: &str) -> bool {
     word.trim_end_matches('.').contains(['_', '.']) && word.contains(|c: char| c.is_ascii_alphabetic())
-        || ["password", "passwd", "passphrase"].iter().any(|name| word.eq_ignore_ascii_case(name))
+        || ["password", "passwd", "passphrase", "requirepass", "masterauth", "bindpw"]
+            .iter()
+            .any(|name| word.eq_ignore_ascii_case(name))
 }
 
 /// Returns true for a letter that can precede a string literal in Python.

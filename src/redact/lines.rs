@@ -171,12 +171,12 @@ impl SecretScanner<'_> {
     }
 
     /// Returns true if the value of the name that begins here is a secret even if it is a word: after `machine host login
-    /// user` in a `.netrc` file, and after `--from-literal` of kubectl.
+    /// user` in a `.netrc` file, after `--from-literal` of kubectl, and after `ENV` in a Dockerfile.
     pub(super) fn is_certain(&self, name: usize) -> bool {
         let before = &self.text[self.text.ceil_char_boundary(name.saturating_sub(REACH))..name];
         let line = before.rsplit('\n').next().unwrap_or_default();
         let option = line.trim_end_matches(['"', '\'', '=', ' ']);
-        if option.ends_with("--from-literal") {
+        if option.ends_with("--from-literal") || matches!(option.trim_start(), "ENV" | "setenv") {
             return option.len() < line.len();
         }
         let mut words = line.split_ascii_whitespace().rev();

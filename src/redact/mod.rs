@@ -32,6 +32,7 @@ mod tokens;
 mod values;
 mod visible;
 mod words;
+mod wrapped;
 
 pub use names::{NameKind, is_secret_name, name_kind};
 pub use tokens::without_private_keys;

@@ -59,10 +59,10 @@ enum Rest {
 fn role(word: &str) -> Option<Role> {
     Some(match word {
         "password" | "passwords" | "passwd" | "passphrase" | "passphrases" | "passcode" | "passcodes" | "secret"
-        | "secrets" | "pwd" | "pw" => Role::Password,
+        | "secrets" | "passwrd" | "pswd" | "psw" | "pwd" | "pw" => Role::Password,
         "authorization" | "bearer" | "connstr" | "cookie" | "cookies" | "cred" | "credential" | "credentials"
         | "creds" | "dsn" | "htpasswd" | "jwt" | "kubeconfig" | "mnemonic" | "netrc" => Role::Secret,
-        "auth" | "otp" | "pin" | "sas" | "totp" => Role::AtEnd,
+        "auth" | "oauth" | "otp" | "pin" | "psk" | "sas" | "totp" => Role::AtEnd,
         "authentication" | "cert" | "csrf" | "jsessionid" | "nonce" | "phpsessid" | "salt" | "session"
         | "sessionid" | "sid" | "sig" | "signature" | "sso" | "webhook" | "xsrf" => Role::Doubtful,
         "key" | "keys" => Role::Key,
@@ -186,10 +186,14 @@ fn kind_of_words(words: &[&str]) -> NameKind {
     let kind = |at: usize| {
         let word = without_digits(words[at]);
         let Some(role) = role(word) else {
-            // Names such as `connection_string` and `conn_str`.
-            let is_connection = matches!(word, "conn" | "connection")
-                && words.get(at + 1).is_some_and(|next| matches!(*next, "str" | "string"));
-            return if is_connection { NameKind::Secret } else { NameKind::Plain };
+            // Names of two words that mean nothing by themselves, such as `conn_str`.
+            let is_secret = match words.get(at + 1).copied().unwrap_or_default() {
+                "str" | "string" => matches!(word, "conn" | "connection"),
+                "phrase" => matches!(word, "seed" | "recovery"),
+                "code" | "codes" => word == "recovery",
+                _ => false,
+            };
+            return if is_secret { NameKind::Secret } else { NameKind::Plain };
         };
         let before = at.checked_sub(1).map(|before| words[before]);
         let is_alone = words.len() == 1;
@@ -212,6 +216,8 @@ fn kind_of_words(words: &[&str]) -> NameKind {
             (Role::Token, Rest::Neutral) if before.is_some_and(|word| holds(words::OF_VOCABULARY, word)) => {
                 NameKind::Plain
             }
+            // A part of a vocabulary, as pipelines of language models return it.
+            (Role::Token, Rest::Neutral) if before.is_none() && after == ["str"] => NameKind::Plain,
             (Role::Token, Rest::Neutral) => NameKind::Secret,
             (Role::Token, _) => NameKind::Doubtful,
             (Role::Tokens, Rest::Neutral) => match before {

@@ -29,7 +29,7 @@ const ENDS: [&str; 12] = ["%26", "%3B", "%3b", "%2C", "%2c", "%7D", "%7d", "%0A"
 pub(super) fn value(text: &str, name: Range<usize>) -> Option<Range<usize>> {
     match text.as_bytes().get(name.end).unwrap_or(&b'\n') {
         b'<' => of_property(text, name),
-        b' ' if text[..name.start].ends_with('<') => of_tag(text, name.end),
+        b' ' if is_tag(text, name.start) => of_tag(text, name.end).or_else(|| of_element(text, name)),
         b'>' => of_element(text, name),
         b'%' | b'&' => escaped(text, name.end),
         b':' => of_block(text, name.clone()).or_else(|| escaped(text, name.end)),
@@ -39,12 +39,28 @@ pub(super) fn value(text: &str, name: Range<usize>) -> Option<Range<usize>> {
     }
 }
 
+/// Returns true if the name that begins here is that of an XML element, which may have a prefix: `<wsse:Password`.
+fn is_tag(text: &str, name_start: usize) -> bool {
+    let before = &text[text.ceil_char_boundary(name_start.saturating_sub(REACH))..name_start];
+    let prefix = before.rsplit('<').next().unwrap_or_default();
+    let is_prefix = |prefix: &str| prefix.bytes().all(is_word_byte);
+    before.len() > prefix.len() && (prefix.is_empty() || prefix.strip_suffix(':').is_some_and(is_prefix))
+}
+
 /// Returns the range of the text of an XML element: `<password>x9y8</password>`.
 fn of_element(text: &str, name: Range<usize>) -> Option<Range<usize>> {
-    let start = name.end + 1;
-    let length = text[start..text.floor_char_boundary(start + 8 * REACH)].find('<')?;
-    (text[..name.start].ends_with('<') && text[start + length..].starts_with("</") && length > 0)
-        .then_some(start..start + length)
+    if !is_tag(text, name.start) {
+        return None;
+    }
+    let tag = text[name.end..text.floor_char_boundary(name.end + 8 * REACH)].split(['>', '<', '\n']).next()?;
+    let start = name.end + tag.len() + 1;
+    let rest = text.get(start..)?;
+    let inside = rest.strip_prefix("<![CDATA[").unwrap_or(rest);
+    let start = start + rest.len() - inside.len();
+    let end = if inside.len() < rest.len() { "]]></" } else { "</" };
+    let length = inside[..inside.floor_char_boundary(8 * REACH)].find(['<', ']'])?;
+    let is_whole = text[..start].ends_with(['>', '[']) && inside[length..].starts_with(end);
+    (is_whole && length > 0).then_some(start..start + length)
 }
 
 /// Returns the range of the value in the tag of an XML element: `<password id="3" value="x9y8"/>`.

@@ -11,12 +11,30 @@ use super::values::{is_harmless, looks_random};
 const REACH: usize = 192;
 
 /// The maximum number of words and signs between the name and the secret.
-const MAX_BETWEEN: usize = 6;
+const MAX_BETWEEN: usize = 8;
 
 /// The words that can appear between the name and the secret.
-const BETWEEN: [&str; 14] = [
-    "is", "was", "provided", "given", "used", "received", "supplied", "got", "value", "set", "to", "of", "the",
+const BETWEEN: [&str; 20] = [
+    "is",
+    "was",
+    "provided",
+    "given",
+    "used",
+    "received",
+    "supplied",
+    "got",
+    "value",
+    "set",
+    "to",
+    "of",
+    "the",
     "[None]",
+    "must",
+    "be",
+    "40",
+    "characters",
+    "long,",
+    "yours",
 ];
 
 /// The words after a name that begin a description of its owner: `the password for user me is …`.
@@ -33,12 +51,15 @@ const BEFORE_TOKEN: [&str; 11] =
 const REFUSED: [&str; 6] = ["invalid", "incorrect", "wrong", "bad", "expired", "revoked"];
 
 /// The names of secrets that are one word.
-const NAMES: [&str; 5] = ["token", "password", "passphrase", "passcode", "secret"];
+const NAMES: [&str; 8] = ["token", "password", "passphrase", "passcode", "secret", "apikey", "api-key", "x-api-key"];
 
 /// Returns the range of the value in a sentence about the secret that this word names. The value must look random,
 /// because any word can follow.
 pub(super) fn value(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     let name = &text[word.clone()];
+    if name.eq_ignore_ascii_case("by") && is_after(text, word.start, &["identified"]) {
+        return of_statement(text, word.end);
+    }
     let is_key = name.eq_ignore_ascii_case("key") && is_named_key(text, word.start);
     if !is_key && !NAMES.iter().any(|known| name.eq_ignore_ascii_case(known)) {
         return None;
@@ -55,7 +76,7 @@ pub(super) fn value(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     for _ in 0..MAX_BETWEEN {
         at += text[at..end].len() - text[at..end].trim_start_matches([' ', '"', '\'', '`', '(']).len();
         let rest = &text[at..end];
-        if rest.starts_with(':') {
+        if rest.starts_with([':', '=']) {
             at += 1;
         } else if let Some(between) = BETWEEN.iter().find(|between| is_first_word(rest, between)) {
             at += between.len();
@@ -73,6 +94,14 @@ pub(super) fn value(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     }
     let value = text[at..].split(ends).next()?.trim_end_matches(['.', ':', '!', '?']);
     Some(at..at + value.len())
+}
+
+/// Returns the range of the password in a statement of SQL: `CREATE USER me IDENTIFIED BY 'x9y8'`.
+fn of_statement(text: &str, end: usize) -> Option<Range<usize>> {
+    let rest = text[end..text.floor_char_boundary(end + REACH)].trim_start_matches(' ');
+    let inside = rest.strip_prefix('\'')?.split('\'').next().filter(|inside| !inside.is_empty())?;
+    let start = end + text[end..].len() - text[end..].trim_start_matches(' ').len() + 1;
+    (!inside.starts_with(['$', '<', '{', '*'])).then_some(start..start + inside.len())
 }
 
 /// Returns the position after a description of the owner of a secret, if a verb follows: `for user me`. Returns `start`

@@ -16,7 +16,7 @@ use super::part::range_of;
 use super::values::{is_harmless, is_random_word};
 
 /// The prefixes of tokens, each with the services that issue them.
-const PREFIXES: [&str; 88] = [
+const PREFIXES: [&str; 106] = [
     "ghp_",
     "gho_",
     "ghu_",
@@ -29,7 +29,11 @@ const PREFIXES: [&str; 88] = [
     "glcbt-",
     "glptt-",
     "glft-",
-    "glsoat-", // GitLab
+    "glsoat-",
+    "gloas-",
+    "glimt-",
+    "glagent-",
+    "GR1348941", // GitLab
     "ATATT",
     "ATBB",
     "ATCTT", // Atlassian
@@ -55,7 +59,10 @@ const PREFIXES: [&str; 88] = [
     "tvly-",
     "jina_",
     "bedrock-api-key-",
-    "ABSK", // other services of models
+    "ABSK",
+    "pplx-",
+    "csk-",
+    "KGAT_", // other services of models
     "xoxb-",
     "xoxp-",
     "xoxa-",
@@ -93,7 +100,18 @@ const PREFIXES: [&str; 88] = [
     "CFPAT-",
     "phx_",
     "secret_",
-    "cfut_", // other services
+    "cfut_",
+    "glc_eyJ",
+    "dt0c01.",
+    "shpca_",
+    "shppa_",
+    "dp.st.",
+    "nfp_",
+    "HRKU-",
+    "sb_secret_",
+    "mdb_sa_sk_",
+    "sntryu_",
+    "AKCp8", // other services
     "hvs.",
     "hvb.",
     "AGE-SECRET-KEY-",
@@ -106,6 +124,9 @@ const PREFIXES: [&str; 88] = [
     "ntn_",
     "dapi",
 ];
+
+/// The prefixes after which a token has no further sign. Other names can begin with them: `hf_model_1a2b3c4d`.
+const ONE_PART: [&str; 7] = ["hf_", "npm_", "r8_", "xai-", "fw_", "pul-", "secret_"];
 
 /// The beginnings of the identifiers of AWS's access keys.
 const ACCESS_KEYS: [&str; 4] = ["AKIA", "ASIA", "ABIA", "ACCA"];
@@ -184,8 +205,15 @@ fn token(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     let tail = tail[..tail.bytes().take_while(|byte| is_part(*byte)).count()].trim_end_matches('.');
     // GitHub's and GitLab's prefixes have no other meaning, but `hf_transfer` and `npm_config_cache` are not tokens.
     let is_certain = prefix.starts_with("gh") || prefix.starts_with("gl") || prefix.starts_with("github");
-    let is_random =
-        is_certain && tail.bytes().any(|byte| byte.is_ascii_digit()) || tail.split(['_', '-', '.']).any(is_random_word);
+    let mut parts = tail.split(['_', '-', '.']);
+    let is_random = if ONE_PART.contains(prefix) {
+        !tail.contains(['_', '-']) && is_random_word(tail)
+    } else if *prefix == "sk-" {
+        // Jobs and images have such names too, but their parts are short.
+        parts.any(|part| part.len() >= 12 && is_random_word(part))
+    } else {
+        is_certain && tail.bytes().any(|byte| byte.is_ascii_digit()) || parts.any(is_random_word)
+    };
     // A checksum follows the tokens of Atlassian: `=1A2B3C4D`.
     let end = word.start + prefix.len() + tail.len();
     let checksum = text[end..].strip_prefix('=').filter(|_| prefix.starts_with("AT"));
@@ -219,7 +247,7 @@ pub(super) fn secrets_of_access_key(text: &str) -> impl Iterator<Item = Range<us
 
 /// Returns true if a token can begin with this byte.
 fn may_begin(byte: u8) -> bool {
-    b"aAbcCdefFgGhIjklnNopPrsStwxy".contains(&byte)
+    b"aAbcCdefFgGhHIjkKlmnNopPrsStwxy".contains(&byte)
 }
 
 /// Returns the range of a JSON web token: two parts in base64 that begin like JSON, and further ones.

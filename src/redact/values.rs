@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::sync::LazyLock;
 
+use super::HIDDEN;
 use super::names::NameKind;
+use super::words::{ALGORITHMS, holds};
 
 /// The minimum number of digits of a number that can be a secret.
 const SECRET_DIGITS: usize = 16;
@@ -49,7 +51,9 @@ pub(super) fn is_harmless(value: &str) -> bool {
         || are_words(value)
         || is_placeholder(value)
         || is_plain_url(value)
-        || value.starts_with("arn:")
+        || is_file(value)
+        || is_algorithm(value)
+        || is_reference(value)
 }
 
 /// Returns true if a value looks as if it was generated at random.
@@ -72,7 +76,18 @@ pub(super) fn looks_random(value: &str) -> bool {
             }
     });
     let is_mixed = matches!(classes, 11 | 13 | 14 | 15);
-    (is_mixed || value.split(|c: char| !c.is_ascii_alphanumeric()).any(is_random_word)) && !is_harmless(value)
+    (is_mixed || is_key_of_aws(value) || value.split(|c: char| !c.is_ascii_alphanumeric()).any(is_random_word))
+        && !is_harmless(value)
+}
+
+/// Returns true for the form of AWS's secret keys: 40 characters of base64, of every kind.
+fn is_key_of_aws(value: &str) -> bool {
+    let has = |accept: fn(&u8) -> bool| value.as_bytes().iter().any(accept);
+    value.len() == 40
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase)
+        && has(u8::is_ascii_digit)
 }
 
 /// Returns the value of an assignment such as `session=spark-1`, and any other text unchanged.
@@ -144,7 +159,65 @@ fn is_placeholder(value: &str) -> bool {
         || is_of_vocabulary
         || is_bracketed
         || value.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word.eq_ignore_ascii_case("your"))
-        || value.bytes().all(|byte| b"*.xX-_#<>|&;".contains(&byte))
+        || ["n/a", "tbd", "tba"].iter().any(|known| value.eq_ignore_ascii_case(known))
+        || value.bytes().all(|byte| b"*.xX-_#<>|&;?".contains(&byte))
+}
+
+/// Returns true for a reference to a secret that is kept elsewhere: the name of a resource, or of a variable.
+fn is_reference(value: &str) -> bool {
+    let of_variable = value.strip_prefix("env:").map(|name| name.trim_start_matches('/'));
+    value.starts_with("arn:")
+        || value.starts_with("{{resolve:") && value.ends_with("}}")
+        || value.starts_with("projects/") && value.contains("/secrets/")
+        || of_variable.is_some_and(|name| !name.is_empty() && is_numbered_variable(name))
+}
+
+/// Suffixes of files that have no folder before them.
+const SUFFIXES: [&str; 20] = [
+    ".bin",
+    ".ckpt",
+    ".csv",
+    ".gz",
+    ".h5",
+    ".json",
+    ".jsonl",
+    ".npy",
+    ".npz",
+    ".onnx",
+    ".parquet",
+    ".pem",
+    ".pkl",
+    ".pt",
+    ".pth",
+    ".safetensors",
+    ".tar",
+    ".txt",
+    ".yaml",
+    ".yml",
+];
+
+/// Returns true for the path of a file with a suffix, such as `conf/kube-1.yaml`, and for the name of a file with a usual suffix.
+/// Base64 has no dots, and tokens with dots have no slashes.
+fn is_file(value: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_./-=".contains(&byte);
+    let Some((_, suffix)) = value.rsplit_once('.').filter(|_| value.bytes().all(is_part)) else { return false };
+    let is_suffix = (1..=11).contains(&suffix.len())
+        && suffix.starts_with(|c: char| c.is_ascii_lowercase())
+        && suffix.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    is_suffix && value.contains('/') || SUFFIXES.iter().any(|suffix| value.ends_with(suffix))
+}
+
+/// Returns true for the name of a method or an algorithm: `sha256`, `scram-sha-256`, `RS256`, `oauth2`.
+fn is_algorithm(value: &str) -> bool {
+    const LONGEST: usize = 24;
+    if value.len() > LONGEST {
+        return false;
+    }
+    let lower = value.to_ascii_lowercase();
+    let mut parts = lower.split(['-', '_', '/']);
+    let is_number = |part: &str| part.len() <= 3 && part.bytes().all(|byte| byte.is_ascii_digit());
+    parts.clone().any(|part| holds(ALGORITHMS, part))
+        && parts.all(|part| holds(ALGORITHMS, part) || is_word(part) || is_number(part))
 }
 
 /// Returns true for the name of a variable in capitals, whose words may have a number at their end: `API_KEY_2`.
@@ -159,7 +232,7 @@ fn is_numbered_variable(name: &str) -> bool {
 /// Returns true for one or two words, such as `customer_id` or `trueValue`, and for a longer chain of words with dots
 /// or slashes, such as `self.config.token` and `data/train.csv`, or in the name of an error.
 fn are_words(value: &str) -> bool {
-    if value.len() > 128 || !value.starts_with(|c: char| c.is_ascii_alphabetic() || "._-:/|".contains(c)) {
+    if value.len() > 128 || !value.starts_with(|c: char| c.is_alphabetic() || "._-:/|".contains(c)) {
         return false;
     }
     let is_error = ["Error", "Exception"].iter().any(|end| value.trim_end_matches(':').ends_with(end));
@@ -209,6 +282,9 @@ const WITHOUT_VOWEL: [&str; 14] =
 /// Returns true for letters that can be pronounced as a word, in a usual mix of upper and lower case.
 fn is_word(word: &str) -> bool {
     let letters = word.as_bytes();
+    if !word.is_ascii() {
+        return letters.len() <= 60 && word.chars().all(char::is_alphabetic);
+    }
     if letters.is_empty() || letters.len() > 20 || !letters.iter().all(u8::is_ascii_alphabetic) {
         return false;
     }
@@ -246,5 +322,7 @@ fn is_plain_url(value: &str) -> bool {
     let is_scheme =
         !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    is_scheme && !authority.contains(['@', ' '])
+    // The user part may be hidden already.
+    let host = authority.rsplit_once('@').filter(|(user, _)| *user == HIDDEN).map_or(authority, |(_, host)| host);
+    is_scheme && !host.contains(['@', ' '])
 }

@@ -39,18 +39,18 @@ pub(super) const BEFORE_SECRET_KEY: &str = "
 
 /// Words before `key` with which the value is not a secret.
 pub(super) const BEFORE_PLAIN_KEY: &str = "
-    alias arrow authorized batch bucket cache col column composite config correlation data dedup dict feature
-    field foreign gpg group hash hot i18n idempotency image index input join kms label lookup map mask merge
-    message meta metric metrics natural no num object of output partition pgp primary prng public query range
-    record registry rng routing row s3 shard sort state surrogate target text translation unique
+    alias arrow artifact authorized batch blob bucket cache checkpoint col column composite config correlation data
+    dataset dedup dict experiment feature field file foreign gpg group hash hot i18n idempotency image index input join kms label lookup map mask merge
+    message meta metric metrics natural no num object of output partition pgp primary prng prompt public query range
+    record registry rng routing row run s3 shard sort source state surrogate target text translation unique upload
 ";
 
 /// Words before `token` with which the token belongs to the vocabulary of a language model.
 pub(super) const OF_VOCABULARY: &str = "
-    additional audio begin blank bos box byte char class cls context decoder dummy encoder end eod eos eot extra
-    fim first forced image input language last mask masked max min next num output pad padding patch per placeholder
-    prefix rare sentinel sep separator sot special speech start stop sub suffix target task text think tool unk
-    unknown video vision vocab word
+    additional audio bad begin blank bos box byte char class cls concept context decoded decoder dummy encoder end
+    eod eos eot extra fim first forced good image initializer input instance label language last mask masked max min
+    next num output pad padding patch per placeholder prefix rare sentinel sep separator sot special speech start step
+    stop sub subject suffix target task text think tool trigger unk unknown video vision vocab word
 ";
 
 /// Words before `pass` with which it means a run through something.
@@ -66,16 +66,23 @@ pub(super) const ENDS_OF_PASSWORDS: &str = "
 
 /// Ends of words that name keys.
 pub(super) const ENDS_OF_KEYS: &str = "
-    accesskey accountkey apikey authkey encryptionkey privatekey secretkey signingkey sshkey
+    accesskey accountkey apikey authkey encryptionkey privatekey secretkey signingkey sshkey wandbkey
 ";
 
 /// Beginnings of words that end in `token` and name secrets.
 pub(super) const BEFORE_TOKEN: &str = "
-    access api auth bearer csrf deploy git github gitlab hf hub oauth refresh session xsrf
+    access api auth bearer bot csrf deploy gh git github gitlab hf hub jwt oauth refresh session slack user wandb xsrf
 ";
 
 /// Beginnings of words that end in `pass`, `pwd` or `pw` and name passwords.
 pub(super) const BEFORE_PASS: &str = "
-    admin bind db ftp http key keystore ldap mail mongo mysql pg postgres proxy redis require root smtp sql ssh
+    admin bind db ftp http key keystore ldap mail mongo my mysql pg postgres proxy redis require root smtp sql ssh
     store sudo truststore user
+";
+
+/// Names of methods and algorithms that hold digits.
+pub(super) const ALGORITHMS: &str = "
+    aes128 aes192 aes256 argon2 argon2d argon2i argon2id ed25519 es256 es384 es512 hs256 hs384 hs512 imdsv1 imdsv2 md4
+    md5 ntlmv1 ntlmv2 oauth1 oauth2 pbkdf2 ps256 ps384 ps512 rs256 rs384 rs512 rsa2048 rsa4096 s3v2 s3v4 sha sha1 sha2
+    sha224 sha256 sha3 sha384 sha512 sigv4 v1 v2 v3 v4 x509
 ";

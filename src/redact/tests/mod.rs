@@ -9,3 +9,4 @@ mod programs;
 mod time;
 mod values;
 mod visible;
+mod wrapped;

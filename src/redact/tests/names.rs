@@ -20,7 +20,7 @@ const SECRET: &str = "
     CREDENTIALS AWS_CREDENTIALS GOOGLE_APPLICATION_CREDENTIALS_JSON db_cred creds awsCredentials service_account_credentials
     GITHUB_PAT GH_PAT AZURE_DEVOPS_PAT personal_pat SNOWFLAKE_PAT AZURE_STORAGE_SAS blob_sas CONN_STR DB_CONN_STR
     AZURE_STORAGE_CONNECTION_STRING connectionString connstr SENTRY_DSN database_dsn NETRC KUBECONFIG HTPASSWD MNEMONIC OTP
-    totp MY_OTP
+    totp MY_OTP jwttoken slacktoken usertoken wandbkey mypass DB_PSWD WIFI_PSK GITHUB_OAUTH SEED_PHRASE RECOVERY_CODE
 ";
 
 /// Names whose values are secrets only if they look random.
@@ -34,6 +34,7 @@ const PLAIN: &str = "
     tokenizer tokenizer_name tokenizer_path TOKENIZERS_PARALLELISM num_tokens max_tokens max_new_tokens tokens_per_batch
     tokens token_budget max_token_length token_dropout token_type token_type_ids eos_token eos_token_id pad_token bos_token
     pad_token_id image_token mask_token unk_token special_tokens additional_special_tokens token_embedding_dim cls_token
+    token_str decoded_token trigger_token concept_token experiment_key checkpoint_key source_key upload_key
     label_key primary_key sort_key foreign_key partition_key feature_keys target_key image_key cache_key s3_key object_key
     group_key join_key public_key GPG_KEY kms_key volume_kms_key kms_key_id key key_dim key_column key_size hotkeys no_of_keys
     num_key_value_heads key_padding_mask key_metric keyed_by keynote keyboard keyboard_layout keyframe keypoint num_keypoints
