@@ -176,7 +176,7 @@ impl SecretScanner<'_> {
         let before = &self.text[self.text.ceil_char_boundary(name.saturating_sub(REACH))..name];
         let line = before.rsplit('\n').next().unwrap_or_default();
         let option = line.trim_end_matches(['"', '\'', '=', ' ']);
-        if option.ends_with("--from-literal") || matches!(option.trim_start(), "ENV" | "setenv") {
+        if option.ends_with("--from-literal") || matches!(option.rsplit(' ').next(), Some("ENV" | "setenv")) {
             return option.len() < line.len();
         }
         let mut words = line.split_ascii_whitespace().rev();

@@ -88,7 +88,7 @@ fn glued(word: &str) -> Option<Role> {
     } else if one.ends_with("key") && is_key()
         || begins("token", words::BEFORE_TOKEN)
         || word.ends_with("credentials")
-        || matches!(word, "basicauth" | "httpauth" | "proxyauth" | "connectionstring")
+        || matches!(word, "basicauth" | "httpauth" | "masterauth" | "proxyauth" | "connectionstring")
     {
         Some(Role::Secret)
     } else {

@@ -131,8 +131,19 @@ const ONE_PART: [&str; 7] = ["hf_", "npm_", "r8_", "xai-", "fw_", "pul-", "secre
 /// The beginnings of the identifiers of AWS's access keys.
 const ACCESS_KEYS: [&str; 4] = ["AKIA", "ASIA", "ABIA", "ACCA"];
 
-/// The beginnings of AWS's session tokens, in base64.
-const SESSION_TOKENS: [&str; 4] = ["IQoJb3JpZ2lu", "FwoGZXIvYXdz", "FQoGZXIvYXdz", "AQoDYXdz"];
+/// The beginnings of secrets in base64: AWS's session tokens, private keys, the logins of Docker, and Neptune's tokens.
+const IN_BASE64: [&str; 10] = [
+    "IQoJb3JpZ2lu",
+    "FwoGZXIvYXdz",
+    "FQoGZXIvYXdz",
+    "AQoDYXdz",
+    "LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVkt",
+    "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS",
+    "LS0tLS1CRUdJTiBFQyBQUklWQVRFIEtFWS",
+    "LS0tLS1CRUdJTiBPUEVOU1NIIFBSSVZBVEUg",
+    "eyJhdXRocyI6",
+    "eyJhcGlfYWRkcmVzcyI6",
+];
 
 /// The minimum length of the part of a token after its prefix.
 const MIN_TAIL: usize = 8;
@@ -179,18 +190,18 @@ fn token(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     if rest.len() < SHORTEST_TOKEN || !may_begin(rest.as_bytes()[0]) {
         return None;
     }
-    if rest.starts_with("eyJ") {
-        return web_token(text, word);
-    }
     if ACCESS_KEYS.iter().any(|prefix| rest.starts_with(prefix)) {
         let length = rest.bytes().take_while(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()).count();
         let is_whole = rest.as_bytes().get(length).is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
         return (length == 20 && is_whole).then_some(word.start..word.start + 20);
     }
-    if SESSION_TOKENS.iter().any(|prefix| rest.starts_with(prefix)) {
+    if IN_BASE64.iter().any(|prefix| rest.starts_with(prefix)) {
         let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=%_-".contains(byte);
         let length = text.as_bytes()[word.start..].iter().take_while(|byte| is_base64(byte)).count();
         return (length >= 64).then_some(word.start..word.start + length);
+    }
+    if rest.starts_with("eyJ") {
+        return web_token(text, word);
     }
     // A key of Mailgun. Other words begin with `key-` too.
     if let Some(digits) = rest.strip_prefix("key-") {
@@ -247,7 +258,7 @@ pub(super) fn secrets_of_access_key(text: &str) -> impl Iterator<Item = Range<us
 
 /// Returns true if a token can begin with this byte.
 fn may_begin(byte: u8) -> bool {
-    b"aAbcCdefFgGhHIjkKlmnNopPrsStwxy".contains(&byte)
+    b"aAbcCdefFgGhHIjkKlLmnNopPrsStwxy".contains(&byte)
 }
 
 /// Returns the range of a JSON web token: two parts in base64 that begin like JSON, and further ones.

@@ -65,8 +65,9 @@ fn statements_and_files_of_settings_are_read() {
         "ALTER ROLE me WITH LOGIN PASSWORD '⟦winter22⟧'",
         "The password '⟦winter22⟧' does not meet the policy",
         "ENV DB_PASSWORD ⟦winter22⟧",
-        "setenv DB_PASSWORD ⟦winter22⟧",
+        "in line 3: setenv DB_PASSWORD ⟦winter22⟧",
         "requirepass ⟦Rk74mWq2zz⟧",
+        "masterauth ⟦Rk74mWq2zz⟧",
         r#".option("password", "⟦winter22⟧")"#,
         "1 validation error for Settings\napi_key\n  String should have at least 40 characters [input_value='⟦Rk74mWq2zz⟧']",
         "1 validation error for Settings\nsteps\n  Input should be a number [input_value='Rk74mWq2zz']",
@@ -119,6 +120,8 @@ fn files_algorithms_and_references_are_no_secrets() {
 fn prefixes_of_more_services_are_known() {
     check(&[
         "⟦gloas-0a1B2c3D4e5F6g7H8i9J⟧ and ⟦pplx-0a1B2c3D4e5F6g7H8i9J⟧",
+        "rsa: ⟦LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCk1JSUV2UUlCQURBTkJna3Foa2lHOXcwQkFRRUZBQVND⟧",
+        "login ⟦eyJhdXRocyI6eyJoLmlvIjp7ImF1dGgiOiJiV1U2V0dzeU9XUk1jVGR0YlE9PSJ9fX0wMTIzNDU2Nzg5⟧ failed",
         "⟦KGAT_0a1b2c3d4e5f60718293a4b5c6d7e8f9⟧ ⟦sb_secret_0a1B2c3D4e5F6g7H8i9J⟧ ⟦dp.st.prd.0a1B2c3D4e5F6g7H8i9J⟧",
     ]);
 }
