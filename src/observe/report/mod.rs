@@ -10,6 +10,7 @@
 mod file;
 mod markup;
 mod model;
+mod order;
 mod page;
 mod read;
 mod resource;

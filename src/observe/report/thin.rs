@@ -1,6 +1,7 @@
 //! Curves of few points that keep their extremes, made from any number of points.
 
 /// The maximum number of points of a curve.
+use super::order::sort_by_number;
 pub(super) const MOST: usize = 220;
 
 /// The number of buckets at which the buckets of a growing curve are merged in pairs.
@@ -61,7 +62,7 @@ impl GrowingCurve {
         let is_one = |[one, other]: &[Point; 2]| one == other;
         let of_bucket = |bucket: &[Point; 2]| bucket[usize::from(is_one(bucket))..].to_vec();
         let mut points: Vec<Point> = self.buckets.iter().flat_map(of_bucket).collect();
-        points.sort_by(|one, other| one.0.total_cmp(&other.0));
+        sort_by_number(&mut points, |point| point.0);
         thinned(&points, self.rule)
     }
 }

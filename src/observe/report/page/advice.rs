@@ -2,6 +2,7 @@
 
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{AdviceView, RunView};
+use crate::observe::report::order::sort_by_number;
 use crate::observe::report::words::names;
 
 /// The kinds of advice about conditions that can end a job.
@@ -22,7 +23,7 @@ pub(super) fn add(page: &mut Html, run: &RunView) {
     if items.is_empty() {
         return;
     }
-    items.sort_by_key(|(advice, _)| !GRAVE.contains(&advice.kind.as_str()));
+    sort_by_number(&mut items, |(advice, _)| f64::from(!GRAVE.contains(&advice.kind.as_str())));
     html!(page, "<section id=\"advice\"><h2>What to change next time</h2><ul class=\"adv\">");
     for (advice, hosts) in &items {
         let class = if GRAVE.contains(&advice.kind.as_str()) { "grave" } else { "" };

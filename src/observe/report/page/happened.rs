@@ -2,6 +2,7 @@
 
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{HostView, RankView, RunView};
+use crate::observe::report::order::sort_by_number;
 use crate::observe::report::words::{clock, count, duration, names};
 
 use super::strip;
@@ -33,7 +34,7 @@ pub(super) fn add(page: &mut Html, run: &RunView) {
     of_ranks(run, &mut entries);
     of_stops(run, &mut entries);
     of_checkpoints(run, &mut entries);
-    entries.sort_by(|one, other| one.at.total_cmp(&other.at));
+    sort_by_number(&mut entries, |entry| entry.at);
     html!(page, "<section id=\"events\"><h2>What happened when</h2><ol class=\"panel ev\">");
     let precise = run.length() < 10.0;
     for entry in entries.iter().take(MOST) {
@@ -131,7 +132,7 @@ fn of_ranks(run: &RunView, entries: &mut Vec<Entry>) {
         .filter(|(_, rank)| is_failed(rank))
         .filter_map(|(host, rank)| Some((rank.ended?, host, rank)))
         .collect();
-    failed.sort_by(|one, other| one.0.total_cmp(&other.0));
+    sort_by_number(&mut failed, |(at, ..)| *at);
     for (at, (ended, host, rank)) in failed.iter().enumerate().take(SINGLE_RANKS) {
         entries
             .push(Entry { is_key: at == 0, ..entry(*ended, who(host, rank), format!("failed: {}", ending(rank).0)) });

@@ -2,6 +2,7 @@
 
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{DeviceRow, PanelView, RunView};
+use crate::observe::report::order::sort_by_number;
 use crate::observe::report::scale::Axis;
 use crate::observe::report::thin::Point;
 use crate::observe::report::words::{brief, clock, count, duration, grouped, number, percent as share_in_words};
@@ -44,7 +45,7 @@ fn add_strip(page: &mut Html, run: &RunView) {
     }
     let mut rows: Vec<&DeviceRow> = all.iter().collect();
     if rows.len() > MOST_ROWS {
-        rows.sort_by(|one, other| one.mean.total_cmp(&other.mean));
+        sort_by_number(&mut rows, |row| row.mean);
         rows.truncate(MOST_ROWS);
     }
     let name = all[0].kind.name();

@@ -2,6 +2,7 @@
 
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{MetricView, RunView};
+use crate::observe::report::order::sort_by_number;
 use crate::observe::report::scale::extent;
 use crate::observe::report::words::{count, grouped, number};
 
@@ -32,7 +33,7 @@ pub(super) fn add(page: &mut Html, run: &RunView) {
     // The metric of the first screen comes first.
     let main = main_metric(run).map(|metric| metric.name.as_str());
     let mut shown: Vec<&MetricView> = with_curves().collect();
-    shown.sort_by_key(|metric| Some(metric.name.as_str()) != main);
+    sort_by_number(&mut shown, |metric| f64::from(Some(metric.name.as_str()) != main));
     for (at, metric) in shown.into_iter().enumerate() {
         plot(run, metric, at, range).add_to(page);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{DeviceRow, HostView, RankView, RunView};
+use crate::observe::report::order::sort_by_number;
 use crate::observe::report::resource::DeviceKind;
 use crate::observe::report::words::{count, duration, grouped, number, percent};
 
@@ -36,7 +37,7 @@ pub(super) fn add(page: &mut Html, run: &RunView) {
     let gpu = |host: &HostView, rank: &RankView| by_place.get(&(host.name.as_str(), rank.gpu?)).copied();
     let services = run.hosts.iter().flat_map(|host| host.services.iter().map(move |service| (host, service, None)));
     let mut rows: Vec<Row<'_>> = run.ranks().map(|(host, rank)| (host, rank, gpu(host, rank))).collect();
-    rows.sort_by_key(|(_, rank, _)| rank.rank);
+    sort_by_number(&mut rows, |(_, rank, _)| rank.rank.map_or(-1.0, |rank| rank as f64));
     let services: Vec<Row<'_>> = services.collect();
     if rows.is_empty() && services.is_empty() {
         return;
@@ -84,7 +85,7 @@ pub(super) fn add(page: &mut Html, run: &RunView) {
 fn slowest<'a>(rows: &[Row<'a>]) -> Vec<Row<'a>> {
     let mut ended: Vec<Row<'a>> =
         rows.iter().copied().filter(|(_, rank, _)| rank.ended.is_some() && !is_failed(rank)).collect();
-    ended.sort_by(|one, other| one.1.ended.unwrap_or_default().total_cmp(&other.1.ended.unwrap_or_default()));
+    sort_by_number(&mut ended, |(_, rank, _)| rank.ended.unwrap_or_default());
     let last = ended.split_off(ended.len() - ended.len().min(4));
     ended.truncate(4);
     ended.extend(last);

@@ -3,6 +3,7 @@
 
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{DeviceRow, MetricView, RunView};
+use crate::observe::report::order::sort_by_number;
 use crate::observe::report::thin::Point;
 use crate::observe::report::words::{brief, count, duration, grouped, number, percent, rough, shortened};
 
@@ -65,7 +66,7 @@ fn time(run: &RunView) -> Tile {
         .take_while(|phase| phase.name != "script")
         .map(|phase| (strip::of_phase(&phase.name).0.to_owned(), phase.end.unwrap_or(phase.start) - phase.start))
         .collect();
-    before.sort_by(|one, other| other.1.total_cmp(&one.1));
+    sort_by_number(&mut before, |(_, seconds)| -seconds);
     let largest: Vec<String> = before
         .iter()
         .filter(|(_, seconds)| *seconds >= 1.0_f64.max(0.003 * length))
@@ -187,7 +188,7 @@ fn memory_in_words(run: &RunView) -> String {
 /// Returns the GPU that is far less busy than the others, with their median.
 pub(super) fn odd_device(gpus: &[DeviceRow]) -> Option<(&DeviceRow, f64)> {
     let mut means: Vec<f64> = gpus.iter().map(|gpu| gpu.mean).collect();
-    means.sort_by(f64::total_cmp);
+    sort_by_number(&mut means, |mean| *mean);
     let median = *means.get(means.len() / 2)?;
     let least = gpus.iter().min_by(|one, other| one.mean.total_cmp(&other.mean))?;
     (gpus.len() > 1 && median > 20.0 && least.mean < 0.75 * median).then_some((least, median))

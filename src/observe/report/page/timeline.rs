@@ -2,6 +2,7 @@
 
 use crate::observe::report::markup::{Html, html};
 use crate::observe::report::model::{HostView, RankView, RunView};
+use crate::observe::report::order::sort_by_number;
 use crate::observe::report::scale::Axis;
 use crate::observe::report::words::{clock, count, duration, number};
 
@@ -70,7 +71,7 @@ fn order(run: &RunView) -> Vec<&HostView> {
     }
     let start = |host: &HostView| host.phase("script").map_or(f64::MAX, |phase| phase.start);
     let mut slowest: Vec<usize> = (0..all.len()).collect();
-    slowest.sort_by(|one, other| start(all[*other]).total_cmp(&start(all[*one])));
+    sort_by_number(&mut slowest, |at| -start(all[*at]));
     let failed = (0..all.len()).filter(|at| all[*at].ranks.iter().any(is_failed));
     let mut chosen: Vec<usize> = failed.take(8).chain(0..8).chain(slowest.into_iter().take(8)).collect();
     let mut is_chosen = vec![false; all.len()];

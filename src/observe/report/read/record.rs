@@ -5,6 +5,7 @@ use crate::observe::report::model::{
     AdviceView, CheckpointFile, CheckpointsView, ContactView, FailureView, HangView, HostView, MetricFacts,
     ObjectiveView, PhaseView, RankView, ResourceFacts, RunStatus, StackGroup, StopView, UploadsView,
 };
+use crate::observe::report::order::sort_by_number;
 
 /// The maximum number of items of a list, such as the ranks of a host.
 const MOST: usize = 20_000;
@@ -126,7 +127,7 @@ fn ranks(list: &Node<'_>, cleaner: &Cleaner) -> Vec<RankView> {
             last_line: rank.time("last_line"),
         })
         .collect();
-    ranks.sort_by_key(|rank| rank.rank);
+    sort_by_number(&mut ranks, |rank| rank.rank.map_or(-1.0, |rank| rank as f64));
     ranks
 }
 
