@@ -74,7 +74,8 @@ pub enum DetailLabel {
     WhileHandling,
     /// The exception in which another process passed on the headline's error.
     PassedOnAs,
-    /// The error of another thread before the headline's exception was raised.
+    /// The error of another thread before the headline's exception was raised, or the exception because of which the
+    /// process was ending when it crashed.
     BeforeIt,
     /// A line of a library or of the kernel that gives more information about the error.
     Logged,

@@ -4,6 +4,7 @@ use crate::event::{CauseDetail, Ending, SourcePlace};
 
 use super::lines::{Log, Writer};
 use super::noise;
+use super::runtime::ErrorLine;
 
 /// The part of the evidence that an account is based on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +39,17 @@ impl Account {
     pub(super) fn of_last_words(log: &Log, line: usize) -> Account {
         let headline = noise::message(log.text(line)).to_owned();
         Account { headline, source: AccountSource::LastWords, writer: log.writer(line).clone(), ..Account::default() }
+    }
+
+    /// Returns an account that is based on a line of stderr.
+    pub(super) fn of_line(stderr: &Log, found: ErrorLine) -> Account {
+        Account {
+            headline: found.headline,
+            place: found.place,
+            writer: stderr.writer(found.line).clone(),
+            end: Some(found.line + 1),
+            ..Account::default()
+        }
     }
 
     /// Returns the account of an exit without any output about the reason.

@@ -1,14 +1,18 @@
 //! The failure behind an exception that only reports it: the failure of a child process or of another thread.
 
+use std::path::Path;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use super::lines::Log;
+use super::noise;
 use super::other;
-use super::read::{Origin, Raised, Traceback};
+use super::place;
+use super::read::{self, Origin, Raised, Traceback};
 use super::runtime::{self, ErrorLine};
 use super::text::one_line;
+use super::wrapper;
 use crate::event;
 use crate::failure::pattern::pattern;
 use crate::failure::place::Frame;
@@ -61,9 +65,11 @@ static POOL: LazyLock<Regex> = LazyLock::new(|| {
 fn messenger(raised: &Raised) -> Option<Messenger> {
     let name = raised.name.rsplit('.').next().unwrap_or_default();
     Some(match name {
-        "CalledProcessError" | "ProcessExitedException" | "ChildProcessError" | "TrainingFailedError" => {
-            Messenger::Exit
-        }
+        "CalledProcessError"
+        | "UnexpectedExit"
+        | "ProcessExitedException"
+        | "ChildProcessError"
+        | "TrainingFailedError" => Messenger::Exit,
         "TuneError" if raised.message.contains("did not complete") => Messenger::Exit,
         "BrokenProcessPool" | "TerminatedWorkerError" => Messenger::Pool,
         "EOFError" if raised.message.is_empty() => Messenger::Connection,
@@ -98,6 +104,7 @@ pub(super) fn behind<'t>(
     tracebacks: &'t [Traceback],
     found: &Traceback,
     covered: &[bool],
+    code_dir: &Path,
 ) -> Option<Behind<'t>> {
     let (first, last) = (*found.lines.start(), *found.lines.end());
     // The script may have raised its own exception after a wait for another thread or process failed.
@@ -144,11 +151,21 @@ pub(super) fn behind<'t>(
     if messenger == Messenger::Connection {
         return None;
     }
+    if let Some(crash) = read::fatal_before(log, first).filter(|(end, _)| gap(*end, first) == 0) {
+        let (end, fatal) = crash;
+        let place = place::deepest(fatal.frames.iter(), code_dir);
+        return Some(Behind::Printed(ErrorLine { headline: fatal.error, place, line: end - 1 }));
+    }
     let from = before().map(|other| other.lines.end() + 1).max().unwrap_or(0);
     let earlier: Vec<bool> =
         (0..log.lines.len()).map(|at| covered[at] || at >= first || log.lines[at].writer != found.writer).collect();
     let said = match messenger {
-        Messenger::Exit => other::last_error(log, from, &earlier),
+        Messenger::Exit => {
+            let captured = || captured(log, found);
+            captured()
+                .or_else(|| other::last_error(log, from, &earlier))
+                .or_else(|| directly_above(log, found, covered))
+        }
         // The worker wrote the reason why it aborted.
         Messenger::Pool if found.last().message.contains("signal: Aborted") => {
             runtime::abort(log).filter(|said| said.line < first && said.line >= from)
@@ -156,6 +173,50 @@ pub(super) fn behind<'t>(
         _ => None,
     };
     said.filter(|said| !found.last().message.contains(&said.headline)).map(Behind::Printed)
+}
+
+/// Returns the error of a program whose output the exception of the library Invoke contains.
+fn captured(log: &Log, found: &Traceback) -> Option<ErrorLine> {
+    const MAX_LINES: usize = 60;
+    let is_of_invoke = found.last().name.ends_with("UnexpectedExit");
+    let below = || log.lines_of(found.writer, *found.lines.start()).iter().copied();
+    let output = is_of_invoke.then(|| below().find(|&at| log.text(at) == "Stderr:"))??;
+    let end = below().filter(|&at| at > output).nth(MAX_LINES).unwrap_or(log.lines.len());
+    let skipped: Vec<bool> = (0..log.lines.len()).map(|at| at >= end || log.lines[at].writer != found.writer).collect();
+    let last = || other::last_words(log, output + 1, &skipped);
+    other::last_error(log, output + 1, &skipped).or_else(last)
+}
+
+/// Returns the message with which a script ended before one of its threads raised an exception: nothing but that exception
+/// follows it.
+pub(super) fn exit_message(log: &Log, tracebacks: &[Traceback], covered: &[bool]) -> Option<ErrorLine> {
+    let is_thread = |found: &Traceback| matches!(found.origin, Origin::Thread(_));
+    let first = tracebacks.iter().map(|found| *found.lines.start()).min()?;
+    let line = other::last_line(log, 0, covered).filter(|&at| at < first && tracebacks.iter().all(is_thread))?;
+    let text = log.text(line);
+    // Such a line states what the script does.
+    let does = text.split_whitespace().next().is_some_and(|word| word.ends_with("ing")) || text.ends_with("...");
+    if does || noise::is_step(text) || noise::level(text).is_some() || log.lines[line].writer != tracebacks[0].writer {
+        return None;
+    }
+    let is_only = || other::meaningful(log, 0, covered).nth(1).is_none();
+    let found = other::last_error(log, line, covered);
+    found.or_else(|| is_only().then(|| other::last_words(log, line, covered)).flatten())
+}
+
+/// Returns the words of a program that the script printed directly above the exception that reports its exit:
+/// `convert: no decode delegate for this format`.
+fn directly_above(log: &Log, found: &Traceback, covered: &[bool]) -> Option<ErrorLine> {
+    let at = found.lines.start().checked_sub(1)?;
+    let text = log.text(at);
+    let is_words = log.lines[at].writer == found.writer
+        && !covered[at]
+        && wrapper::is_message_after_name(text)
+        && !text.ends_with("...")
+        && !noise::is_noise(text)
+        && !noise::is_step(text)
+        && noise::level(text).is_none();
+    is_words.then(|| ErrorLine { headline: text.to_owned(), place: None, line: at })
 }
 
 /// Returns true if an exception ended a task of asyncio whose result nobody read, or the thread that sends the items of

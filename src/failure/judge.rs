@@ -1,9 +1,12 @@
 //! The judgement: it derives the one cause that the user reads from the evidence.
 //!
 //! The ending of the process decides which evidence counts. After an exit, the cause is an uncaught exception. After
-//! death by a signal, the cause is the signal, because the process survived every traceback before it.
+//! death by a signal, the cause is the signal, because the process survived every traceback before it, unless it crashed
+//! while it was ending because of an exception.
 
-use crate::event::{self, Cause, CauseDetail, CauseEnding, Collective, DetailLabel, Ending, SourcePlace};
+mod killed;
+
+use crate::event::{self, Cause, CauseDetail, CauseEnding, Collective, DetailLabel, Ending};
 use crate::job::exit_code;
 
 use super::account::{Account, AccountSource};
@@ -15,11 +18,11 @@ use super::lines::{Log, LogText, Writer};
 use super::other;
 use super::place;
 use super::read::{self, Origin, Traceback};
-use super::runtime::{self, ErrorLine};
+use super::runtime::ErrorLine;
 use super::select::{self, covered};
 use super::text::one_line;
 use super::weight::{Judgement, Weight};
-use super::{afterwards, behind, chain, dynamic, nccl, noise, plain, signal, signs};
+use super::{afterwards, behind, chain, dynamic, nccl, plain, signal, signs, swallowed};
 
 /// The evidence, with all data that several steps of the judgement derive from it.
 struct ParsedEvidence<'e, 'r> {
@@ -48,11 +51,12 @@ pub fn judge(evidence: &Evidence<'_>) -> Judgement {
         Some(number) => report.ending == Ending::Signaled(number),
     });
     let ending = report.map_or(evidence.ending, |report| report.ending);
-    let signal = signal::deadly(ending);
+    let aborted = launcher::aborted_by_mpich(&parsed.stderr, ending);
+    let signal = signal::deadly(ending).filter(|_| aborted.is_none());
     let account = match (&evidence.error_file, signal) {
         _ if ending.is_success() => Account { headline: ending.to_string(), ..Account::default() },
         (Some(error), _) => parsed.error_file(&error.message, error.traceback.as_deref()),
-        (None, Some(number)) => parsed.was_failing(number).unwrap_or_else(|| parsed.killed(number)),
+        (None, Some(number)) => parsed.was_failing(number).unwrap_or_else(|| parsed.crashed(number)),
         (None, None) => parsed.exited(ending.exit_code()),
     };
     let account = parsed.with_compiler(parsed.of_rank_that_failed_first(account));
@@ -61,7 +65,10 @@ pub fn judge(evidence: &Evidence<'_>) -> Judgement {
     let (hints, details) = if ending.is_success() {
         (Vec::new(), Vec::new())
     } else {
-        (parsed.hints(&account, ending, host.as_deref()), parsed.details(&account, report.is_some()))
+        (
+            parsed.hints(&account, (signal, ending.exit_code()), host.as_deref()),
+            parsed.details(&account, report.is_some()),
+        )
     };
     let is_own = account.source != AccountSource::Other;
     let collective = parsed.collective(&account, signal);
@@ -71,7 +78,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Judgement {
         place: account.place,
         thread: account.thread,
         host,
-        rank: evidence.rank.or(account.writer.rank).or(report.and_then(|report| report.rank)),
+        rank: evidence.rank.or(account.writer.rank).or(report.and_then(|report| report.rank)).or(aborted),
         launcher: differing.map(|report| report.launcher.to_owned()),
         rank_ending: differing.map(|report| report.ending),
         collective,
@@ -129,59 +136,16 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         self.launchers_own()
             .or_else(|| self.interpreters_own())
             .or_else(|| self.printed())
+            .or_else(|| (code == 1).then(|| self.before_thread()).flatten())
             .or_else(|| of_other_thread().map(raised))
             .or_else(|| other::last_error(&self.stderr, survived, &self.covered).map(|found| self.account_of(found)))
             .or_else(|| signal::negative(code).map(|number| Account::of_killed_child(code, number)))
             .or_else(|| self.notice(|end| other::last_line(&self.stderr, end, &self.covered).is_none()))
             .or_else(|| self.last_words(survived))
             .or_else(|| last_resort().map(raised))
+            .or_else(|| swallowed::line(&self.stderr, survived, &self.covered).map(|found| self.account_of(found)))
             .or_else(|| plain::account(&self.stdout, self.report.as_ref(), code))
             .unwrap_or_else(|| Account::of_silent_exit(code))
-    }
-
-    /// Explains death by a signal. Uses the signal, the output of the program as it aborted, and the place of the
-    /// interpreter.
-    fn killed(&self, number: i32) -> Account {
-        const ABORT: i32 = nix::libc::SIGABRT;
-        let headline = Ending::Signaled(number).to_string();
-        if number == nix::libc::SIGINT
-            && let Some(best) = self.best(1).filter(|best| best.last().name == "KeyboardInterrupt")
-        {
-            return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
-        }
-        if number == ABORT
-            && let Some(found) = runtime::abort(&self.stderr)
-        {
-            let account = self.account_of(found);
-            let place = account.place.clone().or_else(|| self.interpreter_at());
-            return Account { place, ..account };
-        }
-        if number == ABORT
-            && let Some(headline) = runtime::crash_of_java(&self.stdout)
-        {
-            return Account { headline, ..Account::default() };
-        }
-        if matches!(number, ABORT | nix::libc::SIGILL | nix::libc::SIGTRAP)
-            && runtime::aborts_for_exception(&self.stderr)
-            && let Some(best) = self.best(1)
-        {
-            return self.raised(&self.stderr, best, Some(best.lines.end() + 1));
-        }
-        let place = self.interpreter_at();
-        let fatal =
-            read::fatal(&self.stderr).filter(|fatal| number == ABORT && fatal.error != "Fatal Python error: Aborted");
-        let headline = match (fatal, self.evidence.memory) {
-            (Some(fatal), _) => fatal.error,
-            (None, Some(_)) if number == nix::libc::SIGKILL => format!("{headline}: out of memory"),
-            (None, _) => headline,
-        };
-        Account { headline, place, ..Account::default() }
-    }
-
-    /// Returns the place where the interpreter was when a fatal error or a deadly signal occurred.
-    fn interpreter_at(&self) -> Option<SourcePlace> {
-        let fatal = read::fatal(&self.stderr).or_else(|| read::crash(&self.stderr))?;
-        place::deepest(fatal.frames.iter(), self.evidence.code_dir)
     }
 
     /// Returns the traceback on stderr that ended a process with this exit code, if there is one.
@@ -203,16 +167,13 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
     /// Explains an exit by an error of the launcher itself: mpirun lost a daemon or could not start the ranks, or a node of Ray
     /// lost a process.
     fn launchers_own(&self) -> Option<Account> {
-        if let Some(headline) = self.lost_part() {
+        if let Some(headline) = launcher::lost_part(&self.stderr, &self.stdout) {
             return Some(Account { headline, ..Account::default() });
         }
         let is_mpirun = self.evidence.command.starts_with(launcher::MPIRUN);
+        let is_last = |end| other::last_line(&self.stderr, end, &self.covered).is_none();
         self.notice(|_| is_mpirun)
-    }
-
-    /// Returns a headline about a part that the launcher has lost, which is the reason for its end.
-    fn lost_part(&self) -> Option<String> {
-        launcher::lost_daemon(&self.stderr).or_else(|| launcher::lost_process_of_ray(&self.stdout))
+            .or_else(|| self.notice(is_last).filter(|account| launcher::is_own_error(&account.headline)))
     }
 
     /// Explains an exit by a notice of Open MPI, if it counts. `counts` receives the index of the line after it.
@@ -238,6 +199,14 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         (!is_survived).then(|| self.raised(&self.stdout, best, None))
     }
 
+    /// Explains an exit by the message with which the script ended before a thread raised an exception.
+    fn before_thread(&self) -> Option<Account> {
+        let said = behind::exit_message(&self.stderr, &self.tracebacks, &self.covered)?;
+        let thread = select::of_other_thread(&self.stderr, &self.tracebacks, &self.covered)?;
+        let then = CauseDetail { label: Some(DetailLabel::Then), ..self.beside(thread) };
+        Some(Account { details: vec![then], ..self.account_of(said) })
+    }
+
     /// Explains an exit by the last words. These are the last words on stderr, whatever they are, else those on stdout
     /// that report an error. `from` is the first line of stderr that counts.
     fn last_words(&self, from: usize) -> Option<Account> {
@@ -251,13 +220,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
 
     /// Returns an account that is based on a line of stderr.
     fn account_of(&self, found: ErrorLine) -> Account {
-        Account {
-            headline: found.headline,
-            place: found.place,
-            writer: self.stderr.writer(found.line).clone(),
-            end: Some(found.line + 1),
-            ..Account::default()
-        }
+        Account::of_line(&self.stderr, found)
     }
 
     /// Returns an account that is based on a traceback of `log`. `end` is the first line of stderr after it.
@@ -285,7 +248,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
     /// thread or process, the account begins with that failure.
     fn explained(&self, found: &Traceback) -> Account {
         let own = self.raised(&self.stderr, found, Some(found.lines.end() + 1));
-        let first = match behind::behind(&self.stderr, &self.tracebacks, found, &self.covered) {
+        let first = match behind::behind(&self.stderr, &self.tracebacks, found, &self.covered, self.evidence.code_dir) {
             // The child's traceback may be on stdout, if its two streams were merged.
             None => match behind::reports_an_exit(found).then(|| self.printed()).flatten() {
                 Some(printed) => printed,
@@ -334,23 +297,6 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         let is_of_stop = account.source == AccountSource::Other || signal::is_about_a_stop(&account.headline);
         self.evidence.stopped.as_ref().filter(|_| is_of_stop)?;
         select::before_stop(&self.stderr, &self.tracebacks, &self.covered, &self.stdout).map(|found| self.beside(found))
-    }
-
-    /// Explains the end of a process that was already failing when it was told to end: it had written a traceback, or a
-    /// fatal error as its last words.
-    fn was_failing(&self, number: i32) -> Option<Account> {
-        let is_told = self.evidence.told_to_end
-            && self.evidence.stopped.is_none()
-            && matches!(number, nix::libc::SIGTERM | nix::libc::SIGKILL);
-        if let Some(found) = self.best(1).filter(|_| is_told)
-            && select::is_at_the_end(&self.stderr, found, &self.covered)
-        {
-            return Some(self.explained(found));
-        }
-        let written =
-            [&self.stderr, &self.stdout].into_iter().find_map(|log| Some((log, other::last_line(log, 0, &[])?)));
-        let (log, line) = written.filter(|(log, line)| is_told && noise::is_fatal(log.text(*line)))?;
-        Some(Account::of_last_words(log, line))
     }
 
     /// Replaces an account that reads like a consequence if there are several ranks and another rank reports a cause.
@@ -424,7 +370,7 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
         details.extend(self.raised_before_stop(account));
         details.extend(signs.into_iter().map(|text| CauseDetail { label: Some(DetailLabel::Logged), text }));
         // A launcher continues to write after the failure of a rank, so its last line is not the rank's.
-        if is_reported || self.lost_part().is_some() {
+        if is_reported || launcher::lost_part(&self.stderr, &self.stdout).is_some() {
             return details;
         }
         let end = account.end.filter(|_| account.source == AccountSource::Other).unwrap_or(0);
@@ -441,9 +387,9 @@ impl<'e, 'r> ParsedEvidence<'e, 'r> {
     }
 
     /// Returns the hints for an account of a process that ended in this way on this host.
-    fn hints(&self, account: &Account, ending: Ending, host: Option<&str>) -> Vec<String> {
+    fn hints(&self, account: &Account, ended: (Option<i32>, i32), host: Option<&str>) -> Vec<String> {
         let Account { headline, details, .. } = account;
-        let judged = JudgedFailure { headline, details, ended: (signal::deadly(ending), ending.exit_code()), host };
+        let judged = JudgedFailure { headline, details, ended, host };
         hints::hints(&HintFacts::new(self.evidence, judged, &self.stderr, &self.stdout))
     }
 }

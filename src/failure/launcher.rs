@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::event::Ending;
 
 use super::lines::{Log, Writer};
+use super::signal;
 use crate::failure::pattern::pattern;
 
 /// The content of a rank's error file (`TORCHELASTIC_ERROR_FILE`).
@@ -116,13 +117,32 @@ pub(super) fn report(log: &Log) -> Option<RankReport> {
     })
 }
 
+/// Returns the rank that MPICH ended because of an error, if the process ended with the exit code of that error. The code
+/// may look like that of a signal.
+pub(super) fn aborted_by_mpich(log: &Log, ending: Ending) -> Option<usize> {
+    static ABORT: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"^Abort\((?P<error>\d+)\) on node \d+ \(rank (?P<rank>\d+) in comm \w+\): Fatal error ")
+    });
+    let Ending::Exited(code) = ending else { return None };
+    let first =
+        log.lines.iter().filter(|line| line.text.starts_with("Abort(")).find_map(|line| ABORT.captures(&line.text))?;
+    let error: u64 = first["error"].parse().ok()?;
+    let is_of_signal = signal::deadly(ending).is_some();
+    (!is_of_signal || error & 0xff == u64::try_from(code).ok()?).then(|| first["rank"].parse().ok())?
+}
+
+/// Returns a headline about a part that the launcher has lost, which is the reason for its end.
+pub(super) fn lost_part(stderr: &Log, stdout: &Log) -> Option<String> {
+    lost_daemon(stderr).or_else(|| lost_process_of_ray(stdout))
+}
+
 static LOST_DAEMON: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^(?:ORTE|PRTE|PRRTE) has lost communication with a remote daemon"));
 static DAEMON: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*Remote daemon: *\[.*\] on node (\S+)"));
 
 /// Returns a headline if mpirun ended because it lost its daemon on another host. The other lines that mpirun writes
 /// about that are guesses.
-pub(super) fn lost_daemon(log: &Log) -> Option<String> {
+fn lost_daemon(log: &Log) -> Option<String> {
     let at = log.lines.iter().rposition(|line| LOST_DAEMON.is_match(&line.text))?;
     let host = log.lines[at..].iter().find_map(|line| Some(DAEMON.captures(&line.text)?[1].to_owned()));
     Some(format!("mpirun has lost its daemon on {}", host.as_deref().unwrap_or("another host")))
@@ -133,7 +153,7 @@ static PROCESS_OF_RAY: LazyLock<Regex> = LazyLock::new(|| pattern(r"-- (\w+) \[e
 
 /// Returns a headline if a node of Ray ended because one of its processes had. The node then prints the end of that process's
 /// log, and ends the others.
-pub(super) fn lost_process_of_ray(log: &Log) -> Option<String> {
+fn lost_process_of_ray(log: &Log) -> Option<String> {
     let is_report = |text: &str| text.ends_with("-- Some Ray subprocesses exited unexpectedly:");
     let at = log.lines.iter().rposition(|line| is_report(&line.text))?;
     let found = PROCESS_OF_RAY.captures(&log.lines.get(at + 1)?.text)?;
@@ -162,7 +182,19 @@ pub(super) fn notice(log: &Log) -> Option<(String, usize)> {
         let text = first.join(" ");
         let sentence =
             text.split_once(". ").map_or(text.as_str(), |(sentence, _)| sentence).trim_end_matches(['.', ':', ',']);
-        (!sentence.is_empty() && !FOLLOWING.is_match(&text)).then(|| (sentence.to_owned(), rules[1] + 1))
+        let program = log.lines[rules[0] + 1..rules[1]].iter().find_map(|line| line.text.strip_prefix("Executable: "));
+        let named = program.map(|name| format!("{sentence}: {}", name.trim()));
+        let is_own = !sentence.is_empty() && !FOLLOWING.is_match(&text);
+        is_own.then(|| (named.unwrap_or_else(|| sentence.to_owned()), rules[1] + 1))
+    })
+}
+
+/// Returns true if mpirun states in a notice what it could not do itself.
+pub(super) fn is_own_error(notice: &str) -> bool {
+    ["mpirun", "prterun", "mpiexec", "prun", "orterun"].iter().any(|name| {
+        notice
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(" was unable to ") || rest.starts_with(" could not "))
     })
 }
 

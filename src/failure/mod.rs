@@ -53,6 +53,8 @@ mod runtime;
 mod select;
 mod signal;
 mod signs;
+mod swallowed;
+mod teardown;
 mod text;
 mod weight;
 mod words;

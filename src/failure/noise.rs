@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use super::words::has_words_of_error;
 use crate::failure::pattern::pattern;
 use regex::Regex;
 
@@ -58,20 +59,27 @@ static ADVICE: LazyLock<Regex> = LazyLock::new(|| {
         r"is not going to be frozen|^help: |^In addition: Warning|Unable to register cu\w+ factory|",
         r"^\s*\d* \| |^\d+ (?:failed|passed|errors?)\b.* in [\d.]+s|^FAILED \(|^Ran \d+ tests? in|^exit status \d+$|",
         r"^\s+(?:code|errno|syscall|path|requireStack|generatedMessage): |^\s*\d+: 0x[0-9a-f]+ |^\s+@ +(?:0x[0-9a-f]+|\(nil\))|^\*\*\* Check failure|",
-        r#"^\s+\S+\(.*\) called at \S+ line \d+|(?:ExecuteUserScript|InstallRequirements|InstallModule)Error:?$|^ExitCode \d+$|^ErrorMessage ""$|^Command "|"#,
+        r#"^\s+\S+\(.*\) called at \S+ line \d+|(?:ExecuteUserScript|InstallRequirements|InstallModule)Error:?$|^ExitCode \d+$|^ErrorMessage ""$|^Command "[^"]*"$|"#,
         r"sagemaker-training-toolkit (?:ERROR|INFO) +(?:Encountered|Reporting|Invoking|Waiting|Done|Command)|",
-        r"^\[notice\]|^huggingface/tokenizers: |^To disable this warning|^\s+- (?:Avoid using `tokenizers|Explicitly set the env)|",
-        r"^npm (?:notice|(?:ERR!|error) A complete log)|^Debug (?:log|info)|^A complete log of this run|^Press any key|^Shutting down|",
-        r"^BEGIN failed--compilation aborted|^==\d+==(?:ABORTING| )|^==\d+==$|^=========(?: |$)|^make(?:\[\d+\])?: (?:Entering|Leaving) directory|^Script (?:started|done)\b|^SUMMARY: \w+Sanitizer|^Please (?:report|file|include)|",
-        r"^Sentry is attempting to send|^  [A-Z][a-z][\w .'-]+: {2,}(?:[0-9a-f]{2} ?)+$|^Error Message Summary:$|^Waiting up to \d+ seconds$|^Press Ctrl-|^Pass --help|^\s+available (?:values|commands|groups|indices): |",
+        r"^\[notice\]|^huggingface/tokenizers: |^To disable this warning|^\s+- (?:Avoid using `tokenizers|Explicitly set the env)|^Std(?:out|err): already printed$|^Command: ['`]|",
+        r"^npm (?:notice|(?:ERR!|error) A complete log)|^Debug (?:log|info)|^A complete log of this run|^Press any key|",
+        r"^BEGIN failed--compilation aborted|^==\d+==(?:ABORTING| )|^==\d+==$|^=========(?: |$)|^make(?:\[\d+\])?: (?:Entering|Leaving) directory|^Script (?:started|done)\b|^SUMMARY: \w+Sanitizer|^Please (?:report|file|include (?:a|all|any|the|this|your))\b|",
+        r"^Sentry is attempting to send|^  [A-Z][a-z][\w .'-]+: {2,}(?:[0-9a-f]{2} ?)+$|^\[(?:New LWP \d+|Inferior \d+ \(|Thread debugging using )|^Using host libthread_db|^0x[0-9a-f]+ in \S+ \(.*\) from |^Error Message Summary:$|^Waiting up to \d+ seconds$|^Press Ctrl-|^Pass --help|^\s+available (?:values|commands|groups|indices): |",
         r"^\s*[~^]+ <--- HERE$|^npm (?:ERR!|error) +(?:To see a list of scripts|npm run)\b|",
         r"^\S+ \S+ INFO (?:exited|gave up|spawned|success|stopped|reaped): \S+ |",
         r"^[\d.]+user [\d.]+system |^\d+inputs\+\d+outputs |^(?:real|user|sys)\s+(?:\d+m)?[\d.]+s?$|^info Visit https://yarnpkg|",
         r"^\[\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\]$|^Complete log: |^sudo: If sudo is running in a container|",
         r"^Error termination\. Backtrace:$|^#\d+ +0x[0-9a-f]+ |^error: called from$|",
-        r"\s--help$|^For detailed information|^=+ .* =+$|^FAILED \S+::|^ERROR \S+\.py(?:::\S+)?(?: - [A-Z]\w+: .*)?$|^!+ .* !+$|^For simplicity, JAX has removed|^The above error|^If you believe this is|^Stack trace:|^\s*\[bt\] ",
+        r"^For detailed information|^FAILED \S+::|^ERROR \S+\.py(?:::\S+)?(?: - [A-Z]\w+: .*)?$|^For simplicity, JAX has removed|^The above error|^If you believe this is|^Stack trace:|^\s*\[bt\] ",
     ))
 });
+
+/// Lines of such a form that are not an error unless they state one: a title, advice, a state.
+static UNLESS_STATED: LazyLock<Regex> = LazyLock::new(|| pattern(r"^=+ .* =+$|^!+ .* !+$|^Shutting down"));
+
+/// A title, or a rate, that states an error: `=== FATAL: no rows ===`, `error: only 3 it/s`.
+static STATED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^\W*(?i:fatal error|fatal|error|critical)(?:\[\w+\])?: *\w"));
 
 /// Lines of launchers about processes that failed, without the reason.
 static LAUNCHER: LazyLock<Regex> = LazyLock::new(|| {
@@ -126,11 +134,31 @@ pub(super) fn level(line: &str) -> Option<RecordLevel> {
         return None;
     }
     let found = LEVEL.captures(line)?;
-    let level = found.name("level").or(found.name("lower")).or(found.name("short"))?.as_str();
+    let word = found.name("level").or(found.name("lower")).or(found.name("short"))?;
+    let level = word.as_str();
+    if word.start() > 0
+        && matches!(level, "DEBUG" | "INFO" | "NOTICE" | "WARNING" | "WARN")
+        && is_sentence(&line[..word.start()])
+    {
+        return None;
+    }
     Some(match level.to_uppercase().as_str() {
         "ERROR" | "CRITICAL" | "FATAL" | "EXCEPTION" | "PANIC" | "ERR" | "FTL" | "PNC" => RecordLevel::Error,
         _ => RecordLevel::Harmless,
     })
+}
+
+/// Returns true if the text before a word that looks like a level is the beginning of a sentence, as in `Error: INFO is
+/// missing`. Before a level, a logger writes only a date and names.
+fn is_sentence(before: &str) -> bool {
+    static SENTENCE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(concat!(
+            r"^\W*(?i:fatal error|error|fatal|failed|failure|cannot|could|can't|unable|invalid|missing|unknown|unsupported|unexpected|bad|no)\b|",
+            r"\b[A-Z]\w*(?:Error|Exception): |(?:^|\s)(?:the|an?|of|to|is|are|be|must|not|no|for|with|has|have|and|or|expected|got|missing) +\W?$|",
+            r"(?:^|\s)[a-z]+ [a-z]+ [a-z]+ +\W?$|\b(?:the|must|cannot|has no|is not|one of|instead of)\b",
+        ))
+    });
+    SENTENCE.is_match(before)
 }
 
 /// Returns true for a log record that reports no error: a record of level debug, info or warning.
@@ -172,19 +200,71 @@ pub(super) fn message(line: &str) -> &str {
     if let Some(at) = line[..end].rfind("ERROR").filter(|_| is_status) {
         return line[at..].trim();
     }
-    let fields = if has_fields { FIELDS.find(rest).map_or(0, |found| found.end()) } else { 0 };
+    let fields = FIELDS.find(rest).filter(|found| has_fields && !names_subject(found.as_str()));
+    let fields = fields.map_or(0, |found| found.end());
     let text = rest[fields..].trim();
     if text.is_empty() { line } else { text }
+}
+
+/// Returns true if the words that look like the fields of a record belong to its message: they name a file, an exception
+/// or another subject of the error. If in doubt, they do.
+fn names_subject(fields: &str) -> bool {
+    /// The place of a call, or the name of a logger: a module of Python, or a class of Java.
+    static LOGGER: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"^(?:[\w./-]+\.(?:py|go|java|scala|cc|cpp):\d+|__\w+__|[a-z_]+|(?:[a-z_]\w*\.){2,}\w+|\w+(?:::?\w+)+|\w+(?:\.\w+)+:\w+)$",
+        )
+    });
+    static EXCEPTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:Error|Exception|Warning|Exit|Interrupt)$"));
+    let fields = fields.trim_end();
+    if fields.starts_with("[Errno ") || fields.starts_with("[WinError ") {
+        return true;
+    }
+    let word = fields.rsplit_once("] ").map_or(fields, |(_, word)| word);
+    match (word.strip_suffix(':'), word.strip_suffix(" -")) {
+        (Some(word), _) => !LOGGER.is_match(word) || EXCEPTION.is_match(word),
+        (None, Some(word)) => !LOGGER.is_match(word) && (word.contains('/') || EXCEPTION.is_match(word)),
+        (None, None) => false,
+    }
 }
 
 /// Returns true if a line contains no information about a failure, whatever words it contains.
 pub(super) fn is_noise(line: &str) -> bool {
     !line.contains(char::is_alphanumeric)
-        || PROGRESS.is_match(line)
+        || is_progress(line) && (is_bar(line) || !STATED.is_match(line))
+        || has_form_of_other(line) && !states_beside_form(line)
         || WARNING.is_match(line)
         || SERVICE.is_match(line)
         || ADVICE.is_match(line)
         || is_launchers(line)
+}
+
+/// Returns true for a title, advice or a state.
+fn has_form_of_other(line: &str) -> bool {
+    line.ends_with(" --help") || line.starts_with(['=', '!', 'S']) && UNLESS_STATED.is_match(line)
+}
+
+/// Returns true if a title, advice or a state also states an error.
+fn states_beside_form(line: &str) -> bool {
+    STATED.is_match(line) || !line.starts_with(['=', '!']) && has_words_of_error(line)
+}
+
+/// Returns true for a line with a rate or a progress bar.
+fn is_progress(line: &str) -> bool {
+    PROGRESS.is_match(line)
+}
+
+/// Returns true for a progress bar.
+pub(super) fn is_bar(line: &str) -> bool {
+    line.contains("%|") || line.contains("━━") || line.contains("[=") || line.contains("[>")
+}
+
+/// Returns true for a line with a rate, or one that a service wrote about itself. Only if there is no other line can it
+/// be the error.
+pub(super) fn is_rate_or_of_service(line: &str) -> bool {
+    static OF_SERVICE: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"^(?:wandb|neptune|comet_ml|mlflow|COMET \w+): |^\s*\d* \| "));
+    is_progress(line) && !is_bar(line) || OF_SERVICE.is_match(line)
 }
 
 /// The minimum number of lines with which a program reports its progress.
@@ -213,7 +293,7 @@ pub(super) fn is_ignored_by_most(line: &str) -> bool {
 
 /// Returns true if a line is part of a launcher's report about processes that failed.
 pub(super) fn is_launchers(line: &str) -> bool {
-    LAUNCHER.is_match(line)
+    LAUNCHER.is_match(line) && !line.contains("No module named ")
 }
 
 /// Returns true if a line clearly begins new output, which ends a message of several lines.

@@ -24,7 +24,7 @@ const SEARCHED_LINES: usize = 12;
 static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"^# There is insufficient memory for the Java |^(?:\S+:? )?(?i:fatal error|fatal|error|critical|panic|uncaught exception)(?:\[\w+\])?: |^\[?(?:ERROR|FATAL|CRITICAL)\b|^(?:E|ERR!|!) |",
-        r"^Error(?: |:)|\b[A-Z]\w*(?:Error|Exception): |^g?make(?:\[\d+\])?: \*\*\* |^\S+: (?:line )?\d+: (?i:syntax error)|",
+        r"^Error(?: |:)|^ptxas error\s*: |\b[A-Z]\w*(?:Error|Exception): |^g?make(?:\[\d+\])?: \*\*\* |^\S+: (?:line )?\d+: (?i:syntax error)|",
         r"^\S+: line \d+:\s+\d+ (?:Killed|Segmentation fault|Aborted|Bus error|Illegal instruction|Floating point exception)\b|",
         r"^[\w./+-]+(?:\[\d+\])?: (?:line \d+: |.*: )?(?i:cannot|can't|could not|no such|permission denied|.*(?:not found|no such file))",
     ))
@@ -47,8 +47,8 @@ static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
         r"^compilation terminated|^abort(?:ed|ing)[.!]*$|previous errors?\b|^fatal: could not read from remote repository|^traceback |see (?:above|the log)|",
         r"^(?:error|failed): line \d+|^(?:an )?(?:error|failed|failure)(?:(?:[ ,:]| in| on| at| near)+ \S+)?[ ,:]+(?:(?:in|on|at|near) )?line:? \d+[^:]{0,40}$|^(?:job|task|step|script|command|training|process)\b.{0,40} (?:failed|aborted)[.!]?$|",
         r"^\S+: child returned status|^execution of \S+ aborted due to|^error: execution of an external program failed|^error: (?:could not create the java|a fatal exception has occurred)|",
-        r"^worker failed to boot|^(?:error|fatal): (?:see|refer to|for more) |\bthere were (?:failed|errors)|^(?:error: )?resolutionimpossible: |^in \S+ line \d+, exit \d+$|^\s*\d+ failed tests?$|^(?:error|fatal): .*\bfilter\b.* failed$|^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror|",
-        r"^pdsh@\S+: \S+: ssh exited with|^slurmstepd: error: \*\*\* \S+ \S+ on \S+ cancelled at \S+ \*\*\*$",
+        r"^(?:reason: )?worker failed to boot|^(?:error|fatal): (?:see|refer to|for more) |\bthere were (?:failed|errors)|^(?:error: )?resolutionimpossible: |^in \S+ line \d+, exit \d+$|^\s*\d+ failed tests?$|^(?:error|fatal): .*\bfilter\b.* failed$|^npm (?:err!|error) (?:code|errno|syscall|path|command)\b|^(?:error|failed|failure|fatal)[.!]*$|executeuserscripterror|",
+        r"^ptxas fatal\s*: ptx assembly aborted|^kaldi::kaldi\w+error$|^pdsh@\S+: \S+: ssh exited with|^slurmstepd: error: \*\*\* \S+ \S+ on \S+ cancelled at \S+ \*\*\*$",
     ))
 });
 
@@ -352,9 +352,14 @@ pub(super) fn is_summary(line: &str) -> bool {
 pub(super) fn last_words(log: &Log, from: usize, skipped: &[bool]) -> Option<ErrorLine> {
     let is_farewell = |at: &usize| {
         let text = log.text(*at);
-        noise::level(text) == Some(RecordLevel::Harmless) && own_words(&record_message(text).to_lowercase()).is_empty()
+        noise::level(text) == Some(RecordLevel::Harmless) && is_farewell(text)
     };
     let farewells = meaningful(log, from, skipped).take(MAX_FAREWELLS).take_while(is_farewell).count();
+    let is_housekeeping = |at: &usize| wrapper::is_housekeeping(log.text(*at));
+    let tidied =
+        meaningful(log, from, skipped).skip(farewells).take(MAX_HOUSEKEEPING).take_while(is_housekeeping).count();
+    let is_said = meaningful(log, from, skipped).nth(farewells + tidied).is_some();
+    let farewells = if is_said { farewells + tidied } else { farewells };
     let mut lines = meaningful(log, from, skipped).skip(farewells).peekable();
     let last = *lines.peek()?;
     let is_summary = |at: usize| SUMMARY.is_match(log.text(at)) || wrapper::is_report(log.text(at));
@@ -392,6 +397,14 @@ pub(super) fn ends_with_own_words(log: &Log, from: usize, skipped: &[bool]) -> b
 
 /// The maximum number of records at the end that only state that the program ends.
 const MAX_FAREWELLS: usize = 20;
+
+/// The maximum number of other lines about that.
+const MAX_HOUSEKEEPING: usize = 3;
+
+/// Returns true if a record only states that the program ends.
+pub(super) fn is_farewell(record: &str) -> bool {
+    own_words(&record_message(record).to_lowercase()).is_empty() || wrapper::is_housekeeping(record)
+}
 
 /// The minimum number of words with which a line states something new.
 const WORDS: usize = 2;
@@ -450,7 +463,7 @@ pub(super) fn count(log: &Log, from: usize, skipped: &[bool], writer: usize) -> 
 }
 
 /// Returns the indices of the lines from `from` on that are neither noise nor skipped, the last one first.
-fn meaningful<'l>(log: &'l Log, from: usize, skipped: &'l [bool]) -> impl Iterator<Item = usize> + 'l {
+pub(super) fn meaningful<'l>(log: &'l Log, from: usize, skipped: &'l [bool]) -> impl Iterator<Item = usize> + 'l {
     (from..log.lines.len()).rev().filter(move |&at| is_meaningful(log, at, skipped))
 }
 

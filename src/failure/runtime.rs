@@ -40,7 +40,8 @@ static ABORT: LazyLock<Regex> = LazyLock::new(|| {
         r"corrupted (?:size|double-linked)|invalid (?:next )?size|stack smashing detected|pure virtual method|^libc\+\+abi: |",
         r"^OMP: Error|LLVM ERROR:|MKL ERROR|^FATAL ERROR: |^fatal error: |^F(?:\d{4}|\d{8}) \d\d:|^\d{4}-\d\d-\d\d \S+: F |",
         r"Watchdog caught collective operation timeout|^# There is insufficient memory|^#  SIG[A-Z]+ \(0x|^Terminating due to java|",
-        r"^fatal runtime error: |^Memory access fault by GPU|\bHSA_STATUS_ERROR_\w+: |\bFATAL\b|^\S+\.rb:\d+: \[BUG\] ",
+        r"^fatal runtime error: |^Memory access fault by GPU|\bHSA_STATUS_ERROR_\w+: |\bFATAL\b|^\S+\.rb:\d+: \[BUG\] |",
+        r"\b[A-Z]{2,8}_ASSERT\(.*\) failed|Failed assertion: |\] Attempt to free invalid pointer|^GNU MP: Cannot allocate ",
     ))
 });
 

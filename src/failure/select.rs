@@ -8,7 +8,7 @@ use super::launcher::RankReport;
 use super::lines::Log;
 use super::noise;
 use super::other;
-use super::place;
+use super::place::{self, Frame};
 use super::read::{Origin, Traceback};
 use super::signal::is_about_a_stop;
 use super::text::one_line;
@@ -54,6 +54,9 @@ pub(super) fn best<'t>(
     let ended = |found: &&Traceback| {
         let is_record = prefix(found).is_some_and(|prefix| noise::level(prefix).is_some());
         let certain = found.origin == Origin::Main && code == 1 && !is_record;
+        if code != 1 && found.origin == Origin::Main && has_continued(log, found, covered) {
+            return false;
+        }
         let known = found.last().headline();
         let from = found.lines.end() + 1;
         let mut writers = [found.writer].into_iter().chain(prefix(found).map(|_| 0));
@@ -112,6 +115,18 @@ fn begins_at_top_level(found: &Traceback) -> bool {
     found.last().frames.first().and_then(|frame| frame.function.as_deref()) == Some("<module>")
 }
 
+/// Returns true if a traceback begins in the top level of the program, so that nothing has caught its exception. The
+/// modules that start a script or a module may be before it.
+pub(super) fn is_uncaught(found: &Traceback) -> bool {
+    let starts = |frame: &&Frame| {
+        !(frame.path.starts_with("<frozen ") || frame.path.ends_with("/runpy.py") || frame.path.ends_with("/runpy.pyc"))
+    };
+    let first = found.last().frames.iter().find(starts);
+    first.is_some_and(|frame| frame.function.as_deref() == Some("<module>"))
+        && !is_plain_exit(found)
+        && !is_elastic(found)
+}
+
 /// Returns true if the program wrote much after a traceback and the traceback did not end it: it made progress, or
 /// reported another error at its end. Exit handlers may write much too.
 fn has_gone_on(log: &Log, found: &Traceback, covered: &[bool]) -> bool {
@@ -123,6 +138,20 @@ fn has_gone_on(log: &Log, found: &Traceback, covered: &[bool]) -> bool {
     let skipped: Vec<bool> =
         (0..log.lines.len()).map(|at| covered[at] || log.lines[at].writer != found.writer).collect();
     other::last_error(log, from, &skipped).is_some()
+}
+
+/// Returns true if a traceback does not begin in the top level, so that its exception was caught, and the program then
+/// reported its progress. The first lines of that report may read like lines of the message.
+fn has_continued(log: &Log, found: &Traceback, covered: &[bool]) -> bool {
+    const STEPS: usize = 2;
+    let is_python = found.last().frames.first().is_some_and(|frame| frame.path.ends_with(".py"));
+    if !is_python || is_uncaught(found) || found.chain.len() > 1 {
+        return false;
+    }
+    let within = found.last().message.lines().skip(1).filter(|line| figures::is_figures(line)).count();
+    let after = log.lines_of(found.writer, found.lines.end() + 1).iter();
+    let after = after.filter(|&&at| !covered[at] && figures::is_figures(log.text(at))).count();
+    within + after >= STEPS
 }
 
 /// Returns true if the program made progress after a traceback, and then ended with words of its own.

@@ -50,7 +50,7 @@ const NOTHING: &str = r"[^\s\S]";
 /// Errors of GPUs, and possible consequences of such errors.
 const GPU: &str = r"(?i)CUDA|HIP error|cu(?:blas|dnn|solver|sparse|fft)|device-side|illegal memory access|launch failure|NVLink|NCCL|killed by SIG(?:ABRT|BUS|SEGV|KILL)";
 
-static RULES: [Rule; 17] = [
+static RULES: [Rule; 18] = [
     // An assertion in a kernel: `…/Indexing.cu:1255: indexSelect: block: [7,0,0], thread: [0,0,0] Assertion `x < y` failed.`
     rule!(GPU, r"(?:block: \[.*thread: \[|\.cuh?:\d+).*Assertion .*failed", NOTHING, Take::First),
     // OpenCV returns nothing for a file that it cannot read:
@@ -106,6 +106,13 @@ static RULES: [Rule; 17] = [
     rule!(r"Cython\S*\bCompileError", r"(?P<text>[^\s:/]+\.p(?:yx|xd|xi):\d+:\d+: .*)", NOTHING, Take::First),
     rule!(r"neuronx?-cc", r"\[neuronx?-cc\]: +Error message: +(?P<text>\S.*)", NOTHING, Take::First),
     rule!(r"(?i)neuronx?-cc|neuron_?cc", r"(?P<text>\[[A-Z]{3}\d{3}\] .*)", NOTHING, Take::First),
+    // The reason for which llama.cpp did not load a model is in the first of several lines.
+    rule!(
+        r"unable to load model|model loading error|failed to load model",
+        r"^(?P<text>(?:gguf_init_from_\w+: failed|\w+: error loading model: ).*)",
+        NOTHING,
+        Take::First,
+    ),
     // The step of Open MPI's start that failed: `  PML add procs failed`.
     rule!(r"occurred in MPI_|MPI_INIT", r"^  (?P<text>\S.* failed)$", NOTHING, Take::First),
     // `E external/xla/…/cuda_dnn.cc:407] There was an error before creating cudnn handle (302): …`

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::words::has_words_of_error;
 use crate::failure::pattern::pattern;
 
 /// The reports of xargs, GNU parallel, time, conda, npm and similar package managers, go-task, tox, nox, DVC,
@@ -62,4 +63,15 @@ pub(super) fn is_message_after_name(line: &str) -> bool {
     line.split_once(": ").is_some_and(|(name, words)| {
         !name.is_empty() && !name.contains(' ') && words.split_ascii_whitespace().filter(is_word).count() >= 2
     })
+}
+
+/// Returns true for a short line that only states what a program does before it ends: `Cleaning up temporary files`.
+pub(super) fn is_housekeeping(line: &str) -> bool {
+    const MAX_WORDS: usize = 7;
+    static HOUSEKEEPING: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"(?i)^\W*(?:(?:cleaning|clearing|removing|deleting|saving|closing|exiting|flushing|stopping|shutting down|shutdown complete)\b|(?:done|finished|bye|goodbye)(?:\W*$|[.!,] ))",
+        )
+    });
+    HOUSEKEEPING.is_match(line) && line.split_whitespace().count() <= MAX_WORDS && !has_words_of_error(line)
 }

@@ -8,8 +8,8 @@ use super::cursor::Cursor;
 use super::traceback::{Link, Origin, Raised, Reading, Traceback, Turn};
 use super::{
     build, elixir, go, haskell, hooks, ipython, java, javascript, julia, lua, matlab, message, mpi, nim, ocaml, panel,
-    prolog, pytest, python, r, racket, rich, ruby, runner, rust, sanitizer, stacked, swift, tcl, toolkit, uncaught,
-    zig,
+    prolog, pytest, python, r, racket, rich, ruby, runner, rust, sanitizer, spring, stacked, swift, tcl, toolkit,
+    uncaught, zig,
 };
 use crate::failure::lines::Log;
 use crate::failure::noise::{self, RecordLevel};
@@ -25,7 +25,7 @@ struct Form {
 }
 
 /// All forms. The first form that can be read at a line is used.
-const FORMS: [Form; 31] = [
+const FORMS: [Form; 32] = [
     Form { begins: hooks::begins, read: |cursor| hooks::read(cursor).map(Reading::here) },
     Form { begins: runner::begins, read: runner::read },
     Form {
@@ -60,6 +60,7 @@ const FORMS: [Form; 31] = [
     Form { begins: swift::begins, read: |cursor| swift::read(cursor).map(Reading::here) },
     Form { begins: zig::begins, read: |cursor| zig::read(cursor).map(Reading::here) },
     Form { begins: nim::begins, read: |cursor| nim::read(cursor).map(Reading::here) },
+    Form { begins: spring::begins, read: |cursor| spring::read(cursor).map(Reading::here) },
     Form { begins: stacked::begins, read: stacked::read },
     Form { begins: racket::begins, read: racket::read },
     Form { begins: matlab::begins, read: matlab::read },
@@ -176,7 +177,10 @@ fn informative_last(mut chain: Vec<Raised>) -> Vec<Raised> {
     let is_retry = last.name.ends_with("RetryError") && last.message.contains("<Future at ");
     let is_caused = last.link == Some(Link::Cause) && chain.len() > 1;
     if is_caused
-        && (is_retry || last.is_report_of_run() || !last.message.is_empty() && message::is_uninformative(&last.message))
+        && (is_retry
+            || last.message.is_empty() && last.is_wrapper_of_java()
+            || last.is_report_of_run()
+            || !last.message.is_empty() && message::is_uninformative(&last.message))
     {
         let end = chain.len() - 1;
         chain.swap(end - 1, end);

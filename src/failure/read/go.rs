@@ -30,6 +30,13 @@ pub(super) fn begins(line: &str) -> bool {
     STARTS.iter().any(|start| line.starts_with(start))
 }
 
+/// Returns the name of the function in a call, with the type that a method belongs to: `main.(*Vocab).Add(0xc000)`.
+fn called(call: &str) -> &str {
+    let receiver = call.find(".(*").and_then(|start| Some(start + call[start..].find(')')?));
+    let from = receiver.unwrap_or(0);
+    call[from..].find('(').map_or(call, |end| &call[..from + end])
+}
+
 /// Reads a panic and the calls of the goroutine in which it happened.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
     let goroutine = cursor.find(MAX_MESSAGE, |line| line.starts_with("goroutine ") || line == "runtime stack:")?;
@@ -46,7 +53,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Vec<Raised>> {
             let name = function.take().filter(|name| !name.starts_with("created by "));
             let is_library =
                 name.as_ref().is_some_and(|name| name.starts_with("runtime.") || name.starts_with("panic("));
-            let name = name.map(|name| name.split('(').next().unwrap_or_default().to_owned());
+            let name = name.map(|name| called(&name).to_owned());
             let frame = Frame::new(&place[1], place[2].parse().unwrap_or(0), name);
             frames.push(Frame { is_library, ..frame });
         } else {

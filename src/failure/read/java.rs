@@ -45,7 +45,7 @@ const MAX_LENGTH: usize = 4096;
 /// Packages of libraries.
 static LIBRARY: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"^(?:java|javax|jdk|sun|com\.sun|kotlin|kotlinx|scala|groovy|org\.(?:apache|springframework|slf4j|junit|gradle|tensorflow|pytorch|nd4j|deeplearning4j)|com\.(?:google|amazonaws|fasterxml)|io\.netty|software\.amazon|ai\.djl|py4j|System|Microsoft)\.",
+        r"^(?:java|javax|jdk|sun|com\.sun|kotlin|kotlinx|scala|groovy|org\.(?:apache|springframework|slf4j|junit|gradle|tensorflow|pytorch|nd4j|deeplearning4j)|com\.(?:google|amazonaws|fasterxml|typesafe)|io\.netty|software\.amazon|ai\.djl|py4j|System|Microsoft)\.",
     )
 });
 

@@ -71,6 +71,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     {
         error.frames.push(frame.clone());
     }
+    error.frames.extend(place_of_typescript(&error.message));
     let mut chain = vec![error];
     let mut properties = 0;
     while let Some(line) = cursor.line().filter(|_| cursor.lines[cursor.at - 1].ends_with('{') || properties > 0) {
@@ -92,6 +93,16 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Reading> {
     let logged = !before.is_empty() && noise::level(cursor.lines[named]) == Some(RecordLevel::Error);
     let origin = logged.then_some(Origin::Logged);
     Some(Reading { first: Some(source.map_or(named, |(at, _)| at)), origin, ..Reading::here(chain) })
+}
+
+/// Returns the place in a message of TypeScript's compiler: `fit.ts:3:7 - error TS2322: …`.
+fn place_of_typescript(message: &str) -> Option<Frame> {
+    static PLACE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"(?m)^(?P<path>[^\s:(]+\.[cm]?tsx?)(?::(?P<line>\d+):\d+ - |\((?P<row>\d+),\d+\): )error TS\d+: ")
+    });
+    let found = message.contains("error TS").then(|| PLACE.captures(message))??;
+    let line = found.name("line").or(found.name("row"))?.as_str();
+    Some(Frame::new(&found["path"], line.parse().unwrap_or(0), None))
 }
 
 /// Returns the place that Node prints with its source line above a line of the log, and the index of the line with the

@@ -48,7 +48,9 @@ static OTHER: LazyLock<Regex> = LazyLock::new(|| {
         // Stack traces of C++.
         r"^Stack trace:|^\s*\[bt\] |^C\+\+ CapturedTraceback|^Exception raised from |^\s*frame #\d+: |",
         r"^For simplicity, JAX has removed|^The stack trace below excludes JAX|^Set (?:the environment variable|TORCHDYNAMO_VERBOSE|JAX_TRACEBACK)|",
-        r"^node:[\w/]+:\d+$|^> Task :\S+ |^\[(?:rank|default)\d+\]|^\([\w. ]+ pid=\d+(?:, ip=[\w.:]+)?\) |^\[\d+,\d+\]<std|^\++ (?:\w+=|set [+-]|exit\b|echo )|^Sentry is attempting to send ",
+        r"^node:[\w/]+:\d+$|^> Task :\S+ |^\[(?:rank|default)\d+\]|^\([\w. ]+ pid=\d+(?:, ip=[\w.:]+)?\) |^\[\d+,\d+\]<std|^\++ (?:\w+=|set [+-]|exit\b|echo )|^Sentry is attempting to send |",
+        // Snakemake prints a date before each report.
+        r"^\[\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\]$",
     ))
 });
 

@@ -43,9 +43,14 @@ const FOREIGN_LINES: usize = 3;
 
 /// Returns the last report of a fatal error of the interpreter.
 pub(in crate::failure) fn fatal(log: &Log) -> Option<Fatal> {
+    fatal_before(log, log.lines.len()).map(|(_, fatal)| fatal)
+}
+
+/// Returns the last report of a fatal error before the line `end`, with the index of the line after the report.
+pub(in crate::failure) fn fatal_before(log: &Log, end: usize) -> Option<(usize, Fatal)> {
     const FATAL: &str = "Fatal Python error: ";
     let (first, error) =
-        log.lines.iter().enumerate().rev().find_map(|(at, line)| Some((at, line.text.strip_prefix(FATAL)?)))?;
+        log.lines[..end].iter().enumerate().rev().find_map(|(at, line)| Some((at, line.text.strip_prefix(FATAL)?)))?;
     let writer = log.lines[first].writer;
     let mut rest = log.lines[first + 1..].iter().filter(|line| line.writer == writer).map(|line| line.text.as_str());
     let current = rest.by_ref().any(|line| line.starts_with("Current thread ") && line.ends_with("first):"));
@@ -54,7 +59,7 @@ pub(in crate::failure) fn fatal(log: &Log) -> Option<Fatal> {
         frames.push(frame(&found));
     }
     frames.reverse();
-    Some(Fatal { error: format!("{FATAL}{error}"), frames })
+    Some((first + 1, Fatal { error: format!("{FATAL}{error}"), frames }))
 }
 
 /// Returns the report of `faulthandler.dump_traceback_later` with which a log ends. It contains the calls of the last

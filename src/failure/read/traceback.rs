@@ -76,6 +76,14 @@ impl Raised {
         matches!(self.name.rsplit('.').next(), Some("TrainingFailedError" | "WorkerGroupError"))
     }
 
+    /// Returns true if Java uses this exception only to pass on one that was raised in a call by reflection, or while a
+    /// class was initialized.
+    pub(super) fn is_wrapper_of_java(&self) -> bool {
+        const WRAPPERS: [&str; 3] =
+            ["InvocationTargetException", "ExceptionInInitializerError", "UndeclaredThrowableException"];
+        self.name.rsplit('.').next().is_some_and(|name| WRAPPERS.contains(&name))
+    }
+
     fn named(&self, message: &str) -> String {
         match (self.name.is_empty(), message.is_empty()) {
             (true, _) => message.to_owned(),

@@ -323,3 +323,58 @@ fn the_exception_of_a_trial_counts_before_the_tuners_report() {
         ],
     );
 }
+
+#[test]
+fn a_childs_words_above_the_report_of_its_exit_are_the_cause() {
+    let report = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 4, in <module>\n    subprocess.run(command, check=True)\n\
+                  subprocess.CalledProcessError: Command 'convert' returned non-zero exit status 1.\n";
+    let found = told(EXIT_1, &format!("step 3\nconvert: the image has four channels\n{report}"));
+    assert_eq!(found[..2], ["convert: the image has four channels", "at train.py:4"], "{found:#?}");
+    for other in ["loss: one more step", "converting: all the images...", "INFO:fit: all images converted"] {
+        let found = told(EXIT_1, &format!("{other}\n{report}"));
+        assert!(found[0].starts_with("subprocess.CalledProcessError: "), "{found:#?}");
+    }
+}
+
+#[test]
+fn the_error_in_an_exception_of_invoke_is_the_cause() {
+    let raised = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 3, in <module>\n    run(command)\n\
+                  invoke.exceptions.UnexpectedExit: Encountered a bad command exit code!\n\nCommand: './fit'\n\nExit code: 4\n\n";
+    let captured = told(EXIT_1, &format!("{raised}Stdout:\n\nreading\n\nStderr:\n\nfit: shard 3 is broken\n\n"));
+    assert_eq!(captured[..2], ["fit: shard 3 is broken", "at train.py:3"], "{captured:#?}");
+    let shown = format!("fit: shard 3 is broken\n{raised}Stdout: already printed\n\nStderr: already printed\n\n");
+    let shown = told(EXIT_1, &shown);
+    assert_eq!(shown[..2], ["fit: shard 3 is broken", "at train.py:3"], "{shown:#?}");
+}
+
+#[test]
+fn the_crash_of_a_child_is_the_cause_of_the_report_below_it() {
+    let dump = "Fatal Python error: Segmentation fault\n\nCurrent thread 0x00007f (most recent call first):\n  File \"/opt/ml/code/train.py\", line 4 in load\n  File \"/opt/ml/code/train.py\", line 9 in <module>\n";
+    let raised = |error: &str| {
+        format!(
+            "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 9, in <module>\n    wait()\n{error}\n"
+        )
+    };
+    for error in [
+        "concurrent.futures.process.BrokenProcessPool: A process in the process pool was terminated abruptly.",
+        "RuntimeError: worker exited with code -11",
+    ] {
+        let found = told(EXIT_1, &format!("{dump}{}", raised(error)));
+        assert_eq!(found[..2], ["Fatal Python error: Segmentation fault", "at train.py:4 in load"], "{found:#?}");
+        assert_eq!(found[2], format!("passed on as: {error} (at train.py:9)"));
+    }
+    let found = told(EXIT_1, &format!("{dump}a new worker was started\n{}", raised("ValueError: no rows")));
+    assert_eq!(found[0], "ValueError: no rows");
+}
+
+#[test]
+fn the_message_of_an_exit_is_the_cause_if_a_thread_raised_afterwards() {
+    let raised = "Exception in thread Thread-1 (beat):\nTraceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 4, in beat\n    send()\nConnectionError: the server is gone\n";
+    let found = told(EXIT_1, &format!("fold 2 has 0 rows\n{raised}"));
+    assert_eq!(found[0], "fold 2 has 0 rows");
+    assert!(found[1].starts_with("then: ConnectionError: the server is gone (at train.py:4 in beat"), "{found:#?}");
+    for other in ["waiting for the threads", "INFO:root:fold 2", "epoch 3"] {
+        let found = told(EXIT_1, &format!("{other}\n{raised}"));
+        assert_eq!(found[0], "ConnectionError: the server is gone", "{found:#?}");
+    }
+}

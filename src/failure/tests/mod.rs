@@ -6,7 +6,9 @@ mod forms;
 mod hints;
 mod interpreters;
 mod languages;
+mod lookalikes;
 mod mutated;
+mod native;
 mod plain;
 mod prefixes;
 mod printed;
@@ -19,6 +21,7 @@ mod runners;
 mod runtimes;
 mod scripts;
 mod stops;
+mod teardown;
 mod wrappers;
 
 use std::fs;

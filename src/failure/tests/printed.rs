@@ -514,3 +514,21 @@ fn a_title_of_an_error_is_followed_by_the_headline() {
         "ERROR: ld.so: object '/x.so' from LD_PRELOAD cannot be preloaded (cannot open shared object file): ignored.";
     assert_eq!(first(&format!("{preload}\nThe beam is 0 wide.\n")), "The beam is 0 wide.");
 }
+
+#[test]
+fn an_exception_that_a_function_caught_is_not_that_of_a_later_exit() {
+    let raised = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 4, in load\n    import fused\nModuleNotFoundError: No module named 'fused'\n";
+    let steps = "the slow kernel is used\nepoch 1 loss 0.5\nepoch 2 loss 0.4\n";
+    let text = recorded(Ending::Exited(7), &format!("{raised}{steps}"));
+    assert!(text.starts_with("exit code 7, with no error printed\n"), "{text}");
+    // Without progress, the exception is the best evidence.
+    told_with(
+        7,
+        raised,
+        &[
+            "ModuleNotFoundError: No module named 'fused'",
+            "at train.py:4 in load",
+            "hint: add fused to requirements.txt beside the script, or, if it is your own module, put it there too",
+        ],
+    );
+}
