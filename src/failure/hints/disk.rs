@@ -5,20 +5,35 @@ use crate::machine::SHARED_MEMORY;
 
 /// Errors about shared memory.
 const SHARED: &[&str] = &[
-    "nable to mmap",
+    "nable to mmap * bytes from file </torch_*o space left on device",
     "insufficient shared memory",
     "open shared memory object",
     "create shared memory object",
     "resize shared memory object",
-    "shared memory segment",
+    "creating shared memory segment",
+    "shared memory segment*o space left on device",
     "allocate shared memory",
-    "torch_shm_manager",
+    "torch_shm_manager*o space left on device",
     "us error encountered in worker",
     "is killed by signal: Bus error",
     "o space left on device: '/dev/shm",
     "[Errno 28] No space left on device*/dev/shm",
     "write * to /dev/shm",
     "posix_fallocate failed",
+];
+
+/// Reasons of errors about shared memory that is not full.
+const OTHER_REASONS: &[&str] = &[
+    "Too many open files",
+    "o such file or directory",
+    "ermission denied",
+    "peration not permitted",
+    "Cannot allocate memory (12)",
+    "File exists",
+    "Invalid argument",
+    "Read-only file system",
+    "not implemented",
+    "name too long",
 ];
 
 /// Errors of programs that found no space to write.
@@ -34,10 +49,10 @@ pub(super) fn shared_memory(facts: &HintFacts<'_>) -> Option<String> {
     let full = facts.evidence.full.iter().find(|full| full.path.as_os_str() == SHARED_MEMORY);
     // The log may mention shared memory for another reason.
     let may_be_its = facts.exception().is_none()
-        || facts
-            .claims(&["DataLoader worker", "NCCL", "nccl", "killed by ", "Errno 28", "o space left", "annot allocate"])
-            .is_some();
-    let is_named = facts.claims(SHARED).is_some() || may_be_its && facts.mentions(SHARED).is_some();
+        || facts.claims(&["DataLoader worker", "NCCL", "nccl", "killed by ", "Errno 28", "o space left"]).is_some();
+    let has_other_reason = facts.claims(OTHER_REASONS).is_some() && facts.claims(&["o space left"]).is_none();
+    let is_named =
+        !has_other_reason && (facts.claims(SHARED).is_some() || may_be_its && facts.mentions(SHARED).is_some());
     let ran_out = full.is_some() && facts.mentions(NO_SPACE).is_some();
     // Python keeps a semaphore as a file in shared memory.
     let semaphore = facts.claims(&["[Errno 28]"]).is_some() && facts.mentions(&["_multiprocessing.SemLock("]).is_some();

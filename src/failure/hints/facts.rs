@@ -2,6 +2,7 @@
 
 use memchr::memmem;
 
+use super::quotes::{QuotingText, only_quotes};
 use crate::event::{CauseDetail, DetailLabel};
 use crate::failure::evidence::Evidence;
 use crate::failure::lines::Log;
@@ -14,9 +15,8 @@ const TAIL_LINES: usize = 60;
 /// user either.
 const END_BYTES: usize = 8 << 10;
 
-/// Built-in exceptions that indicate a mistake in the code. If one of them was raised while another error was being
-/// handled, that other error is not its cause.
-const MISTAKES: [&str; 8] = [
+/// Built-in exceptions that indicate a mistake in the code.
+pub(super) const MISTAKES: [&str; 8] = [
     "KeyError",
     "IndexError",
     "NameError",
@@ -27,6 +27,10 @@ const MISTAKES: [&str; 8] = [
     "ZeroDivisionError",
 ];
 
+/// Built-in exceptions about files and connections. If a library raises one of them while it handles another error, that
+/// error is its reason. All other exceptions have a reason of their own: the code goes on after an error that it handled.
+const WRAPPERS: [&str; 4] = ["OSError", "IOError", "ConnectionError", "TimeoutError"];
+
 /// The facts from which hints are derived.
 #[derive(Clone)]
 pub(in crate::failure) struct HintFacts<'f> {
@@ -35,14 +39,14 @@ pub(in crate::failure) struct HintFacts<'f> {
     pub(super) signal: Option<i32>,
     pub(super) code: i32,
     /// The headline and the exceptions that led to it, on one line.
-    claimed: String,
-    /// The headline, if its exception can only quote other errors. No driver, file system or service raises such an
-    /// exception.
+    claimed: QuotingText,
+    /// The headline, if its exception can only quote other errors.
     quoting: Option<String>,
     /// The text of [`HintFacts::claimed`] without the headline and the rest of the headline's message.
-    led: String,
-    /// The errors that were being handled when the headline's exception was raised, on one line.
-    handled: String,
+    led: QuotingText,
+    /// The errors that were being handled when the headline's exception was raised, on one line, if they can be its
+    /// reason.
+    handled: QuotingText,
     /// The last lines of stdout and of stderr, on one line.
     tail: String,
     /// All of stderr.
@@ -76,17 +80,25 @@ impl<'f> HintFacts<'f> {
         stdout: &Log,
     ) -> HintFacts<'f> {
         let was_handled = |detail: &&CauseDetail| detail.label == Some(DetailLabel::WhileHandling);
-        let joined = |texts: &mut dyn Iterator<Item = &str>| texts.map(ends).collect::<Vec<_>>().join(" ");
-        let mut led = details.iter().filter(|detail| !was_handled(detail)).map(|detail| detail.text.as_str());
-        let claimed = joined(&mut [headline].into_iter().chain(&mut led));
         let name = headline.split(':').next().unwrap_or_default();
-        let is_mistake = MISTAKES.contains(&name);
-        let quoting = (is_mistake || name == "ValueError").then(|| ends(headline));
+        let has_quotes = exception(headline).is_some();
+        let joined = |texts: &mut dyn Iterator<Item = &CauseDetail>| {
+            let mut message = QuotingText::default();
+            for detail in texts {
+                message.push(&ends(&detail.text), has_quotes && detail.label != Some(DetailLabel::Logged));
+            }
+            message
+        };
         // The detail without a label is the rest of the headline's message.
-        let others = details.iter().filter(|detail| !was_handled(detail) && detail.label.is_some());
-        let led = joined(&mut others.map(|detail| detail.text.as_str()));
-        let handled = details.iter().filter(|detail| !is_mistake && was_handled(detail));
-        let handled = joined(&mut handled.map(|detail| detail.text.as_str()));
+        let rest = details.iter().filter(|detail| detail.label.is_none()).map(|detail| detail.text.as_str());
+        let said = [headline].into_iter().chain(rest).map(ends).collect::<Vec<_>>().join(" ");
+        let led = joined(&mut details.iter().filter(|detail| !was_handled(detail) && detail.label.is_some()));
+        let mut claimed = QuotingText::default();
+        claimed.push(&said, has_quotes);
+        claimed.append(&led);
+        let quoting = only_quotes(name).then(|| ends(headline));
+        let is_explained = WRAPPERS.contains(&name) && !headline.contains("[Errno ");
+        let handled = joined(&mut details.iter().filter(|detail| is_explained && was_handled(detail)));
         let last = |log: &Log| {
             let from = log.lines.len().saturating_sub(TAIL_LINES);
             ends(&log.lines[from..].iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join(" "))
@@ -105,25 +117,25 @@ impl<'f> HintFacts<'f> {
 
     /// Returns the headline and the exceptions that led to it, on one line.
     pub(super) fn claimed(&self) -> &str {
-        &self.claimed
+        self.claimed.text()
     }
 
     /// Returns the first of the wordings that is contained in the headline or in the exceptions that led to it.
     pub(super) fn claims(&self, wordings: &[&'static str]) -> Option<&'static str> {
-        wordings.iter().find(|wording| contains(&self.claimed, wording)).copied()
+        wordings.iter().find(|wording| self.claimed.states(wording)).copied()
     }
 
     /// Returns the first of the wordings that is contained in the headline, in the exceptions that led to it, or in an
     /// error that was being handled.
     pub(super) fn wording(&self, wordings: &[&'static str]) -> Option<&'static str> {
-        let told = |wording: &&&str| contains(&self.claimed, wording) || contains(&self.handled, wording);
+        let told = |wording: &&&str| self.claimed.states(wording) || self.handled.states(wording);
         wordings.iter().find(told).copied()
     }
 
     /// Returns the first of the wordings that is contained in the headline, in the exceptions that led to it, or in the
     /// last lines.
     pub(super) fn mentions(&self, wordings: &[&'static str]) -> Option<&'static str> {
-        let told = |wording: &&&str| contains(&self.claimed, wording) || contains(&self.tail, wording);
+        let told = |wording: &&&str| self.claimed.states(wording) || contains(&self.tail, wording);
         wordings.iter().find(told).copied()
     }
 
@@ -141,7 +153,12 @@ impl<'f> HintFacts<'f> {
     /// Returns the text between two wordings. Searches the headline, the exceptions that led to it, and the errors that
     /// were being handled.
     pub(super) fn between(&self, start: &str, end: &str) -> Option<&str> {
-        between(&self.claimed, start, end).or_else(|| between(&self.handled, start, end))
+        self.claimed.between(start, end).or_else(|| self.handled.between(start, end))
+    }
+
+    /// Returns the last lines of both streams, on one line.
+    pub(super) fn tail(&self) -> &str {
+        &self.tail
     }
 
     /// Returns the text between two wordings in the last lines.
@@ -166,10 +183,15 @@ impl<'f> HintFacts<'f> {
 
     /// Returns the name of the headline's exception. `None` if the headline is not an exception.
     pub(super) fn exception(&self) -> Option<&str> {
-        let name = self.claimed.split([':', ' ']).next()?;
-        let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
-        (is_name && name.contains(char::is_uppercase)).then(|| name.rsplit('.').next().unwrap_or(name))
+        exception(self.claimed())
     }
+}
+
+/// Returns the name of the exception with which a text begins, without its module.
+fn exception(text: &str) -> Option<&str> {
+    let name = text.split([':', ' ']).next()?;
+    let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
+    (is_name && name.contains(char::is_uppercase)).then(|| name.rsplit('.').next().unwrap_or(name))
 }
 
 /// Returns true if the text contains the parts of the wording, which are separated by `*`, in this order.

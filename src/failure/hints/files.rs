@@ -7,10 +7,11 @@ const WRITABLE: &str = "/opt/ml/model, /opt/ml/output/data, /opt/ml/checkpoints 
 
 /// Returns the hint for a file or folder that this user is not permitted to use.
 pub(super) fn permission(facts: &HintFacts<'_>) -> Option<String> {
+    // Without a path, the error can be about a port or a device.
     let denied = [
-        "[Errno 13] Permission denied",
-        "EACCES: permission denied",
-        "Permission denied (os error 13)",
+        "[Errno 13] Permission denied: ",
+        "EACCES: permission denied, ",
+        "/*: Permission denied (os error 13)",
         "AccessDeniedException: /",
     ];
     // A shell prints only `FILE: Permission denied`. A program that is not executable has exit code 126 and another
@@ -28,7 +29,7 @@ pub(super) fn permission(facts: &HintFacts<'_>) -> Option<String> {
         let before = facts.claimed().split_once(": Permission denied").map_or("", |(before, _)| before);
         before.rsplit(' ').next().is_some_and(|word| word.contains('/'))
     };
-    let is_shell = facts.claims(&["(publickey"]).is_none()
+    let is_shell = facts.claims(&["(publickey", "bind(", "bind: ", "socket", "listen "]).is_none()
         && (facts.exception().is_none() || names_path())
         && facts.code != crate::job::exit_code::NOT_EXECUTABLE
         && facts.claims(&by_shell).is_some();

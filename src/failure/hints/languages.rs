@@ -51,8 +51,15 @@ pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     if is_abort && facts.logged("JavaScript heap out of memory").is_some() {
         return Some(HEAP.to_owned());
     }
+    // A thread that Java could not start is a matter of another limit.
+    if facts.claims(NO_THREAD).is_some() {
+        return None;
+    }
     facts.advice(ROWS)
 }
+
+/// Java's errors about a thread that it could not start.
+const NO_THREAD: &[&str] = &["unable to create native thread", "unable to create new native thread"];
 
 const HEAP: &str = "Node's own limit of the heap was reached, not the container's; raise it (NODE_OPTIONS=--max-old-space-size=8192, in MB), or use less memory";
 
@@ -67,8 +74,26 @@ const ROWS: &[HintRow] = &[
                spark.executor.memory), or use less memory",
     },
     HintRow {
-        wordings: &["java.lang.OutOfMemoryError: Metaspace", "java.lang.OutOfMemoryError: Direct buffer memory"],
-        hint: "one of Java's own limits of memory was reached; raise it (-XX:MaxMetaspaceSize, -XX:MaxDirectMemorySize)",
+        wordings: &[
+            "java.lang.OutOfMemoryError: Metaspace",
+            "java.lang.OutOfMemoryError: Compressed class space",
+            "java.lang.OutOfMemoryError: Direct buffer memory",
+            "java.lang.OutOfMemoryError: Cannot reserve * bytes of direct buffer memory",
+        ],
+        hint: "one of Java's own limits of memory was reached; raise it (-XX:MaxMetaspaceSize, -XX:CompressedClassSpaceSize, -XX:MaxDirectMemorySize)",
+    },
+    HintRow {
+        wordings: &[
+            "java.lang.OutOfMemoryError: Requested array size exceeds VM limit",
+            "java.lang.OutOfMemoryError: Required array length",
+            "java.lang.OutOfMemoryError: Required array size too large",
+            "java.lang.OutOfMemoryError: Required length exceeds implementation limit",
+        ],
+        hint: "the program asked for an array that is longer than Java allows (2^31 elements, whatever the heap); split the data (for Spark: more partitions)",
+    },
+    HintRow {
+        wordings: &["java.lang.OutOfMemoryError: Map failed", "java.lang.OutOfMemoryError: * Map failed"],
+        hint: "Java could not map a file into memory, which the heap does not limit; map less at a time, or ask for a higher vm.max_map_count",
     },
     HintRow {
         wordings: &["java.lang.OutOfMemoryError"],

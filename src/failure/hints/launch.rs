@@ -1,14 +1,31 @@
 //! Hints about scripts that were started in another way than they expect.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::HintFacts;
 use super::facts::HintRow;
+use crate::failure::pattern::pattern;
 
-/// A launcher: its name in settings, its program, the flag of the SDK that selects it, and variables that it sets.
+/// A launcher: its name in settings, its program, the flag of the SDK that selects it, variables that it sets, and
+/// prefixes of more of its variables.
 struct Launcher {
     name: &'static str,
     program: &'static str,
     flag: &'static str,
     variables: &'static [&'static str],
+    prefixes: &'static [&'static str],
+}
+
+impl Launcher {
+    /// Returns the launcher that sets this variable.
+    fn of(variable: &str) -> Option<&'static Launcher> {
+        LAUNCHERS.iter().find(|launcher| {
+            launcher.variables.contains(&variable)
+                || launcher.prefixes.iter().any(|prefix| variable.starts_with(prefix))
+        })
+    }
 }
 
 const LAUNCHERS: [Launcher; 2] = [
@@ -25,21 +42,27 @@ const LAUNCHERS: [Launcher; 2] = [
             "MASTER_PORT",
             "GROUP_RANK",
             "NODE_RANK",
-            "TORCHELASTIC_RUN_ID",
+            "ROLE_RANK",
+            "ROLE_NAME",
+            "ROLE_WORLD_SIZE",
+            "GROUP_WORLD_SIZE",
         ],
+        prefixes: &["TORCHELASTIC_"],
     },
     Launcher {
         name: "mpi",
         program: "mpirun",
         flag: "mpi",
         variables: &[
-            "OMPI_COMM_WORLD_RANK",
-            "OMPI_COMM_WORLD_SIZE",
-            "OMPI_COMM_WORLD_LOCAL_RANK",
-            "OMPI_COMM_WORLD_LOCAL_SIZE",
-            "OMPI_COMM_WORLD_NODE_RANK",
             "OMPI_UNIVERSE_SIZE",
+            "OMPI_FILE_LOCATION",
+            "OMPI_FIRST_RANKS",
+            "PMI_RANK",
+            "PMI_SIZE",
+            "MPI_LOCALRANKID",
+            "MPI_LOCALNRANKS",
         ],
+        prefixes: &["OMPI_COMM_WORLD_", "OMPI_APP_CTX_", "OMPI_MCA_orte_", "OMPI_MCA_ess_", "PMIX_"],
     },
 ];
 
@@ -47,26 +70,28 @@ const LAUNCHERS: [Launcher; 2] = [
 const OF_SLURM: &str = "SLURM_";
 
 /// Returns true if the log has the frame in which `os.environ` raises its exception: `File "<frozen os>", line 679, in
-/// __getitem__`, or `…/os.py", line 679, in …`.
+/// __getitem__`, `…/os.py", line 679, in …`, or Rich's `…/os.py:679 in …`.
 fn is_of_environment(facts: &HintFacts<'_>) -> bool {
-    facts.mentions(&["<frozen os>\", line * in __getitem__", "/os.py\", line * in __getitem__"]).is_some()
+    static FRAME: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r#"(?:<frozen os>|/os\.py)(?:", line |:)\d+,? in __getitem__"#));
+    FRAME.is_match(facts.tail())
 }
 
 /// Returns the hint for a variable of a launcher that is not set.
 pub(super) fn missing_variable(facts: &HintFacts<'_>) -> Option<String> {
     let variable = unset(facts)?;
+    // A table or a configuration may have a key of that name.
+    let is_key = facts.claimed().starts_with("KeyError: ");
+    if !variable.starts_with(OF_SLURM) && Launcher::of(variable).is_none() || is_key && !is_of_environment(facts) {
+        return None;
+    }
     if variable.starts_with(OF_SLURM) {
         return Some(format!(
             "{variable} is set by Slurm's srun, which does not start the scripts of this job; read RANK, LOCAL_RANK and WORLD_SIZE, \
              which FOOTPLATE_LAUNCHER=torchrun sets"
         ));
     }
-    // A table may have a column of that name.
-    if facts.mentions(&["/pandas/core/", "/polars/"]).is_some() && !is_of_environment(facts) {
-        return None;
-    }
-    let Launcher { name, program, flag, .. } =
-        LAUNCHERS.iter().find(|launcher| launcher.variables.contains(&variable))?;
+    let Launcher { name, program, flag, .. } = Launcher::of(variable)?;
     // If the launcher started the script, it set the variable, and another process lost it.
     (!facts.evidence.command.contains(program)).then(|| {
         format!(
@@ -82,7 +107,7 @@ pub(super) fn unset_variable(facts: &HintFacts<'_>) -> Option<String> {
     let name = of_shell.or_else(|| facts.between("KeyError: '", "'"))?;
     let is_name = name.len() > 2 && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
     let is_environ = of_shell.is_some() || is_of_environment(facts);
-    let is_of_launcher = LAUNCHERS.iter().any(|launcher| launcher.variables.contains(&name));
+    let is_of_launcher = Launcher::of(name).is_some();
     (is_name && is_environ && !is_of_launcher && !name.starts_with("SM_") && !name.starts_with(OF_SLURM)).then(|| {
         format!("the variable {name} is not set in the container; set it in the job's environment (environment={{'{name}': …}}), or give it a default")
     })

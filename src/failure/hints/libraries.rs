@@ -120,7 +120,8 @@ pub(super) fn undefined_symbol(facts: &HintFacts<'_>) -> Option<String> {
 /// Returns the hint for a C or C++ library of the image that is older than a package needs.
 pub(super) fn glibc(facts: &HintFacts<'_>) -> Option<String> {
     if facts.claims(&["version `GLIBC_* not found", "version 'GLIBC_* not found"]).is_some() {
-        let version = facts.between("GLIBC_", "'").unwrap_or("…");
+        let version = facts.between("version `GLIBC_", "'").or_else(|| facts.between("version 'GLIBC_", "'"));
+        let version = version.unwrap_or("…");
         return Some(format!(
             "the image's C library (glibc) is older than {version}, which the package or program was built for; use a newer base image, or an \
              older build of it"

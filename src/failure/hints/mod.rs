@@ -27,6 +27,7 @@ mod packages;
 mod parameters;
 mod peers;
 mod program;
+mod quotes;
 mod removed;
 mod stop;
 mod system;

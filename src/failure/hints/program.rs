@@ -31,6 +31,13 @@ pub(super) fn not_executable(facts: &HintFacts<'_>) -> Option<String> {
     if facts.claims(&architecture).is_some() {
         return Some("the program was built for another kind of CPU; build the image for this one".to_owned());
     }
+    if is_driver_missing(facts) {
+        return Some(
+            "nvidia-smi belongs to the NVIDIA driver, which this container does not have; use an instance type with GPUs (ml.g5, ml.p4d, …; \
+             NVIDIA_DRIVER_CAPABILITIES with utility), or do without it on a CPU"
+                .to_owned(),
+        );
+    }
     let interpreter = [
         "cannot execute: required file not found",
         "bad interpreter",
@@ -61,6 +68,19 @@ pub(super) fn not_executable(facts: &HintFacts<'_>) -> Option<String> {
     (is_name && is_started).then(|| {
         format!("the program {program} was not found: install it in the image (apt-get, or a package of requirements.txt), or correct PATH")
     })
+}
+
+/// Returns true if the NVIDIA driver's program was not found.
+fn is_driver_missing(facts: &HintFacts<'_>) -> bool {
+    let wordings = [
+        "o such file or directory: 'nvidia-smi'",
+        "nvidia-smi: command not found",
+        "nvidia-smi: not found",
+        "nvidia-smi: No such file or directory",
+        "exec: \"nvidia-smi\": executable file not found",
+        "spawn nvidia-smi ENOENT",
+    ];
+    facts.claims(&wordings).is_some()
 }
 
 /// Returns the hint for a crash of native code.

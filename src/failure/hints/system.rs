@@ -27,7 +27,12 @@ const ROWS: &[HintRow] = &[
         hint: "a breakpoint() is left in the code, and a job has no terminal; remove it, or set PYTHONBREAKPOINT=0",
     },
     HintRow {
-        wordings: &["Too many open files", "EMFILE: ", "ENFILE: ", "[Errno 24]", "received 0 items of ancdata"],
+        wordings: &["Too many open files in system", "[Errno 23]", "ENFILE: "],
+        hint: "the machine's own limit of open files was reached (fs.file-max, of all its processes), which ulimit -n does not raise; close \
+               files, use fewer workers, or another instance",
+    },
+    HintRow {
+        wordings: &["Too many open files", "EMFILE: ", "[Errno 24]", "received 0 items of ancdata"],
         hint: "the limit of open files was reached; raise it (ulimit -n 65536 before the script), close files, use fewer workers, or \
                torch.multiprocessing.set_sharing_strategy('file_system')",
     },
@@ -41,6 +46,7 @@ const ROWS: &[HintRow] = &[
             "annot fork: Resource temporarily unavailable",
             "BlockingIOError: [Errno 11] Resource temporarily unavailable",
             "unable to create native thread",
+            "unable to create new native thread",
             "libuv: thread creation",
             "failed to spawn thread",
         ],

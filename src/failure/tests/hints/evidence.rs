@@ -58,6 +58,35 @@ fn shared_memory_is_named_for_bus_errors_and_data_loaders() {
             "{said}"
         );
     }
+    // The reason is another one.
+    for (said, words) in [
+        (
+            "RuntimeError: unable to mmap 4294967296 bytes from file </opt/ml/input/data/m/rows.bin>: Cannot allocate memory (12)",
+            None,
+        ),
+        ("RuntimeError: unable to mmap 240 bytes from file </torch_12_71_3>: Cannot allocate memory (12)", None),
+        (
+            "RuntimeError: unable to open shared memory object </torch_12_71> in read-write mode: Too many open files (24)",
+            Some("the limit of open files"),
+        ),
+        (
+            "RuntimeError: unable to open shared memory object </torch_12_71> in read-write mode: No such file or directory (2)",
+            None,
+        ),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'creating shared memory segment.md'", None),
+        (
+            "RuntimeError: torch_shm_manager at \"/x/torch/bin/torch_shm_manager\": could not generate a random directory for manager socket",
+            None,
+        ),
+    ] {
+        let hints = of(Ending::Exited(1), &super::raising(said));
+        assert_eq!(hints.len(), words.iter().count(), "{said}: {hints:#?}");
+        assert!(hints.first().is_none_or(|hint| hint.contains(words.unwrap_or_default())), "{said}: {hints:#?}");
+    }
+    let stated = super::raising(
+        "RuntimeError: unable to allocate shared memory(shm) for file </torch_12_71>: No space left on device (28)",
+    );
+    assert!(of(Ending::Exited(1), &stated)[0].starts_with("/dev/shm is too small or was full"));
     // A path in shared memory does not show that shared memory is full.
     let kept = "loading /dev/shm/train.bin\nTraceback (most recent call last):\n  File \"/dev/shm/code/train.py\", line 3, in <module>\n    read('/dev/shm/train.bin')\nValueError: bad header in /dev/shm/train.bin\n";
     assert_eq!(of(Ending::Exited(1), kept), [""; 0]);

@@ -14,6 +14,7 @@ mod mentions;
 mod models;
 mod peers;
 mod programs;
+mod quotes;
 mod start;
 mod versions;
 mod wordless;
@@ -68,10 +69,24 @@ fn no_hint_follows_from_an_error_that_was_handled() {
         "RuntimeError: CUDA error: device-side assert triggered",
         "botocore.exceptions.NoCredentialsError: Unable to locate credentials",
         "OSError: [Errno 24] Too many open files: 'x'",
+        "botocore.exceptions.ClientError: An error occurred (404) when calling the HeadObject operation: Not Found",
+        "OSError: We couldn't connect to 'https://huggingface.co' to load the files, and couldn't find them in the cached files.",
+        "socket.gaierror: [Errno -2] Name or service not known",
+        "RuntimeError: DataLoader worker (pid 71) is killed by signal: Killed. ",
     ] {
         let during = "\n\nDuring handling of the above exception, another exception occurred:\n\n";
-        let stderr = raising(survived) + during + &raising("KeyError: 'label'");
-        assert_eq!(of(Ending::Exited(1), &stderr), [""; 0], "{survived}");
+        for raised in [
+            "KeyError: 'label'",
+            "ValueError: shard 3 of rows.parquet is empty",
+            "RuntimeError: the loss is infinite in step 12",
+            "Exception: fold 3 has no rows",
+            "LabelError: row 7 has no label",
+            "acme.errors.DataError: row 7 has no label",
+            "FileNotFoundError: [Errno 2] No such file or directory: 'rows.csv'",
+        ] {
+            let stderr = raising(survived) + during + &raising(raised);
+            assert_eq!(of(Ending::Exited(1), &stderr), [""; 0], "{survived}, then {raised}");
+        }
         let warned = format!("WARNING {survived}: using another way\n{}", raising("ValueError: fold 3 is empty"));
         assert_eq!(of(Ending::Exited(1), &warned), [""; 0], "{survived}");
     }

@@ -21,6 +21,13 @@ fn a_file_that_may_not_be_used_is_named_with_the_user() {
     let node = "Error: EACCES: permission denied, open '/etc/x'\n";
     assert!(of(Ending::Exited(1), node)[0].contains("/etc/x"));
     assert_no_hint(&["PermissionError: the license forbids 3 seats", "ValueError: permission denied is no label"]);
+    // A socket has no path.
+    assert_no_hint(&[
+        "PermissionError: [Errno 13] Permission denied",
+        "Error: listen EACCES: permission denied 0.0.0.0:80",
+    ]);
+    assert_eq!(of(Ending::Exited(1), "Error: bind: Permission denied (os error 13)\n"), [""; 0]);
+    assert_eq!(of(Ending::Exited(1), "nginx: [emerg] bind() to 0.0.0.0:80 failed (13: Permission denied)\n"), [""; 0]);
 }
 
 #[test]
@@ -37,6 +44,7 @@ fn limits_of_the_system_are_named() {
     assert_hints(&[
         ("OSError: [Errno 24] Too many open files: '/proc/self/status'", "the limit of open files"),
         ("RuntimeError: received 0 items of ancdata", "the limit of open files"),
+        ("OSError: [Errno 23] Too many open files in system: '/opt/x'", "which ulimit -n does not raise"),
         ("RuntimeError: can't start new thread", "the limit of threads or processes"),
         ("BlockingIOError: [Errno 11] Resource temporarily unavailable", "the limit of threads or processes"),
         ("OSError: [Errno 27] File too large", "a limit on the size of files"),
@@ -77,6 +85,10 @@ fn a_program_that_python_could_not_start_is_named() {
     let frame = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 3, in <module>\n    run(['ffmpeg'])\n  File \"/usr/lib/python3.11/subprocess.py\", line 1950, in _execute_child\n    raise child_exception_type(errno_num, err_msg, err_filename)\nFileNotFoundError: [Errno 2] No such file or directory: 'ffmpeg'\n";
     assert!(of(Ending::Exited(1), frame)[0].starts_with("the program ffmpeg was not found"));
     assert_no_hint(&["FileNotFoundError: [Errno 2] No such file or directory: 'ffmpeg'"]);
+    let driver = of(Ending::Exited(1), &frame.replace("ffmpeg", "nvidia-smi"));
+    assert!(driver.len() == 1 && driver[0].starts_with("nvidia-smi belongs to the NVIDIA driver"), "{driver:#?}");
+    let shell = of(Ending::Exited(127), "run.sh: line 3: nvidia-smi: command not found\n");
+    assert!(shell.len() == 1 && shell[0].starts_with("nvidia-smi belongs to the NVIDIA driver"), "{shell:#?}");
     assert_eq!(of(Ending::Exited(127), "the vocabulary was built\n"), [""; 0]);
     assert_eq!(of(Ending::Exited(126), "./data: Is a directory\n"), [""; 0]);
 }
@@ -116,6 +128,21 @@ fn programs_of_other_languages_have_a_remedy() {
     ] {
         let hints = exits(text);
         assert!(hints.first().is_some_and(|hint| hint.contains(words)), "{text}: {hints:#?}");
+    }
+    for (error, words) in [
+        (
+            "unable to create native thread: possibly out of memory or process/resource limits reached",
+            "the limit of threads",
+        ),
+        ("unable to create new native thread", "the limit of threads"),
+        ("Requested array size exceeds VM limit", "longer than Java allows"),
+        ("Compressed class space", "CompressedClassSpaceSize"),
+        ("Map failed", "vm.max_map_count"),
+    ] {
+        let hints = exits(&format!(
+            "Exception in thread \"main\" java.lang.OutOfMemoryError: {error}\n\tat H.main(H.java:1)\n"
+        ));
+        assert!(hints.len() == 1 && hints[0].contains(words) && !hints[0].contains("-Xmx"), "{error}: {hints:#?}");
     }
     let heap = "\n<--- Last few GCs --->\n\nFATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\n----- Native stack trace -----\n\n 1: 0xb8d0a3 node::OOMErrorHandler [node]\n10: 0x195e476 [node]\n";
     assert!(of(Ending::Signaled(6), heap)[0].contains("--max-old-space-size"));

@@ -8,23 +8,45 @@ fn named(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
+/// Returns the traceback of a script that read a variable which is not set, with a frame in this file.
+fn unset(variable: &str, file: &str) -> String {
+    format!(
+        "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 3, in <module>\n    os.environ['{variable}']\n  \
+         File \"{file}\", line 679, in __getitem__\nKeyError: '{variable}'\n"
+    )
+}
+
 #[test]
 fn a_variable_of_a_launcher_names_the_launcher_to_use() {
-    assert_hints(&[
+    for (variable, words) in [
+        ("RANK", "RANK is set by torchrun, which did not start this script; set FOOTPLATE_LAUNCHER=torchrun"),
+        ("LOCAL_RANK", "FOOTPLATE_LAUNCHER=torchrun"),
+        ("ROLE_WORLD_SIZE", "FOOTPLATE_LAUNCHER=torchrun"),
+        ("TORCHELASTIC_RESTART_COUNT", "FOOTPLATE_LAUNCHER=torchrun"),
         (
-            "KeyError: 'RANK'",
-            "RANK is set by torchrun, which did not start this script; set FOOTPLATE_LAUNCHER=torchrun",
+            "OMPI_COMM_WORLD_RANK",
+            "set by mpirun, which did not start this script; set FOOTPLATE_LAUNCHER=mpi (in the SDK",
         ),
-        ("KeyError: 'LOCAL_RANK'", "FOOTPLATE_LAUNCHER=torchrun"),
+        ("OMPI_COMM_WORLD_NODE_RANK", "FOOTPLATE_LAUNCHER=mpi"),
+        ("OMPI_MCA_orte_num_nodes", "FOOTPLATE_LAUNCHER=mpi"),
+        ("PMIX_NAMESPACE", "FOOTPLATE_LAUNCHER=mpi"),
+        ("PMI_SIZE", "FOOTPLATE_LAUNCHER=mpi"),
+        ("SLURM_PROCID", "set by Slurm's srun, which does not start the scripts of this job"),
+    ] {
+        for frame in ["<frozen os>", "/usr/lib/python3.9/os.py"] {
+            let hints = of(Ending::Exited(1), &unset(variable, frame));
+            assert!(hints.len() == 1 && hints[0].contains(words), "{variable}: {hints:#?}");
+        }
+        // The key belongs to another dictionary.
+        assert_no_hint(&[&format!("KeyError: '{variable}'")]);
+        let frame = "/opt/ml/code/ratios.py";
+        assert_eq!(of(Ending::Exited(1), &unset(variable, frame)), [""; 0], "{variable}");
+    }
+    assert_hints(&[
         (
             "ValueError: Error initializing torch.distributed using env:// rendezvous: environment variable RANK expected, but not set",
             "FOOTPLATE_LAUNCHER=torchrun",
         ),
-        (
-            "KeyError: 'OMPI_COMM_WORLD_RANK'",
-            "set by mpirun, which did not start this script; set FOOTPLATE_LAUNCHER=mpi (in the SDK",
-        ),
-        ("KeyError: 'SLURM_PROCID'", "set by Slurm's srun, which does not start the scripts of this job"),
         (
             "ValueError: Default process group has not been initialized, please make sure to call init_process_group.",
             "init_process_group",
@@ -40,7 +62,7 @@ fn a_variable_of_a_launcher_names_the_launcher_to_use() {
         "ValueError: rank 3 expected, but not set",
         "KeyError: 'label'",
     ]);
-    let stderr = raising("KeyError: 'RANK'");
+    let stderr = unset("RANK", "<frozen os>");
     let mut evidence = evidence(Ending::Exited(1), &stderr);
     evidence.command = "torchrun --nproc-per-node 8 train.py".into();
     assert_eq!(hints(&evidence), [""; 0]);
@@ -48,9 +70,9 @@ fn a_variable_of_a_launcher_names_the_launcher_to_use() {
 
 #[test]
 fn a_variable_that_nobody_set_is_to_be_set_in_the_job() {
-    let environ = "Traceback (most recent call last):\n  File \"/opt/ml/code/train.py\", line 3, in <module>\n    os.environ['HF_TOKEN']\n  File \"<frozen os>\", line 679, in __getitem__\nKeyError: 'HF_TOKEN'\n";
+    let environ = unset("HF_TOKEN", "<frozen os>");
     assert!(
-        hints(&evidence(Ending::Exited(1), environ))[0]
+        hints(&evidence(Ending::Exited(1), &environ))[0]
             .starts_with("the variable HF_TOKEN is not set in the container; set it in the job's environment")
     );
     // The key belongs to another dictionary.
