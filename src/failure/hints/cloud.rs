@@ -17,6 +17,17 @@ pub(super) fn denied(facts: &HintFacts<'_>) -> Option<String> {
         "AccessDenied: Access Denied",
         "AccessDenied</Code>",
         "(AllAccessDisabled)",
+        "(KMS.AccessDeniedException)",
+        "Error Code: KMS.AccessDeniedException",
+        "Error Code: AccessDenied",
+        "Access Denied (Service: ",
+        "Forbidden (Service: ",
+        "null (Service: S3, Status Code: 403",
+        "api error Forbidden: ",
+        "api error AccessDenied: ",
+        "api error AccessDeniedException: ",
+        "Forbidden: Forbidden status code: 403",
+        "Client error: Forbidden: ",
     ];
     facts.wording(&wordings)?;
     if facts.wording(&["Request has expired"]).is_some() {
@@ -60,6 +71,10 @@ const ROWS: &[HintRow] = &[
             "Could not load credentials from any providers",
             "CredentialsProviderError",
             "the credential provider was not enabled",
+            "NoCredentialProviders: no valid providers in chain",
+            "No AWS Credentials provided by",
+            "Client error: No signing credentials available",
+            "Generic S3 error*169.254.169.254",
         ],
         hint: "the process found no AWS credentials; a job has those of its execution role \
                (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: keep it in the environment); elsewhere set AWS_PROFILE or AWS_ACCESS_KEY_ID",
@@ -72,6 +87,8 @@ const ROWS: &[HintRow] = &[
     HintRow {
         wordings: &[
             "(ExpiredToken",
+            "Error Code: ExpiredToken",
+            "api error ExpiredToken",
             "ExpiredToken: ",
             "ExpiredToken<",
             "ExpiredTokenException",
@@ -108,14 +125,56 @@ const ROWS: &[HintRow] = &[
         wordings: &["RequestTimeTooSkewed", "Signature expired: "],
         hint: "the clock of this machine differs from AWS's; correct the clock (on SageMaker: run the job again on another instance)",
     },
-    HintRow { wordings: &["You must specify a region", "NoRegionError", "Missing region in config"], hint: NO_REGION },
+    HintRow {
+        wordings: &[
+            "You must specify a region",
+            "NoRegionError",
+            "Missing region in config",
+            "MissingRegion: could not find region configuration",
+            "Generic S3 error: Missing region",
+        ],
+        hint: NO_REGION,
+    },
+    HintRow {
+        wordings: &["InvalidRegionError: Provided region_name"],
+        hint: "this is not the name of an AWS region; correct AWS_DEFAULT_REGION (or region_name) to a name such as us-east-1, without blanks or \
+               the letter of a zone",
+    },
+    HintRow {
+        wordings: &["SSOTokenLoadError", "Error loading SSO Token: "],
+        hint: "the AWS profile logs in through SSO, for which the container has no token; remove AWS_PROFILE from the environment, so that the \
+               job's execution role is used",
+    },
+    HintRow {
+        wordings: &["(400) when calling the HeadObject operation", "(400) when calling the HeadBucket operation"],
+        hint: "S3 does not state the reason (400): mostly an expired session token, or a client for another region; use the job's \
+               execution role, and set AWS_DEFAULT_REGION to the bucket's region",
+    },
+    HintRow {
+        wordings: &[
+            "HTTP Error: Unable to connect to URL \"*s3*\": 403 (Forbidden)",
+            "HTTP Error: HTTP GET error on '*s3*amazonaws.com*(HTTP 403)",
+            "HTTP Error: HTTP HEAD error on '*s3*amazonaws.com*(HTTP 403)",
+        ],
+        hint: "S3 refused DuckDB's request (403); by itself DuckDB uses no credentials: CREATE SECRET (TYPE s3, PROVIDER credential_chain), and allow \
+               the read to the job's execution role",
+    },
     HintRow {
         wordings: &["The config profile ("],
         hint: "AWS_PROFILE names a profile that the container does not have; remove it from the environment, so that the job's \
                execution role is used",
     },
     HintRow {
-        wordings: &["(NoSuchBucket)", "NoSuchBucket: ", "NoSuchBucket<", "The specified bucket does not exist"],
+        wordings: &[
+            "(NoSuchBucket)",
+            "NoSuchBucket: ",
+            "NoSuchBucket<",
+            "Error Code: NoSuchBucket",
+            "The specified bucket does not exist",
+            "(404) when calling the HeadBucket operation",
+            "HeadBucket*api error NotFound: Not Found",
+            "Service error: The bucket does not exist",
+        ],
         hint: "this S3 bucket does not exist; check its name, the account and the region",
     },
     HintRow {
@@ -126,8 +185,16 @@ const ROWS: &[HintRow] = &[
             "The specified key does not exist",
             "(404) when calling the HeadObject operation",
             "AWS Error NO_SUCH_KEY",
+            "Error Code: NoSuchKey",
+            "HeadObject*api error NotFound: Not Found",
+            "Service error: The key does not exist",
+            "HTTP Error: Unable to connect to URL \"*s3*\": 404 (Not Found)",
         ],
         hint: "this S3 object does not exist; check the key in the URI (prefix, case, file name), and that what writes it has finished",
+    },
+    HintRow {
+        wordings: &["api error NotFound: Not Found", "Not Found (Service: Amazon S3; Status Code: 404"],
+        hint: "S3 has no such object or bucket; check both names in the URI (prefix, case, file name), and that what writes it has finished",
     },
     HintRow {
         wordings: &[

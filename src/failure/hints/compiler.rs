@@ -5,6 +5,12 @@ use super::facts::HintRow;
 
 /// Returns the hint for a compiler or build tool that was not found.
 pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
+    // CMake then knows no compiler either.
+    let is_without_make = facts.claims(&[" not set, after EnableLanguage"]).is_some()
+        && facts.mentions(&["unable to find a build program corresponding to"]).is_some();
+    if is_without_make {
+        return Some(NO_MAKE.to_owned());
+    }
     facts.advice(ROWS).or_else(|| header(facts))
 }
 
@@ -20,7 +26,15 @@ fn header(facts: &HintFacts<'_>) -> Option<String> {
     })
 }
 
+const NO_MAKE: &str = "the image has no build program (make or ninja); install one (apt-get install build-essential, or ninja-build), or use prebuilt wheels";
+
 const ROWS: &[HintRow] = &[
+    HintRow { wordings: &["CMake was unable to find a build program corresponding to"], hint: NO_MAKE },
+    HintRow {
+        wordings: &["ptxas fatal*is not defined for option 'gpu-name'"],
+        hint: "the assembler of the installed CUDA (ptxas) is older than this GPU; use a newer triton or torch, or an image with a newer CUDA \
+               (TRITON_PTXAS_PATH)",
+    },
     HintRow {
         wordings: &[
             "CUDA_HOME does not exist",
@@ -168,6 +182,22 @@ const ROWS: &[HintRow] = &[
             "No CMAKE_C_COMPILER could be found",
             "No CMAKE_CXX_COMPILER could be found",
             "no acceptable C compiler found",
+            ": gcc: No such file or directory",
+            ": g++: No such file or directory",
+            ": cc: No such file or directory",
+            ": c++: No such file or directory",
+            "linker `cc` not found",
+            "linker `gcc` not found",
+            "linker `clang` not found",
+            "cannot execute 'cc1",
+            "cannot execute ‘cc1",
+            "error trying to exec 'cc1",
+            "exec: \"gcc\": executable file not found",
+            "exec: \"g++\": executable file not found",
+            "exec: \"cc\": executable file not found",
+            "exec: \"clang\": executable file not found",
+            "CMAKE_C_COMPILER not set, after EnableLanguage",
+            "CMAKE_CXX_COMPILER not set, after EnableLanguage",
         ],
         hint: "the image has no C or C++ compiler; install one (apt-get install build-essential) or set CC and CXX; without one, use prebuilt wheels, and do \
                without torch.compile",

@@ -19,6 +19,7 @@ pub(super) fn too_old(facts: &HintFacts<'_>) -> Option<String> {
         "CUDA driver version is insufficient for CUDA runtime version",
         "cudaErrorInsufficientDriver",
         "CUDA_ERROR_INSUFFICIENT_DRIVER",
+        "CUDA initialization failure with error: 35",
     ];
     if facts.claims(&insufficient).is_some() {
         return Some(format!(

@@ -13,6 +13,8 @@ pub(super) fn permission(facts: &HintFacts<'_>) -> Option<String> {
         "EACCES: permission denied, ",
         "/*: Permission denied (os error 13)",
         "AccessDeniedException: /",
+        "FileNotFoundException: /* (Permission denied)",
+        "errno = 13, error message = 'Permission denied'",
     ];
     // A shell prints only `FILE: Permission denied`. A program that is not executable has exit code 126 and another
     // hint.
@@ -38,6 +40,9 @@ pub(super) fn permission(facts: &HintFacts<'_>) -> Option<String> {
     }
     let path = facts.between("Permission denied: '", "'").or_else(|| facts.between("permission denied, open '", "'"));
     let path = path.or_else(|| facts.between("permission denied, mkdir '", "'"));
+    let path = path.or_else(|| facts.between("FileNotFoundException: ", " (Permission denied)"));
+    // HDF5 names the file before the reason.
+    let path = path.or_else(|| facts.between("file (unable to open file: name = '", "', errno = 13"));
     let shown = path.map(|path| format!(" {path}")).unwrap_or_else(|| " the file".to_owned());
     if path.is_some_and(|path| path.contains("/input/data/") || path.contains("/input/config/")) {
         return Some(format!("the input{shown} may only be read; write to {WRITABLE}"));
@@ -59,7 +64,22 @@ pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     facts.advice(ROWS)
 }
 
+/// Returns the hint for a user without an entry in the container's list of users.
+pub(super) fn nameless_user(facts: &HintFacts<'_>) -> Option<String> {
+    let rest = facts.claimed().strip_prefix("KeyError: 'getpwuid(): uid not found: ")?;
+    let user = rest.split('\'').next().filter(|user| !user.is_empty() && user.chars().all(|c| c.is_ascii_digit()))?;
+    Some(format!(
+        "user {user}, as which this process runs, has no name in the image (/etc/passwd); add the user there (useradd -u {user}), or set USER and HOME \
+         in the job's environment"
+    ))
+}
+
 const ROWS: &[HintRow] = &[
+    HintRow {
+        wordings: &["attempt to write a readonly database"],
+        hint: "SQLite may not write to this database: this user may not write the file or its folder, the file system is read-only (inputs are), or the \
+               file was opened so; copy the database to a writable folder, such as /tmp",
+    },
     HintRow {
         wordings: &["[Errno 30]", "ead-only file system", "EROFS: "],
         hint: "that file system is read-only (inputs and FastFile channels are); write to /opt/ml/model, /opt/ml/output/data, \

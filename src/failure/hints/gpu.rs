@@ -50,6 +50,14 @@ pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
     if is_of_jax && facts.mentions(&["CUDA-enabled jaxlib is not installed"]).is_some() {
         return Some(NO_CUDA.to_owned());
     }
+    // Ultralytics adds what torch sees in a paragraph of its own.
+    let is_of_ultralytics = facts.claims(&["Invalid CUDA 'device="]).is_some();
+    if is_of_ultralytics && facts.mentions(&["torch.cuda.is_available(): False"]).is_some() {
+        return Some(NO_GPU.to_owned());
+    }
+    if is_of_ultralytics && facts.mentions(&["torch.cuda.is_available(): True"]).is_some() {
+        return Some(OTHER_GPU.to_owned());
+    }
     facts.advice(ROWS)
 }
 
@@ -61,6 +69,9 @@ const NO_LIBDEVICE: &str = "XLA does not find CUDA's libdevice; set XLA_FLAGS=--
 
 const NO_NEURON_CORE: &str = "more Neuron cores were asked for than are free; start fewer processes on each host, or set NEURON_RT_NUM_CORES \
                so that they share the cores";
+
+const OTHER_GPU: &str = "the script chose a GPU number that this host does not have; use the GPU of LOCAL_RANK, and no more processes \
+                         than GPUs on each host (FOOTPLATE_PROCESSES_PER_HOST)";
 
 const NO_GPU: &str = "this process sees no GPU; use an instance type with GPUs (ml.g5, ml.p4d, …), leave CUDA_VISIBLE_DEVICES \
                       alone, or set the script to run on the CPU";
@@ -110,6 +121,11 @@ const ROWS: &[HintRow] = &[
             "fp16 mixed precision requires a GPU",
             "FP16 Mixed precision training with AMP or APEX (`--fp16`) * can only be used on CUDA",
             "Couldn't find any available GPU",
+            "Failed to infer device type",
+            "CUDA initialization failure with error: 100",
+            "You requested gpu: * But your machine only has: []",
+            "Invalid CUDA 'device=0' requested",
+            "cannot find any torch accelerator",
             "None of the available devices `available_devices = None` are supported by the bitsandbytes",
         ],
         hint: NO_GPU,
@@ -122,14 +138,24 @@ const ROWS: &[HintRow] = &[
         hint: "bf16 needs a visible GPU of the Ampere generation or newer; take an instance type with one (ml.g5, ml.p4d, …), or use fp16",
     },
     HintRow {
+        wordings: &["cudaGetDeviceCount*Error 101: invalid device ordinal"],
+        hint: "CUDA_VISIBLE_DEVICES names a GPU that this host does not have, or was changed after CUDA had started; leave it alone, or set it \
+               before the first import",
+    },
+    HintRow {
+        wordings: &["cudaGetDeviceCount*Error 304: OS call failed"],
+        hint: "the driver could not open the GPUs: mostly their files (/dev/nvidia*) are missing in the container, or this user may not use them; \
+               start the container with GPUs (docker run --gpus all), as a user who may use them",
+    },
+    HintRow {
         wordings: &[
+            "You requested gpu: * But your machine only has: [",
             "CUDA*invalid device ordinal",
             "HIP*invalid device ordinal",
             "CUDA_ERROR_INVALID_DEVICE",
             "cudaErrorInvalidDevice",
         ],
-        hint: "the script chose a GPU number that this host does not have; use the GPU of LOCAL_RANK, and no more processes \
-               than GPUs on each host (FOOTPLATE_PROCESSES_PER_HOST)",
+        hint: OTHER_GPU,
     },
     HintRow {
         wordings: &["Duplicate GPU detected"],
@@ -161,6 +187,8 @@ const ROWS: &[HintRow] = &[
             "cudaErrorNoKernelImageForDevice",
             "is not compatible with the current PyTorch installation",
             "device kernel image is invalid",
+            "CUDA error: invalid device function",
+            "cudaErrorInvalidDeviceFunction",
         ],
         hint: "the installed build has no kernels for this GPU's architecture; install a build for it (newer torch or CUDA; own \
                extensions: TORCH_CUDA_ARCH_LIST), or use an instance type with a GPU that it supports",
@@ -169,13 +197,24 @@ const ROWS: &[HintRow] = &[
         wordings: &[
             "only supports Ampere GPUs or newer",
             "requires GPU with compute capability",
+            "which is too old to be supported by the triton GPU compiler",
             "Bfloat16 is only supported on GPUs with compute capability",
         ],
         hint: "this GPU is older than the package supports; use an instance type with a newer GPU (Ampere: ml.g5, ml.p4d), or \
                switch that feature off",
     },
     HintRow {
-        wordings: &["CUBLAS_STATUS_NOT_INITIALIZED", "CUBLAS_STATUS_INTERNAL_ERROR"],
+        wordings: &[
+            "CUBLAS_STATUS_NOT_INITIALIZED",
+            "CUBLAS_STATUS_INTERNAL_ERROR",
+            "using StreamExecutor without BLAS support",
+            "Blas GEMM launch failed",
+            "Blas GEMV launch failed",
+            "Blas SGEMM launch failed",
+            "Blas xGEMM launch failed",
+            "Blas xGEMV launch failed",
+            "Blas xGEMMBatched launch failed",
+        ],
         hint: "cuBLAS could not start on the GPU: mostly its memory was full, or an earlier kernel failed (an index out of \
                range); use a smaller batch, and CUDA_LAUNCH_BLOCKING=1 to see the line",
     },
@@ -188,6 +227,44 @@ const ROWS: &[HintRow] = &[
         ],
         hint: "cuBLAS failed: mostly a CUDA library of another version on LD_LIBRARY_PATH, or wrong shapes or indices; unset \
                LD_LIBRARY_PATH, and set CUDA_LAUNCH_BLOCKING=1 to see the line",
+    },
+    HintRow {
+        wordings: &["CUSOLVER_STATUS_INTERNAL_ERROR*cusolverDnCreate", "CUSOLVER_STATUS_NOT_INITIALIZED"],
+        hint: "cuSOLVER could not start on the GPU: mostly its memory was full, or a CUDA library of another version is on LD_LIBRARY_PATH; use \
+               a smaller batch, or unset LD_LIBRARY_PATH",
+    },
+    HintRow {
+        wordings: &["cublasLt ran into an error!"],
+        hint: "bitsandbytes' product in 8 bits failed: mostly the GPU's memory was full, or the GPU or the shapes do not suit it; use a smaller \
+               batch, a newer bitsandbytes, or 4 bits",
+    },
+    HintRow {
+        wordings: &[
+            "Unable to load CUDA. Is it installed?",
+            "Unable to load cuDNN. Is it installed?",
+            "Unable to load cuBLAS. Is it installed?",
+            "Unable to load cuFFT. Is it installed?",
+            "Unable to load cuSOLVER. Is it installed?",
+            "Unable to load cuSPARSE. Is it installed?",
+            "Unable to load cuPTI. Is it installed?",
+        ],
+        hint: "JAX does not find one of CUDA's libraries; install JAX with its own CUDA libraries (jax[cuda12]), and remove the image's from \
+               LD_LIBRARY_PATH",
+    },
+    HintRow {
+        wordings: &["Found * version *, but JAX was built against version"],
+        hint: "a CUDA library that is loaded is older than the one JAX was built with; install JAX with its own CUDA libraries \
+               (jax[cuda12]), and remove the image's from LD_LIBRARY_PATH",
+    },
+    HintRow {
+        wordings: &[
+            "CUDNN_STATUS_VERSION_MISMATCH",
+            "CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH",
+            "Unable to load any of {libcudnn",
+            "Could not load library libcudnn",
+        ],
+        hint: "parts of cuDNN are not on the loader's path, or are of different versions; remove the image's cuDNN from LD_LIBRARY_PATH, and \
+               install the version that the package needs (nvidia-cudnn-cu12)",
     },
     HintRow {
         wordings: &["Loaded runtime CuDNN library: * but source was compiled with", "cuDNN version incompatibility"],

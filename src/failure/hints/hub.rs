@@ -62,6 +62,8 @@ const HUBS: &[HintRow] = &[
             "You must provide a token or be logged in",
             "huggingface*Invalid username or password",
             "401 Client Error: Unauthorized for url: https://huggingface.co",
+            "Client error '401 Unauthorized' for url 'https://huggingface.co",
+            "Invalid token passed!",
         ],
         hint: "the Hugging Face Hub asks for a valid token; set HF_TOKEN in the job's environment to a token with access (a private or \
                missing repository is reported so too: check its name)",
@@ -70,13 +72,19 @@ const HUBS: &[HintRow] = &[
         wordings: &[
             "403 Forbidden: You don't have the rights",
             "403 Client Error: Forbidden for url: https://huggingface.co",
+            "Client error '403 Forbidden' for url 'https://huggingface.co",
             "You don't have the rights to create a model under",
+            "you must use a write token to upload to a repository",
         ],
         hint: "the Hugging Face token may not do this; use a token with write access to that account or organisation (HF_TOKEN)",
     },
     HintRow {
-        wordings: &["429 Client Error: Too Many Requests for url: https://huggingface.co", "We had to rate limit"],
-        hint: "the Hugging Face Hub limits the requests; set HF_TOKEN, download once (snapshot_download on one rank), or bring the \
+        wordings: &[
+            "429 Client Error: Too Many Requests for url: https://huggingface.co",
+            "Client error '429 Too Many Requests' for url 'https://huggingface.co",
+            "We had to rate limit",
+        ],
+        hint: "the Hugging Face Hub limits the requests; set HF_TOKEN, which raises the limit, download once (snapshot_download on one rank), or bring the \
                files as a channel from S3",
     },
     HintRow {

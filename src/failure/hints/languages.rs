@@ -64,6 +64,26 @@ const NO_THREAD: &[&str] = &["unable to create native thread", "unable to create
 const HEAP: &str = "Node's own limit of the heap was reached, not the container's; raise it (NODE_OPTIONS=--max-old-space-size=8192, in MB), or use less memory";
 
 const ROWS: &[HintRow] = &[
+    HintRow {
+        wordings: &["E: Unable to locate package ", "E: Package '*' has no installation candidate"],
+        hint: "apt knows no such package; run apt-get update directly before (images mostly keep no lists), and check the name in the image's release of \
+               the distribution",
+    },
+    HintRow {
+        wordings: &[" is not available for this version of R", " is not available (for R version"],
+        hint: "the repository has no such package for the image's R; check the spelling (R distinguishes case), take an older version from the \
+               archive, or an image with another R",
+    },
+    HintRow {
+        wordings: &[
+            "Couldn't find package \"*\" on the \"npm\" registry",
+            "Couldn't find any versions for \"",
+            "Could not find a valid gem '",
+            "which doesn't match any versions, version solving failed",
+            "no matching package named `*` found",
+        ],
+        hint: "the registry has no such package or version; check the spelling and the version, and which registry is set",
+    },
     HintRow { wordings: &["JavaScript heap out of memory", "ERR_WORKER_OUT_OF_MEMORY"], hint: HEAP },
     HintRow {
         wordings: &[

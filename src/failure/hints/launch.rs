@@ -149,6 +149,10 @@ const ROWS: &[HintRow] = &[
                pass --oversubscribe",
     },
     HintRow {
+        wordings: &["Horovod has not been initialized; use hvd.init()"],
+        hint: "Horovod was used before hvd.init(); call hvd.init() first, in each process that uses it",
+    },
+    HintRow {
         wordings: &["Default process group has not been initialized"],
         hint: "torch.distributed was used before init_process_group; call it first, in a script that FOOTPLATE_LAUNCHER=torchrun starts",
     },

@@ -70,17 +70,34 @@ pub(super) fn missing(facts: &HintFacts<'_>) -> Option<String> {
                 .to_owned(),
         );
     }
+    // musl's loader.
+    const SAID_BY_MUSL: &str = "Error loading shared library ";
+    if facts.claims(&["Error loading shared library ld-linux"]).is_some() {
+        return Some(
+            "the program or package was built for glibc, and the image has another C library (musl, as in Alpine); use an image based on Debian \
+             or Ubuntu, or builds for musl"
+                .to_owned(),
+        );
+    }
+    if let Some(library) = facts.between(SAID_BY_MUSL, ": No such file or directory") {
+        return Some(absent(library));
+    }
     // xgboost, lightgbm and torchaudio quote the loader's message within their own.
     facts.claims(&[SAID])?;
     let library =
         facts.claimed().split_once(SAID)?.0.rsplit([' ', '\'', '"', '(']).next().filter(|name| name.contains(".so"))?;
+    Some(absent(library))
+}
+
+/// Returns the hint for a library that the loader did not find.
+fn absent(library: &str) -> String {
     let name = library.rsplit('/').next().unwrap_or(library);
     let known = REMEDIES.iter().find(|(beginnings, _)| beginnings.iter().any(|beginning| name.starts_with(beginning)));
     let remedy = known.map_or(
         "install the package that has this library in the image, or add its folder to LD_LIBRARY_PATH",
         |(_, remedy)| *remedy,
     );
-    Some(format!("the library {name} is not in the image or not on the loader's path; {remedy}"))
+    format!("the library {name} is not in the image or not on the loader's path; {remedy}")
 }
 
 /// Returns the hint for a missing symbol that another version of a library would have.

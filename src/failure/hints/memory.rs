@@ -106,8 +106,21 @@ pub(super) fn refused(facts: &HintFacts<'_>) -> Option<String> {
                 .to_owned(),
         );
     }
+    let is_of_java = facts.claims(&["Error occurred during initialization of VM"]).is_some()
+        && facts.logged(NO_HEAP).is_some()
+        || facts.claims(&[NO_HEAP]).is_some();
+    if is_of_java {
+        return Some(
+            "the Java virtual machine was refused the memory of its heap; lower -Xmx (Spark: spark.driver.memory and spark.executor.memory), or use \
+             an instance with more memory"
+                .to_owned(),
+        );
+    }
     facts.advice(REFUSED)
 }
+
+/// Java's line below a headline without a reason.
+const NO_HEAP: &str = "Could not reserve enough space for *object heap";
 
 /// Returns true if TensorFlow could not allocate a tensor on a CPU.
 fn contains_cpu_tensor(facts: &HintFacts<'_>) -> bool {

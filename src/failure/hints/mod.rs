@@ -100,6 +100,7 @@ const ALL: &[(Hint, Trust)] = &[
     (languages::advice, Trust::Anyone),
     (languages::missing_package, Trust::Anyone),
     (files::permission, Trust::Reporters),
+    (files::nameless_user, Trust::Anyone),
     (files::advice, Trust::Reporters),
     (system::advice, Trust::Reporters),
     (program::not_executable, Trust::Anyone),

@@ -76,6 +76,10 @@ pub(super) fn advice(facts: &HintFacts<'_>) -> Option<String> {
 
 const ROWS: &[HintRow] = &[
     HintRow {
+        wordings: &["Cannot find empty port in range: "],
+        hint: "none of these ports could be opened: mostly another server uses them; set another one (Gradio: server_port, or GRADIO_SERVER_PORT), or end the earlier server",
+    },
+    HintRow {
         wordings: &[
             "CERTIFICATE_VERIFY_FAILED",
             "SSL validation failed",

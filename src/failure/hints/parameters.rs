@@ -1,13 +1,40 @@
 //! Hints about channels and hyperparameters that do not fit the script.
 
 use super::HintFacts;
+use super::facts::between;
 use super::launch::unset;
+use super::versions;
 
 /// The prefix of the variables with the folders of channels.
 const CHANNEL: &str = "SM_CHANNEL_";
 
 /// The maximum number of channels that a hint lists.
 const SHOWN: usize = 8;
+
+/// Wordings about a file or folder that does not exist, or in which no files were found.
+const MISSING: &[&str] = &[
+    "o such file or directory",
+    "FileNotFoundError",
+    "does not exist",
+    "doesn't exist",
+    "oes not contain any",
+    "not found",
+    "not a directory",
+    "o such directory",
+    "ould not find",
+    "ouldn't find",
+    "annot find",
+    "an't find",
+    "nable to find",
+    "no files",
+    "No files",
+    "no images",
+    "No images",
+    "no data in",
+    "No data in",
+    "ound no ",
+    "ound 0 ",
+];
 
 /// Returns the hint for a channel that the job does not have: its variable is not set, or its folder does not exist.
 pub(super) fn channel(facts: &HintFacts<'_>) -> Option<String> {
@@ -17,11 +44,12 @@ pub(super) fn channel(facts: &HintFacts<'_>) -> Option<String> {
     let by_path = || {
         // If the folder of the inputs is not known, a path cannot be attributed to a channel.
         let inputs = around.inputs.as_deref().filter(|inputs| !inputs.is_empty())?;
-        let is_missing =
-            facts.claims(&["o such file or directory", "FileNotFoundError", "does not exist", "not found"]).is_some();
+        let is_missing = facts.claims(MISSING).is_some();
         let after = facts.claimed().split_once(inputs).filter(|_| is_missing)?.1.strip_prefix('/')?;
         let end = after.find(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_' | '.')).unwrap_or(after.len());
-        Some(after[..end].to_owned()).filter(|name| !name.is_empty() && !name.contains('.'))
+        // The full stop of a sentence may follow the path.
+        let name = after[..end].trim_end_matches('.');
+        Some(name.to_owned()).filter(|name| !name.is_empty() && !name.contains('.'))
     };
     let name = by_variable().or_else(by_path).filter(|name| !is_known(name))?;
     let remedy = format!("name a channel {name} in the job's inputs, or read another");
@@ -45,30 +73,31 @@ fn variable(channel: &str) -> String {
 
 /// Returns the hint for a hyperparameter that the script does not accept, or for a missing one.
 pub(super) fn arguments(facts: &HintFacts<'_>) -> Option<String> {
-    let names = &facts.evidence.job.hyperparameters;
-    let is_hyperparameter = |word: &str| {
-        let word = word.trim_start_matches('-').split('=').next().unwrap_or_default();
-        !word.is_empty() && names.iter().any(|name| name.trim_start_matches('-') == word)
-    };
-    if let Some(unknown) = unknown_argument(facts) {
-        let name = unknown.trim_start_matches('-').split('=').next().unwrap_or_default();
-        if is_hyperparameter(&unknown) {
+    let others = || unknown_argument(facts, UNKNOWN_TO_OTHERS).filter(|unknown| is_hyperparameter(facts, unknown));
+    if let Some(unknown) = unknown_argument(facts, UNKNOWN).or_else(others) {
+        let name = name_of(&unknown);
+        if is_hyperparameter(facts, &unknown) {
+            // Some parsers name an argument with other dashes than it was passed with.
+            let dashes = if name.chars().count() > 1 { "--" } else { "-" };
             return Some(format!(
-                "the hyperparameter {name} becomes the argument {unknown}, which the script does not accept; add it to the script's parser \
+                "the hyperparameter {name} becomes the argument {dashes}{name}, which the script does not accept; add it to the script's parser \
                  (or use parse_known_args), or remove the hyperparameter"
             ));
         }
         // A switch of the script, such as store_true, takes no value, but a hyperparameter always has a value.
         let is_value = !unknown.starts_with('-') && facts.evidence.command.contains(&format!(" {unknown}"));
-        return (is_value && !names.is_empty()).then(|| {
+        return (is_value && !facts.evidence.job.hyperparameters.is_empty()).then(|| {
             format!(
                 "hyperparameters are passed as `--name value`, and no argument of the script takes the value {unknown}; give the argument a \
                  type (not action='store_true'), or remove the hyperparameter"
             )
         });
     }
+    if let Some(hint) = unexpected_keyword(facts).or_else(|| unknown_key(facts)) {
+        return Some(hint);
+    }
     if let Some(argument) = refused_argument(facts)
-        && is_hyperparameter(argument)
+        && is_hyperparameter(facts, argument)
     {
         let name = argument.trim_start_matches('-');
         return Some(format!(
@@ -77,7 +106,7 @@ pub(super) fn arguments(facts: &HintFacts<'_>) -> Option<String> {
     }
     let required = missing_argument(facts)?;
     let name = required.trim_start_matches('-');
-    (required.starts_with("--") && !is_hyperparameter(required) && is_of_script(facts)).then(|| {
+    (required.starts_with("--") && !is_hyperparameter(facts, required) && is_of_script(facts)).then(|| {
         format!("the script requires {required}, and the job has no hyperparameter {name}; add it, or give the argument a default")
     })
 }
@@ -85,33 +114,109 @@ pub(super) fn arguments(facts: &HintFacts<'_>) -> Option<String> {
 /// absl's messages about a flag whose value it refuses.
 const REFUSED_FLAG: [&str; 2] = ["IllegalFlagValueError", "Flags parsing error: flag --"];
 
-/// Returns the argument that a parser does not know. The parser is that of argparse, click, absl, fire, getopt,
-/// transformers, or R's optparse.
-fn unknown_argument(facts: &HintFacts<'_>) -> Option<String> {
-    let argument = facts
-        .between("unrecognized arguments: ", "")
-        .or_else(|| facts.between("unrecognized arguments: ", " "))
-        .or_else(|| facts.between("ambiguous option: ", " "))
-        .or_else(|| facts.between("No such option: ", ""))
-        .or_else(|| facts.between("No such option: ", " "))
-        .or_else(|| facts.between("No such option '", "'"))
-        .or_else(|| facts.between("no such option: ", ""))
-        .or_else(|| facts.between("Unknown command line flag '", "'"))
-        .or_else(|| facts.between("Could not consume arg: ", " "))
-        .or_else(|| facts.between("Could not consume arg: ", ""))
-        .or_else(|| facts.between("are not used by the HfArgumentParser: ['", "'"))
-        .or_else(|| facts.between("unrecognized option '", "'"))
-        .or_else(|| facts.between("GetoptError: option ", " not recognized"))
-        .or_else(|| facts.between("unknown option -- '", "'"))
-        .or_else(|| facts.between("long flag \"", "\" is invalid"))?;
-    let first = argument.split_whitespace().next()?.trim_matches(['\'', '"', ',', '.']);
-    let dashes = if first.starts_with('-') || !argument_is_flag(facts) { "" } else { "--" };
-    Some(format!("{dashes}{first}"))
+/// The texts before and after an argument that argparse, click, fire, getopt, transformers, or R's optparse does not know.
+/// Without a text after it, the argument ends at a blank.
+const UNKNOWN: &[(&str, &str)] = &[
+    ("unrecognized arguments: ", ""),
+    ("ambiguous option: ", ""),
+    ("No such option: ", ""),
+    ("No such option '", "'"),
+    ("no such option: ", ""),
+    ("Could not consume arg: ", ""),
+    ("are not used by the HfArgumentParser: ['", "'"),
+    ("unrecognized option '", "'"),
+    ("GetoptError: option ", " not recognized"),
+    ("unknown option -- '", "'"),
+    ("long flag \"", "\" is invalid"),
+];
+
+/// The texts before and after an argument that another parser does not know, like [`UNKNOWN`]: tyro, jsonargparse,
+/// commander, yargs, clap, absl and gflags, those of Go, Java, Perl, Ruby, Swift and .NET, and Boost's. Other programs use
+/// similar words, so that the argument must be a hyperparameter.
+const UNKNOWN_TO_OTHERS: &[(&str, &str)] = &[
+    ("Unknown command line flag '", "'"),
+    ("unknown command line flag '", "'"),
+    ("Unrecognized options: ", ""),
+    ("Unrecognized option: ", ""),
+    ("Unrecognized arguments: ", ""),
+    ("Unrecognized command or argument '", "'"),
+    ("unrecognised option '", "'"),
+    ("unrecognized option: ", ""),
+    ("unrecognized option ", ""),
+    ("Unknown option: ", ""),
+    ("Unknown option '", "'"),
+    ("Unknown options: ", ""),
+    ("unknown option: ", ""),
+    ("unknown option '", "'"),
+    ("unknown option ", ""),
+    ("Unknown argument: ", ""),
+    ("Unknown arguments: ", ""),
+    ("unknown argument: ", ""),
+    ("unexpected argument '", "'"),
+    ("Found argument '", "' which wasn't expected"),
+    ("flag provided but not defined: ", ""),
+    ("unknown flag: ", ""),
+    ("invalid option: ", ""),
+];
+
+/// The texts before and after a key that a configuration does not have: Hydra's, OmegaConf's and jsonargparse's.
+const UNKNOWN_KEYS: &[(&str, &str)] = &[
+    ("Key '", "' is not in struct"),
+    ("Key '", "' not in '"),
+    ("Key \"", "\" is not expected"),
+    ("Key '", "' is not expected"),
+];
+
+/// Returns the argument that a parser does not know, as the parser calls it.
+fn unknown_argument(facts: &HintFacts<'_>, around: &[(&str, &str)]) -> Option<String> {
+    let found = |(start, end): &(&str, &str)| {
+        let text = if end.is_empty() {
+            facts.between(start, "").or_else(|| facts.between(start, " "))?.split_whitespace().next()?
+        } else {
+            facts.between(start, end)?
+        };
+        let word = text.trim_matches(['\'', '"', '`', ',', '.']);
+        (!word.is_empty()).then(|| word.to_owned())
+    };
+    around.iter().find_map(found)
 }
 
-/// Returns true if the parser prints flags without dashes, as absl does.
-fn argument_is_flag(facts: &HintFacts<'_>) -> bool {
-    facts.claims(&["Unknown command line flag"]).is_some()
+/// Returns the hint for a hyperparameter that the script passes on to a function without a parameter of that name.
+fn unexpected_keyword(facts: &HintFacts<'_>) -> Option<String> {
+    const SAID: &str = "() got an unexpected keyword argument '";
+    let function = facts.claimed().strip_prefix("TypeError: ")?.split_once(SAID)?.0;
+    let name = facts.between(SAID, "'").filter(|name| is_hyperparameter(facts, name))?;
+    // A release of a library that does not have the argument is another reason.
+    if function.contains(' ') || versions::renamed(facts).is_some() {
+        return None;
+    }
+    Some(format!(
+        "{function}() has no parameter {name}, which is a hyperparameter of the job; if the script passes all hyperparameters on to it, \
+         add the parameter there, or remove the hyperparameter"
+    ))
+}
+
+/// Returns the hint for a hyperparameter that is not a key of the script's configuration.
+fn unknown_key(facts: &HintFacts<'_>) -> Option<String> {
+    // The exceptions are derived from KeyError, which puts its message in quotes.
+    let mut keys = UNKNOWN_KEYS.iter().filter_map(|(start, end)| between(facts.claimed(), start, end));
+    let key = keys.find(|key| is_hyperparameter(facts, key))?;
+    Some(format!(
+        "the script's configuration has no key {key}, which is a hyperparameter of the job; add the key to the configuration, or remove the \
+         hyperparameter"
+    ))
+}
+
+/// Returns true if this argument has the name of a hyperparameter of the job.
+fn is_hyperparameter(facts: &HintFacts<'_>, argument: &str) -> bool {
+    let name = name_of(argument);
+    let mut names = facts.evidence.job.hyperparameters.iter();
+    !name.is_empty() && names.any(|known| known.trim_start_matches('-') == name)
+}
+
+/// Returns the name of an argument such as `--lr=0.1`.
+fn name_of(argument: &str) -> &str {
+    argument.trim_start_matches('-').split('=').next().unwrap_or_default()
 }
 
 /// Returns the argument whose value a parser refused.

@@ -121,6 +121,33 @@ const NETWORKS: &[HintRow] = &[
 /// Errors of ranks that cannot find each other.
 const MEETINGS: &[HintRow] = &[
     HintRow {
+        wordings: &[
+            "ncclUniqueId from [0]*Socket Timeout",
+            "ncclUniqueId from [0]*wait timeout after",
+            "ncclUniqueId from [0]*imed out",
+        ],
+        hint: "the group's first rank did not join it in time: it ended (its own log says why), hangs, or makes another collective call first; if \
+               it is only slow, raise the timeout of init_process_group",
+    },
+    HintRow {
+        wordings: &["Failed to recv, got 0 bytes", "store->get('*') got error: ", "store->get(\"*\") got error: "],
+        hint: "the store through which the ranks meet was lost: its server (rank 0, or torchrun on the first host) has ended; its own log says why",
+    },
+    HintRow {
+        wordings: &[
+            "DistStoreError: wait timeout after",
+            "DistStoreError: Socket Timeout",
+            "DistNetworkError: Socket Timeout",
+        ],
+        hint: "a rank waited in the store for a key that another rank did not write in time: that rank ended (its own log says why), hangs, or is \
+               late (raise the timeout of init_process_group)",
+    },
+    HintRow {
+        wordings: &["ssh: connect to host * port *: Connection refused"],
+        hint: "that host accepts no SSH connections, by which mpirun starts ranks on other hosts: it has ended, has not started yet, or runs no sshd; \
+               see its log",
+    },
+    HintRow {
         wordings: &["gloo*Unable to find address for: ", "Gloo connectFullMesh failed"],
         hint: "Gloo did not reach the other ranks by the interface that it chose; set GLOO_SOCKET_IFNAME to the hosts' interface \
                (network_interface_name of resourceconfig.json, such as eth0), and allow all traffic within the security group",

@@ -74,6 +74,7 @@ pub(super) fn not_executable(facts: &HintFacts<'_>) -> Option<String> {
 fn is_driver_missing(facts: &HintFacts<'_>) -> bool {
     let wordings = [
         "o such file or directory: 'nvidia-smi'",
+        "o such file or directory: '*/nvidia-smi'",
         "nvidia-smi: command not found",
         "nvidia-smi: not found",
         "nvidia-smi: No such file or directory",

@@ -8,7 +8,7 @@ use memchr::memmem;
 use super::facts::{between, contains};
 
 /// The pairs of characters that begin and end a quote.
-const PAIRS: [(char, char); 5] = [('\'', '\''), ('"', '"'), ('`', '`'), ('‘', '’'), ('“', '”')];
+const PAIRS: [(char, char); 6] = [('\'', '\''), ('"', '"'), ('`', '`'), ('‘', '’'), ('“', '”'), ('«', '»')];
 
 /// The letters before a quote with which Python writes a literal of bytes or of a string.
 const PREFIXES: [char; 5] = ['b', 'B', 'u', 'r', 'f'];

@@ -32,7 +32,7 @@ const RENAMING: &[(&str, &[&str])] = &[
 ];
 
 /// Returns the hint for an argument that the installed release of a library does not have.
-fn renamed(facts: &HintFacts<'_>) -> Option<String> {
+pub(super) fn renamed(facts: &HintFacts<'_>) -> Option<String> {
     let rest = facts.claimed().strip_prefix("TypeError: ")?;
     let (class, _) = rest.split_once(".__init__() got an unexpected keyword argument '")?;
     let argument = facts.between("got an unexpected keyword argument '", "'")?;
@@ -107,6 +107,17 @@ const OF_PYTHON: &[&str] = &[
 ];
 
 const ROWS: &[HintRow] = &[
+    HintRow {
+        wordings: &[
+            "operator torchvision::*does not exist",
+            "Couldn't load custom C++ ops",
+            "Detected that PyTorch and torchvision were compiled with different CUDA",
+            "Detected that PyTorch and torchaudio were compiled with different CUDA",
+            "Detected that PyTorch and TorchAudio were compiled with different CUDA",
+        ],
+        hint: "torchvision (or torchaudio) was built for another version or CUDA than the installed torch; set versions that belong together in \
+               requirements.txt, from one index, and leave torch out of it if the image has it",
+    },
     HintRow {
         wordings: &[
             "'DataFrame' object has no attribute 'append'",

@@ -189,3 +189,87 @@ fn connections_that_fail_have_a_remedy() {
         "ConnectionError: shard 3: peer closed the connection early",
     ]);
 }
+
+#[test]
+fn errors_of_other_clients_of_aws_have_a_remedy() {
+    assert_hints(&[
+        (
+            "com.amazonaws.services.s3.model.AmazonS3Exception: Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied; Request ID: 1A; S3 Extended Request ID: x)",
+            "AWS refused the request (403)",
+        ),
+        (
+            "com.amazonaws.services.s3.model.AmazonS3Exception: Forbidden (Service: Amazon S3; Status Code: 403; Error Code: 403 Forbidden; Request ID: 1A)",
+            "AWS refused the request (403)",
+        ),
+        (
+            "software.amazon.awssdk.services.s3.model.S3Exception: Access Denied (Service: S3, Status Code: 403, Request ID: 1A)",
+            "AWS refused the request (403)",
+        ),
+        (
+            "RuntimeError: operation error S3: GetObject, https response error StatusCode: 403, RequestID: 1A, HostID: x, api error AccessDenied: Access Denied",
+            "AWS refused",
+        ),
+        (
+            "RuntimeError: operation error S3: HeadObject, https response error StatusCode: 403, api error Forbidden: Forbidden",
+            "AWS refused",
+        ),
+        (
+            "RuntimeError: operation error S3: HeadObject, https response error StatusCode: 404, api error NotFound: Not Found",
+            "object does not exist",
+        ),
+        (
+            "RuntimeError: operation error S3: HeadBucket, https response error StatusCode: 404, api error NotFound: Not Found",
+            "bucket does not exist",
+        ),
+        ("RuntimeError: api error NotFound: Not Found", "no such object or bucket"),
+        ("RuntimeError: NoCredentialProviders: no valid providers in chain. Deprecated.", "found no AWS credentials"),
+        (
+            "org.apache.hadoop.fs.s3a.auth.NoAuthWithAWSException: No AWS Credentials provided by TemporaryAWSCredentialsProvider SimpleAWSCredentialsProvider",
+            "found no AWS credentials",
+        ),
+        (
+            "s3torchconnectorclient._mountpoint_s3_client.S3Exception: Client error: No signing credentials available, see CRT debug logs",
+            "found no AWS credentials",
+        ),
+        (
+            "s3torchconnectorclient._mountpoint_s3_client.S3Exception: Client error: Forbidden: Access Denied",
+            "AWS refused",
+        ),
+        ("OSError: Generic S3 error: Missing region", "no AWS region is set"),
+        (
+            "OSError: Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 9.1s, after 10 retries",
+            "found no AWS credentials",
+        ),
+        (
+            "duckdb.duckdb.HTTPException: HTTP Error: Unable to connect to URL \"https://rows.s3.eu-west-1.amazonaws.com/x.parquet\": 403 (Forbidden)",
+            "DuckDB uses no credentials",
+        ),
+        (
+            "botocore.exceptions.ClientError: An error occurred (404) when calling the HeadBucket operation: Not Found",
+            "bucket does not exist",
+        ),
+        (
+            "botocore.exceptions.ClientError: An error occurred (400) when calling the HeadObject operation: Bad Request",
+            "mostly an expired session token",
+        ),
+        (
+            "botocore.exceptions.ClientError: An error occurred (KMS.AccessDeniedException) when calling the GetObject operation: The ciphertext refers to a key that does not exist",
+            "AWS refused GetObject",
+        ),
+        (
+            "botocore.exceptions.SSOTokenLoadError: Error loading SSO Token: Token for dev does not exist",
+            "logs in through SSO",
+        ),
+        (
+            "botocore.exceptions.InvalidRegionError: Provided region_name 'eu-west-1 ' doesn't match a supported format.",
+            "not the name of an AWS region",
+        ),
+    ]);
+    assert_no_hint(&[
+        "duckdb.duckdb.HTTPException: HTTP Error: Unable to connect to URL \"https://rows.example.com/x.parquet\": 403 (Forbidden)",
+        "acme.ApiException: the request is bad (Service: Rows; Status Code: 400; Error Code: BadRequest)",
+        "RuntimeError: api error TooManyRows: 7 rows",
+        "RuntimeError: no valid providers in chain 3 of the supply",
+        "OSError: Generic S3 error: the list has no end",
+    ]);
+}

@@ -253,3 +253,93 @@ fn a_gpu_that_jaxs_build_cannot_use_is_not_said_to_be_absent() {
     assert!(hints[0].starts_with("the installed build of the package has no CUDA"), "{hints:#?}");
     assert_hints(&[(raised, "this process sees no GPU")]);
 }
+
+#[test]
+fn libraries_of_cuda_that_do_not_fit_have_a_remedy() {
+    assert_hints(&[
+        ("RuntimeError: CUDA error: invalid device function", "no kernels for this GPU's architecture"),
+        (
+            "RuntimeError: Unable to load CUDA. Found CUDA runtime version 12010, but JAX was built against version 12030, which is newer.",
+            "older than the one JAX was built with",
+        ),
+        (
+            "RuntimeError: Found cuDNN version 8907, but JAX was built against version 90100, which is newer.",
+            "older than the one JAX was built with",
+        ),
+        ("RuntimeError: Unable to load cuDNN. Is it installed?", "does not find one of CUDA's libraries"),
+        ("RuntimeError: CUDA initialization failure with error: 35", "the NVIDIA driver is older"),
+        (
+            "RuntimeError: Unexpected error from cudaGetDeviceCount(). Did you run some cuda functions before calling NumCudaDevices() that might have already set an error? Error 101: invalid device ordinal",
+            "CUDA_VISIBLE_DEVICES names a GPU",
+        ),
+        (
+            "RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 304: OS call failed or operation not supported on this OS",
+            "/dev/nvidia*",
+        ),
+        (
+            "RuntimeError: Internal Triton PTX codegen error: ptxas fatal   : Value 'sm_103a' is not defined for option 'gpu-name'",
+            "(ptxas) is older than this GPU",
+        ),
+        (
+            "torch._dynamo.exc.BackendCompilerFailed: backend='inductor' raised:\nRuntimeError: Found Tesla M60 which is too old to be supported by the triton GPU compiler, which is used as the backend.",
+            "this GPU is older",
+        ),
+        (
+            "tensorflow.python.framework.errors_impl.InternalError: {{function_node x}} Attempting to perform BLAS operation using StreamExecutor without BLAS support [Op:MatMul]",
+            "cuBLAS could not start",
+        ),
+        (
+            "tensorflow.python.framework.errors_impl.InternalError: Blas xGEMM launch failed : a.shape=[1,8,8], b.shape=[1,8,8]",
+            "cuBLAS could not start",
+        ),
+        ("Exception: cublasLt ran into an error!", "bitsandbytes' product in 8 bits failed"),
+        (
+            "torch._C._LinAlgError: cusolver error: CUSOLVER_STATUS_INTERNAL_ERROR, when calling `cusolverDnCreate(handle)`",
+            "cuSOLVER could not start",
+        ),
+        ("RuntimeError: cuDNN error: CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH", "of different versions"),
+        (
+            "RuntimeError: Unable to load any of {libcudnn_graph.so.9.5.1, libcudnn_graph.so.9.5, libcudnn_graph.so.9, libcudnn_graph.so}",
+            "parts of cuDNN are not on the loader's path",
+        ),
+    ]);
+    assert_no_hint(&[
+        "RuntimeError: invalid device function of pump 3",
+        "RuntimeError: Found rows version 3, but the table was built against version 4",
+        "ValueError: the launch of the Blas rocket failed",
+        "RuntimeError: Tesla is a car which is too old",
+        "RuntimeError: initialization failure with error: 35",
+    ]);
+}
+
+#[test]
+fn a_gpu_that_a_library_does_not_see_is_said_to_be_absent() {
+    assert_hints(&[
+        (
+            "RuntimeError: Failed to infer device type, please set the environment variable `VLLM_LOGGING_LEVEL=DEBUG`",
+            "this process sees no GPU",
+        ),
+        (
+            "lightning.fabric.utilities.exceptions.MisconfigurationException: You requested gpu: [0, 1]\n But your machine only has: []",
+            "this process sees no GPU",
+        ),
+        (
+            "lightning.fabric.utilities.exceptions.MisconfigurationException: You requested gpu: [0, 1]\n But your machine only has: [0]",
+            "a GPU number that this host does not have",
+        ),
+        (
+            "ValueError: Invalid CUDA 'device=1' requested. Use 'device=cpu' or pass valid CUDA device(s) if available\n\ntorch.cuda.is_available(): False\ntorch.cuda.device_count(): 0",
+            "this process sees no GPU",
+        ),
+        (
+            "ValueError: Invalid CUDA 'device=1' requested. Use 'device=cpu' or pass valid CUDA device(s) if available\n\ntorch.cuda.is_available(): True\ntorch.cuda.device_count(): 1",
+            "a GPU number that this host does not have",
+        ),
+        ("NotImplementedError: Unsloth cannot find any torch accelerator? You need a GPU.", "this process sees no GPU"),
+    ]);
+    assert_no_hint(&[
+        "RuntimeError: Failed to infer the type of column 3",
+        "ValueError: You requested gpu: but the shop only has: [tpu]",
+        "ValueError: Invalid 'device=kiosk' requested",
+    ]);
+}

@@ -123,3 +123,27 @@ fn trackers_without_a_key_are_named() {
     assert_hints(&[(timeout, "WANDB_MODE=offline")]);
     assert_no_hint(&["ValueError: the API of the model has no key column", "RuntimeError: wandb sweep has 0 runs"]);
 }
+
+#[test]
+fn errors_of_the_hub_in_the_words_of_httpx_have_a_remedy() {
+    let failed = |status: &str| {
+        format!(
+            "huggingface_hub.errors.HfHubHTTPError: Client error '{status}' for url 'https://huggingface.co/api/models/acme/x' (Request ID: Root=1-0a)"
+        )
+    };
+    assert_hints(&[
+        (&failed("401 Unauthorized"), "asks for a valid token"),
+        (&failed("403 Forbidden"), "the Hugging Face token may not do this"),
+        (&failed("429 Too Many Requests"), "set HF_TOKEN, which raises the limit"),
+        (
+            "requests.exceptions.HTTPError: you must use a write token to upload to a repository.",
+            "the Hugging Face token may not do this",
+        ),
+        ("ValueError: Invalid token passed!", "asks for a valid token"),
+    ]);
+    assert_no_hint(&[
+        &failed("400 Bad Request"),
+        &failed("403 Forbidden").replace("huggingface.co", "data.example.com"),
+        "ValueError: Invalid token passed to the parser in line 3",
+    ]);
+}

@@ -131,3 +131,54 @@ fn a_missing_compiler_or_toolkit_is_named() {
         "FileNotFoundError: [Errno 2] No such file or directory: 'train.csv'",
     ]);
 }
+
+#[test]
+fn a_compiler_that_another_program_misses_is_named() {
+    let compiler = "no C or C++ compiler";
+    assert_hints(&[
+        ("RuntimeError: make: cc: No such file or directory", compiler),
+        ("RuntimeError: make[2]: g++: No such file or directory", compiler),
+        ("RuntimeError: error: linker `cc` not found", compiler),
+        ("RuntimeError: g++: fatal error: cannot execute ‘cc1plus’: execvp: No such file or directory", compiler),
+        (
+            "RuntimeError: cgo: C compiler \"gcc\" not found: exec: \"gcc\": executable file not found in $PATH",
+            compiler,
+        ),
+        ("RuntimeError: CMake Error: CMAKE_C_COMPILER not set, after EnableLanguage", compiler),
+    ]);
+    let make = "CMake Error: CMake was unable to find a build program corresponding to \"Unix Makefiles\".  CMAKE_MAKE_PROGRAM is not set.\nCMake Error: CMAKE_C_COMPILER not set, after EnableLanguage\n";
+    let hints = of(Ending::Exited(1), make);
+    assert!(hints[0].contains("no build program (make or ninja)"), "{hints:#?}");
+    assert_no_hint(&[
+        "RuntimeError: gcc: error: fit.c: No such file or directory",
+        "RuntimeError: the linker of rows `cc` was not found in the plan",
+        "RuntimeError: exec: \"fit\": executable file not found in $PATH",
+    ]);
+}
+
+#[test]
+fn versions_of_torch_and_of_c_that_do_not_fit_are_named() {
+    assert_hints(&[
+        ("RuntimeError: operator torchvision::roi_align does not exist", "built for another version or CUDA"),
+        (
+            "RuntimeError: Couldn't load custom C++ ops. This can happen if your PyTorch and torchvision versions are incompatible",
+            "built for another version or CUDA",
+        ),
+        (
+            "RuntimeError: Detected that PyTorch and torchvision were compiled with different CUDA major versions. PyTorch has CUDA Version=12.1",
+            "built for another version or CUDA",
+        ),
+        (
+            "OSError: Error loading shared library ld-linux-aarch64.so.1: No such file or directory (needed by /opt/x/tool)",
+            "(musl, as in Alpine)",
+        ),
+        (
+            "ImportError: Error loading shared library libgomp.so.1: No such file or directory (needed by /opt/x/y.so)",
+            "the library libgomp.so.1 is not in the image",
+        ),
+    ]);
+    assert_no_hint(&[
+        "RuntimeError: operator rows::nms does not exist",
+        "RuntimeError: Error loading shared folder ld-linux: No such file or directory",
+    ]);
+}

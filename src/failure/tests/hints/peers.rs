@@ -124,3 +124,28 @@ fn a_lost_connection_is_told_by_its_peer() {
         "RuntimeError: the NCCL backend needs a GPU tensor",
     ]);
 }
+
+#[test]
+fn a_store_or_host_that_is_gone_is_named() {
+    let unique = "torch.distributed.DistBackendError: [3] is setting up NCCL communicator and retrieving ncclUniqueId from [0] via c10d key-value store by key '0', but store->get('0') got error: ";
+    assert_hints(&[
+        (
+            "torch.distributed.DistNetworkError: Failed to recv, got 0 bytes. Connection was likely closed. Did the remote server shutdown or crash?",
+            "the store through which the ranks meet was lost",
+        ),
+        (&format!("{unique}Broken pipe"), "the store through which the ranks meet was lost"),
+        (&format!("{unique}Connection reset by peer"), "the store through which the ranks meet was lost"),
+        (&format!("{unique}Socket Timeout"), "the group's first rank did not join it in time"),
+        (
+            "torch.distributed.DistStoreError: wait timeout after 600000ms, keys: /default_pg/0//cpu//0/3",
+            "did not write in time",
+        ),
+        ("RuntimeError: ssh: connect to host algo-3 port 2222: Connection refused", "accepts no SSH connections"),
+        ("ValueError: Horovod has not been initialized; use hvd.init().", "call hvd.init() first"),
+    ]);
+    assert_no_hint(&[
+        "RuntimeError: Failed to recv, got 12 bytes of 16",
+        "RuntimeError: wait timeout after 30s, keys: a",
+        "RuntimeError: connect to port 22: refused",
+    ]);
+}

@@ -204,3 +204,56 @@ fn the_log_of_neuron_tells_that_no_core_is_free() {
     assert!(of(Ending::Exited(1), &format!("{logged}{error}"))[0].starts_with("more Neuron cores were asked for"));
     assert_eq!(of(Ending::Exited(1), &error), [""; 0]);
 }
+
+#[test]
+fn files_and_users_that_programs_call_otherwise_are_named() {
+    assert_hints(&[
+        (
+            "java.io.FileNotFoundException: /opt/rows/out.csv (Permission denied)",
+            "the user of this process may not use /opt/rows/out.csv",
+        ),
+        (
+            "PermissionError: [Errno 13] Unable to synchronously create file (unable to open file: name = '/opt/rows/a.h5', errno = 13, error message = 'Permission denied', flags = 13, o_flags = 242)",
+            "the user of this process may not use /opt/rows/a.h5",
+        ),
+        ("sqlite3.OperationalError: attempt to write a readonly database", "SQLite may not write to this database"),
+        ("KeyError: 'getpwuid(): uid not found: 2001'", "user 2001, as which this process runs, has no name"),
+        ("OSError: Cannot find empty port in range: 7860-7861. You can specify a different port", "GRADIO_SERVER_PORT"),
+    ]);
+    assert_no_hint(&[
+        "java.io.FileNotFoundException: /opt/rows/out.csv (Is a directory)",
+        "KeyError: 'uid not found: 2001'",
+        "RuntimeError: the base is a readonly database",
+        "RuntimeError: Cannot find an empty port for ship 3",
+    ]);
+}
+
+#[test]
+fn packages_and_heaps_of_other_languages_are_named() {
+    let exits = |text: &str| of(Ending::Exited(1), text);
+    for (text, words) in [
+        ("E: Unable to locate package libacme-dev\n", "run apt-get update"),
+        (
+            "Because rows depends on acme (^9.0) which doesn't match any versions, version solving failed.\n",
+            "the registry has no such package",
+        ),
+        ("error Couldn't find package \"acme-x\" on the \"npm\" registry.\n", "the registry has no such package"),
+        ("ERROR:  Could not find a valid gem 'acme' (>= 0) in any repository\n", "the registry has no such package"),
+        (
+            "Error: package ‘acme’ is not available for this version of R\nExecution halted\n",
+            "no such package for the image's R",
+        ),
+        (
+            "Error occurred during initialization of VM\nCould not reserve enough space for 4194304KB object heap\n",
+            "was refused the memory of its heap",
+        ),
+    ] {
+        let hints = exits(text);
+        assert!(hints.first().is_some_and(|hint| hint.contains(words)), "{text}: {hints:#?}");
+    }
+    assert_no_hint(&[
+        "RuntimeError: Unable to locate package 7 of the delivery",
+        "RuntimeError: the row doesn't match any versions",
+        "RuntimeError: Could not reserve enough space for 3 rows",
+    ]);
+}

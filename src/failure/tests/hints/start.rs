@@ -183,3 +183,83 @@ fn a_hyperparameter_that_the_script_does_not_accept_is_named() {
     // Another program that the script runs requires the argument.
     assert_eq!(hint(&[], "python3 train.py", &required.replace("train.py", "convert.py")), "");
 }
+
+/// Returns the hints for a job with the hyperparameter `lr` and the channel `train`.
+fn of_job(stderr: &str) -> String {
+    let job = JobEvidence {
+        channels: named(&["train"]),
+        inputs: Some("/opt/ml/input/data".into()),
+        hyperparameters: named(&["lr"]),
+        ..JobEvidence::default()
+    };
+    let command = "python3 train.py --lr 0.1".into();
+    hints(&crate::failure::Evidence { job, command, ..evidence(Ending::Exited(1), stderr) }).join("\n")
+}
+
+#[test]
+fn a_hyperparameter_is_named_in_the_words_of_each_parser() {
+    for said in [
+        "Unrecognized options: --lr",
+        "error: Unrecognized arguments: --lr 0.1",
+        "Unknown option: '--lr'",
+        "error: unknown option '--lr'",
+        "error: unexpected argument '--lr' found",
+        "error: Found argument '--lr' which wasn't expected, or isn't valid in this context",
+        "flag provided but not defined: -lr",
+        "Error: unknown flag: --lr",
+        "ERROR: unknown command line flag 'lr'",
+        "Unrecognized option: --lr",
+        "Unknown argument: lr",
+        "unrecognised option '--lr'",
+        "train: invalid option: --lr",
+    ] {
+        for text in [format!("{said}\n"), raising(&format!("RuntimeError: {said}"))] {
+            let hints = of_job(&text);
+            assert!(hints.starts_with("the hyperparameter lr becomes the argument -"), "{text}: {hints}");
+            assert_eq!(of_job(&text.replace("lr", "depth")), "", "{text}");
+        }
+    }
+    for (said, words) in [
+        ("TypeError: fit() got an unexpected keyword argument 'lr'", "fit() has no parameter lr"),
+        (
+            "TypeError: Config.__init__() got an unexpected keyword argument 'lr'. Did you mean 'l'?",
+            "Config.__init__() has no parameter lr",
+        ),
+        ("RuntimeError: Validation failed: Key \"lr\" is not expected", "configuration has no key lr"),
+        ("jsonargparse.NSKeyError: 'Key \"lr\" is not expected'", "configuration has no key lr"),
+        (
+            "hydra.errors.ConfigCompositionException: Could not override 'lr'.\nTo append to your config use +lr=0.1\nKey 'lr' is not in struct",
+            "configuration has no key lr",
+        ),
+    ] {
+        let hints = of_job(&raising(said));
+        assert!(hints.contains(words), "{said}: {hints}");
+        assert_eq!(of_job(&raising(&said.replace("lr", "depth"))), "", "{said}");
+    }
+    let renamed = of_job(&raising("TypeError: LoraConfig.__init__() got an unexpected keyword argument 'lr'"));
+    assert!(renamed.contains("(peft==…)") && !renamed.contains("hyperparameter"), "{renamed}");
+}
+
+#[test]
+fn a_channel_is_named_in_the_words_of_each_library() {
+    for said in [
+        "pyspark.errors.exceptions.captured.AnalysisException: [PATH_NOT_FOUND] Path does not exist: file:/opt/ml/input/data/valid.",
+        "tensorflow.python.framework.errors_impl.NotFoundError: Could not find directory /opt/ml/input/data/valid",
+        "AssertionError: no files in /opt/ml/input/data/valid",
+        "FileNotFoundError: Couldn't find any class folder in /opt/ml/input/data/valid.",
+        "NotADirectoryError: [Errno 20] Not a directory: '/opt/ml/input/data/valid/x'",
+        "ValueError: Found 0 images in /opt/ml/input/data/valid/cats.",
+    ] {
+        let hints = of_job(&raising(said));
+        let is_named = hints.starts_with("the job has no channel valid, only train");
+        assert!(is_named || said.contains("Errno 20"), "{said}: {hints}");
+        assert_eq!(of_job(&raising(&said.replace("valid", "train"))), "", "{said}");
+    }
+    for said in [
+        "ValueError: two files differ: /opt/ml/input/data/valid/a and b",
+        "AssertionError: no files in /opt/ml/input/data/valid.csv",
+        "AssertionError: no files in /opt/ml/input/database/valid",
+    ] {
+        assert_eq!(of_job(&raising(said)), "", "{said}");
+    }
+}
