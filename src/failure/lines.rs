@@ -212,7 +212,7 @@ impl Builder<'_> {
             return;
         }
         // A progress bar or the fields of a logger may precede the first line of a traceback.
-        if let Some(at) = text.find(TRACEBACK)
+        if let Some(at) = record::header_at(text)
             && at > 0
             && !belongs_to_traceback(&text[..at])
         {

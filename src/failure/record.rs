@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use crate::failure::pattern::pattern;
+use memchr::memmem::Finder;
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -39,6 +40,14 @@ static PAIR: LazyLock<Regex> = LazyLock::new(|| {
         r#"(?:^|\s)(level|msg|message|event|error|err|exception)=(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))"#,
     )
 });
+
+static HEADER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(TRACEBACK));
+
+/// Returns the position of the first line of a traceback in a line.
+pub(super) fn header_at(line: &str) -> Option<usize> {
+    // Most lines are shorter.
+    if line.len() < TRACEBACK.len() { None } else { HEADER.find(line.as_bytes()) }
+}
 
 /// Returns a text in which each record that is a JSON object over several lines is on one line.
 pub(super) fn on_one_line(text: &str) -> Cow<'_, str> {
@@ -242,7 +251,7 @@ fn structured(exception: &Value) -> Option<String> {
 
 /// Returns the position of a traceback that is written as a string literal, with `\n` for each line end.
 fn escaped_traceback(line: &str) -> Option<usize> {
-    let at = line.find(TRACEBACK)?;
+    let at = header_at(line)?;
     line[at + TRACEBACK.len()..].starts_with("\\n").then_some(at)
 }
 

@@ -31,7 +31,7 @@ pub(super) fn lay_out(parts: &[TextPart], most: usize) -> String {
     let used = given.iter().sum::<usize>() + parts.len().saturating_sub(1);
     let mut left = most.saturating_sub(used);
     let mut order: Vec<usize> = (0..parts.len()).collect();
-    order.sort_by_key(|&index| parts[index].turn);
+    order.sort_unstable_by_key(|&index| (parts[index].turn, index));
     for index in order {
         let more = left.min(lengths[index] - given[index]);
         given[index] += more;

@@ -167,7 +167,7 @@ impl Dict {
     /// Returns the keys and values, sorted by key as Python sorts: by code points.
     pub fn sorted(&self) -> Vec<(&Text, &Value)> {
         let mut pairs: Vec<_> = self.iter().collect();
-        pairs.sort_by(|a, b| a.0.cmp(b.0));
+        pairs.sort_unstable_by(|a, b| a.0.cmp(b.0));
         pairs
     }
 

@@ -136,7 +136,7 @@ impl<'a> Place<'a> {
         if listed.is_empty() {
             bail!("nothing is at {url}");
         }
-        listed.sort_by(|a, b| a.key.cmp(&b.key));
+        listed.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         let download = |object: &ListedObject| {
             let name = inside(&object.key[folder.len()..])
                 .with_context(|| format!("the key {:?} cannot be a file's path", object.key))?;

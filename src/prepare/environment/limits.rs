@@ -103,7 +103,7 @@ pub(super) fn fit(
     }
     let mut by_size: Vec<(usize, Vec<u8>)> =
         variables.iter().map(|(name, value)| (size(name, value), name.clone())).collect();
-    by_size.sort_by(|a, b| b.cmp(a));
+    by_size.sort_unstable_by(|a, b| b.cmp(a));
     for (size, name) in by_size {
         if argument_bytes + total <= room {
             break;

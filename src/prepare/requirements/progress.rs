@@ -103,7 +103,7 @@ impl Progress {
     /// Returns the packages that took longest, with their times in seconds; empty if none took a second.
     pub fn slowest(&self) -> String {
         let mut slow: Vec<_> = self.took.iter().filter(|(_, time)| **time >= MIN_SLOW).collect();
-        slow.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
+        slow.sort_unstable_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
         let named = slow.iter().take(MAX_SLOW).map(|(name, time)| format!("{name} {:.1} s", time.as_secs_f64()));
         named.collect::<Vec<_>>().join(", ")
     }
