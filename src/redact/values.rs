@@ -49,6 +49,7 @@ pub(super) fn is_harmless(value: &str) -> bool {
         || is_path(value)
         || is_number(value)
         || are_words(value)
+        || is_foreign_word(value)
         || is_placeholder(value)
         || is_plain_url(value)
         || is_file(value)
@@ -232,7 +233,7 @@ fn is_numbered_variable(name: &str) -> bool {
 /// Returns true for one or two words, such as `customer_id` or `trueValue`, and for a longer chain of words with dots
 /// or slashes, such as `self.config.token` and `data/train.csv`, or in the name of an error.
 fn are_words(value: &str) -> bool {
-    if value.len() > 128 || !value.starts_with(|c: char| c.is_alphabetic() || "._-:/|".contains(c)) {
+    if value.len() > 128 || !value.starts_with(|c: char| c.is_ascii_alphabetic() || "._-:/|".contains(c)) {
         return false;
     }
     let is_error = ["Error", "Exception"].iter().any(|end| value.trim_end_matches(':').ends_with(end));
@@ -249,11 +250,17 @@ fn are_words(value: &str) -> bool {
     count > 0
 }
 
+/// Returns true for one word with letters that are not in ASCII, such as `naïve` and `猫`.
+fn is_foreign_word(value: &str) -> bool {
+    const LONGEST: usize = 60;
+    value.len() <= LONGEST && !value.is_ascii() && value.chars().all(char::is_alphabetic)
+}
+
 /// Returns true for words that, as a value, can only be a password.
 fn is_word_of_users(value: &str) -> bool {
     let value = value.trim();
     let constants = ["true", "false", "none", "null", "yes", "no", "on", "off", "nan", "undefined", "nil"];
-    are_words(value)
+    (are_words(value) || is_foreign_word(value))
         && !is_placeholder(value)
         && !is_path(value)
         && !constants.iter().any(|constant| value.eq_ignore_ascii_case(constant))
@@ -282,9 +289,6 @@ const WITHOUT_VOWEL: [&str; 14] =
 /// Returns true for letters that can be pronounced as a word, in a usual mix of upper and lower case.
 fn is_word(word: &str) -> bool {
     let letters = word.as_bytes();
-    if !word.is_ascii() {
-        return letters.len() <= 60 && word.chars().all(char::is_alphabetic);
-    }
     if letters.is_empty() || letters.len() > 20 || !letters.iter().all(u8::is_ascii_alphabetic) {
         return false;
     }

@@ -1,7 +1,8 @@
 //! Hints about NVIDIA drivers that do not fit the CUDA version of the image or of an installed package.
 
 use super::HintFacts;
-use super::facts::{HintRow, between};
+use super::facts::HintRow;
+use super::wording::between;
 
 const FIT: &str = "use an image or a build of the package for an older CUDA, or a newer instance type; the driver of a \
                    SageMaker instance cannot be updated";

@@ -1,8 +1,7 @@
 //! The facts from which hints are derived, and the search for wordings in them.
 
-use memchr::memmem;
-
 use super::quotes::{QuotingText, only_quotes};
+use super::wording::{between, contains};
 use crate::event::{CauseDetail, DetailLabel};
 use crate::failure::evidence::Evidence;
 use crate::failure::lines::Log;
@@ -14,18 +13,6 @@ const TAIL_LINES: usize = 60;
 /// The maximum number of bytes that are searched at each end of a text. The middle of a longer text is not shown to the
 /// user either.
 const END_BYTES: usize = 8 << 10;
-
-/// Built-in exceptions that indicate a mistake in the code.
-pub(super) const MISTAKES: [&str; 8] = [
-    "KeyError",
-    "IndexError",
-    "NameError",
-    "UnboundLocalError",
-    "AttributeError",
-    "TypeError",
-    "AssertionError",
-    "ZeroDivisionError",
-];
 
 /// Built-in exceptions about files and connections. If a library raises one of them while it handles another error, that
 /// error is its reason. All other exceptions have a reason of their own: the code goes on after an error that it handled.
@@ -194,26 +181,6 @@ fn exception(text: &str) -> Option<&str> {
     (is_name && name.contains(char::is_uppercase)).then(|| name.rsplit('.').next().unwrap_or(name))
 }
 
-/// Returns true if the text contains the parts of the wording, which are separated by `*`, in this order.
-pub(super) fn contains(text: &str, wording: &str) -> bool {
-    let mut rest = text.as_bytes();
-    wording.split('*').all(|part| match memmem::find(rest, part.as_bytes()) {
-        Some(at) => {
-            rest = &rest[at + part.len()..];
-            true
-        }
-        None => false,
-    })
-}
-
-/// Returns the text after the first `start` and before the next `end`, if it is short enough to be shown.
-pub(super) fn between<'t>(text: &'t str, start: &str, end: &str) -> Option<&'t str> {
-    const SHOWN: usize = 160;
-    let after = text.split_once(start)?.1;
-    let found = if end.is_empty() { after } else { after.split_once(end)?.0 };
-    (!found.is_empty() && found.len() <= SHOWN).then_some(found)
-}
-
 /// Returns both ends of a text, on one line.
 fn ends(text: &str) -> String {
     if text.len() <= 2 * END_BYTES {
@@ -226,15 +193,7 @@ fn ends(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{END_BYTES, between, contains, ends};
-
-    #[test]
-    fn a_wording_with_a_star_is_found_in_order() {
-        assert!(contains("GPU 5 has a total capacity of 79 GiB", "GPU * capacity of"));
-        assert!(!contains("capacity of GPU 5", "GPU * capacity of"));
-        assert_eq!(between("a 'b' c", "'", "'"), Some("b"));
-        assert_eq!(between("a 'b", "'", "'"), None);
-    }
+    use super::{END_BYTES, ends};
 
     #[test]
     fn only_the_ends_of_a_long_text_are_searched() {

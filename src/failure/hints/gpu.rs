@@ -1,8 +1,9 @@
 //! Hints about errors of CUDA and of its libraries, other than those of memory, drivers and hardware.
 
 use super::HintFacts;
-use super::facts::{HintRow, between};
+use super::facts::HintRow;
 use super::hardware;
+use super::wording::between;
 
 /// Returns the hint for a failed assertion in a kernel, with the text of the assertion if the log contains it.
 pub(super) fn assertion(facts: &HintFacts<'_>) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Hints about a GPU whose memory is full.
 
 use super::HintFacts;
-use super::facts::between;
+use super::wording::between;
 
 const LESS: &str = "use a smaller batch, gradient checkpointing or mixed precision, or a larger GPU";
 

@@ -1,7 +1,7 @@
 //! Hints about faults of the hardware: the instance is at fault, and not the job.
 
 use super::HintFacts;
-use super::facts::between;
+use super::wording::between;
 
 const ANOTHER: &str = "run the job again on another instance (a new job, or a RetryStrategy with MaximumRetryAttempts), and \
                        report this one to AWS if it recurs";

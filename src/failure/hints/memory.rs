@@ -1,7 +1,8 @@
 //! Hints about the container's memory: kills by the kernel, and allocations that were refused.
 
 use super::HintFacts;
-use super::facts::{HintRow, between};
+use super::facts::HintRow;
+use super::wording::between;
 use crate::machine::Bytes;
 
 pub(super) const LESS_MEMORY: &str = "use a smaller batch, fewer data-loading workers, or an instance with more memory";

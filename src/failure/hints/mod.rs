@@ -32,6 +32,7 @@ mod removed;
 mod stop;
 mod system;
 mod versions;
+mod wording;
 mod wordless;
 mod workers;
 

@@ -1,7 +1,8 @@
 //! Hints about the network outside the job: names, routes, proxies and certificates.
 
 use super::HintFacts;
-use super::facts::{HintRow, between};
+use super::facts::HintRow;
+use super::wording::between;
 
 /// Wordings of resolvers that found no address for a name.
 const UNRESOLVED: &[&str] = &[

@@ -1,9 +1,9 @@
 //! Hints about channels and hyperparameters that do not fit the script.
 
 use super::HintFacts;
-use super::facts::between;
 use super::launch::unset;
 use super::versions;
+use super::wording::between;
 
 /// The prefix of the variables with the folders of channels.
 const CHANNEL: &str = "SM_CHANNEL_";

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 
-use super::facts::{between, contains};
+use super::wording::{between, contains};
 
 /// The pairs of characters that begin and end a quote.
 const PAIRS: [(char, char); 6] = [('\'', '\''), ('"', '"'), ('`', '`'), ('‘', '’'), ('“', '”'), ('«', '»')];
@@ -32,6 +32,18 @@ const PASSING: [&str; 11] = [
 /// The ends of the names of exceptions, whose literals consist of the name and the message in quotes:
 /// `NewConnectionError('…')`.
 const EXCEPTIONS: [&str; 6] = ["Error", "Exception", "Timeout", "Disconnected", "error", "timeout"];
+
+/// Built-in exceptions that indicate a mistake in the code.
+const MISTAKES: [&str; 8] = [
+    "KeyError",
+    "IndexError",
+    "NameError",
+    "UnboundLocalError",
+    "AttributeError",
+    "TypeError",
+    "AssertionError",
+    "ZeroDivisionError",
+];
 
 /// A text, and the places in it that are in quotes.
 #[derive(Clone, Default)]
@@ -181,7 +193,7 @@ fn is_literal(before: &str, after: &str) -> bool {
 /// Returns true if an exception of this name can only quote the errors of others. No driver, file system or service
 /// raises such an exception.
 pub(super) fn only_quotes(name: &str) -> bool {
-    super::facts::MISTAKES.contains(&name) || matches!(name, "ValueError" | "LookupError")
+    MISTAKES.contains(&name) || matches!(name, "ValueError" | "LookupError")
 }
 
 #[cfg(test)]

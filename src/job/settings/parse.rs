@@ -43,11 +43,12 @@ pub(super) fn port(text: &str) -> Option<u16> {
 /// Reads pairs `host=address`, separated by commas.
 pub(super) fn addresses(text: &str) -> Option<BTreeMap<String, IpAddr>> {
     let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
-    let addresses = pairs.map(|pair| {
+    let mut addresses = BTreeMap::new();
+    for pair in pairs {
         let (host, address) = pair.split_once('=')?;
-        Some((host.trim().to_owned(), address.trim().parse().ok()?))
-    });
-    addresses.collect()
+        addresses.insert(host.trim().to_owned(), address.trim().parse().ok()?);
+    }
+    Some(addresses)
 }
 
 /// Reads `on` or `off`, in any of their accepted spellings.

@@ -31,13 +31,15 @@ impl Seen {
 
     /// Returns the mean of a figure of each GPU. `None` if a GPU does not report it.
     fn means(&self, figure: fn(&GpuPoint) -> Option<f32>) -> Option<BTreeMap<u32, f64>> {
-        self.0
-            .iter()
-            .map(|(index, points)| {
-                let values: Vec<f64> = points.iter().filter_map(figure).map(f64::from).collect();
-                (values.len() >= FEWEST).then(|| (*index, values.iter().sum::<f64>() / values.len() as f64))
-            })
-            .collect()
+        let mut means = BTreeMap::new();
+        for (index, points) in &self.0 {
+            let values: Vec<f64> = points.iter().filter_map(figure).map(f64::from).collect();
+            if values.len() < FEWEST {
+                return None;
+            }
+            means.insert(*index, values.iter().sum::<f64>() / values.len() as f64);
+        }
+        Some(means)
     }
 
     /// Returns the share of a GPU's samples for which `holds` returns true.
