@@ -25,6 +25,7 @@ mod notation;
 mod part;
 mod programs;
 mod prose;
+mod reading;
 mod shapes;
 #[cfg(test)]
 mod tests;
