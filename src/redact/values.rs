@@ -61,7 +61,8 @@ pub(super) fn is_harmless(value: &str) -> bool {
 pub(super) fn looks_random(value: &str) -> bool {
     let value = after_name(value.trim());
     let value = &value[..value.floor_char_boundary(RANDOM_HEAD)];
-    if value.len() < 8 || value.starts_with(['{', '[', '(']) {
+    // What was random in a text that was cleaned before is hidden already.
+    if value.len() < 8 || value.starts_with(['{', '[', '(']) || value.contains(HIDDEN) {
         return false;
     }
     // One bit each for lower case, upper case, digits, signs and white space.
